@@ -1,0 +1,16 @@
+"""The Celery application.
+
+`jobs.py` holds what a commit sets off, `schedules.py` what the clock sets off; `tasks` already means human work here,
+so Celery's own default module name is not used.
+"""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oasst.settings")
+
+app = Celery("oasst")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(related_name="jobs")
+app.autodiscover_tasks(related_name="schedules")

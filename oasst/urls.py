@@ -1,0 +1,5 @@
+"""Pages of the whole site. The wire protocol lives under /api/v1/ (oasst.api_urls)."""
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []
