@@ -1,0 +1,197 @@
+"""People, the programs that speak for them, the keys of both, and what people agreed to."""
+
+import hashlib
+import secrets
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from oasst.core.ids import uuid7
+
+
+class Role(models.TextChoices):
+    GENERAL = "general", "General"
+    MODERATOR = "moderator", "Moderator"
+    ADMIN = "admin", "Administrator"
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str | None = None, password: str | None = None, **fields: Any) -> "User":
+        user = self.model(email=email.lower() if email else None, **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        return self.create_user(email, password, **{**fields, "role": Role.ADMIN})
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email__iexact=username)
+
+
+class User(AbstractBaseUser):
+    """A person. `email` is empty for people whom only an API client knows."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    email = models.EmailField(null=True, blank=True)
+    display_name = models.CharField(max_length=256)
+    role = models.CharField(max_length=16, choices=Role.choices, default=Role.GENERAL)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    time_zone = models.CharField(max_length=64, default="UTC")
+    interface_language = models.CharField(max_length=32, default="en")
+    contribution_languages = ArrayField(models.CharField(max_length=32), default=list, blank=True)
+
+    enabled = models.BooleanField(default=True, help_text="Off means banned.")
+    ban_reason = models.CharField(max_length=500, blank=True)
+    banned_at = models.DateTimeField(null=True, blank=True)
+    # May hold a session. A banned person may: the suspended page tells why and whom to ask.
+    is_active = models.BooleanField(default=True, help_text="Off means that the account was closed.")
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    notes = models.CharField(max_length=1024, blank=True, help_text="Seen by moderators only.")
+    show_on_leaderboard = models.BooleanField(default=True)
+
+    streak_started_at = models.DateTimeField(null=True, blank=True)
+    streak_days = models.PositiveIntegerField(null=True, blank=True)
+    last_activity_at = models.DateTimeField(null=True, blank=True)
+
+    # Which version of the terms is in force for this person: a copy of the newest Consent, so that the gate in front
+    # of every page costs no statement of its own.
+    terms_version = models.CharField(max_length=32, blank=True)
+
+    objects: ClassVar[UserManager] = UserManager()
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"), name="user_email_once", violation_error_message="This e-mail is in use."
+            ),
+        ]
+        indexes = [
+            # The wire pages people by display name.
+            models.Index(fields=["display_name", "id"], name="user_by_display_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.display_name or self.email or str(self.id)
+
+    @property
+    def is_staff(self) -> bool:
+        return self.enabled and self.role in (Role.MODERATOR, Role.ADMIN)
+
+    @property
+    def is_superuser(self) -> bool:
+        return self.enabled and self.role == Role.ADMIN
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        return self.is_superuser
+
+    def has_perms(self, perm_list: list[str], obj: Any = None) -> bool:
+        return all(self.has_perm(perm, obj) for perm in perm_list)
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.is_staff
+
+
+class ApiClient(models.Model):
+    """A program that speaks for people: a bot, another site, an importer."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=256)
+    admin_email = models.EmailField(blank=True)
+    frontend_type = models.CharField(max_length=256, blank=True)
+    enabled = models.BooleanField(default=True)
+    trusted = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Identity(models.Model):
+    """A person as an API client names them. One person may have several, through several clients."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="identities")
+    api_client = models.ForeignKey(ApiClient, on_delete=models.CASCADE, related_name="identities")
+    auth_method = models.CharField(max_length=128)
+    username = models.CharField(max_length=128)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name_plural = "identities"
+        constraints = [
+            models.UniqueConstraint(fields=["api_client", "auth_method", "username"], name="identity_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.auth_method}:{self.username}"
+
+
+class Secret(models.Model):
+    """A key of which only the SHA-256 is kept. The secret itself is shown once, when it is made.
+
+    A plain hash is enough: the secrets are 256 random bits, there is nothing to guess.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=100, blank=True)
+    prefix = models.CharField(max_length=8, help_text="The first letters, to tell keys apart.")
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+    @staticmethod
+    def digest_of(secret: str) -> str:
+        return hashlib.sha256(secret.encode()).hexdigest()
+
+    @staticmethod
+    def new_secret() -> str:
+        return secrets.token_urlsafe(32)
+
+
+class ApiKey(Secret):
+    """A key of an API client. Two may be valid at once, so that a client can change keys without a gap."""
+
+    api_client = models.ForeignKey(ApiClient, on_delete=models.CASCADE, related_name="keys")
+
+
+class Token(Secret):
+    """A person's own key for programs that act as that person alone."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
+
+
+class Consent(models.Model):
+    """What a person agreed to, and when. Rows are added and, once, withdrawn; never changed or removed."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="consents")
+    document = models.CharField(max_length=32)
+    version = models.CharField(max_length=32)
+    accepted_at = models.DateTimeField(default=timezone.now, editable=False)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "document", "version"],
+                condition=models.Q(withdrawn_at=None),
+                name="consent_in_force_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.document} {self.version}"

@@ -1,0 +1,158 @@
+"""The kinds of tasks in one table: which work they are, how often they are drawn, how they read on a page."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from trees.states import Work
+
+Category = Literal["write", "check", "compare"]
+Answer = Literal["text", "labels", "ranking"]
+
+
+class Kind(StrEnum):
+    INITIAL_PROMPT = "initial_prompt"
+    PROMPTER_REPLY = "prompter_reply"
+    ASSISTANT_REPLY = "assistant_reply"
+    RANK_PROMPTER_REPLIES = "rank_prompter_replies"
+    RANK_ASSISTANT_REPLIES = "rank_assistant_replies"
+    LABEL_INITIAL_PROMPT = "label_initial_prompt"
+    LABEL_PROMPTER_REPLY = "label_prompter_reply"
+    LABEL_ASSISTANT_REPLY = "label_assistant_reply"
+
+
+@dataclass(frozen=True)
+class KindRow:
+    title: str
+    text: str  # on the card
+    instruction: str  # on the page
+    guide: tuple[str, ...]
+    category: Category
+    answer: Answer
+    weight: float  # chance to be drawn when people ask for any work, as in the reference system
+    points: int
+
+    @property
+    def verb(self) -> str:
+        return {"write": "Write", "check": "Check", "compare": "Compare"}[self.category]
+
+
+TABLE: dict[Kind, KindRow] = {
+    Kind.INITIAL_PROMPT: KindRow(
+        "Start a conversation",
+        "Invent the first message somebody could send. Accepted openers go into a draw.",
+        "Open a new conversation with one clear request.",
+        (
+            "Ask what you would really ask an assistant.",
+            "Give what is needed to answer it: context, format, length.",
+            "Leave out names, addresses and other personal data.",
+        ),
+        "write",
+        "text",
+        0.01,
+        1,
+    ),
+    Kind.PROMPTER_REPLY: KindRow(
+        "Continue as the user",
+        "Keep a conversation going from the asking side.",
+        "Read the conversation and write what the same person would say next.",
+        (
+            "Stay the same person: same goal, same tone.",
+            "React to the answer: ask on, object, clarify, or change direction.",
+            "A bare thank-you leads nowhere.",
+        ),
+        "write",
+        "text",
+        2,
+        1,
+    ),
+    Kind.ASSISTANT_REPLY: KindRow(
+        "Answer as the assistant",
+        "Show the model how a good answer looks.",
+        "Read the conversation and write the best answer you can.",
+        (
+            "Be correct first, then complete, then brief.",
+            "Check facts, and say so where you are not sure.",
+            "Write it yourself: text copied from a chatbot spoils the data set.",
+        ),
+        "write",
+        "text",
+        2,
+        4,
+    ),
+    Kind.RANK_PROMPTER_REPLIES: KindRow(
+        "Order the follow-ups",
+        "Compare several user messages.",
+        "Put the most natural, most useful follow-up on top.",
+        (
+            "Which one would move the conversation forward?",
+            "Prefer what fits the person who started it.",
+            "Length alone is no merit.",
+        ),
+        "compare",
+        "ranking",
+        10,
+        1,
+    ),
+    Kind.RANK_ASSISTANT_REPLIES: KindRow(
+        "Order the answers",
+        "Compare several answers to one question.",
+        "Put the most useful, most correct answer on top.",
+        (
+            "Correct beats confident; check what you can.",
+            "Following the request beats impressive extras.",
+            "If every answer is wrong, say so with the box below the list.",
+        ),
+        "compare",
+        "ranking",
+        10,
+        1,
+    ),
+    Kind.LABEL_INITIAL_PROMPT: KindRow(
+        "Check an opener",
+        "Keep junk out and describe what is good.",
+        "Judge this first message.",
+        (
+            "Junk means unusable: trolling, gibberish, advertising.",
+            "A simple question is not junk.",
+            "Leave a scale empty if you can not tell.",
+        ),
+        "check",
+        "labels",
+        5,
+        2,
+    ),
+    Kind.LABEL_PROMPTER_REPLY: KindRow(
+        "Check a user message",
+        "Review what another contributor asked.",
+        "Judge the framed message in its context.",
+        (
+            "Would a person say this next?",
+            "Junk means unusable: trolling, gibberish, advertising.",
+            "Leave a scale empty if you can not tell.",
+        ),
+        "check",
+        "labels",
+        5,
+        2,
+    ),
+    Kind.LABEL_ASSISTANT_REPLY: KindRow(
+        "Check an answer",
+        "Review what another contributor answered.",
+        "Judge the framed answer in its context.",
+        (
+            "Does it do what was asked?",
+            "Is it correct? Look up what you doubt.",
+            "Leave a scale empty if you can not tell.",
+        ),
+        "check",
+        "labels",
+        5,
+        2,
+    ),
+}
+
+
+def work_of(kind: Kind) -> Work | None:
+    """The work that a kind of task is; None for a first prompt, which is not about a message."""
+    return None if kind == Kind.INITIAL_PROMPT else Work(kind.value)

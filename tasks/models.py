@@ -1,0 +1,76 @@
+"""Work that was handed to a person, and what they have typed so far."""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils import timezone
+
+from oasst.core.ids import uuid7
+from tasks.kinds import Kind
+from trees.models import Message, Ranking, Review
+
+
+class Task(models.Model):
+    """One piece of work for one person. It keeps ids and order of what was shown, never copies of texts."""
+
+    class Status(models.TextChoices):
+        OPEN = "open", "Open"
+        DONE = "done", "Done"
+        SKIPPED = "skipped", "Skipped"
+        EXPIRED = "expired", "Expired"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="tasks")
+    api_client = models.ForeignKey("accounts.ApiClient", on_delete=models.PROTECT, null=True, related_name="+")
+    kind = models.CharField(max_length=32, choices=[(kind.value, kind.value) for kind in Kind])
+    lang = models.CharField(max_length=32)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(help_text="Until then an answer is taken.")
+    finished_at = models.DateTimeField(null=True)
+
+    # What it is about: the message to judge, or to answer, or whose replies to rank. Null for a first prompt.
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, null=True, related_name="tasks")
+    mode = models.CharField(max_length=16, choices=Review.Mode.choices, default=Review.Mode.FULL)
+    reply_ids = ArrayField(models.UUIDField(), default=list, help_text="Replies to rank, in the order shown.")
+    revision_ids = ArrayField(models.UUIDField(), default=list, help_text="The texts that were shown for judgement.")
+
+    # What came of it.
+    result_message = models.OneToOneField(Message, on_delete=models.SET_NULL, null=True, related_name="task")
+    result_review = models.OneToOneField(Review, on_delete=models.SET_NULL, null=True, related_name="task")
+    result_ranking = models.OneToOneField(Ranking, on_delete=models.SET_NULL, null=True, related_name="task")
+    answer_digest = models.CharField(max_length=64, blank=True, help_text="Tells a repeated answer from another one.")
+    skip_reason = models.CharField(max_length=512, blank=True)
+
+    # The wire: the client's own id for the task, bound when it acknowledges.
+    acknowledged_at = models.DateTimeField(null=True)
+    frontend_message_id = models.CharField(max_length=200, null=True)
+    collective = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["api_client", "frontend_message_id"], name="task_frontend_id_once"),
+            models.CheckConstraint(
+                condition=models.Q(status="open") | models.Q(finished_at__isnull=False), name="task_finished_when"
+            ),
+        ]
+        indexes = [
+            # The pending tasks of a person: read by each request for work. Finished tasks stay out of it.
+            models.Index(fields=["user", "created_at"], condition=models.Q(status="open"), name="task_pending"),
+            # Clean-up walks the open tasks that ran out.
+            models.Index(fields=["expires_at"], condition=models.Q(status="open"), name="task_expiry"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} for {self.user_id}"
+
+
+class Draft(models.Model):
+    """What a person has typed into a task and not sent yet. It outlives the task, so that nothing typed is lost."""
+
+    task = models.OneToOneField(Task, on_delete=models.CASCADE, related_name="draft")
+    body = models.JSONField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"draft of {self.task_id}"

@@ -1,0 +1,58 @@
+"""The fifteen labels: what each asks, how it is asked, and what its ends mean."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Widget = Literal["yes_no", "flag", "likert"]
+
+
+@dataclass(frozen=True)
+class Label:
+    name: str
+    widget: Widget
+    question: str
+    help: str = ""
+    low: str = ""  # what 0 means on a scale
+    high: str = ""  # what 1 means on a scale
+
+
+LABELS: dict[str, Label] = {
+    label.name: label
+    for label in (
+        Label(
+            "spam",
+            "yes_no",
+            "Should this message be kept out of the data set?",
+            "Yes for trolling, sabotage, gibberish or advertising. Clumsy or simple is not junk.",
+        ),
+        Label(
+            "fails_task",
+            "yes_no",
+            "Does the answer miss the point?",
+            "Yes if it does not do what was asked, or leaves out an important part.",
+        ),
+        Label(
+            "lang_mismatch",
+            "flag",
+            "Written in another language",
+            "It is not in the language that the conversation is filed under.",
+        ),
+        Label("pii", "flag", "Contains personal data", "Addresses, phone numbers, identity or bank details."),
+        Label("not_appropriate", "flag", "Not appropriate", "Does not belong in a polite assistant's conversation."),
+        Label(
+            "hate_speech",
+            "flag",
+            "Hate speech",
+            "Attacks or threatens people for who they are: origin, faith, gender, orientation.",
+        ),
+        Label("sexual_content", "flag", "Sexual content", "Contains sexual material."),
+        Label("moral_judgement", "flag", "Moralises", "Passes moral verdicts that nobody asked for."),
+        Label("political_content", "flag", "Political opinion", "Takes a political side."),
+        Label("quality", "likert", "Overall quality", low="weak", high="excellent"),
+        Label("toxicity", "likert", "Tone", "How it treats the reader.", low="polite", high="rude"),
+        Label("humor", "likert", "Humour", low="earnest", high="funny"),
+        Label("helpfulness", "likert", "Helpfulness", "Does it solve the request?", low="useless", high="helpful"),
+        Label("creativity", "likert", "Creativity", low="everyday", high="original"),
+        Label("violence", "likert", "Violence", "Cruelty, terror, abuse, self-harm.", low="harmless", high="violent"),
+    )
+}

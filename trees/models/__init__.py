@@ -1,0 +1,24 @@
+"""The tables of the data set, one module a subject."""
+
+from trees.models.happening import Happening
+from trees.models.judgement import Ranking, Reaction, Report, Review, Skip
+from trees.models.message import Message, Revision, Role
+from trees.models.moderation import Deletion
+from trees.models.opening import Opening
+from trees.models.tree import MessageTree, TreeTransition
+
+__all__ = [
+    "Deletion",
+    "Happening",
+    "Message",
+    "MessageTree",
+    "Opening",
+    "Ranking",
+    "Reaction",
+    "Report",
+    "Review",
+    "Revision",
+    "Role",
+    "Skip",
+    "TreeTransition",
+]

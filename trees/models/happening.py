@@ -1,0 +1,35 @@
+"""The outbox: each fact once, written in the transaction that makes it true."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from trees.models.message import Message
+from trees.models.tree import MessageTree
+
+
+class Happening(models.Model):
+    """Something that happened. Scores, notices, webhooks and live pages read these rows in the order of their ids."""
+
+    class Kind(models.TextChoices):
+        MESSAGE_POSTED = "message_posted"
+        MESSAGE_REVIEWED = "message_reviewed"
+        MESSAGE_ACCEPTED = "message_accepted"
+        MESSAGE_REJECTED = "message_rejected"
+        REPLIES_RANKED = "replies_ranked"
+        WORK_SKIPPED = "work_skipped"
+        TREE_MOVED = "tree_moved"
+        TREE_IMPORTED = "tree_imported"
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField(db_default=Now(), editable=False)
+    kind = models.CharField(max_length=32, choices=Kind.choices)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    # Whom it concerns: the author of the message that was judged, for example.
+    subject = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, null=True, related_name="+")
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, null=True, related_name="+")
+    data = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"

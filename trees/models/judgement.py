@@ -1,0 +1,162 @@
+"""What people say about messages: reviews, rankings, reactions, skips, reports."""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils import timezone
+
+from oasst.core.ids import uuid7
+from trees.models.message import Message, Revision
+
+
+class Review(models.Model):
+    """Labels that one person gave one text. An unanswered label is null or absent, never 0."""
+
+    class Kind(models.TextChoices):
+        REVIEW = "review", "Review"  # asked for by a task; these decide
+        FREE = "free", "Free labels"
+        REPORT = "report", "Report"
+
+    class Mode(models.TextChoices):
+        FULL = "full", "Full"
+        SIMPLE = "simple", "Simple"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.REVIEW)
+    mode = models.CharField(max_length=16, choices=Mode.choices, default=Mode.FULL)
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="reviews")
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="reviews")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reviews")
+    labels = models.JSONField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            # Holds even when two answers of one person race.
+            models.UniqueConstraint(
+                fields=["revision", "author"], condition=models.Q(kind="review"), name="review_once_per_person"
+            ),
+        ]
+        indexes = [models.Index(fields=["author", "-created_at"], name="review_by_author")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.message_id}"
+
+
+class Ranking(models.Model):
+    """One person's order of the replies to one message, best first."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    parent = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="rankings")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="rankings")
+    ordered_ids = ArrayField(models.UUIDField())
+    revision_ids = ArrayField(models.UUIDField(), help_text="The texts that were ranked, in the same order.")
+    not_rankable = models.BooleanField(default=False, help_text="Every reply is wrong; the order means nothing.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            # Three rankings mean three people.
+            models.UniqueConstraint(fields=["parent", "author"], name="ranking_once_per_person"),
+        ]
+        indexes = [models.Index(fields=["author", "-created_at"], name="ranking_by_author")]
+
+    def __str__(self) -> str:
+        return f"ranking below {self.parent_id}"
+
+
+class Reaction(models.Model):
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="reactions")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reactions")
+    emoji = models.CharField(max_length=32)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["message", "author", "emoji"], name="reaction_once"),
+            models.UniqueConstraint(
+                fields=["message", "author"],
+                condition=models.Q(emoji__in=["+1", "-1"]),
+                name="reaction_thumb_up_or_down",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.emoji
+
+
+class Skip(models.Model):
+    """A person does not want this work about this message; they are not asked again."""
+
+    class Kind(models.TextChoices):
+        REPLY = "reply", "Replying"
+        REVIEW = "review", "Reviewing"
+        RANKING = "ranking", "Ranking"
+
+    class Reason(models.TextChoices):
+        NOT_MY_SUBJECT = "not_my_subject", "I do not know enough about this"
+        TOO_LONG = "too_long", "It takes more time than I have"
+        UNPLEASANT = "unpleasant", "I would rather not read or write this"
+        UNCLEAR = "unclear", "I do not understand what is meant"
+        BROKEN = "broken", "Something is wrong with this message"
+        OTHER = "other", "Another reason"
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="skips")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="skips")
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    reason = models.CharField(max_length=32, choices=Reason.choices, blank=True)
+    note = models.CharField(max_length=512, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["message", "author", "kind"], name="skip_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}"
+
+
+class Report(models.Model):
+    """Somebody says that something is wrong with a message; a moderator answers."""
+
+    class Category(models.TextChoices):
+        SPAM = "spam", "Junk or advertising"
+        HATE = "hate", "Hate or harassment"
+        SEXUAL = "sexual", "Sexual content"
+        VIOLENCE = "violence", "Violence or self-harm"
+        PERSONAL_DATA = "personal_data", "Personal data"
+        COPIED = "copied", "Copied from somewhere"
+        OTHER = "other", "Something else"
+
+    class Status(models.TextChoices):
+        OPEN = "open", "Open"
+        UPHELD = "upheld", "Upheld"
+        DISMISSED = "dismissed", "Dismissed"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="reports")
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="+")
+    reporter = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reports")
+    category = models.CharField(max_length=32, choices=Category.choices, default=Category.OTHER)
+    text = models.TextField(blank=True)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
+    handled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    handled_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=1024, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            # A second report by the same person adds to the first one while that is open.
+            models.UniqueConstraint(
+                fields=["message", "reporter"], condition=models.Q(status="open"), name="report_open_once"
+            ),
+        ]
+        indexes = [
+            # The moderators' queue, oldest first.
+            models.Index(fields=["created_at"], condition=models.Q(status="open"), name="report_queue"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.category} about {self.message_id}"

@@ -1,0 +1,109 @@
+"""Messages and the texts that they had."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+from django.utils import timezone
+
+from oasst.core.ids import uuid7
+from trees.models.tree import MessageTree
+
+
+class Role(models.TextChoices):
+    PROMPTER = "prompter", "User"
+    ASSISTANT = "assistant", "Assistant"
+
+
+class Message(models.Model):
+    """One turn of a conversation. `text` is the text of the current revision."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, related_name="messages")
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="children")
+    role = models.CharField(max_length=16, choices=Role.choices)
+    depth = models.PositiveIntegerField()
+    position = models.PositiveIntegerField(help_text="Among its siblings, from 0, in the order of arrival.")
+    text = models.TextField()
+    text_digest = models.BinaryField(max_length=32, help_text="SHA-256 of the text: finds repeated texts.")
+    lang = models.CharField(max_length=32)
+    revision = models.ForeignKey("trees.Revision", on_delete=models.RESTRICT, related_name="+")
+
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="messages"
+    )
+    api_client = models.ForeignKey(
+        "accounts.ApiClient", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    frontend_message_id = models.CharField(max_length=200)
+    consent = models.CharField(max_length=32, blank=True, help_text="The version of the terms it was given under.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    deleted = models.BooleanField(default=False)
+    edited = models.BooleanField(default=False)
+    synthetic = models.BooleanField(default=False)
+    model_name = models.CharField(max_length=1024, blank=True)
+
+    # Counts of facts that stand in their own tables (plus `imported`); check_invariants compares them.
+    review_count = models.PositiveIntegerField(default=0)
+    review_result = models.BooleanField(null=True, blank=True, help_text="Empty while reviewers have not decided.")
+    ranking_count = models.PositiveIntegerField(default=0)
+    rank = models.PositiveIntegerField(null=True, blank=True, help_text="0 is the best among its siblings.")
+    emojis = models.JSONField(default=dict, blank=True)
+
+    # What a file said about the message beyond its text and place: counts without people, dates, labels, unknown keys.
+    # Null for messages that were written here.
+    imported = models.JSONField(null=True, blank=True)
+
+    # Search follows each write by itself; the function picks the dictionary of the language (migration 0001).
+    search = models.GeneratedField(
+        expression=models.Func("lang", "text", function="trees_message_search"),
+        output_field=SearchVectorField(),
+        db_persist=True,
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(parent=None, depth=0, id=models.F("tree_id"), role="prompter")
+                | models.Q(parent__isnull=False, depth__gt=0),
+                name="message_root_is_tree",
+            ),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="message_role_known"),
+            models.UniqueConstraint(fields=["parent", "position"], name="message_position_once"),
+            # An API client finds its messages by the ids that it gave them.
+            models.UniqueConstraint(fields=["api_client", "frontend_message_id"], name="message_frontend_id_once"),
+        ]
+        indexes = [
+            # "My contributions", newest first; and what a person wrote lately, for the repeated-text rule.
+            models.Index(fields=["author", "-created_at"], name="message_by_author"),
+            models.Index(fields=["lang", "-created_at"], name="message_newest"),
+            GinIndex(fields=["search"], name="message_search"),
+            GinIndex(OpClass("text", name="gin_trgm_ops"), name="message_trigrams"),
+        ]
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+    def imported_count(self, key: str) -> int:
+        """A count that the file gave without naming people; 0 for our own messages."""
+        given: dict[str, Any] = self.imported or {}
+        return int(given.get(key) or 0)
+
+
+class Revision(models.Model):
+    """One text of a message, the first one included. Judgements name the revision that they saw."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="revisions")
+    text = models.TextField()
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    reason = models.CharField(max_length=500, blank=True)
+
+    def __str__(self) -> str:
+        return self.text[:80]

@@ -1,0 +1,47 @@
+"""Work that exists: one row is one free place for one person."""
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from trees.models.message import Message
+from trees.models.tree import MessageTree
+from trees.states import Work
+
+
+class Opening(models.Model):
+    """A place for one person's work on one message.
+
+    `transitions.advance` makes and removes these; whoever hands out work holds one for a while. Deciding who may take
+    a row costs as much as there is open work, whatever the number of finished trees.
+    """
+
+    tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, related_name="openings")
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="openings")
+    work = models.CharField(max_length=32, choices=[(work.value, work.value) for work in Work])
+    lang = models.CharField(max_length=32)
+    priority = models.IntegerField(default=0, help_text="Higher is handed out first.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    # The hold of the person who works on it. trees does not know tasks, so the lease is an id and not a key.
+    holder = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="+"
+    )
+    lease = models.UUIDField(null=True, blank=True, unique=True)
+    held_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(holder=None, lease=None, held_until=None)
+                | models.Q(holder__isnull=False, lease__isnull=False, held_until__isnull=False),
+                name="opening_held_whole",
+            ),
+        ]
+        indexes = [
+            # Handing out walks this index from its start: the work of a language, the most wanted first.
+            models.Index(fields=["lang", "work", "-priority", "id"], name="opening_draw"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.work} on {self.message_id}"

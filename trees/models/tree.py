@@ -1,0 +1,96 @@
+"""A message tree, its state and how it got there."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from trees.states import State
+
+STATE_CHOICES = [(state.value, state.value) for state in State]
+
+
+class TreeQuerySet(models.QuerySet["MessageTree"]):
+    def lock(self, tree_id: object) -> "MessageTree":
+        """Fetch one tree for change; needs an open transaction.
+
+        The weaker lock mode: inserting a message takes a key share lock on its tree, which the full lock would make
+        wait. Locks run downhill: a task first, then its tree, then messages by primary key.
+        """
+        return self.select_for_update(of=("self",), no_key=True).get(pk=tree_id)
+
+
+class MessageTree(models.Model):
+    """One conversation with all its branches. Its id is the id of its first prompt."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    # The order in which trees came in. Exports follow it, so that a file keeps its order through import and export.
+    number = models.BigIntegerField(
+        unique=True,
+        editable=False,
+        db_default=models.Func(models.Value("trees_messagetree_number"), function="nextval"),
+    )
+    state = models.CharField(max_length=32, choices=STATE_CHOICES)
+    halted_from = models.CharField(max_length=32, choices=STATE_CHOICES, null=True, blank=True)
+    lang = models.CharField(max_length=32)
+    # Copied from the policy when the tree is made: a new policy leaves running trees alone.
+    goal_tree_size = models.PositiveIntegerField()
+    max_depth = models.PositiveIntegerField()
+    max_children_count = models.PositiveIntegerField()
+    origin = models.CharField(max_length=1024, blank=True, help_text="The file that it was imported from.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    state_since = models.DateTimeField(default=timezone.now, editable=False)
+    won_prompt_lottery_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[models.Manager["MessageTree"]] = TreeQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=[state.value for state in State]), name="tree_state_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(halted_from=None) | models.Q(state=State.HALTED_BY_MODERATOR.value),
+                name="tree_halted_from_only_when_halted",
+            ),
+        ]
+        indexes = [
+            # The lottery counts the trees of a language per state on each request for work; finished trees, which are
+            # most of the table, stay out of the index.
+            models.Index(
+                fields=["lang", "state"],
+                condition=models.Q(
+                    state__in=[
+                        State.INITIAL_PROMPT_REVIEW.value,
+                        State.PROMPT_LOTTERY_WAITING.value,
+                        State.GROWING.value,
+                    ]
+                ),
+                name="tree_supply",
+            ),
+            # Export and statistics read one state in the order of arrival.
+            models.Index(fields=["state", "number"], name="tree_by_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"tree {self.id}"
+
+
+class TreeTransition(models.Model):
+    """One step of a tree from state to state: the history that admin, statistics and the tree page show."""
+
+    tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, related_name="transitions")
+    # Null for the first: the tree came into being in `to_state`.
+    from_state = models.CharField(max_length=32, choices=STATE_CHOICES, null=True)
+    to_state = models.CharField(max_length=32, choices=STATE_CHOICES)
+    reason = models.CharField(max_length=500)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["to_state", "at"], name="transition_flow")]
+
+    def __str__(self) -> str:
+        return f"{self.from_state} → {self.to_state}"

@@ -1,0 +1,88 @@
+"""How big trees grow, how many people decide, which labels are asked: one frozen value, handed to who needs it.
+
+The defaults are those of the reference system. Sizes are copied into each tree when it is made, so that a new policy
+does not change trees that already run.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+from django.conf import settings
+
+SPAM = "spam"
+LANG_MISMATCH = "lang_mismatch"
+
+LABELS_PROMPT = (
+    SPAM,
+    LANG_MISMATCH,
+    "quality",
+    "creativity",
+    "humor",
+    "toxicity",
+    "violence",
+    "not_appropriate",
+    "pii",
+    "hate_speech",
+    "sexual_content",
+)
+LABELS_ASSISTANT = (
+    SPAM,
+    LANG_MISMATCH,
+    "fails_task",
+    "quality",
+    "helpfulness",
+    "creativity",
+    "humor",
+    "toxicity",
+    "violence",
+    "not_appropriate",
+    "pii",
+    "hate_speech",
+    "sexual_content",
+)
+
+
+@dataclass(frozen=True)
+class TreePolicy:
+    max_active_trees: int = 10  # growing trees per language that the lottery fills up to
+    max_initial_prompt_review: int = 100
+    max_prompt_lottery_waiting: int = 250
+    max_tree_depth: int = 3  # the root has depth 0
+    max_children_count: int = 3
+    num_prompter_replies: int = 1  # replies to one assistant message
+    goal_tree_size: int = 12  # accepted messages, the root included
+    num_reviews_initial_prompt: int = 3
+    num_reviews_reply: int = 3
+    acceptance_threshold_initial_prompt: float = 0.6
+    acceptance_threshold_reply: float = 0.6
+    num_required_rankings: int = 3
+    rank_prompter_replies: bool = False
+    lonely_children_count: int = 2
+    p_full_labeling_review_prompt: float = 1.0
+    p_full_labeling_review_reply_assistant: float = 1.0
+    p_full_labeling_review_reply_prompter: float = 0.25
+    labels_initial_prompt: tuple[str, ...] = LABELS_PROMPT
+    labels_prompter_reply: tuple[str, ...] = LABELS_PROMPT
+    labels_assistant_reply: tuple[str, ...] = LABELS_ASSISTANT
+    mandatory_labels: tuple[str, ...] = (SPAM,)
+    message_size_limit: int = 2000  # code points
+    duplicate_window_minutes: int = 120
+
+    def __post_init__(self) -> None:
+        if SPAM not in self.mandatory_labels:
+            raise ValueError("spam must stay a mandatory label: acceptance is decided by it")
+        for name in ("goal_tree_size", "max_children_count", "num_reviews_reply", "num_reviews_initial_prompt"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+
+    def reviews_wanted(self, *, is_root: bool) -> int:
+        return self.num_reviews_initial_prompt if is_root else self.num_reviews_reply
+
+    def threshold(self, *, is_root: bool) -> float:
+        return self.acceptance_threshold_initial_prompt if is_root else self.acceptance_threshold_reply
+
+
+@cache
+def current_policy() -> TreePolicy:
+    """The policy of this site: the defaults with the overrides of settings.TREE_POLICY."""
+    return TreePolicy(**settings.TREE_POLICY)
