@@ -57,6 +57,10 @@ class Task(models.Model):
         indexes = [
             # The pending tasks of a person: read by each request for work. Finished tasks stay out of it.
             models.Index(fields=["user", "created_at"], condition=models.Q(status="open"), name="task_pending"),
+            # How many first prompts are being written in a language right now.
+            models.Index(
+                fields=["kind", "lang", "created_at"], condition=models.Q(status="open"), name="task_in_progress"
+            ),
             # Clean-up walks the open tasks that ran out.
             models.Index(fields=["expires_at"], condition=models.Q(status="open"), name="task_expiry"),
         ]
