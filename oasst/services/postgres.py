@@ -182,8 +182,8 @@ def _running_or_gone(place: Place, deadline: float) -> bool:
 def _drop_stale_files(place: Place) -> None:
     """No server of ours runs, yet a file may name a pid that another program has by now.
 
-    PostgreSQL would believe it and refuse to start. A file whose pid is dead is left to PostgreSQL, which then
-    also looks for leftovers in shared memory.
+    PostgreSQL would believe it and refuse to start. A file whose pid is dead is left to PostgreSQL, which
+    then also looks for leftovers in shared memory.
     """
     for path in (data(place) / "postmaster.pid", place.sockets / f".s.PGSQL.{PORT}.lock"):
         try:
@@ -258,7 +258,9 @@ def _run(place: Place, program: str, *arguments: str, stdin: str = "") -> None:
         text=True,
         timeout=START_SECONDS,
         umask=0o077,
-        **processes.as_owner(place),  # type: ignore[call-overload]
+        user=place.uid,
+        group=place.gid,
+        extra_groups=None if place.uid is None else [],
     )
     if done.returncode or "ERROR:" in done.stderr or "FATAL:" in done.stderr:
         raise ServiceError(f"{program} failed (exit code {done.returncode}):\n{done.stdout}{done.stderr}")

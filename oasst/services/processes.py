@@ -48,15 +48,10 @@ def spawn(
             start_new_session=True,
             umask=0o077,
             preexec_fn=die_with_parent(with_parent) if with_parent else None,
-            **as_owner(place),
+            user=place.uid,
+            group=place.gid,
+            extra_groups=None if place.uid is None else [],
         )
-
-
-def as_owner(place: Place) -> dict[str, object]:
-    """The arguments of Popen that drop root; empty for an ordinary user."""
-    if place.uid is None:
-        return {}
-    return {"user": place.uid, "group": place.gid, "extra_groups": []}
 
 
 def environment() -> dict[str, str]:
