@@ -3,13 +3,54 @@
 
 import os
 import sys
+from collections.abc import Callable
+
+# Django's own commands that talk to the database. Ours say so themselves
+# (oasst.management.base.ServiceCommand).
+NEED_SERVERS = (
+    "changepassword",
+    "clearsessions",
+    "createsuperuser",
+    "dbshell",
+    "dumpdata",
+    "flush",
+    "inspectdb",
+    "loaddata",
+    "migrate",
+    "remove_stale_contenttypes",
+    "shell",
+    "showmigrations",
+    "sqlflush",
+    "sqlmigrate",
+)
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oasst.settings")
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    if len(sys.argv) > 1 and sys.argv[1] in NEED_SERVERS and "--help" not in sys.argv:
+        with_servers(lambda: execute_from_command_line(sys.argv))
+    else:
+        execute_from_command_line(sys.argv)
+
+
+def with_servers(run: Callable[[], None]) -> None:
+    from django.conf import settings
+
+    from oasst.services.embedded import Embedded
+    from oasst.services.errors import ServiceError
+
+    try:
+        with Embedded(settings.OASST_HOME):
+            try:
+                run()
+            finally:
+                from oasst.management.base import close_connections
+
+                close_connections()
+    except ServiceError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,30 @@
-"""What tests change: cheap password hashing and static files without a manifest. Everything else is the real thing."""
+"""What tests change: a home and Redis database of their own, cheap password hashing, static files without a manifest.
+
+
+Everything else is the real thing.
+"""
+
+import os
+from pathlib import Path
+
+# Before the settings read it. Set once: the workers of pytest-xdist inherit the environment.
+if "OASST_TEST_HOME" not in os.environ:
+    base = os.environ.get("OASST_HOME") or Path(__file__).resolve().parent.parent / "var"
+    os.environ["OASST_TEST_HOME"] = str(Path(base).expanduser().resolve() / "tests")
+os.environ["OASST_HOME"] = os.environ["OASST_TEST_HOME"]
 
 from oasst.settings import *  # noqa: F403
+from oasst.settings import CACHES, CHANNEL_LAYERS, REDIS_URL
+
+# Redis database 0 is left alone, each worker (gw0, gw1, …) empties one of its own after every test.
+_number = 1 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+if REDIS_URL.startswith("unix://"):
+    REDIS_URL = REDIS_URL.partition("?")[0] + f"?db={_number}"
+else:
+    REDIS_URL = "/".join(REDIS_URL.split("/")[:3]) + f"/{_number}"
+CACHES["default"]["LOCATION"] = REDIS_URL
+CHANNEL_LAYERS["default"]["CONFIG"] = {"hosts": [REDIS_URL]}
+CELERY_BROKER_URL = "memory://"
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
