@@ -37,7 +37,7 @@ class User(AbstractBaseUser):
     """A person. `email` is empty for people whom only an API client knows."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    email = models.EmailField(null=True, blank=True)
+    email = models.EmailField(null=True, blank=True, unique=True)
     display_name = models.CharField(max_length=256)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.GENERAL)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -70,8 +70,9 @@ class User(AbstractBaseUser):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                Lower("email"), name="user_email_once", violation_error_message="This e-mail is in use."
+            # Together with `unique`: one account a mailbox, whatever the letter case somebody typed.
+            models.CheckConstraint(
+                condition=models.Q(email=None) | models.Q(email=Lower("email")), name="user_email_lower_case"
             ),
         ]
         indexes = [
