@@ -1,0 +1,74 @@
+"""The languages offered on pages, by their own names. Contributions may carry any well-formed tag; this is a
+menu.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Language:
+    code: str
+    english_name: str
+    own_name: str
+    direction: str = "ltr"
+
+
+LANGUAGES: tuple[Language, ...] = (
+    Language("ar", "Arabic", "العربية", "rtl"),
+    Language("bg", "Bulgarian", "Български"),
+    Language("bn", "Bengali", "বাংলা"),
+    Language("ca", "Catalan", "Català"),
+    Language("cs", "Czech", "Čeština"),
+    Language("da", "Danish", "Dansk"),
+    Language("de", "German", "Deutsch"),
+    Language("el", "Greek", "Ελληνικά"),
+    Language("en", "English", "English"),
+    Language("eo", "Esperanto", "Esperanto"),
+    Language("es", "Spanish", "Español"),
+    Language("et", "Estonian", "Eesti"),
+    Language("eu", "Basque", "Euskara"),
+    Language("fa", "Persian", "فارسی", "rtl"),
+    Language("fi", "Finnish", "Suomi"),
+    Language("fr", "French", "Français"),
+    Language("gl", "Galician", "Galego"),
+    Language("he", "Hebrew", "עברית", "rtl"),
+    Language("hi", "Hindi", "हिन्दी"),
+    Language("hr", "Croatian", "Hrvatski"),
+    Language("hu", "Hungarian", "Magyar"),
+    Language("id", "Indonesian", "Bahasa Indonesia"),
+    Language("it", "Italian", "Italiano"),
+    Language("ja", "Japanese", "日本語"),
+    Language("ko", "Korean", "한국어"),
+    Language("lt", "Lithuanian", "Lietuvių"),
+    Language("lv", "Latvian", "Latviešu"),
+    Language("nb", "Norwegian Bokmål", "Norsk bokmål"),
+    Language("nl", "Dutch", "Nederlands"),
+    Language("pl", "Polish", "Polski"),
+    Language("pt-BR", "Portuguese (Brazil)", "Português (Brasil)"),
+    Language("pt", "Portuguese", "Português"),
+    Language("ro", "Romanian", "Română"),
+    Language("ru", "Russian", "Русский"),
+    Language("sk", "Slovak", "Slovenčina"),
+    Language("sl", "Slovenian", "Slovenščina"),
+    Language("sr", "Serbian", "Српски"),
+    Language("sv", "Swedish", "Svenska"),
+    Language("sw", "Swahili", "Kiswahili"),
+    Language("ta", "Tamil", "தமிழ்"),
+    Language("th", "Thai", "ไทย"),
+    Language("tr", "Turkish", "Türkçe"),
+    Language("uk", "Ukrainian", "Українська"),
+    Language("ur", "Urdu", "اردو", "rtl"),
+    Language("vi", "Vietnamese", "Tiếng Việt"),
+    Language("zh", "Chinese", "中文"),
+    Language("zh-Hant", "Chinese (traditional)", "繁體中文"),
+)
+BY_CODE: dict[str, Language] = {language.code: language for language in LANGUAGES}
+
+_RIGHT_TO_LEFT = frozenset(
+    {"ar", "arc", "ckb", "dv", "fa", "he", "ks", "ku", "nqo", "ps", "sd", "ug", "ur", "yi"}
+)
+
+
+def direction_of(tag: str) -> str:
+    """`rtl` or `ltr`, for any tag, also for languages that are not on the menu."""
+    return "rtl" if tag.partition("-")[0].lower() in _RIGHT_TO_LEFT else "ltr"

@@ -1,0 +1,12 @@
+"""Counters, raised where the thing happens. `/metrics` (oasst.health) shows them."""
+
+from prometheus_client import Counter
+
+domain_errors = Counter(
+    "oasst_domain_errors", "Refusals shown to people and programs, by reason.", ["edge", "code"]
+)
+rate_limited = Counter("oasst_rate_limited", "Requests refused because a limit was reached.", ["rule"])
+rate_limits_unchecked = Counter(
+    "oasst_rate_limits_unchecked", "Requests let through because Redis could not be asked.", ["rule"]
+)
+replayed_writes = Counter("oasst_replayed_writes", "Repeated writes that got the first answer again.")

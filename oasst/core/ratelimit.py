@@ -1,0 +1,129 @@
+"""How often one person, address or program may do a thing: one function for pages, API and sockets.
+
+The window moves with the clock: "4 per 2 minutes" holds for every two minutes, not for those that a counter
+happens to cut out, and the waiting time told is exact. It keeps one entry per use, which our small numbers
+make cheap. Refused attempts are not counted, so that waiting as long as the answer says is always enough.
+
+Redis is speed, never truth: when it is away everybody is let in.
+"""
+
+import hashlib
+import math
+import time
+from dataclasses import dataclass
+from functools import cache
+
+import structlog
+from django.conf import settings
+from limits import RateLimitItem, parse_many
+from limits.storage import RedisStorage
+from limits.strategies import MovingWindowRateLimiter
+from redis.exceptions import RedisError
+
+from oasst.core import metrics
+from oasst.core.errors import Busy
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    name: str
+    rates: str  # "30 per 4 minutes", several separated by semicolons
+    what: str  # ends the sentence "Too many …"
+
+
+TASK_REQUESTS = RateLimit("task", "30 per 4 minutes", "task requests")
+ASSISTANT_REPLY_REQUESTS = RateLimit(
+    "task_assistant_reply", "4 per 2 minutes", "requests for assistant replies"
+)
+PROMPTER_REPLY_REQUESTS = RateLimit("task_prompter_reply", "8 per 2 minutes", "requests for user replies")
+PREVIEWS = RateLimit("preview", "120 per minute", "previews")
+# Codes: by the mailbox that would be flooded, and by the address that asks (a school or an office shares
+# one).
+SIGN_IN_CODES_TO_MAILBOX = RateLimit(
+    "code_mailbox", "5 per 10 minutes; 20 per day", "sign-in codes for this address"
+)
+SIGN_IN_CODES_FROM_ADDRESS = RateLimit("code_address", "30 per 10 minutes", "sign-in codes")
+# Guesses: by account, so that many addresses do not help, and by address, so that many accounts do not help.
+PASSWORDS_FOR_ACCOUNT = RateLimit(
+    "password_account", "10 per 10 minutes", "password attempts for this account"
+)
+PASSWORDS_FROM_ADDRESS = RateLimit("password_address", "50 per 10 minutes", "password attempts")
+CODES_FROM_ADDRESS = RateLimit("code_guess_address", "100 per 10 minutes", "codes tried")
+
+# After a failure nobody waits for Redis again for this long, and the log gets no second line for a minute.
+_RETRY_REDIS_AFTER = 5.0
+_LOG_AGAIN_AFTER = 60.0
+_redis_away_until = 0.0
+_quiet_until = 0.0
+
+
+def spend(rule: RateLimit, *who: object) -> None:
+    """Count one use of `rule` by `who`, or raise `Busy` `rate_limited` with the seconds to wait.
+
+    Where a rule has several rates, one that is still free may be charged before another one refuses. The
+    person has to wait for the longer of the two in any case.
+    """
+    global _redis_away_until
+    if not settings.RATE_LIMITS:
+        return
+    if time.monotonic() < _redis_away_until:
+        metrics.rate_limits_unchecked.labels(rule.name).inc()
+        return
+    key = _key(who)
+    try:
+        limiter = _limiter(settings.REDIS_URL)
+        for rate in _rates(rule):
+            if not limiter.hit(rate, rule.name, key):
+                reset = limiter.get_window_stats(rate, rule.name, key).reset_time
+                break
+        else:
+            return
+    except RedisError as error:
+        _redis_away_until = time.monotonic() + _RETRY_REDIS_AFTER
+        metrics.rate_limits_unchecked.labels(rule.name).inc()
+        _log_once_a_minute(error)
+        return
+    metrics.rate_limited.labels(rule.name).inc()
+    wait = max(1, math.ceil(reset - time.time()))
+    raise Busy(
+        f"Too many {rule.what} in a short time. Please try again in {_spoken(wait)}.",
+        code="rate_limited",
+        retry_after=wait,
+        rule=rule.name,
+    )
+
+
+@cache
+def _limiter(url: str) -> MovingWindowRateLimiter:
+    storage = RedisStorage(
+        url, key_prefix="oasst-limits", socket_connect_timeout=0.5, socket_timeout=0.5, retry=None
+    )
+    return MovingWindowRateLimiter(storage)
+
+
+@cache
+def _rates(rule: RateLimit) -> tuple[RateLimitItem, ...]:
+    return tuple(parse_many(rule.rates))
+
+
+def _key(who: tuple[object, ...]) -> str:
+    """Hashed, so that no e-mail address stands in Redis and no separator can be smuggled in."""
+    name = "\x1f".join(str(part).casefold() for part in who)
+    return hashlib.blake2b(name.encode(errors="replace"), digest_size=16).hexdigest()
+
+
+def _spoken(seconds: int) -> str:
+    if seconds < 90:
+        return f"{seconds} second{'s' if seconds != 1 else ''}"
+    if seconds < 90 * 60:
+        return f"{math.ceil(seconds / 60)} minutes"
+    return f"{math.ceil(seconds / 3600)} hours"
+
+
+def _log_once_a_minute(error: RedisError) -> None:
+    global _quiet_until
+    if time.monotonic() >= _quiet_until:
+        _quiet_until = time.monotonic() + _LOG_AGAIN_AFTER
+        log.warning("rate_limits_unchecked", reason=str(error))

@@ -1,0 +1,182 @@
+"""Rules for text that people submit: what may be stored, in which form, and what to say when it may not.
+
+Imported files are stored verbatim and never pass through here. Every refusal is an `Invalid` that names the
+cause.
+"""
+
+import re
+import unicodedata
+from itertools import groupby, pairwise
+
+from oasst.core.errors import Invalid
+
+# Letters without ink that are not in the category "format": fillers, the blank Braille cell, variation
+# selectors.
+_INVISIBLE_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | frozenset(
+    map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0), *range(0x180B, 0x180F)])
+)
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
+# An override makes text read differently from what is stored, so a reviewer would judge something else.
+# Embeddings, isolates and marks stay: people who write Arabic or Hebrew need them, and they only arrange what
+# is there.
+_OVERRIDES = re.compile("[\u202d\u202e]")
+_BIDI_CONTROLS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Tag characters spell an invisible message that a model reads and a reviewer does not. Their one honest use
+# is a flag.
+_TAGS = re.compile("[\U000e0000-\U000e007f]")
+_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f")
+_LINE_ENDINGS = re.compile("\r\n|[\r\u0085\u2028\u2029]")
+# Unicode's own bound for text that a program can normalise without holding all of it (UAX 15, stream-safe).
+# Beyond it there is no writing system, only stacked accents that cover the neighbouring lines and cost
+# quadratic time.
+_MAX_MARKS_ON_A_LETTER = 30
+# Normalising shortens a text at most this much: four code points become one.
+_NFC_SHRINKS_BY = 4
+
+NAME_LIMIT = 40
+# Compared without case, spaces, punctuation and width: nobody may look like the house.
+_RESERVED_NAMES = frozenset(
+    {"admin", "administrator", "mod", "moderator", "staff", "support", "system", "root", "oasst"}
+    | {"openassistant", "deleteduser"}
+)
+
+
+def clean_text(value: object, *, limit: int, field: str = "text") -> str:
+    """`value` as it will be stored: NFC, lines ended by a newline, no blanks around it.
+
+    Raises `Invalid` with code `not_text`, `control_characters`, `blank` or `too_long`. Length is counted in
+    code points of the result, which is what the writer sees.
+    """
+    text = _decodable(value, field)
+    text = _LINE_ENDINGS.sub("\n", text).strip(" \t\n")
+    _refuse_controls(text, field)
+    text = text.strip()
+    if len(text) > limit * _NFC_SHRINKS_BY:
+        raise _too_long(len(text), limit, field)
+    text = _normalised(text, field)
+    if _is_invisible(text):
+        raise Invalid("Nothing is written here yet.", code="blank", field=field)
+    if len(text) > limit:
+        raise _too_long(len(text), limit, field)
+    return text
+
+
+def clean_name(value: object, *, field: str = "display_name") -> str:
+    """A display name: one line of 1 to 40 characters that does not pose as the house.
+
+    Runs of blanks become one. Direction controls of every kind are refused, because a name stands in the
+    middle of lines that others wrote. Raises `Invalid` with the codes of `clean_text`, or `reserved`.
+    """
+    text = clean_text(value, limit=NAME_LIMIT, field=field)
+    if "\n" in text:
+        raise Invalid("A name stands on one line.", code="control_characters", field=field)
+    if _BIDI_CONTROLS.search(text):
+        raise Invalid(
+            "The name holds invisible characters that change the direction of text.",
+            code="control_characters",
+            field=field,
+        )
+    bare = "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
+    if bare in _RESERVED_NAMES:
+        raise Invalid(
+            "This name is kept for the people who run the site. Please choose another.",
+            code="reserved",
+            field=field,
+        )
+    return " ".join(text.split())
+
+
+# The shape of RFC 5646: language, extended language, script, region, variants, extensions, private use.
+_LANGUAGE_TAG = re.compile(
+    r"[a-z]{2,3}(-[a-z]{3}){0,3}(-[a-z]{4})?(-([a-z]{2}|[0-9]{3}))?"
+    r"(-([a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*(-[a-wyz0-9](-[a-z0-9]{2,8})+)*(-x(-[a-z0-9]{1,8})+)?"
+)
+_LANGUAGE_TAG_LIMIT = 32
+
+
+def clean_language_tag(value: object, *, field: str = "lang") -> str:
+    """A BCP 47 tag in its usual case: `pt-br` becomes `pt-BR`, `ZH-hant` becomes `zh-Hant`.
+
+    Only the shape is checked. Which languages exist is not ours to decide, and a registry would be old
+    tomorrow.
+    """
+    if (
+        not isinstance(value, str)
+        or len(value) > _LANGUAGE_TAG_LIMIT
+        or not value.isascii()
+        or not _LANGUAGE_TAG.fullmatch(value.lower())
+    ):
+        raise Invalid(
+            "This is not a language tag. Examples: en, pt-BR, zh-Hant.", code="language", field=field
+        )
+    subtags = value.lower().split("-")
+    for place, (before, subtag) in enumerate(pairwise(subtags), start=1):
+        if len(before) == 1:
+            break  # what follows a single letter is an extension and stays in lower case
+        if len(subtag) == 2:
+            subtags[place] = subtag.upper()
+        elif len(subtag) == 4 and subtag.isalpha():
+            subtags[place] = subtag.title()
+    return "-".join(subtags)
+
+
+def _decodable(value: object, field: str) -> str:
+    if not isinstance(value, str):
+        raise Invalid("This must be text.", code="not_text", field=field)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # half of a surrogate pair: PostgreSQL and UTF-8 can not hold it
+        raise Invalid(
+            "The text holds a broken character. Delete it and type it again.", code="not_text", field=field
+        ) from error
+    return value
+
+
+def _refuse_controls(text: str, field: str) -> None:
+    if control := _CONTROLS.search(text):
+        character = f"U+{ord(control[0]):04X}"
+        raise Invalid(
+            f"The text holds a control character ({character}). Please remove it.",
+            code="control_characters",
+            field=field,
+            character=character,
+        )
+    if _OVERRIDES.search(text):
+        raise Invalid(
+            "The text holds an invisible character that makes it read backwards. Please remove it.",
+            code="control_characters",
+            field=field,
+        )
+    if _TAGS.search(_FLAG.sub("", text)):
+        raise Invalid(
+            "The text holds invisible letters that readers can not see. Please remove them.",
+            code="control_characters",
+            field=field,
+        )
+
+
+def _normalised(text: str, field: str) -> str:
+    if text.isascii():
+        return text
+    for is_mark, run in groupby(text, key=lambda c: unicodedata.combining(c) != 0):
+        if is_mark and sum(1 for _ in run) > _MAX_MARKS_ON_A_LETTER:
+            raise Invalid(
+                f"More than {_MAX_MARKS_ON_A_LETTER} accents stand on one letter. Please remove some.",
+                code="control_characters",
+                field=field,
+            )
+    return unicodedata.normalize("NFC", text)
+
+
+def _is_invisible(text: str) -> bool:
+    return all(c.isspace() or c in _INVISIBLE_LETTERS or unicodedata.category(c) == "Cf" for c in text)
+
+
+def _too_long(length: int, limit: int, field: str) -> Invalid:
+    return Invalid(
+        f"The text is too long: {length:,} characters, at most {limit:,} fit.",
+        code="too_long",
+        field=field,
+        length=length,
+        limit=limit,
+    )
