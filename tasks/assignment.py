@@ -111,6 +111,7 @@ def _assign(
             api_client=api_client,
             kind=drawn.value,
             lang=lang,
+            asked_kind=kind.value if kind else "",
             created_at=now,
             expires_at=now + VALIDITY,
         )

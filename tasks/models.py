@@ -24,6 +24,7 @@ class Task(models.Model):
     api_client = models.ForeignKey("accounts.ApiClient", on_delete=models.PROTECT, null=True, related_name="+")
     kind = models.CharField(max_length=32, choices=[(kind.value, kind.value) for kind in Kind])
     lang = models.CharField(max_length=32)
+    asked_kind = models.CharField(max_length=32, blank=True, help_text="What was asked for; empty means any work.")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(help_text="Until then an answer is taken.")

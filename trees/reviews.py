@@ -164,8 +164,10 @@ def record_ranking(
 def _ranked_replies(hand: TreeInHand, parent: Message, ordered_ids: Sequence[UUID]) -> list[Message]:
     if len(set(ordered_ids)) != len(ordered_ids):
         raise Invalid("Each reply has one place in the order; one is named twice.", code="ranking_repeats")
+    if len(ordered_ids) < 2:
+        raise Invalid("An order needs at least two replies.", code="ranking_incomplete")
     replies = [hand.messages.get(message_id) for message_id in ordered_ids]
-    if len(replies) < 2 or any(reply is None or reply.parent_id != parent.pk for reply in replies):
+    if any(reply is None or reply.parent_id != parent.pk for reply in replies):
         raise Invalid("The order names something that is no reply to this message.", code="ranking_unknown")
     return [reply for reply in replies if reply is not None]
 

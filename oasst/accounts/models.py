@@ -84,6 +84,11 @@ class User(AbstractBaseUser):
         return self.display_name or self.email or str(self.id)
 
     @property
+    def first_language(self) -> str:
+        """The language that this person contributes in unless they choose another."""
+        return self.contribution_languages[0] if self.contribution_languages else "en"
+
+    @property
     def is_staff(self) -> bool:
         return self.enabled and self.role in (Role.MODERATOR, Role.ADMIN)
 

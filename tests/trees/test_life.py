@@ -208,7 +208,7 @@ class TestRanking:
 
         assert attempt(carol, [ids[0], ids[0]]) == "ranking_repeats"
         assert attempt(carol, [ids[0], prompt.pk]) == "ranking_unknown"
-        assert attempt(carol, [ids[0]]) == "ranking_unknown"
+        assert attempt(carol, [ids[0]]) == "ranking_incomplete"
         assert attempt(bob, ids) == "own_reply"
         assert not Ranking.objects.exists()
         rank(prompt, carol, policy)

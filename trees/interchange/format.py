@@ -18,6 +18,7 @@ from django.utils.timezone import is_naive, make_aware
 
 from oasst.core.errors import Invalid
 from trees.models import Message, MessageTree, Role
+from trees.ordering import in_order
 from trees.states import State
 
 Node = dict[str, Any]
@@ -215,13 +216,6 @@ def _depth_first(root: Message, children: dict[UUID | None, list[Message]]) -> I
         message = waiting.pop()
         yield message
         waiting.extend(reversed(in_order(children.get(message.pk, []))))
-
-
-def in_order(siblings: list[Message]) -> list[Message]:
-    """Best first, unranked last; siblings of a file keep the order of the file."""
-    if any(message.imported is not None for message in siblings):
-        return sorted(siblings, key=lambda m: m.position)
-    return sorted(siblings, key=lambda m: (m.rank is None, m.rank or 0, m.position))
 
 
 def _node(message: Message) -> Node:
