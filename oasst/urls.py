@@ -1,5 +1,7 @@
 """Pages of the whole site. The wire protocol lives under /api/v1/ (oasst.api_urls)."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("oasst.health")),
+]
