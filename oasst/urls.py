@@ -9,4 +9,5 @@ urlpatterns = [
     path("dashboard/", pages.dashboard, name="dashboard"),
     path("", include("tasks.urls")),
     path("", include("trees.urls")),
+    path("", include("oasst.health")),
 ]
