@@ -5,7 +5,6 @@ so Celery's own default module name is not used.
 """
 
 import os
-
 from typing import Any
 
 from celery import Celery, signals

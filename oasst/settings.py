@@ -3,15 +3,11 @@
 Variables, defaults and meaning: docs/operations.md. Wrong combinations are reported by `oasst.checks`.
 """
 
-import hashlib
-import logging
 import os
 import secrets
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
-
-import structlog
 
 from oasst import env
 from oasst.services import postgres, redis

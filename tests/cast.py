@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from oasst.accounts.models import User
-from trees.policy import TreePolicy
 from tests.factories import new_person
+from trees.policy import TreePolicy
 
 NewPerson = Callable[..., User]
 

@@ -103,7 +103,5 @@ def new_tree(tree: MessageTree, root: Message, policy: TreePolicy, reason: str, 
     """Take in hand a tree that this transaction has just made."""
     hand = TreeInHand(tree=tree, policy=policy, messages={root.pk: root}, openings=[], now=timezone.now())
     hand._votes = {}
-    hand.moves.append(
-        TreeTransition(tree=tree, from_state=None, to_state=tree.state, reason=reason, actor=actor)
-    )
+    hand.moves.append(TreeTransition(tree=tree, from_state=None, to_state=tree.state, reason=reason, actor=actor))
     return hand

@@ -126,9 +126,7 @@ def _insert(*, id: UUID, text: str, author: User, frontend_message_id: str | Non
         **fields,
     )
     message.save(force_insert=True)
-    Revision(id=id, message=message, text=text, author=author, created_at=message.created_at).save(
-        force_insert=True
-    )
+    Revision(id=id, message=message, text=text, author=author, created_at=message.created_at).save(force_insert=True)
     return message
 
 

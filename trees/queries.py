@@ -17,8 +17,8 @@ from oasst.accounts.models import User
 from oasst.core.errors import Invalid, NotFound
 from oasst.core.markdown import render
 from trees.access import visible_messages
-from trees.ordering import in_order
 from trees.models import Message, MessageTree, Ranking, Review, TreeTransition
+from trees.ordering import in_order
 from trees.states import TABLE, State
 
 
@@ -66,9 +66,7 @@ def conversation_to(message: Message) -> list[Turn]:
         """,
         [message.pk],
     )
-    return [
-        Turn(m.pk, m.role, m.text, render(m.text), m.lang, is_target=m.pk == message.pk) for m in rows
-    ]
+    return [Turn(m.pk, m.role, m.text, render(m.text), m.lang, is_target=m.pk == message.pk) for m in rows]
 
 
 def get_tree_for(person: User, message_id: object) -> tuple[MessageTree, Turn]:

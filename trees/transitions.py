@@ -95,9 +95,7 @@ def _enter(hand: TreeInHand, target: State, reason: str, actor: User | None) -> 
         raise AssertionError(f"a tree can not go from {source} to {target}")
     hand.tree.state = target.value
     hand.tree.state_since = hand.now
-    hand.moves.append(
-        TreeTransition(tree=hand.tree, from_state=source, to_state=target, reason=reason, actor=actor)
-    )
+    hand.moves.append(TreeTransition(tree=hand.tree, from_state=source, to_state=target, reason=reason, actor=actor))
     hand.record(
         Happening.Kind.TREE_MOVED,
         message=hand.root,

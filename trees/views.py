@@ -14,7 +14,13 @@ from oasst.core.languages import name_of
 from trees import queries
 from trees.states import TABLE, State
 
-FILTERS = [("", "Everything"), ("prompt", "Prompts"), ("reply", "Replies"), ("review", "Reviews"), ("ranking", "Rankings")]
+FILTERS = [
+    ("", "Everything"),
+    ("prompt", "Prompts"),
+    ("reply", "Replies"),
+    ("review", "Reviews"),
+    ("ranking", "Rankings"),
+]
 
 
 @login_required

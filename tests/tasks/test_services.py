@@ -13,7 +13,7 @@ from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAll
 from tasks import assignment, drafts, queries, submission, upkeep
 from tasks.kinds import Kind
 from tasks.models import Draft, Task
-from tests.factories import decide, grow_to, growing_tree, new_people, new_person, new_prompt, new_reply
+from tests.factories import decide, grow_to, growing_tree, new_people, new_person, new_prompt
 from trees.models import Message, MessageTree, Opening, Ranking, Review, Skip
 from trees.policy import TreePolicy
 from trees.states import State
@@ -52,9 +52,7 @@ class TestFullPath:
                 if task.kind.startswith("label"):
                     judge(task, person)
                 elif task.kind.startswith("rank"):
-                    submission.submit_ranking(
-                        task_id=task.pk, user=person, ordered_ids=task.reply_ids, policy=POLICY
-                    )
+                    submission.submit_ranking(task_id=task.pk, user=person, ordered_ids=task.reply_ids, policy=POLICY)
                 else:
                     answer(task, person, f"Text {uuid4()}")
         assert MessageTree.objects.get(pk=tree_id).state == State.READY_FOR_EXPORT
@@ -127,14 +125,14 @@ class TestHandingOut:
         prompt = growing_tree(alice, policy)
         grow_to(prompt.pk, State.RANKING, policy)
         task = take(bob, Kind.RANK_ASSISTANT_REPLIES)
-        assert sorted(task.reply_ids) == sorted(
-            Message.objects.filter(parent=prompt).values_list("pk", flat=True)
-        )
+        assert sorted(task.reply_ids) == sorted(Message.objects.filter(parent=prompt).values_list("pk", flat=True))
         assert len(task.revision_ids) == 3
 
     def test_availability_writes_nothing(self, alice: User, bob: User) -> None:
         decide(new_prompt(alice))
-        with CaptureQueriesContext(connection, ) as captured:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
             counts = queries.availability(bob, "en", POLICY)
         assert len(captured) <= 4
         assert counts[Kind.INITIAL_PROMPT] > 0
@@ -312,20 +310,36 @@ def costs(crowd_of_trees: int) -> dict[str, int]:
     prompt = Message.objects.get(pk=task.result_message_id)
     for person in (first, second):
         task = given(person, Kind.LABEL_INITIAL_PROMPT)
-        step("review", lambda t=task, p=person: submission.submit_labels(task_id=t.pk, user=p, labels={"spam": 0}, policy=policy))  # type: ignore[misc]  # noqa: E501
+        step(
+            "review",
+            lambda t=task, p=person: submission.submit_labels(task_id=t.pk, user=p, labels={"spam": 0}, policy=policy),
+        )  # type: ignore[misc]
     from tasks import lottery
 
     lottery.draw("en", policy)
     for person in rest[:3]:
         task = given(person, Kind.ASSISTANT_REPLY)
-        step("reply", lambda t=task, p=person: submission.submit_text(task_id=t.pk, user=p, text=f"So. {uuid4()}", policy=policy))  # type: ignore[misc]  # noqa: E501
+        step(
+            "reply",
+            lambda t=task, p=person: submission.submit_text(task_id=t.pk, user=p, text=f"So. {uuid4()}", policy=policy),
+        )  # type: ignore[misc]
     for reply in Message.objects.filter(parent=prompt):
         for person in (first, second):
             task = given(person, Kind.LABEL_ASSISTANT_REPLY)
-            step("last review", lambda t=task, p=person: submission.submit_labels(task_id=t.pk, user=p, labels={"spam": 0}, policy=policy))  # type: ignore[misc]  # noqa: E501
+            step(
+                "last review",
+                lambda t=task, p=person: submission.submit_labels(
+                    task_id=t.pk, user=p, labels={"spam": 0}, policy=policy
+                ),
+            )  # type: ignore[misc]
     for person in (first, second, writer):
         task = given(person, Kind.RANK_ASSISTANT_REPLIES)
-        step("last ranking", lambda t=task, p=person: submission.submit_ranking(task_id=t.pk, user=p, ordered_ids=t.reply_ids, policy=policy))  # type: ignore[misc]  # noqa: E501
+        step(
+            "last ranking",
+            lambda t=task, p=person: submission.submit_ranking(
+                task_id=t.pk, user=p, ordered_ids=t.reply_ids, policy=policy
+            ),
+        )  # type: ignore[misc]
     assert MessageTree.objects.get(pk=prompt.tree_id).state == State.READY_FOR_EXPORT
     return found
 

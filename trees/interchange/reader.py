@@ -72,9 +72,7 @@ def _open(path: Path) -> IO[Any]:
     return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
 
 
-def _import_batch(
-    batch: list[tuple[int, ParsedTree]], path: Path, policy: TreePolicy, result: ImportResult
-) -> None:
+def _import_batch(batch: list[tuple[int, ParsedTree]], path: Path, policy: TreePolicy, result: ImportResult) -> None:
     ids = [tree.id for _, tree in batch]
     known = set(MessageTree.objects.filter(pk__in=ids).values_list("pk", flat=True))
     fresh = []
