@@ -86,7 +86,6 @@ def _choose(lang: str, number: int) -> list[UUID]:
         by_author[author_id].append(tree_id)
     chosen: list[UUID] = []
     while by_author and len(chosen) < number:
-        author_id = random.choice(list(by_author))
-        prompts = by_author.pop(author_id)
+        prompts = by_author.pop(random.choice(list(by_author)))
         chosen.append(random.choice(prompts))
     return chosen

@@ -45,7 +45,8 @@ class Task(models.Model):
 
     # The wire: the client's own id for the task, bound when it acknowledges.
     acknowledged_at = models.DateTimeField(null=True)
-    frontend_message_id = models.CharField(max_length=200, null=True)
+    # Null and not empty: the unique constraint lets any number of tasks be without one.
+    frontend_message_id = models.CharField(max_length=200, null=True)  # noqa: DJ001
     collective = models.BooleanField(default=False)
 
     class Meta:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -107,8 +108,8 @@ def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | No
     )
 
 
-def get_task_for(person: User, task_id: object) -> Task:
-    """A person's own task with its message. Raises NotFound for tasks of others too: they are nobody else's business."""
+def get_task_for(person: User, task_id: UUID) -> Task:
+    """A person's own task with its message. Raises NotFound for tasks of others too."""
     try:
         return Task.objects.select_related("message", "draft").get(pk=task_id, user=person)
     except Task.DoesNotExist:

@@ -86,7 +86,7 @@ class TreeInHand:
 def lock_tree(tree_id: UUID, policy: TreePolicy) -> TreeInHand:
     """Take a tree in hand: its row locked, its messages (without texts) and openings read. Three statements."""
     try:
-        tree = MessageTree.objects.lock(tree_id)  # type: ignore[attr-defined]
+        tree = MessageTree.objects.lock(tree_id)
     except MessageTree.DoesNotExist:
         raise NotFound("This conversation does not exist any more.", code="tree_not_found") from None
     messages = Message.objects.filter(tree_id=tree_id).defer("text", "text_digest", "search", "imported")
@@ -103,5 +103,5 @@ def new_tree(tree: MessageTree, root: Message, policy: TreePolicy, reason: str, 
     """Take in hand a tree that this transaction has just made."""
     hand = TreeInHand(tree=tree, policy=policy, messages={root.pk: root}, openings=[], now=timezone.now())
     hand._votes = {}
-    hand.moves.append(TreeTransition(tree=tree, from_state=None, to_state=tree.state, reason=reason, actor=actor))
+    hand.moves.append(TreeTransition(tree=tree, from_state="", to_state=tree.state, reason=reason, actor=actor))
     return hand

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
@@ -69,7 +70,7 @@ def conversation_to(message: Message) -> list[Turn]:
     return [Turn(m.pk, m.role, m.text, render(m.text), m.lang, is_target=m.pk == message.pk) for m in rows]
 
 
-def get_tree_for(person: User, message_id: object) -> tuple[MessageTree, Turn]:
+def get_tree_for(person: User, message_id: UUID) -> tuple[MessageTree, Turn]:
     """The whole tree around a message: (tree, its first turn with everything below). Two statements.
 
     Raises NotFound for what this person may not see.
@@ -211,7 +212,7 @@ def _parse_cursor(value: str | None) -> tuple[datetime, UUID] | None:
 
 def _row(kind: str, item: Message | Review | Ranking) -> Contribution:
     message = item if isinstance(item, Message) else item.message if isinstance(item, Review) else item.parent
-    row = {
+    row: dict[str, Any] = {
         "id": item.pk,
         "kind": kind,
         "at": item.created_at,

@@ -152,7 +152,7 @@ def _write_rest(hand: TreeInHand) -> None:
             [hand.messages[message_id] for message_id in sorted(hand.changed)],
             ["review_count", "review_result", "ranking_count", "rank"],
         )
-    if any(move.from_state is not None for move in hand.moves):
+    if any(move.from_state for move in hand.moves):
         hand.tree.save(update_fields=["state", "state_since", "won_prompt_lottery_at", "halted_from"])
     TreeTransition.objects.bulk_create(hand.moves)
     Happening.objects.bulk_create(hand.happenings)

@@ -34,6 +34,12 @@ def judge(task: Task, person: User, **labels: float) -> Task:
     return submission.submit_labels(task_id=task.pk, user=person, labels={"spam": 0, **labels}, policy=POLICY)
 
 
+def _some_kind(person: User) -> Kind:
+    """Anything but another prompt."""
+    open_now = [kind for kind, number in queries.availability(person, "en", POLICY).items() if number]
+    return next((kind for kind in open_now if kind != Kind.INITIAL_PROMPT), Kind.LABEL_INITIAL_PROMPT)
+
+
 class TestFullPath:
     def test_it_works(self, alice: User, bob: User, carol: User) -> None:
         """Alice writes a prompt; others check it, answer it and order the answers; the tree is finished."""
@@ -46,7 +52,7 @@ class TestFullPath:
                 break
             for person in crowd:
                 try:
-                    task = take(person, next((k for k in Kind if queries.availability(person, "en", POLICY)[k] and k != Kind.INITIAL_PROMPT), Kind.LABEL_INITIAL_PROMPT))  # fmt: skip
+                    task = take(person, _some_kind(person))
                 except (assignment.NothingToDo, Busy):
                     continue
                 if task.kind.startswith("label"):
@@ -212,7 +218,7 @@ class TestAnswers:
         prompt = growing_tree(alice, policy)
         grow_to(prompt.pk, State.RANKING, policy)
         task = take(bob, Kind.RANK_ASSISTANT_REPLIES)
-        a, b, c = task.reply_ids
+        a, b, _ = task.reply_ids
         order = {"missing": [a, b], "repeated": [a, b, b], "foreign": [a, b, prompt.pk]}[shape]
         with pytest.raises(Invalid) as refusal:
             submission.submit_ranking(task_id=task.pk, user=bob, ordered_ids=order, policy=policy)
@@ -323,7 +329,7 @@ def costs(crowd_of_trees: int) -> dict[str, int]:
             "reply",
             lambda t=task, p=person: submission.submit_text(task_id=t.pk, user=p, text=f"So. {uuid4()}", policy=policy),
         )  # type: ignore[misc]
-    for reply in Message.objects.filter(parent=prompt):
+    for _ in range(Message.objects.filter(parent=prompt).count()):
         for person in (first, second):
             task = given(person, Kind.LABEL_ASSISTANT_REPLY)
             step(

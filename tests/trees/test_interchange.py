@@ -174,6 +174,7 @@ class TestRunningStates:
         grow_to(ROOT, State.READY_FOR_EXPORT)
 
 
+NODE = {"message_id": REPLY, "text": "", "role": "assistant"}
 BAD = [
     ("{not json", "no_json"),
     ('["a list"]', "not_a_tree"),
@@ -185,7 +186,7 @@ BAD = [
     (json.dumps(tree(role="robot")), "unknown_role"),
     (json.dumps(tree(text=None)), "bad_text"),
     (json.dumps(tree(text="a\0b")), "bad_text"),
-    ('{"message_tree_id": "%s", "prompt": {"message_id": "%s", "role": "prompter", "text": "\\ud800"}}' % (ROOT, ROOT), "bad_text"),
+    (json.dumps(tree(text="\ud800")), "bad_text"),
     (json.dumps(tree(lang="no such tag!")), "language"),
     (json.dumps(tree(rank=-1)), "bad_fact"),
     (json.dumps(tree(rank=2**40)), "bad_fact"),
@@ -195,7 +196,7 @@ BAD = [
     (json.dumps(tree(extra=float("nan"))), "bad_fact"),
     (json.dumps(tree(created_date="yesterday")), "bad_date"),
     (json.dumps(tree(replies=[tree()["prompt"]])), "repeated_message"),
-    (json.dumps(tree(replies=[{"message_id": REPLY, "parent_id": SECOND, "text": "", "role": "assistant"}])), "wrong_parent"),
+    (json.dumps(tree(replies=[{**NODE, "parent_id": SECOND}])), "wrong_parent"),
     (json.dumps(tree(replies="none")), "bad_fact"),
     (json.dumps(tree(replies=["none"])), "not_a_message"),
 ]  # fmt: skip

@@ -1,8 +1,8 @@
 """One message tree as a JSON object, both ways. Pure: no database.
 
-A line is `{message_tree_id, tree_state, prompt}`; `prompt` and each of its `replies` is a message node. Null facts of our
-own messages are left out. A message that came from a file is given back as the file had it: keys that it lacked stay
-away, keys that we do not know are kept, and what people did here since is added.
+A line is `{message_tree_id, tree_state, prompt}`; `prompt` and each of its `replies` is a message node. Null facts of
+our own messages are left out. A message that came from a file is given back as the file had it: keys that it lacked
+stay away, keys that we do not know are kept, and what people did here since is added.
 """
 
 import math

@@ -8,6 +8,7 @@ import gzip
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -113,16 +114,14 @@ def _insert(trees: list[ParsedTree], origin: str, policy: TreePolicy) -> None:
         )
         for tree in trees
     )
-    messages = [_message(tree, parsed) for tree in trees for parsed in tree.messages]
-    for message in messages:
-        message.created_at = message.created_at or now
+    messages = [_message(tree, parsed, now) for tree in trees for parsed in tree.messages]
     Message.objects.bulk_create(messages, batch_size=500)
     Revision.objects.bulk_create(
         (Revision(id=m.pk, message=m, text=m.text, created_at=m.created_at) for m in messages), batch_size=500
     )
     reason = f"Imported from {origin}."[:500]
     TreeTransition.objects.bulk_create(
-        TreeTransition(tree_id=tree.id, from_state=None, to_state=tree.state.value, reason=reason) for tree in trees
+        TreeTransition(tree_id=tree.id, from_state="", to_state=tree.state.value, reason=reason) for tree in trees
     )
     Happening.objects.bulk_create(
         Happening(kind=Happening.Kind.TREE_IMPORTED, tree_id=tree.id, message_id=tree.id, data={"origin": origin})
@@ -130,7 +129,7 @@ def _insert(trees: list[ParsedTree], origin: str, policy: TreePolicy) -> None:
     )
 
 
-def _message(tree: ParsedTree, parsed: ParsedMessage) -> Message:
+def _message(tree: ParsedTree, parsed: ParsedMessage, now: datetime) -> Message:
     text = parsed.node["text"]
     return Message(
         id=parsed.id,
@@ -144,7 +143,7 @@ def _message(tree: ParsedTree, parsed: ParsedMessage) -> Message:
         text_digest=digest_of(text),
         lang=parsed.node["lang"],
         frontend_message_id=str(parsed.id),
-        created_at=parsed.created_at,
+        created_at=parsed.created_at or now,
         deleted=parsed.fact("deleted"),
         synthetic=parsed.fact("synthetic"),
         model_name=parsed.fact("model_name"),

@@ -77,7 +77,7 @@ def _lines_of(trees: list[MessageTree], which: ExportFilter) -> Iterator[str]:
 
 
 def _belongs(message: Message, which: ExportFilter) -> bool:
-    """Is the message part of the file? What a file said about its own messages stands until people here say otherwise."""
+    """Is it part of the file? What a file said about its own messages stands until people here say otherwise."""
     given = (message.imported or {}).get("given", {})
     if message.deleted and not given.get("deleted"):
         return which.include_deleted

@@ -4,10 +4,11 @@ import gzip
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from django.core.management.base import CommandError
 from django.db import connection
@@ -19,9 +20,9 @@ from trees.states import State
 
 class Command(ServiceCommand):
     help = (
-        "Write message trees as OASST JSON Lines, in the order in which they came in: finished trees with their accepted "
-        "messages unless the options say otherwise. One consistent snapshot, streamed. The file appears only when it "
-        "is complete. Example: manage.py export_trees --output trees.jsonl.gz"
+        "Write message trees as OASST JSON Lines, in the order in which they came in: finished trees with their "
+        "accepted messages unless the options say otherwise. One consistent snapshot, streamed; a file appears only "
+        "when it is complete. Example: manage.py export_trees --output trees.jsonl.gz"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -44,10 +45,10 @@ class Command(ServiceCommand):
             include_rejected=options["include_rejected"],
         )
         output: Path | None = options["output"]
-        with self._open(output) as file:
+        with self._open(output) as write:
             number = 0
             for line in self._lines(which):
-                file.write(line + "\n")
+                write(line + "\n")
                 number += 1
         self.stderr.write(f"{number} trees written{f' to {output}' if output else ''}.")
 
@@ -59,23 +60,19 @@ class Command(ServiceCommand):
             yield from export_lines(which)
 
     @contextmanager
-    def _open(self, output: Path | None) -> Iterator[TextIO]:
+    def _open(self, output: Path | None) -> Iterator[Callable[[str], object]]:
         if output is None:
-            # UTF-8 whatever the locale says, and no extra line ends: the file is the data set.
-            yield self.stdout._out if self.stdout._out is not sys.stdout else _utf8_stdout()  # type: ignore[attr-defined]
+            if isinstance(sys.stdout, TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8")  # the data set is UTF-8, whatever the locale says
+            yield self.stdout.write
             return
         partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
         opener = gzip.open if output.suffix == ".gz" else open
         try:
             with opener(partial, "wt", encoding="utf-8", newline="\n") as file:
-                yield file
+                yield file.write
             partial.replace(output)
         except OSError as error:
             raise CommandError(f"{output}: can not be written: {error.strerror}") from error
         finally:
             partial.unlink(missing_ok=True)
-
-
-def _utf8_stdout() -> TextIO:
-    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-    return sys.stdout
