@@ -149,7 +149,9 @@ def _database() -> dict[str, Any]:
         "CONN_MAX_AGE": 0,
         # A restarted server must not cost each pooled connection one failed request.
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"pool": {"min_size": 1, "max_size": env.integer("DATABASE_POOL", 8, minimum=1), "timeout": 5}},
+        "OPTIONS": {
+            "pool": {"min_size": 1, "max_size": env.integer("DATABASE_POOL", 8, minimum=1), "timeout": 5}
+        },
     }
 
 

@@ -1,11 +1,10 @@
 """The web server: daphne in this process, on a socket of its own or on one that the supervisor holds open.
 
-What daphne's own command line lacks: it stops what runs beside the requests, lets requests in work finish before it
-ends, and its time limit spares answers that are being streamed.
+What daphne's own command line lacks: it stops what runs beside the requests, lets requests in work finish
+before it ends, and its time limit spares answers that are being streamed.
 """
 
 import asyncio
-import socket
 import time
 from typing import Any
 
@@ -20,22 +19,6 @@ ANSWER_SECONDS = 120
 """A request that is not answered in this time gets a 503."""
 DRAIN_SECONDS = 10
 """How long requests in work may take after the process was told to stop."""
-BACKLOG = 512
-
-
-def listen(address: str, port: int) -> socket.socket:
-    """A listening socket that children may inherit. OSError when the port is taken."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address, port))
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 class SiteServer(Server):
@@ -74,7 +57,9 @@ class SiteServer(Server):
             await defer.Deferred.fromFuture(asyncio.gather(*running, return_exceptions=True))
 
     def _applications(self) -> "list[asyncio.Future[Any]]":
-        return [one["application_instance"] for one in self.connections.values() if "application_instance" in one]
+        return [
+            one["application_instance"] for one in self.connections.values() if "application_instance" in one
+        ]
 
     def _unanswered(self) -> bool:
         return any(
