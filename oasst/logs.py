@@ -8,6 +8,7 @@ import logging
 import logging.config
 import os
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -87,7 +88,7 @@ def configure(wanted: dict[str, str]) -> None:
     )
 
 
-def _name_process(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _name_process(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Which child of `up` wrote this."""
     if name := os.environ.get("OASST_PROCESS"):
         event.setdefault("process", name)

@@ -37,7 +37,7 @@ class SiteServer(Server):
         for protocol in list(self.connections):
             if not (isinstance(protocol, WebRequest) and protocol._response_started):
                 protocol.check_timeouts()
-        reactor.callLater(2, self.timeout_checker)
+        reactor.callLater(2, self.timeout_checker)  # type: ignore[arg-type]
 
     def kill_all_applications(self) -> "defer.Deferred[None]":
         """Called by the reactor before it stops, which waits for the result."""
@@ -57,9 +57,7 @@ class SiteServer(Server):
             await defer.Deferred.fromFuture(asyncio.gather(*running, return_exceptions=True))
 
     def _applications(self) -> "list[asyncio.Future[Any]]":
-        return [
-            one["application_instance"] for one in self.connections.values() if "application_instance" in one
-        ]
+        return [one["application_instance"] for one in self.connections.values() if "application_instance" in one]
 
     def _unanswered(self) -> bool:
         return any(

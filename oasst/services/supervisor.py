@@ -132,9 +132,7 @@ class Supervisor:
         self._stopping = True
 
     def run(self) -> None:
-        before = {
-            how: signal.signal(how, self._asked) for how in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        }
+        before = {how: signal.signal(how, self._asked) for how in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         try:
             while not self._stopping:
                 self._start_due()
@@ -142,6 +140,7 @@ class Supervisor:
                 self._notice_ends()
                 self._between()
         finally:
+            self._say("Stopping …")
             self._end_all()
             self._output.close()
             for how, handler in before.items():
@@ -174,9 +173,7 @@ class Supervisor:
                 continue
             self._read(0)
             pause = child.start_at - time.monotonic()
-            self._say(
-                f"{child.program.name} ended: {why}. It starts again in {max(pause, 0):.1f} s. Its last lines:"
-            )
+            self._say(f"{child.program.name} ended: {why}. It starts again in {max(pause, 0):.1f} s. Its last lines:")
             for line in list(child.lines)[-5:] or ["(it wrote nothing)"]:
                 self._say(f"    {line}")
 
@@ -185,11 +182,7 @@ class Supervisor:
             for child in self._running():
                 child.send(how)
             deadline = time.monotonic() + seconds
-            while (
-                self._running()
-                and time.monotonic() < deadline
-                and not (self._hurry and how == signal.SIGTERM)
-            ):
+            while self._running() and time.monotonic() < deadline and not (self._hurry and how == signal.SIGTERM):
                 self._read(_TICK / 4)
         for child in self._running():
             self._say(
@@ -197,6 +190,4 @@ class Supervisor:
             )
 
     def _running(self) -> list[Child]:
-        return [
-            child for child in self.children if child.process is not None and child.process.poll() is None
-        ]
+        return [child for child in self.children if child.process is not None and child.process.poll() is None]

@@ -40,8 +40,6 @@ class Command(ServiceCommand):
         try:
             listener = listen(options["bind"], options["port"])
         except OSError as error:
-            raise CommandError(
-                f"Can not listen on {options['bind']}:{options['port']}: {error.strerror}"
-            ) from error
+            raise CommandError(f"Can not listen on {options['bind']}:{options['port']}: {error.strerror}") from error
         self.stdout.write(f"Serving on http://{options['bind']}:{options['port']}")
         web.serve(listener.fileno(), proxy_address_header=settings.PROXY_ADDRESS_HEADER)

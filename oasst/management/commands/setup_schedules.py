@@ -31,9 +31,7 @@ class Command(ServiceCommand):
             if created:
                 self.stdout.write(f"added: {entry.name}")
         self._follow_renamed_jobs(entries)
-        gone = PeriodicTask.objects.filter(description=MARK).exclude(
-            name__in=[entry.name for entry in entries]
-        )
+        gone = PeriodicTask.objects.filter(description=MARK).exclude(name__in=[entry.name for entry in entries])
         for task in gone:
             self.stdout.write(f"removed: {task.name}")
             task.delete()

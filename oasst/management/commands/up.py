@@ -41,9 +41,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--demo", action="store_true", help="also load example trees and a crowd of demo users"
-        )
+        parser.add_argument("--demo", action="store_true", help="also load example trees and a crowd of demo users")
 
     def handle(self, *args: Any, **options: Any) -> None:
         home: Path = settings.OASST_HOME
@@ -60,8 +58,6 @@ class Command(BaseCommand):
                 self._supervise(listener, servers, first)
             except (ServiceError, DomainError) as error:
                 raise CommandError(str(error)) from error
-            finally:
-                self._say("Stopping …")
         self._say("Stopped.")
 
     def _listen(self) -> socket.socket:
@@ -106,7 +102,7 @@ class Command(BaseCommand):
 
     def _show(self, name: str, line: str) -> None:
         # JSON lines name their process themselves and stay JSON.
-        self.stdout.write(line if line.startswith("{") else f"{name:7} │ {line}")
+        self._say(line if line.startswith("{") else f"{name:7} │ {line}")
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
@@ -139,9 +135,7 @@ class Watch:
     def _revive_servers(self) -> None:
         try:
             for name in self._servers.revive():
-                self._say(
-                    f"{name} had ended and was started again. Its log: {settings.OASST_HOME}/services/{name}.log"
-                )
+                self._say(f"{name} had ended and was started again. Its log: {settings.OASST_HOME}/services/{name}.log")
         except ServiceError as error:
             self._say(str(error))
 
@@ -183,9 +177,7 @@ class OnlyOne:
         except BlockingIOError:
             who = os.read(self._lock, 100).decode().strip()
             os.close(self._lock)
-            raise ServiceError(
-                f"`up` is already running for OASST_HOME={self.path.parent} ({who})."
-            ) from None
+            raise ServiceError(f"`up` is already running for OASST_HOME={self.path.parent} ({who}).") from None
         os.ftruncate(self._lock, 0)
         os.write(self._lock, f"pid {os.getpid()}, {settings.PUBLIC_URL}\n".encode())
         return self
@@ -196,7 +188,9 @@ class OnlyOne:
 
 def programs(listener: int) -> list[Program]:
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
-    celery = [sys.executable, "-m", "celery", "--app", "oasst"]
+    # As root Celery warns about pickled jobs; ours are JSON.
+    unwarned = ["-W", "ignore:You're running the worker with superuser privileges"]
+    celery = [sys.executable, *unwarned, "-m", "celery", "--quiet", "--app", "oasst"]
     # Counters of all processes meet in one directory, so that one /metrics tells about the worker too.
     shared = {"PROMETHEUS_MULTIPROC_DIR": str(_empty(settings.OASST_HOME / "metrics"))}
     if settings.LOGGING["style"] == "auto":
@@ -211,9 +205,7 @@ def programs(listener: int) -> list[Program]:
     worker = ["worker", "--pool", "threads", "--concurrency", str(settings.WORKER_THREADS)]
     return [
         *web,
-        Program(
-            "worker", [*celery, *worker, "--without-gossip", "--without-mingle", "--loglevel", level], shared
-        ),
+        Program("worker", [*celery, *worker, "--without-gossip", "--without-mingle", "--loglevel", level], shared),
         Program("beat", [*celery, "beat", "--loglevel", level], shared),
     ]
 
