@@ -4,6 +4,7 @@
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 # Django's own commands that talk to the database. Ours say so themselves
 # (oasst.management.base.ServiceCommand).
@@ -27,22 +28,28 @@ NEED_SERVERS = (
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oasst.settings")
+    from django.conf import settings
     from django.core.management import execute_from_command_line
 
+    from oasst.env import BadVariable
+    from oasst.services.errors import ServiceError
+
+    try:
+        home = settings.OASST_HOME
+    except (BadVariable, ServiceError) as error:
+        sys.exit(f"Configuration: {error}")
     if len(sys.argv) > 1 and sys.argv[1] in NEED_SERVERS and "--help" not in sys.argv:
-        with_servers(lambda: execute_from_command_line(sys.argv))
+        with_servers(home, lambda: execute_from_command_line(sys.argv))
     else:
         execute_from_command_line(sys.argv)
 
 
-def with_servers(run: Callable[[], None]) -> None:
-    from django.conf import settings
-
+def with_servers(home: Path, run: Callable[[], None]) -> None:
     from oasst.services.embedded import Embedded
     from oasst.services.errors import ServiceError
 
     try:
-        with Embedded(settings.OASST_HOME):
+        with Embedded(home):
             try:
                 run()
             finally:

@@ -5,8 +5,9 @@ so Celery's own default module name is not used.
 """
 
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oasst.settings")
 
@@ -14,3 +15,8 @@ app = Celery("oasst")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(related_name="jobs")
 app.autodiscover_tasks(related_name="schedules")
+
+
+@signals.setup_logging.connect
+def keep_our_logging(**_arguments: Any) -> None:
+    """That somebody listens is enough: Celery then leaves the logging alone that the settings set up."""

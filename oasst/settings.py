@@ -3,15 +3,11 @@
 Variables, defaults and meaning: docs/operations.md. Wrong combinations are reported by `oasst.checks`.
 """
 
-import hashlib
-import logging
 import os
 import secrets
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
-
-import structlog
 
 from oasst import env
 from oasst.services import postgres, redis
@@ -22,6 +18,7 @@ OASST_HOME = Path(env.text("OASST_HOME") or BASE_DIR / "var").expanduser().resol
 DEBUG = env.switch("DEBUG", False)
 PORT = env.integer("PORT", 8000, minimum=1)
 WEB_PROCESSES = env.integer("WEB_PROCESSES", 1, minimum=1)
+WORKER_THREADS = env.integer("WORKER_THREADS", 2, minimum=1)
 PUBLIC_URL = (env.text("PUBLIC_URL") or f"http://localhost:{PORT}").rstrip("/")
 _public = urlsplit(PUBLIC_URL)
 
@@ -47,6 +44,10 @@ def _secret_key() -> str:
 
 SECRET_KEY = _secret_key()
 IS_LOCAL = _public.hostname in ("localhost", "127.0.0.1", "::1")
+BIND_ADDRESS = env.text("BIND_ADDRESS") or ("127.0.0.1" if IS_LOCAL else "0.0.0.0")
+# The header in which a proxy of ours names the client. Unset: such headers are believed from nobody.
+PROXY_ADDRESS_HEADER = env.text("PROXY_ADDRESS_HEADER")
+METRICS_TOKEN = env.text("METRICS_TOKEN")
 ALLOWED_HOSTS = sorted({_public.hostname or "localhost", "localhost", "127.0.0.1", "[::1]"})
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
@@ -55,6 +56,15 @@ SECURE_HSTS_SECONDS = 31_536_000 if _public.scheme == "https" else 0
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS = [
+    # E-mail addresses are unique by a constraint on their lower case, which the check does not see.
+    "auth.W004",
+    # Subdomains and preload lists: a choice about the whole domain, which is not ours to make.
+    "security.W005",
+    "security.W021",
+    # The proxy that holds the certificate redirects. Here it would loop where X-Forwarded-Proto is forgotten.
+    "security.W008",
+]
 
 INSTALLED_APPS = [
     "daphne",
@@ -137,6 +147,8 @@ def _database() -> dict[str, Any]:
         "ENGINE": "django.db.backends.postgresql",
         **where,
         "CONN_MAX_AGE": 0,
+        # A restarted server must not cost each pooled connection one failed request.
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {"pool": {"min_size": 1, "max_size": env.integer("DATABASE_POOL", 8, minimum=1), "timeout": 5}},
     }
 
@@ -159,7 +171,7 @@ CHANNEL_LAYERS = {
     "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
 }
 
-CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
@@ -173,6 +185,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
+CELERY_WORKER_REDIRECT_STDOUTS = False
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
@@ -199,5 +212,8 @@ RATE_LIMITS = env.switch("RATE_LIMITS", True)
 # Overrides of trees.policy.TreePolicy by field name; the defaults stand there.
 TREE_POLICY: dict[str, Any] = {}
 
-LOGGING_CONFIG = None
-LOG_LEVEL = env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
+LOGGING_CONFIG = "oasst.logs.configure"
+LOGGING = {
+    "level": env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
+    "style": env.choice("LOG_FORMAT", ("auto", "json", "human"), "auto"),
+}

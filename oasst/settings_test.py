@@ -1,4 +1,4 @@
-"""What tests change: a home and Redis database of their own, cheap password hashing, static files without a manifest.
+"""What tests change: a home and Redis database of their own, cheap password hashing, plain static files.
 
 
 Everything else is the real thing.

@@ -1,5 +1,13 @@
 """Pages of the whole site. The wire protocol lives under /api/v1/ (oasst.api_urls)."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from oasst import pages
+
+urlpatterns = [
+    path("", pages.landing, name="landing"),
+    path("dashboard/", pages.dashboard, name="dashboard"),
+    path("", include("tasks.urls")),
+    path("", include("trees.urls")),
+    path("", include("oasst.health")),
+]

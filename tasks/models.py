@@ -24,6 +24,7 @@ class Task(models.Model):
     api_client = models.ForeignKey("accounts.ApiClient", on_delete=models.PROTECT, null=True, related_name="+")
     kind = models.CharField(max_length=32, choices=[(kind.value, kind.value) for kind in Kind])
     lang = models.CharField(max_length=32)
+    asked_kind = models.CharField(max_length=32, blank=True, help_text="What was asked for; empty means any work.")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(help_text="Until then an answer is taken.")
@@ -44,7 +45,8 @@ class Task(models.Model):
 
     # The wire: the client's own id for the task, bound when it acknowledges.
     acknowledged_at = models.DateTimeField(null=True)
-    frontend_message_id = models.CharField(max_length=200, null=True)
+    # Null and not empty: the unique constraint lets any number of tasks be without one.
+    frontend_message_id = models.CharField(max_length=200, null=True)  # noqa: DJ001
     collective = models.BooleanField(default=False)
 
     class Meta:
@@ -57,6 +59,10 @@ class Task(models.Model):
         indexes = [
             # The pending tasks of a person: read by each request for work. Finished tasks stay out of it.
             models.Index(fields=["user", "created_at"], condition=models.Q(status="open"), name="task_pending"),
+            # How many first prompts are being written in a language right now.
+            models.Index(
+                fields=["kind", "lang", "created_at"], condition=models.Q(status="open"), name="task_in_progress"
+            ),
             # Clean-up walks the open tasks that ran out.
             models.Index(fields=["expires_at"], condition=models.Q(status="open"), name="task_expiry"),
         ]

@@ -43,7 +43,6 @@ class StateRow:
     label: str
     meaning: str
     active: bool  # on the wire: somebody or something still works on it
-    takes_replies: bool  # a late reply is stored, since somebody spent effort on it
     offers: frozenset[Work] = frozenset()
     goes_to: frozenset[State] = frozenset()
 
@@ -54,7 +53,6 @@ TABLE: dict[State, StateRow] = {
         "Prompt in review",
         "Only the prompt exists; reviewers decide whether a conversation may grow from it.",
         active=True,
-        takes_replies=False,
         offers=frozenset({Work.LABEL_INITIAL_PROMPT}),
         goes_to=frozenset({S.PROMPT_LOTTERY_WAITING, S.ABORTED_LOW_GRADE, S.HALTED_BY_MODERATOR}),
     ),
@@ -62,14 +60,12 @@ TABLE: dict[State, StateRow] = {
         "Waiting to be drawn",
         "The prompt was accepted and waits for room among the growing conversations of its language.",
         active=False,
-        takes_replies=False,
         goes_to=frozenset({S.GROWING, S.HALTED_BY_MODERATOR}),
     ),
     S.GROWING: StateRow(
         "Growing",
         "Replies are written and reviewed until the conversation has the wanted size.",
         active=True,
-        takes_replies=True,
         offers=REPLY_WORK | {Work.LABEL_PROMPTER_REPLY, Work.LABEL_ASSISTANT_REPLY},
         goes_to=frozenset({S.RANKING, S.ABORTED_LOW_GRADE, S.HALTED_BY_MODERATOR}),
     ),
@@ -77,7 +73,6 @@ TABLE: dict[State, StateRow] = {
         "Ranking",
         "Everything is reviewed; people order the replies that answer the same message.",
         active=True,
-        takes_replies=True,
         offers=RANKING_WORK,
         goes_to=frozenset({S.READY_FOR_SCORING, S.HALTED_BY_MODERATOR}),
     ),
@@ -85,42 +80,36 @@ TABLE: dict[State, StateRow] = {
         "Ready for scoring",
         "Enough people ranked; the consensus is computed in the same step.",
         active=True,
-        takes_replies=True,
         goes_to=frozenset({S.READY_FOR_EXPORT, S.SCORING_FAILED, S.HALTED_BY_MODERATOR}),
     ),
     S.SCORING_FAILED: StateRow(
         "Scoring failed",
         "The consensus could not be computed; an operator looks and retries.",
         active=False,
-        takes_replies=False,
         goes_to=frozenset({S.READY_FOR_SCORING, S.RANKING, S.HALTED_BY_MODERATOR}),
     ),
     S.READY_FOR_EXPORT: StateRow(
         "In the data set",
         "Finished: reviewed, ranked and part of the data set.",
         active=False,
-        takes_replies=True,
         goes_to=frozenset({S.HALTED_BY_MODERATOR}),
     ),
     S.BACKLOG_RANKING: StateRow(
         "Waiting to be ranked",
         "An imported conversation that waits until rankers have time.",
         active=False,
-        takes_replies=False,
         goes_to=frozenset({S.RANKING, S.ABORTED_LOW_GRADE, S.HALTED_BY_MODERATOR}),
     ),
     S.ABORTED_LOW_GRADE: StateRow(
         "Not accepted",
         "Reviewers found the prompt unfit for the data set.",
         active=False,
-        takes_replies=False,
         goes_to=frozenset({S.HALTED_BY_MODERATOR}),
     ),
     S.HALTED_BY_MODERATOR: StateRow(
         "Stopped",
         "A moderator stopped it, or nothing of it is left.",
         active=False,
-        takes_replies=False,
         # Resuming goes back to where it was (MessageTree.halted_from), so every state may follow.
         goes_to=frozenset(S) - {S.HALTED_BY_MODERATOR},
     ),

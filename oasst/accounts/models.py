@@ -41,7 +41,7 @@ class User(AbstractBaseUser):
     """A person. `email` is empty for people whom only an API client knows."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    email = models.EmailField(null=True, blank=True)
+    email = models.EmailField(null=True, blank=True, unique=True)
     display_name = models.CharField(max_length=256)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.GENERAL)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -74,8 +74,9 @@ class User(AbstractBaseUser):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                Lower("email"), name="user_email_once", violation_error_message="This e-mail is in use."
+            # Together with `unique`: one account a mailbox, whatever the letter case somebody typed.
+            models.CheckConstraint(
+                condition=models.Q(email=None) | models.Q(email=Lower("email")), name="user_email_lower_case"
             ),
         ]
         indexes = [
@@ -85,6 +86,11 @@ class User(AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.display_name or self.email or str(self.id)
+
+    @property
+    def first_language(self) -> str:
+        """The language that this person contributes in unless they choose another."""
+        return self.contribution_languages[0] if self.contribution_languages else "en"
 
     @property
     def is_staff(self) -> bool:

@@ -72,3 +72,9 @@ _RIGHT_TO_LEFT = frozenset(
 def direction_of(tag: str) -> str:
     """`rtl` or `ltr`, for any tag, also for languages that are not on the menu."""
     return "rtl" if tag.partition("-")[0].lower() in _RIGHT_TO_LEFT else "ltr"
+
+
+def name_of(tag: str) -> str:
+    """The English name of a language of the menu, else the tag itself."""
+    language = BY_CODE.get(tag)
+    return language.english_name if language else tag

@@ -128,7 +128,7 @@ def _postmaster(place: Place) -> list[int]:
 
 
 def _state(place: Place) -> str:
-    """ready; busy (starting or shutting down); away."""
+    """ready; busy (starting); ending; away."""
     import psycopg  # not at the top: settings import this module, and most commands never connect through it
 
     try:
@@ -151,16 +151,18 @@ def _state(place: Place) -> str:
             ) from error
         if "too many" in text or "remaining connection slots" in text:
             return "ready"
-        # "the database system is starting up", "is shutting down", "not yet accepting connections"
+        if "shutting down" in text:
+            return "ending"
+        # "the database system is starting up", "is in recovery mode", "is not yet accepting connections"
         return "busy" if "database system" in text else "away"
 
 
 def _running_or_gone(place: Place, deadline: float) -> bool:
     """True when it answers, False when no process is left that would be in the way of a start.
 
-    Between the two stand a server that is starting or shutting down (wait for it), backends of a killed
-    postmaster (they end by themselves, or are ended), and a server whose socket somebody removed (it has to
-    go).
+    Between the two stand a server that is starting (wait for it) or shutting down (make it brisk), backends
+    of a killed postmaster (they end by themselves, or are ended), and a server whose socket somebody
+    removed (it has to go).
     """
     quiet_until = time.monotonic() + 10
     while True:
@@ -169,6 +171,9 @@ def _running_or_gone(place: Place, deadline: float) -> bool:
             return True
         if not _pids(place):
             return False
+        if state == "ending":
+            # A plain SIGTERM from elsewhere waits for clients to go, and pooled connections never do.
+            stop(place)
         if state == "away" and time.monotonic() > quiet_until:
             stop(place)
         if time.monotonic() > deadline:

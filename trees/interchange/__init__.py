@@ -1,0 +1,1 @@
+"""The data set in and out: OASST JSON Lines, one message tree a line."""

@@ -1,7 +1,5 @@
 """A message tree, its state and how it got there."""
 
-from typing import ClassVar
-
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
@@ -33,7 +31,7 @@ class MessageTree(models.Model):
         db_default=models.Func(models.Value("trees_messagetree_number"), function="nextval"),
     )
     state = models.CharField(max_length=32, choices=STATE_CHOICES)
-    halted_from = models.CharField(max_length=32, choices=STATE_CHOICES, null=True, blank=True)
+    halted_from = models.CharField(max_length=32, choices=STATE_CHOICES, blank=True)
     lang = models.CharField(max_length=32)
     # Copied from the policy when the tree is made: a new policy leaves running trees alone.
     goal_tree_size = models.PositiveIntegerField()
@@ -44,7 +42,7 @@ class MessageTree(models.Model):
     state_since = models.DateTimeField(default=timezone.now, editable=False)
     won_prompt_lottery_at = models.DateTimeField(null=True, blank=True)
 
-    objects: ClassVar[models.Manager["MessageTree"]] = TreeQuerySet.as_manager()  # type: ignore[assignment]
+    objects = TreeQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -52,7 +50,7 @@ class MessageTree(models.Model):
                 condition=models.Q(state__in=[state.value for state in State]), name="tree_state_known"
             ),
             models.CheckConstraint(
-                condition=models.Q(halted_from=None) | models.Q(state=State.HALTED_BY_MODERATOR.value),
+                condition=models.Q(halted_from="") | models.Q(state=State.HALTED_BY_MODERATOR.value),
                 name="tree_halted_from_only_when_halted",
             ),
         ]
@@ -82,8 +80,8 @@ class TreeTransition(models.Model):
     """One step of a tree from state to state: the history that admin, statistics and the tree page show."""
 
     tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, related_name="transitions")
-    # Null for the first: the tree came into being in `to_state`.
-    from_state = models.CharField(max_length=32, choices=STATE_CHOICES, null=True)
+    # Empty for the first: the tree came into being in `to_state`.
+    from_state = models.CharField(max_length=32, choices=STATE_CHOICES, blank=True)
     to_state = models.CharField(max_length=32, choices=STATE_CHOICES)
     reason = models.CharField(max_length=500)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")

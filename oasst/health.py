@@ -1,0 +1,111 @@
+"""Is the process alive, is the site ready, what does it count.
+
+/healthz touches nothing, so a slow database never gets a live process killed. /readyz is red only when people could
+not work: without Redis the site is slower, not broken, and says "degraded".
+"""
+
+import hmac
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import path
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from django_prometheus.exports import ExportToDjangoView
+
+from oasst.core.loopback import is_loopback
+
+logger = logging.getLogger(__name__)
+
+# Migrations only ever get applied while we run, so one green answer is enough.
+_migrations_applied = False
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"status": "alive"})
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    parts = {
+        "database": _try(_check_database, "The database does not answer."),
+        "migrations": _try(_check_migrations, "The migrations can not be read."),
+        "redis": _try(_check_redis, "Redis does not answer."),
+    }
+    if not (parts["database"]["ok"] and parts["migrations"]["ok"]):
+        status, code = "not ready", 503
+    elif not parts["redis"]["ok"]:
+        status, code = "degraded", 200
+    else:
+        status, code = "ready", 200
+    return JsonResponse({"status": status, "parts": parts}, status=code)
+
+
+def _try(check: Callable[[], str], sentence: str) -> dict[str, Any]:
+    """The address and error of a server that is away are for the log, not for whoever asks."""
+    try:
+        problem = check()
+    except Exception as error:
+        logger.warning("%s %s", sentence, error)
+        problem = sentence
+    return {"ok": False, "problem": problem} if problem else {"ok": True}
+
+
+def _check_database() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return ""
+
+
+def _check_migrations() -> str:
+    global _migrations_applied
+    if not _migrations_applied:
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if missing:
+            return f"{len(missing)} migrations are not applied: run `manage.py migrate`."
+        _migrations_applied = True
+    return ""
+
+
+def _check_redis() -> str:
+    with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1) as client:
+        client.ping()
+    return ""
+
+
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    if not may_read_metrics(request):
+        return HttpResponse(
+            "Metrics are for loopback clients, or with `Authorization: Bearer` and METRICS_TOKEN.\n",
+            status=403,
+            content_type="text/plain",
+        )
+    response: HttpResponse = ExportToDjangoView(request)
+    return response
+
+
+def may_read_metrics(request: HttpRequest) -> bool:
+    """With METRICS_TOKEN: who knows it. Without: who asks from this machine, and not through a proxy on it."""
+    if settings.METRICS_TOKEN:
+        given = request.headers.get("Authorization", "")
+        return hmac.compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
+    return is_loopback(request)
+
+
+urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
+]

@@ -1,0 +1,72 @@
+"""Pages that span the apps: the front page and the dashboard."""
+
+from typing import Any
+from uuid import uuid4
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
+
+from oasst.accounts.requests import SignedInRequest
+from oasst.core.languages import name_of
+from oasst.core.text import clean_language_tag
+from tasks import queries as task_queries
+from tasks.kinds import TABLE, Kind
+from trees import queries as tree_queries
+from trees.policy import current_policy
+
+
+@require_safe
+def landing(request: HttpRequest) -> HttpResponse:
+    if request.user.is_authenticated:
+        return redirect("dashboard")
+    return render(request, "pages/landing.html")
+
+
+@login_required
+@require_safe
+def dashboard(request: SignedInRequest) -> HttpResponse:
+    """What needs doing, what waits for this person, what became of their work. Reads only."""
+    person = request.user
+    lang = clean_language_tag(request.GET.get("lang") or person.first_language)
+    policy = current_policy()
+    counts = task_queries.availability(person, lang, policy)
+    given = tree_queries.contribution_counts(person)
+    total = sum(counts.values())
+    context: dict[str, Any] = {
+        "person": person,
+        "welcome": not (given.prompts or given.replies or given.reviews or given.rankings),
+        "lang": lang,
+        "lang_name": name_of(lang),
+        "languages": [(code, name_of(code), code == lang) for code in person.contribution_languages],
+        # A new key for each view of the page: a double click takes one task, the next visit another.
+        "idempotency_key": uuid4(),
+        "cards": [_card(kind, number) for kind, number in counts.items() if number],
+        "random": {"count": total},
+        "nothing": None if total else task_queries.explain_nothing(person, lang, policy),
+        "open_tasks": [
+            {
+                "id": task.pk,
+                "title": TABLE[Kind(task.kind)].title,
+                "since": task.created_at,
+                "has_draft": hasattr(task, "draft"),
+            }
+            for task in task_queries.open_tasks(person)[:5]
+        ],
+        "contribution_counts": given,
+        "recent": tree_queries.contributions_of(person, size=5).rows,
+    }
+    return render(request, "pages/dashboard.html", context)
+
+
+def _card(kind: Kind, number: int) -> dict[str, Any]:
+    row = TABLE[kind]
+    return {
+        "kind": kind.value,
+        "title": row.title,
+        "text": row.text,
+        "count": number,
+        "points": row.points,
+        "category": row.category,
+    }

@@ -1,0 +1,99 @@
+"""The web server: daphne in this process, on a socket of its own or on one that the supervisor holds open.
+
+What daphne's own command line lacks: it stops what runs beside the requests, lets requests in work finish before it
+ends, and its time limit spares answers that are being streamed.
+"""
+
+import asyncio
+import socket
+import time
+from typing import Any
+
+# Installs the asyncio reactor, so it comes before everything else that touches twisted.
+from daphne.server import Server  # isort: skip
+from daphne.http_protocol import WebRequest
+from twisted.internet import defer, reactor, task, threads
+
+from oasst.core import shutdown
+
+ANSWER_SECONDS = 120
+"""A request that is not answered in this time gets a 503."""
+DRAIN_SECONDS = 10
+"""How long requests in work may take after the process was told to stop."""
+BACKLOG = 512
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """A listening socket that children may inherit. OSError when the port is taken."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class SiteServer(Server):
+    """Daphne's server with a calm end."""
+
+    def run(self) -> None:
+        self.ports: list[Any] = []
+        super().run()
+
+    def listen_success(self, port: Any) -> None:
+        self.ports.append(port)
+        super().listen_success(port)
+
+    def timeout_checker(self) -> None:
+        """The limit is for the first byte: streams of tokens and large exports go on."""
+        for protocol in list(self.connections):
+            if not (isinstance(protocol, WebRequest) and protocol._response_started):
+                protocol.check_timeouts()
+        reactor.callLater(2, self.timeout_checker)
+
+    def kill_all_applications(self) -> "defer.Deferred[None]":
+        """Called by the reactor before it stops, which waits for the result."""
+        return defer.ensureDeferred(self._end())
+
+    async def _end(self) -> None:
+        for port in self.ports:
+            await defer.maybeDeferred(port.stopListening)
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self._unanswered() and time.monotonic() < deadline:
+            await task.deferLater(reactor, 0.05)
+        await threads.deferToThread(shutdown.run_hooks)
+        running = [one for one in self._applications() if not one.done()]
+        for one in running:
+            one.cancel()
+        if running:
+            await defer.Deferred.fromFuture(asyncio.gather(*running, return_exceptions=True))
+
+    def _applications(self) -> "list[asyncio.Future[Any]]":
+        return [one["application_instance"] for one in self.connections.values() if "application_instance" in one]
+
+    def _unanswered(self) -> bool:
+        return any(
+            isinstance(protocol, WebRequest)
+            and not protocol._response_started
+            and "application_instance" in details
+            and not details["application_instance"].done()
+            for protocol, details in self.connections.items()
+        )
+
+
+def serve(descriptor: int, *, proxy_address_header: str = "") -> None:
+    """Serve the site on a listening socket until SIGTERM or SIGINT."""
+    from oasst.asgi import application
+
+    SiteServer(
+        application=application,
+        endpoints=[f"fd:fileno={descriptor}"],
+        http_timeout=ANSWER_SECONDS,
+        server_name="oasst",
+        proxy_forwarded_address_header=proxy_address_header or None,
+    ).run()

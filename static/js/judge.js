@@ -1,0 +1,46 @@
+/* Judging: junk folds the rest away; digits answer the focused scale, y and n the focused question. */
+(() => {
+  const judge = document.querySelector("[data-judge]");
+  if (!judge) return;
+  const junk = judge.querySelector('[data-question="spam"]');
+  const note = judge.querySelector("[data-folded]");
+
+  const fold = () => {
+    const folded = junk?.querySelector("input:checked")?.value === "1";
+    judge.classList.toggle("is-folded", Boolean(folded));
+    note.hidden = !folded;
+  };
+  judge.addEventListener("change", fold);
+  addEventListener("pageshow", fold);
+  fold();
+
+  const questions = [...judge.querySelectorAll(".question")];
+  const shown = () => questions.filter((question) => question.offsetParent);
+  const focusOn = (question) => (question?.querySelector("input:checked") ?? question?.querySelector("input"))?.focus();
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("textarea, input:not([type=radio], [type=checkbox]), select, details")) return;
+    const here = event.target.closest(".question");
+    const key = event.key.toLowerCase();
+    if (key === "j" || key === "k") {
+      const list = shown();
+      const next = here ? list.indexOf(here) + (key === "j" ? 1 : -1) : 0;
+      focusOn(list[next]);
+      return;
+    }
+    const question = here ?? junk;
+    if (!question) return;
+    let input = null;
+    if (question.matches(".question--yesno") && (key === "y" || key === "n")) {
+      input = question.querySelector(`input[value="${key === "y" ? 1 : 0}"]`);
+    } else if (question.matches(".question--scale") && /^[1-5]$/.test(key)) {
+      input = question.querySelectorAll(".scale__points input")[Number(key) - 1];
+    }
+    if (!input) return;
+    event.preventDefault();
+    input.click();
+    const list = shown();
+    focusOn(list[list.indexOf(question) + 1] ?? question);
+  });
+})();

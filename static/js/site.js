@@ -1,0 +1,92 @@
+/* Every page: theme button, menus that close, toasts, dialogs, one submit per form. */
+(() => {
+  const root = document.documentElement;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
+
+  const toggle = document.querySelector("[data-theme-toggle]");
+  if (toggle) {
+    const show = () => toggle.setAttribute("aria-pressed", String(isDark()));
+    show();
+    dark.addEventListener("change", show);
+    toggle.addEventListener("click", () => {
+      const next = isDark() ? "light" : "dark";
+      // Back to what the system wants: forget the choice, so that the page follows the system again.
+      if ((next === "dark") === dark.matches) delete root.dataset.theme;
+      else root.dataset.theme = next;
+      try {
+        if (root.dataset.theme) localStorage.setItem("theme", root.dataset.theme);
+        else localStorage.removeItem("theme");
+      } catch {
+        /* the choice holds for this page */
+      }
+      show();
+    });
+  }
+
+  document.addEventListener("click", (event) => {
+    for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+      if (!menu.contains(event.target)) menu.open = false;
+    }
+    const close = event.target.closest("[data-dismiss]");
+    if (close) close.closest(".toast").remove();
+    const opener = event.target.closest("[data-dialog]");
+    if (opener) {
+      event.preventDefault();
+      document.getElementById(opener.dataset.dialog)?.showModal();
+    }
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+        menu.open = false;
+        menu.querySelector("summary").focus();
+      }
+    }
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      const form = document.querySelector("form[data-answer]");
+      const here = event.target.closest("form");
+      if (form && (!here || here === form) && !document.querySelector("dialog[open]")) {
+        event.preventDefault();
+        form.requestSubmit();
+      }
+    }
+  });
+
+  // A second click must not send twice. The server would notice; the person should not have to wonder.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || form.method !== "post") return;
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "1";
+    const button = event.submitter ?? document.querySelector(`button[form="${form.id}"]`);
+    button?.setAttribute("aria-disabled", "true");
+  });
+  addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+    for (const button of document.querySelectorAll('button[aria-disabled="true"]')) button.removeAttribute("aria-disabled");
+  });
+
+  for (const select of document.querySelectorAll("select[data-submit-on-change]")) {
+    select.addEventListener("change", () => select.form.requestSubmit());
+    select.form.querySelector("[data-without-script]")?.setAttribute("hidden", "");
+  }
+
+  for (const block of document.querySelectorAll(".prose pre")) {
+    if (!navigator.clipboard) break;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy-code";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(block.querySelector("code")?.textContent ?? block.textContent);
+      button.textContent = "Copied";
+      setTimeout(() => (button.textContent = "Copy"), 1600);
+    });
+    block.append(button);
+  }
+})();

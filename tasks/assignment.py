@@ -1,0 +1,246 @@
+"""Handing out work and holding places for it.
+
+A place is held for a while (the lease); a task can be answered for much longer (validity). Outer writers: each function
+is one transaction.
+"""
+
+import random
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from oasst.accounts.access import require_contributor
+from oasst.accounts.models import ApiClient, User
+from oasst.core import ratelimit
+from oasst.core.errors import Busy, DomainError, Gone, NotFound
+from oasst.core.idempotency import fingerprint_of, once
+from oasst.core.locks import advisory_lock
+from oasst.core.text import clean_language_tag
+from tasks import lottery, queries
+from tasks.kinds import TABLE, Kind, work_of
+from tasks.models import Task
+from trees import reviews
+from trees.models import Message, Opening, Review, Role, Skip
+from trees.policy import TreePolicy
+from trees.states import REPLY_WORK, REVIEW_WORK
+
+PAGE_LEASE = timedelta(minutes=30)
+API_LEASE = timedelta(minutes=5)
+VALIDITY = timedelta(hours=48)
+PENDING_WINDOW = timedelta(seconds=300)
+PENDING_CAP = 8
+
+
+class NothingToDo(DomainError):
+    """There is no work of this kind for this person; `details["nothing"]` tells the cause."""
+
+    default_code = "no_work"
+
+
+def request_task(
+    *,
+    user: User,
+    lang: str,
+    policy: TreePolicy,
+    kind: Kind | None = None,
+    api_client: ApiClient | None = None,
+    repeat_key: str | None = None,
+) -> Task:
+    """Give this person work of the wanted kind, of any kind when None.
+
+    `repeat_key` makes the request safe to repeat: the same key gives the same task.
+    Raises NotAllowed, Invalid (language), Busy (`rate_limited`, `too_many_pending`), NothingToDo.
+    """
+    require_contributor(user)
+    lang = clean_language_tag(lang)
+    supply = lottery.read_supply(lang)
+    if supply.can_draw(policy):
+        lottery.draw(lang, policy)
+        supply = lottery.read_supply(lang)
+
+    def give() -> str:
+        _spend_rate(user, kind)
+        return str(_assign(user, lang, policy, kind, api_client, supply).pk)
+
+    with transaction.atomic(durable=True):
+        # One request of a person at a time, so that the cap and "not the same twice" are exact.
+        advisory_lock("person", user.pk)
+        if repeat_key:
+            asked = fingerprint_of(kind, lang)
+            task_id = once(scope=f"task:{user.pk}", key=repeat_key, fingerprint=asked, act=give)
+        else:
+            task_id = give()
+        return Task.objects.select_related("message").get(pk=task_id)
+
+
+def _spend_rate(user: User, kind: Kind | None) -> None:
+    ratelimit.spend(ratelimit.TASK_REQUESTS, user.pk)
+    if kind == Kind.ASSISTANT_REPLY:
+        ratelimit.spend(ratelimit.ASSISTANT_REPLY_REQUESTS, user.pk)
+    elif kind == Kind.PROMPTER_REPLY:
+        ratelimit.spend(ratelimit.PROMPTER_REPLY_REQUESTS, user.pk)
+
+
+def _assign(
+    user: User,
+    lang: str,
+    policy: TreePolicy,
+    kind: Kind | None,
+    api_client: ApiClient | None,
+    supply: lottery.Supply,
+) -> Task:
+    now = timezone.now()
+    pending = Task.objects.filter(user=user, status=Task.Status.OPEN, created_at__gt=now - PENDING_WINDOW)
+    if pending.count() >= PENDING_CAP:
+        raise Busy(
+            "You have begun many tasks at once. Finish or skip some of them first.",
+            code="too_many_pending",
+            retry_after=int(PENDING_WINDOW.total_seconds()),
+        )
+    possible = {kind} if kind else queries.offered_kinds(user, lang, now)
+    if kind in (None, Kind.INITIAL_PROMPT) and supply.wanted(policy, lottery.being_written(lang)):
+        possible.add(Kind.INITIAL_PROMPT)
+    elif kind == Kind.INITIAL_PROMPT:
+        possible.clear()
+    while possible:
+        drawn = _draw_kind(possible)
+        task = Task(
+            user=user,
+            api_client=api_client,
+            kind=drawn.value,
+            lang=lang,
+            asked_kind=kind.value if kind else "",
+            created_at=now,
+            expires_at=now + VALIDITY,
+        )
+        if _take_place(task, API_LEASE if api_client else PAGE_LEASE, policy):
+            return task
+        possible.discard(drawn)  # others took the last places between the two statements
+    nothing = queries.explain_nothing(user, lang, policy, kind)
+    raise NothingToDo(nothing.text, hint=nothing.unlock, nothing=nothing)
+
+
+def _draw_kind(possible: set[Kind]) -> Kind:
+    kinds = sorted(possible)
+    return random.choices(kinds, weights=[TABLE[kind].weight for kind in kinds])[0]
+
+
+def _take_place(task: Task, lease: timedelta, policy: TreePolicy) -> bool:
+    """Hold the most wanted free place for the task and store the task. False if there is none.
+
+    SKIP LOCKED: of many people who ask at once each gets another place, and nobody waits.
+    """
+    work = work_of(Kind(task.kind))
+    if work is None:
+        task.save(force_insert=True)
+        return True
+    opening = (
+        queries.free_openings(task.user, task.lang, task.created_at)
+        .filter(work=work.value)
+        .order_by("-priority", "id")
+        .select_for_update(of=("self",), skip_locked=True)
+        .first()
+    )
+    if opening is None:
+        return False
+    _show(task, opening.message_id, policy)
+    task.save(force_insert=True)
+    opening.holder_id, opening.lease = task.user_id, task.pk
+    opening.held_until = task.created_at + lease
+    opening.save(update_fields=["holder", "lease", "held_until"])
+    return True
+
+
+def _show(task: Task, message_id: UUID, policy: TreePolicy) -> None:
+    """Fix what the person will see: the mode of a review, the order of replies, the texts that are judged."""
+    task.message = Message.objects.defer("search").get(pk=message_id)
+    work = work_of(Kind(task.kind))
+    if work in REVIEW_WORK:
+        task.mode = _draw_mode(task.message, policy)
+        task.revision_ids = [task.message.revision_id]
+    elif work not in REPLY_WORK:
+        replies = list(
+            Message.objects.filter(parent=task.message, deleted=False, review_result=True).only("id", "revision")
+        )
+        random.shuffle(replies)
+        task.reply_ids = [reply.pk for reply in replies]
+        task.revision_ids = [reply.revision_id for reply in replies]
+
+
+def _draw_mode(message: Message, policy: TreePolicy) -> Review.Mode:
+    if message.parent_id is None:
+        full = policy.p_full_labeling_review_prompt
+    elif message.role == Role.ASSISTANT:
+        full = policy.p_full_labeling_review_reply_assistant
+    else:
+        full = policy.p_full_labeling_review_reply_prompter
+    return Review.Mode.FULL if random.random() < full else Review.Mode.SIMPLE
+
+
+def extend_lease(*, task_id: UUID, user: User) -> None:
+    """Hold the place for another while; called while the page is open. Raises NotFound or Gone (`lease_lost`)."""
+    with transaction.atomic(durable=True):
+        task = lock_task(task_id, user)
+        held = Opening.objects.filter(lease=task.pk)
+        until = timezone.now() + (API_LEASE if task.api_client_id else PAGE_LEASE)
+        if task.message_id and not held.update(held_until=until):
+            raise Gone(
+                "Your place was given to somebody else while you were away. You can still send your answer; it "
+                "counts if there is a free place.",
+                code="lease_lost",
+            )
+
+
+def skip(*, task_id: UUID, user: User, reason: str = "", note: str = "") -> Task:
+    """Give the task back for good: its place is free at once, and this work is not offered to this person again.
+
+    Skipping twice is one skip. Raises NotFound, Gone (`task_done`, `task_expired`).
+    """
+    with transaction.atomic(durable=True):
+        task = lock_task(task_id, user)
+        if task.status == Task.Status.SKIPPED:
+            return task
+        require_open(task)
+        task.status = Task.Status.SKIPPED
+        task.finished_at = timezone.now()
+        task.skip_reason = ": ".join(part for part in (reason, note.strip()) if part)[:512]
+        task.save(update_fields=["status", "finished_at", "skip_reason"])
+        if task.message is not None:
+            known = reason if reason in Skip.Reason.values else ""
+            reviews.record_skip(
+                message=task.message, author=user, kind=_skip_kind(task), reason=known, note=note.strip()[:512]
+            )
+            Opening.objects.filter(lease=task.pk).update(holder=None, lease=None, held_until=None)
+        return task
+
+
+def _skip_kind(task: Task) -> Skip.Kind:
+    work = work_of(Kind(task.kind))
+    if work in REVIEW_WORK:
+        return Skip.Kind.REVIEW
+    return Skip.Kind.REPLY if work in REPLY_WORK else Skip.Kind.RANKING
+
+
+def lock_task(task_id: UUID, user: User) -> Task:
+    """Fetch one's own task for change; needs an open transaction. Tasks of others do not exist for this person."""
+    try:
+        return (
+            Task.objects.select_for_update(of=("self",), no_key=True)
+            .select_related("message")
+            .defer("message__search")
+            .get(pk=task_id, user=user)
+        )
+    except Task.DoesNotExist:
+        raise NotFound("There is no such task among yours.", code="task_not_found") from None
+
+
+def require_open(task: Task) -> None:
+    """Raises Gone with the reason why a task takes no answer any more."""
+    if task.status == Task.Status.DONE:
+        raise Gone("You already did this task.", code="task_done")
+    if task.status == Task.Status.SKIPPED:
+        raise Gone("You skipped this task.", code="task_skipped")
+    if task.status == Task.Status.EXPIRED or task.expires_at <= timezone.now():
+        raise Gone("This task ran out: it could be answered for two days.", code="task_expired")

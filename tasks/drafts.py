@@ -1,0 +1,26 @@
+"""What people have typed and not sent yet."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from oasst.accounts.models import User
+from oasst.core.errors import Invalid
+from tasks import queries
+from tasks.models import Draft, Task
+
+LARGEST_DRAFT = 100_000  # bytes of JSON: far more than any answer, far less than a burden
+
+
+def save_draft(*, task_id: UUID, user: User, body: dict[str, Any]) -> None:
+    """Keep the unsent answer of one's own task, replacing the one before. A finished task needs none."""
+    if len(json.dumps(body)) > LARGEST_DRAFT:
+        raise Invalid("This is too long to be kept as a draft.", code="too_long")
+    if "\\u0000" in json.dumps(body):
+        raise Invalid("The text contains a character that can not be stored.", code="control_characters")
+    with transaction.atomic(durable=True):
+        task = queries.get_task_for(user, task_id)
+        if task.status != Task.Status.DONE:
+            Draft.objects.update_or_create(task=task, defaults={"body": body})

@@ -1,0 +1,164 @@
+"""The three answers as forms. They read the shape of the input; the rules live in the services."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.utils.safestring import SafeString
+
+from oasst.core.markdown import render
+from tasks.models import Task
+from trees.labels import LABELS, Label, Widget
+from trees.models import Message
+from trees.policy import TreePolicy
+from trees.queries import texts_of
+from trees.reviews import labels_asked
+
+# What our pages send beside the answer itself.
+AROUND = {"csrfmiddlewaretoken", "then"}
+
+
+class TextForm(forms.Form):
+    """A prompt or a reply. Blank, too long and the rest is said by the text rules, so that all doors say the same."""
+
+    text = forms.CharField(required=False, strip=False, widget=forms.Textarea)
+
+    def __init__(self, *args: Any, text_limit: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.text_limit = text_limit
+
+
+@dataclass
+class LabelGroup:
+    title: str
+    widget: Widget
+    fields: list[forms.BoundField]
+
+
+TITLES: dict[Widget, str] = {
+    "yes_no": "",
+    "flag": "Tick whatever is true",
+    "likert": "Place it on each line; leave a line empty if you cannot tell",
+}
+SCALE = [("0", "0"), ("0.25", "0.25"), ("0.5", "0.5"), ("0.75", "0.75"), ("1", "1")]
+
+
+class LabelForm(forms.Form):
+    """The labels that a review is asked for. An empty answer is None, never 0."""
+
+    def __init__(self, *args: Any, asked: tuple[str, ...], mandatory: tuple[str, ...], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.asked = asked
+        self.mandatory = mandatory
+        for name in asked:
+            self.fields[name] = _label_field(LABELS[name], name in mandatory)
+
+    @property
+    def groups(self) -> Iterator[LabelGroup]:
+        """Yes or no first, then the flags, then the scales; inside each in the order asked."""
+        for widget, title in TITLES.items():
+            names = [name for name in self.asked if LABELS[name].widget == widget]
+            fields = []
+            for name in names:
+                bound: Any = self[name]
+                bound.label_def = {**vars(LABELS[name]), "mandatory": name in self.mandatory}
+                fields.append(bound)
+            if fields:
+                yield LabelGroup(title, widget, fields)
+
+    def clean(self) -> dict[str, Any]:
+        for name in sorted(set(self.data) - set(self.fields) - AROUND):
+            self.add_error(None, f"There is no label called “{name[:40]}” in this task.")
+        return self.cleaned_data
+
+    @property
+    def labels(self) -> dict[str, float | None]:
+        return {name: self.cleaned_data[name] for name in self.asked}
+
+
+def _label_field(label: Label, mandatory: bool) -> forms.Field:
+    if label.widget == "flag":
+        # An empty box may be a no or a not-looked-at: it is stored as unanswered.
+        return forms.TypedChoiceField(
+            choices=[("1", "yes")], required=False, coerce=float, empty_value=None, label=label.question
+        )
+    choices = [("1", "Yes"), ("0", "No")] if label.widget == "yes_no" else SCALE
+    return forms.TypedChoiceField(
+        choices=choices,
+        required=mandatory,
+        coerce=float,
+        empty_value=None,
+        label=label.question,
+        error_messages={
+            "required": f"Please answer: {label.question}",
+            "invalid_choice": f"{label.question} “%(value)s” is not one of the answers.",
+        },
+    )
+
+
+@dataclass
+class RankItem:
+    id: UUID
+    text: str
+    html: SafeString
+    position: int  # from 1
+    synthetic_badge: bool
+
+
+class RankingForm(forms.Form):
+    """A place for each reply. Carries the order without script too."""
+
+    not_rankable = forms.BooleanField(required=False)
+
+    def __init__(self, *args: Any, replies: list[Message], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.replies = replies
+        for reply in replies:
+            self.fields[f"rank_{reply.pk}"] = forms.CharField(required=False)
+
+    @property
+    def items(self) -> list[RankItem]:
+        # One human text among them, and nobody may know which is which.
+        reveal = all(reply.synthetic for reply in self.replies)
+        return [
+            RankItem(reply.pk, reply.text, render(reply.text), self._position(reply, place), reveal)
+            for place, reply in enumerate(self.replies, start=1)
+        ]
+
+    def _position(self, reply: Message, place: int) -> int:
+        typed = str(self[f"rank_{reply.pk}"].value() or "")
+        return int(typed) if typed.isdecimal() and 1 <= int(typed) <= len(self.replies) else place
+
+    def clean(self) -> dict[str, Any]:
+        number = len(self.replies)
+        for name in sorted(set(self.data) - set(self.fields) - AROUND):
+            self.add_error(None, f"“{name[:60]}” names no reply of this task.")
+        taken: dict[int, str] = {}
+        for letter, reply in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", self.replies, strict=False):
+            name = f"rank_{reply.pk}"
+            typed = self.cleaned_data.get(name, "")
+            if not (typed.isdecimal() and 1 <= int(typed) <= number):
+                self.add_error(name, f"Reply {letter} needs a place from 1 to {number}.")
+            elif int(typed) in taken:
+                self.add_error(name, f"Replies {taken[int(typed)]} and {letter} share place {int(typed)}.")
+            else:
+                taken[int(typed)] = letter
+        return self.cleaned_data
+
+    @property
+    def ordered_ids(self) -> list[UUID]:
+        return [r.pk for r in sorted(self.replies, key=lambda r: int(self.cleaned_data[f"rank_{r.pk}"]))]
+
+
+def label_form(task: Task, policy: TreePolicy, data: Any = None) -> LabelForm:
+    if task.message is None:
+        raise AssertionError("a review is about a message")
+    asked = labels_asked(task.message, task.mode, policy)
+    return LabelForm(data, asked=asked, mandatory=policy.mandatory_labels)
+
+
+def ranking_form(task: Task, data: Any = None) -> RankingForm:
+    texts = texts_of(task.reply_ids)
+    return RankingForm(data, replies=[texts[pk] for pk in task.reply_ids if pk in texts])

@@ -1,0 +1,125 @@
+"""What work there is for a person. Reads only."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from oasst.accounts.models import User
+from oasst.core.errors import NotFound
+from tasks import lottery
+from tasks.kinds import TABLE, Kind, work_of
+from tasks.models import Task
+from trees.models import Message, Opening, Ranking, Review, Skip
+from trees.policy import TreePolicy
+from trees.states import RANKING_WORK, REPLY_WORK, REVIEW_WORK, Work
+
+
+def free_openings(person: User, lang: str, now: datetime) -> QuerySet[Opening]:
+    """Places that this person may take: free, not about their own work, and not done, held or declined by them."""
+    message = OuterRef("message_id")
+    review = Q(work__in=REVIEW_WORK)
+    reply = Q(work__in=REPLY_WORK)
+    ranking = Q(work__in=RANKING_WORK)
+    mine = Message.objects.filter(parent_id=message, author=person, deleted=False)
+    skipped = Skip.objects.filter(message_id=message, author=person)
+    open_task = Task.objects.filter(message_id=message, user=person, status=Task.Status.OPEN, expires_at__gt=now)
+    return (
+        Opening.objects.filter(lang=lang)
+        .filter(Q(held_until=None) | Q(held_until__lte=now))
+        .exclude(review & Q(message__author=person))
+        .exclude(
+            review
+            & Exists(
+                Review.objects.filter(
+                    message_id=message, author=person, kind="review", revision=OuterRef("message__revision")
+                )
+            )
+        )
+        .exclude(review & Exists(skipped.filter(kind=Skip.Kind.REVIEW)))
+        .exclude(reply & Exists(mine.exclude(review_result=False)))
+        .exclude(reply & Exists(skipped.filter(kind=Skip.Kind.REPLY)))
+        .exclude(ranking & Exists(mine.filter(review_result=True)))
+        .exclude(ranking & Exists(Ranking.objects.filter(parent_id=message, author=person)))
+        .exclude(ranking & Exists(skipped.filter(kind=Skip.Kind.RANKING)))
+        .exclude(Exists(open_task.filter(kind=OuterRef("work"))))
+    )
+
+
+def offered_kinds(person: User, lang: str, now: datetime) -> set[Kind]:
+    """The kinds of which there is at least one place for this person. One statement that stops at the first of each."""
+    places = free_openings(person, lang, now)
+    checks = [places.filter(work=work.value).order_by()[:1].values("work") for work in Work]
+    return {Kind(row["work"]) for row in checks[0].union(*checks[1:], all=True)}
+
+
+def availability(person: User, lang: str, policy: TreePolicy) -> dict[Kind, int]:
+    """Kind → for how many messages this person could do it now. Four statements at most, none of them writes."""
+    rows = free_openings(person, lang, timezone.now()).order_by().values_list("work")
+    counts = dict.fromkeys(Kind, 0)
+    for work, number in rows.annotate(n=Count("message_id", distinct=True)):
+        counts[Kind(work)] = number
+    counts[Kind.INITIAL_PROMPT] = lottery.read_supply(lang).wanted(policy, lottery.being_written(lang))
+    return counts
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """Why there is no work, and what would bring some."""
+
+    title: str
+    text: str
+    unlock: str
+
+
+def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | None = None) -> Nothing:
+    """The cause for the person who finds nothing, as exact as the facts allow."""
+    works = [work_of(kind)] if kind and kind != Kind.INITIAL_PROMPT else list(Work)
+    now = timezone.now()
+    existing = Opening.objects.filter(lang=lang, work__in=[work.value for work in works if work])
+    held = existing.filter(held_until__gt=now).exclude(holder=person).count()
+    free = existing.filter(Q(held_until=None) | Q(held_until__lte=now)).count()
+    if free:
+        return Nothing(
+            "The rest has to be done by somebody else",
+            f"{free} open {'place is' if free == 1 else 'places are'} about messages that you wrote, judged, "
+            "hold or skipped. Nobody judges their own words here.",
+            "It moves on as soon as another contributor joins in. Bring a friend, or try another language.",
+        )
+    if held:
+        return Nothing(
+            "Others are on it right now",
+            f"{held} {'person is' if held == 1 else 'people are'} working on what is open.",
+            "When they finish or leave, new work appears. Look again in a few minutes.",
+        )
+    if kind == Kind.INITIAL_PROMPT or not lottery.read_supply(lang).wanted(policy):
+        return Nothing(
+            "There are enough openers for now",
+            "More prompts are waiting than this language can carry at the moment.",
+            "Replying, checking and ranking make room for new ones.",
+        )
+    title = TABLE[kind].title.lower() if kind else "this"
+    return Nothing(
+        "Nothing of this kind is open",
+        f"Nobody needs “{title}” in this language right now.",
+        "Start a conversation: once it is accepted it brings work for everybody.",
+    )
+
+
+def get_task_for(person: User, task_id: UUID) -> Task:
+    """A person's own task with its message. Raises NotFound for tasks of others too."""
+    try:
+        return Task.objects.select_related("message", "draft").get(pk=task_id, user=person)
+    except Task.DoesNotExist:
+        raise NotFound("There is no such task among yours.", code="task_not_found") from None
+
+
+def open_tasks(person: User) -> QuerySet[Task]:
+    """What this person has begun and not finished, newest first."""
+    return (
+        Task.objects.filter(user=person, status=Task.Status.OPEN, expires_at__gt=timezone.now())
+        .select_related("draft")
+        .order_by("-created_at")
+    )

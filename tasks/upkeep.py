@@ -1,0 +1,38 @@
+"""Cleaning up after time has passed. Nothing here is needed for progress: expired holds count as free by themselves."""
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from oasst.core import idempotency
+from tasks.models import Draft, Task
+from trees.models import Opening
+
+BATCH = 500
+KEEP_ANSWERS = timedelta(days=2)  # how long a repeated request gets its first answer
+
+
+def expire_tasks(*, limit: int = BATCH) -> int:
+    """Close tasks that ran out and free their places. Safe to run twice and at once: rows are claimed."""
+    with transaction.atomic(durable=True):
+        now = timezone.now()
+        claimed = list(
+            Task.objects.select_for_update(skip_locked=True, no_key=True)
+            .filter(status=Task.Status.OPEN, expires_at__lte=now)
+            .order_by("expires_at")
+            .values_list("pk", flat=True)[:limit]
+        )
+        Task.objects.filter(pk__in=claimed).update(status=Task.Status.EXPIRED, finished_at=now)
+        Opening.objects.filter(lease__in=claimed).update(holder=None, lease=None, held_until=None)
+    return len(claimed)
+
+
+def drop_finished_drafts() -> int:
+    """Drafts whose answer was sent are of no use any more."""
+    deleted, _ = Draft.objects.filter(task__status=Task.Status.DONE).delete()
+    return deleted
+
+
+def forget_repeated_requests() -> int:
+    return idempotency.forget(older_than=KEEP_ANSWERS)

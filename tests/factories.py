@@ -1,0 +1,106 @@
+"""Trees and people in any stage, made by calling the real services."""
+
+from itertools import count
+
+from django.db import transaction
+
+from oasst.accounts.models import User
+from tasks import lottery
+from trees import posting, reviews
+from trees.models import Message, MessageTree, Opening, Ranking, Review, Role
+from trees.policy import TreePolicy
+from trees.states import RANKING_WORK, REPLY_WORK, REVIEW_WORK, State
+
+_number = count(1)
+DEFAULT = TreePolicy()
+PASSWORD = "correct horse battery"
+
+
+def new_person(name: str, role: str = "general") -> User:
+    from oasst.accounts.services import accept_terms, create_user
+
+    person = create_user(
+        email=f"{name.lower()}{next(_number)}@example.org", display_name=name, role=role, password=PASSWORD
+    )
+    accept_terms(person)
+    return person
+
+
+def new_people(number: int) -> list[User]:
+    return [new_person(f"Person {next(_number)}") for _ in range(number)]
+
+
+def new_prompt(author: User, text: str = "", policy: TreePolicy = DEFAULT, lang: str = "en") -> Message:
+    text = text or f"How do I bake bread number {next(_number)}?"
+    with transaction.atomic():
+        return posting.post_prompt(author=author, text=text, lang=lang, policy=policy)
+
+
+def new_reply(parent: Message, author: User, text: str = "", policy: TreePolicy = DEFAULT) -> Message:
+    text = text or f"Take flour, water, salt and {next(_number)} hours of patience."
+    with transaction.atomic():
+        return posting.post_reply(parent=parent, author=author, text=text, policy=policy)
+
+
+def review(message: Message, reviewer: User, *, spam: float = 0, policy: TreePolicy = DEFAULT) -> Review:
+    with transaction.atomic():
+        return reviews.record_labels(message=message, author=reviewer, labels={"spam": spam}, policy=policy)
+
+
+def decide(message: Message, *, accept: bool = True, policy: TreePolicy = DEFAULT) -> None:
+    """Let as many new people review the message as it takes."""
+    message.refresh_from_db()
+    while message.review_result is None:
+        review(message, new_person("Reviewer"), spam=0 if accept else 1, policy=policy)
+        message.refresh_from_db(fields=["review_result", "review_count"])
+
+
+def growing_tree(author: User, policy: TreePolicy = DEFAULT, lang: str = "en") -> Message:
+    """A prompt that was accepted and drawn."""
+    prompt = new_prompt(author, policy=policy, lang=lang)
+    decide(prompt, policy=policy)
+    lottery.draw(lang, policy)
+    assert state_of(prompt) == State.GROWING
+    return prompt
+
+
+def grow_to(tree_id: object, state: State, policy: TreePolicy = DEFAULT, limit: int = 500) -> None:
+    """Let new people do whatever the tree asks for, until it is in `state`."""
+    for _ in range(limit):
+        tree = MessageTree.objects.get(pk=tree_id)
+        if tree.state == state:
+            return
+        opening = Opening.objects.filter(tree=tree).order_by("-priority", "id").first()
+        assert opening is not None, f"the tree is stuck in {tree.state}"
+        do_work(opening, new_person("Worker"), policy)
+    raise AssertionError(f"the tree did not reach {state}")
+
+
+def do_work(opening: Opening, person: User, policy: TreePolicy = DEFAULT) -> None:
+    message = opening.message
+    if opening.work in REVIEW_WORK:
+        review(message, person, policy=policy)
+    elif opening.work in REPLY_WORK:
+        new_reply(message, person, policy=policy)
+    elif opening.work in RANKING_WORK:
+        rank(message, person, policy=policy)
+
+
+def rank(parent: Message, person: User, policy: TreePolicy = DEFAULT, **kwargs: object) -> Ranking:
+    """Rank the standing replies in the order of their arrival."""
+    replies = Message.objects.filter(parent=parent, review_result=True, deleted=False).order_by("position")
+    if not policy.rank_prompter_replies:
+        replies = replies.filter(role=Role.ASSISTANT)
+    ids = [reply.pk for reply in replies]
+    with transaction.atomic():
+        return reviews.record_ranking(
+            parent=parent,
+            author=person,
+            ordered_ids=ids,
+            policy=policy,
+            **kwargs,  # type: ignore[arg-type]
+        )
+
+
+def state_of(message: Message) -> State:
+    return State(MessageTree.objects.get(pk=message.tree_id).state)

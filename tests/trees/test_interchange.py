@@ -1,0 +1,244 @@
+"""Files in and out: the real sample, other shapes of the same format, and bad files."""
+
+import gzip
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from oasst.accounts.models import User
+from oasst.core.errors import Invalid
+from tests.factories import grow_to, growing_tree
+from trees.interchange.reader import import_files
+from trees.interchange.writer import ExportFilter, export_lines
+from trees.models import Message, MessageTree, Opening, Revision
+from trees.policy import TreePolicy
+from trees.states import State
+
+pytestmark = pytest.mark.django_db
+
+SAMPLE = Path(__file__).parent.parent / "data" / "trees_en_50.jsonl"
+ROOT = "11111111-1111-4111-8111-111111111111"
+REPLY = "22222222-2222-4222-8222-222222222222"
+SECOND = "33333333-3333-4333-8333-333333333333"
+
+
+def exported(**which: Any) -> list[Any]:
+    return [json.loads(line) for line in export_lines(ExportFilter(**which))]
+
+
+def load(tmp_path: Path, *lines: Any) -> Any:
+    path = tmp_path / "trees.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return import_files([path], policy=TreePolicy())
+
+
+def tree(**node: Any) -> dict[str, Any]:
+    prompt = {"message_id": ROOT, "text": "Hello?", "role": "prompter", "lang": "en", "replies": [], **node}
+    return {"message_tree_id": ROOT, "tree_state": "ready_for_export", "prompt": prompt}
+
+
+class TestRoundTrip:
+    def test_the_sample_comes_out_as_it_went_in(self, tmp_path: Path) -> None:
+        out = StringIO()
+        call_command("import_trees", SAMPLE, stdout=out)
+        assert "50 trees with 575 messages imported, 0 already here." in out.getvalue()
+        assert (MessageTree.objects.count(), Message.objects.count()) == (50, 575)
+        assert Revision.objects.count() == 575
+        call_command("export_trees", "--output", tmp_path / "out.jsonl", stderr=StringIO())
+        before = [json.loads(line) for line in SAMPLE.read_text().splitlines()]
+        after = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+        assert after == before
+
+    def test_importing_twice_changes_nothing(self) -> None:
+        call_command("import_trees", SAMPLE, stdout=StringIO())
+        out = StringIO()
+        call_command("import_trees", SAMPLE, SAMPLE, stdout=out)
+        assert "0 trees with 0 messages imported, 100 already here." in out.getvalue()
+        assert Message.objects.count() == 575
+
+    def test_what_the_file_did_not_say_is_not_invented_and_what_it_said_is_kept(self, tmp_path: Path) -> None:
+        reply = {
+            "message_id": REPLY,
+            "text": "  spaces, \u0007 bells and \u202e tricks stay  ",
+            "role": "assistant",
+            "rank": None,
+            "user_id": "somebody",
+            "created_date": "2023-02-05T14:23:50.983374+00:00",
+            "labels": {"spam": {"value": 0.0, "count": 3}},
+            "emojis": {},
+            "review_result": False,
+            "deleted": True,
+            "novel_key": [1, {"x": None}, 2.5],
+        }
+        line = {
+            **tree(replies=[reply], parent_id=None),
+            "origin": "elsewhere",
+            "tree_state": "halted_by_moderator",
+        }
+        del line["prompt"]["lang"]
+        load(tmp_path, line)
+        assert exported(state=None) == [line]
+
+    def test_a_tree_without_state_waits_to_be_ranked(self, tmp_path: Path) -> None:
+        line = tree()
+        del line["tree_state"]
+        load(tmp_path, line)
+        assert MessageTree.objects.get().state == State.BACKLOG_RANKING
+        assert exported(state=None) == [line]
+
+    def test_siblings_keep_the_order_of_the_file(self, tmp_path: Path) -> None:
+        replies = [
+            {"message_id": REPLY, "parent_id": ROOT, "text": "a", "role": "assistant", "lang": "en", "rank": 1},
+            {"message_id": SECOND, "parent_id": ROOT, "text": "b", "role": "assistant", "lang": "en", "rank": 0},
+        ]
+        line = tree(replies=replies)
+        load(tmp_path, line)
+        assert exported() == [line]
+
+    def test_compressed_files(self, tmp_path: Path) -> None:
+        packed = tmp_path / "trees.jsonl.gz"
+        packed.write_bytes(gzip.compress(SAMPLE.read_bytes()))
+        call_command("import_trees", packed, stdout=StringIO())
+        call_command("export_trees", "--output", tmp_path / "out.jsonl.gz", stderr=StringIO())
+        assert len(gzip.decompress((tmp_path / "out.jsonl.gz").read_bytes()).splitlines()) == 50
+
+    def test_standard_output_without_output(self, tmp_path: Path) -> None:
+        load(tmp_path, tree())
+        out = StringIO()
+        call_command("export_trees", stdout=out, stderr=StringIO())
+        assert json.loads(out.getvalue()) == tree()
+
+
+class TestOwnTrees:
+    def test_a_tree_that_people_made(self, alice: User) -> None:
+        policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
+        prompt = growing_tree(alice, policy)
+        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+        (line,) = exported()
+        node = line["prompt"]
+        assert line["message_tree_id"] == node["message_id"] == str(prompt.pk)
+        assert (node["user_id"], node["review_count"], node["review_result"]) == (str(alice.pk), 2, True)
+        assert "parent_id" not in node and "rank" not in node and "emojis" not in node
+        assert [reply["rank"] for reply in node["replies"]] == [0, 1, 2]
+        assert all(reply["parent_id"] == str(prompt.pk) for reply in node["replies"])
+
+    def test_rejected_messages_are_left_out_with_what_follows_them(self, alice: User) -> None:
+        policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
+        prompt = growing_tree(alice, policy)
+        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+        first = Message.objects.filter(parent=prompt).order_by("position")[0]
+        Message.objects.filter(pk=first.pk).update(review_result=False)
+        assert len(exported()[0]["prompt"]["replies"]) == 2
+        with_rejected = exported(include_rejected=True)[0]["prompt"]["replies"]
+        assert [reply["review_result"] for reply in with_rejected] == [False, True, True]
+
+    def test_export_after_import_of_an_own_export(self, alice: User, tmp_path: Path) -> None:
+        policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
+        prompt = growing_tree(alice, policy)
+        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+        (line,) = exported()
+        renamed = json.loads(json.dumps(line).replace(str(prompt.pk), ROOT))
+        for number, reply in enumerate(renamed["prompt"]["replies"]):
+            reply["message_id"] = f"44444444-4444-4444-8444-44444444444{number}"
+        load(tmp_path, renamed)
+        assert exported()[1] == renamed
+
+
+class TestFilters:
+    def test_synthetic_trees_can_be_left_out(self) -> None:
+        call_command("import_trees", SAMPLE, stdout=StringIO())
+        human = exported(exclude_synthetic=True)
+        assert 0 < len(human) < 50
+        assert '"synthetic": true' not in json.dumps(human)
+        assert len(exported()) == 50
+
+    def test_limit_takes_the_first(self) -> None:
+        call_command("import_trees", SAMPLE, stdout=StringIO())
+        assert exported(limit=3) == exported()[:3]
+
+    def test_language_and_state(self, tmp_path: Path) -> None:
+        load(tmp_path, tree(lang="pt-BR"))
+        assert exported(lang="en") == []
+        assert len(exported(lang="pt-BR")) == 1
+        assert exported(state=State.GROWING) == []
+
+
+class TestRunningStates:
+    def test_an_imported_growing_tree_offers_work(self, tmp_path: Path) -> None:
+        load(tmp_path, {**tree(review_result=True), "tree_state": "growing"})
+        assert set(Opening.objects.values_list("work", flat=True)) == {"assistant_reply"}
+        grow_to(ROOT, State.READY_FOR_EXPORT)
+
+
+NODE = {"message_id": REPLY, "text": "", "role": "assistant"}
+BAD = [
+    ("{not json", "no_json"),
+    ('["a list"]', "not_a_tree"),
+    ('{"message_id": "x", "text": "flat"}', "not_a_tree"),
+    (json.dumps({**tree(), "tree_state": "blooming"}), "unknown_state"),
+    (json.dumps({**tree(), "message_tree_id": "abc"}), "bad_id"),
+    (json.dumps({**tree(), "message_tree_id": REPLY}), "wrong_root"),
+    (json.dumps(tree(role="assistant")), "unknown_role"),
+    (json.dumps(tree(role="robot")), "unknown_role"),
+    (json.dumps(tree(text=None)), "bad_text"),
+    (json.dumps(tree(text="a\0b")), "bad_text"),
+    (json.dumps(tree(text="\ud800")), "bad_text"),
+    (json.dumps(tree(lang="no such tag!")), "language"),
+    (json.dumps(tree(rank=-1)), "bad_fact"),
+    (json.dumps(tree(rank=2**40)), "bad_fact"),
+    (json.dumps(tree(review_count="three")), "bad_fact"),
+    (json.dumps(tree(emojis=["+1"])), "bad_fact"),
+    (json.dumps(tree(extra="\0")), "bad_fact"),
+    (json.dumps(tree(extra=float("nan"))), "bad_fact"),
+    (json.dumps(tree(created_date="yesterday")), "bad_date"),
+    (json.dumps(tree(replies=[tree()["prompt"]])), "repeated_message"),
+    (json.dumps(tree(replies=[{**NODE, "parent_id": SECOND}])), "wrong_parent"),
+    (json.dumps(tree(replies="none")), "bad_fact"),
+    (json.dumps(tree(replies=["none"])), "not_a_message"),
+]  # fmt: skip
+
+
+class TestBadFiles:
+    @pytest.mark.parametrize(("line", "code"), BAD)
+    def test_a_bad_line_is_named_and_nothing_is_stored(self, tmp_path: Path, line: str, code: str) -> None:
+        path = tmp_path / "bad.jsonl"
+        good = {**tree(), "message_tree_id": SECOND}
+        good["prompt"] = {**good["prompt"], "message_id": SECOND}
+        path.write_text(json.dumps(good) + "\n" + line + "\n")
+        with pytest.raises(Invalid) as refusal:
+            import_files([path], policy=TreePolicy())
+        assert refusal.value.code == code
+        assert refusal.value.message.startswith("bad.jsonl, line 2: ")
+        assert not MessageTree.objects.exists()
+
+    def test_a_message_of_another_tree(self, tmp_path: Path) -> None:
+        load(tmp_path, tree(replies=[{"message_id": REPLY, "text": "a", "role": "assistant"}]))
+        thief = {"message_id": REPLY, "text": "b", "role": "assistant"}
+        other = {**tree(message_id=SECOND, replies=[thief]), "message_tree_id": SECOND}
+        with pytest.raises(CommandError, match="already used in another tree"):
+            path = tmp_path / "other.jsonl"
+            path.write_text(json.dumps(other))
+            call_command("import_trees", path)
+        assert MessageTree.objects.count() == 1
+
+    def test_no_such_file(self, tmp_path: Path) -> None:
+        with pytest.raises(CommandError, match="can not be read"):
+            call_command("import_trees", tmp_path / "missing.jsonl")
+        (tmp_path / "binary.jsonl").write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(CommandError, match="can not be read"):
+            call_command("import_trees", tmp_path / "binary.jsonl")
+
+    def test_a_very_deep_tree(self, tmp_path: Path) -> None:
+        import uuid
+
+        deepest: dict[str, Any] = {"message_id": str(uuid.uuid4()), "text": "leaf", "role": "prompter"}
+        for number in range(200):
+            role = "assistant" if number % 2 == 0 else "prompter"
+            deepest = {"message_id": str(uuid.uuid4()), "text": "x", "role": role, "replies": [deepest]}
+        load(tmp_path, tree(replies=[deepest]))
+        assert Message.objects.count() == 202
+        assert exported() == [tree(replies=[deepest])]

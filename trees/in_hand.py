@@ -1,0 +1,107 @@
+"""A message tree in hand: locked, read, and what has to be written about it gathered in memory.
+
+`posting`, `reviews` and `lottery` take a tree in hand, change its messages, and end in `transitions.advance`, which
+writes everything once. Needs an open transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from oasst.accounts.models import User
+from oasst.core.errors import Gone, NotFound
+from trees import consensus
+from trees.models import Happening, Message, MessageTree, Opening, Review, TreeTransition
+from trees.policy import TreePolicy
+from trees.states import State, Work
+
+
+@dataclass
+class TreeInHand:
+    """A locked tree with its messages and openings in memory, and what has to be written about it."""
+
+    tree: MessageTree
+    policy: TreePolicy
+    messages: dict[UUID, Message]
+    openings: list[Opening]
+    now: datetime
+    happenings: list[Happening] = field(default_factory=list)
+    moves: list[TreeTransition] = field(default_factory=list)
+    changed: set[UUID] = field(default_factory=set)
+    used: set[int] = field(default_factory=set)
+    _votes: dict[UUID, list[bool]] | None = None
+
+    @property
+    def root(self) -> Message:
+        return self.messages[self.tree.pk]
+
+    @property
+    def state(self) -> State:
+        return State(self.tree.state)
+
+    def message(self, message_id: UUID) -> Message:
+        try:
+            return self.messages[message_id]
+        except KeyError:
+            raise NotFound("This message does not exist any more.", code="message_not_found") from None
+
+    def votes(self) -> dict[UUID, list[bool]]:
+        """Message id → for each review of its present text whether it would reject; undecided messages only."""
+        if self._votes is None:
+            undecided = {m.pk: m.revision_id for m in self.messages.values() if m.review_result is None}
+            self._votes = {message_id: [] for message_id in undecided}
+            rows = Review.objects.filter(kind=Review.Kind.REVIEW, revision__in=undecided.values())
+            for message_id, labels in rows.values_list("message_id", "labels") if undecided else ():
+                self._votes[message_id].append(consensus.rejects(labels))
+        return self._votes
+
+    def record(self, kind: Happening.Kind, *, message: Message | None = None, **fields: Any) -> None:
+        """Note a fact for the outbox; it is written with everything else."""
+        if message is not None:
+            fields = {"message_id": message.pk, "subject_id": message.author_id, **fields}
+        self.happenings.append(Happening(kind=kind, tree_id=self.tree.pk, **fields))
+
+    def take_place(self, *, message: Message, work: Work, lease: UUID | None) -> None:
+        """Use up the place that this work needs: the one held under `lease`, else any that is free.
+
+        Holding is not validity: somebody who comes late still gets in while there is a free place.
+        """
+        here = [o for o in self.openings if o.message_id == message.pk and o.work == work and o.pk not in self.used]
+        mine = [o for o in here if lease is not None and o.lease == lease]
+        free = [o for o in here if o.held_until is None or o.held_until <= self.now]
+        if not mine and not free:
+            raise Gone(
+                "Others were quicker: this message needs no more of this work.",
+                code="no_place_left",
+                hint="What you wrote is kept as a draft.",
+            )
+        self.used.add((mine or free)[0].pk)
+
+
+def lock_tree(tree_id: UUID, policy: TreePolicy) -> TreeInHand:
+    """Take a tree in hand: its row locked, its messages (without texts) and openings read. Three statements."""
+    try:
+        tree = MessageTree.objects.lock(tree_id)
+    except MessageTree.DoesNotExist:
+        raise NotFound("This conversation does not exist any more.", code="tree_not_found") from None
+    messages = Message.objects.filter(tree_id=tree_id).defer("text", "text_digest", "search", "imported")
+    return TreeInHand(
+        tree=tree,
+        policy=policy,
+        messages={message.pk: message for message in messages},
+        openings=list(Opening.objects.filter(tree_id=tree_id)),
+        now=timezone.now(),
+    )
+
+
+def new_tree(tree: MessageTree, root: Message, policy: TreePolicy, reason: str, actor: User | None) -> TreeInHand:
+    """Take in hand a tree that this transaction has just made."""
+    hand = TreeInHand(tree=tree, policy=policy, messages={root.pk: root}, openings=[], now=timezone.now())
+    hand._votes = {}
+    hand.moves.append(TreeTransition(tree=tree, from_state="", to_state=tree.state, reason=reason, actor=actor))
+    return hand

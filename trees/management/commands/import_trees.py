@@ -1,0 +1,27 @@
+"""manage.py import_trees: message trees from OASST JSON Lines files."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from oasst.management.base import ServiceCommand
+from trees.interchange.reader import import_files
+from trees.policy import current_policy
+
+
+class Command(ServiceCommand):
+    help = (
+        "Import message trees from OASST JSON Lines files (one tree a line, plain or .gz). Texts, ranks, reactions and "
+        "unknown keys are stored as the file has them. Trees that are already here are skipped, so importing twice is "
+        "harmless. A bad line stops the import and changes nothing. Example: manage.py import_trees "
+        "tests/data/trees_en_50.jsonl"
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="JSON Lines, .gz when compressed")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        result = import_files(options["files"], policy=current_policy())
+        self.stdout.write(
+            f"{result.trees} trees with {result.messages} messages imported, {result.skipped} already here."
+        )

@@ -1,0 +1,256 @@
+"""Reading trees for pages: conversations, whole trees, a person's contributions. Never writes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Left
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from oasst.accounts.models import User
+from oasst.core.errors import Invalid, NotFound
+from oasst.core.markdown import render
+from trees.access import visible_messages
+from trees.models import Message, MessageTree, Ranking, Review, TreeTransition
+from trees.ordering import in_order
+from trees.states import TABLE, State
+
+
+@dataclass
+class Turn:
+    """One message as pages show it."""
+
+    id: UUID
+    role: str
+    text: str
+    html: SafeString
+    lang: str
+    is_target: bool = False
+    is_mine: bool = False
+    synthetic: bool = False
+    created_at: datetime | None = None
+    state: str | None = None
+    rank: int | None = None  # from 1
+    replies: list[Turn] = field(default_factory=list)
+
+
+def message_state(message: Message) -> str:
+    """One word for what became of a message."""
+    if message.deleted:
+        return "deleted"
+    if message.review_result is None:
+        return "in_review"
+    return "accepted" if message.review_result else "rejected"
+
+
+def conversation_to(message: Message) -> list[Turn]:
+    """The turns from the prompt down to `message`, which is framed. One statement.
+
+    Made for tasks: nothing in it tells who wrote what or what others thought of it.
+    """
+    rows = Message.objects.raw(
+        """
+        WITH RECURSIVE path AS (
+            SELECT id, parent_id, role, text, lang, depth FROM trees_message WHERE id = %s
+            UNION ALL
+            SELECT up.id, up.parent_id, up.role, up.text, up.lang, up.depth
+            FROM trees_message up JOIN path ON up.id = path.parent_id
+        )
+        SELECT * FROM path ORDER BY depth
+        """,
+        [message.pk],
+    )
+    return [Turn(m.pk, m.role, m.text, render(m.text), m.lang, is_target=m.pk == message.pk) for m in rows]
+
+
+def get_tree_for(person: User, message_id: UUID) -> tuple[MessageTree, Turn]:
+    """The whole tree around a message: (tree, its first turn with everything below). Two statements.
+
+    Raises NotFound for what this person may not see.
+    """
+    missing = NotFound("There is no such message, or it was removed.", code="message_not_found")
+    message = visible_messages(person, Message.objects.filter(pk=message_id)).select_related("tree").first()
+    if message is None:
+        raise missing
+    messages = visible_messages(person, Message.objects.filter(tree=message.tree)).defer("search", "text_digest")
+    children: dict[UUID | None, list[Message]] = defaultdict(list)
+    for one in messages:
+        children[one.parent_id].append(one)
+    if not children[None]:
+        raise missing
+    turns: dict[UUID, Turn] = {}
+    waiting = list(children[None])
+    while waiting:
+        one = waiting.pop()
+        turns[one.pk] = turn = _tree_turn(one, person, one.pk == message.pk)
+        if one.parent_id:
+            turns[one.parent_id].replies.append(turn)
+        waiting.extend(reversed(in_order(children[one.pk])))
+    return message.tree, turns[message.tree_id]
+
+
+def _tree_turn(message: Message, person: User, is_target: bool) -> Turn:
+    return Turn(
+        message.pk,
+        message.role,
+        message.text,
+        render(message.text),
+        message.lang,
+        is_target=is_target and message.parent_id is not None,
+        is_mine=message.author_id == person.pk,
+        synthetic=message.synthetic,
+        created_at=message.created_at,
+        state=message_state(message),
+        rank=None if message.rank is None else message.rank + 1,
+    )
+
+
+@dataclass(frozen=True)
+class Step:
+    at: datetime
+    label: str
+    reason: str
+
+
+def timeline_of(tree: MessageTree) -> list[Step]:
+    steps = TreeTransition.objects.filter(tree=tree).order_by("id")
+    return [Step(step.at, TABLE[State(step.to_state)].label, step.reason) for step in steps]
+
+
+KINDS = ("prompt", "reply", "review", "ranking")
+PAGE = 20
+
+
+@dataclass(frozen=True)
+class Contribution:
+    id: UUID
+    kind: str
+    at: datetime
+    excerpt: str
+    url: str
+    state: str | None = None
+    state_label: str = ""
+    rank: int | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    rows: list[Contribution]
+    newer: str | None  # cursors; None where there is nothing further
+    older: str | None
+
+
+def contributions_of(
+    person: User, *, kind: str | None = None, older: str | None = None, newer: str | None = None, size: int = PAGE
+) -> Page:
+    """One page of what a person gave, newest first; one statement a kind, whatever the number of rows.
+
+    Cursors are `<ISO date>~<uuid>` of the last (`older`) or first (`newer`) row of the page before.
+    Raises Invalid for a cursor that is none and for an unknown kind.
+    """
+    if kind is not None and kind not in KINDS:
+        raise Invalid(f"There is no kind of contribution called {kind!r}.", code="unknown_kind", field="kind")
+    cursor = _parse_cursor(older or newer)
+    rows: list[Contribution] = []
+    for one in [kind] if kind else KINDS:
+        found = _after_cursor(_source(person, one), cursor, ascending=bool(newer))
+        rows.extend(_row(one, item) for item in found[: size + 1])
+    rows.sort(key=lambda row: (row.at, row.id), reverse=not newer)
+    more, rows = len(rows) > size, rows[:size]
+    if newer:
+        rows.reverse()
+    first, last = (f"{row.at.isoformat()}~{row.id}" for row in (rows[0], rows[-1])) if rows else (None, None)
+    return Page(
+        rows,
+        newer=first if (more if newer else bool(older)) else None,
+        older=last if (True if newer else more) else None,
+    )
+
+
+Source = QuerySet[Message] | QuerySet[Review] | QuerySet[Ranking]
+
+
+def _source(person: User, kind: str) -> Source:
+    excerpt = Left("text", 160)
+    if kind in ("prompt", "reply"):
+        messages = Message.objects.filter(author=person, parent__isnull=kind == "prompt")
+        return messages.defer("search", "text").select_related("tree").annotate(excerpt=excerpt)
+    if kind == "review":
+        reviews = Review.objects.filter(author=person).select_related("message").defer("message__search")
+        return reviews.annotate(excerpt=Left("message__text", 160))
+    rankings = Ranking.objects.filter(author=person).select_related("parent").defer("parent__search")
+    return rankings.annotate(excerpt=Left("parent__text", 160))
+
+
+def _after_cursor(source: Source, cursor: tuple[datetime, UUID] | None, *, ascending: bool) -> Source:
+    if cursor is not None:
+        at, row_id = cursor
+        side = "gt" if ascending else "lt"
+        source = source.filter(Q(**{f"created_at__{side}": at}) | Q(created_at=at, **{f"id__{side}": row_id}))
+    return source.order_by("created_at", "id") if ascending else source.order_by("-created_at", "-id")
+
+
+def _parse_cursor(value: str | None) -> tuple[datetime, UUID] | None:
+    if value is None:
+        return None
+    try:
+        at, _, row_id = value.partition("~")
+        parsed = datetime.fromisoformat(at)
+        if parsed.tzinfo is None:
+            raise ValueError("no time zone")
+        return parsed, UUID(row_id)
+    except ValueError as error:
+        raise Invalid("This page address is broken; start again from the first page.", code="bad_cursor") from error
+
+
+def _row(kind: str, item: Message | Review | Ranking) -> Contribution:
+    message = item if isinstance(item, Message) else item.message if isinstance(item, Review) else item.parent
+    row: dict[str, Any] = {
+        "id": item.pk,
+        "kind": kind,
+        "at": item.created_at,
+        "excerpt": " ".join(item.excerpt.split()),  # type: ignore[union-attr]
+        "url": reverse("tree", args=[message.pk]) + f"#message-{message.pk}",
+    }
+    if not isinstance(item, Message):
+        return Contribution(**row)
+    state = message_state(item)
+    label = ""
+    if kind == "prompt" and state == "accepted":
+        label = TABLE[State(item.tree.state)].label
+    return Contribution(**row, state=state, state_label=label, rank=None if item.rank is None else item.rank + 1)
+
+
+@dataclass(frozen=True)
+class Counts:
+    prompts: int
+    replies: int
+    reviews: int
+    rankings: int
+    accepted: int
+
+
+def contribution_counts(person: User) -> Counts:
+    """What a person gave, in three statements."""
+    written = Message.objects.filter(author=person, deleted=False).aggregate(
+        prompts=Count("pk", filter=Q(parent=None)),
+        replies=Count("pk", filter=Q(parent__isnull=False)),
+        accepted=Count("pk", filter=Q(review_result=True)),
+    )
+    return Counts(
+        **written,
+        reviews=Review.objects.filter(author=person, kind=Review.Kind.REVIEW).count(),
+        rankings=Ranking.objects.filter(author=person).count(),
+    )
+
+
+def texts_of(message_ids: Iterable[UUID]) -> dict[UUID, Message]:
+    """Messages by id with their texts and without the rest that a ranking page must not show."""
+    return Message.objects.only("id", "text", "lang", "synthetic").in_bulk(list(message_ids))

@@ -1,0 +1,188 @@
+"""Judging messages: labels, rankings, skips.
+
+Inner writers: the caller owns the transaction. Labels and rankings lock the tree row and end in `transitions.advance`.
+"""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from django.db import IntegrityError
+
+from oasst.accounts.models import User
+from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
+from trees import consensus, transitions, wanted
+from trees.in_hand import TreeInHand, lock_tree
+from trees.labels import LABELS
+from trees.models import Happening, Message, Ranking, Review, Role, Skip
+from trees.policy import LANG_MISMATCH, TreePolicy
+
+Labels = Mapping[str, float | None]
+
+
+def labels_asked(message: Message, mode: str, policy: TreePolicy) -> tuple[str, ...]:
+    """The labels that a review of this message is asked for, in their order."""
+    if message.parent_id is None:
+        every = policy.labels_initial_prompt
+    elif message.role == Role.ASSISTANT:
+        every = policy.labels_assistant_reply
+    else:
+        every = policy.labels_prompter_reply
+    if mode == Review.Mode.FULL:
+        return every
+    short = {*policy.mandatory_labels, LANG_MISMATCH} | ({"quality"} if message.parent_id else set())
+    return tuple(name for name in every if name in short)
+
+
+def record_labels(
+    *,
+    message: Message,
+    author: User,
+    labels: Labels,
+    policy: TreePolicy,
+    mode: str = Review.Mode.FULL,
+    revision_id: UUID | None = None,
+    lease: UUID | None = None,
+) -> Review:
+    """Store one person's review, decide the message when that is possible, and move the tree.
+
+    `revision_id` is the text that the person saw; the present one when left out. Unanswered labels are null or absent.
+    Raises Invalid (labels), NotAllowed (`own_message`), Conflict (`already_reviewed`, `text_changed`), Gone.
+    """
+    hand = lock_tree(message.tree_id, policy)
+    message = hand.message(message.pk)
+    _check_labels(labels, labels_asked(message, mode, policy), policy)
+    if message.author_id == author.pk:
+        raise NotAllowed("You can not review your own message.", code="own_message")
+    if message.deleted:
+        raise Gone("The message was deleted meanwhile.", code="message_deleted")
+    if revision_id is not None and revision_id != message.revision_id:
+        raise Conflict("The text was changed while you read it; please look at it again.", code="text_changed")
+    # Read before the insert, so that the vote is not counted twice.
+    votes = hand.votes().get(message.pk)
+    review = _insert_review(message, author, labels, mode)
+    hand.take_place(message=message, work=wanted.review_work(message), lease=lease)
+    message.review_count += 1
+    hand.changed.add(message.pk)
+    hand.record(
+        Happening.Kind.MESSAGE_REVIEWED,
+        message=message,
+        actor=author,
+        data={"review": str(review.pk), "mode": mode},
+    )
+    if votes is not None:
+        votes.append(consensus.rejects(labels))
+        _decide(hand, message, votes)
+    transitions.advance(hand, actor=author)
+    return review
+
+
+def _insert_review(message: Message, author: User, labels: Labels, mode: str) -> Review:
+    """The unique constraint speaks before the place is taken: a second review must be told its true reason."""
+    try:
+        return Review.objects.create(
+            message=message, revision_id=message.revision_id, author=author, labels=dict(labels), mode=mode
+        )
+    except IntegrityError as error:
+        raise Conflict("You already reviewed this message.", code="already_reviewed") from error
+
+
+def _decide(hand: TreeInHand, message: Message, votes: list[bool]) -> None:
+    is_root = message.parent_id is None
+    result = consensus.verdict(
+        votes, hand.policy.reviews_wanted(is_root=is_root), hand.policy.threshold(is_root=is_root)
+    )
+    if result is None:
+        return
+    message.review_result = result
+    hand.record(
+        Happening.Kind.MESSAGE_ACCEPTED if result else Happening.Kind.MESSAGE_REJECTED,
+        message=message,
+        data={"rejecting": sum(votes), "reviews": len(votes)},
+    )
+
+
+def _check_labels(labels: Labels, asked: Sequence[str], policy: TreePolicy) -> None:
+    for name, value in labels.items():
+        if name not in LABELS:
+            raise Invalid(f"There is no label called {name!r}.", code="unknown_label", field=name)
+        if name not in asked:
+            raise Invalid(f"The label {name!r} is not asked for here.", code="label_not_asked", field=name)
+        if value is not None and not 0 <= value <= 1:
+            raise Invalid(f"The label {name!r} takes a number from 0 to 1.", code="label_range", field=name)
+    for name in policy.mandatory_labels:
+        if labels.get(name) is None:
+            raise Invalid("Please answer this question.", code="label_missing", field=name)
+
+
+def record_ranking(
+    *,
+    parent: Message,
+    author: User,
+    ordered_ids: Sequence[UUID],
+    policy: TreePolicy,
+    revision_ids: Sequence[UUID] | None = None,
+    not_rankable: bool = False,
+    lease: UUID | None = None,
+) -> Ranking:
+    """Store one person's order of the replies to `parent`, best first, and move the tree.
+
+    `revision_ids` are the texts that the person saw, in the same order. Raises Invalid (`ranking_unknown`,
+    `ranking_repeats`), NotAllowed (`own_reply`), Conflict (`already_ranked`, `text_changed`), Gone.
+    """
+    hand = lock_tree(parent.tree_id, policy)
+    parent = hand.message(parent.pk)
+    replies = _ranked_replies(hand, parent, ordered_ids)
+    if any(reply.author_id == author.pk for reply in replies):
+        raise NotAllowed("You can not rank replies when one of them is yours.", code="own_reply")
+    current = [reply.revision_id for reply in replies]
+    if revision_ids is not None and list(revision_ids) != current:
+        raise Conflict("A reply was changed while you read it; please look again.", code="text_changed")
+    try:
+        ranking = Ranking.objects.create(
+            parent=parent,
+            author=author,
+            ordered_ids=list(ordered_ids),
+            revision_ids=current,
+            not_rankable=not_rankable,
+        )
+    except IntegrityError as error:
+        raise Conflict("You already ranked these replies.", code="already_ranked") from error
+    hand.take_place(message=parent, work=wanted.ranking_work(parent), lease=lease)
+    for reply in replies:
+        reply.ranking_count += 1
+        hand.changed.add(reply.pk)
+    hand.record(
+        Happening.Kind.REPLIES_RANKED,
+        message=parent,
+        actor=author,
+        data={"ranking": str(ranking.pk), "not_rankable": not_rankable},
+    )
+    transitions.advance(hand, actor=author)
+    return ranking
+
+
+def _ranked_replies(hand: TreeInHand, parent: Message, ordered_ids: Sequence[UUID]) -> list[Message]:
+    if len(set(ordered_ids)) != len(ordered_ids):
+        raise Invalid("Each reply has one place in the order; one is named twice.", code="ranking_repeats")
+    if len(ordered_ids) < 2:
+        raise Invalid("An order needs at least two replies.", code="ranking_incomplete")
+    replies = [hand.messages.get(message_id) for message_id in ordered_ids]
+    if any(reply is None or reply.parent_id != parent.pk for reply in replies):
+        raise Invalid("The order names something that is no reply to this message.", code="ranking_unknown")
+    return [reply for reply in replies if reply is not None]
+
+
+def record_skip(*, message: Message, author: User, kind: str, reason: str = "", note: str = "") -> None:
+    """Note that this person does not want this work about this message. Saying it twice changes nothing."""
+    _, created = Skip.objects.get_or_create(
+        message=message, author=author, kind=kind, defaults={"reason": reason, "note": note}
+    )
+    if created:
+        Happening.objects.create(
+            kind=Happening.Kind.WORK_SKIPPED,
+            actor=author,
+            subject_id=message.author_id,
+            tree_id=message.tree_id,
+            message=message,
+            data={"kind": kind, "reason": reason},
+        )

@@ -1,0 +1,159 @@
+"""The one mover of tree states.
+
+Every event (a review, a reply, a ranking, an import, a draw of the lottery) takes the tree in hand with `lock_tree`,
+changes messages in memory, and ends in `advance`, which takes every step that is due, makes the openings agree with
+the facts and writes everything once. Calling it again does nothing. Needs an open transaction; the tree row is locked,
+so nothing here races.
+"""
+
+import logging
+from datetime import datetime
+
+from django.db import connection
+
+from oasst.accounts.models import User
+from trees import scoring, wanted
+from trees.in_hand import TreeInHand
+from trees.models import Happening, Message, Opening, TreeTransition
+from trees.states import TABLE, State, Work, may_go
+
+log = logging.getLogger(__name__)
+
+
+def start_growing(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
+    """Let a drawn prompt grow. The caller goes on to `advance`."""
+    _enter(hand, State.GROWING, reason, actor)
+    hand.tree.won_prompt_lottery_at = hand.tree.won_prompt_lottery_at or hand.now
+
+
+def advance(hand: TreeInHand, *, actor: User | None = None) -> None:
+    """Take every step that is due, make the openings agree, and write all of it."""
+    for _ in State:  # no chain of steps is longer than the number of states
+        step = _next_step(hand)
+        if step is None:
+            break
+        _enter(hand, *step, actor)
+    open_places(hand)
+    _write_rest(hand)
+
+
+Step = tuple[State, str]
+
+
+def _next_step(hand: TreeInHand) -> Step | None:
+    """The step that the facts ask for, and the reason for the history."""
+    match hand.state:
+        case State.INITIAL_PROMPT_REVIEW:
+            return _after_prompt_review(hand)
+        case State.PROMPT_LOTTERY_WAITING if hand.root.deleted:
+            return State.HALTED_BY_MODERATOR, "The prompt was deleted."
+        case State.GROWING:
+            return _after_growing(hand)
+        case State.RANKING if not any(missing for _, missing in wanted.missing_rankings(hand)):
+            return State.READY_FOR_SCORING, "Every set of replies has enough rankings."
+        case State.READY_FOR_SCORING:
+            return _after_scoring(hand)
+    return None
+
+
+def _after_prompt_review(hand: TreeInHand) -> Step | None:
+    if hand.root.deleted:
+        return State.HALTED_BY_MODERATOR, "The prompt was deleted."
+    if hand.root.review_result is None:
+        return None
+    if hand.root.review_result:
+        return State.PROMPT_LOTTERY_WAITING, "Reviewers accepted the prompt."
+    return State.ABORTED_LOW_GRADE, "Reviewers rejected the prompt."
+
+
+def _after_growing(hand: TreeInHand) -> Step | None:
+    size = wanted.size(hand)
+    if size == 0:
+        return State.HALTED_BY_MODERATOR, "Nothing of the conversation is left."
+    if wanted.awaiting_review(hand):
+        return None
+    if size >= hand.tree.goal_tree_size:
+        return State.RANKING, "The conversation has the wanted size and everything is reviewed."
+    if not wanted.reply_places(hand) and not wanted.held_replies(hand):
+        return State.RANKING, "Everything is reviewed and no reply can be added."
+    return None
+
+
+def _after_scoring(hand: TreeInHand) -> Step:
+    try:
+        hand.changed |= scoring.score(hand.tree, hand.messages)
+    except Exception:
+        # Whatever went wrong, the vote that led here must be kept; the tree waits for an operator.
+        log.exception("scoring failed", extra={"tree": str(hand.tree.pk)})
+        return State.SCORING_FAILED, "The consensus could not be computed."
+    return State.READY_FOR_EXPORT, "The replies are ranked."
+
+
+def _enter(hand: TreeInHand, target: State, reason: str, actor: User | None) -> None:
+    source = hand.state
+    if not may_go(source, target):
+        raise AssertionError(f"a tree can not go from {source} to {target}")
+    hand.tree.state = target.value
+    hand.tree.state_since = hand.now
+    hand.moves.append(TreeTransition(tree=hand.tree, from_state=source, to_state=target, reason=reason, actor=actor))
+    hand.record(
+        Happening.Kind.TREE_MOVED,
+        message=hand.root,
+        actor=actor,
+        data={"from": source.value, "to": target.value},
+    )
+
+
+def open_places(hand: TreeInHand) -> None:
+    """Make the openings agree with what is wanted, in one statement. A place that somebody holds stays."""
+    offers = TABLE[hand.state].offers
+    places = wanted.places(hand) if offers else {}
+    missing = {key: place.count for key, place in places.items()}
+    surplus = []
+    for opening in sorted(hand.openings, key=lambda o: not _is_held(o, hand.now)):
+        key = (opening.message_id, Work(opening.work))
+        alive = key[1] in offers and not hand.messages[opening.message_id].deleted
+        if opening.pk in hand.used:
+            surplus.append(opening.pk)
+        elif alive and (_is_held(opening, hand.now) or missing.get(key, 0) > 0):
+            missing[key] = missing.get(key, 0) - 1
+        else:
+            surplus.append(opening.pk)
+    fresh = [(key, places[key].priority) for key, count in missing.items() for _ in range(max(0, count))]
+    if not surplus and not fresh:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH gone AS (DELETE FROM trees_opening WHERE id = ANY(%s))
+            INSERT INTO trees_opening (tree_id, message_id, work, lang, priority, created_at)
+            SELECT %s, place.message, place.work, %s, place.priority, %s
+            FROM unnest(%s::uuid[], %s::text[], %s::int[]) AS place(message, work, priority)
+            """,
+            [
+                surplus,
+                hand.tree.pk,
+                hand.tree.lang,
+                hand.now,
+                [message_id for (message_id, _), _ in fresh],
+                [work.value for (_, work), _ in fresh],
+                [priority for _, priority in fresh],
+            ],
+        )
+
+
+def _is_held(opening: Opening, now: datetime) -> bool:
+    return opening.held_until is not None and opening.held_until > now
+
+
+def _write_rest(hand: TreeInHand) -> None:
+    if hand.changed:
+        Message.objects.bulk_update(
+            [hand.messages[message_id] for message_id in sorted(hand.changed)],
+            ["review_count", "review_result", "ranking_count", "rank"],
+        )
+    if any(move.from_state for move in hand.moves):
+        hand.tree.save(update_fields=["state", "state_since", "won_prompt_lottery_at", "halted_from"])
+    TreeTransition.objects.bulk_create(hand.moves)
+    Happening.objects.bulk_create(hand.happenings)
+    hand.changed, hand.moves, hand.happenings = set(), [], []

@@ -1,0 +1,71 @@
+"""Pages about the data set: a person's contributions and one tree."""
+
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from oasst.accounts.requests import SignedInRequest
+from oasst.core.languages import name_of
+from trees import queries
+from trees.states import TABLE, State
+
+FILTERS = [
+    ("", "Everything"),
+    ("prompt", "Prompts"),
+    ("reply", "Replies"),
+    ("review", "Reviews"),
+    ("ranking", "Rankings"),
+]
+
+
+@login_required
+@require_safe
+def contributions(request: SignedInRequest) -> HttpResponse:
+    kind = request.GET.get("kind", "")
+    page = queries.contributions_of(
+        request.user, kind=kind or None, older=request.GET.get("older"), newer=request.GET.get("newer")
+    )
+    here = reverse("contributions")
+
+    def address(**given: str | None) -> str:
+        query = urlencode({key: value for key, value in {"kind": kind, **given}.items() if value})
+        return f"{here}?{query}" if query else here
+
+    context = {
+        "rows": page.rows,
+        "filters": [(value, label, value == kind, address(kind=value)) for value, label in FILTERS],
+        "previous_url": address(newer=page.newer) if page.newer else "",
+        "next_url": address(older=page.older) if page.older else "",
+    }
+    return render(request, "trees/contributions.html", context)
+
+
+@login_required
+@require_safe
+def tree(request: SignedInRequest, message_id: UUID) -> HttpResponse:
+    found, root = queries.get_tree_for(request.user, message_id)
+    row = TABLE[State(found.state)]
+    size, waiting = 0, [root]
+    while waiting:
+        turn = waiting.pop()
+        size += turn.state == "accepted"
+        waiting.extend(turn.replies)
+    context = {
+        "tree": {
+            "id": found.pk,
+            "state": found.state,
+            "state_label": row.label,
+            "lang_name": name_of(found.lang),
+            "message_count": size,
+            "goal": found.goal_tree_size if row.active else None,
+        },
+        "root": root,
+        "target_id": message_id,
+        "timeline": queries.timeline_of(found),
+    }
+    return render(request, "trees/tree.html", context)

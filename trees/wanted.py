@@ -1,0 +1,160 @@
+"""What work a tree wants, from its facts: pure reading of a tree in hand, no database.
+
+Nothing here is kept anywhere, so it can not go stale: `transitions.advance` asks again after every event.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from trees import consensus
+from trees.in_hand import TreeInHand
+from trees.models import Message, Role
+from trees.states import REPLY_WORK, State, Work
+
+
+@dataclass(frozen=True)
+class Place:
+    """How many places one message has for one kind of work, and how soon they are handed out."""
+
+    count: int
+    priority: int
+
+
+Key = tuple[UUID, Work]
+
+
+def standing(hand: TreeInHand) -> Iterator[Message]:
+    """Messages that are part of the conversation: accepted and not deleted."""
+    return (m for m in hand.messages.values() if m.review_result and not m.deleted)
+
+
+def size(hand: TreeInHand) -> int:
+    return sum(1 for _ in standing(hand))
+
+
+def awaiting_review(hand: TreeInHand) -> list[Message]:
+    return [m for m in hand.messages.values() if m.review_result is None and not m.deleted]
+
+
+def held_replies(hand: TreeInHand) -> Counter[UUID]:
+    """Message id → people who are writing a reply to it right now."""
+    return Counter(
+        o.message_id
+        for o in hand.openings
+        if o.work in REPLY_WORK and o.pk not in hand.used and o.held_until is not None and o.held_until > hand.now
+    )
+
+
+def counted_children(hand: TreeInHand) -> Counter[UUID]:
+    """Message id → replies that fill a place: not deleted, and accepted or still in review.
+
+    A parent whose replies were all rejected counts 0 and can be answered again.
+    """
+    return Counter(
+        m.parent_id
+        for m in hand.messages.values()
+        if m.parent_id is not None and not m.deleted and m.review_result is not False
+    )
+
+
+def review_work(message: Message) -> Work:
+    if message.parent_id is None:
+        return Work.LABEL_INITIAL_PROMPT
+    return Work.LABEL_ASSISTANT_REPLY if message.role == Role.ASSISTANT else Work.LABEL_PROMPTER_REPLY
+
+
+def reply_work(parent: Message) -> Work:
+    return Work.ASSISTANT_REPLY if parent.role == Role.PROMPTER else Work.PROMPTER_REPLY
+
+
+def ranking_work(parent: Message) -> Work:
+    return Work.RANK_ASSISTANT_REPLIES if parent.role == Role.PROMPTER else Work.RANK_PROMPTER_REPLIES
+
+
+def rankable_children(hand: TreeInHand) -> dict[UUID, list[Message]]:
+    """Parent id → its standing replies, for parents with at least two of them."""
+    groups: dict[UUID, list[Message]] = {}
+    for message in standing(hand):
+        if message.parent_id is None:
+            continue
+        if message.role == Role.ASSISTANT or hand.policy.rank_prompter_replies:
+            groups.setdefault(message.parent_id, []).append(message)
+    return {parent_id: children for parent_id, children in groups.items() if len(children) > 1}
+
+
+def missing_rankings(hand: TreeInHand) -> list[tuple[UUID, int]]:
+    """(parent id, rankings that it still needs). A reply that came late needs its own full number."""
+    needed = hand.policy.num_required_rankings
+    return [
+        (parent_id, max(0, needed - min(child.ranking_count for child in children)))
+        for parent_id, children in rankable_children(hand).items()
+    ]
+
+
+def places(hand: TreeInHand) -> dict[Key, Place]:
+    """Everything that people could do for this tree right now."""
+    progress = 100 * size(hand) // max(1, hand.tree.goal_tree_size)
+    if hand.state == State.INITIAL_PROMPT_REVIEW:
+        return _review_places(hand, [hand.root], progress)
+    if hand.state == State.GROWING:
+        return {**_review_places(hand, awaiting_review(hand), progress), **reply_places(hand)}
+    if hand.state == State.RANKING:
+        needed = hand.policy.num_required_rankings
+        return {
+            (parent_id, ranking_work(hand.messages[parent_id])): Place(missing, 10 * (needed - missing))
+            for parent_id, missing in missing_rankings(hand)
+            if missing
+        }
+    return {}
+
+
+def _review_places(hand: TreeInHand, messages: list[Message], progress: int) -> dict[Key, Place]:
+    """As many places as could settle it at the soonest; a split vote opens the next one."""
+    found = {}
+    for message in messages:
+        is_root = message.parent_id is None
+        votes = hand.votes().get(message.pk, [])
+        count = consensus.votes_to_decision(
+            votes, hand.policy.reviews_wanted(is_root=is_root), hand.policy.threshold(is_root=is_root)
+        )
+        found[message.pk, review_work(message)] = Place(count, progress + 50 * len(votes))
+    return found
+
+
+def reply_places(hand: TreeInHand) -> dict[Key, Place]:
+    """Where replies are wanted, the held places included.
+
+    Never more than the conversation still needs, counting what is in review and being written. A prompt with a lonely
+    answer comes first, since one answer alone can not be ranked; then whoever has fewest.
+    """
+    children, held = counted_children(hand), held_replies(hand)
+    taken = Counter(children) + held
+    room = hand.tree.goal_tree_size - size(hand) - len(awaiting_review(hand)) - held.total()
+    parents = [m for m in standing(hand) if m.depth < hand.tree.max_depth]
+    chosen: Counter[UUID] = Counter()
+
+    def limit(parent: Message) -> int:
+        is_prompter = parent.role == Role.PROMPTER
+        return hand.tree.max_children_count if is_prompter else hand.policy.num_prompter_replies
+
+    def urgency(parent: Message) -> tuple[bool, int, int, UUID]:
+        count = taken[parent.pk] + chosen[parent.pk]
+        lonely = parent.role == Role.PROMPTER and 0 < count < hand.policy.lonely_children_count
+        return not lonely, count, parent.depth, parent.pk
+
+    for _ in range(max(0, room)):
+        able = [p for p in parents if taken[p.pk] + chosen[p.pk] < limit(p)]
+        if not able:
+            break
+        chosen[min(able, key=urgency).pk] += 1
+
+    found = {}
+    for parent in parents:
+        count = chosen[parent.pk] + held[parent.pk]
+        if count:
+            lonely = parent.role == Role.PROMPTER and 0 < children[parent.pk] < hand.policy.lonely_children_count
+            progress = 100 * size(hand) // max(1, hand.tree.goal_tree_size)
+            found[parent.pk, reply_work(parent)] = Place(count, progress + 50 * lonely)
+    return found
