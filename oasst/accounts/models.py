@@ -2,15 +2,19 @@
 
 import hashlib
 import secrets
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
 from oasst.core.ids import uuid7
+
+if TYPE_CHECKING:
+    from oasst.accounts.sessions import SessionStore
 
 
 class Role(models.TextChoices):
@@ -201,3 +205,22 @@ class Consent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.document} {self.version}"
+
+
+class Session(AbstractBaseSession):
+    """A browser that is signed in, with the person it belongs to, so that all of one person's can be ended."""
+
+    # No foreign key: a cached session may be written back after its person is gone, and that must not fail.
+    account = models.UUIDField(null=True, db_index=True)
+
+    @classmethod
+    def get_session_store_class(cls) -> "type[SessionStore]":
+        from oasst.accounts.sessions import SessionStore
+
+        return SessionStore
+
+    @classmethod
+    def end_all_of(cls, user: User) -> None:
+        store = cls.get_session_store_class()
+        for key in cls.objects.filter(account=user.pk).values_list("session_key", flat=True):
+            store(key).delete()

@@ -6,7 +6,9 @@ it begins.
 """
 
 import html
+import io
 import re
+import time
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any
@@ -19,7 +21,6 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_block import StateBlock, table
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
-from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
@@ -28,28 +29,15 @@ from pygments.lexers import get_lexer_by_name
 MARKDOWN_LIMIT = 20_000
 # Empty cells are added to short rows, so a few thousand characters could ask for half a megabyte of table.
 TABLE_CELL_LIMIT = 10_000
-# Per text, over all of its code blocks.
-HIGHLIGHT_LIMIT = 10_000
+# Per text, over all of its code blocks. Many of Pygments' lexers take quadratic time on hostile input, so the
+# colouring also stops when its time is over: colour is decoration, the code itself is always shown.
+HIGHLIGHT_LIMIT = 5_000
+_HIGHLIGHT_SECONDS = 0.2
 _CACHED_UP_TO = 8_000
 
 _TAGS = {
-    *(
-        "a",
-        "p",
-        "br",
-        "hr",
-        "em",
-        "strong",
-        "s",
-        "code",
-        "pre",
-        "blockquote",
-        "ul",
-        "ol",
-        "li",
-        "span",
-        "div",
-    ),
+    *("a", "p", "br", "hr", "em", "strong", "s", "code", "pre", "span"),
+    *("blockquote", "ul", "ol", "li"),
     *("h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
 }
 _ATTRIBUTES = {
@@ -68,9 +56,8 @@ _LINK = re.compile(r"(?:https?://|mailto:)[^\s]", re.IGNORECASE)
 _LEXERS = {
     alias: lexer
     for lexer, aliases in {
-        "bash": "bash sh shell zsh",
+        "bash": "bash sh shell zsh console",
         "c": "c h",
-        "console": "console",
         "cpp": "cpp c++",
         "csharp": "csharp cs c#",
         "css": "css",
@@ -79,7 +66,6 @@ _LEXERS = {
         "go": "go golang",
         "haskell": "haskell hs",
         "html": "html",
-        "ini": "ini",
         "java": "java",
         "javascript": "javascript js",
         "json": "json",
@@ -103,6 +89,8 @@ _LEXERS = {
     for alias in aliases.split()
 }
 
+_FORMATTER: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
+
 
 def render(text: str) -> SafeString:
     """The HTML of `text`, safe to stand in any page. The template puts it into an element of class
@@ -119,7 +107,7 @@ def _render_cached(text: str) -> SafeString:
 def _render(text: str) -> SafeString:
     if len(text) > MARKDOWN_LIMIT:
         return mark_safe(f'<pre class="plain">{html.escape(text)}</pre>')  # escaped just here
-    return mark_safe(_clean(_parser().render(text, {"highlighted": 0})))
+    return mark_safe(_clean(_parser().render(text, {"colouring": _Colouring()})))
 
 
 def _clean(markup: str) -> str:
@@ -180,15 +168,39 @@ def _blocked_image(image: Token, *, linked: bool) -> list[Token]:
     return [Token("link_open", "a", 1, attrs=attrs), words, Token("link_close", "a", -1)]
 
 
+class _Colouring:
+    """What is left to spend on the code blocks of one text."""
+
+    def __init__(self) -> None:
+        self.characters = HIGHLIGHT_LIMIT
+        self.seconds = _HIGHLIGHT_SECONDS
+
+    def colour(self, code: str, lexer: Lexer) -> str | None:
+        """The code in coloured spans, or None when that would cost too much."""
+        self.characters -= len(code)
+        if self.characters < 0 or self.seconds <= 0:
+            return None
+        started = time.perf_counter()
+        tokens = []
+        for token in lexer.get_tokens(code):
+            tokens.append(token)
+            if time.perf_counter() - started > self.seconds:
+                self.seconds = 0
+                return None
+        self.seconds -= time.perf_counter() - started
+        page = io.StringIO()
+        _FORMATTER.format(tokens, page)
+        return page.getvalue()
+
+
 def _fence(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
     code = tokens[idx].content
     language = (tokens[idx].info.split() or [""])[0].lower()
     lexer = _LEXERS.get(language)
-    env["highlighted"] += len(code)
-    if lexer is None or env["highlighted"] > HIGHLIGHT_LIMIT:
+    coloured = env["colouring"].colour(code, _lexer(lexer)) if lexer else None
+    if coloured is None:
         return f"<pre><code>{escapeHtml(code)}</code></pre>\n"
-    marked = highlight(code, _lexer(lexer), HtmlFormatter(nowrap=True))
-    return f'<pre class="highlight"><code class="language-{lexer}">{marked}</code></pre>\n'
+    return f'<pre class="highlight"><code class="language-{lexer}">{coloured}</code></pre>\n'
 
 
 def _aligned_cell(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:

@@ -1,0 +1,29 @@
+"""Who may take part. Costs no statement: everything asked for stands on the person's own row."""
+
+from django.contrib.auth.models import AnonymousUser
+
+from oasst.accounts.documents import TERMS
+from oasst.accounts.models import User
+from oasst.core.errors import NotAllowed
+
+
+def has_current_terms(user: User) -> bool:
+    return user.terms_version == TERMS.version
+
+
+def require_member(user: User | AnonymousUser) -> None:
+    """Refuse whoever has no account in good standing: `sign_in`, `closed` or `suspended`."""
+    if isinstance(user, AnonymousUser):
+        raise NotAllowed("Please sign in first.", code="sign_in")
+    if not user.is_active or user.deleted_at is not None:
+        raise NotAllowed("This account was closed.", code="closed")
+    if not user.enabled:
+        raise NotAllowed("This account is suspended.", code="suspended", hint=user.ban_reason)
+
+
+def require_contributor(user: User | AnonymousUser) -> None:
+    """Refuse whoever may not contribute: the reasons of `require_member`, or `terms_missing`."""
+    require_member(user)
+    assert isinstance(user, User)
+    if not has_current_terms(user):
+        raise NotAllowed("Please agree to the terms first.", code="terms_missing")

@@ -1,0 +1,149 @@
+"""The terms and the privacy notice: what people agree to, under a version that a `Consent` names.
+
+A new meaning needs a new version, and everybody is asked again; a mended typing error needs none.
+Why these terms: docs/decisions/0010-terms-and-licence.md.
+"""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+
+
+@dataclass(frozen=True)
+class Document:
+    title: str
+    version: str
+    summary: tuple[str, ...]
+    sections: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+TERMS = Document(
+    title="Terms of use",
+    version="1",
+    summary=(
+        "What you write here is published, free for everybody to use, under the licence CC BY 4.0.",
+        "Write only what is yours to give, and nothing private about anybody.",
+        "Published texts stay published, also when you leave. Your name never stands beside them.",
+        "Be decent. Moderators may remove texts and suspend accounts, and they give a reason.",
+    ),
+    sections=(
+        (
+            "What this site is for",
+            (
+                "Volunteers write conversations here, and review and rank each other's texts. The accepted "
+                "conversations become a public data set, from which assistants are trained by us and by others.",
+                "Taking part is free, unpaid, and ends whenever you like.",
+            ),
+        ),
+        (
+            "What happens to your texts",
+            (
+                "You keep the rights in what you write. By sending it you license it to everybody under the "
+                "Creative Commons licence Attribution 4.0 International (CC BY 4.0): anybody may copy, change and "
+                "use it, also commercially, also to train software, as long as the project is named as the source.",
+                "You agree that “the contributors of this project” is enough of a credit. We publish no names "
+                "of contributors with the data.",
+                "Your reviews, labels and rankings are published as counts, averages and orders, and in research "
+                "files without your name, under the same licence.",
+                "Published copies can not be called back. A text that is not yet published can be removed by you "
+                "or by a moderator.",
+            ),
+        ),
+        (
+            "What you may send",
+            (
+                "Send texts that you wrote yourself, or that are free for everybody to use. Do not copy from books, "
+                "web sites, or other assistants whose terms forbid it.",
+                "Do not send private details of anybody, yourself included: names with addresses, telephone numbers, "
+                "health, passwords, keys.",
+                "Do not send what is illegal, what sexualises minors, or what is meant to hurt somebody. "
+                "Difficult subjects are welcome where they teach an assistant to answer well.",
+                "Do not let a program contribute in your place unless we agreed to it.",
+            ),
+        ),
+        (
+            "Moderation",
+            (
+                "Moderators may hide or remove texts and suspend accounts that break these rules. A suspended person "
+                "sees the reason and whom to write to. A person answers, not a program.",
+            ),
+        ),
+        (
+            "The assistant",
+            (
+                "The assistant on this site makes mistakes and makes things up. Do not rely on it for advice on "
+                "health, law, money or safety. Chats are private to you unless you share or donate them.",
+            ),
+        ),
+        (
+            "The small print",
+            (
+                "The site comes as it is, without warranty. It may change, pause or end. As far as the law allows, "
+                "the people who run it are not liable for damage that arises from using it.",
+                "You need to be at least 16 years old, or have the consent of your parents.",
+                "When these terms change in meaning, you are asked again before you go on. What you gave under "
+                "earlier terms stays under those.",
+            ),
+        ),
+    ),
+)
+
+PRIVACY = Document(
+    title="Privacy notice",
+    version="1",
+    summary=(
+        "We keep your e-mail address to let you in, and your contributions to build the data set.",
+        "Published data carries no names, no addresses and no account numbers.",
+        "There are no advertisements, no trackers and nothing loaded from other sites.",
+        "You can change or delete your account on your profile page, at once and by yourself.",
+    ),
+    sections=(
+        (
+            "What we store",
+            (
+                "About you: your e-mail address, the display name you choose, your time zone and languages, when you "
+                "agreed to which terms, and a password if you set one (only as a hash).",
+                "If you sign in through another service (Google, Discord, GitHub): the number of your account there "
+                "and the e-mail address that it tells us.",
+                "What you do: your texts, reviews, rankings, reactions and reports with their times, and your chats.",
+                "For running the site: server logs with the address of your device for a short time, and counters "
+                "that keep people from asking too often.",
+            ),
+        ),
+        (
+            "What becomes public",
+            (
+                "Accepted conversations are published without names. Your display name is seen on the leaderboard "
+                "while you allow that. Your e-mail address is seen by administrators only.",
+                "Please write nothing private into a contribution: once published, it can not be called back.",
+            ),
+        ),
+        (
+            "Cookies",
+            (
+                "One cookie keeps you signed in and one protects forms against misuse. There is nothing else, so "
+                "there is no banner.",
+            ),
+        ),
+        (
+            "Who else sees your data",
+            (
+                "Nobody. We do not sell or lend it. Pictures that people put into texts are not loaded from "
+                "elsewhere, so other sites do not learn that you read them.",
+            ),
+        ),
+        (
+            "What you can ask for",
+            (
+                "You can correct your profile at any time. When you delete your account, your address, your name, "
+                "your keys and your sign-in data are erased at once; your contributions stay without your name. "
+                "You can also ask what is stored about you, and complain to your data protection authority.",
+            ),
+        ),
+    ),
+)
+
+
+def contact_address() -> str:
+    """Whom to write to; empty when the site names nobody."""
+    return settings.CONTACT_EMAIL

@@ -1,0 +1,278 @@
+"""What happens to people, the programs that speak for them, and the keys of both."""
+
+import zoneinfo
+from collections.abc import Iterable
+from datetime import datetime
+
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from oasst.accounts.documents import TERMS
+from oasst.accounts.models import ApiClient, ApiKey, Consent, Identity, Role, Secret, Session, Token, User
+from oasst.accounts.names import friendly_name
+from oasst.core.errors import Conflict, Invalid
+from oasst.core.text import clean_language_tag, clean_name, clean_text
+
+TERMS_DOCUMENT = "terms"
+DELETED_NAME = "Deleted User"
+_MAX_CONTRIBUTION_LANGUAGES = 20
+_RANKS = {Role.GENERAL: 0, Role.MODERATOR: 1, Role.ADMIN: 2}
+
+
+# --- People ---
+
+
+def create_user(
+    *, email: str | None, display_name: str = "", role: str = Role.GENERAL, password: str | None = None
+) -> User:
+    """A new person. The caller vouches for the address: a code reached it, or an operator typed it.
+
+    Without a display name the person gets a friendly one. Without a password there is none to guess.
+    Raises `Conflict` `email_taken`, or `Invalid` for what is no address, no role or no name.
+    """
+    if role not in Role.values:
+        raise Invalid(f"A role is one of {', '.join(Role.values)}.", code="role", field="role")
+    address = clean_email(email) if email else None
+    name = clean_name(display_name) if display_name else friendly_name()
+    taken = Conflict("This e-mail address already has an account.", code="email_taken", field="email")
+    if address and EmailAddress.objects.filter(email__iexact=address, verified=True).exists():
+        raise taken
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(address, password, display_name=name, role=role)
+            if address:
+                EmailAddress.objects.create(user=user, email=address, verified=True, primary=True)
+    except IntegrityError as error:
+        raise taken from error
+    return user
+
+
+def clean_email(value: str) -> str:
+    address = value.strip().lower()
+    try:
+        validate_email(address)
+    except ValidationError as error:
+        raise Invalid("This is not an e-mail address.", code="email", field="email") from error
+    return address
+
+
+def find_person(email: str) -> User | None:
+    """Whose mailbox this is, as far as it was ever proven."""
+    address = EmailAddress.objects.filter(email__iexact=email, verified=True).select_related("user").first()
+    if address:
+        return address.user
+    # An address that only stands on the person was given by an operator; one that somebody else typed in and never
+    # proved has an unverified row beside it.
+    unproven = EmailAddress.objects.filter(email__iexact=email, verified=False)
+    return User.objects.filter(email__iexact=email).exclude(pk__in=unproven.values("user")).first()
+
+
+def person_behind(email: str) -> User:
+    """The person who just proved that this mailbox is theirs; a new one if nobody is known by it.
+
+    Whoever claimed the address without proof loses it: the account that was waiting for its owner must not be one
+    that somebody else can also enter.
+    """
+    address = clean_email(email)
+    with transaction.atomic():
+        user = find_person(address)
+        if user is None:
+            User.objects.filter(email__iexact=address).update(email=None)
+            EmailAddress.objects.filter(email__iexact=address, verified=False).delete()
+            try:
+                user = create_user(email=address)
+            except Conflict:  # the same person, through a second window
+                user = find_person(address)
+                if user is None:
+                    raise
+        _, new = EmailAddress.objects.get_or_create(
+            user=user, email=address, defaults={"verified": True, "primary": user.email == address}
+        )
+        if not new:
+            EmailAddress.objects.filter(user=user, email=address, verified=False).update(verified=True)
+    return user
+
+
+def raise_listed_role(user: User) -> None:
+    """Give the role that ADMIN_EMAILS or MODERATOR_EMAILS names for one of the person's proven addresses.
+
+    Only ever raises: taking an address off the list is no demotion, an administrator does that.
+    """
+    if not settings.ADMIN_EMAILS and not settings.MODERATOR_EMAILS:
+        return
+    addresses = {
+        email.lower()
+        for email in EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
+    }
+    role = Role.GENERAL
+    if addresses & set(settings.ADMIN_EMAILS):
+        role = Role.ADMIN
+    elif addresses & set(settings.MODERATOR_EMAILS):
+        role = Role.MODERATOR
+    if _RANKS[role] > _RANKS[Role(user.role)]:
+        user.role = role
+        user.save(update_fields=["role"])
+
+
+def update_profile(
+    user: User,
+    *,
+    display_name: str,
+    time_zone: str,
+    interface_language: str,
+    contribution_languages: Iterable[str],
+) -> None:
+    languages = [clean_language_tag(tag, field="contribution_languages") for tag in contribution_languages]
+    if len(languages) > _MAX_CONTRIBUTION_LANGUAGES:
+        raise Invalid(
+            f"Please choose at most {_MAX_CONTRIBUTION_LANGUAGES} languages.",
+            code="too_many",
+            field="contribution_languages",
+        )
+    if time_zone not in zoneinfo.available_timezones():
+        raise Invalid("This is not a time zone.", code="time_zone", field="time_zone")
+    user.display_name = clean_name(display_name)
+    user.time_zone = time_zone
+    user.interface_language = clean_language_tag(interface_language, field="interface_language")
+    user.contribution_languages = list(dict.fromkeys(languages))
+    user.save(
+        update_fields=["display_name", "time_zone", "interface_language", "contribution_languages"]
+    )
+
+
+# --- Consent ---
+
+
+@transaction.atomic
+def accept_terms(user: User) -> None:
+    """Record that this person agrees to the terms as they are now. Agreeing twice leaves one record."""
+    lock_user(user)
+    Consent.objects.get_or_create(
+        user=user, document=TERMS_DOCUMENT, version=TERMS.version, withdrawn_at=None
+    )
+    user.terms_version = TERMS.version
+    user.save(update_fields=["terms_version"])
+
+
+@transaction.atomic
+def withdraw_terms(user: User) -> None:
+    """From now on this person agrees to nothing. What was given before stays under the terms of then."""
+    lock_user(user)
+    Consent.objects.filter(user=user, document=TERMS_DOCUMENT, withdrawn_at=None).update(
+        withdrawn_at=timezone.now()
+    )
+    user.terms_version = ""
+    user.save(update_fields=["terms_version"])
+
+
+# --- The end of an account, for a while or for good ---
+
+
+@transaction.atomic
+def close_account(user: User) -> None:
+    """Erase who this was and keep what was given. Final; doing it twice changes nothing.
+
+    The row stays without a name, because texts and rankings point to it. Every way in goes: addresses, linked
+    accounts, identities at API clients, tokens, sessions, the password.
+    """
+    user = lock_user(user)
+    if user.deleted_at is not None:
+        return
+    withdraw_terms(user)
+    EmailAddress.objects.filter(user=user).delete()
+    SocialAccount.objects.filter(user=user).delete()
+    Identity.objects.filter(user=user).delete()
+    Token.objects.filter(user=user).delete()
+    Session.end_all_of(user)
+    user.email = None
+    user.display_name = DELETED_NAME
+    user.role = Role.GENERAL
+    user.notes = ""
+    user.time_zone = "UTC"
+    user.interface_language = "en"
+    user.contribution_languages = []
+    user.show_on_leaderboard = False
+    user.is_active = False
+    user.deleted_at = timezone.now()
+    user.set_unusable_password()
+    user.save()
+
+
+@transaction.atomic
+def ban(user: User, *, reason: str) -> None:
+    """Shut this person out. The reason is shown to them."""
+    reason = clean_text(reason, limit=500, field="reason")
+    user = lock_user(user)
+    user.enabled = False
+    user.ban_reason = reason
+    user.banned_at = timezone.now()
+    user.save(update_fields=["enabled", "ban_reason", "banned_at"])
+
+
+@transaction.atomic
+def unban(user: User) -> None:
+    user = lock_user(user)
+    user.enabled = True
+    user.ban_reason = ""
+    user.banned_at = None
+    user.save(update_fields=["enabled", "ban_reason", "banned_at"])
+
+
+def lock_user(user: User) -> User:
+    """The person's row, fresh and held until the open transaction ends. The caller's object is brought up to date."""
+    user.refresh_from_db(from_queryset=User.objects.select_for_update(no_key=True))
+    return user
+
+
+# --- Programs and keys ---
+
+
+@transaction.atomic
+def create_api_client(
+    *, name: str, trusted: bool = False, key: str | None = None, frontend_type: str = ""
+) -> tuple[ApiClient, str]:
+    """A new program and its first key, which is told only now. `key` sets a key that the program already has."""
+    client = ApiClient.objects.create(
+        name=clean_text(name, limit=256, field="name"), trusted=trusted, frontend_type=frontend_type
+    )
+    return client, new_api_key(client, key=key)
+
+
+def new_api_key(
+    client: ApiClient, *, name: str = "", key: str | None = None, expires_at: datetime | None = None
+) -> str:
+    """One more key for this program; the older ones stay valid until they expire or are removed."""
+    secret = key if key is not None else Secret.new_secret()
+    if not secret.isascii() or not secret.isprintable() or " " in secret or not 0 < len(secret) <= 200:
+        raise Invalid("A key has 1 to 200 ASCII characters and no blanks.", code="key", field="key")
+    try:
+        with transaction.atomic():
+            ApiKey.objects.create(
+                api_client=client,
+                name=name,
+                prefix=_prefix(secret),
+                digest=Secret.digest_of(secret),
+                expires_at=expires_at,
+            )
+    except IntegrityError as error:
+        raise Conflict("This key is already in use.", code="key_taken", field="key") from error
+    return secret
+
+
+def new_token(user: User, name: str = "", *, expires_at: datetime | None = None) -> tuple[Token, str]:
+    """A key with which a program acts as this person. The secret is told only now."""
+    secret = Secret.new_secret()
+    token = Token.objects.create(
+        user=user, name=name, prefix=_prefix(secret), digest=Secret.digest_of(secret), expires_at=expires_at
+    )
+    return token, secret
+
+
+def _prefix(secret: str) -> str:
+    """Enough to tell keys apart. Of a short key, which somebody chose, not enough to guess the rest."""
+    return secret[: min(8, len(secret) // 4)]

@@ -1,0 +1,120 @@
+"""Around every request: a number that finds it in the log, one log line, errors as pages, and the missing slash."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+from uuid import uuid4
+
+import structlog
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.http.response import HttpResponseBase
+from django.urls import is_valid_path
+from django.utils.http import escape_leading_slashes
+from psycopg_pool import PoolTimeout
+
+from oasst.core import error_views
+from oasst.core.errors import DomainError
+from oasst.core.locks import as_busy
+
+log = structlog.get_logger(__name__)
+
+GetResponse = Callable[[HttpRequest], Any]
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class _Middleware:
+    """Runs in the event loop for async views and in the thread for others: no hop between them on our account."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self.is_async:
+            return self._call_async(request)
+        before = self.before(request)
+        if before is not None:
+            return before
+        return self.after(request, cast(HttpResponseBase, self.get_response(request)))
+
+    async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
+        before = self.before(request)
+        if before is not None:
+            return before
+        return self.after(request, await self.get_response(request))
+
+    def before(self, request: HttpRequest) -> HttpResponseBase | None:
+        return None
+
+    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        return response
+
+
+class RequestLog(_Middleware):
+    """The request id, in the log of everything done for this request and in the answer; and one line at the end.
+
+    Paths are written, query strings and bodies never: they hold keys, codes and people's texts.
+    """
+
+    def before(self, request: HttpRequest) -> None:
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+        request.request_id = request_id  # type: ignore[attr-defined]
+        request.started_at = time.perf_counter()  # type: ignore[attr-defined]
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+
+    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
+        took = time.perf_counter() - request.started_at  # type: ignore[attr-defined]
+        log.info(
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            ms=round(took * 1000, 1),
+            user=_known_user_id(request),
+        )
+        return response
+
+
+class ErrorPages(_Middleware):
+    """The error family of the domain, and waiting that took too long, as pages."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, DomainError):
+            return error_views.answer(request, exception)
+        if isinstance(exception, OperationalError | PoolTimeout) and (busy := as_busy(exception)):
+            log.warning("busy", code=busy.code)
+            return error_views.answer(request, busy)
+        return None
+
+
+class MissingSlash(_Middleware):
+    """Send readers of `/terms` to `/terms/`. The wire under /api has both forms and is left alone."""
+
+    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if response.status_code != 404 or request.method not in ("GET", "HEAD"):
+            return response
+        path = request.path_info
+        if path.endswith("/") or path.startswith("/api/") or path == "/api":
+            return response
+        urlconf = getattr(request, "urlconf", settings.ROOT_URLCONF)
+        if is_valid_path(path, urlconf) or not is_valid_path(f"{path}/", urlconf):
+            return response
+        return HttpResponsePermanentRedirect(escape_leading_slashes(request.get_full_path(force_append_slash=True)))
+
+
+def _known_user_id(request: HttpRequest) -> str | None:
+    """Whoever the request turned out to be from; nobody is looked up for the sake of a log line."""
+    user = getattr(request, "_cached_user", None)
+    return str(user.pk) if user is not None and user.pk else None
