@@ -89,7 +89,7 @@ class Message(models.Model):
 
     def imported_count(self, key: str) -> int:
         """A count that the file gave without naming people; 0 for our own messages."""
-        given: dict[str, Any] = self.imported or {}
+        given: dict[str, Any] = (self.imported or {}).get("given") or {}
         return int(given.get(key) or 0)
 
 
