@@ -7,7 +7,6 @@ from uuid import UUID
 from trees.consensus import ranked_pairs
 from trees.models import Message, MessageTree, Ranking
 
-
 Vote = tuple[UUID, Sequence[UUID], bool]
 """Parent id, the order of its replies from best to worst, and whether the person called every reply wrong."""
 
