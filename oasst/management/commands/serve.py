@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from oasst.management.base import ServiceCommand
+from oasst.core.commands import ServiceCommand
 from oasst.services.sockets import listen
 
 
