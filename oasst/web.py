@@ -70,12 +70,11 @@ class SiteServer(Server):
         )
 
 
-def serve(descriptor: int, *, proxy_address_header: str = "") -> None:
+def serve(descriptor: int) -> None:
     """Serve the site on a listening socket until SIGTERM or SIGINT."""
     SiteServer(
         application=get_default_application(),
         endpoints=[f"fd:fileno={descriptor}"],
         http_timeout=ANSWER_SECONDS,
         server_name="oasst",
-        proxy_forwarded_address_header=proxy_address_header or None,
     ).run()
