@@ -1,7 +1,7 @@
 """The Celery application.
 
-`jobs.py` holds what a commit sets off, `schedules.py` what the clock sets off; `tasks` already means human work here,
-so Celery's own default module name is not used.
+`jobs.py` holds what a commit sets off, `schedules.py` what the clock sets off; `tasks` already means human
+work here, so Celery's own default module name is not used.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Is the process alive, is the site ready, what does it count.
 
-/healthz touches nothing, so a slow database never gets a live process killed. /readyz is red only when people could
-not work: without Redis the site is slower, not broken, and says "degraded".
+/healthz touches nothing, so a slow database never gets a live process killed. /readyz is red only when
+people could not work: without Redis the site is slower, not broken, and says "degraded".
 """
 
 import hmac
@@ -19,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_prometheus.exports import ExportToDjangoView
 
-from oasst.core.loopback import is_loopback
+from oasst.core.requests import is_on_this_machine
 
 logger = logging.getLogger(__name__)
 
@@ -97,11 +97,14 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def may_read_metrics(request: HttpRequest) -> bool:
-    """With METRICS_TOKEN: who knows it. Without: who asks from this machine, and not through a proxy on it."""
+    """With METRICS_TOKEN: who knows it.
+
+    Without: who asks from this machine, and not through a proxy on it.
+    """
     if settings.METRICS_TOKEN:
         given = request.headers.get("Authorization", "")
         return hmac.compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
-    return is_loopback(request)
+    return is_on_this_machine(request)
 
 
 urlpatterns = [

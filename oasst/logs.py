@@ -1,19 +1,29 @@
 """Structured logs of everything that runs in our processes: our code, Django, Celery, the web server.
 
-One JSON object a line, or lines for people when they go to a terminal. What is bound with structlog.contextvars (the
-request id) stands in every line that the request causes.
+One JSON object a line, or lines for people when they go to a terminal. What is bound with
+structlog.contextvars (the request id) stands in every line that the request causes.
 """
 
 import logging
 import logging.config
 import os
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
 # Talkative at INFO without telling an operator anything.
-_QUIET = ("daphne", "twisted", "kombu", "amqp", "asyncio", "celery.worker.strategy", "django_prometheus", "urllib3")
+_QUIET = (
+    "daphne",
+    "twisted",
+    "kombu",
+    "amqp",
+    "asyncio",
+    "celery.worker.strategy",
+    "django_prometheus",
+    "urllib3",
+)
 
 _shared: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -49,7 +59,11 @@ def configure(wanted: dict[str, str]) -> None:
                 }
             },
             "handlers": {
-                "stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "structured"}
+                "stderr": {
+                    "class": "logging.StreamHandler",
+                    "stream": "ext://sys.stderr",
+                    "formatter": "structured",
+                }
             },
             "root": {"handlers": ["stderr"], "level": level},
             "loggers": {
@@ -74,7 +88,7 @@ def configure(wanted: dict[str, str]) -> None:
     )
 
 
-def _name_process(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _name_process(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Which child of `up` wrote this."""
     if name := os.environ.get("OASST_PROCESS"):
         event.setdefault("process", name)

@@ -45,8 +45,6 @@ def _secret_key() -> str:
 SECRET_KEY = _secret_key()
 IS_LOCAL = _public.hostname in ("localhost", "127.0.0.1", "::1")
 BIND_ADDRESS = env.text("BIND_ADDRESS") or ("127.0.0.1" if IS_LOCAL else "0.0.0.0")
-# The header in which a proxy of ours names the client. Unset: such headers are believed from nobody.
-PROXY_ADDRESS_HEADER = env.text("PROXY_ADDRESS_HEADER")
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 ALLOWED_HOSTS = sorted({_public.hostname or "localhost", "localhost", "127.0.0.1", "[::1]"})
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]

@@ -1,16 +1,16 @@
 """The web server: daphne in this process, on a socket of its own or on one that the supervisor holds open.
 
-What daphne's own command line lacks: it stops what runs beside the requests, lets requests in work finish before it
-ends, and its time limit spares answers that are being streamed.
+What daphne's own command line lacks: it stops what runs beside the requests, lets requests in work finish
+before it ends, and its time limit spares answers that are being streamed.
 """
 
 import asyncio
-import socket
 import time
 from typing import Any
 
-# Installs the asyncio reactor, so it comes before everything else that touches twisted.
+# Daphne installs the asyncio reactor, so it comes before everything else that touches twisted.
 from daphne.server import Server  # isort: skip
+from channels.routing import get_default_application
 from daphne.http_protocol import WebRequest
 from twisted.internet import defer, reactor, task, threads
 
@@ -20,22 +20,6 @@ ANSWER_SECONDS = 120
 """A request that is not answered in this time gets a 503."""
 DRAIN_SECONDS = 10
 """How long requests in work may take after the process was told to stop."""
-BACKLOG = 512
-
-
-def listen(address: str, port: int) -> socket.socket:
-    """A listening socket that children may inherit. OSError when the port is taken."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address, port))
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 class SiteServer(Server):
@@ -54,7 +38,7 @@ class SiteServer(Server):
         for protocol in list(self.connections):
             if not (isinstance(protocol, WebRequest) and protocol._response_started):
                 protocol.check_timeouts()
-        reactor.callLater(2, self.timeout_checker)
+        reactor.callLater(2, self.timeout_checker)  # type: ignore[arg-type]
 
     def kill_all_applications(self) -> "defer.Deferred[None]":
         """Called by the reactor before it stops, which waits for the result."""
@@ -86,14 +70,11 @@ class SiteServer(Server):
         )
 
 
-def serve(descriptor: int, *, proxy_address_header: str = "") -> None:
+def serve(descriptor: int) -> None:
     """Serve the site on a listening socket until SIGTERM or SIGINT."""
-    from oasst.asgi import application
-
     SiteServer(
-        application=application,
+        application=get_default_application(),
         endpoints=[f"fd:fileno={descriptor}"],
         http_timeout=ANSWER_SECONDS,
         server_name="oasst",
-        proxy_forwarded_address_header=proxy_address_header or None,
     ).run()

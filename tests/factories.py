@@ -20,7 +20,7 @@ def new_person(name: str, role: str = "general") -> User:
     from oasst.accounts.services import accept_terms, create_user
 
     person = create_user(
-        email=f"{name.lower()}{next(_number)}@example.org", display_name=name, role=role, password=PASSWORD
+        email=f"{name.lower().replace(' ', '.')}{next(_number)}@example.org", display_name=name, role=role, password=PASSWORD
     )
     accept_terms(person)
     return person

@@ -1,6 +1,7 @@
 """What has to be stopped before a serving process ends: engine threads, background loops.
 
-A part that starts something long-lived adds a hook; the process that serves calls them all when it is told to stop.
+A part that starts something long-lived adds a hook; the process that serves calls them all when it is told
+to stop.
 """
 
 import logging

@@ -31,9 +31,7 @@ class Embedded:
         self.home = home
         self.owner = owner
         self.servers = tuple(
-            server
-            for server, variable in ((postgres, "DATABASE_URL"), (redis, "REDIS_URL"))
-            if not env.text(variable)
+            server for server, variable in ((postgres, "DATABASE_URL"), (redis, "REDIS_URL")) if not env.text(variable)
         )
         self._children: list[subprocess.Popen[bytes]] = []
         self._users: int | None = None

@@ -112,9 +112,7 @@ def _unprivileged(home: Path) -> tuple[int, int]:
         except KeyError:
             continue
         return entry.pw_uid, entry.pw_gid
-    raise ServiceError(
-        "PostgreSQL can not run as root and there is no user 'nobody'; run this as an ordinary user."
-    )
+    raise ServiceError("PostgreSQL can not run as root and there is no user 'nobody'; run this as an ordinary user.")
 
 
 def _link_services(place: Place) -> None:
@@ -152,8 +150,7 @@ def private_directory(path: Path, owner: tuple[int, int]) -> None:
         found = path.lstat()
         if path.is_symlink() or not path.is_dir() or found.st_uid != owner[0]:
             raise ServiceError(
-                f"{path} should belong to uid {owner[0]} but belongs to uid {found.st_uid}. "
-                "Remove it and start again."
+                f"{path} should belong to uid {owner[0]} but belongs to uid {found.st_uid}. Remove it and start again."
             ) from None
         path.chmod(0o700)
         return

@@ -70,9 +70,7 @@ def working_in(directory: Path, program: str) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if (entry / "comm").read_text().strip() == program and Path(
-                os.readlink(entry / "cwd")
-            ) == directory:
+            if (entry / "comm").read_text().strip() == program and Path(os.readlink(entry / "cwd")) == directory:
                 found.append(int(entry.name))
         except OSError:
             continue  # ended meanwhile, or not ours to look at

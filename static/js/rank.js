@@ -10,6 +10,14 @@
 
   document.querySelector("[data-rank-tip]")?.removeAttribute("hidden");
 
+  // After a refusal, or when the browser restores the form, the selects know the order and the list does not.
+  const place = (item) => Number(item.querySelector("select").value);
+  const sorted = items().sort((one, other) => place(one) - place(other));
+  if (sorted.some((item, index) => item !== items()[index])) {
+    list.append(...sorted);
+    touched = true;
+  }
+
   const sync = () => items().forEach((item, place) => (item.querySelector("select").value = String(place + 1)));
 
   const moveTo = (item, place) => {

@@ -5,7 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from oasst.management.base import ServiceCommand
+from oasst.core.commands import ServiceCommand
+from oasst.services.sockets import listen
 
 
 class Command(ServiceCommand):
@@ -20,21 +21,25 @@ class Command(ServiceCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=settings.PORT, help="default: PORT (%(default)s)")
         parser.add_argument(
-            "--bind", default=settings.BIND_ADDRESS, help="address to listen on; default: BIND_ADDRESS (%(default)s)"
+            "--bind",
+            default=settings.BIND_ADDRESS,
+            help="address to listen on; default: BIND_ADDRESS (%(default)s)",
         )
         parser.add_argument(
-            "--fd", type=int, help="serve on this inherited listening socket, which several processes may share"
+            "--fd",
+            type=int,
+            help="serve on this inherited listening socket, which several processes may share",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         from oasst import web  # late: importing it installs the reactor
 
         if options["fd"] is not None:
-            web.serve(options["fd"], proxy_address_header=settings.PROXY_ADDRESS_HEADER)
+            web.serve(options["fd"])
             return
         try:
-            listener = web.listen(options["bind"], options["port"])
+            listener = listen(options["bind"], options["port"])
         except OSError as error:
             raise CommandError(f"Can not listen on {options['bind']}:{options['port']}: {error.strerror}") from error
         self.stdout.write(f"Serving on http://{options['bind']}:{options['port']}")
-        web.serve(listener.fileno(), proxy_address_header=settings.PROXY_ADDRESS_HEADER)
+        web.serve(listener.fileno())

@@ -1,0 +1,232 @@
+"""Everything at once: servers, tables, first accounts, web, worker and clock."""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from django.conf import settings
+from django.core.management import CommandError, call_command, get_commands
+from django.core.management.base import BaseCommand, CommandParser
+
+from oasst import env
+from oasst.core.commands import close_connections
+from oasst.core.errors import DomainError
+from oasst.management.first_run import FirstRun, create_what_is_missing
+from oasst.services.embedded import Embedded
+from oasst.services.errors import ServiceError
+from oasst.services.sockets import listen
+from oasst.services.supervisor import Program, Supervisor
+
+READY_SECONDS = 120
+HOPELESS_ENDS = 4
+"""A part that ended this often before the site was ever ready will not get well by itself."""
+RULE = "─" * 72
+
+
+class Command(BaseCommand):
+    help = (
+        "Start the site and keep it running: PostgreSQL and Redis (unless DATABASE_URL or REDIS_URL name others), "
+        "migrations, schedules, on the first start an administrator and an API key, then web server, worker and clock. "
+        "Ctrl-C or SIGTERM ends all of it."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--demo", action="store_true", help="also load example trees and a crowd of demo users")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        home: Path = settings.OASST_HOME
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(OnlyOne(home / "up.lock"))
+                listener = stack.enter_context(self._listen())
+                servers = stack.enter_context(Embedded(home, owner=True))
+                stack.callback(close_connections)
+                first = self._prepare(demo=options["demo"])
+                # Children must not inherit our connections, and forking is safest without the threads of
+                # the pool.
+                close_connections()
+                self._supervise(listener, servers, first)
+            except (ServiceError, DomainError) as error:
+                raise CommandError(str(error)) from error
+        self._say("Stopped.")
+
+    def _listen(self) -> socket.socket:
+        """Opened here and handed down: a web server that starts again finds its callers still waiting."""
+        try:
+            return listen(settings.BIND_ADDRESS, settings.PORT)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise CommandError(f"Port {settings.PORT} is in use. Set PORT to another one.") from error
+            raise CommandError(
+                f"Can not listen on {settings.BIND_ADDRESS}, port {settings.PORT}: {error.strerror}."
+            ) from error
+
+    def _prepare(self, *, demo: bool) -> FirstRun | None:
+        self._say("Tables …")
+        call_command("migrate", interactive=False, verbosity=0)
+        self._say("Static files …")
+        call_command("collectstatic", interactive=False, verbosity=0)
+        call_command("setup_schedules", stdout=self.stdout)
+        first = create_what_is_missing(
+            email=env.text("ADMIN_EMAIL") or "admin@localhost", file=settings.OASST_HOME / "first-run.txt"
+        )
+        if demo:
+            if "seed_demo" not in get_commands():
+                raise CommandError("There is no command seed_demo in this installation.")
+            self._say("Demo data …")
+            call_command("seed_demo", stdout=self.stdout)
+        return first
+
+    def _supervise(self, listener: socket.socket, servers: Embedded, first: FirstRun | None) -> None:
+        watch = Watch(self, servers, first)
+        watch.supervisor = Supervisor(
+            programs(listener.fileno()),
+            directory=settings.BASE_DIR,
+            show=self._show,
+            say=self._say,
+            between=watch.look,
+        )
+        watch.supervisor.run()
+        if watch.failure:
+            raise CommandError(watch.failure)
+
+    def _show(self, name: str, line: str) -> None:
+        # JSON lines name their process themselves and stay JSON.
+        self._say(line if line.startswith("{") else f"{name:7} │ {line}")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+
+class Watch:
+    """What `up` looks at between the lines of its children: the embedded servers, and when the site is
+    ready.
+    """
+
+    def __init__(self, command: Command, servers: Embedded, first: FirstRun | None) -> None:
+        self.supervisor: Supervisor
+        self.failure = ""
+        self._say = command._say
+        self._servers = servers
+        self._first = first
+        self._ready = False
+        self._give_up_at = time.monotonic() + READY_SECONDS
+        self._next_look = 0.0
+
+    def look(self) -> None:
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + (2 if self._ready else 0.3)
+        self._revive_servers()
+        if not self._ready:
+            self._wait_until_ready()
+
+    def _revive_servers(self) -> None:
+        try:
+            for name in self._servers.revive():
+                self._say(f"{name} had ended and was started again. Its log: {settings.OASST_HOME}/services/{name}.log")
+        except ServiceError as error:
+            self._say(str(error))
+
+    def _wait_until_ready(self) -> None:
+        status = readiness()
+        if status in ("ready", "degraded"):
+            self._ready = True
+            self._announce()
+        elif worn := [one.program.name for one in self.supervisor.children if one.ends >= HOPELESS_ENDS]:
+            self._fail(f"{worn[0]} does not start; the reason stands above.")
+        elif time.monotonic() > self._give_up_at:
+            self._fail(f"The site was not ready after {READY_SECONDS} seconds: {status}")
+
+    def _fail(self, why: str) -> None:
+        self.failure = why
+        self.supervisor.stop()
+
+    def _announce(self) -> None:
+        self._say(RULE)
+        self._say(f"oasst is ready:  {settings.PUBLIC_URL}")
+        if self._first:
+            for line in self._first.lines():
+                self._say(line)
+            self._say(f"These are shown once. They also stand in {settings.OASST_HOME / 'first-run.txt'}.")
+        self._say(RULE)
+
+
+class OnlyOne:
+    """Held by the one `up` of a home; the kernel lets go of it however that `up` ends."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> "OnlyOne":
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            who = os.read(self._lock, 100).decode().strip()
+            os.close(self._lock)
+            raise ServiceError(f"`up` is already running for OASST_HOME={self.path.parent} ({who}).") from None
+        os.ftruncate(self._lock, 0)
+        os.write(self._lock, f"pid {os.getpid()}, {settings.PUBLIC_URL}\n".encode())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._lock)
+
+
+def programs(listener: int) -> list[Program]:
+    manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+    # As root Celery warns about pickled jobs; ours are JSON.
+    unwarned = ["-W", "ignore:You're running the worker with superuser privileges"]
+    celery = [sys.executable, *unwarned, "-m", "celery", "--quiet", "--app", "oasst"]
+    # Counters of all processes meet in one directory, so that one /metrics tells about the worker too.
+    shared = {"PROMETHEUS_MULTIPROC_DIR": str(_empty(settings.OASST_HOME / "metrics"))}
+    if settings.LOGGING["style"] == "auto":
+        shared["LOG_FORMAT"] = "human" if sys.stdout.isatty() else "json"
+    level = settings.LOGGING["level"].lower()
+    web = [
+        Program(f"web{number or ''}", [*manage, "serve", "--fd", str(listener)], shared, inherit=[listener])
+        for number in range(settings.WEB_PROCESSES)
+    ]
+    # Threads, not forked processes: jobs mostly wait for the database; one process shares one pool of
+    # connections, takes half the memory, and leaves no orphans when it is killed.
+    worker = ["worker", "--pool", "threads", "--concurrency", str(settings.WORKER_THREADS)]
+    return [
+        *web,
+        Program("worker", [*celery, *worker, "--without-gossip", "--without-mingle", "--loglevel", level], shared),
+        Program("beat", [*celery, "beat", "--loglevel", level], shared),
+    ]
+
+
+def _empty(directory: Path) -> Path:
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(mode=0o700, parents=True)
+    return directory
+
+
+def readiness() -> str:
+    """What /readyz says, or why it can not be asked."""
+    address = settings.BIND_ADDRESS
+    if address in ("0.0.0.0", "::"):
+        address = "127.0.0.1" if address == "0.0.0.0" else "::1"
+    host = f"[{address}]" if ":" in address else address
+    request = Request(f"http://{host}:{settings.PORT}/readyz", headers={"Host": "localhost"})
+    try:
+        with urlopen(request, timeout=2) as answer:
+            return str(json.load(answer)["status"])
+    except HTTPError as error:
+        return error.read(2000).decode(errors="replace")
+    except (URLError, OSError, ValueError) as error:
+        return f"no answer ({error})"

@@ -1,0 +1,22 @@
+"""What the clock sets off, and when: the table behind `manage.py setup_schedules`.
+
+The hours are the first proposal. Administrators change them in the admin, and what they changed stays.
+"""
+
+from dataclasses import dataclass
+
+from celery.schedules import crontab
+
+
+@dataclass(frozen=True)
+class Entry:
+    name: str
+    job: str
+    """The name under which Celery knows it."""
+    when: crontab
+
+
+SCHEDULES = (
+    Entry("Close expired tasks", "tasks.schedules.clean_up", crontab(minute="10")),
+    Entry("Check that counts and states agree", "oasst.jobs.check_invariants", crontab(hour="3", minute="20")),
+)

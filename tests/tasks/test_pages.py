@@ -1,0 +1,363 @@
+"""The task pages without script: what a person sees, sends and is told."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from oasst.accounts.models import User
+from tasks.kinds import Kind
+from tasks.models import Draft, Task
+from tests.factories import grow_to, growing_tree, new_people, new_person, new_prompt, review
+from trees.models import Message, MessageTree, Opening, Ranking, Review, Skip
+from trees.policy import TreePolicy
+from trees.states import State
+
+pytestmark = pytest.mark.django_db
+
+
+def signed_in(person: User) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def take(client: Client, kind: str = "random", **data: object) -> str:
+    """Press the button of a card; returns the address of the task page."""
+    response = client.post(reverse("task_next"), {"kind": kind, "lang": "en", "idempotency_key": uuid4(), **data})
+    assert response.status_code == 302, response.content
+    return response.headers["Location"]
+
+
+def task_at(url: str) -> Task:
+    return Task.objects.get(pk=UUID(url.rstrip("/").rsplit("/", 1)[-1]))
+
+
+class TestDashboard:
+    def test_a_newcomer_is_asked_for_a_first_prompt(self, alice: User) -> None:
+        page = signed_in(alice).get(reverse("dashboard")).content.decode()
+        assert "What needs doing in English" in page
+        assert "Good to have you, Alice" in page
+        assert 'data-testid="card-initial_prompt"' in page
+
+    def test_it_writes_nothing_and_costs_the_same_with_many_trees(
+        self, alice: User, bob: User, django_assert_max_num_queries: object
+    ) -> None:
+        client = signed_in(bob)
+        client.get(reverse("dashboard"))
+        for _ in range(30):
+            new_prompt(alice)
+        with django_assert_max_num_queries(12 + 3) as captured:  # type: ignore[operator]
+            client.get(reverse("dashboard"))
+        assert not [q for q in captured if not q["sql"].startswith("SELECT")]
+
+    def test_anonymous_people_are_sent_to_sign_in_and_back(self) -> None:
+        response = Client().get(reverse("dashboard"))
+        assert response.status_code == 302
+        assert response.headers["Location"] == "/accounts/login/?next=/dashboard/"
+
+
+class TestWriting:
+    def test_it_works(self, alice: User) -> None:
+        client = signed_in(alice)
+        url = take(client, "initial_prompt")
+        page = client.get(url).content.decode()
+        assert "Start a conversation" in page and "csrfmiddlewaretoken" in page
+        response = client.post(url, {"text": "How do plants drink?"})
+        assert response.status_code == 302
+        message = Message.objects.get()
+        assert (message.text, message.author, message.consent) == ("How do plants drink?", alice, alice.terms_version)
+        assert client.get(url).headers["Location"] == reverse("tree", args=[message.pk])
+
+    def test_a_reload_resumes_the_same_task(self, alice: User) -> None:
+        client = signed_in(alice)
+        url = take(client, "initial_prompt")
+        client.get(url), client.get(url)
+        assert Task.objects.count() == 1
+
+    def test_a_double_click_takes_one_task(self, alice: User) -> None:
+        client = signed_in(alice)
+        key = uuid4()
+        assert take(client, "initial_prompt", idempotency_key=key) == take(
+            client, "initial_prompt", idempotency_key=key
+        )
+        assert Task.objects.count() == 1
+
+    def test_a_double_send_stores_once_and_leads_to_the_same_place(self, alice: User) -> None:
+        client = signed_in(alice)
+        url = take(client, "initial_prompt")
+        first = client.post(url, {"text": "How do plants drink?"})
+        again = client.post(url, {"text": "How do plants drink?"})
+        assert first.headers["Location"] == again.headers["Location"]
+        assert Message.objects.count() == 1
+        assert Task.objects.count() == 2
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("", "Write something"),
+            ("   ", "Write something"),
+            ("x" * 2001, "2,001"),
+            ("bell \x07 rings", "control character"),
+        ],
+    )
+    def test_bad_text_is_refused_at_the_field_and_kept(self, alice: User, text: str, told: str) -> None:
+        client = signed_in(alice)
+        url = take(client, "initial_prompt")
+        response = client.post(url, {"text": text})
+        page = response.content.decode()
+        assert response.status_code == 422
+        assert 'id="id_text_error"' in page and 'aria-invalid="true"' in page
+        assert text.strip()[:50].replace("\x07", "\x07") in page
+        assert not Message.objects.exists()
+        assert task_at(url).status == Task.Status.OPEN
+
+    def test_the_task_of_somebody_else(self, alice: User, eve: User) -> None:
+        url = take(signed_in(alice), "initial_prompt")
+        for response in (signed_in(eve).get(url), signed_in(eve).post(url, {"text": "Hello there?"})):
+            assert response.status_code == 404
+        assert not Message.objects.exists()
+
+    def test_an_expired_task_gives_the_text_back(self, alice: User) -> None:
+        client = signed_in(alice)
+        url = take(client, "initial_prompt")
+        Task.objects.update(expires_at=timezone.now())
+        response = client.post(url, {"text": "Too late to be stored"})
+        assert response.status_code == 410
+        assert "Too late to be stored" in response.content.decode()
+        assert not Message.objects.exists()
+
+    def test_a_lost_place_keeps_the_text_as_a_draft(self, alice: User) -> None:
+        policy = TreePolicy(goal_tree_size=2)
+        prompt = growing_tree(alice, policy)
+        writer = new_person("Writer")
+        client = signed_in(writer)
+        url = take(client, "assistant_reply")
+        Opening.objects.filter(message=prompt).delete()  # given to others and used up meanwhile
+        response = client.post(url, {"text": "Nobody will lose this"})
+        assert response.status_code == 410
+        assert "Nobody will lose this" in response.content.decode()
+        assert Draft.objects.get().body == {"text": "Nobody will lose this"}
+        assert "Nobody will lose this" in client.get(url).content.decode()
+
+    def test_send_and_stop(self, alice: User) -> None:
+        client = signed_in(alice)
+        url = take(client, "initial_prompt")
+        response = client.post(url, {"text": "How do plants drink?", "then": "stop"})
+        assert response.headers["Location"] == reverse("dashboard")
+        assert Task.objects.count() == 1
+
+
+class TestDraftsAndPreview:
+    def test_a_draft_comes_back_with_the_page(self, alice: User) -> None:
+        client = signed_in(alice)
+        url = take(client, "initial_prompt")
+        assert client.post(f"{url}draft/", {"text": "half a thou"}).status_code == 204
+        assert "half a thou" in client.get(url).content.decode()
+        assert "draft kept" in client.get(reverse("dashboard")).content.decode()
+
+    def test_the_preview_is_clean(self, alice: User) -> None:
+        html = signed_in(alice).post(
+            reverse("task_preview"), {"text": "**bold** <script>alert(1)</script> ![x](https://evil.example/x.png)"}
+        )
+        page = html.content.decode()
+        assert "<strong>bold</strong>" in page
+        assert "<script" not in page and "<img" not in page
+
+
+class TestJudging:
+    def test_it_works(self, alice: User, bob: User) -> None:
+        prompt = new_prompt(alice, "What is a *cursor*?")
+        client = signed_in(bob)
+        url = take(client, "label_initial_prompt")
+        page = client.get(url).content.decode()
+        assert "What is a <em>cursor</em>?" in page
+        assert page.count("<fieldset") >= 6
+        client.post(url, {"spam": "0", "quality": "0.75", "humor": "", "pii": "1"})
+        labels = Review.objects.get().labels
+        assert labels["spam"] == 0 and labels["quality"] == 0.75 and labels["pii"] == 1
+        assert labels["humor"] is None and labels["toxicity"] is None and labels["hate_speech"] is None
+        assert Review.objects.get().message == prompt
+
+    @pytest.mark.parametrize(
+        ("data", "told"),
+        [
+            ({}, "Please answer"),
+            ({"spam": "maybe"}, "is not one of the answers"),
+            ({"spam": "0", "sparkle": "1"}, "no label called"),
+            ({"spam": "0", "quality": "7"}, "is not one of the answers"),
+        ],
+    )
+    def test_bad_labels(self, alice: User, bob: User, data: dict[str, str], told: str) -> None:
+        new_prompt(alice)
+        client = signed_in(bob)
+        url = take(client, "label_initial_prompt")
+        response = client.post(url, {**data, "humor": "0.25"})
+        page = response.content.decode()
+        assert response.status_code == 422
+        assert told in page
+        assert 'value="0.25" data-testid="radio-option" checked' in page
+        assert not Review.objects.exists()
+
+    def test_nobody_sees_in_a_task_who_wrote_it_or_what_others_said(self, alice: User, bob: User) -> None:
+        prompt = new_prompt(alice)
+        review(prompt, new_person("Quick"), spam=1)
+        page = signed_in(bob)
+        html = page.get(take(page, "label_initial_prompt")).content.decode()
+        assert "Alice" not in html and str(alice.pk) not in html
+        assert "review_count" not in html
+
+
+class TestRanking:
+    @pytest.fixture
+    def ranking(self, alice: User, bob: User) -> tuple[Client, str, Task]:
+        policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
+        grow_to(growing_tree(alice, policy).pk, State.RANKING, policy)
+        client = signed_in(bob)
+        url = take(client, "rank_assistant_replies")
+        return client, url, task_at(url)
+
+    def test_it_works_without_script(self, ranking: tuple[Client, str, Task]) -> None:
+        client, url, task = ranking
+        page = client.get(url).content.decode()
+        assert page.count("<select") == 3
+        third, first, second = task.reply_ids
+        client.post(url, {f"rank_{first}": "1", f"rank_{second}": "2", f"rank_{third}": "3"})
+        assert Ranking.objects.get().ordered_ids == [first, second, third]
+
+    @pytest.mark.parametrize(
+        ("places", "told"),
+        [(("1", "1", "2"), "share place 1"), (("1", "2", ""), "needs a place"), (("1", "2", "9"), "needs a place")],
+    )
+    def test_bad_orders(self, ranking: tuple[Client, str, Task], places: tuple[str, ...], told: str) -> None:
+        client, url, task = ranking
+        data = {f"rank_{pk}": place for pk, place in zip(task.reply_ids, places, strict=True)}
+        response = client.post(url, data)
+        assert response.status_code == 422
+        assert told in response.content.decode()
+        assert not Ranking.objects.exists()
+
+    def test_an_unknown_reply(self, ranking: tuple[Client, str, Task]) -> None:
+        client, url, task = ranking
+        data = {f"rank_{pk}": place for place, pk in enumerate(task.reply_ids, start=1)}
+        response = client.post(url, {**data, f"rank_{uuid4()}": "1"})
+        assert response.status_code == 422
+        assert "names no reply of this task" in response.content.decode()
+
+    def test_all_wrong(self, ranking: tuple[Client, str, Task]) -> None:
+        client, url, task = ranking
+        data = {f"rank_{pk}": place for place, pk in enumerate(task.reply_ids, start=1)}
+        client.post(url, {**data, "not_rankable": "on"})
+        assert Ranking.objects.get().not_rankable
+
+
+class TestSkipAndNothing:
+    def test_skip_leads_on(self, alice: User, bob: User) -> None:
+        new_prompt(alice)
+        client = signed_in(bob)
+        url = take(client, "label_initial_prompt")
+        response = client.post(f"{url}skip/", {"reason": "unclear", "note": ""})
+        assert response.headers["Location"].startswith(reverse("task_nothing"))
+        assert Skip.objects.get().reason == "unclear"
+        assert client.get(url).status_code == 410
+
+    def test_nothing_says_why(self, alice: User) -> None:
+        new_prompt(alice)
+        client = signed_in(alice)
+        url = take(client, "label_initial_prompt")
+        page = client.get(url).content.decode()
+        assert "has to be done by somebody else" in page
+
+    def test_an_unknown_kind(self, alice: User) -> None:
+        response = signed_in(alice).post(reverse("task_next"), {"kind": "juggling"})
+        assert response.status_code == 400
+        assert not Task.objects.exists()
+
+    def test_a_language_tag_that_is_none(self, alice: User) -> None:
+        response = signed_in(alice).post(reverse("task_next"), {"kind": "random", "lang": "no such tag"})
+        assert response.status_code == 400
+        assert signed_in(alice).get(reverse("dashboard"), {"lang": "¡!"}).status_code == 400
+        assert not Task.objects.exists()
+
+
+class TestGetNeverWrites:
+    def test_every_page(self, alice: User, bob: User, django_assert_num_queries: object) -> None:
+        from django.db import connection
+        from django.test.utils import CaptureQueriesContext
+
+        policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
+        prompt = growing_tree(alice, policy)
+        client = signed_in(bob)
+        url = take(client, "assistant_reply")
+        client.get(reverse("dashboard"))
+        for page in (url, reverse("dashboard"), reverse("contributions"), reverse("tree", args=[prompt.pk])):
+            with CaptureQueriesContext(connection) as captured:
+                assert client.get(page).status_code == 200
+            assert not [q["sql"] for q in captured if not q["sql"].startswith(("SELECT", "\n        WITH"))]
+            assert len(captured) <= 12, page
+
+
+class TestContributions:
+    def test_pages_back_and_forth(self, alice: User) -> None:
+        for number in range(45):
+            new_prompt(alice, f"Question number {number:02}?")
+        client = signed_in(alice)
+        seen: list[int] = []
+        url = reverse("contributions")
+        pages = []
+        while url:
+            response = client.get(url)
+            pages.append(response)
+            seen += [int(row.excerpt[16:18]) for row in response.context["rows"]]
+            url = response.context["next_url"]
+        assert seen == list(range(44, -1, -1))
+        assert len(pages) == 3
+        back = client.get(pages[2].context["previous_url"])
+        assert [row.excerpt for row in back.context["rows"]] == [row.excerpt for row in pages[1].context["rows"]]
+
+    def test_what_became_of_it(self, alice: User, bob: User) -> None:
+        prompt = new_prompt(alice, "Is this fine?")
+        review(prompt, bob)
+        review(prompt, new_person("Second"))
+        rows = signed_in(alice).get(reverse("contributions")).context["rows"]
+        assert [(row.kind, row.state, row.state_label) for row in rows] == [
+            ("prompt", "accepted", "Waiting to be drawn")
+        ]
+        rows = signed_in(bob).get(reverse("contributions"), {"kind": "review"}).context["rows"]
+        assert [(row.kind, row.excerpt) for row in rows] == [("review", "Is this fine?")]
+
+    @pytest.mark.parametrize("query", ["older=rubbish", "older=2026-01-01~x", "kind=poem", "newer=~"])
+    def test_bad_addresses(self, alice: User, query: str) -> None:
+        assert signed_in(alice).get(f"{reverse('contributions')}?{query}").status_code == 400
+
+
+class TestTreePage:
+    def test_everything_below_each_other(self, alice: User, bob: User) -> None:
+        policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
+        prompt = growing_tree(alice, policy)
+        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+        page = signed_in(bob).get(reverse("tree", args=[prompt.pk]))
+        html = page.content.decode()
+        assert html.count('data-testid="message"') == 4
+        assert "In the data set" in html and "place 1" in html
+        assert "Drawn by lot." in html
+
+    def test_deleted_messages_are_for_moderators(self, alice: User, bob: User, mo: User) -> None:
+        prompt = new_prompt(alice)
+        Message.objects.filter(pk=prompt.pk).update(deleted=True)
+        url = reverse("tree", args=[prompt.pk])
+        assert signed_in(bob).get(url).status_code == 404
+        assert signed_in(mo).get(url).status_code == 200
+
+    def test_no_such_message(self, bob: User) -> None:
+        assert signed_in(bob).get(reverse("tree", args=[uuid4()])).status_code == 404
+
+
+class TestKinds:
+    def test_every_work_is_a_kind(self) -> None:
+        from trees.states import Work
+
+        assert {kind.value for kind in Kind} == {work.value for work in Work} | {"initial_prompt"}
+        assert new_people and MessageTree
