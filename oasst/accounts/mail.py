@@ -8,7 +8,7 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 from django.http import HttpRequest
 
-from oasst.core.loopback import is_loopback
+from oasst.core.requests import is_on_this_machine
 
 log = structlog.get_logger(__name__)
 
@@ -27,4 +27,4 @@ def may_show_code(request: HttpRequest) -> bool:
 
     Anybody else who could read the code from the page could sign in as anybody.
     """
-    return not settings.SENDS_MAIL and is_loopback(request)
+    return not settings.SENDS_MAIL and is_on_this_machine(request)

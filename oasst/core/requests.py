@@ -3,7 +3,11 @@
 import ipaddress
 
 from django.http import HttpRequest
+from django.http.request import split_domain_port
 from django.utils.http import url_has_allowed_host_and_scheme
+
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_REAL_IP", "HTTP_VIA")
 
 
 def client_address(request: HttpRequest) -> str:
@@ -20,6 +24,20 @@ def client_address(request: HttpRequest) -> str:
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
     return str(ipaddress.IPv6Network((address, 64), strict=False).network_address)
+
+
+def is_on_this_machine(request: HttpRequest) -> bool:
+    """True only if a person sits at this very machine: the peer and the Host are loopback and no proxy stands between.
+
+    A tunnel or proxy on the same machine also connects from loopback, hence the other two questions.
+    """
+    if any(header in request.META for header in _FORWARDED):
+        return False
+    try:
+        peer = ipaddress.ip_address(str(request.META.get("REMOTE_ADDR") or ""))
+    except ValueError:
+        return False
+    return peer.is_loopback and split_domain_port(request.get_host())[0] in _LOOPBACK_NAMES
 
 
 def safe_next(request: HttpRequest, default: str) -> str:
