@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 # Django's own commands that talk to the database. Ours say so themselves
-# (oasst.management.base.ServiceCommand).
+# (oasst.core.commands.ServiceCommand).
 NEED_SERVERS = (
     "changepassword",
     "clearsessions",
@@ -53,7 +53,7 @@ def with_servers(home: Path, run: Callable[[], None]) -> None:
             try:
                 run()
             finally:
-                from oasst.management.base import close_connections
+                from oasst.core.commands import close_connections
 
                 close_connections()
     except ServiceError as error:

@@ -19,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_prometheus.exports import ExportToDjangoView
 
-from oasst.core.loopback import is_loopback
+from oasst.core.requests import is_on_this_machine
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def may_read_metrics(request: HttpRequest) -> bool:
     if settings.METRICS_TOKEN:
         given = request.headers.get("Authorization", "")
         return hmac.compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
-    return is_loopback(request)
+    return is_on_this_machine(request)
 
 
 urlpatterns = [

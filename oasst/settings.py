@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from oasst import env
 from oasst.services import postgres, redis
@@ -45,8 +45,6 @@ def _secret_key() -> str:
 SECRET_KEY = _secret_key()
 IS_LOCAL = _public.hostname in ("localhost", "127.0.0.1", "::1")
 BIND_ADDRESS = env.text("BIND_ADDRESS") or ("127.0.0.1" if IS_LOCAL else "0.0.0.0")
-# The header in which a proxy of ours names the client. Unset: such headers are believed from nobody.
-PROXY_ADDRESS_HEADER = env.text("PROXY_ADDRESS_HEADER")
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 ALLOWED_HOSTS = sorted({_public.hostname or "localhost", "localhost", "127.0.0.1", "[::1]"})
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
@@ -56,6 +54,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if _public.scheme == "https" else 0
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "oasst.core.error_views.csrf_failure"
 SILENCED_SYSTEM_CHECKS = [
     # E-mail addresses are unique by a constraint on their lower case, which the check does not see.
     "auth.W004",
@@ -92,10 +91,31 @@ INSTALLED_APPS = [
     "inference",
 ]
 
+
+def _providers() -> dict[str, dict[str, Any]]:
+    """Other services to sign in with: those whose client id and secret are set."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in ("google", "discord", "github"):
+        client_id, secret = env.text(f"{name.upper()}_CLIENT_ID"), env.text(f"{name.upper()}_CLIENT_SECRET")
+        if bool(client_id) != bool(secret):
+            raise env.BadVariable(f"{name.upper()}_CLIENT_ID and {name.upper()}_CLIENT_SECRET belong together")
+        if client_id:
+            # They vouch for the addresses they give, so an address that is known here is the same person.
+            found[name] = {"APPS": [{"client_id": client_id, "secret": secret}], "EMAIL_AUTHENTICATION": True}
+    if "github" in found:
+        found["github"]["SCOPE"] = ["user:email"]
+    return found
+
+
+SOCIALACCOUNT_PROVIDERS = _providers()
+INSTALLED_APPS += [f"allauth.socialaccount.providers.{name}" for name in SOCIALACCOUNT_PROVIDERS]
+
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "oasst.core.middleware.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "oasst.core.middleware.MissingSlash",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -104,6 +124,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "oasst.accounts.gate.Gate",
+    "oasst.core.middleware.ErrorPages",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
@@ -192,6 +214,60 @@ AUTHENTICATION_BACKENDS = [
 ]
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = "/dashboard/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+# Who becomes administrator or moderator at the next sign-in with one of these addresses.
+ADMIN_EMAILS = [email.lower() for email in env.words("ADMIN_EMAILS")]
+MODERATOR_EMAILS = [email.lower() for email in env.words("MODERATOR_EMAILS")]
+
+ACCOUNT_ADAPTER = "oasst.accounts.adapters.AccountAdapter"
+SOCIALACCOUNT_ADAPTER = "oasst.accounts.adapters.SocialAccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_LOGIN_BY_CODE_ENABLED = True
+ACCOUNT_LOGIN_BY_CODE_TIMEOUT = 600
+ACCOUNT_LOGIN_BY_CODE_MAX_ATTEMPTS = 5
+ACCOUNT_LOGIN_BY_CODE_MAX_RESEND_COUNT = 3
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = _public.scheme
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGOUT_REDIRECT_URL = "/"
+# Ours are used instead (oasst.accounts.adapters): these live in the cache and shut everybody out when Redis is away.
+ACCOUNT_RATE_LIMITS = False
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+
+
+def _mail_server(url: str) -> dict[str, Any]:
+    """EMAIL_URL: smtp://user:password@host:587/?tls=1 (STARTTLS) or smtps://user:password@host:465."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise env.BadVariable("EMAIL_URL must look like smtp://user:password@host:587/?tls=1 or smtps://host")
+    return {
+        "host": parts.hostname,
+        "port": parts.port or (465 if parts.scheme == "smtps" else 587),
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "ssl": parts.scheme == "smtps",
+        "tls": parts.scheme == "smtp" and parse_qs(parts.query).get("tls", ["0"])[-1] in ("1", "on", "true", "yes"),
+    }
+
+
+SENDS_MAIL = bool(env.text("EMAIL_URL"))
+EMAIL_BACKEND = "oasst.accounts.mail.LogBackend"
+if SENDS_MAIL:
+    _smtp = _mail_server(env.text("EMAIL_URL"))
+    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    EMAIL_HOST, EMAIL_PORT = _smtp["host"], _smtp["port"]
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _smtp["user"], _smtp["password"]
+    EMAIL_USE_SSL, EMAIL_USE_TLS = _smtp["ssl"], _smtp["tls"]
+    EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM") or f"oasst <noreply@{_public.hostname}>"
+# Shown to suspended people and in the terms. Empty: they are told to ask a moderator.
+CONTACT_EMAIL = env.text("CONTACT_EMAIL")
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

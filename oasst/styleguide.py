@@ -6,6 +6,7 @@ when a template wants another variable, it is added here first.
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from types import SimpleNamespace as Sample
 from typing import Any
 
@@ -13,57 +14,54 @@ from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
-from django.utils.safestring import SafeString, mark_safe
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import get_lexer_by_name
+
+from oasst.core import markdown
 
 NOW = datetime(2026, 3, 14, 14, 20, tzinfo=UTC)
 TASK_ID = "018f6b1e-0000-7000-8000-000000000001"
 
 QUESTION = "Why does the second batch of pancakes brown so much faster than the first?"
 ANSWER = (
-    "Mostly because **the pan is hotter**. While the first batch cooks, the pan keeps storing heat, and the "
-    "batter takes less of it away than you would think."
+    "Mostly because **the pan is hotter**. While the first batch cooks, the pan keeps storing heat, "
+    "and the batter takes less of it away than you would think."
 )
 FOLLOW_UP = "So should I just wait longer before the first one? And how would I know when it is ready?"
-CODE = '''def ready(drop_seconds: float) -> bool:
-    """A drop of water that dances for three seconds means the pan is hot enough."""
+LONG_ANSWER = """\
+Yes, waiting helps. Three signs that need no thermometer:
+
+1. A drop of water *dances* and does not just hiss.
+2. Butter foams, then goes quiet, and stays yellow.
+3. Your hand, a palm above the pan, wants to leave after two seconds.
+
+If you like it exact, `ready()` says the same:
+
+```python
+def ready(drop_seconds: float) -> bool:
+    \"\"\"A drop of water that dances for three seconds means the pan is hot enough.\"\"\"
     return 2.5 <= drop_seconds <= 4  # hotter than that and butter burns
-'''
+```
+
+| Drop      | Pan      | Seconds |
+|-----------|----------|--------:|
+| lies still| too cold |       – |
+| dances    | ready    |       3 |
+
+> Too hot is as bad as too cold: the outside is done before the inside.
+
+A picture of the foam: ![butter that foams](https://example.org/foam.jpg)
+"""
 
 
-def _html(*paragraphs: str) -> SafeString:
-    return mark_safe("".join(f"<p>{paragraph}</p>" for paragraph in paragraphs))  # noqa: S308
+_numbers = count(1)
 
 
-def _code() -> str:
-    spans = highlight(CODE, get_lexer_by_name("python"), HtmlFormatter(nowrap=True))
-    return f'<pre><code class="language-python">{spans}</code></pre>'
-
-
-LONG_ANSWER = mark_safe(  # noqa: S308
-    "<p>Yes, waiting helps. Three signs that need no thermometer:</p>"
-    "<ol><li>A drop of water <em>dances</em> and does not just hiss.</li>"
-    "<li>Butter foams, then goes quiet, and stays yellow.</li>"
-    "<li>Your hand, a palm above the pan, wants to leave after two seconds.</li></ol>"
-    "<p>If you like it exact, <code>ready()</code> says the same:</p>"
-    + _code()
-    + "<table><thead><tr><th>Drop</th><th>Pan</th></tr></thead><tbody>"
-    "<tr><td>lies still</td><td>too cold</td></tr><tr><td>dances</td><td>ready</td></tr></tbody></table>"
-    "<blockquote><p>Too hot is as bad as too cold: the outside is done before the inside.</p></blockquote>"
-    '<p>A picture of the foam: <a class="blocked-image" href="https://example.org/foam.jpg" rel="noreferrer">'
-    "foam.jpg on example.org</a></p>"
-)
-
-
-def turn(role: str, html: SafeString, **more: Any) -> Sample:
+def turn(role: str, text: str, **more: Any) -> Sample:
     """One message as the views hand it over. `depth` grows with the list it stands in."""
     values: dict[str, Any] = {
-        "id": f"sample-{abs(hash((role, html, str(more)))) % 10**6}",
+        "id": f"sample-{next(_numbers)}",
         "role": role,
-        "html": html,
-        "text": str(html).replace("<p>", "").replace("</p>", " "),
+        "html": markdown.render(text),
+        "text": text,
         "lang": "en",
         "is_target": False,
         "is_mine": False,
@@ -81,13 +79,11 @@ def turn(role: str, html: SafeString, **more: Any) -> Sample:
 def _talk(length: int) -> list[Sample]:
     """A conversation of one to five turns; the last one is framed."""
     turns = [
-        turn("prompter", _html(QUESTION)),
-        turn(
-            "assistant", _html(ANSWER.replace("**the pan is hotter**", "<strong>the pan is hotter</strong>"))
-        ),
-        turn("prompter", _html(FOLLOW_UP)),
+        turn("prompter", QUESTION),
+        turn("assistant", ANSWER),
+        turn("prompter", FOLLOW_UP),
         turn("assistant", LONG_ANSWER),
-        turn("prompter", _html("That is the best answer I have had to this. Does it work for crêpes too?")),
+        turn("prompter", "That is the best answer I have had to this. Does it work for crêpes too?"),
     ][:length]
     turns[-1].is_target = True
     return turns
@@ -178,21 +174,33 @@ class LabelForm(forms.Form):
     """Shaped like the form of a checking task: plain fields, each with the definition of its label."""
 
     definitions = (
-        ("Should this message be kept out of the dataset?", "yes_no", [
-            ("spam", "Should this message be kept out of the dataset?", "Trolling, gibberish, unlawful. A clumsy message is not junk.", "", "", True),
-            ("fails_task", "Does the answer miss the point?", "It ignores the question or an important part of it.", "", "", False),
-        ]),
-        ("Tick whatever is true for the framed message", "flag", [
-            ("lang_mismatch", "It is not in English", "Quotations and names do not count.", "", "", False),
-            ("pii", "It reveals private data", "Contact details, identity numbers, bank data.", "", "", False),
-            ("hate_speech", "It attacks people for what they are", "", "", "", False),
-        ]),
-        ("Place the framed message on each line", "likert", [
-            ("quality", "How good is it, all in all?", "", "weak", "excellent", False),
-            ("helpfulness", "Does it help?", "Would the person who asked be content?", "useless", "helpful", False),
-            ("toxicity", "How polite is it?", "", "polite", "rude", False),
-        ]),
-    )  # fmt: skip
+        (
+            "Should this message be kept out of the data set?",
+            "yes_no",
+            [
+                ("spam", "Should this message be kept out of the data set?", "Clumsy is not junk.", "", "", True),
+                ("fails_task", "Does the answer miss the point?", "It ignores what was asked.", "", "", False),
+            ],
+        ),
+        (
+            "Tick whatever is true for the framed message",
+            "flag",
+            [
+                ("lang_mismatch", "It is not in English", "Quotations and names do not count.", "", "", False),
+                ("pii", "It reveals private data", "Contact details, identity or bank numbers.", "", "", False),
+                ("hate_speech", "It attacks people for what they are", "", "", "", False),
+            ],
+        ),
+        (
+            "Place the framed message on each line",
+            "likert",
+            [
+                ("quality", "How good is it, all in all?", "", "weak", "excellent", False),
+                ("helpfulness", "Does it help?", "Would whoever asked be content?", "useless", "helpful", False),
+                ("toxicity", "How polite is it?", "", "polite", "rude", False),
+            ],
+        ),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -215,13 +223,26 @@ class LabelForm(forms.Form):
         return field
 
 
+def _reply(pk: str, position: int, text: str, **more: Any) -> Sample:
+    return Sample(
+        **{
+            "id": pk,
+            "position": position,
+            "html": markdown.render(text),
+            "text": text,
+            "synthetic_badge": False,
+            **more,
+        }
+    )
+
+
 class RankForm(forms.Form):
     not_rankable = forms.BooleanField(required=False)
     items = (
-        Sample(id="a1", html=_html("Wait until a drop of water dances in the pan."), text="", position=1, synthetic_badge=False),
-        Sample(id="b2", html=LONG_ANSWER, text="", position=2, synthetic_badge=True),
-        Sample(id="c3", html=_html("I do not know for sure. I would throw the first one away."), text="", position=3, synthetic_badge=False),
-    )  # fmt: skip
+        _reply("a1", 1, "Wait until a drop of water dances in the pan."),
+        _reply("b2", 2, LONG_ANSWER, synthetic_badge=True),
+        _reply("c3", 3, "I do not know for sure. I would throw the first one away."),
+    )
 
 
 LANGUAGES = [
@@ -262,20 +283,28 @@ def _card(kind: str, category: str, title: str, text: str, count: int, points: i
 
 CARDS = [
     _card("label_assistant_reply", "check", "Check an answer", "Review what another contributor answered.", 41, 2),
-    _card("rank_assistant_replies", "compare", "Order the answers", "Compare several answers to one question.", 17, 1),
+    _card("rank_assistant_replies", "compare", "Order the answers", "Compare several answers to a question.", 17, 1),
     _card("label_initial_prompt", "check", "Check an opener", "Keep junk out and describe what is good.", 12, 2),
     _card("assistant_reply", "write", "Answer as the assistant", "Show the model how a good answer looks.", 9, 4),
-    _card("prompter_reply", "write", "Continue as the user", "Keep a conversation going from the asking side.", 5, 1),
-    _card("initial_prompt", "write", "Start a conversation", "Invent the first message somebody could send. Accepted openers go into a draw.", 1, 1),
-]  # fmt: skip
+    _card("prompter_reply", "write", "Continue as the user", "Keep a conversation going.", 5, 1),
+    _card("initial_prompt", "write", "Start a conversation", "Invent the first message somebody could send.", 1, 1),
+]
+
+
+def _row(
+    kind: str, days: int, excerpt: str, state: str | None = None, label: str = "", rank: int | None = None
+) -> Sample:
+    at = NOW - timedelta(days=days)
+    return Sample(kind=kind, excerpt=excerpt, url="#", at=at, state=state, state_label=label, rank=rank)
+
 
 ROWS = [
-    Sample(kind="reply", excerpt="Yes, waiting helps. Three signs that need no thermometer: a drop of water dances …", url="#", at=NOW, state="accepted", state_label="accepted", rank=1),
-    Sample(kind="prompt", excerpt=QUESTION, url="#", at=NOW - timedelta(hours=3), state="in_review", state_label="2 of 3 reviews", rank=None),
-    Sample(kind="review", excerpt="Bias terms move the line away from the origin; without one …", url="#", at=NOW - timedelta(days=1), state=None, state_label="", rank=None),
-    Sample(kind="ranking", excerpt="How do I output a string in C++?", url="#", at=NOW - timedelta(days=2), state=None, state_label="", rank=None),
-    Sample(kind="reply", excerpt="https://example.org/buy-now " * 6, url="#", at=NOW - timedelta(days=9), state="rejected", state_label="not accepted", rank=None),
-]  # fmt: skip
+    _row("reply", 0, "Yes, waiting helps. Three signs that need no thermometer: a drop …", "accepted", rank=1),
+    _row("prompt", 0, QUESTION, "in_review", "2 of 3 reviews"),
+    _row("review", 1, "Bias terms move the line away from the origin; without one …"),
+    _row("ranking", 2, "How do I output a string in C++?"),
+    _row("reply", 9, "https://example.org/buy-now " * 6, "rejected"),
+]
 
 COUNTS = {"prompts": 4, "replies": 12, "reviews": 131, "rankings": 18, "accepted": 9}
 
@@ -284,13 +313,13 @@ def _tree_root() -> Sample:
     at = NOW - timedelta(days=2)
     deep = turn(
         "assistant",
-        _html("For crêpes a little cooler: the batter is thinner and sets sooner."),
+        "For crêpes a little cooler: the batter is thinner and sets sooner.",
         created_at=at,
         state="in_review",
     )
     target = turn(
         "prompter",
-        _html("Does it work for crêpes too?"),
+        "Does it work for crêpes too?",
         created_at=at,
         state="accepted",
         is_mine=True,
@@ -300,17 +329,16 @@ def _tree_root() -> Sample:
     best = turn("assistant", LONG_ANSWER, created_at=at, state="accepted", rank=1, replies=[target])
     second = turn(
         "assistant",
-        _html("Wait for the drop of water to dance."),
+        "Wait for the drop of water to dance.",
         created_at=at,
         state="accepted",
         rank=2,
         synthetic=True,
     )
-    junk = turn("assistant", _html("This message was removed."), created_at=at, state="deleted")
+    junk = turn("assistant", "This message was removed.", created_at=at, state="deleted")
     return turn(
         "prompter",
-        _html(QUESTION),
-        text=QUESTION,
+        QUESTION,
         created_at=at,
         state="accepted",
         replies=[best, second, junk],
@@ -320,9 +348,7 @@ def _tree_root() -> Sample:
 TIMELINE = [
     Sample(at=NOW - timedelta(days=2), label="The opener was written", reason=""),
     Sample(at=NOW - timedelta(days=2, hours=-3), label="Accepted", reason="Three readers, none against."),
-    Sample(
-        at=NOW - timedelta(days=1), label="Drawn to grow", reason="One of 14 openers that waited in English."
-    ),
+    Sample(at=NOW - timedelta(days=1), label="Drawn to grow", reason="One of 14 openers that waited in English."),
     Sample(at=NOW, label="Growing", reason=""),
 ]
 DOCUMENT = Sample(
@@ -347,9 +373,7 @@ DOCUMENT = Sample(
         ),
     ],
 )
-USER = Sample(
-    is_authenticated=True, is_staff=True, display_name="Alice Aldergrove", email="alice@example.org"
-)
+USER = Sample(is_authenticated=True, is_staff=True, display_name="Alice Aldergrove", email="alice@example.org")
 NOBODY = Sample(is_authenticated=False)
 
 
@@ -417,6 +441,11 @@ NOTHING = Sample(
     unlock="A new opener would give other people something to answer.",
 )
 
+COLOURS = (
+    *("paper", "surface", "sunken", "ink", "link", "mark", "stage", "user", "assistant"),
+    *("write", "check", "compare", "good", "bad", "wait"),
+)
+
 # slug: template, whether somebody is signed in, context
 PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
     "landing": ("pages/landing.html", False, dict),
@@ -474,9 +503,7 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
         "accounts/profile.html",
         True,
         lambda: {
-            "form": ProfileForm(
-                initial={"display_name": USER.display_name, "contribution_languages": ["en", "de"]}
-            ),
+            "form": ProfileForm(initial={"display_name": USER.display_name, "contribution_languages": ["en", "de"]}),
             "person": USER,
             "counts": COUNTS,
         },
@@ -550,16 +577,16 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "toasts": _messages(),
         "talk": _talk(5),
         "bubbles": [
-            turn("prompter", _html(QUESTION), is_mine=True, state="in_review", created_at=NOW),
+            turn("prompter", QUESTION, is_mine=True, state="in_review", created_at=NOW),
             turn(
                 "assistant",
-                _html("A reply by a model, placed second."),
+                "A reply by a model, placed second.",
                 synthetic=True,
                 state="accepted",
                 rank=2,
             ),
-            turn("assistant", _html("A reply that was not accepted."), state="rejected"),
-            turn("prompter", _html("هل تعمل هذه الطريقة أيضًا؟"), lang="ar"),
+            turn("assistant", "A reply that was not accepted.", state="rejected"),
+            turn("prompter", "هل تعمل هذه الطريقة أيضًا؟", lang="ar"),
         ],
         "root": _tree_root(),
         "cards": CARDS[:4],
@@ -581,9 +608,6 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "colours": COLOURS,
     }
     return render(request, "styleguide.html", context)
-
-
-COLOURS = ("paper", "surface", "sunken", "ink", "link", "mark", "stage", "user", "assistant", "write", "check", "compare", "good", "bad", "wait")  # fmt: skip
 
 
 def styleguide_page(request: HttpRequest, page: str) -> HttpResponse:

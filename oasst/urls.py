@@ -7,7 +7,13 @@ from oasst import pages
 urlpatterns = [
     path("", pages.landing, name="landing"),
     path("dashboard/", pages.dashboard, name="dashboard"),
+    path("", include("oasst.accounts.urls")),
     path("", include("tasks.urls")),
     path("", include("trees.urls")),
     path("", include("oasst.health")),
 ]
+
+handler400 = "oasst.core.error_views.bad_request"
+handler403 = "oasst.core.error_views.permission_denied"
+handler404 = "oasst.core.error_views.page_not_found"
+handler500 = "oasst.core.error_views.server_error"

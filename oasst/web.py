@@ -8,8 +8,9 @@ import asyncio
 import time
 from typing import Any
 
-# Installs the asyncio reactor, so it comes before everything else that touches twisted.
+# Daphne installs the asyncio reactor, so it comes before everything else that touches twisted.
 from daphne.server import Server  # isort: skip
+from channels.routing import get_default_application
 from daphne.http_protocol import WebRequest
 from twisted.internet import defer, reactor, task, threads
 
@@ -69,14 +70,11 @@ class SiteServer(Server):
         )
 
 
-def serve(descriptor: int, *, proxy_address_header: str = "") -> None:
+def serve(descriptor: int) -> None:
     """Serve the site on a listening socket until SIGTERM or SIGINT."""
-    from oasst.asgi import application
-
     SiteServer(
-        application=application,
+        application=get_default_application(),
         endpoints=[f"fd:fileno={descriptor}"],
         http_timeout=ANSWER_SECONDS,
         server_name="oasst",
-        proxy_forwarded_address_header=proxy_address_header or None,
     ).run()

@@ -21,6 +21,7 @@ from oasst.core.text import clean_language_tag
 from tasks import lottery, queries
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
+from tasks.supply import Supply, being_written, read_supply
 from trees import reviews
 from trees.models import Message, Opening, Review, Role, Skip
 from trees.policy import TreePolicy
@@ -55,10 +56,10 @@ def request_task(
     """
     require_contributor(user)
     lang = clean_language_tag(lang)
-    supply = lottery.read_supply(lang)
+    supply = read_supply(lang)
     if supply.can_draw(policy):
         lottery.draw(lang, policy)
-        supply = lottery.read_supply(lang)
+        supply = read_supply(lang)
 
     def give() -> str:
         _spend_rate(user, kind)
@@ -89,7 +90,7 @@ def _assign(
     policy: TreePolicy,
     kind: Kind | None,
     api_client: ApiClient | None,
-    supply: lottery.Supply,
+    supply: Supply,
 ) -> Task:
     now = timezone.now()
     pending = Task.objects.filter(user=user, status=Task.Status.OPEN, created_at__gt=now - PENDING_WINDOW)
@@ -100,7 +101,7 @@ def _assign(
             retry_after=int(PENDING_WINDOW.total_seconds()),
         )
     possible = {kind} if kind else queries.offered_kinds(user, lang, now)
-    if kind in (None, Kind.INITIAL_PROMPT) and supply.wanted(policy, lottery.being_written(lang)):
+    if kind in (None, Kind.INITIAL_PROMPT) and supply.wanted(policy, being_written(lang)):
         possible.add(Kind.INITIAL_PROMPT)
     elif kind == Kind.INITIAL_PROMPT:
         possible.clear()

@@ -1,4 +1,4 @@
-"""Which accepted prompts may grow, and how many new prompts a language wants.
+"""Which accepted prompts may grow.
 
 The draw is made by the next person who asks for work in that language: never by a submission, a page view or only by
 the clock. Each draw is a transaction of its own under one lock per language, so the target is never overshot.
@@ -6,60 +6,19 @@ the clock. Each draw is a transaction of its own under one lock per language, so
 
 import random
 from collections import defaultdict
-from dataclasses import dataclass
-from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count
-from django.utils import timezone
 
 from oasst.core.locks import advisory_lock
-from tasks.kinds import Kind
-from tasks.models import Task
+from tasks.supply import read_supply
 from trees import transitions
 from trees.in_hand import lock_tree
-from trees.models import Message, MessageTree
+from trees.models import Message
 from trees.policy import TreePolicy
 from trees.states import State
 
 DRAWS_AT_ONCE = 2  # so that the one request that pays for the draw stays quick
-WRITING_TIME = timedelta(minutes=30)  # how long somebody who took a prompt task counts as writing
-
-
-@dataclass(frozen=True)
-class Supply:
-    """The prompts of one language by where they are."""
-
-    in_review: int
-    waiting: int
-    growing: int
-
-    def wanted(self, policy: TreePolicy, being_written: int = 0) -> int:
-        """How many new prompts the language wants: what growing and reviewing lack, while the waiting room has room."""
-        missing = max(0, policy.max_active_trees - self.growing)
-        review_room = max(0, policy.max_initial_prompt_review - self.in_review)
-        lottery_room = max(0, policy.max_prompt_lottery_waiting - self.waiting)
-        return max(0, min(missing + review_room, lottery_room) - being_written)
-
-    def can_draw(self, policy: TreePolicy) -> bool:
-        return self.waiting > 0 and self.growing < policy.max_active_trees
-
-
-def read_supply(lang: str) -> Supply:
-    """One statement on a partial index: finished trees cost nothing."""
-    states = [State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING, State.GROWING]
-    rows = MessageTree.objects.filter(lang=lang, state__in=[state.value for state in states])
-    counts = dict(rows.values_list("state").annotate(n=Count("pk")))
-    return Supply(*(counts.get(state.value, 0) for state in states))
-
-
-def being_written(lang: str) -> int:
-    """People who are writing a first prompt in this language right now."""
-    since = timezone.now() - WRITING_TIME
-    return Task.objects.filter(
-        kind=Kind.INITIAL_PROMPT.value, lang=lang, status=Task.Status.OPEN, created_at__gte=since
-    ).count()
 
 
 def draw(lang: str, policy: TreePolicy, *, limit: int = DRAWS_AT_ONCE) -> int:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core.errors import NotFound
-from tasks import lottery
+from tasks import supply
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
 from trees.models import Message, Opening, Ranking, Review, Skip
@@ -61,7 +61,7 @@ def availability(person: User, lang: str, policy: TreePolicy) -> dict[Kind, int]
     counts = dict.fromkeys(Kind, 0)
     for work, number in rows.annotate(n=Count("message_id", distinct=True)):
         counts[Kind(work)] = number
-    counts[Kind.INITIAL_PROMPT] = lottery.read_supply(lang).wanted(policy, lottery.being_written(lang))
+    counts[Kind.INITIAL_PROMPT] = supply.read_supply(lang).wanted(policy, supply.being_written(lang))
     return counts
 
 
@@ -94,7 +94,7 @@ def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | No
             f"{held} {'person is' if held == 1 else 'people are'} working on what is open.",
             "When they finish or leave, new work appears. Look again in a few minutes.",
         )
-    if kind == Kind.INITIAL_PROMPT or not lottery.read_supply(lang).wanted(policy):
+    if kind == Kind.INITIAL_PROMPT or not supply.read_supply(lang).wanted(policy):
         return Nothing(
             "There are enough openers for now",
             "More prompts are waiting than this language can carry at the moment.",

@@ -3,15 +3,17 @@
 No database: pages are rendered with the samples of oasst.styleguide.
 """
 
+import itertools
 import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django import forms
 from django.conf import settings
 from django.http import HttpResponse
-from django.template import engines
+from django.template import Context, engines
 from django.test import RequestFactory, override_settings
 from django.urls import include, path
 
@@ -29,6 +31,10 @@ def _stub(*args: Any, **kwargs: Any) -> HttpResponse:
 
 def _named(route: str, name: str) -> Any:
     return path(route, _stub, name=name)
+
+
+class _AddressForm(forms.Form):
+    email = forms.EmailField()
 
 
 # The names that templates may rely on. This module is the urlconf of its own tests.
@@ -129,7 +135,7 @@ class TestPages:
         # What people wrote may use any heading; it is not part of the outline that we are responsible for.
         levels = [int(level) for level in re.findall(r"<h([1-6])[ >]", response.content.decode())]
         assert levels[0] == 1
-        assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+        assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
 
     @pytest.mark.parametrize("page", [None, *sorted(styleguide.PAGES)])
     def test_ids_are_unique_and_labels_point_somewhere(self, request_: Any, page: str | None) -> None:
@@ -139,8 +145,21 @@ class TestPages:
         assert sorted({one for one in ids if ids.count(one) > 1}) == []
         assert [name for name in re.findall(r'<label[^>]*\sfor="([^"]+)"', html) if name not in ids] == []
 
+    @pytest.mark.parametrize("name", sorted(file.name for file in (ROOT / "templates/account").glob("*.html")))
+    def test_every_page_of_the_sign_in_library_is_ours(self, request_: Any, name: str) -> None:
+        """With next to no context, which also shows that no variable is taken for granted."""
+        if name in ("confirm_phone_verification_code.html", "confirm_password_reset_code.html"):
+            pytest.skip("its address exists only when this is switched on")
+        html = (
+            engines["django"]
+            .get_template(f"account/{name}")
+            .render({"action_url": "/", "form": _AddressForm()}, request_)
+        )
+        assert 'class="site-header"' in html
+        assert "css/account.css" in html
+
     def test_a_500_needs_nothing_around_it(self) -> None:
-        html = engines["django"].engine.get_template("errors/500.html").render(_bare_context())
+        html = engines["django"].engine.get_template("errors/500.html").render(Context({}))
         assert "Something broke on our side" in html
 
     @pytest.mark.parametrize("code", ["400", "403", "404", "429", "500", "503"])
@@ -159,43 +178,52 @@ class TestPages:
         assert 'href="#id_spam"' in labels
 
 
-def _bare_context() -> Any:
-    from django.template import Context
-
-    return Context({})
-
-
 class TestColours:
     """WCAG 2.2 AA for every pair that the style sheets put together, in both themes."""
 
-    TEXT = (
-        ("ink", "paper"), ("ink", "surface"), ("ink", "raised"), ("ink", "sunken"), ("ink", "mark-soft"), ("ink", "user"),
-        ("ink", "assistant"), ("ink", "write"), ("ink", "bad"), ("ink-soft", "paper"), ("ink-soft", "surface"),
-        ("ink-soft", "raised"), ("ink-soft", "sunken"), ("ink-soft", "chip"), ("ink-soft", "user"), ("ink-soft", "assistant"),
-        ("link", "paper"), ("link", "surface"), ("link", "raised"), ("link", "mark-soft"), ("link", "user"), ("link", "assistant"),
-        ("action-ink", "action"), ("action-ink", "action-hover"), ("mark-ink", "mark"), ("paper", "ink"),
-        ("stage-ink", "stage"), ("stage-soft", "stage"), ("user-ink", "user"), ("user-ink", "paper"),
-        ("assistant-ink", "assistant"), ("assistant-ink", "paper"), ("write-ink", "write"), ("write-ink", "paper"),
-        ("check-ink", "check"), ("check-ink", "paper"), ("compare-ink", "compare"), ("compare-ink", "paper"),
-        ("compare-ink", "assistant"), ("compare-ink", "user"), ("good-ink", "good"), ("bad-ink", "bad"), ("bad-ink", "paper"),
-        ("bad-ink", "surface"), ("bad-ink", "user"), ("bad-ink", "assistant"), ("bad-strong-ink", "bad-strong"),
-        ("wait-ink", "wait"), ("code-ink", "code"), ("code-comment", "code"), ("code-keyword", "code"), ("code-string", "code"),
-        ("code-number", "code"), ("code-name", "code"),
-    )  # fmt: skip
-    SHAPES = (
-        ("line-strong", "paper"), ("line-strong", "surface"), ("line-strong", "raised"), ("focus", "paper"), ("focus", "surface"),
-        ("link", "paper"), ("action", "raised"), ("bad-strong", "surface"), ("mark", "stage"),
-    )  # fmt: skip
+    # ground: what stands on it
+    TEXT = {
+        "paper": "ink ink-soft link user-ink assistant-ink write-ink check-ink compare-ink bad-ink",
+        "surface": "ink ink-soft link bad-ink",
+        "raised": "ink ink-soft link",
+        "sunken": "ink ink-soft",
+        "chip": "ink-soft",
+        "ink": "paper",
+        "action": "action-ink",
+        "action-hover": "action-ink",
+        "mark": "mark-ink",
+        "mark-soft": "ink link",
+        "stage": "stage-ink stage-soft mark",
+        "user": "ink ink-soft link user-ink compare-ink bad-ink",
+        "assistant": "ink ink-soft link assistant-ink compare-ink bad-ink",
+        "write": "ink write-ink",
+        "check": "check-ink",
+        "compare": "compare-ink",
+        "good": "good-ink",
+        "bad": "ink bad-ink",
+        "bad-strong": "bad-strong-ink",
+        "wait": "wait-ink",
+        "code": "code-ink code-comment code-keyword code-string code-number code-name",
+    }
+    SHAPES = {
+        "paper": "line-strong focus link",
+        "surface": "line-strong focus bad-strong",
+        "raised": "line-strong focus action",
+        "user": "focus",
+        "stage": "mark",
+    }
 
     @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
-    @pytest.mark.parametrize(("ink", "ground"), TEXT, ids=lambda value: str(value))
-    def test_text_can_be_read(self, ink: str, ground: str, theme: int) -> None:
-        assert _contrast(COLOURS[ink][theme], COLOURS[ground][theme]) >= 4.5
+    @pytest.mark.parametrize(("ground", "inks"), TEXT.items())
+    def test_text_can_be_read(self, ground: str, inks: str, theme: int) -> None:
+        ratios = {ink: _contrast(COLOURS[ink][theme], COLOURS[ground][theme]) for ink in inks.split()}
+        assert {ink: ratio for ink, ratio in ratios.items() if ratio < 4.5} == {}
 
     @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
-    @pytest.mark.parametrize(("shape", "ground"), SHAPES, ids=lambda value: str(value))
-    def test_edges_can_be_seen(self, shape: str, ground: str, theme: int) -> None:
-        assert _contrast(COLOURS[shape][theme], COLOURS[ground][theme]) >= 3
+    @pytest.mark.parametrize(("ground", "shapes"), SHAPES.items())
+    def test_edges_can_be_seen(self, ground: str, shapes: str, theme: int) -> None:
+        ratios = {shape: _contrast(COLOURS[shape][theme], COLOURS[ground][theme]) for shape in shapes.split()}
+        assert {shape: ratio for shape, ratio in ratios.items() if ratio < 3} == {}
 
     def test_no_colour_is_used_that_does_not_exist(self) -> None:
         sheets = list((ROOT / "static/css").glob("*.css"))
@@ -215,9 +243,7 @@ COLOURS = _colours()
 
 def _luminance(colour: str) -> float:
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = (
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
-    )
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 

@@ -106,8 +106,7 @@ def raise_listed_role(user: User) -> None:
     if not settings.ADMIN_EMAILS and not settings.MODERATOR_EMAILS:
         return
     addresses = {
-        email.lower()
-        for email in EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
+        email.lower() for email in EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
     }
     role = Role.GENERAL
     if addresses & set(settings.ADMIN_EMAILS):
@@ -140,9 +139,7 @@ def update_profile(
     user.time_zone = time_zone
     user.interface_language = clean_language_tag(interface_language, field="interface_language")
     user.contribution_languages = list(dict.fromkeys(languages))
-    user.save(
-        update_fields=["display_name", "time_zone", "interface_language", "contribution_languages"]
-    )
+    user.save(update_fields=["display_name", "time_zone", "interface_language", "contribution_languages"])
 
 
 # --- Consent ---
@@ -152,9 +149,7 @@ def update_profile(
 def accept_terms(user: User) -> None:
     """Record that this person agrees to the terms as they are now. Agreeing twice leaves one record."""
     lock_user(user)
-    Consent.objects.get_or_create(
-        user=user, document=TERMS_DOCUMENT, version=TERMS.version, withdrawn_at=None
-    )
+    Consent.objects.get_or_create(user=user, document=TERMS_DOCUMENT, version=TERMS.version, withdrawn_at=None)
     user.terms_version = TERMS.version
     user.save(update_fields=["terms_version"])
 
@@ -163,9 +158,7 @@ def accept_terms(user: User) -> None:
 def withdraw_terms(user: User) -> None:
     """From now on this person agrees to nothing. What was given before stays under the terms of then."""
     lock_user(user)
-    Consent.objects.filter(user=user, document=TERMS_DOCUMENT, withdrawn_at=None).update(
-        withdrawn_at=timezone.now()
-    )
+    Consent.objects.filter(user=user, document=TERMS_DOCUMENT, withdrawn_at=None).update(withdrawn_at=timezone.now())
     user.terms_version = ""
     user.save(update_fields=["terms_version"])
 

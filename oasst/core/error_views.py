@@ -95,15 +95,11 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def page_not_found(request: HttpRequest, exception: Http404) -> HttpResponse:
-    return _respond(
-        request, Trouble(404, "not_found", "The page may have moved, been removed, or never existed.")
-    )
+    return _respond(request, Trouble(404, "not_found", "The page may have moved, been removed, or never existed."))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return _respond(
-        request, Trouble(500, "server_error", "This is our fault, not yours. It has been written down.")
-    )
+    return _respond(request, Trouble(500, "server_error", "This is our fault, not yours. It has been written down."))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -154,9 +150,7 @@ def _page(request: HttpRequest, trouble: Trouble) -> str:
     try:
         if is_fragment_request(request):
             return loader.render_to_string("errors/_fragment.html", context)
-        return loader.render_to_string(
-            f"errors/{page}.html", context, request=None if page in _STANDALONE else request
-        )
+        return loader.render_to_string(f"errors/{page}.html", context, request=None if page in _STANDALONE else request)
     except Exception:
         # The last wall: a broken template or a lost database must not hide what went wrong in the first place.
         log.exception("error_page_failed", status=trouble.status)

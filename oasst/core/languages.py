@@ -64,9 +64,7 @@ LANGUAGES: tuple[Language, ...] = (
 )
 BY_CODE: dict[str, Language] = {language.code: language for language in LANGUAGES}
 
-_RIGHT_TO_LEFT = frozenset(
-    {"ar", "arc", "ckb", "dv", "fa", "he", "ks", "ku", "nqo", "ps", "sd", "ug", "ur", "yi"}
-)
+_RIGHT_TO_LEFT = frozenset({"ar", "arc", "ckb", "dv", "fa", "he", "ks", "ku", "nqo", "ps", "sd", "ug", "ur", "yi"})
 
 
 def direction_of(tag: str) -> str:

@@ -37,9 +37,7 @@ def as_busy(error: BaseException) -> Busy | None:
     """
     cause = error.__cause__ if isinstance(error, OperationalError) else error
     if isinstance(cause, psycopg_pool.PoolTimeout):
-        return Busy(
-            "More people are here than the site can serve right now.", code="no_connection", retry_after=5
-        )
+        return Busy("More people are here than the site can serve right now.", code="no_connection", retry_after=5)
     if isinstance(cause, _WAITS):
         return Busy("Somebody else is changing the same thing right now.", code="locked", retry_after=1)
     return None

@@ -12,13 +12,16 @@ import math
 import time
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import structlog
 from django.conf import settings
 from limits import RateLimitItem, parse_many
 from limits.storage import RedisStorage
 from limits.strategies import MovingWindowRateLimiter
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from oasst.core import metrics
 from oasst.core.errors import Busy
@@ -34,21 +37,15 @@ class RateLimit:
 
 
 TASK_REQUESTS = RateLimit("task", "30 per 4 minutes", "task requests")
-ASSISTANT_REPLY_REQUESTS = RateLimit(
-    "task_assistant_reply", "4 per 2 minutes", "requests for assistant replies"
-)
+ASSISTANT_REPLY_REQUESTS = RateLimit("task_assistant_reply", "4 per 2 minutes", "requests for assistant replies")
 PROMPTER_REPLY_REQUESTS = RateLimit("task_prompter_reply", "8 per 2 minutes", "requests for user replies")
 PREVIEWS = RateLimit("preview", "120 per minute", "previews")
 # Codes: by the mailbox that would be flooded, and by the address that asks (a school or an office shares
 # one).
-SIGN_IN_CODES_TO_MAILBOX = RateLimit(
-    "code_mailbox", "5 per 10 minutes; 20 per day", "sign-in codes for this address"
-)
+SIGN_IN_CODES_TO_MAILBOX = RateLimit("code_mailbox", "5 per 10 minutes; 20 per day", "sign-in codes for this address")
 SIGN_IN_CODES_FROM_ADDRESS = RateLimit("code_address", "30 per 10 minutes", "sign-in codes")
 # Guesses: by account, so that many addresses do not help, and by address, so that many accounts do not help.
-PASSWORDS_FOR_ACCOUNT = RateLimit(
-    "password_account", "10 per 10 minutes", "password attempts for this account"
-)
+PASSWORDS_FOR_ACCOUNT = RateLimit("password_account", "10 per 10 minutes", "password attempts for this account")
 PASSWORDS_FROM_ADDRESS = RateLimit("password_address", "50 per 10 minutes", "password attempts")
 CODES_FROM_ADDRESS = RateLimit("code_guess_address", "100 per 10 minutes", "codes tried")
 
@@ -97,8 +94,9 @@ def spend(rule: RateLimit, *who: object) -> None:
 
 @cache
 def _limiter(url: str) -> MovingWindowRateLimiter:
+    never_again: Any = Retry(NoBackoff(), 0)
     storage = RedisStorage(
-        url, key_prefix="oasst-limits", socket_connect_timeout=0.5, socket_timeout=0.5, retry=None
+        url, key_prefix="oasst-limits", socket_connect_timeout=0.5, socket_timeout=0.5, retry=never_again
     )
     return MovingWindowRateLimiter(storage)
 

@@ -1,35 +1,29 @@
 """What pages and edges ask about a request: who sent it, what it can read, where it may go next."""
 
 import ipaddress
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.http import HttpRequest
+from django.http.request import split_domain_port
 from django.utils.http import url_has_allowed_host_and_scheme
 
-_FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_X_FORWARDED_HOST", "HTTP_VIA")
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_REAL_IP", "HTTP_VIA")
 
 
 def client_address(request: HttpRequest) -> str:
-    """The address that limits count by: the peer, or what our own proxies (TRUSTED_PROXIES of them) say it is.
+    """The address that limits count by: the peer as the web server knows it, behind a proxy of ours the client.
 
-    Each proxy appends the address that it saw, so only the last entries can be believed. An IPv6 customer owns a whole
-    /64, so that is what counts as one address.
+    An IPv6 customer owns a whole /64, so that is what counts as one address.
     """
-    address = str(request.META.get("REMOTE_ADDR") or "")
-    if settings.TRUSTED_PROXIES:
-        hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
-        if len(hops) >= settings.TRUSTED_PROXIES:
-            address = hops[-settings.TRUSTED_PROXIES]
     try:
-        parsed = ipaddress.ip_address(address)
+        address = ipaddress.ip_address(str(request.META.get("REMOTE_ADDR") or ""))
     except ValueError:
         return "unknown"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.IPv6Network((parsed, 64), strict=False).network_address)
-    return str(parsed)
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((address, 64), strict=False).network_address)
 
 
 def is_on_this_machine(request: HttpRequest) -> bool:
@@ -39,16 +33,17 @@ def is_on_this_machine(request: HttpRequest) -> bool:
     """
     if any(header in request.META for header in _FORWARDED):
         return False
-    host = urlsplit(f"//{request.META.get('HTTP_HOST', '')}").hostname or ""
-    return (host == "localhost" or _is_loopback(host)) and _is_loopback(str(request.META.get("REMOTE_ADDR") or ""))
+    try:
+        peer = ipaddress.ip_address(str(request.META.get("REMOTE_ADDR") or ""))
+    except ValueError:
+        return False
+    return peer.is_loopback and split_domain_port(request.get_host())[0] in _LOOPBACK_NAMES
 
 
 def safe_next(request: HttpRequest, default: str) -> str:
     """The page of ours that `next` names, else `default`. Never another site."""
     target = request.POST.get("next") or request.GET.get("next") or ""
-    if url_has_allowed_host_and_scheme(
-        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
+    if url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
         return target
     return default
 
@@ -64,13 +59,3 @@ def wants_json(request: HttpRequest) -> bool:
 def is_fragment_request(request: HttpRequest) -> bool:
     """A script of a page of ours is asking for a piece of it."""
     return request.headers.get("HX-Request") == "true" and request.headers.get("HX-Boosted") != "true"
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-        parsed = parsed.ipv4_mapped
-    return parsed.is_loopback

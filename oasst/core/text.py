@@ -106,9 +106,7 @@ def clean_language_tag(value: object, *, field: str = "lang") -> str:
         or not value.isascii()
         or not _LANGUAGE_TAG.fullmatch(value.lower())
     ):
-        raise Invalid(
-            "This is not a language tag. Examples: en, pt-BR, zh-Hant.", code="language", field=field
-        )
+        raise Invalid("This is not a language tag. Examples: en, pt-BR, zh-Hant.", code="language", field=field)
     subtags = value.lower().split("-")
     for place, (before, subtag) in enumerate(pairwise(subtags), start=1):
         if len(before) == 1:

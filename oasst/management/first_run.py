@@ -37,7 +37,7 @@ def create_what_is_missing(*, email: str, file: Path) -> FirstRun | None:
     first = FirstRun()
     if not User.objects.filter(role=Role.ADMIN).exists():
         password = secrets.token_urlsafe(15)
-        services.create_user(email=email, display_name="Administrator", role=Role.ADMIN, password=password)
+        services.create_user(email=email, role=Role.ADMIN, password=password)
         first = FirstRun(email=email, password=password)
     if not ApiClient.objects.exists():
         _, key = services.create_api_client(name="first client", trusted=True)

@@ -10,6 +10,14 @@
 
   document.querySelector("[data-rank-tip]")?.removeAttribute("hidden");
 
+  // After a refusal, or when the browser restores the form, the selects know the order and the list does not.
+  const place = (item) => Number(item.querySelector("select").value);
+  const sorted = items().sort((one, other) => place(one) - place(other));
+  if (sorted.some((item, index) => item !== items()[index])) {
+    list.append(...sorted);
+    touched = true;
+  }
+
   const sync = () => items().forEach((item, place) => (item.querySelector("select").value = String(place + 1)));
 
   const moveTo = (item, place) => {
@@ -105,17 +113,19 @@
   // A page that comes back after an error lists the replies in the order that was chosen: that order was meant.
   if (document.getElementById("errors")) touched = true;
   const dialog = document.getElementById(list.dataset.confirm);
+  let button = null;
   const none = form.querySelector("[name=not_rankable]");
   form.addEventListener("submit", (event) => {
     if (touched || none?.checked || !dialog) return;
     event.preventDefault();
+    button = event.submitter;
     dialog.returnValue = "";
     dialog.showModal();
   });
   dialog?.addEventListener("close", () => {
     if (dialog.returnValue !== "yes") return;
     touched = true;
-    form.requestSubmit();
+    form.requestSubmit(button);
   });
   sync();
 })();

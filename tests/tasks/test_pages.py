@@ -1,6 +1,5 @@
 """The task pages without script: what a person sees, sends and is told."""
 
-from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest

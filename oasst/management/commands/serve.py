@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from oasst.management.base import ServiceCommand
+from oasst.core.commands import ServiceCommand
 from oasst.services.sockets import listen
 
 
@@ -35,11 +35,11 @@ class Command(ServiceCommand):
         from oasst import web  # late: importing it installs the reactor
 
         if options["fd"] is not None:
-            web.serve(options["fd"], proxy_address_header=settings.PROXY_ADDRESS_HEADER)
+            web.serve(options["fd"])
             return
         try:
             listener = listen(options["bind"], options["port"])
         except OSError as error:
             raise CommandError(f"Can not listen on {options['bind']}:{options['port']}: {error.strerror}") from error
         self.stdout.write(f"Serving on http://{options['bind']}:{options['port']}")
-        web.serve(listener.fileno(), proxy_address_header=settings.PROXY_ADDRESS_HEADER)
+        web.serve(listener.fileno())

@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from celery import current_app
 from celery.schedules import crontab
 from django.db import transaction
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
-from oasst.celery import app
-from oasst.management.base import ServiceCommand
+from oasst.core.commands import ServiceCommand
 from oasst.schedule_table import SCHEDULES, Entry
 
 MARK = "From oasst.schedule_table. Change time and switch freely: they are kept."
@@ -21,8 +21,8 @@ class Command(ServiceCommand):
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
-        app.loader.import_default_modules()
-        entries = [entry for entry in SCHEDULES if entry.job in app.tasks]
+        current_app.loader.import_default_modules()
+        entries = [entry for entry in SCHEDULES if entry.job in current_app.tasks]
         for entry in entries:
             _, created = PeriodicTask.objects.get_or_create(
                 name=entry.name,

@@ -19,8 +19,8 @@ from django.core.management import CommandError, call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
 
 from oasst import env
+from oasst.core.commands import close_connections
 from oasst.core.errors import DomainError
-from oasst.management.base import close_connections
 from oasst.management.first_run import FirstRun, create_what_is_missing
 from oasst.services.embedded import Embedded
 from oasst.services.errors import ServiceError
@@ -35,7 +35,7 @@ RULE = "─" * 72
 
 class Command(BaseCommand):
     help = (
-        "Start the whole site and keep it running: PostgreSQL and Redis (unless DATABASE_URL and REDIS_URL name others), "
+        "Start the site and keep it running: PostgreSQL and Redis (unless DATABASE_URL or REDIS_URL name others), "
         "migrations, schedules, on the first start an administrator and an API key, then web server, worker and clock. "
         "Ctrl-C or SIGTERM ends all of it."
     )

@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import connection
 
-from oasst.management.base import ServiceCommand
+from oasst.core.commands import ServiceCommand
 from trees.interchange.writer import ExportFilter, export_lines, snapshot
 from trees.states import State
 

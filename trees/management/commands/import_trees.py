@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from oasst.management.base import ServiceCommand
+from oasst.core.commands import ServiceCommand
 from trees.interchange.reader import import_files
 from trees.policy import current_policy
 

@@ -1,0 +1,95 @@
+"""Forms of the account pages. They say how a thing is typed in; the rules are those of the services."""
+
+import zoneinfo
+from typing import Any
+
+from allauth.account.forms import RequestLoginCodeForm
+from django import forms
+
+from oasst.accounts.models import Role, User
+from oasst.core.errors import DomainError
+from oasst.core.languages import LANGUAGES
+from oasst.core.text import NAME_LIMIT, clean_name
+
+_LANGUAGE_CHOICES = [(language.code, f"{language.own_name} ({language.english_name})") for language in LANGUAGES]
+
+
+def add_refusal(form: forms.Form, error: DomainError) -> None:
+    """Put a refusal of a service at the field that it is about."""
+    form.add_error(
+        error.field if error.field in form.fields else None, forms.ValidationError(error.message, error.code)
+    )
+
+
+class CodeForm(RequestLoginCodeForm):
+    """Asks for an address and nothing else: whether it is known must not show, not even in a statement more."""
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"]
+        return email
+
+
+class ProfileForm(forms.Form):
+    display_name = forms.CharField(
+        label="Display name", max_length=NAME_LIMIT, help_text="Seen by others on the leaderboard."
+    )
+    time_zone = forms.ChoiceField(label="Time zone", help_text="Decides when your day begins.")
+    interface_language = forms.ChoiceField(label="Language of the pages", choices=[("en", "English")])
+    contribution_languages = forms.MultipleChoiceField(
+        label="Languages you contribute in",
+        choices=_LANGUAGE_CHOICES,
+        required=False,
+        help_text="You are offered work in these.",
+    )
+
+    def __init__(self, *args: Any, person: User, **kwargs: Any) -> None:
+        kwargs.setdefault(
+            "initial",
+            {
+                "display_name": person.display_name,
+                "time_zone": person.time_zone,
+                "interface_language": person.interface_language,
+                "contribution_languages": person.contribution_languages,
+            },
+        )
+        super().__init__(*args, **kwargs)
+        zones: Any = self.fields["time_zone"]
+        zones.choices = [(name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones())]
+        # A language chosen elsewhere (another program, an older menu) must not vanish when the form is saved.
+        languages: Any = self.fields["contribution_languages"]
+        known = {code for code, _ in _LANGUAGE_CHOICES}
+        languages.choices = _LANGUAGE_CHOICES + [
+            (tag, tag) for tag in person.contribution_languages if tag not in known
+        ]
+        if person.interface_language != "en":
+            pages: Any = self.fields["interface_language"]
+            pages.choices = [("en", "English"), (person.interface_language, person.interface_language)]
+
+    def clean_display_name(self) -> str:
+        try:
+            return clean_name(self.cleaned_data["display_name"])
+        except DomainError as error:
+            raise forms.ValidationError(error.message, error.code) from error
+
+
+class DeleteForm(forms.Form):
+    """Nobody deletes an account by a slip of the finger or from a screen left open."""
+
+    confirmation = forms.CharField()
+
+    def __init__(self, *args: Any, person: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.expected = person.email or "delete"
+        self.fields["confirmation"].label = f"To confirm, type {self.expected}"
+        self.fields["confirmation"].widget.attrs["autocomplete"] = "off"
+
+    def clean_confirmation(self) -> str:
+        typed: str = self.cleaned_data["confirmation"].strip()
+        if typed.casefold() != self.expected.casefold():
+            raise forms.ValidationError(f"Please type {self.expected} exactly as it stands here.", "mismatch")
+        return typed
+
+
+class DebugLoginForm(forms.Form):
+    name = forms.CharField(label="Name", initial="dev", max_length=NAME_LIMIT)
+    role = forms.ChoiceField(label="Role", choices=Role.choices)

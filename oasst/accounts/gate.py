@@ -1,0 +1,57 @@
+"""The gate in front of every page: suspended people see why, others agree to the terms before they go on.
+
+It costs no statement of its own: both answers stand on the person's row, which the page loads anyway.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.deprecation import MiddlewareMixin
+
+from oasst.accounts.access import require_contributor
+from oasst.core import error_views
+from oasst.core.errors import NotAllowed
+from oasst.core.requests import is_fragment_request, wants_json
+
+# Open without the terms: what explains them, the way out, and the way to be forgotten.
+_OPEN_PAGES = frozenset({"terms", "terms_accept", "privacy", "suspended", "profile_delete", "sign_in_again"})
+# Not pages of contributors: the wire answers for itself, moderators' tools ask for a role, the rest has no person.
+_OPEN_PATHS = ("/accounts/", "/api/", "/admin/", "/static/", "/healthz", "/readyz", "/metrics")
+_PAGE_FOR = {"suspended": "suspended", "terms_missing": "terms_accept"}
+
+
+class Gate(MiddlewareMixin):
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        match = request.resolver_match
+        if match is None or match.url_name in _OPEN_PAGES or request.path.startswith(_OPEN_PATHS):
+            return None
+        if not request.user.is_authenticated:
+            return None
+        try:
+            require_contributor(request.user)
+        except NotAllowed as error:
+            return _refuse(request, error)
+        return None
+
+
+def _refuse(request: HttpRequest, error: NotAllowed) -> HttpResponse:
+    page = _PAGE_FOR.get(error.code)
+    if page is None or wants_json(request):
+        return error_views.answer(request, error)
+    # After a refused POST the page that held the form is where to go on, not the address that took it.
+    here = request.get_full_path() if request.method in ("GET", "HEAD") else request.path
+    target = reverse(page)
+    if page == "terms_accept":
+        target += "?" + urlencode({"next": here})
+    if is_fragment_request(request):
+        response = HttpResponse(status=204)
+        response["HX-Redirect"] = target
+        return response
+    return redirect(target)

@@ -1,0 +1,64 @@
+"""Signing in by a code in the mail: one door for new and returning people.
+
+django-allauth has the steps (a pending login in the session, tries, resending, second factors later on), but it mails
+strangers that they have no account. Here everybody gets a code; the account is made once the code was right, so a
+mistyped address leaves nothing behind and nobody can find out who has an account.
+"""
+
+import time
+from typing import Any
+
+from allauth.account.internal.flows.login_by_code import LoginCodeVerificationProcess
+from allauth.account.models import Login
+from allauth.account.stages import LoginByCodeStage, LoginStageController
+from django.http import HttpRequest, HttpResponseBase
+
+from oasst.accounts import services
+from oasst.accounts.adapters import AccountAdapter
+
+# How long after signing in a person may still do what can not be undone.
+RECENTLY = 15 * 60
+_SIGNED_IN_AT = "signed_in_at"
+
+
+class SignInCode(LoginCodeVerificationProcess):
+    @classmethod
+    def start(cls, request: HttpRequest, email: str) -> "SignInCode":
+        """Mail a code to this address and wait for it in this session."""
+        user = services.find_person(email)
+        login = Login(user=user, email=email)
+        login.state["stages"] = {"current": LoginByCodeStage.key}
+        stage = LoginByCodeStage(LoginStageController(request, login), request, login)
+        stage.state.update(cls.initial_state(user=user, email=email))
+        stage.state["initiated_by_user"] = True
+        process = cls(stage=stage)
+        process.send()
+        process.persist()
+        return process
+
+    @classmethod
+    def resume(cls, stage: LoginByCodeStage) -> "SignInCode | None":
+        return cls(stage=stage).abort_if_invalid()
+
+    def send_by_email(self, email: str, skip_enumeration_mails: bool = False) -> None:
+        context = {"request": self.request, "code": self.generate_code()}
+        AccountAdapter(self.request).send_mail("account/email/login_code", email, context)
+
+    def resend(self) -> None:
+        self.send()
+        self.record_resend()
+        self.persist()
+
+    def finish(self, redirect_url: str | None) -> HttpResponseBase:
+        self._user: Any = services.person_behind(self.state["email"])
+        return super().finish(redirect_url)
+
+
+def remember_sign_in(request: HttpRequest | None, **kwargs: Any) -> None:
+    """Receives Django's `user_logged_in`, by whatever way the person came in."""
+    if request is not None:
+        request.session[_SIGNED_IN_AT] = time.time()
+
+
+def signed_in_recently(request: HttpRequest) -> bool:
+    return time.time() - float(request.session.get(_SIGNED_IN_AT, 0)) < RECENTLY

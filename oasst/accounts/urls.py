@@ -1,0 +1,23 @@
+from django.conf import settings
+from django.urls import include, path
+
+from oasst.accounts import views
+
+urlpatterns = [
+    path("terms/", views.terms, name="terms"),
+    path("terms/accept/", views.terms_accept, name="terms_accept"),
+    path("privacy/", views.privacy, name="privacy"),
+    path("suspended/", views.suspended, name="suspended"),
+    path("me/", views.profile, name="profile"),
+    path("me/delete/", views.profile_delete, name="profile_delete"),
+    path("me/sign-in-again/", views.sign_in_again, name="sign_in_again"),
+    # Ours stand before those of django-allauth: the first match wins.
+    path("accounts/login/", views.Door.as_view(), name="account_login"),
+    path("accounts/login/code/", views.AskForCode.as_view(), name="account_request_login_code"),
+    path("accounts/login/code/confirm/", views.TypeCode.as_view(), name="account_confirm_login_code"),
+    path("accounts/signup/", views.sign_up, name="account_signup"),
+    path("accounts/", include("allauth.urls")),
+]
+
+if settings.DEBUG:
+    urlpatterns.append(path("accounts/debug/", views.debug_login, name="debug_login"))

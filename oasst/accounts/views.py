@@ -1,0 +1,213 @@
+"""Pages about people: the door, the terms, the profile, and the way out."""
+
+import re
+from typing import Any
+
+from allauth.account.forms import ConfirmLoginCodeForm
+from allauth.account.internal.decorators import login_stage_required
+from allauth.account.stages import LoginByCodeStage
+from allauth.account.views import ConfirmLoginCodeView, LoginView, RequestLoginCodeView
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login, logout
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.http import urlencode
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from oasst.accounts import services
+from oasst.accounts.access import has_current_terms
+from oasst.accounts.documents import PRIVACY, TERMS, contact_address
+from oasst.accounts.forms import CodeForm, DebugLoginForm, DeleteForm, ProfileForm, add_refusal
+from oasst.accounts.mail import may_show_code
+from oasst.accounts.requests import SignedInRequest
+from oasst.accounts.sign_in import SignInCode, signed_in_recently
+from oasst.core.errors import DomainError
+from oasst.core.ratelimit import CODES_FROM_ADDRESS, spend
+from oasst.core.requests import client_address, safe_next
+
+# --- The door ---
+
+
+class Door(LoginView):
+    """Everything there is to sign in with, on one page. What is posted here is the password form."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        context["code_form"] = CodeForm()
+        if settings.DEBUG:
+            context["debug_login_form"] = DebugLoginForm()
+        return context
+
+
+class AskForCode(RequestLoginCodeView):
+    form_class = CodeForm
+
+    def get_form_class(self) -> type[forms.Form]:
+        return CodeForm
+
+    def form_valid(self, form: CodeForm) -> HttpResponseBase:
+        SignInCode.start(self.request, form.cleaned_data["email"].lower())
+        return redirect(self.get_success_url())
+
+
+@method_decorator(login_stage_required(stage=LoginByCodeStage.key, redirect_urlname="account_login"), name="dispatch")
+class TypeCode(ConfirmLoginCodeView):
+    form_class = ConfirmLoginCodeForm
+
+    @method_decorator(never_cache)
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        self.stage = request._login_stage  # type: ignore[attr-defined]
+        process = SignInCode.resume(self.stage)
+        if process is None:
+            messages.error(request, "The code is too old by now. Ask for another one.")
+            return redirect("account_login")
+        self._process = process
+        return super(ConfirmLoginCodeView, self).dispatch(request, *args, **kwargs)
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        spend(CODES_FROM_ADDRESS, client_address(request))
+        response: HttpResponse = super().post(request, *args, **kwargs)
+        return response
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        if may_show_code(self.request):
+            context["visible_code"] = self._process.code
+        return context
+
+
+def sign_up(request: HttpRequest) -> HttpResponse:
+    """There is no second door for new people."""
+    return redirect("account_login")
+
+
+@require_POST
+def debug_login(request: HttpRequest) -> HttpResponse:
+    """Sign in as anybody, for people who work on the site. Not even a URL without DEBUG."""
+    if not settings.DEBUG:
+        raise Http404
+    form = DebugLoginForm(request.POST)
+    if not form.is_valid():
+        return redirect("account_login")
+    slug = re.sub(r"[^a-z0-9]+", "-", form.cleaned_data["name"].lower()).strip("-") or "dev"
+    user = services.person_behind(f"{slug}@debug.example.com")
+    user.display_name = form.cleaned_data["name"]
+    user.role = form.cleaned_data["role"]
+    user.save(update_fields=["display_name", "role"])
+    login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+    return redirect(safe_next(request, settings.LOGIN_REDIRECT_URL))
+
+
+@login_required
+@require_POST
+def sign_in_again(request: HttpRequest) -> HttpResponse:
+    """Out and in again, to prove that it is still the same person at the screen."""
+    target = safe_next(request, reverse("profile"))
+    logout(request)
+    return redirect(f"{reverse('account_login')}?{urlencode({'next': target})}")
+
+
+# --- Terms ---
+
+
+@require_safe
+def terms(request: HttpRequest) -> HttpResponse:
+    return render(request, "accounts/terms.html", {"document": TERMS})
+
+
+@require_safe
+def privacy(request: HttpRequest) -> HttpResponse:
+    return render(request, "accounts/privacy.html", {"document": PRIVACY})
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "POST"])
+def terms_accept(request: SignedInRequest) -> HttpResponse:
+    target = safe_next(request, settings.LOGIN_REDIRECT_URL)
+    if request.method == "POST":
+        if request.POST.get("decision") == "decline":
+            logout(request)
+            messages.info(
+                request,
+                "You are signed out. Without the terms you can read everything that is public; "
+                "nothing of yours was stored, and you can come back whenever you like.",
+            )
+            return redirect("terms")
+        # The version that was on the screen: whoever had the page open while the terms changed sees them again.
+        if request.POST.get("version") == TERMS.version:
+            services.accept_terms(request.user)
+            return redirect(target)
+    elif has_current_terms(request.user):
+        return redirect(target)
+    return render(request, "accounts/terms_accept.html", {"document": TERMS, "next": target})
+
+
+@never_cache
+@login_required
+@require_safe
+def suspended(request: SignedInRequest) -> HttpResponse:
+    person = request.user
+    if person.enabled:
+        return redirect(settings.LOGIN_REDIRECT_URL)
+    return render(
+        request,
+        "accounts/suspended.html",
+        {"reason": person.ban_reason, "since": person.banned_at, "contact": contact_address()},
+        status=403,
+    )
+
+
+# --- The profile ---
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "POST"])
+def profile(request: SignedInRequest) -> HttpResponse:
+    form = ProfileForm(request.POST or None, person=request.user)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.update_profile(request.user, **form.cleaned_data)
+        except DomainError as error:
+            add_refusal(form, error)
+        else:
+            messages.success(request, "Your profile is saved.")
+            return redirect("profile")
+    # A refused name must not look saved: the page shows the person as stored.
+    return render(request, "accounts/profile.html", {"form": form, "person": request.user})
+
+
+CONSEQUENCES = (
+    "Your e-mail address, your name, your password, your keys and your linked accounts are erased at once.",
+    "Your texts, reviews and rankings stay in the data set, without your name.",
+    "You vanish from every board.",
+    "This is final. The same address can open a new account, but it will not be this one.",
+)
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "POST"])
+def profile_delete(request: SignedInRequest) -> HttpResponse:
+    recent = signed_in_recently(request)
+    form = DeleteForm(request.POST or None, person=request.user)
+    if request.method == "POST" and form.is_valid():
+        if recent:
+            services.close_account(request.user)
+            logout(request)
+            messages.success(request, "Your account is erased. Thank you for everything you gave.")
+            return redirect("landing")
+        form.add_error(None, "You signed in a while ago. Please sign in again first, then delete.")
+    return render(
+        request,
+        "accounts/profile_delete.html",
+        {"form": form, "consequences": CONSEQUENCES, "recent": recent},
+        status=200 if recent or request.method == "GET" else 403,
+    )

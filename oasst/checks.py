@@ -1,0 +1,97 @@
+"""Configuration that can not work, or will hurt later: said at start, with an id and what to do."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections
+from django.db.utils import OperationalError
+
+from oasst import env
+from oasst.services import postgres
+
+RESERVED_CONNECTIONS = 10
+"""Kept free for commands, psql and backups."""
+BEAT_CONNECTIONS = 1
+
+
+@register()
+def check_public_address(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    return [*_address_problems(), *_exposure_problems()]
+
+
+def _address_problems() -> Iterator[CheckMessage]:
+    parts = urlsplit(settings.PUBLIC_URL)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        yield Error(
+            f"PUBLIC_URL is not an address: {settings.PUBLIC_URL!r}.",
+            hint="Write it as people type it into a browser, for example https://oasst.example.org",
+            id="oasst.E001",
+        )
+    elif parts.path or parts.query or parts.fragment:
+        yield Error(
+            f"PUBLIC_URL may not have a path: {settings.PUBLIC_URL!r}.",
+            hint="The site lives at the top of its host. Leave only scheme, host and port.",
+            id="oasst.E002",
+        )
+    elif parts.scheme == "http" and not settings.IS_LOCAL:
+        yield Warning(
+            f"{settings.PUBLIC_URL} sends passwords and sessions in the clear.",
+            hint="Put a proxy with a certificate in front and set PUBLIC_URL to its https address.",
+            id="oasst.W001",
+        )
+
+
+def _exposure_problems() -> Iterator[CheckMessage]:
+    if settings.IS_LOCAL:
+        return
+    if settings.DEBUG:
+        yield Error(
+            "DEBUG is on for an address that others can reach: anybody could sign in as anybody.",
+            hint="Unset DEBUG, or set PUBLIC_URL to a localhost address.",
+            id="oasst.E003",
+        )
+    if not env.text("EMAIL_URL"):
+        yield Warning(
+            "EMAIL_URL is not set, so sign-in codes go to the log and nobody else can sign in by e-mail.",
+            hint="Set EMAIL_URL to your mail server, see docs/operations.md.",
+            id="oasst.W002",
+        )
+
+
+@register(Tags.database)
+def check_connections(app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Only where a command asks for database checks (`migrate`, so also `up`): it may have to ask the server."""
+    if not databases:
+        return []
+    limit = _max_connections()
+    wanted = most_connections()
+    if limit is None or wanted <= limit - RESERVED_CONNECTIONS:
+        return []
+    return [
+        Error(
+            f"The processes may open {wanted} database connections; the server allows {limit}, "
+            f"of which {RESERVED_CONNECTIONS} stay free for commands.",
+            hint="Lower WEB_PROCESSES, DATABASE_POOL or WORKER_THREADS, or raise max_connections of the server.",
+            id="oasst.E004",
+        )
+    ]
+
+
+def most_connections() -> int:
+    """If every process of this machine uses all it may."""
+    pool: int = settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"]
+    return settings.WEB_PROCESSES * pool + min(settings.WORKER_THREADS, pool) + BEAT_CONNECTIONS
+
+
+def _max_connections() -> int | None:
+    if not env.text("DATABASE_URL"):
+        return postgres.MAX_CONNECTIONS
+    try:
+        with connections["default"].cursor() as cursor:
+            cursor.execute("SHOW max_connections")
+            return int(cursor.fetchone()[0])
+    except OperationalError:
+        return None  # migrate will say that the server is away

@@ -1,0 +1,55 @@
+"""What a person does in a browser, with and without script: signing in, and doing whatever a task page asks for."""
+
+import re
+from itertools import count
+
+from playwright.sync_api import Page, expect
+
+_number = count(1)
+
+
+def sign_in(page: Page, email: str) -> None:
+    """By e-mail code; on a local site without mail the code stands on the page."""
+    page.goto("/accounts/login/")
+    page.get_by_label("E-mail", exact=False).first.fill(email)
+    page.get_by_role("button", name=re.compile("code", re.I)).first.click()
+    code = page.get_by_test_id("visible-code").inner_text().strip()
+    page.get_by_label("code", exact=False).first.fill(code)
+    page.get_by_test_id("confirm-code").click()
+    if "/terms/accept/" in page.url:
+        page.get_by_test_id("accept-terms").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("What needs doing")
+
+
+def take_any_task(page: Page) -> bool:
+    """Press "Next task". False when there is nothing for this person."""
+    page.goto("/dashboard/")
+    button = page.get_by_test_id("next-task")
+    if not button.count():
+        return False
+    button.click()
+    return bool(page.get_by_test_id("task").count())
+
+
+def do_task(page: Page) -> str:
+    """Do the task on the page and stop. Returns its kind."""
+    kind = page.get_by_test_id("task").get_attribute("data-task-kind") or ""
+    if kind.startswith("label_"):
+        page.get_by_test_id("no").first.check()
+        page.locator("[data-question=quality] [data-testid=radio-option]").nth(3).check()
+    elif kind.startswith("rank_"):
+        _reverse_order(page)
+    else:
+        page.get_by_test_id("reply").fill(f"**{kind}** number {next(_number)}: water, light and patience.")
+    page.get_by_test_id("submit-stop").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("What needs doing")
+    return kind
+
+
+def _reverse_order(page: Page) -> None:
+    """By the selects, which carry the order without script; with script choosing a place moves the reply."""
+    selects = page.locator("[data-rank-item] select")
+    number = selects.count()
+    names = [selects.nth(i).get_attribute("name") for i in range(number)]
+    for place, name in zip(range(number, 0, -1), names, strict=True):
+        page.locator(f"select[name='{name}']").select_option(str(place))
