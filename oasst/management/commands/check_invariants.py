@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from oasst.core.commands import ServiceCommand
 from oasst.invariants import differences
 from oasst.invariants.run import BATCH
-from oasst.management.base import ServiceCommand
 from trees.policy import current_policy
 
 
