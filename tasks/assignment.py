@@ -18,7 +18,7 @@ from oasst.core.errors import Busy, DomainError, Gone, NotFound
 from oasst.core.idempotency import fingerprint_of, once
 from oasst.core.locks import advisory_lock
 from oasst.core.text import clean_language_tag
-from tasks import lottery, queries
+from tasks import lottery, places, queries
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
 from tasks.supply import Supply, being_written, read_supply
@@ -100,7 +100,7 @@ def _assign(
             code="too_many_pending",
             retry_after=int(PENDING_WINDOW.total_seconds()),
         )
-    possible = {kind} if kind else queries.offered_kinds(user, lang, now)
+    possible = {kind} if kind else {Kind(work) for work in places.offered_works(user, lang, now)}
     if kind in (None, Kind.INITIAL_PROMPT) and supply.wanted(policy, being_written(lang)):
         possible.add(Kind.INITIAL_PROMPT)
     elif kind == Kind.INITIAL_PROMPT:
@@ -129,21 +129,12 @@ def _draw_kind(possible: set[Kind]) -> Kind:
 
 
 def _take_place(task: Task, lease: timedelta, policy: TreePolicy) -> bool:
-    """Hold the most wanted free place for the task and store the task. False if there is none.
-
-    SKIP LOCKED: of many people who ask at once each gets another place, and nobody waits.
-    """
+    """Hold the most wanted free place for the task and store the task. False if there is none."""
     work = work_of(Kind(task.kind))
     if work is None:
         task.save(force_insert=True)
         return True
-    opening = (
-        queries.free_openings(task.user, task.lang, task.created_at)
-        .filter(work=work.value)
-        .order_by("-priority", "id")
-        .select_for_update(of=("self",), skip_locked=True)
-        .first()
-    )
+    opening = places.lock_best_place(task.user, task.lang, work, task.created_at)
     if opening is None:
         return False
     _show(task, opening.message_id, policy)

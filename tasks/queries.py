@@ -1,65 +1,25 @@
 """What work there is for a person. Reads only."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core.errors import NotFound
-from tasks import supply
+from tasks import places, supply
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
-from trees.models import Message, Opening, Ranking, Review, Skip
+from trees.models import Opening
 from trees.policy import TreePolicy
-from trees.states import RANKING_WORK, REPLY_WORK, REVIEW_WORK, Work
-
-
-def free_openings(person: User, lang: str, now: datetime) -> QuerySet[Opening]:
-    """Places that this person may take: free, not about their own work, and not done, held or declined by them."""
-    message = OuterRef("message_id")
-    review = Q(work__in=REVIEW_WORK)
-    reply = Q(work__in=REPLY_WORK)
-    ranking = Q(work__in=RANKING_WORK)
-    mine = Message.objects.filter(parent_id=message, author=person, deleted=False)
-    skipped = Skip.objects.filter(message_id=message, author=person)
-    open_task = Task.objects.filter(message_id=message, user=person, status=Task.Status.OPEN, expires_at__gt=now)
-    return (
-        Opening.objects.filter(lang=lang)
-        .filter(Q(held_until=None) | Q(held_until__lte=now))
-        .exclude(review & Q(message__author=person))
-        .exclude(
-            review
-            & Exists(
-                Review.objects.filter(
-                    message_id=message, author=person, kind="review", revision=OuterRef("message__revision")
-                )
-            )
-        )
-        .exclude(review & Exists(skipped.filter(kind=Skip.Kind.REVIEW)))
-        .exclude(reply & Exists(mine.exclude(review_result=False)))
-        .exclude(reply & Exists(skipped.filter(kind=Skip.Kind.REPLY)))
-        .exclude(ranking & Exists(mine.filter(review_result=True)))
-        .exclude(ranking & Exists(Ranking.objects.filter(parent_id=message, author=person)))
-        .exclude(ranking & Exists(skipped.filter(kind=Skip.Kind.RANKING)))
-        .exclude(Exists(open_task.filter(kind=OuterRef("work"))))
-    )
-
-
-def offered_kinds(person: User, lang: str, now: datetime) -> set[Kind]:
-    """The kinds of which there is at least one place for this person. One statement that stops at the first of each."""
-    places = free_openings(person, lang, now)
-    checks = [places.filter(work=work.value).order_by()[:1].values("work") for work in Work]
-    return {Kind(row["work"]) for row in checks[0].union(*checks[1:], all=True)}
+from trees.states import Work
 
 
 def availability(person: User, lang: str, policy: TreePolicy) -> dict[Kind, int]:
     """Kind → for how many messages this person could do it now. Four statements at most, none of them writes."""
-    rows = free_openings(person, lang, timezone.now()).order_by().values_list("work")
     counts = dict.fromkeys(Kind, 0)
-    for work, number in rows.annotate(n=Count("message_id", distinct=True)):
+    for work, number in places.count_messages(person, lang, timezone.now()).items():
         counts[Kind(work)] = number
     counts[Kind.INITIAL_PROMPT] = supply.read_supply(lang).wanted(policy, supply.being_written(lang))
     return counts
