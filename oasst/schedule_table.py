@@ -16,6 +16,4 @@ class Entry:
     when: crontab
 
 
-SCHEDULES = (
-    Entry("Close expired tasks", "tasks.schedules.clean_up", crontab(minute="10")),
-)
+SCHEDULES = (Entry("Close expired tasks", "tasks.schedules.clean_up", crontab(minute="10")),)
