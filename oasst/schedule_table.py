@@ -16,7 +16,4 @@ class Entry:
     when: crontab
 
 
-SCHEDULES = (
-    Entry("Close expired tasks", "tasks.schedules.clean_up", crontab(minute="10")),
-    Entry("Check that counts and states agree", "oasst.jobs.check_invariants", crontab(hour="3", minute="20")),
-)
+SCHEDULES = (Entry("Close expired tasks", "tasks.schedules.clean_up", crontab(minute="10")),)
