@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django import forms
 from django.conf import settings
 from django.http import HttpResponse
 from django.template import Context, engines
@@ -30,6 +31,10 @@ def _stub(*args: Any, **kwargs: Any) -> HttpResponse:
 
 def _named(route: str, name: str) -> Any:
     return path(route, _stub, name=name)
+
+
+class _AddressForm(forms.Form):
+    email = forms.EmailField()
 
 
 # The names that templates may rely on. This module is the urlconf of its own tests.
@@ -139,6 +144,19 @@ class TestPages:
         ids = re.findall(r'\sid="([^"]+)"', html)
         assert sorted({one for one in ids if ids.count(one) > 1}) == []
         assert [name for name in re.findall(r'<label[^>]*\sfor="([^"]+)"', html) if name not in ids] == []
+
+    @pytest.mark.parametrize("name", sorted(file.name for file in (ROOT / "templates/account").glob("*.html")))
+    def test_every_page_of_the_sign_in_library_is_ours(self, request_: Any, name: str) -> None:
+        """With next to no context, which also shows that no variable is taken for granted."""
+        if name in ("confirm_phone_verification_code.html", "confirm_password_reset_code.html"):
+            pytest.skip("its address exists only when this is switched on")
+        html = (
+            engines["django"]
+            .get_template(f"account/{name}")
+            .render({"action_url": "/", "form": _AddressForm()}, request_)
+        )
+        assert 'class="site-header"' in html
+        assert "css/account.css" in html
 
     def test_a_500_needs_nothing_around_it(self) -> None:
         html = engines["django"].engine.get_template("errors/500.html").render(Context({}))

@@ -113,17 +113,19 @@
   // A page that comes back after an error lists the replies in the order that was chosen: that order was meant.
   if (document.getElementById("errors")) touched = true;
   const dialog = document.getElementById(list.dataset.confirm);
+  let button = null;
   const none = form.querySelector("[name=not_rankable]");
   form.addEventListener("submit", (event) => {
     if (touched || none?.checked || !dialog) return;
     event.preventDefault();
+    button = event.submitter;
     dialog.returnValue = "";
     dialog.showModal();
   });
   dialog?.addEventListener("close", () => {
     if (dialog.returnValue !== "yes") return;
     touched = true;
-    form.requestSubmit();
+    form.requestSubmit(button);
   });
   sync();
 })();
