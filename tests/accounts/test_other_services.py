@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.core import context
+from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.internal.flows.login import complete_login
 from allauth.socialaccount.models import SocialAccount, SocialLogin
 from allauth.socialaccount.providers import registry
@@ -42,14 +43,13 @@ def come_in(email: str, *, verified: bool = True, login: str = "octo", uid: str 
     request.allauth = None  # type: ignore[attr-defined]
     profile = {"login": login, "id": uid, "email": email}
     with context.request_context(request):
-        provider = registry.get_class("github")(request, app=None)
+        provider = get_adapter().get_provider(request, "github")
         social = SocialLogin(
             user=User(email=email),
             account=SocialAccount(provider="github", uid=uid, extra_data=profile),
             email_addresses=[EmailAddress(email=email, verified=verified, primary=True)],
             provider=provider,
         )
-        social.lookup()
         return complete_login(request, social), request.session
 
 
