@@ -19,9 +19,8 @@ PASSWORD = "correct horse battery"
 def new_person(name: str, role: str = "general") -> User:
     from oasst.accounts.services import accept_terms, create_user
 
-    person = create_user(
-        email=f"{name.lower().replace(' ', '.')}{next(_number)}@example.org", display_name=name, role=role, password=PASSWORD
-    )
+    mailbox = f"{name.lower().replace(' ', '.')}{next(_number)}@example.org"
+    person = create_user(email=mailbox, display_name=name, role=role, password=PASSWORD)
     accept_terms(person)
     return person
 
