@@ -130,7 +130,7 @@ class RankingForm(forms.Form):
                 render(reply.text),
                 self._position(reply, place),
                 reveal,
-                list(self[f"rank_{reply.pk}"].errors) if self.is_bound else [],
+                [str(error) for error in self[f"rank_{reply.pk}"].errors],
             )
             for place, reply in enumerate(self.replies, start=1)
         ]
