@@ -17,6 +17,7 @@ NEED_SERVERS = (
     "flush",
     "inspectdb",
     "loaddata",
+    "makemigrations",
     "migrate",
     "remove_stale_contenttypes",
     "shell",

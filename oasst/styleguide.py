@@ -405,7 +405,7 @@ def _error(message: str = "", **more: Any) -> dict[str, Any]:
 def _dashboard(**more: Any) -> dict[str, Any]:
     return {
         "person": USER,
-        "welcome": True,
+        "welcome": False,
         "lang": "en",
         "lang_name": "English",
         "languages": [(code, name, code == "en") for code, name in LANGUAGES],
@@ -450,10 +450,15 @@ COLOURS = (
 PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
     "landing": ("pages/landing.html", False, dict),
     "dashboard": ("pages/dashboard.html", True, _dashboard),
+    "dashboard-first-visit": (
+        "pages/dashboard.html",
+        True,
+        lambda: _dashboard(welcome=True, open_tasks=[], recent=[]),
+    ),
     "dashboard-nothing": (
         "pages/dashboard.html",
         True,
-        lambda: _dashboard(welcome=False, cards=[], open_tasks=[], recent=[], nothing=NOTHING),
+        lambda: _dashboard(cards=[], open_tasks=[], recent=[], nothing=NOTHING),
     ),
     "task-opener": ("tasks/task_text.html", True, lambda: _task_page("initial_prompt", 0, TextForm())),
     "task-answer": (
@@ -517,6 +522,7 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
                 "You can no longer sign in with this account, and we can not bring it back.",
             ],
             "form": DeleteForm({"confirm": "Alcie"}),
+            "recent": True,
         },
     ),
     "terms": ("accounts/terms.html", False, lambda: {"document": DOCUMENT}),

@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("oasst.accounts.urls")),
     path("", include("tasks.urls")),
     path("", include("trees.urls")),
+    path("styleguide/", include("oasst.styleguide")),
     path("", include("oasst.health")),
 ]
 

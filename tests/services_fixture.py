@@ -22,7 +22,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.help or config.option.collectonly:
         return
     home: Path = settings.OASST_HOME
-    home.mkdir(parents=True, exist_ok=True)
+    # The directory of collected static files may be empty, but whitenoise warns when it is missing.
+    (home / "static").mkdir(parents=True, exist_ok=True)
     if "PYTEST_XDIST_WORKER" not in os.environ:
         config.stash[_alone] = _only_run_in(home)
     try:

@@ -12,10 +12,8 @@ from typing import Any
 import pytest
 from django import forms
 from django.conf import settings
-from django.http import HttpResponse
 from django.template import Context, engines
-from django.test import RequestFactory, override_settings
-from django.urls import include, path
+from django.test import RequestFactory
 
 from oasst import styleguide
 
@@ -25,46 +23,8 @@ PAGES = [file for file in TEMPLATES if file.suffix == ".html"]
 FRAGMENTS = sorted(file.name for file in (ROOT / "templates/fragments").glob("*.html"))
 
 
-def _stub(*args: Any, **kwargs: Any) -> HttpResponse:
-    return HttpResponse()
-
-
-def _named(route: str, name: str) -> Any:
-    return path(route, _stub, name=name)
-
-
 class _AddressForm(forms.Form):
     email = forms.EmailField()
-
-
-# The names that templates may rely on. This module is the urlconf of its own tests.
-urlpatterns = [
-    path("styleguide/", include("oasst.styleguide")),
-    _named("", "landing"),
-    _named("dashboard/", "dashboard"),
-    _named("tasks/next/", "task_next"),
-    _named("tasks/preview/", "task_preview"),
-    _named("tasks/<uuid:pk>/", "task"),
-    _named("tasks/<uuid:pk>/skip/", "task_skip"),
-    _named("tasks/<uuid:pk>/draft/", "task_draft"),
-    _named("tasks/<uuid:pk>/lease/", "task_lease"),
-    _named("me/", "profile"),
-    _named("me/delete/", "profile_delete"),
-    _named("me/contributions/", "contributions"),
-    _named("messages/<uuid:pk>/", "tree"),
-    _named("terms/", "terms"),
-    _named("terms/accept/", "terms_accept"),
-    _named("privacy/", "privacy"),
-    _named("suspended/", "suspended"),
-    path("accounts/", include("allauth.account.urls")),
-    _named("accounts/login/code/", "account_request_login_code"),
-]
-
-
-@pytest.fixture
-def names() -> Any:
-    with override_settings(ROOT_URLCONF=__name__):
-        yield
 
 
 @pytest.fixture
@@ -99,7 +59,6 @@ class TestTemplates:
             assert "csrf_token" in form
 
 
-@pytest.mark.usefixtures("names")
 class TestPages:
     def test_the_style_guide_shows_every_fragment(self, request_: Any) -> None:
         shown: set[str] = set()

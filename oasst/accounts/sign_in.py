@@ -46,6 +46,7 @@ class SignInCode(LoginCodeVerificationProcess):
 
     def resend(self) -> None:
         self.send()
+        self.state["at"] = time.time()  # the new code lives as long as the first one would have
         self.record_resend()
         self.persist()
 

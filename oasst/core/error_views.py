@@ -118,7 +118,12 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def _respond(request: HttpRequest, trouble: Trouble) -> HttpResponse:
     response: HttpResponse
-    if wants_json(request):
+    if request.path.startswith("/api/"):
+        # Only what never reached a view of the API comes here; its own refusals have their numbers from oasst.api.
+        response = JsonResponse(
+            {"error_code": 0, "message": trouble.message, "detail": _TITLES[trouble.status]}, status=trouble.status
+        )
+    elif wants_json(request):
         response = JsonResponse(
             {
                 "code": trouble.code,

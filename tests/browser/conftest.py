@@ -68,7 +68,7 @@ def visitor(browser: Browser, live_server: Any) -> Iterator[NewVisitor]:
             color_scheme="dark" if dark else "light",
             viewport=viewport,  # type: ignore[arg-type]
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         contexts.append(context)
         return context.new_page()
 

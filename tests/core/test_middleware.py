@@ -74,7 +74,11 @@ class TestErrorPages:
         body = response.json()
         assert body.pop("request_id") == response["X-Request-ID"]
         assert body == {"code": "blank", "message": "The text is blank.", "field": "text", "hint": ""}
-        assert client.get("/api/trouble/").json()["code"] == "gone"
+        assert client.get("/api/trouble/").json() == {
+            "error_code": 0,
+            "message": "This task is over.",
+            "detail": "This is over",
+        }
 
     def test_scripts_of_pages_get_a_fragment(self, client: Client) -> None:
         response = client.get("/t/gone/", headers={"HX-Request": "true"})
@@ -105,7 +109,7 @@ class TestErrorPages:
 
     def test_nothing_there(self, client: Client) -> None:
         assert client.get("/t/nothing/").status_code == 404
-        assert client.get("/api/nothing/").json()["code"] == "not_found"
+        assert client.get("/api/nothing/").json()["detail"] == "There is nothing here"
 
     def test_counted(self, client: Client) -> None:
         counter = metrics.domain_errors.labels(edge="page", code="gone")

@@ -154,3 +154,18 @@ def test_reasons() -> None:
     assert reason(0) == "exit code 0"
     assert reason(-9) == "killed by SIGKILL"
     assert reason(-200) == "killed by signal 200"
+
+
+def test_what_waits_starts_when_it_is_told_to(tmp_path: Path) -> None:
+    run = Run(tmp_path, SLEEPER, SLEEPER)
+    late = run.supervisor.children[1]
+    run.supervisor.children[1] = Child(Program("late", late.program.argv, waits=True), tmp_path)
+
+    def tell() -> None:
+        if run.shown:
+            run.supervisor.start_waiting()
+
+    run.meanwhile = tell
+    run.until = lambda: len(run.shown) == 2
+    run.supervisor.run()
+    assert run.shown == [("p0", "here"), ("late", "here")]

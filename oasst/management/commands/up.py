@@ -18,9 +18,9 @@ from django.conf import settings
 from django.core.management import CommandError, call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
 
-from oasst import env
 from oasst.core.commands import close_connections
 from oasst.core.errors import DomainError
+from oasst.management import static
 from oasst.management.first_run import FirstRun, create_what_is_missing
 from oasst.services.embedded import Embedded
 from oasst.services.errors import ServiceError
@@ -75,10 +75,10 @@ class Command(BaseCommand):
         self._say("Tables …")
         call_command("migrate", interactive=False, verbosity=0)
         self._say("Static files …")
-        call_command("collectstatic", interactive=False, verbosity=0)
+        static.collect()
         call_command("setup_schedules", stdout=self.stdout)
         first = create_what_is_missing(
-            email=env.text("ADMIN_EMAIL") or "admin@localhost", file=settings.OASST_HOME / "first-run.txt"
+            email=(settings.ADMIN_EMAILS or ["admin@localhost"])[0], file=settings.OASST_HOME / "first-run.txt"
         )
         if demo:
             if "seed_demo" not in get_commands():
@@ -144,6 +144,7 @@ class Watch:
         if status in ("ready", "degraded"):
             self._ready = True
             self._announce()
+            self.supervisor.start_waiting()
         elif worn := [one.program.name for one in self.supervisor.children if one.ends >= HOPELESS_ENDS]:
             self._fail(f"{worn[0]} does not start; the reason stands above.")
         elif time.monotonic() > self._give_up_at:
@@ -193,20 +194,24 @@ def programs(listener: int) -> list[Program]:
     celery = [sys.executable, *unwarned, "-m", "celery", "--quiet", "--app", "oasst"]
     # Counters of all processes meet in one directory, so that one /metrics tells about the worker too.
     shared = {"PROMETHEUS_MULTIPROC_DIR": str(_empty(settings.OASST_HOME / "metrics"))}
+    shared["CELERY_SKIP_CHECKS"] = "1"  # done already, by `up` itself
     if settings.LOGGING["style"] == "auto":
         shared["LOG_FORMAT"] = "human" if sys.stdout.isatty() else "json"
     level = settings.LOGGING["level"].lower()
     web = [
-        Program(f"web{number or ''}", [*manage, "serve", "--fd", str(listener)], shared, inherit=[listener])
+        Program(
+            f"web{number or ''}", [*manage, "serve", "--skip-checks", "--fd", str(listener)], shared, inherit=[listener]
+        )
         for number in range(settings.WEB_PROCESSES)
     ]
     # Threads, not forked processes: jobs mostly wait for the database; one process shares one pool of
     # connections, takes half the memory, and leaves no orphans when it is killed.
     worker = ["worker", "--pool", "threads", "--concurrency", str(settings.WORKER_THREADS)]
+    worker += ["--without-gossip", "--without-mingle"]
     return [
         *web,
-        Program("worker", [*celery, *worker, "--without-gossip", "--without-mingle", "--loglevel", level], shared),
-        Program("beat", [*celery, "beat", "--loglevel", level], shared),
+        Program("worker", [*celery, *worker, "--loglevel", level], shared, waits=True),
+        Program("beat", [*celery, "beat", "--loglevel", level], shared, waits=True),
     ]
 
 

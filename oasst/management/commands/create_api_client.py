@@ -1,0 +1,37 @@
+"""A program that may call the API, and its first key."""
+
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from typing import Any
+
+from oasst.accounts import services
+from oasst.core.commands import ServiceCommand
+
+_SHORT = 20
+
+
+class Command(ServiceCommand):
+    help = """Make an API client and print its key as the last line.
+
+The key is shown only now: the site keeps a hash of it. A trusted client may also call what is meant for front ends of
+our own, such as changing people and moderating. Every call makes a new client, also under a name that exists.
+
+  create_api_client "Discord bot"
+  KEY=$(manage.py create_api_client website --trusted | tail -n 1)
+  create_api_client website --trusted --key "$OLD_KEY"      a program that already has a key
+
+Programs send the key as the header X-API-Key."""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", metavar="NAME", help="what the program is called, for people who look after keys")
+        parser.add_argument("--trusted", action="store_true", help="a front end of our own")
+        parser.add_argument("--key", metavar="KEY", help="use this key instead of making one")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        client, key = services.create_api_client(name=options["name"], trusted=options["trusted"], key=options["key"])
+        if len(key) < _SHORT:
+            self.stderr.write(self.style.WARNING("This key is short enough to be guessed. Keep it for development."))
+        kind = "trusted" if client.trusted else "ordinary"
+        self.stdout.write(f"Created the {kind} API client {client.name}, id {client.id}.\n{key}")

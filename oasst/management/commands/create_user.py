@@ -1,0 +1,56 @@
+"""A person, made by an operator."""
+
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from typing import Any
+
+from django.db import transaction
+
+from oasst.accounts import services
+from oasst.accounts.models import Role
+from oasst.core.commands import ServiceCommand
+
+
+class Command(ServiceCommand):
+    help = """Make an account for a person.
+
+The address counts as proven, so the person can sign in at once: with a code that is mailed to it, or with the
+password if one is given. Without --display-name the person gets a friendly two-word name, which they can change.
+The person is asked to agree to the terms at the first sign-in.
+
+  create_user ada@example.org
+  create_user ada@example.org --display-name "Ada L." --role moderator
+  TOKEN=$(manage.py create_user bot@example.org --token | tail -n 1)
+
+Fails, and changes nothing, when the address already has an account."""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("email", metavar="EMAIL", help="the address that the person signs in with")
+        parser.add_argument("--display-name", default="", metavar="N", help="how others see the person")
+        parser.add_argument(
+            "--role",
+            default=Role.GENERAL.value,
+            choices=[str(role) for role in Role.values],
+            help="what the person may do; general unless given",
+        )
+        parser.add_argument(
+            "--password", metavar="P", help="a password; other users of this machine can see it while this runs"
+        )
+        parser.add_argument(
+            "--token", action="store_true", help="also make an API token and print it as the last line; shown only now"
+        )
+
+    @transaction.atomic
+    def handle(self, *args: Any, **options: Any) -> None:
+        user = services.create_user(
+            email=options["email"],
+            display_name=options["display_name"],
+            role=options["role"],
+            password=options["password"],
+        )
+        lines = [f"Created {user.display_name} <{user.email}>, {user.role}, id {user.id}."]
+        if options["token"]:
+            lines.append(services.new_token(user, "made with the account")[1])
+        self.stdout.write("\n".join(lines))

@@ -1,0 +1,308 @@
+"""One door for new and returning people."""
+
+import re
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.core import mail
+from django.test import Client, override_settings
+from django.urls import NoReverseMatch, reverse
+
+from oasst.accounts import services
+from oasst.accounts.models import Role, User
+from tests.factories import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+ASK, CONFIRM, DOOR = "/accounts/login/code/", "/accounts/login/code/confirm/", "/accounts/login/"
+
+
+def ask(client: Client, email: str, **kwargs: Any) -> Any:
+    return client.post(ASK, {"email": email}, **kwargs)
+
+
+def mailed_code(number: int = -1) -> str:
+    found = re.search(r"^ {4}(\S+)$", str(mail.outbox[number].body), re.MULTILINE)
+    assert found, mail.outbox[number].body
+    return found[1]
+
+
+def signed_in(client: Client) -> str | None:
+    return client.session.get("_auth_user_id")
+
+
+class TestByCode:
+    def test_a_new_person(self, client: Client) -> None:
+        response = ask(client, "Dora@Example.org")
+        assert response.status_code == 302 and response["Location"] == CONFIRM
+        assert mail.outbox[0].to == ["dora@example.org"]
+        assert not User.objects.exists(), "nobody is made before the code was right"
+        response = client.post(CONFIRM, {"code": mailed_code()})
+        assert response["Location"] == "/dashboard/"
+        dora = User.objects.get()
+        assert signed_in(client) == str(dora.pk)
+        assert (dora.email, dora.role) == ("dora@example.org", Role.GENERAL)
+        assert len(dora.display_name.split()) == 2
+        assert EmailAddress.objects.get(user=dora).verified
+
+    def test_a_returning_person(self, client: Client, alice: User) -> None:
+        ask(client, str(alice.email).upper())
+        client.post(CONFIRM, {"code": mailed_code()})
+        assert signed_in(client) == str(alice.pk)
+        assert User.objects.count() == 1
+
+    def test_nobody_can_find_out_who_has_an_account(self, alice: User) -> None:
+        known, unknown = Client(), Client()
+        answers = [ask(known, str(alice.email)), ask(unknown, "nobody@example.org")]
+        assert answers[0].status_code == answers[1].status_code == 302
+        assert answers[0]["Location"] == answers[1]["Location"]
+        subjects = [message.subject.replace(mailed_code(n), "") for n, message in enumerate(mail.outbox)]
+        assert subjects[0] == subjects[1]
+        bodies = [str(message.body).replace(mailed_code(n), "") for n, message in enumerate(mail.outbox)]
+        assert bodies[0] == bodies[1]
+        pages = [
+            re.sub(r'value="[^"]{30,}"', "", browser.get(CONFIRM).text).replace(email, "")
+            for browser, email in ((known, str(alice.email)), (unknown, "nobody@example.org"))
+        ]
+        assert pages[0] == pages[1]
+
+    def test_where_they_wanted_to_go(self, client: Client, alice: User) -> None:
+        response = client.post(f"{ASK}?next=/me/", {"email": str(alice.email)})
+        response = client.post(response["Location"], {"code": mailed_code()})
+        assert response["Location"] == "/me/"
+
+    @pytest.mark.parametrize(
+        "evil", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil.example"]
+    )
+    def test_never_to_another_site(self, client: Client, alice: User, evil: str) -> None:
+        response = client.post(ASK, {"email": str(alice.email), "next": evil})
+        response = client.post(CONFIRM, {"code": mailed_code(), "next": evil})
+        assert response["Location"] == "/dashboard/"
+
+    def test_a_wrong_code(self, client: Client) -> None:
+        ask(client, "dora@example.org")
+        response = client.post(CONFIRM, {"code": "WRONG1"})
+        assert response.status_code == 200
+        assert signed_in(client) is None
+        assert not User.objects.exists()
+        client.post(CONFIRM, {"code": mailed_code()})
+        assert signed_in(client)
+
+    def test_only_a_few_tries(self, client: Client) -> None:
+        ask(client, "dora@example.org")
+        for _ in range(5):
+            response = client.post(CONFIRM, {"code": "WRONG1"})
+        assert response.status_code == 302
+        client.post(CONFIRM, {"code": mailed_code()})
+        assert signed_in(client) is None
+        assert not User.objects.exists()
+
+    def test_a_code_works_once_and_in_one_browser(self, client: Client) -> None:
+        ask(client, "dora@example.org")
+        other = Client()
+        other.post(CONFIRM, {"code": mailed_code()})
+        assert signed_in(other) is None
+        client.post(CONFIRM, {"code": mailed_code()})
+        client.post("/accounts/logout/")
+        client.post(CONFIRM, {"code": mailed_code()})
+        assert signed_in(client) is None
+
+    def test_an_old_code(self, client: Client, settings: Any) -> None:
+        ask(client, "dora@example.org")
+        settings.ACCOUNT_LOGIN_BY_CODE_TIMEOUT = -1
+        assert client.post(CONFIRM, {"code": mailed_code()})["Location"] == DOOR
+        assert signed_in(client) is None
+
+    def test_another_code(self, client: Client) -> None:
+        ask(client, "dora@example.org")
+        assert client.post(CONFIRM, {"action": "resend"})["Location"] == CONFIRM
+        assert len(mail.outbox) == 2 and mailed_code(0) != mailed_code(1)
+        client.post(CONFIRM, {"code": mailed_code(0)})
+        assert signed_in(client) is None
+        client.post(CONFIRM, {"code": mailed_code(1)})
+        assert signed_in(client)
+
+    def test_a_mailbox_is_not_flooded(self, client: Client) -> None:
+        for _ in range(5):
+            assert ask(Client(), "victim@example.org").status_code == 302
+        response = ask(Client(), "Victim@example.org")
+        assert response.status_code == 429
+        assert int(response["Retry-After"]) > 0
+        assert len(mail.outbox) == 5
+        assert ask(Client(), "other@example.org").status_code == 302
+
+    def test_codes_are_not_guessed_through_many_windows(self, client: Client) -> None:
+        for _ in range(21):
+            fresh = Client()
+            ask(fresh, f"a{_}@example.org", REMOTE_ADDR=f"10.0.0.{_}")
+            for _try in range(5):
+                response = fresh.post(CONFIRM, {"code": "WRONG1"}, REMOTE_ADDR="10.9.9.9")
+        assert response.status_code == 429
+
+    def test_what_is_no_address(self, client: Client) -> None:
+        response = ask(client, "nonsense")
+        assert response.status_code == 200
+        assert "nonsense" in response.text
+        assert not mail.outbox
+
+    def test_the_session_is_a_new_one(self, client: Client) -> None:
+        ask(client, "dora@example.org")
+        before = client.cookies["sessionid"].value
+        client.post(CONFIRM, {"code": mailed_code()})
+        assert client.cookies["sessionid"].value != before
+
+    def test_without_redis(self, client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        from oasst.core import ratelimit
+
+        monkeypatch.setattr(ratelimit, "_redis_away_until", 0.0)
+        away = "redis://127.0.0.1:1/0"
+        settings.REDIS_URL = away
+        settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": away}}
+        ask(client, "dora@example.org")
+        client.post(CONFIRM, {"code": mailed_code()})
+        assert signed_in(client)
+        monkeypatch.setattr(ratelimit, "_redis_away_until", 0.0)
+
+
+class TestVisibleCode:
+    """Where no mail is sent, whoever sits at the machine reads the code on the page, and nobody else."""
+
+    HERE = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost:8000"}
+
+    def page(self, **meta: str) -> str:
+        client = Client(**meta)
+        ask(client, "dora@example.org")
+        return str(client.get(CONFIRM).text)
+
+    @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000"])
+    def test_shown_here(self, host: str) -> None:
+        page = self.page(**{**self.HERE, "HTTP_HOST": host})
+        assert mailed_code() in page
+        assert "visible-code" in page
+
+    @pytest.mark.parametrize(
+        "elsewhere",
+        [
+            {"REMOTE_ADDR": "10.1.2.3"},
+            {"REMOTE_ADDR": ""},
+            {"HTTP_HOST": "testserver"},
+            {"HTTP_HOST": "localhost.evil.example", "_allowed": "1"},
+            {"HTTP_X_FORWARDED_FOR": "127.0.0.1"},
+            {"HTTP_FORWARDED": "for=127.0.0.1"},
+            {"HTTP_X_REAL_IP": "127.0.0.1"},
+        ],
+    )
+    def test_hidden_elsewhere(self, elsewhere: dict[str, str], settings: Any) -> None:
+        settings.ALLOWED_HOSTS = ["*"]
+        elsewhere.pop("_allowed", None)
+        page = self.page(**{**self.HERE, **elsewhere})
+        assert mailed_code() not in page
+
+    def test_hidden_where_mail_is_sent(self, settings: Any) -> None:
+        settings.SENDS_MAIL = True
+        page = self.page(**self.HERE)
+        assert mailed_code() not in page
+
+
+class TestByPassword:
+    def enter(self, client: Client, email: str, password: str, **kwargs: Any) -> Any:
+        return client.post(DOOR, {"login": email, "password": password}, **kwargs)
+
+    def test_it_works(self, client: Client, alice: User) -> None:
+        response = self.enter(client, str(alice.email), PASSWORD)
+        assert response["Location"] == "/dashboard/"
+        assert signed_in(client) == str(alice.pk)
+
+    def test_wrong(self, client: Client, alice: User) -> None:
+        response = self.enter(client, str(alice.email), "wrong")
+        assert response.status_code == 200
+        assert signed_in(client) is None
+
+    def test_unknown_people_hear_the_same(self, client: Client, alice: User) -> None:
+        pages = [
+            re.sub(r'value="[^"]{30,}"', "", self.enter(Client(), email, "wrong").text).replace(email, "")
+            for email in (str(alice.email), "nobody@example.org")
+        ]
+        assert pages[0] == pages[1]
+
+    def test_guessing_one_account_from_many_places(self, alice: User) -> None:
+        for n in range(10):
+            assert self.enter(Client(), str(alice.email), "wrong", REMOTE_ADDR=f"10.0.0.{n}").status_code == 200
+        response = self.enter(Client(), str(alice.email), PASSWORD, REMOTE_ADDR="10.0.0.99")
+        assert response.status_code == 429
+
+    def test_guessing_many_accounts_from_one_place(self) -> None:
+        for n in range(50):
+            self.enter(Client(), f"a{n}@example.org", "wrong")
+        assert self.enter(Client(), "b@example.org", "wrong").status_code == 429
+
+    def test_a_closed_account(self, client: Client, alice: User) -> None:
+        email = str(alice.email)
+        services.close_account(alice)
+        self.enter(client, email, PASSWORD)
+        assert signed_in(client) is None
+
+    def test_there_is_no_form_to_sign_up_with(self, client: Client) -> None:
+        data = {"email": "x@example.org", "password1": "some long password"}
+        assert client.post("/accounts/signup/", data)["Location"] == DOOR
+        assert not User.objects.exists()
+
+
+class TestRolesAtTheDoor:
+    def test_listed_people_are_raised_when_they_come_in(self, client: Client, settings: Any) -> None:
+        settings.ADMIN_EMAILS = ["boss@example.org"]
+        ask(client, "boss@example.org")
+        client.post(CONFIRM, {"code": mailed_code()})
+        assert User.objects.get().role == Role.ADMIN
+
+
+class TestTheDoorPage:
+    def test_it_shows_every_way_in(self, client: Client) -> None:
+        page = client.get(DOOR).text
+        assert 'name="email"' in page and 'name="password"' in page
+        assert "Debug door" not in page
+
+    def test_no_debug_door_without_debug(self, client: Client) -> None:
+        with pytest.raises(NoReverseMatch):
+            reverse("debug_login")
+        assert client.post("/accounts/debug/", {"name": "x", "role": "admin"}).status_code == 404
+        assert not User.objects.exists()
+
+    def test_the_debug_view_itself_asks_again(self, client: Client) -> None:
+        from django.http import Http404
+        from django.test import RequestFactory
+
+        from oasst.accounts.views import debug_login
+
+        with pytest.raises(Http404):
+            debug_login(RequestFactory().post("/", {"name": "x", "role": "admin"}))
+
+    @override_settings(DEBUG=True, ROOT_URLCONF="tests.accounts.debug_urls")
+    def test_the_debug_door(self, client: Client) -> None:
+        page = client.get(DOOR).text
+        assert "Debug door" in page
+        response = client.post("/accounts/debug/", {"name": "Grace H", "role": "moderator", "next": "/terms/"})
+        assert response["Location"] == "/terms/"
+        grace = User.objects.get()
+        assert (grace.display_name, grace.role) == ("Grace H", Role.MODERATOR)
+        assert signed_in(client) == str(grace.pk)
+        client.post("/accounts/debug/", {"name": "Grace H", "role": "general"})
+        assert User.objects.get().role == Role.GENERAL
+
+    def test_signing_out_takes_a_post(self, client: Client, alice: User) -> None:
+        client.force_login(alice)
+        assert client.get("/accounts/logout/").status_code == 200
+        assert signed_in(client)
+        assert client.post("/accounts/logout/")["Location"] == "/"
+        assert signed_in(client) is None
+
+
+def test_mail_goes_to_the_log_without_a_mail_server(capsys: Any) -> None:
+    import structlog
+
+    with override_settings(EMAIL_BACKEND="oasst.accounts.mail.LogBackend"), structlog.testing.capture_logs() as lines:
+        ask(Client(), "dora@example.org")
+    (line,) = [line for line in lines if line["event"] == "mail"]
+    assert line["to"] == ["dora@example.org"]
+    assert re.search(r"^ {4}\S+$", line["body"], re.MULTILINE)

@@ -1,0 +1,51 @@
+"""docs/operations.md and the scripts say what is true."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+READERS = {"text", "integer", "switch", "choice", "words"}
+
+
+def variables_in_code() -> set[str]:
+    """The first argument of every call such as env.text("NAME")."""
+    found = set()
+    for package in ("oasst", "trees", "tasks", "leaderboard", "inference"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Attribute)
+                    and isinstance(node.func.value, ast.Name)
+                    and node.func.value.id == "env"
+                    and node.func.attr in READERS
+                    and isinstance(node.args[0], ast.Constant)
+                ):
+                    found.add(node.args[0].value)
+    return found
+
+
+def variables_in_docs() -> set[str]:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    table = text.partition("<!-- variables -->")[2].partition("<!-- /variables -->")[0]
+    return {
+        name
+        for row in table.splitlines()
+        for name in re.findall(r"`([A-Z][A-Z0-9_]+)`", row.split("|")[1:2][0] if "|" in row else "")
+    }
+
+
+def test_every_variable_is_documented_and_nothing_else() -> None:
+    assert variables_in_code() == variables_in_docs()
+
+
+@pytest.mark.parametrize("script", ["up", "test", "check"])
+def test_scripts_explain_themselves(script: str) -> None:
+    done = subprocess.run([ROOT / "scripts" / script, "--help"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"scripts/{script}")
+    assert done.stderr == ""

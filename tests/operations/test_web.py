@@ -1,0 +1,90 @@
+"""The web server's calm end: answers in work are finished, streams are cut, what runs beside is stopped."""
+
+import http.client
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from oasst.services import processes
+from oasst.services.sockets import listen
+from tests.services.homes import ROOT
+
+SERVER = """
+import asyncio, sys
+from oasst.web import SiteServer
+from oasst.core import shutdown
+
+async def application(scope, receive, send):
+    start = {"type": "http.response.start", "status": 200, "headers": []}
+    if scope["path"] == "/slow":
+        print("in work", flush=True)
+        await asyncio.sleep(1.5)
+        await send(start)
+        await send({"type": "http.response.body", "body": b"finished"})
+    else:
+        await send(start)
+        for _ in range(10_000):
+            await send({"type": "http.response.body", "body": b"token ", "more_body": True})
+            await asyncio.sleep(0.05)
+
+shutdown.on_shutdown(lambda: print("hook", flush=True))
+shutdown.on_shutdown(lambda: 1 / 0)
+SiteServer(application=application, endpoints=["fd:fileno=" + sys.argv[1]], server_name="oasst").run()
+"""
+
+
+class Server:
+    def __init__(self) -> None:
+        self.socket = listen("127.0.0.1", 0)
+        self.port: int = self.socket.getsockname()[1]
+        descriptor = self.socket.fileno()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, str(descriptor)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=[descriptor],
+        )
+
+    def ask(self, path: str) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("GET", path)
+        return connection.getresponse()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    one = Server()
+    yield one
+    one.socket.close()
+    one.process.kill()
+    one.process.wait()
+
+
+@pytest.mark.slow
+def test_request_in_work_gets_its_answer(server: Server) -> None:
+    bodies: list[bytes] = []
+    caller = threading.Thread(target=lambda: bodies.append(server.ask("/slow").read()))
+    caller.start()
+    assert server.process.stdout
+    assert server.process.stdout.readline() == "in work\n"
+    server.process.send_signal(signal.SIGTERM)
+    caller.join(30)
+    assert bodies == [b"finished"]
+    output = server.process.stdout.read()
+    assert server.process.wait(30) == 0
+    assert output.count("hook\n") == 1, "a hook that fails does not keep the others from running"
+
+
+@pytest.mark.slow
+def test_stream_is_not_waited_for(server: Server) -> None:
+    answer = server.ask("/stream")
+    assert answer.read(6) == b"token "
+    server.process.send_signal(signal.SIGTERM)
+    assert processes.wait_until(lambda: server.process.poll() is not None, 30)
+    assert server.process.returncode == 0
