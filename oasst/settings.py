@@ -171,7 +171,11 @@ def _database() -> dict[str, Any]:
         "CONN_MAX_AGE": 0,
         # A restarted server must not cost each pooled connection one failed request.
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"pool": {"min_size": 1, "max_size": env.integer("DATABASE_POOL", 8, minimum=1), "timeout": 5}},
+        "OPTIONS": {
+            "pool": {"min_size": 1, "max_size": env.integer("DATABASE_POOL", 8, minimum=1), "timeout": 5},
+            # Locks are held for milliseconds. Whoever waits this long hears "busy" (oasst.core.locks) instead of nothing.
+            "options": "-c lock_timeout=10s",
+        },
     }
 
 

@@ -90,6 +90,14 @@ class TestErrorPages:
         assert response.status_code == 503
         assert response["Retry-After"] == "1"
 
+    @pytest.mark.parametrize("path", ["/t/fine/", "/t/async/"])
+    def test_waiting_in_a_middleware_too(self, client: Client, settings: Any, path: str) -> None:
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.core.urls.no_connection_left"]
+        assert client.get(path).status_code == 503
+        response = async_to_sync(AsyncClient(raise_request_exception=False).get)(path)
+        assert response.status_code == 503
+        assert response["Retry-After"] == "5"
+
     def test_a_crash_is_a_page_without_details(self, client: Client) -> None:
         response = client.get("/t/crash/")
         assert response.status_code == 500
