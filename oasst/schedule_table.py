@@ -16,4 +16,7 @@ class Entry:
     when: crontab
 
 
-SCHEDULES = (Entry("Close expired tasks", "tasks.schedules.clean_up", crontab(minute="10")),)
+SCHEDULES = (
+    Entry("Close expired tasks", "tasks.schedules.clean_up", crontab(minute="10")),
+    Entry("Check that counts and states agree", "oasst.schedules.check_invariants", crontab(hour="3", minute="20")),
+)

@@ -5,6 +5,7 @@ from itertools import count
 from django.db import transaction
 
 from oasst.accounts.models import User
+from oasst.accounts.services import accept_terms, create_user
 from tasks import lottery
 from trees import posting, reviews
 from trees.models import Message, MessageTree, Opening, Ranking, Review, Role
@@ -17,8 +18,6 @@ PASSWORD = "correct horse battery"
 
 
 def new_person(name: str, role: str = "general") -> User:
-    from oasst.accounts.services import accept_terms, create_user
-
     mailbox = f"{name.lower().replace(' ', '.')}{next(_number)}@example.org"
     person = create_user(email=mailbox, display_name=name, role=role, password=PASSWORD)
     accept_terms(person)

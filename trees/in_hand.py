@@ -34,7 +34,7 @@ class TreeInHand:
     moves: list[TreeTransition] = field(default_factory=list)
     changed: set[UUID] = field(default_factory=set)
     used: set[int] = field(default_factory=set)
-    _votes: dict[UUID, list[bool]] | None = None
+    known_votes: dict[UUID, list[bool]] | None = None
 
     @property
     def root(self) -> Message:
@@ -52,13 +52,13 @@ class TreeInHand:
 
     def votes(self) -> dict[UUID, list[bool]]:
         """Message id → for each review of its present text whether it would reject; undecided messages only."""
-        if self._votes is None:
+        if self.known_votes is None:
             undecided = {m.pk: m.revision_id for m in self.messages.values() if m.review_result is None}
-            self._votes = {message_id: [] for message_id in undecided}
+            self.known_votes = {message_id: [] for message_id in undecided}
             rows = Review.objects.filter(kind=Review.Kind.REVIEW, revision__in=undecided.values())
             for message_id, labels in rows.values_list("message_id", "labels") if undecided else ():
-                self._votes[message_id].append(consensus.rejects(labels))
-        return self._votes
+                self.known_votes[message_id].append(consensus.rejects(labels))
+        return self.known_votes
 
     def record(self, kind: Happening.Kind, *, message: Message | None = None, **fields: Any) -> None:
         """Note a fact for the outbox; it is written with everything else."""
@@ -102,6 +102,6 @@ def lock_tree(tree_id: UUID, policy: TreePolicy) -> TreeInHand:
 def new_tree(tree: MessageTree, root: Message, policy: TreePolicy, reason: str, actor: User | None) -> TreeInHand:
     """Take in hand a tree that this transaction has just made."""
     hand = TreeInHand(tree=tree, policy=policy, messages={root.pk: root}, openings=[], now=timezone.now())
-    hand._votes = {}
+    hand.known_votes = {}
     hand.moves.append(TreeTransition(tree=tree, from_state="", to_state=tree.state, reason=reason, actor=actor))
     return hand

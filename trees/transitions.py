@@ -29,7 +29,7 @@ def start_growing(hand: TreeInHand, *, reason: str, actor: User | None = None) -
 def advance(hand: TreeInHand, *, actor: User | None = None) -> None:
     """Take every step that is due, make the openings agree, and write all of it."""
     for _ in State:  # no chain of steps is longer than the number of states
-        step = _next_step(hand)
+        step = due_step(hand)
         if step is None:
             break
         _enter(hand, *step, actor)
@@ -40,8 +40,8 @@ def advance(hand: TreeInHand, *, actor: User | None = None) -> None:
 Step = tuple[State, str]
 
 
-def _next_step(hand: TreeInHand) -> Step | None:
-    """The step that the facts ask for, and the reason for the history."""
+def due_step(hand: TreeInHand) -> Step | None:
+    """The step that the facts ask for, and the reason for the history. `check_invariants` asks too, and takes none."""
     match hand.state:
         case State.INITIAL_PROMPT_REVIEW:
             return _after_prompt_review(hand)

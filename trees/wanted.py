@@ -123,6 +123,11 @@ def _review_places(hand: TreeInHand, messages: list[Message], progress: int) -> 
     return found
 
 
+def reply_limit(hand: TreeInHand, parent: Message) -> int:
+    """How many replies `parent` may have."""
+    return hand.tree.max_children_count if parent.role == Role.PROMPTER else hand.policy.num_prompter_replies
+
+
 def reply_places(hand: TreeInHand) -> dict[Key, Place]:
     """Where replies are wanted, the held places included.
 
@@ -135,17 +140,13 @@ def reply_places(hand: TreeInHand) -> dict[Key, Place]:
     parents = [m for m in standing(hand) if m.depth < hand.tree.max_depth]
     chosen: Counter[UUID] = Counter()
 
-    def limit(parent: Message) -> int:
-        is_prompter = parent.role == Role.PROMPTER
-        return hand.tree.max_children_count if is_prompter else hand.policy.num_prompter_replies
-
     def urgency(parent: Message) -> tuple[bool, int, int, UUID]:
         count = taken[parent.pk] + chosen[parent.pk]
         lonely = parent.role == Role.PROMPTER and 0 < count < hand.policy.lonely_children_count
         return not lonely, count, parent.depth, parent.pk
 
     for _ in range(max(0, room)):
-        able = [p for p in parents if taken[p.pk] + chosen[p.pk] < limit(p)]
+        able = [p for p in parents if taken[p.pk] + chosen[p.pk] < reply_limit(hand, p)]
         if not able:
             break
         chosen[min(able, key=urgency).pk] += 1

@@ -87,10 +87,14 @@ class Message(models.Model):
     def __str__(self) -> str:
         return self.text[:80]
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The facts of the file that it came from; empty for our own messages."""
+        return (self.imported or {}).get("given") or {}
+
     def imported_count(self, key: str) -> int:
         """A count that the file gave without naming people; 0 for our own messages."""
-        given: dict[str, Any] = self.imported or {}
-        return int(given.get(key) or 0)
+        return int(self.given.get(key) or 0)
 
 
 class Revision(models.Model):

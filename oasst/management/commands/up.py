@@ -18,7 +18,6 @@ from django.conf import settings
 from django.core.management import CommandError, call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
 
-from oasst import env
 from oasst.core.commands import close_connections
 from oasst.core.errors import DomainError
 from oasst.management import static
@@ -79,7 +78,7 @@ class Command(BaseCommand):
         static.collect()
         call_command("setup_schedules", stdout=self.stdout)
         first = create_what_is_missing(
-            email=env.text("ADMIN_EMAIL") or "admin@localhost", file=settings.OASST_HOME / "first-run.txt"
+            email=(settings.ADMIN_EMAILS or ["admin@localhost"])[0], file=settings.OASST_HOME / "first-run.txt"
         )
         if demo:
             if "seed_demo" not in get_commands():

@@ -1,0 +1,73 @@
+"""Do counts, results and ranks say what people said?"""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from uuid import UUID
+
+from oasst.invariants.difference import Difference
+from oasst.invariants.facts import TreeFacts
+from trees import consensus, scoring
+from trees.models import Message
+from trees.states import State
+
+
+def review_counts(facts: TreeFacts) -> Iterator[Difference]:
+    for message in facts.messages.values():
+        expected = message.imported_count("review_count") + len(facts.reviews.get(message.pk, ()))
+        if message.review_count != expected:
+            yield Difference("review_counts", f"message {message.pk}", str(expected), str(message.review_count))
+
+
+def ranking_counts(facts: TreeFacts) -> Iterator[Difference]:
+    """Rankings by people only: the column takes no number from a file."""
+    ranked: Counter[UUID] = Counter(chain.from_iterable(ordered_ids for _, ordered_ids, _ in facts.rankings))
+    for message in facts.messages.values():
+        if message.ranking_count != ranked[message.pk]:
+            yield Difference(
+                "ranking_counts", f"message {message.pk}", str(ranked[message.pk]), str(message.ranking_count)
+            )
+    for message_id in ranked.keys() - facts.messages.keys():
+        yield Difference("ranking_counts", f"message {message_id}", f"in tree {facts.tree.pk}", "not there")
+
+
+def reaction_counts(facts: TreeFacts) -> Iterator[Difference]:
+    counted: dict[UUID, Counter[str]] = {}
+    for (message_id, emoji), number in facts.reactions.items():
+        counted.setdefault(message_id, Counter())[emoji] += number
+    for message in facts.messages.values():
+        expected = Counter(message.given.get("emojis") or {}) + counted.get(message.pk, Counter())
+        if Counter(message.emojis) != expected:
+            yield Difference("reaction_counts", f"message {message.pk}", str(dict(expected)), str(message.emojis))
+
+
+def review_results(facts: TreeFacts) -> Iterator[Difference]:
+    """What the reviewers decided, or the file if it came decided. A vote behind the decision does not change it."""
+    for message in facts.messages.values():
+        expected = message.given.get("review_result")
+        if expected is None:
+            expected = _decision(facts, message)
+        if message.review_result is not expected:
+            yield Difference("review_results", f"message {message.pk}", str(expected), str(message.review_result))
+
+
+def _decision(facts: TreeFacts, message: Message) -> bool | None:
+    is_root = message.parent_id is None
+    wanted, threshold = facts.policy.reviews_wanted(is_root=is_root), facts.policy.threshold(is_root=is_root)
+    votes = facts.votes(message)
+    results = (consensus.verdict(votes[:number], wanted, threshold) for number in range(1, len(votes) + 1))
+    return next((result for result in results if result is not None), None)
+
+
+def ranks(facts: TreeFacts) -> Iterator[Difference]:
+    """The consensus of the rankings in finished trees; where nobody here ranked, the file's rank or none."""
+    if facts.tree.state != State.READY_FOR_EXPORT:
+        return
+    scored = scoring.ranks(facts.rankings, facts.messages)
+    for message in facts.messages.values():
+        expected = scored[message.pk] if message.pk in scored else message.given.get("rank")
+        if message.rank != expected:
+            yield Difference("ranks", f"message {message.pk}", str(expected), str(message.rank))
+
+
+CHECKS = (review_counts, ranking_counts, reaction_counts, review_results, ranks)

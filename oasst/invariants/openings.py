@@ -1,0 +1,77 @@
+"""Is there exactly the work that the trees want?
+
+Which parent gets a reply depends on who held what when the tree last moved, and holds run out by themselves. What does
+not depend on it is checked: reviews and rankings message by message, replies by their sum and by each parent's limit.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from uuid import UUID
+
+from oasst.invariants.difference import Difference
+from oasst.invariants.facts import TreeFacts
+from trees import wanted
+from trees.states import REPLY_WORK, TABLE, State, Work
+
+
+def openings_are_offered(facts: TreeFacts) -> Iterator[Difference]:
+    """Only work that the state offers, about messages that are there."""
+    offers = TABLE[State(facts.tree.state)].offers
+    for opening in facts.openings:
+        message = facts.messages.get(opening.message_id)
+        if message is None or message.deleted:
+            expected = "about a message of its tree that is not deleted"
+        elif opening.work not in offers:
+            expected = f"work that {facts.tree.state} offers"
+        elif opening.lang != facts.tree.lang:
+            expected = f"in the language of its tree ({facts.tree.lang})"
+        else:
+            continue
+        yield Difference("openings_are_offered", f"opening {opening.pk}", expected, f"{opening}, {opening.lang}")
+
+
+def judgements_wanted(facts: TreeFacts) -> Iterator[Difference]:
+    """As many places for reviews and rankings as are missing. A held one too many stays until it is used or left."""
+    places = _places(facts)
+    if places is None:
+        return
+    found = Counter((o.message_id, Work(o.work)) for o in facts.openings if o.work not in REPLY_WORK)
+    held = Counter(
+        (o.message_id, Work(o.work)) for o in facts.openings if o.work not in REPLY_WORK and o.held_until is not None
+    )
+    expected = {key: place.count for key, place in places.items() if key[1] not in REPLY_WORK}
+    for key in found.keys() | expected.keys():
+        number = expected.get(key, 0)
+        if found[key] != max(number, min(found[key], held[key])):
+            yield Difference("judgements_wanted", f"{key[1]} on {key[0]}", f"{number} places", f"{found[key]}")
+
+
+def replies_wanted(facts: TreeFacts) -> Iterator[Difference]:
+    """As many places for replies as the tree has room for, and no parent gets more than it takes."""
+    places = _places(facts)
+    if places is None or facts.tree.state != State.GROWING:
+        return
+    found: Counter[UUID] = Counter(o.message_id for o in facts.openings if o.work in REPLY_WORK)
+    expected = sum(place.count for key, place in places.items() if key[1] in REPLY_WORK)
+    if found.total() != expected:
+        yield Difference("replies_wanted", f"tree {facts.tree.pk}", f"{expected} places", str(found.total()))
+    hand = facts.in_hand()
+    children = wanted.counted_children(hand)
+    for message_id, number in found.items():
+        message = facts.messages.get(message_id)
+        limit = wanted.reply_limit(hand, message) if message else 0
+        if message and children[message_id] + number > limit:
+            yield Difference(
+                "replies_wanted",
+                f"message {message_id}",
+                f"at most {limit} replies",
+                f"{children[message_id]} and {number} places",
+            )
+
+
+def _places(facts: TreeFacts) -> dict[wanted.Key, wanted.Place] | None:
+    """None for a tree without its prompt, which can want nothing and is reported as such."""
+    return None if facts.root is None else wanted.places(facts.in_hand())
+
+
+CHECKS = (openings_are_offered, judgements_wanted, replies_wanted)

@@ -1,0 +1,46 @@
+"""Does the outbox tell each fact once?"""
+
+from collections import Counter
+from collections.abc import Iterator
+from uuid import UUID
+
+from oasst.invariants.difference import Difference
+from oasst.invariants.facts import TreeFacts
+from trees.models import Happening
+
+Kind = Happening.Kind
+
+
+def facts_are_told_once(facts: TreeFacts) -> Iterator[Difference]:
+    expected = _expected(facts)
+    for key in expected.keys() | facts.happenings.keys():
+        message_id, kind = key
+        if expected[key] != facts.happenings[key]:
+            yield Difference(
+                "facts_are_told_once",
+                f"{kind} of message {message_id}",
+                str(expected[key]),
+                str(facts.happenings[key]),
+            )
+
+
+def _expected(facts: TreeFacts) -> Counter[tuple[UUID | None, str]]:
+    told: Counter[tuple[UUID | None, str]] = Counter()
+    for message in facts.messages.values():
+        if message.imported is None:
+            told[message.pk, Kind.MESSAGE_POSTED.value] = 1
+        told[message.pk, Kind.MESSAGE_REVIEWED.value] = len(facts.reviews.get(message.pk, ()))
+        came_decided = message.given.get("review_result") is not None
+        if message.review_result is not None and not came_decided:
+            kind = Kind.MESSAGE_ACCEPTED if message.review_result else Kind.MESSAGE_REJECTED
+            told[message.pk, kind.value] = 1
+    for parent_id, _, _ in facts.rankings:
+        told[parent_id, Kind.REPLIES_RANKED.value] += 1
+    for message_id, number in facts.skips.items():
+        told[message_id, Kind.WORK_SKIPPED.value] = number
+    told[facts.tree.pk, Kind.TREE_MOVED.value] = sum(1 for move in facts.transitions if move.from_state)
+    told[facts.tree.pk, Kind.TREE_IMPORTED.value] = int(facts.is_imported)
+    return told
+
+
+CHECKS = (facts_are_told_once,)

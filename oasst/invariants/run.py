@@ -1,0 +1,46 @@
+"""Running every check."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+from django.db import connection
+
+from oasst.invariants import decisions, openings, outbox, states, structure, tasks
+from oasst.invariants.difference import Difference
+from oasst.invariants.facts import TreeFacts, read_batch
+from trees.interchange.writer import snapshot
+from trees.policy import TreePolicy
+
+BATCH = 200  # trees
+
+TREE_CHECKS: tuple[Callable[[TreeFacts], Iterator[Difference]], ...] = (
+    *structure.CHECKS,
+    *decisions.CHECKS,
+    *states.CHECKS,
+    *openings.CHECKS,
+    *outbox.CHECKS,
+)
+
+
+def differences(
+    policy: TreePolicy, *, batch: int = BATCH, progress: Callable[[int], None] | None = None
+) -> Iterator[Difference]:
+    """Every disagreement between what is stored and what the facts say. `progress` is told the trees read so far."""
+    last, read = None, 0
+    while True:
+        # Collected per batch, so that no snapshot stays open while the caller prints.
+        with _one_moment():
+            trees = read_batch(policy, after=last, size=batch)
+            found = [difference for facts in trees for check in TREE_CHECKS for difference in check(facts)]
+        yield from found
+        if not trees:
+            break
+        last, read = trees[-1].tree.pk, read + len(trees)
+        if progress:
+            progress(read)
+    yield from tasks.differences()
+
+
+def _one_moment() -> AbstractContextManager[None]:
+    """All statements of a batch see the same moment. Inside somebody's own transaction there is only theirs."""
+    return nullcontext() if connection.in_atomic_block else snapshot()

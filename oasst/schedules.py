@@ -1,0 +1,22 @@
+"""What the clock sets off for the whole site."""
+
+import structlog
+from celery import shared_task
+
+from oasst.invariants import differences
+from trees.policy import current_policy
+
+log = structlog.get_logger(__name__)
+
+LOGGED = 100  # a broken rule shows in the first few; the command prints all of them
+
+
+@shared_task
+def check_invariants() -> None:
+    """Fails when anything disagrees, so that whoever watches the jobs sees it."""
+    number = 0
+    for number, difference in enumerate(differences(current_policy()), start=1):
+        if number <= LOGGED:
+            log.error("invariant_broken", **vars(difference))
+    if number:
+        raise AssertionError(f"{number} differences; manage.py check_invariants prints them")

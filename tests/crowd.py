@@ -1,0 +1,66 @@
+"""A small crowd for tests: people who take tasks and answer them through the services that pages call."""
+
+from itertools import count
+
+from oasst.accounts.models import User
+from oasst.core.errors import Busy
+from tasks import assignment, submission
+from tasks.kinds import TABLE, Kind
+from tasks.models import Task
+from tests.factories import new_people
+from trees.models import MessageTree
+from trees.policy import TreePolicy
+from trees.states import State
+
+_number = count(1)
+
+
+def take(person: User, policy: TreePolicy, kind: Kind | None = None) -> Task:
+    return assignment.request_task(user=person, lang="en", kind=kind, policy=policy)
+
+
+def answer(task: Task, policy: TreePolicy, *, spam: float = 0) -> Task:
+    """Do the task as its person would."""
+    match TABLE[Kind(task.kind)].answer:
+        case "text":
+            text = f"A text like no other, number {next(_number)}."
+            return submission.submit_text(task_id=task.pk, user=task.user, text=text, policy=policy)
+        case "labels":
+            return submission.submit_labels(task_id=task.pk, user=task.user, labels={"spam": spam}, policy=policy)
+        case "ranking":
+            return submission.submit_ranking(task_id=task.pk, user=task.user, ordered_ids=task.reply_ids, policy=policy)
+
+
+def start_tree(policy: TreePolicy, author: User | None = None) -> MessageTree:
+    """A tree whose prompt is in review, written for a task."""
+    person = author or new_people(1)[0]
+    done = answer(take(person, policy, Kind.INITIAL_PROMPT), policy)
+    assert done.result_message is not None
+    return done.result_message.tree
+
+
+def work_until(tree: MessageTree, state: State, policy: TreePolicy, people: list[User] | None = None) -> MessageTree:
+    """Let people do whatever there is until the tree is in `state`."""
+    people = people or new_people(6)
+    for _ in range(200):
+        tree.refresh_from_db()
+        if tree.state == state:
+            return tree
+        for person in people:
+            try:
+                task = take(person, policy, _something(person, policy))
+            except (assignment.NothingToDo, Busy):
+                continue
+            answer(task, policy)
+            tree.refresh_from_db()
+            if tree.state == state:
+                return tree
+    raise AssertionError(f"the tree did not reach {state}, it is in {tree.state}")
+
+
+def _something(person: User, policy: TreePolicy) -> Kind | None:
+    """Work on what exists rather than a new prompt."""
+    from tasks.queries import availability
+
+    counts = availability(person, "en", policy)
+    return next((kind for kind in Kind if counts[kind] and kind != Kind.INITIAL_PROMPT), Kind.LABEL_INITIAL_PROMPT)
