@@ -7,14 +7,13 @@ so nothing here races.
 """
 
 import logging
-from datetime import datetime
 
 from django.db import connection
 
 from oasst.accounts.models import User
 from trees import scoring, wanted
 from trees.in_hand import TreeInHand
-from trees.models import Happening, Message, Opening, TreeTransition
+from trees.models import Happening, Message, TreeTransition
 from trees.states import TABLE, State, Work, may_go
 
 log = logging.getLogger(__name__)
@@ -104,46 +103,70 @@ def _enter(hand: TreeInHand, target: State, reason: str, actor: User | None) -> 
     )
 
 
+Missing = list[tuple[wanted.Key, wanted.Place]]
+
+
 def open_places(hand: TreeInHand) -> None:
-    """Make the openings agree with what is wanted, in one statement. A place that somebody holds stays."""
+    """Make the openings agree with what is wanted. A place that somebody holds stays while the state offers its work.
+
+    People take places without locking the tree, also between our reading and our writing. So what is to go is locked
+    first, and decided again if it stands differently now.
+    """
+    locked: set[int] = set()
+    surplus, fresh = _compare(hand)
+    while doubtful := surplus - hand.used - locked:
+        locked |= doubtful
+        before = {one.pk: one.lease for one in hand.openings}
+        hand.lock_openings(doubtful | hand.used)
+        if before == {one.pk: one.lease for one in hand.openings}:
+            break
+        surplus, fresh = _compare(hand)
+    if surplus or fresh:
+        _write_openings(hand, surplus, fresh)
+
+
+def _compare(hand: TreeInHand) -> tuple[set[int], Missing]:
+    """The ids of openings that have to go, and the places that lack one, once for each that is missing."""
     offers = TABLE[hand.state].offers
     places = wanted.places(hand) if offers else {}
     missing = {key: place.count for key, place in places.items()}
-    surplus = []
-    for opening in sorted(hand.openings, key=lambda o: not _is_held(o, hand.now)):
+    surplus = set()
+    for opening in sorted(hand.openings, key=lambda o: not o.is_held(hand.now)):
         key = (opening.message_id, Work(opening.work))
         alive = key[1] in offers and not hand.messages[opening.message_id].deleted
         if opening.pk in hand.used:
-            surplus.append(opening.pk)
-        elif alive and (_is_held(opening, hand.now) or missing.get(key, 0) > 0):
+            surplus.add(opening.pk)
+        elif alive and (opening.is_held(hand.now) or missing.get(key, 0) > 0):
             missing[key] = missing.get(key, 0) - 1
         else:
-            surplus.append(opening.pk)
-    fresh = [(key, places[key].priority) for key, count in missing.items() for _ in range(max(0, count))]
-    if not surplus and not fresh:
-        return
+            surplus.add(opening.pk)
+    return surplus, [(key, places[key]) for key, count in missing.items() for _ in range(count)]
+
+
+def _write_openings(hand: TreeInHand, surplus: set[int], fresh: Missing) -> None:
+    """One statement for both."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            WITH gone AS (DELETE FROM trees_opening WHERE id = ANY(%s))
+            WITH gone AS (
+                DELETE FROM trees_opening WHERE id IN (
+                    SELECT id FROM trees_opening WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+                )
+            )
             INSERT INTO trees_opening (tree_id, message_id, work, lang, priority, created_at)
             SELECT %s, place.message, place.work, %s, place.priority, %s
             FROM unnest(%s::uuid[], %s::text[], %s::int[]) AS place(message, work, priority)
             """,
             [
-                surplus,
+                sorted(surplus),
                 hand.tree.pk,
                 hand.tree.lang,
                 hand.now,
                 [message_id for (message_id, _), _ in fresh],
                 [work.value for (_, work), _ in fresh],
-                [priority for _, priority in fresh],
+                [place.priority for _, place in fresh],
             ],
         )
-
-
-def _is_held(opening: Opening, now: datetime) -> bool:
-    return opening.held_until is not None and opening.held_until > now
 
 
 def _write_rest(hand: TreeInHand) -> None:

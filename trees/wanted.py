@@ -41,9 +41,7 @@ def awaiting_review(hand: TreeInHand) -> list[Message]:
 def held_replies(hand: TreeInHand) -> Counter[UUID]:
     """Message id → people who are writing a reply to it right now."""
     return Counter(
-        o.message_id
-        for o in hand.openings
-        if o.work in REPLY_WORK and o.pk not in hand.used and o.held_until is not None and o.held_until > hand.now
+        o.message_id for o in hand.openings if o.work in REPLY_WORK and o.pk not in hand.used and o.is_held(hand.now)
     )
 
 
