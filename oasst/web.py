@@ -9,8 +9,7 @@ import time
 from typing import Any
 
 # Daphne installs the asyncio reactor, so it comes before everything else that touches twisted.
-import daphne.server
-from daphne.server import Server  # isort: skip
+import daphne.server  # isort: skip
 from channels.routing import get_default_application
 from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.internet import defer, reactor, task, threads
@@ -64,7 +63,7 @@ class BoundedFactory(HTTPFactory):
 daphne.server.HTTPFactory = BoundedFactory
 
 
-class SiteServer(Server):
+class SiteServer(daphne.server.Server):
     """Daphne's server with a calm end."""
 
     def run(self) -> None:

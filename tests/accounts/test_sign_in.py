@@ -201,12 +201,19 @@ class TestVisibleCode:
             {"HTTP_X_FORWARDED_FOR": "127.0.0.1"},
             {"HTTP_FORWARDED": "for=127.0.0.1"},
             {"HTTP_X_REAL_IP": "127.0.0.1"},
+            {"HTTP_X_FORWARDED_PROTO": "https"},
         ],
     )
     def test_hidden_elsewhere(self, elsewhere: dict[str, str], settings: Any) -> None:
         settings.ALLOWED_HOSTS = ["*"]
         elsewhere.pop("_allowed", None)
         page = self.page(**{**self.HERE, **elsewhere})
+        assert mailed_code() not in page
+
+    def test_hidden_on_a_public_site(self, settings: Any) -> None:
+        """A proxy on the same machine in its plainest configuration: everybody comes from here and says localhost."""
+        settings.IS_LOCAL = False
+        page = self.page(**self.HERE)
         assert mailed_code() not in page
 
     def test_hidden_where_mail_is_sent(self, settings: Any) -> None:
