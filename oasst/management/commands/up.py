@@ -17,8 +17,9 @@ from urllib.request import Request, urlopen
 from django.conf import settings
 from django.core.management import CommandError, call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
+from django.db.utils import OperationalError
 
-from oasst.core.commands import close_connections
+from oasst.core.commands import close_connections, ending_in_order
 from oasst.core.errors import DomainError
 from oasst.management import static
 from oasst.management.first_run import FirstRun, create_what_is_missing
@@ -47,6 +48,7 @@ class Command(BaseCommand):
         home: Path = settings.OASST_HOME
         with ExitStack() as stack:
             try:
+                stack.enter_context(ending_in_order())
                 stack.enter_context(OnlyOne(home / "up.lock"))
                 listener = stack.enter_context(self._listen())
                 servers = stack.enter_context(Embedded(home, owner=True))
@@ -58,6 +60,8 @@ class Command(BaseCommand):
                 self._supervise(listener, servers, first)
             except (ServiceError, DomainError) as error:
                 raise CommandError(str(error)) from error
+            except OperationalError as error:
+                raise CommandError(f"The database does not answer: {error}") from error
         self._say("Stopped.")
 
     def _listen(self) -> socket.socket:
