@@ -1,0 +1,44 @@
+"""manage.py seed_demo: a small living site to look at."""
+
+import secrets
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+
+from oasst.core.commands import ServiceCommand
+from oasst.core.errors import Busy
+from oasst.crowd import demo
+from oasst.crowd.people import SAMPLES
+from trees.policy import current_policy
+
+
+class Command(ServiceCommand):
+    help = (
+        "Import the conversations of tests/data and let a dozen demo people bring others to every stage, so that each "
+        "kind of work waits for whoever comes in. Running it again adds nothing. Leaves a site alone where other "
+        "people have unfinished English conversations. Passwords are made, and printed once, only where the site is "
+        "for this machine (PUBLIC_URL is local) or DEBUG is on."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        policy = current_policy()
+        folder = settings.BASE_DIR / SAMPLES
+        if demo.work_of_others():
+            self.stdout.write("No demo: other people have unfinished conversations in English here.")
+            return
+        password = secrets.token_urlsafe(9) if settings.DEBUG or settings.IS_LOCAL else None
+        try:
+            imported = demo.import_samples(folder, policy)
+            made = demo.make_people(password)
+            demo.Stage(folder, demo.find_people(), policy).set()
+        except OSError as error:
+            raise CommandError(f"{error.filename}: {error.strerror}") from error
+        except Busy as error:
+            raise CommandError(f"{error.message} Then run this again: it goes on where it was.") from error
+        except demo.CanNotSeed as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{imported.trees} conversations imported, {imported.skipped} were here already.")
+        self.stdout.write(f"{len(made)} demo people came, {len(demo.find_people()) + 1 - len(made)} were here already.")
+        if made and password:
+            self.stdout.write(f"Sign in as {made[0].email}, or as the moderator {made[-1].email}: password {password}")
