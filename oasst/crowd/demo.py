@@ -69,13 +69,14 @@ def find_people() -> list[User]:
 
 
 def make_people(password: str | None) -> list[User]:
-    """The demo people who are not there yet. With a password they can sign in, without one nobody can as them."""
+    """The demo people who are not there yet. With a password the first and the moderator can sign in, else nobody."""
     made = []
     for name in (*NAMES, MODERATOR):
         email = f"{name.lower()}@{DOMAIN}"
         if not User.objects.filter(email=email).exists():
             role = Role.MODERATOR if name == MODERATOR else Role.GENERAL
-            person = create_user(email=email, display_name=f"{name} (demo)", role=role, password=password)
+            own = password if name in (NAMES[0], MODERATOR) else None
+            person = create_user(email=email, display_name=f"{name} (demo)", role=role, password=own)
             accept_terms(person)
             made.append(person)
     return made

@@ -32,7 +32,7 @@ class PageDoor:
         self.email = email
         self.password = password
         self.lang = lang
-        self.again = 0  # how often a request had to be sent again
+        self.again = 0
         self.session = requests.Session()
         # Nothing of the surroundings: no proxies, no .netrc.
         self.session.trust_env = False

@@ -54,6 +54,9 @@ class Refused(Exception):
 class Door(Protocol):
     """One person's way into the site. Every method may raise Refused."""
 
+    again: int
+    """How often something had to be sent again, because no answer came."""
+
     def enter(self) -> None:
         """Come in and agree to the terms."""
 

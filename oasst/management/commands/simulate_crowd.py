@@ -147,6 +147,9 @@ class Command(ServiceCommand):
         write("Answers:  " + _listed({kind.value: number for kind, number in tally.answers.items()}))
         write(f"Tasks:    {tally.answers.total()} done, {tally.skipped} skipped, {tally.left} left for a while")
         write(f"Speed:    {tally.answers.total() / took:.1f} tasks per second")
+        write(
+            f"Repeats:  {sum(person.door.again for person in crowd.people)} requests sent again for want of an answer"
+        )
         write("Refusals: " + (_listed(tally.refusals) or "none"))
         write("Milliseconds (middle, 95 of 100 below):")
         for what, seconds in sorted(tally.seconds.items()):

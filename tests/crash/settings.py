@@ -1,0 +1,14 @@
+"""For server processes that a test starts and kills: the database of the test run, a broker for all of them."""
+
+import os
+
+from oasst.settings_test import *  # noqa: F403
+from oasst.settings_test import DATABASES, REDIS_URL
+
+# Set by the test that starts the process.
+if name := os.environ.get("OASST_CRASH_DATABASE"):
+    DATABASES["default"]["NAME"] = name
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")
+# Trees that are finished soon, so that the crowd meets every state while it is being disturbed.
+TREE_POLICY = {"goal_tree_size": 6, "max_tree_depth": 2}
+RATE_LIMITS = False
