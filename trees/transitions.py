@@ -18,8 +18,6 @@ from trees.states import TABLE, State, Work, may_go
 
 log = logging.getLogger(__name__)
 
-NOTHING_LEFT = "Nothing of the conversation is left."
-
 
 def start_growing(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
     """Let a drawn prompt grow. The caller goes on to `advance`."""
@@ -37,6 +35,47 @@ def advance(hand: TreeInHand, *, actor: User | None = None) -> None:
         _enter(hand, *step, actor)
     open_places(hand)
     _write_rest(hand)
+
+
+Step = tuple[State, str]
+PROMPT_DELETED = "The prompt was deleted."
+
+
+def due_step(hand: TreeInHand) -> Step | None:
+    """The step that the facts ask for, and the reason for the history. `check_invariants` asks too, and takes none."""
+    if hand.root.deleted and hand.state not in (State.HALTED_BY_MODERATOR, State.ABORTED_LOW_GRADE):
+        return State.HALTED_BY_MODERATOR, PROMPT_DELETED
+    match hand.state:
+        case State.INITIAL_PROMPT_REVIEW:
+            return _after_prompt_review(hand)
+        case State.GROWING:
+            return _after_growing(hand)
+        case State.RANKING if not any(missing for _, missing in wanted.missing_rankings(hand)):
+            return State.READY_FOR_SCORING, "Every set of replies has enough rankings."
+        case State.READY_FOR_SCORING:
+            return _after_scoring(hand)
+    return None
+
+
+def _after_prompt_review(hand: TreeInHand) -> Step | None:
+    if hand.root.review_result is None:
+        return None
+    if hand.root.review_result:
+        return State.PROMPT_LOTTERY_WAITING, "Reviewers accepted the prompt."
+    return State.ABORTED_LOW_GRADE, "Reviewers rejected the prompt."
+
+
+def _after_growing(hand: TreeInHand) -> Step | None:
+    size = wanted.size(hand)
+    if size == 0:
+        return State.HALTED_BY_MODERATOR, "Nothing of the conversation is left."
+    if wanted.awaiting_review(hand):
+        return None
+    if size >= hand.tree.goal_tree_size:
+        return State.RANKING, "The conversation has the wanted size and everything is reviewed."
+    if not wanted.reply_places(hand) and not wanted.held_replies(hand):
+        return State.RANKING, "Everything is reviewed and no reply can be added."
+    return None
 
 
 def _decide(hand: TreeInHand) -> None:
@@ -58,50 +97,6 @@ def _decide(hand: TreeInHand) -> None:
             message=message,
             data={"rejecting": sum(votes), "reviews": len(votes)},
         )
-
-
-Step = tuple[State, str]
-
-
-def due_step(hand: TreeInHand) -> Step | None:
-    """The step that the facts ask for, and the reason for the history. `check_invariants` asks too, and takes none."""
-    match hand.state:
-        case State.INITIAL_PROMPT_REVIEW:
-            return _after_prompt_review(hand)
-        case State.PROMPT_LOTTERY_WAITING if hand.root.deleted:
-            return State.HALTED_BY_MODERATOR, "The prompt was deleted."
-        case State.GROWING:
-            return _after_growing(hand)
-        case State.RANKING | State.BACKLOG_RANKING if wanted.size(hand) == 0:
-            return State.HALTED_BY_MODERATOR, NOTHING_LEFT
-        case State.RANKING if not any(missing for _, missing in wanted.missing_rankings(hand)):
-            return State.READY_FOR_SCORING, "Every set of replies has enough rankings."
-        case State.READY_FOR_SCORING:
-            return _after_scoring(hand)
-    return None
-
-
-def _after_prompt_review(hand: TreeInHand) -> Step | None:
-    if hand.root.deleted:
-        return State.HALTED_BY_MODERATOR, "The prompt was deleted."
-    if hand.root.review_result is None:
-        return None
-    if hand.root.review_result:
-        return State.PROMPT_LOTTERY_WAITING, "Reviewers accepted the prompt."
-    return State.ABORTED_LOW_GRADE, "Reviewers rejected the prompt."
-
-
-def _after_growing(hand: TreeInHand) -> Step | None:
-    size = wanted.size(hand)
-    if size == 0:
-        return State.HALTED_BY_MODERATOR, NOTHING_LEFT
-    if wanted.awaiting_review(hand):
-        return None
-    if size >= hand.tree.goal_tree_size:
-        return State.RANKING, "The conversation has the wanted size and everything is reviewed."
-    if not wanted.reply_places(hand) and not wanted.held_replies(hand):
-        return State.RANKING, "Everything is reviewed and no reply can be added."
-    return None
 
 
 def _after_scoring(hand: TreeInHand) -> Step:
