@@ -46,20 +46,22 @@ def main() -> None:
 
 
 def with_servers(home: Path, run: Callable[[], None]) -> None:
+    from oasst.core.commands import close_connections, ending_in_order
     from oasst.services.embedded import Embedded
     from oasst.services.errors import ServiceError
 
     try:
-        with Embedded(home):
+        with ending_in_order(), Embedded(home):
             try:
                 run()
             finally:
-                from oasst.core.commands import close_connections
-
                 close_connections()
     except ServiceError as error:
         sys.exit(str(error))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)  # what was started has been stopped on the way here; where it happened is nobody's concern

@@ -53,7 +53,7 @@ def _exposure_problems() -> Iterator[CheckMessage]:
             hint="Unset DEBUG, or set PUBLIC_URL to a localhost address.",
             id="oasst.E003",
         )
-    if not env.text("EMAIL_URL"):
+    if not settings.SENDS_MAIL:
         yield Warning(
             "EMAIL_URL is not set, so sign-in codes go to the log and nobody else can sign in by e-mail.",
             hint="Set EMAIL_URL to your mail server, see docs/operations.md.",

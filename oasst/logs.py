@@ -35,6 +35,23 @@ _shared: list[Any] = [
 ]
 
 
+def _name_process(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Which child of `up` wrote this."""
+    if name := os.environ.get("OASST_PROCESS"):
+        event.setdefault("process", name)
+    return event
+
+
+# One list for the life of the process: loggers keep it, and tests capture lines by changing it in place.
+_processors: list[Any] = [
+    structlog.stdlib.filter_by_level,
+    *_shared,
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    _name_process,
+    structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+]
+
+
 def configure(wanted: dict[str, str]) -> None:
     """Send the logs of this process to standard error. Django calls this with the setting LOGGING.
 
@@ -75,21 +92,8 @@ def configure(wanted: dict[str, str]) -> None:
         }
     )
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *_shared,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            _name_process,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=_processors,
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-
-
-def _name_process(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Which child of `up` wrote this."""
-    if name := os.environ.get("OASST_PROCESS"):
-        event.setdefault("process", name)
-    return event

@@ -45,6 +45,8 @@ def _secret_key() -> str:
 SECRET_KEY = _secret_key()
 IS_LOCAL = _public.hostname in ("localhost", "127.0.0.1", "::1")
 BIND_ADDRESS = env.text("BIND_ADDRESS") or ("127.0.0.1" if IS_LOCAL else "0.0.0.0")
+# How many proxies of ours stand before the site: so many entries at the end of X-Forwarded-For are believed.
+TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0)
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 ALLOWED_HOSTS = sorted({_public.hostname or "localhost", "localhost", "127.0.0.1", "[::1]"})
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
@@ -94,9 +96,13 @@ INSTALLED_APPS = [
 
 def _providers() -> dict[str, dict[str, Any]]:
     """Other services to sign in with: those whose client id and secret are set."""
+    given = {
+        "google": (env.text("GOOGLE_CLIENT_ID"), env.text("GOOGLE_CLIENT_SECRET")),
+        "discord": (env.text("DISCORD_CLIENT_ID"), env.text("DISCORD_CLIENT_SECRET")),
+        "github": (env.text("GITHUB_CLIENT_ID"), env.text("GITHUB_CLIENT_SECRET")),
+    }
     found: dict[str, dict[str, Any]] = {}
-    for name in ("google", "discord", "github"):
-        client_id, secret = env.text(f"{name.upper()}_CLIENT_ID"), env.text(f"{name.upper()}_CLIENT_SECRET")
+    for name, (client_id, secret) in given.items():
         if bool(client_id) != bool(secret):
             raise env.BadVariable(f"{name.upper()}_CLIENT_ID and {name.upper()}_CLIENT_SECRET belong together")
         if client_id:
@@ -171,7 +177,11 @@ def _database() -> dict[str, Any]:
         "CONN_MAX_AGE": 0,
         # A restarted server must not cost each pooled connection one failed request.
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"pool": {"min_size": 1, "max_size": env.integer("DATABASE_POOL", 8, minimum=1), "timeout": 5}},
+        "OPTIONS": {
+            "pool": {"min_size": 1, "max_size": env.integer("DATABASE_POOL", 8, minimum=1), "timeout": 5},
+            # Locks are held for milliseconds. Whoever waits this long hears "busy" (oasst.core.locks).
+            "options": "-c lock_timeout=10s",
+        },
     }
 
 

@@ -100,7 +100,7 @@ def _assign(
             code="too_many_pending",
             retry_after=int(PENDING_WINDOW.total_seconds()),
         )
-    possible = {kind} if kind else {Kind(work) for work in places.offered_works(user, lang, now)}
+    possible = {kind} if kind else places.offered_kinds(user, lang, now)
     if kind in (None, Kind.INITIAL_PROMPT) and supply.wanted(policy, being_written(lang)):
         possible.add(Kind.INITIAL_PROMPT)
     elif kind == Kind.INITIAL_PROMPT:
@@ -134,14 +134,12 @@ def _take_place(task: Task, lease: timedelta, policy: TreePolicy) -> bool:
     if work is None:
         task.save(force_insert=True)
         return True
-    opening = places.lock_best_place(task.user, task.lang, work, task.created_at)
-    if opening is None:
+    now = task.created_at
+    message_id = places.hold(work, task.user, task.lang, lease=task.pk, now=now, until=now + lease)
+    if message_id is None:
         return False
-    _show(task, opening.message_id, policy)
+    _show(task, message_id, policy)
     task.save(force_insert=True)
-    opening.holder_id, opening.lease = task.user_id, task.pk
-    opening.held_until = task.created_at + lease
-    opening.save(update_fields=["holder", "lease", "held_until"])
     return True
 
 

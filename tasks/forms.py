@@ -105,6 +105,7 @@ class RankItem:
     html: SafeString
     position: int  # from 1
     synthetic_badge: bool
+    errors: list[str]
 
 
 class RankingForm(forms.Form):
@@ -123,7 +124,14 @@ class RankingForm(forms.Form):
         # One human text among them, and nobody may know which is which.
         reveal = all(reply.synthetic for reply in self.replies)
         return [
-            RankItem(reply.pk, reply.text, render(reply.text), self._position(reply, place), reveal)
+            RankItem(
+                reply.pk,
+                reply.text,
+                render(reply.text),
+                self._position(reply, place),
+                reveal,
+                [str(error) for error in self[f"rank_{reply.pk}"].errors],
+            )
             for place, reply in enumerate(self.replies, start=1)
         ]
 

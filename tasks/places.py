@@ -7,11 +7,12 @@ and 18 ms to plan, against 1 ms to run; written out they cost what they do.
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
 from oasst.accounts.models import User
-from trees.models import Opening
+from tasks.kinds import Kind
 from trees.states import RANKING_WORK, REVIEW_WORK, Work
 
 # A place is for this person when it is free, when they have not declined that work about that message and have no open
@@ -72,8 +73,8 @@ def _rows(sql: str, facts: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
         return cursor.fetchall()
 
 
-def offered_works(person: User, lang: str, now: datetime) -> set[Work]:
-    """The kinds of work of which there is at least one place for this person. Stops at the first of each."""
+def offered_kinds(person: User, lang: str, now: datetime) -> set[Kind]:
+    """The kinds of which there is at least one place for this person. Stops at the first of each."""
     # LATERAL with LIMIT, since EXISTS is planned as a join: it reads every open place, and many of them make it hash
     # every message of the site.
     sql = f"""
@@ -81,24 +82,29 @@ def offered_works(person: User, lang: str, now: datetime) -> set[Work]:
         CROSS JOIN LATERAL (SELECT FROM {PLACES} AND opening.work = wanted.work LIMIT 1) AS place
     """
     works = [work.value for work in Work]
-    return {Work(work) for (work,) in _rows(sql, {**_facts(person, lang, now), "works": works})}
+    return {Kind(work) for (work,) in _rows(sql, {**_facts(person, lang, now), "works": works})}
 
 
-def count_messages(person: User, lang: str, now: datetime) -> dict[Work, int]:
-    """Work → for how many messages this person could do it."""
+def count_messages(person: User, lang: str, now: datetime) -> dict[Kind, int]:
+    """Kind → for how many messages this person could do it."""
     sql = f"SELECT opening.work, count(DISTINCT opening.message_id) FROM {PLACES} GROUP BY opening.work"
-    return {Work(work): number for work, number in _rows(sql, _facts(person, lang, now))}
+    return {Kind(work): number for work, number in _rows(sql, _facts(person, lang, now))}
 
 
-def lock_best_place(person: User, lang: str, work: Work, now: datetime) -> Opening | None:
-    """The most wanted free place for this work, locked; needs an open transaction.
+def hold(work: Work, person: User, lang: str, *, lease: UUID, now: datetime, until: datetime) -> UUID | None:
+    """Hold the most wanted free place and return its message; None if there is none. One statement.
 
     SKIP LOCKED: of many people who ask at once each gets another place, and nobody waits.
     """
     sql = f"""
-        SELECT opening.* FROM {PLACES} AND opening.work = %(work)s
-        ORDER BY opening.priority DESC, opening.id
-        LIMIT 1 FOR NO KEY UPDATE OF opening SKIP LOCKED
+        WITH best AS MATERIALIZED (
+            SELECT opening.id FROM {PLACES} AND opening.work = %(work)s
+            ORDER BY opening.priority DESC, opening.id
+            LIMIT 1 FOR NO KEY UPDATE OF opening SKIP LOCKED
+        )
+        UPDATE trees_opening SET holder_id = %(person)s, lease = %(lease)s, held_until = %(until)s
+        FROM best WHERE trees_opening.id = best.id
+        RETURNING trees_opening.message_id
     """
-    places = Opening.objects.raw(sql, {**_facts(person, lang, now), "work": work.value})
-    return next(iter(places), None)
+    facts = {**_facts(person, lang, now), "work": work.value, "lease": lease, "until": until}
+    return next((message_id for (message_id,) in _rows(sql, facts)), None)

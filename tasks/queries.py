@@ -18,9 +18,7 @@ from trees.states import Work
 
 def availability(person: User, lang: str, policy: TreePolicy) -> dict[Kind, int]:
     """Kind → for how many messages this person could do it now. Four statements at most, none of them writes."""
-    counts = dict.fromkeys(Kind, 0)
-    for work, number in places.count_messages(person, lang, timezone.now()).items():
-        counts[Kind(work)] = number
+    counts = dict.fromkeys(Kind, 0) | places.count_messages(person, lang, timezone.now())
     counts[Kind.INITIAL_PROMPT] = supply.read_supply(lang).wanted(policy, supply.being_written(lang))
     return counts
 

@@ -24,7 +24,11 @@ def expire_tasks(*, limit: int = BATCH) -> int:
             .values_list("pk", flat=True)[:limit]
         )
         Task.objects.filter(pk__in=claimed).update(status=Task.Status.EXPIRED, finished_at=now)
-        Opening.objects.filter(lease__in=claimed).update(holder=None, lease=None, held_until=None)
+        # Locked in one order, as `trees.transitions` does.
+        held = list(
+            Opening.objects.select_for_update().filter(lease__in=claimed).order_by("pk").values_list("pk", flat=True)
+        )
+        Opening.objects.filter(pk__in=held).update(holder=None, lease=None, held_until=None)
     return len(claimed)
 
 

@@ -4,7 +4,7 @@ from itertools import count
 
 from oasst.accounts.models import User
 from oasst.core.errors import Busy
-from tasks import assignment, submission
+from tasks import assignment, lottery, submission
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from tests.factories import new_people
@@ -42,6 +42,10 @@ def start_tree(policy: TreePolicy, author: User | None = None) -> MessageTree:
 def work_until(tree: MessageTree, state: State, policy: TreePolicy, people: list[User] | None = None) -> MessageTree:
     """Let people do whatever there is until the tree is in `state`."""
     people = people or new_people(6)
+    if state == State.GROWING:
+        # Drawn by hand: whoever asks for work and so causes the draw would also take the first reply.
+        work_until(tree, State.PROMPT_LOTTERY_WAITING, policy, people)
+        lottery.draw("en", policy)
     for _ in range(200):
         tree.refresh_from_db()
         if tree.state == state:

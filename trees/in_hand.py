@@ -6,8 +6,9 @@ writes everything once. Needs an open transaction.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,9 @@ from trees import consensus
 from trees.models import Happening, Message, MessageTree, Opening, Review, TreeTransition
 from trees.policy import TreePolicy
 from trees.states import State, Work
+
+# A hold that lasts longer can not run out, and be taken over, while this transaction lasts.
+SURELY_HELD = timedelta(seconds=10)
 
 
 @dataclass
@@ -73,14 +77,31 @@ class TreeInHand:
         """
         here = [o for o in self.openings if o.message_id == message.pk and o.work == work and o.pk not in self.used]
         mine = [o for o in here if lease is not None and o.lease == lease]
-        free = [o for o in here if o.held_until is None or o.held_until <= self.now]
-        if not mine and not free:
+        if mine and mine[0].is_held(self.now + SURELY_HELD):
+            self.used.add(mine[0].pk)
+            return
+        claimed = self._claim([*mine, *(o for o in here if not o.is_held(self.now))])
+        if not claimed:
             raise Gone(
                 "Others were quicker: this message needs no more of this work.",
                 code="no_place_left",
                 hint="What you wrote is kept as a draft.",
             )
-        self.used.add((mine or free)[0].pk)
+        self.used.add(next((o.pk for o in claimed if o.lease == lease), claimed[0].pk))
+
+    def _claim(self, openings: list[Opening]) -> list[Opening]:
+        """Those of the openings that still are as they were read. Somebody may be taking one of them at this moment."""
+        read = {opening.pk: opening.lease for opening in openings}
+        rows = Opening.objects.select_for_update(skip_locked=True).filter(pk__in=read).order_by("pk")
+        return [opening for opening in rows if opening.lease == read[opening.pk]] if read else []
+
+    def lock_openings(self, ids: Iterable[int]) -> None:
+        """Keep others from taking or leaving these places, and see how they stand now. In one order, so that two who
+        lock do not wait for each other.
+        """
+        wanted = set(ids)
+        found = {one.pk: one for one in Opening.objects.select_for_update().filter(pk__in=wanted).order_by("pk")}
+        self.openings = [found.get(one.pk, one) for one in self.openings if one.pk in found or one.pk not in wanted]
 
 
 def lock_tree(tree_id: UUID, policy: TreePolicy) -> TreeInHand:

@@ -7,14 +7,13 @@ so nothing here races.
 """
 
 import logging
-from datetime import datetime
 
 from django.db import connection
 
 from oasst.accounts.models import User
 from trees import consensus, scoring, wanted
 from trees.in_hand import TreeInHand
-from trees.models import Happening, Message, Opening, TreeTransition
+from trees.models import Happening, Message, TreeTransition
 from trees.states import TABLE, State, Work, may_go
 
 log = logging.getLogger(__name__)
@@ -36,6 +35,27 @@ def advance(hand: TreeInHand, *, actor: User | None = None) -> None:
         _enter(hand, *step, actor)
     open_places(hand)
     _write_rest(hand)
+
+
+def _decide(hand: TreeInHand) -> None:
+    """Accept or reject each message whose reviews suffice.
+
+    Not only the one that was just reviewed: a policy that asks for fewer reviews makes those suffice that are there,
+    and nobody is asked for more.
+    """
+    for message in [m for m in hand.messages.values() if m.review_result is None]:
+        votes, is_root = hand.votes().get(message.pk, []), message.parent_id is None
+        message.review_result = consensus.verdict(
+            votes, hand.policy.reviews_wanted(is_root=is_root), hand.policy.threshold(is_root=is_root)
+        )
+        if message.review_result is None:
+            continue
+        hand.changed.add(message.pk)
+        hand.record(
+            Happening.Kind.MESSAGE_ACCEPTED if message.review_result else Happening.Kind.MESSAGE_REJECTED,
+            message=message,
+            data={"rejecting": sum(votes), "reviews": len(votes)},
+        )
 
 
 Step = tuple[State, str]
@@ -79,27 +99,6 @@ def _after_growing(hand: TreeInHand) -> Step | None:
     return None
 
 
-def _decide(hand: TreeInHand) -> None:
-    """Accept or reject each message whose reviews suffice.
-
-    Not only the one that was just reviewed: a policy that asks for fewer reviews makes those suffice that are there,
-    and nobody is asked for more.
-    """
-    for message in [m for m in hand.messages.values() if m.review_result is None]:
-        votes, is_root = hand.votes().get(message.pk, []), message.parent_id is None
-        message.review_result = consensus.verdict(
-            votes, hand.policy.reviews_wanted(is_root=is_root), hand.policy.threshold(is_root=is_root)
-        )
-        if message.review_result is None:
-            continue
-        hand.changed.add(message.pk)
-        hand.record(
-            Happening.Kind.MESSAGE_ACCEPTED if message.review_result else Happening.Kind.MESSAGE_REJECTED,
-            message=message,
-            data={"rejecting": sum(votes), "reviews": len(votes)},
-        )
-
-
 def _after_scoring(hand: TreeInHand) -> Step:
     try:
         hand.changed |= scoring.score(hand.tree, hand.messages)
@@ -125,46 +124,70 @@ def _enter(hand: TreeInHand, target: State, reason: str, actor: User | None) -> 
     )
 
 
+Missing = list[tuple[wanted.Key, wanted.Place]]
+
+
 def open_places(hand: TreeInHand) -> None:
-    """Make the openings agree with what is wanted, in one statement. A place that somebody holds stays."""
+    """Make the openings agree with what is wanted. A place that somebody holds stays while the state offers its work.
+
+    People take places without locking the tree, also between our reading and our writing. So what is to go is locked
+    first, and decided again if it stands differently now.
+    """
+    locked: set[int] = set()
+    surplus, fresh = _compare(hand)
+    while doubtful := surplus - hand.used - locked:
+        locked |= doubtful
+        before = {one.pk: one.lease for one in hand.openings}
+        hand.lock_openings(doubtful | hand.used)
+        if before == {one.pk: one.lease for one in hand.openings}:
+            break
+        surplus, fresh = _compare(hand)
+    if surplus or fresh:
+        _write_openings(hand, surplus, fresh)
+
+
+def _compare(hand: TreeInHand) -> tuple[set[int], Missing]:
+    """The ids of openings that have to go, and the places that lack one, once for each that is missing."""
     offers = TABLE[hand.state].offers
     places = wanted.places(hand) if offers else {}
     missing = {key: place.count for key, place in places.items()}
-    surplus = []
-    for opening in sorted(hand.openings, key=lambda o: not _is_held(o, hand.now)):
+    surplus = set()
+    for opening in sorted(hand.openings, key=lambda o: not o.is_held(hand.now)):
         key = (opening.message_id, Work(opening.work))
         alive = key[1] in offers and not hand.messages[opening.message_id].deleted
         if opening.pk in hand.used:
-            surplus.append(opening.pk)
-        elif alive and (_is_held(opening, hand.now) or missing.get(key, 0) > 0):
+            surplus.add(opening.pk)
+        elif alive and (opening.is_held(hand.now) or missing.get(key, 0) > 0):
             missing[key] = missing.get(key, 0) - 1
         else:
-            surplus.append(opening.pk)
-    fresh = [(key, places[key].priority) for key, count in missing.items() for _ in range(max(0, count))]
-    if not surplus and not fresh:
-        return
+            surplus.add(opening.pk)
+    return surplus, [(key, places[key]) for key, count in missing.items() for _ in range(count)]
+
+
+def _write_openings(hand: TreeInHand, surplus: set[int], fresh: Missing) -> None:
+    """One statement for both."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            WITH gone AS (DELETE FROM trees_opening WHERE id = ANY(%s))
+            WITH gone AS (
+                DELETE FROM trees_opening WHERE id IN (
+                    SELECT id FROM trees_opening WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+                )
+            )
             INSERT INTO trees_opening (tree_id, message_id, work, lang, priority, created_at)
             SELECT %s, place.message, place.work, %s, place.priority, %s
             FROM unnest(%s::uuid[], %s::text[], %s::int[]) AS place(message, work, priority)
             """,
             [
-                surplus,
+                sorted(surplus),
                 hand.tree.pk,
                 hand.tree.lang,
                 hand.now,
                 [message_id for (message_id, _), _ in fresh],
                 [work.value for (_, work), _ in fresh],
-                [priority for _, priority in fresh],
+                [place.priority for _, place in fresh],
             ],
         )
-
-
-def _is_held(opening: Opening, now: datetime) -> bool:
-    return opening.held_until is not None and opening.held_until > now
 
 
 def _write_rest(hand: TreeInHand) -> None:

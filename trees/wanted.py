@@ -44,11 +44,7 @@ def held_replies(hand: TreeInHand) -> Counter[UUID]:
     return Counter(
         o.message_id
         for o in hand.openings
-        if o.work in REPLY_WORK
-        and o.pk not in hand.used
-        and o.held_until is not None
-        and o.held_until > hand.now
-        and o.message_id not in deleted
+        if o.work in REPLY_WORK and o.pk not in hand.used and o.is_held(hand.now) and o.message_id not in deleted
     )
 
 

@@ -1,6 +1,10 @@
 """What our commands share: they bring the embedded servers along, and they fail in a sentence."""
 
-from contextlib import ExitStack
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -24,6 +28,7 @@ class ServiceCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         with ExitStack() as stack:
             try:
+                stack.enter_context(ending_in_order())
                 stack.enter_context(Embedded(settings.OASST_HOME))
                 stack.callback(close_connections)
                 if self.needs_tables:
@@ -33,6 +38,23 @@ class ServiceCommand(BaseCommand):
                 raise CommandError(str(error)) from error
             except DomainError as error:
                 raise CommandError(f"{error.message} [{error.code}]") from error
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """SIGTERM unwinds the stack like Ctrl-C does, so that what was started is stopped."""
+
+    def leave(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def require_tables() -> None:

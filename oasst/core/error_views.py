@@ -5,6 +5,7 @@ that Django asks for by name. The pages of 500 and 503 ask nobody for anything: 
 and Redis do not.
 """
 
+import sys
 from dataclasses import dataclass
 
 import structlog
@@ -14,6 +15,7 @@ from django.utils.html import escape
 
 from oasst.core import metrics
 from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed, NotFound
+from oasst.core.locks import as_busy
 from oasst.core.requests import is_fragment_request, wants_json
 
 log = structlog.get_logger(__name__)
@@ -99,6 +101,10 @@ def page_not_found(request: HttpRequest, exception: Http404) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    # Sessions and people are also loaded by middleware, whose errors pass no `process_exception`.
+    error = sys.exception()
+    if error is not None and (busy := as_busy(error)):
+        return answer(request, busy)
     return _respond(request, Trouble(500, "server_error", "This is our fault, not yours. It has been written down."))
 
 

@@ -59,6 +59,10 @@ class _Middleware:
         return response
 
 
+# Every few seconds, for ever: their lines would bury the others.
+ASKED_BY_MACHINES = ("/healthz", "/readyz", "/metrics")
+
+
 class RequestLog(_Middleware):
     """The request id, in the log of everything done for this request and in the answer; and one line at the end.
 
@@ -76,7 +80,8 @@ class RequestLog(_Middleware):
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
         took = time.perf_counter() - request.started_at  # type: ignore[attr-defined]
-        log.info(
+        write = log.debug if request.path in ASKED_BY_MACHINES else log.info
+        write(
             "request",
             method=request.method,
             path=request.path,

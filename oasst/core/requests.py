@@ -2,21 +2,30 @@
 
 import ipaddress
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.request import split_domain_port
 from django.utils.http import url_has_allowed_host_and_scheme
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
-_FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_REAL_IP", "HTTP_VIA")
+_FORWARDED = (
+    *("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PROTO"),
+    *("HTTP_X_REAL_IP", "HTTP_VIA"),
+)
 
 
 def client_address(request: HttpRequest) -> str:
-    """The address that limits count by: the peer as the web server knows it, behind a proxy of ours the client.
+    """The address that limits count by: the peer, or what our own proxies (TRUSTED_PROXIES of them) say it is.
 
-    An IPv6 customer owns a whole /64, so that is what counts as one address.
+    Each proxy appends the address that it saw to X-Forwarded-For, so only the last entries can be believed. An IPv6
+    customer owns a whole /64, so that is what counts as one address.
     """
+    given = str(request.META.get("REMOTE_ADDR") or "")
+    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    if 0 < settings.TRUSTED_PROXIES <= len(hops):
+        given = hops[-settings.TRUSTED_PROXIES]
     try:
-        address = ipaddress.ip_address(str(request.META.get("REMOTE_ADDR") or ""))
+        address = ipaddress.ip_address(given)
     except ValueError:
         return "unknown"
     if isinstance(address, ipaddress.IPv4Address):

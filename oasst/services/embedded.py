@@ -59,6 +59,8 @@ class Embedded:
 
     def revive(self) -> list[str]:
         """Start what does not answer any more; the names of what was started."""
+        if not self.servers:
+            return []
         place = places.prepare(self.home)
         if all(server.answers(place) for server in self.servers):
             return []

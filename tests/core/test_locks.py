@@ -83,6 +83,11 @@ class TestWaitsAreBusy:
             cursor.execute("SET LOCAL statement_timeout = '20ms'")
             cursor.execute("SELECT pg_sleep(5)")
 
+    def test_nobody_waits_for_ever(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW lock_timeout")
+            assert cursor.fetchone() == ("10s",)
+
     def test_other_errors_stay_what_they_are(self) -> None:
         assert as_busy(OperationalError("the server is gone")) is None
         assert as_busy(ValueError()) is None

@@ -1,15 +1,17 @@
 """Around every request: its number, its log line, its errors."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import structlog
 from asgiref.sync import async_to_sync
 from django.test import AsyncClient, Client
 
 from oasst.core import metrics
 from tests.core.urls import TROUBLES
+
+Lines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -90,6 +92,14 @@ class TestErrorPages:
         assert response.status_code == 503
         assert response["Retry-After"] == "1"
 
+    @pytest.mark.parametrize("path", ["/t/fine/", "/t/async/"])
+    def test_waiting_in_a_middleware_too(self, client: Client, settings: Any, path: str) -> None:
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.core.urls.no_connection_left"]
+        assert client.get(path).status_code == 503
+        response = async_to_sync(AsyncClient(raise_request_exception=False).get)(path)
+        assert response.status_code == 503
+        assert response["Retry-After"] == "5"
+
     def test_a_crash_is_a_page_without_details(self, client: Client) -> None:
         response = client.get("/t/crash/")
         assert response.status_code == 500
@@ -145,28 +155,34 @@ class TestStandalonePages:
 
 
 class TestRequestLog:
-    def lines(self, client: Client, path: str, **kwargs: Any) -> tuple[Any, list[Any]]:
-        with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
-            response = client.get(path, **kwargs)
-        return response, [line for line in lines if line["event"] == "request"]
+    @pytest.fixture
+    def lines(self, caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]]]:
+        caplog.set_level("INFO")
+        return lambda: [
+            record.msg
+            for record in caplog.records
+            if isinstance(record.msg, dict) and record.msg.get("event") == "request"
+        ]
 
-    def test_one_line(self, client: Client) -> None:
-        response, (line,) = self.lines(client, "/t/fine/")
+    def test_one_line(self, client: Client, lines: Lines) -> None:
+        response = client.get("/t/fine/")
+        (line,) = lines()
         assert (line["method"], line["path"], line["status"], line["user"]) == ("GET", "/t/fine/", 200, None)
         assert line["request_id"] == response["X-Request-ID"]
         assert line["ms"] >= 0
 
-    def test_no_query_string(self, client: Client) -> None:
-        _, lines = self.lines(client, "/t/fine/?api_key=very-secret")
-        assert "very-secret" not in json.dumps(lines)
+    def test_no_query_string(self, client: Client, lines: Lines) -> None:
+        client.get("/t/fine/?api_key=very-secret")
+        assert len(lines()) == 1
+        assert "very-secret" not in json.dumps(lines())
 
-    def test_a_number_that_came_along_is_kept(self, client: Client) -> None:
-        response, (line,) = self.lines(client, "/t/fine/", headers={"X-Request-ID": "abc-123.DEF"})
-        assert response["X-Request-ID"] == line["request_id"] == "abc-123.DEF"
+    def test_a_number_that_came_along_is_kept(self, client: Client, lines: Lines) -> None:
+        response = client.get("/t/fine/", headers={"X-Request-ID": "abc-123.DEF"})
+        assert response["X-Request-ID"] == lines()[0]["request_id"] == "abc-123.DEF"
 
     @pytest.mark.parametrize("bad", ["short", "x" * 65, "has blanks in it", 'quo"ted-id', "new\nline-id-here"])
     def test_a_malformed_number_is_replaced(self, client: Client, bad: str) -> None:
-        response, _ = self.lines(client, "/t/fine/", headers={"X-Request-ID": bad})
+        response = client.get("/t/fine/", headers={"X-Request-ID": bad})
         assert response["X-Request-ID"] != bad
         assert len(response["X-Request-ID"]) == 32
 

@@ -6,6 +6,7 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from psycopg import errors as pg
+from psycopg_pool import PoolTimeout
 
 from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed, NotFound
 
@@ -33,6 +34,11 @@ async def async_trouble(request: HttpRequest) -> HttpResponse:
 
 def locked(request: HttpRequest) -> HttpResponse:
     raise OperationalError from pg.LockNotAvailable()
+
+
+def no_connection_left(get_response: object) -> Callable[[HttpRequest], HttpResponse]:
+    """A middleware that waited for a database connection in vain."""
+    return raising(PoolTimeout())
 
 
 def fine(request: HttpRequest) -> HttpResponse:

@@ -1,5 +1,6 @@
 """Commands bring their servers along and fail in one sentence."""
 
+import signal
 import subprocess
 import sys
 from io import StringIO
@@ -103,6 +104,26 @@ def test_command_without_tables_says_what_to_do_and_works_after_migrate(home: Pa
     assert manage(home, "migrate", "--verbosity", "0").returncode == 0
     done = manage(home, "setup_schedules")
     assert (done.returncode, done.stderr) == (0, "")
+    assert not (home / "services/postgres/postmaster.pid").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_command_that_is_ended_stops_the_servers_it_started(home: Path, how: signal.Signals) -> None:
+    command = subprocess.Popen(
+        [sys.executable, "manage.py", "shell", "-c", "print('here', flush=True); import time; time.sleep(600)"],
+        cwd=ROOT,
+        env=environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert command.stdout
+    assert any("here" in line for line in command.stdout)
+    command.send_signal(how)
+    _, errors = command.communicate(timeout=60)
+    assert command.returncode == 128 + how
+    assert errors == ""
     assert not (home / "services/postgres/postmaster.pid").exists()
 
 

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import quote
 from urllib.request import urlopen
 
 import pytest
 
 from oasst.services import places, postgres, processes, redis
+from oasst.services.embedded import Embedded
 from tests.operations.test_commands import manage
 from tests.services.homes import ROOT, connected, environment, home
 
@@ -28,14 +30,14 @@ SECONDS = 120
 class Site:
     """One `up`, its output, and what it started."""
 
-    def __init__(self, path: Path, port: int) -> None:
+    def __init__(self, path: Path, port: int, **variables: str) -> None:
         self.home, self.port = path, port
         self.log = path.parent / f"up-{time.monotonic_ns()}.log"
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "up"],
                 cwd=ROOT,
-                env=environment(path, PORT=str(port)),
+                env=environment(path, PORT=str(port), **variables),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -182,6 +184,36 @@ def test_kills_are_survived_and_leave_nothing_that_blocks(home: Path, port: int,
     sites.append(after)
     after.wait_ready()
     assert after.end(signal.SIGTERM) == 0
+
+
+def test_urls_switch_to_other_servers_and_web_processes_share_a_socket(
+    home: Path, tmp_path: Path, port: int, sites: list[Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    with Embedded(home):
+        where = postgres.database_settings(home)
+        address = f"{where['USER']}:{where['PASSWORD']}@{quote(where['HOST'], safe='')}"
+        site = Site(
+            tmp_path / "other-home",
+            port,
+            DATABASE_URL=f"postgresql://{address}/{where['NAME']}",
+            REDIS_URL=redis.url(home).replace("db=0", "db=3"),
+            WEB_PROCESSES="2",
+        )
+        sites.append(site)
+        site.wait_ready()
+        assert not (site.home / "services").exists(), "nothing embedded is started"
+        with connected(home) as connection:
+            assert connection.execute("SELECT count(*) FROM accounts_user").fetchone() == (1,)
+
+        webs = [pid for pid in children(site.process.pid) if "manage.py serve" in command_line(pid)]
+        assert len(webs) == 2
+        os.kill(webs[0], signal.SIGKILL)
+        assert {site.get("/readyz")[0] for _ in range(5)} == {200}
+        assert site.end(signal.SIGTERM) == 0
+        with connected(home) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,), "servers of others are left running"
 
 
 def test_port_in_use_is_a_sentence_and_touches_nothing(home: Path, port: int) -> None:

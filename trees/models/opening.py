@@ -1,5 +1,7 @@
 """Work that exists: one row is one free place for one person."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
@@ -45,3 +47,6 @@ class Opening(models.Model):
 
     def __str__(self) -> str:
         return f"{self.work} on {self.message_id}"
+
+    def is_held(self, now: datetime) -> bool:
+        return self.held_until is not None and self.held_until > now

@@ -17,9 +17,9 @@ from urllib.request import Request, urlopen
 from django.conf import settings
 from django.core.management import CommandError, call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
+from django.db.utils import OperationalError
 
-from oasst import env
-from oasst.core.commands import close_connections
+from oasst.core.commands import close_connections, ending_in_order
 from oasst.core.errors import DomainError
 from oasst.management import static
 from oasst.management.first_run import FirstRun, create_what_is_missing
@@ -48,6 +48,7 @@ class Command(BaseCommand):
         home: Path = settings.OASST_HOME
         with ExitStack() as stack:
             try:
+                stack.enter_context(ending_in_order())
                 stack.enter_context(OnlyOne(home / "up.lock"))
                 listener = stack.enter_context(self._listen())
                 servers = stack.enter_context(Embedded(home, owner=True))
@@ -59,6 +60,8 @@ class Command(BaseCommand):
                 self._supervise(listener, servers, first)
             except (ServiceError, DomainError) as error:
                 raise CommandError(str(error)) from error
+            except OperationalError as error:
+                raise CommandError(f"The database does not answer: {error}") from error
         self._say("Stopped.")
 
     def _listen(self) -> socket.socket:
@@ -79,7 +82,7 @@ class Command(BaseCommand):
         static.collect()
         call_command("setup_schedules", stdout=self.stdout)
         first = create_what_is_missing(
-            email=env.text("ADMIN_EMAIL") or "admin@localhost", file=settings.OASST_HOME / "first-run.txt"
+            email=(settings.ADMIN_EMAILS or ["admin@localhost"])[0], file=settings.OASST_HOME / "first-run.txt"
         )
         if demo:
             if "seed_demo" not in get_commands():
