@@ -37,6 +37,27 @@ def advance(hand: TreeInHand, *, actor: User | None = None) -> None:
     _write_rest(hand)
 
 
+def _decide(hand: TreeInHand) -> None:
+    """Accept or reject each message whose reviews suffice.
+
+    Not only the one that was just reviewed: a policy that asks for fewer reviews makes those suffice that are there,
+    and nobody is asked for more.
+    """
+    for message in [m for m in hand.messages.values() if m.review_result is None]:
+        votes, is_root = hand.votes().get(message.pk, []), message.parent_id is None
+        message.review_result = consensus.verdict(
+            votes, hand.policy.reviews_wanted(is_root=is_root), hand.policy.threshold(is_root=is_root)
+        )
+        if message.review_result is None:
+            continue
+        hand.changed.add(message.pk)
+        hand.record(
+            Happening.Kind.MESSAGE_ACCEPTED if message.review_result else Happening.Kind.MESSAGE_REJECTED,
+            message=message,
+            data={"rejecting": sum(votes), "reviews": len(votes)},
+        )
+
+
 Step = tuple[State, str]
 PROMPT_DELETED = "The prompt was deleted."
 
@@ -76,27 +97,6 @@ def _after_growing(hand: TreeInHand) -> Step | None:
     if not wanted.reply_places(hand) and not wanted.held_replies(hand):
         return State.RANKING, "Everything is reviewed and no reply can be added."
     return None
-
-
-def _decide(hand: TreeInHand) -> None:
-    """Accept or reject each message whose reviews suffice.
-
-    Not only the one that was just reviewed: a policy that asks for fewer reviews makes those suffice that are there,
-    and nobody is asked for more.
-    """
-    for message in [m for m in hand.messages.values() if m.review_result is None]:
-        votes, is_root = hand.votes().get(message.pk, []), message.parent_id is None
-        message.review_result = consensus.verdict(
-            votes, hand.policy.reviews_wanted(is_root=is_root), hand.policy.threshold(is_root=is_root)
-        )
-        if message.review_result is None:
-            continue
-        hand.changed.add(message.pk)
-        hand.record(
-            Happening.Kind.MESSAGE_ACCEPTED if message.review_result else Happening.Kind.MESSAGE_REJECTED,
-            message=message,
-            data={"rejecting": sum(votes), "reviews": len(votes)},
-        )
 
 
 def _after_scoring(hand: TreeInHand) -> Step:
