@@ -74,6 +74,7 @@ def delete_message(*, message_id: UUID, actor: User | None, reason: str, policy:
             actor=actor,
             data={"deletion": str(deletion.pk), "messages": len(gone)},
         )
+        transitions.rescore(hand)
         transitions.advance(hand, actor=actor)
         return deletion
 
@@ -105,6 +106,7 @@ def undelete(*, deletion_id: UUID, actor: User, policy: TreePolicy) -> Deletion:
         )
         if hand.state == State.HALTED_BY_MODERATOR and transitions.was_halted_by_deletion(hand):
             transitions.resume(hand, reason="The prompt was brought back.", actor=actor)
+        transitions.rescore(hand)
         transitions.advance(hand, actor=actor)
         return deletion
 
