@@ -7,12 +7,11 @@ where the change leaves it. Locks the tree row.
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotFound
 from oasst.core.text import clean_text
-from trees import transitions, wanted
+from trees import removal, transitions, wanted
 from trees.access import require_moderator
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import Deletion, Happening, Message, Revision
@@ -49,32 +48,18 @@ def resume(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> No
         transitions.advance(hand, actor=actor)
 
 
-def delete_message(*, message_id: UUID, actor: User | None, reason: str, policy: TreePolicy) -> Deletion:
-    """Take a message with everything below it out of sight. `actor` is None for the automatic thresholds.
+def delete_message(*, message_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Deletion:
+    """Take a message with everything below it out of sight.
 
     Raises NotAllowed, Invalid, NotFound, Conflict (`already_deleted`).
     """
-    if actor is not None:
-        require_moderator(actor)
+    require_moderator(actor)
     reason = _reason(reason)
     with transaction.atomic(durable=True):
         hand, message = _message_in_hand(message_id, policy)
         if message.deleted:
             raise Conflict("This message is deleted already.", code="already_deleted")
-        gone = [one for one in wanted.below(hand, message) if not one.deleted]
-        deletion = Deletion.objects.create(
-            tree=hand.tree, message=message, message_ids=[one.pk for one in gone], actor=actor, reason=reason
-        )
-        for one in gone:
-            one.deleted = True
-            hand.changed.add(one.pk)
-        hand.record(
-            Happening.Kind.MESSAGE_DELETED,
-            message=message,
-            actor=actor,
-            data={"deletion": str(deletion.pk), "messages": len(gone)},
-        )
-        transitions.rescore(hand)
+        deletion = removal.remove(hand, message, actor=actor, reason=reason)
         transitions.advance(hand, actor=actor)
         return deletion
 
@@ -96,17 +81,7 @@ def undelete(*, deletion_id: UUID, actor: User, policy: TreePolicy) -> Deletion:
         message = hand.message(deletion.message_id)
         if message.parent_id is not None and hand.messages[message.parent_id].deleted:
             raise Conflict("The message above it is deleted; bring that back first.", code="parent_deleted")
-        for message_id in deletion.message_ids:
-            hand.messages[message_id].deleted = False
-            hand.changed.add(message_id)
-        deletion.undone_at, deletion.undone_by = timezone.now(), actor
-        deletion.save(update_fields=["undone_at", "undone_by"])
-        hand.record(
-            Happening.Kind.MESSAGE_RESTORED, message=message, actor=actor, data={"deletion": str(deletion.pk)}
-        )
-        if hand.state == State.HALTED_BY_MODERATOR and transitions.was_halted_by_deletion(hand):
-            transitions.resume(hand, reason="The prompt was brought back.", actor=actor)
-        transitions.rescore(hand)
+        removal.bring_back(hand, deletion, actor=actor)
         transitions.advance(hand, actor=actor)
         return deletion
 
@@ -130,9 +105,7 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
         if wanted.can_be_reviewed(hand, message):
             message.review_result = None
             hand.changed.add(message.pk)
-        hand.record(
-            Happening.Kind.MESSAGE_EDITED, message=message, actor=actor, data={"revision": str(revision.pk)}
-        )
+        hand.record(Happening.Kind.MESSAGE_EDITED, message=message, actor=actor, data={"revision": str(revision.pk)})
         transitions.advance(hand, actor=actor)
         return revision
 

@@ -11,14 +11,15 @@ from django.db import transaction
 
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
+from oasst.core.after_commit import enqueue
 from oasst.core.errors import Invalid, NotFound
 from oasst.core.text import clean_text
 from trees import jobs
 from trees.access import visible_messages
 from trees.models import Happening, Message, Reaction, Report
+from trees.thresholds import RED_FLAG
 
 THUMBS = {"+1": "-1", "-1": "+1"}
-RED_FLAG = "red_flag"
 EMOJIS = ("+1", "-1", RED_FLAG, "100", "rofl", "clap", "diamond", "heart_eyes", "disappointed", "poop", "skull")
 LONGEST_REPORT = 2000
 
@@ -46,7 +47,7 @@ def set_reaction(*, message_id: UUID, person: User, emoji: str, on: bool | None 
         message.save(update_fields=["emojis"])
         _note(message, person, Happening.Kind.MESSAGE_REACTED, {"emoji": emoji, "on": wanted})
         if emoji == RED_FLAG and wanted:
-            jobs.moderate_message.delay_on_commit(str(message.pk))
+            enqueue(jobs.moderate_message, str(message.pk))
         return message
 
 
@@ -90,7 +91,7 @@ def report(*, message_id: UUID, reporter: User, category: str, text: str = "") -
             _change(message, reporter, RED_FLAG, 1, mine)
             message.save(update_fields=["emojis"])
         _note(message, reporter, Happening.Kind.MESSAGE_REPORTED, {"report": str(found.pk), "category": category})
-        jobs.moderate_message.delay_on_commit(str(message.pk))
+        enqueue(jobs.moderate_message, str(message.pk))
         return found
 
 

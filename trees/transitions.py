@@ -30,13 +30,18 @@ def halt(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
     _enter(hand, State.HALTED_BY_MODERATOR, reason, actor)
 
 
+def abort(hand: TreeInHand, *, reason: str) -> None:
+    """End a tree whose prompt is unfit. The caller goes on to `advance`."""
+    _enter(hand, State.ABORTED_LOW_GRADE, reason, None)
+
+
 def resume(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
     """Go back to the state that the tree was stopped in. The caller goes on to `advance`."""
     _enter(hand, _state_before_halt(hand), reason, actor)
 
 
 def rescore(hand: TreeInHand) -> None:
-    """Order the replies of a finished tree again after some of them went or came back. The caller goes on to `advance`."""
+    """Order the replies of a finished tree again after some went or came back. The caller goes on to `advance`."""
     if hand.state == State.READY_FOR_EXPORT:
         hand.changed |= scoring.score(hand.tree, hand.messages)
 
