@@ -1,7 +1,7 @@
 """The web server: daphne in this process, on a socket of its own or on one that the supervisor holds open.
 
 What daphne's own command line lacks: it stops what runs beside the requests, lets requests in work finish
-before it ends, and its time limit spares answers that are being streamed.
+before it ends, its time limit spares answers that are being streamed, and it bounds what a request may hold.
 """
 
 import asyncio
@@ -9,9 +9,9 @@ import time
 from typing import Any
 
 # Daphne installs the asyncio reactor, so it comes before everything else that touches twisted.
-from daphne.server import Server  # isort: skip
+import daphne.server  # isort: skip
 from channels.routing import get_default_application
-from daphne.http_protocol import WebRequest
+from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.internet import defer, reactor, task, threads
 
 from oasst.core import shutdown
@@ -20,9 +20,50 @@ ANSWER_SECONDS = 120
 """A request that is not answered in this time gets a 503."""
 DRAIN_SECONDS = 10
 """How long requests in work may take after the process was told to stop."""
+LARGEST_BODY = 5_000_000
+"""Bytes. Twice of what Django takes as a form, so that Django says so itself where it can."""
 
 
-class SiteServer(Server):
+class BoundedRequest(WebRequest):
+    """A body is refused as soon as it is too large.
+
+    Daphne takes the whole of it into memory before anything of ours is asked, and one caller could send without end.
+    """
+
+    _refused = False
+
+    def gotLength(self, length: int | None) -> None:
+        super().gotLength(length)
+        if length is not None and length > LARGEST_BODY:
+            self._refuse()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        if not self._refused and self.content.tell() + len(data) > LARGEST_BODY:
+            self._refuse()  # sent in chunks, without a length
+        if not self._refused:
+            super().handleContentChunk(data)
+
+    def process(self) -> Any:
+        return None if self._refused else super().process()
+
+    def _refuse(self) -> None:
+        self._refused = True
+        self.transport.write(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        self.transport.loseConnection()
+
+
+class BoundedFactory(HTTPFactory):
+    def buildProtocol(self, addr: Any) -> Any:
+        protocol = super().buildProtocol(addr)
+        protocol.requestFactory = BoundedRequest
+        return protocol
+
+
+# Daphne's server makes its factory itself and has no setting for it.
+daphne.server.HTTPFactory = BoundedFactory
+
+
+class SiteServer(daphne.server.Server):
     """Daphne's server with a calm end."""
 
     def run(self) -> None:

@@ -7,7 +7,8 @@ from django.db import transaction
 from oasst.accounts.models import User
 from oasst.accounts.services import accept_terms, create_user
 from tasks import lottery
-from trees import posting, reviews
+from trees import posting, reviews, transitions
+from trees.in_hand import lock_tree
 from trees.models import Message, MessageTree, Opening, Ranking, Review, Role
 from trees.policy import TreePolicy
 from trees.states import RANKING_WORK, REPLY_WORK, REVIEW_WORK, State
@@ -98,6 +99,19 @@ def rank(parent: Message, person: User, policy: TreePolicy = DEFAULT, **kwargs: 
             policy=policy,
             **kwargs,  # type: ignore[arg-type]
         )
+
+
+def delete(message: Message, policy: TreePolicy = DEFAULT) -> None:
+    """Mark a message and everything below it as deleted, and let the tree see it."""
+    with transaction.atomic():
+        hand = lock_tree(message.tree_id, policy)
+        gone = {message.pk}
+        for one in sorted(hand.messages.values(), key=lambda m: m.depth):
+            if one.pk in gone or one.parent_id in gone:
+                gone.add(one.pk)
+                one.deleted = True
+        Message.objects.filter(pk__in=gone).update(deleted=True)
+        transitions.advance(hand)
 
 
 def state_of(message: Message) -> State:

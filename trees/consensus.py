@@ -19,7 +19,8 @@ def rejects(labels: Mapping[str, float | None]) -> bool:
 
 def is_accepted(rejecting: int, reviews: int, threshold: float) -> bool:
     """More than `threshold` of the reviewers would keep it (strictly: 2 of 3 passes 0.6, 1 of 3 does not)."""
-    return 1 - rejecting / reviews > threshold
+    # One division: 1 - 7/10 > 0.3 would be true in floating point.
+    return (reviews - rejecting) / reviews > threshold
 
 
 def verdict(votes: Sequence[bool], wanted: int, threshold: float) -> bool | None:

@@ -76,6 +76,10 @@ class TreePolicy:
         for name in ("goal_tree_size", "max_children_count", "num_reviews_reply", "num_reviews_initial_prompt"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
+        for name in ("acceptance_threshold_initial_prompt", "acceptance_threshold_reply"):
+            if not 0 <= getattr(self, name) < 1:
+                # Outside, everything or nothing is accepted before anybody has read it.
+                raise ValueError(f"{name} must be at least 0 and less than 1")
 
     def reviews_wanted(self, *, is_root: bool) -> int:
         return self.num_reviews_initial_prompt if is_root else self.num_reviews_reply

@@ -44,7 +44,7 @@ def record_labels(
     revision_id: UUID | None = None,
     lease: UUID | None = None,
 ) -> Review:
-    """Store one person's review, decide the message when that is possible, and move the tree.
+    """Store one person's review and move the tree, which decides the message when that is possible.
 
     `revision_id` is the text that the person saw; the present one when left out. Unanswered labels are null or absent.
     Raises Invalid (labels), NotAllowed (`own_message`), Conflict (`already_reviewed`, `text_changed`), Gone.
@@ -72,7 +72,6 @@ def record_labels(
     )
     if votes is not None:
         votes.append(consensus.rejects(labels))
-        _decide(hand, message, votes)
     transitions.advance(hand, actor=author)
     return review
 
@@ -85,21 +84,6 @@ def _insert_review(message: Message, author: User, labels: Labels, mode: str) ->
         )
     except IntegrityError as error:
         raise Conflict("You already reviewed this message.", code="already_reviewed") from error
-
-
-def _decide(hand: TreeInHand, message: Message, votes: list[bool]) -> None:
-    is_root = message.parent_id is None
-    result = consensus.verdict(
-        votes, hand.policy.reviews_wanted(is_root=is_root), hand.policy.threshold(is_root=is_root)
-    )
-    if result is None:
-        return
-    message.review_result = result
-    hand.record(
-        Happening.Kind.MESSAGE_ACCEPTED if result else Happening.Kind.MESSAGE_REJECTED,
-        message=message,
-        data={"rejecting": sum(votes), "reviews": len(votes)},
-    )
 
 
 def _check_labels(labels: Labels, asked: Sequence[str], policy: TreePolicy) -> None:

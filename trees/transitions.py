@@ -11,12 +11,14 @@ import logging
 from django.db import connection
 
 from oasst.accounts.models import User
-from trees import scoring, wanted
+from trees import consensus, scoring, wanted
 from trees.in_hand import TreeInHand
 from trees.models import Happening, Message, TreeTransition
 from trees.states import TABLE, State, Work, may_go
 
 log = logging.getLogger(__name__)
+
+NOTHING_LEFT = "Nothing of the conversation is left."
 
 
 def start_growing(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
@@ -64,7 +66,8 @@ def _state_before_halt(hand: TreeInHand) -> State:
 
 
 def advance(hand: TreeInHand, *, actor: User | None = None) -> None:
-    """Take every step that is due, make the openings agree, and write all of it."""
+    """Decide what can be decided, take every step that is due, make the openings agree, and write all of it."""
+    _decide(hand)
     for _ in State:  # no chain of steps is longer than the number of states
         step = due_step(hand)
         if step is None:
@@ -72,6 +75,27 @@ def advance(hand: TreeInHand, *, actor: User | None = None) -> None:
         _enter(hand, *step, actor)
     open_places(hand)
     _write_rest(hand)
+
+
+def _decide(hand: TreeInHand) -> None:
+    """Accept or reject each message whose reviews suffice.
+
+    Not only the one that was just reviewed: a policy that asks for fewer reviews makes those suffice that are there,
+    and nobody is asked for more.
+    """
+    for message in [m for m in hand.messages.values() if m.review_result is None]:
+        votes, is_root = hand.votes().get(message.pk, []), message.parent_id is None
+        message.review_result = consensus.verdict(
+            votes, hand.policy.reviews_wanted(is_root=is_root), hand.policy.threshold(is_root=is_root)
+        )
+        if message.review_result is None:
+            continue
+        hand.changed.add(message.pk)
+        hand.record(
+            Happening.Kind.MESSAGE_ACCEPTED if message.review_result else Happening.Kind.MESSAGE_REJECTED,
+            message=message,
+            data={"rejecting": sum(votes), "reviews": len(votes)},
+        )
 
 
 Step = tuple[State, str]
@@ -87,6 +111,8 @@ def due_step(hand: TreeInHand) -> Step | None:
             return _after_prompt_review(hand)
         case State.GROWING:
             return _after_growing(hand)
+        case State.RANKING | State.BACKLOG_RANKING if wanted.size(hand) == 0:
+            return State.HALTED_BY_MODERATOR, NOTHING_LEFT
         case State.RANKING if not any(missing for _, missing in wanted.missing_rankings(hand)):
             return State.READY_FOR_SCORING, "Every set of replies has enough rankings."
         case State.READY_FOR_SCORING:
@@ -105,7 +131,7 @@ def _after_prompt_review(hand: TreeInHand) -> Step | None:
 def _after_growing(hand: TreeInHand) -> Step | None:
     size = wanted.size(hand)
     if size == 0:
-        return State.HALTED_BY_MODERATOR, "Nothing of the conversation is left."
+        return State.HALTED_BY_MODERATOR, NOTHING_LEFT
     if wanted.awaiting_review(hand):
         return None
     if size >= hand.tree.goal_tree_size:

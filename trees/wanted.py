@@ -67,9 +67,12 @@ def awaiting_review(hand: TreeInHand) -> list[Message]:
 
 
 def held_replies(hand: TreeInHand) -> Counter[UUID]:
-    """Message id → people who are writing a reply to it right now."""
+    """Message id → people who are writing a reply to it right now. To what was deleted nobody can."""
+    deleted = {m.pk for m in hand.messages.values() if m.deleted}
     return Counter(
-        o.message_id for o in hand.openings if o.work in REPLY_WORK and o.pk not in hand.used and o.is_held(hand.now)
+        o.message_id
+        for o in hand.openings
+        if o.work in REPLY_WORK and o.pk not in hand.used and o.is_held(hand.now) and o.message_id not in deleted
     )
 
 
@@ -123,9 +126,9 @@ def places(hand: TreeInHand) -> dict[Key, Place]:
     """Everything that people could do for this tree right now."""
     progress = 100 * size(hand) // max(1, hand.tree.goal_tree_size)
     if hand.state == State.INITIAL_PROMPT_REVIEW:
-        return _review_places(hand, [hand.root], progress)
+        return _review_places(hand, progress)
     if hand.state == State.GROWING:
-        return {**_review_places(hand, awaiting_review(hand), progress), **reply_places(hand)}
+        return {**_review_places(hand, progress), **reply_places(hand)}
     if hand.state == State.RANKING:
         needed = hand.policy.num_required_rankings
         return {
@@ -136,10 +139,12 @@ def places(hand: TreeInHand) -> dict[Key, Place]:
     return {}
 
 
-def _review_places(hand: TreeInHand, messages: list[Message], progress: int) -> dict[Key, Place]:
+def _review_places(hand: TreeInHand, progress: int) -> dict[Key, Place]:
     """As many places as could settle it at the soonest; a split vote opens the next one."""
     found = {}
-    for message in messages:
+    for message in awaiting_review(hand):
+        if review_work(message) not in TABLE[hand.state].offers:
+            continue  # a file may hold replies below a prompt in review
         is_root = message.parent_id is None
         votes = hand.votes().get(message.pk, [])
         count = consensus.votes_to_decision(

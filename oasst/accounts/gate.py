@@ -30,7 +30,7 @@ class Gate(MiddlewareMixin):
         self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any
     ) -> HttpResponse | None:
         match = request.resolver_match
-        if match is None or match.url_name in _OPEN_PAGES or request.path.startswith(_OPEN_PATHS):
+        if match is None or match.url_name in _OPEN_PAGES or request.path_info.startswith(_OPEN_PATHS):
             return None
         if not request.user.is_authenticated:
             return None

@@ -25,6 +25,7 @@ class LogBackend(BaseEmailBackend):
 def may_show_code(request: HttpRequest) -> bool:
     """Only where no mail is sent, to somebody who sits at this very machine and asks for it by a loopback name.
 
-    Anybody else who could read the code from the page could sign in as anybody.
+    Anybody else who could read the code from the page could sign in as anybody. Never on a public site: a proxy in its
+    plainest configuration says localhost itself and adds no header that would give it away.
     """
-    return not settings.SENDS_MAIL and is_on_this_machine(request)
+    return settings.IS_LOCAL and not settings.SENDS_MAIL and is_on_this_machine(request)

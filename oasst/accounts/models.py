@@ -34,7 +34,8 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, **{**fields, "role": Role.ADMIN})
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email__iexact=username)
+        # Stored in lower case; `iexact` would also find i by ı, and so give a guesser more tries at one account.
+        return self.get(email=username.lower() if username else None)
 
 
 class User(AbstractBaseUser):

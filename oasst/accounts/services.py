@@ -40,7 +40,7 @@ def create_user(
     address = clean_email(email) if email else None
     name = clean_name(display_name) if display_name else friendly_name()
     taken = Conflict("This e-mail address already has an account.", code="email_taken", field="email")
-    if address and EmailAddress.objects.filter(email__iexact=address, verified=True).exists():
+    if address and EmailAddress.objects.filter(email=address, verified=True).exists():
         raise taken
     try:
         with transaction.atomic():
@@ -62,14 +62,19 @@ def clean_email(value: str) -> str:
 
 
 def find_person(email: str) -> User | None:
-    """Whose mailbox this is, as far as it was ever proven."""
-    address = EmailAddress.objects.filter(email__iexact=email, verified=True).select_related("user").first()
+    """Whose mailbox this is, as far as it was ever proven.
+
+    Compared exactly, in the lower case in which addresses are stored: PostgreSQL also takes ı for i and ſ for s when
+    it ignores case, and the mail to `gmaıl.com` goes to somebody else than the one to `gmail.com`.
+    """
+    email = email.lower()
+    address = EmailAddress.objects.filter(email=email, verified=True).select_related("user").first()
     if address:
         return address.user
     # An address that only stands on the person was given by an operator; one that somebody else typed in and never
     # proved has an unverified row beside it.
-    unproven = EmailAddress.objects.filter(email__iexact=email, verified=False)
-    return User.objects.filter(email__iexact=email).exclude(pk__in=unproven.values("user")).first()
+    unproven = EmailAddress.objects.filter(email=email, verified=False)
+    return User.objects.filter(email=email).exclude(pk__in=unproven.values("user")).first()
 
 
 def person_behind(email: str) -> User:
@@ -82,8 +87,8 @@ def person_behind(email: str) -> User:
     with transaction.atomic():
         user = find_person(address)
         if user is None:
-            User.objects.filter(email__iexact=address).update(email=None)
-            EmailAddress.objects.filter(email__iexact=address, verified=False).delete()
+            User.objects.filter(email=address).update(email=None)
+            EmailAddress.objects.filter(email=address, verified=False).delete()
             try:
                 user = create_user(email=address)
             except Conflict:  # the same person, through a second window

@@ -4,9 +4,11 @@ import re
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth import SESSION_KEY
 from django.test import Client
 
+from oasst import asgi
 from oasst.accounts import services
 from oasst.accounts.documents import PRIVACY, TERMS
 from oasst.accounts.models import Consent, User
@@ -46,6 +48,21 @@ class TestGate:
     def test_open_without_terms(self, client: Client, newcomer: User, path: str) -> None:
         client.force_login(newcomer)
         assert client.get(path).status_code == 200
+
+    def test_nobody_says_where_the_site_begins(self, client: Client, newcomer: User, monkeypatch: Any) -> None:
+        """`Daphne-Root-Path: /accounts` made a page of contributors look like one that is open to all."""
+        client.force_login(newcomer)
+        response = client.get("/me/", SCRIPT_NAME="/accounts")
+        assert response.status_code == 302 and "/terms/accept/" in response["Location"]
+
+        seen: list[str] = []
+
+        async def pages(scope: Any, receive: Any, send: Any) -> None:
+            seen.append(scope["root_path"])
+
+        monkeypatch.setattr(asgi, "_pages", pages)
+        async_to_sync(asgi.application)({"type": "http", "path": "/accounts/me/", "root_path": "/accounts"}, None, None)
+        assert seen == [""]
 
     def test_strangers_pass(self, client: Client) -> None:
         assert client.get("/").status_code == 200

@@ -67,6 +67,16 @@ class TestByCode:
         ]
         assert pages[0] == pages[1]
 
+    @pytest.mark.parametrize("lookalike", ["v\u0131ctim@example.org", "victim@example.or\u0261", "vict\u0131m@\u017fite.org"])
+    def test_letters_that_look_alike_are_another_mailbox(self, client: Client, lookalike: str) -> None:
+        victim = services.create_user(email=lookalike.translate({0x131: "i", 0x17F: "s", 0x261: "g"}))
+        ask(client, lookalike)
+        assert mail.outbox[0].to == [lookalike], "the code goes to whoever owns the other address"
+        client.post(CONFIRM, {"code": mailed_code()})
+        assert signed_in(client) not in (None, str(victim.pk))
+        victim.refresh_from_db()
+        assert victim.email and victim.email.isascii()
+
     def test_where_they_wanted_to_go(self, client: Client, alice: User) -> None:
         response = client.post(f"{ASK}?next=/me/", {"email": str(alice.email)})
         response = client.post(response["Location"], {"code": mailed_code()})
@@ -191,12 +201,19 @@ class TestVisibleCode:
             {"HTTP_X_FORWARDED_FOR": "127.0.0.1"},
             {"HTTP_FORWARDED": "for=127.0.0.1"},
             {"HTTP_X_REAL_IP": "127.0.0.1"},
+            {"HTTP_X_FORWARDED_PROTO": "https"},
         ],
     )
     def test_hidden_elsewhere(self, elsewhere: dict[str, str], settings: Any) -> None:
         settings.ALLOWED_HOSTS = ["*"]
         elsewhere.pop("_allowed", None)
         page = self.page(**{**self.HERE, **elsewhere})
+        assert mailed_code() not in page
+
+    def test_hidden_on_a_public_site(self, settings: Any) -> None:
+        """A proxy on the same machine in its plainest configuration: everybody comes from here and says localhost."""
+        settings.IS_LOCAL = False
+        page = self.page(**self.HERE)
         assert mailed_code() not in page
 
     def test_hidden_where_mail_is_sent(self, settings: Any) -> None:
@@ -231,6 +248,12 @@ class TestByPassword:
             assert self.enter(Client(), str(alice.email), "wrong", REMOTE_ADDR=f"10.0.0.{n}").status_code == 200
         response = self.enter(Client(), str(alice.email), PASSWORD, REMOTE_ADDR="10.0.0.99")
         assert response.status_code == 429
+
+    def test_an_account_has_one_spelling(self, client: Client) -> None:
+        """Each spelling has tries of its own, so another one must not lead to the same account."""
+        services.create_user(email="pisik@example.org", password=PASSWORD)
+        assert self.enter(client, "p\u0131\u017fik@example.org", PASSWORD).status_code == 200
+        assert self.enter(client, "Pisik@Example.org", PASSWORD).status_code == 302
 
     def test_guessing_many_accounts_from_one_place(self) -> None:
         for n in range(50):

@@ -1,7 +1,12 @@
-"""The web server's calm end: answers in work are finished, streams are cut, what runs beside is stopped."""
+"""The web server's calm end: answers in work are finished, streams are cut, what runs beside is stopped.
+
+And its bounds: what one caller may make it hold.
+"""
 
 import http.client
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -56,6 +61,21 @@ class Server:
         connection.request("GET", path)
         return connection.getresponse()
 
+    def send(self, head: bytes, part: bytes, number: int) -> tuple[bytes, int]:
+        """The first line of the answer to a POST of so many parts, and how many of them were taken."""
+        sent = 0
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as line:
+            line.sendall(b"POST /slow HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n")
+            try:
+                for _ in range(number):
+                    line.sendall(part)
+                    sent += 1
+                    if select.select([line], [], [], 0)[0]:
+                        break
+                return line.recv(1000).partition(b"\r\n")[0], sent
+            except ConnectionError:
+                return b"", sent
+
 
 @pytest.fixture
 def server() -> Iterator[Server]:
@@ -88,3 +108,22 @@ def test_stream_is_not_waited_for(server: Server) -> None:
     server.process.send_signal(signal.SIGTERM)
     assert processes.wait_until(lambda: server.process.poll() is not None, 30)
     assert server.process.returncode == 0
+
+
+PART = b"x" * 100_000
+CHUNK = b"186a0\r\n" + PART + b"\r\n"
+
+
+@pytest.mark.slow
+def test_a_body_that_is_too_large_is_not_taken(server: Server) -> None:
+    answer, sent = server.send(b"Content-Length: 300000000", PART, 3000)
+    assert answer in (b"HTTP/1.1 413 Content Too Large", b"") and sent < 100
+    answer, sent = server.send(b"Transfer-Encoding: chunked", CHUNK, 3000)
+    assert answer in (b"HTTP/1.1 413 Content Too Large", b"") and sent < 200
+    # Announced, not sent: nothing is in the way of the answer.
+    assert server.send(b"Content-Length: 300000000", PART, 0)[0] == b"HTTP/1.1 413 Content Too Large"
+
+
+@pytest.mark.slow
+def test_what_a_form_may_hold_is_taken(server: Server) -> None:
+    assert server.send(b"Content-Length: 4000000", PART, 40) == (b"HTTP/1.1 200 OK", 40)

@@ -5,9 +5,12 @@ from django.db import transaction
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
-from tasks import lottery
+from oasst.invariants import differences
+from tasks import assignment, lottery
+from tasks.kinds import Kind
 from tests.factories import (
     decide,
+    delete,
     grow_to,
     growing_tree,
     new_people,
@@ -227,3 +230,42 @@ class TestOutbox:
         assert kinds.count("message_accepted") == 3
         assert kinds.count("replies_ranked") == 3
         assert kinds.count("tree_moved") == 5
+
+
+class TestHardCases:
+    """Found by driving trees at random (test_random_life)."""
+
+    def test_a_place_held_on_a_deleted_message_does_not_count(self, alice: User, bob: User) -> None:
+        policy = TreePolicy(goal_tree_size=4, max_children_count=3)
+        prompt = growing_tree(alice, policy)
+        reply = new_reply(prompt, new_person("Writer"), policy=policy)
+        decide(reply, policy=policy)
+        task = assignment.request_task(user=bob, lang="en", kind=Kind.PROMPTER_REPLY, policy=policy)
+        assert task.message_id == reply.pk
+        delete(reply, policy)
+        places = Opening.objects.filter(tree=prompt.pk)
+        assert set(places.values_list("message_id", flat=True)) == {prompt.pk}
+        assert places.count() == 3
+        assert not [str(one) for one in differences(policy) if one.check == "replies_wanted"]
+
+    def test_a_tree_whose_every_message_was_deleted_is_stopped(self, alice: User) -> None:
+        policy = TreePolicy(goal_tree_size=3, max_tree_depth=1)
+        prompt = growing_tree(alice, policy)
+        grow_to(prompt.pk, State.RANKING, policy)
+        delete(prompt, policy)
+        assert state_of(prompt) == State.HALTED_BY_MODERATOR
+        assert not Opening.objects.exists()
+
+    def test_a_policy_that_asks_for_fewer_reviews_lets_the_given_ones_decide(self, alice: User) -> None:
+        """No further review is waited for that nobody is asked for."""
+        strict, mild = TreePolicy(num_reviews_reply=3), TreePolicy(num_reviews_reply=1)
+        prompt = growing_tree(alice, strict)
+        first, second = (new_reply(prompt, writer, policy=strict) for writer in new_people(2))
+        review(first, new_person("Reviewer"), policy=strict)
+        first.refresh_from_db()
+        assert first.review_result is None
+        review(second, new_person("Reviewer"), policy=mild)
+        first.refresh_from_db()
+        assert first.review_result is True
+        assert Happening.objects.filter(message=first, kind="message_accepted").count() == 1
+        assert not Opening.objects.filter(message=first, work=Work.LABEL_ASSISTANT_REPLY).exists()
