@@ -67,7 +67,9 @@ class TestByCode:
         ]
         assert pages[0] == pages[1]
 
-    @pytest.mark.parametrize("lookalike", ["v\u0131ctim@example.org", "victim@example.or\u0261", "vict\u0131m@\u017fite.org"])
+    @pytest.mark.parametrize(
+        "lookalike", ["v\u0131ctim@example.org", "victim@example.or\u0261", "vict\u0131m@\u017fite.org"]
+    )
     def test_letters_that_look_alike_are_another_mailbox(self, client: Client, lookalike: str) -> None:
         victim = services.create_user(email=lookalike.translate({0x131: "i", 0x17F: "s", 0x261: "g"}))
         ask(client, lookalike)

@@ -299,62 +299,6 @@ class TestGetNeverWrites:
             assert len(captured) <= 12, page
 
 
-class TestContributions:
-    def test_pages_back_and_forth(self, alice: User) -> None:
-        for number in range(45):
-            new_prompt(alice, f"Question number {number:02}?")
-        client = signed_in(alice)
-        seen: list[int] = []
-        url = reverse("contributions")
-        pages = []
-        while url:
-            response = client.get(url)
-            pages.append(response)
-            seen += [int(row.excerpt[16:18]) for row in response.context["rows"]]
-            url = response.context["next_url"]
-        assert seen == list(range(44, -1, -1))
-        assert len(pages) == 3
-        back = client.get(pages[2].context["previous_url"])
-        assert [row.excerpt for row in back.context["rows"]] == [row.excerpt for row in pages[1].context["rows"]]
-
-    def test_what_became_of_it(self, alice: User, bob: User) -> None:
-        prompt = new_prompt(alice, "Is this fine?")
-        review(prompt, bob)
-        review(prompt, new_person("Second"))
-        rows = signed_in(alice).get(reverse("contributions")).context["rows"]
-        assert [(row.kind, row.state, row.state_label) for row in rows] == [
-            ("prompt", "accepted", "Waiting to be drawn")
-        ]
-        rows = signed_in(bob).get(reverse("contributions"), {"kind": "review"}).context["rows"]
-        assert [(row.kind, row.excerpt) for row in rows] == [("review", "Is this fine?")]
-
-    @pytest.mark.parametrize("query", ["older=rubbish", "older=2026-01-01~x", "kind=poem", "newer=~"])
-    def test_bad_addresses(self, alice: User, query: str) -> None:
-        assert signed_in(alice).get(f"{reverse('contributions')}?{query}").status_code == 400
-
-
-class TestTreePage:
-    def test_everything_below_each_other(self, alice: User, bob: User) -> None:
-        policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
-        prompt = growing_tree(alice, policy)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
-        page = signed_in(bob).get(reverse("tree", args=[prompt.pk]))
-        html = page.content.decode()
-        assert html.count('data-testid="message"') == 4
-        assert "In the data set" in html and "place 1" in html
-        assert "Drawn by lot." in html
-
-    def test_deleted_messages_are_for_moderators(self, alice: User, bob: User, mo: User) -> None:
-        prompt = new_prompt(alice)
-        Message.objects.filter(pk=prompt.pk).update(deleted=True)
-        url = reverse("tree", args=[prompt.pk])
-        assert signed_in(bob).get(url).status_code == 404
-        assert signed_in(mo).get(url).status_code == 200
-
-    def test_no_such_message(self, bob: User) -> None:
-        assert signed_in(bob).get(reverse("tree", args=[uuid4()])).status_code == 404
-
-
 class TestKinds:
     def test_every_work_is_a_kind(self) -> None:
         from trees.states import Work
