@@ -274,6 +274,18 @@ class TestByPassword:
         assert not User.objects.exists()
 
 
+def test_links_in_mails_lead_to_us(alice: User, settings: Any) -> None:
+    """Whoever asks for a mail to somebody else chooses Host and port of the request, and no link in it."""
+    client = Client(HTTP_HOST="localhost:1337")
+    client.post("/accounts/password/reset/", {"email": str(alice.email)})
+    client.force_login(alice)
+    client.post("/accounts/email/", {"action_add": "", "email": "second@example.org"})
+    assert len(mail.outbox) == 2
+    for message in mail.outbox:
+        links = re.findall(r"https?://\S+", str(message.body))
+        assert links and all(link.startswith(f"{settings.PUBLIC_URL}/accounts/") for link in links)
+
+
 class TestRolesAtTheDoor:
     def test_listed_people_are_raised_when_they_come_in(self, client: Client, settings: Any) -> None:
         settings.ADMIN_EMAILS = ["boss@example.org"]

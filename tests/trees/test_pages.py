@@ -50,7 +50,22 @@ class TestContributions:
         rows = signed_in(bob).get(reverse("contributions"), {"kind": "review"}).context["rows"]
         assert [(row.kind, row.excerpt) for row in rows] == [("review", "Is this fine?")]
 
-    @pytest.mark.parametrize("query", ["older=rubbish", "older=2026-01-01~x", "kind=poem", "newer=~"])
+    def test_what_was_removed_is_not_shown_to_who_judged_it(self, alice: User, bob: User) -> None:
+        prompt = new_prompt(alice, "Call me: 555 1234")
+        review(prompt, bob)
+        Message.objects.filter(pk=prompt.pk).update(deleted=True)
+        for page in ("contributions", "dashboard"):
+            assert "555 1234" not in signed_in(bob).get(reverse(page)).content.decode()
+            assert "555 1234" in signed_in(alice).get(reverse(page)).content.decode()
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            *("older=rubbish", "older=2026-01-01~x", "kind=poem", "newer=~"),
+            f"older=0001-01-01T00:00:00%2B23:59~{uuid4()}",
+            f"newer=9999-12-31T23:59:59-23:59~{uuid4()}",
+        ],
+    )
     def test_bad_addresses(self, alice: User, query: str) -> None:
         assert signed_in(alice).get(f"{reverse('contributions')}?{query}").status_code == 400
 
