@@ -3,6 +3,7 @@
 from django.db.models import Q, QuerySet
 
 from oasst.accounts.models import User
+from oasst.core.errors import NotAllowed
 from trees.models import Message, MessageTree
 
 
@@ -16,3 +17,9 @@ def visible_trees(person: User, trees: QuerySet[MessageTree]) -> QuerySet[Messag
     if person.is_staff:
         return trees
     return trees.exclude(messages__in=Message.objects.filter(Q(parent=None), deleted=True))
+
+
+def require_moderator(person: User) -> None:
+    """Refuse everybody but moderators and administrators in good standing."""
+    if not (person.is_active and person.is_staff):
+        raise NotAllowed("This is for moderators.", code="moderators_only")
