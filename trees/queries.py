@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -205,13 +205,16 @@ def _parse_cursor(value: str | None) -> tuple[datetime, UUID] | None:
         parsed = datetime.fromisoformat(at)
         if parsed.tzinfo is None:
             raise ValueError("no time zone")
-        return parsed, UUID(row_id)
-    except ValueError as error:
+        # In UTC, because a time next to the end of the calendar leaves it with its zone, and PostgreSQL refuses that.
+        return parsed.astimezone(UTC), UUID(row_id)
+    except (ValueError, OverflowError) as error:
         raise Invalid("This page address is broken; start again from the first page.", code="bad_cursor") from error
 
 
 def _row(kind: str, item: Message | Review | Ranking) -> Contribution:
     message = item if isinstance(item, Message) else item.message if isinstance(item, Review) else item.parent
+    if message.deleted and message.author_id != item.author_id:
+        item.excerpt = "(removed)"  # type: ignore[union-attr]
     row: dict[str, Any] = {
         "id": item.pk,
         "kind": kind,

@@ -229,7 +229,12 @@ class TestRanking:
 
     @pytest.mark.parametrize(
         ("places", "told"),
-        [(("1", "1", "2"), "share place 1"), (("1", "2", ""), "needs a place"), (("1", "2", "9"), "needs a place")],
+        [
+            (("1", "1", "2"), "share place 1"),
+            (("1", "2", ""), "needs a place"),
+            (("1", "2", "9"), "needs a place"),
+            (("1", "2", "9" * 5000), "needs a place"),
+        ],
     )
     def test_bad_orders(self, ranking: tuple[Client, str, Task], places: tuple[str, ...], told: str) -> None:
         client, url, task = ranking
@@ -263,6 +268,24 @@ class TestSkipAndNothing:
         assert Skip.objects.get().reason == "unclear"
         assert client.get(url).status_code == 410
 
+    def test_a_remark_that_can_not_be_stored(self, alice: User, bob: User) -> None:
+        new_prompt(alice)
+        client = signed_in(bob)
+        url = take(client, "label_initial_prompt")
+        assert client.post(f"{url}skip/", {"reason": "unclear", "note": "a\0b"}).status_code == 400
+        assert client.post(f"{url}skip/", {"reason": "\0"}).status_code == 400
+        assert client.post(f"{url}skip/", {"note": "n" * 9000}).status_code == 302
+        assert len(Skip.objects.get().note) == 512
+
+    def test_a_message_that_was_removed_meanwhile(self, alice: User, bob: User) -> None:
+        prompt = new_prompt(alice, "Call me: 555 1234")
+        client = signed_in(bob)
+        url = take(client, "label_initial_prompt")
+        Message.objects.filter(pk=prompt.pk).update(deleted=True)
+        for response in (client.get(url), client.post(url, {"spam": "nonsense"})):
+            assert response.status_code == 410
+            assert "555 1234" not in response.content.decode()
+
     def test_nothing_says_why(self, alice: User) -> None:
         new_prompt(alice)
         client = signed_in(alice)
@@ -279,6 +302,7 @@ class TestSkipAndNothing:
         response = signed_in(alice).post(reverse("task_next"), {"kind": "random", "lang": "no such tag"})
         assert response.status_code == 400
         assert signed_in(alice).get(reverse("dashboard"), {"lang": "¡!"}).status_code == 400
+        assert signed_in(alice).get(reverse("task_nothing"), {"lang": "\0"}).status_code == 400
         assert not Task.objects.exists()
 
 
@@ -328,7 +352,22 @@ class TestContributions:
         rows = signed_in(bob).get(reverse("contributions"), {"kind": "review"}).context["rows"]
         assert [(row.kind, row.excerpt) for row in rows] == [("review", "Is this fine?")]
 
-    @pytest.mark.parametrize("query", ["older=rubbish", "older=2026-01-01~x", "kind=poem", "newer=~"])
+    def test_what_was_removed_is_not_shown_to_who_judged_it(self, alice: User, bob: User) -> None:
+        prompt = new_prompt(alice, "Call me: 555 1234")
+        review(prompt, bob)
+        Message.objects.filter(pk=prompt.pk).update(deleted=True)
+        for page in ("contributions", "dashboard"):
+            assert "555 1234" not in signed_in(bob).get(reverse(page)).content.decode()
+            assert "555 1234" in signed_in(alice).get(reverse(page)).content.decode()
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            *("older=rubbish", "older=2026-01-01~x", "kind=poem", "newer=~"),
+            f"older=0001-01-01T00:00:00%2B23:59~{uuid4()}",
+            f"newer=9999-12-31T23:59:59-23:59~{uuid4()}",
+        ],
+    )
     def test_bad_addresses(self, alice: User, query: str) -> None:
         assert signed_in(alice).get(f"{reverse('contributions')}?{query}").status_code == 400
 
