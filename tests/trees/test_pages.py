@@ -12,6 +12,8 @@ from trees.models import Message, Reaction, Report
 from trees.policy import TreePolicy
 from trees.states import State
 
+SOME_ID = "01a200cb-d12c-77e8-a0a9-86758d0c6514"
+
 pytestmark = pytest.mark.django_db
 
 
@@ -62,8 +64,8 @@ class TestContributions:
         "query",
         [
             *("older=rubbish", "older=2026-01-01~x", "kind=poem", "newer=~"),
-            f"older=0001-01-01T00:00:00%2B23:59~{uuid4()}",
-            f"newer=9999-12-31T23:59:59-23:59~{uuid4()}",
+            f"older=0001-01-01T00:00:00%2B23:59~{SOME_ID}",
+            f"newer=9999-12-31T23:59:59-23:59~{SOME_ID}",
         ],
     )
     def test_bad_addresses(self, alice: User, query: str) -> None:
