@@ -32,10 +32,6 @@ class KindRow:
     weight: float  # chance to be drawn when people ask for any work, as in the reference system
     points: int
 
-    @property
-    def verb(self) -> str:
-        return {"write": "Write", "check": "Check", "compare": "Compare"}[self.category]
-
 
 TABLE: dict[Kind, KindRow] = {
     Kind.INITIAL_PROMPT: KindRow(

@@ -65,6 +65,8 @@ class TreePolicy:
     labels_prompter_reply: tuple[str, ...] = LABELS_PROMPT
     labels_assistant_reply: tuple[str, ...] = LABELS_ASSISTANT
     mandatory_labels: tuple[str, ...] = (SPAM,)
+    auto_mod_red_flags: int = 4  # a reply goes with everything below it, a prompt ends its tree
+    auto_mod_max_skip_reply: int = 25  # so many people did not want to answer: somebody should look
     message_size_limit: int = 2000  # code points
     duplicate_window_minutes: int = 120
 

@@ -9,8 +9,9 @@ from uuid import UUID
 from django.db import IntegrityError
 
 from oasst.accounts.models import User
+from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
-from trees import consensus, transitions, wanted
+from trees import consensus, jobs, transitions, wanted
 from trees.in_hand import TreeInHand, lock_tree
 from trees.labels import LABELS
 from trees.models import Happening, Message, Ranking, Review, Role, Skip
@@ -170,3 +171,5 @@ def record_skip(*, message: Message, author: User, kind: str, reason: str = "", 
             message=message,
             data={"kind": kind, "reason": reason},
         )
+        if kind == Skip.Kind.REPLY:
+            enqueue(jobs.moderate_message, str(message.pk))

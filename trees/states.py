@@ -60,7 +60,7 @@ TABLE: dict[State, StateRow] = {
         "Waiting to be drawn",
         "The prompt was accepted and waits for room among the growing conversations of its language.",
         active=False,
-        goes_to=frozenset({S.GROWING, S.HALTED_BY_MODERATOR}),
+        goes_to=frozenset({S.GROWING, S.ABORTED_LOW_GRADE, S.HALTED_BY_MODERATOR}),
     ),
     S.GROWING: StateRow(
         "Growing",

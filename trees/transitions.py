@@ -18,13 +18,49 @@ from trees.states import TABLE, State, Work, may_go
 
 log = logging.getLogger(__name__)
 
-NOTHING_LEFT = "Nothing of the conversation is left."
-
 
 def start_growing(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
     """Let a drawn prompt grow. The caller goes on to `advance`."""
     _enter(hand, State.GROWING, reason, actor)
     hand.tree.won_prompt_lottery_at = hand.tree.won_prompt_lottery_at or hand.now
+
+
+def halt(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
+    """Stop the tree where it is. The caller goes on to `advance`."""
+    _enter(hand, State.HALTED_BY_MODERATOR, reason, actor)
+
+
+def abort(hand: TreeInHand, *, reason: str) -> None:
+    """End a tree whose prompt is unfit. The caller goes on to `advance`."""
+    _enter(hand, State.ABORTED_LOW_GRADE, reason, None)
+
+
+def resume(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
+    """Go back to the state that the tree was stopped in. The caller goes on to `advance`."""
+    _enter(hand, _state_before_halt(hand), reason, actor)
+
+
+def rescore(hand: TreeInHand) -> None:
+    """Order the replies of a finished tree again after some went or came back. The caller goes on to `advance`."""
+    if hand.state == State.READY_FOR_EXPORT:
+        hand.changed |= scoring.score(hand.tree, hand.messages)
+
+
+def was_halted_by_deletion(hand: TreeInHand) -> bool:
+    """Did the tree stop only because its prompt was deleted?"""
+    last = TreeTransition.objects.filter(tree=hand.tree).order_by("-id").first()
+    return last is not None and last.to_state == State.HALTED_BY_MODERATOR and last.reason == PROMPT_DELETED
+
+
+def _state_before_halt(hand: TreeInHand) -> State:
+    """What was noted at the halt; for a tree that a file brought stopped, what its messages tell."""
+    if hand.tree.halted_from:
+        return State(hand.tree.halted_from)
+    if hand.root.review_result is None:
+        return State.INITIAL_PROMPT_REVIEW
+    if not hand.root.review_result:
+        return State.ABORTED_LOW_GRADE
+    return State.GROWING if len(hand.messages) > 1 else State.PROMPT_LOTTERY_WAITING
 
 
 def advance(hand: TreeInHand, *, actor: User | None = None) -> None:
@@ -61,19 +97,18 @@ def _decide(hand: TreeInHand) -> None:
 
 
 Step = tuple[State, str]
+PROMPT_DELETED = "The prompt was deleted."
 
 
 def due_step(hand: TreeInHand) -> Step | None:
     """The step that the facts ask for, and the reason for the history. `check_invariants` asks too, and takes none."""
+    if hand.root.deleted and hand.state not in (State.HALTED_BY_MODERATOR, State.ABORTED_LOW_GRADE):
+        return State.HALTED_BY_MODERATOR, PROMPT_DELETED
     match hand.state:
         case State.INITIAL_PROMPT_REVIEW:
             return _after_prompt_review(hand)
-        case State.PROMPT_LOTTERY_WAITING if hand.root.deleted:
-            return State.HALTED_BY_MODERATOR, "The prompt was deleted."
         case State.GROWING:
             return _after_growing(hand)
-        case State.RANKING | State.BACKLOG_RANKING if wanted.size(hand) == 0:
-            return State.HALTED_BY_MODERATOR, NOTHING_LEFT
         case State.RANKING if not any(missing for _, missing in wanted.missing_rankings(hand)):
             return State.READY_FOR_SCORING, "Every set of replies has enough rankings."
         case State.READY_FOR_SCORING:
@@ -82,8 +117,6 @@ def due_step(hand: TreeInHand) -> Step | None:
 
 
 def _after_prompt_review(hand: TreeInHand) -> Step | None:
-    if hand.root.deleted:
-        return State.HALTED_BY_MODERATOR, "The prompt was deleted."
     if hand.root.review_result is None:
         return None
     if hand.root.review_result:
@@ -94,7 +127,7 @@ def _after_prompt_review(hand: TreeInHand) -> Step | None:
 def _after_growing(hand: TreeInHand) -> Step | None:
     size = wanted.size(hand)
     if size == 0:
-        return State.HALTED_BY_MODERATOR, NOTHING_LEFT
+        return State.HALTED_BY_MODERATOR, "Nothing of the conversation is left."
     if wanted.awaiting_review(hand):
         return None
     if size >= hand.tree.goal_tree_size:
@@ -118,6 +151,8 @@ def _enter(hand: TreeInHand, target: State, reason: str, actor: User | None) -> 
     source = hand.state
     if not may_go(source, target):
         raise AssertionError(f"a tree can not go from {source} to {target}")
+    # Kept on the way in, so that resuming knows the way back.
+    hand.tree.halted_from = source.value if target == State.HALTED_BY_MODERATOR else ""
     hand.tree.state = target.value
     hand.tree.state_since = hand.now
     hand.moves.append(TreeTransition(tree=hand.tree, from_state=source, to_state=target, reason=reason, actor=actor))
@@ -199,7 +234,7 @@ def _write_rest(hand: TreeInHand) -> None:
     if hand.changed:
         Message.objects.bulk_update(
             [hand.messages[message_id] for message_id in sorted(hand.changed)],
-            ["review_count", "review_result", "ranking_count", "rank"],
+            ["review_count", "review_result", "ranking_count", "rank", "deleted"],
         )
     if any(move.from_state for move in hand.moves):
         hand.tree.save(update_fields=["state", "state_since", "won_prompt_lottery_at", "halted_from"])

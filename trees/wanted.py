@@ -27,7 +27,35 @@ Key = tuple[UUID, Work]
 
 def standing(hand: TreeInHand) -> Iterator[Message]:
     """Messages that are part of the conversation: accepted and not deleted."""
-    return (m for m in hand.messages.values() if m.review_result and not m.deleted)
+    return (m for m in connected(hand) if m.review_result and not m.deleted)
+
+
+def connected(hand: TreeInHand) -> list[Message]:
+    """Messages above which nothing is deleted or rejected. The others can not be part of the conversation any more."""
+    by_depth = sorted(hand.messages.values(), key=lambda m: m.depth)
+    whole: set[UUID | None] = {None}
+    found = []
+    for message in by_depth:
+        if message.parent_id in whole:
+            found.append(message)
+            if not message.deleted and message.review_result is not False:
+                whole.add(message.pk)
+    return found
+
+
+def below(hand: TreeInHand, message: Message) -> list[Message]:
+    """The message and everything under it, from the top down."""
+    found, ids = [message], {message.pk}
+    for one in sorted(hand.messages.values(), key=lambda m: m.depth):
+        if one.parent_id in ids:
+            ids.add(one.pk)
+            found.append(one)
+    return found
+
+
+def can_be_reviewed(hand: TreeInHand, message: Message) -> bool:
+    """Does the state of the tree still hand out reviews of this message?"""
+    return review_work(message) in TABLE[hand.state].offers
 
 
 def size(hand: TreeInHand) -> int:
@@ -35,7 +63,7 @@ def size(hand: TreeInHand) -> int:
 
 
 def awaiting_review(hand: TreeInHand) -> list[Message]:
-    return [m for m in hand.messages.values() if m.review_result is None and not m.deleted]
+    return [m for m in connected(hand) if m.review_result is None and not m.deleted]
 
 
 def held_replies(hand: TreeInHand) -> Counter[UUID]:

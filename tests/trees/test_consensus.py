@@ -19,7 +19,7 @@ thresholds = st.integers(0, 99).map(lambda percent: percent / 100)
 
 def by_every_order(votes: list[str], candidates: str) -> list[str]:
     """Ranked pairs by the book: lock the strongest pairs that close no cycle, then look for the order that obeys."""
-    margin = {pair: 0 for pair in permutations(sorted(candidates), 2)}
+    margin = dict.fromkeys(permutations(sorted(candidates), 2), 0)
     compared = set()
     for vote in votes:
         for better, worse in combinations([one for one in vote if one in candidates], 2):

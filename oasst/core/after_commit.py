@@ -1,0 +1,15 @@
+"""Handing work to the queue once the transaction is committed."""
+
+from typing import Any
+
+from celery import Task
+from django.db import transaction
+
+
+def enqueue(job: "Task[Any, Any]", *args: Any) -> None:
+    """Run `job` soon after the open transaction commits; not at all if it rolls back.
+
+    A queue that does not answer is logged and costs nobody their answer: what was acknowledged is stored, and the
+    clock looks for work that was left behind.
+    """
+    transaction.on_commit(lambda: job.apply_async(args, retry=False), robust=True)

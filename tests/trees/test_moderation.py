@@ -1,0 +1,294 @@
+"""What moderators and the automatic thresholds do to a tree, and that each of it can be taken back."""
+
+import pytest
+
+from oasst.accounts.models import User
+from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
+from oasst.invariants import differences
+from tests.factories import (
+    decide,
+    grow_to,
+    growing_tree,
+    new_people,
+    new_person,
+    new_prompt,
+    new_reply,
+    rank,
+    review,
+    state_of,
+)
+from trees import moderation, reactions, reviews, thresholds
+from trees.models import Deletion, Message, MessageTree, Opening, Reaction, Report, Review, Skip, TreeTransition
+from trees.policy import TreePolicy
+from trees.states import State, Work
+
+pytestmark = pytest.mark.django_db
+POLICY = TreePolicy()
+SMALL = TreePolicy(goal_tree_size=4, max_tree_depth=1)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_disagrees(db: None) -> object:
+    yield
+    # The factories call the services below the tasks.
+    assert [one for one in differences(POLICY) if one.check != "answers_come_from_a_task"] == []
+
+
+def halt(prompt: Message, mo: User, policy: TreePolicy = POLICY) -> None:
+    moderation.halt(tree_id=prompt.tree_id, actor=mo, reason="Looks odd.", policy=policy)
+
+
+def resume(prompt: Message, mo: User, policy: TreePolicy = POLICY) -> None:
+    moderation.resume(tree_id=prompt.tree_id, actor=mo, reason="It is fine.", policy=policy)
+
+
+def delete(message: Message, mo: User, policy: TreePolicy = POLICY) -> Deletion:
+    return moderation.delete_message(message_id=message.pk, actor=mo, reason="Copied.", policy=policy)
+
+
+class TestHaltAndResume:
+    @pytest.mark.parametrize("stage", ["review", "waiting", "growing", "ranking", "finished", "rejected"])
+    def test_it_goes_back_to_where_it_was(self, alice: User, mo: User, stage: str) -> None:
+        prompt = new_prompt(alice, policy=SMALL)
+        if stage == "rejected":
+            decide(prompt, accept=False, policy=SMALL)
+        elif stage != "review":
+            decide(prompt, policy=SMALL)
+            if stage != "waiting":
+                target = {"growing": State.GROWING, "ranking": State.RANKING, "finished": State.READY_FOR_EXPORT}
+                from tasks import lottery
+
+                lottery.draw("en", SMALL)
+                grow_to(prompt.pk, target[stage], SMALL)
+        before = state_of(prompt)
+        work = set(Opening.objects.values_list("work", "message"))
+        halt(prompt, mo, SMALL)
+        assert state_of(prompt) == State.HALTED_BY_MODERATOR
+        assert not Opening.objects.exists()
+        halt(prompt, mo, SMALL)
+        resume(prompt, mo, SMALL)
+        assert state_of(prompt) == before
+        assert set(Opening.objects.values_list("work", "message")) == work
+        last = TreeTransition.objects.filter(tree=prompt.pk).order_by("-id")[0]
+        assert (last.reason, last.actor) == ("It is fine.", mo)
+
+    def test_refusals(self, alice: User, bob: User, mo: User) -> None:
+        prompt = new_prompt(alice)
+        with pytest.raises(NotAllowed):
+            halt(prompt, bob)
+        with pytest.raises(Conflict):
+            resume(prompt, mo)
+        with pytest.raises(Invalid):
+            moderation.halt(tree_id=prompt.tree_id, actor=mo, reason="  ", policy=POLICY)
+        assert state_of(prompt) == State.INITIAL_PROMPT_REVIEW
+
+    def test_nothing_is_taken_while_it_is_stopped(self, alice: User, bob: User, mo: User) -> None:
+        prompt = growing_tree(alice)
+        halt(prompt, mo)
+        with pytest.raises(Gone):
+            new_reply(prompt, bob)
+        assert Message.objects.count() == 1
+
+
+class TestDeleteAndUndelete:
+    def test_a_reply_goes_with_everything_below_and_its_place_is_free(self, alice: User, mo: User) -> None:
+        policy = TreePolicy(goal_tree_size=6)
+        prompt = growing_tree(alice, policy)
+        reply = new_reply(prompt, new_person("Writer"), policy=policy)
+        decide(reply, policy=policy)
+        below = new_reply(reply, new_person("Asker"), policy=policy)
+        places = Opening.objects.filter(message=prompt).count()
+        deletion = delete(reply, mo, policy)
+        assert set(deletion.message_ids) == {reply.pk, below.pk}
+        assert not Message.objects.filter(pk__in=[reply.pk, below.pk], deleted=False).exists()
+        assert Opening.objects.filter(message=prompt, work=Work.ASSISTANT_REPLY).count() >= places
+        assert not Opening.objects.filter(message__in=[reply, below]).exists()
+        moderation.undelete(deletion_id=deletion.pk, actor=mo, policy=policy)
+        assert Message.objects.filter(deleted=False).count() == 3
+        assert Opening.objects.filter(message=below, work=Work.LABEL_PROMPTER_REPLY).exists()
+
+    def test_undoing_brings_back_exactly_that_batch(self, alice: User, mo: User) -> None:
+        policy = TreePolicy(goal_tree_size=6)
+        prompt = growing_tree(alice, policy)
+        reply = new_reply(prompt, new_person("Writer"), policy=policy)
+        decide(reply, policy=policy)
+        below = new_reply(reply, new_person("Asker"), policy=policy)
+        first = delete(below, mo, policy)
+        second = delete(reply, mo, policy)
+        with pytest.raises(Conflict) as refusal:
+            moderation.undelete(deletion_id=first.pk, actor=mo, policy=policy)
+        assert refusal.value.code == "parent_deleted"
+        moderation.undelete(deletion_id=second.pk, actor=mo, policy=policy)
+        below.refresh_from_db()
+        assert below.deleted
+        with pytest.raises(Conflict):
+            moderation.undelete(deletion_id=second.pk, actor=mo, policy=policy)
+
+    @pytest.mark.parametrize("stage", [State.INITIAL_PROMPT_REVIEW, State.GROWING, State.RANKING])
+    def test_a_deleted_prompt_stops_its_tree_and_frees_its_quota(self, alice: User, mo: User, stage: State) -> None:
+        prompt = new_prompt(alice, policy=SMALL) if stage == State.INITIAL_PROMPT_REVIEW else growing_tree(alice, SMALL)
+        grow_to(prompt.pk, stage, SMALL)
+        deletion = delete(prompt, mo, SMALL)
+        assert state_of(prompt) == State.HALTED_BY_MODERATOR
+        with pytest.raises(Conflict):
+            resume(prompt, mo, SMALL)
+        moderation.undelete(deletion_id=deletion.pk, actor=mo, policy=SMALL)
+        assert state_of(prompt) == stage
+        is_new = stage == State.INITIAL_PROMPT_REVIEW
+        grow_to(prompt.pk, State.PROMPT_LOTTERY_WAITING if is_new else State.READY_FOR_EXPORT, SMALL)
+
+    def test_deleting_what_was_awaited_lets_the_tree_go_on(self, alice: User, mo: User) -> None:
+        policy = TreePolicy(goal_tree_size=3, max_tree_depth=1, max_children_count=3)
+        prompt = growing_tree(alice, policy)
+        grow_to(prompt.pk, State.RANKING, policy)
+        replies = list(Message.objects.filter(parent=prompt).order_by("position"))
+        delete(replies[0], mo, policy)
+        assert state_of(prompt) == State.READY_FOR_EXPORT  # one answer alone can not be ranked
+
+    def test_ranks_of_a_finished_tree_follow(self, alice: User, mo: User) -> None:
+        prompt = growing_tree(alice, SMALL)
+        grow_to(prompt.pk, State.READY_FOR_EXPORT, SMALL)
+        first, second, third = Message.objects.filter(parent=prompt).order_by("position")
+        deletion = delete(first, mo, SMALL)
+        ranks = dict(Message.objects.filter(parent=prompt).values_list("pk", "rank"))
+        assert (ranks[second.pk], ranks[third.pk]) == (0, 1)
+        moderation.undelete(deletion_id=deletion.pk, actor=mo, policy=SMALL)
+        ranks = dict(Message.objects.filter(parent=prompt).values_list("pk", "rank"))
+        assert [ranks[m.pk] for m in (first, second, third)] == [0, 1, 2]
+
+
+class TestEdit:
+    def test_the_new_text_is_reviewed_anew_and_old_reviews_stay_with_the_old_text(
+        self, alice: User, bob: User, mo: User
+    ) -> None:
+        prompt = new_prompt(alice, "What is teh sky?")
+        review(prompt, bob, spam=1)
+        revision = moderation.edit_message(
+            message_id=prompt.pk, actor=mo, text="What is the sky?", reason="Typo.", policy=POLICY
+        )
+        prompt.refresh_from_db()
+        assert (prompt.text, prompt.edited, prompt.revision) == ("What is the sky?", True, revision)
+        assert prompt.author == alice
+        assert Review.objects.get().revision_id == prompt.pk  # the first revision has the id of its message
+        assert Opening.objects.filter(message=prompt).count() == 2
+        review(prompt, bob)
+        decide(prompt)
+        assert state_of(prompt) == State.PROMPT_LOTTERY_WAITING
+
+    def test_a_finished_tree_keeps_its_decisions(self, alice: User, mo: User) -> None:
+        prompt = growing_tree(alice, SMALL)
+        grow_to(prompt.pk, State.READY_FOR_EXPORT, SMALL)
+        reply = Message.objects.filter(parent=prompt)[0]
+        moderation.edit_message(message_id=reply.pk, actor=mo, text="Better.", reason="Typo.", policy=SMALL)
+        reply.refresh_from_db()
+        assert (reply.review_result, state_of(prompt)) == (True, State.READY_FOR_EXPORT)
+
+    def test_a_reply_that_is_rejected_after_its_edit_takes_its_branch_out(self, alice: User, mo: User) -> None:
+        policy = TreePolicy(goal_tree_size=6)
+        prompt = growing_tree(alice, policy)
+        reply = new_reply(prompt, new_person("Writer"), policy=policy)
+        decide(reply, policy=policy)
+        below = new_reply(reply, new_person("Asker"), policy=policy)
+        decide(below, policy=policy)
+        moderation.edit_message(message_id=reply.pk, actor=mo, text="Now it is junk.", reason="Test.", policy=policy)
+        decide(reply, accept=False, policy=policy)
+        assert not Opening.objects.filter(message=below).exists()
+        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+
+    def test_refusals(self, alice: User, mo: User) -> None:
+        prompt = new_prompt(alice, "What is the sky?")
+        for text, code in (("", "blank"), ("What is the sky?", "unchanged"), ("x" * 2001, "too_long")):
+            with pytest.raises(Invalid) as refusal:
+                moderation.edit_message(message_id=prompt.pk, actor=mo, text=text, reason="Why not.", policy=POLICY)
+            assert refusal.value.code == code
+        assert prompt.revisions.count() == 1
+
+
+class TestReactions:
+    def test_thumbs_exclude_each_other(self, alice: User, bob: User) -> None:
+        prompt = new_prompt(alice)
+        reactions.set_reaction(message_id=prompt.pk, person=bob, emoji="+1")
+        reactions.set_reaction(message_id=prompt.pk, person=bob, emoji="-1")
+        message = reactions.set_reaction(message_id=prompt.pk, person=bob, emoji="-1", on=True)
+        assert message.emojis == {"-1": 1}
+        assert Reaction.objects.get().emoji == "-1"
+        assert reactions.set_reaction(message_id=prompt.pk, person=bob, emoji="-1").emojis == {}
+        assert not Reaction.objects.exists()
+
+    def test_nobody_thumbs_their_own_message(self, alice: User) -> None:
+        prompt = new_prompt(alice)
+        assert reactions.set_reaction(message_id=prompt.pk, person=alice, emoji="+1").emojis == {}
+        assert reactions.set_reaction(message_id=prompt.pk, person=alice, emoji="rofl").emojis == {"rofl": 1}
+
+    def test_an_unknown_reaction(self, alice: User, bob: User) -> None:
+        prompt = new_prompt(alice)
+        for emoji in ("_skip_reply", "heart", ""):
+            with pytest.raises(Invalid):
+                reactions.set_reaction(message_id=prompt.pk, person=bob, emoji=emoji)
+        assert not Reaction.objects.exists()
+
+
+class TestReports:
+    def test_a_second_report_adds_to_the_first(self, alice: User, bob: User) -> None:
+        prompt = new_prompt(alice)
+        first = reactions.report(message_id=prompt.pk, reporter=bob, category="spam", text="An advertisement.")
+        again = reactions.report(message_id=prompt.pk, reporter=bob, category="copied", text="From a shop.")
+        assert first.pk == again.pk
+        assert Report.objects.get().text == "An advertisement.\n\nFrom a shop."
+        assert Message.objects.get(pk=prompt.pk).emojis == {"red_flag": 1}
+
+    def test_refusals(self, alice: User, bob: User) -> None:
+        prompt = new_prompt(alice)
+        with pytest.raises(Invalid):
+            reactions.report(message_id=prompt.pk, reporter=bob, category="boring")
+        assert not Report.objects.exists()
+
+
+class TestThresholds:
+    def flag(self, message: Message, times: int) -> None:
+        for person in new_people(times):
+            reactions.report(message_id=message.pk, reporter=person, category="spam")
+        thresholds.apply(message_id=message.pk, policy=POLICY)
+
+    def test_four_flags_end_the_tree_of_a_prompt(self, alice: User) -> None:
+        prompt = new_prompt(alice)
+        self.flag(prompt, 3)
+        assert state_of(prompt) == State.INITIAL_PROMPT_REVIEW
+        self.flag(prompt, 1)
+        assert state_of(prompt) == State.ABORTED_LOW_GRADE
+        assert not thresholds.apply(message_id=prompt.pk, policy=POLICY)
+
+    def test_four_flags_take_a_reply_away_and_a_moderator_brings_it_back(self, alice: User, mo: User) -> None:
+        prompt = growing_tree(alice)
+        reply = new_reply(prompt, new_person("Writer"))
+        self.flag(reply, 4)
+        reply.refresh_from_db()
+        assert reply.deleted
+        assert state_of(prompt) == State.GROWING
+        moderation.undelete(deletion_id=Deletion.objects.get().pk, actor=mo, policy=POLICY)
+        reply.refresh_from_db()
+        assert not reply.deleted
+
+    def test_many_skips_stop_the_tree(self, alice: User) -> None:
+        policy = TreePolicy(auto_mod_max_skip_reply=3)
+        prompt = growing_tree(alice, policy)
+        for person in new_people(3):
+            reviews.record_skip(message=prompt, author=person, kind=Skip.Kind.REPLY)
+        assert thresholds.apply(message_id=prompt.pk, policy=policy)
+        assert state_of(prompt) == State.HALTED_BY_MODERATOR
+        assert MessageTree.objects.get().halted_from == State.GROWING
+
+    def test_finished_trees_are_left_to_moderators(self, alice: User) -> None:
+        prompt = growing_tree(alice, SMALL)
+        grow_to(prompt.pk, State.READY_FOR_EXPORT, SMALL)
+        self.flag(prompt, 5)
+        assert state_of(prompt) == State.READY_FOR_EXPORT
+
+
+class TestLateVotes:
+    def test_a_ranking_of_a_stopped_tree_is_refused(self, alice: User, mo: User) -> None:
+        prompt = growing_tree(alice, SMALL)
+        grow_to(prompt.pk, State.RANKING, SMALL)
+        halt(prompt, mo, SMALL)
+        with pytest.raises(Gone):
+            rank(prompt, new_person("Late"), SMALL)

@@ -1,0 +1,14 @@
+"""Work that a commit sets off."""
+
+from uuid import UUID
+
+from celery import shared_task
+
+from trees import thresholds
+from trees.policy import current_policy
+
+
+@shared_task
+def moderate_message(message_id: str) -> None:
+    """Look whether people complained about this message often enough for something to happen by itself."""
+    thresholds.apply(message_id=UUID(message_id), policy=current_policy())

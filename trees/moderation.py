@@ -1,0 +1,125 @@
+"""What moderators do to trees and messages. Outer writers: each function is one transaction.
+
+Everything here can be undone, names its actor and its reason, and ends in `transitions.advance`: a tree goes on from
+where the change leaves it. Locks the tree row.
+"""
+
+from uuid import UUID
+
+from django.db import transaction
+
+from oasst.accounts.models import User
+from oasst.core.errors import Conflict, Invalid, NotFound
+from oasst.core.text import clean_text
+from trees import removal, transitions, wanted
+from trees.access import require_moderator
+from trees.in_hand import TreeInHand, lock_tree
+from trees.models import Deletion, Happening, Message, Revision
+from trees.policy import TreePolicy
+from trees.posting import digest_of
+from trees.states import State
+
+
+def halt(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None:
+    """Stop a tree where it is. Stopping it again changes nothing. Raises NotAllowed, Invalid (no reason), NotFound."""
+    require_moderator(actor)
+    reason = _reason(reason)
+    with transaction.atomic(durable=True):
+        hand = lock_tree(tree_id, policy)
+        if hand.state != State.HALTED_BY_MODERATOR:
+            transitions.halt(hand, reason=reason, actor=actor)
+            transitions.advance(hand, actor=actor)
+
+
+def resume(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None:
+    """Let a stopped tree go on from the state that it was stopped in.
+
+    Raises NotAllowed, Invalid, NotFound, Conflict (`not_halted`, `prompt_deleted`).
+    """
+    require_moderator(actor)
+    reason = _reason(reason)
+    with transaction.atomic(durable=True):
+        hand = lock_tree(tree_id, policy)
+        if hand.state != State.HALTED_BY_MODERATOR:
+            raise Conflict("This conversation is not stopped.", code="not_halted")
+        if hand.root.deleted:
+            raise Conflict("Its prompt is deleted; bring that back first.", code="prompt_deleted")
+        transitions.resume(hand, reason=reason, actor=actor)
+        transitions.advance(hand, actor=actor)
+
+
+def delete_message(*, message_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Deletion:
+    """Take a message with everything below it out of sight.
+
+    Raises NotAllowed, Invalid, NotFound, Conflict (`already_deleted`).
+    """
+    require_moderator(actor)
+    reason = _reason(reason)
+    with transaction.atomic(durable=True):
+        hand, message = _message_in_hand(message_id, policy)
+        if message.deleted:
+            raise Conflict("This message is deleted already.", code="already_deleted")
+        deletion = removal.remove(hand, message, actor=actor, reason=reason)
+        transitions.advance(hand, actor=actor)
+        return deletion
+
+
+def undelete(*, deletion_id: UUID, actor: User, policy: TreePolicy) -> Deletion:
+    """Bring back exactly what one deletion took. A tree that it had stopped goes on.
+
+    Raises NotAllowed, NotFound, Conflict (`already_undone`, `parent_deleted`).
+    """
+    require_moderator(actor)
+    with transaction.atomic(durable=True):
+        try:
+            deletion = Deletion.objects.select_for_update(of=("self",), no_key=True).get(pk=deletion_id)
+        except Deletion.DoesNotExist:
+            raise NotFound("There is no such deletion.", code="deletion_not_found") from None
+        if deletion.undone_at is not None:
+            raise Conflict("This deletion was undone already.", code="already_undone")
+        hand = lock_tree(deletion.tree_id, policy)
+        message = hand.message(deletion.message_id)
+        if message.parent_id is not None and hand.messages[message.parent_id].deleted:
+            raise Conflict("The message above it is deleted; bring that back first.", code="parent_deleted")
+        removal.bring_back(hand, deletion, actor=actor)
+        transitions.advance(hand, actor=actor)
+        return deletion
+
+
+def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, policy: TreePolicy) -> Revision:
+    """Replace the text. What people said stays with the text that they saw; while reviewers can still be asked, the
+    new text is reviewed anew.
+
+    Raises NotAllowed, NotFound, Invalid (text, reason, `unchanged`).
+    """
+    require_moderator(actor)
+    reason = _reason(reason)
+    text = clean_text(text, limit=policy.message_size_limit)
+    with transaction.atomic(durable=True):
+        hand, message = _message_in_hand(message_id, policy)
+        if digest_of(text) == bytes(Message.objects.values_list("text_digest", flat=True).get(pk=message.pk)):
+            raise Invalid("The text is the same as before.", code="unchanged", field="text")
+        revision = Revision.objects.create(message=message, text=text, author=actor, reason=reason)
+        message.revision, message.text, message.text_digest, message.edited = revision, text, digest_of(text), True
+        message.save(update_fields=["revision", "text", "text_digest", "edited"])
+        if wanted.can_be_reviewed(hand, message):
+            message.review_result = None
+            hand.changed.add(message.pk)
+        hand.record(Happening.Kind.MESSAGE_EDITED, message=message, actor=actor, data={"revision": str(revision.pk)})
+        transitions.advance(hand, actor=actor)
+        return revision
+
+
+def _message_in_hand(message_id: UUID, policy: TreePolicy) -> tuple[TreeInHand, Message]:
+    tree_id = Message.objects.filter(pk=message_id).values_list("tree_id", flat=True).first()
+    if tree_id is None:
+        raise NotFound("There is no such message.", code="message_not_found")
+    hand = lock_tree(tree_id, policy)
+    return hand, hand.message(message_id)
+
+
+def _reason(reason: str) -> str:
+    try:
+        return clean_text(reason, limit=500, field="reason")
+    except Invalid as error:
+        raise Invalid("Please say why, in up to 500 characters.", code="reason", field="reason") from error

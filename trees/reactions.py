@@ -1,0 +1,109 @@
+"""Reactions to messages and reports about them.
+
+Outer writers: each function is one transaction. A reaction locks its message and nothing else; the automatic
+thresholds are looked at after the commit, in a job of their own.
+"""
+
+from collections import Counter
+from uuid import UUID
+
+from django.db import transaction
+
+from oasst.accounts.access import require_contributor
+from oasst.accounts.models import User
+from oasst.core.after_commit import enqueue
+from oasst.core.errors import Invalid, NotFound
+from oasst.core.text import clean_text
+from trees import jobs
+from trees.access import visible_messages
+from trees.models import Happening, Message, Reaction, Report
+from trees.thresholds import RED_FLAG
+
+THUMBS = {"+1": "-1", "-1": "+1"}
+EMOJIS = ("+1", "-1", RED_FLAG, "100", "rofl", "clap", "diamond", "heart_eyes", "disappointed", "poop", "skull")
+LONGEST_REPORT = 2000
+
+
+def set_reaction(*, message_id: UUID, person: User, emoji: str, on: bool | None = None) -> Message:
+    """Put a reaction or take it back; `on=None` turns it around. Saying the same twice changes nothing.
+
+    Thumbs up and down exclude each other, and a thumb on one's own message is quietly left out.
+    Raises NotAllowed, NotFound, Invalid (`unknown_emoji`).
+    """
+    require_contributor(person)
+    if emoji not in EMOJIS:
+        raise Invalid(f"There is no reaction called {emoji[:40]!r}.", code="unknown_emoji", field="emoji")
+    with transaction.atomic(durable=True):
+        message = _lock_message(message_id, person)
+        mine = set(Reaction.objects.filter(message=message, author=person).values_list("emoji", flat=True))
+        wanted = emoji not in mine if on is None else on
+        if wanted == (emoji in mine) or (wanted and emoji in THUMBS and message.author_id == person.pk):
+            return message
+        if wanted:
+            _change(message, person, THUMBS.get(emoji), -1, mine)
+            _change(message, person, emoji, 1, mine)
+        else:
+            _change(message, person, emoji, -1, mine)
+        message.save(update_fields=["emojis"])
+        _note(message, person, Happening.Kind.MESSAGE_REACTED, {"emoji": emoji, "on": wanted})
+        if emoji == RED_FLAG and wanted:
+            enqueue(jobs.moderate_message, str(message.pk))
+        return message
+
+
+def _change(message: Message, person: User, emoji: str | None, by: int, mine: set[str]) -> None:
+    """Add or remove one row and its count; a count of 0 is not kept."""
+    if emoji is None or (by < 0 and emoji not in mine):
+        return
+    if by > 0:
+        Reaction.objects.create(message=message, author=person, emoji=emoji)
+    else:
+        Reaction.objects.filter(message=message, author=person, emoji=emoji).delete()
+    counts = Counter(message.emojis)
+    counts[emoji] += by
+    message.emojis = {name: number for name, number in counts.items() if number or name != emoji}
+
+
+def report(*, message_id: UUID, reporter: User, category: str, text: str = "") -> Report:
+    """Tell the moderators about a message. It counts as a red flag; a second report of the same person while the first
+    is open adds to that one.
+
+    Raises NotAllowed, NotFound, Invalid (`unknown_category`, text).
+    """
+    require_contributor(reporter)
+    if category not in Report.Category.values:
+        raise Invalid("Please choose what is wrong.", code="unknown_category", field="category")
+    text = clean_text(text, limit=LONGEST_REPORT) if text.strip() else ""
+    with transaction.atomic(durable=True):
+        message = _lock_message(message_id, reporter)
+        found, created = Report.objects.get_or_create(
+            message=message,
+            reporter=reporter,
+            status=Report.Status.OPEN,
+            defaults={"revision_id": message.revision_id, "category": category, "text": text},
+        )
+        if not created:
+            found.category = category
+            found.text = "\n\n".join(part for part in (found.text, text) if part)
+            found.save(update_fields=["category", "text"])
+        mine = set(Reaction.objects.filter(message=message, author=reporter).values_list("emoji", flat=True))
+        if RED_FLAG not in mine:
+            _change(message, reporter, RED_FLAG, 1, mine)
+            message.save(update_fields=["emojis"])
+        _note(message, reporter, Happening.Kind.MESSAGE_REPORTED, {"report": str(found.pk), "category": category})
+        enqueue(jobs.moderate_message, str(message.pk))
+        return found
+
+
+def _lock_message(message_id: UUID, person: User) -> Message:
+    messages = Message.objects.select_for_update(of=("self",), no_key=True).defer("search", "text")
+    message = visible_messages(person, messages).filter(pk=message_id).first()
+    if message is None:
+        raise NotFound("There is no such message, or it was removed.", code="message_not_found")
+    return message
+
+
+def _note(message: Message, person: User, kind: Happening.Kind, data: dict[str, object]) -> None:
+    Happening.objects.create(
+        kind=kind, actor=person, subject_id=message.author_id, tree_id=message.tree_id, message=message, data=data
+    )

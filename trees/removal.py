@@ -1,0 +1,49 @@
+"""Taking messages out of a tree and bringing them back, for moderators and for the automatic thresholds.
+
+Works on a tree in hand; the caller goes on to `transitions.advance`.
+"""
+
+from django.utils import timezone
+
+from oasst.accounts.models import User
+from trees import transitions, wanted
+from trees.in_hand import TreeInHand
+from trees.models import Deletion, Happening, Message
+from trees.states import State
+
+
+def remove(hand: TreeInHand, message: Message, *, actor: User | None, reason: str) -> Deletion:
+    """Delete the message and everything below it that is not deleted yet, as one batch."""
+    gone = [one for one in wanted.below(hand, message) if not one.deleted]
+    deletion = Deletion.objects.create(
+        tree=hand.tree, message=message, message_ids=[one.pk for one in gone], actor=actor, reason=reason
+    )
+    for one in gone:
+        one.deleted = True
+        hand.changed.add(one.pk)
+    hand.record(
+        Happening.Kind.MESSAGE_DELETED,
+        message=message,
+        actor=actor,
+        data={"deletion": str(deletion.pk), "messages": len(gone)},
+    )
+    transitions.rescore(hand)
+    return deletion
+
+
+def bring_back(hand: TreeInHand, deletion: Deletion, *, actor: User) -> None:
+    """Undo one batch exactly. A tree that stopped only because of it goes on."""
+    for message_id in deletion.message_ids:
+        hand.messages[message_id].deleted = False
+        hand.changed.add(message_id)
+    deletion.undone_at, deletion.undone_by = timezone.now(), actor
+    deletion.save(update_fields=["undone_at", "undone_by"])
+    hand.record(
+        Happening.Kind.MESSAGE_RESTORED,
+        message=hand.messages[deletion.message_id],
+        actor=actor,
+        data={"deletion": str(deletion.pk)},
+    )
+    if hand.state == State.HALTED_BY_MODERATOR and transitions.was_halted_by_deletion(hand):
+        transitions.resume(hand, reason="The prompt was brought back.", actor=actor)
+    transitions.rescore(hand)
