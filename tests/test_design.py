@@ -107,8 +107,6 @@ class TestPages:
     @pytest.mark.parametrize("name", sorted(file.name for file in (ROOT / "templates/account").glob("*.html")))
     def test_every_page_of_the_sign_in_library_is_ours(self, request_: Any, name: str) -> None:
         """With next to no context, which also shows that no variable is taken for granted."""
-        if name in ("confirm_phone_verification_code.html", "confirm_password_reset_code.html"):
-            pytest.skip("its address exists only when this is switched on")
         html = (
             engines["django"]
             .get_template(f"account/{name}")
