@@ -230,12 +230,32 @@ def _write_openings(hand: TreeInHand, surplus: set[int], fresh: Missing) -> None
         )
 
 
+def _write_messages(messages: list[Message]) -> None:
+    """What `bulk_update` would do, in a fifth of its time: that was a fifth of taking an answer."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE trees_message SET
+                review_count = fresh.review_count, review_result = fresh.review_result,
+                ranking_count = fresh.ranking_count, rank = fresh.rank, deleted = fresh.deleted
+            FROM unnest(%s::uuid[], %s::int[], %s::bool[], %s::int[], %s::int[], %s::bool[])
+                AS fresh(id, review_count, review_result, ranking_count, rank, deleted)
+            WHERE trees_message.id = fresh.id
+            """,
+            [
+                [message.pk for message in messages],
+                [message.review_count for message in messages],
+                [message.review_result for message in messages],
+                [message.ranking_count for message in messages],
+                [message.rank for message in messages],
+                [message.deleted for message in messages],
+            ],
+        )
+
+
 def _write_rest(hand: TreeInHand) -> None:
     if hand.changed:
-        Message.objects.bulk_update(
-            [hand.messages[message_id] for message_id in sorted(hand.changed)],
-            ["review_count", "review_result", "ranking_count", "rank", "deleted"],
-        )
+        _write_messages([hand.messages[message_id] for message_id in sorted(hand.changed)])
     if any(move.from_state for move in hand.moves):
         hand.tree.save(update_fields=["state", "state_since", "won_prompt_lottery_at", "halted_from"])
     TreeTransition.objects.bulk_create(hand.moves)
