@@ -9,14 +9,14 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from oasst.accounts.forms import add_refusal
 from oasst.core.errors import DomainError
 from oasst.core.locks import waits_are_busy
-from oasst.core.read_only_admin import ReadOnlyAdmin, whole_text
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge, whole_text
 from trees import moderation
 from trees.admin.filters import ByLanguage, ByReview
 from trees.admin.trees import tree_link
@@ -36,7 +36,7 @@ class EditForm(forms.Form):
 
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
-    list_display = ("excerpt", "status", "role", "lang", "author", "created_at", "edited", "synthetic")
+    list_display = ("excerpt", "status", "role", "lang", "author", "created_at", "marks")
     list_filter = ("deleted", ByReview, "role", ByLanguage, "synthetic")
     search_fields = ("id",)
     search_help_text = "A piece of the text, or the id of a message or conversation"
@@ -114,6 +114,11 @@ class MessageAdmin(ReadOnlyAdmin):
     @admin.display(description="Status")
     def status(self, message: Message) -> str:
         return message_badge(message)
+
+    @admin.display(description="Marks")
+    def marks(self, message: Message) -> str:
+        marks = {"edited": message.edited, "by a model": message.synthetic}
+        return format_html_join(" ", "{}", [(badge(mark),) for mark, is_so in marks.items() if is_so])
 
     @admin.display(description="Conversation")
     def conversation(self, message: Message) -> str:
