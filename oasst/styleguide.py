@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from types import SimpleNamespace as Sample
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
@@ -58,7 +59,7 @@ _numbers = count(1)
 def turn(role: str, text: str, **more: Any) -> Sample:
     """One message as the views hand it over. `depth` grows with the list it stands in."""
     values: dict[str, Any] = {
-        "id": f"sample-{next(_numbers)}",
+        "id": UUID(int=next(_numbers)),
         "role": role,
         "html": markdown.render(text),
         "text": text,
@@ -326,7 +327,15 @@ def _tree_root() -> Sample:
         is_target=True,
         replies=[deep],
     )
-    best = turn("assistant", LONG_ANSWER, created_at=at, state="accepted", rank=1, replies=[target])
+    best = turn(
+        "assistant",
+        LONG_ANSWER,
+        created_at=at,
+        state="accepted",
+        rank=1,
+        replies=[target],
+        thumbs=Sample(mine="+1", up=7, down=1, may_give=True),
+    )
     second = turn(
         "assistant",
         "Wait for the drop of water to dance.",
@@ -499,6 +508,7 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
                 message_count=6,
                 goal=9,
             ),
+            "report_categories": [("spam", "Junk or advertising"), ("other", "Something else")],
             "root": _tree_root(),
             "target_id": "",
             "timeline": TIMELINE,
@@ -594,6 +604,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
             turn("assistant", "A reply that was not accepted.", state="rejected"),
             turn("prompter", "هل تعمل هذه الطريقة أيضًا؟", lang="ar"),
         ],
+        "report_categories": [("spam", "Junk or advertising"), ("other", "Something else")],
         "root": _tree_root(),
         "cards": CARDS[:4],
         "lang": "en",

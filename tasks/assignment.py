@@ -17,7 +17,7 @@ from oasst.core import ratelimit
 from oasst.core.errors import Busy, DomainError, Gone, NotFound
 from oasst.core.idempotency import fingerprint_of, once
 from oasst.core.locks import advisory_lock
-from oasst.core.text import clean_language_tag
+from oasst.core.text import clean_language_tag, clean_text
 from tasks import lottery, places, queries
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
@@ -186,8 +186,9 @@ def extend_lease(*, task_id: UUID, user: User) -> None:
 def skip(*, task_id: UUID, user: User, reason: str = "", note: str = "") -> Task:
     """Give the task back for good: its place is free at once, and this work is not offered to this person again.
 
-    Skipping twice is one skip. Raises NotFound, Gone (`task_done`, `task_expired`).
+    Skipping twice is one skip. Raises NotFound, Gone (`task_done`, `task_expired`), Invalid (what can not be stored).
     """
+    reason, note = _said(reason, "reason"), _said(note, "note")
     with transaction.atomic(durable=True):
         task = lock_task(task_id, user)
         if task.status == Task.Status.SKIPPED:
@@ -195,15 +196,19 @@ def skip(*, task_id: UUID, user: User, reason: str = "", note: str = "") -> Task
         require_open(task)
         task.status = Task.Status.SKIPPED
         task.finished_at = timezone.now()
-        task.skip_reason = ": ".join(part for part in (reason, note.strip()) if part)[:512]
+        task.skip_reason = ": ".join(part for part in (reason, note) if part)[:512]
         task.save(update_fields=["status", "finished_at", "skip_reason"])
         if task.message is not None:
             known = reason if reason in Skip.Reason.values else ""
-            reviews.record_skip(
-                message=task.message, author=user, kind=_skip_kind(task), reason=known, note=note.strip()[:512]
-            )
+            reviews.record_skip(message=task.message, author=user, kind=_skip_kind(task), reason=known, note=note)
             Opening.objects.filter(lease=task.pk).update(holder=None, lease=None, held_until=None)
         return task
+
+
+def _said(text: str, field: str) -> str:
+    """A remark in passing: cut short rather than refused."""
+    text = text.strip()[:512]
+    return clean_text(text, limit=512, field=field) if text else ""
 
 
 def _skip_kind(task: Task) -> Skip.Kind:

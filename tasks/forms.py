@@ -136,8 +136,12 @@ class RankingForm(forms.Form):
         ]
 
     def _position(self, reply: Message, place: int) -> int:
-        typed = str(self[f"rank_{reply.pk}"].value() or "")
-        return int(typed) if typed.isdecimal() and 1 <= int(typed) <= len(self.replies) else place
+        return self._place(self[f"rank_{reply.pk}"].value()) or place
+
+    def _place(self, typed: object) -> int | None:
+        """Compared as text: Python refuses to read a number of thousands of digits."""
+        text = str(typed)
+        return int(text) if text in map(str, range(1, len(self.replies) + 1)) else None
 
     def clean(self) -> dict[str, Any]:
         number = len(self.replies)
@@ -146,13 +150,13 @@ class RankingForm(forms.Form):
         taken: dict[int, str] = {}
         for letter, reply in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", self.replies, strict=False):
             name = f"rank_{reply.pk}"
-            typed = self.cleaned_data.get(name, "")
-            if not (typed.isdecimal() and 1 <= int(typed) <= number):
+            place = self._place(self.cleaned_data.get(name))
+            if place is None:
                 self.add_error(name, f"Reply {letter} needs a place from 1 to {number}.")
-            elif int(typed) in taken:
-                self.add_error(name, f"Replies {taken[int(typed)]} and {letter} share place {int(typed)}.")
+            elif place in taken:
+                self.add_error(name, f"Replies {taken[place]} and {letter} share place {place}.")
             else:
-                taken[int(typed)] = letter
+                taken[place] = letter
         return self.cleaned_data
 
     @property

@@ -34,9 +34,9 @@ class Nothing:
 
 def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | None = None) -> Nothing:
     """The cause for the person who finds nothing, as exact as the facts allow."""
-    works = [work_of(kind)] if kind and kind != Kind.INITIAL_PROMPT else list(Work)
+    works = list(Work) if kind is None else [work for work in [work_of(kind)] if work]  # none for a first prompt
     now = timezone.now()
-    existing = Opening.objects.filter(lang=lang, work__in=[work.value for work in works if work])
+    existing = Opening.objects.filter(lang=lang, work__in=[work.value for work in works])
     held = existing.filter(held_until__gt=now).exclude(holder=person).count()
     free = existing.filter(Q(held_until=None) | Q(held_until__lte=now)).count()
     if free:
@@ -52,7 +52,8 @@ def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | No
             f"{held} {'person is' if held == 1 else 'people are'} working on what is open.",
             "When they finish or leave, new work appears. Look again in a few minutes.",
         )
-    if kind == Kind.INITIAL_PROMPT or not supply.read_supply(lang).wanted(policy):
+    wants_openers = supply.read_supply(lang).wanted(policy)
+    if kind == Kind.INITIAL_PROMPT or not (kind or wants_openers):
         return Nothing(
             "There are enough openers for now",
             "More prompts are waiting than this language can carry at the moment.",
@@ -62,7 +63,9 @@ def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | No
     return Nothing(
         "Nothing of this kind is open",
         f"Nobody needs “{title}” in this language right now.",
-        "Start a conversation: once it is accepted it brings work for everybody.",
+        "Start a conversation: once it is accepted it brings work for everybody."
+        if wants_openers
+        else "Take any other work: replying and checking bring conversations there.",
     )
 
 

@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from tasks import upkeep
+from trees.policy import current_policy
 
 
 @shared_task
@@ -12,3 +13,9 @@ def clean_up() -> None:
         pass
     upkeep.drop_finished_drafts()
     upkeep.forget_repeated_requests()
+
+
+@shared_task
+def move_trees_on() -> None:
+    """Move what no answer moves: trees that a file brought in a state behind their messages."""
+    upkeep.move_trees_on(policy=current_policy())

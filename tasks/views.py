@@ -17,6 +17,7 @@ from oasst.accounts.requests import SignedInRequest
 from oasst.core import markdown, ratelimit
 from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed
 from oasst.core.languages import name_of
+from oasst.core.text import clean_language_tag
 from tasks import assignment, drafts, queries, submission
 from tasks.forms import TextForm, label_form, ranking_form
 from tasks.kinds import TABLE, Kind
@@ -60,7 +61,7 @@ def _go_to_next(request: SignedInRequest, kind: Kind | None, lang: str, repeat_k
 def nothing(request: SignedInRequest) -> HttpResponse:
     """Why there is no work, and what would bring some."""
     kind = _kind(request.GET.get("kind", ""))
-    lang = request.GET.get("lang") or request.user.first_language
+    lang = clean_language_tag(request.GET.get("lang") or request.user.first_language)
     context = {
         "nothing": queries.explain_nothing(request.user, lang, current_policy(), kind),
         "lang_name": name_of(lang),
@@ -143,6 +144,10 @@ def _refused(request: SignedInRequest, task: Task, form: Form, error: DomainErro
 def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPStatus.OK) -> HttpResponse:
     kind = Kind(task.kind)
     row = TABLE[kind]
+    if task.message is not None and task.message.deleted:
+        # Most often because of what stood in it, so it is not shown to those who still hold the task either.
+        gone = Gone("The message was removed meanwhile.", hint="What you wrote is kept below.", code="message_deleted")
+        return _closed(request, task, gone, str(request.POST.get("text", "")) or _draft_text(task))
     draft = getattr(task, "draft", None)
     held = Opening.objects.filter(lease=task.pk).values_list("held_until", flat=True).first()
     context = {

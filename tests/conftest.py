@@ -1,3 +1,10 @@
 """What every test may use. The servers behind the tests come from tests/services_fixture.py."""
 
+import pytest
+
 pytest_plugins = ["tests.services_fixture", "tests.cast"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browsers last: Playwright keeps an event loop in this thread, and Django then refuses async_to_sync."""
+    items.sort(key=lambda item: "browser" in item.keywords)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +18,19 @@ from oasst.accounts.models import User
 from oasst.core.errors import Invalid, NotFound
 from oasst.core.markdown import render
 from trees.access import visible_messages
-from trees.models import Message, MessageTree, Ranking, Review, TreeTransition
+from trees.models import Message, MessageTree, Ranking, Reaction, Review, TreeTransition
 from trees.ordering import in_order
 from trees.states import TABLE, State
+
+
+@dataclass(frozen=True)
+class Thumbs:
+    """Thumbs on one message. The numbers are for those who have given theirs, so that nobody follows the herd."""
+
+    mine: str  # "+1", "-1" or nothing
+    up: int | None
+    down: int | None
+    may_give: bool
 
 
 @dataclass
@@ -38,6 +48,8 @@ class Turn:
     created_at: datetime | None = None
     state: str | None = None
     rank: int | None = None  # from 1
+    thumbs: Thumbs | None = None
+    reported: bool = False  # by the person who looks
     replies: list[Turn] = field(default_factory=list)
 
 
@@ -71,7 +83,7 @@ def conversation_to(message: Message) -> list[Turn]:
 
 
 def get_tree_for(person: User, message_id: UUID) -> tuple[MessageTree, Turn]:
-    """The whole tree around a message: (tree, its first turn with everything below). Two statements.
+    """The whole tree around a message: (tree, its first turn with everything below). Three statements.
 
     Raises NotFound for what this person may not see.
     """
@@ -85,18 +97,22 @@ def get_tree_for(person: User, message_id: UUID) -> tuple[MessageTree, Turn]:
         children[one.parent_id].append(one)
     if not children[None]:
         raise missing
+    mine: dict[UUID, set[str]] = defaultdict(set)
+    given = Reaction.objects.filter(message__tree=message.tree, author=person)
+    for message_id, emoji in given.values_list("message_id", "emoji"):
+        mine[message_id].add(emoji)
     turns: dict[UUID, Turn] = {}
     waiting = list(children[None])
     while waiting:
         one = waiting.pop()
-        turns[one.pk] = turn = _tree_turn(one, person, one.pk == message.pk)
+        turns[one.pk] = turn = _tree_turn(one, person, one.pk == message.pk, mine[one.pk])
         if one.parent_id:
             turns[one.parent_id].replies.append(turn)
         waiting.extend(reversed(in_order(children[one.pk])))
     return message.tree, turns[message.tree_id]
 
 
-def _tree_turn(message: Message, person: User, is_target: bool) -> Turn:
+def _tree_turn(message: Message, person: User, is_target: bool, mine: set[str]) -> Turn:
     return Turn(
         message.pk,
         message.role,
@@ -109,7 +125,17 @@ def _tree_turn(message: Message, person: User, is_target: bool) -> Turn:
         created_at=message.created_at,
         state=message_state(message),
         rank=None if message.rank is None else message.rank + 1,
+        thumbs=_thumbs(message, person, mine),
+        reported="red_flag" in mine,
     )
+
+
+def _thumbs(message: Message, person: User, mine: set[str]) -> Thumbs:
+    own = message.author_id == person.pk
+    thumb = next((emoji for emoji in ("+1", "-1") if emoji in mine), "")
+    visible = own or bool(thumb) or person.is_staff
+    up, down = (message.emojis.get(emoji, 0) if visible else None for emoji in ("+1", "-1"))
+    return Thumbs(thumb, up, down, may_give=not own)
 
 
 @dataclass(frozen=True)
@@ -205,13 +231,16 @@ def _parse_cursor(value: str | None) -> tuple[datetime, UUID] | None:
         parsed = datetime.fromisoformat(at)
         if parsed.tzinfo is None:
             raise ValueError("no time zone")
-        return parsed, UUID(row_id)
-    except ValueError as error:
+        # In UTC, because a time next to the end of the calendar leaves it with its zone, and PostgreSQL refuses that.
+        return parsed.astimezone(UTC), UUID(row_id)
+    except (ValueError, OverflowError) as error:
         raise Invalid("This page address is broken; start again from the first page.", code="bad_cursor") from error
 
 
 def _row(kind: str, item: Message | Review | Ranking) -> Contribution:
     message = item if isinstance(item, Message) else item.message if isinstance(item, Review) else item.parent
+    if message.deleted and message.author_id != item.author_id:
+        item.excerpt = "(removed)"  # type: ignore[union-attr]
     row: dict[str, Any] = {
         "id": item.pk,
         "kind": kind,

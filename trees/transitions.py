@@ -18,8 +18,6 @@ from trees.states import TABLE, State, Work, may_go
 
 log = logging.getLogger(__name__)
 
-NOTHING_LEFT = "Nothing of the conversation is left."
-
 
 def start_growing(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
     """Let a drawn prompt grow. The caller goes on to `advance`."""
@@ -111,8 +109,6 @@ def due_step(hand: TreeInHand) -> Step | None:
             return _after_prompt_review(hand)
         case State.GROWING:
             return _after_growing(hand)
-        case State.RANKING | State.BACKLOG_RANKING if wanted.size(hand) == 0:
-            return State.HALTED_BY_MODERATOR, NOTHING_LEFT
         case State.RANKING if not any(missing for _, missing in wanted.missing_rankings(hand)):
             return State.READY_FOR_SCORING, "Every set of replies has enough rankings."
         case State.READY_FOR_SCORING:
@@ -131,7 +127,7 @@ def _after_prompt_review(hand: TreeInHand) -> Step | None:
 def _after_growing(hand: TreeInHand) -> Step | None:
     size = wanted.size(hand)
     if size == 0:
-        return State.HALTED_BY_MODERATOR, NOTHING_LEFT
+        return State.HALTED_BY_MODERATOR, "Nothing of the conversation is left."
     if wanted.awaiting_review(hand):
         return None
     if size >= hand.tree.goal_tree_size:

@@ -5,4 +5,6 @@ from trees import views
 urlpatterns = [
     path("me/contributions/", views.contributions, name="contributions"),
     path("messages/<uuid:message_id>/", views.tree, name="tree"),
+    path("messages/<uuid:message_id>/react/", views.react, name="message_react"),
+    path("messages/<uuid:message_id>/report/", views.report, name="message_report"),
 ]

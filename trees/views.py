@@ -3,15 +3,17 @@
 from urllib.parse import urlencode
 from uuid import UUID
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.languages import name_of
-from trees import queries
+from trees import queries, reactions
+from trees.models import Report
 from trees.states import TABLE, State
 
 FILTERS = [
@@ -67,5 +69,30 @@ def tree(request: SignedInRequest, message_id: UUID) -> HttpResponse:
         "root": root,
         "target_id": message_id,
         "timeline": queries.timeline_of(found),
+        "report_categories": Report.Category.choices,
     }
     return render(request, "trees/tree.html", context)
+
+
+@login_required
+@require_POST
+def react(request: SignedInRequest, message_id: UUID) -> HttpResponse:
+    reactions.set_reaction(message_id=message_id, person=request.user, emoji=request.POST.get("emoji", ""))
+    return redirect(_place_of(message_id))
+
+
+@login_required
+@require_POST
+def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:
+    reactions.report(
+        message_id=message_id,
+        reporter=request.user,
+        category=request.POST.get("category", ""),
+        text=request.POST.get("text", ""),
+    )
+    messages.success(request, "Thank you. A moderator will look at it.")
+    return redirect(_place_of(message_id))
+
+
+def _place_of(message_id: UUID) -> str:
+    return reverse("tree", args=[message_id]) + f"#message-{message_id}"

@@ -1,6 +1,7 @@
 """Where django-allauth asks us: limits, names, roles, and who may make an account how."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
@@ -41,8 +42,14 @@ class AccountAdapter(DefaultAccountAdapter):
         if template_prefix.startswith(_MAILS_ON_REQUEST):
             spend(SIGN_IN_CODES_FROM_ADDRESS, client_address(self.request))
             spend(SIGN_IN_CODES_TO_MAILBOX, email)
-        context = {**context, "site_url": settings.PUBLIC_URL}
+        context = {name: self._at_home(value) for name, value in context.items()} | {"site_url": settings.PUBLIC_URL}
         super().send_mail(template_prefix, email, context)
+
+    def _at_home(self, value: Any) -> Any:
+        """Links lead to PUBLIC_URL, not to whatever Host and port the asker of the mail wrote into the request."""
+        if not isinstance(value, str) or urlsplit(value).netloc != self.request.get_host():
+            return value
+        return settings.PUBLIC_URL + urlsplit(value).path
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
         """Every attempt counts, also the right one: forgetting it would let a guesser reset the count."""

@@ -22,6 +22,7 @@ from tasks.kinds import Kind
 
 NOTHING = "no_work"
 WAITING_ROUNDS = 4  # rounds in which everybody finds nothing before the crowd says that it is stuck
+IN_A_ROW = 5  # tasks that a person takes one after the other where the site offers the next
 GONE = frozenset({"task_done", "task_skipped", "task_expired", "410", "404"})  # a left task that is over
 
 
@@ -68,12 +69,14 @@ class Crowd:
     def tidy_up(self) -> None:
         """Give back what people left lying, so that nobody has to wait for it."""
         for person in self.people:
-            for work in person.left:
+            person.left += [person.unwanted] if person.unwanted else []
+            while person.left:
                 try:
-                    person.door.skip(work, "")
+                    following = person.door.skip(person.left.pop(), person.skip_reason())
+                    while following is not None and following.kind != Kind.INITIAL_PROMPT:
+                        following = self._do(person, following, stop=True)
                 except Refused as refusal:
                     self.tally.refusals[refusal.code] += 1
-            person.left.clear()
 
     def want_prompts(self, number: int) -> None:
         """Somebody has to write so many more prompts, because as many were rejected."""
@@ -138,29 +141,37 @@ class Crowd:
         except Refused as refusal:
             return self._refused(person, refusal)
         person.nothing_in_a_row = 0
-        chance = person.rng.random()
-        if chance < person.habits.leaves and work not in person.left:
-            person.left.append(work)
-            self._count("left")
-            return 0.5
-        try:
-            if chance > 1 - person.habits.skips:
-                person.door.skip(work, person.skip_reason())
-                self._count("skipped")
-            else:
-                self._answer(person, work)
-        except Refused as refusal:
-            return self._refused(person, refusal)
+        for left in reversed(range(IN_A_ROW)):
+            # Whoever asked for a prompt would be offered another one: as many as are wanted are asked for.
+            stop = left == 0 or self._stopped or work.kind == Kind.INITIAL_PROMPT
+            try:
+                following = self._do(person, work, stop=stop)
+            except Refused as refusal:
+                return self._refused(person, refusal)
+            if following is None:
+                break
+            work = following
         return 0.0
 
-    def _answer(self, person: Person, work: Work) -> None:
+    def _do(self, person: Person, work: Work, *, stop: bool) -> Work | None:
+        """Answer, skip or leave it. Returns what the site offers next."""
+        # Prompts are written because they are missing, so nobody dawdles over them.
+        chance = 0.5 if work.kind == Kind.INITIAL_PROMPT else person.rng.random()
+        if chance < person.habits.leaves:
+            person.left.append(work)
+            self._count("left")
+            return None
+        if chance > 1 - person.habits.skips:
+            self._count("skipped")
+            return person.door.skip(work, person.skip_reason())
         answer = person.think(work)
         with self._timed(f"answer {work.kind.value}"):
-            person.door.answer(work, answer)
+            following = person.door.answer(work, answer, stop=stop)
         self._ledger.acknowledged(person.user.pk, work, answer)
         with self._lock:
             self.tally.answers[work.kind] += 1
             self.tally.last_answer_at = time.monotonic()
+        return following
 
     def _find_work(self, person: Person) -> Work:
         if person.left and (person.nothing_in_a_row or person.rng.random() < 0.5):
@@ -178,7 +189,18 @@ class Crowd:
                 self.want_prompts(1)
                 if refusal.code != NOTHING:
                     raise
-        return self._take(person, None)
+        work = self._any_work(person)
+        if work.kind == Kind.INITIAL_PROMPT and not self._may_write_prompt():
+            # Offered when there is nothing else. More prompts would only be more trees that nobody asked for.
+            person.unwanted = work
+            raise Refused(NOTHING, "only new prompts are wanted")
+        return work
+
+    def _any_work(self, person: Person) -> Work:
+        if person.unwanted is None:
+            return self._take(person, None)
+        unwanted, person.unwanted = person.unwanted, None
+        return person.door.skip(unwanted, person.skip_reason()) or self._take(person, None)
 
     def _take(self, person: Person, kind: Kind | None) -> Work:
         with self._timed("request"):

@@ -29,6 +29,7 @@ class Person:
     rng: random.Random
     habits: Habits = Habits()
     left: list[Work] = field(default_factory=list)
+    unwanted: Work | None = None  # a prompt that was offered and is not needed
     nothing_in_a_row: int = 0
 
     def think(self, work: Work) -> Answer:

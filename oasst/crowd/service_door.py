@@ -48,7 +48,7 @@ class ServiceDoor:
             )
         return Work(task.pk, Kind(task.kind), questions, tuple(task.reply_ids))
 
-    def answer(self, work: Work, answer: Answer) -> None:
+    def answer(self, work: Work, answer: Answer, *, stop: bool) -> Work | None:
         with _refusals():
             if answer.labels is not None:
                 submission.submit_labels(task_id=work.task_id, user=self.user, labels=answer.labels, policy=self.policy)
@@ -58,10 +58,12 @@ class ServiceDoor:
                 )
             else:
                 submission.submit_text(task_id=work.task_id, user=self.user, text=answer.text, policy=self.policy)
+        return None
 
-    def skip(self, work: Work, reason: str) -> None:
+    def skip(self, work: Work, reason: str) -> Work | None:
         with _refusals():
             assignment.skip(task_id=work.task_id, user=self.user, reason=reason)
+        return None
 
 
 @contextmanager

@@ -63,7 +63,11 @@ class Door(Protocol):
     def open(self, task_id: UUID) -> Work:
         """Come back to a task that was left."""
 
-    def answer(self, work: Work, answer: Answer) -> None:
-        """Send the answer. When this returns, the site has said that it is stored."""
+    def answer(self, work: Work, answer: Answer, *, stop: bool) -> Work | None:
+        """Send the answer. When this returns, the site has said that it is stored.
 
-    def skip(self, work: Work, reason: str) -> None: ...
+        Without `stop` the person takes what the site offers next, if anything.
+        """
+
+    def skip(self, work: Work, reason: str) -> Work | None:
+        """Give the work back. Returns what the site offers instead, if anything."""

@@ -36,8 +36,14 @@ def die_with_parent(how: signal.Signals) -> Callable[[], None]:
 def spawn(
     place: Place, argv: list[str], *, log: Path, with_parent: signal.Signals | None = None
 ) -> "subprocess.Popen[bytes]":
-    """A server in a session of its own, as the user of this place, writing to `log`."""
-    with log.open("ab") as output:
+    """A server in a session of its own, as the user of this place, writing to `log`.
+
+    The log is for its owner alone: PostgreSQL writes statements that failed into it, with addresses of people. As root
+    we follow no link there, because the directory may belong to somebody else.
+    """
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    os.fchmod(descriptor, 0o600)
+    with os.fdopen(descriptor, "ab") as output:
         return subprocess.Popen(
             argv,
             cwd=place.data,

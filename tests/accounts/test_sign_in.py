@@ -67,7 +67,9 @@ class TestByCode:
         ]
         assert pages[0] == pages[1]
 
-    @pytest.mark.parametrize("lookalike", ["v\u0131ctim@example.org", "victim@example.or\u0261", "vict\u0131m@\u017fite.org"])
+    @pytest.mark.parametrize(
+        "lookalike", ["v\u0131ctim@example.org", "victim@example.or\u0261", "vict\u0131m@\u017fite.org"]
+    )
     def test_letters_that_look_alike_are_another_mailbox(self, client: Client, lookalike: str) -> None:
         victim = services.create_user(email=lookalike.translate({0x131: "i", 0x17F: "s", 0x261: "g"}))
         ask(client, lookalike)
@@ -270,6 +272,18 @@ class TestByPassword:
         data = {"email": "x@example.org", "password1": "some long password"}
         assert client.post("/accounts/signup/", data)["Location"] == DOOR
         assert not User.objects.exists()
+
+
+def test_links_in_mails_lead_to_us(alice: User, settings: Any) -> None:
+    """Whoever asks for a mail to somebody else chooses Host and port of the request, and no link in it."""
+    client = Client(HTTP_HOST="localhost:1337")
+    client.post("/accounts/password/reset/", {"email": str(alice.email)})
+    client.force_login(alice)
+    client.post("/accounts/email/", {"action_add": "", "email": "second@example.org"})
+    assert len(mail.outbox) == 2
+    for message in mail.outbox:
+        links = re.findall(r"https?://\S+", str(message.body))
+        assert links and all(link.startswith(f"{settings.PUBLIC_URL}/accounts/") for link in links)
 
 
 class TestRolesAtTheDoor:

@@ -176,6 +176,13 @@ class TestRequestLog:
         assert len(lines()) == 1
         assert "very-secret" not in json.dumps(lines())
 
+    @pytest.mark.django_db
+    @pytest.mark.parametrize("path", ["/accounts/confirm-email/{}/", "/accounts/password/reset/key/0-{}/"])
+    def test_no_key_of_a_mailed_link(self, client: Client, lines: Lines, settings: Any, path: str) -> None:
+        settings.ROOT_URLCONF = "oasst.urls"
+        client.get(path.format("dif8a6-5ecret"))
+        assert [line["path"] for line in lines()] == [path.format("…")]
+
     def test_a_number_that_came_along_is_kept(self, client: Client, lines: Lines) -> None:
         response = client.get("/t/fine/", headers={"X-Request-ID": "abc-123.DEF"})
         assert response["X-Request-ID"] == lines()[0]["request_id"] == "abc-123.DEF"
@@ -207,3 +214,9 @@ class TestCsrf:
         response = strict.post("/t/fine/")
         assert response.status_code == 403
         assert "reload the page" in response.text
+
+
+def test_pages_run_only_what_we_serve(client: Client) -> None:
+    policy = client.get("/t/fine/")["Content-Security-Policy"]
+    assert "default-src 'self'" in policy and "unsafe" not in policy
+    assert client.get("/nothing/")["Content-Security-Policy"] == policy

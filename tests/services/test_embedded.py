@@ -67,6 +67,14 @@ def test_server_is_private_and_safe(home: Path) -> None:
             psycopg.connect(host=str(places.sockets(home)), user="oasst", dbname="oasst", password="guessed")
 
 
+def test_logs_are_for_their_owner_alone(home: Path) -> None:
+    """They name addresses, in statements that failed; started by root they lie in a directory that all may enter."""
+    with Embedded(home):
+        place = places.prepare(home)
+        for log in (postgres.log(place), redis.log(place)):
+            assert log.stat().st_mode & 0o777 == 0o600
+
+
 def test_extensions_are_in_every_new_database(home: Path) -> None:
     """The site's role may not add pgvector itself, and a migration asks for it."""
     with Embedded(home), connected(home) as connection:

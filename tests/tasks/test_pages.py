@@ -229,7 +229,12 @@ class TestRanking:
 
     @pytest.mark.parametrize(
         ("places", "told"),
-        [(("1", "1", "2"), "share place 1"), (("1", "2", ""), "needs a place"), (("1", "2", "9"), "needs a place")],
+        [
+            (("1", "1", "2"), "share place 1"),
+            (("1", "2", ""), "needs a place"),
+            (("1", "2", "9"), "needs a place"),
+            (("1", "2", "9" * 5000), "needs a place"),
+        ],
     )
     def test_bad_orders(self, ranking: tuple[Client, str, Task], places: tuple[str, ...], told: str) -> None:
         client, url, task = ranking
@@ -263,6 +268,24 @@ class TestSkipAndNothing:
         assert Skip.objects.get().reason == "unclear"
         assert client.get(url).status_code == 410
 
+    def test_a_remark_that_can_not_be_stored(self, alice: User, bob: User) -> None:
+        new_prompt(alice)
+        client = signed_in(bob)
+        url = take(client, "label_initial_prompt")
+        assert client.post(f"{url}skip/", {"reason": "unclear", "note": "a\0b"}).status_code == 400
+        assert client.post(f"{url}skip/", {"reason": "\0"}).status_code == 400
+        assert client.post(f"{url}skip/", {"note": "n" * 9000}).status_code == 302
+        assert len(Skip.objects.get().note) == 512
+
+    def test_a_message_that_was_removed_meanwhile(self, alice: User, bob: User) -> None:
+        prompt = new_prompt(alice, "Call me: 555 1234")
+        client = signed_in(bob)
+        url = take(client, "label_initial_prompt")
+        Message.objects.filter(pk=prompt.pk).update(deleted=True)
+        for response in (client.get(url), client.post(url, {"spam": "nonsense"})):
+            assert response.status_code == 410
+            assert "555 1234" not in response.content.decode()
+
     def test_nothing_says_why(self, alice: User) -> None:
         new_prompt(alice)
         client = signed_in(alice)
@@ -279,6 +302,7 @@ class TestSkipAndNothing:
         response = signed_in(alice).post(reverse("task_next"), {"kind": "random", "lang": "no such tag"})
         assert response.status_code == 400
         assert signed_in(alice).get(reverse("dashboard"), {"lang": "¡!"}).status_code == 400
+        assert signed_in(alice).get(reverse("task_nothing"), {"lang": "\0"}).status_code == 400
         assert not Task.objects.exists()
 
 
@@ -297,62 +321,6 @@ class TestGetNeverWrites:
                 assert client.get(page).status_code == 200
             assert not [q["sql"] for q in captured if not q["sql"].startswith(("SELECT", "\n        WITH"))]
             assert len(captured) <= 12, page
-
-
-class TestContributions:
-    def test_pages_back_and_forth(self, alice: User) -> None:
-        for number in range(45):
-            new_prompt(alice, f"Question number {number:02}?")
-        client = signed_in(alice)
-        seen: list[int] = []
-        url = reverse("contributions")
-        pages = []
-        while url:
-            response = client.get(url)
-            pages.append(response)
-            seen += [int(row.excerpt[16:18]) for row in response.context["rows"]]
-            url = response.context["next_url"]
-        assert seen == list(range(44, -1, -1))
-        assert len(pages) == 3
-        back = client.get(pages[2].context["previous_url"])
-        assert [row.excerpt for row in back.context["rows"]] == [row.excerpt for row in pages[1].context["rows"]]
-
-    def test_what_became_of_it(self, alice: User, bob: User) -> None:
-        prompt = new_prompt(alice, "Is this fine?")
-        review(prompt, bob)
-        review(prompt, new_person("Second"))
-        rows = signed_in(alice).get(reverse("contributions")).context["rows"]
-        assert [(row.kind, row.state, row.state_label) for row in rows] == [
-            ("prompt", "accepted", "Waiting to be drawn")
-        ]
-        rows = signed_in(bob).get(reverse("contributions"), {"kind": "review"}).context["rows"]
-        assert [(row.kind, row.excerpt) for row in rows] == [("review", "Is this fine?")]
-
-    @pytest.mark.parametrize("query", ["older=rubbish", "older=2026-01-01~x", "kind=poem", "newer=~"])
-    def test_bad_addresses(self, alice: User, query: str) -> None:
-        assert signed_in(alice).get(f"{reverse('contributions')}?{query}").status_code == 400
-
-
-class TestTreePage:
-    def test_everything_below_each_other(self, alice: User, bob: User) -> None:
-        policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
-        prompt = growing_tree(alice, policy)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
-        page = signed_in(bob).get(reverse("tree", args=[prompt.pk]))
-        html = page.content.decode()
-        assert html.count('data-testid="message"') == 4
-        assert "In the data set" in html and "place 1" in html
-        assert "Drawn by lot." in html
-
-    def test_deleted_messages_are_for_moderators(self, alice: User, bob: User, mo: User) -> None:
-        prompt = new_prompt(alice)
-        Message.objects.filter(pk=prompt.pk).update(deleted=True)
-        url = reverse("tree", args=[prompt.pk])
-        assert signed_in(bob).get(url).status_code == 404
-        assert signed_in(mo).get(url).status_code == 200
-
-    def test_no_such_message(self, bob: User) -> None:
-        assert signed_in(bob).get(reverse("tree", args=[uuid4()])).status_code == 404
 
 
 class TestKinds:

@@ -103,6 +103,17 @@ class TestHandingOut:
         Opening.objects.filter(lease=late.pk).update(held_until=timezone.now() - timedelta(seconds=1))
         assert judge(late, bob).status == Task.Status.DONE
 
+    def test_enough_openers_is_said_also_while_there_is_other_work(self, alice: User, bob: User) -> None:
+        new_prompt(alice)
+        full = TreePolicy(max_active_trees=0, max_initial_prompt_review=1)
+        with pytest.raises(assignment.NothingToDo) as refusal:
+            assignment.request_task(user=bob, lang="en", kind=Kind.INITIAL_PROMPT, policy=full)
+        assert refusal.value.details["nothing"].title == "There are enough openers for now"
+        with pytest.raises(assignment.NothingToDo) as refusal:
+            assignment.request_task(user=bob, lang="en", kind=Kind.ASSISTANT_REPLY, policy=full)
+        assert refusal.value.details["nothing"].title == "Nothing of this kind is open"
+        assert "Start a conversation" not in refusal.value.details["nothing"].unlock
+
     def test_other_languages_are_other_pools(self, alice: User, bob: User) -> None:
         new_prompt(alice, lang="de")
         with pytest.raises(assignment.NothingToDo):
@@ -290,7 +301,7 @@ def statements(act: object) -> int:
 
 def costs(crowd_of_trees: int) -> dict[str, int]:
     """Statements of each service call with this many other trees in the same language."""
-    policy = TreePolicy(goal_tree_size=4, max_tree_depth=1, max_active_trees=crowd_of_trees + 10)
+    policy = TreePolicy(goal_tree_size=4, max_tree_depth=1, max_active_trees=crowd_of_trees + 100)
     for number in range(crowd_of_trees):
         clone = new_prompt(new_person("Writer"), f"Question {number} {uuid4()}", policy)
         MessageTree.objects.filter(pk=clone.pk).update(state=State.GROWING.value)

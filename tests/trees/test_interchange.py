@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid
+from tasks import upkeep
 from tests.factories import grow_to, growing_tree
 from trees.interchange.reader import import_files
 from trees.interchange.writer import ExportFilter, export_lines
@@ -242,3 +243,33 @@ class TestBadFiles:
         load(tmp_path, tree(replies=[deepest]))
         assert Message.objects.count() == 202
         assert exported() == [tree(replies=[deepest])]
+
+
+class TestStateBehindTheMessages:
+    """The import keeps the state of the file; the clock moves what would wait for ever."""
+
+    @pytest.mark.parametrize(
+        ("state", "root_accepted", "becomes"),
+        [
+            ("initial_prompt_review", True, State.PROMPT_LOTTERY_WAITING),
+            ("initial_prompt_review", False, State.ABORTED_LOW_GRADE),
+            ("growing", False, State.HALTED_BY_MODERATOR),
+            ("growing", None, State.HALTED_BY_MODERATOR),
+            ("ranking", True, State.READY_FOR_EXPORT),
+            ("ready_for_scoring", True, State.READY_FOR_EXPORT),
+        ],
+    )
+    def test_it_moves_on(self, tmp_path: Path, state: str, root_accepted: bool | None, becomes: State) -> None:
+        line = {**tree(review_result=root_accepted), "tree_state": state}
+        load(tmp_path, line)
+        assert exported(state=None) == [line]
+        assert not Opening.objects.exists()
+        assert upkeep.move_trees_on(policy=TreePolicy()) == 1
+        assert MessageTree.objects.get().state == becomes
+        assert upkeep.move_trees_on(policy=TreePolicy()) == 0
+
+    def test_what_offers_work_is_left_to_people(self, tmp_path: Path) -> None:
+        load(tmp_path, {**tree(review_result=True), "tree_state": "growing"})
+        assert Opening.objects.exists()
+        assert upkeep.move_trees_on(policy=TreePolicy()) == 0
+        assert MessageTree.objects.get().state == State.GROWING
