@@ -50,7 +50,6 @@ NAVIGATION = (
 
 
 class ModeratorsSite(UnfoldAdminSite):
-    site_title = site_header = "oasst moderation"
     index_title = "What waits for you"
     index_template = "admin/queues.html"
 

@@ -316,13 +316,14 @@ def _static(path: str) -> Any:
 
 def _shades(colours: str) -> dict[str, str]:
     """Eleven colours from light to dark, under the names that django-unfold has for them."""
-    return dict(
-        zip(["50", "100", "200", "300", "400", "500", "600", "700", "800", "900", "950"], colours.split(), strict=True)
-    )
+    names = (50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 950)
+    return {str(name): colour for name, colour in zip(names, colours.split(), strict=True)}
 
 
 # The look of the admin: our colours in the scales of django-unfold. What stands in it is oasst.admin_site's.
 UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "oasst moderation",
+    "SITE_HEADER": "oasst moderation",
     "SITE_SYMBOL": "forum",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _static("img/favicon.svg")}],
     "STYLES": [_static("css/variables.css"), _static("css/admin.css")],

@@ -28,7 +28,7 @@ _MESSAGE_STATES = {
 
 
 def state_badge(state: str) -> SafeString | str:
-    return badge(TABLE[State(state)].label, TONES[State(state)]) if state else ""
+    return badge(TABLE[State(state)].label, TONES[State(state)]) if state else "–"
 
 
 def message_badge(message: Message) -> SafeString:

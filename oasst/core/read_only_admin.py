@@ -8,10 +8,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin.models import LogEntry
+from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from unfold.admin import ModelAdmin
@@ -57,6 +60,8 @@ class ReadOnlyAdmin(ModelAdmin):
     sortable_by: tuple[str, ...] | None = ()
     empty_value_display = "–"
     change_form_outer_before_template = "admin/acts.html"
+    reason_label = "Reason"
+    reason_limit = 500
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -66,6 +71,12 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def get_paginator(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
+        """The history of one row is short: it may be counted, and its page shows the number."""
+        if queryset.model is LogEntry:
+            return Paginator(queryset, *args, **kwargs)
+        return super().get_paginator(request, queryset, *args, **kwargs)
 
     def details(self, obj: Any) -> dict[str, Any]:
         """What the page of one row shows below its fields."""
@@ -128,3 +139,8 @@ class ReadOnlyAdmin(ModelAdmin):
 def badge(text: str, tone: str = "") -> SafeString:
     """One word in a coloured box; tones are success, danger, warning, info and primary."""
     return render_to_string("unfold/helpers/label.html", {"text": text, "type": tone})
+
+
+def whole_text(text: str) -> SafeString:
+    """What somebody wrote, with its lines and in its direction."""
+    return format_html('<span class="desk-text" dir="auto">{}</span>', text) if text else format_html("–")

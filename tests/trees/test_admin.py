@@ -155,7 +155,12 @@ class TestPages:
         page = browser.get(page_of(grown)).text
         for words in (
             *("for a long time", "for ten minutes", "Said how long.", "spam 0", "an earlier one", "+1", "red_flag"),
-            *("skipped replying", "From a cookbook.", reverse("admin:trees_message_edit", args=[grown.pk])),
+            *(
+                f'{grown.tree_id}/change/">{grown.tree_id}</a>',
+                "skipped replying",
+                "From a cookbook.",
+                reverse("admin:trees_message_edit", args=[grown.pk]),
+            ),
         ):
             assert words in page, words
 
@@ -350,6 +355,7 @@ class TestActions:
         assert (entry.user, entry.object_id, entry.change_message) == (mo, str(prompt.tree_id), "stopped: Looks odd.")
         history = browser.get(reverse("admin:trees_messagetree_history", args=[prompt.tree_id])).text
         assert "stopped: Looks odd." in history
+        assert "1 entry" in history
 
     def test_from_the_page_of_a_row_one_stays_there(self, browser: Client, alice: User) -> None:
         prompt = new_prompt(alice)

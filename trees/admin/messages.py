@@ -9,13 +9,14 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from oasst.accounts.forms import add_refusal
 from oasst.core.errors import DomainError
 from oasst.core.locks import waits_are_busy
-from oasst.core.read_only_admin import ReadOnlyAdmin
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge, whole_text
 from trees import moderation
 from trees.admin.filters import ByLanguage, ByReview
 from trees.admin.trees import tree_link
@@ -35,7 +36,7 @@ class EditForm(forms.Form):
 
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
-    list_display = ("excerpt", "status", "role", "lang", "author", "created_at", "edited", "synthetic")
+    list_display = ("excerpt", "status", "role", "lang", "author", "created_at", "marks")
     list_filter = ("deleted", ByReview, "role", ByLanguage, "synthetic")
     search_fields = ("id",)
     search_help_text = "A piece of the text, or the id of a message or conversation"
@@ -43,10 +44,16 @@ class MessageAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     actions = ("delete",)
     fields = (
-        *("text", ("status", "role"), ("conversation", "author"), ("lang", "created_at"), ("rank", "review_count")),
+        *(
+            "text_of_now",
+            ("status", "role"),
+            ("conversation", "author"),
+            ("lang", "created_at"),
+            ("rank", "review_count"),
+        ),
         *(("synthetic", "model_name"), ("api_client", "frontend_message_id"), "consent", "id"),
     )
-    readonly_fields = ("status", "conversation")
+    readonly_fields = ("text_of_now", "status", "conversation")
     change_form_outer_after_template = "trees/admin/message.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
@@ -96,7 +103,6 @@ class MessageAdmin(ReadOnlyAdmin):
             "title": "Edit the text",
             "opts": self.opts,
             "form": form,
-            "message_text": message.text,
             "back_url": reverse("admin:trees_message_change", args=[message_id]),
         }
         return render(request, "trees/admin/edit.html", context)
@@ -109,9 +115,18 @@ class MessageAdmin(ReadOnlyAdmin):
     def status(self, message: Message) -> str:
         return message_badge(message)
 
+    @admin.display(description="Marks")
+    def marks(self, message: Message) -> str:
+        marks = {"edited": message.edited, "by a model": message.synthetic}
+        return format_html_join(" ", "{}", [(badge(mark),) for mark, is_so in marks.items() if is_so])
+
     @admin.display(description="Conversation")
     def conversation(self, message: Message) -> str:
-        return tree_link(message.tree_id) + " " + state_badge(message.tree.state)
+        return format_html("{} {}", tree_link(message.tree_id), state_badge(message.tree.state))
+
+    @admin.display(description="Text")
+    def text_of_now(self, message: Message) -> str:
+        return whole_text(message.text)
 
     @admin.action(description="Delete, with everything below")
     def delete(self, request: Any, chosen: QuerySet[Message]) -> None:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 
-from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge
+from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_text
 from trees import moderation
 from trees.badges import message_badge
 from trees.models import Report
@@ -28,16 +28,24 @@ class OutcomeForm(ReasonForm):
 @admin.register(Report)
 class ReportAdmin(ReadOnlyAdmin):
     action_form = OutcomeForm
+    reason_label = "What came of it"
+    reason_limit = 1000
     list_display = ("about", "state_of_report", "category", "excerpt", "state_of_message", "reporter", "created_at")
     list_filter = ("status", "category")
     search_fields = ("message__id__exact", "text")
     search_help_text = "A piece of what the reporter wrote, or the id of a message"
     actions = ("uphold", "dismiss")
     fields = (
-        *(("state_of_report", "category"), "text", "message_text", "state_of_message", ("reporter", "created_at")),
+        *(
+            ("state_of_report", "category"),
+            "report_text",
+            "message_text",
+            "state_of_message",
+            ("reporter", "created_at"),
+        ),
         *("outcome", ("handled_by", "handled_at")),
     )
-    readonly_fields = ("state_of_report", "message_text", "state_of_message")
+    readonly_fields = ("state_of_report", "report_text", "message_text", "state_of_message")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Report]:
         rows = super().get_queryset(request).select_related("message", "reporter", "handled_by")
@@ -68,7 +76,11 @@ class ReportAdmin(ReadOnlyAdmin):
     @admin.display(description="Message")
     def message_text(self, report: Report) -> str:
         address = reverse("admin:trees_message_change", args=[report.message_id])
-        return format_html('<a class="text-link" href="{}">{}</a>', address, report.message.text)
+        return format_html('<a class="text-link" href="{}">{}</a>', address, whole_text(report.message.text))
+
+    @admin.display(description="What the reporter says")
+    def report_text(self, report: Report) -> str:
+        return whole_text(report.text)
 
     @admin.display(description="Message is")
     def state_of_message(self, report: Report) -> str:

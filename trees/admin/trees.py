@@ -54,8 +54,10 @@ class TreeAdmin(ReadOnlyAdmin):
 
     def details(self, obj: MessageTree) -> dict[str, Any]:
         found = tree_file(obj)
+        texts = {message.pk: message.text for message in found.messages}
         return {
             "file": found,
+            "openings": [(opening, texts[opening.message_id]) for opening in found.openings],
             "turns": [
                 (message, message_badge(message), 0 if message.rank is None else message.rank + 1)
                 for message in found.messages
