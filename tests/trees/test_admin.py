@@ -16,6 +16,7 @@ from oasst.core.errors import Busy
 from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, new_reply, review, state_of
 from trees import moderation, reactions, reviews
 from trees.models import Deletion, Message, MessageTree, Opening, Report, Skip, TreeTransition
+from trees.moderation_queries import search_messages
 from trees.policy import TreePolicy
 from trees.states import TABLE, State
 
@@ -88,6 +89,12 @@ class TestDoor:
     def test_there_is_no_second_door(self, client: Client, browser: Client) -> None:
         assert client.get(reverse("admin:login"))["Location"] == "/accounts/login/?next=/admin/"
         assert browser.get(reverse("admin:password_change"))["Location"] == reverse("account_change_password")
+
+    def test_its_scripts_may_run_and_only_ours(self, browser: Client, alice: User) -> None:
+        policy = browser.get(reverse("admin:index"))["Content-Security-Policy"]
+        assert "script-src 'self' 'unsafe-eval';" in policy and "default-src 'self'" in policy
+        for page in (browser.get("/dashboard/"), signed_in(alice).get(reverse("admin:index"))):
+            assert "unsafe" not in page["Content-Security-Policy"]
 
     def test_the_way_out(self, browser: Client) -> None:
         assert browser.post(reverse("admin:logout"))["Location"] == "/"
@@ -227,6 +234,12 @@ class TestLists:
         reply = new_reply(growing_tree(stars.author or alice), bob, "Look up.")
         assert "Look up." not in browser.get(list_of("messagetree"), {"q": str(reply.pk)}).text
         assert str(reply.tree_id) in browser.get(list_of("messagetree"), {"q": str(reply.pk)}).text
+
+    def test_search_by_words_is_served_by_the_index(self, alice: User) -> None:
+        new_prompt(alice)
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        assert "message_trigrams" in search_messages(Message.objects.all(), "bread").explain()
 
     @pytest.mark.parametrize(
         ("model", "query"),
