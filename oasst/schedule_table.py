@@ -1,6 +1,6 @@
 """What the clock sets off, and when: the table behind `manage.py setup_schedules`.
 
-The hours are the first proposal. Administrators change them in the admin, and what they changed stays.
+The hours are the first proposal. The admin shows administrators when each ran; rows that an operator changed stay.
 """
 
 from dataclasses import dataclass

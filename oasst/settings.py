@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from django.templatetags.static import static
+
 from oasst import env
 from oasst.services import postgres, redis
 
@@ -69,7 +71,9 @@ SILENCED_SYSTEM_CHECKS = [
 
 INSTALLED_APPS = [
     "daphne",
-    "django.contrib.admin",
+    # Before the admin, whose templates it replaces. The plain one: the other would put its site in place of ours.
+    "unfold.apps.BasicAppConfig",
+    "oasst.admin_config.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.postgres",
@@ -302,6 +306,34 @@ STATIC_ROOT = OASST_HOME / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+
+def _static(path: str) -> Any:
+    """The address of a static file, asked for with each request: before the start there is no list of files."""
+    return lambda request: static(path)
+
+
+def _shades(colours: str) -> dict[str, str]:
+    """Eleven colours from light to dark, under the names that django-unfold has for them."""
+    names = (50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 950)
+    return {str(name): colour for name, colour in zip(names, colours.split(), strict=True)}
+
+
+# The look of the admin: our colours in the scales of django-unfold. What stands in it is oasst.admin_site's.
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "oasst moderation",
+    "SITE_HEADER": "oasst moderation",
+    "SITE_SYMBOL": "forum",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _static("img/favicon.svg")}],
+    "STYLES": [_static("css/variables.css"), _static("css/admin.css")],
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "6px",
+    "SIDEBAR": {"navigation": "oasst.admin_site.navigation"},
+    "COLORS": {
+        "base": _shades("#f3f6f1 #e8ede5 #d6ded4 #b9c5bb #93a399 #62726a #4b5a52 #37443d #26322c #131b17 #0a0f0c"),
+        "primary": _shades("#ecf8f2 #dcf1e7 #b5e3cd #93dcb9 #5cc09a #1d8262 #0c5a46 #0b5c47 #074232 #053226 #031d16"),
+    },
 }
 
 RATE_LIMITS = env.switch("RATE_LIMITS", True)

@@ -1,5 +1,6 @@
 """Pages of the whole site. The wire protocol lives under /api/v1/ (oasst.api_urls)."""
 
+from django.contrib import admin
 from django.urls import include, path
 
 from oasst import pages
@@ -10,6 +11,7 @@ urlpatterns = [
     path("", include("oasst.accounts.urls")),
     path("", include("tasks.urls")),
     path("", include("trees.urls")),
+    path("admin/", admin.site.urls),
     path("styleguide/", include("oasst.styleguide")),
     path("", include("oasst.health")),
 ]

@@ -170,7 +170,11 @@ def _draw_mode(message: Message, policy: TreePolicy) -> Review.Mode:
 
 
 def extend_lease(*, task_id: UUID, user: User) -> None:
-    """Hold the place for another while; called while the page is open. Raises NotFound or Gone (`lease_lost`)."""
+    """Hold the place for another while; called while the page is open.
+
+    Raises NotAllowed, NotFound, Gone (`lease_lost`).
+    """
+    require_contributor(user)
     with transaction.atomic(durable=True):
         task = lock_task(task_id, user)
         held = Opening.objects.filter(lease=task.pk)
@@ -186,8 +190,10 @@ def extend_lease(*, task_id: UUID, user: User) -> None:
 def skip(*, task_id: UUID, user: User, reason: str = "", note: str = "") -> Task:
     """Give the task back for good: its place is free at once, and this work is not offered to this person again.
 
-    Skipping twice is one skip. Raises NotFound, Gone (`task_done`, `task_expired`), Invalid (what can not be stored).
+    Skipping twice is one skip. Raises NotAllowed, NotFound, Gone (`task_done`, `task_expired`), Invalid (what can not
+    be stored).
     """
+    require_contributor(user)
     reason, note = _said(reason, "reason"), _said(note, "note")
     with transaction.atomic(durable=True):
         task = lock_task(task_id, user)

@@ -1,12 +1,13 @@
-"""What moderators do to trees and messages. Outer writers: each function is one transaction.
+"""What moderators do to trees, messages and reports. Outer writers: each function is one transaction.
 
-Everything here can be undone, names its actor and its reason, and ends in `transitions.advance`: a tree goes on from
-where the change leaves it. Locks the tree row.
+Everything done to a tree can be undone, names its actor and its reason, and ends in `transitions.advance`: the tree
+goes on from where the change leaves it. Locks the tree row.
 """
 
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotFound
@@ -14,7 +15,7 @@ from oasst.core.text import clean_text
 from trees import removal, transitions, wanted
 from trees.access import require_moderator
 from trees.in_hand import TreeInHand, lock_tree
-from trees.models import Deletion, Happening, Message, Revision
+from trees.models import Deletion, Happening, Message, Report, Revision
 from trees.policy import TreePolicy
 from trees.posting import digest_of
 from trees.states import State
@@ -110,6 +111,28 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
         return revision
 
 
+def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str) -> Report:
+    """Answer a report for good: `upheld` or `dismissed`, with a sentence about what came of it.
+
+    What has to be done about the message is done by the functions above. Locks the report and nothing else.
+    Raises NotAllowed, Invalid (`unknown_status`, `outcome`), NotFound, Conflict (`already_settled`).
+    """
+    require_moderator(actor)
+    if status not in (Report.Status.UPHELD, Report.Status.DISMISSED):
+        raise Invalid("A report is upheld or dismissed.", code="unknown_status", field="status")
+    outcome = _sentence(outcome, limit=1000, field="outcome", otherwise="Please say what came of it")
+    with transaction.atomic(durable=True):
+        report = Report.objects.select_for_update(of=("self",), no_key=True).filter(pk=report_id).first()
+        if report is None:
+            raise NotFound("There is no such report.", code="report_not_found")
+        if report.status != Report.Status.OPEN:
+            raise Conflict("Somebody has answered this report already.", code="already_settled")
+        report.status, report.outcome = status, outcome
+        report.handled_by, report.handled_at = actor, timezone.now()
+        report.save(update_fields=["status", "outcome", "handled_by", "handled_at"])
+        return report
+
+
 def _message_in_hand(message_id: UUID, policy: TreePolicy) -> tuple[TreeInHand, Message]:
     tree_id = Message.objects.filter(pk=message_id).values_list("tree_id", flat=True).first()
     if tree_id is None:
@@ -119,7 +142,11 @@ def _message_in_hand(message_id: UUID, policy: TreePolicy) -> tuple[TreeInHand, 
 
 
 def _reason(reason: str) -> str:
+    return _sentence(reason, limit=500, field="reason", otherwise="Please say why")
+
+
+def _sentence(text: str, *, limit: int, field: str, otherwise: str) -> str:
     try:
-        return clean_text(reason, limit=500, field="reason")
+        return clean_text(text, limit=limit, field=field)
     except Invalid as error:
-        raise Invalid("Please say why, in up to 500 characters.", code="reason", field="reason") from error
+        raise Invalid(f"{otherwise}, in up to {limit} characters.", code=field, field=field) from error

@@ -282,4 +282,4 @@ def contribution_counts(person: User) -> Counts:
 
 def texts_of(message_ids: Iterable[UUID]) -> dict[UUID, Message]:
     """Messages by id with their texts and without the rest that a ranking page must not show."""
-    return Message.objects.only("id", "text", "lang", "synthetic").in_bulk(list(message_ids))
+    return Message.objects.only("id", "text", "lang", "synthetic", "deleted").in_bulk(list(message_ids))

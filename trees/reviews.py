@@ -154,7 +154,10 @@ def _ranked_replies(hand: TreeInHand, parent: Message, ordered_ids: Sequence[UUI
     replies = [hand.messages.get(message_id) for message_id in ordered_ids]
     if any(reply is None or reply.parent_id != parent.pk for reply in replies):
         raise Invalid("The order names something that is no reply to this message.", code="ranking_unknown")
-    return [reply for reply in replies if reply is not None]
+    found = [reply for reply in replies if reply is not None]
+    if any(reply.deleted for reply in found):
+        raise Gone("One of these replies was removed meanwhile.", code="message_deleted")
+    return found
 
 
 def record_skip(*, message: Message, author: User, kind: str, reason: str = "", note: str = "") -> None:

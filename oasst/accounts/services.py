@@ -15,7 +15,7 @@ from django.utils import timezone
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import ApiClient, ApiKey, Consent, Identity, Role, Secret, Session, Token, User
 from oasst.accounts.names import friendly_name
-from oasst.core.errors import Conflict, Invalid
+from oasst.core.errors import Conflict, Invalid, NotAllowed
 from oasst.core.text import clean_language_tag, clean_name, clean_text
 
 TERMS_DOCUMENT = "terms"
@@ -202,10 +202,15 @@ def close_account(user: User) -> None:
 
 
 @transaction.atomic
-def ban(user: User, *, reason: str) -> None:
-    """Shut this person out. The reason is shown to them."""
+def ban(user: User, *, actor: User, reason: str) -> None:
+    """Shut this person out. The reason is shown to them; banning again changes it.
+
+    Only people of a lower rank can be banned, so that nobody bans themselves and an administrator always stays.
+    Raises NotAllowed (`moderators_only`, `rank`) or Invalid (the reason).
+    """
     reason = clean_text(reason, limit=500, field="reason")
     user = lock_user(user)
+    _require_higher_rank(actor, user)
     user.enabled = False
     user.ban_reason = reason
     user.banned_at = timezone.now()
@@ -213,12 +218,23 @@ def ban(user: User, *, reason: str) -> None:
 
 
 @transaction.atomic
-def unban(user: User) -> None:
+def unban(user: User, *, actor: User) -> None:
+    """Let this person in again. Raises NotAllowed as `ban` does, or Conflict `not_banned`."""
     user = lock_user(user)
+    _require_higher_rank(actor, user)
+    if user.enabled:
+        raise Conflict("This person is not banned.", code="not_banned")
     user.enabled = True
     user.ban_reason = ""
     user.banned_at = None
     user.save(update_fields=["enabled", "ban_reason", "banned_at"])
+
+
+def _require_higher_rank(actor: User, user: User) -> None:
+    if not (actor.is_active and actor.is_staff):
+        raise NotAllowed("This is for moderators.", code="moderators_only")
+    if _RANKS[Role(user.role)] >= _RANKS[Role(actor.role)]:
+        raise NotAllowed("This needs somebody of a higher rank than theirs.", code="rank")
 
 
 def lock_user(user: User) -> User:

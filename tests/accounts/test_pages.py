@@ -71,9 +71,9 @@ class TestGate:
         User.objects.filter(pk=alice.pk).update(terms_version="0")
         assert browser.get("/me/")["Location"].startswith("/terms/accept/")
 
-    def test_suspended_people_see_why(self, browser: Client, alice: User, settings: Any) -> None:
+    def test_suspended_people_see_why(self, browser: Client, alice: User, mo: User, settings: Any) -> None:
         settings.CONTACT_EMAIL = "team@example.org"
-        services.ban(alice, reason="Copied a novel.")
+        services.ban(alice, actor=mo, reason="Copied a novel.")
         assert browser.get("/me/")["Location"] == "/suspended/"
         page = browser.get("/suspended/")
         assert page.status_code == 403
@@ -82,8 +82,8 @@ class TestGate:
     def test_the_suspended_page_is_for_the_suspended(self, browser: Client) -> None:
         assert browser.get("/suspended/")["Location"] == "/dashboard/"
 
-    def test_suspended_people_may_still_leave(self, browser: Client, alice: User) -> None:
-        services.ban(alice, reason="Spam")
+    def test_suspended_people_may_still_leave(self, browser: Client, alice: User, mo: User) -> None:
+        services.ban(alice, actor=mo, reason="Spam")
         browser.post("/me/delete/", {"confirmation": alice.email})
         alice.refresh_from_db()
         assert alice.deleted_at is not None

@@ -272,23 +272,116 @@ class TestCloseAccount:
 
 
 class TestBan:
-    def test_ban_and_unban(self, eve: User) -> None:
-        services.ban(eve, reason=" Spam  ")
+    def test_ban_and_unban(self, eve: User, mo: User) -> None:
+        services.ban(eve, actor=mo, reason=" Spam  ")
         eve.refresh_from_db()
         assert (eve.enabled, eve.ban_reason) == (False, "Spam")
         assert eve.banned_at is not None and eve.banned_at <= timezone.now()
         with pytest.raises(NotAllowed) as caught:
             require_contributor(eve)
         assert caught.value.code == "suspended"
-        services.unban(eve)
+        services.unban(eve, actor=mo)
         require_contributor(User.objects.get(pk=eve.pk))
         assert eve.banned_at is None
 
-    def test_a_ban_has_a_reason(self, eve: User) -> None:
+    def test_a_ban_has_a_reason(self, eve: User, mo: User) -> None:
         with pytest.raises(Invalid):
-            services.ban(eve, reason=" ")
+            services.ban(eve, actor=mo, reason=" ")
         eve.refresh_from_db()
         assert eve.enabled
+
+    @pytest.mark.parametrize(
+        ("actor", "subject", "code"),
+        [
+            ("general", "general", "moderators_only"),
+            ("general", "admin", "moderators_only"),
+            ("moderator", "general", ""),
+            ("moderator", "moderator", "rank"),
+            ("moderator", "admin", "rank"),
+            ("admin", "general", ""),
+            ("admin", "moderator", ""),
+            ("admin", "admin", "rank"),
+        ],
+    )
+    def test_only_people_of_a_lower_rank(self, actor: str, subject: str, code: str) -> None:
+        one, other = (services.create_user(email=None, role=role) for role in (actor, subject))
+        if code:
+            with pytest.raises(NotAllowed) as caught:
+                services.ban(other, actor=one, reason="Spam")
+            assert caught.value.code == code
+        else:
+            services.ban(other, actor=one, reason="Spam")
+        assert User.objects.get(pk=other.pk).enabled == bool(code)
+        User.objects.filter(pk=other.pk).update(enabled=False)
+        if code:
+            with pytest.raises(NotAllowed):
+                services.unban(other, actor=one)
+        else:
+            services.unban(other, actor=one)
+        assert User.objects.get(pk=other.pk).enabled != bool(code)
+
+    @pytest.mark.parametrize("role", [Role.MODERATOR, Role.ADMIN])
+    def test_nobody_bans_themselves_so_the_last_administrator_stays(self, role: Role) -> None:
+        person = services.create_user(email=None, role=role)
+        with pytest.raises(NotAllowed):
+            services.ban(person, actor=person, reason="Enough")
+        assert User.objects.get(pk=person.pk).enabled
+
+    def test_the_rank_is_that_of_now(self, eve: User, mo: User) -> None:
+        User.objects.filter(pk=eve.pk).update(role=Role.MODERATOR)
+        with pytest.raises(NotAllowed):
+            services.ban(eve, actor=mo, reason="Spam")
+
+    def test_a_banned_moderator_bans_nobody(self, eve: User, mo: User) -> None:
+        mo.enabled = False
+        with pytest.raises(NotAllowed):
+            services.ban(eve, actor=mo, reason="Spam")
+
+    def test_who_is_not_banned_can_not_be_let_in(self, eve: User, mo: User) -> None:
+        with pytest.raises(Conflict):
+            services.unban(eve, actor=mo)
+
+
+class TestMayShow:
+    """`has_perm` says what the admin shows. Nothing is added, changed or deleted there, by nobody."""
+
+    @pytest.mark.parametrize(
+        ("role", "perm", "granted"),
+        [
+            ("general", "trees.view_message", False),
+            ("moderator", "trees.view_messagetree", True),
+            ("moderator", "trees.view_report", True),
+            ("moderator", "accounts.view_user", True),
+            ("moderator", "accounts.view_apikey", False),
+            ("moderator", "accounts.view_apiclient", False),
+            ("moderator", "django_celery_beat.view_periodictask", False),
+            ("moderator", "trees.change_message", False),
+            ("admin", "django_celery_beat.view_periodictask", True),
+            ("admin", "accounts.view_apikey", True),
+            ("admin", "accounts.add_user", False),
+            ("admin", "accounts.change_user", False),
+            ("admin", "trees.delete_message", False),
+        ],
+    )
+    def test_by_role(self, role: str, perm: str, granted: bool) -> None:
+        user = User(role=role)
+        assert user.has_perm(perm) == granted
+        assert user.has_perms([perm]) == granted
+        assert not User(role=role, enabled=False).has_perm(perm)
+        assert not User(role=role, is_active=False).has_perm(perm)
+
+    @pytest.mark.parametrize(
+        ("role", "app", "shown"),
+        [
+            ("general", "trees", False),
+            ("moderator", "trees", True),
+            ("moderator", "accounts", True),
+            ("moderator", "django_celery_beat", False),
+            ("admin", "django_celery_beat", True),
+        ],
+    )
+    def test_apps(self, role: str, app: str, shown: bool) -> None:
+        assert User(role=role).has_module_perms(app) == shown
 
 
 class TestKeys:

@@ -96,10 +96,10 @@ class TestTokens:
         Token.objects.update(expires_at=timezone.now())
         assert refused(self.bearer(secret).get("/api/whoami"))
 
-    def test_suspended_and_closed_people(self, alice: User, bob: User) -> None:
+    def test_suspended_and_closed_people(self, alice: User, bob: User, mo: User) -> None:
         _, of_alice = services.new_token(alice)
         _, of_bob = services.new_token(bob)
-        services.ban(alice, reason="Spam")
+        services.ban(alice, actor=mo, reason="Spam")
         services.close_account(bob)
         assert refused(self.bearer(of_alice).get("/api/whoami"))
         assert refused(self.bearer(of_bob).get("/api/whoami"))

@@ -251,6 +251,15 @@ class TestRanking:
         assert response.status_code == 422
         assert "names no reply of this task" in response.content.decode()
 
+    def test_a_reply_that_was_removed_meanwhile(self, ranking: tuple[Client, str, Task]) -> None:
+        client, url, task = ranking
+        Message.objects.filter(pk=task.reply_ids[0]).update(deleted=True, text="Call me: 555 1234")
+        data = {f"rank_{pk}": place for place, pk in enumerate(task.reply_ids, start=1)}
+        for response in (client.get(url), client.post(url, data)):
+            assert response.status_code == 410
+            assert "555 1234" not in response.content.decode()
+        assert not Ranking.objects.exists()
+
     def test_all_wrong(self, ranking: tuple[Client, str, Task]) -> None:
         client, url, task = ranking
         data = {f"rank_{pk}": place for place, pk in enumerate(task.reply_ids, start=1)}

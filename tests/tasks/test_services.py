@@ -279,6 +279,8 @@ class TestDrafts:
         task = take(alice, Kind.INITIAL_PROMPT)
         drafts.save_draft(task_id=task.pk, user=alice, body={"text": "one"})
         drafts.save_draft(task_id=task.pk, user=alice, body={"text": "two"})
+        drafts.save_draft(task_id=task.pk, user=alice, body={"text": "about \\u0000 in JSON"})
+        drafts.save_draft(task_id=task.pk, user=alice, body={"text": "two"})
         assert Draft.objects.get().body == {"text": "two"}
         answer(task, alice)
         upkeep.drop_finished_drafts()

@@ -1,9 +1,11 @@
 """What moderators and the automatic thresholds do to a tree, and that each of it can be taken back."""
 
+from uuid import uuid4
+
 import pytest
 
 from oasst.accounts.models import User
-from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
+from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from oasst.invariants import differences
 from tests.factories import (
     decide,
@@ -242,6 +244,50 @@ class TestReports:
         with pytest.raises(Invalid):
             reactions.report(message_id=prompt.pk, reporter=bob, category="boring")
         assert not Report.objects.exists()
+
+
+class TestSettling:
+    @pytest.fixture
+    def report(self, alice: User, bob: User) -> Report:
+        return reactions.report(message_id=new_prompt(alice).pk, reporter=bob, category="spam")
+
+    @pytest.mark.parametrize("status", ["upheld", "dismissed"])
+    def test_it_is_answered(self, report: Report, mo: User, status: str) -> None:
+        moderation.settle_report(report_id=report.pk, actor=mo, status=status, outcome="  We looked. ")
+        report.refresh_from_db()
+        assert (report.status, report.outcome, report.handled_by) == (status, "We looked.", mo)
+        assert report.handled_at is not None
+
+    def test_only_once(self, report: Report, mo: User) -> None:
+        moderation.settle_report(report_id=report.pk, actor=mo, status="upheld", outcome="Taken away.")
+        with pytest.raises(Conflict) as refusal:
+            moderation.settle_report(
+                report_id=report.pk, actor=new_person("Max", "admin"), status="dismissed", outcome="No."
+            )
+        assert refusal.value.code == "already_settled"
+        report.refresh_from_db()
+        assert (report.status, report.outcome, report.handled_by) == ("upheld", "Taken away.", mo)
+
+    def test_the_same_person_may_report_again_afterwards(self, report: Report, bob: User, mo: User) -> None:
+        moderation.settle_report(report_id=report.pk, actor=mo, status="dismissed", outcome="Nothing wrong.")
+        again = reactions.report(message_id=report.message_id, reporter=bob, category="spam")
+        assert again.pk != report.pk
+
+    def test_refusals(self, report: Report, bob: User, mo: User) -> None:
+        with pytest.raises(NotAllowed):
+            moderation.settle_report(report_id=report.pk, actor=bob, status="upheld", outcome="Mine.")
+        with pytest.raises(NotFound):
+            moderation.settle_report(report_id=uuid4(), actor=mo, status="upheld", outcome="Where?")
+        for status, outcome, field in (
+            ("upheld", " ", "outcome"),
+            ("upheld", "x" * 1001, "outcome"),
+            ("open", "Hm.", "status"),
+        ):
+            with pytest.raises(Invalid) as refusal:
+                moderation.settle_report(report_id=report.pk, actor=mo, status=status, outcome=outcome)
+            assert refusal.value.field == field
+        report.refresh_from_db()
+        assert (report.status, report.handled_at) == ("open", None)
 
 
 class TestThresholds:

@@ -1,0 +1,117 @@
+"""People, the programs that speak for them, and the clock, in the admin. It stands above the apps, since what is shown
+of a person comes from several.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django_celery_beat.models import PeriodicTask
+
+from oasst.accounts import services
+from oasst.accounts.models import ApiClient, ApiKey, Role, User
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge
+from trees.badges import message_badge
+from trees.moderation_queries import latest_messages
+from trees.queries import contribution_counts
+
+ROLE_TONES = {Role.GENERAL: "", Role.MODERATOR: "info", Role.ADMIN: "primary"}
+
+
+@admin.register(User)
+class UserAdmin(ReadOnlyAdmin):
+    list_display = ("display_name", "email", "rank", "standing", "created_at", "last_activity_at")
+    list_filter = ("role", "enabled")
+    search_fields = ("id__exact", "display_name", "email")
+    search_help_text = "A piece of the name or of the e-mail address, or the id of the person"
+    ordering = ("-id",)
+    actions = ("ban", "unban")
+    fields = (
+        *(
+            "display_name",
+            "email",
+            ("rank", "standing"),
+            ("ban_reason", "banned_at"),
+            ("created_at", "last_activity_at"),
+        ),
+        *(("contribution_languages", "interface_language", "time_zone"), "terms_version", "notes", "id"),
+    )
+    readonly_fields = ("rank", "standing")
+    change_form_outer_after_template = "accounts/admin/person.html"
+
+    def details(self, obj: User) -> dict[str, Any]:
+        return {
+            "counts": contribution_counts(obj),
+            "latest": [(message, message_badge(message)) for message in latest_messages(obj)],
+        }
+
+    def can_do(self, action: str, obj: User) -> bool:
+        return obj.enabled == (action == "ban")
+
+    @admin.display(description="Role")
+    def rank(self, user: User) -> SafeString:
+        return badge(user.get_role_display(), ROLE_TONES[Role(user.role)])
+
+    @admin.display(description="Standing")
+    def standing(self, user: User) -> SafeString:
+        if user.deleted_at is not None:
+            return badge("closed")
+        return badge("good", "success") if user.enabled else badge("banned", "danger")
+
+    @admin.action(description="Ban")
+    def ban(self, request: Any, chosen: QuerySet[User]) -> None:
+        def act(user: User, reason: str) -> None:
+            services.ban(user, actor=request.user, reason=reason)
+
+        self.do_to_each(request, chosen, "banned", act)
+
+    @admin.action(description="Lift the ban")
+    def unban(self, request: Any, chosen: QuerySet[User]) -> None:
+        def act(user: User, reason: str) -> None:
+            services.unban(user, actor=request.user)
+
+        self.do_to_each(request, chosen, "may take part again", act)
+
+
+@admin.register(ApiClient)
+class ApiClientAdmin(ReadOnlyAdmin):
+    list_display = ("name", "enabled", "trusted", "frontend_type", "number_of_keys", "created_at")
+    list_filter = ("enabled", "trusted")
+    search_fields = ("name",)
+    ordering = ("name",)
+    fields = ("name", "admin_email", "frontend_type", ("enabled", "trusted"), "number_of_keys", "created_at", "id")
+    readonly_fields = ("number_of_keys",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiClient]:
+        return super().get_queryset(request).annotate(key_count=Count("keys"))
+
+    @admin.display(description="Keys")
+    def number_of_keys(self, client: Any) -> int:
+        return client.key_count
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin):
+    """Which keys there are. Of a key itself nothing is kept that could be shown."""
+
+    list_display = ("prefix", "name", "api_client", "created_at", "expires_at", "last_used_at")
+    list_select_related = ("api_client",)
+    search_fields = ("prefix", "name", "api_client__name")
+    ordering = ("-id",)
+    fields = ("api_client", "name", "prefix", "created_at", "expires_at", "last_used_at")
+
+
+@admin.register(PeriodicTask)
+class PeriodicTaskAdmin(ReadOnlyAdmin):
+    list_display = ("name", "task", "when", "enabled", "last_run_at", "total_run_count")
+    list_filter = ("enabled",)
+    list_select_related = ("crontab", "interval", "solar", "clocked")
+    ordering = ("name",)
+    fields = ("name", "task", "when", "enabled", "last_run_at", "total_run_count", "description")
+    readonly_fields = ("when",)
+
+    @admin.display(description="When")
+    def when(self, task: PeriodicTask) -> str:
+        return str(task.crontab.human_readable if task.crontab else task.scheduler)

@@ -1,0 +1,123 @@
+"""The moderators' site at /admin/: who gets in, what the start page and the sidebar show.
+
+Named by `default_site` (oasst.admin_config); apps say `admin.site` and do not know it.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import update_wrapper
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.views import LogoutView, redirect_to_login
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from unfold.sites import UnfoldAdminSite
+
+from oasst.accounts.access import require_member
+from oasst.core.errors import DomainError, NotAllowed
+from oasst.core.read_only_admin import ReadOnlyAdmin
+from trees.badges import TONES
+from trees.moderation_queries import queues
+from trees.states import TABLE
+
+View = Callable[..., HttpResponseBase]
+
+# Title, icon, model. Whoever may not see a model does not see its line.
+NAVIGATION = (
+    (
+        "Conversations",
+        (
+            ("Reports", "flag", "trees.report"),
+            ("Conversations", "account_tree", "trees.messagetree"),
+            ("Messages", "chat", "trees.message"),
+            ("Deletions", "delete", "trees.deletion"),
+            ("Steps", "timeline", "trees.treetransition"),
+        ),
+    ),
+    (
+        "People and programs",
+        (
+            ("People", "group", "accounts.user"),
+            ("API clients", "smart_toy", "accounts.apiclient"),
+            ("API keys", "key", "accounts.apikey"),
+        ),
+    ),
+    ("Site", (("Periodic tasks", "schedule", "django_celery_beat.periodictask"),)),
+)
+
+
+class ModeratorsSite(UnfoldAdminSite):
+    index_title = "What waits for you"
+    index_template = "admin/queues.html"
+
+    def register(
+        self, model_or_iterable: type[Model] | Iterable[type[Model]], admin_class: Any = None, **options: Any
+    ) -> None:
+        """Only pages that were made for this site. What libraries register shows secrets of linked accounts, starts
+        jobs, and knows nothing of our roles.
+        """
+        if admin_class is not None and issubclass(admin_class, ReadOnlyAdmin):
+            super().register(model_or_iterable, admin_class, **options)
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        try:
+            require_member(request.user)
+        except DomainError:
+            return False
+        return request.user.is_staff
+
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        """Strangers sign in at our own door and come back. Whoever is signed in and may not enter is told so: the door
+        would send them back here, and so on.
+        """
+        inner = super().admin_view(view, cacheable)
+
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path())
+            if not self.has_permission(request):
+                require_member(request.user)
+                raise NotAllowed("This is for moderators.", code="moderators_only")
+            return inner(request, *args, **kwargs)
+
+        return update_wrapper(guarded, inner)
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return redirect_to_login(reverse("admin:index"))
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+        return LogoutView.as_view(next_page=settings.ACCOUNT_LOGOUT_REDIRECT_URL)(request)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return redirect("account_change_password")
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        waiting = queues()
+        states = [
+            {
+                "label": row.label,
+                "meaning": row.meaning,
+                "tone": TONES[state],
+                "count": waiting.trees.get(state, 0),
+                "url": f"{reverse('admin:trees_messagetree_changelist')}?state={state}",
+            }
+            for state, row in TABLE.items()
+        ]
+        return super().index(request, {"waiting": waiting, "states": states, **(extra_context or {})})
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The sidebar of this person. Named by UNFOLD."""
+    groups = [{"title": "", "items": [{"title": "Queues", "icon": "inbox", "link": reverse("admin:index")}]}]
+    for title, lines in NAVIGATION:
+        items = []
+        for name, icon, model in lines:
+            app, _, model_name = model.partition(".")
+            if request.user.has_perm(f"{app}.view_{model_name}"):
+                link = reverse(f"admin:{app}_{model_name}_changelist")
+                items.append({"title": name, "icon": icon, "link": link})
+        groups.append({"title": title, "items": items})
+    return groups

@@ -1,0 +1,146 @@
+"""What all pages of the admin share: they show and never edit. What moderators do goes through a service, for a reason.
+
+The admin site itself is oasst.admin_site; apps find it as `django.contrib.admin.site`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.models import LogEntry
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from unfold.admin import ModelAdmin
+from unfold.forms import ActionForm
+from unfold.paginator import InfinitePaginator
+
+from oasst.core.errors import DomainError
+from oasst.core.locks import waits_are_busy
+
+MOST_AT_ONCE = 100
+"""Rows for one action: each is a transaction, and an answer must not take minutes."""
+FROM_DETAILS = "_from_details"
+
+
+class ReasonForm(ActionForm):
+    """The bar below a list: what to do with the chosen rows, and why."""
+
+    # Not required here: an invalid form would be reported as "No action selected".
+    reason = forms.CharField(
+        label="",
+        required=False,
+        widget=forms.TextInput(
+            {
+                "class": "desk-reason",
+                "placeholder": "Why? (required)",
+                "aria-label": "Reason",
+                "maxlength": 500,
+                "x-show": "action",
+            }
+        ),
+    )
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Rows as they are. Whoever may see them is decided by `User.has_perm`."""
+
+    action_form = ReasonForm
+    # Lists may be long: nothing counts all rows, and nothing is done to more of them than somebody looked at.
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    list_disable_select_all = True
+    list_per_page = 50
+    sortable_by: tuple[str, ...] | None = ()
+    empty_value_display = "–"
+    change_form_outer_before_template = "admin/acts.html"
+    reason_label = "Reason"
+    reason_limit = 500
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_paginator(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
+        """The history of one row is short: it may be counted, and its page shows the number."""
+        if queryset.model is LogEntry:
+            return Paginator(queryset, *args, **kwargs)
+        return super().get_paginator(request, queryset, *args, **kwargs)
+
+    def details(self, obj: Any) -> dict[str, Any]:
+        """What the page of one row shows below its fields."""
+        return {}
+
+    def title_of(self, obj: Any) -> str:
+        return str(obj)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        choices = self.get_action_choices(request, [])
+        context.update(
+            acts=[(name, label) for name, label in choices if name and self.can_do(name, obj)],
+            title=Truncator(self.title_of(obj)).chars(70),
+            subtitle=None,
+            **self.details(obj),
+        )
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+    def can_do(self, action: str, obj: Any) -> bool:
+        """Whether the page of this row offers the action. The service decides again."""
+        return True
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        response: HttpResponse | None = super().response_action(request, queryset)
+        if isinstance(response, HttpResponseRedirect) and FROM_DETAILS in request.POST:
+            name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
+            return redirect(name, request.POST["_selected_action"])
+        return response
+
+    def do_to_each(
+        self, request: HttpRequest, chosen: QuerySet[Any], done: str, act: Callable[[Any, str], object]
+    ) -> None:
+        """Call a service with each chosen row and the reason, and say what became of each.
+
+        A refusal of one does not stop the others. The log of the admin names who did it and why, beside what the
+        service itself keeps.
+        """
+        reason = request.POST.get("reason", "").strip()
+        if not reason:
+            self.message_user(request, "Nothing was done. Please say why, beside the action.", messages.ERROR)
+            return
+        rows = list(chosen[: MOST_AT_ONCE + 1])
+        if len(rows) > MOST_AT_ONCE:
+            self.message_user(request, f"Nothing was done. Choose at most {MOST_AT_ONCE} at once.", messages.ERROR)
+            return
+        for row in rows:
+            name = Truncator(self.title_of(row)).chars(60)
+            try:
+                with waits_are_busy():
+                    act(row, reason)
+            except DomainError as error:
+                self.message_user(request, f"“{name}”: {error.message}", messages.ERROR)
+            else:
+                self.log_change(request, row, f"{done}: {reason}")
+                self.message_user(request, f"“{name}”: {done}.", messages.SUCCESS)
+
+
+def badge(text: str, tone: str = "") -> SafeString:
+    """One word in a coloured box; tones are success, danger, warning, info and primary."""
+    return render_to_string("unfold/helpers/label.html", {"text": text, "type": tone})
+
+
+def whole_text(text: str) -> SafeString:
+    """What somebody wrote, with its lines and in its direction."""
+    return format_html('<span class="desk-text" dir="auto">{}</span>', text) if text else format_html("–")

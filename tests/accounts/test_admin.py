@@ -1,0 +1,192 @@
+"""People and programs in the admin: who sees whom, who bans whom, and that no secret is shown."""
+
+from typing import Any
+
+import pytest
+from celery.schedules import crontab
+from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
+
+from oasst.accounts import services
+from oasst.accounts.models import ApiKey, Token, User
+from tests.factories import growing_tree, new_people, new_person, new_prompt, new_reply
+
+pytestmark = pytest.mark.django_db
+PEOPLE = "admin:accounts_user_changelist"
+ONLY_FOR_ADMINISTRATORS = ("accounts_apiclient", "accounts_apikey", "django_celery_beat_periodictask")
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return new_person("Ada", role="admin")
+
+
+def signed_in(person: User) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def act(client: Client, action: str, *people: User, reason: str = "Spam.") -> str:
+    data = {"action": action, "reason": reason, "_selected_action": [str(person.pk) for person in people]}
+    response = client.post(reverse(PEOPLE), data, follow=True)
+    assert response.status_code == 200
+    return response.text
+
+
+def page_of(person: User) -> str:
+    return reverse("admin:accounts_user_change", args=[person.pk])
+
+
+def enabled(person: User) -> bool:
+    return User.objects.get(pk=person.pk).enabled
+
+
+class TestWhoSeesWhat:
+    def test_moderators_see_people(self, mo: User, eve: User) -> None:
+        client = signed_in(mo)
+        page = client.get(reverse(PEOPLE)).text
+        assert "Eve" in page and str(eve.email) in page
+        assert "Eve" in client.get(page_of(eve)).text
+
+    @pytest.mark.parametrize("name", ONLY_FOR_ADMINISTRATORS)
+    def test_programs_and_the_clock_are_for_administrators(self, mo: User, ada: User, name: str) -> None:
+        url = reverse(f"admin:{name}_changelist")
+        assert signed_in(mo).get(url).status_code == 403
+        assert url not in signed_in(mo).get(reverse("admin:index")).text
+        assert signed_in(ada).get(url).status_code == 200
+        assert url in signed_in(ada).get(reverse("admin:index")).text
+
+    @pytest.mark.parametrize("name", ["accounts_user", *ONLY_FOR_ADMINISTRATORS])
+    def test_contributors_and_strangers(self, client: Client, alice: User, name: str) -> None:
+        url = reverse(f"admin:{name}_changelist")
+        assert signed_in(alice).get(url).status_code == 403
+        assert client.get(url)["Location"] == f"/accounts/login/?next={url}"
+
+
+class TestPeople:
+    def test_the_page_of_a_person(self, mo: User, alice: User, bob: User) -> None:
+        prompt = growing_tree(alice)
+        new_reply(prompt, bob, "Flour first.")
+        page = signed_in(mo).get(page_of(bob)).text
+        assert "Flour first." in page
+        assert "<dt>Replies</dt><dd>1</dd>" in page
+        assert str(bob.email) in page
+        assert 'name="role"' not in page and 'name="enabled"' not in page
+
+    def test_no_hash_of_a_password_is_shown(self, ada: User, alice: User) -> None:
+        page = signed_in(ada).get(page_of(alice)).text
+        assert alice.password not in page and "md5$" not in page
+
+    def test_search_and_filters(self, mo: User, alice: User, eve: User) -> None:
+        client = signed_in(mo)
+        for query in ({"q": "aLIc"}, {"q": str(alice.email)}, {"q": str(alice.pk)}):
+            page = client.get(reverse(PEOPLE), query).text
+            assert str(alice.email) in page and str(eve.email) not in page
+        services.ban(eve, actor=mo, reason="Spam.")
+        page = client.get(reverse(PEOPLE), {"enabled__exact": "0"}).text
+        assert str(eve.email) in page and str(alice.email) not in page
+        page = client.get(reverse(PEOPLE), {"role__exact": "moderator"}).text
+        assert str(mo.email) in page and str(alice.email) not in page
+
+    def test_ten_times_the_people_cost_the_same(self, mo: User, alice: User) -> None:
+        client = signed_in(mo)
+        new_prompt(alice)
+
+        def statements(url: str) -> int:
+            client.get(url)
+            with CaptureQueriesContext(connection) as captured:
+                assert client.get(url).status_code == 200
+            return len(captured)
+
+        before = statements(reverse(PEOPLE)), statements(page_of(alice))
+        new_people(20)
+        for _ in range(10):
+            new_prompt(alice)
+        assert (statements(reverse(PEOPLE)), statements(page_of(alice))) == before
+        assert max(before) <= 8
+
+    @pytest.mark.parametrize("role", ["moderator", "admin"])
+    def test_no_form_adds_changes_or_deletes(self, alice: User, role: str) -> None:
+        client = signed_in(new_person("Max", role))
+        assert client.post(page_of(alice), {"role": "admin", "display_name": "X"}).status_code == 403
+        assert client.get(reverse("admin:accounts_user_add")).status_code == 403
+        assert client.post(reverse("admin:accounts_user_delete", args=[alice.pk]), {"post": "yes"}).status_code == 403
+        alice.refresh_from_db()
+        assert (alice.role, alice.display_name) == ("general", "Alice")
+
+
+class TestBan:
+    def test_ban_and_unban(self, mo: User, eve: User) -> None:
+        client = signed_in(mo)
+        assert "banned." in act(client, "ban", eve, reason="Advertising.")
+        eve.refresh_from_db()
+        assert (eve.enabled, eve.ban_reason) == (False, "Advertising.")
+        assert "may take part again." in act(client, "unban", eve, reason="They promised.")
+        assert enabled(eve)
+        said = list(LogEntry.objects.order_by("id").values_list("user", "change_message"))
+        assert said == [(mo.pk, "banned: Advertising."), (mo.pk, "may take part again: They promised.")]
+
+    def test_equals_and_higher_ranks_are_refused_and_the_others_done(self, mo: User, ada: User, eve: User) -> None:
+        max_ = new_person("Max", "moderator")
+        page = act(signed_in(mo), "ban", mo, max_, ada, eve)
+        assert page.count("higher rank") == 3
+        assert [enabled(person) for person in (mo, max_, ada, eve)] == [True, True, True, False]
+
+    def test_administrators_ban_moderators_and_never_each_other(self, mo: User, ada: User) -> None:
+        other = new_person("Other", "admin")
+        act(signed_in(ada), "ban", mo, other, ada)
+        assert [enabled(person) for person in (mo, other, ada)] == [False, True, True]
+
+    @pytest.mark.parametrize("action", ["ban", "unban"])
+    def test_without_a_reason_nothing_is_done(self, mo: User, eve: User, action: str) -> None:
+        User.objects.filter(pk=eve.pk).update(enabled=action == "ban")
+        assert "Nothing was done. Please say why" in act(signed_in(mo), action, eve, reason=" ")
+        assert enabled(eve) == (action == "ban")
+        assert not LogEntry.objects.exists()
+
+    def test_contributors_and_strangers_do_nothing(self, client: Client, alice: User, eve: User) -> None:
+        data = {"action": "ban", "reason": "Mine.", "_selected_action": str(eve.pk)}
+        assert signed_in(alice).post(reverse(PEOPLE), data).status_code == 403
+        assert client.post(reverse(PEOPLE), data).status_code == 302
+        assert enabled(eve)
+
+
+class TestProgramsAndTheClock:
+    def test_keys_are_listed_and_never_shown(self, ada: User) -> None:
+        client = signed_in(ada)
+        program, secret = services.create_api_client(name="Discord bot", trusted=True)
+        key = ApiKey.objects.get()
+        _, token = services.new_token(ada)
+        for url in (
+            reverse("admin:accounts_apiclient_changelist"),
+            reverse("admin:accounts_apiclient_change", args=[program.pk]),
+            reverse("admin:accounts_apikey_changelist"),
+            reverse("admin:accounts_apikey_change", args=[key.pk]),
+            page_of(ada),
+        ):
+            page = client.get(url).text
+            for hidden in (secret, key.digest, token, Token.objects.get().digest):
+                assert hidden not in page
+        assert "Discord bot" in client.get(reverse("admin:accounts_apikey_changelist")).text
+
+    def test_the_clock_is_shown_and_not_turned(self, ada: User) -> None:
+        schedule = CrontabSchedule.from_schedule(crontab(minute="10"))
+        schedule.save()
+        task = PeriodicTask.objects.create(
+            name="Close expired tasks", task="tasks.schedules.clean_up", crontab=schedule
+        )
+        client = signed_in(ada)
+        url = reverse("admin:django_celery_beat_periodictask_changelist")
+        assert "Close expired tasks" in client.get(url).text
+        change: Any = reverse("admin:django_celery_beat_periodictask_change", args=[task.pk])
+        assert "tasks.schedules.clean_up" in client.get(change).text
+        for action in ("disable_tasks", "run_tasks", "delete_selected"):
+            client.post(url, {"action": action, "_selected_action": str(task.pk), "reason": "Why not."})
+        assert client.post(change, {"enabled": ""}).status_code == 403
+        task.refresh_from_db()
+        assert task.enabled

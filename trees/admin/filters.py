@@ -1,0 +1,46 @@
+"""The filters of the lists. None of them reads a whole table to say what there is."""
+
+from typing import Any
+
+from django.contrib.admin import SimpleListFilter
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from oasst.core.languages import name_of
+from trees.moderation_queries import languages
+from trees.states import TABLE
+
+
+class ByState(SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state.value, row.label) for state, row in TABLE.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(state=self.value()) if self.value() else queryset
+
+
+class ByLanguage(SimpleListFilter):
+    title = "language"
+    parameter_name = "lang"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(lang, name_of(lang)) for lang in languages()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(lang=self.value()) if self.value() else queryset
+
+
+class ByReview(SimpleListFilter):
+    title = "reviews"
+    parameter_name = "review"
+    _RESULTS = {"accepted": True, "rejected": False, "open": None}
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("open", "Not decided"), ("accepted", "Accepted"), ("rejected", "Not accepted")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        return queryset.filter(review_result=self._RESULTS[value]) if value in self._RESULTS else queryset

@@ -1,0 +1,188 @@
+"""Messages, what was said of them, and the deletions that can be undone."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.text import Truncator
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from oasst.accounts.forms import add_refusal
+from oasst.core.errors import DomainError
+from oasst.core.locks import waits_are_busy
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge, whole_text
+from trees import moderation
+from trees.admin.filters import ByLanguage, ByReview
+from trees.admin.trees import tree_link
+from trees.badges import message_badge, state_badge
+from trees.models import Deletion, Message
+from trees.moderation_queries import message_file, search_messages
+from trees.policy import current_policy
+
+
+class EditForm(forms.Form):
+    # Nothing is stripped or limited here: what a text may be is said by the service.
+    text = forms.CharField(strip=False, widget=UnfoldAdminTextareaWidget({"rows": 14}))
+    reason = forms.CharField(
+        widget=UnfoldAdminTextInputWidget(), max_length=500, help_text="Kept with the new text, for other moderators."
+    )
+
+
+@admin.register(Message)
+class MessageAdmin(ReadOnlyAdmin):
+    list_display = ("excerpt", "status", "role", "lang", "author", "created_at", "marks")
+    list_filter = ("deleted", ByReview, "role", ByLanguage, "synthetic")
+    search_fields = ("id",)
+    search_help_text = "A piece of the text, or the id of a message or conversation"
+    # Ids begin with the time, so this is newest first and needs no index of its own.
+    ordering = ("-id",)
+    actions = ("delete",)
+    fields = (
+        *(
+            "text_of_now",
+            ("status", "role"),
+            ("conversation", "author"),
+            ("lang", "created_at"),
+            ("rank", "review_count"),
+        ),
+        *(("synthetic", "model_name"), ("api_client", "frontend_message_id"), "consent", "id"),
+    )
+    readonly_fields = ("text_of_now", "status", "conversation")
+    change_form_outer_after_template = "trees/admin/message.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        rows = super().get_queryset(request).select_related("author")
+        return rows.defer("search", "text_digest", "imported")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Message], search_term: str
+    ) -> tuple[QuerySet[Message], bool]:
+        return (search_messages(queryset, search_term) if search_term.strip() else queryset), False
+
+    def get_urls(self) -> list[URLPattern]:
+        edit = self.admin_site.admin_view(self.edit_view)
+        return [path("<uuid:message_id>/edit/", edit, name="trees_message_edit"), *super().get_urls()]
+
+    def details(self, obj: Message) -> dict[str, Any]:
+        found = message_file(obj)
+        return {
+            "file": found,
+            "edit_url": reverse("admin:trees_message_edit", args=[obj.pk]),
+            "page_url": reverse("tree", args=[obj.pk]),
+            "reviews": [(review, _answers(review.labels)) for review in found.reviews],
+        }
+
+    def can_do(self, action: str, obj: Message) -> bool:
+        return not obj.deleted
+
+    def edit_view(self, request: Any, message_id: UUID) -> HttpResponse:
+        message = self.get_queryset(request).filter(pk=message_id).first()
+        if message is None:
+            raise Http404
+        form = EditForm(request.POST or None, initial={"text": message.text})
+        if request.method == "POST" and form.is_valid():
+            try:
+                with waits_are_busy():
+                    moderation.edit_message(
+                        message_id=message_id, actor=request.user, policy=current_policy(), **form.cleaned_data
+                    )
+            except DomainError as error:
+                add_refusal(form, error)
+            else:
+                self.log_change(request, message, f"edited: {form.cleaned_data['reason']}")
+                self.message_user(request, "The new text is stored; the old one is kept.", messages.SUCCESS)
+                return redirect("admin:trees_message_change", message_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Edit the text",
+            "opts": self.opts,
+            "form": form,
+            "back_url": reverse("admin:trees_message_change", args=[message_id]),
+        }
+        return render(request, "trees/admin/edit.html", context)
+
+    @admin.display(description="Text")
+    def excerpt(self, message: Message) -> str:
+        return Truncator(" ".join(message.text.split())).chars(90)
+
+    @admin.display(description="Status")
+    def status(self, message: Message) -> str:
+        return message_badge(message)
+
+    @admin.display(description="Marks")
+    def marks(self, message: Message) -> str:
+        marks = {"edited": message.edited, "by a model": message.synthetic}
+        return format_html_join(" ", "{}", [(badge(mark),) for mark, is_so in marks.items() if is_so])
+
+    @admin.display(description="Conversation")
+    def conversation(self, message: Message) -> str:
+        return format_html("{} {}", tree_link(message.tree_id), state_badge(message.tree.state))
+
+    @admin.display(description="Text")
+    def text_of_now(self, message: Message) -> str:
+        return whole_text(message.text)
+
+    @admin.action(description="Delete, with everything below")
+    def delete(self, request: Any, chosen: QuerySet[Message]) -> None:
+        def act(message: Message, reason: str) -> None:
+            moderation.delete_message(message_id=message.pk, actor=request.user, reason=reason, policy=current_policy())
+
+        self.do_to_each(request, chosen, "deleted", act)
+
+
+def _answers(labels: dict[str, float | None]) -> list[tuple[str, float]]:
+    """The labels that were answered."""
+    return [(name.replace("_", " "), value) for name, value in labels.items() if value is not None]
+
+
+@admin.register(Deletion)
+class DeletionAdmin(ReadOnlyAdmin):
+    list_display = ("excerpt", "messages_taken", "reason", "actor", "created_at", "undone_at", "undone_by")
+    list_filter = (("undone_at", admin.EmptyFieldListFilter),)
+    search_fields = ("tree__id__exact", "message__id__exact")
+    search_help_text = "The id of a conversation or of the message that was deleted first"
+    ordering = ("-id",)
+    actions = ("undelete",)
+    fields = (
+        "excerpt",
+        "conversation",
+        ("reason", "actor"),
+        ("messages_taken", "created_at"),
+        ("undone_at", "undone_by"),
+    )
+    readonly_fields = ("excerpt", "conversation", "messages_taken")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Deletion]:
+        rows = super().get_queryset(request).select_related("message", "actor", "undone_by")
+        return rows.defer("message__search")
+
+    def title_of(self, obj: Deletion) -> str:
+        return f"Deletion of: {obj.message.text}"
+
+    def can_do(self, action: str, obj: Deletion) -> bool:
+        return obj.undone_at is None
+
+    @admin.display(description="Message")
+    def excerpt(self, deletion: Deletion) -> str:
+        return Truncator(" ".join(deletion.message.text.split())).chars(90)
+
+    @admin.display(description="Messages")
+    def messages_taken(self, deletion: Deletion) -> int:
+        return len(deletion.message_ids)
+
+    @admin.display(description="Conversation")
+    def conversation(self, deletion: Deletion) -> str:
+        return tree_link(deletion.tree_id)
+
+    @admin.action(description="Undo")
+    def undelete(self, request: Any, chosen: QuerySet[Deletion]) -> None:
+        def act(deletion: Deletion, reason: str) -> None:
+            moderation.undelete(deletion_id=deletion.pk, actor=request.user, policy=current_policy())
+
+        self.do_to_each(request, chosen, "brought back", act)

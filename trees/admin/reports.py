@@ -1,0 +1,101 @@
+"""The moderators' queue of reports."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.text import Truncator
+
+from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_text
+from trees import moderation
+from trees.badges import message_badge
+from trees.models import Report
+
+TONES = {Report.Status.OPEN: "warning", Report.Status.UPHELD: "success", Report.Status.DISMISSED: ""}
+
+
+class OutcomeForm(ReasonForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].widget.attrs.update(
+            {"placeholder": "What came of it? (required)", "aria-label": "Outcome", "maxlength": 1000}
+        )
+
+
+@admin.register(Report)
+class ReportAdmin(ReadOnlyAdmin):
+    action_form = OutcomeForm
+    reason_label = "What came of it"
+    reason_limit = 1000
+    list_display = ("about", "state_of_report", "category", "excerpt", "state_of_message", "reporter", "created_at")
+    list_filter = ("status", "category")
+    search_fields = ("message__id__exact", "text")
+    search_help_text = "A piece of what the reporter wrote, or the id of a message"
+    actions = ("uphold", "dismiss")
+    fields = (
+        *(
+            ("state_of_report", "category"),
+            "report_text",
+            "message_text",
+            "state_of_message",
+            ("reporter", "created_at"),
+        ),
+        *("outcome", ("handled_by", "handled_at")),
+    )
+    readonly_fields = ("state_of_report", "report_text", "message_text", "state_of_message")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Report]:
+        rows = super().get_queryset(request).select_related("message", "reporter", "handled_by")
+        return rows.defer("message__search")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """The queue begins with who waits longest."""
+        return ("created_at", "id") if request.GET.get("status__exact") == Report.Status.OPEN else ("-id",)
+
+    def title_of(self, obj: Report) -> str:
+        return f"{obj.get_category_display()}: {obj.message.text}"
+
+    def can_do(self, action: str, obj: Report) -> bool:
+        return obj.status == Report.Status.OPEN
+
+    @admin.display(description="What the reporter says")
+    def about(self, report: Report) -> str:
+        return Truncator(" ".join(report.text.split())).chars(60) or "(no words)"
+
+    @admin.display(description="Status")
+    def state_of_report(self, report: Report) -> str:
+        return badge(report.get_status_display(), TONES[Report.Status(report.status)])
+
+    @admin.display(description="Message")
+    def excerpt(self, report: Report) -> str:
+        return Truncator(" ".join(report.message.text.split())).chars(60)
+
+    @admin.display(description="Message")
+    def message_text(self, report: Report) -> str:
+        address = reverse("admin:trees_message_change", args=[report.message_id])
+        return format_html('<a class="text-link" href="{}">{}</a>', address, whole_text(report.message.text))
+
+    @admin.display(description="What the reporter says")
+    def report_text(self, report: Report) -> str:
+        return whole_text(report.text)
+
+    @admin.display(description="Message is")
+    def state_of_message(self, report: Report) -> str:
+        return message_badge(report.message)
+
+    @admin.action(description="Uphold")
+    def uphold(self, request: Any, chosen: QuerySet[Report]) -> None:
+        self._settle(request, chosen, Report.Status.UPHELD)
+
+    @admin.action(description="Dismiss")
+    def dismiss(self, request: Any, chosen: QuerySet[Report]) -> None:
+        self._settle(request, chosen, Report.Status.DISMISSED)
+
+    def _settle(self, request: Any, chosen: QuerySet[Report], status: Report.Status) -> None:
+        def act(report: Report, outcome: str) -> None:
+            moderation.settle_report(report_id=report.pk, actor=request.user, status=status, outcome=outcome)
+
+        self.do_to_each(request, chosen, status.label.lower(), act)

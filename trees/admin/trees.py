@@ -1,0 +1,127 @@
+"""Conversations and the steps that they took."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+
+from oasst.core.read_only_admin import ReadOnlyAdmin
+from trees import moderation
+from trees.admin.filters import ByLanguage, ByState
+from trees.badges import message_badge, state_badge
+from trees.models import MessageTree, TreeTransition
+from trees.moderation_queries import search_trees, tree_file, with_prompts
+from trees.policy import current_policy
+from trees.states import TABLE, State
+
+
+def tree_link(tree_id: UUID, text: str = "") -> SafeString:
+    address = reverse("admin:trees_messagetree_change", args=[tree_id])
+    return format_html('<a class="text-link" href="{}">{}</a>', address, text or tree_id)
+
+
+@admin.register(MessageTree)
+class TreeAdmin(ReadOnlyAdmin):
+    list_display = ("prompt", "in_state", "lang", "size", "state_since")
+    list_filter = (ByState, ByLanguage)
+    search_fields = ("id",)
+    search_help_text = "A piece of the prompt, or the id of the conversation or of a message"
+    ordering = ("-number",)
+    actions = ("halt", "resume")
+    fields = (
+        *(("in_state", "meaning"), ("state_since", "was_before"), ("lang", "size"), ("goal_tree_size", "max_depth")),
+        *(("created_at", "won_prompt_lottery_at"), ("id", "origin")),
+    )
+    readonly_fields = ("prompt", "in_state", "meaning", "was_before", "size")
+    change_form_outer_after_template = "trees/admin/tree.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[MessageTree]:
+        return with_prompts(super().get_queryset(request))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[MessageTree], search_term: str
+    ) -> tuple[QuerySet[MessageTree], bool]:
+        return (search_trees(queryset, search_term) if search_term.strip() else queryset), False
+
+    def title_of(self, obj: Any) -> str:
+        return obj.prompt or str(obj)
+
+    def details(self, obj: MessageTree) -> dict[str, Any]:
+        found = tree_file(obj)
+        texts = {message.pk: message.text for message in found.messages}
+        return {
+            "file": found,
+            "openings": [(opening, texts[opening.message_id]) for opening in found.openings],
+            "turns": [
+                (message, message_badge(message), 0 if message.rank is None else message.rank + 1)
+                for message in found.messages
+            ],
+            "steps": [(step, state_badge(step.from_state), state_badge(step.to_state)) for step in found.transitions],
+        }
+
+    def can_do(self, action: str, obj: MessageTree) -> bool:
+        return (action == "resume") == (obj.state == State.HALTED_BY_MODERATOR)
+
+    @admin.display(description="Prompt")
+    def prompt(self, tree: Any) -> str:
+        return Truncator(" ".join((tree.prompt or "").split())).chars(90)
+
+    @admin.display(description="State")
+    def in_state(self, tree: MessageTree) -> str:
+        return state_badge(tree.state)
+
+    @admin.display(description="What that means")
+    def meaning(self, tree: MessageTree) -> str:
+        return TABLE[State(tree.state)].meaning
+
+    @admin.display(description="Stopped while")
+    def was_before(self, tree: MessageTree) -> str:
+        return state_badge(tree.halted_from)
+
+    @admin.display(description="Messages")
+    def size(self, tree: Any) -> int:
+        return tree.size or 0
+
+    @admin.action(description="Stop")
+    def halt(self, request: Any, chosen: QuerySet[MessageTree]) -> None:
+        def act(tree: MessageTree, reason: str) -> None:
+            moderation.halt(tree_id=tree.pk, actor=request.user, reason=reason, policy=current_policy())
+
+        self.do_to_each(request, chosen, "stopped", act)
+
+    @admin.action(description="Let go on")
+    def resume(self, request: Any, chosen: QuerySet[MessageTree]) -> None:
+        def act(tree: MessageTree, reason: str) -> None:
+            moderation.resume(tree_id=tree.pk, actor=request.user, reason=reason, policy=current_policy())
+
+        self.do_to_each(request, chosen, "goes on", act)
+
+
+@admin.register(TreeTransition)
+class TransitionAdmin(ReadOnlyAdmin):
+    list_display = ("at", "of_tree", "left", "entered", "reason", "actor")
+    list_filter = ("to_state",)
+    list_select_related = ("actor",)
+    search_fields = ("tree__id__exact",)
+    search_help_text = "The id of a conversation"
+    ordering = ("-id",)
+    fields = ("at", "of_tree", "left", "entered", "reason", "actor")
+    readonly_fields = ("of_tree", "left", "entered")
+
+    @admin.display(description="Conversation")
+    def of_tree(self, step: TreeTransition) -> str:
+        return tree_link(step.tree_id)
+
+    @admin.display(description="From")
+    def left(self, step: TreeTransition) -> str:
+        return state_badge(step.from_state)
+
+    @admin.display(description="To")
+    def entered(self, step: TreeTransition) -> str:
+        return state_badge(step.to_state)
