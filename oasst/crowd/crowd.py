@@ -148,9 +148,11 @@ class Crowd:
                 following = self._do(person, work, stop=stop)
             except Refused as refusal:
                 return self._refused(person, refusal)
-            if following is None:
+            if following is None or self._is_unwanted(person, following):
                 break
             work = following
+        else:
+            person.left.append(work)  # offered after a skip, and kept for later
         return 0.0
 
     def _do(self, person: Person, work: Work, *, stop: bool) -> Work | None:
@@ -190,11 +192,16 @@ class Crowd:
                 if refusal.code != NOTHING:
                     raise
         work = self._any_work(person)
-        if work.kind == Kind.INITIAL_PROMPT and not self._may_write_prompt():
-            # Offered when there is nothing else. More prompts would only be more trees that nobody asked for.
-            person.unwanted = work
+        if self._is_unwanted(person, work):
             raise Refused(NOTHING, "only new prompts are wanted")
         return work
+
+    def _is_unwanted(self, person: Person, work: Work) -> bool:
+        """A prompt, which is offered when there is nothing else, would only be one more tree that nobody asked for."""
+        if work.kind != Kind.INITIAL_PROMPT or self._may_write_prompt():
+            return False
+        person.unwanted = work
+        return True
 
     def _any_work(self, person: Person) -> Work:
         if person.unwanted is None:

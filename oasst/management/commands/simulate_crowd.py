@@ -175,8 +175,9 @@ def _open_work(crowd: Crowd) -> str:
     authors = [person.user.pk for person in crowd.people]
     openings = Opening.objects.filter(tree__messages__parent=None, tree__messages__author__in=authors)
     works = Counter(openings.values_list("work", flat=True))
-    held = openings.exclude(held_until=None).exclude(holder__in=authors).count()
-    return f"Open work in them: {_listed(works) or 'none'} ({held} held by others)."
+    held = openings.exclude(held_until=None)
+    others = held.exclude(holder__in=authors).count()
+    return f"Open work in them: {_listed(works) or 'none'}, held by them {held.count() - others}, by others {others}."
 
 
 def _listed(counts: Any) -> str:
