@@ -57,7 +57,7 @@ def request_task(
     require_contributor(user)
     lang = clean_language_tag(lang)
     supply = read_supply(lang)
-    if supply.can_draw(policy):
+    if supply.to_draw(policy):
         lottery.draw(lang, policy)
         supply = read_supply(lang)
 

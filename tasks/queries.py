@@ -19,7 +19,10 @@ from trees.states import Work
 def availability(person: User, lang: str, policy: TreePolicy) -> dict[Kind, int]:
     """Kind → for how many messages this person could do it now. Four statements at most, none of them writes."""
     counts = dict.fromkeys(Kind, 0) | places.count_messages(person, lang, timezone.now())
-    counts[Kind.INITIAL_PROMPT] = supply.read_supply(lang).wanted(policy, supply.being_written(lang))
+    prompts = supply.read_supply(lang)
+    counts[Kind.INITIAL_PROMPT] = prompts.wanted(policy, supply.being_written(lang))
+    # Asking for work draws them first, so they are on offer although no place is open yet.
+    counts[Kind.ASSISTANT_REPLY] += prompts.to_draw(policy)
     return counts
 
 

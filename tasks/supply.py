@@ -30,8 +30,9 @@ class Supply:
         lottery_room = max(0, policy.max_prompt_lottery_waiting - self.waiting)
         return max(0, min(missing + review_room, lottery_room) - being_written)
 
-    def can_draw(self, policy: TreePolicy) -> bool:
-        return self.waiting > 0 and self.growing < policy.max_active_trees
+    def to_draw(self, policy: TreePolicy) -> int:
+        """How many waiting prompts the next request for work may let grow."""
+        return min(self.waiting, max(0, policy.max_active_trees - self.growing))
 
 
 def read_supply(lang: str) -> Supply:

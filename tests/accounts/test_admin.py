@@ -15,7 +15,7 @@ from oasst.accounts import services
 from oasst.accounts.models import ApiKey, Token, User
 from tests.factories import growing_tree, new_people, new_person, new_prompt, new_reply
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 PEOPLE = "admin:accounts_user_changelist"
 ONLY_FOR_ADMINISTRATORS = ("accounts_apiclient", "accounts_apikey", "django_celery_beat_periodictask")
 

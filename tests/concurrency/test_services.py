@@ -24,7 +24,7 @@ from trees.models import Message, MessageTree, Opening, Ranking, Review
 from trees.policy import TreePolicy
 from trees.states import State
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 # Fifteen reviews of which eight settle it either way: so many places are open at once.
 EIGHT_REVIEWS = TreePolicy(num_reviews_initial_prompt=15, acceptance_threshold_initial_prompt=0.5)

@@ -42,6 +42,7 @@ def simulate(**options: Any) -> str:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("brief_trees")
+@pytest.mark.slow
 class TestInTheProcess:
     def test_it_works(self, tmp_path: Path) -> None:
         ledger = tmp_path / "ledger.jsonl"

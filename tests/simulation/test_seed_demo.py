@@ -16,7 +16,7 @@ from trees.models import Message, MessageTree
 from trees.policy import current_policy
 from trees.states import State
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 
 def seed() -> str:

@@ -153,6 +153,7 @@ class TestHandingOut:
             counts = queries.availability(bob, "en", POLICY)
         assert len(captured) <= 4
         assert counts[Kind.INITIAL_PROMPT] > 0
+        assert counts[Kind.ASSISTANT_REPLY] == 1  # the prompt that the next request draws
         assert MessageTree.objects.get().state == State.PROMPT_LOTTERY_WAITING
         assert take(bob, Kind.ASSISTANT_REPLY).message is not None  # asking for work draws the lottery
 

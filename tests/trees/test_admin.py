@@ -20,7 +20,7 @@ from trees.moderation_queries import search_messages
 from trees.policy import TreePolicy
 from trees.states import TABLE, State
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 POLICY = TreePolicy(goal_tree_size=6)
 LISTS = ("messagetree", "message", "report", "deletion", "treetransition")
 
