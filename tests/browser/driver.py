@@ -16,6 +16,7 @@ def sign_in(page: Page, email: str) -> None:
     code = page.get_by_test_id("visible-code").inner_text().strip()
     page.get_by_label("code", exact=False).first.fill(code)
     page.get_by_test_id("confirm-code").click()
+    page.wait_for_url(re.compile(r"/terms/accept/|/dashboard/"))
     if "/terms/accept/" in page.url:
         page.get_by_test_id("accept-terms").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("What needs doing")
@@ -28,6 +29,7 @@ def take_any_task(page: Page) -> bool:
     if not button.count():
         return False
     button.click()
+    page.wait_for_url(re.compile(r"/tasks/"))
     return bool(page.get_by_test_id("task").count())
 
 
