@@ -126,15 +126,15 @@ def _tree_turn(message: Message, person: User, is_target: bool, mine: set[str]) 
         state=message_state(message),
         rank=None if message.rank is None else message.rank + 1,
         thumbs=_thumbs(message, person, mine),
-        reported="red_flag" in mine,
+        reported=Reaction.RED_FLAG in mine,
     )
 
 
 def _thumbs(message: Message, person: User, mine: set[str]) -> Thumbs:
     own = message.author_id == person.pk
-    thumb = next((emoji for emoji in ("+1", "-1") if emoji in mine), "")
+    thumb = next((emoji for emoji in (Reaction.THUMB_UP, Reaction.THUMB_DOWN) if emoji in mine), "")
     visible = own or bool(thumb) or person.is_staff
-    up, down = (message.emojis.get(emoji, 0) if visible else None for emoji in ("+1", "-1"))
+    up, down = (message.emojis.get(emoji, 0) if visible else None for emoji in (Reaction.THUMB_UP, Reaction.THUMB_DOWN))
     return Thumbs(thumb, up, down, may_give=not own)
 
 

@@ -17,10 +17,10 @@ from oasst.core.text import clean_text
 from trees import jobs
 from trees.access import visible_messages
 from trees.models import Happening, Message, Reaction, Report
-from trees.thresholds import RED_FLAG
 
-THUMBS = {"+1": "-1", "-1": "+1"}
-EMOJIS = ("+1", "-1", RED_FLAG, "100", "rofl", "clap", "diamond", "heart_eyes", "disappointed", "poop", "skull")
+UP, DOWN, RED_FLAG = Reaction.THUMB_UP, Reaction.THUMB_DOWN, Reaction.RED_FLAG
+THUMBS = {UP: DOWN, DOWN: UP}
+EMOJIS = (UP, DOWN, RED_FLAG, "100", "rofl", "clap", "diamond", "heart_eyes", "disappointed", "poop", "skull")
 LONGEST_REPORT = 2000
 
 

@@ -13,7 +13,6 @@ from trees.models import Message, Reaction, Skip
 from trees.policy import TreePolicy
 from trees.states import State
 
-RED_FLAG = "red_flag"
 WATCHED = frozenset({State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING, State.GROWING})
 
 
@@ -38,7 +37,7 @@ def apply(*, message_id: UUID, policy: TreePolicy) -> bool:
 
 
 def _flags(hand: TreeInHand, message: Message) -> bool:
-    flags = Reaction.objects.filter(message=message, emoji=RED_FLAG).count()
+    flags = Reaction.objects.filter(message=message, emoji=Reaction.RED_FLAG).count()
     if flags < hand.policy.auto_mod_red_flags:
         return False
     reason = f"{flags} people flagged it."

@@ -83,10 +83,6 @@ class Crowd:
         with self._lock:
             self._prompts_wanted += number
 
-    @property
-    def prompts_wanted(self) -> int:
-        return self._prompts_wanted
-
     def is_out_of_work(self) -> bool:
         """Everybody looked several times, nobody is at work and nobody left anything: nothing will change any more."""
         with self._lock:

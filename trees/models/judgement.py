@@ -66,6 +66,10 @@ class Ranking(models.Model):
 
 
 class Reaction(models.Model):
+    """One emoji that one person put on one message."""
+
+    THUMB_UP, THUMB_DOWN, RED_FLAG = "+1", "-1", "red_flag"
+
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="reactions")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reactions")
     emoji = models.CharField(max_length=32)
