@@ -10,11 +10,10 @@ class Language:
     code: str
     english_name: str
     own_name: str
-    direction: str = "ltr"
 
 
 LANGUAGES: tuple[Language, ...] = (
-    Language("ar", "Arabic", "العربية", "rtl"),
+    Language("ar", "Arabic", "العربية"),
     Language("bg", "Bulgarian", "Български"),
     Language("bn", "Bengali", "বাংলা"),
     Language("ca", "Catalan", "Català"),
@@ -27,11 +26,11 @@ LANGUAGES: tuple[Language, ...] = (
     Language("es", "Spanish", "Español"),
     Language("et", "Estonian", "Eesti"),
     Language("eu", "Basque", "Euskara"),
-    Language("fa", "Persian", "فارسی", "rtl"),
+    Language("fa", "Persian", "فارسی"),
     Language("fi", "Finnish", "Suomi"),
     Language("fr", "French", "Français"),
     Language("gl", "Galician", "Galego"),
-    Language("he", "Hebrew", "עברית", "rtl"),
+    Language("he", "Hebrew", "עברית"),
     Language("hi", "Hindi", "हिन्दी"),
     Language("hr", "Croatian", "Hrvatski"),
     Language("hu", "Hungarian", "Magyar"),
@@ -57,19 +56,12 @@ LANGUAGES: tuple[Language, ...] = (
     Language("th", "Thai", "ไทย"),
     Language("tr", "Turkish", "Türkçe"),
     Language("uk", "Ukrainian", "Українська"),
-    Language("ur", "Urdu", "اردو", "rtl"),
+    Language("ur", "Urdu", "اردو"),
     Language("vi", "Vietnamese", "Tiếng Việt"),
     Language("zh", "Chinese", "中文"),
     Language("zh-Hant", "Chinese (traditional)", "繁體中文"),
 )
 BY_CODE: dict[str, Language] = {language.code: language for language in LANGUAGES}
-
-_RIGHT_TO_LEFT = frozenset({"ar", "arc", "ckb", "dv", "fa", "he", "ks", "ku", "nqo", "ps", "sd", "ug", "ur", "yi"})
-
-
-def direction_of(tag: str) -> str:
-    """`rtl` or `ltr`, for any tag, also for languages that are not on the menu."""
-    return "rtl" if tag.partition("-")[0].lower() in _RIGHT_TO_LEFT else "ltr"
 
 
 def name_of(tag: str) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oasst.core.errors import Invalid
-from oasst.core.languages import BY_CODE, direction_of
+from oasst.core.languages import BY_CODE
 from oasst.core.text import clean_language_tag, clean_name, clean_text
 
 
@@ -142,4 +142,3 @@ class TestCleanLanguageTag:
 
     def test_the_menu_holds_clean_tags(self) -> None:
         assert all(clean_language_tag(code) == code for code in BY_CODE)
-        assert all(direction_of(code) == language.direction for code, language in BY_CODE.items())
