@@ -25,8 +25,8 @@ def draw(lang: str, policy: TreePolicy, *, limit: int = DRAWS_AT_ONCE) -> int:
     """Let up to `limit` waiting prompts grow while the language has room. Returns how many did."""
     with transaction.atomic(durable=True):
         advisory_lock("lottery", lang)
-        room = policy.max_active_trees - read_supply(lang).growing
-        chosen = _choose(lang, min(limit, room)) if room > 0 else []
+        room = min(limit, read_supply(lang, policy).to_draw())
+        chosen = _choose(lang, room) if room else []
         for tree_id in sorted(chosen):
             hand = lock_tree(tree_id, policy)
             if hand.state == State.PROMPT_LOTTERY_WAITING and not hand.root.deleted:
