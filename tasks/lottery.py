@@ -41,7 +41,7 @@ def _choose(lang: str, number: int) -> list[UUID]:
         parent=None, tree__lang=lang, tree__state=State.PROMPT_LOTTERY_WAITING.value, deleted=False
     ).exclude(author__enabled=False)
     by_author: dict[UUID | None, list[UUID]] = defaultdict(list)
-    for tree_id, author_id in waiting.values_list("tree_id", "author_id"):
+    for tree_id, author_id in waiting.order_by("pk").values_list("tree_id", "author_id"):
         by_author[author_id].append(tree_id)
     chosen: list[UUID] = []
     while by_author and len(chosen) < number:

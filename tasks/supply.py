@@ -21,7 +21,6 @@ WRITING_TIME = timedelta(minutes=30)  # how long somebody who took a prompt task
 WATCHED_WEEKS = 4  # what people did before that says little about next week
 ACCEPTED = 0.9  # of the replies of the reference's data set
 FEWEST_UNFINISHED = 3  # so that people also find work that is not about their own words
-FEWEST_GROWING = 2
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,8 @@ class Supply:
         """How many conversations a week the people of the language can carry; None without history.
 
         The scarcest work decides. Rankings come last: they count as scarce once more conversations wait for them than
-        grow. A language starts as if it carried `max_active_trees` a week; after a week half of that is left.
+        grow. A language starts as if it had had a week in which it carried what fills `max_active_trees`; that counts
+        less and less, and after four weeks nothing.
         """
         if self.done is None:
             return None
@@ -88,20 +88,20 @@ class Supply:
         carried = [self.done.reviews / need.reviews, self.done.replies / max(1, need.replies)]
         if self.ranking > self.growing and need.rankings:
             carried.append(self.done.rankings / need.rankings)
-        return (min(carried) + self.policy.max_active_trees) / (self.weeks + 1)
+        assumed = 1 - self.weeks / WATCHED_WEEKS
+        start = self.policy.max_active_trees / self.policy.weeks_unfinished
+        return (min(carried) + assumed * start) / (self.weeks + assumed)
 
     @property
     def most_unfinished(self) -> int | None:
-        """So many conversations at once keep everybody at work and none waiting for longer than a few weeks."""
+        """So many conversations at once keep everybody at work, and each is finished a few weeks after it began."""
         pace = self.pace
         return None if pace is None else max(FEWEST_UNFINISHED, ceil(pace * self.policy.weeks_unfinished))
 
     @property
     def most_growing(self) -> int:
-        """Few enough that they finish: what is carried in a week."""
-        pace = self.pace
-        most = self.policy.max_active_trees
-        return most if pace is None else min(most, max(FEWEST_GROWING, ceil(pace)))
+        most = self.most_unfinished
+        return self.policy.max_active_trees if most is None else min(self.policy.max_active_trees, most)
 
     def wanted(self, being_written: int = 0) -> int:
         """How many new prompts the language wants."""
