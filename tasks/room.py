@@ -13,11 +13,16 @@ def why_enough(supply: Supply, writers: int) -> str:
     if supply.lottery_room <= 0:
         return f"{_are(supply.waiting, 'accepted prompt')} waiting to be drawn. More would only wait with them."
     if _too_many(supply, writers) > 0:
+        places = (
+            (supply.in_review, "in review"),
+            (supply.waiting, "waiting to be drawn"),
+            (supply.growing, "growing"),
+            (supply.ranking, "being ranked"),
+        )
         return (
             f"The people of this language can carry {_weekly(supply.pace or 0)}, so it has at most "
             f"{supply.most_unfinished} unfinished at a time. {_are(supply.unfinished, 'conversation')} unfinished now: "
-            f"{supply.in_review} in review, {supply.waiting} waiting to be drawn, {supply.growing} growing, "
-            f"{supply.ranking} being ranked.{writing}"
+            f"{', '.join(f'{number} {where}' for number, where in places if number)}.{writing}"
         )
     return (
         f"{_are(supply.in_review, 'prompt')} waiting for reviewers, at most {supply.policy.max_initial_prompt_review} "

@@ -13,24 +13,13 @@ from oasst.accounts.models import User
 from oasst.invariants import differences
 from tasks import assignment, backlog, queries, submission
 from tasks.kinds import Kind
-from tests.factories import new_people
+from tests.factories import conversation, new_people
 from trees.models import MessageTree, TreeTransition
 from trees.policy import TreePolicy
 from trees.states import State
 
 pytestmark = pytest.mark.django_db
 POLICY = TreePolicy(min_active_rankings=1, num_required_rankings=2)
-
-
-def conversation(answers: int = 2, lang: str = "en", accepted: bool = True) -> dict[str, object]:
-    root = str(uuid4())
-    about = {"lang": lang, "review_result": accepted}
-    replies = [
-        {"message_id": str(uuid4()), "parent_id": root, "text": f"Answer {n}", "role": "assistant", **about}
-        for n in range(answers)
-    ]
-    prompt = {"message_id": root, "text": "Why?", "role": "prompter", "replies": replies, **about}
-    return {"message_tree_id": root, "tree_state": "ready_for_export", "prompt": prompt}
 
 
 def bring(tmp_path: Path, *trees: dict[str, object]) -> list[str]:

@@ -196,7 +196,7 @@ class TestWhoeverHasToWaitHearsWhy:
         assert nothing.title == "There are enough openers for now"
         assert nothing.text == (
             "The people of this language can carry about 1 conversation a week, so it has at most 3 unfinished at a "
-            "time. 4 conversations are unfinished now: 3 in review, 0 waiting to be drawn, 1 growing, 0 being ranked."
+            "time. 4 conversations are unfinished now: 3 in review, 1 growing."
         )
         assert nothing.unlock == (
             "There is room when 2 conversations more are finished. Wanted for that now: 6 checks, 3 replies."
