@@ -85,9 +85,10 @@ class Supply:
         if self.done is None:
             return None
         need = work_of_a_tree(self.policy)
-        carried = [self.done.reviews / need.reviews, self.done.replies / max(1, need.replies)]
-        if self.ranking > self.growing and need.rankings:
-            carried.append(self.done.rankings / need.rankings)
+        works = [(self.done.reviews, need.reviews), (self.done.replies, need.replies)]
+        if self.ranking > self.growing:
+            works.append((self.done.rankings, need.rankings))
+        carried = [done / needed for done, needed in works if needed]
         assumed = 1 - self.weeks / WATCHED_WEEKS
         start = self.policy.max_active_trees / self.policy.weeks_unfinished
         return (min(carried) + assumed * start) / (self.weeks + assumed)
@@ -128,26 +129,32 @@ class Supply:
         return max(0, self.policy.min_active_rankings - self.in_ranking) if self.backlog else 0
 
 
+READ = """\
+SELECT supply.*, capacity.reviews, capacity.replies, capacity.rankings, capacity.since
+FROM (
+    SELECT
+        count(*) FILTER (WHERE state = %(review)s), (
+            SELECT count(*) FROM (
+                SELECT FROM trees_messagetree tree
+                JOIN trees_message root ON root.id = tree.id
+                LEFT JOIN accounts_user author ON author.id = root.author_id
+                WHERE tree.lang = %(lang)s AND tree.state = %(waiting)s
+                  AND NOT root.deleted AND author.enabled IS DISTINCT FROM false
+                LIMIT %(most_waiting)s
+            ) AS drawable
+        ),
+        count(*) FILTER (WHERE state = %(growing)s),
+        count(*) FILTER (WHERE state = %(ranking)s AND won_prompt_lottery_at IS NOT NULL),
+        count(*) FILTER (WHERE state = %(ranking)s),
+        EXISTS (SELECT FROM trees_messagetree WHERE lang = %(lang)s AND state = %(backlog)s)
+    FROM trees_messagetree WHERE lang = %(lang)s AND state IN (%(review)s, %(growing)s, %(ranking)s)
+) AS supply
+LEFT JOIN tasks_capacity capacity ON capacity.lang = %(lang)s
+"""
+
+
 def read_supply(lang: str, policy: TreePolicy) -> Supply:
     """One statement on partial indexes: finished trees and past work cost nothing."""
-    sql = """
-        SELECT
-            count(*) FILTER (WHERE state = %(review)s), (
-                SELECT count(*) FROM (
-                    SELECT FROM trees_messagetree tree
-                    JOIN trees_message root ON root.id = tree.id
-                    LEFT JOIN accounts_user author ON author.id = root.author_id
-                    WHERE tree.lang = %(lang)s AND tree.state = %(waiting)s
-                      AND NOT root.deleted AND author.enabled IS DISTINCT FROM false
-                    LIMIT %(most_waiting)s
-                ) AS drawable
-            ),
-            count(*) FILTER (WHERE state = %(growing)s),
-            count(*) FILTER (WHERE state = %(ranking)s AND won_prompt_lottery_at IS NOT NULL),
-            count(*) FILTER (WHERE state = %(ranking)s),
-            EXISTS (SELECT FROM trees_messagetree WHERE lang = %(lang)s AND state = %(backlog)s)
-        FROM trees_messagetree WHERE lang = %(lang)s AND state IN (%(review)s, %(growing)s, %(ranking)s)
-    """
     facts: dict[str, str | int] = {
         "lang": lang,
         "review": State.INITIAL_PROMPT_REVIEW.value,
@@ -158,14 +165,7 @@ def read_supply(lang: str, policy: TreePolicy) -> Supply:
         "most_waiting": max(1, policy.max_prompt_lottery_waiting),
     }
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT supply.*, capacity.reviews, capacity.replies, capacity.rankings, capacity.since
-            FROM ({sql}) AS supply (in_review, waiting, growing, ranking, in_ranking, backlog)
-            LEFT JOIN tasks_capacity capacity ON capacity.lang = %(lang)s
-            """,
-            facts,
-        )
+        cursor.execute(READ, facts)
         *counts, reviews, replies, rankings, since = cursor.fetchone()
     supply = Supply(policy, *counts)
     return supply if since is None else replace(supply, done=Work(reviews, replies, rankings), weeks=_weeks(since))

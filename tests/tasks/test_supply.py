@@ -80,6 +80,11 @@ class TestPace:
         assert replace(self.FULL, growing=5, ranking=5).pace == self.FULL.pace
         assert replace(self.FULL, growing=5, ranking=6).pace == 0
 
+    def test_work_that_no_tree_needs_bounds_nothing(self) -> None:
+        lone_prompts = TreePolicy(goal_tree_size=1)
+        supply = replace(self.FULL, policy=lone_prompts, done=Work(reviews=40, replies=0, rankings=0))
+        assert supply.pace and supply.pace > 1
+
     def test_a_language_starts_with_the_numbers_of_the_policy(self) -> None:
         assert Supply(POLICY).pace is None
         assert Supply(POLICY).most_growing == POLICY.max_active_trees
