@@ -18,7 +18,7 @@ from oasst.core.errors import Busy, DomainError, Gone, NotFound
 from oasst.core.idempotency import fingerprint_of, once
 from oasst.core.locks import advisory_lock
 from oasst.core.text import clean_language_tag, clean_text
-from tasks import lottery, places, queries
+from tasks import backlog, lottery, places, queries
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
 from tasks.supply import Supply, being_written, read_supply
@@ -56,10 +56,11 @@ def request_task(
     """
     require_contributor(user)
     lang = clean_language_tag(lang)
-    supply = read_supply(lang)
-    if supply.to_draw(policy):
-        lottery.draw(lang, policy)
-        supply = read_supply(lang)
+    supply = read_supply(lang, policy)
+    came = lottery.draw(lang, policy) if supply.to_draw() else 0
+    came += backlog.activate(lang, policy) if supply.to_activate() else 0
+    if came:
+        supply = read_supply(lang, policy)
 
     def give() -> str:
         _spend_rate(user, kind)
@@ -101,7 +102,7 @@ def _assign(
             retry_after=int(PENDING_WINDOW.total_seconds()),
         )
     possible = {kind} if kind else places.offered_kinds(user, lang, now)
-    if kind in (None, Kind.INITIAL_PROMPT) and supply.wanted(policy, being_written(lang)):
+    if kind in (None, Kind.INITIAL_PROMPT) and supply.wanted(being_written(lang)):
         possible.add(Kind.INITIAL_PROMPT)
     elif kind == Kind.INITIAL_PROMPT:
         possible.clear()

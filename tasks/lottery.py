@@ -25,8 +25,8 @@ def draw(lang: str, policy: TreePolicy, *, limit: int = DRAWS_AT_ONCE) -> int:
     """Let up to `limit` waiting prompts grow while the language has room. Returns how many did."""
     with transaction.atomic(durable=True):
         advisory_lock("lottery", lang)
-        room = policy.max_active_trees - read_supply(lang).growing
-        chosen = _choose(lang, min(limit, room)) if room > 0 else []
+        room = min(limit, read_supply(lang, policy).to_draw())
+        chosen = _choose(lang, room) if room else []
         for tree_id in sorted(chosen):
             hand = lock_tree(tree_id, policy)
             if hand.state == State.PROMPT_LOTTERY_WAITING and not hand.root.deleted:
@@ -41,7 +41,7 @@ def _choose(lang: str, number: int) -> list[UUID]:
         parent=None, tree__lang=lang, tree__state=State.PROMPT_LOTTERY_WAITING.value, deleted=False
     ).exclude(author__enabled=False)
     by_author: dict[UUID | None, list[UUID]] = defaultdict(list)
-    for tree_id, author_id in waiting.values_list("tree_id", "author_id"):
+    for tree_id, author_id in waiting.order_by("pk").values_list("tree_id", "author_id"):
         by_author[author_id].append(tree_id)
     chosen: list[UUID] = []
     while by_author and len(chosen) < number:

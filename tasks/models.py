@@ -65,6 +65,10 @@ class Task(models.Model):
             ),
             # Clean-up walks the open tasks that ran out.
             models.Index(fields=["expires_at"], condition=models.Q(status="open"), name="task_expiry"),
+            # What people did in the last weeks, by language, read from the index alone.
+            models.Index(
+                fields=["finished_at"], include=["lang", "kind"], condition=models.Q(status="done"), name="task_done"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -80,3 +84,20 @@ class Draft(models.Model):
 
     def __str__(self) -> str:
         return f"draft of {self.task_id}"
+
+
+class Capacity(models.Model):
+    """What the people of a language did in the last weeks. Written by `capacity.measure`, read by each request."""
+
+    lang = models.CharField(max_length=32, primary_key=True)
+    reviews = models.PositiveIntegerField()
+    replies = models.PositiveIntegerField()
+    rankings = models.PositiveIntegerField()
+    since = models.DateTimeField(help_text="The first answer that was ever counted.")
+    measured_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "capacities"
+
+    def __str__(self) -> str:
+        return f"{self.lang}: {self.reviews} reviews, {self.replies} replies, {self.rankings} rankings"

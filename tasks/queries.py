@@ -8,9 +8,10 @@ from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core.errors import NotFound
-from tasks import places, supply
+from tasks import places, room
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
+from tasks.supply import being_written, read_supply
 from trees.models import Opening
 from trees.policy import TreePolicy
 from trees.states import Work
@@ -19,10 +20,11 @@ from trees.states import Work
 def availability(person: User, lang: str, policy: TreePolicy) -> dict[Kind, int]:
     """Kind → for how many messages this person could do it now. Four statements at most, none of them writes."""
     counts = dict.fromkeys(Kind, 0) | places.count_messages(person, lang, timezone.now())
-    prompts = supply.read_supply(lang)
-    counts[Kind.INITIAL_PROMPT] = prompts.wanted(policy, supply.being_written(lang))
-    # Asking for work draws them first, so they are on offer although no place is open yet.
-    counts[Kind.ASSISTANT_REPLY] += prompts.to_draw(policy)
+    supply = read_supply(lang, policy)
+    counts[Kind.INITIAL_PROMPT] = supply.wanted(being_written(lang))
+    # Asking for work brings them first, so they are on offer although no place is open yet.
+    counts[Kind.ASSISTANT_REPLY] += supply.to_draw()
+    counts[Kind.RANK_ASSISTANT_REPLIES] += min(1, supply.to_activate())
     return counts
 
 
@@ -55,12 +57,11 @@ def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | No
             f"{held} {'person is' if held == 1 else 'people are'} working on what is open.",
             "When they finish or leave, new work appears. Look again in a few minutes.",
         )
-    wants_openers = supply.read_supply(lang).wanted(policy)
+    supply, writers = read_supply(lang, policy), being_written(lang)
+    wants_openers = supply.wanted(writers)
     if kind == Kind.INITIAL_PROMPT or not (kind or wants_openers):
         return Nothing(
-            "There are enough openers for now",
-            "More prompts are waiting than this language can carry at the moment.",
-            "Replying, checking and ranking make room for new ones.",
+            "There are enough openers for now", room.why_enough(supply, writers), room.what_makes_room(supply, lang)
         )
     title = TABLE[kind].title.lower() if kind else "this"
     return Nothing(

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from tasks import upkeep
+from tasks import capacity, upkeep
 from trees.policy import current_policy
 
 
@@ -19,3 +19,9 @@ def clean_up() -> None:
 def move_trees_on() -> None:
     """Move what no answer moves: trees that a file brought in a state behind their messages."""
     upkeep.move_trees_on(policy=current_policy())
+
+
+@shared_task
+def measure_capacity() -> None:
+    """Count what the people of each language did lately: so many conversations they are asked to carry."""
+    capacity.measure()

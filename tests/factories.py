@@ -1,6 +1,7 @@
 """Trees and people in any stage, made by calling the real services."""
 
 from itertools import count
+from uuid import uuid4
 
 from django.db import transaction
 
@@ -99,6 +100,18 @@ def rank(parent: Message, person: User, policy: TreePolicy = DEFAULT, **kwargs: 
             policy=policy,
             **kwargs,  # type: ignore[arg-type]
         )
+
+
+def conversation(answers: int = 2, lang: str = "en", accepted: bool = True) -> dict[str, object]:
+    """A line of a file: a finished tree of one message and some answers."""
+    root = str(uuid4())
+    about = {"lang": lang, "review_result": accepted}
+    replies = [
+        {"message_id": str(uuid4()), "parent_id": root, "text": f"Answer {n}", "role": "assistant", **about}
+        for n in range(answers)
+    ]
+    prompt = {"message_id": root, "text": "Why?", "role": "prompter", "replies": replies, **about}
+    return {"message_tree_id": root, "tree_state": "ready_for_export", "prompt": prompt}
 
 
 def delete(message: Message, policy: TreePolicy = DEFAULT) -> None:

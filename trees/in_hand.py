@@ -68,7 +68,7 @@ class TreeInHand:
         """Note a fact for the outbox; it is written with everything else."""
         if message is not None:
             fields = {"message_id": message.pk, "subject_id": message.author_id, **fields}
-        self.happenings.append(Happening(kind=kind, tree_id=self.tree.pk, **fields))
+        self.happenings.append(Happening(kind=kind, at=self.now, tree_id=self.tree.pk, **fields))
 
     def take_place(self, *, message: Message, work: Work, lease: UUID | None) -> None:
         """Use up the place that this work needs: the one held under `lease`, else any that is free.
@@ -124,5 +124,7 @@ def new_tree(tree: MessageTree, root: Message, policy: TreePolicy, reason: str, 
     """Take in hand a tree that this transaction has just made."""
     hand = TreeInHand(tree=tree, policy=policy, messages={root.pk: root}, openings=[], now=timezone.now())
     hand.known_votes = {}
-    hand.moves.append(TreeTransition(tree=tree, from_state="", to_state=tree.state, reason=reason, actor=actor))
+    hand.moves.append(
+        TreeTransition(tree=tree, from_state="", to_state=tree.state, reason=reason, actor=actor, at=hand.now)
+    )
     return hand

@@ -44,9 +44,12 @@ LABELS_ASSISTANT = (
 
 @dataclass(frozen=True)
 class TreePolicy:
-    max_active_trees: int = 10  # growing trees per language that the lottery fills up to
+    # Per language. Upper bounds: tasks.supply asks for no more than its people can carry.
+    max_active_trees: int = 10  # growing trees that the lottery fills up to
     max_initial_prompt_review: int = 100
     max_prompt_lottery_waiting: int = 250
+    weeks_unfinished: float = 3  # as many trees are begun and not finished as are carried in so many weeks
+    min_active_rankings: int = 3  # imported trees are brought to the rankers while fewer are being ranked
     max_tree_depth: int = 3  # the root has depth 0
     max_children_count: int = 3
     num_prompter_replies: int = 1  # replies to one assistant message
@@ -76,6 +79,8 @@ class TreePolicy:
         for name in ("goal_tree_size", "max_children_count", "num_reviews_reply", "num_reviews_initial_prompt"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
+        if self.weeks_unfinished <= 0:
+            raise ValueError("weeks_unfinished must be more than 0: nothing could ever begin")
         for name in ("acceptance_threshold_initial_prompt", "acceptance_threshold_reply"):
             if not 0 <= getattr(self, name) < 1:
                 # Outside, everything or nothing is accepted before anybody has read it.

@@ -7,6 +7,7 @@ so nothing here races.
 """
 
 import logging
+from dataclasses import dataclass, field
 
 from django.db import connection
 
@@ -25,13 +26,18 @@ def start_growing(hand: TreeInHand, *, reason: str, actor: User | None = None) -
     hand.tree.won_prompt_lottery_at = hand.tree.won_prompt_lottery_at or hand.now
 
 
+def start_ranking(hand: TreeInHand, *, reason: str) -> None:
+    """Bring a tree from the backlog to the rankers. The caller goes on to `advance`."""
+    _enter(hand, State.RANKING, reason, None)
+
+
 def halt(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
     """Stop the tree where it is. The caller goes on to `advance`."""
     _enter(hand, State.HALTED_BY_MODERATOR, reason, actor)
 
 
 def abort(hand: TreeInHand, *, reason: str) -> None:
-    """End a tree whose prompt is unfit. The caller goes on to `advance`."""
+    """End a tree that is unfit for the data set. The caller goes on to `advance`."""
     _enter(hand, State.ABORTED_LOW_GRADE, reason, None)
 
 
@@ -155,7 +161,9 @@ def _enter(hand: TreeInHand, target: State, reason: str, actor: User | None) -> 
     hand.tree.halted_from = source.value if target == State.HALTED_BY_MODERATOR else ""
     hand.tree.state = target.value
     hand.tree.state_since = hand.now
-    hand.moves.append(TreeTransition(tree=hand.tree, from_state=source, to_state=target, reason=reason, actor=actor))
+    hand.moves.append(
+        TreeTransition(tree=hand.tree, from_state=source, to_state=target, reason=reason, actor=actor, at=hand.now)
+    )
     hand.record(
         Happening.Kind.TREE_MOVED,
         message=hand.root,
@@ -164,7 +172,13 @@ def _enter(hand: TreeInHand, target: State, reason: str, actor: User | None) -> 
     )
 
 
-Missing = list[tuple[wanted.Key, wanted.Place]]
+@dataclass
+class Changes:
+    """What has to become of the openings of a tree."""
+
+    surplus: set[int] = field(default_factory=set)
+    fresh: list[tuple[wanted.Key, int]] = field(default_factory=list)  # with its priority, once for each place
+    moved: dict[int, int] = field(default_factory=dict)  # opening → its new priority
 
 
 def open_places(hand: TreeInHand) -> None:
@@ -174,58 +188,78 @@ def open_places(hand: TreeInHand) -> None:
     first, and decided again if it stands differently now.
     """
     locked: set[int] = set()
-    surplus, fresh = _compare(hand)
-    while doubtful := surplus - hand.used - locked:
+    changes = _compare(hand)
+    while doubtful := changes.surplus - hand.used - locked:
         locked |= doubtful
         before = {one.pk: one.lease for one in hand.openings}
-        hand.lock_openings(doubtful | hand.used)
+        # All in one go and in one order, those too whose priority changes: two who lock do not wait for each other.
+        hand.lock_openings(doubtful | hand.used | changes.moved.keys())
         if before == {one.pk: one.lease for one in hand.openings}:
             break
-        surplus, fresh = _compare(hand)
-    if surplus or fresh:
-        _write_openings(hand, surplus, fresh)
+        changes = _compare(hand)
+    if changes.surplus or changes.fresh or changes.moved:
+        _write_openings(hand, changes)
 
 
-def _compare(hand: TreeInHand) -> tuple[set[int], Missing]:
-    """The ids of openings that have to go, and the places that lack one, once for each that is missing."""
+def _compare(hand: TreeInHand) -> Changes:
     offers = TABLE[hand.state].offers
-    places = wanted.places(hand) if offers else {}
-    missing = {key: place.count for key, place in places.items()}
-    surplus = set()
+    missing = wanted.places(hand) if offers else {}
+    changes, priorities = Changes(), _Priorities(hand)
     for opening in sorted(hand.openings, key=lambda o: not o.is_held(hand.now)):
         key = (opening.message_id, Work(opening.work))
         alive = key[1] in offers and not hand.messages[opening.message_id].deleted
         if opening.pk in hand.used:
-            surplus.add(opening.pk)
+            changes.surplus.add(opening.pk)
         elif alive and (opening.is_held(hand.now) or missing.get(key, 0) > 0):
             missing[key] = missing.get(key, 0) - 1
+            if opening.priority != priorities[key]:
+                changes.moved[opening.pk] = priorities[key]
         else:
-            surplus.add(opening.pk)
-    return surplus, [(key, places[key]) for key, count in missing.items() for _ in range(count)]
+            changes.surplus.add(opening.pk)
+    changes.fresh = [(key, priorities[key]) for key, count in missing.items() for _ in range(count)]
+    return changes
 
 
-def _write_openings(hand: TreeInHand, surplus: set[int], fresh: Missing) -> None:
-    """One statement for both."""
+class _Priorities(dict[wanted.Key, int]):
+    """Asked for once a message and kind of work, not once a place."""
+
+    def __init__(self, hand: TreeInHand) -> None:
+        self.hand = hand
+
+    def __missing__(self, key: wanted.Key) -> int:
+        self[key] = wanted.priority(self.hand, self.hand.messages[key[0]], key[1])
+        return self[key]
+
+
+def _write_openings(hand: TreeInHand, changes: Changes) -> None:
+    """One statement for all of it."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            WITH gone AS (
-                DELETE FROM trees_opening WHERE id IN (
-                    SELECT id FROM trees_opening WHERE id = ANY(%s) ORDER BY id FOR UPDATE
-                )
+            WITH locked AS MATERIALIZED (
+                SELECT id FROM trees_opening WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+            ), gone AS (
+                DELETE FROM trees_opening WHERE id IN (SELECT id FROM locked) AND id = ANY(%s)
+            ), moved AS (
+                UPDATE trees_opening SET priority = change.priority
+                FROM unnest(%s::bigint[], %s::int[]) AS change(id, priority) JOIN locked USING (id)
+                WHERE trees_opening.id = change.id
             )
             INSERT INTO trees_opening (tree_id, message_id, work, lang, priority, created_at)
             SELECT %s, place.message, place.work, %s, place.priority, %s
             FROM unnest(%s::uuid[], %s::text[], %s::int[]) AS place(message, work, priority)
             """,
             [
-                sorted(surplus),
+                sorted(changes.surplus | changes.moved.keys()),
+                sorted(changes.surplus),
+                list(changes.moved.keys()),
+                list(changes.moved.values()),
                 hand.tree.pk,
                 hand.tree.lang,
                 hand.now,
-                [message_id for (message_id, _), _ in fresh],
-                [work.value for (_, work), _ in fresh],
-                [place.priority for _, place in fresh],
+                [message_id for (message_id, _), _ in changes.fresh],
+                [work.value for (_, work), _ in changes.fresh],
+                [priority for _, priority in changes.fresh],
             ],
         )
 

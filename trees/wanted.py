@@ -5,22 +5,12 @@ Nothing here is kept anywhere, so it can not go stale: `transitions.advance` ask
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from uuid import UUID
 
 from trees import consensus
 from trees.in_hand import TreeInHand
 from trees.models import Message, Role
-from trees.states import REPLY_WORK, TABLE, State, Work
-
-
-@dataclass(frozen=True)
-class Place:
-    """How many places one message has for one kind of work, and how soon they are handed out."""
-
-    count: int
-    priority: int
-
+from trees.states import REPLY_WORK, REVIEW_WORK, TABLE, State, Work
 
 Key = tuple[UUID, Work]
 
@@ -122,24 +112,55 @@ def missing_rankings(hand: TreeInHand) -> list[tuple[UUID, int]]:
     ]
 
 
-def places(hand: TreeInHand) -> dict[Key, Place]:
-    """Everything that people could do for this tree right now."""
-    progress = 100 * size(hand) // max(1, hand.tree.goal_tree_size)
+def places(hand: TreeInHand) -> dict[Key, int]:
+    """How many places each message has for each kind of work: everything that people could do right now."""
     if hand.state == State.INITIAL_PROMPT_REVIEW:
-        return _review_places(hand, progress)
+        return _review_places(hand)
     if hand.state == State.GROWING:
-        return {**_review_places(hand, progress), **reply_places(hand)}
+        return {**_review_places(hand), **reply_places(hand)}
     if hand.state == State.RANKING:
-        needed = hand.policy.num_required_rankings
         return {
-            (parent_id, ranking_work(hand.messages[parent_id])): Place(missing, 10 * (needed - missing))
+            (parent_id, ranking_work(hand.messages[parent_id])): missing
             for parent_id, missing in missing_rankings(hand)
             if missing
         }
     return {}
 
 
-def _review_places(hand: TreeInHand, progress: int) -> dict[Key, Place]:
+def priority(hand: TreeInHand, message: Message, work: Work) -> int:
+    """How soon a place is handed out among those of the same work: a few classes, in which the oldest place goes first.
+
+    First what unlocks most (a review that settles a split vote, a reply beside a lonely one), then what belongs to the
+    trees that are nearly done. From the facts alone and not from who holds what, so that it stays true while holds run
+    out. Decision 0020.
+    """
+    if work in REVIEW_WORK:
+        return 10 * _urgency_of_review(hand, message) + _quarters(size(hand), hand.tree.goal_tree_size)
+    if work in REPLY_WORK:
+        replies = counted_children(hand)[message.pk]
+        lonely = message.role == Role.PROMPTER and 0 < replies < hand.policy.lonely_children_count
+        return 10 * lonely + _quarters(size(hand), hand.tree.goal_tree_size)
+    missing = dict(missing_rankings(hand))
+    needed = hand.policy.num_required_rankings
+    given = max(0, needed - missing.get(message.pk, 0))
+    return 10 * _quarters(needed * len(missing) - sum(missing.values()), needed * len(missing)) + min(9, given)
+
+
+def _quarters(done: int, whole: int) -> int:
+    return min(4, 4 * done // max(1, whole))
+
+
+def _urgency_of_review(hand: TreeInHand, message: Message) -> int:
+    """2 for a split vote, 1 where one more review decides, else 0."""
+    votes = hand.votes().get(message.pk, []) if message.review_result is None else []
+    if len(set(votes)) > 1:
+        return 2
+    is_root = message.parent_id is None
+    wanted, threshold = hand.policy.reviews_wanted(is_root=is_root), hand.policy.threshold(is_root=is_root)
+    return int(bool(votes) and consensus.votes_to_decision(votes, wanted, threshold) == 1)
+
+
+def _review_places(hand: TreeInHand) -> dict[Key, int]:
     """As many places as could settle it at the soonest; a split vote opens the next one."""
     found = {}
     for message in awaiting_review(hand):
@@ -150,7 +171,7 @@ def _review_places(hand: TreeInHand, progress: int) -> dict[Key, Place]:
         count = consensus.votes_to_decision(
             votes, hand.policy.reviews_wanted(is_root=is_root), hand.policy.threshold(is_root=is_root)
         )
-        found[message.pk, review_work(message)] = Place(count, progress + 50 * len(votes))
+        found[message.pk, review_work(message)] = count
     return found
 
 
@@ -159,7 +180,7 @@ def reply_limit(hand: TreeInHand, parent: Message) -> int:
     return hand.tree.max_children_count if parent.role == Role.PROMPTER else hand.policy.num_prompter_replies
 
 
-def reply_places(hand: TreeInHand) -> dict[Key, Place]:
+def reply_places(hand: TreeInHand) -> dict[Key, int]:
     """Where replies are wanted, the held places included.
 
     Never more than the conversation still needs, counting what is in review and being written. A prompt with a lonely
@@ -186,7 +207,5 @@ def reply_places(hand: TreeInHand) -> dict[Key, Place]:
     for parent in parents:
         count = chosen[parent.pk] + held[parent.pk]
         if count:
-            lonely = parent.role == Role.PROMPTER and 0 < children[parent.pk] < hand.policy.lonely_children_count
-            progress = 100 * size(hand) // max(1, hand.tree.goal_tree_size)
-            found[parent.pk, reply_work(parent)] = Place(count, progress + 50 * lonely)
+            found[parent.pk, reply_work(parent)] = count
     return found

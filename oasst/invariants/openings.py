@@ -39,7 +39,7 @@ def judgements_wanted(facts: TreeFacts) -> Iterator[Difference]:
     held = Counter(
         (o.message_id, Work(o.work)) for o in facts.openings if o.work not in REPLY_WORK and o.held_until is not None
     )
-    expected = {key: place.count for key, place in places.items() if key[1] not in REPLY_WORK}
+    expected = {key: count for key, count in places.items() if key[1] not in REPLY_WORK}
     for key in found.keys() | expected.keys():
         number = expected.get(key, 0)
         if found[key] != max(number, min(found[key], held[key])):
@@ -52,7 +52,7 @@ def replies_wanted(facts: TreeFacts) -> Iterator[Difference]:
     if places is None or facts.tree.state != State.GROWING:
         return
     found: Counter[UUID] = Counter(o.message_id for o in facts.openings if o.work in REPLY_WORK)
-    expected = sum(place.count for key, place in places.items() if key[1] in REPLY_WORK)
+    expected = sum(count for key, count in places.items() if key[1] in REPLY_WORK)
     if found.total() != expected:
         yield Difference("replies_wanted", f"tree {facts.tree.pk}", f"{expected} places", str(found.total()))
     hand = facts.in_hand()
@@ -69,9 +69,21 @@ def replies_wanted(facts: TreeFacts) -> Iterator[Difference]:
             )
 
 
-def _places(facts: TreeFacts) -> dict[wanted.Key, wanted.Place] | None:
+def priorities_are_true(facts: TreeFacts) -> Iterator[Difference]:
+    """Handed out as soon as the facts of its tree say, and not as soon as they said when the place was made."""
+    if facts.root is None:
+        return
+    hand = facts.in_hand()
+    for opening in facts.openings:
+        if message := facts.messages.get(opening.message_id):
+            expected = wanted.priority(hand, message, Work(opening.work))
+            if opening.priority != expected:
+                yield Difference("priorities_are_true", f"opening {opening.pk}", str(expected), str(opening.priority))
+
+
+def _places(facts: TreeFacts) -> dict[wanted.Key, int] | None:
     """None for a tree without its prompt, which can want nothing and is reported as such."""
     return None if facts.root is None else wanted.places(facts.in_hand())
 
 
-CHECKS = (openings_are_offered, judgements_wanted, replies_wanted)
+CHECKS = (openings_are_offered, judgements_wanted, replies_wanted, priorities_are_true)

@@ -1,10 +1,12 @@
 """Many people at the same moment: everybody is served, nothing is counted twice or lost."""
 
+import json
 import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -13,13 +15,14 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError, Gone
 from oasst.invariants import differences
-from tasks import assignment, lottery, places, submission, upkeep
+from tasks import assignment, backlog, lottery, places, submission, upkeep
 from tasks.kinds import Kind
 from tasks.models import Task
 from tests.concurrency.together import at_once, elsewhere, rival_before
 from tests.crowd import answer, start_tree, take, work_until
-from tests.factories import new_people
-from trees import reviews, wanted
+from tests.factories import conversation, new_people
+from trees import reviews, transitions, wanted
+from trees.interchange.reader import import_files
 from trees.models import Message, MessageTree, Opening, Ranking, Review
 from trees.policy import TreePolicy
 from trees.states import State
@@ -179,6 +182,34 @@ class TestLottery:
         results = at_once([lambda: lottery.draw("en", policy)] * 6)
         assert failures(results) == []  # type: ignore[arg-type]
         assert MessageTree.objects.filter(state=State.GROWING).count() == 2
+
+
+class TestBacklog:
+    """B9 of the reference: there two requests choose the same tree, and then conflict."""
+
+    @pytest.mark.policy(replace(SMALL, min_active_rankings=2))
+    def test_six_at_once_keep_the_room_of_the_rankers(self, tmp_path: Path) -> None:
+        policy = replace(SMALL, min_active_rankings=2)
+        file = tmp_path / "trees.jsonl"
+        file.write_text("".join(json.dumps(conversation()) + "\n" for _ in range(4)))
+        import_files([file], policy=policy, to_backlog=True)
+        results = at_once([lambda: backlog.activate("en", policy)] * 6)
+        assert failures(results) == []  # type: ignore[arg-type]
+        assert sum(results) == 2  # type: ignore[arg-type]
+        by_age = MessageTree.objects.order_by("number").values_list("state", flat=True)
+        assert list(by_age) == [State.RANKING] * 2 + [State.BACKLOG_RANKING] * 2
+
+
+class TestPriority:
+    def test_a_place_is_taken_while_its_priority_changes(self) -> None:
+        start_tree(SMALL)
+        first, second = new_people(2)
+        task = take(first, SMALL, Kind.LABEL_INITIAL_PROMPT)
+        rival = lambda: take(second, SMALL, Kind.LABEL_INITIAL_PROMPT)  # noqa: E731
+        with rival_before(transitions, "_write_openings", rival):
+            answer(task, SMALL)
+        left = Opening.objects.get()
+        assert (left.holder, left.priority) == (second, 10)
 
 
 class TestAgainstTheClock:

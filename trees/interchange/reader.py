@@ -23,7 +23,7 @@ from trees.interchange.format import ParsedMessage, ParsedTree, parse_tree
 from trees.models import Happening, Message, MessageTree, Revision, TreeTransition
 from trees.policy import TreePolicy
 from trees.posting import digest_of
-from trees.states import TABLE
+from trees.states import TABLE, State
 
 BATCH = 100  # trees a batch: a few statements each, and a bounded amount of memory
 
@@ -36,14 +36,24 @@ class ImportResult:
 
 
 def import_files(
-    paths: Iterable[Path], *, policy: TreePolicy, progress: Callable[[int], None] | None = None
+    paths: Iterable[Path],
+    *,
+    policy: TreePolicy,
+    to_backlog: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> ImportResult:
-    """Import all trees of the files (plain or .gz). Raises Invalid or Conflict with file and line."""
+    """Import all trees of the files (plain or .gz). Raises Invalid or Conflict with file and line.
+
+    `to_backlog`: they wait to be ranked here, whatever state the files say.
+    """
     result = ImportResult()
     with transaction.atomic(durable=True):
         for path in paths:
             lines = read_lines(path)
             while batch := list(islice(lines, BATCH)):
+                if to_backlog:
+                    for _, tree in batch:
+                        tree.state = State.BACKLOG_RANKING
                 _import_batch(batch, path, policy, result)
                 if progress:
                     progress(result.trees + result.skipped)
@@ -121,7 +131,8 @@ def _insert(trees: list[ParsedTree], origin: str, policy: TreePolicy) -> None:
     )
     reason = f"Imported from {origin}."[:500]
     TreeTransition.objects.bulk_create(
-        TreeTransition(tree_id=tree.id, from_state="", to_state=tree.state.value, reason=reason) for tree in trees
+        TreeTransition(tree_id=tree.id, from_state="", to_state=tree.state.value, reason=reason, at=now)
+        for tree in trees
     )
     Happening.objects.bulk_create(
         Happening(kind=Happening.Kind.TREE_IMPORTED, tree_id=tree.id, message_id=tree.id, data={"origin": origin})

@@ -55,8 +55,8 @@ class MessageTree(models.Model):
             ),
         ]
         indexes = [
-            # The lottery counts the trees of a language per state on each request for work; finished trees, which are
-            # most of the table, stay out of the index.
+            # The trees of a language are counted per state on each request for work; finished trees, which are most
+            # of the table, stay out of the index.
             models.Index(
                 fields=["lang", "state"],
                 condition=models.Q(
@@ -64,9 +64,16 @@ class MessageTree(models.Model):
                         State.INITIAL_PROMPT_REVIEW.value,
                         State.PROMPT_LOTTERY_WAITING.value,
                         State.GROWING.value,
+                        State.RANKING.value,
                     ]
                 ),
                 name="tree_supply",
+            ),
+            # The backlog of a language is activated in the order of arrival.
+            models.Index(
+                fields=["lang", "number"],
+                condition=models.Q(state=State.BACKLOG_RANKING.value),
+                name="tree_backlog",
             ),
             # Export and statistics read one state in the order of arrival.
             models.Index(fields=["state", "number"], name="tree_by_state"),

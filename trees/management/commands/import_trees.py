@@ -18,10 +18,16 @@ class Command(ServiceCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--backlog",
+            action="store_true",
+            help="let them wait to be ranked here, whatever state the files say: rankers get the oldest first while "
+            "they have room; trees without two accepted replies to one message are not accepted",
+        )
         parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="JSON Lines, .gz when compressed")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        result = import_files(options["files"], policy=current_policy())
+        result = import_files(options["files"], policy=current_policy(), to_backlog=options["backlog"])
         self.stdout.write(
             f"{result.trees} trees with {result.messages} messages imported, {result.skipped} already here."
         )

@@ -1,0 +1,246 @@
+"""Prompts are asked for as far as the people of a language can carry them; whoever has to wait hears the numbers."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from oasst.accounts.models import User
+from tasks import assignment, capacity, lottery, queries, schedules
+from tasks.kinds import Kind
+from tasks.models import Capacity, Task
+from tasks.supply import Supply, Work, read_supply, work_of_a_tree
+from tests.factories import decide, growing_tree, new_people, new_prompt, state_of
+from trees.models import MessageTree
+from trees.policy import TreePolicy
+from trees.states import State
+
+pytestmark = pytest.mark.django_db
+POLICY = TreePolicy()
+NEED = work_of_a_tree(POLICY)
+
+
+def carrying(trees_a_week: float, lang: str = "en", weeks: float = 4) -> None:
+    """Say that the language was watched for so long and carried so much."""
+    Capacity.objects.update_or_create(
+        lang=lang,
+        defaults={
+            "reviews": int(trees_a_week * weeks * NEED.reviews),
+            "replies": int(trees_a_week * weeks * NEED.replies),
+            "rankings": int(trees_a_week * weeks * NEED.rankings),
+            "since": timezone.now() - timedelta(weeks=weeks),
+            "measured_at": timezone.now(),
+        },
+    )
+
+
+def done(person: User, kind: Kind, number: int, *, days_ago: float = 1, lang: str = "en") -> None:
+    at = timezone.now() - timedelta(days=days_ago)
+    Task.objects.bulk_create(
+        Task(user=person, kind=kind, lang=lang, status=Task.Status.DONE, expires_at=at, finished_at=at)
+        for _ in range(number)
+    )
+
+
+def wanted(lang: str = "en") -> int:
+    return read_supply(lang, POLICY).wanted()
+
+
+class TestWorkOfATree:
+    def test_the_default_tree(self) -> None:
+        """Eleven replies of which nine in ten are accepted, each message reviewed until the third vote can not matter,
+        three families to rank by three people.
+        """
+        assert NEED.replies == pytest.approx(11 / 0.9)
+        assert NEED.reviews == pytest.approx((1 + 11) / 0.9 * 2.18, rel=0.001)
+        assert NEED.rankings == 9
+
+    def test_a_tree_without_siblings_is_not_ranked(self) -> None:
+        assert work_of_a_tree(TreePolicy(max_children_count=1)).rankings == 0
+
+    def test_fewer_reviews_wanted_cost_fewer(self) -> None:
+        assert work_of_a_tree(TreePolicy(num_reviews_reply=1)).reviews < NEED.reviews
+
+
+class TestPace:
+    """Conversations a week, from what was done."""
+
+    FULL = Supply(POLICY, weeks=4, done=Work(reviews=400 * 4, replies=20 * 4 * NEED.replies, rankings=0))
+
+    def test_the_scarcest_work_decides(self) -> None:
+        assert self.FULL.pace == pytest.approx(400 / NEED.reviews)
+        few_repliers = replace(self.FULL, done=Work(400 * 4, 2 * 4 * NEED.replies, 0))
+        assert few_repliers.pace == pytest.approx(2)
+
+    def test_rankings_count_once_they_are_what_is_missing(self) -> None:
+        assert replace(self.FULL, growing=5, ranking=5).pace == self.FULL.pace
+        assert replace(self.FULL, growing=5, ranking=6).pace == 0
+
+    def test_work_that_no_tree_needs_bounds_nothing(self) -> None:
+        lone_prompts = TreePolicy(goal_tree_size=1)
+        supply = replace(self.FULL, policy=lone_prompts, done=Work(reviews=40, replies=0, rankings=0))
+        assert supply.pace and supply.pace > 1
+
+    def test_a_language_starts_with_the_numbers_of_the_policy(self) -> None:
+        assert Supply(POLICY).pace is None
+        assert Supply(POLICY).most_growing == POLICY.max_active_trees
+        just_begun = Supply(POLICY, weeks=0, done=Work(0, 0, 0))
+        assert just_begun.most_unfinished == POLICY.max_active_trees
+        quiet = [replace(just_begun, weeks=weeks).most_unfinished for weeks in (0, 1, 2, 4)]
+        assert quiet == sorted(quiet, reverse=True) and quiet[-1] == 3  # type: ignore[type-var]
+
+    def test_the_numbers_of_the_policy_stay_upper_bounds(self) -> None:
+        rich = replace(self.FULL, done=Work(1e6, 1e6, 1e6))
+        assert rich.most_growing == POLICY.max_active_trees
+        assert rich.wanted() == POLICY.max_active_trees + POLICY.max_initial_prompt_review
+        assert replace(rich, waiting=POLICY.max_prompt_lottery_waiting).wanted() == 0
+
+
+class TestMeasure:
+    def test_answers_of_the_last_weeks_by_language(self, alice: User) -> None:
+        done(alice, Kind.LABEL_ASSISTANT_REPLY, 5)
+        done(alice, Kind.LABEL_INITIAL_PROMPT, 2, days_ago=27)
+        done(alice, Kind.LABEL_INITIAL_PROMPT, 9, days_ago=29)
+        done(alice, Kind.PROMPTER_REPLY, 3)
+        done(alice, Kind.INITIAL_PROMPT, 7)
+        done(alice, Kind.RANK_ASSISTANT_REPLIES, 4, lang="de")
+        schedules.measure_capacity()
+        schedules.measure_capacity()
+        found = {row.lang: (row.reviews, row.replies, row.rankings) for row in Capacity.objects.all()}
+        assert found == {"en": (7, 3, 0), "de": (0, 0, 4)}
+        assert (timezone.now() - Capacity.objects.get(lang="en").since).days == 27
+
+    def test_silence_is_measured_too_and_the_beginning_is_kept(self, alice: User) -> None:
+        done(alice, Kind.ASSISTANT_REPLY, 3)
+        capacity.measure()
+        before = Capacity.objects.get()
+        Task.objects.all().delete()
+        capacity.measure()
+        after = Capacity.objects.get()
+        assert (after.replies, after.since) == (0, before.since)
+
+    def test_one_statement_whatever_was_done(self, alice: User) -> None:
+        done(alice, Kind.ASSISTANT_REPLY, 30)
+        with CaptureQueriesContext(connection) as captured:
+            capacity.measure()
+        assert len(captured) == 1
+
+
+class TestSupply:
+    def test_a_language_is_asked_for_what_it_can_carry(self, alice: User) -> None:
+        carrying(2)
+        assert wanted() == 6
+        for _ in range(4):
+            new_prompt(alice)
+        assert wanted() == 2
+        carrying(1)
+        assert wanted() == 0
+        carrying(30)
+        assert wanted() == 86
+
+    def test_other_languages_are_not_asked(self) -> None:
+        carrying(0, "de")
+        assert wanted("en") == POLICY.max_initial_prompt_review + POLICY.max_active_trees
+        assert wanted("de") == 3
+
+    def test_only_so_many_grow_as_can_be_carried(self, alice: User) -> None:
+        for person in new_people(5):
+            decide(new_prompt(person))
+        carrying(1)
+        assert lottery.draw("en", POLICY, limit=9) == 3
+        assert lottery.draw("en", POLICY, limit=9) == 0
+
+    def test_trees_in_ranking_are_unfinished_too(self, alice: User) -> None:
+        growing_tree(alice)
+        carrying(1)
+        assert wanted() == 2
+        MessageTree.objects.update(state=State.RANKING)
+        assert wanted() == 2
+        MessageTree.objects.update(state=State.READY_FOR_EXPORT)
+        assert wanted() == 3
+
+    def test_prompts_of_banned_people_fill_no_waiting_room(self, alice: User) -> None:
+        for _ in range(3):
+            decide(new_prompt(alice))
+        carrying(1)
+        assert wanted() == 0
+        alice.enabled = False
+        alice.save()
+        supply = read_supply("en", POLICY)
+        assert (supply.waiting, supply.to_draw(), supply.wanted()) == (0, 0, 3)
+        assert lottery.draw("en", POLICY) == 0
+
+    def test_one_statement(self, alice: User) -> None:
+        carrying(1)
+        new_prompt(alice)
+        with CaptureQueriesContext(connection) as captured:
+            read_supply("en", POLICY)
+        assert len(captured) == 1
+
+
+class TestWhoeverHasToWaitHearsWhy:
+    def refusal(self, person: User, policy: TreePolicy = POLICY) -> queries.Nothing:
+        tasks = Task.objects.count()
+        with pytest.raises(assignment.NothingToDo) as refusal:
+            assignment.request_task(user=person, lang="en", kind=Kind.INITIAL_PROMPT, policy=policy)
+        assert Task.objects.count() == tasks
+        nothing: queries.Nothing = refusal.value.details["nothing"]
+        assert (refusal.value.message, refusal.value.hint) == (nothing.text, nothing.unlock)
+        return nothing
+
+    def test_more_than_the_language_can_carry(self, alice: User, bob: User) -> None:
+        growing_tree(alice)
+        for _ in range(3):
+            new_prompt(alice)
+        carrying(1)
+        nothing = self.refusal(bob)
+        assert nothing.title == "There are enough openers for now"
+        assert nothing.text == (
+            "The people of this language can carry about 1 conversation a week, so it has at most 3 unfinished at a "
+            "time. 4 conversations are unfinished now: 3 in review, 1 growing."
+        )
+        assert nothing.unlock == (
+            "There is room when 2 conversations more are finished. Wanted for that now: 6 checks, 3 replies."
+        )
+
+    def test_a_full_waiting_room(self, alice: User, bob: User) -> None:
+        policy = replace(POLICY, max_prompt_lottery_waiting=2, max_active_trees=0)
+        for _ in range(2):
+            decide(new_prompt(alice))
+        nothing = self.refusal(bob, policy)
+        assert nothing.text == "2 accepted prompts are waiting to be drawn. More would only wait with them."
+
+    def test_many_in_review_and_somebody_writing(self, alice: User, bob: User) -> None:
+        policy = replace(POLICY, max_initial_prompt_review=2, max_active_trees=0)
+        new_prompt(alice)
+        assignment.request_task(user=alice, lang="en", kind=Kind.INITIAL_PROMPT, policy=policy)
+        nothing = self.refusal(bob, policy)
+        assert nothing.text == (
+            "1 prompt is waiting for reviewers, at most 2 at a time. 0 of at most 0 conversations are growing. "
+            "1 person is writing one right now."
+        )
+        assert nothing.unlock == (
+            "Replying, checking and ranking make room for new ones. Wanted for that now: 2 checks."
+        )
+
+    def test_on_the_page(self, alice: User, bob: User, client: Client) -> None:
+        for _ in range(3):
+            new_prompt(alice)
+        carrying(1)
+        client.force_login(bob)
+        page = client.post("/tasks/next/", {"kind": "initial_prompt", "lang": "en"}, follow=True).content.decode()
+        assert "can carry about 1 conversation a week" in page
+        assert "Wanted for that now: 6 checks." in page
+
+
+def test_a_finished_conversation_makes_room(alice: User, bob: User) -> None:
+    carrying(0)
+    prompts = [new_prompt(person) for person in new_people(3)]
+    assert wanted() == 0
+    decide(prompts[0], accept=False)
+    assert state_of(prompts[0]) == State.ABORTED_LOW_GRADE
+    assert wanted() == 1
