@@ -10,6 +10,7 @@ from django.db import transaction
 
 from oasst.core.errors import Conflict
 from oasst.scale import bulk
+from oasst.scale.ahead import made_ahead
 from oasst.scale.life import Life
 from oasst.scale.open_work import add_places
 from oasst.scale.people import FEWEST, People
@@ -19,7 +20,7 @@ from trees.policy import TreePolicy
 from trees.states import State
 
 LANGUAGES = {"en": 0.45, "es": 0.24, "ru": 0.12, "de": 0.11, "fr": 0.08}
-ENDED = {State.READY_FOR_EXPORT: 0.8, State.ABORTED_LOW_GRADE: 0.15, State.HALTED_BY_MODERATOR: 0.05}
+ENDED = {State.READY_FOR_EXPORT: 0.6, State.ABORTED_LOW_GRADE: 0.3, State.HALTED_BY_MODERATOR: 0.1}
 UNDER_WAY = {State.GROWING: 0.5, State.INITIAL_PROMPT_REVIEW: 0.3, State.RANKING: 0.2}
 WAITING = 0.05  # of all trees, while the waiting rooms have places
 PEOPLE = 0.1  # for each tree
@@ -60,7 +61,7 @@ def fill(
             people.join(lang, crowd, now - HISTORY)
             number += crowd
         with bulk.without_indexes(list(COLUMNS)):
-            for rows in _batches(trees, active, people, policy, chance, now):
+            for rows in made_ahead(_batches(trees, active, people, policy, chance, now)):
                 bulk.copy(rows.of, COLUMNS)
                 written += len(rows.of["trees_messagetree"])
                 messages += len(rows.of["trees_message"])

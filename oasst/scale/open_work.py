@@ -4,9 +4,10 @@ import random
 from datetime import datetime
 from uuid import UUID
 
+from oasst.scale.bulk import Row
 from oasst.scale.life import Life, Turn
 from oasst.scale.people import People
-from oasst.scale.rows import Rows
+from oasst.scale.rows import Rows, moment
 from tasks.assignment import PAGE_LEASE
 from tasks.kinds import Kind
 from trees import transitions, wanted
@@ -32,16 +33,16 @@ def add_places(
         turn = turns[message_id]
         besides = _those_who_may_not(turn, work)
         for _ in range(place.count):
-            held: tuple[str | None, str | None, datetime | None] = (None, None, None)
+            held: Row = (None, None, None)
             if chance.random() < HELD:
                 person = people.draw(life.lang, besides)
                 besides.append(person)
                 shown = [reply.id for reply in turn.standing()] if work not in REPLY_WORK | REVIEW_WORK else []
                 seen = [turn.id] if work in REVIEW_WORK else shown
                 lease = rows.add_hold(life, person, Kind(work.value), turn.id, at=now, seen=seen, shown=shown)
-                held = (person, lease, now + PAGE_LEASE)
+                held = (person, lease, moment(now + PAGE_LEASE))
             rows.of["trees_opening"].append(
-                (life.root.id, turn.id, work.value, life.lang, place.priority, life.now, *held)
+                (life.root.id, turn.id, work.value, life.lang, str(place.priority), moment(life.now), *held)
             )
 
 

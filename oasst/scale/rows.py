@@ -6,10 +6,10 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from hashlib import sha256
 from itertools import product
-from typing import Any
 from uuid import UUID
 
 from oasst.accounts.documents import TERMS
+from oasst.scale.bulk import Row
 from oasst.scale.ids import new_id
 from oasst.scale.life import Life, Order, Turn, Vote
 from oasst.scale.people import People
@@ -57,6 +57,14 @@ WORK = {
 Happened = Happening.Kind
 
 
+def moment(at: datetime) -> str:
+    return at.isoformat()
+
+
+def truth(value: bool | None) -> str | None:
+    return None if value is None else "t" if value else "f"
+
+
 def as_array(ids: list[str]) -> str:
     return "{" + ",".join(ids) + "}"
 
@@ -65,7 +73,7 @@ class Rows:
     """Rows by table, in the order of `COLUMNS`."""
 
     def __init__(self, people: People, policy: TreePolicy, chance: random.Random) -> None:
-        self.of: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        self.of: defaultdict[str, list[Row]] = defaultdict(list)
         self._people, self._policy, self._chance = people, policy, chance
         self._labels = {
             (kind, mode, rejects): self._some_labels(kind, mode, rejects)
@@ -96,13 +104,15 @@ class Rows:
     def _add_tree(self, life: Life) -> None:
         policy, last = self._policy, life.moves[-1]
         halted_from = life.moves[-2].target.value if life.state == State.HALTED_BY_MODERATOR else ""
-        sizes = (policy.goal_tree_size, policy.max_tree_depth, policy.max_children_count)
+        sizes = (str(policy.goal_tree_size), str(policy.max_tree_depth), str(policy.max_children_count))
+        won_at = moment(life.won_at) if life.won_at else None
+        times = (moment(life.root.at), moment(last.at), won_at)
         self.of["trees_messagetree"].append(
-            (life.root.id, last.target.value, halted_from, life.lang, *sizes, "", life.root.at, last.at, life.won_at)
+            (life.root.id, last.target.value, halted_from, life.lang, *sizes, "", *times)
         )
         for move in life.moves:
             self.of["trees_treetransition"].append(
-                (life.root.id, move.source, move.target.value, REASONS[move.target], None, move.at)
+                (life.root.id, move.source, move.target.value, REASONS[move.target], None, moment(move.at))
             )
             if move.source:
                 data = f'{{"from": "{move.source}", "to": "{move.target}"}}'
@@ -110,12 +120,14 @@ class Rows:
 
     def _add_message(self, life: Life, turn: Turn) -> None:
         parent_id = turn.parent.id if turn.parent else None
-        place = (turn.id, life.root.id, parent_id, turn.role, turn.depth, turn.position)
-        digest = "\\x" + sha256(turn.text.encode()).hexdigest()
-        origin = (turn.text, digest, life.lang, turn.id, turn.author, turn.id, TERMS.version, turn.at)
-        judged = (len(turn.votes), turn.result, turn.ranking_count, turn.rank, self._thumb(life, turn))
-        self.of["trees_message"].append((*place, *origin, False, False, False, "", *judged))
-        self.of["trees_revision"].append((turn.id, turn.id, turn.text, turn.author, turn.at, ""))
+        place = (turn.id, life.root.id, parent_id, turn.role, str(turn.depth), str(turn.position))
+        digest = "\\\\x" + sha256(turn.text.encode()).hexdigest()
+        origin = (turn.text, digest, life.lang, turn.id, turn.author, turn.id, TERMS.version, moment(turn.at))
+        rank = None if turn.rank is None else str(turn.rank)
+        thumbs = self._thumb(life, turn)
+        judged = (str(len(turn.votes)), truth(turn.result), str(turn.ranking_count), rank, thumbs)
+        self.of["trees_message"].append((*place, *origin, "f", "f", "f", "", *judged))
+        self.of["trees_revision"].append((turn.id, turn.id, turn.text, turn.author, moment(turn.at), ""))
         self._tell(Happened.MESSAGE_POSTED, turn.at, turn.author, life, turn)
         kind = WORK[turn.role][0] if turn.parent else Kind.INITIAL_PROMPT
         self._add_task(life, turn.author, kind, parent_id, turn.at, message=turn.id)
@@ -126,7 +138,7 @@ class Rows:
             return "{}"
         person = self._people.draw(life.lang, [turn.author])
         emoji = Reaction.THUMB_UP if self._chance.random() < 0.8 else Reaction.THUMB_DOWN
-        self.of["trees_reaction"].append((turn.id, person, emoji, life.now))
+        self.of["trees_reaction"].append((turn.id, person, emoji, moment(life.now)))
         self._tell(Happened.MESSAGE_REACTED, life.now, person, life, turn, f'{{"emoji": "{emoji}", "on": true}}')
         return f'{{"{emoji}": 1}}'
 
@@ -139,7 +151,7 @@ class Rows:
         mode = (Review.Mode.FULL if self._chance.random() < full else Review.Mode.SIMPLE).value
         labels = self._chance.choice(self._labels[kind, mode, vote.rejects])
         review = new_id(vote.at, self._chance)
-        self.of["trees_review"].append((review, "review", mode, turn.id, turn.id, vote.author, labels, vote.at))
+        self.of["trees_review"].append((review, "review", mode, turn.id, turn.id, vote.author, labels, moment(vote.at)))
         data = f'{{"review": "{UUID(review)}", "mode": "{mode}"}}'
         self._tell(Happened.MESSAGE_REVIEWED, vote.at, vote.author, life, turn, data)
         self._add_task(life, vote.author, kind, turn.id, vote.at, mode=mode, seen=[turn.id], review=review)
@@ -157,7 +169,9 @@ class Rows:
 
     def _add_ranking(self, life: Life, parent: Turn, order: Order) -> None:
         ranking, ids = new_id(order.at, self._chance), as_array(order.ids)
-        self.of["trees_ranking"].append((ranking, parent.id, order.author, ids, ids, order.not_rankable, order.at))
+        self.of["trees_ranking"].append(
+            (ranking, parent.id, order.author, ids, ids, truth(order.not_rankable), moment(order.at))
+        )
         data = f'{{"ranking": "{UUID(ranking)}", "not_rankable": {json.dumps(order.not_rankable)}}}'
         self._tell(Happened.REPLIES_RANKED, order.at, order.author, life, parent, data)
         kind, shown = WORK[parent.role][2], order.ids
@@ -166,14 +180,14 @@ class Rows:
     def _add_skip(self, life: Life, turn: Turn) -> None:
         """Somebody did not want to answer this message."""
         person, reason = self._people.draw(life.lang, [turn.author]), Skip.Reason.TOO_LONG.value
-        self.of["trees_skip"].append((turn.id, person, "reply", reason, "", life.now))
+        self.of["trees_skip"].append((turn.id, person, "reply", reason, "", moment(life.now)))
         data = f'{{"kind": "reply", "reason": "{reason}"}}'
         self._tell(Happened.WORK_SKIPPED, life.now, person, life, turn, data)
         kind = Kind.ASSISTANT_REPLY if turn.role == Role.PROMPTER else Kind.PROMPTER_REPLY
         self._add_task(life, person, kind, turn.id, life.now, status=Task.Status.SKIPPED.value)
 
     def _tell(self, kind: Happened, at: datetime, actor: str | None, life: Life, turn: Turn, data: str = "{}") -> None:
-        self.of["trees_happening"].append((at, kind.value, actor, turn.author, life.root.id, turn.id, data))
+        self.of["trees_happening"].append((moment(at), kind.value, actor, turn.author, life.root.id, turn.id, data))
 
     def _add_task(
         self,
@@ -193,11 +207,11 @@ class Rows:
     ) -> None:
         taken_at = finished_at - TAKES
         task = new_id(taken_at, self._chance)
-        times = (taken_at, taken_at + VALIDITY, finished_at)
+        times = (moment(taken_at), moment(taken_at + VALIDITY), moment(finished_at))
         what = (about, mode, as_array(shown or []), as_array(seen or []), message, review, ranking)
         digest, said = (2 * task, "") if status == "done" else ("", Skip.Reason.TOO_LONG.value)
         self.of["tasks_task"].append(
-            (task, person, kind.value, life.lang, "", status, *times, *what, digest, said, False)
+            (task, person, kind.value, life.lang, "", status, *times, *what, digest, said, "f")
         )
 
     def add_hold(
@@ -205,6 +219,9 @@ class Rows:
     ) -> str:
         """An open task; returns its id, which is the lease of its place."""
         task = new_id(at, self._chance)
-        times, what = (at, at + VALIDITY, None), (about, "full", as_array(shown), as_array(seen), None, None, None)
-        self.of["tasks_task"].append((task, person, kind.value, life.lang, "", "open", *times, *what, "", "", False))
+        times, what = (
+            (moment(at), moment(at + VALIDITY), None),
+            (about, "full", as_array(shown), as_array(seen), None, None, None),
+        )
+        self.of["tasks_task"].append((task, person, kind.value, life.lang, "", "open", *times, *what, "", "", "f"))
         return task

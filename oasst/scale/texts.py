@@ -143,9 +143,9 @@ def prompt(lang: str, chance: random.Random) -> str:
 
 
 def reply(lang: str, role: str, chance: random.Random) -> str:
-    """A question on, or an answer of two to eight sentences."""
+    """A question on, or an answer of one to six sentences."""
     phrases = PHRASES[lang]
     if role == "prompter":
         return chance.choice(phrases.follow_ups).format(chance.choice(phrases.subjects))
-    number = chance.randint(2, 8)
+    number = chance.randint(1, 6)
     return " ".join(chance.choice(phrases.answers).format(chance.choice(phrases.subjects)) for _ in range(number))
