@@ -54,7 +54,11 @@ MAY_TAKE = """
                   AND reply.review_result IS DISTINCT FROM false AND NOT reply.deleted)
         END
 """
+# Nobody chooses differently between hundreds of messages and thousands, and counting them all on each dashboard would
+# cost the more, the more work there is.
+COUNTED = 200
 PLACES = f"trees_opening opening JOIN trees_message message ON message.id = opening.message_id WHERE {MAY_TAKE}"
+ORDER = "ORDER BY opening.priority DESC, opening.id"  # the most wanted first
 
 
 def _facts(person: User, lang: str, now: datetime) -> dict[str, Any]:
@@ -76,19 +80,26 @@ def _rows(sql: str, facts: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
 def offered_kinds(person: User, lang: str, now: datetime) -> set[Kind]:
     """The kinds of which there is at least one place for this person. Stops at the first of each."""
     # LATERAL with LIMIT, since EXISTS is planned as a join: it reads every open place, and many of them make it hash
-    # every message of the site.
+    # every message of the site. In the order of handing out, so that it walks the index and never the whole table.
     sql = f"""
         SELECT wanted.work FROM unnest(%(works)s::varchar[]) AS wanted (work)
-        CROSS JOIN LATERAL (SELECT FROM {PLACES} AND opening.work = wanted.work LIMIT 1) AS place
+        CROSS JOIN LATERAL (SELECT FROM {PLACES} AND opening.work = wanted.work {ORDER} LIMIT 1) AS place
     """
     works = [work.value for work in Work]
     return {Kind(work) for (work,) in _rows(sql, {**_facts(person, lang, now), "works": works})}
 
 
 def count_messages(person: User, lang: str, now: datetime) -> dict[Kind, int]:
-    """Kind → for how many messages this person could do it."""
-    sql = f"SELECT opening.work, count(DISTINCT opening.message_id) FROM {PLACES} GROUP BY opening.work"
-    return {Kind(work): number for work, number in _rows(sql, _facts(person, lang, now))}
+    """Kind → for how many messages this person could do it, as far as the first `COUNTED` places of the kind tell."""
+    sql = f"""
+        SELECT wanted.work, count(DISTINCT place.message_id) FROM unnest(%(works)s::varchar[]) AS wanted (work)
+        CROSS JOIN LATERAL (
+            SELECT opening.message_id FROM {PLACES} AND opening.work = wanted.work {ORDER} LIMIT %(counted)s
+        ) AS place
+        GROUP BY wanted.work
+    """
+    facts = {**_facts(person, lang, now), "works": [work.value for work in Work], "counted": COUNTED}
+    return {Kind(work): number for work, number in _rows(sql, facts)}
 
 
 def hold(work: Work, person: User, lang: str, *, lease: UUID, now: datetime, until: datetime) -> UUID | None:
@@ -99,8 +110,7 @@ def hold(work: Work, person: User, lang: str, *, lease: UUID, now: datetime, unt
     sql = f"""
         WITH best AS MATERIALIZED (
             SELECT opening.id FROM {PLACES} AND opening.work = %(work)s
-            ORDER BY opening.priority DESC, opening.id
-            LIMIT 1 FOR NO KEY UPDATE OF opening SKIP LOCKED
+            {ORDER} LIMIT 1 FOR NO KEY UPDATE OF opening SKIP LOCKED
         )
         UPDATE trees_opening SET holder_id = %(person)s, lease = %(lease)s, held_until = %(until)s
         FROM best WHERE trees_opening.id = best.id

@@ -1,4 +1,4 @@
-"""The people of made data: some give a thousand times what others give, each in one language."""
+"""The people of made data: some give hundreds of times what others give, each in one language."""
 
 import random
 from collections.abc import Collection
@@ -11,6 +11,7 @@ from oasst.accounts.services import TERMS_DOCUMENT
 from oasst.scale.ids import new_id
 
 MOST_AT_ONCE = 10_000
+HEAD = 20  # about so many people give alike; behind them the n-th gives 1/n of what they do
 FEWEST = 24  # of one language: enough that nobody has to judge their own words
 
 
@@ -46,12 +47,12 @@ class People:
         self._drawn[lang] = []
 
     def draw(self, lang: str, besides: Collection[str] = ()) -> str:
-        """Somebody who is not among `besides`. The first of a language give most: the n-th person's share is 1/n."""
+        """Somebody who is not among `besides`. The first of a language give most."""
         drawn = self._drawn[lang]
         while True:
             if not drawn:
                 ids = self._ids[lang]
-                weights = [1 / place for place in range(1, len(ids) + 1)]
+                weights = [1 / (HEAD + place) for place in range(len(ids))]
                 drawn.extend(self._chance.choices(ids, weights, k=MOST_AT_ONCE))
             person = drawn.pop()
             if person not in besides:
