@@ -29,6 +29,8 @@ class Command(ServiceCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("what", nargs="+", choices=WHAT)
+        parser.add_argument("--trees", type=int, default=100_000, help="made first if there are none (%(default)s)")
+        parser.add_argument("--active", type=int, default=300, help="of these, as in make_scale_data (%(default)s)")
         parser.add_argument("--rate", type=float, default=20, help="tasks: calls a second (%(default)s)")
         parser.add_argument("--seconds", type=float, default=60, help="tasks: for how long (%(default)s)")
         parser.add_argument("--people", type=int, default=200, help="tasks: how many take part (%(default)s)")
@@ -38,8 +40,8 @@ class Command(ServiceCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.RATE_LIMITS:
             raise CommandError("Start this with RATE_LIMITS=off: people are faster here than anybody may be.")
-        if not MessageTree.objects.filter(origin="").exists():
-            raise CommandError("There are no trees to measure with. Run make_scale_data first.")
+        if not MessageTree.objects.exists():
+            call_command("make_scale_data", trees=options["trees"], active=options["active"], stdout=self.stdout)
         self.stdout.write(f"{MessageTree.objects.count()} trees, {Message.objects.count()} messages")
         for what in options["what"]:
             load = " ".join(f"{one:.1f}" for one in os.getloadavg())
