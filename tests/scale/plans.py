@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connection, transaction
 
 SMALL = 50  # rows: a scan of so few is no fault
+OPEN_WORK = "trees_opening"  # holds nothing else, so counting it means reading it
 
 
 @dataclass
@@ -24,11 +25,11 @@ class Plan:
             waiting.extend(node.get("Plans", ()))
 
     def scanned_whole(self) -> list[str]:
-        """Tables of more than a few rows that were read from end to end."""
+        """Tables of more than a few rows that were read from end to end, but for the one of open work."""
         return [
             node["Relation Name"]
             for node in self.nodes()
-            if node["Node Type"].endswith("Seq Scan") and _rows(node) > SMALL
+            if node["Node Type"].endswith("Seq Scan") and node["Relation Name"] != OPEN_WORK and _rows(node) > SMALL
         ]
 
     def rows(self) -> int:

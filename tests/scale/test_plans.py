@@ -108,7 +108,6 @@ class TestIndexes:
         [
             ("work, assistant_reply", "opening_draw"),
             ("offered kinds", "opening_draw"),
-            ("availability", "opening_draw"),
             ("supply", "tree_supply"),
             ("supply", "task_in_progress"),
             ("lottery", "tree_supply"),
