@@ -21,7 +21,10 @@ class Task(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="tasks")
-    api_client = models.ForeignKey("accounts.ApiClient", on_delete=models.PROTECT, null=True, related_name="+")
+    # No index of its own: that of the constraint begins with it.
+    api_client = models.ForeignKey(
+        "accounts.ApiClient", on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
     kind = models.CharField(max_length=32, choices=[(kind.value, kind.value) for kind in Kind])
     lang = models.CharField(max_length=32)
     asked_kind = models.CharField(max_length=32, blank=True, help_text="What was asked for; empty means any work.")

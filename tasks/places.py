@@ -15,13 +15,17 @@ from oasst.accounts.models import User
 from tasks.kinds import Kind
 from trees.states import RANKING_WORK, REVIEW_WORK, Work
 
+FREE = "opening.lang = %(lang)s AND (opening.held_until IS NULL OR opening.held_until <= %(now)s)"
 # A place is for this person when it is free, when they have not declined that work about that message and have no open
 # task for it, and when the work is not about their own: nobody reviews their own message or reviews a text twice,
 # nobody ranks replies among which one is theirs or ranks twice, nobody gives a second standing reply.
-MAY_TAKE = """
-    opening.lang = %(lang)s
-    AND (opening.held_until IS NULL OR opening.held_until <= %(now)s)
-    AND NOT EXISTS (
+# Read once for the statement: asked for each place, the planner may look for it among the open tasks of everybody.
+BEGUN = """begun AS MATERIALIZED (
+    SELECT task.message_id, task.kind FROM tasks_task task
+    WHERE task.user_id = %(person)s AND task.status = 'open' AND task.expires_at > %(now)s)
+"""
+FITS = """
+    NOT EXISTS (
         SELECT FROM trees_skip skip
         WHERE skip.message_id = opening.message_id AND skip.author_id = %(person)s
           AND skip.kind = CASE
@@ -29,9 +33,7 @@ MAY_TAKE = """
               WHEN opening.work = ANY(%(rankings)s) THEN 'ranking'
               ELSE 'reply' END)
     AND NOT EXISTS (
-        SELECT FROM tasks_task task
-        WHERE task.user_id = %(person)s AND task.status = 'open' AND task.expires_at > %(now)s
-          AND task.message_id = opening.message_id AND task.kind = opening.work)
+        SELECT FROM begun WHERE begun.message_id = opening.message_id AND begun.kind = opening.work)
     AND CASE
         WHEN opening.work = ANY(%(reviews)s) THEN
             message.author_id IS DISTINCT FROM %(person)s
@@ -54,7 +56,11 @@ MAY_TAKE = """
                   AND reply.review_result IS DISTINCT FROM false AND NOT reply.deleted)
         END
 """
-PLACES = f"trees_opening opening JOIN trees_message message ON message.id = opening.message_id WHERE {MAY_TAKE}"
+# Nobody chooses differently between a hundred messages and thousands, and to look at each of them for each dashboard
+# would cost the more, the more work there is.
+COUNTED = 100
+PLACES = f"trees_opening opening JOIN trees_message message ON message.id = opening.message_id WHERE {FREE} AND {FITS}"
+ORDER = "ORDER BY opening.priority DESC, opening.id"  # the most wanted first
 
 
 def _facts(person: User, lang: str, now: datetime) -> dict[str, Any]:
@@ -76,19 +82,29 @@ def _rows(sql: str, facts: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
 def offered_kinds(person: User, lang: str, now: datetime) -> set[Kind]:
     """The kinds of which there is at least one place for this person. Stops at the first of each."""
     # LATERAL with LIMIT, since EXISTS is planned as a join: it reads every open place, and many of them make it hash
-    # every message of the site.
+    # every message of the site. In the order of handing out, so that it walks the index and never the whole table.
     sql = f"""
-        SELECT wanted.work FROM unnest(%(works)s::varchar[]) AS wanted (work)
-        CROSS JOIN LATERAL (SELECT FROM {PLACES} AND opening.work = wanted.work LIMIT 1) AS place
+        WITH {BEGUN} SELECT wanted.work FROM unnest(%(works)s::varchar[]) AS wanted (work)
+        CROSS JOIN LATERAL (SELECT FROM {PLACES} AND opening.work = wanted.work {ORDER} LIMIT 1) AS place
     """
     works = [work.value for work in Work]
     return {Kind(work) for (work,) in _rows(sql, {**_facts(person, lang, now), "works": works})}
 
 
 def count_messages(person: User, lang: str, now: datetime) -> dict[Kind, int]:
-    """Kind → for how many messages this person could do it."""
-    sql = f"SELECT opening.work, count(DISTINCT opening.message_id) FROM {PLACES} GROUP BY opening.work"
-    return {Kind(work): number for work, number in _rows(sql, _facts(person, lang, now))}
+    """Kind → for how many messages this person could do it; `COUNTED` stands for that many or more."""
+    # A message may have several places of a kind: it is looked at once.
+    sql = f"""
+        WITH {BEGUN}, free AS MATERIALIZED (SELECT DISTINCT message_id, work FROM trees_opening opening WHERE {FREE})
+        SELECT wanted.work, count(*) FROM unnest(%(works)s::varchar[]) AS wanted (work)
+        CROSS JOIN LATERAL (
+            SELECT FROM free opening JOIN trees_message message ON message.id = opening.message_id
+            WHERE opening.work = wanted.work AND {FITS} LIMIT %(counted)s
+        ) AS place
+        GROUP BY wanted.work
+    """
+    facts = {**_facts(person, lang, now), "works": [work.value for work in Work], "counted": COUNTED}
+    return {Kind(work): number for work, number in _rows(sql, facts)}
 
 
 def hold(work: Work, person: User, lang: str, *, lease: UUID, now: datetime, until: datetime) -> UUID | None:
@@ -97,10 +113,9 @@ def hold(work: Work, person: User, lang: str, *, lease: UUID, now: datetime, unt
     SKIP LOCKED: of many people who ask at once each gets another place, and nobody waits.
     """
     sql = f"""
-        WITH best AS MATERIALIZED (
+        WITH {BEGUN}, best AS MATERIALIZED (
             SELECT opening.id FROM {PLACES} AND opening.work = %(work)s
-            ORDER BY opening.priority DESC, opening.id
-            LIMIT 1 FOR NO KEY UPDATE OF opening SKIP LOCKED
+            {ORDER} LIMIT 1 FOR NO KEY UPDATE OF opening SKIP LOCKED
         )
         UPDATE trees_opening SET holder_id = %(person)s, lease = %(lease)s, held_until = %(until)s
         FROM best WHERE trees_opening.id = best.id

@@ -18,7 +18,7 @@ from trees.states import Work
 
 
 def availability(person: User, lang: str, policy: TreePolicy) -> dict[Kind, int]:
-    """Kind → for how many messages this person could do it now. Four statements at most, none of them writes."""
+    """Kind → for how many messages this person could do it now, exact up to some hundred. Three statements."""
     counts = dict.fromkeys(Kind, 0) | places.count_messages(person, lang, timezone.now())
     supply = read_supply(lang, policy)
     counts[Kind.INITIAL_PROMPT] = supply.wanted(being_written(lang))

@@ -18,11 +18,16 @@ class Role(models.TextChoices):
 
 
 class Message(models.Model):
-    """One turn of a conversation. `text` is the text of the current revision."""
+    """One turn of a conversation. `text` is the text of the current revision.
+
+    Here and in the other tables a key has no index of its own (`db_index=False`) where one of `Meta` begins with it.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, related_name="messages")
-    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="children")
+    parent = models.ForeignKey(
+        "self", on_delete=models.CASCADE, null=True, blank=True, related_name="children", db_index=False
+    )
     role = models.CharField(max_length=16, choices=Role.choices)
     depth = models.PositiveIntegerField()
     position = models.PositiveIntegerField(help_text="Among its siblings, from 0, in the order of arrival.")
@@ -32,10 +37,15 @@ class Message(models.Model):
     revision = models.ForeignKey("trees.Revision", on_delete=models.RESTRICT, related_name="+")
 
     author = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="messages"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="messages",
+        db_index=False,
     )
     api_client = models.ForeignKey(
-        "accounts.ApiClient", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+        "accounts.ApiClient", on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     frontend_message_id = models.CharField(max_length=200)
     consent = models.CharField(max_length=32, blank=True, help_text="The version of the terms it was given under.")

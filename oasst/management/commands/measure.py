@@ -1,0 +1,74 @@
+"""manage.py measure: what the site costs on the database that it finds. scripts/bench calls it."""
+
+import os
+import resource
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from oasst.core.commands import ServiceCommand
+from oasst.scale.measure_pages import measure_pages
+from oasst.scale.measure_tasks import THREADS, measure_tasks
+from trees.models import Message, MessageTree
+from trees.policy import current_policy
+
+WHAT = ("tasks", "pages", "export")
+
+
+class Command(ServiceCommand):
+    help = (
+        "Measure on the data of make_scale_data: asking for work and answering at a fixed rate, each page, the memory "
+        "of an export. People of the made data do real work meanwhile, so do not run it on a site of other people."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("what", nargs="+", choices=WHAT)
+        parser.add_argument("--trees", type=int, default=100_000, help="made first if there are none (%(default)s)")
+        parser.add_argument("--active", type=int, default=300, help="of these, as in make_scale_data (%(default)s)")
+        parser.add_argument("--rate", type=float, default=20, help="tasks: calls a second (%(default)s)")
+        parser.add_argument("--seconds", type=float, default=60, help="tasks: for how long (%(default)s)")
+        parser.add_argument("--people", type=int, default=200, help="tasks: how many take part (%(default)s)")
+        parser.add_argument("--times", type=int, default=40, help="pages: visits of each (%(default)s)")
+        parser.add_argument("--seed", type=int, default=1, help="tasks: of the people's choices (%(default)s)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.RATE_LIMITS:
+            raise CommandError("Start this with RATE_LIMITS=off: people are faster here than anybody may be.")
+        if not MessageTree.objects.exists():
+            call_command("make_scale_data", trees=options["trees"], active=options["active"], stdout=self.stdout)
+        self.stdout.write(f"{MessageTree.objects.count()} trees, {Message.objects.count()} messages")
+        for what in options["what"]:
+            load = " ".join(f"{one:.1f}" for one in os.getloadavg())
+            self.stdout.write(f"\n{what} (load before: {load}; milliseconds)")
+            getattr(self, f"_{what}")(options)
+
+    def _tasks(self, options: dict[str, Any]) -> None:
+        run = measure_tasks(
+            policy=current_policy(),
+            **{name: options[name] for name in ("people", "rate", "seconds", "seed")},
+        )
+        self.stdout.write("\n".join(run.timings.table()))
+        self.stdout.write(
+            f"{options['rate']:.0f} calls a second in {THREADS} threads; {run.refused} refused, "
+            f"at most {1000 * run.latest:.0f} ms late"
+        )
+
+    def _pages(self, options: dict[str, Any]) -> None:
+        timings, person = measure_pages(policy=current_policy(), times=options["times"])
+        self.stdout.write("\n".join(timings.table()))
+        self.stdout.write(f"as somebody with {Message.objects.filter(author=person).count()} messages")
+
+    def _export(self, options: dict[str, Any]) -> None:
+        with TemporaryDirectory() as folder:
+            output = Path(folder) / "trees.jsonl"
+            began = time.perf_counter()
+            call_command("export_trees", output=output, state="all", include_rejected=True)
+            took, size = time.perf_counter() - began, output.stat().st_size
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        self.stdout.write(f"{size / 1e6:.0f} MB in {took:.0f} s; at most {memory} MiB of memory in this process")

@@ -1,0 +1,83 @@
+"""What each page costs for the person with most behind them, in this process and through every middleware."""
+
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+from django.db import connection
+from django.db.models import Count
+from django.test import Client
+from django.urls import reverse
+
+from oasst.accounts.models import User
+from oasst.core.errors import DomainError
+from oasst.scale.measure_tasks import LANG
+from oasst.scale.timing import Timings
+from tasks import assignment
+from tasks.kinds import Kind
+from trees.models import Message, MessageTree
+from trees.policy import TreePolicy
+from trees.queries import KINDS, contributions_of
+from trees.states import State
+
+
+def measure_pages(*, policy: TreePolicy, times: int) -> tuple[Timings, User]:
+    """Each page `times` times over. Raises AssertionError for a page that does not answer with 200."""
+    ids = Message.objects.values("author").annotate(number=Count("pk")).order_by("-number")
+    person = User.objects.get(pk=ids.filter(author__contribution_languages=[LANG])[0]["author"])
+    moderator = User.objects.exclude(pk=person.pk).order_by("pk")[0]
+    moderator.role = "admin"
+    moderator.save(update_fields=["role"])
+    timings = Timings()
+    for visitor, pages in ((person, [*_pages(person, policy)]), (moderator, [*_admin_pages()])):
+        client = Client(headers={"host": "localhost"})
+        client.force_login(visitor, backend="django.contrib.auth.backends.ModelBackend")
+        for name, address in pages:
+            _visit(client, address)  # once before, for what is cached
+            for _ in range(times):
+                with timings.measure(name):
+                    _visit(client, address)
+    connection.close()
+    return timings, person
+
+
+def _visit(client: Client, address: str) -> None:
+    answer = client.get(address)
+    if answer.status_code != 200:
+        raise AssertionError(f"{address} answers {answer.status_code}")
+
+
+def _pages(person: User, policy: TreePolicy) -> Iterator[tuple[str, str]]:
+    yield "dashboard", reverse("dashboard")
+    contributions = reverse("contributions")
+    yield "contributions", contributions
+    for kind in KINDS:
+        yield f"contributions, {kind}", f"{contributions}?kind={kind}"
+    older = None
+    for _ in range(20):
+        older = contributions_of(person, older=older).older or older
+    yield "contributions, page 20", f"{contributions}?{urlencode({'older': older})}"
+    yield "a finished tree", reverse("tree", args=[_some_tree(State.READY_FOR_EXPORT)])
+    yield "a growing tree", reverse("tree", args=[_some_tree(State.GROWING)])
+    yield "nothing to do", reverse("task_nothing")
+    for kind in Kind:
+        try:
+            task = assignment.request_task(user=person, lang=LANG, policy=policy, kind=kind)
+        except DomainError:
+            continue  # nothing of it for this person
+        yield f"task, {kind}", reverse("task", args=[task.pk])
+
+
+def _some_tree(state: State) -> object:
+    return MessageTree.objects.filter(state=state.value).order_by("number").values_list("pk", flat=True)[0]
+
+
+def _admin_pages() -> Iterator[tuple[str, str]]:
+    yield "admin, queues", reverse("admin:index")
+    for model in ("messagetree", "message", "report", "deletion"):
+        yield f"admin, {model} list", reverse(f"admin:trees_{model}_changelist")
+    tree = _some_tree(State.READY_FOR_EXPORT)
+    yield "admin, messagetree search", reverse("admin:trees_messagetree_changelist") + "?q=violin"
+    yield "admin, message search", reverse("admin:trees_message_changelist") + "?q=violin"
+    yield "admin, a tree", reverse("admin:trees_messagetree_change", args=[tree])
+    yield "admin, a message", reverse("admin:trees_message_change", args=[tree])
+    yield "admin, people list", reverse("admin:accounts_user_changelist")
