@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0001_initial'),
-        ('trees', '0003_alter_happening_kind'),
+        ('trees', '0004_supply_and_backlog'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

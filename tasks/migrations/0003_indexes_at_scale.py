@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0001_initial'),
-        ('tasks', '0001_initial'),
+        ('tasks', '0002_capacity'),
     ]
 
     operations = [
