@@ -54,14 +54,15 @@ def was_halted_by_deletion(hand: TreeInHand) -> bool:
 
 
 def _state_before_halt(hand: TreeInHand) -> State:
-    """What was noted at the halt; for a tree that a file brought stopped, what its messages tell."""
+    """What was noted at the halt; for a tree that flags ended or a file brought stopped, what its messages tell."""
     if hand.tree.halted_from:
         return State(hand.tree.halted_from)
     if hand.root.review_result is None:
         return State.INITIAL_PROMPT_REVIEW
     if not hand.root.review_result:
         return State.ABORTED_LOW_GRADE
-    return State.GROWING if len(hand.messages) > 1 else State.PROMPT_LOTTERY_WAITING
+    drawn = hand.tree.won_prompt_lottery_at is not None or len(hand.messages) > 1
+    return State.GROWING if drawn else State.PROMPT_LOTTERY_WAITING
 
 
 def advance(hand: TreeInHand, *, actor: User | None = None) -> None:

@@ -602,12 +602,14 @@ class Life(RuleBasedStateMachine):
             self.event("halt", act, then=lambda _: (self.model.halt(found), self.touch(found)))
 
     def resume(self, n: int) -> None:
-        halted = [tree for tree in self.model.trees.values() if tree.state == model.HALTED]
+        halted = [tree for tree in self.model.trees.values() if tree.state in (model.HALTED, model.ABORTED)]
         if tree := self.pick(n, halted or list(self.model.trees.values())):
             self.resume_tree(tree)
 
     def resume_tree(self, tree: Tree) -> None:
-        refusals = set() if tree.state == model.HALTED else {"not_halted"}
+        refusals = set() if tree.state in (model.HALTED, model.ABORTED) else {"not_halted"}
+        if tree.state == model.ABORTED and tree.root.result is False:
+            refusals = {"prompt_rejected"}
         if not refusals and tree.root.deleted:
             refusals = {"prompt_deleted"}
         act = lambda: moderation.resume(tree_id=tree.id, reason="Fine.", **self.moderator)  # noqa: E731

@@ -125,6 +125,7 @@ class Tree:
     id: UUID
     state: str
     halted_from: str = ""
+    drawn: bool = False
     stopped_by_deletion: bool = False
     messages: list[Message] = field(default_factory=list)
     votes: list[Vote] = field(default_factory=list)
@@ -197,21 +198,20 @@ class Model:
 
     def candidates(self, person: UUID, kinds: Iterable[str]) -> set[Place]:
         """The free places that this person may take."""
+        live = [task for task in self.tasks.values() if task.status == "open" and not self.is_over(task)]
+        held = Counter(self.place_of(task) for task in live if self.holds(task))
+        mine = {self.place_of(task) for task in live if task.person == person}
         return {
             place
             for tree in self.trees.values()
             for place, count in tree.places.items()
-            if count and place[1] in kinds and self.free(place) > 0 and self._suits(person, place)
+            if place[1] in kinds and count > held[place] and place not in mine and self._suits(person, place)
         }
 
     def _suits(self, person: UUID, place: Place) -> bool:
         message, work = self.messages[place[0]], place[1]
         if (person, category(work)) in message.skips:
             return False
-        for task in self.tasks.values():
-            mine = task.person == person and self.place_of(task) == place
-            if mine and task.status == "open" and not self.is_over(task):
-                return False
         children = message.tree.children(message)
         match category(work):
             case "review":
@@ -362,7 +362,7 @@ class Model:
             return REVIEW
         if not tree.root.result:
             return ABORTED
-        return GROWING if len(tree.messages) > 1 else WAITING
+        return GROWING if tree.drawn or len(tree.messages) > 1 else WAITING
 
     def remove(self, removal_id: UUID, message: Message) -> None:
         gone = [one for one in message.tree.below(message) if not one.deleted]
@@ -397,6 +397,7 @@ class Model:
         self._open(tree)
 
     def draw(self, tree: Tree) -> None:
+        tree.drawn = True
         self._go(tree, GROWING)
         self.advance(tree)
 
