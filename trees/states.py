@@ -105,9 +105,7 @@ TABLE: dict[State, StateRow] = {
         "Reviewers found the prompt unfit for the data set, or many people flagged it.",
         active=False,
         # A moderator who finds the flags wrong lets it go on.
-        goes_to=frozenset(
-            {S.INITIAL_PROMPT_REVIEW, S.PROMPT_LOTTERY_WAITING, S.GROWING, S.HALTED_BY_MODERATOR}
-        ),
+        goes_to=frozenset({S.INITIAL_PROMPT_REVIEW, S.PROMPT_LOTTERY_WAITING, S.GROWING, S.HALTED_BY_MODERATOR}),
     ),
     S.HALTED_BY_MODERATOR: StateRow(
         "Stopped",

@@ -1,9 +1,9 @@
 """How many reviews does stopping save, when the outcome is certain? A simulation with a seed; touches no database.
 
-    python -m tests.simulation.saved_reviews --messages 100000 --seed 1
+    scripts/bench saved-reviews --messages 100000 --seed 1
 
-90.7 % of the messages are good, which is the share of OASST2 that was accepted, and reviewers are no oracles. Since they
-err as often on good messages as on bad ones, only how well they judge makes a difference.
+90.7 % of the messages are good, which is the share of OASST2 that was accepted, and reviewers are no oracles. They err
+as often on good messages as on bad ones, so only how well they judge makes a difference.
 """
 
 import random
@@ -60,19 +60,17 @@ def _votes(chance: random.Random, is_good: bool, number: int, crowd: Crowd) -> l
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__)
+    parser = ArgumentParser(prog="scripts/bench saved-reviews", description="How many reviews does stopping save?")
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     policy = TreePolicy()
     wanted, threshold = policy.num_reviews_reply, policy.acceptance_threshold_reply
     for name, crowd in CROWDS.items():
-        found = simulate(
-            messages=options.messages, seed=options.seed, crowd=crowd, wanted=wanted, threshold=threshold
-        )
+        found = simulate(messages=options.messages, seed=options.seed, crowd=crowd, wanted=wanted, threshold=threshold)
         print(  # noqa: T201
-            f"{name}: {found.needed / found.messages:.3f} reviews a message instead of {wanted}, {found.saved:.1%} saved, "
-            f"{found.different} of {found.messages} messages decided otherwise"
+            f"{name}: {found.needed / found.messages:.3f} reviews a message instead of {wanted}, "
+            f"{found.saved:.1%} saved, {found.different} of {found.messages} messages decided otherwise"
         )
 
 

@@ -55,9 +55,30 @@ ALL_TABLES = (
 Given = TypeVar("Given")
 Chosen = TypeVar("Chosen")
 WEIGHTS = {
-    **{"work": 30, "ask": 10, "answer": 12, "answer again": 3, "send twice": 3, "ask again": 2, "skip": 2},
-    **{"come back": 3, "wait": 6, "clean up": 1, "draw": 2, "sweep": 2, "job": 3, "react": 4, "report": 1},
-    **{"halt": 2, "resume": 3, "delete": 2, "undelete": 3, "edit": 3, "ban": 1, "unban": 2, "import": 1, "die": 6},
+    "work": 30,
+    "ask": 10,
+    "answer": 12,
+    "answer again": 3,
+    "send twice": 3,
+    "ask again": 2,
+    "skip": 2,
+    "come back": 3,
+    "wait": 6,
+    "clean up": 1,
+    "draw": 2,
+    "sweep": 2,
+    "job": 3,
+    "react": 4,
+    "report": 1,
+    "halt": 2,
+    "resume": 3,
+    "delete": 2,
+    "undelete": 3,
+    "edit": 3,
+    "ban": 1,
+    "unban": 2,
+    "import": 1,
+    "die": 6,
 }
 
 
@@ -264,16 +285,14 @@ class Life(RuleBasedStateMachine):
         statuses = dict(TaskRow.objects.values_list("pk", "status"))
         assert statuses == {task.id: task.status for task in self.model.tasks.values()}
         held = Opening.objects.filter(held_until__gt=self.clock.now).values_list("lease", "held_until")
-        assert dict(held) == {
-            task.id: task.held_until for task in self.model.tasks.values() if self.model.holds(task)
-        }
+        assert dict(held) == {task.id: task.held_until for task in self.model.tasks.values() if self.model.holds(task)}
 
     # --- what happens ---
 
     @rule(seed=st.integers(0, 2**40))
     def happen(self, seed: int) -> None:
-        """One rule, drawn by weight from a seed: with a rule for each and small numbers, hypothesis makes histories of a
-        few sorts of events that happen to the same few people.
+        """One rule, drawn by weight from a seed: with a rule for each and small numbers, hypothesis makes histories of
+        a few sorts of events that happen to the same few people.
         """
         chance = random.Random(f"{seed} {self.done}")  # hypothesis likes to draw a number again
         (what,) = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))
@@ -305,7 +324,9 @@ class Life(RuleBasedStateMachine):
             case "unban":
                 self.unban(who)
             case "import":
-                self.bring_in((GROWING, GROWING, RANKING, EXPORT, REVIEW, WAITING, model.BACKLOG, model.HALTED)[turn % 8])
+                self.bring_in(
+                    (GROWING, GROWING, RANKING, EXPORT, REVIEW, WAITING, model.BACKLOG, model.HALTED)[turn % 8]
+                )
             case "die":
                 self.die_in_the_middle(n, who, turn)
             case "clean up":
@@ -501,9 +522,7 @@ class Life(RuleBasedStateMachine):
         place = (task.message.id, task.kind)
         if task.person in self.model.banned:
             refusals = {"suspended"}
-        elif self.model.holds(task):
-            refusals = set()
-        elif self.model.free(place) > 0 and Opening.objects.filter(lease=task.id).exists():
+        elif self.model.holds(task) or (self.model.free(place) > 0 and Opening.objects.filter(lease=task.id).exists()):
             refusals = set()
         else:
             refusals = {"lease_lost"}
@@ -613,9 +632,7 @@ class Life(RuleBasedStateMachine):
         if not refusals and tree.root.deleted:
             refusals = {"prompt_deleted"}
         act = lambda: moderation.resume(tree_id=tree.id, reason="Fine.", **self.moderator)  # noqa: E731
-        self.event(
-            "resume", act, refusals=refusals, then=lambda _: (self.model.resume(tree), self.touch(tree))
-        )
+        self.event("resume", act, refusals=refusals, then=lambda _: (self.model.resume(tree), self.touch(tree)))
 
     def delete(self, n: int) -> None:
         if not (message := self.some_message(n)):

@@ -1,4 +1,4 @@
-"""What broke or froze the reference system, one test for each that no other test holds. docs/weak-points.md maps all."""
+"""What broke or froze the reference system: a test for each that no other test holds. docs/weak-points.md has all."""
 
 import re
 from collections.abc import Iterator
