@@ -2,6 +2,7 @@
 
 import pytest
 
+pytest.register_assert_rewrite("tests.trees.life", "tests.trees.model")
 pytest_plugins = ["tests.services_fixture", "tests.cast"]
 
 

@@ -33,16 +33,18 @@ def halt(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None
 
 
 def resume(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None:
-    """Let a stopped tree go on from the state that it was stopped in.
+    """Let a tree that was stopped, or that flags ended, go on from where it was.
 
-    Raises NotAllowed, Invalid, NotFound, Conflict (`not_halted`, `prompt_deleted`).
+    Raises NotAllowed, Invalid, NotFound, Conflict (`not_halted`, `prompt_rejected`, `prompt_deleted`).
     """
     require_moderator(actor)
     reason = _reason(reason)
     with transaction.atomic(durable=True):
         hand = lock_tree(tree_id, policy)
-        if hand.state != State.HALTED_BY_MODERATOR:
+        if hand.state not in (State.HALTED_BY_MODERATOR, State.ABORTED_LOW_GRADE):
             raise Conflict("This conversation is not stopped.", code="not_halted")
+        if hand.state == State.ABORTED_LOW_GRADE and hand.root.review_result is False:
+            raise Conflict("Reviewers rejected its prompt, and that stands.", code="prompt_rejected")
         if hand.root.deleted:
             raise Conflict("Its prompt is deleted; bring that back first.", code="prompt_deleted")
         transitions.resume(hand, reason=reason, actor=actor)

@@ -102,9 +102,10 @@ TABLE: dict[State, StateRow] = {
     ),
     S.ABORTED_LOW_GRADE: StateRow(
         "Not accepted",
-        "Reviewers found the prompt unfit for the data set.",
+        "Reviewers found the prompt unfit for the data set, or many people flagged it.",
         active=False,
-        goes_to=frozenset({S.HALTED_BY_MODERATOR}),
+        # A moderator who finds the flags wrong lets it go on.
+        goes_to=frozenset({S.INITIAL_PROMPT_REVIEW, S.PROMPT_LOTTERY_WAITING, S.GROWING, S.HALTED_BY_MODERATOR}),
     ),
     S.HALTED_BY_MODERATOR: StateRow(
         "Stopped",

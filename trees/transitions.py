@@ -9,13 +9,13 @@ so nothing here races.
 import logging
 from dataclasses import dataclass, field
 
-from django.db import connection
+from django.db import connection, transaction
 
 from oasst.accounts.models import User
 from trees import consensus, scoring, wanted
 from trees.in_hand import TreeInHand
 from trees.models import Happening, Message, TreeTransition
-from trees.states import TABLE, State, Work, may_go
+from trees.states import REPLY_WORK, TABLE, State, Work, may_go
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ def abort(hand: TreeInHand, *, reason: str) -> None:
 def resume(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
     """Go back to the state that the tree was stopped in. The caller goes on to `advance`."""
     _enter(hand, _state_before_halt(hand), reason, actor)
+    rescore(hand)  # replies may have gone or come back while it was stopped
 
 
 def rescore(hand: TreeInHand) -> None:
@@ -59,14 +60,15 @@ def was_halted_by_deletion(hand: TreeInHand) -> bool:
 
 
 def _state_before_halt(hand: TreeInHand) -> State:
-    """What was noted at the halt; for a tree that a file brought stopped, what its messages tell."""
+    """What was noted at the halt; for a tree that flags ended or a file brought stopped, what its messages tell."""
     if hand.tree.halted_from:
         return State(hand.tree.halted_from)
     if hand.root.review_result is None:
         return State.INITIAL_PROMPT_REVIEW
     if not hand.root.review_result:
         return State.ABORTED_LOW_GRADE
-    return State.GROWING if len(hand.messages) > 1 else State.PROMPT_LOTTERY_WAITING
+    drawn = hand.tree.won_prompt_lottery_at is not None or len(hand.messages) > 1
+    return State.GROWING if drawn else State.PROMPT_LOTTERY_WAITING
 
 
 def advance(hand: TreeInHand, *, actor: User | None = None) -> None:
@@ -145,7 +147,8 @@ def _after_growing(hand: TreeInHand) -> Step | None:
 
 def _after_scoring(hand: TreeInHand) -> Step:
     try:
-        hand.changed |= scoring.score(hand.tree, hand.messages)
+        with transaction.atomic():  # an error of the database must not take the rest of the transaction with it
+            hand.changed |= scoring.score(hand.tree, hand.messages)
     except Exception:
         # Whatever went wrong, the vote that led here must be kept; the tree waits for an operator.
         log.exception("scoring failed", extra={"tree": str(hand.tree.pk)})
@@ -182,7 +185,7 @@ class Changes:
 
 
 def open_places(hand: TreeInHand) -> None:
-    """Make the openings agree with what is wanted. A place that somebody holds stays while the state offers its work.
+    """Make the openings agree with what is wanted. A place that somebody holds stays while its work is of use.
 
     People take places without locking the tree, also between our reading and our writing. So what is to go is locked
     first, and decided again if it stands differently now.
@@ -205,9 +208,11 @@ def _compare(hand: TreeInHand) -> Changes:
     offers = TABLE[hand.state].offers
     missing = wanted.places(hand) if offers else {}
     changes, priorities = Changes(), _Priorities(hand)
+    answerable = wanted.answerable(hand)
     for opening in sorted(hand.openings, key=lambda o: not o.is_held(hand.now)):
         key = (opening.message_id, Work(opening.work))
-        alive = key[1] in offers and not hand.messages[opening.message_id].deleted
+        useless = key[1] in REPLY_WORK and key[0] not in answerable
+        alive = key[1] in offers and not hand.messages[opening.message_id].deleted and not useless
         if opening.pk in hand.used:
             changes.surplus.add(opening.pk)
         elif alive and (opening.is_held(hand.now) or missing.get(key, 0) > 0):

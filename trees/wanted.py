@@ -56,13 +56,18 @@ def awaiting_review(hand: TreeInHand) -> list[Message]:
     return [m for m in connected(hand) if m.review_result is None and not m.deleted]
 
 
+def answerable(hand: TreeInHand) -> set[UUID]:
+    """Messages below which a reply can still become part of the conversation."""
+    return {m.pk for m in connected(hand) if not m.deleted and m.review_result is not False}
+
+
 def held_replies(hand: TreeInHand) -> Counter[UUID]:
-    """Message id → people who are writing a reply to it right now. To what was deleted nobody can."""
-    deleted = {m.pk for m in hand.messages.values() if m.deleted}
+    """Message id → people who are writing a reply to it right now. What nobody can use does not count."""
+    useful = answerable(hand)
     return Counter(
         o.message_id
         for o in hand.openings
-        if o.work in REPLY_WORK and o.pk not in hand.used and o.is_held(hand.now) and o.message_id not in deleted
+        if o.work in REPLY_WORK and o.pk not in hand.used and o.is_held(hand.now) and o.message_id in useful
     )
 
 
@@ -204,7 +209,7 @@ def reply_places(hand: TreeInHand) -> dict[Key, int]:
         chosen[min(able, key=urgency).pk] += 1
 
     found = {}
-    for parent in parents:
+    for parent in connected(hand):
         count = chosen[parent.pk] + held[parent.pk]
         if count:
             found[parent.pk, reply_work(parent)] = count

@@ -44,11 +44,12 @@ def reaction_counts(facts: TreeFacts) -> Iterator[Difference]:
 def review_results(facts: TreeFacts) -> Iterator[Difference]:
     """What the reviewers decided, or the file if it came decided. A vote behind the decision does not change it."""
     for message in facts.messages.values():
-        expected = message.given.get("review_result")
-        if expected is None:
-            expected = _decision(facts, message)
         if message.edited and not facts.votes(message):
             continue  # a text that was changed after its decision keeps it, or waits for new reviewers
+        # What the file said was said of its text, not of the one that was written here since.
+        expected = None if message.edited else message.given.get("review_result")
+        if expected is None:
+            expected = _decision(facts, message)
         if message.review_result is not expected:
             yield Difference("review_results", f"message {message.pk}", str(expected), str(message.review_result))
 

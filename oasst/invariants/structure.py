@@ -7,7 +7,7 @@ from uuid import UUID
 from oasst.invariants.difference import Difference
 from oasst.invariants.facts import TreeFacts
 from trees import wanted
-from trees.models import Role
+from trees.models import Happening, Role
 
 
 def tree_has_its_prompt(facts: TreeFacts) -> Iterator[Difference]:
@@ -58,8 +58,12 @@ def positions_are_dense(facts: TreeFacts) -> Iterator[Difference]:
 
 
 def sizes_are_kept(facts: TreeFacts) -> Iterator[Difference]:
-    """No more messages, replies and levels than the tree wanted. Files have sizes of their own."""
-    if any(message.imported is not None for message in facts.messages.values()):
+    """No more messages, replies and levels than the tree wanted. Files have sizes of their own, and what a moderator
+    brings back, or edits so that it is reviewed again, may meet what was written in its place.
+    """
+    if any(message.imported is not None or message.edited for message in facts.messages.values()):
+        return
+    if any(kind == Happening.Kind.MESSAGE_RESTORED for _, kind in facts.happenings):
         return
     tree, hand = facts.tree, facts.in_hand()
     size = wanted.size(hand)

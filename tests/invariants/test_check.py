@@ -1,6 +1,7 @@
 """check_invariants: clean on what the services leave behind, and each rule names what breaks it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -18,7 +19,7 @@ from tasks import assignment
 from tasks.kinds import Kind
 from tasks.models import Task
 from tests.crowd import answer, start_tree, take, work_until
-from tests.factories import growing_tree, new_people
+from tests.factories import growing_tree, new_people, new_person
 from trees.interchange.reader import import_files
 from trees.models import (
     Happening,
@@ -31,6 +32,7 @@ from trees.models import (
     Skip,
     TreeTransition,
 )
+from trees.moderation import delete_message, edit_message, undelete
 from trees.policy import TreePolicy
 from trees.states import State
 
@@ -81,6 +83,30 @@ class TestClean:
         assert Opening.objects.exists()
         assert list(differences(POLICY)) == []
         work_until(MessageTree.objects.get(), State.READY_FOR_EXPORT, POLICY)
+        assert list(differences(POLICY)) == []
+
+    def test_a_reply_that_is_brought_back_beside_the_one_in_its_place(self, mo: User) -> None:
+        """Bringing back is exact; that there is one reply too many then is nobody's mistake."""
+        policy = replace(POLICY, max_children_count=1)
+        work_until(start_tree(policy), State.GROWING, policy)
+        first = answer(take(new_person("Writer"), policy, Kind.ASSISTANT_REPLY), policy).result_message
+        assert first is not None
+        deletion = delete_message(message_id=first.pk, actor=mo, reason="Copied.", policy=policy)
+        answer(take(new_person("Writer"), policy, Kind.ASSISTANT_REPLY), policy)
+        undelete(deletion_id=deletion.pk, actor=mo, policy=policy)
+        assert list(differences(policy)) == []
+
+    def test_a_message_of_a_file_that_is_edited_and_reviewed_anew(self, mo: User, tmp_path: Path) -> None:
+        line = SAMPLE.read_text().splitlines()[0]
+        file = tmp_path / "growing.jsonl"
+        file.write_text(line.replace('"tree_state": "ready_for_export"', '"tree_state": "growing"'))
+        import_files([file], policy=POLICY)
+        edit_message(message_id=one_reply().pk, actor=mo, text="Better.", reason="Typo.", policy=POLICY)
+        person = new_person("Reviewer")
+        task = take(person, POLICY, Kind.LABEL_ASSISTANT_REPLY)
+        assert task.message_id == one_reply().pk
+        answer(task, POLICY)
+        assert one_reply().review_result is None
         assert list(differences(POLICY)) == []
 
 

@@ -233,7 +233,7 @@ class TestOutbox:
 
 
 class TestHardCases:
-    """Found by driving trees at random (test_random_life)."""
+    """Found by driving trees at random, as test_model does."""
 
     def test_a_place_held_on_a_deleted_message_does_not_count(self, alice: User, bob: User) -> None:
         policy = TreePolicy(goal_tree_size=4, max_children_count=3)

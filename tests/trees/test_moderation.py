@@ -304,6 +304,24 @@ class TestThresholds:
         assert state_of(prompt) == State.ABORTED_LOW_GRADE
         assert not thresholds.apply(message_id=prompt.pk, policy=POLICY)
 
+    @pytest.mark.parametrize("stage", [State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING, State.GROWING])
+    def test_a_moderator_lets_a_flagged_prompt_go_on(self, alice: User, mo: User, stage: State) -> None:
+        prompt = growing_tree(alice) if stage == State.GROWING else new_prompt(alice)
+        if stage == State.PROMPT_LOTTERY_WAITING:
+            decide(prompt)
+        self.flag(prompt, 4)
+        assert state_of(prompt) == State.ABORTED_LOW_GRADE
+        resume(prompt, mo)
+        assert state_of(prompt) == stage
+        assert Opening.objects.exists() == (stage != State.PROMPT_LOTTERY_WAITING)
+
+    def test_what_reviewers_rejected_stays_rejected(self, alice: User, mo: User) -> None:
+        prompt = new_prompt(alice)
+        decide(prompt, accept=False)
+        with pytest.raises(Conflict) as refusal:
+            resume(prompt, mo)
+        assert (refusal.value.code, state_of(prompt)) == ("prompt_rejected", State.ABORTED_LOW_GRADE)
+
     def test_four_flags_take_a_reply_away_and_a_moderator_brings_it_back(self, alice: User, mo: User) -> None:
         prompt = growing_tree(alice)
         reply = new_reply(prompt, new_person("Writer"))

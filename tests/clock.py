@@ -1,0 +1,33 @@
+"""Time that stands still until a test moves it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, tzinfo
+from unittest import mock
+
+from django.utils import timezone
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def forward(self, by: timedelta) -> None:
+        self.now += by
+
+
+@contextmanager
+def stopped_clock() -> Iterator[Clock]:
+    """Inside, `timezone.now` tells the time of the clock to everybody, the defaults of model fields included.
+
+    The class behind `timezone.now` is replaced and not the function, because fields hold on to the function.
+    """
+    clock = Clock()
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return clock.now.astimezone(tz)
+
+    with mock.patch.object(timezone, "datetime", Stopped):
+        yield clock

@@ -1,0 +1,784 @@
+"""Everything that can happen to trees, done to the database and to the model, compared after each event.
+
+`Life` is a hypothesis state machine: it draws the policy, who does what, when time passes and where the process dies.
+Run by test_model.py, and for as long as one likes by `scripts/bench trees-model`.
+"""
+
+import copy
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, TypeVar
+from unittest import mock
+from uuid import UUID, uuid4
+
+from django.db import connection, transaction
+from django.test.utils import override_settings
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from oasst.accounts import services as accounts
+from oasst.accounts.models import User
+from oasst.core.errors import DomainError
+from oasst.invariants import differences
+from tasks import assignment, lottery, submission, upkeep
+from tasks.kinds import Kind
+from tasks.models import Task as TaskRow
+from tests.clock import stopped_clock
+from tests.factories import new_people, new_person
+from tests.trees import model
+from tests.trees.model import EXPORT, GROWING, PROMPT, RANKING, REPLIES, REVIEW, WAITING, Message, Model, Rules, Tree
+from trees import jobs, moderation, reactions, thresholds
+from trees.interchange.reader import import_files
+from trees.models import Deletion, MessageTree, Opening
+from trees.models import Message as MessageRow
+from trees.policy import TreePolicy
+
+CONTRIBUTORS = 7
+NEWCOMERS = 25  # who come when everybody else has gone, and finish what is left
+MOST_TREES = 4
+MOST_IMPORTS = 2
+CHECK_ALL_EVERY = 20  # events
+ALL_TABLES = (
+    *("trees_messagetree", "trees_message", "trees_revision", "trees_review", "trees_ranking", "trees_opening"),
+    *("trees_skip", "trees_reaction", "trees_report", "trees_deletion", "trees_treetransition", "trees_happening"),
+    *("tasks_task", "core_repeatablewrite"),
+)
+Given = TypeVar("Given")
+Chosen = TypeVar("Chosen")
+WEIGHTS = {
+    "work": 30,
+    "ask": 10,
+    "answer": 12,
+    "answer again": 3,
+    "send twice": 3,
+    "ask again": 2,
+    "skip": 2,
+    "come back": 3,
+    "wait": 6,
+    "clean up": 1,
+    "draw": 2,
+    "sweep": 2,
+    "job": 3,
+    "react": 4,
+    "report": 1,
+    "halt": 2,
+    "resume": 3,
+    "delete": 2,
+    "undelete": 3,
+    "edit": 3,
+    "ban": 1,
+    "unban": 2,
+    "import": 1,
+    "die": 6,
+}
+
+
+class Crash(BaseException):
+    """The process dies: nothing that catches errors sees it."""
+
+
+class Cast:
+    """The people of all histories. Made once; each history takes back what it did to them."""
+
+    def __init__(self) -> None:
+        self.contributors = new_people(CONTRIBUTORS)
+        self.newcomers = new_people(NEWCOMERS)
+        self.moderator = new_person("Mo", role="moderator")
+
+
+class Life(RuleBasedStateMachine):
+    cast: ClassVar[Cast]
+    events: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack = ExitStack()
+        self._stack.enter_context(override_settings(RATE_LIMITS=False))
+        self.clock = self._stack.enter_context(stopped_clock())
+        self.folder = Path(self._stack.enter_context(TemporaryDirectory()))
+        self.waiting_jobs: list[UUID] = []
+        self._stack.enter_context(
+            mock.patch.object(
+                jobs.moderate_message, "apply_async", lambda args, retry: self.waiting_jobs.append(UUID(args[0]))
+            )
+        )
+        # Taken back in the end. Marked as the test case's own, inside of which durable transactions may begin.
+        self._history = transaction.atomic()
+        self._history._from_testcase = True  # type: ignore[attr-defined]
+        self._history.__enter__()
+        self._stack.callback(self._take_back)
+        self.people = [copy.copy(one) for one in self.cast.contributors]
+        self.by_id = {one.pk: one for one in [*self.people, *self.cast.newcomers]}
+        self.words = (f"Text {n}, like no other." for n in count())
+        self.asked: list[tuple[User, Kind | None, str, UUID]] = []
+        self.dies_after: int | None = None
+        self.broken = False
+        self.done = 0
+
+    def _take_back(self) -> None:
+        transaction.set_rollback(True)
+        self._history.__exit__(None, None, None)
+
+    @initialize(
+        rules=st.builds(
+            Rules,
+            max_active_trees=st.integers(1, 3),
+            max_tree_depth=st.integers(0, 3),
+            max_children_count=st.integers(1, 3),
+            num_prompter_replies=st.integers(1, 2),
+            goal_tree_size=st.integers(1, 6),
+            num_reviews_initial_prompt=st.integers(1, 4),
+            num_reviews_reply=st.integers(1, 4),
+            acceptance_threshold_initial_prompt=st.sampled_from([0.6, 0, 0.3, 0.5, 0.9]),
+            acceptance_threshold_reply=st.sampled_from([0.6, 0, 0.3, 0.5, 0.9]),
+            num_required_rankings=st.integers(1, 3),
+            rank_prompter_replies=st.booleans(),
+            lonely_children_count=st.integers(1, 3),
+            auto_mod_red_flags=st.integers(1, 3),
+            auto_mod_max_skip_reply=st.integers(1, 3),
+        )
+    )
+    def begin(self, rules: Rules) -> None:
+        self.rules = rules
+        self.policy = TreePolicy(**asdict(rules))
+        self.model = Model(rules, self.clock.now)
+        self.touched: set[UUID] = set()
+
+    # --- doing one thing ---
+
+    def event(
+        self,
+        name: str,
+        act: Callable[[], Given],
+        *,
+        refusals: set[str] = frozenset(),  # type: ignore[assignment]
+        then: Callable[[Given], object] = lambda given: None,
+        draws: bool = False,
+    ) -> Given | None:
+        """Do it. It must succeed, or be refused for one of the reasons if there are any; then all must agree."""
+        self.broken = True  # until it went well
+        note(f"{self.done}: {name}")
+        drawable, room = (self.model.drawable(), self.model.room()) if draws else (set(), 0)
+        if self.dies_after is not None:
+            self._die_while(name, act, strict=not draws)
+        given, refusal = None, ""
+        try:
+            given = act()
+        except DomainError as error:
+            refusal = error.code
+        self._run_what_was_enqueued()
+        if draws:
+            self._see_draws(drawable, room)
+        if callable(refusals):
+            refusals = refusals()
+        if refusals:
+            assert refusal in refusals, f"{name}: {refusal or given} instead of {refusals}"
+        else:
+            assert not refusal, f"{name} was refused: {refusal}"
+            then(given)  # type: ignore[arg-type]
+        self.compare()
+        self.broken = False
+        Life.events[name if not refusals else f"{name}, refused"] += 1
+        return given
+
+    def _die_while(self, name: str, act: Callable[[], object], *, strict: bool) -> None:
+        """Let the process die in the middle of it: nothing of it has happened."""
+        left, self.dies_after = self.dies_after or 0, None
+        before = self._row_counts() if strict else ()
+
+        def die(execute: Any, sql: str, *rest: Any) -> Any:
+            nonlocal left
+            if sql.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
+                return execute(sql, *rest)  # these stand for the one commit of a real transaction
+            left -= 1
+            if left < 0:
+                raise Crash
+            return execute(sql, *rest)
+
+        point = transaction.savepoint()
+        callbacks, queued = list(connection.run_on_commit), list(self.waiting_jobs)
+        try:
+            with connection.execute_wrapper(die):
+                act()
+        except Crash:
+            transaction.savepoint_commit(point)
+            Life.events["crash"] += 1
+            assert connection.run_on_commit == callbacks, "something was enqueued by what did not happen"
+            assert not strict or self._row_counts() == before, f"{name} was half done"
+        except DomainError:
+            transaction.savepoint_rollback(point)
+        else:
+            transaction.savepoint_rollback(point)
+        self.waiting_jobs = queued
+        for person in self.people:
+            person.refresh_from_db()
+
+    def _row_counts(self) -> tuple[int, ...]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT " + ", ".join(f"(SELECT count(*) FROM {table})" for table in ALL_TABLES))
+            return tuple(cursor.fetchone())
+
+    def _run_what_was_enqueued(self) -> None:
+        """What waits for the commit, which never comes here."""
+        callbacks, connection.run_on_commit = connection.run_on_commit, []
+        for _, callback, _ in callbacks:
+            callback()
+
+    def _see_draws(self, drawable: set[UUID], room: int) -> None:
+        states = dict(MessageTree.objects.filter(pk__in=drawable).values_list("pk", "state"))
+        drawn = [tree_id for tree_id, state in states.items() if state != WAITING]
+        assert len(drawn) <= max(0, min(room, model.DRAWN_AT_ONCE))
+        assert drawn or not drawable, "nothing was drawn although there is room"
+        for tree_id in drawn:
+            self.model.draw(self.model.trees[tree_id])
+        self._compare_trees([self.model.trees[tree_id] for tree_id in drawn])
+
+    # --- comparing ---
+
+    def touch(self, tree: Tree) -> None:
+        self.touched.add(tree.id)
+
+    def compare(self) -> None:
+        self.done += 1
+        everything = self.done % CHECK_ALL_EVERY == 0
+        trees = list(self.model.trees.values()) if everything else [self.model.trees[one] for one in self.touched]
+        self.touched = set()
+        if trees:
+            self._compare_trees(trees)
+        for tree in self.model.trees.values():
+            assert self.model.way_forward(tree), f"nothing moves {tree.id} on, which is {tree.state}"
+        if everything:
+            self._compare_tasks()
+            assert [str(one) for one in differences(self.policy)] == []
+
+    def _compare_trees(self, trees: list[Tree]) -> None:
+        ids = [tree.id for tree in trees]
+        states = MessageTree.objects.filter(pk__in=ids).values_list("pk", "state", "halted_from")
+        assert set(states) == {(tree.id, tree.state, tree.halted_from) for tree in trees}
+        columns = ("pk", "deleted", "review_result", "review_count", "ranking_count", "rank", "emojis")
+        rows = MessageRow.objects.filter(tree__in=ids).values_list(*columns)
+        found = {row[0]: (*row[1:6], Counter(row[6])) for row in rows}
+        assert found == {
+            one.id: (one.deleted, one.result, one.review_count, one.ranking_count, one.rank, one.emojis)
+            for tree in trees
+            for one in tree.messages
+        }
+        places: dict[UUID, Counter[model.Place]] = {tree.id: Counter() for tree in trees}
+        for tree_id, message_id, work in Opening.objects.filter(tree__in=ids).values_list("tree", "message", "work"):
+            places[tree_id][message_id, work] += 1
+        for tree in trees:
+            if tree.replies is not None:
+                self.model.accept_places(tree, places[tree.id])
+            else:
+                assert places[tree.id] == +tree.places, f"{places[tree.id]} instead of {+tree.places}"
+
+    def _compare_tasks(self) -> None:
+        statuses = dict(TaskRow.objects.values_list("pk", "status"))
+        assert statuses == {task.id: task.status for task in self.model.tasks.values()}
+        held = Opening.objects.filter(held_until__gt=self.clock.now).values_list("lease", "held_until")
+        assert dict(held) == {task.id: task.held_until for task in self.model.tasks.values() if self.model.holds(task)}
+
+    # --- what happens ---
+
+    @rule(seed=st.integers(0, 2**40))
+    def happen(self, seed: int) -> None:
+        """One rule, drawn by weight from a seed: with a rule for each and small numbers, hypothesis makes histories of
+        a few sorts of events that happen to the same few people.
+        """
+        chance = random.Random(f"{seed} {self.done}")  # hypothesis likes to draw a number again
+        (what,) = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))
+        n, who, turn = chance.randrange(1000), chance.randrange(1000), chance.randrange(12)
+        random.seed(seed)  # the services draw kinds, prompts and orders themselves
+        match what:
+            case "work":
+                self.work(who, turn == 11, turn)
+            case "ask":
+                self.ask_for_work(who, self.pick(n, [None, *model.KINDS]), turn % 2 == 0)
+            case "ask again":
+                self.ask_again(n)
+            case "answer":
+                self.answer_something(n, turn > 9, turn)
+            case "answer again":
+                self.answer_again(n, turn)
+            case "send twice":
+                self.send_twice(n, turn)
+            case "wait":
+                self.wait((1, 6, 31, 31, 31, 180, 49 * 60)[turn % 7])
+            case "job":
+                self.run_a_job(n, turn > 9)
+            case "react":
+                self.react(n, who, ("red_flag", "red_flag", "+1", "-1", "rofl")[turn % 5])
+            case "report":
+                self.report(n, who)
+            case "ban":
+                self.ban(who)
+            case "unban":
+                self.unban(who)
+            case "import":
+                self.bring_in(
+                    (GROWING, GROWING, RANKING, EXPORT, REVIEW, WAITING, model.BACKLOG, model.HALTED)[turn % 8]
+                )
+            case "die":
+                self.die_in_the_middle(n, who, turn)
+            case "clean up":
+                self.clean_up()
+            case "draw":
+                self.draw()
+            case "sweep":
+                self.sweep()
+            case _:
+                getattr(self, what.replace(" ", "_"))(n)
+
+    # --- choosing ---
+
+    @staticmethod
+    def pick(n: int, choices: list[Chosen]) -> Chosen | None:
+        return choices[n % len(choices)] if choices else None
+
+    def person(self, n: int) -> User:
+        return self.people[n % len(self.people)]
+
+    def own_trees(self) -> int:
+        return sum(1 for tree in self.model.trees.values() if tree.root.author)
+
+    # --- contributors ---
+
+    def ask(self, person: User, kind: str | None, *, key: str | None = None) -> model.Task | None:
+        if person.pk in self.model.banned:
+            refusals = {"suspended"}
+            self.event("ask", lambda: self._request(person, kind, key), refusals=refusals)
+            return None
+        taken: list[model.Task] = []
+
+        def refusals() -> set[str]:  # what there is to do is known after the draw
+            if self.model.has_too_many_open(person.pk):
+                return {"too_many_pending"}
+            self.candidates = self.model.candidates(person.pk, [kind] if kind else model.KINDS)
+            return set()
+
+        def act() -> TaskRow | None:
+            try:
+                return self._request(person, kind, key)
+            except assignment.NothingToDo:
+                return None
+
+        def then(row: TaskRow | None) -> None:
+            if row is None:
+                assert not self.candidates, f"nothing to do beside {self.candidates}"
+                return
+            assert kind in (None, row.kind)
+            assert row.kind == PROMPT or (row.message_id, row.kind) in self.candidates
+            taken.append(self._begun(row))
+
+        self.event("ask", act, refusals=refusals, then=then, draws=True)  # type: ignore[arg-type]
+        if taken and key:
+            self.asked.append((person, Kind(kind) if kind else None, key, taken[0].id))
+        return taken[0] if taken else None
+
+    def _request(self, person: User, kind: str | None, key: str | None) -> TaskRow:
+        wanted = Kind(kind) if kind else None
+        return assignment.request_task(user=person, lang="en", kind=wanted, policy=self.policy, repeat_key=key)
+
+    def _begun(self, row: TaskRow) -> model.Task:
+        message = self.model.messages[row.message_id] if row.message_id else None
+        replies = [self.model.messages[one] for one in row.reply_ids]
+        texts = [one.text for one in replies or [message] if one] if row.revision_ids else []
+        if replies:
+            assert message is not None
+            standing = {c.id for c in message.tree.children(message) if c.result and not c.deleted}
+            assert {one.id for one in replies} == standing
+        task = model.Task(row.pk, row.user_id, row.kind, message, self.clock.now, texts, replies)
+        self.model.take(task)
+        return task
+
+    def answer(self, task: model.Task, *, junk: bool = False, turn: int = 0, name: str = "answer") -> None:
+        person, message = self.by_id[task.person], task.message
+        closed = self.model.why_closed(task)
+        answer: tuple[Any, ...]
+        if task.status == "done" and turn % 2 == 0:
+            answer, closed = task.answer, ""  # type: ignore[assignment]
+        elif task.kind == PROMPT or task.kind in REPLIES:
+            answer = ("text", next(self.words))
+        elif task.kind.startswith("label"):
+            answer = ("labels", {"spam": float(junk), "lang_mismatch": None if turn % 3 else float(junk), "humor": 0.5})
+            if message is not None and closed != "task_done":
+                answer = ("labels", {"spam": float(junk)})
+        else:
+            ids = sorted(one.id for one in task.replies)
+            answer = ("ranking", [*ids[turn % len(ids) :], *ids[: turn % len(ids)]], junk)
+        if task.kind == PROMPT and task.status == "open" and self.own_trees() >= MOST_TREES:
+            return
+        if person.pk in self.model.banned:
+            refusals = {"suspended"}
+        elif task.status == "done" and not closed:
+            refusals = set()
+        else:
+            refusals = {closed} if closed else self.model.why_not_answer(task)
+
+        def then(row: TaskRow) -> None:
+            if task.status == "done":
+                return
+            self.model.finish(task, answer)
+            match answer[0]:
+                case "text":
+                    assert row.result_message_id is not None
+                    self.model.post(row.result_message_id, message, task.person)
+                    self.touch(self.model.messages[row.result_message_id].tree)
+                case "labels":
+                    assert message is not None
+                    self.model.review(message, task.person, junk)
+                    self.touch(message.tree)
+                case _:
+                    assert message is not None
+                    self.model.rank(message, task.person, answer[1], junk)
+                    self.touch(message.tree)
+
+        self.event(name, lambda: self._submit(task, answer), refusals=refusals, then=then)
+
+    def _submit(self, task: model.Task, answer: tuple[Any, ...]) -> TaskRow:
+        about: dict[str, Any] = {"task_id": task.id, "user": self.by_id[task.person], "policy": self.policy}
+        match answer[0]:
+            case "text":
+                return submission.submit_text(text=answer[1], **about)
+            case "labels":
+                return submission.submit_labels(labels=answer[1], **about)
+            case _:
+                return submission.submit_ranking(ordered_ids=answer[1], not_rankable=answer[2], **about)
+
+    def some_task(self, n: int, *statuses: str) -> model.Task | None:
+        return self.pick(n, [task for task in self.model.tasks.values() if task.status in statuses])
+
+    def work(self, who: int, junk: bool, turn: int) -> None:
+        """Somebody asks for whatever there is, and does it."""
+        person = self.person(who)
+        possible = sorted({kind for _, kind in self.model.candidates(person.pk, model.KINDS)})
+        kind = self.pick(turn, possible) or (PROMPT if self.own_trees() < MOST_TREES else None)
+        if task := self.ask(person, kind):
+            self.answer(task, junk=junk, turn=turn)
+
+    def ask_for_work(self, who: int, what: str | None, keyed: bool = False) -> None:
+        if what == PROMPT and self.own_trees() >= MOST_TREES:
+            what = None
+        self.ask(self.person(who), what, key=f"key {self.done}" if keyed else None)
+
+    def ask_again(self, n: int) -> None:
+        """The same request once more gives the same task, whatever happened meanwhile."""
+        if not (asked := self.pick(n, self.asked)):
+            return
+        person, kind, key, task_id = asked
+        refusals = {"suspended"} if person.pk in self.model.banned else set()
+
+        def then(row: TaskRow) -> None:
+            assert row.pk == task_id
+
+        self.event(
+            "ask again",
+            lambda: self._request(person, kind, key),
+            refusals=refusals,
+            then=then,
+            draws=not refusals,
+        )
+
+    def answer_something(self, n: int, junk: bool, turn: int) -> None:
+        if task := self.some_task(n, "open"):
+            self.answer(task, junk=junk, turn=turn)
+
+    def answer_again(self, n: int, turn: int) -> None:
+        """The same answer is the same answer, another one comes too late."""
+        if task := self.some_task(n, "done", "skipped", "expired"):
+            self.answer(task, junk=True, turn=turn, name="answer again")
+
+    def send_twice(self, n: int, turn: int) -> None:
+        if task := self.some_task(n, "open"):
+            self.answer(task, turn=turn)
+            if task.status == "done":
+                self.answer(task, turn=0, name="answer again")
+
+    def skip(self, n: int) -> None:
+        if not (task := self.some_task(n, "open", "skipped", "expired", "done")):
+            return
+        if task.person in self.model.banned:
+            refusals = {"suspended"}
+        elif task.status == "skipped":
+            refusals = set()
+        else:
+            refusals = {closed} if (closed := self.model.why_closed(task)) else set()
+        act = lambda: assignment.skip(task_id=task.id, user=self.by_id[task.person], reason="unclear")  # noqa: E731
+        self.event("skip", act, refusals=refusals, then=lambda _: task.status == "skipped" or self.model.skip(task))
+
+    def come_back(self, n: int) -> None:
+        """The page is still open. A hold that ran out is renewed if nobody has taken the place."""
+        if not (task := self.some_task(n, "open")) or task.message is None:
+            return
+        place = (task.message.id, task.kind)
+        if task.person in self.model.banned:
+            refusals = {"suspended"}
+        elif self.model.holds(task) or (self.model.free(place) > 0 and Opening.objects.filter(lease=task.id).exists()):
+            refusals = set()
+        else:
+            refusals = {"lease_lost"}
+
+        def then(_: object) -> None:
+            task.held_until = self.clock.now + model.HOLD
+
+        act = lambda: assignment.extend_lease(task_id=task.id, user=self.by_id[task.person])  # noqa: E731
+        self.event("come back", act, refusals=refusals, then=then)
+
+    # --- time, and what it sets off ---
+
+    def wait(self, minutes: int) -> None:
+        self.clock.forward(timedelta(minutes=minutes))
+        self.model.now = self.clock.now
+        Life.events["wait"] += 1
+
+    def clean_up(self) -> None:
+        def then(closed: int) -> None:
+            assert closed == self.model.expire()
+
+        self.event("clean up", upkeep.expire_tasks, then=then)
+
+    def draw(self) -> None:
+        self.event("draw", lambda: lottery.draw("en", self.policy), draws=True)
+
+    def sweep(self) -> None:
+        """The sweep that looks for trees which nobody moves finds none."""
+
+        def then(moved: int) -> None:
+            assert moved == 0
+
+        self.event("sweep", lambda: upkeep.move_trees_on(policy=self.policy), then=then)
+
+    def run_a_job(self, n: int, again: bool) -> None:
+        """Late, in any order, and sometimes twice."""
+        if not (message_id := self.pick(n, self.waiting_jobs)):
+            return
+        if not again:
+            self.waiting_jobs.remove(message_id)
+        message = self.model.messages[message_id]
+
+        def then(_: bool) -> None:
+            if self.model.complain(message):
+                self._removed(message)
+            self.touch(message.tree)
+
+        self.event("job", lambda: thresholds.apply(message_id=message_id, policy=self.policy), then=then)
+
+    # --- complaints ---
+
+    def some_message(self, n: int) -> Message | None:
+        return self.pick(n, list(self.model.messages.values()))
+
+    def _react(self, n: int, who: int, name: str, act: Callable[[Message, User], object], emoji: str | None) -> None:
+        if not (message := self.some_message(n)):
+            return
+        person = self.person(who)
+        refusals = {"suspended"} if person.pk in self.model.banned else set()
+        if not refusals and message.deleted:
+            refusals = {"message_not_found"}
+        found: Message = message
+
+        def then(_: object) -> None:
+            if emoji:
+                self.model.react(found, person.pk, emoji)
+            elif "red_flag" not in found.reactions.get(person.pk, ()):
+                self.model.react(found, person.pk, "red_flag")
+            self.touch(found.tree)
+
+        self.event(name, lambda: act(found, person), refusals=refusals, then=then)
+
+    def react(self, n: int, who: int, emoji: str) -> None:
+        act = lambda message, person: reactions.set_reaction(message_id=message.id, person=person, emoji=emoji)  # noqa: E731
+        self._react(n, who, "reaction", act, emoji)
+
+    def report(self, n: int, who: int) -> None:
+        act = lambda message, person: reactions.report(message_id=message.id, reporter=person, category="spam")  # noqa: E731
+        self._react(n, who, "report", act, None)
+
+    # --- moderators ---
+
+    def _removed(self, message: Message) -> None:
+        deletion = Deletion.objects.filter(message=message.id).order_by("-created_at", "-pk")[0]
+        assert set(deletion.message_ids) == {one.id for one in message.tree.below(message) if not one.deleted}
+        self.model.remove(deletion.pk, message)
+
+    @property
+    def moderator(self) -> dict[str, Any]:
+        return {"actor": self.cast.moderator, "policy": self.policy}
+
+    def halt(self, n: int) -> None:
+        if tree := self.pick(n, list(self.model.trees.values())):
+            found: Tree = tree
+            act = lambda: moderation.halt(tree_id=found.id, reason="Odd.", **self.moderator)  # noqa: E731
+            self.event("halt", act, then=lambda _: (self.model.halt(found), self.touch(found)))
+
+    def resume(self, n: int) -> None:
+        halted = [tree for tree in self.model.trees.values() if tree.state in (model.HALTED, model.ABORTED)]
+        if tree := self.pick(n, halted or list(self.model.trees.values())):
+            self.resume_tree(tree)
+
+    def resume_tree(self, tree: Tree) -> None:
+        refusals = set() if tree.state in (model.HALTED, model.ABORTED) else {"not_halted"}
+        if tree.state == model.ABORTED and tree.root.result is False:
+            refusals = {"prompt_rejected"}
+        if not refusals and tree.root.deleted:
+            refusals = {"prompt_deleted"}
+        act = lambda: moderation.resume(tree_id=tree.id, reason="Fine.", **self.moderator)  # noqa: E731
+        self.event("resume", act, refusals=refusals, then=lambda _: (self.model.resume(tree), self.touch(tree)))
+
+    def delete(self, n: int) -> None:
+        if not (message := self.some_message(n)):
+            return
+        found: Message = message
+        refusals = {"already_deleted"} if found.deleted else set()
+        act = lambda: moderation.delete_message(message_id=found.id, reason="Copied.", **self.moderator)  # noqa: E731
+        self.event("delete", act, refusals=refusals, then=lambda _: (self._removed(found), self.touch(found.tree)))
+
+    def undelete(self, n: int) -> None:
+        if removal := self.pick(n, list(self.model.removals.values())):
+            self.bring_back(removal)
+
+    def bring_back(self, removal: model.Removal) -> None:
+        above = removal.message.parent
+        if removal.undone:
+            refusals = {"already_undone"}
+        else:
+            refusals = {"parent_deleted"} if above is not None and above.deleted else set()
+        act = lambda: moderation.undelete(deletion_id=removal.id, **self.moderator)  # noqa: E731
+        self.event(
+            "undelete",
+            act,
+            refusals=refusals,
+            then=lambda _: (self.model.bring_back(removal), self.touch(removal.message.tree)),
+        )
+
+    def edit(self, n: int) -> None:
+        if not (message := self.some_message(n)):
+            return
+        found: Message = message
+        text = next(self.words)
+        act = lambda: moderation.edit_message(message_id=found.id, text=text, reason="Typo.", **self.moderator)  # noqa: E731
+        self.event("edit", act, then=lambda _: (self.model.edit(found), self.touch(found.tree)))
+
+    def ban(self, who: int) -> None:
+        person = self.person(who)
+        act = lambda: accounts.ban(person, actor=self.cast.moderator, reason="Rude.")  # noqa: E731
+        self.event("ban", act, then=lambda _: self.model.banned.add(person.pk))
+
+    def unban(self, who: int) -> None:
+        person = self.pick(who, [one for one in self.people if one.pk in self.model.banned]) or self.person(who)
+        refusals = set() if person.pk in self.model.banned else {"not_banned"}
+        act = lambda: accounts.unban(person, actor=self.cast.moderator)  # noqa: E731
+        self.event("unban", act, refusals=refusals, then=lambda _: self.model.banned.discard(person.pk))
+
+    # --- files ---
+
+    def bring_in(self, state: str) -> None:
+        if sum(1 for tree in self.model.trees.values() if not tree.root.author) >= MOST_IMPORTS:
+            return
+        tree, line = imported_tree(state)
+        path = self.folder / f"{tree.id}.jsonl"
+        path.write_text(json.dumps(line))
+        act = lambda: import_files([path], policy=self.policy)  # noqa: E731
+        self.event("import", act, then=lambda _: (self.model.bring_in(tree), self.touch(tree)))
+
+    # --- dying in the middle ---
+
+    def die_in_the_middle(self, n: int, who: int, turn: int) -> None:
+        """The process dies at some statement of something; then the same is done once more."""
+        self.dies_after = n % 13
+        acts: list[Callable[[], object]] = [
+            lambda: self.answer_something(n, False, turn),
+            lambda: self.answer_something(who, True, turn),
+            lambda: self.work(who, False, turn),
+            lambda: self.ask_for_work(who, None),
+            lambda: self.skip(n),
+            lambda: self.halt(n),
+            lambda: self.resume(n),
+            lambda: self.delete(n),
+            lambda: self.undelete(n),
+            lambda: self.edit(n),
+            lambda: self.run_a_job(n, True),
+            lambda: self.report(n, who),
+        ]
+        acts[turn]()
+        self.dies_after = None
+
+    # --- the end ---
+
+    def teardown(self) -> None:
+        try:
+            if not self.broken and hasattr(self, "model"):
+                self._finish()
+        finally:
+            self._stack.close()
+
+    def _finish(self) -> None:
+        """Moderators take back what they did, and new people do whatever there is: everything comes to an end."""
+        self.clock.forward(timedelta(days=3))
+        self.model.now = self.clock.now
+        self.clean_up()
+        for person in self.people:
+            if person.pk in self.model.banned:
+                self.unban(self.people.index(person))
+                break
+        for removal in [one for one in self.model.removals.values() if one.message.parent is None and not one.undone]:
+            self.bring_back(removal)
+        for tree in list(self.model.trees.values()):
+            if tree.state == model.HALTED:
+                self.resume_tree(tree)
+        for _ in range(400):
+            if not (todo := self._next_place()):
+                break
+            person = next(one for one in self.cast.newcomers if self.model.candidates(one.pk, [todo]))
+            if task := self.ask(person, todo):
+                self.answer(task)
+            self.clock.forward(timedelta(minutes=1))
+            self.model.now = self.clock.now
+        left = [tree for tree in self.model.trees.values() if tree.state not in (EXPORT, model.ABORTED, model.BACKLOG)]
+        assert [(tree.state, tree.root.author in self.model.banned) for tree in left if tree.state != WAITING] == []
+        assert all(tree.root.author in self.model.banned for tree in left), "waiting for a draw that never comes"
+        assert [str(one) for one in differences(self.policy)] == []
+
+    def _next_place(self) -> str | None:
+        if self.model.drawable():
+            self.draw()
+        places: Iterator[model.Place] = (
+            place for tree in self.model.trees.values() for place, count in tree.places.items() if count
+        )
+        return next((work for _, work in places), None)
+
+
+def imported_tree(state: str) -> tuple[Tree, dict[str, Any]]:
+    """A small tree as a file may bring it, for the model and as a line."""
+    tree = Tree(uuid4(), state)
+    root = Message(tree.id, tree, None, "prompter", None, result=None if state == REVIEW else True)
+    tree.messages.append(root)
+    replies = [] if state in (REVIEW, WAITING) else [True, None] if state == GROWING else [True, True]
+    for result in replies:
+        tree.messages.append(Message(uuid4(), tree, root, "assistant", None, result=result))
+    if state == EXPORT:
+        tree.messages[1].rank, tree.messages[2].rank = 0, 1
+    for message in tree.messages:
+        message.review_count = 3 if message.result else 0
+
+    def node(message: Message) -> dict[str, Any]:
+        facts = {"review_result": message.result, "review_count": message.review_count, "rank": message.rank}
+        return {
+            "message_id": str(message.id),
+            "text": f"Brought in {message.id}.",
+            "role": message.role,
+            "lang": "en",
+            "replies": [node(child) for child in tree.children(message)],
+            **{name: value for name, value in facts.items() if value is not None},
+        }
+
+    return tree, {"message_tree_id": str(tree.id), "tree_state": state, "prompt": node(root)}

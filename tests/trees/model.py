@@ -1,0 +1,615 @@
+"""The rules of message trees once more, in plain Python: a second opinion beside the database.
+
+Written from docs/domain.md, the decisions and the reference behaviour, not from the code: nothing of `trees` or `tasks`
+is imported. Where the rules leave a choice (which place somebody gets, which parent gets the next reply, who is drawn),
+the caller tells what was chosen, and the model says whether that was one of the choices.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from fractions import Fraction
+from uuid import UUID
+
+HOLD = timedelta(minutes=30)
+VALID = timedelta(hours=48)
+RECENT = timedelta(minutes=5)
+MOST_RECENT = 8  # tasks begun within `RECENT`
+DRAWN_AT_ONCE = 2
+
+REVIEW, WAITING, GROWING, RANKING = "initial_prompt_review", "prompt_lottery_waiting", "growing", "ranking"
+EXPORT, BACKLOG, ABORTED = "ready_for_export", "backlog_ranking", "aborted_low_grade"
+HALTED = "halted_by_moderator"
+WATCHED = (REVIEW, WAITING, GROWING)
+OFFERS = {
+    REVIEW: {"label_initial_prompt"},
+    GROWING: {"label_prompter_reply", "label_assistant_reply", "prompter_reply", "assistant_reply"},
+    RANKING: {"rank_prompter_replies", "rank_assistant_replies"},
+}
+PROMPT = "initial_prompt"
+REPLIES = {"prompter_reply", "assistant_reply"}
+KINDS = (PROMPT, *sorted(set().union(*OFFERS.values())))
+
+Place = tuple[UUID, str]
+"""A message, and the work that is wanted for it."""
+
+
+def category(work: str) -> str:
+    """How a skip of this work is remembered."""
+    return "reply" if work in REPLIES else "review" if work.startswith("label") else "ranking"
+
+
+@dataclass(frozen=True)
+class Rules:
+    max_active_trees: int
+    max_tree_depth: int
+    max_children_count: int
+    num_prompter_replies: int
+    goal_tree_size: int
+    num_reviews_initial_prompt: int
+    num_reviews_reply: int
+    acceptance_threshold_initial_prompt: float
+    acceptance_threshold_reply: float
+    num_required_rankings: int
+    rank_prompter_replies: bool
+    lonely_children_count: int
+    auto_mod_red_flags: int
+    auto_mod_max_skip_reply: int
+
+
+@dataclass
+class Message:
+    id: UUID
+    tree: Tree
+    parent: Message | None
+    role: str
+    author: UUID | None
+    result: bool | None = None
+    review_count: int = 0
+    ranking_count: int = 0
+    rank: int | None = None
+    deleted: bool = False
+    text: int = 0  # which of its texts is the present one
+    votes: dict[UUID, bool] = field(default_factory=dict)  # on the present text: who, and whether they would reject
+    reactions: dict[UUID, set[str]] = field(default_factory=dict)
+    skips: set[tuple[UUID, str]] = field(default_factory=set)
+
+    @property
+    def depth(self) -> int:
+        return 0 if self.parent is None else self.parent.depth + 1
+
+    @property
+    def connected(self) -> bool:
+        """Nothing above it is deleted or rejected."""
+        above = self.parent
+        return above is None or (not above.deleted and above.result is not False and above.connected)
+
+    @property
+    def standing(self) -> bool:
+        return self.result is True and not self.deleted and self.connected
+
+    @property
+    def awaited(self) -> bool:
+        return self.result is None and not self.deleted and self.connected
+
+    @property
+    def emojis(self) -> Counter[str]:
+        return Counter(emoji for emojis in self.reactions.values() for emoji in emojis)
+
+    @property
+    def review_work(self) -> str:
+        return "label_initial_prompt" if self.parent is None else f"label_{self.role}_reply"
+
+    @property
+    def reply_work(self) -> str:
+        return "assistant_reply" if self.role == "prompter" else "prompter_reply"
+
+    @property
+    def ranking_work(self) -> str:
+        return "rank_assistant_replies" if self.role == "prompter" else "rank_prompter_replies"
+
+
+@dataclass
+class Vote:
+    parent: Message
+    author: UUID
+    order: list[UUID]
+    not_rankable: bool
+
+
+@dataclass
+class Tree:
+    id: UUID
+    state: str
+    halted_from: str = ""
+    drawn: bool = False
+    stopped_by_deletion: bool = False
+    messages: list[Message] = field(default_factory=list)
+    votes: list[Vote] = field(default_factory=list)
+    places: Counter[Place] = field(default_factory=Counter)
+    replies: int | None = None  # how many places for replies there have to be, as long as nobody told where
+
+    @property
+    def root(self) -> Message:
+        return self.messages[0]
+
+    def children(self, parent: Message) -> list[Message]:
+        return [one for one in self.messages if one.parent is parent]
+
+    def below(self, message: Message) -> list[Message]:
+        found = [message]
+        for one in found:
+            found += self.children(one)
+        return found
+
+
+@dataclass
+class Task:
+    id: UUID
+    person: UUID
+    kind: str
+    message: Message | None
+    begun: datetime
+    texts: list[int]  # what was shown: the numbers of the texts of what is judged
+    replies: list[Message]
+    held_until: datetime | None = None  # None: it holds no place any more
+    status: str = "open"
+    answer: object = None
+
+
+@dataclass
+class Removal:
+    id: UUID
+    message: Message
+    messages: list[Message]
+    undone: bool = False
+
+
+class Model:
+    def __init__(self, rules: Rules, now: datetime) -> None:
+        self.rules = rules
+        self.now = now
+        self.trees: dict[UUID, Tree] = {}
+        self.messages: dict[UUID, Message] = {}
+        self.tasks: dict[UUID, Task] = {}
+        self.removals: dict[UUID, Removal] = {}
+        self.banned: set[UUID] = set()
+
+    # --- what there is to do ---
+
+    def is_over(self, task: Task) -> bool:
+        return task.begun + VALID <= self.now
+
+    def holds(self, task: Task) -> bool:
+        return task.held_until is not None and task.held_until > self.now
+
+    def holders(self, place: Place) -> int:
+        return sum(1 for task in self.tasks.values() if self.holds(task) and self.place_of(task) == place)
+
+    @staticmethod
+    def place_of(task: Task) -> Place | None:
+        return None if task.message is None else (task.message.id, task.kind)
+
+    def free(self, place: Place) -> int:
+        return self.messages[place[0]].tree.places[place] - self.holders(place)
+
+    def candidates(self, person: UUID, kinds: Iterable[str]) -> set[Place]:
+        """The free places that this person may take."""
+        live = [task for task in self.tasks.values() if task.status == "open" and not self.is_over(task)]
+        held = Counter(self.place_of(task) for task in live if self.holds(task))
+        mine = {self.place_of(task) for task in live if task.person == person}
+        return {
+            place
+            for tree in self.trees.values()
+            for place, count in tree.places.items()
+            if place[1] in kinds and count > held[place] and place not in mine and self._suits(person, place)
+        }
+
+    def _suits(self, person: UUID, place: Place) -> bool:
+        message, work = self.messages[place[0]], place[1]
+        if (person, category(work)) in message.skips:
+            return False
+        children = message.tree.children(message)
+        match category(work):
+            case "review":
+                return message.author != person and person not in message.votes
+            case "ranking":
+                ranked = any(vote.parent is message and vote.author == person for vote in message.tree.votes)
+                return not ranked and not any(c.author == person and c.result and not c.deleted for c in children)
+            case _:
+                return not any(c.author == person and c.result is not False and not c.deleted for c in children)
+
+    def has_too_many_open(self, person: UUID) -> bool:
+        recent = [
+            task
+            for task in self.tasks.values()
+            if task.person == person and task.status == "open" and task.begun > self.now - RECENT
+        ]
+        return len(recent) >= MOST_RECENT
+
+    def drawable(self) -> set[UUID]:
+        """Prompts that the lottery may draw, and None of them while there is no room."""
+        waiting = {t.id for t in self.trees.values() if t.state == WAITING and t.root.author not in self.banned}
+        return waiting if self.room() > 0 else set()
+
+    def room(self) -> int:
+        growing = sum(1 for tree in self.trees.values() if tree.state == GROWING)
+        return self.rules.max_active_trees - growing
+
+    # --- what people do ---
+
+    def take(self, task: Task) -> None:
+        self.tasks[task.id] = task
+        if task.message is not None:
+            task.held_until = self.now + HOLD
+
+    def why_closed(self, task: Task) -> str:
+        """Why this task takes no first answer any more; empty if it does."""
+        if task.status != "open":
+            return f"task_{task.status}"
+        return "task_expired" if self.is_over(task) else ""
+
+    def why_not_answer(self, task: Task) -> set[str]:
+        """Every reason to refuse an answer to this open task; one of them has to be told."""
+        message, reasons = task.message, set()
+        if message is None:
+            return set()
+        if message.deleted and category(task.kind) != "ranking":
+            reasons.add("message_deleted")
+        if any(reply.deleted for reply in task.replies):
+            reasons.add("message_deleted")
+        shown = task.replies or [message]
+        if task.texts and task.texts != [one.text for one in shown]:
+            reasons.add("text_changed")
+        if category(task.kind) == "review" and task.person in message.votes:
+            reasons.add("already_reviewed")
+        if category(task.kind) == "reply":
+            mine = [c for c in message.tree.children(message) if c.author == task.person]
+            if any(c.result is not False and not c.deleted for c in mine):
+                reasons.add("duplicate_reply")
+        if not self.holds(task) and self.free((message.id, task.kind)) <= 0:
+            reasons.add("no_place_left")
+        return reasons
+
+    def finish(self, task: Task, answer: object) -> None:
+        """The place that it needed is used up, and the task is done."""
+        if task.message is not None:
+            place = (task.message.id, task.kind)
+            task.message.tree.places[place] -= 1
+        task.held_until, task.status, task.answer = None, "done", answer
+
+    def post(self, message_id: UUID, parent: Message | None, author: UUID) -> None:
+        if parent is None:
+            tree = self.trees[message_id] = Tree(message_id, REVIEW)
+            message = Message(message_id, tree, None, "prompter", author)
+        else:
+            tree = parent.tree
+            role = "assistant" if parent.role == "prompter" else "prompter"
+            message = Message(message_id, tree, parent, role, author)
+        tree.messages.append(message)
+        self.messages[message_id] = message
+        self.advance(tree)
+
+    def review(self, message: Message, author: UUID, rejects: bool) -> None:
+        message.votes[author] = rejects
+        message.review_count += 1
+        self.advance(message.tree)
+
+    def rank(self, parent: Message, author: UUID, order: list[UUID], not_rankable: bool) -> None:
+        parent.tree.votes.append(Vote(parent, author, order, not_rankable))
+        for message_id in order:
+            self.messages[message_id].ranking_count += 1
+        self.advance(parent.tree)
+
+    def skip(self, task: Task) -> None:
+        task.status, task.held_until = "skipped", None
+        if task.message is not None:
+            task.message.skips.add((task.person, category(task.kind)))
+
+    def expire(self) -> int:
+        over = [task for task in self.tasks.values() if task.status == "open" and self.is_over(task)]
+        for task in over:
+            task.status, task.held_until = "expired", None
+        return len(over)
+
+    def react(self, message: Message, person: UUID, emoji: str) -> bool:
+        """Turn a reaction around; True if it is there now and was not before."""
+        mine = message.reactions.setdefault(person, set())
+        if emoji in mine:
+            mine.discard(emoji)
+            return False
+        if emoji in ("+1", "-1"):
+            if message.author == person:
+                return False
+            mine -= {"+1", "-1"}
+        mine.add(emoji)
+        return True
+
+    # --- what moderators do, and what happens by itself ---
+
+    def complain(self, message: Message) -> Message | None:
+        """Look at the complaints about a message; the reply that has to go, if one has."""
+        tree = message.tree
+        if message.deleted or tree.state not in WATCHED:
+            return None
+        if message.emojis["red_flag"] >= self.rules.auto_mod_red_flags:
+            if message.parent is not None:
+                return message
+            self._go(tree, ABORTED)
+            self.advance(tree)
+        elif sum(1 for _, what in message.skips if what == "reply") >= self.rules.auto_mod_max_skip_reply:
+            self._go(tree, HALTED)
+            self.advance(tree)
+        return None
+
+    def halt(self, tree: Tree) -> None:
+        if tree.state != HALTED:
+            self._go(tree, HALTED)
+            self.advance(tree)
+
+    def resume(self, tree: Tree) -> None:
+        self._go(tree, self._back(tree))
+        self._order_again(tree)
+        self.advance(tree)
+
+    def _back(self, tree: Tree) -> str:
+        if tree.halted_from:
+            return tree.halted_from
+        if tree.root.result is None:
+            return REVIEW
+        if not tree.root.result:
+            return ABORTED
+        return GROWING if tree.drawn or len(tree.messages) > 1 else WAITING
+
+    def remove(self, removal_id: UUID, message: Message) -> None:
+        gone = [one for one in message.tree.below(message) if not one.deleted]
+        for one in gone:
+            one.deleted = True
+        self.removals[removal_id] = Removal(removal_id, message, gone)
+        self._order_again(message.tree)
+        self.advance(message.tree)
+
+    def bring_back(self, removal: Removal) -> None:
+        tree = removal.message.tree
+        for one in removal.messages:
+            one.deleted = False
+        removal.undone = True
+        if tree.state == HALTED and tree.stopped_by_deletion:
+            self._go(tree, self._back(tree))
+        self._order_again(tree)
+        self.advance(tree)
+
+    def edit(self, message: Message) -> None:
+        """The new text has no reviews. While reviewers can be asked, they are."""
+        message.text += 1
+        message.votes = {}
+        if message.review_work in OFFERS.get(message.tree.state, ()):
+            message.result = None
+        self.advance(message.tree)
+
+    def bring_in(self, tree: Tree) -> None:
+        """A file brought a tree."""
+        self.trees[tree.id] = tree
+        self.messages |= {message.id: message for message in tree.messages}
+        self._open(tree)
+
+    def draw(self, tree: Tree) -> None:
+        tree.drawn = True
+        self._go(tree, GROWING)
+        self.advance(tree)
+
+    # --- what follows from it ---
+
+    def advance(self, tree: Tree) -> None:
+        for message in tree.messages:
+            if message.result is None:
+                message.result = self.verdict(message)
+        while step := self._due(tree):
+            self._go(tree, step)
+            if step == EXPORT:
+                self._order(tree)
+            if step == HALTED and tree.root.deleted:
+                tree.stopped_by_deletion = True
+        self._open(tree)
+
+    def _go(self, tree: Tree, state: str) -> None:
+        tree.halted_from = tree.state if state == HALTED else ""
+        tree.state, tree.stopped_by_deletion = state, False
+
+    def _due(self, tree: Tree) -> str | None:
+        if tree.root.deleted and tree.state not in (HALTED, ABORTED):
+            return HALTED
+        match tree.state:
+            case "initial_prompt_review" if tree.root.result is not None:
+                return WAITING if tree.root.result else ABORTED
+            case "growing":
+                size = self.size(tree)
+                if size == 0:
+                    return HALTED
+                if any(one.awaited for one in tree.messages):
+                    return None
+                if size >= self.rules.goal_tree_size or self.reply_places(tree) == 0:
+                    return RANKING
+            case "ranking" if not self.ranking_places(tree):
+                return EXPORT
+        return None
+
+    def size(self, tree: Tree) -> int:
+        return sum(1 for one in tree.messages if one.standing)
+
+    def _share(self, message: Message) -> tuple[int, Fraction]:
+        """How many reviews decide, and which share has to be exceeded by those who would keep it."""
+        if message.parent is None:
+            return self.rules.num_reviews_initial_prompt, Fraction(str(self.rules.acceptance_threshold_initial_prompt))
+        return self.rules.num_reviews_reply, Fraction(str(self.rules.acceptance_threshold_reply))
+
+    def _tally(self, message: Message) -> tuple[int, int, int, Fraction]:
+        wanted, share = self._share(message)
+        rejecting = sum(message.votes.values())
+        return len(message.votes) - rejecting, rejecting, max(0, wanted - len(message.votes)), share
+
+    def verdict(self, message: Message) -> bool | None:
+        """What a fixed number of reviewers would decide whatever the missing ones say; None if that is open."""
+        keeping, rejecting, missing, share = self._tally(message)
+        total = keeping + rejecting + missing
+        if Fraction(keeping, total) > share:
+            return True
+        return None if Fraction(keeping + missing, total) > share else False
+
+    def reviews_at_once(self, message: Message) -> int:
+        """The fewest further reviews that could decide."""
+        keeping, rejecting, missing, share = self._tally(message)
+        total = keeping + rejecting + missing
+        return next(
+            more
+            for more in range(missing + 1)
+            if Fraction(keeping + more, total) > share or not Fraction(keeping + missing - more, total) > share
+        )
+
+    def rankable(self, tree: Tree) -> Iterator[tuple[Message, list[Message]]]:
+        for parent in tree.messages:
+            replies = [one for one in tree.children(parent) if one.standing]
+            asked = parent.role == "prompter" or self.rules.rank_prompter_replies
+            if asked and len(replies) > 1:
+                yield parent, replies
+
+    def ranking_places(self, tree: Tree) -> Counter[Place]:
+        found: Counter[Place] = Counter()
+        for parent, replies in self.rankable(tree):
+            lacking = self.rules.num_required_rankings - min(reply.ranking_count for reply in replies)
+            if lacking > 0:
+                found[parent.id, parent.ranking_work] = lacking
+        return found
+
+    def limit(self, parent: Message) -> int:
+        return self.rules.max_children_count if parent.role == "prompter" else self.rules.num_prompter_replies
+
+    def filled(self, parent: Message) -> int:
+        """Replies that fill a place: accepted or not yet decided."""
+        return sum(1 for c in parent.tree.children(parent) if c.result is not False and not c.deleted)
+
+    def being_written(self, tree: Tree) -> Counter[Place]:
+        """Replies that somebody writes right now, below what is part of the conversation."""
+        tasks = [t for t in self.tasks.values() if t.kind in REPLIES and self.holds(t)]
+        return Counter(
+            (t.message.id, t.kind) for t in tasks if t.message is not None and t.message.tree is tree and self.fits(t)
+        )
+
+    def fits(self, task: Task) -> bool:
+        """Is there still use for this reply? None below what is not part of the conversation any more."""
+        message = task.message
+        return message is not None and not message.deleted and message.connected and message.result is not False
+
+    def reply_places(self, tree: Tree) -> int:
+        """As many as are being written, and as many more as the conversation lacks and has room for."""
+        writing = self.being_written(tree)
+        lacking = self.rules.goal_tree_size - self.size(tree) - sum(1 for one in tree.messages if one.awaited)
+        room = sum(
+            max(0, self.limit(parent) - self.filled(parent) - writing[parent.id, parent.reply_work])
+            for parent in tree.messages
+            if parent.standing and parent.depth < self.rules.max_tree_depth
+        )
+        return writing.total() + max(0, min(lacking - writing.total(), room))
+
+    def _open(self, tree: Tree) -> None:
+        """Work that has lost its use goes, and whoever held it; what somebody holds stays; the rest is exact."""
+        offers = OFFERS.get(tree.state, set())
+        for task in self.tasks.values():
+            if task.message is None or task.message.tree is not tree:
+                continue
+            useless = task.message.deleted or (task.kind in REPLIES and not self.fits(task))
+            if task.kind not in offers or useless:
+                task.held_until = None
+        wanted: Counter[Place] = Counter()
+        if tree.state in (REVIEW, GROWING):
+            for message in tree.messages:
+                if message.awaited and message.review_work in offers:
+                    wanted[message.id, message.review_work] = self.reviews_at_once(message)
+        elif tree.state == RANKING:
+            wanted = self.ranking_places(tree)
+        for task in self.tasks.values():
+            place = self.place_of(task)
+            if place and task.kind not in REPLIES and self.messages[place[0]].tree is tree and self.holds(task):
+                wanted[place] = max(wanted[place], self.holders(place))
+        tree.places = wanted
+        tree.replies = self.reply_places(tree) if tree.state == GROWING else 0
+
+    def accept_places(self, tree: Tree, found: Counter[Place]) -> None:
+        """Where the places for replies are. Refuses what breaks a rule; otherwise it is so from now on."""
+        replies = Counter({place: count for place, count in found.items() if place[1] in REPLIES})
+        assert found - replies == +tree.places, f"{found - replies} instead of {+tree.places}"
+        assert replies.total() == tree.replies, f"{replies} instead of {tree.replies} places"
+        writing = self.being_written(tree)
+        assert replies >= writing, f"{replies} although {writing} are being written"
+        for (message_id, work), count in replies.items():
+            parent = self.messages[message_id]
+            if count == writing[message_id, work]:
+                continue
+            assert work == parent.reply_work and parent.standing and parent.depth < self.rules.max_tree_depth
+            assert self.filled(parent) + count <= self.limit(parent), f"{count} more replies to {parent}"
+        tree.places += replies
+        tree.replies = None
+
+    def _order_again(self, tree: Tree) -> None:
+        if tree.state == EXPORT:
+            self._order(tree)
+
+    def _order(self, tree: Tree) -> None:
+        for parent in {vote.parent.id: vote.parent for vote in tree.votes}.values():
+            siblings = tree.children(parent)
+            standing = [one.id for one in siblings if one.result and not one.deleted]
+            votes = [vote.order for vote in tree.votes if vote.parent is parent and not vote.not_rankable]
+            order = consensus(votes, standing)
+            for one in siblings:
+                one.rank = order.index(one.id) if one.id in order else None
+
+    # --- nothing is ever stuck ---
+
+    def way_forward(self, tree: Tree) -> str:
+        """What moves this tree on; empty if nothing does."""
+        if tree.state in (EXPORT, ABORTED):
+            return "it is finished"
+        if tree.places.total() > 0:
+            return "somebody takes a place, or a hold ends"
+        if tree.state == WAITING:
+            return "the lottery, when others have finished" if tree.root.author not in self.banned else "an unban"
+        if tree.state == BACKLOG:
+            return "an operator"
+        if tree.state == HALTED and not tree.root.deleted:
+            return "a moderator resumes it"
+        gone = any(tree.root in one.messages and not one.undone for one in self.removals.values())
+        return "a moderator brings the prompt back" if tree.state == HALTED and gone else ""
+
+
+def consensus(votes: list[list[UUID]], candidates: list[UUID]) -> list[UUID]:
+    """Ranked pairs by the book: the strongest majorities that close no cycle, equal ones by the smaller id."""
+    pool = sorted(candidates)
+    votes = [[one for one in vote if one in pool] for vote in votes]
+    compared = {one for vote in votes if len(vote) > 1 for one in vote}
+    margin = {
+        (a, b): sum(
+            (vote.index(a) < vote.index(b)) - (vote.index(a) > vote.index(b)) for vote in votes if {a, b} <= set(vote)
+        )
+        for a in pool
+        for b in pool
+        if a != b and {a, b} <= compared
+    }
+    above: dict[UUID, set[UUID]] = {one: set() for one in pool if one in compared}
+    for a, b in sorted((pair for pair in margin if margin[pair] >= 0), key=lambda pair: (-margin[pair], pair)):
+        if b not in _reach(above, a):
+            above[b].add(a)
+    return sorted(above, key=lambda one: len(_reach(above, one)))
+
+
+def _reach(above: dict[UUID, set[UUID]], one: UUID) -> set[UUID]:
+    """Everything that stands above, directly or not."""
+    found: set[UUID] = set()
+    waiting = [one]
+    while waiting:
+        fresh = above[waiting.pop()] - found
+        found |= fresh
+        waiting += fresh
+    return found
