@@ -7,6 +7,7 @@ so nothing here races.
 """
 
 import logging
+from collections.abc import Sequence
 
 from django.db import connection
 
@@ -40,6 +41,23 @@ def resume(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
     _enter(hand, _state_before_halt(hand), reason, actor)
 
 
+def retry_scoring(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
+    """Let the consensus be computed once more. The caller goes on to `advance`."""
+    _enter(hand, State.READY_FOR_SCORING, reason, actor)
+
+
+def put_back(hand: TreeInHand, target: State, *, reason: str, actor: User | None = None) -> None:
+    """Return to an earlier state because what led out of it was undone. The caller goes on to `advance`.
+
+    A step that the table does not have goes by way of a stop, which can be left for anywhere.
+    """
+    if hand.state == target:
+        return
+    if not may_go(hand.state, target):
+        _enter(hand, State.HALTED_BY_MODERATOR, reason, actor)
+    _enter(hand, target, reason, actor)
+
+
 def rescore(hand: TreeInHand) -> None:
     """Order the replies of a finished tree again after some went or came back. The caller goes on to `advance`."""
     if hand.state == State.READY_FOR_EXPORT:
@@ -63,8 +81,11 @@ def _state_before_halt(hand: TreeInHand) -> State:
     return State.GROWING if len(hand.messages) > 1 else State.PROMPT_LOTTERY_WAITING
 
 
-def advance(hand: TreeInHand, *, actor: User | None = None) -> None:
-    """Decide what can be decided, take every step that is due, make the openings agree, and write all of it."""
+def advance(hand: TreeInHand, *, actor: User | None = None) -> bool:
+    """Decide what can be decided, take every step that is due, make the openings agree, and write all of it.
+
+    Returns whether that changed the tree: took a decision or a step, or had told what the caller did.
+    """
     _decide(hand)
     for _ in State:  # no chain of steps is longer than the number of states
         step = due_step(hand)
@@ -72,7 +93,9 @@ def advance(hand: TreeInHand, *, actor: User | None = None) -> None:
             break
         _enter(hand, *step, actor)
     open_places(hand)
+    moved = bool(hand.changed or hand.moves)
     _write_rest(hand)
+    return moved
 
 
 def _decide(hand: TreeInHand) -> None:
@@ -89,11 +112,22 @@ def _decide(hand: TreeInHand) -> None:
         if message.review_result is None:
             continue
         hand.changed.add(message.pk)
-        hand.record(
-            Happening.Kind.MESSAGE_ACCEPTED if message.review_result else Happening.Kind.MESSAGE_REJECTED,
-            message=message,
-            data={"rejecting": sum(votes), "reviews": len(votes)},
-        )
+        record_decision(hand, message, votes)
+
+
+def record_decision(hand: TreeInHand, message: Message, votes: Sequence[bool]) -> None:
+    """Tell that a message was decided, and by which rule: a later policy is no reason to doubt it."""
+    is_root = message.parent_id is None
+    hand.record(
+        Happening.Kind.MESSAGE_ACCEPTED if message.review_result else Happening.Kind.MESSAGE_REJECTED,
+        message=message,
+        data={
+            "rejecting": sum(votes),
+            "reviews": len(votes),
+            "wanted": hand.policy.reviews_wanted(is_root=is_root),
+            "threshold": hand.policy.threshold(is_root=is_root),
+        },
+    )
 
 
 Step = tuple[State, str]
@@ -140,10 +174,10 @@ def _after_growing(hand: TreeInHand) -> Step | None:
 def _after_scoring(hand: TreeInHand) -> Step:
     try:
         hand.changed |= scoring.score(hand.tree, hand.messages)
-    except Exception:
-        # Whatever went wrong, the vote that led here must be kept; the tree waits for an operator.
+    except Exception as error:
+        # Whatever went wrong, the vote that led here must be kept; the clock tries again (trees.reranking).
         log.exception("scoring failed", extra={"tree": str(hand.tree.pk)})
-        return State.SCORING_FAILED, "The consensus could not be computed."
+        return State.SCORING_FAILED, f"The consensus could not be computed: {error!r}"[:500]
     return State.READY_FOR_EXPORT, "The replies are ranked."
 
 

@@ -14,7 +14,8 @@ from trees.states import State
 
 def review_counts(facts: TreeFacts) -> Iterator[Difference]:
     for message in facts.messages.values():
-        expected = message.imported_count("review_count") + len(facts.reviews.get(message.pk, ()))
+        standing = sum(review.stands for review in facts.reviews.get(message.pk, ()))
+        expected = message.imported_count("review_count") + standing
         if message.review_count != expected:
             yield Difference("review_counts", f"message {message.pk}", str(expected), str(message.review_count))
 
@@ -44,21 +45,32 @@ def reaction_counts(facts: TreeFacts) -> Iterator[Difference]:
 def review_results(facts: TreeFacts) -> Iterator[Difference]:
     """What the reviewers decided, or the file if it came decided. A vote behind the decision does not change it."""
     for message in facts.messages.values():
-        expected = message.given.get("review_result")
-        if expected is None:
-            expected = _decision(facts, message)
         if message.edited and not facts.votes(message):
             continue  # a text that was changed after its decision keeps it, or waits for new reviewers
-        if message.review_result is not expected:
-            yield Difference("review_results", f"message {message.pk}", str(expected), str(message.review_result))
+        possible = possible_results(facts, message)
+        if message.review_result not in possible:
+            yield Difference("review_results", f"message {message.pk}", str(possible[0]), str(message.review_result))
 
 
-def _decision(facts: TreeFacts, message: Message) -> bool | None:
+def possible_results(facts: TreeFacts, message: Message) -> list[bool | None]:
+    """What the result may be, by the present rule first.
+
+    A decision is judged by the rule that it was made by, which a new policy does not change; and it may rest on votes
+    that a purge set aside later, when nobody could be asked any more.
+    """
+    given = message.given.get("review_result")
+    if given is not None:
+        return [given]
     is_root = message.parent_id is None
-    wanted, threshold = facts.policy.reviews_wanted(is_root=is_root), facts.policy.threshold(is_root=is_root)
-    votes = facts.votes(message)
-    results = (consensus.verdict(votes[:number], wanted, threshold) for number in range(1, len(votes) + 1))
-    return next((result for result in results if result is not None), None)
+    now = facts.policy.reviews_wanted(is_root=is_root), facts.policy.threshold(is_root=is_root)
+    standing = facts.votes(message)
+    found = [consensus.decision(standing, *now)]
+    for rule in [now, *sorted(facts.rules.get(message.pk, ()))]:
+        for votes in (standing, facts.votes(message, all_of_them=True)):
+            result = consensus.decision(votes, *rule)
+            if result is not None:
+                found.append(result)
+    return found
 
 
 def ranks(facts: TreeFacts) -> Iterator[Difference]:

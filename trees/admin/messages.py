@@ -155,6 +155,7 @@ class DeletionAdmin(ReadOnlyAdmin):
         ("reason", "actor"),
         ("messages_taken", "created_at"),
         ("undone_at", "undone_by"),
+        ("undo_reason", "purge"),
     )
     readonly_fields = ("excerpt", "conversation", "messages_taken")
 
@@ -183,6 +184,6 @@ class DeletionAdmin(ReadOnlyAdmin):
     @admin.action(description="Undo")
     def undelete(self, request: Any, chosen: QuerySet[Deletion]) -> None:
         def act(deletion: Deletion, reason: str) -> None:
-            moderation.undelete(deletion_id=deletion.pk, actor=request.user, policy=current_policy())
+            moderation.undelete(deletion_id=deletion.pk, actor=request.user, reason=reason, policy=current_policy())
 
         self.do_to_each(request, chosen, "brought back", act)
