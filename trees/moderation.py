@@ -12,10 +12,10 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotFound
 from oasst.core.text import clean_text
-from trees import removal, transitions, wanted
+from trees import removal, reranking, transitions, wanted
 from trees.access import require_moderator
 from trees.in_hand import TreeInHand, lock_tree
-from trees.models import Deletion, Happening, Message, Purge, Report, Revision
+from trees.models import Deletion, Happening, Message, MessageTree, Purge, Report, Revision, TreeTransition
 from trees.policy import TreePolicy
 from trees.posting import digest_of
 from trees.states import State
@@ -47,6 +47,20 @@ def resume(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> No
             raise Conflict("Its prompt is deleted; bring that back first.", code="prompt_deleted")
         transitions.resume(hand, reason=reason, actor=actor)
         transitions.advance(hand, actor=actor)
+
+
+def retry_scoring(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None:
+    """Compute the consensus of a tree whose scoring failed once more.
+
+    Raises NotAllowed, Invalid, NotFound, Conflict (`not_failed`, `failed_again` with the cause).
+    """
+    require_moderator(actor)
+    reason = _reason(reason)
+    if not reranking.retry(tree_id=tree_id, policy=policy, reason=reason, actor=actor):
+        if not MessageTree.objects.filter(pk=tree_id, state=State.SCORING_FAILED.value).exists():
+            raise Conflict("The scoring of this conversation did not fail.", code="not_failed")
+        last = TreeTransition.objects.filter(tree=tree_id).order_by("-id")[0]
+        raise Conflict(f"It failed again. {last.reason}", code="failed_again")
 
 
 def delete_message(*, message_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Deletion:
