@@ -72,13 +72,17 @@ def was_halted_by_deletion(hand: TreeInHand) -> bool:
 
 def _state_before_halt(hand: TreeInHand) -> State:
     """What was noted at the halt; for a tree that a file brought stopped, what its messages tell."""
-    if hand.tree.halted_from:
-        return State(hand.tree.halted_from)
+    return State(hand.tree.halted_from) if hand.tree.halted_from else state_of_contents(hand)
+
+
+def state_of_contents(hand: TreeInHand) -> State:
+    """Where a tree belongs of which nothing is known but its messages; `advance` takes it on from there."""
     if hand.root.review_result is None:
         return State.INITIAL_PROMPT_REVIEW
     if not hand.root.review_result:
         return State.ABORTED_LOW_GRADE
-    return State.GROWING if len(hand.messages) > 1 else State.PROMPT_LOTTERY_WAITING
+    grows = len(hand.messages) > 1 or hand.tree.won_prompt_lottery_at is not None
+    return State.GROWING if grows else State.PROMPT_LOTTERY_WAITING
 
 
 def advance(hand: TreeInHand, *, actor: User | None = None) -> bool:
@@ -92,6 +96,11 @@ def advance(hand: TreeInHand, *, actor: User | None = None) -> bool:
         if step is None:
             break
         _enter(hand, *step, actor)
+    return write(hand)
+
+
+def write(hand: TreeInHand) -> bool:
+    """Write what was changed in memory and make the openings agree, without taking a step. Returns as `advance`."""
     open_places(hand)
     moved = bool(hand.changed or hand.moves)
     _write_rest(hand)

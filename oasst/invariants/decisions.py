@@ -12,17 +12,25 @@ from trees.models import Message
 from trees.states import State
 
 
+def expected_reviews(facts: TreeFacts, message: Message) -> int:
+    """Those of the file and those of people here that stand."""
+    return message.imported_count("review_count") + sum(r.stands for r in facts.reviews.get(message.pk, ()))
+
+
 def review_counts(facts: TreeFacts) -> Iterator[Difference]:
     for message in facts.messages.values():
-        standing = sum(review.stands for review in facts.reviews.get(message.pk, ()))
-        expected = message.imported_count("review_count") + standing
+        expected = expected_reviews(facts, message)
         if message.review_count != expected:
             yield Difference("review_counts", f"message {message.pk}", str(expected), str(message.review_count))
 
 
+def times_ranked(facts: TreeFacts) -> Counter[UUID]:
+    """Message id → rankings by people. The column takes no number from a file."""
+    return Counter(chain.from_iterable(ordered_ids for _, ordered_ids, _ in facts.rankings))
+
+
 def ranking_counts(facts: TreeFacts) -> Iterator[Difference]:
-    """Rankings by people only: the column takes no number from a file."""
-    ranked: Counter[UUID] = Counter(chain.from_iterable(ordered_ids for _, ordered_ids, _ in facts.rankings))
+    ranked = times_ranked(facts)
     for message in facts.messages.values():
         if message.ranking_count != ranked[message.pk]:
             yield Difference(
@@ -32,14 +40,19 @@ def ranking_counts(facts: TreeFacts) -> Iterator[Difference]:
         yield Difference("ranking_counts", f"message {message_id}", f"in tree {facts.tree.pk}", "not there")
 
 
-def reaction_counts(facts: TreeFacts) -> Iterator[Difference]:
-    counted: dict[UUID, Counter[str]] = {}
+def expected_reactions(facts: TreeFacts) -> dict[UUID, dict[str, int]]:
+    """Message id → emoji → how many: those of the file and those of people here that stand."""
+    counted = {message.pk: Counter(message.given.get("emojis") or {}) for message in facts.messages.values()}
     for (message_id, emoji), number in facts.reactions.items():
-        counted.setdefault(message_id, Counter())[emoji] += number
-    for message in facts.messages.values():
-        expected = Counter(message.given.get("emojis") or {}) + counted.get(message.pk, Counter())
-        if Counter(message.emojis) != expected:
-            yield Difference("reaction_counts", f"message {message.pk}", str(dict(expected)), str(message.emojis))
+        counted[message_id][emoji] += number
+    return {message_id: dict(emojis) for message_id, emojis in counted.items()}
+
+
+def reaction_counts(facts: TreeFacts) -> Iterator[Difference]:
+    for message_id, expected in expected_reactions(facts).items():
+        found = facts.messages[message_id].emojis
+        if Counter(found) != Counter(expected):
+            yield Difference("reaction_counts", f"message {message_id}", str(expected), str(found))
 
 
 def review_results(facts: TreeFacts) -> Iterator[Difference]:

@@ -7,6 +7,7 @@ import pytest
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from oasst.invariants import differences
+from tasks import upkeep
 from tests.factories import (
     decide,
     grow_to,
@@ -34,6 +35,7 @@ def _nothing_disagrees(db: None) -> object:
     yield
     # The factories call the services below the tasks.
     assert [one for one in differences(POLICY) if one.check != "answers_come_from_a_task"] == []
+    assert upkeep.move_trees_on(policy=POLICY) == 0
 
 
 def halt(prompt: Message, mo: User, policy: TreePolicy = POLICY) -> None:
