@@ -6,13 +6,12 @@ from django import forms
 
 
 class SuggestionForm(forms.Form):
-    """Another text for a message. Blank, too long and the rest is said by the text rules."""
+    """Another text for a message. Too long and the rest is said by the text rules."""
 
     text = forms.CharField(
         label="The better text",
-        required=False,
         strip=False,
-        widget=forms.Textarea({"rows": 12, "class": "input", "dir": "auto", "required": True}),
+        widget=forms.Textarea({"rows": 12, "class": "input", "dir": "auto"}),
     )
 
     def __init__(self, *args: Any, text_limit: int, **kwargs: Any) -> None:
