@@ -2,18 +2,22 @@
 of a person comes from several.
 """
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django_celery_beat.models import PeriodicTask
 
-from oasst.accounts import services
 from oasst.accounts.models import ApiClient, ApiKey, Role, User
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
+from oasst.purge_admin import purge_view, purges_of
+from trees import bans
 from trees.badges import message_badge
+from trees.models import Purge
 from trees.moderation_queries import latest_messages
 from trees.queries import contribution_counts
 
@@ -42,10 +46,19 @@ class UserAdmin(ReadOnlyAdmin):
     change_form_outer_after_template = "accounts/admin/person.html"
 
     def details(self, obj: User) -> dict[str, Any]:
+        purges = purges_of(obj)
         return {
             "counts": contribution_counts(obj),
             "latest": [(message, message_badge(message)) for message in latest_messages(obj)],
+            "bans": obj.bans.select_related("actor", "lifted_by").order_by("-id"),
+            "purges": purges,
+            "may_purge": not any(purge.stage in Purge.STANDING for purge, _, _ in purges),
+            "purge_url": reverse("admin:accounts_user_purge", args=[obj.pk]),
         }
+
+    def get_urls(self) -> list[URLPattern]:
+        purge = self.admin_site.admin_view(partial(purge_view, person_admin=self))
+        return [path("<uuid:person_id>/purge/", purge, name="accounts_user_purge"), *super().get_urls()]
 
     def can_do(self, action: str, obj: User) -> bool:
         return obj.enabled == (action == "ban")
@@ -63,14 +76,14 @@ class UserAdmin(ReadOnlyAdmin):
     @admin.action(description="Ban")
     def ban(self, request: Any, chosen: QuerySet[User]) -> None:
         def act(user: User, reason: str) -> None:
-            services.ban(user, actor=request.user, reason=reason)
+            bans.ban(user, actor=request.user, reason=reason)
 
         self.do_to_each(request, chosen, "banned", act)
 
     @admin.action(description="Lift the ban")
     def unban(self, request: Any, chosen: QuerySet[User]) -> None:
         def act(user: User, reason: str) -> None:
-            services.unban(user, actor=request.user)
+            bans.unban(user, actor=request.user, reason=reason)
 
         self.do_to_each(request, chosen, "may take part again", act)
 

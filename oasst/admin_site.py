@@ -46,6 +46,7 @@ NAVIGATION = (
         "People and programs",
         (
             ("People", "group", "accounts.user"),
+            ("Purges", "person_remove", "trees.purge"),
             ("API clients", "smart_toy", "accounts.apiclient"),
             ("API keys", "key", "accounts.apikey"),
         ),

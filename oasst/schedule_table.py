@@ -20,5 +20,7 @@ SCHEDULES = (
     Entry("Close expired tasks", "tasks.schedules.clean_up", crontab(minute="10")),
     Entry("Move trees on that no answer moves", "tasks.schedules.move_trees_on", crontab(minute="40")),
     Entry("Measure what each language can carry", "tasks.schedules.measure_capacity", crontab(minute="*/15")),
+    Entry("Try failed scorings again", "trees.schedules.retry_scoring", crontab(minute="*/10")),
+    Entry("Go on with purges and make old ones final", "oasst.schedules.look_after_purges", crontab(minute="*/15")),
     Entry("Check that counts and states agree", "oasst.schedules.check_invariants", crontab(hour="3", minute="20")),
 )

@@ -3,6 +3,7 @@
 import structlog
 from celery import shared_task
 
+from oasst import purge
 from oasst.invariants import differences
 from trees.policy import current_policy
 
@@ -20,3 +21,9 @@ def check_invariants() -> None:
             log.error("invariant_broken", **vars(difference))
     if number:
         raise AssertionError(f"{number} differences; manage.py check_invariants prints them")
+
+
+@shared_task
+def look_after_purges() -> None:
+    """End what a killed worker left half done, and make final what nobody undid in time."""
+    purge.erase_what_is_due(policy=current_policy())

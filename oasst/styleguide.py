@@ -17,6 +17,7 @@ from django.shortcuts import render
 from django.urls import path
 
 from oasst.core import markdown
+from oasst.core.text_diff import word_diff
 
 NOW = datetime(2026, 3, 14, 14, 20, tzinfo=UTC)
 TASK_ID = "018f6b1e-0000-7000-8000-000000000001"
@@ -317,6 +318,11 @@ def _tree_root() -> Sample:
         "For crêpes a little cooler: the batter is thinner and sets sooner.",
         created_at=at,
         state="in_review",
+        corrects=TASK_ID,
+        changes=word_diff(
+            "For crêpes a bit cooler: the batter is thinner.",
+            "For crêpes a little cooler: the batter is thinner and sets sooner.",
+        ),
     )
     target = turn(
         "prompter",
@@ -512,6 +518,16 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
             "root": _tree_root(),
             "target_id": "",
             "timeline": TIMELINE,
+        },
+    ),
+    "suggest": (
+        "trees/suggest.html",
+        True,
+        lambda: {
+            "form": TextForm(),
+            "conversation": _talk(2),
+            "changes": word_diff("Take flour and salt.", "Take flour, water and salt."),
+            "back_url": "#",
         },
     ),
     "profile": (

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from oasst.accounts.access import require_contributor
+from oasst.accounts.access import require_contributor, require_member
 from oasst.accounts.models import ApiClient, User
 from oasst.core import ratelimit
 from oasst.core.errors import Busy, DomainError, Gone, NotFound
@@ -226,16 +226,22 @@ def _skip_kind(task: Task) -> Skip.Kind:
 
 
 def lock_task(task_id: UUID, user: User) -> Task:
-    """Fetch one's own task for change; needs an open transaction. Tasks of others do not exist for this person."""
+    """Fetch one's own task for change; needs an open transaction. Tasks of others do not exist for this person.
+
+    Raises NotFound, NotAllowed: the person is read anew with the task, so that nothing is stored for somebody who was
+    banned after this request began. A purge waits for these locks before it looks at what there is.
+    """
     try:
-        return (
+        task = (
             Task.objects.select_for_update(of=("self",), no_key=True)
-            .select_related("message")
+            .select_related("message", "user")
             .defer("message__search")
             .get(pk=task_id, user=user)
         )
     except Task.DoesNotExist:
         raise NotFound("There is no such task among yours.", code="task_not_found") from None
+    require_member(task.user)
+    return task
 
 
 def require_open(task: Task) -> None:

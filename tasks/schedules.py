@@ -16,9 +16,9 @@ def clean_up() -> None:
 
 
 @shared_task
-def move_trees_on() -> None:
-    """Move what no answer moves: trees that a file brought in a state behind their messages."""
-    upkeep.move_trees_on(policy=current_policy())
+def move_trees_on() -> int:
+    """Move what no event moved, and count it."""
+    return upkeep.move_trees_on(policy=current_policy())
 
 
 @shared_task

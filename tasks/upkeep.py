@@ -1,12 +1,15 @@
 """Cleaning up after time has passed. People's work needs none of it: expired holds count as free by themselves."""
 
 from datetime import timedelta
+from uuid import UUID
 
+import structlog
+from django.core.cache import cache
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from oasst.core import idempotency
+from oasst.core import idempotency, metrics
 from tasks.models import Draft, Task
 from trees import transitions
 from trees.in_hand import lock_tree
@@ -14,7 +17,10 @@ from trees.models import MessageTree, Opening
 from trees.policy import TreePolicy
 from trees.states import ACTIVE
 
+log = structlog.get_logger(__name__)
+
 BATCH = 500
+SWEPT = "tasks.upkeep.swept"  # the longest waiting tree that the last sweep looked at
 KEEP_ANSWERS = timedelta(days=2)  # how long a repeated request gets its first answer
 
 
@@ -38,23 +44,40 @@ def expire_tasks(*, limit: int = BATCH) -> int:
 
 
 def move_trees_on(*, policy: TreePolicy, limit: int = BATCH) -> int:
-    """Advance trees that count as running and offer no work; returns how many moved.
+    """Advance trees that count as running, and return how many that moved: the proof that it is not needed.
 
-    Our own trees move with every answer. A file may bring a state that is behind its messages, and a new policy may ask
-    for less than is there: such a tree waits for an answer that nobody is asked for, and keeps a place among the
-    growing trees of its language.
+    Our own trees move with every event. A file may bring a state that is behind its messages, and a new policy may ask
+    for less than is there: such a tree offers no work and keeps a place among the growing trees of its language. Trees
+    without work come first, then those that wait the longest, from where the last sweep ended.
     """
-    idle = MessageTree.objects.filter(state__in=[state.value for state in ACTIVE]).exclude(
-        Exists(Opening.objects.filter(tree=OuterRef("pk")))
-    )
+    running = MessageTree.objects.filter(state__in=[state.value for state in ACTIVE])
+    idle = running.exclude(Exists(Opening.objects.filter(tree=OuterRef("pk")))).order_by("number")
+    found = dict.fromkeys(idle.values_list("pk", flat=True)[:limit])
+    found |= dict.fromkeys(_next_of(running, limit))
     moved = 0
-    for tree_id in idle.order_by("number").values_list("pk", flat=True)[:limit]:
+    for tree_id in found:
         with transaction.atomic(durable=True):
             hand = lock_tree(tree_id, policy)
             before = hand.state
-            transitions.advance(hand)
-            moved += hand.state != before
+            if transitions.advance(hand):
+                moved += 1
+                log.warning("tree_moved_by_sweep", tree=str(tree_id), before=before, after=hand.state)
+    metrics.trees_moved_by_sweep.inc(moved)
     return moved
+
+
+def _next_of(running: QuerySet[MessageTree], limit: int) -> list[UUID]:
+    """The next trees in the order of waiting. Where the last sweep ended is kept in the cache: if it is lost, the
+    longest waiting are looked at again.
+    """
+    after = cache.get(SWEPT)
+    rows = running.order_by("state_since", "pk")
+    if after:
+        since, last = after
+        rows = rows.filter(Q(state_since__gt=since) | Q(state_since=since, pk__gt=last))
+    found = list(rows.values_list("state_since", "pk")[:limit])
+    cache.set(SWEPT, found[-1] if len(found) == limit else None, timeout=None)
+    return [tree_id for _, tree_id in found]
 
 
 def drop_finished_drafts() -> int:

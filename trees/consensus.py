@@ -39,6 +39,14 @@ def verdict(votes: Sequence[bool], wanted: int, threshold: float) -> bool | None
     return best if best == worst else None
 
 
+def decision(votes: Sequence[bool], wanted: int, threshold: float) -> bool | None:
+    """What these votes decided in the order in which they came: the first of them that settle it count, a late one
+    changes nothing.
+    """
+    results = (verdict(votes[:number], wanted, threshold) for number in range(1, len(votes) + 1))
+    return next((result for result in results if result is not None), None)
+
+
 def votes_to_decision(votes: Sequence[bool], wanted: int, threshold: float) -> int:
     """How many more reviews could settle it at the soonest: so many places are offered at once."""
     for more in range(max(0, wanted - len(votes)) + 1):

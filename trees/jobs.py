@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from trees import thresholds
+from trees import standing, thresholds
 from trees.policy import current_policy
 
 
@@ -12,3 +12,9 @@ from trees.policy import current_policy
 def moderate_message(message_id: str) -> None:
     """Look whether people complained about this message often enough for something to happen by itself."""
     thresholds.apply(message_id=UUID(message_id), policy=current_policy())
+
+
+@shared_task
+def follow_standing(person_id: str) -> None:
+    """Stop the waiting prompts of somebody who was banned, or let them go on."""
+    standing.follow_standing(person_id=UUID(person_id), policy=current_policy())

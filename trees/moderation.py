@@ -12,10 +12,10 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotFound
 from oasst.core.text import clean_text
-from trees import removal, transitions, wanted
+from trees import removal, reranking, transitions, wanted
 from trees.access import require_moderator
 from trees.in_hand import TreeInHand, lock_tree
-from trees.models import Deletion, Happening, Message, Report, Revision
+from trees.models import Deletion, Happening, Message, MessageTree, Purge, Report, Revision, TreeTransition
 from trees.policy import TreePolicy
 from trees.posting import digest_of
 from trees.states import State
@@ -51,6 +51,20 @@ def resume(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> No
         transitions.advance(hand, actor=actor)
 
 
+def retry_scoring(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None:
+    """Compute the consensus of a tree whose scoring failed once more.
+
+    Raises NotAllowed, Invalid, NotFound, Conflict (`not_failed`, `failed_again` with the cause).
+    """
+    require_moderator(actor)
+    reason = _reason(reason)
+    if not reranking.retry(tree_id=tree_id, policy=policy, reason=reason, actor=actor):
+        if not MessageTree.objects.filter(pk=tree_id, state=State.SCORING_FAILED.value).exists():
+            raise Conflict("The scoring of this conversation did not fail.", code="not_failed")
+        last = TreeTransition.objects.filter(tree=tree_id).order_by("-id")[0]
+        raise Conflict(f"It failed again. {last.reason}", code="failed_again")
+
+
 def delete_message(*, message_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Deletion:
     """Take a message with everything below it out of sight.
 
@@ -67,12 +81,13 @@ def delete_message(*, message_id: UUID, actor: User, reason: str, policy: TreePo
         return deletion
 
 
-def undelete(*, deletion_id: UUID, actor: User, policy: TreePolicy) -> Deletion:
+def undelete(*, deletion_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Deletion:
     """Bring back exactly what one deletion took. A tree that it had stopped goes on.
 
-    Raises NotAllowed, NotFound, Conflict (`already_undone`, `parent_deleted`).
+    Raises NotAllowed, Invalid, NotFound, Conflict (`already_undone`, `parent_deleted`, `erased`).
     """
     require_moderator(actor)
+    reason = _reason(reason)
     with transaction.atomic(durable=True):
         try:
             deletion = Deletion.objects.select_for_update(of=("self",), no_key=True).get(pk=deletion_id)
@@ -84,7 +99,9 @@ def undelete(*, deletion_id: UUID, actor: User, policy: TreePolicy) -> Deletion:
         message = hand.message(deletion.message_id)
         if message.parent_id is not None and hand.messages[message.parent_id].deleted:
             raise Conflict("The message above it is deleted; bring that back first.", code="parent_deleted")
-        removal.bring_back(hand, deletion, actor=actor)
+        if _was_erased(deletion):
+            raise Conflict("What it held was erased after a purge; there is nothing to bring back.", code="erased")
+        removal.bring_back(hand, deletion, actor=actor, reason=reason)
         transitions.advance(hand, actor=actor)
         return deletion
 
@@ -116,7 +133,8 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
 def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str) -> Report:
     """Answer a report for good: `upheld` or `dismissed`, with a sentence about what came of it.
 
-    What has to be done about the message is done by the functions above. Locks the report and nothing else.
+    What has to be done about the message is done by the functions above. The outbox tells it, so that the reporter can
+    hear of it. Locks the report and nothing else.
     Raises NotAllowed, Invalid (`unknown_status`, `outcome`), NotFound, Conflict (`already_settled`).
     """
     require_moderator(actor)
@@ -124,7 +142,8 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str) ->
         raise Invalid("A report is upheld or dismissed.", code="unknown_status", field="status")
     outcome = _sentence(outcome, limit=1000, field="outcome", otherwise="Please say what came of it")
     with transaction.atomic(durable=True):
-        report = Report.objects.select_for_update(of=("self",), no_key=True).filter(pk=report_id).first()
+        reports = Report.objects.select_for_update(of=("self",), no_key=True).select_related("message")
+        report = reports.defer("message__search").filter(pk=report_id).first()
         if report is None:
             raise NotFound("There is no such report.", code="report_not_found")
         if report.status != Report.Status.OPEN:
@@ -132,7 +151,22 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str) ->
         report.status, report.outcome = status, outcome
         report.handled_by, report.handled_at = actor, timezone.now()
         report.save(update_fields=["status", "outcome", "handled_by", "handled_at"])
+        Happening.objects.create(
+            kind=Happening.Kind.REPORT_SETTLED,
+            actor=actor,
+            subject_id=report.reporter_id,
+            tree_id=report.message.tree_id,
+            message_id=report.message_id,
+            data={"report": str(report.pk), "status": status},
+        )
         return report
+
+
+def _was_erased(deletion: Deletion) -> bool:
+    """Did a purge of one of the authors become final? People write no empty texts."""
+    return Message.objects.filter(
+        pk__in=deletion.message_ids, text="", author__purges__stage=Purge.Stage.ERASED
+    ).exists()
 
 
 def _message_in_hand(message_id: UUID, policy: TreePolicy) -> tuple[TreeInHand, Message]:

@@ -105,10 +105,11 @@ class MessageFile:
     skips: list[Skip]
     reports: list[Report]
     deletions: list[Deletion]
+    corrections: list[Message]
 
 
 def message_file(message: Message) -> MessageFile:
-    """Six statements. `deletions` are those that took this message, also as part of a branch."""
+    """Seven statements. `deletions` are those that took this message, also as part of a branch."""
     return MessageFile(
         revisions=list(message.revisions.select_related("author").order_by("created_at", "id")),
         reviews=list(message.reviews.select_related("author").order_by("created_at", "id")),
@@ -120,6 +121,7 @@ def message_file(message: Message) -> MessageFile:
             .select_related("actor", "undone_by")
             .order_by("created_at")
         ),
+        corrections=list(message.corrections.select_related("author").defer("search", "imported").order_by("pk")),
     )
 
 

@@ -11,14 +11,14 @@ from uuid import UUID
 from django.utils import timezone
 
 from oasst.accounts.models import ApiClient, User
-from oasst.core.errors import Conflict, Gone
+from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
 from oasst.core.ids import uuid7
 from oasst.core.text import clean_language_tag, clean_text
 from trees import transitions, wanted
 from trees.in_hand import TreeInHand, lock_tree, new_tree
 from trees.models import Happening, Message, MessageTree, Revision, Role
 from trees.policy import TreePolicy
-from trees.states import State
+from trees.states import REPLY_WORK, TABLE, State, Work
 
 
 def digest_of(text: str) -> bytes:
@@ -111,6 +111,87 @@ def post_reply(
     hand.record(Happening.Kind.MESSAGE_POSTED, message=message, actor=author)
     transitions.advance(hand, actor=author)
     return message
+
+
+def post_correction(*, original: Message, author: User, text: str, policy: TreePolicy) -> Message:
+    """Store a better text for somebody's message as another reply to the same parent, linked to it.
+
+    It is a reply like any other: it takes a place, is reviewed and ranked. What people said stays with the old text.
+    Raises Invalid (text, `unchanged`), Conflict (`duplicate`, `duplicate_reply`, `prompt`, `takes_no_replies`),
+    NotAllowed (`own_message`), Gone (`message_deleted`, `no_place_left`), NotFound.
+    """
+    text = clean_text(text, limit=policy.message_size_limit)
+    _refuse_repetition(author, text, policy)
+    hand = lock_tree(original.tree_id, policy)
+    original = hand.message(original.pk)
+    if original.deleted:
+        raise Gone("The message was deleted meanwhile.", code="message_deleted")
+    refuse_correction(hand.tree, original, author)
+    parent = hand.messages[original.parent_id] if original.parent_id else original
+    siblings = [m for m in hand.messages.values() if m.parent_id == parent.pk]
+    if Message.objects.filter(parent=parent, deleted=False, text_digest=digest_of(text)).exists():
+        raise Invalid("This text stands here already; change something about it.", code="unchanged", field="text")
+    _refuse_second_reply(hand, parent, author)
+    _take_place_of_reply(hand, parent)
+    message = _insert(
+        id=uuid7(),
+        tree=hand.tree,
+        parent=parent,
+        role=original.role,
+        depth=original.depth,
+        position=len(siblings),
+        author=author,
+        text=text,
+        lang=original.lang,
+        api_client=None,
+        frontend_message_id=None,
+        correction_of=original,
+    )
+    hand.messages[message.pk] = message
+    hand.record(
+        Happening.Kind.MESSAGE_POSTED,
+        message=message,
+        actor=author,
+        data={"correction_of": str(original.pk)},
+    )
+    transitions.advance(hand, actor=author)
+    return message
+
+
+def refuse_correction(tree: MessageTree, original: Message, author: User) -> None:
+    """Refuse what no text could make possible. Raises Conflict (`prompt`, `takes_no_replies`), NotAllowed."""
+    if original.parent_id is None:
+        raise Conflict(
+            "A first prompt has no other text beside it.", code="prompt", hint="Write yours as a prompt of its own."
+        )
+    if original.author_id == author.pk:
+        raise NotAllowed("This is yours. Others can suggest a better text for it.", code="own_message")
+    row = TABLE[State(tree.state)]
+    if not row.offers & REPLY_WORK:
+        raise Conflict(f"This conversation takes no new replies any more ({row.label}).", code="takes_no_replies")
+
+
+def _take_place_of_reply(hand: TreeInHand, parent: Message) -> None:
+    """Use up a place for a reply: a free one at this parent, else any of the tree while the parent takes one more.
+
+    Only free places are used, so a correction never takes away what somebody is writing, and neither the tree nor the
+    parent grows beyond its size.
+    """
+    free = [o for o in hand.openings if o.work in REPLY_WORK and not o.is_held(hand.now)]
+    here = [o for o in free if o.message_id == parent.pk]
+    taken = wanted.counted_children(hand)[parent.pk] + wanted.held_replies(hand)[parent.pk]
+    full = Gone(
+        "This message has all the replies that it takes, so there is no room for one more.", code="no_place_left"
+    )
+    if parent not in wanted.standing(hand) or (not here and taken >= wanted.reply_limit(hand, parent)):
+        raise full
+    for opening in here or sorted(free, key=lambda o: (o.priority, o.pk)):
+        try:
+            hand.take_place(message=hand.messages[opening.message_id], work=Work(opening.work), lease=None)
+        except Gone:
+            continue
+        return
+    raise full
 
 
 def _insert(*, id: UUID, text: str, author: User, frontend_message_id: str | None, **fields: Any) -> Message:

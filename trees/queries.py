@@ -17,10 +17,11 @@ from django.utils.safestring import SafeString
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid, NotFound
 from oasst.core.markdown import render
+from oasst.core.text_diff import Piece, word_diff
 from trees.access import visible_messages
 from trees.models import Message, MessageTree, Ranking, Reaction, Review, TreeTransition
 from trees.ordering import in_order
-from trees.states import TABLE, State
+from trees.states import REPLY_WORK, TABLE, State
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ class Turn:
     rank: int | None = None  # from 1
     thumbs: Thumbs | None = None
     reported: bool = False  # by the person who looks
+    may_suggest: bool = False  # another text for it
+    corrects: UUID | None = None  # the sibling that this is another text for, with what differs
+    changes: list[Piece] = field(default_factory=list)
     replies: list[Turn] = field(default_factory=list)
 
 
@@ -109,7 +113,20 @@ def get_tree_for(person: User, message_id: UUID) -> tuple[MessageTree, Turn]:
         if one.parent_id:
             turns[one.parent_id].replies.append(turn)
         waiting.extend(reversed(in_order(children[one.pk])))
+    _link_corrections(message.tree, turns, children)
     return message.tree, turns[message.tree_id]
+
+
+def _link_corrections(tree: MessageTree, turns: dict[UUID, Turn], children: dict[UUID | None, list[Message]]) -> None:
+    takes_replies = bool(TABLE[State(tree.state)].offers & REPLY_WORK)
+    for message in (one for parent_id, replies in children.items() if parent_id for one in replies):
+        turn = turns.get(message.pk)
+        original = turns.get(message.correction_of_id) if message.correction_of_id else None
+        if turn is None:
+            continue
+        turn.may_suggest = takes_replies and not turn.is_mine and not message.deleted
+        if original is not None:
+            turn.corrects, turn.changes = original.id, word_diff(original.text, turn.text)
 
 
 def _tree_turn(message: Message, person: User, is_target: bool, mine: set[str]) -> Turn:

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from django.db import transaction
 
-from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
+from oasst.accounts.services import require_contributor_now
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Invalid, NotFound
 from oasst.core.text import clean_text
@@ -30,10 +30,10 @@ def set_reaction(*, message_id: UUID, person: User, emoji: str, on: bool | None 
     Thumbs up and down exclude each other, and a thumb on one's own message is quietly left out.
     Raises NotAllowed, NotFound, Invalid (`unknown_emoji`).
     """
-    require_contributor(person)
     if emoji not in EMOJIS:
         raise Invalid(f"There is no reaction called {emoji[:40]!r}.", code="unknown_emoji", field="emoji")
     with transaction.atomic(durable=True):
+        require_contributor_now(person)
         message = _lock_message(message_id, person)
         mine = set(Reaction.objects.filter(message=message, author=person).values_list("emoji", flat=True))
         wanted = emoji not in mine if on is None else on
@@ -70,11 +70,11 @@ def report(*, message_id: UUID, reporter: User, category: str, text: str = "") -
 
     Raises NotAllowed, NotFound, Invalid (`unknown_category`, text).
     """
-    require_contributor(reporter)
     if category not in Report.Category.values:
         raise Invalid("Please choose what is wrong.", code="unknown_category", field="category")
     text = clean_text(text, limit=LONGEST_REPORT) if text.strip() else ""
     with transaction.atomic(durable=True):
+        require_contributor_now(reporter)
         message = _lock_message(message_id, reporter)
         found, created = Report.objects.get_or_create(
             message=message,

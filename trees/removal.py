@@ -8,15 +8,22 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from trees import transitions, wanted
 from trees.in_hand import TreeInHand
-from trees.models import Deletion, Happening, Message
+from trees.models import Deletion, Happening, Message, Purge
 from trees.states import State
 
 
-def remove(hand: TreeInHand, message: Message, *, actor: User | None, reason: str) -> Deletion:
+def remove(
+    hand: TreeInHand, message: Message, *, actor: User | None, reason: str, purge: Purge | None = None
+) -> Deletion:
     """Delete the message and everything below it that is not deleted yet, as one batch."""
     gone = [one for one in wanted.below(hand, message) if not one.deleted]
     deletion = Deletion.objects.create(
-        tree=hand.tree, message=message, message_ids=[one.pk for one in gone], actor=actor, reason=reason
+        tree=hand.tree,
+        message=message,
+        message_ids=[one.pk for one in gone],
+        actor=actor,
+        reason=reason,
+        purge=purge,
     )
     for one in gone:
         one.deleted = True
@@ -31,19 +38,28 @@ def remove(hand: TreeInHand, message: Message, *, actor: User | None, reason: st
     return deletion
 
 
-def bring_back(hand: TreeInHand, deletion: Deletion, *, actor: User) -> None:
+def bring_back(hand: TreeInHand, deletion: Deletion, *, actor: User, reason: str) -> None:
     """Undo one batch exactly. A tree that stopped only because of it goes on."""
     for message_id in deletion.message_ids:
         hand.messages[message_id].deleted = False
         hand.changed.add(message_id)
-    deletion.undone_at, deletion.undone_by = timezone.now(), actor
-    deletion.save(update_fields=["undone_at", "undone_by"])
+    deletion.undone_at, deletion.undone_by, deletion.undo_reason = timezone.now(), actor, reason
+    deletion.save(update_fields=["undone_at", "undone_by", "undo_reason"])
     hand.record(
         Happening.Kind.MESSAGE_RESTORED,
         message=hand.messages[deletion.message_id],
         actor=actor,
         data={"deletion": str(deletion.pk)},
     )
+    make_room(hand)
     if hand.state == State.HALTED_BY_MODERATOR and transitions.was_halted_by_deletion(hand):
         transitions.resume(hand, reason="The prompt was brought back.", actor=actor)
     transitions.rescore(hand)
+
+
+def make_room(hand: TreeInHand) -> None:
+    """A tree that got back what others have replaced meanwhile is larger than it wanted: from now on it wants that."""
+    grown = wanted.at_least(hand, goal=hand.tree.goal_tree_size, children=hand.tree.max_children_count)
+    if grown != (hand.tree.goal_tree_size, hand.tree.max_children_count):
+        hand.tree.goal_tree_size, hand.tree.max_children_count = grown
+        hand.tree.save(update_fields=["goal_tree_size", "max_children_count"])

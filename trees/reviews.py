@@ -162,7 +162,8 @@ def _ranked_replies(hand: TreeInHand, parent: Message, ordered_ids: Sequence[UUI
 
 def record_skip(*, message: Message, author: User, kind: str, reason: str = "", note: str = "") -> None:
     """Note that this person does not want this work about this message. Saying it twice changes nothing."""
-    _, created = Skip.objects.get_or_create(
+    # Everything: a skip that a purge set aside still is one, for the person whom it spares the work.
+    _, created = Skip.everything.get_or_create(
         message=message, author=author, kind=kind, defaults={"reason": reason, "note": note}
     )
     if created:

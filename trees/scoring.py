@@ -22,6 +22,18 @@ def score(tree: MessageTree, messages: dict[UUID, Message]) -> set[UUID]:
     return changed
 
 
+def unrank(messages: dict[UUID, Message], parent_ids: Iterable[UUID]) -> set[UUID]:
+    """Give the replies to these messages the ranks of their file, or none, where nobody's ranking is left."""
+    left = set(parent_ids) - set(Ranking.objects.filter(parent__in=parent_ids).values_list("parent_id", flat=True))
+    changed = set()
+    for reply in Message.objects.filter(parent__in=left).only("id", "imported") if left else ():
+        given = reply.given.get("rank")
+        if messages[reply.pk].rank != given:
+            messages[reply.pk].rank = given
+            changed.add(reply.pk)
+    return changed
+
+
 def ranks(votes: Iterable[Vote], messages: dict[UUID, Message]) -> dict[UUID, int | None]:
     """Message id → rank, for every reply to a message whose replies were ranked here.
 

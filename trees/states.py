@@ -84,7 +84,7 @@ TABLE: dict[State, StateRow] = {
     ),
     S.SCORING_FAILED: StateRow(
         "Scoring failed",
-        "The consensus could not be computed; an operator looks and retries.",
+        "The consensus could not be computed. The votes are kept; the clock tries again, and so may a moderator.",
         active=False,
         goes_to=frozenset({S.READY_FOR_SCORING, S.RANKING, S.HALTED_BY_MODERATOR}),
     ),

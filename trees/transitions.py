@@ -7,6 +7,7 @@ so nothing here races.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.db import connection, transaction
@@ -47,6 +48,23 @@ def resume(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
     rescore(hand)  # replies may have gone or come back while it was stopped
 
 
+def retry_scoring(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
+    """Let the consensus be computed once more. The caller goes on to `advance`."""
+    _enter(hand, State.READY_FOR_SCORING, reason, actor)
+
+
+def put_back(hand: TreeInHand, target: State, *, reason: str, actor: User | None = None) -> None:
+    """Return to an earlier state because what led out of it was undone. The caller goes on to `advance`.
+
+    A step that the table does not have goes by way of a stop, which can be left for anywhere.
+    """
+    if hand.state == target:
+        return
+    if not may_go(hand.state, target):
+        _enter(hand, State.HALTED_BY_MODERATOR, reason, actor)
+    _enter(hand, target, reason, actor)
+
+
 def rescore(hand: TreeInHand) -> None:
     """Order the replies of a finished tree again after some went or came back. The caller goes on to `advance`."""
     if hand.state == State.READY_FOR_EXPORT:
@@ -61,26 +79,39 @@ def was_halted_by_deletion(hand: TreeInHand) -> bool:
 
 def _state_before_halt(hand: TreeInHand) -> State:
     """What was noted at the halt; for a tree that flags ended or a file brought stopped, what its messages tell."""
-    if hand.tree.halted_from:
-        return State(hand.tree.halted_from)
+    return State(hand.tree.halted_from) if hand.tree.halted_from else state_of_contents(hand)
+
+
+def state_of_contents(hand: TreeInHand) -> State:
+    """Where a tree belongs of which nothing is known but its messages; `advance` takes it on from there."""
     if hand.root.review_result is None:
         return State.INITIAL_PROMPT_REVIEW
     if not hand.root.review_result:
         return State.ABORTED_LOW_GRADE
-    drawn = hand.tree.won_prompt_lottery_at is not None or len(hand.messages) > 1
-    return State.GROWING if drawn else State.PROMPT_LOTTERY_WAITING
+    grows = len(hand.messages) > 1 or hand.tree.won_prompt_lottery_at is not None
+    return State.GROWING if grows else State.PROMPT_LOTTERY_WAITING
 
 
-def advance(hand: TreeInHand, *, actor: User | None = None) -> None:
-    """Decide what can be decided, take every step that is due, make the openings agree, and write all of it."""
+def advance(hand: TreeInHand, *, actor: User | None = None) -> bool:
+    """Decide what can be decided, take every step that is due, make the openings agree, and write all of it.
+
+    Returns whether that changed the tree: took a decision or a step, or had told what the caller did.
+    """
     _decide(hand)
     for _ in State:  # no chain of steps is longer than the number of states
         step = due_step(hand)
         if step is None:
             break
         _enter(hand, *step, actor)
+    return write(hand)
+
+
+def write(hand: TreeInHand) -> bool:
+    """Write what was changed in memory and make the openings agree, without taking a step. Returns as `advance`."""
     open_places(hand)
+    moved = bool(hand.changed or hand.moves)
     _write_rest(hand)
+    return moved
 
 
 def _decide(hand: TreeInHand) -> None:
@@ -97,11 +128,22 @@ def _decide(hand: TreeInHand) -> None:
         if message.review_result is None:
             continue
         hand.changed.add(message.pk)
-        hand.record(
-            Happening.Kind.MESSAGE_ACCEPTED if message.review_result else Happening.Kind.MESSAGE_REJECTED,
-            message=message,
-            data={"rejecting": sum(votes), "reviews": len(votes)},
-        )
+        record_decision(hand, message, votes)
+
+
+def record_decision(hand: TreeInHand, message: Message, votes: Sequence[bool]) -> None:
+    """Tell that a message was decided, and by which rule: a later policy is no reason to doubt it."""
+    is_root = message.parent_id is None
+    hand.record(
+        Happening.Kind.MESSAGE_ACCEPTED if message.review_result else Happening.Kind.MESSAGE_REJECTED,
+        message=message,
+        data={
+            "rejecting": sum(votes),
+            "reviews": len(votes),
+            "wanted": hand.policy.reviews_wanted(is_root=is_root),
+            "threshold": hand.policy.threshold(is_root=is_root),
+        },
+    )
 
 
 Step = tuple[State, str]
@@ -149,10 +191,10 @@ def _after_scoring(hand: TreeInHand) -> Step:
     try:
         with transaction.atomic():  # an error of the database must not take the rest of the transaction with it
             hand.changed |= scoring.score(hand.tree, hand.messages)
-    except Exception:
-        # Whatever went wrong, the vote that led here must be kept; the tree waits for an operator.
+    except Exception as error:
+        # Whatever went wrong, the vote that led here must be kept; the clock tries again (trees.reranking).
         log.exception("scoring failed", extra={"tree": str(hand.tree.pk)})
-        return State.SCORING_FAILED, "The consensus could not be computed."
+        return State.SCORING_FAILED, f"The consensus could not be computed: {error!r}"[:500]
     return State.READY_FOR_EXPORT, "The replies are ranked."
 
 

@@ -7,4 +7,5 @@ urlpatterns = [
     path("messages/<uuid:message_id>/", views.tree, name="tree"),
     path("messages/<uuid:message_id>/react/", views.react, name="message_react"),
     path("messages/<uuid:message_id>/report/", views.report, name="message_report"),
+    path("messages/<uuid:message_id>/suggest/", views.suggest, name="message_suggest"),
 ]

@@ -1,5 +1,6 @@
 """Pages about the data set: a person's contributions and one tree."""
 
+from http import HTTPStatus
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -8,12 +9,16 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from oasst.accounts.requests import SignedInRequest
+from oasst.core.errors import Conflict, Gone, Invalid
 from oasst.core.languages import name_of
-from trees import queries, reactions
+from oasst.core.text_diff import word_diff
+from trees import corrections, queries, reactions
+from trees.forms import SuggestionForm
 from trees.models import Report
+from trees.policy import current_policy
 from trees.states import TABLE, State
 
 FILTERS = [
@@ -92,6 +97,34 @@ def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     )
     messages.success(request, "Thank you. A moderator will look at it.")
     return redirect(_place_of(message_id))
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def suggest(request: SignedInRequest, message_id: UUID) -> HttpResponse:
+    """Another text for somebody's message."""
+    limit = current_policy().message_size_limit
+    original = corrections.get_correctable_for(request.user, message_id)
+    form = SuggestionForm(request.POST or None, initial={"text": original.text}, text_limit=limit)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if form.errors else HTTPStatus.OK
+    if request.method == "POST" and form.is_valid():
+        try:
+            stored = corrections.suggest(
+                message_id=message_id, person=request.user, text=form.cleaned_data["text"], policy=current_policy()
+            )
+        except (Invalid, Conflict, Gone) as error:
+            form.add_error(error.field if error.field in form.fields else None, error.message)
+            status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, Invalid) else HTTPStatus.CONFLICT
+        else:
+            messages.success(request, "Stored beside the other text. People will review it. Thank you!")
+            return redirect(_place_of(stored.pk))
+    context = {
+        "form": form,
+        "conversation": queries.conversation_to(original),
+        "back_url": _place_of(message_id),
+        "changes": word_diff(original.text, form["text"].value() or "") if form.is_bound else [],
+    }
+    return render(request, "trees/suggest.html", context, status=status)
 
 
 def _place_of(message_id: UUID) -> str:

@@ -185,6 +185,16 @@ def reply_limit(hand: TreeInHand, parent: Message) -> int:
     return hand.tree.max_children_count if parent.role == Role.PROMPTER else hand.policy.num_prompter_replies
 
 
+def at_least(hand: TreeInHand, *, goal: int, children: int) -> tuple[int, int]:
+    """These numbers of messages and of replies to one prompt, raised to what is there, in review or being written."""
+    counted, held = counted_children(hand), held_replies(hand)
+    answered = [m for m in hand.messages.values() if m.role == Role.PROMPTER]
+    return (
+        max(goal, size(hand) + len(awaiting_review(hand)) + held.total()),
+        max([children, *(counted[m.pk] + held[m.pk] for m in answered)]),
+    )
+
+
 def reply_places(hand: TreeInHand) -> dict[Key, int]:
     """Where replies are wanted, the held places included.
 

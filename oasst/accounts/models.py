@@ -121,6 +121,21 @@ class User(AbstractBaseUser):
         return str(self)
 
 
+class Ban(models.Model):
+    """Somebody was shut out: who did it and why, and the same for letting them in again. Never changed or removed."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="bans")
+    actor = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=500)
+    at = models.DateTimeField(default=timezone.now, editable=False)
+    lifted_at = models.DateTimeField(null=True)
+    lifted_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    lift_reason = models.CharField(max_length=500, blank=True)
+
+    def __str__(self) -> str:
+        return self.reason
+
+
 class ApiClient(models.Model):
     """A program that speaks for people: a bot, another site, an importer."""
 

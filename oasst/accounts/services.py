@@ -12,10 +12,12 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from oasst.accounts.access import require_contributor
 from oasst.accounts.documents import TERMS
-from oasst.accounts.models import ApiClient, ApiKey, Consent, Identity, Role, Secret, Session, Token, User
+from oasst.accounts.models import ApiClient, ApiKey, Ban, Consent, Identity, Role, Secret, Session, Token, User
 from oasst.accounts.names import friendly_name
 from oasst.core.errors import Conflict, Invalid, NotAllowed
+from oasst.core.locks import advisory_lock
 from oasst.core.text import clean_language_tag, clean_name, clean_text
 
 TERMS_DOCUMENT = "terms"
@@ -210,27 +212,31 @@ def ban(user: User, *, actor: User, reason: str) -> None:
     """
     reason = clean_text(reason, limit=500, field="reason")
     user = lock_user(user)
-    _require_higher_rank(actor, user)
+    require_higher_rank(actor, user)
     user.enabled = False
     user.ban_reason = reason
     user.banned_at = timezone.now()
     user.save(update_fields=["enabled", "ban_reason", "banned_at"])
+    Ban.objects.create(user=user, actor=actor, reason=reason, at=user.banned_at)
 
 
 @transaction.atomic
-def unban(user: User, *, actor: User) -> None:
-    """Let this person in again. Raises NotAllowed as `ban` does, or Conflict `not_banned`."""
+def unban(user: User, *, actor: User, reason: str) -> None:
+    """Let this person in again. Raises NotAllowed as `ban` does, Invalid (the reason), or Conflict `not_banned`."""
+    reason = clean_text(reason, limit=500, field="reason")
     user = lock_user(user)
-    _require_higher_rank(actor, user)
+    require_higher_rank(actor, user)
     if user.enabled:
         raise Conflict("This person is not banned.", code="not_banned")
     user.enabled = True
     user.ban_reason = ""
     user.banned_at = None
     user.save(update_fields=["enabled", "ban_reason", "banned_at"])
+    Ban.objects.filter(user=user, lifted_at=None).update(lifted_at=timezone.now(), lifted_by=actor, lift_reason=reason)
 
 
-def _require_higher_rank(actor: User, user: User) -> None:
+def require_higher_rank(actor: User, user: User) -> None:
+    """Refuse whoever may not decide about this person: NotAllowed `moderators_only` or `rank`."""
     if not (actor.is_active and actor.is_staff):
         raise NotAllowed("This is for moderators.", code="moderators_only")
     if _RANKS[Role(user.role)] >= _RANKS[Role(actor.role)]:
@@ -241,6 +247,15 @@ def lock_user(user: User) -> User:
     """The person's row, fresh and held until the open transaction ends. The caller's object is brought up to date."""
     user.refresh_from_db(from_queryset=User.objects.select_for_update(no_key=True))
     return user
+
+
+def require_contributor_now(user: User) -> None:
+    """As `access.require_contributor`, but exact until the open transaction ends: whoever bans this person and then
+    takes the same lock sees all that this transaction stored, and nothing is stored afterwards.
+    """
+    advisory_lock("person", user.pk)
+    user.refresh_from_db()
+    require_contributor(user)
 
 
 # --- Programs and keys ---

@@ -1,7 +1,7 @@
 """What must agree in the data, recomputed from the facts: counts, decisions, ranks, states, openings, tasks, outbox.
 
-Reads only. Trees are read in batches, each in one snapshot and a fixed number of statements, so a check beside running
-work reports no passing state, and memory does not grow with the data set.
+Reads only; `oasst.invariants.repair` mends. Trees are read in batches, each in one snapshot and a fixed number of
+statements, so a check beside running work reports no passing state, and memory does not grow with the data set.
 """
 
 from oasst.invariants.difference import Difference

@@ -12,16 +12,25 @@ from trees.models import Message
 from trees.states import State
 
 
+def expected_reviews(facts: TreeFacts, message: Message) -> int:
+    """Those of the file and those of people here that stand."""
+    return message.imported_count("review_count") + sum(r.stands for r in facts.reviews.get(message.pk, ()))
+
+
 def review_counts(facts: TreeFacts) -> Iterator[Difference]:
     for message in facts.messages.values():
-        expected = message.imported_count("review_count") + len(facts.reviews.get(message.pk, ()))
+        expected = expected_reviews(facts, message)
         if message.review_count != expected:
             yield Difference("review_counts", f"message {message.pk}", str(expected), str(message.review_count))
 
 
+def times_ranked(facts: TreeFacts) -> Counter[UUID]:
+    """Message id → rankings by people. The column takes no number from a file."""
+    return Counter(chain.from_iterable(ordered_ids for _, ordered_ids, _ in facts.rankings))
+
+
 def ranking_counts(facts: TreeFacts) -> Iterator[Difference]:
-    """Rankings by people only: the column takes no number from a file."""
-    ranked: Counter[UUID] = Counter(chain.from_iterable(ordered_ids for _, ordered_ids, _ in facts.rankings))
+    ranked = times_ranked(facts)
     for message in facts.messages.values():
         if message.ranking_count != ranked[message.pk]:
             yield Difference(
@@ -31,14 +40,19 @@ def ranking_counts(facts: TreeFacts) -> Iterator[Difference]:
         yield Difference("ranking_counts", f"message {message_id}", f"in tree {facts.tree.pk}", "not there")
 
 
-def reaction_counts(facts: TreeFacts) -> Iterator[Difference]:
-    counted: dict[UUID, Counter[str]] = {}
+def expected_reactions(facts: TreeFacts) -> dict[UUID, dict[str, int]]:
+    """Message id → emoji → how many: those of the file and those of people here that stand."""
+    counted = {message.pk: Counter(message.given.get("emojis") or {}) for message in facts.messages.values()}
     for (message_id, emoji), number in facts.reactions.items():
-        counted.setdefault(message_id, Counter())[emoji] += number
-    for message in facts.messages.values():
-        expected = Counter(message.given.get("emojis") or {}) + counted.get(message.pk, Counter())
-        if Counter(message.emojis) != expected:
-            yield Difference("reaction_counts", f"message {message.pk}", str(dict(expected)), str(message.emojis))
+        counted[message_id][emoji] += number
+    return {message_id: dict(emojis) for message_id, emojis in counted.items()}
+
+
+def reaction_counts(facts: TreeFacts) -> Iterator[Difference]:
+    for message_id, expected in expected_reactions(facts).items():
+        found = facts.messages[message_id].emojis
+        if Counter(found) != Counter(expected):
+            yield Difference("reaction_counts", f"message {message_id}", str(expected), str(found))
 
 
 def review_results(facts: TreeFacts) -> Iterator[Difference]:
@@ -46,20 +60,31 @@ def review_results(facts: TreeFacts) -> Iterator[Difference]:
     for message in facts.messages.values():
         if message.edited and not facts.votes(message):
             continue  # a text that was changed after its decision keeps it, or waits for new reviewers
-        # What the file said was said of its text, not of the one that was written here since.
-        expected = None if message.edited else message.given.get("review_result")
-        if expected is None:
-            expected = _decision(facts, message)
-        if message.review_result is not expected:
-            yield Difference("review_results", f"message {message.pk}", str(expected), str(message.review_result))
+        possible = possible_results(facts, message)
+        if message.review_result not in possible:
+            yield Difference("review_results", f"message {message.pk}", str(possible[0]), str(message.review_result))
 
 
-def _decision(facts: TreeFacts, message: Message) -> bool | None:
+def possible_results(facts: TreeFacts, message: Message) -> list[bool | None]:
+    """What the result may be, by the present rule first.
+
+    A decision is judged by the rule that it was made by, which a new policy does not change; and it may rest on votes
+    that a purge set aside later, when nobody could be asked any more.
+    """
+    # What the file said was said of its text, not of the one that was written here since.
+    given = None if message.edited else message.given.get("review_result")
+    if given is not None:
+        return [given]
     is_root = message.parent_id is None
-    wanted, threshold = facts.policy.reviews_wanted(is_root=is_root), facts.policy.threshold(is_root=is_root)
-    votes = facts.votes(message)
-    results = (consensus.verdict(votes[:number], wanted, threshold) for number in range(1, len(votes) + 1))
-    return next((result for result in results if result is not None), None)
+    now = facts.policy.reviews_wanted(is_root=is_root), facts.policy.threshold(is_root=is_root)
+    standing = facts.votes(message)
+    found = [consensus.decision(standing, *now)]
+    for rule in [now, *sorted(facts.rules.get(message.pk, ()))]:
+        for votes in (standing, facts.votes(message, all_of_them=True)):
+            result = consensus.decision(votes, *rule)
+            if result is not None:
+                found.append(result)
+    return found
 
 
 def ranks(facts: TreeFacts) -> Iterator[Difference]:

@@ -26,6 +26,8 @@ from trees.policy import TreePolicy
 from trees.scoring import Vote
 
 Row = TypeVar("Row")
+Rule = tuple[int, float]
+"""How many reviews were wanted, and the threshold."""
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Given:
     message_id: UUID
     revision_id: UUID
     rejects: bool
+    stands: bool  # no purge set it aside
 
 
 @dataclass
@@ -43,9 +46,10 @@ class TreeFacts:
     policy: TreePolicy
     messages: dict[UUID, Message] = field(default_factory=dict)
     reviews: dict[UUID, list[Given]] = field(default_factory=lambda: defaultdict(list))  # by message, oldest first
-    rankings: list[Vote] = field(default_factory=list)
+    rankings: list[Vote] = field(default_factory=list)  # without those that a purge set aside
+    told: Counter[tuple[UUID | None, str]] = field(default_factory=Counter)  # rankings and skips with those set aside
+    rules: dict[UUID, set[Rule]] = field(default_factory=lambda: defaultdict(set))  # by which a message was decided
     reactions: Counter[tuple[UUID, str]] = field(default_factory=Counter)
-    skips: Counter[UUID] = field(default_factory=Counter)
     openings: list[Opening] = field(default_factory=list)
     transitions: list[TreeTransition] = field(default_factory=list)
     happenings: Counter[tuple[UUID | None, str]] = field(default_factory=Counter)
@@ -63,9 +67,10 @@ class TreeFacts:
         """It came from a file and nothing has moved it since: its state is what the file said."""
         return self.is_imported and len(self.transitions) == 1
 
-    def votes(self, message: Message) -> list[bool]:
+    def votes(self, message: Message, *, all_of_them: bool = False) -> list[bool]:
         """For each review of the present text, oldest first, whether it would reject."""
-        return [one.rejects for one in self.reviews.get(message.pk, ()) if one.revision_id == message.revision_id]
+        here = (one for one in self.reviews.get(message.pk, ()) if one.revision_id == message.revision_id)
+        return [one.rejects for one in here if one.stands or all_of_them]
 
     def in_hand(self) -> TreeInHand:
         """The tree as the services see it, to ask them what they would do. Nothing of it is written."""
@@ -80,11 +85,16 @@ class TreeFacts:
 
 
 def read_batch(policy: TreePolicy, *, after: UUID | None, size: int) -> list[TreeFacts]:
-    """The facts of the next `size` trees behind `after`. Ten statements."""
+    """The facts of the next `size` trees behind `after`. Eleven statements."""
     trees = MessageTree.objects.order_by("pk")
     if after is not None:
         trees = trees.filter(pk__gt=after)
-    found = {tree.pk: TreeFacts(tree, policy) for tree in trees[:size]}
+    return read_trees(policy, trees[:size])
+
+
+def read_trees(policy: TreePolicy, trees: Iterable[MessageTree]) -> list[TreeFacts]:
+    """The facts of these trees."""
+    found = {tree.pk: TreeFacts(tree, policy) for tree in trees}
     if found:
         _read_messages(found)
         _read_judgements(found)
@@ -100,23 +110,25 @@ def _read_messages(found: dict[UUID, TreeFacts]) -> None:
 
 
 def _read_judgements(found: dict[UUID, TreeFacts]) -> None:
-    reviews = Review.objects.filter(message__tree__in=found, kind=Review.Kind.REVIEW).order_by("created_at", "pk")
-    for tree_id, message_id, revision_id, labels in reviews.values_list(
-        "message__tree_id", "message_id", "revision_id", "labels"
+    reviews = Review.everything.filter(message__tree__in=found, kind=Review.Kind.REVIEW).order_by("created_at", "pk")
+    for tree_id, message_id, revision_id, labels, purge in reviews.values_list(
+        "message__tree_id", "message_id", "revision_id", "labels", "set_aside"
     ):
-        given = Given(message_id, revision_id, consensus.rejects(labels))
+        given = Given(message_id, revision_id, consensus.rejects(labels), stands=purge is None)
         found[tree_id].reviews[message_id].append(given)
-    rankings = Ranking.objects.filter(parent__tree__in=found).order_by("created_at", "pk")
-    for tree_id, parent_id, ordered_ids, not_rankable in rankings.values_list(
-        "parent__tree_id", "parent_id", "ordered_ids", "not_rankable"
+    rankings = Ranking.everything.filter(parent__tree__in=found).order_by("created_at", "pk")
+    for tree_id, parent_id, ordered_ids, not_rankable, purge in rankings.values_list(
+        "parent__tree_id", "parent_id", "ordered_ids", "not_rankable", "set_aside"
     ):
-        found[tree_id].rankings.append((parent_id, ordered_ids, not_rankable))
+        found[tree_id].told[parent_id, Happening.Kind.REPLIES_RANKED.value] += 1
+        if purge is None:
+            found[tree_id].rankings.append((parent_id, ordered_ids, not_rankable))
     reactions = Reaction.objects.filter(message__tree__in=found).values_list("message__tree_id", "message_id", "emoji")
     for tree_id, message_id, emoji, number in _counted(reactions):
         found[tree_id].reactions[message_id, emoji] = number
-    skips = Skip.objects.filter(message__tree__in=found).values_list("message__tree_id", "message_id")
+    skips = Skip.everything.filter(message__tree__in=found).values_list("message__tree_id", "message_id")
     for tree_id, message_id, number in _counted(skips):
-        found[tree_id].skips[message_id] = number
+        found[tree_id].told[message_id, Happening.Kind.WORK_SKIPPED.value] = number
 
 
 def _read_history(found: dict[UUID, TreeFacts]) -> None:
@@ -125,6 +137,13 @@ def _read_history(found: dict[UUID, TreeFacts]) -> None:
     happenings = Happening.objects.filter(tree__in=found).values_list("tree_id", "message_id", "kind")
     for tree_id, message_id, kind, number in _counted(happenings):
         found[tree_id].happenings[message_id, kind] = number
+    decided = Happening.objects.filter(
+        tree__in=found,
+        kind__in=[Happening.Kind.MESSAGE_ACCEPTED, Happening.Kind.MESSAGE_REJECTED],
+        data__has_key="wanted",
+    )
+    for tree_id, message_id, data in decided.values_list("tree_id", "message_id", "data"):
+        found[tree_id].rules[message_id].add((data["wanted"], data["threshold"]))
 
 
 def _counted(rows: Any) -> Iterable[Any]:

@@ -60,7 +60,7 @@ def replies_wanted(facts: TreeFacts) -> Iterator[Difference]:
     for message_id, number in found.items():
         message = facts.messages.get(message_id)
         limit = wanted.reply_limit(hand, message) if message else 0
-        if message and children[message_id] + number > limit:
+        if message and number and children[message_id] + number > limit:
             yield Difference(
                 "replies_wanted",
                 f"message {message_id}",

@@ -15,21 +15,25 @@ _COMES_AND_GOES = frozenset(
     for kind in (
         Kind.MESSAGE_REACTED,
         Kind.MESSAGE_REPORTED,
+        Kind.REPORT_SETTLED,
         Kind.MESSAGE_DELETED,
         Kind.MESSAGE_RESTORED,
         Kind.MESSAGE_EDITED,
+        Kind.MESSAGE_REOPENED,
     )
 )
-# Told once for each text that was decided; an edited message had several.
+# Told once for each text that was decided; a message that was edited, or whose votes a purge took, had several.
 _DECISIONS = frozenset({Kind.MESSAGE_ACCEPTED.value, Kind.MESSAGE_REJECTED.value})
 
 
 def facts_are_told_once(facts: TreeFacts) -> Iterator[Difference]:
     expected = _expected(facts)
-    edited = {message.pk for message in facts.messages.values() if message.edited}
+    several = {message.pk for message in facts.messages.values() if message.edited}
+    several |= {one.message_id for given in facts.reviews.values() for one in given if not one.stands}
+    several |= {message_id for message_id, kind in facts.happenings if message_id and kind == Kind.MESSAGE_REOPENED}
     for key in expected.keys() | facts.happenings.keys():
         message_id, kind = key
-        if kind in _COMES_AND_GOES or (kind in _DECISIONS and message_id in edited):
+        if kind in _COMES_AND_GOES or (kind in _DECISIONS and message_id in several):
             continue
         if expected[key] != facts.happenings[key]:
             yield Difference(
@@ -50,10 +54,7 @@ def _expected(facts: TreeFacts) -> Counter[tuple[UUID | None, str]]:
         if message.review_result is not None and not came_decided:
             kind = Kind.MESSAGE_ACCEPTED if message.review_result else Kind.MESSAGE_REJECTED
             told[message.pk, kind.value] = 1
-    for parent_id, _, _ in facts.rankings:
-        told[parent_id, Kind.REPLIES_RANKED.value] += 1
-    for message_id, number in facts.skips.items():
-        told[message_id, Kind.WORK_SKIPPED.value] = number
+    told.update(facts.told)
     told[facts.tree.pk, Kind.TREE_MOVED.value] = sum(1 for move in facts.transitions if move.from_state)
     told[facts.tree.pk, Kind.TREE_IMPORTED.value] = int(facts.is_imported)
     return told

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from uuid import UUID
 
 from django.db import connection
 
@@ -26,19 +27,27 @@ def differences(
     policy: TreePolicy, *, batch: int = BATCH, progress: Callable[[int], None] | None = None
 ) -> Iterator[Difference]:
     """Every disagreement between what is stored and what the facts say. `progress` is told the trees read so far."""
+    for _, found in tree_differences(policy, batch=batch, progress=progress):
+        yield from found
+    yield from tasks.differences()
+
+
+def tree_differences(
+    policy: TreePolicy, *, batch: int = BATCH, progress: Callable[[int], None] | None = None
+) -> Iterator[tuple[UUID, list[Difference]]]:
+    """The trees that disagree with their facts, with their disagreements."""
     last, read = None, 0
     while True:
         # Collected per batch, so that no snapshot stays open while the caller prints.
         with _one_moment():
             trees = read_batch(policy, after=last, size=batch)
-            found = [difference for facts in trees for check in TREE_CHECKS for difference in check(facts)]
-        yield from found
+            found = [(facts.tree.pk, [one for check in TREE_CHECKS for one in check(facts)]) for facts in trees]
+        yield from ((tree_id, differences) for tree_id, differences in found if differences)
         if not trees:
             break
         last, read = trees[-1].tree.pk, read + len(trees)
         if progress:
             progress(read)
-    yield from tasks.differences()
 
 
 def _one_moment() -> AbstractContextManager[None]:

@@ -43,7 +43,7 @@ STATEMENTS = {
     """,
     "answers_come_from_a_task": """
         SELECT 'message ' || message.id, 'the answer to a task', 'no task' FROM trees_message message
-        WHERE message.imported IS NULL AND message.author_id IS NOT NULL
+        WHERE message.imported IS NULL AND message.author_id IS NOT NULL AND message.correction_of_id IS NULL
           AND NOT EXISTS (SELECT FROM tasks_task WHERE result_message_id = message.id)
         UNION ALL
         SELECT 'review ' || review.id, 'the answer to a task', 'no task' FROM trees_review review
@@ -78,12 +78,20 @@ STATEMENTS = {
 }
 
 
+def run_named(check: str) -> list[Difference]:
+    return run(check, STATEMENTS[check])
+
+
+def run(check: str, statement: str) -> list[Difference]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"{statement} LIMIT {MOST + 1}")
+        rows = cursor.fetchall()
+    found = [Difference(check, subject, expected, found or "none") for subject, expected, found in rows[:MOST]]
+    if len(rows) > MOST:
+        found.append(Difference(check, "and more", "nothing", f"more than {MOST} differences"))
+    return found
+
+
 def differences() -> Iterator[Difference]:
     for check, statement in STATEMENTS.items():
-        with connection.cursor() as cursor:
-            cursor.execute(f"{statement} LIMIT {MOST + 1}")
-            rows = cursor.fetchall()
-        for subject, expected, found in rows[:MOST]:
-            yield Difference(check, subject, expected, found or "none")
-        if len(rows) > MOST:
-            yield Difference(check, "and more", "nothing", f"more than {MOST} differences")
+        yield from run(check, statement)

@@ -1,19 +1,28 @@
 """People and programs in the admin: who sees whom, who bans whom, and that no secret is shown."""
 
+from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from celery.schedules import crontab
 from django.contrib.admin.models import LogEntry
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
+from oasst import purge
 from oasst.accounts import services
-from oasst.accounts.models import ApiKey, Token, User
-from tests.factories import growing_tree, new_people, new_person, new_prompt, new_reply
+from oasst.accounts.models import ApiKey, Ban, Token, User
+from tasks.supply import read_supply
+from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, new_reply, state_of
+from trees import moderation, standing
+from trees.models import Message, Purge
+from trees.policy import TreePolicy
+from trees.states import State
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 PEOPLE = "admin:accounts_user_changelist"
@@ -190,3 +199,114 @@ class TestProgramsAndTheClock:
         assert client.post(change, {"enabled": ""}).status_code == 403
         task.refresh_from_db()
         assert task.enabled
+
+
+class TestPurge:
+    """From the button on the page of a person to the undo on the same page."""
+
+    def go_on(self) -> Purge:
+        """What the worker does after the commit."""
+        return purge.go_on(purge_id=Purge.objects.get().pk, policy=TreePolicy())
+
+    def test_the_whole_way(self, mo: User, eve: User, alice: User) -> None:
+        prompt = growing_tree(alice)
+        reply = new_reply(prompt, eve, "Buy my flour!")
+        client = signed_in(mo)
+        address = reverse("admin:accounts_user_purge", args=[eve.pk])
+        assert f'action="{address}"' in client.get(page_of(eve)).text
+        assert client.get(address).status_code == 200
+        page = client.post(address, {"step": "preview"}).text
+        assert 'Messages of theirs that go</th><td class="desk-number">1<' in page
+        assert not Message.objects.get(pk=reply.pk).deleted and enabled(eve)
+
+        response = client.post(address, {"step": "purge", "reason": " "})
+        assert response.status_code == 422 and 'role="alert"' in response.text
+        assert not Purge.objects.exists() and enabled(eve)
+
+        page = client.post(address, {"step": "purge", "reason": "Advertising."}, follow=True).text
+        assert "The purge is under way." in page and "1 are left" in page
+        assert not enabled(eve)
+        self.go_on()
+        assert Message.objects.get(pk=reply.pk).deleted
+        page = client.get(page_of(eve)).text
+        assert "Undo the purge" in page and "Advertising." in page and "Count what would go" not in page
+        assert "purged already" in client.post(address, {"step": "purge", "reason": "Again."}).text
+
+        undo = {"action": "undo", "_selected_action": [str(Purge.objects.get().pk)], "_from_details": "1"}
+        page = client.post(reverse("admin:trees_purge_changelist"), {**undo, "reason": "Not her."}, follow=True).text
+        assert "is being undone." in page
+        assert self.go_on().undo_reason == "Not her."
+        assert not Message.objects.get(pk=reply.pk).deleted and enabled(eve)
+        page = client.get(page_of(eve)).text
+        assert "Undone" in page and "Undo the purge" not in page and "Not her." in page
+
+    def test_not_of_equals_and_not_by_contributors(self, mo: User, alice: User, eve: User) -> None:
+        other = new_person("Max", "moderator")
+        address = reverse("admin:accounts_user_purge", args=[other.pk])
+        for step in ("preview", "purge"):
+            response = signed_in(mo).post(address, {"step": step, "reason": "Spam."})
+            assert response.status_code == 422 and "higher rank" in response.text
+            assert signed_in(alice).post(address, {"step": step, "reason": "Spam."}).status_code == 403
+        assert enabled(other) and not Purge.objects.exists()
+        assert signed_in(mo).get(reverse("admin:accounts_user_purge", args=[uuid4()])).status_code == 404
+
+    def test_the_command(self, mo: User, eve: User, alice: User) -> None:
+        prompt = new_prompt(eve)
+
+        def said(**options: object) -> str:
+            out = StringIO()
+            call_command("purge_user", str(eve.email), by=str(mo.pk), stdout=out, **options)
+            return out.getvalue()
+
+        assert "1 Messages of theirs that go" in said(preview=True)
+        assert enabled(eve) and not Message.objects.get(pk=prompt.pk).deleted
+        with pytest.raises(CommandError, match="There is no purge"):
+            said(undo=True, reason="Sorry.")
+        assert "1 Conversations that stop" in said(reason="Spam.")
+        assert Message.objects.get(pk=prompt.pk).deleted and not enabled(eve)
+        assert said(undo=True, reason="Sorry.") == "Everything is back.\n"
+        assert enabled(eve) and not Message.objects.get(pk=prompt.pk).deleted
+        with pytest.raises(CommandError, match="nobody known as"):
+            call_command("purge_user", "no@example.org", by=str(mo.pk))
+
+
+class TestBannedAuthors:
+    """Prompts that wait do not fill the room of their language while their author is banned."""
+
+    def follow(self, person: User) -> None:
+        standing.follow_standing(person_id=person.pk, policy=TreePolicy())
+
+    def test_they_are_taken_out_and_come_back(self, mo: User, eve: User, alice: User) -> None:
+        in_review, waiting = new_prompt(eve), new_prompt(eve)
+        decide(waiting)
+        growing = new_prompt(alice)
+        before = read_supply("en")
+        act(signed_in(mo), "ban", eve, reason="Rude.")
+        self.follow(eve)
+        assert state_of(in_review) == state_of(waiting) == State.HALTED_BY_MODERATOR
+        assert state_of(growing) == State.INITIAL_PROMPT_REVIEW
+        supply = read_supply("en")
+        assert (supply.in_review, supply.waiting) == (before.in_review - 1, before.waiting - 1)
+        self.follow(eve)
+        act(signed_in(mo), "unban", eve, reason="They promised.")
+        self.follow(eve)
+        assert read_supply("en") == before
+        assert (state_of(in_review), state_of(waiting)) == (State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING)
+        ban = Ban.objects.get()
+        assert (ban.reason, ban.lift_reason, ban.actor, ban.lifted_by) == ("Rude.", "They promised.", mo, mo)
+        page = signed_in(mo).get(page_of(eve)).text
+        assert "Rude." in page and "They promised." in page
+
+    def test_a_tree_that_grows_goes_on_without_them(self, mo: User, eve: User) -> None:
+        prompt = growing_tree(eve)
+        act(signed_in(mo), "ban", eve)
+        self.follow(eve)
+        assert state_of(prompt) == State.GROWING
+
+    def test_what_a_moderator_stopped_stays_stopped(self, mo: User, eve: User) -> None:
+        prompt = new_prompt(eve)
+        moderation.halt(tree_id=prompt.tree_id, actor=mo, reason="Odd.", policy=TreePolicy())
+        for action in ("ban", "unban"):
+            act(signed_in(mo), action, eve)
+            self.follow(eve)
+        assert state_of(prompt) == State.HALTED_BY_MODERATOR

@@ -280,7 +280,7 @@ class TestBan:
         with pytest.raises(NotAllowed) as caught:
             require_contributor(eve)
         assert caught.value.code == "suspended"
-        services.unban(eve, actor=mo)
+        services.unban(eve, actor=mo, reason="They promised.")
         require_contributor(User.objects.get(pk=eve.pk))
         assert eve.banned_at is None
 
@@ -315,9 +315,9 @@ class TestBan:
         User.objects.filter(pk=other.pk).update(enabled=False)
         if code:
             with pytest.raises(NotAllowed):
-                services.unban(other, actor=one)
+                services.unban(other, actor=one, reason="They promised.")
         else:
-            services.unban(other, actor=one)
+            services.unban(other, actor=one, reason="They promised.")
         assert User.objects.get(pk=other.pk).enabled != bool(code)
 
     @pytest.mark.parametrize("role", [Role.MODERATOR, Role.ADMIN])
@@ -339,7 +339,7 @@ class TestBan:
 
     def test_who_is_not_banned_can_not_be_let_in(self, eve: User, mo: User) -> None:
         with pytest.raises(Conflict):
-            services.unban(eve, actor=mo)
+            services.unban(eve, actor=mo, reason="They promised.")
 
 
 class TestMayShow:

@@ -7,6 +7,7 @@ import pytest
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from oasst.invariants import differences
+from tasks import upkeep
 from tests.factories import (
     decide,
     grow_to,
@@ -34,6 +35,7 @@ def _nothing_disagrees(db: None) -> object:
     yield
     # The factories call the services below the tasks.
     assert [one for one in differences(POLICY) if one.check != "answers_come_from_a_task"] == []
+    assert upkeep.move_trees_on(policy=POLICY) == 0
 
 
 def halt(prompt: Message, mo: User, policy: TreePolicy = POLICY) -> None:
@@ -46,6 +48,10 @@ def resume(prompt: Message, mo: User, policy: TreePolicy = POLICY) -> None:
 
 def delete(message: Message, mo: User, policy: TreePolicy = POLICY) -> Deletion:
     return moderation.delete_message(message_id=message.pk, actor=mo, reason="Copied.", policy=policy)
+
+
+def undelete(deletion: Deletion, mo: User, policy: TreePolicy = POLICY) -> Deletion:
+    return moderation.undelete(deletion_id=deletion.pk, actor=mo, reason="Not copied.", policy=policy)
 
 
 class TestHaltAndResume:
@@ -105,7 +111,7 @@ class TestDeleteAndUndelete:
         assert not Message.objects.filter(pk__in=[reply.pk, below.pk], deleted=False).exists()
         assert Opening.objects.filter(message=prompt, work=Work.ASSISTANT_REPLY).count() >= places
         assert not Opening.objects.filter(message__in=[reply, below]).exists()
-        moderation.undelete(deletion_id=deletion.pk, actor=mo, policy=policy)
+        undelete(deletion, mo, policy)
         assert Message.objects.filter(deleted=False).count() == 3
         assert Opening.objects.filter(message=below, work=Work.LABEL_PROMPTER_REPLY).exists()
 
@@ -118,13 +124,13 @@ class TestDeleteAndUndelete:
         first = delete(below, mo, policy)
         second = delete(reply, mo, policy)
         with pytest.raises(Conflict) as refusal:
-            moderation.undelete(deletion_id=first.pk, actor=mo, policy=policy)
+            undelete(first, mo, policy)
         assert refusal.value.code == "parent_deleted"
-        moderation.undelete(deletion_id=second.pk, actor=mo, policy=policy)
+        undelete(second, mo, policy)
         below.refresh_from_db()
         assert below.deleted
         with pytest.raises(Conflict):
-            moderation.undelete(deletion_id=second.pk, actor=mo, policy=policy)
+            undelete(second, mo, policy)
 
     @pytest.mark.parametrize("stage", [State.INITIAL_PROMPT_REVIEW, State.GROWING, State.RANKING])
     def test_a_deleted_prompt_stops_its_tree_and_frees_its_quota(self, alice: User, mo: User, stage: State) -> None:
@@ -134,7 +140,7 @@ class TestDeleteAndUndelete:
         assert state_of(prompt) == State.HALTED_BY_MODERATOR
         with pytest.raises(Conflict):
             resume(prompt, mo, SMALL)
-        moderation.undelete(deletion_id=deletion.pk, actor=mo, policy=SMALL)
+        undelete(deletion, mo, SMALL)
         assert state_of(prompt) == stage
         is_new = stage == State.INITIAL_PROMPT_REVIEW
         grow_to(prompt.pk, State.PROMPT_LOTTERY_WAITING if is_new else State.READY_FOR_EXPORT, SMALL)
@@ -154,7 +160,7 @@ class TestDeleteAndUndelete:
         deletion = delete(first, mo, SMALL)
         ranks = dict(Message.objects.filter(parent=prompt).values_list("pk", "rank"))
         assert (ranks[second.pk], ranks[third.pk]) == (0, 1)
-        moderation.undelete(deletion_id=deletion.pk, actor=mo, policy=SMALL)
+        undelete(deletion, mo, SMALL)
         ranks = dict(Message.objects.filter(parent=prompt).values_list("pk", "rank"))
         assert [ranks[m.pk] for m in (first, second, third)] == [0, 1, 2]
 
@@ -329,7 +335,7 @@ class TestThresholds:
         reply.refresh_from_db()
         assert reply.deleted
         assert state_of(prompt) == State.GROWING
-        moderation.undelete(deletion_id=Deletion.objects.get().pk, actor=mo, policy=POLICY)
+        undelete(Deletion.objects.get(), mo)
         reply.refresh_from_db()
         assert not reply.deleted
 

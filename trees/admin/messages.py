@@ -17,6 +17,7 @@ from oasst.accounts.forms import add_refusal
 from oasst.core.errors import DomainError
 from oasst.core.locks import waits_are_busy
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, whole_text
+from oasst.core.text_diff import word_diff
 from trees import moderation
 from trees.admin.filters import ByLanguage, ByReview
 from trees.admin.trees import tree_link
@@ -76,6 +77,8 @@ class MessageAdmin(ReadOnlyAdmin):
             "edit_url": reverse("admin:trees_message_edit", args=[obj.pk]),
             "page_url": reverse("tree", args=[obj.pk]),
             "reviews": [(review, _answers(review.labels)) for review in found.reviews],
+            "changes": word_diff(obj.correction_of.text, obj.text) if obj.correction_of else [],
+            "suggested": [(one, message_badge(one), word_diff(obj.text, one.text)) for one in found.corrections],
         }
 
     def can_do(self, action: str, obj: Message) -> bool:
@@ -117,7 +120,11 @@ class MessageAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Marks")
     def marks(self, message: Message) -> str:
-        marks = {"edited": message.edited, "by a model": message.synthetic}
+        marks = {
+            "edited": message.edited,
+            "by a model": message.synthetic,
+            "a suggested edit": message.correction_of_id is not None,
+        }
         return format_html_join(" ", "{}", [(badge(mark),) for mark, is_so in marks.items() if is_so])
 
     @admin.display(description="Conversation")
@@ -155,6 +162,7 @@ class DeletionAdmin(ReadOnlyAdmin):
         ("reason", "actor"),
         ("messages_taken", "created_at"),
         ("undone_at", "undone_by"),
+        ("undo_reason", "purge"),
     )
     readonly_fields = ("excerpt", "conversation", "messages_taken")
 
@@ -183,6 +191,6 @@ class DeletionAdmin(ReadOnlyAdmin):
     @admin.action(description="Undo")
     def undelete(self, request: Any, chosen: QuerySet[Deletion]) -> None:
         def act(deletion: Deletion, reason: str) -> None:
-            moderation.undelete(deletion_id=deletion.pk, actor=request.user, policy=current_policy())
+            moderation.undelete(deletion_id=deletion.pk, actor=request.user, reason=reason, policy=current_policy())
 
         self.do_to_each(request, chosen, "brought back", act)

@@ -33,7 +33,7 @@ class TreeAdmin(ReadOnlyAdmin):
     search_fields = ("id",)
     search_help_text = "A piece of the prompt, or the id of the conversation or of a message"
     ordering = ("-number",)
-    actions = ("halt", "resume")
+    actions = ("halt", "resume", "retry_scoring")
     fields = (
         *(("in_state", "meaning"), ("state_since", "was_before"), ("lang", "size"), ("goal_tree_size", "max_depth")),
         *(("created_at", "won_prompt_lottery_at"), ("id", "origin")),
@@ -66,6 +66,8 @@ class TreeAdmin(ReadOnlyAdmin):
         }
 
     def can_do(self, action: str, obj: MessageTree) -> bool:
+        if action == "retry_scoring":
+            return obj.state == State.SCORING_FAILED
         return (action == "resume") == (obj.state == State.HALTED_BY_MODERATOR)
 
     @admin.display(description="Prompt")
@@ -101,6 +103,13 @@ class TreeAdmin(ReadOnlyAdmin):
             moderation.resume(tree_id=tree.pk, actor=request.user, reason=reason, policy=current_policy())
 
         self.do_to_each(request, chosen, "goes on", act)
+
+    @admin.action(description="Score again")
+    def retry_scoring(self, request: Any, chosen: QuerySet[MessageTree]) -> None:
+        def act(tree: MessageTree, reason: str) -> None:
+            moderation.retry_scoring(tree_id=tree.pk, actor=request.user, reason=reason, policy=current_policy())
+
+        self.do_to_each(request, chosen, "scored", act)
 
 
 @admin.register(TreeTransition)

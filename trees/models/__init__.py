@@ -3,7 +3,7 @@
 from trees.models.happening import Happening
 from trees.models.judgement import Ranking, Reaction, Report, Review, Skip
 from trees.models.message import Message, Revision, Role
-from trees.models.moderation import Deletion
+from trees.models.moderation import Deletion, Purge, PurgeStep
 from trees.models.opening import Opening
 from trees.models.tree import MessageTree, TreeTransition
 
@@ -13,6 +13,8 @@ __all__ = [
     "Message",
     "MessageTree",
     "Opening",
+    "Purge",
+    "PurgeStep",
     "Ranking",
     "Reaction",
     "Report",

@@ -17,14 +17,18 @@ class Happening(models.Model):
         MESSAGE_ACCEPTED = "message_accepted"
         MESSAGE_REJECTED = "message_rejected"
         REPLIES_RANKED = "replies_ranked"
+        MESSAGE_REOPENED = "message_reopened"  # its decision was taken back; people are asked again
         MESSAGE_DELETED = "message_deleted"
         MESSAGE_RESTORED = "message_restored"
         MESSAGE_EDITED = "message_edited"
         MESSAGE_REACTED = "message_reacted"
         MESSAGE_REPORTED = "message_reported"
+        REPORT_SETTLED = "report_settled"
         WORK_SKIPPED = "work_skipped"
         TREE_MOVED = "tree_moved"
         TREE_IMPORTED = "tree_imported"
+        PERSON_PURGED = "person_purged"
+        PURGE_UNDONE = "purge_undone"
 
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(db_default=Now(), editable=False)

@@ -1,15 +1,44 @@
 """What people say about messages: reviews, rankings, reactions, skips, reports."""
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Manager
 from django.utils import timezone
 
 from oasst.core.ids import uuid7
 from trees.models.message import Message, Revision
 
 
-class Review(models.Model):
+class Standing(Manager[Any]):
+    """What counts: everything but what a purge of its author set aside."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().filter(set_aside=None)
+
+
+class Judgement(models.Model):
+    """What one person said of a message. `objects` finds what counts; `everything` also what a purge set aside."""
+
+    set_aside = models.ForeignKey(
+        "trees.Purge", on_delete=models.PROTECT, null=True, blank=True, editable=False, related_name="+", db_index=False
+    )
+
+    objects = Standing()
+    everything = Manager()  # noqa: DJ012 (taken for a field)
+
+    class Meta:
+        abstract = True
+
+
+def _set_aside_index(name: str) -> models.Index:
+    """Only for undoing a purge: almost no row is in it."""
+    return models.Index(fields=["set_aside"], condition=models.Q(set_aside__isnull=False), name=name)
+
+
+class Review(Judgement):
     """Labels that one person gave one text. An unanswered label is null or absent, never 0."""
 
     class Kind(models.TextChoices):
@@ -39,14 +68,17 @@ class Review(models.Model):
                 fields=["revision", "author"], condition=models.Q(kind="review"), name="review_once_per_person"
             ),
         ]
-        # With the kind, so that counting a person's reviews reads no row.
-        indexes = [models.Index(fields=["author", "-created_at"], include=["kind"], name="review_by_author")]
+        indexes = [
+            # With the kind, so that counting a person's reviews reads no row.
+            models.Index(fields=["author", "-created_at"], include=["kind"], name="review_by_author"),
+            _set_aside_index("review_set_aside"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.message_id}"
 
 
-class Ranking(models.Model):
+class Ranking(Judgement):
     """One person's order of the replies to one message, best first."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -64,13 +96,16 @@ class Ranking(models.Model):
             # Three rankings mean three people.
             models.UniqueConstraint(fields=["parent", "author"], name="ranking_once_per_person"),
         ]
-        indexes = [models.Index(fields=["author", "-created_at"], name="ranking_by_author")]
+        indexes = [
+            models.Index(fields=["author", "-created_at"], name="ranking_by_author"),
+            _set_aside_index("ranking_set_aside"),
+        ]
 
     def __str__(self) -> str:
         return f"ranking below {self.parent_id}"
 
 
-class Reaction(models.Model):
+class Reaction(Judgement):
     """One emoji that one person put on one message."""
 
     THUMB_UP, THUMB_DOWN, RED_FLAG = "+1", "-1", "red_flag"
@@ -89,12 +124,13 @@ class Reaction(models.Model):
                 name="reaction_thumb_up_or_down",
             ),
         ]
+        indexes = [_set_aside_index("reaction_set_aside")]
 
     def __str__(self) -> str:
         return self.emoji
 
 
-class Skip(models.Model):
+class Skip(Judgement):
     """A person does not want this work about this message; they are not asked again."""
 
     class Kind(models.TextChoices):
@@ -119,12 +155,13 @@ class Skip(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["message", "author", "kind"], name="skip_once")]
+        indexes = [_set_aside_index("skip_set_aside")]
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.reason}"
 
 
-class Report(models.Model):
+class Report(Judgement):
     """Somebody says that something is wrong with a message; a moderator answers."""
 
     class Category(models.TextChoices):
@@ -165,6 +202,7 @@ class Report(models.Model):
         indexes = [
             # The moderators' queue, oldest first.
             models.Index(fields=["created_at"], condition=models.Q(status="open"), name="report_queue"),
+            _set_aside_index("report_set_aside"),
         ]
 
     def __str__(self) -> str:

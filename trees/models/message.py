@@ -51,6 +51,16 @@ class Message(models.Model):
     consent = models.CharField(max_length=32, blank=True, help_text="The version of the terms it was given under.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    correction_of = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="corrections",
+        help_text="The sibling whose text this one suggests to better.",
+    )
+
     deleted = models.BooleanField(default=False)
     edited = models.BooleanField(default=False)
     synthetic = models.BooleanField(default=False)
@@ -90,6 +100,9 @@ class Message(models.Model):
             # "My contributions", newest first; and what a person wrote lately, for the repeated-text rule.
             models.Index(fields=["author", "-created_at"], name="message_by_author"),
             models.Index(fields=["lang", "-created_at"], name="message_newest"),
+            models.Index(
+                fields=["correction_of"], condition=models.Q(correction_of__isnull=False), name="message_corrections"
+            ),
             GinIndex(fields=["search"], name="message_search"),
             GinIndex(OpClass("text", name="gin_trgm_ops"), name="message_trigrams"),
         ]

@@ -1,4 +1,6 @@
-"""Deletions that can be undone."""
+"""Deletions and purges, which can be undone."""
+
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -7,7 +9,7 @@ from django.utils import timezone
 
 from oasst.core.ids import uuid7
 from trees.models.message import Message
-from trees.models.tree import MessageTree
+from trees.models.tree import STATE_CHOICES, MessageTree
 
 
 class Deletion(models.Model):
@@ -27,6 +29,83 @@ class Deletion(models.Model):
     undone_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
+    undo_reason = models.CharField(max_length=500, blank=True)
+    purge = models.ForeignKey("trees.Purge", on_delete=models.PROTECT, null=True, blank=True, related_name="deletions")
 
     def __str__(self) -> str:
         return f"deletion of {len(self.message_ids)} messages"
+
+
+class Purge(models.Model):
+    """Everything that one person gave, taken out of sight and out of the counts, tree by tree.
+
+    It can be undone for a while; after that the texts are erased.
+    """
+
+    UNDO_FOR = timedelta(days=30)
+
+    class Stage(models.TextChoices):
+        RUNNING = "running", "Under way"
+        DONE = "done", "Done"
+        UNDOING = "undoing", "Being undone"
+        UNDONE = "undone", "Undone"
+        ERASED = "erased", "Erased"
+
+    STANDING = (Stage.RUNNING, Stage.DONE, Stage.UNDOING)
+    """While it is in one of these, what the person gave is away or on its way."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="purges")
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=500)
+    stage = models.CharField(max_length=16, choices=Stage.choices, default=Stage.RUNNING)
+    banned = models.BooleanField(default=False, help_text="The purge shut the person out, so undoing it lets them in.")
+    counts = models.JSONField(default=dict, blank=True, help_text="What it took, when it was done.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    undo_actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    undo_reason = models.CharField(max_length=500, blank=True)
+    undone_at = models.DateTimeField(null=True, blank=True)
+    erased_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["person"], condition=models.Q(stage__in=["running", "done", "undoing"]), name="purge_once"
+            ),
+        ]
+        indexes = [
+            # The clock looks for what is not over yet.
+            models.Index(
+                fields=["stage"], condition=models.Q(stage__in=["running", "done", "undoing"]), name="purge_not_over"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"purge of {self.person_id}"
+
+    @property
+    def undo_until(self) -> datetime:
+        return (self.finished_at or self.created_at) + self.UNDO_FOR
+
+    def can_be_undone(self, now: datetime) -> bool:
+        return self.stage in self.STANDING and now < self.undo_until
+
+
+class PurgeStep(models.Model):
+    """What a purge did to one tree, as far as undoing it can not find out by itself."""
+
+    purge = models.ForeignKey(Purge, on_delete=models.CASCADE, related_name="steps")
+    tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, related_name="+")
+    state_before = models.CharField(max_length=32, choices=STATE_CHOICES)
+    state_after = models.CharField(max_length=32, choices=STATE_CHOICES)
+    # Message id → field → [before, after], for the decisions and ranks that changed.
+    changed = models.JSONField(default=dict)
+    counts = models.JSONField(default=dict)
+    at = models.DateTimeField(default=timezone.now, editable=False)
+    undone_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.purge_id} in {self.tree_id}"

@@ -1,0 +1,226 @@
+"""Mending what the facts tell: counts, decisions, ranks, states without a history, due steps, openings, holds, copies.
+
+What people said is never changed, and what can not be derived is left for somebody to look at: messages in the wrong
+tree, a gap in a history, a task without its answer. Each tree is mended in a transaction under its lock, from facts
+that are read again there, so it is safe beside running work and to run twice.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import F
+
+from oasst.accounts import services
+from oasst.accounts.models import Consent, User
+from oasst.invariants import decisions, tasks
+from oasst.invariants.difference import Difference
+from oasst.invariants.facts import TreeFacts, read_trees
+from oasst.invariants.run import TREE_CHECKS, tree_differences
+from trees import scoring, transitions
+from trees.in_hand import TreeInHand, lock_tree
+from trees.models import Happening, Message, MessageTree, Opening, TreeTransition
+from trees.policy import TreePolicy
+from trees.states import State
+
+NO_HISTORY = "Found without a history. Its state follows from what it contains."
+FROM_OUTBOX = "Written again from the outbox."
+
+
+@dataclass(frozen=True)
+class Repair:
+    difference: Difference
+    mended: bool
+
+    def __str__(self) -> str:
+        return f"{self.difference}: {'mended' if self.mended else 'left, it can not be derived'}"
+
+
+def repair(policy: TreePolicy, *, batch: int, progress: Callable[[int], None] | None = None) -> Iterator[Repair]:
+    """Mend what can be mended, and tell of each difference what became of it. Holds first, since places depend on
+    them.
+    """
+    for check, statement in tasks.STATEMENTS.items():
+        before = tasks.run(check, statement)
+        if before and (mend := MENDERS.get(check)):
+            mend()
+        left = {one.subject for one in tasks.run(check, statement)} if before else set()
+        yield from (Repair(one, one.subject not in left) for one in before)
+    for tree_id, found in tree_differences(policy, batch=batch, progress=progress):
+        yield from _repair_tree(tree_id, policy, found)
+
+
+def _repair_tree(tree_id: UUID, policy: TreePolicy, found: list[Difference]) -> list[Repair]:
+    with transaction.atomic(durable=True):
+        hand = lock_tree(tree_id, policy)
+        # Whoever reacts locks the message and not its tree.
+        list(Message.objects.select_for_update(no_key=True).filter(tree=tree_id).order_by("pk").values_list("pk"))
+        (facts,) = read_trees(policy, [hand.tree])
+        if facts.root is not None and all(m.parent_id in {None, *facts.messages} for m in facts.messages.values()):
+            _mend(hand, facts)
+        (after,) = read_trees(policy, MessageTree.objects.filter(pk=tree_id))
+        left = [difference for check in TREE_CHECKS for difference in check(after)]
+    names = {(one.check, one.subject) for one in left}
+    mended = [Repair(one, True) for one in found if (one.check, one.subject) not in names]
+    return [*mended, *(Repair(one, False) for one in left)]
+
+
+def _mend(hand: TreeInHand, facts: TreeFacts) -> None:
+    _places_among_others(hand, facts)
+    _reactions(facts)
+    _counts(hand, facts)
+    _results(hand, facts)
+    _state(hand, facts)
+    Opening.objects.filter(tree=hand.tree).exclude(lang=hand.tree.lang).update(lang=hand.tree.lang)
+    if facts.is_imported and len(facts.transitions) <= 1:
+        transitions.write(hand)  # what the file said stands until somebody works on it
+        return
+    if hand.state == State.READY_FOR_EXPORT:
+        transitions.rescore(hand)
+        parents = {m.parent_id for m in hand.messages.values() if m.parent_id and m.rank is not None}
+        hand.changed |= scoring.unrank(hand.messages, parents)
+    transitions.advance(hand)
+
+
+def _places_among_others(hand: TreeInHand, facts: TreeFacts) -> None:
+    """Depths from the parents down, positions without gaps in the order that they have."""
+    for message in sorted(facts.messages.values(), key=lambda m: m.pk):
+        depth, up = 0, message
+        while up.parent_id is not None and depth <= len(facts.messages):
+            up, depth = facts.messages[up.parent_id], depth + 1
+        if message.depth != depth:
+            hand.messages[message.pk].depth = depth
+            Message.objects.filter(pk=message.pk).update(depth=depth)
+    siblings: dict[UUID, list[Message]] = {}
+    for message in facts.messages.values():
+        if message.parent_id is not None:
+            siblings.setdefault(message.parent_id, []).append(message)
+    for replies in siblings.values():
+        replies.sort(key=lambda m: (m.position, m.pk))
+        if [m.position for m in replies] != list(range(len(replies))):
+            # Out of the way first: two must not have one position even for a moment.
+            Message.objects.filter(parent=replies[0].parent_id).update(position=F("position") + 1_000_000)
+            for position, message in enumerate(replies):
+                Message.objects.filter(pk=message.pk).update(position=position)
+
+
+def _reactions(facts: TreeFacts) -> None:
+    for message_id, expected in decisions.expected_reactions(facts).items():
+        if facts.messages[message_id].emojis != expected:
+            Message.objects.filter(pk=message_id).update(emojis=expected)
+
+
+def _counts(hand: TreeInHand, facts: TreeFacts) -> None:
+    ranked = decisions.times_ranked(facts)
+    for message in facts.messages.values():
+        mine = hand.messages[message.pk]
+        expected = decisions.expected_reviews(facts, message), ranked[message.pk]
+        if (mine.review_count, mine.ranking_count) != expected:
+            mine.review_count, mine.ranking_count = expected
+            hand.changed.add(message.pk)
+
+
+def _results(hand: TreeInHand, facts: TreeFacts) -> None:
+    """A decision that the outbox does not know yet is told; the one that it replaces is taken back there."""
+    for difference in decisions.review_results(facts):
+        message = hand.messages[UUID(difference.subject.removeprefix("message "))]
+        before = message.review_result
+        message.review_result = decisions.possible_results(facts, facts.messages[message.pk])[0]
+        hand.changed.add(message.pk)
+        if message.review_result is None:
+            hand.record(Happening.Kind.MESSAGE_REOPENED, message=message)
+            continue
+        accepted, rejected = Happening.Kind.MESSAGE_ACCEPTED, Happening.Kind.MESSAGE_REJECTED
+        if not facts.happenings[message.pk, (accepted if message.review_result else rejected).value]:
+            if before is not None:
+                hand.record(Happening.Kind.MESSAGE_REOPENED, message=message)
+            transitions.record_decision(hand, message, facts.votes(facts.messages[message.pk]))
+    hand.known_votes = None
+
+
+def _state(hand: TreeInHand, facts: TreeFacts) -> None:
+    """Every step is written with its state, so a state that no step led to was damaged: the history counts."""
+    moves, tree = _history(hand, facts), hand.tree
+    if tree.state == moves[-1].to_state:
+        return
+    tree.state = moves[-1].to_state
+    tree.halted_from = moves[-1].from_state if tree.state == State.HALTED_BY_MODERATOR else ""
+    tree.save(update_fields=["state", "halted_from"])
+
+
+def _history(hand: TreeInHand, facts: TreeFacts) -> list[TreeTransition]:
+    """The steps of the tree. Missing ones are written again from the outbox, which tells each; the first of a tree of
+    which nothing is told follows from what it contains.
+    """
+    kept, tree = facts.transitions, hand.tree
+    told = list(Happening.objects.filter(tree=tree, kind=Happening.Kind.TREE_MOVED).order_by("id"))
+    if kept and not kept[0].from_state and len(kept) > len(told):
+        return kept
+    if kept and not kept[0].from_state:
+        steps, known = [kept[0]], kept[1:]
+    else:
+        first = State(told[0].data["from"]) if told else _state_without_history(hand, facts)
+        first_step = TreeTransition(
+            tree=tree, from_state="", to_state=first.value, reason=NO_HISTORY, at=tree.created_at
+        )
+        steps, known = [first_step], list(kept)
+    for one in told:
+        source, target = one.data["from"], one.data["to"]
+        if known and (known[0].from_state, known[0].to_state) == (source, target):
+            steps.append(known.pop(0))
+            continue
+        again = TreeTransition(tree=tree, from_state=source, to_state=target, reason=FROM_OUTBOX, at=one.at)
+        again.actor_id = one.actor_id
+        steps.append(again)
+    if known:  # the outbox tells another story: nothing to derive it from
+        return kept
+    TreeTransition.objects.filter(tree=tree).delete()
+    for step in steps:
+        step.pk = None
+    return TreeTransition.objects.bulk_create(steps)
+
+
+def _state_without_history(hand: TreeInHand, facts: TreeFacts) -> State:
+    if facts.root is not None and facts.root.imported is not None:
+        return State(facts.root.imported.get("tree", {}).get("tree_state", State.BACKLOG_RANKING))
+    return transitions.state_of_contents(hand)
+
+
+def _free_holds() -> None:
+    """Places that are held for no open task. Compared with the hold that was read: somebody may take one just now."""
+    wrong = [int(one.subject.removeprefix("opening ")) for one in tasks.run_named("leases_are_open_tasks")]
+    for opening in Opening.objects.filter(pk__in=wrong).order_by("pk"):
+        Opening.objects.filter(pk=opening.pk, lease=opening.lease).update(holder=None, lease=None, held_until=None)
+
+
+def _copy_texts() -> None:
+    """The text of a message is a copy of its revision, which is what people judged."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE trees_message message
+            SET text = revision.text, text_digest = sha256(convert_to(revision.text, 'UTF8'))
+            FROM trees_revision revision
+            WHERE revision.id = message.revision_id AND revision.message_id = message.id
+              AND (revision.text <> message.text
+                   OR message.text_digest <> sha256(convert_to(message.text, 'UTF8')))
+            """
+        )
+
+
+def _copy_terms() -> None:
+    for one in tasks.run_named("people_stand_by_their_newest_terms"):
+        with transaction.atomic(durable=True):
+            person = services.lock_user(User.objects.get(pk=one.subject.removeprefix("user ")))
+            newest = Consent.objects.filter(user=person, document=services.TERMS_DOCUMENT, withdrawn_at=None)
+            last = newest.order_by("-accepted_at", "-id").first()
+            person.terms_version = last.version if last else ""
+            person.save(update_fields=["terms_version"])
+
+
+MENDERS: dict[str, Callable[[], None]] = {
+    "leases_are_open_tasks": _free_holds,
+    "texts_are_their_revisions": _copy_texts,
+    "people_stand_by_their_newest_terms": _copy_terms,
+}

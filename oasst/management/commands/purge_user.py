@@ -1,0 +1,62 @@
+"""manage.py purge_user: take away all that one person gave, or bring it back."""
+
+from argparse import ArgumentParser
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import CommandError
+
+from oasst import purge
+from oasst.accounts.models import User
+from oasst.accounts.services import find_person
+from oasst.core.commands import ServiceCommand
+from trees.models import Purge
+from trees.policy import current_policy
+
+
+class Command(ServiceCommand):
+    help = (
+        "Take everything that a person gave out of sight and out of the counts, and shut the person out. Can be undone "
+        "for 30 days with --undo. --preview says what would happen and changes nothing. A run that was stopped is "
+        "ended by running it again, or by the clock."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("person", help="the e-mail address or the id of the person")
+        parser.add_argument("--by", required=True, help="the e-mail address or the id of the moderator who decides it")
+        parser.add_argument("--reason", default="", help="why; the person reads it")
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--preview", action="store_true", help="only say what would go")
+        which.add_argument("--undo", action="store_true", help="bring everything back")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        person, actor = _person(options["person"]), _person(options["by"])
+        policy = current_policy()
+        if options["preview"]:
+            self._say(purge.preview(person=person, actor=actor, policy=policy))
+            return
+        standing = Purge.objects.filter(person=person, stage__in=Purge.STANDING).first()
+        if options["undo"]:
+            if standing is None:
+                raise CommandError("There is no purge of this person to undo.")
+            purge.undo(purge_id=standing.pk, actor=actor, reason=options["reason"])
+            purge.go_on(purge_id=standing.pk, policy=policy)
+            self.stdout.write("Everything is back.")
+            return
+        if standing is None or standing.stage != Purge.Stage.RUNNING:
+            standing = purge.begin(person=person, actor=actor, reason=options["reason"])
+        self._say(purge.go_on(purge_id=standing.pk, policy=policy).counts)
+
+    def _say(self, counts: dict[str, int]) -> None:
+        for label, number in purge.in_words(counts):
+            self.stdout.write(f"{number:8} {label}")
+
+
+def _person(name: str) -> User:
+    try:
+        found = User.objects.filter(pk=UUID(name)).first()
+    except ValueError:
+        found = find_person(name)
+    if found is None:
+        raise CommandError(f"There is nobody known as {name}.")
+    return found

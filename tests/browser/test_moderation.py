@@ -1,0 +1,65 @@
+"""A purge with its undo, and a suggested edit, in a browser without script."""
+
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+from playwright.sync_api import Browser, Page, expect
+
+from oasst import purge
+from oasst.accounts.models import User
+from tests.factories import growing_tree, new_person, new_reply
+from trees.models import Message, Purge
+from trees.policy import current_policy
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.browser]
+
+
+def page_for(browser: Browser, live_server: Any, person: User) -> Page:
+    client = Client()
+    client.force_login(person)
+    context = browser.new_context(base_url=live_server.url, java_script_enabled=False)
+    value = client.cookies[settings.SESSION_COOKIE_NAME].value
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": live_server.url}])
+    return context.new_page()
+
+
+def go_on() -> None:
+    """What the worker does after the commit."""
+    purge.go_on(purge_id=Purge.objects.get().pk, policy=current_policy())
+
+
+def test_a_purge_and_its_undo(browser: Browser, live_server: Any) -> None:
+    mo, eve = new_person("Mo", "moderator"), new_person("Eve")
+    reply = new_reply(growing_tree(new_person("Alice")), eve, "Buy my flour!")
+    page = page_for(browser, live_server, mo)
+    page.goto(reverse("admin:accounts_user_change", args=[eve.pk]))
+    page.get_by_role("button", name="Purge…").click()
+    expect(page.get_by_role("row", name="Messages of theirs that go")).to_contain_text("1")
+    page.get_by_label("Why?").fill("Advertising.")
+    page.get_by_role("button", name="Purge all of it").click()
+    expect(page.get_by_role("status")).to_contain_text("1 are left")
+    go_on()
+    assert Message.objects.get(pk=reply.pk).deleted
+    page.goto(reverse("admin:accounts_user_change", args=[eve.pk]))
+    form = page.locator("form", has=page.get_by_role("button", name="Undo the purge"))
+    form.get_by_label("Reason").fill("The wrong person.")
+    form.get_by_role("button", name="Undo the purge").click()
+    expect(page.locator("body")).to_contain_text("is being undone.")
+    go_on()
+    assert not Message.objects.get(pk=reply.pk).deleted
+
+
+def test_a_suggested_edit(browser: Browser, live_server: Any) -> None:
+    reply = new_reply(growing_tree(new_person("Alice")), new_person("Writer"), "Take flour and salt.")
+    page = page_for(browser, live_server, new_person("Eve"))
+    page.goto(reverse("tree", args=[reply.pk]))
+    page.get_by_role("link", name="Suggest an edit").click()
+    page.get_by_label("The better text").fill("Take flour, water and salt.")
+    page.get_by_role("button", name="Send the suggestion").click()
+    correction = page.locator("details.correction")
+    correction.locator("summary").click()
+    expect(correction.locator("ins")).to_contain_text("water")
+    assert Message.objects.get(correction_of=reply).text == "Take flour, water and salt."

@@ -1,0 +1,34 @@
+"""Suggesting a better text for somebody's message. Outer writer."""
+
+from uuid import UUID
+
+from django.db import transaction
+
+from oasst.accounts.models import User
+from oasst.accounts.services import require_contributor_now
+from oasst.core.errors import NotFound
+from trees import posting
+from trees.access import visible_messages
+from trees.models import Message
+from trees.policy import TreePolicy
+
+
+def get_correctable_for(person: User, message_id: UUID) -> Message:
+    """The message, if this person may suggest another text for it right now. One statement.
+
+    Raises NotFound and what `posting.refuse_correction` raises.
+    """
+    messages = visible_messages(person, Message.objects.filter(pk=message_id, deleted=False))
+    message = messages.select_related("tree").defer("search", "imported").first()
+    if message is None:
+        raise NotFound("There is no such message, or it was removed.", code="message_not_found")
+    posting.refuse_correction(message.tree, message, person)
+    return message
+
+
+def suggest(*, message_id: UUID, person: User, text: str, policy: TreePolicy) -> Message:
+    """Store another text for this message as its sibling. Raises what `posting.post_correction` raises, NotAllowed."""
+    with transaction.atomic(durable=True):
+        require_contributor_now(person)
+        original = get_correctable_for(person, message_id)
+        return posting.post_correction(original=original, author=person, text=text, policy=policy)

@@ -1,0 +1,19 @@
+"""The forms of the pages about trees. They read the shape of the input; the rules live in the services."""
+
+from typing import Any
+
+from django import forms
+
+
+class SuggestionForm(forms.Form):
+    """Another text for a message. Too long and the rest is said by the text rules."""
+
+    text = forms.CharField(
+        label="The better text",
+        strip=False,
+        widget=forms.Textarea({"rows": 12, "class": "input", "dir": "auto"}),
+    )
+
+    def __init__(self, *args: Any, text_limit: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["text"].help_text = f"Markdown works. Up to {text_limit} characters."

@@ -1,0 +1,47 @@
+"""manage.py rerank_trees: order the replies of finished trees again from the votes."""
+
+from argparse import ArgumentParser
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from oasst.core.commands import ServiceCommand
+from trees.models import MessageTree
+from trees.policy import current_policy
+from trees.reranking import Reranked, rerank
+from trees.states import State
+
+
+class Command(ServiceCommand):
+    help = (
+        "Order the replies of finished trees again from the rankings that stand now, one tree a transaction, and print "
+        "each rank that changed. --dry-run changes nothing. Running it again changes nothing more."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument("--all", action="store_true", help="every finished tree")
+        which.add_argument("--tree", type=UUID, help="the tree with this id")
+        which.add_argument("--lang", help="the finished trees of this language")
+        parser.add_argument("--dry-run", action="store_true", help="only say what would change")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        trees: QuerySet[MessageTree] = MessageTree.objects.filter(state=State.READY_FOR_EXPORT.value)
+        if options["tree"]:
+            trees = trees.filter(pk=options["tree"])
+        if options["lang"]:
+            trees = trees.filter(lang=options["lang"])
+        looked = changed = messages = 0
+        for tree_id in trees.order_by("number").values_list("pk", flat=True).iterator():
+            found = rerank(tree_id=tree_id, policy=current_policy(), dry_run=options["dry_run"])
+            looked, changed, messages = looked + 1, changed + bool(found), messages + len(found)
+            for one in found:
+                self.stdout.write(_line(one))
+        would = "would change" if options["dry_run"] else "changed"
+        self.stdout.write(f"{looked} finished trees: {messages} ranks in {changed} of them {would}.")
+
+
+def _line(one: Reranked) -> str:
+    before, after = ("none" if rank is None else str(rank) for rank in (one.before, one.after))
+    return f"tree {one.tree}: message {one.message}: rank {before} → {after}"

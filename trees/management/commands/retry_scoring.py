@@ -1,0 +1,31 @@
+"""manage.py retry_scoring: compute the consensus of failed trees once more."""
+
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from oasst.core.commands import ServiceCommand
+from trees.models import TreeTransition
+from trees.policy import current_policy
+from trees.reranking import failed_trees, retry
+
+
+class Command(ServiceCommand):
+    help = (
+        "Compute the consensus of every tree whose scoring failed once more, now instead of when the clock would. "
+        "Trees that fail again keep their votes; the reason is printed. Exits with 1 if any does."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        trees = failed_trees()
+        failed = 0
+        for tree_id in trees:
+            if retry(tree_id=tree_id, policy=current_policy(), reason="Tried again by an operator."):
+                self.stdout.write(f"{tree_id}: scored")
+            else:
+                failed += 1
+                last = TreeTransition.objects.filter(tree=tree_id).order_by("-id")[0]
+                self.stdout.write(f"{tree_id}: {last.reason}")
+        if failed:
+            raise CommandError(f"{failed} of {len(trees)} trees could not be scored.")
+        self.stdout.write(f"{len(trees)} trees scored.")

@@ -1,0 +1,17 @@
+"""What the clock sets off for trees."""
+
+import structlog
+from celery import shared_task
+
+from trees import reranking
+from trees.policy import current_policy
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task
+def retry_scoring() -> None:
+    """Try the trees again whose scoring failed, less and less often."""
+    tried, succeeded = reranking.retry_what_is_due(policy=current_policy())
+    if tried:
+        log.warning("scoring_retried", tried=tried, succeeded=succeeded)

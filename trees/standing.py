@@ -1,0 +1,55 @@
+"""Prompts follow the standing of their authors.
+
+A prompt that waits for reviewers or for the lottery takes up room among those of its language. While its author is
+banned it would never grow, so its tree is stopped, and goes on when the author may take part again. A prompt that is
+sent in the same instant as the ban may be passed by; the lottery does not draw it either.
+"""
+
+from uuid import UUID
+
+from django.db import transaction
+
+from oasst.accounts.models import User
+from trees import transitions
+from trees.in_hand import lock_tree
+from trees.models import MessageTree, TreeTransition
+from trees.policy import TreePolicy
+from trees.states import State
+
+AUTHOR_BANNED = "Its author was banned."
+AUTHOR_BACK = "Its author may take part again."
+WAITING = (State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING)
+
+
+def follow_standing(*, person_id: UUID, policy: TreePolicy) -> int:
+    """Stop the waiting prompts of a banned person, or let those go on that a ban had stopped. Returns how many moved.
+
+    One transaction a tree; safe to run twice, and whichever of two runs is later sees how the person stands now.
+    """
+    return sum(_follow(tree_id, person_id, policy) for tree_id in _to_look_at(person_id))
+
+
+def _to_look_at(person_id: UUID) -> list[UUID]:
+    """The trees of this person's prompts that a ban or its end may move."""
+    states = [*(state.value for state in WAITING), State.HALTED_BY_MODERATOR.value]
+    mine = MessageTree.objects.filter(state__in=states, messages__parent=None, messages__author=person_id)
+    return list(mine.order_by("pk").values_list("pk", flat=True))
+
+
+def _follow(tree_id: UUID, person_id: UUID, policy: TreePolicy) -> bool:
+    with transaction.atomic(durable=True):
+        hand = lock_tree(tree_id, policy)
+        banned = not User.objects.values_list("enabled", flat=True).get(pk=person_id)
+        if banned and hand.state in WAITING:
+            transitions.halt(hand, reason=AUTHOR_BANNED)
+        elif not banned and hand.state == State.HALTED_BY_MODERATOR and not hand.root.deleted and _by_ban(tree_id):
+            transitions.resume(hand, reason=AUTHOR_BACK)
+        else:
+            return False
+        transitions.advance(hand)
+        return True
+
+
+def _by_ban(tree_id: UUID) -> bool:
+    last = TreeTransition.objects.filter(tree=tree_id).order_by("-id").first()
+    return last is not None and last.reason == AUTHOR_BANNED
