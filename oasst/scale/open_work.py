@@ -29,10 +29,10 @@ def add_places(
     if step := transitions.due_step(hand):
         raise AssertionError(f"a tree was made in {life.state} that has to go to {step[0]}")
     turns = {UUID(turn.id): turn for turn in life.turns}
-    for (message_id, work), place in wanted.places(hand).items():
+    for (message_id, work), count in wanted.places(hand).items():
         turn = turns[message_id]
         besides = _those_who_may_not(turn, work)
-        for _ in range(place.count):
+        for _ in range(count):
             held: Row = (None, None, None)
             if chance.random() < HELD:
                 person = people.draw(life.lang, besides)
@@ -42,7 +42,15 @@ def add_places(
                 lease = rows.add_hold(life, person, Kind(work.value), turn.id, at=now, seen=seen, shown=shown)
                 held = (person, lease, moment(now + PAGE_LEASE))
             rows.of["trees_opening"].append(
-                (life.root.id, turn.id, work.value, life.lang, str(place.priority), moment(life.now), *held)
+                (
+                    life.root.id,
+                    turn.id,
+                    work.value,
+                    life.lang,
+                    str(wanted.priority(hand, hand.messages[message_id], work)),
+                    moment(life.now),
+                    *held,
+                )
             )
 
 

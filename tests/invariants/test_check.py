@@ -93,7 +93,7 @@ class TestClean:
         assert first is not None
         deletion = delete_message(message_id=first.pk, actor=mo, reason="Copied.", policy=policy)
         answer(take(new_person("Writer"), policy, Kind.ASSISTANT_REPLY), policy)
-        undelete(deletion_id=deletion.pk, actor=mo, policy=policy)
+        undelete(deletion_id=deletion.pk, actor=mo, reason="Not copied.", policy=policy)
         assert list(differences(policy)) == []
 
     def test_a_message_of_a_file_that_is_edited_and_reviewed_anew(self, mo: User, tmp_path: Path) -> None:

@@ -676,7 +676,7 @@ class Life(RuleBasedStateMachine):
     def unban(self, who: int) -> None:
         person = self.pick(who, [one for one in self.people if one.pk in self.model.banned]) or self.person(who)
         refusals = set() if person.pk in self.model.banned else {"not_banned"}
-        act = lambda: accounts.unban(person, actor=self.cast.moderator)  # noqa: E731
+        act = lambda: accounts.unban(person, actor=self.cast.moderator, reason="They promised.")  # noqa: E731
         self.event("unban", act, refusals=refusals, then=lambda _: self.model.banned.discard(person.pk))
 
     # --- files ---

@@ -30,7 +30,7 @@ class TestResumeRestores:
         decide(prompt, accept=False)
         halt_and_resume(prompt.pk, mo)
         assert state_of(prompt) == State.ABORTED_LOW_GRADE
-        assert read_supply("en").in_review == 0
+        assert read_supply("en", POLICY).in_review == 0
         assert not Opening.objects.exists()
 
     @pytest.mark.parametrize("state", [State.BACKLOG_RANKING, State.RANKING, State.GROWING, State.READY_FOR_EXPORT])
@@ -51,9 +51,9 @@ class TestDeletedPromptsTakeNoRoom:
     def test_at_once_in_review_and_in_the_lottery(self, alice: User, bob: User, mo: User) -> None:
         in_review, waiting = new_prompt(alice), new_prompt(bob)
         decide(waiting)
-        wanted = read_supply("en").wanted(POLICY)
+        wanted = read_supply("en", POLICY).wanted()
         for prompt in (in_review, waiting):
             moderation.delete_message(message_id=prompt.pk, actor=mo, reason="Spam.", policy=POLICY)
-        supply = read_supply("en")
+        supply = read_supply("en", POLICY)
         assert (supply.in_review, supply.waiting) == (0, 0)
-        assert supply.wanted(POLICY) > wanted
+        assert supply.wanted() > wanted

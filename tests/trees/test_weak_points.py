@@ -69,9 +69,9 @@ class TestNothingIsStuck:
     def test_a_deleted_prompt_that_waits_for_the_lottery_frees_its_place(self, alice: User, mo: User) -> None:  # A13
         prompt = new_prompt(alice, policy=SMALL)
         decide(prompt, policy=SMALL)
-        assert read_supply("en").waiting == 1
+        assert read_supply("en", SMALL).waiting == 1
         moderation.delete_message(message_id=prompt.pk, actor=mo, reason="Copied.", policy=SMALL)
-        assert read_supply("en").waiting == 0
+        assert read_supply("en", SMALL).waiting == 0
         assert lottery.draw("en", SMALL) == 0
 
     def test_what_is_only_written_below_a_rejected_reply_holds_up_nothing(self, alice: User, mo: User) -> None:  # A28
@@ -262,7 +262,7 @@ class TestRightsAndPrivacy:
         prompt = new_prompt(alice)
         deletion = moderation.delete_message(message_id=prompt.pk, actor=mo, reason="Copied.", policy=SMALL)
         with pytest.raises(NotAllowed):
-            moderation.undelete(deletion_id=deletion.pk, actor=bob, policy=SMALL)
+            moderation.undelete(deletion_id=deletion.pk, actor=bob, reason="Mine.", policy=SMALL)
         assert Message.objects.get().deleted
 
     def test_signing_in_again_lifts_no_ban(self, bob: User, mo: User) -> None:  # D2
