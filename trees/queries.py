@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Left
 from django.urls import reverse
 from django.utils.safestring import SafeString
@@ -223,10 +223,9 @@ Source = QuerySet[Message] | QuerySet[Review] | QuerySet[Ranking]
 def _source(person: User, kind: str) -> Source:
     excerpt = Left("text", 160)
     if kind in ("prompt", "reply"):
-        messages = Message.objects.filter(author=person, parent__isnull=kind == "prompt")
-        # Asked for each row that is shown: joined, the planner may read all trees first.
-        state = MessageTree.objects.filter(pk=OuterRef("tree_id")).values("state")
-        return messages.defer("search", "text").annotate(excerpt=excerpt, tree_state=Subquery(state))
+        # By depth and not by parent: an index finds all prompts of the site, and the planner may start there.
+        messages = Message.objects.filter(author=person, **({"depth": 0} if kind == "prompt" else {"depth__gt": 0}))
+        return messages.defer("search", "text").select_related("tree").annotate(excerpt=excerpt)
     if kind == "review":
         reviews = Review.objects.filter(author=person).select_related("message").defer("message__search")
         return reviews.annotate(excerpt=Left("message__text", 160))
@@ -272,7 +271,7 @@ def _row(kind: str, item: Message | Review | Ranking) -> Contribution:
     state = message_state(item)
     label = ""
     if kind == "prompt" and state == "accepted":
-        label = TABLE[State(item.tree_state)].label  # type: ignore[attr-defined]
+        label = TABLE[State(item.tree.state)].label
     return Contribution(**row, state=state, state_label=label, rank=None if item.rank is None else item.rank + 1)
 
 

@@ -170,7 +170,8 @@ class TestFinishedTreesCostNothing:
         steady = [name for name in few if not name.startswith("work")]
         assert {name: few[name][0] for name in steady} == {name: many[name][0] for name in steady}
         assert {name: cost[0] for name, cost in many.items() if cost[0] > 24} == {}, "12 to ask and 12 to answer"
-        grown = {name: (few[name], many[name]) for name in few if many[name][1] > 2 * few[name][1] + 100}
+        # The two persons gave unlike much; a table from end to end would be thousands of rows.
+        grown = {name: (few[name], many[name]) for name in few if many[name][1] > 2 * few[name][1] + 300}
         assert grown == {}
 
 
