@@ -44,6 +44,27 @@ def bring_back(hand: TreeInHand, deletion: Deletion, *, actor: User) -> None:
         actor=actor,
         data={"deletion": str(deletion.pk)},
     )
+    _go_on(hand, actor)
+
+
+def bring_back_with_ancestors(hand: TreeInHand, message: Message, *, actor: User | None) -> None:
+    """Bring back one message and all above it, whatever took them. Deletions of which nothing is left are undone."""
+    found: Message | None = message
+    while found is not None:
+        if found.deleted:
+            found.deleted = False
+            hand.changed.add(found.pk)
+        found = hand.messages[found.parent_id] if found.parent_id else None
+    for deletion in Deletion.objects.select_for_update().filter(tree=hand.tree, undone_at=None).order_by("pk"):
+        if not any(hand.messages[message_id].deleted for message_id in deletion.message_ids):
+            deletion.undone_at, deletion.undone_by = timezone.now(), actor
+            deletion.save(update_fields=["undone_at", "undone_by"])
+    hand.record(Happening.Kind.MESSAGE_RESTORED, message=message, actor=actor)
+    _go_on(hand, actor)
+
+
+def _go_on(hand: TreeInHand, actor: User | None) -> None:
+    """A tree that had stopped only because its prompt was gone goes on."""
     if hand.state == State.HALTED_BY_MODERATOR and transitions.was_halted_by_deletion(hand):
         transitions.resume(hand, reason="The prompt was brought back.", actor=actor)
     transitions.rescore(hand)

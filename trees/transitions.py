@@ -11,6 +11,7 @@ import logging
 from django.db import connection
 
 from oasst.accounts.models import User
+from oasst.core.errors import Conflict
 from trees import consensus, scoring, wanted
 from trees.in_hand import TreeInHand
 from trees.models import Happening, Message, TreeTransition
@@ -38,6 +39,12 @@ def abort(hand: TreeInHand, *, reason: str) -> None:
 def resume(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
     """Go back to the state that the tree was stopped in. The caller goes on to `advance`."""
     _enter(hand, _state_before_halt(hand), reason, actor)
+
+
+def refuse_without_prompt(hand: TreeInHand) -> None:
+    """Raises Conflict `prompt_deleted`: a tree without its prompt can not go on."""
+    if hand.root.deleted:
+        raise Conflict("Its prompt is deleted; bring that back first.", code="prompt_deleted")
 
 
 def rescore(hand: TreeInHand) -> None:

@@ -28,12 +28,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, ApiClient] | None:
         given = request.query_params.get("api_key") or request.headers.get("X-API-Key")
-        if not given:
-            return None
-        key = _valid(ApiKey.objects.select_related("api_client"), given)
-        if key is None or not key.api_client.enabled:
-            raise NotAllowed("This API key is not valid.", code="api_key")
-        return AnonymousUser(), key.api_client
+        return (AnonymousUser(), find_client(given)) if given else None
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -48,6 +43,17 @@ class TokenAuthentication(BaseAuthentication):
             raise NotAllowed("This token is not valid.", code="token")
         require_member(token.user)
         return token.user, token
+
+
+def find_client(given: str | None) -> ApiClient:
+    """The program that this key belongs to. Raises NotAllowed `api_key` for none, a wrong one and one switched off."""
+    if not given:
+        raise NotAllowed("An API key is needed: the header X-API-Key.", code="api_key")
+    key = _valid(ApiKey.objects.select_related("api_client"), given)
+    if key is None or not key.api_client.enabled:
+        raise NotAllowed("This API key is not valid.", code="api_key")
+    client: ApiClient = key.api_client
+    return client
 
 
 def _valid(secrets: Any, given: str) -> Any:

@@ -80,6 +80,9 @@ class Message(models.Model):
             # "My contributions", newest first; and what a person wrote lately, for the repeated-text rule.
             models.Index(fields=["author", "-created_at"], name="message_by_author"),
             models.Index(fields=["lang", "-created_at"], name="message_newest"),
+            # The wire lists messages by date: those of one API client, and all.
+            models.Index(fields=["api_client", "created_at", "id"], name="message_by_client"),
+            models.Index(fields=["created_at", "id"], name="message_by_date"),
             GinIndex(fields=["search"], name="message_search"),
             GinIndex(OpClass("text", name="gin_trgm_ops"), name="message_trigrams"),
         ]
