@@ -7,12 +7,11 @@ from uuid import UUID
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.utils import timezone
 from rest_framework import serializers
 
 from oasst import merging
 from oasst.accounts import services
-from oasst.accounts.identities import lock_general
+from oasst.accounts.identities import require_general, shut_out
 from oasst.api.codes import Wire
 from oasst.api.fields import Flag, Id, Moment, Number, Shape, Text, Whole
 from oasst.api.next_auth import email_in
@@ -153,13 +152,11 @@ def _purge(call: Call, *, ban: bool, **limits: Any) -> dict[str, Any]:
     started, preview = time.perf_counter(), call.query["preview"]
     with transaction.atomic(durable=True):
         before = system_stats()
-        person = lock_general(call.id("user_id"))
+        person = require_general(call.id("user_id"))
         found = Message.objects.filter(author=person, deleted=False, **limits).order_by("tree_id")
         remove_messages(found.values_list("tree_id", "pk"), call.client, None, current_policy())
         if ban:
-            person.enabled, person.deleted_at = False, timezone.now()
-            person.banned_at, person.ban_reason = person.deleted_at, f"Set by {call.client.name}."[:500]
-            person.save(update_fields=["enabled", "deleted_at", "banned_at", "ban_reason"])
+            shut_out(person, call.client)
         after = system_stats()
         transaction.set_rollback(preview)
     duration = time.perf_counter() - started

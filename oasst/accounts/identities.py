@@ -201,7 +201,7 @@ def update_person(client: ApiClient, user_id: UUID, changes: dict[str, Any]) -> 
         _accept_terms_once(person)
     if "enabled" in changes and changes["enabled"] != person.enabled:
         changes["banned_at"] = None if changes["enabled"] else timezone.now()
-        changes["ban_reason"] = "" if changes["enabled"] else f"Set by {client.name}."[:500]
+        changes["ban_reason"] = "" if changes["enabled"] else _set_by(client)
     _set(person, changes)
 
 
@@ -211,17 +211,29 @@ def delete_person(user_id: UUID) -> None:
     close_account(lock_general(user_id))
 
 
-def lock_general(user_id: UUID) -> User:
-    """The row of a person without an office, held until the open transaction ends; programs do not touch staff.
-
-    Raises NotFound, NotAllowed `not_trusted`.
-    """
-    person = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+def require_general(user_id: UUID, people: QuerySet[User] | None = None) -> User:
+    """A person without an office: programs do not touch staff. Raises NotFound, NotAllowed `not_trusted`."""
+    person = (User.objects.all() if people is None else people).filter(pk=user_id).first()
     if person is None:
         raise _unknown()
     if person.role != Role.GENERAL:
         raise NotAllowed("Moderators and administrators are looked after in the admin.", code="not_trusted")
     return person
+
+
+def lock_general(user_id: UUID) -> User:
+    """As `require_general`; the row is held until the open transaction ends."""
+    return require_general(user_id, User.objects.select_for_update(no_key=True))
+
+
+def shut_out(person: User, client: ApiClient) -> None:
+    """Ban for good. The identity stays, so that the same name does not come back as somebody new."""
+    now = timezone.now()
+    _set(person, {"enabled": False, "deleted_at": now, "banned_at": now, "ban_reason": _set_by(client)})
+
+
+def _set_by(client: ApiClient) -> str:
+    return f"Set by the API client {client.name}."[:500]
 
 
 def _accept_terms_once(person: User) -> None:

@@ -2,7 +2,7 @@
 
 import zoneinfo
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
@@ -10,7 +10,6 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
-from django.db.models import Case, F, Func, IntegerField, Q, Value, When
 from django.utils import timezone
 
 from oasst.accounts.documents import TERMS
@@ -21,7 +20,6 @@ from oasst.core.text import clean_language_tag, clean_name, clean_text
 
 TERMS_DOCUMENT = "terms"
 DELETED_NAME = "Deleted User"
-STREAK_GAP = timedelta(hours=36)
 _MAX_CONTRIBUTION_LANGUAGES = 20
 _RANKS = {Role.GENERAL: 0, Role.MODERATOR: 1, Role.ADMIN: 2}
 
@@ -230,21 +228,6 @@ def unban(user: User, *, actor: User) -> None:
     user.ban_reason = ""
     user.banned_at = None
     user.save(update_fields=["enabled", "ban_reason", "banned_at"])
-
-
-def note_activity(user: User, at: datetime) -> None:
-    """The person contributed something. A streak counts whole days since it began, and begins anew after a day and a
-    half without anything. One statement.
-    """
-    begins = Q(streak_started_at=None) | Q(streak_started_at__gt=at) | Q(last_activity_at__lt=at - STREAK_GAP)
-    days = Func(
-        at, F("streak_started_at"), function="date_part", template="date_part('day', %(expressions)s)", arg_joiner=" - "
-    )
-    User.objects.filter(pk=user.pk).update(
-        last_activity_at=at,
-        streak_days=Case(When(begins, then=0), default=days, output_field=IntegerField()),
-        streak_started_at=Case(When(begins, then=Value(at)), default=F("streak_started_at")),
-    )
 
 
 def _require_higher_rank(actor: User, user: User) -> None:
