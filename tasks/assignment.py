@@ -182,6 +182,13 @@ def _draw_mode(message: Message, policy: TreePolicy, *, asked: bool) -> Review.M
     return Review.Mode.FULL if random.random() < full else Review.Mode.SIMPLE
 
 
+def withdraw(task: Task) -> None:
+    """Take back a task that nobody has seen, and free its place."""
+    with transaction.atomic(durable=True):
+        Task.objects.filter(pk=task.pk).update(status=Task.Status.EXPIRED, finished_at=timezone.now())
+        let_go(task)
+
+
 def extend_lease(*, task_id: UUID, user: User) -> None:
     """Hold the place for another while; called while the page is open.
 

@@ -2,6 +2,7 @@
 yes and no, of UUIDs and of dates. Null is another matter: only where a field allows it.
 """
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -52,9 +53,12 @@ class Number(serializers.FloatField):
 
     def to_internal_value(self, data: Any) -> float:
         try:
-            return float(data)
+            number = float(data)
         except (TypeError, ValueError, OverflowError):
             self.fail("type_error.float")
+        if not math.isfinite(number):  # NaN is less than no limit and more than none
+            self.fail("type_error.float")
+        return number
 
 
 class Flag(serializers.BooleanField):

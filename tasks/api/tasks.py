@@ -15,12 +15,14 @@ from tasks.api import codes as codes
 from tasks.api.interactions import AnyInteraction, TextLabels, take, take_labels
 from tasks.api.payloads import SHAPES, TaskDone, payload
 from tasks.kinds import Kind
+from trees.api.reading import BrokenConversation
 from trees.client_acts import speak_for
 from trees.policy import current_policy
 
 OPERATIONS: list[Operation] = []
 RANDOM = "random"
 DEFAULT_LANGUAGE = "en"
+ATTEMPTS = 3
 BANNED = (Wire.USER_NOT_SPECIFIED, Wire.USER_DISABLED, Wire.USER_HAS_NOT_ACCEPTED_TOS)
 
 
@@ -74,15 +76,20 @@ def request_task(call: Call) -> Any:
         raise _nobody()
     user = speak_for(call.client, body["user"])
     policy = current_policy()
-    task = assignment.request_task(
-        user=user,
-        lang=body["lang"] or DEFAULT_LANGUAGE,
-        kind=_kind(body["type"]),
-        policy=policy,
-        api_client=call.client,
-        collective=body["collective"],
-    )
-    return payload(task, call.client, policy)
+    for _ in range(ATTEMPTS):
+        task = assignment.request_task(
+            user=user,
+            lang=body["lang"] or DEFAULT_LANGUAGE,
+            kind=_kind(body["type"]),
+            policy=policy,
+            api_client=call.client,
+            collective=body["collective"],
+        )
+        try:
+            return payload(task, call.client, policy)
+        except BrokenConversation:  # something above it went between the two statements
+            assignment.withdraw(task)
+    raise assignment.NothingToDo("The work at hand is changing. Please ask again.")
 
 
 def _kind(wanted: str) -> Kind | None:

@@ -24,8 +24,8 @@ class Wire:
 
     def call(self, method: str, path: str, body: Any = None, *, user: str = "", **query: Any) -> Any:
         more: dict[str, Any] = {"headers": {"X-OASST-USER": user}} if user else {}
-        if body is not None:
-            more |= {"data": body, "content_type": "application/json"}
+        if method == "post":
+            more |= {"data": "" if body is None else body, "content_type": "application/json"}
         sent = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
         response = getattr(self.http, method)(f"/api/v1/{path}", query_params=sent, **more)
         if response.status_code < 300:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet, Value
+from django.db.models import BooleanField, F, Q, QuerySet, Value
 from django.db.models.expressions import RawSQL
 
 from oasst.accounts.identities import people_called, show_people
@@ -169,11 +169,10 @@ def search(found: QuerySet[Message], words: str, lang: str | None) -> QuerySet[M
     """With a language by its dictionary, all words and in any form; else by a piece of the text."""
     if not lang:
         return found.filter(Holds(F("text"), Value(words)))
-    query = RawSQL(
-        "(SELECT string_agg(quote_literal(lexeme), ' & ')::tsquery FROM unnest(trees_message_search(%s, %s)))",
-        [lang, words],
-    )
-    return found.filter(search=query)
+    # The words of the text that was asked for, as the dictionary writes them: nothing in it is an operator.
+    holds_all = """trees_message.search @@ (
+        SELECT string_agg(quote_literal(lexeme), ' & ')::tsquery FROM unnest(trees_message_search(%s, %s)))"""
+    return found.filter(RawSQL(holds_all, [lang, words], output_field=BooleanField()))
 
 
 def listed(
