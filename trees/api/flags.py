@@ -97,7 +97,7 @@ def mark_processed(call: Call) -> Any:
     """A moderator has looked at it: what was reported is answered."""
     message_id = call.id("message_id")
     client_acts.settle_reports(message_id, call.client)
-    row = _flagged().filter(message_id=message_id).first()
+    row = next(iter(_flagged().filter(message_id=message_id)), None)
     if row is None:
         raise no_message()
     return _shown(row)
