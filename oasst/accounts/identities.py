@@ -22,11 +22,16 @@ AUTH_METHODS = ("discord", "google", "local", "system")
 SYSTEM = "system"  # programs that write in their own name: imports, models
 
 
+# By hand, since nearly every request asks it: the ORM takes longer to write the statement than PostgreSQL to run it.
+_PERSON_OF_IDENTITY = """
+    SELECT person.* FROM accounts_identity identity JOIN accounts_user person ON person.id = identity.user_id
+    WHERE identity.api_client_id = %s AND identity.auth_method = %s AND identity.username = %s
+"""
+
+
 def find_person(client: ApiClient, auth_method: str, username: str) -> User | None:
     """The person whom this client knows by this name. One statement."""
-    person = User.objects.filter(
-        identities__api_client=client, identities__auth_method=auth_method, identities__username=username
-    ).first()
+    person = next(iter(User.objects.raw(_PERSON_OF_IDENTITY, [client.pk, auth_method, username])), None)
     if person is not None:
         person.vouched_for = True
     return person
