@@ -91,6 +91,7 @@ register_codes(
         "api_key": Wire.API_CLIENT_NOT_AUTHORIZED,
         "token": Wire.API_CLIENT_NOT_AUTHORIZED,
         "not_trusted": Wire.API_CLIENT_NOT_AUTHORIZED,
+        "foreign_site": Wire.API_CLIENT_NOT_AUTHORIZED,
         "foreign_client": Wire.API_CLIENT_NOT_AUTHORIZED,
         "root_token": Wire.ROOT_TOKEN_NOT_AUTHORIZED,
         "rate_limited": Wire.TOO_MANY_REQUESTS,

@@ -71,7 +71,7 @@ def _of_the_domain(error: DomainError, fallback: Wire, statuses: Mapping[Wire, i
     known = number_of(error.code)
     number = fallback if known is None else known
     # A refusal that only has the number of its operation is known by that number's status, unless it is about waiting.
-    status = number.status if number and (known or status_of(error) not in (403, 503)) else status_of(error)
+    status = number.status if number and (known or status_of(error) != 503) else status_of(error)
     status = statuses.get(number, status)
     headers = {}
     wait = getattr(error, "retry_after", None)

@@ -177,6 +177,9 @@ def _check_access(call: Call) -> None:
     access = call.operation.access
     if access == Access.OPEN:
         return
+    # A page of another site that a person looks at could send what needs no preflight, with a key that it guessed.
+    if call.request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        raise NotAllowed("Pages of other sites may not call this.", code="foreign_site")
     if access == Access.ROOT:
         _require_root(call.request)
         return

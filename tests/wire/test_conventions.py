@@ -89,6 +89,12 @@ class TestKeys:
         assert client.get("/api/v1/messages/", headers={"X-API-Key": response.json()}).status_code == 200
         assert ApiClient.objects.get().trusted is False
 
+    def test_not_from_pages_of_other_sites(self, site: Wire) -> None:
+        for place, allowed in (("cross-site", False), ("same-site", False), ("same-origin", True), ("none", True)):
+            response = site.http.get("/api/v1/stats/", headers={"Sec-Fetch-Site": place})
+            assert (response.status_code == 200) is allowed
+            assert allowed or code_of(response) == (403, 2)
+
     def test_before_or_after_the_input(self, client: Client) -> None:
         assert code_of(client.get("/api/v1/messages/not-a-uuid")) == (403, 2)
         response = client.post("/api/v1/tasks/not-a-uuid/ack", {"message_id": "1"}, content_type="application/json")
