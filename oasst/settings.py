@@ -3,6 +3,7 @@
 Variables, defaults and meaning: docs/operations.md. Wrong combinations are reported by `oasst.checks`.
 """
 
+import json
 import os
 import secrets
 from pathlib import Path
@@ -337,6 +338,28 @@ UNFOLD: dict[str, Any] = {
 }
 
 RATE_LIMITS = env.switch("RATE_LIMITS", True)
+
+
+def _root_tokens(text: str) -> list[str]:
+    """ROOT_TOKENS: a JSON list of strings, as sites of Open-Assistant have it."""
+    try:
+        tokens = json.loads(text or "[]")
+    except ValueError:
+        tokens = None
+    if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
+        raise env.BadVariable('ROOT_TOKENS must be a JSON list of strings, such as ["a-long-secret"]')
+    return tokens
+
+
+# The wire. Existing programs come with the key 1234; only a site that no other machine reaches takes it untold.
+_private = IS_LOCAL and BIND_ADDRESS in ("127.0.0.1", "::1", "localhost")
+OFFICIAL_WEB_API_KEY = env.text("OFFICIAL_WEB_API_KEY") or ("1234" if _private else "")
+ROOT_TOKENS = _root_tokens(env.text("ROOT_TOKENS")) or (["1234"] if _private else [])
+API_REQUIRES_TERMS = env.switch("API_REQUIRES_TERMS", False)
+# Of a site that signs people in with NextAuth beside this one.
+AUTH_SECRET = env.text("AUTH_SECRET")
+TOXICITY_URL = env.text("TOXICITY_URL")
+HUGGING_FACE_API_KEY = env.text("HUGGING_FACE_API_KEY")
 # Overrides of trees.policy.TreePolicy by field name; the defaults stand there.
 TREE_POLICY: dict[str, Any] = {}
 

@@ -30,6 +30,7 @@ from trees.states import REPLY_WORK, REVIEW_WORK
 PAGE_LEASE = timedelta(minutes=30)
 API_LEASE = timedelta(minutes=5)
 VALIDITY = timedelta(hours=48)
+COLLECTIVE_VALIDITY = timedelta(days=3650)  # on the wire: no end
 PENDING_WINDOW = timedelta(seconds=300)
 PENDING_CAP = 8
 
@@ -47,11 +48,13 @@ def request_task(
     policy: TreePolicy,
     kind: Kind | None = None,
     api_client: ApiClient | None = None,
+    collective: bool = False,
     repeat_key: str | None = None,
 ) -> Task:
     """Give this person work of the wanted kind, of any kind when None.
 
-    `repeat_key` makes the request safe to repeat: the same key gives the same task.
+    `repeat_key` makes the request safe to repeat: the same key gives the same task. A `collective` task is for all
+    people of the API client and holds no place.
     Raises NotAllowed, Invalid (language), Busy (`rate_limited`, `too_many_pending`), NothingToDo.
     """
     require_contributor(user)
@@ -62,18 +65,17 @@ def request_task(
     if came:
         supply = read_supply(lang, policy)
 
-    def give() -> str:
+    def give() -> Task:
         _spend_rate(user, kind)
-        return str(_assign(user, lang, policy, kind, api_client, supply).pk)
+        return _assign(user, lang, policy, kind, api_client, supply, collective)
 
     with transaction.atomic(durable=True):
         # One request of a person at a time, so that the cap and "not the same twice" are exact.
         advisory_lock("person", user.pk)
-        if repeat_key:
-            asked = fingerprint_of(kind, lang)
-            task_id = once(scope=f"task:{user.pk}", key=repeat_key, fingerprint=asked, act=give)
-        else:
-            task_id = give()
+        if not repeat_key:
+            return give()
+        asked = fingerprint_of(kind, lang)
+        task_id = once(scope=f"task:{user.pk}", key=repeat_key, fingerprint=asked, act=lambda: str(give().pk))
         return Task.objects.select_related("message").get(pk=task_id)
 
 
@@ -92,6 +94,7 @@ def _assign(
     kind: Kind | None,
     api_client: ApiClient | None,
     supply: Supply,
+    collective: bool,
 ) -> Task:
     now = timezone.now()
     pending = Task.objects.filter(user=user, status=Task.Status.OPEN, created_at__gt=now - PENDING_WINDOW)
@@ -114,8 +117,9 @@ def _assign(
             kind=drawn.value,
             lang=lang,
             asked_kind=kind.value if kind else "",
+            collective=collective,
             created_at=now,
-            expires_at=now + VALIDITY,
+            expires_at=now + (COLLECTIVE_VALIDITY if collective else VALIDITY),
         )
         if _take_place(task, API_LEASE if api_client else PAGE_LEASE, policy):
             return task
@@ -141,7 +145,14 @@ def _take_place(task: Task, lease: timedelta, policy: TreePolicy) -> bool:
         return False
     _show(task, message_id, policy)
     task.save(force_insert=True)
+    if task.collective:
+        let_go(task)
     return True
+
+
+def let_go(task: Task) -> None:
+    """Free the place that is held for this task."""
+    Opening.objects.filter(lease=task.pk).update(holder=None, lease=None, held_until=None)
 
 
 def _show(task: Task, message_id: UUID, policy: TreePolicy) -> None:
@@ -149,7 +160,7 @@ def _show(task: Task, message_id: UUID, policy: TreePolicy) -> None:
     task.message = Message.objects.defer("search").get(pk=message_id)
     work = work_of(Kind(task.kind))
     if work in REVIEW_WORK:
-        task.mode = _draw_mode(task.message, policy)
+        task.mode = _draw_mode(task.message, policy, asked=bool(task.asked_kind))
         task.revision_ids = [task.message.revision_id]
     elif work not in REPLY_WORK:
         replies = list(
@@ -160,14 +171,23 @@ def _show(task: Task, message_id: UUID, policy: TreePolicy) -> None:
         task.revision_ids = [reply.revision_id for reply in replies]
 
 
-def _draw_mode(message: Message, policy: TreePolicy) -> Review.Mode:
+def _draw_mode(message: Message, policy: TreePolicy, *, asked: bool) -> Review.Mode:
     if message.parent_id is None:
         full = policy.p_full_labeling_review_prompt
+    elif asked:
+        return Review.Mode.FULL  # who chose to judge replies has the time for it
     elif message.role == Role.ASSISTANT:
         full = policy.p_full_labeling_review_reply_assistant
     else:
         full = policy.p_full_labeling_review_reply_prompter
     return Review.Mode.FULL if random.random() < full else Review.Mode.SIMPLE
+
+
+def withdraw(task: Task) -> None:
+    """Take back a task that nobody has seen, and free its place."""
+    with transaction.atomic(durable=True):
+        Task.objects.filter(pk=task.pk).update(status=Task.Status.EXPIRED, finished_at=timezone.now())
+        let_go(task)
 
 
 def extend_lease(*, task_id: UUID, user: User) -> None:
@@ -207,8 +227,8 @@ def skip(*, task_id: UUID, user: User, reason: str = "", note: str = "") -> Task
         task.save(update_fields=["status", "finished_at", "skip_reason"])
         if task.message is not None:
             known = reason if reason in Skip.Reason.values else ""
-            reviews.record_skip(message=task.message, author=user, kind=_skip_kind(task), reason=known, note=note)
-            Opening.objects.filter(lease=task.pk).update(holder=None, lease=None, held_until=None)
+            reviews.record_skip(message=task.message, author=user, kind=skip_kind(task), reason=known, note=note)
+            let_go(task)
         return task
 
 
@@ -218,7 +238,7 @@ def _said(text: str, field: str) -> str:
     return clean_text(text, limit=512, field=field) if text else ""
 
 
-def _skip_kind(task: Task) -> Skip.Kind:
+def skip_kind(task: Task) -> Skip.Kind:
     work = work_of(Kind(task.kind))
     if work in REVIEW_WORK:
         return Skip.Kind.REVIEW
@@ -248,7 +268,7 @@ def require_open(task: Task) -> None:
     """Raises Gone with the reason why a task takes no answer any more."""
     if task.status == Task.Status.DONE:
         raise Gone("You already did this task.", code="task_done")
-    if task.status == Task.Status.SKIPPED:
+    if task.status == Task.Status.SKIPPED and task.api_client_id is None:  # on the wire a skip closes nothing
         raise Gone("You skipped this task.", code="task_skipped")
     if task.status == Task.Status.EXPIRED or task.expires_at <= timezone.now():
         raise Gone("This task ran out: it could be answered for two days.", code="task_expired")

@@ -81,6 +81,8 @@ class TreeInHand:
             self.used.add(mine[0].pk)
             return
         claimed = self._claim([*mine, *(o for o in here if not o.is_held(self.now))])
+        if not claimed and self.state in (State.HALTED_BY_MODERATOR, State.ABORTED_LOW_GRADE):
+            raise Gone("This conversation was stopped and takes nothing more.", code="tree_stopped")
         if not claimed:
             raise Gone(
                 "Others were quicker: this message needs no more of this work.",

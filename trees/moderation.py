@@ -12,12 +12,11 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotFound
 from oasst.core.text import clean_text
-from trees import removal, reranking, transitions, wanted
+from trees import editing, removal, reranking, transitions
 from trees.access import require_moderator
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import Deletion, Happening, Message, MessageTree, Purge, Report, Revision, TreeTransition
 from trees.policy import TreePolicy
-from trees.posting import digest_of
 from trees.states import State
 
 
@@ -45,8 +44,7 @@ def resume(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> No
             raise Conflict("This conversation is not stopped.", code="not_halted")
         if hand.state == State.ABORTED_LOW_GRADE and hand.root.review_result is False:
             raise Conflict("Reviewers rejected its prompt, and that stands.", code="prompt_rejected")
-        if hand.root.deleted:
-            raise Conflict("Its prompt is deleted; bring that back first.", code="prompt_deleted")
+        transitions.refuse_without_prompt(hand)
         transitions.resume(hand, reason=reason, actor=actor)
         transitions.advance(hand, actor=actor)
 
@@ -117,15 +115,9 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
     text = clean_text(text, limit=policy.message_size_limit)
     with transaction.atomic(durable=True):
         hand, message = _message_in_hand(message_id, policy)
-        if digest_of(text) == bytes(Message.objects.values_list("text_digest", flat=True).get(pk=message.pk)):
+        revision = editing.revise(hand, message, text=text, actor=actor, reason=reason)
+        if revision is None:
             raise Invalid("The text is the same as before.", code="unchanged", field="text")
-        revision = Revision.objects.create(message=message, text=text, author=actor, reason=reason)
-        message.revision, message.text, message.text_digest, message.edited = revision, text, digest_of(text), True
-        message.save(update_fields=["revision", "text", "text_digest", "edited"])
-        if wanted.can_be_reviewed(hand, message):
-            message.review_result = None
-            hand.changed.add(message.pk)
-        hand.record(Happening.Kind.MESSAGE_EDITED, message=message, actor=actor, data={"revision": str(revision.pk)})
         transitions.advance(hand, actor=actor)
         return revision
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import IntegrityError
 from django.utils import timezone
 
 from oasst.accounts.models import ApiClient, User
@@ -206,7 +207,12 @@ def _insert(*, id: UUID, text: str, author: User, frontend_message_id: str | Non
         consent=author.terms_version,
         **fields,
     )
-    message.save(force_insert=True)
+    try:
+        message.save(force_insert=True)
+    except IntegrityError as error:
+        if "message_frontend_id_once" in str(error):
+            raise Conflict("You have already sent a message with this id.", code="frontend_id_taken") from error
+        raise
     Revision(id=id, message=message, text=text, author=author, created_at=message.created_at).save(force_insert=True)
     return message
 

@@ -64,7 +64,7 @@ def _change(message: Message, person: User, emoji: str | None, by: int, mine: se
     message.emojis = {name: number for name, number in counts.items() if number or name != emoji}
 
 
-def report(*, message_id: UUID, reporter: User, category: str, text: str = "") -> Report:
+def report(*, message_id: UUID, reporter: User, category: str, text: str = "", limit: int = LONGEST_REPORT) -> Report:
     """Tell the moderators about a message. It counts as a red flag; a second report of the same person while the first
     is open adds to that one.
 
@@ -72,7 +72,7 @@ def report(*, message_id: UUID, reporter: User, category: str, text: str = "") -
     """
     if category not in Report.Category.values:
         raise Invalid("Please choose what is wrong.", code="unknown_category", field="category")
-    text = clean_text(text, limit=LONGEST_REPORT) if text.strip() else ""
+    text = clean_text(text, limit=limit) if text.strip() else ""
     with transaction.atomic(durable=True):
         require_contributor_now(reporter)
         message = _lock_message(message_id, reporter)

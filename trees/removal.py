@@ -3,6 +3,8 @@
 Works on a tree in hand; the caller goes on to `transitions.advance`.
 """
 
+from collections.abc import Iterator
+
 from django.utils import timezone
 
 from oasst.accounts.models import User
@@ -51,6 +53,35 @@ def bring_back(hand: TreeInHand, deletion: Deletion, *, actor: User, reason: str
         actor=actor,
         data={"deletion": str(deletion.pk)},
     )
+    _go_on(hand, actor)
+
+
+def bring_back_with_ancestors(hand: TreeInHand, message: Message, *, actor: User | None) -> None:
+    """Bring back one message and all above it, whatever took them. Deletions of which nothing is left are undone."""
+    gone = [one for one in _upwards(hand, message) if one.deleted]
+    if not gone:
+        return
+    for one in gone:
+        one.deleted = False
+        hand.changed.add(one.pk)
+    for deletion in Deletion.objects.select_for_update().filter(tree=hand.tree, undone_at=None).order_by("pk"):
+        if not any(hand.messages[message_id].deleted for message_id in deletion.message_ids):
+            deletion.undone_at, deletion.undone_by = timezone.now(), actor
+            deletion.save(update_fields=["undone_at", "undone_by"])
+    hand.record(Happening.Kind.MESSAGE_RESTORED, message=message, actor=actor)
+    _go_on(hand, actor)
+
+
+def _upwards(hand: TreeInHand, message: Message) -> Iterator[Message]:
+    """The message and everything above it."""
+    yield message
+    while message.parent_id is not None:
+        message = hand.messages[message.parent_id]
+        yield message
+
+
+def _go_on(hand: TreeInHand, actor: User | None) -> None:
+    """A tree that had stopped only because its prompt was gone goes on."""
     make_room(hand)
     if hand.state == State.HALTED_BY_MODERATOR and transitions.was_halted_by_deletion(hand):
         transitions.resume(hand, reason="The prompt was brought back.", actor=actor)

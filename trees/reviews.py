@@ -8,9 +8,10 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
+from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
-from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
+from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from trees import consensus, jobs, transitions, wanted
 from trees.in_hand import TreeInHand, lock_tree
 from trees.labels import LABELS
@@ -88,15 +89,40 @@ def _insert_review(message: Message, author: User, labels: Labels, mode: str) ->
 
 def _check_labels(labels: Labels, asked: Sequence[str], policy: TreePolicy) -> None:
     for name, value in labels.items():
-        if name not in LABELS:
-            raise Invalid(f"There is no label called {name!r}.", code="unknown_label", field=name)
+        _check_label(name, value)
         if name not in asked:
             raise Invalid(f"The label {name!r} is not asked for here.", code="label_not_asked", field=name)
-        if value is not None and not 0 <= value <= 1:
-            raise Invalid(f"The label {name!r} takes a number from 0 to 1.", code="label_range", field=name)
     for name in policy.mandatory_labels:
         if labels.get(name) is None:
             raise Invalid("Please answer this question.", code="label_missing", field=name)
+
+
+def _check_label(name: str, value: float | None) -> None:
+    if name not in LABELS:
+        raise Invalid(f"There is no label called {name!r}.", code="unknown_label", field=name)
+    if value is not None and not 0 <= value <= 1:
+        raise Invalid(f"The label {name!r} takes a number from 0 to 1.", code="label_range", field=name)
+
+
+def record_free_labels(*, message_id: UUID, author: User, labels: Labels, is_report: bool = False) -> Review:
+    """Labels that no task asked for, also for one's own message. They replace the earlier ones of the same person and
+    decide nothing. Locks the message. Raises NotAllowed, NotFound, Invalid (`unknown_label`, `label_range`).
+    """
+    require_contributor(author)
+    for name, value in labels.items():
+        _check_label(name, value)
+    message = (
+        Message.objects.select_for_update(of=("self",), no_key=True).only("revision").filter(pk=message_id).first()
+    )
+    if message is None:
+        raise NotFound("There is no such message.", code="message_not_found")
+    review, _ = Review.objects.update_or_create(
+        message=message,
+        author=author,
+        kind=Review.Kind.REPORT if is_report else Review.Kind.FREE,
+        defaults={"labels": dict(labels), "revision_id": message.revision_id},
+    )
+    return review
 
 
 def record_ranking(
@@ -156,7 +182,7 @@ def _ranked_replies(hand: TreeInHand, parent: Message, ordered_ids: Sequence[UUI
         raise Invalid("The order names something that is no reply to this message.", code="ranking_unknown")
     found = [reply for reply in replies if reply is not None]
     if any(reply.deleted for reply in found):
-        raise Gone("One of these replies was removed meanwhile.", code="message_deleted")
+        raise Gone("One of these replies was removed meanwhile.", code="reply_deleted")
     return found
 
 

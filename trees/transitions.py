@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from django.db import connection, transaction
 
 from oasst.accounts.models import User
+from oasst.core.errors import Conflict
 from trees import consensus, scoring, wanted
 from trees.in_hand import TreeInHand
 from trees.models import Happening, Message, TreeTransition
@@ -63,6 +64,12 @@ def put_back(hand: TreeInHand, target: State, *, reason: str, actor: User | None
     if not may_go(hand.state, target):
         _enter(hand, State.HALTED_BY_MODERATOR, reason, actor)
     _enter(hand, target, reason, actor)
+
+
+def refuse_without_prompt(hand: TreeInHand) -> None:
+    """Raises Conflict `prompt_deleted`: a tree without its prompt can not go on."""
+    if hand.root.deleted:
+        raise Conflict("Its prompt is deleted; bring that back first.", code="prompt_deleted")
 
 
 def rescore(hand: TreeInHand) -> None:

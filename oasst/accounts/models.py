@@ -68,6 +68,10 @@ class User(AbstractBaseUser):
     # of every page costs no statement of its own.
     terms_version = models.CharField(max_length=32, blank=True)
 
+    # Set while an API client speaks for this person, never stored: the client answers for their consent, unless the
+    # site asks for its own (API_REQUIRES_TERMS).
+    vouched_for = False
+
     objects: ClassVar[UserManager] = UserManager()
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -164,6 +168,10 @@ class Identity(models.Model):
         verbose_name_plural = "identities"
         constraints = [
             models.UniqueConstraint(fields=["api_client", "auth_method", "username"], name="identity_once"),
+        ]
+        indexes = [
+            # The wire pages people by the name that their clients have for them.
+            models.Index(fields=["username", "user"], name="identity_by_username"),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Friendly names for people who did not choose one: two words, nothing to be ashamed of."""
+"""Friendly names for people who did not choose one: two words, nothing to be ashamed of. And other services' names."""
 
 import secrets
 
@@ -22,3 +22,10 @@ _CREATURES = (
 def friendly_name() -> str:
     """Not unique, as names of people are not."""
     return f"{secrets.choice(_MANNERS)} {secrets.choice(_CREATURES)}"
+
+
+def tidy_name(name: str) -> str:
+    """A name that another service gave, on one line and without what can not be seen. It is theirs, so all else stays;
+    only the joiner of emojis is kept of what has no ink.
+    """
+    return " ".join("".join(c if c.isprintable() or c == "\u200d" else " " for c in name).split())

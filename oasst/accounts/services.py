@@ -263,11 +263,14 @@ def require_contributor_now(user: User) -> None:
 
 @transaction.atomic
 def create_api_client(
-    *, name: str, trusted: bool = False, key: str | None = None, frontend_type: str = ""
+    *, name: str, trusted: bool = False, key: str | None = None, frontend_type: str = "", admin_email: str = ""
 ) -> tuple[ApiClient, str]:
     """A new program and its first key, which is told only now. `key` sets a key that the program already has."""
     client = ApiClient.objects.create(
-        name=clean_text(name, limit=256, field="name"), trusted=trusted, frontend_type=frontend_type
+        name=clean_text(name, limit=256, field="name"),
+        trusted=trusted,
+        frontend_type=frontend_type,
+        admin_email=admin_email,
     )
     return client, new_api_key(client, key=key)
 

@@ -3,8 +3,9 @@
 Secrets are looked up by their hash, so neither the table nor the time of the answer tells anything about them.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
@@ -28,12 +29,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, ApiClient] | None:
         given = request.query_params.get("api_key") or request.headers.get("X-API-Key")
-        if not given:
-            return None
-        key = _valid(ApiKey.objects.select_related("api_client"), given)
-        if key is None or not key.api_client.enabled:
-            raise NotAllowed("This API key is not valid.", code="api_key")
-        return AnonymousUser(), key.api_client
+        return (AnonymousUser(), find_client(given)) if given else None
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -43,23 +39,49 @@ class TokenAuthentication(BaseAuthentication):
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not given.strip():
             return None
-        token = _valid(Token.objects.select_related("user"), given.strip())
+        token = _find_token(given.strip())
         if token is None:
             raise NotAllowed("This token is not valid.", code="token")
         require_member(token.user)
         return token.user, token
 
 
-def _valid(secrets: Any, given: str) -> Any:
-    """The key or token that `given` is, unless it has expired."""
-    now = timezone.now()
-    found = secrets.filter(digest=Secret.digest_of(given)).first()
-    if found is None or (found.expires_at is not None and found.expires_at <= now):
+# By hand, since every request begins with it: the ORM takes longer to write this statement than PostgreSQL to run it.
+_CLIENT_OF_KEY = """
+    SELECT client.*, key.id AS key_id, key.expires_at AS key_expires_at, key.last_used_at AS key_last_used_at
+    FROM accounts_apikey key JOIN accounts_apiclient client ON client.id = key.api_client_id
+    WHERE key.digest = %s
+"""
+
+
+def find_client(given: str | None) -> ApiClient:
+    """The program that this key belongs to. Raises NotAllowed `api_key` for none, a wrong one and one switched off."""
+    if not given:
+        raise NotAllowed("An API key is needed: the header X-API-Key.", code="api_key")
+    found: Any = next(iter(ApiClient.objects.raw(_CLIENT_OF_KEY, [Secret.digest_of(given)])), None)
+    if found is None or not found.enabled or _has_expired(found.key_expires_at):
+        raise NotAllowed("This API key is not valid.", code="api_key")
+    _note_use(ApiKey, found.key_id, found.key_last_used_at)
+    client: ApiClient = found
+    return client
+
+
+def _find_token(given: str) -> Token | None:
+    found = Token.objects.select_related("user").filter(digest=Secret.digest_of(given)).first()
+    if found is None or _has_expired(found.expires_at):
         return None
-    stale = now - _LAST_USED_GRAIN
-    if found.last_used_at is None or found.last_used_at < stale:
-        # The condition again: of many requests at once, one writes.
-        type(found).objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=stale), pk=found.pk).update(
-            last_used_at=now
-        )
+    _note_use(Token, found.pk, found.last_used_at)
     return found
+
+
+def _has_expired(expires_at: datetime | None) -> bool:
+    return expires_at is not None and expires_at <= timezone.now()
+
+
+def _note_use(kind: type[ApiKey] | type[Token], secret_id: UUID, last_used_at: datetime | None) -> None:
+    now = timezone.now()
+    stale = now - _LAST_USED_GRAIN
+    if last_used_at is None or last_used_at < stale:
+        # The condition again: of many requests at once, one writes.
+        unnoted = Q(last_used_at=None) | Q(last_used_at__lt=stale)
+        kind._default_manager.filter(unnoted, pk=secret_id).update(last_used_at=now)

@@ -1,91 +1,119 @@
 """Every refusal of the API in one shape: `{"error_code": int, "message": str}`, and a list of places for bad input.
 
-The numbers are the wire's. An app registers those of its own error codes (`register_codes`); what nobody registered
-has a general number, so that a client with a fixed table of numbers is never surprised.
+`refusal` is the one translator from the error family to the wire. What it does not understand is a bug.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
 from django.http import Http404
 from psycopg_pool import PoolTimeout
-from rest_framework import exceptions, status
+from rest_framework import exceptions
 from rest_framework.response import Response
 
+from oasst.api.codes import Wire, number_of
 from oasst.core import metrics
 from oasst.core.error_views import status_of
-from oasst.core.errors import Busy, DomainError
+from oasst.core.errors import DomainError
 from oasst.core.locks import as_busy
 
-# For what has no number of its own: by status.
-_GENERAL = {400: 400, 403: 403, 404: 404, 429: 429, 503: 503}
-_UNKNOWN = 0
-_codes: dict[str, int] = {}
+# 429 and 503 always say when to come back, also where nobody knows better than "a little later".
+_COME_BACK_AFTER = 30
 
 
-def register_codes(codes: Mapping[str, int]) -> None:
-    """Give error codes of the domain their numbers on the wire. Two numbers for one code are a mistake."""
-    for code, number in codes.items():
-        if _codes.setdefault(code, number) != number:
-            raise ValueError(f"{code} already has the number {_codes[code]}")
+@dataclass(frozen=True)
+class Refusal:
+    status: int
+    body: Any
+    headers: dict[str, str] = field(default_factory=dict)
 
 
-def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's EXCEPTION_HANDLER. What is not understood here is a bug and becomes the JSON of a 500 further out."""
-    if isinstance(exc, OperationalError | PoolTimeout):
-        busy = as_busy(exc)
+def refusal(
+    error: Exception, fallback: Wire = Wire.GENERIC_ERROR, statuses: Mapping[Wire, int] | None = None
+) -> Refusal | None:
+    """The answer to an error, None for a bug.
+
+    An operation may have a `fallback`, which numbers refusals of the domain without a number of their own, and
+    `statuses` that depart from the usual ones.
+    """
+    if isinstance(error, OperationalError | PoolTimeout):
+        busy = as_busy(error)
         if busy is None:
             return None
-        exc = busy
-    if isinstance(exc, DomainError):
-        return _domain_error(exc)
-    if isinstance(exc, exceptions.ParseError):
-        return _bad_input([{"loc": ["body"], "msg": "this is not JSON", "type": "value_error.jsondecode"}])
-    if isinstance(exc, exceptions.ValidationError):
-        return _bad_input(list(_places(exc.get_full_details(), ("body",))))
-    if isinstance(exc, Http404):
-        return Response({"detail": "Not Found"}, status=status.HTTP_404_NOT_FOUND)
-    if isinstance(exc, PermissionDenied):
-        return Response({"detail": "Forbidden"}, status=status.HTTP_403_FORBIDDEN)
-    if isinstance(exc, exceptions.APIException):
-        allow = {"Allow": ", ".join(context["view"].allowed_methods)} if exc.status_code == 405 else None
-        return Response({"detail": str(exc.detail)}, status=exc.status_code, headers=allow)
+        error = busy
+    if isinstance(error, DomainError):
+        return _of_the_domain(error, fallback, statuses or {})
+    if isinstance(error, exceptions.ParseError):
+        return bad_input([{"loc": ["body"], "msg": "this is not JSON", "type": "value_error.jsondecode"}])
+    if isinstance(error, exceptions.ValidationError):
+        return bad_input(list(places(error.detail, ("body",))))
+    if isinstance(error, Http404):
+        return Refusal(404, {"detail": "Not Found"})
+    if isinstance(error, PermissionDenied):
+        return Refusal(403, {"detail": str(error) or "Forbidden"})
     return None
 
 
-def _domain_error(error: DomainError) -> Response:
+def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's EXCEPTION_HANDLER, for views that are not operations of the wire."""
+    found = refusal(exc)
+    if found is None and isinstance(exc, exceptions.APIException):
+        allow = {"Allow": ", ".join(context["view"].allowed_methods)} if exc.status_code == 405 else {}
+        found = Refusal(exc.status_code, {"detail": str(exc.detail)}, allow)
+    return Response(found.body, status=found.status, headers=found.headers) if found else None
+
+
+def _of_the_domain(error: DomainError, fallback: Wire, statuses: Mapping[Wire, int]) -> Refusal:
     metrics.domain_errors.labels(edge="api", code=error.code).inc()
-    code = status_of(error)
-    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Busy) else None
-    number = _codes.get(error.code, _GENERAL.get(code, _UNKNOWN))
-    return Response({"error_code": number, "message": error.message}, status=code, headers=headers)
+    known = number_of(error.code)
+    number = fallback if known is None else known
+    # A refusal that only has the number of its operation is known by that number's status, unless it is about waiting.
+    status = number.status if number and (known or status_of(error) != 503) else status_of(error)
+    status = statuses.get(number, status)
+    headers = {}
+    wait = getattr(error, "retry_after", None)
+    if wait is not None or status in (429, 503):
+        headers["Retry-After"] = str(wait or _COME_BACK_AFTER)
+    return Refusal(status, {"error_code": number, "message": error.message}, headers)
 
 
-def _bad_input(places: list[dict[str, Any]]) -> Response:
+def bad_input(problems: list[dict[str, Any]]) -> Refusal:
     """`error_code` and `message` stand beside the list, so that a client that only knows those can say something."""
-    first = places[0]
+    first = problems[0]
     where = ".".join(str(part) for part in first["loc"][1:])
-    return Response(
-        {
-            "detail": places,
-            "error_code": _UNKNOWN,
-            "message": f"{where}: {first['msg']}" if where else first["msg"],
-        },
-        status=status.HTTP_422_UNPROCESSABLE_ENTITY,
-    )
+    message = f"{where}: {first['msg']}" if where else first["msg"]
+    return Refusal(422, {"detail": problems, "error_code": Wire.GENERIC_ERROR, "message": message})
 
 
-def _places(details: Any, path: tuple[str | int, ...]) -> Iterator[dict[str, Any]]:
+# What DRF calls a problem → what clients of the wire know it as.
+_TYPES = {
+    "required": "value_error.missing",
+    "null": "type_error.none.not_allowed",
+    "blank": "value_error.any_str.min_length",
+    "min_length": "value_error.any_str.min_length",
+    "max_length": "value_error.any_str.max_length",
+    "min_value": "value_error.number.not_gt",
+    "max_value": "value_error.number.not_le",
+    "invalid_choice": "type_error.enum",
+    "not_a_list": "type_error.list",
+    "not_a_dict": "type_error.dict",
+    "empty": "value_error.list.min_items",
+}
+
+
+def places(details: Any, path: tuple[str | int, ...]) -> Iterator[dict[str, Any]]:
     """Each problem with the way to it, from DRF's nested details."""
-    if isinstance(details, dict) and set(details) == {"message", "code"} and isinstance(details["code"], str):
-        kind = "value_error.missing" if details["code"] == "required" else f"value_error.{details['code']}"
-        yield {"loc": list(path), "msg": str(details["message"]), "type": kind}
+    if isinstance(details, exceptions.ErrorDetail):
+        code = str(details.code)
+        kind = _TYPES.get(code) or (code if "." in code else "value_error")
+        yield {"loc": list(path), "msg": str(details), "type": kind}
     elif isinstance(details, dict):
         for name, inner in details.items():
-            yield from _places(inner, path if name == "non_field_errors" else (*path, name))
+            yield from places(inner, path if name == "non_field_errors" else (*path, name))
     elif isinstance(details, list):
-        several = any(not (isinstance(inner, dict) and "message" in inner) for inner in details)
+        several = any(not isinstance(inner, exceptions.ErrorDetail) for inner in details)
         for place, inner in enumerate(details):
-            yield from _places(inner, (*path, place) if several else path)
+            yield from places(inner, (*path, place) if several else path)

@@ -30,8 +30,9 @@ STATEMENTS = {
         LEFT JOIN trees_message message ON message.id = task.result_message_id
         LEFT JOIN trees_review review ON review.id = task.result_review_id
         LEFT JOIN trees_ranking ranking ON ranking.id = task.result_ranking_id
-        WHERE num_nonnulls(message.id, review.id, ranking.id) <> (task.status = 'done')::int
-           OR task.status = 'done' AND NOT coalesce(
+        -- A collective task holds no answer: each person's is a task of its own.
+        WHERE num_nonnulls(message.id, review.id, ranking.id) <> (task.status = 'done' AND NOT task.collective)::int
+           OR task.status = 'done' AND NOT task.collective AND NOT coalesce(
                CASE
                    WHEN task.kind = 'initial_prompt' THEN message.parent_id IS NULL AND message.author_id = task.user_id
                    WHEN task.kind IN ('prompter_reply', 'assistant_reply')

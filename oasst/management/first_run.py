@@ -5,10 +5,11 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.conf import settings
 from django.db import transaction
 
 from oasst.accounts import services
-from oasst.accounts.models import ApiClient, Role, User
+from oasst.accounts.models import ApiClient, ApiKey, Role, Secret, User
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,18 @@ def create_what_is_missing(*, email: str, file: Path) -> FirstRun | None:
     if not ApiClient.objects.exists():
         _, key = services.create_api_client(name="first client", trusted=True)
         first = FirstRun(first.email, first.password, key)
+    if settings.OFFICIAL_WEB_API_KEY:
+        _ensure_known_key(settings.OFFICIAL_WEB_API_KEY)
     if not first.lines():
         return None
     write_private(file, "\n".join(first.lines()) + "\n")
     return first
+
+
+def _ensure_known_key(key: str) -> None:
+    """The trusted client whose key the operator, or habit, has given. A key that is known stays whose it is."""
+    if not ApiKey.objects.filter(digest=Secret.digest_of(key)).exists():
+        services.create_api_client(name="website", trusted=True, key=key, frontend_type="web")
 
 
 def write_private(path: Path, text: str) -> None:

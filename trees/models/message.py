@@ -103,6 +103,9 @@ class Message(models.Model):
             models.Index(
                 fields=["correction_of"], condition=models.Q(correction_of__isnull=False), name="message_corrections"
             ),
+            # The wire lists messages by date: those of one API client, and all.
+            models.Index(fields=["api_client", "created_at", "id"], name="message_by_client"),
+            models.Index(fields=["created_at", "id"], name="message_by_date"),
             GinIndex(fields=["search"], name="message_search"),
             GinIndex(OpClass("text", name="gin_trgm_ops"), name="message_trigrams"),
         ]

@@ -1,0 +1,54 @@
+"""A hosted classifier, asked on behalf of trusted clients."""
+
+from typing import Any
+
+import requests
+from django.conf import settings
+
+from oasst.api.codes import Wire, register_codes
+from oasst.api.fields import Number, Shape, Text
+from oasst.api.operations import Access, Call, Operation, operation
+from oasst.core.errors import DomainError
+
+OPERATIONS: list[Operation] = []
+TIMEOUT = 20  # seconds
+register_codes({"classifier": Wire.HUGGINGFACE_API_ERROR})
+
+
+class ToxicityQuery(Shape):
+    msg = Text()
+
+
+class Score(Shape):
+    label = Text()  # type: ignore[assignment]
+    score = Number()
+
+
+class ClassifierFailed(DomainError):
+    default_code = "classifier"
+
+
+@operation(
+    OPERATIONS,
+    "GET",
+    "hf/text_toxicity",
+    Access.TRUSTED,
+    query=ToxicityQuery,
+    answer=[[Score]],
+    errors=(Wire.HUGGINGFACE_API_ERROR,),
+)
+def text_toxicity(call: Call) -> Any:
+    """How toxic a text is, by label."""
+    if not settings.TOXICITY_URL:
+        raise ClassifierFailed("This site has no toxicity classifier.")
+    try:
+        answer = requests.post(
+            settings.TOXICITY_URL,
+            json={"inputs": call.query["msg"]},
+            headers={"Authorization": f"Bearer {settings.HUGGING_FACE_API_KEY}"},
+            timeout=TIMEOUT,
+        )
+        answer.raise_for_status()
+        return answer.json()
+    except (requests.RequestException, ValueError) as error:
+        raise ClassifierFailed("The toxicity classifier does not answer.") from error

@@ -1,0 +1,154 @@
+"""What clients may send, as leniently as they always could: numbers as text and text as numbers, many spellings of
+yes and no, of UUIDs and of dates. Null is another matter: only where a field allows it.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from rest_framework import serializers
+
+from oasst.core.errors import Invalid
+from oasst.core.text import clean_language_tag
+
+_YES = frozenset({"true", "1", "yes", "on", "t", "y"})
+_NO = frozenset({"false", "0", "no", "off", "f", "n"})
+_MILLISECONDS = 2e10  # a larger Unix time is in milliseconds
+
+
+class Text(serializers.CharField):
+    """A string; numbers become one. Without characters that can not be stored."""
+
+    default_error_messages = {"type_error.str": "str type expected"}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"allow_blank": True, "trim_whitespace": False, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str | int | float):
+            self.fail("type_error.str")
+        text = str(data)
+        return text.strip() if self.trim_whitespace else text
+
+
+class Whole(serializers.IntegerField):
+    """A whole number, also as text."""
+
+    default_error_messages = {"type_error.integer": "value is not a valid integer"}
+
+    def to_internal_value(self, data: Any) -> int:
+        try:
+            number = int(data)
+        except (TypeError, ValueError, OverflowError):
+            self.fail("type_error.integer")
+        if abs(number) >= 2**63:  # more than PostgreSQL counts
+            self.fail("type_error.integer")
+        return number
+
+
+class Number(serializers.FloatField):
+    default_error_messages = {"type_error.float": "value is not a valid float"}
+
+    def to_internal_value(self, data: Any) -> float:
+        try:
+            number = float(data)
+        except (TypeError, ValueError, OverflowError):
+            self.fail("type_error.float")
+        if not math.isfinite(number):  # NaN is less than no limit and more than none
+            self.fail("type_error.float")
+        return number
+
+
+class Flag(serializers.BooleanField):
+    default_error_messages = {"type_error.bool": "value could not be parsed to a boolean"}
+    NULL_VALUES = {None}
+
+    def to_internal_value(self, data: Any) -> bool:
+        word = str(data).lower()
+        if isinstance(data, str | int | float) and word in _YES:
+            return True
+        if isinstance(data, str | int | float) and word in _NO:
+            return False
+        self.fail("type_error.bool")
+
+
+class Id(serializers.UUIDField):
+    """A UUID in any spelling that Python reads."""
+
+    default_error_messages = {"type_error.uuid": "value is not a valid uuid"}
+
+    def to_internal_value(self, data: Any) -> UUID:
+        try:
+            return UUID(data)
+        except (TypeError, ValueError, AttributeError):
+            self.fail("type_error.uuid")
+
+
+class Moment(serializers.DateTimeField):
+    """ISO 8601 with a time, or Unix time. Without a zone it is UTC."""
+
+    default_error_messages = {"value_error.datetime": "invalid datetime format"}
+
+    def to_internal_value(self, value: Any) -> datetime:
+        try:
+            return _moment(str(value))
+        except (ValueError, OverflowError, OSError):
+            self.fail("value_error.datetime")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        number = float(text)
+    except ValueError:
+        return parse_moment(text)
+    return datetime.fromtimestamp(number / 1000 if abs(number) > _MILLISECONDS else number, UTC)
+
+
+def parse_moment(text: str) -> datetime:
+    """Raises ValueError for what is no date with a time, and OverflowError next to the end of the calendar."""
+    if ":" not in text and "T" not in text:
+        raise ValueError("a time is missing")
+    found = datetime.fromisoformat(text)
+    found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    if found.year < 2:  # PostgreSQL would answer in a calendar that Python has not
+        raise ValueError("before our time")
+    return found
+
+
+class Choice(serializers.ChoiceField):
+    """One of a fixed list of words."""
+
+    default_error_messages = {"invalid_choice": "value is not a valid enumeration member; permitted: {permitted}"}
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return self.choice_strings_to_values[str(data)]
+        except KeyError:
+            permitted = ", ".join(repr(str(choice)) for choice in self.choices)
+            self.fail("invalid_choice", permitted=permitted)
+
+
+class Language(Text):
+    """A language tag in its usual case. Empty counts as absent."""
+
+    default_error_messages = {"value_error.language": "this is not a language tag; examples: en, pt-BR, zh-Hant"}
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        return super().run_validation(serializers.empty if data == "" else data)
+
+    def to_internal_value(self, data: Any) -> str:
+        try:
+            return clean_language_tag(super().to_internal_value(data))
+        except Invalid:
+            self.fail("value_error.language")
+
+
+class Shape(serializers.Serializer[Any]):
+    """What an operation takes or gives, field by field. Members that are not named are ignored."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            raise serializers.ValidationError(["value is not a valid dict"], code="type_error.dict")
+        return super().to_internal_value(data)

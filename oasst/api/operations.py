@@ -1,0 +1,224 @@
+"""The operations of the wire, one declared row each: who may call it, what it takes, what it gives.
+
+The order of checks is the wire's: the syntax of the body, the key, every problem of path, query and body at once, the
+person named in the header, then the domain. A module of operations is a list of functions under `@operation`;
+`oasst.api_urls` turns the rows into URLs.
+"""
+
+import hmac
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpRequest
+from rest_framework import serializers
+
+from oasst.accounts.identities import find_person
+from oasst.accounts.models import ApiClient, User
+from oasst.api.authentication import find_client
+from oasst.api.codes import Wire
+from oasst.api.fields import Id, Shape, Text
+from oasst.core.errors import Invalid, NotAllowed, NotFound
+
+
+class Access(StrEnum):
+    """Who may call an operation."""
+
+    OPEN = "open"
+    KEY = "key"  # any program that is not switched off
+    TRUSTED = "trusted"  # a front end of our own
+    ROOT = "root"  # an operator, by a token of the settings
+
+
+@dataclass(frozen=True)
+class Operation:
+    method: str
+    path: str
+    access: Access
+    act: Callable[["Call"], Any]
+    query: type[Shape] | None = None
+    body: type[Shape] | None = None
+    body_required: bool = True
+    answer: Any = None  # the Shape of the answer, [Shape] for a list of them, or a field; None for no body
+    status: int = 200
+    viewer: bool = False  # asks who looks: X-OASST-USER. All others ignore that header
+    key_late: bool = False  # bad input is named before a bad key
+    fallback: Wire = Wire.GENERIC_ERROR  # the number of refusals that have none of their own
+    errors: tuple[Wire, ...] = ()
+    statuses: Mapping[Wire, int] = field(default_factory=dict)  # where this operation departs from the usual status
+
+
+@dataclass
+class Call:
+    """One call of an operation with everything that it brought, checked."""
+
+    request: HttpRequest
+    operation: Operation
+    path: dict[str, Any] = field(default_factory=dict)
+    query: dict[str, Any] = field(default_factory=dict)
+    body: dict[str, Any] | None = None
+    found_client: ApiClient | None = None
+    viewer: User | None = None
+
+    @property
+    def client(self) -> ApiClient:
+        assert self.found_client is not None, "an operation without a key has no client"
+        return self.found_client
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The body of an operation that requires one."""
+        assert self.body is not None
+        return self.body
+
+    def id(self, name: str) -> UUID:
+        found: UUID = self.path[name]
+        return found
+
+
+def operation(
+    operations: list[Operation], method: str, path: str, access: Access, **more: Any
+) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
+    """Add the function to a module's list of operations."""
+
+    def register(act: Callable[[Call], Any]) -> Callable[[Call], Any]:
+        operations.append(Operation(method, path, access, act, **more))
+        return act
+
+    return register
+
+
+def run(operation: Operation, request: HttpRequest, path: dict[str, str]) -> Any:
+    """Check everything that the call brought and act. Gives the answer as plain data."""
+    call = Call(request, operation)
+    body = read_body(request) if operation.body else None
+    if not operation.key_late:
+        _check_access(call)
+    _check_input(call, path, body)
+    if operation.key_late:
+        _check_access(call)
+    if operation.viewer:
+        call.viewer = _find_viewer(call)
+    return operation.act(call)
+
+
+def read_body(request: HttpRequest) -> Any:
+    """The JSON of the body; `empty` when there is none. Another media type is a body that is no object."""
+    raw = request.body
+    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media_type and media_type != "application/json" and not media_type.endswith("+json"):
+        return raw.decode(errors="replace") if raw else serializers.empty
+    if not raw:
+        return serializers.empty
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise NotJson(getattr(error, "pos", 0)) from error
+
+
+class NotJson(Exception):
+    """The body is no JSON."""
+
+    def __init__(self, position: int) -> None:
+        self.problems = [
+            {"loc": ["body", position], "msg": "this is not JSON", "type": "value_error.jsondecode"},
+        ]
+
+
+class BadInput(Exception):
+    """What is wrong with path, query and body, all of it."""
+
+    def __init__(self, details: list[tuple[str, Any]]) -> None:
+        self.details = details
+
+
+def _check_input(call: Call, path: dict[str, str], body: Any) -> None:
+    problems: list[tuple[str, Any]] = []
+
+    def check(source: str, field: Any, value: Any, name: str = "") -> Any:
+        try:
+            return field.run_validation(value)
+        except serializers.ValidationError as error:
+            problems.append((source, {name: error.detail} if name else error.detail))
+
+    call.path = {name: check("path", _path_field(name), value, name) for name, value in path.items()}
+    if call.operation.query:
+        given = {name: call.request.GET[name] for name in call.request.GET}
+        call.query = check("query", _shared(call.operation.query), given)
+    if call.operation.body:
+        if body is serializers.empty or (body is None and not call.operation.body_required):
+            if call.operation.body_required:
+                problems.append(("body", [serializers.ErrorDetail("field required", "required")]))
+        else:
+            call.body = check("body", _shared(call.operation.body), body)
+    if problems:
+        raise BadInput(problems)
+
+
+@cache
+def _shared(shape: type[Shape]) -> Shape:
+    """One instance for all calls: checking changes nothing in it, and making one costs more than using it."""
+    return shape()
+
+
+_ID, _NAME = Id(), Text()
+
+
+def _path_field(name: str) -> serializers.Field[Any, Any, Any, Any]:
+    return _ID if name in ("message_id", "task_id", "user_id") else _NAME
+
+
+def _check_access(call: Call) -> None:
+    access = call.operation.access
+    if access == Access.OPEN:
+        return
+    # A page of another site that a person looks at could send what needs no preflight, with a key that it guessed.
+    if call.request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        raise NotAllowed("Pages of other sites may not call this.", code="foreign_site")
+    if access == Access.ROOT:
+        _require_root(call.request)
+        return
+    given = call.request.GET.get("api_key") or call.request.headers.get("X-API-Key")
+    call.found_client = find_client(given)
+    if access == Access.TRUSTED and not call.found_client.trusted:
+        raise NotAllowed("This is for trusted API clients.", code="not_trusted")
+
+
+def _require_root(request: HttpRequest) -> None:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    known = [token for token in settings.ROOT_TOKENS if hmac.compare_digest(token.encode(), given.strip().encode())]
+    if scheme.lower() != "bearer" or not known:
+        raise NotAllowed("This needs the root token of the site.", code="root_token")
+
+
+def _find_viewer(call: Call) -> User | None:
+    given = call.request.GET.get("oasst_user") or call.request.headers.get("X-OASST-USER") or ""
+    auth_method, _, username = given.partition(":")
+    if not auth_method or not username:
+        return None
+    person = find_person(call.client, auth_method, username)
+    if person is None:
+        raise NotFound("This API client has no such user.", code="user_not_found")
+    return person
+
+
+def require_pair(auth_method: str | None, username: str | None) -> tuple[str, str] | None:
+    """Both halves of an identity, or neither. Raises Invalid `identity_incomplete`."""
+    if auth_method and username:
+        return auth_method, username
+    if auth_method or username:
+        raise Invalid("auth_method and username must come together.", code="identity_incomplete")
+    return None
+
+
+def by_path(operations: Iterable[Operation]) -> dict[str, dict[str, Operation]]:
+    """Path → method → operation, in the order in which they were declared."""
+    table: dict[str, dict[str, Operation]] = {}
+    for one in operations:
+        table.setdefault(one.path, {})[one.method] = one
+    return table

@@ -1,0 +1,120 @@
+"""Operations of the wire as views: JSON in, JSON out, and every refusal in its envelope."""
+
+import json
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.signals import got_request_exception
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import Resolver404, URLPattern, path, re_path, resolve
+from django.utils.encoding import escape_uri_path
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.views import APIView
+
+from oasst.api.codes import Wire
+from oasst.api.exceptions import Refusal, bad_input, places, refusal
+from oasst.api.operations import BadInput, NotJson, Operation, by_path, run
+
+log = logging.getLogger(__name__)
+CRASH = Refusal(500, {"message": "INTERNAL_SERVER_ERROR", "error_code": Wire.GENERIC_ERROR})
+
+
+class OperationView(APIView):
+    """All operations of one path, by method. DRF's own dispatch is left out: the wire has its own order of checks."""
+
+    operations: dict[str, Operation] = {}
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: str) -> HttpResponseBase:
+        operation = self.operations.get(request.method or "")
+        if operation is None:
+            allow = {"Allow": ", ".join(sorted(self.operations))}
+            return answer(Refusal(405, {"detail": "Method Not Allowed"}, allow))
+        try:
+            data = run(operation, request, kwargs)
+        except Exception as error:
+            return answer(_refuse(error, operation, request))
+        return as_json(data, operation.status)
+
+
+def _refuse(error: Exception, operation: Operation, request: HttpRequest) -> Refusal:
+    if isinstance(error, NotJson):
+        return bad_input(error.problems)
+    if isinstance(error, BadInput):
+        return bad_input([place for source, details in error.details for place in places(details, (source,))])
+    if isinstance(error, RequestDataTooBig):
+        return Refusal(
+            413, {"detail": "Request Entity Too Large", "error_code": 0, "message": "The body is too large."}
+        )
+    if isinstance(error, SuspiciousOperation):
+        return Refusal(400, {"detail": "Bad Request"})
+    found = refusal(error, operation.fallback, operation.statuses)
+    if found is None:
+        log.exception("%s %s crashed", operation.method, operation.path)
+        got_request_exception.send(sender=OperationView, request=request)
+        return CRASH
+    return found
+
+
+def answer(refused: Refusal) -> HttpResponse:
+    response = as_json(refused.body, refused.status)
+    # Refusals are everyday: the line of the request says it, Django need not warn of each once more.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    for name, value in refused.headers.items():
+        response[name] = value
+    return response
+
+
+def as_json(data: Any, status: int) -> HttpResponse:
+    """Compact JSON in UTF-8. A 204 has the same content type and no body."""
+    text = "" if status == 204 else json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    return HttpResponse(text.encode(errors="replace"), status=status, content_type="application/json")
+
+
+def _plain(value: Any) -> str:
+    # `+00:00` and never `Z`; the fraction only where there is one.
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{value!r} is no JSON")
+
+
+def urls_of(operations: Iterable[Operation]) -> list[URLPattern]:
+    """A URL for each path, and behind them all the answer to paths that are none."""
+    found = []
+    for route, methods in by_path(operations).items():
+        handlers = {method.lower(): _handler(operation) for method, operation in methods.items()}
+        view: type[OperationView] = type("OperationView", (OperationView,), {"operations": methods, **handlers})
+        found.append(path(route, view.as_view(), name=f"api-{route}"))
+    return [*found, re_path("", elsewhere)]
+
+
+def _handler(operation: Operation) -> Any:
+    """Never called: DRF's tools find the methods of a view by its attributes."""
+
+    def handler(self: APIView, request: HttpRequest) -> HttpResponseBase:
+        return self.dispatch(request)
+
+    handler.__doc__ = operation.act.__doc__
+    return handler
+
+
+@csrf_exempt
+def elsewhere(request: HttpRequest) -> HttpResponse:
+    """307 to the other spelling of the slash, which keeps method and body; 404 where that is no path either."""
+    other = request.path_info[:-1] if request.path_info.endswith("/") else f"{request.path_info}/"
+    try:
+        found = resolve(other)
+    except Resolver404:
+        return answer(Refusal(404, {"detail": "Not Found"}))
+    if found.func is elsewhere or not found.url_name:
+        return answer(Refusal(404, {"detail": "Not Found"}))
+    query = request.META.get("QUERY_STRING", "")
+    response = HttpResponse(status=307)
+    response["Location"] = request.build_absolute_uri(escape_uri_path(other) + (f"?{query}" if query else ""))
+    return response

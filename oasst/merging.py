@@ -1,0 +1,61 @@
+"""Several accounts of one person become one. It spans the apps, so it stands above them."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import ManyToOneRel, Q, QuerySet
+
+from oasst.accounts.identities import lock_general
+from oasst.accounts.models import User
+from oasst.accounts.services import close_account
+from tasks.models import Task
+from trees.models import Ranking, Review
+
+
+@transaction.atomic
+def merge_people(*, destination_id: UUID, source_ids: Sequence[UUID]) -> None:
+    """Everything of the sources becomes the destination's, and the sources are closed. Unknown sources are left out.
+
+    What both did and one person may do only once, such as a review of the same text, stays with the closed account: the
+    decision that it led to was made. Raises NotFound (no destination), NotAllowed (staff).
+    """
+    people = sorted({destination_id, *source_ids})
+    known = set(User.objects.filter(pk__in=people).values_list("pk", flat=True)) | {destination_id}
+    locked = {person_id: lock_general(person_id) for person_id in people if person_id in known}
+    destination = locked.pop(destination_id)
+    for source in locked.values():
+        for relation in _relations():
+            _move(relation.related_model._base_manager.filter(**{relation.field.name: source}), relation, destination)
+        _move_tasks(source, destination)
+        close_account(source)
+
+
+def _relations() -> list[ManyToOneRel]:
+    """Every table that names a person, except for tasks, which go with their results."""
+    relations = [one for one in User._meta.get_fields(include_hidden=True) if isinstance(one, ManyToOneRel)]
+    # Consent is to what this account was asked; close_account withdraws the sources'.
+    return [one for one in relations if one.related_model._meta.label not in ("tasks.Task", "accounts.Consent")]
+
+
+def _move(rows: QuerySet[Any], relation: ManyToOneRel, destination: User) -> None:
+    name = relation.field.name
+    try:
+        with transaction.atomic():
+            rows.update(**{name: destination})
+    except IntegrityError:
+        for row in rows:
+            try:
+                with transaction.atomic():
+                    type(row)._base_manager.filter(pk=row.pk).update(**{name: destination})
+            except IntegrityError:
+                continue
+
+
+def _move_tasks(source: User, destination: User) -> None:
+    stayed = Q(result_review__in=Review.objects.filter(author=source)) | Q(
+        result_ranking__in=Ranking.objects.filter(author=source)
+    )
+    kept = Task.objects.filter(stayed, user=source).values("pk")
+    Task.objects.filter(user=source).exclude(pk__in=kept).update(user=destination)

@@ -1,0 +1,130 @@
+"""Tasks as clients get them: the declared shape of each kind, and what fills it."""
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework import serializers
+
+from oasst.accounts.models import ApiClient, User
+from oasst.api.fields import Flag, Id, Shape, Text
+from tasks.kinds import TABLE, Kind
+from tasks.models import Task
+from trees.api.labels import LabelDescription, describe
+from trees.api.reading import conversation_of
+from trees.api.shapes import Conversation, ConversationMessage, Row, conversation_message, read_rows
+from trees.models import Message, Review
+from trees.paths import path_to
+from trees.policy import TreePolicy
+from trees.reviews import labels_asked
+
+
+class TaskShape(Shape):
+    id = Id()
+    type = Text()
+
+
+class InitialPromptTask(TaskShape):
+    hint = Text(allow_null=True)
+
+
+class AssistantReplyTask(TaskShape):
+    conversation = Conversation()
+
+
+class PrompterReplyTask(AssistantReplyTask):
+    hint = Text(allow_null=True)
+
+
+class RankingTask(TaskShape):
+    conversation = Conversation()
+    replies = serializers.ListField(child=Text(), help_text="The texts of reply_messages; kept for older clients.")
+    reply_messages = ConversationMessage(many=True)
+    message_tree_id = Id()
+    ranking_parent_id = Id()
+    reveal_synthetic = Flag()
+
+
+class LabelTask(TaskShape):
+    message_id = Id()
+    valid_labels = serializers.ListField(child=Text())
+    mandatory_labels = serializers.ListField(child=Text())
+    mode = serializers.ChoiceField(("simple", "full"))
+    disposition = serializers.ChoiceField(("quality", "spam"))
+    labels = LabelDescription(many=True)
+    conversation = Conversation()
+
+
+class LabelPromptTask(LabelTask):
+    prompt = Text(help_text="The text to label; kept for older clients.")
+
+
+class LabelReplyTask(LabelTask):
+    reply = Text(help_text="The text to label; kept for older clients.")
+
+
+class TaskDone(TaskShape):
+    """What an answer is answered with."""
+
+
+SHAPES: dict[Kind, type[TaskShape]] = {
+    Kind.INITIAL_PROMPT: InitialPromptTask,
+    Kind.PROMPTER_REPLY: PrompterReplyTask,
+    Kind.ASSISTANT_REPLY: AssistantReplyTask,
+    Kind.RANK_PROMPTER_REPLIES: RankingTask,
+    Kind.RANK_ASSISTANT_REPLIES: RankingTask,
+    Kind.LABEL_INITIAL_PROMPT: LabelPromptTask,
+    Kind.LABEL_PROMPTER_REPLY: LabelReplyTask,
+    Kind.LABEL_ASSISTANT_REPLY: LabelReplyTask,
+}
+
+
+def payload(task: Task, client: ApiClient, policy: TreePolicy) -> dict[str, Any]:
+    """The task as its kind shows it. One statement, two for a ranking.
+
+    Raises BrokenConversation if something above the message went between handing out and reading.
+    """
+    kind = Kind(task.kind)
+    found: dict[str, Any] = {"id": task.pk, "type": kind.value}
+    if kind in (Kind.INITIAL_PROMPT, Kind.PROMPTER_REPLY):
+        found["hint"] = None
+    if task.message_id is None:
+        return found
+    path = read_rows(path_to(task.message_id), task.user)
+    found["conversation"] = conversation_of(path, client, task.user)
+    answer = TABLE[kind].answer
+    if answer == "labels":
+        found |= _labelling(task, path[-1], policy)
+    elif answer == "ranking":
+        found |= _ranking(task, path[-1], client, task.user)
+    return found
+
+
+def _labelling(task: Task, about: Row, policy: TreePolicy) -> dict[str, Any]:
+    assert task.message is not None
+    names = labels_asked(task.message, task.mode, policy)
+    is_full = task.mode == Review.Mode.FULL
+    return {
+        "message_id": about.id,
+        "valid_labels": list(names),
+        "mandatory_labels": list(policy.mandatory_labels),
+        "mode": task.mode,
+        "disposition": "quality" if is_full else "spam",
+        "labels": describe(names),
+        "prompt" if about.parent_id is None else "reply": about.text,
+    }
+
+
+def _ranking(task: Task, parent: Row, client: ApiClient, viewer: User) -> dict[str, Any]:
+    replies: dict[UUID, Row] = {row.id: row for row in read_rows(Message.objects.filter(pk__in=task.reply_ids), viewer)}
+    shown = [replies[reply_id] for reply_id in task.reply_ids]
+    # Who ranks a mixed list must not know which replies a model wrote.
+    reveal = all(row.synthetic for row in shown)
+    return {
+        "replies": [row.text for row in shown],
+        "reply_messages": [
+            conversation_message(row, client, viewer) | ({} if reveal else {"synthetic": None}) for row in shown
+        ],
+        "message_tree_id": parent.tree_id,
+        "ranking_parent_id": parent.id,
+        "reveal_synthetic": reveal,
+    }

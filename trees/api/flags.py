@@ -1,0 +1,103 @@
+"""Flagged messages: those that somebody reported, and whether a moderator has looked."""
+
+from typing import Any
+
+from django.db.models import Count, Max, Q
+
+from oasst.api.codes import Wire
+from oasst.api.cursors import by_date, take_page
+from oasst.api.fields import Flag, Id, Moment, Shape, Text, Whole
+from oasst.api.operations import Access, Call, Operation, operation
+from trees import client_acts
+from trees.api.reading import no_message
+from trees.models import Report
+
+OPERATIONS: list[Operation] = []
+BY_DATE = by_date("created_date", "message_id")
+
+
+class FlaggedMessage(Shape):
+    message_id = Id()
+    processed = Flag()
+    created_date = Moment(allow_null=True)
+
+
+class FlaggedPage(Shape):
+    prev = Text(allow_null=True)
+    next = Text(allow_null=True)
+    sort_key = Text()
+    items = FlaggedMessage(many=True)
+    order = Text()
+
+
+class FlaggedQuery(Shape):
+    max_count = Whole(min_value=0)
+
+
+class FlaggedCursorQuery(Shape):
+    before = Text(default=None)
+    after = Text(default=None)
+    max_count = Whole(default=10, min_value=1, max_value=1000)
+    desc = Flag(default=False)
+
+
+def _flagged() -> Any:
+    reports = Report.objects.order_by().values("message_id")
+    return reports.annotate(created_date=Max("created_at"), waiting=Count("pk", filter=Q(status=Report.Status.OPEN)))
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "message_id": row["message_id"],
+        "processed": not row["waiting"],
+        "created_date": row["created_date"],
+    }
+
+
+@operation(OPERATIONS, "GET", "admin/flagged_messages", Access.TRUSTED, query=FlaggedQuery, answer=[FlaggedMessage])
+def list_flagged(call: Call) -> Any:
+    """Flagged messages, the latest first, looked at or not."""
+    rows = _flagged().order_by("-created_date", "-message_id")[: call.query["max_count"]]
+    return [_shown(row) for row in rows]
+
+
+@operation(
+    OPERATIONS,
+    "GET",
+    "admin/flagged_messages/cursor",
+    Access.TRUSTED,
+    query=FlaggedCursorQuery,
+    answer=FlaggedPage,
+    errors=(Wire.INVALID_CURSOR_VALUE,),
+)
+def page_flagged(call: Call) -> Any:
+    """Flagged messages page by page, oldest first unless `desc`."""
+    query = call.query
+    taken = take_page(
+        _flagged(),
+        BY_DATE,
+        lambda row: (row["created_date"], row["message_id"]),
+        before=query["before"],
+        after=query["after"],
+        size=query["max_count"],
+        desc=query["desc"],
+    )
+    return taken.as_wire([_shown(row) for row in taken.rows])
+
+
+@operation(
+    OPERATIONS,
+    "POST",
+    "admin/flagged_messages/<message_id>/processed",
+    Access.TRUSTED,
+    answer=FlaggedMessage,
+    errors=(Wire.MESSAGE_NOT_FOUND,),
+)
+def mark_processed(call: Call) -> Any:
+    """A moderator has looked at it: what was reported is answered."""
+    message_id = call.id("message_id")
+    client_acts.settle_reports(message_id, call.client)
+    row = next(iter(_flagged().filter(message_id=message_id)), None)
+    if row is None:
+        raise no_message()
+    return _shown(row)

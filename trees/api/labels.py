@@ -1,0 +1,75 @@
+"""Which labels there are, and which of them fit a message or a report."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from oasst.api.codes import Wire
+from oasst.api.fields import Id, Shape, Text
+from oasst.api.operations import Access, Call, Operation, operation
+from trees.api.reading import no_message
+from trees.labels import LABELS
+from trees.models import Message, Review
+from trees.policy import current_policy
+from trees.reviews import labels_asked
+
+OPERATIONS: list[Operation] = []
+# Without a message every label but this one fits: it is about an answer to a task.
+_ONLY_FOR_ANSWERS = "fails_task"
+_REPORT = (
+    *("spam", "not_appropriate", "pii", "hate_speech", "sexual_content", "moral_judgement", "political_content"),
+    *("toxicity", "violence", "quality"),
+)
+
+
+class LabelDescription(Shape):
+    name = Text()
+    widget = serializers.ChoiceField(("yes_no", "flag", "likert"))
+    display_text = Text()
+    help_text = Text(allow_null=True)  # type: ignore[assignment]
+
+
+class ValidLabels(Shape):
+    valid_labels = LabelDescription(many=True)
+
+
+class ValidLabelsQuery(Shape):
+    message_id = Id(default=None)
+
+
+def describe(names: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": label.name,
+            "widget": label.widget,
+            "display_text": label.question,
+            "help_text": label.help or None,
+        }
+        for label in (LABELS[name] for name in names)
+    ]
+
+
+@operation(
+    OPERATIONS,
+    "GET",
+    "text_labels/valid_labels",
+    Access.KEY,
+    query=ValidLabelsQuery,
+    answer=ValidLabels,
+    errors=(Wire.MESSAGE_NOT_FOUND,),
+)
+def valid_labels(call: Call) -> Any:
+    """The labels that fit a message; without one, all."""
+    message_id = call.query["message_id"]
+    if message_id is None:
+        return {"valid_labels": describe(name for name in LABELS if name != _ONLY_FOR_ANSWERS)}
+    message = Message.objects.only("parent", "role").filter(pk=message_id).first()
+    if message is None:
+        raise no_message()
+    return {"valid_labels": describe(labels_asked(message, Review.Mode.FULL, current_policy()))}
+
+
+@operation(OPERATIONS, "GET", "text_labels/report_labels", Access.OPEN, answer=ValidLabels)
+def report_labels(call: Call) -> Any:
+    """The labels that fit a report."""
+    return {"valid_labels": describe(_REPORT)}

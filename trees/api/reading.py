@@ -1,0 +1,208 @@
+"""What clients read of trees: one message, what leads to it, what hangs below it, and lists of messages.
+
+Reading by id is open to every client, also of deleted and rejected messages; lists are of a client's own messages
+unless it is trusted.
+"""
+
+from collections import defaultdict
+from typing import Any
+from uuid import UUID
+
+from django.db.models import BooleanField, F, Q, QuerySet, Value
+from django.db.models.expressions import RawSQL
+
+from oasst.accounts.identities import people_called, show_people
+from oasst.accounts.models import ApiClient, User
+from oasst.api.cursors import by_date, take_page
+from oasst.api.operations import require_pair
+from oasst.core.errors import DomainError, NotAllowed, NotFound
+from trees.api.shapes import Row, as_rows, conversation_message, message, read_rows, rows
+from trees.models import Message
+from trees.moderation_queries import Holds
+from trees.paths import path_to, tree_around
+
+BY_DATE = by_date("created_at", "id")
+
+
+class BrokenConversation(DomainError):
+    """Something above the message was deleted or not accepted."""
+
+    default_code = "broken_conversation"
+
+
+def no_message() -> NotFound:
+    return NotFound("There is no such message.", code="message_not_found")
+
+
+# --- Around one message ---
+
+
+def one(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
+    """Raises NotFound."""
+    found = read_rows(Message.objects.filter(pk=message_id), viewer)
+    if not found:
+        raise no_message()
+    return message(found[0], client, viewer)
+
+
+def conversation(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
+    """From the prompt to the message. Raises NotFound, BrokenConversation."""
+    return conversation_of(read_rows(path_to(message_id), viewer), client, viewer)
+
+
+def conversation_of(path: list[Row], client: ApiClient, viewer: User | None) -> dict[str, Any]:
+    if not path:
+        raise no_message()
+    if any(row.deleted or not row.review_result for row in path[:-1]):
+        raise BrokenConversation("Something above this message was removed or is not accepted.")
+    return {"messages": [conversation_message(row, client, viewer) for row in path]}
+
+
+def tree(
+    message_id: UUID, client: ApiClient, viewer: User | None, *, include_spam: bool, include_deleted: bool
+) -> dict[str, Any]:
+    """The tree around a message, from the top down. Without what stands below something left out. Raises NotFound."""
+    whole = _whole_tree(message_id, viewer)
+    kept: dict[UUID | None, Row | None] = {None: None}
+    for row in whole:
+        wanted = (include_spam or row.review_result) and (include_deleted or not row.deleted)
+        if wanted and row.parent_id in kept:
+            kept[row.id] = row
+    shown = [message(row, client, viewer) for row in kept.values() if row is not None]
+    return {"id": whole[0].tree_id, "messages": shown}
+
+
+def children(message_id: UUID, client: ApiClient, viewer: User | None) -> list[dict[str, Any]]:
+    found = Message.objects.filter(parent=message_id, deleted=False).order_by("position")
+    return [message(row, client, viewer) for row in read_rows(found, viewer)]
+
+
+def descendants(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
+    """Everything below a message, depth first, deleted and rejected too. Raises NotFound."""
+    below = _by_parent(_whole_tree(message_id, viewer))
+    found: list[Row] = []
+    waiting = below[message_id][::-1]
+    while waiting:
+        row = waiting.pop()
+        found.append(row)
+        waiting.extend(reversed(below[row.id]))
+    return {"id": message_id, "messages": [message(row, client, viewer) for row in found]}
+
+
+def longest_conversation(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
+    """The conversation to a deepest standing message of the tree. Raises NotFound, BrokenConversation."""
+    whole = {row.id: row for row in _whole_tree(message_id, viewer)}
+    path = [max(_standing(list(whole.values())), key=lambda row: row.depth)]
+    while path[-1].parent_id is not None:
+        path.append(whole[path[-1].parent_id])
+    return conversation_of(path[::-1], client, viewer)
+
+
+def max_children(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
+    """The standing message with the most replies, then those of them that stand. Raises NotFound."""
+    whole = _whole_tree(message_id, viewer)
+    replies = _by_parent([row for row in whole if not row.deleted])
+    hub = max(_standing(whole), key=lambda row: len(replies[row.id]))
+    shown = [hub, *(row for row in replies[hub.id] if row.review_result)]
+    return {"id": hub.id, "messages": [message(row, client, viewer) for row in shown]}
+
+
+def _whole_tree(message_id: UUID, viewer: User | None) -> list[Row]:
+    found = read_rows(tree_around(message_id), viewer)
+    if not found:
+        raise no_message()
+    return found
+
+
+def _standing(whole: list[Row]) -> list[Row]:
+    found = [row for row in whole if row.review_result and not row.deleted]
+    if not found:
+        raise NotFound("No message of this tree is accepted.", code="message_not_found")
+    return found
+
+
+def _by_parent(whole: list[Row]) -> dict[UUID | None, list[Row]]:
+    below: dict[UUID | None, list[Row]] = defaultdict(list)
+    for row in whole:
+        below[row.parent_id].append(row)
+    return below
+
+
+# --- Lists ---
+
+
+def messages_for(client: ApiClient, api_client_id: UUID | None, *, own_may_be_named: bool) -> QuerySet[Message]:
+    """The messages that this client may list. Raises NotAllowed `foreign_client`."""
+    if client.trusted:
+        return Message.objects.filter(api_client=api_client_id) if api_client_id else Message.objects.all()
+    if api_client_id is not None and not (own_may_be_named and api_client_id == client.pk):
+        raise NotAllowed("Another API client's messages are for trusted clients.", code="foreign_client")
+    return Message.objects.filter(api_client=client)
+
+
+def narrow(found: QuerySet[Message], query: dict[str, Any]) -> QuerySet[Message]:
+    """By the filters that all lists share; those that a list does not have are absent from `query`."""
+    wanted = Q()
+    if query.get("start_date"):
+        wanted &= Q(created_at__gte=query["start_date"])
+    if query.get("end_date"):
+        wanted &= Q(created_at__lte=query["end_date"])
+    if query["only_roots"]:
+        wanted &= Q(parent=None)
+    if not query["include_deleted"]:
+        wanted &= Q(deleted=False)
+    if query["lang"]:
+        wanted &= Q(lang=query["lang"])
+    return found.filter(wanted)
+
+
+def by_author(found: QuerySet[Message], client: ApiClient, query: dict[str, Any]) -> QuerySet[Message]:
+    """The messages of the person whom auth_method and username name; none of anybody unknown."""
+    pair = require_pair(query["auth_method"], query["username"])
+    if pair is None:
+        return found
+    # Asked for first: with their id at hand the index on authors serves the order as well.
+    return found.filter(author__in=list(people_called(*pair, client).values_list("pk", flat=True)))
+
+
+def search(found: QuerySet[Message], words: str, lang: str | None) -> QuerySet[Message]:
+    """With a language by its dictionary, all words and in any form; else by a piece of the text."""
+    if not lang:
+        return found.filter(Holds(F("text"), Value(words)))
+    # The words of the text that was asked for, as the dictionary writes them: nothing in it is an operator.
+    holds_all = """trees_message.search @@ (
+        SELECT string_agg(quote_literal(lexeme), ' & ')::tsquery FROM unnest(trees_message_search(%s, %s)))"""
+    return found.filter(RawSQL(holds_all, [lang, words], output_field=BooleanField()))
+
+
+def listed(
+    found: QuerySet[Message], client: ApiClient, viewer: User | None, *, max_count: int, desc: bool
+) -> list[dict[str, Any]]:
+    order = ("-created_at", "-id") if desc else ("created_at", "id")
+    return [message(row, client, viewer) for row in read_rows(found.order_by(*order)[:max_count], viewer)]
+
+
+def page(
+    found: QuerySet[Message], client: ApiClient, viewer: User | None, query: dict[str, Any], *, with_users: bool = False
+) -> dict[str, Any]:
+    if with_users:
+        found = found.filter(author__isnull=False)
+    taken = take_page(
+        rows(found, viewer),
+        BY_DATE,
+        lambda row: (row[_CREATED], row[_ID]),
+        before=query["before"],
+        after=query["after"],
+        size=query["max_count"],
+        desc=query["desc"],
+    )
+    page_rows = as_rows(taken.rows)
+    items = [message(row, client, viewer) for row in page_rows]
+    if with_users:
+        people = show_people(client, {row.author_id for row in page_rows if row.author_id})
+        for item in items:
+            item["user"] = people.get(item["user_id"])
+    return taken.as_wire(items)
+
+
+_CREATED, _ID = Row._fields.index("created_at"), Row._fields.index("id")

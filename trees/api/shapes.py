@@ -1,0 +1,167 @@
+"""Messages and trees as the wire shows them: the declared shapes, and the rows that fill them.
+
+A row is read as a plain tuple and becomes a dict in one step: a page of a thousand messages is one statement and no
+model objects. Tests hold each dict and its shape together.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, QuerySet
+from rest_framework import serializers
+
+from oasst.accounts.models import ApiClient, User
+from oasst.api.fields import Flag, Id, Moment, Shape, Text, Whole
+from oasst.api.people import FrontEndUser
+from trees.models import Message, Reaction, Role
+
+
+class ConversationMessage(Shape):
+    id = Id(allow_null=True)
+    user_id = Id(allow_null=True)
+    frontend_message_id = Text(allow_null=True)
+    text = Text()
+    lang = Text(allow_null=True)
+    is_assistant = Flag()
+    emojis = serializers.DictField(child=Whole())
+    user_emojis = serializers.ListField(child=Text())
+    user_is_author = Flag(allow_null=True)
+    synthetic = Flag(allow_null=True)
+
+
+class MessageShape(ConversationMessage):
+    parent_id = Id(allow_null=True)
+    created_date = Moment()
+    review_result = Flag(allow_null=True)
+    review_count = Whole()
+    deleted = Flag()
+    edited = Flag()
+    model_name = Text(allow_null=True)
+    message_tree_id = Id()
+    ranking_count = Whole()
+    rank = Whole(allow_null=True)
+    user = FrontEndUser(allow_null=True)
+
+
+class Conversation(Shape):
+    messages = ConversationMessage(many=True)
+
+
+class MessageTreeShape(Shape):
+    id = Id()
+    messages = MessageShape(many=True)
+
+
+class MessagePage(Shape):
+    prev = Text(allow_null=True)
+    next = Text(allow_null=True)
+    sort_key = Text()
+    items = MessageShape(many=True)
+    order = Text()
+
+
+class TreeState(Shape):
+    message_tree_id = Id()
+    state = Text()
+    goal_tree_size = Whole()
+    max_depth = Whole()
+    max_children_count = Whole()
+    active = Flag()
+    origin = Text(allow_null=True)
+
+
+class Revision(Shape):
+    id = Id()
+    text = Text()
+    message_id = Id()
+    user_id = Id(allow_null=True)
+    created_date = Moment(allow_null=True)
+    user_is_author = Flag(allow_null=True)
+
+
+class Row(NamedTuple):
+    """The columns of a message that the wire shows, and the viewer's reactions."""
+
+    id: UUID
+    author_id: UUID | None
+    api_client_id: UUID | None
+    frontend_message_id: str
+    text: str
+    lang: str
+    role: str
+    emojis: dict[str, int]
+    synthetic: bool
+    parent_id: UUID | None
+    created_at: Any
+    review_result: bool | None
+    review_count: int
+    deleted: bool
+    edited: bool
+    model_name: str
+    tree_id: UUID
+    ranking_count: int
+    rank: int | None
+    position: int
+    depth: int
+    mine: list[str]
+
+
+_COLUMNS = Row._fields[:-1]
+
+
+def rows(messages: QuerySet[Message], viewer: User | None) -> "QuerySet[Message, Any]":
+    """The messages as tuples for `Row._make`. One statement, also with the viewer's reactions."""
+    if viewer is None:
+        return messages.values_list(*_COLUMNS)
+    given = Reaction.objects.filter(message=OuterRef("pk"), author=viewer).order_by("id")
+    return messages.annotate(mine=ArraySubquery(given.values("emoji"))).values_list(*_COLUMNS, "mine")
+
+
+def read_rows(messages: QuerySet[Message], viewer: User | None) -> list[Row]:
+    return as_rows(rows(messages, viewer))
+
+
+def as_rows(tuples: Iterable[Any]) -> list[Row]:
+    return [Row._make(one if len(one) == len(Row._fields) else (*one, [])) for one in tuples]
+
+
+def conversation_message(row: Row, client: ApiClient, viewer: User | None) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "user_id": row.author_id,
+        "frontend_message_id": _frontend_id(row, client),
+        "text": row.text,
+        "lang": row.lang,
+        "is_assistant": row.role == Role.ASSISTANT,
+        "emojis": row.emojis,
+        "user_emojis": row.mine,
+        "user_is_author": None if viewer is None else row.author_id == viewer.pk,
+        "synthetic": row.synthetic,
+    }
+
+
+def _frontend_id(row: Row, client: ApiClient) -> str:
+    """What its own client calls the message. Another client's name for it is that client's business: others but
+    trusted ones get our id instead, which as text serves them as well.
+    """
+    if row.api_client_id in (None, client.pk) or client.trusted:
+        return row.frontend_message_id
+    return str(row.id)
+
+
+def message(row: Row, client: ApiClient, viewer: User | None) -> dict[str, Any]:
+    return conversation_message(row, client, viewer) | {
+        "parent_id": row.parent_id,
+        "created_date": row.created_at,
+        "review_result": row.review_result,
+        "review_count": row.review_count,
+        "deleted": row.deleted,
+        "edited": row.edited,
+        "model_name": row.model_name or None,
+        "message_tree_id": row.tree_id,
+        "ranking_count": row.ranking_count,
+        "rank": row.rank,
+        "user": None,
+    }

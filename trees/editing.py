@@ -1,0 +1,23 @@
+"""A new text for a message. Works on a tree in hand; the caller goes on to `transitions.advance`."""
+
+from oasst.accounts.models import User
+from trees import wanted
+from trees.in_hand import TreeInHand
+from trees.models import Happening, Message, Revision
+from trees.posting import digest_of
+
+
+def revise(hand: TreeInHand, message: Message, *, text: str, actor: User, reason: str) -> Revision | None:
+    """Replace the text; None when it is the same. What people said stays with the text that they saw; while reviewers
+    can still be asked, the new text is reviewed anew.
+    """
+    if digest_of(text) == bytes(Message.objects.values_list("text_digest", flat=True).get(pk=message.pk)):
+        return None
+    revision = Revision.objects.create(message=message, text=text, author=actor, reason=reason)
+    message.revision, message.text, message.text_digest, message.edited = revision, text, digest_of(text), True
+    message.save(update_fields=["revision", "text", "text_digest", "edited"])
+    if wanted.can_be_reviewed(hand, message):
+        message.review_result = None
+        hand.changed.add(message.pk)
+    hand.record(Happening.Kind.MESSAGE_EDITED, message=message, actor=actor, data={"revision": str(revision.pk)})
+    return revision
