@@ -17,6 +17,9 @@ class Entry:
 
 
 SCHEDULES = (
+    Entry("Count what happened", "leaderboard.jobs.count_what_happened", crontab()),
+    Entry("Let old work leave the boards", "leaderboard.schedules.move_boards_on", crontab()),
+    Entry("Refresh the statistics", "leaderboard.schedules.refresh_statistics", crontab(minute="*/10")),
     Entry("Close expired tasks", "tasks.schedules.clean_up", crontab(minute="10")),
     Entry("Move trees on that no answer moves", "tasks.schedules.move_trees_on", crontab(minute="40")),
     Entry("Check that counts and states agree", "oasst.schedules.check_invariants", crontab(hour="3", minute="20")),

@@ -11,7 +11,7 @@ import logging
 from django.db import connection
 
 from oasst.accounts.models import User
-from trees import consensus, scoring, wanted
+from trees import consensus, outbox, scoring, wanted
 from trees.in_hand import TreeInHand
 from trees.models import Happening, Message, TreeTransition
 from trees.states import TABLE, State, Work, may_go
@@ -259,5 +259,5 @@ def _write_rest(hand: TreeInHand) -> None:
     if any(move.from_state for move in hand.moves):
         hand.tree.save(update_fields=["state", "state_since", "won_prompt_lottery_at", "halted_from"])
     TreeTransition.objects.bulk_create(hand.moves)
-    Happening.objects.bulk_create(hand.happenings)
+    outbox.tell(hand.happenings)
     hand.changed, hand.moves, hand.happenings = set(), [], []

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from celery import Task
+from celery import Task, current_app
 from django.db import transaction
 
 
@@ -13,3 +13,8 @@ def enqueue(job: "Task[Any, Any]", *args: Any) -> None:
     clock looks for work that was left behind.
     """
     transaction.on_commit(lambda: job.apply_async(args, retry=False), robust=True)
+
+
+def wake(job: str) -> None:
+    """Run the job of this name soon after the commit. For jobs that find their work in the database by themselves."""
+    transaction.on_commit(lambda: current_app.send_task(job, retry=False), robust=True)

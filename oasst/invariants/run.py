@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from django.db import connection
 
+from leaderboard.stats import differences as score_differences
 from oasst.invariants import decisions, openings, outbox, states, structure, tasks
 from oasst.invariants.difference import Difference
 from oasst.invariants.facts import TreeFacts, read_batch
@@ -39,6 +40,7 @@ def differences(
         if progress:
             progress(read)
     yield from tasks.differences()
+    yield from (Difference("scores_follow_the_facts", *one) for one in score_differences())
 
 
 def _one_moment() -> AbstractContextManager[None]:
