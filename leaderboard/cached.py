@@ -1,4 +1,4 @@
-"""Statistics that are expensive to compute: refreshed by the clock, served from Redis, from the table when that is empty.
+"""Statistics that take long: computed by the clock, served from Redis, from the table when that is empty.
 
 A page or a client only reads them, so nobody waits and no two compute the same. Their age is part of the answer.
 """
@@ -80,7 +80,7 @@ def _refresh(name: str, began: datetime) -> bool:
             name=name,
             defaults={"data": found.data, "updated_at": found.updated_at, "seconds": time.monotonic() - clock},
         )
-        transaction.on_commit(lambda: cache.set(_key(name), found, KEEP), robust=True)
+        transaction.on_commit(lambda: cache.set(_key(name), (found.updated_at, found.data), KEEP), robust=True)
     return True
 
 
@@ -97,12 +97,13 @@ def read_all(names: Iterable[str] = ON_THE_WIRE) -> list[Statistic]:
     What the table had is left in Redis for the next reader.
     """
     names = list(names)
-    found: dict[str, Statistic] = {one.name: one for one in cache.get_many(map(_key, names)).values()}
+    kept = cache.get_many([_key(name) for name in names])
+    found = {name: Statistic(name, *kept[_key(name)]) for name in names if _key(name) in kept}
     missing = [name for name in names if name not in found]
     if missing:
         rows = CachedStatistic.objects.filter(name__in=missing)
         stored = {one.name: Statistic(one.name, one.updated_at, one.data) for one in rows}
-        cache.set_many({_key(name): one for name, one in stored.items()}, KEEP)
+        cache.set_many({_key(name): (one.updated_at, one.data) for name, one in stored.items()}, KEEP)
         found |= stored
     return [found[name] for name in names if name in found]
 

@@ -6,8 +6,12 @@ from uuid import uuid4
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from leaderboard import queries as board_queries
+from leaderboard.levels import level_of
+from leaderboard.streaks import streak_of
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.languages import name_of
 from oasst.core.text import clean_language_tag
@@ -55,6 +59,8 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
             for task in task_queries.open_tasks(person)[:5]
         ],
         "contribution_counts": given,
+        "level": level_of(board_queries.own_points(person)),
+        "streak": streak_of(person, timezone.now()),
         "recent": tree_queries.contributions_of(person, size=5).rows,
     }
     return render(request, "pages/dashboard.html", context)

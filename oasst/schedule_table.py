@@ -22,5 +22,6 @@ SCHEDULES = (
     Entry("Refresh the statistics", "leaderboard.schedules.refresh_statistics", crontab(minute="*/10")),
     Entry("Close expired tasks", "tasks.schedules.clean_up", crontab(minute="10")),
     Entry("Move trees on that no answer moves", "tasks.schedules.move_trees_on", crontab(minute="40")),
+    Entry("Learn how reliable reviewers are", "trees.schedules.learn_reviewers", crontab(hour="2", minute="50")),
     Entry("Check that counts and states agree", "oasst.schedules.check_invariants", crontab(hour="3", minute="20")),
 )

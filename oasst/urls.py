@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("oasst.accounts.urls")),
     path("", include("tasks.urls")),
     path("", include("trees.urls")),
+    path("", include("leaderboard.urls")),
     path("admin/", admin.site.urls),
     path("styleguide/", include("oasst.styleguide")),
     path("", include("oasst.health")),

@@ -1,4 +1,4 @@
-"""Scores, boards and cached statistics as the wire shows them. Plain data; the views beside this only parse and answer."""
+"""Scores and boards as the wire shows them. Plain data; the views beside this only parse and answer."""
 
 from collections import Counter
 from collections.abc import Iterable
