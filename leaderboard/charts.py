@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-WIDTH = 640
-LABEL = 150  # for the names at the left
+WIDTH = 520
+LABEL = 160  # for the names at the left
+LETTERS = 22  # of them
 ROW, BAR = 28, 18
 TALL = 220  # of columns
 MOST_ROWS = 12
@@ -30,6 +31,7 @@ class Label:
     y: float
     text: str
     anchor: str = "start"
+    turn: int = 0  # degrees
 
 
 @dataclass
@@ -63,7 +65,7 @@ def _bars(columns: Sequence[str], rows: Rows) -> Chart:
     scale = (WIDTH - LABEL - 60) / longest
     for number, (name, *values) in enumerate(rows):
         x, y = float(LABEL), number * ROW + (ROW - BAR) / 2
-        chart.labels.append(Label(LABEL - 8, y + BAR - 5, str(name)[:22], "end"))
+        chart.labels.append(Label(LABEL - 8, y + BAR - 5, _short(name), "end"))
         for series, value in enumerate(values):
             width = max(0, value or 0) * scale
             if width:
@@ -103,13 +105,21 @@ SHADES = 5
 def _heat(columns: Sequence[str], rows: Rows) -> Chart:
     """A cell for each value from 0 to 1, the darker the higher."""
     rows = rows[:MOST_ROWS]
-    chart = Chart(ROW * len(rows) + 90)
+    bottom = ROW * len(rows)
+    chart = Chart(bottom + 90)
     step = (WIDTH - LABEL) / max(1, len(columns) - 1)
     for number, (name, *values) in enumerate(rows):
         y = number * ROW
-        chart.labels.append(Label(LABEL - 8, y + 18, str(name), "end"))
+        chart.labels.append(Label(LABEL - 8, y + 18, _short(name), "end"))
         for place, value in enumerate(values):
             tone = "heat-none" if value is None else f"heat-{min(SHADES - 1, max(0, int(value * SHADES)))}"
             title = f"{name}, {columns[place + 1]}: {'too few answers' if value is None else value}"
             chart.rects.append(Rect(round(LABEL + place * step, 1), y, round(step - 2, 1), ROW - 2, tone, title))
+    for place, name in enumerate(columns[1:]):
+        chart.labels.append(Label(round(LABEL + (place + 0.7) * step, 1), bottom + 10, _short(name), "end", -50))
     return chart
+
+
+def _short(name: Any) -> str:
+    text = str(name)
+    return text if len(text) <= LETTERS else f"{text[: LETTERS - 1].rstrip()}…"

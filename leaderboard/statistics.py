@@ -18,13 +18,20 @@ class Section:
     chart: str
     text: str
     by_language: bool = False  # its rows are named by language tags
+    by_week: bool = False  # oldest first
     drawn: int | None = None  # only so many columns go into the chart
 
 
 SECTIONS = (
     Section("messages", "Messages", "bars", "Accepted messages that people wrote, by language and role.", True),
     Section("trees", "Conversations", "bars", "Where the conversations of each language stand.", True),
-    Section("flow", "Through the states", "columns", "How many conversations entered each state, week by week."),
+    Section(
+        "flow",
+        "Through the states",
+        "columns",
+        "How many conversations entered each state, week by week.",
+        by_week=True,
+    ),
     Section(
         "waiting",
         "Waiting",
@@ -33,7 +40,13 @@ SECTIONS = (
         "The bars are the hours within which half of them left.",
         drawn=2,
     ),
-    Section("acceptance", "Acceptance", "columns", "What reviewers decided, by the week in which texts were written."),
+    Section(
+        "acceptance",
+        "Acceptance",
+        "columns",
+        "What reviewers decided, by the week in which texts were written.",
+        by_week=True,
+    ),
     Section(
         "agreement_by_label",
         "Agreement of reviewers",
@@ -43,9 +56,16 @@ SECTIONS = (
         drawn=2,
     ),
     Section("agreement_by_language", "Agreement by language", "heat", "The same for each language.", True),
-    Section("agreement_by_week", "Agreement by week", "heat", "The same for each week."),
+    Section("agreement_by_week", "Agreement by week", "heat", "The same for each week.", by_week=True),
     Section("skips", "Skipped work", "bars", "Why people passed on what they were offered."),
-    Section("contributors", "Contributors", "columns", "People who wrote, reviewed or ranked in each week.", drawn=2),
+    Section(
+        "contributors",
+        "Contributors",
+        "columns",
+        "People who wrote, reviewed or ranked in each week.",
+        by_week=True,
+        drawn=2,
+    ),
 )
 BY_NAME = {section.name: section for section in SECTIONS}
 
@@ -78,9 +98,13 @@ def _shown(section: Section, data: dict[str, Any]) -> Shown:
     columns, rows = data["columns"], data["rows"]
     if section.by_language:
         rows = [[name_of(tag), *values] for tag, *values in rows]
+    if section.by_week:
+        # From the first week in which anything happened; the table has the newest first, where people look.
+        first = next((place for place, row in enumerate(rows) if any(row[1:])), len(rows))
+        rows = rows[first:]
     drawn = section.drawn
     chart = charts.draw(section.chart, columns[:drawn], [row[:drawn] for row in rows])
-    return Shown(section, columns, rows, chart)
+    return Shown(section, columns, rows[::-1] if section.by_week else rows, chart)
 
 
 def as_csv(name: str) -> str:

@@ -50,7 +50,14 @@ NAVIGATION = (
             ("API keys", "key", "accounts.apikey"),
         ),
     ),
-    ("Site", (("Periodic tasks", "schedule", "django_celery_beat.periodictask"),)),
+    (
+        "Site",
+        (
+            ("Periodic tasks", "schedule", "django_celery_beat.periodictask"),
+            ("Runs of jobs", "history", "core.jobrecord"),
+            ("Waiting jobs", "hourglass", "core.waitingjob"),
+        ),
+    ),
 )
 
 

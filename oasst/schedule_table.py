@@ -1,6 +1,6 @@
 """What the clock sets off, and when: the table behind `manage.py setup_schedules`.
 
-The hours are the first proposal. The admin shows administrators when each ran; rows that an operator changed stay.
+The hours are the first proposal. Administrators change times and switches at /admin/, and what they changed stays.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ class Entry:
 
 
 SCHEDULES = (
+    Entry("Send again what the queue lost", "oasst.schedules.send_waiting_jobs", crontab()),
     Entry("Count what happened", "leaderboard.jobs.count_what_happened", crontab()),
     Entry("Let old work leave the boards", "leaderboard.schedules.move_boards_on", crontab()),
     Entry("Refresh the statistics", "leaderboard.schedules.refresh_statistics", crontab(minute="*/10")),

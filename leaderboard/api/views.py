@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.http import JsonResponse
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -106,9 +107,10 @@ class UserStatsIn(Operation):
 
 
 class UserWindow(Operation):
-    def get(self, request: Request, user_id: UUID, time_frame: str) -> Response:
+    def get(self, request: Request, user_id: UUID, time_frame: str) -> JsonResponse:
         query = _parsed(WindowQuery, request)
-        return Response(answers.user_window(self.client, user_id, _frame(time_frame), **query))
+        # DRF renders None as no body at all; the wire says `null`.
+        return JsonResponse(answers.user_window(self.client, user_id, _frame(time_frame), **query), safe=False)
 
 
 class CachedStats(Operation):
