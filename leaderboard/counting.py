@@ -157,8 +157,8 @@ def credits_of(tree_ids: Iterable[UUID]) -> dict[UUID, tuple[str, list[Credit]]]
     rankings = Ranking.objects.filter(parent__tree__in=trees).values_list(
         "parent__tree_id", "parent_id", "author_id", "created_at", "ordered_ids", "not_rankable"
     )
-    for tree_id, *about in rankings:
-        trees[tree_id].count_ranking(*about)
+    for tree_id, parent, author, at, order, not_rankable in rankings:
+        trees[tree_id].count_ranking(parent, author, at, order, not_rankable)
     return {tree_id: (tree.lang, tree.credits) for tree_id, tree in trees.items()}
 
 

@@ -89,8 +89,8 @@ def trees() -> Table:
     for one in message_trees_states_by_lang():
         counts[one["lang"]][one["state"]] = one["count"]
     shown = [state for state in State if any(by[state.value] for by in counts.values())]
-    rows = [[lang, *(by[state.value] for state in shown)] for lang, by in counts.items()]
-    rows.sort(key=lambda row: (-sum(row[1:]), row[0]))
+    rows: list[list[Any]] = [[lang, *(by[state.value] for state in shown)] for lang, by in counts.items()]
+    rows.sort(key=lambda row: (-counts[row[0]].total(), row[0]))
     return _table(["Language", *(TABLE[state].label for state in shown)], rows)
 
 

@@ -63,7 +63,7 @@ class Horizon(models.Model):
 
 
 def _sum_of(kinds: "list[Kind]", field: str) -> models.Expression:
-    total: models.Expression = Value(0)  # type: ignore[assignment]
+    total: models.Expression = Value(0)
     for kind in kinds:
         factor = getattr(kind, field)
         if 0 < factor < 1:

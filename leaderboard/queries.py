@@ -183,7 +183,12 @@ def own_counts(person: User, *, lang: str = "", frames: Iterable[Frame] = Frame)
     """
     wanted = list(frames)
     with connection.cursor() as cursor:
-        facts = {"person": person.pk, "lang": lang, "frames": [frame.value for frame in wanted], "work": _WORK}
+        facts: dict[str, Any] = {
+            "person": person.pk,
+            "lang": lang,
+            "frames": [frame.value for frame in wanted],
+            "work": _WORK,
+        }
         cursor.execute(_OWN, facts)
         found: dict[str, Counts] = {
             frame: Counter(dict(zip(COUNTERS, numbers, strict=True))) for frame, *numbers in cursor.fetchall()

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models.functions import Left
@@ -55,15 +56,14 @@ def reasons_of(person: User, *, before: str = "") -> Page:
     more = len(latest) > SIZE
     latest = dict(list(latest.items())[:SIZE])
     messages = Message.objects.filter(pk__in=latest).annotate(excerpt=Left("text", EXCERPT))
-    rows = messages.values_list("pk", "tree_id", "excerpt", "author_id", "deleted")
-    about = {pk: rest for pk, *rest in rows}
-    found = credits_of({tree_id for tree_id, *_ in about.values()})
+    about = {message.pk: message for message in messages.only("tree_id", "author_id", "deleted")}
+    found = credits_of({message.tree_id for message in about.values()})
     credits = [one for _, every in found.values() for one in every if one.person == person.pk]
     reasons = []
     for message_id, at in latest.items():
-        _, text, author_id, deleted = about[message_id]
+        message = about[message_id]
         mine = [one for one in credits if one.message == message_id and one.kind in KINDS]
-        reasons.append(_reason(message_id, at, text, author_id == person.pk, deleted, mine))
+        reasons.append(_reason(message, at, message.author_id == person.pk, mine))
     return Page(reasons, reasons[-1].at.isoformat() if more else "")
 
 
@@ -89,15 +89,14 @@ def _latest(person: User, before: datetime | None) -> dict[UUID, datetime]:
     return dict(sorted(found.items(), key=lambda pair: pair[1], reverse=True)[: SIZE + 1])
 
 
-def _reason(message_id: UUID, at: datetime, text: str, own: bool, deleted: bool, credits: Iterable[Credit]) -> Reason:
+def _reason(message: Any, at: datetime, own: bool, credits: Iterable[Credit]) -> Reason:
     counts: Counter[str] = Counter()
     for credit in credits:
         counts[credit.kind] += credit.number
     is_open = bool(counts.pop("provisional", 0)) or ("prompts" in counts and not _settled(counts))
     lines = [_line(kind, counts[kind]) for kind in KINDS if counts[kind]]
-    return Reason(
-        message_id, at, text, own, deleted, lines, sum(worth(kind, number) for kind, number in counts.items()), is_open
-    )
+    points = sum(worth(kind, number) for kind, number in counts.items())
+    return Reason(message.pk, at, message.excerpt, own, message.deleted, lines, points, is_open)
 
 
 def _settled(counts: Counter[str]) -> bool:

@@ -107,7 +107,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     fields = ("api_client", "name", "prefix", "created_at", "expires_at", "last_used_at")
 
 
-class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
+class ScheduleForm(forms.ModelForm):
     """When a job runs, in the five parts of cron, and whether it does."""
 
     times = forms.CharField(

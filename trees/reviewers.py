@@ -21,7 +21,8 @@ from oasst.core.locks import advisory_lock
 from trees import consensus
 from trees.models import Review, ReviewerRecord
 
-Person, Text = TypeVar("Person"), TypeVar("Text")
+Person = TypeVar("Person")
+Text = TypeVar("Text")
 ROUNDS = 30  # of estimating; it settles long before
 SETTLED = 1e-6
 WINDOW = timedelta(days=180)  # people change; what they did long ago says little

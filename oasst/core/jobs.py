@@ -27,7 +27,7 @@ AT_ONCE = 500
 ROUND = 60  # seconds
 
 
-class Job(Task):  # type: ignore[type-arg]
+class Job(Task):
     """Tried again with growing pauses; each run is written down."""
 
     autoretry_for = (Exception,)
@@ -36,10 +36,10 @@ class Job(Task):  # type: ignore[type-arg]
     max_retries = 5
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        self.request.began = time.monotonic()
+        self.request.update(began=time.monotonic())
 
     def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
-        seconds = time.monotonic() - self.request.began
+        seconds = time.monotonic() - self.request.get("began")
         try:
             _write_down(self.name, status, seconds, retval)
             _settle(task_id, done=status == "SUCCESS", tries=self.request.retries)
