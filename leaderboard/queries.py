@@ -6,6 +6,7 @@ own row, here and wherever they look.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,18 +14,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.core.cache import cache
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from leaderboard.frames import Frame
 from leaderboard.kinds import COUNTERS, KINDS, worth
-from leaderboard.models import MEASURES, Standing, TrollStanding
+from leaderboard.models import MEASURES, TrollStanding
 from oasst.accounts.models import User
 from trees.models import Happening
 
 Counts = Counter[str]
-VISIBLE = Q(person__enabled=True, person__show_on_leaderboard=True)
-PERSON = ("id", "display_name", "enabled", "deleted_at", "show_on_leaderboard", "time_zone")
 STREAK = ("streak_started_at", "streak_days", "last_activity_at")
 
 
@@ -65,28 +65,55 @@ def measure_of(counts: Counts, measure: str) -> int:
     return sum(worth(kind.name, counts[kind.name]) for kind in KINDS.values() if measure in ("points", kind.activity))
 
 
-def on_board(frame: Frame, lang: str, measure: str) -> QuerySet[Standing]:
-    """The rows of a board in its order; equal scores by id. Without who is banned or does not want to be seen."""
-    rows = Standing.objects.filter(VISIBLE, frame=frame.value, lang=lang)
-    return (
-        rows.order_by(f"-{measure}", "person_id")
-        .select_related("person")
-        .only("updated_at", *MEASURES, *COUNTERS, *(f"person__{name}" for name in (*PERSON, *STREAK)))
-    )
+_PERSON = ("id", "display_name", "enabled", "show_on_leaderboard", "time_zone", *STREAK)
+# By hand: writing the statement took the ORM several times as long as the database takes to answer it.
+_ROWS = f"""
+    SELECT {", ".join(f"person.{name}" for name in _PERSON)}, board.updated_at, {{measure}},
+           {", ".join(f"board.{name}" for name in COUNTERS)}
+    FROM leaderboard_standing board JOIN accounts_user person ON person.id = board.person_id
+    WHERE board.frame = %(frame)s AND board.lang = %(lang)s AND person.enabled AND person.show_on_leaderboard
+      AND {{stretch}}
+    ORDER BY {{order}} LIMIT {{limit}}
+"""
+DOWN, UP = "{measure} DESC, board.person_id", "{measure}, board.person_id DESC"
 
 
-def top(frame: Frame, *, start: int = 0, size: int = 100) -> list[Row]:
-    """The board of all languages by points, people without any included. One statement."""
-    rows = on_board(frame, "", "points")[start : start + size]
-    return [_row(one, "points", rank) for rank, one in enumerate(rows, start=start + 1)]
+def _statement(measure: str, stretch: str, order: str, limit: str) -> str:
+    assert measure in MEASURES
+    parts = {"stretch": stretch.format(measure=measure), "order": order.format(measure=measure), "limit": limit}
+    return _ROWS.format(measure=measure, **parts)
+
+
+def _read(statement: str, facts: dict[str, Any]) -> list[Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, facts)
+        return [_row(numbers) for numbers in cursor.fetchall()]
+
+
+def _row(values: tuple[Any, ...]) -> Row:
+    about, (updated_at, score), numbers = values[: len(_PERSON)], values[len(_PERSON) :][:2], values[len(_PERSON) + 2 :]
+    person = User(**dict(zip(_PERSON, about, strict=True)))
+    return Row(person, Counter(dict(zip(COUNTERS, numbers, strict=True))), score, updated_at=updated_at)
+
+
+def top(
+    frame: Frame, *, lang: str = "", measure: str = "points", above: int = -1_000_000, start: int = 0, size: int = 100
+) -> list[Row]:
+    """Rows of a board with a score above `above`, best first, equal scores by id. Who is banned or does not want to be
+    seen is left out. One statement."""
+    facts = {"frame": frame.value, "lang": lang, "above": above, "size": size, "start": start}
+    rows = _read(_statement(measure, "{measure} > %(above)s", DOWN, "%(size)s OFFSET %(start)s"), facts)
+    for rank, row in enumerate(rows, start=start + 1):
+        row.rank = rank
+    return rows
 
 
 def board(
     frame: Frame, *, viewer: User, lang: str = "", measure: str = "points", start: int = 0, size: int = 20
 ) -> Board:
-    """One page of a board, with the viewer's own row and the window around it. Four statements at most."""
-    found = on_board(frame, lang, measure).filter(**{f"{measure}__gt": 0})[start : start + size + 1]
-    rows = [_row(one, measure, rank) for rank, one in enumerate(found, start=start + 1)]
+    """One page of a board, with the viewer's own row and the window around it. Four statements, and a fifth once a
+    minute for the ladder."""
+    rows = top(frame, lang=lang, measure=measure, above=0, start=start, size=size + 1)
     result = Board(rows[:size], more=len(rows) > size)
     for row in result.rows:
         row.is_me = row.person.pk == viewer.pk
@@ -97,16 +124,11 @@ def board(
     result.mine = Row(viewer, mine, score, is_me=True)
     here = next((row for row in result.rows if row.is_me), None)
     if here is not None and here.score == score:
-        result.mine.rank = here.rank
+        here.counts, result.mine.rank = mine, here.rank
         return result
     result.mine.rank = rank_of(frame, lang, measure, score, viewer.pk)
     result.around = _around(frame, lang, measure, result.mine)
     return result
-
-
-def _row(standing: Standing, measure: str, rank: int | None) -> Row:
-    counts = Counter({name: getattr(standing, name) for name in COUNTERS})
-    return Row(standing.person, counts, getattr(standing, measure), rank, standing.updated_at)
 
 
 ABOVE, BELOW = 1, 2  # rows shown around one's own
@@ -114,43 +136,88 @@ ABOVE, BELOW = 1, 2  # rows shown around one's own
 
 def _around(frame: Frame, lang: str, measure: str, mine: Row) -> list[Row]:
     """Own row with those just above and below it. One statement."""
-    rows = on_board(frame, lang, measure).exclude(person=mine.person)
-    tie, score, me = f"{measure}__gte", mine.score, mine.person.pk
-    above = rows.filter(Q(**{f"{measure}__gt": score}) | Q(person__lt=me), **{tie: score})
-    below = rows.filter(
-        Q(**{f"{measure}__lt": score}) | Q(person__gt=me), **{f"{measure}__lte": score, f"{measure}__gt": 0}
+    above = (
+        "{measure} >= %(score)s AND ({measure} > %(score)s OR board.person_id < %(me)s) AND board.person_id <> %(me)s"
     )
-    ids = above.reverse().values("pk")[:ABOVE].union(below.values("pk")[:BELOW], all=True)
-    near = list(on_board(frame, lang, measure).filter(pk__in=ids))
-    rank, window = mine.rank or 1, [_row(one, measure, None) for one in near]
-    before = [row for row in window if (-row.score, row.person.pk) < (-score, me)]
-    after = [row for row in window if (-row.score, row.person.pk) > (-score, me)]
-    for number, row in enumerate([*before, mine, *after], start=rank - len(before)):
+    below = (
+        "{measure} <= %(score)s AND ({measure} < %(score)s OR board.person_id > %(me)s) AND board.person_id <> %(me)s"
+    )
+    both = (
+        f"({_statement(measure, above, UP, str(ABOVE))}) UNION ALL "
+        f"({_statement(measure, f'{below} AND {{measure}} > 0', DOWN, str(BELOW))})"
+    )
+    facts = {"frame": frame.value, "lang": lang, "score": mine.score, "me": mine.person.pk}
+    near, key = _read(both, facts), (-mine.score, mine.person.pk)
+    before = [row for row in near if (-row.score, row.person.pk) < key]
+    after = [row for row in near if (-row.score, row.person.pk) > key]
+    for number, row in enumerate([*before, mine, *after], start=(mine.rank or 1) - len(before)):
         row.rank = number
     return [*before, mine, *after]
+
+
+RUNG = 200  # places from rung to rung of a ladder
+LADDER_SECONDS, LADDER_KEPT = 60, 600
+Rung = tuple[int, int, UUID]
+"""Place, score and person."""
 
 
 def rank_of(frame: Frame, lang: str, measure: str, score: int, person_id: UUID) -> int:
     """The place of somebody with this score: one more than those above. One statement.
 
-    Those above are counted along the index of the board alone; the few of them who are not shown are taken away.
+    Counted from the next rung of a ladder that is up to a minute old: counting from the top would read as many rows as
+    there are people above. So the first places are exact, and those further down as they were a minute ago at worst.
     """
-    above = (
-        f"FROM leaderboard_standing board WHERE frame = %(frame)s AND lang = %(lang)s AND {measure} >= %(score)s "
-        f"AND ({measure} > %(score)s OR board.person_id < %(person)s)"
+    above = [rung for rung in _ladder(frame, lang, measure) if (-rung[1], rung[2]) < (-score, person_id)]
+    facts: dict[str, Any] = {"frame": frame.value, "lang": lang, "score": score, "person": person_id}
+    if above:
+        facts["place"], facts["top"], facts["leader"] = above[-1]
+        between = [f"{measure} = %(top)s AND person_id > %(leader)s", f"{measure} < %(top)s AND {measure} > %(score)s"]
+        if facts["top"] == score:
+            between = [f"{measure} = %(score)s AND person_id > %(leader)s AND person_id < %(person)s"]
+        else:
+            between.append(f"{measure} = %(score)s AND person_id < %(person)s")
+    else:
+        facts["place"] = 0
+        between = [f"{measure} > %(score)s", f"{measure} = %(score)s AND person_id < %(person)s"]
+    # Each part is one stretch of the index of the board.
+    counts = " + ".join(
+        f"""(
+            SELECT count(*) FROM leaderboard_standing JOIN accounts_user person ON person.id = person_id
+            WHERE frame = %(frame)s AND lang = %(lang)s AND {stretch}
+              AND person.enabled AND person.show_on_leaderboard
+        )"""
+        for stretch in between
     )
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT %(place)s + 1 + {counts}", facts)
+        return int(cursor.fetchone()[0])
+
+
+def _ladder(frame: Frame, lang: str, measure: str) -> list[Rung]:
+    """Every 200th row of a board. Renewed once a minute while somebody looks, by one of those who look."""
+    key = f"ladder:{frame.value}:{lang}:{measure}"
+    made_at, rungs = cache.get(key) or (0, [])
+    age = time.time() - made_at
+    if age > LADDER_SECONDS and (not made_at or cache.add(f"{key}:renewing", True, LADDER_SECONDS)):
+        rungs = _climb(frame, lang, measure)
+        cache.set(key, (time.time(), rungs), LADDER_KEPT)
+    return rungs
+
+
+def _climb(frame: Frame, lang: str, measure: str) -> list[Rung]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT 1 + (SELECT count(*) {above}) - (
-                SELECT count(*) {above} AND board.person_id IN (
-                    SELECT id FROM accounts_user WHERE NOT enabled OR NOT show_on_leaderboard
+            SELECT place, score, person_id FROM (
+                SELECT row_number() OVER (ORDER BY {measure} DESC, person_id) AS place, {measure} AS score, person_id
+                FROM leaderboard_standing WHERE frame = %s AND lang = %s AND person_id NOT IN (
+                    SELECT id FROM accounts_user WHERE NOT (enabled AND show_on_leaderboard)
                 )
-            )
+            ) AS board WHERE place %% %s = 0 ORDER BY place
             """,
-            {"frame": frame.value, "lang": lang, "score": score, "person": person_id},
+            [frame.value, lang, RUNG],
         )
-        return int(cursor.fetchone()[0])
+        return cursor.fetchall()
 
 
 _OWN = f"""

@@ -115,6 +115,30 @@ class TestMyself:
         assert [queries.own_counts(alice, lang=lang)[Frame.DAY]["prompts"] for lang in ("", "de", "en")] == [1, 1, 0]
 
 
+class TestLadder:
+    """Ranks further down are counted from the next rung."""
+
+    @pytest.mark.parametrize("tied", [False, True])
+    def test_it_gives_the_same_ranks(self, monkeypatch: pytest.MonkeyPatch, eve: User, tied: bool) -> None:
+        people = new_people(23)
+        for number, person in enumerate(people):
+            stand(person, 3 if tied else 100 - number // 2)
+        User.objects.filter(pk=people[4].pk).update(enabled=False)
+        shown = [person for person in people if person != people[4]]
+        monkeypatch.setattr(queries, "RUNG", 4)
+        assert len(queries._ladder(Frame.TOTAL, "", "points")) == 5
+        scores = dict(Standing.objects.values_list("person_id", "points"))
+        ranks = [queries.rank_of(Frame.TOTAL, "", "points", scores[one.pk], one.pk) for one in shown]
+        assert ranks == list(range(1, 23))
+        assert queries.rank_of(Frame.TOTAL, "", "points", 1, eve.pk) == 23
+
+    def test_without_redis_ranks_are_right(self, monkeypatch: pytest.MonkeyPatch, alice: User, bob: User) -> None:
+        stand(alice, 1)
+        stand(bob, 2)
+        monkeypatch.setattr(queries.cache, "get", lambda key: None)
+        assert queries.rank_of(Frame.TOTAL, "", "points", 4, alice.pk) == 2
+
+
 class TestCost:
     def test_a_board_takes_four_statements_whatever_its_length(self, alice: User) -> None:
         def statements() -> int:
@@ -125,6 +149,7 @@ class TestCost:
         for number, person in enumerate(new_people(5)):
             stand(person, 20 - number)
         stand(alice, 2)
+        assert statements() <= 5, "the ladder is made once a minute"
         few = statements()
         for number, person in enumerate(new_people(30)):
             stand(person, 100 - number)
