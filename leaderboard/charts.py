@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 WIDTH = 520
-LABEL = 160  # for the names at the left
-LETTERS = 22  # of them
+LABEL = 170  # for the names at the left
+LETTERS = 20  # of them
 ROW, BAR = 28, 18
 TALL = 220  # of columns
 MOST_ROWS = 12

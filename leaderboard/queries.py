@@ -74,7 +74,7 @@ _ROWS = f"""
     WHERE board.frame = %(frame)s AND board.lang = %(lang)s AND person.enabled AND person.show_on_leaderboard
       AND {{stretch}}
     ORDER BY {{order}} LIMIT {{limit}}
-"""
+""".strip()
 DOWN, UP = "{measure} DESC, board.person_id", "{measure}, board.person_id DESC"
 
 
@@ -238,7 +238,7 @@ _OWN = f"""
         WHERE NOT told.tallied AND told.actor_id = %(person)s AND told.kind = ANY(%(work)s)
           AND %(lang)s IN ('', tree.lang)
     ) AS unread
-"""
+""".strip()
 _WORK = [kind.value for kind in (Happening.Kind.MESSAGE_POSTED, Happening.Kind.MESSAGE_REVIEWED)]
 _WORK.append(Happening.Kind.REPLIES_RANKED.value)
 

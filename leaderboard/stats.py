@@ -42,9 +42,11 @@ def rebuild() -> int:
 
 
 def _batches() -> Iterator[list[UUID]]:
-    ids = MessageTree.objects.order_by("pk").values_list("pk", flat=True).iterator()
-    while batch := list(islice(ids, BATCH)):
+    ids = MessageTree.objects.order_by("pk").values_list("pk", flat=True)
+    batch = list(ids[:BATCH])
+    while batch:
         yield batch
+        batch = list(ids.filter(pk__gt=batch[-1])[:BATCH])
 
 
 def _rebuild_streaks() -> None:

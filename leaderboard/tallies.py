@@ -221,7 +221,14 @@ def _leave(frame: str, start: datetime, end: datetime) -> int:
                 """,
                 [start, end, list(counters), frame],
             )
-            cursor.execute(f"DELETE FROM {table} WHERE frame = %s AND {_nothing(table, counters)}", [frame])
+            cursor.execute(
+                f"""
+                DELETE FROM {table} WHERE frame = %s AND {_nothing(table, counters)} AND person_id IN (
+                    SELECT person_id FROM leaderboard_tally WHERE start >= %s AND start < %s
+                )
+                """,
+                [frame, start, end],
+            )
     return Tally.objects.filter(start__gte=start, start__lt=end).count()
 
 

@@ -46,6 +46,7 @@ NAVIGATION = (
         "People and programs",
         (
             ("People", "group", "accounts.user"),
+            ("Complaints by author", "thumb_down", "leaderboard.trollstanding"),
             ("API clients", "smart_toy", "accounts.apiclient"),
             ("API keys", "key", "accounts.apikey"),
         ),

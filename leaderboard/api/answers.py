@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from leaderboard import frames, jobs, queries, schedules, streaks
+from leaderboard import frames, jobs, queries, streaks, tallies
 from leaderboard.frames import Frame
 from leaderboard.kinds import FLAGS, MEANS
 from leaderboard.levels import level_of
@@ -159,4 +159,4 @@ def _troll(row: TrollStanding, rank: int, frame: Frame, names: Names, now: datet
 def update_boards() -> None:
     """What the clock does, now. There is nothing to compute anew: boards follow each act."""
     jobs.count_what_happened()
-    schedules.move_boards_on()
+    tallies.move_on()

@@ -11,12 +11,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from leaderboard import cached
-from leaderboard.models import CachedStatistic
+from leaderboard.models import CachedStatistic, TrollStanding
 from oasst.accounts.models import User
 from tests.factories import decide, grow_to, growing_tree, new_people, new_prompt, review
 from tests.leaderboard.test_boards import stand
 from tests.leaderboard.test_tallies import POLICY, read_all
-from trees import moderation, reviewers
+from trees import moderation, reactions, reviewers
 from trees.states import State
 
 pytestmark = pytest.mark.django_db
@@ -201,3 +201,21 @@ class TestStatistics:
         with pytest.raises(ZeroDivisionError):
             cached.refresh(["messages"])
         assert CachedStatistic.objects.get(name="messages").updated_at == old
+
+
+class TestComplaints:
+    def test_moderators_see_whose_texts_are_complained_about(
+        self, client: Client, alice: User, bob: User, mo: User
+    ) -> None:
+        prompt = new_prompt(alice)
+        reactions.set_reaction(message_id=prompt.pk, person=bob, emoji="red_flag", on=True)
+        read_all()
+        client.force_login(mo)
+        page = client.get("/admin/leaderboard/trollstanding/")
+        assert page.status_code == 200
+        assert page.content.decode().count(f"/admin/accounts/user/{alice.pk}/change/") == 1, "one row, of all time"
+        row = TrollStanding.objects.get(person=alice, frame="day")
+        assert client.get("/admin/leaderboard/trollstanding/?frame__exact=day").status_code == 200
+        assert client.get(f"/admin/leaderboard/trollstanding/{row.pk}/change/").status_code == 200
+        client.force_login(bob)
+        assert client.get("/admin/leaderboard/trollstanding/").status_code == 403

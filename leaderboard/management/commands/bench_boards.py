@@ -59,6 +59,11 @@ class Command(ServiceCommand):
                 measure=dice.choice(MEASURES),
             )
 
+        boards = [(frame, lang, measure) for frame in Frame for lang in ("", "en") for measure in MEASURES]
+        # Once a minute one of those who look at a board pays for its ladder.
+        self._measure("the ladder of a board", lambda: queries._climb(*dice.choice(boards)), 20)
+        for one in boards:
+            queries._ladder(*one)
         self._measure("a board, four statements", board, times)
         self._measure("own points", lambda: queries.own_points(dice.choice(everybody)), times)
         self._measure("count one review that was just given", self._event(everybody, dice), min(times, 100))
