@@ -265,11 +265,6 @@ def own_counts(person: User, *, lang: str = "", frames: Iterable[Frame] = Frame)
     return {frame: found.get(frame.value, Counter()) + unread for frame in wanted}
 
 
-def own_points(person: User) -> int:
-    """All points of a person. One statement."""
-    return measure_of(own_counts(person, frames=[Frame.TOTAL])[Frame.TOTAL], "points")
-
-
 def troll_board(frame: Frame, *, enabled: bool | None = None, size: int = 100) -> QuerySet[TrollStanding]:
     """The moderators' board, most complaints first. It shows everybody."""
     rows: QuerySet[Any] = TrollStanding.objects.filter(frame=frame.value).select_related("person")

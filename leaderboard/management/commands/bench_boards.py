@@ -65,7 +65,7 @@ class Command(ServiceCommand):
         for one in boards:
             queries._ladder(*one)
         self._measure("a board, four statements", board, times)
-        self._measure("own points", lambda: queries.own_points(dice.choice(everybody)), times)
+        self._measure("what a person did", lambda: queries.own_counts(dice.choice(everybody)), times)
         self._measure("count one review that was just given", self._event(everybody, dice), min(times, 100))
         self._explain(everybody[len(everybody) // 2])
 
