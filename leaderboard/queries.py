@@ -135,21 +135,23 @@ ABOVE, BELOW = 1, 2  # rows shown around one's own
 
 
 def _around(frame: Frame, lang: str, measure: str, mine: Row) -> list[Row]:
-    """Own row with those just above and below it. One statement."""
-    above = (
-        "{measure} >= %(score)s AND ({measure} > %(score)s OR board.person_id < %(me)s) AND board.person_id <> %(me)s"
+    """Own row with those just above and below it. One statement of four parts, each the start of a stretch of the
+    index: as one condition it would read all who have the same score.
+    """
+    parts = (
+        ("{measure} = %(score)s AND board.person_id < %(me)s", UP, ABOVE),
+        ("{measure} > %(score)s", UP, ABOVE),
+        ("{measure} = %(score)s AND board.person_id > %(me)s", DOWN, BELOW),
+        ("{measure} < %(score)s AND {measure} > 0 AND board.person_id <> %(me)s", DOWN, BELOW),
     )
-    below = (
-        "{measure} <= %(score)s AND ({measure} < %(score)s OR board.person_id > %(me)s) AND board.person_id <> %(me)s"
+    statement = " UNION ALL ".join(
+        f"({_statement(measure, stretch, order, str(limit))})" for stretch, order, limit in parts
     )
-    both = (
-        f"({_statement(measure, above, UP, str(ABOVE))}) UNION ALL "
-        f"({_statement(measure, f'{below} AND {{measure}} > 0', DOWN, str(BELOW))})"
-    )
-    facts = {"frame": frame.value, "lang": lang, "score": mine.score, "me": mine.person.pk}
-    near, key = _read(both, facts), (-mine.score, mine.person.pk)
-    before = [row for row in near if (-row.score, row.person.pk) < key]
-    after = [row for row in near if (-row.score, row.person.pk) > key]
+    me = mine.person.pk
+    near = _read(statement, {"frame": frame.value, "lang": lang, "score": mine.score, "me": me})
+    near.sort(key=lambda row: (-row.score, row.person.pk))
+    before = [row for row in near if (-row.score, row.person.pk) < (-mine.score, me)][-ABOVE:]
+    after = [row for row in near if (-row.score, row.person.pk) > (-mine.score, me)][:BELOW]
     for number, row in enumerate([*before, mine, *after], start=(mine.rank or 1) - len(before)):
         row.rank = number
     return [*before, mine, *after]
