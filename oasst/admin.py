@@ -5,14 +5,18 @@ of a person comes from several.
 from functools import partial
 from typing import Any
 
+from celery.schedules import ParseException, crontab
+from django import forms
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
-from django_celery_beat.models import PeriodicTask
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from oasst.accounts.models import ApiClient, ApiKey, Role, User
+from oasst.core.models import JobRecord, WaitingJob
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from oasst.purge_admin import purge_view, purges_of
 from trees import bans
@@ -116,15 +120,94 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     fields = ("api_client", "name", "prefix", "created_at", "expires_at", "last_used_at")
 
 
+class ScheduleForm(forms.ModelForm):
+    """When a job runs, in the five parts of cron, and whether it does."""
+
+    times = forms.CharField(
+        label="When",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Minute, hour, day of month, month, day of week, in UTC. “*/10 * * * *” is every ten minutes.",
+    )
+
+    class Meta:
+        model = PeriodicTask
+        fields = ("enabled",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if at := self.instance.crontab:
+            parts = (at.minute, at.hour, at.day_of_month, at.month_of_year, at.day_of_week)
+            self.fields["times"].initial = " ".join(parts)
+
+    def clean_times(self) -> crontab:
+        parts = self.cleaned_data["times"].split()
+        try:
+            minute, hour, day, month, weekday = parts
+            return crontab(minute, hour, day_of_month=day, month_of_year=month, day_of_week=weekday)
+        except (ValueError, ParseException) as error:
+            raise forms.ValidationError("Please give five parts as cron has them, such as 20 3 * * *.") from error
+
+    def save(self, commit: bool = True) -> Any:
+        at = CrontabSchedule.from_schedule(self.cleaned_data["times"])
+        if at.pk is None:
+            at.save()
+        self.instance.crontab = at
+        return super().save(commit)
+
+
 @admin.register(PeriodicTask)
 class PeriodicTaskAdmin(ReadOnlyAdmin):
-    list_display = ("name", "task", "when", "enabled", "last_run_at", "total_run_count")
+    """The clock. Administrators change when a job runs; which jobs there are is said by oasst.schedule_table."""
+
+    form = ScheduleForm
+    list_display = ("name", "when", "enabled", "last_run_at", "ended_at", "took", "outcome")
     list_filter = ("enabled",)
     list_select_related = ("crontab", "interval", "solar", "clocked")
     ordering = ("name",)
-    fields = ("name", "task", "when", "enabled", "last_run_at", "total_run_count", "description")
-    readonly_fields = ("when",)
+    fields = ("name", "task", "times", "enabled", "last_run_at", "total_run_count", "description")
+    readonly_fields = ("name", "task", "last_run_at", "total_run_count", "description")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_superuser
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PeriodicTask]:
+        record = JobRecord.objects.filter(job=OuterRef("task"))
+        columns = {f"run_{name}": record.values(name) for name in ("ended_at", "seconds", "result", "failures")}
+        return super().get_queryset(request).annotate(**{name: Subquery(one) for name, one in columns.items()})
 
     @admin.display(description="When")
     def when(self, task: PeriodicTask) -> str:
         return str(task.crontab.human_readable if task.crontab else task.scheduler)
+
+    @admin.display(description="Last ended")
+    def ended_at(self, task: Any) -> Any:
+        return task.run_ended_at
+
+    @admin.display(description="Took")
+    def took(self, task: Any) -> str | None:
+        return None if task.run_seconds is None else f"{task.run_seconds:.2f} s"
+
+    @admin.display(description="Result")
+    def outcome(self, task: Any) -> SafeString | None:
+        if task.run_result is None:
+            return None
+        failed = task.run_result in ("failure", "retry")
+        return badge(task.run_result, "danger" if failed else "success")
+
+
+@admin.register(JobRecord)
+class JobRecordAdmin(ReadOnlyAdmin):
+    """Every job, also those that commits set off."""
+
+    list_display = ("job", "ended_at", "seconds", "result", "runs", "failures", "failed_at")
+    search_fields = ("job", "last_error")
+    ordering = ("job",)
+    fields = ("job", "ended_at", "seconds", "result", "runs", "failures", "succeeded_at", "failed_at", "last_error")
+
+
+@admin.register(WaitingJob)
+class WaitingJobAdmin(ReadOnlyAdmin):
+    list_display = ("job", "args", "created_at", "due_at", "attempts")
+    list_filter = ("job",)
+    ordering = ("created_at",)
+    fields = ("job", "args", "created_at", "due_at", "attempts")

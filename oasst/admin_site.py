@@ -47,11 +47,19 @@ NAVIGATION = (
         (
             ("People", "group", "accounts.user"),
             ("Purges", "person_remove", "trees.purge"),
+            ("Complaints by author", "thumb_down", "leaderboard.trollstanding"),
             ("API clients", "smart_toy", "accounts.apiclient"),
             ("API keys", "key", "accounts.apikey"),
         ),
     ),
-    ("Site", (("Periodic tasks", "schedule", "django_celery_beat.periodictask"),)),
+    (
+        "Site",
+        (
+            ("Periodic tasks", "schedule", "django_celery_beat.periodictask"),
+            ("Runs of jobs", "history", "core.jobrecord"),
+            ("Waiting jobs", "hourglass", "core.waitingjob"),
+        ),
+    ),
 )
 
 

@@ -1,6 +1,7 @@
 """The wire protocol below /api/v1/: every operation that there is, in one table."""
 
 from inference.api import toxicity
+from leaderboard.api import cached_stats, scores
 from oasst import api_admin
 from oasst.api.operations import Operation
 from oasst.api.views import urls_of
@@ -14,6 +15,8 @@ OPERATIONS: list[Operation] = [
     *messages.OPERATIONS,
     *users.OPERATIONS,
     *stats.OPERATIONS,
+    *scores.OPERATIONS,
+    *cached_stats.OPERATIONS,
     *flags.OPERATIONS,
     *toxicity.OPERATIONS,
     *api_admin.OPERATIONS,

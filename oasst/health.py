@@ -1,30 +1,40 @@
 """Is the process alive, is the site ready, what does it count.
 
 /healthz touches nothing, so a slow database never gets a live process killed. /readyz is red only when
-people could not work: without Redis the site is slower, not broken, and says "degraded".
+people could not work: without Redis the site is slower, without the clock nothing is swept up; both say "degraded".
 """
 
 import hmac
 import logging
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import redis
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_prometheus.exports import ExportToDjangoView
+from psycopg_pool import PoolTimeout
 
+from oasst.core.jobs import job_metrics
+from oasst.core.models import JobRecord
 from oasst.core.requests import is_on_this_machine
 
 logger = logging.getLogger(__name__)
 
 # Migrations only ever get applied while we run, so one green answer is enough.
 _migrations_applied = False
+
+SIGN_OF_LIFE = "oasst.schedules.send_waiting_jobs"
+CLOCK_PATIENCE = timedelta(minutes=4)  # also how long a web server waits for a worker that starts after it
+_started = time.monotonic()
 
 
 @never_cache
@@ -40,10 +50,11 @@ def readyz(request: HttpRequest) -> HttpResponse:
         "database": _try(_check_database, "The database does not answer."),
         "migrations": _try(_check_migrations, "The migrations can not be read."),
         "redis": _try(_check_redis, "Redis does not answer."),
+        "clock": _try(_check_clock, "The records of jobs can not be read."),
     }
     if not (parts["database"]["ok"] and parts["migrations"]["ok"]):
         status, code = "not ready", 503
-    elif not parts["redis"]["ok"]:
+    elif not (parts["redis"]["ok"] and parts["clock"]["ok"]):
         status, code = "degraded", 200
     else:
         status, code = "ready", 200
@@ -83,6 +94,16 @@ def _check_redis() -> str:
     return ""
 
 
+def _check_clock() -> str:
+    """Beat sends a job every minute and a worker does it, so its record is a sign of life of both."""
+    if time.monotonic() - _started < CLOCK_PATIENCE.total_seconds():
+        return ""
+    record = JobRecord.objects.filter(job=SIGN_OF_LIFE).first()
+    if record is None or timezone.now() - record.ended_at > CLOCK_PATIENCE:
+        return "No scheduled job was done for minutes: beat or the worker stands still."
+    return ""
+
+
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -93,6 +114,11 @@ def metrics(request: HttpRequest) -> HttpResponse:
             content_type="text/plain",
         )
     response: HttpResponse = ExportToDjangoView(request)
+    # From the database, so any process tells about the jobs of all of them. Without it the rest is still worth telling.
+    try:
+        response.content += job_metrics().encode()
+    except (DatabaseError, PoolTimeout):
+        logger.warning("The records of jobs can not be read.", exc_info=True)
     return response
 
 

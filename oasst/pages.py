@@ -6,8 +6,13 @@ from uuid import uuid4
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from leaderboard import queries as board_queries
+from leaderboard.frames import Frame
+from leaderboard.levels import level_of
+from leaderboard.streaks import streak_of
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.languages import name_of
 from oasst.core.text import clean_language_tag
@@ -32,11 +37,19 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
     lang = clean_language_tag(request.GET.get("lang") or person.first_language)
     policy = current_policy()
     counts = task_queries.availability(person, lang, policy)
-    given = tree_queries.contribution_counts(person)
+    # What the scores count anyway: cheaper than counting a person's messages, reviews and rankings on each visit.
+    counted = board_queries.own_counts(person, frames=[Frame.TOTAL])[Frame.TOTAL]
+    given = {
+        "prompts": counted["prompts"],
+        "replies": counted["replies_assistant"] + counted["replies_prompter"],
+        "reviews": counted["labels_full"] + counted["labels_simple"],
+        "rankings": counted["rankings_total"],
+        "accepted": sum(number for kind, number in counted.items() if kind.startswith("accepted_")),
+    }
     total = sum(counts.values())
     context: dict[str, Any] = {
         "person": person,
-        "welcome": not (given.prompts or given.replies or given.reviews or given.rankings),
+        "welcome": not any(given.values()),
         "lang": lang,
         "lang_name": name_of(lang),
         "languages": [(code, name_of(code), code == lang) for code in person.contribution_languages],
@@ -55,6 +68,8 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
             for task in task_queries.open_tasks(person)[:5]
         ],
         "contribution_counts": given,
+        "level": level_of(board_queries.measure_of(counted, "points")),
+        "streak": streak_of(person, timezone.now()),
         "recent": tree_queries.contributions_of(person, size=5).rows,
     }
     return render(request, "pages/dashboard.html", context)

@@ -23,7 +23,7 @@ from oasst.core.errors import Conflict, Gone, NotFound
 from oasst.core.locks import advisory_lock
 from oasst.core.text import clean_text
 from tasks.models import Draft, Task
-from trees import purging
+from trees import outbox, purging
 from trees.access import require_moderator
 from trees.in_hand import lock_tree
 from trees.jobs import follow_standing
@@ -221,7 +221,7 @@ def _finish_undo(purge_id: UUID) -> None:
 
 
 def _tell(kind: Happening.Kind, purge: Purge, actor: User) -> None:
-    Happening.objects.create(kind=kind, actor=actor, subject_id=purge.person_id, data={"purge": str(purge.pk)})
+    outbox.tell([Happening(kind=kind, actor=actor, subject_id=purge.person_id, data={"purge": str(purge.pk)})])
 
 
 ERASE_AT_ONCE = 200

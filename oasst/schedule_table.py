@@ -1,6 +1,6 @@
 """What the clock sets off, and when: the table behind `manage.py setup_schedules`.
 
-The hours are the first proposal. The admin shows administrators when each ran; rows that an operator changed stay.
+The hours are the first proposal. Administrators change times and switches at /admin/, and what they changed stays.
 """
 
 from dataclasses import dataclass
@@ -17,10 +17,15 @@ class Entry:
 
 
 SCHEDULES = (
+    Entry("Send again what the queue lost", "oasst.schedules.send_waiting_jobs", crontab()),
+    Entry("Count what happened", "leaderboard.jobs.count_what_happened", crontab()),
+    Entry("Let old work leave the boards", "leaderboard.schedules.move_boards_on", crontab()),
+    Entry("Refresh the statistics", "leaderboard.schedules.refresh_statistics", crontab(minute="*/10")),
     Entry("Close expired tasks", "tasks.schedules.clean_up", crontab(minute="10")),
     Entry("Move trees on that no answer moves", "tasks.schedules.move_trees_on", crontab(minute="40")),
     Entry("Measure what each language can carry", "tasks.schedules.measure_capacity", crontab(minute="*/15")),
     Entry("Try failed scorings again", "trees.schedules.retry_scoring", crontab(minute="*/10")),
     Entry("Go on with purges and make old ones final", "oasst.schedules.look_after_purges", crontab(minute="*/15")),
+    Entry("Learn how reliable reviewers are", "trees.schedules.learn_reviewers", crontab(hour="2", minute="50")),
     Entry("Check that counts and states agree", "oasst.schedules.check_invariants", crontab(hour="3", minute="20")),
 )

@@ -4,6 +4,7 @@ import structlog
 from celery import shared_task
 
 from oasst import purge
+from oasst.core import jobs
 from oasst.invariants import differences
 from trees.policy import current_policy
 
@@ -13,6 +14,12 @@ LOGGED = 100  # a broken rule shows in the first few; the command prints all of 
 
 
 @shared_task
+def send_waiting_jobs() -> int:
+    """Send again what a commit asked for and what was lost. Runs every minute: /readyz takes it as a sign of life."""
+    return jobs.send_waiting()
+
+
+@shared_task(autoretry_for=())
 def check_invariants() -> None:
     """Fails when anything disagrees, so that whoever watches the jobs sees it."""
     number = 0

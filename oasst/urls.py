@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("tasks.urls")),
     path("", include("trees.urls")),
     path("api/v1/", include("oasst.api_urls")),
+    path("", include("leaderboard.urls")),
     path("admin/", admin.site.urls),
     path("styleguide/", include("oasst.styleguide")),
     path("", include("oasst.health")),

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from oasst.core.jobs import rounds
 from tasks import capacity, upkeep
 from trees.policy import current_policy
 
@@ -9,8 +10,9 @@ from trees.policy import current_policy
 @shared_task
 def clean_up() -> None:
     """Close expired tasks, drop drafts that were sent and answers that nobody repeats any more."""
-    while upkeep.expire_tasks() == upkeep.BATCH:
-        pass
+    for _ in rounds():
+        if upkeep.expire_tasks() < upkeep.BATCH:
+            break
     upkeep.drop_finished_drafts()
     upkeep.forget_repeated_requests()
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotFound
 from oasst.core.text import clean_text
-from trees import editing, removal, reranking, transitions
+from trees import editing, outbox, removal, reranking, transitions
 from trees.access import require_moderator
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import Deletion, Happening, Message, MessageTree, Purge, Report, Revision, TreeTransition
@@ -143,13 +143,17 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str) ->
         report.status, report.outcome = status, outcome
         report.handled_by, report.handled_at = actor, timezone.now()
         report.save(update_fields=["status", "outcome", "handled_by", "handled_at"])
-        Happening.objects.create(
-            kind=Happening.Kind.REPORT_SETTLED,
-            actor=actor,
-            subject_id=report.reporter_id,
-            tree_id=report.message.tree_id,
-            message_id=report.message_id,
-            data={"report": str(report.pk), "status": status},
+        outbox.tell(
+            [
+                Happening(
+                    kind=Happening.Kind.REPORT_SETTLED,
+                    actor=actor,
+                    subject_id=report.reporter_id,
+                    tree_id=report.message.tree_id,
+                    message_id=report.message_id,
+                    data={"report": str(report.pk), "status": status},
+                )
+            ]
         )
         return report
 

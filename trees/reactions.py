@@ -5,6 +5,7 @@ thresholds are looked at after the commit, in a job of their own.
 """
 
 from collections import Counter
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -14,7 +15,7 @@ from oasst.accounts.services import require_contributor_now
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Invalid, NotFound
 from oasst.core.text import clean_text
-from trees import jobs
+from trees import jobs, outbox
 from trees.access import visible_messages
 from trees.models import Happening, Message, Reaction, Report
 
@@ -104,6 +105,5 @@ def _lock_message(message_id: UUID, person: User) -> Message:
 
 
 def _note(message: Message, person: User, kind: Happening.Kind, data: dict[str, object]) -> None:
-    Happening.objects.create(
-        kind=kind, actor=person, subject_id=message.author_id, tree_id=message.tree_id, message=message, data=data
-    )
+    about: dict[str, Any] = {"subject_id": message.author_id, "tree_id": message.tree_id, "message": message}
+    outbox.tell([Happening(kind=kind, actor=person, data=data, **about)])

@@ -12,7 +12,7 @@ from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
-from trees import consensus, jobs, transitions, wanted
+from trees import consensus, jobs, outbox, transitions, wanted
 from trees.in_hand import TreeInHand, lock_tree
 from trees.labels import LABELS
 from trees.models import Happening, Message, Ranking, Review, Role, Skip
@@ -193,13 +193,17 @@ def record_skip(*, message: Message, author: User, kind: str, reason: str = "", 
         message=message, author=author, kind=kind, defaults={"reason": reason, "note": note}
     )
     if created:
-        Happening.objects.create(
-            kind=Happening.Kind.WORK_SKIPPED,
-            actor=author,
-            subject_id=message.author_id,
-            tree_id=message.tree_id,
-            message=message,
-            data={"kind": kind, "reason": reason},
+        outbox.tell(
+            [
+                Happening(
+                    kind=Happening.Kind.WORK_SKIPPED,
+                    actor=author,
+                    subject_id=message.author_id,
+                    tree_id=message.tree_id,
+                    message=message,
+                    data={"kind": kind, "reason": reason},
+                )
+            ]
         )
         if kind == Skip.Kind.REPLY:
             enqueue(jobs.moderate_message, str(message.pk))

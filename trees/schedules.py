@@ -3,7 +3,7 @@
 import structlog
 from celery import shared_task
 
-from trees import reranking
+from trees import reranking, reviewers
 from trees.policy import current_policy
 
 log = structlog.get_logger(__name__)
@@ -15,3 +15,9 @@ def retry_scoring() -> None:
     tried, succeeded = reranking.retry_what_is_due(policy=current_policy())
     if tried:
         log.warning("scoring_retried", tried=tried, succeeded=succeeded)
+
+
+@shared_task
+def learn_reviewers() -> None:
+    """Estimate how reliable each reviewer is."""
+    reviewers.learn()

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict
-from trees import consensus, scoring, wanted
+from trees import consensus, outbox, scoring, wanted
 from trees.in_hand import TreeInHand
 from trees.models import Happening, Message, TreeTransition
 from trees.states import REPLY_WORK, TABLE, State, Work, may_go
@@ -347,5 +347,5 @@ def _write_rest(hand: TreeInHand) -> None:
     if any(move.from_state for move in hand.moves):
         hand.tree.save(update_fields=["state", "state_since", "won_prompt_lottery_at", "halted_from"])
     TreeTransition.objects.bulk_create(hand.moves)
-    Happening.objects.bulk_create(hand.happenings)
+    outbox.tell(hand.happenings)
     hand.changed, hand.moves, hand.happenings = set(), [], []

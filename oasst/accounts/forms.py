@@ -41,6 +41,9 @@ class ProfileForm(forms.Form):
         required=False,
         help_text="You are offered work in these.",
     )
+    show_on_leaderboard = forms.BooleanField(
+        label="Show me on leaderboards", required=False, help_text="You keep your points either way."
+    )
 
     def __init__(self, *args: Any, person: User, **kwargs: Any) -> None:
         kwargs.setdefault(
@@ -50,6 +53,7 @@ class ProfileForm(forms.Form):
                 "time_zone": person.time_zone,
                 "interface_language": person.interface_language,
                 "contribution_languages": person.contribution_languages,
+                "show_on_leaderboard": person.show_on_leaderboard,
             },
         )
         super().__init__(*args, **kwargs)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from oasst.accounts.sessions import SessionStore
 
 
+# What moderators see in the admin beside the data set.
+_FOR_MODERATORS = frozenset({"accounts.view_user", "leaderboard.view_trollstanding"})
+
+
 class Role(models.TextChoices):
     GENERAL = "general", "General"
     MODERATOR = "moderator", "Moderator"
@@ -112,13 +116,14 @@ class User(AbstractBaseUser):
         """
         if not (self.is_active and self.is_staff) or ".view_" not in perm:
             return False
-        return self.is_superuser or perm.startswith("trees.") or perm == "accounts.view_user"
+        return self.is_superuser or perm.startswith("trees.") or perm in _FOR_MODERATORS
 
     def has_perms(self, perm_list: list[str], obj: Any = None) -> bool:
         return all(self.has_perm(perm, obj) for perm in perm_list)
 
     def has_module_perms(self, app_label: str) -> bool:
-        return self.is_active and self.is_staff and (self.is_superuser or app_label in ("trees", "accounts"))
+        modules = ("trees", "accounts", "leaderboard")
+        return self.is_active and self.is_staff and (self.is_superuser or app_label in modules)
 
     def get_full_name(self) -> str:
         """The admin asks for the name in this way."""

@@ -132,6 +132,7 @@ def update_profile(
     time_zone: str,
     interface_language: str,
     contribution_languages: Iterable[str],
+    show_on_leaderboard: bool | None = None,
 ) -> None:
     languages = [clean_language_tag(tag, field="contribution_languages") for tag in contribution_languages]
     if len(languages) > _MAX_CONTRIBUTION_LANGUAGES:
@@ -146,7 +147,10 @@ def update_profile(
     user.time_zone = time_zone
     user.interface_language = clean_language_tag(interface_language, field="interface_language")
     user.contribution_languages = list(dict.fromkeys(languages))
-    user.save(update_fields=["display_name", "time_zone", "interface_language", "contribution_languages"])
+    if show_on_leaderboard is not None:
+        user.show_on_leaderboard = show_on_leaderboard
+    fields = ["display_name", "time_zone", "interface_language", "contribution_languages", "show_on_leaderboard"]
+    user.save(update_fields=fields)
 
 
 # --- Consent ---

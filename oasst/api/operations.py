@@ -41,6 +41,7 @@ class Operation:
     path: str
     access: Access
     act: Callable[["Call"], Any]
+    path_fields: Mapping[str, Any] = field(default_factory=dict)  # of what stands in the path and is no id or name
     query: type[Shape] | None = None
     body: type[Shape] | None = None
     body_required: bool = True
@@ -146,7 +147,10 @@ def _check_input(call: Call, path: dict[str, str], body: Any) -> None:
         except serializers.ValidationError as error:
             problems.append((source, {name: error.detail} if name else error.detail))
 
-    call.path = {name: check("path", _path_field(name), value, name) for name, value in path.items()}
+    call.path = {
+        name: check("path", call.operation.path_fields.get(name) or _path_field(name), value, name)
+        for name, value in path.items()
+    }
     if call.operation.query:
         given = {name: call.request.GET[name] for name in call.request.GET}
         call.query = check("query", _shared(call.operation.query), given)

@@ -1,6 +1,9 @@
-"""Tables of the core: answers that were given once and are given again."""
+"""Tables of the core: answers that are given again, jobs that wait, and how jobs went."""
 
 from django.db import models
+from django.utils import timezone
+
+from oasst.core.ids import uuid7
 
 
 class RepeatableWrite(models.Model):
@@ -17,3 +20,34 @@ class RepeatableWrite(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["scope", "key"], name="repeatable_write_once")]
+
+
+class WaitingJob(models.Model):
+    """A job that a commit asked for and that has not ended well yet. Its id is the id of the Celery task."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    job = models.CharField(max_length=200)
+    args = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    due_at = models.DateTimeField(db_index=True, help_text="When the clock sends it again.")
+    attempts = models.PositiveIntegerField(default=0, help_text="Runs that failed.")
+
+    def __str__(self) -> str:
+        return f"{self.job} {self.args}"
+
+
+class JobRecord(models.Model):
+    """How the runs of one job went."""
+
+    job = models.CharField(max_length=200, primary_key=True)
+    ended_at = models.DateTimeField()
+    seconds = models.FloatField(help_text="How long the last run took.")
+    result = models.CharField(max_length=200)
+    runs = models.BigIntegerField(default=0)
+    failures = models.BigIntegerField(default=0)
+    last_error = models.CharField(max_length=1000, blank=True)
+    failed_at = models.DateTimeField(null=True)
+    succeeded_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.job

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from leaderboard.stats import differences as score_differences
 from oasst.invariants import decisions, openings, outbox, states, structure, tasks
 from oasst.invariants.difference import Difference
 from oasst.invariants.facts import TreeFacts, read_batch
@@ -30,6 +31,7 @@ def differences(
     for _, found in tree_differences(policy, batch=batch, progress=progress):
         yield from found
     yield from tasks.differences()
+    yield from (Difference("scores_follow_the_facts", *one) for one in score_differences())
 
 
 def tree_differences(

@@ -1,8 +1,10 @@
 """/healthz, /readyz, /metrics: what they ask, what they say, who may read."""
 
+import time
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -14,6 +16,8 @@ LOCAL = {"HTTP_HOST": "localhost"}
 @pytest.fixture(autouse=True)
 def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_migrations_applied", False)
+    # As if this process had just started: the clock and its worker come after it.
+    monkeypatch.setattr(health, "_started", time.monotonic())
 
 
 def broken() -> str:
@@ -43,7 +47,7 @@ def test_ready_names_each_part(client: Client) -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         "status": "ready",
-        "parts": {"database": {"ok": True}, "migrations": {"ok": True}, "redis": {"ok": True}},
+        "parts": {"database": {"ok": True}, "migrations": {"ok": True}, "redis": {"ok": True}, "clock": {"ok": True}},
     }
 
 
@@ -57,7 +61,12 @@ def test_green_answers_are_cheap(client: Client, django_assert_num_queries: Djan
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("part", "status", "code"),
-    [("database", "not ready", 503), ("migrations", "not ready", 503), ("redis", "degraded", 200)],
+    [
+        ("database", "not ready", 503),
+        ("migrations", "not ready", 503),
+        ("redis", "degraded", 200),
+        ("clock", "degraded", 200),
+    ],
 )
 def test_missing_part(client: Client, monkeypatch: pytest.MonkeyPatch, part: str, status: str, code: int) -> None:
     monkeypatch.setattr(health, f"_check_{part}", broken)
@@ -89,6 +98,7 @@ def test_redis_that_is_away_degrades(client: Client, db: None, settings: Setting
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("headers", "code"),
     [
@@ -108,6 +118,7 @@ def test_metrics_without_token_are_for_this_machine(client: Client, headers: dic
     assert (b"# HELP" in answer.content) is (code == 200)
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("given", "code"), [("Bearer s3cret", 200), ("Bearer s3cre", 403), ("s3cret", 403), ("", 403), ("Bearer é", 403)]
 )
@@ -116,3 +127,15 @@ def test_metrics_with_token_are_for_who_knows_it(client: Client, settings: Setti
     answer = client.get("/metrics", HTTP_AUTHORIZATION=given, REMOTE_ADDR="10.0.0.9")
     assert answer.status_code == code
     assert client.get("/metrics", **LOCAL).status_code == 403, "a token replaces the loopback rule"
+
+
+def test_metrics_without_a_database_tell_the_rest(
+    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> str:
+        raise OperationalError("away")
+
+    monkeypatch.setattr(health, "job_metrics", away)
+    answer = client.get("/metrics", **LOCAL)
+    assert answer.status_code == 200
+    assert b"# HELP" in answer.content

@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from oasst.core.errors import Conflict, Invalid
-from trees import transitions
+from trees import outbox, transitions
 from trees.in_hand import lock_tree
 from trees.interchange.format import ParsedMessage, ParsedTree, parse_tree
 from trees.models import Happening, Message, MessageTree, Revision, TreeTransition
@@ -134,9 +134,11 @@ def _insert(trees: list[ParsedTree], origin: str, policy: TreePolicy) -> None:
         TreeTransition(tree_id=tree.id, from_state="", to_state=tree.state.value, reason=reason, at=now)
         for tree in trees
     )
-    Happening.objects.bulk_create(
-        Happening(kind=Happening.Kind.TREE_IMPORTED, tree_id=tree.id, message_id=tree.id, data={"origin": origin})
-        for tree in trees
+    outbox.tell(
+        [
+            Happening(kind=Happening.Kind.TREE_IMPORTED, tree_id=tree.id, message_id=tree.id, data={"origin": origin})
+            for tree in trees
+        ]
     )
 
 

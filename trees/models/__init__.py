@@ -5,6 +5,7 @@ from trees.models.judgement import Ranking, Reaction, Report, Review, Skip
 from trees.models.message import Message, Revision, Role
 from trees.models.moderation import Deletion, Purge, PurgeStep
 from trees.models.opening import Opening
+from trees.models.reviewer import ReviewerRecord
 from trees.models.tree import MessageTree, TreeTransition
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Reaction",
     "Report",
     "Review",
+    "ReviewerRecord",
     "Revision",
     "Role",
     "Skip",

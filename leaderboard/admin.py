@@ -1,0 +1,65 @@
+"""The moderators' board: whose texts people complain about."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from leaderboard.kinds import COMPLAINTS, MEANS
+from leaderboard.models import TrollStanding
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge
+
+SUMS = tuple(name for name in COMPLAINTS if not name.endswith(("_sum", "_number")))
+
+
+@admin.register(TrollStanding)
+class TrollStandingAdmin(ReadOnlyAdmin):
+    list_display = (
+        "author",
+        "standing",
+        "score",
+        "red_flags",
+        "upvotes",
+        "downvotes",
+        "spam",
+        "toxicity",
+        "updated_at",
+    )
+    list_display_links = ("score",)
+    list_filter = ("frame", "person__enabled")
+    list_select_related = ("person",)
+    search_fields = ("person__display_name", "person__id__exact")
+    ordering = ("-score", "person")
+    fields = ("author", "frame", "score", *SUMS, "means")
+    readonly_fields = ("author", "means")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TrollStanding]:
+        """All time, unless a frame was chosen: one person stands in several."""
+        rows: QuerySet[TrollStanding] = super().get_queryset(request)
+        match = request.resolver_match
+        is_list = match is not None and (match.url_name or "").endswith("_changelist")
+        return rows.filter(frame="total") if is_list and "frame__exact" not in request.GET else rows
+
+    def title_of(self, obj: TrollStanding) -> str:
+        return str(obj.person)
+
+    @admin.display(description="Author")
+    def author(self, row: TrollStanding) -> SafeString:
+        address = reverse("admin:accounts_user_change", args=[row.person_id])
+        return format_html('<a href="{}">{}</a>', address, row.person)
+
+    @admin.display(description="Standing")
+    def standing(self, row: TrollStanding) -> SafeString:
+        return badge("good", "success") if row.person.enabled else badge("banned", "danger")
+
+    @admin.display(description="Toxicity")
+    def toxicity(self, row: TrollStanding) -> str | None:
+        mean = row.mean("toxicity")
+        return None if mean is None else f"{mean:.0%}"
+
+    @admin.display(description="Means of the scales, from 0 to 1")
+    def means(self, row: TrollStanding) -> str:
+        known = {name: mean for name in MEANS if (mean := row.mean(name)) is not None}
+        return ", ".join(f"{name} {mean:.2f}" for name, mean in known.items()) or "–"

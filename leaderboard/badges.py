@@ -1,0 +1,71 @@
+"""Badges: each says what it is for, and is had as soon as that is true. Nothing is stored, so nothing can be wrong."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from leaderboard.streaks import Streak
+
+Counts = Counter[str]
+_TEXTS = ("accepted_prompts", "accepted_replies_assistant", "accepted_replies_prompter")
+_DECIDED = ("reviews_agreed", "reviews_disagreed")
+
+
+@dataclass(frozen=True)
+class Badge:
+    key: str
+    name: str
+    rule: str
+    progress: Callable[[Counts, Streak], tuple[int, int]]
+    """How many there are, and how many it takes."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    badge: Badge
+    have: int
+    needed: int
+
+    @property
+    def earned(self) -> bool:
+        return self.have >= self.needed
+
+
+def _number_of(*kinds: str, needed: int) -> Callable[[Counts, Streak], tuple[int, int]]:
+    return lambda counts, streak: (sum(counts[kind] for kind in kinds), needed)
+
+
+def _days(needed: int) -> Callable[[Counts, Streak], tuple[int, int]]:
+    return lambda counts, streak: (streak.days, needed)
+
+
+def _keen_eye(counts: Counts, streak: Streak) -> tuple[int, int]:
+    decided = sum(counts[kind] for kind in _DECIDED)
+    # Held back below the threshold while too many were against the outcome.
+    return (decided if counts["reviews_agreed"] * 10 >= decided * 9 else min(decided, 49)), 50
+
+
+BADGES = (
+    Badge("first", "First words", "A text of yours was accepted.", _number_of(*_TEXTS, needed=1)),
+    Badge(
+        "author", "Author", "25 answers of yours were accepted.", _number_of("accepted_replies_assistant", needed=25)
+    ),
+    Badge(
+        "opener",
+        "Conversation starter",
+        "10 prompts of yours were accepted.",
+        _number_of("accepted_prompts", needed=10),
+    ),
+    Badge("gold", "On top", "Three people put an answer of yours first.", _number_of("reply_ranked_1", needed=3)),
+    Badge("reader", "Careful reader", "100 reviews.", _number_of("labels_full", "labels_simple", needed=100)),
+    Badge("eye", "Keen eye", "50 reviews were decided, nine of ten as you said.", _keen_eye),
+    Badge("judge", "Fair judge", "50 rankings.", _number_of("rankings_total", needed=50)),
+    Badge("week", "Seven days", "Work on seven days in a row. Yours while the streak lasts.", _days(7)),
+    Badge("month", "Thirty days", "Work on thirty days in a row. Yours while the streak lasts.", _days(30)),
+)
+
+
+def badges_of(counts: Counts, streak: Streak) -> list[Shown]:
+    """All badges, those that the person has first."""
+    shown = [Shown(badge, *badge.progress(counts, streak)) for badge in BADGES]
+    return sorted(shown, key=lambda one: not one.earned)

@@ -1,0 +1,34 @@
+"""The four stretches of time that boards look at."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class Frame(StrEnum):
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    TOTAL = "total"
+
+
+DAYS = {Frame.WEEK: 7, Frame.MONTH: 30}
+
+
+def hour_of(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def day_of(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def since(frame: Frame, now: datetime) -> datetime | None:
+    """Where the frame begins, as the wire has it; None is the beginning of time. `now` is in UTC.
+
+    Work is counted by the hour, so the last 24 hours begin with the hour that they reach into.
+    """
+    if frame == Frame.TOTAL:
+        return None
+    if frame == Frame.DAY:
+        return hour_of(now - timedelta(hours=24))
+    return day_of(now) - timedelta(days=DAYS[frame])

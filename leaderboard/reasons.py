@@ -1,0 +1,109 @@
+"""What each point is for: the person's latest work, with what it was worth and what may still come. Reads only."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models.functions import Left
+from django.utils.dateparse import parse_datetime
+
+from leaderboard.counting import Credit, credits_of
+from leaderboard.kinds import KINDS, worth
+from oasst.accounts.models import User
+from oasst.core.errors import Invalid
+from trees.models import Message, Ranking, Review
+
+SIZE = 20
+EXCERPT = 160
+
+
+@dataclass(frozen=True)
+class Line:
+    label: str
+    number: int
+    points: str
+    quality: int
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Everything that the person has from one message: their own, or one that they judged."""
+
+    message_id: UUID
+    at: datetime
+    text: str
+    own: bool
+    deleted: bool
+    lines: list[Line]
+    points: int
+    open: bool
+    """The outcome is not known yet."""
+
+
+@dataclass(frozen=True)
+class Page:
+    reasons: list[Reason]
+    older: str  # to ask for the next page; empty on the last
+
+
+def reasons_of(person: User, *, before: str = "") -> Page:
+    """The latest work first. Eight statements. Raises Invalid `bad_cursor`."""
+    moment = _moment(before)
+    latest = _latest(person, moment)
+    more = len(latest) > SIZE
+    latest = dict(list(latest.items())[:SIZE])
+    messages = Message.objects.filter(pk__in=latest).annotate(excerpt=Left("text", EXCERPT))
+    about = {message.pk: message for message in messages.only("tree_id", "author_id", "deleted")}
+    found = credits_of({message.tree_id for message in about.values()})
+    credits = [one for _, every in found.values() for one in every if one.person == person.pk]
+    reasons = []
+    for message_id, at in latest.items():
+        message = about[message_id]
+        mine = [one for one in credits if one.message == message_id and one.kind in KINDS]
+        reasons.append(_reason(message, at, message.author_id == person.pk, mine))
+    return Page(reasons, reasons[-1].at.isoformat() if more else "")
+
+
+def _moment(before: str) -> datetime | None:
+    moment = parse_datetime(before) if before else None
+    if before and (moment is None or moment.tzinfo is None):
+        raise Invalid("This page does not exist. Start again with the newest.", code="bad_cursor")
+    return moment
+
+
+def _latest(person: User, before: datetime | None) -> dict[UUID, datetime]:
+    """Message → when the person last did something about it, newest first; one more than a page."""
+    found: dict[UUID, datetime] = {}
+    works = (
+        Message.objects.filter(author=person).values_list("pk", "created_at"),
+        Review.objects.filter(author=person, kind=Review.Kind.REVIEW).values_list("message_id", "created_at"),
+        Ranking.objects.filter(author=person).values_list("parent_id", "created_at"),
+    )
+    for work in works:
+        rows = work.filter(created_at__lt=before) if before else work
+        for message_id, at in rows.order_by("-created_at")[: SIZE + 1]:
+            found[message_id] = max(at, found.get(message_id, at))
+    return dict(sorted(found.items(), key=lambda pair: pair[1], reverse=True)[: SIZE + 1])
+
+
+def _reason(message: Any, at: datetime, own: bool, credits: Iterable[Credit]) -> Reason:
+    counts: Counter[str] = Counter()
+    for credit in credits:
+        counts[credit.kind] += credit.number
+    is_open = bool(counts.pop("provisional", 0)) or ("prompts" in counts and not _settled(counts))
+    lines = [_line(kind, counts[kind]) for kind in KINDS if counts[kind]]
+    points = sum(worth(kind, number) for kind, number in counts.items())
+    return Reason(message.pk, at, message.excerpt, own, message.deleted, lines, points, is_open)
+
+
+def _settled(counts: Counter[str]) -> bool:
+    return bool(counts["accepted_prompts"] or counts["rejected"])
+
+
+def _line(kind: str, number: int) -> Line:
+    row = KINDS[kind]
+    points = f"{row.points * number:.1f}" if 0 < row.points < 1 else str(worth(kind, number))
+    return Line(row.label, number, points, row.quality * number)

@@ -1,0 +1,139 @@
+"""Making tallies and boards again from the data set, and saying where they differ from it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from leaderboard import streaks, tallies
+from leaderboard.counting import Counts, counts_of
+from leaderboard.frames import Frame
+from leaderboard.models import Counted, Horizon
+from oasst.accounts.models import User
+from trees.models import Happening, MessageTree
+
+BATCH = 500  # trees
+
+
+def rebuild() -> int:
+    """Forget what was counted and count every tree again; returns the number of trees. One transaction: people see the
+    old boards until the new ones are whole."""
+    with transaction.atomic(durable=True):
+        tallies.lock()
+        # Marked first: what is told from here on is read again, and counting a tree twice changes nothing.
+        Happening.objects.filter(tallied=False).update(tallied=True)
+        since = tallies.horizons()
+        tallies.forget_all()
+        Horizon.objects.bulk_create([Horizon(name=name, since=moment) for name, moment in since.items()])
+        number = 0
+        for batch in _batches():
+            counts = counts_of(batch)
+            tallies.remember(counts)
+            total: Counts = Counter()
+            for one in counts.values():
+                total.update(one)
+            tallies.add(total, since)
+            number += len(batch)
+        _rebuild_streaks()
+    return number
+
+
+def _batches() -> Iterator[list[UUID]]:
+    ids = MessageTree.objects.order_by("pk").values_list("pk", flat=True)
+    batch = list(ids[:BATCH])
+    while batch:
+        yield batch
+        batch = list(ids.filter(pk__gt=batch[-1])[:BATCH])
+
+
+def _rebuild_streaks() -> None:
+    User.objects.exclude(last_activity_at=None).update(streak_started_at=None, streak_days=None, last_activity_at=None)
+    done = Happening.objects.filter(kind__in=streaks.WORK).exclude(actor=None).order_by("at")
+    rows = done.values_list("actor_id", "at").iterator()
+    while batch := list(islice(rows, 5000)):
+        streaks.note(batch)
+
+
+Difference = tuple[str, str, str]
+
+
+def differences() -> Iterator[Difference]:
+    """(subject, expected, found) for each tree that is counted otherwise than its facts say, each tally that is not the
+    sum of its trees, and each board that is not the sum of its tallies.
+
+    Trees with facts that were not read yet are left out: they are behind, not wrong.
+    """
+    for batch in _batches():
+        yield from _miscounted(batch)
+    # A statement sees one moment, and whoever writes commits tallies and boards together.
+    for statement, arguments in (_tally_statement(), *_board_statements()):
+        with connection.cursor() as cursor:
+            cursor.execute(statement, arguments)
+            found = cursor.fetchall()
+        yield from found
+
+
+def _miscounted(batch: list[UUID]) -> list[Difference]:
+    with transaction.atomic():
+        tallies.lock()
+        fresh = counts_of(batch)
+        stored = {one.tree_id: tallies.unpack(one.counts) for one in Counted.objects.filter(pk__in=batch)}
+        # Last: a fact that was counted above has told of itself before.
+        waiting = set(Happening.objects.filter(tallied=False, tree__in=batch).values_list("tree_id", flat=True))
+    return [
+        (f"tree {tree_id}", _words(fresh[tree_id] - found), _words(found - fresh[tree_id]))
+        for tree_id in batch
+        if (found := stored.get(tree_id, Counter())) != fresh[tree_id] and tree_id not in waiting
+    ]
+
+
+def _words(counts: Counts) -> str:
+    return "; ".join(f"{number} {kind} of {person}" for (person, _, _, kind), number in counts.items()) or "no more"
+
+
+def _tally_statement() -> tuple[str, dict[str, Any]]:
+    return (
+        """
+        WITH counted AS (
+            SELECT (one ->> 0)::uuid AS person_id, (one ->> 1)::timestamptz AS hour, one ->> 2 AS lang,
+                   one ->> 3 AS kind, (one ->> 4)::int AS number
+            FROM leaderboard_counted, jsonb_array_elements(counts) AS one
+        ), expected AS (
+            SELECT person_id, CASE WHEN hour < folded.since THEN date_trunc('day', hour, 'UTC') ELSE hour END AS start,
+                   CASE WHEN hour < folded.since THEN 'day' ELSE 'hour' END AS grain, lang, kind,
+                   sum(counted.number) AS number
+            FROM counted JOIN leaderboard_horizon folded ON folded.name = 'folded' GROUP BY 1, 2, 3, 4, 5
+        )
+        SELECT concat_ws(' ', 'tally', kind, 'of', person_id, grain, start, lang),
+               coalesce(expected.number, 0)::text, coalesce(tally.number, 0)::text
+        FROM expected FULL JOIN leaderboard_tally tally USING (person_id, start, grain, lang, kind)
+        WHERE expected.number IS DISTINCT FROM tally.number
+        LIMIT 1000
+        """,
+        {},
+    )
+
+
+def _board_statements() -> Iterator[tuple[str, dict[str, Any]]]:
+    for table, counters, lang, groups in tallies.BOARDS:
+        yield (
+            f"""
+            WITH expected AS (
+                SELECT frame.name AS frame, person_id, {lang} {tallies.sums_of(counters)}
+                FROM unnest(%(frames)s::text[]) AS frame (name)
+                LEFT JOIN leaderboard_horizon horizon ON horizon.name = frame.name
+                JOIN leaderboard_tally tally ON tally.start >= coalesce(horizon.since, '-infinity')
+                WHERE kind = ANY(%(counters)s) GROUP BY frame.name, {groups}
+            )
+            SELECT concat_ws(' ', '{table}', frame, person_id {", lang" if lang else ""}),
+                   to_jsonb(expected)::text, to_jsonb(board)::text
+            FROM expected FULL JOIN {table} board USING (frame, person_id {", lang" if lang else ""})
+            WHERE ({", ".join(f"expected.{name}" for name in counters)})
+                  IS DISTINCT FROM ({", ".join(f"board.{name}::bigint" for name in counters)})
+            LIMIT 1000
+            """,
+            {"frames": [frame.value for frame in Frame], "counters": list(counters)},
+        )

@@ -1,0 +1,85 @@
+"""Days in a row, in the time zone of the person. One missed day is forgiven; two end it.
+
+The columns stand on `User`, where the wire reads them: when the streak began and when the person last worked. How many
+days that are depends on the day it is for them, so it is worked out where it is shown.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from oasst.accounts.models import User
+from trees.models import Happening
+
+WORK = frozenset(
+    kind.value
+    for kind in (Happening.Kind.MESSAGE_POSTED, Happening.Kind.MESSAGE_REVIEWED, Happening.Kind.REPLIES_RANKED)
+)
+GRACE = timedelta(days=2)  # from one day of work to the next: one day in between is forgiven
+
+
+@dataclass(frozen=True)
+class Streak:
+    days: int
+    done_today: bool
+
+    @property
+    def wants_today(self) -> bool:
+        """Would a piece of work today keep it from ending, or make it longer?"""
+        return self.days > 0 and not self.done_today
+
+
+def follows(before: datetime, after: datetime, zone: ZoneInfo) -> bool:
+    """Does work at `after` carry on a streak with work at `before`?"""
+    return after.astimezone(zone).date() - before.astimezone(zone).date() <= GRACE
+
+
+def streak_of(person: User, now: datetime) -> Streak:
+    started, last = person.streak_started_at, person.last_activity_at
+    zone = ZoneInfo(person.time_zone)
+    if started is None or last is None or not follows(last, now, zone):
+        return Streak(0, False)
+    last_day = last.astimezone(zone).date()
+    days = (last_day - started.astimezone(zone).date()).days + 1
+    return Streak(days, last_day >= now.astimezone(zone).date())
+
+
+def carry_on(person: User, moments: Iterable[datetime]) -> None:
+    """Let work at these moments begin, carry on or end and begin again the streak of a person. Saves nothing.
+
+    Moments may come again and in any order. One that fell before what is known and more than the grace away can not
+    join it any more.
+    """
+    zone = ZoneInfo(person.time_zone)
+    for moment in sorted(moments):
+        started, last = person.streak_started_at, person.last_activity_at
+        if started is None or last is None or not follows(last, moment, zone):
+            person.streak_started_at = person.last_activity_at = moment
+        elif moment > last:
+            person.last_activity_at = moment
+        elif moment < started and follows(moment, started, zone):
+            person.streak_started_at = moment
+        days = (person.last_activity_at or moment).astimezone(zone).date()
+        first = (person.streak_started_at or moment).astimezone(zone).date()
+        person.streak_days = (days - first).days + 1
+
+
+def note(work: Iterable[tuple[UUID, datetime]]) -> None:
+    """Carry on the streaks of people who did work. Two statements."""
+    moments: dict[UUID, list[datetime]] = defaultdict(list)
+    for person_id, at in work:
+        moments[person_id].append(at)
+    if not moments:
+        return
+    people = list(
+        User.objects.select_for_update(of=("self",), no_key=True)
+        .filter(pk__in=moments)
+        .order_by("pk")
+        .only("time_zone", "streak_started_at", "streak_days", "last_activity_at")
+    )
+    for person in people:
+        carry_on(person, moments[person.pk])
+    User.objects.bulk_update(people, ["streak_started_at", "streak_days", "last_activity_at"])

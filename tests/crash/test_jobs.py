@@ -1,0 +1,105 @@
+"""Workers are killed in the middle of jobs. What is left undone is done later, once; nothing is counted twice."""
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from celery import current_app
+from kombu import Connection
+
+from leaderboard import stats
+from leaderboard.models import CachedStatistic, Standing
+from oasst.core.models import JobRecord, WaitingJob
+from oasst.schedule_table import SCHEDULES
+from tests.crash.processes import Process, wait_until
+from tests.crash.settings import CELERY_BROKER_URL
+from tests.factories import new_people, new_prompt, review
+from trees import reactions
+from trees.models import Happening, Message
+
+KILLS = 8
+PATIENCE = 120
+
+
+@pytest.fixture
+def worker(transactional_db: None, tmp_path: Path) -> Iterator[Process]:
+    command = ["-m", "celery", "--quiet", "--app", "oasst", "worker", "--pool", "threads", "--concurrency", "2"]
+    worker = Process([*command, "--without-gossip", "--without-mingle"], tmp_path / "worker.log")
+    try:
+        yield worker
+    finally:
+        worker.kill()
+
+
+def send(job: str) -> None:
+    with Connection(CELERY_BROKER_URL) as queue:
+        current_app.send_task(job, connection=queue)
+
+
+@pytest.mark.slow
+class TestKilledWorkers:
+    def test_every_job_ends_as_if_nobody_had_been_killed(self, worker: Process) -> None:
+        dice, people = random.Random(3), new_people(6)
+        jobs = [entry.job for entry in SCHEDULES if not entry.job.endswith("check_invariants")]
+        wait_until(lambda: self._answers(), PATIENCE, worker.said)
+        for _ in range(KILLS):
+            self._live(people, dice)
+            for job in jobs:
+                send(job)
+            time.sleep(dice.random() / 2)
+            worker.kill()
+            worker.start()
+        self._finish(worker, jobs)
+        assert not Happening.objects.filter(tallied=False).exists()
+        assert list(stats.differences()) == []
+        before = list(Standing.objects.order_by("pk").values_list("frame", "lang", "person", "points", "quality"))
+        stats.rebuild()
+        after = list(Standing.objects.order_by("pk").values_list("frame", "lang", "person", "points", "quality"))
+        assert sorted(after) == sorted(before) != []
+        assert CachedStatistic.objects.get(name="human_messages_by_lang").data is not None
+
+    def test_a_flushed_queue_costs_time_and_nothing_else(self, worker: Process, redis_server: "redis.Redis") -> None:
+        author, *others = new_people(5)
+        prompt = new_prompt(author)
+        for person in others:
+            reactions.set_reaction(message_id=prompt.pk, person=person, emoji="red_flag", on=True)
+        redis_server.flushdb()
+        assert WaitingJob.objects.count() == len(others)
+        # Two minutes later the clock sends them again.
+        WaitingJob.objects.update(due_at=prompt.created_at)
+        send("oasst.schedules.send_waiting_jobs")
+        send("leaderboard.jobs.count_what_happened")
+        wait_until(lambda: not WaitingJob.objects.exists(), PATIENCE, worker.said)
+        wait_until(lambda: not Happening.objects.filter(tallied=False).exists(), PATIENCE, worker.said)
+        prompt.tree.refresh_from_db()
+        assert prompt.tree.state == "aborted_low_grade"
+        assert list(stats.differences()) == []
+
+    def _answers(self) -> bool:
+        send("oasst.schedules.send_waiting_jobs")
+        time.sleep(1)
+        return JobRecord.objects.filter(job="oasst.schedules.send_waiting_jobs").exists()
+
+    def _live(self, people: list, dice: random.Random) -> None:  # type: ignore[type-arg]
+        for _ in range(10):
+            author, reviewer = dice.sample(people, 2)
+            review(new_prompt(author), reviewer, spam=dice.choice([0, 1]))
+            message = Message.objects.exclude(author=reviewer).order_by("?").first()
+            assert message is not None
+            reactions.set_reaction(message_id=message.pk, person=reviewer, emoji=dice.choice(["+1", "red_flag"]))
+
+    def _finish(self, worker: Process, jobs: list[str]) -> None:
+        """Now nobody is killed any more."""
+        runs = dict(JobRecord.objects.values_list("job", "runs"))
+        for job in jobs:
+            send(job)
+
+        def done() -> bool:
+            now = dict(JobRecord.objects.filter(result="done").values_list("job", "runs"))
+            return all(now.get(job, 0) > runs.get(job, 0) for job in jobs if not job.endswith("send_waiting_jobs"))
+
+        wait_until(done, PATIENCE, worker.said)
+        wait_until(lambda: not Happening.objects.filter(tallied=False).exists(), PATIENCE, worker.said)

@@ -1,0 +1,221 @@
+"""Pages of scores: what people see without script, and what it costs."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from leaderboard import cached
+from leaderboard.models import CachedStatistic, TrollStanding
+from oasst.accounts.models import User
+from tests.factories import decide, grow_to, growing_tree, new_people, new_prompt, review
+from tests.leaderboard.test_boards import stand
+from tests.leaderboard.test_tallies import POLICY, read_all
+from trees import moderation, reactions, reviewers
+from trees.states import State
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def as_alice(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+def text_of(client: Client, address: str) -> str:
+    answer = client.get(address)
+    assert answer.status_code == 200
+    return " ".join(answer.content.decode().split())
+
+
+class TestLeaderboard:
+    def test_own_work_is_there_at_once(self, as_alice: Client, alice: User, bob: User) -> None:
+        assert "Nobody yet" in text_of(as_alice, "/leaderboard/")
+        review(new_prompt(bob), alice)
+        read_all()
+        page = text_of(as_alice, "/leaderboard/")
+        assert "Alice" in page and ">you<" in page and "2 open" in page
+
+    def test_choices_are_links(self, as_alice: Client, alice: User) -> None:
+        alice.contribution_languages = ["de"]
+        alice.save()
+        page = text_of(as_alice, "/leaderboard/?frame=total&by=quality&lang=de")
+        assert page.count('aria-current="true"') >= 2
+        assert "frame=week&amp;by=quality&amp;lang=de" in page
+
+    @pytest.mark.parametrize("query", ["frame=year", "by=luck", "page=0", "page=x", "page=6"])
+    def test_what_is_no_board_says_so(self, as_alice: Client, query: str) -> None:
+        assert as_alice.get(f"/leaderboard/?{query}").status_code == 400
+
+    def test_whoever_opts_out_vanishes_and_comes_back(self, as_alice: Client, alice: User, bob: User) -> None:
+        stand(alice, 3)
+        profile = {"display_name": "Alice", "time_zone": "UTC", "interface_language": "en"}
+        as_alice.post("/me/", profile)
+        page = text_of(as_alice, "/leaderboard/?frame=total")
+        assert "You are not shown on boards" in page and ">you<" not in page
+        as_alice.post("/me/", {**profile, "show_on_leaderboard": "on"})
+        assert ">you<" in text_of(as_alice, "/leaderboard/?frame=total")
+
+    def test_names_are_text(self, as_alice: Client, bob: User) -> None:
+        bob.display_name = "<b>Bob</b>"
+        bob.save()
+        stand(bob, 1)
+        assert "&lt;b&gt;Bob" in text_of(as_alice, "/leaderboard/?frame=total")
+
+    def test_the_page_costs_four_statements_and_who_asks(self, as_alice: Client, alice: User) -> None:
+        for number, person in enumerate(new_people(30)):
+            stand(person, 100 - number)
+        stand(alice, 1)
+        as_alice.get("/leaderboard/?frame=total")
+        with CaptureQueriesContext(connection) as captured:
+            as_alice.get("/leaderboard/?frame=total")
+        boards = [one["sql"] for one in captured if "session" not in one["sql"]]
+        assert len(boards) <= 4 + 1, "and the person"
+
+
+class TestPoints:
+    def test_each_point_opens_to_its_reason(self, as_alice: Client, alice: User, bob: User) -> None:
+        prompt = growing_tree(bob, POLICY)
+        grow_to(prompt.pk, State.RANKING, POLICY)
+        other = new_prompt(bob)
+        review(other, alice)
+        page = text_of(as_alice, "/me/points/")
+        assert "Full review" in page and "Open" in page and "+2" in page
+        decide(other)
+        read_all()
+        page = text_of(as_alice, "/me/points/")
+        assert "Review in line with the outcome" in page and "Settled" in page
+
+    def test_what_was_deleted_says_so(self, as_alice: Client, alice: User, mo: User) -> None:
+        prompt = new_prompt(alice)
+        moderation.delete_message(message_id=prompt.pk, actor=mo, reason="A test", policy=POLICY)
+        page = text_of(as_alice, "/me/points/")
+        assert "Deleted" in page and "Nothing of it counts any more" in page
+
+    def test_older_work_is_a_page_further(self, as_alice: Client, alice: User, bob: User) -> None:
+        for _ in range(23):
+            new_prompt(alice)
+        first = as_alice.get("/me/points/")
+        older = first.context["older_url"]
+        assert len(first.context["reasons"]) == 20 and older
+        assert len(as_alice.get(older).context["reasons"]) == 3
+        assert as_alice.get("/me/points/?older=yesterday").status_code == 400
+
+    def test_the_cost_is_the_same_for_a_full_page(self, as_alice: Client, alice: User) -> None:
+        def statements() -> int:
+            with CaptureQueriesContext(connection) as captured:
+                as_alice.get("/me/points/")
+            return len(captured)
+
+        new_prompt(alice)
+        statements()
+        few = statements()
+        for _ in range(25):
+            new_prompt(alice)
+        assert statements() == few <= 14
+
+    def test_streak_badges_and_reviewing(self, as_alice: Client, alice: User, bob: User) -> None:
+        now = timezone.now()
+        User.objects.filter(pk=alice.pk).update(
+            streak_started_at=now - timedelta(days=6), last_activity_at=now, streak_days=7
+        )
+        prompt = new_prompt(bob)
+        review(prompt, alice)
+        decide(prompt)
+        reviewers.learn()
+        page = text_of(as_alice, "/me/points/")
+        assert "Today is done" in page
+        assert "1 of 1" in page
+        assert "medal--earned" in page
+
+    def test_a_kind_reminder(self, as_alice: Client, alice: User) -> None:
+        yesterday = timezone.now() - timedelta(days=1)
+        User.objects.filter(pk=alice.pk).update(
+            streak_started_at=yesterday - timedelta(days=2), last_activity_at=yesterday, streak_days=3
+        )
+        assert "A piece of work today makes it one more" in text_of(as_alice, "/me/points/")
+
+
+class TestStatistics:
+    def test_nothing_was_counted_yet(self, client: Client) -> None:
+        assert "Not counted yet" in text_of(client, "/statistics/")
+        assert client.get("/statistics/messages.csv").status_code == 400
+
+    def test_charts_with_tables_beside_them(self, client: Client, alice: User) -> None:
+        prompt = growing_tree(alice, POLICY, lang="de")
+        grow_to(prompt.pk, State.READY_FOR_EXPORT, POLICY)
+        read_all()
+        cached.refresh()
+        page = text_of(client, "/statistics/")
+        assert page.count("<svg viewBox") >= 6
+        assert page.count("<table>") >= 8
+        assert "Deutsch" in page or "German" in page
+        assert "style=" not in page.replace('stylesheet"', "")
+
+    def test_csv_is_the_same_table(self, client: Client, alice: User) -> None:
+        decide(new_prompt(alice, lang="de"))
+        cached.refresh(["messages"])
+        answer = client.get("/statistics/messages.csv")
+        assert answer["Content-Disposition"] == 'attachment; filename="messages.csv"'
+        assert answer.content.decode().splitlines() == ["Language,User,Assistant", "de,1,0"]
+        assert client.get("/statistics/nonsense.csv").status_code == 404
+
+    def test_redis_first_then_the_table(self, client: Client, alice: User) -> None:
+        cached.refresh()
+
+        def statements() -> int:
+            with CaptureQueriesContext(connection) as captured:
+                client.get("/statistics/")
+            return len(captured)
+
+        cached.read_all(cached.ON_THE_PAGE)
+        assert statements() == 0
+        before = client.get("/statistics/").content
+        cache.clear()
+        assert statements() == 1
+        assert client.get("/statistics/").content == before
+        assert statements() == 0
+
+    def test_who_waited_for_another_does_not_compute_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        computed: list[int] = []
+        monkeypatch.setitem(cached.STATISTICS, "messages", lambda: computed.append(1) or {"columns": [], "rows": []})
+        began = timezone.now()
+        assert cached.refresh(["messages"]) == 1
+        assert cached._refresh("messages", began) is False
+        assert computed == [1]
+
+    def test_a_statistic_that_fails_leaves_the_old_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        cached.refresh(["messages"])
+        old = CachedStatistic.objects.get(name="messages").updated_at
+
+        def crash() -> Any:
+            raise ZeroDivisionError
+
+        monkeypatch.setitem(cached.STATISTICS, "messages", crash)
+        with pytest.raises(ZeroDivisionError):
+            cached.refresh(["messages"])
+        assert CachedStatistic.objects.get(name="messages").updated_at == old
+
+
+class TestComplaints:
+    def test_moderators_see_whose_texts_are_complained_about(
+        self, client: Client, alice: User, bob: User, mo: User
+    ) -> None:
+        prompt = new_prompt(alice)
+        reactions.set_reaction(message_id=prompt.pk, person=bob, emoji="red_flag", on=True)
+        read_all()
+        client.force_login(mo)
+        page = client.get("/admin/leaderboard/trollstanding/")
+        assert page.status_code == 200
+        assert page.content.decode().count(f"/admin/accounts/user/{alice.pk}/change/") == 1, "one row, of all time"
+        row = TrollStanding.objects.get(person=alice, frame="day")
+        assert client.get("/admin/leaderboard/trollstanding/?frame__exact=day").status_code == 200
+        assert client.get(f"/admin/leaderboard/trollstanding/{row.pk}/change/").status_code == 200
+        client.force_login(bob)
+        assert client.get("/admin/leaderboard/trollstanding/").status_code == 403

@@ -1,0 +1,100 @@
+"""Days in a row, where the person lives."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from leaderboard import streaks, tallies
+from leaderboard.badges import BADGES, badges_of
+from leaderboard.kinds import COUNTERS
+from leaderboard.queries import Counts
+from leaderboard.streaks import Streak
+from oasst.accounts.models import User
+from tests.factories import new_prompt
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(f"{text}+00:00")
+
+
+def person(zone: str = "UTC", *moments: str) -> User:
+    someone = User(time_zone=zone)
+    for moment in moments:
+        streaks.carry_on(someone, [at(moment)])
+    return someone
+
+
+class TestDays:
+    def test_it_begins_with_one(self) -> None:
+        one = person("UTC", "2026-03-01T10:00")
+        assert streaks.streak_of(one, at("2026-03-01T12:00")) == Streak(1, True)
+        assert (one.streak_days, one.streak_started_at) == (1, at("2026-03-01T10:00"))
+
+    def test_twice_a_day_is_one_day(self) -> None:
+        one = person("UTC", "2026-03-01T10:00", "2026-03-01T23:59", "2026-03-02T00:01")
+        assert streaks.streak_of(one, at("2026-03-02T12:00")) == Streak(2, True)
+
+    def test_one_missed_day_is_forgiven_and_two_are_not(self) -> None:
+        one = person("UTC", "2026-03-01T10:00", "2026-03-03T10:00")
+        assert streaks.streak_of(one, at("2026-03-03T12:00")).days == 3
+        assert streaks.streak_of(one, at("2026-03-05T23:59")) == Streak(3, False)
+        assert streaks.streak_of(one, at("2026-03-06T00:00")) == Streak(0, False)
+        streaks.carry_on(one, [at("2026-03-06T01:00")])
+        assert streaks.streak_of(one, at("2026-03-06T02:00")) == Streak(1, True)
+
+    def test_the_reminder_is_for_days_without_work(self) -> None:
+        one = person("UTC", "2026-03-01T10:00")
+        assert not streaks.streak_of(one, at("2026-03-01T20:00")).wants_today
+        assert streaks.streak_of(one, at("2026-03-02T20:00")).wants_today
+        assert not streaks.streak_of(one, at("2026-03-09T20:00")).wants_today, "there is nothing left to keep"
+
+
+class TestZones:
+    @pytest.mark.parametrize(
+        ("zone", "days"),
+        # 10:30 and 18:40 UTC: one day in London, two in Kiritimati (+14: 00:30 and 08:40 are one) and in Kolkata.
+        [("Europe/London", 1), ("Asia/Kolkata", 2), ("Pacific/Kiritimati", 1), ("America/Anchorage", 1)],
+    )
+    def test_the_day_is_that_of_the_person(self, zone: str, days: int) -> None:
+        one = person(zone, "2026-03-01T10:30", "2026-03-01T18:40")
+        assert streaks.streak_of(one, at("2026-03-01T19:00")).days == days
+
+    def test_where_the_clocks_change(self) -> None:
+        one = person("Europe/Berlin", "2026-03-28T22:30", "2026-03-29T21:30", "2026-03-30T22:30")
+        assert streaks.streak_of(one, at("2026-03-30T22:40")).days == 4
+
+
+class TestOrder:
+    def test_moments_may_come_again_and_in_any_order(self) -> None:
+        moments = [f"2026-03-{day:02}T12:00" for day in (3, 1, 2, 2, 4)]
+        one = person("UTC", *moments)
+        assert streaks.streak_of(one, at("2026-03-04T13:00")) == Streak(4, True)
+
+    def test_what_is_far_back_does_not_join(self) -> None:
+        one = person("UTC", "2026-03-10T12:00", "2026-03-01T12:00")
+        assert streaks.streak_of(one, at("2026-03-10T13:00")).days == 1
+
+    @pytest.mark.django_db
+    def test_work_carries_it_on(self, alice: User) -> None:
+        new_prompt(alice)
+        tallies.read_outbox()
+        alice.refresh_from_db()
+        assert alice.streak_days == 1
+        assert alice.last_activity_at is not None and alice.last_activity_at - alice.created_at < timedelta(hours=1)
+
+
+class TestBadges:
+    def test_each_says_its_rule_and_can_be_had(self) -> None:
+        everything = Counts(dict.fromkeys(COUNTERS, 1000)) - Counts({"reviews_disagreed": 1000})
+        assert all(shown.earned for shown in badges_of(everything, Streak(30, True)))
+        assert not any(shown.earned for shown in badges_of(Counts(), Streak(0, False)))
+        assert all(badge.rule.endswith(".") for badge in BADGES)
+
+    def test_a_keen_eye_is_right_nine_times_of_ten(self) -> None:
+        def earned(agreed: int, disagreed: int) -> bool:
+            counts = Counts({"reviews_agreed": agreed, "reviews_disagreed": disagreed})
+            return next(one for one in badges_of(counts, Streak(0, False)) if one.badge.key == "eye").earned
+
+        assert earned(45, 5)
+        assert not earned(44, 6)
+        assert not earned(49, 0)
