@@ -19,5 +19,6 @@ class Entry:
 SCHEDULES = (
     Entry("Close expired tasks", "tasks.schedules.clean_up", crontab(minute="10")),
     Entry("Move trees on that no answer moves", "tasks.schedules.move_trees_on", crontab(minute="40")),
+    Entry("End chat answers that are overdue", "inference.schedules.end_overdue", crontab()),
     Entry("Check that counts and states agree", "oasst.schedules.check_invariants", crontab(hour="3", minute="20")),
 )

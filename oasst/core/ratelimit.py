@@ -39,6 +39,7 @@ class RateLimit:
 TASK_REQUESTS = RateLimit("task", "30 per 4 minutes", "task requests")
 ASSISTANT_REPLY_REQUESTS = RateLimit("task_assistant_reply", "4 per 2 minutes", "requests for assistant replies")
 PROMPTER_REPLY_REQUESTS = RateLimit("task_prompter_reply", "8 per 2 minutes", "requests for user replies")
+CHAT_TURNS = RateLimit("chat_turn", "20 per 10 minutes", "questions to the assistant")
 PREVIEWS = RateLimit("preview", "120 per minute", "previews")
 # Codes: by the mailbox that would be flooded, and by the address that asks (a school or an office shares
 # one).
