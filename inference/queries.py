@@ -14,20 +14,23 @@ from inference.states import TurnState
 _A_GUESS = 20.0
 """Seconds for an answer, before any was given."""
 
+CLAIMABLE_SQL = """
+    (turn.state = 'pending' OR (turn.state = 'in_progress' AND turn.lease_until < statement_timestamp()))
+"""
 # Everybody's first waiting turn comes before anybody's second; an answer that is being written counts as one. So
 # whoever asks ten things at once waits behind the others with nine of them.
-ORDER_SQL = """
-    SELECT turn.message_id, turn.model, turn.queued_at, turn.began_at IS NOT NULL AS begun,
+ORDER_SQL = f"""
+    SELECT turn.message_id, turn.queued_at AS since, turn.began_at IS NOT NULL AS begun,
            row_number() OVER (PARTITION BY turn.user_id ORDER BY turn.queued_at, turn.message_id)
                + COALESCE(held.number, 0) AS round
     FROM inference_turn turn
     LEFT JOIN (
         SELECT user_id, count(*) AS number FROM inference_turn
-        WHERE state = 'in_progress' AND lease_until >= now() GROUP BY user_id
+        WHERE state = 'in_progress' AND lease_until >= statement_timestamp() GROUP BY user_id
     ) held USING (user_id)
-    WHERE turn.state = 'pending' OR (turn.state = 'in_progress' AND turn.lease_until < now())
+    WHERE {CLAIMABLE_SQL}
 """
-ORDER_BY = "begun DESC, round, queued_at, message_id"
+ORDER_BY = "begun DESC, round, since, message_id"
 """What was interrupted goes first: its person has read half of it."""
 
 _THREAD_SQL = """

@@ -138,6 +138,7 @@ class Runtime:
         if now >= self._sweep_at:
             self._sweep_at = now + _SWEEP_SECONDS
             turns.end_overdue(self._policy)
+            streams.sign(self.owner)
 
     def _read_inbox(self) -> bool:
         """Whether there is something to claim."""

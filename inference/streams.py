@@ -5,6 +5,7 @@ that nobody hears only means that an engine looks half a second later. So errors
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +21,9 @@ from redis.exceptions import RedisError, ResponseError
 log = structlog.get_logger(__name__)
 
 KEPT_SECONDS = 3600
+ALIVE_SECONDS = 30
 _BELL = "oasst:chat:bell"
+_ENGINES = "oasst:chat:engines"
 _SECONDS = 2.0
 
 
@@ -71,6 +74,21 @@ def ring(word: str = "claim") -> None:
         _client(settings.REDIS_URL).publish(_BELL, word)
     except RedisError as error:
         log.warning("bell_not_heard", reason=str(error))
+
+
+def sign(owner: str) -> None:
+    """An engine tells that it lives."""
+    try:
+        client = _client(settings.REDIS_URL)
+        client.zadd(_ENGINES, {owner: time.time()})
+        client.zremrangebyscore(_ENGINES, 0, time.time() - ALIVE_SECONDS)
+    except RedisError as error:
+        log.warning("sign_of_life_lost", reason=str(error))
+
+
+def engines_alive() -> int:
+    """How many engines gave a sign of life lately. Raises RedisError."""
+    return int(_client(settings.REDIS_URL).zcount(_ENGINES, time.time() - ALIVE_SECONDS, "+inf"))
 
 
 def bells() -> Iterator[str]:

@@ -1,7 +1,8 @@
 """The life of a turn from the queue to its end. Outer writers: each function is one transaction on single rows.
 
 An engine may only write what it holds: every write names the owner, so that one that was thought dead and comes back
-changes nothing. Whoever ends a turn rings for those who watch it, after the commit.
+changes nothing. Leases are by the clock of the database, which all engines share. Whoever ends a turn rings for those
+who watch it, after the commit.
 """
 
 import json
@@ -13,30 +14,29 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from inference import streams
 from inference.metrics import turns_ended
 from inference.models import Chat, ChatMessage, Turn
 from inference.policy import ChatPolicy
-from inference.queries import ORDER_BY, ORDER_SQL
+from inference.queries import CLAIMABLE_SQL, ORDER_BY, ORDER_SQL
 from inference.states import OPEN, TurnState
 
-_CLAIMABLE = "(state = 'pending' OR (state = 'in_progress' AND lease_until < now()))"
+# The state is asked for again beside the lock: while we waited for it somebody else may have claimed the row.
 _CLAIM_SQL = f"""
-    SELECT message_id FROM inference_turn
-    WHERE {_CLAIMABLE} AND message_id IN (
-        SELECT message_id FROM ({ORDER_SQL}) waiting WHERE model = %s ORDER BY {ORDER_BY} LIMIT %s
-    )
-    ORDER BY queued_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+    SELECT turn.message_id FROM inference_turn turn JOIN ({ORDER_SQL}) waiting USING (message_id)
+    WHERE turn.model = %s AND {CLAIMABLE_SQL}
+    ORDER BY {ORDER_BY} LIMIT %s FOR NO KEY UPDATE OF turn SKIP LOCKED
 """
 _CHECKPOINT_SQL = """
     UPDATE inference_turn turn
     SET text = now.text, token_ids = now.token_ids, prompt_tokens = now.prompt_tokens,
-        dropped_messages = now.dropped_messages, lease_until = now() + make_interval(secs => %s),
+        dropped_messages = now.dropped_messages, lease_until = statement_timestamp() + make_interval(secs => %s),
         fruitless_claims = CASE WHEN now.token_ids = turn.token_ids AND now.text = turn.text
                                 THEN turn.fruitless_claims ELSE 0 END,
-        first_text_at = CASE WHEN now.text <> '' THEN COALESCE(turn.first_text_at, now()) END
+        first_text_at = CASE WHEN now.text <> '' THEN COALESCE(turn.first_text_at, statement_timestamp()) END
     FROM jsonb_to_recordset(%s::jsonb)
         AS now(id uuid, text text, token_ids int[], prompt_tokens int, dropped_messages int)
     WHERE turn.message_id = now.id AND turn.owner = %s AND turn.state = 'in_progress'
@@ -70,12 +70,12 @@ def claim(*, owner: str, model: str, number: int, policy: ChatPolicy) -> list[Tu
     now = timezone.now()
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
-            cursor.execute(_CLAIM_SQL, [model, number * 2 + 8, number])
+            cursor.execute(_CLAIM_SQL, [model, number])
             ids = [row[0] for row in cursor.fetchall()]
         Turn.objects.filter(pk__in=ids).update(
             state=TurnState.IN_PROGRESS,
             owner=owner,
-            lease_until=now + timedelta(seconds=policy.lease_seconds),
+            lease_until=Now() + timedelta(seconds=policy.lease_seconds),
             deadline_at=now + timedelta(seconds=policy.answer_seconds),
             fruitless_claims=F("fruitless_claims") + 1,
         )
@@ -92,7 +92,7 @@ def forget_dead(*, host: str) -> None:
         "owner", flat=True
     ):
         if not Path(f"/proc/{owner.split(':')[1]}").exists():
-            Turn.objects.filter(owner=owner).update(lease_until=timezone.now() - timedelta(seconds=1))
+            Turn.objects.filter(owner=owner).update(lease_until=Now() - timedelta(seconds=1))
 
 
 def checkpoint(*, owner: str, progress: Iterable[Progress], policy: ChatPolicy) -> dict[str, bool]:
@@ -171,7 +171,7 @@ def end_overdue(policy: ChatPolicy) -> int:
     Turns that a living engine holds are left to it; it ends them itself.
     """
     now = timezone.now()
-    unheld = Q(state=TurnState.PENDING) | Q(state=TurnState.IN_PROGRESS, lease_until__lt=now)
+    unheld = Q(state=TurnState.PENDING) | Q(state=TurnState.IN_PROGRESS, lease_until__lt=Now())
     hopeless = Q(fruitless_claims__gte=policy.fruitless_claims)
     number = 0
     for pk in Turn.objects.filter(unheld, Q(deadline_at__lt=now) | hopeless).values_list("pk", flat=True):

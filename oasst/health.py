@@ -1,7 +1,7 @@
 """Is the process alive, is the site ready, what does it count.
 
 /healthz touches nothing, so a slow database never gets a live process killed. /readyz is red only when
-people could not work: without Redis the site is slower, not broken, and says "degraded".
+people could not work: without Redis the site is slower, not broken, and without an engine chats wait: "degraded".
 """
 
 import hmac
@@ -19,6 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_prometheus.exports import ExportToDjangoView
 
+from inference import streams
 from oasst.core.requests import is_on_this_machine
 
 logger = logging.getLogger(__name__)
@@ -41,9 +42,11 @@ def readyz(request: HttpRequest) -> HttpResponse:
         "migrations": _try(_check_migrations, "The migrations can not be read."),
         "redis": _try(_check_redis, "Redis does not answer."),
     }
+    if settings.OASST_CHAT_MODEL != "none":
+        parts["chat"] = _try(_check_chat, "Whether an engine answers chats can not be told.")
     if not (parts["database"]["ok"] and parts["migrations"]["ok"]):
         status, code = "not ready", 503
-    elif not parts["redis"]["ok"]:
+    elif not all(part["ok"] for part in parts.values()):
         status, code = "degraded", 200
     else:
         status, code = "ready", 200
@@ -81,6 +84,10 @@ def _check_redis() -> str:
     with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1) as client:
         client.ping()
     return ""
+
+
+def _check_chat() -> str:
+    return "" if streams.engines_alive() else "No engine answers chats; questions wait."
 
 
 @never_cache

@@ -60,7 +60,10 @@ class _Manager(ContinuousBatchingManager):
 
 
 class Batch:
-    """A running model loop. It dies with its first error and is then replaced by a new one."""
+    """A running model loop. It dies with its first error and is then replaced by a new one.
+
+    Never two at once on one model: the library's forward pass keeps state on the model object, and both go wrong.
+    """
 
     def __init__(self, loaded: Loaded, sizes: Sizes) -> None:
         self.processor = PerRequestProcessor()

@@ -10,6 +10,9 @@ from inference.engine import tiny
 from inference.engine.batching import Sizes
 from inference.engine.loading import Loaded, load
 from inference.engine.torch_engine import TorchEngine
+from inference.policy import ChatPolicy
+from inference.runtime import Runtime
+from tests.inference.talking import POLICY
 
 NewEngine = Callable[..., TorchEngine]
 
@@ -44,3 +47,25 @@ def new_engine(tiny_model: Loaded) -> Iterator[NewEngine]:
 @pytest.fixture
 def engine(new_engine: NewEngine) -> TorchEngine:
     return new_engine()
+
+
+@pytest.fixture
+def chat_on(settings: Any) -> None:
+    """The site offers the tiny model. Nobody answers unless a test starts an engine."""
+    settings.OASST_CHAT_MODEL = "tiny"
+    settings.RATE_LIMITS = False
+
+
+@pytest.fixture
+def answering(transactional_db: None, chat_on: None, new_engine: NewEngine) -> Iterator[Callable[..., Runtime]]:
+    """answering(slots=4) starts a runtime on an engine of that size, as a web process or a worker does."""
+    started: list[Runtime] = []
+
+    def start(policy: ChatPolicy = POLICY, **sizes: Any) -> Runtime:
+        started.append(Runtime(new_engine(**sizes), policy))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for runtime in started:
+        runtime.stop()

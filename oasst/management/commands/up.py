@@ -84,12 +84,22 @@ class Command(BaseCommand):
         first = create_what_is_missing(
             email=(settings.ADMIN_EMAILS or ["admin@localhost"])[0], file=settings.OASST_HOME / "first-run.txt"
         )
+        self._fetch_chat_model()
         if demo:
             if "seed_demo" not in get_commands():
                 raise CommandError("There is no command seed_demo in this installation.")
             self._say("Demo data …")
             call_command("seed_demo", stdout=self.stdout)
         return first
+
+    def _fetch_chat_model(self) -> None:
+        """The site is worth starting without it too."""
+        if settings.OASST_CHAT_MODEL == "none" or settings.OASST_ENGINE == "remote":
+            return
+        try:
+            call_command("fetch_model", stdout=self.stdout)
+        except CommandError as error:
+            self._say(f"Chat has no model: {error} Everything else works; `manage.py fetch_model` tries again.")
 
     def _supervise(self, listener: socket.socket, servers: Embedded, first: FirstRun | None) -> None:
         watch = Watch(self, servers, first)
@@ -208,12 +218,15 @@ def programs(listener: int) -> list[Program]:
         )
         for number in range(settings.WEB_PROCESSES)
     ]
+    wants_engine = settings.OASST_ENGINE == "worker" and settings.OASST_CHAT_MODEL != "none"
+    engine = [Program("engine", [*manage, "run_engine", "--skip-checks"], shared, waits=True)] if wants_engine else []
     # Threads, not forked processes: jobs mostly wait for the database; one process shares one pool of
     # connections, takes half the memory, and leaves no orphans when it is killed.
     worker = ["worker", "--pool", "threads", "--concurrency", str(settings.WORKER_THREADS)]
     worker += ["--without-gossip", "--without-mingle"]
     return [
         *web,
+        *engine,
         Program("worker", [*celery, *worker, "--loglevel", level], shared, waits=True),
         Program("beat", [*celery, "beat", "--loglevel", level], shared, waits=True),
     ]

@@ -157,9 +157,7 @@ class TestPoison:
         ],
         ids=str,
     )
-    def test_odd_settings_are_answered(
-        self, neighbour: None, engine: TorchEngine, settings: dict[str, object]
-    ) -> None:
+    def test_odd_settings_are_answered(self, neighbour: None, engine: TorchEngine, settings: dict[str, object]) -> None:
         answers = Answers()
         engine.add(request("odd", "Hi", **{"max_tokens": 30, **settings}), answers.chunks.put)
         answers.wait_for_tokens("odd", 20)
