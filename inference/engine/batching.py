@@ -4,6 +4,7 @@ Parts of what it uses are internals of the library: its logits processors, its t
 rely on is written down as tests in tests/inference/engine/test_batching.py; run them before pinning another version.
 """
 
+import logging
 import queue
 import threading
 from dataclasses import dataclass
@@ -18,6 +19,11 @@ from transformers.generation.continuous_batching.requests import GenerationOutpu
 from inference.engine.loading import Loaded
 from inference.engine.processor import PerRequestProcessor
 from inference.engine.sampling import Sampling
+
+# It writes to standard error by itself, past the logging of the site, and much of it.
+_library = logging.getLogger("ContinuousBatchingLogger")
+_library.handlers.clear()
+_library.setLevel(logging.WARNING)
 
 PAGE = 32
 """Tokens. The unit in which the cache is given out, and in which turns of one chat share it."""

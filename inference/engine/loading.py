@@ -39,6 +39,8 @@ def load(folder: Path, *, name: str = "", dtype: str = "float32", threads: int =
         )
     except (OSError, ValueError, KeyError) as error:
         raise EngineError(f"The model in {folder} can not be loaded: {error}") from error
+    if device == "cpu":
+        _multiply_weights_first(model)
     return Loaded(
         name=name or folder.name,
         model=model.to(device).eval(),
@@ -47,6 +49,25 @@ def load(folder: Path, *, name: str = "", dtype: str = "float32", threads: int =
         context=int(getattr(model.config, "max_position_embeddings", 0) or 2048),
         vocabulary=int(model.get_input_embeddings().weight.shape[0]),
     )
+
+
+def _multiply_weights_first(model: Any) -> None:
+    """Linear layers compute (W xᵀ)ᵀ instead of x Wᵀ: the same numbers, but for the few rows of a step the library of the
+    CPU reads the weights once and in order, which takes a quarter of the time off (docs/performance.md).
+    """
+    from torch import Tensor, nn
+
+    class WeightsFirst(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            rows = x.reshape(-1, x.shape[-1])
+            if len(rows) == 1:
+                return super().forward(x)
+            out = (self.weight @ rows.t()).t().contiguous()
+            return (out if self.bias is None else out + self.bias).view(*x.shape[:-1], -1)
+
+    for module in model.modules():
+        if type(module) is nn.Linear:
+            module.__class__ = WeightsFirst
 
 
 def _end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
