@@ -1,6 +1,7 @@
 """The engine of this process, by the settings; and the one `Runtime` that feeds it."""
 
 import fcntl
+import gc
 import os
 import threading
 from pathlib import Path
@@ -16,6 +17,8 @@ from inference.runtime import Runtime
 from oasst.core.shutdown import on_shutdown
 
 log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 20
 
 
 def open_engine() -> Engine:
@@ -36,7 +39,7 @@ def open_engine() -> Engine:
         raise EngineError(f"The chat model is not here: run `manage.py fetch_model` (looked in {folder}).")
     from inference.engine import torch_engine
 
-    return torch_engine.open_engine(
+    engine = torch_engine.open_engine(
         folder,
         name=name,
         dtype=settings.ENGINE_DTYPE,
@@ -45,6 +48,20 @@ def open_engine() -> Engine:
         slots=settings.ENGINE_SLOTS,
         cache_tokens=settings.ENGINE_CACHE_TOKENS,
     )
+    # The model and its library are half a million objects that stay. The collector need not look at them again: its
+    # pauses would delay the pages, and its last round the end of the process by seconds.
+    gc.freeze()
+    return engine
+
+
+def needs_model() -> bool:
+    """Whether a model has to be fetched before chats can be answered here."""
+    if settings.OASST_CHAT_MODEL == "none" or settings.OASST_ENGINE == "remote":
+        return False
+    try:
+        return not fetching.is_here(fetching.folder_of(settings.OASST_CHAT_MODEL, settings.OASST_HOME / "models"))
+    except EngineError:
+        return True  # a name that is none: fetching says so
 
 
 def start_beside_requests() -> None:
@@ -70,10 +87,8 @@ class _Inline:
             while not lock.taken():
                 if self._ended.wait(2):
                     return
-            try:
-                engine = open_engine()
-            except EngineError as error:
-                log.error("chat_has_no_engine", reason=str(error))
+            engine = self._open()
+            if engine is None:
                 return
             if self._ended.is_set():
                 engine.close()
@@ -82,6 +97,22 @@ class _Inline:
             self._runtime.start()
             log.info("chat_ready", model=engine.model)
             self._ended.wait()
+
+    def _open(self) -> Engine | None:
+        """Again and again: somebody may fetch the model meanwhile. None when the process ends."""
+        said = ""
+        while True:
+            try:
+                return open_engine()
+            except EngineError as error:
+                if str(error) != said:
+                    log.error("chat_has_no_engine", reason=str(error))
+                said = str(error)
+            except Exception:
+                log.exception("chat_has_no_engine")
+                return None
+            if self._ended.wait(RETRY_SECONDS):
+                return None
 
     def stop(self) -> None:
         self._ended.set()

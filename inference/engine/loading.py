@@ -52,8 +52,8 @@ def load(folder: Path, *, name: str = "", dtype: str = "float32", threads: int =
 
 
 def _multiply_weights_first(model: Any) -> None:
-    """Linear layers compute (W xᵀ)ᵀ instead of x Wᵀ: the same numbers, but for the few rows of a step the library of the
-    CPU reads the weights once and in order, which takes a quarter of the time off (docs/performance.md).
+    """Linear layers compute (W xᵀ)ᵀ instead of x Wᵀ: the same numbers, but for the few rows of a step the CPU reads the
+    weights once and in order, which takes a quarter of the time off (docs/performance.md).
     """
     from torch import Tensor, nn
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import time
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from django.core.management import CommandError, call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
 from django.db.utils import OperationalError
 
+from inference import engines
 from oasst.core.commands import close_connections, ending_in_order
 from oasst.core.errors import DomainError
 from oasst.management import static
@@ -93,13 +95,15 @@ class Command(BaseCommand):
         return first
 
     def _fetch_chat_model(self) -> None:
-        """The site is worth starting without it too."""
-        if settings.OASST_CHAT_MODEL == "none" or settings.OASST_ENGINE == "remote":
+        """In a process of its own, whose gigabyte ends with it. The site is worth starting without a model too."""
+        if not engines.needs_model():
             return
-        try:
-            call_command("fetch_model", stdout=self.stdout)
-        except CommandError as error:
-            self._say(f"Chat has no model: {error} Everything else works; `manage.py fetch_model` tries again.")
+        self._say("Chat model …")
+        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "fetch_model", "--skip-checks"]
+        if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode:
+            self._say(
+                "Chat has no model; why stands above. Everything else works; `manage.py fetch_model` tries again."
+            )
 
     def _supervise(self, listener: socket.socket, servers: Embedded, first: FirstRun | None) -> None:
         watch = Watch(self, servers, first)
