@@ -6,8 +6,9 @@
 import asyncio
 import os
 import random
-import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -62,11 +63,10 @@ def test_every_answer_ends_complete_and_watchers_notice_nothing(engine: Process)
     while killed < KILLS:
         turns = ask_all()
         lengths = sorted(chance.randrange(1, max(map(len, undisturbed))) for _ in range(min(3, KILLS - killed)))
-        killer = Killer(engine, turns, lengths)
-        killer.start()
-        watched = watch_together(turns)
-        killer.join()
-        killed += killer.killed
+        with ThreadPoolExecutor(1) as watchers:
+            watching = watchers.submit(watch_together, turns)
+            killed += kill_at(engine, turns, lengths)
+            watched = watching.result()
         for turn, events, before in zip(turns, watched, undisturbed, strict=True):
             check_joined(events)
             assert fresh(turn).state == TurnState.COMPLETE, engine.said()
@@ -83,28 +83,22 @@ def watch_together(turns: list[Turn]) -> list[list[Event]]:
     return asyncio.run(everybody())
 
 
-class Killer(threading.Thread):
-    """Kills the engine when some answer has become so long, and starts it again."""
+def kill_at(engine: Process, turns: list[Turn], lengths: list[int]) -> int:
+    """Kill the engine whenever some answer has become so long, and start it again. How often it came to that.
 
-    def __init__(self, engine: Process, turns: list[Turn], lengths: list[int]) -> None:
-        super().__init__()
-        self._engine, self._turns, self._lengths = engine, turns, lengths
-        self.killed = 0
-        self._stopped = threading.Event()
+    In the main thread: the kernel ends a process with the thread that started it.
+    """
+    for number, length in enumerate(lengths):
+        while (longest := longest_of(turns)) < length:
+            if longest < 0:
+                return number
+            time.sleep(0.05)
+        engine.kill()
+        engine.start()
+    return len(lengths)
 
-    def run(self) -> None:
-        try:
-            for length in self._lengths:
-                while (longest := self._longest()) < length:
-                    if longest < 0 or self._stopped.wait(0.05):
-                        return
-                self._engine.kill()
-                self.killed += 1
-                self._engine.start()
-        finally:
-            connection.close()
 
-    def _longest(self) -> int:
-        """Characters of the longest answer under way; -1 when all have ended."""
-        turns = Turn.objects.filter(pk__in=[turn.pk for turn in self._turns]).exclude(state__in=FINISHED)
-        return max((len(turn.text) for turn in turns), default=-1)
+def longest_of(turns: list[Turn]) -> int:
+    """Characters of the longest answer under way; -1 when all have ended."""
+    open_ones = Turn.objects.filter(pk__in=[turn.pk for turn in turns]).exclude(state__in=FINISHED)
+    return max((len(turn.text) for turn in open_ones), default=-1)
