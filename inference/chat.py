@@ -156,13 +156,14 @@ def _checked(user: User, chosen: Mapping[str, Any] | None, model: str) -> tuple[
         raise Conflict("Chat is switched off on this site.", code="chat_off")
     if model and model not in offered:
         raise Invalid(f"There is no model called {model[:100]!r} here.", code="unknown_model", field="model")
-    spend(CHAT_TURNS, user.pk)
+    seed = (chosen or {}).get("seed")
+    given = {**(chosen or {}), "seed": secrets.randbelow(LARGEST_SEED) if seed is None else seed}
     try:
-        seed = (chosen or {}).get("seed")
-        given = {**(chosen or {}), "seed": secrets.randbelow(LARGEST_SEED) if seed is None else seed}
-        return model or offered[0], sampling(given).as_json()
+        settled = sampling(given).as_json()
     except BadSetting as error:
         raise Invalid(error.message, code="bad_setting", field=error.field) from error
+    spend(CHAT_TURNS, user.pk)
+    return model or offered[0], settled
 
 
 def _lock_chat(user: User, chat_id: UUID) -> Chat:

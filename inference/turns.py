@@ -72,6 +72,8 @@ def claim(*, owner: str, model: str, number: int, policy: ChatPolicy) -> list[Tu
         with connection.cursor() as cursor:
             cursor.execute(_CLAIM_SQL, [model, number])
             ids = [row[0] for row in cursor.fetchall()]
+        if not ids:
+            return []
         Turn.objects.filter(pk__in=ids).update(
             state=TurnState.IN_PROGRESS,
             owner=owner,

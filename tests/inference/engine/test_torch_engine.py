@@ -12,7 +12,6 @@ from tests.inference.conftest import NewEngine
 from tests.inference.engine.asking import Answers, ask, generated, request
 
 SAMPLED = {"temperature": 0.9, "top_k": 40, "top_p": 0.95, "repetition_penalty": 1.1}
-LONG = {"max_tokens": 1500, "logit_bias": {}}
 
 
 def endless(model: Loaded, name: str = "endless", text: str = "On and on", **settings: object) -> object:
