@@ -219,7 +219,10 @@ def acceptance() -> Table:
 def skips() -> Table:
     """Why people passed on work, during the last weeks."""
     found = _rows(
-        "SELECT reason, kind, count(*) FROM trees_skip WHERE created_at >= %(since)s AND set_aside_id IS NULL GROUP BY 1, 2",
+        """
+        SELECT reason, kind, count(*) FROM trees_skip
+        WHERE created_at >= %(since)s AND set_aside_id IS NULL GROUP BY 1, 2
+        """,
         since=_since(),
     )
     counts = {(reason, kind): number for reason, kind, number in found}

@@ -22,6 +22,19 @@ def check_public_address(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return [*_address_problems(), *_exposure_problems()]
 
 
+@register()
+def check_engine(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    if settings.OASST_ENGINE != "remote" or settings.ENGINE_URL.startswith(("http://", "https://")):
+        return []
+    return [
+        Error(
+            "OASST_ENGINE is remote and ENGINE_URL names no server.",
+            hint="Set ENGINE_URL to the address of an OpenAI-compatible server, for example http://gpu:8001/v1",
+            id="oasst.E005",
+        )
+    ]
+
+
 def _address_problems() -> Iterator[CheckMessage]:
     parts = urlsplit(settings.PUBLIC_URL)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -83,7 +96,8 @@ def check_connections(app_configs: Any, databases: Sequence[str] | None = None, 
 def most_connections() -> int:
     """If every process of this machine uses all it may."""
     pool: int = settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"]
-    return settings.WEB_PROCESSES * pool + min(settings.WORKER_THREADS, pool) + BEAT_CONNECTIONS
+    engines = 1 if settings.OASST_ENGINE == "worker" else 0
+    return settings.WEB_PROCESSES * pool + min(settings.WORKER_THREADS, pool) + BEAT_CONNECTIONS + engines
 
 
 def _max_connections() -> int | None:

@@ -1,7 +1,8 @@
 """Is the process alive, is the site ready, what does it count.
 
 /healthz touches nothing, so a slow database never gets a live process killed. /readyz is red only when
-people could not work: without Redis the site is slower, without the clock nothing is swept up; both say "degraded".
+people could not work: without Redis the site is slower, without the clock nothing is swept up, without an engine chats
+wait; these say "degraded".
 """
 
 import hmac
@@ -23,6 +24,7 @@ from django.views.decorators.http import require_safe
 from django_prometheus.exports import ExportToDjangoView
 from psycopg_pool import PoolTimeout
 
+from inference import streams
 from oasst.core.jobs import job_metrics
 from oasst.core.models import JobRecord
 from oasst.core.requests import is_on_this_machine
@@ -52,9 +54,11 @@ def readyz(request: HttpRequest) -> HttpResponse:
         "redis": _try(_check_redis, "Redis does not answer."),
         "clock": _try(_check_clock, "The records of jobs can not be read."),
     }
+    if settings.OASST_CHAT_MODEL != "none":
+        parts["chat"] = _try(_check_chat, "Whether an engine answers chats can not be told.")
     if not (parts["database"]["ok"] and parts["migrations"]["ok"]):
         status, code = "not ready", 503
-    elif not (parts["redis"]["ok"] and parts["clock"]["ok"]):
+    elif not all(part["ok"] for part in parts.values()):
         status, code = "degraded", 200
     else:
         status, code = "ready", 200
@@ -102,6 +106,10 @@ def _check_clock() -> str:
     if record is None or timezone.now() - record.ended_at > CLOCK_PATIENCE:
         return "No scheduled job was done for minutes: beat or the worker stands still."
     return ""
+
+
+def _check_chat() -> str:
+    return "" if streams.engines_alive() else "No engine answers chats; questions wait."
 
 
 @never_cache

@@ -365,6 +365,20 @@ HUGGING_FACE_API_KEY = env.text("HUGGING_FACE_API_KEY")
 # Overrides of trees.policy.TreePolicy by field name; the defaults stand there.
 TREE_POLICY: dict[str, Any] = {}
 
+# The chat model by name, as owner/name of the Hugging Face hub, or a folder. "none" turns chat off.
+OASST_CHAT_MODEL = env.text("OASST_CHAT_MODEL") or "smollm2-135m-instruct"
+# Who runs it: the web process, `manage.py run_engine`, or a server that speaks the OpenAI protocol.
+OASST_ENGINE = env.choice("OASST_ENGINE", ("inline", "worker", "remote"), "inline")
+ENGINE_URL = env.text("ENGINE_URL")
+ENGINE_KEY = env.text("ENGINE_KEY")
+ENGINE_DTYPE = env.choice("ENGINE_DTYPE", ("float32", "bfloat16", "float16"), "float32")
+ENGINE_THREADS = env.integer("ENGINE_THREADS", 1, minimum=1)
+ENGINE_SLOTS = env.integer("ENGINE_SLOTS", 16, minimum=1)
+ENGINE_CACHE_TOKENS = env.integer("ENGINE_CACHE_TOKENS", 8192, minimum=256)
+ENGINE_CONTEXT = env.integer("ENGINE_CONTEXT", 2048, minimum=128)
+# Overrides of inference.policy.ChatPolicy by field name; the defaults stand there.
+CHAT_POLICY: dict[str, Any] = {}
+
 LOGGING_CONFIG = "oasst.logs.configure"
 LOGGING = {
     "level": env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),

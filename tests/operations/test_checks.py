@@ -79,3 +79,10 @@ def test_too_many_connections(settings: Settings, monkeypatch: pytest.MonkeyPatc
 def test_limit_of_a_server_of_ones_own_is_asked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db.example.org/oasst")
     assert checks._max_connections() == postgres.MAX_CONNECTIONS
+
+
+def test_a_remote_engine_needs_an_address(settings: Settings) -> None:
+    settings.OASST_ENGINE = "remote"
+    assert ids(checks.check_engine(None)) == ["oasst.E005"]
+    settings.ENGINE_URL = "http://127.0.0.1:8001/v1"
+    assert checks.check_engine(None) == []

@@ -56,7 +56,8 @@ def environment(path: Path, **more: str) -> dict[str, str]:
     """For a process that runs as the site itself, not as a test."""
     ours = ("OASST_", "DJANGO_", "PYTEST_", "DATABASE_URL", "REDIS_URL", "PORT", "PUBLIC_URL", "DEBUG")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return kept | {"OASST_HOME": str(path), "PYTHONUNBUFFERED": "1"} | more
+    # No model is fetched for it: that takes minutes and half a gigabyte.
+    return kept | {"OASST_HOME": str(path), "PYTHONUNBUFFERED": "1", "OASST_CHAT_MODEL": "none"} | more
 
 
 def python(path: Path, code: str) -> "subprocess.Popen[str]":

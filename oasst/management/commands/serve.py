@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
+from inference import engines
 from oasst.core.commands import ServiceCommand
 from oasst.services.sockets import listen
 
@@ -34,6 +35,7 @@ class Command(ServiceCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         from oasst import web  # late: importing it installs the reactor
 
+        engines.start_beside_requests()
         if options["fd"] is not None:
             web.serve(options["fd"])
             return

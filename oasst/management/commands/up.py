@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import time
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from django.core.management import CommandError, call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
 from django.db.utils import OperationalError
 
+from inference import engines
 from oasst.core.commands import close_connections, ending_in_order
 from oasst.core.errors import DomainError
 from oasst.management import static
@@ -84,12 +86,24 @@ class Command(BaseCommand):
         first = create_what_is_missing(
             email=(settings.ADMIN_EMAILS or ["admin@localhost"])[0], file=settings.OASST_HOME / "first-run.txt"
         )
+        self._fetch_chat_model()
         if demo:
             if "seed_demo" not in get_commands():
                 raise CommandError("There is no command seed_demo in this installation.")
             self._say("Demo data …")
             call_command("seed_demo", stdout=self.stdout)
         return first
+
+    def _fetch_chat_model(self) -> None:
+        """In a process of its own, whose gigabyte ends with it. The site is worth starting without a model too."""
+        if not engines.needs_model():
+            return
+        self._say("Chat model …")
+        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "fetch_model", "--skip-checks"]
+        if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode:
+            self._say(
+                "Chat has no model; why stands above. Everything else works; `manage.py fetch_model` tries again."
+            )
 
     def _supervise(self, listener: socket.socket, servers: Embedded, first: FirstRun | None) -> None:
         watch = Watch(self, servers, first)
@@ -208,12 +222,15 @@ def programs(listener: int) -> list[Program]:
         )
         for number in range(settings.WEB_PROCESSES)
     ]
+    wants_engine = settings.OASST_ENGINE == "worker" and settings.OASST_CHAT_MODEL != "none"
+    engine = [Program("engine", [*manage, "run_engine", "--skip-checks"], shared, waits=True)] if wants_engine else []
     # Threads, not forked processes: jobs mostly wait for the database; one process shares one pool of
     # connections, takes half the memory, and leaves no orphans when it is killed.
     worker = ["worker", "--pool", "threads", "--concurrency", str(settings.WORKER_THREADS)]
     worker += ["--without-gossip", "--without-mingle"]
     return [
         *web,
+        *engine,
         Program("worker", [*celery, *worker, "--loglevel", level], shared, waits=True),
         Program("beat", [*celery, "beat", "--loglevel", level], shared, waits=True),
     ]

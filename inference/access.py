@@ -1,0 +1,29 @@
+"""Whose chat it is. Others' chats do not exist."""
+
+from uuid import UUID
+
+from inference.models import Chat, ChatMessage, Turn
+from oasst.accounts.models import User
+from oasst.core.errors import NotFound
+
+
+def get_chat_for(user: User, chat_id: UUID) -> Chat:
+    chat = Chat.objects.filter(pk=chat_id, user=user, deleted_at=None).first()
+    if chat is None:
+        raise NotFound("There is no such chat.", code="chat_not_found")
+    return chat
+
+
+def get_message_for(user: User, message_id: UUID) -> ChatMessage:
+    found = ChatMessage.objects.select_related("chat", "turn")
+    message = found.filter(pk=message_id, chat__user=user, chat__deleted_at=None).first()
+    if message is None:
+        raise NotFound("There is no such message.", code="message_not_found")
+    return message
+
+
+def get_turn_for(user: User, message_id: UUID) -> Turn:
+    turn = Turn.objects.select_related("message__chat").filter(pk=message_id, message__chat__user=user).first()
+    if turn is None or turn.message.chat.deleted_at is not None:
+        raise NotFound("There is no such answer.", code="message_not_found")
+    return turn

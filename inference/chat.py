@@ -1,0 +1,267 @@
+"""What people do with chats. Outer writers: each function is one transaction that locks the chat's row first.
+
+Asking stores the message and a waiting answer together, or nothing. The answer is written elsewhere
+(inference.runtime); `watch.watch_turn` shows it while it comes.
+"""
+
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from inference import queries, streams, titles, turns
+from inference.access import get_chat_for, get_message_for, get_turn_for
+from inference.engine.sampling import LARGEST_SEED, BadSetting, sampling
+from inference.models import Chat, ChatMessage, ChatReport, Role, Turn, Vote
+from inference.policy import ChatPolicy
+from inference.states import ANSWERABLE, OPEN, TurnState
+from oasst.accounts.access import require_contributor
+from oasst.accounts.models import User
+from oasst.core.errors import Busy, Conflict, Invalid, NotFound
+from oasst.core.locks import advisory_lock
+from oasst.core.ratelimit import CHAT_TURNS, spend
+from oasst.core.text import clean_text
+
+INSTRUCTIONS = ("system_prompt", "user_profile", "response_instructions")
+
+
+def create_chat(*, user: User, policy: ChatPolicy, **instructions: str) -> Chat:
+    require_contributor(user)
+    return Chat.objects.create(user=user, **_instructions(instructions, policy))
+
+
+def start_turn(
+    *,
+    user: User,
+    chat_id: UUID,
+    text: str,
+    policy: ChatPolicy,
+    parent_id: UUID | None = None,
+    chosen: Mapping[str, Any] | None = None,
+    model: str = "",
+) -> Turn:
+    """Say something and ask for the answer. Editing a message is this too: with the parent of the edited one.
+
+    Raises NotAllowed, NotFound, Invalid, Conflict (`not_answerable`, `chat_full`), Busy (`queue_full`,
+    `too_many_turns`, `rate_limited`); then nothing was stored.
+    """
+    picked = _checked(user, chosen, model)
+    with transaction.atomic(durable=True):
+        chat = _lock_chat(user, chat_id)
+        message = _post(chat, text, parent_id, policy)
+        return _ask(chat, message, picked, policy)
+
+
+def post_message(*, user: User, chat_id: UUID, text: str, policy: ChatPolicy, parent_id: UUID | None) -> ChatMessage:
+    """Say something without asking for an answer yet."""
+    require_contributor(user)
+    with transaction.atomic(durable=True):
+        return _post(_lock_chat(user, chat_id), text, parent_id, policy)
+
+
+def answer_again(
+    *,
+    user: User,
+    message_id: UUID,
+    policy: ChatPolicy,
+    chosen: Mapping[str, Any] | None = None,
+    model: str = "",
+) -> Turn:
+    """Ask for an answer to a message of the person, the first one or one more beside those that are there."""
+    picked = _checked(user, chosen, model)
+    message = get_message_for(user, message_id)
+    if message.role != Role.PROMPTER:
+        raise Invalid("Only a message of yours can be answered.", code="not_a_prompt", field="parent_id")
+    with transaction.atomic(durable=True):
+        return _ask(_lock_chat(user, message.chat_id), message, picked, policy)
+
+
+def stop_turn(*, user: User, message_id: UUID) -> None:
+    """End an answer; what was written of it stays. One that has ended already is left as it is."""
+    turns.stop(get_turn_for(user, message_id).pk)
+
+
+def rename(*, user: User, chat_id: UUID, title: str, policy: ChatPolicy) -> None:
+    title = " ".join(clean_text(title, limit=policy.title_length, field="title").split())
+    _change(user, chat_id, title=title, titled_by=Chat.TitledBy.PERSON)
+
+
+def hide(*, user: User, chat_id: UUID, hidden: bool) -> None:
+    _change(user, chat_id, hidden=hidden)
+
+
+def allow_data_use(*, user: User, chat_id: UUID, allowed: bool) -> None:
+    _change(user, chat_id, allow_data_use=allowed)
+
+
+def set_instructions(*, user: User, chat_id: UUID, policy: ChatPolicy, **instructions: str) -> None:
+    """Any of `INSTRUCTIONS`; they hold for answers that are asked for from now on."""
+    _change(user, chat_id, **_instructions(instructions, policy))
+
+
+def look_at(*, user: User, chat_id: UUID, message_id: UUID) -> None:
+    """Remember the end of the branch that the person looks at."""
+    if not ChatMessage.objects.filter(pk=message_id, chat_id=chat_id).exists():
+        raise NotFound("There is no such message in this chat.", code="message_not_found")
+    _change(user, chat_id, active_tail_id=message_id)
+
+
+def delete_chat(*, user: User, chat_id: UUID) -> None:
+    """Out of sight at once, and what is being written for it ends. `undelete_chat` takes it back."""
+    _change(user, chat_id, deleted_at=timezone.now())
+    for turn_id in Turn.objects.filter(message__chat_id=chat_id, state__in=OPEN).values_list("pk", flat=True):
+        turns.stop(turn_id)
+
+
+def undelete_chat(*, user: User, chat_id: UUID) -> None:
+    if not Chat.objects.filter(pk=chat_id, user=user).update(deleted_at=None):
+        raise NotFound("There is no such chat.", code="chat_not_found")
+
+
+def vote(*, user: User, message_id: UUID, score: int) -> None:
+    """Thumb up (1), down (-1) or none (0) for an answer."""
+    answer = _get_answer_for(user, message_id)
+    if score not in (-1, 0, 1):
+        raise Invalid("A vote is 1, -1 or 0.", code="bad_score", field="score")
+    if score == 0:
+        Vote.objects.filter(message=answer, user=user).delete()
+    else:
+        values = {"score": score, "voted_at": timezone.now()}
+        Vote.objects.update_or_create(message=answer, user=user, defaults=values)
+
+
+def report(*, user: User, message_id: UUID, kind: str, reason: str) -> ChatReport:
+    answer = _get_answer_for(user, message_id)
+    if kind not in ChatReport.Kind.values:
+        raise Invalid(f"A report is one of {', '.join(ChatReport.Kind.values)}.", code="bad_kind", field="report_type")
+    reason = clean_text(reason, limit=2000, field="reason")
+    return ChatReport.objects.create(message=answer, user=user, kind=kind, reason=reason)
+
+
+def models_on_offer() -> list[str]:
+    """The names that answers can be asked of; none where chat is off."""
+    return [] if settings.OASST_CHAT_MODEL == "none" else [settings.OASST_CHAT_MODEL]
+
+
+def _checked(user: User, chosen: Mapping[str, Any] | None, model: str) -> tuple[str, dict[str, Any]]:
+    """The model and the settings as they will be stored: a seed is drawn where none was given."""
+    require_contributor(user)
+    offered = models_on_offer()
+    if not offered:
+        raise Conflict("Chat is switched off on this site.", code="chat_off")
+    if model and model not in offered:
+        raise Invalid(f"There is no model called {model[:100]!r} here.", code="unknown_model", field="model")
+    seed = (chosen or {}).get("seed")
+    given = {**(chosen or {}), "seed": secrets.randbelow(LARGEST_SEED) if seed is None else seed}
+    try:
+        settled = sampling(given).as_json()
+    except BadSetting as error:
+        raise Invalid(error.message, code="bad_setting", field=error.field) from error
+    spend(CHAT_TURNS, user.pk)
+    return model or offered[0], settled
+
+
+def _lock_chat(user: User, chat_id: UUID) -> Chat:
+    own = Chat.objects.select_for_update(of=("self",), no_key=True)
+    chat = own.filter(pk=chat_id, user=user, deleted_at=None).first()
+    if chat is None:
+        raise NotFound("There is no such chat.", code="chat_not_found")
+    return chat
+
+
+def _post(chat: Chat, text: str, parent_id: UUID | None, policy: ChatPolicy) -> ChatMessage:
+    text = clean_text(text, limit=policy.message_length, field="content")
+    number = chat.messages.count()
+    if number >= policy.messages_in_chat:
+        raise Conflict("This chat is full. Please begin a new one.", code="chat_full")
+    if parent_id is not None:
+        parent = chat.messages.select_related("turn").filter(pk=parent_id).first()
+        if parent is None:
+            raise NotFound("The message to reply to is not in this chat.", code="message_not_found", field="parent_id")
+        if parent.role != Role.ASSISTANT or TurnState(parent.turn.state) not in ANSWERABLE:
+            raise Conflict(
+                "Only an answer that is complete can be replied to.", code="not_answerable", field="parent_id"
+            )
+    if number == 0:
+        chat.title = titles.first_line(text)[: policy.title_length]
+    chat.modified_at = timezone.now()
+    chat.save(update_fields=["title", "modified_at"])
+    return ChatMessage.objects.create(chat=chat, parent_id=parent_id, role=Role.PROMPTER, content=text)
+
+
+def _ask(chat: Chat, prompt: ChatMessage, picked: tuple[str, dict[str, Any]], policy: ChatPolicy) -> Turn:
+    turns.cancel_waiting(chat=chat, except_below=prompt.pk)
+    advisory_lock("chat queue")  # counting and adding are one step, so that the limits are exact
+    _refuse_when_full(chat.user_id, policy)
+    answer = ChatMessage.objects.create(chat=chat, parent=prompt, role=Role.ASSISTANT)
+    now = timezone.now()
+    turn = Turn.objects.create(
+        message=answer,
+        user_id=chat.user_id,
+        model=picked[0],
+        sampling=picked[1],
+        system_prompt=system_prompt(chat),
+        queued_at=now,
+        deadline_at=now + timedelta(seconds=policy.queue_seconds),
+    )
+    chat.active_tail = answer
+    chat.save(update_fields=["active_tail"])
+    transaction.on_commit(streams.ring)
+    return turn
+
+
+def _refuse_when_full(user_id: UUID, policy: ChatPolicy) -> None:
+    waiting = Turn.objects.filter(state=TurnState.PENDING).count()
+    if waiting >= policy.queue_limit:
+        raise Busy(
+            "Too many people are waiting for an answer right now.",
+            code="queue_full",
+            retry_after=min(max(queries.expected_wait(1), 1), 60),
+            queue_length=waiting,
+        )
+    if Turn.objects.filter(user_id=user_id, state__in=OPEN).count() >= policy.turns_per_person:
+        raise Busy(
+            f"You have {policy.turns_per_person} answers under way already. Wait for one of them, or stop it.",
+            code="too_many_turns",
+            retry_after=min(max(queries.expected_wait(1), 1), 60),
+        )
+
+
+def system_prompt(chat: Chat) -> str:
+    """What the model is told before the conversation: the system prompt, then what the person said about themselves."""
+    parts = [chat.system_prompt]
+    if chat.user_profile:
+        parts.append(
+            "About the person you talk with (use it only where the question is about it, and do not mention it "
+            f"otherwise): {chat.user_profile}"
+        )
+    if chat.response_instructions:
+        parts.append(f"How the person wants you to answer: {chat.response_instructions}")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _instructions(given: Mapping[str, str], policy: ChatPolicy) -> dict[str, str]:
+    unknown = set(given) - set(INSTRUCTIONS)
+    if unknown:
+        raise TypeError(f"unknown instructions: {unknown}")
+    return {
+        name: clean_text(text, limit=policy.instructions_length, field=name) if text.strip() else ""
+        for name, text in given.items()
+    }
+
+
+def _change(user: User, chat_id: UUID, **values: Any) -> None:
+    get_chat_for(user, chat_id)
+    Chat.objects.filter(pk=chat_id, user=user).update(**values)
+
+
+def _get_answer_for(user: User, message_id: UUID) -> ChatMessage:
+    message = get_message_for(user, message_id)
+    if message.role != Role.ASSISTANT:
+        raise Invalid("This can only be said about an answer.", code="not_an_answer")
+    return message

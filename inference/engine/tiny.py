@@ -1,0 +1,82 @@
+"""A very small model with random weights, made here in a second without a network: for tests and load tests.
+
+It answers quickly and nonsensically, but always the same. Its words are bytes and a few syllables, so that texts in any
+script can be sent and half characters come out.
+"""
+
+from pathlib import Path
+from typing import Any
+
+NAME = "tiny"
+CONTEXT = 2048
+_TEXT = """
+    the and ing ion ent her for tha ter men ver con sta res per all ous est ive ate era com pro ess sti ers ith ect ment
+    able tion ness ship ward wise ough over under inter trans super
+"""
+_SYLLABLES = _TEXT.split()
+_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+_TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def make(folder: Path) -> None:
+    """Write model and tokenizer to `folder`."""
+    tokenizer = _tokenizer()
+    tokenizer.save_pretrained(folder)
+    _model(tokenizer).save_pretrained(folder, safe_serialization=True)
+
+
+def _tokenizer() -> Any:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges: list[tuple[str, str]] = []
+    for syllable in [*_SYLLABLES, *("Ġ" + one for one in _SYLLABLES)]:
+        for end in range(2, len(syllable) + 1):
+            if syllable[:end] not in words:
+                words.append(syllable[:end])
+                merges.append((syllable[: end - 1], syllable[end - 1]))
+    tokenizer = Tokenizer(models.BPE(vocab={word: number for number, word in enumerate(words)}, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    fast.add_special_tokens({"additional_special_tokens": list(_SPECIAL)})
+    fast.chat_template = _TEMPLATE
+    fast.model_max_length = CONTEXT
+    return fast
+
+
+def _model(tokenizer: Any) -> Any:
+    import torch
+    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=False,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(20240106)
+        model = LlamaForCausalLM(config)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.dim() == 2:
+                    parameter.normal_(0, 0.3)
+            # Far apart: the likeliest token stays the likeliest whatever the order of a sum. Syllables are likelier
+            # than bytes, and the answer ends now and then.
+            model.lm_head.weight.mul_(2)
+            model.lm_head.weight[:256].mul_(0.6)
+            model.lm_head.weight[tokenizer.eos_token_id].mul_(0.9)
+    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    return model.eval()

@@ -1,0 +1,92 @@
+"""What can happen to an answer: typed events, the same for WebSocket and SSE.
+
+The id of an event is a place in the answer. A `Token` ends at its id, counted in characters of the answer from its
+beginning; the end of the answer is one further. So an id means the same after a crash of the engine or a loss of
+Redis, and whoever has seen everything up to an id can go on from there.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The answer waits. The id is that of the last event seen: waiting moves nothing."""
+
+    id: int
+    position: int
+    """1 is the next one."""
+    size: int
+    wait_seconds: int
+
+
+@dataclass(frozen=True)
+class Token:
+    """The next piece of the answer."""
+
+    id: int
+    text: str
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    id: int
+    call_id: str
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    id: int
+    call_id: str
+    result: str
+
+
+@dataclass(frozen=True)
+class Source:
+    id: int
+    title: str
+    url: str
+    passage: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The answer is over, with its whole text: whoever shows it replaces what was pieced together."""
+
+    id: int
+    state: str
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    dropped_messages: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """There will be no (further) answer. What was written until then is kept, and stands in `text`."""
+
+    id: int
+    state: str
+    code: str
+    message: str
+    text: str
+
+
+Event = Queued | Token | ToolCall | ToolResult | Source | Done | Failed
+KINDS: dict[str, type[Event]] = {
+    "queued": Queued,
+    "token": Token,
+    "tool_call": ToolCall,
+    "tool_result": ToolResult,
+    "source": Source,
+    "done": Done,
+    "failed": Failed,
+}
+_NAMES = {kind: name for name, kind in KINDS.items()}
+
+
+def as_json(event: Event) -> dict[str, Any]:
+    return {"type": _NAMES[type(event)], **asdict(event)}

@@ -1,0 +1,51 @@
+"""What people say about answers."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from inference.models.chat import ChatMessage
+
+
+class Vote(models.Model):
+    """One person's present thumb on an answer; taking it back removes the row."""
+
+    message = models.ForeignKey(ChatMessage, on_delete=models.CASCADE, related_name="votes")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    score = models.SmallIntegerField(help_text="1 or -1.")
+    voted_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["message", "user"], name="vote_once"),
+            models.CheckConstraint(condition=Q(score__in=(-1, 1)), name="vote_is_a_thumb"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.score:+d} {self.message_id}"
+
+
+class ChatReport(models.Model):
+    """Somebody says that an answer is bad; moderators look at the open ones."""
+
+    class Kind(models.TextChoices):
+        SPAM = "spam", "Spam"
+        OFFENSIVE = "offensive", "Offensive"
+        FEEDBACK = "feedback", "Feedback"
+
+    message = models.ForeignKey(ChatMessage, on_delete=models.CASCADE, related_name="reports")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    reason = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], condition=Q(resolved_at=None), name="chat_report_open")]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason[:40]}"

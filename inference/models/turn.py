@@ -1,0 +1,75 @@
+"""An answer that is asked for: the queue, the hold of an engine, and how far the answer is."""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from inference.models.chat import ChatMessage
+from inference.states import OPEN, TurnState
+
+
+class Turn(models.Model):
+    """The row is the queue: it survives every process. Redis only carries what was said a moment ago.
+
+    While an engine holds it (`owner`, `lease_until`), `text` and `token_ids` are its checkpoint, at most a second old.
+    """
+
+    message = models.OneToOneField(ChatMessage, on_delete=models.CASCADE, primary_key=True, related_name="turn")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    state = models.CharField(
+        max_length=16, choices=[(state.value, state.value) for state in TurnState], default=TurnState.PENDING
+    )
+    model = models.CharField(max_length=200)
+    sampling = models.JSONField(default=dict, help_text="See inference.engine.sampling; the seed is always set.")
+    system_prompt = models.TextField(blank=True, help_text="As it was when the answer was asked for.")
+
+    queued_at = models.DateTimeField(default=timezone.now, help_text="Its place in the queue; kept when it goes back.")
+    deadline_at = models.DateTimeField(help_text="When it is given up: of waiting, then of answering.")
+    stop_asked_at = models.DateTimeField(null=True)
+
+    owner = models.CharField(max_length=64, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    fruitless_claims = models.PositiveSmallIntegerField(default=0, help_text="Since the checkpoint last moved.")
+
+    text = models.TextField(blank=True)
+    token_ids = ArrayField(models.IntegerField(), default=list)
+
+    began_at = models.DateTimeField(null=True, help_text="Of the first claim.")
+    first_text_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    finish_reason = models.CharField(max_length=16, blank=True)
+    error_code = models.CharField(max_length=32, blank=True)
+    error = models.CharField(max_length=500, blank=True)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    completion_tokens = models.PositiveIntegerField(default=0)
+    dropped_messages = models.PositiveIntegerField(default=0, help_text="That did not fit into the context.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state=TurnState.IN_PROGRESS, lease_until__isnull=False)
+                | (~Q(state=TurnState.IN_PROGRESS) & Q(lease_until=None, owner="")),
+                name="turn_held_while_in_progress",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=OPEN, ended_at=None) | (~Q(state__in=OPEN) & Q(ended_at__isnull=False)),
+                name="turn_ended_when_finished",
+            ),
+        ]
+        indexes = [
+            # The queue and those in progress: a handful of rows, whatever was answered before.
+            models.Index(fields=["queued_at"], condition=Q(state__in=OPEN), name="turn_open"),
+            models.Index(fields=["user"], condition=Q(state__in=OPEN), name="turn_open_of_person"),
+            # How long answers take lately.
+            models.Index(fields=["-ended_at"], condition=Q(state=TurnState.COMPLETE), name="turn_recent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.state} {self.message_id}"
+
+    @property
+    def position(self) -> int:
+        """How far the text is, as the ids of events count it (inference.events)."""
+        return len(self.text)

@@ -1,0 +1,26 @@
+"""Sizes and times of the chat: one frozen value, handed to who needs it."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from django.conf import settings
+
+
+@dataclass(frozen=True)
+class ChatPolicy:
+    queue_limit: int = 100  # turns that wait; then people hear "busy"
+    turns_per_person: int = 4  # waiting or being answered at once: one answer, or three drafts and a title
+    queue_seconds: int = 300  # a turn that waits longer is given up
+    answer_seconds: int = 300  # one that is answered for longer ends with what it has
+    lease_seconds: float = 10  # after so long without a sign of its engine another one takes over
+    fruitless_claims: int = 5  # engines that died at a turn without a word; then it is given up
+    message_length: int = 20_000  # characters
+    messages_in_chat: int = 2_000
+    title_length: int = 100
+    instructions_length: int = 2_000
+
+
+@cache
+def current_policy() -> ChatPolicy:
+    """The defaults with what `settings.CHAT_POLICY` changes."""
+    return ChatPolicy(**settings.CHAT_POLICY)

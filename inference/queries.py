@@ -1,0 +1,81 @@
+"""Reads of the chat. Nothing here writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Avg, F
+
+from inference.models import ChatMessage, Turn
+from inference.states import TurnState
+
+_A_GUESS = 20.0
+"""Seconds for an answer, before any was given."""
+
+CLAIMABLE_SQL = """
+    (turn.state = 'pending' OR (turn.state = 'in_progress' AND turn.lease_until < statement_timestamp()))
+"""
+# Everybody's first waiting turn comes before anybody's second; an answer that is being written counts as one. So
+# whoever asks ten things at once waits behind the others with nine of them.
+ORDER_SQL = f"""
+    SELECT turn.message_id, turn.queued_at AS since, turn.began_at IS NOT NULL AS begun,
+           row_number() OVER (PARTITION BY turn.user_id ORDER BY turn.queued_at, turn.message_id)
+               + COALESCE(held.number, 0) AS round
+    FROM inference_turn turn
+    LEFT JOIN (
+        SELECT user_id, count(*) AS number FROM inference_turn
+        WHERE state = 'in_progress' AND lease_until >= statement_timestamp() GROUP BY user_id
+    ) held USING (user_id)
+    WHERE {CLAIMABLE_SQL}
+"""
+ORDER_BY = "begun DESC, round, since, message_id"
+"""What was interrupted goes first: its person has read half of it."""
+
+_THREAD_SQL = """
+    WITH RECURSIVE thread AS (
+        SELECT id, parent_id, 0 AS above FROM inference_chatmessage WHERE id = %s
+        UNION ALL
+        SELECT message.id, message.parent_id, above + 1 FROM inference_chatmessage message
+        JOIN thread ON message.id = thread.parent_id
+    )
+    SELECT id FROM thread ORDER BY above DESC
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    position: int
+    """1 is the next one."""
+    size: int
+    wait_seconds: int
+
+
+def find_place(turn_id: UUID) -> Place | None:
+    """The place of a waiting turn in the queue, and about how long it will wait. None when it does not wait."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT message_id FROM ({ORDER_SQL}) waiting ORDER BY {ORDER_BY}")
+        ids = [row[0] for row in cursor.fetchall()]
+    if turn_id not in ids:
+        return None
+    position = ids.index(turn_id) + 1
+    return Place(position, len(ids), expected_wait(position))
+
+
+def expected_wait(position: int) -> int:
+    """Seconds until the turn at this position begins: by how long answers take lately, and how many go on at once."""
+    recent = Turn.objects.filter(state=TurnState.COMPLETE, began_at__isnull=False).order_by("-ended_at")[:20]
+    average = recent.aggregate(seconds=Avg(F("ended_at") - F("began_at")))["seconds"]
+    each = average.total_seconds() if average is not None else _A_GUESS
+    running = Turn.objects.filter(state=TurnState.IN_PROGRESS).count()
+    return ceil(each * position / max(running, 1))
+
+
+def thread_of(message_id: UUID) -> list[ChatMessage]:
+    """The message and all it answers, oldest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_THREAD_SQL, [message_id])
+        ids: Sequence[UUID] = [row[0] for row in cursor.fetchall()]
+    found = ChatMessage.objects.in_bulk(ids)
+    return [found[one] for one in ids if one in found]

@@ -1,0 +1,71 @@
+"""A tiny model that is made once, and engines on it that end with their test."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inference.engine import tiny
+from inference.engine.batching import Sizes
+from inference.engine.loading import Loaded, load
+from inference.engine.torch_engine import TorchEngine
+from inference.policy import ChatPolicy
+from inference.runtime import Runtime
+from tests.inference.talking import POLICY
+
+NewEngine = Callable[..., TorchEngine]
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    tiny.make(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_folder: Path) -> Loaded:
+    return load(tiny_folder, name="tiny")
+
+
+@pytest.fixture
+def new_engine(tiny_model: Loaded) -> Iterator[NewEngine]:
+    """new_engine(slots=4) starts one on the tiny model."""
+    started: list[TorchEngine] = []
+
+    def start(**sizes: Any) -> TorchEngine:
+        context = sizes.pop("context", 2048)
+        started.append(TorchEngine(tiny_model, sizes=Sizes(**sizes), context=context))
+        return started[-1]
+
+    yield start
+    for engine in started:
+        engine.close()
+
+
+@pytest.fixture
+def engine(new_engine: NewEngine) -> TorchEngine:
+    return new_engine()
+
+
+@pytest.fixture
+def chat_on(settings: Any) -> None:
+    """The site offers the tiny model. Nobody answers unless a test starts an engine."""
+    settings.OASST_CHAT_MODEL = "tiny"
+    settings.RATE_LIMITS = False
+
+
+@pytest.fixture
+def answering(transactional_db: None, chat_on: None, new_engine: NewEngine) -> Iterator[Callable[..., Runtime]]:
+    """answering(slots=4) starts a runtime on an engine of that size, as a web process or a worker does."""
+    started: list[Runtime] = []
+
+    def start(policy: ChatPolicy = POLICY, **sizes: Any) -> Runtime:
+        started.append(Runtime(new_engine(**sizes), policy))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for runtime in started:
+        runtime.stop()

@@ -1,0 +1,89 @@
+"""Chats for tests: asking, watching to the end, and what the tiny model says undisturbed."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from inference import chat
+from inference.events import Done, Event, Failed, Queued, Token
+from inference.models import ChatMessage, Turn
+from inference.policy import ChatPolicy
+from inference.watch import watch_turn
+from oasst.accounts.models import User
+
+POLICY = ChatPolicy(lease_seconds=3)
+GREEDY = {"temperature": 0, "max_tokens": 60}
+ENDLESS = {"temperature": 0, "max_tokens": 1500, "logit_bias": {"452": -100}}  # never the end of a turn
+BOUND = 90  # seconds: what hangs fails
+
+
+def ask(user: User, text: str = "Tell me something", policy: ChatPolicy = POLICY, **settings: Any) -> Turn:
+    """A new chat with one question."""
+    room = chat.create_chat(user=user, policy=policy)
+    return chat.start_turn(user=user, chat_id=room.pk, text=text, policy=policy, chosen={**GREEDY, **settings})
+
+
+def wait_until(is_so: Callable[[], object], what: str = "") -> None:
+    deadline = time.monotonic() + BOUND
+    while not is_so():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def wait_for_state(turn: Turn, *states: str) -> Turn:
+    wait_until(lambda: fresh(turn).state in states, f"still {fresh(turn).state}, not {states}")
+    return fresh(turn)
+
+
+def wait_for_text(turn: Turn, length: int = 1) -> None:
+    wait_until(lambda: len(fresh(turn).text) >= length, "no text")
+
+
+def fresh(turn: Turn) -> Turn:
+    return Turn.objects.select_related("message__chat").get(pk=turn.pk)
+
+
+def content(turn: Turn) -> str:
+    return ChatMessage.objects.get(pk=turn.pk).content
+
+
+def watch(turn_id: UUID, after: int = 0, at_most: int = 0) -> list[Event]:
+    """The events to the end, or the first few. Checks that they join on to one another without gap or repeat."""
+
+    async def collect() -> list[Event]:
+        events: list[Event] = []
+        stream = watch_turn(turn_id, after)
+        async for event in stream:
+            events.append(event)
+            if len(events) == at_most:
+                await stream.aclose()  # type: ignore[attr-defined]
+                break
+        return events
+
+    events = asyncio.run(asyncio.wait_for(collect(), BOUND))
+    check_joined(events, after)
+    return events
+
+
+def check_joined(events: list[Event], after: int = 0) -> None:
+    place = after
+    for event in events:
+        if isinstance(event, Token):
+            assert event.text and event.id - len(event.text) == place, f"a gap or a repeat at {place}: {event}"
+            place = event.id
+        elif isinstance(event, Queued):
+            assert event.id == place
+        else:
+            assert event.id > place
+
+
+def text_of(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Token))
+
+
+def last(events: list[Event]) -> Done | Failed:
+    event = events[-1]
+    assert isinstance(event, Done | Failed)
+    return event
