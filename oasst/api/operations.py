@@ -201,7 +201,7 @@ def _find_viewer(call: Call) -> User | None:
     auth_method, _, username = given.partition(":")
     if not auth_method or not username:
         return None
-    person = find_person(call.client, auth_method, username)
+    person = None if "\0" in given else find_person(call.client, auth_method, username)
     if person is None:
         raise NotFound("This API client has no such user.", code="user_not_found")
     return person
