@@ -21,7 +21,8 @@ def merge_people(*, destination_id: UUID, source_ids: Sequence[UUID]) -> None:
     """Everything of the sources becomes the destination's, and the sources are closed. Unknown sources are left out.
 
     What both did and one person may do only once, such as a review of the same text, stays with the closed account: the
-    decision that it led to was made. Raises NotFound (no destination), NotAllowed (staff), Conflict `purged`.
+    decision that it led to was made. Raises NotFound (no destination), NotAllowed (staff), Conflict
+    (`purged`, `destination_closed`).
     """
     people = sorted({destination_id, *source_ids})
     known = set(User.objects.filter(pk__in=people).values_list("pk", flat=True)) | {destination_id}
@@ -30,6 +31,8 @@ def merge_people(*, destination_id: UUID, source_ids: Sequence[UUID]) -> None:
     if Purge.objects.filter(Purge.NOT_OVER, person__in=locked).exists():
         raise Conflict("What one of these people gave is being purged. Undo the purge first, or wait.", code="purged")
     destination = locked.pop(destination_id)
+    if not destination.is_active:
+        raise Conflict("The account that is to stay was closed.", code="destination_closed")
     if EmailAddress.objects.filter(user=destination, primary=True).exists():
         EmailAddress.objects.filter(user__in=locked).update(primary=False)  # there is one of a person
     for source in locked.values():

@@ -5,17 +5,19 @@ from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
+from django.db import transaction
 from django.db.models import F
 
 from oasst import purge as purging
 from oasst.accounts.models import Ban, Identity, User
-from oasst.core.errors import Conflict
+from oasst.accounts.services import close_account
+from oasst.core.errors import Conflict, NotAllowed
 from oasst.invariants.run import differences
 from oasst.schedules import look_after_purges
 from tests.factories import growing_tree, new_person, new_prompt, new_reply
 from tests.wire.conftest import Wire, code_of, person
-from trees import bans, moderation
-from trees.models import Message, MessageTree, Purge, Revision
+from trees import bans, moderation, reviews
+from trees.models import Message, MessageTree, Purge, Review, Revision
 from trees.policy import current_policy
 from trees.standing import follow_standing
 from trees.states import State
@@ -154,8 +156,22 @@ class TestPurges:
         assert site.post("admin/merge_users", body).status_code == 204
         assert Message.objects.get(pk=prompt.pk).text
 
+    def test_nothing_is_stored_behind_one(self, alice: User, bob: User, mo: User) -> None:
+        prompt, hasty = new_prompt(alice), User.objects.get(pk=bob.pk)
+        purge(bob, mo)
+        with pytest.raises(NotAllowed), transaction.atomic():
+            reviews.record_free_labels(message_id=prompt.pk, author=hasty, labels={"spam": 1})
+        assert not Review.everything.filter(author=bob).exists()
+
 
 class TestMerging:
+    def test_not_into_a_closed_account(self, site: Wire, alice: User, bob: User) -> None:
+        close_account(alice)
+        body = {"destination_user_id": str(alice.pk), "source_user_ids": [str(bob.pk)]}
+        assert site.post("admin/merge_users", body).status_code == 409
+        bob.refresh_from_db()
+        assert bob.deleted_at is None and bob.email
+
     def test_addresses_come_along(self, site: Wire, alice: User, bob: User) -> None:
         addresses = set(EmailAddress.objects.filter(user__in=[alice, bob]).values_list("email", flat=True))
         body = {"destination_user_id": str(alice.pk), "source_user_ids": [str(bob.pk)]}
