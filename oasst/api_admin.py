@@ -7,18 +7,20 @@ from uuid import UUID
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.utils import timezone
 from rest_framework import serializers
 
 from oasst import merging
 from oasst.accounts import services
-from oasst.accounts.identities import require_general, shut_out
+from oasst.accounts.identities import lock_general
 from oasst.api.codes import Wire
 from oasst.api.fields import Flag, Id, Moment, Number, Shape, Text, Whole
 from oasst.api.next_auth import email_in
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core.text import clean_text
+from trees import bans
 from trees.api.stats import SystemStats, system_stats
-from trees.client_acts import remove_messages
+from trees.client_acts import reason_of, remove_messages
 from trees.models import Message
 from trees.policy import TreePolicy, current_policy
 
@@ -152,11 +154,14 @@ def _purge(call: Call, *, ban: bool, **limits: Any) -> dict[str, Any]:
     started, preview = time.perf_counter(), call.query["preview"]
     with transaction.atomic(durable=True):
         before = system_stats()
-        person = require_general(call.id("user_id"))
+        person = lock_general(call.id("user_id"))
         found = Message.objects.filter(author=person, deleted=False, **limits).order_by("tree_id")
         remove_messages(found.values_list("tree_id", "pk"), call.client, None, current_policy())
         if ban:
-            shut_out(person, call.client)
+            bans.set_by_program(person, enabled=False, reason=reason_of(call.client))
+            # The identity stays, so that the same name does not come back as somebody new.
+            person.deleted_at = timezone.now()
+            person.save(update_fields=["deleted_at"])
         after = system_stats()
         transaction.set_rollback(preview)
     duration = time.perf_counter() - started

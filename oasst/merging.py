@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from allauth.account.models import EmailAddress
 from django.db import IntegrityError, transaction
 from django.db.models import ManyToOneRel, Q, QuerySet
 
 from oasst.accounts.identities import lock_general
 from oasst.accounts.models import User
 from oasst.accounts.services import close_account
+from oasst.core.errors import Conflict
 from tasks.models import Task
-from trees.models import Ranking, Review
+from trees.models import Purge, Ranking, Review
 
 
 @transaction.atomic
@@ -19,12 +21,20 @@ def merge_people(*, destination_id: UUID, source_ids: Sequence[UUID]) -> None:
     """Everything of the sources becomes the destination's, and the sources are closed. Unknown sources are left out.
 
     What both did and one person may do only once, such as a review of the same text, stays with the closed account: the
-    decision that it led to was made. Raises NotFound (no destination), NotAllowed (staff).
+    decision that it led to was made. Raises NotFound (no destination), NotAllowed (staff), Conflict
+    (`purged`, `destination_closed`).
     """
     people = sorted({destination_id, *source_ids})
     known = set(User.objects.filter(pk__in=people).values_list("pk", flat=True)) | {destination_id}
     locked = {person_id: lock_general(person_id) for person_id in people if person_id in known}
+    # A purge finds what it takes, puts back and erases by its person.
+    if Purge.objects.filter(Purge.NOT_OVER, person__in=locked).exists():
+        raise Conflict("What one of these people gave is being purged. Undo the purge first, or wait.", code="purged")
     destination = locked.pop(destination_id)
+    if not destination.is_active:
+        raise Conflict("The account that is to stay was closed.", code="destination_closed")
+    if EmailAddress.objects.filter(user=destination, primary=True).exists():
+        EmailAddress.objects.filter(user__in=locked).update(primary=False)  # there is one of a person
     for source in locked.values():
         for relation in _relations():
             _move(relation.related_model._base_manager.filter(**{relation.field.name: source}), relation, destination)

@@ -354,9 +354,13 @@ def _root_tokens(text: str) -> list[str]:
 
 
 # The wire. Existing programs come with the key 1234; only a site that no other machine reaches takes it untold.
-_private = IS_LOCAL and BIND_ADDRESS in ("127.0.0.1", "::1", "localhost")
-OFFICIAL_WEB_API_KEY = env.text("OFFICIAL_WEB_API_KEY") or ("1234" if _private else "")
-ROOT_TOKENS = _root_tokens(env.text("ROOT_TOKENS")) or (["1234"] if _private else [])
+IS_PRIVATE = IS_LOCAL and BIND_ADDRESS in ("127.0.0.1", "::1", "localhost")
+OFFICIAL_WEB_API_KEY = env.text("OFFICIAL_WEB_API_KEY") or ("1234" if IS_PRIVATE else "")
+ROOT_TOKENS = _root_tokens(env.text("ROOT_TOKENS")) or (["1234"] if IS_PRIVATE else [])
+# Where nobody chose it, it is good for programs on this machine only, and no more when the site goes public: the key
+# that the first start made is stored.
+_chosen = (env.text("OFFICIAL_WEB_API_KEY"), *_root_tokens(env.text("ROOT_TOKENS")))
+UNCHOSEN_SECRET = "" if "1234" in _chosen else "1234"
 API_REQUIRES_TERMS = env.switch("API_REQUIRES_TERMS", False)
 # Of a site that signs people in with NextAuth beside this one.
 AUTH_SECRET = env.text("AUTH_SECRET")

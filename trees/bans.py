@@ -17,6 +17,18 @@ def ban(user: User, *, actor: User, reason: str) -> None:
         enqueue(jobs.follow_standing, str(user.pk))
 
 
+def set_by_program(user: User, *, enabled: bool, reason: str) -> None:
+    """Shut out or let in because a program that may do so said it; again changes nothing. Inside the caller's
+    transaction, which has locked the person. Raises Conflict `purged`.
+    """
+    if enabled == user.enabled:
+        return
+    if enabled:
+        _refuse_purged(user)
+    (services.let_in if enabled else services.shut_out)(user, actor=None, reason=reason)
+    enqueue(jobs.follow_standing, str(user.pk))
+
+
 def unban(user: User, *, actor: User, reason: str) -> None:
     """Let this person in again; a job lets the prompts go on that the ban had stopped.
 
@@ -24,6 +36,10 @@ def unban(user: User, *, actor: User, reason: str) -> None:
     """
     with transaction.atomic(durable=True):
         services.unban(user, actor=actor, reason=reason)
-        if Purge.objects.filter(person=user, stage__in=Purge.STANDING).exists():
-            raise Conflict("What they gave was purged. Undo the purge; that lets them in again.", code="purged")
+        _refuse_purged(user)
         enqueue(jobs.follow_standing, str(user.pk))
+
+
+def _refuse_purged(user: User) -> None:
+    if Purge.objects.filter(person=user, stage__in=Purge.STANDING).exists():
+        raise Conflict("What they gave was purged. Undo the purge; that lets them in again.", code="purged")

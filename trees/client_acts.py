@@ -12,12 +12,12 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from oasst.accounts.access import require_contributor
-from oasst.accounts.identities import person_for
+from oasst.accounts.identities import person_for, update_person
 from oasst.accounts.models import ApiClient, User
+from oasst.accounts.services import require_contributor_now
 from oasst.core.errors import NotFound
 from oasst.core.text import clean_text
-from trees import editing, reactions, removal, reviews, transitions
+from trees import bans, editing, reactions, removal, reviews, transitions
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import Message, MessageTree, Reaction, Report, Revision, Skip
 from trees.policy import TreePolicy
@@ -28,7 +28,7 @@ SKIPS = {"_skip_reply": Skip.Kind.REPLY, "_skip_ranking": Skip.Kind.RANKING, "_s
 EMOJI_CODES = (*reactions.EMOJIS, *SKIPS)
 
 
-def _reason(client: ApiClient) -> str:
+def reason_of(client: ApiClient) -> str:
     return f"By the API client {client.name}."[:500]
 
 
@@ -81,12 +81,14 @@ def _remove_from(tree_id: UUID, ids: Iterable[UUID], client: ApiClient, actor: U
 def _remove(hand: TreeInHand, messages: list[Message], client: ApiClient, actor: User | None) -> None:
     for message in sorted(messages, key=lambda one: one.depth):
         if not message.deleted:
-            removal.remove(hand, message, actor=actor, reason=_reason(client))
+            removal.remove(hand, message, actor=actor, reason=reason_of(client))
     transitions.advance(hand, actor=actor)
 
 
 def undelete_message(message_id: UUID, actor: User | None, policy: TreePolicy) -> None:
-    """Bring back a message and everything above it, not what stands below. Raises NotFound."""
+    """Bring back a message and everything above it, not what stands below. Raises NotFound, Conflict (`purged`,
+    `erased`).
+    """
     with transaction.atomic(durable=True):
         hand = lock_tree(_tree_of(message_id), policy)
         removal.bring_back_with_ancestors(hand, hand.message(message_id), actor=actor)
@@ -106,10 +108,10 @@ def halt_or_resume(
         hand = lock_tree(_tree_of(message_id), policy)
         halted = hand.state == State.HALTED_BY_MODERATOR
         if halt and not halted:
-            transitions.halt(hand, reason=_reason(client), actor=actor)
+            transitions.halt(hand, reason=reason_of(client), actor=actor)
         elif halted and not halt:
             transitions.refuse_without_prompt(hand)
-            transitions.resume(hand, reason=_reason(client), actor=actor)
+            transitions.resume(hand, reason=reason_of(client), actor=actor)
         transitions.advance(hand, actor=actor)
         return show_state(hand.tree)
 
@@ -142,7 +144,7 @@ def edit_message(message_id: UUID, client: ApiClient, editor: User, text: str, p
     text = clean_text(text, limit=LONGEST_EDIT, field="new_content")
     with transaction.atomic(durable=True):
         hand = lock_tree(_tree_of(message_id), policy)
-        editing.revise(hand, hand.message(message_id), text=text, actor=editor, reason=_reason(client))
+        editing.revise(hand, hand.message(message_id), text=text, actor=editor, reason=reason_of(client))
         transitions.advance(hand, actor=editor)
 
 
@@ -186,8 +188,8 @@ def react(message_id: UUID, client: ApiClient, given: dict[str, Any], emoji: str
 
 
 def _skip(message_id: UUID, person: User, kind: Skip.Kind) -> None:
-    require_contributor(person)
     with transaction.atomic(durable=True):
+        require_contributor_now(person)
         message = Message.objects.defer("search", "text").filter(pk=message_id).first()
         if message is None:
             raise NotFound("There is no such message.", code="message_not_found")
@@ -223,6 +225,18 @@ def label_freely(message_id: UUID, person: User, labels: dict[str, float], text:
             reviews.record_free_labels(message_id=message_id, author=person, labels=labels, is_report=is_report)
 
 
+# --- People ---
+
+
+def change_person(user_id: UUID, client: ApiClient, changes: dict[str, Any]) -> None:
+    """As `identities.update_person`; `enabled` is a ban or its end. Raises what that raises, Conflict `purged`."""
+    enabled = changes.pop("enabled", None)
+    with transaction.atomic(durable=True):
+        person = update_person(user_id, changes)
+        if enabled is not None:
+            bans.set_by_program(person, enabled=enabled, reason=reason_of(client))
+
+
 # --- Flagged messages ---
 
 
@@ -232,5 +246,5 @@ def settle_reports(message_id: UUID, client: ApiClient) -> None:
         reports = Report.objects.select_for_update(of=("self",), no_key=True).filter(message=message_id)
         for report in reports.filter(status=Report.Status.OPEN).select_related("message").order_by("pk"):
             report.status = Report.Status.UPHELD if report.message.deleted else Report.Status.DISMISSED
-            report.handled_at, report.outcome = timezone.now(), _reason(client)
+            report.handled_at, report.outcome = timezone.now(), reason_of(client)
             report.save(update_fields=["status", "handled_at", "outcome"])

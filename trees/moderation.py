@@ -15,7 +15,7 @@ from oasst.core.text import clean_text
 from trees import editing, outbox, removal, reranking, transitions
 from trees.access import require_moderator
 from trees.in_hand import TreeInHand, lock_tree
-from trees.models import Deletion, Happening, Message, MessageTree, Purge, Report, Revision, TreeTransition
+from trees.models import Deletion, Happening, Message, MessageTree, Report, Revision, TreeTransition
 from trees.policy import TreePolicy
 from trees.states import State
 
@@ -82,7 +82,7 @@ def delete_message(*, message_id: UUID, actor: User, reason: str, policy: TreePo
 def undelete(*, deletion_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Deletion:
     """Bring back exactly what one deletion took. A tree that it had stopped goes on.
 
-    Raises NotAllowed, Invalid, NotFound, Conflict (`already_undone`, `parent_deleted`, `erased`).
+    Raises NotAllowed, Invalid, NotFound, Conflict (`already_undone`, `parent_deleted`, `purged`, `erased`).
     """
     require_moderator(actor)
     reason = _reason(reason)
@@ -97,8 +97,7 @@ def undelete(*, deletion_id: UUID, actor: User, reason: str, policy: TreePolicy)
         message = hand.message(deletion.message_id)
         if message.parent_id is not None and hand.messages[message.parent_id].deleted:
             raise Conflict("The message above it is deleted; bring that back first.", code="parent_deleted")
-        if _was_erased(deletion):
-            raise Conflict("What it held was erased after a purge; there is nothing to bring back.", code="erased")
+        removal.refuse_purged(deletion.message_ids)
         removal.bring_back(hand, deletion, actor=actor, reason=reason)
         transitions.advance(hand, actor=actor)
         return deletion
@@ -156,13 +155,6 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str) ->
             ]
         )
         return report
-
-
-def _was_erased(deletion: Deletion) -> bool:
-    """Did a purge of one of the authors become final? People write no empty texts."""
-    return Message.objects.filter(
-        pk__in=deletion.message_ids, text="", author__purges__stage=Purge.Stage.ERASED
-    ).exists()
 
 
 def _message_in_hand(message_id: UUID, policy: TreePolicy) -> tuple[TreeInHand, Message]:

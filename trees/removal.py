@@ -3,11 +3,13 @@
 Works on a tree in hand; the caller goes on to `transitions.advance`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from uuid import UUID
 
 from django.utils import timezone
 
 from oasst.accounts.models import User
+from oasst.core.errors import Conflict
 from trees import transitions, wanted
 from trees.in_hand import TreeInHand
 from trees.models import Deletion, Happening, Message, Purge
@@ -40,6 +42,16 @@ def remove(
     return deletion
 
 
+def refuse_purged(message_ids: Collection[UUID]) -> None:
+    """Raises Conflict: `purged` while a purge of an author is not over, `erased` where one has ended with no text."""
+    messages = Message.objects.filter(pk__in=message_ids)
+    if messages.filter(author__purges__in=Purge.objects.filter(Purge.NOT_OVER)).exists():
+        raise Conflict("This was purged with all that its author gave. Undo the purge to bring it back.", code="purged")
+    # People write no empty texts.
+    if messages.filter(text="", author__purges__stage=Purge.Stage.ERASED).exists():
+        raise Conflict("What it held was erased after a purge; there is nothing to bring back.", code="erased")
+
+
 def bring_back(hand: TreeInHand, deletion: Deletion, *, actor: User, reason: str) -> None:
     """Undo one batch exactly. A tree that stopped only because of it goes on."""
     for message_id in deletion.message_ids:
@@ -57,10 +69,13 @@ def bring_back(hand: TreeInHand, deletion: Deletion, *, actor: User, reason: str
 
 
 def bring_back_with_ancestors(hand: TreeInHand, message: Message, *, actor: User | None) -> None:
-    """Bring back one message and all above it, whatever took them. Deletions of which nothing is left are undone."""
+    """Bring back one message and all above it, whatever took them. Deletions of which nothing is left are undone.
+    Raises Conflict as `refuse_purged`.
+    """
     gone = [one for one in _upwards(hand, message) if one.deleted]
     if not gone:
         return
+    refuse_purged([one.pk for one in gone])
     for one in gone:
         one.deleted = False
         hand.changed.add(one.pk)

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
-from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
+from oasst.accounts.services import require_contributor_now
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from trees import consensus, jobs, outbox, transitions, wanted
@@ -108,7 +108,7 @@ def record_free_labels(*, message_id: UUID, author: User, labels: Labels, is_rep
     """Labels that no task asked for, also for one's own message. They replace the earlier ones of the same person and
     decide nothing. Locks the message. Raises NotAllowed, NotFound, Invalid (`unknown_label`, `label_range`).
     """
-    require_contributor(author)
+    require_contributor_now(author)
     for name, value in labels.items():
         _check_label(name, value)
     message = (

@@ -196,18 +196,18 @@ def upsert_person(client: ApiClient, body: dict[str, Any]) -> dict[str, Any]:
 
 
 @transaction.atomic
-def update_person(client: ApiClient, user_id: UUID, changes: dict[str, Any]) -> None:
-    """Set what a trusted client names: display_name, enabled, notes, show_on_leaderboard, tos_acceptance.
+def update_person(user_id: UUID, changes: dict[str, Any]) -> User:
+    """Set what a trusted client names: display_name, notes, show_on_leaderboard, tos_acceptance. Gives the person.
 
     Raises NotFound, NotAllowed `not_trusted` for staff, who are looked after in the admin.
     """
     person = lock_general(user_id)
     if changes.pop("tos_acceptance", None):
         _accept_terms_once(person)
-    if "enabled" in changes and changes["enabled"] != person.enabled:
-        changes["banned_at"] = None if changes["enabled"] else timezone.now()
-        changes["ban_reason"] = "" if changes["enabled"] else _set_by(client)
+    if "display_name" in changes:
+        changes["display_name"] = tidy_name(changes["display_name"])
     _set(person, changes)
+    return person
 
 
 @transaction.atomic
@@ -229,16 +229,6 @@ def require_general(user_id: UUID, people: QuerySet[User] | None = None) -> User
 def lock_general(user_id: UUID) -> User:
     """As `require_general`; the row is held until the open transaction ends."""
     return require_general(user_id, User.objects.select_for_update(no_key=True))
-
-
-def shut_out(person: User, client: ApiClient) -> None:
-    """Ban for good. The identity stays, so that the same name does not come back as somebody new."""
-    now = timezone.now()
-    _set(person, {"enabled": False, "deleted_at": now, "banned_at": now, "ban_reason": _set_by(client)})
-
-
-def _set_by(client: ApiClient) -> str:
-    return f"Set by the API client {client.name}."[:500]
 
 
 def _accept_terms_once(person: User) -> None:

@@ -131,10 +131,13 @@ class User(AbstractBaseUser):
 
 
 class Ban(models.Model):
-    """Somebody was shut out: who did it and why, and the same for letting them in again. Never changed or removed."""
+    """Somebody was shut out: who did it and why, and the same for letting them in again. Never changed or removed.
+
+    A program has no person who acts; the reason names it.
+    """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="bans")
-    actor = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    actor = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     reason = models.CharField(max_length=500)
     at = models.DateTimeField(default=timezone.now, editable=False)
     lifted_at = models.DateTimeField(null=True)

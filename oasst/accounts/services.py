@@ -185,7 +185,7 @@ def close_account(user: User) -> None:
     accounts, identities at API clients, tokens, sessions, the password.
     """
     user = lock_user(user)
-    if user.deleted_at is not None:
+    if user.deleted_at is not None and not user.is_active:  # a purge by a program sets the date and erases nothing
         return
     withdraw_terms(user)
     EmailAddress.objects.filter(user=user).delete()
@@ -217,11 +217,7 @@ def ban(user: User, *, actor: User, reason: str) -> None:
     reason = clean_text(reason, limit=500, field="reason")
     user = lock_user(user)
     require_higher_rank(actor, user)
-    user.enabled = False
-    user.ban_reason = reason
-    user.banned_at = timezone.now()
-    user.save(update_fields=["enabled", "ban_reason", "banned_at"])
-    Ban.objects.create(user=user, actor=actor, reason=reason, at=user.banned_at)
+    shut_out(user, actor=actor, reason=reason)
 
 
 @transaction.atomic
@@ -232,10 +228,24 @@ def unban(user: User, *, actor: User, reason: str) -> None:
     require_higher_rank(actor, user)
     if user.enabled:
         raise Conflict("This person is not banned.", code="not_banned")
-    user.enabled = True
-    user.ban_reason = ""
-    user.banned_at = None
+    let_in(user, actor=actor, reason=reason)
+
+
+def shut_out(user: User, *, actor: User | None, reason: str) -> None:
+    """What a ban writes. Who may do it was asked before, and the person's row is locked; without an actor it was a
+    program, which the reason names.
+    """
+    user.enabled, user.ban_reason, user.banned_at = False, reason, timezone.now()
     user.save(update_fields=["enabled", "ban_reason", "banned_at"])
+    Ban.objects.create(user=user, actor=actor, reason=reason, at=user.banned_at)
+
+
+def let_in(user: User, *, actor: User | None, reason: str) -> None:
+    """What the end of a ban writes, as `shut_out`. Also whom a program's purge marked as gone is back."""
+    user.enabled, user.ban_reason, user.banned_at = True, "", None
+    if user.is_active:
+        user.deleted_at = None
+    user.save(update_fields=["enabled", "ban_reason", "banned_at", "deleted_at"])
     Ban.objects.filter(user=user, lifted_at=None).update(lifted_at=timezone.now(), lifted_by=actor, lift_reason=reason)
 
 

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
+from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -16,6 +18,7 @@ from rest_framework.request import Request
 from oasst.accounts.access import require_member
 from oasst.accounts.models import ApiClient, ApiKey, Secret, Token, User
 from oasst.core.errors import NotAllowed
+from oasst.core.requests import is_on_this_machine
 
 # "Last used" is for people who tidy up keys: to the minute is enough, and a request must not cost a write.
 _LAST_USED_GRAIN = timedelta(minutes=1)
@@ -29,7 +32,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, ApiClient] | None:
         given = request.query_params.get("api_key") or request.headers.get("X-API-Key")
-        return (AnonymousUser(), find_client(given)) if given else None
+        return (AnonymousUser(), find_client(given, request)) if given else None
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -54,10 +57,22 @@ _CLIENT_OF_KEY = """
 """
 
 
-def find_client(given: str | None) -> ApiClient:
-    """The program that this key belongs to. Raises NotAllowed `api_key` for none, a wrong one and one switched off."""
+def is_unchosen_elsewhere(given: str, request: HttpRequest | Request) -> bool:
+    """Is this the secret that everybody knows, and nobody chose it here, and not a program on this machine sent it?"""
+    if given != settings.UNCHOSEN_SECRET:
+        return False
+    plain = request._request if isinstance(request, Request) else request
+    return not (settings.IS_PRIVATE and is_on_this_machine(plain))
+
+
+def find_client(given: str | None, request: HttpRequest | Request) -> ApiClient:
+    """The program that this key belongs to. Raises NotAllowed `api_key` for none, a wrong one, one switched off, and
+    the one that everybody knows where it was not chosen.
+    """
     if not given:
         raise NotAllowed("An API key is needed: the header X-API-Key.", code="api_key")
+    if is_unchosen_elsewhere(given, request):
+        raise NotAllowed("The key 1234 is for programs on this machine, unless it was chosen here.", code="api_key")
     found: Any = next(iter(ApiClient.objects.raw(_CLIENT_OF_KEY, [Secret.digest_of(given)])), None)
     if found is None or not found.enabled or _has_expired(found.key_expires_at):
         raise NotAllowed("This API key is not valid.", code="api_key")

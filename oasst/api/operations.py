@@ -20,7 +20,7 @@ from rest_framework import serializers
 
 from oasst.accounts.identities import find_person
 from oasst.accounts.models import ApiClient, User
-from oasst.api.authentication import find_client
+from oasst.api.authentication import find_client, is_unchosen_elsewhere
 from oasst.api.codes import Wire
 from oasst.api.fields import Id, Shape, Text
 from oasst.core.errors import Invalid, NotAllowed, NotFound
@@ -188,7 +188,7 @@ def _check_access(call: Call) -> None:
         _require_root(call.request)
         return
     given = call.request.GET.get("api_key") or call.request.headers.get("X-API-Key")
-    call.found_client = find_client(given)
+    call.found_client = find_client(given, call.request)
     if access == Access.TRUSTED and not call.found_client.trusted:
         raise NotAllowed("This is for trusted API clients.", code="not_trusted")
 
@@ -196,7 +196,7 @@ def _check_access(call: Call) -> None:
 def _require_root(request: HttpRequest) -> None:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     known = [token for token in settings.ROOT_TOKENS if hmac.compare_digest(token.encode(), given.strip().encode())]
-    if scheme.lower() != "bearer" or not known:
+    if scheme.lower() != "bearer" or not known or is_unchosen_elsewhere(given.strip(), request):
         raise NotAllowed("This needs the root token of the site.", code="root_token")
 
 
@@ -205,7 +205,7 @@ def _find_viewer(call: Call) -> User | None:
     auth_method, _, username = given.partition(":")
     if not auth_method or not username:
         return None
-    person = find_person(call.client, auth_method, username)
+    person = None if "\0" in given else find_person(call.client, auth_method, username)
     if person is None:
         raise NotFound("This API client has no such user.", code="user_not_found")
     return person

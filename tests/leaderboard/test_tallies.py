@@ -132,7 +132,7 @@ class TestTakenBack:
         deletion = moderation.delete_message(message_id=prompt.pk, actor=mo, reason="A test", policy=POLICY)
         assert not Standing.objects.filter(person=alice).exists() or score(alice).prompts == 0
         assert score(bob).labels_full == 1, "what others did about it stays theirs"
-        moderation.undelete(deletion_id=deletion.pk, actor=mo, policy=POLICY)
+        moderation.undelete(deletion_id=deletion.pk, actor=mo, reason="A test", policy=POLICY)
         assert (score(alice).prompts, score(alice).accepted_prompts) == (full.prompts, full.accepted_prompts)
         assert rebuilding_changes_nothing()
 

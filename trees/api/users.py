@@ -166,7 +166,7 @@ def get_user(call: Call) -> Any:
 @operation(OPERATIONS, "PUT", "users/<user_id>", TRUSTED, query=UpdateQuery, status=204, errors=(Wire.USER_NOT_FOUND,))
 def update_user(call: Call) -> None:
     """Set what the query names; what it leaves out stays."""
-    identities.update_person(call.client, call.id("user_id"), dict(call.query))
+    client_acts.change_person(call.id("user_id"), call.client, dict(call.query))
 
 
 @operation(OPERATIONS, "DELETE", "users/<user_id>", TRUSTED, status=204, errors=(Wire.USER_NOT_FOUND,))

@@ -53,6 +53,8 @@ class Purge(models.Model):
 
     STANDING = (Stage.RUNNING, Stage.DONE, Stage.UNDOING)
     """While it is in one of these, what the person gave is away or on its way."""
+    NOT_OVER = models.Q(stage__in=STANDING) | models.Q(stage=Stage.ERASED, erased_at=None)
+    """Or on its way to be erased: whose messages it is about must stay as it is."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="purges")
