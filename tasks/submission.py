@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from oasst.accounts.access import require_contributor
-from oasst.accounts.activity import NOTE_ACTIVITY
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid
 from oasst.core.idempotency import fingerprint_of
@@ -110,33 +109,17 @@ def _submit(task_id: UUID, user: User, answer: Answer, digest: str, store: Calla
         require_open(task)
         store(task)
         task.status, task.finished_at, task.answer_digest = Task.Status.DONE, timezone.now(), digest
-        _finish(task)
-        return task
-
-
-def _finish(task: Task) -> None:
-    """Close the task and note that its person was here. One statement for both, the last one: nobody waits for a
-    person's row and then for a tree.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            WITH active AS ({NOTE_ACTIVITY})
-            UPDATE tasks_task SET status = %(status)s, finished_at = %(at)s, answer_digest = %(digest)s,
-                result_message_id = %(message)s, result_review_id = %(review)s, result_ranking_id = %(ranking)s
-            WHERE id = %(task)s
-            """,
-            {
-                "at": task.finished_at,
-                "person": task.user_id,
-                "status": task.status,
-                "digest": task.answer_digest,
-                "message": task.result_message_id,
-                "review": task.result_review_id,
-                "ranking": task.result_ranking_id,
-                "task": task.pk,
-            },
+        task.save(
+            update_fields=[
+                "status",
+                "finished_at",
+                "answer_digest",
+                "result_message",
+                "result_review",
+                "result_ranking",
+            ]
         )
+        return task
 
 
 def _about(task: Task) -> Message:

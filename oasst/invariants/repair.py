@@ -12,12 +12,13 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import F
 
+from leaderboard import stats
 from oasst.accounts import services
 from oasst.accounts.models import Consent, User
 from oasst.invariants import decisions, tasks
 from oasst.invariants.difference import Difference
 from oasst.invariants.facts import TreeFacts, read_trees
-from oasst.invariants.run import TREE_CHECKS, tree_differences
+from oasst.invariants.run import SCORES, TREE_CHECKS, tree_differences
 from trees import scoring, transitions
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import Happening, Message, MessageTree, Opening, TreeTransition
@@ -49,6 +50,17 @@ def repair(policy: TreePolicy, *, batch: int, progress: Callable[[int], None] | 
         yield from (Repair(one, one.subject not in left) for one in before)
     for tree_id, found in tree_differences(policy, batch=batch, progress=progress):
         yield from _repair_tree(tree_id, policy, found)
+    yield from _repair_scores()
+
+
+def _repair_scores() -> Iterator[Repair]:
+    """Last, since they follow from the trees. All are counted again: it is one rule, and boards stay as they were until
+    it is done.
+    """
+    if before := list(stats.differences()):
+        stats.rebuild()
+        left = set(stats.differences())
+        yield from (Repair(Difference(SCORES, *one), one not in left) for one in before)
 
 
 def _repair_tree(tree_id: UUID, policy: TreePolicy, found: list[Difference]) -> list[Repair]:

@@ -14,6 +14,7 @@ from trees.interchange.writer import snapshot
 from trees.policy import TreePolicy
 
 BATCH = 200  # trees
+SCORES = "scores_follow_the_facts"
 
 TREE_CHECKS: tuple[Callable[[TreeFacts], Iterator[Difference]], ...] = (
     *structure.CHECKS,
@@ -31,7 +32,7 @@ def differences(
     for _, found in tree_differences(policy, batch=batch, progress=progress):
         yield from found
     yield from tasks.differences()
-    yield from (Difference("scores_follow_the_facts", *one) for one in score_differences())
+    yield from (Difference(SCORES, *one) for one in score_differences())
 
 
 def tree_differences(

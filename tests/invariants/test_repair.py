@@ -149,7 +149,8 @@ class TestCommand:
         with pytest.raises(CommandError, match="1 difference in 1 trees"):
             call_command("check_invariants", repair=True, stdout=out)
         said = out.getvalue()
-        assert said.count("mended") == 1 and said.count("left, it can not be derived") == 1
+        # The counter of reviews, and the score of the prompt that nobody was told of.
+        assert said.count("mended") == 2 and said.count("left, it can not be derived") == 1
         assert Message.objects.get().review_count == 0
 
 

@@ -84,7 +84,7 @@ class Life:
     def bring_back(self, person: User) -> None:
         deletion = Deletion.objects.filter(undone_at=None).order_by("?").first()
         if deletion is not None:
-            moderation.undelete(deletion_id=deletion.pk, actor=self.moderator, policy=POLICY)
+            moderation.undelete(deletion_id=deletion.pk, actor=self.moderator, reason="x", policy=POLICY)
 
     def edit(self, person: User) -> None:
         message = Message.objects.filter(deleted=False).order_by("?").first()
@@ -97,7 +97,7 @@ class Life:
         if person.enabled:
             services.ban(person, actor=self.moderator, reason="x")
         else:
-            services.unban(person, actor=self.moderator)
+            services.unban(person, actor=self.moderator, reason="x")
 
     def draw(self, person: User) -> None:
         lottery.draw(self.dice.choice(["en", "de"]), POLICY, limit=5)
