@@ -212,7 +212,7 @@ def merge_users(call: Call) -> None:
 # --- Others ---
 
 
-@operation(OPERATIONS, "GET", "auth/check", Access.OPEN, answer=Text(allow_null=True))
+@operation(OPERATIONS, "GET", "auth/check", Access.OPEN, answer=Text(allow_null=True), plain=(403,))
 def check_cookie(call: Call) -> str | None:
     """The e-mail address in a NextAuth session cookie."""
     cookie = call.request.COOKIES.get("next-auth.session-token", "")
