@@ -1,9 +1,15 @@
 """The wire protocol below /api/v1/: every operation that there is, in one table."""
 
+from functools import cache
+from typing import Any
+
+from rest_framework import serializers
+
 from inference.api import toxicity
 from leaderboard.api import cached_stats, scores
 from oasst import api_admin
-from oasst.api.operations import Operation
+from oasst.api import schema
+from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.views import urls_of
 from tasks.api import tasks
 from trees.api import codes as codes
@@ -21,5 +27,18 @@ OPERATIONS: list[Operation] = [
     *toxicity.OPERATIONS,
     *api_admin.OPERATIONS,
 ]
+
+
+@operation(OPERATIONS, "GET", "openapi.json", Access.OPEN, answer=serializers.DictField(child=serializers.JSONField()))
+def get_schema(call: Call) -> Any:
+    """This document."""
+    return document()
+
+
+@cache
+def document() -> dict[str, Any]:
+    """All operations as OpenAPI."""
+    return schema.document(OPERATIONS, base=api_admin.API_PREFIX)
+
 
 urlpatterns = urls_of(OPERATIONS)

@@ -184,7 +184,8 @@ def _database() -> dict[str, Any]:
         # A restarted server must not cost each pooled connection one failed request.
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
-            "pool": {"min_size": 1, "max_size": env.integer("DATABASE_POOL", 8, minimum=1), "timeout": 5},
+            # A crowd waits its turn; whoever waited for twenty seconds hears "busy".
+            "pool": {"min_size": 1, "max_size": env.integer("DATABASE_POOL", 8, minimum=1), "timeout": 20},
             # Locks are held for milliseconds. Whoever waits this long hears "busy" (oasst.core.locks).
             "options": "-c lock_timeout=10s",
         },

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from oasst import pages
+from oasst import api_docs, pages
 
 urlpatterns = [
     path("", pages.landing, name="landing"),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("trees.urls")),
     path("api/v1/", include("oasst.api_urls")),
     path("", include("leaderboard.urls")),
+    path("docs/", api_docs.docs, name="api-docs"),
     path("admin/", admin.site.urls),
     path("styleguide/", include("oasst.styleguide")),
     path("", include("oasst.health")),

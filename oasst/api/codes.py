@@ -105,5 +105,7 @@ register_codes(
         "closed": Wire.USER_DISABLED,
         "terms_missing": Wire.USER_HAS_NOT_ACCEPTED_TOS,
         "user_not_found": Wire.USER_NOT_FOUND,
+        "key": Wire.GENERIC_ERROR,
+        "key_reused": Wire.GENERIC_ERROR,
     }
 )

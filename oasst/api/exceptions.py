@@ -29,6 +29,7 @@ class Refusal:
     status: int
     body: Any
     headers: dict[str, str] = field(default_factory=dict)
+    code: str = ""  # of the domain, for those who ask for RFC 9457
 
 
 def refusal(
@@ -77,7 +78,7 @@ def _of_the_domain(error: DomainError, fallback: Wire, statuses: Mapping[Wire, i
     wait = getattr(error, "retry_after", None)
     if wait is not None or status in (429, 503):
         headers["Retry-After"] = str(wait or _COME_BACK_AFTER)
-    return Refusal(status, {"error_code": number, "message": error.message}, headers)
+    return Refusal(status, {"error_code": number, "message": error.message}, headers, error.code)
 
 
 def bad_input(problems: list[dict[str, Any]]) -> Refusal:
@@ -85,7 +86,7 @@ def bad_input(problems: list[dict[str, Any]]) -> Refusal:
     first = problems[0]
     where = ".".join(str(part) for part in first["loc"][1:])
     message = f"{where}: {first['msg']}" if where else first["msg"]
-    return Refusal(422, {"detail": problems, "error_code": Wire.GENERIC_ERROR, "message": message})
+    return Refusal(422, {"detail": problems, "error_code": Wire.GENERIC_ERROR, "message": message}, code="bad_input")
 
 
 # What DRF calls a problem → what clients of the wire know it as.

@@ -148,6 +148,8 @@ class Language(Text):
 class Shape(serializers.Serializer[Any]):
     """What an operation takes or gives, field by field. Members that are not named are ignored."""
 
+    any_of: tuple[type["Shape"], ...] = ()  # it is one of these
+
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, Mapping):
             raise serializers.ValidationError(["value is not a valid dict"], code="type_error.dict")

@@ -23,7 +23,9 @@ from oasst.accounts.models import ApiClient, User
 from oasst.api.authentication import find_client, is_unchosen_elsewhere
 from oasst.api.codes import Wire
 from oasst.api.fields import Id, Shape, Text
+from oasst.api.plain import dump
 from oasst.core.errors import Invalid, NotAllowed, NotFound
+from oasst.core.idempotency import fingerprint_of, once_around_services
 
 
 class Access(StrEnum):
@@ -52,6 +54,13 @@ class Operation:
     fallback: Wire = Wire.GENERIC_ERROR  # the number of refusals that have none of their own
     errors: tuple[Wire, ...] = ()
     statuses: Mapping[Wire, int] = field(default_factory=dict)  # where this operation departs from the usual status
+    plain: tuple[int, ...] = ()  # statuses of refusals without a number of their own
+    repeatable: bool = True  # a POST that takes an Idempotency-Key
+
+    @property
+    def by_cursor(self) -> bool:
+        """It gives pages."""
+        return self.query is not None and "before" in _shared(self.query).fields
 
 
 @dataclass
@@ -105,7 +114,26 @@ def run(operation: Operation, request: HttpRequest, path: dict[str, str]) -> Any
         _check_access(call)
     if operation.viewer:
         call.viewer = _find_viewer(call)
+    if operation.method == "POST" and "Idempotency-Key" in request.headers:
+        return _once(call)
     return operation.act(call)
+
+
+def _once(call: Call) -> Any:
+    """The answer that the first call with this key got. A refusal changed nothing, so it may be tried again."""
+    if not call.operation.repeatable:
+        raise Invalid("This answer is not kept, so it can not be given twice.", code="key")
+    request = call.request
+    query = sorted((name, value) for name, value in request.GET.items() if name != "api_key")
+    viewer = call.viewer and call.viewer.pk
+    # Kept as text, so that the same bytes are sent again.
+    kept = once_around_services(
+        scope=f"api:{call.client.pk}",
+        key=request.headers["Idempotency-Key"],
+        fingerprint=fingerprint_of(request.path, query, request.body.hex(), viewer),
+        act=lambda: dump(call.operation.act(call)),
+    )
+    return json.loads(kept)
 
 
 def read_body(request: HttpRequest) -> Any:
@@ -173,8 +201,13 @@ def _shared(shape: type[Shape]) -> Shape:
 _ID, _NAME = Id(), Text()
 
 
+def is_id(name: str) -> bool:
+    """This part of a path is one of our ids."""
+    return name in ("message_id", "task_id", "user_id")
+
+
 def _path_field(name: str) -> serializers.Field[Any, Any, Any, Any]:
-    return _ID if name in ("message_id", "task_id", "user_id") else _NAME
+    return _ID if is_id(name) else _NAME
 
 
 def _check_access(call: Call) -> None:

@@ -1,11 +1,8 @@
 """Operations of the wire as views: JSON in, JSON out, and every refusal in its envelope."""
 
-import json
 import logging
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
@@ -16,6 +13,7 @@ from django.utils.encoding import escape_uri_path
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.views import APIView
 
+from oasst.api.answers import answer, refuse
 from oasst.api.codes import Wire
 from oasst.api.exceptions import Refusal, bad_input, places, refusal
 from oasst.api.operations import BadInput, NotJson, Operation, by_path, run
@@ -33,15 +31,15 @@ class OperationView(APIView):
         operation = self.operations.get(request.method or "")
         if operation is None:
             allow = {"Allow": ", ".join(sorted(self.operations))}
-            return answer(Refusal(405, {"detail": "Method Not Allowed"}, allow))
+            return refuse(Refusal(405, {"detail": "Method Not Allowed"}, allow), request)
         try:
             data = run(operation, request, kwargs)
         except Exception as error:
-            return answer(_refuse(error, operation, request))
-        return as_json(data, operation.status)
+            return refuse(_refusal(error, operation, request), request)
+        return answer(data, operation, request)
 
 
-def _refuse(error: Exception, operation: Operation, request: HttpRequest) -> Refusal:
+def _refusal(error: Exception, operation: Operation, request: HttpRequest) -> Refusal:
     if isinstance(error, NotJson):
         return bad_input(error.problems)
     if isinstance(error, BadInput):
@@ -58,30 +56,6 @@ def _refuse(error: Exception, operation: Operation, request: HttpRequest) -> Ref
         got_request_exception.send(sender=OperationView, request=request)
         return CRASH
     return found
-
-
-def answer(refused: Refusal) -> HttpResponse:
-    response = as_json(refused.body, refused.status)
-    # Refusals are everyday: the line of the request says it, Django need not warn of each once more.
-    response._has_been_logged = True  # type: ignore[attr-defined]
-    for name, value in refused.headers.items():
-        response[name] = value
-    return response
-
-
-def as_json(data: Any, status: int) -> HttpResponse:
-    """Compact JSON in UTF-8. A 204 has the same content type and no body."""
-    text = "" if status == 204 else json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=_plain)
-    return HttpResponse(text.encode(errors="replace"), status=status, content_type="application/json")
-
-
-def _plain(value: Any) -> str:
-    # `+00:00` and never `Z`; the fraction only where there is one.
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    raise TypeError(f"{value!r} is no JSON")
 
 
 def urls_of(operations: Iterable[Operation]) -> list[URLPattern]:
@@ -111,9 +85,9 @@ def elsewhere(request: HttpRequest) -> HttpResponse:
     try:
         found = resolve(other)
     except Resolver404:
-        return answer(Refusal(404, {"detail": "Not Found"}))
+        return refuse(Refusal(404, {"detail": "Not Found"}), request)
     if found.func is elsewhere or not found.url_name:
-        return answer(Refusal(404, {"detail": "Not Found"}))
+        return refuse(Refusal(404, {"detail": "Not Found"}), request)
     query = request.META.get("QUERY_STRING", "")
     response = HttpResponse(status=307)
     response["Location"] = request.build_absolute_uri(escape_uri_path(other) + (f"?{query}" if query else ""))

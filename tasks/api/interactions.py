@@ -75,6 +75,8 @@ _SHARED = {name: shape() for name, shape in SHAPES.items()}
 class AnyInteraction(Shape):
     """One of the four. Checked values come with the `type` that they were taken for."""
 
+    any_of = tuple(SHAPES.values())
+
     def run_validation(self, data: Any = serializers.empty) -> Any:
         given = data.get("type") if isinstance(data, dict) else None
         if isinstance(given, str) and given in _SHARED:

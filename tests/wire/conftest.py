@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from oasst.accounts import services
+from oasst.api.schema import refusals
 from tests.factories import do_work, new_person
 from tests.wire.shapes import misfits
 from trees.models import Message, MessageTree, Opening
@@ -22,14 +23,17 @@ class Wire:
         self.client, self.key = services.create_api_client(name=name, trusted=trusted)
         self.http = Client(headers={"X-API-Key": self.key})
 
-    def call(self, method: str, path: str, body: Any = None, *, user: str = "", **query: Any) -> Any:
+    def call(
+        self, method: str, path: str, body: Any = None, *, user: str = "", headers: Any = None, **query: Any
+    ) -> Any:
         more: dict[str, Any] = {"headers": {"X-OASST-USER": user}} if user else {}
         if method == "post":
             more |= {"data": "" if body is None else body, "content_type": "application/json"}
+        if headers:
+            more["headers"] = {**more.get("headers", {}), **headers}
         sent = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
         response = getattr(self.http, method)(f"/api/v1/{path}", query_params=sent, **more)
-        if response.status_code < 300:
-            _check(response)
+        check(response)
         return response
 
     def get(self, path: str, *, user: str = "", **query: Any) -> Any:
@@ -72,8 +76,16 @@ class Wire:
         return Message.objects.get(api_client=self.client, frontend_message_id=name)
 
 
-def _check(response: Any) -> None:
-    operation = response.resolver_match.func.view_class.operations[response.request["REQUEST_METHOD"]]
+def check(response: Any) -> None:
+    """The answer has its declared shape, or the refusal is one of the declared ones."""
+    view = getattr(response.resolver_match.func, "view_class", None)
+    operation = view and view.operations.get(response.request["REQUEST_METHOD"])
+    if operation is None or response.status_code in (304, 307):
+        return
+    if response.status_code >= 400:
+        number = response.json().get("error_code", 0)
+        assert number in refusals(operation).get(response.status_code, {}), (operation.path, response.content)
+        return
     assert response.status_code == operation.status
     assert response["Content-Type"] == "application/json"
     if response.status_code == 204:

@@ -222,7 +222,10 @@ class EditBody(Shape):
     TRUSTED,
     body=EditBody,
     answer=serializers.JSONField(allow_null=True),
-    errors=(Wire.MESSAGE_NOT_FOUND, Wire.AUTH_AND_USERNAME_REQUIRED, Wire.TASK_MESSAGE_TEXT_EMPTY),
+    errors=(
+        *(Wire.MESSAGE_NOT_FOUND, Wire.AUTH_AND_USERNAME_REQUIRED),
+        *(Wire.TASK_MESSAGE_TEXT_EMPTY, Wire.TASK_MESSAGE_TOO_LONG),
+    ),
 )
 def edit_message(call: Call) -> None:
     """Give the message a new text; the earlier ones stay in its history. The answer is null."""

@@ -1,0 +1,117 @@
+"""API clients at work over HTTP: whole cycles of asking, acknowledging and answering, and how long each call takes.
+
+The client is a few lines over asyncio, so that it costs less than what it measures.
+"""
+
+import asyncio
+import json
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+
+@dataclass
+class Run:
+    """What happened: milliseconds by operation, answers by status, the ids of tasks that were answered."""
+
+    seconds: float = 0
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    statuses: Counter[int] = field(default_factory=Counter)
+    answered: list[str] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+
+    def table(self) -> list[str]:
+        lines = [f"{'':16}{'calls':>7}{'p50':>8}{'p95':>8}{'p99':>8}  ms"]
+        for name, times in sorted(self.times.items()):
+            ordered = sorted(times)
+            cells = "".join(f"{ordered[int(share * (len(ordered) - 1))]:8.1f}" for share in (0.5, 0.95, 0.99))
+            lines.append(f"{name:16}{len(times):7}{cells}")
+        return lines
+
+
+class Connection:
+    """One kept-alive HTTP connection."""
+
+    def __init__(self, base_url: str, key: str) -> None:
+        parts = urlsplit(base_url)
+        self.host, self.port, self.key = parts.hostname or "localhost", parts.port or 80, key
+        self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def post(self, path: str, body: Any) -> tuple[int, Any]:
+        if self.streams is None:
+            self.streams = await asyncio.open_connection(self.host, self.port)
+        reader, writer = self.streams
+        raw = json.dumps(body).encode()
+        head = (
+            f"POST /api/v1/{path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nX-API-Key: {self.key}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n"
+        )
+        writer.write(head.encode() + raw)
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        content = await reader.readexactly(int(headers.get("content-length", 0)))
+        if headers.get("connection", "").lower() == "close":
+            self.close()
+        return int(lines[0].split()[1]), json.loads(content) if content else None
+
+    def close(self) -> None:
+        if self.streams is not None:
+            self.streams[1].close()
+            self.streams = None
+
+
+async def contribute(name: str, rounds: int, connection: Connection, run: Run) -> None:
+    """Rounds of whatever is most wanted, by one person."""
+    who = {"id": name, "display_name": name, "auth_method": "local"}
+
+    async def call(label: str, path: str, body: Any) -> tuple[int, Any]:
+        begun = time.perf_counter()
+        status, answer = await connection.post(path, body)
+        run.times[label].append((time.perf_counter() - begun) * 1000)
+        run.statuses[status] += 1
+        if (status >= 500 and status != 503) or (status == 503 and answer["error_code"] != 1006):
+            run.troubles.append(f"{label}: {status} {answer}")
+        return status, answer
+
+    for number in range(rounds):
+        status, task = await call("ask", "tasks/", {"type": "random", "user": who})
+        if status != 200:
+            continue
+        own = f"{name}-{number}"
+        await call("ack", f"tasks/{task['id']}/ack", {"message_id": own})
+        label, body = answer_to(task, own)
+        status, answer = await call(label, "tasks/interaction", {**body, "user": who})
+        if status == 200:
+            run.answered.append(task["id"])
+        else:
+            run.troubles.append(f"{label}: {status} {answer}")
+    connection.close()
+
+
+def answer_to(task: dict[str, Any], own: str) -> tuple[str, dict[str, Any]]:
+    """What a contributor says to a task: the kind of answer, and its body."""
+    if "valid_labels" in task:
+        labels = dict.fromkeys(task["mandatory_labels"], 0)
+        body = {"type": "text_labels", "message_id": task["message_id"], "task_id": task["id"], "text": ""}
+        return "send labels", {**body, "labels": labels}
+    if "replies" in task:
+        ranking = list(range(len(task["replies"])))
+        return "send ranking", {"type": "message_ranking", "message_id": own, "ranking": ranking}
+    reply = {"type": "text_reply_to_message", "message_id": own, "user_message_id": f"m-{own}"}
+    return "send text", {**reply, "text": f"Words of {own}: why, and since when?"}
+
+
+def measure_api(base_url: str, key: str, *, people: int, rounds: int, prefix: str) -> Run:
+    """So many contributors at once, each so many rounds."""
+    run = Run()
+
+    async def all_of_them() -> None:
+        acts = (contribute(f"{prefix}{place}", rounds, Connection(base_url, key), run) for place in range(people))
+        await asyncio.gather(*acts)
+
+    begun = time.perf_counter()
+    asyncio.run(all_of_them())
+    run.seconds = time.perf_counter() - begun
+    return run

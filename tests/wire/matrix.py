@@ -1,0 +1,35 @@
+"""Who may call which operation: the one table, which is both the test and the documentation (docs/wire.md)."""
+
+from oasst.api.codes import Wire
+from oasst.api.operations import Access, Operation
+from oasst.api_urls import OPERATIONS
+
+CALLERS = ("nobody", "wrong key", "program", "trusted program", "root token", "banned person", "member")
+"""`banned person`: a trusted program speaks for one. `member`: signed in on the pages, without a key."""
+_NO = f"403/{Wire.API_CLIENT_NOT_AUTHORIZED.value}"
+_NOT_ROOT = f"403/{Wire.ROOT_TOKEN_NOT_AUTHORIZED.value}"
+_BANNED = f"503/{Wire.USER_DISABLED.value}"
+YES = "yes"
+
+
+def expected(operation: Operation, caller: str) -> str:
+    """`yes`, or the status and number of the refusal."""
+    access = operation.access
+    if access == Access.OPEN:
+        return YES
+    if access == Access.ROOT:
+        return YES if caller == "root token" else _NOT_ROOT
+    if caller == "banned person":
+        return _BANNED if Wire.USER_DISABLED in operation.errors else YES
+    if caller == "trusted program" or (caller == "program" and access == Access.KEY):
+        return YES
+    return _NO
+
+
+def table() -> str:
+    """As Markdown."""
+    lines = ["| Operation | " + " | ".join(CALLERS) + " |", "|---" * (len(CALLERS) + 1) + "|"]
+    for one in OPERATIONS:
+        cells = (expected(one, caller) for caller in CALLERS)
+        lines.append(f"| `{one.method} {one.path}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

@@ -1,0 +1,88 @@
+"""Every caller at every operation, after the table in docs/wire.md."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from oasst.accounts.models import User
+from oasst.accounts.services import ban
+from oasst.api.operations import Operation
+from oasst.api_urls import OPERATIONS
+from tests.factories import growing_tree
+from tests.wire.conftest import Wire, person
+from tests.wire.matrix import CALLERS, YES, expected, table
+
+ADA = person("Ada")
+DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "wire.md"
+
+
+def test_the_documentation_is_this_table() -> None:
+    text = DOCS.read_text()
+    assert text.partition("<!-- matrix -->\n")[2].partition("\n<!-- /matrix -->")[0] == table()
+
+
+def url(operation: Operation, message: str, task: str, user: str) -> str:
+    path = operation.path.replace("<message_id>", message).replace("<task_id>", task).replace("<user_id>", user)
+    path = path.replace("<auth_method>", "local").replace("<username>", "ada").replace("<frontend_message>", "m")
+    return f"/api/v1/{path}"
+
+
+def body_of(operation: Operation, message: str) -> dict[str, Any]:
+    """One that gets past every check of the input."""
+    return {
+        **ADA,
+        "user": ADA,
+        "message_id": message,
+        "type": "initial_prompt",
+        "labels": {"spam": 0},
+        "text": "x",
+        "emoji": "+1",
+        "new_content": "Other words",
+        "description": "New",
+        "frontend_type": "bot",
+        "destination_user_id": message,
+        "source_user_ids": [],
+    } | ({"type": "text_labels"} if operation.path == "tasks/interaction" else {})
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{one.method} {one.path}")
+def test_who_may(site: Wire, bot: Wire, alice: User, bob: User, mo: User, operation: Operation, settings: Any) -> None:
+    settings.ROOT_TOKENS = ["s3cret"]
+    settings.AUTH_SECRET = ""
+    message = str(growing_tree(alice).pk)
+    task = site.ask(ADA, "initial_prompt").json()["id"]
+    user = site.get("frontend_users/local/ada").json()["user_id"]
+    path = url(operation, message, task, user)
+    member = Client()
+    member.force_login(bob)
+    callers = {
+        "nobody": Client(),
+        "wrong key": Client(headers={"X-API-Key": "wrong"}),
+        "member": member,
+        "root token": Client(headers={"Authorization": "Bearer s3cret"}),
+        "program": bot.http,
+        "banned person": site.http,
+        "trusted program": site.http,
+    }
+    assert set(callers) == set(CALLERS)
+
+    def outcome(caller: str) -> str:
+        send = getattr(callers[caller], operation.method.lower())
+        given = {"query_params": {"max_count": "3", "halt": "false", "msg": "x"}}
+        if operation.body:
+            given = {"data": body_of(operation, message), "content_type": "application/json"}
+        response: Any = send(path, **given)
+        refused = response.json() if response.status_code >= 400 else {}
+        found = f"{response.status_code}/{refused.get('error_code', 0)}"
+        return found if found in ("403/2", "403/3", "503/4001") else YES
+
+    for caller in ("nobody", "wrong key", "member", "root token"):
+        assert outcome(caller) == expected(operation, caller), caller
+    ban(User.objects.get(pk=user), actor=mo, reason="Spam")
+    assert outcome("banned person") == expected(operation, "banned person")
+    User.objects.filter(pk=user).update(enabled=True, banned_at=None)
+    for caller in ("program", "trusted program"):
+        assert outcome(caller) == expected(operation, caller), caller

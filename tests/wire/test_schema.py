@@ -1,0 +1,56 @@
+"""The OpenAPI document and its page say of every operation what is so. That answers and refusals are as declared holds
+`conftest.check`, for each call of every test here.
+"""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from oasst.api.codes import Wire as Number
+from oasst.api.operations import Access
+from oasst.api_urls import OPERATIONS, document
+
+METHODS = {"get", "post", "put", "delete"}
+
+
+def test_every_operation_once() -> None:
+    found = {(method, path) for path, methods in document()["paths"].items() for method in methods}
+    declared = {(one.method.lower(), "/" + re.sub(r"<(\w+)>", r"{\1}", one.path)) for one in OPERATIONS}
+    assert found == declared and len(OPERATIONS) == len(declared)
+    names = [one["operationId"] for methods in document()["paths"].values() for one in methods.values()]
+    assert len(names) == len(set(names))
+
+
+def test_every_operation_tells_its_errors() -> None:
+    for declared in OPERATIONS:
+        path = "/" + re.sub(r"<(\w+)>", r"{\1}", declared.path)
+        operation = document()["paths"][path][declared.method.lower()]
+        assert operation["summary"].endswith("."), path
+        told = " ".join(one["description"] for one in operation["responses"].values())
+        for number in declared.errors:
+            assert f"{number.value} {number.name}" in told, (path, number)
+        assert declared.access == Access.OPEN or Number.API_CLIENT_NOT_AUTHORIZED.name in told
+
+
+def test_references_lead_somewhere() -> None:
+    text = json.dumps(document())
+    shapes = document()["components"]["schemas"]
+    assert set(re.findall(r'"#/components/schemas/(\w+)"', text)) <= set(shapes)
+    assert all(shapes.values())
+
+
+@pytest.mark.django_db
+def test_both_are_open_to_everybody(client: Client) -> None:
+    response: Any = client.get("/api/v1/openapi.json")
+    assert response.status_code == 200 and response.json() == document()
+    page = client.get("/docs/").content.decode()
+    for one in OPERATIONS:
+        assert f'id="{one.act.__name__}"' in page
+    assert "<script" not in page.partition("<main")[2].partition("</main>")[0]
+    for status in (400, 403, 404, 409, 422, 503):
+        assert f'id="status-{status}"' in page
+    for shape in document()["components"]["schemas"]:
+        assert f'id="shape-{shape}"' in page
