@@ -149,7 +149,7 @@ class Life(RuleBasedStateMachine):
     )
     def begin(self, rules: Rules) -> None:
         self.rules = rules
-        self.policy = TreePolicy(**asdict(rules))
+        self.policy = TreePolicy(**asdict(rules), min_active_rankings=0)
         self.model = Model(rules, self.clock.now)
         self.touched: set[UUID] = set()
 
@@ -652,7 +652,7 @@ class Life(RuleBasedStateMachine):
             refusals = {"already_undone"}
         else:
             refusals = {"parent_deleted"} if above is not None and above.deleted else set()
-        act = lambda: moderation.undelete(deletion_id=removal.id, **self.moderator)  # noqa: E731
+        act = lambda: moderation.undelete(deletion_id=removal.id, reason="Not copied.", **self.moderator)  # noqa: E731
         self.event(
             "undelete",
             act,
@@ -684,7 +684,7 @@ class Life(RuleBasedStateMachine):
     def bring_in(self, state: str) -> None:
         if sum(1 for tree in self.model.trees.values() if not tree.root.author) >= MOST_IMPORTS:
             return
-        tree, line = imported_tree(state)
+        tree, line = imported_tree(self.model.new_tree(uuid4(), state))
         path = self.folder / f"{tree.id}.jsonl"
         path.write_text(json.dumps(line))
         act = lambda: import_files([path], policy=self.policy)  # noqa: E731
@@ -757,9 +757,9 @@ class Life(RuleBasedStateMachine):
         return next((work for _, work in places), None)
 
 
-def imported_tree(state: str) -> tuple[Tree, dict[str, Any]]:
-    """A small tree as a file may bring it, for the model and as a line."""
-    tree = Tree(uuid4(), state)
+def imported_tree(tree: Tree) -> tuple[Tree, dict[str, Any]]:
+    """The tree with some messages as a file may bring them, and the same as a line."""
+    state = tree.state
     root = Message(tree.id, tree, None, "prompter", None, result=None if state == REVIEW else True)
     tree.messages.append(root)
     replies = [] if state in (REVIEW, WAITING) else [True, None] if state == GROWING else [True, True]

@@ -124,6 +124,8 @@ class Vote:
 class Tree:
     id: UUID
     state: str
+    goal: int  # accepted messages
+    most_answers: int  # to one prompt
     halted_from: str = ""
     drawn: bool = False
     stopped_by_deletion: bool = False
@@ -271,7 +273,7 @@ class Model:
             if any(c.result is not False and not c.deleted for c in mine):
                 reasons.add("duplicate_reply")
         if not self.holds(task) and self.free((message.id, task.kind)) <= 0:
-            reasons.add("no_place_left")
+            reasons.add("tree_stopped" if message.tree.state in (HALTED, ABORTED) else "no_place_left")
         return reasons
 
     def finish(self, task: Task, answer: object) -> None:
@@ -283,7 +285,8 @@ class Model:
 
     def post(self, message_id: UUID, parent: Message | None, author: UUID) -> None:
         if parent is None:
-            tree = self.trees[message_id] = Tree(message_id, REVIEW)
+            tree = self.new_tree(message_id, REVIEW)
+            self.trees[tree.id] = tree
             message = Message(message_id, tree, None, "prompter", author)
         else:
             tree = parent.tree
@@ -292,6 +295,9 @@ class Model:
         tree.messages.append(message)
         self.messages[message_id] = message
         self.advance(tree)
+
+    def new_tree(self, tree_id: UUID, state: str) -> Tree:
+        return Tree(tree_id, state, self.rules.goal_tree_size, self.rules.max_children_count)
 
     def review(self, message: Message, author: UUID, rejects: bool) -> None:
         message.votes[author] = rejects
@@ -377,10 +383,20 @@ class Model:
         for one in removal.messages:
             one.deleted = False
         removal.undone = True
+        self._make_room(tree)
         if tree.state == HALTED and tree.stopped_by_deletion:
             self._go(tree, self._back(tree))
         self._order_again(tree)
         self.advance(tree)
+
+    def _make_room(self, tree: Tree) -> None:
+        """What was replaced meanwhile stays beside what came back: the tree wants as much as it has."""
+        writing = self.being_written(tree)
+        awaited = sum(1 for one in tree.messages if one.awaited)
+        tree.goal = max(tree.goal, self.size(tree) + awaited + writing.total())
+        for one in tree.messages:
+            if one.role == "prompter":
+                tree.most_answers = max(tree.most_answers, self.filled(one) + writing[one.id, one.reply_work])
 
     def edit(self, message: Message) -> None:
         """The new text has no reviews. While reviewers can be asked, they are."""
@@ -431,7 +447,7 @@ class Model:
                     return HALTED
                 if any(one.awaited for one in tree.messages):
                     return None
-                if size >= self.rules.goal_tree_size or self.reply_places(tree) == 0:
+                if size >= tree.goal or self.reply_places(tree) == 0:
                     return RANKING
             case "ranking" if not self.ranking_places(tree):
                 return EXPORT
@@ -485,7 +501,7 @@ class Model:
         return found
 
     def limit(self, parent: Message) -> int:
-        return self.rules.max_children_count if parent.role == "prompter" else self.rules.num_prompter_replies
+        return parent.tree.most_answers if parent.role == "prompter" else self.rules.num_prompter_replies
 
     def filled(self, parent: Message) -> int:
         """Replies that fill a place: accepted or not yet decided."""
@@ -506,7 +522,7 @@ class Model:
     def reply_places(self, tree: Tree) -> int:
         """As many as are being written, and as many more as the conversation lacks and has room for."""
         writing = self.being_written(tree)
-        lacking = self.rules.goal_tree_size - self.size(tree) - sum(1 for one in tree.messages if one.awaited)
+        lacking = tree.goal - self.size(tree) - sum(1 for one in tree.messages if one.awaited)
         room = sum(
             max(0, self.limit(parent) - self.filled(parent) - writing[parent.id, parent.reply_work])
             for parent in tree.messages
