@@ -19,10 +19,11 @@ VALID = timedelta(hours=48)
 RECENT = timedelta(minutes=5)
 MOST_RECENT = 8  # tasks begun within `RECENT`
 DRAWN_AT_ONCE = 2
+FIRST_RETRY, LONGEST_RETRY = timedelta(minutes=10), timedelta(days=1)  # of a scoring that failed
 
 REVIEW, WAITING, GROWING, RANKING = "initial_prompt_review", "prompt_lottery_waiting", "growing", "ranking"
 EXPORT, BACKLOG, ABORTED = "ready_for_export", "backlog_ranking", "aborted_low_grade"
-HALTED = "halted_by_moderator"
+HALTED, FAILED = "halted_by_moderator", "scoring_failed"
 WATCHED = (REVIEW, WAITING, GROWING)
 OFFERS = {
     REVIEW: {"label_initial_prompt"},
@@ -45,6 +46,7 @@ def category(work: str) -> str:
 @dataclass(frozen=True)
 class Rules:
     max_active_trees: int
+    min_active_rankings: int
     max_tree_depth: int
     max_children_count: int
     num_prompter_replies: int
@@ -128,7 +130,9 @@ class Tree:
     most_answers: int  # to one prompt
     halted_from: str = ""
     drawn: bool = False
-    stopped_by_deletion: bool = False
+    stopped_by: str = ""  # "deletion" or "ban": what ends by itself when that is taken back
+    since: datetime = datetime.min  # in this state
+    failures: int = 0  # of its scoring
     messages: list[Message] = field(default_factory=list)
     votes: list[Vote] = field(default_factory=list)
     places: Counter[Place] = field(default_factory=Counter)
@@ -179,6 +183,7 @@ class Model:
         self.tasks: dict[UUID, Task] = {}
         self.removals: dict[UUID, Removal] = {}
         self.banned: set[UUID] = set()
+        self.scoring_works = True
 
     # --- what there is to do ---
 
@@ -240,6 +245,18 @@ class Model:
     def room(self) -> int:
         growing = sum(1 for tree in self.trees.values() if tree.state == GROWING)
         return self.rules.max_active_trees - growing
+
+    def next_of_backlog(self) -> Tree | None:
+        """The oldest tree of the backlog, if rankers have room for one more."""
+        ranked = sum(1 for tree in self.trees.values() if tree.state == RANKING)
+        waiting = (tree for tree in self.trees.values() if tree.state == BACKLOG)
+        return next(waiting, None) if ranked < self.rules.min_active_rankings else None
+
+    def due_retries(self) -> list[Tree]:
+        """Trees whose scoring is tried again now: ten minutes after it failed, each time after twice as long."""
+        failed = [tree for tree in self.trees.values() if tree.state == FAILED]
+        wait = lambda tree: min(LONGEST_RETRY, FIRST_RETRY * 2 ** (tree.failures - 1))  # noqa: E731
+        return [tree for tree in failed if tree.since + wait(tree) <= self.now]
 
     # --- what people do ---
 
@@ -361,6 +378,23 @@ class Model:
         self._order_again(tree)
         self.advance(tree)
 
+    def follow(self, person: UUID) -> list[Tree]:
+        """The waiting prompts of a banned person stop; what a ban has stopped goes on when it ends."""
+        moved = []
+        for tree in self.trees.values():
+            if tree.root.author != person:
+                continue
+            if person in self.banned and tree.state in (REVIEW, WAITING):
+                self._go(tree, HALTED)
+                tree.stopped_by = "ban"
+            elif person not in self.banned and tree.stopped_by == "ban" and not tree.root.deleted:
+                self._go(tree, self._back(tree))
+            else:
+                continue
+            self.advance(tree)
+            moved.append(tree)
+        return moved
+
     def _back(self, tree: Tree) -> str:
         if tree.halted_from:
             return tree.halted_from
@@ -384,7 +418,7 @@ class Model:
             one.deleted = False
         removal.undone = True
         self._make_room(tree)
-        if tree.state == HALTED and tree.stopped_by_deletion:
+        if tree.state == HALTED and tree.stopped_by == "deletion":
             self._go(tree, self._back(tree))
         self._order_again(tree)
         self.advance(tree)
@@ -417,6 +451,20 @@ class Model:
         self._go(tree, GROWING)
         self.advance(tree)
 
+    def activate(self, tree: Tree) -> bool:
+        """Bring a tree of the backlog to the rankers, or end it if nothing in it can be ranked."""
+        can_be_ranked = any(self.rankable(tree))
+        self._go(tree, RANKING if can_be_ranked else ABORTED)
+        self.advance(tree)
+        return can_be_ranked
+
+    def retry(self, tree: Tree) -> bool:
+        """Compute the consensus once more, of the votes that there are."""
+        self._go(tree, EXPORT if self.scoring_works else FAILED)
+        self._order_again(tree)
+        self.advance(tree)
+        return tree.state == EXPORT
+
     # --- what follows from it ---
 
     def advance(self, tree: Tree) -> None:
@@ -428,12 +476,13 @@ class Model:
             if step == EXPORT:
                 self._order(tree)
             if step == HALTED and tree.root.deleted:
-                tree.stopped_by_deletion = True
+                tree.stopped_by = "deletion"
         self._open(tree)
 
     def _go(self, tree: Tree, state: str) -> None:
         tree.halted_from = tree.state if state == HALTED else ""
-        tree.state, tree.stopped_by_deletion = state, False
+        tree.state, tree.stopped_by, tree.since = state, "", self.now
+        tree.failures += state == FAILED
 
     def _due(self, tree: Tree) -> str | None:
         if tree.root.deleted and tree.state not in (HALTED, ABORTED):
@@ -450,7 +499,7 @@ class Model:
                 if size >= tree.goal or self.reply_places(tree) == 0:
                     return RANKING
             case "ranking" if not self.ranking_places(tree):
-                return EXPORT
+                return EXPORT if self.scoring_works else FAILED
         return None
 
     def size(self, tree: Tree) -> int:
@@ -593,7 +642,9 @@ class Model:
         if tree.state == WAITING:
             return "the lottery, when others have finished" if tree.root.author not in self.banned else "an unban"
         if tree.state == BACKLOG:
-            return "an operator"
+            return "rankers, when they have room" if self.rules.min_active_rankings else "an operator"
+        if tree.state == FAILED:
+            return "the clock tries again"
         if tree.state == HALTED and not tree.root.deleted:
             return "a moderator resumes it"
         gone = any(tree.root in one.messages and not one.undone for one in self.removals.values())
