@@ -211,6 +211,23 @@ class TestTheLottery:
         assert codes.count("") == Task.objects.filter(kind=Kind.ASSISTANT_REPLY, status="open").count() == 6
 
 
+class TestTheBacklog:
+    def test_six_who_ask_at_once_bring_as_many_as_rankers_have_room_for(self, tmp_path: Path) -> None:
+        policy, file = replace(SMALL, min_active_rankings=2), tmp_path / "trees.jsonl"
+        file.write_text("".join(json.dumps(_line(uuid4())) + "\n" for _ in range(5)))
+        import_files([file], policy=policy, to_backlog=True)
+        people = new_people(6)
+        codes = rivals(
+            *[lambda one=one: take(one, policy, Kind.RANK_ASSISTANT_REPLIES) for one in people],  # type: ignore[misc]
+            allowed={"no_work"},
+        )
+        first, second, *others = MessageTree.objects.order_by("number").values_list("state", flat=True)
+        assert {first, second} == {State.RANKING}
+        assert {*others} == {State.BACKLOG_RANKING}
+        # Each is ranked by three people, and whoever brought one sees it.
+        assert codes.count("") == Task.objects.filter(status="open").count() == 6
+
+
 class TestAFileBesideWork:
     def test_both_go_on(self, tmp_path: Path) -> None:
         tree = start_tree(SMALL)
