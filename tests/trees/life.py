@@ -156,7 +156,6 @@ class Life(RuleBasedStateMachine):
         )
     )
     def begin(self, rules: Rules) -> None:
-        self.rules = rules
         self.policy = TreePolicy(**asdict(rules))
         self.model = Model(rules, self.clock.now)
         self.touched: set[UUID] = set()
@@ -175,14 +174,15 @@ class Life(RuleBasedStateMachine):
         name: str,
         act: Callable[[], Given],
         *,
-        refusals: set[str] = frozenset(),  # type: ignore[assignment]
+        refusals: set[str] | Callable[[], set[str]] | None = None,
         then: Callable[[Given], object] = lambda given: None,
         touches: Tree | None = None,
         draws: bool = False,
         activates: bool = False,
         in_steps: bool = False,
     ) -> Given | None:
-        """Do it. It must succeed, or be refused for one of the reasons if there are any; then all must agree.
+        """Do it. It must succeed, or be refused for one of the reasons if there are any; then all must agree. What
+        there is to refuse may be known only after it: then `refusals` tells when asked.
 
         `in_steps` is what takes several transactions: dying in the middle leaves some of them done.
         """
@@ -202,10 +202,9 @@ class Life(RuleBasedStateMachine):
             self._see_draws(drawable, room, times)
         if activates:
             self._see_activations(times)
-        if callable(refusals):
-            refusals = refusals()
-        if refusals:
-            assert refusal in refusals, f"{name}: {refusal or given} instead of {refusals}"
+        reasons = refusals() if callable(refusals) else refusals
+        if reasons:
+            assert refusal in reasons, f"{name}: {refusal or given} instead of {reasons}"
         else:
             assert not refusal, f"{name} was refused: {refusal}"
             then(given)  # type: ignore[arg-type]
@@ -213,7 +212,7 @@ class Life(RuleBasedStateMachine):
                 self.touch(touches)
         self.compare()
         self.broken = False
-        Life.events[name if not refusals else f"{name}, refused"] += 1
+        Life.events[name if not reasons else f"{name}, refused"] += 1
         return given
 
     def _die_while(self, name: str, act: Callable[[], object], *, strict: bool) -> None:
@@ -256,8 +255,8 @@ class Life(RuleBasedStateMachine):
     def _run_what_was_enqueued(self) -> None:
         """What waits for the commit, which never comes here."""
         callbacks, connection.run_on_commit = connection.run_on_commit, []
-        for _, callback, _ in callbacks:
-            callback()
+        for waiting in callbacks:
+            waiting[1]()
 
     def _see_draws(self, drawable: set[UUID], room: int, times: int) -> None:
         states = dict(MessageTree.objects.filter(pk__in=drawable).values_list("pk", "state"))
@@ -400,8 +399,7 @@ class Life(RuleBasedStateMachine):
 
     def ask(self, person: User, kind: str | None, *, key: str | None = None) -> model.Task | None:
         if person.pk in self.model.banned:
-            refusals = {"suspended"}
-            self.event("ask", lambda: self._request(person, kind, key), refusals=refusals)
+            self.event("ask", lambda: self._request(person, kind, key), refusals={"suspended"})
             return None
         taken: list[model.Task] = []
 
@@ -425,7 +423,7 @@ class Life(RuleBasedStateMachine):
             assert row.kind == PROMPT or (row.message_id, row.kind) in self.candidates
             taken.append(self._begun(row))
 
-        self.event("ask", act, refusals=refusals, then=then, draws=True, activates=True)  # type: ignore[arg-type]
+        self.event("ask", act, refusals=refusals, then=then, draws=True, activates=True)
         if taken and key:
             self.asked.append((person, Kind(kind) if kind else None, key, taken[0].id))
         return taken[0] if taken else None
@@ -437,7 +435,8 @@ class Life(RuleBasedStateMachine):
     def _begun(self, row: TaskRow) -> model.Task:
         message = self.model.messages[row.message_id] if row.message_id else None
         replies = [self.model.messages[one] for one in row.reply_ids]
-        texts = [one.text for one in replies or [message] if one] if row.revision_ids else []
+        judged = replies or ([message] if message else [])
+        texts = [one.text for one in judged] if row.revision_ids else []
         if replies:
             assert message is not None
             standing = {c.id for c in message.tree.children(message) if c.result and not c.deleted}
@@ -559,8 +558,13 @@ class Life(RuleBasedStateMachine):
             refusals = set()
         else:
             refusals = {closed} if (closed := self.model.why_closed(task)) else set()
+
+        def then(_: object) -> None:
+            if task.status != "skipped":
+                self.model.skip(task)
+
         act = lambda: assignment.skip(task_id=task.id, user=self.by_id[task.person], reason="unclear")  # noqa: E731
-        self.event("skip", act, refusals=refusals, then=lambda _: task.status == "skipped" or self.model.skip(task))
+        self.event("skip", act, refusals=refusals, then=then)
 
     def come_back(self, n: int) -> None:
         """The page is still open. A hold that ran out is renewed if nobody has taken the place."""
@@ -857,7 +861,7 @@ class Life(RuleBasedStateMachine):
                 self.answer(task)
             self.clock.forward(timedelta(minutes=1))
             self.model.now = self.clock.now
-        finished = {EXPORT, model.ABORTED} | (set() if self.rules.min_active_rankings else {model.BACKLOG})
+        finished = {EXPORT, model.ABORTED} | (set() if self.model.rules.min_active_rankings else {model.BACKLOG})
         left = [tree for tree in self.model.trees.values() if tree.state not in finished]
         assert [(tree.state, tree.root.author in self.model.banned) for tree in left if tree.state != WAITING] == []
         assert all(tree.root.author in self.model.banned for tree in left), "waiting for a draw that never comes"

@@ -279,7 +279,7 @@ class Model:
         if message.deleted and category(task.kind) != "ranking":
             reasons.add("message_deleted")
         if any(reply.deleted for reply in task.replies):
-            reasons.add("message_deleted")
+            reasons.add("reply_deleted")
         shown = task.replies or [message]
         if task.texts and task.texts != [one.text for one in shown]:
             reasons.add("text_changed")
