@@ -573,13 +573,15 @@ class Life(RuleBasedStateMachine):
         place = (task.message.id, task.kind)
         if task.person in self.model.banned:
             refusals = {"suspended"}
+        elif self.model.is_over(task):
+            refusals = {"task_expired"}
         elif self.model.holds(task) or (self.model.free(place) > 0 and Opening.objects.filter(lease=task.id).exists()):
             refusals = set()
         else:
             refusals = {"lease_lost"}
 
         def then(_: object) -> None:
-            task.held_until = self.clock.now + model.HOLD
+            task.held_until = min(self.clock.now + model.HOLD, task.begun + model.VALID)
 
         act = lambda: assignment.extend_lease(task_id=task.id, user=self.by_id[task.person])  # noqa: E731
         self.event("come back", act, refusals=refusals, then=then)
