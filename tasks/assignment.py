@@ -191,15 +191,16 @@ def withdraw(task: Task) -> None:
 
 
 def extend_lease(*, task_id: UUID, user: User) -> None:
-    """Hold the place for another while; called while the page is open.
+    """Hold the place for another while, never longer than the task can be answered; called while the page is open.
 
-    Raises NotAllowed, NotFound, Gone (`lease_lost`).
+    Raises NotAllowed, NotFound, Gone (`lease_lost`; `task_expired` and what else `require_open` raises).
     """
     require_contributor(user)
     with transaction.atomic(durable=True):
         task = lock_task(task_id, user)
+        require_open(task)
         held = Opening.objects.filter(lease=task.pk)
-        until = timezone.now() + (API_LEASE if task.api_client_id else PAGE_LEASE)
+        until = min(task.expires_at, timezone.now() + (API_LEASE if task.api_client_id else PAGE_LEASE))
         if task.message_id and not held.update(held_until=until):
             raise Gone(
                 "Your place was given to somebody else while you were away. You can still send your answer; it "

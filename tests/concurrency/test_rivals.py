@@ -116,7 +116,7 @@ class TestModeratorAgainstContributor:
             tree = start_tree(SMALL)
             tasks = self._reviewers()
             halt = lambda pk=tree.pk: moderation.halt(tree_id=pk, actor=mo, reason="Odd.", policy=SMALL)  # noqa: E731
-            codes = rivals(halt, *self._answers(tasks), allowed={"no_place_left"})
+            codes = rivals(halt, *self._answers(tasks), allowed={"tree_stopped"})
             assert codes[0] == ""
             tree.refresh_from_db()
             assert (tree.state, Opening.objects.filter(tree=tree).count()) == (State.HALTED_BY_MODERATOR, 0)
@@ -154,6 +154,8 @@ class TestModeratorAgainstContributor:
             root = Message.objects.get(pk=tree.pk)
             assert not Review.objects.filter(revision=root.revision_id).exists()
             assert root.review_count == kept(tasks) == codes[1:].count("")
+            # The next round is about its own tree: this one may still want reviews, and the oldest go first.
+            moderation.halt(tree_id=tree.pk, actor=mo, reason="Done with.", policy=SMALL)
 
     def test_ban_against_an_answer(self, mo: User) -> None:
         for _ in range(ROUNDS):
@@ -207,6 +209,23 @@ class TestTheLottery:
         assert MessageTree.objects.filter(state=State.GROWING).count() == 2
         # Two trees want three replies each, and whoever caused the draw sees what it brought.
         assert codes.count("") == Task.objects.filter(kind=Kind.ASSISTANT_REPLY, status="open").count() == 6
+
+
+class TestTheBacklog:
+    def test_six_who_ask_at_once_bring_as_many_as_rankers_have_room_for(self, tmp_path: Path) -> None:
+        policy, file = replace(SMALL, min_active_rankings=2), tmp_path / "trees.jsonl"
+        file.write_text("".join(json.dumps(_line(uuid4())) + "\n" for _ in range(5)))
+        import_files([file], policy=policy, to_backlog=True)
+        people = new_people(6)
+        codes = rivals(
+            *[lambda one=one: take(one, policy, Kind.RANK_ASSISTANT_REPLIES) for one in people],  # type: ignore[misc]
+            allowed={"no_work"},
+        )
+        first, second, *others = MessageTree.objects.order_by("number").values_list("state", flat=True)
+        assert {first, second} == {State.RANKING}
+        assert {*others} == {State.BACKLOG_RANKING}
+        # Each is ranked by three people, and whoever brought one sees it.
+        assert codes.count("") == Task.objects.filter(status="open").count() == 6
 
 
 class TestAFileBesideWork:

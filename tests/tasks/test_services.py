@@ -13,6 +13,7 @@ from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAll
 from tasks import assignment, drafts, queries, submission, upkeep
 from tasks.kinds import Kind
 from tasks.models import Draft, Task
+from tests.clock import stopped_clock
 from tests.factories import decide, grow_to, growing_tree, new_people, new_person, new_prompt
 from trees.models import Message, MessageTree, Opening, Ranking, Review, Skip
 from trees.policy import TreePolicy
@@ -273,6 +274,19 @@ class TestLease:
         with pytest.raises(Gone) as refusal:
             assignment.extend_lease(task_id=task.pk, user=bob)
         assert refusal.value.code == "lease_lost"
+
+    def test_a_page_left_open_holds_no_place_longer_than_it_can_be_answered(self, alice: User, bob: User) -> None:
+        new_prompt(alice)
+        with stopped_clock() as clock:
+            task = take(bob, Kind.LABEL_INITIAL_PROMPT)
+            clock.forward(assignment.VALIDITY - timedelta(minutes=1))
+            assignment.extend_lease(task_id=task.pk, user=bob)
+            assert Opening.objects.get(lease=task.pk).held_until == task.expires_at
+            clock.forward(timedelta(minutes=1))
+            with pytest.raises(Gone) as refusal:
+                assignment.extend_lease(task_id=task.pk, user=bob)
+            assert refusal.value.code == "task_expired"
+            assert Opening.objects.get(lease=task.pk).held_until == task.expires_at
 
 
 class TestDrafts:

@@ -25,32 +25,32 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from oasst.accounts import services as accounts
 from oasst.accounts.models import User
-from oasst.core.errors import DomainError
+from oasst.core.errors import Conflict, DomainError
 from oasst.invariants import differences
-from tasks import assignment, lottery, submission, upkeep
+from tasks import assignment, backlog, capacity, lottery, submission, upkeep
 from tasks.kinds import Kind
 from tasks.models import Task as TaskRow
 from tests.clock import stopped_clock
 from tests.factories import new_people, new_person
 from tests.trees import model
 from tests.trees.model import EXPORT, GROWING, PROMPT, RANKING, REPLIES, REVIEW, WAITING, Message, Model, Rules, Tree
-from trees import jobs, moderation, reactions, thresholds
+from trees import bans, jobs, moderation, reactions, reranking, scoring, standing, thresholds
 from trees.interchange.reader import import_files
 from trees.models import Deletion, MessageTree, Opening
 from trees.models import Message as MessageRow
 from trees.policy import TreePolicy
+from trees.states import State
 
 CONTRIBUTORS = 7
 NEWCOMERS = 25  # who come when everybody else has gone, and finish what is left
 MOST_TREES = 4
-MOST_IMPORTS = 2
+MOST_IMPORTS = 3
 CHECK_ALL_EVERY = 20  # events
 ALL_TABLES = (
     *("trees_messagetree", "trees_message", "trees_revision", "trees_review", "trees_ranking", "trees_opening"),
     *("trees_skip", "trees_reaction", "trees_report", "trees_deletion", "trees_treetransition", "trees_happening"),
-    *("tasks_task", "core_repeatablewrite"),
+    *("tasks_task", "core_repeatablewrite", "accounts_ban"),
 )
 Given = TypeVar("Given")
 Chosen = TypeVar("Chosen")
@@ -75,9 +75,16 @@ WEIGHTS = {
     "delete": 2,
     "undelete": 3,
     "edit": 3,
-    "ban": 1,
+    "ban": 2,
     "unban": 2,
-    "import": 1,
+    "follow": 4,
+    "break": 1,
+    "mend": 2,
+    "retry": 2,
+    "retry by hand": 2,
+    "activate": 1,
+    "measure": 1,
+    "import": 2,
     "die": 6,
 }
 
@@ -105,12 +112,12 @@ class Life(RuleBasedStateMachine):
         self._stack.enter_context(override_settings(RATE_LIMITS=False))
         self.clock = self._stack.enter_context(stopped_clock())
         self.folder = Path(self._stack.enter_context(TemporaryDirectory()))
-        self.waiting_jobs: list[UUID] = []
-        self._stack.enter_context(
-            mock.patch.object(
-                jobs.moderate_message, "apply_async", lambda args, retry: self.waiting_jobs.append(UUID(args[0]))
-            )
-        )
+        self.waiting_jobs: list[UUID] = []  # messages
+        self.to_follow: list[UUID] = []  # people
+        for job, waiting in ((jobs.moderate_message, self.waiting_jobs), (jobs.follow_standing, self.to_follow)):
+            later = lambda args, retry, waiting=waiting: waiting.append(UUID(args[0]))  # noqa: E731
+            self._stack.enter_context(mock.patch.object(job, "apply_async", later))
+        self._stack.enter_context(mock.patch.object(scoring, "score", self._score))
         # Taken back in the end. Marked as the test case's own, inside of which durable transactions may begin.
         self._history = transaction.atomic()
         self._history._from_testcase = True  # type: ignore[attr-defined]
@@ -132,6 +139,7 @@ class Life(RuleBasedStateMachine):
         rules=st.builds(
             Rules,
             max_active_trees=st.integers(1, 3),
+            min_active_rankings=st.integers(0, 2),
             max_tree_depth=st.integers(0, 3),
             max_children_count=st.integers(1, 3),
             num_prompter_replies=st.integers(1, 2),
@@ -148,10 +156,16 @@ class Life(RuleBasedStateMachine):
         )
     )
     def begin(self, rules: Rules) -> None:
-        self.rules = rules
         self.policy = TreePolicy(**asdict(rules))
         self.model = Model(rules, self.clock.now)
         self.touched: set[UUID] = set()
+
+    def _score(self, tree: MessageTree, messages: dict[UUID, MessageRow], real: Any = scoring.score) -> set[UUID]:
+        if tree.state == State.READY_FOR_SCORING and not self.model.scoring_works:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 / 0")
+        found: set[UUID] = real(tree, messages)
+        return found
 
     # --- doing one thing ---
 
@@ -160,16 +174,24 @@ class Life(RuleBasedStateMachine):
         name: str,
         act: Callable[[], Given],
         *,
-        refusals: set[str] = frozenset(),  # type: ignore[assignment]
+        refusals: set[str] | Callable[[], set[str]] | None = None,
         then: Callable[[Given], object] = lambda given: None,
+        touches: Tree | None = None,
         draws: bool = False,
+        activates: bool = False,
+        in_steps: bool = False,
     ) -> Given | None:
-        """Do it. It must succeed, or be refused for one of the reasons if there are any; then all must agree."""
+        """Do it. It must succeed, or be refused for one of the reasons if there are any; then all must agree. What
+        there is to refuse may be known only after it: then `refusals` tells when asked.
+
+        `in_steps` is what takes several transactions: dying in the middle leaves some of them done.
+        """
         self.broken = True  # until it went well
         note(f"{self.done}: {name}")
         drawable, room = (self.model.drawable(), self.model.room()) if draws else (set(), 0)
+        times = 1 if self.dies_after is None else 2
         if self.dies_after is not None:
-            self._die_while(name, act, strict=not draws)
+            self._die_while(name, act, strict=not (draws or activates or in_steps))
         given, refusal = None, ""
         try:
             given = act()
@@ -177,17 +199,20 @@ class Life(RuleBasedStateMachine):
             refusal = error.code
         self._run_what_was_enqueued()
         if draws:
-            self._see_draws(drawable, room)
-        if callable(refusals):
-            refusals = refusals()
-        if refusals:
-            assert refusal in refusals, f"{name}: {refusal or given} instead of {refusals}"
+            self._see_draws(drawable, room, times)
+        if activates:
+            self._see_activations(times)
+        reasons = refusals() if callable(refusals) else refusals
+        if reasons:
+            assert refusal in reasons, f"{name}: {refusal or given} instead of {reasons}"
         else:
             assert not refusal, f"{name} was refused: {refusal}"
             then(given)  # type: ignore[arg-type]
+            if touches is not None:
+                self.touch(touches)
         self.compare()
         self.broken = False
-        Life.events[name if not refusals else f"{name}, refused"] += 1
+        Life.events[name if not reasons else f"{name}, refused"] += 1
         return given
 
     def _die_while(self, name: str, act: Callable[[], object], *, strict: bool) -> None:
@@ -205,7 +230,7 @@ class Life(RuleBasedStateMachine):
             return execute(sql, *rest)
 
         point = transaction.savepoint()
-        callbacks, queued = list(connection.run_on_commit), list(self.waiting_jobs)
+        callbacks, queued = list(connection.run_on_commit), (list(self.waiting_jobs), list(self.to_follow))
         try:
             with connection.execute_wrapper(die):
                 act()
@@ -218,7 +243,7 @@ class Life(RuleBasedStateMachine):
             transaction.savepoint_rollback(point)
         else:
             transaction.savepoint_rollback(point)
-        self.waiting_jobs = queued
+        self.waiting_jobs[:], self.to_follow[:] = queued
         for person in self.people:
             person.refresh_from_db()
 
@@ -230,17 +255,28 @@ class Life(RuleBasedStateMachine):
     def _run_what_was_enqueued(self) -> None:
         """What waits for the commit, which never comes here."""
         callbacks, connection.run_on_commit = connection.run_on_commit, []
-        for _, callback, _ in callbacks:
-            callback()
+        for waiting in callbacks:
+            waiting[1]()
 
-    def _see_draws(self, drawable: set[UUID], room: int) -> None:
+    def _see_draws(self, drawable: set[UUID], room: int, times: int) -> None:
         states = dict(MessageTree.objects.filter(pk__in=drawable).values_list("pk", "state"))
         drawn = [tree_id for tree_id, state in states.items() if state != WAITING]
-        assert len(drawn) <= max(0, min(room, model.DRAWN_AT_ONCE))
+        assert len(drawn) <= max(0, min(room, times * model.DRAWN_AT_ONCE))
         assert drawn or not drawable, "nothing was drawn although there is room"
         for tree_id in drawn:
             self.model.draw(self.model.trees[tree_id])
         self._compare_trees([self.model.trees[tree_id] for tree_id in drawn])
+
+    def _see_activations(self, times: int) -> None:
+        """What left the backlog is the oldest, one each time, and those before it in which nothing can be ranked."""
+        came, looked_at = 0, []
+        while came < times and (tree := self.model.next_of_backlog()):
+            if came and MessageTree.objects.get(pk=tree.id).state == model.BACKLOG:
+                break  # dying in the middle came before it
+            came += self.model.activate(tree)
+            Life.events["activate: trees"] += 1
+            looked_at.append(tree)
+        self._compare_trees(looked_at)
 
     # --- comparing ---
 
@@ -325,16 +361,25 @@ class Life(RuleBasedStateMachine):
                 self.unban(who)
             case "import":
                 self.bring_in(
-                    (GROWING, GROWING, RANKING, EXPORT, REVIEW, WAITING, model.BACKLOG, model.HALTED)[turn % 8]
+                    (GROWING, GROWING, RANKING, EXPORT, REVIEW, WAITING, model.BACKLOG, model.HALTED)[turn % 8],
+                    to_backlog=n % 3 == 0,
                 )
             case "die":
-                self.die_in_the_middle(n, who, turn)
+                self.die_in_the_middle(n, who, chance.randrange(60))
             case "clean up":
                 self.clean_up()
             case "draw":
                 self.draw()
             case "sweep":
                 self.sweep()
+            case "break" | "mend":
+                self.model.scoring_works = what == "mend"
+            case "retry":
+                self.retry()
+            case "activate":
+                self.activate()
+            case "measure":
+                self.event("measure", capacity.measure)
             case _:
                 getattr(self, what.replace(" ", "_"))(n)
 
@@ -354,8 +399,7 @@ class Life(RuleBasedStateMachine):
 
     def ask(self, person: User, kind: str | None, *, key: str | None = None) -> model.Task | None:
         if person.pk in self.model.banned:
-            refusals = {"suspended"}
-            self.event("ask", lambda: self._request(person, kind, key), refusals=refusals)
+            self.event("ask", lambda: self._request(person, kind, key), refusals={"suspended"})
             return None
         taken: list[model.Task] = []
 
@@ -379,7 +423,7 @@ class Life(RuleBasedStateMachine):
             assert row.kind == PROMPT or (row.message_id, row.kind) in self.candidates
             taken.append(self._begun(row))
 
-        self.event("ask", act, refusals=refusals, then=then, draws=True)  # type: ignore[arg-type]
+        self.event("ask", act, refusals=refusals, then=then, draws=True, activates=True)
         if taken and key:
             self.asked.append((person, Kind(kind) if kind else None, key, taken[0].id))
         return taken[0] if taken else None
@@ -391,7 +435,8 @@ class Life(RuleBasedStateMachine):
     def _begun(self, row: TaskRow) -> model.Task:
         message = self.model.messages[row.message_id] if row.message_id else None
         replies = [self.model.messages[one] for one in row.reply_ids]
-        texts = [one.text for one in replies or [message] if one] if row.revision_ids else []
+        judged = replies or ([message] if message else [])
+        texts = [one.text for one in judged] if row.revision_ids else []
         if replies:
             assert message is not None
             standing = {c.id for c in message.tree.children(message) if c.result and not c.deleted}
@@ -486,6 +531,7 @@ class Life(RuleBasedStateMachine):
             refusals=refusals,
             then=then,
             draws=not refusals,
+            activates=not refusals,
         )
 
     def answer_something(self, n: int, junk: bool, turn: int) -> None:
@@ -512,8 +558,13 @@ class Life(RuleBasedStateMachine):
             refusals = set()
         else:
             refusals = {closed} if (closed := self.model.why_closed(task)) else set()
+
+        def then(_: object) -> None:
+            if task.status != "skipped":
+                self.model.skip(task)
+
         act = lambda: assignment.skip(task_id=task.id, user=self.by_id[task.person], reason="unclear")  # noqa: E731
-        self.event("skip", act, refusals=refusals, then=lambda _: task.status == "skipped" or self.model.skip(task))
+        self.event("skip", act, refusals=refusals, then=then)
 
     def come_back(self, n: int) -> None:
         """The page is still open. A hold that ran out is renewed if nobody has taken the place."""
@@ -522,13 +573,15 @@ class Life(RuleBasedStateMachine):
         place = (task.message.id, task.kind)
         if task.person in self.model.banned:
             refusals = {"suspended"}
+        elif self.model.is_over(task):
+            refusals = {"task_expired"}
         elif self.model.holds(task) or (self.model.free(place) > 0 and Opening.objects.filter(lease=task.id).exists()):
             refusals = set()
         else:
             refusals = {"lease_lost"}
 
         def then(_: object) -> None:
-            task.held_until = self.clock.now + model.HOLD
+            task.held_until = min(self.clock.now + model.HOLD, task.begun + model.VALID)
 
         act = lambda: assignment.extend_lease(task_id=task.id, user=self.by_id[task.person])  # noqa: E731
         self.event("come back", act, refusals=refusals, then=then)
@@ -556,6 +609,36 @@ class Life(RuleBasedStateMachine):
             assert moved == 0
 
         self.event("sweep", lambda: upkeep.move_trees_on(policy=self.policy), then=then)
+
+    def activate(self) -> None:
+        self.event("activate", lambda: backlog.activate("en", self.policy), activates=True)
+
+    def retry(self) -> None:
+        """The clock tries the scorings again that failed."""
+        due = self.model.due_retries()
+
+        def then(counts: tuple[int, int]) -> None:
+            assert counts == (len(due), sum([self.model.retry(tree) for tree in due]))
+            self.touched |= {tree.id for tree in due}
+            Life.events["retry: scorings"] += len(due)
+
+        self.event("retry", lambda: reranking.retry_what_is_due(policy=self.policy), then=then, in_steps=True)
+
+    def follow(self, n: int) -> None:
+        """The job that a ban or its end has set off: late, in any order, and sometimes twice."""
+        if not (person := self.pick(n, self.to_follow)):
+            return
+        if n % 5:
+            self.to_follow.remove(person)
+
+        def then(moved: int) -> None:
+            trees = self.model.follow(person)
+            assert moved == len(trees)
+            self.touched |= {tree.id for tree in trees}
+            Life.events["follow: trees"] += moved
+
+        act = lambda: standing.follow_standing(person_id=person, policy=self.policy)  # noqa: E731
+        self.event("follow", act, then=then, in_steps=True)
 
     def run_a_job(self, n: int, again: bool) -> None:
         """Late, in any order, and sometimes twice."""
@@ -618,7 +701,7 @@ class Life(RuleBasedStateMachine):
         if tree := self.pick(n, list(self.model.trees.values())):
             found: Tree = tree
             act = lambda: moderation.halt(tree_id=found.id, reason="Odd.", **self.moderator)  # noqa: E731
-            self.event("halt", act, then=lambda _: (self.model.halt(found), self.touch(found)))
+            self.event("halt", act, then=lambda _: self.model.halt(found), touches=found)
 
     def resume(self, n: int) -> None:
         halted = [tree for tree in self.model.trees.values() if tree.state in (model.HALTED, model.ABORTED)]
@@ -632,7 +715,7 @@ class Life(RuleBasedStateMachine):
         if not refusals and tree.root.deleted:
             refusals = {"prompt_deleted"}
         act = lambda: moderation.resume(tree_id=tree.id, reason="Fine.", **self.moderator)  # noqa: E731
-        self.event("resume", act, refusals=refusals, then=lambda _: (self.model.resume(tree), self.touch(tree)))
+        self.event("resume", act, refusals=refusals, then=lambda _: self.model.resume(tree), touches=tree)
 
     def delete(self, n: int) -> None:
         if not (message := self.some_message(n)):
@@ -640,7 +723,7 @@ class Life(RuleBasedStateMachine):
         found: Message = message
         refusals = {"already_deleted"} if found.deleted else set()
         act = lambda: moderation.delete_message(message_id=found.id, reason="Copied.", **self.moderator)  # noqa: E731
-        self.event("delete", act, refusals=refusals, then=lambda _: (self._removed(found), self.touch(found.tree)))
+        self.event("delete", act, refusals=refusals, then=lambda _: self._removed(found), touches=found.tree)
 
     def undelete(self, n: int) -> None:
         if removal := self.pick(n, list(self.model.removals.values())):
@@ -652,12 +735,13 @@ class Life(RuleBasedStateMachine):
             refusals = {"already_undone"}
         else:
             refusals = {"parent_deleted"} if above is not None and above.deleted else set()
-        act = lambda: moderation.undelete(deletion_id=removal.id, **self.moderator)  # noqa: E731
+        act = lambda: moderation.undelete(deletion_id=removal.id, reason="Not copied.", **self.moderator)  # noqa: E731
         self.event(
             "undelete",
             act,
             refusals=refusals,
-            then=lambda _: (self.model.bring_back(removal), self.touch(removal.message.tree)),
+            then=lambda _: self.model.bring_back(removal),
+            touches=removal.message.tree,
         )
 
     def edit(self, n: int) -> None:
@@ -666,35 +750,58 @@ class Life(RuleBasedStateMachine):
         found: Message = message
         text = next(self.words)
         act = lambda: moderation.edit_message(message_id=found.id, text=text, reason="Typo.", **self.moderator)  # noqa: E731
-        self.event("edit", act, then=lambda _: (self.model.edit(found), self.touch(found.tree)))
+        self.event("edit", act, then=lambda _: self.model.edit(found), touches=found.tree)
+
+    def retry_by_hand(self, n: int) -> None:
+        failed = [tree for tree in self.model.trees.values() if tree.state == model.FAILED]
+        if not (tree := self.pick(n, failed or list(self.model.trees.values()))):
+            return
+        found: Tree = tree
+        refusals = set() if found.state == model.FAILED else {"not_failed"}
+
+        def act() -> bool:
+            try:
+                moderation.retry_scoring(tree_id=found.id, reason="Mended.", **self.moderator)
+            except Conflict as refusal:
+                if refusal.code == "failed_again":  # which the history of the tree tells
+                    return False
+                raise
+            return True
+
+        def then(succeeded: bool) -> None:
+            assert succeeded == self.model.retry(found)
+
+        self.event("retry by hand", act, refusals=refusals, then=then, touches=found)
 
     def ban(self, who: int) -> None:
         person = self.person(who)
-        act = lambda: accounts.ban(person, actor=self.cast.moderator, reason="Rude.")  # noqa: E731
+        act = lambda: bans.ban(person, actor=self.cast.moderator, reason="Rude.")  # noqa: E731
         self.event("ban", act, then=lambda _: self.model.banned.add(person.pk))
 
     def unban(self, who: int) -> None:
         person = self.pick(who, [one for one in self.people if one.pk in self.model.banned]) or self.person(who)
         refusals = set() if person.pk in self.model.banned else {"not_banned"}
-        act = lambda: accounts.unban(person, actor=self.cast.moderator, reason="They promised.")  # noqa: E731
+        act = lambda: bans.unban(person, actor=self.cast.moderator, reason="They promised.")  # noqa: E731
         self.event("unban", act, refusals=refusals, then=lambda _: self.model.banned.discard(person.pk))
 
     # --- files ---
 
-    def bring_in(self, state: str) -> None:
+    def bring_in(self, state: str, *, to_backlog: bool) -> None:
         if sum(1 for tree in self.model.trees.values() if not tree.root.author) >= MOST_IMPORTS:
             return
-        tree, line = imported_tree(state)
+        tree, line = imported_tree(self.model.new_tree(uuid4(), state))
         path = self.folder / f"{tree.id}.jsonl"
         path.write_text(json.dumps(line))
-        act = lambda: import_files([path], policy=self.policy)  # noqa: E731
-        self.event("import", act, then=lambda _: (self.model.bring_in(tree), self.touch(tree)))
+        act = lambda: import_files([path], policy=self.policy, to_backlog=to_backlog)  # noqa: E731
+        if to_backlog:
+            tree.state = model.BACKLOG
+        self.event("import", act, then=lambda _: self.model.bring_in(tree), touches=tree)
 
     # --- dying in the middle ---
 
     def die_in_the_middle(self, n: int, who: int, turn: int) -> None:
         """The process dies at some statement of something; then the same is done once more."""
-        self.dies_after = n % 13
+        self.dies_after = n % 17
         acts: list[Callable[[], object]] = [
             lambda: self.answer_something(n, False, turn),
             lambda: self.answer_something(who, True, turn),
@@ -708,8 +815,14 @@ class Life(RuleBasedStateMachine):
             lambda: self.edit(n),
             lambda: self.run_a_job(n, True),
             lambda: self.report(n, who),
+            lambda: self.ban(who),
+            lambda: self.unban(who),
+            lambda: self.follow(n),
+            lambda: self.retry(),
+            lambda: self.retry_by_hand(n),
+            lambda: self.activate(),
         ]
-        acts[turn]()
+        acts[turn % len(acts)]()
         self.dies_after = None
 
     # --- the end ---
@@ -730,11 +843,18 @@ class Life(RuleBasedStateMachine):
             if person.pk in self.model.banned:
                 self.unban(self.people.index(person))
                 break
+        self.model.scoring_works = True
+        self.retry()
+        while self.to_follow:
+            self.follow(1)
         for removal in [one for one in self.model.removals.values() if one.message.parent is None and not one.undone]:
             self.bring_back(removal)
         for tree in list(self.model.trees.values()):
             if tree.state == model.HALTED:
                 self.resume_tree(tree)
+        self.clock.forward(timedelta(days=2))
+        self.model.now = self.clock.now
+        self.retry()
         for _ in range(400):
             if not (todo := self._next_place()):
                 break
@@ -743,7 +863,8 @@ class Life(RuleBasedStateMachine):
                 self.answer(task)
             self.clock.forward(timedelta(minutes=1))
             self.model.now = self.clock.now
-        left = [tree for tree in self.model.trees.values() if tree.state not in (EXPORT, model.ABORTED, model.BACKLOG)]
+        finished = {EXPORT, model.ABORTED} | (set() if self.model.rules.min_active_rankings else {model.BACKLOG})
+        left = [tree for tree in self.model.trees.values() if tree.state not in finished]
         assert [(tree.state, tree.root.author in self.model.banned) for tree in left if tree.state != WAITING] == []
         assert all(tree.root.author in self.model.banned for tree in left), "waiting for a draw that never comes"
         assert [str(one) for one in differences(self.policy)] == []
@@ -751,15 +872,17 @@ class Life(RuleBasedStateMachine):
     def _next_place(self) -> str | None:
         if self.model.drawable():
             self.draw()
+        if self.model.next_of_backlog():
+            self.activate()
         places: Iterator[model.Place] = (
             place for tree in self.model.trees.values() for place, count in tree.places.items() if count
         )
         return next((work for _, work in places), None)
 
 
-def imported_tree(state: str) -> tuple[Tree, dict[str, Any]]:
-    """A small tree as a file may bring it, for the model and as a line."""
-    tree = Tree(uuid4(), state)
+def imported_tree(tree: Tree) -> tuple[Tree, dict[str, Any]]:
+    """The tree with some messages as a file may bring them, and the same as a line."""
+    state = tree.state
     root = Message(tree.id, tree, None, "prompter", None, result=None if state == REVIEW else True)
     tree.messages.append(root)
     replies = [] if state in (REVIEW, WAITING) else [True, None] if state == GROWING else [True, True]

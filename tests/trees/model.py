@@ -19,10 +19,11 @@ VALID = timedelta(hours=48)
 RECENT = timedelta(minutes=5)
 MOST_RECENT = 8  # tasks begun within `RECENT`
 DRAWN_AT_ONCE = 2
+FIRST_RETRY, LONGEST_RETRY = timedelta(minutes=10), timedelta(days=1)  # of a scoring that failed
 
 REVIEW, WAITING, GROWING, RANKING = "initial_prompt_review", "prompt_lottery_waiting", "growing", "ranking"
 EXPORT, BACKLOG, ABORTED = "ready_for_export", "backlog_ranking", "aborted_low_grade"
-HALTED = "halted_by_moderator"
+HALTED, FAILED = "halted_by_moderator", "scoring_failed"
 WATCHED = (REVIEW, WAITING, GROWING)
 OFFERS = {
     REVIEW: {"label_initial_prompt"},
@@ -45,6 +46,7 @@ def category(work: str) -> str:
 @dataclass(frozen=True)
 class Rules:
     max_active_trees: int
+    min_active_rankings: int
     max_tree_depth: int
     max_children_count: int
     num_prompter_replies: int
@@ -124,9 +126,13 @@ class Vote:
 class Tree:
     id: UUID
     state: str
+    goal: int  # accepted messages
+    most_answers: int  # to one prompt
     halted_from: str = ""
     drawn: bool = False
-    stopped_by_deletion: bool = False
+    stopped_by: str = ""  # "deletion" or "ban": what ends by itself when that is taken back
+    since: datetime = datetime.min  # in this state
+    failures: int = 0  # of its scoring
     messages: list[Message] = field(default_factory=list)
     votes: list[Vote] = field(default_factory=list)
     places: Counter[Place] = field(default_factory=Counter)
@@ -177,6 +183,7 @@ class Model:
         self.tasks: dict[UUID, Task] = {}
         self.removals: dict[UUID, Removal] = {}
         self.banned: set[UUID] = set()
+        self.scoring_works = True
 
     # --- what there is to do ---
 
@@ -239,6 +246,18 @@ class Model:
         growing = sum(1 for tree in self.trees.values() if tree.state == GROWING)
         return self.rules.max_active_trees - growing
 
+    def next_of_backlog(self) -> Tree | None:
+        """The oldest tree of the backlog, if rankers have room for one more."""
+        ranked = sum(1 for tree in self.trees.values() if tree.state == RANKING)
+        waiting = (tree for tree in self.trees.values() if tree.state == BACKLOG)
+        return next(waiting, None) if ranked < self.rules.min_active_rankings else None
+
+    def due_retries(self) -> list[Tree]:
+        """Trees whose scoring is tried again now: ten minutes after it failed, each time after twice as long."""
+        failed = [tree for tree in self.trees.values() if tree.state == FAILED]
+        wait = lambda tree: min(LONGEST_RETRY, FIRST_RETRY * 2 ** (tree.failures - 1))  # noqa: E731
+        return [tree for tree in failed if tree.since + wait(tree) <= self.now]
+
     # --- what people do ---
 
     def take(self, task: Task) -> None:
@@ -260,7 +279,7 @@ class Model:
         if message.deleted and category(task.kind) != "ranking":
             reasons.add("message_deleted")
         if any(reply.deleted for reply in task.replies):
-            reasons.add("message_deleted")
+            reasons.add("reply_deleted")
         shown = task.replies or [message]
         if task.texts and task.texts != [one.text for one in shown]:
             reasons.add("text_changed")
@@ -271,7 +290,7 @@ class Model:
             if any(c.result is not False and not c.deleted for c in mine):
                 reasons.add("duplicate_reply")
         if not self.holds(task) and self.free((message.id, task.kind)) <= 0:
-            reasons.add("no_place_left")
+            reasons.add("tree_stopped" if message.tree.state in (HALTED, ABORTED) else "no_place_left")
         return reasons
 
     def finish(self, task: Task, answer: object) -> None:
@@ -283,7 +302,8 @@ class Model:
 
     def post(self, message_id: UUID, parent: Message | None, author: UUID) -> None:
         if parent is None:
-            tree = self.trees[message_id] = Tree(message_id, REVIEW)
+            tree = self.new_tree(message_id, REVIEW)
+            self.trees[tree.id] = tree
             message = Message(message_id, tree, None, "prompter", author)
         else:
             tree = parent.tree
@@ -292,6 +312,9 @@ class Model:
         tree.messages.append(message)
         self.messages[message_id] = message
         self.advance(tree)
+
+    def new_tree(self, tree_id: UUID, state: str) -> Tree:
+        return Tree(tree_id, state, self.rules.goal_tree_size, self.rules.max_children_count)
 
     def review(self, message: Message, author: UUID, rejects: bool) -> None:
         message.votes[author] = rejects
@@ -355,6 +378,23 @@ class Model:
         self._order_again(tree)
         self.advance(tree)
 
+    def follow(self, person: UUID) -> list[Tree]:
+        """The waiting prompts of a banned person stop; what a ban has stopped goes on when it ends."""
+        moved = []
+        for tree in self.trees.values():
+            if tree.root.author != person:
+                continue
+            if person in self.banned and tree.state in (REVIEW, WAITING):
+                self._go(tree, HALTED)
+                tree.stopped_by = "ban"
+            elif person not in self.banned and tree.stopped_by == "ban" and not tree.root.deleted:
+                self._go(tree, self._back(tree))
+            else:
+                continue
+            self.advance(tree)
+            moved.append(tree)
+        return moved
+
     def _back(self, tree: Tree) -> str:
         if tree.halted_from:
             return tree.halted_from
@@ -377,10 +417,20 @@ class Model:
         for one in removal.messages:
             one.deleted = False
         removal.undone = True
-        if tree.state == HALTED and tree.stopped_by_deletion:
+        self._make_room(tree)
+        if tree.state == HALTED and tree.stopped_by == "deletion":
             self._go(tree, self._back(tree))
         self._order_again(tree)
         self.advance(tree)
+
+    def _make_room(self, tree: Tree) -> None:
+        """What was replaced meanwhile stays beside what came back: the tree wants as much as it has."""
+        writing = self.being_written(tree)
+        awaited = sum(1 for one in tree.messages if one.awaited)
+        tree.goal = max(tree.goal, self.size(tree) + awaited + writing.total())
+        for one in tree.messages:
+            if one.role == "prompter":
+                tree.most_answers = max(tree.most_answers, self.filled(one) + writing[one.id, one.reply_work])
 
     def edit(self, message: Message) -> None:
         """The new text has no reviews. While reviewers can be asked, they are."""
@@ -401,6 +451,20 @@ class Model:
         self._go(tree, GROWING)
         self.advance(tree)
 
+    def activate(self, tree: Tree) -> bool:
+        """Bring a tree of the backlog to the rankers, or end it if nothing in it can be ranked."""
+        can_be_ranked = any(self.rankable(tree))
+        self._go(tree, RANKING if can_be_ranked else ABORTED)
+        self.advance(tree)
+        return can_be_ranked
+
+    def retry(self, tree: Tree) -> bool:
+        """Compute the consensus once more, of the votes that there are."""
+        self._go(tree, EXPORT if self.scoring_works else FAILED)
+        self._order_again(tree)
+        self.advance(tree)
+        return tree.state == EXPORT
+
     # --- what follows from it ---
 
     def advance(self, tree: Tree) -> None:
@@ -412,12 +476,13 @@ class Model:
             if step == EXPORT:
                 self._order(tree)
             if step == HALTED and tree.root.deleted:
-                tree.stopped_by_deletion = True
+                tree.stopped_by = "deletion"
         self._open(tree)
 
     def _go(self, tree: Tree, state: str) -> None:
         tree.halted_from = tree.state if state == HALTED else ""
-        tree.state, tree.stopped_by_deletion = state, False
+        tree.state, tree.stopped_by, tree.since = state, "", self.now
+        tree.failures += state == FAILED
 
     def _due(self, tree: Tree) -> str | None:
         if tree.root.deleted and tree.state not in (HALTED, ABORTED):
@@ -431,10 +496,10 @@ class Model:
                     return HALTED
                 if any(one.awaited for one in tree.messages):
                     return None
-                if size >= self.rules.goal_tree_size or self.reply_places(tree) == 0:
+                if size >= tree.goal or self.reply_places(tree) == 0:
                     return RANKING
             case "ranking" if not self.ranking_places(tree):
-                return EXPORT
+                return EXPORT if self.scoring_works else FAILED
         return None
 
     def size(self, tree: Tree) -> int:
@@ -485,7 +550,7 @@ class Model:
         return found
 
     def limit(self, parent: Message) -> int:
-        return self.rules.max_children_count if parent.role == "prompter" else self.rules.num_prompter_replies
+        return parent.tree.most_answers if parent.role == "prompter" else self.rules.num_prompter_replies
 
     def filled(self, parent: Message) -> int:
         """Replies that fill a place: accepted or not yet decided."""
@@ -506,7 +571,7 @@ class Model:
     def reply_places(self, tree: Tree) -> int:
         """As many as are being written, and as many more as the conversation lacks and has room for."""
         writing = self.being_written(tree)
-        lacking = self.rules.goal_tree_size - self.size(tree) - sum(1 for one in tree.messages if one.awaited)
+        lacking = tree.goal - self.size(tree) - sum(1 for one in tree.messages if one.awaited)
         room = sum(
             max(0, self.limit(parent) - self.filled(parent) - writing[parent.id, parent.reply_work])
             for parent in tree.messages
@@ -577,7 +642,9 @@ class Model:
         if tree.state == WAITING:
             return "the lottery, when others have finished" if tree.root.author not in self.banned else "an unban"
         if tree.state == BACKLOG:
-            return "an operator"
+            return "rankers, when they have room" if self.rules.min_active_rankings else "an operator"
+        if tree.state == FAILED:
+            return "the clock tries again"
         if tree.state == HALTED and not tree.root.deleted:
             return "a moderator resumes it"
         gone = any(tree.root in one.messages and not one.undone for one in self.removals.values())

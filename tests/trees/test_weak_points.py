@@ -124,7 +124,7 @@ class TestVotes:
             before = MessageTree.objects.get(pk=tree.pk).state
             with pytest.raises(Gone) as refusal:
                 answer(late, SMALL, spam=1)
-        assert refusal.value.code == "no_place_left"
+        assert refusal.value.code == "tree_stopped"
         root = Message.objects.get(pk=tree.pk)
         assert (root.tree.state, root.review_result) == (before, None if stop == "halted" else False)
 
