@@ -127,7 +127,7 @@ def refusals(operation: Operation) -> dict[int, dict[Wire, str]]:
     for number in dict.fromkeys(numbers):
         may(operation.statuses.get(number, number.status), number)
     may(400, Wire.GENERIC_ERROR)
-    if operation.query or operation.body or any(is_id(name) for name in _names(operation)):
+    if operation.query or operation.body or operation.path_fields or any(is_id(name) for name in _names(operation)):
         may(422, Wire.GENERIC_ERROR)
     if operation.body or operation.method == "POST":
         may(413, Wire.GENERIC_ERROR)
@@ -168,7 +168,10 @@ def _operation(operation: Operation, shapes: dict[str, Json]) -> Json:
 def _parameters(operation: Operation, shapes: dict[str, Json]) -> list[Json]:
     found: list[Json] = []
     for name in _names(operation):
-        schema = {"type": "string", "format": "uuid"} if is_id(name) else {"type": "string", "minLength": 1}
+        if name in operation.path_fields:
+            schema = schema_of(operation.path_fields[name], shapes)
+        else:
+            schema = {"type": "string", "format": "uuid"} if is_id(name) else {"type": "string", "minLength": 1}
         found.append({"name": name, "in": "path", "required": True, "schema": schema})
     for name, field in (operation.query().fields if operation.query else {}).items():
         schema = schema_of(field, shapes)

@@ -115,7 +115,7 @@ class Life(RuleBasedStateMachine):
         self.waiting_jobs: list[UUID] = []  # messages
         self.to_follow: list[UUID] = []  # people
         for job, waiting in ((jobs.moderate_message, self.waiting_jobs), (jobs.follow_standing, self.to_follow)):
-            later = lambda args, retry, waiting=waiting: waiting.append(UUID(args[0]))  # noqa: E731
+            later = lambda args, waiting=waiting, **_: waiting.append(UUID(args[0]))  # noqa: E731
             self._stack.enter_context(mock.patch.object(job, "apply_async", later))
         self._stack.enter_context(mock.patch.object(scoring, "score", self._score))
         # Taken back in the end. Marked as the test case's own, inside of which durable transactions may begin.

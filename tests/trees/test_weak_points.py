@@ -203,7 +203,7 @@ class TestTransactions:
         reply = new_reply(prompt, new_person("Writer"), policy=SMALL)
         sent: list[Any] = []
         with (
-            mock.patch.object(jobs.moderate_message, "apply_async", lambda args, retry: sent.append(args)),
+            mock.patch.object(jobs.moderate_message, "apply_async", lambda args, **_: sent.append(args)),
             django_capture_on_commit_callbacks(execute=True),
         ):
             for person in new_people(4):

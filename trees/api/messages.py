@@ -248,6 +248,7 @@ def get_history(call: Call) -> Any:
     status=202,
     answer=serializers.JSONField(allow_null=True),
     errors=NOT_FOUND,
+    plain=(409,),
 )
 def undelete_message(call: Call) -> None:
     """Bring back the message and everything above it. The answer is null."""

@@ -163,7 +163,16 @@ def get_user(call: Call) -> Any:
     return get_person_for(call.client, call.id("user_id"), call.query["api_client_id"])
 
 
-@operation(OPERATIONS, "PUT", "users/<user_id>", TRUSTED, query=UpdateQuery, status=204, errors=(Wire.USER_NOT_FOUND,))
+@operation(
+    OPERATIONS,
+    "PUT",
+    "users/<user_id>",
+    TRUSTED,
+    query=UpdateQuery,
+    status=204,
+    errors=(Wire.USER_NOT_FOUND,),
+    plain=(409,),
+)
 def update_user(call: Call) -> None:
     """Set what the query names; what it leaves out stays."""
     client_acts.change_person(call.id("user_id"), call.client, dict(call.query))
