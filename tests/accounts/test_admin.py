@@ -183,7 +183,7 @@ class TestProgramsAndTheClock:
                 assert hidden not in page
         assert "Discord bot" in client.get(reverse("admin:accounts_apikey_changelist")).text
 
-    def test_the_clock_is_shown_and_not_turned(self, ada: User) -> None:
+    def test_of_the_clock_only_when_it_runs_can_be_changed(self, ada: User) -> None:
         schedule = CrontabSchedule.from_schedule(crontab(minute="10"))
         schedule.save()
         task = PeriodicTask.objects.create(
@@ -196,9 +196,10 @@ class TestProgramsAndTheClock:
         assert "tasks.schedules.clean_up" in client.get(change).text
         for action in ("disable_tasks", "run_tasks", "delete_selected"):
             client.post(url, {"action": action, "_selected_action": str(task.pk), "reason": "Why not."})
-        assert client.post(change, {"enabled": ""}).status_code == 403
+        assert client.post(change, {"task": "os.system", "enabled": "on", "times": "20 * * * *"}).status_code == 302
         task.refresh_from_db()
-        assert task.enabled
+        assert (task.task, task.enabled) == ("tasks.schedules.clean_up", True)
+        assert task.crontab and task.crontab.minute == "20"
 
 
 class TestPurge:

@@ -133,7 +133,7 @@ class TestIndexes:
         [
             ("trees_message", "parent_id", "message_position_once"),
             ("trees_message", "author_id", "message_by_author"),
-            ("trees_message", "api_client_id", "message_frontend_id_once"),
+            ("trees_message", "api_client_id", "message_by_client"),
             ("trees_review", "author_id", "review_by_author"),
             ("trees_ranking", "author_id", "ranking_by_author"),
             ("trees_ranking", "parent_id", "ranking_once_per_person"),
@@ -166,10 +166,14 @@ class TestFinishedTreesCostNothing:
                 found = {name: plans_of(act) for name, act in hot(person).items()}
                 costs.append({name: (plans.statements, plans.rows) for name, plans in found.items()})
         few, many = costs
-        # An answer has more to write where it decides something, which may be so in one of them only.
-        steady = [name for name in few if not name.startswith("work")]
+        # An answer has more to write where it decides something, which may be so in one of them only; and the sweep
+        # takes one tree after the other in hand, as many as wait.
+        sweeps = {"trees to move on"}
+        steady = [name for name in few if not name.startswith("work") and name not in sweeps]
         assert {name: few[name][0] for name in steady} == {name: many[name][0] for name in steady}
-        assert {name: cost[0] for name, cost in many.items() if cost[0] > 24} == {}, "12 to ask and 12 to answer"
+        assert {name: cost[0] for name, cost in many.items() if cost[0] > 24 and name not in sweeps} == {}, (
+            "12 to ask and 12 to answer"
+        )
         # The two persons gave unlike much; a table from end to end would be thousands of rows.
         grown = {name: (few[name], many[name]) for name in few if many[name][1] > 2 * few[name][1] + 300}
         assert grown == {}
