@@ -98,7 +98,7 @@ class TestKilledWorkers:
             send(job)
 
         def done() -> bool:
-            now = dict(JobRecord.objects.filter(result="done").values_list("job", "runs"))
+            now = dict(JobRecord.objects.exclude(succeeded_at=None).values_list("job", "runs"))
             return all(now.get(job, 0) > runs.get(job, 0) for job in jobs if not job.endswith("send_waiting_jobs"))
 
         wait_until(done, PATIENCE, worker.said)
