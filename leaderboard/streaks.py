@@ -50,8 +50,8 @@ def streak_of(person: User, now: datetime) -> Streak:
 def carry_on(person: User, moments: Iterable[datetime]) -> None:
     """Let work at these moments begin, carry on or end and begin again the streak of a person. Saves nothing.
 
-    Moments may come again and in any order. One that fell before what is known and more than the grace away can not
-    join it any more.
+    Moments may come again and in any order. One that fell before what is known and more than the grace away does not
+    join it by itself.
     """
     zone = ZoneInfo(person.time_zone)
     for moment in sorted(moments):
@@ -62,13 +62,30 @@ def carry_on(person: User, moments: Iterable[datetime]) -> None:
             person.last_activity_at = moment
         elif moment < started and follows(moment, started, zone):
             person.streak_started_at = moment
-        days = (person.last_activity_at or moment).astimezone(zone).date()
-        first = (person.streak_started_at or moment).astimezone(zone).date()
-        person.streak_days = (days - first).days + 1
+        _count_days(person, zone)
+
+
+def _count_days(person: User, zone: ZoneInfo) -> None:
+    assert person.streak_started_at is not None and person.last_activity_at is not None
+    last, first = (one.astimezone(zone).date() for one in (person.last_activity_at, person.streak_started_at))
+    person.streak_days = (last - first).days + 1
+
+
+def _reach_back(person: User) -> None:
+    """Work that came late joined the streak, and so may work before it that was too far away until now."""
+    zone, started = ZoneInfo(person.time_zone), person.streak_started_at
+    assert started is not None
+    before = Happening.objects.filter(actor=person, kind__in=WORK, at__lt=started).order_by("-at")
+    for moment in before.values_list("at", flat=True).iterator():
+        if not follows(moment, started, zone):
+            break
+        started = moment
+    person.streak_started_at = started
+    _count_days(person, zone)
 
 
 def note(work: Iterable[tuple[UUID, datetime]]) -> None:
-    """Carry on the streaks of people who did work. Two statements."""
+    """Carry on the streaks of people who did work. Two statements, and one for each whose work came late."""
     moments: dict[UUID, list[datetime]] = defaultdict(list)
     for person_id, at in work:
         moments[person_id].append(at)
@@ -81,5 +98,8 @@ def note(work: Iterable[tuple[UUID, datetime]]) -> None:
         .only("time_zone", "streak_started_at", "streak_days", "last_activity_at")
     )
     for person in people:
+        known = person.streak_started_at
         carry_on(person, moments[person.pk])
+        if known and person.streak_started_at and person.streak_started_at < known:
+            _reach_back(person)
     User.objects.bulk_update(people, ["streak_started_at", "streak_days", "last_activity_at"])

@@ -134,7 +134,7 @@ def stored() -> list[list[tuple[object, ...]]]:
         sorted(Tally.objects.values_list("person_id", "start", "grain", "lang", "kind", "number")),
         sorted(Standing.objects.values_list("frame", "lang", "person_id", "points", "quality", "provisional")),
         sorted(TrollStanding.objects.values_list("frame", "person_id", "score")),
-        # Not the streaks: `scatter_in_time` moves facts that were read before, which may join what was apart.
+        sorted(User.objects.values_list("pk", "streak_days"), key=str),
     ]
 
 

@@ -11,6 +11,7 @@ from leaderboard.queries import Counts
 from leaderboard.streaks import Streak
 from oasst.accounts.models import User
 from tests.factories import new_prompt
+from trees.models import Happening
 
 
 def at(text: str) -> datetime:
@@ -73,6 +74,15 @@ class TestOrder:
     def test_what_is_far_back_does_not_join(self) -> None:
         one = person("UTC", "2026-03-10T12:00", "2026-03-01T12:00")
         assert streaks.streak_of(one, at("2026-03-10T13:00")).days == 1
+
+    @pytest.mark.django_db
+    def test_work_that_is_read_late_joins_what_it_lies_between(self, alice: User) -> None:
+        days = [at(f"2026-03-{day:02}T12:00") for day in (9, 5, 7)]  # the 5th is too far from the 9th by itself
+        Happening.objects.bulk_create(Happening(kind="message_posted", actor=alice, at=day) for day in days)
+        for day in days:
+            streaks.note([(alice.pk, day)])
+        alice.refresh_from_db()
+        assert (alice.streak_days, alice.streak_started_at) == (5, days[1])
 
     @pytest.mark.django_db
     def test_work_carries_it_on(self, alice: User) -> None:
