@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from oasst.api.fields import parse_moment
+from oasst.api.fields import Shape, Text, parse_moment
 from oasst.core.errors import Invalid
 
 
@@ -25,6 +25,15 @@ class Order:
     id: str
     read: Callable[[str], Any]
     write: Callable[[Any], str] = str
+
+
+class PageShape(Shape):
+    """What every page says besides its `items`."""
+
+    prev = Text(allow_null=True)
+    next = Text(allow_null=True)
+    sort_key = Text()
+    order = Text()
 
 
 def read_date(text: str) -> datetime:

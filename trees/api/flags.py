@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import Count, Max, Q
 
 from oasst.api.codes import Wire
-from oasst.api.cursors import by_date, take_page
+from oasst.api.cursors import PageShape, by_date, take_page
 from oasst.api.fields import Flag, Id, Moment, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
 from trees import client_acts
@@ -22,12 +22,8 @@ class FlaggedMessage(Shape):
     created_date = Moment(allow_null=True)
 
 
-class FlaggedPage(Shape):
-    prev = Text(allow_null=True)
-    next = Text(allow_null=True)
-    sort_key = Text()
+class FlaggedPage(PageShape):
     items = FlaggedMessage(many=True)
-    order = Text()
 
 
 class FlaggedQuery(Shape):

@@ -7,45 +7,40 @@ from uuid import UUID
 from rest_framework import serializers
 
 from oasst.api.codes import Wire
-from oasst.api.fields import Choice, Flag, Id, Language, Moment, Shape, Text, Whole
+from oasst.api.fields import Choice, Flag, Id, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.people import Person
 from oasst.core.errors import NotFound
 from trees import client_acts
 from trees.api import reading
-from trees.api.shapes import Conversation, MessagePage, MessageShape, MessageTreeShape, Revision, TreeState
+from trees.api.shapes import (
+    Conversation,
+    MessagePage,
+    MessagesCursorQuery,
+    MessageShape,
+    MessagesQuery,
+    MessageTreeShape,
+    Revision,
+    TreeState,
+)
 from trees.models import Message
 from trees.policy import current_policy
 
 OPERATIONS: list[Operation] = []
 
 
-class ListQuery(Shape):
+class ListQuery(MessagesQuery):
     auth_method = Text(default=None)
     username = Text(default=None)
-    api_client_id = Id(default=None)
-    max_count = Whole(default=10, min_value=1, max_value=1000)
-    start_date = Moment(default=None)
-    end_date = Moment(default=None)
-    only_roots = Flag(default=False)
-    desc = Flag(default=True)
     allow_deleted = Flag(default=False)
-    lang = Language(default=None)
 
 
-class CursorQuery(Shape):
-    before = Text(default=None)
-    after = Text(default=None)
+class CursorQuery(MessagesCursorQuery):
     user_id = Id(default=None)
     auth_method = Text(default=None)
     username = Text(default=None)
     api_client_id = Id(default=None)
-    only_roots = Flag(default=False)
-    include_deleted = Flag(default=False)
-    max_count = Whole(default=10, min_value=1, max_value=1000)
-    desc = Flag(default=False)
     search_query = Text(default=None, max_length=1000)
-    lang = Language(default=None)
     include_user = Flag(default=None)
 
 

@@ -13,7 +13,8 @@ from django.db.models import OuterRef, QuerySet
 from rest_framework import serializers
 
 from oasst.accounts.models import ApiClient, User
-from oasst.api.fields import Flag, Id, Moment, Shape, Text, Whole
+from oasst.api.cursors import PageShape
+from oasst.api.fields import Flag, Id, Language, Moment, Shape, Text, Whole
 from oasst.api.people import FrontEndUser
 from trees.models import Message, Reaction, Role
 
@@ -54,12 +55,32 @@ class MessageTreeShape(Shape):
     messages = MessageShape(many=True)
 
 
-class MessagePage(Shape):
-    prev = Text(allow_null=True)
-    next = Text(allow_null=True)
-    sort_key = Text()
+class MessagesQuery(Shape):
+    """What every list of messages can be asked for."""
+
+    api_client_id = Id(default=None)
+    max_count = Whole(default=10, min_value=1, max_value=1000)
+    start_date = Moment(default=None)
+    end_date = Moment(default=None)
+    only_roots = Flag(default=False)
+    desc = Flag(default=True)
+    lang = Language(default=None)
+
+
+class MessagesCursorQuery(Shape):
+    """What every list of messages by cursor can be asked for."""
+
+    before = Text(default=None)
+    after = Text(default=None)
+    only_roots = Flag(default=False)
+    include_deleted = Flag(default=False)
+    max_count = Whole(default=10, min_value=1, max_value=1000)
+    desc = Flag(default=False)
+    lang = Language(default=None)
+
+
+class MessagePage(PageShape):
     items = MessageShape(many=True)
-    order = Text()
 
 
 class TreeState(Shape):

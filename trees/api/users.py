@@ -9,14 +9,14 @@ from oasst.accounts import identities
 from oasst.accounts.identities import front_end_user, get_identity_for, get_person_for, identities_for, people_called
 from oasst.accounts.models import Identity, User
 from oasst.api.codes import Wire
-from oasst.api.cursors import by_name, take_page
-from oasst.api.fields import Flag, Id, Language, Moment, Shape, Text, Whole
+from oasst.api.cursors import PageShape, by_name, take_page
+from oasst.api.fields import Flag, Id, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.people import FrontEndUser, Person
 from oasst.core.errors import Invalid
 from trees import client_acts
 from trees.api import reading
-from trees.api.shapes import MessagePage, MessageShape
+from trees.api.shapes import MessagePage, MessagesCursorQuery, MessageShape, MessagesQuery
 from trees.models import Message
 from trees.policy import current_policy
 
@@ -57,12 +57,8 @@ class PeopleCursorQuery(Shape):
     auth_method = Text(default=None)
 
 
-class FrontEndUserPage(Shape):
-    prev = Text(allow_null=True)
-    next = Text(allow_null=True)
-    sort_key = Text()
+class FrontEndUserPage(PageShape):
     items = FrontEndUser(many=True)
-    order = Text()
 
 
 # The name on the wire → the column, and how its value is read from a row.
@@ -223,25 +219,8 @@ def get_frontend_user(call: Call) -> Any:
 # --- What a person wrote ---
 
 
-class UserMessagesQuery(Shape):
-    api_client_id = Id(default=None)
-    max_count = Whole(default=10, min_value=1, max_value=1000)
-    start_date = Moment(default=None)
-    end_date = Moment(default=None)
-    only_roots = Flag(default=False)
-    desc = Flag(default=True)
+class UserMessagesQuery(MessagesQuery):
     include_deleted = Flag(default=False)
-    lang = Language(default=None)
-
-
-class UserMessagesCursorQuery(Shape):
-    before = Text(default=None)
-    after = Text(default=None)
-    only_roots = Flag(default=False)
-    include_deleted = Flag(default=False)
-    max_count = Whole(default=10, min_value=1, max_value=1000)
-    desc = Flag(default=False)
-    lang = Language(default=None)
 
 
 def _written(call: Call, authors: list[UUID]) -> QuerySet[Message]:
@@ -279,7 +258,7 @@ def list_user_messages(call: Call) -> Any:
     "users/<user_id>/messages/cursor",
     KEY,
     viewer=True,
-    query=UserMessagesCursorQuery,
+    query=MessagesCursorQuery,
     answer=MessagePage,
     errors=(Wire.INVALID_CURSOR_VALUE,),
 )
@@ -310,7 +289,7 @@ def list_frontend_user_messages(call: Call) -> Any:
     f"{NAMED}/cursor",
     KEY,
     viewer=True,
-    query=UserMessagesCursorQuery,
+    query=MessagesCursorQuery,
     answer=MessagePage,
     errors=(Wire.INVALID_CURSOR_VALUE,),
 )
