@@ -870,9 +870,9 @@ class Life(RuleBasedStateMachine):
         assert [str(one) for one in differences(self.policy)] == []
 
     def _next_place(self) -> str | None:
-        if self.model.drawable():
+        while self.model.drawable():  # a tree that may have no replies is over as soon as it is drawn
             self.draw()
-        if self.model.next_of_backlog():
+        while self.model.next_of_backlog():
             self.activate()
         places: Iterator[model.Place] = (
             place for tree in self.model.trees.values() for place, count in tree.places.items() if count
