@@ -34,4 +34,4 @@ def test_the_rules_hold_whatever_happens() -> None:
 
 @pytest.mark.slow
 def test_the_rules_hold_for_thousands_of_events() -> None:
-    assert live(histories=30, steps=50) > 2000
+    assert live(histories=40, steps=50) > 2000
