@@ -237,8 +237,9 @@ class Life(RuleBasedStateMachine):
         except Crash:
             transaction.savepoint_commit(point)
             Life.events["crash"] += 1
-            assert connection.run_on_commit == callbacks, "something was enqueued by what did not happen"
-            assert not strict or self._row_counts() == before, f"{name} was half done"
+            if strict:  # else what was committed before it died was told to its readers, and stays
+                assert connection.run_on_commit == callbacks, "something was enqueued by what did not happen"
+                assert self._row_counts() == before, f"{name} was half done"
         except DomainError:
             transaction.savepoint_rollback(point)
         else:
