@@ -42,7 +42,7 @@ class TokenAuthentication(BaseAuthentication):
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not given.strip():
             return None
-        token = _find_token(given.strip())
+        token = find_token(given.strip())
         if token is None:
             raise NotAllowed("This token is not valid.", code="token")
         require_member(token.user)
@@ -81,7 +81,8 @@ def find_client(given: str | None, request: HttpRequest | Request) -> ApiClient:
     return client
 
 
-def _find_token(given: str) -> Token | None:
+def find_token(given: str) -> Token | None:
+    """A person's own token with its person; None for one that is not valid."""
     found = Token.objects.select_related("user").filter(digest=Secret.digest_of(given)).first()
     if found is None or _has_expired(found.expires_at):
         return None
