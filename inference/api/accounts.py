@@ -93,7 +93,7 @@ def come_back(call: Call) -> Any:
     return _pair(program_sessions.sign_in(request.user, provider=provider))
 
 
-@operation(OPERATIONS, "POST", "auth/trusted", Access.OPEN, answer=TrustedUser)
+@operation(OPERATIONS, "POST", "auth/trusted", Access.TRUSTED, answer=TrustedUser)
 def sign_in_trusted(call: Call) -> Any:
     """Make the person known whom a trusted program speaks for."""
     caller = trusted_caller(call.request)

@@ -75,10 +75,8 @@ def find_caller(call: Call) -> User | None:
     bearer = bearer_of(call.request)
     if program_sessions.is_access_token(bearer):
         return program_sessions.session_of(bearer).user
-    token = find_token(bearer)
-    if token is None:
-        raise NotAllowed("Invalid token", code="token")
-    return token.user
+    token = find_token(call.request)
+    return token.user if token else None
 
 
 def session_of(request: HttpRequest) -> ProgramSession | None:

@@ -97,10 +97,10 @@ class TestAccessTokens:
             ({}, 403, "Not authenticated"),
             ({"Authorization": "Basic abc"}, 403, "Not authenticated"),
             ({"Authorization": "Bearer "}, 403, "Not authenticated"),
-            ({"Authorization": "Bearer nonsense"}, 401, "Invalid token"),
+            ({"Authorization": "Bearer nonsense"}, 401, "This token is not valid."),
             ({"Authorization": "Bearer a.b.c"}, 401, "Invalid token"),
             ({"Authorization": "Bearer refresh_abc"}, 400, "Invalid token type"),
-            ({"Authorization": "Bearer \u00fc"}, 401, "Invalid token"),
+            ({"Authorization": "Bearer \u00fc"}, 401, "This token is not valid."),
         ],
     )
     def test_others(self, header: dict[str, str], status: int, words: str) -> None:
