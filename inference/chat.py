@@ -5,7 +5,7 @@ Asking stores the message and a waiting answer together, or nothing. The answer 
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -17,22 +17,36 @@ from django.utils import timezone
 from inference import queries, streams, titles, turns
 from inference.access import get_chat_for, get_message_for, get_turn_for
 from inference.engine.sampling import LARGEST_SEED, BadSetting, sampling
-from inference.models import Chat, ChatMessage, ChatReport, Role, Turn, Vote
+from inference.models import Chat, ChatMessage, ChatReport, DraftChoice, Role, Turn, Vote
 from inference.policy import ChatPolicy
 from inference.states import ANSWERABLE, OPEN, TurnState
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
 from oasst.core.errors import Busy, Conflict, Invalid, NotFound
 from oasst.core.locks import advisory_lock
-from oasst.core.ratelimit import CHAT_TURNS, spend
+from oasst.core.ratelimit import CHAT_MESSAGES, CHAT_REPORTS, CHAT_TURNS, NEW_CHATS, spend
 from oasst.core.text import clean_text
 
 INSTRUCTIONS = ("system_prompt", "user_profile", "response_instructions")
+MOST_AT_ONCE = 100
+MOST_DRAFTS = 20
 
 
 def create_chat(*, user: User, policy: ChatPolicy, **instructions: str) -> Chat:
     require_contributor(user)
-    return Chat.objects.create(user=user, **_instructions(instructions, policy))
+    told = _instructions(instructions, policy)
+    spend(NEW_CHATS, user.pk)
+    return Chat.objects.create(user=user, **told)
+
+
+def create_chats(*, user: User, wanted: Sequence[Mapping[str, Any]], policy: ChatPolicy) -> list[Chat]:
+    """Several chats at once, each with any of title, hidden and allow_data_use; all of them or none."""
+    require_contributor(user)
+    _refuse_many(wanted, "chats")
+    chats = [Chat(user=user, **_changes(one, policy)) for one in wanted]
+    for _ in chats:
+        spend(NEW_CHATS, user.pk)
+    return Chat.objects.bulk_create(chats)
 
 
 def start_turn(
@@ -60,6 +74,7 @@ def start_turn(
 def post_message(*, user: User, chat_id: UUID, text: str, policy: ChatPolicy, parent_id: UUID | None) -> ChatMessage:
     """Say something without asking for an answer yet."""
     require_contributor(user)
+    spend(CHAT_MESSAGES, user.pk)
     with transaction.atomic(durable=True):
         return _post(_lock_chat(user, chat_id), text, parent_id, policy)
 
@@ -71,14 +86,22 @@ def answer_again(
     policy: ChatPolicy,
     chosen: Mapping[str, Any] | None = None,
     model: str = "",
+    instructions: Mapping[str, str] | None = None,
 ) -> Turn:
-    """Ask for an answer to a message of the person, the first one or one more beside those that are there."""
-    picked = _checked(user, chosen, model)
+    """Ask for an answer to a message of the person, the first one or one more beside those that are there.
+
+    `instructions` (any of `INSTRUCTIONS`) stand in for all those of the chat, for this answer. Raises as `start_turn`.
+    """
     message = get_message_for(user, message_id)
     if message.role != Role.PROMPTER:
         raise Invalid("Only a message of yours can be answered.", code="not_a_prompt", field="parent_id")
+    told = _instructions(instructions, policy) if instructions else {}
+    picked = _checked(user, chosen, model)
     with transaction.atomic(durable=True):
-        return _ask(_lock_chat(user, message.chat_id), message, picked, policy)
+        chat = _lock_chat(user, message.chat_id)
+        if chat.messages.count() > policy.messages_in_chat:
+            raise _full()
+        return _ask(chat, message, picked, policy, system_prompt(Chat(**told)) if told else None)
 
 
 def stop_turn(*, user: User, message_id: UUID) -> None:
@@ -86,9 +109,22 @@ def stop_turn(*, user: User, message_id: UUID) -> None:
     turns.stop(get_turn_for(user, message_id).pk)
 
 
+def change_chat(
+    *, user: User, chat_id: UUID, wanted: Mapping[str, Any], policy: ChatPolicy, active_tail: UUID | None = None
+) -> None:
+    """Any of title, hidden and allow_data_use, and the end of the branch that is looked at: all of it or nothing."""
+    values = _changes(wanted, policy)
+    if active_tail is not None:
+        values["active_tail_id"] = _require_in_chat(user, chat_id, active_tail)
+    _change(user, chat_id, **values)
+
+
+def hide_all(*, user: User) -> None:
+    Chat.objects.filter(user=user, deleted_at=None, hidden=False).update(hidden=True)
+
+
 def rename(*, user: User, chat_id: UUID, title: str, policy: ChatPolicy) -> None:
-    title = " ".join(clean_text(title, limit=policy.title_length, field="title").split())
-    _change(user, chat_id, title=title, titled_by=Chat.TitledBy.PERSON)
+    _change(user, chat_id, **_changes({"title": title}, policy))
 
 
 def hide(*, user: User, chat_id: UUID, hidden: bool) -> None:
@@ -106,16 +142,31 @@ def set_instructions(*, user: User, chat_id: UUID, policy: ChatPolicy, **instruc
 
 def look_at(*, user: User, chat_id: UUID, message_id: UUID) -> None:
     """Remember the end of the branch that the person looks at."""
-    if not ChatMessage.objects.filter(pk=message_id, chat_id=chat_id).exists():
-        raise NotFound("There is no such message in this chat.", code="message_not_found")
-    _change(user, chat_id, active_tail_id=message_id)
+    _change(user, chat_id, active_tail_id=_require_in_chat(user, chat_id, message_id))
 
 
 def delete_chat(*, user: User, chat_id: UUID) -> None:
     """Out of sight at once, and what is being written for it ends. `undelete_chat` takes it back."""
     _change(user, chat_id, deleted_at=timezone.now())
-    for turn_id in Turn.objects.filter(message__chat_id=chat_id, state__in=OPEN).values_list("pk", flat=True):
-        turns.stop(turn_id)
+    _stop_turns_of([chat_id])
+
+
+def delete_chats(*, user: User, chat_ids: Sequence[UUID]) -> None:
+    """As `delete_chat`, all of them or none. Raises NotFound where one is not there."""
+    _refuse_many(chat_ids, "chat_ids")
+    with transaction.atomic(durable=True):
+        own = Chat.objects.select_for_update(no_key=True).filter(user=user, deleted_at=None, pk__in=chat_ids)
+        if len(own.order_by("pk").values_list("pk")) < len(set(chat_ids)):
+            raise NotFound("One of these chats is not there. None was deleted.", code="chat_not_found")
+        Chat.objects.filter(pk__in=chat_ids).update(deleted_at=timezone.now())
+    _stop_turns_of(chat_ids)
+
+
+def delete_all_chats(*, user: User) -> None:
+    """Of somebody who goes."""
+    chat_ids = list(Chat.objects.filter(user=user, deleted_at=None).values_list("pk", flat=True))
+    Chat.objects.filter(pk__in=chat_ids).update(deleted_at=timezone.now())
+    _stop_turns_of(chat_ids)
 
 
 def undelete_chat(*, user: User, chat_id: UUID) -> None:
@@ -135,11 +186,37 @@ def vote(*, user: User, message_id: UUID, score: int) -> None:
         Vote.objects.update_or_create(message=answer, user=user, defaults=values)
 
 
+def choose_draft(*, user: User, message_id: UUID, rejected_ids: Sequence[UUID]) -> DraftChoice:
+    """Say that this answer is better than those others to the same message. What the person says last counts."""
+    chosen = _get_answer_for(user, message_id)
+    wanted = set(rejected_ids)
+    if not 0 < len(wanted) <= MOST_DRAFTS or chosen.pk in wanted:
+        raise Invalid(
+            f"Please name the 1 to {MOST_DRAFTS} other answers.", code="bad_drafts", field="inferior_message_ids"
+        )
+    answers = ChatMessage.objects.filter(role=Role.ASSISTANT, turn__state__in=ANSWERABLE)
+    rejected = list(answers.filter(parent=chosen.parent_id, pk__in=wanted))
+    if len(rejected) < len(wanted) or TurnState(chosen.turn.state) not in ANSWERABLE:
+        raise Invalid(
+            "Only complete answers to the same message can be compared.",
+            code="bad_drafts",
+            field="inferior_message_ids",
+        )
+    with transaction.atomic(durable=True):
+        _lock_chat(user, chosen.chat_id)
+        DraftChoice.objects.filter(user=user, chosen__in=rejected).delete()
+        values = {"chosen_at": timezone.now()}
+        choice, _ = DraftChoice.objects.update_or_create(user=user, chosen=chosen, defaults=values)
+        choice.rejected.set(rejected)
+    return choice
+
+
 def report(*, user: User, message_id: UUID, kind: str, reason: str) -> ChatReport:
     answer = _get_answer_for(user, message_id)
     if kind not in ChatReport.Kind.values:
         raise Invalid(f"A report is one of {', '.join(ChatReport.Kind.values)}.", code="bad_kind", field="report_type")
     reason = clean_text(reason, limit=2000, field="reason")
+    spend(CHAT_REPORTS, user.pk)
     return ChatReport.objects.create(message=answer, user=user, kind=kind, reason=reason)
 
 
@@ -178,7 +255,7 @@ def _post(chat: Chat, text: str, parent_id: UUID | None, policy: ChatPolicy) -> 
     text = clean_text(text, limit=policy.message_length, field="content")
     number = chat.messages.count()
     if number >= policy.messages_in_chat:
-        raise Conflict("This chat is full. Please begin a new one.", code="chat_full")
+        raise _full()
     if parent_id is not None:
         parent = chat.messages.select_related("turn").filter(pk=parent_id).first()
         if parent is None:
@@ -187,14 +264,20 @@ def _post(chat: Chat, text: str, parent_id: UUID | None, policy: ChatPolicy) -> 
             raise Conflict(
                 "Only an answer that is complete can be replied to.", code="not_answerable", field="parent_id"
             )
-    if number == 0:
+    if number == 0 and chat.titled_by == Chat.TitledBy.FIRST_LINE:
         chat.title = titles.first_line(text)[: policy.title_length]
     chat.modified_at = timezone.now()
     chat.save(update_fields=["title", "modified_at"])
     return ChatMessage.objects.create(chat=chat, parent_id=parent_id, role=Role.PROMPTER, content=text)
 
 
-def _ask(chat: Chat, prompt: ChatMessage, picked: tuple[str, dict[str, Any]], policy: ChatPolicy) -> Turn:
+def _ask(
+    chat: Chat,
+    prompt: ChatMessage,
+    picked: tuple[str, dict[str, Any]],
+    policy: ChatPolicy,
+    told: str | None = None,
+) -> Turn:
     turns.cancel_waiting(chat=chat, except_below=prompt.pk)
     advisory_lock("chat queue")  # counting and adding are one step, so that the limits are exact
     _refuse_when_full(chat.user_id, policy)
@@ -205,7 +288,7 @@ def _ask(chat: Chat, prompt: ChatMessage, picked: tuple[str, dict[str, Any]], po
         user_id=chat.user_id,
         model=picked[0],
         sampling=picked[1],
-        system_prompt=system_prompt(chat),
+        system_prompt=system_prompt(chat) if told is None else told,
         queued_at=now,
         deadline_at=now + timedelta(seconds=policy.queue_seconds),
     )
@@ -253,6 +336,35 @@ def _instructions(given: Mapping[str, str], policy: ChatPolicy) -> dict[str, str
         name: clean_text(text, limit=policy.instructions_length, field=name) if text.strip() else ""
         for name, text in given.items()
     }
+
+
+def _changes(wanted: Mapping[str, Any], policy: ChatPolicy) -> dict[str, Any]:
+    """The columns for any of title, hidden and allow_data_use; None leaves one as it is."""
+    values = {name: wanted[name] for name in ("hidden", "allow_data_use") if wanted.get(name) is not None}
+    if wanted.get("title") is not None:
+        title = clean_text(wanted["title"], limit=policy.title_length, field="title")
+        values |= {"title": " ".join(title.split()), "titled_by": Chat.TitledBy.PERSON}
+    return values
+
+
+def _require_in_chat(user: User, chat_id: UUID, message_id: UUID) -> UUID:
+    if get_message_for(user, message_id).chat_id != chat_id:
+        raise NotFound("There is no such message in this chat.", code="message_not_found")
+    return message_id
+
+
+def _refuse_many(given: Sequence[Any], field: str) -> None:
+    if not 0 < len(given) <= MOST_AT_ONCE:
+        raise Invalid(f"Please give 1 to {MOST_AT_ONCE} at once.", code="too_many", field=field)
+
+
+def _full() -> Conflict:
+    return Conflict("This chat is full. Please begin a new one.", code="chat_full")
+
+
+def _stop_turns_of(chat_ids: Sequence[UUID]) -> None:
+    for turn_id in Turn.objects.filter(message__chat__in=chat_ids, state__in=OPEN).values_list("pk", flat=True):
+        turns.stop(turn_id)
 
 
 def _change(user: User, chat_id: UUID, **values: Any) -> None:

@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("tasks.urls")),
     path("", include("trees.urls")),
     path("api/v1/", include("oasst.api_urls")),
+    path("inference/", include("inference.api_urls")),
     path("", include("leaderboard.urls")),
     path("docs/", api_docs.docs, name="api-docs"),
     path("admin/", admin.site.urls),

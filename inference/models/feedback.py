@@ -26,6 +26,21 @@ class Vote(models.Model):
         return f"{self.score:+d} {self.message_id}"
 
 
+class DraftChoice(models.Model):
+    """Somebody preferred one answer to others to the same message: what a reward model learns from."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    chosen = models.ForeignKey(ChatMessage, on_delete=models.CASCADE, related_name="choices_for")
+    rejected = models.ManyToManyField(ChatMessage, related_name="choices_against")
+    chosen_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["chosen", "user"], name="draft_chosen_once")]
+
+    def __str__(self) -> str:
+        return str(self.chosen_id)
+
+
 class ChatReport(models.Model):
     """Somebody says that an answer is bad; moderators look at the open ones."""
 

@@ -227,6 +227,27 @@ class Token(Secret):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
 
 
+class ProgramSession(models.Model):
+    """A program that a person is signed in with. Its access tokens name this row, so its end is theirs."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="program_sessions")
+    provider = models.CharField(max_length=32, help_text="Where the person proved who they are.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    ended_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.created_at:%Y-%m-%d}"
+
+
+class RefreshToken(Secret):
+    """Good for one new pair of tokens; `last_used_at` says that it was used. Kept until it would expire, so that a
+    second use is noticed.
+    """
+
+    session = models.ForeignKey(ProgramSession, on_delete=models.CASCADE, related_name="refresh_tokens")
+
+
 class Consent(models.Model):
     """What a person agreed to, and when. Rows are added and, once, withdrawn; never changed or removed."""
 

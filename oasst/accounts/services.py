@@ -14,7 +14,19 @@ from django.utils import timezone
 
 from oasst.accounts.access import require_contributor
 from oasst.accounts.documents import TERMS
-from oasst.accounts.models import ApiClient, ApiKey, Ban, Consent, Identity, Role, Secret, Session, Token, User
+from oasst.accounts.models import (
+    ApiClient,
+    ApiKey,
+    Ban,
+    Consent,
+    Identity,
+    ProgramSession,
+    Role,
+    Secret,
+    Session,
+    Token,
+    User,
+)
 from oasst.accounts.names import friendly_name
 from oasst.core.errors import Conflict, Invalid, NotAllowed
 from oasst.core.locks import advisory_lock
@@ -192,6 +204,7 @@ def close_account(user: User) -> None:
     SocialAccount.objects.filter(user=user).delete()
     Identity.objects.filter(user=user).delete()
     Token.objects.filter(user=user).delete()
+    ProgramSession.objects.filter(user=user).delete()
     Session.end_all_of(user)
     user.email = None
     user.display_name = DELETED_NAME

@@ -39,14 +39,8 @@ class TokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer <token>`. `request.user` is the person."""
 
     def authenticate(self, request: Request) -> tuple[User, Token] | None:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not given.strip():
-            return None
-        token = _find_token(given.strip())
-        if token is None:
-            raise NotAllowed("This token is not valid.", code="token")
-        require_member(token.user)
-        return token.user, token
+        token = find_token(request)
+        return (token.user, token) if token else None
 
 
 # By hand, since every request begins with it: the ORM takes longer to write this statement than PostgreSQL to run it.
@@ -81,12 +75,20 @@ def find_client(given: str | None, request: HttpRequest | Request) -> ApiClient:
     return client
 
 
-def _find_token(given: str) -> Token | None:
-    found = Token.objects.select_related("user").filter(digest=Secret.digest_of(given)).first()
-    if found is None or _has_expired(found.expires_at):
+def find_token(request: HttpRequest | Request) -> Token | None:
+    """The token that came along, with its person; None without one.
+
+    Raises NotAllowed `token` for a wrong or expired one, `suspended` and `closed` for its person.
+    """
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not given.strip():
         return None
-    _note_use(Token, found.pk, found.last_used_at)
-    return found
+    token = Token.objects.select_related("user").filter(digest=Secret.digest_of(given.strip())).first()
+    if token is None or _has_expired(token.expires_at):
+        raise NotAllowed("This token is not valid.", code="token")
+    require_member(token.user)
+    _note_use(Token, token.pk, token.last_used_at)
+    return token
 
 
 def _has_expired(expires_at: datetime | None) -> bool:

@@ -35,6 +35,8 @@ class Access(StrEnum):
     KEY = "key"  # any program that is not switched off
     TRUSTED = "trusted"  # a front end of our own
     ROOT = "root"  # an operator, by a token of the settings
+    MEMBER = "member"  # a person, also before they agree to the terms
+    PERSON = "person"  # one who may contribute
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,13 @@ class Call:
         assert self.body is not None
         return self.body
 
+    @property
+    def person(self) -> User:
+        """Who calls an operation that is open to people."""
+        if self.viewer is None:
+            raise NotFound("There is no such user.", code="user_not_found")
+        return self.viewer
+
     def id(self, name: str) -> UUID:
         found: UUID = self.path[name]
         return found
@@ -109,7 +118,7 @@ def run(operation: Operation, request: HttpRequest, path: dict[str, str]) -> Any
     body = read_body(request) if operation.body else None
     if not operation.key_late:
         _check_access(call)
-    _check_input(call, path, body)
+    check_input(call, path, body)
     if operation.key_late:
         _check_access(call)
     if operation.viewer:
@@ -166,7 +175,7 @@ class BadInput(Exception):
         self.details = details
 
 
-def _check_input(call: Call, path: dict[str, str], body: Any) -> None:
+def check_input(call: Call, path: dict[str, str], body: Any) -> None:
     problems: list[tuple[str, Any]] = []
 
     def check(source: str, field: Any, value: Any, name: str = "") -> Any:
@@ -203,7 +212,7 @@ _ID, _NAME = Id(), Text()
 
 def is_id(name: str) -> bool:
     """This part of a path is one of our ids."""
-    return name in ("message_id", "task_id", "user_id")
+    return name in ("message_id", "task_id", "user_id", "chat_id")
 
 
 def _path_field(name: str) -> serializers.Field[Any, Any, Any, Any]:
@@ -218,7 +227,7 @@ def _check_access(call: Call) -> None:
     if call.request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
         raise NotAllowed("Pages of other sites may not call this.", code="foreign_site")
     if access == Access.ROOT:
-        _require_root(call.request)
+        require_root(call.request)
         return
     given = call.request.GET.get("api_key") or call.request.headers.get("X-API-Key")
     call.found_client = find_client(given, call.request)
@@ -226,7 +235,7 @@ def _check_access(call: Call) -> None:
         raise NotAllowed("This is for trusted API clients.", code="not_trusted")
 
 
-def _require_root(request: HttpRequest) -> None:
+def require_root(request: HttpRequest) -> None:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     known = [token for token in settings.ROOT_TOKENS if hmac.compare_digest(token.encode(), given.strip().encode())]
     if scheme.lower() != "bearer" or not known or is_unchosen_elsewhere(given.strip(), request):

@@ -19,12 +19,16 @@ _KEYS: dict[Access, list[Json]] = {
     Access.KEY: [{"key": []}, {"key_in_query": []}],
     Access.TRUSTED: [{"key": []}, {"key_in_query": []}],
     Access.ROOT: [{"root": []}],
+    Access.MEMBER: [{"person": []}],
+    Access.PERSON: [{"person": []}],
 }
 ACCESS_IN_WORDS = {
     Access.OPEN: "Open to everybody.",
     Access.KEY: "Needs the key of an API client.",
     Access.TRUSTED: "Needs the key of a trusted API client.",
     Access.ROOT: "Needs a root token of the site.",
+    Access.MEMBER: "Needs a person's token.",
+    Access.PERSON: "Needs the token of a person who agreed to the terms.",
 }
 _VIEWER = {
     "name": "X-OASST-USER",

@@ -33,10 +33,16 @@ class OperationView(APIView):
             allow = {"Allow": ", ".join(sorted(self.operations))}
             return refuse(Refusal(405, {"detail": "Method Not Allowed"}, allow), request)
         try:
-            data = run(operation, request, kwargs)
+            data = self.run(operation, request, kwargs)
         except Exception as error:
-            return refuse(_refusal(error, operation, request), request)
-        return answer(data, operation, request)
+            return refuse(self.refusal(error, operation, request), request)
+        return data if isinstance(data, HttpResponseBase) else answer(data, operation, request)
+
+    def run(self, operation: Operation, request: HttpRequest, path: dict[str, str]) -> Any:
+        return run(operation, request, path)
+
+    def refusal(self, error: Exception, operation: Operation, request: HttpRequest) -> Refusal:
+        return _refusal(error, operation, request)
 
 
 def _refusal(error: Exception, operation: Operation, request: HttpRequest) -> Refusal:
@@ -52,19 +58,26 @@ def _refusal(error: Exception, operation: Operation, request: HttpRequest) -> Re
         return Refusal(400, {"detail": "Bad Request"})
     found = refusal(error, operation.fallback, operation.statuses)
     if found is None:
-        log.exception("%s %s crashed", operation.method, operation.path)
-        got_request_exception.send(sender=OperationView, request=request)
+        report_crash(operation, request)
         return CRASH
     return found
 
 
-def urls_of(operations: Iterable[Operation]) -> list[URLPattern]:
+def report_crash(operation: Operation, request: HttpRequest) -> None:
+    """To be called where the error was caught."""
+    log.exception("%s %s crashed", operation.method, operation.path)
+    got_request_exception.send(sender=OperationView, request=request)
+
+
+def urls_of(
+    operations: Iterable[Operation], kind: type[OperationView] = OperationView, prefix: str = "api"
+) -> list[URLPattern]:
     """A URL for each path, and behind them all the answer to paths that are none."""
     found = []
     for route, methods in by_path(operations).items():
         handlers = {method.lower(): _handler(operation) for method, operation in methods.items()}
-        view: type[OperationView] = type("OperationView", (OperationView,), {"operations": methods, **handlers})
-        found.append(path(route, view.as_view(), name=f"api-{route}"))
+        view: type[OperationView] = type("OperationView", (kind,), {"operations": methods, **handlers})
+        found.append(path(route, view.as_view(), name=f"{prefix}-{route}"))
     return [*found, re_path("", elsewhere)]
 
 

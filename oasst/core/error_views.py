@@ -124,7 +124,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def _respond(request: HttpRequest, trouble: Trouble) -> HttpResponse:
     response: HttpResponse
-    if request.path.startswith("/api/"):
+    if request.path.startswith(("/api/", "/inference/")):
         # Only what never reached a view of the API comes here; its own refusals have their numbers from oasst.api.
         response = JsonResponse(
             {"error_code": 0, "message": trouble.message, "detail": _TITLES[trouble.status]}, status=trouble.status

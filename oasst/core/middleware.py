@@ -123,13 +123,13 @@ class ErrorPages(_Middleware):
 
 
 class MissingSlash(_Middleware):
-    """Send readers of `/terms` to `/terms/`. The wire under /api has both forms and is left alone."""
+    """Send readers of `/terms` to `/terms/`. The wires have both forms and are left alone."""
 
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if response.status_code != 404 or request.method not in ("GET", "HEAD"):
             return response
         path = request.path_info
-        if path.endswith("/") or path.startswith("/api/") or path == "/api":
+        if path.endswith("/") or path.startswith(("/api/", "/inference/")) or path == "/api":
             return response
         urlconf = getattr(request, "urlconf", settings.ROOT_URLCONF)
         if is_valid_path(path, urlconf) or not is_valid_path(f"{path}/", urlconf):

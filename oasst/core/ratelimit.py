@@ -41,6 +41,9 @@ ASSISTANT_REPLY_REQUESTS = RateLimit("task_assistant_reply", "4 per 2 minutes", 
 PROMPTER_REPLY_REQUESTS = RateLimit("task_prompter_reply", "8 per 2 minutes", "requests for user replies")
 TASK_REQUESTS_FOR_NOBODY = RateLimit("task_nobody", "10000 per minute", "task requests that name nobody")
 CHAT_TURNS = RateLimit("chat_turn", "20 per 10 minutes", "questions to the assistant")
+NEW_CHATS = RateLimit("chat_new", "200 per hour", "new chats")
+CHAT_MESSAGES = RateLimit("chat_message", "120 per 10 minutes", "messages")
+CHAT_REPORTS = RateLimit("chat_report", "30 per 10 minutes", "reports")
 PREVIEWS = RateLimit("preview", "120 per minute", "previews")
 # Codes: by the mailbox that would be flooded, and by the address that asks (a school or an office shares
 # one).

@@ -1,0 +1,207 @@
+"""Signing in with a program, and out, and the end of an account."""
+
+import re
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from rest_framework import serializers
+
+from inference import chat
+from inference.api.door import AUTH_METHOD, session_of, trusted_caller
+from inference.api.shapes import Refreshed, TokenPair, TrustedUser
+from oasst.accounts import program_sessions, services
+from oasst.accounts.access import has_current_terms, require_member
+from oasst.accounts.identities import delete_person, person_for, require_general
+from oasst.accounts.models import Identity, User
+from oasst.accounts.program_sessions import Pair
+from oasst.accounts.sign_in import RECENTLY
+from oasst.api.answers import as_json
+from oasst.api.fields import Id, Shape, Text
+from oasst.api.operations import Access, Call, Operation, operation
+from oasst.core.errors import Invalid, NotAllowed, NotFound
+
+OPERATIONS: list[Operation] = []
+_ASKED = "signs_in_with_a_program"
+
+
+class DebugLogin(Shape):
+    username = Text(default="", max_length=100)
+    state = Text(default="", max_length=200)
+
+
+class DebugCallback(Shape):
+    code = Text(default="", max_length=100)
+
+
+@operation(OPERATIONS, "GET", "auth/check", Access.MEMBER, answer=Id())
+def check(call: Call) -> Any:
+    """The id of the caller."""
+    return call.person.pk
+
+
+@operation(OPERATIONS, "GET", "auth/providers", Access.OPEN, answer=serializers.ListField(child=Text()))
+def get_providers(call: Call) -> Any:
+    """How people can prove who they are."""
+    return [*sorted(settings.SOCIALACCOUNT_PROVIDERS), *(["debug"] if settings.DEBUG else [])]
+
+
+@operation(OPERATIONS, "GET", "auth/login/debug", Access.OPEN, query=DebugLogin)
+def log_in_for_debugging(call: Call) -> HttpResponse:
+    """To the callback, as a service would. Only with DEBUG."""
+    _require_debug()
+    return HttpResponseRedirect("../callback/debug?" + urlencode({"code": call.query["username"]}))
+
+
+@operation(OPERATIONS, "GET", "auth/callback/debug", Access.OPEN, query=DebugCallback, answer=TokenPair)
+def come_back_for_debugging(call: Call) -> Any:
+    """Tokens of whoever one wants to be. Only with DEBUG."""
+    _require_debug()
+    slug = re.sub(r"[^a-z0-9]+", "-", call.query["code"].lower()).strip("-")
+    if not slug:
+        raise Invalid("A username is needed.", code="no_person")
+    person = services.person_behind(f"{slug}@debug.example.com")
+    require_member(person)
+    if not has_current_terms(person):
+        services.accept_terms(person)
+    return _pair(program_sessions.sign_in(person, provider="debug"))
+
+
+@operation(OPERATIONS, "GET", "auth/login/<provider>", Access.OPEN)
+def log_in(call: Call) -> HttpResponse:
+    """To a service that vouches for people, and back to the callback."""
+    provider = _provider(call)
+    call.request.session[_ASKED] = provider
+    target = f"{reverse('account_login')}?{urlencode({'next': _callback(provider)})}"
+    return HttpResponseRedirect(target)
+
+
+@operation(OPERATIONS, "GET", "auth/callback/<provider>", Access.OPEN, answer=TokenPair)
+def come_back(call: Call) -> Any:
+    """Tokens for the person who signed in just now."""
+    provider, request = _provider(call), call.request
+    if not request.user.is_authenticated or request.session.pop(_ASKED, None) != provider:
+        raise NotAllowed("Please begin at auth/login.", code="sign_in")
+    require_member(request.user)
+    if not has_current_terms(request.user):
+        request.session[_ASKED] = provider
+        return HttpResponseRedirect(f"{reverse('terms_accept')}?{urlencode({'next': _callback(provider)})}")
+    return _pair(program_sessions.sign_in(request.user, provider=provider))
+
+
+@operation(OPERATIONS, "POST", "auth/trusted", Access.TRUSTED, answer=TrustedUser)
+def sign_in_trusted(call: Call) -> Any:
+    """Make the person known whom a trusted program speaks for."""
+    caller = trusted_caller(call.request)
+    with transaction.atomic():
+        known = caller.known_elsewhere()
+        if known is not None:  # somebody of the same program, whom it names otherwise on the data set's wire
+            values = {"api_client": caller.client, "auth_method": AUTH_METHOD, "username": caller.name}
+            Identity.objects.get_or_create(**values, defaults={"user": known})
+        person = person_for(
+            caller.client, auth_method=AUTH_METHOD, username=caller.name, display_name=caller.display_name
+        )
+    require_member(person)
+    return {
+        "id": person.pk,
+        "provider": caller.client.name,
+        "provider_account_id": caller.account_id,
+        "display_name": person.display_name,
+        "deleted": False,
+    }
+
+
+@operation(OPERATIONS, "GET", "auth/refresh", Access.OPEN, answer=Refreshed)
+def refresh(call: Call) -> Any:
+    """New tokens for the refresh token in the header `Refresh`, which is used up."""
+    pair = program_sessions.refresh(_refresh_token(call))
+    return _secret({**_access(pair), "refresh_token": _refresh(pair)})
+
+
+@operation(OPERATIONS, "POST", "auth/logout", Access.MEMBER)
+def log_out(call: Call) -> None:
+    """End the session of this access token: neither it nor its refresh token is good for anything afterwards."""
+    session = session_of(call.request)
+    if session is None:
+        raise Invalid("Only a program that signed in can sign out.", code="no_session")
+    program_sessions.end(session)
+
+
+@operation(OPERATIONS, "DELETE", "account/", Access.MEMBER)
+def delete_account(call: Call) -> None:
+    """Erase who the caller was, and their chats. Final."""
+    person = call.person
+    if "TrustedClient" in call.request.headers:
+        require_general(person.pk)
+    else:
+        session = session_of(call.request)
+        if session is None or (timezone.now() - session.created_at).total_seconds() > RECENTLY:
+            raise NotAllowed("Please sign in again first: this can not be undone.", code="not_recent")
+    chat.delete_all_chats(user=person)
+    services.close_account(person)
+
+
+@operation(OPERATIONS, "DELETE", "admin/refresh_tokens/<user_id>", Access.ROOT)
+def end_sessions(call: Call) -> None:
+    """Sign a person out of every program."""
+    program_sessions.end_all_of(_user(call))
+
+
+@operation(OPERATIONS, "DELETE", "admin/users/<user_id>", Access.ROOT)
+def delete_user(call: Call) -> None:
+    """Erase who this was, and their chats."""
+    person = require_general(_user(call).pk)
+    chat.delete_all_chats(user=person)
+    delete_person(person.pk)
+
+
+def _user(call: Call) -> User:
+    person = User.objects.filter(pk=call.id("user_id")).first()
+    if person is None:
+        raise NotFound("There is no such user.", code="user_not_found")
+    return person
+
+
+def _require_debug() -> None:
+    if not settings.DEBUG:
+        raise NotAllowed("Signing in as anybody is for people who work on the site.", code="debug_only")
+
+
+def _provider(call: Call) -> str:
+    name: str = call.path["provider"]
+    if name not in settings.SOCIALACCOUNT_PROVIDERS:
+        raise NotFound("This site knows no such service.", code="no_provider")
+    return name
+
+
+def _callback(provider: str) -> str:
+    return f"/inference/auth/callback/{provider}"
+
+
+def _refresh_token(call: Call) -> str:
+    given = call.request.headers.get("Refresh", "").strip()
+    if not given:
+        raise NotAllowed("Not authenticated", code="sign_in")
+    return given
+
+
+def _pair(pair: Pair) -> HttpResponse:
+    return _secret({"access_token": _access(pair), "refresh_token": _refresh(pair)})
+
+
+def _secret(data: dict[str, Any]) -> HttpResponse:
+    response = as_json(data, 200)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _access(pair: Pair) -> dict[str, str]:
+    return {"access_token": pair.access, "token_type": "bearer"}
+
+
+def _refresh(pair: Pair) -> dict[str, str]:
+    return {"access_token": pair.refresh, "token_type": "refresh"}

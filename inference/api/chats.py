@@ -1,0 +1,102 @@
+"""Operations on chats."""
+
+from typing import Any
+
+from inference import access, chat, listing
+from inference.api.shapes import (
+    ChatBatch,
+    ChatIds,
+    ChatListRead,
+    ChatPage,
+    ChatRead,
+    ChatsQuery,
+    ChatUpdate,
+    CreateChat,
+    NumberedChatPage,
+)
+from inference.api.shown import show_chat, show_chat_with_messages
+from inference.policy import current_policy
+from oasst.api.operations import Access, Call, Operation, operation
+
+OPERATIONS: list[Operation] = []
+PERSON = Access.PERSON
+
+
+@operation(OPERATIONS, "GET", "chats", PERSON, query=ChatsQuery, answer=(ChatPage, NumberedChatPage))
+def list_chats(call: Call) -> Any:
+    """The caller's chats, newest activity first."""
+    query = call.query
+    if call.viewer is None:  # a trusted program asks before it has named this person
+        return {"chats": [], "next": None, "prev": None}
+    wanted = listing.Wanted(
+        search=query["search"],
+        hidden=None if query["include_hidden"] else False,
+        model=query["model"],
+        since=query["since"],
+        until=query["until"],
+        sort=query["sort"],
+        descending=query["order"] == "desc",
+    )
+    if query["page"] is None:
+        page = listing.page_by_cursor(
+            call.viewer, wanted, size=query["limit"], after=query["after"], before=query["before"]
+        )
+        return {"chats": [show_chat(one) for one in page.chats], "next": page.next, "prev": page.prev}
+    numbered = listing.page_by_number(call.viewer, wanted, size=query["limit"], number=query["page"])
+    return {
+        "chats": [show_chat(one) for one in numbered.chats],
+        "next": None,
+        "prev": None,
+        "page": numbered.number,
+        "pages": numbered.pages,
+        "total": numbered.total,
+    }
+
+
+@operation(OPERATIONS, "POST", "chats", PERSON, body=CreateChat, body_required=False, answer=ChatListRead)
+def create_chat(call: Call) -> Any:
+    """A new chat, empty."""
+    return show_chat(chat.create_chats(user=call.person, wanted=[call.body or {}], policy=current_policy())[0])
+
+
+@operation(OPERATIONS, "POST", "chats/batch", PERSON, body=ChatBatch, answer=[ChatListRead])
+def create_chats(call: Call) -> Any:
+    """Up to 100 new chats at once, or none."""
+    made = chat.create_chats(user=call.person, wanted=call.given["chats"], policy=current_policy())
+    return [show_chat(one) for one in made]
+
+
+@operation(OPERATIONS, "POST", "chats/batch_delete", PERSON, body=ChatIds)
+def delete_chats(call: Call) -> None:
+    """Delete up to 100 chats at once. When one of them is not there, none is deleted."""
+    chat.delete_chats(user=call.person, chat_ids=call.given["chat_ids"])
+
+
+@operation(OPERATIONS, "PUT", "chats/hide_all", PERSON)
+def hide_all(call: Call) -> None:
+    """Hide every chat that is not."""
+    chat.hide_all(user=call.person)
+
+
+@operation(OPERATIONS, "GET", "chats/<chat_id>", PERSON, answer=ChatRead)
+def get_chat(call: Call) -> Any:
+    """A chat with all its messages."""
+    return show_chat_with_messages(access.get_chat_for(call.person, call.id("chat_id")), call.person)
+
+
+@operation(OPERATIONS, "PUT", "chats/<chat_id>", PERSON, body=ChatUpdate)
+def update_chat(call: Call) -> None:
+    """Change what the body names."""
+    chat.change_chat(
+        user=call.person,
+        chat_id=call.id("chat_id"),
+        wanted=call.given,
+        active_tail=call.given["active_thread_tail_message_id"],
+        policy=current_policy(),
+    )
+
+
+@operation(OPERATIONS, "DELETE", "chats/<chat_id>", PERSON)
+def delete_chat(call: Call) -> None:
+    """Delete a chat; what is being written for it ends."""
+    chat.delete_chat(user=call.person, chat_id=call.id("chat_id"))

@@ -1,0 +1,49 @@
+"""What this site offers. Open to everybody."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from inference import presets
+from inference.api.shapes import Features, ModelConfigInfo
+from inference.api.shown import show_sampling
+from inference.chat import models_on_offer
+from inference.policy import current_policy
+from oasst.api.operations import Access, Call, Operation, operation
+
+OPERATIONS: list[Operation] = []
+
+
+@operation(OPERATIONS, "GET", "configs/features", Access.OPEN, answer=Features)
+def get_features(call: Call) -> Any:
+    """What is switched on here."""
+    policy = current_policy()
+    return {
+        "chat": bool(models_on_offer()),
+        "plugins": False,
+        "drafts": policy.turns_per_person,
+        "message_length": policy.message_length,
+        "messages_in_chat": policy.messages_in_chat,
+    }
+
+
+@operation(OPERATIONS, "GET", "configs/model_configs", Access.OPEN, answer=[ModelConfigInfo])
+def get_model_configs(call: Call) -> Any:
+    """The models that can be asked, each with the presets of the house."""
+    configs = [
+        {"name": name, "description": "", "sampling_parameters": show_sampling(sampling)}
+        for name, sampling in presets.BUILT_IN.items()
+    ]
+    return [{"name": name, "description": "", "parameter_configs": configs} for name in models_on_offer()]
+
+
+@operation(
+    OPERATIONS,
+    "GET",
+    "configs/builtin_plugins",
+    Access.OPEN,
+    answer=serializers.ListField(child=serializers.JSONField()),
+)
+def get_builtin_plugins(call: Call) -> Any:
+    """The plugins of the house. There are none."""
+    return []

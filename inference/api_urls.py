@@ -1,0 +1,14 @@
+"""The REST contract of the chat below /inference/: every operation in one table. See docs/inference-api.md."""
+
+from inference.api import accounts, chats, configs, messages
+from inference.api.door import ChatView
+from oasst.api.operations import Operation
+from oasst.api.views import urls_of
+
+OPERATIONS: list[Operation] = [
+    *accounts.OPERATIONS,
+    *chats.OPERATIONS,
+    *messages.OPERATIONS,
+    *configs.OPERATIONS,
+]
+urlpatterns = urls_of(OPERATIONS, ChatView, "inference")

@@ -1,0 +1,146 @@
+"""A program of a person, as it speaks to /inference: every answer is compared with what its operation declares."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from inference import turns
+from inference.models import Turn
+from inference.policy import ChatPolicy
+from inference.states import TurnState
+from oasst.accounts import program_sessions, services
+from oasst.accounts.models import User
+from tests.wire.shapes import misfits
+
+POLICY = ChatPolicy()
+
+
+class Api:
+    """Paths are below /inference/. A crash of the server fails the test."""
+
+    def __init__(self, **headers: str) -> None:
+        self.headers = headers
+        self.http = Client()
+
+    def call(self, method: str, path: str, body: Any = None, *, headers: Any = None, **query: Any) -> Any:
+        more: dict[str, Any] = {"headers": {**self.headers, **(headers or {})}, "query_params": query}
+        if method in ("post", "put"):
+            text = "" if body is None else body if isinstance(body, str) else json.dumps(body)
+            more |= {"data": text, "content_type": "application/json"}
+        response = getattr(self.http, method)(f"/inference/{path}", **more)
+        check(response)
+        return response
+
+    def get(self, path: str, **more: Any) -> Any:
+        return self.call("get", path, **more)
+
+    def post(self, path: str, body: Any = None, **more: Any) -> Any:
+        return self.call("post", path, body, **more)
+
+    def put(self, path: str, body: Any = None, **more: Any) -> Any:
+        return self.call("put", path, body, **more)
+
+    def delete(self, path: str, **more: Any) -> Any:
+        return self.call("delete", path, **more)
+
+    # --- What a client does ---
+
+    def new_chat(self) -> str:
+        return str(done(self.post("chats", {}))["id"])
+
+    def say(self, chat: str, text: str = "Tell me something", parent: str | None = None) -> dict[str, Any]:
+        return done(self.post(f"chats/{chat}/prompter_message", {"parent_id": parent, "content": text}))
+
+    def ask(self, chat: str, parent: str, model: str = "tiny", **more: Any) -> Any:
+        body = {"parent_id": parent, "model_config_name": model, "sampling_parameters": GREEDY, **more}
+        return self.post(f"chats/{chat}/assistant_message", body)
+
+    def ask_anew(self, text: str = "Tell me something", **more: Any) -> dict[str, Any]:
+        chat = self.new_chat()
+        return done(self.ask(chat, self.say(chat, text)["id"], **more))
+
+
+GREEDY = {"temperature": 0, "max_new_tokens": 60}
+
+
+def done(response: Any) -> Any:
+    assert response.status_code == 200, response.content
+    return response.json()
+
+
+def refused(response: Any, status: int) -> str:
+    """The sentence, or the places, of a refusal."""
+    assert response.status_code == status, response.content
+    detail = response.json()["detail"]
+    return detail if isinstance(detail, str) else ", ".join(".".join(map(str, one["loc"])) for one in detail)
+
+
+def path_of(message: dict[str, Any]) -> str:
+    return f"chats/{message['chat_id']}/messages/{message['id']}"
+
+
+def check(response: Any) -> None:
+    """The answer has its declared shape, or it is a refusal in the one envelope."""
+    if response.status_code >= 400:
+        assert response["Content-Type"] == "application/json" and response.json()["detail"]
+        return
+    view = getattr(response.resolver_match.func, "view_class", None)
+    if view is None or response.streaming or response.status_code != 200:
+        return
+    operation = view.operations[response.request["REQUEST_METHOD"]]
+    wrong = misfits(operation.answer, response.json()) if operation.answer else []
+    assert operation.answer or response.json() is None
+    assert not wrong, wrong
+
+
+def answered(message: dict[str, Any], text: str = "An answer.", state: TurnState = TurnState.COMPLETE) -> None:
+    """As an engine would."""
+    (claimed,) = turns.claim(owner="test", model="tiny", number=1, policy=POLICY)
+    assert str(claimed.pk) == message["id"]
+    progress = turns.Progress(str(claimed.pk), text, [1, 2, 3], 10, 0)
+    error = "" if state == TurnState.COMPLETE else "The model failed."
+    assert turns.finish(owner="test", progress=progress, ending=turns.Ending(state, "eos_token", error=error))
+
+
+def bearer_of(user: User) -> str:
+    return program_sessions.sign_in(user, provider="test").access
+
+
+def api_of(user: User) -> Api:
+    return Api(Authorization=f"Bearer {bearer_of(user)}")
+
+
+def trusted_header(key: str, user_id: str = "ada", account_id: str = "", username: str = "Ada") -> str:
+    claim = {
+        "api_key": key,
+        "client": "website",
+        "user_id": user_id,
+        "provider_account_id": account_id,
+        "username": username,
+    }
+    return base64.b64encode(json.dumps(claim).encode()).decode()
+
+
+@pytest.fixture
+def ann(alice: User, chat_on: None) -> Api:
+    """Alice's program."""
+    return api_of(alice)
+
+
+@pytest.fixture
+def ben(bob: User, chat_on: None) -> Api:
+    """Bob's program."""
+    return api_of(bob)
+
+
+@pytest.fixture
+def website_key(db: None) -> str:
+    """The key of a program that may speak for its people."""
+    return services.create_api_client(name="website", trusted=True)[1]
+
+
+def turn_of(message: dict[str, Any]) -> Turn:
+    return Turn.objects.select_related("message").get(pk=message["id"])

@@ -1,0 +1,28 @@
+"""docs/inference-api.md names every operation, and says of each what the code says."""
+
+from pathlib import Path
+
+from inference.api_urls import OPERATIONS
+from oasst.api.operations import Access
+
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "inference-api.md"
+WHO = {
+    Access.OPEN: "everybody",
+    Access.TRUSTED: "trusted program",
+    Access.ROOT: "root token",
+    Access.MEMBER: "person",
+    Access.PERSON: "person who agreed to the terms",
+}
+
+
+def table() -> str:
+    rows = ["| Operation | Who may | What it does |", "|---|---|---|"]
+    for one in OPERATIONS:
+        words = " ".join((one.act.__doc__ or "").split())
+        rows.append(f"| `{one.method} {one.path}` | {WHO[one.access]} | {words} |")
+    return "\n".join(rows)
+
+
+def test_the_table_is_this_one() -> None:
+    text = DOCS.read_text()
+    assert text.partition("<!-- operations -->\n")[2].partition("\n<!-- /operations -->")[0] == table()

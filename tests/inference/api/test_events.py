@@ -1,0 +1,249 @@
+"""The life of a client call by call, with a real engine: from signing in to deleting, and streams that are cut off."""
+
+import asyncio
+import contextlib
+import http.client
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import connection
+from django.test import AsyncClient
+
+from inference.runtime import Runtime
+from oasst.accounts import services
+from oasst.accounts.models import User
+from oasst.services.sockets import listen
+from tests.crash.processes import START_SECONDS, Process, wait_until
+from tests.inference.api.conftest import Api, api_of, bearer_of, done, path_of, refused, trusted_header, turn_of
+from tests.inference.talking import BOUND, POLICY, wait_for_text
+from tests.inference.talking import ask as ask_a_question
+
+StartRuntime = Callable[..., Runtime]
+Event = tuple[int, dict[str, Any]]
+LONG = {"temperature": 0, "max_new_tokens": 300}
+
+
+async def open_stream(token: str, path: str, place: int | None = None) -> AsyncIterator[Event]:
+    """(id, data) of each event."""
+    headers = {"Authorization": f"Bearer {token}"} | ({"Last-Event-ID": str(place)} if place is not None else {})
+    response: Any = await AsyncClient(headers=headers).get(f"/inference/{path}/events")
+    assert response.status_code == 200 and response["Content-Type"] == "text/event-stream"
+    async for frame in response.streaming_content:
+        fields = dict(line.split(": ", 1) for line in frame.decode().splitlines() if line and line[0] != ":")
+        if "data" in fields:
+            yield int(fields["id"]), json.loads(fields["data"])
+
+
+def read(token: str, path: str, place: int | None = None, at_most: int = 0) -> list[Event]:
+    async def collect() -> list[Event]:
+        events: list[Event] = []
+        stream = open_stream(token, path, place)
+        async for event in stream:
+            events.append(event)
+            if len(events) == at_most:
+                await stream.aclose()  # type: ignore[attr-defined]
+                break
+        return events
+
+    async def bounded() -> list[Event]:
+        return await asyncio.wait_for(collect(), BOUND)
+
+    return async_to_sync(bounded)()
+
+
+def text_of(events: list[Event]) -> str:
+    return "".join(data["text"] for _, data in events if data["event_type"] == "token")
+
+
+class TestStream:
+    def test_it_works(self, alice: User, answering: StartRuntime) -> None:
+        ann, token = api_of(alice), bearer_of(alice)
+        asked = ann.ask_anew()
+        answering(POLICY)
+        events = read(token, path_of(asked))
+        now = done(ann.get(path_of(asked)))
+        assert now["state"] == "complete" and now["content"]
+        assert events[-1][1] == {"event_type": "message", "message": now}
+        assert text_of(events) == now["content"]
+        assert ann.get(f"{path_of(asked)}/events").status_code == 204
+
+    def test_cut_off_and_back_without_gap_or_repeat(self, alice: User, answering: StartRuntime) -> None:
+        ann, token = api_of(alice), bearer_of(alice)
+        asked = ann.ask_anew(sampling_parameters=LONG)
+        answering(POLICY)
+        events = read(token, path_of(asked), at_most=3)
+        while events[-1][1]["event_type"] != "message":
+            events += read(token, path_of(asked), events[-1][0], at_most=5)
+        assert text_of(events) == done(ann.get(path_of(asked)))["content"]
+        assert ann.get(f"{path_of(asked)}/events", headers={"Last-Event-ID": str(events[-1][0])}).status_code == 204
+
+    def test_two_readers_see_the_same(self, alice: User, answering: StartRuntime) -> None:
+        asked, token = api_of(alice).ask_anew(sampling_parameters=LONG), bearer_of(alice)
+        answering(POLICY)
+
+        async def both() -> list[str]:
+            async def one() -> str:
+                return text_of([event async for event in open_stream(token, path_of(asked))])
+
+            return await asyncio.wait_for(asyncio.gather(one(), one()), BOUND)
+
+        first, second = async_to_sync(both)()
+        assert first == second == turn_of(asked).message.content != ""
+
+    def test_a_stopped_answer_ends_with_what_there_is(self, alice: User, answering: StartRuntime) -> None:
+        ann, token = api_of(alice), bearer_of(alice)
+        asked = ann.ask_anew(sampling_parameters={"temperature": 0, "max_new_tokens": 1500})
+        answering(POLICY)
+        wait_for_text(turn_of(asked))
+        done(ann.post(f"{path_of(asked)}/stop"))
+        _, last = read(token, path_of(asked))[-1] if turn_of(asked).state == "in_progress" else (0, {})
+        if last:
+            assert last["event_type"] == "message" and last["message"]["state"] == "complete"
+        assert done(ann.get(path_of(asked)))["content"] is not None
+
+    @pytest.mark.django_db(transaction=True)
+    def test_waiting_cancelled_and_watched_by_others(self, alice: User, bob: User, chat_on: None) -> None:
+        ann, token = api_of(alice), bearer_of(alice)
+        api_of(bob).ask_anew()
+        asked = ann.ask_anew()
+        ((place, waiting),) = read(token, path_of(asked), at_most=1)
+        assert waiting == {"event_type": "pending", "queue_position": 2, "queue_size": 2} and place == 0
+        refused(api_of(bob).get(f"{path_of(asked)}/events"), 404)
+        done(ann.ask(asked["chat_id"], ann.say(asked["chat_id"], "No, this")["id"]))
+        assert done(ann.get(path_of(asked)))["state"] == "cancelled"
+        assert ann.get(f"{path_of(asked)}/events").status_code == 204, "and not pending for ever"
+
+
+class TestLife:
+    """From the first call of a client to its last."""
+
+    def test_call_by_call(self, website_key: str, answering: StartRuntime) -> None:
+        me = Api(TrustedClient=trusted_header(website_key))
+        user_id = done(me.post("auth/trusted"))["id"]
+        (model,) = done(me.get("configs/model_configs"))
+        preset = model["parameter_configs"][0]["sampling_parameters"]
+        room = me.new_chat()
+        answering(POLICY)
+        parent = None
+        for text in ("Hello", "And then?"):
+            said = me.say(room, text, parent)
+            sampling = {**preset, "max_new_tokens": 30}
+            asked = done(me.ask(room, said["id"], model["name"], sampling_parameters=sampling))
+            events = read(bearer_of(User.objects.get(pk=user_id)), path_of(asked))
+            parent = events[-1][1]["message"]["id"]
+        drafts = [done(me.ask(room, said["id"], model["name"], sampling_parameters=sampling)) for _ in range(2)]
+        for draft in drafts:
+            read(bearer_of(User.objects.get(pk=user_id)), path_of(draft))
+        done(me.post(f"{path_of(drafts[0])}/message_evals", {"inferior_message_ids": [drafts[1]["id"], parent]}))
+        done(me.put(f"chats/{room}", {"active_thread_tail_message_id": drafts[0]["id"]}))
+        done(me.post(f"{path_of(drafts[0])}/votes", {"score": 1}))
+        done(me.post(f"{path_of(drafts[1])}/reports", {"report_type": "feedback", "reason": "Too short"}))
+        listed = done(me.get("chats", limit=20))["chats"]
+        assert [(one["id"], one["active_thread_tail_message_id"]) for one in listed] == [(room, drafts[0]["id"])]
+        shown = {one["id"]: one for one in done(me.get(f"chats/{room}"))["messages"]}
+        assert len(shown) == 6 and shown[drafts[0]["id"]]["score"] == 1 and shown[drafts[1]["id"]]["reports"]
+        assert {one["state"] for one in shown.values()} == {"manual", "complete"}
+        done(me.delete(f"chats/{room}"))
+        refused(me.get(f"chats/{room}"), 404)
+        done(me.delete("account/"))
+        refused(me.get("auth/check"), 404)
+
+
+class Server:
+    """The web server with the engine in it, on a real socket that outlives it."""
+
+    def __init__(self, log: Path) -> None:
+        self.listener = listen("127.0.0.1", 0)
+        self.port = self.listener.getsockname()[1]
+        descriptor = self.listener.fileno()
+        argv = ["manage.py", "serve", "--skip-checks", "--fd", str(descriptor)]
+        self.process = Process(argv, log, inherit=[descriptor])
+        wait_until(self._is_up, START_SECONDS, self.process.said)
+
+    def _is_up(self) -> bool:
+        try:
+            return self.ask("GET", "configs/features")[0] == 200
+        except OSError:
+            return False
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=BOUND)
+        text = None if body is None else json.dumps(body)
+        line.request(method, f"/inference/{path}", text, {"Content-Type": "application/json", **headers})
+        answer = line.getresponse()
+        return answer.status, json.loads(answer.read() or b"null")
+
+    def stream(self, path: str, token: str, place: int = 0) -> Iterator[Event]:
+        """Events as they come over the socket, until it ends however it ends."""
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=BOUND)
+        headers = {"Authorization": f"Bearer {token}"} | ({"Last-Event-ID": str(place)} if place else {})
+        line.request("GET", f"/inference/{path}/events", headers=headers)
+        answer, number = line.getresponse(), 0
+        assert answer.status == 200
+        for raw in answer:
+            name, _, value = raw.decode().rstrip("\n").partition(": ")
+            if name == "id":
+                number = int(value)
+            elif name == "data":
+                yield number, json.loads(value)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.listener.close()
+
+
+@pytest.fixture
+def server(
+    transactional_db: None, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Server]:
+    monkeypatch.setenv("OASST_CHAT_MODEL", str(tiny_folder))
+    monkeypatch.setenv("DATABASE_POOL", "3")
+    found = Server(tmp_path / "web.log")
+    yield found
+    found.end()
+    connection.close()
+
+
+@pytest.mark.slow
+def test_over_a_real_socket_and_through_a_crash(server: Server, alice: User) -> None:
+    """A program with a token of its person asks and reads; the server is killed in the middle, and it goes on."""
+    _, token = services.new_token(alice)
+
+    def ask(method: str, path: str, body: Any = None) -> Any:
+        status, answer = server.ask(method, path, body, Authorization=f"Bearer {token}")
+        assert status == 200, (answer, server.process.said())
+        return answer
+
+    (model,) = ask("GET", "configs/model_configs")
+    room = ask("POST", "chats", {})["id"]
+    said = ask("POST", f"chats/{room}/prompter_message", {"parent_id": None, "content": "Hello"})
+    body = {"parent_id": said["id"], "model_config_name": model["name"], "sampling_parameters": LONG}
+    asked = ask("POST", f"chats/{room}/assistant_message", body)
+    events: list[Event] = []
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        for event in server.stream(path_of(asked), token):
+            events.append(event)
+            if len(text_of(events)) > 20:
+                server.process.kill()
+    assert events[-1][1]["event_type"] == "token"
+    server.process.start()
+    events += server.stream(path_of(asked), token, events[-1][0])
+    content = ask("GET", path_of(asked))["content"]
+    assert events[-1][1]["message"]["content"] == content == text_of(events)
+
+
+@pytest.mark.slow
+def test_open_streams_hold_no_connection(server: Server, alice: User, settings: Any) -> None:
+    """Pool size and two more readers wait for an answer that does not come, and other calls are answered."""
+    settings.OASST_CHAT_MODEL, settings.RATE_LIMITS = "of nobody", False
+    waiting = ask_a_question(alice)
+    path = f"chats/{waiting.message.chat_id}/messages/{waiting.pk}"
+    _, token = services.new_token(alice)
+    opened = [server.stream(path, token) for _ in range(5)]
+    assert [next(one)[1]["event_type"] for one in opened] == ["pending"] * 5
+    for _ in range(3):
+        assert server.ask("GET", "chats", Authorization=f"Bearer {token}")[0] == 200
