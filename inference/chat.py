@@ -81,6 +81,25 @@ def answer_again(
         return _ask(_lock_chat(user, message.chat_id), message, picked, policy)
 
 
+def complete(
+    *,
+    user: User,
+    messages: list[dict[str, str]],
+    policy: ChatPolicy,
+    chosen: Mapping[str, Any] | None = None,
+    model: str = "",
+) -> Turn:
+    """Ask for an answer to a conversation that a program keeps: a list of {role, content} that ends with the question.
+
+    It stands in the queue like any other. Raises as `start_turn`; whether the messages are sound was asked before.
+    """
+    picked = _checked(user, chosen, model)
+    with transaction.atomic(durable=True):
+        chat = Chat.objects.create(user=user, ephemeral=True, deleted_at=timezone.now())
+        question = ChatMessage.objects.create(chat=chat, role=Role.PROMPTER)
+        return _ask(chat, question, picked, policy, given=messages)
+
+
 def stop_turn(*, user: User, message_id: UUID) -> None:
     """End an answer; what was written of it stays. One that has ended already is left as it is."""
     turns.stop(get_turn_for(user, message_id).pk)
@@ -119,7 +138,7 @@ def delete_chat(*, user: User, chat_id: UUID) -> None:
 
 
 def undelete_chat(*, user: User, chat_id: UUID) -> None:
-    if not Chat.objects.filter(pk=chat_id, user=user).update(deleted_at=None):
+    if not Chat.objects.filter(pk=chat_id, user=user, ephemeral=False).update(deleted_at=None):
         raise NotFound("There is no such chat.", code="chat_not_found")
 
 
@@ -194,7 +213,13 @@ def _post(chat: Chat, text: str, parent_id: UUID | None, policy: ChatPolicy) -> 
     return ChatMessage.objects.create(chat=chat, parent_id=parent_id, role=Role.PROMPTER, content=text)
 
 
-def _ask(chat: Chat, prompt: ChatMessage, picked: tuple[str, dict[str, Any]], policy: ChatPolicy) -> Turn:
+def _ask(
+    chat: Chat,
+    prompt: ChatMessage,
+    picked: tuple[str, dict[str, Any]],
+    policy: ChatPolicy,
+    given: list[dict[str, str]] | None = None,
+) -> Turn:
     turns.cancel_waiting(chat=chat, except_below=prompt.pk)
     advisory_lock("chat queue")  # counting and adding are one step, so that the limits are exact
     _refuse_when_full(chat.user_id, policy)
@@ -206,6 +231,7 @@ def _ask(chat: Chat, prompt: ChatMessage, picked: tuple[str, dict[str, Any]], po
         model=picked[0],
         sampling=picked[1],
         system_prompt=system_prompt(chat),
+        prompt=given,
         queued_at=now,
         deadline_at=now + timedelta(seconds=policy.queue_seconds),
     )

@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("tasks.urls")),
     path("", include("trees.urls")),
     path("api/v1/", include("oasst.api_urls")),
+    path("v1/", include("inference.api.openai")),
     path("", include("leaderboard.urls")),
     path("docs/", api_docs.docs, name="api-docs"),
     path("admin/", admin.site.urls),

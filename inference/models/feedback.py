@@ -40,6 +40,7 @@ class ChatReport(models.Model):
     reason = models.TextField()
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     resolved_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=1000, blank=True, help_text="What came of it, in a moderator's words.")
     resolved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )

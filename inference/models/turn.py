@@ -25,6 +25,9 @@ class Turn(models.Model):
     sampling = models.JSONField(default=dict, help_text="See inference.engine.sampling; the seed is always set.")
     system_prompt = models.TextField(blank=True, help_text="As it was when the answer was asked for.")
 
+    # The conversation as a program sent it, a list of {role, content}; null: the branch that the message stands in.
+    prompt = models.JSONField(null=True, editable=False)
+
     queued_at = models.DateTimeField(default=timezone.now, help_text="Its place in the queue; kept when it goes back.")
     deadline_at = models.DateTimeField(help_text="When it is given up: of waiting, then of answering.")
     stop_asked_at = models.DateTimeField(null=True)
