@@ -2,16 +2,17 @@
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Max, Min, Q
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from redis.exceptions import RedisError
 
 from inference import streams
 from inference.models import Turn
-from inference.states import OPEN, TurnState
+from inference.states import OPEN, TROUBLED, TurnState
 
 
 @dataclass(frozen=True)
@@ -84,3 +85,37 @@ def chat_metrics() -> str:
     gauge("loops_rebuilt", "Model loops that died and were replaced.", sum(one.rebuilt for one in alive))
     gauge("memory_bytes", "Of the processes with an engine.", sum(one.memory for one in alive))
     return generate_latest(registry).decode()
+
+
+@dataclass(frozen=True)
+class Lately:
+    """The last hundred answers: means, in seconds; None where there was none."""
+
+    number: int
+    wait: float | None
+    first_text: float | None
+    tokens_per_second: float | None
+
+
+def lately() -> Lately:
+    recent = Turn.objects.filter(state=TurnState.COMPLETE).order_by("-ended_at")
+    times = recent.values_list("queued_at", "began_at", "first_text_at", "ended_at", "completion_tokens")[:100]
+    rows = list(times)
+    return Lately(
+        len(rows),
+        _mean([(began - queued).total_seconds() for queued, began, *_ in rows if began]),
+        _mean([(first - queued).total_seconds() for queued, _, first, *_ in rows if first]),
+        _mean([made / max((ended - began).total_seconds(), 0.001) for _, began, _, ended, made in rows if began and ended]),
+    )
+
+
+def troubles() -> list[dict[str, Any]]:
+    """Of the last 24 hours: how often (`number`) which error (`error_code`, `last` when), the most frequent first."""
+    since = timezone.now() - timedelta(hours=24)
+    failed = Turn.objects.filter(state__in=TROUBLED, ended_at__gt=since)
+    counted = failed.values("error_code").annotate(number=Count("pk"), last=Max("ended_at"))
+    return list(counted.order_by("-number", "error_code"))
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -1,5 +1,7 @@
 """What people say about answers."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -50,3 +52,9 @@ class ChatReport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.reason[:40]}"
+
+    @classmethod
+    def open_ones(cls) -> dict[str, Any]:
+        """Their `number`, and since when the `oldest` waits."""
+        waiting = cls.objects.filter(resolved_at=None)
+        return waiting.aggregate(number=models.Count("pk"), oldest=models.Min("created_at"))

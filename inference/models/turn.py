@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from inference.models.chat import ChatMessage
-from inference.states import OPEN, TurnState
+from inference.states import OPEN, TROUBLED, TurnState
 
 
 class Turn(models.Model):
@@ -67,6 +67,7 @@ class Turn(models.Model):
             models.Index(fields=["user"], condition=Q(state__in=OPEN), name="turn_open_of_person"),
             # How long answers take lately.
             models.Index(fields=["-ended_at"], condition=Q(state=TurnState.COMPLETE), name="turn_recent"),
+            models.Index(fields=["-ended_at"], condition=Q(state__in=TROUBLED), name="turn_troubled"),
         ]
 
     def __str__(self) -> str:
