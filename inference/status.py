@@ -105,7 +105,9 @@ def lately() -> Lately:
         len(rows),
         _mean([(began - queued).total_seconds() for queued, began, *_ in rows if began]),
         _mean([(first - queued).total_seconds() for queued, _, first, *_ in rows if first]),
-        _mean([made / max((ended - began).total_seconds(), 0.001) for _, began, _, ended, made in rows if began and ended]),
+        _mean(
+            [made / max((ended - began).total_seconds(), 0.001) for _, began, _, ended, made in rows if began and ended]
+        ),
     )
 
 
@@ -114,7 +116,7 @@ def troubles() -> list[dict[str, Any]]:
     since = timezone.now() - timedelta(hours=24)
     failed = Turn.objects.filter(state__in=TROUBLED, ended_at__gt=since)
     counted = failed.values("error_code").annotate(number=Count("pk"), last=Max("ended_at"))
-    return list(counted.order_by("-number", "error_code"))
+    return [dict(one) for one in counted.order_by("-number", "error_code")]
 
 
 def _mean(values: list[float]) -> float | None:

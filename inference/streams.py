@@ -100,8 +100,8 @@ def signs() -> list[tuple[str, float, str]]:
     """(owner, seconds ago, figures) of each engine that gave a sign of life lately. Raises RedisError."""
     client = _client(settings.REDIS_URL)
     now = time.time()
-    alive = client.zrangebyscore(_ENGINES, now - ALIVE_SECONDS, "+inf", withscores=True)
-    said = client.hgetall(_FIGURES)
+    alive: Any = client.zrangebyscore(_ENGINES, now - ALIVE_SECONDS, "+inf", withscores=True)
+    said: Any = client.hgetall(_FIGURES)
     return [(owner, max(now - at, 0.0), said.get(owner, "{}")) for owner, at in sorted(alive)]
 
 

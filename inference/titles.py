@@ -1,7 +1,7 @@
 """Titles of chats: the first line at once, later a few words of the model. A title that a person gave stays.
 
-Titles have no rows of their own: the chats that want one are found in the data, so neither a crash nor a busy hour loses
-them. They are written in idle moments, one at a time, and never while a person waits.
+Titles have no rows of their own: the chats that want one are found in the data, so that neither a crash nor a busy hour
+loses them. They are written in idle moments, one at a time, and never while a person waits.
 """
 
 from datetime import timedelta

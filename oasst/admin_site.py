@@ -134,7 +134,12 @@ class ModeratorsSite(UnfoldAdminSite):
             }
             for state, row in TABLE.items()
         ]
-        context = {"waiting": waiting, "states": states, "chat_reports": ChatReport.open_ones(), **(extra_context or {})}
+        context = {
+            "waiting": waiting,
+            "states": states,
+            "chat_reports": ChatReport.open_ones(),
+            **(extra_context or {}),
+        }
         return super().index(request, context)
 
 
@@ -146,7 +151,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         for name, icon, model, *page in lines:
             app, _, model_name = model.partition(".")
             if request.user.has_perm(f"{app}.view_{model_name}"):
-                link = reverse(*page or [f"admin:{app}_{model_name}_changelist"])
+                link = reverse(page[0] if page else f"admin:{app}_{model_name}_changelist")
                 items.append({"title": name, "icon": icon, "link": link})
         if items:
             groups.append({"title": title, "items": items})

@@ -1,7 +1,6 @@
 """Answers on their way and at their end, without their texts; and the engines."""
 
 from datetime import datetime
-from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet

@@ -40,8 +40,8 @@ log = structlog.get_logger(__name__)
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 PAUSE_SECONDS = 5.0
-"""For so long an answer to a stream is put off, so that what fails at once has its own status; and so often a stream that
-has no news says that it is there.
+"""For so long a stream is put off, so that what fails at once has its own status; and so often one that has no news says
+that it is there.
 """
 _FINISH = {"length": "length"}  # all others: "stop"
 # Refusals of ours under the names that programs for OpenAI know. The rest keeps its own.

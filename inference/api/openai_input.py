@@ -1,5 +1,6 @@
-"""A request as OpenAI's chat completions have it, read strictly: what would change the answer and can not be done here is
-refused, what changes nothing is ignored. Never half obeyed.
+"""A request as OpenAI's chat completions have it, read strictly.
+
+What would change the answer and can not be done here is refused, what changes nothing is ignored. Never half obeyed.
 """
 
 from collections.abc import Mapping
@@ -73,10 +74,14 @@ def _refuse_what_can_not_be_done(given: dict[str, Any]) -> None:
     for name, value in given.items():
         if name in _ABSENT:
             # 1 == True in Python, but not for whoever asks.
-            if not any(value == neutral and isinstance(value, bool) == isinstance(neutral, bool) for neutral in _ABSENT[name]):
+            if not any(
+                value == neutral and isinstance(value, bool) == isinstance(neutral, bool) for neutral in _ABSENT[name]
+            ):
                 raise Invalid(f"{name} can not be done here. Leave it out.", code="unsupported_value", field=name)
         elif name not in SETTINGS and name not in _READ and name not in IGNORED:
-            raise Invalid(f"Unrecognized request argument supplied: {name[:60]}", code="unknown_parameter", field=name[:60])
+            raise Invalid(
+                f"Unrecognized request argument supplied: {name[:60]}", code="unknown_parameter", field=name[:60]
+            )
 
 
 def _flag(given: dict[str, Any], name: str) -> bool:

@@ -1,4 +1,4 @@
-"""A person's own keys: a program that has one acts as that person, on the wire and at the OpenAI-compatible endpoint."""
+"""A person's own keys. A program that has one acts as that person, on the wire and at the OpenAI-compatible endpoint."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -35,7 +35,9 @@ def create_token(user: User, *, name: str, days: int | None) -> tuple[Token, str
     require_contributor(user)
     name = clean_text(name, limit=NAME_LENGTH, field="name")
     if days is not None and days not in DAYS:
-        raise Invalid(f"A token is good for {', '.join(map(str, DAYS))} days, or without end.", code="days", field="days")
+        raise Invalid(
+            f"A token is good for {', '.join(map(str, DAYS))} days, or without end.", code="days", field="days"
+        )
     lock_user(user)
     valid = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
     if user.tokens.filter(valid).count() >= MOST_TOKENS:

@@ -141,8 +141,12 @@ class TestCompletions:
         assert cut.finish_reason == "stop" and first not in cut.message.content
         assert plain.message.content.startswith(cut.message.content)
         drawn = {"seed": 7, "temperature": 1.2, "top_p": 0.9, "max_tokens": 20, "n": 1}
-        assert say(**drawn).message.content == say(**drawn).message.content != say(**drawn | {"seed": 8}).message.content
-        ours = say(max_tokens=20, extra_body={"top_k": 5, "repetition_penalty": 1.3}, user="somebody", presence_penalty=0)
+        assert (
+            say(**drawn).message.content == say(**drawn).message.content != say(**drawn | {"seed": 8}).message.content
+        )
+        ours = say(
+            max_tokens=20, extra_body={"top_k": 5, "repetition_penalty": 1.3}, user="somebody", presence_penalty=0
+        )
         assert ours.message.content
         assert Turn.objects.order_by("-pk")[0].sampling["top_k"] == 5
 
@@ -215,7 +219,12 @@ class TestRefused:
                 {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
                 *(400, "not_text", "messages[0].content"),
             ),
-            ({"messages": [{"role": "user", "content": "x" * 20_001}]}, 400, "context_length_exceeded", "messages[0].content"),
+            (
+                {"messages": [{"role": "user", "content": "x" * 20_001}]},
+                400,
+                "context_length_exceeded",
+                "messages[0].content",
+            ),
             ({"model": "gpt-9"}, 404, "model_not_found", "model"),
             ({"temperature": -1}, 400, "invalid_value", "temperature"),
             ({"temperature": "hot"}, 400, "invalid_value", "temperature"),

@@ -5,8 +5,8 @@ from oasst.api.operations import Access, Operation
 from oasst.api_urls import OPERATIONS
 
 CALLERS = ("nobody", "wrong key", "program", "own token", "trusted program", "root token", "banned person", "member")
-"""`own token`: of a person, for themselves. `banned person`: a trusted program speaks for one. `member`: signed in on the
-pages, without a key.
+"""`own token`: of a person, for themselves. `banned person`: a trusted program speaks for one. `member`: signed in on
+the pages, without a key.
 """
 _NO = f"403/{Wire.API_CLIENT_NOT_AUTHORIZED.value}"
 _NOT_ROOT = f"403/{Wire.ROOT_TOKEN_NOT_AUTHORIZED.value}"
