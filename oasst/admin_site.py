@@ -145,7 +145,8 @@ class ModeratorsSite(UnfoldAdminSite):
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar of this person. Named by UNFOLD."""
-    groups = [{"title": "", "items": [{"title": "Queues", "icon": "inbox", "link": reverse("admin:index")}]}]
+    queues: dict[str, Any] = {"title": "Queues", "icon": "inbox", "link": reverse("admin:index")}
+    groups: list[dict[str, Any]] = [{"title": "", "items": [queues]}]
     for title, lines in NAVIGATION:
         items = []
         for name, icon, model, *page in lines:
@@ -155,4 +156,11 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 items.append({"title": name, "icon": icon, "link": link})
         if items:
             groups.append({"title": title, "items": items})
+    # Of addresses that begin alike the longest is where one is.
+    links = [str(item["link"]) for group in groups for item in group["items"]]
+    start, *others = links
+    here = max((one for one in others if request.path.startswith(one)), key=len, default=start)
+    for group in groups:
+        for item in group["items"]:
+            item["active"] = item["link"] == here
     return groups

@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 PAUSE_SECONDS = 5.0
-"""For so long a stream is put off, so that what fails at once has its own status; and so often one that has no news says
+"""For so long a stream is put off, so that what fails at once has its own status; and so often one without news says
 that it is there.
 """
 _FINISH = {"length": "length"}  # all others: "stop"

@@ -84,8 +84,8 @@ def test_many_at_once(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_who_leaves_takes_their_chats_along(alice: User, bob: User) -> None:
     answered(ask(alice))
-    waiting = ask(alice)
     theirs = answered(ask(bob))
+    waiting = ask(alice)
     Preset.objects.create(user=alice, name="Mine")
     services.close_account(alice)
     assert cleanup.remove_what_is_due(POLICY) == 2
