@@ -145,8 +145,8 @@ class ModeratorsSite(UnfoldAdminSite):
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar of this person. Named by UNFOLD."""
-    queues: dict[str, Any] = {"title": "Queues", "icon": "inbox", "link": reverse("admin:index")}
-    groups: list[dict[str, Any]] = [{"title": "", "items": [queues]}]
+    first: dict[str, Any] = {"title": "Queues", "icon": "inbox", "link": reverse("admin:index")}
+    groups: list[dict[str, Any]] = [{"title": "", "items": [first]}]
     for title, lines in NAVIGATION:
         items = []
         for name, icon, model, *page in lines:
