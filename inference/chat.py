@@ -104,6 +104,25 @@ def answer_again(
         return _ask(chat, message, picked, policy, system_prompt(Chat(**told)) if told else None)
 
 
+def complete(
+    *,
+    user: User,
+    messages: list[dict[str, str]],
+    policy: ChatPolicy,
+    chosen: Mapping[str, Any] | None = None,
+    model: str = "",
+) -> Turn:
+    """Ask for an answer to a conversation that a program keeps: a list of {role, content} that ends with the question.
+
+    It stands in the queue like any other. Raises as `start_turn`; whether the messages are sound was asked before.
+    """
+    picked = _checked(user, chosen, model)
+    with transaction.atomic(durable=True):
+        chat = Chat.objects.create(user=user, ephemeral=True, deleted_at=timezone.now())
+        question = ChatMessage.objects.create(chat=chat, role=Role.PROMPTER)
+        return _ask(chat, question, picked, policy, given=messages)
+
+
 def stop_turn(*, user: User, message_id: UUID) -> None:
     """End an answer; what was written of it stays. One that has ended already is left as it is."""
     turns.stop(get_turn_for(user, message_id).pk)
@@ -170,7 +189,7 @@ def delete_all_chats(*, user: User) -> None:
 
 
 def undelete_chat(*, user: User, chat_id: UUID) -> None:
-    if not Chat.objects.filter(pk=chat_id, user=user).update(deleted_at=None):
+    if not Chat.objects.filter(pk=chat_id, user=user, ephemeral=False).update(deleted_at=None):
         raise NotFound("There is no such chat.", code="chat_not_found")
 
 
@@ -277,6 +296,7 @@ def _ask(
     picked: tuple[str, dict[str, Any]],
     policy: ChatPolicy,
     told: str | None = None,
+    given: list[dict[str, str]] | None = None,
 ) -> Turn:
     turns.cancel_waiting(chat=chat, except_below=prompt.pk)
     advisory_lock("chat queue")  # counting and adding are one step, so that the limits are exact
@@ -289,6 +309,7 @@ def _ask(
         model=picked[0],
         sampling=picked[1],
         system_prompt=system_prompt(chat) if told is None else told,
+        prompt=given,
         queued_at=now,
         deadline_at=now + timedelta(seconds=policy.queue_seconds),
     )

@@ -18,6 +18,8 @@ class ChatPolicy:
     messages_in_chat: int = 2_000
     title_length: int = 100
     instructions_length: int = 2_000
+    undelete_days: int = 30  # then a deleted chat is gone for good
+    ephemeral_seconds: int = 3600  # for so long what a program asked is kept, to be looked into
 
 
 @cache

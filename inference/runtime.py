@@ -6,13 +6,16 @@ lease, and goes on behind the last checkpoint.
 """
 
 import contextlib
+import json
 import os
 import queue
 import secrets
 import socket
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 import structlog
 from django.db import connection
@@ -21,18 +24,20 @@ from django.utils import timezone
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
-from inference import metrics, queries, streams, titles, turns
+from inference import metrics, queries, streams, turns
 from inference.engine.base import Chunk, Engine, EngineError, Finish, Full, Message, Prefix, Refused, Request
 from inference.engine.sampling import sampling
 from inference.models import Role, Turn
 from inference.policy import ChatPolicy
 from inference.states import TurnState
+from inference.titles import PREFIX, Titles
 from inference.turns import TOO_LATE, Ending, Progress
 
 log = structlog.get_logger(__name__)
 
 CHECKPOINT_SECONDS = 0.5
 _SWEEP_SECONDS = 10.0
+_SIGN_SECONDS = 3.0
 _AWAY = (DatabaseError, InterfaceError, PoolTimeout)
 """The database does not answer: try again, and go on writing meanwhile."""
 _ENDINGS = {
@@ -73,8 +78,9 @@ class Runtime:
         self._answers: dict[str, _Answer] = {}
         self._pieces: list[tuple[str, streams.Piece]] = []
         self._stopping = threading.Event()
-        self._checkpoint_at = self._sweep_at = 0.0
-        self._signed_at = time.monotonic()
+        self._titles = Titles(engine, self._inbox.put)
+        self._checkpoint_at = self._sweep_at = self._sign_at = 0.0
+        self._signed_at = self._began_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="chat runtime", daemon=True)
         self._bells = threading.Thread(target=self._listen, name="chat bell", daemon=True)
 
@@ -138,7 +144,10 @@ class Runtime:
         if now >= self._sweep_at:
             self._sweep_at = now + _SWEEP_SECONDS
             turns.end_overdue(self._policy)
-            streams.sign(self.owner)
+            self._titles.write_next()
+        if now >= self._sign_at:
+            self._sign_at = now + _SIGN_SECONDS
+            streams.sign(self.owner, json.dumps(self._figures()))
 
     def _read_inbox(self) -> bool:
         """Whether there is something to claim."""
@@ -158,8 +167,8 @@ class Runtime:
             return hurry
 
     def _take(self, chunk: Chunk) -> None:
-        if chunk.request_id.startswith(titles.PREFIX):
-            titles.take(chunk)
+        if chunk.request_id.startswith(PREFIX):
+            self._titles.take(chunk)
             return
         one = self._answers.get(chunk.request_id)
         if one is None:
@@ -197,11 +206,6 @@ class Runtime:
         streams.append(list(joined.items()))
 
     def _checkpoint(self) -> None:
-        load = self._engine.load()
-        metrics.running.set(load.running)
-        metrics.slots.set(load.slots)
-        metrics.tokens_per_second.set(load.tokens_per_second)
-        metrics.loops_rebuilt.set(load.rebuilt)
         ours = turns.checkpoint(
             owner=self.owner, progress=[one.progress for one in self._answers.values()], policy=self._policy
         )
@@ -227,7 +231,7 @@ class Runtime:
             if one.ending is not None:
                 turns.finish(owner=self.owner, progress=one.progress, ending=one.ending)
                 del self._answers[turn_id]
-                self._write_title(one)
+                self._titles.write_next()
 
     def _claim(self) -> None:
         load = self._engine.load()
@@ -259,10 +263,14 @@ class Runtime:
             log.exception("turn_can_not_begin", turn=turn_id)
             one.ending = Ending(TurnState.FAILED, Finish.FAILED, "engine", f"This can not be answered: {error}")
 
-    def _write_title(self, one: _Answer) -> None:
-        load = self._engine.load()
-        if one.ending in _ENDINGS.values() and load.running * 2 <= load.slots:
-            titles.ask(self._engine, one.turn.message.chat, one.turn.message, self._inbox.put)
+    def _figures(self) -> dict[str, Any]:
+        """As `inference.status.EngineSign` reads it."""
+        return {
+            **asdict(self._engine.load()),
+            "model": self._engine.model,
+            "memory": memory_in_use(),
+            "up_seconds": int(time.monotonic() - self._began_at),
+        }
 
     def _hand_back(self) -> None:
         try:
@@ -274,6 +282,7 @@ class Runtime:
             for one in ended:
                 turns.finish(owner=self.owner, progress=one.progress, ending=one.ending or _STOPPED)
             turns.release(owner=self.owner, turn_ids=self._answers)
+            streams.forget(self.owner)
         except Exception as error:
             log.warning("chat_not_handed_back", reason=str(error))  # the leases run out
         finally:
@@ -281,10 +290,20 @@ class Runtime:
 
 
 def conversation(turn: Turn) -> list[Message]:
-    """What the model gets to read: the system prompt and the branch that the turn answers."""
+    """What the model gets to read: the system prompt and the branch that the turn answers, or what a program sent."""
+    if turn.prompt is not None:
+        return [Message(one["role"], one["content"]) for one in turn.prompt]
     said = queries.thread_of(turn.message.parent_id) if turn.message.parent_id else []
     messages = [Message("user" if one.role == Role.PROMPTER else "assistant", one.content) for one in said]
     return [Message("system", turn.system_prompt), *messages] if turn.system_prompt else messages
+
+
+def memory_in_use() -> int:
+    """Bytes of this process that are in memory; 0 where the kernel does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def _storable(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from inference import turns
+from inference import cleanup, turns
 from inference.policy import current_policy
 
 
@@ -10,3 +10,9 @@ from inference.policy import current_policy
 def end_overdue() -> None:
     """Engines do this too while they run. Where none does, nobody may wait for ever."""
     turns.end_overdue(current_policy())
+
+
+@shared_task
+def remove_what_is_due() -> int:
+    """Chats that were deleted 30 days ago, what programs asked an hour ago, and the chats of people who left."""
+    return cleanup.remove_what_is_due(current_policy())

@@ -19,5 +19,6 @@ class TurnState(StrEnum):
 
 OPEN = frozenset({TurnState.PENDING, TurnState.IN_PROGRESS})
 FINISHED = frozenset(TurnState) - OPEN
+TROUBLED = frozenset({TurnState.FAILED, TurnState.TIMED_OUT})
 ANSWERABLE = frozenset({TurnState.COMPLETE, TurnState.STOPPED})
 """After these the conversation can go on below the answer."""

@@ -24,6 +24,7 @@ KEPT_SECONDS = 3600
 ALIVE_SECONDS = 30
 _BELL = "oasst:chat:bell"
 _ENGINES = "oasst:chat:engines"
+_FIGURES = "oasst:chat:figures"
 _SECONDS = 2.0
 
 
@@ -76,12 +77,16 @@ def ring(word: str = "claim") -> None:
         log.warning("bell_not_heard", reason=str(error))
 
 
-def sign(owner: str) -> None:
-    """An engine tells that it lives."""
+def sign(owner: str, figures: str) -> None:
+    """An engine tells that it lives, and how it does (JSON; see inference.status)."""
     try:
         client = _client(settings.REDIS_URL)
         client.zadd(_ENGINES, {owner: time.time()})
-        client.zremrangebyscore(_ENGINES, 0, time.time() - ALIVE_SECONDS)
+        client.hset(_FIGURES, owner, figures)
+        dead = client.zrangebyscore(_ENGINES, 0, time.time() - ALIVE_SECONDS)
+        if dead:
+            client.zrem(_ENGINES, *dead)
+            client.hdel(_FIGURES, *dead)
     except RedisError as error:
         log.warning("sign_of_life_lost", reason=str(error))
 
@@ -89,6 +94,24 @@ def sign(owner: str) -> None:
 def engines_alive() -> int:
     """How many engines gave a sign of life lately. Raises RedisError."""
     return int(_client(settings.REDIS_URL).zcount(_ENGINES, time.time() - ALIVE_SECONDS, "+inf"))
+
+
+def signs() -> list[tuple[str, float, str]]:
+    """(owner, seconds ago, figures) of each engine that gave a sign of life lately. Raises RedisError."""
+    client = _client(settings.REDIS_URL)
+    now = time.time()
+    alive: Any = client.zrangebyscore(_ENGINES, now - ALIVE_SECONDS, "+inf", withscores=True)
+    said: Any = client.hgetall(_FIGURES)
+    return [(owner, max(now - at, 0.0), said.get(owner, "{}")) for owner, at in sorted(alive)]
+
+
+def forget(owner: str) -> None:
+    """An engine ends as it should."""
+    try:
+        _client(settings.REDIS_URL).zrem(_ENGINES, owner)
+        _client(settings.REDIS_URL).hdel(_FIGURES, owner)
+    except RedisError as error:
+        log.warning("sign_of_life_lost", reason=str(error))
 
 
 def bells() -> Iterator[str]:

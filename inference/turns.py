@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from inference import streams
-from inference.metrics import turns_ended
+from inference.metrics import turns_ended, turns_failed, wait_seconds
 from inference.models import Chat, ChatMessage, Turn
 from inference.policy import ChatPolicy
 from inference.queries import CLAIMABLE_SQL, ORDER_BY, ORDER_SQL
@@ -82,7 +82,11 @@ def claim(*, owner: str, model: str, number: int, policy: ChatPolicy) -> list[Tu
             fruitless_claims=F("fruitless_claims") + 1,
         )
         Turn.objects.filter(pk__in=ids, began_at=None).update(began_at=now)
-    return list(Turn.objects.filter(pk__in=ids).select_related("message__chat").order_by("queued_at"))
+    claimed = list(Turn.objects.filter(pk__in=ids).select_related("message__chat").order_by("queued_at"))
+    for turn in claimed:
+        if turn.began_at == now:
+            wait_seconds.observe((now - turn.queued_at).total_seconds())
+    return claimed
 
 
 def forget_dead(*, host: str) -> None:
@@ -209,4 +213,6 @@ def _end(turn: Turn, ending: Ending, text: str) -> None:
     ChatMessage.objects.filter(pk=turn.pk).update(content=text)
     Chat.objects.filter(messages=turn.pk).update(modified_at=now)
     turns_ended.labels(ending.state).inc()
+    if ending.error_code:
+        turns_failed.labels(ending.error_code).inc()
     transaction.on_commit(lambda: streams.end(turn.pk))

@@ -16,6 +16,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
+from inference.models import ChatReport
 from oasst.accounts.access import require_member
 from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.middleware import ContentSecurity
@@ -30,7 +31,8 @@ View = Callable[..., HttpResponseBase]
 # people wrote is escaped here, never rendered, and scripts still come from us alone.
 POLICY = f"{ContentSecurity.POLICY}; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'"
 
-# Title, icon, model. Whoever may not see a model does not see its line.
+# Title, icon, model, and the page where it is not the list of the model. Whoever may not see a model does not see its
+# line.
 NAVIGATION = (
     (
         "Conversations",
@@ -50,6 +52,16 @@ NAVIGATION = (
             ("Complaints by author", "thumb_down", "leaderboard.trollstanding"),
             ("API clients", "smart_toy", "accounts.apiclient"),
             ("API keys", "key", "accounts.apikey"),
+        ),
+    ),
+    (
+        "Chat",
+        (
+            ("Reported answers", "report", "inference.chatreport"),
+            ("Engines", "memory", "inference.turn", "admin:inference_engine"),
+            ("Answers", "forum", "inference.turn"),
+            ("Presets", "tune", "inference.preset"),
+            ("Thumbs", "thumbs_up_down", "inference.vote"),
         ),
     ),
     (
@@ -122,18 +134,33 @@ class ModeratorsSite(UnfoldAdminSite):
             }
             for state, row in TABLE.items()
         ]
-        return super().index(request, {"waiting": waiting, "states": states, **(extra_context or {})})
+        context = {
+            "waiting": waiting,
+            "states": states,
+            "chat_reports": ChatReport.open_ones(),
+            **(extra_context or {}),
+        }
+        return super().index(request, context)
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar of this person. Named by UNFOLD."""
-    groups = [{"title": "", "items": [{"title": "Queues", "icon": "inbox", "link": reverse("admin:index")}]}]
+    first: dict[str, Any] = {"title": "Queues", "icon": "inbox", "link": reverse("admin:index")}
+    groups: list[dict[str, Any]] = [{"title": "", "items": [first]}]
     for title, lines in NAVIGATION:
         items = []
-        for name, icon, model in lines:
+        for name, icon, model, *page in lines:
             app, _, model_name = model.partition(".")
             if request.user.has_perm(f"{app}.view_{model_name}"):
-                link = reverse(f"admin:{app}_{model_name}_changelist")
+                link = reverse(page[0] if page else f"admin:{app}_{model_name}_changelist")
                 items.append({"title": name, "icon": icon, "link": link})
-        groups.append({"title": title, "items": items})
+        if items:
+            groups.append({"title": title, "items": items})
+    # Of addresses that begin alike the longest is where one is.
+    links = [str(item["link"]) for group in groups for item in group["items"]]
+    start, *others = links
+    here = max((one for one in others if request.path.startswith(one)), key=len, default=start)
+    for group in groups:
+        for item in group["items"]:
+            item["active"] = item["link"] == here
     return groups

@@ -25,6 +25,7 @@ from django_prometheus.exports import ExportToDjangoView
 from psycopg_pool import PoolTimeout
 
 from inference import streams
+from inference.status import chat_metrics
 from oasst.core.jobs import job_metrics
 from oasst.core.models import JobRecord
 from oasst.core.requests import is_on_this_machine
@@ -125,6 +126,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
     # From the database, so any process tells about the jobs of all of them. Without it the rest is still worth telling.
     try:
         response.content += job_metrics().encode()
+        if settings.OASST_CHAT_MODEL != "none":
+            response.content += chat_metrics().encode()
     except (DatabaseError, PoolTimeout):
         logger.warning("The records of jobs can not be read.", exc_info=True)
     return response

@@ -16,7 +16,9 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from inference.cleanup import erase_chats_of
 from oasst.accounts import services
+from oasst.accounts.access import require_moderator
 from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict, Gone, NotFound
@@ -24,7 +26,6 @@ from oasst.core.locks import advisory_lock
 from oasst.core.text import clean_text
 from tasks.models import Draft, Task
 from trees import outbox, purging
-from trees.access import require_moderator
 from trees.in_hand import lock_tree
 from trees.jobs import follow_standing
 from trees.models import Happening, Message, Opening, Purge, PurgeStep, Reaction, Report, Revision, Skip
@@ -249,3 +250,4 @@ def _erase(purge: Purge) -> None:
         Reaction.everything.filter(set_aside=purge).delete()
         Report.everything.filter(set_aside=purge).delete()
         Purge.objects.filter(pk=purge.pk).update(erased_at=timezone.now())
+    erase_chats_of(person.pk)

@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("trees.urls")),
     path("api/v1/", include("oasst.api_urls")),
     path("inference/", include("inference.api_urls")),
+    path("v1/", include("inference.api.openai")),
     path("", include("leaderboard.urls")),
     path("docs/", api_docs.docs, name="api-docs"),
     path("admin/", admin.site.urls),

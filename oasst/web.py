@@ -18,6 +18,8 @@ from oasst.core import shutdown
 
 ANSWER_SECONDS = 120
 """A request that is not answered in this time gets a 503."""
+WAITS_FOR_THE_MODEL = (b"/v1/chat/completions",)
+"""Bounded by the deadline of their turn instead, and not waited for at the end: their program asks again."""
 DRAIN_SECONDS = 10
 """How long requests in work may take after the process was told to stop."""
 LARGEST_BODY = 5_000_000
@@ -77,7 +79,7 @@ class SiteServer(daphne.server.Server):
     def timeout_checker(self) -> None:
         """The limit is for the first byte: streams of tokens and large exports go on."""
         for protocol in list(self.connections):
-            if not (isinstance(protocol, WebRequest) and protocol._response_started):
+            if not (isinstance(protocol, WebRequest) and _is_under_way(protocol)):
                 protocol.check_timeouts()
         reactor.callLater(2, self.timeout_checker)  # type: ignore[arg-type]
 
@@ -104,11 +106,15 @@ class SiteServer(daphne.server.Server):
     def _unanswered(self) -> bool:
         return any(
             isinstance(protocol, WebRequest)
-            and not protocol._response_started
+            and not _is_under_way(protocol)
             and "application_instance" in details
             and not details["application_instance"].done()
             for protocol, details in self.connections.items()
         )
+
+
+def _is_under_way(request: WebRequest) -> bool:
+    return request._response_started or request.path in WAITS_FOR_THE_MODEL
 
 
 def serve(descriptor: int) -> None:

@@ -9,11 +9,11 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from oasst.accounts.access import require_moderator
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotFound
 from oasst.core.text import clean_text
 from trees import editing, outbox, removal, reranking, transitions
-from trees.access import require_moderator
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import Deletion, Happening, Message, MessageTree, Report, Revision, TreeTransition
 from trees.policy import TreePolicy

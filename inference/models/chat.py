@@ -35,6 +35,10 @@ class Chat(models.Model):
     # Deleted by its person, who may still take it back; a clean-up removes it for good later.
     deleted_at = models.DateTimeField(null=True, blank=True)
 
+    # Carries one completion of a program (inference.api.openai): born deleted, so that nobody's list shows it, and
+    # removed by the clean-up.
+    ephemeral = models.BooleanField(default=False, editable=False)
+
     # What the assistant is told before each conversation of this chat.
     system_prompt = models.TextField(blank=True)
     user_profile = models.TextField(blank=True, help_text="About the person.")
@@ -47,6 +51,8 @@ class Chat(models.Model):
         indexes = [
             # The list of a person's chats, newest activity first, paged by these two.
             models.Index(fields=["user", "-modified_at", "-id"], condition=Q(deleted_at=None), name="chat_list"),
+            # What the clean-up looks for.
+            models.Index(fields=["deleted_at"], condition=~Q(deleted_at=None), name="chat_deleted"),
         ]
 
     def __str__(self) -> str:

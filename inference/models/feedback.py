@@ -1,5 +1,7 @@
 """What people say about answers."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -55,6 +57,7 @@ class ChatReport(models.Model):
     reason = models.TextField()
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     resolved_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=1000, blank=True, help_text="What came of it, in a moderator's words.")
     resolved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -64,3 +67,9 @@ class ChatReport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.reason[:40]}"
+
+    @classmethod
+    def open_ones(cls) -> dict[str, Any]:
+        """Their `number`, and since when the `oldest` waits."""
+        waiting = cls.objects.filter(resolved_at=None)
+        return waiting.aggregate(number=models.Count("pk"), oldest=models.Min("created_at"))

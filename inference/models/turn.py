@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from inference.models.chat import ChatMessage
-from inference.states import OPEN, TurnState
+from inference.states import OPEN, TROUBLED, TurnState
 
 
 class Turn(models.Model):
@@ -24,6 +24,9 @@ class Turn(models.Model):
     model = models.CharField(max_length=200)
     sampling = models.JSONField(default=dict, help_text="See inference.engine.sampling; the seed is always set.")
     system_prompt = models.TextField(blank=True, help_text="As it was when the answer was asked for.")
+
+    # The conversation as a program sent it, a list of {role, content}; null: the branch that the message stands in.
+    prompt = models.JSONField(null=True, editable=False)
 
     queued_at = models.DateTimeField(default=timezone.now, help_text="Its place in the queue; kept when it goes back.")
     deadline_at = models.DateTimeField(help_text="When it is given up: of waiting, then of answering.")
@@ -64,6 +67,7 @@ class Turn(models.Model):
             models.Index(fields=["user"], condition=Q(state__in=OPEN), name="turn_open_of_person"),
             # How long answers take lately.
             models.Index(fields=["-ended_at"], condition=Q(state=TurnState.COMPLETE), name="turn_recent"),
+            models.Index(fields=["-ended_at"], condition=Q(state__in=TROUBLED), name="turn_troubled"),
         ]
 
     def __str__(self) -> str:

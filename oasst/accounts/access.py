@@ -22,6 +22,12 @@ def require_member(user: User | AnonymousUser) -> None:
         raise NotAllowed("This account is suspended.", code="suspended", hint=user.ban_reason)
 
 
+def require_moderator(person: User) -> None:
+    """Refuse everybody but moderators and administrators in good standing."""
+    if not (person.is_active and person.is_staff):
+        raise NotAllowed("This is for moderators.", code="moderators_only")
+
+
 def require_contributor(user: User | AnonymousUser) -> None:
     """Refuse whoever may not contribute: the reasons of `require_member`, or `terms_missing`."""
     require_member(user)

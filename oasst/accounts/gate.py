@@ -21,7 +21,7 @@ from oasst.core.requests import is_fragment_request, wants_json
 # Open without the terms: what explains them, the way out, and the way to be forgotten.
 _OPEN_PAGES = frozenset({"terms", "terms_accept", "privacy", "suspended", "profile_delete", "sign_in_again"})
 # Not pages of contributors: the wire answers for itself, moderators' tools ask for a role, the rest has no person.
-_OPEN_PATHS = ("/accounts/", "/api/", "/inference/", "/admin/", "/static/", "/healthz", "/readyz", "/metrics")
+_OPEN_PATHS = ("/accounts/", "/api/", "/inference/", "/v1/", "/admin/", "/static/", "/healthz", "/readyz", "/metrics")
 _PAGE_FOR = {"suspended": "suspended", "terms_missing": "terms_accept"}
 
 

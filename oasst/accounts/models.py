@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 # What moderators see in the admin beside the data set.
-_FOR_MODERATORS = frozenset({"accounts.view_user", "leaderboard.view_trollstanding"})
+_FOR_MODERATORS = frozenset({"accounts.view_user", "leaderboard.view_trollstanding", "inference.view_chatreport"})
 
 
 class Role(models.TextChoices):
@@ -122,7 +122,7 @@ class User(AbstractBaseUser):
         return all(self.has_perm(perm, obj) for perm in perm_list)
 
     def has_module_perms(self, app_label: str) -> bool:
-        modules = ("trees", "accounts", "leaderboard")
+        modules = ("trees", "accounts", "leaderboard", "inference")
         return self.is_active and self.is_staff and (self.is_superuser or app_label in modules)
 
     def get_full_name(self) -> str:
@@ -157,6 +157,11 @@ class ApiClient(models.Model):
     frontend_type = models.CharField(max_length=256, blank=True)
     enabled = models.BooleanField(default=True)
     trusted = models.BooleanField(default=False)
+    # The one program through which a person's own tokens reach the wire: it speaks for this person and nobody else, and
+    # it has no key.
+    person = models.OneToOneField(
+        User, on_delete=models.CASCADE, null=True, blank=True, editable=False, related_name="own_program"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:

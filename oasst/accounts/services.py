@@ -314,7 +314,7 @@ def new_api_key(
             ApiKey.objects.create(
                 api_client=client,
                 name=name,
-                prefix=_prefix(secret),
+                prefix=prefix_of(secret),
                 digest=Secret.digest_of(secret),
                 expires_at=expires_at,
             )
@@ -323,15 +323,6 @@ def new_api_key(
     return secret
 
 
-def new_token(user: User, name: str = "", *, expires_at: datetime | None = None) -> tuple[Token, str]:
-    """A key with which a program acts as this person. The secret is told only now."""
-    secret = Secret.new_secret()
-    token = Token.objects.create(
-        user=user, name=name, prefix=_prefix(secret), digest=Secret.digest_of(secret), expires_at=expires_at
-    )
-    return token, secret
-
-
-def _prefix(secret: str) -> str:
+def prefix_of(secret: str) -> str:
     """Enough to tell keys apart. Of a short key, which somebody chose, not enough to guess the rest."""
     return secret[: min(8, len(secret) // 4)]

@@ -186,6 +186,7 @@ def profile(request: SignedInRequest) -> HttpResponse:
 
 CONSEQUENCES = (
     "Your e-mail address, your name, your password, your keys and your linked accounts are erased at once.",
+    "Your chats with the assistant are erased within the hour.",
     "Your texts, reviews and rankings stay in the data set, without your name.",
     "You vanish from every board.",
     "This is final. The same address can open a new account, but it will not be this one.",

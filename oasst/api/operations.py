@@ -18,9 +18,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from rest_framework import serializers
 
-from oasst.accounts.identities import find_person
+from oasst.accounts.identities import ME, find_person
 from oasst.accounts.models import ApiClient, User
-from oasst.api.authentication import find_client, is_unchosen_elsewhere
+from oasst.api.authentication import find_client, find_token, is_unchosen_elsewhere
 from oasst.api.codes import Wire
 from oasst.api.fields import Id, Shape, Text
 from oasst.api.plain import dump
@@ -32,7 +32,7 @@ class Access(StrEnum):
     """Who may call an operation."""
 
     OPEN = "open"
-    KEY = "key"  # any program that is not switched off
+    KEY = "key"  # any program that is not switched off, and each person through a token of theirs
     TRUSTED = "trusted"  # a front end of our own
     ROOT = "root"  # an operator, by a token of the settings
     MEMBER = "member"  # a person, also before they agree to the terms
@@ -230,7 +230,8 @@ def _check_access(call: Call) -> None:
         require_root(call.request)
         return
     given = call.request.GET.get("api_key") or call.request.headers.get("X-API-Key")
-    call.found_client = find_client(given, call.request)
+    token = None if given else find_token(call.request)
+    call.found_client = token.user.own_program if token else find_client(given, call.request)
     if access == Access.TRUSTED and not call.found_client.trusted:
         raise NotAllowed("This is for trusted API clients.", code="not_trusted")
 
@@ -244,6 +245,8 @@ def require_root(request: HttpRequest) -> None:
 
 def _find_viewer(call: Call) -> User | None:
     given = call.request.GET.get("oasst_user") or call.request.headers.get("X-OASST-USER") or ""
+    if not given and call.client.person_id is not None:
+        given = ":".join(ME)
     auth_method, _, username = given.partition(":")
     if not auth_method or not username:
         return None

@@ -4,7 +4,6 @@ import pytest
 from django.db.models import F
 
 from inference import chat, titles, turns
-from inference.engine.base import Chunk, Finish
 from inference.engine.sampling import LARGEST_SEED
 from inference.models import Chat, ChatMessage, ChatReport, Turn, Vote
 from inference.policy import ChatPolicy
@@ -220,7 +219,7 @@ class TestChats:
     def test_a_title_that_a_person_gave_stays(self, alice: User) -> None:
         turn = ask(alice)
         chat.rename(user=alice, chat_id=turn.message.chat_id, title="  My  bread ", policy=POLICY)
-        titles.take(Chunk(f"title:{turn.message.chat_id}", "Better", finish=Finish.END))
+        titles.store(turn.message.chat_id, "Better")
         assert Chat.objects.get().title == "My bread"
         with pytest.raises(Invalid):
             chat.rename(user=alice, chat_id=turn.message.chat_id, title="x" * 101, policy=POLICY)

@@ -11,7 +11,7 @@ import pytest
 import redis
 from django.db import connection
 
-from inference import chat, streams
+from inference import chat, status, streams, titles
 from inference.engine.base import Chunk, Finish
 from inference.engine.torch_engine import TorchEngine
 from inference.events import Done, Failed, Queued, Token
@@ -91,6 +91,32 @@ class TestAnswering:
         assert Chat.objects.get().title != "How do I bake bread?"
         assert len(Chat.objects.get().title) <= 100 and fresh(turn).state == TurnState.COMPLETE
 
+    def test_a_title_waits_for_an_idle_moment_and_outlives_a_crash(
+        self, alice: User, bob: User, answering: StartRuntime
+    ) -> None:
+        turn = ask(alice, "How do I bake bread?")
+        answering().stop()
+        first = answering(slots=1)
+        wait_for_state(turn, TurnState.COMPLETE)
+        first.stop()  # as likely as not before the title was written
+        Chat.objects.update(title="How do I bake bread?", titled_by=Chat.TitledBy.FIRST_LINE)
+        waiting = ask(bob)
+        Turn.objects.filter(pk=waiting.pk).update(model="another")
+        assert titles.wanted("tiny", set()) is None, "somebody waits"
+        chat.stop_turn(user=bob, message_id=waiting.pk)
+        question = titles.wanted("tiny", set())
+        assert question is not None and question.pk == turn.message.parent_id
+        assert titles.wanted("tiny", {question.chat_id}) is None
+        answering()
+        wait_until(lambda: Chat.objects.get(user=alice).titled_by == Chat.TitledBy.MODEL, "no title")
+
+    def test_programs_chats_get_no_title(self, alice: User, answering: StartRuntime) -> None:
+        answering()
+        turn = chat.complete(user=alice, messages=[{"role": "user", "content": "Hi"}], policy=POLICY)
+        wait_for_state(turn, TurnState.COMPLETE)
+        assert titles.wanted("tiny", set()) is None
+        assert Chat.objects.get().title == ""
+
     def test_what_the_model_can_not_answer_ends_with_a_reason(
         self, alice: User, bob: User, answering: StartRuntime
     ) -> None:
@@ -108,6 +134,30 @@ class TestAnswering:
         turns = [ask(people(f"Person {number}")) for number in range(7)]
         texts = [text_of(watch(turn.pk)) for turn in turns]
         assert len(set(texts)) == 1, "all asked the same, greedily"
+
+
+class TestFigures:
+    def test_an_engine_tells_how_it_does(self, alice: User, answering: StartRuntime) -> None:
+        runtime = answering(slots=3)
+        wait_until(status.engines, "no sign of life")
+        (sign,) = status.engines()
+        assert (sign.owner, sign.model, sign.slots) == (runtime.owner, "tiny", 3)
+        assert sign.memory > 10_000_000 and sign.seconds_ago < BOUND
+        turn = ask(alice)
+        wait_for_state(turn, TurnState.COMPLETE)
+        told = status.chat_metrics()
+        assert "oasst_chat_slots 3.0" in told and 'oasst_chat_turns{state="pending"} 0.0' in told
+        assert status.lately().number == 1 and status.lately().first_text is not None
+        runtime.stop()
+        assert status.engines() == []
+
+    def test_the_queue(self, alice: User, bob: User, chat_on: None) -> None:
+        for person in (alice, alice, bob):
+            ask(person)
+        found = status.queue()
+        assert (found.waiting, found.in_progress, found.people) == (3, 0, 2)
+        assert found.longest_wait > 0
+        assert 'oasst_chat_turns{state="pending"} 3.0' in status.chat_metrics()
 
 
 class TestWatching:

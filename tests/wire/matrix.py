@@ -4,8 +4,10 @@ from oasst.api.codes import Wire
 from oasst.api.operations import Access, Operation
 from oasst.api_urls import OPERATIONS
 
-CALLERS = ("nobody", "wrong key", "program", "trusted program", "root token", "banned person", "member")
-"""`banned person`: a trusted program speaks for one. `member`: signed in on the pages, without a key."""
+CALLERS = ("nobody", "wrong key", "program", "own token", "trusted program", "root token", "banned person", "member")
+"""`own token`: of a person, for themselves. `banned person`: a trusted program speaks for one. `member`: signed in on
+the pages, without a key.
+"""
 _NO = f"403/{Wire.API_CLIENT_NOT_AUTHORIZED.value}"
 _NOT_ROOT = f"403/{Wire.ROOT_TOKEN_NOT_AUTHORIZED.value}"
 _BANNED = f"503/{Wire.USER_DISABLED.value}"
@@ -21,7 +23,7 @@ def expected(operation: Operation, caller: str) -> str:
         return YES if caller == "root token" else _NOT_ROOT
     if caller == "banned person":
         return _BANNED if Wire.USER_DISABLED in operation.errors else YES
-    if caller == "trusted program" or (caller == "program" and access == Access.KEY):
+    if caller == "trusted program" or (caller in ("program", "own token") and access == Access.KEY):
         return YES
     return _NO
 

@@ -8,6 +8,7 @@ from django.test import Client
 
 from oasst.accounts.models import User
 from oasst.accounts.services import ban
+from oasst.accounts.tokens import new_token
 from oasst.api.operations import Operation
 from oasst.api_urls import OPERATIONS
 from tests.factories import growing_tree
@@ -29,11 +30,11 @@ def url(operation: Operation, message: str, task: str, user: str) -> str:
     return f"/api/v1/{path}"
 
 
-def body_of(operation: Operation, message: str) -> dict[str, Any]:
+def body_of(operation: Operation, message: str, speaks_for: dict[str, str]) -> dict[str, Any]:
     """One that gets past every check of the input."""
     return {
-        **ADA,
-        "user": ADA,
+        **speaks_for,
+        "user": speaks_for,
         "message_id": message,
         "type": "initial_prompt",
         "labels": {"spam": 0},
@@ -49,7 +50,9 @@ def body_of(operation: Operation, message: str) -> dict[str, Any]:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{one.method} {one.path}")
-def test_who_may(site: Wire, bot: Wire, alice: User, bob: User, mo: User, operation: Operation, settings: Any) -> None:
+def test_who_may(
+    site: Wire, bot: Wire, alice: User, bob: User, carol: User, mo: User, operation: Operation, settings: Any
+) -> None:
     settings.ROOT_TOKENS = ["s3cret"]
     settings.AUTH_SECRET = ""
     message = str(growing_tree(alice).pk)
@@ -64,6 +67,7 @@ def test_who_may(site: Wire, bot: Wire, alice: User, bob: User, mo: User, operat
         "member": member,
         "root token": Client(headers={"Authorization": "Bearer s3cret"}),
         "program": bot.http,
+        "own token": Client(headers={"Authorization": f"Bearer {new_token(carol)[1]}"}),
         "banned person": site.http,
         "trusted program": site.http,
     }
@@ -73,7 +77,8 @@ def test_who_may(site: Wire, bot: Wire, alice: User, bob: User, mo: User, operat
         send = getattr(callers[caller], operation.method.lower())
         given = {"query_params": {"max_count": "3", "halt": "false", "msg": "x"}}
         if operation.body:
-            given = {"data": body_of(operation, message), "content_type": "application/json"}
+            speaks_for = person("Me") if caller == "own token" else ADA
+            given = {"data": body_of(operation, message, speaks_for), "content_type": "application/json"}
         response: Any = send(path, **given)
         refused = response.json() if response.status_code >= 400 else {}
         found = f"{response.status_code}/{refused.get('error_code', 0)}"
@@ -84,5 +89,5 @@ def test_who_may(site: Wire, bot: Wire, alice: User, bob: User, mo: User, operat
     ban(User.objects.get(pk=user), actor=mo, reason="Spam")
     assert outcome("banned person") == expected(operation, "banned person")
     User.objects.filter(pk=user).update(enabled=True, banned_at=None)
-    for caller in ("program", "trusted program"):
+    for caller in ("program", "own token", "trusted program"):
         assert outcome(caller) == expected(operation, caller), caller

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0004_bans_by_programs'),
+        ('accounts', '0005_own_program'),
     ]
 
     operations = [

@@ -1,0 +1,101 @@
+"""The moderators' queue of reported answers."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.text import Truncator
+
+from inference import moderation
+from inference.models import ChatReport
+from inference.queries import thread_of
+from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_text
+
+CONTEXT = 20
+"""Messages before the reported one that are shown."""
+
+
+class OutcomeForm(ReasonForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].widget.attrs.update(
+            {
+                "placeholder": "What came of it? (required)",
+                "aria-label": "Outcome",
+                "maxlength": moderation.OUTCOME_LENGTH,
+            }
+        )
+
+
+class ByStanding(admin.SimpleListFilter):
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("open", "Open"), ("resolved", "Resolved")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in ("open", "resolved"):
+            return queryset
+        return queryset.filter(resolved_at__isnull=self.value() == "open")
+
+
+@admin.register(ChatReport)
+class ChatReportAdmin(ReadOnlyAdmin):
+    action_form = OutcomeForm
+    reason_label = "What came of it"
+    reason_limit = moderation.OUTCOME_LENGTH
+    list_display = ("about", "standing", "kind", "excerpt", "user", "created_at")
+    list_filter = (ByStanding, "kind")
+    list_select_related = ("message", "user", "resolved_by")
+    search_fields = ("reason",)
+    search_help_text = "A piece of what the reporter wrote"
+    actions = ("resolve",)
+    fields = (
+        *(("standing", "kind"), "report_text", "answer", ("user", "created_at")),
+        *("outcome", ("resolved_by", "resolved_at")),
+    )
+    readonly_fields = ("standing", "report_text", "answer")
+    change_form_outer_after_template = "inference/admin/report.html"
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """The queue begins with who waits longest."""
+        return ("created_at", "id") if request.GET.get("status") == "open" else ("-id",)
+
+    def title_of(self, obj: ChatReport) -> str:
+        return f"{obj.get_kind_display()}: {obj.reason}"
+
+    def can_do(self, action: str, obj: ChatReport) -> bool:
+        return obj.resolved_at is None
+
+    def details(self, obj: ChatReport) -> dict[str, Any]:
+        before = thread_of(obj.message.parent_id) if obj.message.parent_id else []
+        return {"before": before[-CONTEXT:], "left_out": max(len(before) - CONTEXT, 0)}
+
+    @admin.display(description="What the reporter says")
+    def about(self, report: ChatReport) -> str:
+        return Truncator(" ".join(report.reason.split())).chars(60)
+
+    @admin.display(description="Status")
+    def standing(self, report: ChatReport) -> str:
+        return badge("resolved", "success") if report.resolved_at else badge("open", "warning")
+
+    @admin.display(description="Answer")
+    def excerpt(self, report: ChatReport) -> str:
+        return Truncator(" ".join(report.message.content.split())).chars(60)
+
+    @admin.display(description="What the reporter says")
+    def report_text(self, report: ChatReport) -> str:
+        return whole_text(report.reason)
+
+    @admin.display(description="Answer")
+    def answer(self, report: ChatReport) -> str:
+        return whole_text(report.message.content)
+
+    @admin.action(description="Resolve")
+    def resolve(self, request: Any, chosen: QuerySet[ChatReport]) -> None:
+        def act(report: ChatReport, outcome: str) -> None:
+            moderation.resolve_report(report_id=report.pk, actor=request.user, outcome=outcome)
+
+        self.do_to_each(request, chosen, "resolved", act)

@@ -1,0 +1,291 @@
+"""`/v1/chat/completions` and `/v1/models` as OpenAI has them, for the token of a person.
+
+A completion is a turn like any other: the same queue, limits and engine. Whoever hangs up ends it.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
+from functools import wraps
+from typing import Any
+
+import structlog
+from channels.db import database_sync_to_async
+from django.core.exceptions import RequestDataTooBig
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import path, re_path
+from django.views.decorators.csrf import csrf_exempt
+from psycopg_pool import PoolTimeout
+
+from inference import chat, turns
+from inference.api.openai_input import Asked, read
+from inference.events import Done, Event, Failed, Queued, Token
+from inference.models import Turn
+from inference.pauses import with_pauses
+from inference.policy import current_policy
+from inference.watch import watch_turn
+from oasst.accounts.access import require_contributor
+from oasst.accounts.models import User
+from oasst.api.authentication import find_token
+from oasst.api.plain import dump
+from oasst.core import metrics
+from oasst.core.error_views import status_of
+from oasst.core.errors import DomainError, Invalid, NotAllowed
+from oasst.core.locks import as_busy
+
+log = structlog.get_logger(__name__)
+View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+
+PAUSE_SECONDS = 5.0
+"""For so long a stream is put off, so that what fails at once has its own status; and so often one without news says
+that it is there.
+"""
+_FINISH = {"length": "length"}  # all others: "stop"
+# Refusals of ours under the names that programs for OpenAI know. The rest keeps its own.
+_CODES = {
+    "token": (401, "invalid_api_key"),
+    "unknown_model": (404, "model_not_found"),
+    "chat_off": (404, "model_not_found"),
+    "rate_limited": (429, "rate_limit_exceeded"),
+    "too_many_turns": (429, "rate_limit_exceeded"),
+    "too_long": (400, "context_length_exceeded"),
+    "bad_setting": (400, "invalid_value"),
+    "bad_value": (400, "invalid_value"),
+    "unsupported_value": (400, "unsupported_value"),
+}
+# Ends without an answer: a status each, for those who wait for the whole of it.
+_FAILURES = {"too_long": 400, "empty": 400, "invalid": 400, "timeout": 504}
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def edge(view: View) -> View:
+    """Refusals in OpenAI's envelope."""
+
+    @csrf_exempt
+    @wraps(view)
+    async def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return await view(request, *args, **kwargs)
+        except DomainError as error:
+            return refused(error)
+        except RequestDataTooBig:
+            return error_answer(413, "The body is too large.", "too_large")
+        except (OperationalError, PoolTimeout) as error:
+            busy = as_busy(error)
+            if busy is None:
+                raise
+            return refused(busy)
+
+    return inner
+
+
+def refused(error: DomainError) -> JsonResponse:
+    metrics.domain_errors.labels(edge="openai", code=error.code).inc()
+    status, code = _CODES.get(error.code, (status_of(error), error.code))
+    response = error_answer(status, error.message, code, error.field)
+    if status in (429, 503):
+        response["Retry-After"] = str(getattr(error, "retry_after", 30))
+    if status == 401:
+        response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def error_answer(status: int, message: str, code: str, param: str | None = None) -> JsonResponse:
+    return JsonResponse(_error(status, message, code, param), status=status)
+
+
+def _error(status: int, message: str, code: str, param: str | None = None) -> dict[str, Any]:
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+# --- Who and what ---
+
+
+def _person(request: HttpRequest) -> User:
+    token = find_token(request)
+    if token is None:
+        raise NotAllowed(
+            "You need a token: make one in your profile and send it as `Authorization: Bearer`.", code="token"
+        )
+    require_contributor(token.user)
+    return token.user
+
+
+def _allow(request: HttpRequest, method: str) -> JsonResponse | None:
+    if request.method == method:
+        return None
+    response = error_answer(405, f"This is for {method} alone.", "method_not_allowed")
+    response["Allow"] = method
+    return response
+
+
+def _begin(request: HttpRequest) -> tuple[Asked, Turn]:
+    """In a thread with a connection of its own, which is given back before anything is streamed."""
+    user = _person(request)
+    try:
+        body = json.loads(request.body)
+    except (ValueError, RecursionError):
+        raise Invalid("The body is no JSON.", code="not_json") from None
+    policy = current_policy()
+    asked = read(body, policy)
+    turn = chat.complete(user=user, messages=asked.messages, policy=policy, chosen=asked.chosen, model=asked.model)
+    return asked, turn
+
+
+async def _hang_up(turn: Turn) -> None:
+    """Nobody will read it. Shielded: who hangs up may do so twice."""
+    await asyncio.shield(database_sync_to_async(turns.stop, thread_sensitive=False)(turn.pk))
+
+
+# --- Completions ---
+
+
+@edge
+async def completions(request: HttpRequest) -> HttpResponseBase:
+    if wrong := _allow(request, "POST"):
+        return wrong
+    asked, turn = await database_sync_to_async(_begin, thread_sensitive=False)(request)
+    if asked.stream:
+        return await _streamed(turn, asked)
+    return await _whole(turn)
+
+
+async def _whole(turn: Turn) -> HttpResponse:
+    last: Event | None = None
+    try:
+        async with aclosing(watch_turn(turn.pk)) as events:  # type: ignore[type-var]
+            async for event in events:
+                last = event
+    except asyncio.CancelledError:
+        await _hang_up(turn)
+        raise
+    if not isinstance(last, Done):
+        assert isinstance(last, Failed)
+        return _failed(last)
+    message = {"role": "assistant", "content": last.text, "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(last)}
+    return JsonResponse({**_head(turn, "chat.completion"), "choices": [choice], "usage": _usage(last)})
+
+
+async def _streamed(turn: Turn, asked: Asked) -> HttpResponseBase:
+    """Begins with the first text, or after a pause; what fails before that has a status of its own."""
+    events = with_pauses(watch_turn(turn.pk), PAUSE_SECONDS)
+    try:
+        first = await anext(events)
+        while isinstance(first, Queued):
+            first = await anext(events)
+    except asyncio.CancelledError:
+        await _hang_up(turn)
+        raise
+    if isinstance(first, Failed):
+        await events.aclose()  # type: ignore[attr-defined]
+        return _failed(first)
+    response = StreamingHttpResponse(_frames(turn, asked, first, events), content_type="text/event-stream")
+    response["Cache-Control"] = "no-cache, no-transform"
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+async def _frames(
+    turn: Turn, asked: Asked, first: Event | None, events: AsyncIterator[Event | None]
+) -> AsyncIterator[str]:
+    head = _head(turn, "chat.completion.chunk")
+    usage = {"usage": None} if asked.include_usage else {}
+
+    def chunk(delta: dict[str, str], finish: str | None = None) -> str:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return _frame({**head, "choices": [choice], **usage})
+
+    event, ended = first, False
+    try:
+        yield chunk({"role": "assistant", "content": ""})
+        while True:
+            if isinstance(event, Token):
+                yield chunk({"content": event.text})
+            elif isinstance(event, Done):
+                ended = True
+                yield chunk({}, _finish(event))
+                if asked.include_usage:
+                    yield _frame({**head, "choices": [], "usage": _usage(event)})
+                break
+            elif isinstance(event, Failed):
+                ended = True
+                yield _frame(_error(_FAILURES.get(event.code, 500), event.message, event.code))
+                break
+            else:
+                yield ": still here\n\n"
+            event = await anext(events)
+        yield "data: [DONE]\n\n"
+    finally:
+        await events.aclose()  # type: ignore[attr-defined]
+        if not ended:
+            await _hang_up(turn)
+
+
+def _frame(data: dict[str, Any]) -> str:
+    return f"data: {dump(data)}\n\n"
+
+
+def _failed(event: Failed) -> JsonResponse:
+    code = _CODES.get(event.code, (0, event.code))[1]
+    return error_answer(_FAILURES.get(event.code, 500), event.message, code)
+
+
+def _head(turn: Turn, kind: str) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{turn.pk.hex}",
+        "object": kind,
+        "created": int(turn.queued_at.timestamp()),
+        "model": turn.model,
+        "system_fingerprint": None,
+    }
+
+
+def _finish(done: Done) -> str:
+    return _FINISH.get(done.finish_reason, "stop")
+
+
+def _usage(done: Done) -> dict[str, int]:
+    return {
+        "prompt_tokens": done.prompt_tokens,
+        "completion_tokens": done.completion_tokens,
+        "total_tokens": done.prompt_tokens + done.completion_tokens,
+        "dropped_messages": done.dropped_messages,
+    }
+
+
+# --- Models ---
+
+
+@edge
+async def models(request: HttpRequest, name: str = "") -> HttpResponseBase:
+    if wrong := _allow(request, "GET"):
+        return wrong
+    await database_sync_to_async(_person, thread_sensitive=False)(request)
+    found = [
+        {"id": one, "object": "model", "created": 0, "owned_by": "oasst"}
+        for one in chat.models_on_offer()
+        if name in ("", one)
+    ]
+    if not name:
+        return JsonResponse({"object": "list", "data": found})
+    if not found:
+        raise Invalid(f"There is no model called {name[:100]!r} here.", code="unknown_model", field="model")
+    return JsonResponse(found[0])
+
+
+@edge
+async def nothing(request: HttpRequest) -> HttpResponseBase:
+    return error_answer(404, "There is only /v1/chat/completions and /v1/models here.", "not_found")
+
+
+urlpatterns = [
+    path("chat/completions", completions, name="openai-completions"),
+    path("models", models, name="openai-models"),
+    path("models/<path:name>", models, name="openai-model"),
+    re_path("", nothing),
+]

@@ -1,0 +1,131 @@
+"""The chat in the admin: moderators see what was reported and nothing else, administrators see how answers went."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from inference import chat, moderation, status
+from inference.models import ChatReport, Preset, Turn
+from inference.states import TurnState
+from oasst.accounts.models import User
+from oasst.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from tests.factories import new_person
+from tests.inference.talking import POLICY, ask
+from tests.inference.test_chat import answered
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("chat_on")]
+LISTS = ("turn", "chatreport", "preset", "vote")
+
+
+def signed_in(person: User) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def list_of(model: str) -> str:
+    return reverse(f"admin:inference_{model}_changelist")
+
+
+@pytest.fixture
+def report(alice: User) -> ChatReport:
+    first = answered(ask(alice, "The first question"), "The first answer")
+    second = chat.start_turn(
+        user=alice, chat_id=first.message.chat_id, text="The second question", policy=POLICY, parent_id=first.pk
+    )
+    answered(second, "A rude answer")
+    answered(chat.answer_again(user=alice, message_id=first.message.parent_id, policy=POLICY), "Beside it")  # type: ignore[arg-type]
+    answered(ask(alice, "A private question"), "A private answer")
+    return chat.report(user=alice, message_id=second.pk, kind="offensive", reason="It swears.")
+
+
+class TestReports:
+    def test_the_queue(self, report: ChatReport, mo: User) -> None:
+        browser = signed_in(mo)
+        start = browser.get(reverse("admin:index")).text
+        assert "reported answer" in start and "Reported answers" in start and "Engines" not in start
+        page = browser.get(f"{list_of('chatreport')}?status=open").text
+        assert "It swears." in page and "A rude answer" in page
+
+    def test_only_the_branch_is_shown(self, report: ChatReport, mo: User) -> None:
+        page = signed_in(mo).get(reverse("admin:inference_chatreport_change", args=[report.pk])).text
+        for text in ("It swears.", "The first question", "The first answer", "The second question", "A rude answer"):
+            assert text in page
+        assert "Beside it" not in page and "private question" not in page and "private answer" not in page
+
+    def test_resolving(self, report: ChatReport, mo: User) -> None:
+        data = {"action": "resolve", "reason": "Told the people who train it.", "_selected_action": [str(report.pk)]}
+        page = signed_in(mo).post(list_of("chatreport"), data, follow=True)
+        assert "resolved" in page.text
+        report.refresh_from_db()
+        assert report.resolved_at and report.resolved_by == mo and report.outcome == data["reason"]
+        with pytest.raises(Conflict):
+            moderation.resolve_report(report_id=report.pk, actor=mo, outcome="Again")
+        assert signed_in(mo).get(f"{list_of('chatreport')}?status=open").text.count("It swears.") == 0
+
+    def test_refused(self, report: ChatReport, alice: User, mo: User) -> None:
+        for actor, number, outcome, error in (
+            (alice, report.pk, "Fine", NotAllowed),
+            (mo, report.pk, " ", Invalid),
+            (mo, report.pk + 1, "Fine", NotFound),
+        ):
+            with pytest.raises(error):
+                moderation.resolve_report(report_id=number, actor=actor, outcome=outcome)
+        report.refresh_from_db()
+        assert report.resolved_at is None and report.outcome == ""
+
+
+class TestWhoSees:
+    @pytest.mark.parametrize("name", ["turn", "preset", "vote"])
+    def test_the_rest_is_for_administrators(self, mo: User, name: str) -> None:
+        assert signed_in(mo).get(list_of(name)).status_code == 403
+
+    def test_the_engines_too(self, mo: User) -> None:
+        assert signed_in(mo).get(reverse("admin:inference_engine")).status_code == 403
+
+    def test_nobody_changes_anything_and_no_text_is_shown(self, report: ChatReport, alice: User) -> None:
+        Preset.objects.create(user=alice, name="Mine", sampling={"temperature": 0.5})
+        chat.vote(user=alice, message_id=report.message_id, score=1)
+        turn = Turn.objects.get(pk=report.message_id)
+        browser = signed_in(new_person("Ada", role="admin"))
+        pages = [browser.get(list_of(name)) for name in LISTS]
+        pages += [browser.get(reverse("admin:inference_turn_change", args=[turn.pk]))]
+        assert {one.status_code for one in pages} == {200}
+        for page in (*pages[:1], *pages[2:]):
+            assert "A rude answer" not in page.text and "question" not in page.text
+        assert "up</" in pages[3].text.replace("\n", "").replace(" ", "") or "up" in pages[3].text
+        assert browser.post(reverse("admin:inference_turn_delete", args=[turn.pk])).status_code == 403
+
+    @pytest.mark.parametrize("name", LISTS)
+    def test_lists_cost_the_same_at_ten_times_the_rows(
+        self, report: ChatReport, name: str, django_assert_max_num_queries: Any
+    ) -> None:
+        browser = signed_in(new_person("Ada", role="admin"))
+        for number in range(10):
+            person = new_person(f"P{number}")
+            turn = answered(ask(person))
+            chat.vote(user=person, message_id=turn.pk, score=1)
+            chat.report(user=person, message_id=turn.pk, kind="spam", reason="x")
+            Preset.objects.create(user=person, name="Mine")
+        browser.get(list_of(name))
+        with django_assert_max_num_queries(6):
+            browser.get(list_of(name))
+
+
+class TestEngines:
+    def test_nobody_answers(self, alice: User) -> None:
+        ask(alice)
+        page = signed_in(new_person("Ada", role="admin")).get(reverse("admin:inference_engine")).text
+        assert "No engine gave a sign of life" in page
+        assert "waiting, of 100 at most" in page and "1 person" in page
+
+    def test_what_failed(self, alice: User) -> None:
+        turn = ask(alice)
+        Turn.objects.filter(pk=turn.pk).update(
+            state=TurnState.FAILED, ended_at=turn.queued_at, error_code="too_long", error="Too long."
+        )
+        page = signed_in(new_person("Ada", role="admin")).get(reverse("admin:inference_engine")).text
+        assert "too_long" in page
+        assert [(one["error_code"], one["number"]) for one in status.troubles()] == [("too_long", 1)]
