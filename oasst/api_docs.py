@@ -58,7 +58,7 @@ def _context() -> dict[str, Any]:
 
 
 def _content(one: dict[str, Any]) -> dict[str, Any]:
-    schema: dict[str, Any] = one.get("content", {}).get("application/json", {}).get("schema", {})
+    schema: dict[str, Any] = next(iter(one.get("content", {}).values()), {}).get("schema", {})
     return schema
 
 

@@ -86,6 +86,28 @@ class Id(serializers.UUIDField):
             self.fail("type_error.uuid")
 
 
+class Ids(Text):
+    """UUIDs with commas between them, for queries."""
+
+    default_error_messages = {
+        "type_error.uuid": "value is not a list of uuids",
+        "value_error.list.max_items": "at most {max_count} are taken",
+    }
+
+    def __init__(self, *, max_count: int, **kwargs: Any) -> None:
+        self.max_count = max_count
+        super().__init__(**kwargs)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        words = super().run_validation(data).split(",")
+        if len(words) > self.max_count:
+            self.fail("value_error.list.max_items", max_count=self.max_count)
+        try:
+            return [UUID(word.strip()) for word in words if word.strip()]
+        except ValueError:
+            self.fail("type_error.uuid")
+
+
 class Moment(serializers.DateTimeField):
     """ISO 8601 with a time, or Unix time. Without a zone it is UTC."""
 

@@ -20,7 +20,7 @@ from rest_framework import serializers
 
 from oasst.accounts.identities import find_person
 from oasst.accounts.models import ApiClient, User
-from oasst.api.authentication import find_client, is_unchosen_elsewhere
+from oasst.api.authentication import find_client, is_unchosen_elsewhere, key_of
 from oasst.api.codes import Wire
 from oasst.api.fields import Id, Shape, Text
 from oasst.api.plain import dump
@@ -56,6 +56,7 @@ class Operation:
     statuses: Mapping[Wire, int] = field(default_factory=dict)  # where this operation departs from the usual status
     plain: tuple[int, ...] = ()  # statuses of refusals without a number of their own
     repeatable: bool = True  # a POST that takes an Idempotency-Key
+    media: str = "application/json"  # another one is given as lines of text that are made while they are read
 
     @property
     def by_cursor(self) -> bool:
@@ -203,7 +204,7 @@ _ID, _NAME = Id(), Text()
 
 def is_id(name: str) -> bool:
     """This part of a path is one of our ids."""
-    return name in ("message_id", "task_id", "user_id")
+    return name in ("message_id", "task_id", "user_id", "webhook_id", "key_id")
 
 
 def _path_field(name: str) -> serializers.Field[Any, Any, Any, Any]:
@@ -220,8 +221,7 @@ def _check_access(call: Call) -> None:
     if access == Access.ROOT:
         _require_root(call.request)
         return
-    given = call.request.GET.get("api_key") or call.request.headers.get("X-API-Key")
-    call.found_client = find_client(given, call.request)
+    call.found_client = find_client(key_of(call.request), call.request)
     if access == Access.TRUSTED and not call.found_client.trusted:
         raise NotAllowed("This is for trusted API clients.", code="not_trusted")
 

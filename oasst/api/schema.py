@@ -73,7 +73,8 @@ _BY_STATUS = {
     400: "The request is garbled.",
     403: "Not open to this caller.",
     404: "There is no such path.",
-    409: "This Idempotency-Key was used for another request.",
+    409: "It does not go with what is there, or this Idempotency-Key was used for another request.",
+    410: "It is over.",
     413: "The body is too large.",
     422: "Path, query or body are not as described here; `detail` lists each place.",
     503: "Busy; try again after `Retry-After` seconds.",
@@ -158,7 +159,7 @@ def _operation(operation: Operation, shapes: dict[str, Json]) -> Json:
     if operation.body:
         schema = schema_of(operation.body, shapes)
         found["requestBody"] = {"required": operation.body_required, "content": {JSON: {"schema": schema}}}
-    if operation.method == "GET":
+    if operation.method == "GET" and operation.media == JSON:
         found["responses"]["304"] = {"description": "The answer with this ETag is still true."}
     for status, reasons in refusals(operation).items():
         found["responses"][str(status)] = _refused(status, reasons)
@@ -180,7 +181,7 @@ def _parameters(operation: Operation, shapes: dict[str, Json]) -> list[Json]:
         found.append(_VIEWER)
     if operation.method == "POST" and operation.repeatable:
         found.append(_IDEMPOTENCY)
-    if operation.method == "GET":
+    if operation.method == "GET" and operation.media == JSON:
         found.append(_ETAG)
     return found
 
@@ -189,11 +190,14 @@ def _answer(operation: Operation, shapes: dict[str, Json]) -> Json:
     if operation.answer is None:
         return {"description": "Done."}
     headers: Json = {}
-    if operation.method == "GET":
+    if operation.method == "GET" and operation.media == JSON:
         headers["ETag"] = {"schema": {"type": "string"}}
     if operation.by_cursor:
         headers["Link"] = {"description": "The pages beside (RFC 8288).", "schema": {"type": "string"}}
-    found: Json = {"description": "The answer.", "content": {JSON: {"schema": schema_of(operation.answer, shapes)}}}
+    found: Json = {
+        "description": "The answer.",
+        "content": {operation.media: {"schema": schema_of(operation.answer, shapes)}},
+    }
     return found | ({"headers": headers} if headers else {})
 
 
@@ -239,7 +243,7 @@ def schema_of(declared: Any, shapes: dict[str, Json]) -> Json:
     if field.help_text:
         found["description"] = str(field.help_text)
     if field.default not in (empty, None):
-        found["default"] = field.default
+        found["default"] = field.default() if callable(field.default) else field.default
     if not field.allow_null or found == {}:
         return found
     return {**found, "type": [found["type"], "null"]} if "type" in found else {"anyOf": [found, {"type": "null"}]}

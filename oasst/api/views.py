@@ -33,10 +33,9 @@ class OperationView(APIView):
             allow = {"Allow": ", ".join(sorted(self.operations))}
             return refuse(Refusal(405, {"detail": "Method Not Allowed"}, allow), request)
         try:
-            data = run(operation, request, kwargs)
+            return answer(run(operation, request, kwargs), operation, request)
         except Exception as error:
             return refuse(_refusal(error, operation, request), request)
-        return answer(data, operation, request)
 
 
 def _refusal(error: Exception, operation: Operation, request: HttpRequest) -> Refusal:

@@ -4,8 +4,11 @@ from oasst.api.codes import Wire
 from oasst.api.operations import Access, Operation
 from oasst.api_urls import OPERATIONS
 
-CALLERS = ("nobody", "wrong key", "program", "trusted program", "root token", "banned person", "member")
-"""`banned person`: a trusted program speaks for one. `member`: signed in on the pages, without a key."""
+SIGNED_IN = ("member", "moderator", "administrator")
+CALLERS = ("nobody", "wrong key", "program", "trusted program", "root token", "banned person", *SIGNED_IN)
+"""`banned person`: a trusted program speaks for one. The last three are signed in on the pages, without a key: whatever
+their office, a cookie opens nothing here.
+"""
 _NO = f"403/{Wire.API_CLIENT_NOT_AUTHORIZED.value}"
 _NOT_ROOT = f"403/{Wire.ROOT_TOKEN_NOT_AUTHORIZED.value}"
 _BANNED = f"503/{Wire.USER_DISABLED.value}"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -10,9 +11,9 @@ from oasst.accounts.models import User
 from oasst.accounts.services import ban
 from oasst.api.operations import Operation
 from oasst.api_urls import OPERATIONS
-from tests.factories import growing_tree
+from tests.factories import growing_tree, new_person
 from tests.wire.conftest import Wire, person
-from tests.wire.matrix import CALLERS, YES, expected, table
+from tests.wire.matrix import CALLERS, SIGNED_IN, YES, expected, table
 
 ADA = person("Ada")
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "wire.md"
@@ -23,10 +24,17 @@ def test_the_documentation_is_this_table() -> None:
     assert text.partition("<!-- matrix -->\n")[2].partition("\n<!-- /matrix -->")[0] == table()
 
 
-def url(operation: Operation, message: str, task: str, user: str) -> str:
+def url(operation: Operation, message: str, task: str, user: str, hook: str) -> str:
     path = operation.path.replace("<message_id>", message).replace("<task_id>", task).replace("<user_id>", user)
+    path = path.replace("<webhook_id>", hook).replace("<key_id>", hook)
     path = path.replace("<auth_method>", "local").replace("<username>", "ada").replace("<frontend_message>", "m")
     return f"/api/v1/{path}"
+
+
+def signed_in(person: User) -> Client:
+    found = Client()
+    found.force_login(person)
+    return found
 
 
 def body_of(operation: Operation, message: str) -> dict[str, Any]:
@@ -44,6 +52,7 @@ def body_of(operation: Operation, message: str) -> dict[str, Any]:
         "frontend_type": "bot",
         "destination_user_id": message,
         "source_user_ids": [],
+        "url": "https://example.org/hook",
     } | ({"type": "text_labels"} if operation.path == "tasks/interaction" else {})
 
 
@@ -55,13 +64,11 @@ def test_who_may(site: Wire, bot: Wire, alice: User, bob: User, mo: User, operat
     message = str(growing_tree(alice).pk)
     task = site.ask(ADA, "initial_prompt").json()["id"]
     user = site.get("frontend_users/local/ada").json()["user_id"]
-    path = url(operation, message, task, user)
-    member = Client()
-    member.force_login(bob)
+    path = url(operation, message, task, user, str(uuid4()))
     callers = {
         "nobody": Client(),
         "wrong key": Client(headers={"X-API-Key": "wrong"}),
-        "member": member,
+        **{name: signed_in(one) for name, one in zip(SIGNED_IN, (bob, mo, new_person("Ida", "admin")), strict=True)},
         "root token": Client(headers={"Authorization": "Bearer s3cret"}),
         "program": bot.http,
         "banned person": site.http,
@@ -71,15 +78,16 @@ def test_who_may(site: Wire, bot: Wire, alice: User, bob: User, mo: User, operat
 
     def outcome(caller: str) -> str:
         send = getattr(callers[caller], operation.method.lower())
-        given = {"query_params": {"max_count": "3", "halt": "false", "msg": "x"}}
+        query = {"max_count": "3", "halt": "false", "msg": "x", "enabled": "true", "ids": message}
+        given: dict[str, Any] = {"query_params": query}
         if operation.body:
-            given = {"data": body_of(operation, message), "content_type": "application/json"}
+            given |= {"data": body_of(operation, message), "content_type": "application/json"}
         response: Any = send(path, **given)
         refused = response.json() if response.status_code >= 400 else {}
         found = f"{response.status_code}/{refused.get('error_code', 0)}"
         return found if found in ("403/2", "403/3", "503/4001") else YES
 
-    for caller in ("nobody", "wrong key", "member", "root token"):
+    for caller in ("nobody", "wrong key", *SIGNED_IN, "root token"):
         assert outcome(caller) == expected(operation, caller), caller
     ban(User.objects.get(pk=user), actor=mo, reason="Spam")
     assert outcome("banned person") == expected(operation, "banned person")
