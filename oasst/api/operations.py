@@ -24,8 +24,10 @@ from oasst.api.authentication import find_client, is_unchosen_elsewhere, key_of
 from oasst.api.codes import Wire
 from oasst.api.fields import Id, Shape, Text
 from oasst.api.plain import dump
+from oasst.core import ratelimit
 from oasst.core.errors import Invalid, NotAllowed, NotFound
 from oasst.core.idempotency import fingerprint_of, once_around_services
+from oasst.core.requests import client_address
 
 
 class Access(StrEnum):
@@ -221,7 +223,11 @@ def _check_access(call: Call) -> None:
     if access == Access.ROOT:
         _require_root(call.request)
         return
-    call.found_client = find_client(key_of(call.request), call.request)
+    try:
+        call.found_client = find_client(key_of(call.request), call.request)
+    except NotAllowed:
+        ratelimit.spend(ratelimit.WRONG_KEYS_FROM_ADDRESS, client_address(call.request))
+        raise
     if access == Access.TRUSTED and not call.found_client.trusted:
         raise NotAllowed("This is for trusted API clients.", code="not_trusted")
 
@@ -230,6 +236,7 @@ def _require_root(request: HttpRequest) -> None:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     known = [token for token in settings.ROOT_TOKENS if hmac.compare_digest(token.encode(), given.strip().encode())]
     if scheme.lower() != "bearer" or not known or is_unchosen_elsewhere(given.strip(), request):
+        ratelimit.spend(ratelimit.WRONG_KEYS_FROM_ADDRESS, client_address(request))
         raise NotAllowed("This needs the root token of the site.", code="root_token")
 
 

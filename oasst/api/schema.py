@@ -118,7 +118,7 @@ def refusals(operation: Operation) -> dict[int, dict[Wire, str]]:
 
     numbers = [*operation.errors, Wire.DATABASE_MAX_RETRIES_EXHAUSTED]
     if operation.access != Access.OPEN:
-        numbers.append(Wire.API_CLIENT_NOT_AUTHORIZED)
+        numbers += [Wire.API_CLIENT_NOT_AUTHORIZED, Wire.TOO_MANY_REQUESTS]
     if operation.access == Access.ROOT:
         numbers.append(Wire.ROOT_TOKEN_NOT_AUTHORIZED)
     if operation.viewer:

@@ -230,7 +230,9 @@ class EditBody(Shape):
     errors=(
         *(Wire.MESSAGE_NOT_FOUND, Wire.AUTH_AND_USERNAME_REQUIRED),
         *(Wire.TASK_MESSAGE_TEXT_EMPTY, Wire.TASK_MESSAGE_TOO_LONG),
+        *(Wire.USER_DISABLED, Wire.USER_HAS_NOT_ACCEPTED_TOS),
     ),
+    plain=(409,),
 )
 def edit_message(call: Call) -> None:
     """Give the message a new text; the earlier ones stay in its history. The answer is null."""
