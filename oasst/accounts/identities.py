@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from oasst.accounts.documents import TERMS
@@ -20,6 +20,8 @@ from oasst.core import ratelimit
 from oasst.core.errors import Invalid, NotAllowed, NotFound
 
 AUTH_METHODS = ("discord", "google", "local", "system")
+ME = ("local", "me")
+"""How a person names themselves through their own tokens."""
 SYSTEM = "system"  # programs that write in their own name: imports, models
 
 
@@ -34,20 +36,28 @@ def find_person(client: ApiClient, auth_method: str, username: str) -> User | No
     """The person whom this client knows by this name. One statement."""
     person = next(iter(User.objects.raw(_PERSON_OF_IDENTITY, [client.pk, auth_method, username])), None)
     if person is not None:
-        person.vouched_for = True
+        person.vouched_for = client.person_id is None
     return person
 
 
 def person_for(client: ApiClient, *, auth_method: str, username: str, display_name: str) -> User:
     """As `find_person`; creates who is unknown, and renames who calls themselves otherwise now.
 
-    Raises Invalid `identity_incomplete` without a username, Busy `rate_limited` where a program that is not trusted
-    brings too many new people.
+    A person's own token only speaks for that person, who has a name already. Raises Invalid `identity_incomplete`
+    without a username, NotAllowed `foreign_person`, Busy `rate_limited` where a program that is not trusted brings too
+    many new people.
     """
     if not username:
         raise Invalid("A user needs an id: what the sign-in service calls them.", code="identity_incomplete")
     name = tidy_name(display_name)
     person = find_person(client, auth_method, username)
+    if client.person_id is not None:
+        if person is None:
+            raise NotAllowed(
+                "Your token acts for you alone: name the user with the auth_method local and the id me.",
+                code="foreign_person",
+            )
+        return person
     if person is None:
         return _create(client, auth_method, username, name)
     # Who also signs in here has said here what they want to be called.
@@ -80,6 +90,9 @@ def _create(client: ApiClient, auth_method: str, username: str, name: str) -> Us
 
 # --- What clients may see of people ---
 
+# Through their own tokens all people have one name, which tells nothing.
+_SEEN_BY_TRUSTED = Q(api_client__person=None)
+
 
 def identities_for(client: ApiClient, api_client_id: UUID | None = None) -> QuerySet[Identity]:
     """The identities that this client may see, with their people: its own; all of them when it is trusted.
@@ -91,7 +104,7 @@ def identities_for(client: ApiClient, api_client_id: UUID | None = None) -> Quer
     found = Identity.objects.select_related("user").annotate(terms_accepted_at=_terms_accepted_at("user_id", "user__"))
     if api_client_id is not None:
         return found.filter(api_client_id=api_client_id)
-    return found if client.trusted else found.filter(api_client=client)
+    return found.filter(_SEEN_BY_TRUSTED) if client.trusted else found.filter(api_client=client)
 
 
 def _terms_accepted_at(person: str, prefix: str) -> Subquery:
@@ -161,14 +174,15 @@ def get_identity_for(client: ApiClient, auth_method: str, username: str, api_cli
     identity = found.first()
     if identity is None:
         raise _unknown()
-    identity.user.vouched_for = True
+    identity.user.vouched_for = client.person_id is None
     return identity
 
 
 def people_called(auth_method: str, username: str, client: ApiClient) -> QuerySet[User]:
     """Whom this client may mean by the name: a trusted one also the people of others."""
     found = Identity.objects.filter(auth_method=auth_method, username=username)
-    return User.objects.filter(identities__in=found if client.trusted else found.filter(api_client=client))
+    own = found.filter(_SEEN_BY_TRUSTED) if client.trusted else found.filter(api_client=client)
+    return User.objects.filter(identities__in=own)
 
 
 def _unknown() -> NotFound:

@@ -161,6 +161,11 @@ class ApiClient(models.Model):
     frontend_type = models.CharField(max_length=256, blank=True)
     enabled = models.BooleanField(default=True)
     trusted = models.BooleanField(default=False)
+    # The one program through which a person's own tokens reach the wire: it speaks for this person and nobody else, and
+    # it has no key.
+    person = models.OneToOneField(
+        User, on_delete=models.CASCADE, null=True, blank=True, editable=False, related_name="own_program"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:

@@ -297,9 +297,11 @@ def new_api_key(
     client: ApiClient, *, name: str = "", key: str | None = None, expires_at: datetime | None = None
 ) -> tuple[ApiKey, str]:
     """A key for this program, which is told only now. The one before stays valid until it expires or is revoked, so
-    that a program can change keys without a gap. Raises Invalid (`key`, `expires`), Conflict (`key_taken`,
+    that a program can change keys without a gap. Raises NotAllowed, Invalid (`key`, `expires`), Conflict (`key_taken`,
     `too_many_keys`).
     """
+    if client.person_id is not None:
+        raise NotAllowed("A person's own program has tokens and no key.", code="not_trusted")
     _lock_client(client)
     if valid_keys(client).count() >= MOST_VALID_KEYS:
         raise Conflict(
@@ -314,7 +316,7 @@ def new_api_key(
             made = ApiKey.objects.create(
                 api_client=client,
                 name=clean_text(name, limit=100, field="name") if name else "",
-                prefix=_prefix(secret),
+                prefix=prefix_of(secret),
                 digest=Secret.digest_of(secret),
                 expires_at=expires_at,
             )
@@ -357,15 +359,6 @@ def _refuse_past(at: datetime | None) -> None:
         raise Invalid("The time at which a key expires lies in the future.", code="expires", field="expires_date")
 
 
-def new_token(user: User, name: str = "", *, expires_at: datetime | None = None) -> tuple[Token, str]:
-    """A key with which a program acts as this person. The secret is told only now."""
-    secret = Secret.new_secret()
-    token = Token.objects.create(
-        user=user, name=name, prefix=_prefix(secret), digest=Secret.digest_of(secret), expires_at=expires_at
-    )
-    return token, secret
-
-
-def _prefix(secret: str) -> str:
+def prefix_of(secret: str) -> str:
     """Enough to tell keys apart. Of a short key, which somebody chose, not enough to guess the rest."""
     return secret[: min(8, len(secret) // 4)]

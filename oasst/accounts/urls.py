@@ -1,7 +1,7 @@
 from django.conf import settings
 from django.urls import include, path
 
-from oasst.accounts import views
+from oasst.accounts import token_views, views
 
 urlpatterns = [
     path("terms/", views.terms, name="terms"),
@@ -10,6 +10,8 @@ urlpatterns = [
     path("suspended/", views.suspended, name="suspended"),
     path("me/", views.profile, name="profile"),
     path("me/delete/", views.profile_delete, name="profile_delete"),
+    path("me/tokens/", token_views.own_tokens, name="tokens"),
+    path("me/tokens/<uuid:token_id>/revoke/", token_views.revoke, name="token_revoke"),
     path("me/sign-in-again/", views.sign_in_again, name="sign_in_again"),
     # Ours stand before those of django-allauth: the first match wins.
     path("accounts/login/", views.Door.as_view(), name="account_login"),

@@ -18,7 +18,8 @@ from rest_framework.request import Request
 from oasst.accounts.access import require_member
 from oasst.accounts.models import ApiClient, ApiKey, Secret, Token, User
 from oasst.core.errors import NotAllowed
-from oasst.core.requests import is_on_this_machine
+from oasst.core.ratelimit import WRONG_TOKENS_FROM_ADDRESS, spend
+from oasst.core.requests import client_address, is_on_this_machine
 
 # "Last used" is for people who tidy up keys: to the minute is enough, and a request must not cost a write.
 _LAST_USED_GRAIN = timedelta(minutes=1)
@@ -44,14 +45,8 @@ class TokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer <token>`. `request.user` is the person."""
 
     def authenticate(self, request: Request) -> tuple[User, Token] | None:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not given.strip():
-            return None
-        token = _find_token(given.strip())
-        if token is None:
-            raise NotAllowed("This token is not valid.", code="token")
-        require_member(token.user)
-        return token.user, token
+        token = find_token(request)
+        return (token.user, token) if token else None
 
 
 # By hand, since every request begins with it: the ORM takes longer to write this statement than PostgreSQL to run it.
@@ -86,12 +81,24 @@ def find_client(given: str | None, request: HttpRequest | Request) -> ApiClient:
     return client
 
 
-def _find_token(given: str) -> Token | None:
-    found = Token.objects.select_related("user").filter(digest=Secret.digest_of(given)).first()
-    if found is None or _has_expired(found.expires_at):
+def find_token(request: HttpRequest | Request) -> Token | None:
+    """The token that came along, with its person and their own program; None without one.
+
+    Raises NotAllowed `token` for a wrong or expired one, `suspended` and `closed` for its person, and Busy for an
+    address that has brought many wrong ones.
+    """
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not given.strip():
         return None
-    _note_use(Token, found.pk, found.last_used_at)
-    return found
+    people = Token.objects.select_related("user__own_program")
+    token = people.filter(digest=Secret.digest_of(given.strip())).first()
+    if token is None or _has_expired(token.expires_at):
+        plain = request._request if isinstance(request, Request) else request
+        spend(WRONG_TOKENS_FROM_ADDRESS, client_address(plain))
+        raise NotAllowed("This token is not valid.", code="token")
+    require_member(token.user)
+    _note_use(Token, token.pk, token.last_used_at)
+    return token
 
 
 def _has_expired(expires_at: datetime | None) -> bool:

@@ -93,6 +93,7 @@ register_codes(
         "not_trusted": Wire.API_CLIENT_NOT_AUTHORIZED,
         "foreign_site": Wire.API_CLIENT_NOT_AUTHORIZED,
         "foreign_client": Wire.API_CLIENT_NOT_AUTHORIZED,
+        "foreign_person": Wire.API_CLIENT_NOT_AUTHORIZED,
         "root_token": Wire.ROOT_TOKEN_NOT_AUTHORIZED,
         "rate_limited": Wire.TOO_MANY_REQUESTS,
         "locked": Wire.DATABASE_MAX_RETRIES_EXHAUSTED,

@@ -9,7 +9,7 @@ from oasst.api.fields import Flag, Id, Moment, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
 
 OPERATIONS: list[Operation] = []
-KEY = Access.KEY
+KEY = Access.PROGRAM
 
 
 class KeyShape(Shape):

@@ -18,9 +18,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from rest_framework import serializers
 
-from oasst.accounts.identities import find_person
+from oasst.accounts.identities import ME, find_person
 from oasst.accounts.models import ApiClient, User
-from oasst.api.authentication import find_client, is_unchosen_elsewhere, key_of
+from oasst.api.authentication import find_client, find_token, is_unchosen_elsewhere, key_of
 from oasst.api.codes import Wire
 from oasst.api.fields import Id, Shape, Text
 from oasst.api.plain import dump
@@ -34,7 +34,8 @@ class Access(StrEnum):
     """Who may call an operation."""
 
     OPEN = "open"
-    KEY = "key"  # any program that is not switched off
+    KEY = "key"  # any program that is not switched off, and each person through a token of theirs
+    PROGRAM = "program"  # any program with a key of its own
     TRUSTED = "trusted"  # a front end of our own
     ROOT = "root"  # an operator, by a token of the settings
 
@@ -223,25 +224,38 @@ def _check_access(call: Call) -> None:
     if access == Access.ROOT:
         _require_root(call.request)
         return
-    try:
-        call.found_client = find_client(key_of(call.request), call.request)
-    except NotAllowed:
-        ratelimit.spend(ratelimit.WRONG_KEYS_FROM_ADDRESS, client_address(call.request))
-        raise
+    call.found_client = _find_caller(call)
     if access == Access.TRUSTED and not call.found_client.trusted:
         raise NotAllowed("This is for trusted API clients.", code="not_trusted")
+
+
+def _find_caller(call: Call) -> ApiClient:
+    """The program of the key, or what a person is by a token of their own."""
+    key = key_of(call.request)
+    if not key and call.operation.access != Access.PROGRAM and (token := find_token(call.request)):
+        own: ApiClient = token.user.own_program
+        return own
+    try:
+        return find_client(key, call.request)
+    except NotAllowed:
+        if key:
+            ratelimit.spend(ratelimit.WRONG_KEYS_FROM_ADDRESS, client_address(call.request))
+        raise
 
 
 def _require_root(request: HttpRequest) -> None:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     known = [token for token in settings.ROOT_TOKENS if hmac.compare_digest(token.encode(), given.strip().encode())]
     if scheme.lower() != "bearer" or not known or is_unchosen_elsewhere(given.strip(), request):
-        ratelimit.spend(ratelimit.WRONG_KEYS_FROM_ADDRESS, client_address(request))
+        if given:
+            ratelimit.spend(ratelimit.WRONG_TOKENS_FROM_ADDRESS, client_address(request))
         raise NotAllowed("This needs the root token of the site.", code="root_token")
 
 
 def _find_viewer(call: Call) -> User | None:
     given = call.request.GET.get("oasst_user") or call.request.headers.get("X-OASST-USER") or ""
+    if not given and call.client.person_id is not None:
+        given = ":".join(ME)
     auth_method, _, username = given.partition(":")
     if not auth_method or not username:
         return None

@@ -16,13 +16,15 @@ from oasst.api.operations import Access, Operation, is_id
 Json = dict[str, Any]
 _KEYS: dict[Access, list[Json]] = {
     Access.OPEN: [],
-    Access.KEY: [{"key": []}, {"key_in_query": []}],
+    Access.KEY: [{"key": []}, {"key_in_query": []}, {"token": []}],
+    Access.PROGRAM: [{"key": []}, {"key_in_query": []}],
     Access.TRUSTED: [{"key": []}, {"key_in_query": []}],
     Access.ROOT: [{"root": []}],
 }
 ACCESS_IN_WORDS = {
     Access.OPEN: "Open to everybody.",
-    Access.KEY: "Needs the key of an API client.",
+    Access.KEY: "Needs the key of an API client, or a person's own token.",
+    Access.PROGRAM: "Needs the key of an API client.",
     Access.TRUSTED: "Needs the key of a trusted API client.",
     Access.ROOT: "Needs a root token of the site.",
 }
@@ -103,6 +105,7 @@ def document(operations: Iterable[Operation], *, base: str) -> Json:
             "securitySchemes": {
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
                 "key_in_query": {"type": "apiKey", "in": "query", "name": "api_key"},
+                "token": {"type": "http", "scheme": "bearer", "description": "A person's own token, for that person."},
                 "root": {"type": "http", "scheme": "bearer"},
             },
         },
@@ -119,6 +122,8 @@ def refusals(operation: Operation) -> dict[int, dict[Wire, str]]:
     numbers = [*operation.errors, Wire.DATABASE_MAX_RETRIES_EXHAUSTED]
     if operation.access != Access.OPEN:
         numbers += [Wire.API_CLIENT_NOT_AUTHORIZED, Wire.TOO_MANY_REQUESTS]
+    if operation.access in (Access.KEY, Access.TRUSTED):
+        numbers.append(Wire.USER_DISABLED)  # a person's own token
     if operation.access == Access.ROOT:
         numbers.append(Wire.ROOT_TOKEN_NOT_AUTHORIZED)
     if operation.viewer:

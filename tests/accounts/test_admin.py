@@ -15,7 +15,7 @@ from django.urls import reverse
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from oasst import purge
-from oasst.accounts import services
+from oasst.accounts import services, tokens
 from oasst.accounts.models import ApiKey, Ban, Token, User
 from tasks.supply import read_supply
 from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, new_reply, state_of
@@ -170,7 +170,7 @@ class TestProgramsAndTheClock:
         client = signed_in(ada)
         program, secret = services.create_api_client(name="Discord bot", trusted=True)
         key = ApiKey.objects.get()
-        _, token = services.new_token(ada)
+        _, token = tokens.new_token(ada)
         for url in (
             reverse("admin:accounts_apiclient_changelist"),
             reverse("admin:accounts_apiclient_change", args=[program.pk]),

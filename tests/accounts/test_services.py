@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from oasst.accounts import services
+from oasst.accounts import services, tokens
 from oasst.accounts.access import require_contributor
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import ApiClient, ApiKey, Consent, Identity, Role, Secret, Session, Token, User
@@ -218,7 +218,7 @@ class TestCloseAccount:
         api_client, _ = services.create_api_client(name="bot")
         Identity.objects.create(user=alice, api_client=api_client, auth_method="local", username="alice")
         SocialAccount.objects.create(user=alice, provider="github", uid="1")
-        services.new_token(alice, "mine")
+        tokens.new_token(alice, "mine")
         alice.contribution_languages = ["de"]
         alice.notes = "likes bread"
         alice.save()
@@ -416,6 +416,6 @@ class TestKeys:
         assert not ApiClient.objects.exists()
 
     def test_tokens(self, alice: User) -> None:
-        token, secret = services.new_token(alice, "laptop")
+        token, secret = tokens.new_token(alice, "laptop")
         assert token.digest == Secret.digest_of(secret)
         assert secret not in str(token)

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from oasst.accounts import services
+from oasst.accounts import services, tokens
 from oasst.accounts.models import ApiClient, ApiKey, Token, User
 from oasst.api import codes
 from oasst.api.codes import Wire
@@ -86,20 +86,20 @@ class TestTokens:
         return Client(headers={"Authorization": f"{scheme} {secret}"})
 
     def test_it_works(self, alice: User) -> None:
-        _, secret = services.new_token(alice)
+        _, secret = tokens.new_token(alice)
         assert self.bearer(secret).get("/api/whoami").json()["person"] == "Alice"
         assert self.bearer(secret, "bearer").get("/api/whoami").status_code == 200
 
     def test_refused(self, alice: User) -> None:
-        _, secret = services.new_token(alice)
+        _, secret = tokens.new_token(alice)
         assert refused(self.bearer("wrong").get("/api/whoami"))
         assert refused(self.bearer(secret, "Basic").get("/api/whoami"))
         Token.objects.update(expires_at=timezone.now())
         assert refused(self.bearer(secret).get("/api/whoami"))
 
     def test_suspended_and_closed_people(self, alice: User, bob: User, mo: User) -> None:
-        _, of_alice = services.new_token(alice)
-        _, of_bob = services.new_token(bob)
+        _, of_alice = tokens.new_token(alice)
+        _, of_bob = tokens.new_token(bob)
         services.ban(alice, actor=mo, reason="Spam")
         services.close_account(bob)
         response = self.bearer(of_alice).get("/api/whoami")

@@ -9,6 +9,7 @@ from django.test import Client
 
 from oasst.accounts.models import User
 from oasst.accounts.services import ban
+from oasst.accounts.tokens import new_token
 from oasst.api.operations import Operation
 from oasst.api_urls import OPERATIONS
 from tests.factories import growing_tree, new_person
@@ -37,11 +38,15 @@ def signed_in(person: User) -> Client:
     return found
 
 
-def body_of(operation: Operation, message: str) -> dict[str, Any]:
+def by_token(person: User) -> Client:
+    return Client(headers={"Authorization": f"Bearer {new_token(person)[1]}"})
+
+
+def body_of(operation: Operation, message: str, speaks_for: dict[str, str]) -> dict[str, Any]:
     """One that gets past every check of the input."""
     return {
-        **ADA,
-        "user": ADA,
+        **speaks_for,
+        "user": speaks_for,
         "message_id": message,
         "type": "initial_prompt",
         "labels": {"spam": 0},
@@ -58,30 +63,36 @@ def body_of(operation: Operation, message: str) -> dict[str, Any]:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{one.method} {one.path}")
-def test_who_may(site: Wire, bot: Wire, alice: User, bob: User, mo: User, operation: Operation, settings: Any) -> None:
+def test_who_may(
+    site: Wire, bot: Wire, alice: User, bob: User, carol: User, mo: User, operation: Operation, settings: Any
+) -> None:
     settings.ROOT_TOKENS = ["s3cret"]
     settings.AUTH_SECRET = ""
     message = str(growing_tree(alice).pk)
     task = site.ask(ADA, "initial_prompt").json()["id"]
     user = site.get("frontend_users/local/ada").json()["user_id"]
     path = url(operation, message, task, user, str(uuid4()))
+    ida = new_person("Ida", "admin")
     callers = {
         "nobody": Client(),
         "wrong key": Client(headers={"X-API-Key": "wrong"}),
-        **{name: signed_in(one) for name, one in zip(SIGNED_IN, (bob, mo, new_person("Ida", "admin")), strict=True)},
+        **{name: signed_in(one) for name, one in zip(SIGNED_IN, (bob, mo, ida), strict=True)},
         "root token": Client(headers={"Authorization": "Bearer s3cret"}),
         "program": bot.http,
+        "own token": by_token(carol),
         "banned person": site.http,
         "trusted program": site.http,
     }
     assert set(callers) == set(CALLERS)
+    callers |= {"a moderator's own token": by_token(mo), "an administrator's own token": by_token(ida)}
 
     def outcome(caller: str) -> str:
         send = getattr(callers[caller], operation.method.lower())
         query = {"max_count": "3", "halt": "false", "msg": "x", "enabled": "true", "ids": message}
         given: dict[str, Any] = {"query_params": query}
         if operation.body:
-            given |= {"data": body_of(operation, message), "content_type": "application/json"}
+            speaks_for = person("Me") if "token" in caller else ADA
+            given |= {"data": body_of(operation, message, speaks_for), "content_type": "application/json"}
         response: Any = send(path, **given)
         refused = response.json() if response.status_code >= 400 else {}
         found = f"{response.status_code}/{refused.get('error_code', 0)}"
@@ -92,5 +103,7 @@ def test_who_may(site: Wire, bot: Wire, alice: User, bob: User, mo: User, operat
     ban(User.objects.get(pk=user), actor=mo, reason="Spam")
     assert outcome("banned person") == expected(operation, "banned person")
     User.objects.filter(pk=user).update(enabled=True, banned_at=None)
-    for caller in ("program", "trusted program"):
+    for caller in ("program", "own token", "trusted program"):
         assert outcome(caller) == expected(operation, caller), caller
+    for caller in set(callers) - set(CALLERS):
+        assert outcome(caller) == expected(operation, "own token"), caller

@@ -10,7 +10,7 @@ from trees import webhooks
 from trees.models import Delivery, Webhook
 
 OPERATIONS: list[Operation] = []
-KEY = Access.KEY
+KEY = Access.PROGRAM
 ONE = "webhooks/<webhook_id>"
 NONE_SUCH = (404,)
 

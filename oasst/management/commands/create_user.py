@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
-from oasst.accounts import services
+from oasst.accounts import services, tokens
 from oasst.accounts.models import Role
 from oasst.core.commands import ServiceCommand
 
@@ -52,5 +52,5 @@ Fails, and changes nothing, when the address already has an account."""
         )
         lines = [f"Created {user.display_name} <{user.email}>, {user.role}, id {user.id}."]
         if options["token"]:
-            lines.append(services.new_token(user, "made with the account")[1])
+            lines.append(tokens.new_token(user, "made with the account")[1])
         self.stdout.write("\n".join(lines))

@@ -1,0 +1,67 @@
+"""A person's own tokens, as a page under the profile."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from oasst.accounts import tokens
+from oasst.accounts.forms import add_refusal
+from oasst.accounts.requests import SignedInRequest
+from oasst.core.errors import DomainError
+
+_NO_END = ""
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(
+        label="What is it for?", max_length=tokens.NAME_LENGTH, help_text="A name of your own, such as “laptop”."
+    )
+    days = forms.TypedChoiceField(
+        label="Good for",
+        choices=[*((days, f"{days} days") for days in tokens.DAYS), (_NO_END, "Until I revoke it")],
+        coerce=int,
+        empty_value=None,
+        required=False,
+        initial=90,
+    )
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "POST"])
+def own_tokens(request: SignedInRequest) -> HttpResponse:
+    """The answer to the form shows the secret itself, which nothing keeps: there is no page to be redirected to."""
+    form = TokenForm(request.POST or None)
+    context: dict[str, Any] = {}
+    if request.method == "POST" and form.is_valid():
+        try:
+            token, secret = tokens.create_token(request.user, **form.cleaned_data)
+        except DomainError as error:
+            add_refusal(form, error)
+        else:
+            context = {"new": token, "secret": secret}
+            form = TokenForm()
+    now = timezone.now()
+    rows = [
+        {"token": token, "expired": token.expires_at is not None and token.expires_at <= now}
+        for token in tokens.tokens_of(request.user)
+    ]
+    context |= {"form": form, "rows": rows, "most": tokens.MOST_TOKENS, "site_url": settings.PUBLIC_URL}
+    return render(request, "accounts/tokens.html", context)
+
+
+@login_required
+@require_POST
+def revoke(request: SignedInRequest, token_id: UUID) -> HttpResponse:
+    tokens.revoke_token(request.user, token_id)
+    messages.success(request, "The token is revoked. Whatever used it is shut out.")
+    return redirect("tokens")
