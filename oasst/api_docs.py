@@ -58,7 +58,8 @@ def _context() -> dict[str, Any]:
 
 
 def _content(one: dict[str, Any]) -> dict[str, Any]:
-    schema: dict[str, Any] = next(iter(one.get("content", {}).values()), {}).get("schema", {})
+    content: dict[str, Any] = one.get("content", {})
+    schema: dict[str, Any] = next(iter(content.values()), {}).get("schema", {})
     return schema
 
 

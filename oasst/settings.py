@@ -362,6 +362,8 @@ ROOT_TOKENS = _root_tokens(env.text("ROOT_TOKENS")) or (["1234"] if IS_PRIVATE e
 # that the first start made is stored.
 _chosen = (env.text("OFFICIAL_WEB_API_KEY"), *_root_tokens(env.text("ROOT_TOKENS")))
 UNCHOSEN_SECRET = "" if "1234" in _chosen else "1234"
+# Pages of these sites may read the API from a browser; * is all.
+CORS_ORIGINS = env.words("CORS_ORIGINS")
 API_REQUIRES_TERMS = env.switch("API_REQUIRES_TERMS", False)
 # Of a site that signs people in with NextAuth beside this one.
 AUTH_SECRET = env.text("AUTH_SECRET")

@@ -11,7 +11,7 @@ from uuid import UUID
 from rest_framework import serializers
 
 from oasst.core.errors import Invalid
-from oasst.core.text import clean_language_tag
+from oasst.core.text import clean_pool_tag
 
 _YES = frozenset({"true", "1", "yes", "on", "t", "y"})
 _NO = frozenset({"false", "0", "no", "off", "f", "n"})
@@ -153,16 +153,16 @@ class Choice(serializers.ChoiceField):
 
 
 class Language(Text):
-    """A language tag in its usual case. Empty counts as absent."""
+    """A language, or what else names a pool of work, in its usual case. Empty counts as absent."""
 
-    default_error_messages = {"value_error.language": "this is not a language tag; examples: en, pt-BR, zh-Hant"}
+    default_error_messages = {"value_error.language": "this is not a tag; examples: en, pt-BR, zh-Hant"}
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         return super().run_validation(serializers.empty if data == "" else data)
 
     def to_internal_value(self, data: Any) -> str:
         try:
-            return clean_language_tag(super().to_internal_value(data))
+            return clean_pool_tag(super().to_internal_value(data))
         except Invalid:
             self.fail("value_error.language")
 

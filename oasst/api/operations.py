@@ -20,6 +20,7 @@ from rest_framework import serializers
 
 from oasst.accounts.identities import ME, find_person
 from oasst.accounts.models import ApiClient, User
+from oasst.api import cors
 from oasst.api.authentication import find_client, find_token, is_unchosen_elsewhere, key_of
 from oasst.api.codes import Wire
 from oasst.api.fields import Id, Shape, Text
@@ -219,7 +220,8 @@ def _check_access(call: Call) -> None:
     if access == Access.OPEN:
         return
     # A page of another site that a person looks at could send what needs no preflight, with a key that it guessed.
-    if call.request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+    foreign = call.request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+    if foreign and not cors.may_read(call.request):
         raise NotAllowed("Pages of other sites may not call this.", code="foreign_site")
     if access == Access.ROOT:
         _require_root(call.request)

@@ -8,6 +8,7 @@ one who leaves ends it, so that its transaction is closed at once.
 import asyncio
 import queue
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
 from django.db import connection
@@ -26,6 +27,8 @@ def stream(lines: Iterator[str], media: str, request: HttpRequest) -> StreamingH
     if not _places.acquire(blocking=False):
         raise Busy("Other long answers are being sent right now.", code="streams_full", retry_after=30)
     source = _Source(_pieces(lines))
+    # When nothing holds the source any more, neither a reader nor its thread, whichever way they ended.
+    weakref.finalize(source, _places.release)
     # Without an event loop the server reads in this thread, as tests do.
     content = source.read() if hasattr(request, "scope") else source.here()
     if not connection.in_atomic_block:
@@ -57,10 +60,7 @@ class _Source:
         self.left = threading.Event()
 
     def here(self) -> Iterator[bytes]:
-        try:
-            yield from self.pieces
-        finally:
-            _places.release()
+        yield from self.pieces
 
     async def read(self) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
@@ -97,7 +97,6 @@ class _Source:
         finally:
             self.pieces.close()
             connection.close()
-            _places.release()
         self._put(last, tell)
 
     def _put(self, piece: bytes | BaseException | None, tell: Callable[[], None]) -> bool:

@@ -9,8 +9,8 @@ CALLERS = (
     *("nobody", "wrong key", "program", "own token", "trusted program", "root token", "banned person"),
     *SIGNED_IN,
 )
-"""`own token`: of a person, for themselves, whatever their office. `banned person`: a trusted program speaks for one. The
-last three are signed in on the pages, without a key: whatever their office, a cookie opens nothing here.
+"""`own token`: of a person, for themselves, whatever their office. `banned person`: a trusted program speaks for one.
+The last three are signed in on the pages, without a key: whatever their office, a cookie opens nothing here.
 """
 _NO = f"403/{Wire.API_CLIENT_NOT_AUTHORIZED.value}"
 _NOT_ROOT = f"403/{Wire.ROOT_TOKEN_NOT_AUTHORIZED.value}"

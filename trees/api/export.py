@@ -5,7 +5,6 @@ from typing import Any
 
 from rest_framework import serializers
 
-from oasst.api.codes import Wire
 from oasst.api.fields import Choice, Flag, Language, Shape, Whole
 from oasst.api.operations import Access, Call, Operation, operation
 from trees.interchange.writer import ExportFilter, read_lines
@@ -33,7 +32,7 @@ class ExportQuery(Shape):
     query=ExportQuery,
     answer=serializers.CharField(help_text="Message trees as OASST JSON Lines, one a line."),
     media=JSONL,
-    errors=(Wire.DATABASE_MAX_RETRIES_EXHAUSTED,),
+    plain=(503,),
 )
 def export_trees(call: Call) -> Iterator[str]:
     """The data set as it is at this moment, tree by tree in the order in which they came in. An answer that breaks off
