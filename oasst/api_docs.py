@@ -59,7 +59,8 @@ def _context() -> dict[str, Any]:
 
 def _content(one: dict[str, Any]) -> dict[str, Any]:
     content: dict[str, Any] = one.get("content", {})
-    schema: dict[str, Any] = next(iter(content.values()), {}).get("schema", {})
+    found: dict[str, Any] = next(iter(content.values()), {})
+    schema: dict[str, Any] = found.get("schema", {})
     return schema
 
 

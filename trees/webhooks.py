@@ -187,6 +187,7 @@ def _deliveries(rows: list[Happening]) -> Iterable[Delivery]:
     hooks = list(Webhook.objects.filter(enabled=True).select_related("api_client"))
     # The id of a tree is that of its prompt.
     roots = {row.tree_id for row in rows if row.tree_id is not None}
+    owners: dict[UUID | None, UUID | None]
     owners = dict(Message.objects.filter(pk__in=roots).values_list("pk", "api_client_id"))
     for row in rows:
         event = EVENTS.get(Kind(row.kind))

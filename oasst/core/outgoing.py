@@ -111,9 +111,10 @@ def _exchange(target: Target, plain: socket.socket, body: bytes, headers: dict[s
     plain.settimeout(SECONDS)
     kind: type[Any] = http.client.HTTPSConnection if target.tls else http.client.HTTPConnection
     connection = kind(target.host, target.port)
-    sock = connection.sock = (
-        _TLS.wrap_socket(plain, server_hostname=target.host, do_handshake_on_connect=False) if target.tls else plain
-    )
+    sock: Any = plain
+    if target.tls:
+        sock = _TLS.wrap_socket(plain, server_hostname=target.host, do_handshake_on_connect=False)
+    connection.sock = sock
     late = threading.Event()
 
     def cut_off() -> None:

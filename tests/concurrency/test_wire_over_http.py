@@ -71,7 +71,7 @@ class Contributor:
 
 def answer_to(task: dict[str, Any], name: str) -> tuple[str, dict[str, Any]]:
     if "valid_labels" in task:
-        labels = {label: 0 for label in task["mandatory_labels"]}
+        labels = dict.fromkeys(task["mandatory_labels"], 0)
         about = {"message_id": task["message_id"], "task_id": task["id"]}
         return "labels", {"type": "text_labels", **about, "text": "", "labels": labels}
     if "replies" in task:

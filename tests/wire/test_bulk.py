@@ -106,7 +106,7 @@ def fill(trees: int, length: int) -> None:
     author = new_people(1)[0]
     prompt = new_prompt(author)
     MessageTree.objects.update(state=State.READY_FOR_EXPORT)
-    Message.objects.update(review_result=True, text="a" * length)  # one word: nothing to index
+    Message.objects.update(review_result=True, text="x" + " " * length)  # blanks are not indexed
     ids = {"tree": prompt.pk, "number": trees - 1}
     with connection.cursor() as cursor:
         for table, names in (("trees_messagetree", ("id", "number")), ("trees_message", ("id", "tree_id"))):

@@ -124,5 +124,6 @@ class TestEdits:
             refused = site.post(f"messages/{prompt.pk}/edit", {"user": ADA, "new_content": "Other words"})
             assert code_of(refused) == (409, 0)
             assert Message.objects.get(pk=prompt.pk).text == text
+            Message.objects.update(created_at=timezone.now() - timedelta(days=32))
             Purge.objects.update(finished_at=timezone.now() - timedelta(days=31))
             purge.erase_what_is_due(policy=current_policy())
