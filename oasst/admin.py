@@ -2,20 +2,23 @@
 of a person comes from several.
 """
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from celery.schedules import ParseException, crontab
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from oasst.accounts.models import ApiClient, ApiKey, Role, User
+from oasst.accounts.services import expire_api_key, new_api_key
 from oasst.core.models import JobRecord, WaitingJob
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from oasst.purge_admin import purge_view, purges_of
@@ -94,6 +97,7 @@ class UserAdmin(ReadOnlyAdmin):
 
 @admin.register(ApiClient)
 class ApiClientAdmin(ReadOnlyAdmin):
+    actions = ("new_key",)
     list_display = ("name", "enabled", "trusted", "frontend_type", "number_of_keys", "created_at")
     list_filter = ("enabled", "trusted")
     search_fields = ("name",)
@@ -108,16 +112,39 @@ class ApiClientAdmin(ReadOnlyAdmin):
     def number_of_keys(self, client: Any) -> int:
         return client.key_count
 
+    @admin.action(description="Make another key")
+    def new_key(self, request: Any, chosen: QuerySet[ApiClient]) -> None:
+        def act(client: ApiClient, reason: str) -> None:
+            _, key = new_api_key(client, name=reason[:100])
+            self.message_user(request, f"The key, which is told only now: {key}", messages.WARNING)
+
+        self.do_to_each(request, chosen, "has another key", act)
+
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyAdmin):
     """Which keys there are. Of a key itself nothing is kept that could be shown."""
 
+    actions = ("end_in_a_week", "revoke")
     list_display = ("prefix", "name", "api_client", "created_at", "expires_at", "last_used_at")
     list_select_related = ("api_client",)
     search_fields = ("prefix", "name", "api_client__name")
     ordering = ("-id",)
     fields = ("api_client", "name", "prefix", "created_at", "expires_at", "last_used_at")
+
+    def can_do(self, action: str, obj: ApiKey) -> bool:
+        return obj.expires_at is None or obj.expires_at > timezone.now()
+
+    @admin.action(description="Let it end in a week")
+    def end_in_a_week(self, request: Any, chosen: QuerySet[ApiKey]) -> None:
+        def act(key: ApiKey, reason: str) -> None:
+            expire_api_key(key.api_client, key.pk, timezone.now() + timedelta(days=7))
+
+        self.do_to_each(request, chosen, "ends in a week", act)
+
+    @admin.action(description="Revoke")
+    def revoke(self, request: Any, chosen: QuerySet[ApiKey]) -> None:
+        self.do_to_each(request, chosen, "revoked", lambda key, reason: expire_api_key(key.api_client, key.pk))
 
 
 class ScheduleForm(forms.ModelForm):

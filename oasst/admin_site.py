@@ -21,6 +21,7 @@ from oasst.accounts.access import require_member
 from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.middleware import ContentSecurity
 from oasst.core.read_only_admin import ReadOnlyAdmin
+from trees import webhooks
 from trees.badges import TONES
 from trees.moderation_queries import queues
 from trees.states import TABLE
@@ -52,6 +53,8 @@ NAVIGATION = (
             ("Complaints by author", "thumb_down", "leaderboard.trollstanding"),
             ("API clients", "smart_toy", "accounts.apiclient"),
             ("API keys", "key", "accounts.apikey"),
+            ("Webhooks", "webhook", "trees.webhook"),
+            ("Deliveries", "outgoing_mail", "trees.delivery"),
         ),
     ),
     (
@@ -140,6 +143,8 @@ class ModeratorsSite(UnfoldAdminSite):
             "chat_reports": ChatReport.open_ones(),
             **(extra_context or {}),
         }
+        if request.user.is_superuser:
+            context["webhooks_off"] = webhooks.gave_up().count()
         return super().index(request, context)
 
 

@@ -58,7 +58,9 @@ def _context() -> dict[str, Any]:
 
 
 def _content(one: dict[str, Any]) -> dict[str, Any]:
-    schema: dict[str, Any] = one.get("content", {}).get("application/json", {}).get("schema", {})
+    content: dict[str, Any] = one.get("content", {})
+    found: dict[str, Any] = next(iter(content.values()), {})
+    schema: dict[str, Any] = found.get("schema", {})
     return schema
 
 

@@ -8,12 +8,12 @@ from rest_framework import serializers
 from inference.api import toxicity
 from leaderboard.api import cached_stats, scores
 from oasst import api_admin
-from oasst.api import schema
+from oasst.api import keys, schema
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.views import urls_of
 from tasks.api import tasks
 from trees.api import codes as codes
-from trees.api import flags, labels, messages, stats, users
+from trees.api import export, flags, labels, messages, stats, users, webhooks
 
 OPERATIONS: list[Operation] = [
     *tasks.OPERATIONS,
@@ -25,6 +25,9 @@ OPERATIONS: list[Operation] = [
     *cached_stats.OPERATIONS,
     *flags.OPERATIONS,
     *toxicity.OPERATIONS,
+    *export.OPERATIONS,
+    *webhooks.OPERATIONS,
+    *keys.OPERATIONS,
     *api_admin.OPERATIONS,
 ]
 

@@ -16,6 +16,7 @@ from leaderboard.streaks import streak_of
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.languages import name_of
 from oasst.core.text import clean_language_tag
+from tasks import estimates
 from tasks import queries as task_queries
 from tasks.kinds import TABLE, Kind
 from trees import queries as tree_queries
@@ -47,6 +48,7 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
         "accepted": sum(number for kind, number in counted.items() if kind.startswith("accepted_")),
     }
     total = sum(counts.values())
+    minutes = estimates.minutes(lang)
     context: dict[str, Any] = {
         "person": person,
         "welcome": not any(given.values()),
@@ -55,7 +57,7 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
         "languages": [(code, name_of(code), code == lang) for code in person.contribution_languages],
         # A new key for each view of the page: a double click takes one task, the next visit another.
         "idempotency_key": uuid4(),
-        "cards": [_card(kind, number) for kind, number in counts.items() if number],
+        "cards": [_card(kind, number, minutes[kind]) for kind, number in counts.items() if number],
         "random": {"count": total},
         "nothing": None if total else task_queries.explain_nothing(person, lang, policy),
         "open_tasks": [
@@ -75,7 +77,7 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
     return render(request, "pages/dashboard.html", context)
 
 
-def _card(kind: Kind, number: int) -> dict[str, Any]:
+def _card(kind: Kind, number: int, minutes: int) -> dict[str, Any]:
     row = TABLE[kind]
     return {
         "kind": kind.value,
@@ -83,5 +85,6 @@ def _card(kind: Kind, number: int) -> dict[str, Any]:
         "text": row.text,
         "count": number,
         "points": row.points,
+        "minutes": minutes,
         "category": row.category,
     }

@@ -19,6 +19,10 @@ class Entry:
 SCHEDULES = (
     Entry("Send again what the queue lost", "oasst.schedules.send_waiting_jobs", crontab()),
     Entry("Count what happened", "leaderboard.jobs.count_what_happened", crontab()),
+    Entry("Tell webhooks what happened", "trees.jobs.send_webhooks", crontab()),
+    Entry(
+        "Forget what webhooks were told long ago", "trees.schedules.forget_deliveries", crontab(hour="4", minute="5")
+    ),
     Entry("Let old work leave the boards", "leaderboard.schedules.move_boards_on", crontab()),
     Entry("Refresh the statistics", "leaderboard.schedules.refresh_statistics", crontab(minute="*/10")),
     Entry("Close expired tasks", "tasks.schedules.clean_up", crontab(minute="10")),

@@ -223,8 +223,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_REDIRECT_STDOUTS = False
-# Jobs that read what trees.outbox tells, woken by each commit that told something.
-OUTBOX_READERS = ["leaderboard.jobs.count_what_happened"]
+# Jobs that read what trees.outbox tells, by the mark that they keep; woken by each commit that told them something.
+OUTBOX_READERS = {"tallied": "leaderboard.jobs.count_what_happened", "told": "trees.jobs.send_webhooks"}
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
@@ -362,11 +362,15 @@ ROOT_TOKENS = _root_tokens(env.text("ROOT_TOKENS")) or (["1234"] if IS_PRIVATE e
 # that the first start made is stored.
 _chosen = (env.text("OFFICIAL_WEB_API_KEY"), *_root_tokens(env.text("ROOT_TOKENS")))
 UNCHOSEN_SECRET = "" if "1234" in _chosen else "1234"
+# Pages of these sites may read the API from a browser; * is all.
+CORS_ORIGINS = env.words("CORS_ORIGINS")
 API_REQUIRES_TERMS = env.switch("API_REQUIRES_TERMS", False)
 # Of a site that signs people in with NextAuth beside this one.
 AUTH_SECRET = env.text("AUTH_SECRET")
 TOXICITY_URL = env.text("TOXICITY_URL")
 HUGGING_FACE_API_KEY = env.text("HUGGING_FACE_API_KEY")
+# Webhooks go to public addresses only; a developer may let them go to this machine.
+WEBHOOKS_TO_LOOPBACK = env.switch("WEBHOOKS_TO_LOOPBACK", False)
 # Overrides of trees.policy.TreePolicy by field name; the defaults stand there.
 TREE_POLICY: dict[str, Any] = {}
 

@@ -54,10 +54,54 @@ class BoundedRequest(WebRequest):
         self.transport.loseConnection()
 
 
+class PacedRequest(BoundedRequest):
+    """A long answer goes as fast as its reader takes it.
+
+    Daphne hands every piece to the connection at once, which keeps what the reader has not taken: an export would lie
+    in memory as a whole. This is what twisted calls a push producer: it is told when the connection has enough.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def handle_reply(self, message: dict[str, Any]) -> None:
+        goes_on = message.get("more_body", False)
+        if goes_on and self.producer is None and self.channel is not None:
+            self.registerProducer(self, True)
+        elif message["type"] == "http.response.body" and not goes_on and self.producer is self:
+            self.unregisterProducer()
+        super().handle_reply(message)
+
+    async def has_room(self) -> None:
+        await self._room.wait()
+
+    def pauseProducing(self) -> None:
+        self._room.clear()
+
+    def resumeProducing(self) -> None:
+        self._room.set()
+
+    def stopProducing(self) -> None:
+        self._room.set()
+
+    def connectionLost(self, reason: Any) -> None:
+        self._room.set()
+        super().connectionLost(reason)
+
+    def handle_exception(self, exception: BaseException) -> None:
+        """An answer that has begun can not become an error page. It breaks off, so that nobody takes it for whole."""
+        if self._response_started:
+            self.channel.forceAbortClient()
+        else:
+            super().handle_exception(exception)
+
+
 class BoundedFactory(HTTPFactory):
     def buildProtocol(self, addr: Any) -> Any:
         protocol = super().buildProtocol(addr)
-        protocol.requestFactory = BoundedRequest
+        protocol.requestFactory = PacedRequest
         return protocol
 
 
@@ -66,7 +110,12 @@ daphne.server.HTTPFactory = BoundedFactory
 
 
 class SiteServer(daphne.server.Server):
-    """Daphne's server with a calm end."""
+    """Daphne's server with a calm end, and answers at the pace of their readers."""
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        await super().handle_reply(protocol, message)
+        if message.get("more_body") and isinstance(protocol, PacedRequest):
+            await protocol.has_room()
 
     def run(self) -> None:
         self.ports: list[Any] = []

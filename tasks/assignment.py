@@ -17,7 +17,7 @@ from oasst.core import ratelimit
 from oasst.core.errors import Busy, DomainError, Gone, NotFound
 from oasst.core.idempotency import fingerprint_of, once
 from oasst.core.locks import advisory_lock
-from oasst.core.text import clean_language_tag, clean_text
+from oasst.core.text import clean_pool_tag, clean_text
 from tasks import backlog, lottery, places, queries
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
@@ -58,7 +58,7 @@ def request_task(
     Raises NotAllowed, Invalid (language), Busy (`rate_limited`, `too_many_pending`), NothingToDo.
     """
     require_contributor(user)
-    lang = clean_language_tag(lang)
+    lang = clean_pool_tag(lang)
     supply = read_supply(lang, policy)
     came = lottery.draw(lang, policy) if supply.to_draw() else 0
     came += backlog.activate(lang, policy) if supply.to_activate() else 0

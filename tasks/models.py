@@ -96,6 +96,7 @@ class Capacity(models.Model):
     reviews = models.PositiveIntegerField()
     replies = models.PositiveIntegerField()
     rankings = models.PositiveIntegerField()
+    seconds = models.JSONField(default=dict, db_default={}, help_text="Kind → how long a task of it takes.")
     since = models.DateTimeField(help_text="The first answer that was ever counted.")
     measured_at = models.DateTimeField()
 

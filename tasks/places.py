@@ -24,37 +24,46 @@ BEGUN = """begun AS MATERIALIZED (
     SELECT task.message_id, task.kind FROM tasks_task task
     WHERE task.user_id = %(person)s AND task.status = 'open' AND task.expires_at > %(now)s)
 """
-FITS = """
-    NOT EXISTS (
-        SELECT FROM trees_skip skip
-        WHERE skip.message_id = opening.message_id AND skip.author_id = %(person)s
-          AND skip.kind = CASE
-              WHEN opening.work = ANY(%(reviews)s) THEN 'review'
-              WHEN opening.work = ANY(%(rankings)s) THEN 'ranking'
-              ELSE 'reply' END)
-    AND NOT EXISTS (
-        SELECT FROM begun WHERE begun.message_id = opening.message_id AND begun.kind = opening.work)
+SKIPPED = """EXISTS (
+    SELECT FROM trees_skip skip
+    WHERE skip.message_id = opening.message_id AND skip.author_id = %(person)s
+      AND skip.kind = CASE
+          WHEN opening.work = ANY(%(reviews)s) THEN 'review'
+          WHEN opening.work = ANY(%(rankings)s) THEN 'ranking'
+          ELSE 'reply' END)"""
+HAS_BEGUN = "EXISTS (SELECT FROM begun WHERE begun.message_id = opening.message_id AND begun.kind = opening.work)"
+REVIEWED = """EXISTS (
+    SELECT FROM trees_review review
+    WHERE review.revision_id = message.revision_id AND review.author_id = %(person)s AND review.kind = 'review')"""
+RANKED = """EXISTS (
+    SELECT FROM trees_ranking ranking WHERE ranking.parent_id = message.id AND ranking.author_id = %(person)s)"""
+OWN_AMONG_REPLIES = """EXISTS (
+    SELECT FROM trees_message reply
+    WHERE reply.parent_id = message.id AND reply.author_id = %(person)s
+      AND reply.review_result AND NOT reply.deleted)"""
+REPLIED = """EXISTS (
+    SELECT FROM trees_message reply
+    WHERE reply.parent_id = message.id AND reply.author_id = %(person)s
+      AND reply.review_result IS DISTINCT FROM false AND NOT reply.deleted)"""
+FITS = f"""
+    NOT {SKIPPED} AND NOT {HAS_BEGUN}
     AND CASE
-        WHEN opening.work = ANY(%(reviews)s) THEN
-            message.author_id IS DISTINCT FROM %(person)s
-            AND NOT EXISTS (
-                SELECT FROM trees_review review
-                WHERE review.revision_id = message.revision_id AND review.author_id = %(person)s
-                  AND review.kind = 'review')
-        WHEN opening.work = ANY(%(rankings)s) THEN
-            NOT EXISTS (
-                SELECT FROM trees_ranking ranking
-                WHERE ranking.parent_id = message.id AND ranking.author_id = %(person)s)
-            AND NOT EXISTS (
-                SELECT FROM trees_message reply
-                WHERE reply.parent_id = message.id AND reply.author_id = %(person)s
-                  AND reply.review_result AND NOT reply.deleted)
-        ELSE
-            NOT EXISTS (
-                SELECT FROM trees_message reply
-                WHERE reply.parent_id = message.id AND reply.author_id = %(person)s
-                  AND reply.review_result IS DISTINCT FROM false AND NOT reply.deleted)
+        WHEN opening.work = ANY(%(reviews)s) THEN message.author_id IS DISTINCT FROM %(person)s AND NOT {REVIEWED}
+        WHEN opening.work = ANY(%(rankings)s) THEN NOT {RANKED} AND NOT {OWN_AMONG_REPLIES}
+        ELSE NOT {REPLIED}
         END
+"""
+# Why a free place is not for this person; the same conditions, each with its name.
+CAUSE = f"""
+    CASE
+        WHEN {SKIPPED} THEN 'skipped'
+        WHEN {HAS_BEGUN} THEN 'begun'
+        WHEN opening.work = ANY(%(reviews)s) THEN
+            CASE WHEN message.author_id = %(person)s THEN 'own' WHEN {REVIEWED} THEN 'done' ELSE 'free' END
+        WHEN opening.work = ANY(%(rankings)s) THEN
+            CASE WHEN {RANKED} THEN 'done' WHEN {OWN_AMONG_REPLIES} THEN 'own' ELSE 'free' END
+        WHEN {REPLIED} THEN 'done'
+        ELSE 'free' END
 """
 # Nobody chooses differently between a hundred messages and thousands, and to look at each of them for each dashboard
 # would cost the more, the more work there is.
@@ -123,3 +132,16 @@ def hold(work: Work, person: User, lang: str, *, lease: UUID, now: datetime, unt
     """
     facts = {**_facts(person, lang, now), "work": work.value, "lease": lease, "until": until}
     return next((message_id for (message_id,) in _rows(sql, facts)), None)
+
+
+def count_causes(person: User, lang: str, works: Iterable[Work], now: datetime) -> dict[str, int]:
+    """How many free places of these kinds are not for this person, by cause: `own` (about their own words), `done`
+    (they judged or answered it), `skipped`, `begun` (among their open tasks); `free` are for them after all.
+    """
+    sql = f"""
+        WITH {BEGUN} SELECT {CAUSE} AS cause, count(*)
+        FROM trees_opening opening JOIN trees_message message ON message.id = opening.message_id
+        WHERE {FREE} AND opening.work = ANY(%(works)s) GROUP BY cause
+    """
+    rows = _rows(sql, {**_facts(person, lang, now), "works": [work.value for work in works]})
+    return {cause: number for cause, number in rows}  # noqa: C416 (as a dict they have no types)

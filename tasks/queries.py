@@ -1,9 +1,10 @@
 """What work there is for a person. Reads only."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from oasst.accounts.models import User
@@ -41,21 +42,21 @@ def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | No
     """The cause for the person who finds nothing, as exact as the facts allow."""
     works = list(Work) if kind is None else [work for work in [work_of(kind)] if work]  # none for a first prompt
     now = timezone.now()
-    existing = Opening.objects.filter(lang=lang, work__in=[work.value for work in works])
-    held = existing.filter(held_until__gt=now).exclude(holder=person).count()
-    free = existing.filter(Q(held_until=None) | Q(held_until__lte=now)).count()
-    if free:
+    if causes := places.count_causes(person, lang, works, now):
         return Nothing(
             "The rest has to be done by somebody else",
-            f"{free} open {'place is' if free == 1 else 'places are'} about messages that you wrote, judged, "
-            "hold or skipped. Nobody judges their own words here.",
-            "It moves on as soon as another contributor joins in. Bring a friend, or try another language.",
+            _why_not_theirs(causes),
+            ("Finish or skip what you have begun. " if causes.get("begun") else "")
+            + "It moves on as soon as another contributor joins in. Bring a friend, or try another language."
+            + _elsewhere(person, lang, now),
         )
+    existing = Opening.objects.filter(lang=lang, work__in=[work.value for work in works])
+    held = existing.filter(held_until__gt=now).exclude(holder=person).count()
     if held:
         return Nothing(
             "Others are on it right now",
             f"{held} {'person is' if held == 1 else 'people are'} working on what is open.",
-            "When they finish or leave, new work appears. Look again in a few minutes.",
+            "When they finish or leave, new work appears. Look again in a few minutes." + _elsewhere(person, lang, now),
         )
     supply, writers = read_supply(lang, policy), being_written(lang)
     wants_openers = supply.wanted(writers)
@@ -71,6 +72,32 @@ def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | No
         if wants_openers
         else "Take any other work: replying and checking bring conversations there.",
     )
+
+
+_CAUSES = {
+    "own": "about your own words, which others judge",
+    "done": "about what you judged or answered already",
+    "skipped": "about what you skipped",
+    "begun": "among the tasks that you have begun",
+    "free": "just becoming free",
+}
+
+
+def _why_not_theirs(causes: dict[str, int]) -> str:
+    number = sum(causes.values())
+    told = [f"{causes[name]} {words}" for name, words in _CAUSES.items() if causes.get(name)]
+    return f"{number} {'place is' if number == 1 else 'places are'} open and not for you: {', '.join(told)}."
+
+
+def _elsewhere(person: User, lang: str, now: datetime) -> str:
+    """What is open in the other languages of this person."""
+    others = [one for one in person.contribution_languages if one != lang]
+    if not others:
+        return ""
+    free = Opening.objects.filter(Q(held_until=None) | Q(held_until__lte=now), lang__in=others).order_by("lang")
+    counts = dict(free.values_list("lang").annotate(number=Count("pk")))
+    told = ", ".join(f"{counts[one]} in {one}" for one in others if one in counts)
+    return f" Open in your other languages: {told}." if told else ""
 
 
 def get_task_for(person: User, task_id: UUID) -> Task:

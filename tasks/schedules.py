@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from oasst.core.jobs import rounds
-from tasks import capacity, upkeep
+from tasks import capacity, estimates, upkeep
 from trees.policy import current_policy
 
 
@@ -25,5 +25,8 @@ def move_trees_on() -> int:
 
 @shared_task
 def measure_capacity() -> None:
-    """Count what the people of each language did lately: so many conversations they are asked to carry."""
+    """Count what the people of each language did lately: so many conversations they are asked to carry. And how long
+    they took.
+    """
     capacity.measure()
+    estimates.measure()

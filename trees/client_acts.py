@@ -140,9 +140,13 @@ def show_state(tree: MessageTree) -> dict[str, Any]:
 
 
 def edit_message(message_id: UUID, client: ApiClient, editor: User, text: str, policy: TreePolicy) -> None:
-    """Give a message a new text; the same text again changes nothing. Raises NotFound, Invalid (the text)."""
+    """Give a message a new text; the same text again changes nothing.
+
+    Raises NotAllowed, NotFound, Invalid (the text), Conflict (`purged`, `erased`).
+    """
     text = clean_text(text, limit=LONGEST_EDIT, field="new_content")
     with transaction.atomic(durable=True):
+        require_contributor_now(editor)
         hand = lock_tree(_tree_of(message_id), policy)
         editing.revise(hand, hand.message(message_id), text=text, actor=editor, reason=reason_of(client))
         transitions.advance(hand, actor=editor)

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from celery import shared_task
 
-from trees import standing, thresholds
+from oasst.core.jobs import rounds
+from trees import deliveries, standing, thresholds, webhooks
 from trees.policy import current_policy
 
 
@@ -18,3 +19,12 @@ def moderate_message(message_id: str) -> None:
 def follow_standing(person_id: str) -> None:
     """Stop the waiting prompts of somebody who was banned, or let them go on."""
     standing.follow_standing(person_id=UUID(person_id), policy=current_policy())
+
+
+@shared_task(autoretry_for=())
+def send_webhooks() -> int:
+    """Tell programs what happened. The clock starts it too, for wake-ups that were lost and for what is tried again."""
+    for _ in rounds():
+        if webhooks.read_outbox() < webhooks.BATCH:
+            break
+    return deliveries.run()

@@ -107,7 +107,7 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
     """Replace the text. What people said stays with the text that they saw; while reviewers can still be asked, the
     new text is reviewed anew.
 
-    Raises NotAllowed, NotFound, Invalid (text, reason, `unchanged`).
+    Raises NotAllowed, NotFound, Invalid (text, reason, `unchanged`), Conflict (`purged`, `erased`).
     """
     require_moderator(actor)
     reason = _reason(reason)

@@ -1,8 +1,8 @@
 """Telling facts to whoever follows: scores, notices, webhooks, live pages.
 
-A fact is written in the transaction that makes it true. Readers stand above this app, so they are not called: their
-jobs are named by settings.OUTBOX_READERS and woken after the commit. A reader keeps its mark on the row, and the clock
-starts it as well, so a wake-up that is lost costs time and no fact.
+A fact is written in the transaction that makes it true. Readers stand above this module, so they are not called: their
+jobs are named by settings.OUTBOX_READERS, by the mark that each keeps on the row, and woken after the commit where
+there is something to read. The clock starts them as well, so a wake-up that is lost costs time and no fact.
 """
 
 from collections.abc import Sequence
@@ -17,5 +17,6 @@ def tell(happenings: Sequence[Happening]) -> None:
     """Write these facts and wake the readers once the transaction has committed."""
     if happenings:
         Happening.objects.bulk_create(happenings)
-        for reader in settings.OUTBOX_READERS:
-            wake(reader)
+        for mark, reader in settings.OUTBOX_READERS.items():
+            if not all(getattr(one, mark) for one in happenings):
+                wake(reader)

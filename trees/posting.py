@@ -14,7 +14,7 @@ from django.utils import timezone
 from oasst.accounts.models import ApiClient, User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
 from oasst.core.ids import uuid7
-from oasst.core.text import clean_language_tag, clean_text
+from oasst.core.text import clean_pool_tag, clean_text
 from trees import transitions, wanted
 from trees.in_hand import TreeInHand, lock_tree, new_tree
 from trees.models import Happening, Message, MessageTree, Revision, Role
@@ -40,7 +40,7 @@ def post_prompt(
     Raises Invalid (the text or the language tag) or Conflict (`duplicate`: the same text a short while ago).
     """
     text = clean_text(text, limit=policy.message_size_limit)
-    lang = clean_language_tag(lang)
+    lang = clean_pool_tag(lang)
     _refuse_repetition(author, text, policy)
     message_id = uuid7()
     tree = MessageTree.objects.create(
@@ -104,7 +104,7 @@ def post_reply(
         position=sum(1 for m in hand.messages.values() if m.parent_id == parent.pk),
         author=author,
         text=text,
-        lang=clean_language_tag(lang) if lang else hand.tree.lang,
+        lang=clean_pool_tag(lang) if lang else hand.tree.lang,
         api_client=api_client,
         frontend_message_id=frontend_message_id,
     )

@@ -3,7 +3,7 @@
 import structlog
 from celery import shared_task
 
-from trees import reranking, reviewers
+from trees import reranking, reviewers, webhooks
 from trees.policy import current_policy
 
 log = structlog.get_logger(__name__)
@@ -21,3 +21,9 @@ def retry_scoring() -> None:
 def learn_reviewers() -> None:
     """Estimate how reliable each reviewer is."""
     reviewers.learn()
+
+
+@shared_task
+def forget_deliveries() -> int:
+    """Drop what webhooks were told long ago."""
+    return webhooks.forget()

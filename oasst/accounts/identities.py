@@ -16,6 +16,7 @@ from oasst.accounts.documents import TERMS
 from oasst.accounts.models import ApiClient, Consent, Identity, Role, User
 from oasst.accounts.names import tidy_name
 from oasst.accounts.services import TERMS_DOCUMENT, accept_terms, close_account
+from oasst.core import ratelimit
 from oasst.core.errors import Invalid, NotAllowed, NotFound
 
 AUTH_METHODS = ("discord", "google", "local", "system")
@@ -43,7 +44,8 @@ def person_for(client: ApiClient, *, auth_method: str, username: str, display_na
     """As `find_person`; creates who is unknown, and renames who calls themselves otherwise now.
 
     A person's own token only speaks for that person, who has a name already. Raises Invalid `identity_incomplete`
-    without a username, NotAllowed `foreign_person`.
+    without a username, NotAllowed `foreign_person`, Busy `rate_limited` where a program that is not trusted brings too
+    many new people.
     """
     if not username:
         raise Invalid("A user needs an id: what the sign-in service calls them.", code="identity_incomplete")
@@ -66,6 +68,8 @@ def person_for(client: ApiClient, *, auth_method: str, username: str, display_na
 
 
 def _create(client: ApiClient, auth_method: str, username: str, name: str) -> User:
+    if not client.trusted:
+        ratelimit.spend(ratelimit.NEW_PEOPLE_OF_PROGRAM, client.pk)
     by_a_program = auth_method == SYSTEM
     try:
         with transaction.atomic():

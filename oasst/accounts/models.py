@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # What moderators see in the admin beside the data set.
 _FOR_MODERATORS = frozenset({"accounts.view_user", "leaderboard.view_trollstanding", "inference.view_chatreport"})
+# What they do not see of it: addresses of programs may hold secrets.
+_FOR_ADMINISTRATORS = frozenset({"trees.view_webhook", "trees.view_delivery"})
 
 
 class Role(models.TextChoices):
@@ -116,7 +118,9 @@ class User(AbstractBaseUser):
         """
         if not (self.is_active and self.is_staff) or ".view_" not in perm:
             return False
-        return self.is_superuser or perm.startswith("trees.") or perm in _FOR_MODERATORS
+        if self.is_superuser:
+            return True
+        return perm in _FOR_MODERATORS or (perm.startswith("trees.") and perm not in _FOR_ADMINISTRATORS)
 
     def has_perms(self, perm_list: list[str], obj: Any = None) -> bool:
         return all(self.has_perm(perm, obj) for perm in perm_list)

@@ -5,19 +5,23 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.http import parse_etags
 
 from oasst.api.codes import Wire
 from oasst.api.exceptions import Refusal
 from oasst.api.operations import Operation
 from oasst.api.plain import dump
+from oasst.api.streams import stream
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 
 
-def answer(data: Any, operation: Operation, request: HttpRequest) -> HttpResponse:
+def answer(data: Any, operation: Operation, request: HttpRequest) -> HttpResponseBase:
     """What an operation gave. Reads have an ETag and are not sent again to a caller that names it."""
+    if operation.media != JSON:
+        return stream(data, operation.media, request)
     response = as_json(data, operation.status)
     if operation.method != "GET":
         return response

@@ -11,7 +11,7 @@ from uuid import UUID
 from rest_framework import serializers
 
 from oasst.core.errors import Invalid
-from oasst.core.text import clean_language_tag
+from oasst.core.text import clean_pool_tag
 
 _YES = frozenset({"true", "1", "yes", "on", "t", "y"})
 _NO = frozenset({"false", "0", "no", "off", "f", "n"})
@@ -86,6 +86,28 @@ class Id(serializers.UUIDField):
             self.fail("type_error.uuid")
 
 
+class Ids(Text):
+    """UUIDs with commas between them, for queries."""
+
+    default_error_messages = {
+        "type_error.uuid": "value is not a list of uuids",
+        "value_error.list.max_items": "at most {max_count} are taken",
+    }
+
+    def __init__(self, *, max_count: int, **kwargs: Any) -> None:
+        self.max_count = max_count
+        super().__init__(**kwargs)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        words = super().run_validation(data).split(",")
+        if len(words) > self.max_count:
+            self.fail("value_error.list.max_items", max_count=self.max_count)
+        try:
+            return [UUID(word.strip()) for word in words if word.strip()]
+        except ValueError:
+            self.fail("type_error.uuid")
+
+
 class Moment(serializers.DateTimeField):
     """ISO 8601 with a time, or Unix time. Without a zone it is UTC."""
 
@@ -131,16 +153,16 @@ class Choice(serializers.ChoiceField):
 
 
 class Language(Text):
-    """A language tag in its usual case. Empty counts as absent."""
+    """A language, or what else names a pool of work, in its usual case. Empty counts as absent."""
 
-    default_error_messages = {"value_error.language": "this is not a language tag; examples: en, pt-BR, zh-Hant"}
+    default_error_messages = {"value_error.language": "this is not a tag; examples: en, pt-BR, zh-Hant"}
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         return super().run_validation(serializers.empty if data == "" else data)
 
     def to_internal_value(self, data: Any) -> str:
         try:
-            return clean_language_tag(super().to_internal_value(data))
+            return clean_pool_tag(super().to_internal_value(data))
         except Invalid:
             self.fail("value_error.language")
 

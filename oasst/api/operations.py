@@ -20,12 +20,15 @@ from rest_framework import serializers
 
 from oasst.accounts.identities import ME, find_person
 from oasst.accounts.models import ApiClient, User
-from oasst.api.authentication import find_client, find_token, is_unchosen_elsewhere
+from oasst.api import cors
+from oasst.api.authentication import find_client, find_token, is_unchosen_elsewhere, key_of
 from oasst.api.codes import Wire
 from oasst.api.fields import Id, Shape, Text
 from oasst.api.plain import dump
+from oasst.core import ratelimit
 from oasst.core.errors import Invalid, NotAllowed, NotFound
 from oasst.core.idempotency import fingerprint_of, once_around_services
+from oasst.core.requests import client_address
 
 
 class Access(StrEnum):
@@ -33,6 +36,7 @@ class Access(StrEnum):
 
     OPEN = "open"
     KEY = "key"  # any program that is not switched off, and each person through a token of theirs
+    PROGRAM = "program"  # any program with a key of its own
     TRUSTED = "trusted"  # a front end of our own
     ROOT = "root"  # an operator, by a token of the settings
     MEMBER = "member"  # a person, also before they agree to the terms
@@ -58,6 +62,7 @@ class Operation:
     statuses: Mapping[Wire, int] = field(default_factory=dict)  # where this operation departs from the usual status
     plain: tuple[int, ...] = ()  # statuses of refusals without a number of their own
     repeatable: bool = True  # a POST that takes an Idempotency-Key
+    media: str = "application/json"  # another one is given as lines of text that are made while they are read
 
     @property
     def by_cursor(self) -> bool:
@@ -212,7 +217,7 @@ _ID, _NAME = Id(), Text()
 
 def is_id(name: str) -> bool:
     """This part of a path is one of our ids."""
-    return name in ("message_id", "task_id", "user_id", "chat_id")
+    return name in ("message_id", "task_id", "user_id", "chat_id", "webhook_id", "key_id")
 
 
 def _path_field(name: str) -> serializers.Field[Any, Any, Any, Any]:
@@ -224,22 +229,37 @@ def _check_access(call: Call) -> None:
     if access == Access.OPEN:
         return
     # A page of another site that a person looks at could send what needs no preflight, with a key that it guessed.
-    if call.request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+    foreign = call.request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+    if foreign and not cors.may_read(call.request):
         raise NotAllowed("Pages of other sites may not call this.", code="foreign_site")
     if access == Access.ROOT:
         require_root(call.request)
         return
-    given = call.request.GET.get("api_key") or call.request.headers.get("X-API-Key")
-    token = None if given else find_token(call.request)
-    call.found_client = token.user.own_program if token else find_client(given, call.request)
+    call.found_client = _find_caller(call)
     if access == Access.TRUSTED and not call.found_client.trusted:
         raise NotAllowed("This is for trusted API clients.", code="not_trusted")
+
+
+def _find_caller(call: Call) -> ApiClient:
+    """The program of the key, or what a person is by a token of their own."""
+    key = key_of(call.request)
+    if not key and call.operation.access != Access.PROGRAM and (token := find_token(call.request)):
+        own: ApiClient = token.user.own_program
+        return own
+    try:
+        return find_client(key, call.request)
+    except NotAllowed:
+        if key:
+            ratelimit.spend(ratelimit.WRONG_KEYS_FROM_ADDRESS, client_address(call.request))
+        raise
 
 
 def require_root(request: HttpRequest) -> None:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     known = [token for token in settings.ROOT_TOKENS if hmac.compare_digest(token.encode(), given.strip().encode())]
     if scheme.lower() != "bearer" or not known or is_unchosen_elsewhere(given.strip(), request):
+        if given:
+            ratelimit.spend(ratelimit.WRONG_TOKENS_FROM_ADDRESS, client_address(request))
         raise NotAllowed("This needs the root token of the site.", code="root_token")
 
 

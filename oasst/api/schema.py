@@ -17,6 +17,7 @@ Json = dict[str, Any]
 _KEYS: dict[Access, list[Json]] = {
     Access.OPEN: [],
     Access.KEY: [{"key": []}, {"key_in_query": []}, {"token": []}],
+    Access.PROGRAM: [{"key": []}, {"key_in_query": []}],
     Access.TRUSTED: [{"key": []}, {"key_in_query": []}],
     Access.ROOT: [{"root": []}],
     Access.MEMBER: [{"person": []}],
@@ -25,6 +26,7 @@ _KEYS: dict[Access, list[Json]] = {
 ACCESS_IN_WORDS = {
     Access.OPEN: "Open to everybody.",
     Access.KEY: "Needs the key of an API client, or a person's own token.",
+    Access.PROGRAM: "Needs the key of an API client.",
     Access.TRUSTED: "Needs the key of a trusted API client.",
     Access.ROOT: "Needs a root token of the site.",
     Access.MEMBER: "Needs a person's token.",
@@ -77,7 +79,8 @@ _BY_STATUS = {
     400: "The request is garbled.",
     403: "Not open to this caller.",
     404: "There is no such path.",
-    409: "This Idempotency-Key was used for another request.",
+    409: "It does not go with what is there, or this Idempotency-Key was used for another request.",
+    410: "It is over.",
     413: "The body is too large.",
     422: "Path, query or body are not as described here; `detail` lists each place.",
     503: "Busy; try again after `Retry-After` seconds.",
@@ -122,9 +125,9 @@ def refusals(operation: Operation) -> dict[int, dict[Wire, str]]:
 
     numbers = [*operation.errors, Wire.DATABASE_MAX_RETRIES_EXHAUSTED]
     if operation.access != Access.OPEN:
-        numbers.append(Wire.API_CLIENT_NOT_AUTHORIZED)
+        numbers += [Wire.API_CLIENT_NOT_AUTHORIZED, Wire.TOO_MANY_REQUESTS]
     if operation.access in (Access.KEY, Access.TRUSTED):
-        numbers += [Wire.USER_DISABLED, Wire.TOO_MANY_REQUESTS]  # a person's own token
+        numbers.append(Wire.USER_DISABLED)  # a person's own token
     if operation.access == Access.ROOT:
         numbers.append(Wire.ROOT_TOKEN_NOT_AUTHORIZED)
     if operation.viewer:
@@ -165,7 +168,7 @@ def _operation(operation: Operation, shapes: dict[str, Json]) -> Json:
     if operation.body:
         schema = schema_of(operation.body, shapes)
         found["requestBody"] = {"required": operation.body_required, "content": {JSON: {"schema": schema}}}
-    if operation.method == "GET":
+    if operation.method == "GET" and operation.media == JSON:
         found["responses"]["304"] = {"description": "The answer with this ETag is still true."}
     for status, reasons in refusals(operation).items():
         found["responses"][str(status)] = _refused(status, reasons)
@@ -187,7 +190,7 @@ def _parameters(operation: Operation, shapes: dict[str, Json]) -> list[Json]:
         found.append(_VIEWER)
     if operation.method == "POST" and operation.repeatable:
         found.append(_IDEMPOTENCY)
-    if operation.method == "GET":
+    if operation.method == "GET" and operation.media == JSON:
         found.append(_ETAG)
     return found
 
@@ -196,11 +199,14 @@ def _answer(operation: Operation, shapes: dict[str, Json]) -> Json:
     if operation.answer is None:
         return {"description": "Done."}
     headers: Json = {}
-    if operation.method == "GET":
+    if operation.method == "GET" and operation.media == JSON:
         headers["ETag"] = {"schema": {"type": "string"}}
     if operation.by_cursor:
         headers["Link"] = {"description": "The pages beside (RFC 8288).", "schema": {"type": "string"}}
-    found: Json = {"description": "The answer.", "content": {JSON: {"schema": schema_of(operation.answer, shapes)}}}
+    found: Json = {
+        "description": "The answer.",
+        "content": {operation.media: {"schema": schema_of(operation.answer, shapes)}},
+    }
     return found | ({"headers": headers} if headers else {})
 
 
@@ -246,7 +252,7 @@ def schema_of(declared: Any, shapes: dict[str, Json]) -> Json:
     if field.help_text:
         found["description"] = str(field.help_text)
     if field.default not in (empty, None):
-        found["default"] = field.default
+        found["default"] = field.default() if callable(field.default) else field.default
     if not field.allow_null or found == {}:
         return found
     return {**found, "type": [found["type"], "null"]} if "type" in found else {"anyOf": [found, {"type": "null"}]}

@@ -13,6 +13,7 @@ from django.utils.encoding import escape_uri_path
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.views import APIView
 
+from oasst.api import cors
 from oasst.api.answers import answer, refuse
 from oasst.api.codes import Wire
 from oasst.api.exceptions import Refusal, bad_input, places, refusal
@@ -28,15 +29,23 @@ class OperationView(APIView):
     operations: dict[str, Operation] = {}
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: str) -> HttpResponseBase:
+        response: HttpResponseBase | None = cors.preflight(request) if "GET" in self.operations else None
+        if response is None:
+            response = self._answer(request, kwargs)
+            if cors.may_read(request):
+                cors.mark(request, response)
+        return response
+
+    def _answer(self, request: HttpRequest, kwargs: dict[str, str]) -> HttpResponseBase:
         operation = self.operations.get(request.method or "")
         if operation is None:
             allow = {"Allow": ", ".join(sorted(self.operations))}
             return refuse(Refusal(405, {"detail": "Method Not Allowed"}, allow), request)
         try:
             data = self.run(operation, request, kwargs)
+            return data if isinstance(data, HttpResponseBase) else answer(data, operation, request)
         except Exception as error:
             return refuse(self.refusal(error, operation, request), request)
-        return data if isinstance(data, HttpResponseBase) else answer(data, operation, request)
 
     def run(self, operation: Operation, request: HttpRequest, path: dict[str, str]) -> Any:
         return run(operation, request, path)

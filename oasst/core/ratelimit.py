@@ -40,6 +40,11 @@ TASK_REQUESTS = RateLimit("task", "30 per 4 minutes", "task requests")
 ASSISTANT_REPLY_REQUESTS = RateLimit("task_assistant_reply", "4 per 2 minutes", "requests for assistant replies")
 PROMPTER_REPLY_REQUESTS = RateLimit("task_prompter_reply", "8 per 2 minutes", "requests for user replies")
 TASK_REQUESTS_FOR_NOBODY = RateLimit("task_nobody", "10000 per minute", "task requests that name nobody")
+TASK_REQUESTS_FROM_ADDRESS = RateLimit("task_address", "1200 per minute", "task requests")
+# People whom a program that is not trusted makes up: each is a vote, so nobody gets many of them for nothing.
+NEW_PEOPLE_OF_PROGRAM = RateLimit("new_people", "120 per hour; 600 per day", "new users")
+# Keys that open nothing, by the address that tries them: good ones are not counted, so nobody is shut out by others.
+WRONG_KEYS_FROM_ADDRESS = RateLimit("wrong_key", "60 per 10 minutes", "wrong keys")
 CHAT_TURNS = RateLimit("chat_turn", "20 per 10 minutes", "questions to the assistant")
 NEW_CHATS = RateLimit("chat_new", "200 per hour", "new chats")
 CHAT_MESSAGES = RateLimit("chat_message", "120 per 10 minutes", "messages")

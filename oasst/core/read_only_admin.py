@@ -88,6 +88,8 @@ class ReadOnlyAdmin(ModelAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
+        if obj is None:  # the form for a new row, where there is one
+            return super().render_change_form(request, context, *args, obj=obj, **kwargs)
         choices = self.get_action_choices(request, [])
         context.update(
             acts=[(name, label) for name, label in choices if name and self.can_do(name, obj)],

@@ -91,6 +91,7 @@ _LANGUAGE_TAG = re.compile(
     r"[a-z]{2,3}(-[a-z]{3}){0,3}(-[a-z]{4})?(-([a-z]{2}|[0-9]{3}))?"
     r"(-([a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*(-[a-wyz0-9](-[a-z0-9]{2,8})+)*(-x(-[a-z0-9]{1,8})+)?"
 )
+_POOL_TAG = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 _LANGUAGE_TAG_LIMIT = 32
 
 
@@ -107,7 +108,24 @@ def clean_language_tag(value: object, *, field: str = "lang") -> str:
         or not _LANGUAGE_TAG.fullmatch(value.lower())
     ):
         raise Invalid("This is not a language tag. Examples: en, pt-BR, zh-Hant.", code="language", field=field)
-    subtags = value.lower().split("-")
+    return _usual_case(value)
+
+
+def clean_pool_tag(value: object, *, field: str = "lang") -> str:
+    """What a pool of work is called: a language as above, or any other subject that people who bring their own
+    contributors agree on, in letters, digits and hyphens. The same rule of case makes one pool of all spellings.
+    """
+    if not isinstance(value, str) or len(value) > _LANGUAGE_TAG_LIMIT or not _POOL_TAG.fullmatch(value):
+        raise Invalid(
+            f"This is not a tag: at most {_LANGUAGE_TAG_LIMIT} letters and digits, with single hyphens between.",
+            code="language",
+            field=field,
+        )
+    return _usual_case(value)
+
+
+def _usual_case(tag: str) -> str:
+    subtags = tag.lower().split("-")
     for place, (before, subtag) in enumerate(pairwise(subtags), start=1):
         if len(before) == 1:
             break  # what follows a single letter is an extension and stays in lower case

@@ -10,6 +10,7 @@ from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.people import Person
 from oasst.core import ratelimit
 from oasst.core.errors import Invalid
+from oasst.core.requests import client_address
 from tasks import assignment, client_tasks, queries
 from tasks.api import codes as codes
 from tasks.api.interactions import AnyInteraction, TextLabels, take, take_labels
@@ -71,6 +72,8 @@ class TaskRequest(Shape):
 def request_task(call: Call) -> Any:
     """Get work for a person: of one type, or whatever is most wanted."""
     body = call.given
+    if not call.client.trusted:
+        ratelimit.spend(ratelimit.TASK_REQUESTS_FROM_ADDRESS, client_address(call.request))
     if body["user"] is None:
         ratelimit.spend(ratelimit.TASK_REQUESTS_FOR_NOBODY, call.client.pk)
         raise _nobody()

@@ -399,7 +399,7 @@ class TestKeys:
 
     def test_two_may_be_valid_at_once(self) -> None:
         client, first = services.create_api_client(name="bot")
-        second = services.new_api_key(client, name="next")
+        _, second = services.new_api_key(client, name="next")
         assert first != second
         assert client.keys.count() == 2
 

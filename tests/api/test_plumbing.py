@@ -62,7 +62,7 @@ class TestApiKeys:
         assert refused(api.get("/api/whoami"))
 
     def test_a_change_of_keys_without_a_gap(self, api: Client) -> None:
-        second = services.new_api_key(ApiClient.objects.get())
+        _, second = services.new_api_key(ApiClient.objects.get())
         assert api.get("/api/whoami").status_code == 200
         assert Client(headers={"X-API-Key": second}).get("/api/whoami").status_code == 200
 

@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 BOUND = 60  # seconds: a deadlock fails the test instead of hanging it
 
 
-def at_once(acts: Sequence[Callable[[], Result]]) -> list[Result | Exception]:
+def at_once(acts: Sequence[Callable[[], Result]], bound: float = BOUND) -> list[Result | Exception]:
     """Each act in a thread and connection of its own, let loose together. What each gave or raised, in order."""
     if not connection.in_atomic_block:
         connection.close()  # the pool is for the threads
@@ -32,7 +32,7 @@ def at_once(acts: Sequence[Callable[[], Result]]) -> list[Result | Exception]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(BOUND)
+        thread.join(bound)
     return results
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from oasst.core.errors import Invalid
 from oasst.core.languages import BY_CODE
-from oasst.core.text import clean_language_tag, clean_name, clean_text
+from oasst.core.text import clean_language_tag, clean_name, clean_pool_tag, clean_text
 
 
 def refusal(value: object, limit: int = 100) -> Invalid:
@@ -139,6 +139,19 @@ class TestCleanLanguageTag:
         with pytest.raises(Invalid) as caught:
             clean_language_tag(tag)
         assert (caught.value.code, caught.value.field) == ("language", "lang")
+
+    @pytest.mark.parametrize(
+        ("tag", "clean"), [("PT-br", "pt-BR"), ("Chemistry", "chemistry"), ("x-MED", "x-med"), ("a" * 32, "a" * 32)]
+    )
+    def test_pools_have_any_name(self, tag: str, clean: str) -> None:
+        assert clean_pool_tag(tag) == clean
+        assert clean_pool_tag(clean) == clean
+
+    @pytest.mark.parametrize("tag", ["", "-", "en-", "en--us", "pt_BR", "en us", "en\n", "ｅｎ", "a" * 33, None, 5])
+    def test_what_is_no_name_of_a_pool(self, tag: object) -> None:
+        with pytest.raises(Invalid) as caught:
+            clean_pool_tag(tag)
+        assert caught.value.code == "language"
 
     def test_the_menu_holds_clean_tags(self) -> None:
         assert all(clean_language_tag(code) == code for code in BY_CODE)

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from oasst.accounts.models import User
-from tasks import assignment, capacity, lottery, queries, schedules
+from tasks import assignment, capacity, estimates, lottery, queries, schedules
 from tasks.kinds import Kind
 from tasks.models import Capacity, Task
 from tasks.supply import Supply, Work, read_supply, work_of_a_tree
@@ -127,6 +127,33 @@ class TestMeasure:
         done(alice, Kind.ASSISTANT_REPLY, 30)
         with CaptureQueriesContext(connection) as captured:
             capacity.measure()
+        assert len(captured) == 1
+
+
+class TestEstimates:
+    def test_the_middle_of_what_people_took(self, alice: User) -> None:
+        done(alice, Kind.LABEL_INITIAL_PROMPT, 30)
+        done(alice, Kind.ASSISTANT_REPLY, 5)
+        for number, task in enumerate(Task.objects.filter(kind=Kind.LABEL_INITIAL_PROMPT)):
+            took = timedelta(minutes=3) if number < 25 else timedelta(hours=2)
+            Task.objects.filter(pk=task.pk).update(created_at=task.finished_at - took)
+        schedules.measure_capacity()
+        found = estimates.minutes("en")
+        assert found[Kind.LABEL_INITIAL_PROMPT] == 3
+        assert found[Kind.ASSISTANT_REPLY] == estimates.minutes("de")[Kind.ASSISTANT_REPLY] == 4
+        with CaptureQueriesContext(connection) as captured:
+            estimates.minutes("en")
+        assert len(captured) == 0
+
+    def test_on_the_card(self, alice: User, client: Client) -> None:
+        client.force_login(alice)
+        assert "about 4 min" in client.get("/dashboard/").text
+
+    def test_one_statement_whatever_was_done(self, alice: User) -> None:
+        done(alice, Kind.ASSISTANT_REPLY, 30)
+        capacity.measure()
+        with CaptureQueriesContext(connection) as captured:
+            estimates.measure()
         assert len(captured) == 1
 
 

@@ -4,9 +4,13 @@ from oasst.api.codes import Wire
 from oasst.api.operations import Access, Operation
 from oasst.api_urls import OPERATIONS
 
-CALLERS = ("nobody", "wrong key", "program", "own token", "trusted program", "root token", "banned person", "member")
-"""`own token`: of a person, for themselves. `banned person`: a trusted program speaks for one. `member`: signed in on
-the pages, without a key.
+SIGNED_IN = ("member", "moderator", "administrator")
+CALLERS = (
+    *("nobody", "wrong key", "program", "own token", "trusted program", "root token", "banned person"),
+    *SIGNED_IN,
+)
+"""`own token`: of a person, for themselves, whatever their office. `banned person`: a trusted program speaks for one.
+The last three are signed in on the pages, without a key: whatever their office, a cookie opens nothing here.
 """
 _NO = f"403/{Wire.API_CLIENT_NOT_AUTHORIZED.value}"
 _NOT_ROOT = f"403/{Wire.ROOT_TOKEN_NOT_AUTHORIZED.value}"
@@ -23,9 +27,12 @@ def expected(operation: Operation, caller: str) -> str:
         return YES if caller == "root token" else _NOT_ROOT
     if caller == "banned person":
         return _BANNED if Wire.USER_DISABLED in operation.errors else YES
-    if caller == "trusted program" or (caller in ("program", "own token") and access == Access.KEY):
-        return YES
-    return _NO
+    opens = {
+        "trusted program": True,
+        "program": access in (Access.KEY, Access.PROGRAM),
+        "own token": access == Access.KEY,
+    }
+    return YES if opens.get(caller) else _NO
 
 
 def table() -> str:

@@ -606,3 +606,23 @@ def _contribute(bot: Wire, who: dict[str, str]) -> None:
                 who, "text_reply_to_message", message_id=name, user_message_id=f"m-{name}", text=f"Text {name}"
             )
         assert done(response), response.json()
+
+
+class TestPools:
+    """A language is a pool: any well-formed tag, in one spelling."""
+
+    @pytest.mark.parametrize(
+        ("given", "kept"),
+        [("PT-br", "pt-BR"), ("ZH-hant", "zh-Hant"), ("x-medicine", "x-medicine"), ("Chemistry", "chemistry")],
+    )
+    def test_any_tag_is_a_pool_of_its_own(self, bot: Wire, given: str, kept: str) -> None:
+        prompt = bot.write(ADA, "How do plants drink?", "m1", lang=given)
+        assert prompt.lang == prompt.tree.lang == kept
+        assert bot.post("tasks/availability", person("Bo"), lang=given.upper()).json()["label_initial_prompt"] == 1
+        assert bot.post("tasks/availability", person("Bo"), lang="en").json()["label_initial_prompt"] == 0
+        assert bot.ask(person("Bo"), "label_initial_prompt", lang=given.lower()).status_code == 200
+
+    @pytest.mark.parametrize("given", ["a" * 33, "e n", "en_US", "-en", "én"])
+    def test_no_tag(self, bot: Wire, given: str) -> None:
+        assert bot.ask(ADA, "initial_prompt", lang=given).status_code == 422
+        assert not Task.objects.exists()

@@ -7,7 +7,7 @@ from uuid import UUID
 from rest_framework import serializers
 
 from oasst.api.codes import Wire
-from oasst.api.fields import Choice, Flag, Id, Shape, Text
+from oasst.api.fields import Choice, Flag, Id, Ids, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.people import Person
 from oasst.core.errors import NotFound
@@ -92,6 +92,16 @@ def page_messages(call: Call) -> Any:
     if query["search_query"]:
         found = reading.search(found, query["search_query"], query["lang"])
     return reading.page(found, call.client, call.viewer, query, with_users=bool(query["include_user"]))
+
+
+class BulkQuery(Shape):
+    ids = Ids(max_count=100, help_text="Separated by commas.")
+
+
+@operation(OPERATIONS, "GET", "messages/bulk", KEY, viewer=True, query=BulkQuery, answer=[MessageShape])
+def list_by_ids(call: Call) -> Any:
+    """Up to a hundred messages by their ids, in this order, also deleted ones. Unknown ids are left out."""
+    return reading.by_ids(call.query["ids"], call.client, call.viewer)
 
 
 @operation(OPERATIONS, "GET", "messages/<message_id>", KEY, viewer=True, answer=MessageShape, errors=NOT_FOUND)
@@ -220,7 +230,9 @@ class EditBody(Shape):
     errors=(
         *(Wire.MESSAGE_NOT_FOUND, Wire.AUTH_AND_USERNAME_REQUIRED),
         *(Wire.TASK_MESSAGE_TEXT_EMPTY, Wire.TASK_MESSAGE_TOO_LONG),
+        *(Wire.USER_DISABLED, Wire.USER_HAS_NOT_ACCEPTED_TOS),
     ),
+    plain=(409,),
 )
 def edit_message(call: Call) -> None:
     """Give the message a new text; the earlier ones stay in its history. The answer is null."""

@@ -5,6 +5,7 @@ unless it is trusted.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -43,6 +44,13 @@ def one(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, A
     if not found:
         raise no_message()
     return message(found[0], client, viewer)
+
+
+def by_ids(ids: Iterable[UUID], client: ApiClient, viewer: User | None) -> list[dict[str, Any]]:
+    """Those that there are, in the order of the ids. One statement."""
+    wanted = dict.fromkeys(ids)
+    found = {row.id: row for row in read_rows(Message.objects.filter(pk__in=wanted), viewer)}
+    return [message(found[one], client, viewer) for one in wanted if one in found]
 
 
 def conversation(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:

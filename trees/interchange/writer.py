@@ -6,7 +6,7 @@ Reads one consistent snapshot and streams it: memory does not grow with the numb
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from uuid import UUID
@@ -39,6 +39,12 @@ def snapshot() -> Iterator[None]:
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
+
+
+def read_lines(which: ExportFilter) -> Iterator[str]:
+    """The lines of the file as of now, in a snapshot of their own; inside a transaction (a test's) as that sees it."""
+    with nullcontext() if connection.in_atomic_block else snapshot():
+        yield from export_lines(which)
 
 
 def export_lines(which: ExportFilter) -> Iterator[str]:

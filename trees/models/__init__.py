@@ -7,9 +7,11 @@ from trees.models.moderation import Deletion, Purge, PurgeStep
 from trees.models.opening import Opening
 from trees.models.reviewer import ReviewerRecord
 from trees.models.tree import MessageTree, TreeTransition
+from trees.models.webhook import Delivery, Webhook
 
 __all__ = [
     "Deletion",
+    "Delivery",
     "Happening",
     "Message",
     "MessageTree",
@@ -25,4 +27,5 @@ __all__ = [
     "Role",
     "Skip",
     "TreeTransition",
+    "Webhook",
 ]

@@ -39,15 +39,18 @@ class Happening(models.Model):
     tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, null=True, related_name="+")
     message = models.ForeignKey(Message, on_delete=models.CASCADE, null=True, related_name="+")
     data = models.JSONField(default=dict)
-    # One mark for each reader, here that of the scores. Ids become visible out of order, so a reader that kept a
+    # One mark for each reader: the scores, the webhooks. Ids become visible out of order, so a reader that kept a
     # position would step over the rows of a transaction that commits late.
     tallied = models.BooleanField(db_default=False, editable=False)
+    # While there is no webhook the row is born told, and costs its reader nothing.
+    told = models.BooleanField(db_default=models.Func(function="trees_nobody_listens"), editable=False)
 
     class Meta:
         indexes = [
             models.Index(fields=["id"], condition=models.Q(tallied=False), name="happening_untallied"),
             # What somebody has just done counts for them at once, before the scores have read it.
             models.Index(fields=["actor"], condition=models.Q(tallied=False), name="happening_untallied_actor"),
+            models.Index(fields=["id"], condition=models.Q(told=False), name="happening_untold"),
         ]
 
     def __str__(self) -> str:

@@ -2,8 +2,12 @@
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
+from uuid import UUID
+
+from django.core.management.base import CommandError
 
 from oasst.accounts import services
+from oasst.accounts.models import ApiClient
 from oasst.core.commands import ServiceCommand
 
 _SHORT = 20
@@ -18,6 +22,7 @@ our own, such as changing people and moderating. Every call makes a new client, 
   create_api_client "Discord bot"
   KEY=$(manage.py create_api_client website --trusted | tail -n 1)
   create_api_client website --trusted --key "$OLD_KEY"      a program that already has a key
+  create_api_client --another-for 0190…                      a second key, to change without a gap
 
 Programs send the key as the header X-API-Key."""
 
@@ -25,13 +30,28 @@ Programs send the key as the header X-API-Key."""
         return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", metavar="NAME", help="what the program is called, for people who look after keys")
+        parser.add_argument(
+            "name", metavar="NAME", nargs="?", help="what the program is called, for people who look after keys"
+        )
+        parser.add_argument("--another-for", metavar="ID", type=UUID, help="one more key for this API client")
         parser.add_argument("--trusted", action="store_true", help="a front end of our own")
         parser.add_argument("--key", metavar="KEY", help="use this key instead of making one")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if (options["name"] is None) == (options["another_for"] is None):
+            raise CommandError("Give either a NAME or --another-for ID.")
+        if options["another_for"]:
+            self._another_key(options["another_for"], options["key"])
+            return
         client, key = services.create_api_client(name=options["name"], trusted=options["trusted"], key=options["key"])
         if len(key) < _SHORT:
             self.stderr.write(self.style.WARNING("This key is short enough to be guessed. Keep it for development."))
         kind = "trusted" if client.trusted else "ordinary"
         self.stdout.write(f"Created the {kind} API client {client.name}, id {client.id}.\n{key}")
+
+    def _another_key(self, client_id: UUID, key: str | None) -> None:
+        client = ApiClient.objects.filter(pk=client_id).first()
+        if client is None:
+            raise CommandError("There is no API client with this id.")
+        _, secret = services.new_api_key(client, key=key)
+        self.stdout.write(f"The API client {client.name} has another key. Revoke the old one later.\n{secret}")

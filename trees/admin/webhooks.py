@@ -1,0 +1,164 @@
+"""Webhooks of API clients: who is told what, how it goes, and what was switched off."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from oasst.accounts.models import ApiClient
+from oasst.core.errors import DomainError
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge
+from trees import webhooks
+from trees.models import Delivery, Webhook
+
+TONES = {
+    Delivery.Status.WAITING: "warning",
+    Delivery.Status.DELIVERED: "success",
+    Delivery.Status.GIVEN_UP: "danger",
+}
+
+
+class WebhookForm(forms.ModelForm):
+    """A new one. The service checks and makes it."""
+
+    api_client = forms.ModelChoiceField(ApiClient.objects.order_by("name"), label="API client")
+    url = forms.CharField(label="Address", max_length=500, help_text="https, on the public internet.")
+    events = forms.MultipleChoiceField(
+        choices=[(one, one) for one in webhooks.EVENTS.values()],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Of which events it is told; none chosen means all.",
+    )
+
+    class Meta:
+        model = Webhook
+        fields = ("api_client", "url", "events")
+
+    def _post_clean(self) -> None:
+        """The model is not made from the form."""
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        if not self.errors:
+            try:
+                self.instance = webhooks.create(given["api_client"], given["url"], given["events"])
+            except DomainError as error:
+                self.add_error(error.field if error.field in self.fields else None, error.message)
+        return given
+
+
+@admin.register(Webhook)
+class WebhookAdmin(ReadOnlyAdmin):
+    list_display = ("url", "api_client", "standing", "waiting", "failures", "failing_since", "created_at")
+    list_filter = ("enabled",)
+    list_select_related = ("api_client",)
+    search_fields = ("url", "api_client__name")
+    ordering = ("-id",)
+    actions = ("send_ping", "renew_secret", "switch_on", "switch_off", "remove")
+    fields = (
+        *("api_client", "url", "events", "standing", "switched_off_why", ("waiting", "failures")),
+        *(("failing_since", "retry_at"), "created_at", "id"),
+    )
+    readonly_fields = ("standing", "waiting")
+    change_form_outer_after_template = "trees/admin/deliveries.html"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change, **kwargs) if obj else WebhookForm
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields if obj else WebhookForm.Meta.fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.readonly_fields if obj else ()
+
+    def save_form(self, request: Any, form: Any, change: bool) -> Webhook:
+        found: Webhook = form.instance
+        return found
+
+    def save_model(self, request: Any, obj: Webhook, form: Any, change: bool) -> None:
+        """The service made it already."""
+        self._tell_secret(request, webhooks.secret_of(obj))
+
+    def save_related(self, request: Any, form: Any, formsets: Any, change: bool) -> None:
+        """There is nothing beside it."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
+        waiting = Count("deliveries", filter=Q(deliveries__status=Delivery.Status.WAITING))
+        return super().get_queryset(request).annotate(waiting_count=waiting)
+
+    def details(self, obj: Webhook) -> dict[str, Any]:
+        latest = obj.deliveries.order_by("-pk")[:50]
+        return {"deliveries": [(one, state_badge(one)) for one in latest]}
+
+    def can_do(self, action: str, obj: Webhook) -> bool:
+        if action == "switch_on":
+            return not obj.enabled
+        return obj.enabled or action not in ("switch_off", "send_ping")
+
+    @admin.display(description="State")
+    def standing(self, webhook: Webhook) -> SafeString:
+        if not webhook.enabled:
+            return badge("switched off", "danger")
+        return badge("fails", "warning") if webhook.failures else badge("on", "success")
+
+    @admin.display(description="Waiting")
+    def waiting(self, webhook: Any) -> int:
+        return webhook.waiting_count
+
+    @admin.action(description="Send a ping")
+    def send_ping(self, request: Any, chosen: QuerySet[Webhook]) -> None:
+        self.do_to_each(request, chosen, "a ping is on its way", lambda one, reason: webhooks.ping(one))
+
+    @admin.action(description="Make a new secret")
+    def renew_secret(self, request: Any, chosen: QuerySet[Webhook]) -> None:
+        def act(webhook: Webhook, reason: str) -> None:
+            self._tell_secret(request, webhooks.new_secret(webhook))
+
+        self.do_to_each(request, chosen, "has a new secret; the one before is good for a day", act)
+
+    @admin.action(description="Switch on")
+    def switch_on(self, request: Any, chosen: QuerySet[Webhook]) -> None:
+        self.do_to_each(request, chosen, "switched on", lambda one, reason: webhooks.switch(one, on=True))
+
+    @admin.action(description="Switch off")
+    def switch_off(self, request: Any, chosen: QuerySet[Webhook]) -> None:
+        self.do_to_each(request, chosen, "switched off", lambda one, reason: webhooks.switch(one, on=False))
+
+    @admin.action(description="Delete")
+    def remove(self, request: Any, chosen: QuerySet[Webhook]) -> None:
+        def act(webhook: Webhook, reason: str) -> None:
+            kept = webhook.pk
+            webhooks.delete(webhook)
+            webhook.pk = kept  # the log of the admin names what is gone
+
+        self.do_to_each(request, chosen, "deleted", act)
+
+    def _tell_secret(self, request: Any, secret: str) -> None:
+        self.message_user(request, f"The secret, which is told only now: {secret}", messages.WARNING)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    list_display = ("event", "webhook", "outcome", "attempts", "answer_status", "created_at", "due_at", "ended_at")
+    list_filter = ("status", "event")
+    list_select_related = ("webhook",)
+    ordering = ("-id",)
+    fields = (
+        *("webhook", "event", "outcome", "body", ("attempts", "answer_status"), "error"),
+        *(("created_at", "due_at", "ended_at"), "id"),
+    )
+    readonly_fields = ("outcome",)
+
+    @admin.display(description="State")
+    def outcome(self, delivery: Delivery) -> SafeString:
+        return state_badge(delivery)
+
+
+def state_badge(delivery: Delivery) -> SafeString:
+    return badge(delivery.get_status_display().lower(), TONES[Delivery.Status(delivery.status)])

@@ -1,0 +1,157 @@
+"""Operations on the webhooks of the calling API client."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from oasst.api.fields import Choice, Flag, Id, Moment, Shape, Text, Whole
+from oasst.api.operations import Access, Call, Operation, operation
+from trees import webhooks
+from trees.models import Delivery, Webhook
+
+OPERATIONS: list[Operation] = []
+KEY = Access.PROGRAM
+ONE = "webhooks/<webhook_id>"
+NONE_SUCH = (404,)
+
+
+class WebhookShape(Shape):
+    """An address that is told what happens. `enabled` goes off by itself after days without success."""
+
+    id = Id()
+    url = Text()
+    events = serializers.ListField(child=Text(), help_text="Of which events; none named means all.")
+    enabled = Flag()
+    switched_off_date = Moment(allow_null=True)
+    switched_off_why = Text()
+    failures = Whole(help_text="Tries that failed since the last that went well.")
+    created_date = Moment()
+
+
+class SecretShape(WebhookShape):
+    secret = Text(help_text="Signs what is sent, after standardwebhooks.com. Told only now.")
+
+
+class DeliveryShape(Shape):
+    """One event for one webhook. Its `id` is the header webhook-id: drop what you have had."""
+
+    id = Id()
+    type = Text()
+    status = Choice(Delivery.Status.values)
+    attempts = Whole()
+    created_date = Moment()
+    due_date = Moment(allow_null=True)
+    ended_date = Moment(allow_null=True)
+    answer_status = Whole(allow_null=True)
+    error = Text()
+    body = Text()
+
+
+def _show(webhook: Webhook) -> dict[str, Any]:
+    return {
+        "id": webhook.pk,
+        "url": webhook.url,
+        "events": webhook.events,
+        "enabled": webhook.enabled,
+        "switched_off_date": webhook.switched_off_at,
+        "switched_off_why": webhook.switched_off_why,
+        "failures": webhook.failures,
+        "created_date": webhook.created_at,
+    }
+
+
+def _show_delivery(one: Delivery) -> dict[str, Any]:
+    return {
+        "id": one.pk,
+        "type": one.event,
+        "status": one.status,
+        "attempts": one.attempts,
+        "created_date": one.created_at,
+        "due_date": one.due_at if one.ended_at is None else None,
+        "ended_date": one.ended_at,
+        "answer_status": one.answer_status,
+        "error": one.error,
+        "body": one.body,
+    }
+
+
+@operation(OPERATIONS, "GET", "webhooks", KEY, answer=[WebhookShape])
+def list_webhooks(call: Call) -> Any:
+    """The webhooks of the calling client."""
+    return [_show(one) for one in call.client.webhooks.order_by("pk")]
+
+
+class NewWebhook(Shape):
+    url = Text(max_length=500, help_text="https, on the public internet.")
+    events = serializers.ListField(child=Choice(tuple(webhooks.EVENTS.values())), default=list)
+
+
+@operation(
+    OPERATIONS,
+    "POST",
+    "webhooks",
+    KEY,
+    body=NewWebhook,
+    answer=SecretShape,
+    status=201,
+    plain=(409,),
+    repeatable=False,  # a secret is not kept in the clear
+)
+def create_webhook(call: Call) -> Any:
+    """Be told at an address what happens to the messages of the client and to trees that it began; all for a trusted
+    one.
+    """
+    made = webhooks.create(call.client, call.given["url"], call.given["events"])
+    return {**_show(made), "secret": webhooks.secret_of(made)}
+
+
+class SwitchQuery(Shape):
+    enabled = Flag()
+
+
+@operation(OPERATIONS, "PUT", ONE, KEY, query=SwitchQuery, status=204, plain=NONE_SUCH)
+def switch_webhook(call: Call) -> None:
+    """Switch a webhook off, or on again. What happened while it was off is not told."""
+    webhooks.switch(webhooks.find(call.client, call.id("webhook_id")), on=call.query["enabled"])
+
+
+@operation(OPERATIONS, "DELETE", ONE, KEY, status=204, plain=NONE_SUCH)
+def delete_webhook(call: Call) -> None:
+    """Be told nothing more."""
+    webhooks.delete(webhooks.find(call.client, call.id("webhook_id")))
+
+
+@operation(OPERATIONS, "POST", f"{ONE}/secret", KEY, answer=SecretShape, plain=NONE_SUCH, repeatable=False)
+def rotate_webhook_secret(call: Call) -> Any:
+    """Another secret. The one before signs along for a day."""
+    found = webhooks.find(call.client, call.id("webhook_id"))
+    secret = webhooks.new_secret(found)
+    return {**_show(found), "secret": secret}
+
+
+@operation(OPERATIONS, "POST", f"{ONE}/ping", KEY, status=202, answer=DeliveryShape, plain=(404, 409))
+def ping_webhook(call: Call) -> Any:
+    """Send an event `ping`, which means nothing. Its delivery tells what became of it."""
+    return _show_delivery(webhooks.ping(webhooks.find(call.client, call.id("webhook_id"))))
+
+
+class DeliveriesQuery(Shape):
+    status = Choice(Delivery.Status.values, default=None)
+    max_count = Whole(default=100, min_value=1, max_value=1000)
+
+
+@operation(
+    OPERATIONS,
+    "GET",
+    f"{ONE}/deliveries",
+    KEY,
+    query=DeliveriesQuery,
+    answer=[DeliveryShape],
+    plain=NONE_SUCH,
+)
+def list_deliveries(call: Call) -> Any:
+    """What was sent in the last month and what waits, newest first."""
+    found = webhooks.find(call.client, call.id("webhook_id")).deliveries.order_by("-pk")
+    if call.query["status"]:
+        found = found.filter(status=call.query["status"])
+    return [_show_delivery(one) for one in found[: call.query["max_count"]]]
