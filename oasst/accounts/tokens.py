@@ -1,4 +1,4 @@
-"""A person's own keys: a program that has one acts as that person, on the wire and at the OpenAI-compatible endpoint."""
+"""A person's own keys. A program that has one acts as that person, on the wire and at `/v1` as OpenAI has it."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
