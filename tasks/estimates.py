@@ -25,7 +25,8 @@ def measure() -> None:
                     SELECT lang, kind, round(percentile_cont(0.5) WITHIN GROUP (
                         ORDER BY extract(epoch FROM finished_at - created_at)))::int AS seconds
                     FROM tasks_task
-                    WHERE status = 'done' AND api_client_id IS NULL AND finished_at > now() - %(weeks)s * interval '1 week'
+                    WHERE status = 'done' AND api_client_id IS NULL
+                      AND finished_at > now() - %(weeks)s * interval '1 week'
                       AND finished_at - created_at < interval '1 hour'
                     GROUP BY lang, kind HAVING count(*) >= %(enough)s
                 ) AS medians GROUP BY lang

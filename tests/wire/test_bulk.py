@@ -140,7 +140,7 @@ def backends() -> int:
 
 @pytest.mark.slow
 class TestServer:
-    TREES, LENGTH = 4_000, 50_000  # 200 MB
+    TREES, LENGTH = 2_000, 50_000  # 100 MB
 
     def test_it_is_whole(self, live: Site) -> None:
         site = Wire("site", trusted=True)
@@ -162,10 +162,10 @@ class TestServer:
             )
             assert reader.recv(1000).startswith(b"HTTP/1.1 200")
             read = 0
-            while read < 20_000_000:
+            while read < 10_000_000:
                 read += len(reader.recv(1_000_000))
             time.sleep(3)  # as long as a server without manners needs for all the rest
             assert backends() == 1
-            assert process.memory_info().rss - before < 60_000_000
+            assert process.memory_info().rss - before < 50_000_000
         wait_until(lambda: backends() == 0, 20, lambda: "the transaction of the export is still open")
         assert requests.get(f"{live.url}/api/v1/auth/check", timeout=60).status_code == 403

@@ -18,7 +18,7 @@ from oasst.accounts import services
 from oasst.accounts.models import User
 from oasst.services.sockets import listen
 from tests.crash.processes import START_SECONDS, Process, wait_until
-from tests.inference.api.conftest import Api, api_of, bearer_of, done, path_of, refused, trusted_header, turn_of
+from tests.inference.api.conftest import Api, api_of, done, path_of, refused, trusted_header, turn_of
 from tests.inference.talking import BOUND, POLICY, wait_for_text
 from tests.inference.talking import ask as ask_a_question
 
@@ -27,10 +27,14 @@ Event = tuple[int, dict[str, Any]]
 LONG = {"temperature": 0, "max_new_tokens": 300}
 
 
-async def open_stream(token: str, path: str, place: int | None = None) -> AsyncIterator[Event]:
-    """(id, data) of each event."""
-    headers = {"Authorization": f"Bearer {token}"} | ({"Last-Event-ID": str(place)} if place is not None else {})
-    response: Any = await AsyncClient(headers=headers).get(f"/inference/{path}/events")
+async def open_stream(who: Api, path: str, place: int | None = None) -> AsyncIterator[Event]:
+    """(id, data) of each event. Of an answer that is over, the message, as clients ask for it then."""
+    headers = who.headers | ({"Last-Event-ID": str(place)} if place is not None else {})
+    response: Any = await AsyncClient().get(f"/inference/{path}/events", headers=headers)
+    if response.status_code == 204:
+        response = await AsyncClient().get(f"/inference/{path}", headers=headers)
+        yield 0, {"event_type": "message", "message": response.json()}
+        return
     assert response.status_code == 200 and response["Content-Type"] == "text/event-stream"
     async for frame in response.streaming_content:
         fields = dict(line.split(": ", 1) for line in frame.decode().splitlines() if line and line[0] != ":")
@@ -38,12 +42,18 @@ async def open_stream(token: str, path: str, place: int | None = None) -> AsyncI
             yield int(fields["id"]), json.loads(fields["data"])
 
 
-def read(token: str, path: str, place: int | None = None, at_most: int = 0) -> list[Event]:
+def read(
+    who: Api, path: str, place: int | None = None, at_most: int = 0, then: Callable[[], object] | None = None
+) -> list[Event]:
+    """The events to the end, or the first few. `then` is done after the first one."""
+
     async def collect() -> list[Event]:
         events: list[Event] = []
-        stream = open_stream(token, path, place)
+        stream = open_stream(who, path, place)
         async for event in stream:
             events.append(event)
+            if then and len(events) == 1:
+                await asyncio.to_thread(then)
             if len(events) == at_most:
                 await stream.aclose()  # type: ignore[attr-defined]
                 break
@@ -61,10 +71,9 @@ def text_of(events: list[Event]) -> str:
 
 class TestStream:
     def test_it_works(self, alice: User, answering: StartRuntime) -> None:
-        ann, token = api_of(alice), bearer_of(alice)
+        ann = api_of(alice)
         asked = ann.ask_anew()
-        answering(POLICY)
-        events = read(token, path_of(asked))
+        events = read(ann, path_of(asked), then=lambda: answering(POLICY))
         now = done(ann.get(path_of(asked)))
         assert now["state"] == "complete" and now["content"]
         assert events[-1][1] == {"event_type": "message", "message": now}
@@ -72,45 +81,48 @@ class TestStream:
         assert ann.get(f"{path_of(asked)}/events").status_code == 204
 
     def test_cut_off_and_back_without_gap_or_repeat(self, alice: User, answering: StartRuntime) -> None:
-        ann, token = api_of(alice), bearer_of(alice)
+        ann = api_of(alice)
         asked = ann.ask_anew(sampling_parameters=LONG)
-        answering(POLICY)
-        events = read(token, path_of(asked), at_most=3)
+        events = read(ann, path_of(asked), at_most=3, then=lambda: answering(POLICY))
         while events[-1][1]["event_type"] != "message":
-            events += read(token, path_of(asked), events[-1][0], at_most=5)
+            events += read(ann, path_of(asked), events[-1][0], at_most=5)
         assert text_of(events) == done(ann.get(path_of(asked)))["content"]
         assert ann.get(f"{path_of(asked)}/events", headers={"Last-Event-ID": str(events[-1][0])}).status_code == 204
 
     def test_two_readers_see_the_same(self, alice: User, answering: StartRuntime) -> None:
-        asked, token = api_of(alice).ask_anew(sampling_parameters=LONG), bearer_of(alice)
-        answering(POLICY)
+        ann = api_of(alice)
+        asked = ann.ask_anew(sampling_parameters=LONG)
 
         async def both() -> list[str]:
-            async def one() -> str:
-                return text_of([event async for event in open_stream(token, path_of(asked))])
+            first, second = (open_stream(ann, path_of(asked)) for _ in range(2))
+            for stream in (first, second):
+                assert (await anext(stream))[1]["event_type"] == "pending"
+            await asyncio.to_thread(answering, POLICY)
 
-            return await asyncio.wait_for(asyncio.gather(one(), one()), BOUND)
+            async def rest(stream: AsyncIterator[Event]) -> str:
+                return text_of([event async for event in stream])
+
+            return await asyncio.wait_for(asyncio.gather(rest(first), rest(second)), BOUND)
 
         first, second = async_to_sync(both)()
         assert first == second == turn_of(asked).message.content != ""
 
     def test_a_stopped_answer_ends_with_what_there_is(self, alice: User, answering: StartRuntime) -> None:
-        ann, token = api_of(alice), bearer_of(alice)
+        ann = api_of(alice)
         asked = ann.ask_anew(sampling_parameters={"temperature": 0, "max_new_tokens": 1500})
         answering(POLICY)
         wait_for_text(turn_of(asked))
         done(ann.post(f"{path_of(asked)}/stop"))
-        _, last = read(token, path_of(asked))[-1] if turn_of(asked).state == "in_progress" else (0, {})
-        if last:
-            assert last["event_type"] == "message" and last["message"]["state"] == "complete"
-        assert done(ann.get(path_of(asked)))["content"] is not None
+        _, last = read(ann, path_of(asked))[-1]
+        assert last["event_type"] == "message" and last["message"]["state"] == "complete"
+        assert last["message"]["content"]
 
     @pytest.mark.django_db(transaction=True)
     def test_waiting_cancelled_and_watched_by_others(self, alice: User, bob: User, chat_on: None) -> None:
-        ann, token = api_of(alice), bearer_of(alice)
+        ann = api_of(alice)
         api_of(bob).ask_anew()
         asked = ann.ask_anew()
-        ((place, waiting),) = read(token, path_of(asked), at_most=1)
+        ((place, waiting),) = read(ann, path_of(asked), at_most=1)
         assert waiting == {"event_type": "pending", "queue_position": 2, "queue_size": 2} and place == 0
         refused(api_of(bob).get(f"{path_of(asked)}/events"), 404)
         done(ann.ask(asked["chat_id"], ann.say(asked["chat_id"], "No, this")["id"]))
@@ -123,7 +135,7 @@ class TestLife:
 
     def test_call_by_call(self, website_key: str, answering: StartRuntime) -> None:
         me = Api(TrustedClient=trusted_header(website_key))
-        user_id = done(me.post("auth/trusted"))["id"]
+        done(me.post("auth/trusted"))
         (model,) = done(me.get("configs/model_configs"))
         preset = model["parameter_configs"][0]["sampling_parameters"]
         room = me.new_chat()
@@ -133,11 +145,11 @@ class TestLife:
             said = me.say(room, text, parent)
             sampling = {**preset, "max_new_tokens": 30}
             asked = done(me.ask(room, said["id"], model["name"], sampling_parameters=sampling))
-            events = read(bearer_of(User.objects.get(pk=user_id)), path_of(asked))
+            events = read(me, path_of(asked))
             parent = events[-1][1]["message"]["id"]
         drafts = [done(me.ask(room, said["id"], model["name"], sampling_parameters=sampling)) for _ in range(2)]
         for draft in drafts:
-            read(bearer_of(User.objects.get(pk=user_id)), path_of(draft))
+            assert read(me, path_of(draft))[-1][1]["message"]["state"] == "complete"
         done(me.post(f"{path_of(drafts[0])}/message_evals", {"inferior_message_ids": [drafts[1]["id"], parent]}))
         done(me.put(f"chats/{room}", {"active_thread_tail_message_id": drafts[0]["id"]}))
         done(me.post(f"{path_of(drafts[0])}/votes", {"score": 1}))
