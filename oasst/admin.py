@@ -106,7 +106,8 @@ class ApiClientAdmin(ReadOnlyAdmin):
     readonly_fields = ("number_of_keys",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiClient]:
-        return super().get_queryset(request).annotate(key_count=Count("keys"))
+        programs = super().get_queryset(request).filter(person=None)  # not those behind people's own tokens
+        return programs.annotate(key_count=Count("keys"))
 
     @admin.display(description="Keys")
     def number_of_keys(self, client: Any) -> int:

@@ -18,7 +18,7 @@ from oasst.accounts.forms import add_refusal
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import DomainError
 
-_NO_END = ""
+_NO_END = 0
 
 
 class TokenForm(forms.Form):
@@ -28,9 +28,7 @@ class TokenForm(forms.Form):
     days = forms.TypedChoiceField(
         label="Good for",
         choices=[*((days, f"{days} days") for days in tokens.DAYS), (_NO_END, "Until I revoke it")],
-        coerce=int,
-        empty_value=None,
-        required=False,
+        coerce=lambda days: int(days) or None,
         initial=90,
     )
 
