@@ -199,11 +199,18 @@ def _state_without_history(hand: TreeInHand, facts: TreeFacts) -> State:
     return transitions.state_of_contents(hand)
 
 
+def _subjects(check: str, prefix: str) -> list[str]:
+    """What this check finds wrong, the first thousand; the next run finds the rest."""
+    found = [one.subject for one in tasks.run_named(check)]
+    return [subject.removeprefix(prefix) for subject in found if subject.startswith(prefix)]
+
+
 def _free_holds() -> None:
-    """Places that are held for no open task. Compared with the hold that was read: somebody may take one just now."""
-    wrong = [int(one.subject.removeprefix("opening ")) for one in tasks.run_named("leases_are_open_tasks")]
-    for opening in Opening.objects.filter(pk__in=wrong).order_by("pk"):
-        Opening.objects.filter(pk=opening.pk, lease=opening.lease).update(holder=None, lease=None, held_until=None)
+    """Places that are held for no open task. Compared with the hold of before: somebody may take one just now."""
+    read = dict(Opening.objects.exclude(lease=None).values_list("pk", "lease"))
+    for opening_id in map(int, _subjects("leases_are_open_tasks", "opening ")):
+        held = Opening.objects.filter(pk=opening_id, lease=read.get(opening_id))
+        held.update(holder=None, lease=None, held_until=None)
 
 
 def _copy_texts() -> None:
@@ -222,9 +229,9 @@ def _copy_texts() -> None:
 
 
 def _copy_terms() -> None:
-    for one in tasks.run_named("people_stand_by_their_newest_terms"):
+    for person_id in _subjects("people_stand_by_their_newest_terms", "user "):
         with transaction.atomic(durable=True):
-            person = services.lock_user(User.objects.get(pk=one.subject.removeprefix("user ")))
+            person = services.lock_user(User.objects.get(pk=person_id))
             newest = Consent.objects.filter(user=person, document=services.TERMS_DOCUMENT, withdrawn_at=None)
             last = newest.order_by("-accepted_at", "-id").first()
             person.terms_version = last.version if last else ""
