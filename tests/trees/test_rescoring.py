@@ -14,12 +14,13 @@ from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, NotAllowed
+from oasst.core.jobs import SomeFailed
 from oasst.invariants import differences
 from tasks import upkeep
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import decide, grow_to, growing_tree, new_people, new_person, new_prompt, new_reply, review
 from tests.factories import state_of as state_of_message
-from trees import moderation, reranking, scoring
+from trees import moderation, reranking, scoring, transitions
 from trees.models import Message, MessageTree, Opening, Ranking, TreeTransition
 from trees.policy import TreePolicy, current_policy
 from trees.schedules import retry_scoring
@@ -57,6 +58,25 @@ def failed(broken: Any) -> MessageTree:
 
 
 class TestScoringFailed:
+    def test_one_that_can_not_even_be_tried_does_not_hold_up_the_others(
+        self, failed: MessageTree, broken: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = work_until(work_until(start_tree(SMALL), State.RANKING, SMALL), State.SCORING_FAILED, SMALL)
+        broken.undo()
+        MessageTree.objects.update(state_since=timezone.now() - timedelta(days=2))
+        MessageTree.objects.filter(pk=failed.pk).update(state_since=timezone.now() - timedelta(days=3))
+        real = transitions.retry_scoring
+
+        def retry(hand: Any, **why: Any) -> None:
+            if hand.tree.pk == failed.pk:
+                raise ZeroDivisionError
+            real(hand, **why)
+
+        with monkeypatch.context() as patch, pytest.raises(SomeFailed, match="ZeroDivisionError"):
+            patch.setattr(transitions, "retry_scoring", retry)
+            retry_scoring()
+        assert (state_of(failed), state_of(other)) == (State.SCORING_FAILED, State.READY_FOR_EXPORT)
+
     def test_every_vote_is_kept_and_the_cause_is_told(self, failed: MessageTree) -> None:
         assert Ranking.objects.count() == SMALL.num_required_rankings
         last = TreeTransition.objects.filter(tree=failed).latest("id")
