@@ -48,28 +48,33 @@ COUNTS = (
     ("trees", "Conversations touched"),
     ("trees_stopped", "Conversations that stop"),
     ("trees_moved", "Conversations that move to another state"),
+    ("unseen", "Conversations more, for which there was no time here"),
 )
 
 
 def in_words(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """What a purge takes, as people read it."""
-    return [(label, counts.get(name, 0)) for name, label in COUNTS]
+    return [(label, counts.get(name, 0)) for name, label in COUNTS if name != "unseen" or counts.get(name)]
 
 
-def preview(*, person: User, actor: User, policy: TreePolicy) -> Counter[str]:
-    """What a purge of this person would do, counted by doing it and rolling each tree back. Stores nothing.
+def preview(*, person: User, actor: User, policy: TreePolicy, seconds: float = math.inf) -> Counter[str]:
+    """What a purge of this person would do, counted by doing it and rolling each tree back. Stores nothing. When the
+    time is over, `unseen` says how many trees were not looked at.
 
     Raises NotAllowed as a ban does.
     """
     services.require_higher_rank(actor, person)
     pretended = Purge(person=person, actor=actor, reason="Preview")
     counts: Counter[str] = Counter()
-    for tree_id in purging.trees_of(person.pk):
+    tree_ids = purging.trees_of(person.pk)
+    counts["unseen"] = len(tree_ids)
+    for tree_id, _ in zip(tree_ids, rounds(seconds), strict=False):
         with transaction.atomic(durable=True):
             step = purging.take_out(lock_tree(tree_id, policy), pretended)
             counts.update(step.counts if step else {})
             transaction.set_rollback(True)
-    return counts
+        counts["unseen"] -= 1
+    return +counts
 
 
 def begin(*, person: User, actor: User, reason: str) -> Purge:

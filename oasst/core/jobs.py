@@ -29,6 +29,9 @@ AT_ONCE = 500
 ROUND = 60  # seconds
 # Twice as long is still less than the time after which the queue hands a job out again (settings, visibility_timeout).
 LONGEST = 4 * 60  # seconds
+# What lay in the queue for so long is dropped: the clock has sent it again meanwhile. Else a worker that was away for a
+# night would find hundreds of each.
+STALE: float | None = 10 * 60  # seconds
 TOO_MANY = 10  # so many failures in one job: it is not the single items
 
 Item = TypeVar("Item")
@@ -46,6 +49,7 @@ class Job(Task):
     """Tried again with growing pauses; ended when its time is over; each run is written down."""
 
     longest: float = LONGEST
+    expires = STALE
     autoretry_for = (Exception,)
     retry_backoff = 2  # seconds, doubled each time
     retry_backoff_max = 300
@@ -75,6 +79,7 @@ class NightJob(Job):
     """
 
     longest = 2 * 3600
+    expires = None
     acks_late = False
 
 

@@ -176,6 +176,25 @@ class TestBounds:
 
 
 @pytest.mark.django_db(transaction=True)
+class TestAWorkerThatWasAway:
+    def test_what_waited_too_long_is_dropped(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whoever sent it sends it again; the clock does, and what a commit asked for stands in its row."""
+        sent: dict[str, Any] = {}
+        monkeypatch.setattr(
+            Celery,
+            "send_task",
+            lambda app, name, args=(), kwargs=None, **options: sent.update({name: options["expires"]}),
+        )
+        current_app.loader.import_default_modules()
+        for entry in SCHEDULES:
+            current_app.tasks[entry.job].apply_async()
+        new_prompt(new_person("Alice"))
+        nightly = {entry.job for entry in SCHEDULES if isinstance(current_app.tasks[entry.job], jobs.NightJob)}
+        assert {name for name, expires in sent.items() if expires is None} == nightly
+        assert {expires for name, expires in sent.items() if name not in nightly} == {jobs.STALE}
+
+
+@pytest.mark.django_db(transaction=True)
 class TestEveryJob:
     def test_each_scheduled_job_may_run_twice_and_at_once(self) -> None:
         current_app.loader.import_default_modules()

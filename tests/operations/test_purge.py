@@ -8,12 +8,15 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.db.models import F
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from leaderboard import stats
 from leaderboard.models import Standing
 from oasst import purge as purging
+from oasst import purge_admin
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
 from oasst.core.jobs import SomeFailed
@@ -315,6 +318,17 @@ class TestScores:
 
 
 class TestInPieces:
+    def test_a_preview_that_takes_too_long_says_what_it_did_not_see(
+        self, client: Client, busy_life: User, mo: User, monkeypatch: Any
+    ) -> None:
+        monkeypatch.setattr(purge_admin, "PREVIEW_SECONDS", 0)
+        client.force_login(mo)
+        before, whole = everything(), purging.preview(person=busy_life, actor=mo, policy=POLICY)
+        page = client.post(reverse("admin:accounts_user_purge", args=[busy_life.pk]), {"step": "preview"})
+        assert dict(page.context["counts"])["Conversations more, for which there was no time here"] == whole["trees"]
+        assert everything() == before
+        assert "no time here" not in str(purging.in_words(whole))
+
     def test_a_long_purge_makes_way_and_goes_on(self, busy_life: User, mo: User, monkeypatch: Any) -> None:
         """A worker has few hands: what is left after a while is a job of its own."""
         monkeypatch.setattr(purging, "ROUND", 0)
