@@ -126,7 +126,8 @@ def one_by_one(items: Iterable[Item], act: Callable[[Item], object]) -> int:
                 break
     if failed:
         item, first = next(iter(failed.items()))
-        raise SomeFailed(f"{len(failed)} failed, the first of them {item}: {first!r}") from first
+        stopped = ", and it stopped there" if len(failed) == TOO_MANY else ""
+        raise SomeFailed(f"{len(failed)} failed{stopped}; the first was {item}: {first!r}") from first
     return done
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
+import structlog
 from django.db import connection, transaction
 from django.db.models import F
 
@@ -25,6 +26,8 @@ from trees.models import Happening, Message, MessageTree, Opening, TreeTransitio
 from trees.policy import TreePolicy
 from trees.states import State
 
+log = structlog.get_logger(__name__)
+
 NO_HISTORY = "Found without a history. Its state follows from what it contains."
 FROM_OUTBOX = "Written again from the outbox."
 
@@ -33,9 +36,10 @@ FROM_OUTBOX = "Written again from the outbox."
 class Repair:
     difference: Difference
     mended: bool
+    why: str = "it can not be derived"
 
     def __str__(self) -> str:
-        return f"{self.difference}: {'mended' if self.mended else 'left, it can not be derived'}"
+        return f"{self.difference}: {'mended' if self.mended else f'left, {self.why}'}"
 
 
 def repair(policy: TreePolicy, *, batch: int, progress: Callable[[int], None] | None = None) -> Iterator[Repair]:
@@ -49,7 +53,11 @@ def repair(policy: TreePolicy, *, batch: int, progress: Callable[[int], None] | 
         left = {one.subject for one in tasks.run(check, statement)} if before else set()
         yield from (Repair(one, one.subject not in left) for one in before)
     for tree_id, found in tree_differences(policy, batch=batch, progress=progress):
-        yield from _repair_tree(tree_id, policy, found)
+        try:
+            yield from _repair_tree(tree_id, policy, found)
+        except Exception as error:  # one tree must not keep the others from being mended
+            log.exception("tree_not_repaired", tree=str(tree_id))
+            yield from (Repair(one, False, f"mending it failed: {error!r}") for one in found)
     yield from _repair_scores()
 
 

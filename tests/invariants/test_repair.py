@@ -17,6 +17,8 @@ from tests.concurrency.together import at_once
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import new_people
 from tests.invariants.test_check import FINISHED, GROWING, POLICY, SAMPLE
+from trees import transitions
+from trees.in_hand import TreeInHand
 from trees.interchange.reader import import_files
 from trees.models import Happening, Message, MessageTree, Opening, TreeTransition
 from trees.policy import TreePolicy
@@ -90,6 +92,25 @@ class TestWhatIsDerivable:
         assert len(mend()) == 1
         assert Opening.objects.filter(lease=task.pk).exists()
         assert answer(task, POLICY).status == Task.Status.DONE
+
+    def test_one_that_fails_does_not_hold_up_the_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        trees = [start_tree(POLICY) for _ in range(2)]
+        Message.objects.update(review_count=7)
+        real = transitions.advance
+
+        def advance(hand: TreeInHand, **who: object) -> bool:
+            if hand.tree.pk == trees[0].pk:
+                raise ZeroDivisionError
+            return real(hand, **who)  # type: ignore[arg-type]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(transitions, "advance", advance)
+            said = mend()
+        assert [one.split(": ")[-2:] for one in said] == [
+            ["left, mending it failed", "ZeroDivisionError()"],
+            ["expected 0, found 7", "mended"],
+        ]
+        assert dict(Message.objects.values_list("pk", "review_count")) == {trees[0].pk: 7, trees[1].pk: 0}
 
     def test_more_than_is_told_one_by_one(self, monkeypatch: pytest.MonkeyPatch, alice: User, bob: User) -> None:
         """A few at a time: the next run mends the rest."""

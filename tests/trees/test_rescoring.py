@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, NotAllowed
+from oasst.core.ids import uuid7
 from oasst.core.jobs import SomeFailed
 from oasst.invariants import differences
 from tasks import upkeep
@@ -236,6 +237,21 @@ class TestPolicyChange:
         for task in tasks:
             assert answer(task, new).result_message is not None
         assert list(differences(new)) == []
+
+    def test_one_that_fails_does_not_hold_up_the_others(self, alice: User, bob: User, with_policy: Any) -> None:
+        old = with_policy({"num_reviews_initial_prompt": 5})
+        sizes = {"goal_tree_size": 12, "max_depth": 3, "max_children_count": 3}
+        broken = MessageTree.objects.create(
+            id=uuid7(), state=State.GROWING.value, lang="en", **sizes
+        )  # without a prompt
+        prompt = new_prompt(alice, policy=old)
+        review(prompt, bob, policy=old)
+        with_policy({"num_reviews_initial_prompt": 1})
+        out = StringIO()
+        with pytest.raises(CommandError, match=f"1 failed; the first was {broken.pk}"):
+            call_command("apply_policy", stdout=out)
+        assert "1 messages: decided at once" in out.getvalue()
+        assert state_of_message(prompt) == State.PROMPT_LOTTERY_WAITING
 
     def test_finished_trees_are_left_alone(self, with_policy: Any) -> None:
         work_until(start_tree(SMALL), State.READY_FOR_EXPORT, SMALL)
