@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import psycopg
 import structlog
 from celery import Task, current_app
 from django.db import DatabaseError, connection, transaction
@@ -100,12 +101,12 @@ def bounded(seconds: float) -> Iterator[None]:
         with connection.execute_wrapper(watch):
             yield
     finally:
-        with suppress(DatabaseError):  # a connection that broke is not used again
-            _set_timeout("DEFAULT")
+        _set_timeout("DEFAULT")
 
 
 def _set_timeout(value: str) -> None:
-    with connection.cursor() as cursor:
+    # A database that does not answer is met again by the job itself, which is then tried again as for any error.
+    with suppress(DatabaseError, psycopg.Error), connection.cursor() as cursor:
         cursor.execute(f"SET statement_timeout = {value}")
 
 
