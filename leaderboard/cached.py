@@ -16,6 +16,7 @@ from django.utils import timezone
 from leaderboard import figures
 from leaderboard.models import CachedStatistic
 from oasst.core.errors import Invalid
+from oasst.core.jobs import one_by_one
 from oasst.core.locks import advisory_lock
 
 KEEP = 24 * 3600  # seconds in Redis; the clock replaces them long before
@@ -60,11 +61,13 @@ class Statistic:
 
 
 def refresh(names: Iterable[str] = STATISTICS) -> int:
-    """Compute these anew; returns how many were. Each is a transaction. Somebody else who is computing one is waited
-    for, and then it is new enough.
+    """Compute these anew, the oldest first; returns how many were. Each is a transaction. Somebody else who is
+    computing one is waited for, and then it is new enough. Raises SomeFailed.
     """
     began = timezone.now()
-    return sum(_refresh(name, began) for name in names)
+    known = dict(CachedStatistic.objects.values_list("name", "updated_at"))
+    oldest_first = sorted(names, key=lambda name: known[name].timestamp() if name in known else 0)
+    return one_by_one(oldest_first, lambda name: _refresh(name, began))
 
 
 def _refresh(name: str, began: datetime) -> bool:

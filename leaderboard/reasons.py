@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Left
 from django.utils.dateparse import parse_datetime
 
@@ -15,6 +16,7 @@ from leaderboard.kinds import KINDS, worth
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid
 from trees.models import Message, Ranking, Review
+from trees.queries import REMOVED
 
 SIZE = 20
 EXCERPT = 160
@@ -77,13 +79,18 @@ def _moment(before: str) -> datetime | None:
 def _latest(person: User, before: datetime | None) -> dict[UUID, datetime]:
     """Message → when the person last did something about it, newest first; one more than a page."""
     found: dict[UUID, datetime] = {}
+    rankings = Ranking.objects.filter(author=person)
     works = (
-        Message.objects.filter(author=person).values_list("pk", "created_at"),
-        Review.objects.filter(author=person, kind=Review.Kind.REVIEW).values_list("message_id", "created_at"),
-        Ranking.objects.filter(author=person).values_list("parent_id", "created_at"),
+        ("pk", Message.objects.filter(author=person)),
+        ("message_id", Review.objects.filter(author=person, kind=Review.Kind.REVIEW)),
+        ("parent_id", rankings),
     )
-    for work in works:
-        rows = work.filter(created_at__lt=before) if before else work
+    for about, work in works:
+        rows = work.values_list(about, "created_at")
+        if before:
+            # Told with the ranking, which came last, on a page before.
+            told = Exists(rankings.filter(parent=OuterRef(about), created_at__gte=before))
+            rows = rows.filter(~told, created_at__lt=before)
         for message_id, at in rows.order_by("-created_at")[: SIZE + 1]:
             found[message_id] = max(at, found.get(message_id, at))
     return dict(sorted(found.items(), key=lambda pair: pair[1], reverse=True)[: SIZE + 1])
@@ -96,7 +103,8 @@ def _reason(message: Any, at: datetime, own: bool, credits: Iterable[Credit]) ->
     is_open = bool(counts.pop("provisional", 0)) or ("prompts" in counts and not _settled(counts))
     lines = [_line(kind, counts[kind]) for kind in KINDS if counts[kind]]
     points = sum(worth(kind, number) for kind, number in counts.items())
-    return Reason(message.pk, at, message.excerpt, own, message.deleted, lines, points, is_open)
+    text = message.excerpt if own or not message.deleted else REMOVED
+    return Reason(message.pk, at, text, own, message.deleted, lines, points, is_open)
 
 
 def _settled(counts: Counter[str]) -> bool:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -37,7 +36,7 @@ def rebuild() -> int:
                 total.update(one)
             tallies.add(total, since)
             number += len(batch)
-        _rebuild_streaks()
+        streaks.work_out_again(User.objects.all())
     return number
 
 
@@ -47,14 +46,6 @@ def _batches() -> Iterator[list[UUID]]:
     while batch:
         yield batch
         batch = list(ids.filter(pk__gt=batch[-1])[:BATCH])
-
-
-def _rebuild_streaks() -> None:
-    User.objects.exclude(last_activity_at=None).update(streak_started_at=None, streak_days=None, last_activity_at=None)
-    done = Happening.objects.filter(kind__in=streaks.WORK).exclude(actor=None).order_by("at")
-    rows = done.values_list("actor_id", "at").iterator()
-    while batch := list(islice(rows, 5000)):
-        streaks.note(batch)
 
 
 Difference = tuple[str, str, str]

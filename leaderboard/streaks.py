@@ -8,8 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from uuid import UUID
 from zoneinfo import ZoneInfo
+
+from django.db.models import QuerySet
 
 from oasst.accounts.models import User
 from trees.models import Happening
@@ -18,6 +21,7 @@ WORK = frozenset(
     kind.value
     for kind in (Happening.Kind.MESSAGE_POSTED, Happening.Kind.MESSAGE_REVIEWED, Happening.Kind.REPLIES_RANKED)
 )
+BATCH = 5000  # pieces of work
 GRACE = timedelta(days=2)  # from one day of work to the next: one day in between is forgiven
 
 
@@ -103,3 +107,12 @@ def note(work: Iterable[tuple[UUID, datetime]]) -> None:
         if known and person.streak_started_at and person.streak_started_at < known:
             _reach_back(person)
     User.objects.bulk_update(people, ["streak_started_at", "streak_days", "last_activity_at"])
+
+
+def work_out_again(people: QuerySet[User]) -> None:
+    """Forget the streaks of these people and make them from all that was told."""
+    people.exclude(last_activity_at=None).update(streak_started_at=None, streak_days=None, last_activity_at=None)
+    done = Happening.objects.filter(kind__in=WORK, actor__in=people).order_by("at")
+    rows = done.values_list("actor_id", "at").iterator()
+    while batch := list(islice(rows, BATCH)):
+        note((person_id, at) for person_id, at in batch if person_id is not None)

@@ -8,12 +8,15 @@ from allauth.account.models import EmailAddress
 from django.db import IntegrityError, transaction
 from django.db.models import ManyToOneRel, Q, QuerySet
 
+from leaderboard import streaks
+from leaderboard.counting import trees_of
 from oasst.accounts.identities import lock_general
 from oasst.accounts.models import User
 from oasst.accounts.services import close_account
 from oasst.core.errors import Conflict
 from tasks.models import Task
-from trees.models import Purge, Ranking, Review
+from trees import outbox
+from trees.models import Happening, Purge, Ranking, Review
 
 
 @transaction.atomic
@@ -40,13 +43,22 @@ def merge_people(*, destination_id: UUID, source_ids: Sequence[UUID]) -> None:
             _move(relation.related_model._base_manager.filter(**{relation.field.name: source}), relation, destination)
         _move_tasks(source, destination)
         close_account(source)
+    streaks.work_out_again(User.objects.filter(pk__in=people))
+    # The scores follow tree by tree, as they follow everything.
+    outbox.tell(
+        [
+            Happening(kind=Happening.Kind.PEOPLE_MERGED, subject=destination, tree_id=tree_id)
+            for tree_id in sorted(trees_of([destination.pk]))
+        ]
+    )
 
 
 def _relations() -> list[ManyToOneRel]:
-    """Every table that names a person, except for tasks, which go with their results."""
+    """Every table that names a person, except for tasks, which go with their results, and for what is counted anew."""
     relations = [one for one in User._meta.get_fields(include_hidden=True) if isinstance(one, ManyToOneRel)]
     # Consent is to what this account was asked; close_account withdraws the sources'.
-    return [one for one in relations if one.related_model._meta.label not in ("tasks.Task", "accounts.Consent")]
+    others = [one for one in relations if one.related_model._meta.label not in ("tasks.Task", "accounts.Consent")]
+    return [one for one in others if one.related_model._meta.app_label != "leaderboard"]
 
 
 def _move(rows: QuerySet[Any], relation: ManyToOneRel, destination: User) -> None:

@@ -6,8 +6,9 @@ found in the data and not remembered, so a run that was killed is simply run aga
 run downhill: the purge, a tree, its messages.
 """
 
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from uuid import UUID
 
 from celery import shared_task
@@ -22,13 +23,14 @@ from oasst.accounts.access import require_moderator
 from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict, Gone, NotFound
+from oasst.core.jobs import ROUND, one_by_one, rounds
 from oasst.core.locks import advisory_lock
 from oasst.core.text import clean_text
 from tasks.models import Draft, Task
-from trees import outbox, purging
+from trees import purging
 from trees.in_hand import lock_tree
 from trees.jobs import follow_standing
-from trees.models import Happening, Message, Opening, Purge, PurgeStep, Reaction, Report, Revision, Skip
+from trees.models import Message, Opening, Purge, PurgeStep, Reaction, Report, Revision, Skip
 from trees.policy import TreePolicy, current_policy
 from trees.posting import digest_of
 
@@ -47,28 +49,33 @@ COUNTS = (
     ("trees", "Conversations touched"),
     ("trees_stopped", "Conversations that stop"),
     ("trees_moved", "Conversations that move to another state"),
+    ("unseen", "Conversations more, for which there was no time here"),
 )
 
 
 def in_words(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """What a purge takes, as people read it."""
-    return [(label, counts.get(name, 0)) for name, label in COUNTS]
+    return [(label, counts.get(name, 0)) for name, label in COUNTS if name != "unseen" or counts.get(name)]
 
 
-def preview(*, person: User, actor: User, policy: TreePolicy) -> Counter[str]:
-    """What a purge of this person would do, counted by doing it and rolling each tree back. Stores nothing.
+def preview(*, person: User, actor: User, policy: TreePolicy, seconds: float = math.inf) -> Counter[str]:
+    """What a purge of this person would do, counted by doing it and rolling each tree back. Stores nothing. When the
+    time is over, `unseen` says how many trees were not looked at.
 
     Raises NotAllowed as a ban does.
     """
     services.require_higher_rank(actor, person)
     pretended = Purge(person=person, actor=actor, reason="Preview")
     counts: Counter[str] = Counter()
-    for tree_id in purging.trees_of(person.pk):
+    tree_ids = purging.trees_of(person.pk)
+    counts["unseen"] = len(tree_ids)
+    for tree_id, _ in zip(tree_ids, rounds(seconds), strict=False):
         with transaction.atomic(durable=True):
             step = purging.take_out(lock_tree(tree_id, policy), pretended)
             counts.update(step.counts if step else {})
             transaction.set_rollback(True)
-    return counts
+        counts["unseen"] -= 1
+    return +counts
 
 
 def begin(*, person: User, actor: User, reason: str) -> Purge:
@@ -113,44 +120,58 @@ def undo(*, purge_id: UUID, actor: User, reason: str) -> Purge:
 
 @shared_task
 def go_on_with_purge(purge_id: str) -> None:
-    """`go_on` as a job; `oasst.jobs` names it to the worker."""
-    go_on(purge_id=UUID(purge_id), policy=current_policy())
+    """`go_on` for a while, as a job that `oasst.jobs` names to the worker. What is left then is a job of its own, so
+    that a long purge keeps nobody waiting.
+    """
+    purge = go_on(purge_id=UUID(purge_id), policy=current_policy(), seconds=ROUND)
+    if purge.is_under_way:
+        enqueue(go_on_with_purge, purge_id)
 
 
-def go_on(*, purge_id: UUID, policy: TreePolicy) -> Purge:
-    """Do what is left of a purge, or of its undo, to the end. Safe to run twice, at once, and after being killed."""
+def go_on(*, purge_id: UUID, policy: TreePolicy, seconds: float = math.inf) -> Purge:
+    """Do what is left of a purge, or of its undo, to the end or as long as the time lasts. Safe to run twice, at once,
+    and after being killed.
+    """
     purge = Purge.objects.select_related("person", "actor", "undo_actor").get(pk=purge_id)
-    if purge.stage == Stage.RUNNING:
-        _drain(purge.person)
-        while tree_ids := purging.trees_of(purge.person_id, limit=BATCH):
-            for tree_id in tree_ids:
-                if not _take_out(purge_id, tree_id, policy):
-                    return go_on(purge_id=purge_id, policy=policy)  # somebody undoes it meanwhile
-        _finish(purge_id)
-    elif purge.stage == Stage.UNDOING:
-        steps = PurgeStep.objects.filter(purge=purge, undone_at=None).order_by("-id")
-        for step_id in list(steps.values_list("pk", flat=True)):
-            _put_back(purge_id, step_id, policy)
-        _finish_undo(purge_id)
-    elif purge.stage == Stage.ERASED and purge.erased_at is None:
-        _erase(purge)
+    for _ in zip(_pieces(purge, policy), rounds(seconds), strict=False):
+        pass
     purge.refresh_from_db()
     return purge
 
 
+def _pieces(purge: Purge, policy: TreePolicy) -> Iterator[None]:
+    """The work that is left, one short transaction after the other."""
+    if purge.stage == Stage.RUNNING:
+        _drain(purge.person)
+        while tree_ids := purging.trees_of(purge.person_id, limit=BATCH):
+            for tree_id in tree_ids:
+                if not _take_out(purge.pk, tree_id, policy):  # somebody undoes it meanwhile
+                    purge.refresh_from_db()
+                    yield from _pieces(purge, policy)
+                    return
+                yield
+        _finish(purge.pk)
+    elif purge.stage == Stage.UNDOING:
+        steps = PurgeStep.objects.filter(purge=purge, undone_at=None).order_by("-id")
+        for step_id in list(steps.values_list("pk", flat=True)):
+            _put_back(purge.pk, step_id, policy)
+            yield
+        _finish_undo(purge.pk)
+    elif purge.is_under_way:
+        yield from _erase(purge)
+
+
 def erase_what_is_due(*, policy: TreePolicy) -> int:
-    """Make the purges final that nobody undid in time, and end whatever was left half done. Returns how many purges
-    were worked on.
+    """Make the purges final that nobody undid in time, and go on with what was left half done, each for a while.
+    Returns how many purges were worked on. Raises SomeFailed.
     """
     now = timezone.now()
     Purge.objects.filter(stage=Stage.DONE, finished_at__lte=now - Purge.UNDO_FOR).update(stage=Stage.ERASED)
     waiting = Purge.objects.filter(stage__in=[Stage.RUNNING, Stage.UNDOING]) | Purge.objects.filter(
         stage=Stage.ERASED, erased_at=None
     )
-    found = list(waiting.order_by("pk").values_list("pk", flat=True))
-    for purge_id in found:
-        go_on(purge_id=purge_id, policy=policy)
-    return len(found)
+    found = waiting.order_by("pk").values_list("pk", flat=True)
+    return one_by_one(found, lambda purge_id: go_on(purge_id=purge_id, policy=policy, seconds=ROUND))
 
 
 def _lock(purge_id: UUID) -> Purge:
@@ -205,7 +226,6 @@ def _finish(purge_id: UUID) -> None:
             total.update(counts)
         purge.stage, purge.counts, purge.finished_at = Stage.DONE, dict(total), timezone.now()
         purge.save(update_fields=["stage", "counts", "finished_at"])
-        _tell(Happening.Kind.PERSON_PURGED, purge, purge.actor)
 
 
 def _finish_undo(purge_id: UUID) -> None:
@@ -218,17 +238,12 @@ def _finish_undo(purge_id: UUID) -> None:
         if purge.banned and not purge.person.enabled:
             services.unban(purge.person, actor=purge.undo_actor, reason=purge.undo_reason)
             enqueue(follow_standing, str(purge.person_id))
-        _tell(Happening.Kind.PURGE_UNDONE, purge, purge.undo_actor)
-
-
-def _tell(kind: Happening.Kind, purge: Purge, actor: User) -> None:
-    outbox.tell([Happening(kind=kind, actor=actor, subject_id=purge.person_id, data={"purge": str(purge.pk)})])
 
 
 ERASE_AT_ONCE = 200
 
 
-def _erase(purge: Purge) -> None:
+def _erase(purge: Purge) -> Iterator[None]:
     """Take the texts away for good, a few hundred at a time. Ids, labels and orders stay, since answers of others and
     the history rest on them; what search finds follows the text by itself.
     """
@@ -243,6 +258,7 @@ def _erase(purge: Purge) -> None:
             Message.objects.filter(pk__in=ids).update(text="", text_digest=digest_of(""))
             # The log of the admin names what was done to a message by the beginning of its text.
             LogEntry.objects.filter(content_type=kind, object_id__in=[str(one) for one in ids]).update(object_repr="")
+        yield
     with transaction.atomic(durable=True):
         Draft.objects.filter(task__user=person).delete()
         Task.objects.filter(user=person).exclude(skip_reason="").update(skip_reason="")

@@ -21,6 +21,7 @@ from trees.models import Purge
 from trees.policy import current_policy
 from trees.purging import trees_of
 
+PREVIEW_SECONDS = 20  # a request has 120, and each tree that is looked at is locked for a moment
 TONES = {
     Purge.Stage.RUNNING: "warning",
     Purge.Stage.DONE: "danger",
@@ -49,7 +50,10 @@ def purge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> Ht
     if request.method == "POST":
         try:
             with waits_are_busy():
-                counts = purge.in_words(purge.preview(person=person, actor=request.user, policy=current_policy()))
+                found = purge.preview(
+                    person=person, actor=request.user, policy=current_policy(), seconds=PREVIEW_SECONDS
+                )
+                counts = purge.in_words(found)
         except DomainError as error:
             refusal = refusal or error.message
     context = {

@@ -19,7 +19,7 @@ def send_waiting_jobs() -> int:
     return jobs.send_waiting()
 
 
-@shared_task(autoretry_for=())
+@shared_task(base=jobs.NightJob, autoretry_for=())
 def check_invariants() -> None:
     """Fails when anything disagrees, so that whoever watches the jobs sees it."""
     number = 0

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from django.db.models import Count
+
 from tasks.supply import Supply
 from trees.models import Opening
 from trees.states import RANKING_WORK, REPLY_WORK, REVIEW_WORK
@@ -32,7 +34,7 @@ def why_enough(supply: Supply, writers: int) -> str:
 
 def what_makes_room(supply: Supply, lang: str) -> str:
     """The price of the next prompt, in other work that is open in this language."""
-    works = Counter(Opening.objects.filter(lang=lang).values_list("work", flat=True))
+    works = Counter(dict(Opening.objects.filter(lang=lang).values_list("work").annotate(Count("pk"))))
     groups = (("check", REVIEW_WORK), ("reply", REPLY_WORK), ("ranking", RANKING_WORK))
     numbers = [(sum(works[work.value] for work in group), name) for name, group in groups]
     open_now = ", ".join(_number(number, name) for number, name in numbers if number)

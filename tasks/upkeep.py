@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from oasst.core import idempotency, metrics
+from oasst.core.jobs import one_by_one
 from tasks.models import Draft, Task
 from trees import transitions
 from trees.in_hand import lock_tree
@@ -48,21 +49,23 @@ def move_trees_on(*, policy: TreePolicy, limit: int = BATCH) -> int:
 
     Our own trees move with every event. A file may bring a state that is behind its messages, and a new policy may ask
     for less than is there: such a tree offers no work and keeps a place among the growing trees of its language. Trees
-    without work come first, then those that wait the longest, from where the last sweep ended.
+    without work come first, then those that wait the longest, from where the last sweep ended. Raises SomeFailed.
     """
     running = MessageTree.objects.filter(state__in=[state.value for state in ACTIVE])
     idle = running.exclude(Exists(Opening.objects.filter(tree=OuterRef("pk")))).order_by("number")
     found = dict.fromkeys(idle.values_list("pk", flat=True)[:limit])
     found |= dict.fromkeys(_next_of(running, limit))
-    moved = 0
-    for tree_id in found:
-        with transaction.atomic(durable=True):
-            hand = lock_tree(tree_id, policy)
-            before = hand.state
-            if transitions.advance(hand):
-                moved += 1
-                log.warning("tree_moved_by_sweep", tree=str(tree_id), before=before, after=hand.state)
-    metrics.trees_moved_by_sweep.inc(moved)
+    return one_by_one(found, lambda tree_id: _move_on(tree_id, policy))
+
+
+def _move_on(tree_id: UUID, policy: TreePolicy) -> bool:
+    with transaction.atomic(durable=True):
+        hand = lock_tree(tree_id, policy)
+        before = hand.state
+        moved = transitions.advance(hand)
+    if moved:
+        metrics.trees_moved_by_sweep.inc()
+        log.warning("tree_moved_by_sweep", tree=str(tree_id), before=before, after=hand.state)
     return moved
 
 

@@ -58,6 +58,7 @@ def take_out(hand: TreeInHand, purge: Purge) -> PurgeStep | None:
             counts += Counter(branches=1, messages=own, messages_of_others=len(gone.message_ids) - own)
     if not counts.total():
         return None
+    _tell(hand, Happening.Kind.PERSON_PURGED, purge, purge.actor)
     transitions.advance(hand, actor=purge.actor)
     counts["trees"] = 1
     if hand.state != state:
@@ -90,7 +91,13 @@ def put_back(hand: TreeInHand, step: PurgeStep, purge: Purge, *, actor: Any, rea
     if hand.state == step.state_after:
         transitions.put_back(hand, State(step.state_before), reason=f"A purge was undone: {reason}"[:500], actor=actor)
     transitions.rescore(hand)
+    _tell(hand, Happening.Kind.PURGE_UNDONE, purge, actor)
     transitions.advance(hand, actor=actor)
+
+
+def _tell(hand: TreeInHand, kind: Happening.Kind, purge: Purge, actor: Any) -> None:
+    """Also where nothing else changed, the scores did: of reactions that were set aside, for example."""
+    hand.record(kind, actor=actor, subject_id=purge.person_id, data={"purge": str(purge.pk)})
 
 
 def _decisions(hand: TreeInHand) -> Fields:

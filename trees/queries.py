@@ -169,6 +169,7 @@ def timeline_of(tree: MessageTree) -> list[Step]:
 
 KINDS = ("prompt", "reply", "review", "ranking")
 PAGE = 20
+REMOVED = "(removed)"  # in place of a text of somebody else that was taken away
 
 
 @dataclass(frozen=True)
@@ -258,7 +259,7 @@ def _parse_cursor(value: str | None) -> tuple[datetime, UUID] | None:
 def _row(kind: str, item: Message | Review | Ranking) -> Contribution:
     message = item if isinstance(item, Message) else item.message if isinstance(item, Review) else item.parent
     if message.deleted and message.author_id != item.author_id:
-        item.excerpt = "(removed)"  # type: ignore[union-attr]
+        item.excerpt = REMOVED  # type: ignore[union-attr]
     row: dict[str, Any] = {
         "id": item.pk,
         "kind": kind,

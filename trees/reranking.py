@@ -12,6 +12,7 @@ from django.db.models import Count, Q
 from django.utils import timezone
 
 from oasst.accounts.models import User
+from oasst.core.jobs import one_by_one
 from trees import scoring, transitions
 from trees.in_hand import lock_tree
 from trees.models import MessageTree
@@ -79,7 +80,7 @@ def failed_trees(*, due_at: datetime | None = None) -> list[UUID]:
 
 
 def retry_what_is_due(*, policy: TreePolicy) -> tuple[int, int]:
-    """Try again what is due. Returns (tried, succeeded)."""
+    """Try again what is due. Returns (tried, succeeded). Raises SomeFailed."""
     due = failed_trees(due_at=timezone.now())
-    done = sum(retry(tree_id=tree_id, policy=policy, reason="Tried again by the clock.") for tree_id in due)
-    return len(due), done
+    reason = "Tried again by the clock."
+    return len(due), one_by_one(due, lambda tree_id: retry(tree_id=tree_id, policy=policy, reason=reason))

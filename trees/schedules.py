@@ -3,6 +3,7 @@
 import structlog
 from celery import shared_task
 
+from oasst.core.jobs import NightJob
 from trees import reranking, reviewers, webhooks
 from trees.policy import current_policy
 
@@ -17,7 +18,7 @@ def retry_scoring() -> None:
         log.warning("scoring_retried", tried=tried, succeeded=succeeded)
 
 
-@shared_task
+@shared_task(base=NightJob)
 def learn_reviewers() -> None:
     """Estimate how reliable each reviewer is."""
     reviewers.learn()

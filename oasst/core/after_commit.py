@@ -6,7 +6,7 @@ from celery import Task, current_app
 from django.db import transaction
 from django.utils import timezone
 
-from oasst.core.jobs import PATIENCE
+from oasst.core.jobs import PATIENCE, STALE
 from oasst.core.models import WaitingJob
 
 
@@ -22,4 +22,4 @@ def enqueue(job: "Task[Any, Any]", *args: Any) -> None:
 
 def wake(job: str) -> None:
     """Run the job of this name soon after the commit. For jobs that find their work in the database by themselves."""
-    transaction.on_commit(lambda: current_app.send_task(job, retry=False), robust=True)
+    transaction.on_commit(lambda: current_app.send_task(job, retry=False, expires=STALE), robust=True)

@@ -20,6 +20,9 @@ _COMES_AND_GOES = frozenset(
         Kind.MESSAGE_RESTORED,
         Kind.MESSAGE_EDITED,
         Kind.MESSAGE_REOPENED,
+        Kind.PERSON_PURGED,
+        Kind.PURGE_UNDONE,
+        Kind.PEOPLE_MERGED,
     )
 )
 # Told once for each text that was decided; a message that was edited, or whose votes a purge took, had several.

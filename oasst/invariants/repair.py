@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
+import structlog
 from django.db import connection, transaction
 from django.db.models import F
 
@@ -25,6 +26,8 @@ from trees.models import Happening, Message, MessageTree, Opening, TreeTransitio
 from trees.policy import TreePolicy
 from trees.states import State
 
+log = structlog.get_logger(__name__)
+
 NO_HISTORY = "Found without a history. Its state follows from what it contains."
 FROM_OUTBOX = "Written again from the outbox."
 
@@ -33,9 +36,10 @@ FROM_OUTBOX = "Written again from the outbox."
 class Repair:
     difference: Difference
     mended: bool
+    why: str = "it can not be derived"
 
     def __str__(self) -> str:
-        return f"{self.difference}: {'mended' if self.mended else 'left, it can not be derived'}"
+        return f"{self.difference}: {'mended' if self.mended else f'left, {self.why}'}"
 
 
 def repair(policy: TreePolicy, *, batch: int, progress: Callable[[int], None] | None = None) -> Iterator[Repair]:
@@ -49,7 +53,11 @@ def repair(policy: TreePolicy, *, batch: int, progress: Callable[[int], None] | 
         left = {one.subject for one in tasks.run(check, statement)} if before else set()
         yield from (Repair(one, one.subject not in left) for one in before)
     for tree_id, found in tree_differences(policy, batch=batch, progress=progress):
-        yield from _repair_tree(tree_id, policy, found)
+        try:
+            yield from _repair_tree(tree_id, policy, found)
+        except Exception as error:  # one tree must not keep the others from being mended
+            log.exception("tree_not_repaired", tree=str(tree_id))
+            yield from (Repair(one, False, f"mending it failed: {error!r}") for one in found)
     yield from _repair_scores()
 
 
@@ -199,11 +207,18 @@ def _state_without_history(hand: TreeInHand, facts: TreeFacts) -> State:
     return transitions.state_of_contents(hand)
 
 
+def _subjects(check: str, prefix: str) -> list[str]:
+    """What this check finds wrong, the first thousand; the next run finds the rest."""
+    found = [one.subject for one in tasks.run_named(check)]
+    return [subject.removeprefix(prefix) for subject in found if subject.startswith(prefix)]
+
+
 def _free_holds() -> None:
-    """Places that are held for no open task. Compared with the hold that was read: somebody may take one just now."""
-    wrong = [int(one.subject.removeprefix("opening ")) for one in tasks.run_named("leases_are_open_tasks")]
-    for opening in Opening.objects.filter(pk__in=wrong).order_by("pk"):
-        Opening.objects.filter(pk=opening.pk, lease=opening.lease).update(holder=None, lease=None, held_until=None)
+    """Places that are held for no open task. Compared with the hold of before: somebody may take one just now."""
+    read = dict(Opening.objects.exclude(lease=None).values_list("pk", "lease"))
+    for opening_id in map(int, _subjects("leases_are_open_tasks", "opening ")):
+        held = Opening.objects.filter(pk=opening_id, lease=read.get(opening_id))
+        held.update(holder=None, lease=None, held_until=None)
 
 
 def _copy_texts() -> None:
@@ -222,9 +237,9 @@ def _copy_texts() -> None:
 
 
 def _copy_terms() -> None:
-    for one in tasks.run_named("people_stand_by_their_newest_terms"):
+    for person_id in _subjects("people_stand_by_their_newest_terms", "user "):
         with transaction.atomic(durable=True):
-            person = services.lock_user(User.objects.get(pk=one.subject.removeprefix("user ")))
+            person = services.lock_user(User.objects.get(pk=person_id))
             newest = Consent.objects.filter(user=person, document=services.TERMS_DOCUMENT, withdrawn_at=None)
             last = newest.order_by("-accepted_at", "-id").first()
             person.terms_version = last.version if last else ""

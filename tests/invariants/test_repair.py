@@ -6,14 +6,19 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
+from django.utils import timezone
 
-from oasst.invariants import differences
-from oasst.invariants.repair import NO_HISTORY, repair
+from oasst.accounts.models import User
+from oasst.invariants import differences, tasks
+from oasst.invariants.difference import Difference
+from oasst.invariants.repair import MENDERS, NO_HISTORY, repair
 from tasks.models import Task
 from tests.concurrency.together import at_once
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import new_people
 from tests.invariants.test_check import FINISHED, GROWING, POLICY, SAMPLE
+from trees import transitions
+from trees.in_hand import TreeInHand
 from trees.interchange.reader import import_files
 from trees.models import Happening, Message, MessageTree, Opening, TreeTransition
 from trees.policy import TreePolicy
@@ -87,6 +92,60 @@ class TestWhatIsDerivable:
         assert len(mend()) == 1
         assert Opening.objects.filter(lease=task.pk).exists()
         assert answer(task, POLICY).status == Task.Status.DONE
+
+    def test_one_that_fails_does_not_hold_up_the_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        trees = [start_tree(POLICY) for _ in range(2)]
+        Message.objects.update(review_count=7)
+        real = transitions.advance
+
+        def advance(hand: TreeInHand, **who: object) -> bool:
+            if hand.tree.pk == trees[0].pk:
+                raise ZeroDivisionError
+            return real(hand, **who)  # type: ignore[arg-type]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(transitions, "advance", advance)
+            said = mend()
+        assert [one.split(": ")[-2:] for one in said] == [
+            ["left, mending it failed", "ZeroDivisionError()"],
+            ["expected 0, found 7", "mended"],
+        ]
+        assert dict(Message.objects.values_list("pk", "review_count")) == {trees[0].pk: 7, trees[1].pk: 0}
+
+    def test_more_than_is_told_one_by_one(self, monkeypatch: pytest.MonkeyPatch, alice: User, bob: User) -> None:
+        """A few at a time: the next run mends the rest."""
+        monkeypatch.setattr(tasks, "MOST", 2)
+        for _ in range(4):
+            start_tree(POLICY)
+        holders = new_people(4)
+        for person in holders:
+            take(person, POLICY)
+        Task.objects.filter(status=Task.Status.OPEN).update(status=Task.Status.EXPIRED, finished_at=timezone.now())
+        User.objects.filter(pk__in=[person.pk for person in holders]).update(terms_version="old")
+        for _ in range(3):
+            mend()
+        assert mend() == []
+        assert not Opening.objects.exclude(lease=None).exists()
+
+    def test_a_place_that_somebody_takes_meanwhile_stays_theirs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        start_tree(POLICY)
+        (late, quick), real = new_people(2), tasks.run_named
+        task = take(late, POLICY)
+        Task.objects.filter(status=Task.Status.OPEN).update(status=Task.Status.EXPIRED, finished_at=timezone.now())
+
+        def run_named(check: str) -> list[Difference]:
+            """Between reading and writing the wrong hold runs out, and somebody else takes the place."""
+            found = real(check)
+            Opening.objects.filter(lease=task.pk).update(holder=None, lease=None, held_until=None)
+            Opening.objects.filter(pk__in=places).delete()
+            taken.append(take(quick, POLICY))
+            return found
+
+        taken: list[Task] = []
+        places = list(Opening.objects.exclude(lease=task.pk).values_list("pk", flat=True))
+        monkeypatch.setattr(tasks, "run_named", run_named)
+        MENDERS["leases_are_open_tasks"]()
+        assert Opening.objects.get(lease=taken[0].pk).holder_id == quick.pk
 
 
 class TestWithoutAHistory:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from leaderboard import stats, tallies
 from leaderboard.models import Standing, Tally, TrollStanding
+from oasst import purge
 from oasst.accounts import services
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError
@@ -20,7 +21,7 @@ from tasks import lottery
 from tests.factories import do_work, new_person, new_prompt, rank, review
 from tests.leaderboard.test_tallies import read_all
 from trees import moderation, reactions
-from trees.models import Deletion, Happening, Message, MessageTree, Opening
+from trees.models import Deletion, Happening, Message, MessageTree, Opening, Purge
 from trees.policy import TreePolicy
 
 POLICY = TreePolicy(goal_tree_size=5, max_tree_depth=2, max_active_trees=40)
@@ -43,6 +44,7 @@ class Life:
             (1, self.edit),
             (1, self.ban_or_not),
             (2, self.draw),
+            (1, self.purge_or_undo),
         ]
 
     def step(self) -> None:
@@ -101,6 +103,16 @@ class Life:
 
     def draw(self, person: User) -> None:
         lottery.draw(self.dice.choice(["en", "de"]), POLICY, limit=5)
+
+    def purge_or_undo(self, person: User) -> None:
+        """Ordered, begun, or taken back half-way: whatever the last one left."""
+        person.refresh_from_db()
+        standing = Purge.objects.filter(person=person, stage__in=Purge.STANDING).first()
+        if standing is None:
+            standing = purge.begin(person=person, actor=self.moderator, reason="x")
+        elif self.dice.random() < 0.7:
+            purge.undo(purge_id=standing.pk, actor=self.moderator, reason="x")
+        purge.go_on(purge_id=standing.pk, policy=POLICY, seconds=self.dice.choice([0, 0.02, 60]))
 
 
 def cast() -> tuple[list[User], User]:

@@ -12,6 +12,7 @@ from leaderboard.frames import Frame
 from leaderboard.kinds import COMPLAINTS, COUNTERS
 from leaderboard.models import Counted, Horizon, Standing, Tally, TrollStanding
 from oasst.accounts.models import User
+from oasst.merging import merge_people
 from tasks import lottery
 from tests.factories import decide, grow_to, growing_tree, new_people, new_prompt, new_reply, rank, review
 from trees import moderation, reactions, reviews
@@ -51,6 +52,33 @@ def rebuilding_changes_nothing() -> bool:
     before = everything()
     stats.rebuild()
     return everything() == before and not list(stats.differences())
+
+
+class TestMergedPeople:
+    def test_their_scores_become_one(self, alice: User, bob: User, carol: User) -> None:
+        for person in (alice, bob):
+            prompt = growing_tree(person, POLICY)
+            decide(new_reply(prompt, carol, policy=POLICY), policy=POLICY)
+            review(new_prompt(carol), person)
+        both = score(alice).points + score(bob).points
+        merge_people(destination_id=bob.pk, source_ids=[alice.pk])
+        read_all()
+        assert list(stats.differences()) == []
+        assert score(bob).points == both
+        assert not Standing.objects.filter(person=alice).exists()
+        decide(new_reply(Message.objects.filter(parent=None, author=bob)[0], new_people(1)[0]))
+        read_all()
+        assert rebuilding_changes_nothing()
+
+    def test_what_stays_with_the_closed_account_stays_counted_there(self, alice: User, bob: User, carol: User) -> None:
+        prompt = new_prompt(carol)
+        review(prompt, alice)
+        review(prompt, bob)
+        read_all()
+        merge_people(destination_id=bob.pk, source_ids=[alice.pk])
+        read_all()
+        assert list(stats.differences()) == []
+        assert score(alice).labels_full == score(bob).labels_full == 1
 
 
 class TestWorth:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from celery import Celery, current_app, shared_task
+from django.conf import settings
 from django.core.management import call_command
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
@@ -119,6 +120,78 @@ class TestMarks:
         prompt.tree.refresh_from_db()
         assert prompt.tree.state == "aborted_low_grade"
         assert not WaitingJob.objects.exists()
+
+
+@shared_task
+def dawdle() -> None:
+    """One statement that lasts for ever."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(600)")
+
+
+@shared_task
+def never_end() -> None:
+    """Short statements, again and again."""
+    while True:
+        WaitingJob.objects.count()
+
+
+def timeout_now() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        return str(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db(transaction=True)
+class TestBounds:
+    """Workers are threads, which nobody can kill: a job that does not end would keep its thread for ever."""
+
+    @pytest.mark.parametrize("job", [dawdle, never_end])
+    def test_a_job_ends(self, queue: Queue, monkeypatch: pytest.MonkeyPatch, job: Any) -> None:
+        monkeypatch.setattr(jobs.Job, "longest", 0.3)
+        before = timeout_now()
+        enqueue(job)
+        queue.work()
+        assert timeout_now() == before
+        record, row = JobRecord.objects.get(job=job.name), WaitingJob.objects.get()
+        assert record.failures == record.runs >= 1
+        assert row.attempts >= 1
+
+    def test_what_runs_beside_it_is_not_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(jobs.Job, "longest", 60)
+        before, seen = timeout_now(), []
+        monkeypatch.setattr(note_it, "run", lambda: seen.append(timeout_now()))
+        note_it()
+        assert (seen, timeout_now()) == (["1min"], before)
+
+    def test_each_ends_before_the_queue_hands_it_out_again(self) -> None:
+        """One that takes longer is told to the queue as taken when it begins: else it would run beside itself."""
+        current_app.loader.import_default_modules()
+        again = settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
+        ours = [job for job in current_app.tasks.values() if isinstance(job, jobs.Job)]
+        assert len(ours) > len(SCHEDULES)
+        # Its last statement may begin in the last moment and last as long again.
+        assert [job.name for job in ours if job.acks_late and 2 * job.longest > again] == []
+        assert [job.name for job in ours if not job.acks_late and not job.longest] == []
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAWorkerThatWasAway:
+    def test_what_waited_too_long_is_dropped(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whoever sent it sends it again; the clock does, and what a commit asked for stands in its row."""
+        sent: dict[str, Any] = {}
+        monkeypatch.setattr(
+            Celery,
+            "send_task",
+            lambda app, name, args=(), kwargs=None, **options: sent.update({name: options["expires"]}),
+        )
+        current_app.loader.import_default_modules()
+        for entry in SCHEDULES:
+            current_app.tasks[entry.job].apply_async()
+        new_prompt(new_person("Alice"))
+        nightly = {entry.job for entry in SCHEDULES if isinstance(current_app.tasks[entry.job], jobs.NightJob)}
+        assert {name for name, expires in sent.items() if expires is None} == nightly
+        assert {expires for name, expires in sent.items() if name not in nightly} == {jobs.STALE}
 
 
 @pytest.mark.django_db(transaction=True)

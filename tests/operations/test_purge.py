@@ -8,12 +8,19 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.db.models import F
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
+from leaderboard import stats
+from leaderboard.models import Standing
 from oasst import purge as purging
+from oasst import purge_admin
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
+from oasst.core.jobs import SomeFailed
+from oasst.core.models import WaitingJob
 from oasst.invariants import differences
 from oasst.schedules import look_after_purges
 from tasks import upkeep
@@ -21,6 +28,8 @@ from tasks.kinds import Kind
 from tasks.models import Draft, Task
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import new_people, new_person
+from tests.leaderboard.test_tallies import everything as scores
+from tests.leaderboard.test_tallies import read_all, rebuilding_changes_nothing
 from trees import bans, moderation, reactions
 from trees.models import (
     Deletion,
@@ -283,6 +292,83 @@ class TestForeignReplies:
         assert done.counts == {}
         undo(done, mo)
         assert Message.objects.get(pk=tree.pk).deleted
+
+
+class TestScores:
+    def agree(self) -> list[Any]:
+        """What stands in the scores once all was read: what the facts say, and what counting it all again says."""
+        read_all()
+        assert list(stats.differences()) == []
+        assert rebuilding_changes_nothing()
+        return scores()
+
+    def test_they_follow_each_step_and_come_back(self, busy_life: User, mo: User, monkeypatch: Any) -> None:
+        before = self.agree()
+        ordered = purging.begin(person=busy_life, actor=mo, reason="Advertising.")
+        TestWholeLife().killed_after(2, monkeypatch, "take_out", ordered)
+        half = self.agree()
+        purging.go_on(purge_id=ordered.pk, policy=POLICY)
+        assert before != half != self.agree()
+        assert not Standing.objects.filter(person=busy_life, points__gt=0).exists()
+        purging.undo(purge_id=ordered.pk, actor=mo, reason="The wrong person.")
+        TestWholeLife().killed_after(2, monkeypatch, "put_back", ordered)
+        self.agree()
+        purging.go_on(purge_id=ordered.pk, policy=POLICY)
+        assert self.agree() == before
+
+
+class TestInPieces:
+    def test_a_preview_that_takes_too_long_says_what_it_did_not_see(
+        self, client: Client, busy_life: User, mo: User, monkeypatch: Any
+    ) -> None:
+        monkeypatch.setattr(purge_admin, "PREVIEW_SECONDS", 0)
+        client.force_login(mo)
+        before, whole = everything(), purging.preview(person=busy_life, actor=mo, policy=POLICY)
+        page = client.post(reverse("admin:accounts_user_purge", args=[busy_life.pk]), {"step": "preview"})
+        assert dict(page.context["counts"])["Conversations more, for which there was no time here"] == whole["trees"]
+        assert everything() == before
+        assert "no time here" not in str(purging.in_words(whole))
+
+    def test_a_long_purge_makes_way_and_goes_on(self, busy_life: User, mo: User, monkeypatch: Any) -> None:
+        """A worker has few hands: what is left after a while is a job of its own."""
+        monkeypatch.setattr(purging, "ROUND", 0)
+        ordered = purging.begin(person=busy_life, actor=mo, reason="Advertising.")
+        foretold = purging.preview(person=busy_life, actor=mo, policy=POLICY)
+        left = foretold["trees"]
+        while left:
+            WaitingJob.objects.all().delete()
+            purging.go_on_with_purge(str(ordered.pk))
+            ordered.refresh_from_db()
+            left -= 1
+            assert ordered.steps.count() == foretold["trees"] - left
+            assert ordered.stage == Purge.Stage.RUNNING
+            assert WaitingJob.objects.filter(job=purging.go_on_with_purge.name, args=[str(ordered.pk)]).count() == 1
+        WaitingJob.objects.all().delete()
+        purging.go_on_with_purge(str(ordered.pk))
+        ordered.refresh_from_db()
+        assert (ordered.stage, Counter(ordered.counts)) == (Purge.Stage.DONE, foretold)
+        assert not WaitingJob.objects.exists()
+
+    def test_one_that_fails_does_not_hold_up_the_others(self, mo: User, monkeypatch: Any) -> None:
+        stuck, other = new_people(2)
+        start_tree(POLICY, stuck)
+        start_tree(POLICY, other)
+        for person in (stuck, other):
+            purging.begin(person=person, actor=mo, reason="Advertising.")
+        real = purging.purging.take_out
+
+        def take_out(hand: Any, purge: Purge) -> object:
+            if purge.person_id == stuck.pk:
+                raise ZeroDivisionError
+            return real(hand, purge)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(purging.purging, "take_out", take_out)
+            with pytest.raises(SomeFailed, match="ZeroDivisionError"):
+                look_after_purges()
+        assert Purge.objects.get(person=other).stage == Purge.Stage.DONE
+        look_after_purges()
+        assert Purge.objects.get(person=stuck).stage == Purge.Stage.DONE
 
 
 class TestAfterAMonth:

@@ -14,12 +14,14 @@ from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, NotAllowed
+from oasst.core.ids import uuid7
+from oasst.core.jobs import SomeFailed
 from oasst.invariants import differences
 from tasks import upkeep
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import decide, grow_to, growing_tree, new_people, new_person, new_prompt, new_reply, review
 from tests.factories import state_of as state_of_message
-from trees import moderation, reranking, scoring
+from trees import moderation, reranking, scoring, transitions
 from trees.models import Message, MessageTree, Opening, Ranking, TreeTransition
 from trees.policy import TreePolicy, current_policy
 from trees.schedules import retry_scoring
@@ -57,6 +59,25 @@ def failed(broken: Any) -> MessageTree:
 
 
 class TestScoringFailed:
+    def test_one_that_can_not_even_be_tried_does_not_hold_up_the_others(
+        self, failed: MessageTree, broken: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = work_until(work_until(start_tree(SMALL), State.RANKING, SMALL), State.SCORING_FAILED, SMALL)
+        broken.undo()
+        MessageTree.objects.update(state_since=timezone.now() - timedelta(days=2))
+        MessageTree.objects.filter(pk=failed.pk).update(state_since=timezone.now() - timedelta(days=3))
+        real = transitions.retry_scoring
+
+        def retry(hand: Any, **why: Any) -> None:
+            if hand.tree.pk == failed.pk:
+                raise ZeroDivisionError
+            real(hand, **why)
+
+        with monkeypatch.context() as patch, pytest.raises(SomeFailed, match="ZeroDivisionError"):
+            patch.setattr(transitions, "retry_scoring", retry)
+            retry_scoring()
+        assert (state_of(failed), state_of(other)) == (State.SCORING_FAILED, State.READY_FOR_EXPORT)
+
     def test_every_vote_is_kept_and_the_cause_is_told(self, failed: MessageTree) -> None:
         assert Ranking.objects.count() == SMALL.num_required_rankings
         last = TreeTransition.objects.filter(tree=failed).latest("id")
@@ -216,6 +237,21 @@ class TestPolicyChange:
         for task in tasks:
             assert answer(task, new).result_message is not None
         assert list(differences(new)) == []
+
+    def test_one_that_fails_does_not_hold_up_the_others(self, alice: User, bob: User, with_policy: Any) -> None:
+        old = with_policy({"num_reviews_initial_prompt": 5})
+        sizes = {"goal_tree_size": 12, "max_depth": 3, "max_children_count": 3}
+        broken = MessageTree.objects.create(
+            id=uuid7(), state=State.GROWING.value, lang="en", **sizes
+        )  # without a prompt
+        prompt = new_prompt(alice, policy=old)
+        review(prompt, bob, policy=old)
+        with_policy({"num_reviews_initial_prompt": 1})
+        out = StringIO()
+        with pytest.raises(CommandError, match=f"1 failed; the first was {broken.pk}"):
+            call_command("apply_policy", stdout=out)
+        assert "1 messages: decided at once" in out.getvalue()
+        assert state_of_message(prompt) == State.PROMPT_LOTTERY_WAITING
 
     def test_finished_trees_are_left_alone(self, with_policy: Any) -> None:
         work_until(start_tree(SMALL), State.READY_FOR_EXPORT, SMALL)

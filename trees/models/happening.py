@@ -29,6 +29,7 @@ class Happening(models.Model):
         TREE_IMPORTED = "tree_imported"
         PERSON_PURGED = "person_purged"
         PURGE_UNDONE = "purge_undone"
+        PEOPLE_MERGED = "people_merged"
 
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(db_default=Now(), editable=False)

@@ -92,6 +92,13 @@ class Purge(models.Model):
     def undo_until(self) -> datetime:
         return (self.finished_at or self.created_at) + self.UNDO_FOR
 
+    @property
+    def is_under_way(self) -> bool:
+        """Is there anything left to do?"""
+        return self.stage in (self.Stage.RUNNING, self.Stage.UNDOING) or (
+            self.stage == self.Stage.ERASED and self.erased_at is None
+        )
+
     def can_be_undone(self, now: datetime) -> bool:
         return self.stage in self.STANDING and now < self.undo_until
 

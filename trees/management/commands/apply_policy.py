@@ -3,8 +3,12 @@
 from argparse import ArgumentParser
 from collections import Counter, defaultdict
 from typing import Any
+from uuid import UUID
+
+from django.core.management.base import CommandError
 
 from oasst.core.commands import ServiceCommand
+from oasst.core.jobs import SomeFailed, one_by_one
 from trees.policy import current_policy
 from trees.policy_change import Change, apply, running_trees
 from trees.states import State
@@ -23,11 +27,18 @@ class Command(ServiceCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         looked: Counter[State] = Counter()
         changes: dict[State, list[Change]] = defaultdict(list)
-        for tree_id in running_trees():
+        failed = ""
+
+        def look(tree_id: UUID) -> None:
             change = apply(tree_id=tree_id, policy=current_policy(), dry_run=options["dry_run"])
             looked[change.before] += 1
             if change.is_any:
                 changes[change.before].append(change)
+
+        try:
+            one_by_one(running_trees(), look)
+        except SomeFailed as error:
+            failed = str(error)
         for state in State:
             if looked[state]:
                 self.stdout.write(f"{state}: {len(changes[state])} of {looked[state]} trees")
@@ -35,6 +46,8 @@ class Command(ServiceCommand):
         total = sum(map(len, changes.values()))
         done = "would change" if options["dry_run"] else "changed"
         self.stdout.write(f"{total} of {looked.total()} running trees {done}.")
+        if failed:
+            raise CommandError(failed)
 
     def _tell(self, changes: list[Change]) -> None:
         told: Counter[str] = Counter()

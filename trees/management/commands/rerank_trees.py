@@ -1,12 +1,15 @@
 """manage.py rerank_trees: order the replies of finished trees again from the votes."""
 
 from argparse import ArgumentParser
+from collections import Counter
 from typing import Any
 from uuid import UUID
 
+from django.core.management.base import CommandError
 from django.db.models import QuerySet
 
 from oasst.core.commands import ServiceCommand
+from oasst.core.jobs import SomeFailed, one_by_one
 from trees.models import MessageTree
 from trees.policy import current_policy
 from trees.reranking import Reranked, rerank
@@ -32,14 +35,25 @@ class Command(ServiceCommand):
             trees = trees.filter(pk=options["tree"])
         if options["lang"]:
             trees = trees.filter(lang=options["lang"])
-        looked = changed = messages = 0
-        for tree_id in trees.order_by("number").values_list("pk", flat=True).iterator():
+        counts: Counter[str] = Counter()
+        failed = ""
+
+        def look(tree_id: UUID) -> None:
             found = rerank(tree_id=tree_id, policy=current_policy(), dry_run=options["dry_run"])
-            looked, changed, messages = looked + 1, changed + bool(found), messages + len(found)
+            counts.update(looked=1, changed=int(bool(found)), ranks=len(found))
             for one in found:
                 self.stdout.write(_line(one))
+
+        try:
+            one_by_one(trees.order_by("number").values_list("pk", flat=True).iterator(), look)
+        except SomeFailed as error:
+            failed = str(error)
         would = "would change" if options["dry_run"] else "changed"
-        self.stdout.write(f"{looked} finished trees: {messages} ranks in {changed} of them {would}.")
+        self.stdout.write(
+            f"{counts['looked']} finished trees: {counts['ranks']} ranks in {counts['changed']} of them {would}."
+        )
+        if failed:
+            raise CommandError(failed)
 
 
 def _line(one: Reranked) -> str:

@@ -1,0 +1,44 @@
+"""The sweep that moves trees which no event moved: what it costs, and what does not hold it up."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from oasst.core.ids import uuid7
+from oasst.core.jobs import SomeFailed
+from tasks import upkeep
+from tests.factories import decide, new_people, new_person, new_prompt, state_of
+from trees.models import MessageTree
+from trees.policy import TreePolicy
+from trees.states import State
+
+pytestmark = pytest.mark.django_db
+POLICY = TreePolicy()
+
+
+class TestMovingTreesOn:
+    def test_each_tree_costs_the_same(self) -> None:
+        """It takes one after the other in hand: begin, the lock, messages, places, votes, end."""
+
+        def statements(trees: int) -> int:
+            for person in new_people(trees - MessageTree.objects.count()):
+                new_prompt(person)
+            with CaptureQueriesContext(connection) as captured:
+                assert upkeep.move_trees_on(policy=POLICY) == 0
+            return len(captured)
+
+        few, more, most = (statements(number) for number in (2, 12, 22))
+        assert most - more == more - few <= 10 * 6
+
+    def test_one_that_can_not_be_moved_does_not_hold_up_the_others(self) -> None:
+        sizes = {"goal_tree_size": 12, "max_depth": 3, "max_children_count": 3}
+        broken = MessageTree.objects.create(
+            id=uuid7(), state=State.GROWING.value, lang="en", **sizes
+        )  # without a prompt
+        stuck = new_prompt(new_person("Alice"))
+        decide(stuck)
+        MessageTree.objects.filter(pk=stuck.pk).update(state=State.INITIAL_PROMPT_REVIEW)
+        for _ in range(2):
+            with pytest.raises(SomeFailed, match=f"1 failed.*{broken.pk}.*KeyError"):
+                upkeep.move_trees_on(policy=POLICY)
+        assert state_of(stuck) == State.PROMPT_LOTTERY_WAITING
