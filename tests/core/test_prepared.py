@@ -38,9 +38,7 @@ def test_it_is_prepared_once(alice: User) -> None:
         counted = prepared.read(sql, [name])
     assert counted == [(1,)]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT count(%%display_name%%'"
-        )
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement = %s", [sql.replace("%s", "$1")])
         assert cursor.fetchone() == (1,)
 
 
