@@ -20,7 +20,7 @@ Row = tuple[Any, ...]
 
 class _PreparedCursor(ServerBindingCursor):
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
-        return super().execute(query, params, prepare=True, **options)
+        return super().execute(query, params, prepare=True, **options)  # type: ignore[misc]
 
 
 def read(sql: str, params: Any) -> list[Row]:
@@ -35,7 +35,8 @@ def _cursor() -> Any:
     if connection.queries_logged:  # whoever looks on (DEBUG, tests that count) sees it with its parameters in place
         return connection.cursor()
     connection.ensure_connection()
-    return connection._prepare_cursor(_PreparedCursor(connection.connection))
+    # Neither is known to the stubs: Django's cursor of the driver, and what counts and translates errors around it.
+    return connection._prepare_cursor(_PreparedCursor(connection.connection))  # type: ignore[attr-defined,call-arg]
 
 
 def objects(model: type[M], rest: str, params: Any, *, without: frozenset[str] = frozenset()) -> list[M]:
