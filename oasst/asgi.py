@@ -3,12 +3,15 @@
 import os
 from typing import Any
 
+import django
 from channels.routing import ProtocolTypeRouter
-from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oasst.settings")
+django.setup(set_prefix=False)
 
-_pages = get_asgi_application()
+from oasst.core.one_hop import OneHopHandler  # noqa: E402  # it needs the apps, which the line above loads
+
+_pages = OneHopHandler()
 
 
 async def at_the_top(scope: dict[str, Any], receive: Any, send: Any) -> None:

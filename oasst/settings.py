@@ -186,6 +186,8 @@ def _database() -> dict[str, Any]:
         "OPTIONS": {
             # A crowd waits its turn; whoever waited for twenty seconds hears "busy".
             "pool": {"min_size": 1, "max_size": env.integer("DATABASE_POOL", 8, minimum=1), "timeout": 20},
+            # Only what asks for it is prepared (oasst.core.prepared); the number says how often others come first.
+            "prepare_threshold": 1_000_000_000,
             # Locks are held for milliseconds. Whoever waits this long hears "busy" (oasst.core.locks).
             "options": "-c lock_timeout=10s",
         },

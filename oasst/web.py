@@ -26,13 +26,21 @@ LARGEST_BODY = 5_000_000
 """Bytes. Twice of what Django takes as a form, so that Django says so itself where it can."""
 
 
-class BoundedRequest(WebRequest):
-    """A body is refused as soon as it is too large.
+class LeanRequest(WebRequest):
+    """A body is refused as soon as it is too large, and nothing is done twice.
 
     Daphne takes the whole of it into memory before anything of ours is asked, and one caller could send without end.
     """
 
     _refused = False
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """As twisted's, without reading forms: Django does, and in a thread."""
+        self.content.seek(0)
+        self.args = {}
+        self.method, self.uri, self.clientproto = command, path, version
+        self.path = path.partition(b"?")[0]
+        self.process()
 
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)
@@ -54,7 +62,7 @@ class BoundedRequest(WebRequest):
         self.transport.loseConnection()
 
 
-class PacedRequest(BoundedRequest):
+class PacedRequest(LeanRequest):
     """A long answer goes as fast as its reader takes it.
 
     Daphne hands every piece to the connection at once, which keeps what the reader has not taken: an export would lie
@@ -98,15 +106,18 @@ class PacedRequest(BoundedRequest):
             super().handle_exception(exception)
 
 
-class BoundedFactory(HTTPFactory):
+class LeanFactory(HTTPFactory):
     def buildProtocol(self, addr: Any) -> Any:
         protocol = super().buildProtocol(addr)
         protocol.requestFactory = PacedRequest
         return protocol
 
+    def log(self, request: Any) -> None:
+        """Our own line is oasst.core.middleware.RequestLog's. Twisted's cost a millisecond and went nowhere."""
+
 
 # Daphne's server makes its factory itself and has no setting for it.
-daphne.server.HTTPFactory = BoundedFactory
+daphne.server.HTTPFactory = LeanFactory
 
 
 class SiteServer(daphne.server.Server):

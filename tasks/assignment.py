@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from oasst.accounts.access import require_contributor, require_member
 from oasst.accounts.models import ApiClient, User
-from oasst.core import ratelimit
+from oasst.core import prepared, ratelimit
 from oasst.core.errors import Busy, DomainError, Gone, NotFound
 from oasst.core.idempotency import fingerprint_of, once
 from oasst.core.locks import advisory_lock
@@ -33,6 +33,9 @@ VALIDITY = timedelta(hours=48)
 COLLECTIVE_VALIDITY = timedelta(days=3650)  # on the wire: no end
 PENDING_WINDOW = timedelta(seconds=300)
 PENDING_CAP = 8
+
+
+_PENDING = "SELECT count(*) FROM tasks_task WHERE user_id = %s AND status = 'open' AND created_at > %s"
 
 
 class NothingToDo(DomainError):
@@ -97,8 +100,7 @@ def _assign(
     collective: bool,
 ) -> Task:
     now = timezone.now()
-    pending = Task.objects.filter(user=user, status=Task.Status.OPEN, created_at__gt=now - PENDING_WINDOW)
-    if pending.count() >= PENDING_CAP:
+    if prepared.read(_PENDING, [user.pk, now - PENDING_WINDOW])[0][0] >= PENDING_CAP:
         raise Busy(
             "You have begun many tasks at once. Finish or skip some of them first.",
             code="too_many_pending",
@@ -157,7 +159,7 @@ def let_go(task: Task) -> None:
 
 def _show(task: Task, message_id: UUID, policy: TreePolicy) -> None:
     """Fix what the person will see: the mode of a review, the order of replies, the texts that are judged."""
-    task.message = Message.objects.defer("search").get(pk=message_id)
+    (task.message,) = prepared.objects(Message, "WHERE one.id = %s", [message_id], without=_SEARCH)
     work = work_of(Kind(task.kind))
     if work in REVIEW_WORK:
         task.mode = _draw_mode(task.message, policy, asked=bool(task.asked_kind))
@@ -246,21 +248,31 @@ def skip_kind(task: Task) -> Skip.Kind:
     return Skip.Kind.REPLY if work in REPLY_WORK else Skip.Kind.RANKING
 
 
+_SEARCH = frozenset({"search"})
+_OF_TASK = len(Task._meta.concrete_fields)
+_OF_BOTH = _OF_TASK + len(User._meta.concrete_fields)
+_LOCK = f"""
+    SELECT {prepared.columns(Task, "task")}, {prepared.columns(User, "person")},
+        {prepared.columns(Message, "message", _SEARCH)}
+    FROM tasks_task task JOIN accounts_user person ON person.id = task.user_id
+    LEFT JOIN trees_message message ON message.id = task.message_id
+    WHERE task.id = %s AND task.user_id = %s FOR NO KEY UPDATE OF task
+"""
+
+
 def lock_task(task_id: UUID, user: User) -> Task:
     """Fetch one's own task for change; needs an open transaction. Tasks of others do not exist for this person.
 
     Raises NotFound, NotAllowed: the person is read anew with the task, so that nothing is stored for somebody who was
     banned after this request began. A purge waits for these locks before it looks at what there is.
     """
-    try:
-        task = (
-            Task.objects.select_for_update(of=("self",), no_key=True)
-            .select_related("message", "user")
-            .defer("message__search")
-            .get(pk=task_id, user=user)
-        )
-    except Task.DoesNotExist:
-        raise NotFound("There is no such task among yours.", code="task_not_found") from None
+    rows = prepared.read(_LOCK, [task_id, user.pk])
+    if not rows:
+        raise NotFound("There is no such task among yours.", code="task_not_found")
+    task = prepared.as_model(Task, rows[0][:_OF_TASK])
+    task.user = prepared.as_model(User, rows[0][_OF_TASK:_OF_BOTH])
+    if task.message_id:
+        task.message = prepared.as_model(Message, rows[0][_OF_BOTH:], _SEARCH)
     require_member(task.user)
     return task
 

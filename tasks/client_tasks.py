@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import ApiClient, User
+from oasst.core import prepared
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from tasks import assignment
 from tasks.kinds import TABLE, Kind
@@ -23,19 +24,19 @@ LONGEST_ID = 200
 
 def find_task(api_client: ApiClient, task_id: UUID) -> Task:
     """Raises NotFound."""
-    return _find(api_client, pk=task_id)
+    return _only(prepared.objects(Task, "WHERE one.api_client_id = %s AND one.id = %s", [api_client.pk, task_id]))
 
 
 def find_acknowledged(api_client: ApiClient, frontend_message_id: str) -> Task:
     """The task to which the client gave this id. Raises Invalid `frontend_id_empty`, NotFound."""
-    return _find(api_client, frontend_message_id=_id(frontend_message_id))
+    by_name = "WHERE one.api_client_id = %s AND one.frontend_message_id = %s"
+    return _only(prepared.objects(Task, by_name, [api_client.pk, _id(frontend_message_id)]))
 
 
-def _find(api_client: ApiClient, **by: object) -> Task:
-    task = Task.objects.filter(api_client=api_client, **by).first()
-    if task is None:
+def _only(found: list[Task]) -> Task:
+    if not found:
         raise NotFound("This API client has no such task.", code="task_not_found")
-    return task
+    return found[0]
 
 
 def _id(given: str) -> str:

@@ -9,12 +9,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from oasst.accounts.models import User
+from oasst.core import prepared
 from tasks.kinds import Kind
 from trees.states import RANKING_WORK, REVIEW_WORK, Work
 
+
+def _literal(works: Iterable[Work]) -> str:
+    return "'{" + ",".join(sorted(work.value for work in works)) + "}'::varchar[]"
+
+
+# These stand in the text, so that the plan that is kept knows them.
+_REVIEWS, _RANKINGS = _literal(REVIEW_WORK), _literal(RANKING_WORK)
 FREE = "opening.lang = %(lang)s AND (opening.held_until IS NULL OR opening.held_until <= %(now)s)"
 # A place is for this person when it is free, when they have not declined that work about that message and have no open
 # task for it, and when the work is not about their own: nobody reviews their own message or reviews a text twice,
@@ -24,12 +30,12 @@ BEGUN = """begun AS MATERIALIZED (
     SELECT task.message_id, task.kind FROM tasks_task task
     WHERE task.user_id = %(person)s AND task.status = 'open' AND task.expires_at > %(now)s)
 """
-SKIPPED = """EXISTS (
+SKIPPED = f"""EXISTS (
     SELECT FROM trees_skip skip
     WHERE skip.message_id = opening.message_id AND skip.author_id = %(person)s
       AND skip.kind = CASE
-          WHEN opening.work = ANY(%(reviews)s) THEN 'review'
-          WHEN opening.work = ANY(%(rankings)s) THEN 'ranking'
+          WHEN opening.work = ANY({_REVIEWS}) THEN 'review'
+          WHEN opening.work = ANY({_RANKINGS}) THEN 'ranking'
           ELSE 'reply' END)"""
 HAS_BEGUN = "EXISTS (SELECT FROM begun WHERE begun.message_id = opening.message_id AND begun.kind = opening.work)"
 REVIEWED = """EXISTS (
@@ -48,8 +54,8 @@ REPLIED = """EXISTS (
 FITS = f"""
     NOT {SKIPPED} AND NOT {HAS_BEGUN}
     AND CASE
-        WHEN opening.work = ANY(%(reviews)s) THEN message.author_id IS DISTINCT FROM %(person)s AND NOT {REVIEWED}
-        WHEN opening.work = ANY(%(rankings)s) THEN NOT {RANKED} AND NOT {OWN_AMONG_REPLIES}
+        WHEN opening.work = ANY({_REVIEWS}) THEN message.author_id IS DISTINCT FROM %(person)s AND NOT {REVIEWED}
+        WHEN opening.work = ANY({_RANKINGS}) THEN NOT {RANKED} AND NOT {OWN_AMONG_REPLIES}
         ELSE NOT {REPLIED}
         END
 """
@@ -58,9 +64,9 @@ CAUSE = f"""
     CASE
         WHEN {SKIPPED} THEN 'skipped'
         WHEN {HAS_BEGUN} THEN 'begun'
-        WHEN opening.work = ANY(%(reviews)s) THEN
+        WHEN opening.work = ANY({_REVIEWS}) THEN
             CASE WHEN message.author_id = %(person)s THEN 'own' WHEN {REVIEWED} THEN 'done' ELSE 'free' END
-        WHEN opening.work = ANY(%(rankings)s) THEN
+        WHEN opening.work = ANY({_RANKINGS}) THEN
             CASE WHEN {RANKED} THEN 'done' WHEN {OWN_AMONG_REPLIES} THEN 'own' ELSE 'free' END
         WHEN {REPLIED} THEN 'done'
         ELSE 'free' END
@@ -77,15 +83,7 @@ def _facts(person: User, lang: str, now: datetime) -> dict[str, Any]:
         "person": person.pk,
         "lang": lang,
         "now": now,
-        "reviews": [work.value for work in REVIEW_WORK],
-        "rankings": [work.value for work in RANKING_WORK],
     }
-
-
-def _rows(sql: str, facts: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, facts)
-        return cursor.fetchall()
 
 
 def offered_kinds(person: User, lang: str, now: datetime) -> set[Kind]:
@@ -93,11 +91,10 @@ def offered_kinds(person: User, lang: str, now: datetime) -> set[Kind]:
     # LATERAL with LIMIT, since EXISTS is planned as a join: it reads every open place, and many of them make it hash
     # every message of the site. In the order of handing out, so that it walks the index and never the whole table.
     sql = f"""
-        WITH {BEGUN} SELECT wanted.work FROM unnest(%(works)s::varchar[]) AS wanted (work)
+        WITH {BEGUN} SELECT wanted.work FROM unnest({_literal(Work)}) AS wanted (work)
         CROSS JOIN LATERAL (SELECT FROM {PLACES} AND opening.work = wanted.work {ORDER} LIMIT 1) AS place
     """
-    works = [work.value for work in Work]
-    return {Kind(work) for (work,) in _rows(sql, {**_facts(person, lang, now), "works": works})}
+    return {Kind(work) for (work,) in prepared.read(sql, _facts(person, lang, now))}
 
 
 def count_messages(person: User, lang: str, now: datetime) -> dict[Kind, int]:
@@ -105,15 +102,15 @@ def count_messages(person: User, lang: str, now: datetime) -> dict[Kind, int]:
     # A message may have several places of a kind: it is looked at once.
     sql = f"""
         WITH {BEGUN}, free AS MATERIALIZED (SELECT DISTINCT message_id, work FROM trees_opening opening WHERE {FREE})
-        SELECT wanted.work, count(*) FROM unnest(%(works)s::varchar[]) AS wanted (work)
+        SELECT wanted.work, count(*) FROM unnest({_literal(Work)}) AS wanted (work)
         CROSS JOIN LATERAL (
             SELECT FROM free opening JOIN trees_message message ON message.id = opening.message_id
             WHERE opening.work = wanted.work AND {FITS} LIMIT %(counted)s
         ) AS place
         GROUP BY wanted.work
     """
-    facts = {**_facts(person, lang, now), "works": [work.value for work in Work], "counted": COUNTED}
-    return {Kind(work): number for work, number in _rows(sql, facts)}
+    facts = {**_facts(person, lang, now), "counted": COUNTED}
+    return {Kind(work): number for work, number in prepared.read(sql, facts)}
 
 
 def hold(work: Work, person: User, lang: str, *, lease: UUID, now: datetime, until: datetime) -> UUID | None:
@@ -131,7 +128,7 @@ def hold(work: Work, person: User, lang: str, *, lease: UUID, now: datetime, unt
         RETURNING trees_opening.message_id
     """
     facts = {**_facts(person, lang, now), "work": work.value, "lease": lease, "until": until}
-    return next((message_id for (message_id,) in _rows(sql, facts)), None)
+    return next((message_id for (message_id,) in prepared.read(sql, facts)), None)
 
 
 def count_causes(person: User, lang: str, works: Iterable[Work], now: datetime) -> dict[str, int]:
@@ -143,5 +140,5 @@ def count_causes(person: User, lang: str, works: Iterable[Work], now: datetime) 
         FROM trees_opening opening JOIN trees_message message ON message.id = opening.message_id
         WHERE {FREE} AND opening.work = ANY(%(works)s) GROUP BY cause
     """
-    rows = _rows(sql, {**_facts(person, lang, now), "works": [work.value for work in works]})
+    rows = prepared.read(sql, {**_facts(person, lang, now), "works": [work.value for work in works]})
     return {cause: number for cause, number in rows}  # noqa: C416 (as a dict they have no types)

@@ -8,11 +8,9 @@ from datetime import datetime, timedelta
 from functools import cache
 from math import ceil
 
-from django.db import connection
 from django.utils import timezone
 
-from tasks.kinds import Kind
-from tasks.models import Task
+from oasst.core import prepared
 from trees import consensus
 from trees.policy import TreePolicy
 from trees.states import State
@@ -129,25 +127,33 @@ class Supply:
         return max(0, self.policy.min_active_rankings - self.in_ranking) if self.backlog else 0
 
 
-READ = """\
+# The states stand in the text, so that the plan that is kept may use the indexes that hold some of them only.
+_review, _waiting, _growing, _ranking, _backlog = (
+    f"'{state.value}'"
+    for state in (
+        *(State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING, State.GROWING),
+        *(State.RANKING, State.BACKLOG_RANKING),
+    )
+)
+READ = f"""\
 SELECT supply.*, capacity.reviews, capacity.replies, capacity.rankings, capacity.since
 FROM (
     SELECT
-        count(*) FILTER (WHERE state = %(review)s), (
+        count(*) FILTER (WHERE state = {_review}), (
             SELECT count(*) FROM (
                 SELECT FROM trees_messagetree tree
                 JOIN trees_message root ON root.id = tree.id
                 LEFT JOIN accounts_user author ON author.id = root.author_id
-                WHERE tree.lang = %(lang)s AND tree.state = %(waiting)s
+                WHERE tree.lang = %(lang)s AND tree.state = {_waiting}
                   AND NOT root.deleted AND author.enabled IS DISTINCT FROM false
                 LIMIT %(most_waiting)s
             ) AS drawable
         ),
-        count(*) FILTER (WHERE state = %(growing)s),
-        count(*) FILTER (WHERE state = %(ranking)s AND won_prompt_lottery_at IS NOT NULL),
-        count(*) FILTER (WHERE state = %(ranking)s),
-        EXISTS (SELECT FROM trees_messagetree WHERE lang = %(lang)s AND state = %(backlog)s)
-    FROM trees_messagetree WHERE lang = %(lang)s AND state IN (%(review)s, %(growing)s, %(ranking)s)
+        count(*) FILTER (WHERE state = {_growing}),
+        count(*) FILTER (WHERE state = {_ranking} AND won_prompt_lottery_at IS NOT NULL),
+        count(*) FILTER (WHERE state = {_ranking}),
+        EXISTS (SELECT FROM trees_messagetree WHERE lang = %(lang)s AND state = {_backlog})
+    FROM trees_messagetree WHERE lang = %(lang)s AND state IN ({_review}, {_growing}, {_ranking})
 ) AS supply
 LEFT JOIN tasks_capacity capacity ON capacity.lang = %(lang)s
 """
@@ -155,18 +161,8 @@ LEFT JOIN tasks_capacity capacity ON capacity.lang = %(lang)s
 
 def read_supply(lang: str, policy: TreePolicy) -> Supply:
     """One statement on partial indexes: finished trees and past work cost nothing."""
-    facts: dict[str, str | int] = {
-        "lang": lang,
-        "review": State.INITIAL_PROMPT_REVIEW.value,
-        "waiting": State.PROMPT_LOTTERY_WAITING.value,
-        "growing": State.GROWING.value,
-        "ranking": State.RANKING.value,
-        "backlog": State.BACKLOG_RANKING.value,
-        "most_waiting": max(1, policy.max_prompt_lottery_waiting),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(READ, facts)
-        *counts, reviews, replies, rankings, since = cursor.fetchone()
+    facts = {"lang": lang, "most_waiting": max(1, policy.max_prompt_lottery_waiting)}
+    ((*counts, reviews, replies, rankings, since),) = prepared.read(READ, facts)
     supply = Supply(policy, *counts)
     return supply if since is None else replace(supply, done=Work(reviews, replies, rankings), weeks=_weeks(since))
 
@@ -175,9 +171,13 @@ def _weeks(since: datetime) -> float:
     return min(WATCHED_WEEKS, max(timedelta(0), timezone.now() - since) / timedelta(weeks=1))
 
 
+_BEING_WRITTEN = """
+    SELECT count(*) FROM tasks_task
+    WHERE kind = 'initial_prompt' AND lang = %s AND status = 'open' AND created_at >= %s
+"""
+
+
 def being_written(lang: str) -> int:
     """People who are writing a first prompt in this language right now."""
-    since = timezone.now() - WRITING_TIME
-    return Task.objects.filter(
-        kind=Kind.INITIAL_PROMPT.value, lang=lang, status=Task.Status.OPEN, created_at__gte=since
-    ).count()
+    number: int = prepared.read(_BEING_WRITTEN, [lang, timezone.now() - WRITING_TIME])[0][0]
+    return number

@@ -15,6 +15,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from oasst.accounts.models import User
+from oasst.core import prepared
 from oasst.core.errors import Gone, NotFound
 from trees import consensus
 from trees.models import Happening, Message, MessageTree, Opening, Review, TreeTransition
@@ -23,6 +24,7 @@ from trees.states import State, Work
 
 # A hold that lasts longer can not run out, and be taken over, while this transaction lasts.
 SURELY_HELD = timedelta(seconds=10)
+_TEXTS = frozenset({"text", "text_digest", "search", "imported"})
 
 
 @dataclass
@@ -112,12 +114,12 @@ def lock_tree(tree_id: UUID, policy: TreePolicy) -> TreeInHand:
         tree = MessageTree.objects.lock(tree_id)
     except MessageTree.DoesNotExist:
         raise NotFound("This conversation does not exist any more.", code="tree_not_found") from None
-    messages = Message.objects.filter(tree_id=tree_id).defer("text", "text_digest", "search", "imported")
+    messages = prepared.objects(Message, "WHERE one.tree_id = %s", [tree_id], without=_TEXTS)
     return TreeInHand(
         tree=tree,
         policy=policy,
         messages={message.pk: message for message in messages},
-        openings=list(Opening.objects.filter(tree_id=tree_id)),
+        openings=prepared.objects(Opening, "WHERE one.tree_id = %s", [tree_id]),
         now=timezone.now(),
     )
 

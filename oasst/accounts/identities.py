@@ -16,7 +16,7 @@ from oasst.accounts.documents import TERMS
 from oasst.accounts.models import ApiClient, Consent, Identity, Role, User
 from oasst.accounts.names import tidy_name
 from oasst.accounts.services import TERMS_DOCUMENT, accept_terms, close_account
-from oasst.core import ratelimit
+from oasst.core import prepared, ratelimit
 from oasst.core.errors import Invalid, NotAllowed, NotFound
 
 AUTH_METHODS = ("discord", "google", "local", "system")
@@ -26,17 +26,20 @@ SYSTEM = "system"  # programs that write in their own name: imports, models
 
 
 # By hand, since nearly every request asks it: the ORM takes longer to write the statement than PostgreSQL to run it.
-_PERSON_OF_IDENTITY = """
-    SELECT person.* FROM accounts_identity identity JOIN accounts_user person ON person.id = identity.user_id
+_PERSON_OF_IDENTITY = f"""
+    SELECT {prepared.columns(User, "person")}
+    FROM accounts_identity identity JOIN accounts_user person ON person.id = identity.user_id
     WHERE identity.api_client_id = %s AND identity.auth_method = %s AND identity.username = %s
 """
 
 
 def find_person(client: ApiClient, auth_method: str, username: str) -> User | None:
     """The person whom this client knows by this name. One statement."""
-    person = next(iter(User.objects.raw(_PERSON_OF_IDENTITY, [client.pk, auth_method, username])), None)
-    if person is not None:
-        person.vouched_for = client.person_id is None
+    found = prepared.read(_PERSON_OF_IDENTITY, [client.pk, auth_method, username])
+    if not found:
+        return None
+    person = prepared.as_model(User, found[0])
+    person.vouched_for = client.person_id is None
     return person
 
 

@@ -4,7 +4,6 @@ Secrets are looked up by their hash, so neither the table nor the time of the an
 """
 
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -17,6 +16,7 @@ from rest_framework.request import Request
 
 from oasst.accounts.access import require_member
 from oasst.accounts.models import ApiClient, ApiKey, Secret, Token, User
+from oasst.core import prepared
 from oasst.core.errors import NotAllowed
 from oasst.core.ratelimit import WRONG_TOKENS_FROM_ADDRESS, spend
 from oasst.core.requests import client_address, is_on_this_machine
@@ -50,8 +50,8 @@ class TokenAuthentication(BaseAuthentication):
 
 
 # By hand, since every request begins with it: the ORM takes longer to write this statement than PostgreSQL to run it.
-_CLIENT_OF_KEY = """
-    SELECT client.*, key.id AS key_id, key.expires_at AS key_expires_at, key.last_used_at AS key_last_used_at
+_CLIENT_OF_KEY = f"""
+    SELECT {prepared.columns(ApiClient, "client")}, key.id, key.expires_at, key.last_used_at
     FROM accounts_apikey key JOIN accounts_apiclient client ON client.id = key.api_client_id
     WHERE key.digest = %s
 """
@@ -73,11 +73,15 @@ def find_client(given: str | None, request: HttpRequest | Request) -> ApiClient:
         raise NotAllowed("An API key is needed: the header X-API-Key.", code="api_key")
     if is_unchosen_elsewhere(given, request):
         raise NotAllowed("The key 1234 is for programs on this machine, unless it was chosen here.", code="api_key")
-    found: Any = next(iter(ApiClient.objects.raw(_CLIENT_OF_KEY, [Secret.digest_of(given)])), None)
-    if found is None or not found.enabled or _has_expired(found.key_expires_at):
-        raise NotAllowed("This API key is not valid.", code="api_key")
-    _note_use(ApiKey, found.key_id, found.key_last_used_at)
-    client: ApiClient = found
+    invalid = NotAllowed("This API key is not valid.", code="api_key")
+    found = prepared.read(_CLIENT_OF_KEY, [Secret.digest_of(given)])
+    if not found:
+        raise invalid
+    *of_client, key_id, expires_at, last_used_at = found[0]
+    client = prepared.as_model(ApiClient, tuple(of_client))
+    if not client.enabled or _has_expired(expires_at):
+        raise invalid
+    _note_use(ApiKey, key_id, last_used_at)
     return client
 
 

@@ -11,12 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from oasst.scale.processor import Processor
+
+AFTERWARDS = 3  # seconds
+
 
 @dataclass
 class Run:
     """What happened: milliseconds by operation, answers by status, the ids of tasks that were answered."""
 
     seconds: float = 0
+    cpu: Counter[str] = field(default_factory=Counter)  # seconds by part of the site
+    yardsticks: list[float] = field(default_factory=list)  # milliseconds that one piece of work took, again and again
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     statuses: Counter[int] = field(default_factory=Counter)
     answered: list[str] = field(default_factory=list)
@@ -29,6 +35,16 @@ class Run:
             cells = "".join(f"{ordered[int(share * (len(ordered) - 1))]:8.1f}" for share in (0.5, 0.95, 0.99))
             lines.append(f"{name:16}{len(times):7}{cells}")
         return lines
+
+    def processor(self) -> str:
+        """CPU milliseconds of a cycle, by part of the site."""
+        each = {name: 1000 * seconds / max(1, len(self.answered)) for name, seconds in self.cpu.most_common()}
+        parts = ", ".join(f"{name} {ms:.1f}" for name, ms in each.items())
+        least, mean = min(self.yardsticks), sum(self.yardsticks) / len(self.yardsticks)
+        return (
+            f"CPU of a cycle: {sum(each.values()):.1f} ms ({parts})\n"
+            f"yardstick: {mean:.1f} ms of CPU, {least:.1f} at best; divide by {mean / least:.2f} for a quieter machine"
+        )
 
 
 class Connection:
@@ -62,7 +78,7 @@ class Connection:
             self.streams = None
 
 
-async def contribute(name: str, rounds: int, connection: Connection, run: Run) -> None:
+async def contribute(name: str, rounds: range, connection: Connection, run: Run) -> None:
     """Rounds of whatever is most wanted, by one person."""
     who = {"id": name, "display_name": name, "auth_method": "local"}
 
@@ -75,7 +91,7 @@ async def contribute(name: str, rounds: int, connection: Connection, run: Run) -
             run.troubles.append(f"{label}: {status} {answer}")
         return status, answer
 
-    for number in range(rounds):
+    for number in rounds:
         status, task = await call("ask", "tasks/", {"type": "random", "user": who})
         if status != 200:
             continue
@@ -103,15 +119,32 @@ def answer_to(task: dict[str, Any], own: str) -> tuple[str, dict[str, Any]]:
     return "send text", {**reply, "text": f"Words of {own}: why, and since when?"}
 
 
-def measure_api(base_url: str, key: str, *, people: int, rounds: int, prefix: str) -> Run:
-    """So many contributors at once, each so many rounds."""
+def measure_api(base_url: str, key: str, *, rounds: range, people: int, prefix: str) -> Run:
+    """So many contributors at once, each those rounds: their numbers make the ids of what is sent."""
     run = Run()
 
     async def all_of_them() -> None:
         acts = (contribute(f"{prefix}{place}", rounds, Connection(base_url, key), run) for place in range(people))
+        yardstick = asyncio.ensure_future(_measure_machine(run))
         await asyncio.gather(*acts)
+        yardstick.cancel()
 
-    begun = time.perf_counter()
+    processor = Processor()
+    cpu, begun = processor.seconds(), time.perf_counter()
     asyncio.run(all_of_them())
     run.seconds = time.perf_counter() - begun
+    # What the answers set off belongs to them: the worker reads what happened a moment later.
+    time.sleep(AFTERWARDS)
+    run.cpu = processor.seconds()
+    run.cpu.subtract(cpu)
+    run.cpu["client"] -= sum(run.yardsticks) / 1000
     return run
+
+
+async def _measure_machine(run: Run) -> None:
+    """Cores share caches and their clock with whoever else works, so a second of CPU does less on a busy machine."""
+    while True:
+        begun = time.thread_time()
+        json.loads(json.dumps({str(number): str(number * number) for number in range(5000)}))
+        run.yardsticks.append(1000 * (time.thread_time() - begun))
+        await asyncio.sleep(0.2)

@@ -11,9 +11,8 @@ from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from trees.api.labels import LabelDescription, describe
 from trees.api.reading import conversation_of
-from trees.api.shapes import Conversation, ConversationMessage, Row, conversation_message, read_rows
+from trees.api.shapes import Conversation, ConversationMessage, Row, conversation_message, read_path, read_rows
 from trees.models import Message, Review
-from trees.paths import path_to
 from trees.policy import TreePolicy
 from trees.reviews import labels_asked
 
@@ -89,7 +88,7 @@ def payload(task: Task, client: ApiClient, policy: TreePolicy) -> dict[str, Any]
         found["hint"] = None
     if task.message_id is None:
         return found
-    path = read_rows(path_to(task.message_id), task.user)
+    path = read_path(task.message_id, task.user)
     found["conversation"] = conversation_of(path, client, task.user)
     answer = TABLE[kind].answer
     if answer == "labels":

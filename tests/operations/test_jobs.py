@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from celery import Celery, current_app, shared_task
 from django.conf import settings
+from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.test import Client
@@ -15,7 +16,7 @@ from django_celery_beat.models import PeriodicTask
 from oasst import health
 from oasst.accounts.models import User
 from oasst.core import jobs
-from oasst.core.after_commit import enqueue
+from oasst.core.after_commit import enqueue, wake
 from oasst.core.models import JobRecord, WaitingJob
 from oasst.schedule_table import SCHEDULES
 from tests.concurrency.together import at_once
@@ -90,6 +91,19 @@ class TestMarks:
         assert jobs.send_waiting() == 0
         queue.work()
         assert (done, WaitingJob.objects.count()) == (["one"], 0)
+
+    def test_a_reader_is_woken_once_for_what_is_committed_in_a_moment(self, queue: Queue) -> None:
+        """It begins when the moment is over, so it finds what the later ones wrote."""
+        cache.delete_many([f"woken:{note_it.name}", f"woken:{stumble.name}"])
+        with transaction.atomic():
+            for _ in range(3):
+                wake(note_it.name)
+            wake(stumble.name)
+            assert queue.sent == []
+        assert [name for name, *_ in queue.sent] == [note_it.name, stumble.name]
+        cache.delete(f"woken:{note_it.name}")  # the moment is over
+        wake(note_it.name)
+        assert [name for name, *_ in queue.sent] == [note_it.name, stumble.name, note_it.name]
 
     def test_two_clocks_send_it_once(self, queue: Queue) -> None:
         enqueue(note_it, "one")

@@ -17,10 +17,10 @@ from oasst.accounts.models import ApiClient, User
 from oasst.api.cursors import by_date, take_page
 from oasst.api.operations import require_pair
 from oasst.core.errors import DomainError, NotAllowed, NotFound
-from trees.api.shapes import Row, as_rows, conversation_message, message, read_rows, rows
+from trees.api.shapes import Row, as_rows, conversation_message, message, read_path, read_rows, rows
 from trees.models import Message
 from trees.moderation_queries import Holds
-from trees.paths import path_to, tree_around
+from trees.paths import tree_around
 
 BY_DATE = by_date("created_at", "id")
 
@@ -55,7 +55,7 @@ def by_ids(ids: Iterable[UUID], client: ApiClient, viewer: User | None) -> list[
 
 def conversation(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
     """From the prompt to the message. Raises NotFound, BrokenConversation."""
-    return conversation_of(read_rows(path_to(message_id), viewer), client, viewer)
+    return conversation_of(read_path(message_id, viewer), client, viewer)
 
 
 def conversation_of(path: list[Row], client: ApiClient, viewer: User | None) -> dict[str, Any]:

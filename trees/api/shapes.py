@@ -4,6 +4,7 @@ A row is read as a plain tuple and becomes a dict in one step: a page of a thous
 model objects. Tests hold each dict and its shape together.
 """
 
+import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -16,6 +17,7 @@ from oasst.accounts.models import ApiClient, User
 from oasst.api.cursors import PageShape
 from oasst.api.fields import Flag, Id, Language, Moment, Shape, Text, Whole
 from oasst.api.people import FrontEndUser
+from oasst.core import prepared
 from trees.models import Message, Reaction, Role
 
 
@@ -146,6 +148,27 @@ def read_rows(messages: QuerySet[Message], viewer: User | None) -> list[Row]:
 
 def as_rows(tuples: Iterable[Any]) -> list[Row]:
     return [Row._make(one if len(one) == len(Row._fields) else (*one, [])) for one in tuples]
+
+
+_PATH = f"""
+    WITH RECURSIVE path AS (
+        SELECT {", ".join(f"one.{name}" for name in _COLUMNS)} FROM trees_message one WHERE one.id = %(message)s
+        UNION ALL
+        SELECT {", ".join(f"up.{name}" for name in _COLUMNS)} FROM trees_message up JOIN path ON up.id = path.parent_id
+    )
+    SELECT path.*, ARRAY(
+        SELECT emoji FROM trees_reaction reaction
+        WHERE reaction.message_id = path.id AND reaction.author_id = %(viewer)s AND reaction.set_aside_id IS NULL
+        ORDER BY reaction.id
+    ) FROM path ORDER BY depth
+"""
+_EMOJIS = Row._fields.index("emojis")
+
+
+def read_path(message_id: UUID, viewer: User | None) -> list[Row]:
+    """The message with everything above it, the prompt first; empty when there is no such message. One statement."""
+    found = prepared.read(_PATH, {"message": message_id, "viewer": viewer and viewer.pk})
+    return [Row._make((*row[:_EMOJIS], json.loads(row[_EMOJIS]), *row[_EMOJIS + 1 :])) for row in found]
 
 
 def conversation_message(row: Row, client: ApiClient, viewer: User | None) -> dict[str, Any]:

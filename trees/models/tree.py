@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from oasst.core import prepared
 from trees.states import State
 
 STATE_CHOICES = [(state.value, state.value) for state in State]
@@ -17,7 +18,10 @@ class TreeQuerySet(models.QuerySet["MessageTree"]):
         The weaker lock mode: inserting a message takes a key share lock on its tree, which the full lock would make
         wait. Locks run downhill: a task first, then its tree, then messages by primary key.
         """
-        return self.select_for_update(of=("self",), no_key=True).get(pk=tree_id)
+        found = prepared.objects(MessageTree, "WHERE one.id = %s FOR NO KEY UPDATE", [tree_id])
+        if not found:
+            raise MessageTree.DoesNotExist
+        return found[0]
 
 
 class MessageTree(models.Model):

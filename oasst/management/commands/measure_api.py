@@ -35,8 +35,11 @@ class Command(ServiceCommand):
         self.stdout.write(f"{MessageTree.objects.count()} trees")
         for people in options["people"]:
             rounds = max(1, options["tasks"] // people)
-            run = measure_api(options["base_url"], key, people=people, rounds=rounds, prefix=f"p{people}-")
+            contributors = {"people": people, "prefix": f"p{people}-"}
+            measure_api(options["base_url"], key, rounds=range(1), **contributors)  # to know each other
+            run = measure_api(options["base_url"], key, rounds=range(1, rounds + 1), **contributors)
             self.stdout.write(f"\n{people} at once: {len(run.answered) / run.seconds:.1f} tasks a second")
+            self.stdout.write(run.processor())
             self.stdout.write("\n".join(run.table()))
             self.stdout.write(f"statuses: {dict(sorted(run.statuses.items()))}")
             if run.troubles:

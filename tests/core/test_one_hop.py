@@ -1,0 +1,133 @@
+"""The handler of the web server: one thread for a request, streams on the event loop."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.core import signals
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.test import override_settings
+from django.urls import path
+
+from oasst.core.one_hop import OneHopHandler
+
+SEEN: dict[str, Any] = {}
+
+
+def plain(request: HttpRequest) -> HttpResponse:
+    SEEN["thread"] = threading.current_thread()
+    return HttpResponse(request.body + b"!")
+
+
+async def awaiting(request: HttpRequest) -> HttpResponse:
+    SEEN["thread"] = threading.current_thread()
+    await asyncio.sleep(0)
+    return HttpResponse("awaited")
+
+
+async def _pieces() -> AsyncIterator[str]:
+    try:
+        SEEN["thread"] = threading.current_thread()
+        yield "one "
+        await asyncio.sleep(SEEN["pause"])
+        yield "two"
+    finally:
+        SEEN["ended"] = True
+
+
+def stream(request: HttpRequest) -> StreamingHttpResponse:
+    return StreamingHttpResponse(_pieces())
+
+
+def crash(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("on purpose")
+
+
+urlpatterns = [path("plain/", plain), path("awaiting/", awaiting), path("stream/", stream), path("crash/", crash)]
+
+
+def ask(url: str, body: bytes = b"", *, leave_after: float | None = None) -> list[dict[str, Any]]:
+    """What the server is given to send. The caller stays, or leaves after so many seconds."""
+    sent: list[dict[str, Any]] = []
+    told: list[dict[str, Any]] = [{"type": "http.request", "body": body}]
+
+    async def receive() -> dict[str, Any]:
+        if told:
+            return told.pop()
+        await asyncio.sleep(60 if leave_after is None else leave_after)
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-length", str(len(body)).encode())]
+    scope = {"type": "http", "method": "POST" if body else "GET", "path": url, "root_path": "", "headers": headers}
+
+    async def act() -> None:
+        await OneHopHandler()({**scope, "query_string": b""}, receive, send)
+
+    SEEN.pop("ended", None)
+    async_to_sync(act)()
+    return sent
+
+
+@pytest.fixture(autouse=True)
+def _pages() -> Any:
+    SEEN.update(pause=0)
+    with override_settings(ROOT_URLCONF="tests.core.test_one_hop", MIDDLEWARE=["oasst.core.middleware.RequestLog"]):
+        yield
+
+
+def content(sent: list[dict[str, Any]]) -> bytes:
+    return b"".join(message.get("body", b"") for message in sent)
+
+
+def test_a_view_runs_in_a_thread_and_not_on_the_event_loop() -> None:
+    sent = ask("/plain/", b"hello")
+    assert (sent[0]["status"], content(sent)) == (200, b"hello!")
+    assert SEEN["thread"].name.startswith("request")
+
+
+def test_an_async_view_runs_on_the_event_loop() -> None:
+    assert content(ask("/awaiting/")) == b"awaited"
+    assert not SEEN["thread"].name.startswith("request")
+
+
+def test_a_crash_is_answered() -> None:
+    assert ask("/crash/")[0]["status"] == 500
+
+
+def test_a_stream_is_sent_to_its_end() -> None:
+    sent = ask("/stream/")
+    assert content(sent) == b"one two"
+    assert not sent[-1].get("more_body") and SEEN["ended"]
+    assert not SEEN["thread"].name.startswith("request")
+
+
+def test_a_stream_ends_when_its_reader_leaves() -> None:
+    SEEN["pause"] = 60
+    assert content(ask("/stream/", leave_after=0.05)) == b"one "
+    assert SEEN["ended"]
+
+
+def test_each_request_begins_and_finishes_once() -> None:
+    told: list[str] = []
+
+    def begun(**_: Any) -> None:
+        told.append("begun")
+
+    def finished(**_: Any) -> None:
+        told.append("finished")
+
+    signals.request_started.connect(begun)
+    signals.request_finished.connect(finished)
+    try:
+        ask("/plain/")
+        ask("/stream/")
+    finally:
+        signals.request_started.disconnect(begun)
+        signals.request_finished.disconnect(finished)
+    assert told == ["begun", "finished"] * 2

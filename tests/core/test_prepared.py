@@ -1,0 +1,49 @@
+"""Statements that are planned once: their rows are the objects that the ORM would give."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from oasst.accounts.models import User
+from oasst.core import prepared
+from tests.factories import new_prompt
+from trees.models import Message
+
+pytestmark = pytest.mark.django_db
+NO_SEARCH = frozenset({"search"})
+
+
+def test_the_same_object_as_the_orm_gives(alice: User) -> None:
+    prompt = new_prompt(alice)
+    Message.objects.filter(pk=prompt.pk).update(emojis={"+1": 2}, imported={"given": {"rank": 1}})
+    expected = Message.objects.defer("search").get(pk=prompt.pk)
+    (found,) = prepared.objects(Message, "WHERE one.id = %s", [prompt.pk], without=NO_SEARCH)
+    assert found == expected and found.get_deferred_fields() == {"search"}
+    for field in Message._meta.concrete_fields:
+        if field.name != "search":
+            assert getattr(found, field.attname) == getattr(expected, field.attname), field.name
+    assert not found._state.adding
+    found.lang = "de"
+    found.save(update_fields=["lang"])
+    assert Message.objects.get(pk=prompt.pk).lang == "de"
+
+
+def test_nothing_found(alice: User) -> None:
+    assert prepared.objects(User, "WHERE one.email = %s", ["nobody@example.org"]) == []
+
+
+def test_it_is_prepared_once(alice: User) -> None:
+    sql = "SELECT count(*) FROM accounts_user WHERE display_name = %s"
+    for name in ("one", "two", alice.display_name):
+        counted = prepared.read(sql, [name])
+    assert counted == [(1,)]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement = %s", [sql.replace("%s", "$1")])
+        assert cursor.fetchone() == (1,)
+
+
+def test_a_statement_can_be_counted(alice: User) -> None:
+    with CaptureQueriesContext(connection) as seen:
+        prepared.read("SELECT display_name FROM accounts_user WHERE id = %s", [alice.pk])
+    (query,) = seen
+    assert alice.pk.hex in query["sql"]
