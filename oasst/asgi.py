@@ -1,14 +1,18 @@
-"""The ASGI application: HTTP through Django, WebSockets through Channels (no socket routes yet)."""
+"""The ASGI application: HTTP through Django, WebSockets through Channels."""
 
 import os
 from typing import Any
 
-from channels.routing import ProtocolTypeRouter
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
+from django.urls import re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oasst.settings")
 
 _pages = get_asgi_application()
+
+from inference.routing import websocket_urlpatterns  # noqa: E402  # it needs the apps, which the line above loads
 
 
 async def at_the_top(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -20,4 +24,14 @@ async def at_the_top(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await _pages({**scope, "root_path": ""}, receive, send)
 
 
-application = ProtocolTypeRouter({"http": at_the_top})
+async def elsewhere(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """A socket of no address of ours is refused, as a page that does not exist is."""
+    await send({"type": "websocket.close"})
+
+
+application = ProtocolTypeRouter(
+    {
+        "http": at_the_top,
+        "websocket": AuthMiddlewareStack(URLRouter([*websocket_urlpatterns, re_path("", elsewhere)])),
+    }
+)
