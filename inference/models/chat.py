@@ -1,8 +1,11 @@
 """Chats and what is said in them."""
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from oasst.core.ids import uuid7
@@ -70,6 +73,12 @@ class ChatMessage(models.Model):
             models.CheckConstraint(
                 condition=Q(role=Role.PROMPTER) | Q(parent__isnull=False), name="chat_begins_with_the_person"
             ),
+        ]
+        indexes = [
+            # What inference.listing looks for: whole words in any order, and pieces of them as Django's `icontains`
+            # writes it. Nobody tells which language a chat is in, so words are taken as they are.
+            GinIndex(SearchVector("content", config="simple"), name="chat_message_words"),
+            GinIndex(OpClass(Upper("content"), name="gin_trgm_ops"), name="chat_message_pieces"),
         ]
 
     def __str__(self) -> str:

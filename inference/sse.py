@@ -1,0 +1,82 @@
+"""The events of an answer as Server-Sent Events: one stream, whichever encoding its reader knows.
+
+A frame's id is a place in the answer (inference.events), so a reader who was cut off names the last one that it saw and
+goes on there. Who may watch was asked before.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.db import connections
+from django.http import HttpRequest, StreamingHttpResponse
+
+from inference.events import Event, as_json
+from inference.watch import watch_turn
+from oasst.api.plain import dump
+
+T = TypeVar("T")
+Encode = Callable[[Event], Awaitable[Any]]
+"""An event as JSON; None for one that this encoding does not know."""
+
+HEARTBEAT_SECONDS = 15.0
+RETRY_MILLISECONDS = 2000
+_RETRY = f"retry: {RETRY_MILLISECONDS}\n\n"
+_HEARTBEAT = ": still here\n\n"
+
+
+async def plain(event: Event) -> dict[str, Any]:
+    """Our own encoding, the same as on the socket."""
+    return as_json(event)
+
+
+def last_seen(request: HttpRequest) -> int:
+    """The place in the answer that the reader has: `Last-Event-ID` of a browser that reconnects, else `?after=` of a
+    page that came with a part of the text. 0 for none and for what is no number.
+    """
+    given = request.headers.get("Last-Event-ID") or request.GET.get("after") or ""
+    return int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else 0
+
+
+def stream_answer(request: HttpRequest, turn_id: UUID, encode: Encode = plain) -> StreamingHttpResponse:
+    """The answer from the place that the reader has up to its end. From sync and async views alike."""
+    response = StreamingHttpResponse(_frames(turn_id, last_seen(request), encode), content_type="text/event-stream")
+    response["Cache-Control"] = "no-cache, no-transform"
+    response["X-Accel-Buffering"] = "no"  # nginx would keep the pieces until there are 4 kB of them
+    return response
+
+
+async def _frames(turn_id: UUID, after: int, encode: Encode) -> AsyncIterator[str]:
+    # The request looked up its person, and its connection would be kept until the stream ends: as many streams as the
+    # pool has connections, and the rest of the site would stand still. Here, behind the last middleware.
+    await sync_to_async(connections.close_all)()
+    yield _RETRY
+    async for event in with_pauses(watch_turn(turn_id, after), HEARTBEAT_SECONDS):
+        if event is None:
+            yield _HEARTBEAT
+            continue
+        data = await encode(event)
+        if data is not None:
+            yield f"id: {event.id}\ndata: {dump(data)}\n\n"
+
+
+async def with_pauses(events: AsyncIterator[T], seconds: float) -> AsyncIterator[T | None]:
+    """The events, and None whenever there was none for so long. Ends `events` when it ends."""
+    step = asyncio.ensure_future(anext(events, None))
+    try:
+        while True:
+            done, _ = await asyncio.wait({step}, timeout=seconds)
+            if done and step.result() is None:
+                return
+            yield step.result() if done else None
+            if done:
+                step = asyncio.ensure_future(anext(events, None))
+    finally:
+        step.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await step
+        if hasattr(events, "aclose"):
+            await events.aclose()

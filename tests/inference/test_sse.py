@@ -1,0 +1,153 @@
+"""Answers as Server-Sent Events: frames, heartbeats, going on where a reader was cut off."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import connection
+from django.test import RequestFactory
+
+from inference import chat, sse
+from inference.events import Event, Queued, Token
+from inference.models import Turn
+from inference.runtime import Runtime
+from oasst.accounts.models import User
+from tests.inference.talking import BOUND, ENDLESS, ask, content, wait_for_text
+
+StartRuntime = Callable[..., Runtime]
+requests = RequestFactory()
+
+
+def frames(turn: Turn, at_most: int = 0, encode: sse.Encode = sse.plain, **headers: Any) -> list[str]:
+    async def collect() -> list[str]:
+        found = []
+        response = sse.stream_answer(requests.get("/", **headers), turn.pk, encode)
+        stream = aiter(response)
+        async for frame in stream:
+            found.append(frame.decode())
+            if len(found) == at_most:
+                await stream.aclose()
+                break
+        return found
+
+    return asyncio.run(asyncio.wait_for(collect(), BOUND))
+
+
+def parsed(frames: list[str]) -> list[tuple[int, dict[str, Any]]]:
+    """(id, data) of each frame that has data, read as a browser does."""
+    found = []
+    for frame in frames:
+        assert frame.endswith("\n\n") and "\n\n" not in frame[:-2]
+        fields = dict(line.split(": ", 1) for line in frame.splitlines() if line and not line.startswith(":"))
+        if "data" in fields:
+            found.append((int(fields["id"]), json.loads(fields["data"])))
+    return found
+
+
+class TestStream:
+    def test_it_works(self, alice: User, answering: StartRuntime) -> None:
+        turn = ask(alice)
+        answering()
+        said = frames(turn)
+        assert said[0] == "retry: 2000\n\n"
+        events = parsed(said)
+        assert events[-1][1]["type"] == "done" and events[-1][1]["text"] == content(turn)
+        assert "".join(data["text"] for _, data in events if data["type"] == "token") == content(turn)
+
+    def test_a_reader_goes_on_where_it_was_cut_off(self, alice: User, answering: StartRuntime) -> None:
+        turn = ask(alice, max_tokens=300)
+        answering()
+        before = parsed(frames(turn, 6))
+        place = before[-1][0]
+        for again in ({"headers": {"Last-Event-ID": str(place)}}, {"query_params": {"after": place}}):
+            after = parsed(frames(turn, **again))
+            pieces = [data["text"] for _, data in before + after if data["type"] == "token"]
+            assert "".join(pieces) == content(turn)
+
+    @pytest.mark.parametrize("given", ["-1", "x", "1" * 30, "٣", "1.5", ""])
+    def test_a_place_that_is_none_is_the_beginning(self, given: str) -> None:
+        assert sse.last_seen(requests.get("/", headers={"Last-Event-ID": given})) == 0
+
+    def test_the_header_is_newer_than_the_address(self) -> None:
+        assert sse.last_seen(requests.get("/?after=3", headers={"Last-Event-ID": "7"})) == 7
+
+    def test_an_encoding_may_leave_events_out_and_look_things_up(self, alice: User, answering: StartRuntime) -> None:
+        async def only_tokens(event: Event) -> dict[str, str] | None:
+            await asyncio.sleep(0)
+            return {"piece": event.text} if isinstance(event, Token) else None
+
+        turn = ask(alice)
+        answering()
+        events = parsed(frames(turn, encode=only_tokens))
+        assert "".join(data["piece"] for _, data in events) == content(turn)
+
+    def test_nothing_is_kept_back_on_the_way(self, alice: User) -> None:
+        response = sse.stream_answer(requests.get("/"), alice.pk)
+        assert response["Content-Type"] == "text/event-stream"
+        assert (response["X-Accel-Buffering"], response["Cache-Control"]) == ("no", "no-cache, no-transform")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestWaiting:
+    def test_the_line_is_kept_alive(self, alice: User, chat_on: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.05)
+        said = frames(ask(alice), 5)
+        assert json.loads(said[1].partition("data: ")[2])["type"] == "queued"
+        assert said[2:] == [": still here\n\n"] * 3
+
+    def test_the_connection_of_the_request_is_given_back(self, alice: User, chat_on: None) -> None:
+        turn = ask(alice)
+        pool = connection.pool
+
+        async def open_and_look() -> int:
+            stream = aiter(sse.stream_answer(requests.get("/"), turn.pk))
+            for _ in range(2):
+                await anext(stream)
+            in_use = pool.get_stats()["pool_size"] - pool.get_stats()["pool_available"]
+            await stream.aclose()
+            return in_use
+
+        assert Turn.objects.exists() and connection.connection is not None
+        # As the ASGI handler does: sync work of a request has one thread, here this one.
+        assert async_to_sync(open_and_look)() == 0
+
+
+class TestPauses:
+    def test_leaving_ends_what_was_watched(self) -> None:
+        ended = []
+
+        async def never() -> AsyncIterator[int]:
+            try:
+                yield 1
+                await asyncio.sleep(BOUND)
+            finally:
+                ended.append(True)
+
+        async def leave() -> None:
+            stream = sse.with_pauses(never(), 0.01)
+            assert [await anext(stream), await anext(stream)] == [1, None]
+            await stream.aclose()  # type: ignore[attr-defined]
+            assert ended
+
+        asyncio.run(leave())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stopped_answer_ends_its_streams(alice: User, answering: StartRuntime) -> None:
+    turn = ask(alice, **ENDLESS)
+    answering()
+    wait_for_text(turn)
+
+    async def stop_while_reading() -> list[str]:
+        found = []
+        async for frame in sse.stream_answer(requests.get("/"), turn.pk):
+            found.append(frame.decode())
+            if len(found) == 3:
+                await asyncio.to_thread(chat.stop_turn, user=alice, message_id=turn.pk)
+        return found
+
+    events = parsed(asyncio.run(asyncio.wait_for(stop_while_reading(), BOUND)))
+    assert events[-1][1]["state"] == "stopped" and not any(isinstance(data, Queued) for _, data in events)
