@@ -1,7 +1,7 @@
 """An answer over a WebSocket: the events of `watch_turn` as JSON, one a frame, and "stop" the other way.
 
 Nothing of an answer is kept here, so any number of windows and devices may look at one and come back with the id of
-the last event they saw.
+the last event they saw. A reader that hears nothing for much longer than `HEARTBEAT_SECONDS` knows the line is dead.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from inference import chat
 from inference.access import get_turn_for
 from inference.events import as_json
+from inference.sse import HEARTBEAT_SECONDS, with_pauses
 from inference.watch import watch_turn
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
+from oasst.api.plain import dump
 from oasst.core.errors import DomainError, NotAllowed
 
-HEARTBEAT_SECONDS = 15
-"""A reader that hears nothing for much longer knows that the line is dead."""
 MOST_PER_PERSON = 32
 """Open at once in this process: each holds a connection to Redis."""
 
@@ -42,7 +42,7 @@ class AnswerConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.counted: UUID | None = None
-        self.tasks: list[asyncio.Task[None]] = []
+        self.telling: asyncio.Task[None] | None = None
         if not _comes_from_our_pages(self.scope):
             await self.close()
             return
@@ -59,7 +59,7 @@ class AnswerConsumer(AsyncWebsocketConsumer):
             return
         self.counted = self.person.pk
         _open[self.counted] += 1
-        self.tasks = [asyncio.create_task(self._tell(_place(self.scope))), asyncio.create_task(self._beat())]
+        self.telling = asyncio.create_task(self._tell(_place(self.scope)))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """The one thing to be said is {"type": "stop"}; the rest of what may come is noise."""
@@ -75,25 +75,19 @@ class AnswerConsumer(AsyncWebsocketConsumer):
             if _open[self.counted] <= 0:
                 del _open[self.counted]
             self.counted = None
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        if self.telling is not None:
+            self.telling.cancel()
+            await asyncio.gather(self.telling, return_exceptions=True)
 
     async def _tell(self, after: int) -> None:
         try:
-            async with contextlib.aclosing(watch_turn(self.message_id, after)) as events:  # type: ignore[type-var]
-                async for event in events:
-                    await self.send(json.dumps(as_json(event), ensure_ascii=False))
+            async for event in with_pauses(watch_turn(self.message_id, after), HEARTBEAT_SECONDS):
+                await self.send(dump(as_json(event) if event is not None else {"type": "ping"}))
         except Exception:
             log.exception("answer_not_told")
             await self.close(BROKEN)
         else:
             await self.close(ENDED)
-
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-            await self.send('{"type": "ping"}')
 
 
 def _comes_from_our_pages(scope: dict[str, Any]) -> bool:
