@@ -65,7 +65,7 @@ def start_turn(
 
 
 def begin_chat(*, user: User, text: str, policy: ChatPolicy) -> Turn:
-    """A new chat with its first question, both or nothing, set as the person's latest chat is. Raises as `start_turn`."""
+    """A new chat with its first question: both, or nothing. It is set as the latest one. Raises as `start_turn`."""
     values = choices.start_values(user)
     chat = Chat(user=user, **values)
     picked = _checked(user, choices.settings_of(chat), _still_offered(chat.model))

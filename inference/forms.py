@@ -21,16 +21,28 @@ class ChoicesForm(forms.Form):
         min_value=0, max_value=2, step_size=0.01, required=False, help_text="Low is predictable, high is daring."
     )
     top_p = forms.FloatField(
-        min_value=0.01, max_value=1, step_size=0.01, required=False, help_text="Keeps the likeliest words up to this sum."
+        min_value=0.01,
+        max_value=1,
+        step_size=0.01,
+        required=False,
+        help_text="Keeps the likeliest words up to this sum.",
     )
     top_k = forms.IntegerField(
         min_value=0, max_value=2000, required=False, help_text="Keeps so many of the likeliest words. 0 keeps all."
     )
     repetition_penalty = forms.FloatField(
-        min_value=0.5, max_value=3, step_size=0.01, required=False, help_text="Above 1, words are less often said again."
+        min_value=0.5,
+        max_value=3,
+        step_size=0.01,
+        required=False,
+        help_text="Above 1, words are less often said again.",
     )
     max_tokens = forms.IntegerField(
-        min_value=1, max_value=4096, required=False, label="Longest answer", help_text="In tokens, about ¾ of a word each."
+        min_value=1,
+        max_value=4096,
+        required=False,
+        label="Longest answer",
+        help_text="In tokens, about ¾ of a word each.",
     )
     seed = forms.IntegerField(
         min_value=0, max_value=LARGEST_SEED, required=False, help_text="The same number gives the same answer again."

@@ -25,9 +25,7 @@ from oasst.core.requests import safe_next
 @require_POST
 def rename(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
     try:
-        service.rename(
-            user=request.user, chat_id=chat_id, title=request.POST.get("title", ""), policy=current_policy()
-        )
+        service.rename(user=request.user, chat_id=chat_id, title=request.POST.get("title", ""), policy=current_policy())
     except Invalid as error:
         messages.error(request, error.message)
     return redirect(safe_next(request, reverse("chat", args=[chat_id])))

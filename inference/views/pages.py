@@ -97,6 +97,7 @@ def show(
         "page": _newest_chats(request),
         "examples": EXAMPLES,
         "models": models_on_offer(),
+        "model_name": _model_name(chat),
         "settings_form": _choices_form(chat),
         "presets": choices.presets_for(request.user, chat),
         "report_kinds": ChatReport.Kind.choices,
@@ -136,6 +137,13 @@ def _choices_form(chat: Chat | None) -> ChoicesForm:
     return ChoicesForm(initial=values_of(chat) if chat is not None else {}, policy=current_policy())
 
 
+def _model_name(chat: Chat | None) -> str:
+    """Of the model that answers next, without where it comes from."""
+    offered = models_on_offer()
+    name = chat.model if chat is not None and chat.model in offered else next(iter(offered), "")
+    return name.rpartition("/")[2]
+
+
 def _newest_chats(request: SignedInRequest) -> CursorPage:
     return page_by_cursor(request.user, Wanted(), size=LIST_SIZE)
 
@@ -161,5 +169,3 @@ def _answered(response: HttpResponse, error: DomainError | None) -> HttpResponse
         if isinstance(error, Busy):
             response["Retry-After"] = str(error.retry_after)
     return response
-
-

@@ -20,7 +20,7 @@ from inference.runtime import Runtime
 from inference.states import TurnState
 from oasst.accounts.models import User
 from oasst.asgi import application
-from tests.inference.talking import BOUND, ENDLESS, POLICY, ask, content, fresh, wait_for_text
+from tests.inference.talking import BOUND, ENDLESS, ask, content, fresh, wait_for_text
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_on")]
 HOST = "chat.example.org"
@@ -130,9 +130,7 @@ class TestWhoMay:
 
 
 class TestWhatComes:
-    def test_the_place_in_the_queue_the_text_and_the_end(
-        self, alice: User, answering: Callable[..., Runtime]
-    ) -> None:
+    def test_the_place_in_the_queue_the_text_and_the_end(self, alice: User, answering: Callable[..., Runtime]) -> None:
         turn = ask(alice)
         sockets = [Socket(turn, alice) for _ in range(3)]
 
