@@ -1,7 +1,7 @@
 """A chat as its page shows it: one branch of it, a window long, each message with what can be done about it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -107,7 +107,7 @@ def _tail_of(chat: Chat) -> UUID | None:
     return newest
 
 
-def _messages(chat: Chat, ids: Sequence[UUID]) -> Sequence[ChatMessage]:
+def _messages(chat: Chat, ids: Sequence[UUID]) -> Iterable[ChatMessage]:
     vote = Vote.objects.filter(message=OuterRef("pk"), user=chat.user_id)
     report = ChatReport.objects.filter(message=OuterRef("pk"), user=chat.user_id)
     found = ChatMessage.objects.filter(chat=chat, pk__in=ids).select_related("turn").defer("turn__token_ids")
@@ -121,7 +121,7 @@ def _beside(chat: Chat, thread: Sequence[ChatMessage]) -> dict[UUID | None, list
     if len(parents) < len(thread):
         below |= Q(parent=None)
     rows = ChatMessage.objects.filter(below, chat=chat).order_by("created_at", "id")
-    beside = defaultdict(list)
+    beside: dict[UUID | None, list[UUID]] = defaultdict(list)
     for message_id, parent_id in rows.values_list("id", "parent_id"):
         beside[parent_id].append(message_id)
     return beside
@@ -136,5 +136,4 @@ def _said(message: ChatMessage, ids: list[UUID]) -> Said:
         ids[here + 1] if here + 1 < len(ids) else None,
     )
     turn = message.turn if message.role == Role.ASSISTANT else None
-    shown: ChatMessage = message
-    return Said(shown, turn, branches, getattr(message, "score", None) or 0, getattr(message, "reported", False))
+    return Said(message, turn, branches, getattr(message, "score", None) or 0, getattr(message, "reported", False))

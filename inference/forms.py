@@ -58,8 +58,10 @@ class ChoicesForm(forms.Form):
         required=False, label="May help to improve the assistant", help_text="What you say here, and your thumbs."
     )
 
+    prefix = "set"
+
     def __init__(self, *args: Any, policy: ChatPolicy, **kwargs: Any) -> None:
-        super().__init__(*args, prefix="set", **kwargs)
+        super().__init__(*args, **kwargs)
         model: Any = self.fields["model"]
         model.choices = [(name, name.rpartition("/")[2]) for name in models_on_offer()]
         for name in INSTRUCTIONS:

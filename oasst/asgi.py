@@ -29,9 +29,5 @@ async def elsewhere(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "websocket.close"})
 
 
-application = ProtocolTypeRouter(
-    {
-        "http": at_the_top,
-        "websocket": AuthMiddlewareStack(URLRouter([*websocket_urlpatterns, re_path("", elsewhere)])),
-    }
-)
+_sockets = URLRouter([*websocket_urlpatterns, re_path("", elsewhere)])  # type: ignore[arg-type]  # an ASGI application
+application = ProtocolTypeRouter({"http": at_the_top, "websocket": AuthMiddlewareStack(_sockets)})
