@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.db import connection
 from playwright.sync_api import Browser, Page, expect
 
@@ -178,6 +179,36 @@ def test_a_conversation(open_page: Callable[..., Page], keep: Callable[[Page, st
     expect(page.get_by_test_id("undo")).to_contain_text("“Stories” is deleted.")
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Stories")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_axe_finds_nothing(
+    open_page: Callable[..., Page], keep: Callable[[Page, str], None], dark: bool, viewport: dict[str, int]
+) -> None:
+    page = open_page(dark=dark, viewport=viewport)
+    name = f"{'dark' if dark else 'light'}-{viewport['width']}"
+    check_with_axe(page)
+    ask(page, "Tell me a story")
+    settle(page)
+    keep(page, f"chat-{name}")
+    check_with_axe(page)
+    page.locator(".chat-bar__menu summary").click()
+    check_with_axe(page)
+    page.keyboard.press("Escape")
+    page.locator(".composer__set").click()
+    expect(page.get_by_role("heading", name="Settings of this chat")).to_be_visible()
+    page.wait_for_timeout(300)  # it slides in, and half of a colour has no contrast
+    keep(page, f"chat-settings-{name}")
+    check_with_axe(page)
+    page.goto("/chat/all/")
+    keep(page, f"chat-list-{name}")
+    check_with_axe(page)
+
+
+def check_with_axe(page: Page) -> None:
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
 
 
 def test_without_script(open_page: Callable[..., Page], keep: Callable[[Page, str], None]) -> None:
