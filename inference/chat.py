@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from inference import queries, streams, titles, turns
+from inference import choices, queries, streams, titles, turns
 from inference.access import get_chat_for, get_message_for, get_turn_for
 from inference.engine.sampling import LARGEST_SEED, BadSetting, sampling
 from inference.models import Chat, ChatMessage, ChatReport, DraftChoice, Role, Turn, Vote
@@ -49,6 +49,13 @@ def create_chats(*, user: User, wanted: Sequence[Mapping[str, Any]], policy: Cha
     return Chat.objects.bulk_create(chats)
 
 
+def empty_chat(*, user: User) -> Chat:
+    """The person's chat in which nothing was said yet, or a new one: so that looking around leaves no heap of them."""
+    require_contributor(user)
+    waiting = Chat.objects.filter(user=user, deleted_at=None, hidden=False, messages=None).first()
+    return waiting or Chat.objects.create(user=user, **choices.start_values(user))
+
+
 def start_turn(
     *,
     user: User,
@@ -69,6 +76,16 @@ def start_turn(
         chat = _lock_chat(user, chat_id)
         message = _post(chat, text, parent_id, policy)
         return _ask(chat, message, picked, policy)
+
+
+def begin_chat(*, user: User, text: str, policy: ChatPolicy) -> Turn:
+    """A new chat with its first question: both, or nothing. It is set as the latest one. Raises as `start_turn`."""
+    values = choices.start_values(user)
+    chat = Chat(user=user, **values)
+    picked = _checked(user, choices.settings_of(chat), _still_offered(chat.model))
+    with transaction.atomic(durable=True):
+        chat.save(force_insert=True)
+        return _ask(chat, _post(chat, text, None, policy), picked, policy)
 
 
 def post_message(*, user: User, chat_id: UUID, text: str, policy: ChatPolicy, parent_id: UUID | None) -> ChatMessage:
@@ -159,6 +176,28 @@ def set_instructions(*, user: User, chat_id: UUID, policy: ChatPolicy, **instruc
     _change(user, chat_id, **_instructions(instructions, policy))
 
 
+def choose(
+    *,
+    user: User,
+    chat_id: UUID,
+    policy: ChatPolicy,
+    model: str,
+    chosen: Mapping[str, Any],
+    allow_data_use: bool,
+    **instructions: str,
+) -> None:
+    """How answers are asked for from now on, all of it at once."""
+    if model not in models_on_offer():
+        raise Invalid(f"There is no model called {model[:100]!r} here.", code="unknown_model", field="model")
+    values = _instructions(instructions, policy)
+    settled = choices.checked_settings(chosen)
+    _change(user, chat_id, model=model, sampling=settled, allow_data_use=allow_data_use, **values)
+
+
+def apply_preset(*, user: User, chat_id: UUID, key: str) -> None:
+    _change(user, chat_id, sampling=choices.get_preset_for(user, key))
+
+
 def look_at(*, user: User, chat_id: UUID, message_id: UUID) -> None:
     """Remember the end of the branch that the person looks at."""
     _change(user, chat_id, active_tail_id=_require_in_chat(user, chat_id, message_id))
@@ -242,6 +281,15 @@ def report(*, user: User, message_id: UUID, kind: str, reason: str) -> ChatRepor
 def models_on_offer() -> list[str]:
     """The names that answers can be asked of; none where chat is off."""
     return [] if settings.OASST_CHAT_MODEL == "none" else [settings.OASST_CHAT_MODEL]
+
+
+def settings_for(chat: Chat) -> dict[str, Any]:
+    """The model and the settings that this chat's next answer is asked for with, as `start_turn` takes them."""
+    return {"model": _still_offered(chat.model), "chosen": choices.settings_of(chat)}
+
+
+def _still_offered(model: str) -> str:
+    return model if model in models_on_offer() else ""
 
 
 def _checked(user: User, chosen: Mapping[str, Any] | None, model: str) -> tuple[str, dict[str, Any]]:

@@ -13,3 +13,14 @@ BUILT_IN: dict[str, dict[str, Any]] = {
     "typical3": {"temperature": 0.8, "typical_p": 0.3, "repetition_penalty": 1.2},
 }
 DEFAULT = "k50"
+
+# As people read them; the one for tools is of no use to them.
+NAMES = {
+    "k50": "Balanced",
+    "k50-Precise": "Precise",
+    "k50-Creative": "Creative",
+    "k50-Original": "Original",
+    "nucleus9": "Nucleus",
+    "typical2": "Typical",
+    "typical3": "Typical, wider",
+}

@@ -35,13 +35,26 @@ ORDER_BY = "begun DESC, round, since, message_id"
 
 _THREAD_SQL = """
     WITH RECURSIVE thread AS (
-        SELECT id, parent_id, 0 AS above FROM inference_chatmessage WHERE id = %s
+        SELECT id, parent_id, 1 AS size FROM inference_chatmessage WHERE id = %s
         UNION ALL
-        SELECT message.id, message.parent_id, above + 1 FROM inference_chatmessage message
-        JOIN thread ON message.id = thread.parent_id
+        SELECT message.id, message.parent_id, size + 1 FROM inference_chatmessage message
+        JOIN thread ON message.id = thread.parent_id WHERE size < %s
     )
-    SELECT id FROM thread ORDER BY above DESC
+    SELECT id FROM thread ORDER BY size DESC
 """
+_NEWEST_BELOW_SQL = """
+    WITH RECURSIVE down AS (
+        SELECT %s::uuid AS id, 1 AS depth
+        UNION ALL
+        SELECT (
+            SELECT reply.id FROM inference_chatmessage reply WHERE reply.parent_id = down.id
+            ORDER BY reply.created_at DESC, reply.id DESC LIMIT 1
+        ), depth + 1
+        FROM down WHERE down.id IS NOT NULL
+    )
+    SELECT id FROM down WHERE id IS NOT NULL ORDER BY depth DESC LIMIT 1
+"""
+_NO_BOUND = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -74,8 +87,21 @@ def expected_wait(position: int) -> int:
 
 def thread_of(message_id: UUID) -> list[ChatMessage]:
     """The message and all it answers, oldest first."""
-    with connection.cursor() as cursor:
-        cursor.execute(_THREAD_SQL, [message_id])
-        ids: Sequence[UUID] = [row[0] for row in cursor.fetchall()]
+    ids = thread_ids(message_id)
     found = ChatMessage.objects.in_bulk(ids)
     return [found[one] for one in ids if one in found]
+
+
+def thread_ids(message_id: UUID, at_most: int = _NO_BOUND) -> Sequence[UUID]:
+    """The message and what it answers, oldest first; of a longer thread its end."""
+    with connection.cursor() as cursor:
+        cursor.execute(_THREAD_SQL, [message_id, at_most])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def newest_below(message_id: UUID) -> UUID:
+    """Where one comes out who follows the newest reply from here on."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWEST_BELOW_SQL, [message_id])
+        found: UUID = cursor.fetchone()[0]
+        return found

@@ -75,8 +75,11 @@ async def with_pauses(events: AsyncIterator[T], seconds: float) -> AsyncIterator
             if done:
                 step = asyncio.ensure_future(anext(events, None))
     finally:
-        step.cancel()
+        # More than once: a step that is in a thread just then, looking at the row, takes no notice of being cancelled.
+        while not step.done():
+            step.cancel()
+            await asyncio.wait({step}, timeout=0.2)
         with contextlib.suppress(asyncio.CancelledError, Exception):
-            await step
+            step.result()
         if hasattr(events, "aclose"):
             await events.aclose()

@@ -1,15 +1,19 @@
-"""The ASGI application: HTTP through Django, WebSockets through Channels (no socket routes yet)."""
+"""The ASGI application: HTTP through Django, WebSockets through Channels."""
 
 import os
 from typing import Any
 
 import django
-from channels.routing import ProtocolTypeRouter
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.urls import re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oasst.settings")
 django.setup(set_prefix=False)
 
-from oasst.core.one_hop import OneHopHandler  # noqa: E402  # it needs the apps, which the line above loads
+# These need the apps, which the line above loads.
+from inference.routing import websocket_urlpatterns  # noqa: E402
+from oasst.core.one_hop import OneHopHandler  # noqa: E402
 
 _pages = OneHopHandler()
 
@@ -23,4 +27,10 @@ async def at_the_top(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await _pages({**scope, "root_path": ""}, receive, send)
 
 
-application = ProtocolTypeRouter({"http": at_the_top})
+async def elsewhere(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """A socket of no address of ours is refused, as a page that does not exist is."""
+    await send({"type": "websocket.close"})
+
+
+_sockets = URLRouter([*websocket_urlpatterns, re_path("", elsewhere)])  # type: ignore[arg-type]  # an ASGI application
+application = ProtocolTypeRouter({"http": at_the_top, "websocket": AuthMiddlewareStack(_sockets)})

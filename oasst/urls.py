@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("oasst.accounts.urls")),
     path("", include("tasks.urls")),
     path("", include("trees.urls")),
+    path("chat/", include("inference.urls")),
     path("api/v1/", include("oasst.api_urls")),
     path("inference/", include("inference.api_urls")),
     path("v1/", include("inference.api.openai")),

@@ -44,6 +44,10 @@ class Chat(models.Model):
     user_profile = models.TextField(blank=True, help_text="About the person.")
     response_instructions = models.TextField(blank=True, help_text="How the person wants answers to be.")
 
+    # How answers are asked for from now on. Empty: the model and the preset of the house.
+    model = models.CharField(max_length=200, blank=True)
+    sampling = models.JSONField(default=dict, blank=True, help_text="See inference.engine.sampling.")
+
     # The end of the branch that the person looked at last.
     active_tail = models.ForeignKey("ChatMessage", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
 

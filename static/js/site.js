@@ -76,17 +76,23 @@
     select.form.querySelector("[data-without-script]")?.setAttribute("hidden", "");
   }
 
-  for (const block of document.querySelectorAll(".prose pre")) {
-    if (!navigator.clipboard) break;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "copy-code";
-    button.textContent = "Copy";
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(block.querySelector("code")?.textContent ?? block.textContent);
-      button.textContent = "Copied";
-      setTimeout(() => (button.textContent = "Copy"), 1600);
-    });
-    block.append(button);
+  const addCopyButtons = () => {
+    for (const block of document.querySelectorAll(".prose pre:not(:has(.copy-code))")) {
+      const source = block.textContent;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "copy-code";
+      button.textContent = "Copy";
+      button.addEventListener("click", async () => {
+        await navigator.clipboard.writeText(source);
+        button.textContent = "Copied";
+        setTimeout(() => (button.textContent = "Copy"), 1600);
+      });
+      block.append(button);
+    }
+  };
+  if (navigator.clipboard) {
+    addCopyButtons();
+    document.addEventListener("swapped", addCopyButtons); // a script put new pieces into the page
   }
 })();

@@ -12,3 +12,5 @@ CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("
 # Trees that are finished soon, so that the crowd meets every state while it is being disturbed.
 TREE_POLICY = {"goal_tree_size": 6, "max_tree_depth": 2}
 RATE_LIMITS = False
+# Browsers look at these servers too, and nobody collects the static files for a test.
+WHITENOISE_USE_FINDERS = True

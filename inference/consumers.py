@@ -1,0 +1,108 @@
+"""An answer over a WebSocket: the events of `watch_turn` as JSON, one a frame, and "stop" the other way.
+
+Nothing of an answer is kept here, so any number of windows and devices may look at one and come back with the id of
+the last event they saw. A reader that hears nothing for much longer than `HEARTBEAT_SECONDS` knows the line is dead.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+import structlog
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from inference import chat
+from inference.access import get_turn_for
+from inference.events import as_json
+from inference.sse import HEARTBEAT_SECONDS, with_pauses
+from inference.watch import watch_turn
+from oasst.accounts.access import require_contributor
+from oasst.accounts.models import User
+from oasst.api.plain import dump
+from oasst.core.errors import DomainError, NotAllowed
+
+MOST_PER_PERSON = 32
+"""Open at once in this process: each holds a connection to Redis."""
+
+# Why we closed. After BROKEN, as after a line that was cut, the reader should come back; after the others not.
+ENDED, BROKEN, REFUSED, NOT_FOUND, TOO_MANY = 1000, 1011, 4403, 4404, 4429
+
+log = structlog.get_logger(__name__)
+
+_open: Counter[UUID] = Counter()
+
+
+class AnswerConsumer(AsyncWebsocketConsumer):
+    """/ws/chat/<message_id>/?after=N"""
+
+    async def connect(self) -> None:
+        self.counted: UUID | None = None
+        self.telling: asyncio.Task[None] | None = None
+        if not _comes_from_our_pages(self.scope):
+            await self.close()
+            return
+        await self.accept()
+        self.person = self.scope["user"]
+        self.message_id: UUID = self.scope["url_route"]["kwargs"]["message_id"]
+        try:
+            await database_sync_to_async(_check)(self.person, self.message_id)
+        except DomainError as error:
+            await self.close(REFUSED if isinstance(error, NotAllowed) else NOT_FOUND, error.code)
+            return
+        if _open[self.person.pk] >= MOST_PER_PERSON:
+            await self.close(TOO_MANY, "too_many_sockets")
+            return
+        self.counted = self.person.pk
+        _open[self.counted] += 1
+        self.telling = asyncio.create_task(self._tell(_place(self.scope)))
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """The one thing to be said is {"type": "stop"}; the rest of what may come is noise."""
+        if self.counted is None or not text_data or len(text_data) > 100:
+            return
+        with contextlib.suppress(ValueError, DomainError):
+            if json.loads(text_data) == {"type": "stop"}:
+                await database_sync_to_async(chat.stop_turn)(user=self.person, message_id=self.message_id)
+
+    async def disconnect(self, code: int) -> None:
+        if self.counted is not None:
+            _open[self.counted] -= 1
+            if _open[self.counted] <= 0:
+                del _open[self.counted]
+            self.counted = None
+        if self.telling is not None:
+            self.telling.cancel()
+            await asyncio.gather(self.telling, return_exceptions=True)
+
+    async def _tell(self, after: int) -> None:
+        try:
+            async for event in with_pauses(watch_turn(self.message_id, after), HEARTBEAT_SECONDS):
+                await self.send(dump(as_json(event) if event is not None else {"type": "ping"}))
+        except Exception:
+            log.exception("answer_not_told")
+            await self.close(BROKEN)
+        else:
+            await self.close(ENDED)
+
+
+def _comes_from_our_pages(scope: dict[str, Any]) -> bool:
+    """A page of another site may open a socket with the visitor's cookies; the browser then says whose page it is."""
+    headers = dict(scope["headers"])
+    origin = urlsplit(headers.get(b"origin", b"").decode("latin-1"))
+    return bool(origin.netloc) and origin.netloc == headers.get(b"host", b"").decode("latin-1")
+
+
+def _check(person: User, message_id: UUID) -> None:
+    require_contributor(person)
+    get_turn_for(person, message_id)
+
+
+def _place(scope: dict[str, Any]) -> int:
+    """Where to go on; what is no number means from the beginning."""
+    given = parse_qs(scope["query_string"].decode("latin-1")).get("after", ["0"])[0]
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0

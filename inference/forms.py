@@ -1,0 +1,86 @@
+"""What people set for a chat."""
+
+from typing import Any
+
+from django import forms
+
+from inference import choices
+from inference.chat import INSTRUCTIONS, models_on_offer
+from inference.engine.sampling import LARGEST_SEED
+from inference.models import Chat
+from inference.policy import ChatPolicy
+
+SETTINGS = ("temperature", "top_p", "top_k", "repetition_penalty", "max_tokens", "seed")
+
+
+class ChoicesForm(forms.Form):
+    """Numbers left empty mean the default of the model; the range of each is what a page can reasonably offer."""
+
+    model = forms.ChoiceField()
+    temperature = forms.FloatField(
+        min_value=0, max_value=2, step_size=0.01, required=False, help_text="Low is predictable, high is daring."
+    )
+    top_p = forms.FloatField(
+        min_value=0.01,
+        max_value=1,
+        step_size=0.01,
+        required=False,
+        help_text="Keeps the likeliest words up to this sum.",
+    )
+    top_k = forms.IntegerField(
+        min_value=0, max_value=2000, required=False, help_text="Keeps so many of the likeliest words. 0 keeps all."
+    )
+    repetition_penalty = forms.FloatField(
+        min_value=0.5,
+        max_value=3,
+        step_size=0.01,
+        required=False,
+        help_text="Above 1, words are less often said again.",
+    )
+    max_tokens = forms.IntegerField(
+        min_value=1,
+        max_value=4096,
+        required=False,
+        label="Longest answer",
+        help_text="In tokens, about ¾ of a word each.",
+    )
+    seed = forms.IntegerField(
+        min_value=0, max_value=LARGEST_SEED, required=False, help_text="The same number gives the same answer again."
+    )
+    system_prompt = forms.CharField(
+        required=False, widget=forms.Textarea(attrs={"rows": 3}), help_text="What the model is told before this chat."
+    )
+    user_profile = forms.CharField(required=False, label="About you", widget=forms.Textarea(attrs={"rows": 3}))
+    response_instructions = forms.CharField(
+        required=False, label="How to answer", widget=forms.Textarea(attrs={"rows": 3})
+    )
+    allow_data_use = forms.BooleanField(
+        required=False, label="May help to improve the assistant", help_text="What you say here, and your thumbs."
+    )
+
+    prefix = "set"
+
+    def __init__(self, *args: Any, policy: ChatPolicy, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        model: Any = self.fields["model"]
+        model.choices = [(name, name.rpartition("/")[2]) for name in models_on_offer()]
+        for name in INSTRUCTIONS:
+            self.fields[name].widget.attrs["maxlength"] = policy.instructions_length
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        return {name: self.cleaned_data[name] for name in SETTINGS}
+
+    @property
+    def instructions(self) -> dict[str, str]:
+        return {name: self.cleaned_data[name] for name in INSTRUCTIONS}
+
+
+def values_of(chat: Chat) -> dict[str, Any]:
+    """What the form shows for a chat."""
+    return {
+        **choices.settings_of(chat),
+        "model": chat.model,
+        "allow_data_use": chat.allow_data_use,
+        **{name: getattr(chat, name) for name in INSTRUCTIONS},
+    }

@@ -1,0 +1,171 @@
+"""The pages of the chat: the list, a conversation, its settings. They only read."""
+
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from inference import choices
+from inference.access import get_chat_for
+from inference.chat import models_on_offer
+from inference.conversation import conversation_of
+from inference.forms import ChoicesForm, values_of
+from inference.listing import CursorPage, Wanted, page_by_cursor
+from inference.models import Chat, ChatReport
+from inference.policy import current_policy
+from oasst.accounts.requests import SignedInRequest
+from oasst.core.error_views import status_of
+from oasst.core.errors import Busy, DomainError, NotFound
+
+LIST_SIZE = 30
+EXAMPLES = (
+    ("Explain", "Explain how a rainbow comes about, to a child of eight."),
+    ("Write", "Write a short, friendly note to a neighbour whose dog barks at night."),
+    ("Code", "Write a Python function that says whether a word is a palindrome, and test it."),
+    ("Plan", "Plan three simple dinners for a week in which I have little time."),
+)
+
+
+@login_required
+@require_safe
+def home(request: SignedInRequest) -> HttpResponse:
+    """A new chat beside the list of those there are."""
+    return show(request)
+
+
+@login_required
+@require_safe
+def chat_list(request: SignedInRequest) -> HttpResponse:
+    """All chats: looked through, with those that are hidden, page by page."""
+    text, hidden = request.GET.get("q", "").strip(), bool(request.GET.get("hidden"))
+    wanted = Wanted(search=text, hidden=None if text else hidden)
+    page = page_by_cursor(
+        request.user, wanted, size=LIST_SIZE, after=request.GET.get("older"), before=request.GET.get("newer")
+    )
+
+    def address(**given: str | None) -> str:
+        query = {"q": text, "hidden": "1" if hidden else "", **given}
+        return f"{reverse('chat_list')}?{urlencode({name: value for name, value in query.items() if value})}"
+
+    context = {
+        "page": page,
+        "query": text,
+        "hidden": hidden,
+        "previous_url": address(newer=page.prev) if page.prev else "",
+        "next_url": address(older=page.next) if page.next else "",
+        "here": request.get_full_path(),
+        "deleted": _deleted_chat(request),
+        "models": models_on_offer(),
+    }
+    return render(request, "chat/list.html", context)
+
+
+@login_required
+@require_safe
+def conversation(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
+    return show(request, get_chat_for(request.user, chat_id))
+
+
+@login_required
+@require_safe
+def settings(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
+    """What the panel of the conversation shows, as a page of its own."""
+    return show_settings(request, get_chat_for(request.user, chat_id))
+
+
+def show(
+    request: SignedInRequest,
+    chat: Chat | None = None,
+    *,
+    error: DomainError | None = None,
+    typed: str = "",
+    editing: UUID | None = None,
+) -> HttpResponse:
+    """A conversation, or the beginning of one; after a refusal with the reason, and what was typed where it was."""
+    upto = _message_id(request.GET.get("upto"))
+    talk = conversation_of(chat, upto) if chat is not None else None
+    if talk is not None and upto is not None and not talk.said:
+        raise NotFound("There is no such message in this chat.", code="message_not_found")
+    policy = current_policy()
+    context = {
+        "chat": chat,
+        "talk": talk,
+        "page": _newest_chats(request),
+        "examples": EXAMPLES,
+        "models": models_on_offer(),
+        "model_name": _model_name(chat),
+        "settings_form": _choices_form(chat),
+        "presets": choices.presets_for(request.user, chat),
+        "report_kinds": ChatReport.Kind.choices,
+        "text_limit": policy.message_length,
+        "error": error,
+        "typed": typed,
+        "editing": editing,
+        "here": request.path,
+        "deleted": None if chat is not None else _deleted_chat(request),
+    }
+    return _answered(render(request, "chat/chat.html", context), error)
+
+
+def show_settings(
+    request: SignedInRequest,
+    chat: Chat | None,
+    *,
+    form: ChoicesForm | None = None,
+    error: DomainError | None = None,
+    preset_name: str = "",
+) -> HttpResponse:
+    context = {
+        "chat": chat,
+        "models": models_on_offer(),
+        "settings_form": form or _choices_form(chat),
+        "presets": choices.presets_for(request.user, chat),
+        "preset_name": preset_name,
+        "error": error,
+    }
+    response = render(request, "chat/settings.html", context)
+    if form is not None and form.errors and error is None:
+        response.status_code = 422
+    return _answered(response, error)
+
+
+def _choices_form(chat: Chat | None) -> ChoicesForm:
+    return ChoicesForm(initial=values_of(chat) if chat is not None else {}, policy=current_policy())
+
+
+def _model_name(chat: Chat | None) -> str:
+    """Of the model that answers next, without where it comes from."""
+    offered = models_on_offer()
+    name = chat.model if chat is not None and chat.model in offered else next(iter(offered), "")
+    return name.rpartition("/")[2]
+
+
+def _newest_chats(request: SignedInRequest) -> CursorPage:
+    return page_by_cursor(request.user, Wanted(), size=LIST_SIZE)
+
+
+def _deleted_chat(request: SignedInRequest) -> Chat | None:
+    """The chat that was deleted a moment ago, while it can be taken back."""
+    chat_id = _message_id(request.GET.get("deleted"))
+    if chat_id is None:
+        return None
+    return Chat.objects.filter(pk=chat_id, user=request.user, deleted_at__isnull=False).first()
+
+
+def _message_id(given: str | None) -> UUID | None:
+    try:
+        return UUID(given) if given else None
+    except ValueError:
+        return None
+
+
+def _answered(response: HttpResponse, error: DomainError | None) -> HttpResponse:
+    if error is not None:
+        response.status_code = status_of(error)
+        if isinstance(error, Busy):
+            response["Retry-After"] = str(error.retry_after)
+    return response

@@ -1,0 +1,311 @@
+/* The chat: answers as they come, forms without a reload, drafts that stay. Without this file every form still works. */
+(() => {
+  const byId = (id) => document.getElementById(id);
+  const fine = matchMedia("(hover: hover) and (pointer: fine)");
+
+  /* The server makes every page; of its answer we put these pieces in place. */
+  const STATE = ["chat-bar", "chat-side-list", "talk", "composer-row", "composer-stopper"];
+  const ALL = [...STATE, "chat-notes", "composer-error", "chat-settings"];
+  const REFUSED = ["talk", "composer-error", "composer-row", "composer-stopper", "chat-settings"];
+
+  const place = (page, ids) => {
+    const held = document.activeElement?.id;
+    const typed = [...document.querySelectorAll("#talk details[open] textarea")].map((one) => [one.id, one.value]);
+    let placed = 0;
+    for (const id of ids) {
+      const [old, fresh] = [byId(id), page.getElementById(id)];
+      if (!old || !fresh || (old.contains(document.activeElement) && document.activeElement.matches("[type=text]"))) continue;
+      old.replaceWith(document.adoptNode(fresh));
+      placed += 1;
+    }
+    for (const [id, text] of typed) {
+      const again = byId(id);
+      if (!again) continue;
+      again.closest("details").open = true;
+      again.value = text;
+    }
+    const [composer, other] = [byId("composer"), page.getElementById("composer")];
+    if (composer && other && ids.includes("composer-row")) {
+      composer.setAttribute("action", other.getAttribute("action"));
+      composer.dataset.draft = other.dataset.draft;
+      composer.classList.toggle("is-busy", other.classList.contains("is-busy"));
+    }
+    if (held && document.activeElement === document.body) byId(held)?.focus({ preventScroll: true });
+    if (ids.includes("talk")) document.title = page.title;
+    dress();
+    return placed;
+  };
+
+  const parse = (html) => new DOMParser().parseFromString(html, "text/html");
+
+  const refresh = async (ids = STATE) => {
+    const response = await fetch(location.pathname + location.search);
+    if (!response.ok || response.redirected) throw new Error(String(response.status));
+    place(parse(await response.text()), ids);
+    if (ids.includes("talk")) follow();
+    keepEnd();
+  };
+
+  const complain = (text) => {
+    const line = document.createElement("p");
+    line.className = "chat-error";
+    line.textContent = text;
+    byId("composer-error")?.replaceChildren(line);
+  };
+
+  /* The end of the conversation stays in view until somebody scrolls up. */
+  let stuck = true;
+  const toEnd = document.querySelector("[data-to-end]");
+  const measure = () => {
+    stuck = innerHeight + scrollY >= document.documentElement.scrollHeight - 90;
+    if (toEnd) toEnd.hidden = stuck;
+  };
+  const goToEnd = () => scrollTo(0, document.documentElement.scrollHeight);
+  const keepEnd = () => (stuck ? goToEnd() : measure());
+  addEventListener("scroll", measure, { passive: true });
+  toEnd?.addEventListener("click", goToEnd);
+
+  /* Spoken sentence by sentence: a reader of screens should not hear tokens. */
+  let unsaid = "";
+  const speak = (text, all = false) => {
+    unsaid += text;
+    const cut = all ? unsaid.length : Math.max(unsaid.lastIndexOf(". "), unsaid.lastIndexOf("\n"), unsaid.lastIndexOf("? ")) + 1;
+    if (!cut) return;
+    const line = document.createElement("p");
+    line.textContent = unsaid.slice(0, cut);
+    unsaid = unsaid.slice(cut);
+    const said = byId("chat-said");
+    said.append(line);
+    while (said.children.length > 20) said.firstChild.remove();
+  };
+
+  /* One answer that comes. The server tells everything behind `place`, so a line that breaks loses nothing. */
+  const listen = (box) => {
+    const state = box.parentElement.querySelector("[data-queue]");
+    const first = box.closest("#talk").querySelectorAll("article").length === 2;
+    let at = Number(box.dataset.place);
+    let tries = 0;
+    let over = false;
+    let socket;
+    let again;
+    let silence;
+    const heard = () => {
+      clearTimeout(silence);
+      silence = setTimeout(() => socket.close(), 40_000);
+    };
+    const finish = async (text) => {
+      over = true;
+      clearTimeout(silence);
+      speak("", true);
+      try {
+        await refresh();
+        // A title of the model's comes a moment later.
+        if (first) setTimeout(() => refresh(["chat-bar", "chat-side-list"]).catch(() => {}), 7000);
+      } catch {
+        if (text) box.textContent = text;
+        state.textContent = "Reload the page to go on.";
+      }
+    };
+    const tell = (event) => {
+      heard();
+      const news = JSON.parse(event.data);
+      if (news.type === "queued") {
+        state.textContent = `You are number ${news.position} of ${news.size}, about ${news.wait_seconds} s.`;
+      } else if (news.type === "token" && news.id > at) {
+        tries = 0;
+        at = news.id;
+        box.append(news.text);
+        state.textContent = "";
+        speak(news.text);
+        keepEnd();
+      } else if (news.type === "done" || news.type === "failed") {
+        finish(news.text);
+      }
+    };
+    const open = () => {
+      socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/ws/chat/${box.dataset.message}/?after=${at}`);
+      socket.onopen = heard;
+      socket.onmessage = tell;
+      socket.onclose = (event) => {
+        clearTimeout(silence);
+        if (over) return;
+        if (event.code === 1000 || event.code >= 4000) {
+          finish("");
+          return;
+        }
+        tries += 1;
+        if (tries > 1) state.textContent = "The connection was lost. Trying again…";
+        // Where sockets do not pass, the page itself is asked now and then.
+        if (tries > 3) refresh().catch(() => {});
+        again = setTimeout(open, Math.min(300 * 2 ** tries, 8000) * (0.7 + Math.random() * 0.6));
+      };
+    };
+    open();
+    return {
+      box,
+      end: () => {
+        over = true;
+        clearTimeout(again);
+        clearTimeout(silence);
+        socket.close();
+      },
+    };
+  };
+
+  let line = null;
+  const follow = () => {
+    const box = document.querySelector("[data-coming]");
+    if (line?.box === box) return;
+    line?.end();
+    line = box ? listen(box) : null;
+  };
+
+  /* Forms: the same requests as without script, answered in place. */
+  const send = async (form, button) => {
+    if (form.dataset.sending) return;
+    form.dataset.sending = "1";
+    const composing = form.id === "composer";
+    const key = draftKey();
+    const body = new URLSearchParams(new FormData(form, button));
+    try {
+      const response = await fetch(button?.getAttribute("formaction") || form.getAttribute("action"), { method: "POST", body });
+      const page = parse(await response.text());
+      if (!page.getElementById("talk") && !page.getElementById("chat-settings")) {
+        if (response.ok) location.assign(response.url);
+        else complain(page.querySelector("main h1 ~ p, main p")?.textContent ?? "That did not work. Your text is still here.");
+        return;
+      }
+      if (!response.ok) {
+        place(page, REFUSED);
+        return;
+      }
+      const asked = page.querySelector("[data-coming]") !== null;
+      if (asked) {
+        const rewriting = form.closest("[data-rewrite]");
+        if (rewriting) rewriting.open = false;
+      }
+      if (composing) {
+        text.value = "";
+        forget(key);
+      }
+      const address = new URL(response.url);
+      if (address.pathname !== location.pathname) history.pushState(null, "", address.pathname);
+      else if (location.search) history.replaceState(null, "", address.pathname);
+      place(page, form.closest("#chat-settings") ? ALL : ALL.slice(0, -1));
+      follow();
+      if (asked) {
+        goToEnd();
+        if (fine.matches || composing) text?.focus({ preventScroll: true });
+      }
+      grow();
+      measure();
+    } catch {
+      complain("The site can not be reached right now. Your text is still here: try again in a moment.");
+    } finally {
+      delete form.dataset.sending;
+    }
+  };
+
+  document.addEventListener(
+    "submit",
+    (event) => {
+      if (!event.target.matches("form[data-swap]") || !byId("talk")) return;
+      event.preventDefault();
+      send(event.target, event.submitter);
+    },
+    true,
+  );
+  addEventListener("popstate", () => location.reload());
+
+  /* Writing */
+  const text = byId("composer-text");
+  const draftKey = () => `chat-draft:${byId("composer")?.dataset.draft}`;
+  const forget = (key) => {
+    try {
+      localStorage.removeItem(key);
+    } catch {
+      /* nothing was kept */
+    }
+  };
+  const grow = () => {
+    if (!text || CSS.supports("field-sizing", "content")) return;
+    text.style.height = "auto";
+    text.style.height = `${text.scrollHeight}px`;
+  };
+  if (text) {
+    try {
+      text.value ||= localStorage.getItem(draftKey()) ?? "";
+    } catch {
+      /* storage may be forbidden */
+    }
+    text.addEventListener("input", () => {
+      grow();
+      try {
+        if (text.value) localStorage.setItem(draftKey(), text.value);
+        else localStorage.removeItem(draftKey());
+      } catch {
+        /* the text stands in the form all the same */
+      }
+    });
+    grow();
+  }
+
+  document.addEventListener("keydown", (event) => {
+    const writing = event.target.matches("#composer-text, [data-rewrite] textarea");
+    if (event.key === "Enter" && writing && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      if (!event.target.form.classList.contains("is-busy") && event.target.value.trim()) event.target.form.requestSubmit();
+    }
+    if (event.key !== "Escape" || event.isComposing) return;
+    const rewriting = event.target.closest("[data-rewrite][open]");
+    if (rewriting) {
+      rewriting.open = false;
+      rewriting.querySelector("summary").focus();
+    } else if (!document.querySelector("[data-menu][open], :popover-open, dialog[open]")) {
+      byId("stop")?.requestSubmit();
+    }
+  });
+
+  document.addEventListener(
+    "toggle",
+    (event) => {
+      if (!event.target.matches("[data-rewrite][open]")) return;
+      const field = event.target.querySelector("textarea");
+      field.focus();
+      field.setSelectionRange(field.value.length, field.value.length);
+    },
+    true,
+  );
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    await navigator.clipboard.writeText(button.parentElement.querySelector("[data-source]").content.textContent);
+    button.classList.add("is-done");
+    button.querySelector("[data-copied]").textContent = "Copied";
+    setTimeout(() => button.classList.remove("is-done"), 1600);
+  });
+
+  /* What only a script can offer, on whatever was put into the page. */
+  const dress = () => {
+    for (const button of document.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;
+    for (const dial of document.querySelectorAll("[data-dial]:not(.has-slider)")) {
+      const number = dial.querySelector("input");
+      const slider = document.createElement("input");
+      slider.type = "range";
+      for (const name of ["min", "max", "step"]) slider.setAttribute(name, number.getAttribute(name) ?? "1");
+      slider.setAttribute("aria-label", dial.querySelector("label").textContent);
+      slider.value = number.value || slider.min;
+      slider.addEventListener("input", () => (number.value = slider.value));
+      number.addEventListener("input", () => (slider.value = number.value));
+      number.after(slider);
+      dial.classList.add("has-slider");
+    }
+    document.dispatchEvent(new Event("swapped"));
+  };
+
+  dress();
+  follow();
+  if (byId("talk")?.querySelector("article") && !location.search) goToEnd();
+  measure();
+})();

@@ -1,0 +1,257 @@
+"""A person talks with the assistant in a browser: the real server, sockets and engine, the tiny model."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.db import connection
+from playwright.sync_api import Browser, Page, expect
+
+from inference.models import Chat, ChatMessage, Turn
+from oasst.services.sockets import listen
+from tests.browser.conftest import DESK, PHONE
+from tests.browser.driver import sign_in
+from tests.crash.processes import START_SECONDS, Process, wait_until
+from tests.inference.conftest import chat_on, tiny_folder  # noqa: F401
+from tests.inference.talking import ENDLESS
+from tests.inference.talking import wait_until as wait
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+LONG = {"sampling": {**ENDLESS, "max_tokens": 900}}
+SHORT = {"sampling": {"temperature": 0, "max_tokens": 40}}
+
+
+class ChatSite:
+    """The web server with its engine, on a socket that outlives it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.listener = listen("127.0.0.1", 0)
+        self.url = f"http://localhost:{self.listener.getsockname()[1]}"
+        descriptor = self.listener.fileno()
+        self.web = Process(
+            ["manage.py", "serve", "--skip-checks", "--fd", str(descriptor)], folder / "web.log", inherit=[descriptor]
+        )
+
+    def restart(self) -> None:
+        self.web.kill()
+        self.web.start()
+
+    def end(self) -> None:
+        self.web.kill()
+        self.listener.close()
+
+
+@pytest.fixture
+def site(
+    transactional_db: None,
+    chat_on: None,  # noqa: F811
+    tiny_folder: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[ChatSite]:
+    monkeypatch.setenv("OASST_CHAT_MODEL", str(tiny_folder))
+    started = ChatSite(tmp_path)
+    yield started
+    started.end()
+    connection.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: ChatSite) -> Iterator[Callable[..., Page]]:
+    """open_page(script=False): signed in as Alice, at the beginning of a chat. What goes wrong on a page fails."""
+    contexts: list[Any] = []
+    errors: list[str] = []
+
+    def new(*, script: bool = True, dark: bool = False, viewport: dict[str, int] = DESK) -> Page:
+        context = browser.new_context(
+            base_url=site.url,
+            java_script_enabled=script,
+            color_scheme="dark" if dark else "light",
+            viewport=viewport,  # type: ignore[arg-type]
+        )
+        context.set_default_timeout(START_SECONDS * 1000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        sign_in(page, "alice@example.org")
+        page.goto("/chat/")
+        return page
+
+    yield new
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def set_all(choices: dict[str, Any]) -> None:
+    Chat.objects.update(**choices)
+
+
+def ask(page: Page, text: str, script: bool = True) -> None:
+    page.get_by_label("Your message", exact=True).fill(text)
+    if script:
+        page.keyboard.press("Enter")
+    else:
+        page.get_by_role("button", name="Send").click()
+
+
+def settle(page: Page) -> None:
+    """Until the answer stands on the page as the server rendered it."""
+    expect(page.locator("[data-coming]")).to_have_count(0, timeout=START_SECONDS * 1000)
+    expect(page.get_by_test_id("answer").last).to_have_attribute("data-state", re.compile("complete|stopped"))
+
+
+def answers(page: Page) -> str:
+    return page.get_by_test_id("answer-text").last.inner_text()
+
+
+def coming(page: Page) -> str:
+    return page.locator("[data-coming]").inner_text()
+
+
+def test_a_conversation(open_page: Callable[..., Page], keep: Callable[[Page, str], None]) -> None:
+    page = open_page()
+    keep(page, "chat-empty")
+    ask(page, "Tell me a story")
+    expect(page).to_have_url(re.compile(r"/chat/[\w-]{36}/$"))
+    set_all(LONG)
+    settle(page)
+    first = answers(page)
+
+    # Streaming, a reload in the middle, and stopping by Escape.
+    ask(page, "And a long one")
+    page.wait_for_function("document.querySelector('[data-coming]')?.textContent.length > 20")
+    before = coming(page)
+    page.reload()
+    page.wait_for_function(f"document.querySelector('[data-coming]')?.textContent.length > {len(before) + 20}")
+    assert coming(page).startswith(before)
+    keep(page, "chat-streaming")
+    page.get_by_label("Your message", exact=True).fill("A thought meanwhile")
+    page.keyboard.press("Enter")  # not sent while an answer comes, and not lost
+    page.keyboard.press("Escape")
+    settle(page)
+    expect(page.get_by_text("You stopped this answer")).to_be_visible()
+    expect(page.get_by_label("Your message", exact=True)).to_have_value("A thought meanwhile")
+    page.reload()
+    expect(page.get_by_label("Your message", exact=True)).to_have_value("A thought meanwhile")  # the draft was kept
+    page.get_by_label("Your message", exact=True).fill("")
+
+    # Another answer beside it, back and forth.
+    set_all(SHORT)
+    page.get_by_role("button", name="Answer again").last.click()
+    expect(page.get_by_test_id("branch")).to_contain_text("2/2")
+    settle(page)
+    second = answers(page)
+    page.get_by_role("button", name="Version before").click()
+    expect(page.get_by_test_id("branch")).to_contain_text("1/2")
+    assert answers(page) != second
+    page.get_by_role("button", name="Version after").click()
+    expect(page.get_by_test_id("branch")).to_contain_text("2/2")
+
+    # Saying the first message differently, by keyboard.
+    page.get_by_test_id("prompt").first.hover()
+    page.locator("[data-rewrite] summary").first.click()
+    expect(page.get_by_label("Your message, differently").first).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("Your message, differently").first).to_be_hidden()
+    page.locator("[data-rewrite] summary").first.click()
+    page.get_by_label("Your message, differently").first.fill("Tell me a tale")
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("branch")).to_contain_text("2/2")
+    settle(page)
+    expect(page.get_by_test_id("prompt")).to_have_count(1)
+    page.get_by_role("button", name="Version before").click()
+    expect(page.get_by_test_id("prompt")).to_have_count(2)
+    assert page.get_by_test_id("answer-text").first.inner_text() == first
+
+    # Thumbs, the name, deleting and taking back.
+    page.get_by_role("button", name="Good answer").last.click()
+    expect(page.get_by_role("button", name="Good answer").last).to_have_attribute("aria-pressed", "true")
+    page.locator(".chat-bar__menu summary").click()
+    page.locator(".chat-bar__menu").get_by_label("Title").fill("Stories")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Stories")
+    page.locator(".chat-bar__menu summary").click()
+    page.locator(".chat-bar__menu").get_by_role("button", name="Delete").click()
+    expect(page.get_by_test_id("undo")).to_contain_text("“Stories” is deleted.")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Stories")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_axe_finds_nothing(
+    open_page: Callable[..., Page], keep: Callable[[Page, str], None], dark: bool, viewport: dict[str, int]
+) -> None:
+    page = open_page(dark=dark, viewport=viewport)
+    name = f"{'dark' if dark else 'light'}-{viewport['width']}"
+    check_with_axe(page)
+    ask(page, "Tell me a story")
+    settle(page)
+    keep(page, f"chat-{name}")
+    check_with_axe(page)
+    page.locator(".chat-bar__menu summary").click()
+    check_with_axe(page)
+    page.keyboard.press("Escape")
+    page.locator(".composer__set").click()
+    expect(page.get_by_role("heading", name="Settings of this chat")).to_be_visible()
+    page.wait_for_timeout(300)  # it slides in, and half of a colour has no contrast
+    keep(page, f"chat-settings-{name}")
+    check_with_axe(page)
+    page.goto("/chat/all/")
+    keep(page, f"chat-list-{name}")
+    check_with_axe(page)
+
+
+def check_with_axe(page: Page) -> None:
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_without_script(open_page: Callable[..., Page], keep: Callable[[Page, str], None]) -> None:
+    page = open_page(script=False, viewport=PHONE)
+    ask(page, "Tell me a story", script=False)
+    settle(page)  # the page looks again by itself
+    page.get_by_role("button", name="Answer again").click()
+    settle(page)
+    expect(page.get_by_test_id("branch")).to_contain_text("2/2")
+    page.get_by_role("button", name="Version before").click()
+    expect(page.get_by_test_id("branch")).to_contain_text("1/2")
+    set_all(LONG)
+    ask(page, "And a long one", script=False)
+    wait(lambda: Turn.objects.filter(state="in_progress").exclude(text="").exists())
+    page.get_by_role("button", name="Stop the answer").click()
+    expect(page.get_by_text("You stopped this answer")).to_be_visible()
+    page.locator("[data-rewrite] summary").first.click()
+    set_all(SHORT)
+    page.get_by_label("Your message, differently").first.fill("Tell me a tale")
+    page.get_by_role("button", name="Ask this instead").first.click()
+    settle(page)
+    page.locator(".chat-bar__menu summary").click()
+    page.locator(".chat-bar__menu").get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Your chat is back.")).to_be_visible()
+    keep(page, "chat-without-script")
+
+
+def test_the_server_restarts_and_the_page_goes_on(open_page: Callable[..., Page], site: ChatSite) -> None:
+    page = open_page()
+    ask(page, "Hello")
+    settle(page)
+    set_all(LONG)
+    ask(page, "And a long one")
+    page.wait_for_function("document.querySelector('[data-coming]')?.textContent.length > 20")
+    page.evaluate("window.sameDocument = true")
+    site.restart()
+    wait_until(
+        lambda: not Turn.objects.filter(state__in=["pending", "in_progress"]).exists(),
+        START_SECONDS * 2,
+        lambda: site.web.said(),
+    )
+    settle(page)
+    assert page.evaluate("window.sameDocument") is True
+    newest = ChatMessage.objects.filter(role="assistant").latest("created_at")
+    assert page.locator("template[data-source]").last.evaluate("one => one.content.textContent") == newest.content

@@ -1,0 +1,236 @@
+"""An answer over a WebSocket: who may open one, what comes, what can be said back."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.conf import settings as site
+from django.db import connections
+from django.test import Client
+
+from inference import chat, consumers
+from inference.models import Turn
+from inference.runtime import Runtime
+from inference.states import TurnState
+from oasst.accounts.models import User
+from oasst.asgi import application
+from tests.inference.talking import BOUND, ENDLESS, ask, content, fresh, wait_for_text
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_on")]
+HOST = "chat.example.org"
+
+
+class Socket(WebsocketCommunicator):
+    """A browser's socket on the page of an answer."""
+
+    def __init__(self, turn: object, person: User | None, after: int = 0, origin: str = f"http://{HOST}") -> None:
+        cookies = b""
+        if person is not None:
+            client = Client()
+            client.force_login(person)
+            cookies = f"{site.SESSION_COOKIE_NAME}={client.cookies[site.SESSION_COOKIE_NAME].value}".encode()
+        message_id = turn.pk if isinstance(turn, Turn) else turn
+        headers = [(b"host", HOST.encode()), (b"cookie", cookies)]
+        if origin:
+            headers.append((b"origin", origin.encode()))
+        super().__init__(application, f"/ws/chat/{message_id}/?after={after}", headers=headers)
+
+    async def hear(self) -> dict[str, Any]:
+        frame = await self.receive_output(BOUND)
+        if frame["type"] == "websocket.close":
+            return {"type": "closed", "code": frame.get("code")}
+        return json.loads(frame["text"])
+
+    async def hear_all(self) -> list[dict[str, Any]]:
+        heard: list[dict[str, Any]] = []
+        while not heard or heard[-1]["type"] != "closed":
+            heard.append(await self.hear())
+        return heard
+
+
+def run(steps: Callable[[], Awaitable[Any]]) -> Any:
+    async def bounded() -> Any:
+        result = await asyncio.wait_for(steps(), BOUND)
+        await sync_to_async(connections.close_all, thread_sensitive=False)()
+        return result
+
+    return asyncio.run(bounded())
+
+
+@pytest.fixture(autouse=True)
+def _all_are_closed() -> Iterator[None]:
+    yield
+    assert not consumers._open
+
+
+def close_code(turn: object, person: User | None) -> int:
+    socket = Socket(turn, person)
+
+    async def steps() -> int:
+        assert (await socket.connect(BOUND))[0]
+        heard = await socket.hear()
+        await socket.disconnect()
+        assert heard["type"] == "closed"
+        return heard["code"]
+
+    return run(steps)
+
+
+class TestWhoMay:
+    def test_a_stranger_hears_that_there_is_no_such_answer(self, alice: User, bob: User) -> None:
+        turn = ask(alice)
+        assert close_code(turn, bob) == close_code(uuid4(), bob) == consumers.NOT_FOUND
+
+    def test_nobody_without_signing_in(self, alice: User) -> None:
+        assert close_code(ask(alice), None) == consumers.REFUSED
+
+    def test_nobody_who_is_suspended(self, alice: User) -> None:
+        turn = ask(alice)
+        User.objects.filter(pk=alice.pk).update(enabled=False)
+        assert close_code(turn, alice) == consumers.REFUSED
+
+    def test_no_answer_of_a_deleted_chat(self, alice: User) -> None:
+        turn = ask(alice)
+        chat.delete_chat(user=alice, chat_id=turn.message.chat_id)
+        assert close_code(turn, alice) == consumers.NOT_FOUND
+
+    @pytest.mark.parametrize("origin", ["https://evil.example", "", "null", f"http://{HOST}.evil.example"])
+    def test_no_page_of_another_site(self, alice: User, origin: str) -> None:
+        socket = Socket(ask(alice), alice, origin=origin)
+        accepted, _ = run(lambda: socket.connect(BOUND))
+        assert not accepted
+
+    def test_no_other_address(self, alice: User) -> None:
+        socket = WebsocketCommunicator(application, "/ws/elsewhere/", headers=[(b"host", HOST.encode())])
+        accepted, _ = run(lambda: socket.connect(BOUND))
+        assert not accepted
+
+    def test_a_person_has_only_so_many_at_once(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(consumers, "MOST_PER_PERSON", 2)
+        turn = ask(alice)
+        sockets = [Socket(turn, alice) for _ in range(3)]
+
+        async def steps() -> list[str]:
+            kinds = []
+            for socket in sockets:
+                await socket.connect(BOUND)
+                kinds.append((await socket.hear())["type"])
+            for socket in sockets:
+                with suppress(Exception):
+                    await socket.disconnect()
+            return kinds
+
+        assert run(steps) == ["queued", "queued", "closed"]
+
+
+class TestWhatComes:
+    def test_the_place_in_the_queue_the_text_and_the_end(self, alice: User, answering: Callable[..., Runtime]) -> None:
+        turn = ask(alice)
+        sockets = [Socket(turn, alice) for _ in range(3)]
+
+        async def steps() -> list[list[dict[str, Any]]]:
+            for socket in sockets:
+                await socket.connect(BOUND)
+                assert (await socket.hear()) == {
+                    "type": "queued", "id": 0, "position": 1, "size": 1, "wait_seconds": 20,
+                }  # fmt: skip
+            await sync_to_async(answering, thread_sensitive=False)()
+            heard = await asyncio.gather(*[socket.hear_all() for socket in sockets])
+            for socket in sockets:
+                await socket.disconnect()
+            return list(heard)
+
+        for heard in run(steps):
+            *tokens, done, closed = heard
+            assert closed == {"type": "closed", "code": consumers.ENDED}
+            assert done["type"] == "done" and done["text"] == content(turn) and done["state"] == "complete"
+            assert "".join(token["text"] for token in tokens if token["type"] == "token") == content(turn)
+
+    def test_it_goes_on_behind_the_last_event_that_was_seen(
+        self, alice: User, answering: Callable[..., Runtime]
+    ) -> None:
+        answering()
+        turn = ask(alice)
+        first = Socket(turn, alice)
+
+        async def begin() -> dict[str, Any]:
+            await first.connect(BOUND)
+            heard = await first.hear()
+            while heard["type"] != "token":
+                heard = await first.hear()
+            await first.disconnect()
+            return heard
+
+        seen = run(begin)
+        second = Socket(turn, alice, after=seen["id"])
+
+        async def go_on() -> list[dict[str, Any]]:
+            await second.connect(BOUND)
+            heard = await second.hear_all()
+            await second.disconnect()
+            return heard
+
+        rest = "".join(event["text"] for event in run(go_on) if event["type"] == "token")
+        assert seen["text"] + rest == content(turn)
+
+    def test_a_beat_when_there_is_nothing_to_say(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(consumers, "HEARTBEAT_SECONDS", 0.05)
+        socket = Socket(ask(alice), alice)
+
+        async def steps() -> list[str]:
+            await socket.connect(BOUND)
+            kinds: list[str] = []
+            while "queued" not in kinds or kinds.count("ping") < 3:
+                kinds.append((await socket.hear())["type"])
+            await socket.disconnect()
+            return kinds
+
+        assert set(run(steps)) == {"queued", "ping"}
+
+    def test_what_breaks_on_our_side_is_closed_so_that_the_reader_comes_back(
+        self, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: object) -> object:
+            raise OSError("the database is away")
+
+        monkeypatch.setattr(consumers, "watch_turn", broken)
+        assert close_code(ask(alice), alice) == consumers.BROKEN
+
+
+class TestStopping:
+    def test_stop_over_the_socket(self, alice: User, answering: Callable[..., Runtime]) -> None:
+        answering()
+        turn = ask(alice, **ENDLESS)
+        socket = Socket(turn, alice)
+
+        async def steps() -> list[dict[str, Any]]:
+            await socket.connect(BOUND)
+            await sync_to_async(wait_for_text, thread_sensitive=False)(turn)
+            await socket.send_to(text_data='{"type": "stop"}')
+            heard = await socket.hear_all()
+            await socket.disconnect()
+            return heard
+
+        heard = run(steps)
+        assert heard[-2]["state"] == TurnState.STOPPED
+        assert heard[-2]["text"] == content(turn) != ""
+
+    @pytest.mark.parametrize("noise", ["null", "stop", "[]", '{"type": "go"}', "{" * 5000, '{"type": "stop", "and": 1}'])
+    def test_noise_changes_nothing(self, alice: User, noise: str) -> None:
+        turn = ask(alice)
+        socket = Socket(turn, alice)
+
+        async def steps() -> None:
+            await socket.connect(BOUND)
+            assert (await socket.hear())["type"] == "queued"
+            await socket.send_to(text_data=noise)
+            await socket.disconnect()
+
+        run(steps)
+        assert fresh(turn).state == TurnState.PENDING
