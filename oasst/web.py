@@ -37,7 +37,7 @@ class LeanRequest(WebRequest):
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """As twisted's, without reading forms: Django does, and in a thread."""
         self.content.seek(0)
-        self.args = {}
+        self.args: dict[bytes, list[bytes]] = {}
         self.method, self.uri, self.clientproto = command, path, version
         self.path = path.partition(b"?")[0]
         self.process()

@@ -9,7 +9,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
@@ -30,9 +30,7 @@ class OneHopHandler(ASGIHandler):
         BaseHandler.__init__(self)
         self.load_middleware(is_async=False)
         pool = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
-        self._respond_in_thread: SyncToAsync[Any, HttpResponseBase] = sync_to_async(
-            self._respond, thread_sensitive=False, executor=pool
-        )
+        self._respond_in_thread = sync_to_async(self._respond, thread_sensitive=False, executor=pool)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -47,13 +45,12 @@ class OneHopHandler(ASGIHandler):
         else:
             await self.send_response(response, send)
 
-    def _respond(self, scope: Any, body: Any) -> HttpResponseBase:
+    def _respond(self, scope: Any, body: Any) -> Any:
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=type(self), scope=scope)
         try:
-            request, response = self.create_request(scope, body)
-            if request is not None:
-                response = self.get_response(request)
+            request, refused = self.create_request(scope, body)
+            response: Any = refused if request is None else self.get_response(request)
             response._handler_class = type(self)
         finally:
             # This thread is done with it. What a stream reads later, it reads on connections of its own.

@@ -21,7 +21,7 @@ class Run:
     """What happened: milliseconds by operation, answers by status, the ids of tasks that were answered."""
 
     seconds: float = 0
-    cpu: Counter[str] = field(default_factory=Counter)  # seconds by part of the site
+    cpu: dict[str, float] = field(default_factory=dict)  # seconds by part of the site
     yardsticks: list[float] = field(default_factory=list)  # milliseconds that one piece of work took, again and again
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     statuses: Counter[int] = field(default_factory=Counter)
@@ -38,7 +38,8 @@ class Run:
 
     def processor(self) -> str:
         """CPU milliseconds of a cycle, by part of the site."""
-        each = {name: 1000 * seconds / max(1, len(self.answered)) for name, seconds in self.cpu.most_common()}
+        most_first = sorted(self.cpu.items(), key=lambda part: -part[1])
+        each = {name: 1000 * seconds / max(1, len(self.answered)) for name, seconds in most_first}
         parts = ", ".join(f"{name} {ms:.1f}" for name, ms in each.items())
         least, mean = min(self.yardsticks), sum(self.yardsticks) / len(self.yardsticks)
         return (
@@ -135,8 +136,7 @@ def measure_api(base_url: str, key: str, *, rounds: range, people: int, prefix: 
     run.seconds = time.perf_counter() - begun
     # What the answers set off belongs to them: the worker reads what happened a moment later.
     time.sleep(AFTERWARDS)
-    run.cpu = processor.seconds()
-    run.cpu.subtract(cpu)
+    run.cpu = {name: seconds - cpu[name] for name, seconds in processor.seconds().items()}
     run.cpu["client"] -= sum(run.yardsticks) / 1000
     return run
 

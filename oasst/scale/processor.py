@@ -4,13 +4,13 @@ On a shared machine the clock on the wall tells how busy the others are; these s
 """
 
 import os
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import redis
 from django.conf import settings
 from django.db import connection
-from django_redis import get_redis_connection
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -21,10 +21,10 @@ class Processor:
     def __init__(self) -> None:
         self._parts = {"client": [os.getpid()], "redis": _redis(), **_children_of_up()}
 
-    def seconds(self) -> Counter[str]:
+    def seconds(self) -> dict[str, float]:
         """Part → CPU seconds until now, ended children included."""
         found = {name: sum(map(_used, pids)) for name, pids in self._parts.items()}
-        return Counter({**found, "postgres": sum(map(_used, _postgres()))})
+        return {**found, "postgres": sum(map(_used, _postgres()))}
 
 
 def _children_of_up() -> dict[str, list[int]]:
@@ -41,7 +41,9 @@ def _children_of_up() -> dict[str, list[int]]:
 
 
 def _redis() -> list[int]:
-    return [int(get_redis_connection("default").info("server")["process_id"])]
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        about: Any = client.info("server")
+    return [int(about["process_id"])]
 
 
 def _postgres() -> Iterable[int]:
