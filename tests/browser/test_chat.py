@@ -11,6 +11,7 @@ from django.db import connection
 from playwright.sync_api import Browser, Page, expect
 
 from inference.models import Chat, ChatMessage, Turn
+from oasst.accounts.models import User
 from oasst.services.sockets import listen
 from tests.browser.conftest import DESK, PHONE
 from tests.browser.driver import sign_in
@@ -77,6 +78,8 @@ def open_page(browser: Browser, site: ChatSite) -> Iterator[Callable[..., Page]]
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         sign_in(page, "alice@example.org")
+        # New chats are set as the latest one: the tiny model would write its thousand tokens each time.
+        Chat.objects.create(user=User.objects.get(email="alice@example.org"), title="Before", **SHORT)
         page.goto("/chat/")
         return page
 
