@@ -53,7 +53,10 @@ def empty_chat(*, user: User) -> Chat:
     """The person's chat in which nothing was said yet, or a new one: so that looking around leaves no heap of them."""
     require_contributor(user)
     waiting = Chat.objects.filter(user=user, deleted_at=None, hidden=False, messages=None).first()
-    return waiting or Chat.objects.create(user=user, **choices.start_values(user))
+    if waiting is None:
+        spend(NEW_CHATS, user.pk)
+        waiting = Chat.objects.create(user=user, **choices.start_values(user))
+    return waiting
 
 
 def start_turn(

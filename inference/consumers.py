@@ -40,8 +40,11 @@ _open: Counter[UUID] = Counter()
 class AnswerConsumer(AsyncWebsocketConsumer):
     """/ws/chat/<message_id>/?after=N"""
 
+    # No layer: nobody sends to a socket but its own reader. It would cost each one a connection to Redis, and
+    # end it whenever that one is slow.
+    channel_layer_alias = "none"
+
     async def connect(self) -> None:
-        self.counted: UUID | None = None
         self.telling: asyncio.Task[None] | None = None
         if not _comes_from_our_pages(self.scope):
             await self.close()
@@ -57,29 +60,23 @@ class AnswerConsumer(AsyncWebsocketConsumer):
         if _open[self.person.pk] >= MOST_PER_PERSON:
             await self.close(TOO_MANY, "too_many_sockets")
             return
-        self.counted = self.person.pk
-        _open[self.counted] += 1
         self.telling = asyncio.create_task(self._tell(_place(self.scope)))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """The one thing to be said is {"type": "stop"}; the rest of what may come is noise."""
-        if self.counted is None or not text_data or len(text_data) > 100:
+        if self.telling is None or not text_data or len(text_data) > 100:
             return
         with contextlib.suppress(ValueError, DomainError):
             if json.loads(text_data) == {"type": "stop"}:
                 await database_sync_to_async(chat.stop_turn)(user=self.person, message_id=self.message_id)
 
     async def disconnect(self, code: int) -> None:
-        if self.counted is not None:
-            _open[self.counted] -= 1
-            if _open[self.counted] <= 0:
-                del _open[self.counted]
-            self.counted = None
         if self.telling is not None:
             self.telling.cancel()
             await asyncio.gather(self.telling, return_exceptions=True)
 
     async def _tell(self, after: int) -> None:
+        _open[self.person.pk] += 1
         try:
             async for event in with_pauses(watch_turn(self.message_id, after), HEARTBEAT_SECONDS):
                 await self.send(dump(as_json(event) if event is not None else {"type": "ping"}))
@@ -88,6 +85,10 @@ class AnswerConsumer(AsyncWebsocketConsumer):
             await self.close(BROKEN)
         else:
             await self.close(ENDED)
+        finally:
+            _open[self.person.pk] -= 1
+            if not _open[self.person.pk]:
+                del _open[self.person.pk]
 
 
 def _comes_from_our_pages(scope: dict[str, Any]) -> bool:

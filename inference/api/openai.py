@@ -24,7 +24,7 @@ from inference import chat, turns
 from inference.api.openai_input import Asked, read
 from inference.events import Done, Event, Failed, Queued, Token
 from inference.models import Turn
-from inference.pauses import with_pauses
+from inference.sse import with_pauses
 from inference.policy import current_policy
 from inference.watch import watch_turn
 from oasst.accounts.access import require_contributor

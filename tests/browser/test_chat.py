@@ -11,6 +11,7 @@ from django.db import connection
 from playwright.sync_api import Browser, Page, expect
 
 from inference.models import Chat, ChatMessage, Turn
+from oasst.accounts.models import User
 from oasst.services.sockets import listen
 from tests.browser.conftest import DESK, PHONE
 from tests.browser.driver import sign_in
@@ -77,6 +78,8 @@ def open_page(browser: Browser, site: ChatSite) -> Iterator[Callable[..., Page]]
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         sign_in(page, "alice@example.org")
+        # New chats are set as the latest one: the tiny model would write its thousand tokens each time.
+        Chat.objects.create(user=User.objects.get(email="alice@example.org"), title="Before", **SHORT)
         page.goto("/chat/")
         return page
 
@@ -108,6 +111,11 @@ def answers(page: Page) -> str:
     return page.get_by_test_id("answer-text").last.inner_text()
 
 
+def wait_for_text(page: Page, length: int) -> None:
+    long_enough = re.compile(rf"[\s\S]{{{length},}}")
+    expect(page.locator("[data-coming]")).to_have_text(long_enough, timeout=START_SECONDS * 1000)
+
+
 def coming(page: Page) -> str:
     return page.locator("[data-coming]").inner_text()
 
@@ -123,10 +131,10 @@ def test_a_conversation(open_page: Callable[..., Page], keep: Callable[[Page, st
 
     # Streaming, a reload in the middle, and stopping by Escape.
     ask(page, "And a long one")
-    page.wait_for_function("document.querySelector('[data-coming]')?.textContent.length > 20")
+    wait_for_text(page, 20)
     before = coming(page)
     page.reload()
-    page.wait_for_function(f"document.querySelector('[data-coming]')?.textContent.length > {len(before) + 20}")
+    wait_for_text(page, len(before) + 20)
     assert coming(page).startswith(before)
     keep(page, "chat-streaming")
     page.get_by_label("Your message", exact=True).fill("A thought meanwhile")
@@ -243,7 +251,7 @@ def test_the_server_restarts_and_the_page_goes_on(open_page: Callable[..., Page]
     settle(page)
     set_all(LONG)
     ask(page, "And a long one")
-    page.wait_for_function("document.querySelector('[data-coming]')?.textContent.length > 20")
+    wait_for_text(page, 20)
     page.evaluate("window.sameDocument = true")
     site.restart()
     wait_until(

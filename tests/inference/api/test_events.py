@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import AsyncClient
 
 from inference.runtime import Runtime
-from oasst.accounts import services
+from oasst.accounts import tokens
 from oasst.accounts.models import User
 from oasst.services.sockets import listen
 from tests.crash.processes import START_SECONDS, Process, wait_until
@@ -223,7 +223,7 @@ def server(
 @pytest.mark.slow
 def test_over_a_real_socket_and_through_a_crash(server: Server, alice: User) -> None:
     """A program with a token of its person asks and reads; the server is killed in the middle, and it goes on."""
-    _, token = services.new_token(alice)
+    _, token = tokens.new_token(alice)
 
     def ask(method: str, path: str, body: Any = None) -> Any:
         status, answer = server.ask(method, path, body, Authorization=f"Bearer {token}")
@@ -254,7 +254,7 @@ def test_open_streams_hold_no_connection(server: Server, alice: User, settings: 
     settings.OASST_CHAT_MODEL, settings.RATE_LIMITS = "of nobody", False
     waiting = ask_a_question(alice)
     path = f"chats/{waiting.message.chat_id}/messages/{waiting.pk}"
-    _, token = services.new_token(alice)
+    _, token = tokens.new_token(alice)
     opened = [server.stream(path, token) for _ in range(5)]
     assert [next(one)[1]["event_type"] for one in opened] == ["pending"] * 5
     for _ in range(3):

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from inference import chat
 from inference.models import Chat
-from oasst.accounts import program_sessions, services
+from oasst.accounts import program_sessions, services, tokens
 from oasst.accounts.models import Identity, ProgramSession, RefreshToken, Secret, User
 from tests.concurrency.together import at_once
 from tests.inference.api.conftest import POLICY, Api, api_of, bearer_of, done, refused, trusted_header
@@ -86,7 +86,7 @@ class TestAccessTokens:
         assert refused(response, 403) == "Not authenticated" and not Chat.objects.exists()
 
     def test_a_token_that_a_person_made(self, alice: User) -> None:
-        _, secret = services.new_token(alice, "my script")
+        _, secret = tokens.new_token(alice, "my script")
         me = bearer(secret)
         assert done(me.get("auth/check")) == str(alice.pk)
         assert done(me.post("chats", {}))["id"]
@@ -195,7 +195,7 @@ class TestRefreshTokens:
         assert done(bearer(pair.access).post("auth/logout")) is None
         refused(bearer(pair.access).get("auth/check"), 401)
         refused(refresh(pair.refresh), 401)
-        _, secret = services.new_token(alice)
+        _, secret = tokens.new_token(alice)
         refused(bearer(secret).post("auth/logout"), 400)
 
     def test_an_operator_ends_all_sessions(self, alice: User, settings: Any) -> None:
@@ -289,7 +289,7 @@ class TestTheEnd:
     def test_needs_a_fresh_sign_in_as_on_the_pages(self, alice: User) -> None:
         ann = api_of(alice)
         ProgramSession.objects.update(created_at=timezone.now() - timedelta(minutes=16))
-        _, secret = services.new_token(alice)
+        _, secret = tokens.new_token(alice)
         for caller in (ann, bearer(secret)):
             assert "sign in again" in refused(caller.delete("account/"), 403)
         alice.refresh_from_db()
