@@ -24,8 +24,8 @@ from inference import chat, turns
 from inference.api.openai_input import Asked, read
 from inference.events import Done, Event, Failed, Queued, Token
 from inference.models import Turn
-from inference.sse import with_pauses
 from inference.policy import current_policy
+from inference.sse import with_pauses
 from inference.watch import watch_turn
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
