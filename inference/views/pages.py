@@ -91,6 +91,7 @@ def show(
     if talk is not None and upto is not None and not talk.said:
         raise NotFound("There is no such message in this chat.", code="message_not_found")
     policy = current_policy()
+    presets = choices.presets_for(request.user, chat)
     context = {
         "chat": chat,
         "talk": talk,
@@ -99,7 +100,8 @@ def show(
         "models": models_on_offer(),
         "model_name": _model_name(chat),
         "settings_form": _choices_form(chat),
-        "presets": choices.presets_for(request.user, chat),
+        "presets": presets,
+        "preset_on": next((one.name for one in presets if one.on), "Own settings"),
         "report_kinds": ChatReport.Kind.choices,
         "text_limit": policy.message_length,
         "error": error,

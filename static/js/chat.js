@@ -189,9 +189,10 @@
         forget(key);
       }
       const address = new URL(response.url);
-      if (address.pathname !== location.pathname) history.pushState(null, "", address.pathname);
+      const moved = address.pathname !== location.pathname; // a new chat: its settings are not those of the last one
+      if (moved) history.pushState(null, "", address.pathname);
       else if (location.search) history.replaceState(null, "", address.pathname);
-      place(page, form.closest("#chat-settings") ? ALL : ALL.slice(0, -1));
+      place(page, moved || form.closest("#chat-settings") ? ALL : ALL.slice(0, -1));
       follow();
       if (asked) {
         goToEnd();

@@ -99,6 +99,7 @@ def ask(page: Page, text: str, script: bool = True) -> None:
         page.keyboard.press("Enter")
     else:
         page.get_by_role("button", name="Send").click()
+    expect(page.get_by_test_id("prompt").last).to_contain_text(text, timeout=START_SECONDS * 1000)
 
 
 def settle(page: Page) -> None:
