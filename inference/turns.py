@@ -208,6 +208,8 @@ def _end(turn: Turn, ending: Ending, text: str) -> None:
     turn.finish_reason, turn.error_code, turn.error = ending.reason, ending.error_code, ending.error[:500]
     turn.completion_tokens = turn.completion_tokens or len(turn.token_ids)
     turn.owner, turn.lease_until, turn.ended_at = "", None, now
+    if text and turn.first_text_at is None:  # a short answer ends before its first checkpoint
+        turn.first_text_at = now
     turn.text, turn.token_ids = "", []
     turn.save()
     ChatMessage.objects.filter(pk=turn.pk).update(content=text)
