@@ -219,6 +219,8 @@ class TestReadOnly:
             *("trees.MessageTree", "trees.Message", "trees.TreeTransition", "trees.Deletion", "trees.Report"),
             *("trees.Purge", "core.JobRecord", "core.WaitingJob", "leaderboard.TrollStanding"),
             *("accounts.User", "accounts.ApiClient", "accounts.ApiKey", "django_celery_beat.PeriodicTask"),
+            *("trees.Webhook", "trees.Delivery"),
+            *("inference.Turn", "inference.ChatReport", "inference.Preset", "inference.Vote"),
         }
 
 

@@ -30,6 +30,9 @@ def url(operation: Operation, message: str, filler: str = "") -> str:
 
 def send(wire: Wire, operation: Operation, path: str, **more: Any) -> None:
     response = getattr(wire.http, operation.method.lower())(f"/api/v1/{path}", **more)
+    if response.streaming:
+        list(response)  # read to its end, or it keeps its place
+        return
     assert response.status_code < 500 or response.json()["error_code"] in (1006, 2009, 4001), response.content
     if response.status_code >= 400:
         assert set(response.json()) & {"error_code", "detail"}
