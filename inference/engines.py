@@ -83,7 +83,7 @@ class _Inline:
         self._runtime: Runtime | None = None
 
     def _run(self) -> None:
-        with OnlyOne(settings.OASST_HOME / "engine.lock") as lock:
+        with OnlyOne(settings.ENGINE_LOCK) as lock:
             while not lock.taken():
                 if self._ended.wait(2):
                     return

@@ -381,6 +381,8 @@ TREE_POLICY: dict[str, Any] = {}
 OASST_CHAT_MODEL = env.text("OASST_CHAT_MODEL") or "smollm2-135m-instruct"
 # Who runs it: the web process, `manage.py run_engine`, or a server that speaks the OpenAI protocol.
 OASST_ENGINE = env.choice("OASST_ENGINE", ("inline", "worker", "remote"), "inline")
+# Who holds it has the inline engine; the other web processes wait for it.
+ENGINE_LOCK = OASST_HOME / "engine.lock"
 ENGINE_URL = env.text("ENGINE_URL")
 ENGINE_KEY = env.text("ENGINE_KEY")
 ENGINE_DTYPE = env.choice("ENGINE_DTYPE", ("float32", "bfloat16", "float16"), "float32")

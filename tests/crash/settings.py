@@ -3,11 +3,13 @@
 import os
 
 from oasst.settings_test import *  # noqa: F403
-from oasst.settings_test import DATABASES, REDIS_URL
+from oasst.settings_test import DATABASES, OASST_HOME, REDIS_URL
 
 # Set by the test that starts the process.
 if name := os.environ.get("OASST_CRASH_DATABASE"):
     DATABASES["default"]["NAME"] = name
+    # Tests that run beside each other have sites of their own.
+    ENGINE_LOCK = OASST_HOME / f"engine-{name}.lock"
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")
 # Trees that are finished soon, so that the crowd meets every state while it is being disturbed.
 TREE_POLICY = {"goal_tree_size": 6, "max_tree_depth": 2}
