@@ -12,6 +12,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Count, Sum
+from django.db.models.functions import Length
 from django.utils import timezone
 
 from inference import choices, queries, streams, titles, turns
@@ -323,8 +325,8 @@ def _lock_chat(user: User, chat_id: UUID) -> Chat:
 
 def _post(chat: Chat, text: str, parent_id: UUID | None, policy: ChatPolicy) -> ChatMessage:
     text = clean_text(text, limit=policy.message_length, field="content")
-    number = chat.messages.count()
-    if number >= policy.messages_in_chat:
+    number, size = chat.messages.aggregate(number=Count("pk"), size=Sum(Length("content"), default=0)).values()
+    if number >= policy.messages_in_chat or size + len(text) > policy.characters_in_chat:
         raise _full()
     if parent_id is not None:
         parent = chat.messages.select_related("turn").filter(pk=parent_id).first()

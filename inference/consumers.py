@@ -53,7 +53,7 @@ class AnswerConsumer(AsyncWebsocketConsumer):
         self.person = self.scope["user"]
         self.message_id: UUID = self.scope["url_route"]["kwargs"]["message_id"]
         try:
-            await database_sync_to_async(_check)(self.person, self.message_id)
+            await database_sync_to_async(_check, thread_sensitive=False)(self.person, self.message_id)
         except DomainError as error:
             await self.close(REFUSED if isinstance(error, NotAllowed) else NOT_FOUND, error.code)
             return
@@ -68,7 +68,8 @@ class AnswerConsumer(AsyncWebsocketConsumer):
             return
         with contextlib.suppress(ValueError, DomainError):
             if json.loads(text_data) == {"type": "stop"}:
-                await database_sync_to_async(chat.stop_turn)(user=self.person, message_id=self.message_id)
+                stop = database_sync_to_async(chat.stop_turn, thread_sensitive=False)
+                await stop(user=self.person, message_id=self.message_id)
 
     async def disconnect(self, code: int) -> None:
         if self.telling is not None:
@@ -94,8 +95,11 @@ class AnswerConsumer(AsyncWebsocketConsumer):
 def _comes_from_our_pages(scope: dict[str, Any]) -> bool:
     """A page of another site may open a socket with the visitor's cookies; the browser then says whose page it is."""
     headers = dict(scope["headers"])
-    origin = urlsplit(headers.get(b"origin", b"").decode("latin-1"))
-    return bool(origin.netloc) and origin.netloc == headers.get(b"host", b"").decode("latin-1")
+    try:
+        origin = urlsplit(headers.get(b"origin", b"").decode("latin-1")).netloc
+    except ValueError:  # "http://["
+        return False
+    return bool(origin) and origin == headers.get(b"host", b"").decode("latin-1")
 
 
 def _check(person: User, message_id: UUID) -> None:

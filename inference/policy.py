@@ -16,6 +16,7 @@ class ChatPolicy:
     fruitless_claims: int = 5  # engines that died at a turn without a word; then it is given up
     message_length: int = 20_000  # characters
     messages_in_chat: int = 2_000
+    characters_in_chat: int = 2_000_000  # a chat is read as a whole
     title_length: int = 100
     instructions_length: int = 2_000
     undelete_days: int = 30  # then a deleted chat is gone for good

@@ -6,17 +6,17 @@ goes on there. Who may watch was asked before.
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
-from django.db import connections
 from django.http import HttpRequest, StreamingHttpResponse
 
 from inference.events import Event, as_json
 from inference.watch import watch_turn
 from oasst.api.plain import dump
+from oasst.core.errors import Busy
 
 T = TypeVar("T")
 Encode = Callable[[Event], Awaitable[Any]]
@@ -24,6 +24,9 @@ Encode = Callable[[Event], Awaitable[Any]]
 
 HEARTBEAT_SECONDS = 15.0
 RETRY_MILLISECONDS = 2000
+MOST_PER_ANSWER = 16
+"""In this process. Each stream keeps a connection of the server and one of Redis."""
+_open: Counter[UUID] = Counter()
 _RETRY = f"retry: {RETRY_MILLISECONDS}\n\n"
 _HEARTBEAT = ": still here\n\n"
 
@@ -43,6 +46,8 @@ def last_seen(request: HttpRequest) -> int:
 
 def stream_answer(request: HttpRequest, turn_id: UUID, encode: Encode = plain) -> StreamingHttpResponse:
     """The answer from the place that the reader has up to its end. From sync and async views alike."""
+    if _open[turn_id] >= MOST_PER_ANSWER:
+        raise Busy("This answer is being watched too often already.", code="too_many_streams", retry_after=30)
     response = StreamingHttpResponse(_frames(turn_id, last_seen(request), encode), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-transform"
     response["X-Accel-Buffering"] = "no"  # nginx would keep the pieces until there are 4 kB of them
@@ -50,17 +55,22 @@ def stream_answer(request: HttpRequest, turn_id: UUID, encode: Encode = plain) -
 
 
 async def _frames(turn_id: UUID, after: int, encode: Encode) -> AsyncIterator[str]:
-    # The request looked up its person, and its connection would be kept until the stream ends: as many streams as the
-    # pool has connections, and the rest of the site would stand still. Here, behind the last middleware.
-    await sync_to_async(connections.close_all)()
-    yield _RETRY
-    async for event in with_pauses(watch_turn(turn_id, after), HEARTBEAT_SECONDS):
-        if event is None:
-            yield _HEARTBEAT
-            continue
-        data = await encode(event)
-        if data is not None:
-            yield f"id: {event.id}\ndata: {dump(data)}\n\n"
+    if _open[turn_id] >= MOST_PER_ANSWER:  # several were let in before the first of them began
+        return
+    _open[turn_id] += 1
+    try:
+        yield _RETRY
+        async for event in with_pauses(watch_turn(turn_id, after), HEARTBEAT_SECONDS):
+            if event is None:
+                yield _HEARTBEAT
+                continue
+            data = await encode(event)
+            if data is not None:
+                yield f"id: {event.id}\ndata: {dump(data)}\n\n"
+    finally:
+        _open[turn_id] -= 1
+        if not _open[turn_id]:
+            del _open[turn_id]
 
 
 async def with_pauses(events: AsyncIterator[T], seconds: float) -> AsyncIterator[T | None]:

@@ -20,6 +20,8 @@ ANSWER_SECONDS = 120
 """A request that is not answered in this time gets a 503."""
 WAITS_FOR_THE_MODEL = (b"/v1/chat/completions",)
 """Bounded by the deadline of their turn instead, and not waited for at the end: their program asks again."""
+STALLED_SECONDS = 120
+"""How long a reader may take nothing of an answer that is sent in pieces: it holds memory, perhaps a transaction."""
 DRAIN_SECONDS = 10
 """How long requests in work may take after the process was told to stop."""
 LARGEST_BODY = 5_000_000
@@ -83,7 +85,12 @@ class PacedRequest(LeanRequest):
         super().handle_reply(message)
 
     async def has_room(self) -> None:
-        await self._room.wait()
+        """Wait until the reader took what it was sent. One that takes nothing for long is let go."""
+        try:
+            await asyncio.wait_for(self._room.wait(), STALLED_SECONDS)
+        except TimeoutError:
+            if self.channel is not None:
+                self.channel.forceAbortClient()
 
     def pauseProducing(self) -> None:
         self._room.clear()

@@ -90,7 +90,8 @@ def _claim(busy: Collection[UUID]) -> list[Parcel]:
     rested = Q(retry_at=None) | Q(retry_at__lte=now)
     hooks = Webhook.objects.filter(rested, Exists(due), enabled=True).exclude(pk__in=busy)
     parcels: list[Parcel] = []
-    for hook in hooks.order_by("pk")[: RECEIVERS_AT_ONCE - len(busy)]:
+    # By lot: in a fixed order, those in front who take long to answer would keep all the threads for themselves.
+    for hook in hooks.order_by("?")[: RECEIVERS_AT_ONCE - len(busy)]:
         with transaction.atomic(durable=True):
             rows = hook.deliveries.select_for_update(skip_locked=True, of=("self",), no_key=True)
             waiting = rows.filter(status=Delivery.Status.WAITING, due_at__lte=now).order_by("due_at", "pk")

@@ -25,6 +25,7 @@ from oasst.core import outgoing
 from oasst.core.after_commit import wake
 from oasst.core.errors import Conflict, Invalid, NotFound
 from oasst.core.ids import uuid7
+from oasst.core.ratelimit import WEBHOOK_PINGS, spend
 from trees.models import Delivery, Happening, Message, Webhook
 from trees.models.webhook import new_salt
 
@@ -123,9 +124,10 @@ def _lock(webhook: Webhook) -> Webhook:
 
 
 def ping(webhook: Webhook) -> Delivery:
-    """Send an event that means nothing. Raises Conflict `webhook_off`."""
+    """Send an event that means nothing. Raises Conflict `webhook_off`, Busy `rate_limited`."""
     if not webhook.enabled:
         raise Conflict("This webhook is switched off.", code="webhook_off")
+    spend(WEBHOOK_PINGS, webhook.api_client_id)
     with transaction.atomic(durable=True):
         made = _delivery(webhook, None, PING, {})
         made.save(force_insert=True)

@@ -19,7 +19,7 @@ from oasst.accounts.access import has_current_terms, require_member
 from oasst.accounts.identities import delete_person, person_for, require_general
 from oasst.accounts.models import Identity, User
 from oasst.accounts.program_sessions import Pair
-from oasst.accounts.sign_in import RECENTLY
+from oasst.accounts.sign_in import RECENTLY, signed_in_at
 from oasst.api.answers import as_json
 from oasst.api.fields import Id, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
@@ -90,7 +90,7 @@ def come_back(call: Call) -> Any:
     if not has_current_terms(request.user):
         request.session[_ASKED] = provider
         return HttpResponseRedirect(f"{reverse('terms_accept')}?{urlencode({'next': _callback(provider)})}")
-    return _pair(program_sessions.sign_in(request.user, provider=provider))
+    return _pair(program_sessions.sign_in(request.user, provider=provider, proved_at=signed_in_at(request)))
 
 
 @operation(OPERATIONS, "POST", "auth/trusted", Access.TRUSTED, answer=TrustedUser)

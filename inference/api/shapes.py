@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from inference.listing import MOST_ON_A_PAGE, SORTS
 from inference.models import ChatReport
-from oasst.api.fields import Choice, Flag, Id, Moment, Number, Shape, Text, Whole
+from oasst.api.fields import Choice, Few, Flag, Id, Moment, Number, Shape, Text, Whole
 
 # What stands in the type of a list is read once more by `Shape(many=True)`.
 Anything = serializers.JSONField
@@ -12,7 +12,7 @@ LONGEST = 1_000_000  # of a text: what is too long is refused by the service, in
 TITLE = 100
 
 
-class Ids(serializers.ListField):
+class Ids(Few):
     def __init__(self) -> None:
         super().__init__(child=Id(), allow_empty=True)
 
@@ -78,7 +78,7 @@ class ChatUpdate(CreateChat):
 
 
 class ChatBatch(Shape):
-    chats = CreateChat(many=True)
+    chats = Few(child=CreateChat())
 
 
 class ChatIds(Shape):
@@ -166,7 +166,7 @@ class CreateAssistantMessage(Shape):
     system_prompt = Text(default=None, allow_null=True, max_length=LONGEST)
     user_profile = Text(default=None, allow_null=True, max_length=LONGEST)
     user_response_instructions = Text(default=None, allow_null=True, max_length=LONGEST)
-    plugins = serializers.ListField(child=Anything(allow_null=True), default=None, allow_null=True, max_length=100)
+    plugins = Few(child=Anything(allow_null=True), default=None, allow_null=True, max_length=100)
     used_plugin = Anything(default=None, allow_null=True)
 
 

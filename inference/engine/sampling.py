@@ -124,6 +124,8 @@ def _check_stops(stops: tuple[str, ...]) -> None:
         raise BadSetting(f"There may be at most {MOST_STOPS} stop texts.", "stop")
     if any(not 0 < len(one) <= LONGEST_STOP for one in stops):
         raise BadSetting(f"A stop text must have 1 to {LONGEST_STOP} characters.", "stop")
+    if any(char == "\0" or "\ud800" <= char <= "\udfff" for one in stops for char in one):
+        raise BadSetting("A stop text holds a character that can not be stored.", "stop")
 
 
 def _biases(given: Any) -> dict[int, float]:

@@ -6,7 +6,7 @@ ended is over at once, and so is the account that was closed or suspended meanwh
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.core.signing import BadSignature, SignatureExpired, TimestampSigner
@@ -28,12 +28,16 @@ class Pair:
     refresh: str
 
 
-def sign_in(user: User, *, provider: str) -> Pair:
-    """A new session. Who the person is was proven before. Forgets sessions that nobody can go on with any more."""
+def sign_in(user: User, *, provider: str, proved_at: datetime | None = None) -> Pair:
+    """A new session, which is as old as the proof of who the person is (now, if not given).
+
+    Forgets sessions that nobody can go on with any more.
+    """
     now = timezone.now()
     with transaction.atomic():
         ProgramSession.objects.filter(user=user).exclude(refresh_tokens__expires_at__gt=now).delete()
-        return _new_pair(ProgramSession.objects.create(user=user, provider=provider))
+        session = ProgramSession.objects.create(user=user, provider=provider, created_at=proved_at or now)
+        return _new_pair(session)
 
 
 def refresh(secret: str) -> Pair:
@@ -85,6 +89,12 @@ def is_access_token(token: str) -> bool:
 
 def end(session: ProgramSession) -> None:
     ProgramSession.objects.filter(pk=session.pk, ended_at=None).update(ended_at=timezone.now())
+
+
+def count_of(user: User) -> int:
+    """In how many programs this person is signed in."""
+    open_ones = ProgramSession.objects.filter(user=user, ended_at=None, refresh_tokens__expires_at__gt=timezone.now())
+    return open_ones.distinct().count()
 
 
 def end_all_of(user: User) -> int:

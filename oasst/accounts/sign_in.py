@@ -6,12 +6,14 @@ mistyped address leaves nothing behind and nobody can find out who has an accoun
 """
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from allauth.account.internal.flows.login_by_code import LoginCodeVerificationProcess
 from allauth.account.models import Login
 from allauth.account.stages import LoginByCodeStage, LoginStageController
 from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
 
 from oasst.accounts import services
 from oasst.accounts.adapters import AccountAdapter
@@ -61,5 +63,10 @@ def remember_sign_in(request: HttpRequest | None, **kwargs: Any) -> None:
         request.session[_SIGNED_IN_AT] = time.time()
 
 
+def signed_in_at(request: HttpRequest) -> datetime:
+    """When the person of this browser last proved who they are."""
+    return datetime.fromtimestamp(float(request.session.get(_SIGNED_IN_AT, 0)), UTC)
+
+
 def signed_in_recently(request: HttpRequest) -> bool:
-    return time.time() - float(request.session.get(_SIGNED_IN_AT, 0)) < RECENTLY
+    return (timezone.now() - signed_in_at(request)).total_seconds() < RECENTLY

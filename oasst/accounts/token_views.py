@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from oasst.accounts import tokens
+from oasst.accounts import program_sessions, tokens
 from oasst.accounts.forms import add_refusal
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import DomainError
@@ -53,7 +53,14 @@ def own_tokens(request: SignedInRequest) -> HttpResponse:
         {"token": token, "expired": token.expires_at is not None and token.expires_at <= now}
         for token in tokens.tokens_of(request.user)
     ]
-    context |= {"form": form, "rows": rows, "most": tokens.MOST_TOKENS, "site_url": settings.PUBLIC_URL}
+    programs = program_sessions.count_of(request.user)
+    context |= {
+        "programs": programs,
+        "form": form,
+        "rows": rows,
+        "most": tokens.MOST_TOKENS,
+        "site_url": settings.PUBLIC_URL,
+    }
     return render(request, "accounts/tokens.html", context)
 
 
@@ -62,4 +69,13 @@ def own_tokens(request: SignedInRequest) -> HttpResponse:
 def revoke(request: SignedInRequest, token_id: UUID) -> HttpResponse:
     tokens.revoke_token(request.user, token_id)
     messages.success(request, "The token is revoked. Whatever used it is shut out.")
+    return redirect("tokens")
+
+
+@login_required
+@require_POST
+def leave_programs(request: SignedInRequest) -> HttpResponse:
+    """Sign out of every program that holds a session of this person."""
+    program_sessions.end_all_of(request.user)
+    messages.success(request, "You are signed out of all programs.")
     return redirect("tokens")

@@ -12,6 +12,7 @@ urlpatterns = [
     path("me/delete/", views.profile_delete, name="profile_delete"),
     path("me/tokens/", token_views.own_tokens, name="tokens"),
     path("me/tokens/<uuid:token_id>/revoke/", token_views.revoke, name="token_revoke"),
+    path("me/programs/leave/", token_views.leave_programs, name="programs_leave"),
     path("me/sign-in-again/", views.sign_in_again, name="sign_in_again"),
     # Ours stand before those of django-allauth: the first match wins.
     path("accounts/login/", views.Door.as_view(), name="account_login"),

@@ -33,7 +33,6 @@ TABLE_CELL_LIMIT = 10_000
 # colouring also stops when its time is over: colour is decoration, the code itself is always shown.
 HIGHLIGHT_LIMIT = 5_000
 _HIGHLIGHT_SECONDS = 0.2
-_CACHED_UP_TO = 8_000
 
 _TAGS = {
     *("a", "p", "br", "hr", "em", "strong", "s", "code", "pre", "span"),
@@ -96,17 +95,13 @@ def render(text: str) -> SafeString:
     """The HTML of `text`, safe to stand in any page. The template puts it into an element of class
     `prose`.
     """
-    return _render_cached(text) if len(text) <= _CACHED_UP_TO else _render(text)
-
-
-@lru_cache(maxsize=1024)
-def _render_cached(text: str) -> SafeString:
+    if len(text) > MARKDOWN_LIMIT:
+        return mark_safe(f'<pre class="plain">{html.escape(text)}</pre>')  # escaped just here
     return _render(text)
 
 
+@lru_cache(maxsize=512)  # the longest take a quarter of a second, and a page has many
 def _render(text: str) -> SafeString:
-    if len(text) > MARKDOWN_LIMIT:
-        return mark_safe(f'<pre class="plain">{html.escape(text)}</pre>')  # escaped just here
     return mark_safe(_clean(_parser().render(text, {"colouring": _Colouring()})))
 
 

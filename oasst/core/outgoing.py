@@ -22,6 +22,7 @@ CONNECT_SECONDS = 5
 SECONDS = 10
 """For the whole exchange: whoever answers a byte at a time is cut off."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _TLS = ssl.create_default_context()
 
 
@@ -85,6 +86,8 @@ def is_allowed(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(one) & 0xFFFFFFFF)
         if inner is not None:
             return is_allowed(str(inner))
+    if isinstance(one, ipaddress.IPv6Address) and not one.is_loopback and one not in _GLOBAL_UNICAST:
+        return False  # what is not given out to the public internet, whatever else it stands for
     if one.is_loopback:
         return bool(settings.WEBHOOKS_TO_LOOPBACK)
     return one.is_global and not one.is_multicast

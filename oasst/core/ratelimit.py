@@ -48,6 +48,7 @@ WRONG_KEYS_FROM_ADDRESS = RateLimit("wrong_key", "60 per 10 minutes", "wrong key
 CHAT_TURNS = RateLimit("chat_turn", "20 per 10 minutes", "questions to the assistant")
 NEW_CHATS = RateLimit("chat_new", "200 per hour", "new chats")
 CHAT_MESSAGES = RateLimit("chat_message", "120 per 10 minutes", "messages")
+WEBHOOK_PINGS = RateLimit("webhook_ping", "30 per 10 minutes", "pings")
 CHAT_REPORTS = RateLimit("chat_report", "30 per 10 minutes", "reports")
 PREVIEWS = RateLimit("preview", "120 per minute", "previews")
 # Codes: by the mailbox that would be flooded, and by the address that asks (a school or an office shares

@@ -129,14 +129,15 @@
       socket.onclose = (event) => {
         clearTimeout(silence);
         if (over) return;
-        if (event.code === 1000 || event.code >= 4000) {
+        const crowded = event.code === 4429; // too many windows listen already
+        if (event.code === 1000 || (event.code >= 4000 && !crowded)) {
           finish("");
           return;
         }
         tries += 1;
         if (tries > 1) state.textContent = "The connection was lost. Trying again…";
         // Where sockets do not pass, the page itself is asked now and then.
-        if (tries > 3) refresh().catch(() => {});
+        if (tries > 3 && !crowded) refresh().catch(() => {});
         again = setTimeout(open, Math.min(300 * 2 ** tries, 8000) * (0.7 + Math.random() * 0.6));
       };
     };

@@ -6,7 +6,7 @@ from uuid import UUID
 from rest_framework import serializers
 
 from oasst.accounts.models import ApiClient, User
-from oasst.api.fields import Flag, Id, Language, Number, Shape, Text, Whole
+from oasst.api.fields import Few, Flag, Id, Language, Number, Shape, Text, Whole
 from oasst.api.people import Person
 from oasst.core.errors import Invalid
 from tasks import client_tasks, submission
@@ -50,7 +50,7 @@ class Rating(Interaction):
 
 class RankingAnswer(Interaction):
     message_id = Text()
-    ranking = serializers.ListField(child=Whole(), allow_empty=False)
+    ranking = Few(child=Whole(), allow_empty=False)
     not_rankable = Flag(default=None, allow_null=True)
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from oasst.accounts import services, tokens
+from oasst.accounts import program_sessions, services, tokens
 from oasst.accounts.models import ApiClient, Token, User
 from oasst.core.errors import Conflict, Invalid, NotAllowed
 from tasks.models import Task
@@ -54,6 +54,18 @@ class TestPage:
         page = browser.post("/me/tokens/", sent)
         assert page.status_code == 200 and "visible-code__token" not in page.text
         assert not Token.objects.exists()
+
+    def test_leaving_all_programs(self, browser: Client, alice: User, bob: User) -> None:
+        pairs = [program_sessions.sign_in(person, provider="debug") for person in (alice, alice, bob)]
+        assert "2 programs may chat as you" in browser.get("/me/tokens/").text
+        page = browser.post("/me/programs/leave/", follow=True)
+        assert "signed out of all programs" in page.text and "may chat as you" not in page.text
+        for pair in pairs[:2]:
+            with pytest.raises(NotAllowed):
+                program_sessions.session_of(pair.access)
+            with pytest.raises(NotAllowed):
+                program_sessions.refresh(pair.refresh)
+        assert program_sessions.session_of(pairs[2].access).user == bob
 
     def test_others_tokens_are_not_there(self, browser: Client, bob: User) -> None:
         token, _ = tokens.create_token(bob, name="bob's", days=None)

@@ -100,7 +100,7 @@ class TestWhoMay:
         chat.delete_chat(user=alice, chat_id=turn.message.chat_id)
         assert close_code(turn, alice) == consumers.NOT_FOUND
 
-    @pytest.mark.parametrize("origin", ["https://evil.example", "", "null", f"http://{HOST}.evil.example"])
+    @pytest.mark.parametrize("origin", ["https://evil.example", "", "null", "http://[", f"http://{HOST}.evil.example"])
     def test_no_page_of_another_site(self, alice: User, origin: str) -> None:
         socket = Socket(ask(alice), alice, origin=origin)
         accepted, _ = run(lambda: socket.connect(BOUND))

@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
-from django.db import connection
 from django.test import RequestFactory
 
 from inference import chat, sse
@@ -15,6 +13,7 @@ from inference.events import Event, Queued, Token
 from inference.models import Turn
 from inference.runtime import Runtime
 from oasst.accounts.models import User
+from oasst.core.errors import Busy
 from tests.inference.talking import BOUND, ENDLESS, ask, content, wait_for_text
 
 StartRuntime = Callable[..., Runtime]
@@ -98,21 +97,20 @@ class TestWaiting:
         assert json.loads(said[1].partition("data: ")[2])["type"] == "queued"
         assert said[2:] == [": still here\n\n"] * 3
 
-    def test_the_connection_of_the_request_is_given_back(self, alice: User, chat_on: None) -> None:
+    def test_there_is_room_for_a_few_readers(self, alice: User, chat_on: None) -> None:
         turn = ask(alice)
-        pool = connection.pool
 
-        async def open_and_look() -> int:
-            stream = aiter(sse.stream_answer(requests.get("/"), turn.pk))
-            for _ in range(2):
+        async def watch_many() -> None:
+            streams = [aiter(sse.stream_answer(requests.get("/"), turn.pk)) for _ in range(sse.MOST_PER_ANSWER)]
+            for stream in streams:
                 await anext(stream)
-            in_use = pool.get_stats()["pool_size"] - pool.get_stats()["pool_available"]
-            await stream.aclose()
-            return in_use
+            with pytest.raises(Busy, match="too often"):
+                sse.stream_answer(requests.get("/"), turn.pk)
+            for stream in streams:
+                await stream.aclose()
 
-        assert Turn.objects.exists() and connection.connection is not None
-        # As the ASGI handler does: sync work of a request has one thread, here this one.
-        assert async_to_sync(open_and_look)() == 0
+        asyncio.run(asyncio.wait_for(watch_many(), BOUND))
+        assert frames(turn, 2)  # who left made room
 
 
 class TestPauses:

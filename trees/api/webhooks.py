@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from oasst.api.fields import Choice, Flag, Id, Moment, Shape, Text, Whole
+from oasst.api.fields import Choice, Few, Flag, Id, Moment, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
 from trees import webhooks
 from trees.models import Delivery, Webhook
@@ -83,7 +83,7 @@ def list_webhooks(call: Call) -> Any:
 
 class NewWebhook(Shape):
     url = Text(max_length=500, help_text="https, on the public internet.")
-    events = serializers.ListField(child=Choice(tuple(webhooks.EVENTS.values())), default=list)
+    events = Few(child=Choice(tuple(webhooks.EVENTS.values())), default=list)
 
 
 @operation(

@@ -183,6 +183,8 @@ class TestRefused:
         monkeypatch.setattr("inference.api.messages.current_policy", lambda: ChatPolicy(messages_in_chat=4))
         refused(ann.ask(room, prompt), 413)
         refused(ann.post(f"chats/{room}/prompter_message", {"content": "Hi"}), 413)
+        monkeypatch.setattr("inference.api.messages.current_policy", lambda: ChatPolicy(characters_in_chat=20))
+        refused(ann.post(f"chats/{room}/prompter_message", {"content": "x" * 21}), 413)
 
     def test_the_rate_limit(self, ann: Api, settings: Any) -> None:
         settings.RATE_LIMITS = True

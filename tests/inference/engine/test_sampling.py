@@ -58,6 +58,8 @@ class TestGood:
         ("max_tokens", 0),
         ("max_tokens", math.inf),
         ("stop", [""]),
+        ("stop", ["\0"]),
+        ("stop", ["\ud800"]),
         ("stop", 7),
         ("stop", ["x"] * 10_000),
         ("stop", ["x" * 101]),
