@@ -7,10 +7,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
-from leaderboard import stats, tallies
+from leaderboard import stats, streaks, tallies
 from leaderboard.models import Standing, Tally, TrollStanding
 from oasst import purge
 from oasst.accounts import services
@@ -139,6 +139,9 @@ def scatter_in_time(dice: random.Random) -> None:
             cursor.execute(
                 "UPDATE trees_happening SET at = at - %s, tallied = false WHERE tree_id = %s", [back, tree_id]
             )
+    # No fact moves on a site. Streaks that were counted from where these stood before are made again.
+    with transaction.atomic():
+        streaks.work_out_again(User.objects.all())
 
 
 def stored() -> list[list[tuple[object, ...]]]:
