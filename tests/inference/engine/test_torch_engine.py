@@ -151,7 +151,7 @@ class TestPoison:
             {"temperature": 1, "typical_p": 1e-9},
             {"max_tokens": 10**15},
             {"temperature": 1, "logit_bias": {str(number): -100 for number in range(300)}},
-            {"stop": ["\ufffd", "\x00", "🎉"]},
+            {"stop": ["\ufffd", "\x01", "🎉"]},
             {"repetition_penalty": 3, "temperature": 2},
         ],
         ids=str,
