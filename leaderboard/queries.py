@@ -22,6 +22,7 @@ from leaderboard.frames import Frame
 from leaderboard.kinds import COUNTERS, KINDS, worth
 from leaderboard.models import MEASURES, TrollStanding
 from oasst.accounts.models import User
+from oasst.core import prepared
 from trees.models import Happening
 
 Counts = Counter[str]
@@ -65,11 +66,12 @@ def measure_of(counts: Counts, measure: str) -> int:
     return sum(worth(kind.name, counts[kind.name]) for kind in KINDS.values() if measure in ("points", kind.activity))
 
 
-_PERSON = ("id", "display_name", "enabled", "show_on_leaderboard", "time_zone", *STREAK)
+_SHOWN = {"id", "display_name", "enabled", "show_on_leaderboard", "time_zone", *STREAK}
+_NOT_SHOWN = frozenset(one.name for one in User._meta.concrete_fields if one.name not in _SHOWN)
 # By hand: writing the statement took the ORM several times as long as the database takes to answer it.
 _ROWS = f"""
-    SELECT {", ".join(f"person.{name}" for name in _PERSON)}, board.updated_at, {{measure}},
-           {", ".join(f"board.{name}" for name in COUNTERS)}
+    SELECT board.updated_at, {{measure}}, {", ".join(f"board.{name}" for name in COUNTERS)},
+           {prepared.columns(User, "person", _NOT_SHOWN)}
     FROM leaderboard_standing board JOIN accounts_user person ON person.id = board.person_id
     WHERE board.frame = %(frame)s AND board.lang = %(lang)s AND person.enabled AND person.show_on_leaderboard
       AND {{stretch}}
@@ -85,14 +87,12 @@ def _statement(measure: str, stretch: str, order: str, limit: str) -> str:
 
 
 def _read(statement: str, facts: dict[str, Any]) -> list[Row]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, facts)
-        return [_row(numbers) for numbers in cursor.fetchall()]
+    return [_row(values) for values in prepared.read(statement, facts)]
 
 
 def _row(values: tuple[Any, ...]) -> Row:
-    about, (updated_at, score), numbers = values[: len(_PERSON)], values[len(_PERSON) :][:2], values[len(_PERSON) + 2 :]
-    person = User(**dict(zip(_PERSON, about, strict=True)))
+    updated_at, score, *numbers = values[: 2 + len(COUNTERS)]
+    person = prepared.as_model(User, values[2 + len(COUNTERS) :], _NOT_SHOWN)
     return Row(person, Counter(dict(zip(COUNTERS, numbers, strict=True))), score, updated_at=updated_at)
 
 
@@ -101,8 +101,10 @@ def top(
 ) -> list[Row]:
     """Rows of a board with a score above `above`, best first, equal scores by id. Who is banned or does not want to be
     seen is left out. One statement."""
-    facts = {"frame": frame.value, "lang": lang, "above": above, "size": size, "start": start}
-    rows = _read(_statement(measure, "{measure} > %(above)s", DOWN, "%(size)s OFFSET %(start)s"), facts)
+    # As a number in the text, the limit tells the planner that few rows are wanted, whoever they are.
+    limit = f"{int(size)} OFFSET %(start)s"
+    facts = {"frame": frame.value, "lang": lang, "above": above, "start": start}
+    rows = _read(_statement(measure, "{measure} > %(above)s", DOWN, limit), facts)
     for rank, row in enumerate(rows, start=start + 1):
         row.rank = rank
     return rows
@@ -190,9 +192,8 @@ def rank_of(frame: Frame, lang: str, measure: str, score: int, person_id: UUID) 
         )"""
         for stretch in between
     )
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT %(place)s + 1 + {counts}", facts)
-        return int(cursor.fetchone()[0])
+    ((rank,),) = prepared.read(f"SELECT %(place)s + 1 + {counts}", facts)
+    return int(rank)
 
 
 def _ladder(frame: Frame, lang: str, measure: str) -> list[Rung]:
@@ -251,17 +252,10 @@ def own_counts(person: User, *, lang: str = "", frames: Iterable[Frame] = Frame)
     The unread is new work, so it is in every frame, and what became of it is open.
     """
     wanted = list(frames)
-    with connection.cursor() as cursor:
-        facts: dict[str, Any] = {
-            "person": person.pk,
-            "lang": lang,
-            "frames": [frame.value for frame in wanted],
-            "work": _WORK,
-        }
-        cursor.execute(_OWN, facts)
-        found: dict[str, Counts] = {
-            frame: Counter(dict(zip(COUNTERS, numbers, strict=True))) for frame, *numbers in cursor.fetchall()
-        }
+    facts = {"person": person.pk, "lang": lang, "frames": [frame.value for frame in wanted], "work": _WORK}
+    found: dict[str, Counts] = {
+        frame: Counter(dict(zip(COUNTERS, numbers, strict=True))) for frame, *numbers in prepared.read(_OWN, facts)
+    }
     unread = found.pop("")
     unread["provisional"] = sum(worth(kind, number) for kind, number in unread.items())
     return {frame: found.get(frame.value, Counter()) + unread for frame in wanted}

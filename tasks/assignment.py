@@ -139,14 +139,14 @@ def _take_place(task: Task, lease: timedelta, policy: TreePolicy) -> bool:
     """Hold the most wanted free place for the task and store the task. False if there is none."""
     work = work_of(Kind(task.kind))
     if work is None:
-        task.save(force_insert=True)
+        prepared.insert(task)
         return True
     now = task.created_at
     message_id = places.hold(work, task.user, task.lang, lease=task.pk, now=now, until=now + lease)
     if message_id is None:
         return False
     _show(task, message_id, policy)
-    task.save(force_insert=True)
+    prepared.insert(task)
     if task.collective:
         let_go(task)
     return True

@@ -20,6 +20,11 @@ from tasks.models import Task
 from trees import reviews
 
 LONGEST_ID = 200
+_BIND = """
+    UPDATE tasks_task SET frontend_message_id = %s, acknowledged_at = %s
+    WHERE id = %s AND api_client_id = %s AND frontend_message_id IS NULL AND expires_at > %s
+      AND status IN ('open', 'skipped')
+"""
 
 
 def find_task(api_client: ApiClient, task_id: UUID) -> Task:
@@ -52,16 +57,9 @@ def acknowledge(*, task_id: UUID, api_client: ApiClient, frontend_message_id: st
     where nothing is in the way.
     """
     now = timezone.now()
-    unbound = Task.objects.filter(
-        pk=task_id,
-        api_client=api_client,
-        frontend_message_id=None,
-        expires_at__gt=now,
-        status__in=[Task.Status.OPEN, Task.Status.SKIPPED],
-    )
     try:
         with transaction.atomic():
-            bound = unbound.update(frontend_message_id=_id(frontend_message_id), acknowledged_at=now)
+            bound = prepared.run(_BIND, [_id(frontend_message_id), now, task_id, api_client.pk, now])
     except IntegrityError as error:
         raise Conflict("You have another task with this id.", code="already_acknowledged") from error
     if bound:
@@ -147,7 +145,7 @@ def _own_part(task: Task, user: User) -> Task:
             for name in ("api_client_id", "kind", "lang", "message_id", "mode", "reply_ids", "revision_ids")
         },
     )
-    own.save(force_insert=True)
+    prepared.insert(own)
     return own
 
 

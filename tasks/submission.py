@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
+from oasst.core import prepared
 from oasst.core.errors import Conflict, Invalid
 from oasst.core.idempotency import fingerprint_of
 from tasks.assignment import lock_task, require_open
@@ -109,17 +110,11 @@ def _submit(task_id: UUID, user: User, answer: Answer, digest: str, store: Calla
         require_open(task)
         store(task)
         task.status, task.finished_at, task.answer_digest = Task.Status.DONE, timezone.now(), digest
-        task.save(
-            update_fields=[
-                "status",
-                "finished_at",
-                "answer_digest",
-                "result_message",
-                "result_review",
-                "result_ranking",
-            ]
-        )
+        prepared.update(task, _OF_ANSWER)
         return task
+
+
+_OF_ANSWER = ("status", "finished_at", "answer_digest", "result_message", "result_review", "result_ranking")
 
 
 def _about(task: Task) -> Message:

@@ -6,6 +6,7 @@ writes everything once. Needs an open transaction.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,12 +19,16 @@ from oasst.accounts.models import User
 from oasst.core import prepared
 from oasst.core.errors import Gone, NotFound
 from trees import consensus
-from trees.models import Happening, Message, MessageTree, Opening, Review, TreeTransition
+from trees.models import Happening, Message, MessageTree, Opening, TreeTransition
 from trees.policy import TreePolicy
 from trees.states import State, Work
 
 # A hold that lasts longer can not run out, and be taken over, while this transaction lasts.
 SURELY_HELD = timedelta(seconds=10)
+_VOTES = """
+    SELECT message_id, labels FROM trees_review
+    WHERE kind = 'review' AND set_aside_id IS NULL AND revision_id = ANY(%s)
+""".strip()
 _TEXTS = frozenset({"text", "text_digest", "search", "imported"})
 
 
@@ -61,9 +66,9 @@ class TreeInHand:
         if self.known_votes is None:
             undecided = {m.pk: m.revision_id for m in self.messages.values() if m.review_result is None}
             self.known_votes = {message_id: [] for message_id in undecided}
-            rows = Review.objects.filter(kind=Review.Kind.REVIEW, revision__in=undecided.values())
-            for message_id, labels in rows.values_list("message_id", "labels") if undecided else ():
-                self.known_votes[message_id].append(consensus.rejects(labels))
+            rows = prepared.read(_VOTES, [list(undecided.values())]) if undecided else []
+            for message_id, labels in rows:
+                self.known_votes[message_id].append(consensus.rejects(json.loads(labels)))
         return self.known_votes
 
     def record(self, kind: Happening.Kind, *, message: Message | None = None, **fields: Any) -> None:

@@ -9,14 +9,20 @@ from collections.abc import Sequence
 
 from django.conf import settings
 
+from oasst.core import prepared
 from oasst.core.after_commit import wake
 from trees.models import Happening
+
+FEW = 5  # so many facts are one of five prepared statements
 
 
 def tell(happenings: Sequence[Happening]) -> None:
     """Write these facts and wake the readers once the transaction has committed."""
     if happenings:
-        Happening.objects.bulk_create(happenings)
+        if len(happenings) > FEW:
+            Happening.objects.bulk_create(happenings)
+        else:
+            prepared.insert(*happenings)
         for mark, reader in settings.OUTBOX_READERS.items():
             if not all(getattr(one, mark) for one in happenings):
                 wake(reader)

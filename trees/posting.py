@@ -12,6 +12,7 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from oasst.accounts.models import ApiClient, User
+from oasst.core import prepared
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
 from oasst.core.ids import uuid7
 from oasst.core.text import clean_pool_tag, clean_text
@@ -208,12 +209,12 @@ def _insert(*, id: UUID, text: str, author: User, frontend_message_id: str | Non
         **fields,
     )
     try:
-        message.save(force_insert=True)
+        prepared.insert(message)
     except IntegrityError as error:
         if "message_frontend_id_once" in str(error):
             raise Conflict("You have already sent a message with this id.", code="frontend_id_taken") from error
         raise
-    Revision(id=id, message=message, text=text, author=author, created_at=message.created_at).save(force_insert=True)
+    prepared.insert(Revision(id=id, message=message, text=text, author=author, created_at=message.created_at))
     return message
 
 

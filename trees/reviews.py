@@ -10,6 +10,7 @@ from django.db import IntegrityError
 
 from oasst.accounts.models import User
 from oasst.accounts.services import require_contributor_now
+from oasst.core import prepared
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from trees import consensus, jobs, outbox, transitions, wanted
@@ -80,9 +81,9 @@ def record_labels(
 def _insert_review(message: Message, author: User, labels: Labels, mode: str) -> Review:
     """The unique constraint speaks before the place is taken: a second review must be told its true reason."""
     try:
-        return Review.objects.create(
-            message=message, revision_id=message.revision_id, author=author, labels=dict(labels), mode=mode
-        )
+        review = Review(message=message, revision_id=message.revision_id, author=author, labels=dict(labels), mode=mode)
+        prepared.insert(review)
+        return review
     except IntegrityError as error:
         raise Conflict("You already reviewed this message.", code="already_reviewed") from error
 
@@ -149,13 +150,14 @@ def record_ranking(
     if revision_ids is not None and list(revision_ids) != current:
         raise Conflict("A reply was changed while you read it; please look again.", code="text_changed")
     try:
-        ranking = Ranking.objects.create(
+        ranking = Ranking(
             parent=parent,
             author=author,
             ordered_ids=list(ordered_ids),
             revision_ids=current,
             not_rankable=not_rankable,
         )
+        prepared.insert(ranking)
     except IntegrityError as error:
         raise Conflict("You already ranked these replies.", code="already_ranked") from error
     hand.take_place(message=parent, work=wanted.ranking_work(parent), lease=lease)

@@ -7,12 +7,14 @@ The text of a statement must be the same each time; what varies stands in its pa
 `*` fails when a migration adds one.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, TypeVar
 
 from django.db import connection
 from django.db.backends.postgresql.base import ServerBindingCursor
 from django.db.models import Field, Model
+from django.db.models.expressions import DatabaseDefault
 
 M = TypeVar("M", bound=Model)
 Row = tuple[Any, ...]
@@ -29,6 +31,13 @@ def read(sql: str, params: Any) -> list[Row]:
         cursor.execute(sql, params)
         found: list[Row] = cursor.fetchall()
         return found
+
+
+def run(sql: str, params: Any) -> int:
+    """Run a statement that gives no rows. How many it changed."""
+    with _cursor() as cursor:
+        cursor.execute(sql, params)
+        return int(cursor.rowcount)
 
 
 def _cursor() -> Any:
@@ -58,6 +67,47 @@ def as_model(model: type[M], row: Row, without: frozenset[str] = frozenset()) ->
     for place, field in converted:
         values[place] = field.from_db_value(values[place], None, connection)
     return model.from_db(connection.alias, names, values)
+
+
+def insert(*objects: Model) -> None:
+    """Store new objects of one model, as `save(force_insert=True)` does: what the database gave is set on them.
+
+    No signals are sent. For a few at a time: each number of objects is a statement of its own.
+    """
+    model = type(objects[0])
+    rows, values = [], []
+    for one in objects:
+        cells = []
+        for field in _stored(model):
+            value = field.pre_save(one, True)
+            given = not (isinstance(value, DatabaseDefault) or (value is None and field.primary_key))
+            cells.append("%s" if given else "DEFAULT")
+            if given:
+                values.append(field.get_db_prep_save(value, connection))
+        rows.append(f"({', '.join(cells)})")
+    returned = model._meta.db_returning_fields
+    sql = (
+        f"INSERT INTO {model._meta.db_table} ({', '.join(field.column for field in _stored(model))}) "
+        f"VALUES {', '.join(rows)} RETURNING {', '.join(field.column for field in returned) or 'true'}"
+    )
+    for one, found in zip(objects, read(sql, values), strict=True):
+        for field, value in zip(returned, found, strict=False):
+            setattr(one, field.attname, value)
+        one._state.adding, one._state.db = False, connection.alias
+
+
+def update(one: Model, names: Iterable[str]) -> None:
+    """Store these fields of an object, as `save(update_fields=…)` does. No signals are sent."""
+    known = {field.name: field for field in _stored(type(one))}
+    fields = [known[name] for name in names]
+    values = [field.get_db_prep_save(field.pre_save(one, False), connection) for field in fields]
+    sets = ", ".join(f"{field.column} = %s" for field in fields)
+    run(f"UPDATE {one._meta.db_table} SET {sets} WHERE {one._meta.pk.column} = %s", [*values, one.pk])
+
+
+@cache
+def _stored(model: type[Model]) -> "list[Field[Any, Any]]":
+    return [field for field in model._meta.concrete_fields if not field.generated]
 
 
 def _fields(model: type[Model], without: frozenset[str]) -> "list[Field[Any, Any]]":

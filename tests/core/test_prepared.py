@@ -1,13 +1,14 @@
 """Statements that are planned once: their rows are the objects that the ORM would give."""
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core import prepared
 from tests.factories import new_prompt
-from trees.models import Message
+from trees.models import Happening, Message
 
 pytestmark = pytest.mark.django_db
 NO_SEARCH = frozenset({"search"})
@@ -47,3 +48,36 @@ def test_a_statement_can_be_counted(alice: User) -> None:
         prepared.read("SELECT display_name FROM accounts_user WHERE id = %s", [alice.pk])
     (query,) = seen
     assert alice.pk.hex in query["sql"]
+
+
+def test_stored_like_the_orm_does(alice: User) -> None:
+    prompt = new_prompt(alice)
+    now = timezone.now()
+    told = [
+        Happening(kind=Happening.Kind.MESSAGE_REACTED, actor=alice, message=prompt, data={"emoji": "+1"}, at=now),
+        Happening(kind=Happening.Kind.MESSAGE_REACTED, tree_id=prompt.tree_id),
+    ]
+    prepared.insert(*told)
+    for one in told:
+        assert one.pk and not one._state.adding
+        stored = Happening.objects.get(pk=one.pk)
+        for field in Happening._meta.concrete_fields:
+            assert getattr(one, field.attname) == getattr(stored, field.attname), field.name
+    assert told[1].at is not None and told[1].tallied is False  # what the database gave
+
+
+def test_stored_twice(alice: User) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        prepared.insert(User(id=alice.pk, display_name="Another"))
+
+
+def test_some_fields_are_stored(alice: User) -> None:
+    alice.display_name, alice.time_zone = "Alice B.", "Europe/Vienna"
+    prepared.update(alice, ["display_name"])
+    alice.refresh_from_db()
+    assert (alice.display_name, alice.time_zone) == ("Alice B.", "UTC")
+
+
+def test_how_many_rows_were_changed(alice: User) -> None:
+    assert prepared.run("UPDATE accounts_user SET notes = %s WHERE id = %s", ["x", alice.pk]) == 1
+    assert prepared.run("UPDATE accounts_user SET notes = %s WHERE email = %s", ["x", "nobody@example.org"]) == 0
