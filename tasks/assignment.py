@@ -21,7 +21,7 @@ from oasst.core.text import clean_pool_tag, clean_text
 from tasks import backlog, lottery, places, queries
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
-from tasks.supply import Supply, being_written, read_supply
+from tasks.supply import Supply, read_supply
 from trees import reviews
 from trees.models import Message, Opening, Review, Role, Skip
 from trees.policy import TreePolicy
@@ -107,7 +107,7 @@ def _assign(
             retry_after=int(PENDING_WINDOW.total_seconds()),
         )
     possible = {kind} if kind else places.offered_kinds(user, lang, now)
-    if kind in (None, Kind.INITIAL_PROMPT) and supply.wanted(being_written(lang)):
+    if kind in (None, Kind.INITIAL_PROMPT) and supply.wanted():
         possible.add(Kind.INITIAL_PROMPT)
     elif kind == Kind.INITIAL_PROMPT:
         possible.clear()

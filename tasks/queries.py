@@ -12,17 +12,17 @@ from oasst.core.errors import NotFound
 from tasks import places, room
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
-from tasks.supply import being_written, read_supply
+from tasks.supply import read_supply
 from trees.models import Opening
 from trees.policy import TreePolicy
 from trees.states import Work
 
 
 def availability(person: User, lang: str, policy: TreePolicy) -> dict[Kind, int]:
-    """Kind → for how many messages this person could do it now, exact up to some hundred. Three statements."""
+    """Kind → for how many messages this person could do it now, exact up to some hundred. Two statements."""
     counts = dict.fromkeys(Kind, 0) | places.count_messages(person, lang, timezone.now())
     supply = read_supply(lang, policy)
-    counts[Kind.INITIAL_PROMPT] = supply.wanted(being_written(lang))
+    counts[Kind.INITIAL_PROMPT] = supply.wanted()
     # Asking for work brings them first, so they are on offer although no place is open yet.
     counts[Kind.ASSISTANT_REPLY] += supply.to_draw()
     counts[Kind.RANK_ASSISTANT_REPLIES] += min(1, supply.to_activate())
@@ -58,12 +58,10 @@ def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | No
             f"{held} {'person is' if held == 1 else 'people are'} working on what is open.",
             "When they finish or leave, new work appears. Look again in a few minutes." + _elsewhere(person, lang, now),
         )
-    supply, writers = read_supply(lang, policy), being_written(lang)
-    wants_openers = supply.wanted(writers)
+    supply = read_supply(lang, policy)
+    wants_openers = supply.wanted()
     if kind == Kind.INITIAL_PROMPT or not (kind or wants_openers):
-        return Nothing(
-            "There are enough openers for now", room.why_enough(supply, writers), room.what_makes_room(supply, lang)
-        )
+        return Nothing("There are enough openers for now", room.why_enough(supply), room.what_makes_room(supply, lang))
     title = TABLE[kind].title.lower() if kind else "this"
     return Nothing(
         "Nothing of this kind is open",

@@ -9,8 +9,9 @@ from trees.models import Opening
 from trees.states import RANKING_WORK, REPLY_WORK, REVIEW_WORK
 
 
-def why_enough(supply: Supply, writers: int) -> str:
-    """The bound that holds new prompts back. `writers` are people who write one at this moment."""
+def why_enough(supply: Supply) -> str:
+    """The bound that holds new prompts back."""
+    writers = supply.being_written
     writing = f" {_are(writers, 'person')} writing one right now." if writers else ""
     if supply.lottery_room <= 0:
         return f"{_are(supply.waiting, 'accepted prompt')} waiting to be drawn. More would only wait with them."

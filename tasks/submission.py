@@ -37,7 +37,7 @@ def submit_text(
     """Store a prompt or a reply. Raises what `posting` raises, and Gone, NotFound, Invalid (`wrong_kind`)."""
 
     def store(task: Task) -> None:
-        about: dict[str, Any] = {"api_client": task.api_client, "frontend_message_id": frontend_message_id}
+        about: dict[str, Any] = {"api_client_id": task.api_client_id, "frontend_message_id": frontend_message_id}
         if task.message is None:
             task.result_message = posting.post_prompt(
                 author=user, text=text, lang=lang or task.lang, policy=policy, **about

@@ -65,6 +65,7 @@ class Supply:
     ranking: int = 0  # of those that began here
     in_ranking: int = 0  # the same and those from the backlog
     backlog: bool = False  # is there any?
+    being_written: int = 0  # people who write a first prompt right now
     done: Work | None = None  # None: the language has no history
     weeks: float = 0  # in which that was done
 
@@ -102,13 +103,13 @@ class Supply:
         most = self.most_unfinished
         return self.policy.max_active_trees if most is None else min(self.policy.max_active_trees, most)
 
-    def wanted(self, being_written: int = 0) -> int:
-        """How many new prompts the language wants."""
+    def wanted(self) -> int:
+        """How many new prompts the language wants beside those that are being written."""
         missing = max(0, self.most_growing - self.growing)
         rooms = [missing + max(0, self.review_room), self.lottery_room]
         if self.most_unfinished is not None:
             rooms.append(self.most_unfinished - self.unfinished)
-        return max(0, min(rooms) - being_written)
+        return max(0, min(rooms) - self.being_written)
 
     @property
     def review_room(self) -> int:
@@ -152,7 +153,10 @@ FROM (
         count(*) FILTER (WHERE state = {_growing}),
         count(*) FILTER (WHERE state = {_ranking} AND won_prompt_lottery_at IS NOT NULL),
         count(*) FILTER (WHERE state = {_ranking}),
-        EXISTS (SELECT FROM trees_messagetree WHERE lang = %(lang)s AND state = {_backlog})
+        EXISTS (SELECT FROM trees_messagetree WHERE lang = %(lang)s AND state = {_backlog}), (
+            SELECT count(*) FROM tasks_task
+            WHERE kind = 'initial_prompt' AND lang = %(lang)s AND status = 'open' AND created_at >= %(writing_since)s
+        )
     FROM trees_messagetree WHERE lang = %(lang)s AND state IN ({_review}, {_growing}, {_ranking})
 ) AS supply
 LEFT JOIN tasks_capacity capacity ON capacity.lang = %(lang)s
@@ -161,7 +165,11 @@ LEFT JOIN tasks_capacity capacity ON capacity.lang = %(lang)s
 
 def read_supply(lang: str, policy: TreePolicy) -> Supply:
     """One statement on partial indexes: finished trees and past work cost nothing."""
-    facts = {"lang": lang, "most_waiting": max(1, policy.max_prompt_lottery_waiting)}
+    facts = {
+        "lang": lang,
+        "most_waiting": max(1, policy.max_prompt_lottery_waiting),
+        "writing_since": timezone.now() - WRITING_TIME,
+    }
     ((*counts, reviews, replies, rankings, since),) = prepared.read(READ, facts)
     supply = Supply(policy, *counts)
     return supply if since is None else replace(supply, done=Work(reviews, replies, rankings), weeks=_weeks(since))
@@ -169,15 +177,3 @@ def read_supply(lang: str, policy: TreePolicy) -> Supply:
 
 def _weeks(since: datetime) -> float:
     return min(WATCHED_WEEKS, max(timedelta(0), timezone.now() - since) / timedelta(weeks=1))
-
-
-_BEING_WRITTEN = """
-    SELECT count(*) FROM tasks_task
-    WHERE kind = 'initial_prompt' AND lang = %s AND status = 'open' AND created_at >= %s
-"""
-
-
-def being_written(lang: str) -> int:
-    """People who are writing a first prompt in this language right now."""
-    number: int = prepared.read(_BEING_WRITTEN, [lang, timezone.now() - WRITING_TIME])[0][0]
-    return number

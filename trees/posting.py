@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import IntegrityError
 from django.utils import timezone
 
-from oasst.accounts.models import ApiClient, User
+from oasst.accounts.models import User
 from oasst.core import prepared
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
 from oasst.core.ids import uuid7
@@ -33,7 +33,7 @@ def post_prompt(
     text: str,
     lang: str,
     policy: TreePolicy,
-    api_client: ApiClient | None = None,
+    api_client_id: UUID | None = None,
     frontend_message_id: str | None = None,
 ) -> Message:
     """Store a first prompt; its tree starts in review.
@@ -62,7 +62,7 @@ def post_prompt(
         author=author,
         text=text,
         lang=lang,
-        api_client=api_client,
+        api_client_id=api_client_id,
         frontend_message_id=frontend_message_id,
     )
     hand = new_tree(tree, message, policy, "A person wrote the prompt.", author)
@@ -79,7 +79,7 @@ def post_reply(
     policy: TreePolicy,
     lease: UUID | None = None,
     lang: str | None = None,
-    api_client: ApiClient | None = None,
+    api_client_id: UUID | None = None,
     frontend_message_id: str | None = None,
 ) -> Message:
     """Store a reply to `parent`. Its language is the tree's unless one is given.
@@ -106,7 +106,7 @@ def post_reply(
         author=author,
         text=text,
         lang=clean_pool_tag(lang) if lang else hand.tree.lang,
-        api_client=api_client,
+        api_client_id=api_client_id,
         frontend_message_id=frontend_message_id,
     )
     hand.messages[message.pk] = message
@@ -145,7 +145,7 @@ def post_correction(*, original: Message, author: User, text: str, policy: TreeP
         author=author,
         text=text,
         lang=original.lang,
-        api_client=None,
+        api_client_id=None,
         frontend_message_id=None,
         correction_of=original,
     )

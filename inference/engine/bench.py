@@ -72,6 +72,21 @@ def static_rate(model: object, ids: list[list[int]], tokens: int) -> float:
     return len(ids) * tokens / (time.perf_counter() - began)
 
 
+def llama_rate(gguf: Path, ids: list[int], tokens: int, threads: int) -> tuple[float, float]:
+    """Tokens a second of llama.cpp for one stream, and the seconds to its first."""
+    from llama_cpp import Llama  # type: ignore[import-not-found]  # only whoever compares installs it
+
+    model = Llama(str(gguf), n_ctx=1024, n_threads=threads, n_threads_batch=threads, verbose=False)
+    for _ in zip(range(4), model.generate(ids, temp=0.0), strict=False):
+        pass
+    model.reset()
+    began = time.perf_counter()
+    first = 0.0
+    for number, _ in zip(range(tokens), model.generate(ids, temp=0.0, reset=False), strict=False):
+        first = first or time.perf_counter() - began
+    return tokens / (time.perf_counter() - began), first
+
+
 async def loop_delays(engine: Engine, streams: int, tokens: int, end_ids: tuple[int, ...]) -> list[float]:
     """How late an event loop in the same process wakes from a sleep of 5 ms while the model writes."""
     work = asyncio.create_task(
@@ -91,6 +106,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--gguf", type=Path, help="compare with llama.cpp on this file, by llama-cpp-python")
     options = parser.parse_args()
     from inference.engine.torch_engine import open_engine
 
@@ -120,6 +136,9 @@ def main() -> None:
     engine.close()
     static = static_rate(loaded.model, ids, options.tokens)
     say("static batch of 8, plain generate", f"{static:.1f}", "", f"{eight / static:.2f} of it")
+    if options.gguf:
+        rate, first = llama_rate(options.gguf, ids[0], options.tokens, options.threads)
+        say("llama.cpp, one stream", f"{rate:.1f}", f"{first * 1000:.0f} ms", f"{alone / rate:.2f} of it")
     say("MiB of memory at most", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     say("load of the machine after", *(f"{one:.1f}" for one in os.getloadavg()))
 

@@ -87,8 +87,8 @@ def insert(*objects: Model) -> None:
         rows.append(f"({', '.join(cells)})")
     returned = model._meta.db_returning_fields
     sql = (
-        f"INSERT INTO {model._meta.db_table} ({', '.join(field.column for field in _stored(model))}) "
-        f"VALUES {', '.join(rows)} RETURNING {', '.join(field.column for field in returned) or 'true'}"
+        f"INSERT INTO {model._meta.db_table} ({_names(_stored(model))}) "
+        f"VALUES {', '.join(rows)} RETURNING {_names(returned) or 'true'}"
     )
     for one, found in zip(objects, read(sql, values), strict=True):
         for field, value in zip(returned, found, strict=False):
@@ -103,6 +103,10 @@ def update(one: Model, names: Iterable[str]) -> None:
     values = [field.get_db_prep_save(field.pre_save(one, False), connection) for field in fields]
     sets = ", ".join(f"{field.column} = %s" for field in fields)
     run(f"UPDATE {one._meta.db_table} SET {sets} WHERE {one._meta.pk.column} = %s", [*values, one.pk])
+
+
+def _names(fields: "Iterable[Field[Any, Any]]") -> str:
+    return ", ".join(str(field.column) for field in fields)
 
 
 @cache

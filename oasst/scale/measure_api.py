@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from oasst.scale.processor import Processor
+from oasst.scale.processor import Processor, Stolen
 
-AFTERWARDS = 3  # seconds
+BETWEEN_ARRIVALS = 0.02  # seconds: people do not come in one instant
+AFTERWARDS = 3
 
 
 @dataclass
@@ -21,6 +22,7 @@ class Run:
     """What happened: milliseconds by operation, answers by status, the ids of tasks that were answered."""
 
     seconds: float = 0
+    stolen: str = ""
     cpu: dict[str, float] = field(default_factory=dict)  # seconds by part of the site
     yardsticks: list[float] = field(default_factory=list)  # milliseconds that one piece of work took, again and again
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -44,7 +46,7 @@ class Run:
         least, mean = min(self.yardsticks), sum(self.yardsticks) / len(self.yardsticks)
         return (
             f"CPU of a cycle: {sum(each.values()):.1f} ms ({parts})\n"
-            f"yardstick: {mean:.1f} ms of CPU, {least:.1f} at best; divide by {mean / least:.2f} for a quieter machine"
+            f"yardstick: {mean:.1f} ms of CPU, {least:.1f} at best: {mean / least:.2f} times as long; {self.stolen}"
         )
 
 
@@ -56,10 +58,13 @@ class Connection:
         self.host, self.port, self.key = parts.hostname or "localhost", parts.port or 80, key
         self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def post(self, path: str, body: Any) -> tuple[int, Any]:
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self.streams is None:
             self.streams = await asyncio.open_connection(self.host, self.port)
-        reader, writer = self.streams
+        return self.streams
+
+    async def post(self, path: str, body: Any) -> tuple[int, Any]:
+        reader, writer = await self.open()
         raw = json.dumps(body).encode()
         head = (
             f"POST /api/v1/{path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nX-API-Key: {self.key}\r\n"
@@ -123,17 +128,22 @@ def answer_to(task: dict[str, Any], own: str) -> tuple[str, dict[str, Any]]:
 def measure_api(base_url: str, key: str, *, rounds: range, people: int, prefix: str) -> Run:
     """So many contributors at once, each those rounds: their numbers make the ids of what is sent."""
     run = Run()
+    processor = Processor()
 
-    async def all_of_them() -> None:
-        acts = (contribute(f"{prefix}{place}", rounds, Connection(base_url, key), run) for place in range(people))
+    async def all_of_them() -> dict[str, float]:
+        connections = [Connection(base_url, key) for _ in range(people)]
+        for connection in connections:
+            await connection.open()
+            await asyncio.sleep(BETWEEN_ARRIVALS)
+        cpu, stolen, begun = processor.seconds(), Stolen(), time.perf_counter()
         yardstick = asyncio.ensure_future(_measure_machine(run))
+        acts = (contribute(f"{prefix}{place}", rounds, one, run) for place, one in enumerate(connections))
         await asyncio.gather(*acts)
         yardstick.cancel()
+        run.seconds, run.stolen = time.perf_counter() - begun, str(stolen)
+        return cpu
 
-    processor = Processor()
-    cpu, begun = processor.seconds(), time.perf_counter()
-    asyncio.run(all_of_them())
-    run.seconds = time.perf_counter() - begun
+    cpu = asyncio.run(all_of_them())
     # What the answers set off belongs to them: the worker reads what happened a moment later.
     time.sleep(AFTERWARDS)
     run.cpu = {name: seconds - cpu[name] for name, seconds in processor.seconds().items()}

@@ -27,6 +27,23 @@ class Processor:
         return {**found, "postgres": sum(map(_used, _postgres()))}
 
 
+class Stolen:
+    """The share of the processor that a virtual machine wanted and was not given, since this was made."""
+
+    def __init__(self) -> None:
+        self._before = _times()
+
+    def __str__(self) -> str:
+        used, stolen = (now - before for now, before in zip(_times(), self._before, strict=True))
+        return f"{stolen / max(1, used + stolen):.0%} stolen by other machines"
+
+
+def _times() -> tuple[int, int]:
+    """Ticks of all cores that were used, and that were stolen. See proc_stat(5)."""
+    user, nice, system, _, _, irq, softirq, steal, *_ = map(int, Path("/proc/stat").read_text().split()[1:11])
+    return user + nice + system + irq + softirq, steal
+
+
 def _children_of_up() -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for one in Path("/proc").glob("[0-9]*"):

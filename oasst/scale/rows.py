@@ -33,7 +33,7 @@ COLUMNS = {
     "trees_reaction": "message_id author_id emoji created_at",
     "trees_skip": "message_id author_id kind reason note created_at",
     "trees_treetransition": "tree_id from_state to_state reason actor_id at",
-    "trees_happening": "at kind actor_id subject_id tree_id message_id data",
+    "trees_happening": "at kind actor_id subject_id tree_id message_id data tallied",
     "trees_opening": "tree_id message_id work lang priority created_at holder_id lease held_until",
     "tasks_task": "id user_id kind lang asked_kind status created_at expires_at finished_at message_id mode reply_ids "
     "revision_ids result_message_id result_review_id result_ranking_id answer_digest skip_reason collective",
@@ -187,7 +187,8 @@ class Rows:
         self._add_task(life, person, kind, turn.id, life.now, status=Task.Status.SKIPPED.value)
 
     def _tell(self, kind: Happened, at: datetime, actor: str | None, life: Life, turn: Turn, data: str = "{}") -> None:
-        self.of["trees_happening"].append((moment(at), kind.value, actor, turn.author, life.root.id, turn.id, data))
+        told = (moment(at), kind.value, actor, turn.author, life.root.id, turn.id, data, "t")
+        self.of["trees_happening"].append(told)
 
     def _add_task(
         self,

@@ -86,6 +86,25 @@ def server() -> Iterator[Server]:
     one.process.wait()
 
 
+def test_the_next_connection_is_left_to_who_has_time() -> None:
+    """Of several processes on one socket the first to wake up would take all that wait."""
+    from oasst import web  # late: importing it installs the reactor
+
+    class Port:
+        numberAccepts = 100
+        taken: list[int] = []
+
+        def doRead(self) -> None:
+            self.taken.append(self.numberAccepts)
+            self.numberAccepts += 20
+
+    port = Port()
+    web._take_one_at_a_time(port)
+    port.doRead()
+    port.doRead()
+    assert port.taken == [1, 1]
+
+
 @pytest.mark.slow
 def test_request_in_work_gets_its_answer(server: Server) -> None:
     bodies: list[bytes] = []

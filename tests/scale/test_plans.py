@@ -61,7 +61,7 @@ def hot(person: User) -> Acts:
         "offered kinds": lambda: places.offered_kinds(person, LANG, now),
         "availability": lambda: queries.availability(person, LANG, POLICY),
         "nothing to do": lambda: queries.explain_nothing(person, LANG, POLICY),
-        "supply": lambda: (supply.read_supply(LANG, POLICY), supply.being_written(LANG)),
+        "supply": lambda: supply.read_supply(LANG, POLICY),
         "lottery": lambda: lottery.draw(LANG, POLICY),
         "lock a tree": lambda: lock_tree(message.tree_id, POLICY),
         "open tasks": lambda: list(queries.open_tasks(person)),

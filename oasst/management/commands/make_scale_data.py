@@ -4,10 +4,12 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
+from django.apps import apps
 from django.core.management.base import CommandError
 from django.db import connection
 from django.utils import timezone
 
+from leaderboard import stats
 from oasst.core.commands import ServiceCommand
 from oasst.scale import bulk
 from oasst.scale.fill import fill
@@ -42,8 +44,10 @@ class Command(ServiceCommand):
             now=timezone.now(),
             progress=self._say(options["trees"]),
         )
+        stats.rebuild()
         if not connection.in_atomic_block:  # a test calls the command inside its own transaction
-            bulk.vacuum(list(COLUMNS))
+            scores = [model._meta.db_table for model in apps.get_app_config("leaderboard").get_models()]
+            bulk.vacuum([*COLUMNS, *scores])
         self.stdout.write(
             f"{made.trees} trees with {made.messages} messages by {made.people} people "
             f"in {time.monotonic() - began:.0f} seconds."

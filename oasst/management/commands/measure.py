@@ -15,6 +15,7 @@ from django.core.management.base import CommandError
 from oasst.core.commands import ServiceCommand
 from oasst.scale.measure_pages import measure_pages
 from oasst.scale.measure_tasks import THREADS, measure_tasks
+from oasst.scale.processor import Stolen
 from trees.models import Message, MessageTree
 from trees.policy import current_policy
 
@@ -46,7 +47,9 @@ class Command(ServiceCommand):
         for what in options["what"]:
             load = " ".join(f"{one:.1f}" for one in os.getloadavg())
             self.stdout.write(f"\n{what} (load before: {load}; milliseconds)")
+            stolen = Stolen()
             getattr(self, f"_{what}")(options)
+            self.stdout.write(f"{stolen} meanwhile")
 
     def _tasks(self, options: dict[str, Any]) -> None:
         run = measure_tasks(
