@@ -82,7 +82,7 @@ def llama_rate(gguf: Path, ids: list[int], tokens: int, threads: int) -> tuple[f
     model.reset()
     began = time.perf_counter()
     first = 0.0
-    for number, _ in zip(range(tokens), model.generate(ids, temp=0.0, reset=False), strict=False):
+    for _, _ in zip(range(tokens), model.generate(ids, temp=0.0, reset=False), strict=False):
         first = first or time.perf_counter() - began
     return tokens / (time.perf_counter() - began), first
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from django.db import transaction
 
+from leaderboard import stats
 from oasst.core.errors import Conflict
 from oasst.scale import bulk
 from oasst.scale.ahead import made_ahead
@@ -68,6 +69,7 @@ def fill(
                 if progress:
                     progress(written)
         bulk.analyze(["accounts_user", "accounts_consent", *COLUMNS])
+    stats.rebuild()
     return Filled(trees, messages, number)
 
 

@@ -9,7 +9,6 @@ from django.core.management.base import CommandError
 from django.db import connection
 from django.utils import timezone
 
-from leaderboard import stats
 from oasst.core.commands import ServiceCommand
 from oasst.scale import bulk
 from oasst.scale.fill import fill
@@ -44,7 +43,6 @@ class Command(ServiceCommand):
             now=timezone.now(),
             progress=self._say(options["trees"]),
         )
-        stats.rebuild()
         if not connection.in_atomic_block:  # a test calls the command inside its own transaction
             scores = [model._meta.db_table for model in apps.get_app_config("leaderboard").get_models()]
             bulk.vacuum([*COLUMNS, *scores])
