@@ -18,6 +18,7 @@ from leaderboard.counting import Counts, counts_of
 from leaderboard.frames import Frame
 from leaderboard.kinds import COMPLAINTS, COUNTERS
 from leaderboard.models import Counted, Horizon, Standing, Tally, TrollStanding
+from oasst.core import prepared
 from oasst.core.locks import advisory_lock
 from trees.models import Happening
 
@@ -130,18 +131,17 @@ def _upsert(
     names, keys = ", ".join((*columns, *counters)), ", ".join(columns)
     sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in counters)
     values = list(map(list, zip(*rows, strict=True)))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) "
-            f"ON CONFLICT ({keys}) DO UPDATE SET {sums}{touched}",
-            values,
-        )
-        cursor.execute(
-            f"DELETE FROM {table} USING unnest({', '.join(f'%s::{name}[]' for name in types[: len(columns)])}) "
-            f"AS touched ({keys}) WHERE ({', '.join(f'{table}.{column}' for column in columns)}) = "
-            f"({', '.join(f'touched.{column}' for column in columns)}) AND {_nothing(table, counters)}",
-            values[: len(columns)],
-        )
+    prepared.run(
+        f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) "
+        f"ON CONFLICT ({keys}) DO UPDATE SET {sums}{touched}",
+        values,
+    )
+    prepared.run(
+        f"DELETE FROM {table} USING unnest({', '.join(f'%s::{name}[]' for name in types[: len(columns)])}) "
+        f"AS touched ({keys}) WHERE ({', '.join(f'{table}.{column}' for column in columns)}) = "
+        f"({', '.join(f'touched.{column}' for column in columns)}) AND {_nothing(table, counters)}",
+        values[: len(columns)],
+    )
 
 
 def _nothing(table: str, counters: Iterable[str]) -> str:
