@@ -29,13 +29,9 @@ def rebuild() -> int:
         Horizon.objects.bulk_create([Horizon(name=name, since=moment) for name, moment in since.items()])
         number = 0
         for batch in _batches():
-            counts = counts_of(batch)
-            tallies.remember(counts)
-            total: Counts = Counter()
-            for one in counts.values():
-                total.update(one)
-            tallies.add(total, since)
+            tallies.remember(counts_of(batch))
             number += len(batch)
+        _sum_up()
         streaks.work_out_again(User.objects.all())
     return number
 
@@ -85,19 +81,57 @@ def _words(counts: Counts) -> str:
     return "; ".join(f"{number} {kind} of {person}" for (person, _, _, kind), number in counts.items()) or "no more"
 
 
+# What the tallies have to be by what was counted of each tree.
+_TALLIES = """
+    WITH counted AS (
+        SELECT (one ->> 0)::uuid AS person_id, (one ->> 1)::timestamptz AS hour, one ->> 2 AS lang,
+               one ->> 3 AS kind, (one ->> 4)::int AS number
+        FROM leaderboard_counted, jsonb_array_elements(counts) AS one
+    ), expected AS (
+        SELECT person_id, CASE WHEN hour < folded.since THEN date_trunc('day', hour, 'UTC') ELSE hour END AS start,
+               CASE WHEN hour < folded.since THEN 'day' ELSE 'hour' END AS grain, lang, kind,
+               sum(counted.number) AS number
+        FROM counted JOIN leaderboard_horizon folded ON folded.name = 'folded' GROUP BY 1, 2, 3, 4, 5
+    )
+"""
+
+
+def _boards(counters: tuple[str, ...], lang: str, groups: str) -> str:
+    """What a table of boards has to be by the tallies."""
+    return f"""
+        WITH expected AS (
+            SELECT frame.name AS frame, person_id, {lang} {tallies.sums_of(counters)}
+            FROM unnest(%(frames)s::text[]) AS frame (name)
+            LEFT JOIN leaderboard_horizon horizon ON horizon.name = frame.name
+            JOIN leaderboard_tally tally ON tally.start >= coalesce(horizon.since, '-infinity')
+            WHERE kind = ANY(%(counters)s) GROUP BY frame.name, {groups}
+        )
+    """
+
+
+def _facts(counters: tuple[str, ...]) -> dict[str, Any]:
+    return {"frames": [frame.value for frame in Frame], "counters": list(counters)}
+
+
+def _sum_up() -> None:
+    """Fill the empty tallies and boards from what was counted: millions of rows that need not come here."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL work_mem = '128MB'")
+        cursor.execute(f"""
+            INSERT INTO leaderboard_tally (person_id, start, grain, lang, kind, number) {_TALLIES}
+            SELECT person_id, start, grain, lang, kind, number FROM expected WHERE number <> 0
+        """)
+        for table, counters, lang, groups in tallies.BOARDS:
+            names = ", ".join(["frame", "person_id", *(["lang"] if lang else []), *counters])
+            some = " OR ".join(f"{name} <> 0" for name in counters)
+            statement = f"INSERT INTO {table} ({names}) {_boards(counters, lang, groups)}"
+            cursor.execute(f"{statement} SELECT {names} FROM expected WHERE {some}", _facts(counters))
+
+
 def _tally_statement() -> tuple[str, dict[str, Any]]:
     return (
-        """
-        WITH counted AS (
-            SELECT (one ->> 0)::uuid AS person_id, (one ->> 1)::timestamptz AS hour, one ->> 2 AS lang,
-                   one ->> 3 AS kind, (one ->> 4)::int AS number
-            FROM leaderboard_counted, jsonb_array_elements(counts) AS one
-        ), expected AS (
-            SELECT person_id, CASE WHEN hour < folded.since THEN date_trunc('day', hour, 'UTC') ELSE hour END AS start,
-                   CASE WHEN hour < folded.since THEN 'day' ELSE 'hour' END AS grain, lang, kind,
-                   sum(counted.number) AS number
-            FROM counted JOIN leaderboard_horizon folded ON folded.name = 'folded' GROUP BY 1, 2, 3, 4, 5
-        )
+        f"""
+        {_TALLIES}
         SELECT concat_ws(' ', 'tally', kind, 'of', person_id, grain, start, lang),
                coalesce(expected.number, 0)::text, coalesce(tally.number, 0)::text
         FROM expected FULL JOIN leaderboard_tally tally USING (person_id, start, grain, lang, kind)
@@ -112,13 +146,7 @@ def _board_statements() -> Iterator[tuple[str, dict[str, Any]]]:
     for table, counters, lang, groups in tallies.BOARDS:
         yield (
             f"""
-            WITH expected AS (
-                SELECT frame.name AS frame, person_id, {lang} {tallies.sums_of(counters)}
-                FROM unnest(%(frames)s::text[]) AS frame (name)
-                LEFT JOIN leaderboard_horizon horizon ON horizon.name = frame.name
-                JOIN leaderboard_tally tally ON tally.start >= coalesce(horizon.since, '-infinity')
-                WHERE kind = ANY(%(counters)s) GROUP BY frame.name, {groups}
-            )
+            {_boards(counters, lang, groups)}
             SELECT concat_ws(' ', '{table}', frame, person_id {", lang" if lang else ""}),
                    to_jsonb(expected)::text, to_jsonb(board)::text
             FROM expected FULL JOIN {table} board USING (frame, person_id {", lang" if lang else ""})
@@ -126,5 +154,5 @@ def _board_statements() -> Iterator[tuple[str, dict[str, Any]]]:
                   IS DISTINCT FROM ({", ".join(f"board.{name}::bigint" for name in counters)})
             LIMIT 1000
             """,
-            {"frames": [frame.value for frame in Frame], "counters": list(counters)},
+            _facts(counters),
         )
