@@ -6,15 +6,16 @@ from django.urls import include, path
 from oasst import api_docs, pages
 
 urlpatterns = [
+    # First, since their callers are the most: each pattern before them is tried on each request.
+    path("api/v1/", include("oasst.api_urls")),
+    path("inference/", include("inference.api_urls")),
+    path("v1/", include("inference.api.openai")),
     path("", pages.landing, name="landing"),
     path("dashboard/", pages.dashboard, name="dashboard"),
     path("", include("oasst.accounts.urls")),
     path("", include("tasks.urls")),
     path("", include("trees.urls")),
     path("chat/", include("inference.urls")),
-    path("api/v1/", include("oasst.api_urls")),
-    path("inference/", include("inference.api_urls")),
-    path("v1/", include("inference.api.openai")),
     path("", include("leaderboard.urls")),
     path("docs/", api_docs.docs, name="api-docs"),
     path("admin/", admin.site.urls),
