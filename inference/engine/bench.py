@@ -72,19 +72,30 @@ def static_rate(model: object, ids: list[list[int]], tokens: int) -> float:
     return len(ids) * tokens / (time.perf_counter() - began)
 
 
-def llama_rate(gguf: Path, ids: list[int], tokens: int, threads: int) -> tuple[float, float]:
-    """Tokens a second of llama.cpp for one stream, and the seconds to its first."""
-    from llama_cpp import Llama  # type: ignore[import-not-found]  # only whoever compares installs it
+def llama_rates(gguf: Path, prompts: list[list[int]], tokens: int, threads: int) -> list[float]:
+    """Tokens a second of llama.cpp, for one stream and for all at once."""
+    import xllamacpp  # type: ignore[import-not-found]  # only whoever compares installs it
 
-    model = Llama(str(gguf), n_ctx=1024, n_threads=threads, n_threads_batch=threads, verbose=False)
-    for _ in zip(range(4), model.generate(ids, temp=0.0), strict=False):
-        pass
-    model.reset()
-    began = time.perf_counter()
-    first = 0.0
-    for _, _ in zip(range(tokens), model.generate(ids, temp=0.0, reset=False), strict=False):
-        first = first or time.perf_counter() - began
-    return tokens / (time.perf_counter() - began), first
+    params = xllamacpp.CommonParams()
+    params.model.path = str(gguf)
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.n_parallel, params.n_ctx = len(prompts), len(prompts) * 1024
+    server = xllamacpp.Server(params)
+    settings = {"n_predict": tokens, "temperature": 0, "ignore_eos": True, "cache_prompt": False}
+
+    def rate(streams: list[list[int]]) -> float:
+        began = time.perf_counter()
+        callers = [
+            threading.Thread(target=server.handle_completions, args=({"prompt": ids, **settings},)) for ids in streams
+        ]
+        for one in callers:
+            one.start()
+        for one in callers:
+            one.join()
+        return len(streams) * tokens / (time.perf_counter() - began)
+
+    rate(prompts[:1])
+    return [rate(prompts[:1]), rate(prompts)]
 
 
 async def loop_delays(engine: Engine, streams: int, tokens: int, end_ids: tuple[int, ...]) -> list[float]:
@@ -106,7 +117,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--gguf", type=Path, help="compare with llama.cpp on this file, by llama-cpp-python")
+    parser.add_argument("--gguf", type=Path, help="compare with llama.cpp on this file, by xllamacpp")
     options = parser.parse_args()
     from inference.engine.torch_engine import open_engine
 
@@ -137,8 +148,9 @@ def main() -> None:
     static = static_rate(loaded.model, ids, options.tokens)
     say("static batch of 8, plain generate", f"{static:.1f}", "", f"{eight / static:.2f} of it")
     if options.gguf:
-        rate, first = llama_rate(options.gguf, ids[0], options.tokens, options.threads)
-        say("llama.cpp, one stream", f"{rate:.1f}", f"{first * 1000:.0f} ms", f"{alone / rate:.2f} of it")
+        one, all_of_them = llama_rates(options.gguf, ids, options.tokens, options.threads)
+        say("llama.cpp, 1 stream", f"{one:.1f}", "", f"{alone / one:.2f} of it")
+        say("llama.cpp, 8 streams", f"{all_of_them:.1f}", "", f"{eight / all_of_them:.2f} of it")
     say("MiB of memory at most", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     say("load of the machine after", *(f"{one:.1f}" for one in os.getloadavg()))
 
