@@ -130,20 +130,20 @@ def measure_api(base_url: str, key: str, *, rounds: range, people: int, prefix: 
     run = Run()
     processor = Processor()
 
-    async def all_of_them() -> dict[str, float]:
+    async def all_of_them() -> None:
         connections = [Connection(base_url, key) for _ in range(people)]
         for connection in connections:
             await connection.open()
             await asyncio.sleep(BETWEEN_ARRIVALS)
-        cpu, stolen, begun = processor.seconds(), Stolen(), time.perf_counter()
+        stolen, begun = Stolen(), time.perf_counter()
         yardstick = asyncio.ensure_future(_measure_machine(run))
         acts = (contribute(f"{prefix}{place}", rounds, one, run) for place, one in enumerate(connections))
         await asyncio.gather(*acts)
         yardstick.cancel()
         run.seconds, run.stolen = time.perf_counter() - begun, str(stolen)
-        return cpu
 
-    cpu = asyncio.run(all_of_them())
+    cpu = processor.seconds()
+    asyncio.run(all_of_them())
     # What the answers set off belongs to them: the worker reads what happened a moment later.
     time.sleep(AFTERWARDS)
     run.cpu = {name: seconds - cpu[name] for name, seconds in processor.seconds().items()}
