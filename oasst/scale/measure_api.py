@@ -7,6 +7,7 @@ import asyncio
 import json
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -84,7 +85,7 @@ class Connection:
             self.streams = None
 
 
-async def contribute(name: str, rounds: range, connection: Connection, run: Run) -> None:
+async def contribute(name: str, lang: str, rounds: range, connection: Connection, run: Run) -> None:
     """Rounds of whatever is most wanted, by one person."""
     who = {"id": name, "display_name": name, "auth_method": "local"}
 
@@ -98,7 +99,7 @@ async def contribute(name: str, rounds: range, connection: Connection, run: Run)
         return status, answer
 
     for number in rounds:
-        status, task = await call("ask", "tasks/", {"type": "random", "user": who})
+        status, task = await call("ask", "tasks/", {"type": "random", "user": who, "lang": lang})
         if status != 200:
             continue
         own = f"{name}-{number}"
@@ -125,7 +126,7 @@ def answer_to(task: dict[str, Any], own: str) -> tuple[str, dict[str, Any]]:
     return "send text", {**reply, "text": f"Words of {own}: why, and since when?"}
 
 
-def measure_api(base_url: str, key: str, *, rounds: range, people: int, prefix: str) -> Run:
+def measure_api(base_url: str, key: str, *, rounds: range, people: int, langs: Sequence[str], prefix: str) -> Run:
     """So many contributors at once, each those rounds: their numbers make the ids of what is sent."""
     run = Run()
     processor = Processor()
@@ -137,7 +138,10 @@ def measure_api(base_url: str, key: str, *, rounds: range, people: int, prefix: 
             await asyncio.sleep(BETWEEN_ARRIVALS)
         stolen, begun = Stolen(), time.perf_counter()
         yardstick = asyncio.ensure_future(_measure_machine(run))
-        acts = (contribute(f"{prefix}{place}", rounds, one, run) for place, one in enumerate(connections))
+        acts = (
+            contribute(f"{prefix}{place}", langs[place % len(langs)], rounds, one, run)
+            for place, one in enumerate(connections)
+        )
         await asyncio.gather(*acts)
         yardstick.cancel()
         run.seconds, run.stolen = time.perf_counter() - begun, str(stolen)

@@ -26,6 +26,7 @@ class Command(ServiceCommand):
         parser.add_argument("--base-url", required=True, help="of the server, on the same database")
         parser.add_argument("--people", type=int, nargs="+", default=[1, 8, 32], help="at once (%(default)s)")
         parser.add_argument("--tasks", type=int, default=320, help="of all of them together (%(default)s)")
+        parser.add_argument("--langs", nargs="+", default=["en"], help="of the people, in turns (%(default)s)")
         parser.add_argument("--trees", type=int, default=0, help="made first if there are none (%(default)s)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -35,7 +36,7 @@ class Command(ServiceCommand):
         self.stdout.write(f"{MessageTree.objects.count()} trees")
         for people in options["people"]:
             rounds = max(1, options["tasks"] // people)
-            contributors = {"people": people, "prefix": f"p{people}-"}
+            contributors = {"people": people, "langs": options["langs"], "prefix": f"p{people}-"}
             measure_api(options["base_url"], key, rounds=range(1), **contributors)  # to know each other
             run = measure_api(options["base_url"], key, rounds=range(1, rounds + 1), **contributors)
             self.stdout.write(f"\n{people} at once: {len(run.answered) / run.seconds:.1f} tasks a second")
