@@ -7,6 +7,7 @@ own row, here and wherever they look.
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -159,10 +160,10 @@ def _around(frame: Frame, lang: str, measure: str, mine: Row) -> list[Row]:
     return [*before, mine, *after]
 
 
-RUNG = 200  # places from rung to rung of a ladder
+RUNG = 100  # places from rung to rung of a ladder
 LADDER_SECONDS, LADDER_KEPT = 60, 600
-Rung = tuple[int, int, UUID]
-"""Place, score and person."""
+Rung = tuple[int, int, str]
+"""Place, score and person. The id as text: it has the same order, and hundreds of them are read ten times as fast."""
 
 
 def rank_of(frame: Frame, lang: str, measure: str, score: int, person_id: UUID) -> int:
@@ -171,10 +172,12 @@ def rank_of(frame: Frame, lang: str, measure: str, score: int, person_id: UUID) 
     Counted from the next rung of a ladder that is up to a minute old: counting from the top would read as many rows as
     there are people above. So the first places are exact, and those further down as they were a minute ago at worst.
     """
-    above = [rung for rung in _ladder(frame, lang, measure) if (-rung[1], rung[2]) < (-score, person_id)]
+    ladder = _ladder(frame, lang, measure)
+    above = bisect_left(ladder, (-score, str(person_id)), key=lambda rung: (-rung[1], rung[2]))
     facts: dict[str, Any] = {"frame": frame.value, "lang": lang, "score": score, "person": person_id}
     if above:
-        facts["place"], facts["top"], facts["leader"] = above[-1]
+        place, top, leader = ladder[above - 1]
+        facts.update(place=place, top=top, leader=UUID(leader))
         between = [f"{measure} = %(top)s AND person_id > %(leader)s", f"{measure} < %(top)s AND {measure} > %(score)s"]
         if facts["top"] == score:
             between = [f"{measure} = %(score)s AND person_id > %(leader)s AND person_id < %(person)s"]
@@ -197,8 +200,8 @@ def rank_of(frame: Frame, lang: str, measure: str, score: int, person_id: UUID) 
 
 
 def _ladder(frame: Frame, lang: str, measure: str) -> list[Rung]:
-    """Every 200th row of a board. Renewed once a minute while somebody looks, by one of those who look."""
-    key = f"ladder:{frame.value}:{lang}:{measure}"
+    """Every hundredth row of a board. Renewed once a minute while somebody looks, by one of those who look."""
+    key = f"rungs:{frame.value}:{lang}:{measure}"
     made_at, rungs = cache.get(key) or (0, [])
     age = time.time() - made_at
     if age > LADDER_SECONDS and (not made_at or cache.add(f"{key}:renewing", True, LADDER_SECONDS)):
@@ -211,7 +214,7 @@ def _climb(frame: Frame, lang: str, measure: str) -> list[Rung]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT place, score, person_id FROM (
+            SELECT place, score, person_id::text FROM (
                 SELECT row_number() OVER (ORDER BY {measure} DESC, person_id) AS place, {measure} AS score, person_id
                 FROM leaderboard_standing WHERE frame = %s AND lang = %s AND person_id NOT IN (
                     SELECT id FROM accounts_user WHERE NOT (enabled AND show_on_leaderboard)
