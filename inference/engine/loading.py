@@ -29,6 +29,8 @@ def load(folder: Path, *, name: str = "", dtype: str = "float32", threads: int =
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
+    from inference.engine.attention import attend_in_groups
+
     logging.disable_progress_bar()
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -41,6 +43,7 @@ def load(folder: Path, *, name: str = "", dtype: str = "float32", threads: int =
         raise EngineError(f"The model in {folder} can not be loaded: {error}") from error
     if device == "cpu":
         _multiply_weights_first(model)
+        attend_in_groups()
     return Loaded(
         name=name or folder.name,
         model=model.to(device).eval(),

@@ -1,0 +1,52 @@
+"""Attention for several requests at once, in which the heads that share keys and values are computed together.
+
+The library copies keys and values once for each head that shares them (`repeat_kv`), in each layer and step. Here the
+queries of such heads stand below each other instead: grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245)
+as one product for each group.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+from transformers.generation.continuous_batching.cache import PagedAttentionCache
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+
+def attend_in_groups() -> None:
+    """From now on models of this process do so where they answer several requests at once. Again changes nothing."""
+    AttentionInterface.register("sdpa", _attend)
+
+
+def _attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    cache: Any = None,
+    **rest: Any,
+) -> tuple[Tensor, None]:
+    """`query` is (1, heads, rows, size), `key` and `value` (1, groups, rows, size), the mask (1, 1, rows, keys).
+    Gives (1, rows, heads, size)."""
+    sharing = int(getattr(module, "num_key_value_groups", 1))
+    shared_mask = attention_mask is not None and attention_mask.shape[1] == 1
+    if not isinstance(cache, PagedAttentionCache) or sharing == 1 or query.shape[2] == 1 or not shared_mask:
+        everything: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, cache=cache, **rest
+        )
+        return everything
+    assert attention_mask is not None
+    key, value = cache.update(key_states=key, value_states=value, layer_idx=module.layer_idx, kwargs=rest)
+    batch, heads, rows, size = query.shape
+    out = scaled_dot_product_attention(
+        query.reshape(batch, heads // sharing, sharing * rows, size),
+        key,
+        value,
+        attn_mask=attention_mask.repeat(1, 1, sharing, 1),
+        scale=scaling,
+    )
+    return out.view(batch, heads, rows, size).transpose(1, 2).contiguous(), None
