@@ -28,21 +28,27 @@ def request(name: str, tokens: int, end_ids: tuple[int, ...], **settings: float)
     return Request(name, [Message("user", QUESTION + name)], chosen)
 
 
-def run(engine: Engine, requests: list[Request]) -> tuple[float, list[float]]:
-    """Tokens a second of all together, and for each the seconds to its first text."""
+def run(engine: Engine, requests: list[Request]) -> tuple[float, list[float], float]:
+    """Tokens a second of all together with the reading of their prompts, for each the seconds to its first text, and
+    tokens a second of all together while all of them write."""
     chunks: queue.SimpleQueue[tuple[float, Chunk]] = queue.SimpleQueue()
     began = time.perf_counter()
     for one in requests:
         engine.add(one, lambda chunk: chunks.put((time.perf_counter(), chunk)))
     first: dict[str, float] = {}
-    tokens = ended = 0
-    while ended < len(requests):
+    written: list[tuple[float, int]] = []
+    ends: list[float] = []
+    while len(ends) < len(requests):
         at, chunk = chunks.get()
-        tokens += len(chunk.token_ids)
+        written.append((at, len(chunk.token_ids)))
         if chunk.token_ids:
             first.setdefault(chunk.request_id, at - began)
-        ended += chunk.finish is not None
-    return tokens / (time.perf_counter() - began), sorted(first.values())
+        if chunk.finish is not None:
+            ends.append(at)
+    rate = sum(number for _, number in written) / (time.perf_counter() - began)
+    all_began, one_ended = began + max(first.values()), min(ends)
+    meanwhile = sum(number for at, number in written if all_began < at <= one_ended)
+    return rate, sorted(first.values()), meanwhile / max(1e-3, one_ended - all_began)
 
 
 def first_text_beside(engine: Engine, others: int, end_ids: tuple[int, ...]) -> float:
@@ -52,7 +58,7 @@ def first_text_beside(engine: Engine, others: int, end_ids: tuple[int, ...]) -> 
         engine.add(request(f"other {number}", 1000, end_ids, temperature=0), lambda chunk: ready.release())
     for _ in range(others):
         ready.acquire()
-    _, first = run(engine, [request("late", 2, end_ids, temperature=0)])
+    _, first, _ = run(engine, [request("late", 2, end_ids, temperature=0)])
     for number in range(others):
         engine.cancel(f"other {number}")
     return first[0]
@@ -130,14 +136,17 @@ def main() -> None:
     idle = statistics.median(run(engine, [request(f"idle {n}", 2, ends, temperature=0)])[1][0] for n in range(5))
     say("ms to the first text, idle", f"{idle * 1000:.0f}")
     say("ms to the first text, 8 others streaming", f"{first_text_beside(engine, 8, ends) * 1000:.0f}")
-    say("streams", "greedy", "sampled", "x one")
-    alone = 0.0
+    say("streams", "greedy", "sampled", "x one", "all writing", "x one")
+    alone = alone_writing = 0.0
     for streams in (1, 4, 8, 16):
-        greedy = run(engine, [request(f"g{n}", options.tokens, ends, temperature=0) for n in range(streams)])[0]
+        greedy, _, writing = run(
+            engine, [request(f"g{n}", options.tokens, ends, temperature=0) for n in range(streams)]
+        )
         chosen = {"temperature": 0.75, "top_k": 50, "top_p": 0.95, "repetition_penalty": 1.2}
         sampled = run(engine, [request(f"s{n}", options.tokens, ends, **chosen) for n in range(streams)])[0]
-        alone = alone or greedy
-        say(f"{streams}: tokens a second", f"{greedy:.1f}", f"{sampled:.1f}", f"{greedy / alone:.1f}")
+        alone, alone_writing = alone or greedy, alone_writing or writing
+        rates = (f"{greedy:.1f}", f"{sampled:.1f}", f"{greedy / alone:.1f}")
+        say(f"{streams}: tokens a second", *rates, f"{writing:.1f}", f"{writing / alone_writing:.1f}")
         if streams == 8:
             eight = greedy
     delays = asyncio.run(loop_delays(engine, 8, options.tokens, ends))
