@@ -95,7 +95,7 @@ class Life:
             moderation.edit_message(message_id=message.pk, actor=self.moderator, text=text, reason="x", policy=POLICY)
 
     def ban_or_not(self, person: User) -> None:
-        person.refresh_from_db()
+        person = User.objects.get(pk=person.pk)  # of this thread alone: services write on what they are given
         if person.enabled:
             services.ban(person, actor=self.moderator, reason="x")
         else:
