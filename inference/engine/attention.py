@@ -33,13 +33,14 @@ def _attend(
     """`query` is (1, heads, rows, size), `key` and `value` (1, groups, rows, size), the mask (1, 1, rows, keys).
     Gives (1, rows, heads, size)."""
     sharing = int(getattr(module, "num_key_value_groups", 1))
-    shared_mask = attention_mask is not None and attention_mask.shape[1] == 1
-    if not isinstance(cache, PagedAttentionCache) or sharing == 1 or query.shape[2] == 1 or not shared_mask:
+    alone = not isinstance(cache, PagedAttentionCache) or sharing == 1 or query.shape[2] == 1
+    # What the library adds to the mask, or refuses, is left to it.
+    special = any(rest.get(name) is not None for name in ("position_bias", "softcap"))
+    if alone or special or attention_mask is None or attention_mask.shape[1] != 1:
         everything: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, cache=cache, **rest
         )
         return everything
-    assert attention_mask is not None
     key, value = cache.update(key_states=key, value_states=value, layer_idx=module.layer_idx, kwargs=rest)
     batch, heads, rows, size = query.shape
     out = scaled_dot_product_attention(
@@ -49,4 +50,4 @@ def _attend(
         attn_mask=attention_mask.repeat(1, 1, sharing, 1),
         scale=scaling,
     )
-    return out.view(batch, heads, rows, size).transpose(1, 2).contiguous(), None
+    return out.view(batch, heads, rows, -1).transpose(1, 2).contiguous(), None
