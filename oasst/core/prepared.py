@@ -92,7 +92,8 @@ def insert(*objects: Model) -> None:
     )
     for one, found in zip(objects, read(sql, values), strict=True):
         for field, value in zip(returned, found, strict=False):
-            setattr(one, field.attname, value)
+            convert = getattr(field, "from_db_value", None)  # for what is more than the driver gives (JSON)
+            setattr(one, field.attname, convert(value, None, connection) if convert else value)
         one._state.adding, one._state.db = False, connection.alias
 
 
