@@ -85,10 +85,8 @@ async def with_pauses(events: AsyncIterator[T], seconds: float) -> AsyncIterator
             if done:
                 step = asyncio.ensure_future(anext(events, None))
     finally:
-        # More than once: a step that is in a thread just then, looking at the row, takes no notice of being cancelled.
-        while not step.done():
-            step.cancel()
-            await asyncio.wait({step}, timeout=0.2)
+        step.cancel()
+        await asyncio.wait({step})
         with contextlib.suppress(asyncio.CancelledError, Exception):
             step.result()
         if hasattr(events, "aclose"):

@@ -4,6 +4,7 @@ Everything here may be lost at any moment. Pieces that are missing are read from
 that nobody hears only means that an engine looks half a second later. So errors of Redis end here.
 """
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ _BELL = "oasst:chat:bell"
 _ENGINES = "oasst:chat:engines"
 _FIGURES = "oasst:chat:figures"
 _SECONDS = 2.0
+_GRACE_SECONDS = 5.0
+"""For so long beyond what it was told to wait Redis may keep a reader."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,7 @@ class Reader:
             settings.REDIS_URL,
             decode_responses=True,
             socket_connect_timeout=1,
+            socket_timeout=None,  # with one, Python 3.11's wait_for loses the cancellation of who watches, at times
             single_connection_client=True,
             protocol=2,  # the shape of answers that `read` expects
         )
@@ -145,6 +149,7 @@ class Reader:
             await self._client.aclose()
 
     async def read(self, after: int, seconds: float) -> list[Piece]:
-        """What comes behind the place `after`; waits so long for something. Raises RedisError."""
-        found: Any = await self._client.xread({self._key: f"{after}-0"}, block=int(seconds * 1000), count=500)
+        """What comes behind the place `after`; waits so long for something. Raises RedisError, TimeoutError."""
+        async with asyncio.timeout(seconds + _GRACE_SECONDS):
+            found: Any = await self._client.xread({self._key: f"{after}-0"}, block=int(seconds * 1000), count=500)
         return [Piece(int(place.partition("-")[0]), fields.get("text")) for _, all in found for place, fields in all]

@@ -87,7 +87,8 @@ class PacedRequest(LeanRequest):
     async def has_room(self) -> None:
         """Wait until the reader took what it was sent. One that takes nothing for long is let go."""
         try:
-            await asyncio.wait_for(self._room.wait(), STALLED_SECONDS)
+            async with asyncio.timeout(STALLED_SECONDS):
+                await self._room.wait()
         except TimeoutError:
             if self.channel is not None:
                 self.channel.forceAbortClient()

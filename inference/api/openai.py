@@ -35,9 +35,10 @@ from oasst.core import metrics
 from oasst.core.error_views import status_of
 from oasst.core.errors import DomainError, Invalid, NotAllowed
 from oasst.core.locks import as_busy
+from oasst.core.one_hop import Later
 
 log = structlog.get_logger(__name__)
-View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+View = Callable[..., HttpResponseBase]
 
 PAUSE_SECONDS = 5.0
 """For so long a stream is put off, so that what fails at once has its own status; and so often one without news says
@@ -66,20 +67,30 @@ def edge(view: View) -> View:
 
     @csrf_exempt
     @wraps(view)
-    async def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            return await view(request, *args, **kwargs)
-        except DomainError as error:
-            return refused(error)
-        except RequestDataTooBig:
-            return error_answer(413, "The body is too large.", "too_large")
-        except (OperationalError, PoolTimeout) as error:
-            busy = as_busy(error)
-            if busy is None:
-                raise
-            return refused(busy)
+            return view(request, *args, **kwargs)
+        except Exception as error:
+            return _as_answer(error)
 
     return inner
+
+
+async def _guarded(coming: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
+    try:
+        return await coming
+    except Exception as error:
+        return _as_answer(error)
+
+
+def _as_answer(error: Exception) -> JsonResponse:
+    if isinstance(error, DomainError):
+        return refused(error)
+    if isinstance(error, RequestDataTooBig):
+        return error_answer(413, "The body is too large.", "too_large")
+    if isinstance(error, OperationalError | PoolTimeout) and (busy := as_busy(error)) is not None:
+        return refused(busy)
+    raise error
 
 
 def refused(error: DomainError) -> JsonResponse:
@@ -124,7 +135,6 @@ def _allow(request: HttpRequest, method: str) -> JsonResponse | None:
 
 
 def _begin(request: HttpRequest) -> tuple[Asked, Turn]:
-    """In a thread with a connection of its own, which is given back before anything is streamed."""
     user = _person(request)
     try:
         body = json.loads(request.body)
@@ -145,13 +155,11 @@ async def _hang_up(turn: Turn) -> None:
 
 
 @edge
-async def completions(request: HttpRequest) -> HttpResponseBase:
+def completions(request: HttpRequest) -> HttpResponseBase:
     if wrong := _allow(request, "POST"):
         return wrong
-    asked, turn = await database_sync_to_async(_begin, thread_sensitive=False)(request)
-    if asked.stream:
-        return await _streamed(turn, asked)
-    return await _whole(turn)
+    asked, turn = _begin(request)
+    return Later(request, _guarded(_streamed(turn, asked) if asked.stream else _whole(turn)))
 
 
 async def _whole(turn: Turn) -> HttpResponse:
@@ -262,10 +270,10 @@ def _usage(done: Done) -> dict[str, int]:
 
 
 @edge
-async def models(request: HttpRequest, name: str = "") -> HttpResponseBase:
+def models(request: HttpRequest, name: str = "") -> HttpResponseBase:
     if wrong := _allow(request, "GET"):
         return wrong
-    await database_sync_to_async(_person, thread_sensitive=False)(request)
+    _person(request)
     found = [
         {"id": one, "object": "model", "created": 0, "owned_by": "oasst"}
         for one in chat.models_on_offer()
@@ -279,7 +287,7 @@ async def models(request: HttpRequest, name: str = "") -> HttpResponseBase:
 
 
 @edge
-async def nothing(request: HttpRequest) -> HttpResponseBase:
+def nothing(request: HttpRequest) -> HttpResponseBase:
     return error_answer(404, "There is only /v1/chat/completions and /v1/models here.", "not_found")
 
 

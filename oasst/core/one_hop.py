@@ -2,10 +2,12 @@
 
 Django runs its chain of middleware on the event loop when it speaks ASGI, and sends each part that is not async to a
 thread and back; with ours that was more work than the views. Here the whole of a request, from the first middleware to
-the last, runs in one thread of a pool, as it does under WSGI. Only answers that come in pieces go on on the event loop.
+the last, runs in one thread of a pool, as it does under WSGI. Only answers that come in pieces, and those that wait for
+something, go on on the event loop, until their caller leaves.
 """
 
 import asyncio
+from collections.abc import Awaitable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,13 +16,39 @@ from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.handlers.base import BaseHandler
+from django.core.handlers.exception import response_for_exception
 from django.db import close_old_connections
-from django.http import FileResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
 THREADS = 200
-"""Most of them wait, for a connection of the pool or in a view for the answer of a model. More requests queue."""
+"""Most of them wait for a connection of the pool. More requests queue."""
+
+
+class Later(HttpResponse):
+    """What a view returns for an answer that it would have to wait for: `coming` is awaited without holding a thread.
+
+    Middleware sees this response instead; its headers and cookies go to the one that comes, where that has none of its
+    own. `coming` is cancelled when its caller leaves.
+    """
+
+    def __init__(self, request: HttpRequest, coming: Coroutine[Any, Any, HttpResponseBase]) -> None:
+        super().__init__()
+        self.request = request
+        self._coming = coming
+
+    async def arrived(self) -> HttpResponseBase:
+        try:
+            answer = await self._coming
+        except Exception as error:
+            answer = await sync_to_async(response_for_exception, thread_sensitive=False)(self.request, error)
+        for name, value in self.items():
+            if name not in ("Content-Type", "Content-Length"):
+                answer.headers.setdefault(name, value)
+        for name, cookie in self.cookies.items():
+            answer.cookies.setdefault(name, cookie)
+        return answer
 
 
 class OneHopHandler(ASGIHandler):
@@ -40,8 +68,9 @@ class OneHopHandler(ASGIHandler):
         except RequestAborted:
             return
         response = await self._respond_in_thread(scope, body)
-        if response.streaming:
-            await self._stream(response, receive, send)
+        if response.streaming or isinstance(response, Later):
+            async with ThreadSensitiveContext():
+                await self._go_on(response, receive, send)
         else:
             await self.send_response(response, send)
 
@@ -57,23 +86,31 @@ class OneHopHandler(ASGIHandler):
             close_old_connections()
         if isinstance(response, FileResponse):
             response.block_size = self.chunk_size
-        if not response.streaming:
+        if not (response.streaming or isinstance(response, Later)):
             response.close()
         body.close()
         return response
 
-    async def _stream(self, response: HttpResponseBase, receive: Any, send: Any) -> None:
-        """Send it piece by piece until its end, or until nobody listens any more."""
-        async with ThreadSensitiveContext():
-            sending = asyncio.ensure_future(self.send_response(response, send))
-            leaving = asyncio.ensure_future(receive())
-            try:
-                await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                both = (sending, leaving)
-                for one in both:
-                    one.cancel()
-                await asyncio.gather(*both, return_exceptions=True)
-                await sync_to_async(response.close)()
-            if not sending.cancelled():
-                sending.result()
+    async def _go_on(self, response: HttpResponseBase, receive: Any, send: Any) -> None:
+        """Await it and send it, piece by piece, until its end or until nobody listens any more."""
+        try:
+            if isinstance(response, Later):
+                arrived = await _while_listened_to(response.arrived(), receive)
+                if arrived is None:
+                    return
+                response = arrived
+            await _while_listened_to(self.send_response(response, send), receive)
+        finally:
+            await sync_to_async(response.close)()
+
+
+async def _while_listened_to(work: Awaitable[Any], receive: Any) -> Any:
+    """The result of `work`; None when the caller left before, and the work was cancelled."""
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in (working, leaving):
+            one.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+    return None if working.cancelled() else working.result()

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 from django.urls import path
 
-from oasst.core.one_hop import OneHopHandler
+from oasst.core.one_hop import Later, OneHopHandler
 
 SEEN: dict[str, Any] = {}
 
@@ -46,7 +46,37 @@ def crash(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("on purpose")
 
 
-urlpatterns = [path("plain/", plain), path("awaiting/", awaiting), path("stream/", stream), path("crash/", crash)]
+def later(request: HttpRequest) -> HttpResponse:
+    """In as many pieces as a stream, with the cookie of the response that middleware saw."""
+
+    async def coming() -> StreamingHttpResponse:
+        SEEN["thread"] = threading.current_thread()
+        try:
+            await asyncio.sleep(SEEN["pause"])
+            return StreamingHttpResponse(_pieces(), status=202)
+        finally:
+            SEEN["awaited"] = True
+
+    answer = Later(request, coming())
+    answer.set_cookie("seen", "yes")
+    return answer
+
+
+def later_crash(request: HttpRequest) -> HttpResponse:
+    async def coming() -> HttpResponse:
+        raise RuntimeError("on purpose")
+
+    return Later(request, coming())
+
+
+urlpatterns = [
+    path("plain/", plain),
+    path("awaiting/", awaiting),
+    path("stream/", stream),
+    path("crash/", crash),
+    path("later/", later),
+    path("later-crash/", later_crash),
+]
 
 
 def ask(url: str, body: bytes = b"", *, leave_after: float | None = None) -> list[dict[str, Any]]:
@@ -69,7 +99,8 @@ def ask(url: str, body: bytes = b"", *, leave_after: float | None = None) -> lis
     async def act() -> None:
         await OneHopHandler()({**scope, "query_string": b""}, receive, send)
 
-    SEEN.pop("ended", None)
+    for name in ("ended", "awaited"):
+        SEEN.pop(name, None)
     async_to_sync(act)()
     return sent
 
@@ -113,6 +144,26 @@ def test_a_stream_ends_when_its_reader_leaves() -> None:
     assert SEEN["ended"]
 
 
+def test_an_answer_that_is_waited_for_holds_no_thread() -> None:
+    sent = ask("/later/")
+    assert (sent[0]["status"], content(sent)) == (202, b"one two")
+    assert not SEEN["thread"].name.startswith("request")
+    headers = dict(sent[0]["headers"])
+    assert (
+        headers[b"X-Request-ID"] and headers[b"Set-Cookie"].startswith(b"seen=yes") and b"Content-Length" not in headers
+    )
+
+
+def test_an_answer_that_is_waited_for_is_cancelled_when_its_reader_leaves() -> None:
+    SEEN["pause"] = 60
+    assert ask("/later/", leave_after=0.05) == []
+    assert SEEN["awaited"]
+
+
+def test_a_crash_while_waiting_is_answered() -> None:
+    assert ask("/later-crash/")[0]["status"] == 500
+
+
 def test_each_request_begins_and_finishes_once() -> None:
     told: list[str] = []
 
@@ -127,7 +178,9 @@ def test_each_request_begins_and_finishes_once() -> None:
     try:
         ask("/plain/")
         ask("/stream/")
+        ask("/later/")
+        ask("/later/", leave_after=0)
     finally:
         signals.request_started.disconnect(begun)
         signals.request_finished.disconnect(finished)
-    assert told == ["begun", "finished"] * 2
+    assert told == ["begun", "finished"] * 4
