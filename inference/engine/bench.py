@@ -9,6 +9,8 @@ import statistics
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from inference.engine.base import Chunk, Engine, Message, Request
@@ -157,7 +159,9 @@ def main() -> None:
     static = static_rate(loaded.model, ids, options.tokens)
     say("static batch of 8, plain generate", f"{static:.1f}", "", f"{eight / static:.2f} of it")
     if options.gguf:
-        one, all_of_them = llama_rates(options.gguf, ids, options.tokens, options.threads)
+        # In a process of its own: two libraries with threads of their own kinds, and memory that is not ours.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+            one, all_of_them = apart.submit(llama_rates, options.gguf, ids, options.tokens, options.threads).result()
         say("llama.cpp, 1 stream", f"{one:.1f}", "", f"{alone / one:.2f} of it")
         say("llama.cpp, 8 streams", f"{all_of_them:.1f}", "", f"{eight / all_of_them:.2f} of it")
     say("MiB of memory at most", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

@@ -42,7 +42,7 @@ def load(folder: Path, *, name: str = "", dtype: str = "float32", threads: int =
     except (OSError, ValueError, KeyError) as error:
         raise EngineError(f"The model in {folder} can not be loaded: {error}") from error
     if device == "cpu":
-        _multiply_weights_first(model)
+        _multiply_for_few_rows(model)
         attend_in_groups()
     return Loaded(
         name=name or folder.name,
@@ -54,23 +54,36 @@ def load(folder: Path, *, name: str = "", dtype: str = "float32", threads: int =
     )
 
 
-def _multiply_weights_first(model: Any) -> None:
-    """Linear layers compute (W xᵀ)ᵀ instead of x Wᵀ: the same numbers, but for the few rows of a step the CPU reads the
-    weights once and in order, which takes a quarter of the time off (docs/performance.md).
+def _multiply_for_few_rows(model: Any) -> None:
+    """Linear layers for the few rows of a step, with numbers that differ by rounding alone (docs/performance.md).
+
+    From four rows on torch copies the weights into another order at each product: where a layer widens, which is where
+    most of the time goes, they are kept in that order too, for more memory. Elsewhere (W xᵀ)ᵀ reads them in order.
     """
+    import torch
     from torch import Tensor, nn
 
-    class WeightsFirst(nn.Linear):
+    class FewRows(nn.Linear):
+        in_order: Tensor | None
+
         def forward(self, x: Tensor) -> Tensor:
             rows = x.reshape(-1, x.shape[-1])
-            if len(rows) == 1:
+            if len(rows) < 4:
                 return super().forward(x)
-            out = (self.weight @ rows.t()).t().contiguous()
-            return (out if self.bias is None else out + self.bias).view(*x.shape[:-1], -1)
+            if self.in_order is not None:
+                out = torch.ops.mkldnn._linear_pointwise(rows, self.in_order, self.bias, "none", [], "")
+            else:
+                out = (self.weight @ rows.t()).t().contiguous()
+                out = out if self.bias is None else out + self.bias
+            return out.view(*x.shape[:-1], -1)
 
     for module in model.modules():
         if type(module) is nn.Linear:
-            module.__class__ = WeightsFirst
+            module.__class__ = FewRows
+            module.in_order = None
+            if torch.backends.mkl.is_available() and module.weight.dtype == torch.float32:
+                if module.out_features > module.in_features:
+                    module.in_order = torch.ops.mkldnn._reorder_linear_weight(module.weight.detach(), None)
 
 
 def _end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
