@@ -77,13 +77,14 @@ def _multiply_for_few_rows(model: Any) -> None:
                 out = out if self.bias is None else out + self.bias
             return out.view(*x.shape[:-1], -1)
 
+    known = torch.backends.mkl.is_available() and model.dtype == torch.float32  # measured there alone
     for module in model.modules():
         if type(module) is nn.Linear:
+            widens = module.out_features > module.in_features
             module.__class__ = FewRows
-            module.in_order = None
-            if torch.backends.mkl.is_available() and module.weight.dtype == torch.float32:
-                if module.out_features > module.in_features:
-                    module.in_order = torch.ops.mkldnn._reorder_linear_weight(module.weight.detach(), None)
+            module.in_order = (
+                torch.ops.mkldnn._reorder_linear_weight(module.weight.detach(), None) if known and widens else None
+            )
 
 
 def _end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
