@@ -9,10 +9,12 @@ from collections import defaultdict
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
+from oasst.core.after_commit import enqueue
 from oasst.core.locks import advisory_lock
 from tasks.supply import read_supply
-from trees import transitions
+from trees import jobs, transitions
 from trees.in_hand import lock_tree
 from trees.models import Message
 from trees.policy import TreePolicy
@@ -27,6 +29,8 @@ def draw(lang: str, policy: TreePolicy, *, limit: int = DRAWS_AT_ONCE) -> int:
         advisory_lock("lottery", lang)
         room = min(limit, read_supply(lang, policy).to_draw())
         chosen = _choose(lang, room) if room else []
+        if len(chosen) < room:
+            _let_banned_go(lang)
         for tree_id in sorted(chosen):
             hand = lock_tree(tree_id, policy)
             if hand.state == State.PROMPT_LOTTERY_WAITING and not hand.root.deleted:
@@ -37,9 +41,7 @@ def draw(lang: str, policy: TreePolicy, *, limit: int = DRAWS_AT_ONCE) -> int:
 
 def _choose(lang: str, number: int) -> list[UUID]:
     """Draw authors, then one prompt of each: writing many prompts does not raise anybody's chance."""
-    waiting = Message.objects.filter(
-        parent=None, tree__lang=lang, tree__state=State.PROMPT_LOTTERY_WAITING.value, deleted=False
-    ).exclude(author__enabled=False)
+    waiting = _waiting(lang).exclude(author__enabled=False)
     by_author: dict[UUID | None, list[UUID]] = defaultdict(list)
     for tree_id, author_id in waiting.order_by("pk").values_list("tree_id", "author_id"):
         by_author[author_id].append(tree_id)
@@ -48,3 +50,17 @@ def _choose(lang: str, number: int) -> list[UUID]:
         prompts = by_author.pop(random.choice(list(by_author)))
         chosen.append(random.choice(prompts))
     return chosen
+
+
+def _let_banned_go(lang: str) -> None:
+    """What is left are prompts of banned people, which make no room for others while they wait: a prompt that was
+    accepted in the instant of the ban, or the job that stops theirs has yet to run.
+    """
+    for author_id in _waiting(lang).filter(author__enabled=False).values_list("author", flat=True).distinct():
+        enqueue(jobs.follow_standing, str(author_id))
+
+
+def _waiting(lang: str) -> QuerySet[Message]:
+    return Message.objects.filter(
+        parent=None, tree__lang=lang, tree__state=State.PROMPT_LOTTERY_WAITING.value, deleted=False
+    )

@@ -60,7 +60,7 @@ class Supply:
 
     policy: TreePolicy
     in_review: int = 0
-    waiting: int = 0  # and can be drawn; counted up to the policy's cap
+    waiting: int = 0  # to be drawn; counted up to the policy's cap
     growing: int = 0
     ranking: int = 0  # of those that began here
     in_ranking: int = 0  # the same and those from the backlog
@@ -142,13 +142,9 @@ FROM (
     SELECT
         count(*) FILTER (WHERE state = {_review}), (
             SELECT count(*) FROM (
-                SELECT FROM trees_messagetree tree
-                JOIN trees_message root ON root.id = tree.id
-                LEFT JOIN accounts_user author ON author.id = root.author_id
-                WHERE tree.lang = %(lang)s AND tree.state = {_waiting}
-                  AND NOT root.deleted AND author.enabled IS DISTINCT FROM false
+                SELECT FROM trees_messagetree WHERE lang = %(lang)s AND state = {_waiting}
                 LIMIT %(most_waiting)s
-            ) AS drawable
+            ) AS waiting
         ),
         count(*) FILTER (WHERE state = {_growing}),
         count(*) FILTER (WHERE state = {_ranking} AND won_prompt_lottery_at IS NOT NULL),

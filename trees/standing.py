@@ -2,7 +2,7 @@
 
 A prompt that waits for reviewers or for the lottery takes up room among those of its language. While its author is
 banned it would never grow, so its tree is stopped, and goes on when the author may take part again. A prompt that is
-sent in the same instant as the ban may be passed by; the lottery does not draw it either.
+sent in the same instant as the ban may be passed by; the lottery does not draw it and has it stopped.
 """
 
 from uuid import UUID

@@ -10,11 +10,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from oasst.accounts.models import User
+from oasst.core.models import WaitingJob
 from tasks import assignment, capacity, estimates, lottery, queries, schedules
 from tasks.kinds import Kind
 from tasks.models import Capacity, Task
 from tasks.supply import Supply, Work, read_supply, work_of_a_tree
 from tests.factories import decide, growing_tree, new_people, new_prompt, state_of
+from trees import standing
 from trees.models import MessageTree
 from trees.policy import TreePolicy
 from trees.states import State
@@ -197,9 +199,12 @@ class TestSupply:
         assert wanted() == 0
         alice.enabled = False
         alice.save()
+        assert lottery.draw("en", POLICY) == 0  # which finds out that they are of a banned person
+        (job,) = WaitingJob.objects.all()
+        assert (job.job, job.args) == ("trees.jobs.follow_standing", [str(alice.pk)])
+        standing.follow_standing(person_id=alice.pk, policy=POLICY)
         supply = read_supply("en", POLICY)
         assert (supply.waiting, supply.to_draw(), supply.wanted()) == (0, 0, 3)
-        assert lottery.draw("en", POLICY) == 0
 
     def test_one_statement(self, alice: User) -> None:
         carrying(1)
