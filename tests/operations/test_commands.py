@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
+from psycopg import errors
 
 from oasst.core.commands import ServiceCommand
 from oasst.core.errors import Conflict
@@ -39,8 +41,20 @@ class Unserved(ServiceCommand):
         raise ServiceError("PostgreSQL did not start.")
 
 
+class KeptWaiting(ServiceCommand):
+    def handle(self, *args: Any, **options: Any) -> None:
+        raise OperationalError("canceling statement due to lock timeout") from errors.LockNotAvailable()
+
+
 @pytest.mark.django_db
-@pytest.mark.parametrize(("command", "sentence"), [(Refusing, "Somebody was faster."), (Unserved, "did not start")])
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (Refusing, "Somebody was faster."),
+        (Unserved, "did not start"),
+        (KeptWaiting, "Somebody else is changing the same thing"),
+    ],
+)
 def test_refusals_become_a_sentence(command: type[ServiceCommand], sentence: str) -> None:
     with pytest.raises(CommandError, match=sentence):
         call_command(command())

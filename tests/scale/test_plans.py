@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 from django.db import connection
@@ -85,6 +86,13 @@ def plans_of(act: Callable[[], object]) -> Plans:
 def let_work_run_out(number: int) -> None:
     open_tasks = Task.objects.filter(status=Task.Status.OPEN).order_by("pk").values("pk")[:number]
     Task.objects.filter(pk__in=open_tasks).update(expires_at=timezone.now() - timedelta(hours=1))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_scores() -> Iterator[None]:
+    """They take longer to make than all else, and no statement here reads them."""
+    with patch("oasst.scale.fill.stats.rebuild"):
+        yield
 
 
 @pytest.fixture(scope="class")
