@@ -85,8 +85,10 @@ async def with_pauses(events: AsyncIterator[T], seconds: float) -> AsyncIterator
             if done:
                 step = asyncio.ensure_future(anext(events, None))
     finally:
-        step.cancel()
-        await asyncio.wait({step})
+        # More than once: what a step awaits in a library may lose a cancellation (see streams.Reader).
+        while not step.done():
+            step.cancel()
+            await asyncio.wait({step}, timeout=0.2)
         with contextlib.suppress(asyncio.CancelledError, Exception):
             step.result()
         if hasattr(events, "aclose"):

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from oasst.core.after_commit import enqueue
+from oasst.core.after_commit import enqueue_once
 from oasst.core.locks import advisory_lock
 from tasks.supply import read_supply
 from trees import jobs, transitions
@@ -56,8 +56,9 @@ def _let_banned_go(lang: str) -> None:
     """What is left are prompts of banned people, which make no room for others while they wait: a prompt that was
     accepted in the instant of the ban, or the job that stops theirs has yet to run.
     """
-    for author_id in _waiting(lang).filter(author__enabled=False).values_list("author", flat=True).distinct():
-        enqueue(jobs.follow_standing, str(author_id))
+    banned = _waiting(lang).filter(author__enabled=False).values_list("author", flat=True).distinct()
+    for author_id in banned[:DRAWS_AT_ONCE]:
+        enqueue_once(jobs.follow_standing, str(author_id))
 
 
 def _waiting(lang: str) -> QuerySet[Message]:

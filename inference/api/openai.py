@@ -5,6 +5,7 @@ A completion is a turn like any other: the same queue, limits and engine. Whoeve
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from functools import wraps
@@ -159,7 +160,7 @@ def completions(request: HttpRequest) -> HttpResponseBase:
     if wrong := _allow(request, "POST"):
         return wrong
     asked, turn = _begin(request)
-    return Later(request, _guarded(_streamed(turn, asked) if asked.stream else _whole(turn)))
+    return Later(request, lambda: _guarded(_streamed(turn, asked) if asked.stream else _whole(turn)))
 
 
 async def _whole(turn: Turn) -> HttpResponse:
@@ -192,14 +193,22 @@ async def _streamed(turn: Turn, asked: Asked) -> HttpResponseBase:
     if isinstance(first, Failed):
         await events.aclose()  # type: ignore[attr-defined]
         return _failed(first)
-    response = StreamingHttpResponse(_frames(turn, asked, first, events), content_type="text/event-stream")
+    over = threading.Event()
+
+    def close() -> None:
+        if not over.is_set():
+            turns.stop(turn.pk)
+
+    response = StreamingHttpResponse(_frames(turn, asked, first, events, over), content_type="text/event-stream")
+    # Closed at the end in any case, even where nobody was there for the first frame.
+    response._resource_closers.append(close)  # type: ignore[attr-defined]
     response["Cache-Control"] = "no-cache, no-transform"
     response["X-Accel-Buffering"] = "no"
     return response
 
 
 async def _frames(
-    turn: Turn, asked: Asked, first: Event | None, events: AsyncIterator[Event | None]
+    turn: Turn, asked: Asked, first: Event | None, events: AsyncIterator[Event | None], over: threading.Event
 ) -> AsyncIterator[str]:
     head = _head(turn, "chat.completion.chunk")
     usage = {"usage": None} if asked.include_usage else {}
@@ -208,20 +217,20 @@ async def _frames(
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return _frame({**head, "choices": [choice], **usage})
 
-    event, ended = first, False
+    event = first
     try:
         yield chunk({"role": "assistant", "content": ""})
         while True:
             if isinstance(event, Token):
                 yield chunk({"content": event.text})
             elif isinstance(event, Done):
-                ended = True
+                over.set()
                 yield chunk({}, _finish(event))
                 if asked.include_usage:
                     yield _frame({**head, "choices": [], "usage": _usage(event)})
                 break
             elif isinstance(event, Failed):
-                ended = True
+                over.set()
                 yield _frame(_error(_FAILURES.get(event.code, 500), event.message, event.code))
                 break
             else:
@@ -230,8 +239,6 @@ async def _frames(
         yield "data: [DONE]\n\n"
     finally:
         await events.aclose()  # type: ignore[attr-defined]
-        if not ended:
-            await _hang_up(turn)
 
 
 def _frame(data: dict[str, Any]) -> str:

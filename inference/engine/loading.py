@@ -77,7 +77,8 @@ def _multiply_for_few_rows(model: Any) -> None:
                 out = out if self.bias is None else out + self.bias
             return out.view(*x.shape[:-1], -1)
 
-    known = torch.backends.mkl.is_available() and model.dtype == torch.float32  # measured there alone
+    backends = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
+    known = backends and model.dtype == torch.float32  # measured there alone
     for module in model.modules():
         if type(module) is nn.Linear:
             widens = module.out_features > module.in_features

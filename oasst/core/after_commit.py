@@ -23,6 +23,12 @@ def enqueue(job: "Task[Any, Any]", *args: Any) -> None:
     transaction.on_commit(lambda: job.apply_async(args, task_id=str(waiting.pk), retry=False), robust=True)
 
 
+def enqueue_once(job: "Task[Any, Any]", *args: Any) -> None:
+    """The same, unless it waits to be run already."""
+    if not WaitingJob.objects.filter(job=job.name, args=list(args)).exists():
+        enqueue(job, *args)
+
+
 def wake(job: str) -> None:
     """Run the job of this name soon after the commit. For jobs that find their work in the database by themselves.
 

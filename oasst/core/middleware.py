@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from psycopg_pool import PoolTimeout
 from oasst.core import error_views
 from oasst.core.errors import DomainError
 from oasst.core.locks import as_busy
+from oasst.core.one_hop import Later
 
 log = structlog.get_logger(__name__)
 
@@ -80,17 +82,23 @@ class RequestLog(_Middleware):
 
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
+        if isinstance(response, Later):
+            response.when_known.append(partial(self._write, request))
+        else:
+            self._write(request, response.status_code)
+        return response
+
+    def _write(self, request: HttpRequest, status: int) -> None:
         took = time.perf_counter() - request.started_at  # type: ignore[attr-defined]
         write = log.debug if request.path in ASKED_BY_MACHINES else log.info
         write(
             "request",
             method=request.method,
             path=_without_key(request),
-            status=response.status_code,
+            status=status,
             ms=round(took * 1000, 1),
             user=_known_user_id(request),
         )
-        return response
 
 
 class ContentSecurity(_Middleware):

@@ -7,11 +7,12 @@ something, go on on the event loop, until their caller leaves.
 """
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from channels.db import database_sync_to_async
 from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
@@ -27,28 +28,43 @@ THREADS = 200
 
 
 class Later(HttpResponse):
-    """What a view returns for an answer that it would have to wait for: `coming` is awaited without holding a thread.
+    """What a view returns for an answer that it would have to wait for: `coming` is awaited without holding a thread,
+    and cancelled when its caller leaves.
 
-    Middleware sees this response instead; its headers and cookies go to the one that comes, where that has none of its
-    own. `coming` is cancelled when its caller leaves.
+    Middleware sees this response instead, empty and with the status 200; its headers and cookies go to the one that
+    comes, where that has none of its own. Only our handler knows it.
     """
 
-    def __init__(self, request: HttpRequest, coming: Coroutine[Any, Any, HttpResponseBase]) -> None:
+    _OF_THE_BODY = frozenset({"Content-Type", "Content-Length", "Content-Encoding", "ETag"})
+
+    def __init__(self, request: HttpRequest, coming: Callable[[], Coroutine[Any, Any, HttpResponseBase]]) -> None:
         super().__init__()
-        self.request = request
-        self._coming = coming
+        self._request, self._coming = request, coming
+        self.when_known: list[Callable[[int], None]] = []
+        """Told the status at the end; 499 where the caller left before."""
 
     async def arrived(self) -> HttpResponseBase:
+        status = 499
         try:
-            answer = await self._coming
-        except Exception as error:
-            answer = await sync_to_async(response_for_exception, thread_sensitive=False)(self.request, error)
+            answer = await self._answer()
+            status = answer.status_code
+        finally:
+            for tell in self.when_known:
+                tell(status)
         for name, value in self.items():
-            if name not in ("Content-Type", "Content-Length"):
+            if name not in self._OF_THE_BODY:
                 answer.headers.setdefault(name, value)
         for name, cookie in self.cookies.items():
             answer.cookies.setdefault(name, cookie)
+        answer._resource_closers += self._resource_closers  # type: ignore[attr-defined]
+        answer._handler_class = self._handler_class  # type: ignore[attr-defined]
         return answer
+
+    async def _answer(self) -> HttpResponseBase:
+        try:
+            return await self._coming()
+        except Exception as error:
+            return await database_sync_to_async(response_for_exception, thread_sensitive=False)(self._request, error)
 
 
 class OneHopHandler(ASGIHandler):
@@ -93,24 +109,25 @@ class OneHopHandler(ASGIHandler):
 
     async def _go_on(self, response: HttpResponseBase, receive: Any, send: Any) -> None:
         """Await it and send it, piece by piece, until its end or until nobody listens any more."""
+        leaving = asyncio.ensure_future(receive())
         try:
             if isinstance(response, Later):
-                arrived = await _while_listened_to(response.arrived(), receive)
+                arrived = await _unless(leaving, response.arrived())
                 if arrived is None:
                     return
                 response = arrived
-            await _while_listened_to(self.send_response(response, send), receive)
+            await _unless(leaving, self.send_response(response, send))
         finally:
+            leaving.cancel()
             await sync_to_async(response.close)()
 
 
-async def _while_listened_to(work: Awaitable[Any], receive: Any) -> Any:
+async def _unless(leaving: "asyncio.Future[Any]", work: Awaitable[Any]) -> Any:
     """The result of `work`; None when the caller left before, and the work was cancelled."""
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(receive())
+    working = asyncio.ensure_future(work)
     try:
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for one in (working, leaving):
-            one.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
     return None if working.cancelled() else working.result()

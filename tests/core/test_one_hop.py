@@ -11,6 +11,7 @@ from django.core import signals
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 from django.urls import path
+from structlog.testing import capture_logs
 
 from oasst.core.one_hop import Later, OneHopHandler
 
@@ -57,7 +58,7 @@ def later(request: HttpRequest) -> HttpResponse:
         finally:
             SEEN["awaited"] = True
 
-    answer = Later(request, coming())
+    answer = Later(request, coming)
     answer.set_cookie("seen", "yes")
     return answer
 
@@ -66,7 +67,7 @@ def later_crash(request: HttpRequest) -> HttpResponse:
     async def coming() -> HttpResponse:
         raise RuntimeError("on purpose")
 
-    return Later(request, coming())
+    return Later(request, coming)
 
 
 urlpatterns = [
@@ -156,8 +157,17 @@ def test_an_answer_that_is_waited_for_holds_no_thread() -> None:
 
 def test_an_answer_that_is_waited_for_is_cancelled_when_its_reader_leaves() -> None:
     SEEN["pause"] = 60
-    assert ask("/later/", leave_after=0.05) == []
+    with capture_logs() as lines:
+        assert ask("/later/", leave_after=0.05) == []
     assert SEEN["awaited"]
+    assert [line["status"] for line in lines if line["event"] == "request"] == [499]
+
+
+def test_the_log_tells_the_status_that_came() -> None:
+    with capture_logs() as lines:
+        ask("/later/")
+        ask("/later-crash/")
+    assert [line["status"] for line in lines if line["event"] == "request"] == [202, 500]
 
 
 def test_a_crash_while_waiting_is_answered() -> None:

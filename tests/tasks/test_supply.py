@@ -200,6 +200,7 @@ class TestSupply:
         alice.enabled = False
         alice.save()
         assert lottery.draw("en", POLICY) == 0  # which finds out that they are of a banned person
+        assert lottery.draw("en", POLICY) == 0
         (job,) = WaitingJob.objects.all()
         assert (job.job, job.args) == ("trees.jobs.follow_standing", [str(alice.pk)])
         standing.follow_standing(person_id=alice.pk, policy=POLICY)
