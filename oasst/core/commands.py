@@ -13,7 +13,7 @@ from django.db import connection, connections
 from django.db.utils import OperationalError
 
 from oasst.core.errors import DomainError
-from oasst.core.locks import as_busy
+from oasst.core.locks import waits_are_busy
 from oasst.services.embedded import Embedded
 from oasst.services.errors import ServiceError
 
@@ -34,14 +34,12 @@ class ServiceCommand(BaseCommand):
                 stack.callback(close_connections)
                 if self.needs_tables:
                     require_tables()
-                return super().execute(*args, **options)
+                with waits_are_busy():
+                    return super().execute(*args, **options)
             except ServiceError as error:
                 raise CommandError(str(error)) from error
-            except (DomainError, OperationalError) as error:
-                said = as_busy(error) if isinstance(error, OperationalError) else error
-                if said is None:
-                    raise
-                raise CommandError(f"{said.message} [{said.code}]") from error
+            except DomainError as error:
+                raise CommandError(f"{error.message} [{error.code}]") from error
 
 
 @contextmanager

@@ -200,6 +200,7 @@ class TestHangingUp:
         line.close()
         wait_until(lambda: Turn.objects.get().state != TurnState.IN_PROGRESS, "still being written")
         assert Turn.objects.get().state == TurnState.STOPPED
+        assert Turn.objects.get().completion_tokens < 1500
 
 
 class TestRefused:

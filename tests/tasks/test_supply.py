@@ -206,6 +206,7 @@ class TestSupply:
         standing.follow_standing(person_id=alice.pk, policy=POLICY)
         supply = read_supply("en", POLICY)
         assert (supply.waiting, supply.to_draw(), supply.wanted()) == (0, 0, 3)
+        assert lottery.draw("en", POLICY) == 0
 
     def test_one_statement(self, alice: User) -> None:
         carrying(1)
