@@ -157,6 +157,9 @@ def let_go(task: Task) -> None:
     Opening.objects.filter(lease=task.pk).update(holder=None, lease=None, held_until=None)
 
 
+_RANKED = "SELECT id, revision_id FROM trees_message WHERE parent_id = %s AND NOT deleted AND review_result"
+
+
 def _show(task: Task, message_id: UUID, policy: TreePolicy) -> None:
     """Fix what the person will see: the mode of a review, the order of replies, the texts that are judged."""
     (task.message,) = prepared.objects(Message, "WHERE one.id = %s", [message_id], without=_SEARCH)
@@ -165,12 +168,10 @@ def _show(task: Task, message_id: UUID, policy: TreePolicy) -> None:
         task.mode = _draw_mode(task.message, policy, asked=bool(task.asked_kind))
         task.revision_ids = [task.message.revision_id]
     elif work not in REPLY_WORK:
-        replies = list(
-            Message.objects.filter(parent=task.message, deleted=False, review_result=True).only("id", "revision")
-        )
+        replies = prepared.read(_RANKED, [message_id])
         random.shuffle(replies)
-        task.reply_ids = [reply.pk for reply in replies]
-        task.revision_ids = [reply.revision_id for reply in replies]
+        task.reply_ids = [reply_id for reply_id, _ in replies]
+        task.revision_ids = [revision_id for _, revision_id in replies]
 
 
 def _draw_mode(message: Message, policy: TreePolicy, *, asked: bool) -> Review.Mode:

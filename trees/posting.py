@@ -218,14 +218,16 @@ def _insert(*, id: UUID, text: str, author: User, frontend_message_id: str | Non
     return message
 
 
+_RECENT = "SELECT FROM trees_message WHERE author_id = %s AND created_at >= %s AND text_digest = %s LIMIT 1"
+
+
 def _refuse_repetition(author: User, text: str, policy: TreePolicy) -> None:
     """The same text again within the window, most often a form that was sent twice.
 
     Not locked: two different tasks answered with one text in the same instant both pass, which does no harm.
     """
     since = timezone.now() - timedelta(minutes=policy.duplicate_window_minutes)
-    recent = Message.objects.filter(author=author, created_at__gte=since, text_digest=digest_of(text))
-    if recent.exists():
+    if prepared.read(_RECENT, [author.pk, since, digest_of(text)]):
         raise Conflict("You sent exactly this text a short while ago.", code="duplicate", field="text")
 
 

@@ -1,7 +1,6 @@
 """Tasks as clients get them: the declared shape of each kind, and what fills it."""
 
 from typing import Any
-from uuid import UUID
 
 from rest_framework import serializers
 
@@ -11,8 +10,8 @@ from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from trees.api.labels import LabelDescription, describe
 from trees.api.reading import conversation_of
-from trees.api.shapes import Conversation, ConversationMessage, Row, conversation_message, read_path, read_rows
-from trees.models import Message, Review
+from trees.api.shapes import Conversation, ConversationMessage, Row, conversation_message, read_path, read_these
+from trees.models import Review
 from trees.policy import TreePolicy
 from trees.reviews import labels_asked
 
@@ -114,7 +113,7 @@ def _labelling(task: Task, about: Row, policy: TreePolicy) -> dict[str, Any]:
 
 
 def _ranking(task: Task, parent: Row, client: ApiClient, viewer: User) -> dict[str, Any]:
-    replies: dict[UUID, Row] = {row.id: row for row in read_rows(Message.objects.filter(pk__in=task.reply_ids), viewer)}
+    replies = read_these(task.reply_ids, viewer)
     shown = [replies[reply_id] for reply_id in task.reply_ids]
     # Who ranks a mixed list must not know which replies a model wrote.
     reveal = all(row.synthetic for row in shown)

@@ -1,7 +1,11 @@
 """Statements that are planned once: their rows are the objects that the ORM would give."""
 
+from datetime import UTC
+from typing import Any
+
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -41,6 +45,44 @@ def test_it_is_prepared_once(alice: User) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement = %s", [sql.replace("%s", "$1")])
         assert cursor.fetchone() == (1,)
+
+
+def test_moments_are_in_utc(alice: User) -> None:
+    ((moment,),) = prepared.read("SELECT created_at FROM accounts_user WHERE id = %s", [alice.pk])
+    assert moment == alice.created_at and moment.tzinfo is UTC
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_connection(alice: User) -> None:
+    sql = "SELECT display_name FROM accounts_user WHERE id = %s"
+    before, known = connection.connection, prepared.read(sql, [alice.pk])
+    before.close()  # as when the server was restarted
+    connection.close()
+    assert prepared.read(sql, [alice.pk]) == known
+    assert connection.connection is not before
+
+
+def test_nothing_runs_after_an_error(alice: User) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        prepared.insert(User(id=alice.pk, display_name="Another"))
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        with pytest.raises(TransactionManagementError):
+            prepared.run("UPDATE accounts_user SET notes = %s WHERE id = %s", ["x", alice.pk])
+    alice.refresh_from_db()
+    assert alice.notes == ""
+
+
+def test_a_statement_can_be_watched(alice: User) -> None:
+    seen = []
+
+    def watch(execute: Any, sql: str, *rest: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(watch):
+        assert prepared.read("SELECT %s::int", [7]) == [(7,)]
+    assert seen == ["SELECT %s::int"]
 
 
 def test_a_statement_can_be_counted(alice: User) -> None:

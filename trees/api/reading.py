@@ -17,7 +17,7 @@ from oasst.accounts.models import ApiClient, User
 from oasst.api.cursors import by_date, take_page
 from oasst.api.operations import require_pair
 from oasst.core.errors import DomainError, NotAllowed, NotFound
-from trees.api.shapes import Row, as_rows, conversation_message, message, read_path, read_rows, rows
+from trees.api.shapes import Row, as_rows, conversation_message, message, read_path, read_rows, read_these, rows
 from trees.models import Message
 from trees.moderation_queries import Holds
 from trees.paths import tree_around
@@ -40,16 +40,16 @@ def no_message() -> NotFound:
 
 def one(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
     """Raises NotFound."""
-    found = read_rows(Message.objects.filter(pk=message_id), viewer)
+    found = read_these([message_id], viewer)
     if not found:
         raise no_message()
-    return message(found[0], client, viewer)
+    return message(found[message_id], client, viewer)
 
 
 def by_ids(ids: Iterable[UUID], client: ApiClient, viewer: User | None) -> list[dict[str, Any]]:
     """Those that there are, in the order of the ids. One statement."""
     wanted = dict.fromkeys(ids)
-    found = {row.id: row for row in read_rows(Message.objects.filter(pk__in=wanted), viewer)}
+    found = read_these(wanted, viewer)
     return [message(found[one], client, viewer) for one in wanted if one in found]
 
 

@@ -5,7 +5,7 @@ model objects. Tests hold each dict and its shape together.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -150,25 +150,42 @@ def as_rows(tuples: Iterable[Any]) -> list[Row]:
     return [Row._make(one if len(one) == len(Row._fields) else (*one, [])) for one in tuples]
 
 
+_MINE = """ARRAY(
+    SELECT emoji FROM trees_reaction reaction
+    WHERE reaction.message_id = {0}.id AND reaction.author_id = %(viewer)s AND reaction.set_aside_id IS NULL
+    ORDER BY reaction.id
+)"""
+
+
+def _of(alias: str) -> str:
+    return ", ".join(f"{alias}.{name}" for name in _COLUMNS)
+
+
+_THESE = f"SELECT {_of('one')}, {_MINE.format('one')} FROM trees_message one WHERE one.id = ANY(%(messages)s)"
 _PATH = f"""
     WITH RECURSIVE path AS (
-        SELECT {", ".join(f"one.{name}" for name in _COLUMNS)} FROM trees_message one WHERE one.id = %(message)s
+        SELECT {_of("one")} FROM trees_message one WHERE one.id = %(message)s
         UNION ALL
-        SELECT {", ".join(f"up.{name}" for name in _COLUMNS)} FROM trees_message up JOIN path ON up.id = path.parent_id
+        SELECT {_of("up")} FROM trees_message up JOIN path ON up.id = path.parent_id
     )
-    SELECT path.*, ARRAY(
-        SELECT emoji FROM trees_reaction reaction
-        WHERE reaction.message_id = path.id AND reaction.author_id = %(viewer)s AND reaction.set_aside_id IS NULL
-        ORDER BY reaction.id
-    ) FROM path ORDER BY depth
+    SELECT path.*, {_MINE.format("path")} FROM path ORDER BY depth
 """
 _EMOJIS = Row._fields.index("emojis")
 
 
+def read_these(message_ids: Collection[UUID], viewer: User | None) -> dict[UUID, Row]:
+    """Those of these messages that there are, by their id. One statement."""
+    found = prepared.read(_THESE, {"messages": list(message_ids), "viewer": viewer and viewer.pk})
+    return {row[0]: _made(row) for row in found}
+
+
 def read_path(message_id: UUID, viewer: User | None) -> list[Row]:
     """The message with everything above it, the prompt first; empty when there is no such message. One statement."""
-    found = prepared.read(_PATH, {"message": message_id, "viewer": viewer and viewer.pk})
-    return [Row._make((*row[:_EMOJIS], json.loads(row[_EMOJIS]), *row[_EMOJIS + 1 :])) for row in found]
+    return [_made(row) for row in prepared.read(_PATH, {"message": message_id, "viewer": viewer and viewer.pk})]
+
+
+def _made(row: prepared.Row) -> Row:
+    return Row._make((*row[:_EMOJIS], json.loads(row[_EMOJIS]), *row[_EMOJIS + 1 :]))
 
 
 def conversation_message(row: Row, client: ApiClient, viewer: User | None) -> dict[str, Any]:
