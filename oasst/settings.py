@@ -138,7 +138,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "oasst.accounts.gate.Gate",
     "oasst.core.middleware.ErrorPages",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
+    "oasst.core.middleware.AnswerMetrics",
 ]
 
 ROOT_URLCONF = "oasst.urls"

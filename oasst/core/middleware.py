@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.urls import is_valid_path
 from django.utils.http import escape_leading_slashes
+from django_prometheus.middleware import PrometheusAfterMiddleware
 from psycopg_pool import PoolTimeout
 
 from oasst.core import error_views
@@ -99,6 +100,18 @@ class RequestLog(_Middleware):
             ms=round(took * 1000, 1),
             user=_known_user_id(request),
         )
+
+
+class AnswerMetrics(PrometheusAfterMiddleware):
+    """An answer that is waited for is counted when it came, by its own status and time."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if isinstance(response, Later):
+            count = super().process_response
+            response.when_known.append(lambda status: count(request, HttpResponse(status=status)))
+            return response
+        counted: HttpResponseBase = super().process_response(request, response)
+        return counted
 
 
 class ContentSecurity(_Middleware):

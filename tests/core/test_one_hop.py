@@ -11,6 +11,7 @@ from django.core import signals
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 from django.urls import path
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from oasst.core.one_hop import Later, OneHopHandler
@@ -168,6 +169,25 @@ def test_the_log_tells_the_status_that_came() -> None:
         ask("/later/")
         ask("/later-crash/")
     assert [line["status"] for line in lines if line["event"] == "request"] == [202, 500]
+
+
+@override_settings(MIDDLEWARE=["oasst.core.middleware.AnswerMetrics"])
+def test_the_metrics_tell_the_status_that_came() -> None:
+    SEEN["pause"] = 60
+
+    def counted() -> dict[str, float]:
+        name, here = "django_http_responses_total_by_status_view_method_total", "tests.core.test_one_hop.later"
+        return {
+            status: REGISTRY.get_sample_value(name, {"status": status, "view": here, "method": "GET"}) or 0
+            for status in ("200", "202", "499")
+        }
+
+    before = counted()
+    ask("/later/", leave_after=0.05)
+    SEEN["pause"] = 0
+    ask("/later/")
+    after = counted()
+    assert {status: after[status] - before[status] for status in after} == {"200": 0, "202": 1, "499": 1}
 
 
 def test_a_crash_while_waiting_is_answered() -> None:
