@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from leaderboard.frames import hour_of
@@ -27,8 +27,7 @@ _PLACES = ("reply_ranked_1", "reply_ranked_2", "reply_ranked_3")
 _EMOJIS = {Reaction.RED_FLAG: "red_flags", Reaction.THUMB_UP: "upvotes", Reaction.THUMB_DOWN: "downvotes"}
 
 
-@dataclass(frozen=True)
-class Credit:
+class Credit(NamedTuple):
     """What one fact is worth to one person: the reason that a point opens to."""
 
     person: UUID
@@ -167,8 +166,9 @@ def counts_of(tree_ids: Iterable[UUID]) -> dict[UUID, Counts]:
     found: dict[UUID, Counts] = {}
     for tree_id, (lang, credits) in credits_of(tree_ids).items():
         counts = found[tree_id] = Counter()
-        for credit in credits:
-            counts[credit.person, hour_of(credit.at), lang, credit.kind] += credit.number
+        hours: dict[datetime, datetime] = {}  # one fact is worth several credits
+        for person, at, kind, _, number in credits:
+            counts[person, hours.get(at) or hours.setdefault(at, hour_of(at)), lang, kind] += number
     return found
 
 

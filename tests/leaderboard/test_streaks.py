@@ -1,5 +1,6 @@
 """Days in a row, where the person lives."""
 
+import random
 from datetime import datetime, timedelta
 
 import pytest
@@ -83,6 +84,27 @@ class TestOrder:
             streaks.note([(alice.pk, day)])
         alice.refresh_from_db()
         assert (alice.streak_days, alice.streak_started_at) == (5, days[1])
+
+    @pytest.mark.django_db
+    @pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "Pacific/Kiritimati", "America/Anchorage"])
+    def test_made_again_it_is_what_it_was(self, alice: User, bob: User, zone: str) -> None:
+        dice = random.Random(zone)
+        User.objects.filter(pk=alice.pk).update(time_zone=zone)
+        User.objects.filter(pk=bob.pk).update(streak_days=9, streak_started_at=at("2026-01-01T00:00"))  # did nothing
+        start = at("2026-02-20T00:00")
+        for _ in range(20):
+            moments = sorted(start + timedelta(hours=dice.randrange(0, 700)) for _ in range(dice.choice([1, 9, 40])))
+            Happening.objects.all().delete()
+            Happening.objects.bulk_create(
+                Happening(kind="message_posted", actor=alice, at=moment) for moment in moments
+            )
+            User.objects.filter(pk=alice.pk).update(streak_days=None, streak_started_at=None, last_activity_at=None)
+            streaks.note([(alice.pk, moment) for moment in moments])
+            known = User.objects.values_list("streak_started_at", "last_activity_at", "streak_days")
+            before = known.get(pk=alice.pk)
+            streaks.work_out_again(User.objects.filter(pk__in=[alice.pk, bob.pk]))
+            assert known.get(pk=alice.pk) == before
+            assert known.get(pk=bob.pk) == (None, None, None)
 
     @pytest.mark.django_db
     def test_work_carries_it_on(self, alice: User) -> None:
