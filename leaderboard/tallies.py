@@ -117,7 +117,7 @@ def _add_tallies(change: Mapping[tuple[Any, ...], int]) -> None:
 def _add_to_board(
     table: str, columns: tuple[str, ...], counters: tuple[str, ...], change: Mapping[tuple[Any, ...], Counter[str]]
 ) -> None:
-    rows = [(*key, *(by[name] for name in counters)) for key, by in sorted(change.items())]
+    rows = [(*key, *(by[name] for name in counters)) for key, by in sorted(change.items()) if any(by.values())]
     _upsert(table, columns, counters, rows, touched=", updated_at = now()")
 
 
@@ -126,7 +126,7 @@ def _upsert(
 ) -> None:
     """Add the numbers to the rows, make those that are missing, and drop those that came to nothing.
 
-    Two statements: one statement can not see what its own upsert wrote.
+    Two statements: one statement can not see what its own upsert wrote. One where nothing was taken away.
     """
     if not rows:
         return
@@ -140,11 +140,14 @@ def _upsert(
         f"ON CONFLICT ({keys}) DO UPDATE SET {sums}{touched}",
         values,
     )
+    lessened = [row[: len(columns)] for row in rows if min(row[len(columns) :]) < 0]
+    if not lessened:
+        return
     prepared.run(
         f"DELETE FROM {table} USING unnest({', '.join(f'%s::{name}[]' for name in types[: len(columns)])}) "
         f"AS touched ({keys}) WHERE ({', '.join(f'{table}.{column}' for column in columns)}) = "
         f"({', '.join(f'touched.{column}' for column in columns)}) AND {_nothing(table, counters)}",
-        values[: len(columns)],
+        list(map(list, zip(*lessened, strict=True))),
     )
 
 

@@ -1,5 +1,6 @@
 """What work is worth, how it is taken back, and how the boards follow the clock."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 
 import pytest
@@ -171,6 +172,13 @@ class TestTakenBack:
         read_all()
         assert not Standing.objects.filter(person=alice).exists()
         assert not Tally.objects.filter(person=alice).exists()
+
+    def test_what_cancels_out_makes_no_row(self, alice: User) -> None:
+        """A piece of work that moved from one hour to another is the same to every board."""
+        hour = frames.hour_of(timezone.now())
+        work = [(alice.pk, hour - timedelta(hours=number), "en", "prompts") for number in range(2)]
+        tallies.add(Counter({work[0]: 1, work[1]: -1}), tallies.horizons())
+        assert not Standing.objects.exists()
 
     def test_a_new_text_makes_the_old_reviews_count_for_the_work_alone(self, alice: User, bob: User, mo: User) -> None:
         prompt = new_prompt(alice)
