@@ -5,16 +5,16 @@ days that are depends on the day it is for them, so it is worked out where it is
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import DateTimeField, Func, Max, Min, QuerySet, Value
 
 from oasst.accounts.models import User
+from oasst.core import prepared
 from trees.models import Happening
 
 WORK = frozenset(
@@ -94,46 +94,55 @@ def note(work: Iterable[tuple[UUID, datetime]]) -> None:
         moments[person_id].append(at)
     if not moments:
         return
-    people = list(
-        User.objects.select_for_update(of=("self",), no_key=True)
-        .filter(pk__in=moments)
-        .order_by("pk")
-        .only("time_zone", "streak_started_at", "streak_days", "last_activity_at")
-    )
+    people = _lock(User.objects.filter(pk__in=moments))
     for person in people:
         known = person.streak_started_at
         carry_on(person, moments[person.pk])
         if known and person.streak_started_at and person.streak_started_at < known:
             _reach_back(person)
-    User.objects.bulk_update(people, ["streak_started_at", "streak_days", "last_activity_at"])
-
-
-_AGAIN = """
-    WITH zones AS MATERIALIZED (SELECT name FROM pg_timezone_names),
-    days AS (
-        SELECT person.id, (done.at AT TIME ZONE coalesce(zones.name, 'UTC'))::date AS day,
-               min(done.at) AS first, max(done.at) AS last
-        FROM accounts_user person LEFT JOIN zones ON zones.name = person.time_zone
-        JOIN trees_happening done ON done.actor_id = person.id
-        WHERE person.id = ANY(%(people)s) AND done.kind = ANY(%(work)s) GROUP BY 1, 2
-    ),
-    marked AS (SELECT *, day - lag(day) OVER (PARTITION BY id ORDER BY day) <= %(grace)s AS goes_on FROM days),
-    begun AS (SELECT DISTINCT ON (id) id, day, first FROM marked WHERE goes_on IS NOT TRUE ORDER BY id, day DESC),
-    ended AS (SELECT DISTINCT ON (id) id, day, last FROM days ORDER BY id, day DESC)
-    UPDATE accounts_user
-    SET streak_started_at = begun.first, last_activity_at = ended.last, streak_days = ended.day - begun.day + 1
-    FROM unnest(%(people)s) AS one (id) LEFT JOIN begun USING (id) LEFT JOIN ended USING (id)
-    WHERE accounts_user.id = one.id AND (streak_started_at, last_activity_at, streak_days)
-        IS DISTINCT FROM (begun.first, ended.last, ended.day - begun.day + 1)
-"""
+    _store(people)
 
 
 def work_out_again(people: QuerySet[User]) -> None:
-    """Make the streaks of these people from all that was told, in the database: of millions of pieces of work only the
-    last days in a row count. One statement.
+    """Forget the streaks of these people and make them from all that was told. Needs an open transaction."""
+    found = {one.pk: one for one in _lock(people)}
+    for person in found.values():
+        person.streak_started_at = person.streak_days = person.last_activity_at = None
+    # No two days of anybody meet within a quarter of an hour of UTC: its first and its last work say all of it.
+    quarter = Func(
+        Value(timedelta(minutes=15)),
+        "at",
+        Value(datetime(2000, 1, 1, tzinfo=UTC)),
+        function="date_bin",
+        output_field=DateTimeField(),
+    )
+    done = Happening.objects.filter(kind__in=WORK, actor__in=people).order_by()
+    quarters = done.values("actor", quarter=quarter).annotate(first=Min("at"), last=Max("at")).order_by("first")
+    for person_id, first, last in quarters.values_list("actor", "first", "last").iterator():
+        if person_id in found:  # whoever came meanwhile is counted as their work is read
+            carry_on(found[person_id], (first, last))
+    _store(found.values())
 
-    A time zone that Python knows and PostgreSQL does not counts as UTC, until the next piece of work.
-    """
-    ids = list(people.order_by("pk").values_list("pk", flat=True))
-    with connection.cursor() as cursor:
-        cursor.execute(_AGAIN, {"people": ids, "work": sorted(WORK), "grace": GRACE.days})
+
+def _lock(people: QuerySet[User]) -> list[User]:
+    """In one order, so that two who lock do not wait for each other."""
+    locked = people.select_for_update(of=("self",), no_key=True).order_by("pk")
+    return list(locked.only("time_zone", "streak_started_at", "streak_days", "last_activity_at"))
+
+
+def _store(people: Collection[User]) -> None:
+    prepared.run(
+        """
+        UPDATE accounts_user
+        SET streak_started_at = fresh.started, streak_days = fresh.days, last_activity_at = fresh.last
+        FROM unnest(%s::uuid[], %s::timestamptz[], %s::int[], %s::timestamptz[]) AS fresh (id, started, days, last)
+        WHERE accounts_user.id = fresh.id AND (streak_started_at, streak_days, last_activity_at)
+            IS DISTINCT FROM (fresh.started, fresh.days, fresh.last)
+        """,
+        [
+            [person.pk for person in people],
+            [person.streak_started_at for person in people],
+            [person.streak_days for person in people],
+            [person.last_activity_at for person in people],
+        ],
+    )

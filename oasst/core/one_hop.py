@@ -44,10 +44,13 @@ class Later(HttpResponse):
         """Told the status at the end; 499 where the caller left before."""
 
     async def arrived(self) -> HttpResponseBase:
-        status = 499
+        status = 500
         try:
             answer = await self._answer()
             status = answer.status_code
+        except asyncio.CancelledError:
+            status = 499
+            raise
         finally:
             for tell in self.when_known:
                 tell(status)

@@ -16,6 +16,8 @@ from structlog.testing import capture_logs
 
 from oasst.core.one_hop import Later, OneHopHandler
 
+# The end of a request looks after the connection that an earlier test may have left in this thread.
+pytestmark = pytest.mark.django_db
 SEEN: dict[str, Any] = {}
 
 
