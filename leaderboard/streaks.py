@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -65,11 +67,12 @@ def carry_on(person: User, moments: Iterable[datetime]) -> None:
             person.last_activity_at = moment
         elif moment < started and follows(moment, started, zone):
             person.streak_started_at = moment
-        _count_days(person, zone)
+    _count_days(person, zone)
 
 
 def _count_days(person: User, zone: ZoneInfo) -> None:
-    assert person.streak_started_at is not None and person.last_activity_at is not None
+    if person.streak_started_at is None or person.last_activity_at is None:
+        return
     last, first = (one.astimezone(zone).date() for one in (person.last_activity_at, person.streak_started_at))
     person.streak_days = (last - first).days + 1
 
@@ -117,10 +120,11 @@ def work_out_again(people: QuerySet[User]) -> None:
         output_field=DateTimeField(),
     )
     done = Happening.objects.filter(kind__in=WORK, actor__in=people).order_by()
-    quarters = done.values("actor", quarter=quarter).annotate(first=Min("at"), last=Max("at")).order_by("first")
-    for person_id, first, last in quarters.values_list("actor", "first", "last").iterator():
+    quarters = done.values("actor", quarter=quarter).annotate(first=Min("at"), last=Max("at"))
+    rows = quarters.order_by("actor", "first").values_list("actor", "first", "last").iterator()
+    for person_id, theirs in groupby(rows, key=itemgetter(0)):
         if person_id in found:  # whoever came meanwhile is counted as their work is read
-            carry_on(found[person_id], (first, last))
+            carry_on(found[person_id], (moment for _, *moments in theirs for moment in moments))
     _store(found.values())
 
 
