@@ -1,9 +1,12 @@
 """Days in a row, where the person lives."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from leaderboard import streaks, tallies
 from leaderboard.badges import BADGES, badges_of
@@ -11,7 +14,10 @@ from leaderboard.kinds import COUNTERS
 from leaderboard.queries import Counts
 from leaderboard.streaks import Streak
 from oasst.accounts.models import User
-from tests.factories import new_prompt
+from oasst.merging import merge_people
+from tests.concurrency.together import at_once
+from tests.crash.processes import wait_until
+from tests.factories import new_people, new_prompt
 from trees.models import Happening
 
 
@@ -111,6 +117,42 @@ class TestOrder:
         streaks.work_out_again(User.objects.none())
         streaks.work_out_again(User.objects.all())
         assert not User.objects.exists()
+
+    @pytest.mark.django_db
+    def test_the_cost_does_not_grow_with_people(self) -> None:
+        def statements(people: int) -> int:
+            for one in new_people(people):
+                Happening.objects.create(kind="message_posted", actor=one)
+            with CaptureQueriesContext(connection) as captured:
+                streaks.work_out_again(User.objects.all())
+            return len(captured)
+
+        assert statements(2) == 3
+        assert statements(20) == 3
+
+    @pytest.mark.django_db(transaction=True)
+    def test_made_again_beside_a_merge(self, alice: User, bob: User) -> None:
+        """Whoever makes them again waits for the merge, and reads what it left."""
+        Happening.objects.create(kind="message_posted", actor=alice, at=at("2026-03-05T12:00"))
+        Happening.objects.create(kind="message_posted", actor=bob, at=at("2026-03-06T12:00"))
+
+        def make_again() -> None:
+            with transaction.atomic():
+                streaks.work_out_again(User.objects.all())
+
+        def is_waiting() -> bool:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT FROM pg_locks WHERE NOT granted")
+                return cursor.rowcount > 0
+
+        make_again()
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                merge_people(destination_id=bob.pk, source_ids=[alice.pk])
+                other = pool.submit(at_once, [make_again])
+                wait_until(is_waiting, 20, lambda: "it does not wait")
+            assert other.result() == [None]
+        assert dict(User.objects.values_list("pk", "streak_days")) == {alice.pk: None, bob.pk: 2}
 
     @pytest.mark.django_db
     def test_work_carries_it_on(self, alice: User) -> None:
