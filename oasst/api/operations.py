@@ -21,14 +21,13 @@ from rest_framework import serializers
 from oasst.accounts.identities import ME, find_person
 from oasst.accounts.models import ApiClient, User
 from oasst.api import cors
-from oasst.api.authentication import find_client, find_token, is_unchosen_elsewhere, key_of
+from oasst.api.authentication import count_wrong, find_client, find_token, is_unchosen_elsewhere, key_of
 from oasst.api.codes import Wire
 from oasst.api.fields import Id, Shape, Text
 from oasst.api.plain import dump
 from oasst.core import ratelimit
 from oasst.core.errors import Invalid, NotAllowed, NotFound
 from oasst.core.idempotency import fingerprint_of, once_around_services
-from oasst.core.requests import client_address
 
 
 class Access(StrEnum):
@@ -246,12 +245,7 @@ def _find_caller(call: Call) -> ApiClient:
     if not key and call.operation.access != Access.PROGRAM and (token := find_token(call.request)):
         own: ApiClient = token.user.own_program
         return own
-    try:
-        return find_client(key, call.request)
-    except NotAllowed:
-        if key:
-            ratelimit.spend(ratelimit.WRONG_KEYS_FROM_ADDRESS, client_address(call.request))
-        raise
+    return find_client(key, call.request)
 
 
 def require_root(request: HttpRequest) -> None:
@@ -259,7 +253,7 @@ def require_root(request: HttpRequest) -> None:
     known = [token for token in settings.ROOT_TOKENS if hmac.compare_digest(token.encode(), given.strip().encode())]
     if scheme.lower() != "bearer" or not known or is_unchosen_elsewhere(given.strip(), request):
         if given:
-            ratelimit.spend(ratelimit.WRONG_TOKENS_FROM_ADDRESS, client_address(request))
+            count_wrong(ratelimit.WRONG_TOKENS_FROM_ADDRESS, request)
         raise NotAllowed("This needs the root token of the site.", code="root_token")
 
 
