@@ -12,7 +12,7 @@ from django.http import HttpRequest
 
 from oasst.accounts.models import User
 from oasst.accounts.names import friendly_name
-from oasst.accounts.services import raise_listed_role
+from oasst.accounts.services import drop_unproven_claims, find_person, raise_listed_role
 from oasst.core.errors import DomainError
 from oasst.core.ratelimit import (
     PASSWORDS_FOR_ACCOUNT,
@@ -69,6 +69,19 @@ class AccountAdapter(DefaultAccountAdapter):
 class SocialAccountAdapter(DefaultSocialAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         return True
+
+    def authenticate_by_email(self, sociallogin: SocialLogin) -> tuple[User, str] | None:
+        """Whose account it is by an address that the service vouches for and that was proven here as well.
+
+        The library also takes an account that only claims the address: whoever typed in somebody else's would find
+        that person in their own account. A claim without proof ends here, as it does when a code proves the address.
+        """
+        for email in [one.email.lower() for one in sociallogin.email_addresses if one.verified]:
+            if self.can_authenticate_by_email(sociallogin, email):
+                drop_unproven_claims(email)
+                if person := find_person(email):
+                    return person, email
+        return None
 
     def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: BaseForm | None = None) -> Any:
         user = sociallogin.user

@@ -104,8 +104,7 @@ def person_behind(email: str) -> User:
     with transaction.atomic():
         user = find_person(address)
         if user is None:
-            User.objects.filter(email=address).update(email=None)
-            EmailAddress.objects.filter(email=address, verified=False).delete()
+            drop_unproven_claims(address)
             try:
                 user = create_user(email=address)
             except Conflict:  # the same person, through a second window
@@ -118,6 +117,14 @@ def person_behind(email: str) -> User:
         if not new:
             EmailAddress.objects.filter(user=user, email=address, verified=False).update(verified=True)
     return user
+
+
+@transaction.atomic
+def drop_unproven_claims(email: str) -> None:
+    """Whoever claims this address without proof loses it, since its owner is here. Proven claims stay."""
+    if find_person(email) is None:
+        User.objects.filter(email=email).update(email=None)
+        EmailAddress.objects.filter(email=email, verified=False).delete()
 
 
 def raise_listed_role(user: User) -> None:

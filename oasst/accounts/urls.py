@@ -2,6 +2,7 @@ from django.conf import settings
 from django.urls import include, path
 
 from oasst.accounts import token_views, views
+from oasst.accounts.providers import login_paths
 
 urlpatterns = [
     path("terms/", views.terms, name="terms"),
@@ -19,6 +20,7 @@ urlpatterns = [
     path("accounts/login/code/", views.AskForCode.as_view(), name="account_request_login_code"),
     path("accounts/login/code/confirm/", views.TypeCode.as_view(), name="account_confirm_login_code"),
     path("accounts/signup/", views.sign_up, name="account_signup"),
+    *login_paths(settings.SOCIALACCOUNT_PROVIDERS),
     path("accounts/", include("allauth.urls")),
 ]
 
