@@ -3,15 +3,19 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core.exceptions import ReauthenticationRequired
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
 from django.conf import settings
 from django.forms import BaseForm
 from django.http import HttpRequest
+from django.urls import reverse
 
 from oasst.accounts.models import User
 from oasst.accounts.names import friendly_name
+from oasst.accounts.proof import is_proved
 from oasst.accounts.services import drop_unproven_claims, find_person, raise_listed_role
 from oasst.core.errors import DomainError
 from oasst.core.ratelimit import (
@@ -27,8 +31,18 @@ from oasst.core.text import NAME_LIMIT, clean_name
 # Mails that anybody can have sent to anybody. The others follow something that a signed-in person did.
 _MAILS_ON_REQUEST = (
     *("account/email/login_code", "account/email/password_reset_key", "account/email/unknown_account"),
-    *("account/email/email_confirmation", "account/email/account_already_exists"),
+    *("account/email/email_confirmation", "account/email/account_already_exists", "account/email/proof_code"),
 )
+# How people read the ways to prove once more who they are.
+_WAYS = {
+    "reauthenticate": "With your password",
+    "code": "With a code by e-mail",
+    "mfa_reauthenticate": "With your authenticator app or a recovery code",
+    "mfa_reauthenticate:webauthn": "With your security key",
+    "sign_in_again": "Sign out and in again",
+}
+
+log = structlog.get_logger(__name__)
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -60,6 +74,37 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """The library's own limit is not used: it lives in the cache, and without Redis it would lock everybody out."""
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """The ways to prove once more who one is, the best first. Whoever has a second factor proves that one: the
+        password and the mailbox are what a thief may have as well.
+        """
+        if not user.is_authenticated:
+            return []
+        ways = super().get_reauthentication_methods(user)
+        factors = [way for way in ways if way["id"].startswith("mfa_")]
+        if not factors and settings.SENDS_MAIL and user.email:
+            ways.append({"id": "code", "url": reverse("account_reauthenticate_code")})
+        ways = [*(factors or ways), {"id": "sign_in_again", "url": reverse("sign_in_again")}]
+        return [{**way, "description": _WAYS.get(way["id"], way["id"])} for way in ways]
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        """Whether it is needed at all, asks the library; then it lets pass whoever has neither password nor second
+        factor, which here is nearly everybody. So the answer to its second question is given here as well.
+        """
+        if not is_proved(self.request):
+            raise ReauthenticationRequired
+        return False
+
+    def send_notification_mail(self, template_prefix: str, *args: Any, **kwargs: Any) -> None:
+        """What it tells of has happened: a mail server that is away must not turn it into an error page."""
+        try:
+            super().send_notification_mail(template_prefix, *args, **kwargs)
+        except OSError as error:  # also the errors of smtplib
+            log.warning("notice_not_sent", what=template_prefix, reason=str(error))
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return client_address(request)
 
     def login(self, request: HttpRequest, user: Any) -> None:
         raise_listed_role(user)

@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from oasst.accounts import second_factor
 from oasst.accounts.access import require_contributor
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import (
@@ -204,7 +205,7 @@ def close_account(user: User) -> None:
     """Erase who this was and keep what was given. Final; doing it twice changes nothing.
 
     The row stays without a name, because texts and rankings point to it. Every way in goes: addresses, linked
-    accounts, identities at API clients, tokens, sessions, the password.
+    accounts, identities at API clients, tokens, second factors, sessions, the password.
     """
     user = lock_user(user)
     if user.deleted_at is not None and not user.is_active:  # a purge by a program sets the date and erases nothing
@@ -215,6 +216,7 @@ def close_account(user: User) -> None:
     Identity.objects.filter(user=user).delete()
     Token.objects.filter(user=user).delete()
     ProgramSession.objects.filter(user=user).delete()
+    second_factor.remove_all(user)
     Session.end_all_of(user)
     user.email = None
     user.display_name = DELETED_NAME

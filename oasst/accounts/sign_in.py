@@ -6,21 +6,15 @@ mistyped address leaves nothing behind and nobody can find out who has an accoun
 """
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from allauth.account.internal.flows.login_by_code import LoginCodeVerificationProcess
 from allauth.account.models import Login
 from allauth.account.stages import LoginByCodeStage, LoginStageController
 from django.http import HttpRequest, HttpResponseBase
-from django.utils import timezone
 
 from oasst.accounts import services
 from oasst.accounts.adapters import AccountAdapter
-
-# How long after signing in a person may still do what can not be undone.
-RECENTLY = 15 * 60
-_SIGNED_IN_AT = "signed_in_at"
 
 
 class SignInCode(LoginCodeVerificationProcess):
@@ -55,18 +49,3 @@ class SignInCode(LoginCodeVerificationProcess):
     def finish(self, redirect_url: str | None) -> HttpResponseBase:
         self._user: Any = services.person_behind(self.state["email"])
         return super().finish(redirect_url)
-
-
-def remember_sign_in(request: HttpRequest | None, **kwargs: Any) -> None:
-    """Receives Django's `user_logged_in`, by whatever way the person came in."""
-    if request is not None:
-        request.session[_SIGNED_IN_AT] = time.time()
-
-
-def signed_in_at(request: HttpRequest) -> datetime:
-    """When the person of this browser last proved who they are."""
-    return datetime.fromtimestamp(float(request.session.get(_SIGNED_IN_AT, 0)), UTC)
-
-
-def signed_in_recently(request: HttpRequest) -> bool:
-    return (timezone.now() - signed_in_at(request)).total_seconds() < RECENTLY

@@ -14,9 +14,7 @@ from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.decorators import method_decorator
-from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -25,8 +23,9 @@ from oasst.accounts.access import has_current_terms
 from oasst.accounts.documents import PRIVACY, TERMS, contact_address
 from oasst.accounts.forms import CodeForm, DebugLoginForm, DeleteForm, ProfileForm, add_refusal
 from oasst.accounts.mail import may_show_code
+from oasst.accounts.notices import tell
 from oasst.accounts.requests import SignedInRequest
-from oasst.accounts.sign_in import SignInCode, signed_in_recently
+from oasst.accounts.sign_in import SignInCode
 from oasst.core.errors import DomainError
 from oasst.core.ratelimit import CODES_FROM_ADDRESS, spend
 from oasst.core.requests import client_address, safe_next
@@ -102,15 +101,6 @@ def debug_login(request: HttpRequest) -> HttpResponse:
     user.save(update_fields=["display_name", "role"])
     login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     return redirect(safe_next(request, settings.LOGIN_REDIRECT_URL))
-
-
-@login_required
-@require_POST
-def sign_in_again(request: HttpRequest) -> HttpResponse:
-    """Out and in again, to prove that it is still the same person at the screen."""
-    target = safe_next(request, reverse("profile"))
-    logout(request)
-    return redirect(f"{reverse('account_login')}?{urlencode({'next': target})}")
 
 
 # --- Terms ---
@@ -197,18 +187,14 @@ CONSEQUENCES = (
 @login_required
 @require_http_methods(["GET", "POST"])
 def profile_delete(request: SignedInRequest) -> HttpResponse:
-    recent = signed_in_recently(request)
+    """Whoever came here proved a moment ago who they are (oasst.accounts.gate)."""
     form = DeleteForm(request.POST or None, person=request.user)
     if request.method == "POST" and form.is_valid():
-        if recent:
-            services.close_account(request.user)
-            logout(request)
-            messages.success(request, "Your account is erased. Thank you for everything you gave.")
-            return redirect("landing")
-        form.add_error(None, "You signed in a while ago. Please sign in again first, then delete.")
-    return render(
-        request,
-        "accounts/profile_delete.html",
-        {"form": form, "consequences": CONSEQUENCES, "recent": recent},
-        status=200 if recent or request.method == "GET" else 403,
-    )
+        person, email = request.user, request.user.email
+        services.close_account(person)
+        logout(request)
+        if email:
+            tell(request, person, "account_closed", email=email)
+        messages.success(request, "Your account is erased. Thank you for everything you gave.")
+        return redirect("landing")
+    return render(request, "accounts/profile_delete.html", {"form": form, "consequences": CONSEQUENCES})
