@@ -8,11 +8,11 @@ import os
 import secrets
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from django.templatetags.static import static
 
-from oasst import env
+from oasst import env, server_urls
 from oasst.services import postgres, redis
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -163,21 +163,15 @@ TEMPLATES = [
 ]
 
 
+# Locks are held for milliseconds. Whoever waits this long hears "busy" (oasst.core.locks).
+LOCK_TIMEOUT = "-c lock_timeout=10s"
+
+
 def _database() -> dict[str, Any]:
     """DATABASE_URL, else the embedded server of OASST_HOME. Pools stay small: their sum must fit max_connections."""
-    if url := env.text("DATABASE_URL"):
-        parts = urlsplit(url)
-        if parts.scheme not in ("postgres", "postgresql") or not parts.path.strip("/"):
-            raise env.BadVariable("DATABASE_URL must look like postgresql://user:password@host:5432/name")
-        where: dict[str, Any] = {
-            "NAME": parts.path.strip("/"),
-            "USER": unquote(parts.username or ""),
-            "PASSWORD": unquote(parts.password or ""),
-            "HOST": unquote(parts.hostname or ""),
-            "PORT": parts.port or "",
-        }
-    else:
-        where = postgres.database_settings(OASST_HOME)
+    url = env.text("DATABASE_URL")
+    where = server_urls.read_database(url) if url else postgres.database_settings(OASST_HOME)
+    given = where.pop("OPTIONS", {})
     return {
         "ENGINE": "django.db.backends.postgresql",
         **where,
@@ -189,8 +183,8 @@ def _database() -> dict[str, Any]:
             "pool": {"min_size": 1, "max_size": env.integer("DATABASE_POOL", 8, minimum=1), "timeout": 20},
             # Only what asks for it is prepared (oasst.core.prepared); the number says how often others come first.
             "prepare_threshold": 1_000_000_000,
-            # Locks are held for milliseconds. Whoever waits this long hears "busy" (oasst.core.locks).
-            "options": "-c lock_timeout=10s",
+            **given,
+            "options": f"{LOCK_TIMEOUT} {given.get('options', '')}".strip(),
         },
     }
 
@@ -198,20 +192,38 @@ def _database() -> dict[str, Any]:
 DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = env.text("REDIS_URL") or redis.url(OASST_HOME)
+_redis = server_urls.read_redis(env.text("REDIS_URL") or redis.url(OASST_HOME))
+REDIS_URL = _redis.url
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
-        # Redis is speed, never truth: when it is away the pages are slower, not broken.
-        "OPTIONS": {"IGNORE_EXCEPTIONS": True, "SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
+        "OPTIONS": {
+            # Redis is speed, never truth: when it is away the pages are slower, not broken.
+            "IGNORE_EXCEPTIONS": True,
+            "SOCKET_CONNECT_TIMEOUT": 1,
+            "SOCKET_TIMEOUT": 1,
+            # The default is pickle, which runs what it reads.
+            "CLIENT_CLASS": "oasst.core.json_cache.JsonClient",
+            "SERIALIZER": "oasst.core.json_cache.StrictJson",
+        },
         "KEY_PREFIX": "oasst",
+        # 1 held pickles: a process of an older release that still runs would fail on what we write.
+        "VERSION": 2,
     }
 }
 SESSION_ENGINE = "oasst.accounts.sessions"
-CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}}
+SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "serializer_format": "msgpack"},
+    }
+}
 
-CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")
+CELERY_BROKER_URL, CELERY_BROKER_USE_SSL = _redis.broker_url, _redis.broker_ssl
+CELERY_ACCEPT_CONTENT = CELERY_RESULT_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
@@ -219,6 +231,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # By default the jobs of a killed worker come back after an hour.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
+    **_redis.broker_options,
     "visibility_timeout": 600,
     "unacked_restore_interval": 10,
     "unacked_restore_throttle": 1,
@@ -262,31 +275,15 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_RATE_LIMITS = False
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 
-
-def _mail_server(url: str) -> dict[str, Any]:
-    """EMAIL_URL: smtp://user:password@host:587/?tls=1 (STARTTLS) or smtps://user:password@host:465."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
-        raise env.BadVariable("EMAIL_URL must look like smtp://user:password@host:587/?tls=1 or smtps://host")
-    return {
-        "host": parts.hostname,
-        "port": parts.port or (465 if parts.scheme == "smtps" else 587),
-        "user": unquote(parts.username or ""),
-        "password": unquote(parts.password or ""),
-        "ssl": parts.scheme == "smtps",
-        "tls": parts.scheme == "smtp" and parse_qs(parts.query).get("tls", ["0"])[-1] in ("1", "on", "true", "yes"),
-    }
-
-
 SENDS_MAIL = bool(env.text("EMAIL_URL"))
 EMAIL_BACKEND = "oasst.accounts.mail.LogBackend"
 if SENDS_MAIL:
-    _smtp = _mail_server(env.text("EMAIL_URL"))
+    _smtp = server_urls.read_mail(env.text("EMAIL_URL"))
     EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     EMAIL_HOST, EMAIL_PORT = _smtp["host"], _smtp["port"]
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _smtp["user"], _smtp["password"]
     EMAIL_USE_SSL, EMAIL_USE_TLS = _smtp["ssl"], _smtp["tls"]
-    EMAIL_TIMEOUT = 10
+    EMAIL_TIMEOUT = _smtp["timeout"]
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM") or f"oasst <noreply@{_public.hostname}>"
 # Shown to suspended people and in the terms. Empty: they are told to ask a moderator.
 CONTACT_EMAIL = env.text("CONTACT_EMAIL")
