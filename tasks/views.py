@@ -161,7 +161,7 @@ def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPSta
             "skip_reasons": Skip.Reason.choices,
         },
         "kind": {"key": task.kind, **vars(row)},
-        "conversation": conversation_to(task.message) if task.message else [],
+        "conversation": conversation_to(task.message, request.user) if task.message else [],
         "form": form,
         "draft_saved_at": draft.updated_at if draft else None,
     }
