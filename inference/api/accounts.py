@@ -24,6 +24,8 @@ from oasst.api.answers import as_json
 from oasst.api.fields import Id, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core.errors import Invalid, NotAllowed, NotFound
+from oasst.core.ratelimit import SIGN_INS_ELSEWHERE, spend
+from oasst.core.requests import client_address
 
 OPERATIONS: list[Operation] = []
 _ASKED = "signs_in_with_a_program"
@@ -75,6 +77,7 @@ def come_back_for_debugging(call: Call) -> Any:
 def log_in(call: Call) -> HttpResponse:
     """To a service that vouches for people, and back to the callback."""
     provider = _provider(call)
+    spend(SIGN_INS_ELSEWHERE, client_address(call.request))
     call.request.session[_ASKED] = provider
     target = f"{reverse('account_login')}?{urlencode({'next': _callback(provider)})}"
     return HttpResponseRedirect(target)

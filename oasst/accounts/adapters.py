@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context as allauth_context
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
 from django.conf import settings
@@ -19,6 +20,7 @@ from oasst.core.ratelimit import (
     PASSWORDS_FROM_ADDRESS,
     SIGN_IN_CODES_FROM_ADDRESS,
     SIGN_IN_CODES_TO_MAILBOX,
+    SIGN_INS_ELSEWHERE,
     spend,
 )
 from oasst.core.requests import client_address
@@ -67,6 +69,11 @@ class AccountAdapter(DefaultAccountAdapter):
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):
+    def generate_state_param(self, state: dict[str, Any]) -> str:
+        """Called when somebody is sent to another service, which stores a state in a session of theirs."""
+        spend(SIGN_INS_ELSEWHERE, client_address(allauth_context.request))
+        return str(super().generate_state_param(state))
+
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         return True
 

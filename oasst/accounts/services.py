@@ -32,6 +32,7 @@ from oasst.accounts.models import (
 from oasst.accounts.names import friendly_name
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from oasst.core.locks import advisory_lock
+from oasst.core.ratelimit import PROFILE_CHANGES, spend
 from oasst.core.text import clean_language_tag, clean_name, clean_text
 
 TERMS_DOCUMENT = "terms"
@@ -158,7 +159,9 @@ def update_profile(
         )
     if time_zone not in zoneinfo.available_timezones():
         raise Invalid("This is not a time zone.", code="time_zone", field="time_zone")
-    user.display_name = clean_name(display_name)
+    name = clean_name(display_name)
+    spend(PROFILE_CHANGES, user.pk)
+    user.display_name = name
     user.time_zone = time_zone
     user.interface_language = clean_language_tag(interface_language, field="interface_language")
     user.contribution_languages = list(dict.fromkeys(languages))

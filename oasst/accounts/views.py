@@ -27,7 +27,7 @@ from oasst.accounts.forms import CodeForm, DebugLoginForm, DeleteForm, ProfileFo
 from oasst.accounts.mail import may_show_code
 from oasst.accounts.requests import SignedInRequest
 from oasst.accounts.sign_in import SignInCode, signed_in_recently
-from oasst.core.errors import DomainError
+from oasst.core.errors import Busy, DomainError
 from oasst.core.ratelimit import CODES_FROM_ADDRESS, spend
 from oasst.core.requests import client_address, safe_next
 
@@ -175,6 +175,8 @@ def profile(request: SignedInRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             services.update_profile(request.user, **form.cleaned_data)
+        except Busy:
+            raise  # a page of its own, with the time to wait
         except DomainError as error:
             add_refusal(form, error)
         else:

@@ -128,6 +128,8 @@ def run(operation: Operation, request: HttpRequest, path: dict[str, str]) -> Any
         _check_access(call)
     if operation.viewer:
         call.viewer = _find_viewer(call)
+    if operation.method != "GET" and call.found_client is not None and not call.client.trusted:
+        ratelimit.spend(ratelimit.PROGRAM_WRITES, call.client.pk)
     if operation.method == "POST" and "Idempotency-Key" in request.headers:
         return _once(call)
     return operation.act(call)
