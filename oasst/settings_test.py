@@ -25,6 +25,8 @@ else:
 CACHES["default"]["LOCATION"] = REDIS_URL
 CHANNEL_LAYERS["default"]["CONFIG"] = {"hosts": [REDIS_URL]}
 CELERY_BROKER_URL = "memory://"
+# Into the mailbox of the test.
+SENDS_MAIL = True
 # Tests of the chat switch it on with a model that they make themselves.
 OASST_CHAT_MODEL = os.environ.get("OASST_CHAT_MODEL", "none")
 
