@@ -10,6 +10,8 @@ from django.db import connections
 from django.db.utils import OperationalError
 
 from oasst import env
+from oasst.accounts.known_secret import variables_that_hold_it
+from oasst.core.requests import is_private_site
 from oasst.services import postgres
 
 RESERVED_CONNECTIONS = 10
@@ -32,6 +34,22 @@ def check_engine(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             hint="Set ENGINE_URL to the address of an OpenAI-compatible server, for example http://gpu:8001/v1",
             id="oasst.E005",
         )
+    ]
+
+
+@register()
+def check_known_secret(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """1234 opens the whole site to whoever reaches it, so it may only be reached from this machine."""
+    if is_private_site():
+        return []
+    return [
+        Error(
+            f"{name} is 1234, which everybody knows, and other machines can reach this site.",
+            hint=f"Unset {name} and make a key with `manage.py create_api_client`, or choose a long secret. 1234 is "
+            "for trying unchanged programs where PUBLIC_URL and BIND_ADDRESS are loopback addresses.",
+            id="oasst.E006",
+        )
+        for name in variables_that_hold_it()
     ]
 
 
@@ -68,8 +86,9 @@ def _exposure_problems() -> Iterator[CheckMessage]:
         )
     if not settings.SENDS_MAIL:
         yield Warning(
-            "EMAIL_URL is not set, so sign-in codes go to the log and nobody else can sign in by e-mail.",
-            hint="Set EMAIL_URL to your mail server, see docs/operations.md.",
+            "EMAIL_URL is not set, so nobody can sign in by a code in the mail.",
+            hint="Set EMAIL_URL to your mail server, see docs/operations.md. Until then `manage.py sign_in_link EMAIL` "
+            "lets in whom you made with `manage.py create_user`.",
             id="oasst.W002",
         )
 

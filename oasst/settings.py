@@ -50,7 +50,13 @@ IS_LOCAL = _public.hostname in ("localhost", "127.0.0.1", "::1")
 BIND_ADDRESS = env.text("BIND_ADDRESS") or ("127.0.0.1" if IS_LOCAL else "0.0.0.0")
 # How many proxies of ours stand before the site: so many entries at the end of X-Forwarded-For are believed.
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0)
-METRICS_TOKEN = env.text("METRICS_TOKEN")
+# Who may read /metrics. `up` keeps one in OASST_HOME; without any, nobody may.
+KEPT_METRICS_TOKEN = OASST_HOME / "metrics-token"
+METRICS_TOKEN = env.text("METRICS_TOKEN") or (
+    KEPT_METRICS_TOKEN.read_text().strip() if KEPT_METRICS_TOKEN.exists() else ""
+)
+# The first password and key, until the first administrator signs in.
+FIRST_RUN_FILE = OASST_HOME / "first-run.txt"
 ALLOWED_HOSTS = sorted({_public.hostname or "localhost", "localhost", "127.0.0.1", "[::1]"})
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
@@ -157,6 +163,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "inference.context.chat",
+                "oasst.accounts.context.mail",
             ],
         },
     },
@@ -355,14 +362,9 @@ def _root_tokens(text: str) -> list[str]:
     return tokens
 
 
-# The wire. Existing programs come with the key 1234; only a site that no other machine reaches takes it untold.
-IS_PRIVATE = IS_LOCAL and BIND_ADDRESS in ("127.0.0.1", "::1", "localhost")
-OFFICIAL_WEB_API_KEY = env.text("OFFICIAL_WEB_API_KEY") or ("1234" if IS_PRIVATE else "")
-ROOT_TOKENS = _root_tokens(env.text("ROOT_TOKENS")) or (["1234"] if IS_PRIVATE else [])
-# Where nobody chose it, it is good for programs on this machine only, and no more when the site goes public: the key
-# that the first start made is stored.
-_chosen = (env.text("OFFICIAL_WEB_API_KEY"), *_root_tokens(env.text("ROOT_TOKENS")))
-UNCHOSEN_SECRET = "" if "1234" in _chosen else "1234"
+# The wire. Unset means none. The key that everybody knows has rules of its own: oasst.accounts.known_secret.
+OFFICIAL_WEB_API_KEY = env.text("OFFICIAL_WEB_API_KEY")
+ROOT_TOKENS = _root_tokens(env.text("ROOT_TOKENS"))
 # Pages of these sites may read the API from a browser; * is all.
 CORS_ORIGINS = env.words("CORS_ORIGINS")
 API_REQUIRES_TERMS = env.switch("API_REQUIRES_TERMS", False)

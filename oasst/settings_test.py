@@ -23,6 +23,8 @@ REDIS_URL = read_redis(REDIS_URL, db=_number).url
 CACHES["default"]["LOCATION"] = REDIS_URL
 CHANNEL_LAYERS["default"]["CONFIG"] = {"hosts": [REDIS_URL], "serializer_format": "msgpack"}
 CELERY_BROKER_URL, CELERY_BROKER_USE_SSL = "memory://", None
+# Into the mailbox of the test.
+SENDS_MAIL = True
 # Tests of the chat switch it on with a model that they make themselves.
 OASST_CHAT_MODEL = os.environ.get("OASST_CHAT_MODEL", "none")
 

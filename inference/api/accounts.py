@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from rest_framework import serializers
@@ -15,7 +15,7 @@ from inference import chat
 from inference.api.door import AUTH_METHOD, session_of, trusted_caller
 from inference.api.shapes import Refreshed, TokenPair, TrustedUser
 from oasst.accounts import program_sessions, services
-from oasst.accounts.access import has_current_terms, require_member
+from oasst.accounts.access import has_current_terms, may_sign_in_unproven, require_member
 from oasst.accounts.identities import delete_person, person_for, require_general
 from oasst.accounts.models import Identity, User
 from oasst.accounts.program_sessions import Pair
@@ -49,20 +49,20 @@ def check(call: Call) -> Any:
 @operation(OPERATIONS, "GET", "auth/providers", Access.OPEN, answer=serializers.ListField(child=Text()))
 def get_providers(call: Call) -> Any:
     """How people can prove who they are."""
-    return [*sorted(settings.SOCIALACCOUNT_PROVIDERS), *(["debug"] if settings.DEBUG else [])]
+    return [*sorted(settings.SOCIALACCOUNT_PROVIDERS), *(["debug"] if may_sign_in_unproven(call.request) else [])]
 
 
 @operation(OPERATIONS, "GET", "auth/login/debug", Access.OPEN, query=DebugLogin)
 def log_in_for_debugging(call: Call) -> HttpResponse:
     """To the callback, as a service would. Only with DEBUG."""
-    _require_debug()
+    _require_debug(call.request)
     return HttpResponseRedirect("../callback/debug?" + urlencode({"code": call.query["username"]}))
 
 
 @operation(OPERATIONS, "GET", "auth/callback/debug", Access.OPEN, query=DebugCallback, answer=TokenPair)
 def come_back_for_debugging(call: Call) -> Any:
     """Tokens of whoever one wants to be. Only with DEBUG."""
-    _require_debug()
+    _require_debug(call.request)
     slug = re.sub(r"[^a-z0-9]+", "-", call.query["code"].lower()).strip("-")
     if not slug:
         raise Invalid("A username is needed.", code="no_person")
@@ -169,8 +169,8 @@ def _user(call: Call) -> User:
     return person
 
 
-def _require_debug() -> None:
-    if not settings.DEBUG:
+def _require_debug(request: HttpRequest) -> None:
+    if not may_sign_in_unproven(request):
         raise NotAllowed("Signing in as anybody is for people who work on the site.", code="debug_only")
 
 

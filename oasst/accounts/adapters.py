@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from oasst.accounts.models import User
 from oasst.accounts.names import friendly_name
 from oasst.accounts.services import raise_listed_role
-from oasst.core.errors import DomainError
+from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.ratelimit import (
     PASSWORDS_FOR_ACCOUNT,
     PASSWORDS_FROM_ADDRESS,
@@ -33,6 +33,9 @@ _MAILS_ON_REQUEST = (
 )
 
 
+NO_MAIL = "This site sends no mail, so no code or link can come to you. Ask whoever runs it for a sign-in link."
+
+
 class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """New people come in by code or by another service; a form that takes any address and a password is no
@@ -42,6 +45,8 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         if template_prefix.startswith(_MAILS_ON_REQUEST):
+            if not settings.SENDS_MAIL:
+                raise NotAllowed(NO_MAIL, code="no_mail")
             spend(SIGN_IN_CODES_FROM_ADDRESS, client_address(self.request))
             spend(SIGN_IN_CODES_TO_MAILBOX, email)
         context = {name: self._at_home(value) for name, value in context.items()} | {"site_url": settings.PUBLIC_URL}

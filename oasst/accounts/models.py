@@ -236,6 +236,12 @@ class Token(Secret):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
 
 
+class SignInLink(Secret):
+    """An address that signs one person in, once. A newer one takes the place of the one before."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="sign_in_link")
+
+
 class ProgramSession(models.Model):
     """A program that a person is signed in with. Its access tokens name this row, so its end is theirs."""
 

@@ -26,6 +26,7 @@ from oasst.accounts.models import (
     Role,
     Secret,
     Session,
+    SignInLink,
     Token,
     User,
 )
@@ -211,6 +212,7 @@ def close_account(user: User) -> None:
     Identity.objects.filter(user=user).delete()
     Token.objects.filter(user=user).delete()
     ProgramSession.objects.filter(user=user).delete()
+    SignInLink.objects.filter(user=user).delete()
     Session.end_all_of(user)
     user.email = None
     user.display_name = DELETED_NAME

@@ -21,10 +21,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from oasst.accounts import services
-from oasst.accounts.access import has_current_terms
+from oasst.accounts.access import has_current_terms, may_sign_in_unproven
 from oasst.accounts.documents import PRIVACY, TERMS, contact_address
 from oasst.accounts.forms import CodeForm, DebugLoginForm, DeleteForm, ProfileForm, add_refusal
-from oasst.accounts.mail import may_show_code
 from oasst.accounts.requests import SignedInRequest
 from oasst.accounts.sign_in import SignInCode, signed_in_recently
 from oasst.core.errors import Busy, DomainError
@@ -40,7 +39,7 @@ class Door(LoginView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         context["code_form"] = CodeForm()
-        if settings.DEBUG:
+        if may_sign_in_unproven(self.request):
             context["debug_login_form"] = DebugLoginForm()
         return context
 
@@ -75,12 +74,6 @@ class TypeCode(ConfirmLoginCodeView):
         response: HttpResponse = super().post(request, *args, **kwargs)
         return response
 
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context_data(**kwargs)
-        if may_show_code(self.request):
-            context["visible_code"] = self._process.code
-        return context
-
 
 def sign_up(request: HttpRequest) -> HttpResponse:
     """There is no second door for new people."""
@@ -90,7 +83,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 @require_POST
 def debug_login(request: HttpRequest) -> HttpResponse:
     """Sign in as anybody, for people who work on the site. Not even a URL without DEBUG."""
-    if not settings.DEBUG:
+    if not may_sign_in_unproven(request):
         raise Http404
     form = DebugLoginForm(request.POST)
     if not form.is_valid():

@@ -166,6 +166,19 @@ def test_no_mail_in_public(public: Settings) -> None:
     assert ids(checks.check_public_address(None)) == ["oasst.W002"]
 
 
+@pytest.mark.parametrize(("address", "is_local"), [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_the_secret_that_everybody_knows(settings: Settings, address: str, is_local: bool) -> None:
+    assert ids(checks.check_known_secret(None)) == []
+    settings.OFFICIAL_WEB_API_KEY, settings.ROOT_TOKENS = "1234", ["a-long-secret", "1234"]
+    assert ids(checks.check_known_secret(None)) == [], "for trials on one machine"
+    settings.BIND_ADDRESS, settings.IS_LOCAL = address, is_local
+    found = checks.check_known_secret(None)
+    assert ids(found) == ["oasst.E006", "oasst.E006"]
+    assert [message.msg.split()[0] for message in found] == ["OFFICIAL_WEB_API_KEY", "ROOT_TOKENS"]
+    settings.OFFICIAL_WEB_API_KEY, settings.ROOT_TOKENS = "chosen", ["a-long-secret"]
+    assert ids(checks.check_known_secret(None)) == []
+
+
 def test_too_many_connections(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     pool = settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"]
