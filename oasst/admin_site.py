@@ -18,6 +18,7 @@ from unfold.sites import UnfoldAdminSite
 
 from inference.models import ChatReport
 from oasst.accounts.access import require_member
+from oasst.accounts.administrators import open_proposals
 from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.middleware import ContentSecurity
 from oasst.core.read_only_admin import ReadOnlyAdmin
@@ -152,6 +153,7 @@ class ModeratorsSite(UnfoldAdminSite):
         }
         if request.user.is_superuser:
             context["webhooks_off"] = webhooks.gave_up().count()
+            context["proposals"] = open_proposals().select_related("user")
         return super().index(request, context)
 
 

@@ -46,6 +46,8 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
+# Keys of before a change, the newest first: what was signed or hashed with them is still known.
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 IS_LOCAL = _public.hostname in ("localhost", "127.0.0.1", "::1")
 BIND_ADDRESS = env.text("BIND_ADDRESS") or ("127.0.0.1" if IS_LOCAL else "0.0.0.0")
 # How many proxies of ours stand before the site: so many entries at the end of X-Forwarded-For are believed.
@@ -142,6 +144,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "oasst.accounts.devices.RememberDevice",
     "oasst.accounts.gate.Gate",
     "oasst.core.middleware.ErrorPages",
     "oasst.core.middleware.AnswerMetrics",

@@ -12,7 +12,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from inference import chat
-from inference.api.door import AUTH_METHOD, session_of, trusted_caller
+from inference.api.door import AUTH_METHOD, session_of, trusted_caller, with_wrong_ones_counted
 from inference.api.shapes import Refreshed, TokenPair, TrustedUser
 from oasst.accounts import program_sessions, services
 from oasst.accounts.access import has_current_terms, may_sign_in_unproven, require_member
@@ -121,7 +121,7 @@ def sign_in_trusted(call: Call) -> Any:
 @operation(OPERATIONS, "GET", "auth/refresh", Access.OPEN, answer=Refreshed)
 def refresh(call: Call) -> Any:
     """New tokens for the refresh token in the header `Refresh`, which is used up."""
-    pair = program_sessions.refresh(_refresh_token(call))
+    pair = with_wrong_ones_counted(call.request, program_sessions.refresh, _refresh_token(call))
     return _secret({**_access(pair), "refresh_token": _refresh(pair)})
 
 
@@ -144,8 +144,9 @@ def delete_account(call: Call) -> None:
         session = session_of(call.request)
         if session is None or (timezone.now() - session.created_at).total_seconds() > RECENTLY:
             raise NotAllowed("Please sign in again first: this can not be undone.", code="not_recent")
-    chat.delete_all_chats(user=person)
-    services.close_account(person)
+    with transaction.atomic():  # chats stay where the account has to
+        chat.delete_all_chats(user=person)
+        services.close_account(person)
 
 
 @operation(OPERATIONS, "DELETE", "admin/refresh_tokens/<user_id>", Access.ROOT)
@@ -158,8 +159,9 @@ def end_sessions(call: Call) -> None:
 def delete_user(call: Call) -> None:
     """Erase who this was, and their chats."""
     person = require_general(_user(call).pk)
-    chat.delete_all_chats(user=person)
-    delete_person(person.pk)
+    with transaction.atomic():
+        chat.delete_all_chats(user=person)
+        delete_person(person.pk)
 
 
 def _user(call: Call) -> User:

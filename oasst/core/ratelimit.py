@@ -74,16 +74,26 @@ NEW_KEYS = RateLimit("key_new", "30 per hour; 100 per day", "new keys")
 # Beginnings of a sign-in through another service: each leaves a session behind, by whoever comes.
 SIGN_INS_ELSEWHERE = RateLimit("sign_in_elsewhere", "60 per 10 minutes", "attempts to sign in")
 REFRESHES = RateLimit("refresh", "60 per 10 minutes", "new tokens of this session")
-# Codes: by the mailbox that would be flooded, and by the address that asks (a school or an office shares
-# one).
-SIGN_IN_CODES_TO_MAILBOX = RateLimit("code_mailbox", "5 per 10 minutes; 20 per day", "sign-in codes for this address")
+# Mails that anybody can have sent to anybody: by the address that asks (a school or an office shares one), by that
+# address and the mailbox together, so that a stranger elsewhere uses up no one's tries, and by the mailbox, which must
+# not be flooded. A browser that signed in there before passes all three and has its own.
 SIGN_IN_CODES_FROM_ADDRESS = RateLimit("code_address", "30 per 10 minutes", "sign-in codes")
-# Guesses: by account, so that many addresses do not help, and by address, so that many accounts do not help.
-PASSWORDS_FOR_ACCOUNT = RateLimit("password_account", "10 per 10 minutes", "password attempts for this account")
+SIGN_IN_CODES_TO_MAILBOX = RateLimit("code_mailbox", "5 per 10 minutes; 20 per day", "mails to this address")
+SIGN_IN_CODES_TO_MAILBOX_IN_ALL = RateLimit("code_mailbox_all", "40 per hour; 100 per day", "mails to this address")
+SIGN_IN_CODES_ON_KNOWN_DEVICE = RateLimit("code_device", "5 per 10 minutes; 20 per day", "mails to this address")
+# Guesses, in the same way; the third holds off many addresses that guess one password.
 PASSWORDS_FROM_ADDRESS = RateLimit("password_address", "50 per 10 minutes", "password attempts")
+PASSWORDS_FOR_ACCOUNT = RateLimit("password_account", "10 per 10 minutes", "password attempts for this account")
+PASSWORDS_FOR_ACCOUNT_IN_ALL = RateLimit(
+    "password_account_all", "100 per hour; 300 per day", "password attempts for this account"
+)
+PASSWORDS_ON_KNOWN_DEVICE = RateLimit(
+    "password_device", "10 per 10 minutes; 60 per day", "password attempts for this account"
+)
+CODES_FROM_ADDRESS = RateLimit("code_guess_address", "100 per 10 minutes", "codes tried")
+CODES_ON_KNOWN_DEVICE = RateLimit("code_guess_device", "30 per 10 minutes", "codes tried")
 WRONG_TOKENS_FROM_ADDRESS = RateLimit("wrong_token_address", "60 per 10 minutes", "requests with a wrong token")
 WRONG_LINKS_FROM_ADDRESS = RateLimit("wrong_link", "60 per 10 minutes", "sign-in links that do not work")
-CODES_FROM_ADDRESS = RateLimit("code_guess_address", "100 per 10 minutes", "codes tried")
 
 # After a failure nobody waits for Redis again for this long, and the log gets no second line for a minute.
 _RETRY_REDIS_AFTER = 5.0
@@ -98,7 +108,6 @@ def spend(rule: RateLimit, *who: object) -> None:
     Where a rule has several rates, one that is still free may be charged before another one refuses. The
     person has to wait for the longer of the two in any case.
     """
-    global _redis_away_until
     if not settings.RATE_LIMITS:
         return
     if time.monotonic() < _redis_away_until:
@@ -114,9 +123,7 @@ def spend(rule: RateLimit, *who: object) -> None:
         else:
             return
     except RedisError as error:
-        _redis_away_until = time.monotonic() + _RETRY_REDIS_AFTER
-        metrics.rate_limits_unchecked.labels(rule.name).inc()
-        _log_once_a_minute(error)
+        _redis_is_away(rule, error)
         return
     metrics.rate_limited.labels(rule.name).inc()
     wait = max(1, math.ceil(reset - time.time()))
@@ -126,6 +133,33 @@ def spend(rule: RateLimit, *who: object) -> None:
         retry_after=wait,
         rule=rule.name,
     )
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """How many uses are left, and in how many seconds the oldest one that was counted comes back."""
+
+    uses: int
+    seconds: int
+
+    @property
+    def spoken(self) -> str:
+        return _spoken(self.seconds)
+
+
+def remaining(rule: RateLimit, *who: object) -> Remaining | None:
+    """What is left to `who` of the tightest rate of the rule; counts nothing. None where nothing is counted: limits
+    are off or Redis is away.
+    """
+    if not settings.RATE_LIMITS or time.monotonic() < _redis_away_until:
+        return None
+    try:
+        stats = [_limiter(settings.REDIS_URL).get_window_stats(rate, rule.name, _key(who)) for rate in _rates(rule)]
+    except RedisError as error:
+        _redis_is_away(rule, error)
+        return None
+    least = min(stats, key=lambda one: (one.remaining, -one.reset_time))
+    return Remaining(least.remaining, max(1, math.ceil(least.reset_time - time.time())))
 
 
 @cache
@@ -154,6 +188,13 @@ def _spoken(seconds: int) -> str:
     if seconds < 90 * 60:
         return f"{math.ceil(seconds / 60)} minutes"
     return f"{math.ceil(seconds / 3600)} hours"
+
+
+def _redis_is_away(rule: RateLimit, error: RedisError) -> None:
+    global _redis_away_until
+    _redis_away_until = time.monotonic() + _RETRY_REDIS_AFTER
+    metrics.rate_limits_unchecked.labels(rule.name).inc()
+    _log_once_a_minute(error)
 
 
 def _log_once_a_minute(error: RedisError) -> None:
