@@ -2,11 +2,13 @@
 
 Nothing of an answer is kept here, so any number of windows and devices may look at one and come back with the id of
 the last event they saw. A reader that hears nothing for much longer than `HEARTBEAT_SECONDS` knows the line is dead.
+So often it is looked, too, whether the session is still open and the person may still be here.
 """
 
 import asyncio
 import contextlib
 import json
+import time
 from collections import Counter
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -23,6 +25,7 @@ from inference.sse import HEARTBEAT_SECONDS, with_pauses
 from inference.watch import watch_turn
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
+from oasst.accounts.sessions import is_open
 from oasst.api.plain import dump
 from oasst.core.errors import Busy, DomainError, NotAllowed
 
@@ -83,7 +86,13 @@ class AnswerConsumer(AsyncWebsocketConsumer):
     async def _tell(self, after: int) -> None:
         _open[self.person.pk] += 1
         try:
+            looked_at = time.monotonic()
             async for event in with_pauses(watch_turn(self.message_id, after), HEARTBEAT_SECONDS):
+                if time.monotonic() - looked_at >= HEARTBEAT_SECONDS:
+                    looked_at = time.monotonic()
+                    if not await self._is_still_welcome():
+                        await self.close(REFUSED, "sign_in")
+                        return
                 await self.send(dump(as_json(event) if event is not None else {"type": "ping"}))
         except Exception:
             log.exception("answer_not_told")
@@ -94,6 +103,10 @@ class AnswerConsumer(AsyncWebsocketConsumer):
             _open[self.person.pk] -= 1
             if not _open[self.person.pk]:
                 del _open[self.person.pk]
+
+    async def _is_still_welcome(self) -> bool:
+        key = self.scope["session"].session_key
+        return await database_sync_to_async(_is_still_welcome, thread_sensitive=False)(key, self.person.pk)
 
 
 def _comes_from_our_pages(scope: dict[str, Any]) -> bool:
@@ -109,6 +122,18 @@ def _comes_from_our_pages(scope: dict[str, Any]) -> bool:
 def _check(person: User, message_id: UUID) -> None:
     require_contributor(person)
     get_turn_for(person, message_id)
+
+
+def _is_still_welcome(session_key: str | None, person_id: UUID) -> bool:
+    """False once the session was ended, or the person was suspended or closed the account."""
+    person = User.objects.filter(pk=person_id).first()
+    if person is None or not is_open(session_key, person):
+        return False
+    try:
+        require_contributor(person)
+    except DomainError:
+        return False
+    return True
 
 
 def _place(scope: dict[str, Any]) -> int:

@@ -8,6 +8,7 @@ from functools import update_wrapper
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.views import LogoutView, redirect_to_login
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
@@ -17,8 +18,11 @@ from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
 from inference.models import ChatReport
+from oasst.accounts import reauthentication
 from oasst.accounts.access import require_member
 from oasst.accounts.administrators import open_proposals
+from oasst.accounts.proof import is_proved
+from oasst.accounts.second_factor import must_set_one_up
 from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.middleware import ContentSecurity
 from oasst.core.read_only_admin import ReadOnlyAdmin
@@ -111,6 +115,11 @@ class ModeratorsSite(UnfoldAdminSite):
             if not self.has_permission(request):
                 require_member(request.user)
                 raise NotAllowed("This is for moderators.", code="moderators_only")
+            if must_set_one_up(request.user):
+                messages.warning(request, "Moderators of this site need a second factor. Please set one up first.")
+                return redirect("mfa_index")
+            if not is_proved(request, reauthentication.ADMIN_HOURS * 3600):
+                return reauthentication.ask(request)
             response = inner(request, *args, **kwargs)
             response["Content-Security-Policy"] = POLICY
             return response

@@ -96,6 +96,7 @@ INSTALLED_APPS = [
     "django_prometheus",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "allauth.socialaccount",
     "oasst",
     "oasst.core",
@@ -284,7 +285,25 @@ ACCOUNT_MAX_EMAIL_ADDRESSES = 10
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 # Ours are used instead (oasst.accounts.adapters): these live in the cache and shut everybody out when Redis is away.
 ACCOUNT_RATE_LIMITS = False
+# Whoever did not do it themselves shall hear of it.
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+
+# Of whom a second factor is demanded: nobody, or moderators and administrators.
+REQUIRE_MFA = env.choice("REQUIRE_MFA", ("off", "staff"), "off")
+MFA_ADAPTER = "oasst.accounts.second_factor.SecondFactorAdapter"
+MFA_FORMS = {
+    "authenticate": "oasst.accounts.second_factor_forms.SecondFactorAtSignIn",
+    "reauthenticate": "oasst.accounts.second_factor_forms.SecondFactorOnceMore",
+    "activate_totp": "oasst.accounts.second_factor_forms.SetUpApp",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = f"oasst {_public.hostname}"
+# Clocks of telephones are off by some seconds: the code before and the one after count too.
+MFA_TOTP_TOLERANCE = 1
+# Nobody gets in without one address that was proven; a second one may wait for its proof.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
 
 SENDS_MAIL = bool(env.text("EMAIL_URL"))
 EMAIL_BACKEND = "oasst.accounts.mail.LogBackend"

@@ -548,7 +548,6 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
                 "You can no longer sign in with this account, and we can not bring it back.",
             ],
             "form": DeleteForm({"confirm": "Alcie"}),
-            "recent": True,
         },
     ),
     "terms": ("accounts/terms.html", False, lambda: {"document": DOCUMENT}),

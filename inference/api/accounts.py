@@ -1,6 +1,7 @@
 """Signing in with a program, and out, and the end of an account."""
 
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,12 +15,13 @@ from rest_framework import serializers
 from inference import chat
 from inference.api.door import AUTH_METHOD, session_of, trusted_caller, with_wrong_ones_counted
 from inference.api.shapes import Refreshed, TokenPair, TrustedUser
-from oasst.accounts import program_sessions, services
+from oasst.accounts import program_sessions, reauthentication, services
 from oasst.accounts.access import has_current_terms, may_sign_in_unproven, require_member
 from oasst.accounts.identities import delete_person, person_for, require_general
 from oasst.accounts.models import Identity, User
+from oasst.accounts.notices import tell
 from oasst.accounts.program_sessions import Pair
-from oasst.accounts.sign_in import RECENTLY, signed_in_at
+from oasst.accounts.proof import RECENTLY, is_proved, proved_at
 from oasst.api.answers import as_json
 from oasst.api.fields import Id, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
@@ -93,7 +95,10 @@ def come_back(call: Call) -> Any:
     if not has_current_terms(request.user):
         request.session[_ASKED] = provider
         return HttpResponseRedirect(f"{reverse('terms_accept')}?{urlencode({'next': _callback(provider)})}")
-    return _pair(program_sessions.sign_in(request.user, provider=provider, proved_at=signed_in_at(request)))
+    if not is_proved(request):  # a program stays signed in for as long as it likes
+        request.session[_ASKED] = provider
+        return reauthentication.ask(request, _callback(provider))
+    return _pair(program_sessions.sign_in(request.user, provider=provider, proved_at=proved_at(request)))
 
 
 @operation(OPERATIONS, "POST", "auth/trusted", Access.TRUSTED, answer=TrustedUser)
@@ -144,9 +149,12 @@ def delete_account(call: Call) -> None:
         session = session_of(call.request)
         if session is None or (timezone.now() - session.created_at).total_seconds() > RECENTLY:
             raise NotAllowed("Please sign in again first: this can not be undone.", code="not_recent")
+    email = person.email
     with transaction.atomic():  # chats stay where the account has to
         chat.delete_all_chats(user=person)
         services.close_account(person)
+    if email:
+        transaction.on_commit(partial(tell, call.request, person, "account_closed", email=email))
 
 
 @operation(OPERATIONS, "DELETE", "admin/refresh_tokens/<user_id>", Access.ROOT)

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from oasst.accounts import suspended
+from oasst.accounts import second_factor, suspended
 from oasst.accounts.access import require_contributor
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import (
@@ -108,8 +108,7 @@ def person_behind(email: str) -> User:
         user = find_person(address)
         is_new = user is None
         if user is None:
-            User.objects.filter(email=address).update(email=None)
-            EmailAddress.objects.filter(email=address, verified=False).delete()
+            drop_unproven_claims(address)
             try:
                 user = create_user(email=address)
             except Conflict:  # the same person, through a second window
@@ -137,6 +136,14 @@ def suspend_if_known(user: User, names: Iterable[str]) -> None:
     shut_out(user, actor=None, reason=known.reason)
     user.notes = f"Signed up again after a suspension. The account before: {known.user_id or 'unknown'}."
     user.save(update_fields=["notes"])
+
+
+@transaction.atomic
+def drop_unproven_claims(email: str) -> None:
+    """Whoever claims this address without proof loses it, since its owner is here. Proven claims stay."""
+    if find_person(email) is None:
+        User.objects.filter(email=email).update(email=None)
+        EmailAddress.objects.filter(email=email, verified=False).delete()
 
 
 def raise_listed_role(user: User) -> None:
@@ -218,8 +225,8 @@ def close_account(user: User) -> None:
     """Erase who this was and keep what was given. Final; doing it twice changes nothing.
 
     The row stays without a name, because texts and rankings point to it. Every way in goes: addresses, linked
-    accounts, identities at API clients, tokens, sessions, the password. Of somebody who is suspended keyed hashes of
-    them stay. Raises Conflict `last_administrator`.
+    accounts, identities at API clients, tokens, second factors, sessions, the password. Of somebody who is suspended
+    keyed hashes of them stay. Raises Conflict `last_administrator`.
     """
     if User.objects.filter(pk=user.pk, role=Role.ADMIN).exists():
         lock_administrators()  # before the row, in the order of everybody
@@ -236,6 +243,7 @@ def close_account(user: User) -> None:
     Token.objects.filter(user=user).delete()
     ProgramSession.objects.filter(user=user).delete()
     SignInLink.objects.filter(user=user).delete()
+    second_factor.remove_all(user)
     Session.end_all_of(user)
     user.email = None
     user.display_name = DELETED_NAME

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from oasst.accounts import program_sessions, tokens
 from oasst.accounts.forms import add_refusal
+from oasst.accounts.notices import tell
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Busy, DomainError
 
@@ -48,6 +49,7 @@ def own_tokens(request: SignedInRequest) -> HttpResponse:
         except DomainError as error:
             add_refusal(form, error)
         else:
+            tell(request, request.user, "token_made", token_name=token.name)
             context = {"new": token, "secret": secret}
             form = TokenForm()
     now = timezone.now()

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0006_program_sessions'),
+        ('accounts', '0007_lockouts'),
     ]
 
     operations = [
