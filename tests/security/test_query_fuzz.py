@@ -1,0 +1,145 @@
+"""Whatever stands in a path or a query: a page or a refusal, never a crash.
+
+The addresses come from the URL table, the parameters from what the views ask for, the filters from the admin's
+registry, so that a new page is covered by itself. `FUZZ=10000 scripts/test tests/security/test_query_fuzz.py` sends
+that many requests a role instead of a hundred.
+"""
+
+import os
+import random
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import pytest
+from django.contrib import admin
+from django.db.models import Field
+from django.test import Client
+
+from inference import chat
+from tests.factories import growing_tree, new_person
+from tests.security.pages import ASKED_FOR, Address, addresses
+
+pytestmark = [pytest.mark.slow]
+REQUESTS = int(os.environ.get("FUZZ", "120"))
+"""At most, for a role and a kind of address."""
+
+# As they stand in a URL.
+ODD = (
+    *("", "%00", "a%00b", "%ff", "%ed%a0%80", "%C0%AF", "%EF%BF%BF", "%E2%80%AE", "%F0%9F%99%82", "%25", "%"),
+    *("1" + "0" * 400, "1" + "0" * 5000, "-1", "0", "1e999", "NaN", "Infinity", "1.5", "9223372036854775808"),
+    *("99999999999", "20000", "0000-00-00", "20000-01-01", "0001-01-01", "9999-12-31T23:59:59-23:59", "24:61"),
+    *("a" * 8000, "null", "[]", "%5B1,2", "%7B%22a%22:%7B%7D%7D", "true", "'%3B--", "%5C", "(((", "%5B", "a,b", ","),
+    *("00000000-0000-0000-0000-000000000000", "..%2F..", "%0d%0aX-Evil:%201", "__", "999.-1", "1.1.1.-1", "-"),
+)
+LOOKUPS = (
+    *("exact", "iexact", "gt", "lte", "in", "range", "isnull", "contains", "regex", "iregex", "startswith", "search"),
+    *("date", "date__lt", "year", "year__gte", "iso_year", "month", "week_day", "quarter", "time", "hour", "second"),
+    *("trigram_similar", "unaccent", "has_key", "contained_by", "overlap", "len", "0", "_", "pk", "id__id", "password"),
+)
+ROLES = ("nobody", "contributor", "moderator", "administrator")
+
+
+@pytest.fixture(autouse=True)
+def _site(settings: Any) -> None:
+    settings.RATE_LIMITS = False
+    settings.MIDDLEWARE = ["tests.security.pages.note_parameters", *settings.MIDDLEWARE]
+    settings.OASST_CHAT_MODEL = "tiny"
+
+
+def browser(role: str) -> Client:
+    client = Client(raise_request_exception=False)
+    if role != "nobody":
+        name = {"contributor": "general", "administrator": "admin"}.get(role, role)
+        client.force_login(new_person("Fay", role=name))
+    return client
+
+
+def real_values() -> dict[str, str]:
+    """Of paths that lead somewhere."""
+    author = new_person("Alice")
+    message = growing_tree(author)
+    return {
+        "message_id": str(message.pk),
+        "chat_id": str(chat.create_chat(user=author).pk),
+        "person_id": str(author.pk),
+        "object_id": str(message.pk),
+        "app_label": "trees",
+        "name": "messages",
+        "page": "dashboard",
+        "content_type_id": "1",
+        "key": "a-key",
+        "uidb36": "1",
+        "url": "nothing",
+    }
+
+
+def check(client: Client, urls: list[str]) -> None:
+    """Asks for each; at the end says which of them crashed."""
+    crashed = []
+    for url in urls:
+        response = client.get(url)
+        if response.streaming:
+            response.close()
+        if response.status_code >= 500:
+            crashed.append(f"{response.status_code} {url[:150]}")
+    assert not crashed, "\n".join(crashed)
+
+
+def some(urls: list[str]) -> list[str]:
+    return random.Random(8).sample(urls, REQUESTS) if len(urls) > REQUESTS else urls
+
+
+def odd_paths(values: dict[str, str]) -> Iterator[str]:
+    for one in addresses():
+        for name in one.parameters:
+            for odd in ODD:
+                yield one.filled({**dict.fromkeys(one.parameters, str(uuid4())), **values, name: odd})
+
+
+def queries_of(client: Client, address: Address, values: dict[str, str]) -> Iterator[str]:
+    """The parameters that the page asks for, each with something odd."""
+    url = address.filled({**dict.fromkeys(address.parameters, str(uuid4())), **values})
+    ASKED_FOR.clear()
+    client.get(url)
+    for name in sorted(ASKED_FOR):
+        for odd in ODD:
+            yield f"{url}?{quote(name)}={odd}"
+        yield f"{url}?{quote(name)}=1&{quote(name)}=%00&{quote(name)}={'9' * 30}"
+
+
+def admin_queries() -> Iterator[str]:
+    """Each kind of look-up on each field of each list."""
+    for model, model_admin in admin.site._registry.items():
+        url = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+        fields = [one for one in model._meta.get_fields() if isinstance(one, Field)]
+        filters = [one if isinstance(one, str) else getattr(one, "parameter_name", "") for one in model_admin.list_filter]
+        for name in {*(one.name for one in fields), *filters, "pk", "nothing"}:
+            for lookup in ("", *LOOKUPS):
+                for odd in ODD:
+                    yield f"{url}?{name}{'__' + lookup if lookup else ''}={odd}"
+        for name in ("q", "o", "p", "all", "e", "_facets", "_popup", "_to_field", "_changelist_filters"):
+            for odd in ODD:
+                yield f"{url}?{name}={odd}"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("role", ROLES)
+def test_pages(role: str) -> None:
+    client, values = browser(role), real_values()
+    urls = [url for one in addresses() if one.is_page for url in queries_of(client, one, values)]
+    assert len(urls) > 300
+    check(client, some(urls))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("role", ("contributor", "administrator"))
+def test_paths(role: str) -> None:
+    check(browser(role), some(list(odd_paths(real_values()))))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("role", ("moderator", "administrator"))
+def test_lists_of_the_admin(role: str) -> None:
+    check(browser(role), some(list(admin_queries())))
