@@ -28,8 +28,9 @@ from trees.states import TABLE
 
 View = Callable[..., HttpResponseBase]
 
-# The scripts of django-unfold evaluate attributes of the page, and its pages bring some style along. Everything that
-# people wrote is escaped here, never rendered, and scripts still come from us alone.
+# The scripts of django-unfold evaluate attributes of its pages (Alpine.js makes functions of them, on every page), and
+# its pages bring some style along. So its pages have this policy, and nothing else below /admin/. Everything that people
+# wrote is escaped there, never rendered, and scripts still come from us alone.
 POLICY = f"{ContentSecurity.POLICY}; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'"
 
 # Title, icon, model, and the page where it is not the list of the model. Whoever may not see a model does not see its
@@ -111,7 +112,8 @@ class ModeratorsSite(UnfoldAdminSite):
                 require_member(request.user)
                 raise NotAllowed("This is for moderators.", code="moderators_only")
             response = inner(request, *args, **kwargs)
-            response["Content-Security-Policy"] = POLICY
+            if response.status_code == 200 and response.get("Content-Type", "").startswith("text/html"):
+                response["Content-Security-Policy"] = POLICY
             return response
 
         return update_wrapper(guarded, inner)

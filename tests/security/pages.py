@@ -53,6 +53,7 @@ ASKED_FOR: set[str] = set()
 class _Noting(QueryDict):
     """Query parameters that write down which of them are asked for."""
 
+
     def __getitem__(self, key: str) -> Any:
         ASKED_FOR.add(key)
         return super().__getitem__(key)
