@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -62,6 +62,14 @@ _processors: list[Any] = [
 ]
 
 
+class CarefulHandler(logging.StreamHandler[TextIO]):
+    """Where a line cannot be written, Python's own would print it as it came, with all its arguments."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        kind = sys.exception().__class__.__name__
+        print(f"A line of {record.name} could not be logged: {kind}", file=sys.__stderr__)  # noqa: T201
+
+
 def configure(wanted: dict[str, str]) -> None:
     """Send the logs of this process to standard error. Django calls this with the setting LOGGING.
 
@@ -91,7 +99,7 @@ def configure(wanted: dict[str, str]) -> None:
             },
             "handlers": {
                 "stderr": {
-                    "class": "logging.StreamHandler",
+                    "class": "oasst.logs.CarefulHandler",
                     "stream": "ext://sys.stderr",
                     "formatter": "structured",
                 }

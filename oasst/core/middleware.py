@@ -24,6 +24,7 @@ from oasst.core import error_views
 from oasst.core.errors import DomainError
 from oasst.core.locks import as_busy
 from oasst.core.one_hop import Later
+from oasst.redaction import HIDDEN, redact
 
 log = structlog.get_logger(__name__)
 
@@ -222,8 +223,14 @@ def is_of_the_wires(path: str) -> bool:
 
 
 def _without_key(request: HttpRequest) -> str:
-    key = request.resolver_match.kwargs.get("key") if request.resolver_match else None
-    return request.path.replace(str(key), "…") if key else request.path
+    """Of a refused address nobody knows which part is a key, so it is told by its form."""
+    if request.resolver_match is None:
+        return redact(request.path)
+    path = request.path
+    for name in ("key", "token", "code"):
+        if key := request.resolver_match.kwargs.get(name):
+            path = path.replace(str(key), HIDDEN)
+    return path
 
 
 def _known_user_id(request: HttpRequest) -> str | None:
