@@ -161,6 +161,10 @@ class BoundedChannel(HTTPChannel):
         else:
             self._refuse(b"408 Request Timeout")
 
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """As twisted's, with the headers that every answer has."""
+        self._refuse(b"400 Bad Request")
+
     def _refuse(self, status: bytes, more: bytes = b"") -> None:
         self._is_refused = True
         self._give(None)

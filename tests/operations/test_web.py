@@ -252,7 +252,7 @@ class TestDeadlines:
         """The deadlines are for the caller. The answer here takes longer than any of them."""
         with strict.connect() as line:
             line.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            assert everything(line).endswith(b"finished")
+            assert b"finished" in everything(line)
 
 
 @pytest.mark.slow
@@ -311,10 +311,13 @@ class TestConnectionsOfOneAddress:
 
 
 @pytest.mark.slow
-def test_refusals_of_the_server_itself(strict: Server) -> None:
+@pytest.mark.parametrize(
+    "first_line", [b"GET /quick HTTP/1.1\r\nBad name: x", b"GET /\xff HTTP/1.1", b"GET /?\xff HTTP/1.1", b"nonsense"]
+)
+def test_refusals_of_the_server_itself(strict: Server, first_line: bytes) -> None:
     """Before Django is asked: no scripts, no framing, no word about what serves it."""
     with strict.connect() as line:
-        line.sendall(b"GET /quick HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nBad name: x\r\n\r\n")
+        line.sendall(first_line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answer = everything(line)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"frame-ancestors 'none'" in answer and b"nosniff" in answer
