@@ -67,7 +67,7 @@ class CarefulHandler(logging.StreamHandler[TextIO]):
 
     def handleError(self, record: logging.LogRecord) -> None:
         kind = sys.exception().__class__.__name__
-        print(f"A line of {record.name} could not be logged: {kind}", file=sys.__stderr__)  # noqa: T201
+        print(f"A line of {record.name} could not be logged: {kind}", file=sys.__stderr__)
 
 
 def configure(wanted: dict[str, str]) -> None:

@@ -16,7 +16,9 @@ _SECRET = (
     r"|csrfmiddlewaretoken|sessionid|signature|secret[_-]?key|private[_-]?key"
 )
 # Names that often mean something else in prose ("exit code: 1"): secret in a query or form, and where they are quoted.
-_SECRET_IN_FORMS = r"(?:login|auth|oauth|signin|reset|session)?[_-]?(?:key|code)|state|session|otp|nonce|ticket|assertion"
+_SECRET_IN_FORMS = (
+    r"(?:login|auth|oauth|signin|reset|session)?[_-]?(?:key|code)|state|session|otp|nonce|ticket|assertion"
+)
 _PREFIX = r"(?:[A-Za-z0-9]+[_.-]){0,4}"  # as in X-API-Key, new_password
 # A name begins here, also within a value that is encoded as a whole: next=%2Fpage%3Fcode%3D1
 _BEGIN = r"(?:(?<![A-Za-z0-9_.-])|(?<=%3F)|(?<=%26))"
@@ -45,7 +47,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (rf"({_BEGIN}(?:{_SECRET_IN_FORMS})(?:=|%3D))(?:{_QUOTED}|{_TEXT})", rf"\1{HIDDEN}"),
         # Links that were mailed or printed, served or refused. Django's resolver tells them without their beginning.
         (
-rf"((?:confirm-email|reset{_SLASH}key|(?:accounts{_SLASH}|(?<=['\"]))link){_SLASH})[^\s?#'\"<>&]+",
+            rf"((?:confirm-email|reset{_SLASH}key|(?:accounts{_SLASH}|(?<=['\"]))link){_SLASH})[^\s?#'\"<>&]+",
             rf"\1{HIDDEN}",
         ),
         # What PostgreSQL tells of a refused row: DETAIL:  Key (email)=(a@b.org) already exists.
@@ -58,7 +60,20 @@ rf"((?:confirm-email|reset{_SLASH}key|(?:accounts{_SLASH}|(?<=['\"]))link){_SLAS
 # Nearly all lines have nothing of the kind. One look for what every rule above needs; ten times as fast as a pattern.
 _SUSPICIOUS = (
     *("@", "key", "token", "pass", "pwd", "secret", "credential", "authorization", "csrf", "session", "signature"),
-    *("code", "state", "otp", "nonce", "ticket", "assertion", "cookie", "bearer", "basic", "confirm-email", "link", "failing row"),
+    *(
+        "code",
+        "state",
+        "otp",
+        "nonce",
+        "ticket",
+        "assertion",
+        "cookie",
+        "bearer",
+        "basic",
+        "confirm-email",
+        "link",
+        "failing row",
+    ),
 )
 # Fields of our own lines whose whole value is secret. `code`, `key` and `state` are no secrets there.
 _SECRET_FIELD = re.compile(rf"(?:\w+[_.-])*(?:{_SECRET}|cookies?)", re.IGNORECASE)

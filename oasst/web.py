@@ -15,8 +15,8 @@ from weakref import WeakSet
 # Daphne installs the asyncio reactor, so it comes before everything else that touches twisted.
 import daphne.server  # isort: skip
 from channels.routing import get_default_application
-from django.conf import settings
 from daphne.http_protocol import HTTPFactory, WebRequest
+from django.conf import settings
 from twisted.internet import defer, reactor, task, threads
 from twisted.web.http import HTTPChannel
 

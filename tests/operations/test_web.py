@@ -84,7 +84,6 @@ class Server:
             except ConnectionError:
                 return b"", sent
 
-
     def connect(self, source: str = "127.0.0.1") -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=60, source_address=(source, 0))
 

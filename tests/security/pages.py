@@ -33,9 +33,7 @@ def addresses() -> list[Address]:
     return sorted(_below(get_resolver(), "", (), ""), key=lambda one: (one.template, one.name))
 
 
-def _below(
-    resolver: URLResolver, prefix: str, parameters: tuple[str, ...], namespace: str
-) -> Iterator[Address]:
+def _below(resolver: URLResolver, prefix: str, parameters: tuple[str, ...], namespace: str) -> Iterator[Address]:
     for one in resolver.url_patterns:
         [(part, names), *_] = normalize(one.pattern.regex.pattern)
         template, all_names = prefix + part, (*parameters, *names)
@@ -52,7 +50,6 @@ ASKED_FOR: set[str] = set()
 
 class _Noting(QueryDict):
     """Query parameters that write down which of them are asked for."""
-
 
     def __getitem__(self, key: str) -> Any:
         ASKED_FOR.add(key)

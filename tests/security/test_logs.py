@@ -78,14 +78,14 @@ class TestText:
             f"Set-Cookie: sessionid={S}; HttpOnly; Path=/",
             f"<QueryDict: {{'csrfmiddlewaretoken': ['{S}'], 'password': ['{S} with blanks'], 'code': ['{S}']}}>",
             f"password={S}&login=a",
-            f"{{\"password\": \"{S}\\\" {S}\", \"token\": \"{S}\"}}",
+            f'{{"password": "{S}\\" {S}", "token": "{S}"}}',
             json.dumps({"body": json.dumps({"client_secret": S, "new_password1": S})}),
             f"could not connect: postgresql://oasst:{S}@db.example.org:5432/oasst",
             f"redis://:{S}@10.0.0.1/0 refused",
             f"smtps://robot%40example.org:{S}@mail.example.org",
             f"host=db user=oasst password={S} dbname=oasst",
             f"host=db password='{S} {S}'",
-            f'DETAIL:  Key (email, name)=({S}@example.org, {S}) already exists.',
+            f"DETAIL:  Key (email, name)=({S}@example.org, {S}) already exists.",
             f"DETAIL:  Failing row contains (1, {S}, {S}).",
             f"mail to {S}@example.org failed",
             f"550 5.1.1 <{S}.{S}@example.org>: Recipient address rejected",
@@ -100,7 +100,13 @@ class TestText:
     @pytest.mark.parametrize(
         "text",
         [
-            *("request", "links/7 and a link/8", "/messages/018f6b1e-0000-7000-8000-000000000001/", "exit code: 1", "status_code=503"),
+            *(
+                "request",
+                "links/7 and a link/8",
+                "/messages/018f6b1e-0000-7000-8000-000000000001/",
+                "exit code: 1",
+                "status_code=503",
+            ),
             *("max_tokens=5", "tree 7: state growing", "12 tokens a second", "GET /accounts/confirm-email/ 200"),
             *("The session is over.", "No such key.", "KeyError: 'lang'", "secret", "https://example.org/a@b"),
             *('File "/srv/oasst/api/keys.py", line 12, in find_token', "Listening on http://127.0.0.1:8000"),
@@ -131,8 +137,17 @@ class TestLines:
     def test_our_own(self, start: Start) -> None:
         written = start()
         log = structlog.get_logger("ours")
-        log.info("tried", url=f"https://example.org/?token={S}", password=S, nested={"api_key": S, "to": [f"{S}@a.org"]})
-        log.warning("refused", code="busy", state="growing", key="lang", headers=[("Cookie", f"a={S}")], raw=f"token={S}".encode())
+        log.info(
+            "tried", url=f"https://example.org/?token={S}", password=S, nested={"api_key": S, "to": [f"{S}@a.org"]}
+        )
+        log.warning(
+            "refused",
+            code="busy",
+            state="growing",
+            key="lang",
+            headers=[("Cookie", f"a={S}")],
+            raw=f"token={S}".encode(),
+        )
         text = written()
         assert S not in text
         assert "busy" in text and "growing" in text and "lang" in text, "our own words are no secrets"
@@ -140,7 +155,14 @@ class TestLines:
     def test_libraries(self, start: Start) -> None:
         written = start()
         request = RequestFactory().get("/accounts/login/", {"code": S, "next": "/"})
-        for name in ("django.request", "django.security.DisallowedHost", "celery.worker", "daphne.server", "twisted", "x"):
+        for name in (
+            "django.request",
+            "django.security.DisallowedHost",
+            "celery.worker",
+            "daphne.server",
+            "twisted",
+            "x",
+        ):
             library = logging.getLogger(name)
             library.error("%s: %s", "Not Found", f"/accounts/confirm-email/{S}", extra={"request": request})
             library.warning("args %r", {"kwargs": {"token": S}, "url": f"redis://:{S}@localhost"})
@@ -236,7 +258,12 @@ def test_every_door_of_the_site(start: Start, settings: Any, alice: User) -> Non
         browser.get(url, headers={"Host": f"evil.example?key={S}"})
         browser.post(url, {"key": S})
         open_browser.post(url, {"key": S})
-    for url in ("/accounts/login/", "/accounts/login/code/confirm/", "/accounts/reauthenticate/", "/accounts/password/reset/"):
+    for url in (
+        "/accounts/login/",
+        "/accounts/login/code/confirm/",
+        "/accounts/reauthenticate/",
+        "/accounts/password/reset/",
+    ):
         for client in (browser, open_browser):
             client.post(url, {"login": f"{S}@example.org", "email": f"{S}@example.org", "password": S, "code": S})
     text = written()

@@ -33,7 +33,16 @@ ODD = (
     *("1" + "0" * 400, "1" + "0" * 5000, "-1", "0", "1e999", "NaN", "Infinity", "1.5", "9223372036854775808"),
     *("99999999999", "20000", "0000-00-00", "20000-01-01", "0001-01-01", "9999-12-31T23:59:59-23:59", "24:61"),
     *("a" * 8000, "null", "[]", "%5B1,2", "%7B%22a%22:%7B%7D%7D", "true", "'%3B--", "%5C", "(((", "%5B", "a,b", ","),
-    *("00000000-0000-0000-0000-000000000000", "..%2F..", "%0d%0aX-Evil:%201", "__", "999.-1", "1.1.1.-1", "-"),
+    *(
+        "00000000-0000-0000-0000-000000000000",
+        "..%2F..",
+        "%0d%0aX-Evil:%201",
+        "__",
+        "http://[::1",
+        "999.-1",
+        "1.1.1.-1",
+        "-",
+    ),
 )
 LOOKUPS = (
     *("exact", "iexact", "gt", "lte", "in", "range", "isnull", "contains", "regex", "iregex", "startswith", "search"),
@@ -112,7 +121,9 @@ def admin_queries() -> Iterator[str]:
     for model, model_admin in admin.site._registry.items():
         url = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
         fields = [one for one in model._meta.get_fields() if isinstance(one, Field)]
-        filters = [one if isinstance(one, str) else getattr(one, "parameter_name", "") for one in model_admin.list_filter]
+        filters = [
+            one if isinstance(one, str) else getattr(one, "parameter_name", "") for one in model_admin.list_filter
+        ]
         for name in {*(one.name for one in fields), *filters, "pk", "nothing"}:
             for lookup in ("", *LOOKUPS):
                 for odd in ODD:
