@@ -29,7 +29,7 @@ from trees.states import TABLE
 View = Callable[..., HttpResponseBase]
 
 # The scripts of django-unfold evaluate attributes of its pages (Alpine.js makes functions of them, on every page), and
-# its pages bring some style along. So its pages have this policy, and nothing else below /admin/. Everything that people
+# its pages bring some style along. So they have this policy, and nothing else below /admin/ has. Everything that people
 # wrote is escaped there, never rendered, and scripts still come from us alone.
 POLICY = f"{ContentSecurity.POLICY}; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'"
 

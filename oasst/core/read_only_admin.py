@@ -102,7 +102,8 @@ class ReadOnlyAdmin(ModelAdmin):
         """Only what the filters beside the list offer.
 
         Django takes every look-up on every field of the model: whoever sees a list of people could read the hash of a
-        password letter by letter (`password__startswith`), and most look-ups fail on odd values where nobody expects it.
+        password letter by letter (`password__startswith`), and most look-ups fail on odd values where nobody expects
+        it.
         """
         name, _, kind = lookup.rpartition(LOOKUP_SEP)
         offered = {_name_of(one) for one in self.get_list_filter(request)}

@@ -18,8 +18,10 @@ from django.db.models import Field
 from django.test import Client
 
 from inference import chat
+from inference.api_urls import OPERATIONS as CHAT_OPERATIONS
 from inference.policy import ChatPolicy
 from oasst.accounts.models import User
+from oasst.accounts.tokens import new_token
 from tests.factories import growing_tree, new_person
 from tests.security.pages import ASKED_FOR, Address, addresses
 
@@ -142,6 +144,21 @@ def test_pages(role: str) -> None:
     urls = [url for one in asked for url in queries_of(client, one, values)]
     assert len(urls) > 300
     check(client, some(urls))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_programs_of_the_chat() -> None:
+    """What is below /inference/ and /v1/, asked with a person's token. /api/v1/: tests/wire/test_odd_input.py."""
+    client, values = somebody("contributor")
+    person = User.objects.get(pk=values["person_id"])
+    client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {new_token(person, 'fuzz')[1]}"
+    asked = [one for one in addresses() if one.template.startswith(("inference/", "v1/"))]
+    names = sorted({name for one in CHAT_OPERATIONS if one.query for name in one.query().fields})
+    whole = [one.filled({**dict.fromkeys(one.parameters, str(uuid4())), **values}) for one in asked]
+    urls = [f"{url}?{name}={odd}" for url in whole for name in names for odd in ODD]
+    odd = [url for url in odd_paths(values) if url.startswith(("/inference/", "/v1/"))]
+    assert len(urls) > 100 and len(odd) > 100
+    check(client, some(urls) + some(odd))
 
 
 @pytest.mark.django_db(transaction=True)
