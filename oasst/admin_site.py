@@ -33,8 +33,9 @@ from trees.states import TABLE
 
 View = Callable[..., HttpResponseBase]
 
-# The scripts of django-unfold evaluate attributes of the page, and its pages bring some style along. Everything that
-# people wrote is escaped here, never rendered, and scripts still come from us alone.
+# The scripts of django-unfold evaluate attributes of its pages (Alpine.js makes functions of them, on every page), and
+# its pages bring some style along. So they have this policy, and nothing else below /admin/ has. Everything that people
+# wrote is escaped there, never rendered, and scripts still come from us alone.
 POLICY = f"{ContentSecurity.POLICY}; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'"
 
 # Title, icon, model, and the page where it is not the list of the model. Whoever may not see a model does not see its
@@ -121,7 +122,8 @@ class ModeratorsSite(UnfoldAdminSite):
             if not is_proved(request, reauthentication.ADMIN_HOURS * 3600):
                 return reauthentication.ask(request)
             response = inner(request, *args, **kwargs)
-            response["Content-Security-Policy"] = POLICY
+            if response.status_code == 200 and response.get("Content-Type", "").startswith("text/html"):
+                response["Content-Security-Policy"] = POLICY
             return response
 
         return update_wrapper(guarded, inner)

@@ -52,6 +52,9 @@ IS_LOCAL = _public.hostname in ("localhost", "127.0.0.1", "::1")
 BIND_ADDRESS = env.text("BIND_ADDRESS") or ("127.0.0.1" if IS_LOCAL else "0.0.0.0")
 # How many proxies of ours stand before the site: so many entries at the end of X-Forwarded-For are believed.
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0)
+# Open at once in one web process; 0 is no bound. Connections from this machine are not counted, nor is anything behind
+# proxies, which bound their callers themselves (oasst.web).
+CONNECTIONS_PER_ADDRESS = env.integer("CONNECTIONS_PER_ADDRESS", 200)
 # Who may read /metrics. `up` keeps one in OASST_HOME; without any, nobody may.
 KEPT_METRICS_TOKEN = OASST_HOME / "metrics-token"
 METRICS_TOKEN = env.text("METRICS_TOKEN") or (
@@ -134,6 +137,8 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "oasst.core.middleware.RequestLog",
     "oasst.core.middleware.ContentSecurity",
+    "oasst.core.middleware.BrowserFeatures",
+    "oasst.core.middleware.PrivateAnswers",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "oasst.core.middleware.MissingSlash",
@@ -146,6 +151,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "oasst.accounts.devices.RememberDevice",
+    "oasst.core.middleware.GarbledAddress",
     "oasst.accounts.gate.Gate",
     "oasst.core.middleware.ErrorPages",
     "oasst.core.middleware.AnswerMetrics",

@@ -61,9 +61,16 @@ def is_private_site() -> bool:
 def safe_next(request: HttpRequest, default: str) -> str:
     """The page of ours that `next` names, else `default`. Never another site."""
     target = request.POST.get("next") or request.GET.get("next") or ""
-    if url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
-        return target
-    return default
+    return target if is_own_page(request, target) else default
+
+
+def is_own_page(request: HttpRequest, target: str) -> bool:
+    """Whether an address that somebody gave us leads to a page of this site."""
+    # Not a word, such as `admin` or `0`: Django would look for a view of that name.
+    if not target.startswith(("/", "http://", "https://")):
+        return False
+    hosts = {request.get_host()}
+    return url_has_allowed_host_and_scheme(target, allowed_hosts=hosts, require_https=request.is_secure())
 
 
 def wants_json(request: HttpRequest) -> bool:

@@ -24,7 +24,7 @@ from oasst.core import ratelimit
 from tests.inference.talking import BOUND, ENDLESS, ask, content, fresh, wait_for_text
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_on")]
-HOST = "chat.example.org"
+HOST = "testserver"
 
 
 class Socket(WebsocketCommunicator):
