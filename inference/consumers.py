@@ -11,7 +11,7 @@ import json
 import time
 from collections import Counter
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 from uuid import UUID
 
 import structlog
@@ -27,7 +27,7 @@ from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
 from oasst.accounts.sessions import is_open
 from oasst.api.plain import dump
-from oasst.core.errors import DomainError, NotAllowed
+from oasst.core.errors import Busy, DomainError, NotAllowed
 
 MOST_PER_PERSON = 32
 """Open at once in this process: each holds a connection to Redis."""
@@ -49,9 +49,6 @@ class AnswerConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.telling: asyncio.Task[None] | None = None
-        if not _comes_from_our_pages(self.scope):
-            await self.close()
-            return
         await self.accept()
         self.person = self.scope["user"]
         self.message_id: UUID = self.scope["url_route"]["kwargs"]["message_id"]
@@ -72,7 +69,11 @@ class AnswerConsumer(AsyncWebsocketConsumer):
         with contextlib.suppress(ValueError, DomainError):
             if json.loads(text_data) == {"type": "stop"}:
                 stop = database_sync_to_async(chat.stop_turn, thread_sensitive=False)
-                await stop(user=self.person, message_id=self.message_id)
+                try:
+                    await stop(user=self.person, message_id=self.message_id)
+                except Busy as error:
+                    refusal = {"code": error.code, "message": error.message, "retry_after": error.retry_after}
+                    await self.send(dump({"type": "refused", **refusal}))
 
     async def disconnect(self, code: int) -> None:
         if self.telling is not None:
@@ -103,16 +104,6 @@ class AnswerConsumer(AsyncWebsocketConsumer):
     async def _is_still_welcome(self) -> bool:
         key = self.scope["session"].session_key
         return await database_sync_to_async(_is_still_welcome, thread_sensitive=False)(key, self.person.pk)
-
-
-def _comes_from_our_pages(scope: dict[str, Any]) -> bool:
-    """A page of another site may open a socket with the visitor's cookies; the browser then says whose page it is."""
-    headers = dict(scope["headers"])
-    try:
-        origin = urlsplit(headers.get(b"origin", b"").decode("latin-1")).netloc
-    except ValueError:  # "http://["
-        return False
-    return bool(origin) and origin == headers.get(b"host", b"").decode("latin-1")
 
 
 def _check(person: User, message_id: UUID) -> None:

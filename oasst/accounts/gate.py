@@ -25,6 +25,8 @@ from oasst.core.requests import is_fragment_request, wants_json
 _OPEN_PAGES = frozenset({"terms", "terms_accept", "privacy", "suspended", "profile_delete", "sign_in_again"})
 # Not pages of contributors: the wire answers for itself, moderators' tools ask for a role, the rest has no person.
 _OPEN_PATHS = ("/accounts/", "/api/", "/inference/", "/v1/", "/admin/", "/static/", "/healthz", "/readyz", "/metrics")
+# What a suspended person comes in with stays as it is: a ban is kept under these addresses and accounts.
+_CLOSED_TO_SUSPENDED = frozenset({"account_email", "socialaccount_connections"})
 _PAGE_FOR = {"suspended": "suspended", "terms_missing": "terms_accept"}
 
 
@@ -33,6 +35,13 @@ class Gate(MiddlewareMixin):
         self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any
     ) -> HttpResponse | None:
         match = request.resolver_match
+        if (
+            match
+            and match.url_name in _CLOSED_TO_SUSPENDED
+            and request.user.is_authenticated
+            and not request.user.enabled
+        ):
+            return redirect("suspended")
         asks = match is not None and match.url_name in reauthentication.ASK_FIRST
         if asks and request.user.is_authenticated and not is_proved(request):
             return reauthentication.ask(request)

@@ -16,8 +16,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from oasst.accounts.reauthentication import ProofCode
-from oasst.core.ratelimit import CODES_FROM_ADDRESS, spend
-from oasst.core.requests import client_address, safe_next
+from oasst.accounts.tries import count_code
+from oasst.core.requests import safe_next
 
 
 @method_decorator([never_cache, login_required], name="dispatch")
@@ -31,7 +31,7 @@ class ProveByCode(BaseReauthenticateView):  # type: ignore[misc]
         if request.POST.get("action") == "send":
             ProofCode.start(request)
             return redirect(request.get_full_path())
-        spend(CODES_FROM_ADDRESS, client_address(request))
+        count_code(request, request.user.email or "")
         if ProofCode.pending(request) is None:
             messages.error(request, "The code is too old by now. Ask for another one.")
             return redirect(request.get_full_path())

@@ -8,13 +8,18 @@ mistyped address leaves nothing behind and nobody can find out who has an accoun
 import time
 from typing import Any
 
+import structlog
 from allauth.account.internal.flows.login_by_code import LoginCodeVerificationProcess
 from allauth.account.models import Login
 from allauth.account.stages import LoginByCodeStage, LoginStageController
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
 from oasst.accounts import services
 from oasst.accounts.adapters import AccountAdapter
+from oasst.accounts.models import Role, User
+
+log = structlog.get_logger(__name__)
 
 
 class SignInCode(LoginCodeVerificationProcess):
@@ -49,3 +54,13 @@ class SignInCode(LoginCodeVerificationProcess):
     def finish(self, redirect_url: str | None) -> HttpResponseBase:
         self._user: Any = services.person_behind(self.state["email"])
         return super().finish(redirect_url)
+
+
+def forget_first_run(user: User, **kwargs: Any) -> None:
+    """Receives `user_logged_in`: once an administrator came in, the first password need not lie on the disk."""
+    if user.role != Role.ADMIN:
+        return
+    try:
+        settings.FIRST_RUN_FILE.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("first_run_file_stays", path=str(settings.FIRST_RUN_FILE), reason=error.strerror)
