@@ -553,6 +553,28 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
             "form": DeleteForm({"confirm": "Alcie"}),
         },
     ),
+    "sessions": (
+        "accounts/sessions.html",
+        True,
+        lambda: {
+            "programs": 1,
+            "rows": [
+                Sample(handle="a1", is_this_one=True, program="Firefox on Linux", network="203.0.113.x", began_at=NOW),
+                Sample(handle="b2", program="Safari on iPhone", network="2001:db8:1::/48", began_at=NOW, seen_at=NOW),
+            ],
+        },
+    ),
+    "second-factor": ("mfa/index.html", True, lambda: {"authenticators": {"totp": True}, "is_mfa_enabled": True}),
+    "prove-by-code": (
+        "account/reauthenticate_code.html",
+        True,
+        lambda: {
+            "code": Sample(tries_left=4),
+            "email": USER.email,
+            "form": CodeForm(),
+            "reauthentication_alternatives": [Sample(url="#", description="Sign out and in again")],
+        },
+    ),
     "terms": ("accounts/terms.html", False, lambda: {"document": DOCUMENT}),
     "terms-accept": (
         "accounts/terms_accept.html",

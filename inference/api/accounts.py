@@ -1,7 +1,6 @@
 """Signing in with a program, and out, and the end of an account."""
 
 import re
-from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -154,7 +153,7 @@ def delete_account(call: Call) -> None:
         chat.delete_all_chats(user=person)
         services.close_account(person)
     if email:
-        transaction.on_commit(partial(tell, call.request, person, "account_closed", email=email))
+        tell(call.request, person, "account_closed", email=email)
 
 
 @operation(OPERATIONS, "DELETE", "admin/refresh_tokens/<user_id>", Access.ROOT)

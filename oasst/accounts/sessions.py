@@ -53,16 +53,14 @@ class OwnSession:
 
 def describe(request: HttpRequest) -> None:
     """Write down where and with what somebody signed in just now."""
-    now = time.time()
-    agent = request.META.get("HTTP_USER_AGENT", "")[:200]
-    request.session[_BROWSER] = {"since": now, "seen": now, "agent": agent, "network": _network(request)}
+    request.session[_BROWSER] = {"since": time.time(), **_as_seen_now(request)}
 
 
 def note_visit(request: HttpRequest) -> None:
     """Once in SEEN_EVERY seconds. Costs nothing otherwise: the session is loaded for the page anyway."""
     about = request.session.get(_BROWSER, {})
     if time.time() - about.get("seen", 0) > SEEN_EVERY:
-        request.session[_BROWSER] = {**about, "seen": time.time(), "network": _network(request)}
+        request.session[_BROWSER] = {**about, **_as_seen_now(request)}
 
 
 def sessions_of(request: HttpRequest, user: User) -> list[OwnSession]:
@@ -95,6 +93,11 @@ def end_after_new_password(request: HttpRequest, user: User, **kwargs: Any) -> N
 def is_open(session_key: str | None, user: User) -> bool:
     """Is this still a session of this person? One statement."""
     return Session.objects.filter(session_key=session_key, account=user.pk, expire_date__gt=timezone.now()).exists()
+
+
+def _as_seen_now(request: HttpRequest) -> dict[str, Any]:
+    agent = request.META.get("HTTP_USER_AGENT", "")[:200]
+    return {"seen": time.time(), "agent": agent, "network": _network(request)}
 
 
 def _own(row: Session, is_this_one: bool) -> OwnSession:
@@ -144,5 +147,6 @@ def _network(request: HttpRequest) -> str:
         address = ip_address(client_address(request))
     except ValueError:
         return ""
-    network = ip_network((address, 24 if address.version == 4 else 48), strict=False)
-    return str(network.network_address).removesuffix(".0") + ".…" if address.version == 4 else str(network)
+    if address.version == 4:
+        return str(address).rpartition(".")[0] + ".x"
+    return str(ip_network((address, 48), strict=False))

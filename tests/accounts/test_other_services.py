@@ -14,12 +14,14 @@ from allauth.socialaccount.providers import registry
 from django.conf import settings as site_settings
 from django.contrib.messages.storage.fallback import FallbackStorage
 from django.contrib.sessions.backends.base import SessionBase
+from django.core import mail
 from django.http import HttpRequest
 from django.test import Client, RequestFactory, override_settings
 
 from oasst.accounts.models import Session, User
 from oasst.core.middleware import ContentSecurity
 from tests.accounts.other_service import OtherService, other_service
+from tests.factories import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
@@ -160,3 +162,17 @@ class TestEachService:
         User.objects.update(enabled=False, ban_reason="Spam")
         come_back(client, name, state=begin(client, name)["state"])
         assert client.get("/dashboard/")["Location"] == "/suspended/"
+
+
+def test_linking_from_a_stolen_session_asks_who_is_there(client: Client, service: OtherService, alice: User) -> None:
+    client.force_login(alice)
+    session = client.session
+    session["signed_in_at"] = 0
+    session.save()
+    there = client.post("/accounts/discord/login/?process=connect")["Location"]
+    state = parse_qs(urlsplit(there).query)["state"][0]
+    assert come_back(client, "discord", state=state)["Location"] == "/accounts/reauthenticate/"
+    assert not SocialAccount.objects.exists()
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    assert SocialAccount.objects.get().user == alice
+    assert mail.outbox[-1].subject == "A sign-in was linked"

@@ -41,7 +41,7 @@ class TestList:
         come_in(alice, SAFARI, "2001:db8:1:2::3")
         come_in(bob, "curl/8")
         page = here.get("/me/sessions/").text
-        for words in ("Firefox on Linux", "Edge on Windows", "Safari on iPhone", "203.0.113.…", "2001:db8:1::"):
+        for words in ("Firefox on Linux", "Edge on Windows", "Safari on iPhone", "203.0.113.x", "2001:db8:1::"):
             assert words in page
         assert "curl" not in page and page.count("this one") == 1 and len(handles(page)) == 2
 

@@ -1,6 +1,7 @@
 """A security key in Chromium, under our page policy: added, asked for at sign-in and once more. And how pages look."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -55,7 +56,9 @@ class TestSecurityKey:
 
 
 @pytest.mark.parametrize(("viewport", "dark"), [(PHONE, False), (DESK, True)], ids=["phone", "desk-dark"])
-def test_pages_fit(visitor: NewVisitor, keep: object, alice: User, viewport: dict[str, int], dark: bool) -> None:
+def test_pages_fit(
+    visitor: NewVisitor, keep: Callable[[Page, str], None], alice: User, viewport: dict[str, int], dark: bool
+) -> None:
     """Nothing is cut off or scrolls sideways, without script."""
     page = visitor(script=False, viewport=viewport, dark=dark)
     come_in(page, alice)
@@ -67,6 +70,6 @@ def test_pages_fit(visitor: NewVisitor, keep: object, alice: User, viewport: dic
         page.goto(url)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         name = url.strip("/").replace("/", "-")
-        keep(page, f"signin-{name}-{viewport['width']}{'-dark' if dark else ''}")  # type: ignore[operator]
+        keep(page, f"signin-{name}-{viewport['width']}{'-dark' if dark else ''}")
         wide = page.locator("html").evaluate("(html) => html.scrollWidth - html.clientWidth") if not dark else 0
         assert wide <= 0, url

@@ -1,7 +1,7 @@
 """From the button to being signed in, through a service on this machine. The browser holds us to our page policy."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -10,10 +10,12 @@ from playwright.sync_api import Page, expect
 
 from oasst.accounts.models import User
 from tests.accounts.other_service import OtherService, other_service
-from tests.browser.conftest import NewVisitor
+from tests.browser.conftest import DESK, PHONE, NewVisitor
 from tests.browser.driver import sign_in
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+
+Keep = Callable[[Page, str], None]
 
 
 @pytest.fixture
@@ -30,9 +32,12 @@ def leave(page: Page, name: str) -> None:
 
 class TestTheWholeWay:
     @pytest.mark.parametrize("name", ["Google", "Discord", "GitHub"])
-    def test_from_the_button_to_signed_in(self, visitor: NewVisitor, service: OtherService, name: str) -> None:
-        page = visitor()
+    def test_from_the_button_to_signed_in(
+        self, visitor: NewVisitor, keep: Keep, service: OtherService, name: str
+    ) -> None:
+        page = visitor(dark=name == "Google", viewport=PHONE if name == "GitHub" else DESK)
         page.goto("/accounts/login/")
+        keep(page, f"signin-door-{name.lower()}")
         leave(page, name)
         assert page.url.startswith(service.url)
         page.get_by_role("link", name="Allow").click()
