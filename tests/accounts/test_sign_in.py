@@ -198,8 +198,10 @@ class TestWithoutMail:
         assert "sends no mail" in text and "sign-in link" in text
         assert 'name="email"' not in text and "We mail you" not in text
 
-    def test_asking_all_the_same(self, alice: User) -> None:
-        answers = [ask(Client(**self.HERE), email) for email in (str(alice.email), "nobody@example.org")]
+    @pytest.mark.parametrize("page", [ASK, "/accounts/password/reset/"])
+    def test_asking_all_the_same(self, alice: User, page: str) -> None:
+        emails = (str(alice.email), "nobody@example.org")
+        answers = [Client(**self.HERE).post(page, {"email": email}) for email in emails]
         assert [answer.status_code for answer in answers] == [403, 403]
         assert all("sends no mail" in answer.text for answer in answers)
 

@@ -12,7 +12,7 @@ from django.test import Client
 
 from oasst.accounts.models import ApiClient, ApiKey
 from oasst.accounts.services import create_api_client
-from oasst.management.first_run import create_what_is_missing
+from oasst.management.first_run import create_what_is_missing, welcome
 
 SHOW = "import json, oasst.settings as s; print(json.dumps([s.OFFICIAL_WEB_API_KEY, s.ROOT_TOKENS]))"
 NEW_CLIENT = {"description": "mine", "frontend_type": "bot", "trusted": True}
@@ -109,6 +109,34 @@ def test_tokens_that_are_none(tmp_path: Path, tokens: str) -> None:
 
 def start(path: Path) -> None:
     create_what_is_missing(email="admin@example.org", file=path / "first-run.txt")
+
+
+@pytest.mark.django_db
+class TestWhatTheStartSays:
+    """Secrets on a terminal only; whatever else the output is, it is kept as a log."""
+
+    def said(self, path: Path, *, terminal: bool) -> str:
+        first = create_what_is_missing(email="admin@example.org", file=path / "first-run.txt")
+        return "\n".join(welcome(first, terminal=terminal))
+
+    def test_on_a_terminal(self, settings: Any, tmp_path: Path) -> None:
+        first = self.said(tmp_path, terminal=True)
+        assert "/accounts/link/?key=" in first and "Password:" in first and "API key:" in first
+        settings.SENDS_MAIL = False
+        again = self.said(tmp_path, terminal=True)
+        assert "/accounts/link/?key=" in again and "Password" not in again
+
+    def test_where_codes_come_by_mail(self, settings: Any, tmp_path: Path) -> None:
+        settings.SENDS_MAIL = True
+        self.said(tmp_path, terminal=True)
+        assert self.said(tmp_path, terminal=True) == ""
+
+    def test_in_a_log(self, tmp_path: Path) -> None:
+        said = self.said(tmp_path, terminal=False)
+        assert "sign_in_link admin@example.org" in said and "create_api_client" in said
+        secrets = [line.split()[-1] for line in (tmp_path / "first-run.txt").read_text().splitlines()]
+        assert len(secrets) == 3 and not any(secret in said for secret in secrets[1:])
+        assert "/accounts/link/" not in said
 
 
 @pytest.mark.django_db

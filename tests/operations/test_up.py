@@ -201,10 +201,17 @@ def sign_in_by_the_link_in(output: str) -> None:
     assert inside.url.partition("?")[0].endswith(("/terms/accept/", "/dashboard/")), inside.url
 
 
+def status_by_the_known_key(port: int, **headers: str) -> int:
+    address = f"http://localhost:{port}/api/v1/stats/"
+    return requests.get(address, headers={"X-API-Key": "1234", **headers}, timeout=30).status_code
+
+
 def test_kills_are_survived_and_leave_nothing_that_blocks(home: Path, port: int, sites: list[Site]) -> None:
-    site = Site(home, port)
+    site = Site(home, port, OFFICIAL_WEB_API_KEY="1234")
     sites.append(site)
     site.wait_ready()
+    assert status_by_the_known_key(port) == 200
+    assert status_by_the_known_key(port, Via="1.1 proxy") == 403
 
     os.kill(site.child("manage.py serve"), signal.SIGKILL)
     assert site.get("/healthz")[0] == 200, "the caller waits for the next web server"
@@ -235,6 +242,7 @@ def test_kills_are_survived_and_leave_nothing_that_blocks(home: Path, port: int,
     after = Site(home, port)
     sites.append(after)
     after.wait_ready()
+    assert status_by_the_known_key(port) == 403, "the row that the start before stored is switched off"
     assert after.end(signal.SIGTERM) == 0
 
 
