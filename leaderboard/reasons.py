@@ -15,8 +15,8 @@ from leaderboard.counting import Credit, credits_of
 from leaderboard.kinds import KINDS, worth
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid
+from trees.access import REMOVED
 from trees.models import Message, Ranking, Review
-from trees.queries import REMOVED
 
 SIZE = 20
 EXCERPT = 160
@@ -58,7 +58,7 @@ def reasons_of(person: User, *, before: str = "") -> Page:
     more = len(latest) > SIZE
     latest = dict(list(latest.items())[:SIZE])
     messages = Message.objects.filter(pk__in=latest).annotate(excerpt=Left("text", EXCERPT))
-    about = {message.pk: message for message in messages.only("tree_id", "author_id", "deleted")}
+    about = {message.pk: message for message in messages.only("tree_id", "author_id", "deleted", "hidden")}
     found = credits_of({message.tree_id for message in about.values()})
     credits = [one for _, every in found.values() for one in every if one.person == person.pk]
     reasons = []
@@ -103,7 +103,7 @@ def _reason(message: Any, at: datetime, own: bool, credits: Iterable[Credit]) ->
     is_open = bool(counts.pop("provisional", 0)) or ("prompts" in counts and not _settled(counts))
     lines = [_line(kind, counts[kind]) for kind in KINDS if counts[kind]]
     points = sum(worth(kind, number) for kind, number in counts.items())
-    text = message.excerpt if own or not message.deleted else REMOVED
+    text = message.excerpt if own or not message.is_withheld else REMOVED
     return Reason(message.pk, at, text, own, message.deleted, lines, points, is_open)
 
 

@@ -18,6 +18,7 @@ from oasst.api.cursors import PageShape
 from oasst.api.fields import Flag, Id, Language, Moment, Shape, Text, Whole
 from oasst.api.people import FrontEndUser
 from oasst.core import prepared
+from trees.access import REMOVED
 from trees.models import Message, Reaction, Role
 
 
@@ -121,6 +122,7 @@ class Row(NamedTuple):
     review_result: bool | None
     review_count: int
     deleted: bool
+    hidden: bool
     edited: bool
     model_name: str
     tree_id: UUID
@@ -129,6 +131,11 @@ class Row(NamedTuple):
     position: int
     depth: int
     mine: list[str]
+
+    @property
+    def is_withheld(self) -> bool:
+        """As `Message.is_withheld`. The wire has one word for both: deleted."""
+        return self.deleted or self.hidden
 
 
 _COLUMNS = Row._fields[:-1]
@@ -193,7 +200,7 @@ def conversation_message(row: Row, client: ApiClient, viewer: User | None) -> di
         "id": row.id,
         "user_id": row.author_id,
         "frontend_message_id": _frontend_id(row, client),
-        "text": row.text,
+        "text": shown_text(row, client),
         "lang": row.lang,
         "is_assistant": row.role == Role.ASSISTANT,
         "emojis": row.emojis,
@@ -201,6 +208,11 @@ def conversation_message(row: Row, client: ApiClient, viewer: User | None) -> di
         "user_is_author": None if viewer is None else row.author_id == viewer.pk,
         "synthetic": row.synthetic,
     }
+
+
+def shown_text(row: Row, client: ApiClient) -> str:
+    """The text, unless it is hidden until a moderator decides: then for programs that we trust."""
+    return REMOVED if row.hidden and not client.trusted else row.text
 
 
 def _frontend_id(row: Row, client: ApiClient) -> str:
@@ -218,7 +230,7 @@ def message(row: Row, client: ApiClient, viewer: User | None) -> dict[str, Any]:
         "created_date": row.created_at,
         "review_result": row.review_result,
         "review_count": row.review_count,
-        "deleted": row.deleted,
+        "deleted": row.is_withheld,
         "edited": row.edited,
         "model_name": row.model_name or None,
         "message_tree_id": row.tree_id,
