@@ -24,7 +24,7 @@ from inference.watch import watch_turn
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
 from oasst.api.plain import dump
-from oasst.core.errors import DomainError, NotAllowed
+from oasst.core.errors import Busy, DomainError, NotAllowed
 
 MOST_PER_PERSON = 32
 """Open at once in this process: each holds a connection to Redis."""
@@ -69,7 +69,11 @@ class AnswerConsumer(AsyncWebsocketConsumer):
         with contextlib.suppress(ValueError, DomainError):
             if json.loads(text_data) == {"type": "stop"}:
                 stop = database_sync_to_async(chat.stop_turn, thread_sensitive=False)
-                await stop(user=self.person, message_id=self.message_id)
+                try:
+                    await stop(user=self.person, message_id=self.message_id)
+                except Busy as error:
+                    refusal = {"code": error.code, "message": error.message, "retry_after": error.retry_after}
+                    await self.send(dump({"type": "refused", **refusal}))
 
     async def disconnect(self, code: int) -> None:
         if self.telling is not None:

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from oasst.accounts.administrators import open_proposals
 from oasst.accounts.models import ApiClient, ApiKey, Role, User
 from oasst.accounts.services import expire_api_key, new_api_key
 from oasst.core.models import JobRecord, WaitingJob
@@ -28,6 +29,7 @@ from trees.models import Purge
 from trees.moderation_queries import latest_messages
 from trees.queries import contribution_counts
 
+PROPOSED = "proposed; it happens when another administrator does the same"
 ROLE_TONES = {Role.GENERAL: "", Role.MODERATOR: "info", Role.ADMIN: "primary"}
 
 
@@ -38,7 +40,7 @@ class UserAdmin(ReadOnlyAdmin):
     search_fields = ("id__exact", "display_name", "email")
     search_help_text = "A piece of the name or of the e-mail address, or the id of the person"
     ordering = ("-id",)
-    actions = ("ban", "unban")
+    actions = ("ban", "unban", "withdraw")
     fields = (
         *(
             "display_name",
@@ -58,6 +60,7 @@ class UserAdmin(ReadOnlyAdmin):
             "counts": contribution_counts(obj),
             "latest": [(message, message_badge(message)) for message in latest_messages(obj)],
             "bans": obj.bans.select_related("actor", "lifted_by").order_by("-id"),
+            "proposals": open_proposals(obj).select_related("proposer"),
             "purges": purges,
             "may_purge": not any(purge.stage in Purge.STANDING for purge, _, _ in purges),
             "purge_url": reverse("admin:accounts_user_purge", args=[obj.pk]),
@@ -68,6 +71,8 @@ class UserAdmin(ReadOnlyAdmin):
         return [path("<uuid:person_id>/purge/", purge, name="accounts_user_purge"), *super().get_urls()]
 
     def can_do(self, action: str, obj: User) -> bool:
+        if action == "withdraw":
+            return open_proposals(obj).exists()
         return obj.enabled == (action == "ban")
 
     @admin.display(description="Role")
@@ -82,17 +87,24 @@ class UserAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Ban")
     def ban(self, request: Any, chosen: QuerySet[User]) -> None:
-        def act(user: User, reason: str) -> None:
-            bans.ban(user, actor=request.user, reason=reason)
+        def act(user: User, reason: str) -> str | None:
+            return None if bans.ban(user, actor=request.user, reason=reason) else PROPOSED
 
         self.do_to_each(request, chosen, "banned", act)
 
     @admin.action(description="Lift the ban")
     def unban(self, request: Any, chosen: QuerySet[User]) -> None:
-        def act(user: User, reason: str) -> None:
-            bans.unban(user, actor=request.user, reason=reason)
+        def act(user: User, reason: str) -> str | None:
+            return None if bans.unban(user, actor=request.user, reason=reason) else PROPOSED
 
         self.do_to_each(request, chosen, "may take part again", act)
+
+    @admin.action(description="Withdraw the proposal")
+    def withdraw(self, request: Any, chosen: QuerySet[User]) -> None:
+        def act(user: User, reason: str) -> None:
+            bans.withdraw_proposal(user, actor=request.user)
+
+        self.do_to_each(request, chosen, "your proposal is withdrawn", act)
 
 
 @admin.register(ApiClient)

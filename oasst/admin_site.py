@@ -18,6 +18,7 @@ from unfold.sites import UnfoldAdminSite
 
 from inference.models import ChatReport
 from oasst.accounts.access import require_member
+from oasst.accounts.administrators import open_proposals
 from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.middleware import ContentSecurity
 from oasst.core.read_only_admin import ReadOnlyAdmin
@@ -117,6 +118,13 @@ class ModeratorsSite(UnfoldAdminSite):
 
         return update_wrapper(guarded, inner)
 
+    def _search_apps(self, app_list: list[dict[str, Any]], search_term: str) -> list[Any]:
+        """What the search found, as the cache can keep it: the library keeps objects of its own."""
+        return [
+            {"title": str(one.title), "description": str(one.description), "link": one.link, "icon": one.icon}
+            for one in super()._search_apps(app_list, search_term)
+        ]
+
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return redirect_to_login(reverse("admin:index"))
 
@@ -146,6 +154,7 @@ class ModeratorsSite(UnfoldAdminSite):
         }
         if request.user.is_superuser:
             context["webhooks_off"] = webhooks.gave_up().count()
+            context["proposals"] = open_proposals().select_related("user")
         return super().index(request, context)
 
 

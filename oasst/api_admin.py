@@ -13,10 +13,12 @@ from rest_framework import serializers
 from oasst import merging
 from oasst.accounts import services
 from oasst.accounts.identities import lock_general
+from oasst.api.authentication import count_wrong
 from oasst.api.codes import Wire
-from oasst.api.fields import Flag, Id, Moment, Number, Shape, Text, Whole
+from oasst.api.fields import Few, Flag, Id, Moment, Number, Shape, Text, Whole
 from oasst.api.next_auth import email_in
 from oasst.api.operations import Access, Call, Operation, operation
+from oasst.core import ratelimit
 from oasst.core.text import clean_text
 from trees import bans
 from trees.api.stats import SystemStats, system_stats
@@ -203,7 +205,7 @@ def purge_user_messages(call: Call) -> Any:
 
 class MergeBody(Shape):
     destination_user_id = Id()
-    source_user_ids = serializers.ListField(child=Id())
+    source_user_ids = Few(child=Id(), max_length=100)
 
 
 @operation(OPERATIONS, "POST", "admin/merge_users", TRUSTED, body=MergeBody, status=204, errors=(Wire.USER_NOT_FOUND,))
@@ -223,4 +225,8 @@ def check_cookie(call: Call) -> str | None:
     cookie = call.request.COOKIES.get("next-auth.session-token", "")
     if not cookie or not settings.AUTH_SECRET:
         raise PermissionDenied("Not authenticated")
-    return email_in(cookie, settings.AUTH_SECRET)
+    try:
+        return email_in(cookie, settings.AUTH_SECRET)
+    except PermissionDenied:
+        count_wrong(ratelimit.WRONG_TOKENS_FROM_ADDRESS, call.request)
+        raise

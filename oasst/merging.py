@@ -15,7 +15,7 @@ from oasst.accounts.models import User
 from oasst.accounts.services import close_account
 from oasst.core.errors import Conflict
 from tasks.models import Task
-from trees import outbox
+from trees import bans, outbox
 from trees.models import Happening, Purge, Ranking, Review
 
 
@@ -24,7 +24,9 @@ def merge_people(*, destination_id: UUID, source_ids: Sequence[UUID]) -> None:
     """Everything of the sources becomes the destination's, and the sources are closed. Unknown sources are left out.
 
     What both did and one person may do only once, such as a review of the same text, stays with the closed account: the
-    decision that it led to was made. Raises NotFound (no destination), NotAllowed (staff), Conflict
+    decision that it led to was made. Who was suspended in one of the accounts is suspended in the one that stays.
+
+    Raises NotFound (no destination), NotAllowed (staff), Conflict
     (`purged`, `destination_closed`).
     """
     people = sorted({destination_id, *source_ids})
@@ -43,6 +45,9 @@ def merge_people(*, destination_id: UUID, source_ids: Sequence[UUID]) -> None:
             _move(relation.related_model._base_manager.filter(**{relation.field.name: source}), relation, destination)
         _move_tasks(source, destination)
         close_account(source)
+    banned = next((source for source in locked.values() if not source.enabled), None)
+    if banned is not None:
+        bans.set_by_program(destination, enabled=False, reason=banned.ban_reason)
     streaks.work_out_again(User.objects.filter(pk__in=people))
     # The scores follow tree by tree, as they follow everything.
     outbox.tell(

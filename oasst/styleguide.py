@@ -572,15 +572,11 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
         False,
         lambda: {"verify_form": CodeForm(), "email": USER.email, "can_resend": True},
     ),
-    "sign-in-local": (
-        "account/confirm_login_code.html",
+    "sign-in-link": ("account/sign_in_link.html", False, lambda: {"person": USER, "key": "K7TQ-2M"}),
+    "sign-in-link-over": (
+        "account/sign_in_link_over.html",
         False,
-        lambda: {
-            "verify_form": CodeForm(),
-            "email": USER.email,
-            "can_resend": True,
-            "visible_code": "K7TQ-2M",
-        },
+        lambda: {"reason": "This sign-in link was used already, or is too old."},
     ),
     "sign-out": ("account/logout.html", True, dict),
     "error-403": ("errors/403.html", True, lambda: _error("This task was given to somebody else.")),

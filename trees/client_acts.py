@@ -15,6 +15,7 @@ from django.utils import timezone
 from oasst.accounts.identities import person_for, update_person
 from oasst.accounts.models import ApiClient, User
 from oasst.accounts.services import require_contributor_now
+from oasst.core import ratelimit
 from oasst.core.errors import NotFound
 from oasst.core.text import clean_text
 from trees import bans, editing, proposals, reactions, removal, reviews, transitions
@@ -24,6 +25,7 @@ from trees.policy import TreePolicy
 from trees.states import TABLE, State
 
 LONGEST_EDIT = 65_536  # imported texts are longer than what people may write
+LONGEST_REPORT = 10_000  # all that one person says about one message through programs
 SKIPS = {"_skip_reply": Skip.Kind.REPLY, "_skip_ranking": Skip.Kind.RANKING, "_skip_labeling": Skip.Kind.REVIEW}
 EMOJI_CODES = (*reactions.EMOJIS, *SKIPS)
 
@@ -176,7 +178,7 @@ def react(message_id: UUID, client: ApiClient, given: dict[str, Any], emoji: str
     """Put an emoji on a message or take it back; gives the person. A red flag tells the moderators, a skip code says
     that the person does not want that work about the message, for good.
 
-    Raises NotAllowed, NotFound.
+    Raises NotAllowed, NotFound, Busy `rate_limited`.
     """
     person = speak_for(client, given)
     on = {"add": True, "remove": False, "toggle": None}[op]
@@ -193,6 +195,7 @@ def react(message_id: UUID, client: ApiClient, given: dict[str, Any], emoji: str
 
 
 def _skip(message_id: UUID, person: User, kind: Skip.Kind) -> None:
+    ratelimit.spend(ratelimit.SKIPS, person.pk)
     with transaction.atomic(durable=True):
         require_contributor_now(person)
         message = Message.objects.defer("search", "text").filter(pk=message_id).first()
@@ -219,13 +222,15 @@ _CATEGORIES = {
 
 def label_freely(message_id: UUID, person: User, labels: dict[str, float], text: str, *, is_report: bool) -> None:
     """Labels that nobody asked for: they replace those of the same person, and decide nothing. As a report they also
-    tell the moderators. Raises NotAllowed, NotFound, Invalid.
+    tell the moderators. Raises NotAllowed, NotFound, Invalid, Busy `rate_limited`.
     """
     if is_report:
         said = (category for name, category in _CATEGORIES.items() if labels.get(name))
         category = next(said, Report.Category.OTHER)
-        reactions.report(message_id=message_id, reporter=person, category=category, text=text, limit=LONGEST_EDIT)
+        reactions.report(message_id=message_id, reporter=person, category=category, text=text, limit=LONGEST_REPORT)
     if labels or not is_report:
+        if not is_report:
+            ratelimit.spend(ratelimit.FREE_LABELS, person.pk)
         with transaction.atomic(durable=True):
             reviews.record_free_labels(message_id=message_id, author=person, labels=labels, is_report=is_report)
 

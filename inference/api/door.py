@@ -8,9 +8,10 @@ token that they made. Cookies open nothing here, so no page of another site can 
 import base64
 import binascii
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
@@ -23,16 +24,17 @@ from oasst.accounts import program_sessions
 from oasst.accounts.access import require_contributor, require_member
 from oasst.accounts.identities import find_person
 from oasst.accounts.models import ApiClient, Identity, ProgramSession, User
-from oasst.api.authentication import find_client, find_token
+from oasst.api.authentication import count_wrong, find_client, find_token
 from oasst.api.exceptions import Refusal, places
 from oasst.api.fields import Shape, Text
 from oasst.api.operations import Access, BadInput, Call, NotJson, Operation, check_input, read_body, require_root
 from oasst.api.views import OperationView, report_crash
-from oasst.core import metrics
+from oasst.core import metrics, ratelimit
 from oasst.core.error_views import status_of
 from oasst.core.errors import Busy, DomainError, Invalid, NotAllowed
 from oasst.core.locks import as_busy
 
+Opened = TypeVar("Opened")
 AUTH_METHOD = "chat"
 """How people are named whom a trusted program vouches for, apart from those of the data set's wire."""
 
@@ -74,9 +76,19 @@ def find_caller(call: Call) -> User | None:
         return trusted_caller(call.request).find()
     bearer = bearer_of(call.request)
     if program_sessions.is_access_token(bearer):
-        return program_sessions.session_of(bearer).user
+        return with_wrong_ones_counted(call.request, program_sessions.session_of, bearer).user
     token = find_token(call.request)
     return token.user if token else None
+
+
+def with_wrong_ones_counted(request: HttpRequest, open_with: Callable[[str], Opened], token: str) -> Opened:
+    """What the token opens. One that opens nothing is counted by the address; Busy after too many."""
+    try:
+        return open_with(token)
+    except NotAllowed as error:
+        if error.code == "token":
+            count_wrong(ratelimit.WRONG_TOKENS_FROM_ADDRESS, request)
+        raise
 
 
 def session_of(request: HttpRequest) -> ProgramSession | None:

@@ -4,23 +4,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
+from allauth.core import context as allauth_context
+from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
+from allauth.socialaccount.providers.base import AuthProcess
 from django.conf import settings
+from django.contrib import messages
+from django.db import transaction
 from django.forms import BaseForm
 from django.http import HttpRequest
+from django.shortcuts import redirect
 
+from oasst.accounts import suspended, tries
 from oasst.accounts.models import User
 from oasst.accounts.names import friendly_name
-from oasst.accounts.services import raise_listed_role
-from oasst.core.errors import DomainError
-from oasst.core.ratelimit import (
-    PASSWORDS_FOR_ACCOUNT,
-    PASSWORDS_FROM_ADDRESS,
-    SIGN_IN_CODES_FROM_ADDRESS,
-    SIGN_IN_CODES_TO_MAILBOX,
-    spend,
-)
+from oasst.accounts.services import raise_listed_role, suspend_if_known
+from oasst.core.errors import DomainError, NotAllowed
+from oasst.core.ratelimit import SIGN_INS_ELSEWHERE, spend
 from oasst.core.requests import client_address
 from oasst.core.text import NAME_LIMIT, clean_name
 
@@ -29,6 +31,9 @@ _MAILS_ON_REQUEST = (
     *("account/email/login_code", "account/email/password_reset_key", "account/email/unknown_account"),
     *("account/email/email_confirmation", "account/email/account_already_exists"),
 )
+
+
+NO_MAIL = "This site sends no mail, so no code or link can come to you. Ask whoever runs it for a sign-in link."
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -40,8 +45,9 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         if template_prefix.startswith(_MAILS_ON_REQUEST):
-            spend(SIGN_IN_CODES_FROM_ADDRESS, client_address(self.request))
-            spend(SIGN_IN_CODES_TO_MAILBOX, email)
+            if not settings.SENDS_MAIL:
+                raise NotAllowed(NO_MAIL, code="no_mail")
+            tries.count_mail(self.request, email)
         context = {name: self._at_home(value) for name, value in context.items()} | {"site_url": settings.PUBLIC_URL}
         super().send_mail(template_prefix, email, context)
 
@@ -52,14 +58,22 @@ class AccountAdapter(DefaultAccountAdapter):
         return settings.PUBLIC_URL + urlsplit(value).path
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
-        """Every attempt counts, also the right one: forgetting it would let a guesser reset the count."""
-        spend(PASSWORDS_FROM_ADDRESS, client_address(request))
-        spend(PASSWORDS_FOR_ACCOUNT, credentials.get("email", ""))
+        """Raises Busy `rate_limited` after too many attempts."""
+        tries.count_password(request, credentials.get("email", ""))
         user = super().authenticate(request, **credentials)
         return user if isinstance(user, User) else None
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """The library's own limit is not used: it lives in the cache, and without Redis it would lock everybody out."""
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Nobody hangs the address of a suspended account on another one. Told after the mailbox was proven."""
+        is_new = not email_address.verified and email_address.user.enabled
+        if is_new and suspended.find([suspended.address(email_address.email)]):
+            messages.error(request, "This address belonged to an account that is suspended. It can not be added.")
+            return False
+        confirmed: bool = super().confirm_email(request, email_address)
+        return confirmed
 
     def login(self, request: HttpRequest, user: Any) -> None:
         raise_listed_role(user)
@@ -67,6 +81,11 @@ class AccountAdapter(DefaultAccountAdapter):
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):
+    def generate_state_param(self, state: dict[str, Any]) -> str:
+        """Called when somebody is sent to another service, which stores a state in a session of theirs."""
+        spend(SIGN_INS_ELSEWHERE, client_address(allauth_context.request))
+        return str(super().generate_state_param(state))
+
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         return True
 
@@ -74,7 +93,25 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         user = sociallogin.user
         if not user.display_name:
             user.display_name = _usable_name(sociallogin)
-        return super().save_user(request, sociallogin, form)
+        with transaction.atomic():
+            saved = super().save_user(request, sociallogin, form)
+            suspend_if_known(saved, _names_at_other_service(sociallogin))
+        return saved
+
+    def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
+        """Nobody hangs the account of a suspended person on another one."""
+        if sociallogin.state.get("process") != AuthProcess.CONNECT or not request.user.is_authenticated:
+            return
+        if request.user.enabled and suspended.find(_names_at_other_service(sociallogin)[:1]):
+            messages.error(request, "This sign-in belonged to an account that is suspended. It can not be linked.")
+            raise ImmediateHttpResponse(redirect("socialaccount_connections"))
+
+
+def _names_at_other_service(sociallogin: SocialLogin) -> list[str]:
+    """What may be known of a suspension: the account there, and the addresses that the service vouches for."""
+    account = sociallogin.account
+    proven = [suspended.address(one.email) for one in sociallogin.email_addresses if one.verified]
+    return [suspended.account(account.provider, account.uid), *proven]
 
 
 def _usable_name(sociallogin: SocialLogin) -> str:

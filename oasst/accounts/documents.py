@@ -90,7 +90,7 @@ TERMS = Document(
 
 PRIVACY = Document(
     title="Privacy notice",
-    version="1",
+    version="2",
     summary=(
         "We keep your e-mail address to let you in, and your contributions to build the data set.",
         "Published data carries no names, no addresses and no account numbers.",
@@ -106,6 +106,9 @@ PRIVACY = Document(
                 "If you sign in through another service (Google, Discord, GitHub): the number of your account there "
                 "and the e-mail address that it tells us.",
                 "What you do: your texts, reviews, rankings, reactions and reports with their times, and your chats.",
+                "Of a suspended account: a keyed hash of each address and each linked account, which nobody can read "
+                "back. It stays when the account is deleted, so that a suspension can not be shaken off by signing up "
+                "again, and goes when the suspension is lifted.",
                 "For running the site: server logs with the address of your device for a short time, and counters "
                 "that keep people from asking too often.",
             ),
@@ -121,8 +124,9 @@ PRIVACY = Document(
         (
             "Cookies",
             (
-                "One cookie keeps you signed in and one protects forms against misuse. There is nothing else, so "
-                "there is no banner.",
+                "One cookie keeps you signed in, one protects forms against misuse, and one remembers for a year that "
+                "you signed in with this browser before, so that strangers who try passwords for your account do not "
+                "shut you out. There is nothing else, so there is no banner.",
             ),
         ),
         (
@@ -136,7 +140,8 @@ PRIVACY = Document(
             "What you can ask for",
             (
                 "You can correct your profile at any time. When you delete your account, your address, your name, "
-                "your keys and your sign-in data are erased at once; your contributions stay without your name. "
+                "your keys and your sign-in data are erased at once (of a suspended account the keyed hashes named "
+                "above stay); your contributions stay without your name. "
                 "You can also ask what is stored about you, and complain to your data protection authority.",
             ),
         ),

@@ -22,6 +22,8 @@ from oasst.core.requests import is_fragment_request, wants_json
 _OPEN_PAGES = frozenset({"terms", "terms_accept", "privacy", "suspended", "profile_delete", "sign_in_again"})
 # Not pages of contributors: the wire answers for itself, moderators' tools ask for a role, the rest has no person.
 _OPEN_PATHS = ("/accounts/", "/api/", "/inference/", "/v1/", "/admin/", "/static/", "/healthz", "/readyz", "/metrics")
+# What a suspended person comes in with stays as it is: a ban is kept under these addresses and accounts.
+_CLOSED_TO_SUSPENDED = frozenset({"account_email", "socialaccount_connections"})
 _PAGE_FOR = {"suspended": "suspended", "terms_missing": "terms_accept"}
 
 
@@ -30,6 +32,8 @@ class Gate(MiddlewareMixin):
         self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any
     ) -> HttpResponse | None:
         match = request.resolver_match
+        if match and match.url_name in _CLOSED_TO_SUSPENDED and request.user.is_authenticated:
+            return None if request.user.enabled else redirect("suspended")
         if match is None or match.url_name in _OPEN_PAGES or request.path_info.startswith(_OPEN_PATHS):
             return None
         if not request.user.is_authenticated:

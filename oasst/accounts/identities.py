@@ -12,10 +12,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
+from oasst.accounts import suspended
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import ApiClient, Consent, Identity, Role, User
 from oasst.accounts.names import tidy_name
-from oasst.accounts.services import TERMS_DOCUMENT, accept_terms, close_account
+from oasst.accounts.services import TERMS_DOCUMENT, accept_terms, close_account, suspend_if_known
 from oasst.core import prepared, ratelimit
 from oasst.core.errors import Invalid, NotAllowed, NotFound
 
@@ -44,7 +45,8 @@ def find_person(client: ApiClient, auth_method: str, username: str) -> User | No
 
 
 def person_for(client: ApiClient, *, auth_method: str, username: str, display_name: str) -> User:
-    """As `find_person`; creates who is unknown, and renames who calls themselves otherwise now.
+    """As `find_person`; creates who is unknown, and renames who calls themselves otherwise now. Whoever was suspended
+    under this name, and is unknown because the account was closed, comes back suspended.
 
     A person's own token only speaks for that person, who has a name already. Raises Invalid `identity_incomplete`
     without a username, NotAllowed `foreign_person`, Busy `rate_limited` where a program that is not trusted brings too
@@ -80,6 +82,7 @@ def _create(client: ApiClient, auth_method: str, username: str, name: str) -> Us
             person.set_unusable_password()
             person.save(force_insert=True)
             Identity.objects.create(user=person, api_client=client, auth_method=auth_method, username=username)
+            suspend_if_known(person, [suspended.identity(client.pk, auth_method, username)])
             if by_a_program:
                 accept_terms(person)
     except IntegrityError:  # the same person, by another request of this moment
@@ -233,7 +236,8 @@ def update_person(user_id: UUID, changes: dict[str, Any]) -> User:
 
 @transaction.atomic
 def delete_person(user_id: UUID) -> None:
-    """Erase who this was and keep what was given; the name is free for somebody new. Raises as `update_person`."""
+    """Erase who this was and keep what was given; the name is free for somebody new, who is suspended from the
+    start if this person was. Raises as `update_person`."""
     close_account(lock_general(user_id))
 
 

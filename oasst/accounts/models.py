@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
@@ -69,6 +70,9 @@ class User(AbstractBaseUser):
     streak_started_at = models.DateTimeField(null=True, blank=True)
     streak_days = models.PositiveIntegerField(null=True, blank=True)
     last_activity_at = models.DateTimeField(null=True, blank=True)
+
+    # Browsers that signed in before this time are no longer known (`accounts.devices`).
+    devices_known_since = models.DateTimeField(null=True, blank=True, editable=False)
 
     # Which version of the terms is in force for this person: a copy of the newest Consent, so that the gate in front
     # of every page costs no statement of its own.
@@ -150,6 +154,47 @@ class Ban(models.Model):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class BanProposal(models.Model):
+    """One administrator wants another one banned, or let in again: it happens when a second one confirms it."""
+
+    LIFETIME = timedelta(days=7)
+
+    class Outcome(models.TextChoices):
+        OPEN = "open"
+        CONFIRMED = "confirmed"
+        WITHDRAWN = "withdrawn"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="ban_proposals")
+    proposer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=500)
+    lifts = models.BooleanField(default=False, help_text="Ends a ban instead of setting one.")
+    at = models.DateTimeField(default=timezone.now, editable=False)
+    outcome = models.CharField(max_length=16, choices=Outcome.choices, default=Outcome.OPEN)
+    decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.reason
+
+    @property
+    def expires_at(self) -> datetime:
+        return self.at + self.LIFETIME
+
+
+class SuspendedIdentity(models.Model):
+    """An address or a name of somebody who was suspended, as a keyed hash (`accounts.suspended`). It goes when the ban
+    is lifted, and stays when the account is closed.
+    """
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    user = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="suspended_identities")
+    reason = models.CharField(max_length=500, blank=True)
+    suspended_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.digest[:8]}…"
 
 
 class ApiClient(models.Model):
@@ -236,6 +281,12 @@ class Token(Secret):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
 
 
+class SignInLink(Secret):
+    """An address that signs one person in, once. A newer one takes the place of the one before."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="sign_in_link")
+
+
 class ProgramSession(models.Model):
     """A program that a person is signed in with. Its access tokens name this row, so its end is theirs."""
 
@@ -296,3 +347,5 @@ class Session(AbstractBaseSession):
         store = cls.get_session_store_class()
         for key in cls.objects.filter(account=user.pk).values_list("session_key", flat=True):
             store(key).delete()
+        user.devices_known_since = timezone.now()
+        User.objects.filter(pk=user.pk).update(devices_known_since=user.devices_known_since)

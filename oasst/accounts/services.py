@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from oasst.accounts import suspended
 from oasst.accounts.access import require_contributor
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import (
@@ -26,12 +27,14 @@ from oasst.accounts.models import (
     Role,
     Secret,
     Session,
+    SignInLink,
     Token,
     User,
 )
 from oasst.accounts.names import friendly_name
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from oasst.core.locks import advisory_lock
+from oasst.core.ratelimit import PROFILE_CHANGES, spend
 from oasst.core.text import clean_language_tag, clean_name, clean_text
 
 TERMS_DOCUMENT = "terms"
@@ -103,6 +106,7 @@ def person_behind(email: str) -> User:
     address = clean_email(email)
     with transaction.atomic():
         user = find_person(address)
+        is_new = user is None
         if user is None:
             User.objects.filter(email=address).update(email=None)
             EmailAddress.objects.filter(email=address, verified=False).delete()
@@ -117,7 +121,22 @@ def person_behind(email: str) -> User:
         )
         if not new:
             EmailAddress.objects.filter(user=user, email=address, verified=False).update(verified=True)
+        if is_new:
+            suspend_if_known(user, [suspended.address(address)])
     return user
+
+
+def suspend_if_known(user: User, names: Iterable[str]) -> None:
+    """Suspend a new account whose owner was suspended under one of these names (see `accounts.suspended`) before.
+
+    The person hears it after they proved who they are, never earlier, and from the same page as everybody.
+    """
+    known = suspended.find(names)
+    if known is None or not user.enabled:
+        return
+    shut_out(user, actor=None, reason=known.reason)
+    user.notes = f"Signed up again after a suspension. The account before: {known.user_id or 'unknown'}."
+    user.save(update_fields=["notes"])
 
 
 def raise_listed_role(user: User) -> None:
@@ -158,7 +177,9 @@ def update_profile(
         )
     if time_zone not in zoneinfo.available_timezones():
         raise Invalid("This is not a time zone.", code="time_zone", field="time_zone")
-    user.display_name = clean_name(display_name)
+    name = clean_name(display_name)
+    spend(PROFILE_CHANGES, user.pk)
+    user.display_name = name
     user.time_zone = time_zone
     user.interface_language = clean_language_tag(interface_language, field="interface_language")
     user.contribution_languages = list(dict.fromkeys(languages))
@@ -197,17 +218,24 @@ def close_account(user: User) -> None:
     """Erase who this was and keep what was given. Final; doing it twice changes nothing.
 
     The row stays without a name, because texts and rankings point to it. Every way in goes: addresses, linked
-    accounts, identities at API clients, tokens, sessions, the password.
+    accounts, identities at API clients, tokens, sessions, the password. Of somebody who is suspended keyed hashes of
+    them stay. Raises Conflict `last_administrator`.
     """
+    if User.objects.filter(pk=user.pk, role=Role.ADMIN).exists():
+        lock_administrators()  # before the row, in the order of everybody
     user = lock_user(user)
     if user.deleted_at is not None and not user.is_active:  # a purge by a program sets the date and erases nothing
         return
+    _require_another_administrator(user)
+    if not user.enabled:
+        suspended.remember(user)
     withdraw_terms(user)
     EmailAddress.objects.filter(user=user).delete()
     SocialAccount.objects.filter(user=user).delete()
     Identity.objects.filter(user=user).delete()
     Token.objects.filter(user=user).delete()
     ProgramSession.objects.filter(user=user).delete()
+    SignInLink.objects.filter(user=user).delete()
     Session.end_all_of(user)
     user.email = None
     user.display_name = DELETED_NAME
@@ -249,11 +277,13 @@ def unban(user: User, *, actor: User, reason: str) -> None:
 
 def shut_out(user: User, *, actor: User | None, reason: str) -> None:
     """What a ban writes. Who may do it was asked before, and the person's row is locked; without an actor it was a
-    program, which the reason names.
+    program, which the reason names, or the operator. Raises Conflict `last_administrator`.
     """
+    _require_another_administrator(user)
     user.enabled, user.ban_reason, user.banned_at = False, reason, timezone.now()
     user.save(update_fields=["enabled", "ban_reason", "banned_at"])
     Ban.objects.create(user=user, actor=actor, reason=reason, at=user.banned_at)
+    suspended.remember(user)
 
 
 def let_in(user: User, *, actor: User | None, reason: str) -> None:
@@ -263,6 +293,32 @@ def let_in(user: User, *, actor: User | None, reason: str) -> None:
         user.deleted_at = None
     user.save(update_fields=["enabled", "ban_reason", "banned_at", "deleted_at"])
     Ban.objects.filter(user=user, lifted_at=None).update(lifted_at=timezone.now(), lifted_by=actor, lift_reason=reason)
+    suspended.forget(user)
+
+
+def lock_administrators() -> None:
+    """Decisions about administrators go one after the other, until the open transaction ends. Taken before the row of
+    a person.
+    """
+    advisory_lock("administrators")
+
+
+def is_last_administrator(user: User) -> bool:
+    """Would the site be without an administrator if it lost this person? Exact while `lock_administrators` is held."""
+    if user.role != Role.ADMIN or not (user.enabled and user.is_active):
+        return False
+    others = User.objects.filter(role=Role.ADMIN, enabled=True, is_active=True, deleted_at=None).exclude(pk=user.pk)
+    return not others.exists()
+
+
+def _require_another_administrator(user: User) -> None:
+    if user.role == Role.ADMIN:
+        lock_administrators()
+        if is_last_administrator(user):
+            raise Conflict(
+                "This is the last administrator of the site. Make somebody else administrator first.",
+                code="last_administrator",
+            )
 
 
 def require_higher_rank(actor: User, user: User) -> None:

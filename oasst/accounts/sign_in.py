@@ -9,14 +9,19 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from allauth.account.internal.flows.login_by_code import LoginCodeVerificationProcess
 from allauth.account.models import Login
 from allauth.account.stages import LoginByCodeStage, LoginStageController
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
 from oasst.accounts import services
 from oasst.accounts.adapters import AccountAdapter
+from oasst.accounts.models import Role, User
+
+log = structlog.get_logger(__name__)
 
 # How long after signing in a person may still do what can not be undone.
 RECENTLY = 15 * 60
@@ -61,6 +66,16 @@ def remember_sign_in(request: HttpRequest | None, **kwargs: Any) -> None:
     """Receives Django's `user_logged_in`, by whatever way the person came in."""
     if request is not None:
         request.session[_SIGNED_IN_AT] = time.time()
+
+
+def forget_first_run(user: User, **kwargs: Any) -> None:
+    """Receives `user_logged_in`: once an administrator came in, the first password need not lie on the disk."""
+    if user.role != Role.ADMIN:
+        return
+    try:
+        settings.FIRST_RUN_FILE.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("first_run_file_stays", path=str(settings.FIRST_RUN_FILE), reason=error.strerror)
 
 
 def signed_in_at(request: HttpRequest) -> datetime:

@@ -1,7 +1,7 @@
 from django.conf import settings
 from django.urls import include, path
 
-from oasst.accounts import token_views, views
+from oasst.accounts import link_views, token_views, views
 
 urlpatterns = [
     path("terms/", views.terms, name="terms"),
@@ -18,6 +18,9 @@ urlpatterns = [
     path("accounts/login/", views.Door.as_view(), name="account_login"),
     path("accounts/login/code/", views.AskForCode.as_view(), name="account_request_login_code"),
     path("accounts/login/code/confirm/", views.TypeCode.as_view(), name="account_confirm_login_code"),
+    path("accounts/link/", link_views.sign_in_by_link, name="sign_in_link"),
+    path("accounts/password/reset/", views.ForgotPassword.as_view(), name="account_reset_password"),
+    path("accounts/reauthenticate/", views.ProveAgain.as_view(), name="account_reauthenticate"),
     path("accounts/signup/", views.sign_up, name="account_signup"),
     path("accounts/", include("allauth.urls")),
 ]

@@ -1,61 +1,129 @@
 """Pages about people: the door, the terms, the profile, and the way out."""
 
 import re
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
+from allauth.account import app_settings as account_settings
 from allauth.account.forms import ConfirmLoginCodeForm
 from allauth.account.internal.decorators import login_stage_required
-from allauth.account.stages import LoginByCodeStage
-from allauth.account.views import ConfirmLoginCodeView, LoginView, RequestLoginCodeView
+from allauth.account.models import EmailAddress
+from allauth.account.stages import LoginByCodeStage, LoginStageController
+from allauth.account.views import (
+    ConfirmLoginCodeView,
+    LoginView,
+    PasswordResetView,
+    ReauthenticateView,
+    RequestLoginCodeView,
+)
 from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.generic import FormView
 
 from oasst.accounts import services
-from oasst.accounts.access import has_current_terms
+from oasst.accounts.access import has_current_terms, may_sign_in_unproven
 from oasst.accounts.documents import PRIVACY, TERMS, contact_address
 from oasst.accounts.forms import CodeForm, DebugLoginForm, DeleteForm, ProfileForm, add_refusal
-from oasst.accounts.mail import may_show_code
 from oasst.accounts.requests import SignedInRequest
 from oasst.accounts.sign_in import SignInCode, signed_in_recently
-from oasst.core.errors import DomainError
-from oasst.core.ratelimit import CODES_FROM_ADDRESS, spend
-from oasst.core.requests import client_address, safe_next
+from oasst.accounts.tries import count_code, passwords_left
+from oasst.core.errors import Busy, Conflict, DomainError
+from oasst.core.requests import safe_next
 
 # --- The door ---
 
 
-class Door(LoginView):
+class TellsTheWait(FormView):
+    """A limit that was reached is told beside the form, with what was typed still in it (but no password)."""
+
+    typed: tuple[str, ...] = ()
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return super().post(request, *args, **kwargs)
+        except Busy as busy:
+            if busy.code != "rate_limited":
+                raise
+            return self.too_many(busy)
+
+    def too_many(self, busy: Busy) -> HttpResponse:
+        typed = {name: self.request.POST.get(name, "") for name in self.typed}
+        form = self.get_form_class()(**{**self.get_form_kwargs(), "data": None, "files": None, "initial": typed})
+        wait = {"message": busy.message, "until": timezone.now() + timedelta(seconds=busy.retry_after)}
+        response = self.render_to_response(self.get_context_data(form=form, wait=wait))
+        response.status_code = 429
+        response["Retry-After"] = str(busy.retry_after)
+        return response
+
+
+class Door(TellsTheWait, LoginView):
     """Everything there is to sign in with, on one page. What is posted here is the password form."""
+
+    typed = ("login",)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         context["code_form"] = CodeForm()
-        if settings.DEBUG:
+        if may_sign_in_unproven(self.request):
             context["debug_login_form"] = DebugLoginForm()
+        form = context["form"]
+        if form.is_bound and form.has_error(NON_FIELD_ERRORS):
+            context["tries"] = passwords_left(self.request, form.cleaned_data.get("login", ""))
         return context
 
 
-class AskForCode(RequestLoginCodeView):
+class ForgotPassword(TellsTheWait, PasswordResetView):
+    typed = ("email",)
+
+
+class ProveAgain(TellsTheWait, ReauthenticateView):
+    """The password once more, before a step that matters."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        if context["form"].is_bound and context["form"].errors:
+            context["tries"] = passwords_left(self.request, EmailAddress.objects.get_primary_email(self.request.user))
+        return context
+
+
+class AskForCode(TellsTheWait, RequestLoginCodeView):
     form_class = CodeForm
+    typed = ("email",)
 
     def get_form_class(self) -> type[forms.Form]:
         return CodeForm
 
-    def form_valid(self, form: CodeForm) -> HttpResponseBase:
+    def form_valid(self, form: CodeForm) -> HttpResponse:
         SignInCode.start(self.request, form.cleaned_data["email"].lower())
         return redirect(self.get_success_url())
 
 
+def _say_that_no_code_waits(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Whoever types a code that was used up, given up or forgotten in the meantime is told so at the door."""
+
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated and not LoginStageController.enter(request, LoginByCodeStage.key):
+            messages.error(request, "This code is not waited for any more. Ask for a new one.")
+            return redirect("account_login")
+        return view(request, *args, **kwargs)
+
+    return wrapped
+
+
+@method_decorator(_say_that_no_code_waits, name="dispatch")
 @method_decorator(login_stage_required(stage=LoginByCodeStage.key, redirect_urlname="account_login"), name="dispatch")
 class TypeCode(ConfirmLoginCodeView):
     form_class = ConfirmLoginCodeForm
@@ -71,14 +139,31 @@ class TypeCode(ConfirmLoginCodeView):
         return super(ConfirmLoginCodeView, self).dispatch(request, *args, **kwargs)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        spend(CODES_FROM_ADDRESS, client_address(request))
+        count_code(request, self._process.state["email"])
         response: HttpResponse = super().post(request, *args, **kwargs)
         return response
 
+    def _resend_form_valid(self, form: forms.Form) -> HttpResponse:
+        try:
+            response: HttpResponse = super()._resend_form_valid(form)
+        except Busy as busy:
+            messages.error(self.request, f"{busy.message} The code that you have is still good.")
+            return redirect(self.passthrough_next_url(reverse("account_confirm_login_code")))
+        return response
+
+    def form_invalid(self, form: forms.Form) -> HttpResponse:
+        email = self._process.state["email"]
+        if self._process.record_invalid_attempt():
+            return self.render_to_response(self.get_context_data(form=form))
+        context = {"email": email, "code_form": CodeForm(initial={"email": email}), "tried": self._process.max_attempts}
+        # The code is void now; what it takes to get another one stands on the page, with where they wanted to go.
+        return render(self.request, "account/login_code_used_up.html", self.get_context_data(form=form) | context)
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
-        if may_show_code(self.request):
-            context["visible_code"] = self._process.code
+        state = self._process.state
+        context["tries_left"] = self._process.max_attempts - state["failed_attempts"]
+        context["resends_left"] = account_settings.LOGIN_BY_CODE_MAX_RESEND_COUNT - state["resend_count"]
         return context
 
 
@@ -90,7 +175,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 @require_POST
 def debug_login(request: HttpRequest) -> HttpResponse:
     """Sign in as anybody, for people who work on the site. Not even a URL without DEBUG."""
-    if not settings.DEBUG:
+    if not may_sign_in_unproven(request):
         raise Http404
     form = DebugLoginForm(request.POST)
     if not form.is_valid():
@@ -175,6 +260,8 @@ def profile(request: SignedInRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             services.update_profile(request.user, **form.cleaned_data)
+        except Busy:
+            raise  # a page of its own, with the time to wait
         except DomainError as error:
             add_refusal(form, error)
         else:
@@ -193,6 +280,12 @@ CONSEQUENCES = (
 )
 
 
+KEPT_OF_SUSPENDED = (
+    "Your account is suspended. Keyed hashes of your addresses and linked accounts stay, so that signing up again with "
+    "one of them gives a suspended account."
+)
+
+
 @never_cache
 @login_required
 @require_http_methods(["GET", "POST"])
@@ -200,15 +293,25 @@ def profile_delete(request: SignedInRequest) -> HttpResponse:
     recent = signed_in_recently(request)
     form = DeleteForm(request.POST or None, person=request.user)
     if request.method == "POST" and form.is_valid():
-        if recent:
-            services.close_account(request.user)
-            logout(request)
-            messages.success(request, "Your account is erased. Thank you for everything you gave.")
-            return redirect("landing")
-        form.add_error(None, "You signed in a while ago. Please sign in again first, then delete.")
+        if not recent:
+            form.add_error(None, "You signed in a while ago. Please sign in again first, then delete.")
+        else:
+            try:
+                services.close_account(request.user)
+            except Conflict as refusal:
+                form.add_error(None, refusal.message)
+            else:
+                logout(request)
+                messages.success(request, "Your account is erased. Thank you for everything you gave.")
+                return redirect("landing")
     return render(
         request,
         "accounts/profile_delete.html",
-        {"form": form, "consequences": CONSEQUENCES, "recent": recent},
+        {
+            "form": form,
+            "consequences": CONSEQUENCES if request.user.enabled else (*CONSEQUENCES, KEPT_OF_SUSPENDED),
+            "recent": recent,
+            "is_last": services.is_last_administrator(request.user),
+        },
         status=200 if recent or request.method == "GET" else 403,
     )

@@ -6,7 +6,6 @@ Secrets are looked up by their hash, so neither the table nor the time of the an
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
 from django.http import HttpRequest
@@ -14,12 +13,13 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from oasst.accounts import known_secret
 from oasst.accounts.access import require_member
 from oasst.accounts.models import ApiClient, ApiKey, Secret, Token, User
-from oasst.core import prepared
+from oasst.core import prepared, ratelimit
 from oasst.core.errors import NotAllowed
-from oasst.core.ratelimit import WRONG_TOKENS_FROM_ADDRESS, spend
-from oasst.core.requests import client_address, is_on_this_machine
+from oasst.core.ratelimit import RateLimit, spend
+from oasst.core.requests import client_address
 
 # "Last used" is for people who tidy up keys: to the minute is enough, and a request must not cost a write.
 _LAST_USED_GRAIN = timedelta(minutes=1)
@@ -57,32 +57,31 @@ _CLIENT_OF_KEY = f"""
 """
 
 
-def is_unchosen_elsewhere(given: str, request: HttpRequest | Request) -> bool:
-    """Is this the secret that everybody knows, and nobody chose it here, and not a program on this machine sent it?"""
-    if given != settings.UNCHOSEN_SECRET:
-        return False
-    plain = request._request if isinstance(request, Request) else request
-    return not (settings.IS_PRIVATE and is_on_this_machine(plain))
-
-
 def find_client(given: str | None, request: HttpRequest | Request) -> ApiClient:
     """The program that this key belongs to. Raises NotAllowed `api_key` for none, a wrong one, one switched off, and
-    the one that everybody knows where it was not chosen.
+    the one that everybody knows where it is not switched on, and Busy for an address that has brought many wrong ones.
+
+    Wrong keys are counted here, for every edge: also where the address of a program is free of other limits.
     """
     if not given:
         raise NotAllowed("An API key is needed: the header X-API-Key.", code="api_key")
-    if is_unchosen_elsewhere(given, request):
-        raise NotAllowed("The key 1234 is for programs on this machine, unless it was chosen here.", code="api_key")
-    invalid = NotAllowed("This API key is not valid.", code="api_key")
+    plain = request._request if isinstance(request, Request) else request
+    if given == known_secret.KNOWN_SECRET and not known_secret.opens_as_key(plain):
+        count_wrong(ratelimit.WRONG_KEYS_FROM_ADDRESS, request)
+        raise NotAllowed(
+            "The key 1234 opens nothing here: `manage.py create_api_client` makes a key. Only on a site of one "
+            "machine, without a proxy, OFFICIAL_WEB_API_KEY=1234 switches this one on.",
+            code="api_key",
+        )
     found = prepared.read(_CLIENT_OF_KEY, [Secret.digest_of(given)])
-    if not found:
-        raise invalid
-    *of_client, key_id, expires_at, last_used_at = found[0]
-    client = prepared.as_model(ApiClient, tuple(of_client))
-    if not client.enabled or _has_expired(expires_at):
-        raise invalid
-    _note_use(ApiKey, key_id, last_used_at)
-    return client
+    if found:
+        *of_client, key_id, expires_at, last_used_at = found[0]
+        client = prepared.as_model(ApiClient, tuple(of_client))
+        if client.enabled and not _has_expired(expires_at):
+            _note_use(ApiKey, key_id, last_used_at)
+            return client
+    count_wrong(ratelimit.WRONG_KEYS_FROM_ADDRESS, request)
+    raise NotAllowed("This API key is not valid.", code="api_key")
 
 
 def find_token(request: HttpRequest | Request) -> Token | None:
@@ -97,12 +96,18 @@ def find_token(request: HttpRequest | Request) -> Token | None:
     people = Token.objects.select_related("user__own_program")
     token = people.filter(digest=Secret.digest_of(given.strip())).first()
     if token is None or _has_expired(token.expires_at):
-        plain = request._request if isinstance(request, Request) else request
-        spend(WRONG_TOKENS_FROM_ADDRESS, client_address(plain))
+        count_wrong(ratelimit.WRONG_TOKENS_FROM_ADDRESS, request)
         raise NotAllowed("This token is not valid.", code="token")
     require_member(token.user)
     _note_use(Token, token.pk, token.last_used_at)
     return token
+
+
+def count_wrong(rule: RateLimit, request: HttpRequest | Request) -> None:
+    """This address brought a secret that opens nothing. Raises Busy after too many, so that guessers are slow; a right
+    one is never counted or refused, whatever others send from the same address.
+    """
+    spend(rule, client_address(request._request if isinstance(request, Request) else request))
 
 
 def _has_expired(expires_at: datetime | None) -> bool:

@@ -45,21 +45,55 @@ TASK_REQUESTS_FROM_ADDRESS = RateLimit("task_address", "1200 per minute", "task 
 NEW_PEOPLE_OF_PROGRAM = RateLimit("new_people", "120 per hour; 600 per day", "new users")
 # Keys that open nothing, by the address that tries them: good ones are not counted, so nobody is shut out by others.
 WRONG_KEYS_FROM_ADDRESS = RateLimit("wrong_key", "60 per 10 minutes", "wrong keys")
+# Everything that changes something, of a program that is not trusted or a person's own: its people have limits as well.
+PROGRAM_WRITES = RateLimit("program_write", "1200 per minute", "changes by this program")
+# What people do, one by one, through whatever door: far more than hands can do, and no more than can be looked at.
+# tests/security/test_limits.py names the rule of each write there is.
+ANSWERS = RateLimit("answer", "120 per 4 minutes", "answers")
+SKIPS = RateLimit("skip", "300 per 10 minutes", "skipped tasks")
+DRAFTS = RateLimit("draft", "1000 per 10 minutes", "saved drafts")
+LEASES = RateLimit("lease", "300 per 10 minutes", "renewed tasks")
+REACTIONS = RateLimit("reaction", "120 per 10 minutes", "reactions")
+REPORTS = RateLimit("report", "30 per hour; 100 per day", "reports")
+FREE_LABELS = RateLimit("free_label", "240 per 10 minutes", "labels")
+SUGGESTIONS = RateLimit("suggestion", "30 per hour", "suggested texts")
+PROFILE_CHANGES = RateLimit("profile", "60 per hour", "changes to your profile")
+NEW_TOKENS = RateLimit("token_new", "30 per day", "new tokens")
 CHAT_TURNS = RateLimit("chat_turn", "20 per 10 minutes", "questions to the assistant")
-NEW_CHATS = RateLimit("chat_new", "200 per hour", "new chats")
+NEW_CHATS = RateLimit("chat_new", "200 per hour; 1000 per day", "new chats")
 CHAT_MESSAGES = RateLimit("chat_message", "120 per 10 minutes", "messages")
-WEBHOOK_PINGS = RateLimit("webhook_ping", "30 per 10 minutes", "pings")
-CHAT_REPORTS = RateLimit("chat_report", "30 per 10 minutes", "reports")
+CHAT_CHANGES = RateLimit("chat_change", "300 per 10 minutes", "changes to your chats")
+CHAT_STOPS = RateLimit("chat_stop", "120 per 10 minutes", "stopped answers")
+CHAT_VOTES = RateLimit("chat_vote", "240 per 10 minutes", "votes")
+CHAT_REPORTS = RateLimit("chat_report", "30 per 10 minutes; 100 per day", "reports")
 PREVIEWS = RateLimit("preview", "120 per minute", "previews")
-# Codes: by the mailbox that would be flooded, and by the address that asks (a school or an office shares
-# one).
-SIGN_IN_CODES_TO_MAILBOX = RateLimit("code_mailbox", "5 per 10 minutes; 20 per day", "sign-in codes for this address")
+# What a program sets up for itself.
+WEBHOOK_CHANGES = RateLimit("webhook_change", "120 per hour", "changes to webhooks")
+WEBHOOK_PINGS = RateLimit("webhook_ping", "30 per 10 minutes", "pings")
+NEW_KEYS = RateLimit("key_new", "30 per hour; 100 per day", "new keys")
+# Beginnings of a sign-in through another service: each leaves a session behind, by whoever comes.
+SIGN_INS_ELSEWHERE = RateLimit("sign_in_elsewhere", "60 per 10 minutes", "attempts to sign in")
+REFRESHES = RateLimit("refresh", "60 per 10 minutes", "new tokens of this session")
+# Mails that anybody can have sent to anybody: by the address that asks (a school or an office shares one), by that
+# address and the mailbox together, so that a stranger elsewhere uses up no one's tries, and by the mailbox, which must
+# not be flooded. A browser that signed in there before passes all three and has its own.
 SIGN_IN_CODES_FROM_ADDRESS = RateLimit("code_address", "30 per 10 minutes", "sign-in codes")
-# Guesses: by account, so that many addresses do not help, and by address, so that many accounts do not help.
-PASSWORDS_FOR_ACCOUNT = RateLimit("password_account", "10 per 10 minutes", "password attempts for this account")
+SIGN_IN_CODES_TO_MAILBOX = RateLimit("code_mailbox", "5 per 10 minutes; 20 per day", "mails to this address")
+SIGN_IN_CODES_TO_MAILBOX_IN_ALL = RateLimit("code_mailbox_all", "40 per hour; 100 per day", "mails to this address")
+SIGN_IN_CODES_ON_KNOWN_DEVICE = RateLimit("code_device", "5 per 10 minutes; 20 per day", "mails to this address")
+# Guesses, in the same way; the third holds off many addresses that guess one password.
 PASSWORDS_FROM_ADDRESS = RateLimit("password_address", "50 per 10 minutes", "password attempts")
-WRONG_TOKENS_FROM_ADDRESS = RateLimit("wrong_token_address", "60 per 10 minutes", "requests with a wrong token")
+PASSWORDS_FOR_ACCOUNT = RateLimit("password_account", "10 per 10 minutes", "password attempts for this account")
+PASSWORDS_FOR_ACCOUNT_IN_ALL = RateLimit(
+    "password_account_all", "100 per hour; 300 per day", "password attempts for this account"
+)
+PASSWORDS_ON_KNOWN_DEVICE = RateLimit(
+    "password_device", "10 per 10 minutes; 60 per day", "password attempts for this account"
+)
 CODES_FROM_ADDRESS = RateLimit("code_guess_address", "100 per 10 minutes", "codes tried")
+CODES_ON_KNOWN_DEVICE = RateLimit("code_guess_device", "30 per 10 minutes", "codes tried")
+WRONG_TOKENS_FROM_ADDRESS = RateLimit("wrong_token_address", "60 per 10 minutes", "requests with a wrong token")
+WRONG_LINKS_FROM_ADDRESS = RateLimit("wrong_link", "60 per 10 minutes", "sign-in links that do not work")
 
 # After a failure nobody waits for Redis again for this long, and the log gets no second line for a minute.
 _RETRY_REDIS_AFTER = 5.0
@@ -74,7 +108,6 @@ def spend(rule: RateLimit, *who: object) -> None:
     Where a rule has several rates, one that is still free may be charged before another one refuses. The
     person has to wait for the longer of the two in any case.
     """
-    global _redis_away_until
     if not settings.RATE_LIMITS:
         return
     if time.monotonic() < _redis_away_until:
@@ -90,9 +123,7 @@ def spend(rule: RateLimit, *who: object) -> None:
         else:
             return
     except RedisError as error:
-        _redis_away_until = time.monotonic() + _RETRY_REDIS_AFTER
-        metrics.rate_limits_unchecked.labels(rule.name).inc()
-        _log_once_a_minute(error)
+        _redis_is_away(rule, error)
         return
     metrics.rate_limited.labels(rule.name).inc()
     wait = max(1, math.ceil(reset - time.time()))
@@ -102,6 +133,33 @@ def spend(rule: RateLimit, *who: object) -> None:
         retry_after=wait,
         rule=rule.name,
     )
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """How many uses are left, and in how many seconds the oldest one that was counted comes back."""
+
+    uses: int
+    seconds: int
+
+    @property
+    def spoken(self) -> str:
+        return _spoken(self.seconds)
+
+
+def remaining(rule: RateLimit, *who: object) -> Remaining | None:
+    """What is left to `who` of the tightest rate of the rule; counts nothing. None where nothing is counted: limits
+    are off or Redis is away.
+    """
+    if not settings.RATE_LIMITS or time.monotonic() < _redis_away_until:
+        return None
+    try:
+        stats = [_limiter(settings.REDIS_URL).get_window_stats(rate, rule.name, _key(who)) for rate in _rates(rule)]
+    except RedisError as error:
+        _redis_is_away(rule, error)
+        return None
+    least = min(stats, key=lambda one: (one.remaining, -one.reset_time))
+    return Remaining(least.remaining, max(1, math.ceil(least.reset_time - time.time())))
 
 
 @cache
@@ -130,6 +188,13 @@ def _spoken(seconds: int) -> str:
     if seconds < 90 * 60:
         return f"{math.ceil(seconds / 60)} minutes"
     return f"{math.ceil(seconds / 3600)} hours"
+
+
+def _redis_is_away(rule: RateLimit, error: RedisError) -> None:
+    global _redis_away_until
+    _redis_away_until = time.monotonic() + _RETRY_REDIS_AFTER
+    metrics.rate_limits_unchecked.labels(rule.name).inc()
+    _log_once_a_minute(error)
 
 
 def _log_once_a_minute(error: RedisError) -> None:

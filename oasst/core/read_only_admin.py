@@ -113,7 +113,8 @@ class ReadOnlyAdmin(ModelAdmin):
     def do_to_each(
         self, request: HttpRequest, chosen: QuerySet[Any], done: str, act: Callable[[Any, str], object]
     ) -> None:
-        """Call a service with each chosen row and the reason, and say what became of each.
+        """Call a service with each chosen row and the reason, and say what became of each: `done`, or the sentence that
+        `act` gives.
 
         A refusal of one does not stop the others. The log of the admin names who did it and why, beside what the
         service itself keeps.
@@ -130,12 +131,13 @@ class ReadOnlyAdmin(ModelAdmin):
             name = Truncator(self.title_of(row)).chars(60)
             try:
                 with waits_are_busy():
-                    act(row, reason)
+                    result = act(row, reason)
             except DomainError as error:
                 self.message_user(request, f"“{name}”: {error.message}", messages.ERROR)
             else:
-                self.log_change(request, row, f"{done}: {reason}")
-                self.message_user(request, f"“{name}”: {done}.", messages.SUCCESS)
+                said = result if isinstance(result, str) else done
+                self.log_change(request, row, f"{said}: {reason}")
+                self.message_user(request, f"“{name}”: {said}.", messages.SUCCESS)
 
 
 def badge(text: str, tone: str = "") -> SafeString:

@@ -87,7 +87,7 @@ def payload(task: Task, client: ApiClient, policy: TreePolicy) -> dict[str, Any]
         found["hint"] = None
     if task.message_id is None:
         return found
-    path = read_path(task.message_id, task.user)
+    path = read_path(task.message_id, client, task.user)
     _refuse_hidden(path)
     found["conversation"] = conversation_of(path, client, task.user)
     answer = TABLE[kind].answer
@@ -120,7 +120,7 @@ def _labelling(task: Task, about: Row, policy: TreePolicy) -> dict[str, Any]:
 
 
 def _ranking(task: Task, parent: Row, client: ApiClient, viewer: User) -> dict[str, Any]:
-    replies = read_these(task.reply_ids, viewer)
+    replies = read_these(task.reply_ids, client, viewer)
     shown = [replies[reply_id] for reply_id in task.reply_ids]
     _refuse_hidden(shown)
     # Who ranks a mixed list must not know which replies a model wrote.

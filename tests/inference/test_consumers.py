@@ -20,6 +20,7 @@ from inference.runtime import Runtime
 from inference.states import TurnState
 from oasst.accounts.models import User
 from oasst.asgi import application
+from oasst.core import ratelimit
 from tests.inference.talking import BOUND, ENDLESS, ask, content, fresh, wait_for_text
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_on")]
@@ -234,3 +235,23 @@ class TestStopping:
 
         run(steps)
         assert fresh(turn).state == TurnState.PENDING
+
+
+def test_who_stops_too_often_is_told_when_to_come_back(alice: User, settings: Any) -> None:
+    turn = ask(alice)
+    settings.RATE_LIMITS = True
+    for _ in range(120):
+        ratelimit.spend(ratelimit.CHAT_STOPS, alice.pk)
+    socket = Socket(turn, alice)
+
+    async def steps() -> dict[str, Any]:
+        assert (await socket.connect(BOUND))[0]
+        await socket.send_to(json.dumps({"type": "stop"}))
+        while (heard := await socket.hear())["type"] != "refused":
+            pass
+        await socket.disconnect()
+        return heard
+
+    heard = run(steps)
+    assert heard["code"] == "rate_limited" and 0 < heard["retry_after"] <= 600
+    assert fresh(turn).state == TurnState.PENDING

@@ -224,9 +224,10 @@ class TestEveryJob:
 
 @pytest.mark.django_db
 class TestWatching:
-    def test_metrics_tell_of_each_job(self, client: Client, queue: Queue) -> None:
+    def test_metrics_tell_of_each_job(self, client: Client, queue: Queue, settings: Any) -> None:
         note_it.apply(args=["x"])
-        text = client.get("/metrics", HTTP_HOST="localhost").content.decode()
+        settings.METRICS_TOKEN = "s3cret"
+        text = client.get("/metrics", HTTP_AUTHORIZATION="Bearer s3cret").content.decode()
         assert f'oasst_job_runs{{job="{note_it.name}"}} 1.0' in text
         assert "oasst_jobs_waiting 0.0" in text
 

@@ -71,6 +71,21 @@ class TestBans:
         assert ban.lifted_at is not None and ban.lifted_by is None and "site" in ban.lift_reason
         assert list(differences(current_policy())) == []
 
+    def test_it_outlives_the_account(self, site: Wire, bot: Wire) -> None:
+        """Programs hear of somebody who comes back under the same name what they hear of anybody who is banned."""
+        assert bot.post("frontend_users/", ADA).json()["enabled"]
+        ada = Identity.objects.get(username="ada").user
+        site.put(f"users/{ada.pk}", enabled=False)
+        before = code_of(bot.ask(ADA))
+        assert site.delete(f"users/{ada.pk}").status_code == 204
+        assert code_of(bot.ask(ADA)) == before
+        back = bot.post("frontend_users/", ADA).json()
+        assert not back["enabled"] and back["user_id"] != str(ada.pk)
+        site.put(f"users/{back['user_id']}", enabled=True)
+        assert bot.post("frontend_users/", ADA).json()["enabled"]
+        site.delete(f"users/{back['user_id']}")
+        assert bot.post("frontend_users/", ADA).json()["enabled"], "lifted once and for all"
+
     def test_it_is_lifted_by_whoever_may(self, site: Wire, bot: Wire, mo: User) -> None:
         prompt = bot.write(ADA, "How do plants drink?", "m1")
         ada = author_of(prompt)

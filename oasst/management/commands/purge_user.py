@@ -2,14 +2,12 @@
 
 from argparse import ArgumentParser
 from typing import Any
-from uuid import UUID
 
 from django.core.management.base import CommandError
 
 from oasst import purge
-from oasst.accounts.models import User
-from oasst.accounts.services import find_person
 from oasst.core.commands import ServiceCommand
+from oasst.management.people import person_named
 from trees.models import Purge
 from trees.policy import current_policy
 
@@ -30,7 +28,7 @@ class Command(ServiceCommand):
         which.add_argument("--undo", action="store_true", help="bring everything back")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        person, actor = _person(options["person"]), _person(options["by"])
+        person, actor = person_named(options["person"]), person_named(options["by"])
         policy = current_policy()
         if options["preview"]:
             self._say(purge.preview(person=person, actor=actor, policy=policy))
@@ -50,13 +48,3 @@ class Command(ServiceCommand):
     def _say(self, counts: dict[str, int]) -> None:
         for label, number in purge.in_words(counts):
             self.stdout.write(f"{number:8} {label}")
-
-
-def _person(name: str) -> User:
-    try:
-        found = User.objects.filter(pk=UUID(name)).first()
-    except ValueError:
-        found = find_person(name)
-    if found is None:
-        raise CommandError(f"There is nobody known as {name}.")
-    return found

@@ -1,0 +1,63 @@
+"""How often somebody may have mails sent and try passwords and codes.
+
+A stranger must not be able to use up somebody's tries, so they count by requester and account together. What all
+requesters may do together is bounded too, far higher. A browser in which the owner signed in before passes the shared
+counters and has its own (`accounts.devices`).
+"""
+
+from django.http import HttpRequest
+
+from oasst.accounts.devices import known_device
+from oasst.core import ratelimit
+from oasst.core.ratelimit import Remaining, remaining, spend
+from oasst.core.requests import client_address
+
+
+def count_mail(request: HttpRequest, email: str) -> None:
+    """One more mail that this request has sent to the address. Raises Busy `rate_limited`."""
+    if device := known_device(request, email):
+        spend(ratelimit.SIGN_IN_CODES_ON_KNOWN_DEVICE, device)
+        return
+    here = client_address(request)
+    spend(ratelimit.SIGN_IN_CODES_FROM_ADDRESS, here)
+    spend(ratelimit.SIGN_IN_CODES_TO_MAILBOX, here, email)
+    spend(ratelimit.SIGN_IN_CODES_TO_MAILBOX_IN_ALL, email)
+
+
+def count_password(request: HttpRequest, email: str) -> None:
+    """One more password that is tried for the account; also the right one counts, since forgetting it would let a
+    guesser reset the count. Raises Busy `rate_limited`.
+    """
+    if device := known_device(request, email):
+        spend(ratelimit.PASSWORDS_ON_KNOWN_DEVICE, device)
+        return
+    here, account = client_address(request), email or _signed_in(request)
+    spend(ratelimit.PASSWORDS_FROM_ADDRESS, here)
+    spend(ratelimit.PASSWORDS_FOR_ACCOUNT, here, account)
+    spend(ratelimit.PASSWORDS_FOR_ACCOUNT_IN_ALL, account)
+
+
+def passwords_left(request: HttpRequest, email: str) -> Remaining | None:
+    """How many more passwords this requester may try for the account; None where nobody counts."""
+    if device := known_device(request, email):
+        return remaining(ratelimit.PASSWORDS_ON_KNOWN_DEVICE, device)
+    here, account = client_address(request), email or _signed_in(request)
+    counted = (
+        remaining(ratelimit.PASSWORDS_FOR_ACCOUNT, here, account),
+        remaining(ratelimit.PASSWORDS_FOR_ACCOUNT_IN_ALL, account),
+        remaining(ratelimit.PASSWORDS_FROM_ADDRESS, here),
+    )
+    return min((one for one in counted if one), key=lambda one: one.uses, default=None)
+
+
+def count_code(request: HttpRequest, email: str) -> None:
+    """One more code that is typed in. Each code has a few tries of its own besides. Raises Busy `rate_limited`."""
+    if device := known_device(request, email):
+        spend(ratelimit.CODES_ON_KNOWN_DEVICE, device)
+    else:
+        spend(ratelimit.CODES_FROM_ADDRESS, client_address(request))
+
+
+def _signed_in(request: HttpRequest) -> str:
+    """Who has no address and proves once more who they are."""
+    return str(request.user.pk) if request.user.is_authenticated else ""

@@ -1,0 +1,189 @@
+"""A site always keeps an administrator, and two others may ban one."""
+
+import io
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from oasst.accounts import program_sessions, services
+from oasst.accounts.models import BanProposal, Role, User
+from oasst.core.errors import Conflict, DomainError, NotAllowed
+from tests.factories import new_person
+from trees import bans
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return new_person("Ada", role="admin")
+
+
+@pytest.fixture
+def grace(db: None) -> User:
+    return new_person("Grace", role="admin")
+
+
+@pytest.fixture
+def linus(db: None) -> User:
+    return new_person("Linus", role="admin")
+
+
+def refusal(act: Any) -> str:
+    with pytest.raises(DomainError) as caught:
+        act()
+    return caught.value.code
+
+
+class TestTheLastOne:
+    def test_stays(self, ada: User) -> None:
+        assert refusal(lambda: services.close_account(ada)) == "last_administrator"
+        assert refusal(lambda: bans.ban_by_operator(ada, reason="x")) == "last_administrator"
+        ada.refresh_from_db()
+        assert ada.is_active and ada.enabled and ada.role == Role.ADMIN and ada.email
+
+    def test_one_who_is_suspended_or_closed_does_not_count(self, ada: User, grace: User, linus: User) -> None:
+        bans.ban_by_operator(grace, reason="Gone rogue.")
+        services.close_account(linus)
+        assert refusal(lambda: services.close_account(ada)) == "last_administrator"
+
+    def test_with_another_one_they_may_go(self, ada: User, grace: User) -> None:
+        services.close_account(ada)
+        ada.refresh_from_db()
+        assert not ada.is_active
+        assert refusal(lambda: services.close_account(grace)) == "last_administrator"
+
+    def test_one_who_is_suspended_may_go(self, ada: User, grace: User) -> None:
+        bans.ban_by_operator(grace, reason="Gone rogue.")
+        services.close_account(grace)
+        grace.refresh_from_db()
+        assert not grace.is_active
+
+    def test_the_page_says_what_to_do(self, client: Client, ada: User) -> None:
+        client.force_login(ada)
+        page = client.get("/me/delete/").text
+        assert "You are the last administrator" in page and "ADMIN_EMAILS" in page
+        assert "Erase my account now" not in page
+        response = client.post("/me/delete/", {"confirmation": ada.email})
+        assert response.status_code == 200 and "last administrator" in response.text
+        ada.refresh_from_db()
+        assert ada.is_active
+
+    def test_the_chat_programs_are_told_too_and_chats_stay(self, client: Client, ada: User) -> None:
+        from inference.models import Chat
+
+        Chat.objects.create(user=ada)
+        pair = program_sessions.sign_in(ada, provider="debug")
+        response = client.delete("/inference/account/", headers={"Authorization": f"Bearer {pair.access}"})
+        assert (response.status_code, response.json()["code"]) == (409, "last_administrator")
+        assert Chat.objects.filter(user=ada, deleted_at=None).exists()
+
+
+class TestTwoOthers:
+    def test_one_proposes_and_another_confirms(self, ada: User, grace: User, linus: User) -> None:
+        assert bans.ban(linus, actor=ada, reason="Sells accounts.") is False
+        linus.refresh_from_db()
+        assert linus.enabled, "one voice is not enough"
+        assert bans.ban(linus, actor=grace, reason="I saw it too.") is True
+        linus.refresh_from_db()
+        assert (linus.enabled, linus.ban_reason) == (False, "Sells accounts.")
+        assert BanProposal.objects.get().outcome == BanProposal.Outcome.CONFIRMED
+
+    def test_two_lift_it(self, ada: User, grace: User, linus: User) -> None:
+        bans.ban_by_operator(linus, reason="x")
+        assert refusal(lambda: bans.unban(linus, actor=linus, reason="Me!")) in ("rank", "moderators_only")
+        assert bans.unban(linus, actor=ada, reason="A mistake.") is False
+        assert bans.unban(linus, actor=grace, reason="Yes.") is True
+        linus.refresh_from_db()
+        assert linus.enabled
+
+    def test_one_person_has_one_voice(self, ada: User, grace: User, linus: User) -> None:
+        bans.ban(linus, actor=ada, reason="x")
+        assert refusal(lambda: bans.ban(linus, actor=ada, reason="x")) == "already_proposed"
+        linus.refresh_from_db()
+        assert linus.enabled
+
+    def test_nobody_decides_about_themselves(self, ada: User, grace: User, linus: User) -> None:
+        bans.ban(linus, actor=ada, reason="x")
+        with pytest.raises(NotAllowed):
+            bans.ban(linus, actor=linus, reason="x")
+
+    def test_moderators_have_no_voice(self, ada: User, grace: User, mo: User) -> None:
+        bans.ban(grace, actor=ada, reason="x")
+        assert refusal(lambda: bans.ban(grace, actor=mo, reason="x")) == "rank"
+
+    def test_who_was_banned_has_no_voice(self, ada: User, grace: User, linus: User) -> None:
+        bans.ban(linus, actor=ada, reason="x")
+        bans.ban_by_operator(ada, reason="y")
+        assert bans.ban(linus, actor=grace, reason="x") is False, "what the banned one proposed is void"
+        ada.enabled = True  # as a request that was under way still has it
+        with pytest.raises(NotAllowed):
+            bans.ban(linus, actor=ada, reason="x")
+
+    def test_a_proposal_ends(self, ada: User, grace: User, linus: User) -> None:
+        bans.ban(linus, actor=ada, reason="x")
+        BanProposal.objects.update(at=timezone.now() - timedelta(days=8))
+        assert bans.ban(linus, actor=grace, reason="y") is False
+
+    def test_a_proposal_is_withdrawn(self, ada: User, grace: User, linus: User) -> None:
+        bans.ban(linus, actor=ada, reason="x")
+        with pytest.raises(Conflict):
+            bans.withdraw_proposal(linus, actor=grace)
+        bans.withdraw_proposal(linus, actor=ada)
+        assert bans.ban(linus, actor=grace, reason="y") is False
+
+    def test_two_can_not_ban_each_other(self, ada: User, grace: User) -> None:
+        assert bans.ban(ada, actor=grace, reason="x") is False
+        assert bans.ban(grace, actor=ada, reason="x") is False
+        assert User.objects.filter(role=Role.ADMIN, enabled=True).count() == 2
+
+    def test_on_the_pages(self, ada: User, grace: User, linus: User) -> None:
+        url = reverse("admin:accounts_user_changelist")
+        page_of_linus = reverse("admin:accounts_user_change", args=[linus.pk])
+
+        def act(who: User, action: str) -> str:
+            browser = Client()
+            browser.force_login(who)
+            data = {"action": action, "_selected_action": str(linus.pk), "reason": "Sells accounts."}
+            return str(browser.post(url, data, follow=True).text)
+
+        assert "another administrator does the same" in act(ada, "ban")
+        browser = Client()
+        browser.force_login(grace)
+        page = browser.get(page_of_linus).text
+        assert "A ban is proposed" in page and "Ada" in page
+        assert "ban to confirm: Linus" in browser.get(reverse("admin:index")).text
+        assert "your proposal is withdrawn" in act(ada, "withdraw")
+        act(ada, "ban")
+        assert "banned." in act(grace, "ban")
+        linus.refresh_from_db()
+        assert not linus.enabled
+
+
+class TestCommands:
+    def run(self, *args: str) -> str:
+        out = io.StringIO()
+        call_command(*args, stdout=out)
+        return out.getvalue()
+
+    def test_the_operator_needs_nobody(self, ada: User, grace: User) -> None:
+        assert "is suspended" in self.run("ban_user", str(grace.email), "--reason", "Gone rogue.")
+        grace.refresh_from_db()
+        assert (grace.enabled, grace.ban_reason) == (False, "Gone rogue.")
+        assert "may take part again" in self.run("unban_user", str(grace.pk), "--reason", "Back.")
+        grace.refresh_from_db()
+        assert grace.enabled
+
+    def test_never_the_last(self, ada: User) -> None:
+        with pytest.raises(CommandError, match="last administrator"):
+            self.run("ban_user", str(ada.email), "--reason", "x")
+
+    @pytest.mark.parametrize("command", ["ban_user", "unban_user"])
+    def test_nobody_of_that_name(self, command: str) -> None:
+        with pytest.raises(CommandError, match="nobody"):
+            self.run(command, "nobody@example.org", "--reason", "x")

@@ -1,0 +1,235 @@
+"""Strangers can not use up somebody's tries, and whoever has none left reads when to come back."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.core import mail
+from django.test import Client, RequestFactory
+from django.utils import timezone
+
+from oasst.accounts import devices, services, tries
+from oasst.accounts.models import Session, User
+from oasst.core import ratelimit
+from oasst.core.errors import Busy
+from tests.accounts.test_sign_in import ASK, CONFIRM, DOOR, ask, mailed_code, signed_in
+from tests.factories import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+HERE, ELSEWHERE = "198.51.100.1", "203.0.113.9"
+
+
+def enter(client: Client, email: str, password: str, **meta: Any) -> Any:
+    return client.post(DOOR, {"login": email, "password": password}, **meta)
+
+
+def use_up(times: int, act: Any) -> None:
+    """The same act again and again, until a limit refuses it at the latest."""
+    for _ in range(times):
+        try:
+            act()
+        except Busy:
+            return
+
+
+def request_from(address: str, client: Client | None = None) -> Any:
+    request = RequestFactory().post(DOOR, REMOTE_ADDR=address)
+    if client:
+        request.COOKIES = {name: morsel.value for name, morsel in client.cookies.items()}
+    return request
+
+
+@pytest.fixture
+def at_home(alice: User) -> Client:
+    """The browser in which Alice signed in once, and out again."""
+    browser = Client(REMOTE_ADDR=HERE)
+    assert enter(browser, str(alice.email), PASSWORD).status_code == 302
+    browser.post("/accounts/logout/")
+    assert signed_in(browser) is None
+    return browser
+
+
+class TestStrangers:
+    def test_who_asks_for_codes_shuts_only_themselves_out(self, alice: User) -> None:
+        for _ in range(5):
+            ask(Client(), str(alice.email), REMOTE_ADDR=ELSEWHERE)
+        assert ask(Client(), str(alice.email), REMOTE_ADDR=ELSEWHERE).status_code == 429
+        owner = Client(REMOTE_ADDR=HERE)
+        assert ask(owner, str(alice.email)).status_code == 302
+        owner.post(CONFIRM, {"code": mailed_code()})
+        assert signed_in(owner) == str(alice.pk)
+
+    def test_who_guesses_passwords_shuts_only_themselves_out(self, alice: User) -> None:
+        for _ in range(10):
+            enter(Client(), str(alice.email), "wrong", REMOTE_ADDR=ELSEWHERE)
+        assert enter(Client(), str(alice.email), PASSWORD, REMOTE_ADDR=ELSEWHERE).status_code == 429
+        assert enter(Client(), str(alice.email), PASSWORD, REMOTE_ADDR=HERE).status_code == 302
+
+    def test_a_mailbox_is_not_flooded_from_many_addresses(self, alice: User) -> None:
+        for n in range(45):
+            use_up(1, lambda n=n: tries.count_mail(request_from(f"10.0.0.{n}"), str(alice.email)))
+        assert ask(Client(), str(alice.email), REMOTE_ADDR=HERE).status_code == 429
+        assert not mail.outbox
+
+    def test_password_resets_count_with_the_codes(self, alice: User) -> None:
+        for _ in range(5):
+            ask(Client(), str(alice.email), REMOTE_ADDR=ELSEWHERE)
+        reset = "/accounts/password/reset/"
+        refused = Client().post(reset, {"email": str(alice.email)}, REMOTE_ADDR=ELSEWHERE)
+        assert refused.status_code == 429 and str(alice.email) in refused.text
+        assert len(mail.outbox) == 5
+        assert Client().post(reset, {"email": str(alice.email)}, REMOTE_ADDR=HERE).status_code == 302
+        assert len(mail.outbox) == 6
+
+
+class TestKnownDevice:
+    def test_it_passes_what_strangers_used_up(self, alice: User, at_home: Client) -> None:
+        email = str(alice.email)
+        use_up(200, lambda: ratelimit.spend(ratelimit.PASSWORDS_FOR_ACCOUNT_IN_ALL, email))
+        use_up(200, lambda: ratelimit.spend(ratelimit.SIGN_IN_CODES_TO_MAILBOX_IN_ALL, email))
+        assert enter(Client(), email, PASSWORD, REMOTE_ADDR=HERE).status_code == 429
+        assert ask(Client(), email, REMOTE_ADDR=HERE).status_code == 429
+        assert ask(at_home, email).status_code == 302
+        assert enter(at_home, email, PASSWORD).status_code == 302
+
+    def test_it_has_few_tries_of_its_own(self, alice: User, at_home: Client) -> None:
+        for _ in range(10):
+            enter(at_home, str(alice.email), "wrong")
+        assert enter(at_home, str(alice.email), PASSWORD).status_code == 429
+        assert enter(Client(), str(alice.email), PASSWORD, REMOTE_ADDR=ELSEWHERE).status_code == 302
+
+    def test_the_cookie_is_out_of_reach(self, at_home: Client) -> None:
+        morsel = at_home.cookies[devices.COOKIE]
+        assert morsel["httponly"] and morsel["samesite"] == "Lax" and morsel["path"] == "/accounts/"
+
+    def test_it_signs_nobody_in(self, at_home: Client) -> None:
+        assert at_home.get("/me/").status_code == 302
+
+    def test_it_is_known_for_its_people_alone(self, alice: User, bob: User, at_home: Client) -> None:
+        assert devices.known_device(request_from(HERE, at_home), str(alice.email))
+        assert devices.known_device(request_from(HERE, at_home), str(bob.email)) is None
+        enter(at_home, str(bob.email), PASSWORD)
+        assert devices.known_device(request_from(HERE, at_home), str(bob.email))
+        assert devices.known_device(request_from(HERE, at_home), str(alice.email)), "they share the browser"
+
+    @pytest.mark.parametrize("end", ["password", "sessions", "closed", "forged"])
+    def test_it_ends(self, alice: User, at_home: Client, end: str) -> None:
+        email = str(alice.email)
+        if end == "password":
+            alice.set_password("another long password")
+            alice.save()
+        elif end == "sessions":
+            Session.end_all_of(alice)
+        elif end == "closed":
+            services.close_account(alice)
+        else:
+            at_home.cookies[devices.COOKIE] = str(at_home.cookies[devices.COOKIE].value)[:-1] + "x"
+        assert devices.known_device(request_from(HERE, at_home), email) is None
+
+    def test_a_stranger_costs_no_statement(self, alice: User, django_assert_num_queries: Any) -> None:
+        with django_assert_num_queries(0):
+            assert devices.known_device(request_from(HERE), str(alice.email)) is None
+
+
+class TestWhatThePageSays:
+    def test_how_many_tries_a_code_has_left(self, client: Client) -> None:
+        ask(client, "dora@example.org")
+        page = client.post(CONFIRM, {"code": "WRONG1"}).text
+        assert "4 tries" in page
+        for _ in range(2):
+            client.post(CONFIRM, {"code": "WRONG1"})
+        assert "1 try</strong> left" in client.post(CONFIRM, {"code": "WRONG1"}).text
+
+    def test_the_last_wrong_code_ends_on_a_page_with_a_new_one_in_one_click(self, client: Client) -> None:
+        client.post(f"{ASK}?next=/me/", {"email": "dora@example.org"})
+        for _ in range(5):
+            page = client.post(CONFIRM, {"code": "WRONG1", "next": "/me/"}).text
+        assert "This code is used up" in page and "5 codes were wrong" in page
+        form = re.search(rf'<form[^>]*action="{ASK}".*?</form>', page, re.DOTALL)
+        assert form
+        fields = dict(re.findall(r'name="(email|next)" value="([^"]*)"', form[0]))
+        assert fields == {"email": "dora@example.org", "next": "/me/"}
+        response = client.post(ASK, fields)
+        response = client.post(response["Location"], {"code": mailed_code()})
+        assert response["Location"] == "/me/" and signed_in(client)
+
+    def test_a_code_that_nobody_waits_for(self, client: Client) -> None:
+        response = client.post(CONFIRM, {"code": "ABCDEF"}, follow=True)
+        assert response.redirect_chain == [(DOOR, 302)]
+        assert "not waited for any more" in response.text
+
+    def test_how_many_codes_can_still_be_sent(self, client: Client) -> None:
+        ask(client, "dora@example.org")
+        assert "Send another code (3 left)" in client.get(CONFIRM).text
+        client.post(CONFIRM, {"action": "resend"})
+        assert "Send another code (2 left)" in client.get(CONFIRM).text
+
+    def test_another_code_that_may_not_be_sent(self, client: Client) -> None:
+        use_up(4, lambda: tries.count_mail(request_from("127.0.0.1"), "dora@example.org"))
+        ask(client, "dora@example.org")
+        page = client.post(CONFIRM, {"action": "resend"}, follow=True).text
+        assert "The code that you have is still good." in page
+        client.post(CONFIRM, {"code": mailed_code()})
+        assert signed_in(client)
+
+    @pytest.mark.parametrize("email", ["known", "nobody@example.org"])
+    def test_how_many_passwords_are_left(self, client: Client, alice: User, email: str) -> None:
+        email = str(alice.email) if email == "known" else email
+        assert "9 tries" in enter(client, email, "wrong").text
+        for _ in range(8):
+            enter(client, email, "wrong")
+        assert "That was the last try for now" in enter(client, email, "wrong").text
+
+    @pytest.mark.parametrize("door", ["password", "code", "reset"])
+    def test_when_it_ends(self, client: Client, alice: User, door: str) -> None:
+        email = str(alice.email)
+        if door == "password":
+            use_up(20, lambda: tries.count_password(request_from("127.0.0.1"), email))
+            response = enter(client, email, "secret words")
+        else:
+            use_up(20, lambda: tries.count_mail(request_from("127.0.0.1"), email))
+            response = client.post(ASK if door == "code" else "/accounts/password/reset/", {"email": email})
+        assert response.status_code == 429
+        seconds = int(response["Retry-After"])
+        assert 0 < seconds <= 600
+        until = re.search(r'<time datetime="([^"]+)">(\d\d:\d\d UTC)</time>', response.text)
+        assert until
+        assert abs(timezone.datetime.fromisoformat(until[1]) - timezone.now() - timedelta(seconds=seconds)) < timedelta(
+            seconds=60
+        )
+        assert f'value="{email}"' in response.text, "what was typed is still there"
+        assert "secret words" not in response.text
+
+    def test_the_password_once_more(self, client: Client, alice: User) -> None:
+        client.force_login(alice)
+        page = client.post("/accounts/reauthenticate/", {"password": "wrong"}).text
+        assert "9 tries" in page
+        for _ in range(10):
+            response = client.post("/accounts/reauthenticate/", {"password": "wrong"})
+        assert response.status_code == 429 and "Not yet" in response.text
+
+    def test_people_without_an_address_do_not_share_tries(self, alice: User, bob: User) -> None:
+        EmailAddress.objects.all().delete()
+        User.objects.update(email=None)
+        first, second = Client(), Client()
+        first.force_login(User.objects.get(pk=alice.pk))
+        second.force_login(User.objects.get(pk=bob.pk))
+        for _ in range(11):
+            refused = first.post("/accounts/reauthenticate/", {"password": "wrong"})
+        assert refused.status_code == 429
+        assert second.post("/accounts/reauthenticate/", {"password": "wrong"}).status_code == 200
+
+
+class TestWithoutRedis:
+    def test_everybody_is_let_in_and_nothing_is_said(
+        self, client: Client, alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ratelimit, "_redis_away_until", 0.0)
+        settings.REDIS_URL = "redis://127.0.0.1:1/0"
+        page = enter(client, str(alice.email), "wrong").text
+        assert "tries-left" not in page
+        assert enter(client, str(alice.email), PASSWORD).status_code == 302
+        monkeypatch.setattr(ratelimit, "_redis_away_until", 0.0)
