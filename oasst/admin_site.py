@@ -45,6 +45,7 @@ NAVIGATION = (
         "Conversations",
         (
             ("Reports", "flag", "trees.report"),
+            ("Proposed removals", "gavel", "trees.proposal"),
             ("Conversations", "account_tree", "trees.messagetree"),
             ("Messages", "chat", "trees.message"),
             ("Deletions", "delete", "trees.deletion"),

@@ -149,7 +149,8 @@ def _refused(request: SignedInRequest, task: Task, form: Form, error: DomainErro
 def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPStatus.OK) -> HttpResponse:
     kind = Kind(task.kind)
     row = TABLE[kind]
-    if (task.message is not None and task.message.deleted) or any(r.deleted for r in getattr(form, "replies", ())):
+    shown = [*([task.message] if task.message else []), *getattr(form, "replies", ())]
+    if any(one.is_withheld for one in shown):
         # Most often because of what stood in it, so it is not shown to those who still hold the task either.
         gone = Gone("The message was removed meanwhile.", hint="What you wrote is kept below.", code="message_deleted")
         return _closed(request, task, gone, str(request.POST.get("text", "")) or _draft_text(task))

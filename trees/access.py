@@ -1,7 +1,8 @@
 """Who may read what of messages, on every way out: pages, the API, search, tasks.
 
-Text that was deleted is for staff and trusted programs. All others, its author included, get an empty text on the API
-(so that trees keep their shape) and nothing on pages. Whatever shows a text asks here; see decision 57.
+Text that was deleted, or that is hidden until a moderator decides, is for staff and trusted programs. All others, its
+author included, get an empty text on the API (so that trees keep their shape) and nothing on pages. Whatever shows a
+text asks here; see decisions 55 and 57.
 """
 
 from typing import Protocol
@@ -20,15 +21,17 @@ class Hideable(Protocol):
 
     @property
     def deleted(self) -> bool: ...
+    @property
+    def hidden(self) -> bool: ...
 
 
-PUBLIC = Q(deleted=False)
+PUBLIC = Q(deleted=False, hidden=False)
 """`is_public` as a condition of a query. The two change together."""
 
 
 def is_public(message: Hideable) -> bool:
     """May everybody read its text?"""
-    return not message.deleted
+    return not (message.deleted or message.hidden)
 
 
 def reads_everything(reader: Reader) -> bool:

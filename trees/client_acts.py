@@ -18,7 +18,7 @@ from oasst.accounts.services import require_contributor_now
 from oasst.core import ratelimit
 from oasst.core.errors import NotFound
 from oasst.core.text import clean_text
-from trees import bans, editing, reactions, removal, reviews, transitions
+from trees import bans, editing, proposals, reactions, removal, reviews, transitions
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import Message, MessageTree, Reaction, Report, Revision, Skip
 from trees.policy import TreePolicy
@@ -87,13 +87,13 @@ def _remove(hand: TreeInHand, messages: list[Message], client: ApiClient, actor:
     transitions.advance(hand, actor=actor)
 
 
-def undelete_message(message_id: UUID, actor: User | None, policy: TreePolicy) -> None:
+def undelete_message(message_id: UUID, client: ApiClient, actor: User | None, policy: TreePolicy) -> None:
     """Bring back a message and everything above it, not what stands below. Raises NotFound, Conflict (`purged`,
     `erased`).
     """
     with transaction.atomic(durable=True):
         hand = lock_tree(_tree_of(message_id), policy)
-        removal.bring_back_with_ancestors(hand, hand.message(message_id), actor=actor)
+        removal.bring_back_with_ancestors(hand, hand.message(message_id), actor=actor, reason=reason_of(client))
         transitions.advance(hand, actor=actor)
 
 
@@ -113,6 +113,7 @@ def halt_or_resume(
             transitions.halt(hand, reason=reason_of(client), actor=actor)
         elif halted and not halt:
             transitions.refuse_without_prompt(hand)
+            proposals.keep_what_stopped(hand, actor=actor, reason=reason_of(client))
             transitions.resume(hand, reason=reason_of(client), actor=actor)
         transitions.advance(hand, actor=actor)
         return show_state(hand.tree)
@@ -249,9 +250,16 @@ def change_person(user_id: UUID, client: ApiClient, changes: dict[str, Any]) -> 
 # --- Flagged messages ---
 
 
-def settle_reports(message_id: UUID, client: ApiClient) -> None:
-    """Answer all open reports about a message: upheld when it was deleted, else dismissed."""
+def settle_reports(message_id: UUID, client: ApiClient, policy: TreePolicy) -> None:
+    """Answer all open reports about a message: upheld when it was deleted, else dismissed, with all that people said
+    against it. Raises NotFound.
+    """
     with transaction.atomic(durable=True):
+        hand = lock_tree(_tree_of(message_id), policy)
+        message = hand.message(message_id)
+        if not message.deleted and Report.objects.filter(message=message_id).exists():
+            proposals.keep(hand, message, actor=None, reason=reason_of(client))
+            transitions.advance(hand)
         reports = Report.objects.select_for_update(of=("self",), no_key=True).filter(message=message_id)
         for report in reports.filter(status=Report.Status.OPEN).select_related("message").order_by("pk"):
             report.status = Report.Status.UPHELD if report.message.deleted else Report.Status.DISMISSED

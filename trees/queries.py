@@ -61,6 +61,8 @@ def message_state(message: Message) -> str:
     """One word for what became of a message."""
     if message.deleted:
         return "deleted"
+    if message.hidden:
+        return "hidden"
     if message.review_result is None:
         return "in_review"
     return "accepted" if message.review_result else "rejected"
@@ -74,9 +76,9 @@ def conversation_to(message: Message, reader: Reader) -> list[Turn]:
     rows = Message.objects.raw(
         """
         WITH RECURSIVE path AS (
-            SELECT id, parent_id, role, text, lang, depth, deleted FROM trees_message WHERE id = %s
+            SELECT id, parent_id, role, text, lang, depth, deleted, hidden FROM trees_message WHERE id = %s
             UNION ALL
-            SELECT up.id, up.parent_id, up.role, up.text, up.lang, up.depth, up.deleted
+            SELECT up.id, up.parent_id, up.role, up.text, up.lang, up.depth, up.deleted, up.hidden
             FROM trees_message up JOIN path ON up.id = path.parent_id
         )
         SELECT * FROM path ORDER BY depth
@@ -125,7 +127,7 @@ def _link_corrections(tree: MessageTree, turns: dict[UUID, Turn], children: dict
         original = turns.get(message.correction_of_id) if message.correction_of_id else None
         if turn is None:
             continue
-        turn.may_suggest = takes_replies and not turn.is_mine and not message.deleted
+        turn.may_suggest = takes_replies and not turn.is_mine and not message.is_withheld
         if original is not None:
             turn.corrects, turn.changes = original.id, word_diff(original.text, turn.text)
 
@@ -302,4 +304,4 @@ def contribution_counts(person: User) -> Counts:
 
 def texts_of(message_ids: Iterable[UUID]) -> dict[UUID, Message]:
     """Messages by id with their texts and without the rest that a ranking page must not show."""
-    return Message.objects.only("id", "text", "lang", "synthetic", "deleted").in_bulk(list(message_ids))
+    return Message.objects.only("id", "text", "lang", "synthetic", "deleted", "hidden").in_bulk(list(message_ids))

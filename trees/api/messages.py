@@ -259,7 +259,7 @@ def get_history(call: Call) -> Any:
 )
 def undelete_message(call: Call) -> None:
     """Bring back the message and everything above it. The answer is null."""
-    client_acts.undelete_message(call.id("message_id"), call.viewer, current_policy())
+    client_acts.undelete_message(call.id("message_id"), call.client, call.viewer, current_policy())
 
 
 class EmojiBody(Shape):

@@ -17,7 +17,7 @@ from oasst.accounts.models import ApiClient, User
 from oasst.api.cursors import by_date, take_page
 from oasst.api.operations import require_pair
 from oasst.core.errors import DomainError, NotAllowed, NotFound
-from trees.access import visible_messages
+from trees.access import PUBLIC, is_public, visible_messages
 from trees.api.shapes import Row, as_rows, conversation_message, message, read_path, read_rows, read_these, rows
 from trees.models import Message
 from trees.moderation_queries import Holds
@@ -62,7 +62,7 @@ def conversation(message_id: UUID, client: ApiClient, viewer: User | None) -> di
 def conversation_of(path: list[Row], client: ApiClient, viewer: User | None) -> dict[str, Any]:
     if not path:
         raise no_message()
-    if any(row.deleted or not row.review_result for row in path[:-1]):
+    if any(not is_public(row) or not row.review_result for row in path[:-1]):
         raise BrokenConversation("Something above this message was removed or is not accepted.")
     return {"messages": [conversation_message(row, client, viewer) for row in path]}
 
@@ -74,7 +74,7 @@ def tree(
     whole = _whole_tree(message_id, client, viewer)
     kept: dict[UUID | None, Row | None] = {None: None}
     for row in whole:
-        wanted = (include_spam or row.review_result) and (include_deleted or not row.deleted)
+        wanted = (include_spam or row.review_result) and (include_deleted or is_public(row))
         if wanted and row.parent_id in kept:
             kept[row.id] = row
     shown = [message(row, client, viewer) for row in kept.values() if row is not None]
@@ -82,7 +82,7 @@ def tree(
 
 
 def children(message_id: UUID, client: ApiClient, viewer: User | None) -> list[dict[str, Any]]:
-    found = Message.objects.filter(parent=message_id, deleted=False).order_by("position")
+    found = Message.objects.filter(PUBLIC, parent=message_id).order_by("position")
     return [message(row, client, viewer) for row in read_rows(found, client, viewer)]
 
 
@@ -110,7 +110,7 @@ def longest_conversation(message_id: UUID, client: ApiClient, viewer: User | Non
 def max_children(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
     """The standing message with the most replies, then those of them that stand. Raises NotFound."""
     whole = _whole_tree(message_id, client, viewer)
-    replies = _by_parent([row for row in whole if not row.deleted])
+    replies = _by_parent([row for row in whole if is_public(row)])
     hub = max(_standing(whole), key=lambda row: len(replies[row.id]))
     shown = [hub, *(row for row in replies[hub.id] if row.review_result)]
     return {"id": hub.id, "messages": [message(row, client, viewer) for row in shown]}
@@ -124,7 +124,7 @@ def _whole_tree(message_id: UUID, client: ApiClient, viewer: User | None) -> lis
 
 
 def _standing(whole: list[Row]) -> list[Row]:
-    found = [row for row in whole if row.review_result and not row.deleted]
+    found = [row for row in whole if row.review_result and is_public(row)]
     if not found:
         raise NotFound("No message of this tree is accepted.", code="message_not_found")
     return found
@@ -159,7 +159,7 @@ def narrow(found: QuerySet[Message], query: dict[str, Any]) -> QuerySet[Message]
     if query["only_roots"]:
         wanted &= Q(parent=None)
     if not query["include_deleted"]:
-        wanted &= Q(deleted=False)
+        wanted &= PUBLIC
     if query["lang"]:
         wanted &= Q(lang=query["lang"])
     return found.filter(wanted)

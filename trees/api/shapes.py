@@ -123,6 +123,7 @@ class Row(NamedTuple):
     review_result: bool | None
     review_count: int
     deleted: bool
+    hidden: bool
     edited: bool
     model_name: str
     tree_id: UUID
@@ -225,7 +226,7 @@ def message(row: Row, client: ApiClient, viewer: User | None) -> dict[str, Any]:
         "created_date": row.created_at,
         "review_result": row.review_result,
         "review_count": row.review_count,
-        "deleted": row.deleted,
+        "deleted": not is_public(row),  # the wire has one word for deleted and hidden
         "edited": row.edited,
         "model_name": row.model_name or None,
         "message_tree_id": row.tree_id,
