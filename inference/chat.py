@@ -26,7 +26,16 @@ from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
 from oasst.core.errors import Busy, Conflict, Invalid, NotFound
 from oasst.core.locks import advisory_lock
-from oasst.core.ratelimit import CHAT_MESSAGES, CHAT_REPORTS, CHAT_TURNS, NEW_CHATS, spend
+from oasst.core.ratelimit import (
+    CHAT_CHANGES,
+    CHAT_MESSAGES,
+    CHAT_REPORTS,
+    CHAT_STOPS,
+    CHAT_TURNS,
+    CHAT_VOTES,
+    NEW_CHATS,
+    spend,
+)
 from oasst.core.text import clean_text
 
 INSTRUCTIONS = ("system_prompt", "user_profile", "response_instructions")
@@ -147,7 +156,9 @@ def complete(
 
 def stop_turn(*, user: User, message_id: UUID) -> None:
     """End an answer; what was written of it stays. One that has ended already is left as it is."""
-    turns.stop(get_turn_for(user, message_id).pk)
+    turn = get_turn_for(user, message_id)
+    spend(CHAT_STOPS, user.pk)
+    turns.stop(turn.pk)
 
 
 def change_chat(
@@ -161,6 +172,7 @@ def change_chat(
 
 
 def hide_all(*, user: User) -> None:
+    spend(CHAT_CHANGES, user.pk)
     Chat.objects.filter(user=user, deleted_at=None, hidden=False).update(hidden=True)
 
 
@@ -217,6 +229,7 @@ def delete_chat(*, user: User, chat_id: UUID) -> None:
 def delete_chats(*, user: User, chat_ids: Sequence[UUID]) -> None:
     """As `delete_chat`, all of them or none. Raises NotFound where one is not there."""
     _refuse_many(chat_ids, "chat_ids")
+    spend(CHAT_CHANGES, user.pk)
     with transaction.atomic(durable=True):
         own = Chat.objects.select_for_update(no_key=True).filter(user=user, deleted_at=None, pk__in=chat_ids)
         if len(own.order_by("pk").values_list("pk")) < len(set(chat_ids)):
@@ -233,6 +246,7 @@ def delete_all_chats(*, user: User) -> None:
 
 
 def undelete_chat(*, user: User, chat_id: UUID) -> None:
+    spend(CHAT_CHANGES, user.pk)
     if not Chat.objects.filter(pk=chat_id, user=user, ephemeral=False).update(deleted_at=None):
         raise NotFound("There is no such chat.", code="chat_not_found")
 
@@ -242,6 +256,7 @@ def vote(*, user: User, message_id: UUID, score: int) -> None:
     answer = _get_answer_for(user, message_id)
     if score not in (-1, 0, 1):
         raise Invalid("A vote is 1, -1 or 0.", code="bad_score", field="score")
+    spend(CHAT_VOTES, user.pk)
     if score == 0:
         Vote.objects.filter(message=answer, user=user).delete()
     else:
@@ -265,6 +280,7 @@ def choose_draft(*, user: User, message_id: UUID, rejected_ids: Sequence[UUID]) 
             code="bad_drafts",
             field="inferior_message_ids",
         )
+    spend(CHAT_VOTES, user.pk)
     with transaction.atomic(durable=True):
         _lock_chat(user, chosen.chat_id)
         DraftChoice.objects.filter(user=user, chosen__in=rejected).delete()
@@ -443,6 +459,7 @@ def _stop_turns_of(chat_ids: Sequence[UUID]) -> None:
 
 def _change(user: User, chat_id: UUID, **values: Any) -> None:
     get_chat_for(user, chat_id)
+    spend(CHAT_CHANGES, user.pk)
     Chat.objects.filter(pk=chat_id, user=user).update(**values)
 
 

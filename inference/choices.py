@@ -11,6 +11,7 @@ from inference.presets import BUILT_IN, DEFAULT, NAMES
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotFound
+from oasst.core.ratelimit import CHAT_CHANGES, spend
 from oasst.core.text import clean_text
 
 MOST_PRESETS = 50
@@ -79,6 +80,7 @@ def save_preset(*, user: User, name: str, chosen: Mapping[str, Any]) -> Preset:
         raise Conflict(
             f"You have {MOST_PRESETS} presets. Please delete one first.", code="too_many_presets", field="preset_name"
         )
+    spend(CHAT_CHANGES, user.pk)
     preset, _ = Preset.objects.update_or_create(user=user, name=name, defaults={"sampling": values})
     return preset
 
@@ -86,6 +88,7 @@ def save_preset(*, user: User, name: str, chosen: Mapping[str, Any]) -> Preset:
 def delete_preset(*, user: User, key: str) -> str:
     """Chats that are set like it stay as they are. Returns its name."""
     preset = _own(user, key)
+    spend(CHAT_CHANGES, user.pk)
     preset.delete()
     return preset.name
 

@@ -2,14 +2,16 @@
 
 Nothing of an answer is kept here, so any number of windows and devices may look at one and come back with the id of
 the last event they saw. A reader that hears nothing for much longer than `HEARTBEAT_SECONDS` knows the line is dead.
+So often it is looked, too, whether the session is still open and the person may still be here.
 """
 
 import asyncio
 import contextlib
 import json
+import time
 from collections import Counter
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 from uuid import UUID
 
 import structlog
@@ -23,8 +25,9 @@ from inference.sse import HEARTBEAT_SECONDS, with_pauses
 from inference.watch import watch_turn
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
+from oasst.accounts.sessions import is_open
 from oasst.api.plain import dump
-from oasst.core.errors import DomainError, NotAllowed
+from oasst.core.errors import Busy, DomainError, NotAllowed
 
 MOST_PER_PERSON = 32
 """Open at once in this process: each holds a connection to Redis."""
@@ -46,9 +49,6 @@ class AnswerConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.telling: asyncio.Task[None] | None = None
-        if not _comes_from_our_pages(self.scope):
-            await self.close()
-            return
         await self.accept()
         self.person = self.scope["user"]
         self.message_id: UUID = self.scope["url_route"]["kwargs"]["message_id"]
@@ -69,7 +69,11 @@ class AnswerConsumer(AsyncWebsocketConsumer):
         with contextlib.suppress(ValueError, DomainError):
             if json.loads(text_data) == {"type": "stop"}:
                 stop = database_sync_to_async(chat.stop_turn, thread_sensitive=False)
-                await stop(user=self.person, message_id=self.message_id)
+                try:
+                    await stop(user=self.person, message_id=self.message_id)
+                except Busy as error:
+                    refusal = {"code": error.code, "message": error.message, "retry_after": error.retry_after}
+                    await self.send(dump({"type": "refused", **refusal}))
 
     async def disconnect(self, code: int) -> None:
         if self.telling is not None:
@@ -79,7 +83,13 @@ class AnswerConsumer(AsyncWebsocketConsumer):
     async def _tell(self, after: int) -> None:
         _open[self.person.pk] += 1
         try:
+            looked_at = time.monotonic()
             async for event in with_pauses(watch_turn(self.message_id, after), HEARTBEAT_SECONDS):
+                if time.monotonic() - looked_at >= HEARTBEAT_SECONDS:
+                    looked_at = time.monotonic()
+                    if not await self._is_still_welcome():
+                        await self.close(REFUSED, "sign_in")
+                        return
                 await self.send(dump(as_json(event) if event is not None else {"type": "ping"}))
         except Exception:
             log.exception("answer_not_told")
@@ -91,20 +101,26 @@ class AnswerConsumer(AsyncWebsocketConsumer):
             if not _open[self.person.pk]:
                 del _open[self.person.pk]
 
-
-def _comes_from_our_pages(scope: dict[str, Any]) -> bool:
-    """A page of another site may open a socket with the visitor's cookies; the browser then says whose page it is."""
-    headers = dict(scope["headers"])
-    try:
-        origin = urlsplit(headers.get(b"origin", b"").decode("latin-1")).netloc
-    except ValueError:  # "http://["
-        return False
-    return bool(origin) and origin == headers.get(b"host", b"").decode("latin-1")
+    async def _is_still_welcome(self) -> bool:
+        key = self.scope["session"].session_key
+        return await database_sync_to_async(_is_still_welcome, thread_sensitive=False)(key, self.person.pk)
 
 
 def _check(person: User, message_id: UUID) -> None:
     require_contributor(person)
     get_turn_for(person, message_id)
+
+
+def _is_still_welcome(session_key: str | None, person_id: UUID) -> bool:
+    """False once the session was ended, or the person was suspended or closed the account."""
+    person = User.objects.filter(pk=person_id).first()
+    if person is None or not is_open(session_key, person):
+        return False
+    try:
+        require_contributor(person)
+    except DomainError:
+        return False
+    return True
 
 
 def _place(scope: dict[str, Any]) -> int:

@@ -83,7 +83,7 @@ def _refresh(name: str, began: datetime) -> bool:
             name=name,
             defaults={"data": found.data, "updated_at": found.updated_at, "seconds": time.monotonic() - clock},
         )
-        transaction.on_commit(lambda: cache.set(_key(name), (found.updated_at, found.data), KEEP), robust=True)
+        transaction.on_commit(lambda: cache.set(_key(name), _kept(found), KEEP), robust=True)
     return True
 
 
@@ -101,15 +101,24 @@ def read_all(names: Iterable[str] = ON_THE_WIRE) -> list[Statistic]:
     """
     names = list(names)
     kept = cache.get_many([_key(name) for name in names])
-    found = {name: Statistic(name, *kept[_key(name)]) for name in names if _key(name) in kept}
+    found = {name: _of_kept(name, *kept[_key(name)]) for name in names if _key(name) in kept}
     missing = [name for name in names if name not in found]
     if missing:
         rows = CachedStatistic.objects.filter(name__in=missing)
         stored = {one.name: Statistic(one.name, one.updated_at, one.data) for one in rows}
-        cache.set_many({_key(name): (one.updated_at, one.data) for name, one in stored.items()}, KEEP)
+        cache.set_many({_key(name): _kept(one) for name, one in stored.items()}, KEEP)
         found |= stored
     return [found[name] for name in names if name in found]
 
 
 def _key(name: str) -> str:
     return f"statistic:{name}"
+
+
+def _kept(one: Statistic) -> list[Any]:
+    """As JSON, which is what the cache holds."""
+    return [one.updated_at.isoformat(), one.data]
+
+
+def _of_kept(name: str, updated_at: str, data: Any) -> Statistic:
+    return Statistic(name, datetime.fromisoformat(updated_at), data)

@@ -15,6 +15,7 @@ from leaderboard.counting import Credit, credits_of
 from leaderboard.kinds import KINDS, worth
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid
+from trees.access import may_read
 from trees.models import Message, Ranking, Review
 from trees.queries import REMOVED
 
@@ -58,14 +59,14 @@ def reasons_of(person: User, *, before: str = "") -> Page:
     more = len(latest) > SIZE
     latest = dict(list(latest.items())[:SIZE])
     messages = Message.objects.filter(pk__in=latest).annotate(excerpt=Left("text", EXCERPT))
-    about = {message.pk: message for message in messages.only("tree_id", "author_id", "deleted")}
+    about = {message.pk: message for message in messages.only("tree_id", "author_id", "deleted", "hidden")}
     found = credits_of({message.tree_id for message in about.values()})
     credits = [one for _, every in found.values() for one in every if one.person == person.pk]
     reasons = []
     for message_id, at in latest.items():
         message = about[message_id]
         mine = [one for one in credits if one.message == message_id and one.kind in KINDS]
-        reasons.append(_reason(message, at, message.author_id == person.pk, mine))
+        reasons.append(_reason(message, at, person, mine))
     return Page(reasons, reasons[-1].at.isoformat() if more else "")
 
 
@@ -96,14 +97,15 @@ def _latest(person: User, before: datetime | None) -> dict[UUID, datetime]:
     return dict(sorted(found.items(), key=lambda pair: pair[1], reverse=True)[: SIZE + 1])
 
 
-def _reason(message: Any, at: datetime, own: bool, credits: Iterable[Credit]) -> Reason:
+def _reason(message: Any, at: datetime, person: User, credits: Iterable[Credit]) -> Reason:
     counts: Counter[str] = Counter()
     for credit in credits:
         counts[credit.kind] += credit.number
     is_open = bool(counts.pop("provisional", 0)) or ("prompts" in counts and not _settled(counts))
     lines = [_line(kind, counts[kind]) for kind in KINDS if counts[kind]]
     points = sum(worth(kind, number) for kind, number in counts.items())
-    text = message.excerpt if own or not message.deleted else REMOVED
+    text = message.excerpt if may_read(person, message) else REMOVED
+    own = message.author_id == person.pk
     return Reason(message.pk, at, text, own, message.deleted, lines, points, is_open)
 
 

@@ -8,6 +8,7 @@ from functools import update_wrapper
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.views import LogoutView, redirect_to_login
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
@@ -17,8 +18,11 @@ from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
 from inference.models import ChatReport
+from oasst.accounts import reauthentication
 from oasst.accounts.access import require_member
 from oasst.accounts.administrators import open_proposals
+from oasst.accounts.proof import is_proved
+from oasst.accounts.second_factor import must_set_one_up
 from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.middleware import ContentSecurity
 from oasst.core.read_only_admin import ReadOnlyAdmin
@@ -29,8 +33,9 @@ from trees.states import TABLE
 
 View = Callable[..., HttpResponseBase]
 
-# The scripts of django-unfold evaluate attributes of the page, and its pages bring some style along. Everything that
-# people wrote is escaped here, never rendered, and scripts still come from us alone.
+# The scripts of django-unfold evaluate attributes of its pages (Alpine.js makes functions of them, on every page), and
+# its pages bring some style along. So they have this policy, and nothing else below /admin/ has. Everything that people
+# wrote is escaped there, never rendered, and scripts still come from us alone.
 POLICY = f"{ContentSecurity.POLICY}; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'"
 
 # Title, icon, model, and the page where it is not the list of the model. Whoever may not see a model does not see its
@@ -40,6 +45,7 @@ NAVIGATION = (
         "Conversations",
         (
             ("Reports", "flag", "trees.report"),
+            ("Proposed removals", "gavel", "trees.proposal"),
             ("Conversations", "account_tree", "trees.messagetree"),
             ("Messages", "chat", "trees.message"),
             ("Deletions", "delete", "trees.deletion"),
@@ -111,11 +117,24 @@ class ModeratorsSite(UnfoldAdminSite):
             if not self.has_permission(request):
                 require_member(request.user)
                 raise NotAllowed("This is for moderators.", code="moderators_only")
+            if must_set_one_up(request.user):
+                messages.warning(request, "Moderators of this site need a second factor. Please set one up first.")
+                return redirect("mfa_index")
+            if not is_proved(request, reauthentication.ADMIN_HOURS * 3600):
+                return reauthentication.ask(request)
             response = inner(request, *args, **kwargs)
-            response["Content-Security-Policy"] = POLICY
+            if response.status_code == 200 and response.get("Content-Type", "").startswith("text/html"):
+                response["Content-Security-Policy"] = POLICY
             return response
 
         return update_wrapper(guarded, inner)
+
+    def _search_apps(self, app_list: list[dict[str, Any]], search_term: str) -> list[Any]:
+        """What the search found, as the cache can keep it: the library keeps objects of its own."""
+        return [
+            {"title": str(one.title), "description": str(one.description), "link": one.link, "icon": one.icon}
+            for one in super()._search_apps(app_list, search_term)
+        ]
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return redirect_to_login(reverse("admin:index"))

@@ -15,7 +15,7 @@ from oasst.accounts import services
 from oasst.accounts.identities import lock_general
 from oasst.api.authentication import count_wrong
 from oasst.api.codes import Wire
-from oasst.api.fields import Flag, Id, Moment, Number, Shape, Text, Whole
+from oasst.api.fields import Few, Flag, Id, Moment, Number, Shape, Text, Whole
 from oasst.api.next_auth import email_in
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core import ratelimit
@@ -205,7 +205,7 @@ def purge_user_messages(call: Call) -> Any:
 
 class MergeBody(Shape):
     destination_user_id = Id()
-    source_user_ids = serializers.ListField(child=Id())
+    source_user_ids = Few(child=Id(), max_length=100)
 
 
 @operation(OPERATIONS, "POST", "admin/merge_users", TRUSTED, body=MergeBody, status=204, errors=(Wire.USER_NOT_FOUND,))

@@ -5,6 +5,7 @@ work here, so Celery's own default module name is not used.
 """
 
 import os
+import sys
 from typing import Any
 
 from celery import Celery, signals
@@ -20,3 +21,20 @@ app.autodiscover_tasks(related_name="schedules")
 @signals.setup_logging.connect
 def keep_our_logging(**_arguments: Any) -> None:
     """That somebody listens is enough: Celery then leaves the logging alone that the settings set up."""
+
+
+@signals.setup_logging.connect
+def refuse_wrong_settings(**_arguments: Any) -> None:
+    """Celery runs the checks and goes on whatever they say. `up` has checked before it starts us.
+
+    This signal is the first of all, in worker and clock: the next ones come when they look for their servers already.
+    """
+    if os.environ.get("CELERY_SKIP_CHECKS"):
+        return
+    from django.core.management import call_command
+    from django.core.management.base import SystemCheckError
+
+    try:
+        call_command("check")
+    except SystemCheckError as error:
+        sys.exit(str(error))

@@ -10,6 +10,8 @@ from django.db import connections
 from django.db.utils import OperationalError
 
 from oasst import env
+from oasst.accounts.known_secret import variables_that_hold_it
+from oasst.core.requests import is_private_site
 from oasst.services import postgres
 
 RESERVED_CONNECTIONS = 10
@@ -32,6 +34,22 @@ def check_engine(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             hint="Set ENGINE_URL to the address of an OpenAI-compatible server, for example http://gpu:8001/v1",
             id="oasst.E005",
         )
+    ]
+
+
+@register()
+def check_known_secret(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """1234 opens the whole site to whoever reaches it, so it may only be reached from this machine."""
+    if is_private_site():
+        return []
+    return [
+        Error(
+            f"{name} is 1234, which everybody knows, and other machines can reach this site.",
+            hint=f"Unset {name} and make a key with `manage.py create_api_client`, or choose a long secret. 1234 is "
+            "for trying unchanged programs where PUBLIC_URL and BIND_ADDRESS are loopback addresses.",
+            id="oasst.E006",
+        )
+        for name in variables_that_hold_it()
     ]
 
 
@@ -68,9 +86,65 @@ def _exposure_problems() -> Iterator[CheckMessage]:
         )
     if not settings.SENDS_MAIL:
         yield Warning(
-            "EMAIL_URL is not set, so sign-in codes go to the log and nobody else can sign in by e-mail.",
-            hint="Set EMAIL_URL to your mail server, see docs/operations.md.",
+            "EMAIL_URL is not set, so nobody can sign in by a code in the mail.",
+            hint="Set EMAIL_URL to your mail server, see docs/operations.md. Until then `manage.py sign_in_link EMAIL` "
+            "lets in whom you made with `manage.py create_user`.",
             id="oasst.W002",
+        )
+
+
+SHORTEST_SECRET = 32
+"""Characters. Whoever guesses one of them is the site, or a trusted program."""
+
+
+@register()
+def check_secrets(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """What can be guessed, believed or read on the way, where others can reach the site."""
+    if settings.IS_LOCAL:
+        return []
+    return [*_short_secrets(), *_unknown_proxies(), *_mail_in_the_clear()]
+
+
+def _short_secrets() -> Iterator[CheckMessage]:
+    secrets = {name: [getattr(settings, name)] for name in ("OFFICIAL_WEB_API_KEY", "METRICS_TOKEN", "AUTH_SECRET")}
+    secrets["ROOT_TOKENS"] = settings.ROOT_TOKENS
+    for name, values in secrets.items():
+        if any(value and len(value) < SHORTEST_SECRET for value in values):
+            yield Error(
+                f"{name} is shorter than {SHORTEST_SECRET} characters, and the site can be reached by others.",
+                hint=f"Make one with `{_HOW_TO_MAKE_ONE}`.",
+                id="oasst.E010",
+            )
+    if len(settings.SECRET_KEY) < SHORTEST_SECRET:
+        yield Error(
+            f"SECRET_KEY is shorter than {SHORTEST_SECRET} characters: who guesses it signs in as anybody.",
+            hint=f"Make one with `{_HOW_TO_MAKE_ONE}`, or unset it: then one is made and kept in OASST_HOME.",
+            id="oasst.E011",
+        )
+
+
+_HOW_TO_MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+
+
+def _unknown_proxies() -> Iterator[CheckMessage]:
+    """We speak no TLS ourselves, so behind an https address a proxy stands that we would take for everybody."""
+    if urlsplit(settings.PUBLIC_URL).scheme == "https" and settings.TRUSTED_PROXIES == 0:
+        yield Error(
+            "PUBLIC_URL is https and TRUSTED_PROXIES is 0: all visitors seem to come from the proxy with the "
+            "certificate, and one of them can use up the limits of all.",
+            hint="Set TRUSTED_PROXIES to the number of proxies in front, most often 1, see docs/operations.md.",
+            id="oasst.E012",
+        )
+
+
+def _mail_in_the_clear() -> Iterator[CheckMessage]:
+    encrypted = settings.EMAIL_USE_TLS or settings.EMAIL_USE_SSL
+    on_this_machine = settings.EMAIL_HOST in ("localhost", "127.0.0.1", "::1")
+    if settings.SENDS_MAIL and settings.EMAIL_HOST_USER and not encrypted and not on_this_machine:
+        yield Error(
+            "EMAIL_URL sends its password, and the codes that people sign in with, in the clear.",
+            hint="Write smtps://… (port 465), or add ?tls=1 to smtp://… (port 587).",
+            id="oasst.E013",
         )
 
 

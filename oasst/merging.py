@@ -62,7 +62,7 @@ def _relations() -> list[ManyToOneRel]:
     """Every table that names a person, except for tasks, which go with their results, and for what is counted anew."""
     relations = [one for one in User._meta.get_fields(include_hidden=True) if isinstance(one, ManyToOneRel)]
     # Consent is to what this account was asked, and secrets were given to who it was: both end with the source.
-    kept = ("tasks.Task", "accounts.Consent", "accounts.Token", "accounts.ProgramSession")
+    kept = ("tasks.Task", "accounts.Consent", "accounts.Token", "accounts.ProgramSession", "mfa.Authenticator")
     others = [one for one in relations if one.related_model._meta.label not in kept]
     return [one for one in others if one.related_model._meta.app_label != "leaderboard"]
 

@@ -4,6 +4,7 @@ import structlog
 from celery import shared_task
 
 from oasst import purge
+from oasst.accounts.sessions import SessionStore
 from oasst.core import jobs
 from oasst.invariants import differences
 from trees.policy import current_policy
@@ -34,3 +35,9 @@ def check_invariants() -> None:
 def look_after_purges() -> None:
     """End what a killed worker left half done, and make final what nobody undid in time."""
     purge.erase_what_is_due(policy=current_policy())
+
+
+@shared_task
+def clear_sessions() -> None:
+    """Remove sessions that are over: each attempt to sign in leaves one, also that of a robot."""
+    SessionStore.clear_expired()

@@ -8,11 +8,11 @@ import os
 import secrets
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from django.templatetags.static import static
 
-from oasst import env
+from oasst import env, server_urls
 from oasst.services import postgres, redis
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -52,7 +52,16 @@ IS_LOCAL = _public.hostname in ("localhost", "127.0.0.1", "::1")
 BIND_ADDRESS = env.text("BIND_ADDRESS") or ("127.0.0.1" if IS_LOCAL else "0.0.0.0")
 # How many proxies of ours stand before the site: so many entries at the end of X-Forwarded-For are believed.
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0)
-METRICS_TOKEN = env.text("METRICS_TOKEN")
+# Open at once in one web process; 0 is no bound. Connections from this machine are not counted, nor is anything behind
+# proxies, which bound their callers themselves (oasst.web).
+CONNECTIONS_PER_ADDRESS = env.integer("CONNECTIONS_PER_ADDRESS", 200)
+# Who may read /metrics. `up` keeps one in OASST_HOME; without any, nobody may.
+KEPT_METRICS_TOKEN = OASST_HOME / "metrics-token"
+METRICS_TOKEN = env.text("METRICS_TOKEN") or (
+    KEPT_METRICS_TOKEN.read_text().strip() if KEPT_METRICS_TOKEN.exists() else ""
+)
+# The first password and key, until the first administrator signs in.
+FIRST_RUN_FILE = OASST_HOME / "first-run.txt"
 ALLOWED_HOSTS = sorted({_public.hostname or "localhost", "localhost", "127.0.0.1", "[::1]"})
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
@@ -90,6 +99,7 @@ INSTALLED_APPS = [
     "django_prometheus",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "allauth.socialaccount",
     "oasst",
     "oasst.core",
@@ -127,6 +137,8 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "oasst.core.middleware.RequestLog",
     "oasst.core.middleware.ContentSecurity",
+    "oasst.core.middleware.BrowserFeatures",
+    "oasst.core.middleware.PrivateAnswers",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "oasst.core.middleware.MissingSlash",
@@ -139,6 +151,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "oasst.accounts.devices.RememberDevice",
+    "oasst.core.middleware.GarbledAddress",
     "oasst.accounts.gate.Gate",
     "oasst.core.middleware.ErrorPages",
     "oasst.core.middleware.AnswerMetrics",
@@ -160,27 +173,22 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "inference.context.chat",
+                "oasst.accounts.context.mail",
             ],
         },
     },
 ]
 
 
+# Locks are held for milliseconds. Whoever waits this long hears "busy" (oasst.core.locks).
+LOCK_TIMEOUT = "-c lock_timeout=10s"
+
+
 def _database() -> dict[str, Any]:
     """DATABASE_URL, else the embedded server of OASST_HOME. Pools stay small: their sum must fit max_connections."""
-    if url := env.text("DATABASE_URL"):
-        parts = urlsplit(url)
-        if parts.scheme not in ("postgres", "postgresql") or not parts.path.strip("/"):
-            raise env.BadVariable("DATABASE_URL must look like postgresql://user:password@host:5432/name")
-        where: dict[str, Any] = {
-            "NAME": parts.path.strip("/"),
-            "USER": unquote(parts.username or ""),
-            "PASSWORD": unquote(parts.password or ""),
-            "HOST": unquote(parts.hostname or ""),
-            "PORT": parts.port or "",
-        }
-    else:
-        where = postgres.database_settings(OASST_HOME)
+    url = env.text("DATABASE_URL")
+    where = server_urls.read_database(url) if url else postgres.database_settings(OASST_HOME)
+    given = where.pop("OPTIONS", {})
     return {
         "ENGINE": "django.db.backends.postgresql",
         **where,
@@ -192,8 +200,8 @@ def _database() -> dict[str, Any]:
             "pool": {"min_size": 1, "max_size": env.integer("DATABASE_POOL", 8, minimum=1), "timeout": 20},
             # Only what asks for it is prepared (oasst.core.prepared); the number says how often others come first.
             "prepare_threshold": 1_000_000_000,
-            # Locks are held for milliseconds. Whoever waits this long hears "busy" (oasst.core.locks).
-            "options": "-c lock_timeout=10s",
+            **given,
+            "options": f"{LOCK_TIMEOUT} {given.get('options', '')}".strip(),
         },
     }
 
@@ -201,20 +209,38 @@ def _database() -> dict[str, Any]:
 DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = env.text("REDIS_URL") or redis.url(OASST_HOME)
+_redis = server_urls.read_redis(env.text("REDIS_URL") or redis.url(OASST_HOME))
+REDIS_URL = _redis.url
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
-        # Redis is speed, never truth: when it is away the pages are slower, not broken.
-        "OPTIONS": {"IGNORE_EXCEPTIONS": True, "SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
+        "OPTIONS": {
+            # Redis is speed, never truth: when it is away the pages are slower, not broken.
+            "IGNORE_EXCEPTIONS": True,
+            "SOCKET_CONNECT_TIMEOUT": 1,
+            "SOCKET_TIMEOUT": 1,
+            # The default is pickle, which runs what it reads.
+            "CLIENT_CLASS": "oasst.core.json_cache.JsonClient",
+            "SERIALIZER": "oasst.core.json_cache.StrictJson",
+        },
         "KEY_PREFIX": "oasst",
+        # 1 held pickles: a process of an older release that still runs would fail on what we write.
+        "VERSION": 2,
     }
 }
 SESSION_ENGINE = "oasst.accounts.sessions"
-CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}}
+SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "serializer_format": "msgpack"},
+    }
+}
 
-CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")
+CELERY_BROKER_URL, CELERY_BROKER_USE_SSL = _redis.broker_url, _redis.broker_ssl
+CELERY_ACCEPT_CONTENT = CELERY_RESULT_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
@@ -222,6 +248,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # By default the jobs of a killed worker come back after an hour.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
+    **_redis.broker_options,
     "visibility_timeout": 600,
     "unacked_restore_interval": 10,
     "unacked_restore_throttle": 1,
@@ -260,36 +287,39 @@ ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = _public.scheme
 ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_MAX_EMAIL_ADDRESSES = 10
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 # Ours are used instead (oasst.accounts.adapters): these live in the cache and shut everybody out when Redis is away.
 ACCOUNT_RATE_LIMITS = False
+# Whoever did not do it themselves shall hear of it.
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 
-
-def _mail_server(url: str) -> dict[str, Any]:
-    """EMAIL_URL: smtp://user:password@host:587/?tls=1 (STARTTLS) or smtps://user:password@host:465."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
-        raise env.BadVariable("EMAIL_URL must look like smtp://user:password@host:587/?tls=1 or smtps://host")
-    return {
-        "host": parts.hostname,
-        "port": parts.port or (465 if parts.scheme == "smtps" else 587),
-        "user": unquote(parts.username or ""),
-        "password": unquote(parts.password or ""),
-        "ssl": parts.scheme == "smtps",
-        "tls": parts.scheme == "smtp" and parse_qs(parts.query).get("tls", ["0"])[-1] in ("1", "on", "true", "yes"),
-    }
-
+# Of whom a second factor is demanded: nobody, or moderators and administrators.
+REQUIRE_MFA = env.choice("REQUIRE_MFA", ("off", "staff"), "off")
+MFA_ADAPTER = "oasst.accounts.second_factor.SecondFactorAdapter"
+MFA_FORMS = {
+    "authenticate": "oasst.accounts.second_factor_forms.SecondFactorAtSignIn",
+    "reauthenticate": "oasst.accounts.second_factor_forms.SecondFactorOnceMore",
+    "activate_totp": "oasst.accounts.second_factor_forms.SetUpApp",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = f"oasst {_public.hostname}"
+# Clocks of telephones are off by some seconds: the code before and the one after count too.
+MFA_TOTP_TOLERANCE = 1
+# Nobody gets in without one address that was proven; a second one may wait for its proof.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
 
 SENDS_MAIL = bool(env.text("EMAIL_URL"))
 EMAIL_BACKEND = "oasst.accounts.mail.LogBackend"
 if SENDS_MAIL:
-    _smtp = _mail_server(env.text("EMAIL_URL"))
+    _smtp = server_urls.read_mail(env.text("EMAIL_URL"))
     EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     EMAIL_HOST, EMAIL_PORT = _smtp["host"], _smtp["port"]
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _smtp["user"], _smtp["password"]
     EMAIL_USE_SSL, EMAIL_USE_TLS = _smtp["ssl"], _smtp["tls"]
-    EMAIL_TIMEOUT = 10
+    EMAIL_TIMEOUT = _smtp["timeout"]
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM") or f"oasst <noreply@{_public.hostname}>"
 # Shown to suspended people and in the terms. Empty: they are told to ask a moderator.
 CONTACT_EMAIL = env.text("CONTACT_EMAIL")
@@ -360,14 +390,9 @@ def _root_tokens(text: str) -> list[str]:
     return tokens
 
 
-# The wire. Existing programs come with the key 1234; only a site that no other machine reaches takes it untold.
-IS_PRIVATE = IS_LOCAL and BIND_ADDRESS in ("127.0.0.1", "::1", "localhost")
-OFFICIAL_WEB_API_KEY = env.text("OFFICIAL_WEB_API_KEY") or ("1234" if IS_PRIVATE else "")
-ROOT_TOKENS = _root_tokens(env.text("ROOT_TOKENS")) or (["1234"] if IS_PRIVATE else [])
-# Where nobody chose it, it is good for programs on this machine only, and no more when the site goes public: the key
-# that the first start made is stored.
-_chosen = (env.text("OFFICIAL_WEB_API_KEY"), *_root_tokens(env.text("ROOT_TOKENS")))
-UNCHOSEN_SECRET = "" if "1234" in _chosen else "1234"
+# The wire. Unset means none. The key that everybody knows has rules of its own: oasst.accounts.known_secret.
+OFFICIAL_WEB_API_KEY = env.text("OFFICIAL_WEB_API_KEY")
+ROOT_TOKENS = _root_tokens(env.text("ROOT_TOKENS"))
 # Pages of these sites may read the API from a browser; * is all.
 CORS_ORIGINS = env.words("CORS_ORIGINS")
 API_REQUIRES_TERMS = env.switch("API_REQUIRES_TERMS", False)

@@ -13,18 +13,18 @@ if "OASST_TEST_HOME" not in os.environ:
     os.environ["OASST_TEST_HOME"] = str(Path(base).expanduser().resolve() / "tests")
 os.environ["OASST_HOME"] = os.environ["OASST_TEST_HOME"]
 
+from oasst.server_urls import read_redis
 from oasst.settings import *  # noqa: F403
 from oasst.settings import CACHES, CHANNEL_LAYERS, REDIS_URL
 
 # Redis database 0 is left alone, each worker (gw0, gw1, …) empties one of its own after every test.
 _number = 1 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-if REDIS_URL.startswith("unix://"):
-    REDIS_URL = REDIS_URL.partition("?")[0] + f"?db={_number}"
-else:
-    REDIS_URL = "/".join(REDIS_URL.split("/")[:3]) + f"/{_number}"
+REDIS_URL = read_redis(REDIS_URL, db=_number).url
 CACHES["default"]["LOCATION"] = REDIS_URL
-CHANNEL_LAYERS["default"]["CONFIG"] = {"hosts": [REDIS_URL]}
-CELERY_BROKER_URL = "memory://"
+CHANNEL_LAYERS["default"]["CONFIG"] = {"hosts": [REDIS_URL], "serializer_format": "msgpack"}
+CELERY_BROKER_URL, CELERY_BROKER_USE_SSL = "memory://", None
+# Into the mailbox of the test.
+SENDS_MAIL = True
 # Tests of the chat switch it on with a model that they make themselves.
 OASST_CHAT_MODEL = os.environ.get("OASST_CHAT_MODEL", "none")
 

@@ -1,17 +1,20 @@
 """/styleguide/: every fragment and every page with sample data, for people who change the look.
 
-Nothing here touches the database. The samples are the contract between views and templates, written as data:
-when a template wants another variable, it is added here first.
+Shown to moderators and administrators, and to everybody while DEBUG is on. Nothing here touches the database. The
+samples are the contract between views and templates, written as data: when a template wants another variable, it is
+added here first.
 """
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from itertools import count
 from types import SimpleNamespace as Sample
 from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
@@ -548,7 +551,28 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
                 "You can no longer sign in with this account, and we can not bring it back.",
             ],
             "form": DeleteForm({"confirm": "Alcie"}),
-            "recent": True,
+        },
+    ),
+    "sessions": (
+        "accounts/sessions.html",
+        True,
+        lambda: {
+            "programs": 1,
+            "rows": [
+                Sample(handle="a1", is_this_one=True, program="Firefox on Linux", network="203.0.113.x", began_at=NOW),
+                Sample(handle="b2", program="Safari on iPhone", network="2001:db8:1::/48", began_at=NOW, seen_at=NOW),
+            ],
+        },
+    ),
+    "second-factor": ("mfa/index.html", True, lambda: {"authenticators": {"totp": True}, "is_mfa_enabled": True}),
+    "prove-by-code": (
+        "account/reauthenticate_code.html",
+        True,
+        lambda: {
+            "code": Sample(tries_left=4),
+            "email": USER.email,
+            "form": CodeForm(),
+            "reauthentication_alternatives": [Sample(url="#", description="Sign out and in again")],
         },
     ),
     "terms": ("accounts/terms.html", False, lambda: {"document": DOCUMENT}),
@@ -572,15 +596,11 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
         False,
         lambda: {"verify_form": CodeForm(), "email": USER.email, "can_resend": True},
     ),
-    "sign-in-local": (
-        "account/confirm_login_code.html",
+    "sign-in-link": ("account/sign_in_link.html", False, lambda: {"person": USER, "key": "K7TQ-2M"}),
+    "sign-in-link-over": (
+        "account/sign_in_link_over.html",
         False,
-        lambda: {
-            "verify_form": CodeForm(),
-            "email": USER.email,
-            "can_resend": True,
-            "visible_code": "K7TQ-2M",
-        },
+        lambda: {"reason": "This sign-in link was used already, or is too old."},
     ),
     "sign-out": ("account/logout.html", True, dict),
     "error-403": ("errors/403.html", True, lambda: _error("This task was given to somebody else.")),
@@ -651,7 +671,17 @@ def styleguide_page(request: HttpRequest, page: str) -> HttpResponse:
     return render(request, template, {"user": USER if signed_in else NOBODY, **context()})
 
 
+def for_staff(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    @wraps(view)
+    def guarded(request: HttpRequest, **parts: str) -> HttpResponse:
+        if not (settings.DEBUG or request.user.is_staff):
+            raise Http404
+        return view(request, **parts)
+
+    return guarded
+
+
 urlpatterns = [
-    path("", styleguide, name="styleguide"),
-    path("<slug:page>/", styleguide_page, name="styleguide_page"),
+    path("", for_staff(styleguide), name="styleguide"),
+    path("<slug:page>/", for_staff(styleguide_page), name="styleguide_page"),
 ]

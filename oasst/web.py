@@ -1,18 +1,24 @@
 """The web server: daphne in this process, on a socket of its own or on one that the supervisor holds open.
 
 What daphne's own command line lacks: it stops what runs beside the requests, lets requests in work finish
-before it ends, its time limit spares answers that are being streamed, and it bounds what a request may hold.
+before it ends, its time limit spares answers that are being streamed, and it bounds what one caller may hold: memory,
+connections, and time.
 """
 
 import asyncio
+import ipaddress
 import time
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 # Daphne installs the asyncio reactor, so it comes before everything else that touches twisted.
 import daphne.server  # isort: skip
 from channels.routing import get_default_application
 from daphne.http_protocol import HTTPFactory, WebRequest
+from django.conf import settings
 from twisted.internet import defer, reactor, task, threads
+from twisted.web.http import HTTPChannel
 
 from oasst.core import shutdown
 
@@ -26,6 +32,150 @@ DRAIN_SECONDS = 10
 """How long requests in work may take after the process was told to stop."""
 LARGEST_BODY = 5_000_000
 """Bytes. Twice of what Django takes as a form, so that Django says so itself where it can."""
+LARGEST_FRAME = 16_384
+"""Bytes of a message over a WebSocket. All that is ever said to us there is "stop"."""
+PLAIN_HEADERS = (
+    (b"Content-Security-Policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"Cache-Control", b"no-store"),
+)
+"""Of answers that are given here, before Django is asked."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds that a caller has, whatever trickles in meanwhile. Twisted's own limit starts anew with each byte."""
+
+    head: float = 20
+    """From the connection to the end of the first head."""
+    idle: float = 60
+    """From the end of an answer to the end of the next head on the same connection."""
+    body: float = 30
+    """For a body, before its pace is looked at."""
+    pace: float = 4096
+    """Bytes a second that a body brings on the whole from then on: the largest one may take 20 minutes."""
+    goodbye: float = 600
+    """For taking the rest of an answer after which the connection ends."""
+
+
+class Crowd:
+    """How many connections each address holds open in this process.
+
+    Connections from this machine are not counted: they are those of a proxy, which stands for everybody. Behind
+    declared proxies nothing is counted here, for the same reason: they limit their callers themselves.
+    """
+
+    def __init__(self, most: int, *, spares_this_machine: bool = True) -> None:
+        self.most, self.spares_this_machine = most, spares_this_machine
+        self._open: dict[str, WeakSet[Any]] = {}
+
+    def takes(self, transport: Any) -> bool:
+        """Counts one more connection, or says that its address has enough."""
+        address = self._counted_as(transport.getPeer())
+        if not self.most or address is None:
+            return True
+        self._forget_the_closed()
+        here = self._open.setdefault(address, WeakSet())
+        # A WebSocket takes its connection over from HTTP, so the connections themselves are asked, not who uses them.
+        if sum(1 for one in here if one.connected) >= self.most:
+            return False
+        here.add(transport)
+        return True
+
+    def _counted_as(self, peer: Any) -> str | None:
+        """The address, of IPv6 the /64 that one customer owns; None where it is not counted."""
+        try:
+            address = ipaddress.ip_address(peer.host)
+        except (AttributeError, ValueError):  # a socket of this machine without addresses
+            return None
+        if isinstance(address, ipaddress.IPv6Address):
+            address = address.ipv4_mapped or address
+        if address.is_loopback and self.spares_this_machine:
+            return None
+        if isinstance(address, ipaddress.IPv4Address):
+            return str(address)
+        return str(ipaddress.IPv6Network((address, 64), strict=False))
+
+    def _forget_the_closed(self) -> None:
+        if len(self._open) > 1000:
+            self._open = {name: here for name, here in self._open.items() if any(one.connected for one in here)}
+
+
+class BoundedChannel(HTTPChannel):
+    """One connection. Heads and bodies have to come in time, and an address has only so many connections."""
+
+    _deadline: Any = None
+    _is_refused = False
+    _body_began = 0.0
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        if self.factory.crowd.takes(self.transport):
+            self._give(self.factory.patience.head, self._head_is_late)
+        else:
+            self._refuse(b"503 Service Unavailable", b"Retry-After: 5\r\n")
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self._is_refused:
+            super().dataReceived(data)
+
+    def allHeadersReceived(self) -> None:
+        super().allHeadersReceived()
+        self._body_began = time.monotonic()
+        self._give(self.factory.patience.body, self._look_at_pace)
+
+    def allContentReceived(self) -> None:
+        # From here on the time belongs to the answer. A WebSocket takes the connection over.
+        self._give(None)
+        super().allContentReceived()
+
+    def requestDone(self, request: Any) -> None:
+        # First: what is buffered may be the next request, which sets its own.
+        self._give(self.factory.patience.idle, self._head_is_late)
+        if not self.persistent:
+            self._give(self.factory.patience.goodbye, self.forceAbortClient)
+        super().requestDone(request)
+
+    def connectionLost(self, reason: Any) -> None:
+        self._give(None)
+        super().connectionLost(reason)
+
+    def _give(self, seconds: float | None, then: Any = None) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self._deadline = self.callLater(seconds, then) if seconds is not None else None
+
+    def _head_is_late(self) -> None:
+        if self._receivedHeaderSize or self._buffer:
+            self._refuse(b"408 Request Timeout")
+        else:  # nothing was begun: a connection that was kept, or opened ahead
+            self.timeoutConnection()
+
+    def _look_at_pace(self) -> None:
+        """A slow line is waited for as long as it brings what it can, a caller who only holds on is not."""
+        patience, content = self.factory.patience, self.requests[-1].content
+        earned = patience.body + (content.tell() if content else 0) / patience.pace
+        left = earned - (time.monotonic() - self._body_began)
+        if left > 0:
+            self._give(left, self._look_at_pace)
+        else:
+            self._refuse(b"408 Request Timeout")
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """As twisted's, with the headers that every answer has."""
+        self._refuse(b"400 Bad Request")
+
+    def _refuse(self, status: bytes, more: bytes = b"") -> None:
+        self._is_refused = True
+        self._give(None)
+        self.transport.write(plain_refusal(status, more))
+        self.timeoutConnection()
+
+
+def plain_refusal(status: bytes, more: bytes = b"") -> bytes:
+    """A whole answer without a body, after which the connection ends."""
+    lines = b"".join(name + b": " + value + b"\r\n" for name, value in PLAIN_HEADERS)
+    return b"HTTP/1.1 " + status + b"\r\n" + more + lines + b"Connection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class LeanRequest(WebRequest):
@@ -35,6 +185,7 @@ class LeanRequest(WebRequest):
     """
 
     _refused = False
+    error_template = "<!doctype html><html lang=en><title>%(title)s</title><h1>%(title)s</h1><p>%(body)s</p></html>"
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """As twisted's, without reading forms: Django does, and in a thread."""
@@ -60,8 +211,13 @@ class LeanRequest(WebRequest):
 
     def _refuse(self) -> None:
         self._refused = True
-        self.transport.write(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        self.transport.write(plain_refusal(b"413 Content Too Large"))
         self.transport.loseConnection()
+
+    def basic_error(self, status: int, status_text: bytes, body: str) -> None:
+        for name, value in PLAIN_HEADERS:
+            self.responseHeaders.setRawHeaders(name, [value])
+        super().basic_error(status, status_text, body)
 
 
 class PacedRequest(LeanRequest):
@@ -115,6 +271,12 @@ class PacedRequest(LeanRequest):
 
 
 class LeanFactory(HTTPFactory):
+    protocol = BoundedChannel
+
+    def __init__(self, server: "SiteServer") -> None:
+        super().__init__(server)
+        self.patience, self.crowd = server.patience, server.crowd
+
     def buildProtocol(self, addr: Any) -> Any:
         protocol = super().buildProtocol(addr)
         protocol.requestFactory = PacedRequest
@@ -129,7 +291,11 @@ daphne.server.HTTPFactory = LeanFactory
 
 
 class SiteServer(daphne.server.Server):
-    """Daphne's server with a calm end, and answers at the pace of their readers."""
+    """Daphne's server with a calm end, answers at the pace of their readers, and bounds for callers."""
+
+    def __init__(self, *args: Any, patience: Patience | None = None, crowd: Crowd | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.patience, self.crowd = patience or Patience(), crowd or Crowd(0)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         await super().handle_reply(protocol, message)
@@ -207,4 +373,7 @@ def serve(descriptor: int) -> None:
         endpoints=[f"fd:fileno={descriptor}"],
         http_timeout=ANSWER_SECONDS,
         server_name="oasst",
+        websocket_max_message_size=LARGEST_FRAME,
+        websocket_max_frame_size=LARGEST_FRAME,
+        crowd=Crowd(0 if settings.TRUSTED_PROXIES else settings.CONNECTIONS_PER_ADDRESS),
     ).run()

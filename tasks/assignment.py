@@ -199,6 +199,7 @@ def extend_lease(*, task_id: UUID, user: User) -> None:
     Raises NotAllowed, NotFound, Gone (`lease_lost`; `task_expired` and what else `require_open` raises).
     """
     require_contributor(user)
+    ratelimit.spend(ratelimit.LEASES, user.pk)
     with transaction.atomic(durable=True):
         task = lock_task(task_id, user)
         require_open(task)
@@ -220,6 +221,7 @@ def skip(*, task_id: UUID, user: User, reason: str = "", note: str = "") -> Task
     """
     require_contributor(user)
     reason, note = _said(reason, "reason"), _said(note, "note")
+    ratelimit.spend(ratelimit.SKIPS, user.pk)
     with transaction.atomic(durable=True):
         task = lock_task(task_id, user)
         if task.status == Task.Status.SKIPPED:

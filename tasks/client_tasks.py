@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import ApiClient, User
-from oasst.core import prepared
+from oasst.core import prepared, ratelimit
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from tasks import assignment
 from tasks.kinds import TABLE, Kind
@@ -88,6 +88,7 @@ def decline(*, task_id: UUID, api_client: ApiClient, user: User | None, reason: 
     if not task.collective:
         assignment.skip(task_id=task.pk, user=user, note=reason)
     elif task.message is not None:
+        ratelimit.spend(ratelimit.SKIPS, user.pk)
         with transaction.atomic(durable=True):
             reviews.record_skip(message=task.message, author=user, kind=assignment.skip_kind(task), note=reason)
 

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
+from oasst.core import ratelimit
 from oasst.core.errors import Invalid
 from tasks import queries
 from tasks.models import Draft, Task
@@ -18,13 +19,14 @@ LARGEST_DRAFT = 100_000  # bytes of JSON: far more than any answer, far less tha
 def save_draft(*, task_id: UUID, user: User, body: dict[str, Any]) -> None:
     """Keep the unsent answer of one's own task, replacing the one before. A finished task needs none.
 
-    Raises NotAllowed, NotFound, Invalid (`too_long`, `control_characters`).
+    Raises NotAllowed, NotFound, Invalid (`too_long`, `control_characters`), Busy `rate_limited`.
     """
     require_contributor(user)
     if len(json.dumps(body)) > LARGEST_DRAFT:
         raise Invalid("This is too long to be kept as a draft.", code="too_long")
     if any("\0" in str(value) for value in body.values()):
         raise Invalid("The text contains a character that can not be stored.", code="control_characters")
+    ratelimit.spend(ratelimit.DRAFTS, user.pk)
     with transaction.atomic(durable=True):
         task = queries.get_task_for(user, task_id)
         if task.status != Task.Status.DONE:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
-from oasst.core import prepared
+from oasst.core import prepared, ratelimit
 from oasst.core.errors import Conflict, Invalid
 from oasst.core.idempotency import fingerprint_of
 from tasks.assignment import lock_task, require_open
@@ -34,7 +34,7 @@ def submit_text(
     lang: str | None = None,
     frontend_message_id: str | None = None,
 ) -> Task:
-    """Store a prompt or a reply. Raises what `posting` raises, and Gone, NotFound, Invalid (`wrong_kind`)."""
+    """Store a prompt or a reply. Raises what `posting` raises, and Gone, NotFound, Busy, Invalid (`wrong_kind`)."""
 
     def store(task: Task) -> None:
         about: dict[str, Any] = {"api_client_id": task.api_client_id, "frontend_message_id": frontend_message_id}
@@ -98,6 +98,7 @@ def submit_ranking(
 
 def _submit(task_id: UUID, user: User, answer: Answer, digest: str, store: Callable[[Task], None]) -> Task:
     require_contributor(user)
+    ratelimit.spend(ratelimit.ANSWERS, user.pk)
     with transaction.atomic(durable=True):
         task = lock_task(task_id, user)
         if TABLE[Kind(task.kind)].answer != answer:

@@ -1,6 +1,6 @@
 """Cleaning up after time has passed. People's work needs none of it: expired holds count as free by themselves."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -76,10 +76,11 @@ def _next_of(running: QuerySet[MessageTree], limit: int) -> list[UUID]:
     after = cache.get(SWEPT)
     rows = running.order_by("state_since", "pk")
     if after:
-        since, last = after
+        since, last = datetime.fromisoformat(after[0]), UUID(after[1])
         rows = rows.filter(Q(state_since__gt=since) | Q(state_since=since, pk__gt=last))
     found = list(rows.values_list("state_since", "pk")[:limit])
-    cache.set(SWEPT, found[-1] if len(found) == limit else None, timeout=None)
+    end = [found[-1][0].isoformat(), str(found[-1][1])] if len(found) == limit else None
+    cache.set(SWEPT, end, timeout=None)
     return [tree_id for _, tree_id in found]
 
 

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from oasst.accounts.requests import SignedInRequest
 from oasst.core import markdown, ratelimit
+from oasst.core.error_views import status_of
 from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed
 from oasst.core.languages import name_of
 from oasst.core.text import clean_language_tag
@@ -137,6 +138,10 @@ def _refused(request: SignedInRequest, task: Task, form: Form, error: DomainErro
             drafts.save_draft(task_id=task.pk, user=request.user, body={"text": typed})
         return _closed(request, task, error, typed)
     form.add_error(error.field if error.field in form.fields else None, error.message)
+    if isinstance(error, Busy):
+        response = _page(request, task, form, status_of(error))
+        response["Retry-After"] = str(error.retry_after)
+        return response
     status = HTTPStatus.CONFLICT if isinstance(error, Conflict) else HTTPStatus.UNPROCESSABLE_ENTITY
     return _page(request, task, form, status)
 
@@ -144,7 +149,8 @@ def _refused(request: SignedInRequest, task: Task, form: Form, error: DomainErro
 def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPStatus.OK) -> HttpResponse:
     kind = Kind(task.kind)
     row = TABLE[kind]
-    if (task.message is not None and task.message.deleted) or any(r.deleted for r in getattr(form, "replies", ())):
+    shown = [*([task.message] if task.message else []), *getattr(form, "replies", ())]
+    if any(one.is_withheld for one in shown):
         # Most often because of what stood in it, so it is not shown to those who still hold the task either.
         gone = Gone("The message was removed meanwhile.", hint="What you wrote is kept below.", code="message_deleted")
         return _closed(request, task, gone, str(request.POST.get("text", "")) or _draft_text(task))
@@ -161,7 +167,7 @@ def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPSta
             "skip_reasons": Skip.Reason.choices,
         },
         "kind": {"key": task.kind, **vars(row)},
-        "conversation": conversation_to(task.message) if task.message else [],
+        "conversation": conversation_to(task.message, request.user) if task.message else [],
         "form": form,
         "draft_saved_at": draft.updated_at if draft else None,
     }

@@ -1,9 +1,12 @@
 """Trees and people in any stage, made by calling the real services."""
 
+from dataclasses import replace
+from datetime import timedelta
 from itertools import count
 from uuid import uuid4
 
 from django.db import transaction
+from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.accounts.services import accept_terms, create_user
@@ -28,6 +31,23 @@ def new_person(name: str, role: str = "general") -> User:
 
 def new_people(number: int) -> list[User]:
     return [new_person(f"Person {next(_number)}") for _ in range(number)]
+
+
+def new_veterans(number: int, policy: TreePolicy = DEFAULT) -> list[User]:
+    """People whose complaints weigh: here for a while, with one review that said what the others did. Beside what a
+    test is about they leave a prompt in another language.
+    """
+    people = new_people(number)
+    wanted = int((number - 1) / policy.acceptance_threshold_initial_prompt) + 1
+    rule = replace(policy, num_reviews_initial_prompt=wanted)
+    prompt = new_prompt(new_person("Writer"), policy=rule, lang="eo")
+    for person in people:
+        review(prompt, person, policy=rule)
+    prompt.refresh_from_db()
+    assert prompt.review_result
+    grown = timezone.now() - timedelta(days=policy.complaint_min_age_days + 1)
+    User.objects.filter(pk__in=[person.pk for person in people]).update(created_at=grown)
+    return people
 
 
 def new_prompt(author: User, text: str = "", policy: TreePolicy = DEFAULT, lang: str = "en") -> Message:

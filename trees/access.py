@@ -1,11 +1,53 @@
-"""Who may see which message."""
+"""Who may read what of messages, on every way out: pages, the API, search, tasks.
 
-from django.db.models import QuerySet
+Text that was deleted, or that is hidden until a moderator decides, is for staff and trusted programs. All others, its
+author included, get an empty text on the API (so that trees keep their shape) and nothing on pages. Whatever shows a
+text asks here; see decisions 55 and 57.
+"""
 
-from oasst.accounts.models import User
+from typing import Protocol
+
+from django.db.models import Q, QuerySet
+
+from oasst.accounts.models import ApiClient, User
 from trees.models import Message
 
+Reader = User | ApiClient | None
+"""A signed-in person, or the program that calls. None is anybody."""
 
-def visible_messages(person: User, messages: QuerySet[Message]) -> QuerySet[Message]:
-    """Deleted messages are for moderators; everything else is open to every contributor."""
-    return messages if person.is_staff else messages.filter(deleted=False)
+
+class Hideable(Protocol):
+    """What decides whether a message is public: a `Message`, or a row that holds these columns."""
+
+    @property
+    def deleted(self) -> bool: ...
+    @property
+    def hidden(self) -> bool: ...
+
+
+PUBLIC = Q(deleted=False, hidden=False)
+"""`is_public` as a condition of a query. The two change together."""
+
+
+def is_public(message: Hideable) -> bool:
+    """May everybody read its text?"""
+    return not (message.deleted or message.hidden)
+
+
+def reads_everything(reader: Reader) -> bool:
+    """May this reader also read what is not public? Trusted programs and staff may, staff also by their own token.
+
+    A person whom a program names in a request does not count: an untrusted program can name a moderator.
+    """
+    if isinstance(reader, ApiClient):
+        return reader.trusted or (reader.person is not None and reader.person.is_staff)
+    return reader is not None and reader.is_staff
+
+
+def may_read(reader: Reader, message: Hideable) -> bool:
+    return is_public(message) or reads_everything(reader)
+
+
+def visible_messages(reader: Reader, messages: QuerySet[Message]) -> QuerySet[Message]:
+    """Those whose text this reader may read."""
+    return messages if reads_everything(reader) else messages.filter(PUBLIC)

@@ -24,6 +24,7 @@ _MESSAGE_STATES = {
     "accepted": ("accepted", "success"),
     "rejected": ("not accepted", "warning"),
     "deleted": ("deleted", "danger"),
+    "hidden": ("hidden until decided", "danger"),
 }
 
 

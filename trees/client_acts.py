@@ -15,15 +15,17 @@ from django.utils import timezone
 from oasst.accounts.identities import person_for, update_person
 from oasst.accounts.models import ApiClient, User
 from oasst.accounts.services import require_contributor_now
+from oasst.core import ratelimit
 from oasst.core.errors import NotFound
 from oasst.core.text import clean_text
-from trees import bans, editing, reactions, removal, reviews, transitions
+from trees import bans, editing, proposals, reactions, removal, reviews, transitions
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import Message, MessageTree, Reaction, Report, Revision, Skip
 from trees.policy import TreePolicy
 from trees.states import TABLE, State
 
 LONGEST_EDIT = 65_536  # imported texts are longer than what people may write
+LONGEST_REPORT = 10_000  # all that one person says about one message through programs
 SKIPS = {"_skip_reply": Skip.Kind.REPLY, "_skip_ranking": Skip.Kind.RANKING, "_skip_labeling": Skip.Kind.REVIEW}
 EMOJI_CODES = (*reactions.EMOJIS, *SKIPS)
 
@@ -85,13 +87,13 @@ def _remove(hand: TreeInHand, messages: list[Message], client: ApiClient, actor:
     transitions.advance(hand, actor=actor)
 
 
-def undelete_message(message_id: UUID, actor: User | None, policy: TreePolicy) -> None:
+def undelete_message(message_id: UUID, client: ApiClient, actor: User | None, policy: TreePolicy) -> None:
     """Bring back a message and everything above it, not what stands below. Raises NotFound, Conflict (`purged`,
     `erased`).
     """
     with transaction.atomic(durable=True):
         hand = lock_tree(_tree_of(message_id), policy)
-        removal.bring_back_with_ancestors(hand, hand.message(message_id), actor=actor)
+        removal.bring_back_with_ancestors(hand, hand.message(message_id), actor=actor, reason=reason_of(client))
         transitions.advance(hand, actor=actor)
 
 
@@ -111,6 +113,7 @@ def halt_or_resume(
             transitions.halt(hand, reason=reason_of(client), actor=actor)
         elif halted and not halt:
             transitions.refuse_without_prompt(hand)
+            proposals.keep_what_stopped(hand, actor=actor, reason=reason_of(client))
             transitions.resume(hand, reason=reason_of(client), actor=actor)
         transitions.advance(hand, actor=actor)
         return show_state(hand.tree)
@@ -175,7 +178,7 @@ def react(message_id: UUID, client: ApiClient, given: dict[str, Any], emoji: str
     """Put an emoji on a message or take it back; gives the person. A red flag tells the moderators, a skip code says
     that the person does not want that work about the message, for good.
 
-    Raises NotAllowed, NotFound.
+    Raises NotAllowed, NotFound, Busy `rate_limited`.
     """
     person = speak_for(client, given)
     on = {"add": True, "remove": False, "toggle": None}[op]
@@ -192,6 +195,7 @@ def react(message_id: UUID, client: ApiClient, given: dict[str, Any], emoji: str
 
 
 def _skip(message_id: UUID, person: User, kind: Skip.Kind) -> None:
+    ratelimit.spend(ratelimit.SKIPS, person.pk)
     with transaction.atomic(durable=True):
         require_contributor_now(person)
         message = Message.objects.defer("search", "text").filter(pk=message_id).first()
@@ -218,13 +222,15 @@ _CATEGORIES = {
 
 def label_freely(message_id: UUID, person: User, labels: dict[str, float], text: str, *, is_report: bool) -> None:
     """Labels that nobody asked for: they replace those of the same person, and decide nothing. As a report they also
-    tell the moderators. Raises NotAllowed, NotFound, Invalid.
+    tell the moderators. Raises NotAllowed, NotFound, Invalid, Busy `rate_limited`.
     """
     if is_report:
         said = (category for name, category in _CATEGORIES.items() if labels.get(name))
         category = next(said, Report.Category.OTHER)
-        reactions.report(message_id=message_id, reporter=person, category=category, text=text, limit=LONGEST_EDIT)
+        reactions.report(message_id=message_id, reporter=person, category=category, text=text, limit=LONGEST_REPORT)
     if labels or not is_report:
+        if not is_report:
+            ratelimit.spend(ratelimit.FREE_LABELS, person.pk)
         with transaction.atomic(durable=True):
             reviews.record_free_labels(message_id=message_id, author=person, labels=labels, is_report=is_report)
 
@@ -244,9 +250,16 @@ def change_person(user_id: UUID, client: ApiClient, changes: dict[str, Any]) -> 
 # --- Flagged messages ---
 
 
-def settle_reports(message_id: UUID, client: ApiClient) -> None:
-    """Answer all open reports about a message: upheld when it was deleted, else dismissed."""
+def settle_reports(message_id: UUID, client: ApiClient, policy: TreePolicy) -> None:
+    """Answer all open reports about a message: upheld when it was deleted, else dismissed, with all that people said
+    against it. Raises NotFound.
+    """
     with transaction.atomic(durable=True):
+        hand = lock_tree(_tree_of(message_id), policy)
+        message = hand.message(message_id)
+        if not message.deleted and Report.objects.filter(message=message_id).exists():
+            proposals.keep(hand, message, actor=None, reason=reason_of(client))
+            transitions.advance(hand)
         reports = Report.objects.select_for_update(of=("self",), no_key=True).filter(message=message_id)
         for report in reports.filter(status=Report.Status.OPEN).select_related("message").order_by("pk"):
             report.status = Report.Status.UPHELD if report.message.deleted else Report.Status.DISMISSED

@@ -6,9 +6,10 @@ from django.db import transaction
 
 from oasst.accounts.models import User
 from oasst.accounts.services import require_contributor_now
+from oasst.core import ratelimit
 from oasst.core.errors import NotFound
 from trees import posting
-from trees.access import visible_messages
+from trees.access import PUBLIC, visible_messages
 from trees.models import Message
 from trees.policy import TreePolicy
 
@@ -18,7 +19,7 @@ def get_correctable_for(person: User, message_id: UUID) -> Message:
 
     Raises NotFound and what `posting.refuse_correction` raises.
     """
-    messages = visible_messages(person, Message.objects.filter(pk=message_id, deleted=False))
+    messages = visible_messages(person, Message.objects.filter(PUBLIC, pk=message_id))
     message = messages.select_related("tree").defer("search", "imported").first()
     if message is None:
         raise NotFound("There is no such message, or it was removed.", code="message_not_found")
@@ -27,7 +28,10 @@ def get_correctable_for(person: User, message_id: UUID) -> Message:
 
 
 def suggest(*, message_id: UUID, person: User, text: str, policy: TreePolicy) -> Message:
-    """Store another text for this message as its sibling. Raises what `posting.post_correction` raises, NotAllowed."""
+    """Store another text for this message as its sibling. Raises what `posting.post_correction` raises, NotAllowed, and
+    Busy `rate_limited`.
+    """
+    ratelimit.spend(ratelimit.SUGGESTIONS, person.pk)
     with transaction.atomic(durable=True):
         require_contributor_now(person)
         original = get_correctable_for(person, message_id)

@@ -1,7 +1,7 @@
 """A new text for a message. Works on a tree in hand; the caller goes on to `transitions.advance`."""
 
 from oasst.accounts.models import User
-from trees import removal, wanted
+from trees import proposals, removal, wanted
 from trees.in_hand import TreeInHand
 from trees.models import Happening, Message, Revision
 from trees.posting import digest_of
@@ -18,6 +18,7 @@ def revise(hand: TreeInHand, message: Message, *, text: str, actor: User, reason
     revision = Revision.objects.create(message=message, text=text, author=actor, reason=reason)
     message.revision, message.text, message.text_digest, message.edited = revision, text, digest_of(text), True
     message.save(update_fields=["revision", "text", "text_digest", "edited"])
+    proposals.begin_anew(hand, message, actor=actor)
     if wanted.can_be_reviewed(hand, message):
         message.review_result = None
         hand.changed.add(message.pk)

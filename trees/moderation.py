@@ -13,9 +13,9 @@ from oasst.accounts.access import require_moderator
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotFound
 from oasst.core.text import clean_text
-from trees import editing, outbox, removal, reranking, transitions
+from trees import editing, outbox, proposals, removal, reranking, transitions
 from trees.in_hand import TreeInHand, lock_tree
-from trees.models import Deletion, Happening, Message, MessageTree, Report, Revision, TreeTransition
+from trees.models import Deletion, Happening, Message, MessageTree, Proposal, Report, Revision, TreeTransition
 from trees.policy import TreePolicy
 from trees.states import State
 
@@ -32,7 +32,7 @@ def halt(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None
 
 
 def resume(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None:
-    """Let a tree that was stopped, or that flags ended, go on from where it was.
+    """Let a tree that was stopped, or that flags ended, go on from where it was. What people said to stop it is void.
 
     Raises NotAllowed, Invalid, NotFound, Conflict (`not_halted`, `prompt_rejected`, `prompt_deleted`).
     """
@@ -45,6 +45,7 @@ def resume(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> No
         if hand.state == State.ABORTED_LOW_GRADE and hand.root.review_result is False:
             raise Conflict("Reviewers rejected its prompt, and that stands.", code="prompt_rejected")
         transitions.refuse_without_prompt(hand)
+        proposals.keep_what_stopped(hand, actor=actor, reason=reason)
         transitions.resume(hand, reason=reason, actor=actor)
         transitions.advance(hand, actor=actor)
 
@@ -80,7 +81,8 @@ def delete_message(*, message_id: UUID, actor: User, reason: str, policy: TreePo
 
 
 def undelete(*, deletion_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Deletion:
-    """Bring back exactly what one deletion took. A tree that it had stopped goes on.
+    """Bring back exactly what one deletion took. A tree that it had stopped goes on, and complaints about the message
+    are void.
 
     Raises NotAllowed, Invalid, NotFound, Conflict (`already_undone`, `parent_deleted`, `purged`, `erased`).
     """
@@ -121,11 +123,47 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
         return revision
 
 
-def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str) -> Report:
+def uphold(*, proposal_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Proposal:
+    """Take away the message that many people complained about, with everything below, as `delete_message` does.
+
+    Raises NotAllowed, Invalid, NotFound, Conflict (`already_decided`, `already_deleted`).
+    """
+    return _decide(proposal_id, actor, reason, policy, Proposal.Status.UPHELD)
+
+
+def dismiss(*, proposal_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Proposal:
+    """Let the message stay that many people complained about: it is shown again, its conversation goes on, and what
+    they said is void. Raises as `uphold`.
+    """
+    return _decide(proposal_id, actor, reason, policy, Proposal.Status.DISMISSED)
+
+
+def _decide(proposal_id: UUID, actor: User, reason: str, policy: TreePolicy, status: Proposal.Status) -> Proposal:
+    require_moderator(actor)
+    reason = _reason(reason)
+    with transaction.atomic(durable=True):
+        message_id = Proposal.objects.filter(pk=proposal_id).values_list("message_id", flat=True).first()
+        if message_id is None:
+            raise NotFound("There is no such proposal.", code="proposal_not_found")
+        hand, message = _message_in_hand(message_id, policy)
+        # Nothing changes it now: whoever decides has the tree in hand.
+        if Proposal.objects.get(pk=proposal_id).status != Proposal.Status.OPEN:
+            raise Conflict("Somebody has decided about this already.", code="already_decided")
+        proposals.refuse_deleted(message)
+        if status == Proposal.Status.UPHELD:
+            removal.remove(hand, message, actor=actor, reason=reason)
+        else:
+            proposals.keep(hand, message, actor=actor, reason=reason)
+        transitions.advance(hand, actor=actor)
+        return Proposal.objects.get(pk=proposal_id)
+
+
+def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str, policy: TreePolicy) -> Report:
     """Answer a report for good: `upheld` or `dismissed`, with a sentence about what came of it.
 
-    What has to be done about the message is done by the functions above. The outbox tells it, so that the reporter can
-    hear of it. Locks the report and nothing else.
+    What has to be done about the message is done by the functions above. To dismiss it is to decide that the message
+    stays: everything that people said against it is void. The outbox tells it, so that the reporter can hear of it.
+    Locks the tree, then the message and the report.
     Raises NotAllowed, Invalid (`unknown_status`, `outcome`), NotFound, Conflict (`already_settled`).
     """
     require_moderator(actor)
@@ -133,10 +171,13 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str) ->
         raise Invalid("A report is upheld or dismissed.", code="unknown_status", field="status")
     outcome = _sentence(outcome, limit=1000, field="outcome", otherwise="Please say what came of it")
     with transaction.atomic(durable=True):
-        reports = Report.objects.select_for_update(of=("self",), no_key=True).select_related("message")
-        report = reports.defer("message__search").filter(pk=report_id).first()
-        if report is None:
+        message_id = Report.objects.filter(pk=report_id).values_list("message_id", flat=True).first()
+        if message_id is None:
             raise NotFound("There is no such report.", code="report_not_found")
+        hand, message = _message_in_hand(message_id, policy)
+        # The message before the report, as those lock who report.
+        list(Message.objects.select_for_update(of=("self",), no_key=True).filter(pk=message_id).values_list("pk"))
+        report = Report.objects.select_for_update(of=("self",), no_key=True).get(pk=report_id)
         if report.status != Report.Status.OPEN:
             raise Conflict("Somebody has answered this report already.", code="already_settled")
         report.status, report.outcome = status, outcome
@@ -148,12 +189,15 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str) ->
                     kind=Happening.Kind.REPORT_SETTLED,
                     actor=actor,
                     subject_id=report.reporter_id,
-                    tree_id=report.message.tree_id,
+                    tree_id=hand.tree.pk,
                     message_id=report.message_id,
                     data={"report": str(report.pk), "status": status},
                 )
             ]
         )
+        if status == Report.Status.DISMISSED and not message.deleted:
+            proposals.keep(hand, message, actor=actor, reason=outcome)
+            transitions.advance(hand, actor=actor)
         return report
 
 

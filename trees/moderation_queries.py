@@ -20,6 +20,7 @@ from trees.models import (
     Message,
     MessageTree,
     Opening,
+    Proposal,
     Reaction,
     Report,
     Review,
@@ -37,6 +38,8 @@ MOST_REACTIONS = 100
 class Queues:
     open_reports: int
     oldest_report: datetime | None
+    open_proposals: int
+    oldest_proposal: datetime | None
     trees: dict[State, int]
 
     @property
@@ -45,10 +48,19 @@ class Queues:
 
 
 def queues() -> Queues:
-    """Two statements."""
+    """Three statements."""
     reports = Report.objects.filter(status=Report.Status.OPEN).aggregate(n=Count("pk"), oldest=Min("created_at"))
+    proposals = waiting_proposals().aggregate(n=Count("pk"), oldest=Min("created_at"))
     rows = MessageTree.objects.order_by().values_list("state").annotate(n=Count("pk"))
-    return Queues(reports["n"], reports["oldest"], {State(state): number for state, number in rows})
+    states = {State(state): number for state, number in rows}
+    return Queues(reports["n"], reports["oldest"], proposals["n"], proposals["oldest"], states)
+
+
+def waiting_proposals() -> QuerySet[Proposal]:
+    """What many people said and no moderator has answered. What was deleted meanwhile, alone or with all above it,
+    waits for nothing.
+    """
+    return Proposal.objects.filter(status=Proposal.Status.OPEN, message__deleted=False)
 
 
 def with_prompts(trees: QuerySet[MessageTree]) -> QuerySet[MessageTree]:
@@ -66,11 +78,12 @@ class TreeFile:
     transitions: list[TreeTransition]
     deletions: list[Deletion]
     reports: list[Report]
+    proposals: list[Proposal]
     openings: list[Opening]
 
 
 def tree_file(tree: MessageTree) -> TreeFile:
-    """Five statements."""
+    """Six statements."""
     return TreeFile(
         messages=list(_in_reading_order(tree)),
         transitions=list(TreeTransition.objects.filter(tree=tree).select_related("actor").order_by("id")),
@@ -80,6 +93,7 @@ def tree_file(tree: MessageTree) -> TreeFile:
         reports=list(
             Report.objects.filter(message__tree=tree).select_related("reporter", "handled_by").order_by("created_at")
         ),
+        proposals=list(Proposal.objects.filter(tree=tree).select_related("decided_by").order_by("created_at")),
         openings=list(Opening.objects.filter(tree=tree).select_related("holder").order_by("-priority", "id")),
     )
 
@@ -104,18 +118,20 @@ class MessageFile:
     reactions: list[Reaction]
     skips: list[Skip]
     reports: list[Report]
+    proposals: list[Proposal]
     deletions: list[Deletion]
     corrections: list[Message]
 
 
 def message_file(message: Message) -> MessageFile:
-    """Seven statements. `deletions` are those that took this message, also as part of a branch."""
+    """Eight statements. `deletions` are those that took this message, also as part of a branch."""
     return MessageFile(
         revisions=list(message.revisions.select_related("author").order_by("created_at", "id")),
         reviews=list(message.reviews.select_related("author").order_by("created_at", "id")),
         reactions=list(message.reactions.select_related("author").order_by("-created_at")[:MOST_REACTIONS]),
         skips=list(message.skips.select_related("author").order_by("-created_at")[:MOST_REACTIONS]),
         reports=list(message.reports.select_related("reporter", "handled_by").order_by("created_at")),
+        proposals=list(message.proposals.select_related("decided_by").order_by("created_at")),
         deletions=list(
             Deletion.objects.filter(tree=message.tree_id, message_ids__contains=[message.pk])
             .select_related("actor", "undone_by")

@@ -68,8 +68,13 @@ class TreePolicy:
     labels_prompter_reply: tuple[str, ...] = LABELS_PROMPT
     labels_assistant_reply: tuple[str, ...] = LABELS_ASSISTANT
     mandatory_labels: tuple[str, ...] = (SPAM,)
-    auto_mod_red_flags: int = 4  # a reply goes with everything below it, a prompt ends its tree
-    auto_mod_max_skip_reply: int = 25  # so many people did not want to answer: somebody should look
+    # Voices, not rows (trees.voices): what reaches these is proposed to the moderators, and hidden until they decide.
+    auto_mod_red_flags: int = 4  # hides a message; that of a prompt stops its tree
+    auto_mod_max_skip_reply: int = 25  # so many people did not want to answer: the tree stops until somebody looked
+    # Whose complaint weighs: so many accepted messages and reviews in line with the outcome (0: everybody's), or one of
+    # them and an account of so many days.
+    complaint_min_accepted: int = 3
+    complaint_min_age_days: int = 14
     message_size_limit: int = 2000  # code points
     duplicate_window_minutes: int = 120
 

@@ -86,7 +86,7 @@ def post_reply(
 
     `lease` names the held place that it uses; without one it needs a free place.
     Raises Invalid (text, language), Conflict (`duplicate`, `duplicate_reply`), Gone (`no_place_left`,
-    `message_deleted`), NotFound.
+    `message_deleted`, `message_hidden`), NotFound.
     """
     text = clean_text(text, limit=policy.message_size_limit)
     _refuse_repetition(author, text, policy)
@@ -94,6 +94,7 @@ def post_reply(
     parent = hand.message(parent.pk)
     if parent.deleted:
         raise Gone("The message that you answer was deleted meanwhile.", code="message_deleted")
+    wanted.refuse_paused(hand, parent)
     _refuse_second_reply(hand, parent, author)
     hand.take_place(message=parent, work=wanted.reply_work(parent), lease=lease)
     message = _insert(
@@ -120,7 +121,8 @@ def post_correction(*, original: Message, author: User, text: str, policy: TreeP
 
     It is a reply like any other: it takes a place, is reviewed and ranked. What people said stays with the old text.
     Raises Invalid (text, `unchanged`), Conflict (`duplicate`, `duplicate_reply`, `prompt`, `takes_no_replies`),
-    NotAllowed (`own_message`), Gone (`message_deleted`, `no_place_left`), NotFound.
+    NotAllowed (`own_message`), Gone (`message_deleted`, `message_hidden`,
+    `no_place_left`), NotFound.
     """
     text = clean_text(text, limit=policy.message_size_limit)
     _refuse_repetition(author, text, policy)
@@ -128,6 +130,7 @@ def post_correction(*, original: Message, author: User, text: str, policy: TreeP
     original = hand.message(original.pk)
     if original.deleted:
         raise Gone("The message was deleted meanwhile.", code="message_deleted")
+    wanted.refuse_paused(hand, original)
     refuse_correction(hand.tree, original, author)
     parent = hand.messages[original.parent_id] if original.parent_id else original
     siblings = [m for m in hand.messages.values() if m.parent_id == parent.pk]

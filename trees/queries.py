@@ -18,7 +18,7 @@ from oasst.accounts.models import User
 from oasst.core.errors import Invalid, NotFound
 from oasst.core.markdown import render
 from oasst.core.text_diff import Piece, word_diff
-from trees.access import visible_messages
+from trees.access import Reader, may_read, visible_messages
 from trees.models import Message, MessageTree, Ranking, Reaction, Review, TreeTransition
 from trees.ordering import in_order
 from trees.states import REPLY_WORK, TABLE, State
@@ -61,29 +61,32 @@ def message_state(message: Message) -> str:
     """One word for what became of a message."""
     if message.deleted:
         return "deleted"
+    if message.hidden:
+        return "hidden"
     if message.review_result is None:
         return "in_review"
     return "accepted" if message.review_result else "rejected"
 
 
-def conversation_to(message: Message) -> list[Turn]:
-    """The turns from the prompt down to `message`, which is framed. One statement.
+def conversation_to(message: Message, reader: Reader) -> list[Turn]:
+    """The turns from the prompt down to `message`, which is framed; those that the reader may read. One statement.
 
     Made for tasks: nothing in it tells who wrote what or what others thought of it.
     """
     rows = Message.objects.raw(
         """
         WITH RECURSIVE path AS (
-            SELECT id, parent_id, role, text, lang, depth FROM trees_message WHERE id = %s
+            SELECT id, parent_id, role, text, lang, depth, deleted, hidden FROM trees_message WHERE id = %s
             UNION ALL
-            SELECT up.id, up.parent_id, up.role, up.text, up.lang, up.depth
+            SELECT up.id, up.parent_id, up.role, up.text, up.lang, up.depth, up.deleted, up.hidden
             FROM trees_message up JOIN path ON up.id = path.parent_id
         )
         SELECT * FROM path ORDER BY depth
         """,
         [message.pk],
     )
-    return [Turn(m.pk, m.role, m.text, render(m.text), m.lang, is_target=m.pk == message.pk) for m in rows]
+    shown = (row for row in rows if may_read(reader, row))
+    return [Turn(m.pk, m.role, m.text, render(m.text), m.lang, is_target=m.pk == message.pk) for m in shown]
 
 
 def get_tree_for(person: User, message_id: UUID) -> tuple[MessageTree, Turn]:
@@ -124,7 +127,7 @@ def _link_corrections(tree: MessageTree, turns: dict[UUID, Turn], children: dict
         original = turns.get(message.correction_of_id) if message.correction_of_id else None
         if turn is None:
             continue
-        turn.may_suggest = takes_replies and not turn.is_mine and not message.deleted
+        turn.may_suggest = takes_replies and not turn.is_mine and not message.is_withheld
         if original is not None:
             turn.corrects, turn.changes = original.id, word_diff(original.text, turn.text)
 
@@ -169,7 +172,7 @@ def timeline_of(tree: MessageTree) -> list[Step]:
 
 KINDS = ("prompt", "reply", "review", "ranking")
 PAGE = 20
-REMOVED = "(removed)"  # in place of a text of somebody else that was taken away
+REMOVED = "(removed)"  # in place of a text that was taken away
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,7 @@ def contributions_of(
     rows: list[Contribution] = []
     for one in [kind] if kind else KINDS:
         found = _after_cursor(_source(person, one), cursor, ascending=bool(newer))
-        rows.extend(_row(one, item) for item in found[: size + 1])
+        rows.extend(_row(one, item, person) for item in found[: size + 1])
     rows.sort(key=lambda row: (row.at, row.id), reverse=not newer)
     more, rows = len(rows) > size, rows[:size]
     if newer:
@@ -256,9 +259,9 @@ def _parse_cursor(value: str | None) -> tuple[datetime, UUID] | None:
         raise Invalid("This page address is broken; start again from the first page.", code="bad_cursor") from error
 
 
-def _row(kind: str, item: Message | Review | Ranking) -> Contribution:
+def _row(kind: str, item: Message | Review | Ranking, person: User) -> Contribution:
     message = item if isinstance(item, Message) else item.message if isinstance(item, Review) else item.parent
-    if message.deleted and message.author_id != item.author_id:
+    if not may_read(person, message):
         item.excerpt = REMOVED  # type: ignore[union-attr]
     row: dict[str, Any] = {
         "id": item.pk,
@@ -301,4 +304,4 @@ def contribution_counts(person: User) -> Counts:
 
 def texts_of(message_ids: Iterable[UUID]) -> dict[UUID, Message]:
     """Messages by id with their texts and without the rest that a ranking page must not show."""
-    return Message.objects.only("id", "text", "lang", "synthetic", "deleted").in_bulk(list(message_ids))
+    return Message.objects.only("id", "text", "lang", "synthetic", "deleted", "hidden").in_bulk(list(message_ids))

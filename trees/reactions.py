@@ -12,6 +12,7 @@ from django.db import transaction
 
 from oasst.accounts.models import User
 from oasst.accounts.services import require_contributor_now
+from oasst.core import ratelimit
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Invalid, NotFound
 from oasst.core.text import clean_text
@@ -29,10 +30,11 @@ def set_reaction(*, message_id: UUID, person: User, emoji: str, on: bool | None 
     """Put a reaction or take it back; `on=None` turns it around. Saying the same twice changes nothing.
 
     Thumbs up and down exclude each other, and a thumb on one's own message is quietly left out.
-    Raises NotAllowed, NotFound, Invalid (`unknown_emoji`).
+    Raises NotAllowed, NotFound, Invalid (`unknown_emoji`), Busy `rate_limited`.
     """
     if emoji not in EMOJIS:
         raise Invalid(f"There is no reaction called {emoji[:40]!r}.", code="unknown_emoji", field="emoji")
+    ratelimit.spend(ratelimit.REACTIONS, person.pk)
     with transaction.atomic(durable=True):
         require_contributor_now(person)
         message = _lock_message(message_id, person)
@@ -67,13 +69,14 @@ def _change(message: Message, person: User, emoji: str | None, by: int, mine: se
 
 def report(*, message_id: UUID, reporter: User, category: str, text: str = "", limit: int = LONGEST_REPORT) -> Report:
     """Tell the moderators about a message. It counts as a red flag; a second report of the same person while the first
-    is open adds to that one.
+    is open adds to that one, while all of it fits into `limit` characters.
 
-    Raises NotAllowed, NotFound, Invalid (`unknown_category`, text).
+    Raises NotAllowed, NotFound, Invalid (`unknown_category`, text), Busy `rate_limited`.
     """
     if category not in Report.Category.values:
         raise Invalid("Please choose what is wrong.", code="unknown_category", field="category")
     text = clean_text(text, limit=limit) if text.strip() else ""
+    ratelimit.spend(ratelimit.REPORTS, reporter.pk)
     with transaction.atomic(durable=True):
         require_contributor_now(reporter)
         message = _lock_message(message_id, reporter)
@@ -85,7 +88,7 @@ def report(*, message_id: UUID, reporter: User, category: str, text: str = "", l
         )
         if not created:
             found.category = category
-            found.text = "\n\n".join(part for part in (found.text, text) if part)
+            found.text = _joined(found.text, text, limit)
             found.save(update_fields=["category", "text"])
         mine = set(Reaction.objects.filter(message=message, author=reporter).values_list("emoji", flat=True))
         if RED_FLAG not in mine:
@@ -94,6 +97,21 @@ def report(*, message_id: UUID, reporter: User, category: str, text: str = "", l
         _note(message, reporter, Happening.Kind.MESSAGE_REPORTED, {"report": str(found.pk), "category": category})
         enqueue(jobs.moderate_message, str(message.pk))
         return found
+
+
+def _joined(before: str, more: str, limit: int) -> str:
+    """Both statements. The same one again adds nothing: programs send a report twice when they are not sure."""
+    if not more or more in before:
+        return before
+    joined = f"{before}\n\n{more}" if before else more
+    if len(joined) > limit:
+        raise Invalid(
+            f"You have told the moderators about this message in {len(before):,} characters already, and {limit:,} are "
+            "the most. They will look at it.",
+            code="too_long",
+            field="text",
+        )
+    return joined
 
 
 def _lock_message(message_id: UUID, person: User) -> Message:

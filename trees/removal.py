@@ -10,10 +10,9 @@ from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict
-from trees import transitions, wanted
+from trees import proposals, transitions, wanted
 from trees.in_hand import TreeInHand
 from trees.models import Deletion, Happening, Message, Purge
-from trees.states import State
 
 
 def remove(
@@ -32,6 +31,8 @@ def remove(
     for one in gone:
         one.deleted = True
         hand.changed.add(one.pk)
+    if purge is None:  # which is no answer: undoing it brings back what was proposed as well
+        proposals.uphold(hand, message, actor=actor, reason=reason)
     hand.record(
         Happening.Kind.MESSAGE_DELETED,
         message=message,
@@ -53,7 +54,9 @@ def refuse_purged(message_ids: Collection[UUID]) -> None:
 
 
 def bring_back(hand: TreeInHand, deletion: Deletion, *, actor: User, reason: str) -> None:
-    """Undo one batch exactly. A tree that stopped only because of it goes on."""
+    """Undo one batch exactly. A tree that stopped only because of it goes on. That a moderator wants the message back
+    makes what people said against it void.
+    """
     for message_id in deletion.message_ids:
         hand.messages[message_id].deleted = False
         hand.changed.add(message_id)
@@ -65,12 +68,14 @@ def bring_back(hand: TreeInHand, deletion: Deletion, *, actor: User, reason: str
         actor=actor,
         data={"deletion": str(deletion.pk)},
     )
+    if deletion.purge_id is None:
+        proposals.keep(hand, hand.messages[deletion.message_id], actor=actor, reason=reason)
     _go_on(hand, actor)
 
 
-def bring_back_with_ancestors(hand: TreeInHand, message: Message, *, actor: User | None) -> None:
-    """Bring back one message and all above it, whatever took them. Deletions of which nothing is left are undone.
-    Raises Conflict as `refuse_purged`.
+def bring_back_with_ancestors(hand: TreeInHand, message: Message, *, actor: User | None, reason: str) -> None:
+    """Bring back one message and all above it, whatever took them. Deletions of which nothing is left are undone, and
+    what people said against these messages is void. Raises Conflict as `refuse_purged`.
     """
     gone = [one for one in _upwards(hand, message) if one.deleted]
     if not gone:
@@ -79,6 +84,7 @@ def bring_back_with_ancestors(hand: TreeInHand, message: Message, *, actor: User
     for one in gone:
         one.deleted = False
         hand.changed.add(one.pk)
+        proposals.keep(hand, one, actor=actor, reason=reason)
     for deletion in Deletion.objects.select_for_update().filter(tree=hand.tree, undone_at=None).order_by("pk"):
         if not any(hand.messages[message_id].deleted for message_id in deletion.message_ids):
             deletion.undone_at, deletion.undone_by = timezone.now(), actor
@@ -98,7 +104,8 @@ def _upwards(hand: TreeInHand, message: Message) -> Iterator[Message]:
 def _go_on(hand: TreeInHand, actor: User | None) -> None:
     """A tree that had stopped only because its prompt was gone goes on."""
     make_room(hand)
-    if hand.state == State.HALTED_BY_MODERATOR and transitions.was_halted_by_deletion(hand):
+    upheld = transitions.was_stopped_by_complaints(hand) and not proposals.is_stopped(hand)
+    if not hand.root.deleted and (transitions.was_halted_by_deletion(hand) or upheld):
         transitions.resume(hand, reason="The prompt was brought back.", actor=actor)
     transitions.rescore(hand)
 

@@ -58,6 +58,7 @@ def record_labels(
         raise NotAllowed("You can not review your own message.", code="own_message")
     if message.deleted:
         raise Gone("The message was deleted meanwhile.", code="message_deleted")
+    wanted.refuse_paused(hand, message)
     if revision_id is not None and revision_id != message.revision_id:
         raise Conflict("The text was changed while you read it; please look at it again.", code="text_changed")
     # Read before the insert, so that the vote is not counted twice.
@@ -185,6 +186,7 @@ def _ranked_replies(hand: TreeInHand, parent: Message, ordered_ids: Sequence[UUI
     found = [reply for reply in replies if reply is not None]
     if any(reply.deleted for reply in found):
         raise Gone("One of these replies was removed meanwhile.", code="reply_deleted")
+    wanted.refuse_paused(hand, parent, *found)
     return found
 
 

@@ -102,14 +102,14 @@ TABLE: dict[State, StateRow] = {
     ),
     S.ABORTED_LOW_GRADE: StateRow(
         "Not accepted",
-        "Reviewers found the prompt unfit for the data set, or many people flagged it.",
+        "Reviewers found the prompt unfit for the data set.",
         active=False,
-        # A moderator who finds the flags wrong lets it go on.
+        # Flags ended trees once (before decision 55); a moderator who finds them wrong lets such a tree go on.
         goes_to=frozenset({S.INITIAL_PROMPT_REVIEW, S.PROMPT_LOTTERY_WAITING, S.GROWING, S.HALTED_BY_MODERATOR}),
     ),
     S.HALTED_BY_MODERATOR: StateRow(
         "Stopped",
-        "A moderator stopped it, or nothing of it is left.",
+        "A moderator stopped it, many people complained and a moderator has to look, or nothing of it is left.",
         active=False,
         # Resuming goes back to where it was (MessageTree.halted_from), so every state may follow.
         goes_to=frozenset(S) - {S.HALTED_BY_MODERATOR},

@@ -7,20 +7,17 @@ from uuid import UUID
 
 from django.db import transaction
 
-from trees import removal, transitions
+from trees import proposals, transitions, voices
 from trees.in_hand import TreeInHand, lock_tree
-from trees.models import Message, Reaction, Skip
+from trees.models import Message, Proposal
 from trees.policy import TreePolicy
-from trees.states import State
-
-WATCHED = frozenset({State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING, State.GROWING})
 
 
 def apply(*, message_id: UUID, policy: TreePolicy) -> bool:
-    """Act if the message has reached a threshold of the policy. Returns whether anything changed.
+    """Propose to the moderators what enough voices say (`trees.voices`). Returns whether anything changed.
 
-    Red flags take away a reply with everything below it, and end the tree of a prompt; people who skip answering stop
-    the tree, so that a moderator looks. Both can be undone. Finished trees are left to moderators.
+    Red flags hide the message, and stop the tree of a prompt; people who skip answering stop the tree. Nothing is
+    deleted by it. Where the tree is finished, or a moderator has decided before, there is only a row in the queue.
     """
     tree_id = Message.objects.filter(pk=message_id).values_list("tree_id", flat=True).first()
     if tree_id is None:
@@ -28,7 +25,7 @@ def apply(*, message_id: UUID, policy: TreePolicy) -> bool:
     with transaction.atomic(durable=True):
         hand = lock_tree(tree_id, policy)
         message = hand.message(message_id)
-        if message.deleted or hand.state not in WATCHED:
+        if message.is_withheld:
             return False
         acted = _flags(hand, message) or _skips(hand, message)
         if acted:
@@ -37,20 +34,13 @@ def apply(*, message_id: UUID, policy: TreePolicy) -> bool:
 
 
 def _flags(hand: TreeInHand, message: Message) -> bool:
-    flags = Reaction.objects.filter(message=message, emoji=Reaction.RED_FLAG).count()
-    if flags < hand.policy.auto_mod_red_flags:
-        return False
-    reason = f"{flags} people flagged it."
-    if message.parent_id is None:
-        transitions.abort(hand, reason=reason)
-    else:
-        removal.remove(hand, message, actor=None, reason=reason)
-    return True
+    flags = voices.count_flags(message.pk, hand.policy)
+    # What was decided once is asked again as soon as anybody who counts doubts it.
+    enough = 1 if message.kept_at else hand.policy.auto_mod_red_flags
+    return flags >= enough and proposals.propose(hand, message, kind=Proposal.Kind.FLAGS, voices=flags)
 
 
 def _skips(hand: TreeInHand, message: Message) -> bool:
-    skips = Skip.objects.filter(message=message, kind=Skip.Kind.REPLY).count()
-    if skips < hand.policy.auto_mod_max_skip_reply:
-        return False
-    transitions.halt(hand, reason=f"{skips} people did not want to answer one message.")
-    return True
+    skips = voices.count_skips(message.pk, hand.policy)
+    enough = hand.policy.auto_mod_max_skip_reply
+    return skips >= enough and proposals.propose(hand, message, kind=Proposal.Kind.SKIPS, voices=skips)

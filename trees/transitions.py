@@ -81,8 +81,19 @@ def rescore(hand: TreeInHand) -> None:
 
 def was_halted_by_deletion(hand: TreeInHand) -> bool:
     """Did the tree stop only because its prompt was deleted?"""
+    return _halted_because(hand, PROMPT_DELETED)
+
+
+def was_stopped_by_complaints(hand: TreeInHand) -> bool:
+    """Did the tree stop only because many people complained?"""
+    return _halted_because(hand, FLAGGED, UNWANTED)
+
+
+def _halted_because(hand: TreeInHand, *reasons: str) -> bool:
+    if hand.state != State.HALTED_BY_MODERATOR:
+        return False
     last = TreeTransition.objects.filter(tree=hand.tree).order_by("-id").first()
-    return last is not None and last.to_state == State.HALTED_BY_MODERATOR and last.reason == PROMPT_DELETED
+    return last is not None and last.to_state == State.HALTED_BY_MODERATOR and last.reason in reasons
 
 
 def _state_before_halt(hand: TreeInHand) -> State:
@@ -156,6 +167,8 @@ def record_decision(hand: TreeInHand, message: Message, votes: Sequence[bool]) -
 
 Step = tuple[State, str]
 PROMPT_DELETED = "The prompt was deleted."
+FLAGGED = "Many people flagged the prompt. A moderator decides."
+UNWANTED = "Many people did not want to answer one message. A moderator decides."
 
 
 def due_step(hand: TreeInHand) -> Step | None:
@@ -167,7 +180,9 @@ def due_step(hand: TreeInHand) -> Step | None:
             return _after_prompt_review(hand)
         case State.GROWING:
             return _after_growing(hand)
-        case State.RANKING if not any(missing for _, missing in wanted.missing_rankings(hand)):
+        case State.RANKING if not wanted.paused(hand) and not any(
+            missing for _, missing in wanted.missing_rankings(hand)
+        ):
             return State.READY_FOR_SCORING, "Every set of replies has enough rankings."
         case State.READY_FOR_SCORING:
             return _after_scoring(hand)
@@ -186,8 +201,8 @@ def _after_growing(hand: TreeInHand) -> Step | None:
     size = wanted.size(hand)
     if size == 0:
         return State.HALTED_BY_MODERATOR, "Nothing of the conversation is left."
-    if wanted.awaiting_review(hand):
-        return None
+    if wanted.awaiting_review(hand) or wanted.paused(hand):
+        return None  # what is hidden may come back, with everything below it
     if size >= hand.tree.goal_tree_size:
         return State.RANKING, "The conversation has the wanted size and everything is reviewed."
     if not wanted.reply_places(hand) and not wanted.held_replies(hand):
@@ -258,11 +273,12 @@ def _compare(hand: TreeInHand) -> Changes:
     offers = TABLE[hand.state].offers
     missing = wanted.places(hand) if offers else {}
     changes, priorities = Changes(), _Priorities(hand)
-    answerable = wanted.answerable(hand)
+    answerable, resting = wanted.answerable(hand), wanted.paused(hand)
     for opening in sorted(hand.openings, key=lambda o: not o.is_held(hand.now)):
         key = (opening.message_id, Work(opening.work))
         useless = key[1] in REPLY_WORK and key[0] not in answerable
-        alive = key[1] in offers and not hand.messages[opening.message_id].deleted and not useless
+        gone = hand.messages[opening.message_id].deleted or opening.message_id in resting
+        alive = key[1] in offers and not gone and not useless
         if opening.pk in hand.used:
             changes.surplus.add(opening.pk)
         elif alive and (opening.is_held(hand.now) or missing.get(key, 0) > 0):

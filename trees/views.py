@@ -120,7 +120,7 @@ def suggest(request: SignedInRequest, message_id: UUID) -> HttpResponse:
             return redirect(_place_of(stored.pk))
     context = {
         "form": form,
-        "conversation": queries.conversation_to(original),
+        "conversation": queries.conversation_to(original, request.user),
         "back_url": _place_of(message_id),
         "changes": word_diff(original.text, form["text"].value() or "") if form.is_bound else [],
     }

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from uuid import UUID
 
+from oasst.core.errors import Gone
 from trees import consensus
 from trees.in_hand import TreeInHand
 from trees.models import Message, Role
@@ -31,6 +32,30 @@ def connected(hand: TreeInHand) -> list[Message]:
             if not message.deleted and message.review_result is not False:
                 whole.add(message.pk)
     return found
+
+
+def paused(hand: TreeInHand) -> set[UUID]:
+    """Messages about which nobody is asked for anything until a moderator has decided: what is hidden, and all below.
+
+    They keep their places: nothing is written instead of them, and the tree does not go on to its next state.
+    """
+    found = {m.pk for m in hand.messages.values() if m.hidden and not m.deleted}
+    if found:
+        for message in sorted(hand.messages.values(), key=lambda m: m.depth):
+            if message.parent_id in found:
+                found.add(message.pk)
+    return found
+
+
+def refuse_paused(hand: TreeInHand, *messages: Message) -> None:
+    """Raises Gone `message_hidden`: what waits for a moderator takes nothing until then."""
+    resting = paused(hand)
+    if any(message.pk in resting for message in messages):
+        raise Gone(
+            "People complained about something here. A moderator has to look at it before it goes on.",
+            code="message_hidden",
+            hint="What you wrote is kept as a draft.",
+        )
 
 
 def below(hand: TreeInHand, message: Message) -> list[Message]:
@@ -58,7 +83,8 @@ def awaiting_review(hand: TreeInHand) -> list[Message]:
 
 def answerable(hand: TreeInHand) -> set[UUID]:
     """Messages below which a reply can still become part of the conversation."""
-    return {m.pk for m in connected(hand) if not m.deleted and m.review_result is not False}
+    open_ones = {m.pk for m in connected(hand) if not m.deleted and m.review_result is not False}
+    return open_ones - paused(hand)
 
 
 def held_replies(hand: TreeInHand) -> Counter[UUID]:
@@ -124,10 +150,12 @@ def places(hand: TreeInHand) -> dict[Key, int]:
     if hand.state == State.GROWING:
         return {**_review_places(hand), **reply_places(hand)}
     if hand.state == State.RANKING:
+        resting = paused(hand)
+        resting |= {hand.messages[one].parent_id or one for one in resting}  # nobody orders some of the replies
         return {
             (parent_id, ranking_work(hand.messages[parent_id])): missing
             for parent_id, missing in missing_rankings(hand)
-            if missing
+            if missing and parent_id not in resting
         }
     return {}
 
@@ -167,10 +195,13 @@ def _urgency_of_review(hand: TreeInHand, message: Message) -> int:
 
 def _review_places(hand: TreeInHand) -> dict[Key, int]:
     """As many places as could settle it at the soonest; a split vote opens the next one."""
-    found = {}
+    found: dict[Key, int] = {}
+    resting = paused(hand)
     for message in awaiting_review(hand):
         if review_work(message) not in TABLE[hand.state].offers:
             continue  # a file may hold replies below a prompt in review
+        if message.pk in resting:
+            continue
         is_root = message.parent_id is None
         votes = hand.votes().get(message.pk, [])
         count = consensus.votes_to_decision(
@@ -204,7 +235,8 @@ def reply_places(hand: TreeInHand) -> dict[Key, int]:
     children, held = counted_children(hand), held_replies(hand)
     taken = Counter(children) + held
     room = hand.tree.goal_tree_size - size(hand) - len(awaiting_review(hand)) - held.total()
-    parents = [m for m in standing(hand) if m.depth < hand.tree.max_depth]
+    resting = paused(hand)
+    parents = [m for m in standing(hand) if m.depth < hand.tree.max_depth and m.pk not in resting]
     chosen: Counter[UUID] = Counter()
 
     def urgency(parent: Message) -> tuple[bool, int, int, UUID]:

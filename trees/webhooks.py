@@ -43,6 +43,9 @@ EVENTS = {
     Kind.MESSAGE_EDITED: "message.edited",
     Kind.MESSAGE_DELETED: "message.deleted",
     Kind.MESSAGE_RESTORED: "message.restored",
+    # To programs what is hidden is deleted for now: they learn to take it off their pages without a new event.
+    Kind.REMOVAL_PROPOSED: "message.deleted",
+    Kind.REMOVAL_DISMISSED: "message.restored",
     Kind.TREE_MOVED: "tree.moved",
     Kind.TREE_IMPORTED: "tree.imported",
 }
@@ -193,7 +196,7 @@ def _deliveries(rows: list[Happening]) -> Iterable[Delivery]:
     owners = dict(Message.objects.filter(pk__in=roots).values_list("pk", "api_client_id"))
     for row in rows:
         event = EVENTS.get(Kind(row.kind))
-        if event is None:
+        if event is None or not row.data.get("hides", True):
             continue
         owner = owners.get(row.tree_id) if event.startswith("tree.") else getattr(row.message, "api_client_id", None)
         for hook in hooks:

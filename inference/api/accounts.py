@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from rest_framework import serializers
@@ -14,16 +14,19 @@ from rest_framework import serializers
 from inference import chat
 from inference.api.door import AUTH_METHOD, session_of, trusted_caller, with_wrong_ones_counted
 from inference.api.shapes import Refreshed, TokenPair, TrustedUser
-from oasst.accounts import program_sessions, services
-from oasst.accounts.access import has_current_terms, require_member
+from oasst.accounts import program_sessions, reauthentication, services
+from oasst.accounts.access import has_current_terms, may_sign_in_unproven, require_member
 from oasst.accounts.identities import delete_person, person_for, require_general
 from oasst.accounts.models import Identity, User
+from oasst.accounts.notices import tell
 from oasst.accounts.program_sessions import Pair
-from oasst.accounts.sign_in import RECENTLY, signed_in_at
+from oasst.accounts.proof import RECENTLY, is_proved, proved_at
 from oasst.api.answers import as_json
 from oasst.api.fields import Id, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core.errors import Invalid, NotAllowed, NotFound
+from oasst.core.ratelimit import SIGN_INS_ELSEWHERE, spend
+from oasst.core.requests import client_address
 
 OPERATIONS: list[Operation] = []
 _ASKED = "signs_in_with_a_program"
@@ -47,20 +50,20 @@ def check(call: Call) -> Any:
 @operation(OPERATIONS, "GET", "auth/providers", Access.OPEN, answer=serializers.ListField(child=Text()))
 def get_providers(call: Call) -> Any:
     """How people can prove who they are."""
-    return [*sorted(settings.SOCIALACCOUNT_PROVIDERS), *(["debug"] if settings.DEBUG else [])]
+    return [*sorted(settings.SOCIALACCOUNT_PROVIDERS), *(["debug"] if may_sign_in_unproven(call.request) else [])]
 
 
 @operation(OPERATIONS, "GET", "auth/login/debug", Access.OPEN, query=DebugLogin)
 def log_in_for_debugging(call: Call) -> HttpResponse:
     """To the callback, as a service would. Only with DEBUG."""
-    _require_debug()
+    _require_debug(call.request)
     return HttpResponseRedirect("../callback/debug?" + urlencode({"code": call.query["username"]}))
 
 
 @operation(OPERATIONS, "GET", "auth/callback/debug", Access.OPEN, query=DebugCallback, answer=TokenPair)
 def come_back_for_debugging(call: Call) -> Any:
     """Tokens of whoever one wants to be. Only with DEBUG."""
-    _require_debug()
+    _require_debug(call.request)
     slug = re.sub(r"[^a-z0-9]+", "-", call.query["code"].lower()).strip("-")
     if not slug:
         raise Invalid("A username is needed.", code="no_person")
@@ -75,6 +78,7 @@ def come_back_for_debugging(call: Call) -> Any:
 def log_in(call: Call) -> HttpResponse:
     """To a service that vouches for people, and back to the callback."""
     provider = _provider(call)
+    spend(SIGN_INS_ELSEWHERE, client_address(call.request))
     call.request.session[_ASKED] = provider
     target = f"{reverse('account_login')}?{urlencode({'next': _callback(provider)})}"
     return HttpResponseRedirect(target)
@@ -90,7 +94,10 @@ def come_back(call: Call) -> Any:
     if not has_current_terms(request.user):
         request.session[_ASKED] = provider
         return HttpResponseRedirect(f"{reverse('terms_accept')}?{urlencode({'next': _callback(provider)})}")
-    return _pair(program_sessions.sign_in(request.user, provider=provider, proved_at=signed_in_at(request)))
+    if not is_proved(request):  # a program stays signed in for as long as it likes
+        request.session[_ASKED] = provider
+        return reauthentication.ask(request, _callback(provider))
+    return _pair(program_sessions.sign_in(request.user, provider=provider, proved_at=proved_at(request)))
 
 
 @operation(OPERATIONS, "POST", "auth/trusted", Access.TRUSTED, answer=TrustedUser)
@@ -141,9 +148,12 @@ def delete_account(call: Call) -> None:
         session = session_of(call.request)
         if session is None or (timezone.now() - session.created_at).total_seconds() > RECENTLY:
             raise NotAllowed("Please sign in again first: this can not be undone.", code="not_recent")
+    email = person.email
     with transaction.atomic():  # chats stay where the account has to
         chat.delete_all_chats(user=person)
         services.close_account(person)
+    if email:
+        tell(call.request, person, "account_closed", email=email)
 
 
 @operation(OPERATIONS, "DELETE", "admin/refresh_tokens/<user_id>", Access.ROOT)
@@ -168,8 +178,8 @@ def _user(call: Call) -> User:
     return person
 
 
-def _require_debug() -> None:
-    if not settings.DEBUG:
+def _require_debug(request: HttpRequest) -> None:
+    if not may_sign_in_unproven(request):
         raise NotAllowed("Signing in as anybody is for people who work on the site.", code="debug_only")
 
 

@@ -131,10 +131,14 @@ def _convert(source: Path, file: str, folder: Path) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     with redirect_stderr(io.StringIO()):  # a progress bar that can not be switched off
-        AutoTokenizer.from_pretrained(source, gguf_file=file).save_pretrained(folder)
-        read: Any = AutoModelForCausalLM.from_pretrained(source, gguf_file=file, dtype=torch.float32)
+        AutoTokenizer.from_pretrained(source, gguf_file=file, trust_remote_code=False).save_pretrained(folder)
+        read: Any = AutoModelForCausalLM.from_pretrained(
+            source, gguf_file=file, dtype=torch.float32, trust_remote_code=False
+        )
         # The library will not save what it has read from GGUF, so the weights move into a model that it made itself.
-        model: Any = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source, gguf_file=file))
+        model: Any = AutoModelForCausalLM.from_config(
+            AutoConfig.from_pretrained(source, gguf_file=file, trust_remote_code=False), trust_remote_code=False
+        )
         model.load_state_dict(read.state_dict())
         model.generation_config = read.generation_config
         model.save_pretrained(folder)

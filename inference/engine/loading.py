@@ -35,9 +35,15 @@ def load(folder: Path, *, name: str = "", dtype: str = "float32", threads: int =
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, dtype=getattr(torch, dtype), attn_implementation="sdpa"
+            folder,
+            local_files_only=True,
+            # A folder of weights is data: pickles (.bin) and programs that come along are not run.
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=getattr(torch, dtype),
+            attn_implementation="sdpa",
         )
     except (OSError, ValueError, KeyError) as error:
         raise EngineError(f"The model in {folder} can not be loaded: {error}") from error

@@ -2,10 +2,12 @@
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
 
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import User
 from oasst.core.errors import NotAllowed
+from oasst.core.requests import comes_from_elsewhere, is_private_site
 
 
 def has_current_terms(user: User) -> bool:
@@ -20,6 +22,13 @@ def require_member(user: User | AnonymousUser) -> None:
         raise NotAllowed("This account was closed.", code="closed")
     if not user.enabled:
         raise NotAllowed("This account is suspended.", code="suspended", hint=user.ban_reason)
+
+
+def may_sign_in_unproven(request: HttpRequest) -> bool:
+    """Whether this request may use the sign-in without proof: DEBUG is on, the site is for one machine, and the request
+    does not surely come from another.
+    """
+    return settings.DEBUG and is_private_site() and not comes_from_elsewhere(request)
 
 
 def require_moderator(person: User) -> None:

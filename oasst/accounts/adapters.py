@@ -3,9 +3,11 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
-from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.core import context as allauth_context
+from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
 from allauth.socialaccount.providers.base import AuthProcess
@@ -15,19 +17,36 @@ from django.db import transaction
 from django.forms import BaseForm
 from django.http import HttpRequest
 from django.shortcuts import redirect
+from django.urls import reverse
 
 from oasst.accounts import suspended, tries
 from oasst.accounts.models import User
 from oasst.accounts.names import friendly_name
-from oasst.accounts.services import raise_listed_role, suspend_if_known
-from oasst.core.errors import DomainError
+from oasst.accounts.proof import is_proved
+from oasst.accounts.services import drop_unproven_claims, find_person, raise_listed_role, suspend_if_known
+from oasst.core.errors import DomainError, NotAllowed
+from oasst.core.ratelimit import SIGN_INS_ELSEWHERE, spend
+from oasst.core.requests import client_address, is_own_page
 from oasst.core.text import NAME_LIMIT, clean_name
 
 # Mails that anybody can have sent to anybody. The others follow something that a signed-in person did.
 _MAILS_ON_REQUEST = (
     *("account/email/login_code", "account/email/password_reset_key", "account/email/unknown_account"),
-    *("account/email/email_confirmation", "account/email/account_already_exists"),
+    *("account/email/email_confirmation", "account/email/account_already_exists", "account/email/proof_code"),
 )
+# How people read the ways to prove once more who they are.
+_WAYS = {
+    "reauthenticate": "With your password",
+    "code": "With a code by e-mail",
+    "mfa_reauthenticate": "With your authenticator app or a recovery code",
+    "mfa_reauthenticate:webauthn": "With your security key",
+    "sign_in_again": "Sign out and in again",
+}
+
+log = structlog.get_logger(__name__)
+
+
+NO_MAIL = "This site sends no mail, so no code or link can come to you. Ask whoever runs it for a sign-in link."
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -37,8 +56,14 @@ class AccountAdapter(DefaultAccountAdapter):
         """
         return False
 
+    def is_safe_url(self, url: str) -> bool:
+        """By the rule of our own pages. The library's crashes where an address is garbled."""
+        return is_own_page(self.request, url)
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         if template_prefix.startswith(_MAILS_ON_REQUEST):
+            if not settings.SENDS_MAIL:
+                raise NotAllowed(NO_MAIL, code="no_mail")
             tries.count_mail(self.request, email)
         context = {name: self._at_home(value) for name, value in context.items()} | {"site_url": settings.PUBLIC_URL}
         super().send_mail(template_prefix, email, context)
@@ -67,14 +92,63 @@ class AccountAdapter(DefaultAccountAdapter):
         confirmed: bool = super().confirm_email(request, email_address)
         return confirmed
 
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """The ways to prove once more who one is, the best first. Whoever has a second factor proves that one: the
+        password and the mailbox are what a thief may have as well.
+        """
+        if not user.is_authenticated:
+            return []
+        ways = super().get_reauthentication_methods(user)
+        factors = [way for way in ways if way["id"].startswith("mfa_")]
+        if not factors and settings.SENDS_MAIL and user.email:
+            ways.append({"id": "code", "url": reverse("account_reauthenticate_code")})
+        ways = [*(factors or ways), {"id": "sign_in_again", "url": reverse("sign_in_again")}]
+        return [{**way, "description": _WAYS.get(way["id"], way["id"])} for way in ways]
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        """Whether it is needed at all, asks the library; then it lets pass whoever has neither password nor second
+        factor, which here is nearly everybody. So the answer to its second question is given here as well.
+        """
+        if not is_proved(self.request):
+            raise ReauthenticationRequired
+        return False
+
+    def send_notification_mail(self, template_prefix: str, *args: Any, **kwargs: Any) -> None:
+        """What it tells of has happened: a mail server that is away must not turn it into an error page."""
+        try:
+            super().send_notification_mail(template_prefix, *args, **kwargs)
+        except OSError as error:  # also the errors of smtplib
+            log.warning("notice_not_sent", what=template_prefix, reason=str(error))
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return client_address(request)
+
     def login(self, request: HttpRequest, user: Any) -> None:
         raise_listed_role(user)
         super().login(request, user)
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):
+    def generate_state_param(self, state: dict[str, Any]) -> str:
+        """Called when somebody is sent to another service, which stores a state in a session of theirs."""
+        spend(SIGN_INS_ELSEWHERE, client_address(allauth_context.request))
+        return str(super().generate_state_param(state))
+
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         return True
+
+    def authenticate_by_email(self, sociallogin: SocialLogin) -> tuple[User, str] | None:
+        """Whose account it is by an address that the service vouches for and that was proven here as well.
+
+        The library also takes an account that only claims the address: whoever typed in somebody else's would find
+        that person in their own account. A claim without proof ends here, as it does when a code proves the address.
+        """
+        for email in [one.email.lower() for one in sociallogin.email_addresses if one.verified]:
+            if self.can_authenticate_by_email(sociallogin, email):
+                drop_unproven_claims(email)
+                if person := find_person(email):
+                    return person, email
+        return None
 
     def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: BaseForm | None = None) -> Any:
         user = sociallogin.user

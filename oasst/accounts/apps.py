@@ -7,8 +7,16 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from oasst.accounts.devices import note_sign_in
-        from oasst.accounts.sign_in import remember_sign_in
+        from allauth.account import signals
 
-        user_logged_in.connect(remember_sign_in, dispatch_uid="accounts.remember_sign_in")
+        from oasst.accounts import notices, proof, sessions
+        from oasst.accounts.devices import note_sign_in
+        from oasst.accounts.sign_in import forget_first_run
+
+        user_logged_in.connect(proof.remember_sign_in, dispatch_uid="accounts.remember_sign_in")
         user_logged_in.connect(note_sign_in, dispatch_uid="accounts.note_sign_in")
+        user_logged_in.connect(forget_first_run, dispatch_uid="accounts.forget_first_run")
+        signals.authentication_step_completed.connect(proof.remember_proof, dispatch_uid="accounts.remember_proof")
+        signals.email_added.connect(notices.tell_of_new_address, dispatch_uid="accounts.tell_of_new_address")
+        for signal in (signals.password_changed, signals.password_set, signals.password_reset):
+            signal.connect(sessions.end_after_new_password, dispatch_uid="accounts.end_after_new_password")

@@ -1,4 +1,5 @@
-"""The gate in front of every page: suspended people see why, others agree to the terms before they go on.
+"""The gate in front of every page: suspended people see why, others agree to the terms before they go on, and what must
+not be done with a stolen session asks once more who is there.
 
 It costs no statement of its own: both answers stand on the person's row, which the page loads anyway.
 """
@@ -13,7 +14,9 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.deprecation import MiddlewareMixin
 
+from oasst.accounts import reauthentication, sessions
 from oasst.accounts.access import require_contributor
+from oasst.accounts.proof import is_proved
 from oasst.core import error_views
 from oasst.core.errors import NotAllowed
 from oasst.core.requests import is_fragment_request, wants_json
@@ -32,12 +35,21 @@ class Gate(MiddlewareMixin):
         self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any
     ) -> HttpResponse | None:
         match = request.resolver_match
-        if match and match.url_name in _CLOSED_TO_SUSPENDED and request.user.is_authenticated:
-            return None if request.user.enabled else redirect("suspended")
+        if (
+            match
+            and match.url_name in _CLOSED_TO_SUSPENDED
+            and request.user.is_authenticated
+            and not request.user.enabled
+        ):
+            return redirect("suspended")
+        asks = match is not None and match.url_name in reauthentication.ASK_FIRST
+        if asks and request.user.is_authenticated and not is_proved(request):
+            return reauthentication.ask(request)
         if match is None or match.url_name in _OPEN_PAGES or request.path_info.startswith(_OPEN_PATHS):
             return None
         if not request.user.is_authenticated:
             return None
+        sessions.note_visit(request)
         try:
             require_contributor(request.user)
         except NotAllowed as error:

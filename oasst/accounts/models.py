@@ -281,6 +281,12 @@ class Token(Secret):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
 
 
+class SignInLink(Secret):
+    """An address that signs one person in, once. A newer one takes the place of the one before."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="sign_in_link")
+
+
 class ProgramSession(models.Model):
     """A program that a person is signed in with. Its access tokens name this row, so its end is theirs."""
 
@@ -337,9 +343,11 @@ class Session(AbstractBaseSession):
         return SessionStore
 
     @classmethod
-    def end_all_of(cls, user: User) -> None:
+    def end_all_of(cls, user: User, *, but: str | None = None) -> None:
+        """Sign this person out of every browser, but of the one with this session key."""
         store = cls.get_session_store_class()
         for key in cls.objects.filter(account=user.pk).values_list("session_key", flat=True):
-            store(key).delete()
+            if key != but:
+                store(key).delete()
         user.devices_known_since = timezone.now()
         User.objects.filter(pk=user.pk).update(devices_known_since=user.devices_known_since)

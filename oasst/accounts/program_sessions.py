@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from oasst.accounts.models import ProgramSession, RefreshToken, Secret, User
 from oasst.core.errors import NotAllowed
+from oasst.core.ratelimit import REFRESHES, spend
 
 ACCESS_LIFETIME = timedelta(hours=1)
 REFRESH_LIFETIME = timedelta(days=7)
@@ -42,7 +43,7 @@ def sign_in(user: User, *, provider: str, proved_at: datetime | None = None) -> 
 
 def refresh(secret: str) -> Pair:
     """A new pair for a refresh token, which is used up by it. Raises NotAllowed `token`, `token_type`,
-    `token_expired`.
+    `token_expired`, Busy `rate_limited`.
     """
     if _SEPARATOR in secret:
         raise NotAllowed("Invalid token type", code="token_type")
@@ -56,6 +57,7 @@ def refresh(secret: str) -> Pair:
         if is_used:
             end(token.session)
         elif not is_over:
+            spend(REFRESHES, token.session.pk)
             token.last_used_at = now
             token.save(update_fields=["last_used_at"])
             return _new_pair(token.session)

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from oasst.accounts import suspended
+from oasst.accounts import second_factor, suspended
 from oasst.accounts.access import require_contributor
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import (
@@ -27,12 +27,14 @@ from oasst.accounts.models import (
     Role,
     Secret,
     Session,
+    SignInLink,
     Token,
     User,
 )
 from oasst.accounts.names import friendly_name
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from oasst.core.locks import advisory_lock
+from oasst.core.ratelimit import PROFILE_CHANGES, spend
 from oasst.core.text import clean_language_tag, clean_name, clean_text
 
 TERMS_DOCUMENT = "terms"
@@ -106,8 +108,7 @@ def person_behind(email: str) -> User:
         user = find_person(address)
         is_new = user is None
         if user is None:
-            User.objects.filter(email=address).update(email=None)
-            EmailAddress.objects.filter(email=address, verified=False).delete()
+            drop_unproven_claims(address)
             try:
                 user = create_user(email=address)
             except Conflict:  # the same person, through a second window
@@ -135,6 +136,14 @@ def suspend_if_known(user: User, names: Iterable[str]) -> None:
     shut_out(user, actor=None, reason=known.reason)
     user.notes = f"Signed up again after a suspension. The account before: {known.user_id or 'unknown'}."
     user.save(update_fields=["notes"])
+
+
+@transaction.atomic
+def drop_unproven_claims(email: str) -> None:
+    """Whoever claims this address without proof loses it, since its owner is here. Proven claims stay."""
+    if find_person(email) is None:
+        User.objects.filter(email=email).update(email=None)
+        EmailAddress.objects.filter(email=email, verified=False).delete()
 
 
 def raise_listed_role(user: User) -> None:
@@ -175,7 +184,9 @@ def update_profile(
         )
     if time_zone not in zoneinfo.available_timezones():
         raise Invalid("This is not a time zone.", code="time_zone", field="time_zone")
-    user.display_name = clean_name(display_name)
+    name = clean_name(display_name)
+    spend(PROFILE_CHANGES, user.pk)
+    user.display_name = name
     user.time_zone = time_zone
     user.interface_language = clean_language_tag(interface_language, field="interface_language")
     user.contribution_languages = list(dict.fromkeys(languages))
@@ -214,8 +225,8 @@ def close_account(user: User) -> None:
     """Erase who this was and keep what was given. Final; doing it twice changes nothing.
 
     The row stays without a name, because texts and rankings point to it. Every way in goes: addresses, linked
-    accounts, identities at API clients, tokens, sessions, the password. Of somebody who is suspended keyed hashes of
-    them stay. Raises Conflict `last_administrator`.
+    accounts, identities at API clients, tokens, second factors, sessions, the password. Of somebody who is suspended
+    keyed hashes of them stay. Raises Conflict `last_administrator`.
     """
     if User.objects.filter(pk=user.pk, role=Role.ADMIN).exists():
         lock_administrators()  # before the row, in the order of everybody
@@ -231,6 +242,8 @@ def close_account(user: User) -> None:
     Identity.objects.filter(user=user).delete()
     Token.objects.filter(user=user).delete()
     ProgramSession.objects.filter(user=user).delete()
+    SignInLink.objects.filter(user=user).delete()
+    second_factor.remove_all(user)
     Session.end_all_of(user)
     user.email = None
     user.display_name = DELETED_NAME

@@ -6,21 +6,20 @@ mistyped address leaves nothing behind and nobody can find out who has an accoun
 """
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from allauth.account.internal.flows.login_by_code import LoginCodeVerificationProcess
 from allauth.account.models import Login
 from allauth.account.stages import LoginByCodeStage, LoginStageController
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
-from django.utils import timezone
 
 from oasst.accounts import services
 from oasst.accounts.adapters import AccountAdapter
+from oasst.accounts.models import Role, User
 
-# How long after signing in a person may still do what can not be undone.
-RECENTLY = 15 * 60
-_SIGNED_IN_AT = "signed_in_at"
+log = structlog.get_logger(__name__)
 
 
 class SignInCode(LoginCodeVerificationProcess):
@@ -57,16 +56,11 @@ class SignInCode(LoginCodeVerificationProcess):
         return super().finish(redirect_url)
 
 
-def remember_sign_in(request: HttpRequest | None, **kwargs: Any) -> None:
-    """Receives Django's `user_logged_in`, by whatever way the person came in."""
-    if request is not None:
-        request.session[_SIGNED_IN_AT] = time.time()
-
-
-def signed_in_at(request: HttpRequest) -> datetime:
-    """When the person of this browser last proved who they are."""
-    return datetime.fromtimestamp(float(request.session.get(_SIGNED_IN_AT, 0)), UTC)
-
-
-def signed_in_recently(request: HttpRequest) -> bool:
-    return (timezone.now() - signed_in_at(request)).total_seconds() < RECENTLY
+def forget_first_run(user: User, **kwargs: Any) -> None:
+    """Receives `user_logged_in`: once an administrator came in, the first password need not lie on the disk."""
+    if user.role != Role.ADMIN:
+        return
+    try:
+        settings.FIRST_RUN_FILE.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("first_run_file_stays", path=str(settings.FIRST_RUN_FILE), reason=error.strerror)

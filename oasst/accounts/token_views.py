@@ -15,8 +15,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from oasst.accounts import program_sessions, tokens
 from oasst.accounts.forms import add_refusal
+from oasst.accounts.notices import tell
 from oasst.accounts.requests import SignedInRequest
-from oasst.core.errors import DomainError
+from oasst.core.errors import Busy, DomainError
 
 _NO_END = 0
 
@@ -43,9 +44,12 @@ def own_tokens(request: SignedInRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             token, secret = tokens.create_token(request.user, **form.cleaned_data)
+        except Busy:
+            raise  # a page of its own, with the time to wait
         except DomainError as error:
             add_refusal(form, error)
         else:
+            tell(request, request.user, "token_made", token_name=token.name)
             context = {"new": token, "secret": secret}
             form = TokenForm()
     now = timezone.now()

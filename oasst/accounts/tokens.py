@@ -11,6 +11,7 @@ from oasst.accounts.access import require_contributor
 from oasst.accounts.identities import ME
 from oasst.accounts.models import ApiClient, Identity, Secret, Token, User
 from oasst.accounts.services import lock_user, prefix_of
+from oasst.core import ratelimit
 from oasst.core.errors import Conflict, Invalid, NotFound
 from oasst.core.text import clean_text
 
@@ -30,9 +31,10 @@ def tokens_of(user: User) -> QuerySet[Token]:
 def create_token(user: User, *, name: str, days: int | None) -> tuple[Token, str]:
     """One more token, with the secret that is told only now.
 
-    Raises NotAllowed as for any contribution, Invalid (the name, the days), Conflict `too_many_tokens`.
+    Raises NotAllowed as for any contribution, Invalid (the name, the days), Conflict `too_many_tokens`, Busy.
     """
     require_contributor(user)
+    ratelimit.spend(ratelimit.NEW_TOKENS, user.pk)
     name = clean_text(name, limit=NAME_LENGTH, field="name")
     if days is not None and days not in DAYS:
         raise Invalid(

@@ -1,7 +1,8 @@
 from django.conf import settings
 from django.urls import include, path
 
-from oasst.accounts import token_views, views
+from oasst.accounts import link_views, proof_views, session_views, token_views, views
+from oasst.accounts.providers import login_paths
 
 urlpatterns = [
     path("terms/", views.terms, name="terms"),
@@ -13,14 +14,20 @@ urlpatterns = [
     path("me/tokens/", token_views.own_tokens, name="tokens"),
     path("me/tokens/<uuid:token_id>/revoke/", token_views.revoke, name="token_revoke"),
     path("me/programs/leave/", token_views.leave_programs, name="programs_leave"),
-    path("me/sign-in-again/", views.sign_in_again, name="sign_in_again"),
+    path("me/sessions/", session_views.own_sessions, name="sessions"),
+    path("me/sessions/end-others/", session_views.end_others, name="sessions_end_others"),
+    path("me/sessions/<str:handle>/end/", session_views.end, name="session_end"),
+    path("me/sign-in-again/", proof_views.sign_in_again, name="sign_in_again"),
     # Ours stand before those of django-allauth: the first match wins.
     path("accounts/login/", views.Door.as_view(), name="account_login"),
     path("accounts/login/code/", views.AskForCode.as_view(), name="account_request_login_code"),
     path("accounts/login/code/confirm/", views.TypeCode.as_view(), name="account_confirm_login_code"),
+    path("accounts/link/", link_views.sign_in_by_link, name="sign_in_link"),
     path("accounts/password/reset/", views.ForgotPassword.as_view(), name="account_reset_password"),
     path("accounts/reauthenticate/", views.ProveAgain.as_view(), name="account_reauthenticate"),
+    path("accounts/reauthenticate/code/", proof_views.ProveByCode.as_view(), name="account_reauthenticate_code"),
     path("accounts/signup/", views.sign_up, name="account_signup"),
+    *login_paths(settings.SOCIALACCOUNT_PROVIDERS),
     path("accounts/", include("allauth.urls")),
 ]
 

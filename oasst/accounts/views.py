@@ -28,18 +28,17 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
-from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.generic import FormView
 
 from oasst.accounts import services
-from oasst.accounts.access import has_current_terms
+from oasst.accounts.access import has_current_terms, may_sign_in_unproven
 from oasst.accounts.documents import PRIVACY, TERMS, contact_address
 from oasst.accounts.forms import CodeForm, DebugLoginForm, DeleteForm, ProfileForm, add_refusal
-from oasst.accounts.mail import may_show_code
+from oasst.accounts.notices import tell
 from oasst.accounts.requests import SignedInRequest
-from oasst.accounts.sign_in import SignInCode, signed_in_recently
+from oasst.accounts.sign_in import SignInCode
 from oasst.accounts.tries import count_code, passwords_left
 from oasst.core.errors import Busy, Conflict, DomainError
 from oasst.core.requests import safe_next
@@ -78,7 +77,7 @@ class Door(TellsTheWait, LoginView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         context["code_form"] = CodeForm()
-        if settings.DEBUG:
+        if may_sign_in_unproven(self.request):
             context["debug_login_form"] = DebugLoginForm()
         form = context["form"]
         if form.is_bound and form.has_error(NON_FIELD_ERRORS):
@@ -165,8 +164,6 @@ class TypeCode(ConfirmLoginCodeView):
         state = self._process.state
         context["tries_left"] = self._process.max_attempts - state["failed_attempts"]
         context["resends_left"] = account_settings.LOGIN_BY_CODE_MAX_RESEND_COUNT - state["resend_count"]
-        if may_show_code(self.request):
-            context["visible_code"] = self._process.code
         return context
 
 
@@ -178,7 +175,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 @require_POST
 def debug_login(request: HttpRequest) -> HttpResponse:
     """Sign in as anybody, for people who work on the site. Not even a URL without DEBUG."""
-    if not settings.DEBUG:
+    if not may_sign_in_unproven(request):
         raise Http404
     form = DebugLoginForm(request.POST)
     if not form.is_valid():
@@ -190,15 +187,6 @@ def debug_login(request: HttpRequest) -> HttpResponse:
     user.save(update_fields=["display_name", "role"])
     login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     return redirect(safe_next(request, settings.LOGIN_REDIRECT_URL))
-
-
-@login_required
-@require_POST
-def sign_in_again(request: HttpRequest) -> HttpResponse:
-    """Out and in again, to prove that it is still the same person at the screen."""
-    target = safe_next(request, reverse("profile"))
-    logout(request)
-    return redirect(f"{reverse('account_login')}?{urlencode({'next': target})}")
 
 
 # --- Terms ---
@@ -263,6 +251,8 @@ def profile(request: SignedInRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             services.update_profile(request.user, **form.cleaned_data)
+        except Busy:
+            raise  # a page of its own, with the time to wait
         except DomainError as error:
             add_refusal(form, error)
         else:
@@ -291,28 +281,26 @@ KEPT_OF_SUSPENDED = (
 @login_required
 @require_http_methods(["GET", "POST"])
 def profile_delete(request: SignedInRequest) -> HttpResponse:
-    recent = signed_in_recently(request)
+    """Whoever came here proved a moment ago who they are (oasst.accounts.gate)."""
     form = DeleteForm(request.POST or None, person=request.user)
     if request.method == "POST" and form.is_valid():
-        if not recent:
-            form.add_error(None, "You signed in a while ago. Please sign in again first, then delete.")
+        person, email = request.user, request.user.email
+        try:
+            services.close_account(person)
+        except Conflict as refusal:
+            form.add_error(None, refusal.message)
         else:
-            try:
-                services.close_account(request.user)
-            except Conflict as refusal:
-                form.add_error(None, refusal.message)
-            else:
-                logout(request)
-                messages.success(request, "Your account is erased. Thank you for everything you gave.")
-                return redirect("landing")
+            logout(request)
+            if email:
+                tell(request, person, "account_closed", email=email)
+            messages.success(request, "Your account is erased. Thank you for everything you gave.")
+            return redirect("landing")
     return render(
         request,
         "accounts/profile_delete.html",
         {
             "form": form,
             "consequences": CONSEQUENCES if request.user.enabled else (*CONSEQUENCES[:-1], KEPT_OF_SUSPENDED),
-            "recent": recent,
             "is_last": services.is_last_administrator(request.user),
         },
-        status=200 if recent or request.method == "GET" else 403,
     )

@@ -6,7 +6,6 @@ Secrets are looked up by their hash, so neither the table nor the time of the an
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
 from django.http import HttpRequest
@@ -14,12 +13,13 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from oasst.accounts import known_secret
 from oasst.accounts.access import require_member
 from oasst.accounts.models import ApiClient, ApiKey, Secret, Token, User
 from oasst.core import prepared, ratelimit
 from oasst.core.errors import NotAllowed
 from oasst.core.ratelimit import RateLimit, spend
-from oasst.core.requests import client_address, is_on_this_machine
+from oasst.core.requests import client_address
 
 # "Last used" is for people who tidy up keys: to the minute is enough, and a request must not cost a write.
 _LAST_USED_GRAIN = timedelta(minutes=1)
@@ -57,25 +57,22 @@ _CLIENT_OF_KEY = f"""
 """
 
 
-def is_unchosen_elsewhere(given: str, request: HttpRequest | Request) -> bool:
-    """Is this the secret that everybody knows, and nobody chose it here, and not a program on this machine sent it?"""
-    if given != settings.UNCHOSEN_SECRET:
-        return False
-    plain = request._request if isinstance(request, Request) else request
-    return not (settings.IS_PRIVATE and is_on_this_machine(plain))
-
-
 def find_client(given: str | None, request: HttpRequest | Request) -> ApiClient:
     """The program that this key belongs to. Raises NotAllowed `api_key` for none, a wrong one, one switched off, and
-    the one that everybody knows where it was not chosen, and Busy for an address that has brought many wrong ones.
+    the one that everybody knows where it is not switched on, and Busy for an address that has brought many wrong ones.
 
     Wrong keys are counted here, for every edge: also where the address of a program is free of other limits.
     """
     if not given:
         raise NotAllowed("An API key is needed: the header X-API-Key.", code="api_key")
-    if is_unchosen_elsewhere(given, request):
+    plain = request._request if isinstance(request, Request) else request
+    if given == known_secret.KNOWN_SECRET and not known_secret.opens_as_key(plain):
         count_wrong(ratelimit.WRONG_KEYS_FROM_ADDRESS, request)
-        raise NotAllowed("The key 1234 is for programs on this machine, unless it was chosen here.", code="api_key")
+        raise NotAllowed(
+            "The key 1234 opens nothing here: `manage.py create_api_client` makes a key. Only on a site of one "
+            "machine, without a proxy, OFFICIAL_WEB_API_KEY=1234 switches this one on.",
+            code="api_key",
+        )
     found = prepared.read(_CLIENT_OF_KEY, [Secret.digest_of(given)])
     if found:
         *of_client, key_id, expires_at, last_used_at = found[0]

@@ -7,6 +7,7 @@ from oasst.accounts.models import ApiKey, Secret
 from oasst.api.authentication import key_of
 from oasst.api.fields import Flag, Id, Moment, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
+from oasst.core import ratelimit
 
 OPERATIONS: list[Operation] = []
 KEY = Access.PROGRAM
@@ -65,6 +66,7 @@ class NewKeyBody(Shape):
 )
 def create_key(call: Call) -> Any:
     """Another key for the calling client. At most two are valid at once."""
+    ratelimit.spend(ratelimit.NEW_KEYS, call.client.pk)
     body = call.body or {"name": "", "expires_date": None}
     made, secret = services.new_api_key(call.client, name=body["name"], expires_at=body["expires_date"])
     return {**_show(made, call), "key": secret}

@@ -19,9 +19,10 @@ from django.http import HttpRequest
 from rest_framework import serializers
 
 from oasst.accounts.identities import ME, find_person
+from oasst.accounts.known_secret import KNOWN_SECRET, opens_as_root
 from oasst.accounts.models import ApiClient, User
 from oasst.api import cors
-from oasst.api.authentication import count_wrong, find_client, find_token, is_unchosen_elsewhere, key_of
+from oasst.api.authentication import count_wrong, find_client, find_token, key_of
 from oasst.api.codes import Wire
 from oasst.api.fields import Id, Shape, Text
 from oasst.api.plain import dump
@@ -127,6 +128,8 @@ def run(operation: Operation, request: HttpRequest, path: dict[str, str]) -> Any
         _check_access(call)
     if operation.viewer:
         call.viewer = _find_viewer(call)
+    if operation.method != "GET" and call.found_client is not None and not call.client.trusted:
+        ratelimit.spend(ratelimit.PROGRAM_WRITES, call.client.pk)
     if operation.method == "POST" and "Idempotency-Key" in request.headers:
         return _once(call)
     return operation.act(call)
@@ -251,10 +254,16 @@ def _find_caller(call: Call) -> ApiClient:
 def require_root(request: HttpRequest) -> None:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     known = [token for token in settings.ROOT_TOKENS if hmac.compare_digest(token.encode(), given.strip().encode())]
-    if scheme.lower() != "bearer" or not known or is_unchosen_elsewhere(given.strip(), request):
+    if KNOWN_SECRET in known and not opens_as_root(request):
+        known = []
+    if scheme.lower() != "bearer" or not known:
         if given:
             count_wrong(ratelimit.WRONG_TOKENS_FROM_ADDRESS, request)
-        raise NotAllowed("This needs the root token of the site.", code="root_token")
+        raise NotAllowed(
+            "This needs the root token of the site, one of ROOT_TOKENS (1234 only on a site of one machine, without a "
+            "proxy). Without one, `manage.py create_api_client` makes programs and their keys.",
+            code="root_token",
+        )
 
 
 def _find_viewer(call: Call) -> User | None:

@@ -10,10 +10,12 @@ from uuid import uuid4
 import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
+from django.core.exceptions import BadRequest
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.urls import is_valid_path
+from django.utils.cache import has_vary_header
 from django.utils.http import escape_leading_slashes
 from django_prometheus.middleware import PrometheusAfterMiddleware
 from psycopg_pool import PoolTimeout
@@ -22,6 +24,7 @@ from oasst.core import error_views
 from oasst.core.errors import DomainError
 from oasst.core.locks import as_busy
 from oasst.core.one_hop import Later
+from oasst.redaction import HIDDEN, redact
 
 log = structlog.get_logger(__name__)
 
@@ -124,11 +127,72 @@ class ContentSecurity(_Middleware):
         )
     )
 
+    @classmethod
+    def policy_with_forms_to(cls, origin: str) -> str:
+        """For a page whose form is redirected to this other site."""
+        return cls.POLICY.replace("form-action 'self'", f"form-action 'self' {origin}")
+
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         # Django's own error pages, which only developers see, bring their style and script along.
         if not (settings.DEBUG and response.status_code >= 400):
             response.headers.setdefault("Content-Security-Policy", self.POLICY)
         return response
+
+
+class PrivateAnswers(_Middleware):
+    """What one person or program was answered is kept by no cache, and not shown again after signing out.
+
+    An answer is somebody's when it varies by a cookie that the request had or the answer sets, or when a key or token
+    asked for it. Views that say themselves how long an answer may be kept are left alone.
+    """
+
+    POLICY = "private, no-store"
+
+    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if "Cache-Control" not in response and (self._varies_by_cookie(request, response) or self._has_key(request)):
+            response["Cache-Control"] = self.POLICY
+        return response
+
+    @staticmethod
+    def _varies_by_cookie(request: HttpRequest, response: HttpResponseBase) -> bool:
+        return bool(request.COOKIES or response.cookies) and has_vary_header(response, "Cookie")
+
+    @staticmethod
+    def _has_key(request: HttpRequest) -> bool:
+        asked_with = ("HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_X_OASST_USER")
+        return any(name in request.META for name in asked_with) or "api_key" in request.GET
+
+
+class BrowserFeatures(_Middleware):
+    """Pages need no sensors, cameras or payments, and no other site embeds what we serve.
+
+    What pages do use is left out: copying to the clipboard, passkeys, full screen.
+    """
+
+    REFUSED = (
+        *("accelerometer", "autoplay", "browsing-topics", "camera", "display-capture", "encrypted-media"),
+        *("geolocation", "gyroscope", "hid", "idle-detection", "magnetometer", "microphone", "midi", "payment"),
+        *("picture-in-picture", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking"),
+    )
+    POLICY = ", ".join(f"{name}=()" for name in REFUSED)
+
+    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        response.headers.setdefault("Permissions-Policy", self.POLICY)
+        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        return response
+
+
+class GarbledAddress(_Middleware):
+    """A character that no text may hold (NUL, which the database refuses) stands in no address of ours.
+
+    The wires clean what they are given and answer in their own envelope.
+    """
+
+    def before(self, request: HttpRequest) -> HttpResponseBase | None:
+        given = request.META.get("QUERY_STRING", "")
+        if ("\0" in request.path_info or "%00" in given or "\0" in given) and not is_of_the_wires(request.path_info):
+            return error_views.bad_request(request, BadRequest("NUL in the address"))
+        return None
 
 
 class ErrorPages(_Middleware):
@@ -158,9 +222,20 @@ class MissingSlash(_Middleware):
         return HttpResponsePermanentRedirect(escape_leading_slashes(request.get_full_path(force_append_slash=True)))
 
 
+def is_of_the_wires(path: str) -> bool:
+    """Programs ask here, and errors have their own envelope."""
+    return path.startswith(("/api/", "/inference/", "/v1/"))
+
+
 def _without_key(request: HttpRequest) -> str:
-    key = request.resolver_match.kwargs.get("key") if request.resolver_match else None
-    return request.path.replace(str(key), "…") if key else request.path
+    """Of a refused address nobody knows which part is a key, so it is told by its form."""
+    if request.resolver_match is None:
+        return redact(request.path)
+    path = request.path
+    for name in ("key", "token", "code"):
+        if key := request.resolver_match.kwargs.get(name):
+            path = path.replace(str(key), HIDDEN)
+    return path
 
 
 def _known_user_id(request: HttpRequest) -> str | None:

@@ -99,6 +99,9 @@ class OneHopHandler(ASGIHandler):
         try:
             request, refused = self.create_request(scope, body)
             response: Any = refused if request is None else self.get_response(request)
+            if request is None:  # no middleware saw it
+                response["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+                response["Cache-Control"] = "no-store"
             response._handler_class = type(self)
         finally:
             # This thread is done with it. What a stream reads later, it reads on connections of its own.

@@ -45,12 +45,35 @@ TASK_REQUESTS_FROM_ADDRESS = RateLimit("task_address", "1200 per minute", "task 
 NEW_PEOPLE_OF_PROGRAM = RateLimit("new_people", "120 per hour; 600 per day", "new users")
 # Keys that open nothing, by the address that tries them: good ones are not counted, so nobody is shut out by others.
 WRONG_KEYS_FROM_ADDRESS = RateLimit("wrong_key", "60 per 10 minutes", "wrong keys")
+# Everything that changes something, of a program that is not trusted or a person's own: its people have limits as well.
+PROGRAM_WRITES = RateLimit("program_write", "1200 per minute", "changes by this program")
+# What people do, one by one, through whatever door: far more than hands can do, and no more than can be looked at.
+# tests/security/test_limits.py names the rule of each write there is.
+ANSWERS = RateLimit("answer", "120 per 4 minutes", "answers")
+SKIPS = RateLimit("skip", "300 per 10 minutes", "skipped tasks")
+DRAFTS = RateLimit("draft", "1000 per 10 minutes", "saved drafts")
+LEASES = RateLimit("lease", "300 per 10 minutes", "renewed tasks")
+REACTIONS = RateLimit("reaction", "120 per 10 minutes", "reactions")
+REPORTS = RateLimit("report", "30 per hour; 100 per day", "reports")
+FREE_LABELS = RateLimit("free_label", "240 per 10 minutes", "labels")
+SUGGESTIONS = RateLimit("suggestion", "30 per hour", "suggested texts")
+PROFILE_CHANGES = RateLimit("profile", "60 per hour", "changes to your profile")
+NEW_TOKENS = RateLimit("token_new", "30 per day", "new tokens")
 CHAT_TURNS = RateLimit("chat_turn", "20 per 10 minutes", "questions to the assistant")
-NEW_CHATS = RateLimit("chat_new", "200 per hour", "new chats")
+NEW_CHATS = RateLimit("chat_new", "200 per hour; 1000 per day", "new chats")
 CHAT_MESSAGES = RateLimit("chat_message", "120 per 10 minutes", "messages")
-WEBHOOK_PINGS = RateLimit("webhook_ping", "30 per 10 minutes", "pings")
-CHAT_REPORTS = RateLimit("chat_report", "30 per 10 minutes", "reports")
+CHAT_CHANGES = RateLimit("chat_change", "300 per 10 minutes", "changes to your chats")
+CHAT_STOPS = RateLimit("chat_stop", "120 per 10 minutes", "stopped answers")
+CHAT_VOTES = RateLimit("chat_vote", "240 per 10 minutes", "votes")
+CHAT_REPORTS = RateLimit("chat_report", "30 per 10 minutes; 100 per day", "reports")
 PREVIEWS = RateLimit("preview", "120 per minute", "previews")
+# What a program sets up for itself.
+WEBHOOK_CHANGES = RateLimit("webhook_change", "120 per hour", "changes to webhooks")
+WEBHOOK_PINGS = RateLimit("webhook_ping", "30 per 10 minutes", "pings")
+NEW_KEYS = RateLimit("key_new", "30 per hour; 100 per day", "new keys")
+# Beginnings of a sign-in through another service: each leaves a session behind, by whoever comes.
+SIGN_INS_ELSEWHERE = RateLimit("sign_in_elsewhere", "60 per 10 minutes", "attempts to sign in")
+REFRESHES = RateLimit("refresh", "60 per 10 minutes", "new tokens of this session")
 # Mails that anybody can have sent to anybody: by the address that asks (a school or an office shares one), by that
 # address and the mailbox together, so that a stranger elsewhere uses up no one's tries, and by the mailbox, which must
 # not be flooded. A browser that signed in there before passes all three and has its own.
@@ -67,9 +90,13 @@ PASSWORDS_FOR_ACCOUNT_IN_ALL = RateLimit(
 PASSWORDS_ON_KNOWN_DEVICE = RateLimit(
     "password_device", "10 per 10 minutes; 60 per day", "password attempts for this account"
 )
+SECOND_FACTORS_FOR_ACCOUNT = RateLimit(
+    "second_factor_account", "10 per 10 minutes; 100 per day", "codes tried for this account"
+)
 CODES_FROM_ADDRESS = RateLimit("code_guess_address", "100 per 10 minutes", "codes tried")
 CODES_ON_KNOWN_DEVICE = RateLimit("code_guess_device", "30 per 10 minutes", "codes tried")
 WRONG_TOKENS_FROM_ADDRESS = RateLimit("wrong_token_address", "60 per 10 minutes", "requests with a wrong token")
+WRONG_LINKS_FROM_ADDRESS = RateLimit("wrong_link", "60 per 10 minutes", "sign-in links that do not work")
 
 # After a failure nobody waits for Redis again for this long, and the log gets no second line for a minute.
 _RETRY_REDIS_AFTER = 5.0

@@ -8,9 +8,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.paginator import Paginator
+from django.db import DataError
 from django.db.models import Model, QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
@@ -20,6 +24,7 @@ from django.utils.text import Truncator
 from unfold.admin import ModelAdmin
 from unfold.forms import ActionForm
 from unfold.paginator import InfinitePaginator
+from unfold.views import ChangeList
 
 from oasst.core.errors import DomainError
 from oasst.core.locks import waits_are_busy
@@ -27,6 +32,8 @@ from oasst.core.locks import waits_are_busy
 MOST_AT_ONCE = 100
 """Rows for one action: each is a transaction, and an answer must not take minutes."""
 FROM_DETAILS = "_from_details"
+_FILTERED_BY = ("exact", "isnull", "isempty", "gte", "lt")
+"""The look-ups that Django's filters write into their links."""
 
 
 class ReasonForm(ActionForm):
@@ -46,6 +53,25 @@ class ReasonForm(ActionForm):
             }
         ),
     )
+
+
+class CarefulList(ChangeList):
+    """Filters that are not offered, and values that no such field can have, are an address that does not work: the list
+    is shown without them.
+    """
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        try:
+            return super().get_filters(request)
+        except DisallowedModelAdminLookup as error:
+            raise IncorrectLookupParameters(error) from error
+
+    def get_results(self, request: HttpRequest) -> None:
+        try:
+            super().get_results(request)
+            len(self.result_list)  # asks the database now, while a refusal can still become a page
+        except (ValueError, OverflowError, DataError) as error:
+            raise IncorrectLookupParameters(error) from error
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -71,6 +97,24 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Only what the filters beside the list offer.
+
+        Django takes every look-up on every field of the model: whoever sees a list of people could read the hash of a
+        password letter by letter (`password__startswith`), and most look-ups fail on odd values where nobody expects
+        it.
+        """
+        name, _, kind = lookup.rpartition(LOOKUP_SEP)
+        offered = {_name_of(one) for one in self.get_list_filter(request)}
+        return lookup in offered or (name in offered and kind in _FILTERED_BY)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """An empty `_to_field` names no field."""
+        return super().get_object(request, object_id, from_field or None)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return CarefulList
 
     def get_paginator(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
         """The history of one row is short: it may be counted, and its page shows the number."""
@@ -138,6 +182,15 @@ class ReadOnlyAdmin(ModelAdmin):
                 said = result if isinstance(result, str) else done
                 self.log_change(request, row, f"{said}: {reason}")
                 self.message_user(request, f"“{name}”: {said}.", messages.SUCCESS)
+
+
+def _name_of(list_filter: Any) -> str:
+    """The field or parameter that an entry of `list_filter` is about."""
+    if isinstance(list_filter, str):
+        return list_filter
+    if isinstance(list_filter, tuple | list):
+        return str(list_filter[0])
+    return str(list_filter.parameter_name)
 
 
 def badge(text: str, tone: str = "") -> SafeString:

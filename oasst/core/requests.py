@@ -4,13 +4,15 @@ import ipaddress
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.http.request import split_domain_port
 from django.utils.http import url_has_allowed_host_and_scheme
 
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
-_FORWARDED = (
-    *("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PROTO"),
-    *("HTTP_X_REAL_IP", "HTTP_VIA"),
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+# What proxies and tunnels add, beside everything that begins with X-Forwarded.
+_ADDED_BY_PROXIES = frozenset(
+    {
+        *("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP", "HTTP_X_CLIENT_IP", "HTTP_X_CLUSTER_CLIENT_IP"),
+        *("HTTP_TRUE_CLIENT_IP", "HTTP_CF_CONNECTING_IP", "HTTP_X_ORIGINAL_FORWARDED_FOR"),
+    }
 )
 
 
@@ -35,26 +37,40 @@ def client_address(request: HttpRequest) -> str:
     return str(ipaddress.IPv6Network((address, 64), strict=False).network_address)
 
 
-def is_on_this_machine(request: HttpRequest) -> bool:
-    """True only if a person sits at this very machine: the peer and the Host are loopback and no proxy stands between.
+def comes_from_elsewhere(request: HttpRequest) -> bool:
+    """True if this request surely came from another machine, through a proxy, or from another site's page.
 
-    A tunnel or proxy on the same machine also connects from loopback, hence the other two questions.
+    False proves nothing: a plain proxy, a raw tunnel, the port of a container and another user of this machine look
+    the same as its owner. So this may narrow what an operator switched on, and never grant anything.
     """
-    if any(header in request.META for header in _FORWARDED):
-        return False
+    if any(name in _ADDED_BY_PROXIES or name.startswith("HTTP_X_FORWARDED") for name in request.META):
+        return True
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        return True
     try:
-        peer = ipaddress.ip_address(str(request.META.get("REMOTE_ADDR") or ""))
+        return not ipaddress.ip_address(str(request.META.get("REMOTE_ADDR") or "")).is_loopback
     except ValueError:
-        return False
-    return peer.is_loopback and split_domain_port(request.get_host())[0] in _LOOPBACK_NAMES
+        return True
+
+
+def is_private_site() -> bool:
+    """Whether the settings say that this site is for one machine: by its address, and by where it listens."""
+    return settings.IS_LOCAL and settings.BIND_ADDRESS in _LOOPBACK_NAMES
 
 
 def safe_next(request: HttpRequest, default: str) -> str:
     """The page of ours that `next` names, else `default`. Never another site."""
     target = request.POST.get("next") or request.GET.get("next") or ""
-    if url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
-        return target
-    return default
+    return target if is_own_page(request, target) else default
+
+
+def is_own_page(request: HttpRequest, target: str) -> bool:
+    """Whether an address that somebody gave us leads to a page of this site."""
+    # Not a word, such as `admin` or `0`: Django would look for a view of that name.
+    if not target.startswith(("/", "http://", "https://")):
+        return False
+    hosts = {request.get_host()}
+    return url_has_allowed_host_and_scheme(target, allowed_hosts=hosts, require_https=request.is_secure())
 
 
 def wants_json(request: HttpRequest) -> bool:

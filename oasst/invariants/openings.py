@@ -17,10 +17,13 @@ from trees.states import REPLY_WORK, TABLE, State, Work
 def openings_are_offered(facts: TreeFacts) -> Iterator[Difference]:
     """Only work that the state offers, about messages that are there."""
     offers = TABLE[State(facts.tree.state)].offers
+    paused = wanted.paused(facts.in_hand())
     for opening in facts.openings:
         message = facts.messages.get(opening.message_id)
         if message is None or message.deleted:
             expected = "about a message of its tree that is not deleted"
+        elif opening.message_id in paused:
+            expected = "about nothing that waits for a moderator"
         elif opening.work not in offers:
             expected = f"work that {facts.tree.state} offers"
         elif opening.lang != facts.tree.lang:

@@ -236,6 +236,31 @@ def _copy_texts() -> None:
         )
 
 
+def _hide_what_is_proposed() -> None:
+    """Whether a message is hidden is a copy of "an open proposal hides it". The places of its tree are mended later."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE trees_message message SET hidden = NOT hidden
+            WHERE hidden <> EXISTS (
+                SELECT FROM trees_proposal proposal
+                WHERE proposal.message_id = message.id AND proposal.status = 'open' AND proposal.hides)
+            """
+        )
+
+
+def _void_what_was_decided() -> None:
+    with connection.cursor() as cursor:
+        for table, which in (("trees_reaction", "emoji = 'red_flag'"), ("trees_skip", "kind = 'reply'")):
+            cursor.execute(
+                f"""
+                UPDATE {table} complaint SET voided_at = message.kept_at FROM trees_message message
+                WHERE message.id = complaint.message_id AND message.kept_at > complaint.created_at
+                  AND {which} AND voided_at IS NULL
+                """
+            )
+
+
 def _copy_terms() -> None:
     for person_id in _subjects("people_stand_by_their_newest_terms", "user "):
         with transaction.atomic(durable=True):
@@ -248,6 +273,8 @@ def _copy_terms() -> None:
 
 MENDERS: dict[str, Callable[[], None]] = {
     "leases_are_open_tasks": _free_holds,
+    "hidden_messages_wait_for_a_moderator": _hide_what_is_proposed,
+    "complaints_before_a_decision_are_void": _void_what_was_decided,
     "texts_are_their_revisions": _copy_texts,
     "people_stand_by_their_newest_terms": _copy_terms,
 }

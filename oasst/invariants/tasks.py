@@ -60,6 +60,32 @@ STATEMENTS = {
               SELECT FROM trees_skip skip WHERE skip.message_id = task.message_id AND skip.author_id = task.user_id
           )
     """,
+    "hidden_messages_wait_for_a_moderator": """
+        SELECT 'message ' || message.id,
+               CASE WHEN proposal.id IS NULL THEN 'shown' ELSE 'hidden, by an open proposal' END,
+               CASE WHEN message.hidden THEN 'hidden' ELSE 'shown' END
+        FROM trees_message message
+        LEFT JOIN trees_proposal proposal
+          ON proposal.message_id = message.id AND proposal.status = 'open' AND proposal.hides
+        WHERE message.hidden <> (proposal.id IS NOT NULL)
+    """,
+    "what_moderators_decided_stands": """
+        SELECT 'proposal ' || proposal.id, 'no effect on a message that a moderator kept',
+               concat_ws(' and ', CASE WHEN hides THEN 'hides it' END, CASE WHEN stops THEN 'stops its tree' END)
+        FROM trees_proposal proposal JOIN trees_message message ON message.id = proposal.message_id
+        WHERE proposal.status = 'open' AND (hides OR stops) AND message.kept_at IS NOT NULL
+    """,
+    "complaints_before_a_decision_are_void": """
+        -- A skip waits for nobody: one that is stored in the instant of the decision counts or not.
+        WITH kept AS (
+            SELECT id, kept_at - interval '1 minute' AS before FROM trees_message WHERE kept_at IS NOT NULL
+        )
+        SELECT 'message ' || kept.id, 'no complaint from before ' || kept.before, 'one that counts' FROM kept
+        WHERE EXISTS (SELECT FROM trees_reaction complaint WHERE complaint.message_id = kept.id
+                      AND emoji = 'red_flag' AND voided_at IS NULL AND complaint.created_at < kept.before)
+           OR EXISTS (SELECT FROM trees_skip complaint WHERE complaint.message_id = kept.id
+                      AND kind = 'reply' AND voided_at IS NULL AND complaint.created_at < kept.before)
+    """,
     "texts_are_their_revisions": """
         SELECT 'message ' || message.id, 'the text and digest of its own revision', 'revision ' || revision.id
         FROM trees_message message JOIN trees_revision revision ON revision.id = message.revision_id

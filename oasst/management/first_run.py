@@ -7,9 +7,16 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
 
 from oasst.accounts import services
+from oasst.accounts.known_secret import KNOWN_SECRET
 from oasst.accounts.models import ApiClient, ApiKey, Role, Secret, User
+from oasst.accounts.sign_in_links import first_administrator, make_link
+
+LINK_MINUTES = 60
+"""How long the link works that `up` shows: the site is first to be ready, and its operator to look."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +37,8 @@ class FirstRun:
 
 
 @transaction.atomic
-def create_what_is_missing(*, email: str, file: Path) -> FirstRun | None:
-    """An administrator and an API client where there is none yet; None where both exist.
+def create_what_is_missing(*, email: str, file: Path) -> FirstRun:
+    """An administrator and an API client where there is none yet; empty where both exist.
 
     The file is written before the commit: a crash between the two leaves a useless file, not a lost password.
     """
@@ -43,16 +50,60 @@ def create_what_is_missing(*, email: str, file: Path) -> FirstRun | None:
     if not ApiClient.objects.exists():
         _, key = services.create_api_client(name="first client", trusted=True)
         first = FirstRun(first.email, first.password, key)
+    _switch_known_secret(on=settings.OFFICIAL_WEB_API_KEY == KNOWN_SECRET)
     if settings.OFFICIAL_WEB_API_KEY:
-        _ensure_known_key(settings.OFFICIAL_WEB_API_KEY)
-    if not first.lines():
-        return None
-    write_private(file, "\n".join(first.lines()) + "\n")
+        _ensure_official_key(settings.OFFICIAL_WEB_API_KEY)
+    if first.lines():
+        write_private(file, "\n".join(first.lines()) + "\n")
     return first
 
 
-def _ensure_known_key(key: str) -> None:
-    """The trusted client whose key the operator, or habit, has given. A key that is known stays whose it is."""
+def welcome(first: FirstRun, *, terminal: bool) -> list[str]:
+    """What `up` says when the site is ready. Secrets are for a person at a terminal: anything else is kept as a log."""
+    return [*_how_to_sign_in(first, terminal=terminal), *_first_secrets(first, terminal=terminal)]
+
+
+def _how_to_sign_in(first: FirstRun, *, terminal: bool) -> list[str]:
+    """A fresh link at every start until the site sends mail; afterwards codes come by mail."""
+    owner = first_administrator()
+    if owner is None or (settings.SENDS_MAIL and not first.email):
+        return []
+    if not terminal:
+        return [f"Sign in:        `manage.py sign_in_link {owner.email}` makes a link"]
+    link = make_link(owner, minutes=LINK_MINUTES)
+    return [f"Sign in as {owner.email}, once, within {LINK_MINUTES} minutes:", f"  {link}"]
+
+
+def _first_secrets(first: FirstRun, *, terminal: bool) -> list[str]:
+    if not first.lines():
+        return []
+    where = f"in {settings.FIRST_RUN_FILE} until an administrator signs in."
+    if terminal:
+        return [*first.lines(), f"Shown once. They also stand {where}"]
+    key = "API key:        `manage.py create_api_client NAME --trusted` makes one"
+    return [key, f"The first password and key stand {where}"]
+
+
+def _switch_known_secret(*, on: bool) -> None:
+    """Earlier versions stored a key 1234 untold. It ends here, unless the operator has switched it on."""
+    rows = ApiKey.objects.filter(digest=Secret.digest_of(KNOWN_SECRET))
+    if on:
+        rows.update(expires_at=None)
+    else:
+        now = timezone.now()
+        rows.filter(Q(expires_at=None) | Q(expires_at__gt=now)).update(expires_at=now)
+
+
+def ensure_metrics_token() -> bool:
+    """Keep a token for /metrics in OASST_HOME where the operator has set none. True if it was made now."""
+    if settings.METRICS_TOKEN:
+        return False
+    write_private(settings.KEPT_METRICS_TOKEN, secrets.token_urlsafe(32) + "\n")
+    return True
+
+
+def _ensure_official_key(key: str) -> None:
+    """The trusted client whose key the operator has given. A key that is stored stays whose it is."""
     if not ApiKey.objects.filter(digest=Secret.digest_of(key)).exists():
         services.create_api_client(name="website", trusted=True, key=key, frontend_type="web")
 

@@ -69,6 +69,10 @@ class Embedded:
 
     def _start(self) -> list[str]:
         place = places.prepare(self.home)
+        if (former := places.former_owner(place)) is not None:
+            for server in (postgres, redis):
+                server.stop(place)
+            places.take_over(place, former)
         started = []
         for server in self.servers:
             if child := server.start(place, with_parent=self.owner):

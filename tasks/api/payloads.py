@@ -9,7 +9,7 @@ from oasst.api.fields import Flag, Id, Shape, Text
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from trees.api.labels import LabelDescription, describe
-from trees.api.reading import conversation_of
+from trees.api.reading import BrokenConversation, conversation_of
 from trees.api.shapes import Conversation, ConversationMessage, Row, conversation_message, read_path, read_these
 from trees.models import Review
 from trees.policy import TreePolicy
@@ -87,7 +87,8 @@ def payload(task: Task, client: ApiClient, policy: TreePolicy) -> dict[str, Any]
         found["hint"] = None
     if task.message_id is None:
         return found
-    path = read_path(task.message_id, task.user)
+    path = read_path(task.message_id, client, task.user)
+    _refuse_hidden(path)
     found["conversation"] = conversation_of(path, client, task.user)
     answer = TABLE[kind].answer
     if answer == "labels":
@@ -95,6 +96,12 @@ def payload(task: Task, client: ApiClient, policy: TreePolicy) -> dict[str, Any]
     elif answer == "ranking":
         found |= _ranking(task, path[-1], client, task.user)
     return found
+
+
+def _refuse_hidden(shown: list[Row]) -> None:
+    """Whoever still holds the task of something that was hidden meanwhile is not shown it, by no program."""
+    if any(row.hidden for row in shown):
+        raise BrokenConversation("This message is hidden until a moderator has looked at it.")
 
 
 def _labelling(task: Task, about: Row, policy: TreePolicy) -> dict[str, Any]:
@@ -113,8 +120,9 @@ def _labelling(task: Task, about: Row, policy: TreePolicy) -> dict[str, Any]:
 
 
 def _ranking(task: Task, parent: Row, client: ApiClient, viewer: User) -> dict[str, Any]:
-    replies = read_these(task.reply_ids, viewer)
+    replies = read_these(task.reply_ids, client, viewer)
     shown = [replies[reply_id] for reply_id in task.reply_ids]
+    _refuse_hidden(shown)
     # Who ranks a mixed list must not know which replies a model wrote.
     reveal = all(row.synthetic for row in shown)
     return {

@@ -53,7 +53,10 @@ class TestCreateApiClient:
         out, err = run("create_api_client", "bot", "--key", "1234")
         assert out.strip().splitlines()[-1] == "1234"
         assert not ApiClient.objects.get().trusted
-        assert "guessed" in err
+        assert "OFFICIAL_WEB_API_KEY=1234 switches it on" in err
+
+    def test_a_short_key(self) -> None:
+        assert "guessed" in run("create_api_client", "bot", "--key", "12345")[1]
 
     def test_a_key_that_is_taken(self) -> None:
         run("create_api_client", "bot", "--key", "k" * 20)
@@ -62,7 +65,7 @@ class TestCreateApiClient:
         assert ApiClient.objects.count() == 1
 
 
-@pytest.mark.parametrize("name", ["create_user", "create_api_client"])
+@pytest.mark.parametrize("name", ["create_user", "create_api_client", "sign_in_link"])
 def test_help_teaches(name: str, capsys: Any) -> None:
     command = load_command_class("oasst", name)
     assert isinstance(command.help, str) and f"\n  {name} " in command.help

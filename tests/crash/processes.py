@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -23,10 +23,13 @@ START_SECONDS = 120
 class Process:
     """One program with a log. Only ever signals what it started itself."""
 
-    def __init__(self, argv: Sequence[str], log: Path, *, inherit: Sequence[int] = ()) -> None:
+    def __init__(
+        self, argv: Sequence[str], log: Path, *, inherit: Sequence[int] = (), variables: Mapping[str, str] | None = None
+    ) -> None:
         self.argv = [sys.executable, *argv]
         self.log = log
         self.inherit = tuple(inherit)
+        self.variables = dict(variables or {})
         self.start()
 
     def start(self) -> None:
@@ -39,6 +42,7 @@ class Process:
                     "DJANGO_SETTINGS_MODULE": "tests.crash.settings",
                     "OASST_CRASH_DATABASE": connection.settings_dict["NAME"],
                     "LOG_LEVEL": "WARNING",
+                    **self.variables,
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -2,6 +2,7 @@
 
 import os
 
+from oasst.server_urls import read_redis
 from oasst.settings_test import *  # noqa: F403
 from oasst.settings_test import DATABASES, OASST_HOME, REDIS_URL
 
@@ -10,7 +11,8 @@ if name := os.environ.get("OASST_CRASH_DATABASE"):
     DATABASES["default"]["NAME"] = name
     # Tests that run beside each other have sites of their own.
     ENGINE_LOCK = OASST_HOME / f"engine-{name}.lock"
-CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")
+_redis = read_redis(REDIS_URL)
+CELERY_BROKER_URL, CELERY_BROKER_USE_SSL = _redis.broker_url, _redis.broker_ssl
 # Trees that are finished soon, so that the crowd meets every state while it is being disturbed.
 TREE_POLICY = {"goal_tree_size": 6, "max_tree_depth": 2}
 RATE_LIMITS = False

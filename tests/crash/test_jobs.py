@@ -16,7 +16,7 @@ from oasst.core.models import JobRecord, WaitingJob
 from oasst.schedule_table import SCHEDULES
 from tests.crash.processes import Process, wait_until
 from tests.crash.settings import CELERY_BROKER_URL
-from tests.factories import new_people, new_prompt, review
+from tests.factories import new_people, new_person, new_prompt, new_veterans, review
 from trees import reactions
 from trees.models import Happening, Message
 
@@ -62,8 +62,7 @@ class TestKilledWorkers:
         assert CachedStatistic.objects.get(name="human_messages_by_lang").data is not None
 
     def test_a_flushed_queue_costs_time_and_nothing_else(self, worker: Process, redis_server: "redis.Redis") -> None:
-        author, *others = new_people(5)
-        prompt = new_prompt(author)
+        prompt, others = new_prompt(new_person("Author")), new_veterans(4)
         for person in others:
             reactions.set_reaction(message_id=prompt.pk, person=person, emoji="red_flag", on=True)
         redis_server.flushdb()
@@ -75,7 +74,7 @@ class TestKilledWorkers:
         wait_until(lambda: not WaitingJob.objects.exists(), PATIENCE, worker.said)
         wait_until(lambda: not Happening.objects.filter(tallied=False).exists(), PATIENCE, worker.said)
         prompt.tree.refresh_from_db()
-        assert prompt.tree.state == "aborted_low_grade"
+        assert prompt.tree.state == "halted_by_moderator"
         assert list(stats.differences()) == []
 
     def _answers(self) -> bool:

@@ -18,12 +18,13 @@ from inference import chat, consumers
 from inference.models import Turn
 from inference.runtime import Runtime
 from inference.states import TurnState
-from oasst.accounts.models import User
+from oasst.accounts.models import Session, User
 from oasst.asgi import application
+from oasst.core import ratelimit
 from tests.inference.talking import BOUND, ENDLESS, ask, content, fresh, wait_for_text
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_on")]
-HOST = "chat.example.org"
+HOST = "testserver"
 
 
 class Socket(WebsocketCommunicator):
@@ -99,6 +100,29 @@ class TestWhoMay:
         turn = ask(alice)
         chat.delete_chat(user=alice, chat_id=turn.message.chat_id)
         assert close_code(turn, alice) == consumers.NOT_FOUND
+
+    @pytest.mark.parametrize("end", ["session", "ban"])
+    def test_nobody_whose_session_was_ended_meanwhile(
+        self, alice: User, end: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(consumers, "HEARTBEAT_SECONDS", 0.02)
+        socket = Socket(ask(alice), alice)
+
+        def stop() -> None:
+            if end == "session":
+                Session.end_all_of(alice)
+            else:
+                User.objects.filter(pk=alice.pk).update(enabled=False)
+
+        async def steps() -> list[dict[str, Any]]:
+            assert (await socket.connect(BOUND))[0]
+            await socket.hear()
+            await sync_to_async(stop, thread_sensitive=False)()
+            heard = await socket.hear_all()
+            await socket.disconnect()
+            return heard
+
+        assert run(steps)[-1]["code"] == consumers.REFUSED
 
     @pytest.mark.parametrize("origin", ["https://evil.example", "", "null", "http://[", f"http://{HOST}.evil.example"])
     def test_no_page_of_another_site(self, alice: User, origin: str) -> None:
@@ -234,3 +258,23 @@ class TestStopping:
 
         run(steps)
         assert fresh(turn).state == TurnState.PENDING
+
+
+def test_who_stops_too_often_is_told_when_to_come_back(alice: User, settings: Any) -> None:
+    turn = ask(alice)
+    settings.RATE_LIMITS = True
+    for _ in range(120):
+        ratelimit.spend(ratelimit.CHAT_STOPS, alice.pk)
+    socket = Socket(turn, alice)
+
+    async def steps() -> dict[str, Any]:
+        assert (await socket.connect(BOUND))[0]
+        await socket.send_to(json.dumps({"type": "stop"}))
+        while (heard := await socket.hear())["type"] != "refused":
+            pass
+        await socket.disconnect()
+        return heard
+
+    heard = run(steps)
+    assert heard["code"] == "rate_limited" and 0 < heard["retry_after"] <= 600
+    assert fresh(turn).state == TurnState.PENDING

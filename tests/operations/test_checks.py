@@ -1,11 +1,19 @@
 """Each wrong configuration is reported once, with an id and a hint; a right one is silent."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from django.core.checks import CheckMessage
+from django.core.management import get_commands, load_command_class
 from pytest_django import Settings
 
 from oasst import checks
 from oasst.services import postgres
+from tests.services.homes import ROOT, environment
+
+LONG = "k" * 32
 
 
 @pytest.fixture
@@ -14,6 +22,12 @@ def public(settings: Settings) -> Settings:
     settings.IS_LOCAL = False
     settings.DEBUG = False
     settings.SENDS_MAIL = True
+    settings.TRUSTED_PROXIES = 1
+    settings.SECRET_KEY = LONG
+    settings.OFFICIAL_WEB_API_KEY = settings.METRICS_TOKEN = settings.AUTH_SECRET = LONG
+    settings.ROOT_TOKENS = [LONG]
+    settings.EMAIL_HOST, settings.EMAIL_HOST_USER = "mail.example.org", "user"
+    settings.EMAIL_USE_TLS, settings.EMAIL_USE_SSL = True, False
     return settings
 
 
@@ -29,6 +43,95 @@ def test_default_configuration_is_silent(settings: Settings) -> None:
 
 def test_public_configuration_is_silent(public: Settings) -> None:
     assert checks.check_public_address(None) == []
+    assert checks.check_secrets(None) == []
+
+
+SHORT = "hunter2" * 4
+WEAK = {
+    "OFFICIAL_WEB_API_KEY": ("1234", "oasst.E010"),
+    "METRICS_TOKEN": (SHORT, "oasst.E010"),
+    "AUTH_SECRET": (SHORT, "oasst.E010"),
+    "ROOT_TOKENS": ([LONG, SHORT], "oasst.E010"),
+    "SECRET_KEY": (SHORT, "oasst.E011"),
+    "TRUSTED_PROXIES": (0, "oasst.E012"),
+    "EMAIL_USE_TLS": (False, "oasst.E013"),
+}
+
+
+@pytest.mark.parametrize("name", WEAK)
+def test_weak_values_are_refused_where_others_reach_the_site(public: Settings, name: str) -> None:
+    value, expected = WEAK[name]
+    setattr(public, name, value)
+    found = checks.check_secrets(None)
+    assert ids(found) == [expected]
+    (error,) = found
+    assert error.is_serious()
+    assert name.replace("EMAIL_USE_TLS", "EMAIL_URL") in error.msg
+    assert SHORT not in f"{error.msg} {error.hint}"
+
+
+@pytest.mark.parametrize("name", WEAK)
+def test_weak_values_at_home_are_fine(public: Settings, name: str) -> None:
+    public.PUBLIC_URL, public.IS_LOCAL = "http://localhost:8000", True
+    setattr(public, name, WEAK[name][0])
+    assert checks.check_secrets(None) == []
+
+
+def test_what_is_not_set_is_not_weak(public: Settings) -> None:
+    public.OFFICIAL_WEB_API_KEY = public.METRICS_TOKEN = public.AUTH_SECRET = ""
+    public.ROOT_TOKENS = []
+    assert checks.check_secrets(None) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("EMAIL_USE_SSL", True), ("EMAIL_HOST", "127.0.0.1"), ("EMAIL_HOST_USER", ""), ("SENDS_MAIL", False)],
+)
+def test_mail_that_nobody_can_read_on_the_way(public: Settings, name: str, value: object) -> None:
+    """Encrypted, on this machine, without a password, or none at all."""
+    public.EMAIL_USE_TLS = False
+    setattr(public, name, value)
+    assert checks.check_secrets(None) == []
+
+
+def test_without_https_no_proxy_is_expected(public: Settings) -> None:
+    public.PUBLIC_URL, public.TRUSTED_PROXIES = "http://oasst.example.org", 0
+    assert checks.check_secrets(None) == []
+
+
+@pytest.mark.parametrize("command", ["up", "serve", "run_engine"])
+def test_commands_that_start_something_check_first(command: str) -> None:
+    assert load_command_class(get_commands()[command], command).requires_system_checks == "__all__"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["manage.py", "serve"],
+        ["-m", "celery", "--app", "oasst", "worker", "--pool", "threads"],
+        ["-m", "celery", "--app", "oasst", "beat"],
+    ],
+    ids=["serve", "worker", "beat"],
+)
+def test_the_start_is_refused(tmp_path: Path, command: list[str]) -> None:
+    """Each part that can be started alone."""
+    variables = {
+        "PUBLIC_URL": "https://oasst.example.org",
+        "OFFICIAL_WEB_API_KEY": "hunter2",
+        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/oasst",
+        "REDIS_URL": "redis://127.0.0.1:1",
+    }
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=environment(tmp_path, **variables),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert "oasst.E010" in done.stderr and "oasst.E012" in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -61,6 +164,19 @@ def test_debug_at_home_is_fine(settings: Settings) -> None:
 def test_no_mail_in_public(public: Settings) -> None:
     public.SENDS_MAIL = False
     assert ids(checks.check_public_address(None)) == ["oasst.W002"]
+
+
+@pytest.mark.parametrize(("address", "is_local"), [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_the_secret_that_everybody_knows(settings: Settings, address: str, is_local: bool) -> None:
+    assert ids(checks.check_known_secret(None)) == []
+    settings.OFFICIAL_WEB_API_KEY, settings.ROOT_TOKENS = "1234", ["a-long-secret", "1234"]
+    assert ids(checks.check_known_secret(None)) == [], "for trials on one machine"
+    settings.BIND_ADDRESS, settings.IS_LOCAL = address, is_local
+    found = checks.check_known_secret(None)
+    assert ids(found) == ["oasst.E006", "oasst.E006"]
+    assert [message.msg.split()[0] for message in found] == ["OFFICIAL_WEB_API_KEY", "ROOT_TOKENS"]
+    settings.OFFICIAL_WEB_API_KEY, settings.ROOT_TOKENS = "chosen", ["a-long-secret"]
+    assert ids(checks.check_known_secret(None)) == []
 
 
 def test_too_many_connections(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

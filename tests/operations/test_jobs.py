@@ -20,7 +20,7 @@ from oasst.core.after_commit import enqueue, wake
 from oasst.core.models import JobRecord, WaitingJob
 from oasst.schedule_table import SCHEDULES
 from tests.concurrency.together import at_once
-from tests.factories import new_person, new_prompt
+from tests.factories import new_person, new_prompt, new_veterans
 from trees import reactions
 
 done: list[str] = []
@@ -125,14 +125,14 @@ class TestMarks:
     def test_complaints_are_looked_at_although_redis_was_flushed(self, queue: Queue) -> None:
         alice = new_person("Alice")
         prompt = new_prompt(alice)
-        for number in range(4):
-            reactions.set_reaction(message_id=prompt.pk, person=new_person(f"Flag {number}"), emoji="red_flag", on=True)
+        for person in new_veterans(4):
+            reactions.set_reaction(message_id=prompt.pk, person=person, emoji="red_flag", on=True)
         queue.sent.clear()
         WaitingJob.objects.update(due_at=timezone.now())
         jobs.send_waiting()
         queue.work()
         prompt.tree.refresh_from_db()
-        assert prompt.tree.state == "aborted_low_grade"
+        assert prompt.tree.state == "halted_by_moderator"
         assert not WaitingJob.objects.exists()
 
 
@@ -224,9 +224,10 @@ class TestEveryJob:
 
 @pytest.mark.django_db
 class TestWatching:
-    def test_metrics_tell_of_each_job(self, client: Client, queue: Queue) -> None:
+    def test_metrics_tell_of_each_job(self, client: Client, queue: Queue, settings: Any) -> None:
         note_it.apply(args=["x"])
-        text = client.get("/metrics", HTTP_HOST="localhost").content.decode()
+        settings.METRICS_TOKEN = "s3cret"
+        text = client.get("/metrics", HTTP_AUTHORIZATION="Bearer s3cret").content.decode()
         assert f'oasst_job_runs{{job="{note_it.name}"}} 1.0' in text
         assert "oasst_jobs_waiting 0.0" in text
 

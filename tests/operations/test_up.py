@@ -2,13 +2,16 @@
 
 import json
 import os
+import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -16,6 +19,7 @@ from urllib.parse import quote
 from urllib.request import urlopen
 
 import pytest
+import requests
 
 from oasst.services import places, postgres, processes, redis
 from oasst.services.embedded import Embedded
@@ -30,10 +34,11 @@ SECONDS = 120
 class Site:
     """One `up`, its output, and what it started."""
 
-    def __init__(self, path: Path, port: int, **variables: str) -> None:
+    def __init__(self, path: Path, port: int, *, terminal: bool = False, **variables: str) -> None:
         self.home, self.port = path, port
         self.log = path.parent / f"up-{time.monotonic_ns()}.log"
-        with self.log.open("wb") as output:
+        with ExitStack() as stack:
+            output = stack.enter_context(terminal_into(self.log) if terminal else self.log.open("wb"))
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "up"],
                 cwd=ROOT,
@@ -68,6 +73,25 @@ class Site:
                 return answer.status, json.load(answer)
         except HTTPError as error:
             return error.code, None
+
+
+@contextmanager
+def terminal_into(log: Path) -> Iterator[int]:
+    """A terminal whose every word is copied into the file, for as long as somebody writes to it."""
+    ours, theirs = pty.openpty()
+
+    def copy() -> None:
+        with log.open("ab", buffering=0) as file, suppress(OSError):  # EIO: nobody holds the other end any more
+            while words := os.read(ours, 4096):
+                file.write(words)
+        os.close(ours)
+
+    log.touch()
+    threading.Thread(target=copy, daemon=True).start()
+    try:
+        yield theirs
+    finally:
+        os.close(theirs)
 
 
 def command_line(pid: int) -> str:
@@ -124,10 +148,18 @@ def test_from_empty_home_to_green_and_back(home: Path, port: int, sites: list[Si
     assert first_run.stat().st_mode & 0o777 == 0o600
     secrets = re.findall(r"(?:Password|API key): +(\S+)", first_run.read_text())
     assert len(secrets) == 2
-    for secret in secrets:
-        assert site.output.count(secret) == 1, "shown once"
-        for log in (home / "services").glob("*.log"):
-            assert secret not in log.read_text()
+    token_file = home / "metrics-token"
+    assert token_file.stat().st_mode & 0o777 == 0o600
+    token = token_file.read_text().strip()
+    for log in (site.log, *(home / "services").glob("*.log")):
+        assert not any(secret in log.read_text() for secret in (*secrets, token)), "what is no terminal is a log"
+    for hint in ("manage.py sign_in_link admin@localhost", "manage.py create_api_client", str(first_run)):
+        assert hint in site.output
+    assert "accounts/link/" not in site.output
+    metrics = requests.Session()
+    address = f"http://localhost:{port}/metrics"
+    assert metrics.get(address, timeout=30).status_code == 403, "also not for this machine"
+    assert metrics.get(address, timeout=30, headers={"Authorization": f"Bearer {token}"}).status_code == 200
 
     beside = manage(home, "setup_schedules", PORT=str(port))
     assert (beside.returncode, beside.stderr) == (0, "")
@@ -143,21 +175,43 @@ def test_from_empty_home_to_green_and_back(home: Path, port: int, sites: list[Si
     assert gone(pids)
     assert site.output.rstrip().endswith("Stopped.")
 
-    again = Site(home, port)
+    again = Site(home, port, terminal=True)
     sites.append(again)
     again.wait_ready()
     assert "Password" not in again.output and "API key" not in again.output
+    assert first_run.exists()
+    sign_in_by_the_link_in(again.output)
+    assert not first_run.exists(), "the first password is no longer needed"
+    assert token_file.read_text().strip() == token
     with connected(home) as connection:
         assert connection.execute("SELECT count(*) FROM accounts_user").fetchone() == (1,)
-        # The one that was shown, and the one that programs of this machine know.
-        assert connection.execute("SELECT count(*) FROM accounts_apikey").fetchone() == (2,)
+        assert connection.execute("SELECT count(*) FROM accounts_apikey").fetchone() == (1,)
     assert again.end(signal.SIGINT) == 0
 
 
+def sign_in_by_the_link_in(output: str) -> None:
+    """As a browser does: open the link that the terminal shows, press the button."""
+    found = re.search(r"http://localhost:\d+/accounts/link/\?key=\S+", output)
+    assert found, output
+    browser = requests.Session()
+    page = browser.get(found[0], timeout=30)
+    fields = dict(re.findall(r'name="(csrfmiddlewaretoken|key)" value="([^"]+)"', page.text))
+    inside = browser.post(found[0].partition("?")[0], data=fields, timeout=30)
+    assert inside.status_code == 200 and "sessionid" in browser.cookies
+    assert inside.url.partition("?")[0].endswith(("/terms/accept/", "/dashboard/")), inside.url
+
+
+def status_by_the_known_key(port: int, **headers: str) -> int:
+    address = f"http://localhost:{port}/api/v1/stats/"
+    return requests.get(address, headers={"X-API-Key": "1234", **headers}, timeout=30).status_code
+
+
 def test_kills_are_survived_and_leave_nothing_that_blocks(home: Path, port: int, sites: list[Site]) -> None:
-    site = Site(home, port)
+    site = Site(home, port, OFFICIAL_WEB_API_KEY="1234")
     sites.append(site)
     site.wait_ready()
+    assert status_by_the_known_key(port) == 200
+    assert status_by_the_known_key(port, Via="1.1 proxy") == 403
 
     os.kill(site.child("manage.py serve"), signal.SIGKILL)
     assert site.get("/healthz")[0] == 200, "the caller waits for the next web server"
@@ -188,6 +242,7 @@ def test_kills_are_survived_and_leave_nothing_that_blocks(home: Path, port: int,
     after = Site(home, port)
     sites.append(after)
     after.wait_ready()
+    assert status_by_the_known_key(port) == 403, "the row that the start before stored is switched off"
     assert after.end(signal.SIGTERM) == 0
 
 

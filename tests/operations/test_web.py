@@ -3,6 +3,7 @@
 And its bounds: what one caller may make it hold.
 """
 
+import contextlib
 import http.client
 import select
 import signal
@@ -20,16 +21,22 @@ from tests.services.homes import ROOT
 
 SERVER = """
 import asyncio, sys
-from oasst.web import SiteServer
+from oasst.web import Crowd, Patience, SiteServer
 from oasst.core import shutdown
 
 async def application(scope, receive, send):
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+        await asyncio.sleep(1000)
     start = {"type": "http.response.start", "status": 200, "headers": []}
     if scope["path"] == "/slow":
         print("in work", flush=True)
         await asyncio.sleep(1.5)
         await send(start)
         await send({"type": "http.response.body", "body": b"finished"})
+    elif scope["path"] == "/quick":
+        await send(start)
+        await send({"type": "http.response.body", "body": b"quick"})
     else:
         await send(start)
         for _ in range(10_000):
@@ -38,17 +45,18 @@ async def application(scope, receive, send):
 
 shutdown.on_shutdown(lambda: print("hook", flush=True))
 shutdown.on_shutdown(lambda: 1 / 0)
-SiteServer(application=application, endpoints=["fd:fileno=" + sys.argv[1]], server_name="oasst").run()
+bounds = {"patience": Patience(**eval(sys.argv[2])), "crowd": Crowd(int(sys.argv[3]), spares_this_machine=False)}
+SiteServer(application=application, endpoints=["fd:fileno=" + sys.argv[1]], server_name="oasst", **bounds).run()
 """
 
 
 class Server:
-    def __init__(self) -> None:
+    def __init__(self, patience: dict[str, float] | None = None, most: int = 0) -> None:
         self.socket = listen("127.0.0.1", 0)
         self.port: int = self.socket.getsockname()[1]
         descriptor = self.socket.fileno()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, str(descriptor)],
+            [sys.executable, "-c", SERVER, str(descriptor), repr(patience or {}), str(most)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -76,14 +84,44 @@ class Server:
             except ConnectionError:
                 return b"", sent
 
+    def connect(self, source: str = "127.0.0.1") -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60, source_address=(source, 0))
+
+    def end(self) -> None:
+        self.socket.close()
+        self.process.kill()
+        self.process.wait()
+
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     one = Server()
     yield one
-    one.socket.close()
-    one.process.kill()
-    one.process.wait()
+    one.end()
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[Server]:
+    """A server with little patience, which takes three connections of an address."""
+    one = Server({"head": 1, "idle": 1.5, "body": 1, "pace": 50_000}, most=3)
+    yield one
+    one.end()
+
+
+def everything(line: socket.socket, drop: bytes = b"", every: float = 0.2) -> bytes:
+    """What comes until the server ends the connection. Meanwhile `drop` is sent again and again."""
+    found = b""
+    try:
+        while True:
+            if drop:
+                line.sendall(drop)
+            if drop and not select.select([line], [], [], every)[0]:
+                continue
+            if not (part := line.recv(10_000)):
+                return found
+            found += part
+    except ConnectionError:
+        return found
 
 
 def test_the_next_connection_is_left_to_who_has_time() -> None:
@@ -146,3 +184,141 @@ def test_a_body_that_is_too_large_is_not_taken(server: Server) -> None:
 @pytest.mark.slow
 def test_what_a_form_may_hold_is_taken(server: Server) -> None:
     assert server.send(b"Content-Length: 4000000", PART, 40) == (b"HTTP/1.1 200 OK", 40)
+
+
+WEBSOCKET = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+QUICK = b"GET /quick HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /quick HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.slow
+class TestDeadlines:
+    """Whatever trickles in: a head and a body have to be there in time."""
+
+    def test_a_head_byte_by_byte(self, strict: Server) -> None:
+        with strict.connect() as line:
+            line.sendall(b"GET /quick HTTP/1.1\r\nX-Long: ")
+            assert everything(line, b"x").startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+
+    def test_lines_without_end(self, strict: Server) -> None:
+        with strict.connect() as line:
+            line.sendall(b"GET /quick HTTP/1.1\r\n")
+            assert everything(line, b"X: y\r\n").startswith(b"HTTP/1.1 408 ")
+
+    def test_nothing_at_all(self, strict: Server) -> None:
+        with strict.connect() as line:
+            assert everything(line) == b""
+
+    @pytest.mark.parametrize(
+        ("head", "drop"),
+        [(b"Content-Length: 4000000", b"x"), (b"Transfer-Encoding: chunked", b"1\r\nx\r\n")],
+        ids=["length", "chunks"],
+    )
+    def test_a_body_byte_by_byte(self, strict: Server, head: bytes, drop: bytes) -> None:
+        with strict.connect() as line:
+            line.sendall(POST + head + b"\r\n\r\n")
+            assert everything(line, drop).startswith(b"HTTP/1.1 408 ")
+
+    def test_a_body_on_a_slow_line_that_goes_on(self, strict: Server) -> None:
+        """Longer than the first second, at more than the least pace."""
+        with strict.connect() as line:
+            line.sendall(POST + b"Content-Length: 400000\r\nConnection: close\r\n\r\n")
+            for _ in range(4):
+                line.sendall(PART)
+                select.select([line], [], [], 0.5)  # the pace of the line
+            answer = everything(line)
+        assert answer.startswith(b"HTTP/1.1 200 OK") and b"quick" in answer
+
+    def test_a_kept_connection(self, strict: Server) -> None:
+        """It takes the next requests, also several at once, and ends when none comes, or one byte by byte."""
+        with strict.connect() as line:
+            for number in (1, 3):
+                line.sendall(QUICK * number)
+                found = b""
+                while found.count(b"quick") < number:
+                    found += line.recv(10_000)
+                assert found.count(b"200 OK") == number
+            line.sendall(b"GET /qui")
+            assert everything(line, b"x").startswith(b"HTTP/1.1 408 ")
+        with strict.connect() as line:
+            line.sendall(QUICK)
+            assert everything(line).count(b"200 OK") == 1
+
+    def test_an_answer_takes_its_time(self, strict: Server) -> None:
+        """The deadlines are for the caller. The answer here takes longer than any of them."""
+        with strict.connect() as line:
+            line.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert b"finished" in everything(line)
+
+
+@pytest.mark.slow
+class TestConnectionsOfOneAddress:
+    def test_there_is_a_bound(self, strict: Server) -> None:
+        """For sockets and streams as for pages, for nobody else, and only while they are open."""
+        with contextlib.ExitStack() as open_ones:
+            lines = [open_ones.enter_context(strict.connect("127.0.0.9")) for _ in range(3)]
+            lines[0].sendall(WEBSOCKET)
+            assert lines[0].recv(1000).startswith(b"HTTP/1.1 101 ")
+            for line in lines[1:]:
+                line.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
+            with strict.connect("127.0.0.9") as fourth:
+                answer = everything(fourth)
+                assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n")
+            with strict.connect("127.0.0.10") as somebody_else:
+                somebody_else.sendall(QUICK)
+                assert somebody_else.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+        def is_taken() -> bool:
+            with strict.connect("127.0.0.9") as again:
+                again.sendall(QUICK)
+                with contextlib.suppress(ConnectionError):
+                    return again.recv(1000).startswith(b"HTTP/1.1 200 ")
+                return False
+
+        assert processes.wait_until(is_taken, 60), "connections that are closed do not count"
+
+    def test_who_is_counted(self) -> None:
+        from oasst.web import Crowd  # late: importing it installs the reactor
+
+        class Transport:
+            def __init__(self, host: str) -> None:
+                self.host, self.connected = host, 1
+
+            def getPeer(self) -> "Transport":
+                return self
+
+        crowd, kept = Crowd(2), []
+
+        def takes(host: str) -> bool:
+            kept.append(Transport(host))
+            return crowd.takes(kept[-1])
+
+        assert [takes("192.0.2.1") for _ in range(3)] == [True, True, False]
+        assert not takes("::ffff:192.0.2.1") and takes("192.0.2.2")
+        assert [takes(f"2001:db8:1:2::{number}") for number in range(3)] == [True, True, False], "a /64 is one"
+        assert takes("2001:db8:1:3::1")
+        for own in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
+            assert all(takes(own) for _ in range(5)), "a proxy on this machine stands for everybody"
+        kept[0].connected = 0
+        assert takes("192.0.2.1") and not takes("192.0.2.1")
+        unbounded = Crowd(0)
+        assert all(unbounded.takes(Transport("192.0.2.1")) for _ in range(500))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "first_line", [b"GET /quick HTTP/1.1\r\nBad name: x", b"GET /\xff HTTP/1.1", b"GET /?\xff HTTP/1.1", b"nonsense"]
+)
+def test_refusals_of_the_server_itself(strict: Server, first_line: bytes) -> None:
+    """Before Django is asked: no scripts, no framing, no word about what serves it."""
+    with strict.connect() as line:
+        line.sendall(first_line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = everything(line)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"frame-ancestors 'none'" in answer and b"nosniff" in answer
+    for word in (b"daphne", b"twisted", b"python", b"django", b"autobahn"):
+        assert word not in answer.lower()

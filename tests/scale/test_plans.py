@@ -66,7 +66,7 @@ def hot(person: User) -> Acts:
         "lottery": lambda: lottery.draw(LANG, POLICY),
         "lock a tree": lambda: lock_tree(message.tree_id, POLICY),
         "open tasks": lambda: list(queries.open_tasks(person)),
-        "a conversation": lambda: conversation_to(message),
+        "a conversation": lambda: conversation_to(message, None),
         "a tree": lambda: timeline_of(get_tree_for(person, message.pk)[0]),
         "contributions": lambda: contributions_of(person),
         "contributions, older": lambda: contributions_of(person, older=older),

@@ -1,12 +1,15 @@
 """The embedded servers for real: first start, crash, leftovers, rivals."""
 
 import os
+import pwd
 import signal
 import stat
 from pathlib import Path
 
 import psycopg
 import pytest
+from redis import Redis
+from redis.exceptions import AuthenticationError, ResponseError
 
 from oasst.services import places, postgres, processes, redis
 from oasst.services.embedded import Embedded
@@ -65,6 +68,69 @@ def test_server_is_private_and_safe(home: Path) -> None:
         assert sockets.st_uid == places.prepare(home).owner[0]
         with pytest.raises(psycopg.OperationalError, match="password"):
             psycopg.connect(host=str(places.sockets(home)), user="oasst", dbname="oasst", password="guessed")
+
+
+def test_redis_asks_for_its_password_and_shows_it_nowhere(home: Path) -> None:
+    with Embedded(home):
+        place = places.prepare(home)
+        secret = places.redis_password(home)
+        with client_of(redis.url(home)) as client:
+            assert client.ping()
+            for taken_away in ("CONFIG GET dir", "MODULE LIST", "DEBUG SLEEP 0", "REPLICAOF NO ONE"):
+                with pytest.raises(ResponseError, match="unknown command"):
+                    client.execute_command(*taken_away.split())
+        with client_of(redis.url(home).replace(secret, "guessed")) as stranger, pytest.raises(AuthenticationError):
+            stranger.ping()
+        with client_of(f"unix://{redis.socket_path(home)}") as stranger, pytest.raises(AuthenticationError):
+            stranger.ping()
+        (pid,) = processes.working_in(redis.data(place), "redis-server")
+        for what in ("cmdline", "environ"):
+            assert secret.encode() not in Path(f"/proc/{pid}/{what}").read_bytes()
+        assert secret not in redis.log(place).read_text()
+        config = (place.data / "redis.conf").stat()
+        assert (stat.S_IMODE(config.st_mode), config.st_uid) == (0o600, place.owner[0])
+        socket = redis.socket_path(home).stat()
+        assert (stat.S_IMODE(socket.st_mode), socket.st_uid) == (0o700, place.owner[0])
+
+
+def client_of(url: str) -> "Redis":
+    return Redis.from_url(url, retry=None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs the servers itself")
+def test_started_by_root_they_run_as_a_user_of_their_own(home: Path) -> None:
+    oasst = pwd.getpwnam(places.SYSTEM_USER) if places._system_user() else None
+    assert oasst is not None and oasst.pw_shell.endswith("nologin")
+    with Embedded(home):
+        place = places.prepare(home)
+        (redis_server,) = processes.working_in(redis.data(place), "redis-server")
+        for pid in (postmaster(home), redis_server):
+            assert Path(f"/proc/{pid}").stat().st_uid == oasst.pw_uid
+
+
+def test_servers_of_an_earlier_version_are_taken_over(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There Redis had no password, and as root both ran as `nobody`. Nobody stopped them before the update."""
+    as_root = os.geteuid() == 0
+    with monkeypatch.context() as earlier:
+        if as_root:
+            earlier.setattr(places, "SYSTEM_USER", "nobody")
+        servers = Embedded(home)
+        servers.__enter__()
+    with connected(home) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS n")
+    place = places.prepare(home)
+    (home / "redis-password").unlink()  # what runs there does not know the one that is made now
+    if as_root:
+        former = pwd.getpwnam("nobody").pw_uid
+        assert Path(f"/proc/{postmaster(home)}").stat().st_uid == former != place.owner[0]
+    with Embedded(home, owner=True), connected(home) as connection:
+        assert running(home) == (True, True)
+        assert connection.execute("SELECT n FROM kept").fetchall() == [(42,)]
+        data = postgres.data(place)
+        for path in (data, data / "PG_VERSION", redis.data(place), places.sockets(home), redis.socket_path(home)):
+            assert path.stat().st_uid == place.owner[0]
+        assert Path(f"/proc/{postmaster(home)}").stat().st_uid == place.owner[0]
+    servers.__exit__(None, None, None)
 
 
 def test_logs_are_for_their_owner_alone(home: Path) -> None:

@@ -19,8 +19,13 @@ from trees.states import State
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 
-def seed() -> str:
-    out = StringIO()
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def seed(*, terminal: bool = True) -> str:
+    out = Terminal() if terminal else StringIO()
     call_command("seed_demo", stdout=out)
     return out.getvalue()
 
@@ -58,6 +63,12 @@ class TestSeedDemo:
         texts = Message.objects.filter(author__isnull=False, parent__isnull=False).values_list("text", flat=True)
         made_up = [text for text in texts if text.startswith(("In short", "Thank you. Could", "I would start small"))]
         assert len(made_up) <= len(texts) / 4
+
+    @pytest.mark.slow
+    def test_no_passwords_in_a_log(self) -> None:
+        said = seed(terminal=False)
+        assert "password" not in said and "manage.py sign_in_link" in said
+        assert not any(person.has_usable_password() for person in User.objects.all())
 
     @pytest.mark.slow
     def test_no_passwords_on_a_public_site(self, settings: Any) -> None:

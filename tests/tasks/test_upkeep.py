@@ -42,3 +42,10 @@ class TestMovingTreesOn:
             with pytest.raises(SomeFailed, match=f"1 failed.*{broken.pk}.*KeyError"):
                 upkeep.move_trees_on(policy=POLICY)
         assert state_of(stuck) == State.PROMPT_LOTTERY_WAITING
+
+    def test_a_sweep_goes_on_where_the_last_one_ended(self) -> None:
+        trees = [new_prompt(person) for person in new_people(3)]
+        order = MessageTree.objects.order_by("state_since", "pk")
+        waiting = list(order.values_list("pk", flat=True))
+        assert len(waiting) == len(trees)
+        assert [upkeep._next_of(order, 2) for _ in range(3)] == [waiting[:2], waiting[2:], waiting[:2]]

@@ -35,9 +35,9 @@ from tests.clock import stopped_clock
 from tests.factories import new_people, new_person
 from tests.trees import model
 from tests.trees.model import EXPORT, GROWING, PROMPT, RANKING, REPLIES, REVIEW, WAITING, Message, Model, Rules, Tree
-from trees import bans, jobs, moderation, reactions, reranking, scoring, standing, thresholds
+from trees import bans, jobs, moderation, notices, reactions, reranking, scoring, standing, thresholds
 from trees.interchange.reader import import_files
-from trees.models import Deletion, MessageTree, Opening
+from trees.models import Deletion, MessageTree, Opening, Proposal, Report
 from trees.models import Message as MessageRow
 from trees.policy import TreePolicy
 from trees.states import State
@@ -49,8 +49,16 @@ MOST_IMPORTS = 3
 CHECK_ALL_EVERY = 20  # events
 ALL_TABLES = (
     *("trees_messagetree", "trees_message", "trees_revision", "trees_review", "trees_ranking", "trees_opening"),
-    *("trees_skip", "trees_reaction", "trees_report", "trees_deletion", "trees_treetransition", "trees_happening"),
-    *("tasks_task", "core_repeatablewrite", "accounts_ban"),
+    *(
+        "trees_skip",
+        "trees_reaction",
+        "trees_report",
+        "trees_deletion",
+        "trees_proposal",
+        "trees_treetransition",
+        "trees_happening",
+    ),
+    *("trees_happening", "tasks_task", "core_repeatablewrite", "accounts_ban"),
 )
 Given = TypeVar("Given")
 Chosen = TypeVar("Chosen")
@@ -70,6 +78,9 @@ WEIGHTS = {
     "job": 3,
     "react": 4,
     "report": 1,
+    "dismiss": 3,
+    "uphold": 1,
+    "settle": 1,
     "halt": 2,
     "resume": 3,
     "delete": 2,
@@ -117,6 +128,7 @@ class Life(RuleBasedStateMachine):
         for job, waiting in ((jobs.moderate_message, self.waiting_jobs), (jobs.follow_standing, self.to_follow)):
             later = lambda args, waiting=waiting, **_: waiting.append(UUID(args[0]))  # noqa: E731
             self._stack.enter_context(mock.patch.object(job, "apply_async", later))
+        self._stack.enter_context(mock.patch.object(notices.mail_author, "apply_async", lambda args, **_: None))
         self._stack.enter_context(mock.patch.object(scoring, "score", self._score))
         # Taken back in the end. Marked as the test case's own, inside of which durable transactions may begin.
         self._history = transaction.atomic()
@@ -153,10 +165,12 @@ class Life(RuleBasedStateMachine):
             lonely_children_count=st.integers(1, 3),
             auto_mod_red_flags=st.integers(1, 3),
             auto_mod_max_skip_reply=st.integers(1, 3),
+            complaint_min_accepted=st.sampled_from([0, 0, 1]),
         )
     )
     def begin(self, rules: Rules) -> None:
-        self.policy = TreePolicy(**asdict(rules))
+        # Nobody grows old enough here to weigh by age.
+        self.policy = TreePolicy(**asdict(rules), complaint_min_age_days=100_000)
         self.model = Model(rules, self.clock.now)
         self.touched: set[UUID] = set()
 
@@ -301,11 +315,22 @@ class Life(RuleBasedStateMachine):
         ids = [tree.id for tree in trees]
         states = MessageTree.objects.filter(pk__in=ids).values_list("pk", "state", "halted_from")
         assert set(states) == {(tree.id, tree.state, tree.halted_from) for tree in trees}
-        columns = ("pk", "deleted", "review_result", "review_count", "ranking_count", "rank", "emojis")
+        columns = (
+            "pk",
+            "deleted",
+            "hidden",
+            "kept_at",
+            "review_result",
+            "review_count",
+            "ranking_count",
+            "rank",
+            "emojis",
+        )
         rows = MessageRow.objects.filter(tree__in=ids).values_list(*columns)
-        found = {row[0]: (*row[1:6], Counter(row[6])) for row in rows}
+        marks = lambda one: (one.deleted, one.hidden, one.kept)  # noqa: E731
+        found = {row[0]: (*row[1:3], row[3] is not None, *row[4:8], Counter(row[8])) for row in rows}
         assert found == {
-            one.id: (one.deleted, one.result, one.review_count, one.ranking_count, one.rank, one.emojis)
+            one.id: (*marks(one), one.result, one.review_count, one.ranking_count, one.rank, one.emojis)
             for tree in trees
             for one in tree.messages
         }
@@ -650,8 +675,7 @@ class Life(RuleBasedStateMachine):
         message = self.model.messages[message_id]
 
         def then(_: bool) -> None:
-            if self.model.complain(message):
-                self._removed(message)
+            self.model.complain(message)
             self.touch(message.tree)
 
         self.event("job", lambda: thresholds.apply(message_id=message_id, policy=self.policy), then=then)
@@ -666,7 +690,7 @@ class Life(RuleBasedStateMachine):
             return
         person = self.person(who)
         refusals = {"suspended"} if person.pk in self.model.banned else set()
-        if not refusals and message.deleted:
+        if not refusals and (message.deleted or message.hidden):
             refusals = {"message_not_found"}
         found: Message = message
 
@@ -745,6 +769,41 @@ class Life(RuleBasedStateMachine):
             touches=removal.message.tree,
         )
 
+    def some_proposal(self, n: int) -> Message | None:
+        return self.pick(n, [one for one in self.model.messages.values() if one.proposal])
+
+    def dismiss(self, n: int) -> None:
+        if message := self.some_proposal(n):
+            self.dismiss_this(message)
+
+    def dismiss_this(self, message: Message) -> None:
+        proposal = Proposal.objects.get(message=message.id, status="open")
+        refusals = {"already_deleted"} if message.deleted else set()
+        act = lambda: moderation.dismiss(proposal_id=proposal.pk, reason="Fine.", **self.moderator)  # noqa: E731
+        self.event("dismiss", act, refusals=refusals, then=lambda _: self.model.dismiss(message), touches=message.tree)
+
+    def uphold(self, n: int) -> None:
+        if not (message := self.some_proposal(n)):
+            return
+        found: Message = message
+        proposal = Proposal.objects.get(message=found.id, status="open")
+        refusals = {"already_deleted"} if found.deleted else set()
+        act = lambda: moderation.uphold(proposal_id=proposal.pk, reason="Copied.", **self.moderator)  # noqa: E731
+        self.event("uphold", act, refusals=refusals, then=lambda _: self._removed(found), touches=found.tree)
+
+    def settle(self, n: int) -> None:
+        """A report is answered: to dismiss it is to keep the message."""
+        if not (report := self.pick(n, list(Report.objects.filter(status="open").order_by("pk")))):
+            return
+        message, status = self.model.messages[report.message_id], ("dismissed", "upheld")[n % 2]
+
+        def then(_: object) -> None:
+            if status == "dismissed" and not message.deleted:
+                self.model.dismiss(message)
+
+        about: dict[str, Any] = {"report_id": report.pk, "status": status, "outcome": "We looked.", **self.moderator}
+        self.event("settle", lambda: moderation.settle_report(**about), then=then, touches=message.tree)
+
     def edit(self, n: int) -> None:
         if not (message := self.some_message(n)):
             return
@@ -814,6 +873,9 @@ class Life(RuleBasedStateMachine):
             lambda: self.delete(n),
             lambda: self.undelete(n),
             lambda: self.edit(n),
+            lambda: self.dismiss(n),
+            lambda: self.uphold(n),
+            lambda: self.settle(n),
             lambda: self.run_a_job(n, True),
             lambda: self.report(n, who),
             lambda: self.ban(who),
@@ -853,6 +915,8 @@ class Life(RuleBasedStateMachine):
         for tree in list(self.model.trees.values()):
             if tree.state == model.HALTED:
                 self.resume_tree(tree)
+        for message in [one for one in self.model.messages.values() if one.proposal and not one.deleted]:
+            self.dismiss_this(message)
         self.clock.forward(timedelta(days=2))
         self.model.now = self.clock.now
         self.retry()

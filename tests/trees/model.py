@@ -60,6 +60,15 @@ class Rules:
     lonely_children_count: int
     auto_mod_red_flags: int
     auto_mod_max_skip_reply: int
+    complaint_min_accepted: int
+
+
+@dataclass
+class Proposal:
+    """What many people said about a message and no moderator has answered."""
+
+    hides: bool = False
+    stops: bool = False
 
 
 @dataclass
@@ -78,6 +87,22 @@ class Message:
     votes: dict[UUID, bool] = field(default_factory=dict)  # on the present text: who, and whether they would reject
     reactions: dict[UUID, set[str]] = field(default_factory=dict)
     skips: set[tuple[UUID, str]] = field(default_factory=set)
+    hidden: bool = False
+    kept: bool = False  # a moderator said that this text stays
+    void: set[tuple[UUID, str]] = field(default_factory=set)  # complaints that weigh nothing any more: who, and which
+    proposal: Proposal | None = None
+
+    @property
+    def paused(self) -> bool:
+        """It, or something above it, waits for a moderator."""
+        return (self.hidden and not self.deleted) or (self.parent is not None and self.parent.paused)
+
+    def complaints(self, which: str) -> set[UUID]:
+        if which == "flags":
+            said = {person for person, emojis in self.reactions.items() if "red_flag" in emojis}
+        else:
+            said = {person for person, what in self.skips if what == "reply"}
+        return {person for person in said if (person, which) not in self.void}
 
     @property
     def depth(self) -> int:
@@ -130,7 +155,7 @@ class Tree:
     most_answers: int  # to one prompt
     halted_from: str = ""
     drawn: bool = False
-    stopped_by: str = ""  # "deletion" or "ban": what ends by itself when that is taken back
+    stopped_by: str = ""  # "deletion", "ban" or "complaints": what ends by itself when that is taken back
     since: datetime = datetime.min  # in this state
     failures: int = 0  # of its scoring
     messages: list[Message] = field(default_factory=list)
@@ -280,6 +305,8 @@ class Model:
             reasons.add("message_deleted")
         if any(reply.deleted for reply in task.replies):
             reasons.add("reply_deleted")
+        if any(one.paused for one in (message, *task.replies)):
+            reasons.add("message_hidden")
         shown = task.replies or [message]
         if task.texts and task.texts != [one.text for one in shown]:
             reasons.add("text_changed")
@@ -343,6 +370,7 @@ class Model:
         mine = message.reactions.setdefault(person, set())
         if emoji in mine:
             mine.discard(emoji)
+            message.void.discard((person, "flags"))  # said once more, it is said of what is there then
             return False
         if emoji in ("+1", "-1"):
             if message.author == person:
@@ -353,20 +381,63 @@ class Model:
 
     # --- what moderators do, and what happens by itself ---
 
-    def complain(self, message: Message) -> Message | None:
-        """Look at the complaints about a message; the reply that has to go, if one has."""
-        tree = message.tree
-        if message.deleted or tree.state not in WATCHED:
-            return None
-        if message.emojis["red_flag"] >= self.rules.auto_mod_red_flags:
-            if message.parent is not None:
-                return message
-            self._go(tree, ABORTED)
-            self.advance(tree)
-        elif sum(1 for _, what in message.skips if what == "reply") >= self.rules.auto_mod_max_skip_reply:
+    def voices(self, people: set[UUID]) -> int:
+        """Everybody here has an account of their own. They weigh by what they gave."""
+        return sum(1 for person in people if person not in self.banned and self._weighs(person))
+
+    def _weighs(self, person: UUID) -> bool:
+        accepted = sum(1 for one in self.messages.values() if one.author == person and one.result and not one.deleted)
+        agreed = sum(
+            1
+            for one in self.messages.values()
+            if person in one.votes and one.result is not None and one.votes[person] != one.result
+        )
+        return accepted + agreed >= self.rules.complaint_min_accepted
+
+    def complain(self, message: Message) -> None:
+        """Look at the complaints about a message: enough of them are proposed to the moderators."""
+        if message.deleted or message.hidden:
+            return
+        wanted = {
+            "flags": 1 if message.kept else self.rules.auto_mod_red_flags,
+            "skips": self.rules.auto_mod_max_skip_reply,
+        }
+        for which, enough in wanted.items():
+            if self.voices(message.complaints(which)) >= enough and self._propose(message, which):
+                self.advance(message.tree)
+                return
+
+    def _propose(self, message: Message, which: str) -> bool:
+        """While no moderator has decided, flags hide it, and a prompt that is hidden or not wanted stops its tree."""
+        tree, found = message.tree, message.proposal
+        acts = tree.state in WATCHED and not message.kept
+        hides, stops = acts and which == "flags", acts and (which == "skips" or message.parent is None)
+        if found and not (hides and not found.hides) and not (stops and not found.stops):
+            return False
+        message.proposal = found or Proposal()
+        message.proposal.hides |= hides
+        message.proposal.stops |= stops
+        message.hidden |= hides
+        if stops:
             self._go(tree, HALTED)
-            self.advance(tree)
-        return None
+            tree.stopped_by = "complaints"
+        return True
+
+    def keep(self, message: Message, *, kept: bool = True, go_on: bool = True) -> None:
+        """A moderator decided that it stays, or it has a new text: what was said weighs nothing any more."""
+        message.void |= {(person, which) for which in ("flags", "skips") for person in message.complaints(which)}
+        message.hidden, message.kept = False, kept
+        self._close(message, go_on=go_on)
+
+    def _close(self, message: Message, *, go_on: bool) -> None:
+        closed, message.proposal, tree = message.proposal, None, message.tree
+        if closed and closed.stops and go_on and tree.stopped_by == "complaints" and not tree.root.deleted:
+            self._go(tree, self._back(tree))
+            self._order_again(tree)
+
+    def dismiss(self, message: Message) -> None:
+        self.keep(message)
+        self.advance(message.tree)
 
     def halt(self, tree: Tree) -> None:
         if tree.state != HALTED:
@@ -374,6 +445,10 @@ class Model:
             self.advance(tree)
 
     def resume(self, tree: Tree) -> None:
+        for message in tree.messages:
+            flagged = tree.state == ABORTED and message is tree.root
+            if flagged or (message.proposal and message.proposal.stops):
+                self.keep(message, go_on=False)
         self._go(tree, self._back(tree))
         self._order_again(tree)
         self.advance(tree)
@@ -409,6 +484,9 @@ class Model:
         for one in gone:
             one.deleted = True
         self.removals[removal_id] = Removal(removal_id, message, gone)
+        if message.proposal:  # that answers it
+            message.hidden = False
+            self._close(message, go_on=message.parent is not None)
         self._order_again(message.tree)
         self.advance(message.tree)
 
@@ -417,8 +495,11 @@ class Model:
         for one in removal.messages:
             one.deleted = False
         removal.undone = True
+        self.keep(removal.message)
         self._make_room(tree)
-        if tree.state == HALTED and tree.stopped_by == "deletion":
+        waits = any(one.proposal and one.proposal.stops for one in tree.messages)
+        over = tree.stopped_by == "deletion" or (tree.stopped_by == "complaints" and not waits)
+        if tree.state == HALTED and over and not tree.root.deleted:
             self._go(tree, self._back(tree))
         self._order_again(tree)
         self.advance(tree)
@@ -436,6 +517,7 @@ class Model:
         """The new text has no reviews. While reviewers can be asked, they are."""
         message.text += 1
         message.votes = {}
+        self.keep(message, kept=False)
         if message.review_work in OFFERS.get(message.tree.state, ()):
             message.result = None
         self.advance(message.tree)
@@ -494,11 +576,11 @@ class Model:
                 size = self.size(tree)
                 if size == 0:
                     return HALTED
-                if any(one.awaited for one in tree.messages):
+                if any(one.awaited or one.paused for one in tree.messages):
                     return None
                 if size >= tree.goal or self.reply_places(tree) == 0:
                     return RANKING
-            case "ranking" if not self.ranking_places(tree):
+            case "ranking" if not self.ranking_places(tree) and not any(one.paused for one in tree.messages):
                 return EXPORT if self.scoring_works else FAILED
         return None
 
@@ -566,7 +648,9 @@ class Model:
     def fits(self, task: Task) -> bool:
         """Is there still use for this reply? None below what is not part of the conversation any more."""
         message = task.message
-        return message is not None and not message.deleted and message.connected and message.result is not False
+        if message is None or message.deleted or message.paused:
+            return False
+        return message.connected and message.result is not False
 
     def reply_places(self, tree: Tree) -> int:
         """As many as are being written, and as many more as the conversation lacks and has room for."""
@@ -575,7 +659,7 @@ class Model:
         room = sum(
             max(0, self.limit(parent) - self.filled(parent) - writing[parent.id, parent.reply_work])
             for parent in tree.messages
-            if parent.standing and parent.depth < self.rules.max_tree_depth
+            if parent.standing and not parent.paused and parent.depth < self.rules.max_tree_depth
         )
         return writing.total() + max(0, min(lacking - writing.total(), room))
 
@@ -585,16 +669,22 @@ class Model:
         for task in self.tasks.values():
             if task.message is None or task.message.tree is not tree:
                 continue
-            useless = task.message.deleted or (task.kind in REPLIES and not self.fits(task))
+            useless = task.message.deleted or task.message.paused or (task.kind in REPLIES and not self.fits(task))
             if task.kind not in offers or useless:
                 task.held_until = None
         wanted: Counter[Place] = Counter()
         if tree.state in (REVIEW, GROWING):
             for message in tree.messages:
-                if message.awaited and message.review_work in offers:
+                if message.awaited and not message.paused and message.review_work in offers:
                     wanted[message.id, message.review_work] = self.reviews_at_once(message)
         elif tree.state == RANKING:
-            wanted = self.ranking_places(tree)
+            resting = {
+                (one.parent or one).id for one in tree.messages if one.paused
+            }  # nobody orders some of the replies
+            asked = self.ranking_places(tree)
+            for place in [one for one in asked if one[0] in resting or self.messages[one[0]].paused]:
+                del asked[place]
+            wanted = asked
         for task in self.tasks.values():
             place = self.place_of(task)
             if place and task.kind not in REPLIES and self.messages[place[0]].tree is tree and self.holds(task):
@@ -613,7 +703,8 @@ class Model:
             parent = self.messages[message_id]
             if count == writing[message_id, work]:
                 continue
-            assert work == parent.reply_work and parent.standing and parent.depth < self.rules.max_tree_depth
+            assert work == parent.reply_work and parent.standing and not parent.paused
+            assert parent.depth < self.rules.max_tree_depth
             assert self.filled(parent) + count <= self.limit(parent), f"{count} more replies to {parent}"
         tree.places += replies
         tree.replies = None
@@ -647,6 +738,8 @@ class Model:
             return "the clock tries again"
         if tree.state == HALTED and not tree.root.deleted:
             return "a moderator resumes it"
+        if any(one.paused for one in tree.messages):
+            return "a moderator decides about what is hidden"
         gone = any(tree.root in one.messages and not one.undone for one in self.removals.values())
         return "a moderator brings the prompt back" if tree.state == HALTED and gone else ""
 

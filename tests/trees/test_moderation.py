@@ -3,6 +3,7 @@
 from uuid import uuid4
 
 import pytest
+from django.db import transaction
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
@@ -12,16 +13,28 @@ from tests.factories import (
     decide,
     grow_to,
     growing_tree,
-    new_people,
     new_person,
     new_prompt,
     new_reply,
+    new_veterans,
     rank,
     review,
     state_of,
 )
-from trees import moderation, reactions, reviews, thresholds
-from trees.models import Deletion, Message, MessageTree, Opening, Reaction, Report, Review, Skip, TreeTransition
+from trees import moderation, reactions, reviews, thresholds, transitions
+from trees.in_hand import lock_tree
+from trees.models import (
+    Deletion,
+    Message,
+    MessageTree,
+    Opening,
+    Proposal,
+    Reaction,
+    Report,
+    Review,
+    Skip,
+    TreeTransition,
+)
 from trees.policy import TreePolicy
 from trees.states import State, Work
 
@@ -259,67 +272,81 @@ class TestSettling:
 
     @pytest.mark.parametrize("status", ["upheld", "dismissed"])
     def test_it_is_answered(self, report: Report, mo: User, status: str) -> None:
-        moderation.settle_report(report_id=report.pk, actor=mo, status=status, outcome="  We looked. ")
+        moderation.settle_report(report_id=report.pk, actor=mo, status=status, outcome="  We looked. ", policy=POLICY)
         report.refresh_from_db()
         assert (report.status, report.outcome, report.handled_by) == (status, "We looked.", mo)
         assert report.handled_at is not None
 
     def test_only_once(self, report: Report, mo: User) -> None:
-        moderation.settle_report(report_id=report.pk, actor=mo, status="upheld", outcome="Taken away.")
+        moderation.settle_report(report_id=report.pk, actor=mo, status="upheld", outcome="Taken away.", policy=POLICY)
         with pytest.raises(Conflict) as refusal:
             moderation.settle_report(
-                report_id=report.pk, actor=new_person("Max", "admin"), status="dismissed", outcome="No."
+                report_id=report.pk, actor=new_person("Max", "admin"), status="dismissed", outcome="No.", policy=POLICY
             )
         assert refusal.value.code == "already_settled"
         report.refresh_from_db()
         assert (report.status, report.outcome, report.handled_by) == ("upheld", "Taken away.", mo)
 
     def test_the_same_person_may_report_again_afterwards(self, report: Report, bob: User, mo: User) -> None:
-        moderation.settle_report(report_id=report.pk, actor=mo, status="dismissed", outcome="Nothing wrong.")
+        moderation.settle_report(
+            report_id=report.pk, actor=mo, status="dismissed", outcome="Nothing wrong.", policy=POLICY
+        )
         again = reactions.report(message_id=report.message_id, reporter=bob, category="spam")
         assert again.pk != report.pk
 
     def test_refusals(self, report: Report, bob: User, mo: User) -> None:
         with pytest.raises(NotAllowed):
-            moderation.settle_report(report_id=report.pk, actor=bob, status="upheld", outcome="Mine.")
+            moderation.settle_report(report_id=report.pk, actor=bob, status="upheld", outcome="Mine.", policy=POLICY)
         with pytest.raises(NotFound):
-            moderation.settle_report(report_id=uuid4(), actor=mo, status="upheld", outcome="Where?")
+            moderation.settle_report(report_id=uuid4(), actor=mo, status="upheld", outcome="Where?", policy=POLICY)
         for status, outcome, field in (
             ("upheld", " ", "outcome"),
             ("upheld", "x" * 1001, "outcome"),
             ("open", "Hm.", "status"),
         ):
             with pytest.raises(Invalid) as refusal:
-                moderation.settle_report(report_id=report.pk, actor=mo, status=status, outcome=outcome)
+                moderation.settle_report(report_id=report.pk, actor=mo, status=status, outcome=outcome, policy=POLICY)
             assert refusal.value.field == field
         report.refresh_from_db()
         assert (report.status, report.handled_at) == ("open", None)
 
 
 class TestThresholds:
+    """What enough voices do: tests/trees/test_complaints.py has whose complaint is one."""
+
     def flag(self, message: Message, times: int) -> None:
-        for person in new_people(times):
+        for person in new_veterans(times):
             reactions.report(message_id=message.pk, reporter=person, category="spam")
         thresholds.apply(message_id=message.pk, policy=POLICY)
 
-    def test_four_flags_end_the_tree_of_a_prompt(self, alice: User) -> None:
+    def test_four_flags_stop_the_tree_of_a_prompt_until_a_moderator_decides(self, alice: User) -> None:
         prompt = new_prompt(alice)
         self.flag(prompt, 3)
         assert state_of(prompt) == State.INITIAL_PROMPT_REVIEW
         self.flag(prompt, 1)
-        assert state_of(prompt) == State.ABORTED_LOW_GRADE
+        assert state_of(prompt) == State.HALTED_BY_MODERATOR
+        proposal = Proposal.objects.get()
+        assert (proposal.message, proposal.voices, proposal.hides, proposal.stops) == (prompt, 4, True, True)
         assert not thresholds.apply(message_id=prompt.pk, policy=POLICY)
 
     @pytest.mark.parametrize("stage", [State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING, State.GROWING])
-    def test_a_moderator_lets_a_flagged_prompt_go_on(self, alice: User, mo: User, stage: State) -> None:
+    @pytest.mark.parametrize("by", ["resuming", "dismissing"])
+    def test_a_moderator_lets_a_flagged_prompt_go_on(self, alice: User, mo: User, stage: State, by: str) -> None:
         prompt = growing_tree(alice) if stage == State.GROWING else new_prompt(alice)
         if stage == State.PROMPT_LOTTERY_WAITING:
             decide(prompt)
+        work = set(Opening.objects.values_list("work", "message"))
         self.flag(prompt, 4)
-        assert state_of(prompt) == State.ABORTED_LOW_GRADE
-        resume(prompt, mo)
+        assert state_of(prompt) == State.HALTED_BY_MODERATOR
+        if by == "resuming":
+            resume(prompt, mo)
+        else:
+            moderation.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=POLICY)
         assert state_of(prompt) == stage
-        assert Opening.objects.exists() == (stage != State.PROMPT_LOTTERY_WAITING)
+        assert set(Opening.objects.values_list("work", "message")) == work
+        proposal = Proposal.objects.get()
+        assert (proposal.status, proposal.decided_by) == ("dismissed", mo)
+        assert not Message.objects.get(pk=prompt.pk).hidden
 
     def test_what_reviewers_rejected_stays_rejected(self, alice: User, mo: User) -> None:
         prompt = new_prompt(alice)
@@ -328,31 +355,54 @@ class TestThresholds:
             resume(prompt, mo)
         assert (refusal.value.code, state_of(prompt)) == ("prompt_rejected", State.ABORTED_LOW_GRADE)
 
-    def test_four_flags_take_a_reply_away_and_a_moderator_brings_it_back(self, alice: User, mo: User) -> None:
+    def test_a_tree_that_flags_ended_before_there_were_proposals_goes_on_and_stays(self, alice: User, mo: User) -> None:
+        prompt = new_prompt(alice)
+        for person in new_veterans(4):
+            reactions.report(message_id=prompt.pk, reporter=person, category="spam")
+        with transaction.atomic():
+            hand = lock_tree(prompt.tree_id, POLICY)
+            transitions.abort(hand, reason="4 people flagged it.")
+            transitions.advance(hand)
+        resume(prompt, mo)
+        assert state_of(prompt) == State.INITIAL_PROMPT_REVIEW
+        assert not thresholds.apply(message_id=prompt.pk, policy=POLICY)
+
+    def test_four_flags_hide_a_reply_and_a_moderator_takes_it_away_or_brings_it_back(
+        self, alice: User, mo: User
+    ) -> None:
         prompt = growing_tree(alice)
         reply = new_reply(prompt, new_person("Writer"))
         self.flag(reply, 4)
         reply.refresh_from_db()
-        assert reply.deleted
-        assert state_of(prompt) == State.GROWING
+        assert (reply.hidden, reply.deleted, state_of(prompt)) == (True, False, State.GROWING)
+        proposal = Proposal.objects.get()
+        moderation.uphold(proposal_id=proposal.pk, actor=mo, reason="Copied.", policy=POLICY)
+        reply.refresh_from_db()
+        assert (reply.hidden, reply.deleted, state_of(prompt)) == (False, True, State.GROWING)
         undelete(Deletion.objects.get(), mo)
         reply.refresh_from_db()
-        assert not reply.deleted
+        assert not reply.is_withheld
 
-    def test_many_skips_stop_the_tree(self, alice: User) -> None:
+    def test_many_skips_stop_the_tree(self, alice: User, mo: User) -> None:
         policy = TreePolicy(auto_mod_max_skip_reply=3)
         prompt = growing_tree(alice, policy)
-        for person in new_people(3):
+        for person in new_veterans(3):
             reviews.record_skip(message=prompt, author=person, kind=Skip.Kind.REPLY)
         assert thresholds.apply(message_id=prompt.pk, policy=policy)
         assert state_of(prompt) == State.HALTED_BY_MODERATOR
-        assert MessageTree.objects.get().halted_from == State.GROWING
+        assert MessageTree.objects.get(pk=prompt.pk).halted_from == State.GROWING
+        assert not Message.objects.get(pk=prompt.pk).hidden
+        resume(prompt, mo, policy)
+        assert not thresholds.apply(message_id=prompt.pk, policy=policy)
+        assert (state_of(prompt), Proposal.objects.get().status) == (State.GROWING, "dismissed")
 
     def test_finished_trees_are_left_to_moderators(self, alice: User) -> None:
         prompt = growing_tree(alice, SMALL)
         grow_to(prompt.pk, State.READY_FOR_EXPORT, SMALL)
         self.flag(prompt, 5)
         assert state_of(prompt) == State.READY_FOR_EXPORT
+        proposal = Proposal.objects.get()
+        assert (proposal.message, proposal.hides, proposal.stops) == (prompt, False, False)
 
 
 class TestLateVotes:

@@ -20,7 +20,17 @@ from tasks.models import Task
 from tasks.supply import read_supply
 from tests.clock import stopped_clock
 from tests.crowd import answer, start_tree, take, work_until
-from tests.factories import decide, grow_to, growing_tree, new_people, new_person, new_prompt, new_reply, state_of
+from tests.factories import (
+    decide,
+    grow_to,
+    growing_tree,
+    new_people,
+    new_person,
+    new_prompt,
+    new_reply,
+    new_veterans,
+    state_of,
+)
 from trees import jobs, moderation, reactions, scoring, thresholds
 from trees.models import Message, MessageTree, Opening, Ranking, Review
 from trees.policy import TreePolicy
@@ -196,7 +206,7 @@ class TestSearch:
 
 
 class TestTransactions:
-    def test_the_fourth_flag_acts_without_anybody_asking_for_work(  # A9, G11
+    def test_the_fourth_flag_hides_a_reply_without_anybody_asking_for_work(  # A9, G11
         self, alice: User, django_capture_on_commit_callbacks: Any
     ) -> None:
         prompt = growing_tree(alice, SMALL)
@@ -206,13 +216,15 @@ class TestTransactions:
             mock.patch.object(jobs.moderate_message, "apply_async", lambda args, **_: sent.append(args)),
             django_capture_on_commit_callbacks(execute=True),
         ):
-            for person in new_people(4):
+            for person in new_veterans(4, SMALL):
                 reactions.report(message_id=reply.pk, reporter=person, category="spam")
         assert sent == [(str(reply.pk),)] * 4
         jobs.moderate_message(*sent[-1])
         reply.refresh_from_db()
-        assert reply.deleted
-        assert Opening.objects.filter(message=prompt, work=Work.ASSISTANT_REPLY).count() == 3
+        assert (reply.hidden, reply.deleted) == (True, False)
+        assert not Opening.objects.filter(message=reply).exists()
+        # Its place is kept for it until a moderator has decided.
+        assert Opening.objects.filter(message=prompt, work=Work.ASSISTANT_REPLY).count() == 2
 
     def test_what_did_not_happen_enqueues_nothing(  # B6
         self, alice: User, bob: User, django_capture_on_commit_callbacks: Any
@@ -280,12 +292,12 @@ class TestRightsAndPrivacy:
         """One person is one flag, however often they press."""
         prompt = growing_tree(alice, SMALL)
         reply = new_reply(prompt, new_person("Writer"), policy=SMALL)
-        angry = new_person("Angry")
+        (angry,) = new_veterans(1, SMALL)
         for _ in range(5):
             reactions.report(message_id=reply.pk, reporter=angry, category="spam")
         assert not thresholds.apply(message_id=reply.pk, policy=SMALL)
         reply.refresh_from_db()
-        assert not reply.deleted
+        assert not reply.is_withheld
 
 
 class TestOneOutcome:

@@ -512,7 +512,7 @@ class TestLabels:
             assert bot.post("text_labels/", {**body, "message_id": str(prompt.pk)}).status_code == 204
         assert bot.get(f"messages/{prompt.pk}").json()["emojis"] == {"red_flag": 1}
         report = prompt.reports.get()
-        assert report.text == "This is rude.\n\nThis is rude." and report.category == "other"
+        assert report.text == "This is rude." and report.category == "other"  # twice is harmless
         assert code_of(bot.post("text_labels/", {**body, "message_id": str(uuid4())})) == (404, 2001)
 
 

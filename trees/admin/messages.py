@@ -38,7 +38,7 @@ class EditForm(forms.Form):
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
     list_display = ("excerpt", "status", "role", "lang", "author", "created_at", "marks")
-    list_filter = ("deleted", ByReview, "role", ByLanguage, "synthetic")
+    list_filter = ("deleted", "hidden", ByReview, "role", ByLanguage, "synthetic")
     search_fields = ("id",)
     search_help_text = "A piece of the text, or the id of a message or conversation"
     # Ids begin with the time, so this is newest first and needs no index of its own.
@@ -52,7 +52,7 @@ class MessageAdmin(ReadOnlyAdmin):
             ("lang", "created_at"),
             ("rank", "review_count"),
         ),
-        *(("synthetic", "model_name"), ("api_client", "frontend_message_id"), "consent", "id"),
+        *(("synthetic", "model_name"), "kept_at", ("api_client", "frontend_message_id"), "consent", "id"),
     )
     readonly_fields = ("text_of_now", "status", "conversation")
     change_form_outer_after_template = "trees/admin/message.html"

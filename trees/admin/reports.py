@@ -13,6 +13,7 @@ from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_t
 from trees import moderation
 from trees.badges import message_badge
 from trees.models import Report
+from trees.policy import current_policy
 
 TONES = {Report.Status.OPEN: "warning", Report.Status.UPHELD: "success", Report.Status.DISMISSED: ""}
 
@@ -96,6 +97,8 @@ class ReportAdmin(ReadOnlyAdmin):
 
     def _settle(self, request: Any, chosen: QuerySet[Report], status: Report.Status) -> None:
         def act(report: Report, outcome: str) -> None:
-            moderation.settle_report(report_id=report.pk, actor=request.user, status=status, outcome=outcome)
+            moderation.settle_report(
+                report_id=report.pk, actor=request.user, status=status, outcome=outcome, policy=current_policy()
+            )
 
         self.do_to_each(request, chosen, status.label.lower(), act)

@@ -7,6 +7,7 @@ register_codes(
         "message_not_found": Wire.MESSAGE_NOT_FOUND,
         "tree_not_found": Wire.MESSAGE_NOT_FOUND,
         "message_deleted": Wire.MESSAGE_NOT_FOUND,
+        "message_hidden": Wire.MESSAGE_NOT_FOUND,
         "broken_conversation": Wire.BROKEN_CONVERSATION,
         "tree_stopped": Wire.TREE_IN_ABORTED_STATE,
         "prompt_deleted": Wire.TREE_IN_ABORTED_STATE,

@@ -11,6 +11,7 @@ from oasst.api.operations import Access, Call, Operation, operation
 from trees import client_acts
 from trees.api.reading import no_message
 from trees.models import Report
+from trees.policy import current_policy
 
 OPERATIONS: list[Operation] = []
 BY_DATE = by_date("created_date", "message_id")
@@ -92,7 +93,7 @@ def page_flagged(call: Call) -> Any:
 def mark_processed(call: Call) -> Any:
     """A moderator has looked at it: what was reported is answered."""
     message_id = call.id("message_id")
-    client_acts.settle_reports(message_id, call.client)
+    client_acts.settle_reports(message_id, call.client, current_policy())
     row = next(iter(_flagged().filter(message_id=message_id)), None)
     if row is None:
         raise no_message()

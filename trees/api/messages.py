@@ -90,7 +90,7 @@ def page_messages(call: Call) -> Any:
     if query["user_id"]:
         found = found.filter(author=query["user_id"])
     if query["search_query"]:
-        found = reading.search(found, query["search_query"], query["lang"])
+        found = reading.search(found, call.client, query["search_query"], query["lang"])
     return reading.page(found, call.client, call.viewer, query, with_users=bool(query["include_user"]))
 
 
@@ -106,7 +106,7 @@ def list_by_ids(call: Call) -> Any:
 
 @operation(OPERATIONS, "GET", "messages/<message_id>", KEY, viewer=True, answer=MessageShape, errors=NOT_FOUND)
 def get_message(call: Call) -> Any:
-    """One message, also a deleted one."""
+    """One message, also a deleted one. The text of that is empty but for trusted clients and staff."""
     return reading.one(call.id("message_id"), call.client, call.viewer)
 
 
@@ -259,7 +259,7 @@ def get_history(call: Call) -> Any:
 )
 def undelete_message(call: Call) -> None:
     """Bring back the message and everything above it. The answer is null."""
-    client_acts.undelete_message(call.id("message_id"), call.viewer, current_policy())
+    client_acts.undelete_message(call.id("message_id"), call.client, call.viewer, current_policy())
 
 
 class EmojiBody(Shape):

@@ -1,7 +1,7 @@
 """What clients read of trees: one message, what leads to it, what hangs below it, and lists of messages.
 
 Reading by id is open to every client, also of deleted and rejected messages; lists are of a client's own messages
-unless it is trusted.
+unless it is trusted. Whether the text of a deleted one comes with it is decided where rows are read (`trees.access`).
 """
 
 from collections import defaultdict
@@ -17,6 +17,7 @@ from oasst.accounts.models import ApiClient, User
 from oasst.api.cursors import by_date, take_page
 from oasst.api.operations import require_pair
 from oasst.core.errors import DomainError, NotAllowed, NotFound
+from trees.access import PUBLIC, is_public, visible_messages
 from trees.api.shapes import Row, as_rows, conversation_message, message, read_path, read_rows, read_these, rows
 from trees.models import Message
 from trees.moderation_queries import Holds
@@ -40,7 +41,7 @@ def no_message() -> NotFound:
 
 def one(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
     """Raises NotFound."""
-    found = read_these([message_id], viewer)
+    found = read_these([message_id], client, viewer)
     if not found:
         raise no_message()
     return message(found[message_id], client, viewer)
@@ -49,19 +50,19 @@ def one(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, A
 def by_ids(ids: Iterable[UUID], client: ApiClient, viewer: User | None) -> list[dict[str, Any]]:
     """Those that there are, in the order of the ids. One statement."""
     wanted = dict.fromkeys(ids)
-    found = read_these(wanted, viewer)
+    found = read_these(wanted, client, viewer)
     return [message(found[one], client, viewer) for one in wanted if one in found]
 
 
 def conversation(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
     """From the prompt to the message. Raises NotFound, BrokenConversation."""
-    return conversation_of(read_path(message_id, viewer), client, viewer)
+    return conversation_of(read_path(message_id, client, viewer), client, viewer)
 
 
 def conversation_of(path: list[Row], client: ApiClient, viewer: User | None) -> dict[str, Any]:
     if not path:
         raise no_message()
-    if any(row.deleted or not row.review_result for row in path[:-1]):
+    if any(not is_public(row) or not row.review_result for row in path[:-1]):
         raise BrokenConversation("Something above this message was removed or is not accepted.")
     return {"messages": [conversation_message(row, client, viewer) for row in path]}
 
@@ -70,10 +71,10 @@ def tree(
     message_id: UUID, client: ApiClient, viewer: User | None, *, include_spam: bool, include_deleted: bool
 ) -> dict[str, Any]:
     """The tree around a message, from the top down. Without what stands below something left out. Raises NotFound."""
-    whole = _whole_tree(message_id, viewer)
+    whole = _whole_tree(message_id, client, viewer)
     kept: dict[UUID | None, Row | None] = {None: None}
     for row in whole:
-        wanted = (include_spam or row.review_result) and (include_deleted or not row.deleted)
+        wanted = (include_spam or row.review_result) and (include_deleted or is_public(row))
         if wanted and row.parent_id in kept:
             kept[row.id] = row
     shown = [message(row, client, viewer) for row in kept.values() if row is not None]
@@ -81,13 +82,13 @@ def tree(
 
 
 def children(message_id: UUID, client: ApiClient, viewer: User | None) -> list[dict[str, Any]]:
-    found = Message.objects.filter(parent=message_id, deleted=False).order_by("position")
-    return [message(row, client, viewer) for row in read_rows(found, viewer)]
+    found = Message.objects.filter(PUBLIC, parent=message_id).order_by("position")
+    return [message(row, client, viewer) for row in read_rows(found, client, viewer)]
 
 
 def descendants(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
     """Everything below a message, depth first, deleted and rejected too. Raises NotFound."""
-    below = _by_parent(_whole_tree(message_id, viewer))
+    below = _by_parent(_whole_tree(message_id, client, viewer))
     found: list[Row] = []
     waiting = below[message_id][::-1]
     while waiting:
@@ -99,7 +100,7 @@ def descendants(message_id: UUID, client: ApiClient, viewer: User | None) -> dic
 
 def longest_conversation(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
     """The conversation to a deepest standing message of the tree. Raises NotFound, BrokenConversation."""
-    whole = {row.id: row for row in _whole_tree(message_id, viewer)}
+    whole = {row.id: row for row in _whole_tree(message_id, client, viewer)}
     path = [max(_standing(list(whole.values())), key=lambda row: row.depth)]
     while path[-1].parent_id is not None:
         path.append(whole[path[-1].parent_id])
@@ -108,22 +109,22 @@ def longest_conversation(message_id: UUID, client: ApiClient, viewer: User | Non
 
 def max_children(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
     """The standing message with the most replies, then those of them that stand. Raises NotFound."""
-    whole = _whole_tree(message_id, viewer)
-    replies = _by_parent([row for row in whole if not row.deleted])
+    whole = _whole_tree(message_id, client, viewer)
+    replies = _by_parent([row for row in whole if is_public(row)])
     hub = max(_standing(whole), key=lambda row: len(replies[row.id]))
     shown = [hub, *(row for row in replies[hub.id] if row.review_result)]
     return {"id": hub.id, "messages": [message(row, client, viewer) for row in shown]}
 
 
-def _whole_tree(message_id: UUID, viewer: User | None) -> list[Row]:
-    found = read_rows(tree_around(message_id), viewer)
+def _whole_tree(message_id: UUID, client: ApiClient, viewer: User | None) -> list[Row]:
+    found = read_rows(tree_around(message_id), client, viewer)
     if not found:
         raise no_message()
     return found
 
 
 def _standing(whole: list[Row]) -> list[Row]:
-    found = [row for row in whole if row.review_result and not row.deleted]
+    found = [row for row in whole if row.review_result and is_public(row)]
     if not found:
         raise NotFound("No message of this tree is accepted.", code="message_not_found")
     return found
@@ -158,7 +159,7 @@ def narrow(found: QuerySet[Message], query: dict[str, Any]) -> QuerySet[Message]
     if query["only_roots"]:
         wanted &= Q(parent=None)
     if not query["include_deleted"]:
-        wanted &= Q(deleted=False)
+        wanted &= PUBLIC
     if query["lang"]:
         wanted &= Q(lang=query["lang"])
     return found.filter(wanted)
@@ -173,8 +174,11 @@ def by_author(found: QuerySet[Message], client: ApiClient, query: dict[str, Any]
     return found.filter(author__in=list(people_called(*pair, client).values_list("pk", flat=True)))
 
 
-def search(found: QuerySet[Message], words: str, lang: str | None) -> QuerySet[Message]:
-    """With a language by its dictionary, all words and in any form; else by a piece of the text."""
+def search(found: QuerySet[Message], client: ApiClient, words: str, lang: str | None) -> QuerySet[Message]:
+    """With a language by its dictionary, all words and in any form; else by a piece of the text. Only in texts that the
+    client may read: what is found tells what stands in it.
+    """
+    found = visible_messages(client, found)
     if not lang:
         return found.filter(Holds(F("text"), Value(words)))
     # The words of the text that was asked for, as the dictionary writes them: nothing in it is an operator.
@@ -187,7 +191,7 @@ def listed(
     found: QuerySet[Message], client: ApiClient, viewer: User | None, *, max_count: int, desc: bool
 ) -> list[dict[str, Any]]:
     order = ("-created_at", "-id") if desc else ("created_at", "id")
-    return [message(row, client, viewer) for row in read_rows(found.order_by(*order)[:max_count], viewer)]
+    return [message(row, client, viewer) for row in read_rows(found.order_by(*order)[:max_count], client, viewer)]
 
 
 def page(
@@ -204,7 +208,7 @@ def page(
         size=query["max_count"],
         desc=query["desc"],
     )
-    page_rows = as_rows(taken.rows)
+    page_rows = as_rows(taken.rows, client)
     items = [message(row, client, viewer) for row in page_rows]
     if with_users:
         people = show_people(client, {row.author_id for row in page_rows if row.author_id})

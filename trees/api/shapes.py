@@ -1,7 +1,8 @@
 """Messages and trees as the wire shows them: the declared shapes, and the rows that fill them.
 
 A row is read as a plain tuple and becomes a dict in one step: a page of a thousand messages is one statement and no
-model objects. Tests hold each dict and its shape together.
+model objects. Tests hold each dict and its shape together. Rows are made for a reader: one that may not read a text has
+an empty one in its place from the start, so that nothing made from rows can show it.
 """
 
 import json
@@ -18,6 +19,7 @@ from oasst.api.cursors import PageShape
 from oasst.api.fields import Flag, Id, Language, Moment, Shape, Text, Whole
 from oasst.api.people import FrontEndUser
 from oasst.core import prepared
+from trees.access import is_public, reads_everything
 from trees.models import Message, Reaction, Role
 
 
@@ -105,7 +107,7 @@ class Revision(Shape):
 
 
 class Row(NamedTuple):
-    """The columns of a message that the wire shows, and the viewer's reactions."""
+    """The columns of a message that the wire shows, and the viewer's reactions. `text` is what the reader may read."""
 
     id: UUID
     author_id: UUID | None
@@ -121,6 +123,7 @@ class Row(NamedTuple):
     review_result: bool | None
     review_count: int
     deleted: bool
+    hidden: bool
     edited: bool
     model_name: str
     tree_id: UUID
@@ -135,19 +138,23 @@ _COLUMNS = Row._fields[:-1]
 
 
 def rows(messages: QuerySet[Message], viewer: User | None) -> "QuerySet[Message, Any]":
-    """The messages as tuples for `Row._make`. One statement, also with the viewer's reactions."""
+    """The messages as tuples for `as_rows`. One statement, also with the viewer's reactions."""
     if viewer is None:
         return messages.values_list(*_COLUMNS)
     given = Reaction.objects.filter(message=OuterRef("pk"), author=viewer).order_by("id")
     return messages.annotate(mine=ArraySubquery(given.values("emoji"))).values_list(*_COLUMNS, "mine")
 
 
-def read_rows(messages: QuerySet[Message], viewer: User | None) -> list[Row]:
-    return as_rows(rows(messages, viewer))
+def read_rows(messages: QuerySet[Message], client: ApiClient, viewer: User | None) -> list[Row]:
+    return as_rows(rows(messages, viewer), client)
 
 
-def as_rows(tuples: Iterable[Any]) -> list[Row]:
-    return [Row._make(one if len(one) == len(Row._fields) else (*one, [])) for one in tuples]
+def as_rows(tuples: Iterable[Any], client: ApiClient) -> list[Row]:
+    """For this reader. Each tuple is one of `rows`."""
+    found = [Row._make(one if len(one) == len(Row._fields) else (*one, [])) for one in tuples]
+    if reads_everything(client):
+        return found
+    return [row if is_public(row) else row._replace(text="") for row in found]
 
 
 _MINE = """ARRAY(
@@ -173,19 +180,20 @@ _PATH = f"""
 _EMOJIS = Row._fields.index("emojis")
 
 
-def read_these(message_ids: Collection[UUID], viewer: User | None) -> dict[UUID, Row]:
+def read_these(message_ids: Collection[UUID], client: ApiClient, viewer: User | None) -> dict[UUID, Row]:
     """Those of these messages that there are, by their id. One statement."""
     found = prepared.read(_THESE, {"messages": list(message_ids), "viewer": viewer and viewer.pk})
-    return {row[0]: _made(row) for row in found}
+    return {row.id: row for row in as_rows(map(_with_emojis, found), client)}
 
 
-def read_path(message_id: UUID, viewer: User | None) -> list[Row]:
+def read_path(message_id: UUID, client: ApiClient, viewer: User | None) -> list[Row]:
     """The message with everything above it, the prompt first; empty when there is no such message. One statement."""
-    return [_made(row) for row in prepared.read(_PATH, {"message": message_id, "viewer": viewer and viewer.pk})]
+    found = prepared.read(_PATH, {"message": message_id, "viewer": viewer and viewer.pk})
+    return as_rows(map(_with_emojis, found), client)
 
 
-def _made(row: prepared.Row) -> Row:
-    return Row._make((*row[:_EMOJIS], json.loads(row[_EMOJIS]), *row[_EMOJIS + 1 :]))
+def _with_emojis(row: prepared.Row) -> prepared.Row:
+    return (*row[:_EMOJIS], json.loads(row[_EMOJIS]), *row[_EMOJIS + 1 :])
 
 
 def conversation_message(row: Row, client: ApiClient, viewer: User | None) -> dict[str, Any]:
@@ -218,7 +226,7 @@ def message(row: Row, client: ApiClient, viewer: User | None) -> dict[str, Any]:
         "created_date": row.created_at,
         "review_result": row.review_result,
         "review_count": row.review_count,
-        "deleted": row.deleted,
+        "deleted": not is_public(row),  # the wire has one word for deleted and hidden
         "edited": row.edited,
         "model_name": row.model_name or None,
         "message_tree_id": row.tree_id,

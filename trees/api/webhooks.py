@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from oasst.api.fields import Choice, Few, Flag, Id, Moment, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
+from oasst.core import ratelimit
 from trees import webhooks
 from trees.models import Delivery, Webhook
 
@@ -75,6 +76,10 @@ def _show_delivery(one: Delivery) -> dict[str, Any]:
     }
 
 
+def _spend(call: Call) -> None:
+    ratelimit.spend(ratelimit.WEBHOOK_CHANGES, call.client.pk)
+
+
 @operation(OPERATIONS, "GET", "webhooks", KEY, answer=[WebhookShape])
 def list_webhooks(call: Call) -> Any:
     """The webhooks of the calling client."""
@@ -101,6 +106,7 @@ def create_webhook(call: Call) -> Any:
     """Be told at an address what happens to the messages of the client and to trees that it began; all for a trusted
     one.
     """
+    _spend(call)
     made = webhooks.create(call.client, call.given["url"], call.given["events"])
     return {**_show(made), "secret": webhooks.secret_of(made)}
 
@@ -112,18 +118,21 @@ class SwitchQuery(Shape):
 @operation(OPERATIONS, "PUT", ONE, KEY, query=SwitchQuery, status=204, plain=NONE_SUCH)
 def switch_webhook(call: Call) -> None:
     """Switch a webhook off, or on again. What happened while it was off is not told."""
+    _spend(call)
     webhooks.switch(webhooks.find(call.client, call.id("webhook_id")), on=call.query["enabled"])
 
 
 @operation(OPERATIONS, "DELETE", ONE, KEY, status=204, plain=NONE_SUCH)
 def delete_webhook(call: Call) -> None:
     """Be told nothing more."""
+    _spend(call)
     webhooks.delete(webhooks.find(call.client, call.id("webhook_id")))
 
 
 @operation(OPERATIONS, "POST", f"{ONE}/secret", KEY, answer=SecretShape, plain=NONE_SUCH, repeatable=False)
 def rotate_webhook_secret(call: Call) -> Any:
     """Another secret. The one before signs along for a day."""
+    _spend(call)
     found = webhooks.find(call.client, call.id("webhook_id"))
     secret = webhooks.new_secret(found)
     return {**_show(found), "secret": secret}

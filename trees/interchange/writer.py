@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from trees.interchange.format import tree_line
-from trees.models import Message, MessageTree
+from trees.models import Deletion, Message, MessageTree
 from trees.states import State
 
 BATCH = 200
@@ -71,21 +71,25 @@ def _lines_of(trees: list[MessageTree], which: ExportFilter) -> Iterator[str]:
     messages = Message.objects.filter(tree__in=trees).defer("search", "text_digest").order_by("depth", "position")
     for message in messages:
         by_tree[message.tree_id].append(message)
+    batches = Deletion.objects.filter(tree__in=trees, undone_at=None).values_list("message_ids", flat=True)
+    deleted_here = {message_id for batch in batches for message_id in batch}
     for tree in trees:
         children: dict[UUID | None, list[Message]] = defaultdict(list)
         kept: set[UUID | None] = {None}
         for message in by_tree[tree.pk]:  # parents come before their replies
-            if message.parent_id in kept and _belongs(message, which):
+            if message.parent_id in kept and _belongs(message, which, deleted_here):
                 kept.add(message.pk)
                 children[message.parent_id].append(message)
         if children[None]:
             yield json.dumps(tree_line(tree, children[None][0], children), ensure_ascii=False)
 
 
-def _belongs(message: Message, which: ExportFilter) -> bool:
+def _belongs(message: Message, which: ExportFilter, deleted_here: set[UUID]) -> bool:
     """Is it part of the file? What a file said about its own messages stands until people here say otherwise."""
     given = (message.imported or {}).get("given", {})
-    if message.deleted and not given.get("deleted"):
+    if message.hidden:  # until a moderator has decided it is not part of what people accepted
+        return which.include_deleted
+    if message.deleted and (message.pk in deleted_here or not given.get("deleted")):
         return which.include_deleted
     if message.review_result is not True and (
         message.imported is None or message.review_result is not given.get("review_result")

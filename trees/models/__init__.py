@@ -3,7 +3,7 @@
 from trees.models.happening import Happening
 from trees.models.judgement import Ranking, Reaction, Report, Review, Skip
 from trees.models.message import Message, Revision, Role
-from trees.models.moderation import Deletion, Purge, PurgeStep
+from trees.models.moderation import Deletion, Proposal, Purge, PurgeStep
 from trees.models.opening import Opening
 from trees.models.reviewer import ReviewerRecord
 from trees.models.tree import MessageTree, TreeTransition
@@ -16,6 +16,7 @@ __all__ = [
     "Message",
     "MessageTree",
     "Opening",
+    "Proposal",
     "Purge",
     "PurgeStep",
     "Ranking",

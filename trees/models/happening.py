@@ -24,6 +24,9 @@ class Happening(models.Model):
         MESSAGE_REACTED = "message_reacted"
         MESSAGE_REPORTED = "message_reported"
         REPORT_SETTLED = "report_settled"
+        REMOVAL_PROPOSED = "removal_proposed"  # by what many people said; a moderator decides
+        REMOVAL_UPHELD = "removal_upheld"
+        REMOVAL_DISMISSED = "removal_dismissed"
         WORK_SKIPPED = "work_skipped"
         TREE_MOVED = "tree_moved"
         TREE_IMPORTED = "tree_imported"

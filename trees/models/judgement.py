@@ -38,6 +38,20 @@ def _set_aside_index(name: str) -> models.Index:
     return models.Index(fields=["set_aside"], condition=models.Q(set_aside__isnull=False), name=name)
 
 
+class Complaint(Judgement):
+    """A judgement that may act against a text when many people say the same."""
+
+    voided_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="A moderator decided that the message stays, or its text was changed: it weighs nothing any more.",
+    )
+
+    class Meta:
+        abstract = True
+
+
 class Review(Judgement):
     """Labels that one person gave one text. An unanswered label is null or absent, never 0."""
 
@@ -105,7 +119,7 @@ class Ranking(Judgement):
         return f"ranking below {self.parent_id}"
 
 
-class Reaction(Judgement):
+class Reaction(Complaint):
     """One emoji that one person put on one message."""
 
     THUMB_UP, THUMB_DOWN, RED_FLAG = "+1", "-1", "red_flag"
@@ -130,7 +144,7 @@ class Reaction(Judgement):
         return self.emoji
 
 
-class Skip(Judgement):
+class Skip(Complaint):
     """A person does not want this work about this message; they are not asked again."""
 
     class Kind(models.TextChoices):

@@ -62,6 +62,19 @@ class Message(models.Model):
     )
 
     deleted = models.BooleanField(default=False)
+    # A copy of "an open proposal hides it", so that no read has to join; check_invariants compares them.
+    hidden = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="People complained about it; it is shown to moderators only until one decides.",
+    )
+    kept_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="A moderator decided that this text stays: complaints act by themselves no more.",
+    )
     edited = models.BooleanField(default=False)
     synthetic = models.BooleanField(default=False)
     model_name = models.CharField(max_length=1024, blank=True)
@@ -112,6 +125,11 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return self.text[:80]
+
+    @property
+    def is_withheld(self) -> bool:
+        """Is its text kept from everybody but moderators: deleted, or hidden until one decides?"""
+        return self.deleted or self.hidden
 
     @property
     def given(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Deletions and purges, which can be undone."""
+"""Deletions and purges, which can be undone, and what many people propose to take away."""
 
 from datetime import datetime, timedelta
 
@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from oasst.core.ids import uuid7
-from trees.models.message import Message
+from trees.models.message import Message, Revision
 from trees.models.tree import STATE_CHOICES, MessageTree
 
 
@@ -34,6 +34,65 @@ class Deletion(models.Model):
 
     def __str__(self) -> str:
         return f"deletion of {len(self.message_ids)} messages"
+
+
+class Proposal(models.Model):
+    """Many people complained about a message: a moderator decides whether it goes.
+
+    While it is open it may hide the message and keep its tree stopped. Whatever is decided, nothing is lost by it: what
+    is upheld becomes a Deletion, what is dismissed is as it was.
+    """
+
+    class Kind(models.TextChoices):
+        FLAGS = "flags", "Red flags"
+        SKIPS = "skips", "Nobody wants to answer"
+
+    class Status(models.TextChoices):
+        OPEN = "open", "Open"
+        UPHELD = "upheld", "Upheld"
+        DISMISSED = "dismissed", "Dismissed"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, related_name="proposals")
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="proposals")
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="+", db_index=False)
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    voices = models.PositiveIntegerField(help_text="How many counted when it was made, or when it began to act.")
+    hides = models.BooleanField(default=False, help_text="Only moderators see the message while this is open.")
+    stops = models.BooleanField(default=False, help_text="It stopped the conversation, which waits for the answer.")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    # Empty where a program decided, which the reason names.
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    reason = models.CharField(max_length=500, blank=True)
+    mailed = models.CharField(
+        max_length=16, choices=Status.choices, blank=True, editable=False, help_text="What its author was last told."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["message"], condition=models.Q(status="open"), name="proposal_open_once"),
+            models.CheckConstraint(
+                condition=models.Q(status="open", decided_at=None)
+                | (~models.Q(status="open") & models.Q(decided_at__isnull=False)),
+                name="proposal_decided_whole",
+            ),
+        ]
+        indexes = [
+            # The moderators' queue, oldest first.
+            models.Index(fields=["created_at"], condition=models.Q(status="open"), name="proposal_queue"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} against {self.message_id}"
+
+    @property
+    def acts(self) -> bool:
+        """Does it hide or stop anything, so that the author has to hear of it?"""
+        return self.hides or self.stops
 
 
 class Purge(models.Model):

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.core.management.base import CommandError
 
 from oasst.accounts import services
+from oasst.accounts.known_secret import KNOWN_SECRET
 from oasst.accounts.models import ApiClient
 from oasst.core.commands import ServiceCommand
 
@@ -44,7 +45,9 @@ Programs send the key as the header X-API-Key."""
             self._another_key(options["another_for"], options["key"])
             return
         client, key = services.create_api_client(name=options["name"], trusted=options["trusted"], key=options["key"])
-        if len(key) < _SHORT:
+        if key == KNOWN_SECRET:
+            self.stderr.write(self.style.WARNING("1234 opens only where OFFICIAL_WEB_API_KEY=1234 switches it on."))
+        elif len(key) < _SHORT:
             self.stderr.write(self.style.WARNING("This key is short enough to be guessed. Keep it for development."))
         kind = "trusted" if client.trusted else "ordinary"
         self.stdout.write(f"Created the {kind} API client {client.name}, id {client.id}.\n{key}")

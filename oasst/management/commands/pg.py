@@ -5,8 +5,10 @@ import os
 import subprocess
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.db import connection
+from psycopg.pq import Conninfo
 
 from oasst.core.commands import ServiceCommand, close_connections
 from oasst.services import programs
@@ -36,7 +38,15 @@ class Command(ServiceCommand):
 
 
 def where() -> dict[str, str]:
-    """The connection in the variables that all these programs read. The environment of a process is its own."""
-    settings = connection.settings_dict
-    names = {"HOST": "PGHOST", "PORT": "PGPORT", "USER": "PGUSER", "NAME": "PGDATABASE", "PASSWORD": "PGPASSWORD"}
-    return {variable: str(settings[name]) for name, variable in names.items() if settings[name]}
+    """The connection in the variables that all these programs read. The environment of a process is its own.
+
+    All that DATABASE_URL says and libpq has a variable for, so that they speak TLS where the site does.
+    """
+    given = connection.settings_dict
+    options = given["OPTIONS"]
+    known = {"host": given["HOST"], "port": given["PORT"], "user": given["USER"], "password": given["PASSWORD"]}
+    known |= {**options, "dbname": given["NAME"]}
+    # Locks of the site are short; these programs wait for whole tables.
+    known["options"] = options.get("options", "").removeprefix(settings.LOCK_TIMEOUT).strip()
+    variables = {one.keyword.decode(): one.envvar for one in Conninfo.get_defaults() if one.envvar}
+    return {variable.decode(): str(known[name]) for name, variable in variables.items() if known.get(name)}

@@ -17,8 +17,8 @@ class Command(ServiceCommand):
     help = (
         "Import the conversations of tests/data and let a dozen demo people bring others to every stage, so that each "
         "kind of work waits for whoever comes in. Running it again adds nothing. Leaves a site alone where other "
-        "people have unfinished English conversations. Passwords are made, and printed once, only where the site is "
-        "for this machine (PUBLIC_URL is local) or DEBUG is on."
+        "people have unfinished English conversations. A password is made, and printed once, only on a terminal and "
+        "where PUBLIC_URL is local or DEBUG is on; `sign_in_link` lets in any of them."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -27,7 +27,9 @@ class Command(ServiceCommand):
         if demo.work_of_others():
             self.stdout.write("No demo: other people have unfinished conversations in English here.")
             return
-        password = secrets.token_urlsafe(9) if settings.DEBUG or settings.IS_LOCAL else None
+        local = settings.DEBUG or settings.IS_LOCAL
+        # Whatever is no terminal is kept as a log, and passwords do not stand in logs.
+        password = secrets.token_urlsafe(9) if local and self.stdout.isatty() else None
         try:
             imported = demo.import_samples(folder, policy)
             made = demo.make_people(password)
@@ -42,3 +44,7 @@ class Command(ServiceCommand):
         self.stdout.write(f"{len(made)} demo people came, {len(demo.find_people()) + 1 - len(made)} were here already.")
         if made and password:
             self.stdout.write(f"Sign in as {made[0].email}, or as the moderator {made[-1].email}: password {password}")
+        elif made:
+            self.stdout.write(
+                f"`manage.py sign_in_link {made[0].email}` lets you in, or {made[-1].email}, a moderator."
+            )

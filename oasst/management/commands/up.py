@@ -23,8 +23,7 @@ from django.db.utils import OperationalError
 from inference import engines
 from oasst.core.commands import close_connections, ending_in_order
 from oasst.core.errors import DomainError
-from oasst.management import static
-from oasst.management.first_run import FirstRun, create_what_is_missing
+from oasst.management import first_run, static
 from oasst.services.embedded import Embedded
 from oasst.services.errors import ServiceError
 from oasst.services.sockets import listen
@@ -55,11 +54,11 @@ class Command(BaseCommand):
                 listener = stack.enter_context(self._listen())
                 servers = stack.enter_context(Embedded(home, owner=True))
                 stack.callback(close_connections)
-                first = self._prepare(demo=options["demo"])
+                welcome = self._prepare(demo=options["demo"])
                 # Children must not inherit our connections, and forking is safest without the threads of
                 # the pool.
                 close_connections()
-                self._supervise(listener, servers, first)
+                self._supervise(listener, servers, welcome)
             except (ServiceError, DomainError) as error:
                 raise CommandError(str(error)) from error
             except OperationalError as error:
@@ -77,22 +76,25 @@ class Command(BaseCommand):
                 f"Can not listen on {settings.BIND_ADDRESS}, port {settings.PORT}: {error.strerror}."
             ) from error
 
-    def _prepare(self, *, demo: bool) -> FirstRun | None:
+    def _prepare(self, *, demo: bool) -> list[str]:
+        """Returns what to say once the site is ready."""
         self._say("Tables …")
         call_command("migrate", interactive=False, verbosity=0)
         self._say("Static files …")
         static.collect()
         call_command("setup_schedules", stdout=self.stdout)
-        first = create_what_is_missing(
-            email=(settings.ADMIN_EMAILS or ["admin@localhost"])[0], file=settings.OASST_HOME / "first-run.txt"
+        first = first_run.create_what_is_missing(
+            email=(settings.ADMIN_EMAILS or ["admin@localhost"])[0], file=settings.FIRST_RUN_FILE
         )
+        if first_run.ensure_metrics_token():
+            self._say(f"The token for /metrics stands in {settings.KEPT_METRICS_TOKEN}.")
         self._fetch_chat_model()
         if demo:
             if "seed_demo" not in get_commands():
                 raise CommandError("There is no command seed_demo in this installation.")
             self._say("Demo data …")
             call_command("seed_demo", stdout=self.stdout)
-        return first
+        return first_run.welcome(first, terminal=self.stdout.isatty())
 
     def _fetch_chat_model(self) -> None:
         """In a process of its own, whose gigabyte ends with it. The site is worth starting without a model too."""
@@ -105,8 +107,8 @@ class Command(BaseCommand):
                 "Chat has no model; why stands above. Everything else works; `manage.py fetch_model` tries again."
             )
 
-    def _supervise(self, listener: socket.socket, servers: Embedded, first: FirstRun | None) -> None:
-        watch = Watch(self, servers, first)
+    def _supervise(self, listener: socket.socket, servers: Embedded, welcome: list[str]) -> None:
+        watch = Watch(self, servers, welcome)
         watch.supervisor = Supervisor(
             programs(listener.fileno()),
             directory=settings.BASE_DIR,
@@ -132,12 +134,12 @@ class Watch:
     ready.
     """
 
-    def __init__(self, command: Command, servers: Embedded, first: FirstRun | None) -> None:
+    def __init__(self, command: Command, servers: Embedded, welcome: list[str]) -> None:
         self.supervisor: Supervisor
         self.failure = ""
         self._say = command._say
         self._servers = servers
-        self._first = first
+        self._welcome = welcome
         self._ready = False
         self._give_up_at = time.monotonic() + READY_SECONDS
         self._next_look = 0.0
@@ -175,10 +177,8 @@ class Watch:
     def _announce(self) -> None:
         self._say(RULE)
         self._say(f"oasst is ready:  {settings.PUBLIC_URL}")
-        if self._first:
-            for line in self._first.lines():
-                self._say(line)
-            self._say(f"These are shown once. They also stand in {settings.OASST_HOME / 'first-run.txt'}.")
+        for line in self._welcome:
+            self._say(line)
         self._say(RULE)
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
@@ -281,7 +282,9 @@ class TestTheEnd:
     def test_of_an_account(self, alice: User) -> None:
         ann = api_of(alice)
         done(ann.post("chats", {}))
+        address = alice.email
         assert done(ann.delete("account/")) is None
+        assert [(message.subject, message.to) for message in mail.outbox] == [("Your account is closed", [address])]
         alice.refresh_from_db()
         assert alice.deleted_at and not alice.is_active and not Chat.objects.filter(deleted_at=None).exists()
         refused(ann.get("chats"), 401)

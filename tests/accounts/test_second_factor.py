@@ -1,0 +1,239 @@
+"""A second factor: set up, asked for by every way in, lost, and demanded of moderators."""
+
+import re
+import time
+from typing import Any
+
+import pytest
+from allauth.core import context
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal import auth as totp
+from django.core import mail
+from django.core.management import CommandError, call_command
+from django.test import Client, RequestFactory
+
+from oasst import merging
+from oasst.accounts import second_factor, services
+from oasst.accounts.models import Role, User
+from tests.accounts.other_service import other_service
+from tests.factories import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+STEP, DOOR = "/accounts/2fa/authenticate/", "/accounts/login/"
+SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+
+
+def code(after: int = 0, secret: str = SECRET) -> str:
+    """What the app shows, now or so many half minutes later."""
+    return totp.format_hotp_value(totp.hotp_value(secret, int(time.time()) // 30 + after))
+
+
+def give_app(person: User) -> None:
+    Authenticator.objects.create(user=person, type="totp", data={"secret": SECRET})
+    Authenticator.objects.create(user=person, type="recovery_codes", data={"seed": "ab" * 40, "used_mask": 0})
+
+
+def recovery_codes(person: User) -> list[str]:
+    found: list[str] = Authenticator.objects.get(user=person, type="recovery_codes").wrap().get_unused_codes()
+    return found
+
+
+@pytest.fixture
+def ann(alice: User) -> User:
+    """Alice with an authenticator app."""
+    give_app(alice)
+    return alice
+
+
+@pytest.fixture
+def at_the_step(ann: User, client: Client) -> Client:
+    """The password was right; the second step waits."""
+    assert client.post(DOOR, {"login": ann.email, "password": PASSWORD})["Location"] == STEP
+    return client
+
+
+def is_in(client: Client) -> bool:
+    return "_auth_user_id" in client.session
+
+
+class TestSettingItUp:
+    def test_by_an_app(self, client: Client, alice: User, django_capture_on_commit_callbacks: Any) -> None:
+        client.force_login(alice)
+        page = client.get("/accounts/2fa/totp/activate/")
+        secret = re.search(r'data-testid="totp-secret">(\w+)<', page.text)
+        assert secret and "<svg" in page.text and "data:" not in page.text
+        assert "img-src" not in page["Content-Security-Policy"]
+        wrong = client.post("/accounts/2fa/totp/activate/", {"code": "000000"})
+        assert wrong.status_code == 200 and not Authenticator.objects.exists()
+        outer = context.request_context(RequestFactory().get("/"))  # what waits for the commit runs after the request
+        with outer, django_capture_on_commit_callbacks(execute=True):
+            answer = client.post("/accounts/2fa/totp/activate/", {"code": code(secret=secret[1])})
+        assert answer["Location"] == "/accounts/2fa/recovery-codes/"
+        page = client.get("/accounts/2fa/recovery-codes/")
+        assert len(re.findall(r"<li><code>\d{8}</code>", page.text)) == 10
+        assert mail.outbox[-1].subject == "An authenticator app was added"
+        assert client.get("/accounts/2fa/").text.count("badge--good") == 1
+
+    def test_taking_it_off(self, client: Client, ann: User) -> None:
+        client.force_login(ann)
+        assert "Switch the app off?" in client.get("/accounts/2fa/totp/deactivate/").text
+        client.post("/accounts/2fa/totp/deactivate/")
+        assert not Authenticator.objects.exists(), "recovery codes end with the last factor"
+        assert mail.outbox[-1].subject == "The authenticator app was removed"
+
+    def test_tries_are_limited(self, client: Client, alice: User) -> None:
+        client.force_login(alice)
+        client.get("/accounts/2fa/totp/activate/")
+        answers = [client.post("/accounts/2fa/totp/activate/", {"code": "000000"}).status_code for _ in range(11)]
+        assert answers == [200] * 10 + [429]
+
+    def test_another_address_may_still_be_added(self, client: Client, ann: User) -> None:
+        client.force_login(ann)
+        client.post("/accounts/email/", {"action_add": "", "email": "second@example.org"})
+        assert ann.emailaddress_set.filter(email="second@example.org").exists()
+
+
+class TestEveryWayInAsks:
+    def test_password(self, at_the_step: Client, ann: User) -> None:
+        assert not is_in(at_the_step)
+        assert "One more step" in at_the_step.get(STEP).text
+        assert at_the_step.get("/dashboard/")["Location"].startswith(DOOR)
+        assert at_the_step.post(STEP, {"code": code()})["Location"] == "/dashboard/"
+        assert is_in(at_the_step)
+
+    def test_code_by_mail(self, client: Client, ann: User) -> None:
+        client.post("/accounts/login/code/", {"email": ann.email})
+        found = re.search(r"^ {4}(\S+)$", str(mail.outbox[-1].body), re.MULTILINE)
+        assert found
+        assert client.post("/accounts/login/code/confirm/", {"code": found[1]})["Location"] == STEP
+        assert not is_in(client)
+        client.post(STEP, {"code": code()})
+        assert is_in(client)
+
+    def test_another_service(self, client: Client, ann: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        with other_service(monkeypatch.setattr) as service:
+            service.email = str(ann.email)
+            there = client.post("/accounts/discord/login/")["Location"]
+            state = there.partition("state=")[2].partition("&")[0]
+            answer = client.get("/accounts/discord/login/callback/", {"code": "x", "state": state})
+        assert answer["Location"] == STEP and not is_in(client)
+
+    def test_the_step_stands_for_nobody_else(self, client: Client, ann: User) -> None:
+        assert client.get(STEP)["Location"] == DOOR
+        assert client.post(STEP, {"code": code()})["Location"] == DOOR
+        assert not is_in(client)
+
+
+class TestCodes:
+    @pytest.mark.parametrize("after", [-1, 0, 1])
+    def test_of_this_half_minute_and_its_neighbours(self, at_the_step: Client, after: int) -> None:
+        at_the_step.post(STEP, {"code": code(after)})
+        assert is_in(at_the_step)
+
+    @pytest.mark.parametrize("after", [-3, 3])
+    def test_no_others(self, at_the_step: Client, after: int) -> None:
+        assert "Incorrect code" in at_the_step.post(STEP, {"code": code(after)}).text
+        assert not is_in(at_the_step)
+
+    def test_each_is_good_once(self, at_the_step: Client, ann: User) -> None:
+        given = code(1)
+        at_the_step.post(STEP, {"code": given})
+        thief = Client()
+        thief.post(DOOR, {"login": ann.email, "password": PASSWORD})
+        for seen in (given, code(0)):
+            thief.post(STEP, {"code": seen})
+        assert not is_in(thief)
+
+    def test_without_redis_they_still_work(self, at_the_step: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("django.core.cache.cache.add", lambda *args, **kwargs: False)
+        at_the_step.post(STEP, {"code": code()})
+        assert is_in(at_the_step)
+
+    def test_recovery_codes_are_good_once(self, at_the_step: Client, ann: User) -> None:
+        given = recovery_codes(ann)[0]
+        at_the_step.post(STEP, {"code": given})
+        assert is_in(at_the_step) and given not in recovery_codes(ann)
+        again = Client()
+        again.post(DOOR, {"login": ann.email, "password": PASSWORD})
+        again.post(STEP, {"code": given})
+        assert not is_in(again)
+
+    def test_guesses_are_counted_by_account(self, ann: User) -> None:
+        for number in range(3):
+            client = Client(REMOTE_ADDR=f"203.0.113.{number}")
+            client.post(DOOR, {"login": ann.email, "password": PASSWORD})
+            answers = [client.post(STEP, {"code": "000000"}).status_code for _ in range(4)]
+        assert answers == [200, 200, 429, 429]
+
+
+class TestProvingItOnceMore:
+    def test_only_the_second_factor_counts(self, client: Client, ann: User, settings: Any) -> None:
+        settings.SENDS_MAIL = True
+        client.force_login(ann)
+        session = client.session
+        session["signed_in_at"] = 0
+        session.save()
+        there = client.get("/me/tokens/")["Location"]
+        assert there.startswith("/accounts/2fa/reauthenticate/")
+        page = client.get(there).text
+        assert "recovery codes" in page and "code by e-mail" not in page and "With your password" not in page
+        for url, given in (("/accounts/reauthenticate/", {"password": PASSWORD}),):
+            assert client.post(url, given)["Location"].startswith("/accounts/2fa/reauthenticate/")
+        assert client.post("/accounts/reauthenticate/code/", {"action": "send"})["Location"].startswith("/accounts/2fa")
+        assert not mail.outbox
+        assert client.get("/me/tokens/").status_code == 302
+        assert client.post(there, {"code": code()})["Location"] == "/me/tokens/"
+        assert client.get("/me/tokens/").status_code == 200
+
+
+class TestModeratorsMust:
+    @pytest.fixture
+    def demanded(self, settings: Any) -> None:
+        settings.REQUIRE_MFA = "staff"
+
+    @pytest.mark.usefixtures("demanded")
+    @pytest.mark.parametrize("role", [Role.MODERATOR, Role.ADMIN])
+    def test_set_one_up_first(self, client: Client, alice: User, role: Role) -> None:
+        alice.role = role
+        alice.save()
+        client.force_login(alice)
+        for url in ("/admin/", "/admin/accounts/user/"):
+            assert client.get(url)["Location"] == "/accounts/2fa/"
+            assert client.post(url)["Location"] == "/accounts/2fa/"
+        assert "need a second factor" in client.get("/accounts/2fa/").text
+        assert client.get("/dashboard/").status_code == 200
+        give_app(alice)
+        assert client.get("/admin/").status_code == 200
+
+    def test_by_default_nobody_must(self, client: Client, mo: User) -> None:
+        client.force_login(mo)
+        assert client.get("/admin/").status_code == 200
+
+    @pytest.mark.usefixtures("demanded")
+    def test_contributors_need_none(self, client: Client, alice: User) -> None:
+        client.force_login(alice)
+        assert client.get("/dashboard/").status_code == 200
+
+
+class TestLostOrLeft:
+    def test_an_operator_takes_it_off(self, client: Client, ann: User) -> None:
+        client.force_login(ann)
+        call_command("remove_second_factor", str(ann.email))
+        assert not second_factor.has_second_factor(ann)
+        assert client.get("/me/")["Location"].startswith(DOOR), "signed out everywhere"
+        assert mail.outbox[-1].to == [ann.email]
+
+    @pytest.mark.parametrize("email", ["nobody@example.org", "bob@example.org"])
+    def test_the_command_says_what_is_wrong(self, bob: User, email: str) -> None:
+        services.create_user(email="bob@example.org")
+        with pytest.raises(CommandError, match=r"Nobody has the address|has no second factor"):
+            call_command("remove_second_factor", email)
+
+    def test_a_closed_account_keeps_none(self, ann: User) -> None:
+        services.close_account(ann)
+        assert not Authenticator.objects.exists()
+
+    def test_merging_gives_nobody_the_factor_of_another(self, ann: User, bob: User) -> None:
+        merging.merge_people(destination_id=bob.pk, source_ids=[ann.pk])
+        assert not second_factor.has_second_factor(bob) and not Authenticator.objects.exists()

@@ -1,0 +1,74 @@
+"""People who complain and moderators who decide at the same moment: one proposal, one decision, and it stands."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from oasst.accounts.models import User
+from oasst.invariants import differences
+from tests.concurrency.test_rivals import ROUNDS, rivals
+from tests.factories import new_people, new_person, new_prompt
+from trees import moderation, reactions, thresholds
+from trees.models import Happening, Message, Proposal
+from trees.policy import TreePolicy
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+EVERYBODY = TreePolicy(complaint_min_accepted=0, auto_mod_red_flags=2)
+
+
+@pytest.fixture(autouse=True)
+def _everything_agrees(transactional_db: None) -> Iterator[None]:
+    yield
+    assert [one for one in differences(EVERYBODY) if one.check != "answers_come_from_a_task"] == []
+
+
+@pytest.fixture
+def mo(transactional_db: None) -> User:
+    return new_person("Mo", role="moderator")
+
+
+def complain(message: Message, person: User) -> None:
+    reactions.report(message_id=message.pk, reporter=person, category="spam")
+    thresholds.apply(message_id=message.pk, policy=EVERYBODY)
+
+
+def test_flags_at_once_are_one_proposal(mo: User) -> None:
+    prompt = new_prompt(new_person("Author"))
+    acts = [lambda one=one: complain(prompt, one) for one in new_people(4)]  # type: ignore[misc]
+    rivals(*acts, allowed={"message_not_found"})  # hidden before they spoke
+    assert Message.objects.get().hidden
+    assert Proposal.objects.count() == Happening.objects.filter(kind="removal_proposed").count() == 1
+
+
+def test_a_dismissal_against_one_more_flag(mo: User) -> None:
+    for _ in range(ROUNDS):
+        prompt = new_prompt(new_person("Author"))
+        first, second = new_people(2)
+        report = reactions.report(message_id=prompt.pk, reporter=first, category="spam")
+        rivals(
+            lambda one=report: moderation.settle_report(  # type: ignore[misc]
+                report_id=one.pk, actor=mo, status="dismissed", outcome="Fine.", policy=EVERYBODY
+            ),
+            lambda one=prompt, by=second: complain(one, by),  # type: ignore[misc]
+            allowed=set(),
+        )
+        prompt.refresh_from_db()
+        assert (prompt.is_withheld, prompt.kept_at is not None) == (False, True)
+
+
+def test_two_moderators_who_disagree(mo: User) -> None:
+    other = new_person("Max", role="moderator")
+    for _ in range(ROUNDS):
+        prompt = new_prompt(new_person("Author"))
+        for person in new_people(2):
+            complain(prompt, person)
+        proposal = Proposal.objects.get(message=prompt)
+        about = {"proposal_id": proposal.pk, "reason": "So be it.", "policy": EVERYBODY}
+        codes = rivals(
+            lambda about=about: moderation.uphold(actor=mo, **about),  # type: ignore[misc]
+            lambda about=about: moderation.dismiss(actor=other, **about),  # type: ignore[misc]
+            allowed={"already_decided"},
+        )
+        assert sorted(codes) == ["", "already_decided"]
+        prompt.refresh_from_db()
+        assert (prompt.deleted, prompt.hidden) == (codes[0] == "", False)

@@ -1,0 +1,78 @@
+"""Every address that the site has, found in the URL table: a new page is covered without a word here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, QueryDict
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils.regex_helper import normalize
+
+WIRES = ("api/v1/", "inference/", "v1/")
+"""Answered by REST operations, which have their own envelope of refusals."""
+
+
+@dataclass(frozen=True)
+class Address:
+    template: str
+    """As `messages/%(message_id)s/`, without the slash at the beginning."""
+    parameters: tuple[str, ...]
+    """The parts of the path that vary."""
+    name: str
+    """With its namespace: `admin:trees_message_changelist`. Empty where it has none."""
+
+    def filled(self, values: dict[str, str]) -> str:
+        return "/" + self.template % {name: values[name] for name in self.parameters}
+
+    @property
+    def is_page(self) -> bool:
+        return not self.template.startswith(WIRES)
+
+
+def addresses() -> list[Address]:
+    return sorted(_below(get_resolver(), "", (), ""), key=lambda one: (one.template, one.name))
+
+
+def _below(resolver: URLResolver, prefix: str, parameters: tuple[str, ...], namespace: str) -> Iterator[Address]:
+    for one in resolver.url_patterns:
+        [(part, names), *_] = normalize(one.pattern.regex.pattern)
+        template, all_names = prefix + part, (*parameters, *names)
+        if isinstance(one, URLResolver):
+            yield from _below(one, template, all_names, f"{namespace}{one.namespace}:" if one.namespace else namespace)
+        else:
+            assert isinstance(one, URLPattern)
+            yield Address(template, all_names, f"{namespace}{one.name or ''}")
+
+
+ASKED_FOR: set[str] = set()
+"""The query parameters that somebody asked for since it was emptied."""
+
+
+class _Noting(QueryDict):
+    """Query parameters that write down which of them are asked for."""
+
+    def __getitem__(self, key: str) -> Any:
+        ASKED_FOR.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        ASKED_FOR.add(key)
+        return super().get(key, default)
+
+    def getlist(self, key: str, default: Any = None) -> Any:
+        ASKED_FOR.add(key)
+        return super().getlist(key, default)
+
+    def __contains__(self, key: object) -> bool:
+        ASKED_FOR.add(str(key))
+        return super().__contains__(key)
+
+
+def note_parameters(get_response: Any) -> Any:
+    """A middleware for tests: every parameter that anything in the site looks for stands in ASKED_FOR."""
+
+    def middleware(request: HttpRequest) -> Any:
+        request.GET = _Noting(request.META.get("QUERY_STRING", ""), encoding=request.encoding)  # type: ignore[assignment]
+        return get_response(request)
+
+    return middleware

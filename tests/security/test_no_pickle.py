@@ -1,0 +1,194 @@
+"""Whoever can write to Redis, or hands us a model, runs no code here."""
+
+import ast
+import pickle
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import redis
+from django.conf import settings
+from django.contrib.messages.storage.fallback import FallbackStorage
+from django.contrib.sessions.serializers import JSONSerializer
+from django.core.cache import cache, caches
+from django.test import Client
+from django.urls import reverse
+from django.utils.module_loading import import_string
+from kombu.exceptions import ContentDisallowed
+from kombu.serialization import loads, prepare_accept_content
+
+from inference.engine import tiny
+from inference.engine.base import EngineError
+from inference.engine.loading import load
+from oasst.accounts.models import User
+from oasst.celery import app
+from oasst.core.json_cache import JsonClient, StrictJson
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PACKAGES = ("oasst", "trees", "tasks", "leaderboard", "inference")
+UNPICKLERS = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle"}
+# Names that unpickle unless an argument says otherwise, and that argument.
+LOADERS = {
+    "torch.load": "weights_only",
+    "numpy.load": "allow_pickle",
+    "np.load": "allow_pickle",
+    "yaml.load": "Loader",
+    "yaml.unsafe_load": "never",
+    "pandas.read_pickle": "never",
+}
+
+
+class Planted:
+    """A pickle that leaves a mark when it is read."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Iterator[bytes]:
+    mark = tmp_path / "was run"
+    yield pickle.dumps(Planted(mark))
+    assert not mark.exists(), "what stands in Redis was run"
+
+
+class TestWhatIsPlantedInRedis:
+    def test_a_value_of_the_cache_is_a_miss(self, planted: bytes, redis_server: redis.Redis) -> None:
+        cache.set("good", {"a": [1]})
+        redis_server.set(cache.make_key("bad"), planted)
+        assert cache.get("bad") is None
+        assert cache.get("bad", "as good as nothing") == "as good as nothing"
+        assert cache.get_many(["good", "bad", "away"]) == {"good": {"a": [1]}}
+        cache.set("bad", 5)
+        assert cache.get("bad") == 5
+
+    @pytest.mark.parametrize(
+        "value",
+        [b"\xff\xfe", b"{", b"", b"[" * 100_000, b"9" * 5000, pickle.dumps({"old": 1})],
+        ids=["no text", "half", "empty", "deep", "long number", "pickle"],
+    )
+    def test_so_is_everything_else_that_is_no_json(self, value: bytes, redis_server: redis.Redis) -> None:
+        """Such as what an earlier version left behind."""
+        redis_server.set(cache.make_key("bad"), value)
+        assert cache.get("bad") is None
+
+    def test_a_session_is_read_from_its_row(
+        self, planted: bytes, redis_server: redis.Redis, client: Client, alice: User
+    ) -> None:
+        client.force_login(alice)
+        assert client.get("/me/").status_code == 200
+        key = cache.make_key(f"oasst.sessions{client.cookies['sessionid'].value}")
+        assert redis_server.exists(key), "the session is in the cache, so this test is about something"
+        redis_server.set(key, planted)
+        answer = client.get("/me/")
+        assert answer.status_code == 200
+        assert answer.context["user"] == alice
+
+    @pytest.mark.parametrize("page", ["/dashboard/", "/leaderboard/", "/statistics/"])
+    def test_pages_are_whole(
+        self, planted: bytes, redis_server: redis.Redis, client: Client, alice: User, page: str
+    ) -> None:
+        client.force_login(alice)
+        client.get(page)
+        for key in redis_server.scan_iter("oasst:*"):
+            redis_server.set(key, planted)
+        assert client.get(page).status_code == 200
+
+    def test_jobs_in_another_form_are_refused(self, planted: bytes) -> None:
+        accepted = prepare_accept_content(app.conf.accept_content)
+        for kind in ("application/x-python-serialize", "application/x-yaml"):
+            with pytest.raises(ContentDisallowed):
+                loads(planted, kind, "binary", accept=accepted)
+
+
+class TestSettings:
+    def test_every_cache_is_json(self) -> None:
+        for name in settings.CACHES:
+            options = settings.CACHES[name]["OPTIONS"]
+            assert import_string(options["SERIALIZER"]) is StrictJson, name
+            assert import_string(options["CLIENT_CLASS"]) is JsonClient, name
+            assert isinstance(caches[name].client, JsonClient)
+
+    def test_sessions_messages_and_channels(self) -> None:
+        assert import_string(settings.SESSION_SERIALIZER) is JSONSerializer
+        assert import_string(settings.MESSAGE_STORAGE) is FallbackStorage  # signed JSON in a cookie, or in the session
+        for layer in settings.CHANNEL_LAYERS.values():
+            assert layer["CONFIG"]["serializer_format"] in ("json", "msgpack")
+
+    def test_celery(self) -> None:
+        assert app.conf.accept_content == app.conf.result_accept_content == ["json"]
+        assert (
+            app.conf.beat_scheduler == "django_celery_beat.schedulers:DatabaseScheduler"
+        )  # its own is a shelf of pickles
+        assert {app.conf.task_serializer, app.conf.result_serializer, app.conf.event_serializer} == {"json"}
+
+
+class TestStrictJson:
+    @pytest.mark.parametrize(
+        "value", [datetime(2026, 1, 2, tzinfo=UTC), UUID(int=1), Decimal(1), {1, 2}, b"x"], ids=repr
+    )
+    def test_what_would_come_back_as_something_else_is_refused(self, value: Any) -> None:
+        with pytest.raises(TypeError):
+            cache.set("wrong", value)
+
+    @pytest.mark.parametrize("value", [None, True, 0, 10**30, 1.5, "ä\0\ud800", [1, [2]], {"a": {"b": None}}])
+    def test_the_rest_comes_back(self, value: Any) -> None:
+        cache.set("right", value)
+        kept = cache.get("right", "away")
+        assert kept == value
+        assert type(kept) is type(value)
+
+
+class TestWhatLibrariesKeep:
+    def test_the_search_of_the_admin(self, client: Client, mo: User) -> None:
+        client.force_login(mo)
+        for _ in ("found", "from the cache"):
+            page = client.get(reverse("admin:search"), {"s": "message"})
+            assert page.status_code == 200
+            assert b"essage" in page.content
+
+
+class TestModels:
+    def test_weights_that_are_a_pickle_are_not_read(self, planted: bytes, tmp_path: Path) -> None:
+        folder = tmp_path / "model"
+        tiny.make(folder)
+        (folder / "model.safetensors").unlink()
+        (folder / "pytorch_model.bin").write_bytes(planted)
+        with pytest.raises(EngineError):
+            load(folder)
+
+
+def calls_of(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield ast.unparse(node.func), node
+
+
+def imports_of(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def test_no_module_unpickles() -> None:
+    wrong = []
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            tree = ast.parse(path.read_text())
+            wrong += [f"{path}: import {name}" for name in imports_of(tree) if name.split(".")[0] in UNPICKLERS]
+            for name, call in calls_of(tree):
+                given = {one.arg for one in call.keywords}
+                if name in LOADERS and LOADERS[name] not in given:
+                    wrong.append(f"{path}:{call.lineno}: {name} without {LOADERS[name]}")
+                if name.endswith(".from_pretrained") and "trust_remote_code" not in given:
+                    wrong.append(f"{path}:{call.lineno}: {name} without trust_remote_code=False")
+    assert wrong == []

@@ -1,0 +1,486 @@
+"""Whose complaint weighs, what enough of them do, and that what a moderator decided stands."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+from uuid import UUID
+
+import pytest
+from django.core import mail
+from django.test import Client
+
+from oasst.accounts import services
+from oasst.accounts.models import ApiClient, Identity, User
+from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
+from oasst.invariants import differences
+from oasst.merging import merge_people
+from tasks import assignment
+from tasks.kinds import Kind
+from tests.crowd import take
+from tests.factories import (
+    conversation,
+    decide,
+    grow_to,
+    growing_tree,
+    new_people,
+    new_person,
+    new_prompt,
+    new_reply,
+    new_veterans,
+    review,
+    state_of,
+)
+from tests.wire.conftest import Wire
+from trees import bans, moderation, notices, reactions, reviews, thresholds, voices
+from trees.interchange.reader import import_files
+from trees.interchange.writer import ExportFilter, read_lines
+from trees.models import Deletion, Happening, Message, Opening, Proposal, Reaction, Report, Skip
+from trees.moderation_queries import queues
+from trees.policy import TreePolicy
+from trees.queries import contributions_of, get_tree_for
+from trees.states import State
+
+pytestmark = pytest.mark.django_db
+POLICY = TreePolicy()
+Counter = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_disagrees(db: None, settings: Any) -> Iterator[None]:
+    settings.RATE_LIMITS = False
+    yield
+    # The factories call the services below the tasks.
+    assert [one for one in differences(POLICY) if one.check != "answers_come_from_a_task"] == []
+
+
+def flag(message: Message, people: list[User], policy: TreePolicy = POLICY) -> bool:
+    for person in people:
+        reactions.report(message_id=message.pk, reporter=person, category="spam")
+    return thresholds.apply(message_id=message.pk, policy=policy)
+
+
+def skip(message: Message, people: list[User], policy: TreePolicy = POLICY) -> bool:
+    for person in people:
+        reviews.record_skip(message=message, author=person, kind=Skip.Kind.REPLY)
+    return thresholds.apply(message_id=message.pk, policy=policy)
+
+
+def fresh(message: Message) -> Message:
+    return Message.objects.get(pk=message.pk)
+
+
+def invented(client: ApiClient, number: int, policy: TreePolicy = POLICY) -> list[User]:
+    """People whom only this program knows, with all that makes a complaint weigh."""
+    people = new_veterans(number, policy)
+    User.objects.filter(pk__in=[one.pk for one in people]).update(email=None)
+    Identity.objects.bulk_create(
+        Identity(user=one, api_client=client, auth_method="discord", username=str(one.pk)) for one in people
+    )
+    return list(User.objects.filter(pk__in=[one.pk for one in people]))
+
+
+@pytest.fixture
+def reply(alice: User) -> Message:
+    """Accepted, in a growing tree, with an accepted reply of its own and one that waits for reviewers."""
+    made = new_reply(growing_tree(alice), new_person("Writer"))
+    decide(made)
+    below = new_reply(made, new_person("Asker"))
+    decide(below)
+    new_reply(below, new_person("Answerer"))
+    return fresh(made)
+
+
+class TestWhoseVoiceCounts:
+    def test_four_invented_people_of_a_program_and_their_flags_do_nothing(self, reply: Message) -> None:
+        """The attack that ended other people's conversations."""
+        before = set(Opening.objects.values_list("message", "work"))
+        bot = Wire("bot", trusted=False)
+        for number in range(4):
+            user = {"id": f"nobody{number}", "display_name": f"Nobody {number}", "auth_method": "discord"}
+            bot.post("users/", user)  # it answers for their terms
+            body = {"op": "add", "user": user, "emoji": "red_flag"}
+            assert bot.post(f"messages/{reply.pk}/emoji", body).status_code == 202
+        thresholds.apply(message_id=reply.pk, policy=POLICY)
+        found = fresh(reply)
+        assert (found.deleted, found.hidden, found.emojis) == (False, False, {"red_flag": 4})
+        assert not Deletion.objects.exists()
+        assert not Proposal.objects.exists()
+        assert Report.objects.filter(status="open").count() == 4  # which a moderator reads
+        assert set(Opening.objects.values_list("message", "work")) == before
+
+    def test_all_people_of_a_program_that_is_not_trusted_are_one_voice(self, reply: Message) -> None:
+        bot, other = (services.create_api_client(name=name)[0] for name in ("bot", "other"))
+        assert not flag(reply, invented(bot, 5))
+        assert voices.count_flags(reply.pk, POLICY) == 1
+        assert not flag(reply, [*invented(other, 4), *new_veterans(1)])
+        assert voices.count_flags(reply.pk, POLICY) == 3
+        assert not fresh(reply).hidden
+
+    def test_people_of_a_front_end_of_ours_count_one_each(self, reply: Message) -> None:
+        client, _ = services.create_api_client(name="website", trusted=True)
+        assert flag(reply, invented(client, 4))
+
+    def test_a_program_of_ones_own_token_changes_nothing(self, reply: Message) -> None:
+        people = new_veterans(4)
+        for person in people:
+            client = ApiClient.objects.create(name="own", person=person)
+            Identity.objects.create(user=person, api_client=client, auth_method="local", username="me")
+        assert flag(reply, people)
+
+    def test_a_hundred_newborn_accounts_weigh_nothing(self, reply: Message) -> None:
+        people = User.objects.bulk_create(User(email=f"n{n}@example.org", display_name=f"N {n}") for n in range(100))
+        Reaction.objects.bulk_create(Reaction(message=reply, author=one, emoji="red_flag") for one in people)
+        Skip.objects.bulk_create(Skip(message=reply, author=one, kind="reply") for one in people)
+        Message.objects.filter(pk=reply.pk).update(emojis={"red_flag": 100})
+        assert (voices.count_flags(reply.pk, POLICY), voices.count_skips(reply.pk, POLICY)) == (0, 0)
+        Reaction.objects.all().delete()
+        Skip.objects.all().delete()
+        Message.objects.filter(pk=reply.pk).update(emojis={})
+
+    def test_age_alone_and_work_alone_are_not_enough(self, reply: Message, bob: User) -> None:
+        User.objects.filter(pk=bob.pk).update(created_at=new_veterans(1)[0].created_at.replace(year=2020))
+        flag(reply, [bob, new_person("Newcomer")])
+        assert voices.count_flags(reply.pk, POLICY) == 0
+        reviewer = new_person("Reviewer")
+        prompts = [new_prompt(new_person("Asker")) for _ in range(3)]
+        for prompt in prompts:
+            review(prompt, reviewer)
+            decide(prompt)
+        flag(reply, [reviewer])
+        assert voices.count_flags(reply.pk, POLICY) == 1
+        assert voices.count_flags(reply.pk, replace(POLICY, complaint_min_accepted=4)) == 0
+        assert voices.count_flags(reply.pk, replace(POLICY, complaint_min_accepted=0)) == 3
+
+    def test_reviews_against_the_outcome_are_no_standing(self, reply: Message) -> None:
+        troll = new_person("Troll")
+        for _ in range(3):
+            prompt = new_prompt(new_person("Asker"))
+            review(prompt, troll, spam=1)
+            decide(prompt)
+        flag(reply, [troll])
+        assert voices.count_flags(reply.pk, POLICY) == 0
+
+    def test_banned_and_closed_people_do_not_count_and_merged_ones_once(self, reply: Message, mo: User) -> None:
+        people = new_veterans(4)
+        for person in people:
+            reactions.set_reaction(message_id=reply.pk, person=person, emoji="red_flag")
+        bans.ban(people[0], actor=mo, reason="Rude.")
+        assert voices.count_flags(reply.pk, POLICY) == 3
+        merge_people(destination_id=people[1].pk, source_ids=[people[2].pk])
+        assert voices.count_flags(reply.pk, POLICY) == 2
+        assert not thresholds.apply(message_id=reply.pk, policy=POLICY)
+
+    def test_it_is_as_many_statements_with_ten_times_the_people(
+        self, reply: Message, django_assert_num_queries: Counter
+    ) -> None:
+        few, many = new_veterans(3), new_people(30)
+        flag(reply, few)
+        with django_assert_num_queries(8):  # with the savepoint of the test
+            thresholds.apply(message_id=reply.pk, policy=POLICY)
+        flag(reply, many)
+        with django_assert_num_queries(8):
+            thresholds.apply(message_id=reply.pk, policy=POLICY)
+
+
+class TestHiding:
+    @pytest.fixture
+    def work(self, reply: Message) -> set[tuple[Any, ...]]:
+        return set(Opening.objects.values_list("message", "work"))
+
+    @pytest.fixture
+    def proposal(self, reply: Message, work: object) -> Proposal:
+        assert flag(reply, new_veterans(4))
+        return Proposal.objects.get()
+
+    def test_it_destroys_nothing_and_a_dismissal_brings_back_everything(
+        self, reply: Message, work: set[Any], proposal: Proposal, mo: User
+    ) -> None:
+        below = set(Message.objects.filter(tree=reply.tree_id).exclude(pk=reply.pk).values_list("pk", "deleted"))
+        assert {deleted for _, deleted in below} == {False}
+        assert not Deletion.objects.exists()
+        assert state_of(reply) == State.GROWING
+        resting = {reply.pk, *(m.pk for m in Message.objects.filter(tree=reply.tree_id, depth__gte=reply.depth))}
+        now = set(Opening.objects.values_list("message", "work"))
+        assert now == {one for one in work if one[0] not in resting}
+        moderation.dismiss(proposal_id=proposal.pk, actor=mo, reason="Fine.", policy=POLICY)
+        assert not fresh(reply).hidden
+        assert set(Opening.objects.values_list("message", "work")) == work
+        assert (
+            set(Message.objects.filter(tree=reply.tree_id).exclude(pk=reply.pk).values_list("pk", "deleted")) == below
+        )
+
+    def test_the_same_again_changes_nothing(self, reply: Message, proposal: Proposal) -> None:
+        assert not thresholds.apply(message_id=reply.pk, policy=POLICY)
+        assert Happening.objects.filter(kind="removal_proposed").count() == 1
+
+    def test_nobody_but_moderators_reads_it(self, reply: Message, proposal: Proposal, bob: User, mo: User) -> None:
+        _, turn = get_tree_for(bob, reply.tree_id)
+        assert turn.replies == []
+        _, turn = get_tree_for(mo, reply.tree_id)
+        assert (turn.replies[0].state, turn.replies[0].text) == ("hidden", reply.text)
+        review_of_it = reply.reviews.first()
+        assert review_of_it is not None
+        shown = contributions_of(review_of_it.author).rows
+        assert [row.excerpt for row in shown if row.kind == "review"] == ["(removed)"]
+        assert reply.author is not None
+        mine = contributions_of(reply.author).rows[0]
+        assert (mine.state, mine.excerpt) == ("hidden", "(removed)")
+        with pytest.raises(Exception, match="removed"):
+            reactions.set_reaction(message_id=reply.pk, person=bob, emoji="+1")
+
+    def test_programs_see_it_as_deleted(self, reply: Message, proposal: Proposal) -> None:
+        bot, site = Wire("bot", trusted=False), Wire("website", trusted=True)
+        seen = bot.get(f"messages/{reply.pk}").json()
+        assert (seen["deleted"], seen["text"]) == (True, "")
+        seen = site.get(f"messages/{reply.pk}").json()
+        assert (seen["deleted"], seen["text"]) == (True, reply.text)
+        for wire in (bot, site):
+            assert reply.text not in str(wire.get(f"messages/{reply.tree_id}/tree").json())
+            assert wire.get(f"messages/{reply.tree_id}/children").json() == []
+            child = Message.objects.get(parent=reply)
+            assert wire.get(f"messages/{child.pk}/conversation").status_code >= 400
+        assert reply.text not in str(bot.get(f"messages/{reply.tree_id}/descendants").json())
+        assert reply.pk not in {UUID(one["id"]) for one in site.get("messages/", max_count=100).json()}
+
+    def test_what_was_begun_is_refused_and_kept(self, reply: Message, bob: User, mo: User, carol: User) -> None:
+        below = Message.objects.get(parent__parent=reply)
+        held = take(bob, POLICY, Kind.LABEL_ASSISTANT_REPLY)
+        assert held.message_id == below.pk
+        flag(reply, new_veterans(4))
+        with pytest.raises(Gone) as refusal:
+            review(below, bob)
+        assert refusal.value.code == "message_hidden"
+        with pytest.raises(Gone):
+            new_reply(reply, bob)
+        with pytest.raises(assignment.NothingToDo):
+            take(carol, POLICY, Kind.LABEL_ASSISTANT_REPLY)
+        moderation.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=POLICY)
+        review(below, bob)
+
+    def test_the_tree_waits_before_it_is_ranked(self, alice: User, mo: User) -> None:
+        policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
+        prompt = growing_tree(alice, policy)
+        first = new_reply(prompt, new_person("Writer"), policy=policy)
+        decide(first, policy=policy)
+        flag(first, new_veterans(4, policy), policy)
+        for _ in range(2):
+            decide(new_reply(prompt, new_person("Writer"), policy=policy), policy=policy)
+        assert (state_of(prompt), Opening.objects.filter(tree=prompt.pk).count()) == (State.GROWING, 0)
+        moderation.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=policy)
+        assert state_of(prompt) == State.RANKING
+        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+
+    def test_it_is_not_in_the_data_set_until_somebody_has_decided(self, reply: Message, proposal: Proposal) -> None:
+        text = "".join(read_lines(ExportFilter(state=None)))
+        assert text
+        assert reply.text not in text
+        assert reply.text in "".join(read_lines(ExportFilter(state=None, include_deleted=True)))
+
+    def test_a_prompt_stops_its_tree_and_ends_nothing(self, alice: User, mo: User) -> None:
+        prompt = growing_tree(alice)
+        reply = new_reply(prompt, new_person("Writer"))
+        flag(prompt, new_veterans(4))
+        assert (state_of(prompt), fresh(reply).deleted) == (State.HALTED_BY_MODERATOR, False)
+        moderation.uphold(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Copied.", policy=POLICY)
+        assert (fresh(prompt).deleted, fresh(reply).deleted) == (True, True)
+        moderation.undelete(deletion_id=Deletion.objects.get().pk, actor=mo, reason="Not copied.", policy=POLICY)
+        assert (state_of(prompt), fresh(reply).is_withheld) == (State.GROWING, False)
+
+
+class TestWhatAModeratorDecidedStands:
+    def test_three_reports_dismissed_and_a_fourth_flag(self, reply: Message, mo: User) -> None:
+        people = new_veterans(5)
+        flag(reply, people[:3])
+        for report in Report.objects.all():
+            moderation.settle_report(
+                report_id=report.pk, actor=mo, status="dismissed", outcome="Nothing wrong.", policy=POLICY
+            )
+        assert flag(reply, [people[3]])
+        assert (fresh(reply).deleted, fresh(reply).hidden) == (False, False)
+        proposal = Proposal.objects.get(status="open")
+        assert (proposal.message, proposal.voices, proposal.acts) == (reply, 1, False)
+        assert Report.objects.filter(status="open").count() == 1
+        assert not flag(reply, [people[4]])  # one row is enough
+        assert fresh(reply).emojis == {"red_flag": 5}  # what is shown stays
+
+    def test_an_undone_deletion_and_one_more_flag(self, reply: Message, mo: User) -> None:
+        people = new_veterans(9)
+        flag(reply, people[:4])
+        moderation.uphold(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Copied.", policy=POLICY)
+        moderation.undelete(deletion_id=Deletion.objects.get().pk, actor=mo, reason="Not copied.", policy=POLICY)
+        assert not thresholds.apply(message_id=reply.pk, policy=POLICY)
+        assert flag(reply, people[4:])
+        assert not fresh(reply).is_withheld
+        assert Proposal.objects.filter(status="open", hides=False, stops=False).count() == 1
+
+    def test_an_automatic_deletion_of_old_times_is_undone_for_good(self, reply: Message, mo: User) -> None:
+        people = new_veterans(5)
+        flag(reply, people[:3])
+        gone = moderation.delete_message(message_id=reply.pk, actor=mo, reason="4 people flagged it.", policy=POLICY)
+        Deletion.objects.filter(pk=gone.pk).update(actor=None)
+        moderation.undelete(deletion_id=gone.pk, actor=mo, reason="Fine.", policy=POLICY)
+        flag(reply, people[3:])
+        assert not fresh(reply).is_withheld
+
+    def test_skips_that_stopped_a_tree(self, alice: User, mo: User) -> None:
+        policy = TreePolicy(auto_mod_max_skip_reply=2)
+        prompt = growing_tree(alice, policy)
+        people = new_veterans(5)
+        assert skip(prompt, people[:2], policy)
+        assert state_of(prompt) == State.HALTED_BY_MODERATOR
+        moderation.resume(tree_id=prompt.tree_id, actor=mo, reason="Fine.", policy=policy)
+        assert not skip(prompt, people[2:3], policy)
+        assert skip(prompt, people[3:], policy)
+        assert (state_of(prompt), Proposal.objects.get(status="open").acts) == (State.GROWING, False)
+
+    def test_an_unwanted_reply_that_goes_lets_the_tree_go_on(self, reply: Message, mo: User) -> None:
+        policy = TreePolicy(auto_mod_max_skip_reply=2)
+        assert skip(reply, new_veterans(2), policy)
+        assert (state_of(reply), fresh(reply).hidden) == (State.HALTED_BY_MODERATOR, False)
+        moderation.uphold(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Unclear.", policy=policy)
+        assert (state_of(reply), fresh(reply).deleted) == (State.GROWING, True)
+
+    def test_a_new_text_is_a_new_case(self, reply: Message, mo: User) -> None:
+        people = new_veterans(8)
+        flag(reply, people[:4])
+        moderation.edit_message(message_id=reply.pk, actor=mo, text="Better.", reason="Typo.", policy=POLICY)
+        assert (fresh(reply).hidden, fresh(reply).kept_at, Proposal.objects.get().status) == (False, None, "dismissed")
+        assert not flag(reply, people[4:7])
+        assert flag(reply, people[7:])
+        assert fresh(reply).hidden
+
+    def test_a_program_that_looked_for_moderators(self, reply: Message) -> None:
+        flag(reply, new_veterans(4))
+        site = Wire("website", trusted=True)
+        assert site.post(f"admin/flagged_messages/{reply.pk}/processed").json()["processed"]
+        proposal = Proposal.objects.get()
+        assert (proposal.status, fresh(reply).hidden) == ("dismissed", False)
+        assert proposal.reason == "By the API client website."
+
+    def test_strangers_and_latecomers_decide_nothing(self, reply: Message, mo: User, eve: User) -> None:
+        flag(reply, new_veterans(4))
+        proposal = Proposal.objects.get()
+        for act in (moderation.uphold, moderation.dismiss):
+            with pytest.raises(NotAllowed):
+                act(proposal_id=proposal.pk, actor=eve, reason="Mine.", policy=POLICY)
+            with pytest.raises(Invalid):
+                act(proposal_id=proposal.pk, actor=mo, reason=" ", policy=POLICY)
+        assert fresh(reply).hidden
+        moderation.dismiss(proposal_id=proposal.pk, actor=mo, reason="Fine.", policy=POLICY)
+        with pytest.raises(Conflict) as refusal:
+            moderation.uphold(proposal_id=proposal.pk, actor=mo, reason="Bad.", policy=POLICY)
+        assert refusal.value.code == "already_decided"
+        assert not fresh(reply).is_withheld
+
+    def test_what_is_hidden_below_something_deleted_comes_back_hidden(self, reply: Message, mo: User) -> None:
+        below = Message.objects.get(parent=reply)
+        flag(below, new_veterans(4))
+        gone = moderation.delete_message(message_id=reply.pk, actor=mo, reason="Copied.", policy=POLICY)
+        proposal = Proposal.objects.get()
+        with pytest.raises(Conflict) as refusal:
+            moderation.dismiss(proposal_id=proposal.pk, actor=mo, reason="Fine.", policy=POLICY)
+        assert refusal.value.code == "already_deleted"
+        moderation.undelete(deletion_id=gone.pk, actor=mo, reason="Fine.", policy=POLICY)
+        assert (fresh(below).hidden, Proposal.objects.get().status) == (True, "open")
+
+
+class TestAuthorsHearOfIt:
+    def tell(self) -> int:
+        return sum(notices.tell_author(proposal_id=one) for one in Proposal.objects.values_list("pk", flat=True))
+
+    def test_by_mail_once_for_each_decision(self, reply: Message, mo: User) -> None:
+        people = new_veterans(4)
+        assert reply.author is not None
+        flag(reply, people)
+        assert [self.tell(), self.tell()] == [1, 0]
+        moderation.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Not so bad.", policy=POLICY)
+        assert [self.tell(), self.tell()] == [1, 0]
+        first, second = mail.outbox
+        assert first.to == second.to == [reply.author.email]
+        assert (first.subject, second.subject) == ("A message of yours is hidden for now", "Your message stays")
+        assert "/me/contributions/" in first.body
+        for one in (first, second):
+            assert not any(person.display_name in one.body for person in people)
+            assert "spam" not in one.body
+
+    @pytest.mark.parametrize(
+        ("act", "subject"), [("uphold", "Your message was removed"), ("dismiss", "Your message stays")]
+    )
+    def test_a_quick_decision_is_one_mail(self, reply: Message, mo: User, act: str, subject: str) -> None:
+        flag(reply, new_veterans(4))
+        getattr(moderation, act)(proposal_id=Proposal.objects.get().pk, actor=mo, reason="So be it.", policy=POLICY)
+        assert self.tell() == 1
+        assert [one.subject for one in mail.outbox] == [subject]
+
+    def test_the_job_waits_for_the_commit(self, reply: Message, django_capture_on_commit_callbacks: Counter) -> None:
+        people, sent = new_veterans(4), []
+        with (
+            mock.patch.object(notices.mail_author, "apply_async", lambda args, **_: sent.append(args)),
+            django_capture_on_commit_callbacks(execute=True),
+        ):
+            flag(reply, people)
+        assert sent == [(str(Proposal.objects.get().pk),)]
+
+    def test_who_has_no_address_or_wrote_what_nothing_happened_to_gets_none(self, reply: Message, mo: User) -> None:
+        people = new_veterans(5)
+        flag(reply, people[:4])
+        User.objects.filter(pk=reply.author_id).update(email=None)
+        assert self.tell() == 0
+        User.objects.filter(pk=reply.author_id).update(email="writer@example.org")
+        moderation.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=POLICY)
+        self.tell()
+        flag(reply, people[4:])  # a row for the moderators, no more
+        assert Proposal.objects.filter(status="open").count() == 1
+        assert len(mail.outbox) == 1
+
+    def test_the_outbox_tells_it(self, reply: Message, mo: User) -> None:
+        flag(reply, new_veterans(4))
+        moderation.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=POLICY)
+        told = Happening.objects.filter(kind__startswith="removal_").order_by("id")
+        assert [(one.kind, one.actor, one.subject) for one in told] == [
+            ("removal_proposed", None, reply.author),
+            ("removal_dismissed", mo, reply.author),
+        ]
+
+
+class TestTheQueueOfModerators:
+    def page(self, person: User, path: str, **data: Any) -> Any:
+        client = Client()
+        client.force_login(person)
+        return client.post(path, data, follow=True) if data else client.get(path)
+
+    def test_the_start_page_counts_them_and_actions_decide(self, reply: Message, mo: User, eve: User) -> None:
+        flag(reply, new_veterans(4))
+        start = self.page(mo, "/admin/").content.decode()
+        assert "proposed removal" in start
+        assert "/admin/trees/proposal/?status__exact=open" in start
+        listed = self.page(mo, "/admin/trees/proposal/?status__exact=open").content.decode()
+        assert "the message is hidden" in listed
+        proposal = Proposal.objects.get()
+        detail = self.page(mo, f"/admin/trees/proposal/{proposal.pk}/change/").content.decode()
+        assert reply.text in detail
+        chosen = {"action": "dismiss", "_selected_action": str(proposal.pk), "reason": "Fine."}
+        self.page(eve, "/admin/trees/proposal/", **chosen)
+        assert fresh(reply).hidden
+        self.page(mo, "/admin/trees/proposal/", **chosen)
+        assert (fresh(reply).hidden, Proposal.objects.get().decided_by) == (False, mo)
+
+    def test_what_was_deleted_meanwhile_waits_for_nobody(self, reply: Message, mo: User) -> None:
+        below = Message.objects.get(parent=reply)
+        flag(below, new_veterans(4))
+        assert queues().open_proposals == 1
+        moderation.delete_message(message_id=reply.pk, actor=mo, reason="Copied.", policy=POLICY)
+        assert queues().open_proposals == 0
+
+
+def test_imported_texts_have_no_author_and_are_hidden_all_the_same(tmp_path: Any, mo: User) -> None:
+    line = conversation()
+    line["tree_state"] = "growing"
+    path = tmp_path / "one.jsonl"
+    path.write_text(json.dumps(line))
+    import_files([path], policy=POLICY)
+    root = Message.objects.get(parent=None)
+    flag(root, new_veterans(4))
+    assert (fresh(root).hidden, notices.tell_author(proposal_id=Proposal.objects.get().pk)) == (True, False)

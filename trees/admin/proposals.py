@@ -1,0 +1,87 @@
+"""The moderators' queue of what many people complained about."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.text import Truncator
+
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge, whole_text
+from trees import moderation
+from trees.admin.trees import tree_link
+from trees.badges import message_badge, state_badge
+from trees.models import Proposal
+from trees.policy import current_policy
+
+TONES = {Proposal.Status.OPEN: "warning", Proposal.Status.UPHELD: "success", Proposal.Status.DISMISSED: ""}
+
+
+@admin.register(Proposal)
+class ProposalAdmin(ReadOnlyAdmin):
+    list_display = ("excerpt", "status_now", "kind", "voices", "meanwhile", "state_of_message", "created_at")
+    list_filter = ("status", "kind", "hides")
+    search_fields = ("message__id__exact", "tree__id__exact")
+    search_help_text = "The id of a message or of its conversation"
+    actions = ("uphold", "dismiss")
+    fields = (
+        *(("status_now", "kind"), ("voices", "meanwhile"), "message_text", ("state_of_message", "conversation")),
+        *("created_at", "reason", ("decided_by", "decided_at")),
+    )
+    readonly_fields = ("status_now", "meanwhile", "message_text", "state_of_message", "conversation")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Proposal]:
+        rows = super().get_queryset(request).select_related("message", "tree", "decided_by")
+        return rows.defer("message__search")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """The queue begins with who waits longest."""
+        return ("created_at", "id") if request.GET.get("status__exact") == Proposal.Status.OPEN else ("-id",)
+
+    def title_of(self, obj: Proposal) -> str:
+        return f"{obj.get_kind_display()}: {obj.message.text}"
+
+    def can_do(self, action: str, obj: Proposal) -> bool:
+        return obj.status == Proposal.Status.OPEN and not obj.message.deleted
+
+    @admin.display(description="Message")
+    def excerpt(self, proposal: Proposal) -> str:
+        return Truncator(" ".join(proposal.message.text.split())).chars(60)
+
+    @admin.display(description="Status")
+    def status_now(self, proposal: Proposal) -> str:
+        return badge(proposal.get_status_display(), TONES[Proposal.Status(proposal.status)])
+
+    @admin.display(description="While it is open")
+    def meanwhile(self, proposal: Proposal) -> str:
+        parts = {"the message is hidden": proposal.hides, "the conversation waits": proposal.stops}
+        return ", ".join(part for part, is_so in parts.items() if is_so) or "everything goes on"
+
+    @admin.display(description="Message")
+    def message_text(self, proposal: Proposal) -> str:
+        address = reverse("admin:trees_message_change", args=[proposal.message_id])
+        return format_html('<a class="text-link" href="{}">{}</a>', address, whole_text(proposal.message.text))
+
+    @admin.display(description="Message is")
+    def state_of_message(self, proposal: Proposal) -> str:
+        return message_badge(proposal.message)
+
+    @admin.display(description="Conversation")
+    def conversation(self, proposal: Proposal) -> str:
+        return format_html("{} {}", tree_link(proposal.tree_id), state_badge(proposal.tree.state))
+
+    @admin.action(description="Delete the message, with everything below")
+    def uphold(self, request: Any, chosen: QuerySet[Proposal]) -> None:
+        def act(proposal: Proposal, reason: str) -> None:
+            moderation.uphold(proposal_id=proposal.pk, actor=request.user, reason=reason, policy=current_policy())
+
+        self.do_to_each(request, chosen, "deleted", act)
+
+    @admin.action(description="Let the message stay")
+    def dismiss(self, request: Any, chosen: QuerySet[Proposal]) -> None:
+        def act(proposal: Proposal, reason: str) -> None:
+            moderation.dismiss(proposal_id=proposal.pk, actor=request.user, reason=reason, policy=current_policy())
+
+        self.do_to_each(request, chosen, "stays", act)

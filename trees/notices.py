@@ -1,0 +1,50 @@
+"""Mail to authors: their message was hidden or its conversation stopped because many people complained, and what was
+decided. Nothing of what people said is in it, nor who they are.
+"""
+
+from uuid import UUID
+
+from celery import shared_task
+from django.conf import settings
+from django.core.mail import send_mail
+from django.db import transaction
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from trees.models import Proposal
+
+
+@shared_task
+def mail_author(proposal_id: str) -> None:
+    """Tell the author how it stands with this proposal."""
+    tell_author(proposal_id=UUID(proposal_id))
+
+
+def tell_author(*, proposal_id: UUID) -> bool:
+    """Mail the author how it stands now, once for each decision. Returns whether a mail was sent.
+
+    Locks the proposal, so that of two runs at once one sends; a mail that could not be sent is tried again.
+    """
+    with transaction.atomic(durable=True):
+        rows = Proposal.objects.select_for_update(of=("self",), no_key=True).select_related("message__author")
+        proposal = rows.defer("message__search", "message__text").filter(pk=proposal_id).first()
+        if proposal is None or proposal.mailed == proposal.status:
+            return False
+        author = proposal.message.author
+        if author is None or not author.email or not author.is_active or author.deleted_at is not None:
+            return False
+        proposal.mailed = proposal.status
+        proposal.save(update_fields=["mailed"])
+        context = {
+            "proposal": proposal,
+            "is_prompt": proposal.message.parent_id is None,
+            "url": settings.PUBLIC_URL + reverse("contributions"),
+            "site_url": settings.PUBLIC_URL,
+            "contact": settings.CONTACT_EMAIL,
+        }
+        subject, body = (
+            render_to_string(f"trees/email/{proposal.status}_{part}.txt", context).strip()
+            for part in ("subject", "message")
+        )
+        send_mail(subject, f"{body}\n", None, [author.email])
+        return True

@@ -1,0 +1,138 @@
+"""What many people propose to take away, until a moderator decides.
+
+A proposal hides its message or stops its tree; it deletes nothing, so that to dismiss it leaves everything as it was.
+What a moderator decided stands: the complaints that were there weigh nothing any more, and later ones bring the message
+before the moderators again and do nothing else. A new text is a new case. Decision 55.
+
+Works on a tree in hand; the caller goes on to `transitions.advance`.
+"""
+
+from django.db.models import Q
+
+from oasst.accounts.models import User
+from oasst.core.after_commit import enqueue
+from oasst.core.errors import Conflict
+from trees import notices, transitions
+from trees.in_hand import TreeInHand
+from trees.models import Happening, Message, Proposal, Reaction, Skip
+from trees.states import State
+
+WATCHED = frozenset({State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING, State.GROWING})
+"""Where complaints act by themselves. Finished trees, and those that are being ranked, are left to moderators."""
+EDITED = "Its text was changed."
+
+
+def propose(hand: TreeInHand, message: Message, *, kind: Proposal.Kind, voices: int) -> bool:
+    """Put the message into the moderators' queue; hide it, or stop its tree, while nobody has decided about its text.
+
+    There is one open proposal about a message: said again it changes nothing. Returns whether anything changed.
+    """
+    found = _open_one(message)
+    acts = hand.state in WATCHED and message.kept_at is None
+    hides = acts and kind == Proposal.Kind.FLAGS
+    stops = acts and (kind == Proposal.Kind.SKIPS or message.parent_id is None)
+    if found is not None and not (hides and not found.hides) and not (stops and not found.stops):
+        return False
+    made = found or Proposal(tree=hand.tree, message=message, revision_id=message.revision_id)
+    made.kind, made.voices = kind, voices
+    made.hides, made.stops = made.hides or hides, made.stops or stops
+    made.save()
+    if hides:
+        _mark(message, hidden=True)
+    if stops:
+        transitions.halt(hand, reason=transitions.UNWANTED if kind == Proposal.Kind.SKIPS else transitions.FLAGGED)
+    _tell(hand, Happening.Kind.REMOVAL_PROPOSED, made, None)
+    return True
+
+
+def keep(hand: TreeInHand, message: Message, *, actor: User | None, reason: str, go_on: bool = True) -> None:
+    """A moderator decided that this text stays: it is shown again, its complaints are void, and complaints act on it no
+    more. A tree that they had stopped goes on, unless `go_on` is False: then the caller sees to that.
+    """
+    _void(hand, message)
+    _mark(message, hidden=False, kept_at=hand.now)
+    _close(hand, message, Proposal.Status.DISMISSED, actor=actor, reason=reason, go_on=go_on)
+
+
+def begin_anew(hand: TreeInHand, message: Message, *, actor: User | None) -> None:
+    """The message has a new text: what people said of the one before, and what was decided about it, is over."""
+    _void(hand, message)
+    _mark(message, hidden=False, kept_at=None)
+    _close(hand, message, Proposal.Status.DISMISSED, actor=actor, reason=EDITED)
+
+
+def uphold(hand: TreeInHand, message: Message, *, actor: User | None, reason: str) -> None:
+    """Somebody who may do so has just deleted the message: what was proposed about it is answered. A tree that stopped
+    for one of its replies goes on.
+    """
+    if _close(hand, message, Proposal.Status.UPHELD, actor=actor, reason=reason, go_on=message.parent_id is not None):
+        _mark(message, hidden=False)
+
+
+def keep_what_stopped(hand: TreeInHand, *, actor: User | None, reason: str) -> None:
+    """Somebody who may do so lets a stopped tree go on: that answers what had stopped it. The caller moves the tree."""
+    stopped = Proposal.objects.filter(tree=hand.tree, status=Proposal.Status.OPEN, stops=True)
+    found = {hand.message(message_id) for message_id in stopped.values_list("message_id", flat=True)}
+    if hand.state == State.ABORTED_LOW_GRADE:  # as flags ended trees before there were proposals
+        found.add(hand.root)
+    for message in sorted(found, key=lambda one: one.pk):
+        keep(hand, message, actor=actor, reason=reason, go_on=False)
+
+
+def is_stopped(hand: TreeInHand) -> bool:
+    """Does the tree wait for a moderator because of what many people said?"""
+    return Proposal.objects.filter(tree=hand.tree, status=Proposal.Status.OPEN, stops=True).exists()
+
+
+def refuse_deleted(message: Message) -> None:
+    """Raises Conflict `already_deleted`: what stands no more can be neither kept nor taken away."""
+    if message.deleted:
+        raise Conflict("This message is deleted already.", code="already_deleted")
+
+
+def _open_one(message: Message) -> Proposal | None:
+    rows = Proposal.objects.select_for_update(of=("self",), no_key=True)
+    return rows.filter(message=message, status=Proposal.Status.OPEN).first()
+
+
+def _close(
+    hand: TreeInHand, message: Message, status: Proposal.Status, *, actor: User | None, reason: str, go_on: bool = True
+) -> bool:
+    found = _open_one(message)
+    if found is None:
+        return False
+    found.status, found.decided_at, found.decided_by, found.reason = status, hand.now, actor, reason[:500]
+    found.save(update_fields=["status", "decided_at", "decided_by", "reason"])
+    upheld = status == Proposal.Status.UPHELD
+    _tell(hand, Happening.Kind.REMOVAL_UPHELD if upheld else Happening.Kind.REMOVAL_DISMISSED, found, actor)
+    if go_on and found.stops and not hand.root.deleted and transitions.was_stopped_by_complaints(hand):
+        transitions.resume(hand, reason=reason, actor=actor)
+    return True
+
+
+def _mark(message: Message, **fields: object) -> None:
+    """At once and not with the rest: whoever reacts locks the message and not its tree."""
+    for name, value in fields.items():
+        setattr(message, name, value)
+    Message.objects.filter(pk=message.pk).update(**fields)
+
+
+def _void(hand: TreeInHand, message: Message) -> None:
+    # The message first, as those do who react to it.
+    locked = Message.objects.select_for_update(of=("self",), no_key=True).filter(pk=message.pk)
+    list(locked.values_list("pk"))
+    for model, which in ((Reaction, Q(emoji=Reaction.RED_FLAG)), (Skip, Q(kind=Skip.Kind.REPLY))):
+        model.everything.filter(which, message=message, voided_at=None).update(voided_at=hand.now)
+
+
+def _tell(hand: TreeInHand, kind: Happening.Kind, proposal: Proposal, actor: User | None) -> None:
+    hand.record(
+        kind,
+        message=hand.messages[proposal.message_id],
+        actor=actor,
+        data={"proposal": str(proposal.pk), "why": proposal.kind, "hides": proposal.hides, "stops": proposal.stops},
+    )
+    # A row that did nothing needs no mail, unless its message goes in the end.
+    heard = proposal.acts or kind == Happening.Kind.REMOVAL_UPHELD
+    if heard and proposal.message.author_id is not None:
+        enqueue(notices.mail_author, str(proposal.pk))
