@@ -87,7 +87,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """Nobody hangs the address of a suspended account on another one. Told after the mailbox was proven."""
         is_new = not email_address.verified and email_address.user.enabled
         if is_new and suspended.find([suspended.address(email_address.email)]):
-            messages.error(request, "This address belonged to an account that is suspended. It can not be added.")
+            messages.error(request, "This address belonged to an account that is suspended. It cannot be added.")
             return False
         confirmed: bool = super().confirm_email(request, email_address)
         return confirmed
@@ -164,7 +164,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         if sociallogin.state.get("process") != AuthProcess.CONNECT or not request.user.is_authenticated:
             return
         if request.user.enabled and suspended.find(_names_at_other_service(sociallogin)[:1]):
-            messages.error(request, "This sign-in belonged to an account that is suspended. It can not be linked.")
+            messages.error(request, "This sign-in belonged to an account that is suspended. It cannot be linked.")
             raise ImmediateHttpResponse(redirect("socialaccount_connections"))
 
 

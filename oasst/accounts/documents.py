@@ -107,7 +107,7 @@ PRIVACY = Document(
                 "and the e-mail address that it tells us.",
                 "What you do: your texts, reviews, rankings, reactions and reports with their times, and your chats.",
                 "Of a suspended account: a keyed hash of each address and each linked account, which nobody can read "
-                "back. It stays when the account is deleted, so that a suspension can not be shaken off by signing up "
+                "back. It stays when the account is deleted, so that a suspension cannot be shaken off by signing up "
                 "again, and goes when the suspension is lifted.",
                 "For running the site: server logs with the address of your device for a short time, and counters "
                 "that keep people from asking too often.",

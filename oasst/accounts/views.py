@@ -272,8 +272,8 @@ CONSEQUENCES = (
 
 
 KEPT_OF_SUSPENDED = (
-    "Your account is suspended. Keyed hashes of your addresses and linked accounts stay, so that signing up again with "
-    "one of them gives a suspended account."
+    "This is final. Your account is suspended, so keyed hashes of your addresses and linked accounts stay: signing up "
+    "again with one of them gives a suspended account."
 )
 
 
@@ -300,7 +300,7 @@ def profile_delete(request: SignedInRequest) -> HttpResponse:
         "accounts/profile_delete.html",
         {
             "form": form,
-            "consequences": CONSEQUENCES if request.user.enabled else (*CONSEQUENCES, KEPT_OF_SUSPENDED),
+            "consequences": CONSEQUENCES if request.user.enabled else (*CONSEQUENCES[:-1], KEPT_OF_SUSPENDED),
             "is_last": services.is_last_administrator(request.user),
         },
     )

@@ -137,7 +137,7 @@ class TestTwoOthers:
         bans.withdraw_proposal(linus, actor=ada)
         assert bans.ban(linus, actor=grace, reason="y") is False
 
-    def test_two_can_not_ban_each_other(self, ada: User, grace: User) -> None:
+    def test_two_cannot_ban_each_other(self, ada: User, grace: User) -> None:
         assert bans.ban(ada, actor=grace, reason="x") is False
         assert bans.ban(grace, actor=ada, reason="x") is False
         assert User.objects.filter(role=Role.ADMIN, enabled=True).count() == 2

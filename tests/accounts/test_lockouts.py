@@ -1,4 +1,4 @@
-"""Strangers can not use up somebody's tries, and whoever has none left reads when to come back."""
+"""Strangers cannot use up somebody's tries, and whoever has none left reads when to come back."""
 
 import re
 from datetime import timedelta
