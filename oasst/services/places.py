@@ -144,7 +144,7 @@ def take_over(place: Place, former: int) -> None:
 
     Links are not followed, and what belongs to others stays theirs: `former` could have put them there.
     """
-    for top in (*(place.data / name for name in _DATA), place.sockets):
+    for top in (place.sockets, *(place.data / name for name in _DATA)):
         if not top.is_dir() or top.is_symlink():
             continue
         for _, folders, files, here in os.fwalk(top, follow_symlinks=False):

@@ -234,6 +234,8 @@ def test_kills_are_survived_and_leave_nothing_that_blocks(home: Path, port: int,
 
     assert processes.wait_until(is_whole, 60), site.output
     pids = children(site.process.pid)
+    # Also not where somebody complained that Redis was away.
+    assert places.redis_password(home) not in site.output + "".join(command_line(pid) for pid in pids)
     site.end(signal.SIGKILL)
     assert gone(pids), [command_line(pid) for pid in pids]
     place = places.prepare(home)
