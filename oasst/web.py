@@ -136,7 +136,7 @@ class BoundedChannel(HTTPChannel):
             self._give(self.factory.patience.goodbye, self.forceAbortClient)
         super().requestDone(request)
 
-    def connectionLost(self, reason: Any) -> None:
+    def connectionLost(self, reason: Any) -> None:  # type: ignore[override]  # as HTTPChannel has it
         self._give(None)
         super().connectionLost(reason)
 
@@ -168,7 +168,8 @@ class BoundedChannel(HTTPChannel):
     def _refuse(self, status: bytes, more: bytes = b"") -> None:
         self._is_refused = True
         self._give(None)
-        self.transport.write(plain_refusal(status, more))
+        transport: Any = self.transport
+        transport.write(plain_refusal(status, more))
         self.timeoutConnection()
 
 
