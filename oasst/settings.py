@@ -303,6 +303,8 @@ MFA_FORMS = {
     "authenticate": "oasst.accounts.second_factor_forms.SecondFactorAtSignIn",
     "reauthenticate": "oasst.accounts.second_factor_forms.SecondFactorOnceMore",
     "activate_totp": "oasst.accounts.second_factor_forms.SetUpApp",
+    "add_webauthn": "oasst.accounts.second_factor_forms.AddKey",
+    "edit_webauthn": "oasst.accounts.second_factor_forms.RenameKey",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = f"oasst {_public.hostname}"

@@ -21,7 +21,7 @@ from oasst.core.requests import safe_next
 
 
 @method_decorator([never_cache, login_required], name="dispatch")
-class ProveByCode(BaseReauthenticateView):  # type: ignore[misc]
+class ProveByCode(BaseReauthenticateView):
     """Reading it sends nothing: the button does, and so does "another one"."""
 
     form_class = ConfirmLoginCodeForm
@@ -59,7 +59,7 @@ class ProveByCode(BaseReauthenticateView):  # type: ignore[misc]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
-        return {**context, "code": self.code, "email": self.request.user.email}
+        return {**context, "code": self.code, "email": getattr(self.request.user, "email", "")}
 
 
 @never_cache

@@ -46,7 +46,7 @@ def ask(request: HttpRequest, then: str = "") -> HttpResponse:
     return redirect(f"{ways[0]['url']}?{urlencode({'next': then})}")
 
 
-class ProofCode(AbstractCodeVerificationProcess):  # type: ignore[misc]
+class ProofCode(AbstractCodeVerificationProcess):
     """A code by mail for somebody who is signed in. The session keeps it until it is used, too old or guessed at."""
 
     _KEY = "proof_code"

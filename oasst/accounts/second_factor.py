@@ -16,7 +16,7 @@ _FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 _LAST_USED = "last_counter"
 
 
-class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no annotations that mypy reads
+class SecondFactorAdapter(DefaultMFAAdapter):
     def build_totp_svg(self, url: str) -> str:
         """As part of a page: without the declaration that only a file of its own has."""
         svg: str = super().build_totp_svg(url)

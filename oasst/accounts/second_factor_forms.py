@@ -1,18 +1,25 @@
 """The library's forms for a code of the second factor, with our limits and our memory of used codes."""
 
+from typing import Any
+
 from allauth.core import context
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm
+from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
+from django import forms
 
 from oasst.accounts.models import User
 from oasst.accounts.second_factor import is_right
-from oasst.core.ratelimit import CODES_FROM_ADDRESS, SECOND_FACTORS_FOR_ACCOUNT, spend
+from oasst.core.ratelimit import CODES_FROM_ADDRESS, SECOND_FACTOR_CHANGES, SECOND_FACTORS_FOR_ACCOUNT, spend
 from oasst.core.requests import client_address
 
+MOST_KEYS = 10
+KEY_NAME_LENGTH = 60
 
-class SecondFactorAtSignIn(AuthenticateForm):  # type: ignore[misc]
+
+class SecondFactorAtSignIn(AuthenticateForm):
     def clean_code(self) -> str:
         _spend_try(self.user)
         code: str = self.cleaned_data["code"]
@@ -23,18 +30,35 @@ class SecondFactorAtSignIn(AuthenticateForm):  # type: ignore[misc]
         raise get_adapter().validation_error("incorrect_code")
 
 
-class SecondFactorOnceMore(SecondFactorAtSignIn, ReauthenticateForm):  # type: ignore[misc]
+class SecondFactorOnceMore(SecondFactorAtSignIn, ReauthenticateForm):
     """For somebody who is signed in already. The check of the one, what follows of the other."""
 
     def save(self) -> None:
         ReauthenticateForm.save(self)
 
 
-class SetUpApp(ActivateTOTPForm):  # type: ignore[misc]
+class SetUpApp(ActivateTOTPForm):
     def clean_code(self) -> str:
         _spend_try(self.user)
         code: str = super().clean_code()
         return code
+
+
+class AddKey(AddWebAuthnForm):
+    """Names and numbers of keys have a bound, as all that is stored has."""
+
+    name = forms.CharField(label="Name", required=False, max_length=KEY_NAME_LENGTH)
+
+    def clean(self) -> dict[str, Any]:
+        spend(SECOND_FACTOR_CHANGES, self.user.pk)
+        if Authenticator.objects.filter(user=self.user, type=Authenticator.Type.WEBAUTHN).count() >= MOST_KEYS:
+            raise forms.ValidationError(f"You have {MOST_KEYS} keys. Please remove one of them first.", "too_many_keys")
+        cleaned: dict[str, Any] = super().clean()
+        return cleaned
+
+
+class RenameKey(EditWebAuthnForm):
+    name = forms.CharField(label="Name", max_length=KEY_NAME_LENGTH)
 
 
 def _spend_try(user: User) -> None:

@@ -90,6 +90,7 @@ PASSWORDS_FOR_ACCOUNT_IN_ALL = RateLimit(
 PASSWORDS_ON_KNOWN_DEVICE = RateLimit(
     "password_device", "10 per 10 minutes; 60 per day", "password attempts for this account"
 )
+SECOND_FACTOR_CHANGES = RateLimit("second_factor_change", "20 per hour", "changes of your security keys")
 SECOND_FACTORS_FOR_ACCOUNT = RateLimit(
     "second_factor_account", "10 per 10 minutes; 100 per day", "codes tried for this account"
 )

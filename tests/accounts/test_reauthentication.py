@@ -22,6 +22,7 @@ CODE, PASSWORD_PAGE = "/accounts/reauthenticate/code/", "/accounts/reauthenticat
 OPEN = {
     *("profile", "terms", "terms_accept", "privacy", "suspended", "sign_in_again", "sessions", "session_end"),
     *("sessions_end_others", "mfa_index", "mfa_authenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn"),
+    "sign_in_link",
     *("account_login", "account_logout", "account_signup", "account_inactive", "account_reauthenticate"),
     *("account_reauthenticate_code", "account_request_login_code", "account_confirm_login_code"),
     *("account_email_verification_sent", "account_confirm_email", "account_reset_password"),

@@ -15,6 +15,7 @@ from django.test import Client, RequestFactory
 from oasst import merging
 from oasst.accounts import second_factor, services
 from oasst.accounts.models import Role, User
+from oasst.accounts.second_factor_forms import MOST_KEYS, AddKey, RenameKey
 from tests.accounts.other_service import other_service
 from tests.factories import PASSWORD
 
@@ -87,6 +88,14 @@ class TestSettingItUp:
         client.get("/accounts/2fa/totp/activate/")
         answers = [client.post("/accounts/2fa/totp/activate/", {"code": "000000"}).status_code for _ in range(11)]
         assert answers == [200] * 10 + [429]
+
+    def test_names_and_numbers_of_keys_are_bounded(self, alice: User) -> None:
+        with context.request_context(RequestFactory().get("/")):
+            assert "name" in AddKey({"name": "x" * 61, "credential": "{}"}, user=alice).errors
+            for number in range(MOST_KEYS):
+                Authenticator.objects.create(user=alice, type="webauthn", data={"name": f"{number}"})
+            assert AddKey({"name": "x"}, user=alice).has_error("__all__", "too_many_keys")
+        assert "name" in RenameKey({"name": "x" * 61}, instance=Authenticator.objects.first()).errors
 
     def test_another_address_may_still_be_added(self, client: Client, ann: User) -> None:
         client.force_login(ann)

@@ -100,8 +100,15 @@ OPERATIONS_THAT_WRITE_ON_GET: dict[str, Write] = {
 
 # --- Pages ---
 
-_SIGN_IN_MAIL = by(limit.SIGN_IN_CODES_FROM_ADDRESS, limit.SIGN_IN_CODES_TO_MAILBOX)
-_PASSWORDS = by(limit.PASSWORDS_FROM_ADDRESS, limit.PASSWORDS_FOR_ACCOUNT)
+_SIGN_IN_MAIL = by(
+    *(limit.SIGN_IN_CODES_FROM_ADDRESS, limit.SIGN_IN_CODES_TO_MAILBOX),
+    *(limit.SIGN_IN_CODES_TO_MAILBOX_IN_ALL, limit.SIGN_IN_CODES_ON_KNOWN_DEVICE),
+)
+_PASSWORDS = by(
+    *(limit.PASSWORDS_FROM_ADDRESS, limit.PASSWORDS_FOR_ACCOUNT),
+    *(limit.PASSWORDS_FOR_ACCOUNT_IN_ALL, limit.PASSWORDS_ON_KNOWN_DEVICE),
+)
+_SECOND_FACTOR = by(limit.CODES_FROM_ADDRESS, limit.SECOND_FACTORS_FOR_ACCOUNT)
 _REDIRECT = free("only leads elsewhere")
 _SAMPLES = free("shows samples: nothing is stored, whatever is sent")
 
@@ -118,15 +125,33 @@ PAGES: dict[str, Write | str] = {
     "me/tokens/<uuid:token_id>/revoke/": _STEP,
     "me/programs/leave/": _STEP,
     "me/sign-in-again/": free("signs out"),
+    "me/sessions/": READS,
+    "me/sessions/end-others/": _STEP,
+    "me/sessions/<str:handle>/end/": _STEP,
     "me/contributions/": READS,
     "me/points/": READS,
     "accounts/login/": _PASSWORDS,
     "accounts/login/code/": _SIGN_IN_MAIL,
-    "accounts/login/code/confirm/": by(limit.CODES_FROM_ADDRESS),
+    "accounts/login/code/confirm/": by(limit.CODES_FROM_ADDRESS, limit.CODES_ON_KNOWN_DEVICE),
+    "accounts/link/": by(limit.WRONG_LINKS_FROM_ADDRESS),
     "accounts/signup/": _REDIRECT,
     "accounts/logout/": free("signs out"),
     "accounts/inactive/": READS,
     "accounts/reauthenticate/": _PASSWORDS,
+    "accounts/reauthenticate/code/": _SIGN_IN_MAIL,
+    "accounts/2fa/": READS,
+    "accounts/2fa/authenticate/": _SECOND_FACTOR,
+    "accounts/2fa/reauthenticate/": _SECOND_FACTOR,
+    "accounts/2fa/totp/activate/": _SECOND_FACTOR,
+    "accounts/2fa/totp/deactivate/": _STEP,
+    "accounts/2fa/recovery-codes/": READS,
+    "accounts/2fa/recovery-codes/download/": READS,
+    "accounts/2fa/recovery-codes/generate/": free("new ones take the place of the old; asks for a fresh proof"),
+    "accounts/2fa/webauthn/": READS,
+    "accounts/2fa/webauthn/add/": by(limit.SECOND_FACTOR_CHANGES),
+    "accounts/2fa/webauthn/reauthenticate/": free("a signature can not be guessed; one row is marked as used"),
+    "accounts/2fa/webauthn/keys/<int:pk>/edit/": free("one name of 60 letters; asks for a fresh proof"),
+    "accounts/2fa/webauthn/keys/<int:pk>/remove/": _STEP,
     "accounts/email/": _SIGN_IN_MAIL,
     "accounts/confirm-email/": READS,
     "accounts/password/change/": free("asks for the present password of somebody who is signed in; one column"),
