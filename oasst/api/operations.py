@@ -30,6 +30,9 @@ from oasst.core import ratelimit
 from oasst.core.errors import Invalid, NotAllowed, NotFound
 from oasst.core.idempotency import fingerprint_of, once_around_services
 
+DEEPEST = 100
+"""Levels of a body. What operations take has four."""
+
 
 class Access(StrEnum):
     """Who may call an operation."""
@@ -161,17 +164,37 @@ def read_body(request: HttpRequest) -> Any:
     if not raw:
         return serializers.empty
     try:
-        return json.loads(raw)
+        body = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise NotJson(getattr(error, "pos", 0)) from error
+    # Python reads what it then can not write or compare again: a little below its own limit that is a crash.
+    if raw.count(b"[") + raw.count(b"{") > DEEPEST and _is_deep(body):
+        raise NotJson(0, f"nested more than {DEEPEST} levels deep")
+    return body
+
+
+def _is_deep(body: Any) -> bool:
+    """Is it nested in more than `DEEPEST` levels? Level by level, since recursion is what must not happen."""
+    level = [body]
+    for _ in range(DEEPEST + 1):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner.extend(value.values())
+            elif isinstance(value, list):
+                inner.extend(value)
+        if not inner:
+            return False
+        level = inner
+    return True
 
 
 class NotJson(Exception):
-    """The body is no JSON."""
+    """The body is no JSON, or none that is read."""
 
-    def __init__(self, position: int) -> None:
+    def __init__(self, position: int, message: str = "this is not JSON") -> None:
         self.problems = [
-            {"loc": ["body", position], "msg": "this is not JSON", "type": "value_error.jsondecode"},
+            {"loc": ["body", position], "msg": message, "type": "value_error.jsondecode"},
         ]
 
 

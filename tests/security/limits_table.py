@@ -287,6 +287,6 @@ TAKEN: dict[str, str] = {
     "CloseBody.message_id": _LOOKED_UP,
     "EditBody.new_content": "client_acts.LONGEST_EDIT",
     "TextLabels.labels": "the known labels",
-    "CreateAssistantMessage.used_plugin": "is not read",
+    "CreateAssistantMessage.used_plugin": "is not read; nested in 100 levels at most, like all bodies",
 }
 """Members of bodies without a largest length → what bounds them. Lists are bounded without exception."""

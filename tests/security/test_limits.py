@@ -469,6 +469,21 @@ class TestSessions:
                 SocialAccountAdapter().generate_state_param({})
 
 
+# --- What is too deep ---
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("deep", [101, 500, *range(880, 892), 2000])
+def test_a_body_that_is_nested_deeper_than_python_can_write(alice: User, deep: int) -> None:
+    """A crash of the server fails this test: 883 to 889 levels were one."""
+    stack = f"{'[' * deep}{']' * deep}"
+    body = f'{{"parent_id": "{uuid4()}", "model_config_name": "m", "used_plugin": {stack}}}'
+    sender = Client(headers={"Authorization": f"Bearer {program_sessions.sign_in(alice, provider='test').access}"})
+    path = f"/inference/chats/{uuid4()}/assistant_message"
+    assert sender.post(path, body, content_type="application/json").status_code == 422
+    assert sender.post(path, body.replace(stack, "[[{}]]"), content_type="application/json").status_code == 404
+
+
 # --- What grows by each further write ---
 
 
