@@ -10,10 +10,9 @@ from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
 from django import forms
 
-from oasst.accounts.models import User
 from oasst.accounts.second_factor import is_right
-from oasst.core.ratelimit import CODES_FROM_ADDRESS, SECOND_FACTOR_CHANGES, SECOND_FACTORS_FOR_ACCOUNT, spend
-from oasst.core.requests import client_address
+from oasst.accounts.tries import count_second_factor
+from oasst.core.ratelimit import SECOND_FACTOR_CHANGES, spend
 
 MOST_KEYS = 10
 KEY_NAME_LENGTH = 60
@@ -21,7 +20,7 @@ KEY_NAME_LENGTH = 60
 
 class SecondFactorAtSignIn(AuthenticateForm):
     def clean_code(self) -> str:
-        _spend_try(self.user)
+        count_second_factor(context.request, self.user)
         code: str = self.cleaned_data["code"]
         for authenticator in Authenticator.objects.filter(user=self.user).exclude(type=Authenticator.Type.WEBAUTHN):
             if is_right(authenticator, code):
@@ -39,7 +38,7 @@ class SecondFactorOnceMore(SecondFactorAtSignIn, ReauthenticateForm):
 
 class SetUpApp(ActivateTOTPForm):
     def clean_code(self) -> str:
-        _spend_try(self.user)
+        count_second_factor(context.request, self.user)
         code: str = super().clean_code()
         return code
 
@@ -59,9 +58,3 @@ class AddKey(AddWebAuthnForm):
 
 class RenameKey(EditWebAuthnForm):
     name = forms.CharField(label="Name", max_length=KEY_NAME_LENGTH)
-
-
-def _spend_try(user: User) -> None:
-    """Every try counts, also the right one: forgetting it would let a guesser reset the count."""
-    spend(CODES_FROM_ADDRESS, client_address(context.request))
-    spend(SECOND_FACTORS_FOR_ACCOUNT, user.pk)

@@ -8,6 +8,7 @@ counters and has its own (`accounts.devices`).
 from django.http import HttpRequest
 
 from oasst.accounts.devices import known_device
+from oasst.accounts.models import User
 from oasst.core import ratelimit
 from oasst.core.ratelimit import Remaining, remaining, spend
 from oasst.core.requests import client_address
@@ -56,6 +57,17 @@ def count_code(request: HttpRequest, email: str) -> None:
         spend(ratelimit.CODES_ON_KNOWN_DEVICE, device)
     else:
         spend(ratelimit.CODES_FROM_ADDRESS, client_address(request))
+
+
+def count_second_factor(request: HttpRequest, user: User) -> None:
+    """One more code of the second factor; also the right one counts. Whoever has somebody's password must not use up
+    the owner's tries, so a browser that signed in before has its own. Raises Busy `rate_limited`.
+    """
+    if device := known_device(request, user.email or ""):
+        spend(ratelimit.SECOND_FACTORS_ON_KNOWN_DEVICE, device)
+        return
+    spend(ratelimit.CODES_FROM_ADDRESS, client_address(request))
+    spend(ratelimit.SECOND_FACTORS_FOR_ACCOUNT, user.pk)
 
 
 def _signed_in(request: HttpRequest) -> str:

@@ -13,6 +13,7 @@ from allauth.account.stages import LoginByCodeStage, LoginStageController
 from allauth.account.views import (
     ConfirmLoginCodeView,
     LoginView,
+    PasswordChangeView,
     PasswordResetView,
     ReauthenticateView,
     RequestLoginCodeView,
@@ -39,7 +40,7 @@ from oasst.accounts.forms import CodeForm, DebugLoginForm, DeleteForm, ProfileFo
 from oasst.accounts.notices import tell
 from oasst.accounts.requests import SignedInRequest
 from oasst.accounts.sign_in import SignInCode
-from oasst.accounts.tries import count_code, passwords_left
+from oasst.accounts.tries import count_code, count_password, passwords_left
 from oasst.core.errors import Busy, Conflict, DomainError
 from oasst.core.requests import safe_next
 
@@ -87,6 +88,16 @@ class Door(TellsTheWait, LoginView):
 
 class ForgotPassword(TellsTheWait, PasswordResetView):
     typed = ("email",)
+
+
+class ChangePassword(TellsTheWait, PasswordChangeView):
+    """Asks for the present password, so tries count as at the sign-in."""
+
+    def get_form(self, form_class: Any = None) -> forms.Form:
+        if self.request.method == "POST":  # before it is compared: a limit that let the right one pass would be none
+            count_password(self.request, self.request.user.email or "")  # type: ignore[union-attr]
+        form: forms.Form = super().get_form(form_class)
+        return form
 
 
 class ProveAgain(TellsTheWait, ReauthenticateView):

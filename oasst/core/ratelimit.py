@@ -94,6 +94,9 @@ SECOND_FACTOR_CHANGES = RateLimit("second_factor_change", "20 per hour", "change
 SECOND_FACTORS_FOR_ACCOUNT = RateLimit(
     "second_factor_account", "10 per 10 minutes; 100 per day", "codes tried for this account"
 )
+SECOND_FACTORS_ON_KNOWN_DEVICE = RateLimit(
+    "second_factor_device", "10 per 10 minutes; 100 per day", "codes tried for this account"
+)
 CODES_FROM_ADDRESS = RateLimit("code_guess_address", "100 per 10 minutes", "codes tried")
 CODES_ON_KNOWN_DEVICE = RateLimit("code_guess_device", "30 per 10 minutes", "codes tried")
 WRONG_TOKENS_FROM_ADDRESS = RateLimit("wrong_token_address", "60 per 10 minutes", "requests with a wrong token")

@@ -211,6 +211,17 @@ class TestWhatThePageSays:
             response = client.post("/accounts/reauthenticate/", {"password": "wrong"})
         assert response.status_code == 429 and "Not yet" in response.text
 
+    def test_the_password_that_is_changed(self, client: Client, alice: User) -> None:
+        """A limit that let the right one pass would be none."""
+        client.force_login(alice)
+        url, new = "/accounts/password/change/", "a wholly new and long one"
+        given = {"oldpassword": "wrong", "password1": new, "password2": new}
+        assert [client.post(url, given).status_code for _ in range(11)] == [200] * 10 + [429]
+        refused = client.post(url, {**given, "oldpassword": PASSWORD})
+        assert refused.status_code == 429 and "Not yet" in refused.text
+        alice.refresh_from_db()
+        assert alice.check_password(PASSWORD)
+
     def test_people_without_an_address_do_not_share_tries(self, alice: User, bob: User) -> None:
         EmailAddress.objects.all().delete()
         User.objects.update(email=None)

@@ -175,6 +175,18 @@ class TestCodes:
             answers = [client.post(STEP, {"code": "000000"}).status_code for _ in range(4)]
         assert answers == [200, 200, 429, 429]
 
+    def test_a_thief_of_the_password_uses_up_no_tries_of_a_browser_that_signed_in_before(
+        self, at_the_step: Client, ann: User
+    ) -> None:
+        at_the_step.post(STEP, {"code": recovery_codes(ann)[0]})
+        at_the_step.post("/accounts/logout/")
+        thief = Client(REMOTE_ADDR="203.0.113.9")
+        thief.post(DOOR, {"login": ann.email, "password": PASSWORD})
+        assert [thief.post(STEP, {"code": "000000"}).status_code for _ in range(11)][-1] == 429
+        at_the_step.post(DOOR, {"login": ann.email, "password": PASSWORD})
+        at_the_step.post(STEP, {"code": recovery_codes(ann)[0]})
+        assert is_in(at_the_step)
+
 
 class TestProvingItOnceMore:
     def test_only_the_second_factor_counts(self, client: Client, ann: User, settings: Any) -> None:

@@ -108,7 +108,9 @@ _PASSWORDS = by(
     *(limit.PASSWORDS_FROM_ADDRESS, limit.PASSWORDS_FOR_ACCOUNT),
     *(limit.PASSWORDS_FOR_ACCOUNT_IN_ALL, limit.PASSWORDS_ON_KNOWN_DEVICE),
 )
-_SECOND_FACTOR = by(limit.CODES_FROM_ADDRESS, limit.SECOND_FACTORS_FOR_ACCOUNT)
+_SECOND_FACTOR = by(
+    *(limit.CODES_FROM_ADDRESS, limit.SECOND_FACTORS_FOR_ACCOUNT, limit.SECOND_FACTORS_ON_KNOWN_DEVICE),
+)
 _REDIRECT = free("only leads elsewhere")
 _SAMPLES = free("shows samples: nothing is stored, whatever is sent")
 
@@ -154,7 +156,7 @@ PAGES: dict[str, Write | str] = {
     "accounts/2fa/webauthn/keys/<int:pk>/remove/": _STEP,
     "accounts/email/": _SIGN_IN_MAIL,
     "accounts/confirm-email/": READS,
-    "accounts/password/change/": free("asks for the present password of somebody who is signed in; one column"),
+    "accounts/password/change/": _PASSWORDS,
     "accounts/password/set/": free("one column of somebody who is signed in"),
     "accounts/password/reset/": _SIGN_IN_MAIL,
     "accounts/password/reset/done/": READS,
