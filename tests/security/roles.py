@@ -33,8 +33,8 @@ PROGRAMS = ("untrusted", "trusted", "token")
 ROLES = (*PEOPLE, *PROGRAMS)
 """`owner` is the contributor whose task, chat, token … the address names; `token` is one of theirs."""
 WRITES = ("INSERT", "UPDATE", "DELETE")
-OF_SESSIONS = ('"django_session"', '"accounts_session"')
-"""Tables that a refused request may write to: its own session."""
+OF_SESSIONS = ('"django_session"', '"accounts_session"', 'SET "last_used_at"')
+"""What a refused request may write: its own session, and that its key was used."""
 
 
 @dataclass
