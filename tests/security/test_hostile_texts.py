@@ -22,12 +22,17 @@ from django.db import models
 from django.test import Client
 
 from inference import chat, choices
+from inference.models import Turn
 from inference.policy import ChatPolicy
 from leaderboard import cached, statistics
+from oasst import purge
 from oasst.accounts import services, tokens
 from oasst.accounts.models import ApiClient, User
 from oasst.core.errors import DomainError, Invalid
 from oasst.core.markdown import MARKDOWN_LIMIT
+from tasks import assignment
+from tasks.kinds import Kind
+from tasks.models import Task
 from tests.factories import growing_tree, new_person
 from tests.inference.talking import ask
 from tests.security.roles import World, new_world, path_of
@@ -250,6 +255,19 @@ class Scene:
     def delete(self, reason: str) -> None:
         moderation.delete_message(message_id=self.message.pk, actor=self.moderator, reason=reason, policy=TREES)
 
+    def halt(self, reason: str) -> None:
+        moderation.halt(tree_id=self.message.tree_id, actor=self.moderator, reason=reason, policy=TREES)
+
+    def report_answer(self, text: str) -> None:
+        turn = Turn.objects.filter(user=self.person).first() or ask(self.person)
+        chat.report(user=self.person, message_id=turn.pk, kind="spam", reason=text)
+
+    def skip(self, note: str) -> None:
+        task = Task.objects.filter(user=self.person).first() or assignment.request_task(
+            user=self.person, lang="en", kind=Kind.ASSISTANT_REPLY, policy=TREES
+        )
+        assignment.skip(task_id=task.pk, user=self.person, note=note)
+
     def report(self, text: str) -> None:
         reactions.report(message_id=self.message.pk, reporter=self.person, category="spam", text=text)
 
@@ -268,6 +286,10 @@ DOORS: dict[str, Callable[[Scene, str], object]] = {
     "edit": lambda scene, text: scene.edit(text, "Because."),
     "reason of an edit": lambda scene, text: scene.edit("Other words", text),
     "reason of a deletion": lambda scene, text: scene.delete(text),
+    "reason of a halt": lambda scene, text: scene.halt(text),
+    "reason of a purge": lambda scene, text: purge.begin(person=scene.person, actor=scene.moderator, reason=text),
+    "report of an answer": lambda scene, text: scene.report_answer(text),
+    "note of a skip": lambda scene, text: scene.skip(text),
     "reason of a ban": lambda scene, text: services.ban(scene.person, actor=scene.moderator, reason=text),
 }
 """How words of somebody come in."""
