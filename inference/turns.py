@@ -202,7 +202,8 @@ TOO_LATE = Ending(TurnState.TIMED_OUT, "deadline", "timeout", "This took too lon
 
 def _end(turn: Turn, ending: Ending, text: str) -> None:
     """The row is locked. The text moves to the message; the checkpoint has done its service."""
-    assert turn.state in OPEN
+    if turn.state not in OPEN:
+        raise ValueError(f"Turn {turn.pk} has ended already.")
     now = timezone.now()
     turn.state = ending.state
     turn.finish_reason, turn.error_code, turn.error = ending.reason, ending.error_code, ending.error[:500]

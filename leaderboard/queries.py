@@ -82,7 +82,8 @@ DOWN, UP = "{measure} DESC, board.person_id", "{measure}, board.person_id DESC"
 
 
 def _statement(measure: str, stretch: str, order: str, limit: str) -> str:
-    assert measure in MEASURES
+    if measure not in MEASURES:  # it becomes part of the statement
+        raise ValueError(f"There is no measure {measure!r}.")
     parts = {"stretch": stretch.format(measure=measure), "order": order.format(measure=measure), "limit": limit}
     return _ROWS.format(measure=measure, **parts)
 

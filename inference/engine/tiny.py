@@ -42,7 +42,7 @@ def _tokenizer() -> Any:
     tokenizer = Tokenizer(models.BPE(vocab={word: number for number, word in enumerate(words)}, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")  # noqa: S106  (words of the model)
     fast.add_special_tokens({"additional_special_tokens": list(_SPECIAL)})
     fast.chat_template = _TEMPLATE
     fast.model_max_length = CONTEXT

@@ -1,5 +1,6 @@
 """A tiny model that is made once, and engines on it that end with their test."""
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from inference.engine import tiny
-from inference.engine.batching import Sizes
+from inference.engine.batching import Batch, Sizes, Step
 from inference.engine.loading import Loaded, load
 from inference.engine.torch_engine import TorchEngine
 from inference.policy import ChatPolicy
@@ -49,6 +50,42 @@ def engine(new_engine: NewEngine) -> TorchEngine:
     return new_engine()
 
 
+class Brake:
+    """Holds back what the model wrote behind so many tokens of an answer, until it is released.
+
+    An answer stays under way for as long as a test looks at it, however late the test comes to that.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.at = 1000  # more than any answer of the tests that is to end by itself
+        self._released = threading.Event()
+        self._held: dict[str, Step] = {}
+        step = Batch.step
+        monkeypatch.setattr(Batch, "step", lambda batch, seconds: self._step(batch, seconds, step))
+
+    def hold(self, tokens: int) -> None:
+        self.at = tokens
+        self._released.clear()
+
+    def release(self) -> None:
+        self._released.set()
+
+    def _step(self, batch: Batch, seconds: float, step: Callable[[Batch, float], Step | None]) -> Step | None:
+        if self._released.is_set() and self._held:
+            return self._held.pop(next(iter(self._held)))
+        found = step(batch, seconds)
+        if found is None or found.failed or self._released.is_set() or len(found.token_ids) < self.at:
+            return found
+        self._held[found.request_id] = found  # each step tells all tokens so far: the last one is enough
+        return None
+
+
+@pytest.fixture
+def brake(monkeypatch: pytest.MonkeyPatch) -> Brake:
+    """Answers that are told to be endless are; brake.hold(60) keeps others in the middle until brake.release()."""
+    return Brake(monkeypatch)
+
+
 @pytest.fixture
 def chat_on(settings: Any) -> None:
     """The site offers the tiny model. Nobody answers unless a test starts an engine."""
@@ -57,7 +94,9 @@ def chat_on(settings: Any) -> None:
 
 
 @pytest.fixture
-def answering(transactional_db: None, chat_on: None, new_engine: NewEngine) -> Iterator[Callable[..., Runtime]]:
+def answering(
+    transactional_db: None, chat_on: None, brake: Brake, new_engine: NewEngine
+) -> Iterator[Callable[..., Runtime]]:
     """answering(slots=4) starts a runtime on an engine of that size, as a web process or a worker does."""
     started: list[Runtime] = []
 

@@ -20,6 +20,7 @@ from inference.runtime import Runtime
 from inference.states import TurnState
 from inference.watch import watch_turn
 from oasst.accounts.models import User
+from tests.inference.conftest import Brake
 from tests.inference.talking import (
     BOUND,
     ENDLESS,
@@ -161,12 +162,14 @@ class TestFigures:
 
 
 class TestWatching:
-    def test_from_anywhere_any_number_of_times(self, alice: User, answering: StartRuntime) -> None:
+    def test_from_anywhere_any_number_of_times(self, alice: User, answering: StartRuntime, brake: Brake) -> None:
+        brake.hold(100)
         answering()
         turn = ask(alice, max_tokens=300)
         wait_for_text(turn, 40)
-        first = watch(turn.pk, at_most=3)  # leaves in the middle
+        first = watch(turn.pk, at_most=1)  # leaves in the middle
         seen = text_of(first)
+        brake.release()
         rest = watch(turn.pk, after=len(seen))
         whole = content(turn)
         assert seen + text_of(rest) == whole
@@ -288,25 +291,32 @@ class TestEnding:
         assert (failed.state, failed.code) == (TurnState.TIMED_OUT, "timeout")
         assert failed.text == content(turn) != ""
 
-    def test_a_dead_model_loop_is_not_noticed(self, alice: User, answering: StartRuntime) -> None:
+    def test_a_dead_model_loop_is_not_noticed(self, alice: User, answering: StartRuntime, brake: Brake) -> None:
         runtime = answering()
         undisturbed = text_of(watch(ask(alice, max_tokens=400).pk))
+        brake.hold(100)
         turn = ask(alice, max_tokens=400)
         wait_for_text(turn, 20)
         engine = runtime._engine
         assert isinstance(engine, TorchEngine)
         engine._batch.add("poison", [10**6], 5, engine._running[str(turn.pk)].request.sampling)
+        wait_until(lambda: engine.load().rebuilt == 1, "the loop lives")
+        brake.release()
         assert text_of(watch(turn.pk)) == undisturbed
         assert engine.load().rebuilt == 1
 
 
 class TestChangingHands:
-    def test_a_runtime_that_stops_gives_back_and_the_next_goes_on(self, alice: User, answering: StartRuntime) -> None:
+    def test_a_runtime_that_stops_gives_back_and_the_next_goes_on(
+        self, alice: User, answering: StartRuntime, brake: Brake
+    ) -> None:
         undisturbed_by = answering()
         undisturbed = text_of(watch(ask(alice, max_tokens=500).pk))
+        brake.hold(100)
         turn = ask(alice, max_tokens=500)
         wait_for_text(turn, 20)
         undisturbed_by.stop()
+        brake.release()
         waiting = fresh(turn)
         assert (waiting.state, waiting.owner) == (TurnState.PENDING, "")
         assert undisturbed.startswith(waiting.text) and waiting.text and waiting.token_ids
@@ -323,11 +333,10 @@ class TestChangingHands:
         wait_until(lambda: runtime._engine.load().running == 0, "it writes on")
         assert fresh(turn).owner == "somebody else"
 
-    def test_the_database_goes_away_for_a_moment(
-        self, alice: User, answering: StartRuntime, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_database_goes_away_for_a_moment(self, alice: User, answering: StartRuntime, brake: Brake) -> None:
         answering()
         undisturbed = text_of(watch(ask(alice, max_tokens=400).pk))
+        brake.hold(100)
         turn = ask(alice, max_tokens=400)
         wait_for_text(turn, 5)
         with connection.cursor() as cursor:  # every other connection to this database is cut
@@ -335,6 +344,7 @@ class TestChangingHands:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
+        brake.release()
         assert wait_for_state(turn, TurnState.COMPLETE)
         assert content(turn) == undisturbed
 

@@ -133,9 +133,12 @@ def test_command_that_is_ended_stops_the_servers_it_started(home: Path, how: sig
         text=True,
     )
     assert command.stdout
-    assert any("here" in line for line in command.stdout)
-    command.send_signal(how)
-    _, errors = command.communicate(timeout=60)
+    try:
+        assert any("here" in line for line in command.stdout)
+        command.send_signal(how)
+        _, errors = command.communicate(timeout=60)
+    finally:
+        command.kill()
     assert command.returncode == 128 + how
     assert errors == ""
     assert not (home / "services/postgres/postmaster.pid").exists()

@@ -1,5 +1,7 @@
 """The harness itself: the tests run on the real servers, each worker on databases of its own."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -49,3 +51,17 @@ def test_redis_is_emptied_between_tests(_run: int) -> None:
 def test_redis_database_is_not_the_one_of_the_site(redis_server: redis.Redis) -> None:
     assert redis_server.connection_pool.connection_kwargs["db"] != 0
     assert settings.CACHES["default"]["LOCATION"] == settings.REDIS_URL
+
+
+def test_what_tests_start_can_be_ended_by_ctrl_c_also_when_they_run_in_the_background() -> None:
+    """A script's `pytest &` ignores SIGINT, and its children would too."""
+    child = "import signal; print(signal.getsignal(signal.SIGINT))"
+    code = f"""
+import signal, subprocess, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+import tests.conftest
+tests.conftest.pytest_configure()
+subprocess.run([sys.executable, "-c", {child!r}], check=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=settings.BASE_DIR, capture_output=True, text=True)
+    assert "default_int_handler" in done.stdout, done.stderr

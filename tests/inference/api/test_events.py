@@ -19,6 +19,7 @@ from oasst.accounts.models import User
 from oasst.services.sockets import listen
 from tests.crash.processes import START_SECONDS, Process, wait_until
 from tests.inference.api.conftest import Api, api_of, done, path_of, refused, trusted_header, turn_of
+from tests.inference.conftest import Brake
 from tests.inference.talking import BOUND, POLICY, wait_for_text
 from tests.inference.talking import ask as ask_a_question
 
@@ -107,7 +108,8 @@ class TestStream:
         first, second = async_to_sync(both)()
         assert first == second == turn_of(asked).message.content != ""
 
-    def test_a_stopped_answer_ends_with_what_there_is(self, alice: User, answering: StartRuntime) -> None:
+    def test_a_stopped_answer_ends_with_what_there_is(self, alice: User, answering: StartRuntime, brake: Brake) -> None:
+        brake.hold(20)
         ann = api_of(alice)
         asked = ann.ask_anew(sampling_parameters={"temperature": 0, "max_new_tokens": 1500})
         answering(POLICY)

@@ -1,0 +1,179 @@
+"""The tests of `.ci/run`: each part, then once more, alone and one after the other, what failed in any of them.
+
+Green when every test passed at the second try at the latest. Those that needed the second try are listed (`flaky: …`)
+before the closing line, which looks like pytest's and counts all parts: the list is empty when an issue ends. Never
+mended by a second try: a crashed worker, a file that cannot be collected, a part that ran no tests or out of time.
+
+The same file is a pytest plugin (`-p run_tests --outcome FILE`), which writes down what came of each test.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MOST_FLAKY = 20
+"""More failures than this are no accident, and trying each again would take too long."""
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    minutes: int
+    command: Sequence[str]
+    """Runs pytest; takes further arguments of pytest at its end."""
+
+
+PARTS = [
+    # Each on two processes: what is short; then, file by file, what kills processes or shows pages.
+    Part("quick", 20, ["scripts/test", "--quick"]),
+    Part(
+        "rest", 35, ["scripts/test", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "-m", "slow or browser"]
+    ),
+]
+SECOND_TRY = Part("second try", 10, ["scripts/test", "-p", "no:xdist"])
+
+
+@dataclass
+class Outcome:
+    passed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    """Sentences about what no second try can mend."""
+
+    def add(self, other: "Outcome") -> None:
+        self.passed += other.passed
+        self.skipped += other.skipped
+        self.failed += other.failed
+        self.broken += other.broken
+
+
+def main() -> int:
+    return run(PARTS, SECOND_TRY)
+
+
+def run(parts: Sequence[Part], second_try: Part) -> int:
+    """The exit status: 0 when everything passed at the second try at the latest."""
+    began = time.monotonic()
+    total = Outcome()
+    for part in parts:
+        total.add(run_part(part))
+    flaky = find_flaky(total, second_try)
+    say("")
+    for name in flaky:
+        say(f"flaky: {name}")
+    for name in total.failed:
+        say(f"failed: {name}")
+    for sentence in total.broken:
+        say(f"broken: {sentence}")
+    say(closing_line(total, time.monotonic() - began))
+    return 1 if total.failed or total.broken else 0
+
+
+def find_flaky(total: Outcome, second_try: Part) -> list[str]:
+    """Run again what failed, and count what passes now as passed. Returns those."""
+    if not total.failed:
+        return []
+    if len(total.failed) > MOST_FLAKY:
+        total.broken.append(f"{len(total.failed)} tests failed; none was tried again.")
+        return []
+    again = run_part(second_try, total.failed)
+    flaky = [name for name in total.failed if name in again.passed]
+    total.failed = [name for name in total.failed if name not in flaky]
+    total.passed += flaky
+    total.broken += again.broken
+    return flaky
+
+
+def run_part(part: Part, names: Sequence[str] = ()) -> Outcome:
+    say(f"\n### {part.name}: {' '.join(part.command)}")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "outcome.json"
+        command = ["timeout", "-k", "30", f"{part.minutes}m", *part.command]
+        status = subprocess.call([*command, "-p", "run_tests", "--outcome", str(file), *names], env=environment())
+        if not file.exists():
+            return Outcome(broken=[f"{part.name} ended with status {status} before the tests were done."])
+        outcome = Outcome(**json.loads(file.read_text()))
+    if status not in (0, 1) or (status == 1 and not outcome.failed):
+        outcome.broken.append(f"{part.name} ended with status {status}.")
+    return outcome
+
+
+def environment() -> dict[str, str]:
+    """Python finds this file as the module `run_tests`."""
+    here = str(Path(__file__).resolve().parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))}
+
+
+def closing_line(total: Outcome, seconds: float) -> str:
+    counts = {
+        "failed": len(total.failed),
+        "passed": len(total.passed),
+        "skipped": len(total.skipped),
+        "errors": len(total.broken),
+    }
+    said = ", ".join(f"{number} {name}" for name, number in counts.items() if number) or "no tests ran"
+    return f" {said} in {seconds:.2f}s ".center(80, "=")
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+# The plugin
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--outcome", type=Path, help="write to this file what came of each test")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Workers tell the process that started them, which writes for all.
+    if (path := config.option.outcome) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(path))
+
+
+class Recorder:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.passed: dict[str, None] = {}
+        self.skipped: dict[str, None] = {}
+        self.failed: dict[str, None] = {}
+        self.broken: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed[report.nodeid] = None
+        elif report.skipped:
+            self.skipped[report.nodeid] = None
+        elif report.when == "call":
+            self.passed[report.nodeid] = None
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.broken.append(f"{report.nodeid} could not be collected.")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        if error:
+            self.broken.append(f"worker {node.gateway.id} crashed.")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        passed = [name for name in self.passed if name not in self.failed]
+        outcome = Outcome(passed, list(self.skipped), list(self.failed), self.broken)
+        self.path.write_text(json.dumps(asdict(outcome)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

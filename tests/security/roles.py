@@ -1,0 +1,266 @@
+"""Who there is, what there is, and what becomes of one request: for the matrix of roles."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from django.db import connection, transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
+
+from inference.models import Chat, ChatMessage, ChatReport, Preset, Turn, Vote
+from leaderboard.models import TrollStanding
+from oasst import purge
+from oasst.accounts import program_sessions, services, tokens
+from oasst.accounts.models import User
+from oasst.core.models import JobRecord, WaitingJob
+from tasks import assignment
+from tasks.kinds import Kind
+from tests.factories import PASSWORD, growing_tree, new_person, new_prompt
+from tests.inference.talking import ask
+from trees import moderation, reactions, webhooks
+from trees.models import Deletion, Message
+from trees.policy import current_policy
+
+PEOPLE = ("anonymous", "owner", "contributor", "suspended", "moderator", "administrator")
+PROGRAMS = ("untrusted", "trusted", "token")
+ROLES = (*PEOPLE, *PROGRAMS)
+"""`owner` is the contributor whose task, chat, token … the address names; `token` is one of theirs."""
+WRITES = ("INSERT", "UPDATE", "DELETE")
+OF_SESSIONS = ('"django_session"', '"accounts_session"', 'SET "last_used_at"')
+"""What a refused request may write: its own session, and that its key was used."""
+
+
+@dataclass
+class World:
+    clients: dict[str, Client] = field(default_factory=dict)
+    """On the pages and in the admin: signed in by a cookie, or with a key or token in every header there is for it."""
+    callers: dict[str, Client] = field(default_factory=dict)
+    """On the chat's wire: people by an access token of a program of theirs."""
+    ids: dict[str, Any] = field(default_factory=dict)
+    """By the name of a part of an address, after the first part of the address where it matters."""
+    rows: dict[str, Any] = field(default_factory=dict)
+    """One row of each model of the admin, by the model's label."""
+
+
+def new_world() -> World:
+    world = World()
+    owner = new_person("Owner")
+    people = {
+        "owner": owner,
+        "contributor": new_person("Contributor"),
+        "suspended": new_person("Suspended"),
+        "moderator": new_person("Mo", "moderator"),
+        "administrator": new_person("Ida", "admin"),
+    }
+    world.clients = {"anonymous": Client(), **{role: signed_in(person) for role, person in people.items()}}
+    world.callers = {"anonymous": Client(), **{role: bearer(access_of(person)) for role, person in people.items()}}
+    for name in ("untrusted", "trusted"):
+        _, key = services.create_api_client(name=f"a {name} one", trusted=name == "trusted")
+        world.clients[name] = world.callers[name] = Client(headers={"X-API-Key": key, "Authorization": f"Bearer {key}"})
+    token, secret = tokens.create_token(owner, name="notebook", days=None)
+    world.clients["token"] = world.callers["token"] = bearer(secret)
+    services.ban(people["suspended"], actor=people["administrator"], reason="Spam.")
+    world.ids |= {"token_id": token.pk, "user_id": owner.pk, "person_id": owner.pk}
+    _fill_trees(world, owner, people["moderator"])
+    _fill_chat(world, owner)
+    for caller in world.callers.values():  # their last use is noted, once in a while
+        caller.get("/inference/auth/check")
+    return world
+
+
+def signed_in(person: User) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def bearer(secret: str) -> Client:
+    return Client(headers={"Authorization": f"Bearer {secret}"})
+
+
+def access_of(person: User) -> str:
+    return program_sessions.sign_in(person, provider="test").access
+
+
+def _fill_trees(world: World, owner: User, moderator: User) -> None:
+    policy = current_policy()
+    prompt = growing_tree(new_person("Author"))
+    task = assignment.request_task(user=owner, lang="en", kind=Kind.ASSISTANT_REPLY, policy=policy)
+    reactions.report(message_id=prompt.pk, reporter=owner, category="spam")
+    spam = new_prompt(new_person("Spammer"))
+    moderation.delete_message(message_id=spam.pk, actor=moderator, reason="Spam.", policy=policy)
+    purged = new_person("Purged")
+    done = purge.begin(person=purged, actor=moderator, reason="Spam.")
+    program, _ = services.create_api_client(name="hooked", trusted=False)
+    hook = webhooks.create(program, "https://example.org/hook")
+    delivery = webhooks.ping(hook)
+    world.ids |= {"message_id": prompt.pk, "task_id": task.pk}
+    tree = Message.objects.select_related("tree").get(pk=prompt.pk).tree
+    facts = ("id", "frame", "person", "updated_at")
+    zeros = {one.name: 0 for one in TrollStanding._meta.fields if one.name not in facts}
+    found = {
+        "leaderboard.trollstanding": TrollStanding.objects.create(
+            frame="day", person=purged, updated_at=timezone.now(), **zeros
+        ),
+        "django_celery_beat.periodictask": PeriodicTask.objects.create(
+            name="A job", task="a.job", crontab=CrontabSchedule.objects.create()
+        ),
+        "trees.deletion": Deletion.objects.get(message=spam),
+        "accounts.user": new_person("Somebody"),
+        "accounts.apiclient": program,
+        "accounts.apikey": program.keys.get(),
+        "trees.messagetree": tree,
+        "trees.treetransition": tree.transitions.first(),
+        "trees.message": prompt,
+        "trees.report": prompt.reports.get(),
+        "trees.purge": done,
+        "trees.webhook": hook,
+        "trees.delivery": delivery,
+    }
+    world.rows |= found
+
+
+def _fill_chat(world: World, owner: User) -> None:
+    turn = ask(owner)
+    ChatMessage.objects.filter(pk=turn.pk).update(content="An answer.")
+    Turn.objects.filter(pk=turn.pk).update(state="complete", ended_at=timezone.now())
+    preset = Preset.objects.create(user=owner, name="Mine")
+    vote = Vote.objects.create(message_id=turn.pk, user=owner, score=1)
+    report = ChatReport.objects.create(message_id=turn.pk, user=owner, kind="spam", reason="Spam")
+    chat: Chat = turn.message.chat
+    world.ids["parent_id"] = turn.message.parent_id
+    world.ids |= {"chat:message_id": turn.pk, "inference:message_id": turn.pk}
+    world.ids |= {"chat_id": chat.pk, "preset_id": preset.pk}
+    FORM["preset"] = str(preset.pk)
+    found = {"inference.preset": preset, "inference.vote": vote, "inference.chatreport": report, "inference.turn": turn}
+    world.rows |= found
+    world.rows["core.jobrecord"] = JobRecord.objects.create(
+        job="a.job", ended_at=timezone.now(), seconds=1, result="ok"
+    )
+    world.rows["core.waitingjob"] = WaitingJob.objects.create(job="a.job", due_at=timezone.now())
+
+
+# --- Addresses ---
+
+
+@dataclass(frozen=True)
+class Address:
+    name: str
+    """The URL's name, or its route where it has none."""
+    route: str
+    view: Any
+
+
+NAMES = {
+    "statistics/<slug:name>.csv": "statistics/messages.csv",
+    "styleguide/<slug:page>": "styleguide/dashboard",
+    "models/<path:name>": "models/unknown",
+    r"^confirm-email/(?P<key>[-:\w]+)/$": "confirm-email/x/",
+    r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": "password/reset/key/1-x/",
+    r"^(?P<app_label>": "unknown/",
+}
+"""Parts of addresses that are no ids, filled in."""
+
+
+def addresses() -> list[Address]:
+    return list(_walk(get_resolver(), ""))
+
+
+def _walk(resolver: URLResolver, before: str) -> Iterator[Address]:
+    for one in resolver.url_patterns:
+        route = f"{before}{one.pattern}"
+        if isinstance(one, URLPattern):
+            yield Address(one.name or route, route, one.callback)
+        else:
+            yield from _walk(one, route)
+
+
+def path_of(address: Address, world: World) -> str:
+    """With the ids of the owner's things in it."""
+    first, path = address.route.partition("/")[0], address.route
+    for part, value in NAMES.items():
+        path = path.replace(part, value)
+    for name, value in world.ids.items():
+        where, _, part = name.rpartition(":")
+        if where in ("", first):
+            value = world.ids.get(f"{first}:{part}", value)
+            path = path.replace(f"<uuid:{part}>", str(value)).replace(f"<{part}>", str(value))
+    assert not re.search(r"<(uuid|slug|int|path):|\(\?P<", path) or path.startswith("admin/"), path
+    return f"/{path}"
+
+
+# --- One request ---
+
+FORM = {
+    "text": "Some words that say enough.",
+    "title": "New",
+    "name": "New",
+    "display_name": "New",
+    "reason": "Because.",
+    "note": "x",
+    "message": "x",
+    "category": "spam",
+    "kind": "spam",
+    "report_type": "spam",
+    "emoji": "+1",
+    "score": "1",
+    "hidden": "true",
+    "lang": "en",
+    "days": "30",
+    "email": "new@example.org",
+    "password": PASSWORD,
+    "action": "none",
+    "message_id": str(uuid4()),
+}
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """What happens inside never happened."""
+    block = transaction.atomic()
+    block._from_testcase = True  # type: ignore[attr-defined]  # so that services may open their outermost one
+    with block:
+        yield
+        transaction.set_rollback(True)
+
+
+def outcome(client: Client, method: str, path: str, data: Any = None, **more: Any) -> str:
+    """`ok` when it was let through, whatever came of it then; else what kept it out. That must have changed nothing."""
+    cookies = client.cookies.copy()
+    written: list[str] = []
+    with undone(), connection.execute_wrapper(noting(written)):
+        if method == "POST":
+            response: Any = client.post(path, FORM if data is None else data, **more)
+        else:
+            response = client.generic(method, path, data or "", **more)
+    client.cookies = cookies
+    found = verdict(response)
+    assert response.status_code != 500, (method, path)
+    assert found == "ok" or not written, (method, path, found, written)
+    return found
+
+
+def noting(written: list[str]) -> Callable[..., Any]:
+    """Keeps each statement that changed a row."""
+
+    def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = run(sql, params, many, context)
+        if sql.startswith(WRITES) and context["cursor"].rowcount and not any(one in sql for one in OF_SESSIONS):
+            written.append(sql)
+        return result
+
+    return execute
+
+
+def verdict(response: Any) -> str:
+    if response.status_code in (301, 302):
+        target = urlsplit(response["Location"]).path
+        return {"/accounts/login/": "login", "/suspended/": "suspended"}.get(target, "ok")
+    return str(response.status_code) if response.status_code in (401, 403, 404, 405) else "ok"

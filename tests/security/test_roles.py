@@ -1,0 +1,408 @@
+"""Every role at every address: what lets whom in, and that whoever is refused has changed nothing.
+
+The tables below are complete by test: an address, a model of the admin, an action or a socket without a row fails.
+A new page needs one line; its word stands in ACCESS, in the order of ROLES. Of the data set's wire the table is
+docs/wire.md, held by tests/wire/test_permissions.py.
+"""
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.test import RequestFactory
+from django.urls import reverse
+
+from inference.api_urls import OPERATIONS as CHAT_OPERATIONS
+from inference.consumers import NOT_FOUND, REFUSED
+from inference.routing import websocket_urlpatterns
+from oasst.accounts.models import User
+from oasst.api.operations import Access
+from oasst.api.views import OperationView
+from oasst.api_urls import OPERATIONS as DATA_OPERATIONS
+from tests.inference.talking import ask
+from tests.inference.test_consumers import Socket, run
+from tests.security.roles import ROLES, Address, World, addresses, new_world, outcome, path_of
+
+# What a person gets, by role; keys and tokens open no page. `suspended`: led to the page that says why.
+ACCESS = {
+    #              anonymous  owner contributor suspended moderator administrator  untrusted trusted token
+    "open":        "ok        ok    ok          ok        ok        ok             ok        ok      ok   ",
+    "browse":      "ok        ok    ok          suspended ok        ok             ok        ok      ok   ",
+    "account":     "login     ok    ok          ok        ok        ok             login     login   login",
+    "contributor": "login     ok    ok          suspended ok        ok             login     login   login",
+    "own":         "login     ok    404         suspended 404       404            login     login   login",
+    "suspended":   "login     ok    ok          403       ok        ok             login     login   login",
+    "staff":       "login     403   403         403       ok        ok             login     login   login",
+    "admin":       "login     403   403         403       403       ok             login     login   login",
+    "out":         "login     login login       login     login     login          login     login   login",
+    # On the chat’s wire and at /v1.
+    "token":       "401       401   401         401       401       401            401       401     ok   ",
+    "person":      "403       ok    ok          403       ok        ok             401       401     ok   ",
+    "own chat":    "403       ok    404         403       404       404            401       401     ok   ",
+}  # fmt: skip
+# `-`: not a method of this address. `none`: there is nothing for anybody.
+NEVER = {"-": {"405", "login", "suspended", "403"}, "none": {"401", "403", "404", "405", "login", "suspended"}}
+
+PAGES = """
+# name                                    GET          POST
+landing                                   browse       -
+dashboard                                 contributor  -
+terms                                     open         -
+terms_accept                              account      account
+privacy                                   open         -
+suspended                                 suspended    -
+profile                                   contributor  contributor
+profile_delete                            account      account
+tokens                                    contributor  contributor
+token_revoke                              -            own
+programs_leave                            -            contributor
+sign_in_again                             -            out
+account_login                             open         open
+account_request_login_code                open         open
+account_confirm_login_code                account      account
+account_signup                            out          out
+account_logout                            open         open
+account_inactive                          open         -
+account_reauthenticate                    account      account
+account_email                             account      account
+account_email_verification_sent           open         -
+account_change_password                   account      account
+account_set_password                      account      account
+account_reset_password                    open         open
+account_confirm_email                     open         none
+account_reset_password_from_key_done      open         -
+account_reset_password_from_key           open         open
+account_reset_password_done               open         -
+socialaccount_login_cancelled             open         -
+socialaccount_login_error                 none         -
+socialaccount_signup                      out          out
+socialaccount_connections                 account      account
+accounts/social/login/cancelled/          open         open
+accounts/social/login/error/              open         open
+accounts/social/signup/                   open         open
+accounts/social/connections/              open         open
+task_next                                 -            contributor
+task_nothing                              contributor  -
+task_preview                              -            contributor
+task                                      own          own
+task_skip                                 -            own
+task_draft                                -            own
+task_lease                                -            own
+contributions                             contributor  -
+tree                                      contributor  -
+message_react                             -            contributor
+message_report                            -            contributor
+message_suggest                           contributor  contributor
+chats                                     contributor  -
+chat_list                                 contributor  -
+chat_begin                                -            contributor
+chat_choose_new                           -            contributor
+chat_preset_new                           -            own
+chat_preset_delete                        -            own
+chat_again                                -            own
+chat_stop                                 -            own
+chat_look                                 -            own
+chat_vote                                 -            own
+chat_report                               -            own
+chat                                      own          -
+chat_ask                                  -            own
+chat_rename                               -            own
+chat_hide                                 -            own
+chat_delete                               -            own
+chat_undelete                             -            own
+chat_settings                             own          -
+chat_choose                               -            own
+chat_preset                               -            own
+leaderboard                               contributor  -
+points                                    contributor  -
+statistics                                browse       -
+statistics_csv                            browse       -
+api-docs                                  browse       -
+styleguide                                browse       browse
+styleguide_page                           browse       browse
+healthz                                   open         -
+readyz                                    open         -
+metrics                                   none         -
+"""
+ADMIN_PAGES = """
+# name                                    GET          POST
+login                                     out          out
+index                                     staff        staff
+search                                    staff        staff
+logout                                    -            staff
+password_change                           staff        staff
+password_change_done                      staff        -
+autocomplete                              none         none
+jsi18n                                    staff        -
+view_on_site                              none         none
+app_list                                  none         none
+admin/(?P<url>.*)$                        none         none
+accounts_user_purge                       staff        staff
+trees_message_edit                        staff        staff
+inference_engine                          admin        admin
+"""
+ADMIN_MODELS = """
+# model                         moderators see it  administrators may actions
+accounts.user                   yes                view               ban unban
+accounts.apiclient              no                 view               new_key
+accounts.apikey                 no                 view               end_in_a_week revoke
+trees.messagetree               yes                view               halt resume retry_scoring
+trees.treetransition            yes                view
+trees.message                   yes                view               delete
+trees.deletion                  yes                view               undelete
+trees.report                    yes                view               uphold dismiss
+trees.purge                     yes                view               undo
+trees.webhook                   no                 view,add           send_ping renew_secret switch_on switch_off remove
+trees.delivery                  no                 view
+leaderboard.trollstanding       yes                view
+inference.chatreport            yes                view               resolve
+inference.turn                  no                 view
+inference.preset                no                 view
+inference.vote                  no                 view
+core.jobrecord                  no                 view
+core.waitingjob                 no                 view
+django_celery_beat.periodictask no                 view,change
+"""
+OPENAI = """
+# name                                    GET          POST
+openai-completions                        -            token
+openai-models                             token        -
+openai-model                              none         -
+v1/                                       none         none
+"""
+SOCKETS = {"ws/chat/<uuid:message_id>/": f"{REFUSED} ok {NOT_FOUND} {REFUSED} {NOT_FOUND} {NOT_FOUND}"}
+
+MODEL_PAGES = ("changelist", "add", "change", "delete", "history")
+
+
+def rows(table: str) -> dict[str, list[str]]:
+    lines = [line.split() for line in table.splitlines() if line and not line.startswith("#")]
+    found = {line[0]: line[1:] for line in lines}
+    assert len(found) == len(lines), "a row stands there twice"
+    return found
+
+
+@pytest.fixture
+def world(db: None, settings: Any) -> World:
+    settings.RATE_LIMITS = False
+    settings.OASST_CHAT_MODEL = "tiny"
+    return new_world()
+
+
+def below(*prefixes: str) -> dict[str, Address]:
+    """By name; the first of a name is the one that is found."""
+    found: dict[str, Address] = {}
+    for one in addresses():
+        if one.route.startswith(prefixes):
+            found.setdefault(one.name, one)
+    return found
+
+
+def pages() -> dict[str, Address]:
+    wires = ("api/", "inference/", "v1/", "admin/")
+    return {name: one for name, one in below("").items() if not one.route.startswith(wires)}
+
+
+def differences(
+    world: World, clients: Any, address: Address, access: list[str], **more: Any
+) -> list[tuple[str, str, str, str]]:
+    found = []
+    for method, word in zip(("GET", "POST"), access, strict=True):
+        for role in ROLES:
+            got = outcome(clients[role], method, path_of(address, world), **more)
+            want = {*NEVER[word]} if word in NEVER else {expected(word, role)}
+            if got not in want:
+                found.append((f"{method} {address.name}", role, f"wanted {word}", f"got {got}"))
+    return found
+
+
+def expected(word: str, role: str) -> str:
+    return dict(zip(ROLES, ACCESS[word].split(), strict=True))[role]
+
+
+def test_every_page_has_a_row() -> None:
+    assert set(pages()) == set(rows(PAGES))
+    assert set(below("v1/")) == set(rows(OPENAI))
+
+
+def test_pages(world: World) -> None:
+    wrong = []
+    for name, access in rows(PAGES).items():
+        wrong += differences(world, world.clients, pages()[name], access)
+    assert wrong == []
+
+
+def test_every_operation_of_the_data_is_in_the_other_matrix() -> None:
+    """tests/wire/test_permissions.py asks each of DATA_OPERATIONS; here: nothing else is below /api/v1/."""
+    views = [one.view for one in below("api/").values()]
+    asked = {(one.method, one.path) for one in DATA_OPERATIONS}
+    there = set()
+    for view in views:
+        kind = getattr(view, "view_class", None)
+        if kind is None:
+            assert view.__name__ == "elsewhere"
+            continue
+        assert issubclass(kind, OperationView)
+        there |= {(one.method, one.path) for one in kind.operations.values()}
+    assert there == asked
+
+
+def test_operations_of_the_chat(world: World) -> None:
+    assert {f"inference/{one.path}" for one in CHAT_OPERATIONS} | {"inference/"} == {
+        one.route for one in below("inference/").values()
+    }
+    body = {
+        "parent_id": str(world.ids["parent_id"]),
+        "content": "Hello",
+        "model_config_name": "tiny",
+        "sampling_parameters": {},
+        "score": 1,
+        "report_type": "spam",
+        "reason": "Spam",
+        "inferior_message_ids": [],
+        "title": "New",
+        "chats": [{}],
+        "chat_ids": [str(world.ids["chat_id"])],
+    }
+    wrong = []
+    for one in CHAT_OPERATIONS:
+        address = Address(one.path, f"inference/{one.path}", None)
+        sent = {} if one.method == "GET" else {"data": json.dumps(body), "content_type": "application/json"}
+        for role in ROLES:
+            got = outcome(world.callers[role], one.method, path_of(address, world), **sent)
+            word = CHAT_ACCESS[one.access]
+            if word == "person" and ("<chat_id>" in one.path or one.path == "chats/batch_delete"):
+                word = "own chat"
+            want = {expected(word, role)} if word in ACCESS else {"401", "403", "404"}
+            if one.path == "account/" and got == "403":
+                want.add("403")  # a token is no fresh sign-in
+            if one.access == Access.OPEN and one.path.startswith("auth/"):
+                want |= {"403", "404"}  # it is the way in, and nothing was brought that leads there
+            if got not in want:
+                wrong.append((f"{one.method} {one.path}", role, f"wanted {want}", f"got {got}"))
+    assert wrong == []
+
+
+# A trusted program speaks by a header of its own (tests/inference/api/test_sign_in.py), not by its key alone.
+CHAT_ACCESS = {
+    Access.OPEN: "open",
+    Access.MEMBER: "person",
+    Access.PERSON: "person",
+    Access.TRUSTED: "none",
+    Access.ROOT: "none",
+}
+
+
+def test_the_wire_of_openai(world: World) -> None:
+    wrong = []
+    sent = {"data": json.dumps({"messages": [{"role": "user", "content": "Hello"}], "stream": 7})}
+    for name, access in rows(OPENAI).items():
+        wrong += differences(world, world.callers, below("v1/")[name], access, content_type="application/json", **sent)
+    assert wrong == []
+
+
+# --- The admin ---
+
+
+def of_models() -> set[str]:
+    """Names of the pages that each model has."""
+    names = {f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry}
+    return {f"{name}_{page}" for name in names for page in MODEL_PAGES} | {
+        f"admin/{name.replace('_', '/', 1) if not name.startswith('django_') else 'django_celery_beat/periodictask'}"
+        "/<path:object_id>/"
+        for name in names
+    }
+
+
+def test_every_page_of_the_admin_has_a_row() -> None:
+    assert {model._meta.label_lower for model in admin.site._registry} == set(rows(ADMIN_MODELS))
+    there = {name.replace(route_of_apps(), "admin/apps") for name in below("admin/")}
+    assert there - of_models() == set(rows(ADMIN_PAGES))
+
+
+def route_of_apps() -> str:
+    return next(one.route for one in addresses() if one.name == "app_list")
+
+
+def test_pages_of_the_admin(world: World) -> None:
+    wrong = []
+    for name, access in rows(ADMIN_PAGES).items():
+        wrong += differences(world, world.clients, below("admin/")[name], access)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_models_of_the_admin(world: World, method: str) -> None:
+    wrong = []
+    for label, (moderators, may, *_) in rows(ADMIN_MODELS).items():
+        for page in MODEL_PAGES if method == "GET" else ("add", "change", "delete"):
+            for role in ROLES:
+                got = outcome(world.clients[role], method, address_of(world, label, page))
+                want = wanted(page, method, role, sees=moderators == "yes", may=may.split(","))
+                if got not in want:
+                    wrong.append((method, label, page, role, f"wanted {want}", f"got {got}"))
+    assert wrong == []
+
+
+def address_of(world: World, label: str, page: str) -> str:
+    name = f"admin:{label.replace('.', '_')}_{page}"
+    row = world.rows.get(label)
+    return reverse(name, args=[] if page in ("changelist", "add") else [row.pk if row else "1"])
+
+
+def wanted(page: str, method: str, role: str, *, sees: bool, may: list[str]) -> set[str]:
+    if role not in ("moderator", "administrator"):
+        return {expected("staff", role)}
+    if role == "moderator" and not sees:
+        return {"403"}
+    if page == "add":
+        return {"ok"} if role == "administrator" and "add" in may else {"403"}
+    if page == "delete":
+        return {"403"}
+    if page == "change" and method == "POST":
+        return {"ok"} if role == "administrator" and "change" in may else {"403"}
+    return {"ok"}
+
+
+@pytest.mark.parametrize("role", ["moderator", "administrator"])
+def test_actions_of_the_admin_are_these(world: World, role: str) -> None:
+    request = RequestFactory().get("/")
+    request.user = User.objects.get(display_name={"moderator": "Mo", "administrator": "Ida"}[role])
+    there = {model._meta.label_lower: [*one.get_actions(request)] for model, one in admin.site._registry.items()}
+    assert there == {label: actions for label, (_, _, *actions) in rows(ADMIN_MODELS).items()}
+
+
+def test_actions_of_the_admin(world: World) -> None:
+    wrong = []
+    for label, (moderators, _, *actions) in rows(ADMIN_MODELS).items():
+        for action in actions:
+            data = {"action": action, "reason": "Because.", "_selected_action": str(world.rows[label].pk)}
+            for role in ROLES:
+                got = outcome(world.clients[role], "POST", address_of(world, label, "changelist"), data)
+                want = wanted("changelist", "POST", role, sees=moderators == "yes", may=[])
+                if got not in want:
+                    wrong.append((label, action, role, f"wanted {want}", f"got {got}"))
+    assert wrong == []
+
+
+# --- Sockets ---
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sockets(alice: User, bob: User, carol: User, mo: User, people: Any, settings: Any) -> None:
+    settings.OASST_CHAT_MODEL = "tiny"
+    assert {str(one.pattern) for one in websocket_urlpatterns} == set(SOCKETS)
+    turn = ask(alice)
+    persons = [None, alice, bob, carol, mo, people("Ida", "admin")]
+    sockets = [Socket(turn, person) for person in persons]
+    User.objects.filter(pk=carol.pk).update(enabled=False)
+
+    async def first_words(socket: Socket) -> str:
+        await socket.connect(60)
+        heard = await socket.hear()
+        await socket.disconnect()
+        return str(heard["code"]) if heard["type"] == "closed" else "ok"
+
+    got = [run(lambda socket=socket: first_words(socket)) for socket in sockets]  # type: ignore[misc]
+    assert " ".join(got) == SOCKETS["ws/chat/<uuid:message_id>/"]
