@@ -31,7 +31,7 @@ class ProveByCode(BaseReauthenticateView):
         if request.POST.get("action") == "send":
             ProofCode.start(request)
             return redirect(request.get_full_path())
-        count_code(request, request.user.email or "")
+        count_code(request, getattr(request.user, "email", "") or "")
         if ProofCode.pending(request) is None:
             messages.error(request, "The code is too old by now. Ask for another one.")
             return redirect(request.get_full_path())

@@ -326,8 +326,9 @@ class TestTheDoorPage:
     @pytest.mark.parametrize(
         "elsewhere", [{"REMOTE_ADDR": "10.1.2.3"}, {"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, {"BIND_ADDRESS": "0.0.0.0"}]
     )
-    @override_settings(DEBUG=True, ROOT_URLCONF="tests.accounts.debug_urls")
     def test_the_debug_door_is_for_one_machine(self, settings: Any, elsewhere: dict[str, str]) -> None:
+        # By the fixture alone: mixed with `override_settings` it would leave DEBUG on for all later tests.
+        settings.DEBUG, settings.ROOT_URLCONF = True, "tests.accounts.debug_urls"
         settings.BIND_ADDRESS = elsewhere.pop("BIND_ADDRESS", settings.BIND_ADDRESS)
         client = Client(**elsewhere)
         assert "Debug door" not in client.get(DOOR).text
