@@ -22,7 +22,7 @@ from oasst.invariants.facts import TreeFacts, read_trees
 from oasst.invariants.run import SCORES, TREE_CHECKS, tree_differences
 from trees import scoring, transitions
 from trees.in_hand import TreeInHand, lock_tree
-from trees.models import Happening, Message, MessageTree, Opening, TreeTransition
+from trees.models import Happening, Message, MessageTree, Opening, Proposal, TreeTransition
 from trees.policy import TreePolicy
 from trees.states import State
 
@@ -236,6 +236,12 @@ def _copy_texts() -> None:
         )
 
 
+def _let_decisions_stand() -> None:
+    """An open proposal about a message that a moderator kept is a row in the queue and no more."""
+    rows = Proposal.objects.filter(status=Proposal.Status.OPEN, message__kept_at__isnull=False)
+    rows.update(hides=False, stops=False)
+
+
 def _hide_what_is_proposed() -> None:
     """Whether a message is hidden is a copy of "an open proposal hides it". The places of its tree are mended later."""
     with connection.cursor() as cursor:
@@ -273,6 +279,7 @@ def _copy_terms() -> None:
 
 MENDERS: dict[str, Callable[[], None]] = {
     "leases_are_open_tasks": _free_holds,
+    "what_moderators_decided_stands": _let_decisions_stand,
     "hidden_messages_wait_for_a_moderator": _hide_what_is_proposed,
     "complaints_before_a_decision_are_void": _void_what_was_decided,
     "texts_are_their_revisions": _copy_texts,

@@ -60,6 +60,12 @@ STATEMENTS = {
               SELECT FROM trees_skip skip WHERE skip.message_id = task.message_id AND skip.author_id = task.user_id
           )
     """,
+    "what_moderators_decided_stands": """
+        SELECT 'proposal ' || proposal.id, 'no effect on a message that a moderator kept',
+               concat_ws(' and ', CASE WHEN hides THEN 'hides it' END, CASE WHEN stops THEN 'stops its tree' END)
+        FROM trees_proposal proposal JOIN trees_message message ON message.id = proposal.message_id
+        WHERE proposal.status = 'open' AND (hides OR stops) AND message.kept_at IS NOT NULL
+    """,
     "hidden_messages_wait_for_a_moderator": """
         SELECT 'message ' || message.id,
                CASE WHEN proposal.id IS NULL THEN 'shown' ELSE 'hidden, by an open proposal' END,
@@ -68,12 +74,6 @@ STATEMENTS = {
         LEFT JOIN trees_proposal proposal
           ON proposal.message_id = message.id AND proposal.status = 'open' AND proposal.hides
         WHERE message.hidden <> (proposal.id IS NOT NULL)
-    """,
-    "what_moderators_decided_stands": """
-        SELECT 'proposal ' || proposal.id, 'no effect on a message that a moderator kept',
-               concat_ws(' and ', CASE WHEN hides THEN 'hides it' END, CASE WHEN stops THEN 'stops its tree' END)
-        FROM trees_proposal proposal JOIN trees_message message ON message.id = proposal.message_id
-        WHERE proposal.status = 'open' AND (hides OR stops) AND message.kept_at IS NOT NULL
     """,
     "complaints_before_a_decision_are_void": """
         -- A skip waits for nobody: one that is stored in the instant of the decision counts or not.

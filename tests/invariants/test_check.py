@@ -26,6 +26,7 @@ from trees.models import (
     Message,
     MessageTree,
     Opening,
+    Proposal,
     Ranking,
     Reaction,
     Review,
@@ -255,7 +256,33 @@ GROWING: dict[str, tuple[Callable[[], object], str]] = {
     "work about a deleted message": (lambda: Message.objects.update(deleted=True), "openings_are_offered"),
     "work in another language": (lambda: Opening.objects.update(lang="de"), "openings_are_offered"),
     "a hold without a task": (lambda: expired_with_its_place(), "leases_are_open_tasks"),
+    "hidden although nobody proposed it": (
+        lambda: Message.objects.update(hidden=True),
+        "hidden_messages_wait_for_a_moderator",
+    ),
+    "a proposal that does not hide": (lambda: propose(hides=True), "hidden_messages_wait_for_a_moderator"),
+    "a proposal that acts against a decision": (
+        lambda: (Message.objects.update(kept_at=timezone.now()), propose(stops=True)),
+        "what_moderators_decided_stands",
+    ),
+    "a complaint that outlived a decision": (
+        lambda: (flag_long_ago(), Message.objects.update(kept_at=timezone.now())),
+        "complaints_before_a_decision_are_void",
+    ),
 }
+
+
+def propose(**acts: bool) -> None:
+    root = Message.objects.get(parent=None)
+    Proposal.objects.create(
+        tree=root.tree, message=root, revision_id=root.revision_id, kind=Proposal.Kind.FLAGS, voices=4, **acts
+    )
+
+
+def flag_long_ago() -> None:
+    root = Message.objects.get(parent=None)
+    long_ago = timezone.now() - timedelta(hours=2)
+    Reaction.objects.create(message=root, author=User.objects.all()[0], emoji="red_flag", created_at=long_ago)
 
 
 def double(opening: Opening) -> None:
