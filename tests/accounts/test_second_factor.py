@@ -16,6 +16,7 @@ from oasst import merging
 from oasst.accounts import second_factor, services
 from oasst.accounts.models import Role, User
 from oasst.accounts.second_factor_forms import MOST_KEYS, AddKey, RenameKey
+from oasst.accounts.sign_in_links import make_link
 from tests.accounts.other_service import other_service
 from tests.factories import PASSWORD
 
@@ -127,6 +128,11 @@ class TestEveryWayInAsks:
             state = there.partition("state=")[2].partition("&")[0]
             answer = client.get("/accounts/discord/login/callback/", {"code": "x", "state": state})
         assert answer["Location"] == STEP and not is_in(client)
+
+    def test_a_link_of_the_operator(self, client: Client, ann: User) -> None:
+        key = make_link(ann, minutes=15).partition("key=")[2]
+        assert client.post("/accounts/link/", {"key": key})["Location"] == STEP
+        assert not is_in(client)
 
     def test_the_step_stands_for_nobody_else(self, client: Client, ann: User) -> None:
         assert client.get(STEP)["Location"] == DOOR
