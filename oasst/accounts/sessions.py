@@ -73,7 +73,7 @@ def sessions_of(request: HttpRequest, user: User) -> list[OwnSession]:
 def end_session(user: User, handle: str) -> bool:
     """Sign this person out of one browser. False for what is no session of theirs, or no more."""
     for key in Session.objects.filter(account=user.pk).values_list("session_key", flat=True):
-        if _handle(key) == handle:
+        if handle_of(key) == handle:
             SessionStore(key).delete()
             return True
     return False
@@ -103,7 +103,7 @@ def _as_seen_now(request: HttpRequest) -> dict[str, Any]:
 def _own(row: Session, is_this_one: bool) -> OwnSession:
     about = row.get_decoded().get(_BROWSER, {})
     return OwnSession(
-        handle=_handle(row.session_key),
+        handle=handle_of(row.session_key),
         is_this_one=is_this_one,
         began_at=_time(about.get("since")),
         seen_at=_time(about.get("seen")),
@@ -112,7 +112,7 @@ def _own(row: Session, is_this_one: bool) -> OwnSession:
     )
 
 
-def _handle(key: str) -> str:
+def handle_of(key: str) -> str:
     """The key opens the session, so no page shows it."""
     return hashlib.sha256(f"oasst.session:{key}".encode()).hexdigest()[:32]
 

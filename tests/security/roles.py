@@ -1,31 +1,40 @@
 """Who there is, what there is, and what becomes of one request: for the matrix of roles."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from allauth.mfa.models import Authenticator
+from cryptography.hazmat.primitives.asymmetric import ec
+from django.contrib.auth import SESSION_KEY
 from django.db import connection, transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
+from fido2.cose import ES256
+from fido2.utils import websafe_encode
+from fido2.webauthn import Aaguid, AttestationObject, AttestedCredentialData, AuthenticatorData
 
 from inference.models import Chat, ChatMessage, ChatReport, Preset, Turn, Vote
 from leaderboard.models import TrollStanding
 from oasst import purge
 from oasst.accounts import program_sessions, services, tokens
 from oasst.accounts.models import User
+from oasst.accounts.sessions import SessionStore, handle_of
 from oasst.core.models import JobRecord, WaitingJob
 from tasks import assignment
 from tasks.kinds import Kind
 from tests.factories import PASSWORD, growing_tree, new_person, new_prompt
 from tests.inference.talking import ask
 from trees import moderation, reactions, webhooks
-from trees.models import Deletion, Message
+from trees.models import Deletion, Message, Proposal
 from trees.policy import current_policy
 
 PEOPLE = ("anonymous", "owner", "contributor", "suspended", "moderator", "administrator")
@@ -68,6 +77,7 @@ def new_world() -> World:
     world.clients["token"] = world.callers["token"] = bearer(secret)
     services.ban(people["suspended"], actor=people["administrator"], reason="Spam.")
     world.ids |= {"token_id": token.pk, "user_id": owner.pk, "person_id": owner.pk}
+    _fill_sign_ins(world, owner)
     _fill_trees(world, owner, people["moderator"])
     _fill_chat(world, owner)
     for caller in world.callers.values():  # their last use is noted, once in a while
@@ -87,6 +97,40 @@ def bearer(secret: str) -> Client:
 
 def access_of(person: User) -> str:
     return program_sessions.sign_in(person, provider="test").access
+
+
+def _fill_sign_ins(world: World, owner: User) -> None:
+    for kind, data in (
+        (Authenticator.Type.TOTP, {"secret": "JBSWY3DPEHPK3PXP"}),
+        (Authenticator.Type.RECOVERY_CODES, {"seed": "ab" * 40, "used_mask": 0, "viewed_at": 1}),
+    ):
+        Authenticator.objects.create(user=owner, type=kind, data=data)
+    key = Authenticator.objects.create(user=owner, type=Authenticator.Type.WEBAUTHN, data=security_key())
+    other = SessionStore()
+    other[SESSION_KEY] = str(owner.pk)
+    other.save()
+    world.ids |= {"pk": key.pk, "handle": handle_of(other.session_key)}
+
+
+def security_key() -> dict[str, Any]:
+    """What is kept of a key that a browser registered."""
+    public = ES256.from_cryptography_key(ec.generate_private_key(ec.SECP256R1()).public_key())
+    data = AttestedCredentialData.create(Aaguid.NONE, b"a key", public)
+    flags = AuthenticatorData.FLAG.AT | AuthenticatorData.FLAG.UP
+    found = AuthenticatorData.create(sha256(b"localhost").digest(), flags, 0, data)
+    told = json.dumps({"type": "webauthn.create", "challenge": "AAAA", "origin": "http://localhost"})
+    credential_id = websafe_encode(b"a key")
+    credential = {
+        "id": credential_id,
+        "rawId": credential_id,
+        "type": "public-key",
+        "clientExtensionResults": {},
+        "response": {
+            "clientDataJSON": websafe_encode(told.encode()),
+            "attestationObject": websafe_encode(AttestationObject.create("none", found, {})),
+        },
+    }
+    return {"name": "A key", "credential": credential}
 
 
 def _fill_trees(world: World, owner: User, moderator: User) -> None:
@@ -120,6 +164,9 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
         "trees.treetransition": tree.transitions.first(),
         "trees.message": prompt,
         "trees.report": prompt.reports.get(),
+        "trees.proposal": prompt.proposals.create(
+            tree=tree, revision_id=prompt.revision_id, kind=Proposal.Kind.FLAGS, voices=4
+        ),
         "trees.purge": done,
         "trees.webhook": hook,
         "trees.delivery": delivery,
@@ -191,8 +238,9 @@ def path_of(address: Address, world: World) -> str:
         where, _, part = name.rpartition(":")
         if where in ("", first):
             value = world.ids.get(f"{first}:{part}", value)
-            path = path.replace(f"<uuid:{part}>", str(value)).replace(f"<{part}>", str(value))
-    assert not re.search(r"<(uuid|slug|int|path):|\(\?P<", path) or path.startswith("admin/"), path
+            for kind in ("uuid:", "int:", "str:", ""):
+                path = path.replace(f"<{kind}{part}>", str(value))
+    assert not re.search(r"<(uuid|slug|int|str|path):|\(\?P<", path) or path.startswith("admin/"), path
     return f"/{path}"
 
 

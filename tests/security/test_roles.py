@@ -32,6 +32,10 @@ ACCESS = {
     "account":     "login     ok    ok          ok        ok        ok             login     login   login",
     "contributor": "login     ok    ok          suspended ok        ok             login     login   login",
     "own":         "login     ok    404         suspended 404       404            login     login   login",
+    "own-thing":   "login     ok    404         404       404       404            login     login   login",
+    # Whoever has a security key and proves it wrongly is led to the door, which leads back those who are signed in.
+    "wrong-key":   "login     login ok          ok        ok        ok             login     login   login",
+    "staff-only":  "404       404   404         suspended ok        ok             404       404     404  ",
     "suspended":   "login     ok    ok          403       ok        ok             login     login   login",
     "staff":       "login     403   403         403       ok        ok             login     login   login",
     "admin":       "login     403   403         403       403       ok             login     login   login",
@@ -42,7 +46,7 @@ ACCESS = {
     "own chat":    "403       ok    404         403       404       404            401       401     ok   ",
 }  # fmt: skip
 # `-`: not a method of this address. `none`: there is nothing for anybody.
-NEVER = {"-": {"405", "login", "suspended", "403"}, "none": {"401", "403", "404", "405", "login", "suspended"}}
+NEVER = {"-": {"405", "404", "login", "suspended", "403"}, "none": {"401", "403", "404", "405", "login", "suspended"}}
 
 PAGES = """
 # name                                    GET          POST
@@ -57,7 +61,11 @@ profile_delete                            account      account
 tokens                                    contributor  contributor
 token_revoke                              -            own
 programs_leave                            -            contributor
-sign_in_again                             -            out
+sign_in_again                             account      out
+sessions                                  contributor  -
+sessions_end_others                       -            contributor
+session_end                               -            contributor
+sign_in_link                              open         open
 account_login                             open         open
 account_request_login_code                open         open
 account_confirm_login_code                account      account
@@ -65,7 +73,21 @@ account_signup                            out          out
 account_logout                            open         open
 account_inactive                          open         -
 account_reauthenticate                    account      account
-account_email                             account      account
+account_reauthenticate_code               account      account
+mfa_index                                 account      -
+mfa_authenticate                          account      account
+mfa_reauthenticate                        account      account
+mfa_reauthenticate_webauthn               account      wrong-key
+mfa_activate_totp                         account      account
+mfa_deactivate_totp                       own-thing    own-thing
+mfa_list_webauthn                         account      -
+mfa_add_webauthn                          account      account
+mfa_edit_webauthn                         own-thing    own-thing
+mfa_remove_webauthn                       own-thing    own-thing
+mfa_view_recovery_codes                   own-thing    -
+mfa_generate_recovery_codes               account      account
+mfa_download_recovery_codes               own-thing    -
+account_email                             contributor  contributor
 account_email_verification_sent           open         -
 account_change_password                   account      account
 account_set_password                      account      account
@@ -77,7 +99,7 @@ account_reset_password_done               open         -
 socialaccount_login_cancelled             open         -
 socialaccount_login_error                 none         -
 socialaccount_signup                      out          out
-socialaccount_connections                 account      account
+socialaccount_connections                 contributor  contributor
 accounts/social/login/cancelled/          open         open
 accounts/social/login/error/              open         open
 accounts/social/signup/                   open         open
@@ -119,8 +141,8 @@ points                                    contributor  -
 statistics                                browse       -
 statistics_csv                            browse       -
 api-docs                                  browse       -
-styleguide                                browse       browse
-styleguide_page                           browse       browse
+styleguide                                staff-only   staff-only
+styleguide_page                           staff-only   staff-only
 healthz                                   open         -
 readyz                                    open         -
 metrics                                   none         -
@@ -144,7 +166,7 @@ inference_engine                          admin        admin
 """
 ADMIN_MODELS = """
 # model                         moderators see it  administrators may actions
-accounts.user                   yes                view               ban unban
+accounts.user                   yes                view               ban unban withdraw
 accounts.apiclient              no                 view               new_key
 accounts.apikey                 no                 view               end_in_a_week revoke
 trees.messagetree               yes                view               halt resume retry_scoring
@@ -152,6 +174,7 @@ trees.treetransition            yes                view
 trees.message                   yes                view               delete
 trees.deletion                  yes                view               undelete
 trees.report                    yes                view               uphold dismiss
+trees.proposal                  yes                view               uphold dismiss
 trees.purge                     yes                view               undo
 trees.webhook                   no                 view,add           send_ping renew_secret switch_on switch_off remove
 trees.delivery                  no                 view
