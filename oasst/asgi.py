@@ -14,7 +14,7 @@ django.setup(set_prefix=False)
 # These need the apps, which the line above loads.
 from inference.routing import websocket_urlpatterns  # noqa: E402
 from oasst.core.one_hop import OneHopHandler  # noqa: E402
-from oasst.core.sockets import OurPagesOnly  # noqa: E402
+from oasst.core.sockets import AllowedOriginsOnly  # noqa: E402
 
 _pages = OneHopHandler()
 
@@ -34,4 +34,4 @@ async def elsewhere(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 _sockets = URLRouter([*websocket_urlpatterns, re_path("", elsewhere)])  # type: ignore[arg-type]  # an ASGI application
-application = ProtocolTypeRouter({"http": at_the_top, "websocket": OurPagesOnly(AuthMiddlewareStack(_sockets))})
+application = ProtocolTypeRouter({"http": at_the_top, "websocket": AllowedOriginsOnly(AuthMiddlewareStack(_sockets))})

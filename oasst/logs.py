@@ -62,7 +62,7 @@ _processors: list[Any] = [
 ]
 
 
-class CarefulHandler(logging.StreamHandler[TextIO]):
+class RedactingHandler(logging.StreamHandler[TextIO]):
     """Where a line cannot be written, Python's own would print it as it came, with all its arguments."""
 
     def handleError(self, record: logging.LogRecord) -> None:
@@ -99,7 +99,7 @@ def configure(wanted: dict[str, str]) -> None:
             },
             "handlers": {
                 "stderr": {
-                    "class": "oasst.logs.CarefulHandler",
+                    "class": "oasst.logs.RedactingHandler",
                     "stream": "ext://sys.stderr",
                     "formatter": "structured",
                 }

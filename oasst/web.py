@@ -43,7 +43,7 @@ PLAIN_HEADERS = (
 
 
 @dataclass(frozen=True)
-class Patience:
+class Deadlines:
     """Seconds that a caller has, whatever trickles in meanwhile. Twisted's own limit starts anew with each byte."""
 
     head: float = 20
@@ -54,11 +54,11 @@ class Patience:
     """For a body, before its pace is looked at."""
     pace: float = 4096
     """Bytes a second that a body brings on the whole from then on: the largest one may take 20 minutes."""
-    goodbye: float = 600
+    draining: float = 600
     """For taking the rest of an answer after which the connection ends."""
 
 
-class Crowd:
+class ConnectionLimiter:
     """How many connections each address holds open in this process.
 
     Connections from this machine are not counted: they are those of a proxy, which stands for everybody. Behind
@@ -69,7 +69,7 @@ class Crowd:
         self.most, self.spares_this_machine = most, spares_this_machine
         self._open: dict[str, WeakSet[Any]] = {}
 
-    def takes(self, transport: Any) -> bool:
+    def admits(self, transport: Any) -> bool:
         """Counts one more connection, or says that its address has enough."""
         address = self._counted_as(transport.getPeer())
         if not self.most or address is None:
@@ -110,8 +110,8 @@ class BoundedChannel(HTTPChannel):
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        if self.factory.crowd.takes(self.transport):
-            self._give(self.factory.patience.head, self._head_is_late)
+        if self.factory.limiter.admits(self.transport):
+            self._give(self.factory.deadlines.head, self._head_is_late)
         else:
             self._refuse(b"503 Service Unavailable", b"Retry-After: 5\r\n")
 
@@ -122,7 +122,7 @@ class BoundedChannel(HTTPChannel):
     def allHeadersReceived(self) -> None:
         super().allHeadersReceived()
         self._body_began = time.monotonic()
-        self._give(self.factory.patience.body, self._look_at_pace)
+        self._give(self.factory.deadlines.body, self._look_at_pace)
 
     def allContentReceived(self) -> None:
         # From here on the time belongs to the answer. A WebSocket takes the connection over.
@@ -131,9 +131,9 @@ class BoundedChannel(HTTPChannel):
 
     def requestDone(self, request: Any) -> None:
         # First: what is buffered may be the next request, which sets its own.
-        self._give(self.factory.patience.idle, self._head_is_late)
+        self._give(self.factory.deadlines.idle, self._head_is_late)
         if not self.persistent:
-            self._give(self.factory.patience.goodbye, self.forceAbortClient)
+            self._give(self.factory.deadlines.draining, self.forceAbortClient)
         super().requestDone(request)
 
     def connectionLost(self, reason: Any) -> None:  # type: ignore[override]  # as HTTPChannel has it
@@ -153,8 +153,8 @@ class BoundedChannel(HTTPChannel):
 
     def _look_at_pace(self) -> None:
         """A slow line is waited for as long as it brings what it can, a caller who only holds on is not."""
-        patience, content = self.factory.patience, self.requests[-1].content
-        earned = patience.body + (content.tell() if content else 0) / patience.pace
+        deadlines, content = self.factory.deadlines, self.requests[-1].content
+        earned = deadlines.body + (content.tell() if content else 0) / deadlines.pace
         left = earned - (time.monotonic() - self._body_began)
         if left > 0:
             self._give(left, self._look_at_pace)
@@ -276,7 +276,7 @@ class LeanFactory(HTTPFactory):
 
     def __init__(self, server: "SiteServer") -> None:
         super().__init__(server)
-        self.patience, self.crowd = server.patience, server.crowd
+        self.deadlines, self.limiter = server.deadlines, server.limiter
 
     def buildProtocol(self, addr: Any) -> Any:
         protocol = super().buildProtocol(addr)
@@ -294,9 +294,11 @@ daphne.server.HTTPFactory = LeanFactory
 class SiteServer(daphne.server.Server):
     """Daphne's server with a calm end, answers at the pace of their readers, and bounds for callers."""
 
-    def __init__(self, *args: Any, patience: Patience | None = None, crowd: Crowd | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, deadlines: Deadlines | None = None, limiter: ConnectionLimiter | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.patience, self.crowd = patience or Patience(), crowd or Crowd(0)
+        self.deadlines, self.limiter = deadlines or Deadlines(), limiter or ConnectionLimiter(0)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         await super().handle_reply(protocol, message)
@@ -376,5 +378,5 @@ def serve(descriptor: int) -> None:
         server_name="oasst",
         websocket_max_message_size=LARGEST_FRAME,
         websocket_max_frame_size=LARGEST_FRAME,
-        crowd=Crowd(0 if settings.TRUSTED_PROXIES else settings.CONNECTIONS_PER_ADDRESS),
+        limiter=ConnectionLimiter(0 if settings.TRUSTED_PROXIES else settings.CONNECTIONS_PER_ADDRESS),
     ).run()

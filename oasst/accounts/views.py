@@ -47,7 +47,7 @@ from oasst.core.requests import safe_next
 # --- The door ---
 
 
-class TellsTheWait(FormView):
+class ShowsTheWait(FormView):
     """A limit that was reached is told beside the form, with what was typed still in it (but no password)."""
 
     typed: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class TellsTheWait(FormView):
         return response
 
 
-class Door(TellsTheWait, LoginView):
+class Door(ShowsTheWait, LoginView):
     """Everything there is to sign in with, on one page. What is posted here is the password form."""
 
     typed = ("login",)
@@ -86,11 +86,11 @@ class Door(TellsTheWait, LoginView):
         return context
 
 
-class ForgotPassword(TellsTheWait, PasswordResetView):
+class ForgotPassword(ShowsTheWait, PasswordResetView):
     typed = ("email",)
 
 
-class ChangePassword(TellsTheWait, PasswordChangeView):
+class ChangePassword(ShowsTheWait, PasswordChangeView):
     """Asks for the present password, so tries count as at the sign-in."""
 
     def get_form(self, form_class: Any = None) -> forms.Form:
@@ -100,7 +100,7 @@ class ChangePassword(TellsTheWait, PasswordChangeView):
         return form
 
 
-class ProveAgain(TellsTheWait, ReauthenticateView):
+class ProveAgain(ShowsTheWait, ReauthenticateView):
     """The password once more, before a step that matters."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class ProveAgain(TellsTheWait, ReauthenticateView):
         return context
 
 
-class AskForCode(TellsTheWait, RequestLoginCodeView):
+class AskForCode(ShowsTheWait, RequestLoginCodeView):
     form_class = CodeForm
     typed = ("email",)
 

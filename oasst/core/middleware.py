@@ -139,7 +139,7 @@ class ContentSecurity(_Middleware):
         return response
 
 
-class PrivateAnswers(_Middleware):
+class PrivateCacheControl(_Middleware):
     """What one person or program was answered is kept by no cache, and not shown again after signing out.
 
     An answer is somebody's when it varies by a cookie that the request had or the answer sets, or when a key or token
@@ -163,7 +163,7 @@ class PrivateAnswers(_Middleware):
         return any(name in request.META for name in asked_with) or "api_key" in request.GET
 
 
-class BrowserFeatures(_Middleware):
+class PermissionsPolicy(_Middleware):
     """Pages need no sensors, cameras or payments, and no other site embeds what we serve.
 
     What pages do use is left out: copying to the clipboard, passkeys, full screen.
@@ -182,7 +182,7 @@ class BrowserFeatures(_Middleware):
         return response
 
 
-class GarbledAddress(_Middleware):
+class RefuseNul(_Middleware):
     """A character that no text may hold (NUL, which the database refuses) stands in no address of ours.
 
     The wires clean what they are given and answer in their own envelope.

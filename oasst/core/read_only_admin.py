@@ -55,7 +55,7 @@ class ReasonForm(ActionForm):
     )
 
 
-class CarefulList(ChangeList):
+class OfferedFiltersOnly(ChangeList):
     """Filters that are not offered, and values that no such field can have, are an address that does not work: the list
     is shown without them.
     """
@@ -114,7 +114,7 @@ class ReadOnlyAdmin(ModelAdmin):
         return super().get_object(request, object_id, from_field or None)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return CarefulList
+        return OfferedFiltersOnly
 
     def get_paginator(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
         """The history of one row is short: it may be counted, and its page shows the number."""

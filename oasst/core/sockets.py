@@ -7,7 +7,7 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 
-class OurPagesOnly:
+class AllowedOriginsOnly:
     """Refuses sockets that no page of ours opened.
 
     A page of another site may open a socket with the visitor's cookies, and the browser then only says whose page it

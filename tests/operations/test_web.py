@@ -21,7 +21,7 @@ from tests.services.homes import ROOT
 
 SERVER = """
 import asyncio, sys
-from oasst.web import Crowd, Patience, SiteServer
+from oasst.web import ConnectionLimiter, Deadlines, SiteServer
 from oasst.core import shutdown
 
 async def application(scope, receive, send):
@@ -45,18 +45,19 @@ async def application(scope, receive, send):
 
 shutdown.on_shutdown(lambda: print("hook", flush=True))
 shutdown.on_shutdown(lambda: 1 / 0)
-bounds = {"patience": Patience(**eval(sys.argv[2])), "crowd": Crowd(int(sys.argv[3]), spares_this_machine=False)}
+limiter = ConnectionLimiter(int(sys.argv[3]), spares_this_machine=False)
+bounds = {"deadlines": Deadlines(**eval(sys.argv[2])), "limiter": limiter}
 SiteServer(application=application, endpoints=["fd:fileno=" + sys.argv[1]], server_name="oasst", **bounds).run()
 """
 
 
 class Server:
-    def __init__(self, patience: dict[str, float] | None = None, most: int = 0) -> None:
+    def __init__(self, deadlines: dict[str, float] | None = None, most: int = 0) -> None:
         self.socket = listen("127.0.0.1", 0)
         self.port: int = self.socket.getsockname()[1]
         descriptor = self.socket.fileno()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, str(descriptor), repr(patience or {}), str(most)],
+            [sys.executable, "-c", SERVER, str(descriptor), repr(deadlines or {}), str(most)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -282,7 +283,7 @@ class TestConnectionsOfOneAddress:
         assert processes.wait_until(is_taken, 60), "connections that are closed do not count"
 
     def test_who_is_counted(self) -> None:
-        from oasst.web import Crowd  # late: importing it installs the reactor
+        from oasst.web import ConnectionLimiter  # late: importing it installs the reactor
 
         class Transport:
             def __init__(self, host: str) -> None:
@@ -291,11 +292,11 @@ class TestConnectionsOfOneAddress:
             def getPeer(self) -> "Transport":
                 return self
 
-        crowd, kept = Crowd(2), []
+        limiter, kept = ConnectionLimiter(2), []
 
         def takes(host: str) -> bool:
             kept.append(Transport(host))
-            return crowd.takes(kept[-1])
+            return limiter.admits(kept[-1])
 
         assert [takes("192.0.2.1") for _ in range(3)] == [True, True, False]
         assert not takes("::ffff:192.0.2.1") and takes("192.0.2.2")
@@ -305,8 +306,8 @@ class TestConnectionsOfOneAddress:
             assert all(takes(own) for _ in range(5)), "a proxy on this machine stands for everybody"
         kept[0].connected = 0
         assert takes("192.0.2.1") and not takes("192.0.2.1")
-        unbounded = Crowd(0)
-        assert all(unbounded.takes(Transport("192.0.2.1")) for _ in range(500))
+        unbounded = ConnectionLimiter(0)
+        assert all(unbounded.admits(Transport("192.0.2.1")) for _ in range(500))
 
 
 @pytest.mark.slow

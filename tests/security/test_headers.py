@@ -8,7 +8,7 @@ from django.test import Client
 
 from oasst.accounts import services
 from oasst.accounts.models import User
-from oasst.core.middleware import BrowserFeatures, ContentSecurity
+from oasst.core.middleware import ContentSecurity, PermissionsPolicy
 from tests.factories import new_person
 from tests.security.pages import addresses
 
@@ -19,7 +19,7 @@ EVERYWHERE = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": BrowserFeatures.POLICY,
+    "Permissions-Policy": PermissionsPolicy.POLICY,
 }
 
 # Its address holds a key, and its form has to say where it comes from.
