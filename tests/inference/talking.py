@@ -33,7 +33,7 @@ def wait_until(is_so: Callable[[], object], what: str = "") -> None:
 
 
 def wait_for_state(turn: Turn, *states: str) -> Turn:
-    wait_until(lambda: fresh(turn).state in states, f"still {fresh(turn).state}, not {states}")
+    wait_until(lambda: fresh(turn).state in states, f"still not {states}")
     return fresh(turn)
 
 

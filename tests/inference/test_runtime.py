@@ -25,6 +25,7 @@ from tests.inference.conftest import Brake
 from tests.inference.talking import (
     BOUND,
     ENDLESS,
+    GREEDY,
     POLICY,
     ask,
     content,
@@ -114,7 +115,7 @@ class TestAnswering:
 
     def test_programs_chats_get_no_title(self, alice: User, answering: StartRuntime) -> None:
         answering()
-        turn = chat.complete(user=alice, messages=[{"role": "user", "content": "Hi"}], policy=POLICY)
+        turn = chat.complete(user=alice, messages=[{"role": "user", "content": "Hi"}], policy=POLICY, chosen=GREEDY)
         wait_for_state(turn, TurnState.COMPLETE)
         assert titles.wanted("tiny", set()) is None
         assert Chat.objects.get().title == ""
