@@ -57,7 +57,7 @@ class Brake:
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        # More than an answer has that may end by itself (1,024 by default), fewer than those that are told to be endless.
+        # More than an answer has that may end by itself (1,024 by default), fewer than one that is told to be endless.
         self.at = 1400
         self._released = threading.Event()
         self._held: dict[str, Step] = {}
