@@ -200,4 +200,4 @@ def badge(text: str, tone: str = "") -> SafeString:
 
 def whole_text(text: str) -> SafeString:
     """What somebody wrote, with its lines and in its direction."""
-    return format_html('<span class="desk-text" dir="auto">{}</span>', text) if text else format_html("–")
+    return format_html('<span class="desk-text" dir="auto">{}</span>', text) if text else SafeString("–")
