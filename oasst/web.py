@@ -30,6 +30,8 @@ STALLED_SECONDS = 120
 """How long a reader may take nothing of an answer that is sent in pieces: it holds memory, perhaps a transaction."""
 DRAIN_SECONDS = 10
 """How long requests in work may take after the process was told to stop."""
+METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
+"""All that anything here answers to. Invented ones would fill the metrics, which count by method."""
 LARGEST_BODY = 5_000_000
 """Bytes. Twice of what Django takes as a form, so that Django says so itself where it can."""
 LARGEST_FRAME = 16_384
@@ -194,6 +196,8 @@ class LeanRequest(WebRequest):
         self.args: dict[bytes, list[bytes]] = {}
         self.method, self.uri, self.clientproto = command, path, version
         self.path = path.partition(b"?")[0]
+        if command not in METHODS and not self._refused:
+            self._refuse(b"501 Not Implemented")
         self.process()
 
     def gotLength(self, length: int | None) -> None:
@@ -210,9 +214,9 @@ class LeanRequest(WebRequest):
     def process(self) -> Any:
         return None if self._refused else super().process()
 
-    def _refuse(self) -> None:
+    def _refuse(self, status: bytes = b"413 Content Too Large") -> None:
         self._refused = True
-        self.transport.write(plain_refusal(b"413 Content Too Large"))
+        self.transport.write(plain_refusal(status))
         self.transport.loseConnection()
 
     def basic_error(self, status: int, status_text: bytes, body: str) -> None:

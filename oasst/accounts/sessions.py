@@ -19,6 +19,7 @@ from django.utils import timezone
 from oasst.accounts import program_sessions
 from oasst.accounts.models import Session, User
 from oasst.core.requests import client_address
+from oasst.core.signed_cache import SignedCache
 
 MOST_SHOWN = 50
 SEEN_EVERY = 3600
@@ -28,6 +29,10 @@ _BROWSER = "browser"
 
 class SessionStore(cached_db.SessionStore):
     cache_key_prefix = "oasst.sessions"
+
+    def __init__(self, session_key: str | None = None) -> None:
+        super().__init__(session_key)
+        self._cache = SignedCache(self._cache)
 
     @classmethod
     def get_model_class(cls) -> type[Session]:

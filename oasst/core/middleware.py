@@ -108,6 +108,12 @@ class RequestLog(_Middleware):
 class AnswerMetrics(PrometheusAfterMiddleware):
     """An answer that is waited for is counted when it came, by its own status and time."""
 
+    def label_metric(self, metric: Any, request: HttpRequest, response: Any = None, **labels: Any) -> Any:
+        """The library takes any method that somebody invents as a label, and keeps a row of counters for each."""
+        if "method" in labels:
+            labels["method"] = self._method(request)
+        return super().label_metric(metric, request, response, **labels)
+
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if isinstance(response, Later):
             count = super().process_response
