@@ -7,6 +7,7 @@ connections, and time.
 
 import asyncio
 import ipaddress
+import resource
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -67,12 +68,17 @@ class ConnectionLimiter:
     declared proxies nothing is counted here, for the same reason: they limit their callers themselves.
     """
 
-    def __init__(self, most: int, *, spares_this_machine: bool = True) -> None:
-        self.most, self.spares_this_machine = most, spares_this_machine
+    def __init__(self, most: int, *, in_all: int = 0, spares_this_machine: bool = True) -> None:
+        """`most` for an address, `in_all` for everybody together; 0 is no bound."""
+        self.most, self.in_all, self.spares_this_machine = most, in_all, spares_this_machine
         self._open: dict[str, WeakSet[Any]] = {}
+        self._everybodys: WeakSet[Any] = WeakSet()
 
     def admits(self, transport: Any) -> bool:
-        """Counts one more connection, or says that its address has enough."""
+        """Counts one more connection, or says that there are enough."""
+        if self.in_all and sum(1 for one in self._everybodys if one.connected) >= self.in_all:
+            return False
+        self._everybodys.add(transport)
         address = self._counted_as(transport.getPeer())
         if not self.most or address is None:
             return True
@@ -373,8 +379,26 @@ def _is_under_way(request: WebRequest) -> bool:
     return request._response_started or request.path in WAITS_FOR_THE_MODEL
 
 
+MOST_CONNECTIONS = 10_000
+KEPT_FILES = 200
+"""Open files that are left for the database, Redis, logs and models."""
+
+
+def room_for_connections() -> int:
+    """Lets this process open as many files as the system allows it, and says how many connections that is.
+
+    Without it a thousand idle connections would leave no file for anybody else, and the process would refuse all.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return max(50, min(MOST_CONNECTIONS, soft - KEPT_FILES)) if soft != resource.RLIM_INFINITY else MOST_CONNECTIONS
+
+
 def serve(descriptor: int) -> None:
     """Serve the site on a listening socket until SIGTERM or SIGINT."""
+    most = 0 if settings.TRUSTED_PROXIES else settings.CONNECTIONS_PER_ADDRESS
     SiteServer(
         application=get_default_application(),
         endpoints=[f"fd:fileno={descriptor}"],
@@ -382,5 +406,5 @@ def serve(descriptor: int) -> None:
         server_name="oasst",
         websocket_max_message_size=LARGEST_FRAME,
         websocket_max_frame_size=LARGEST_FRAME,
-        limiter=ConnectionLimiter(0 if settings.TRUSTED_PROXIES else settings.CONNECTIONS_PER_ADDRESS),
+        limiter=ConnectionLimiter(most, in_all=room_for_connections()),
     ).run()

@@ -3,8 +3,9 @@
 `refusal` is the one translator from the error family to the wire. What it does not understand is a bug.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -20,6 +21,8 @@ from oasst.core.error_views import status_of
 from oasst.core.errors import DomainError
 from oasst.core.locks import as_busy
 
+MOST_PROBLEMS = 100
+"""So many problems of one body are told: an answer must not be many times what was sent."""
 # 429 and 503 always say when to come back, also where nobody knows better than "a little later".
 _COME_BACK_AFTER = 30
 
@@ -50,7 +53,7 @@ def refusal(
     if isinstance(error, exceptions.ParseError):
         return bad_input([{"loc": ["body"], "msg": "this is not JSON", "type": "value_error.jsondecode"}])
     if isinstance(error, exceptions.ValidationError):
-        return bad_input(list(places(error.detail, ("body",))))
+        return bad_input(places(error.detail, ("body",)))
     if isinstance(error, Http404):
         return Refusal(404, {"detail": "Not Found"})
     if isinstance(error, PermissionDenied):
@@ -81,8 +84,9 @@ def _of_the_domain(error: DomainError, fallback: Wire, statuses: Mapping[Wire, i
     return Refusal(status, {"error_code": number, "message": error.message}, headers, error.code)
 
 
-def bad_input(problems: list[dict[str, Any]]) -> Refusal:
+def bad_input(found: Iterable[dict[str, Any]]) -> Refusal:
     """`error_code` and `message` stand beside the list, so that a client that only knows those can say something."""
+    problems = list(islice(found, MOST_PROBLEMS))
     first = problems[0]
     where = ".".join(str(part) for part in first["loc"][1:])
     message = f"{where}: {first['msg']}" if where else first["msg"]
@@ -110,11 +114,16 @@ def places(details: Any, path: tuple[str | int, ...]) -> Iterator[dict[str, Any]
     if isinstance(details, exceptions.ErrorDetail):
         code = str(details.code)
         kind = _TYPES.get(code) or (code if "." in code else "value_error")
-        yield {"loc": list(path), "msg": str(details), "type": kind}
+        yield {"loc": list(path), "msg": _short(details, 1000), "type": kind}
     elif isinstance(details, dict):
         for name, inner in details.items():
-            yield from places(inner, path if name == "non_field_errors" else (*path, name))
+            yield from places(inner, path if name == "non_field_errors" else (*path, _short(name)))
     elif isinstance(details, list):
         several = any(not isinstance(inner, exceptions.ErrorDetail) for inner in details)
         for place, inner in enumerate(details):
             yield from places(inner, (*path, place) if several else path)
+
+
+def _short(text: object, most: int = 100) -> str:
+    """Names and values are those of the caller, and as long as they like."""
+    return f"{str(text)[:most]}…" if len(str(text)) > most else str(text)

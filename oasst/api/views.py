@@ -58,7 +58,7 @@ def _refusal(error: Exception, operation: Operation, request: HttpRequest) -> Re
     if isinstance(error, NotJson):
         return bad_input(error.problems)
     if isinstance(error, BadInput):
-        return bad_input([place for source, details in error.details for place in places(details, (source,))])
+        return bad_input(place for source, details in error.details for place in places(details, (source,)))
     if isinstance(error, RequestDataTooBig):
         return Refusal(
             413, {"detail": "Request Entity Too Large", "error_code": 0, "message": "The body is too large."}

@@ -1,5 +1,6 @@
 """What clients may answer: four shapes told apart by `type`, and by their members when that is missing."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,8 @@ from trees import client_acts
 from trees.labels import LABELS
 from trees.policy import current_policy
 
+_LONGEST_NAME = 100
+
 
 class Labels(serializers.DictField):
     """Label → number from 0 to 1. An empty list counts as an empty object: the website's reports send one."""
@@ -24,10 +27,13 @@ class Labels(serializers.DictField):
     default_error_messages = {"type_error.enum": "{name} is not a label"}
 
     def to_internal_value(self, data: Any) -> Any:
-        found = super().to_internal_value({} if data == [] else data)
-        for name in found:
-            if name not in LABELS:
-                raise serializers.ValidationError({name: [f"{name!r} is not a label"]}, code="type_error.enum")
+        data = {} if data == [] else data
+        if isinstance(data, Mapping):  # names first: there may be a million of them, and each value is looked at
+            for name in data:
+                if name not in LABELS:
+                    name = str(name)[:_LONGEST_NAME]
+                    raise serializers.ValidationError({name: [f"{name!r} is not a label"]}, code="type_error.enum")
+        found: dict[str, float] = super().to_internal_value(data)
         return found
 
 

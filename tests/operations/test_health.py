@@ -129,3 +129,12 @@ def test_metrics_without_a_database_tell_the_rest(
     answer = client.get("/metrics", HTTP_AUTHORIZATION="Bearer s3cret")
     assert answer.status_code == 200
     assert b"# HELP" in answer.content
+
+
+@pytest.mark.django_db
+def test_invented_methods_add_no_counters(client: Client, settings: Settings) -> None:
+    settings.METRICS_TOKEN = "s3cret"
+    for number in range(5):
+        client.generic(f"BREW{number}", "/healthz")
+    told = client.get("/metrics", HTTP_AUTHORIZATION="Bearer s3cret").text
+    assert "BREW" not in told

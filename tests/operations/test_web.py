@@ -125,6 +125,13 @@ def everything(line: socket.socket, drop: bytes = b"", every: float = 0.2) -> by
         return found
 
 
+def test_invented_methods_are_refused(server: Server) -> None:
+    """Each would be a label of the metrics, and stay there."""
+    with socket.create_connection(("127.0.0.1", server.port), 60) as line:
+        line.sendall(b"BREW /quick HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert everything(line).startswith(b"HTTP/1.1 501 ")
+
+
 def test_the_next_connection_is_left_to_who_has_time() -> None:
     """Of several processes on one socket the first to wake up would take all that wait."""
     from oasst import web  # late: importing it installs the reactor
@@ -306,6 +313,8 @@ class TestConnectionsOfOneAddress:
             assert all(takes(own) for _ in range(5)), "a proxy on this machine stands for everybody"
         kept[0].connected = 0
         assert takes("192.0.2.1") and not takes("192.0.2.1")
+        in_all = ConnectionLimiter(0, in_all=3)
+        assert [in_all.admits(one) for one in [Transport("127.0.0.1") for _ in range(4)]] == [True] * 3 + [False]
         unbounded = ConnectionLimiter(0)
         assert all(unbounded.admits(Transport("192.0.2.1")) for _ in range(500))
 

@@ -534,3 +534,27 @@ class TestReports:
             reactions.report(message_id=message.pk, reporter=bob, category="spam", text="One more")
         assert timedelta(minutes=58) < timedelta(seconds=refusal.value.retry_after) <= timedelta(hours=1)
         assert "One more" not in Report.objects.get().text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/api/v1/text_labels/", "/api/v1/tasks/interaction"])
+@pytest.mark.parametrize("value", ["x", 1])
+def test_a_body_of_many_unknown_labels_is_refused_in_few_words(client: Client, path: str, value: object) -> None:
+    """Without a key: the body is looked at first there."""
+    body = {
+        "type": "text_labels",
+        "user": {"id": "u", "display_name": "U", "auth_method": "local"},
+        "message_id": str(uuid4()),
+        "text": "",
+        "labels": {str(number): value for number in range(20_000)} | {"l" * 20_000: value},
+    }
+    response = client.post(path, json.dumps(body), content_type="application/json")
+    assert response.status_code == 422
+    assert len(response.content) < 2000
+
+
+@pytest.mark.django_db
+def test_problems_of_a_body_are_told_up_to_a_number(client: Client) -> None:
+    body = {"type": "message_ranking", "message_id": "x", "ranking": ["n"] * 1000, "user": {}}
+    response = client.post("/api/v1/tasks/interaction", json.dumps(body), content_type="application/json")
+    assert response.status_code == 422 and len(response.json()["detail"]) == 100

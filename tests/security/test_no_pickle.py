@@ -1,6 +1,7 @@
 """Whoever can write to Redis, or hands us a model, runs no code here."""
 
 import ast
+import json
 import pickle
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -106,6 +107,43 @@ class TestWhatIsPlantedInRedis:
         for kind in ("application/x-python-serialize", "application/x-yaml"):
             with pytest.raises(ContentDisallowed):
                 loads(planted, kind, "binary", accept=accepted)
+
+
+class TestWhatIsPlantedInSessions:
+    """The cache holds sessions in the clear, but only this site can sign them."""
+
+    @pytest.mark.parametrize(
+        "planted", [{"_auth_user_id": "x"}, {"signed_in_at": 4e9}, [], [1], "x", 5, True, "a:b:c", {"browser": 5}]
+    )
+    def test_what_this_site_did_not_write_is_a_miss(self, client: Client, alice: User, planted: Any) -> None:
+        client.force_login(alice)
+        before = dict(client.session)
+        cache.set(client.session.cache_key, planted)
+        assert client.get("/me/").status_code == 200
+        assert dict(client.session) == before
+
+    def test_the_session_of_another_is_none_of_mine(self, client: Client, alice: User, mo: User) -> None:
+        client.force_login(alice)
+        theirs = Client()
+        theirs.force_login(mo)
+        cache.set(client.session.cache_key, cache.get(theirs.session.cache_key))
+        assert client.session["_auth_user_id"] == str(alice.pk)
+
+    def test_a_sign_in_that_has_begun_stays_with_its_address(self, client: Client, mo: User) -> None:
+        """Eve's code must not open Mo's account, though she writes Mo's address into her pending sign-in."""
+        client.post("/accounts/login/code/", {"email": "eve@example.org"})
+        key = client.session.cache_key
+        state = json.loads(json.dumps(dict(client.session)).replace("eve@example.org", str(mo.email)))
+        cache.set(key, state)
+        assert "eve@example.org" in json.dumps(dict(client.session))
+
+    def test_a_cached_session_costs_no_statement(
+        self, client: Client, alice: User, django_assert_num_queries: Any
+    ) -> None:
+        client.force_login(alice)
+        dict(client.session)
+        with django_assert_num_queries(0):
+            assert client.session["_auth_user_id"] == str(alice.pk)
 
 
 class TestSettings:
