@@ -44,6 +44,11 @@ server {{
 """
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 class Nginx:
     """One nginx. `plain` is its port without TLS, `tls` the one with it."""
 
@@ -84,8 +89,8 @@ class Nginx:
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.said()
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.plain)) == 0
+        # One after the other begins to listen.
+        return all(listens(port) for port in ((self.plain, self.tls) if self.sample else (self.plain,)))
 
     def said(self) -> str:
         log = self.folder / "error.log"
