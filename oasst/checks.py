@@ -11,7 +11,7 @@ from django.db.utils import OperationalError
 
 from oasst import env
 from oasst.accounts.known_secret import variables_that_hold_it
-from oasst.core.requests import is_private_site
+from oasst.core.requests import is_private_site, listens_on_loopback
 from oasst.services import postgres
 
 RESERVED_CONNECTIONS = 10
@@ -84,6 +84,14 @@ def _exposure_problems() -> Iterator[CheckMessage]:
             hint="Unset DEBUG, or set PUBLIC_URL to a localhost address.",
             id="oasst.E003",
         )
+    if settings.TRUSTED_PROXIES > 0 and not listens_on_loopback():
+        yield Warning(
+            f"The site listens on {settings.BIND_ADDRESS} and believes X-Forwarded-For: whoever reaches the port "
+            "without the proxy invents an address, and no limit holds.",
+            hint="Keep the port reachable for the proxy alone, by a firewall or a private network. If the proxy is on "
+            "this machine, set BIND_ADDRESS=127.0.0.1.",
+            id="oasst.W003",
+        )
     if not settings.SENDS_MAIL:
         yield Warning(
             "EMAIL_URL is not set, so nobody can sign in by a code in the mail.",
@@ -115,15 +123,25 @@ def _short_secrets() -> Iterator[CheckMessage]:
                 hint=f"Make one with `{_HOW_TO_MAKE_ONE}`.",
                 id="oasst.E010",
             )
-    if len(settings.SECRET_KEY) < SHORTEST_SECRET:
+    for name, keys in (
+        ("SECRET_KEY", [settings.SECRET_KEY]),
+        ("SECRET_KEY_FALLBACKS", settings.SECRET_KEY_FALLBACKS),
+    ):
+        if all(len(key) >= SHORTEST_SECRET for key in keys):
+            continue
+        of_what = name if name == "SECRET_KEY" else f"A key of {name}"
         yield Error(
-            f"SECRET_KEY is shorter than {SHORTEST_SECRET} characters: who guesses it signs in as anybody.",
-            hint=f"Make one with `{_HOW_TO_MAKE_ONE}`, or unset it: then one is made and kept in OASST_HOME.",
+            f"{of_what} is shorter than {SHORTEST_SECRET} characters: who guesses it signs in as anybody.",
+            hint=_INSTEAD[name],
             id="oasst.E011",
         )
 
 
 _HOW_TO_MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+_INSTEAD = {
+    "SECRET_KEY": f"Make one with `{_HOW_TO_MAKE_ONE}`, or unset it: then one is made and kept in OASST_HOME.",
+    "SECRET_KEY_FALLBACKS": "Take it out: what was signed with it ends, and people sign in again.",
+}
 
 
 def _unknown_proxies() -> Iterator[CheckMessage]:

@@ -133,6 +133,7 @@ def _secrets_of_this_site() -> Iterator[str]:
     ):
         yield str(getattr(settings, name, "") or "")
     yield from getattr(settings, "ROOT_TOKENS", ())
+    yield from getattr(settings, "SECRET_KEY_FALLBACKS", ())
     yield from (str(one.get("PASSWORD") or "") for one in settings.DATABASES.values())
     for provider in getattr(settings, "SOCIALACCOUNT_PROVIDERS", {}).values():
         yield from (app["secret"] for app in provider.get("APPS", ()))

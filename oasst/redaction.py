@@ -31,7 +31,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), shown)
     for pattern, shown in (
         # postgresql://user:password@host
-        (r"(\w://)[^\s/@'\"<>]*:[^\s/@'\"<>]*@", rf"\1{HIDDEN}@"),
+        (r"(\w://)[^\s/@'\"<>:]*:[^\s/@'\"<>]*@", rf"\1{HIDDEN}@"),
         # Cookie: a=b; c=d and Authorization: Some scheme, and the same in a dict or list of headers
         (r"((?:cookie|authorization)\\?['\"]?\s*[:,=]\s*b?\\?['\"]?)[^\r\n'\"]+", rf"\1{HIDDEN}"),
         (r"\b(bearer|basic)(\s+|%20|\+)[A-Za-z0-9._~+/=:-]+", rf"\1\2{HIDDEN}"),
@@ -45,13 +45,18 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (rf"({_BEGIN}{_PREFIX}(?:{_SECRET}){_IS})(?:{_QUOTED}|{_TEXT})", rf"\1{HIDDEN}"),
         # ?code=x&state=y, key=x, code='x'
         (rf"({_BEGIN}(?:{_SECRET_IN_FORMS})(?:=|%3D))(?:{_QUOTED}|{_TEXT})", rf"\1{HIDDEN}"),
-        # Links that were mailed or printed, served or refused. Django's resolver tells them without their beginning.
+        # Links that were mailed or printed, served or refused, also mistyped. Django's resolver tells them without
+        # their beginning.
         (
-            rf"((?:confirm-email|reset{_SLASH}key|(?:accounts{_SLASH}|(?<=['\"]))link){_SLASH})[^\s?#'\"<>&]+",
+            rf"((?:confirm-email|reset|(?:accounts{_SLASH}|(?<=['\"]))link){_SLASH})[^\s?#'\"<>&]+",
             rf"\1{HIDDEN}",
         ),
         # What PostgreSQL tells of a refused row: DETAIL:  Key (email)=(a@b.org) already exists.
-        (r"(\bKey \([^)]{0,200}\)=\().{0,5000}?\)(?= (?:already|is|conflicts|violates)|\.?\s|$)", rf"\1{HIDDEN})"),
+        # Where its end is not known, the rest of the line goes: a look that finds nothing would be repeated for each.
+        (
+            r"(\bKey \([^)]{0,200}\)=\()[^\r\n]*?(?=\) (?:already|is|conflicts|violates)|[\r\n]|\Z)",
+            rf"\1{HIDDEN}",
+        ),
         (r"(\bFailing row contains \().*", rf"\1{HIDDEN})"),
         # People's addresses are theirs. The domain stays: it tells which mail server refuses.
         (r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+@(?=[A-Za-z0-9-]+\.[A-Za-z]{2})", f"{HIDDEN}@"),
@@ -72,6 +77,7 @@ _SUSPICIOUS = (
         "basic",
         "confirm-email",
         "link",
+        "reset",
         "failing row",
     ),
 )

@@ -49,9 +49,11 @@ SECRET_KEY = _secret_key()
 # Keys of before a change, the newest first: what was signed or hashed with them is still known.
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 IS_LOCAL = _public.hostname in ("localhost", "127.0.0.1", "::1")
-BIND_ADDRESS = env.text("BIND_ADDRESS") or ("127.0.0.1" if IS_LOCAL else "0.0.0.0")
 # How many proxies of ours stand before the site: so many entries at the end of X-Forwarded-For are believed.
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0)
+# Behind a proxy that holds the certificate only it may reach the port: everybody else could invent that header.
+_is_behind_proxy = _public.scheme == "https" and TRUSTED_PROXIES > 0
+BIND_ADDRESS = env.text("BIND_ADDRESS") or ("127.0.0.1" if IS_LOCAL or _is_behind_proxy else "0.0.0.0")
 # Open at once in one web process; 0 is no bound. Connections from this machine are not counted, nor is anything behind
 # proxies, which bound their callers themselves (oasst.web).
 CONNECTIONS_PER_ADDRESS = env.integer("CONNECTIONS_PER_ADDRESS", 200)

@@ -22,6 +22,7 @@ from twisted.internet import defer, reactor, task, threads
 from twisted.web.http import HTTPChannel
 
 from oasst.core import shutdown
+from oasst.core.requests import requester
 
 ANSWER_SECONDS = 120
 """A request that is not answered in this time gets a 503."""
@@ -91,7 +92,7 @@ class ConnectionLimiter:
         return True
 
     def _counted_as(self, peer: Any) -> str | None:
-        """The address, of IPv6 the /64 that one customer owns; None where it is not counted."""
+        """Who it counts for (`core.requests.requester`); None where it is not counted."""
         try:
             address = ipaddress.ip_address(peer.host)
         except (AttributeError, ValueError):  # a socket of this machine without addresses
@@ -100,9 +101,7 @@ class ConnectionLimiter:
             address = address.ipv4_mapped or address
         if address.is_loopback and self.spares_this_machine:
             return None
-        if isinstance(address, ipaddress.IPv4Address):
-            return str(address)
-        return str(ipaddress.IPv6Network((address, 64), strict=False))
+        return requester(address)
 
     def _forget_the_closed(self) -> None:
         if len(self._open) > 1000:

@@ -13,6 +13,7 @@ from allauth.socialaccount.models import SocialLogin
 from allauth.socialaccount.providers.base import AuthProcess
 from django.conf import settings
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.forms import BaseForm
 from django.http import HttpRequest
@@ -20,6 +21,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from oasst.accounts import suspended, tries
+from oasst.accounts.addresses import refusal
 from oasst.accounts.models import User
 from oasst.accounts.names import friendly_name
 from oasst.accounts.proof import is_proved
@@ -55,6 +57,12 @@ class AccountAdapter(DefaultAccountAdapter):
         proof.
         """
         return False
+
+    def clean_email(self, email: str) -> str:
+        """Of every form of the library in which somebody types an address of theirs."""
+        if reason := refusal(email):
+            raise ValidationError(reason, "email")
+        return email
 
     def is_safe_url(self, url: str) -> bool:
         """By the rule of our own pages. The library's crashes where an address is garbled."""
@@ -160,7 +168,12 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         return saved
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        """Nobody hangs the account of a suspended person on another one."""
+        """Nobody hangs the account of a suspended person on another one. Addresses that we would not take from the
+        person are not taken from the service either; who has no other is asked for one.
+        """
+        sociallogin.email_addresses = [one for one in sociallogin.email_addresses if not refusal(one.email)]
+        if not sociallogin.is_existing and refusal(sociallogin.user.email or ""):
+            sociallogin.user.email = None
         if sociallogin.state.get("process") != AuthProcess.CONNECT or not request.user.is_authenticated:
             return
         if request.user.enabled and suspended.find(_names_at_other_service(sociallogin)[:1]):

@@ -6,6 +6,7 @@ from typing import Any
 from allauth.account.forms import RequestLoginCodeForm
 from django import forms
 
+from oasst.accounts.addresses import refusal
 from oasst.accounts.models import Role, User
 from oasst.core.errors import DomainError
 from oasst.core.languages import LANGUAGES
@@ -26,6 +27,8 @@ class CodeForm(RequestLoginCodeForm):
 
     def clean_email(self) -> str:
         email: str = self.cleaned_data["email"]
+        if reason := refusal(email):
+            raise forms.ValidationError(reason, "email")
         return email
 
 

@@ -8,14 +8,13 @@ from uuid import UUID
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from oasst.accounts import second_factor, suspended
 from oasst.accounts.access import require_contributor
+from oasst.accounts.addresses import refusal
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import (
     ApiClient,
@@ -74,10 +73,8 @@ def create_user(
 
 def clean_email(value: str) -> str:
     address = value.strip().lower()
-    try:
-        validate_email(address)
-    except ValidationError as error:
-        raise Invalid("This is not an e-mail address.", code="email", field="email") from error
+    if reason := refusal(address):
+        raise Invalid(reason, code="email", field="email")
     return address
 
 

@@ -5,9 +5,7 @@ Only HMACs are kept, with a key made from SECRET_KEY: without the key nobody can
 table. A hash made with an older key is found while that key stands in SECRET_KEY_FALLBACKS, and never afterwards.
 """
 
-import unicodedata
 from collections.abc import Iterable
-from contextlib import suppress
 
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
@@ -15,22 +13,15 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from oasst.accounts.addresses import mailbox
 from oasst.accounts.models import Identity, SuspendedIdentity, User
 
 _SALT = "oasst.accounts.suspended"
-# One mailbox under two names.
-_GOOGLE = ("gmail.com", "googlemail.com")
 
 
 def address(email: str) -> str:
-    """What stands for this mailbox: other letters, dots of Gmail and +tags make no other person of somebody."""
-    local, _, domain = unicodedata.normalize("NFKC", email).strip().casefold().rpartition("@")
-    with suppress(UnicodeError):  # no name of a host; compared as it is
-        domain = domain.encode("idna").decode()
-    local = local.partition("+")[0] or local
-    if domain in _GOOGLE:
-        local, domain = local.replace(".", ""), _GOOGLE[0]
-    return _join("address", f"{local}@{domain}")
+    """What stands for an address of theirs, however it is spelled (`accounts.addresses.mailbox`)."""
+    return _join("address", mailbox(email))
 
 
 def account(provider: str, uid: str) -> str:

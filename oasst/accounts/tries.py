@@ -2,11 +2,13 @@
 
 A stranger must not be able to use up somebody's tries, so they count by requester and account together. What all
 requesters may do together is bounded too, far higher. A browser in which the owner signed in before passes the shared
-counters and has its own (`accounts.devices`).
+counters and has its own (`accounts.devices`). All spellings of a mailbox count as one: mails to victim+1, victim+2 and
+so on come to one person.
 """
 
 from django.http import HttpRequest
 
+from oasst.accounts.addresses import mailbox
 from oasst.accounts.devices import known_device
 from oasst.accounts.models import User
 from oasst.core import ratelimit
@@ -21,8 +23,8 @@ def count_mail(request: HttpRequest, email: str) -> None:
         return
     here = client_address(request)
     spend(ratelimit.SIGN_IN_CODES_FROM_ADDRESS, here)
-    spend(ratelimit.SIGN_IN_CODES_TO_MAILBOX, here, email)
-    spend(ratelimit.SIGN_IN_CODES_TO_MAILBOX_IN_ALL, email)
+    spend(ratelimit.SIGN_IN_CODES_TO_MAILBOX, here, mailbox(email))
+    spend(ratelimit.SIGN_IN_CODES_TO_MAILBOX_IN_ALL, mailbox(email))
 
 
 def count_password(request: HttpRequest, email: str) -> None:
@@ -32,7 +34,7 @@ def count_password(request: HttpRequest, email: str) -> None:
     if device := known_device(request, email):
         spend(ratelimit.PASSWORDS_ON_KNOWN_DEVICE, device)
         return
-    here, account = client_address(request), email or _signed_in(request)
+    here, account = client_address(request), _account(request, email)
     spend(ratelimit.PASSWORDS_FROM_ADDRESS, here)
     spend(ratelimit.PASSWORDS_FOR_ACCOUNT, here, account)
     spend(ratelimit.PASSWORDS_FOR_ACCOUNT_IN_ALL, account)
@@ -42,7 +44,7 @@ def passwords_left(request: HttpRequest, email: str) -> Remaining | None:
     """How many more passwords this requester may try for the account; None where nobody counts."""
     if device := known_device(request, email):
         return remaining(ratelimit.PASSWORDS_ON_KNOWN_DEVICE, device)
-    here, account = client_address(request), email or _signed_in(request)
+    here, account = client_address(request), _account(request, email)
     counted = (
         remaining(ratelimit.PASSWORDS_FOR_ACCOUNT, here, account),
         remaining(ratelimit.PASSWORDS_FOR_ACCOUNT_IN_ALL, account),
@@ -70,6 +72,8 @@ def count_second_factor(request: HttpRequest, user: User) -> None:
     spend(ratelimit.SECOND_FACTORS_FOR_ACCOUNT, user.pk)
 
 
-def _signed_in(request: HttpRequest) -> str:
-    """Who has no address and proves once more who they are."""
+def _account(request: HttpRequest, email: str) -> str:
+    """What tries for an account are counted by; also for who has no address and proves once more who they are."""
+    if email:
+        return mailbox(email)
     return str(request.user.pk) if request.user.is_authenticated else ""

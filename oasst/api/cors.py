@@ -13,12 +13,14 @@ _KEPT = 600  # seconds for which a browser need not ask again
 
 
 def is_allowed(request: HttpRequest) -> bool:
-    return "*" in settings.CORS_ORIGINS or request.headers.get("Origin", "") in settings.CORS_ORIGINS
+    """Whether the request names the page's site, and that site may."""
+    origin = request.headers.get("Origin", "")
+    return bool(origin) and ("*" in settings.CORS_ORIGINS or origin in settings.CORS_ORIGINS)
 
 
 def may_read(request: HttpRequest) -> bool:
     """A page of another site, and it may."""
-    return request.method == "GET" and "Origin" in request.headers and is_allowed(request)
+    return request.method == "GET" and is_allowed(request)
 
 
 def preflight(request: HttpRequest) -> HttpResponse | None:

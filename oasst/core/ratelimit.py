@@ -83,7 +83,10 @@ SIGN_IN_CODES_TO_MAILBOX_IN_ALL = RateLimit("code_mailbox_all", "40 per hour; 10
 SIGN_IN_CODES_ON_KNOWN_DEVICE = RateLimit("code_device", "5 per 10 minutes; 20 per day", "mails to this address")
 # Guesses, in the same way; the third holds off many addresses that guess one password.
 PASSWORDS_FROM_ADDRESS = RateLimit("password_address", "50 per 10 minutes", "password attempts")
-PASSWORDS_FOR_ACCOUNT = RateLimit("password_account", "10 per 10 minutes", "password attempts for this account")
+# One requester's day is a small part of what all may do, so that nobody fills that bound alone, however patient.
+PASSWORDS_FOR_ACCOUNT = RateLimit(
+    "password_account", "10 per 10 minutes; 60 per day", "password attempts for this account"
+)
 PASSWORDS_FOR_ACCOUNT_IN_ALL = RateLimit(
     "password_account_all", "100 per hour; 300 per day", "password attempts for this account"
 )

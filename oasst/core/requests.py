@@ -19,22 +19,27 @@ _ADDED_BY_PROXIES = frozenset(
 def client_address(request: HttpRequest) -> str:
     """The address that limits count by: the peer, or what our own proxies (TRUSTED_PROXIES of them) say it is.
 
-    Each proxy appends the address that it saw to X-Forwarded-For, so only the last entries can be believed. An IPv6
-    customer owns a whole /64, so that is what counts as one address.
+    Each proxy appends the address that it saw to X-Forwarded-For, so only the last entries can be believed.
     """
     given = str(request.META.get("REMOTE_ADDR") or "")
     hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
     if 0 < settings.TRUSTED_PROXIES <= len(hops):
         given = hops[-settings.TRUSTED_PROXIES]
     try:
-        address = ipaddress.ip_address(given)
+        return requester(ipaddress.ip_address(given))
     except ValueError:
         return "unknown"
+
+
+def requester(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """What counts as one requester: an IPv4 address, or a /48 of IPv6. An ordinary line is given a /56 or a /48, so
+    counting by /64 would make hundreds of requesters of one household.
+    """
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.IPv6Network((address, 64), strict=False).network_address)
+    return str(ipaddress.IPv6Network((address, 48), strict=False).network_address)
 
 
 def comes_from_elsewhere(request: HttpRequest) -> bool:
@@ -55,7 +60,12 @@ def comes_from_elsewhere(request: HttpRequest) -> bool:
 
 def is_private_site() -> bool:
     """Whether the settings say that this site is for one machine: by its address, and by where it listens."""
-    return settings.IS_LOCAL and settings.BIND_ADDRESS in _LOOPBACK_NAMES
+    return settings.IS_LOCAL and listens_on_loopback()
+
+
+def listens_on_loopback() -> bool:
+    """Whether only programs on this machine, such as a proxy, can reach the port of the site."""
+    return settings.BIND_ADDRESS in _LOOPBACK_NAMES
 
 
 def safe_next(request: HttpRequest, default: str) -> str:

@@ -74,6 +74,31 @@ class TestStrangers:
         assert ask(Client(), str(alice.email), REMOTE_ADDR=HERE).status_code == 429
         assert not mail.outbox
 
+    def test_nor_by_spellings_of_its_address(self) -> None:
+        for n in range(45):
+            use_up(1, lambda n=n: tries.count_mail(request_from(f"10.0.0.{n}"), f"vic.tim+{n}@gmail.com"))
+        for spelling in ("victim@gmail.com", "victim+new@googlemail.com", "VICTIM@gmail.com"):
+            assert ask(Client(), spelling, REMOTE_ADDR=HERE).status_code == 429
+        assert not mail.outbox
+
+    @pytest.mark.parametrize("count", [tries.count_mail, tries.count_password])
+    def test_one_line_of_ipv6_shuts_only_itself_out(self, alice: User, count: Any) -> None:
+        """A household is given a /56, which is 256 /64s, and many are given a /48."""
+        for n in range(256):
+            use_up(12, lambda n=n: count(request_from(f"2001:db8:7:{n:x}::1"), str(alice.email)))
+        count(request_from("2001:db8:8::1"), str(alice.email))
+        with pytest.raises(Busy):
+            count(request_from("2001:db8:7:ffff::1"), str(alice.email))
+
+    def test_one_requester_fills_no_bound_of_all_in_a_day(self) -> None:
+        """However patient: the smallest rate of one is the one that holds for longest."""
+        for one, everybody in (
+            (ratelimit.PASSWORDS_FOR_ACCOUNT, ratelimit.PASSWORDS_FOR_ACCOUNT_IN_ALL),
+            (ratelimit.SIGN_IN_CODES_TO_MAILBOX, ratelimit.SIGN_IN_CODES_TO_MAILBOX_IN_ALL),
+        ):
+            day, of_all = (int(rule.rates.rpartition("; ")[2].removesuffix(" per day")) for rule in (one, everybody))
+            assert day * 5 <= of_all
+
     def test_password_resets_count_with_the_codes(self, alice: User) -> None:
         for _ in range(5):
             ask(Client(), str(alice.email), REMOTE_ADDR=ELSEWHERE)

@@ -13,7 +13,7 @@ _SHOW = """
 import json, oasst.settings as s
 names = ["EMAIL_BACKEND", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD", "EMAIL_USE_TLS",
          "EMAIL_USE_SSL", "SENDS_MAIL", "DEFAULT_FROM_EMAIL", "ADMIN_EMAILS", "MODERATOR_EMAILS",
-         "SOCIALACCOUNT_PROVIDERS"]
+         "SOCIALACCOUNT_PROVIDERS", "BIND_ADDRESS"]
 print(json.dumps({**{n: getattr(s, n) for n in names if hasattr(s, n)},
                   "providers": [a for a in s.INSTALLED_APPS if "providers" in a]}))
 """
@@ -78,3 +78,18 @@ class TestProviders:
 def test_lists_of_people(tmp_path: Path) -> None:
     found = read(tmp_path, ADMIN_EMAILS="Boss@Example.org, b@example.org", MODERATOR_EMAILS="")
     assert (found["ADMIN_EMAILS"], found["MODERATOR_EMAILS"]) == (["boss@example.org", "b@example.org"], [])
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "127.0.0.1"),
+        ({"PUBLIC_URL": "http://oasst.example"}, "0.0.0.0"),
+        ({"PUBLIC_URL": "https://oasst.example"}, "0.0.0.0"),
+        ({"PUBLIC_URL": "https://oasst.example", "TRUSTED_PROXIES": "1"}, "127.0.0.1"),
+        ({"PUBLIC_URL": "https://oasst.example", "TRUSTED_PROXIES": "1", "BIND_ADDRESS": "0.0.0.0"}, "0.0.0.0"),
+    ],
+)
+def test_where_it_listens(tmp_path: Path, environment: dict[str, str], expected: str) -> None:
+    """Who reaches the port around the proxy invents X-Forwarded-For."""
+    assert read(tmp_path, **environment)["BIND_ADDRESS"] == expected

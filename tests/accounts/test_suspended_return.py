@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount, SocialLogin
+from django.contrib.auth.models import AnonymousUser
+from django.core import mail
 from django.core.management import CommandError, call_command
 from django.test import Client, RequestFactory
 
@@ -13,8 +15,9 @@ from oasst.accounts import identities, services, suspended
 from oasst.accounts.access import require_contributor
 from oasst.accounts.adapters import AccountAdapter, SocialAccountAdapter
 from oasst.accounts.models import ApiClient, Identity, SuspendedIdentity, User
-from oasst.core.errors import NotAllowed
+from oasst.core.errors import Invalid, NotAllowed
 from oasst.merging import merge_people
+from tests.accounts.test_reauthentication import browser_of
 from tests.accounts.test_sign_in import CONFIRM, DOOR, ask, mailed_code, signed_in
 from trees import bans
 
@@ -87,6 +90,45 @@ class TestSpellings:
     @pytest.mark.parametrize("other", ["e.ve@example.org", "eve@example.com", "eva@example.org", "+eve@example.org"])
     def test_of_another(self, other: str) -> None:
         assert suspended.address("eve@example.org") != suspended.address(other)
+
+
+class TestQuotedAddresses:
+    """`"eve"@example.org` is the mailbox of eve@example.org, and a host in brackets is no name of one."""
+
+    ODD = ('"eve"@example.org', r'"e\ve"@example.org', "eve@[127.0.0.1]", "eve@[2001:db8::1]")
+
+    @pytest.mark.parametrize("odd", ODD)
+    def test_at_the_door(self, client: Client, odd: str) -> None:
+        for page in ("/accounts/login/code/", "/accounts/password/reset/"):
+            response = client.post(page, {"email": odd})
+            assert response.status_code == 200 and "are not taken" in response.text
+        assert not mail.outbox
+
+    @pytest.mark.parametrize("odd", ODD)
+    def test_as_a_second_address(self, client: Client, alice: User, odd: str) -> None:
+        client = browser_of(alice, proved=True)
+        response = client.post("/accounts/email/", {"email": odd, "action_add": ""})
+        assert response.status_code == 200 and "are not taken" in response.text
+        assert EmailAddress.objects.filter(user=alice).count() == 1 and not mail.outbox
+
+    @pytest.mark.parametrize("odd", ODD)
+    def test_by_a_service_or_command(self, odd: str) -> None:
+        for way in (services.person_behind, services.clean_email, lambda email: services.create_user(email=email)):
+            with pytest.raises(Invalid, match="are not taken"):
+                way(odd)
+
+    def test_from_another_service(self, gone: str) -> None:
+        local, _, domain = gone.partition("@")
+        odd = f'"{local}"@{domain}'
+        request = RequestFactory().get("/")
+        request.user = AnonymousUser()
+        social = SocialLogin(
+            user=User(email=odd),
+            account=SocialAccount(provider="github", uid="77", extra_data={}),
+            email_addresses=[EmailAddress(email=odd, verified=True), EmailAddress(email=gone, verified=True)],
+        )
+        SocialAccountAdapter().pre_social_login(request, social)
+        assert [one.email for one in social.email_addresses] == [gone] and not social.user.email
 
 
 class TestTheHash:

@@ -23,6 +23,7 @@ def public(settings: Settings) -> Settings:
     settings.DEBUG = False
     settings.SENDS_MAIL = True
     settings.TRUSTED_PROXIES = 1
+    settings.BIND_ADDRESS = "127.0.0.1"
     settings.SECRET_KEY = LONG
     settings.OFFICIAL_WEB_API_KEY = settings.METRICS_TOKEN = settings.AUTH_SECRET = LONG
     settings.ROOT_TOKENS = [LONG]
@@ -53,6 +54,7 @@ WEAK = {
     "AUTH_SECRET": (SHORT, "oasst.E010"),
     "ROOT_TOKENS": ([LONG, SHORT], "oasst.E010"),
     "SECRET_KEY": (SHORT, "oasst.E011"),
+    "SECRET_KEY_FALLBACKS": ([LONG, SHORT], "oasst.E011"),
     "TRUSTED_PROXIES": (0, "oasst.E012"),
     "EMAIL_USE_TLS": (False, "oasst.E013"),
 }
@@ -159,6 +161,23 @@ def test_debug_in_public(public: Settings) -> None:
 def test_debug_at_home_is_fine(settings: Settings) -> None:
     settings.DEBUG = True
     assert checks.check_public_address(None) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "proxies", "expected"),
+    [
+        ("0.0.0.0", 1, ["oasst.W003"]),
+        ("192.0.2.1", 2, ["oasst.W003"]),
+        ("::", 1, ["oasst.W003"]),
+        ("::1", 1, []),
+        ("0.0.0.0", 0, []),
+    ],
+)
+def test_a_port_that_is_reached_around_the_proxy(
+    public: Settings, address: str, proxies: int, expected: list[str]
+) -> None:
+    public.BIND_ADDRESS, public.TRUSTED_PROXIES = address, proxies
+    assert ids(checks.check_public_address(None)) == expected
 
 
 def test_no_mail_in_public(public: Settings) -> None:

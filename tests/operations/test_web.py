@@ -307,8 +307,8 @@ class TestConnectionsOfOneAddress:
 
         assert [takes("192.0.2.1") for _ in range(3)] == [True, True, False]
         assert not takes("::ffff:192.0.2.1") and takes("192.0.2.2")
-        assert [takes(f"2001:db8:1:2::{number}") for number in range(3)] == [True, True, False], "a /64 is one"
-        assert takes("2001:db8:1:3::1")
+        assert [takes(f"2001:db8:1:{number}::1") for number in range(3)] == [True, True, False], "a /48 is one"
+        assert takes("2001:db8:2::1")
         for own in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
             assert all(takes(own) for _ in range(5)), "a proxy on this machine stands for everybody"
         kept[0].connected = 0

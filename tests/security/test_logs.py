@@ -66,6 +66,9 @@ class TestText:
             f"Forbidden (CSRF cookie not set.): /accounts/confirm-email/{S}:a-b/",
             f"Not Found: /accounts/confirm-email//{S}/more/",
             f"Gone: /accounts/password/reset/key/1-{S}/",
+            f"Not Found: /accounts/password/reset/1-{S}/",
+            f"Not Found: /accounts/reset/{S}",
+            f"/accounts/login/?next=%2Faccounts%2Freset%2F{S}",
             f"Not Found: /accounts/link/{S}",
             f"Resolver404({{'tried': [], 'path': 'confirm-email/{S}/'}})",
             f"Resolver404({{'tried': [], 'path': 'link/{S}/'}})",
@@ -86,6 +89,7 @@ class TestText:
             f"host=db user=oasst password={S} dbname=oasst",
             f"host=db password='{S} {S}'",
             f"DETAIL:  Key (email, name)=({S}@example.org, {S}) already exists.",
+            f"DETAIL:  Key (name)=({'x' * 6000}{S}) already exists.",
             f"DETAIL:  Failing row contains (1, {S}, {S}).",
             f"mail to {S}@example.org failed",
             f"550 5.1.1 <{S}.{S}@example.org>: Recipient address rejected",
@@ -119,10 +123,36 @@ class TestText:
         redaction.learn([S, "1234", ""])
         assert redaction.redact(f"tried {S}, 12345 times") == "tried …, 12345 times"
 
+    def test_the_keys_of_before_as_well(self, settings: Any) -> None:
+        settings.SECRET_KEY_FALLBACKS = [f"{S}-of-before"]
+        assert f"{S}-of-before" in logs._secrets_of_this_site()
+
     def test_long_texts_take_no_time(self) -> None:
         """Of a size that would take minutes if the time grew with its square."""
-        for part in ("a", "a.", "a-", "key", "Key (", "://", "a@", "'code': ", "\\'", "password", "%2F"):
+        for part in (
+            "a",
+            "a.",
+            "a-",
+            "key",
+            "Key (",
+            "://",
+            "a@",
+            "'code': ",
+            "\\'",
+            "password",
+            "%2F",
+            "/Key ()=(",
+            "reset/",
+        ):
             redaction.redact("token " + part * (400_000 // len(part)))
+
+    @pytest.mark.parametrize("part", ["/Key ()=(", "Key (a)=(b "])
+    def test_the_rest_is_looked_through_once(self, part: str) -> None:
+        """Each beginning takes the line with it, so that no other one looks through the same rest again."""
+        assert redaction.redact("Not Found: " + part * 1550).count("Key (") == 1
+
+    def test_an_address_of_colons_is_looked_through_once(self) -> None:
+        redaction.redact("a://" + ":" * 400_000)
 
 
 def test_every_mailed_link_is_known() -> None:

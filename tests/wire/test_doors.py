@@ -101,6 +101,11 @@ class TestPagesOfOtherSites:
         assert code_of(refused) == (403, 2)
         assert not Identity.objects.exists()
 
+    def test_no_page_no_answer_for_pages(self, bot: Wire, settings: Any) -> None:
+        settings.CORS_ORIGINS = ["*"]
+        asked = Client().options("/api/v1/users/cursor", headers={"Access-Control-Request-Method": "GET"})
+        assert asked.status_code == 405 and "Access-Control-Allow-Origin" not in asked
+
     def test_others_do_not(self, bot: Wire, settings: Any) -> None:
         settings.CORS_ORIGINS = ["https://friends.example.org"]
         refused = self.ask(bot, "get", "users/cursor", **{"X-API-Key": bot.key})

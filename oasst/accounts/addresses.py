@@ -1,0 +1,39 @@
+"""E-mail addresses: which are taken, and which of them are one mailbox."""
+
+import unicodedata
+from contextlib import suppress
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+# One mailbox under two names.
+_GOOGLE = ("gmail.com", "googlemail.com")
+NO_ADDRESS = "This is not an e-mail address."
+UNUSUAL = "Addresses with quotation marks or with a number in brackets are not taken. Please write name@example.org."
+
+
+def refusal(email: str) -> str | None:
+    """Why this address is not taken, in words for whoever typed it; None if it is.
+
+    A quoted name reaches the same mailbox as the plain one and compares as another, and a host in brackets belongs to
+    no domain: both are ways around a ban and a limit, and no way that people write.
+    """
+    try:
+        validate_email(email)
+    except ValidationError:
+        return NO_ADDRESS
+    return UNUSUAL if any(sign in email for sign in '"[]\\') else None
+
+
+def mailbox(email: str) -> str:
+    """What stands for this mailbox: other letters, dots of Gmail and +tags make no other person of somebody.
+
+    Only for comparing. Mail goes to the address as it was written.
+    """
+    local, _, domain = unicodedata.normalize("NFKC", email).strip().casefold().rpartition("@")
+    with suppress(UnicodeError):  # no name of a host; compared as it is
+        domain = domain.encode("idna").decode()
+    local = local.partition("+")[0] or local
+    if domain in _GOOGLE:
+        local, domain = local.replace(".", ""), _GOOGLE[0]
+    return f"{local}@{domain}"
