@@ -20,7 +20,7 @@ from django.http import HttpRequest
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from oasst.accounts import suspended, tries
+from oasst.accounts import second_factor, sessions, suspended, tries
 from oasst.accounts.addresses import refusal
 from oasst.accounts.models import User
 from oasst.accounts.names import friendly_name
@@ -110,8 +110,12 @@ class AccountAdapter(DefaultAccountAdapter):
         factors = [way for way in ways if way["id"].startswith("mfa_")]
         if not factors and settings.SENDS_MAIL and user.email:
             ways.append({"id": "code", "url": reverse("account_reauthenticate_code")})
+        words = _WAYS
+        if factors and "totp" not in second_factor.kinds_of(user):  # the key before its recovery codes
+            factors.reverse()
+            words = {**_WAYS, "mfa_reauthenticate": "With a recovery code"}
         ways = [*(factors or ways), {"id": "sign_in_again", "url": reverse("sign_in_again")}]
-        return [{**way, "description": _WAYS.get(way["id"], way["id"])} for way in ways]
+        return [{**way, "description": words.get(way["id"], way["id"])} for way in ways]
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         """Whether it is needed at all, asks the library; then it lets pass whoever has neither password nor second
@@ -121,10 +125,13 @@ class AccountAdapter(DefaultAccountAdapter):
             raise ReauthenticationRequired
         return False
 
-    def send_notification_mail(self, template_prefix: str, *args: Any, **kwargs: Any) -> None:
+    def send_notification_mail(
+        self, template_prefix: str, user: Any, context: dict[str, Any] | None = None, email: str | None = None
+    ) -> None:
         """What it tells of has happened: a mail server that is away must not turn it into an error page."""
+        context = {**sessions.where_from(self.request), **(context or {})}
         try:
-            super().send_notification_mail(template_prefix, *args, **kwargs)
+            super().send_notification_mail(template_prefix, user, context, email)
         except OSError as error:  # also the errors of smtplib
             log.warning("notice_not_sent", what=template_prefix, reason=str(error))
 

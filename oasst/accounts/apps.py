@@ -20,3 +20,5 @@ class AccountsConfig(AppConfig):
         signals.email_added.connect(notices.tell_of_new_address, dispatch_uid="accounts.tell_of_new_address")
         for signal in (signals.password_changed, signals.password_set, signals.password_reset):
             signal.connect(sessions.end_after_new_password, dispatch_uid="accounts.end_after_new_password")
+            # That made all browsers unknown; the one that set the password is known again, with tries of its own.
+            signal.connect(note_sign_in, dispatch_uid="accounts.note_new_password")

@@ -44,13 +44,15 @@ def known_device(request: HttpRequest, email: str) -> str | None:
 
 
 def note_sign_in(request: HttpRequest | None, user: User, **kwargs: Any) -> None:
-    """Receives Django's `user_logged_in`, by whatever way the person came in; the answer gets the cookie."""
+    """Receives Django's `user_logged_in`, by whatever way the person came in, and allauth's signals about a new
+    password; the answer gets the cookie.
+    """
     if request is not None:
         setattr(request, _SIGNED_IN, user)
 
 
 class RememberDevice(MiddlewareMixin):
-    """Gives the cookie to browsers in which somebody signed in with this request."""
+    """Gives the cookie to browsers in which somebody signed in, or set a new password, with this request."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         user = getattr(request, _SIGNED_IN, None)

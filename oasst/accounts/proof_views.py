@@ -4,6 +4,8 @@ from typing import Any
 
 from allauth.account.forms import ConfirmLoginCodeForm
 from allauth.account.views import BaseReauthenticateView
+from allauth.socialaccount.models import SocialAccount
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
@@ -69,6 +71,12 @@ def sign_in_again(request: HttpRequest) -> HttpResponse:
     """Out and in again, to prove that it is still the same person at the screen."""
     target = safe_next(request, reverse("profile"))
     if request.method == "GET":
-        return render(request, "account/sign_in_again.html", {"next": target})
+        return render(request, "account/sign_in_again.html", {"next": target, "needs_link": _needs_link(request.user)})
     logout(request)
     return redirect(f"{reverse('account_login')}?{urlencode({'next': target})}")
+
+
+def _needs_link(user: Any) -> bool:
+    """Nothing lets this person in again but a link of whoever runs the site."""
+    by_mail = settings.SENDS_MAIL and user.email
+    return not (by_mail or user.has_usable_password() or SocialAccount.objects.filter(user=user).exists())

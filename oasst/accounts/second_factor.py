@@ -30,6 +30,11 @@ def has_second_factor(user: User) -> bool:
     return Authenticator.objects.filter(user_id=user.pk, type__in=_FACTORS).exists()
 
 
+def kinds_of(user: User) -> set[str]:
+    """What the person can prove it with: `totp`, `webauthn`, `recovery_codes`."""
+    return set(Authenticator.objects.filter(user_id=user.pk).values_list("type", flat=True))
+
+
 def must_set_one_up(user: User) -> bool:
     """A moderator or administrator of a site that demands it of them (REQUIRE_MFA), who has none yet."""
     return settings.REQUIRE_MFA == "staff" and user.is_staff and not has_second_factor(user)

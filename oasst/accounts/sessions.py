@@ -68,6 +68,11 @@ def note_visit(request: HttpRequest) -> None:
         request.session[_BROWSER] = {**about, **_as_seen_now(request)}
 
 
+def where_from(request: HttpRequest) -> dict[str, str]:
+    """The `program` and the `network` of this request, in the words of the list of sessions."""
+    return {"program": _program(request.META.get("HTTP_USER_AGENT", "")), "network": _network(request)}
+
+
 def sessions_of(request: HttpRequest, user: User) -> list[OwnSession]:
     """This browser first, then by when they were seen last. Those that ran out are left out."""
     rows = Session.objects.filter(account=user.pk, expire_date__gt=timezone.now()).order_by("-expire_date")

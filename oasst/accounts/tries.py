@@ -72,6 +72,17 @@ def count_second_factor(request: HttpRequest, user: User) -> None:
     spend(ratelimit.SECOND_FACTORS_FOR_ACCOUNT, user.pk)
 
 
+def second_factors_left(request: HttpRequest, user: User) -> Remaining | None:
+    """How many more codes of the second factor this requester may try; None where nobody counts."""
+    if device := known_device(request, user.email or ""):
+        return remaining(ratelimit.SECOND_FACTORS_ON_KNOWN_DEVICE, device)
+    counted = (
+        remaining(ratelimit.SECOND_FACTORS_FOR_ACCOUNT, user.pk),
+        remaining(ratelimit.CODES_FROM_ADDRESS, client_address(request)),
+    )
+    return min((one for one in counted if one), key=lambda one: one.uses, default=None)
+
+
 def _account(request: HttpRequest, email: str) -> str:
     """What tries for an account are counted by; also for who has no address and proves once more who they are."""
     if email:

@@ -1,7 +1,7 @@
 from django.conf import settings
 from django.urls import include, path
 
-from oasst.accounts import link_views, proof_views, session_views, token_views, views
+from oasst.accounts import link_views, proof_views, second_factor_views, session_views, token_views, views
 from oasst.accounts.providers import login_paths
 
 urlpatterns = [
@@ -27,6 +27,8 @@ urlpatterns = [
     path("accounts/password/change/", views.ChangePassword.as_view(), name="account_change_password"),
     path("accounts/reauthenticate/", views.ProveAgain.as_view(), name="account_reauthenticate"),
     path("accounts/reauthenticate/code/", proof_views.ProveByCode.as_view(), name="account_reauthenticate_code"),
+    path("accounts/2fa/authenticate/", second_factor_views.SecondStep.as_view(), name="mfa_authenticate"),
+    path("accounts/2fa/reauthenticate/", second_factor_views.SecondFactorAgain.as_view(), name="mfa_reauthenticate"),
     path("accounts/signup/", views.sign_up, name="account_signup"),
     *login_paths(settings.SOCIALACCOUNT_PROVIDERS),
     path("accounts/", include("allauth.urls")),

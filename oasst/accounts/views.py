@@ -63,11 +63,18 @@ class ShowsTheWait(FormView):
     def too_many(self, busy: Busy) -> HttpResponse:
         typed = {name: self.request.POST.get(name, "") for name in self.typed}
         form = self.get_form_class()(**{**self.get_form_kwargs(), "data": None, "files": None, "initial": typed})
-        wait = {"message": busy.message, "until": timezone.now() + timedelta(seconds=busy.retry_after)}
-        response = self.render_to_response(self.get_context_data(form=form, wait=wait))
-        response.status_code = 429
-        response["Retry-After"] = str(busy.retry_after)
-        return response
+        return told_to_wait(self.render_to_response(self.get_context_data(form=form, wait=wait_for(busy))), busy)
+
+
+def wait_for(busy: Busy) -> dict[str, Any]:
+    """The variable of account/snippets/wait.html."""
+    return {"message": busy.message, "until": timezone.now() + timedelta(seconds=busy.retry_after)}
+
+
+def told_to_wait(response: HttpResponse, busy: Busy) -> HttpResponse:
+    response.status_code = 429
+    response["Retry-After"] = str(busy.retry_after)
+    return response
 
 
 class Door(ShowsTheWait, LoginView):
@@ -303,7 +310,7 @@ def profile_delete(request: SignedInRequest) -> HttpResponse:
         else:
             logout(request)
             if email:
-                tell(request, person, "account_closed", email=email)
+                tell(request, person, "account_closed", email=email, contact=contact_address())
             messages.success(request, "Your account is erased. Thank you for everything you gave.")
             return redirect("landing")
     return render(

@@ -89,7 +89,15 @@ def answer(request: HttpRequest, error: DomainError) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _respond(request, Trouble(400, "bad_request", "Something in the request was missing or garbled."))
+    return _respond(
+        request,
+        Trouble(
+            400,
+            "bad_request",
+            "Something in the request was missing or garbled.",
+            hint="Check the address for typing errors, or go back, reload the page and send it again.",
+        ),
+    )
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -26,6 +26,10 @@ class TestCreateUser:
         assert (ada.email, ada.display_name, ada.role) == ("ada@example.org", "Ada", Role.MODERATOR)
         assert ada.check_password("some words")
 
+    def test_the_help_promises_no_code_where_none_is_sent(self) -> None:
+        text = load_command_class("oasst", "create_user").help
+        assert "where the site sends mail" in text and "sign_in_link EMAIL" in text
+
     def test_the_token_is_the_last_line(self) -> None:
         out, _ = run("create_user", "ada@example.org", "--token")
         secret = out.strip().splitlines()[-1]

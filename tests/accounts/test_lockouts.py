@@ -154,6 +154,23 @@ class TestKnownDevice:
             at_home.cookies[devices.COOKIE] = str(at_home.cookies[devices.COOKIE].value)[:-1] + "x"
         assert devices.known_device(request_from(HERE, at_home), email) is None
 
+    @pytest.mark.parametrize("way", ["reset", "change"])
+    def test_a_new_password_works_at_once_where_it_was_set(self, alice: User, way: str) -> None:
+        browser, email, new = Client(REMOTE_ADDR=HERE), str(alice.email), "a wholly new and long one"
+        given = {"password1": new, "password2": new}
+        if way == "reset":
+            browser.post("/accounts/password/reset/", {"email": email})
+            link = re.search(r"(/accounts/password/reset/key/\S+)", str(mail.outbox[-1].body))
+            assert link
+            assert browser.post(browser.get(link[1])["Location"], given).status_code == 302
+        else:
+            browser.force_login(alice)
+            browser.post("/accounts/password/change/", {"oldpassword": PASSWORD, **given})
+            browser.post("/accounts/logout/")
+        use_up(20, lambda: tries.count_password(request_from(HERE), email))
+        assert enter(Client(REMOTE_ADDR=HERE), email, new).status_code == 429
+        assert enter(browser, email, new).status_code == 302
+
     def test_a_stranger_costs_no_statement(self, alice: User, django_assert_num_queries: Any) -> None:
         with django_assert_num_queries(0):
             assert devices.known_device(request_from(HERE), str(alice.email)) is None

@@ -78,6 +78,8 @@ class TestGate:
         page = browser.get("/suspended/")
         assert page.status_code == 403
         assert "Copied a novel." in page.text and "team@example.org" in page.text
+        for way in ('href="/me/delete/"', 'href="/privacy/"', 'action="/accounts/logout/"'):
+            assert way in page.text.partition("What a moderator wrote")[2].partition("</main>")[0]
 
     def test_the_suspended_page_is_for_the_suspended(self, browser: Client) -> None:
         assert browser.get("/suspended/")["Location"] == "/dashboard/"

@@ -5,11 +5,13 @@ import time
 from typing import Any
 
 import pytest
+from allauth.account.adapter import get_adapter
 from allauth.core import context
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal import auth as totp
 from django.core import mail
 from django.core.management import CommandError, call_command
+from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
 
 from oasst import merging
@@ -192,6 +194,43 @@ class TestCodes:
         at_the_step.post(DOOR, {"login": ann.email, "password": PASSWORD})
         at_the_step.post(STEP, {"code": recovery_codes(ann)[0]})
         assert is_in(at_the_step)
+
+
+class TestWhatThePageSays:
+    AGAIN = "/accounts/2fa/reauthenticate/"
+
+    @pytest.mark.parametrize("page", [STEP, AGAIN])
+    def test_how_many_tries_are_left_and_when_they_come_back(self, client: Client, ann: User, page: str) -> None:
+        if page == STEP:
+            client.post(DOOR, {"login": ann.email, "password": PASSWORD})
+        else:
+            client.force_login(ann)
+        assert "9 tries</strong> left" in client.post(page, {"code": "000000"}).text
+        for _ in range(9):
+            last = client.post(page, {"code": "000000"})
+        assert last.status_code == 200 and "That was the last try for now" in last.text
+        refused = client.post(page, {"code": recovery_codes(ann)[0]})
+        assert refused.status_code == 429 and 0 < int(refused["Retry-After"]) <= 600
+        assert "Not yet" in refused.text and 'name="code"' in refused.text
+        assert len(recovery_codes(ann)) == 10
+
+    @pytest.mark.parametrize("has_codes", [True, False])
+    def test_who_has_only_a_key_is_asked_for_no_app(self, client: Client, ann: User, has_codes: bool) -> None:
+        Authenticator.objects.filter(type="totp").update(type="webauthn", data={"name": "stick", "credential": {}})
+        if not has_codes:
+            Authenticator.objects.exclude(type="webauthn").delete()
+        ways = get_adapter().get_reauthentication_methods(ann)
+        assert [way["description"] for way in ways if way["id"] != "sign_in_again"] == [
+            "With your security key",
+            *(["With a recovery code"] if has_codes else []),
+        ]
+        page = render_to_string("mfa/authenticate.html", {"factors": second_factor.kinds_of(ann)})
+        assert "your security key" in page and "authenticator app" not in page
+        assert ("recovery codes" in page, 'name="code"' in page) == (has_codes, has_codes)
+        if has_codes:
+            client.force_login(ann)
+            page = client.get(self.AGAIN).text
+            assert "One of your recovery codes" in page and "authenticator app" not in page
 
 
 class TestProvingItOnceMore:

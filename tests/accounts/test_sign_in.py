@@ -198,6 +198,43 @@ class TestWithoutMail:
         assert "sends no mail" in text and "sign-in link" in text
         assert 'name="email"' not in text and "We mail you" not in text
 
+    @pytest.mark.parametrize(
+        "page",
+        ["/", "/accounts/email/", "/accounts/password/change/", "/accounts/password/set/", "/accounts/3rdparty/"],
+    )
+    def test_no_page_promises_a_mail(self, client: Client, alice: User, page: str) -> None:
+        if page != "/":
+            alice.set_password(None if page == "/accounts/password/set/" else PASSWORD)
+            alice.save()
+            client.force_login(alice)
+        response = client.get(page)
+        assert response.status_code == 200
+        for promise in (
+            "No password needed",
+            "action_add",
+            "action_send",
+            "code keeps",
+            "code always",
+            "code by e-mail",
+        ):
+            assert promise not in response.text
+        if page == "/accounts/email/":
+            assert "This site sends no mail" in response.text
+
+    @pytest.mark.parametrize("has_password", [True, False])
+    def test_who_has_no_other_way_in_gets_a_link_before_they_sign_out(
+        self, client: Client, alice: User, has_password: bool
+    ) -> None:
+        if not has_password:
+            alice.set_unusable_password()
+            alice.save()
+        client.force_login(alice)
+        text = client.get("/me/sign-in-again/").text
+        assert (f"manage.py sign_in_link {alice.email}" in text) is not has_password
+
+    def test_somebody_new_needs_an_account_first(self, client: Client) -> None:
+        assert "manage.py create_user EMAIL" in client.get(DOOR).text
+
     @pytest.mark.parametrize("page", [ASK, "/accounts/password/reset/"])
     def test_asking_all_the_same(self, alice: User, page: str) -> None:
         emails = (str(alice.email), "nobody@example.org")

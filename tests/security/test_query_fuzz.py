@@ -190,3 +190,4 @@ def test_a_list_is_looked_through_by_its_filters_only(mo: User, query: str) -> N
 def test_nul_is_garbled(client: Client, url: str) -> None:
     response = client.get(url)
     assert response.status_code == 400 and "garbled" in response.text
+    assert "Check the address" in response.text and "named above" not in response.text

@@ -13,8 +13,9 @@ from oasst.core.commands import ServiceCommand
 class Command(ServiceCommand):
     help = """Make an account for a person.
 
-The address counts as proven, so the person can sign in at once: with a code that is mailed to it, or with the
-password if one is given. Without --display-name the person gets a friendly two-word name, which they can change.
+The address counts as proven, so the person can sign in at once: with the password if one is given, with a link that
+`manage.py sign_in_link EMAIL` prints, or, where the site sends mail (EMAIL_URL), with a code that comes there.
+Without --display-name the person gets a friendly two-word name, which they can change.
 The person is asked to agree to the terms at the first sign-in.
 
   create_user ada@example.org

@@ -1,0 +1,44 @@
+"""The library's two pages that ask for a code of the second factor, with what is left of the tries."""
+
+from typing import Any
+
+from allauth.mfa.base.views import AuthenticateView, ReauthenticateView
+from django.http import HttpRequest, HttpResponse
+
+from oasst.accounts.second_factor import kinds_of
+from oasst.accounts.tries import second_factors_left
+from oasst.accounts.views import ShowsTheWait, told_to_wait, wait_for
+from oasst.core.errors import Busy
+
+
+class SecondStep(AuthenticateView):
+    """At the sign-in. The library's page is no FormView, since it has two forms: for a code, and for a key."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            response: HttpResponse = super().post(request, *args, **kwargs)
+        except Busy as busy:
+            if busy.code != "rate_limited":
+                raise
+            self.auth_form = self.get_form_class()(user=self.stage.login.user)
+            response = self.render_to_response({**self.get_context_data(), "wait": wait_for(busy)})
+            return told_to_wait(response, busy)
+        return response
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        user = self.stage.login.user
+        return {**context, "factors": kinds_of(user), **_tries(self.request, context["form"], user)}
+
+
+class SecondFactorAgain(ShowsTheWait, ReauthenticateView):
+    """Before a step that matters."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        user: Any = self.request.user
+        return {**context, "factors": kinds_of(user), **_tries(self.request, context["form"], user)}
+
+
+def _tries(request: HttpRequest, form: Any, user: Any) -> dict[str, Any]:
+    return {"tries": second_factors_left(request, user)} if form.is_bound and form.errors else {}
