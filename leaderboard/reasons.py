@@ -17,7 +17,7 @@ from oasst.accounts.models import User
 from oasst.core.errors import Invalid
 from trees.access import may_read
 from trees.models import Message, Ranking, Review
-from trees.queries import REMOVED
+from trees.queries import instead_of_text
 
 SIZE = 20
 EXCERPT = 160
@@ -40,6 +40,7 @@ class Reason:
     text: str
     own: bool
     deleted: bool
+    shown: bool  # to this person
     lines: list[Line]
     points: int
     open: bool
@@ -104,9 +105,10 @@ def _reason(message: Any, at: datetime, person: User, credits: Iterable[Credit])
     is_open = bool(counts.pop("provisional", 0)) or ("prompts" in counts and not _settled(counts))
     lines = [_line(kind, counts[kind]) for kind in KINDS if counts[kind]]
     points = sum(worth(kind, number) for kind, number in counts.items())
-    text = message.excerpt if may_read(person, message) else REMOVED
+    shown = may_read(person, message)
+    text = message.excerpt if shown else instead_of_text(message)
     own = message.author_id == person.pk
-    return Reason(message.pk, at, text, own, message.deleted, lines, points, is_open)
+    return Reason(message.pk, at, text, own, message.deleted, shown, lines, points, is_open)
 
 
 def _settled(counts: Counter[str]) -> bool:

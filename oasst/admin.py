@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from oasst.accounts.administrators import open_proposals
+from oasst.accounts.administrators import needs_two, open_proposals
 from oasst.accounts.models import ApiClient, ApiKey, Role, User
 from oasst.accounts.services import expire_api_key, new_api_key
 from oasst.core.models import JobRecord, WaitingJob
@@ -41,6 +41,7 @@ class UserAdmin(ReadOnlyAdmin):
     search_help_text = "A piece of the name or of the e-mail address, or the id of the person"
     ordering = ("-id",)
     actions = ("ban", "unban", "withdraw")
+    destructive = ("ban",)
     fields = (
         *(
             "display_name",
@@ -70,10 +71,21 @@ class UserAdmin(ReadOnlyAdmin):
         purge = self.admin_site.admin_view(partial(purge_view, person_admin=self))
         return [path("<uuid:person_id>/purge/", purge, name="accounts_user_purge"), *super().get_urls()]
 
+    def acts_of(self, request: Any, obj: User) -> list[tuple[str, str]]:
+        if obj.pk == request.user.pk:  # nobody decides about themselves
+            return []
+        acts = super().acts_of(request, obj)
+        if not needs_two(obj, request.user):
+            return [act for act in acts if act[0] != "withdraw"]
+        proposers = set(open_proposals(obj).values_list("proposer", flat=True))
+        if request.user.pk in proposers:
+            return [act for act in acts if act[0] == "withdraw"]
+        words = {"ban": "the ban" if proposers else "a ban", "unban": "the end of the ban"}
+        verb = "Confirm" if proposers else "Propose"
+        return [(name, f"{verb} {words[name]}") for name, _ in acts if name in words]
+
     def can_do(self, action: str, obj: User) -> bool:
-        if action == "withdraw":
-            return open_proposals(obj).exists()
-        return obj.enabled == (action == "ban")
+        return action == "withdraw" or obj.enabled == (action == "ban")
 
     @admin.display(description="Role")
     def rank(self, user: User) -> SafeString:
@@ -139,6 +151,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     """Which keys there are. Of a key itself nothing is kept that could be shown."""
 
     actions = ("end_in_a_week", "revoke")
+    destructive = ("revoke",)
     list_display = ("prefix", "name", "api_client", "created_at", "expires_at", "last_used_at")
     list_select_related = ("api_client",)
     search_fields = ("prefix", "name", "api_client__name")

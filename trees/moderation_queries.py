@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, F, Lookup, Min, OuterRef, QuerySet, Subquery, Value
+from django.db.models import Count, Exists, F, Lookup, Min, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Left
 
 from oasst.accounts.models import User
@@ -32,6 +32,9 @@ from trees.ordering import in_order
 from trees.states import State
 
 MOST_REACTIONS = 100
+STOPPED = Q(state=State.HALTED_BY_MODERATOR)
+PROMPT_STANDS = Exists(Message.objects.filter(pk=OuterRef("pk"), deleted=False))
+"""Of trees, which have the id of their prompt."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +44,19 @@ class Queues:
     open_proposals: int
     oldest_proposal: datetime | None
     trees: dict[State, int]
-
-    @property
-    def halted(self) -> int:
-        return self.trees.get(State.HALTED_BY_MODERATOR, 0)
+    halted: int
+    """Stopped conversations whose prompt stands: without it there is nothing left to decide."""
 
 
 def queues() -> Queues:
     """Three statements."""
     reports = Report.objects.filter(status=Report.Status.OPEN).aggregate(n=Count("pk"), oldest=Min("created_at"))
     proposals = waiting_proposals().aggregate(n=Count("pk"), oldest=Min("created_at"))
-    rows = MessageTree.objects.order_by().values_list("state").annotate(n=Count("pk"))
-    states = {State(state): number for state, number in rows}
-    return Queues(reports["n"], reports["oldest"], proposals["n"], proposals["oldest"], states)
+    waits = Count("pk", filter=Q(STOPPED, PROMPT_STANDS))
+    rows = list(MessageTree.objects.order_by().values_list("state").annotate(n=Count("pk"), waits=waits))
+    states = {State(state): number for state, number, _ in rows}
+    halted = sum(waiting for _, _, waiting in rows)
+    return Queues(reports["n"], reports["oldest"], proposals["n"], proposals["oldest"], states, halted)
 
 
 def waiting_proposals() -> QuerySet[Proposal]:
@@ -130,7 +133,7 @@ def message_file(message: Message) -> MessageFile:
         reviews=list(message.reviews.select_related("author").order_by("created_at", "id")),
         reactions=list(message.reactions.select_related("author").order_by("-created_at")[:MOST_REACTIONS]),
         skips=list(message.skips.select_related("author").order_by("-created_at")[:MOST_REACTIONS]),
-        reports=list(message.reports.select_related("reporter", "handled_by").order_by("created_at")),
+        reports=reports_about(message.pk),
         proposals=list(message.proposals.select_related("decided_by").order_by("created_at")),
         deletions=list(
             Deletion.objects.filter(tree=message.tree_id, message_ids__contains=[message.pk])
@@ -139,6 +142,12 @@ def message_file(message: Message) -> MessageFile:
         ),
         corrections=list(message.corrections.select_related("author").defer("search", "imported").order_by("pk")),
     )
+
+
+def reports_about(message_id: UUID) -> list[Report]:
+    """Answered ones too, oldest first. One statement."""
+    rows = Report.objects.filter(message=message_id).select_related("reporter", "handled_by")
+    return list(rows.order_by("created_at"))
 
 
 def latest_messages(person: User, number: int = 20) -> list[Message]:

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from trees.access import is_public
 from trees.models import Proposal
 
 
@@ -26,7 +27,7 @@ def tell_author(*, proposal_id: UUID) -> bool:
     Locks the proposal, so that of two runs at once one sends; a mail that could not be sent is tried again.
     """
     with transaction.atomic(durable=True):
-        rows = Proposal.objects.select_for_update(of=("self",), no_key=True).select_related("message__author")
+        rows = Proposal.objects.select_for_update(of=("self",), no_key=True).select_related("message__author", "tree")
         proposal = rows.defer("message__search", "message__text").filter(pk=proposal_id).first()
         if proposal is None or proposal.mailed == proposal.status:
             return False
@@ -38,6 +39,7 @@ def tell_author(*, proposal_id: UUID) -> bool:
         context = {
             "proposal": proposal,
             "is_prompt": proposal.message.parent_id is None,
+            "is_shown": is_public(proposal.message),  # on the page of what one wrote
             "url": settings.PUBLIC_URL + reverse("contributions"),
             "site_url": settings.PUBLIC_URL,
             "contact": settings.CONTACT_EMAIL,

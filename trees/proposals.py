@@ -14,7 +14,7 @@ from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict
 from trees import notices, transitions
 from trees.in_hand import TreeInHand
-from trees.models import Happening, Message, Proposal, Reaction, Skip
+from trees.models import Happening, Message, Proposal, Reaction, Report, Skip
 from trees.states import State
 
 WATCHED = frozenset({State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING, State.GROWING})
@@ -47,11 +47,13 @@ def propose(hand: TreeInHand, message: Message, *, kind: Proposal.Kind, voices: 
 
 def keep(hand: TreeInHand, message: Message, *, actor: User | None, reason: str, go_on: bool = True) -> None:
     """A moderator decided that this text stays: it is shown again, its complaints are void, and complaints act on it no
-    more. A tree that they had stopped goes on, unless `go_on` is False: then the caller sees to that.
+    more. A tree that they had stopped goes on, unless `go_on` is False: then the caller sees to that. Where this
+    decides what was proposed, it answers the open reports as well.
     """
     _void(hand, message)
     _mark(message, hidden=False, kept_at=hand.now)
-    _close(hand, message, Proposal.Status.DISMISSED, actor=actor, reason=reason, go_on=go_on)
+    if _close(hand, message, Proposal.Status.DISMISSED, actor=actor, reason=reason, go_on=go_on):
+        _answer_reports(hand, message, Report.Status.DISMISSED, actor=actor, outcome=f"The message stays: {reason}")
 
 
 def begin_anew(hand: TreeInHand, message: Message, *, actor: User | None) -> None:
@@ -63,10 +65,11 @@ def begin_anew(hand: TreeInHand, message: Message, *, actor: User | None) -> Non
 
 def uphold(hand: TreeInHand, message: Message, *, actor: User | None, reason: str) -> None:
     """Somebody who may do so has just deleted the message: what was proposed about it is answered. A tree that stopped
-    for one of its replies goes on.
+    for one of its replies goes on, and open reports are answered.
     """
     if _close(hand, message, Proposal.Status.UPHELD, actor=actor, reason=reason, go_on=message.parent_id is not None):
         _mark(message, hidden=False)
+        _answer_reports(hand, message, Report.Status.UPHELD, actor=actor, outcome=f"The message was deleted: {reason}")
 
 
 def keep_what_stopped(hand: TreeInHand, *, actor: User | None, reason: str) -> None:
@@ -118,11 +121,37 @@ def _mark(message: Message, **fields: object) -> None:
 
 
 def _void(hand: TreeInHand, message: Message) -> None:
-    # The message first, as those do who react to it.
-    locked = Message.objects.select_for_update(of=("self",), no_key=True).filter(pk=message.pk)
-    list(locked.values_list("pk"))
+    _lock(message)
     for model, which in ((Reaction, Q(emoji=Reaction.RED_FLAG)), (Skip, Q(kind=Skip.Kind.REPLY))):
         model.everything.filter(which, message=message, voided_at=None).update(voided_at=hand.now)
+
+
+def _lock(message: Message) -> None:
+    """The message before what people said of it, as those lock who say it."""
+    rows = Message.objects.select_for_update(of=("self",), no_key=True).filter(pk=message.pk)
+    list(rows.values_list("pk"))
+
+
+def _answer_reports(
+    hand: TreeInHand, message: Message, status: Report.Status, *, actor: User | None, outcome: str
+) -> None:
+    """What was decided about the message is the answer to everybody who had reported it and waits for one."""
+    _lock(message)
+    rows = Report.objects.select_for_update(of=("self",), no_key=True)
+    waiting = list(rows.filter(message=message, status=Report.Status.OPEN).order_by("pk"))
+    for report in waiting:
+        report.status, report.outcome = status, outcome[:1000]
+        report.handled_by, report.handled_at = actor, hand.now
+        told = {"report": str(report.pk), "status": status}
+        # About the reporter, and not about the author of the message.
+        hand.record(
+            Happening.Kind.REPORT_SETTLED,
+            message=message,
+            actor=actor,
+            subject_id=report.reporter_id,
+            data=told,
+        )
+    Report.objects.bulk_update(waiting, ["status", "outcome", "handled_by", "handled_at"])
 
 
 def _tell(hand: TreeInHand, kind: Happening.Kind, proposal: Proposal, actor: User | None) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Left
 from django.urls import reverse
 from django.utils.safestring import SafeString
@@ -18,7 +18,7 @@ from oasst.accounts.models import User
 from oasst.core.errors import Invalid, NotFound
 from oasst.core.markdown import render
 from oasst.core.text_diff import Piece, word_diff
-from trees.access import Reader, may_read, visible_messages
+from trees.access import Hideable, Reader, may_read, visible_messages
 from trees.models import Message, MessageTree, Ranking, Reaction, Review, TreeTransition
 from trees.ordering import in_order
 from trees.states import REPLY_WORK, TABLE, State
@@ -173,6 +173,7 @@ def timeline_of(tree: MessageTree) -> list[Step]:
 KINDS = ("prompt", "reply", "review", "ranking")
 PAGE = 20
 REMOVED = "(removed)"  # in place of a text that was taken away
+HIDDEN = "(hidden until a moderator decides)"
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class Contribution:
     kind: str
     at: datetime
     excerpt: str
-    url: str
+    url: str  # empty where this person would find nothing
     state: str | None = None
     state_label: str = ""
     rank: int | None = None
@@ -229,12 +230,23 @@ def _source(person: User, kind: str) -> Source:
     if kind in ("prompt", "reply"):
         # By depth and not by parent: an index finds all prompts of the site, and the planner may start there.
         messages = Message.objects.filter(author=person, **({"depth": 0} if kind == "prompt" else {"depth__gt": 0}))
-        return messages.defer("search", "text").select_related("tree").annotate(excerpt=excerpt)
+        messages = messages.defer("search", "text").select_related("tree")
+        return messages.annotate(excerpt=excerpt, has_page=_prompt_shown(person, "tree_id"))
     if kind == "review":
         reviews = Review.objects.filter(author=person).select_related("message").defer("message__search")
-        return reviews.annotate(excerpt=Left("message__text", 160))
+        return reviews.annotate(excerpt=Left("message__text", 160), has_page=_prompt_shown(person, "message__tree_id"))
     rankings = Ranking.objects.filter(author=person).select_related("parent").defer("parent__search")
-    return rankings.annotate(excerpt=Left("parent__text", 160))
+    return rankings.annotate(excerpt=Left("parent__text", 160), has_page=_prompt_shown(person, "parent__tree_id"))
+
+
+def _prompt_shown(person: User, tree_id: str) -> Exists:
+    """Without its prompt a conversation has no page."""
+    return Exists(visible_messages(person, Message.objects.filter(pk=OuterRef(tree_id))))
+
+
+def instead_of_text(message: Hideable) -> str:
+    """What stands where somebody may not read it."""
+    return REMOVED if message.deleted else HIDDEN
 
 
 def _after_cursor(source: Source, cursor: tuple[datetime, UUID] | None, *, ascending: bool) -> Source:
@@ -261,14 +273,15 @@ def _parse_cursor(value: str | None) -> tuple[datetime, UUID] | None:
 
 def _row(kind: str, item: Message | Review | Ranking, person: User) -> Contribution:
     message = item if isinstance(item, Message) else item.message if isinstance(item, Review) else item.parent
-    if not may_read(person, message):
-        item.excerpt = REMOVED  # type: ignore[union-attr]
+    reads = may_read(person, message)
+    if not reads:
+        item.excerpt = instead_of_text(message)  # type: ignore[union-attr]
     row: dict[str, Any] = {
         "id": item.pk,
         "kind": kind,
         "at": item.created_at,
         "excerpt": " ".join(item.excerpt.split()),  # type: ignore[union-attr]
-        "url": reverse("tree", args=[message.pk]) + f"#message-{message.pk}",
+        "url": reverse("tree", args=[message.pk]) + f"#message-{message.pk}" if reads and item.has_page else "",  # type: ignore[union-attr]
     }
     if not isinstance(item, Message):
         return Contribution(**row)

@@ -88,6 +88,8 @@ class ReadOnlyAdmin(ModelAdmin):
     change_form_outer_before_template = "admin/acts.html"
     reason_label = "Reason"
     reason_limit = 500
+    destructive: tuple[str, ...] = ()
+    """The actions that take something away: their buttons look so."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -134,14 +136,18 @@ class ReadOnlyAdmin(ModelAdmin):
     ) -> HttpResponse:
         if obj is None:  # the form for a new row, where there is one
             return super().render_change_form(request, context, *args, obj=obj, **kwargs)
-        choices = self.get_action_choices(request, [])
         context.update(
-            acts=[(name, label) for name, label in choices if name and self.can_do(name, obj)],
+            acts=[(name, label, name in self.destructive) for name, label in self.acts_of(request, obj)],
             title=Truncator(self.title_of(obj)).chars(70),
             subtitle=None,
             **self.details(obj),
         )
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+    def acts_of(self, request: HttpRequest, obj: Any) -> list[tuple[str, str]]:
+        """The actions that the page of this row offers to this person, with the words on their buttons."""
+        choices = self.get_action_choices(request, [])
+        return [(name, label) for name, label in choices if name and self.can_do(name, obj)]
 
     def can_do(self, action: str, obj: Any) -> bool:
         """Whether the page of this row offers the action. The service decides again."""

@@ -34,6 +34,11 @@ def linus(db: None) -> User:
     return new_person("Linus", role="admin")
 
 
+def acts_of(page: str) -> str:
+    """The form with what can be done, on the page of a person."""
+    return page.partition('class="desk-acts"')[2].partition("</form>")[0]
+
+
 def refusal(act: Any) -> str:
     with pytest.raises(DomainError) as caught:
         act()
@@ -158,7 +163,18 @@ class TestTwoOthers:
         page = browser.get(page_of_linus).text
         assert "A ban is proposed" in page and "Ada" in page
         assert "ban to confirm: Linus" in browser.get(reverse("admin:index")).text
+        assert ">Confirm the ban<" in page and "Withdraw the proposal" not in acts_of(page)
+        browser.force_login(ada)
+        page = acts_of(browser.get(page_of_linus).text)
+        assert "Withdraw the proposal" in page and "he ban<" not in page
+        start = browser.get(reverse("admin:index")).text
+        assert "you proposed it" in start and "to confirm" not in start
+        browser.force_login(linus)
+        assert acts_of(browser.get(page_of_linus).text) == ""
+        assert "proposed ban of yourself" in browser.get(reverse("admin:index")).text
         assert "your proposal is withdrawn" in act(ada, "withdraw")
+        browser.force_login(ada)
+        assert ">Propose a ban<" in acts_of(browser.get(page_of_linus).text)
         act(ada, "ban")
         assert "banned." in act(grace, "ban")
         linus.refresh_from_db()

@@ -381,6 +381,19 @@ class TestActions:
         assert "stopped." in page
         assert 'value="resume"' in page and 'value="halt"' not in page
 
+    def test_the_enter_key_presses_a_button_that_does_nothing(self, browser: Client, alice: User) -> None:
+        page = browser.get(page_of(new_prompt(alice))).text
+        form = page[page.index('class="desk-acts"') :]
+        first = form[form.index("<button") :].split(">")[0]
+        assert first == '<button type="submit" disabled hidden'
+        assert 'class="desk-button desk-button--danger" name="action" value="delete"' in form
+
+    def test_upholding_a_report_says_that_it_only_records(self, browser: Client, alice: User, bob: User) -> None:
+        prompt = new_prompt(alice)
+        page = browser.get(page_of(reactions.report(message_id=prompt.pk, reporter=bob, category="spam"))).text
+        assert "Uphold (record only)" in page
+        assert f'<a class="text-link" href="{page_of(prompt)}">the page of the message</a>' in page
+
     @pytest.mark.parametrize("reason", ["", "   ", None])
     def test_without_a_reason_nothing_is_done(
         self, browser: Client, alice: User, bob: User, reason: str | None

@@ -39,7 +39,7 @@ from trees.interchange.writer import ExportFilter, read_lines
 from trees.models import Deletion, Happening, Message, Opening, Proposal, Reaction, Report, Skip
 from trees.moderation_queries import queues
 from trees.policy import TreePolicy
-from trees.queries import contributions_of, get_tree_for
+from trees.queries import HIDDEN, REMOVED, contributions_of, get_tree_for
 from trees.states import State
 
 pytestmark = pytest.mark.django_db
@@ -223,12 +223,31 @@ class TestHiding:
         review_of_it = reply.reviews.first()
         assert review_of_it is not None
         shown = contributions_of(review_of_it.author).rows
-        assert [row.excerpt for row in shown if row.kind == "review"] == ["(removed)"]
+        assert [row.excerpt for row in shown if row.kind == "review"] == [HIDDEN]
         assert reply.author is not None
         mine = contributions_of(reply.author).rows[0]
-        assert (mine.state, mine.excerpt) == ("hidden", "(removed)")
+        assert (mine.state, mine.excerpt, mine.url) == ("hidden", HIDDEN, "")
         with pytest.raises(Exception, match="removed"):
             reactions.set_reaction(message_id=reply.pk, person=bob, emoji="+1")
+
+    def test_nothing_leads_its_author_to_a_page_that_is_not_there(
+        self, reply: Message, proposal: Proposal, client: Client, mo: User
+    ) -> None:
+        assert reply.author is not None
+        client.force_login(reply.author)
+        address = f"/messages/{reply.pk}/"
+        page = client.get("/me/contributions/").text
+        assert HIDDEN in page and address not in page
+        assert address not in client.get("/me/points/").text
+        moderation.uphold(proposal_id=proposal.pk, actor=mo, reason="Copied.", policy=POLICY)
+        assert REMOVED in client.get("/me/contributions/").text
+
+    def test_below_a_hidden_prompt_there_is_text_and_no_page(self, reply: Message) -> None:
+        assert reply.author is not None
+        assert contributions_of(reply.author).rows[0].url
+        flag(Message.objects.get(pk=reply.tree_id), new_veterans(4))
+        row = contributions_of(reply.author).rows[0]
+        assert (row.excerpt, row.url) == (reply.text, "")
 
     def test_programs_see_it_as_deleted(self, reply: Message, proposal: Proposal) -> None:
         bot, site = Wire("bot", trusted=False), Wire("website", trusted=True)
@@ -304,6 +323,34 @@ class TestWhatAModeratorDecidedStands:
         assert Report.objects.filter(status="open").count() == 1
         assert not flag(reply, [people[4]])  # one row is enough
         assert fresh(reply).emojis == {"red_flag": 5}  # what is shown stays
+
+    @pytest.mark.parametrize(
+        ("act", "status", "outcome"),
+        [
+            ("uphold", "upheld", "The message was deleted: So be it."),
+            ("dismiss", "dismissed", "The message stays: So be it."),
+        ],
+    )
+    def test_it_answers_those_who_reported(self, reply: Message, mo: User, act: str, status: str, outcome: str) -> None:
+        people = new_veterans(4)
+        flag(reply, people)
+        getattr(moderation, act)(proposal_id=Proposal.objects.get().pk, actor=mo, reason="So be it.", policy=POLICY)
+        answers = Report.objects.values_list("status", "outcome", "handled_by")
+        assert list(answers) == [(status, outcome, mo.pk)] * 4
+        told = Happening.objects.filter(kind="report_settled")
+        assert {(one.subject, one.actor, one.data["status"]) for one in told} == {(one, mo, status) for one in people}
+        assert told.count() == 4
+        assert queues().open_reports == 0
+
+    def test_one_report_dismissed_answers_the_others_once(self, reply: Message, mo: User, client: Client) -> None:
+        flag(reply, new_veterans(4))
+        client.force_login(mo)
+        chosen = {"action": "dismiss", "_selected_action": list(Report.objects.values_list("pk", flat=True))}
+        page = client.post("/admin/trees/report/", {**chosen, "reason": "Fine."}, follow=True).text
+        assert "Somebody has answered" not in page
+        assert set(Report.objects.values_list("status", flat=True)) == {"dismissed"}
+        assert Happening.objects.filter(kind="report_settled").count() == 4
+        assert not fresh(reply).hidden
 
     def test_an_undone_deletion_and_one_more_flag(self, reply: Message, mo: User) -> None:
         people = new_veterans(9)
@@ -400,7 +447,10 @@ class TestAuthorsHearOfIt:
         first, second = mail.outbox
         assert first.to == second.to == [reply.author.email]
         assert (first.subject, second.subject) == ("A message of yours is hidden for now", "Your message stays")
-        assert "/me/contributions/" in first.body
+        assert "/me/contributions/" not in first.body  # where it is not shown now
+        assert "/me/contributions/" in second.body
+        which = f"on {reply.created_at:%-d %B %Y, %H:%M} UTC in a conversation of {reply.tree.created_at:%-d %B %Y}"
+        assert f"reply that you wrote as the assistant {which}" in first.body
         for one in (first, second):
             assert not any(person.display_name in one.body for person in people)
             assert "spam" not in one.body
@@ -452,7 +502,9 @@ class TestTheQueueOfModerators:
         return client.post(path, data, follow=True) if data else client.get(path)
 
     def test_the_start_page_counts_them_and_actions_decide(self, reply: Message, mo: User, eve: User) -> None:
-        flag(reply, new_veterans(4))
+        people = new_veterans(4)
+        reactions.report(message_id=reply.pk, reporter=people[0], category="spam", text="An advertisement for pans.")
+        flag(reply, people)
         start = self.page(mo, "/admin/").content.decode()
         assert "proposed removal" in start
         assert "/admin/trees/proposal/?status__exact=open" in start
@@ -461,11 +513,23 @@ class TestTheQueueOfModerators:
         proposal = Proposal.objects.get()
         detail = self.page(mo, f"/admin/trees/proposal/{proposal.pk}/change/").content.decode()
         assert reply.text in detail
+        assert "Junk or advertising" in detail and "An advertisement for pans." in detail
+        assert "desk-button--danger" in detail
         chosen = {"action": "dismiss", "_selected_action": str(proposal.pk), "reason": "Fine."}
         self.page(eve, "/admin/trees/proposal/", **chosen)
         assert fresh(reply).hidden
         self.page(mo, "/admin/trees/proposal/", **chosen)
         assert (fresh(reply).hidden, Proposal.objects.get().decided_by) == (False, mo)
+
+    def test_a_conversation_without_its_prompt_waits_for_nobody(self, alice: User, mo: User) -> None:
+        prompt = growing_tree(alice)
+        flag(prompt, new_veterans(4))
+        assert "flagged it or would not answer" in self.page(mo, "/admin/").text
+        listed = "/admin/trees/messagetree/?state=halted_by_moderator&prompt=stands"
+        assert queues().halted == self.page(mo, listed).context["cl"].result_list.count() == 1
+        moderation.uphold(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Copied.", policy=POLICY)
+        assert state_of(prompt) == State.HALTED_BY_MODERATOR
+        assert queues().halted == len(self.page(mo, listed).context["cl"].result_list) == 0
 
     def test_what_was_deleted_meanwhile_waits_for_nobody(self, reply: Message, mo: User) -> None:
         below = Message.objects.get(parent=reply)

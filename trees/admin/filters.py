@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from oasst.core.languages import name_of
-from trees.moderation_queries import languages
+from trees.moderation_queries import PROMPT_STANDS, languages
 from trees.states import TABLE
 
 
@@ -20,6 +20,18 @@ class ByState(SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(state=self.value()) if self.value() else queryset
+
+
+class ByPrompt(SimpleListFilter):
+    title = "prompt"
+    parameter_name = "prompt"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("stands", "Stands"), ("deleted", "Deleted")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        condition = {"stands": PROMPT_STANDS, "deleted": ~PROMPT_STANDS}.get(self.value() or "")
+        return queryset if condition is None else queryset.filter(condition)
 
 
 class ByLanguage(SimpleListFilter):

@@ -44,6 +44,7 @@ class MessageAdmin(ReadOnlyAdmin):
     # Ids begin with the time, so this is newest first and needs no index of its own.
     ordering = ("-id",)
     actions = ("delete",)
+    destructive = actions
     fields = (
         *(
             "text_of_now",

@@ -14,6 +14,7 @@ from trees import moderation
 from trees.admin.trees import tree_link
 from trees.badges import message_badge, state_badge
 from trees.models import Proposal
+from trees.moderation_queries import reports_about
 from trees.policy import current_policy
 
 TONES = {Proposal.Status.OPEN: "warning", Proposal.Status.UPHELD: "success", Proposal.Status.DISMISSED: ""}
@@ -26,6 +27,8 @@ class ProposalAdmin(ReadOnlyAdmin):
     search_fields = ("message__id__exact", "tree__id__exact")
     search_help_text = "The id of a message or of its conversation"
     actions = ("uphold", "dismiss")
+    destructive = ("uphold",)
+    change_form_outer_after_template = "trees/admin/proposal.html"
     fields = (
         *(("status_now", "kind"), ("voices", "meanwhile"), "message_text", ("state_of_message", "conversation")),
         *("created_at", "reason", ("decided_by", "decided_at")),
@@ -42,6 +45,9 @@ class ProposalAdmin(ReadOnlyAdmin):
 
     def title_of(self, obj: Proposal) -> str:
         return f"{obj.get_kind_display()}: {obj.message.text}"
+
+    def details(self, obj: Proposal) -> dict[str, Any]:
+        return {"reports": reports_about(obj.message_id)}
 
     def can_do(self, action: str, obj: Proposal) -> bool:
         return obj.status == Proposal.Status.OPEN and not obj.message.deleted

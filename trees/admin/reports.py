@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 
+from oasst.core.errors import Conflict
 from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_text
 from trees import moderation
 from trees.badges import message_badge
@@ -59,6 +60,12 @@ class ReportAdmin(ReadOnlyAdmin):
     def title_of(self, obj: Report) -> str:
         return f"{obj.get_category_display()}: {obj.message.text}"
 
+    def details(self, obj: Report) -> dict[str, Any]:
+        address = reverse("admin:trees_message_change", args=[obj.message_id])
+        words = "To uphold a report only records that it was right. To delete or edit the message, go to {}. {}"
+        link = format_html('<a class="text-link" href="{}">the page of the message</a>', address)
+        return {"acts_help": format_html(words, link, "To dismiss it lets the message stay.")}
+
     def can_do(self, action: str, obj: Report) -> bool:
         return obj.status == Report.Status.OPEN
 
@@ -87,7 +94,7 @@ class ReportAdmin(ReadOnlyAdmin):
     def state_of_message(self, report: Report) -> str:
         return message_badge(report.message)
 
-    @admin.action(description="Uphold")
+    @admin.action(description="Uphold (record only)")
     def uphold(self, request: Any, chosen: QuerySet[Report]) -> None:
         self._settle(request, chosen, Report.Status.UPHELD)
 
@@ -97,8 +104,15 @@ class ReportAdmin(ReadOnlyAdmin):
 
     def _settle(self, request: Any, chosen: QuerySet[Report], status: Report.Status) -> None:
         def act(report: Report, outcome: str) -> None:
-            moderation.settle_report(
-                report_id=report.pk, actor=request.user, status=status, outcome=outcome, policy=current_policy()
-            )
+            waited = report.status == Report.Status.OPEN
+            try:
+                moderation.settle_report(
+                    report_id=report.pk, actor=request.user, status=status, outcome=outcome, policy=current_policy()
+                )
+            except Conflict:
+                # The one before it was about the same message, and what it decided was the answer to this one.
+                report.refresh_from_db(fields=["status", "handled_by"])
+                if not waited or (report.status, report.handled_by_id) != (status, request.user.pk):
+                    raise
 
         self.do_to_each(request, chosen, status.label.lower(), act)

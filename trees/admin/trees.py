@@ -13,7 +13,7 @@ from django.utils.text import Truncator
 
 from oasst.core.read_only_admin import ReadOnlyAdmin
 from trees import moderation
-from trees.admin.filters import ByLanguage, ByState
+from trees.admin.filters import ByLanguage, ByPrompt, ByState
 from trees.badges import message_badge, state_badge
 from trees.models import MessageTree, TreeTransition
 from trees.moderation_queries import search_trees, tree_file, with_prompts
@@ -29,7 +29,7 @@ def tree_link(tree_id: UUID, text: str = "") -> SafeString:
 @admin.register(MessageTree)
 class TreeAdmin(ReadOnlyAdmin):
     list_display = ("prompt", "in_state", "lang", "size", "state_since")
-    list_filter = (ByState, ByLanguage)
+    list_filter = (ByState, ByPrompt, ByLanguage)
     search_fields = ("id",)
     search_help_text = "A piece of the prompt, or the id of the conversation or of a message"
     ordering = ("-number",)
