@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from oasst.accounts import suspended, tries
+from oasst.accounts import reauthentication, suspended, tries
 from oasst.accounts.models import User
 from oasst.accounts.names import friendly_name
 from oasst.accounts.proof import is_proved
@@ -160,9 +160,15 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         return saved
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        """Nobody hangs the account of a suspended person on another one."""
+        """Nobody links a sign-in from a stolen session, or that of a suspended person to another account.
+
+        The library would ask as well, but keep the sign-in and link it after the next proof, whoever had begun.
+        """
         if sociallogin.state.get("process") != AuthProcess.CONNECT or not request.user.is_authenticated:
             return
+        if not is_proved(request):
+            messages.info(request, "Nothing is linked yet. Once we know that it is you, please link it again.")
+            raise ImmediateHttpResponse(reauthentication.ask(request, reverse("socialaccount_connections")))
         if request.user.enabled and suspended.find(_names_at_other_service(sociallogin)[:1]):
             messages.error(request, "This sign-in belonged to an account that is suspended. It cannot be linked.")
             raise ImmediateHttpResponse(redirect("socialaccount_connections"))
