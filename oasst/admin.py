@@ -2,8 +2,9 @@
 of a person comes from several.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from celery.schedules import ParseException, crontab
@@ -19,6 +20,8 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from oasst.accounts.administrators import needs_two, open_proposals
 from oasst.accounts.models import ApiClient, ApiKey, Role, User
+from oasst.accounts.notices import tell
+from oasst.accounts.reauthentication import asks_first
 from oasst.accounts.services import expire_api_key, new_api_key
 from oasst.core.models import JobRecord, WaitingJob
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
@@ -31,6 +34,17 @@ from trees.queries import contribution_counts
 
 PROPOSED = "proposed; it happens when another administrator does the same"
 ROLE_TONES = {Role.GENERAL: "", Role.MODERATOR: "info", Role.ADMIN: "primary"}
+
+
+def asks_about_administrators(act: Callable[..., Any]) -> Callable[..., Any]:
+    """An action on people that wants a proof of the last minutes where an administrator is among them."""
+    asking = asks_first(act)
+
+    @wraps(act)
+    def chosen_first(model_admin: Any, request: HttpRequest, chosen: QuerySet[User]) -> Any:
+        return (asking if chosen.filter(role=Role.ADMIN).exists() else act)(model_admin, request, chosen)
+
+    return chosen_first
 
 
 @admin.register(User)
@@ -98,6 +112,7 @@ class UserAdmin(ReadOnlyAdmin):
         return badge("good", "success") if user.enabled else badge("banned", "danger")
 
     @admin.action(description="Ban")
+    @asks_about_administrators
     def ban(self, request: Any, chosen: QuerySet[User]) -> None:
         def act(user: User, reason: str) -> str | None:
             return None if bans.ban(user, actor=request.user, reason=reason) else PROPOSED
@@ -105,6 +120,7 @@ class UserAdmin(ReadOnlyAdmin):
         self.do_to_each(request, chosen, "banned", act)
 
     @admin.action(description="Lift the ban")
+    @asks_about_administrators
     def unban(self, request: Any, chosen: QuerySet[User]) -> None:
         def act(user: User, reason: str) -> str | None:
             return None if bans.unban(user, actor=request.user, reason=reason) else PROPOSED
@@ -112,6 +128,7 @@ class UserAdmin(ReadOnlyAdmin):
         self.do_to_each(request, chosen, "may take part again", act)
 
     @admin.action(description="Withdraw the proposal")
+    @asks_about_administrators
     def withdraw(self, request: Any, chosen: QuerySet[User]) -> None:
         def act(user: User, reason: str) -> None:
             bans.withdraw_proposal(user, actor=request.user)
@@ -138,9 +155,11 @@ class ApiClientAdmin(ReadOnlyAdmin):
         return client.key_count
 
     @admin.action(description="Make another key")
+    @asks_first
     def new_key(self, request: Any, chosen: QuerySet[ApiClient]) -> None:
         def act(client: ApiClient, reason: str) -> None:
             _, key = new_api_key(client, name=reason[:100])
+            tell(request, request.user, "key_made", program=client.name)
             self.message_user(request, f"The key, which is told only now: {key}", messages.WARNING)
 
         self.do_to_each(request, chosen, "has another key", act)

@@ -11,7 +11,7 @@ from django.db.models import ManyToOneRel, Q, QuerySet
 from leaderboard import streaks
 from leaderboard.counting import trees_of
 from oasst.accounts.identities import lock_general
-from oasst.accounts.models import User
+from oasst.accounts.models import Secret, User
 from oasst.accounts.services import close_account
 from oasst.core.errors import Conflict
 from tasks.models import Task
@@ -62,8 +62,12 @@ def _relations() -> list[ManyToOneRel]:
     """Every table that names a person, except for tasks, which go with their results, and for what is counted anew."""
     relations = [one for one in User._meta.get_fields(include_hidden=True) if isinstance(one, ManyToOneRel)]
     # Consent is to what this account was asked, and secrets were given to who it was: both end with the source.
-    kept = ("tasks.Task", "accounts.Consent", "accounts.Token", "accounts.ProgramSession", "mfa.Authenticator")
-    others = [one for one in relations if one.related_model._meta.label not in kept]
+    kept = ("tasks.Task", "accounts.Consent", "accounts.ProgramSession", "mfa.Authenticator")
+    others = [
+        one
+        for one in relations
+        if one.related_model._meta.label not in kept and not issubclass(one.related_model, Secret)
+    ]
     return [one for one in others if one.related_model._meta.app_label != "leaderboard"]
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from django.db.models import Q, QuerySet
 
 from oasst.accounts.models import ApiClient, User
+from oasst.accounts.second_factor import acts_as_staff
 from trees.models import Message
 
 Reader = User | ApiClient | None
@@ -36,12 +37,13 @@ def is_public(message: Hideable) -> bool:
 
 def reads_everything(reader: Reader) -> bool:
     """May this reader also read what is not public? Trusted programs and staff may, staff also by their own token.
+    Staff who must set up a second factor first (REQUIRE_MFA) read as everybody does until they have one.
 
     A person whom a program names in a request does not count: an untrusted program can name a moderator.
     """
     if isinstance(reader, ApiClient):
-        return reader.trusted or (reader.person is not None and reader.person.is_staff)
-    return reader is not None and reader.is_staff
+        return reader.trusted or (reader.person is not None and acts_as_staff(reader.person))
+    return reader is not None and acts_as_staff(reader)
 
 
 def may_read(reader: Reader, message: Hideable) -> bool:

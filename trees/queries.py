@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from oasst.accounts.models import User
+from oasst.accounts.second_factor import acts_as_staff
 from oasst.core.errors import Invalid, NotFound
 from oasst.core.markdown import render
 from oasst.core.text_diff import Piece, word_diff
@@ -153,7 +154,7 @@ def _tree_turn(message: Message, person: User, is_target: bool, mine: set[str]) 
 def _thumbs(message: Message, person: User, mine: set[str]) -> Thumbs:
     own = message.author_id == person.pk
     thumb = next((emoji for emoji in (Reaction.THUMB_UP, Reaction.THUMB_DOWN) if emoji in mine), "")
-    visible = own or bool(thumb) or person.is_staff
+    visible = own or bool(thumb) or acts_as_staff(person)
     up, down = (message.emojis.get(emoji, 0) if visible else None for emoji in (Reaction.THUMB_UP, Reaction.THUMB_DOWN))
     return Thumbs(thumb, up, down, may_give=not own)
 

@@ -20,7 +20,7 @@ from django.http import HttpRequest
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from oasst.accounts import second_factor, sessions, suspended, tries
+from oasst.accounts import reauthentication, second_factor, sessions, suspended, tries
 from oasst.accounts.addresses import refusal
 from oasst.accounts.models import User
 from oasst.accounts.names import friendly_name
@@ -175,14 +175,19 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         return saved
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        """Nobody hangs the account of a suspended person on another one. Addresses that we would not take from the
-        person are not taken from the service either; who has no other is asked for one.
+        """Nobody links a sign-in from a stolen session, or that of a suspended person to another account.
+
+        The library would ask as well, but keep the sign-in and link it after the next proof, whoever had begun. Addresses
+        that we would not take from the person are not taken from the service either; who has no other is asked for one.
         """
         sociallogin.email_addresses = [one for one in sociallogin.email_addresses if not refusal(one.email)]
         if not sociallogin.is_existing and refusal(sociallogin.user.email or ""):
             sociallogin.user.email = None
         if sociallogin.state.get("process") != AuthProcess.CONNECT or not request.user.is_authenticated:
             return
+        if not is_proved(request):
+            messages.info(request, "Nothing is linked yet. Once we know that it is you, please link it again.")
+            raise ImmediateHttpResponse(reauthentication.ask(request, reverse("socialaccount_connections")))
         if request.user.enabled and suspended.find(_names_at_other_service(sociallogin)[:1]):
             messages.error(request, "This sign-in belonged to an account that is suspended. It cannot be linked.")
             raise ImmediateHttpResponse(redirect("socialaccount_connections"))

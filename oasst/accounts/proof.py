@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from allauth.account.internal.flows.reauthentication import STATE_SESSION_KEY
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -25,6 +26,12 @@ def remember_proof(request: HttpRequest, reauthenticated: bool = False, **kwargs
     """Receives allauth's `authentication_step_completed`. Single steps of a sign-in that is not over do not count."""
     if reauthenticated:
         request.session[_PROVED_AT] = time.time()
+        drop_what_waits(request)  # before the library goes on with it
+
+
+def drop_what_waits(request: HttpRequest) -> None:
+    """Forget what the library put aside to do after the next proof: whoever prepared it may not be who proves."""
+    request.session.pop(STATE_SESSION_KEY, None)
 
 
 def proved_at(request: HttpRequest) -> datetime:

@@ -33,8 +33,9 @@ class ProveByCode(BaseReauthenticateView):
         if request.POST.get("action") == "send":
             ProofCode.start(request)
             return redirect(request.get_full_path())
-        count_code(request, getattr(request.user, "email", "") or "")
-        if ProofCode.pending(request) is None:
+        pending = ProofCode.pending(request)
+        count_code(request, getattr(request.user, "email", "") or "", pending.code if pending else None)
+        if pending is None:
             messages.error(request, "The code is too old by now. Ask for another one.")
             return redirect(request.get_full_path())
         response: HttpResponse = super().post(request, *args, **kwargs)

@@ -5,6 +5,8 @@ password and a second factor, alternatives, going on afterwards). Ours are: whic
 proof too, and a code by mail for people without a password, for whom the library would ask nothing.
 """
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +18,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+
+from oasst.accounts.proof import drop_what_waits, is_proved
 
 ADMIN_HOURS = 12
 """The admin asks again after so long, since its pages stay open all day."""
@@ -40,10 +44,21 @@ def ask(request: HttpRequest, then: str = "") -> HttpResponse:
         match = request.resolver_match
         page = _PAGE_OF.get(match.url_name or "") if match else None
         then = reverse(page) if page else request.get_full_path()
+    drop_what_waits(request)
     if request.method not in ("GET", "HEAD"):
         messages.info(request, "Nothing is changed yet. Once we know that it is you, please send it again.")
     ways = get_adapter(request).get_reauthentication_methods(request.user)
     return redirect(f"{ways[0]['url']}?{urlencode({'next': then})}")
+
+
+def asks_first(act: Callable[..., Any]) -> Callable[..., Any]:
+    """An action or a page of an admin that wants a proof of the last minutes, not only one of this day."""
+
+    @wraps(act)
+    def asked(model_admin: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return act(model_admin, request, *args, **kwargs) if is_proved(request) else ask(request)
+
+    return asked
 
 
 class ProofCode(AbstractCodeVerificationProcess):

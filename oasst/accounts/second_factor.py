@@ -14,6 +14,7 @@ from oasst.accounts.models import User
 
 _FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 _LAST_USED = "last_counter"
+_KNOWN = "_has_second_factor"
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
@@ -38,6 +39,18 @@ def kinds_of(user: User) -> set[str]:
 def must_set_one_up(user: User) -> bool:
     """A moderator or administrator of a site that demands it of them (REQUIRE_MFA), who has none yet."""
     return settings.REQUIRE_MFA == "staff" and user.is_staff and not has_second_factor(user)
+
+
+def acts_as_staff(user: User) -> bool:
+    """A moderator or administrator who need not set one up first. Where some must, one statement for each `user`
+    object; elsewhere none.
+    """
+    if not user.is_staff or settings.REQUIRE_MFA != "staff":
+        return user.is_staff
+    known: Any = vars(user)
+    if _KNOWN not in known:
+        known[_KNOWN] = has_second_factor(user)
+    return bool(known[_KNOWN])
 
 
 def remove_all(user: User) -> int:

@@ -7,6 +7,7 @@ so on come to one person.
 """
 
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 
 from oasst.accounts.addresses import mailbox
 from oasst.accounts.devices import known_device
@@ -53,12 +54,16 @@ def passwords_left(request: HttpRequest, email: str) -> Remaining | None:
     return min((one for one in counted if one), key=lambda one: one.uses, default=None)
 
 
-def count_code(request: HttpRequest, email: str) -> None:
-    """One more code that is typed in. Each code has a few tries of its own besides. Raises Busy `rate_limited`."""
+def count_code(request: HttpRequest, email: str, code: str | None) -> None:
+    """One more code that is typed in, where `code` would be the right one. The session counts the tries of each code as
+    well, but not those that come at once. Raises Busy `rate_limited`.
+    """
     if device := known_device(request, email):
         spend(ratelimit.CODES_ON_KNOWN_DEVICE, device)
     else:
         spend(ratelimit.CODES_FROM_ADDRESS, client_address(request))
+    if code:  # so short that a plain hash of it would tell it
+        spend(ratelimit.TRIES_OF_ONE_CODE, salted_hmac("oasst.tries", f"{email} {code}").hexdigest())
 
 
 def count_second_factor(request: HttpRequest, user: User) -> None:

@@ -157,7 +157,9 @@ class TypeCode(ConfirmLoginCodeView):
         return super(ConfirmLoginCodeView, self).dispatch(request, *args, **kwargs)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        count_code(request, self._process.state["email"])
+        # As the library reads it: where no other code may be sent, asking for one is a try as well.
+        tried = None if self._action == "resend" else self._process.code
+        count_code(request, self._process.state["email"], tried)
         response: HttpResponse = super().post(request, *args, **kwargs)
         return response
 

@@ -102,6 +102,8 @@ SECOND_FACTORS_ON_KNOWN_DEVICE = RateLimit(
 )
 CODES_FROM_ADDRESS = RateLimit("code_guess_address", "100 per 10 minutes", "codes tried")
 CODES_ON_KNOWN_DEVICE = RateLimit("code_guess_device", "30 per 10 minutes", "codes tried")
+# More than the session counts, which requests at once all read before one of them counted; longer than a code lives.
+TRIES_OF_ONE_CODE = RateLimit("code_guess_code", "8 per hour", "tries of one code")
 WRONG_TOKENS_FROM_ADDRESS = RateLimit("wrong_token_address", "60 per 10 minutes", "requests with a wrong token")
 WRONG_LINKS_FROM_ADDRESS = RateLimit("wrong_link", "60 per 10 minutes", "sign-in links that do not work")
 

@@ -155,7 +155,8 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         response: HttpResponse | None = super().response_action(request, queryset)
-        if isinstance(response, HttpResponseRedirect) and FROM_DETAILS in request.POST:
+        back_here = isinstance(response, HttpResponseRedirect) and response.url == request.get_full_path()
+        if back_here and FROM_DETAILS in request.POST:  # an action may lead elsewhere, such as to a proof
             name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
             return redirect(name, request.POST["_selected_action"])
         return response

@@ -286,3 +286,41 @@ class TestWithoutRedis:
         assert "tries-left" not in page
         assert enter(client, str(alice.email), PASSWORD).status_code == 302
         monkeypatch.setattr(ratelimit, "_redis_away_until", 0.0)
+
+
+class TestGuessesAtOnce:
+    """Each of many requests at once reads the session before the others count there. Redis counts them one by one."""
+
+    def test_of_a_sign_in_code(self, client: Client) -> None:
+        ask(client, "dora@example.org")
+        self.guess(client, CONFIRM, "account_login")
+        assert client.post(CONFIRM, {"code": mailed_code()}).status_code == 429
+        assert signed_in(client) is None
+        client.post(CONFIRM, {"action": "resend"})
+        client.post(CONFIRM, {"code": mailed_code()})
+        assert signed_in(client), "another code has tries of its own"
+
+    def test_nobody_guesses_on_by_asking_for_a_code_too_many(self, client: Client) -> None:
+        """Where no other code may be sent, the library takes the form as a try."""
+        ask(client, "dora@example.org")
+        for _ in range(3):
+            client.post(CONFIRM, {"action": "resend"})
+        self.guess(client, CONFIRM, "account_login", action="resend")
+
+    def test_of_a_code_that_proves_who_is_there(self, client: Client, alice: User) -> None:
+        User.objects.filter(pk=alice.pk).update(password="!")
+        client.force_login(User.objects.get(pk=alice.pk))
+        page = "/accounts/reauthenticate/code/"
+        client.post(page, {"action": "send"})
+        self.guess(client, page, "proof_code")
+        assert client.post(page, {"code": mailed_code()}).status_code == 429
+
+    def guess(self, client: Client, page: str, kept: str, **more: str) -> None:
+        before = client.session[kept]
+        answers = []
+        for _ in range(20):
+            session = client.session
+            session[kept] = before  # as a request reads it that came before the others were counted
+            session.save()
+            answers.append(client.post(page, {"code": "WRONG1", **more}).status_code)
+        assert answers == [200] * 8 + [429] * 12

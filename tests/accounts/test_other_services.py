@@ -169,10 +169,36 @@ def test_linking_from_a_stolen_session_asks_who_is_there(client: Client, service
     session = client.session
     session["signed_in_at"] = 0
     session.save()
-    there = client.post("/accounts/discord/login/?process=connect")["Location"]
-    state = parse_qs(urlsplit(there).query)["state"][0]
-    assert come_back(client, "discord", state=state)["Location"] == "/accounts/reauthenticate/"
+    asked = link_discord(client)["Location"]
+    assert asked == "/accounts/reauthenticate/?next=%2Faccounts%2F3rdparty%2F"
     assert not SocialAccount.objects.exists()
-    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    page = client.get(asked).text
+    assert "Nothing is linked yet" in page
+    # What a thief prepared is not done when the owner proves who they are: they link it themselves, or nobody does.
+    assert client.post(asked, {"password": PASSWORD})["Location"] == "/accounts/3rdparty/"
+    assert not SocialAccount.objects.exists()
+    link_discord(client)
     assert SocialAccount.objects.get().user == alice
     assert mail.outbox[-1].subject == "A sign-in was linked"
+
+
+def test_a_proof_takes_up_nothing_that_waited_in_the_session(
+    client: Client, service: OtherService, alice: User
+) -> None:
+    """The library would go on with whatever it had put aside, for whoever had put it there."""
+    client.force_login(alice)
+    session = client.session
+    session["signed_in_at"] = 0
+    session["account_reauthentication_state"] = {"state": {}, "callback": f"{__name__}.prepared_by_eve"}
+    session.save()
+    assert client.post("/accounts/reauthenticate/", {"password": PASSWORD})["Location"] == "/dashboard/"
+    assert client.get("/me/tokens/").status_code == 200
+
+
+def prepared_by_eve(request: HttpRequest, state: Any) -> None:
+    raise AssertionError("it was taken up")
+
+
+def link_discord(client: Client) -> Any:
+    there = client.post("/accounts/discord/login/?process=connect")["Location"]
+    return come_back(client, "discord", state=parse_qs(urlsplit(there).query)["state"][0])

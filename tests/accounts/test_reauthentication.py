@@ -3,6 +3,7 @@
 import re
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -11,9 +12,11 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 
 from oasst.accounts import services
+from oasst.accounts.administrators import open_proposals
 from oasst.accounts.models import Token, User
 from oasst.accounts.reauthentication import ASK_FIRST
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, new_person
+from trees.models import Webhook
 
 pytestmark = pytest.mark.django_db
 
@@ -218,6 +221,63 @@ class TestAdmin:
         assert client.post("/admin/accounts/user/", {"action": "x"}).status_code == 302
         forget_proof(client, time.time() - 11 * 3600)
         assert client.get("/admin/").status_code == 200
+
+    @pytest.fixture
+    def ada(self, db: None) -> User:
+        return new_person("Ada", role="admin")
+
+    @pytest.fixture
+    def stolen(self, ada: User) -> Client:
+        """The session of an administrator who came in this morning."""
+        client = browser_of(ada)
+        forget_proof(client, time.time() - 11 * 3600)
+        return client
+
+    def act(self, client: Client, where: str, action: str, chosen: Any, **more: str) -> Any:
+        data = {"action": action, "_selected_action": [str(chosen.pk)], "reason": "Because.", **more}
+        return client.post(f"/admin/{where}/", data)
+
+    def asked(self, answer: Any, where: str) -> bool:
+        there = f"{PASSWORD_PAGE}?{urlencode({'next': f'/admin/{where}/'})}"
+        return answer.status_code == 302 and answer["Location"] == there
+
+    @pytest.mark.parametrize("page", [{}, {"_from_details": "1"}], ids=["list", "row"])
+    def test_a_new_key_asks_again(self, stolen: Client, ada: User, page: dict[str, str]) -> None:
+        where = "accounts/apiclient"
+        program, _ = services.create_api_client(name="web", trusted=True)
+        assert self.asked(self.act(stolen, where, "new_key", program, **page), where)
+        assert program.keys.count() == 1
+        assert (
+            stolen.post(f"{PASSWORD_PAGE}?next=/admin/{where}/", {"password": PASSWORD})["Location"]
+            == f"/admin/{where}/"
+        )
+        self.act(stolen, where, "new_key", program, **page)
+        assert program.keys.count() == 2
+        told = mail.outbox[-1]
+        assert (told.subject, told.to) == ("A key was made", [ada.email]) and "web" in told.body
+
+    def test_secrets_of_webhooks_ask_again(self, stolen: Client) -> None:
+        where = "trees/webhook"
+        program, _ = services.create_api_client(name="web", trusted=True)
+        hook = Webhook.objects.create(api_client=program, url="https://example.org/", events=[])
+        before = hook.salt
+        assert self.asked(self.act(stolen, where, "renew_secret", hook), where)
+        hook.refresh_from_db()
+        assert hook.salt == before
+        given = {"api_client": str(program.pk), "url": "https://example.org/other", "events": []}
+        for answer in (stolen.get(f"/admin/{where}/add/"), stolen.post(f"/admin/{where}/add/", given)):
+            assert self.asked(answer, f"{where}/add")
+        assert Webhook.objects.count() == 1
+
+    @pytest.mark.parametrize("action", ["ban", "unban", "withdraw"])
+    def test_decisions_about_administrators_ask_again(self, stolen: Client, eve: User, action: str) -> None:
+        where = "accounts/user"
+        other = new_person("Ida", role="admin")
+        assert self.asked(self.act(stolen, where, action, other), where)
+        assert not open_proposals(other).exists()
+        assert not self.asked(self.act(stolen, where, "ban", eve), where)
+        eve.refresh_from_db()
+        assert not eve.enabled, "what moderators do all day asks nobody again"
 
 
 class TestMailsTell:

@@ -15,12 +15,14 @@ from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
 
 from oasst import merging
-from oasst.accounts import second_factor, services
+from oasst.accounts import second_factor, services, tokens
 from oasst.accounts.models import Role, User
 from oasst.accounts.second_factor_forms import MOST_KEYS, AddKey, RenameKey
 from oasst.accounts.sign_in_links import make_link
 from tests.accounts.other_service import other_service
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, new_prompt
+from trees.access import reads_everything
+from trees.models import Message
 
 pytestmark = pytest.mark.django_db
 
@@ -271,6 +273,32 @@ class TestModeratorsMust:
         assert client.get("/dashboard/").status_code == 200
         give_app(alice)
         assert client.get("/admin/").status_code == 200
+
+    @pytest.mark.usefixtures("demanded")
+    def test_until_then_they_read_no_more_than_others(self, client: Client, alice: User, mo: User) -> None:
+        """Outside the admin as well: on pages, and by a token of theirs."""
+        message = new_prompt(alice, text="What was taken away is nobody's to read.")
+        Message.objects.filter(pk=message.pk).update(deleted=True)
+        _, secret = tokens.create_token(mo, name="notebook", days=7)
+        client.force_login(mo)
+
+        def read() -> list[bool]:
+            program = Client(headers={"Authorization": f"Bearer {secret}"})
+            answers = client.get(f"/messages/{message.pk}/"), program.get(f"/api/v1/messages/{message.pk}")
+            return ["What was taken away" in answer.text for answer in answers]
+
+        assert read() == [False, False]
+        give_app(mo)
+        assert read() == [True, True]
+
+    def test_it_costs_no_statement_where_nobody_must(
+        self, mo: User, settings: Any, django_assert_num_queries: Any
+    ) -> None:
+        with django_assert_num_queries(0):
+            assert reads_everything(mo)
+        settings.REQUIRE_MFA = "staff"
+        with django_assert_num_queries(1):
+            assert not any(reads_everything(mo) for _ in range(3))
 
     def test_by_default_nobody_must(self, client: Client, mo: User) -> None:
         client.force_login(mo)

@@ -8,12 +8,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
+from oasst import merging
 from oasst.accounts import services, sign_in_links
-from oasst.accounts.models import Role, Session, SignInLink, User
+from oasst.accounts.models import Role, Secret, Session, SignInLink, User
 from oasst.core.errors import Gone
 from tests.concurrency.together import at_once
 
@@ -182,3 +184,17 @@ class TestTheFirstPassword:
     def test_not_for_anybody_else(self, client: Client, alice: User, file: Path) -> None:
         use(client, link_of(alice))
         assert signed_in(client) and file.exists()
+
+
+class TestMergedAccounts:
+    def test_a_link_opens_the_account_that_it_was_made_for_or_none(self, alice: User, bob: User) -> None:
+        link = link_of(alice)
+        merging.merge_people(destination_id=bob.pk, source_ids=[alice.pk])
+        browser = Client()
+        use(browser, link)
+        assert signed_in(browser) is None
+        assert not SignInLink.objects.exists()
+
+    def test_no_secret_becomes_somebody_elses(self) -> None:
+        moved = {relation.related_model for relation in merging._relations()}
+        assert moved and not [model for model in apps.get_models() if issubclass(model, Secret) and model in moved]

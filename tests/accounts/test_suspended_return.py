@@ -1,6 +1,7 @@
 """A ban outlives the account: whoever closes it and comes back under the same name comes back suspended."""
 
 import io
+import time
 from typing import Any
 
 import pytest
@@ -223,10 +224,13 @@ class TestOtherWaysIn:
         self.banned_with_discord(eve, mo)
         login = self.social("77")
         login.state = {"process": "connect"}
-        with pytest.raises(ImmediateHttpResponse):
-            SocialAccountAdapter().pre_social_login(self.web_request(alice), login)
+        request = self.web_request(alice)
+        request.session["signed_in_at"] = time.time()
+        with pytest.raises(ImmediateHttpResponse) as caught:
+            SocialAccountAdapter().pre_social_login(request, login)
+        assert caught.value.response["Location"] == "/accounts/3rdparty/"
         login.account.uid = "78"
-        SocialAccountAdapter().pre_social_login(self.web_request(alice), login)
+        SocialAccountAdapter().pre_social_login(request, login)
 
     def test_hanging_the_address_on_another_account(self, gone: str, alice: User) -> None:
         request = self.web_request(alice)

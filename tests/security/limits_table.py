@@ -104,6 +104,7 @@ _SIGN_IN_MAIL = by(
     *(limit.SIGN_IN_CODES_FROM_ADDRESS, limit.SIGN_IN_CODES_TO_MAILBOX),
     *(limit.SIGN_IN_CODES_TO_MAILBOX_IN_ALL, limit.SIGN_IN_CODES_ON_KNOWN_DEVICE),
 )
+_CODES = by(limit.CODES_FROM_ADDRESS, limit.CODES_ON_KNOWN_DEVICE, limit.TRIES_OF_ONE_CODE)
 _PASSWORDS = by(
     *(limit.PASSWORDS_FROM_ADDRESS, limit.PASSWORDS_FOR_ACCOUNT),
     *(limit.PASSWORDS_FOR_ACCOUNT_IN_ALL, limit.PASSWORDS_ON_KNOWN_DEVICE),
@@ -134,13 +135,13 @@ PAGES: dict[str, Write | str] = {
     "me/points/": READS,
     "accounts/login/": _PASSWORDS,
     "accounts/login/code/": _SIGN_IN_MAIL,
-    "accounts/login/code/confirm/": by(limit.CODES_FROM_ADDRESS, limit.CODES_ON_KNOWN_DEVICE),
+    "accounts/login/code/confirm/": _CODES,
     "accounts/link/": by(limit.WRONG_LINKS_FROM_ADDRESS),
     "accounts/signup/": _REDIRECT,
     "accounts/logout/": free("signs out"),
     "accounts/inactive/": READS,
     "accounts/reauthenticate/": _PASSWORDS,
-    "accounts/reauthenticate/code/": _SIGN_IN_MAIL,
+    "accounts/reauthenticate/code/": by(*_SIGN_IN_MAIL.rules, *_CODES.rules),
     "accounts/2fa/": READS,
     "accounts/2fa/authenticate/": _SECOND_FACTOR,
     "accounts/2fa/reauthenticate/": _SECOND_FACTOR,

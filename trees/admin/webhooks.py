@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from oasst.accounts.models import ApiClient
+from oasst.accounts.reauthentication import asks_first
 from oasst.core.errors import DomainError
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from trees import webhooks
@@ -68,6 +69,11 @@ class WebhookAdmin(ReadOnlyAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.is_superuser
 
+    @asks_first
+    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """The answer tells the secret."""
+        return super().add_view(request, *args, **kwargs)
+
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, **kwargs) if obj else WebhookForm
 
@@ -116,6 +122,7 @@ class WebhookAdmin(ReadOnlyAdmin):
         self.do_to_each(request, chosen, "a ping is on its way", lambda one, reason: webhooks.ping(one))
 
     @admin.action(description="Make a new secret")
+    @asks_first
     def renew_secret(self, request: Any, chosen: QuerySet[Webhook]) -> None:
         def act(webhook: Webhook, reason: str) -> None:
             self._tell_secret(request, webhooks.new_secret(webhook))
