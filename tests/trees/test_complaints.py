@@ -474,6 +474,11 @@ class TestWhatAModeratorDecidedStands:
         moderation.settle_report(report_id=first.pk, actor=mo, status="dismissed", outcome="No.", policy=POLICY)
         assert reactions.report(message_id=reply.pk, reporter=bob, category="hate", text="But!") == first
         assert (Report.objects.count(), Report.objects.get().status) == (1, "dismissed")
+        page = Client()
+        page.force_login(bob)
+        said = page.post(f"/messages/{reply.pk}/report/", {"category": "spam"}, follow=True).content.decode()
+        assert "You reported this text before" in said
+        assert Report.objects.count() == 1
         revise(reply, reply.author, "Another text.")
         assert reactions.report(message_id=reply.pk, reporter=bob, category="hate").status == "open"
 
