@@ -15,6 +15,7 @@ from celery import shared_task
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from inference.cleanup import erase_chats_of
@@ -226,6 +227,7 @@ def _finish(purge_id: UUID) -> None:
             total.update(counts)
         purge.stage, purge.counts, purge.finished_at = Stage.DONE, dict(total), timezone.now()
         purge.save(update_fields=["stage", "counts", "finished_at"])
+        enqueue(follow_standing, str(purge.person_id))  # what their complaints hid
 
 
 def _finish_undo(purge_id: UUID) -> None:
@@ -263,7 +265,7 @@ def _erase(purge: Purge) -> Iterator[None]:
         Draft.objects.filter(task__user=person).delete()
         Task.objects.filter(user=person).exclude(skip_reason="").update(skip_reason="")
         Skip.everything.filter(set_aside=purge).update(note="")
-        Reaction.everything.filter(set_aside=purge).delete()
+        Reaction.everything.filter(Q(set_aside=purge) | Q(author=purge.person_id, withdrawn_at__isnull=False)).delete()
         Report.everything.filter(set_aside=purge).delete()
         Purge.objects.filter(pk=purge.pk).update(erased_at=timezone.now())
     erase_chats_of(person.pk)

@@ -61,7 +61,7 @@ class Supply:
     policy: TreePolicy
     in_review: int = 0
     waiting: int = 0  # to be drawn; counted up to the policy's cap
-    growing: int = 0
+    growing: int = 0  # but not those in which nobody can work until a moderator has decided about a hidden message
     ranking: int = 0  # of those that began here
     in_ranking: int = 0  # the same and those from the backlog
     backlog: bool = False  # is there any?
@@ -146,7 +146,12 @@ FROM (
                 LIMIT %(most_waiting)s
             ) AS waiting
         ),
-        count(*) FILTER (WHERE state = {_growing}),
+        count(*) FILTER (WHERE state = {_growing} AND id NOT IN (
+            -- What is hidden there keeps the tree from moving on, and nobody can work on it until a moderator decides.
+            SELECT proposal.tree_id FROM trees_proposal proposal
+            WHERE proposal.status = 'open' AND proposal.hides
+              AND NOT EXISTS (SELECT FROM trees_opening opening WHERE opening.tree_id = proposal.tree_id)
+        )),
         count(*) FILTER (WHERE state = {_ranking} AND won_prompt_lottery_at IS NOT NULL),
         count(*) FILTER (WHERE state = {_ranking}),
         EXISTS (SELECT FROM trees_messagetree WHERE lang = %(lang)s AND state = {_backlog}), (

@@ -1,5 +1,6 @@
 """Trees and people in any stage, made by calling the real services."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
@@ -45,9 +46,14 @@ def new_veterans(number: int, policy: TreePolicy = DEFAULT) -> list[User]:
         review(prompt, person, policy=rule)
     prompt.refresh_from_db()
     assert prompt.review_result
-    grown = timezone.now() - timedelta(days=policy.complaint_min_age_days + 1)
-    User.objects.filter(pk__in=[person.pk for person in people]).update(created_at=grown)
+    came_before(people, days=policy.complaint_min_age_days + 1)
     return people
+
+
+def came_before(people: Iterable[User], *, days: float) -> None:
+    """Say that these people have been here for so long."""
+    at = timezone.now() - timedelta(days=days)
+    User.objects.filter(pk__in=[person.pk for person in people]).update(created_at=at)
 
 
 def new_prompt(author: User, text: str = "", policy: TreePolicy = DEFAULT, lang: str = "en") -> Message:

@@ -71,10 +71,12 @@ class TreePolicy:
     # Voices, not rows (trees.voices): what reaches these is proposed to the moderators, and hidden until they decide.
     auto_mod_red_flags: int = 4  # hides a message; that of a prompt stops its tree
     auto_mod_max_skip_reply: int = 25  # so many people did not want to answer: the tree stops until somebody looked
-    # Whose complaint weighs: so many accepted messages and reviews in line with the outcome (0: everybody's), or one of
-    # them and an account of so many days.
+    # Whose complaint weighs: so many accepted messages and reviews in line with the outcome (0: everybody's) and an
+    # account of at least one day, or one of them and an account of two weeks.
     complaint_min_accepted: int = 3
+    complaint_least_age_days: int = 1
     complaint_min_age_days: int = 14
+    complaint_most_open: int = 5  # so many messages may one voice help to hide before a moderator has decided
     message_size_limit: int = 2000  # code points
     duplicate_window_minutes: int = 120
 

@@ -7,8 +7,6 @@ before the moderators again and do nothing else. A new text is a new case. Decis
 Works on a tree in hand; the caller goes on to `transitions.advance`.
 """
 
-from django.db.models import Q
-
 from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict
@@ -20,15 +18,17 @@ from trees.states import State
 WATCHED = frozenset({State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING, State.GROWING})
 """Where complaints act by themselves. Finished trees, and those that are being ranked, are left to moderators."""
 EDITED = "Its text was changed."
+FEWER = "Too few of those who complained still count."
 
 
-def propose(hand: TreeInHand, message: Message, *, kind: Proposal.Kind, voices: int) -> bool:
-    """Put the message into the moderators' queue; hide it, or stop its tree, while nobody has decided about its text.
+def propose(hand: TreeInHand, message: Message, *, kind: Proposal.Kind, voices: int, may_act: bool) -> bool:
+    """Put the message into the moderators' queue; if it `may_act`, hide it, or stop its tree, while nobody has decided
+    about its text.
 
     There is one open proposal about a message: said again it changes nothing. Returns whether anything changed.
     """
     found = _open_one(message)
-    acts = hand.state in WATCHED and message.kept_at is None
+    acts = may_act and hand.state in WATCHED and message.kept_at is None
     hides = acts and kind == Proposal.Kind.FLAGS
     stops = acts and (kind == Proposal.Kind.SKIPS or message.parent_id is None)
     if found is not None and not (hides and not found.hides) and not (stops and not found.stops):
@@ -50,16 +50,19 @@ def keep(hand: TreeInHand, message: Message, *, actor: User | None, reason: str,
     more. A tree that they had stopped goes on, unless `go_on` is False: then the caller sees to that. Where this
     decides what was proposed, it answers the open reports as well.
     """
-    _void(hand, message)
+    _void(hand, message, overruled=True)
     _mark(message, hidden=False, kept_at=hand.now)
     if _close(hand, message, Proposal.Status.DISMISSED, actor=actor, reason=reason, go_on=go_on):
         _answer_reports(hand, message, Report.Status.DISMISSED, actor=actor, outcome=f"The message stays: {reason}")
 
 
-def begin_anew(hand: TreeInHand, message: Message, *, actor: User | None) -> None:
-    """The message has a new text: what people said of the one before, and what was decided about it, is over."""
-    _void(hand, message)
-    _mark(message, hidden=False, kept_at=None)
+def begin_anew(hand: TreeInHand, message: Message, *, actor: User) -> None:
+    """The message has a new text: what people said of the one before, and what was decided about it, is over. The words
+    of a moderator for somebody else are a decision: complaints do not act on them.
+    """
+    _void(hand, message, overruled=False)
+    decides = actor.is_staff and actor.pk != message.author_id
+    _mark(message, hidden=False, kept_at=hand.now if decides else None)
     _close(hand, message, Proposal.Status.DISMISSED, actor=actor, reason=EDITED)
 
 
@@ -70,6 +73,23 @@ def uphold(hand: TreeInHand, message: Message, *, actor: User | None, reason: st
     if _close(hand, message, Proposal.Status.UPHELD, actor=actor, reason=reason, go_on=message.parent_id is not None):
         _mark(message, hidden=False)
         _answer_reports(hand, message, Report.Status.UPHELD, actor=actor, outcome=f"The message was deleted: {reason}")
+
+
+def act_less(hand: TreeInHand, message: Message, *, hides: bool, stops: bool) -> bool:
+    """Fewer voices stand behind an open proposal than when it began to act: from now on it only hides and stops what
+    is given, and stays in the queue. Nothing is void and nothing is decided. Returns whether that changed anything.
+    """
+    found = _open_one(message)
+    if found is None or (found.hides <= hides and found.stops <= stops):
+        return False
+    goes_on = found.stops and not stops
+    found.hides, found.stops = found.hides and hides, found.stops and stops
+    found.save(update_fields=["hides", "stops"])
+    _mark(message, hidden=found.hides)
+    _tell(hand, Happening.Kind.REMOVAL_PROPOSED, found, None)
+    if goes_on and not hand.root.deleted and transitions.was_stopped_by_complaints(hand):
+        transitions.resume(hand, reason=FEWER)
+    return True
 
 
 def keep_what_stopped(hand: TreeInHand, *, actor: User | None, reason: str) -> None:
@@ -120,10 +140,16 @@ def _mark(message: Message, **fields: object) -> None:
     Message.objects.filter(pk=message.pk).update(**fields)
 
 
-def _void(hand: TreeInHand, message: Message) -> None:
+def _void(hand: TreeInHand, message: Message, *, overruled: bool) -> None:
+    """`overruled`: those who flagged this text can not do so again; otherwise there is a new text, and they can."""
     _lock(message)
-    for model, which in ((Reaction, Q(emoji=Reaction.RED_FLAG)), (Skip, Q(kind=Skip.Kind.REPLY))):
-        model.everything.filter(which, message=message, voided_at=None).update(voided_at=hand.now)
+    flags = Reaction.everything.filter(emoji=Reaction.RED_FLAG, message=message)
+    skips = Skip.everything.filter(kind=Skip.Kind.REPLY, message=message)
+    flags.filter(voided_at=None).update(voided_at=hand.now, overruled=overruled)
+    skips.filter(voided_at=None).update(voided_at=hand.now)
+    if not overruled:
+        flags.filter(withdrawn_at__isnull=False).delete()
+        flags.filter(overruled=True).update(overruled=False)
 
 
 def _lock(message: Message) -> None:

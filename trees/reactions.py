@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.accounts.services import require_contributor_now
@@ -58,18 +59,36 @@ def _change(message: Message, person: User, emoji: str | None, by: int, mine: se
     """Add or remove one row and its count; a count of 0 is not kept."""
     if emoji is None or (by < 0 and emoji not in mine):
         return
-    if by > 0:
-        Reaction.objects.create(message=message, author=person, emoji=emoji)
-    else:
-        Reaction.objects.filter(message=message, author=person, emoji=emoji).delete()
+    (_put if by > 0 else _take_back)(message, person, emoji)
     counts = Counter(message.emojis)
     counts[emoji] += by
     message.emojis = {name: number for name, number in counts.items() if number or name != emoji}
 
 
+def _put(message: Message, person: User, emoji: str) -> None:
+    taken_back = Reaction.everything.filter(withdrawn_at__isnull=False)
+    row = taken_back.filter(message=message, author=person, emoji=emoji).first()
+    if row is None:
+        Reaction.objects.create(message=message, author=person, emoji=emoji)
+    else:
+        row.withdrawn_at = None
+        row.save(update_fields=["withdrawn_at"])
+
+
+def _take_back(message: Message, person: User, emoji: str) -> None:
+    """Otherwise whoever was overruled would only have to put the flag again."""
+    row = Reaction.objects.get(message=message, author=person, emoji=emoji)
+    if row.overruled:
+        row.withdrawn_at = timezone.now()
+        row.save(update_fields=["withdrawn_at"])
+    else:
+        row.delete()
+
+
 def report(*, message_id: UUID, reporter: User, category: str, text: str = "", limit: int = LONGEST_REPORT) -> Report:
     """Tell the moderators about a message. It counts as a red flag; a second report of the same person while the first
-    is open adds to that one, while all of it fits into `limit` characters.
+    is open adds to that one, while all of it fits into `limit` characters. Once a moderator has answered, the same person
+    says nothing new about the same text: the earlier report is the answer.
 
     Raises NotAllowed, NotFound, Invalid (`unknown_category`, text), Busy `rate_limited`.
     """
@@ -80,23 +99,36 @@ def report(*, message_id: UUID, reporter: User, category: str, text: str = "", l
     with transaction.atomic(durable=True):
         require_contributor_now(reporter)
         message = _lock_message(message_id, reporter)
-        found, created = Report.objects.get_or_create(
-            message=message,
-            reporter=reporter,
-            status=Report.Status.OPEN,
-            defaults={"revision_id": message.revision_id, "category": category, "text": text},
-        )
-        if not created:
-            found.category = category
-            found.text = _joined(found.text, text, limit)
-            found.save(update_fields=["category", "text"])
+        found = _answered(message, reporter) or _write_report(message, reporter, category, text, limit)
         mine = set(Reaction.objects.filter(message=message, author=reporter).values_list("emoji", flat=True))
         if RED_FLAG not in mine:
             _change(message, reporter, RED_FLAG, 1, mine)
             message.save(update_fields=["emojis"])
-        _note(message, reporter, Happening.Kind.MESSAGE_REPORTED, {"report": str(found.pk), "category": category})
+        if found.status == Report.Status.OPEN:
+            _note(message, reporter, Happening.Kind.MESSAGE_REPORTED, {"report": str(found.pk), "category": category})
         enqueue(jobs.moderate_message, str(message.pk))
         return found
+
+
+def _answered(message: Message, reporter: User) -> Report | None:
+    """What this person reported about this text, if a moderator has answered and nothing is open."""
+    mine = Report.objects.filter(message=message, reporter=reporter, revision=message.revision_id)
+    last = mine.order_by("-created_at").first()
+    return None if last is None or last.status == Report.Status.OPEN else last
+
+
+def _write_report(message: Message, reporter: User, category: str, text: str, limit: int) -> Report:
+    found, created = Report.objects.get_or_create(
+        message=message,
+        reporter=reporter,
+        status=Report.Status.OPEN,
+        defaults={"revision_id": message.revision_id, "category": category, "text": text},
+    )
+    if not created:
+        found.category = category
+        found.text = _joined(found.text, text, limit)
+        found.save(update_fields=["category", "text"])
+    return found
 
 
 def _joined(before: str, more: str, limit: int) -> str:

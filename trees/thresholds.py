@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from oasst.accounts.models import User
 from trees import proposals, transitions, voices
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import Message, Proposal
@@ -17,7 +18,8 @@ def apply(*, message_id: UUID, policy: TreePolicy) -> bool:
     """Propose to the moderators what enough voices say (`trees.voices`). Returns whether anything changed.
 
     Red flags hide the message, and stop the tree of a prompt; people who skip answering stop the tree. Nothing is
-    deleted by it. Where the tree is finished, or a moderator has decided before, there is only a row in the queue.
+    deleted by it. Where the tree is finished, a moderator has decided before, or too many of them hide and stop enough
+    elsewhere, there is only a row in the queue.
     """
     tree_id = Message.objects.filter(pk=message_id).values_list("tree_id", flat=True).first()
     if tree_id is None:
@@ -34,13 +36,40 @@ def apply(*, message_id: UUID, policy: TreePolicy) -> bool:
 
 
 def _flags(hand: TreeInHand, message: Message) -> bool:
-    flags = voices.count_flags(message.pk, hand.policy)
+    flags, wanted = voices.hear_flags(message.pk, hand.policy), hand.policy.auto_mod_red_flags
     # What was decided once is asked again as soon as anybody who counts doubts it.
-    enough = 1 if message.kept_at else hand.policy.auto_mod_red_flags
-    return flags >= enough and proposals.propose(hand, message, kind=Proposal.Kind.FLAGS, voices=flags)
+    enough = 1 if message.kept_at else wanted
+    return flags.voices >= enough and _propose(hand, message, Proposal.Kind.FLAGS, flags, wanted)
 
 
 def _skips(hand: TreeInHand, message: Message) -> bool:
-    skips = voices.count_skips(message.pk, hand.policy)
-    enough = hand.policy.auto_mod_max_skip_reply
-    return skips >= enough and proposals.propose(hand, message, kind=Proposal.Kind.SKIPS, voices=skips)
+    skips, enough = voices.hear_skips(message.pk, hand.policy), hand.policy.auto_mod_max_skip_reply
+    return skips.voices >= enough and _propose(hand, message, Proposal.Kind.SKIPS, skips, enough)
+
+
+def _propose(hand: TreeInHand, message: Message, kind: Proposal.Kind, heard: voices.Heard, enough: int) -> bool:
+    return proposals.propose(hand, message, kind=kind, voices=heard.voices, may_act=heard.acting >= enough)
+
+
+def recount(*, person_id: UUID, policy: TreePolicy) -> int:
+    """Somebody was banned or purged: what their complaints helped to hide or to stop is shown and goes on, where too
+    few others say the same. It stays in the moderators' queue. Returns how many proposals act less.
+
+    One transaction a tree; safe to run twice.
+    """
+    if User.objects.filter(pk=person_id, enabled=True, is_active=True).exists():
+        return 0
+    return sum(_recount(message_id, policy) for message_id in voices.messages_acted_on(person_id))
+
+
+def _recount(message_id: UUID, policy: TreePolicy) -> bool:
+    with transaction.atomic(durable=True):
+        hand = lock_tree(Message.objects.values_list("tree_id", flat=True).get(pk=message_id), policy)
+        message = hand.message(message_id)
+        flagged = voices.count_flags(message_id, policy) >= policy.auto_mod_red_flags
+        skipped = voices.count_skips(message_id, policy) >= policy.auto_mod_max_skip_reply
+        stops = skipped or (flagged and message.parent_id is None)
+        changed = proposals.act_less(hand, message, hides=flagged, stops=stops)
+        if changed:
+            transitions.advance(hand)
+        return changed

@@ -89,13 +89,16 @@ def react(request: SignedInRequest, message_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:
-    reactions.report(
+    found = reactions.report(
         message_id=message_id,
         reporter=request.user,
         category=request.POST.get("category", ""),
         text=request.POST.get("text", ""),
     )
-    messages.success(request, "Thank you. A moderator will look at it.")
+    if found.status == found.Status.OPEN:
+        messages.success(request, "Thank you. A moderator will look at it.")
+    else:
+        messages.info(request, "You reported this text before, and a moderator has answered. Nothing new was sent.")
     return redirect(_place_of(message_id))
 
 

@@ -1,8 +1,10 @@
-"""How much a complaint weighs: people count by what they gave here, and a program that we do not trust is one voice.
+"""How much a complaint weighs: people count by what they gave here, for how long, and by what moderators made of their
+complaints; and a program that we do not trust is one voice.
 
 Never writes. One statement a question, whatever the number of people.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -11,6 +13,10 @@ from django.utils import timezone
 
 from trees.models import Reaction, Skip
 from trees.policy import LANG_MISMATCH, SPAM, TreePolicy
+from trees.proposals import EDITED
+
+OVERRULED_FOR = timedelta(days=30)
+"""Whose complaints were dismissed more often than upheld in this time weighs nothing."""
 
 # A review that said what the others decided (trees.consensus.rejects).
 _REJECTS = " OR ".join(f"coalesce((review.labels->>'{name}')::float, 0) >= 0.5" for name in (SPAM, LANG_MISMATCH))
@@ -38,45 +44,123 @@ _VOICE = """
         WHERE identity.user_id = person.id AND client.person_id IS NULL ORDER BY client.id LIMIT 1
     ), person.id) END
 """
+_STANDS = "set_aside_id IS NULL AND voided_at IS NULL"
+_FLAG, _SKIP = f"emoji = '{Reaction.RED_FLAG}'", f"kind = '{Skip.Kind.REPLY.value}'"
+
+
+def _complaint(author: str, message: str, which: str) -> str:
+    """A condition: is there a complaint of this person about this message?"""
+    return f"""(
+        EXISTS (SELECT FROM trees_reaction
+            WHERE message_id = {message} AND author_id = {author} AND {_FLAG} AND {which})
+        OR EXISTS (SELECT FROM trees_skip
+            WHERE message_id = {message} AND author_id = {author} AND {_SKIP} AND {which})
+    )"""
+
+
+# Moderators said of this person's complaints more often that they are unfounded. A message counts once.
+_OVERRULED = f"""(
+    SELECT count(*) FILTER (WHERE status = 'dismissed') > count(*) FILTER (WHERE status = 'upheld') FROM (
+        SELECT message_id, status FROM trees_proposal proposal
+        WHERE decided_at > %(remembered)s AND reason <> %(edited)s
+          AND {_complaint("person.id", "proposal.message_id", "created_at <= proposal.decided_at")}
+        UNION
+        SELECT message_id, status FROM trees_report
+        WHERE reporter_id = person.id AND handled_at > %(remembered)s AND status <> 'open'
+    ) AS decided)"""
+# The other messages that are hidden, or whose trees are stopped, and who complained about them.
+_ELSEWHERE = f"""
+    SELECT proposal.message_id, complaint.author_id
+    FROM trees_proposal proposal JOIN trees_message message ON message.id = proposal.message_id
+    CROSS JOIN LATERAL (
+        SELECT author_id FROM trees_reaction WHERE message_id = proposal.message_id AND {_FLAG} AND {_STANDS}
+        UNION
+        SELECT author_id FROM trees_skip WHERE message_id = proposal.message_id AND {_SKIP} AND {_STANDS}
+    ) AS complaint
+    WHERE proposal.status = 'open' AND (proposal.hides OR proposal.stops) AND NOT message.deleted
+      AND proposal.message_id <> %(message)s"""
 _COUNT = f"""
-    WITH person AS MATERIALIZED (
-        SELECT person.id, person.email, person.role, person.created_at FROM accounts_user person
-        WHERE person.id IN (%(complaints)s) AND person.enabled AND person.is_active AND person.deleted_at IS NULL
+    WITH said AS MATERIALIZED (%(complaints)s), elsewhere AS MATERIALIZED ({_ELSEWHERE}), person AS MATERIALIZED (
+        SELECT person.id, person.role, person.created_at, {_VOICE} AS voice FROM accounts_user person
+        WHERE (person.id IN (SELECT author_id FROM said) OR person.id IN (SELECT author_id FROM elsewhere))
+          AND person.enabled AND person.is_active AND person.deleted_at IS NULL
+    ), busy AS (
+        SELECT voice FROM elsewhere JOIN person ON person.id = author_id
+        GROUP BY voice HAVING count(DISTINCT message_id) >= %(most_open)s
     ), heard AS (
-        SELECT person.id, {_VOICE} AS voice, person.role <> 'general' OR %(accepted)s = 0 AS surely,
-               person.created_at <= %(grown)s AS is_grown, {_GIVEN} AS given
-        FROM person
+        SELECT voice, role <> 'general' AS decides, %(accepted)s = 0 AS anybody, created_at <= %(young)s AS is_known,
+               created_at <= %(grown)s AS is_grown, {_GIVEN} AS given, {_OVERRULED} AS overruled
+        FROM person WHERE person.id IN (SELECT author_id FROM said)
     )
-    SELECT count(DISTINCT voice) FROM heard
-    WHERE surely OR given >= %(accepted)s OR (is_grown AND given > 0)
+    SELECT count(DISTINCT voice), count(DISTINCT voice) FILTER (WHERE decides OR voice NOT IN (SELECT voice FROM busy))
+    FROM heard
+    WHERE decides
+       OR NOT overruled AND (anybody OR is_known AND (given >= %(accepted)s OR is_grown AND given > 0))
 """
-_COUNTED = "message_id = %(message)s AND set_aside_id IS NULL AND voided_at IS NULL"
 
 
 def _statement(rows: str) -> str:
     return _COUNT.replace("%(complaints)s", rows)
 
 
-_FLAGS = _statement(f"SELECT author_id FROM trees_reaction WHERE {_COUNTED} AND emoji = '{Reaction.RED_FLAG}'")
-_SKIPS = _statement(f"SELECT author_id FROM trees_skip WHERE {_COUNTED} AND kind = '{Skip.Kind.REPLY.value}'")
+_FLAGS = _statement(f"SELECT author_id FROM trees_reaction WHERE message_id = %(message)s AND {_STANDS} AND {_FLAG}")
+_SKIPS = _statement(f"SELECT author_id FROM trees_skip WHERE message_id = %(message)s AND {_STANDS} AND {_SKIP}")
+_ACTING = f"""
+    SELECT proposal.message_id FROM trees_proposal proposal
+    WHERE proposal.status = 'open' AND (hides OR stops)
+      AND {_complaint("%(person)s", "proposal.message_id", "voided_at IS NULL")}
+    ORDER BY proposal.message_id
+"""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """How many voices complain, and how many of them may hide or stop something: not those that do so elsewhere as
+    often as the policy lets them (`complaint_most_open`), until a moderator has decided there.
+    """
+
+    voices: int
+    acting: int
+
+
+def hear_flags(message_id: UUID, policy: TreePolicy) -> Heard:
+    """Who flags this message. One statement."""
+    return _hear(_FLAGS, message_id, policy)
+
+
+def hear_skips(message_id: UUID, policy: TreePolicy) -> Heard:
+    """Who did not want to answer this message. One statement."""
+    return _hear(_SKIPS, message_id, policy)
 
 
 def count_flags(message_id: UUID, policy: TreePolicy) -> int:
     """How many voices flag this message. One statement."""
-    return _count(_FLAGS, message_id, policy)
+    return hear_flags(message_id, policy).voices
 
 
 def count_skips(message_id: UUID, policy: TreePolicy) -> int:
     """How many voices did not want to answer this message. One statement."""
-    return _count(_SKIPS, message_id, policy)
+    return hear_skips(message_id, policy).voices
 
 
-def _count(statement: str, message_id: UUID, policy: TreePolicy) -> int:
-    facts: dict[str, UUID | int | datetime] = {
+def messages_acted_on(person_id: UUID) -> list[UUID]:
+    """What is hidden, or stops its tree, and this person complained about, be it that it weighs or not."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ACTING, {"person": person_id})
+        return [message_id for (message_id,) in cursor.fetchall()]
+
+
+def _hear(statement: str, message_id: UUID, policy: TreePolicy) -> Heard:
+    now = timezone.now()
+    facts: dict[str, UUID | int | str | datetime] = {
         "message": message_id,
         "accepted": policy.complaint_min_accepted,
-        "grown": timezone.now() - timedelta(days=policy.complaint_min_age_days),
+        "most_open": policy.complaint_most_open,
+        "young": now - timedelta(days=policy.complaint_least_age_days),
+        "grown": now - timedelta(days=max(policy.complaint_least_age_days, policy.complaint_min_age_days)),
+        "remembered": now - OVERRULED_FOR,
+        "edited": EDITED,
     }
     with connection.cursor() as cursor:
         cursor.execute(statement, facts)
-        return int(cursor.fetchone()[0])
+        return Heard(*cursor.fetchone())

@@ -177,8 +177,9 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         """Nobody links a sign-in from a stolen session, or that of a suspended person to another account.
 
-        The library would ask as well, but keep the sign-in and link it after the next proof, whoever had begun. Addresses
-        that we would not take from the person are not taken from the service either; who has no other is asked for one.
+        The library would ask as well, but keep the sign-in and link it after the next proof, whoever had begun.
+        Addresses that we would not take from the person are not taken from the service either; who has no other is
+        asked for one.
         """
         sociallogin.email_addresses = [one for one in sociallogin.email_addresses if not refusal(one.email)]
         if not sociallogin.is_existing and refusal(sociallogin.user.email or ""):

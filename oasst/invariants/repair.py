@@ -257,10 +257,11 @@ def _hide_what_is_proposed() -> None:
 
 def _void_what_was_decided() -> None:
     with connection.cursor() as cursor:
-        for table, which in (("trees_reaction", "emoji = 'red_flag'"), ("trees_skip", "kind = 'reply'")):
+        flags = ("trees_reaction", "emoji = 'red_flag'", ", overruled = true")
+        for table, which, more in (flags, ("trees_skip", "kind = 'reply'", "")):
             cursor.execute(
                 f"""
-                UPDATE {table} complaint SET voided_at = message.kept_at FROM trees_message message
+                UPDATE {table} complaint SET voided_at = message.kept_at{more} FROM trees_message message
                 WHERE message.id = complaint.message_id AND message.kept_at > complaint.created_at
                   AND {which} AND voided_at IS NULL
                 """

@@ -15,8 +15,8 @@ from tasks import assignment, capacity, estimates, lottery, queries, schedules
 from tasks.kinds import Kind
 from tasks.models import Capacity, Task
 from tasks.supply import Supply, Work, read_supply, work_of_a_tree
-from tests.factories import decide, growing_tree, new_people, new_prompt, state_of
-from trees import standing
+from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, new_reply, new_veterans, state_of
+from trees import reactions, standing, thresholds
 from trees.models import MessageTree
 from trees.policy import TreePolicy
 from trees.states import State
@@ -50,6 +50,27 @@ def done(person: User, kind: Kind, number: int, *, days_ago: float = 1, lang: st
 
 def wanted(lang: str = "en") -> int:
     return read_supply(lang, POLICY).wanted()
+
+
+class TestTreesThatWaitForAModerator:
+    def test_what_is_hidden_in_each_growing_tree_does_not_stop_the_language(self) -> None:
+        policy = TreePolicy(max_active_trees=2, goal_tree_size=3, max_tree_depth=1)
+        prompts = [growing_tree(new_person("Writer"), policy) for _ in range(2)]
+        for prompt in prompts:
+            hidden = new_reply(prompt, new_person("Writer"), policy=policy)
+            decide(hidden, policy=policy)
+            for person in new_veterans(4, policy):
+                reactions.report(message_id=hidden.pk, reporter=person, category="spam")
+            assert thresholds.apply(message_id=hidden.pk, policy=policy)
+        waiting = new_prompt(new_person("Writer"), policy=policy)
+        decide(waiting, policy=policy)
+        assert (read_supply("en", policy).growing, lottery.draw("en", policy)) == (2, 0)  # there is work in them
+        for prompt in prompts:
+            decide(new_reply(prompt, new_person("Writer"), policy=policy), policy=policy)
+            assert (state_of(prompt), prompt.tree.openings.count()) == (State.GROWING, 0)
+        assert (read_supply("en", policy).growing, read_supply("en", policy).unfinished) == (0, 1)
+        assert lottery.draw("en", policy) == 1
+        assert state_of(waiting) == State.GROWING
 
 
 class TestWorkOfATree:

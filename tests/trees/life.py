@@ -166,11 +166,12 @@ class Life(RuleBasedStateMachine):
             auto_mod_red_flags=st.integers(1, 3),
             auto_mod_max_skip_reply=st.integers(1, 3),
             complaint_min_accepted=st.sampled_from([0, 0, 1]),
+            complaint_most_open=st.sampled_from([5, 1, 2]),
         )
     )
     def begin(self, rules: Rules) -> None:
         # Nobody grows old enough here to weigh by age.
-        self.policy = TreePolicy(**asdict(rules), complaint_min_age_days=100_000)
+        self.policy = TreePolicy(**asdict(rules), complaint_least_age_days=0, complaint_min_age_days=100_000)
         self.model = Model(rules, self.clock.now)
         self.touched: set[UUID] = set()
 
@@ -658,12 +659,15 @@ class Life(RuleBasedStateMachine):
             self.to_follow.remove(person)
 
         def then(moved: int) -> None:
-            trees = self.model.follow(person)
+            trees = [*self.model.follow(person), *self.model.recount(person)]
             assert moved == len(trees)
             self.touched |= {tree.id for tree in trees}
             Life.events["follow: trees"] += moved
 
-        act = lambda: standing.follow_standing(person_id=person, policy=self.policy)  # noqa: E731
+        def act() -> int:
+            followed = standing.follow_standing(person_id=person, policy=self.policy)
+            return followed + thresholds.recount(person_id=person, policy=self.policy)
+
         self.event("follow", act, then=then, in_steps=True)
 
     def run_a_job(self, n: int, again: bool) -> None:
@@ -798,8 +802,7 @@ class Life(RuleBasedStateMachine):
         message, status = self.model.messages[report.message_id], ("dismissed", "upheld")[n % 2]
 
         def then(_: object) -> None:
-            if status == "dismissed" and not message.deleted:
-                self.model.dismiss(message)
+            self.model.settle(message, report.reporter_id, status)
 
         about: dict[str, Any] = {"report_id": report.pk, "status": status, "outcome": "We looked.", **self.moderator}
         self.event("settle", lambda: moderation.settle_report(**about), then=then, touches=message.tree)

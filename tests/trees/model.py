@@ -61,6 +61,7 @@ class Rules:
     auto_mod_red_flags: int
     auto_mod_max_skip_reply: int
     complaint_min_accepted: int
+    complaint_most_open: int
 
 
 @dataclass
@@ -90,7 +91,13 @@ class Message:
     hidden: bool = False
     kept: bool = False  # a moderator said that this text stays
     void: set[tuple[UUID, str]] = field(default_factory=set)  # complaints that weigh nothing any more: who, and which
+    overruled: set[UUID] = field(default_factory=set)  # whose flags a moderator dismissed, of the present text
+    said: dict[tuple[UUID, str], datetime] = field(default_factory=dict)  # since when each complaint is known
     proposal: Proposal | None = None
+
+    @property
+    def acted_on(self) -> bool:
+        return self.proposal is not None and (self.proposal.hides or self.proposal.stops)
 
     @property
     def paused(self) -> bool:
@@ -206,6 +213,7 @@ class Model:
         self.trees: dict[UUID, Tree] = {}
         self.messages: dict[UUID, Message] = {}
         self.tasks: dict[UUID, Task] = {}
+        self.decided: list[tuple[datetime, Message, str, set[UUID] | None]] = []
         self.removals: dict[UUID, Removal] = {}
         self.banned: set[UUID] = set()
         self.scoring_works = True
@@ -358,6 +366,8 @@ class Model:
         task.status, task.held_until = "skipped", None
         if task.message is not None:
             task.message.skips.add((task.person, category(task.kind)))
+            if category(task.kind) == "reply":
+                task.message.said.setdefault((task.person, "skips"), self.now)
 
     def expire(self) -> int:
         over = [task for task in self.tasks.values() if task.status == "open" and self.is_over(task)]
@@ -370,22 +380,54 @@ class Model:
         mine = message.reactions.setdefault(person, set())
         if emoji in mine:
             mine.discard(emoji)
-            message.void.discard((person, "flags"))  # said once more, it is said of what is there then
+            if emoji == "red_flag" and person not in message.overruled:  # who was overruled stays so
+                message.void.discard((person, "flags"))
+                message.said.pop((person, "flags"), None)
             return False
         if emoji in ("+1", "-1"):
             if message.author == person:
                 return False
             mine -= {"+1", "-1"}
         mine.add(emoji)
+        if emoji == "red_flag":
+            message.said.setdefault((person, "flags"), self.now)
         return True
 
     # --- what moderators do, and what happens by itself ---
 
-    def voices(self, people: set[UUID]) -> int:
+    def voices(self, people: set[UUID]) -> set[UUID]:
         """Everybody here has an account of their own. They weigh by what they gave."""
-        return sum(1 for person in people if person not in self.banned and self._weighs(person))
+        return {person for person in people if person not in self.banned and self._weighs(person)}
+
+    def _is_free(self, person: UUID, message: Message) -> bool:
+        """May their complaint hide or stop this one, or do they so with too many others?"""
+        others = (one for one in self.messages.values() if one is not message and one.acted_on and not one.deleted)
+        said = sum(1 for one in others if person in one.complaints("flags") | one.complaints("skips"))
+        return said < self.rules.complaint_most_open
+
+    def _decide(self, message: Message, outcome: str, people: set[UUID] | None = None) -> None:
+        """Remember it against those who complained, or for them; of a report, against the one who wrote it."""
+        self.decided.append((self.now, message, outcome, people))
+
+    def _is_overruled(self, person: UUID) -> bool:
+        found = set()
+        for at, message, outcome, people in self.decided:
+            since = [message.said[key] for key in ((person, "flags"), (person, "skips")) if key in message.said]
+            concerned = person in people if people is not None else any(one <= at for one in since)
+            if concerned and at > self.now - timedelta(days=30):
+                found.add((message.id, outcome))
+        outcomes = [outcome for _, outcome in found]
+        return outcomes.count("dismissed") > outcomes.count("upheld")
+
+    def settle(self, message: Message, reporter: UUID, status: str) -> None:
+        """A moderator answers a report; to dismiss it is to keep the message."""
+        self._decide(message, status, {reporter})
+        if status == "dismissed" and not message.deleted:
+            self.dismiss(message)
 
     def _weighs(self, person: UUID) -> bool:
+        if self._is_overruled(person):
+            return False
         accepted = sum(1 for one in self.messages.values() if one.author == person and one.result and not one.deleted)
         agreed = sum(
             1
@@ -398,19 +440,49 @@ class Model:
         """Look at the complaints about a message: enough of them are proposed to the moderators."""
         if message.deleted or message.hidden:
             return
-        wanted = {
-            "flags": 1 if message.kept else self.rules.auto_mod_red_flags,
-            "skips": self.rules.auto_mod_max_skip_reply,
-        }
-        for which, enough in wanted.items():
-            if self.voices(message.complaints(which)) >= enough and self._propose(message, which):
+        for which, enough in self._wanted.items():
+            people = self.voices(message.complaints(which))
+            may_act = sum(1 for person in people if self._is_free(person, message)) >= enough
+            needed = 1 if message.kept and which == "flags" else enough
+            if len(people) >= needed and self._propose(message, which, may_act=may_act):
                 self.advance(message.tree)
                 return
 
-    def _propose(self, message: Message, which: str) -> bool:
+    @property
+    def _wanted(self) -> dict[str, int]:
+        return {"flags": self.rules.auto_mod_red_flags, "skips": self.rules.auto_mod_max_skip_reply}
+
+    def recount(self, person: UUID) -> list[Tree]:
+        """What a banned person helped to hide is shown where too few others say the same; it stays in the queue."""
+        moved = []
+        for message in self.messages.values():
+            if person not in self.banned or not message.acted_on:
+                continue
+            if person not in message.complaints("flags") | message.complaints("skips"):
+                continue
+            many = {which: len(self.voices(message.complaints(which))) >= n for which, n in self._wanted.items()}
+            if self._act_less(message, many["flags"], many["skips"] or (many["flags"] and message.parent is None)):
+                self.advance(message.tree)
+                moved.append(message.tree)
+        return moved
+
+    def _act_less(self, message: Message, hides: bool, stops: bool) -> bool:
+        found, tree = message.proposal, message.tree
+        assert found is not None
+        if found.hides <= hides and found.stops <= stops:
+            return False
+        goes_on = found.stops and not stops
+        found.hides, found.stops = found.hides and hides, found.stops and stops
+        message.hidden = found.hides
+        if goes_on and tree.stopped_by == "complaints" and not tree.root.deleted:
+            self._go(tree, self._back(tree))
+            self._order_again(tree)
+        return True
+
+    def _propose(self, message: Message, which: str, *, may_act: bool) -> bool:
         """While no moderator has decided, flags hide it, and a prompt that is hidden or not wanted stops its tree."""
         tree, found = message.tree, message.proposal
-        acts = tree.state in WATCHED and not message.kept
+        acts = may_act and tree.state in WATCHED and not message.kept
         hides, stops = acts and which == "flags", acts and (which == "skips" or message.parent is None)
         if found and not (hides and not found.hides) and not (stops and not found.stops):
             return False
@@ -423,14 +495,20 @@ class Model:
             tree.stopped_by = "complaints"
         return True
 
-    def keep(self, message: Message, *, kept: bool = True, go_on: bool = True) -> None:
-        """A moderator decided that it stays, or it has a new text: what was said weighs nothing any more."""
-        message.void |= {(person, which) for which in ("flags", "skips") for person in message.complaints(which)}
-        message.hidden, message.kept = False, kept
-        self._close(message, go_on=go_on)
+    def keep(self, message: Message, *, go_on: bool = True) -> None:
+        """A moderator decided that it stays: what was said weighs nothing any more."""
+        message.overruled |= message.complaints("flags")
+        self._void(message)
+        message.hidden, message.kept = False, True
+        self._close(message, "dismissed", go_on=go_on)
 
-    def _close(self, message: Message, *, go_on: bool) -> None:
+    def _void(self, message: Message) -> None:
+        message.void |= {(person, which) for which in ("flags", "skips") for person in message.complaints(which)}
+
+    def _close(self, message: Message, outcome: str, *, go_on: bool) -> None:
         closed, message.proposal, tree = message.proposal, None, message.tree
+        if closed and outcome:
+            self._decide(message, outcome)
         if closed and closed.stops and go_on and tree.stopped_by == "complaints" and not tree.root.deleted:
             self._go(tree, self._back(tree))
             self._order_again(tree)
@@ -486,7 +564,7 @@ class Model:
         self.removals[removal_id] = Removal(removal_id, message, gone)
         if message.proposal:  # that answers it
             message.hidden = False
-            self._close(message, go_on=message.parent is not None)
+            self._close(message, "upheld", go_on=message.parent is not None)
         self._order_again(message.tree)
         self.advance(message.tree)
 
@@ -514,10 +592,18 @@ class Model:
                 tree.most_answers = max(tree.most_answers, self.filled(one) + writing[one.id, one.reply_work])
 
     def edit(self, message: Message) -> None:
-        """The new text has no reviews. While reviewers can be asked, they are."""
+        """A moderator's words, which complaints do not act on. The new text has no reviews. While reviewers can be
+        asked, they are.
+        """
         message.text += 1
         message.votes = {}
-        self.keep(message, kept=False)
+        self._void(message)
+        for person in message.overruled:
+            if "red_flag" not in message.reactions.get(person, ()):
+                message.void.discard((person, "flags"))
+                message.said.pop((person, "flags"), None)
+        message.overruled, message.hidden, message.kept = set(), False, True
+        self._close(message, "", go_on=True)
         if message.review_work in OFFERS.get(message.tree.state, ()):
             message.result = None
         self.advance(message.tree)

@@ -3,23 +3,29 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from unittest import mock
 from uuid import UUID
 
 import pytest
 from django.core import mail
+from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 
+from oasst import purge
 from oasst.accounts import services
 from oasst.accounts.models import ApiClient, Identity, User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
+from oasst.core.models import WaitingJob
 from oasst.invariants import differences
 from oasst.merging import merge_people
 from tasks import assignment
 from tasks.kinds import Kind
 from tests.crowd import take
 from tests.factories import (
+    came_before,
     conversation,
     decide,
     grow_to,
@@ -33,7 +39,8 @@ from tests.factories import (
     state_of,
 )
 from tests.wire.conftest import Wire
-from trees import bans, moderation, notices, reactions, reviews, thresholds, voices
+from trees import bans, editing, jobs, moderation, notices, reactions, reviews, thresholds, transitions, voices
+from trees.in_hand import lock_tree
 from trees.interchange.reader import import_files
 from trees.interchange.writer import ExportFilter, read_lines
 from trees.models import Deletion, Happening, Message, Opening, Proposal, Reaction, Report, Skip
@@ -69,6 +76,15 @@ def skip(message: Message, people: list[User], policy: TreePolicy = POLICY) -> b
 
 def fresh(message: Message) -> Message:
     return Message.objects.get(pk=message.pk)
+
+
+def revise(message: Message, author: User | None, text: str) -> None:
+    """The author writes it anew."""
+    assert author is not None
+    with transaction.atomic():
+        hand = lock_tree(message.tree_id, POLICY)
+        editing.revise(hand, hand.message(message.pk), text=text, actor=author, reason="")
+        transitions.advance(hand)
 
 
 def invented(client: ApiClient, number: int, policy: TreePolicy = POLICY) -> list[User]:
@@ -149,9 +165,79 @@ class TestWhoseVoiceCounts:
             review(prompt, reviewer)
             decide(prompt)
         flag(reply, [reviewer])
+        assert voices.count_flags(reply.pk, POLICY) == 0
+        came_before([reviewer], days=1)
         assert voices.count_flags(reply.pk, POLICY) == 1
         assert voices.count_flags(reply.pk, replace(POLICY, complaint_min_accepted=4)) == 0
         assert voices.count_flags(reply.pk, replace(POLICY, complaint_min_accepted=0)) == 3
+
+    def test_four_accounts_of_this_minute_that_review_each_other_do_nothing(self, reply: Message) -> None:
+        mob = new_people(4)
+        for number, person in enumerate(mob):
+            prompt = new_prompt(person, lang="vo")
+            review(prompt, mob[(number + 1) % 4])
+            review(prompt, mob[(number + 2) % 4])
+        assert Message.objects.filter(author__in=mob, review_result=True).count() == 4
+        assert not flag(reply, mob)
+        assert voices.count_flags(reply.pk, POLICY) == 0
+        came_before(mob, days=POLICY.complaint_least_age_days)
+        assert voices.count_flags(reply.pk, POLICY) == 4
+
+    def test_a_voice_hides_five_messages_at_once_and_then_waits_for_moderators(self, mo: User) -> None:
+        mob = new_veterans(4)
+        prompts = [new_prompt(new_person("Writer")) for _ in range(7)]
+        for prompt in prompts:
+            assert flag(prompt, mob)
+        assert [fresh(prompt).hidden for prompt in prompts] == [True] * 5 + [False] * 2
+        assert Proposal.objects.filter(status="open").count() == 7
+        assert {state_of(prompt) for prompt in prompts[5:]} == {State.INITIAL_PROMPT_REVIEW}
+        # Three of them and one who is free are not enough either; four others are.
+        assert not flag(prompts[5], new_veterans(1))
+        assert flag(prompts[5], new_veterans(3))
+        assert fresh(prompts[5]).hidden
+        # Each decision for them gives room for one more.
+        first = Proposal.objects.get(message=prompts[0])
+        moderation.uphold(proposal_id=first.pk, actor=mo, reason="Copied.", policy=POLICY)
+        moderation.uphold(
+            proposal_id=Proposal.objects.get(message=prompts[5]).pk, actor=mo, reason="So too.", policy=POLICY
+        )
+        assert thresholds.apply(message_id=prompts[6].pk, policy=POLICY)
+        assert fresh(prompts[6]).hidden
+
+    def test_people_of_one_program_share_their_five(self) -> None:
+        bot, _ = services.create_api_client(name="bot")
+        prompts = [new_prompt(new_person("Writer")) for _ in range(2)]
+        policy = TreePolicy(complaint_most_open=1, auto_mod_red_flags=2)
+        for prompt in prompts:
+            flag(prompt, [*invented(bot, 1), *new_veterans(1)], policy)
+        assert [fresh(prompt).hidden for prompt in prompts] == [True, False]
+
+    def test_whose_complaints_are_mostly_unfounded_does_not_count_for_a_month(self, reply: Message, mo: User) -> None:
+        mob = new_veterans(4)
+        first, second = (new_prompt(new_person("Writer")) for _ in range(2))
+        flag(first, mob)
+        flag(second, mob)
+        dismissed, upheld = (Proposal.objects.get(message=one) for one in (first, second))
+        moderation.dismiss(proposal_id=dismissed.pk, actor=mo, reason="Fine.", policy=POLICY)
+        assert not flag(reply, mob)
+        assert voices.count_flags(reply.pk, POLICY) == 0
+        moderation.uphold(proposal_id=upheld.pk, actor=mo, reason="Copied.", policy=POLICY)
+        assert voices.count_flags(reply.pk, POLICY) == 4
+        Proposal.objects.filter(pk=upheld.pk).update(status="dismissed")
+        assert voices.count_flags(reply.pk, POLICY) == 0
+        Proposal.objects.filter(status="dismissed").update(decided_at=timezone.now() - timedelta(days=31))
+        assert voices.count_flags(reply.pk, POLICY) == 4
+        Proposal.objects.filter(pk=upheld.pk).update(status="upheld")
+
+    def test_a_dismissed_report_and_a_changed_text(self, reply: Message, mo: User) -> None:
+        reporter, other = new_veterans(2)
+        prompts = [new_prompt(new_person("Writer")) for _ in range(2)]
+        report = reactions.report(message_id=prompts[0].pk, reporter=reporter, category="spam")
+        moderation.settle_report(report_id=report.pk, actor=mo, status="dismissed", outcome="No.", policy=POLICY)
+        flag(prompts[1], [other, *new_veterans(3)])
+        moderation.edit_message(message_id=prompts[1].pk, actor=mo, text="Better.", reason="Typo.", policy=POLICY)
+        flag(reply, [reporter, other])
+        assert voices.count_flags(reply.pk, POLICY) == 1  # an edit says nothing about those who complained
 
     def test_reviews_against_the_outcome_are_no_standing(self, reply: Message) -> None:
         troll = new_person("Troll")
@@ -392,11 +478,70 @@ class TestWhatAModeratorDecidedStands:
     def test_a_new_text_is_a_new_case(self, reply: Message, mo: User) -> None:
         people = new_veterans(8)
         flag(reply, people[:4])
-        moderation.edit_message(message_id=reply.pk, actor=mo, text="Better.", reason="Typo.", policy=POLICY)
+        revise(reply, reply.author, "Better.")
         assert (fresh(reply).hidden, fresh(reply).kept_at, Proposal.objects.get().status) == (False, None, "dismissed")
         assert not flag(reply, people[4:7])
         assert flag(reply, people[7:])
         assert fresh(reply).hidden
+
+    def test_the_words_of_a_moderator_are_a_decision(self, reply: Message, mo: User) -> None:
+        people = new_veterans(8)
+        flag(reply, people[:4])
+        moderation.edit_message(message_id=reply.pk, actor=mo, text="Better.", reason="Typo.", policy=POLICY)
+        assert (fresh(reply).hidden, Proposal.objects.get().status) == (False, "dismissed")
+        assert flag(reply, people[4:])
+        assert (fresh(reply).hidden, Proposal.objects.get(status="open").acts) == (False, False)
+        assert fresh(reply).author is not None
+        revise(reply, reply.author, "Worse.")  # the author's again
+        assert flag(reply, new_veterans(4))
+        assert fresh(reply).hidden
+
+    def test_who_was_overruled_cannot_open_it_again(self, reply: Message, mo: User) -> None:
+        people = new_veterans(5)
+        for person in people[:4]:
+            reactions.set_reaction(message_id=reply.pk, person=person, emoji="red_flag")
+        assert thresholds.apply(message_id=reply.pk, policy=POLICY)
+        moderation.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=POLICY)
+        User.objects.filter(pk=people[0].pk).update(role="moderator")  # whose voice always counts
+        for shown in (3, 4, 3, 4):
+            found = reactions.set_reaction(message_id=reply.pk, person=people[0], emoji="red_flag")
+            assert found.emojis == {"red_flag": shown}
+            assert Reaction.objects.filter(message=reply, emoji="red_flag").count() == shown
+            assert not thresholds.apply(message_id=reply.pk, policy=POLICY)
+        assert not Proposal.objects.filter(status="open").exists()
+        assert flag(reply, people[4:])  # somebody else may ask once
+        assert not Proposal.objects.get(status="open").acts
+        reactions.set_reaction(message_id=reply.pk, person=people[0], emoji="red_flag", on=False)
+        revise(reply, reply.author, "Another text.")
+        reactions.set_reaction(message_id=reply.pk, person=people[0], emoji="red_flag", on=True)
+        assert voices.count_flags(reply.pk, POLICY) == 1  # a new text is a new case
+
+    def test_a_second_report_after_the_answer_is_the_first(self, reply: Message, mo: User, bob: User) -> None:
+        first = reactions.report(message_id=reply.pk, reporter=bob, category="spam")
+        moderation.settle_report(report_id=first.pk, actor=mo, status="dismissed", outcome="No.", policy=POLICY)
+        assert reactions.report(message_id=reply.pk, reporter=bob, category="hate", text="But!") == first
+        assert (Report.objects.count(), Report.objects.get().status) == (1, "dismissed")
+        page = Client()
+        page.force_login(bob)
+        said = page.post(f"/messages/{reply.pk}/report/", {"category": "spam"}, follow=True).content.decode()
+        assert "You reported this text before" in said
+        assert Report.objects.count() == 1
+        revise(reply, reply.author, "Another text.")
+        assert reactions.report(message_id=reply.pk, reporter=bob, category="hate").status == "open"
+
+    def test_a_second_report_of_a_program_is_answered_alike(self, reply: Message, mo: User) -> None:
+        bot = Wire("bot", trusted=False)
+        body = {"op": "add", "user": {"id": "b", "display_name": "B", "auth_method": "discord"}, "emoji": "red_flag"}
+        bot.post("users/", body["user"])
+        for _ in range(3):
+            for op in ("add", "remove", "add"):
+                assert bot.post(f"messages/{reply.pk}/emoji", {**body, "op": op}).status_code == 202
+            for report in Report.objects.filter(status="open"):
+                moderation.settle_report(
+                    report_id=report.pk, actor=mo, status="dismissed", outcome="No.", policy=POLICY
+                )
+        assert Report.objects.count() == 1
+        assert fresh(reply).emojis == {"red_flag": 1}
 
     def test_a_program_that_looked_for_moderators(self, reply: Message) -> None:
         flag(reply, new_veterans(4))
@@ -431,6 +576,57 @@ class TestWhatAModeratorDecidedStands:
         assert refusal.value.code == "already_deleted"
         moderation.undelete(deletion_id=gone.pk, actor=mo, reason="Fine.", policy=POLICY)
         assert (fresh(below).hidden, Proposal.objects.get().status) == (True, "open")
+
+
+class TestComplainersWhoAreShutOut:
+    def follow(self, *people: User) -> None:
+        for person in people:
+            jobs.follow_standing(str(person.pk))
+            jobs.follow_standing(str(person.pk))
+
+    @pytest.mark.parametrize("how", ["ban", "purge"])
+    def test_what_they_hid_is_shown_and_its_tree_goes_on(self, alice: User, mo: User, how: str) -> None:
+        prompt, mob = growing_tree(alice), new_veterans(4)
+        reply = new_reply(prompt, new_person("Writer"))
+        decide(reply)
+        work = set(Opening.objects.values_list("message", "work"))
+        for message in (reply, prompt):
+            assert flag(message, mob)
+        assert state_of(prompt) == State.HALTED_BY_MODERATOR
+        if how == "ban":
+            bans.ban(mob[0], actor=mo, reason="A mob.")
+        else:
+            purge.go_on(purge_id=purge.begin(person=mob[0], actor=mo, reason="A mob.").pk, policy=POLICY)
+        assert WaitingJob.objects.filter(job="trees.jobs.follow_standing", args=[str(mob[0].pk)]).exists()
+        self.follow(mob[0])
+        assert (fresh(prompt).hidden, fresh(reply).hidden, state_of(prompt)) == (False, False, State.GROWING)
+        assert set(Opening.objects.values_list("message", "work")) == work
+        rows = Proposal.objects.order_by("created_at")
+        assert [(one.status, one.acts) for one in rows] == [("open", False)] * 2
+        assert not Reaction.objects.filter(voided_at__isnull=False).exists()
+        assert not Message.objects.filter(kept_at__isnull=False).exists()
+        assert flag(prompt, new_veterans(1))  # the others are still there
+        assert (fresh(prompt).hidden, state_of(prompt)) == (True, State.HALTED_BY_MODERATOR)
+
+    def test_where_enough_others_say_the_same_nothing_changes(self, reply: Message, mo: User) -> None:
+        people = new_veterans(6)
+        flag(reply, people[:4])
+        Reaction.objects.bulk_create(Reaction(message=reply, author=one, emoji="red_flag") for one in people[4:])
+        Message.objects.filter(pk=reply.pk).update(emojis={"red_flag": 6})
+        self.follow(*people)  # nobody is banned
+        for person in people[:2]:
+            bans.ban(person, actor=mo, reason="Rude.")
+        self.follow(*people[:2])
+        assert fresh(reply).hidden
+
+    def test_refusals_of_banned_people(self, alice: User, mo: User) -> None:
+        policy = TreePolicy(auto_mod_max_skip_reply=2)
+        prompt, people = growing_tree(alice, policy), new_veterans(2)
+        assert skip(prompt, people, policy)
+        bans.ban(people[0], actor=mo, reason="Rude.")
+        assert thresholds.recount(person_id=people[0].pk, policy=policy) == 1
+        assert thresholds.recount(person_id=people[0].pk, policy=policy) == 0
+        assert (state_of(prompt), Proposal.objects.get().status) == (State.GROWING, "open")
 
 
 class TestAuthorsHearOfIt:

@@ -287,12 +287,18 @@ class TestSettling:
         report.refresh_from_db()
         assert (report.status, report.outcome, report.handled_by) == ("upheld", "Taken away.", mo)
 
-    def test_the_same_person_may_report_again_afterwards(self, report: Report, bob: User, mo: User) -> None:
+    def test_the_same_person_says_nothing_new_about_the_same_text_afterwards(
+        self, report: Report, bob: User, mo: User
+    ) -> None:
         moderation.settle_report(
             report_id=report.pk, actor=mo, status="dismissed", outcome="Nothing wrong.", policy=POLICY
         )
         again = reactions.report(message_id=report.message_id, reporter=bob, category="spam")
-        assert again.pk != report.pk
+        assert (again.pk, again.status) == (report.pk, "dismissed")
+        # A new text is a new case.
+        moderation.edit_message(message_id=report.message_id, actor=mo, text="Better.", reason="Typo.", policy=POLICY)
+        again = reactions.report(message_id=report.message_id, reporter=bob, category="spam")
+        assert (again.pk != report.pk, again.status) == (True, "open")
 
     def test_refusals(self, report: Report, bob: User, mo: User) -> None:
         with pytest.raises(NotAllowed):

@@ -160,6 +160,7 @@ def as_rows(tuples: Iterable[Any], client: ApiClient) -> list[Row]:
 _MINE = """ARRAY(
     SELECT emoji FROM trees_reaction reaction
     WHERE reaction.message_id = {0}.id AND reaction.author_id = %(viewer)s AND reaction.set_aside_id IS NULL
+      AND reaction.withdrawn_at IS NULL
     ORDER BY reaction.id
 )"""
 

@@ -38,6 +38,13 @@ def _set_aside_index(name: str) -> models.Index:
     return models.Index(fields=["set_aside"], condition=models.Q(set_aside__isnull=False), name=name)
 
 
+class Shown(Standing):
+    """What counts and was not taken back."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().filter(withdrawn_at=None)
+
+
 class Complaint(Judgement):
     """A judgement that may act against a text when many people say the same."""
 
@@ -128,9 +135,25 @@ class Reaction(Complaint):
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reactions")
     emoji = models.CharField(max_length=32)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    overruled = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="A moderator decided against this flag, about the text that is there now. Put again, it weighs nothing.",
+    )
+    withdrawn_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Taken back; kept because it was overruled."
+    )
+
+    objects = Shown()
+    everything = Manager()  # noqa: DJ012 (taken for a field)
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=models.Q(withdrawn_at=None) | models.Q(overruled=True, voided_at__isnull=False),
+                name="reaction_withdrawn_is_void",
+            ),
             models.UniqueConstraint(fields=["message", "author", "emoji"], name="reaction_once"),
             models.UniqueConstraint(
                 fields=["message", "author"],
