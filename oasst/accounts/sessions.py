@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends import cached_db
+from django.core.cache import caches
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -32,7 +34,7 @@ class SessionStore(cached_db.SessionStore):
 
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
-        self._cache = SignedCache(self._cache)
+        self._cache: Any = SignedCache(caches[settings.SESSION_CACHE_ALIAS])
 
     @classmethod
     def get_model_class(cls) -> type[Session]:
