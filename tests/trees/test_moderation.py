@@ -287,7 +287,9 @@ class TestSettling:
         report.refresh_from_db()
         assert (report.status, report.outcome, report.handled_by) == ("upheld", "Taken away.", mo)
 
-    def test_the_same_person_says_nothing_new_about_the_same_text_afterwards(self, report: Report, bob: User, mo: User) -> None:
+    def test_the_same_person_says_nothing_new_about_the_same_text_afterwards(
+        self, report: Report, bob: User, mo: User
+    ) -> None:
         moderation.settle_report(
             report_id=report.pk, actor=mo, status="dismissed", outcome="Nothing wrong.", policy=POLICY
         )
