@@ -87,8 +87,8 @@ def _take_back(message: Message, person: User, emoji: str) -> None:
 
 def report(*, message_id: UUID, reporter: User, category: str, text: str = "", limit: int = LONGEST_REPORT) -> Report:
     """Tell the moderators about a message. It counts as a red flag; a second report of the same person while the first
-    is open adds to that one, while all of it fits into `limit` characters. Once a moderator has answered, the same person
-    says nothing new about the same text: the earlier report is the answer.
+    is open adds to that one, while all of it fits into `limit` characters. Once a moderator has answered, the
+    same person says nothing new about the same text: the earlier report is the answer.
 
     Raises NotAllowed, NotFound, Invalid (`unknown_category`, text), Busy `rate_limited`.
     """

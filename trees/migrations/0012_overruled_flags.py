@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='reaction',
             name='overruled',
-            field=models.BooleanField(db_default=False, default=False, editable=False, help_text='A moderator decided against this flag, about the text that is there now. Put again, it weighs nothing.'),
+            field=models.BooleanField(db_default=False, default=False, editable=False, help_text='A moderator decided against this flag of the present text. Put again, it weighs nothing.'),
         ),
         migrations.AddField(
             model_name='reaction',

@@ -1,6 +1,6 @@
 """What people say about messages: reviews, rankings, reactions, skips, reports."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -139,14 +139,13 @@ class Reaction(Complaint):
         default=False,
         db_default=False,
         editable=False,
-        help_text="A moderator decided against this flag, about the text that is there now. Put again, it weighs nothing.",
+        help_text="A moderator decided against this flag of the present text. Put again, it weighs nothing.",
     )
     withdrawn_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Taken back; kept because it was overruled."
     )
 
-    objects = Shown()
-    everything = Manager()  # noqa: DJ012 (taken for a field)
+    objects: ClassVar[Standing] = Shown()
 
     class Meta:
         constraints = [
