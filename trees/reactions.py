@@ -9,8 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
-from oasst.accounts.models import User
+from oasst.accounts.models import ApiClient, Identity, User
 from oasst.accounts.services import require_contributor_now
 from oasst.core import ratelimit
 from oasst.core.after_commit import enqueue
@@ -67,26 +68,36 @@ def _change(message: Message, person: User, emoji: str | None, by: int, mine: se
     message.emojis = {name: number for name, number in counts.items() if number or name != emoji}
 
 
-def report(*, message_id: UUID, reporter: User, category: str, text: str = "", limit: int = LONGEST_REPORT) -> Report:
+def report(
+    *,
+    message_id: UUID,
+    reporter: User,
+    category: str,
+    text: str = "",
+    limit: int = LONGEST_REPORT,
+    program: ApiClient | None = None,
+) -> Report:
     """Tell the moderators about a message. It counts as a red flag; a second report of the same person while the first
     is open adds to that one, while all of it fits into `limit` characters.
 
+    Where `program` names people whom nobody knows to exist, all that they say about a message is one report.
     Raises NotAllowed, NotFound, Invalid (`unknown_category`, text), Busy `rate_limited`.
     """
     if category not in Report.Category.values:
         raise Invalid("Please choose what is wrong.", code="unknown_category", field="category")
     text = clean_text(text, limit=limit) if text.strip() else ""
     ratelimit.spend(ratelimit.REPORTS, reporter.pk)
+    if program is not None:
+        ratelimit.spend(ratelimit.REPORTS_OF_PROGRAM, program.pk)
     with transaction.atomic(durable=True):
         require_contributor_now(reporter)
         message = _lock_message(message_id, reporter)
-        found, created = Report.objects.get_or_create(
-            message=message,
-            reporter=reporter,
-            status=Report.Status.OPEN,
-            defaults={"revision_id": message.revision_id, "category": category, "text": text},
-        )
-        if not created:
+        found = _open_report(message, reporter, program)
+        if found is None:
+            found = Report.objects.create(
+                message=message, reporter=reporter, revision_id=message.revision_id, category=category, text=text
+            )
+        else:
             found.category = category
             found.text = _joined(found.text, text, limit)
             found.save(update_fields=["category", "text"])
@@ -99,6 +110,16 @@ def report(*, message_id: UUID, reporter: User, category: str, text: str = "", l
         return found
 
 
+def _open_report(message: Message, reporter: User, program: ApiClient | None) -> Report | None:
+    """The one that more is added to. The message is locked, so there is no other one a moment later."""
+    whose = Q(reporter=reporter)
+    if program is not None and reporter.email is None:
+        # Not that of somebody who also has an account here: it would put words in their mouth.
+        whose |= Q(reporter__email=None, reporter__in=Identity.objects.filter(api_client=program).values("user"))
+    waiting = Report.objects.filter(whose, message=message, status=Report.Status.OPEN)
+    return waiting.order_by("created_at", "pk").first()
+
+
 def _joined(before: str, more: str, limit: int) -> str:
     """Both statements. The same one again adds nothing: programs send a report twice when they are not sure."""
     if not more or more in before:
@@ -106,7 +127,7 @@ def _joined(before: str, more: str, limit: int) -> str:
     joined = f"{before}\n\n{more}" if before else more
     if len(joined) > limit:
         raise Invalid(
-            f"You have told the moderators about this message in {len(before):,} characters already, and {limit:,} are "
+            f"The moderators were told about this message in {len(before):,} characters already, and {limit:,} are "
             "the most. They will look at it.",
             code="too_long",
             field="text",
