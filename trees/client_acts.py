@@ -20,7 +20,7 @@ from oasst.core.errors import NotFound
 from oasst.core.text import clean_text
 from trees import bans, editing, proposals, reactions, removal, reviews, transitions
 from trees.in_hand import TreeInHand, lock_tree
-from trees.models import Message, MessageTree, Reaction, Report, Revision, Skip
+from trees.models import Message, MessageTree, Proposal, Reaction, Report, Revision, Skip
 from trees.policy import TreePolicy
 from trees.states import TABLE, State
 
@@ -88,8 +88,8 @@ def _remove(hand: TreeInHand, messages: list[Message], client: ApiClient, actor:
 
 
 def undelete_message(message_id: UUID, client: ApiClient, actor: User | None, policy: TreePolicy) -> None:
-    """Bring back a message and everything above it, not what stands below. Raises NotFound, Conflict (`purged`,
-    `erased`).
+    """Bring back a message and everything above it, deleted or hidden, not what stands below. Raises NotFound,
+    Conflict (`purged`, `erased`).
     """
     with transaction.atomic(durable=True):
         hand = lock_tree(_tree_of(message_id), policy)
@@ -108,10 +108,9 @@ def halt_or_resume(
     """
     with transaction.atomic(durable=True):
         hand = lock_tree(_tree_of(message_id), policy)
-        halted = hand.state == State.HALTED_BY_MODERATOR
-        if halt and not halted:
-            transitions.halt(hand, reason=reason_of(client), actor=actor)
-        elif halted and not halt:
+        if halt:
+            transitions.halt_on_purpose(hand, reason=reason_of(client), actor=actor)
+        elif hand.state == State.HALTED_BY_MODERATOR:
             transitions.refuse_without_prompt(hand)
             proposals.keep_what_stopped(hand, actor=actor, reason=reason_of(client))
             transitions.resume(hand, reason=reason_of(client), actor=actor)
@@ -188,7 +187,7 @@ def react(message_id: UUID, client: ApiClient, given: dict[str, Any], emoji: str
         return person
     flags = emoji == Reaction.RED_FLAG and on is not False
     if flags and not Reaction.objects.filter(message=message_id, author=person, emoji=emoji).exists():
-        reactions.report(message_id=message_id, reporter=person, category=Report.Category.OTHER)
+        reactions.report(message_id=message_id, reporter=person, category=Report.Category.OTHER, program=_crowd(client))
     else:
         reactions.set_reaction(message_id=message_id, person=person, emoji=emoji, on=on)
     return person
@@ -220,14 +219,28 @@ _CATEGORIES = {
 }
 
 
-def label_freely(message_id: UUID, person: User, labels: dict[str, float], text: str, *, is_report: bool) -> None:
+def _crowd(client: ApiClient) -> ApiClient | None:
+    """The program, where nobody knows whether its people exist: one that is not trusted and nobody's own."""
+    return None if client.trusted or client.person_id else client
+
+
+def label_freely(
+    message_id: UUID, client: ApiClient, person: User, labels: dict[str, float], text: str, *, is_report: bool
+) -> None:
     """Labels that nobody asked for: they replace those of the same person, and decide nothing. As a report they also
     tell the moderators. Raises NotAllowed, NotFound, Invalid, Busy `rate_limited`.
     """
     if is_report:
         said = (category for name, category in _CATEGORIES.items() if labels.get(name))
         category = next(said, Report.Category.OTHER)
-        reactions.report(message_id=message_id, reporter=person, category=category, text=text, limit=LONGEST_REPORT)
+        reactions.report(
+            message_id=message_id,
+            reporter=person,
+            category=category,
+            text=text,
+            limit=LONGEST_REPORT,
+            program=_crowd(client),
+        )
     if labels or not is_report:
         if not is_report:
             ratelimit.spend(ratelimit.FREE_LABELS, person.pk)
@@ -251,13 +264,14 @@ def change_person(user_id: UUID, client: ApiClient, changes: dict[str, Any]) -> 
 
 
 def settle_reports(message_id: UUID, client: ApiClient, policy: TreePolicy) -> None:
-    """Answer all open reports about a message: upheld when it was deleted, else dismissed, with all that people said
-    against it. Raises NotFound.
+    """Answer all open reports and the open proposal about a message: upheld when it was deleted, else dismissed, with
+    all that people said against it. Raises NotFound.
     """
     with transaction.atomic(durable=True):
         hand = lock_tree(_tree_of(message_id), policy)
         message = hand.message(message_id)
-        if not message.deleted and Report.objects.filter(message=message_id).exists():
+        proposed = Proposal.objects.filter(message=message_id, status=Proposal.Status.OPEN).exists()
+        if not message.deleted and (proposed or Report.objects.filter(message=message_id).exists()):
             proposals.keep(hand, message, actor=None, reason=reason_of(client))
             transitions.advance(hand)
         reports = Report.objects.select_for_update(of=("self",), no_key=True).filter(message=message_id)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from oasst.accounts.access import require_moderator
 from oasst.accounts.models import User
-from oasst.core.errors import Conflict, Invalid, NotFound
+from oasst.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from oasst.core.text import clean_text
 from trees import editing, outbox, proposals, removal, reranking, transitions
 from trees.in_hand import TreeInHand, lock_tree
@@ -21,20 +21,21 @@ from trees.states import State
 
 
 def halt(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None:
-    """Stop a tree where it is. Stopping it again changes nothing. Raises NotAllowed, Invalid (no reason), NotFound."""
+    """Stop a tree where it is. One that complaints, a deletion or a ban had stopped does not go on by itself any more;
+    stopping it again changes nothing. Raises NotAllowed, Invalid (no reason), NotFound."""
     require_moderator(actor)
     reason = _reason(reason)
     with transaction.atomic(durable=True):
         hand = lock_tree(tree_id, policy)
-        if hand.state != State.HALTED_BY_MODERATOR:
-            transitions.halt(hand, reason=reason, actor=actor)
-            transitions.advance(hand, actor=actor)
+        transitions.halt_on_purpose(hand, reason=reason, actor=actor)
+        transitions.advance(hand, actor=actor)
 
 
 def resume(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None:
     """Let a tree that was stopped, or that flags ended, go on from where it was. What people said to stop it is void.
 
-    Raises NotAllowed, Invalid, NotFound, Conflict (`not_halted`, `prompt_rejected`, `prompt_deleted`).
+    Raises NotAllowed (`own_message` too), Invalid, NotFound, Conflict (`not_halted`, `prompt_rejected`,
+    `prompt_deleted`).
     """
     require_moderator(actor)
     reason = _reason(reason)
@@ -45,6 +46,8 @@ def resume(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> No
         if hand.state == State.ABORTED_LOW_GRADE and hand.root.review_result is False:
             raise Conflict("Reviewers rejected its prompt, and that stands.", code="prompt_rejected")
         transitions.refuse_without_prompt(hand)
+        for message in proposals.what_stopped(hand):
+            _refuse_own(message, actor)
         proposals.keep_what_stopped(hand, actor=actor, reason=reason)
         transitions.resume(hand, reason=reason, actor=actor)
         transitions.advance(hand, actor=actor)
@@ -90,15 +93,18 @@ def undelete(*, deletion_id: UUID, actor: User, reason: str, policy: TreePolicy)
     reason = _reason(reason)
     with transaction.atomic(durable=True):
         try:
-            deletion = Deletion.objects.select_for_update(of=("self",), no_key=True).get(pk=deletion_id)
+            tree_id = Deletion.objects.values_list("tree_id", flat=True).get(pk=deletion_id)
         except Deletion.DoesNotExist:
             raise NotFound("There is no such deletion.", code="deletion_not_found") from None
+        hand = lock_tree(tree_id, policy)  # the tree before the deletion, as all lock who bring back
+        deletion = Deletion.objects.select_for_update(of=("self",), no_key=True).get(pk=deletion_id)
         if deletion.undone_at is not None:
             raise Conflict("This deletion was undone already.", code="already_undone")
-        hand = lock_tree(deletion.tree_id, policy)
         message = hand.message(deletion.message_id)
         if message.parent_id is not None and hand.messages[message.parent_id].deleted:
             raise Conflict("The message above it is deleted; bring that back first.", code="parent_deleted")
+        if deletion.actor_id != actor.pk:
+            _refuse_own(message, actor)
         removal.refuse_purged(deletion.message_ids)
         removal.bring_back(hand, deletion, actor=actor, reason=reason)
         transitions.advance(hand, actor=actor)
@@ -116,6 +122,8 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
     text = clean_text(text, limit=policy.message_size_limit)
     with transaction.atomic(durable=True):
         hand, message = _message_in_hand(message_id, policy)
+        if message.hidden:  # a new text ends what was proposed about the one before
+            _refuse_own(message, actor)
         revision = editing.revise(hand, message, text=text, actor=actor, reason=reason)
         if revision is None:
             raise Invalid("The text is the same as before.", code="unchanged", field="text")
@@ -133,7 +141,7 @@ def uphold(*, proposal_id: UUID, actor: User, reason: str, policy: TreePolicy) -
 
 def dismiss(*, proposal_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Proposal:
     """Let the message stay that many people complained about: it is shown again, its conversation goes on, and what
-    they said is void. Raises as `uphold`.
+    they said is void. Raises as `uphold`; NotAllowed `own_message` also of one's own message.
     """
     return _decide(proposal_id, actor, reason, policy, Proposal.Status.DISMISSED)
 
@@ -153,6 +161,7 @@ def _decide(proposal_id: UUID, actor: User, reason: str, policy: TreePolicy, sta
         if status == Proposal.Status.UPHELD:
             removal.remove(hand, message, actor=actor, reason=reason)
         else:
+            _refuse_own(message, actor)
             proposals.keep(hand, message, actor=actor, reason=reason)
         transitions.advance(hand, actor=actor)
         return Proposal.objects.get(pk=proposal_id)
@@ -164,7 +173,8 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str, po
     What has to be done about the message is done by the functions above. To dismiss it is to decide that the message
     stays: everything that people said against it is void. The outbox tells it, so that the reporter can hear of it.
     Locks the tree, then the message and the report.
-    Raises NotAllowed, Invalid (`unknown_status`, `outcome`), NotFound, Conflict (`already_settled`).
+    Raises NotAllowed (`own_message` where it is dismissed), Invalid (`unknown_status`, `outcome`), NotFound, Conflict
+    (`already_settled`).
     """
     require_moderator(actor)
     if status not in (Report.Status.UPHELD, Report.Status.DISMISSED):
@@ -175,6 +185,8 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str, po
         if message_id is None:
             raise NotFound("There is no such report.", code="report_not_found")
         hand, message = _message_in_hand(message_id, policy)
+        if status == Report.Status.DISMISSED:
+            _refuse_own(message, actor)
         # The message before the report, as those lock who report.
         list(Message.objects.select_for_update(of=("self",), no_key=True).filter(pk=message_id).values_list("pk"))
         report = Report.objects.select_for_update(of=("self",), no_key=True).get(pk=report_id)
@@ -195,7 +207,7 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str, po
                 )
             ]
         )
-        if status == Report.Status.DISMISSED and not message.deleted:
+        if status == Report.Status.DISMISSED:  # also of what is away for now: an undo brings it back as decided
             proposals.keep(hand, message, actor=actor, reason=outcome)
             transitions.advance(hand, actor=actor)
         return report
@@ -207,6 +219,15 @@ def _message_in_hand(message_id: UUID, policy: TreePolicy) -> tuple[TreeInHand, 
         raise NotFound("There is no such message.", code="message_not_found")
     hand = lock_tree(tree_id, policy)
     return hand, hand.message(message_id)
+
+
+def _refuse_own(message: Message, actor: User) -> None:
+    """Nobody decides for themselves that complaints are wrong."""
+    if message.author_id == actor.pk:
+        raise NotAllowed(
+            "You wrote this message yourself. Please let another moderator decide what people said against it.",
+            code="own_message",
+        )
 
 
 def _reason(reason: str) -> str:

@@ -11,7 +11,20 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Exists, F, Lookup, Min, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    F,
+    Lookup,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
 from django.db.models.functions import Left
 
 from oasst.accounts.models import User
@@ -35,6 +48,8 @@ MOST_REACTIONS = 100
 STOPPED = Q(state=State.HALTED_BY_MODERATOR)
 PROMPT_STANDS = Exists(Message.objects.filter(pk=OuterRef("pk"), deleted=False))
 """Of trees, which have the id of their prompt."""
+MOST_REPORTS = 20
+MOST_CORRECTIONS = 20
 
 
 @dataclass(frozen=True)
@@ -81,21 +96,22 @@ class TreeFile:
     transitions: list[TreeTransition]
     deletions: list[Deletion]
     reports: list[Report]
+    more_reports: int
     proposals: list[Proposal]
     openings: list[Opening]
 
 
 def tree_file(tree: MessageTree) -> TreeFile:
-    """Six statements."""
+    """Seven statements. The latest reports, open ones first, and how many more there are."""
+    reports = Report.objects.filter(message__tree=tree)
     return TreeFile(
         messages=list(_in_reading_order(tree)),
         transitions=list(TreeTransition.objects.filter(tree=tree).select_related("actor").order_by("id")),
         deletions=list(
             Deletion.objects.filter(tree=tree).select_related("actor", "undone_by").order_by("created_at", "id")
         ),
-        reports=list(
-            Report.objects.filter(message__tree=tree).select_related("reporter", "handled_by").order_by("created_at")
-        ),
+        reports=_first_reports(reports),
+        more_reports=max(0, reports.count() - MOST_REPORTS),
         proposals=list(Proposal.objects.filter(tree=tree).select_related("decided_by").order_by("created_at")),
         openings=list(Opening.objects.filter(tree=tree).select_related("holder").order_by("-priority", "id")),
     )
@@ -121,33 +137,44 @@ class MessageFile:
     reactions: list[Reaction]
     skips: list[Skip]
     reports: list[Report]
+    more_reports: int
     proposals: list[Proposal]
     deletions: list[Deletion]
     corrections: list[Message]
 
 
 def message_file(message: Message) -> MessageFile:
-    """Eight statements. `deletions` are those that took this message, also as part of a branch."""
+    """Nine statements. `deletions` are those that took this message, also as part of a branch. Of what anybody may add
+    to there are the latest.
+    """
     return MessageFile(
         revisions=list(message.revisions.select_related("author").order_by("created_at", "id")),
-        reviews=list(message.reviews.select_related("author").order_by("created_at", "id")),
+        reviews=list(message.reviews.select_related("author").order_by("-created_at", "-id")[:MOST_REACTIONS])[::-1],
         reactions=list(message.reactions.select_related("author").order_by("-created_at")[:MOST_REACTIONS]),
         skips=list(message.skips.select_related("author").order_by("-created_at")[:MOST_REACTIONS]),
         reports=reports_about(message.pk),
+        more_reports=max(0, message.reports.count() - MOST_REPORTS),
         proposals=list(message.proposals.select_related("decided_by").order_by("created_at")),
         deletions=list(
             Deletion.objects.filter(tree=message.tree_id, message_ids__contains=[message.pk])
             .select_related("actor", "undone_by")
             .order_by("created_at")
         ),
-        corrections=list(message.corrections.select_related("author").defer("search", "imported").order_by("pk")),
+        corrections=list(
+            message.corrections.select_related("author").defer("search", "imported").order_by("-pk")[:MOST_CORRECTIONS]
+        )[::-1],
     )
 
 
 def reports_about(message_id: UUID) -> list[Report]:
-    """Answered ones too, oldest first. One statement."""
-    rows = Report.objects.filter(message=message_id).select_related("reporter", "handled_by")
-    return list(rows.order_by("created_at"))
+    """Those that wait, then those that were answered; the latest first, up to MOST_REPORTS. One statement."""
+    return _first_reports(Report.objects.filter(message=message_id))
+
+
+def _first_reports(reports: QuerySet[Report]) -> list[Report]:
+    answered = Case(When(status=Report.Status.OPEN, then=0), default=1)
+    rows = reports.select_related("reporter", "handled_by").order_by(answered, "-created_at", "-pk")
+    return list(rows[:MOST_REPORTS])
 
 
 def latest_messages(person: User, number: int = 20) -> list[Message]:

@@ -10,7 +10,7 @@ Works on a tree in hand; the caller goes on to `transitions.advance`.
 from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict
-from trees import notices, transitions
+from trees import notices, standing, transitions
 from trees.in_hand import TreeInHand
 from trees.models import Happening, Message, Proposal, Reaction, Report, Skip
 from trees.states import State
@@ -40,19 +40,19 @@ def propose(hand: TreeInHand, message: Message, *, kind: Proposal.Kind, voices: 
     if hides:
         _mark(message, hidden=True)
     if stops:
-        transitions.halt(hand, reason=transitions.UNWANTED if kind == Proposal.Kind.SKIPS else transitions.FLAGGED)
+        _stop(hand, kind)
     _tell(hand, Happening.Kind.REMOVAL_PROPOSED, made, None)
     return True
 
 
-def keep(hand: TreeInHand, message: Message, *, actor: User | None, reason: str, go_on: bool = True) -> None:
+def keep(hand: TreeInHand, message: Message, *, actor: User | None, reason: str, resumes: bool = True) -> None:
     """A moderator decided that this text stays: it is shown again, its complaints are void, and complaints act on it no
-    more. A tree that they had stopped goes on, unless `go_on` is False: then the caller sees to that. Where this
+    more. A tree that they had stopped goes on, unless `resumes` is False: then the caller sees to that. Where this
     decides what was proposed, it answers the open reports as well.
     """
     _void(hand, message, overruled=True)
     _mark(message, hidden=False, kept_at=hand.now)
-    if _close(hand, message, Proposal.Status.DISMISSED, actor=actor, reason=reason, go_on=go_on):
+    if _close(hand, message, Proposal.Status.DISMISSED, actor=actor, reason=reason, resumes=resumes):
         _answer_reports(hand, message, Report.Status.DISMISSED, actor=actor, outcome=f"The message stays: {reason}")
 
 
@@ -70,7 +70,7 @@ def uphold(hand: TreeInHand, message: Message, *, actor: User | None, reason: st
     """Somebody who may do so has just deleted the message: what was proposed about it is answered. A tree that stopped
     for one of its replies goes on, and open reports are answered.
     """
-    if _close(hand, message, Proposal.Status.UPHELD, actor=actor, reason=reason, go_on=message.parent_id is not None):
+    if _close(hand, message, Proposal.Status.UPHELD, actor=actor, reason=reason, resumes=message.parent_id is not None):
         _mark(message, hidden=False)
         _answer_reports(hand, message, Report.Status.UPHELD, actor=actor, outcome=f"The message was deleted: {reason}")
 
@@ -94,17 +94,40 @@ def act_less(hand: TreeInHand, message: Message, *, hides: bool, stops: bool) ->
 
 def keep_what_stopped(hand: TreeInHand, *, actor: User | None, reason: str) -> None:
     """Somebody who may do so lets a stopped tree go on: that answers what had stopped it. The caller moves the tree."""
-    stopped = Proposal.objects.filter(tree=hand.tree, status=Proposal.Status.OPEN, stops=True)
-    found = {hand.message(message_id) for message_id in stopped.values_list("message_id", flat=True)}
+    for message in what_stopped(hand):
+        keep(hand, message, actor=actor, reason=reason, resumes=False)
+
+
+def what_stopped(hand: TreeInHand) -> list[Message]:
+    """The messages that complaints stopped the tree for, and that still wait for a moderator. What went meanwhile,
+    alone or with all above it, waits for nothing.
+    """
+    found = {proposal.message_id for proposal in _stopping(hand)}
     if hand.state == State.ABORTED_LOW_GRADE:  # as flags ended trees before there were proposals
-        found.add(hand.root)
-    for message in sorted(found, key=lambda one: one.pk):
-        keep(hand, message, actor=actor, reason=reason, go_on=False)
+        found.add(hand.root.pk)
+    return [hand.messages[message_id] for message_id in sorted(found)]
 
 
-def is_stopped(hand: TreeInHand) -> bool:
-    """Does the tree wait for a moderator because of what many people said?"""
-    return Proposal.objects.filter(tree=hand.tree, status=Proposal.Status.OPEN, stops=True).exists()
+def go_on(hand: TreeInHand, *, actor: User | None, reason: str) -> None:
+    """A tree that only complaints had stopped goes on when none of them waits for a moderator any more."""
+    if not hand.root.deleted and transitions.was_stopped_by_complaints(hand) and not _stopping(hand):
+        standing.resume(hand, reason=reason, actor=actor)
+
+
+def stop_again(hand: TreeInHand, *, where: frozenset[State] = WATCHED) -> None:
+    """A message came back for which complaints had stopped the tree, and nobody has decided: it stops as before."""
+    stopping = _stopping(hand) if hand.state in where else []
+    if stopping:
+        _stop(hand, stopping[0].kind)
+
+
+def _stopping(hand: TreeInHand) -> list[Proposal]:
+    rows = Proposal.objects.filter(tree=hand.tree, status=Proposal.Status.OPEN, stops=True).order_by("pk")
+    return [one for one in rows if not hand.messages[one.message_id].deleted]
+
+
+def _stop(hand: TreeInHand, kind: str) -> None:
+    transitions.halt(hand, reason=transitions.UNWANTED if kind == Proposal.Kind.SKIPS else transitions.FLAGGED)
 
 
 def refuse_deleted(message: Message) -> None:
@@ -119,7 +142,13 @@ def _open_one(message: Message) -> Proposal | None:
 
 
 def _close(
-    hand: TreeInHand, message: Message, status: Proposal.Status, *, actor: User | None, reason: str, go_on: bool = True
+    hand: TreeInHand,
+    message: Message,
+    status: Proposal.Status,
+    *,
+    actor: User | None,
+    reason: str,
+    resumes: bool = True,
 ) -> bool:
     found = _open_one(message)
     if found is None:
@@ -128,8 +157,8 @@ def _close(
     found.save(update_fields=["status", "decided_at", "decided_by", "reason"])
     upheld = status == Proposal.Status.UPHELD
     _tell(hand, Happening.Kind.REMOVAL_UPHELD if upheld else Happening.Kind.REMOVAL_DISMISSED, found, actor)
-    if go_on and found.stops and not hand.root.deleted and transitions.was_stopped_by_complaints(hand):
-        transitions.resume(hand, reason=reason, actor=actor)
+    if resumes and found.stops:
+        go_on(hand, actor=actor, reason=reason)
     return True
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from trees import consensus, removal, scoring, transitions, wanted
+from trees import consensus, proposals, removal, scoring, transitions, wanted
 from trees.in_hand import TreeInHand
 from trees.models import (
     Deletion,
@@ -88,7 +88,9 @@ def put_back(hand: TreeInHand, step: PurgeStep, purge: Purge, *, actor: Any, rea
             elif field == "review_result":
                 redecided.add(message.pk)
     _decide_again(hand, redecided)
-    if hand.state == step.state_after:
+    if step.state_before == State.HALTED_BY_MODERATOR:  # which the purge had ended: complaints about what came back
+        proposals.stop_again(hand, where=frozenset({State(step.state_after)}))
+    elif hand.state == step.state_after and not transitions.was_halted_on_purpose(hand):
         transitions.put_back(hand, State(step.state_before), reason=f"A purge was undone: {reason}"[:500], actor=actor)
     transitions.rescore(hand)
     _tell(hand, Happening.Kind.PURGE_UNDONE, purge, actor)

@@ -9,9 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from oasst.accounts.models import User
+from oasst.accounts.models import ApiClient, Identity, User
 from oasst.accounts.services import require_contributor_now
 from oasst.core import ratelimit
 from oasst.core.after_commit import enqueue
@@ -85,21 +86,33 @@ def _take_back(message: Message, person: User, emoji: str) -> None:
         row.delete()
 
 
-def report(*, message_id: UUID, reporter: User, category: str, text: str = "", limit: int = LONGEST_REPORT) -> Report:
+def report(
+    *,
+    message_id: UUID,
+    reporter: User,
+    category: str,
+    text: str = "",
+    limit: int = LONGEST_REPORT,
+    program: ApiClient | None = None,
+) -> Report:
     """Tell the moderators about a message. It counts as a red flag; a second report of the same person while the first
     is open adds to that one, while all of it fits into `limit` characters. Once a moderator has answered, the
     same person says nothing new about the same text: the earlier report is the answer.
 
+    Where `program` names people whom nobody knows to exist, all that they say about a message is one report.
     Raises NotAllowed, NotFound, Invalid (`unknown_category`, text), Busy `rate_limited`.
     """
     if category not in Report.Category.values:
         raise Invalid("Please choose what is wrong.", code="unknown_category", field="category")
     text = clean_text(text, limit=limit) if text.strip() else ""
     ratelimit.spend(ratelimit.REPORTS, reporter.pk)
+    if program is not None:
+        ratelimit.spend(ratelimit.REPORTS_OF_PROGRAM, program.pk)
     with transaction.atomic(durable=True):
         require_contributor_now(reporter)
         message = _lock_message(message_id, reporter)
-        found = _answered(message, reporter) or _write_report(message, reporter, category, text, limit)
+        earlier = Report.objects.filter(_same_voice(reporter, program), message=message)
+        found = _answered(message, earlier) or _write_report(message, reporter, earlier, category, text, limit)
         mine = set(Reaction.objects.filter(message=message, author=reporter).values_list("emoji", flat=True))
         if RED_FLAG not in mine:
             _change(message, reporter, RED_FLAG, 1, mine)
@@ -110,24 +123,33 @@ def report(*, message_id: UUID, reporter: User, category: str, text: str = "", l
         return found
 
 
-def _answered(message: Message, reporter: User) -> Report | None:
-    """What this person reported about this text, if a moderator has answered and nothing is open."""
-    mine = Report.objects.filter(message=message, reporter=reporter, revision=message.revision_id)
-    last = mine.order_by("-created_at").first()
+def _same_voice(reporter: User, program: ApiClient | None) -> Q:
+    """Reports of this person, or of all whom this program made up."""
+    whose = Q(reporter=reporter)
+    if program is not None and reporter.email is None:
+        # Not that of somebody who also has an account here: it would put words in their mouth.
+        whose |= Q(reporter__email=None, reporter__in=Identity.objects.filter(api_client=program).values("user"))
+    return whose
+
+
+def _answered(message: Message, earlier: QuerySet[Report]) -> Report | None:
+    """What was reported about this text before, if a moderator has answered and nothing is open."""
+    last = earlier.filter(revision=message.revision_id).order_by("-created_at").first()
     return None if last is None or last.status == Report.Status.OPEN else last
 
 
-def _write_report(message: Message, reporter: User, category: str, text: str, limit: int) -> Report:
-    found, created = Report.objects.get_or_create(
-        message=message,
-        reporter=reporter,
-        status=Report.Status.OPEN,
-        defaults={"revision_id": message.revision_id, "category": category, "text": text},
-    )
-    if not created:
-        found.category = category
-        found.text = _joined(found.text, text, limit)
-        found.save(update_fields=["category", "text"])
+def _write_report(
+    message: Message, reporter: User, earlier: QuerySet[Report], category: str, text: str, limit: int
+) -> Report:
+    """More is added to the open one. The message is locked, so there is no other one a moment later."""
+    found = earlier.filter(status=Report.Status.OPEN).order_by("created_at", "pk").first()
+    if found is None:
+        return Report.objects.create(
+            message=message, reporter=reporter, revision_id=message.revision_id, category=category, text=text
+        )
+    found.category = category
+    found.text = _joined(found.text, text, limit)
+    found.save(update_fields=["category", "text"])
     return found
 
 
@@ -138,7 +160,7 @@ def _joined(before: str, more: str, limit: int) -> str:
     joined = f"{before}\n\n{more}" if before else more
     if len(joined) > limit:
         raise Invalid(
-            f"You have told the moderators about this message in {len(before):,} characters already, and {limit:,} are "
+            f"The moderators were told about this message in {len(before):,} characters already, and {limit:,} are "
             "the most. They will look at it.",
             code="too_long",
             field="text",

@@ -10,9 +10,11 @@ from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict
-from trees import proposals, transitions, wanted
+from trees import proposals, standing, transitions, wanted
 from trees.in_hand import TreeInHand
 from trees.models import Deletion, Happening, Message, Purge
+
+BROUGHT_BACK = "The prompt was brought back."
 
 
 def remove(
@@ -33,6 +35,7 @@ def remove(
         hand.changed.add(one.pk)
     if purge is None:  # which is no answer: undoing it brings back what was proposed as well
         proposals.uphold(hand, message, actor=actor, reason=reason)
+    proposals.go_on(hand, actor=actor, reason=reason)  # it may have waited for something that is gone now
     hand.record(
         Happening.Kind.MESSAGE_DELETED,
         message=message,
@@ -74,14 +77,15 @@ def bring_back(hand: TreeInHand, deletion: Deletion, *, actor: User, reason: str
 
 
 def bring_back_with_ancestors(hand: TreeInHand, message: Message, *, actor: User | None, reason: str) -> None:
-    """Bring back one message and all above it, whatever took them. Deletions of which nothing is left are undone, and
-    what people said against these messages is void. Raises Conflict as `refuse_purged`.
+    """Bring back one message and all above it, whatever took or hid them. Deletions of which nothing is left are
+    undone, and what people said against these messages is void. Raises Conflict as `refuse_purged`.
     """
-    gone = [one for one in _upwards(hand, message) if one.deleted]
-    if not gone:
+    path = list(_upwards(hand, message))
+    withheld = [one for one in path if one.is_withheld]
+    if not withheld:
         return
-    refuse_purged([one.pk for one in gone])
-    for one in gone:
+    refuse_purged([one.pk for one in path if one.deleted])
+    for one in withheld:
         one.deleted = False
         hand.changed.add(one.pk)
         proposals.keep(hand, one, actor=actor, reason=reason)
@@ -102,11 +106,12 @@ def _upwards(hand: TreeInHand, message: Message) -> Iterator[Message]:
 
 
 def _go_on(hand: TreeInHand, actor: User | None) -> None:
-    """A tree that had stopped only because its prompt was gone goes on."""
+    """A tree that had stopped only because its prompt was gone goes on; what complaints had stopped it for stops it."""
     make_room(hand)
-    upheld = transitions.was_stopped_by_complaints(hand) and not proposals.is_stopped(hand)
-    if not hand.root.deleted and (transitions.was_halted_by_deletion(hand) or upheld):
-        transitions.resume(hand, reason="The prompt was brought back.", actor=actor)
+    if not hand.root.deleted and transitions.was_halted_by_deletion(hand):
+        standing.resume(hand, reason=BROUGHT_BACK, actor=actor)
+    proposals.go_on(hand, actor=actor, reason=BROUGHT_BACK)
+    proposals.stop_again(hand)
     transitions.rescore(hand)
 
 

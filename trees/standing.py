@@ -11,12 +11,11 @@ from django.db import transaction
 
 from oasst.accounts.models import User
 from trees import transitions
-from trees.in_hand import lock_tree
+from trees.in_hand import TreeInHand, lock_tree
 from trees.models import MessageTree, TreeTransition
 from trees.policy import TreePolicy
 from trees.states import State
 
-AUTHOR_BANNED = "Its author was banned."
 AUTHOR_BACK = "Its author may take part again."
 WAITING = (State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING)
 
@@ -41,7 +40,7 @@ def _follow(tree_id: UUID, person_id: UUID, policy: TreePolicy) -> bool:
         hand = lock_tree(tree_id, policy)
         banned = not User.objects.values_list("enabled", flat=True).get(pk=person_id)
         if banned and hand.state in WAITING:
-            transitions.halt(hand, reason=AUTHOR_BANNED)
+            transitions.halt(hand, reason=transitions.AUTHOR_BANNED)
         elif not banned and hand.state == State.HALTED_BY_MODERATOR and not hand.root.deleted and _by_ban(tree_id):
             transitions.resume(hand, reason=AUTHOR_BACK)
         else:
@@ -50,6 +49,16 @@ def _follow(tree_id: UUID, person_id: UUID, policy: TreePolicy) -> bool:
         return True
 
 
+def resume(hand: TreeInHand, *, reason: str, actor: User | None) -> None:
+    """Let a stopped tree go on, unless its prompt would wait while its author is banned: that stops it again, until the
+    author is back. The caller goes on to `transitions.advance`.
+    """
+    transitions.resume(hand, reason=reason, actor=actor)
+    author = hand.root.author_id
+    if hand.state in WAITING and author is not None and not User.objects.filter(pk=author, enabled=True).exists():
+        transitions.halt(hand, reason=transitions.AUTHOR_BANNED)
+
+
 def _by_ban(tree_id: UUID) -> bool:
     last = TreeTransition.objects.filter(tree=tree_id).order_by("-id").first()
-    return last is not None and last.reason == AUTHOR_BANNED
+    return last is not None and last.reason == transitions.AUTHOR_BANNED

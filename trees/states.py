@@ -120,4 +120,5 @@ ACTIVE = frozenset(state for state, row in TABLE.items() if row.active)
 
 
 def may_go(source: State, target: State) -> bool:
-    return target in TABLE[source].goes_to
+    """Also from stopped to stopped: somebody stops on purpose what had stopped by itself."""
+    return target in TABLE[source].goes_to or source == target == State.HALTED_BY_MODERATOR

@@ -39,6 +39,19 @@ def halt(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
     _enter(hand, State.HALTED_BY_MODERATOR, reason, actor)
 
 
+def halt_on_purpose(hand: TreeInHand, *, reason: str, actor: User | None = None) -> None:
+    """Stop the tree so that only somebody who may do so lets it go on. One that had stopped by itself, and would go on
+    by itself, is stopped once more; one that was stopped on purpose stays as it is. The caller goes on to `advance`.
+    """
+    if hand.state != State.HALTED_BY_MODERATOR or _halted_because(hand, *BY_ITSELF):
+        _enter(hand, State.HALTED_BY_MODERATOR, reason, actor)
+
+
+def was_halted_on_purpose(hand: TreeInHand) -> bool:
+    """Did somebody stop the tree, so that nothing lets it go on by itself?"""
+    return hand.state == State.HALTED_BY_MODERATOR and not _halted_because(hand, *BY_ITSELF)
+
+
 def abort(hand: TreeInHand, *, reason: str) -> None:
     """End a tree that is unfit for the data set. The caller goes on to `advance`."""
     _enter(hand, State.ABORTED_LOW_GRADE, reason, None)
@@ -92,7 +105,8 @@ def was_stopped_by_complaints(hand: TreeInHand) -> bool:
 def _halted_because(hand: TreeInHand, *reasons: str) -> bool:
     if hand.state != State.HALTED_BY_MODERATOR:
         return False
-    last = TreeTransition.objects.filter(tree=hand.tree).order_by("-id").first()
+    stored = TreeTransition.objects.filter(tree=hand.tree).order_by("-id")
+    last = hand.moves[-1] if hand.moves else stored.first()
     return last is not None and last.to_state == State.HALTED_BY_MODERATOR and last.reason in reasons
 
 
@@ -169,6 +183,10 @@ Step = tuple[State, str]
 PROMPT_DELETED = "The prompt was deleted."
 FLAGGED = "Many people flagged the prompt. A moderator decides."
 UNWANTED = "Many people did not want to answer one message. A moderator decides."
+AUTHOR_BANNED = "Its author was banned."
+NOTHING_LEFT = "Nothing of the conversation is left."
+BY_ITSELF = (PROMPT_DELETED, FLAGGED, UNWANTED, AUTHOR_BANNED, NOTHING_LEFT)
+"""Why trees stop without anybody who wants them to: they go on when the cause is gone."""
 
 
 def due_step(hand: TreeInHand) -> Step | None:
@@ -200,7 +218,7 @@ def _after_prompt_review(hand: TreeInHand) -> Step | None:
 def _after_growing(hand: TreeInHand) -> Step | None:
     size = wanted.size(hand)
     if size == 0:
-        return State.HALTED_BY_MODERATOR, "Nothing of the conversation is left."
+        return State.HALTED_BY_MODERATOR, NOTHING_LEFT
     if wanted.awaiting_review(hand) or wanted.paused(hand):
         return None  # what is hidden may come back, with everything below it
     if size >= hand.tree.goal_tree_size:
@@ -225,10 +243,11 @@ def _enter(hand: TreeInHand, target: State, reason: str, actor: User | None) -> 
     source = hand.state
     if not may_go(source, target):
         raise AssertionError(f"a tree can not go from {source} to {target}")
-    # Kept on the way in, so that resuming knows the way back.
-    hand.tree.halted_from = source.value if target == State.HALTED_BY_MODERATOR else ""
-    hand.tree.state = target.value
-    hand.tree.state_since = hand.now
+    if source != target:
+        # Kept on the way in, so that resuming knows the way back.
+        hand.tree.halted_from = source.value if target == State.HALTED_BY_MODERATOR else ""
+        hand.tree.state = target.value
+        hand.tree.state_since = hand.now
     hand.moves.append(
         TreeTransition(tree=hand.tree, from_state=source, to_state=target, reason=reason, actor=actor, at=hand.now)
     )

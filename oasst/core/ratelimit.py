@@ -55,6 +55,8 @@ DRAFTS = RateLimit("draft", "1000 per 10 minutes", "saved drafts")
 LEASES = RateLimit("lease", "300 per 10 minutes", "renewed tasks")
 REACTIONS = RateLimit("reaction", "120 per 10 minutes", "reactions")
 REPORTS = RateLimit("report", "30 per hour; 100 per day", "reports")
+# All people together whom a program that is not trusted names: it can make up as many as it likes.
+REPORTS_OF_PROGRAM = RateLimit("report_program", "60 per hour; 300 per day", "reports by this program")
 FREE_LABELS = RateLimit("free_label", "240 per 10 minutes", "labels")
 SUGGESTIONS = RateLimit("suggestion", "30 per hour", "suggested texts")
 PROFILE_CHANGES = RateLimit("profile", "60 per hour", "changes to your profile")

@@ -9,6 +9,8 @@ from django.db import connection
 
 from oasst.accounts.services import TERMS_DOCUMENT
 from oasst.invariants.difference import Difference
+from trees.states import State
+from trees.transitions import FLAGGED, UNWANTED
 
 MOST = 1000  # differences of one check; nobody reads more of them one by one
 
@@ -74,6 +76,19 @@ STATEMENTS = {
         LEFT JOIN trees_proposal proposal
           ON proposal.message_id = message.id AND proposal.status = 'open' AND proposal.hides
         WHERE message.hidden <> (proposal.id IS NOT NULL)
+    """,
+    "stopped_trees_wait_for_a_moderator": f"""
+        SELECT 'tree ' || tree.id, 'an open proposal about a message that stands, or no stop', last.reason
+        FROM trees_messagetree tree
+        JOIN trees_message root ON root.id = tree.id AND NOT root.deleted
+        CROSS JOIN LATERAL (
+            SELECT reason FROM trees_treetransition move WHERE move.tree_id = tree.id ORDER BY move.id DESC LIMIT 1
+        ) last
+        WHERE tree.state = '{State.HALTED_BY_MODERATOR.value}' AND last.reason IN ('{FLAGGED}', '{UNWANTED}')
+          AND NOT EXISTS (
+              SELECT FROM trees_proposal proposal JOIN trees_message message ON message.id = proposal.message_id
+              WHERE proposal.tree_id = tree.id AND proposal.status = 'open' AND proposal.stops AND NOT message.deleted
+          )
     """,
     "complaints_before_a_decision_are_void": """
         -- A skip waits for nobody: one that is stored in the instant of the decision counts or not.

@@ -119,7 +119,7 @@ def take(body: dict[str, Any], client: ApiClient) -> None:
 def take_labels(body: dict[str, Any], client: ApiClient, user: User) -> None:
     """An answer to a task if one is named, else free labels or a report."""
     if body["task_id"] is None:
-        _label_freely(body, user)
+        _label_freely(body, client, user)
         return
     task = client_tasks.find_task(client, body["task_id"])
 
@@ -132,8 +132,9 @@ def take_labels(body: dict[str, Any], client: ApiClient, user: User) -> None:
     client_tasks.answer(task, user, "labels", submit)
 
 
-def _label_freely(body: dict[str, Any], user: User) -> None:
-    client_acts.label_freely(body["message_id"], user, body["labels"], body["text"], is_report=bool(body["is_report"]))
+def _label_freely(body: dict[str, Any], client: ApiClient, user: User) -> None:
+    said = body["labels"], body["text"]
+    client_acts.label_freely(body["message_id"], client, user, *said, is_report=bool(body["is_report"]))
 
 
 def _take_text(body: dict[str, Any], client: ApiClient, user: User) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from oasst.accounts import services
 from oasst.accounts.models import User
 from oasst.invariants import differences
 from tests.concurrency.test_rivals import ROUNDS, rivals
-from tests.factories import new_people, new_person, new_prompt
-from trees import moderation, reactions, thresholds
+from tests.factories import growing_tree, new_people, new_person, new_prompt, new_reply
+from trees import client_acts, moderation, reactions, thresholds
 from trees.models import Happening, Message, Proposal
 from trees.policy import TreePolicy
 
@@ -72,3 +73,29 @@ def test_two_moderators_who_disagree(mo: User) -> None:
         assert sorted(codes) == ["", "already_decided"]
         prompt.refresh_from_db()
         assert (prompt.deleted, prompt.hidden) == (codes[0] == "", False)
+
+
+def test_two_doors_that_bring_back(mo: User) -> None:
+    """A moderator locks the tree before the deletion, as programs do: neither waits for the other for ever."""
+    site, _ = services.create_api_client(name="website", trusted=True)
+    prompt = growing_tree(new_person("Author"))
+    replies = [new_reply(prompt, new_person("Writer")) for _ in range(2)]
+    for _ in range(ROUNDS):
+        gone = [
+            moderation.delete_message(message_id=one.pk, actor=mo, reason="Copied.", policy=EVERYBODY)
+            for one in replies
+        ]
+        rivals(
+            *(
+                lambda pk=one.pk: moderation.undelete(  # type: ignore[misc]
+                    deletion_id=pk, actor=mo, reason="Fine.", policy=EVERYBODY
+                )
+                for one in gone
+            ),
+            *(
+                lambda pk=one.pk: client_acts.undelete_message(pk, site, None, EVERYBODY)  # type: ignore[misc]
+                for one in replies
+            ),
+            allowed={"already_undone"},
+        )
+        assert not Message.objects.filter(deleted=True).exists()

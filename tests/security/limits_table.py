@@ -40,15 +40,22 @@ OPERATIONS: dict[str, Write] = {
     "POST /api/v1/tasks/availability": by(limit.NEW_PEOPLE_OF_PROGRAM),
     "POST /api/v1/tasks/<task_id>/ack": free("once for each task that was handed out"),
     "POST /api/v1/tasks/<task_id>/nack": by(limit.SKIPS),
-    "POST /api/v1/tasks/interaction": by(limit.ANSWERS, limit.FREE_LABELS, limit.REPORTS, limit.NEW_PEOPLE_OF_PROGRAM),
+    "POST /api/v1/tasks/interaction": by(
+        *(limit.ANSWERS, limit.FREE_LABELS, limit.REPORTS),
+        *(limit.REPORTS_OF_PROGRAM, limit.NEW_PEOPLE_OF_PROGRAM),
+    ),
     "POST /api/v1/tasks/close": _STEP,
-    "POST /api/v1/text_labels/": by(limit.FREE_LABELS, limit.REPORTS, limit.ANSWERS, limit.NEW_PEOPLE_OF_PROGRAM),
+    "POST /api/v1/text_labels/": by(
+        *(limit.FREE_LABELS, limit.REPORTS, limit.ANSWERS),
+        *(limit.REPORTS_OF_PROGRAM, limit.NEW_PEOPLE_OF_PROGRAM),
+    ),
     "DELETE /api/v1/messages/<message_id>": _TRUSTED,
     "PUT /api/v1/messages/<message_id>/tree/state": _TRUSTED,
     "POST /api/v1/messages/<message_id>/edit": _TRUSTED,
     "PUT /api/v1/messages/<message_id>/undelete": _TRUSTED,
     "POST /api/v1/messages/<message_id>/emoji": by(
-        limit.REACTIONS, limit.REPORTS, limit.SKIPS, limit.NEW_PEOPLE_OF_PROGRAM
+        *(limit.REACTIONS, limit.REPORTS, limit.SKIPS),
+        *(limit.REPORTS_OF_PROGRAM, limit.NEW_PEOPLE_OF_PROGRAM),
     ),
     "PUT /api/v1/users/<user_id>": _TRUSTED,
     "DELETE /api/v1/users/<user_id>": _TRUSTED,

@@ -291,10 +291,12 @@ def on_the_wire() -> Iterator[Case]:
     reply = "POST /api/v1/messages/<message_id>/emoji"
     yield reply, ratelimit.REACTIONS, ada_of, emoji("+1")
     yield reply, ratelimit.REPORTS, ada_of, emoji("red_flag")
+    yield reply, ratelimit.REPORTS_OF_PROGRAM, program_of, emoji("red_flag")
     yield reply, ratelimit.SKIPS, ada_of, emoji("_skip_reply")
     for path in ("text_labels/", "tasks/interaction"):
         yield f"POST /api/v1/{path}", ratelimit.FREE_LABELS, ada_of, labelled(path)
         yield f"POST /api/v1/{path}", ratelimit.REPORTS, ada_of, labelled(path, is_report=True)
+        yield f"POST /api/v1/{path}", ratelimit.REPORTS_OF_PROGRAM, program_of, labelled(path, is_report=True)
     answer = {"type": "text_reply_to_message", "message_id": "given", "user_message_id": "m", "text": "How? Why?"}
     interact = lambda s: s.wire("post", "tasks/interaction", {"user": s.named, **answer})  # noqa: E731
     yield "POST /api/v1/tasks/interaction", ratelimit.ANSWERS, ada_of, interact

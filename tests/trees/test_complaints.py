@@ -15,6 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from oasst import purge
+from oasst import purge as purges
 from oasst.accounts import services
 from oasst.accounts.models import ApiClient, Identity, User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
@@ -39,12 +40,24 @@ from tests.factories import (
     state_of,
 )
 from tests.wire.conftest import Wire
-from trees import bans, editing, jobs, moderation, notices, reactions, reviews, thresholds, transitions, voices
+from trees import (
+    bans,
+    editing,
+    jobs,
+    moderation,
+    notices,
+    reactions,
+    reviews,
+    standing,
+    thresholds,
+    transitions,
+    voices,
+)
 from trees.in_hand import lock_tree
 from trees.interchange.reader import import_files
 from trees.interchange.writer import ExportFilter, read_lines
-from trees.models import Deletion, Happening, Message, Opening, Proposal, Reaction, Report, Skip
-from trees.moderation_queries import queues
+from trees.models import Deletion, Happening, Message, Opening, Proposal, Reaction, Report, Skip, TreeTransition
+from trees.moderation_queries import message_file, queues
 from trees.policy import TreePolicy
 from trees.queries import HIDDEN, REMOVED, contributions_of, get_tree_for
 from trees.states import State
@@ -123,7 +136,7 @@ class TestWhoseVoiceCounts:
         assert (found.deleted, found.hidden, found.emojis) == (False, False, {"red_flag": 4})
         assert not Deletion.objects.exists()
         assert not Proposal.objects.exists()
-        assert Report.objects.filter(status="open").count() == 4  # which a moderator reads
+        assert Report.objects.filter(status="open").count() == 1  # which a moderator reads
         assert set(Opening.objects.values_list("message", "work")) == before
 
     def test_all_people_of_a_program_that_is_not_trusted_are_one_voice(self, reply: Message) -> None:
@@ -268,6 +281,61 @@ class TestWhoseVoiceCounts:
         flag(reply, many)
         with django_assert_num_queries(8):
             thresholds.apply(message_id=reply.pk, policy=POLICY)
+
+
+class TestReportsOfOneProgram:
+    def report(self, program: Wire, message: Message, name: str, text: str) -> Any:
+        user = {"id": name, "display_name": name, "auth_method": "discord"}
+        body = {"user": user, "message_id": str(message.pk), "text": text, "labels": {}, "is_report": True}
+        return program.post("text_labels/", body)
+
+    def test_about_one_message_are_one(self, reply: Message, alice: User) -> None:
+        bot, other, site = Wire("bot", trusted=False), Wire("other", trusted=False), Wire("website", trusted=True)
+        for number in range(5):
+            assert self.report(bot, reply, f"nobody{number}", f"Bad {number}.").status_code == 204
+        only = Report.objects.get()
+        assert only.text.split("\n\n") == [f"Bad {number}." for number in range(5)]
+        self.report(other, reply, "nobody0", "Bad.")
+        self.report(site, reply, "ada", "Bad.")
+        self.report(site, reply, "bo", "Bad.")
+        reactions.report(message_id=reply.pk, reporter=alice, category="spam")
+        assert Report.objects.count() == 5
+
+    def test_put_no_words_in_the_mouth_of_an_account(self, reply: Message) -> None:
+        bot = Wire("bot", trusted=False)
+        self.report(bot, reply, "ada", "Bad.")
+        User.objects.filter(identities__username="ada").update(email="ada@example.org")
+        self.report(bot, reply, "nobody", "Worse.")
+        assert sorted(Report.objects.values_list("text", flat=True)) == ["Bad.", "Worse."]
+
+    def test_are_no_longer_than_one_may_be(self, reply: Message) -> None:
+        bot, _ = services.create_api_client(name="bot")
+        about: dict[str, Any] = {"message_id": reply.pk, "category": "spam", "limit": 10_000, "program": bot}
+        one, other = invented(bot, 2)
+        reactions.report(reporter=one, text="a" * 9_000, **about)
+        with pytest.raises(Invalid) as refusal:
+            reactions.report(reporter=other, text="b" * 9_000, **about)
+        assert (refusal.value.code, len(Report.objects.get().text)) == ("too_long", 9_000)
+        reactions.report(reporter=other, text="", **about)
+
+    def test_the_pages_of_moderators_stay_small(self, reply: Message, mo: User) -> None:
+        people = new_people(30)
+        Report.objects.bulk_create(
+            Report(message=reply, reporter=one, revision_id=reply.revision_id, text=f"{number} " + "x" * 9_000)
+            for number, one in enumerate(people)
+        )
+        Report.objects.filter(reporter=people[-1]).update(status="dismissed")
+        found = message_file(reply)
+        assert (len(found.reports), found.more_reports) == (20, 10)
+        assert {one.status for one in found.reports} == {"open"}
+        client = Client()
+        client.force_login(mo)
+        for path in (f"message/{reply.pk}", f"messagetree/{reply.tree_id}"):
+            page = client.get(f"/admin/trees/{path}/change/").content.decode()
+            assert "And 10 more" in page
+            assert "x" * 400 not in page
+            assert len(page) < 200_000
+        Report.objects.all().delete()
 
 
 class TestHiding:
@@ -542,6 +610,128 @@ class TestWhatAModeratorDecidedStands:
                 )
         assert Report.objects.count() == 1
         assert fresh(reply).emojis == {"red_flag": 1}
+
+    def test_also_while_a_purge_has_the_text_away(self, reply: Message, mo: User) -> None:
+        flag(reply, new_veterans(4))
+        purge = purges.begin(person=reply.author, actor=mo, reason="Spam.")
+        purges.go_on(purge_id=purge.pk, policy=POLICY)
+        report = Report.objects.earliest("created_at")
+        moderation.settle_report(report_id=report.pk, actor=mo, status="dismissed", outcome="Fine.", policy=POLICY)
+        purges.undo(purge_id=purge.pk, actor=mo, reason="Wrong person.")
+        purges.go_on(purge_id=purge.pk, policy=POLICY)
+        found = fresh(reply)
+        assert (found.is_withheld, found.kept_at is None) == (False, False)
+        assert not thresholds.apply(message_id=reply.pk, policy=POLICY)
+
+    def test_nobody_decides_about_what_they_wrote(self, mo: User) -> None:
+        sam, prompt = new_person("Sam", role="moderator"), new_prompt(mo)
+        flag(prompt, new_veterans(4))
+        proposal, report = Proposal.objects.get(), Report.objects.earliest("created_at")
+        acts: list[Callable[[], Any]] = [
+            lambda: moderation.dismiss(proposal_id=proposal.pk, actor=mo, reason="Fine.", policy=POLICY),
+            lambda: moderation.settle_report(
+                report_id=report.pk, actor=mo, status="dismissed", outcome="Fine.", policy=POLICY
+            ),
+            lambda: moderation.resume(tree_id=prompt.pk, actor=mo, reason="Fine.", policy=POLICY),
+            lambda: moderation.edit_message(message_id=prompt.pk, actor=mo, text="B.", reason="Typo.", policy=POLICY),
+        ]
+        for act in acts:
+            with pytest.raises(NotAllowed) as refusal:
+                act()
+            assert refusal.value.code == "own_message"
+        gone = moderation.delete_message(message_id=prompt.pk, actor=sam, reason="Copied.", policy=POLICY)
+        with pytest.raises(NotAllowed):
+            moderation.undelete(deletion_id=gone.pk, actor=mo, reason="Fine.", policy=POLICY)
+        moderation.undelete(deletion_id=gone.pk, actor=sam, reason="Fine.", policy=POLICY)
+        assert not fresh(prompt).is_withheld
+
+    @pytest.mark.parametrize("by_program", [False, True])
+    def test_a_stop_by_a_moderator_outlasts_the_complaints(self, reply: Message, mo: User, by_program: bool) -> None:
+        root = Message.objects.get(pk=reply.tree_id)
+        flag(root, new_veterans(4))
+        if by_program:
+            assert Wire("website", trusted=True).put(f"messages/{root.pk}/tree/state", halt=True).status_code == 200
+        else:
+            moderation.halt(tree_id=root.pk, actor=mo, reason="A claim.", policy=POLICY)
+        moderation.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=POLICY)
+        assert (state_of(root), fresh(root).hidden) == (State.HALTED_BY_MODERATOR, False)
+        moderation.resume(tree_id=root.pk, actor=mo, reason="Settled.", policy=POLICY)
+        assert state_of(root) == State.GROWING
+
+    def test_a_stop_by_a_moderator_outlasts_a_deletion_a_ban_and_a_purge(self, mo: User) -> None:
+        authors = [new_person(f"Author {number}") for number in range(3)]
+        deleted, banned, purged = (new_prompt(author) for author in authors)
+        gone = moderation.delete_message(message_id=deleted.pk, actor=mo, reason="Copied.", policy=POLICY)
+        bans.ban(authors[1], actor=mo, reason="Rude.")
+        standing.follow_standing(person_id=authors[1].pk, policy=POLICY)
+        purge = purges.begin(person=authors[2], actor=mo, reason="Spam.")
+        purges.go_on(purge_id=purge.pk, policy=POLICY)
+        for prompt in (deleted, banned, purged):
+            assert state_of(prompt) == State.HALTED_BY_MODERATOR
+            moderation.halt(tree_id=prompt.pk, actor=mo, reason="A claim.", policy=POLICY)
+            steps = TreeTransition.objects.filter(tree=prompt.pk).count()
+            moderation.halt(tree_id=prompt.pk, actor=mo, reason="Again.", policy=POLICY)
+            assert TreeTransition.objects.filter(tree=prompt.pk).count() == steps
+        moderation.undelete(deletion_id=gone.pk, actor=mo, reason="Not copied.", policy=POLICY)
+        bans.unban(authors[1], actor=mo, reason="Polite.")
+        standing.follow_standing(person_id=authors[1].pk, policy=POLICY)
+        purges.undo(purge_id=purge.pk, actor=mo, reason="Wrong person.")
+        purges.go_on(purge_id=purge.pk, policy=POLICY)
+        for prompt in (deleted, banned, purged):
+            assert (state_of(prompt), fresh(prompt).deleted) == (State.HALTED_BY_MODERATOR, False)
+            moderation.resume(tree_id=prompt.pk, actor=mo, reason="Settled.", policy=POLICY)
+            assert state_of(prompt) == State.INITIAL_PROMPT_REVIEW
+
+    def test_a_banned_authors_prompt_stays_stopped_until_they_are_back(self, alice: User, mo: User) -> None:
+        prompt = new_prompt(alice)
+        flag(prompt, new_veterans(4))
+        bans.ban(alice, actor=mo, reason="Rude.")
+        standing.follow_standing(person_id=alice.pk, policy=POLICY)
+        moderation.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=POLICY)
+        assert state_of(prompt) == State.HALTED_BY_MODERATOR
+        assert not Opening.objects.exists()
+        bans.unban(alice, actor=mo, reason="Polite.")
+        standing.follow_standing(person_id=alice.pk, policy=POLICY)
+        assert state_of(prompt) == State.INITIAL_PROMPT_REVIEW
+
+    @pytest.mark.parametrize("how", ["deleted above", "purged"])
+    def test_a_tree_does_not_wait_for_a_reply_that_is_gone(self, reply: Message, mo: User, how: str) -> None:
+        policy, below = TreePolicy(auto_mod_max_skip_reply=2), Message.objects.get(parent=reply)
+        assert skip(below, new_veterans(2), policy)
+        assert state_of(reply) == State.HALTED_BY_MODERATOR
+        if how == "purged":
+            purge = purges.begin(person=below.author, actor=mo, reason="Spam.")
+            purges.go_on(purge_id=purge.pk, policy=policy)
+        else:
+            gone = moderation.delete_message(message_id=reply.pk, actor=mo, reason="Copied.", policy=policy)
+        assert (state_of(reply), Proposal.objects.get().status) == (State.GROWING, "open")
+        # What comes back is as it was, and a decision lets the tree go on.
+        if how == "purged":
+            purges.undo(purge_id=purge.pk, actor=mo, reason="Wrong person.")
+            purges.go_on(purge_id=purge.pk, policy=policy)
+        else:
+            moderation.undelete(deletion_id=gone.pk, actor=mo, reason="Not copied.", policy=policy)
+        assert (state_of(reply), queues().open_proposals) == (State.HALTED_BY_MODERATOR, 1)
+        moderation.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=policy)
+        assert state_of(reply) == State.GROWING
+
+    def test_the_wire_brings_back_what_is_hidden(self, reply: Message) -> None:
+        flag(reply, new_veterans(4))
+        below = Message.objects.get(parent=reply)
+        assert Wire("website", trusted=True).put(f"messages/{below.pk}/undelete").status_code == 202
+        assert (fresh(reply).hidden, Proposal.objects.get().status) == (False, "dismissed")
+        assert fresh(reply).kept_at is not None
+
+    def test_the_wire_lists_and_answers_flags_without_a_report(self, reply: Message) -> None:
+        for person in new_veterans(4):
+            reactions.set_reaction(message_id=reply.pk, person=person, emoji="red_flag", on=True)
+        thresholds.apply(message_id=reply.pk, policy=POLICY)
+        site = Wire("website", trusted=True)
+        listed = site.get("admin/flagged_messages", max_count=5).json()
+        assert [(one["message_id"], one["processed"]) for one in listed] == [(str(reply.pk), False)]
+        assert site.post(f"admin/flagged_messages/{reply.pk}/processed").json()["processed"]
+        assert not fresh(reply).hidden
+        assert site.get("admin/flagged_messages/cursor").json()["items"][0]["processed"]
 
     def test_a_program_that_looked_for_moderators(self, reply: Message) -> None:
         flag(reply, new_veterans(4))

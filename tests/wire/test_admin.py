@@ -58,7 +58,7 @@ class TestFlags:
         prompts = [new_prompt(alice) for _ in range(3)]
         for prompt in prompts:
             self.report(bot, prompt, ADA)
-        self.report(bot, prompts[0], BO)
+        self.report(Wire("another bot", trusted=False), prompts[0], BO)
         newest = [str(prompts[0].pk), str(prompts[2].pk), str(prompts[1].pk)]
         listed = site.get("admin/flagged_messages", max_count=10).json()
         assert [one["message_id"] for one in listed] == newest

@@ -1,8 +1,9 @@
-"""Flagged messages: those that somebody reported, and whether a moderator has looked."""
+"""Flagged messages: somebody reported them, or many people complained, and whether a moderator has looked."""
 
 from typing import Any
 
-from django.db.models import Count, Max, Q
+from django.db.models import Exists, F, Max, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Greatest
 
 from oasst.api.codes import Wire
 from oasst.api.cursors import PageShape, by_date, take_page
@@ -10,7 +11,8 @@ from oasst.api.fields import Flag, Id, Moment, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
 from trees import client_acts
 from trees.api.reading import no_message
-from trees.models import Report
+from trees.models import Message, Proposal, Report
+from trees.moderation_queries import waiting_proposals
 from trees.policy import current_policy
 
 OPERATIONS: list[Operation] = []
@@ -39,8 +41,18 @@ class FlaggedCursorQuery(Shape):
 
 
 def _flagged() -> Any:
-    reports = Report.objects.order_by().values("message_id")
-    return reports.annotate(created_date=Max("created_at"), waiting=Count("pk", filter=Q(status=Report.Status.OPEN)))
+    reports, proposals = Report.objects.order_by(), Proposal.objects.order_by()
+    found = Message.objects.filter(pk__in=reports.values("message").union(proposals.values("message")))
+    about = {"message": OuterRef("pk")}
+    return found.values(message_id=F("pk")).annotate(
+        created_date=Greatest(_latest(reports.filter(**about)), _latest(proposals.filter(**about))),
+        waiting=Exists(reports.filter(**about, status=Report.Status.OPEN))
+        | Exists(waiting_proposals().filter(**about)),
+    )
+
+
+def _latest(rows: QuerySet[Any]) -> Subquery:
+    return Subquery(rows.values("message").annotate(at=Max("created_at")).values("at"))
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
