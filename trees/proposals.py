@@ -87,8 +87,8 @@ def act_less(hand: TreeInHand, message: Message, *, hides: bool, stops: bool) ->
     found.save(update_fields=["hides", "stops"])
     _mark(message, hidden=found.hides)
     _tell(hand, Happening.Kind.REMOVAL_PROPOSED, found, None)
-    if goes_on and not hand.root.deleted and transitions.was_stopped_by_complaints(hand):
-        transitions.resume(hand, reason=FEWER)
+    if goes_on:
+        go_on(hand, actor=None, reason=FEWER)
     return True
 
 

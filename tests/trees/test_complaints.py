@@ -14,7 +14,6 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from oasst import purge
 from oasst import purge as purges
 from oasst.accounts import services
 from oasst.accounts.models import ApiClient, Identity, User
@@ -786,7 +785,7 @@ class TestComplainersWhoAreShutOut:
         if how == "ban":
             bans.ban(mob[0], actor=mo, reason="A mob.")
         else:
-            purge.go_on(purge_id=purge.begin(person=mob[0], actor=mo, reason="A mob.").pk, policy=POLICY)
+            purges.go_on(purge_id=purges.begin(person=mob[0], actor=mo, reason="A mob.").pk, policy=POLICY)
         assert WaitingJob.objects.filter(job="trees.jobs.follow_standing", args=[str(mob[0].pk)]).exists()
         self.follow(mob[0])
         assert (fresh(prompt).hidden, fresh(reply).hidden, state_of(prompt)) == (False, False, State.GROWING)
