@@ -20,6 +20,8 @@ from tasks.kinds import Kind
 from tasks.models import Task
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import growing_tree, new_people, new_person
+from trees import transitions
+from trees.in_hand import lock_tree
 from trees.interchange.reader import import_files
 from trees.models import (
     Happening,
@@ -265,11 +267,19 @@ GROWING: dict[str, tuple[Callable[[], object], str]] = {
         lambda: (Message.objects.update(kept_at=timezone.now()), propose(stops=True)),
         "what_moderators_decided_stands",
     ),
+    "a stop that waits for nothing": (lambda: stop_for_complaints(), "stopped_trees_wait_for_a_moderator"),
     "a complaint that outlived a decision": (
         lambda: (flag_long_ago(), Message.objects.update(kept_at=timezone.now())),
         "complaints_before_a_decision_are_void",
     ),
 }
+
+
+def stop_for_complaints() -> None:
+    with transaction.atomic():
+        hand = lock_tree(MessageTree.objects.get().pk, POLICY)
+        transitions.halt(hand, reason=transitions.FLAGGED)
+        transitions.advance(hand)
 
 
 def propose(**acts: bool) -> None:
