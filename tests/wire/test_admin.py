@@ -78,7 +78,9 @@ class TestFlags:
         assert code_of(bot.post(path)) == (403, 2)
         assert site.post(path).json()["processed"] is True
         assert Report.objects.get().status == Report.Status.DISMISSED
-        self.report(bot, prompt, BO)
+        self.report(bot, prompt, BO)  # of the same program: the one voice that was answered
+        assert Report.objects.count() == 1
+        self.report(Wire("another bot", trusted=False), prompt, BO)
         assert site.get("admin/flagged_messages", max_count=1).json()[0]["processed"] is False
         site.delete(f"messages/{prompt.pk}")
         site.post(path)
