@@ -474,9 +474,8 @@ class Model:
         goes_on = found.stops and not stops
         found.hides, found.stops = found.hides and hides, found.stops and stops
         message.hidden = found.hides
-        if goes_on and tree.stopped_by == "complaints" and not tree.root.deleted:
-            self._go(tree, self._back(tree))
-            self._order_again(tree)
+        if goes_on:
+            self._go_on(tree)
         return True
 
     def _propose(self, message: Message, which: str, *, may_act: bool) -> bool:
@@ -509,15 +508,32 @@ class Model:
         closed, message.proposal, tree = message.proposal, None, message.tree
         if closed and outcome:
             self._decide(message, outcome)
-        if closed and closed.stops and go_on and tree.stopped_by == "complaints" and not tree.root.deleted:
-            self._go(tree, self._back(tree))
-            self._order_again(tree)
+        if closed and closed.stops and go_on:
+            self._go_on(tree)
+
+    def _waits_for_a_moderator(self, tree: Tree) -> bool:
+        return any(one.proposal and one.proposal.stops and not one.deleted for one in tree.messages)
+
+    def _go_on(self, tree: Tree) -> None:
+        """What only complaints had stopped goes on when none of them waits for a moderator."""
+        if tree.stopped_by == "complaints" and not tree.root.deleted and not self._waits_for_a_moderator(tree):
+            self._go_back(tree)
+
+    def _go_back(self, tree: Tree) -> None:
+        """A prompt would wait while its author is banned: it is stopped for that, then."""
+        self._go(tree, self._back(tree))
+        self._order_again(tree)
+        if tree.root.author in self.banned and tree.state in (REVIEW, WAITING):
+            self._go(tree, HALTED)
+            tree.stopped_by = "ban"
 
     def dismiss(self, message: Message) -> None:
         self.keep(message)
         self.advance(message.tree)
 
     def halt(self, tree: Tree) -> None:
+        """Also what something else had stopped: it no longer ends with that."""
+        tree.stopped_by = ""
         if tree.state != HALTED:
             self._go(tree, HALTED)
             self.advance(tree)
@@ -525,7 +541,7 @@ class Model:
     def resume(self, tree: Tree) -> None:
         for message in tree.messages:
             flagged = tree.state == ABORTED and message is tree.root
-            if flagged or (message.proposal and message.proposal.stops):
+            if flagged or (message.proposal and message.proposal.stops and not message.deleted):
                 self.keep(message, go_on=False)
         self._go(tree, self._back(tree))
         self._order_again(tree)
@@ -565,6 +581,7 @@ class Model:
         if message.proposal:  # that answers it
             message.hidden = False
             self._close(message, "upheld", go_on=message.parent is not None)
+        self._go_on(message.tree)
         self._order_again(message.tree)
         self.advance(message.tree)
 
@@ -575,10 +592,12 @@ class Model:
         removal.undone = True
         self.keep(removal.message)
         self._make_room(tree)
-        waits = any(one.proposal and one.proposal.stops for one in tree.messages)
-        over = tree.stopped_by == "deletion" or (tree.stopped_by == "complaints" and not waits)
-        if tree.state == HALTED and over and not tree.root.deleted:
-            self._go(tree, self._back(tree))
+        if tree.stopped_by == "deletion" and not tree.root.deleted:
+            self._go_back(tree)
+        self._go_on(tree)
+        if tree.state in WATCHED and self._waits_for_a_moderator(tree):
+            self._go(tree, HALTED)
+            tree.stopped_by = "complaints"
         self._order_again(tree)
         self.advance(tree)
 
