@@ -159,7 +159,7 @@ class ApiClientAdmin(ReadOnlyAdmin):
     def new_key(self, request: Any, chosen: QuerySet[ApiClient]) -> None:
         def act(client: ApiClient, reason: str) -> None:
             _, key = new_api_key(client, name=reason[:100])
-            tell(request, request.user, "key_made", program=client.name)
+            tell(request, request.user, "key_made", client=client.name)
             self.message_user(request, f"The key, which is told only now: {key}", messages.WARNING)
 
         self.do_to_each(request, chosen, "has another key", act)

@@ -77,7 +77,8 @@ class ConnectionLimiter:
 
     def admits(self, transport: Any) -> bool:
         """Counts one more connection, or says that there are enough."""
-        if self.in_all and sum(1 for one in self._everybodys if one.connected) >= self.in_all:
+        # Those that are gone and not yet forgotten are only left out of the count where it matters.
+        if self.in_all and len(self._everybodys) >= self.in_all and self._connected() >= self.in_all:
             return False
         self._everybodys.add(transport)
         address = self._counted_as(transport.getPeer())
@@ -90,6 +91,9 @@ class ConnectionLimiter:
             return False
         here.add(transport)
         return True
+
+    def _connected(self) -> int:
+        return sum(1 for one in self._everybodys if one.connected)
 
     def _counted_as(self, peer: Any) -> str | None:
         """Who it counts for (`core.requests.requester`); None where it is not counted."""

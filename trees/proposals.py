@@ -116,7 +116,7 @@ def go_on(hand: TreeInHand, *, actor: User | None, reason: str) -> None:
 
 def stop_again(hand: TreeInHand, *, where: frozenset[State] = WATCHED) -> None:
     """A message came back for which complaints had stopped the tree, and nobody has decided: it stops as before."""
-    stopping = _stopping(hand) if hand.state in where else []
+    stopping = _stopping(hand) if hand.state in where - {State.HALTED_BY_MODERATOR} else []
     if stopping:
         _stop(hand, stopping[0].kind)
 

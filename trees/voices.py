@@ -95,7 +95,7 @@ _COUNT = f"""
     SELECT count(DISTINCT voice), count(DISTINCT voice) FILTER (WHERE decides OR voice NOT IN (SELECT voice FROM busy))
     FROM heard
     WHERE decides
-       OR NOT overruled AND (anybody OR is_known AND (given >= %(accepted)s OR is_grown AND given > 0))
+       OR (anybody OR is_known AND (given >= %(accepted)s OR is_grown AND given > 0)) AND NOT overruled
 """
 
 

@@ -10,7 +10,7 @@ class AccountsConfig(AppConfig):
         from allauth.account import signals
 
         from oasst.accounts import notices, proof, sessions
-        from oasst.accounts.devices import note_sign_in
+        from oasst.accounts.devices import note_new_password, note_sign_in
         from oasst.accounts.sign_in import forget_first_run
 
         user_logged_in.connect(proof.remember_sign_in, dispatch_uid="accounts.remember_sign_in")
@@ -21,4 +21,4 @@ class AccountsConfig(AppConfig):
         for signal in (signals.password_changed, signals.password_set, signals.password_reset):
             signal.connect(sessions.end_after_new_password, dispatch_uid="accounts.end_after_new_password")
             # That made all browsers unknown; the one that set the password is known again, with tries of its own.
-            signal.connect(note_sign_in, dispatch_uid="accounts.note_new_password")
+            signal.connect(note_new_password, dispatch_uid="accounts.note_new_password")

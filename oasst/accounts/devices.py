@@ -20,6 +20,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 from oasst.accounts import services
 from oasst.accounts.models import User
+from oasst.accounts.second_factor import has_second_factor
 
 COOKIE = "known_device"
 LIFETIME = 365 * 24 * 60 * 60
@@ -49,6 +50,14 @@ def note_sign_in(request: HttpRequest | None, user: User, **kwargs: Any) -> None
     """
     if request is not None:
         setattr(request, _SIGNED_IN, user)
+
+
+def note_new_password(request: HttpRequest, user: User, **kwargs: Any) -> None:
+    """Receives allauth's signals about a new password. A link from the mailbox is no second factor: each reset would
+    bring new tries for it.
+    """
+    if request.user == user or not has_second_factor(user):
+        note_sign_in(request, user)
 
 
 class RememberDevice(MiddlewareMixin):

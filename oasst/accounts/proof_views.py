@@ -79,5 +79,6 @@ def sign_in_again(request: HttpRequest) -> HttpResponse:
 
 def _needs_link(user: Any) -> bool:
     """Nothing lets this person in again but a link of whoever runs the site."""
-    by_mail = settings.SENDS_MAIL and user.email
-    return not (by_mail or user.has_usable_password() or SocialAccount.objects.filter(user=user).exists())
+    if user.email and (settings.SENDS_MAIL or user.has_usable_password()):
+        return False
+    return not SocialAccount.objects.filter(user=user, provider__in=settings.SOCIALACCOUNT_PROVIDERS).exists()

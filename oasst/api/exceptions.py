@@ -117,11 +117,16 @@ def places(details: Any, path: tuple[str | int, ...]) -> Iterator[dict[str, Any]
         yield {"loc": list(path), "msg": _short(details, 1000), "type": kind}
     elif isinstance(details, dict):
         for name, inner in details.items():
-            yield from places(inner, path if name == "non_field_errors" else (*path, _short(name)))
+            yield from places(inner, path if name == "non_field_errors" else (*path, _name(name)))
     elif isinstance(details, list):
         several = any(not isinstance(inner, exceptions.ErrorDetail) for inner in details)
         for place, inner in enumerate(details):
             yield from places(inner, (*path, place) if several else path)
+
+
+def _name(part: Any) -> str | int:
+    """Of a member, or its place in a list."""
+    return part if isinstance(part, int) else _short(part)
 
 
 def _short(text: object, most: int = 100) -> str:

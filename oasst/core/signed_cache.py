@@ -39,15 +39,17 @@ class SignedCache:
         await self._cache.adelete(key)
 
 
-def _signed(key: str, value: dict[str, Any]) -> str:
-    return signing.dumps(value, salt=f"oasst.signed_cache:{key}")
+def _signed(key: str, value: dict[str, Any]) -> dict[str, str]:
+    """A dict, since an older release that reads it takes it for the session: one of nobody, and no error."""
+    return {"signed": signing.dumps(value, salt=f"oasst.signed_cache:{key}")}
 
 
 def _verified(key: str, found: object) -> dict[str, Any] | None:
-    if not isinstance(found, str):
+    signed = found.get("signed") if isinstance(found, dict) else None
+    if not isinstance(signed, str):
         return None
     try:
-        value = signing.loads(found, salt=f"oasst.signed_cache:{key}")
+        value = signing.loads(signed, salt=f"oasst.signed_cache:{key}")
     except signing.BadSignature:
         return None
     return value if isinstance(value, dict) else None

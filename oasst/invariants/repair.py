@@ -20,16 +20,17 @@ from oasst.invariants import decisions, tasks
 from oasst.invariants.difference import Difference
 from oasst.invariants.facts import TreeFacts, read_trees
 from oasst.invariants.run import SCORES, TREE_CHECKS, tree_differences
-from trees import scoring, transitions
+from trees import proposals, scoring, transitions
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import Happening, Message, MessageTree, Opening, Proposal, TreeTransition
-from trees.policy import TreePolicy
+from trees.policy import TreePolicy, current_policy
 from trees.states import State
 
 log = structlog.get_logger(__name__)
 
 NO_HISTORY = "Found without a history. Its state follows from what it contains."
 FROM_OUTBOX = "Written again from the outbox."
+NOTHING_WAITS = "What it was stopped for is gone."
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,10 @@ def _state(hand: TreeInHand, facts: TreeFacts) -> None:
     if tree.state == moves[-1].to_state:
         return
     tree.state = moves[-1].to_state
-    tree.halted_from = moves[-1].from_state if tree.state == State.HALTED_BY_MODERATOR else ""
+    halted = State.HALTED_BY_MODERATOR
+    # Stopped once more, on purpose, it still came from where it was.
+    entered = next((move.from_state for move in reversed(moves) if move.from_state != halted), "")
+    tree.halted_from = entered if tree.state == halted else ""
     tree.save(update_fields=["state", "halted_from"])
 
 
@@ -268,6 +272,15 @@ def _void_what_was_decided() -> None:
             )
 
 
+def _let_go_on() -> None:
+    """What complaints stopped, and no moderator is asked about."""
+    for tree_id in map(UUID, _subjects("stopped_trees_wait_for_a_moderator", "tree ")):
+        with transaction.atomic(durable=True):
+            hand = lock_tree(tree_id, current_policy())
+            proposals.go_on(hand, actor=None, reason=NOTHING_WAITS)
+            transitions.advance(hand)
+
+
 def _copy_terms() -> None:
     for person_id in _subjects("people_stand_by_their_newest_terms", "user "):
         with transaction.atomic(durable=True):
@@ -282,6 +295,7 @@ MENDERS: dict[str, Callable[[], None]] = {
     "leases_are_open_tasks": _free_holds,
     "what_moderators_decided_stands": _let_decisions_stand,
     "hidden_messages_wait_for_a_moderator": _hide_what_is_proposed,
+    "stopped_trees_wait_for_a_moderator": _let_go_on,
     "complaints_before_a_decision_are_void": _void_what_was_decided,
     "texts_are_their_revisions": _copy_texts,
     "people_stand_by_their_newest_terms": _copy_terms,

@@ -16,6 +16,7 @@ from django.test import Client, RequestFactory
 
 from oasst import merging
 from oasst.accounts import second_factor, services, tokens
+from oasst.accounts.devices import known_device
 from oasst.accounts.models import Role, User
 from oasst.accounts.second_factor_forms import MOST_KEYS, AddKey, RenameKey
 from oasst.accounts.sign_in_links import make_link
@@ -233,6 +234,19 @@ class TestWhatThePageSays:
             client.force_login(ann)
             page = client.get(self.AGAIN).text
             assert "One of your recovery codes" in page and "authenticator app" not in page
+
+    def test_a_reset_password_brings_no_new_tries(self, client: Client, ann: User, rf: RequestFactory) -> None:
+        """Whoever has the mailbox alone could guess for ever: each reset made a browser that is known."""
+        for word in ("one", "two"):
+            client.post("/accounts/password/reset/", {"email": ann.email})
+            link = re.search(r"/accounts/password/reset/key/\S+", mail.outbox[-1].body)
+            assert link
+            page = client.get(link[0], follow=True).redirect_chain[-1][0]
+            new = f"a wholly new password, number {word}"
+            client.post(page, {"password1": new, "password2": new})
+            request = rf.get("/")
+            request.COOKIES = {name: morsel.value for name, morsel in client.cookies.items()}
+            assert known_device(request, str(ann.email)) is None
 
 
 class TestProvingItOnceMore:
