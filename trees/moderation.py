@@ -15,7 +15,17 @@ from oasst.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from oasst.core.text import clean_text
 from trees import editing, outbox, proposals, removal, reranking, transitions
 from trees.in_hand import TreeInHand, lock_tree
-from trees.models import Deletion, Happening, Message, MessageTree, Proposal, Report, Revision, TreeTransition
+from trees.models import (
+    Deletion,
+    Happening,
+    Message,
+    MessageTree,
+    Proposal,
+    Reaction,
+    Report,
+    Revision,
+    TreeTransition,
+)
 from trees.policy import TreePolicy
 from trees.states import State
 
@@ -103,7 +113,7 @@ def undelete(*, deletion_id: UUID, actor: User, reason: str, policy: TreePolicy)
         message = hand.message(deletion.message_id)
         if message.parent_id is not None and hand.messages[message.parent_id].deleted:
             raise Conflict("The message above it is deleted; bring that back first.", code="parent_deleted")
-        if deletion.actor_id != actor.pk:
+        if deletion.actor_id != actor.pk or _was_complained_about(message):
             _refuse_own(message, actor)
         removal.refuse_purged(deletion.message_ids)
         removal.bring_back(hand, deletion, actor=actor, reason=reason)
@@ -122,7 +132,7 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
     text = clean_text(text, limit=policy.message_size_limit)
     with transaction.atomic(durable=True):
         hand, message = _message_in_hand(message_id, policy)
-        if message.hidden:  # a new text ends what was proposed about the one before
+        if Proposal.objects.filter(message=message, status=Proposal.Status.OPEN).exists():  # a new text answers it
             _refuse_own(message, actor)
         revision = editing.revise(hand, message, text=text, actor=actor, reason=reason)
         if revision is None:
@@ -219,6 +229,12 @@ def _message_in_hand(message_id: UUID, policy: TreePolicy) -> tuple[TreeInHand, 
         raise NotFound("There is no such message.", code="message_not_found")
     hand = lock_tree(tree_id, policy)
     return hand, hand.message(message_id)
+
+
+def _was_complained_about(message: Message) -> bool:
+    """To bring it back would say that the complaints are wrong."""
+    flags = Reaction.objects.filter(message=message, emoji=Reaction.RED_FLAG, voided_at=None)
+    return any(rows.exists() for rows in (message.proposals, message.reports, flags))
 
 
 def _refuse_own(message: Message, actor: User) -> None:

@@ -644,6 +644,22 @@ class TestWhatAModeratorDecidedStands:
         moderation.undelete(deletion_id=gone.pk, actor=sam, reason="Fine.", policy=POLICY)
         assert not fresh(prompt).is_withheld
 
+    def test_nobody_clears_themselves_by_deleting_and_bringing_back(self, mo: User) -> None:
+        prompt = new_prompt(mo)
+        flag(prompt, new_veterans(2))
+        own = moderation.delete_message(message_id=prompt.pk, actor=mo, reason="Mine.", policy=POLICY)
+        with pytest.raises(NotAllowed):
+            moderation.undelete(deletion_id=own.pk, actor=mo, reason="Fine.", policy=POLICY)
+        assert voices.count_flags(prompt.pk, POLICY) == 2
+
+    def test_nor_by_a_letter_while_others_do_not_want_to_answer(self, mo: User) -> None:
+        prompt = growing_tree(mo)
+        policy = TreePolicy(auto_mod_max_skip_reply=2)
+        assert skip(prompt, new_veterans(2), policy)
+        with pytest.raises(NotAllowed):
+            moderation.edit_message(message_id=prompt.pk, actor=mo, text="Another.", reason="Typo.", policy=policy)
+        assert state_of(prompt) == State.HALTED_BY_MODERATOR
+
     @pytest.mark.parametrize("by_program", [False, True])
     def test_a_stop_by_a_moderator_outlasts_the_complaints(self, reply: Message, mo: User, by_program: bool) -> None:
         root = Message.objects.get(pk=reply.tree_id)
