@@ -46,12 +46,11 @@ def passwords_left(request: HttpRequest, email: str) -> Remaining | None:
     if device := known_device(request, email):
         return remaining(ratelimit.PASSWORDS_ON_KNOWN_DEVICE, device)
     here, account = client_address(request), _account(request, email)
-    counted = (
+    return _fewest(
         remaining(ratelimit.PASSWORDS_FOR_ACCOUNT, here, account),
         remaining(ratelimit.PASSWORDS_FOR_ACCOUNT_IN_ALL, account),
         remaining(ratelimit.PASSWORDS_FROM_ADDRESS, here),
     )
-    return min((one for one in counted if one), key=lambda one: one.uses, default=None)
 
 
 def count_code(request: HttpRequest, email: str, code: str | None) -> None:
@@ -81,10 +80,13 @@ def second_factors_left(request: HttpRequest, user: User) -> Remaining | None:
     """How many more codes of the second factor this requester may try; None where nobody counts."""
     if device := known_device(request, user.email or ""):
         return remaining(ratelimit.SECOND_FACTORS_ON_KNOWN_DEVICE, device)
-    counted = (
+    return _fewest(
         remaining(ratelimit.SECOND_FACTORS_FOR_ACCOUNT, user.pk),
         remaining(ratelimit.CODES_FROM_ADDRESS, client_address(request)),
     )
+
+
+def _fewest(*counted: Remaining | None) -> Remaining | None:
     return min((one for one in counted if one), key=lambda one: one.uses, default=None)
 
 
