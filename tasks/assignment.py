@@ -22,7 +22,8 @@ from tasks import backlog, lottery, places, queries
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
 from tasks.supply import Supply, read_supply
-from trees import reviews
+from trees import reviews, transitions
+from trees.in_hand import lock_tree
 from trees.models import Message, Opening, Review, Role, Skip
 from trees.policy import TreePolicy
 from trees.states import REPLY_WORK, REVIEW_WORK
@@ -148,13 +149,16 @@ def _take_place(task: Task, lease: timedelta, policy: TreePolicy) -> bool:
     _show(task, message_id, policy)
     prepared.insert(task)
     if task.collective:
-        let_go(task)
+        Opening.objects.filter(lease=task.pk).update(holder=None, lease=None, held_until=None)
     return True
 
 
-def let_go(task: Task) -> None:
-    """Free the place that is held for this task."""
-    Opening.objects.filter(lease=task.pk).update(holder=None, lease=None, held_until=None)
+def _let_go(task: Task, policy: TreePolicy) -> None:
+    """Free the place that is held for this task, or let it go where nobody wants this work any more."""
+    if task.message is not None:
+        hand = lock_tree(task.message.tree_id, policy)
+        hand.let_go(task.pk)
+        transitions.advance(hand)
 
 
 _RANKED = "SELECT id, revision_id FROM trees_message WHERE parent_id = %s AND NOT deleted AND review_result"
@@ -186,11 +190,11 @@ def _draw_mode(message: Message, policy: TreePolicy, *, asked: bool) -> Review.M
     return Review.Mode.FULL if random.random() < full else Review.Mode.SIMPLE
 
 
-def withdraw(task: Task) -> None:
+def withdraw(task: Task, policy: TreePolicy) -> None:
     """Take back a task that nobody has seen, and free its place."""
     with transaction.atomic(durable=True):
         Task.objects.filter(pk=task.pk).update(status=Task.Status.EXPIRED, finished_at=timezone.now())
-        let_go(task)
+        _let_go(task, policy)
 
 
 def extend_lease(*, task_id: UUID, user: User) -> None:
@@ -213,7 +217,7 @@ def extend_lease(*, task_id: UUID, user: User) -> None:
             )
 
 
-def skip(*, task_id: UUID, user: User, reason: str = "", note: str = "") -> Task:
+def skip(*, task_id: UUID, user: User, policy: TreePolicy, reason: str = "", note: str = "") -> Task:
     """Give the task back for good: its place is free at once, and this work is not offered to this person again.
 
     Skipping twice is one skip. Raises NotAllowed, NotFound, Gone (`task_done`, `task_expired`), Invalid (what can not
@@ -234,7 +238,7 @@ def skip(*, task_id: UUID, user: User, reason: str = "", note: str = "") -> Task
         if task.message is not None:
             known = reason if reason in Skip.Reason.values else ""
             reviews.record_skip(message=task.message, author=user, kind=skip_kind(task), reason=known, note=note)
-            let_go(task)
+            _let_go(task, policy)
         return task
 
 

@@ -18,6 +18,7 @@ from tasks import assignment
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from trees import reviews
+from trees.policy import TreePolicy
 
 LONGEST_ID = 200
 _BIND = """
@@ -71,7 +72,7 @@ def acknowledge(*, task_id: UUID, api_client: ApiClient, frontend_message_id: st
     raise Conflict("This task has another id already, or is done.", code="already_acknowledged")
 
 
-def decline(*, task_id: UUID, api_client: ApiClient, user: User | None, reason: str) -> None:
+def decline(*, task_id: UUID, api_client: ApiClient, user: User | None, reason: str, policy: TreePolicy) -> None:
     """The person does not want this task; without a person it is whoever it was given to. Again changes nothing.
 
     Raises NotFound, Gone (`task_expired`, `task_done`), NotAllowed, Invalid.
@@ -86,7 +87,7 @@ def decline(*, task_id: UUID, api_client: ApiClient, user: User | None, reason: 
         raise Gone("This task is done already.", code="task_done")
     _refuse_others(task, user)
     if not task.collective:
-        assignment.skip(task_id=task.pk, user=user, note=reason)
+        assignment.skip(task_id=task.pk, user=user, policy=policy, note=reason)
     elif task.message is not None:
         ratelimit.spend(ratelimit.SKIPS, user.pk)
         with transaction.atomic(durable=True):

@@ -51,8 +51,13 @@ REPLIED = """EXISTS (
     SELECT FROM trees_message reply
     WHERE reply.parent_id = message.id AND reply.author_id = %(person)s
       AND reply.review_result IS DISTINCT FROM false AND NOT reply.deleted)"""
+# A place that was held while its message was decided, or given a new text, stays until it is used or left. Held no
+# longer, it is for nobody until the tree looks again.
+OF_USE = f"""CASE
+    WHEN opening.work = ANY({_REVIEWS}) THEN message.review_result IS NULL
+    ELSE message.review_result END"""
 FITS = f"""
-    NOT {SKIPPED} AND NOT {HAS_BEGUN}
+    {OF_USE} AND NOT {SKIPPED} AND NOT {HAS_BEGUN}
     AND CASE
         WHEN opening.work = ANY({_REVIEWS}) THEN message.author_id IS DISTINCT FROM %(person)s AND NOT {REVIEWED}
         WHEN opening.work = ANY({_RANKINGS}) THEN NOT {RANKED} AND NOT {OWN_AMONG_REPLIES}
@@ -138,7 +143,7 @@ def count_causes(person: User, lang: str, works: Iterable[Work], now: datetime) 
     sql = f"""
         WITH {BEGUN} SELECT {CAUSE} AS cause, count(*)
         FROM trees_opening opening JOIN trees_message message ON message.id = opening.message_id
-        WHERE {FREE} AND opening.work = ANY(%(works)s) GROUP BY cause
+        WHERE {FREE} AND {OF_USE} AND opening.work = ANY(%(works)s) GROUP BY cause
     """
     rows = prepared.read(sql, {**_facts(person, lang, now), "works": [work.value for work in works]})
     return {cause: number for cause, number in rows}  # noqa: C416 (as a dict they have no types)

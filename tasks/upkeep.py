@@ -25,8 +25,18 @@ SWEPT = "tasks.upkeep.swept"  # the longest waiting tree that the last sweep loo
 KEEP_ANSWERS = timedelta(days=2)  # how long a repeated request gets its first answer
 
 
-def expire_tasks(*, limit: int = BATCH) -> int:
-    """Close tasks that ran out and free their places. Safe to run twice and at once: rows are claimed."""
+def expire_tasks(*, policy: TreePolicy, limit: int = BATCH) -> int:
+    """Close tasks that ran out and free their places; returns how many tasks. Safe to run twice and at once: rows are
+    claimed. Raises SomeFailed.
+    """
+    closed, trees = _close_expired(limit)
+    # Whoever held a place may have been the only one who still had a use for it.
+    one_by_one(trees, lambda tree_id: _look_again(tree_id, policy))
+    return closed
+
+
+def _close_expired(limit: int) -> tuple[int, list[UUID]]:
+    """How many were closed, and the trees in which places came free."""
     with transaction.atomic(durable=True):
         now = timezone.now()
         claimed = list(
@@ -38,10 +48,15 @@ def expire_tasks(*, limit: int = BATCH) -> int:
         Task.objects.filter(pk__in=claimed).update(status=Task.Status.EXPIRED, finished_at=now)
         # Locked in one order, as `trees.transitions` does.
         held = list(
-            Opening.objects.select_for_update().filter(lease__in=claimed).order_by("pk").values_list("pk", flat=True)
+            Opening.objects.select_for_update().filter(lease__in=claimed).order_by("pk").values_list("pk", "tree")
         )
-        Opening.objects.filter(pk__in=held).update(holder=None, lease=None, held_until=None)
-    return len(claimed)
+        Opening.objects.filter(pk__in=[pk for pk, _ in held]).update(holder=None, lease=None, held_until=None)
+    return len(claimed), sorted({tree_id for _, tree_id in held})
+
+
+def _look_again(tree_id: UUID, policy: TreePolicy) -> bool:
+    with transaction.atomic(durable=True):
+        return transitions.advance(lock_tree(tree_id, policy))
 
 
 def move_trees_on(*, policy: TreePolicy, limit: int = BATCH) -> int:

@@ -197,6 +197,7 @@ def skip(request: SignedInRequest, task_id: UUID) -> HttpResponse:
     task = assignment.skip(
         task_id=task_id,
         user=request.user,
+        policy=current_policy(),
         reason=request.POST.get("reason", ""),
         note=request.POST.get("note", ""),
     )

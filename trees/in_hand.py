@@ -104,6 +104,16 @@ class TreeInHand:
         rows = Opening.objects.select_for_update(skip_locked=True).filter(pk__in=read).order_by("pk")
         return [opening for opening in rows if opening.lease == read[opening.pk]] if read else []
 
+    def let_go(self, lease: UUID) -> None:
+        """Free the place that is held under this lease, if there is one. The caller goes on to `transitions.advance`:
+        perhaps nobody wants this work any more.
+        """
+        mine = [one.pk for one in self.openings if one.lease == lease]
+        self.lock_openings(mine)
+        for opening in [one for one in self.openings if one.lease == lease]:
+            opening.holder_id = opening.lease = opening.held_until = None
+            opening.save(update_fields=["holder", "lease", "held_until"])
+
     def lock_openings(self, ids: Iterable[int]) -> None:
         """Keep others from taking or leaving these places, and see how they stand now. In one order, so that two who
         lock do not wait for each other.

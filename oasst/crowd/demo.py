@@ -123,7 +123,7 @@ class Stage:
             # Asked for by kind, replies would soon meet the rate limits.
             task = self._take(person, None) if places.offered_kinds(person, LANG, timezone.now()) else None
         if task is not None and task.kind == Kind.INITIAL_PROMPT:
-            assignment.skip(task_id=task.pk, user=person)
+            assignment.skip(task_id=task.pk, user=person, policy=self.policy)
         elif task is not None:
             self._answer(task)
 

@@ -64,7 +64,7 @@ class ServiceDoor:
 
     def skip(self, work: Work, reason: str) -> Work | None:
         with _refusals():
-            assignment.skip(task_id=work.task_id, user=self.user, reason=reason)
+            assignment.skip(task_id=work.task_id, user=self.user, reason=reason, policy=self.policy)
         return None
 
 

@@ -70,7 +70,7 @@ class _Stage:
     def play(self, arrivals: list[Visit], progress: Callable[[float], None]) -> Played:
         if self.matched:
             self._every(MEASURE_EVERY, capacity.measure)
-        self._every(CLEAN_UP_EVERY, upkeep.expire_tasks)
+        self._every(CLEAN_UP_EVERY, lambda: upkeep.expire_tasks(policy=self.policy))
         for number, visit in enumerate(arrivals):
             at = START + timedelta(weeks=visit.at)
             self._catch_up(at)

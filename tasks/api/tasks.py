@@ -91,7 +91,7 @@ def request_task(call: Call) -> Any:
         try:
             return payload(task, call.client, policy)
         except BrokenConversation:  # something above it went between the two statements
-            assignment.withdraw(task)
+            assignment.withdraw(task, policy)
     raise assignment.NothingToDo("The work at hand is changing. Please ask again.")
 
 
@@ -189,6 +189,7 @@ def decline(call: Call) -> None:
         api_client=call.client,
         user=call.viewer,
         reason=call.given["reason"] or "",
+        policy=current_policy(),
     )
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -187,10 +188,10 @@ class TestTheClockAgainstAnAnswer:
             Task.objects.filter(pk=task.pk).update(expires_at=timezone.now() + timedelta(milliseconds=15))
             codes = rivals(
                 lambda task=task: answer(task, SMALL),  # type: ignore[misc]
-                *[upkeep.expire_tasks] * 3,
+                *[partial(upkeep.expire_tasks, policy=SMALL)] * 3,
                 allowed={"task_expired"},
             )
-            upkeep.expire_tasks()
+            upkeep.expire_tasks(policy=SMALL)
             task.refresh_from_db()
             assert task.status == (Task.Status.EXPIRED if codes[0] else Task.Status.DONE)
             # Not of this round's tree: one whose task ran out before is asked for first.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -220,7 +221,7 @@ class TestAgainstTheClock:
 
         def expire() -> None:
             time.sleep(1.1)
-            assert upkeep.expire_tasks() == 0
+            assert upkeep.expire_tasks(policy=SMALL) == 0
 
         with rival_before(reviews, "record_labels", expire):
             answer(task, SMALL)
@@ -233,7 +234,7 @@ class TestAgainstTheClock:
 
         def expire() -> None:
             Task.objects.filter(pk=task.pk).update(expires_at=timezone.now())
-            assert upkeep.expire_tasks() == 1
+            assert upkeep.expire_tasks(policy=SMALL) == 1
 
         with rival_before(submission, "lock_task", expire), pytest.raises(Gone) as refusal:
             answer(task, SMALL)
@@ -246,7 +247,7 @@ class TestAgainstTheClock:
         for person in new_people(2):
             take(person, SMALL, Kind.LABEL_INITIAL_PROMPT)
         Task.objects.filter(status="open").update(expires_at=timezone.now())
-        results = at_once([upkeep.expire_tasks] * 3)
+        results = at_once([partial(upkeep.expire_tasks, policy=SMALL)] * 3)
         assert failures(results) == []  # type: ignore[arg-type]
         assert sum(results) == 2  # type: ignore[arg-type]
 
@@ -259,7 +260,7 @@ class TestSkipAgainstAnswer:
             results = at_once(
                 [
                     lambda task=task: answer(task, SMALL),  # type: ignore[misc]
-                    lambda task=task: assignment.skip(task_id=task.pk, user=task.user),  # type: ignore[misc]
+                    lambda task=task: assignment.skip(task_id=task.pk, user=task.user, policy=SMALL),  # type: ignore[misc]
                 ]
             )
             task.refresh_from_db()
@@ -271,7 +272,7 @@ class TestSkipAgainstAnswer:
     def test_skipping_while_the_answer_is_on_its_way(self) -> None:
         start_tree(SMALL)
         task = take(new_people(1)[0], SMALL, Kind.LABEL_INITIAL_PROMPT)
-        give_up = lambda: assignment.skip(task_id=task.pk, user=task.user)  # noqa: E731
+        give_up = lambda: assignment.skip(task_id=task.pk, user=task.user, policy=SMALL)  # noqa: E731
         with rival_before(submission, "lock_task", give_up), pytest.raises(Gone) as refusal:
             answer(task, SMALL)
         assert refusal.value.code == "task_skipped"

@@ -68,7 +68,7 @@ class TestClean:
         start_tree(POLICY)
         holder, skipper = new_people(2)
         take(holder, POLICY, Kind.LABEL_INITIAL_PROMPT)
-        assignment.skip(task_id=take(skipper, POLICY, Kind.LABEL_INITIAL_PROMPT).pk, user=skipper)
+        assignment.skip(task_id=take(skipper, POLICY, Kind.LABEL_INITIAL_PROMPT).pk, user=skipper, policy=POLICY)
         assert list(differences(POLICY)) == []
         Opening.objects.exclude(lease=None).update(held_until=timezone.now() - timedelta(hours=1))
         assert list(differences(POLICY)) == []

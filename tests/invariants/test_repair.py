@@ -154,7 +154,7 @@ class TestWithoutAHistory:
     @pytest.mark.parametrize("state", [State.INITIAL_PROMPT_REVIEW, State.GROWING, State.RANKING])
     def test_it_is_written_again_from_the_outbox(self, state: State) -> None:
         tree = work_until(start_tree(POLICY), state, POLICY)
-        before = list(TreeTransition.objects.values_list("from_state", "to_state"))
+        before = list(TreeTransition.objects.order_by("id").values_list("from_state", "to_state"))
         TreeTransition.objects.all().delete()
         MessageTree.objects.update(state=State.SCORING_FAILED)
         mend()

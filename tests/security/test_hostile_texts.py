@@ -266,7 +266,7 @@ class Scene:
         task = Task.objects.filter(user=self.person).first() or assignment.request_task(
             user=self.person, lang="en", kind=Kind.ASSISTANT_REPLY, policy=TREES
         )
-        assignment.skip(task_id=task.pk, user=self.person, note=note)
+        assignment.skip(task_id=task.pk, user=self.person, policy=TREES, note=note)
 
     def report(self, text: str) -> None:
         reactions.report(message_id=self.message.pk, reporter=self.person, category="spam", text=text)

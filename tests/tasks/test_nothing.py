@@ -46,7 +46,7 @@ def test_judged_already(alice: User, bob: User) -> None:
 def test_skipped(alice: User, bob: User) -> None:
     new_prompt(alice)
     task = assignment.request_task(user=bob, lang="en", kind=KIND, policy=POLICY)
-    assignment.skip(task_id=task.pk, user=bob)
+    assignment.skip(task_id=task.pk, user=bob, policy=POLICY)
     assert f"{places()} about what you skipped" in why(bob).text
 
 

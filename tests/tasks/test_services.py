@@ -204,7 +204,7 @@ class TestAnswers:
         with pytest.raises(NotFound):
             answer(task, eve)
         with pytest.raises(NotFound):
-            assignment.skip(task_id=task.pk, user=eve)
+            assignment.skip(task_id=task.pk, user=eve, policy=POLICY)
         assert not Message.objects.exists()
 
     def test_the_wrong_kind_of_answer(self, alice: User, bob: User) -> None:
@@ -221,7 +221,7 @@ class TestAnswers:
         with pytest.raises(Gone) as refusal:
             answer(task, alice)
         assert refusal.value.code == "task_expired"
-        assert upkeep.expire_tasks() == 1
+        assert upkeep.expire_tasks(policy=POLICY) == 1
         task.refresh_from_db()
         assert task.status == Task.Status.EXPIRED
 
@@ -253,8 +253,8 @@ class TestSkip:
     def test_the_place_is_free_and_the_person_is_not_asked_again(self, alice: User, bob: User) -> None:
         prompt = new_prompt(alice)
         task = take(bob, Kind.LABEL_INITIAL_PROMPT)
-        assignment.skip(task_id=task.pk, user=bob, reason="unclear", note="which plants?")
-        assert assignment.skip(task_id=task.pk, user=bob).status == Task.Status.SKIPPED
+        assignment.skip(task_id=task.pk, user=bob, policy=POLICY, reason="unclear", note="which plants?")
+        assert assignment.skip(task_id=task.pk, user=bob, policy=POLICY).status == Task.Status.SKIPPED
         assert Skip.objects.get().reason == "unclear"
         assert Opening.objects.filter(message=prompt, held_until=None).count() == 2
         with pytest.raises(assignment.NothingToDo):

@@ -589,8 +589,10 @@ class Life(RuleBasedStateMachine):
         def then(_: object) -> None:
             if task.status != "skipped":
                 self.model.skip(task)
+                if task.message is not None:
+                    self.touch(task.message.tree)
 
-        act = lambda: assignment.skip(task_id=task.id, user=self.by_id[task.person], reason="unclear")  # noqa: E731
+        act = lambda: assignment.skip(task_id=task.id, user=self.by_id[task.person], policy=self.policy)  # noqa: E731
         self.event("skip", act, refusals=refusals, then=then)
 
     def come_back(self, n: int) -> None:
@@ -621,10 +623,15 @@ class Life(RuleBasedStateMachine):
         Life.events["wait"] += 1
 
     def clean_up(self) -> None:
+        leases = list(Opening.objects.exclude(lease=None).values_list("lease", "tree"))
+
         def then(closed: int) -> None:
             assert closed == self.model.expire()
+            for tree in [self.model.trees[one] for lease, one in leases if self.model.tasks[lease].status == "expired"]:
+                self.model.advance(tree)
+                self.touch(tree)
 
-        self.event("clean up", upkeep.expire_tasks, then=then)
+        self.event("clean up", lambda: upkeep.expire_tasks(policy=self.policy), then=then)
 
     def draw(self) -> None:
         self.event("draw", lambda: lottery.draw("en", self.policy), draws=True)

@@ -254,6 +254,10 @@ class Model:
             return False
         children = message.tree.children(message)
         match category(work):
+            case "review" if message.result is not None:
+                return False  # decided while somebody held the place
+            case "reply" if not message.result:
+                return False  # in review again, with a new text
             case "review":
                 return message.author != person and person not in message.votes
             case "ranking":
@@ -368,6 +372,7 @@ class Model:
             task.message.skips.add((task.person, category(task.kind)))
             if category(task.kind) == "reply":
                 task.message.said.setdefault((task.person, "skips"), self.now)
+            self.advance(task.message.tree)
 
     def expire(self) -> int:
         over = [task for task in self.tasks.values() if task.status == "open" and self.is_over(task)]

@@ -1,15 +1,19 @@
 """Which work is handed out first: what settles most, then what is nearly done, then what waits longest."""
 
+from collections.abc import Iterator
+
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from oasst.accounts.models import User
-from oasst.invariants import differences
-from tasks import assignment
+from oasst.invariants import differences, openings
+from tasks import assignment, submission, upkeep
 from tasks.kinds import Kind
+from tasks.models import Task
+from tests.clock import Clock, stopped_clock
 from tests.factories import decide, grow_to, growing_tree, new_people, new_person, new_prompt, new_reply, rank, review
-from trees import transitions
+from trees import moderation, transitions
 from trees.in_hand import lock_tree
 from trees.models import Message, Opening
 from trees.policy import TreePolicy
@@ -23,12 +27,18 @@ def offered(kind: Kind) -> Message:
     """The message that the next person gets."""
     task = assignment.request_task(user=new_person("Next"), lang="en", kind=kind, policy=POLICY)
     assert task.message is not None
-    assignment.skip(task_id=task.pk, user=task.user)
+    assignment.skip(task_id=task.pk, user=task.user, policy=POLICY)
     return task.message
 
 
 def priorities(message: Message, work: Work) -> set[int]:
     return set(Opening.objects.filter(message=message, work=work).values_list("priority", flat=True))
+
+
+def not_true() -> list[str]:
+    """What check_invariants says about places."""
+    checks = {check.__name__ for check in openings.CHECKS}
+    return [str(one) for one in differences(POLICY) if one.check in checks]
 
 
 def stale() -> list[tuple[str, str]]:
@@ -114,3 +124,49 @@ class TestPrioritiesStayTrue:
         new_prompt(alice)
         Opening.objects.filter(pk=Opening.objects.earliest("pk").pk).update(priority=7)
         assert stale() == [("0", "7")]
+
+
+class TestPlacesThatAreLeft:
+    """Somebody writes a reply to a message that gets a new text meanwhile, and so is reviewed anew."""
+
+    @pytest.fixture
+    def clock(self) -> Iterator[Clock]:
+        with stopped_clock() as clock:
+            yield clock
+
+    @pytest.fixture
+    def edited(self, clock: Clock, alice: User, mo: User) -> Message:
+        reply = new_reply(growing_tree(alice), new_person("Writer"))
+        decide(reply)
+        self.task = assignment.request_task(user=new_person("Slow"), lang="en", kind=Kind.PROMPTER_REPLY, policy=POLICY)
+        assert self.task.message == reply
+        moderation.edit_message(message_id=reply.pk, actor=mo, text="Bread.", reason="Typo.", policy=POLICY)
+        return reply
+
+    def wanted(self, message: Message) -> bool:
+        return Opening.objects.filter(message=message, work=Work.PROMPTER_REPLY).exists()
+
+    def test_who_writes_keeps_their_place(self, edited: Message) -> None:
+        answer = {"task_id": self.task.pk, "user": self.task.user, "text": "And rye?", "policy": POLICY}
+        assert submission.submit_text(**answer).status == Task.Status.DONE
+
+    def test_nobody_gets_it_when_the_hold_runs_out(self, clock: Clock, edited: Message, bob: User) -> None:
+        clock.forward(assignment.PAGE_LEASE)
+        with pytest.raises(assignment.NothingToDo):
+            assignment.request_task(user=bob, lang="en", kind=Kind.PROMPTER_REPLY, policy=POLICY)
+        assert not_true() == []
+
+    def test_it_goes_when_it_is_skipped(self, edited: Message) -> None:
+        assignment.skip(task_id=self.task.pk, user=self.task.user, policy=POLICY)
+        assert not self.wanted(edited) and not_true() == []
+
+    def test_it_goes_when_the_task_is_over(self, clock: Clock, edited: Message) -> None:
+        clock.forward(assignment.VALIDITY)
+        assert upkeep.expire_tasks(policy=POLICY) == 1
+        assert not self.wanted(edited) and not_true() == []
+
+    def test_it_is_free_again_when_the_new_text_is_accepted(self, clock: Clock, edited: Message, bob: User) -> None:
+        clock.forward(assignment.PAGE_LEASE)
+        decide(edited)
+        task = assignment.request_task(user=bob, lang="en", kind=Kind.PROMPTER_REPLY, policy=POLICY)
+        assert task.message == edited

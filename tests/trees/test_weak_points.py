@@ -170,9 +170,9 @@ class TestPlaces:
         start_tree(SMALL)
         with stopped_clock() as clock:
             task = take(bob, SMALL, Kind.LABEL_INITIAL_PROMPT)
-            assignment.skip(task_id=task.pk, user=bob, reason="unclear")
+            assignment.skip(task_id=task.pk, user=bob, policy=SMALL, reason="unclear")
             clock.forward(assignment.VALIDITY)
-            assert upkeep.expire_tasks() == 0
+            assert upkeep.expire_tasks(policy=SMALL) == 0
         task.refresh_from_db()
         assert (task.status, task.skip_reason) == (Task.Status.SKIPPED, "unclear")
 
@@ -308,15 +308,15 @@ class TestOneOutcome:
             task = take(bob, SMALL, Kind.LABEL_INITIAL_PROMPT)
             acts = {
                 "answer": lambda: answer(task, SMALL),
-                "skip": lambda: assignment.skip(task_id=task.pk, user=bob),
-                "expiry": lambda: (clock.forward(assignment.VALIDITY), upkeep.expire_tasks()),
+                "skip": lambda: assignment.skip(task_id=task.pk, user=bob, policy=SMALL),
+                "expiry": lambda: (clock.forward(assignment.VALIDITY), upkeep.expire_tasks(policy=SMALL)),
             }
             acts[first]()
             for other in ({"answer", "skip"} - {first}) if first != "expiry" else {"answer", "skip"}:
                 with pytest.raises(Gone):
                     acts[other]()
             clock.forward(assignment.VALIDITY)
-            upkeep.expire_tasks()
+            upkeep.expire_tasks(policy=SMALL)
         task.refresh_from_db()
         assert task.status == {"answer": "done", "skip": "skipped", "expiry": "expired"}[first]
         assert Review.objects.count() == (first == "answer")
