@@ -28,6 +28,7 @@ from oasst.core.jobs import ROUND, one_by_one, rounds
 from oasst.core.locks import advisory_lock
 from oasst.core.text import clean_text
 from tasks.models import Draft, Task
+from tasks.upkeep import look_again
 from trees import purging
 from trees.in_hand import lock_tree
 from trees.jobs import follow_standing
@@ -143,7 +144,8 @@ def go_on(*, purge_id: UUID, policy: TreePolicy, seconds: float = math.inf) -> P
 def _pieces(purge: Purge, policy: TreePolicy) -> Iterator[None]:
     """The work that is left, one short transaction after the other."""
     if purge.stage == Stage.RUNNING:
-        _drain(purge.person)
+        for tree_id in _drain(purge.person):
+            look_again(tree_id, policy)
         while tree_ids := purging.trees_of(purge.person_id, limit=BATCH):
             for tree_id in tree_ids:
                 if not _take_out(purge.pk, tree_id, policy):  # somebody undoes it meanwhile
@@ -183,18 +185,19 @@ def _lock(purge_id: UUID) -> Purge:
     return purge
 
 
-def _drain(person: User) -> None:
-    """Wait for what the person was sending when they were banned, and free the places that they held. From here on
-    nothing of theirs is stored any more: `lock_task` and `require_contributor_now` look at the ban under these locks.
+def _drain(person: User) -> list[UUID]:
+    """Wait for what the person was sending when they were banned, and free the places that they held; returns the trees
+    of these. From here on nothing of theirs is stored any more: `lock_task` and `require_contributor_now` look at the
+    ban under these locks.
     """
     with transaction.atomic(durable=True):
         advisory_lock("person", person.pk)
         tasks = Task.objects.select_for_update(no_key=True).filter(user=person, status=Task.Status.OPEN)
         leases = list(tasks.order_by("pk").values_list("pk", flat=True))
         held = Opening.objects.select_for_update().filter(lease__in=leases).order_by("pk")
-        Opening.objects.filter(pk__in=list(held.values_list("pk", flat=True))).update(
-            holder=None, lease=None, held_until=None
-        )
+        places = dict(held.values_list("pk", "tree"))
+        Opening.objects.filter(pk__in=places).update(holder=None, lease=None, held_until=None)
+    return sorted(set(places.values()))
 
 
 def _take_out(purge_id: UUID, tree_id: UUID, policy: TreePolicy) -> bool:

@@ -31,7 +31,7 @@ def expire_tasks(*, policy: TreePolicy, limit: int = BATCH) -> int:
     """
     closed, trees = _close_expired(limit)
     # Whoever held a place may have been the only one who still had a use for it.
-    one_by_one(trees, lambda tree_id: _look_again(tree_id, policy))
+    one_by_one(trees, lambda tree_id: look_again(tree_id, policy))
     return closed
 
 
@@ -54,7 +54,8 @@ def _close_expired(limit: int) -> tuple[int, list[UUID]]:
     return len(claimed), sorted({tree_id for _, tree_id in held})
 
 
-def _look_again(tree_id: UUID, policy: TreePolicy) -> bool:
+def look_again(tree_id: UUID, policy: TreePolicy) -> bool:
+    """A place of this tree came free: offer it to others, or let it go where nobody wants this work any more."""
     with transaction.atomic(durable=True):
         return transitions.advance(lock_tree(tree_id, policy))
 
