@@ -624,7 +624,12 @@ class TestWhatAModeratorDecidedStands:
         assert [one.reported for one in get_tree_for(people[0], reply.tree_id)[1].replies] == [False]
         assert client.post(f"{page}report/", {"category": "spam"}).status_code == 302
         assert mine in client.get(page).text
-        assert site.post(f"messages/{reply.pk}/emoji", body).status_code == 202
+        path, listed = f"messages/{reply.pk}", f"messages/{reply.pk}/conversation"
+        assert site.get(path, user="discord:ada").json()["user_emojis"] == []
+        assert site.get(listed, user="discord:ada").json()["messages"][-1]["user_emojis"] == []
+        assert site.post(f"{path}/emoji", body).status_code == 202
+        assert site.get(path, user="discord:ada").json()["user_emojis"] == ["red_flag"]
+        assert site.get(listed, user="discord:ada").json()["messages"][-1]["user_emojis"] == ["red_flag"]
         reactions.set_reaction(message_id=reply.pk, person=people[1], emoji="red_flag")
         reactions.set_reaction(message_id=reply.pk, person=people[2], emoji="red_flag", on=True)
         assert fresh(reply).emojis == {"red_flag": 4}
@@ -666,7 +671,8 @@ class TestWhatAModeratorDecidedStands:
         flag(reply, people[:4])
         moderation.edit_message(message_id=reply.pk, actor=mo, text="Better.", reason="Typo.", policy=POLICY)
         assert (fresh(reply).hidden, Proposal.objects.get().status) == (False, "dismissed")
-        assert flag(reply, people[4:])
+        assert flag(reply, people)  # those of before as well
+        assert voices.count_flags(reply.pk, POLICY) == 8
         assert (fresh(reply).hidden, Proposal.objects.get(status="open").acts) == (False, False)
         assert fresh(reply).author is not None
         revise(reply, reply.author, "Worse.")  # the author's again
