@@ -13,9 +13,10 @@ from leaderboard.counting import trees_of
 from oasst.accounts.identities import lock_general
 from oasst.accounts.models import Secret, User
 from oasst.accounts.services import close_account
+from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict
 from tasks.models import Task
-from trees import bans, outbox
+from trees import bans, jobs, outbox
 from trees.models import Happening, Purge, Ranking, Review
 
 
@@ -48,6 +49,7 @@ def merge_people(*, destination_id: UUID, source_ids: Sequence[UUID]) -> None:
     banned = next((source for source in locked.values() if not source.enabled), None)
     if banned is not None:
         bans.set_by_program(destination, enabled=False, reason=banned.ban_reason)
+    enqueue(jobs.follow_standing, str(destination.pk))  # of several voices that complained there is one
     streaks.work_out_again(User.objects.filter(pk__in=people))
     # The scores follow tree by tree, as they follow everything.
     outbox.tell(

@@ -186,7 +186,8 @@ def react(message_id: UUID, client: ApiClient, given: dict[str, Any], emoji: str
             _skip(message_id, person, SKIPS[emoji])
         return person
     flags = emoji == Reaction.RED_FLAG and on is not False
-    if flags and not Reaction.objects.filter(message=message_id, author=person, emoji=emoji).exists():
+    mine = Reaction.objects.of_present_text().filter(message=message_id, author=person, emoji=emoji)
+    if flags and not mine.exists():
         reactions.report(message_id=message_id, reporter=person, category=Report.Category.OTHER, program=_crowd(client))
     else:
         reactions.set_reaction(message_id=message_id, person=person, emoji=emoji, on=on)

@@ -103,15 +103,15 @@ class TreeFile:
 
 def tree_file(tree: MessageTree) -> TreeFile:
     """Seven statements. The latest reports, open ones first, and how many more there are."""
-    reports = Report.objects.filter(message__tree=tree)
+    reports, more_reports = _first_reports(Report.objects.filter(message__tree=tree))
     return TreeFile(
         messages=list(_in_reading_order(tree)),
         transitions=list(TreeTransition.objects.filter(tree=tree).select_related("actor").order_by("id")),
         deletions=list(
             Deletion.objects.filter(tree=tree).select_related("actor", "undone_by").order_by("created_at", "id")
         ),
-        reports=_first_reports(reports),
-        more_reports=max(0, reports.count() - MOST_REPORTS),
+        reports=reports,
+        more_reports=more_reports,
         proposals=list(Proposal.objects.filter(tree=tree).select_related("decided_by").order_by("created_at")),
         openings=list(Opening.objects.filter(tree=tree).select_related("holder").order_by("-priority", "id")),
     )
@@ -147,13 +147,14 @@ def message_file(message: Message) -> MessageFile:
     """Nine statements. `deletions` are those that took this message, also as part of a branch. Of what anybody may add
     to there are the latest.
     """
+    reports, more_reports = reports_about(message.pk)
     return MessageFile(
         revisions=list(message.revisions.select_related("author").order_by("created_at", "id")),
         reviews=list(message.reviews.select_related("author").order_by("-created_at", "-id")[:MOST_REACTIONS])[::-1],
         reactions=list(message.reactions.select_related("author").order_by("-created_at")[:MOST_REACTIONS]),
         skips=list(message.skips.select_related("author").order_by("-created_at")[:MOST_REACTIONS]),
-        reports=reports_about(message.pk),
-        more_reports=max(0, message.reports.count() - MOST_REPORTS),
+        reports=reports,
+        more_reports=more_reports,
         proposals=list(message.proposals.select_related("decided_by").order_by("created_at")),
         deletions=list(
             Deletion.objects.filter(tree=message.tree_id, message_ids__contains=[message.pk])
@@ -166,15 +167,17 @@ def message_file(message: Message) -> MessageFile:
     )
 
 
-def reports_about(message_id: UUID) -> list[Report]:
-    """Those that wait, then those that were answered; the latest first, up to MOST_REPORTS. One statement."""
+def reports_about(message_id: UUID) -> tuple[list[Report], int]:
+    """Those that wait, then those that were answered; the latest first, up to MOST_REPORTS; and how many more there
+    are. Two statements.
+    """
     return _first_reports(Report.objects.filter(message=message_id))
 
 
-def _first_reports(reports: QuerySet[Report]) -> list[Report]:
+def _first_reports(reports: QuerySet[Report]) -> tuple[list[Report], int]:
     answered = Case(When(status=Report.Status.OPEN, then=0), default=1)
     rows = reports.select_related("reporter", "handled_by").order_by(answered, "-created_at", "-pk")
-    return list(rows[:MOST_REPORTS])
+    return list(rows[:MOST_REPORTS]), max(0, reports.count() - MOST_REPORTS)
 
 
 def latest_messages(person: User, number: int = 20) -> list[Message]:

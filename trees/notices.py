@@ -29,7 +29,7 @@ def tell_author(*, proposal_id: UUID) -> bool:
     with transaction.atomic(durable=True):
         rows = Proposal.objects.select_for_update(of=("self",), no_key=True).select_related("message__author", "tree")
         proposal = rows.defer("message__search", "message__text").filter(pk=proposal_id).first()
-        if proposal is None or proposal.mailed == proposal.status:
+        if proposal is None or proposal.mailed == proposal.status or not proposal.concerns_author:
             return False
         author = proposal.message.author
         if author is None or not author.email or not author.is_active or author.deleted_at is not None:

@@ -170,7 +170,9 @@ def _mark(message: Message, **fields: object) -> None:
 
 
 def _void(hand: TreeInHand, message: Message, *, overruled: bool) -> None:
-    """`overruled`: those who flagged this text can not do so again; otherwise there is a new text, and they can."""
+    """`overruled`: those who flagged this text can not do so again; otherwise there is a new text, and they can
+    (`Reaction.OF_EARLIER_TEXT`).
+    """
     _lock(message)
     flags = Reaction.everything.filter(emoji=Reaction.RED_FLAG, message=message)
     skips = Skip.everything.filter(kind=Skip.Kind.REPLY, message=message)
@@ -216,7 +218,5 @@ def _tell(hand: TreeInHand, kind: Happening.Kind, proposal: Proposal, actor: Use
         actor=actor,
         data={"proposal": str(proposal.pk), "why": proposal.kind, "hides": proposal.hides, "stops": proposal.stops},
     )
-    # A row that did nothing needs no mail, unless its message goes in the end.
-    heard = proposal.acts or kind == Happening.Kind.REMOVAL_UPHELD
-    if heard and proposal.message.author_id is not None:
+    if proposal.concerns_author and proposal.message.author_id is not None:
         enqueue(notices.mail_author, str(proposal.pk))

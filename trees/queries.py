@@ -106,7 +106,7 @@ def get_tree_for(person: User, message_id: UUID) -> tuple[MessageTree, Turn]:
     if not children[None]:
         raise missing
     mine: dict[UUID, set[str]] = defaultdict(set)
-    given = Reaction.objects.filter(message__tree=message.tree, author=person)
+    given = Reaction.objects.of_present_text().filter(message__tree=message.tree, author=person)
     for message_id, emoji in given.values_list("message_id", "emoji"):
         mine[message_id].add(emoji)
     turns: dict[UUID, Turn] = {}

@@ -9,16 +9,16 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 from django.utils import timezone
 
-from oasst.accounts.models import ApiClient, Identity, User
+from oasst.accounts.models import ApiClient, User
 from oasst.accounts.services import require_contributor_now
 from oasst.core import ratelimit
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Invalid, NotFound
 from oasst.core.text import clean_text
-from trees import jobs, outbox
+from trees import jobs, outbox, voices
 from trees.access import visible_messages
 from trees.models import Happening, Message, Reaction, Report
 
@@ -26,6 +26,7 @@ UP, DOWN, RED_FLAG = Reaction.THUMB_UP, Reaction.THUMB_DOWN, Reaction.RED_FLAG
 THUMBS = {UP: DOWN, DOWN: UP}
 EMOJIS = (UP, DOWN, RED_FLAG, "100", "rofl", "clap", "diamond", "heart_eyes", "disappointed", "poop", "skull")
 LONGEST_REPORT = 2000
+ROOM_FOR_WORDS = 20  # characters: of less nobody reads anything
 
 
 def set_reaction(*, message_id: UUID, person: User, emoji: str, on: bool | None = None) -> Message:
@@ -40,15 +41,16 @@ def set_reaction(*, message_id: UUID, person: User, emoji: str, on: bool | None 
     with transaction.atomic(durable=True):
         require_contributor_now(person)
         message = _lock_message(message_id, person)
-        mine = set(Reaction.objects.filter(message=message, author=person).values_list("emoji", flat=True))
+        given, mine = _given(message, person)
         wanted = emoji not in mine if on is None else on
-        if wanted == (emoji in mine) or (wanted and emoji in THUMBS and message.author_id == person.pk):
+        says_nothing_new = emoji in mine if wanted else emoji not in given
+        if says_nothing_new or (wanted and emoji in THUMBS and message.author_id == person.pk):
             return message
         if wanted:
-            _change(message, person, THUMBS.get(emoji), -1, mine)
-            _change(message, person, emoji, 1, mine)
+            _change(message, person, THUMBS.get(emoji), -1, given)
+            _change(message, person, emoji, 1, given)
         else:
-            _change(message, person, emoji, -1, mine)
+            _change(message, person, emoji, -1, given)
         message.save(update_fields=["emojis"])
         _note(message, person, Happening.Kind.MESSAGE_REACTED, {"emoji": emoji, "on": wanted})
         if emoji == RED_FLAG and wanted:
@@ -56,24 +58,36 @@ def set_reaction(*, message_id: UUID, person: User, emoji: str, on: bool | None 
         return message
 
 
-def _change(message: Message, person: User, emoji: str | None, by: int, mine: set[str]) -> None:
-    """Add or remove one row and its count; a count of 0 is not kept."""
-    if emoji is None or (by < 0 and emoji not in mine):
+def _given(message: Message, person: User) -> tuple[set[str], set[str]]:
+    """What is shown of this person, and what of it is about the present text. One statement."""
+    rows = Reaction.objects.filter(message=message, author=person)
+    found = rows.values_list("emoji", Case(When(Reaction.OF_EARLIER_TEXT, then=False), default=True))
+    return {emoji for emoji, _ in found}, {emoji for emoji, present in found if present}
+
+
+def _change(message: Message, person: User, emoji: str | None, by: int, given: set[str]) -> None:
+    """Add or remove one row and its count; a count of 0 is not kept. A flag of an earlier text is counted already."""
+    if emoji is None or (by < 0 and emoji not in given):
         return
     (_put if by > 0 else _take_back)(message, person, emoji)
+    if by > 0 and emoji in given:
+        return
     counts = Counter(message.emojis)
     counts[emoji] += by
     message.emojis = {name: number for name, number in counts.items() if number or name != emoji}
 
 
 def _put(message: Message, person: User, emoji: str) -> None:
-    taken_back = Reaction.everything.filter(withdrawn_at__isnull=False)
-    row = taken_back.filter(message=message, author=person, emoji=emoji).first()
+    """What a moderator overruled stays void; what was said of an earlier text is said of this one."""
+    kept = Reaction.everything.filter(Reaction.OF_EARLIER_TEXT | Q(withdrawn_at__isnull=False))
+    row = kept.filter(message=message, author=person, emoji=emoji).first()
     if row is None:
         Reaction.objects.create(message=message, author=person, emoji=emoji)
-    else:
-        row.withdrawn_at = None
-        row.save(update_fields=["withdrawn_at"])
+        return
+    row.withdrawn_at = None
+    if not row.overruled:
+        row.voided_at, row.created_at = None, timezone.now()
+    row.save(update_fields=["withdrawn_at", "voided_at", "created_at"])
 
 
 def _take_back(message: Message, person: User, emoji: str) -> None:
@@ -99,7 +113,8 @@ def report(
     is open adds to that one, while all of it fits into `limit` characters. Once a moderator has answered, the
     same person says nothing new about the same text: the earlier report is the answer.
 
-    Where `program` names people whom nobody knows to exist, all that they say about a message is one report.
+    Where `program` names people whom nobody knows to exist, all that they say about a message is one report. What does
+    not fit into that any more is cut, since others filled it.
     Raises NotAllowed, NotFound, Invalid (`unknown_category`, text), Busy `rate_limited`.
     """
     if category not in Report.Category.values:
@@ -111,11 +126,14 @@ def report(
     with transaction.atomic(durable=True):
         require_contributor_now(reporter)
         message = _lock_message(message_id, reporter)
-        earlier = Report.objects.filter(_same_voice(reporter, program), message=message)
-        found = _answered(message, earlier) or _write_report(message, reporter, earlier, category, text, limit)
-        mine = set(Reaction.objects.filter(message=message, author=reporter).values_list("emoji", flat=True))
+        crowd = program if program is not None and not voices.speaks_alone(reporter) else None
+        earlier = Report.objects.filter(_same_voice(reporter, crowd), message=message)
+        found = _answered(message, earlier)
+        if found is None:
+            found = _write_report(message, reporter, earlier, category, text, limit, is_shared=crowd is not None)
+        given, mine = _given(message, reporter)
         if RED_FLAG not in mine:
-            _change(message, reporter, RED_FLAG, 1, mine)
+            _change(message, reporter, RED_FLAG, 1, given)
             message.save(update_fields=["emojis"])
         if found.status == Report.Status.OPEN:
             _note(message, reporter, Happening.Kind.MESSAGE_REPORTED, {"report": str(found.pk), "category": category})
@@ -123,13 +141,12 @@ def report(
         return found
 
 
-def _same_voice(reporter: User, program: ApiClient | None) -> Q:
-    """Reports of this person, or of all whom this program made up."""
+def _same_voice(reporter: User, crowd: ApiClient | None) -> Q:
+    """Reports of this person, or of all whom only this program knows. Not those of somebody who also speaks for
+    themselves: it would put words in their mouth.
+    """
     whose = Q(reporter=reporter)
-    if program is not None and reporter.email is None:
-        # Not that of somebody who also has an account here: it would put words in their mouth.
-        whose |= Q(reporter__email=None, reporter__in=Identity.objects.filter(api_client=program).values("user"))
-    return whose
+    return whose if crowd is None else whose | Q(reporter__in=voices.people_of_program(crowd))
 
 
 def _answered(message: Message, earlier: QuerySet[Report]) -> Report | None:
@@ -139,25 +156,38 @@ def _answered(message: Message, earlier: QuerySet[Report]) -> Report | None:
 
 
 def _write_report(
-    message: Message, reporter: User, earlier: QuerySet[Report], category: str, text: str, limit: int
+    message: Message,
+    reporter: User,
+    earlier: QuerySet[Report],
+    category: str,
+    text: str,
+    limit: int,
+    *,
+    is_shared: bool,
 ) -> Report:
-    """More is added to the open one. The message is locked, so there is no other one a moment later."""
+    """More is added to the open one, which is about the present text from then on. The message is locked, so there is
+    no other one a moment later.
+    """
     found = earlier.filter(status=Report.Status.OPEN).order_by("created_at", "pk").first()
     if found is None:
         return Report.objects.create(
             message=message, reporter=reporter, revision_id=message.revision_id, category=category, text=text
         )
-    found.category = category
-    found.text = _joined(found.text, text, limit)
-    found.save(update_fields=["category", "text"])
+    if not is_shared or found.category == Report.Category.OTHER:  # nobody takes back what somebody else said
+        found.category = category
+    found.text = _joined(found.text, text, limit, cuts=is_shared)
+    found.revision_id = message.revision_id
+    found.save(update_fields=["category", "text", "revision"])
     return found
 
 
-def _joined(before: str, more: str, limit: int) -> str:
+def _joined(before: str, more: str, limit: int, *, cuts: bool) -> str:
     """Both statements. The same one again adds nothing: programs send a report twice when they are not sure."""
     if not more or more in before:
         return before
     joined = f"{before}\n\n{more}" if before else more
+    if len(joined) > limit and cuts:
+        return before if len(before) + ROOM_FOR_WORDS > limit else f"{joined[: limit - 1].rstrip()}…"
     if len(joined) > limit:
         raise Invalid(
             f"The moderators were told about this message in {len(before):,} characters already, and {limit:,} are "

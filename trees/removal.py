@@ -110,6 +110,7 @@ def _go_on(hand: TreeInHand, actor: User | None) -> None:
     make_room(hand)
     if not hand.root.deleted and transitions.was_halted_by_deletion(hand):
         standing.resume(hand, reason=BROUGHT_BACK, actor=actor)
+    standing.go_on_after_ban(hand)  # who was let in while it was deleted
     proposals.go_on(hand, actor=actor, reason=BROUGHT_BACK)
     proposals.stop_again(hand)
     transitions.rescore(hand)

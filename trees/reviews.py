@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from django.db import IntegrityError
+from django.db.models import F
+from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.accounts.services import require_contributor_now
@@ -191,7 +193,9 @@ def _ranked_replies(hand: TreeInHand, parent: Message, ordered_ids: Sequence[UUI
 
 
 def record_skip(*, message: Message, author: User, kind: str, reason: str = "", note: str = "") -> None:
-    """Note that this person does not want this work about this message. Saying it twice changes nothing."""
+    """Note that this person does not want this work about this message. Saying it twice changes nothing, unless the
+    message has a new text since then, and what was said of the earlier one is void.
+    """
     # Everything: a skip that a purge set aside still is one, for the person whom it spares the work.
     _, created = Skip.everything.get_or_create(
         message=message, author=author, kind=kind, defaults={"reason": reason, "note": note}
@@ -209,5 +213,12 @@ def record_skip(*, message: Message, author: User, kind: str, reason: str = "", 
                 )
             ]
         )
-        if kind == Skip.Kind.REPLY:
-            enqueue(jobs.moderate_message, str(message.pk))
+    if kind == Skip.Kind.REPLY and (created or _skipped_earlier_text(message, author, reason=reason, note=note)):
+        enqueue(jobs.moderate_message, str(message.pk))
+
+
+def _skipped_earlier_text(message: Message, author: User, **said: str) -> bool:
+    """Let a void skip of an earlier text be one of the present text. Returns whether it was such a skip."""
+    rows = Skip.objects.filter(message=message, author=author, kind=Skip.Kind.REPLY, voided_at__isnull=False)
+    earlier = rows.filter(created_at__lt=F("message__revision__created_at"))
+    return bool(earlier.update(voided_at=None, created_at=timezone.now(), **said))

@@ -12,7 +12,7 @@ from django.db import transaction
 from oasst.accounts.models import User
 from trees import transitions
 from trees.in_hand import TreeInHand, lock_tree
-from trees.models import MessageTree, TreeTransition
+from trees.models import MessageTree
 from trees.policy import TreePolicy
 from trees.states import State
 
@@ -41,12 +41,20 @@ def _follow(tree_id: UUID, person_id: UUID, policy: TreePolicy) -> bool:
         banned = not User.objects.values_list("enabled", flat=True).get(pk=person_id)
         if banned and hand.state in WAITING:
             transitions.halt(hand, reason=transitions.AUTHOR_BANNED)
-        elif not banned and hand.state == State.HALTED_BY_MODERATOR and not hand.root.deleted and _by_ban(tree_id):
-            transitions.resume(hand, reason=AUTHOR_BACK)
-        else:
+        elif not go_on_after_ban(hand):
             return False
         transitions.advance(hand)
         return True
+
+
+def go_on_after_ban(hand: TreeInHand) -> bool:
+    """Let a tree go on that only the ban of its author had stopped, once the author and the prompt are both back,
+    whichever came first. Returns whether it did. The caller goes on to `transitions.advance`.
+    """
+    if hand.root.deleted or not transitions.was_stopped_by_ban(hand) or _is_author_banned(hand):
+        return False
+    transitions.resume(hand, reason=AUTHOR_BACK)
+    return True
 
 
 def resume(hand: TreeInHand, *, reason: str, actor: User | None) -> None:
@@ -54,11 +62,10 @@ def resume(hand: TreeInHand, *, reason: str, actor: User | None) -> None:
     author is back. The caller goes on to `transitions.advance`.
     """
     transitions.resume(hand, reason=reason, actor=actor)
-    author = hand.root.author_id
-    if hand.state in WAITING and author is not None and not User.objects.filter(pk=author, enabled=True).exists():
+    if hand.state in WAITING and _is_author_banned(hand):
         transitions.halt(hand, reason=transitions.AUTHOR_BANNED)
 
 
-def _by_ban(tree_id: UUID) -> bool:
-    last = TreeTransition.objects.filter(tree=tree_id).order_by("-id").first()
-    return last is not None and last.reason == transitions.AUTHOR_BANNED
+def _is_author_banned(hand: TreeInHand) -> bool:
+    author = hand.root.author_id
+    return author is not None and not User.objects.filter(pk=author, enabled=True).exists()

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.db import transaction
 
-from oasst.accounts.models import User
 from trees import proposals, transitions, voices
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import Message, Proposal
@@ -52,13 +51,12 @@ def _propose(hand: TreeInHand, message: Message, kind: Proposal.Kind, heard: voi
 
 
 def recount(*, person_id: UUID, policy: TreePolicy) -> int:
-    """Somebody was banned or purged: what their complaints helped to hide or to stop is shown and goes on, where too
-    few others say the same. It stays in the moderators' queue. Returns how many proposals act less.
+    """Somebody was banned or purged, closed their account, or is one with somebody else now: what their complaints
+    helped to hide or to stop is shown and goes on, where too few still say the same. It stays in the moderators' queue.
+    Returns how many proposals act less.
 
     One transaction a tree; safe to run twice.
     """
-    if User.objects.filter(pk=person_id, enabled=True, is_active=True).exists():
-        return 0
     return sum(_recount(message_id, policy) for message_id in voices.messages_acted_on(person_id))
 
 

@@ -97,6 +97,11 @@ def was_halted_by_deletion(hand: TreeInHand) -> bool:
     return _halted_because(hand, PROMPT_DELETED)
 
 
+def was_stopped_by_ban(hand: TreeInHand) -> bool:
+    """Did the tree stop only because its author was banned?"""
+    return _halted_because(hand, AUTHOR_BANNED)
+
+
 def was_stopped_by_complaints(hand: TreeInHand) -> bool:
     """Did the tree stop only because many people complained?"""
     return _halted_because(hand, FLAGGED, UNWANTED)

@@ -9,8 +9,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
+from oasst.accounts.models import ApiClient, User
 from trees.models import Reaction, Skip
 from trees.policy import LANG_MISMATCH, SPAM, TreePolicy
 from trees.proposals import EDITED
@@ -31,18 +33,29 @@ _GIVEN = f"""(
           AND message.review_result = NOT ({_REJECTS})
         LIMIT greatest(%(accepted)s, 1)
     ) AS one)"""
-# A person of the site, or of a front end of our own, speaks for themselves; of a program that is not trusted nobody
-# knows whether its people exist, so all of them are its one voice. A token of one's own is no such program.
-_VOICE = """
-    CASE WHEN person.email IS NOT NULL OR EXISTS (
+# A person of the site, or of a front end of our own, speaks for themselves. Whoever signs in by an address or a service
+# that came with a merge does so too, without an address of the account.
+_ALONE = """(
+    person.email IS NOT NULL
+    OR EXISTS (SELECT FROM account_emailaddress address WHERE address.user_id = person.id AND address.verified)
+    OR EXISTS (SELECT FROM socialaccount_socialaccount other WHERE other.user_id = person.id)
+    OR EXISTS (
         SELECT FROM accounts_identity identity JOIN accounts_apiclient client ON client.id = identity.api_client_id
         WHERE identity.user_id = person.id AND client.trusted
-    ) THEN person.id
+    ))"""
+# Of a program that is not trusted nobody knows whether its people exist, so all of them are its one voice. A token of
+# one's own is no such program.
+_VOICE = f"""
+    CASE WHEN {_ALONE} THEN person.id
     ELSE coalesce((
         SELECT client.id FROM accounts_identity identity
         JOIN accounts_apiclient client ON client.id = identity.api_client_id
         WHERE identity.user_id = person.id AND client.person_id IS NULL ORDER BY client.id LIMIT 1
     ), person.id) END
+"""
+_PEOPLE_OF_PROGRAM = f"""
+    SELECT person.id FROM accounts_identity known JOIN accounts_user person ON person.id = known.user_id
+    WHERE known.api_client_id = %s AND NOT {_ALONE}
 """
 _STANDS = "set_aside_id IS NULL AND voided_at IS NULL"
 _FLAG, _SKIP = f"emoji = '{Reaction.RED_FLAG}'", f"kind = '{Skip.Kind.REPLY.value}'"
@@ -143,6 +156,22 @@ def count_skips(message_id: UUID, policy: TreePolicy) -> int:
     return hear_skips(message_id, policy).voices
 
 
+def speaks_alone(person: User) -> bool:
+    """Is this somebody of their own: by a sign-in here, or because a trusted program knows them? One statement where
+    there is no address.
+    """
+    if person.email is not None:
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {_ALONE} FROM accounts_user person WHERE person.id = %s", [person.pk])
+        return bool(cursor.fetchone()[0])
+
+
+def people_of_program(program: ApiClient) -> RawSQL:
+    """The ids of all whom this program knows and who do not speak alone, to be used in a filter."""
+    return RawSQL(_PEOPLE_OF_PROGRAM, [program.pk])
+
+
 def messages_acted_on(person_id: UUID) -> list[UUID]:
     """What is hidden, or stops its tree, and this person complained about, be it that it weighs or not."""
     with connection.cursor() as cursor:
@@ -151,8 +180,14 @@ def messages_acted_on(person_id: UUID) -> list[UUID]:
 
 
 def _hear(statement: str, message_id: UUID, policy: TreePolicy) -> Heard:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, _facts(message_id, policy))
+        return Heard(*cursor.fetchone())
+
+
+def _facts(message_id: UUID, policy: TreePolicy) -> dict[str, UUID | int | str | datetime]:
     now = timezone.now()
-    facts: dict[str, UUID | int | str | datetime] = {
+    return {
         "message": message_id,
         "accepted": policy.complaint_min_accepted,
         "most_open": policy.complaint_most_open,
@@ -161,6 +196,3 @@ def _hear(statement: str, message_id: UUID, policy: TreePolicy) -> Heard:
         "remembered": now - OVERRULED_FOR,
         "edited": EDITED,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(statement, facts)
-        return Heard(*cursor.fetchone())

@@ -31,6 +31,7 @@ from oasst.accounts.models import (
     User,
 )
 from oasst.accounts.names import friendly_name
+from oasst.core.after_commit import enqueue_by_name
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from oasst.core.locks import advisory_lock
 from oasst.core.ratelimit import PROFILE_CHANGES, spend
@@ -38,6 +39,7 @@ from oasst.core.text import clean_language_tag, clean_name, clean_text
 
 TERMS_DOCUMENT = "terms"
 DELETED_NAME = "Deleted User"
+END_OF_VOICE = "trees.jobs.follow_standing"  # of an app above this one
 MOST_VALID_KEYS = 2
 _MAX_CONTRIBUTION_LANGUAGES = 20
 _RANKS = {Role.GENERAL: 0, Role.MODERATOR: 1, Role.ADMIN: 2}
@@ -223,7 +225,8 @@ def close_account(user: User) -> None:
 
     The row stays without a name, because texts and rankings point to it. Every way in goes: addresses, linked
     accounts, identities at API clients, tokens, second factors, sessions, the password. Of somebody who is suspended
-    keyed hashes of them stay. Raises Conflict `last_administrator`.
+    keyed hashes of them stay. What their complaints hid is shown again where too few others say the same, by a job.
+    Raises Conflict `last_administrator`.
     """
     if User.objects.filter(pk=user.pk, role=Role.ADMIN).exists():
         lock_administrators()  # before the row, in the order of everybody
@@ -254,6 +257,7 @@ def close_account(user: User) -> None:
     user.deleted_at = timezone.now()
     user.set_unusable_password()
     user.save()
+    enqueue_by_name(END_OF_VOICE, str(user.pk))
 
 
 @transaction.atomic

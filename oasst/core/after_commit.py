@@ -23,6 +23,14 @@ def enqueue(job: "Task[Any, Any]", *args: Any) -> None:
     transaction.on_commit(lambda: job.apply_async(args, task_id=str(waiting.pk), retry=False), robust=True)
 
 
+def enqueue_by_name(job: str, *args: Any) -> None:
+    """As `enqueue`, for a job of an app that stands above the caller's."""
+    waiting = WaitingJob.objects.create(job=job, args=list(args), due_at=timezone.now() + PATIENCE)
+    transaction.on_commit(
+        lambda: current_app.send_task(job, args=args, task_id=str(waiting.pk), retry=False), robust=True
+    )
+
+
 def enqueue_once(job: "Task[Any, Any]", *args: Any) -> None:
     """The same, unless it waits to be run already."""
     if not WaitingJob.objects.filter(job=job.name, args=list(args)).exists():

@@ -708,7 +708,7 @@ class Life(RuleBasedStateMachine):
         def then(_: object) -> None:
             if emoji:
                 self.model.react(found, person.pk, emoji)
-            elif "red_flag" not in found.reactions.get(person.pk, ()):
+            elif not self.model.flags(found, person.pk):
                 self.model.react(found, person.pk, "red_flag")
             self.touch(found.tree)
 

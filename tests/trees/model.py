@@ -383,6 +383,10 @@ class Model:
     def react(self, message: Message, person: UUID, emoji: str) -> bool:
         """Turn a reaction around; True if it is there now and was not before."""
         mine = message.reactions.setdefault(person, set())
+        if emoji == "red_flag" and self.is_of_earlier_text(message, person):
+            message.void.discard((person, "flags"))
+            message.said[person, "flags"] = self.now
+            return True
         if emoji in mine:
             mine.discard(emoji)
             if emoji == "red_flag" and person not in message.overruled:  # who was overruled stays so
@@ -397,6 +401,14 @@ class Model:
         if emoji == "red_flag":
             message.said.setdefault((person, "flags"), self.now)
         return True
+
+    def flags(self, message: Message, person: UUID) -> bool:
+        """Does this person flag the present text?"""
+        return "red_flag" in message.reactions.get(person, ()) and not self.is_of_earlier_text(message, person)
+
+    def is_of_earlier_text(self, message: Message, person: UUID) -> bool:
+        """A flag that a new text made void; what a moderator decided about the present one stands."""
+        return (person, "flags") in message.void and person not in message.overruled
 
     # --- what moderators do, and what happens by itself ---
 
@@ -458,10 +470,10 @@ class Model:
         return {"flags": self.rules.auto_mod_red_flags, "skips": self.rules.auto_mod_max_skip_reply}
 
     def recount(self, person: UUID) -> list[Tree]:
-        """What a banned person helped to hide is shown where too few others say the same; it stays in the queue."""
+        """What this person helped to hide is shown where too few still say the same; it stays in the queue."""
         moved = []
         for message in self.messages.values():
-            if person not in self.banned or not message.acted_on:
+            if not message.acted_on:
                 continue
             if person not in message.complaints("flags") | message.complaints("skips"):
                 continue
@@ -561,13 +573,19 @@ class Model:
             if person in self.banned and tree.state in (REVIEW, WAITING):
                 self._go(tree, HALTED)
                 tree.stopped_by = "ban"
-            elif person not in self.banned and tree.stopped_by == "ban" and not tree.root.deleted:
-                self._go(tree, self._back(tree))
-            else:
+            elif not self._go_on_after_ban(tree):
                 continue
             self.advance(tree)
             moved.append(tree)
         return moved
+
+    def _go_on_after_ban(self, tree: Tree) -> bool:
+        """What only a ban has stopped goes on once the author and the prompt are back."""
+        if tree.stopped_by != "ban" or tree.root.deleted or tree.root.author in self.banned:
+            return False
+        self._go(tree, self._back(tree))
+        self._order_again(tree)
+        return True
 
     def _back(self, tree: Tree) -> str:
         if tree.halted_from:
@@ -599,6 +617,7 @@ class Model:
         self._make_room(tree)
         if tree.stopped_by == "deletion" and not tree.root.deleted:
             self._go_back(tree)
+        self._go_on_after_ban(tree)
         self._go_on(tree)
         if tree.state in WATCHED and self._waits_for_a_moderator(tree):
             self._go(tree, HALTED)

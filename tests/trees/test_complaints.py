@@ -9,8 +9,10 @@ from unittest import mock
 from uuid import UUID
 
 import pytest
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
 from django.core import mail
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -103,6 +105,7 @@ def invented(client: ApiClient, number: int, policy: TreePolicy = POLICY) -> lis
     """People whom only this program knows, with all that makes a complaint weigh."""
     people = new_veterans(number, policy)
     User.objects.filter(pk__in=[one.pk for one in people]).update(email=None)
+    EmailAddress.objects.filter(user__in=people).delete()
     Identity.objects.bulk_create(
         Identity(user=one, api_client=client, auth_method="discord", username=str(one.pk)) for one in people
     )
@@ -260,6 +263,12 @@ class TestWhoseVoiceCounts:
         flag(reply, [troll])
         assert voices.count_flags(reply.pk, POLICY) == 0
 
+    def test_what_was_decided_lately_is_found_by_its_date(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute(f"EXPLAIN {voices._FLAGS}", voices._facts(UUID(int=0), POLICY))
+            assert "proposal_decided_lately" in str(cursor.fetchall())
+
     def test_banned_and_closed_people_do_not_count_and_merged_ones_once(self, reply: Message, mo: User) -> None:
         people = new_veterans(4)
         for person in people:
@@ -312,10 +321,50 @@ class TestReportsOfOneProgram:
         about: dict[str, Any] = {"message_id": reply.pk, "category": "spam", "limit": 10_000, "program": bot}
         one, other = invented(bot, 2)
         reactions.report(reporter=one, text="a" * 9_000, **about)
-        with pytest.raises(Invalid) as refusal:
-            reactions.report(reporter=other, text="b" * 9_000, **about)
-        assert (refusal.value.code, len(Report.objects.get().text)) == ("too_long", 9_000)
+        reactions.report(reporter=other, text="b" * 9_000, **about)
+        text = Report.objects.get().text
+        assert (len(text), text[9_000:9_003], text[-1]) == (10_000, "\n\nb", "…")
         reactions.report(reporter=other, text="", **about)
+
+    def test_who_fills_it_silences_nobody(self, reply: Message) -> None:
+        bot = Wire("bot", trusted=False)
+        assert self.report(bot, reply, "nobody", "a" * 10_000).status_code == 204
+        assert self.report(bot, reply, "ada", "My address stands in it.").status_code == 204
+        assert self.report(bot, reply, "ada", "Do you hear?").status_code == 204
+        body = {"op": "add", "user": {"id": "bo", "display_name": "Bo", "auth_method": "discord"}, "emoji": "red_flag"}
+        assert bot.post(f"messages/{reply.pk}/emoji", body).status_code == 202
+        assert len(Report.objects.get().text) == 10_000
+        assert fresh(reply).emojis == {"red_flag": 3}
+
+    def test_ones_own_words_have_their_limit(self, reply: Message, bob: User) -> None:
+        bot, _ = services.create_api_client(name="bot")
+        about: dict[str, Any] = {"message_id": reply.pk, "category": "spam", "program": bot, "reporter": bob}
+        reactions.report(text="a" * 1_500, **about)
+        with pytest.raises(Invalid) as refusal:
+            reactions.report(text="b" * 1_500, **about)
+        assert refusal.value.code == "too_long"
+
+    def test_nobody_takes_back_what_another_said_it_is_about(self, reply: Message) -> None:
+        bot, _ = services.create_api_client(name="bot")
+        for person, category in zip(invented(bot, 3), ("other", "hate", "spam"), strict=True):
+            reactions.report(message_id=reply.pk, reporter=person, category=category, program=bot)
+        assert Report.objects.get().category == "hate"
+
+    def test_join_nobody_who_is_known_elsewhere(self, reply: Message) -> None:
+        """By a trusted program, or by a sign-in here that came with a merge."""
+        bot, site = (services.create_api_client(name=name, trusted=name == "site")[0] for name in ("bot", "site"))
+        made_up, trusted, with_address, with_service = invented(bot, 4)
+        Identity.objects.create(user=trusted, api_client=site, auth_method="discord", username="1")
+        EmailAddress.objects.create(user=with_address, email="ada@example.org", verified=True)
+        SocialAccount.objects.create(user=with_service, provider="github", uid="1")
+        people = [trusted, with_address, made_up, with_service]
+        for person in [*people, *invented(bot, 1)]:
+            reactions.report(
+                message_id=reply.pk, reporter=person, category="spam", text=person.display_name, program=bot
+            )
+        assert {one.reporter for one in Report.objects.all()} == set(people)
+        assert Report.objects.exclude(reporter=made_up).filter(text__contains="\n").count() == 0
+        assert voices.count_flags(reply.pk, POLICY) == 4
 
     def test_the_pages_of_moderators_stay_small(self, reply: Message, mo: User) -> None:
         people = new_people(30)
@@ -329,9 +378,18 @@ class TestReportsOfOneProgram:
         assert {one.status for one in found.reports} == {"open"}
         client = Client()
         client.force_login(mo)
+        proposal = Proposal.objects.create(
+            message=reply, tree=reply.tree, revision_id=reply.revision_id, kind="flags", voices=1
+        )
+        page = client.get(f"/admin/trees/proposal/{proposal.pk}/change/").content.decode()
+        assert "And 10 more" in page
+        assert f'"/admin/trees/report/?q={reply.pk}"' in page
         for path in (f"message/{reply.pk}", f"messagetree/{reply.tree_id}"):
             page = client.get(f"/admin/trees/{path}/change/").content.decode()
             assert "And 10 more" in page
+            about = path.partition("/")[2]
+            assert f'"/admin/trees/report/?q={about}"' in page
+            assert client.get("/admin/trees/report/", {"q": about}).context["cl"].queryset.count() == 30
             assert "x" * 400 not in page
             assert len(page) < 200_000
         Report.objects.all().delete()
@@ -551,12 +609,70 @@ class TestWhatAModeratorDecidedStands:
         assert flag(reply, people[7:])
         assert fresh(reply).hidden
 
+    def test_of_a_new_text_the_same_people_can_speak_again(self, reply: Message, mo: User, client: Client) -> None:
+        """By emoji, by a report on the page, through a program."""
+        people, site = new_veterans(4), Wire("website", trusted=True)
+        user = {"id": "ada", "display_name": "Ada", "auth_method": "discord"}
+        known = ApiClient.objects.get(name="website")
+        Identity.objects.create(user=people[3], api_client=known, auth_method="discord", username="ada")
+        body = {"op": "add", "user": user, "emoji": "red_flag"}
+        client.force_login(people[0])
+        page, mine = f"/messages/{reply.pk}/", "You reported this"
+        flag(reply, people)
+        revise(reply, reply.author, "Better.")
+        assert mine not in client.get(page).text
+        assert [one.reported for one in get_tree_for(people[0], reply.tree_id)[1].replies] == [False]
+        assert client.post(f"{page}report/", {"category": "spam"}).status_code == 302
+        assert mine in client.get(page).text
+        path, listed = f"messages/{reply.pk}", f"messages/{reply.pk}/conversation"
+        assert site.get(path, user="discord:ada").json()["user_emojis"] == []
+        assert site.get(listed, user="discord:ada").json()["messages"][-1]["user_emojis"] == []
+        assert site.post(f"{path}/emoji", body).status_code == 202
+        assert site.get(path, user="discord:ada").json()["user_emojis"] == ["red_flag"]
+        assert site.get(listed, user="discord:ada").json()["messages"][-1]["user_emojis"] == ["red_flag"]
+        reactions.set_reaction(message_id=reply.pk, person=people[1], emoji="red_flag")
+        reactions.set_reaction(message_id=reply.pk, person=people[2], emoji="red_flag", on=True)
+        assert fresh(reply).emojis == {"red_flag": 4}
+        assert thresholds.apply(message_id=reply.pk, policy=POLICY)
+        assert fresh(reply).hidden
+        assert set(Report.objects.values_list("status", "revision")) == {
+            ("open", reply.revision_id),
+            ("open", fresh(reply).revision_id),
+        }
+        moderation.dismiss(proposal_id=Proposal.objects.get(status="open").pk, actor=mo, reason="Fine.", policy=POLICY)
+        for shown in (3, 4):  # what a moderator decided stands
+            assert reactions.set_reaction(message_id=reply.pk, person=people[1], emoji="red_flag").emojis == {
+                "red_flag": shown
+            }
+        assert site.post(f"messages/{reply.pk}/emoji", body).status_code == 202
+        assert voices.count_flags(reply.pk, POLICY) == 0
+        assert mine in client.get(page).text
+
+    def test_a_flag_of_an_earlier_text_is_taken_back(self, reply: Message, bob: User) -> None:
+        flag(reply, [bob])
+        revise(reply, reply.author, "Better.")
+        found = reactions.set_reaction(message_id=reply.pk, person=bob, emoji="red_flag", on=False)
+        assert (found.emojis, Reaction.objects.exists()) == ({}, False)
+
+    def test_also_who_did_not_want_to_answer(self, alice: User, mo: User) -> None:
+        policy, people = TreePolicy(auto_mod_max_skip_reply=2), new_veterans(2)
+        prompt = growing_tree(alice, policy)
+        assert skip(prompt, people, policy)
+        revise(prompt, alice, "Better.")
+        assert state_of(prompt) == State.GROWING
+        assert not skip(fresh(prompt), people[:1], policy)
+        assert skip(fresh(prompt), people[1:], policy)
+        moderation.resume(tree_id=prompt.pk, actor=mo, reason="Fine.", policy=policy)
+        assert not skip(fresh(prompt), people, policy)
+        assert voices.count_skips(prompt.pk, policy) == 0
+
     def test_the_words_of_a_moderator_are_a_decision(self, reply: Message, mo: User) -> None:
         people = new_veterans(8)
         flag(reply, people[:4])
         moderation.edit_message(message_id=reply.pk, actor=mo, text="Better.", reason="Typo.", policy=POLICY)
         assert (fresh(reply).hidden, Proposal.objects.get().status) == (False, "dismissed")
-        assert flag(reply, people[4:])
+        assert flag(reply, people)  # those of before as well
+        assert voices.count_flags(reply.pk, POLICY) == 8
         assert (fresh(reply).hidden, Proposal.objects.get(status="open").acts) == (False, False)
         assert fresh(reply).author is not None
         revise(reply, reply.author, "Worse.")  # the author's again
@@ -709,6 +825,24 @@ class TestWhatAModeratorDecidedStands:
         standing.follow_standing(person_id=alice.pk, policy=POLICY)
         assert state_of(prompt) == State.INITIAL_PROMPT_REVIEW
 
+    @pytest.mark.parametrize("order", ["delete unban undo", "delete undo unban", "unban delete undo"])
+    def test_a_banned_authors_deleted_prompt_goes_on_when_both_are_back(
+        self, alice: User, mo: User, order: str
+    ) -> None:
+        prompt = new_prompt(alice)
+        bans.ban(alice, actor=mo, reason="Rude.")
+        standing.follow_standing(person_id=alice.pk, policy=POLICY)
+        for act in order.split():
+            assert state_of(prompt) == State.HALTED_BY_MODERATOR or act == "delete"
+            if act == "delete":
+                gone = moderation.delete_message(message_id=prompt.pk, actor=mo, reason="Copied.", policy=POLICY)
+            elif act == "undo":
+                moderation.undelete(deletion_id=gone.pk, actor=mo, reason="Not copied.", policy=POLICY)
+            else:
+                bans.unban(alice, actor=mo, reason="Polite.")
+                standing.follow_standing(person_id=alice.pk, policy=POLICY)
+        assert state_of(prompt) == State.INITIAL_PROMPT_REVIEW
+
     @pytest.mark.parametrize("how", ["deleted above", "purged"])
     def test_a_tree_does_not_wait_for_a_reply_that_is_gone(self, reply: Message, mo: User, how: str) -> None:
         policy, below = TreePolicy(auto_mod_max_skip_reply=2), Message.objects.get(parent=reply)
@@ -813,6 +947,19 @@ class TestComplainersWhoAreShutOut:
         assert flag(prompt, new_veterans(1))  # the others are still there
         assert (fresh(prompt).hidden, state_of(prompt)) == (True, State.HALTED_BY_MODERATOR)
 
+    @pytest.mark.parametrize("how", ["close", "merge"])
+    def test_also_who_leaves_or_is_one_with_another(self, reply: Message, how: str) -> None:
+        mob = new_veterans(4)
+        assert flag(reply, mob)
+        if how == "close":
+            services.close_account(mob[0])
+        else:
+            merge_people(destination_id=mob[0].pk, source_ids=[mob[1].pk])
+        waits = WaitingJob.objects.filter(job=jobs.follow_standing.name, args=[str(mob[0].pk)])
+        assert waits.count() == 1
+        self.follow(mob[0])
+        assert (fresh(reply).hidden, Proposal.objects.get().status) == (False, "open")
+
     def test_where_enough_others_say_the_same_nothing_changes(self, reply: Message, mo: User) -> None:
         people = new_veterans(6)
         flag(reply, people[:4])
@@ -885,6 +1032,20 @@ class TestAuthorsHearOfIt:
         flag(reply, people[4:])  # a row for the moderators, no more
         assert Proposal.objects.filter(status="open").count() == 1
         assert len(mail.outbox) == 1
+
+    @pytest.mark.parametrize("told", [True, False])
+    def test_the_end_also_where_too_few_were_left(self, reply: Message, mo: User, told: bool) -> None:
+        people = new_veterans(4)
+        flag(reply, people)
+        assert not told or self.tell() == 1
+        bans.ban(people[0], actor=mo, reason="A mob.")
+        assert thresholds.recount(person_id=people[0].pk, policy=POLICY) == 1
+        assert self.tell() == 0  # nothing is decided, and it is hidden no more
+        WaitingJob.objects.all().delete()
+        moderation.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=POLICY)
+        assert WaitingJob.objects.filter(job=notices.mail_author.name).exists() == told
+        assert self.tell() == told
+        assert [one.subject for one in mail.outbox[1:]] == ["Your message stays"] * told
 
     def test_the_outbox_tells_it(self, reply: Message, mo: User) -> None:
         flag(reply, new_veterans(4))

@@ -47,7 +47,8 @@ class ProposalAdmin(ReadOnlyAdmin):
         return f"{obj.get_kind_display()}: {obj.message.text}"
 
     def details(self, obj: Proposal) -> dict[str, Any]:
-        return {"reports": reports_about(obj.message_id)}
+        reports, more = reports_about(obj.message_id)
+        return {"reports": reports, "more": more}
 
     def can_do(self, action: str, obj: Proposal) -> bool:
         return obj.status == Proposal.Status.OPEN and not obj.message.deleted

@@ -34,8 +34,8 @@ class ReportAdmin(ReadOnlyAdmin):
     reason_limit = 1000
     list_display = ("about", "state_of_report", "category", "excerpt", "state_of_message", "reporter", "created_at")
     list_filter = ("status", "category")
-    search_fields = ("message__id__exact", "text")
-    search_help_text = "A piece of what the reporter wrote, or the id of a message"
+    search_fields = ("message__id__exact", "message__tree__id__exact", "text")
+    search_help_text = "A piece of what the reporter wrote, or the id of a message or of its conversation"
     actions = ("uphold", "dismiss")
     fields = (
         *(

@@ -141,7 +141,7 @@ def rows(messages: QuerySet[Message], viewer: User | None) -> "QuerySet[Message,
     """The messages as tuples for `as_rows`. One statement, also with the viewer's reactions."""
     if viewer is None:
         return messages.values_list(*_COLUMNS)
-    given = Reaction.objects.filter(message=OuterRef("pk"), author=viewer).order_by("id")
+    given = Reaction.objects.of_present_text().filter(message=OuterRef("pk"), author=viewer).order_by("id")
     return messages.annotate(mine=ArraySubquery(given.values("emoji"))).values_list(*_COLUMNS, "mine")
 
 
@@ -161,6 +161,7 @@ _MINE = """ARRAY(
     SELECT emoji FROM trees_reaction reaction
     WHERE reaction.message_id = {0}.id AND reaction.author_id = %(viewer)s AND reaction.set_aside_id IS NULL
       AND reaction.withdrawn_at IS NULL
+      AND (reaction.emoji <> 'red_flag' OR reaction.voided_at IS NULL OR reaction.overruled)
     ORDER BY reaction.id
 )"""
 

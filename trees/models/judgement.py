@@ -44,6 +44,10 @@ class Shown(Standing):
     def get_queryset(self) -> models.QuerySet[Any]:
         return super().get_queryset().filter(withdrawn_at=None)
 
+    def of_present_text(self) -> models.QuerySet[Any]:
+        """Without flags of an earlier text, which can be put again."""
+        return self.exclude(Reaction.OF_EARLIER_TEXT)
+
 
 class Complaint(Judgement):
     """A judgement that may act against a text when many people say the same."""
@@ -130,6 +134,7 @@ class Reaction(Complaint):
     """One emoji that one person put on one message."""
 
     THUMB_UP, THUMB_DOWN, RED_FLAG = "+1", "-1", "red_flag"
+    OF_EARLIER_TEXT = models.Q(emoji=RED_FLAG, voided_at__isnull=False, overruled=False)
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="reactions", db_index=False)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reactions")
@@ -145,7 +150,7 @@ class Reaction(Complaint):
         null=True, blank=True, editable=False, help_text="Taken back; kept because it was overruled."
     )
 
-    objects: ClassVar[Standing] = Shown()
+    objects: ClassVar[Shown] = Shown()
 
     class Meta:
         constraints = [

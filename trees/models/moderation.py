@@ -84,6 +84,10 @@ class Proposal(models.Model):
         indexes = [
             # The moderators' queue, oldest first.
             models.Index(fields=["created_at"], condition=models.Q(status="open"), name="proposal_queue"),
+            # Who was overruled lately (`trees.voices`), asked for each person who complains.
+            models.Index(
+                fields=["decided_at"], condition=models.Q(decided_at__isnull=False), name="proposal_decided_lately"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -91,8 +95,16 @@ class Proposal(models.Model):
 
     @property
     def acts(self) -> bool:
-        """Does it hide or stop anything, so that the author has to hear of it?"""
+        """Does it hide or stop anything?"""
         return self.hides or self.stops
+
+    @property
+    def concerns_author(self) -> bool:
+        """Does the author have to hear how it stands? A row that did nothing needs no mail, unless its message goes in
+        the end. Whoever was told that it waits hears the end of it, also where it hid and stopped nothing any more.
+        """
+        told = bool(self.mailed) and self.status != self.Status.OPEN
+        return self.acts or told or self.status == self.Status.UPHELD
 
 
 class Purge(models.Model):
