@@ -491,7 +491,7 @@ class Life(RuleBasedStateMachine):
             return
         if person.pk in self.model.banned:
             refusals = {"suspended"}
-        elif task.status == "done" and not closed:
+        elif task.status == "done" and answer == task.answer:  # not only where it was meant to be the same
             refusals = set()
         else:
             refusals = {closed} if closed else self.model.why_not_answer(task)

@@ -437,9 +437,9 @@ class Model:
         return outcomes.count("dismissed") > outcomes.count("upheld")
 
     def settle(self, message: Message, reporter: UUID, status: str) -> None:
-        """A moderator answers a report; to dismiss it is to keep the message."""
+        """A moderator answers a report; to dismiss it is to keep the message, also while it is away."""
         self._decide(message, status, {reporter})
-        if status == "dismissed" and not message.deleted:
+        if status == "dismissed":
             self.dismiss(message)
 
     def _weighs(self, person: UUID) -> bool:
