@@ -11,7 +11,7 @@ from celery.schedules import ParseException, crontab
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -22,7 +22,7 @@ from oasst.accounts.administrators import needs_two, open_proposals
 from oasst.accounts.models import ApiClient, ApiKey, Role, User
 from oasst.accounts.notices import tell
 from oasst.accounts.reauthentication import asks_first
-from oasst.accounts.services import expire_api_key, new_api_key
+from oasst.accounts.services import expire_api_key, new_api_key, outranks
 from oasst.core.models import JobRecord, WaitingJob
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from oasst.purge_admin import purge_view, purges_of
@@ -80,6 +80,13 @@ class UserAdmin(ReadOnlyAdmin):
             "may_purge": not any(purge.stage in Purge.STANDING for purge, _, _ in purges),
             "purge_url": reverse("admin:accounts_user_purge", args=[obj.pk]),
         }
+
+    def render_change_form(
+        self, request: Any, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        if obj is not None:
+            context["outranks"] = outranks(request.user, obj)
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     def get_urls(self) -> list[URLPattern]:
         purge = self.admin_site.admin_view(partial(purge_view, person_admin=self))

@@ -26,7 +26,7 @@ from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict, Gone, NotFound
 from oasst.core.jobs import ROUND, one_by_one, rounds
 from oasst.core.locks import advisory_lock
-from oasst.core.text import clean_text
+from oasst.core.text import clean_reason
 from tasks.models import Draft, Task
 from tasks.upkeep import look_again
 from trees import purging
@@ -84,7 +84,7 @@ def begin(*, person: User, actor: User, reason: str) -> Purge:
     """Shut the person out and order the purge. Raises what a ban raises, Invalid (the reason), Conflict
     (`already_purged`).
     """
-    reason = clean_text(reason, limit=500, field="reason")
+    reason = clean_reason(reason)
     with transaction.atomic(durable=True):
         services.lock_user(person)
         services.require_higher_rank(actor, person)
@@ -106,7 +106,7 @@ def undo(*, purge_id: UUID, actor: User, reason: str) -> Purge:
     Raises NotAllowed, Invalid (the reason), NotFound, Conflict (`not_purged`), Gone (`too_late`).
     """
     require_moderator(actor)
-    reason = clean_text(reason, limit=500, field="reason")
+    reason = clean_reason(reason)
     with transaction.atomic(durable=True):
         purge = _lock(purge_id)
         services.require_higher_rank(actor, purge.person)

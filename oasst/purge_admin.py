@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from oasst import purge
 from oasst.accounts.models import User
+from oasst.accounts.services import outranks, require_higher_rank
 from oasst.core.errors import DomainError
 from oasst.core.locks import waits_are_busy
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
@@ -37,6 +38,8 @@ def purge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> Ht
     person = User.objects.filter(pk=person_id).first()
     if person is None:
         raise Http404
+    if request.method != "POST":
+        require_higher_rank(request.user, person)
     counts, refusal = None, ""
     try:
         with waits_are_busy():
@@ -64,6 +67,7 @@ def purge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> Ht
         "counts": counts,
         "refusal": refusal,
         "reason": request.POST.get("reason", ""),
+        "outranks": outranks(request.user, person),
         "back_url": reverse("admin:accounts_user_change", args=[person_id]),
     }
     return render(request, "accounts/admin/purge.html", context, status=422 if refusal else 200)
@@ -87,6 +91,9 @@ class PurgeAdmin(ReadOnlyAdmin):
 
     def title_of(self, obj: Purge) -> str:
         return f"Purge of {obj.person}"
+
+    def acts_of(self, request: Any, obj: Purge) -> list[tuple[str, str]]:
+        return super().acts_of(request, obj) if outranks(request.user, obj.person) else []
 
     def can_do(self, action: str, obj: Purge) -> bool:
         return obj.can_be_undone(timezone.now()) and obj.stage != Purge.Stage.UNDOING

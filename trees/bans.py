@@ -6,7 +6,7 @@ from oasst.accounts import administrators, services
 from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict
-from oasst.core.text import clean_text
+from oasst.core.text import clean_reason
 from trees import jobs
 from trees.models import Purge
 
@@ -30,7 +30,7 @@ def ban_by_operator(user: User, *, reason: str) -> None:
     """Shut anybody out but the last administrator: whoever runs commands on the machine has decided. Raises Invalid
     (the reason), Conflict (`banned`, `closed`, `last_administrator`).
     """
-    reason = clean_text(reason, limit=500, field="reason")
+    reason = clean_reason(reason)
     with transaction.atomic(durable=True):
         services.lock_administrators()
         services.lock_user(user)
@@ -44,7 +44,7 @@ def ban_by_operator(user: User, *, reason: str) -> None:
 
 def unban_by_operator(user: User, *, reason: str) -> None:
     """Let anybody in again. Raises Invalid (the reason), Conflict (`not_banned`, `purged`)."""
-    reason = clean_text(reason, limit=500, field="reason")
+    reason = clean_reason(reason)
     with transaction.atomic(durable=True):
         services.lock_administrators()
         services.lock_user(user)

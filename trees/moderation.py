@@ -12,7 +12,7 @@ from django.utils import timezone
 from oasst.accounts.access import require_moderator
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotAllowed, NotFound
-from oasst.core.text import clean_text
+from oasst.core.text import clean_reason, clean_text
 from trees import editing, outbox, proposals, removal, reranking, transitions
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import (
@@ -34,7 +34,7 @@ def halt(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None
     """Stop a tree where it is. One that complaints, a deletion or a ban had stopped does not go on by itself any more;
     stopping it again changes nothing. Raises NotAllowed, Invalid (no reason), NotFound."""
     require_moderator(actor)
-    reason = _reason(reason)
+    reason = clean_reason(reason)
     with transaction.atomic(durable=True):
         hand = lock_tree(tree_id, policy)
         transitions.halt_on_purpose(hand, reason=reason, actor=actor)
@@ -48,7 +48,7 @@ def resume(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> No
     `prompt_deleted`).
     """
     require_moderator(actor)
-    reason = _reason(reason)
+    reason = clean_reason(reason)
     with transaction.atomic(durable=True):
         hand = lock_tree(tree_id, policy)
         if hand.state not in (State.HALTED_BY_MODERATOR, State.ABORTED_LOW_GRADE):
@@ -69,7 +69,7 @@ def retry_scoring(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy
     Raises NotAllowed, Invalid, NotFound, Conflict (`not_failed`, `failed_again` with the cause).
     """
     require_moderator(actor)
-    reason = _reason(reason)
+    reason = clean_reason(reason)
     if not reranking.retry(tree_id=tree_id, policy=policy, reason=reason, actor=actor):
         if not MessageTree.objects.filter(pk=tree_id, state=State.SCORING_FAILED.value).exists():
             raise Conflict("The scoring of this conversation did not fail.", code="not_failed")
@@ -83,7 +83,7 @@ def delete_message(*, message_id: UUID, actor: User, reason: str, policy: TreePo
     Raises NotAllowed, Invalid, NotFound, Conflict (`already_deleted`).
     """
     require_moderator(actor)
-    reason = _reason(reason)
+    reason = clean_reason(reason)
     with transaction.atomic(durable=True):
         hand, message = _message_in_hand(message_id, policy)
         if message.deleted:
@@ -100,7 +100,7 @@ def undelete(*, deletion_id: UUID, actor: User, reason: str, policy: TreePolicy)
     Raises NotAllowed, Invalid, NotFound, Conflict (`already_undone`, `parent_deleted`, `purged`, `erased`).
     """
     require_moderator(actor)
-    reason = _reason(reason)
+    reason = clean_reason(reason)
     with transaction.atomic(durable=True):
         try:
             tree_id = Deletion.objects.values_list("tree_id", flat=True).get(pk=deletion_id)
@@ -128,7 +128,7 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
     Raises NotAllowed, NotFound, Invalid (text, reason, `unchanged`), Conflict (`purged`, `erased`).
     """
     require_moderator(actor)
-    reason = _reason(reason)
+    reason = clean_reason(reason)
     text = clean_text(text, limit=policy.message_size_limit)
     with transaction.atomic(durable=True):
         hand, message = _message_in_hand(message_id, policy)
@@ -158,7 +158,7 @@ def dismiss(*, proposal_id: UUID, actor: User, reason: str, policy: TreePolicy) 
 
 def _decide(proposal_id: UUID, actor: User, reason: str, policy: TreePolicy, status: Proposal.Status) -> Proposal:
     require_moderator(actor)
-    reason = _reason(reason)
+    reason = clean_reason(reason)
     with transaction.atomic(durable=True):
         message_id = Proposal.objects.filter(pk=proposal_id).values_list("message_id", flat=True).first()
         if message_id is None:
@@ -189,7 +189,7 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str, po
     require_moderator(actor)
     if status not in (Report.Status.UPHELD, Report.Status.DISMISSED):
         raise Invalid("A report is upheld or dismissed.", code="unknown_status", field="status")
-    outcome = _sentence(outcome, limit=1000, field="outcome", otherwise="Please say what came of it")
+    outcome = clean_reason(outcome, limit=1000, field="outcome", ask="Please say what came of it")
     with transaction.atomic(durable=True):
         message_id = Report.objects.filter(pk=report_id).values_list("message_id", flat=True).first()
         if message_id is None:
@@ -244,14 +244,3 @@ def _refuse_own(message: Message, actor: User) -> None:
             "You wrote this message yourself. Please let another moderator decide what people said against it.",
             code="own_message",
         )
-
-
-def _reason(reason: str) -> str:
-    return _sentence(reason, limit=500, field="reason", otherwise="Please say why")
-
-
-def _sentence(text: str, *, limit: int, field: str, otherwise: str) -> str:
-    try:
-        return clean_text(text, limit=limit, field=field)
-    except Invalid as error:
-        raise Invalid(f"{otherwise}, in up to {limit} characters.", code=field, field=field) from error

@@ -1,5 +1,5 @@
 """Mail to authors: their message was hidden or its conversation stopped because many people complained, and what was
-decided. Nothing of what people said is in it, nor who they are.
+decided, also when that was taken back. Nothing of what people said is in it, nor who they are.
 """
 
 from uuid import UUID
@@ -13,6 +13,8 @@ from django.urls import reverse
 
 from trees.access import is_public
 from trees.models import Proposal
+
+Status = Proposal.Status
 
 
 @shared_task
@@ -29,12 +31,13 @@ def tell_author(*, proposal_id: UUID) -> bool:
     with transaction.atomic(durable=True):
         rows = Proposal.objects.select_for_update(of=("self",), no_key=True).select_related("message__author", "tree")
         proposal = rows.defer("message__search", "message__text").filter(pk=proposal_id).first()
-        if proposal is None or proposal.mailed == proposal.status or not proposal.concerns_author:
+        if proposal is None or proposal.mailed == (outcome := outcome_of(proposal)) or not proposal.concerns_author:
             return False
         author = proposal.message.author
         if author is None or not author.email or not author.is_active or author.deleted_at is not None:
             return False
-        proposal.mailed = proposal.status
+        is_return = outcome == Status.DISMISSED and proposal.mailed == Status.UPHELD
+        proposal.mailed = outcome
         proposal.save(update_fields=["mailed"])
         context = {
             "proposal": proposal,
@@ -45,8 +48,14 @@ def tell_author(*, proposal_id: UUID) -> bool:
             "contact": settings.CONTACT_EMAIL,
         }
         subject, body = (
-            render_to_string(f"trees/email/{proposal.status}_{part}.txt", context).strip()
+            render_to_string(f"trees/email/{'restored' if is_return else outcome}_{part}.txt", context).strip()
             for part in ("subject", "message")
         )
         send_mail(subject, f"{body}\n", None, [author.email])
         return True
+
+
+def outcome_of(proposal: Proposal) -> str:
+    """What the proposal came to as its author sees it: to undo the removal is to let the message stay."""
+    undone = proposal.status == Status.UPHELD and not proposal.message.deleted
+    return Status.DISMISSED if undone else proposal.status

@@ -75,6 +75,13 @@ def uphold(hand: TreeInHand, message: Message, *, actor: User | None, reason: st
         _answer_reports(hand, message, Report.Status.UPHELD, actor=actor, outcome=f"The message was deleted: {reason}")
 
 
+def tell_of_return(message: Message) -> None:
+    """A message was just brought back. Whoever heard that complaints had removed it has to hear of that as well."""
+    upheld = Proposal.objects.filter(message=message, status=Proposal.Status.UPHELD).order_by("-pk").only("pk").first()
+    if upheld is not None and message.author_id is not None:
+        enqueue(notices.mail_author, str(upheld.pk))
+
+
 def act_less(hand: TreeInHand, message: Message, *, hides: bool, stops: bool) -> bool:
     """Fewer voices stand behind an open proposal than when it began to act: from now on it only hides and stops what
     is given, and stays in the queue. Nothing is void and nothing is decided. Returns whether that changed anything.

@@ -9,7 +9,7 @@ from django.utils import timezone
 from oasst.accounts.models import BanProposal, Role, User
 from oasst.accounts.services import let_in, lock_administrators, lock_user, shut_out
 from oasst.core.errors import Conflict, NotAllowed
-from oasst.core.text import clean_text
+from oasst.core.text import clean_reason
 
 Outcome = BanProposal.Outcome
 
@@ -54,7 +54,7 @@ def withdraw(user: User, *, actor: User) -> None:
 
 
 def _decide(user: User, actor: User, reason: str, *, lifts: bool) -> bool:
-    reason = clean_text(reason, limit=500, field="reason")
+    reason = clean_reason(reason)
     lock_administrators()
     lock_user(user)
     actor = User.objects.get(pk=actor.pk)  # who was banned a moment ago has no voice

@@ -35,7 +35,7 @@ from oasst.core.after_commit import enqueue_by_name
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from oasst.core.locks import advisory_lock
 from oasst.core.ratelimit import PROFILE_CHANGES, spend
-from oasst.core.text import clean_language_tag, clean_name, clean_text
+from oasst.core.text import clean_language_tag, clean_name, clean_reason, clean_text
 
 TERMS_DOCUMENT = "terms"
 DELETED_NAME = "Deleted User"
@@ -267,7 +267,7 @@ def ban(user: User, *, actor: User, reason: str) -> None:
     Only people of a lower rank can be banned, so that nobody bans themselves and an administrator always stays.
     Raises NotAllowed (`moderators_only`, `rank`) or Invalid (the reason).
     """
-    reason = clean_text(reason, limit=500, field="reason")
+    reason = clean_reason(reason)
     user = lock_user(user)
     require_higher_rank(actor, user)
     shut_out(user, actor=actor, reason=reason)
@@ -276,7 +276,7 @@ def ban(user: User, *, actor: User, reason: str) -> None:
 @transaction.atomic
 def unban(user: User, *, actor: User, reason: str) -> None:
     """Let this person in again. Raises NotAllowed as `ban` does, Invalid (the reason), or Conflict `not_banned`."""
-    reason = clean_text(reason, limit=500, field="reason")
+    reason = clean_reason(reason)
     user = lock_user(user)
     require_higher_rank(actor, user)
     if user.enabled:
@@ -334,8 +334,12 @@ def require_higher_rank(actor: User, user: User) -> None:
     """Refuse whoever may not decide about this person: NotAllowed `moderators_only` or `rank`."""
     if not (actor.is_active and actor.is_staff):
         raise NotAllowed("This is for moderators.", code="moderators_only")
-    if _RANKS[Role(user.role)] >= _RANKS[Role(actor.role)]:
+    if not outranks(actor, user):
         raise NotAllowed("This needs somebody of a higher rank than theirs.", code="rank")
+
+
+def outranks(actor: User, user: User) -> bool:
+    return _RANKS[Role(actor.role)] > _RANKS[Role(user.role)]
 
 
 def lock_user(user: User) -> User:

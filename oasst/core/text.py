@@ -61,6 +61,18 @@ def clean_text(value: object, *, limit: int, field: str = "text") -> str:
     return text
 
 
+def clean_reason(value: object, *, limit: int = 500, field: str = "reason", ask: str = "Please say why") -> str:
+    """Why somebody decided something, as it is kept. Raises `Invalid` as `clean_text` does; without words, or with too
+    many, its code is the name of the field.
+    """
+    try:
+        return clean_text(value, limit=limit, field=field)
+    except Invalid as error:
+        if error.code not in ("blank", "too_long"):
+            raise
+        raise Invalid(f"{ask}, in up to {limit} characters.", code=field, field=field) from error
+
+
 def clean_name(value: object, *, field: str = "display_name") -> str:
     """A display name: one line of 1 to 40 characters that does not pose as the house.
 

@@ -87,6 +87,13 @@ class TestPeople:
         assert str(bob.email) in page
         assert 'name="role"' not in page and 'name="enabled"' not in page
 
+    def test_only_what_is_deleted_looks_so(self, mo: User, alice: User, bob: User) -> None:
+        reply = new_reply(growing_tree(alice), bob)
+        pages = (page_of(bob), reverse("admin:trees_messagetree_change", args=[reply.tree_id]))
+        for fields, looks in (({"hidden": True}, False), ({"hidden": False, "deleted": True}, True)):
+            Message.objects.filter(pk=reply.pk).update(**fields)
+            assert [("desk-turn--deleted" in signed_in(mo).get(page).text) for page in pages] == [looks, looks]
+
     def test_no_hash_of_a_password_is_shown(self, ada: User, alice: User) -> None:
         page = signed_in(ada).get(page_of(alice)).text
         assert alice.password not in page and "md5$" not in page
@@ -221,7 +228,7 @@ class TestPurge:
         assert not Message.objects.get(pk=reply.pk).deleted and enabled(eve)
 
         response = client.post(address, {"step": "purge", "reason": " "})
-        assert response.status_code == 422 and 'role="alert"' in response.text
+        assert response.status_code == 422 and "Please say why, in up to 500 characters." in response.text
         assert not Purge.objects.exists() and enabled(eve)
 
         page = client.post(address, {"step": "purge", "reason": "Advertising."}, follow=True).text
@@ -244,12 +251,24 @@ class TestPurge:
     def test_not_of_equals_and_not_by_contributors(self, mo: User, alice: User, eve: User) -> None:
         other = new_person("Max", "moderator")
         address = reverse("admin:accounts_user_purge", args=[other.pk])
+        for person in (other, mo):  # not offered, and an address that was typed is refused at once
+            assert 'id="purge-title"' not in signed_in(mo).get(page_of(person)).text
+        response = signed_in(mo).get(address)
+        assert response.status_code == 403 and "higher rank" in response.text
         for step in ("preview", "purge"):
             response = signed_in(mo).post(address, {"step": step, "reason": "Spam."})
             assert response.status_code == 422 and "higher rank" in response.text
+            assert "Count what would go" not in response.text
             assert signed_in(alice).post(address, {"step": step, "reason": "Spam."}).status_code == 403
         assert enabled(other) and not Purge.objects.exists()
         assert signed_in(mo).get(reverse("admin:accounts_user_purge", args=[uuid4()])).status_code == 404
+
+    def test_nor_is_their_undo(self, mo: User, ada: User) -> None:
+        other = new_person("Max", "moderator")
+        begun = purge.begin(person=other, actor=ada, reason="Spam.")
+        pages = (page_of(other), reverse("admin:trees_purge_change", args=[begun.pk]))
+        for person, offered in ((mo, False), (ada, True)):
+            assert [('value="undo"' in signed_in(person).get(page).text) for page in pages] == [offered, offered]
 
     def test_the_command(self, mo: User, eve: User, alice: User) -> None:
         prompt = new_prompt(eve)

@@ -39,6 +39,11 @@ def test_a_purge_and_its_undo(browser: Browser, live_server: Any) -> None:
     page.get_by_role("button", name="Purge…").click()
     expect(page.get_by_role("row", name="Messages of theirs that go")).to_contain_text("1")
     page.get_by_label("Why?").fill("Advertising.")
+    page.keyboard.press("Tab")
+    for chosen in (page.get_by_role("button", name="Purge all of it"), page.get_by_label("Why?")):
+        expect(chosen).to_be_focused()
+        expect(chosen).to_have_css("outline-width", "3px")
+        page.keyboard.press("Shift+Tab")
     page.get_by_role("button", name="Purge all of it").click()
     expect(page.get_by_role("status")).to_contain_text("1 are left")
     go_on()

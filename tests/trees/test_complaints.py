@@ -1,6 +1,7 @@
 """Whose complaint weighs, what enough of them do, and that what a moderator decided stands."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -43,6 +44,7 @@ from tests.factories import (
 from tests.wire.conftest import Wire
 from trees import (
     bans,
+    client_acts,
     editing,
     jobs,
     moderation,
@@ -1012,6 +1014,42 @@ class TestAuthorsHearOfIt:
         assert self.tell() == 1
         assert [one.subject for one in mail.outbox] == [subject]
 
+    @pytest.mark.parametrize("way", ["by a moderator", "by a program"])
+    def test_a_removal_that_is_taken_back(self, reply: Message, mo: User, way: str) -> None:
+        """Whoever heard that it was removed, and that a moderator can bring it back, hears that it is."""
+        flag(reply, new_veterans(4))
+        proposal = Proposal.objects.get().pk
+        moderation.uphold(proposal_id=proposal, actor=mo, reason="Rude.", policy=POLICY)
+        assert [self.tell(), self.tell()] == [1, 0]
+        WaitingJob.objects.all().delete()
+        if way == "by a program":
+            client_acts.undelete_message(
+                reply.pk, ApiClient.objects.create(name="Discord bot", trusted=True), mo, POLICY
+            )
+        else:
+            moderation.undelete(deletion_id=Deletion.objects.get().pk, actor=mo, reason="Not so bad.", policy=POLICY)
+        jobs_for_mail = WaitingJob.objects.filter(job=notices.mail_author.name)
+        assert [one.args for one in jobs_for_mail] == [[str(proposal)]]
+        assert [self.tell(), self.tell()] == [1, 0]
+        removed, back = mail.outbox
+        assert (removed.subject, back.subject) == ("Your message was removed", "Your message is back")
+        assert removed.to == back.to
+        assert "reply that you wrote as the assistant" in back.body and "/me/contributions/" in back.body
+        assert not any(words in back.body for words in ("Rude.", "Not so bad.", mo.display_name, reply.text))
+
+    def test_nobody_is_told_of_a_removal_that_is_over(self, reply: Message, mo: User) -> None:
+        flag(reply, new_veterans(4))
+        moderation.uphold(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Rude.", policy=POLICY)
+        moderation.undelete(deletion_id=Deletion.objects.get().pk, actor=mo, reason="Not so bad.", policy=POLICY)
+        assert [self.tell(), self.tell()] == [1, 0]
+        assert [one.subject for one in mail.outbox] == ["Your message stays"]
+        # Nobody had complained about this one: moderators who delete and bring back write to nobody.
+        root = Message.objects.get(pk=reply.tree_id)
+        deletion = moderation.delete_message(message_id=root.pk, actor=mo, reason="Oops.", policy=POLICY)
+        WaitingJob.objects.all().delete()
+        moderation.undelete(deletion_id=deletion.pk, actor=mo, reason="Sorry.", policy=POLICY)
+        assert not WaitingJob.objects.filter(job=notices.mail_author.name).exists()
+
     def test_the_job_waits_for_the_commit(self, reply: Message, django_capture_on_commit_callbacks: Counter) -> None:
         people, sent = new_veterans(4), []
         with (
@@ -1074,7 +1112,9 @@ class TestTheQueueOfModerators:
         assert "the message is hidden" in listed
         proposal = Proposal.objects.get()
         detail = self.page(mo, f"/admin/trees/proposal/{proposal.pk}/change/").content.decode()
-        assert reply.text in detail
+        assert reply.text in detail and f'/user/{reply.author_id}/change/">Writer</a>' in detail
+        assert Message.objects.get(pk=reply.tree_id).text in detail
+        assert str(reply.pk) not in re.sub(r'"[^"]*"', "", detail)  # people see no ids
         assert "Junk or advertising" in detail and "An advertisement for pans." in detail
         assert "desk-button--danger" in detail
         chosen = {"action": "dismiss", "_selected_action": str(proposal.pk), "reason": "Fine."}

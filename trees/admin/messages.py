@@ -19,6 +19,7 @@ from oasst.core.locks import waits_are_busy
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, whole_text
 from oasst.core.text_diff import word_diff
 from trees import moderation
+from trees.admin.about_message import AboutMessage
 from trees.admin.filters import ByLanguage, ByReview
 from trees.admin.trees import tree_link
 from trees.badges import message_badge, state_badge
@@ -150,7 +151,7 @@ def _answers(labels: dict[str, float | None]) -> list[tuple[str, float]]:
 
 
 @admin.register(Deletion)
-class DeletionAdmin(ReadOnlyAdmin):
+class DeletionAdmin(AboutMessage, ReadOnlyAdmin):
     list_display = ("excerpt", "messages_taken", "reason", "actor", "created_at", "undone_at", "undone_by")
     list_filter = (("undone_at", admin.EmptyFieldListFilter),)
     search_fields = ("tree__id__exact", "message__id__exact")
@@ -158,14 +159,15 @@ class DeletionAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     actions = ("undelete",)
     fields = (
-        "excerpt",
-        "conversation",
+        "message_text",
+        "answered",
+        ("author_of_message", "conversation"),
         ("reason", "actor"),
         ("messages_taken", "created_at"),
         ("undone_at", "undone_by"),
         ("undo_reason", "purge"),
     )
-    readonly_fields = ("excerpt", "conversation", "messages_taken")
+    readonly_fields = ("message_text", "answered", "author_of_message", "conversation", "messages_taken")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Deletion]:
         rows = super().get_queryset(request).select_related("message", "actor", "undone_by")

@@ -5,12 +5,12 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 
-from oasst.core.read_only_admin import ReadOnlyAdmin, badge, whole_text
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from trees import moderation
+from trees.admin.about_message import AboutMessage
 from trees.admin.trees import tree_link
 from trees.badges import message_badge, state_badge
 from trees.models import Proposal
@@ -21,7 +21,7 @@ TONES = {Proposal.Status.OPEN: "warning", Proposal.Status.UPHELD: "success", Pro
 
 
 @admin.register(Proposal)
-class ProposalAdmin(ReadOnlyAdmin):
+class ProposalAdmin(AboutMessage, ReadOnlyAdmin):
     list_display = ("excerpt", "status_now", "kind", "voices", "meanwhile", "state_of_message", "created_at")
     list_filter = ("status", "kind", "hides")
     search_fields = ("message__id__exact", "tree__id__exact")
@@ -30,10 +30,14 @@ class ProposalAdmin(ReadOnlyAdmin):
     destructive = ("uphold",)
     change_form_outer_after_template = "trees/admin/proposal.html"
     fields = (
-        *(("status_now", "kind"), ("voices", "meanwhile"), "message_text", ("state_of_message", "conversation")),
+        *(("status_now", "kind"), ("voices", "meanwhile"), "message_text", "answered"),
+        *("author_of_message", ("state_of_message", "conversation")),
         *("created_at", "reason", ("decided_by", "decided_at")),
     )
-    readonly_fields = ("status_now", "meanwhile", "message_text", "state_of_message", "conversation")
+    readonly_fields = (
+        *("status_now", "meanwhile", "message_text", "answered"),
+        *("author_of_message", "state_of_message", "conversation"),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Proposal]:
         rows = super().get_queryset(request).select_related("message", "tree", "decided_by")
@@ -66,18 +70,14 @@ class ProposalAdmin(ReadOnlyAdmin):
         parts = {"the message is hidden": proposal.hides, "the conversation waits": proposal.stops}
         return ", ".join(part for part, is_so in parts.items() if is_so) or "everything goes on"
 
-    @admin.display(description="Message")
-    def message_text(self, proposal: Proposal) -> str:
-        address = reverse("admin:trees_message_change", args=[proposal.message_id])
-        return format_html('<a class="text-link" href="{}">{}</a>', address, whole_text(proposal.message.text))
-
     @admin.display(description="Message is")
     def state_of_message(self, proposal: Proposal) -> str:
         return message_badge(proposal.message)
 
     @admin.display(description="Conversation")
     def conversation(self, proposal: Proposal) -> str:
-        return format_html("{} {}", tree_link(proposal.tree_id), state_badge(proposal.tree.state))
+        link = tree_link(proposal.tree_id, "Open the conversation")
+        return format_html("{} {}", link, state_badge(proposal.tree.state))
 
     @admin.action(description="Delete the message, with everything below")
     def uphold(self, request: Any, chosen: QuerySet[Proposal]) -> None:

@@ -12,6 +12,7 @@ from django.utils.text import Truncator
 from oasst.core.errors import Conflict
 from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_text
 from trees import moderation
+from trees.admin.about_message import AboutMessage
 from trees.badges import message_badge
 from trees.models import Report
 from trees.policy import current_policy
@@ -28,7 +29,7 @@ class OutcomeForm(ReasonForm):
 
 
 @admin.register(Report)
-class ReportAdmin(ReadOnlyAdmin):
+class ReportAdmin(AboutMessage, ReadOnlyAdmin):
     action_form = OutcomeForm
     reason_label = "What came of it"
     reason_limit = 1000
@@ -42,12 +43,20 @@ class ReportAdmin(ReadOnlyAdmin):
             ("state_of_report", "category"),
             "report_text",
             "message_text",
-            "state_of_message",
+            "answered",
+            ("author_of_message", "state_of_message"),
             ("reporter", "created_at"),
         ),
         *("outcome", ("handled_by", "handled_at")),
     )
-    readonly_fields = ("state_of_report", "report_text", "message_text", "state_of_message")
+    readonly_fields = (
+        "state_of_report",
+        "report_text",
+        "message_text",
+        "answered",
+        "author_of_message",
+        "state_of_message",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Report]:
         rows = super().get_queryset(request).select_related("message", "reporter", "handled_by")
@@ -80,11 +89,6 @@ class ReportAdmin(ReadOnlyAdmin):
     @admin.display(description="Message")
     def excerpt(self, report: Report) -> str:
         return Truncator(" ".join(report.message.text.split())).chars(60)
-
-    @admin.display(description="Message")
-    def message_text(self, report: Report) -> str:
-        address = reverse("admin:trees_message_change", args=[report.message_id])
-        return format_html('<a class="text-link" href="{}">{}</a>', address, whole_text(report.message.text))
 
     @admin.display(description="What the reporter says")
     def report_text(self, report: Report) -> str:

@@ -247,4 +247,4 @@ class Report(Judgement):
         ]
 
     def __str__(self) -> str:
-        return f"{self.category} about {self.message_id}"
+        return f"{self.get_category_display()}, {self.created_at:%Y-%m-%d %H:%M}"

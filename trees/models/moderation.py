@@ -91,7 +91,7 @@ class Proposal(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} against {self.message_id}"
+        return f"{self.get_kind_display()}, {self.created_at:%Y-%m-%d %H:%M}"
 
     @property
     def acts(self) -> bool:
@@ -157,7 +157,7 @@ class Purge(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"purge of {self.person_id}"
+        return f"purge of {self.created_at:%Y-%m-%d %H:%M}"
 
     @property
     def undo_until(self) -> datetime:

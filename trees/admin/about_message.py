@@ -1,0 +1,39 @@
+"""The message that a row is about, as whoever decides has to see it."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.text import Truncator
+
+from oasst.core.read_only_admin import whole_text
+
+EXCERPT = 300
+"""Letters of the message above: what was answered has to be seen, not read whole."""
+
+
+class AboutMessage:
+    """Rows for the page of something with a `message`: its text with a way to its page, its author, what it answers."""
+
+    @admin.display(description="Message")
+    def message_text(self, row: Any) -> str:
+        address = reverse("admin:trees_message_change", args=[row.message_id])
+        return format_html(
+            '{}<br><a class="text-link" href="{}">Open the message</a>', whole_text(row.message.text), address
+        )
+
+    @admin.display(description="Written by")
+    def author_of_message(self, row: Any) -> str:
+        author = row.message.author
+        if author is None:
+            return "nobody known"
+        address = reverse("admin:accounts_user_change", args=[author.pk])
+        return format_html('<a class="text-link" href="{}">{}</a>', address, author)
+
+    @admin.display(description="It answers")
+    def answered(self, row: Any) -> str:
+        above = row.message.parent
+        if above is None:
+            return "nothing: it is a first prompt"
+        return whole_text(Truncator(above.text).chars(EXCERPT))
