@@ -21,7 +21,7 @@ from django.utils import timezone
 from inference.cleanup import erase_chats_of
 from oasst.accounts import services
 from oasst.accounts.access import require_moderator
-from oasst.accounts.models import User
+from oasst.accounts.models import Ban, User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict, Gone, NotFound
 from oasst.core.jobs import ROUND, one_by_one, rounds
@@ -240,9 +240,22 @@ def _finish_undo(purge_id: UUID) -> None:
             return
         purge.stage, purge.undone_at = Stage.UNDONE, timezone.now()
         purge.save(update_fields=["stage", "undone_at"])
-        if purge.banned and not purge.person.enabled:
-            services.unban(purge.person, actor=purge.undo_actor, reason=purge.undo_reason)
-            enqueue(follow_standing, str(purge.person_id))
+        if purge.banned:
+            _let_in(purge, actor=purge.undo_actor)
+
+
+def _let_in(purge: Purge, *, actor: User) -> None:
+    """End the ban that came with the purge. One that was decided since stands."""
+    person = services.lock_user(purge.person)
+    bans = Ban.objects.filter(user=person, lifted_at=None)
+    if person.enabled:
+        return
+    if bans.filter(at__gt=purge.created_at).exists():
+        its_own = bans.filter(at__lte=purge.created_at)
+        its_own.update(lifted_at=timezone.now(), lifted_by=actor, lift_reason=purge.undo_reason)
+        return
+    services.unban(person, actor=actor, reason=purge.undo_reason)
+    enqueue(follow_standing, str(person.pk))
 
 
 ERASE_AT_ONCE = 200

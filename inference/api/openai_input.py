@@ -107,7 +107,8 @@ def _messages(given: Any, policy: ChatPolicy) -> list[dict[str, str]]:
 
 
 def _message(given: Any, place: str, policy: ChatPolicy) -> dict[str, str]:
-    if not isinstance(given, dict) or given.get("role") not in ROLES or given.get("tool_calls"):
+    role = given.get("role") if isinstance(given, dict) else None
+    if not isinstance(role, str) or role not in ROLES or given.get("tool_calls"):
         raise Invalid(
             f"{place} must be an object with a role of {', '.join(ROLES)} and a text.", code="bad_messages", field=place
         )
@@ -118,7 +119,7 @@ def _message(given: Any, place: str, policy: ChatPolicy) -> dict[str, str]:
             code="too_long",
             field=f"{place}.content",
         )
-    return {"role": ROLES[given["role"]], "content": text}
+    return {"role": ROLES[role], "content": text}
 
 
 def _text(given: Any, place: str) -> str:

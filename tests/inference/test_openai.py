@@ -213,6 +213,8 @@ class TestRefused:
             ({"messages": "Hi"}, 400, "bad_messages", "messages"),
             ({"messages": [{"role": "user"}]}, 400, "not_text", "messages[0].content"),
             ({"messages": [{"role": "tool", "content": "x"}]}, 400, "bad_messages", "messages[0]"),
+            ({"messages": [{"role": [], "content": "x"}]}, 400, "bad_messages", "messages[0]"),
+            ({"messages": [{"role": {}, "content": "x"}]}, 400, "bad_messages", "messages[0]"),
             ({"messages": [{"role": "user", "content": "a\0b"}]}, 400, "not_text", "messages[0].content"),
             ({"messages": [{"role": "user", "content": "\ud800"}]}, 400, "not_text", "messages[0].content"),
             ({"messages": [*HELLO, {"role": "assistant", "content": "x"}]}, 400, "bad_messages", "messages[1]"),

@@ -17,7 +17,7 @@ from leaderboard import stats
 from leaderboard.models import Standing
 from oasst import purge as purging
 from oasst import purge_admin
-from oasst.accounts.models import User
+from oasst.accounts.models import Ban, User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
 from oasst.core.jobs import SomeFailed
 from oasst.core.models import WaitingJob
@@ -469,6 +469,14 @@ class TestRefusals:
         undo(purge(spammer, mo), mo)
         spammer.refresh_from_db()
         assert (spammer.enabled, spammer.ban_reason) == (False, "Rude.")
+
+    def test_a_ban_that_was_decided_since_stands(self, spammer: User, mo: User) -> None:
+        done = purge(spammer, mo)
+        bans.ban(spammer, actor=new_person("Boss", "admin"), reason="Threats.")
+        undo(done, mo)
+        spammer.refresh_from_db()
+        assert (spammer.enabled, spammer.ban_reason) == (False, "Threats.")
+        assert [one.reason for one in Ban.objects.filter(user=spammer, lifted_at=None)] == ["Threats."]
 
 
 def test_the_same_cost_for_a_tree_however_many_there_are(spammer: User, mo: User) -> None:
