@@ -17,6 +17,7 @@ from oasst.core import metrics
 from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed, NotFound
 from oasst.core.locks import as_busy
 from oasst.core.requests import is_fragment_request, wants_json
+from oasst.core.wires import is_of_openai, is_of_the_wires
 
 log = structlog.get_logger(__name__)
 
@@ -132,11 +133,8 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def _respond(request: HttpRequest, trouble: Trouble) -> HttpResponse:
     response: HttpResponse
-    if request.path.startswith(("/api/", "/inference/")):
-        # Only what never reached a view of the API comes here; its own refusals have their numbers from oasst.api.
-        response = JsonResponse(
-            {"error_code": 0, "message": trouble.message, "detail": _TITLES[trouble.status]}, status=trouble.status
-        )
+    if is_of_the_wires(request.path_info):
+        response = JsonResponse(_envelope(request, trouble), status=trouble.status)
     elif wants_json(request):
         response = JsonResponse(
             {
@@ -154,6 +152,14 @@ def _respond(request: HttpRequest, trouble: Trouble) -> HttpResponse:
         response["Retry-After"] = str(trouble.retry_after)
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _envelope(request: HttpRequest, trouble: Trouble) -> dict[str, object]:
+    """Of what never reached a view of the wires: their own refusals have their numbers and names from there."""
+    if not is_of_openai(request.path_info):
+        return {"error_code": 0, "message": trouble.message, "detail": _TITLES[trouble.status]}
+    kind = "invalid_request_error" if trouble.status < 500 else "server_error"
+    return {"error": {"message": trouble.message, "type": kind, "param": None, "code": trouble.code}}
 
 
 def _page(request: HttpRequest, trouble: Trouble) -> str:
