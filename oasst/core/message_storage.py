@@ -1,4 +1,4 @@
-"""Where sentences for the next page wait (Django's messages): in a cookie, and those that tell a secret in the session."""
+"""Where sentences for the next page wait (Django's messages): in a cookie; those that tell a secret in the session."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.contrib.messages.storage.cookie import CookieStorage
 from django.contrib.messages.storage.fallback import FallbackStorage
 from django.contrib.messages.storage.session import SessionStorage
 
-SECRET = "secret"
+SECRET = "secret"  # noqa: S105 (a mark, no secret)
 """Given as `extra_tags` of a message that tells a key: what the browser keeps and sends along is no place for it."""
 
 
