@@ -7,10 +7,12 @@ and Redis do not.
 
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template import loader
+from django.utils import timezone
 from django.utils.html import escape
 
 from oasst.core import metrics
@@ -51,6 +53,8 @@ _WHAT_TO_DO = {
     500: ("Try again in a minute.", "If it happens again, tell us the number below."),
     503: ("Try again in a moment. What you typed is still in the form: go back to it.",),
 }
+_SPOKEN_IN_SECONDS = 90
+"""Up to here; longer waits are told by the clock."""
 # These pages are shown when the database may be away: no session, no signed-in person, nothing but the words.
 _STANDALONE = (500, 503)
 
@@ -164,13 +168,17 @@ def _envelope(request: HttpRequest, trouble: Trouble) -> dict[str, object]:
 
 def _page(request: HttpRequest, trouble: Trouble) -> str:
     page = _PAGE_OF.get(trouble.status, trouble.status)
-    hint = (trouble.hint,) if trouble.hint else ()
+    steps = (trouble.hint,) if trouble.hint else ()
+    if not steps or trouble.status == 429:  # a limit also says that waiting helps
+        steps += _WHAT_TO_DO[trouble.status]
+    wait = trouble.retry_after
     context = {
         "title": _TITLES[trouble.status],
         "message": trouble.message,
-        "what_to_do": hint or _WHAT_TO_DO[trouble.status],
+        "what_to_do": steps,
         "request_id": getattr(request, "request_id", ""),
-        "retry_after": trouble.retry_after,
+        "retry_after": wait,
+        "until": timezone.now() + timedelta(seconds=wait) if wait and wait >= _SPOKEN_IN_SECONDS else None,
     }
     try:
         if is_fragment_request(request):
