@@ -9,12 +9,12 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Left
-from django.utils.dateparse import parse_datetime
 
 from leaderboard.counting import Credit, credits_of
 from leaderboard.kinds import KINDS, worth
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid
+from oasst.core.moments import parse_moment
 from trees.access import may_read
 from trees.models import Message, Ranking, Review
 from trees.queries import instead_of_text
@@ -72,10 +72,12 @@ def reasons_of(person: User, *, before: str = "") -> Page:
 
 
 def _moment(before: str) -> datetime | None:
-    moment = parse_datetime(before) if before else None
-    if before and (moment is None or moment.tzinfo is None):
-        raise Invalid("This page does not exist. Start again with the newest.", code="bad_cursor")
-    return moment
+    if not before:
+        return None
+    try:
+        return parse_moment(before)
+    except ValueError as error:
+        raise Invalid("This page does not exist. Start again with the newest.", code="bad_cursor") from error
 
 
 def _latest(person: User, before: datetime | None) -> dict[UUID, datetime]:

@@ -23,6 +23,7 @@ from oasst.accounts.models import ApiClient, ApiKey, Role, User
 from oasst.accounts.notices import tell
 from oasst.accounts.reauthentication import asks_first
 from oasst.accounts.services import expire_api_key, new_api_key, outranks
+from oasst.core.message_storage import SECRET
 from oasst.core.models import JobRecord, WaitingJob
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from oasst.purge_admin import purge_view, purges_of
@@ -167,7 +168,7 @@ class ApiClientAdmin(ReadOnlyAdmin):
         def act(client: ApiClient, reason: str) -> None:
             _, key = new_api_key(client, name=reason[:100])
             tell(request, request.user, "key_made", client=client.name)
-            self.message_user(request, f"The key, which is told only now: {key}", messages.WARNING)
+            self.message_user(request, f"The key, which is told only now: {key}", messages.WARNING, SECRET)
 
         self.do_to_each(request, chosen, "has another key", act)
 

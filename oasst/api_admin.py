@@ -18,7 +18,7 @@ from oasst.api.codes import Wire
 from oasst.api.fields import Few, Flag, Id, Moment, Number, Shape, Text, Whole
 from oasst.api.next_auth import email_in
 from oasst.api.operations import Access, Call, Operation, operation
-from oasst.core import ratelimit
+from oasst.core import ratelimit, wires
 from oasst.core.text import clean_text
 from trees import bans
 from trees.api.stats import SystemStats, system_stats
@@ -28,7 +28,7 @@ from trees.policy import TreePolicy, current_policy
 
 OPERATIONS: list[Operation] = []
 TRUSTED = Access.TRUSTED
-API_PREFIX = "/api/v1"
+API_PREFIX = f"/{wires.DATA}".rstrip("/")
 MASK = "**********"
 
 

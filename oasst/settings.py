@@ -160,6 +160,7 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "oasst.urls"
+MESSAGE_STORAGE = "oasst.core.message_storage.MessageStorage"
 ASGI_APPLICATION = "oasst.asgi.application"
 # The wire has both forms, with and without the slash; pages are redirected by our own middleware.
 APPEND_SLASH = False

@@ -4,12 +4,13 @@ from django.contrib import admin
 from django.urls import include, path
 
 from oasst import api_docs, pages
+from oasst.core import wires
 
 urlpatterns = [
     # First, since their callers are the most: each pattern before them is tried on each request.
-    path("api/v1/", include("oasst.api_urls")),
-    path("inference/", include("inference.api_urls")),
-    path("v1/", include("inference.api.openai")),
+    path(wires.DATA, include("oasst.api_urls")),
+    path(wires.CHAT, include("inference.api_urls")),
+    path(wires.OPENAI, include("inference.api.openai")),
     path("", pages.landing, name="landing"),
     path("dashboard/", pages.dashboard, name="dashboard"),
     path("", include("oasst.accounts.urls")),

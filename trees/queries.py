@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from oasst.accounts.models import User
 from oasst.accounts.second_factor import acts_as_staff
 from oasst.core.errors import Invalid, NotFound
 from oasst.core.markdown import render
+from oasst.core.moments import parse_moment
 from oasst.core.text_diff import Piece, word_diff
 from trees.access import Hideable, Reader, may_read, visible_messages
 from trees.models import Message, MessageTree, Ranking, Reaction, Review, TreeTransition
@@ -263,12 +264,8 @@ def _parse_cursor(value: str | None) -> tuple[datetime, UUID] | None:
         return None
     try:
         at, _, row_id = value.partition("~")
-        parsed = datetime.fromisoformat(at)
-        if parsed.tzinfo is None:
-            raise ValueError("no time zone")
-        # In UTC, because a time next to the end of the calendar leaves it with its zone, and PostgreSQL refuses that.
-        return parsed.astimezone(UTC), UUID(row_id)
-    except (ValueError, OverflowError) as error:
+        return parse_moment(at), UUID(row_id)
+    except ValueError as error:
         raise Invalid("This page address is broken; start again from the first page.", code="bad_cursor") from error
 
 

@@ -20,11 +20,12 @@ from oasst.accounts.proof import is_proved
 from oasst.core import error_views
 from oasst.core.errors import NotAllowed
 from oasst.core.requests import is_fragment_request, wants_json
+from oasst.core.wires import is_of_the_wires
 
 # Open without the terms: what explains them, the way out, and the way to be forgotten.
 _OPEN_PAGES = frozenset({"terms", "terms_accept", "privacy", "suspended", "profile_delete", "sign_in_again"})
 # Not pages of contributors: the wire answers for itself, moderators' tools ask for a role, the rest has no person.
-_OPEN_PATHS = ("/accounts/", "/api/", "/inference/", "/v1/", "/admin/", "/static/", "/healthz", "/readyz", "/metrics")
+_OPEN_PATHS = ("/accounts/", "/admin/", "/static/", "/healthz", "/readyz", "/metrics")
 # What a suspended person comes in with stays as it is: a ban is kept under these addresses and accounts.
 _CLOSED_TO_SUSPENDED = frozenset({"account_email", "socialaccount_connections"})
 _PAGE_FOR = {"suspended": "suspended", "terms_missing": "terms_accept"}
@@ -45,7 +46,7 @@ class Gate(MiddlewareMixin):
         asks = match is not None and match.url_name in reauthentication.ASK_FIRST
         if asks and request.user.is_authenticated and not is_proved(request):
             return reauthentication.ask(request)
-        if match is None or match.url_name in _OPEN_PAGES or request.path_info.startswith(_OPEN_PATHS):
+        if match is None or match.url_name in _OPEN_PAGES or _asks_no_contributor(request.path_info):
             return None
         if not request.user.is_authenticated:
             return None
@@ -55,6 +56,10 @@ class Gate(MiddlewareMixin):
         except NotAllowed as error:
             return _refuse(request, error)
         return None
+
+
+def _asks_no_contributor(path: str) -> bool:
+    return is_of_the_wires(path) or path.startswith(_OPEN_PATHS)
 
 
 def _refuse(request: HttpRequest, error: NotAllowed) -> HttpResponse:

@@ -19,27 +19,31 @@ from django.views.decorators.http import require_http_methods
 
 from oasst.accounts.reauthentication import ProofCode
 from oasst.accounts.tries import count_code
+from oasst.accounts.views import ShowsTheWait
+from oasst.core.errors import Busy
 from oasst.core.requests import safe_next
 
 
 @method_decorator([never_cache, login_required], name="dispatch")
-class ProveByCode(BaseReauthenticateView):
+class ProveByCode(ShowsTheWait, BaseReauthenticateView):
     """Reading it sends nothing: the button does, and so does "another one"."""
 
     form_class = ConfirmLoginCodeForm
     template_name = "account/reauthenticate_code.html"
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if request.POST.get("action") == "send":
-            ProofCode.start(request)
-            return redirect(request.get_full_path())
         pending = ProofCode.pending(request)
-        count_code(request, getattr(request.user, "email", "") or "", pending.code if pending else None)
+        try:
+            if request.POST.get("action") == "send":
+                ProofCode.start(request)
+                return redirect(request.get_full_path())
+            count_code(request, getattr(request.user, "email", "") or "", pending.code if pending else None)
+        except Busy as busy:
+            return self.too_many(busy)
         if pending is None:
             messages.error(request, "The code is too old by now. Ask for another one.")
             return redirect(request.get_full_path())
-        response: HttpResponse = super().post(request, *args, **kwargs)
-        return response
+        return super().post(request, *args, **kwargs)
 
     def get_form_kwargs(self) -> dict[str, Any]:
         self.code = ProofCode.pending(self.request)

@@ -1,8 +1,10 @@
-"""The library's two pages that ask for a code of the second factor, with what is left of the tries."""
+"""The library's pages about the second factor that count tries, with what is left of them or when they come back."""
 
 from typing import Any
 
 from allauth.mfa.base.views import AuthenticateView, ReauthenticateView
+from allauth.mfa.totp.views import ActivateTOTPView
+from allauth.mfa.webauthn.views import AddWebAuthnView
 from django.http import HttpRequest, HttpResponse
 
 from oasst.accounts.second_factor import kinds_of
@@ -38,6 +40,22 @@ class SecondFactorAgain(ShowsTheWait, ReauthenticateView):
         context: dict[str, Any] = super().get_context_data(**kwargs)
         user: Any = self.request.user
         return {**context, "factors": kinds_of(user), **_tries(self.request, context["form"], user)}
+
+
+class SetUpAppPage(ShowsTheWait, ActivateTOTPView):
+    def too_many(self, busy: Busy) -> HttpResponse:
+        """The form stays the same one: a new one would come with a new secret, and the app has the old one already."""
+        form = self.get_form()
+        form.is_bound = False
+        return told_to_wait(self.render_to_response(self.get_context_data(form=form, wait=wait_for(busy))), busy)
+
+
+class AddKeyPage(ShowsTheWait, AddWebAuthnView):
+    typed = ("name",)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """The library's leaves out what it is given."""
+        return {**super().get_context_data(**kwargs), **kwargs}
 
 
 def _tries(request: HttpRequest, form: Any, user: Any) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A person's own tokens, as a page under the profile."""
 
-from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -20,6 +19,8 @@ from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Busy, DomainError
 
 _NO_END = 0
+_MADE = "made_tokens"
+"""In the session: tokens whose secret was not shown yet."""
 
 
 class TokenForm(forms.Form):
@@ -38,9 +39,10 @@ class TokenForm(forms.Form):
 @login_required
 @require_http_methods(["GET", "POST"])
 def own_tokens(request: SignedInRequest) -> HttpResponse:
-    """The answer to the form shows the secret itself, which nothing keeps: there is no page to be redirected to."""
+    """A new secret waits in the session for the page after the form, which takes it out: loading that page again makes
+    no second token and shows nothing more.
+    """
     form = TokenForm(request.POST or None)
-    context: dict[str, Any] = {}
     if request.method == "POST" and form.is_valid():
         try:
             token, secret = tokens.create_token(request.user, **form.cleaned_data)
@@ -50,15 +52,16 @@ def own_tokens(request: SignedInRequest) -> HttpResponse:
             add_refusal(form, error)
         else:
             tell(request, request.user, "token_made", token_name=token.name)
-            context = {"new": token, "secret": secret}
-            form = TokenForm()
+            request.session[_MADE] = [*request.session.get(_MADE, []), {"name": token.name, "secret": secret}]
+            return redirect("tokens")
     now = timezone.now()
     rows = [
         {"token": token, "expired": token.expires_at is not None and token.expires_at <= now}
         for token in tokens.tokens_of(request.user)
     ]
     programs = program_sessions.count_of(request.user)
-    context |= {
+    context = {
+        "made": request.session.pop(_MADE, []) if request.method == "GET" else [],
         "programs": programs,
         "form": form,
         "rows": rows,

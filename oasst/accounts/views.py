@@ -12,6 +12,7 @@ from allauth.account.models import EmailAddress
 from allauth.account.stages import LoginByCodeStage, LoginStageController
 from allauth.account.views import (
     ConfirmLoginCodeView,
+    EmailView,
     LoginView,
     PasswordChangeView,
     PasswordResetView,
@@ -68,7 +69,8 @@ class ShowsTheWait(FormView):
 
 def wait_for(busy: Busy) -> dict[str, Any]:
     """The variable of account/snippets/wait.html."""
-    return {"message": busy.message, "until": timezone.now() + timedelta(seconds=busy.retry_after)}
+    until = timezone.now() + timedelta(seconds=busy.retry_after)
+    return {"message": busy.message, "until": until, "seconds": busy.retry_after, "hint": busy.hint}
 
 
 def told_to_wait(response: HttpResponse, busy: Busy) -> HttpResponse:
@@ -117,6 +119,14 @@ class ProveAgain(ShowsTheWait, ReauthenticateView):
         return context
 
 
+class OwnAddresses(ShowsTheWait, EmailView):
+    """Adding an address and asking for a confirmation once more send a mail."""
+
+    def too_many(self, busy: Busy) -> HttpResponse:
+        self.typed = ("email",) if "action_add" in self.request.POST else ()
+        return super().too_many(busy)
+
+
 class AskForCode(ShowsTheWait, RequestLoginCodeView):
     form_class = CodeForm
     typed = ("email",)
@@ -143,7 +153,7 @@ def _say_that_no_code_waits(view: Callable[..., HttpResponseBase]) -> Callable[.
 
 @method_decorator(_say_that_no_code_waits, name="dispatch")
 @method_decorator(login_stage_required(stage=LoginByCodeStage.key, redirect_urlname="account_login"), name="dispatch")
-class TypeCode(ConfirmLoginCodeView):
+class TypeCode(ShowsTheWait, ConfirmLoginCodeView):
     form_class = ConfirmLoginCodeForm
 
     @method_decorator(never_cache)
@@ -159,9 +169,11 @@ class TypeCode(ConfirmLoginCodeView):
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         # As the library reads it: where no other code may be sent, asking for one is a try as well.
         tried = None if self._action == "resend" else self._process.code
-        count_code(request, self._process.state["email"], tried)
-        response: HttpResponse = super().post(request, *args, **kwargs)
-        return response
+        try:
+            count_code(request, self._process.state["email"], tried)
+        except Busy as busy:
+            return self.too_many(busy)
+        return super().post(request, *args, **kwargs)
 
     def _resend_form_valid(self, form: forms.Form) -> HttpResponse:
         try:

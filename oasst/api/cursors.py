@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from oasst.api.fields import Shape, Text, parse_moment
+from oasst.api.fields import Shape, Text, read_moment
 from oasst.core.errors import Invalid
 
 
@@ -38,8 +38,8 @@ class PageShape(Shape):
 
 def read_date(text: str) -> datetime:
     try:
-        return parse_moment(text)
-    except (ValueError, OverflowError) as error:
+        return read_moment(text)
+    except ValueError as error:
         raise Invalid(
             "This cursor holds no date. A + must be sent as %2B.", code="bad_cursor", field="cursor"
         ) from error

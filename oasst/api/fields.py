@@ -11,6 +11,7 @@ from uuid import UUID
 from rest_framework import serializers
 
 from oasst.core.errors import Invalid
+from oasst.core.moments import parse_moment
 from oasst.core.text import clean_pool_tag
 
 _YES = frozenset({"true", "1", "yes", "on", "t", "y"})
@@ -124,19 +125,15 @@ def _moment(text: str) -> datetime:
     try:
         number = float(text)
     except ValueError:
-        return parse_moment(text)
+        return read_moment(text)
     return datetime.fromtimestamp(number / 1000 if abs(number) > _MILLISECONDS else number, UTC)
 
 
-def parse_moment(text: str) -> datetime:
-    """Raises ValueError for what is no date with a time, and OverflowError next to the end of the calendar."""
+def read_moment(text: str) -> datetime:
+    """ISO 8601 with a time; without a zone it is UTC. Raises ValueError."""
     if ":" not in text and "T" not in text:
         raise ValueError("a time is missing")
-    found = datetime.fromisoformat(text)
-    found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    if found.year < 2:  # PostgreSQL would answer in a calendar that Python has not
-        raise ValueError("before our time")
-    return found
+    return parse_moment(text, zone=UTC)
 
 
 class Choice(serializers.ChoiceField):

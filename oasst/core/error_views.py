@@ -7,16 +7,19 @@ and Redis do not.
 
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template import loader
+from django.utils import timezone
 from django.utils.html import escape
 
 from oasst.core import metrics
 from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed, NotFound
 from oasst.core.locks import as_busy
 from oasst.core.requests import is_fragment_request, wants_json
+from oasst.core.wires import is_of_openai, is_of_the_wires
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +53,8 @@ _WHAT_TO_DO = {
     500: ("Try again in a minute.", "If it happens again, tell us the number below."),
     503: ("Try again in a moment. What you typed is still in the form: go back to it.",),
 }
+_SPOKEN_IN_SECONDS = 90
+"""Up to here; longer waits are told by the clock."""
 # These pages are shown when the database may be away: no session, no signed-in person, nothing but the words.
 _STANDALONE = (500, 503)
 
@@ -132,11 +137,8 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def _respond(request: HttpRequest, trouble: Trouble) -> HttpResponse:
     response: HttpResponse
-    if request.path.startswith(("/api/", "/inference/")):
-        # Only what never reached a view of the API comes here; its own refusals have their numbers from oasst.api.
-        response = JsonResponse(
-            {"error_code": 0, "message": trouble.message, "detail": _TITLES[trouble.status]}, status=trouble.status
-        )
+    if is_of_the_wires(request.path_info):
+        response = JsonResponse(_envelope(request, trouble), status=trouble.status)
     elif wants_json(request):
         response = JsonResponse(
             {
@@ -156,15 +158,27 @@ def _respond(request: HttpRequest, trouble: Trouble) -> HttpResponse:
     return response
 
 
+def _envelope(request: HttpRequest, trouble: Trouble) -> dict[str, object]:
+    """Of what never reached a view of the wires: their own refusals have their numbers and names from there."""
+    if not is_of_openai(request.path_info):
+        return {"error_code": 0, "message": trouble.message, "detail": _TITLES[trouble.status]}
+    kind = "invalid_request_error" if trouble.status < 500 else "server_error"
+    return {"error": {"message": trouble.message, "type": kind, "param": None, "code": trouble.code}}
+
+
 def _page(request: HttpRequest, trouble: Trouble) -> str:
     page = _PAGE_OF.get(trouble.status, trouble.status)
-    hint = (trouble.hint,) if trouble.hint else ()
+    steps = (trouble.hint,) if trouble.hint else ()
+    if not steps or trouble.status == 429:  # a limit also says that waiting helps
+        steps += _WHAT_TO_DO[trouble.status]
+    wait = trouble.retry_after
     context = {
         "title": _TITLES[trouble.status],
         "message": trouble.message,
-        "what_to_do": hint or _WHAT_TO_DO[trouble.status],
+        "what_to_do": steps,
         "request_id": getattr(request, "request_id", ""),
-        "retry_after": trouble.retry_after,
+        "retry_after": wait,
+        "until": timezone.now() + timedelta(seconds=wait) if wait and wait >= _SPOKEN_IN_SECONDS else None,
     }
     try:
         if is_fragment_request(request):

@@ -24,6 +24,7 @@ from oasst.core import error_views
 from oasst.core.errors import DomainError
 from oasst.core.locks import as_busy
 from oasst.core.one_hop import Later
+from oasst.core.wires import is_of_the_wires
 from oasst.redaction import HIDDEN, redact
 
 log = structlog.get_logger(__name__)
@@ -220,17 +221,12 @@ class MissingSlash(_Middleware):
         if response.status_code != 404 or request.method not in ("GET", "HEAD"):
             return response
         path = request.path_info
-        if path.endswith("/") or path.startswith(("/api/", "/inference/")) or path == "/api":
+        if path.endswith("/") or is_of_the_wires(path):
             return response
         urlconf = getattr(request, "urlconf", settings.ROOT_URLCONF)
         if is_valid_path(path, urlconf) or not is_valid_path(f"{path}/", urlconf):
             return response
         return HttpResponsePermanentRedirect(escape_leading_slashes(request.get_full_path(force_append_slash=True)))
-
-
-def is_of_the_wires(path: str) -> bool:
-    """Programs ask here, and errors have their own envelope."""
-    return path.startswith(("/api/", "/inference/", "/v1/"))
 
 
 def _without_key(request: HttpRequest) -> str:

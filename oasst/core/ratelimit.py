@@ -34,6 +34,7 @@ class RateLimit:
     name: str
     rates: str  # "30 per 4 minutes", several separated by semicolons
     what: str  # ends the sentence "Too many …"
+    instead: str = ""  # a sentence: what helps now, where that is more than waiting
 
 
 TASK_REQUESTS = RateLimit("task", "30 per 4 minutes", "task requests")
@@ -74,15 +75,24 @@ WEBHOOK_CHANGES = RateLimit("webhook_change", "120 per hour", "changes to webhoo
 WEBHOOK_PINGS = RateLimit("webhook_ping", "30 per 10 minutes", "pings")
 NEW_KEYS = RateLimit("key_new", "30 per hour; 100 per day", "new keys")
 # Beginnings of a sign-in through another service: each leaves a session behind, by whoever comes.
-SIGN_INS_ELSEWHERE = RateLimit("sign_in_elsewhere", "60 per 10 minutes", "attempts to sign in")
+SIGN_INS_ELSEWHERE = RateLimit(
+    "sign_in_elsewhere", "60 per 10 minutes", "attempts to sign in", "The other ways to sign in work meanwhile."
+)
 REFRESHES = RateLimit("refresh", "60 per 10 minutes", "new tokens of this session")
 # Mails that anybody can have sent to anybody: by the address that asks (a school or an office shares one), by that
 # address and the mailbox together, so that a stranger elsewhere uses up no one's tries, and by the mailbox, which must
 # not be flooded. A browser that signed in there before passes all three and has its own.
-SIGN_IN_CODES_FROM_ADDRESS = RateLimit("code_address", "30 per 10 minutes", "sign-in codes")
-SIGN_IN_CODES_TO_MAILBOX = RateLimit("code_mailbox", "5 per 10 minutes; 20 per day", "mails to this address")
-SIGN_IN_CODES_TO_MAILBOX_IN_ALL = RateLimit("code_mailbox_all", "40 per hour; 100 per day", "mails to this address")
-SIGN_IN_CODES_ON_KNOWN_DEVICE = RateLimit("code_device", "5 per 10 minutes; 20 per day", "mails to this address")
+_LOOK_AGAIN = "Look for a mail that came before, also in the spam folder: the newest one is good for a few minutes."
+SIGN_IN_CODES_FROM_ADDRESS = RateLimit("code_address", "30 per 10 minutes", "mails with a code or a link", _LOOK_AGAIN)
+SIGN_IN_CODES_TO_MAILBOX = RateLimit(
+    "code_mailbox", "5 per 10 minutes; 20 per day", "mails to this address", _LOOK_AGAIN
+)
+SIGN_IN_CODES_TO_MAILBOX_IN_ALL = RateLimit(
+    "code_mailbox_all", "40 per hour; 100 per day", "mails to this address", _LOOK_AGAIN
+)
+SIGN_IN_CODES_ON_KNOWN_DEVICE = RateLimit(
+    "code_device", "5 per 10 minutes; 20 per day", "mails to this address", _LOOK_AGAIN
+)
 # Guesses, in the same way; the third holds off many addresses that guess one password.
 PASSWORDS_FROM_ADDRESS = RateLimit("password_address", "50 per 10 minutes", "password attempts")
 # One requester's day is a small part of what all may do, so that nobody fills that bound alone, however patient.
@@ -105,9 +115,16 @@ SECOND_FACTORS_ON_KNOWN_DEVICE = RateLimit(
 CODES_FROM_ADDRESS = RateLimit("code_guess_address", "100 per 10 minutes", "codes tried")
 CODES_ON_KNOWN_DEVICE = RateLimit("code_guess_device", "30 per 10 minutes", "codes tried")
 # More than the session counts, which requests at once all read before one of them counted; longer than a code lives.
-TRIES_OF_ONE_CODE = RateLimit("code_guess_code", "8 per hour", "tries of one code")
+TRIES_OF_ONE_CODE = RateLimit(
+    "code_guess_code", "8 per hour", "tries of one code", "Another code has tries of its own: ask for one now."
+)
 WRONG_TOKENS_FROM_ADDRESS = RateLimit("wrong_token_address", "60 per 10 minutes", "requests with a wrong token")
-WRONG_LINKS_FROM_ADDRESS = RateLimit("wrong_link", "60 per 10 minutes", "sign-in links that do not work")
+WRONG_LINKS_FROM_ADDRESS = RateLimit(
+    "wrong_link",
+    "60 per 10 minutes",
+    "sign-in links that do not work",
+    "Ask whoever runs the site for another link, or sign in on the ordinary page.",
+)
 
 # After a failure nobody waits for Redis again for this long, and the log gets no second line for a minute.
 _RETRY_REDIS_AFTER = 5.0
@@ -133,6 +150,7 @@ def spend(rule: RateLimit, *who: object) -> None:
         for rate in _rates(rule):
             if not limiter.hit(rate, rule.name, key):
                 reset = limiter.get_window_stats(rate, rule.name, key).reset_time
+                spent = rate
                 break
         else:
             return
@@ -142,8 +160,10 @@ def spend(rule: RateLimit, *who: object) -> None:
     metrics.rate_limited.labels(rule.name).inc()
     wait = max(1, math.ceil(reset - time.time()))
     raise Busy(
-        f"Too many {rule.what} in a short time. Please try again in {_spoken(wait)}.",
+        f"Too many {rule.what}: at most {spent.amount} in {_spoken(spent.get_expiry())}. "
+        f"Please try again in {_spoken(wait)}.",
         code="rate_limited",
+        hint=rule.instead,
         retry_after=wait,
         rule=rule.name,
     )

@@ -9,6 +9,7 @@ from allauth.account.models import EmailAddress
 from django.core import mail
 from django.test import Client, RequestFactory
 from django.utils import timezone
+from limits import parse_many
 
 from oasst.accounts import devices, services, tries
 from oasst.accounts.models import Session, User
@@ -274,6 +275,94 @@ class TestWhatThePageSays:
             refused = first.post("/accounts/reauthenticate/", {"password": "wrong"})
         assert refused.status_code == 429
         assert second.post("/accounts/reauthenticate/", {"password": "wrong"}).status_code == 200
+
+
+def confirm(client: Client) -> Any:
+    client.logout()
+    ask(client, "dora@example.org")
+    client.post(CONFIRM, {"code": "WRONG1"})
+    return client.post(CONFIRM, {"code": "WRONG1"})
+
+
+def prove(client: Client) -> Any:
+    client.post(PROVE, {"action": "send"})
+    client.post(PROVE, {"code": "WRONG1"})
+    return client.post(PROVE, {"code": "WRONG1"})
+
+
+def twice(url: str, **given: str) -> Any:
+    def post(client: Client) -> Any:
+        client.get(url)
+        client.post(url, given)
+        return client.post(url, given)
+
+    return post
+
+
+def add_two(client: Client) -> Any:
+    client.post("/accounts/email/", {"action_add": "", "email": "two@example.org"})
+    return client.post("/accounts/email/", {"action_add": "", "email": "three@example.org"})
+
+
+PROVE = "/accounts/reauthenticate/code/"
+WAITS = {
+    "the code of a sign-in": (ratelimit.TRIES_OF_ONE_CODE, confirm),
+    "the code of a sign-in, from one address": (ratelimit.CODES_FROM_ADDRESS, confirm),
+    "a code that proves it": (ratelimit.TRIES_OF_ONE_CODE, prove),
+    "another code that proves it": (ratelimit.SIGN_IN_CODES_TO_MAILBOX, twice(PROVE, action="send")),
+    "setting up an app": (ratelimit.SECOND_FACTORS_FOR_ACCOUNT, twice("/accounts/2fa/totp/activate/", code="000000")),
+    "a security key": (
+        ratelimit.SECOND_FACTOR_CHANGES,
+        twice("/accounts/2fa/webauthn/add/", name="x", credential="{}"),
+    ),
+    "another address": (
+        ratelimit.SIGN_IN_CODES_FROM_ADDRESS,
+        add_two,
+    ),
+    "a confirmation once more": (
+        ratelimit.SIGN_IN_CODES_TO_MAILBOX,
+        twice("/accounts/email/", action_send="", email="new@example.org"),
+    ),
+}
+
+
+class TestEveryPageOfAccounts:
+    """Not the general page of a limit: there the code or the form that one has is gone."""
+
+    @pytest.mark.parametrize("name", WAITS)
+    def test_says_how_many_until_when_and_what_to_do(
+        self, client: Client, alice: User, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        rule, act = WAITS[name]
+        EmailAddress.objects.create(user=alice, email="new@example.org", verified=False)
+        client.force_login(alice)
+        one = tuple(parse_many("1 per hour"))
+        monkeypatch.setattr(ratelimit, "_rates", lambda asked: one if asked.name == rule.name else ())
+        page = act(client)
+        assert page.status_code == 429 and 0 < int(page["Retry-After"]) <= 3600
+        assert "<h2>Not yet</h2>" in page.text and f"{rule.what}: at most 1 in 60 minutes" in page.text
+        assert re.search(r'<time datetime="[^"]+">\d\d:\d\d UTC</time>', page.text)
+        assert rule.instead in page.text and '<form class="form' in page.text
+
+    def test_the_app_keeps_the_secret_that_it_read(
+        self, client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client.force_login(alice)
+        secret = re.compile(r'data-testid="totp-secret">([^<]+)<')
+        before = secret.findall(client.get("/accounts/2fa/totp/activate/").text)
+        monkeypatch.setattr(ratelimit, "_rates", lambda rule: tuple(parse_many("1 per hour")))
+        pages = [client.post("/accounts/2fa/totp/activate/", {"code": "000000"}) for _ in range(2)]
+        assert [page.status_code for page in pages] == [200, 429]
+        assert secret.findall(pages[1].text) == before
+
+    def test_the_general_page_says_it_too(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where no form is to go on with, as after a sign-in link that does not work."""
+        monkeypatch.setattr(ratelimit, "_rates", lambda rule: tuple(parse_many("1 per hour")))
+        answers = [client.get("/accounts/link/?key=wrong") for _ in range(2)]
+        assert [one.status_code for one in answers] == [410, 429]
+        page = answers[1].text
+        assert "at most 1 in 60 minutes" in page and ratelimit.WRONG_LINKS_FROM_ADDRESS.instead in page
+        assert re.search(r'<time datetime="[^"]+">\d\d:\d\d UTC</time>', page) and "seconds" not in page
 
 
 class TestWithoutRedis:

@@ -31,7 +31,7 @@ def program(secret: str) -> Client:
 
 class TestPage:
     def test_made_shown_once_and_revoked(self, browser: Client, alice: User) -> None:
-        page = browser.post("/me/tokens/", {"name": "laptop", "days": "30"})
+        page = browser.post("/me/tokens/", {"name": "laptop", "days": "30"}, follow=True)
         secret = re.search(r"<code class=\"visible-code__token\"[^>]*>([^<]+)</code>", page.text)
         assert secret is not None
         token = Token.objects.get()

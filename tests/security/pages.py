@@ -8,8 +8,7 @@ from django.http import HttpRequest, QueryDict
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 
-WIRES = ("api/v1/", "inference/", "v1/")
-"""Answered by REST operations, which have their own envelope of refusals."""
+from oasst.core.wires import is_of_the_wires
 
 
 @dataclass(frozen=True)
@@ -20,13 +19,14 @@ class Address:
     """The parts of the path that vary."""
     name: str
     """With its namespace: `admin:trees_message_changelist`. Empty where it has none."""
+    view: Any = None
 
     def filled(self, values: dict[str, str]) -> str:
         return "/" + self.template % {name: values[name] for name in self.parameters}
 
     @property
     def is_page(self) -> bool:
-        return not self.template.startswith(WIRES)
+        return not is_of_the_wires(self.template)
 
 
 def addresses() -> list[Address]:
@@ -41,7 +41,7 @@ def _below(resolver: URLResolver, prefix: str, parameters: tuple[str, ...], name
             yield from _below(one, template, all_names, f"{namespace}{one.namespace}:" if one.namespace else namespace)
         else:
             assert isinstance(one, URLPattern)
-            yield Address(template, all_names, f"{namespace}{one.name or ''}")
+            yield Address(template, all_names, f"{namespace}{one.name or ''}", one.callback)
 
 
 ASKED_FOR: set[str] = set()

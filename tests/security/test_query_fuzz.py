@@ -34,6 +34,7 @@ ODD = (
     *("", "%00", "a%00b", "%ff", "%ed%a0%80", "%C0%AF", "%EF%BF%BF", "%E2%80%AE", "%F0%9F%99%82", "%25", "%"),
     *("1" + "0" * 400, "1" + "0" * 5000, "-1", "0", "1e999", "NaN", "Infinity", "1.5", "9223372036854775808"),
     *("99999999999", "20000", "0000-00-00", "20000-01-01", "0001-01-01", "9999-12-31T23:59:59-23:59", "24:61"),
+    *("2026-02-30T10:00:00Z", "0001-01-01T00:00:00%2B23:59", "9999-12-31T23:59:59-23:59~" + "0" * 32),
     *("a" * 8000, "null", "[]", "%5B1,2", "%7B%22a%22:%7B%7D%7D", "true", "'%3B--", "%5C", "(((", "%5B", "a,b", ","),
     *(
         "00000000-0000-0000-0000-000000000000",
@@ -183,6 +184,22 @@ def test_a_list_is_looked_through_by_its_filters_only(mo: User, query: str) -> N
     client.force_login(mo)
     assert client.get(f"/admin/accounts/user/?{query}")["Location"] == "/admin/accounts/user/?e=1"
     assert client.get("/admin/accounts/user/?role__exact=general").status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", ["/me/points/?older={}", "/me/contributions/?older={}~" + "0" * 32])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *("9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00%2B23:59", "0001-01-01T00:00:00Z", "2026-02-30T10:00:00Z"),
+        *("2026-01-01T25:00:00Z", "2026-01-01T10:00:00%2B99:00", "2026-01-01"),
+    ],
+)
+def test_moments_beyond_the_calendar(page: str, moment: str, alice: User) -> None:
+    """They are read without a complaint, and only the database fails on them."""
+    client = Client()
+    client.force_login(alice)
+    assert client.get(page.format(moment)).status_code == 400
 
 
 @pytest.mark.django_db

@@ -20,6 +20,7 @@ from oasst.accounts.models import User
 from oasst.api.operations import Access
 from oasst.api.views import OperationView
 from oasst.api_urls import OPERATIONS as DATA_OPERATIONS
+from oasst.core.wires import is_of_the_wires
 from tests.inference.talking import ask
 from tests.inference.test_consumers import Socket, run
 from tests.security.roles import ROLES, Address, World, addresses, new_world, outcome, path_of
@@ -223,8 +224,8 @@ def below(*prefixes: str) -> dict[str, Address]:
 
 
 def pages() -> dict[str, Address]:
-    wires = ("api/", "inference/", "v1/", "admin/")
-    return {name: one for name, one in below("").items() if not one.route.startswith(wires)}
+    found = below("").items()
+    return {name: one for name, one in found if not (is_of_the_wires(one.route) or one.route.startswith("admin/"))}
 
 
 def differences(

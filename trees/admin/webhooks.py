@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from oasst.accounts.models import ApiClient
 from oasst.accounts.reauthentication import asks_first
 from oasst.core.errors import DomainError
+from oasst.core.message_storage import SECRET
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from trees import webhooks
 from trees.models import Delivery, Webhook
@@ -147,7 +148,7 @@ class WebhookAdmin(ReadOnlyAdmin):
         self.do_to_each(request, chosen, "deleted", act)
 
     def _tell_secret(self, request: Any, secret: str) -> None:
-        self.message_user(request, f"The secret, which is told only now: {secret}", messages.WARNING)
+        self.message_user(request, f"The secret, which is told only now: {secret}", messages.WARNING, SECRET)
 
 
 @admin.register(Delivery)

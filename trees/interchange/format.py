@@ -9,14 +9,14 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.utils.dateparse import parse_datetime
-from django.utils.timezone import is_naive, make_aware
 
 from oasst.core.errors import Invalid
+from oasst.core.moments import in_utc
 from trees.models import Message, MessageTree, Role
 from trees.ordering import in_order
 from trees.states import State
@@ -188,11 +188,11 @@ def _date(value: Any, where: str) -> datetime | None:
         return None
     try:
         parsed = parse_datetime(value)
+        if parsed is not None:
+            return in_utc(parsed, zone=UTC)
     except (TypeError, ValueError):
-        parsed = None
-    if parsed is None:
-        raise Invalid(f"{where}: created_date is no ISO 8601 date", code="bad_date")
-    return make_aware(parsed) if is_naive(parsed) else parsed
+        pass
+    raise Invalid(f"{where}: created_date is no ISO 8601 date", code="bad_date")
 
 
 def tree_line(tree: MessageTree, root: Message, children: dict[UUID | None, list[Message]]) -> Node:

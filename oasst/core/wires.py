@@ -1,0 +1,24 @@
+"""Where programs ask: the one list of the addresses below which refusals have their own envelope, both spellings of the
+slash work, and no page stands. The table of URLs is built from it.
+"""
+
+DATA = "api/v1/"
+CHAT = "inference/"
+OPENAI = "v1/"
+"""As the table of URLs writes them: without the slash at the beginning."""
+
+_FIRST_PARTS = frozenset(prefix.partition("/")[0] for prefix in (DATA, CHAT, OPENAI))
+
+
+def is_of_the_wires(path: str) -> bool:
+    """Whether a path belongs to programs, also where nothing stands there (`/api`, `/api/v2/`, `/v1/nothing`)."""
+    return _first_part(path) in _FIRST_PARTS
+
+
+def is_of_openai(path: str) -> bool:
+    """Whether a path belongs to programs made for OpenAI's API, whose refusals look as they do there."""
+    return _first_part(path) == OPENAI.partition("/")[0]
+
+
+def _first_part(path: str) -> str:
+    return path.removeprefix("/").partition("/")[0]
