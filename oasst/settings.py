@@ -154,6 +154,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "oasst.accounts.devices.RememberDevice",
     "oasst.core.middleware.RefuseNul",
+    "oasst.core.middleware.FormAddresses",
     "oasst.accounts.gate.Gate",
     "oasst.core.middleware.ErrorPages",
     "oasst.core.middleware.AnswerMetrics",

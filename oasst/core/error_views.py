@@ -16,7 +16,7 @@ from django.utils.html import escape
 from oasst.core import metrics
 from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed, NotFound
 from oasst.core.locks import as_busy
-from oasst.core.requests import is_fragment_request, wants_json
+from oasst.core.requests import is_fragment_request, page_before, wants_json
 
 log = structlog.get_logger(__name__)
 
@@ -29,26 +29,29 @@ _STATUS: tuple[tuple[type[DomainError], int], ...] = (
     (Busy, 503),
 )
 # Statuses that share a page with a more general one.
-_PAGE_OF = {409: 400, 410: 400}
+_PAGE_OF = {405: 400, 409: 400, 410: 400}
 _TITLES = {
     400: "That did not work",
     403: "This is not open to you",
     404: "There is nothing here",
+    405: "That is not done at this address",
     409: "Something changed meanwhile",
     410: "This is over",
     429: "That was a little fast",
     500: "Something broke on our side",
     503: "Back in a moment",
 }
+_TYPED = "If you had typed something, the Back button of your browser leads to it."
 _WHAT_TO_DO = {
     400: ("Go back, mend what is named above, and send it again.",),
     403: ("Sign in with another account, if you have one that may.", "Ask a moderator if you think you should."),
     404: ("Check the address for typing errors.", "Start again from the dashboard."),
+    405: ("Go back to the page that led you here, or start again from the dashboard.",),
     409: ("Reload the page to see how things stand now.",),
     410: ("Go back to the dashboard and take something new. Drafts are kept.",),
-    429: ("Wait as long as it says above, then try again.", "What you typed is still in the form: go back to it."),
+    429: ("Wait as long as it says above, then try again.", _TYPED),
     500: ("Try again in a minute.", "If it happens again, tell us the number below."),
-    503: ("Try again in a moment. What you typed is still in the form: go back to it.",),
+    503: ("Try again in a moment.", _TYPED),
 }
 # These pages are shown when the database may be away: no session, no signed-in person, nothing but the words.
 _STANDALONE = (500, 503)
@@ -64,6 +67,7 @@ class Trouble:
     field: str | None = None
     hint: str = ""
     retry_after: int | None = None
+    title: str = ""  # where that of the status says too little
 
 
 def status_of(error: DomainError) -> int:
@@ -108,6 +112,15 @@ def page_not_found(request: HttpRequest, exception: Http404) -> HttpResponse:
     return _respond(request, Trouble(404, "not_found", "The page may have moved, been removed, or never existed."))
 
 
+def method_not_allowed(request: HttpRequest) -> HttpResponse:
+    """Nearly always somebody who opened the address of a button as a page."""
+    if request.method in ("GET", "HEAD"):
+        title, message = "This address only takes forms", "It belongs to a button on a page, and shows nothing itself."
+    else:
+        title, message = "This address takes no forms", "It is a page to read. Nothing was changed."
+    return _respond(request, Trouble(405, "method_not_allowed", message, title=title))
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     # Sessions and people are also loaded by middleware, whose errors pass no `process_exception`.
     error = sys.exception()
@@ -124,8 +137,9 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
         Trouble(
             403,
             "csrf",
-            "This form was open for too long, or your browser keeps no cookies. Nothing was changed.",
+            "For safety we could not take it; that also happens where a browser keeps no cookies. Nothing was changed.",
             hint="Go back, reload the page and send it again. Cookies must be allowed for this site.",
+            title="This form was open for too long",
         ),
     )
 
@@ -135,7 +149,7 @@ def _respond(request: HttpRequest, trouble: Trouble) -> HttpResponse:
     if request.path.startswith(("/api/", "/inference/")):
         # Only what never reached a view of the API comes here; its own refusals have their numbers from oasst.api.
         response = JsonResponse(
-            {"error_code": 0, "message": trouble.message, "detail": _TITLES[trouble.status]}, status=trouble.status
+            {"error_code": 0, "message": trouble.message, "detail": trouble.title or _TITLES[trouble.status]}, status=trouble.status
         )
     elif wants_json(request):
         response = JsonResponse(
@@ -160,11 +174,13 @@ def _page(request: HttpRequest, trouble: Trouble) -> str:
     page = _PAGE_OF.get(trouble.status, trouble.status)
     hint = (trouble.hint,) if trouble.hint else ()
     context = {
-        "title": _TITLES[trouble.status],
+        "title": trouble.title or _TITLES[trouble.status],
         "message": trouble.message,
         "what_to_do": hint or _WHAT_TO_DO[trouble.status],
         "request_id": getattr(request, "request_id", ""),
-        "retry_after": trouble.retry_after,
+        # Of a limit the message says the time itself.
+        "retry_after": None if trouble.status == 429 else trouble.retry_after,
+        "back_url": page_before(request),
     }
     try:
         if is_fragment_request(request):
