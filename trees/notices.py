@@ -1,5 +1,5 @@
-"""Mail to authors: their message was hidden or its conversation stopped because many people complained, and what was
-decided. Nothing of what people said is in it, nor who they are.
+"""Mail to authors: their message was hidden or its conversation stopped because many people complained, what was
+decided, and that a removal was undone. Nothing of what people said is in it, nor who they are.
 """
 
 from uuid import UUID
@@ -29,12 +29,15 @@ def tell_author(*, proposal_id: UUID) -> bool:
     with transaction.atomic(durable=True):
         rows = Proposal.objects.select_for_update(of=("self",), no_key=True).select_related("message__author", "tree")
         proposal = rows.defer("message__search", "message__text").filter(pk=proposal_id).first()
-        if proposal is None or proposal.mailed == proposal.status:
+        if proposal is None:
+            return False
+        news = _news_of(proposal)
+        if news in ("", proposal.mailed):
             return False
         author = proposal.message.author
         if author is None or not author.email or not author.is_active or author.deleted_at is not None:
             return False
-        proposal.mailed = proposal.status
+        proposal.mailed = news
         proposal.save(update_fields=["mailed"])
         context = {
             "proposal": proposal,
@@ -45,8 +48,17 @@ def tell_author(*, proposal_id: UUID) -> bool:
             "contact": settings.CONTACT_EMAIL,
         }
         subject, body = (
-            render_to_string(f"trees/email/{proposal.status}_{part}.txt", context).strip()
-            for part in ("subject", "message")
+            render_to_string(f"trees/email/{news}_{part}.txt", context).strip() for part in ("subject", "message")
         )
         send_mail(subject, f"{body}\n", None, [author.email])
         return True
+
+
+def _news_of(proposal: Proposal) -> str:
+    """What its author is to hear; empty where a removal was undone before its author had heard anything. After "it is
+    back" there is no more to say of it: whatever removes the message again is another decision.
+    """
+    is_over = proposal.mailed == Proposal.RESTORED or not proposal.message.deleted
+    if proposal.status == Proposal.Status.UPHELD and is_over:
+        return Proposal.RESTORED if proposal.mailed else ""
+    return str(proposal.status)

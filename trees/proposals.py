@@ -130,6 +130,13 @@ def _stop(hand: TreeInHand, kind: str) -> None:
     transitions.halt(hand, reason=transitions.UNWANTED if kind == Proposal.Kind.SKIPS else transitions.FLAGGED)
 
 
+def tell_of_return(message: Message) -> None:
+    """The author who was told that it was removed hears that it is back."""
+    upheld = Proposal.objects.filter(message=message, status=Proposal.Status.UPHELD)
+    for proposal_id in upheld.exclude(mailed=Proposal.RESTORED).values_list("pk", flat=True):
+        enqueue(notices.mail_author, str(proposal_id))
+
+
 def refuse_deleted(message: Message) -> None:
     """Raises Conflict `already_deleted`: what stands no more can be neither kept nor taken away."""
     if message.deleted:

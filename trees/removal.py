@@ -73,6 +73,7 @@ def bring_back(hand: TreeInHand, deletion: Deletion, *, actor: User, reason: str
     )
     if deletion.purge_id is None:
         proposals.keep(hand, hand.messages[deletion.message_id], actor=actor, reason=reason)
+        proposals.tell_of_return(hand.messages[deletion.message_id])
     _go_on(hand, actor)
 
 
@@ -89,6 +90,7 @@ def bring_back_with_ancestors(hand: TreeInHand, message: Message, *, actor: User
         one.deleted = False
         hand.changed.add(one.pk)
         proposals.keep(hand, one, actor=actor, reason=reason)
+        proposals.tell_of_return(one)
     for deletion in Deletion.objects.select_for_update().filter(tree=hand.tree, undone_at=None).order_by("pk"):
         if not any(hand.messages[message_id].deleted for message_id in deletion.message_ids):
             deletion.undone_at, deletion.undone_by = timezone.now(), actor

@@ -5,6 +5,8 @@ from typing import Any
 from allauth.mfa.base.views import AuthenticateView, ReauthenticateView
 from django.http import HttpRequest, HttpResponse
 
+from oasst.accounts.documents import contact_address
+from oasst.accounts.forms import tell_tries
 from oasst.accounts.second_factor import kinds_of
 from oasst.accounts.tries import second_factors_left
 from oasst.accounts.views import ShowsTheWait, told_to_wait, wait_for
@@ -28,7 +30,8 @@ class SecondStep(AuthenticateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         user = self.stage.login.user
-        return {**context, "factors": kinds_of(user), **_tries(self.request, context["form"], user)}
+        _tell_tries(self.request, context["form"], user)
+        return {**context, "factors": kinds_of(user), "contact": contact_address()}
 
 
 class SecondFactorAgain(ShowsTheWait, ReauthenticateView):
@@ -37,8 +40,10 @@ class SecondFactorAgain(ShowsTheWait, ReauthenticateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         user: Any = self.request.user
-        return {**context, "factors": kinds_of(user), **_tries(self.request, context["form"], user)}
+        _tell_tries(self.request, context["form"], user)
+        return {**context, "factors": kinds_of(user)}
 
 
-def _tries(request: HttpRequest, form: Any, user: Any) -> dict[str, Any]:
-    return {"tries": second_factors_left(request, user)} if form.is_bound and form.errors else {}
+def _tell_tries(request: HttpRequest, form: Any, user: Any) -> None:
+    if form.is_bound and form.errors:
+        tell_tries(form, "code", left=second_factors_left(request, user))

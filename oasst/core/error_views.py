@@ -149,7 +149,8 @@ def _respond(request: HttpRequest, trouble: Trouble) -> HttpResponse:
     if request.path.startswith(("/api/", "/inference/")):
         # Only what never reached a view of the API comes here; its own refusals have their numbers from oasst.api.
         response = JsonResponse(
-            {"error_code": 0, "message": trouble.message, "detail": trouble.title or _TITLES[trouble.status]}, status=trouble.status
+            {"error_code": 0, "message": trouble.message, "detail": trouble.title or _TITLES[trouble.status]},
+            status=trouble.status,
         )
     elif wants_json(request):
         response = JsonResponse(

@@ -219,7 +219,7 @@ class ErrorPages(_Middleware):
 class FormAddresses(_Middleware):
     """Addresses that only take forms are no dead end for somebody who comes there as to a page.
 
-    Who has to sign in before a form is taken goes on at the page that it stood on: the form is not sent again by itself,
+    Who has to sign in before a form is taken goes on at the page that it stood on: no form is sent again by itself,
     and its address shows nothing. And "405 Method Not Allowed" gets words where a view gave it none.
     """
 

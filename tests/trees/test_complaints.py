@@ -45,6 +45,7 @@ from trees import (
     jobs,
     moderation,
     notices,
+    proposals,
     reactions,
     reviews,
     standing,
@@ -864,6 +865,29 @@ class TestAuthorsHearOfIt:
         getattr(moderation, act)(proposal_id=Proposal.objects.get().pk, actor=mo, reason="So be it.", policy=POLICY)
         assert self.tell() == 1
         assert [one.subject for one in mail.outbox] == [subject]
+
+    def test_what_was_removed_and_brought_back(self, reply: Message, mo: User) -> None:
+        people = new_veterans(4)
+        for round_of_it in range(2):
+            flag(reply, people)
+            uphold = Proposal.objects.get(status="open").pk
+            moderation.uphold(proposal_id=uphold, actor=mo, reason="Spam.", policy=POLICY)
+            self.tell()
+            done = Deletion.objects.get(message=reply, undone_at=None)
+            with mock.patch.object(proposals, "enqueue") as asked:
+                moderation.undelete(deletion_id=done.pk, actor=mo, reason="A mistake.", policy=POLICY)
+            assert [call.args for call in asked.call_args_list] == [(notices.mail_author, str(uphold))]
+            assert [self.tell(), self.tell()] == [1, 0]
+            subjects = [one.subject for one in mail.outbox]
+            assert subjects == ["Your message was removed", "Your message is back"] * (round_of_it + 1)
+            assert "/me/contributions/" in mail.outbox[-1].body
+            people = new_veterans(4)
+
+    def test_what_was_back_before_they_heard_of_it(self, reply: Message, mo: User) -> None:
+        flag(reply, new_veterans(4))
+        moderation.uphold(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Spam.", policy=POLICY)
+        moderation.undelete(deletion_id=Deletion.objects.get().pk, actor=mo, reason="A mistake.", policy=POLICY)
+        assert (self.tell(), mail.outbox) == (0, [])
 
     def test_the_job_waits_for_the_commit(self, reply: Message, django_capture_on_commit_callbacks: Counter) -> None:
         people, sent = new_veterans(4), []

@@ -68,8 +68,13 @@ class Proposal(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     reason = models.CharField(max_length=500, blank=True)
+    RESTORED = "restored"  # what its author is told when what was upheld is undone; no status of its own
     mailed = models.CharField(
-        max_length=16, choices=Status.choices, blank=True, editable=False, help_text="What its author was last told."
+        max_length=16,
+        choices=[*Status.choices, (RESTORED, "Brought back")],
+        blank=True,
+        editable=False,
+        help_text="What its author was last told.",
     )
 
     class Meta:
