@@ -175,6 +175,7 @@ def _page(request: HttpRequest, trouble: Trouble) -> str:
     page = _PAGE_OF.get(trouble.status, trouble.status)
     hint = (trouble.hint,) if trouble.hint else ()
     context = {
+        "status": trouble.status,
         "title": trouble.title or _TITLES[trouble.status],
         "message": trouble.message,
         "what_to_do": hint or _WHAT_TO_DO[trouble.status],

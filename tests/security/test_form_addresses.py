@@ -38,7 +38,7 @@ def test_each_says_so_and_shows_a_way_on(browser: Client) -> None:
     for path in form_addresses(browser):
         answer = browser.get(path, headers={"Referer": "http://testserver/statistics/?x=1"})
         assert answer.status_code == 405 and "POST" in answer["Allow"], path
-        assert "This address only takes forms" in answer.text, path
+        assert "This address only takes forms" in answer.text and ">405<" in answer.text, path
         assert 'href="/statistics/?x=1"' in answer.text and "To the dashboard" in answer.text, path
 
 
