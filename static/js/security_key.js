@@ -8,7 +8,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const credential = document.getElementById(ids.credential);
   button.hidden = false;
   button.form.addEventListener("submit", (event) => {
-    if (credential.value) return;
+    if (credential.value && credential.value !== "null") return; // "null" is how an empty field of JSON is written
     event.preventDefault();
     button.click();
   });
