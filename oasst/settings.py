@@ -154,6 +154,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "oasst.accounts.devices.RememberDevice",
     "oasst.core.middleware.RefuseNul",
+    "oasst.core.middleware.FormAddresses",
     "oasst.accounts.gate.Gate",
     "oasst.core.middleware.ErrorPages",
     "oasst.core.middleware.AnswerMetrics",
@@ -302,6 +303,11 @@ SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 # Of whom a second factor is demanded: nobody, or moderators and administrators.
 REQUIRE_MFA = env.choice("REQUIRE_MFA", ("off", "staff"), "off")
 MFA_ADAPTER = "oasst.accounts.second_factor.SecondFactorAdapter"
+ACCOUNT_FORMS = {
+    "login": "oasst.accounts.forms.SignInForm",
+    "add_email": "oasst.accounts.forms.AddAddressForm",
+    "reset_password": "oasst.accounts.forms.ForgotPasswordForm",
+}
 MFA_FORMS = {
     "authenticate": "oasst.accounts.second_factor_forms.SecondFactorAtSignIn",
     "reauthenticate": "oasst.accounts.second_factor_forms.SecondFactorOnceMore",

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django import forms
 from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.template import Context, engines
 from django.test import RequestFactory
 
@@ -216,7 +217,7 @@ class TestWeight:
     def test_every_static_file_that_is_named_exists(self) -> None:
         for file in PAGES:
             for name in re.findall(r"{% static \"([^\"]+)\"", file.read_text()):
-                assert (ROOT / "static" / name).exists(), f"{file}: {name}"
+                assert finders.find(name), f"{file}: {name}"
 
     def test_every_icon_that_is_named_exists(self) -> None:
         icons = re.findall(r'<symbol id="([\w-]+)"', (ROOT / "static/img/icons.svg").read_text())

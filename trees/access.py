@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 
 from oasst.accounts.models import ApiClient, User
 from oasst.accounts.second_factor import acts_as_staff
+from oasst.core.errors import NotFound
 from trees.models import Message
 
 Reader = User | ApiClient | None
@@ -28,6 +29,13 @@ class Hideable(Protocol):
 
 PUBLIC = Q(deleted=False, hidden=False)
 """`is_public` as a condition of a query. The two change together."""
+
+
+def no_such_message() -> NotFound:
+    """Of what is not there, was deleted, or is hidden for now: which of them it is, is nobody's business."""
+    return NotFound(
+        "There is no such message, or it was removed, or a moderator has to look at it first.", code="message_not_found"
+    )
 
 
 def is_public(message: Hideable) -> bool:

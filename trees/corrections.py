@@ -7,9 +7,8 @@ from django.db import transaction
 from oasst.accounts.models import User
 from oasst.accounts.services import require_contributor_now
 from oasst.core import ratelimit
-from oasst.core.errors import NotFound
 from trees import posting
-from trees.access import PUBLIC, visible_messages
+from trees.access import PUBLIC, no_such_message, visible_messages
 from trees.models import Message
 from trees.policy import TreePolicy
 
@@ -22,7 +21,7 @@ def get_correctable_for(person: User, message_id: UUID) -> Message:
     messages = visible_messages(person, Message.objects.filter(PUBLIC, pk=message_id))
     message = messages.select_related("tree").defer("search", "imported").first()
     if message is None:
-        raise NotFound("There is no such message, or it was removed.", code="message_not_found")
+        raise no_such_message()
     posting.refuse_correction(message.tree, message, person)
     return message
 

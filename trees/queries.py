@@ -16,11 +16,11 @@ from django.utils.safestring import SafeString
 
 from oasst.accounts.models import User
 from oasst.accounts.second_factor import acts_as_staff
-from oasst.core.errors import Invalid, NotFound
+from oasst.core.errors import Invalid
 from oasst.core.markdown import render
 from oasst.core.moments import parse_moment
 from oasst.core.text_diff import Piece, word_diff
-from trees.access import Hideable, Reader, may_read, visible_messages
+from trees.access import Hideable, Reader, may_read, no_such_message, visible_messages
 from trees.models import Message, MessageTree, Ranking, Reaction, Review, TreeTransition
 from trees.ordering import in_order
 from trees.states import REPLY_WORK, TABLE, State
@@ -96,7 +96,7 @@ def get_tree_for(person: User, message_id: UUID) -> tuple[MessageTree, Turn]:
 
     Raises NotFound for what this person may not see.
     """
-    missing = NotFound("There is no such message, or it was removed.", code="message_not_found")
+    missing = no_such_message()
     message = visible_messages(person, Message.objects.filter(pk=message_id)).select_related("tree").first()
     if message is None:
         raise missing

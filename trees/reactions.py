@@ -16,10 +16,10 @@ from oasst.accounts.models import ApiClient, User
 from oasst.accounts.services import require_contributor_now
 from oasst.core import ratelimit
 from oasst.core.after_commit import enqueue
-from oasst.core.errors import Invalid, NotFound
+from oasst.core.errors import Invalid
 from oasst.core.text import clean_text
 from trees import jobs, outbox, voices
-from trees.access import visible_messages
+from trees.access import no_such_message, visible_messages
 from trees.models import Happening, Message, Reaction, Report
 
 UP, DOWN, RED_FLAG = Reaction.THUMB_UP, Reaction.THUMB_DOWN, Reaction.RED_FLAG
@@ -202,7 +202,7 @@ def _lock_message(message_id: UUID, person: User) -> Message:
     messages = Message.objects.select_for_update(of=("self",), no_key=True).defer("search", "text")
     message = visible_messages(person, messages).filter(pk=message_id).first()
     if message is None:
-        raise NotFound("There is no such message, or it was removed.", code="message_not_found")
+        raise no_such_message()
     return message
 
 

@@ -9,6 +9,9 @@ from django.core.validators import validate_email
 # One mailbox under two names.
 _GOOGLE = ("gmail.com", "googlemail.com")
 NO_ADDRESS = "This is not an e-mail address."
+LONGEST = 254
+"""Characters: as many as a mail server takes, and as the columns hold."""
+TOO_LONG = f"This address is too long. The longest that mail servers take has {LONGEST} characters."
 UNUSUAL = "Addresses with quotation marks or with a number in brackets are not taken. Please write name@example.org."
 
 
@@ -18,6 +21,8 @@ def refusal(email: str) -> str | None:
     A quoted name reaches the same mailbox as the plain one and compares as another, and a host in brackets belongs to
     no domain: both are ways around a ban and a limit, and no way that people write.
     """
+    if len(email) > LONGEST:
+        return TOO_LONG
     try:
         validate_email(email)
     except ValidationError:

@@ -3,13 +3,16 @@
 import zoneinfo
 from typing import Any
 
-from allauth.account.forms import RequestLoginCodeForm
+from allauth.account.fields import EmailField
+from allauth.account.forms import AddEmailForm, LoginForm, RequestLoginCodeForm, ResetPasswordForm
 from django import forms
+from django.template.loader import render_to_string
 
-from oasst.accounts.addresses import refusal
+from oasst.accounts.addresses import LONGEST, TOO_LONG, refusal
 from oasst.accounts.models import Role, User
 from oasst.core.errors import DomainError
 from oasst.core.languages import LANGUAGES
+from oasst.core.ratelimit import Remaining
 from oasst.core.text import NAME_LIMIT, clean_name
 
 _LANGUAGE_CHOICES = [(language.code, f"{language.own_name} ({language.english_name})") for language in LANGUAGES]
@@ -22,8 +25,39 @@ def add_refusal(form: forms.Form, error: DomainError) -> None:
     )
 
 
+def tell_tries(form: forms.Form, field: str, *, left: Remaining | None = None, of_code: int = 0) -> None:
+    """Put what is left of the tries at the field, as its help: there the browser reads it out with the field.
+
+    `of_code`: as many with the code that was mailed. Says nothing where nobody counts.
+    """
+    if left or of_code:
+        told = {"tries": left, "of_code": of_code}
+        form[field].help_text = render_to_string("account/snippets/tries.html", told)
+
+
+def _address_field() -> EmailField:
+    return EmailField(required=True, max_length=LONGEST, error_messages={"max_length": TOO_LONG})
+
+
+class SignInForm(LoginForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"].widget.attrs["maxlength"] = LONGEST
+        self.fields["password"].help_text = ""  # "Forgotten?" stands beside the button
+
+
+class AddAddressForm(AddEmailForm):
+    email = _address_field()
+
+
+class ForgotPasswordForm(ResetPasswordForm):
+    email = _address_field()
+
+
 class CodeForm(RequestLoginCodeForm):
     """Asks for an address and nothing else: whether it is known must not show, not even in a statement more."""
+
+    email = _address_field()
 
     def clean_email(self) -> str:
         email: str = self.cleaned_data["email"]

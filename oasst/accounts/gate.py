@@ -19,7 +19,7 @@ from oasst.accounts.access import require_contributor
 from oasst.accounts.proof import is_proved
 from oasst.core import error_views
 from oasst.core.errors import NotAllowed
-from oasst.core.requests import is_fragment_request, wants_json
+from oasst.core.requests import is_fragment_request, page_before, wants_json
 from oasst.core.wires import is_of_the_wires
 
 # Open without the terms: what explains them, the way out, and the way to be forgotten.
@@ -67,7 +67,8 @@ def _refuse(request: HttpRequest, error: NotAllowed) -> HttpResponse:
     if page is None or wants_json(request):
         return error_views.answer(request, error)
     # After a refused POST the page that held the form is where to go on, not the address that took it.
-    here = request.get_full_path() if request.method in ("GET", "HEAD") else request.path
+    is_read = request.method in ("GET", "HEAD")
+    here = request.get_full_path() if is_read else page_before(request) or request.path
     target = reverse(page)
     if page == "terms_accept":
         target += "?" + urlencode({"next": here})

@@ -17,6 +17,7 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from oasst.accounts.forms import tell_tries
 from oasst.accounts.reauthentication import ProofCode
 from oasst.accounts.tries import count_code
 from oasst.accounts.views import ShowsTheWait
@@ -66,6 +67,8 @@ class ProveByCode(ShowsTheWait, BaseReauthenticateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
+        if self.code and context["form"].errors:
+            tell_tries(context["form"], "code", of_code=self.code.tries_left)
         return {**context, "code": self.code, "email": getattr(self.request.user, "email", "")}
 
 

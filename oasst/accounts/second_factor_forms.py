@@ -37,6 +37,11 @@ class SecondFactorOnceMore(SecondFactorAtSignIn, ReauthenticateForm):
 
 
 class SetUpApp(ActivateTOTPForm):
+    @property
+    def secret_groups(self) -> list[str]:
+        """The secret in fours, as people type it."""
+        return [self.secret[start : start + 4] for start in range(0, len(self.secret), 4)]
+
     def clean_code(self) -> str:
         count_second_factor(context.request, self.user)
         code: str = super().clean_code()

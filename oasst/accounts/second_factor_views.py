@@ -7,6 +7,8 @@ from allauth.mfa.totp.views import ActivateTOTPView
 from allauth.mfa.webauthn.views import AddWebAuthnView
 from django.http import HttpRequest, HttpResponse
 
+from oasst.accounts.documents import contact_address
+from oasst.accounts.forms import tell_tries
 from oasst.accounts.second_factor import kinds_of
 from oasst.accounts.tries import second_factors_left
 from oasst.accounts.views import ShowsTheWait, told_to_wait, wait_for
@@ -30,7 +32,8 @@ class SecondStep(AuthenticateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         user = self.stage.login.user
-        return {**context, "factors": kinds_of(user), **_tries(self.request, context["form"], user)}
+        _tell_tries(self.request, context["form"], user)
+        return {**context, "factors": kinds_of(user), "contact": contact_address()}
 
 
 class SecondFactorAgain(ShowsTheWait, ReauthenticateView):
@@ -39,7 +42,8 @@ class SecondFactorAgain(ShowsTheWait, ReauthenticateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         user: Any = self.request.user
-        return {**context, "factors": kinds_of(user), **_tries(self.request, context["form"], user)}
+        _tell_tries(self.request, context["form"], user)
+        return {**context, "factors": kinds_of(user)}
 
 
 class SetUpAppPage(ShowsTheWait, ActivateTOTPView):
@@ -58,5 +62,6 @@ class AddKeyPage(ShowsTheWait, AddWebAuthnView):
         return {**super().get_context_data(**kwargs), **kwargs}
 
 
-def _tries(request: HttpRequest, form: Any, user: Any) -> dict[str, Any]:
-    return {"tries": second_factors_left(request, user)} if form.is_bound and form.errors else {}
+def _tell_tries(request: HttpRequest, form: Any, user: Any) -> None:
+    if form.is_bound and form.errors:
+        tell_tries(form, "code", left=second_factors_left(request, user))

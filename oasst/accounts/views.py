@@ -37,7 +37,7 @@ from django.views.generic import FormView
 from oasst.accounts import services
 from oasst.accounts.access import has_current_terms, may_sign_in_unproven
 from oasst.accounts.documents import PRIVACY, TERMS, contact_address
-from oasst.accounts.forms import CodeForm, DebugLoginForm, DeleteForm, ProfileForm, add_refusal
+from oasst.accounts.forms import CodeForm, DebugLoginForm, DeleteForm, ProfileForm, add_refusal, tell_tries
 from oasst.accounts.notices import tell
 from oasst.accounts.requests import SignedInRequest
 from oasst.accounts.sign_in import SignInCode
@@ -91,8 +91,37 @@ class Door(ShowsTheWait, LoginView):
             context["debug_login_form"] = DebugLoginForm()
         form = context["form"]
         if form.is_bound and form.has_error(NON_FIELD_ERRORS):
-            context["tries"] = passwords_left(self.request, form.cleaned_data.get("login", ""))
+            left = passwords_left(self.request, form.cleaned_data.get("login", ""))
+            tell_tries(form, "password", left=left)
         return context
+
+
+class OwnAddresses(ShowsTheWait, EmailView):
+    """Adding an address and asking for a confirmation once more send a mail. A button that would change nothing sends
+    none: a false alarm teaches people to overlook the true one.
+    """
+
+    def too_many(self, busy: Busy) -> HttpResponse:
+        self.typed = ("email",) if "action_add" in self.request.POST else ()
+        return super().too_many(busy)
+
+    def _action_primary(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        address = self._get_email_address(request)
+        if address and address.primary:
+            return messages.info(request, "This is your main address already.")
+        return super()._action_primary(request, *args, **kwargs)
+
+    def _action_send(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        address = self._get_email_address(request)
+        if address and address.verified:
+            return messages.info(request, "This address is confirmed already.")
+        return super()._action_send(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        addresses = context["emailaddresses"]
+        unconfirmed = any(not one.verified for one in addresses)
+        return {**context, "has_several": len(addresses) > 1, "has_unconfirmed": unconfirmed}
 
 
 class ForgotPassword(ShowsTheWait, PasswordResetView):
@@ -115,16 +144,9 @@ class ProveAgain(ShowsTheWait, ReauthenticateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         if context["form"].is_bound and context["form"].errors:
-            context["tries"] = passwords_left(self.request, EmailAddress.objects.get_primary_email(self.request.user))
+            left = passwords_left(self.request, EmailAddress.objects.get_primary_email(self.request.user))
+            tell_tries(context["form"], "password", left=left)
         return context
-
-
-class OwnAddresses(ShowsTheWait, EmailView):
-    """Adding an address and asking for a confirmation once more send a mail."""
-
-    def too_many(self, busy: Busy) -> HttpResponse:
-        self.typed = ("email",) if "action_add" in self.request.POST else ()
-        return super().too_many(busy)
 
 
 class AskForCode(ShowsTheWait, RequestLoginCodeView):
@@ -194,7 +216,9 @@ class TypeCode(ShowsTheWait, ConfirmLoginCodeView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         state = self._process.state
-        context["tries_left"] = self._process.max_attempts - state["failed_attempts"]
+        if context["verify_form"].errors:
+            left = self._process.max_attempts - state["failed_attempts"]
+            tell_tries(context["verify_form"], "code", of_code=left)
         context["resends_left"] = account_settings.LOGIN_BY_CODE_MAX_RESEND_COUNT - state["resend_count"]
         return context
 

@@ -18,7 +18,7 @@ from django.utils.html import escape
 from oasst.core import metrics
 from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed, NotFound
 from oasst.core.locks import as_busy
-from oasst.core.requests import is_fragment_request, wants_json
+from oasst.core.requests import is_fragment_request, page_before, wants_json
 from oasst.core.wires import is_of_openai, is_of_the_wires
 
 log = structlog.get_logger(__name__)
@@ -32,26 +32,29 @@ _STATUS: tuple[tuple[type[DomainError], int], ...] = (
     (Busy, 503),
 )
 # Statuses that share a page with a more general one.
-_PAGE_OF = {409: 400, 410: 400}
+_PAGE_OF = {405: 400, 409: 400, 410: 400}
 _TITLES = {
     400: "That did not work",
     403: "This is not open to you",
     404: "There is nothing here",
+    405: "That is not done at this address",
     409: "Something changed meanwhile",
     410: "This is over",
     429: "That was a little fast",
     500: "Something broke on our side",
     503: "Back in a moment",
 }
+_TYPED = "If you had typed something, the Back button of your browser leads to it."
 _WHAT_TO_DO = {
     400: ("Go back, mend what is named above, and send it again.",),
     403: ("Sign in with another account, if you have one that may.", "Ask a moderator if you think you should."),
     404: ("Check the address for typing errors.", "Start again from the dashboard."),
+    405: ("Go back to the page that led you here, or start again from the dashboard.",),
     409: ("Reload the page to see how things stand now.",),
     410: ("Go back to the dashboard and take something new. Drafts are kept.",),
-    429: ("Wait as long as it says above, then try again.", "What you typed is still in the form: go back to it."),
+    429: ("Wait as long as it says above, then try again.", _TYPED),
     500: ("Try again in a minute.", "If it happens again, tell us the number below."),
-    503: ("Try again in a moment. What you typed is still in the form: go back to it.",),
+    503: ("Try again in a moment.", _TYPED),
 }
 _SPOKEN_IN_SECONDS = 90
 """Up to here; longer waits are told by the clock."""
@@ -69,6 +72,7 @@ class Trouble:
     field: str | None = None
     hint: str = ""
     retry_after: int | None = None
+    title: str = ""  # where that of the status says too little
 
 
 def status_of(error: DomainError) -> int:
@@ -113,6 +117,15 @@ def page_not_found(request: HttpRequest, exception: Http404) -> HttpResponse:
     return _respond(request, Trouble(404, "not_found", "The page may have moved, been removed, or never existed."))
 
 
+def method_not_allowed(request: HttpRequest) -> HttpResponse:
+    """Nearly always somebody who opened the address of a button as a page."""
+    if request.method in ("GET", "HEAD"):
+        title, message = "This address only takes forms", "It belongs to a button on a page, and shows nothing itself."
+    else:
+        title, message = "This address takes no forms", "It is a page to read. Nothing was changed."
+    return _respond(request, Trouble(405, "method_not_allowed", message, title=title))
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     # Sessions and people are also loaded by middleware, whose errors pass no `process_exception`.
     error = sys.exception()
@@ -129,8 +142,9 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
         Trouble(
             403,
             "csrf",
-            "This form was open for too long, or your browser keeps no cookies. Nothing was changed.",
+            "For safety we could not take it; that also happens where a browser keeps no cookies. Nothing was changed.",
             hint="Go back, reload the page and send it again. Cookies must be allowed for this site.",
+            title="This form was open for too long",
         ),
     )
 
@@ -161,24 +175,29 @@ def _respond(request: HttpRequest, trouble: Trouble) -> HttpResponse:
 def _envelope(request: HttpRequest, trouble: Trouble) -> dict[str, object]:
     """Of what never reached a view of the wires: their own refusals have their numbers and names from there."""
     if not is_of_openai(request.path_info):
-        return {"error_code": 0, "message": trouble.message, "detail": _TITLES[trouble.status]}
+        return {"error_code": 0, "message": trouble.message, "detail": trouble.title or _TITLES[trouble.status]}
     kind = "invalid_request_error" if trouble.status < 500 else "server_error"
     return {"error": {"message": trouble.message, "type": kind, "param": None, "code": trouble.code}}
 
 
 def _page(request: HttpRequest, trouble: Trouble) -> str:
     page = _PAGE_OF.get(trouble.status, trouble.status)
-    steps = (trouble.hint,) if trouble.hint else ()
+    steps: tuple[str, ...] = (trouble.hint,) if trouble.hint else ()
     if not steps or trouble.status == 429:  # a limit also says that waiting helps
         steps += _WHAT_TO_DO[trouble.status]
     wait = trouble.retry_after
+    until = timezone.now() + timedelta(seconds=wait) if wait and wait >= _SPOKEN_IN_SECONDS else None
     context = {
-        "title": _TITLES[trouble.status],
+        "status": trouble.status,
+        "title": trouble.title or _TITLES[trouble.status],
         "message": trouble.message,
         "what_to_do": steps,
         "request_id": getattr(request, "request_id", ""),
-        "retry_after": wait,
-        "until": timezone.now() + timedelta(seconds=wait) if wait and wait >= _SPOKEN_IN_SECONDS else None,
+        "retry_after": wait
+        if until or trouble.status != 429
+        else None,  # the message of a limit says a short time itself
+        "until": until,
+        "back_url": page_before(request),
     }
     try:
         if is_fragment_request(request):

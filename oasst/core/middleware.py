@@ -5,14 +5,16 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, cast
+from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import BadRequest
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.urls import is_valid_path
 from django.utils.cache import has_vary_header
@@ -24,6 +26,7 @@ from oasst.core import error_views
 from oasst.core.errors import DomainError
 from oasst.core.locks import as_busy
 from oasst.core.one_hop import Later
+from oasst.core.requests import page_before
 from oasst.core.wires import is_of_the_wires
 from oasst.redaction import HIDDEN, redact
 
@@ -212,6 +215,33 @@ class ErrorPages(_Middleware):
             log.warning("busy", code=busy.code)
             return error_views.answer(request, busy)
         return None
+
+
+class FormAddresses(_Middleware):
+    """Addresses that only take forms are no dead end for somebody who comes there as to a page.
+
+    Who has to sign in before a form is taken goes on at the page that it stood on: no form is sent again by itself,
+    and its address shows nothing. And "405 Method Not Allowed" gets words where a view gave it none.
+    """
+
+    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if is_of_the_wires(request.path_info):
+            return response
+        if response.status_code == 405 and not getattr(response, "content", b"-"):
+            answer = error_views.method_not_allowed(request)
+            answer["Allow"] = response.get("Allow", "")
+            return answer
+        if response.status_code == 302 and request.method not in ("GET", "HEAD"):
+            self._lead_back_to_a_page(request, response)
+        return response
+
+    @staticmethod
+    def _lead_back_to_a_page(request: HttpRequest, response: HttpResponseBase) -> None:
+        target = urlsplit(response["Location"])
+        then = QueryDict(target.query).get(REDIRECT_FIELD_NAME, "")
+        if target.path == settings.LOGIN_URL and urlsplit(then).path == request.path:
+            query = urlencode({REDIRECT_FIELD_NAME: page_before(request) or settings.LOGIN_REDIRECT_URL})
+            response["Location"] = target._replace(query=query).geturl()
 
 
 class MissingSlash(_Middleware):

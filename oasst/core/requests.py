@@ -1,6 +1,7 @@
 """What pages and edges ask about a request: who sent it, what it can read, where it may go next."""
 
 import ipaddress
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -81,6 +82,20 @@ def is_own_page(request: HttpRequest, target: str) -> bool:
         return False
     hosts = {request.get_host()}
     return url_has_allowed_host_and_scheme(target, allowed_hosts=hosts, require_https=request.is_secure())
+
+
+def page_before(request: HttpRequest) -> str:
+    """The page of ours on which somebody followed a link or sent a form to come here; empty where none is known.
+
+    A page does not come before itself, but it is where its own form was sent from.
+    """
+    before = request.headers.get("Referer", "")
+    if not is_own_page(request, before):
+        return ""
+    parts = urlsplit(before)
+    path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    is_itself = request.method in ("GET", "HEAD") and path == request.get_full_path()
+    return "" if is_itself or not is_own_page(request, path) else path
 
 
 def wants_json(request: HttpRequest) -> bool:

@@ -181,7 +181,8 @@ class TestWhatThePageSays:
     def test_how_many_tries_a_code_has_left(self, client: Client) -> None:
         ask(client, "dora@example.org")
         page = client.post(CONFIRM, {"code": "WRONG1"}).text
-        assert "4 tries" in page
+        told = page.partition('id="id_code_helptext"')[2].partition("</div>")[0]
+        assert "4 tries" in told and 'aria-describedby="id_code_helptext id_code_error"' in page
         for _ in range(2):
             client.post(CONFIRM, {"code": "WRONG1"})
         assert "1 try</strong> left" in client.post(CONFIRM, {"code": "WRONG1"}).text

@@ -97,6 +97,11 @@ class TestGate:
         newcomer.refresh_from_db()
         assert newcomer.display_name == "Newcomer"
 
+    def test_after_a_form_it_leads_back_to_the_page_with_the_form(self, client: Client, newcomer: User) -> None:
+        client.force_login(newcomer)
+        response = client.post("/tasks/next/", headers={"Referer": "http://testserver/dashboard/?lang=de"})
+        assert response["Location"] == "/terms/accept/?next=%2Fdashboard%2F%3Flang%3Dde"
+
     def test_scripts_are_told_where_to_go(self, client: Client, newcomer: User) -> None:
         client.force_login(newcomer)
         response = client.get("/me/", headers={"HX-Request": "true"})

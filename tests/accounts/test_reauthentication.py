@@ -183,7 +183,7 @@ class TestByMail:
     def test_wrong_ones_say_how_many_are_left(self, dora: User) -> None:
         client = browser_of(dora)
         client.post(CODE, {"action": "send"})
-        for left in ("4 tries are", "3 tries are", "2 tries are", "1 try is"):
+        for left in ("4 tries</strong>", "3 tries</strong>", "2 tries</strong>", "1 try</strong>"):
             assert f"{left} left" in client.post(CODE, {"code": "WRONG"}).text
         page = client.post(CODE, {"code": "WRONG"}, follow=True).text
         assert "too many wrong codes" in page and "Mail me a code" in page
@@ -299,6 +299,19 @@ class TestMailsTell:
         assert (told.subject, told.to) == ("Your address was changed", [main])
         client.post("/accounts/email/", {"action_remove": "", "email": main})
         assert self.subjects()[-1] == "An address was removed"
+
+    def test_nothing_is_told_where_nothing_changes(self, alice: User) -> None:
+        client = browser_of(alice, proved=True)
+        for button in ("action_primary", "action_send"):
+            sent = {button: "", "email": str(alice.email)}
+            page = client.post("/accounts/email/", sent, follow=True).text
+            assert mail.outbox == [] and " already." in page
+        for button in ("action_primary", "action_send", "action_remove"):
+            assert button not in page, "one confirmed address: there is nothing to choose"
+        EmailAddress.objects.create(user=alice, email="second@example.org")
+        page = client.get("/accounts/email/").text
+        for button in ("action_primary", "action_send", "action_remove"):
+            assert button in page
 
     def test_of_a_new_password(self, alice: User) -> None:
         new = "a new and long password"

@@ -68,14 +68,16 @@ class TestSettingItUp:
     def test_by_an_app(self, client: Client, alice: User, django_capture_on_commit_callbacks: Any) -> None:
         client.force_login(alice)
         page = client.get("/accounts/2fa/totp/activate/")
-        secret = re.search(r'data-testid="totp-secret">(\w+)<', page.text)
-        assert secret and "<svg" in page.text and "data:" not in page.text
+        groups = re.findall(r'class="secret-group">(\w+)<', page.text)
+        secret = "".join(groups)
+        assert {len(group) for group in groups} == {4}
+        assert len(secret) == 32 and "<svg" in page.text and "data:" not in page.text
         assert "img-src" not in page["Content-Security-Policy"]
         wrong = client.post("/accounts/2fa/totp/activate/", {"code": "000000"})
         assert wrong.status_code == 200 and not Authenticator.objects.exists()
         outer = context.request_context(RequestFactory().get("/"))  # what waits for the commit runs after the request
         with outer, django_capture_on_commit_callbacks(execute=True):
-            answer = client.post("/accounts/2fa/totp/activate/", {"code": code(secret=secret[1])})
+            answer = client.post("/accounts/2fa/totp/activate/", {"code": code(secret=secret)})
         assert answer["Location"] == "/accounts/2fa/recovery-codes/"
         page = client.get("/accounts/2fa/recovery-codes/")
         assert len(re.findall(r"<li><code>\d{8}</code>", page.text)) == 10
@@ -202,13 +204,21 @@ class TestCodes:
 class TestWhatThePageSays:
     AGAIN = "/accounts/2fa/reauthenticate/"
 
+    def test_whom_to_write_to_who_lost_it(self, client: Client, ann: User, settings: Any) -> None:
+        client.post(DOOR, {"login": ann.email, "password": PASSWORD})
+        assert "Write to whoever runs this site" in client.get(STEP).text
+        settings.CONTACT_EMAIL = "team@example.org"
+        assert '<a href="mailto:team@example.org">team@example.org</a>' in client.get(STEP).text
+
     @pytest.mark.parametrize("page", [STEP, AGAIN])
     def test_how_many_tries_are_left_and_when_they_come_back(self, client: Client, ann: User, page: str) -> None:
         if page == STEP:
             client.post(DOOR, {"login": ann.email, "password": PASSWORD})
         else:
             client.force_login(ann)
-        assert "9 tries</strong> left" in client.post(page, {"code": "000000"}).text
+        wrong = client.post(page, {"code": "000000"}).text
+        assert "9 tries</strong> left" in wrong
+        assert 'aria-describedby="id_code_helptext id_code_error"' in wrong and 'id="id_code_helptext"' in wrong
         for _ in range(9):
             last = client.post(page, {"code": "000000"})
         assert last.status_code == 200 and "That was the last try for now" in last.text

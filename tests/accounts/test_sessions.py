@@ -43,6 +43,8 @@ class TestList:
         page = here.get("/me/sessions/").text
         for words in ("Firefox on Linux", "Edge on Windows", "Safari on iPhone", "203.0.113.x", "2001:db8:1::"):
             assert words in page
+        times = re.findall(r"Sign out<span[^>]*> \w+ on \w+, \S+, signed in \d+ \w+ \d{4}, \d\d:\d\d</span>", page)
+        assert len(times) == 2, "two of one day are told apart"
         assert "curl" not in page and page.count("this one") == 1 and len(handles(page)) == 2
 
     def test_nothing_on_it_opens_a_session(self, alice: User) -> None:

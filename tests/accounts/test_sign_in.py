@@ -162,6 +162,21 @@ class TestByCode:
         assert "nonsense" in response.text
         assert not mail.outbox
 
+    def test_an_address_that_no_column_holds(self, alice: User) -> None:
+        long = f"{'a' * 60}@{'.'.join(['b' * 50] * 4)}.example"
+        assert len(long) > 254
+        came = Client()
+        came.post(DOOR, {"login": alice.email, "password": PASSWORD})
+        for client, path, sent in (
+            (Client(), ASK, {"email": long}),
+            (Client(), "/accounts/password/reset/", {"email": long}),
+            (came, "/accounts/email/", {"action_add": "", "email": long}),
+        ):
+            page = client.post(path, sent)
+            assert page.status_code == 200 and "This address is too long." in page.text, path
+            assert 'maxlength="254"' in page.text and mail.outbox == []
+        assert Client().post(DOOR, {"login": long, "password": PASSWORD}).status_code == 200
+
     def test_the_session_is_a_new_one(self, client: Client) -> None:
         ask(client, "dora@example.org")
         before = client.cookies["sessionid"].value
@@ -267,6 +282,17 @@ class TestByPassword:
         response = self.enter(client, str(alice.email), "wrong")
         assert response.status_code == 200
         assert signed_in(client) is None
+
+    def test_the_tries_that_are_left_are_read_out_with_the_field(self, client: Client, alice: User) -> None:
+        password = re.compile(r"<input[^>]*name=\"password\"[^>]*>")
+        [field] = password.findall(client.get(DOOR).text)
+        assert "aria-describedby" not in field, "it would name what is not on the page"
+        page = client.post(DOOR, {"login": alice.email, "password": "wrong"}).text
+        [field] = password.findall(page)
+        assert 'aria-describedby="id_password_helptext"' in field
+        told = page.partition('id="id_password_helptext"')[2].partition("</div>")[0]
+        assert "tries</strong> left" in told and page.count("tries-left") == 1
+        assert "That did not work" in page and "Nothing is lost" not in page
 
     def test_unknown_people_hear_the_same(self, client: Client, alice: User) -> None:
         pages = [

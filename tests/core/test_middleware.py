@@ -62,9 +62,14 @@ class TestErrorPages:
         assert response["Cache-Control"] == "no-store"
 
     def test_waiting_time(self, client: Client) -> None:
+        response = client.get("/t/busy/")
+        assert response["Retry-After"] == "7"
+        assert "|7|" in response.text
+
+    def test_the_message_of_a_limit_says_the_time_itself(self, client: Client) -> None:
         response = client.get("/t/limited/")
         assert response["Retry-After"] == "42"
-        assert "|42|" in response.text
+        assert "42" not in response.text.replace(response["X-Request-ID"], "")
         assert "Retry-After" not in client.get("/t/gone/")
 
     def test_a_hint_stands_first(self, client: Client) -> None:
@@ -213,7 +218,7 @@ class TestCsrf:
         strict = Client(enforce_csrf_checks=True, raise_request_exception=False)
         response = strict.post("/t/fine/")
         assert response.status_code == 403
-        assert "reload the page" in response.text
+        assert "reload the page" in response.text and "This form was open for too long" in response.text
 
 
 def test_pages_run_only_what_we_serve(client: Client) -> None:
