@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from oasst import purge
 from oasst.accounts.models import User
+from oasst.accounts.services import has_higher_rank
 from oasst.core.errors import DomainError
 from oasst.core.locks import waits_are_busy
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
@@ -88,8 +89,9 @@ class PurgeAdmin(ReadOnlyAdmin):
     def title_of(self, obj: Purge) -> str:
         return f"Purge of {obj.person}"
 
-    def can_do(self, action: str, obj: Purge) -> bool:
-        return obj.can_be_undone(timezone.now()) and obj.stage != Purge.Stage.UNDOING
+    def can_do(self, action: str, obj: Purge, actor: User) -> bool:
+        undoable = obj.can_be_undone(timezone.now()) and obj.stage != Purge.Stage.UNDOING
+        return undoable and has_higher_rank(actor, obj.person)
 
     def details(self, obj: Purge) -> dict[str, Any]:
         under_way = obj.stage == Purge.Stage.RUNNING
