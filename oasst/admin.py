@@ -22,7 +22,7 @@ from oasst.accounts.administrators import needs_two, open_proposals
 from oasst.accounts.models import ApiClient, ApiKey, Role, User
 from oasst.accounts.notices import tell
 from oasst.accounts.reauthentication import asks_first
-from oasst.accounts.services import expire_api_key, new_api_key, outranks
+from oasst.accounts.services import expire_api_key, has_higher_rank, new_api_key
 from oasst.core.message_storage import SECRET
 from oasst.core.models import JobRecord, WaitingJob
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
@@ -31,6 +31,7 @@ from trees import bans
 from trees.badges import message_badge
 from trees.models import Purge
 from trees.moderation_queries import latest_messages
+from trees.offers import is_purged
 from trees.queries import contribution_counts
 
 PROPOSED = "proposed; it happens when another administrator does the same"
@@ -82,13 +83,6 @@ class UserAdmin(ReadOnlyAdmin):
             "purge_url": reverse("admin:accounts_user_purge", args=[obj.pk]),
         }
 
-    def render_change_form(
-        self, request: Any, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
-    ) -> HttpResponse:
-        if obj is not None:
-            context["outranks"] = outranks(request.user, obj)
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
-
     def get_urls(self) -> list[URLPattern]:
         purge = self.admin_site.admin_view(partial(purge_view, person_admin=self))
         return [path("<uuid:person_id>/purge/", purge, name="accounts_user_purge"), *super().get_urls()]
@@ -106,8 +100,21 @@ class UserAdmin(ReadOnlyAdmin):
         verb = "Confirm" if proposers else "Propose"
         return [(name, f"{verb} {words[name]}") for name, _ in acts if name in words]
 
-    def can_do(self, action: str, obj: User) -> bool:
-        return action == "withdraw" or obj.enabled == (action == "ban")
+    def can_do(self, action: str, obj: User, actor: User) -> bool:
+        if action == "withdraw":
+            return True
+        if not (has_higher_rank(actor, obj) or needs_two(obj, actor)):
+            return False
+        return obj.enabled if action == "ban" else not obj.enabled and not is_purged(obj)
+
+    def offers(self, obj: User, actor: User) -> dict[str, Any]:
+        return {"may_decide": has_higher_rank(actor, obj)}
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_actions(request)
+        if not request.user.is_superuser:  # only administrators propose
+            found.pop("withdraw", None)
+        return found
 
     @admin.display(description="Role")
     def rank(self, user: User) -> SafeString:
@@ -185,7 +192,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     fields = ("api_client", "name", "prefix", "created_at", "expires_at", "last_used_at")
 
-    def can_do(self, action: str, obj: ApiKey) -> bool:
+    def can_do(self, action: str, obj: ApiKey, actor: User) -> bool:
         return obj.expires_at is None or obj.expires_at > timezone.now()
 
     @admin.action(description="Let it end in a week")

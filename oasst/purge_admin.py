@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from oasst import purge
 from oasst.accounts.models import User
-from oasst.accounts.services import outranks, require_higher_rank
+from oasst.accounts.services import has_higher_rank, require_higher_rank
 from oasst.core.errors import DomainError
 from oasst.core.locks import waits_are_busy
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
@@ -67,7 +67,7 @@ def purge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> Ht
         "counts": counts,
         "refusal": refusal,
         "reason": request.POST.get("reason", ""),
-        "outranks": outranks(request.user, person),
+        "may_decide": has_higher_rank(request.user, person),
         "back_url": reverse("admin:accounts_user_change", args=[person_id]),
     }
     return render(request, "accounts/admin/purge.html", context, status=422 if refusal else 200)
@@ -92,11 +92,9 @@ class PurgeAdmin(ReadOnlyAdmin):
     def title_of(self, obj: Purge) -> str:
         return f"Purge of {obj.person}"
 
-    def acts_of(self, request: Any, obj: Purge) -> list[tuple[str, str]]:
-        return super().acts_of(request, obj) if outranks(request.user, obj.person) else []
-
-    def can_do(self, action: str, obj: Purge) -> bool:
-        return obj.can_be_undone(timezone.now()) and obj.stage != Purge.Stage.UNDOING
+    def can_do(self, action: str, obj: Purge, actor: User) -> bool:
+        undoable = obj.can_be_undone(timezone.now()) and obj.stage != Purge.Stage.UNDOING
+        return undoable and has_higher_rank(actor, obj.person)
 
     def details(self, obj: Purge) -> dict[str, Any]:
         under_way = obj.stage == Purge.Stage.RUNNING

@@ -7,8 +7,7 @@ from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict
 from oasst.core.text import clean_reason
-from trees import jobs
-from trees.models import Purge
+from trees import jobs, offers
 
 
 def ban(user: User, *, actor: User, reason: str) -> bool:
@@ -91,5 +90,5 @@ def withdraw_proposal(user: User, *, actor: User) -> None:
 
 
 def _refuse_purged(user: User) -> None:
-    if Purge.objects.filter(person=user, stage__in=Purge.STANDING).exists():
+    if offers.is_purged(user):
         raise Conflict("What they gave was purged. Undo the purge; that lets them in again.", code="purged")

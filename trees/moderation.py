@@ -13,7 +13,7 @@ from oasst.accounts.access import require_moderator
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from oasst.core.text import clean_reason, clean_text
-from trees import editing, outbox, proposals, removal, reranking, transitions
+from trees import editing, offers, outbox, proposals, removal, reranking, transitions
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import (
     Deletion,
@@ -21,7 +21,6 @@ from trees.models import (
     Message,
     MessageTree,
     Proposal,
-    Reaction,
     Report,
     Revision,
     TreeTransition,
@@ -113,7 +112,7 @@ def undelete(*, deletion_id: UUID, actor: User, reason: str, policy: TreePolicy)
         message = hand.message(deletion.message_id)
         if message.parent_id is not None and hand.messages[message.parent_id].deleted:
             raise Conflict("The message above it is deleted; bring that back first.", code="parent_deleted")
-        if deletion.actor_id != actor.pk or _was_complained_about(message):
+        if deletion.actor_id != actor.pk or offers.was_complained_about(message):
             _refuse_own(message, actor)
         removal.refuse_purged(deletion.message_ids)
         removal.bring_back(hand, deletion, actor=actor, reason=reason)
@@ -132,7 +131,7 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
     text = clean_text(text, limit=policy.message_size_limit)
     with transaction.atomic(durable=True):
         hand, message = _message_in_hand(message_id, policy)
-        if Proposal.objects.filter(message=message, status=Proposal.Status.OPEN).exists():  # a new text answers it
+        if offers.waits_for_a_moderator(message):
             _refuse_own(message, actor)
         revision = editing.revise(hand, message, text=text, actor=actor, reason=reason)
         if revision is None:
@@ -231,15 +230,9 @@ def _message_in_hand(message_id: UUID, policy: TreePolicy) -> tuple[TreeInHand, 
     return hand, hand.message(message_id)
 
 
-def _was_complained_about(message: Message) -> bool:
-    """To bring it back would say that the complaints are wrong."""
-    flags = Reaction.objects.filter(message=message, emoji=Reaction.RED_FLAG, voided_at=None)
-    return any(rows.exists() for rows in (message.proposals, message.reports, flags))
-
-
 def _refuse_own(message: Message, actor: User) -> None:
     """Nobody decides for themselves that complaints are wrong."""
-    if message.author_id == actor.pk:
+    if offers.is_own(message, actor):
         raise NotAllowed(
             "You wrote this message yourself. Please let another moderator decide what people said against it.",
             code="own_message",

@@ -10,6 +10,7 @@ from django.utils.text import Truncator
 from inference import moderation
 from inference.models import ChatReport
 from inference.queries import thread_of
+from oasst.accounts.models import User
 from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_text
 
 CONTEXT = 20
@@ -66,7 +67,7 @@ class ChatReportAdmin(ReadOnlyAdmin):
     def title_of(self, obj: ChatReport) -> str:
         return f"{obj.get_kind_display()}: {obj.reason}"
 
-    def can_do(self, action: str, obj: ChatReport) -> bool:
+    def can_do(self, action: str, obj: ChatReport, actor: User) -> bool:
         return obj.resolved_at is None
 
     def details(self, obj: ChatReport) -> dict[str, Any]:

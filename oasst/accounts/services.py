@@ -334,11 +334,11 @@ def require_higher_rank(actor: User, user: User) -> None:
     """Refuse whoever may not decide about this person: NotAllowed `moderators_only` or `rank`."""
     if not (actor.is_active and actor.is_staff):
         raise NotAllowed("This is for moderators.", code="moderators_only")
-    if not outranks(actor, user):
+    if not has_higher_rank(actor, user):
         raise NotAllowed("This needs somebody of a higher rank than theirs.", code="rank")
 
 
-def outranks(actor: User, user: User) -> bool:
+def has_higher_rank(actor: User, user: User) -> bool:
     return _RANKS[Role(actor.role)] > _RANKS[Role(user.role)]
 
 

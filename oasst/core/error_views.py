@@ -193,6 +193,7 @@ def _page(request: HttpRequest, trouble: Trouble) -> str:
         "message": trouble.message,
         "what_to_do": steps,
         "request_id": getattr(request, "request_id", ""),
+        # The message of a limit says a short time itself.
         "retry_after": wait if until or trouble.status != 429 else None,
         "until": until,
         "back_url": page_before(request),

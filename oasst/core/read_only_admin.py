@@ -141,17 +141,24 @@ class ReadOnlyAdmin(ModelAdmin):
             title=Truncator(self.title_of(obj)).chars(70),
             subtitle=None,
             **self.details(obj),
+            **self.offers(obj, request.user),
         )
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     def acts_of(self, request: HttpRequest, obj: Any) -> list[tuple[str, str]]:
         """The actions that the page of this row offers to this person, with the words on their buttons."""
         choices = self.get_action_choices(request, [])
-        return [(name, label) for name, label in choices if name and self.can_do(name, obj)]
+        return [(name, label) for name, label in choices if name and self.can_do(name, obj, request.user)]
 
-    def can_do(self, action: str, obj: Any) -> bool:
-        """Whether the page of this row offers the action. The service decides again."""
+    def can_do(self, action: str, obj: Any, actor: Any) -> bool:
+        """Whether the page of this row offers the action to this person: what the service would refuse, it does not.
+        The service decides again.
+        """
         return True
+
+    def offers(self, obj: Any, actor: Any) -> dict[str, Any]:
+        """What the page of one row offers to this person beside the actions."""
+        return {}
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         response: HttpResponse | None = super().response_action(request, queryset)

@@ -17,10 +17,10 @@ from trees.policy import current_policy
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.browser]
 
 
-def page_for(browser: Browser, live_server: Any, person: User) -> Page:
+def page_for(browser: Browser, live_server: Any, person: User, **more: Any) -> Page:
     client = Client()
     client.force_login(person)
-    context = browser.new_context(base_url=live_server.url, java_script_enabled=False)
+    context = browser.new_context(base_url=live_server.url, java_script_enabled=False, **more)
     value = client.cookies[settings.SESSION_COOKIE_NAME].value
     context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": live_server.url}])
     return context.new_page()
@@ -68,3 +68,25 @@ def test_a_suggested_edit(browser: Browser, live_server: Any) -> None:
     correction.locator("summary").click()
     expect(correction.locator("ins")).to_contain_text("water")
     assert Message.objects.get(correction_of=reply).text == "Take flour, water and salt."
+
+
+@pytest.mark.parametrize("width", [390, 800, 1440])
+def test_every_list_of_the_admin_is_found_without_script_and_mouse(
+    browser: Browser, live_server: Any, keep: Any, width: int
+) -> None:
+    page = page_for(browser, live_server, new_person("Mo", "moderator"), viewport={"width": width, "height": 844})
+    page.goto(reverse("admin:index"))
+    menu = page.locator(".desk-menu" if width < 1280 else "#nav-sidebar")
+    if width < 1280:
+        menu.locator("summary").focus()
+        page.keyboard.press("Enter")
+    where = reverse("admin:accounts_user_changelist")
+    people = menu.locator(f'a[href="{where}"]')
+    expect(people).to_be_visible()
+    expect(menu.get_by_text("API keys")).to_have_count(0)  # for administrators
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    keep(page, f"admin-menu-{width}")
+    people.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{where}")
+    expect(page.locator(".desk-menu")).to_be_visible(visible=width < 1280)

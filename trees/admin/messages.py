@@ -14,11 +14,12 @@ from django.utils.text import Truncator
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from oasst.accounts.forms import add_refusal
+from oasst.accounts.models import User
 from oasst.core.errors import DomainError
 from oasst.core.locks import waits_are_busy
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, whole_text
 from oasst.core.text_diff import word_diff
-from trees import moderation
+from trees import moderation, offers
 from trees.admin.about_message import AboutMessage
 from trees.admin.filters import ByLanguage, ByReview
 from trees.admin.trees import tree_link
@@ -76,14 +77,16 @@ class MessageAdmin(ReadOnlyAdmin):
         found = message_file(obj)
         return {
             "file": found,
-            "edit_url": reverse("admin:trees_message_edit", args=[obj.pk]),
             "page_url": reverse("tree", args=[obj.pk]),
             "reviews": [(review, _answers(review.labels)) for review in found.reviews],
             "changes": word_diff(obj.correction_of.text, obj.text) if obj.correction_of else [],
             "suggested": [(one, message_badge(one), word_diff(obj.text, one.text)) for one in found.corrections],
         }
 
-    def can_do(self, action: str, obj: Message) -> bool:
+    def offers(self, obj: Message, actor: User) -> dict[str, Any]:
+        return {"edit_url": reverse("admin:trees_message_edit", args=[obj.pk]) if offers.may_edit(obj, actor) else ""}
+
+    def can_do(self, action: str, obj: Message, actor: User) -> bool:
         return not obj.deleted
 
     def edit_view(self, request: Any, message_id: UUID) -> HttpResponse:
@@ -176,8 +179,8 @@ class DeletionAdmin(AboutMessage, ReadOnlyAdmin):
     def title_of(self, obj: Deletion) -> str:
         return f"Deletion of: {obj.message.text}"
 
-    def can_do(self, action: str, obj: Deletion) -> bool:
-        return obj.undone_at is None
+    def can_do(self, action: str, obj: Deletion, actor: User) -> bool:
+        return offers.may_undelete(obj, actor)
 
     @admin.display(description="Message")
     def excerpt(self, deletion: Deletion) -> str:

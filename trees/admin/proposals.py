@@ -8,8 +8,9 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.text import Truncator
 
+from oasst.accounts.models import User
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
-from trees import moderation
+from trees import moderation, offers
 from trees.admin.about_message import AboutMessage
 from trees.admin.trees import tree_link
 from trees.badges import message_badge, state_badge
@@ -54,8 +55,10 @@ class ProposalAdmin(AboutMessage, ReadOnlyAdmin):
         reports, more = reports_about(obj.message_id)
         return {"reports": reports, "more": more}
 
-    def can_do(self, action: str, obj: Proposal) -> bool:
-        return obj.status == Proposal.Status.OPEN and not obj.message.deleted
+    def can_do(self, action: str, obj: Proposal, actor: User) -> bool:
+        if obj.status != Proposal.Status.OPEN or obj.message.deleted:
+            return False
+        return action != "dismiss" or not offers.is_own(obj.message, actor)
 
     @admin.display(description="Message")
     def excerpt(self, proposal: Proposal) -> str:

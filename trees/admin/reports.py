@@ -9,9 +9,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 
+from oasst.accounts.models import User
 from oasst.core.errors import Conflict
 from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_text
-from trees import moderation
+from trees import moderation, offers
 from trees.admin.about_message import AboutMessage
 from trees.badges import message_badge
 from trees.models import Report
@@ -75,8 +76,10 @@ class ReportAdmin(AboutMessage, ReadOnlyAdmin):
         link = format_html('<a class="text-link" href="{}">the page of the message</a>', address)
         return {"acts_help": format_html(words, link, "To dismiss it lets the message stay.")}
 
-    def can_do(self, action: str, obj: Report) -> bool:
-        return obj.status == Report.Status.OPEN
+    def can_do(self, action: str, obj: Report, actor: User) -> bool:
+        if obj.status != Report.Status.OPEN:
+            return False
+        return action != "dismiss" or not offers.is_own(obj.message, actor)
 
     @admin.display(description="What the reporter says")
     def about(self, report: Report) -> str:

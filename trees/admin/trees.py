@@ -11,8 +11,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
+from oasst.accounts.models import User
 from oasst.core.read_only_admin import ReadOnlyAdmin
-from trees import moderation
+from trees import moderation, offers
 from trees.admin.filters import ByLanguage, ByPrompt, ByState
 from trees.badges import message_badge, state_badge
 from trees.models import MessageTree, TreeTransition
@@ -65,10 +66,12 @@ class TreeAdmin(ReadOnlyAdmin):
             "steps": [(step, state_badge(step.from_state), state_badge(step.to_state)) for step in found.transitions],
         }
 
-    def can_do(self, action: str, obj: MessageTree) -> bool:
+    def can_do(self, action: str, obj: MessageTree, actor: User) -> bool:
         if action == "retry_scoring":
             return obj.state == State.SCORING_FAILED
-        return (action == "resume") == (obj.state == State.HALTED_BY_MODERATOR)
+        if action == "resume":
+            return obj.state == State.HALTED_BY_MODERATOR and offers.may_resume(obj, actor)
+        return obj.state != State.HALTED_BY_MODERATOR
 
     @admin.display(description="Prompt")
     def prompt(self, tree: Any) -> str:

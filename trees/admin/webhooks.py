@@ -8,7 +8,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from oasst.accounts.models import ApiClient
+from oasst.accounts.models import ApiClient, User
 from oasst.accounts.reauthentication import asks_first
 from oasst.core.errors import DomainError
 from oasst.core.message_storage import SECRET
@@ -103,7 +103,7 @@ class WebhookAdmin(ReadOnlyAdmin):
         latest = obj.deliveries.order_by("-pk")[:50]
         return {"deliveries": [(one, state_badge(one)) for one in latest]}
 
-    def can_do(self, action: str, obj: Webhook) -> bool:
+    def can_do(self, action: str, obj: Webhook, actor: User) -> bool:
         if action == "switch_on":
             return not obj.enabled
         return obj.enabled or action not in ("switch_off", "send_ping")
