@@ -280,8 +280,14 @@ class Model:
         return waiting if self.room() > 0 else set()
 
     def room(self) -> int:
-        growing = sum(1 for tree in self.trees.values() if tree.state == GROWING)
+        """What rests until a moderator decides about something hidden takes none."""
+        growing = sum(1 for tree in self.trees.values() if tree.state == GROWING and not self._rests(tree))
         return self.rules.max_active_trees - growing
+
+    @staticmethod
+    def _rests(tree: Tree) -> bool:
+        hides = any(one.proposal and one.proposal.hides for one in tree.messages)
+        return hides and not tree.places.total() and not tree.replies
 
     def next_of_backlog(self) -> Tree | None:
         """The oldest tree of the backlog, if rankers have room for one more."""
