@@ -168,7 +168,7 @@ def _envelope(request: HttpRequest, trouble: Trouble) -> dict[str, object]:
 
 def _page(request: HttpRequest, trouble: Trouble) -> str:
     page = _PAGE_OF.get(trouble.status, trouble.status)
-    steps = (trouble.hint,) if trouble.hint else ()
+    steps: tuple[str, ...] = (trouble.hint,) if trouble.hint else ()
     if not steps or trouble.status == 429:  # a limit also says that waiting helps
         steps += _WHAT_TO_DO[trouble.status]
     wait = trouble.retry_after

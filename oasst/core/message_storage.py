@@ -14,13 +14,13 @@ SECRET = "secret"  # noqa: S105 (a mark, no secret)
 class _WithoutSecrets(CookieStorage):
     def _get(self, *args: Any, **kwargs: Any) -> tuple[list[Message], bool]:
         """Never all: the session may hold more, also where there is no cookie."""
-        found, _ = super()._get(*args, **kwargs)
+        found, _ = super()._get(*args, **kwargs)  # type: ignore[misc]
         return found or [], False
 
     def _store(self, messages: list[Message], response: Any, *args: Any, **kwargs: Any) -> list[Message]:
         secrets = [one for one in messages if _is_secret(one)]
         others = [one for one in messages if not _is_secret(one)]
-        return [*super()._store(others, response, *args, **kwargs), *secrets]
+        return [*super()._store(others, response, *args, **kwargs), *secrets]  # type: ignore[misc]
 
 
 class MessageStorage(FallbackStorage):
