@@ -158,7 +158,7 @@ class TestSettings:
 
     def test_sessions_messages_and_channels(self) -> None:
         assert import_string(settings.SESSION_SERIALIZER) is JSONSerializer
-        # Signed JSON in a cookie, or in the session: ours only chooses between them and writes and reads as the library.
+        # Signed JSON in a cookie, or in the session: ours chooses between them, and writes and reads as the library.
         in_cookie, in_session = import_string(settings.MESSAGE_STORAGE).storage_classes
         assert issubclass(import_string(settings.MESSAGE_STORAGE), FallbackStorage) and in_session is SessionStorage
         for name in ("__init__", "_encode", "_encode_parts", "_decode"):
