@@ -13,7 +13,9 @@ from uuid import UUID
 import pytest
 import redis
 from django.conf import settings
+from django.contrib.messages.storage.cookie import CookieStorage
 from django.contrib.messages.storage.fallback import FallbackStorage
+from django.contrib.messages.storage.session import SessionStorage
 from django.contrib.sessions.serializers import JSONSerializer
 from django.core.cache import cache, caches
 from django.test import Client
@@ -156,7 +158,11 @@ class TestSettings:
 
     def test_sessions_messages_and_channels(self) -> None:
         assert import_string(settings.SESSION_SERIALIZER) is JSONSerializer
-        assert import_string(settings.MESSAGE_STORAGE) is FallbackStorage  # signed JSON in a cookie, or in the session
+        # Signed JSON in a cookie, or in the session: ours chooses between them, and writes and reads as the library.
+        in_cookie, in_session = import_string(settings.MESSAGE_STORAGE).storage_classes
+        assert issubclass(import_string(settings.MESSAGE_STORAGE), FallbackStorage) and in_session is SessionStorage
+        for name in ("__init__", "_encode", "_encode_parts", "_decode"):
+            assert getattr(in_cookie, name) is getattr(CookieStorage, name)
         for layer in settings.CHANNEL_LAYERS.values():
             assert layer["CONFIG"]["serializer_format"] in ("json", "msgpack")
 
