@@ -20,7 +20,7 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.conf import settings
 from twisted.internet import defer, reactor, task, threads
-from twisted.web.http import HTTPChannel
+from twisted.web.http import HTTPChannel, _MalformedChunkedDataError
 
 from oasst.core import shutdown
 from oasst.core.requests import requester
@@ -37,6 +37,9 @@ METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OP
 """All that anything here answers to. Invented ones would fill the metrics, which count by method."""
 LARGEST_BODY = 5_000_000
 """Bytes. Twice of what Django takes as a form, so that Django says so itself where it can."""
+MOST_CHUNKS = 1000
+"""Of a body that is sent without a length, and one more for each `BYTES_OF_A_CHUNK`."""
+BYTES_OF_A_CHUNK = 64
 LARGEST_MESSAGE = 1024
 """Bytes, over a WebSocket. All that is ever said to us there is "stop"."""
 MOST_FRAMES = 20
@@ -203,6 +206,7 @@ class LeanRequest(WebRequest):
     """
 
     _refused = False
+    _chunks, _has_length = 0, True
     error_template = "<!doctype html><html lang=en><title>%(title)s</title><h1>%(title)s</h1><p>%(body)s</p></html>"
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
@@ -217,6 +221,7 @@ class LeanRequest(WebRequest):
 
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)
+        self._has_length = length is not None
         if length is not None and length > LARGEST_BODY:
             self._refuse()
 
@@ -225,6 +230,14 @@ class LeanRequest(WebRequest):
             self._refuse()  # sent in chunks, without a length
         if not self._refused:
             super().handleContentChunk(data)
+            self._count_chunk()
+
+    def _count_chunk(self) -> None:
+        """A single read may bring ten thousand chunks of a byte, and nobody else is served meanwhile."""
+        self._chunks += 1
+        if not self._has_length and self._chunks > MOST_CHUNKS + self.content.tell() // BYTES_OF_A_CHUNK:
+            self._refused = True
+            raise _MalformedChunkedDataError("small chunks")  # nothing else ends the reading; the channel says 400
 
     def process(self) -> Any:
         return None if self._refused else super().process()

@@ -72,11 +72,11 @@ class Server:
         connection.request("GET", path)
         return connection.getresponse()
 
-    def send(self, head: bytes, part: bytes, number: int) -> tuple[bytes, int]:
+    def send(self, head: bytes, part: bytes, number: int, path: bytes = b"/slow") -> tuple[bytes, int]:
         """The first line of the answer to a POST of so many parts, and how many of them were taken."""
         sent = 0
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as line:
-            line.sendall(b"POST /slow HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n")
+            line.sendall(b"POST %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n" % (path, head))
             try:
                 for _ in range(number):
                     line.sendall(part)
@@ -194,6 +194,18 @@ def test_a_body_that_is_too_large_is_not_taken(server: Server) -> None:
 @pytest.mark.slow
 def test_what_a_form_may_hold_is_taken(server: Server) -> None:
     assert server.send(b"Content-Length: 4000000", PART, 40) == (b"HTTP/1.1 200 OK", 40)
+
+
+@pytest.mark.slow
+def test_bodies_in_tiny_chunks(server: Server) -> None:
+    """Reading them keeps all others waiting. Chunks of a line or so are what programs send."""
+
+    def answer(chunk: bytes, number: int) -> bytes:
+        body = (b"%x\r\n%s\r\n" % (len(chunk), chunk)) * number + b"0\r\n\r\n"
+        return server.send(b"Transfer-Encoding: chunked", body, 1, b"/quick")[0]
+
+    assert answer(b"x", 1000) == answer(b"x" * 70, 5000) == b"HTTP/1.1 200 OK"
+    assert answer(b"x", 1100) == b"HTTP/1.1 400 Bad Request"
 
 
 WEBSOCKET = (
