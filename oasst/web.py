@@ -17,9 +17,10 @@ from weakref import WeakSet
 import daphne.server  # isort: skip
 from channels.routing import get_default_application
 from daphne.http_protocol import HTTPFactory, WebRequest
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.conf import settings
 from twisted.internet import defer, reactor, task, threads
-from twisted.web.http import HTTPChannel
+from twisted.web.http import HTTPChannel, _MalformedChunkedDataError
 
 from oasst.core import shutdown
 from oasst.core.requests import requester
@@ -36,8 +37,16 @@ METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OP
 """All that anything here answers to. Invented ones would fill the metrics, which count by method."""
 LARGEST_BODY = 5_000_000
 """Bytes. Twice of what Django takes as a form, so that Django says so itself where it can."""
-LARGEST_FRAME = 16_384
-"""Bytes of a message over a WebSocket. All that is ever said to us there is "stop"."""
+MOST_CHUNKS = 1000
+"""Of a body that is sent without a length, and one more for each `BYTES_OF_A_CHUNK`."""
+BYTES_OF_A_CHUNK = 64
+LARGEST_MESSAGE = 1024
+"""Bytes, over a WebSocket. All that is ever said to us there is "stop"."""
+MOST_FRAMES = 20
+"""Of any kind, that a WebSocket takes in `FRAMES_SECONDS`. Browsers answer a ping each 20 seconds."""
+FRAMES_SECONDS = 10
+MOST_WAITING = 10
+"""Messages over a WebSocket that its consumer has not come to yet."""
 PLAIN_HEADERS = (
     (b"Content-Security-Policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"X-Content-Type-Options", b"nosniff"),
@@ -197,6 +206,7 @@ class LeanRequest(WebRequest):
     """
 
     _refused = False
+    _chunks, _has_length = 0, True
     error_template = "<!doctype html><html lang=en><title>%(title)s</title><h1>%(title)s</h1><p>%(body)s</p></html>"
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
@@ -211,6 +221,7 @@ class LeanRequest(WebRequest):
 
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)
+        self._has_length = length is not None
         if length is not None and length > LARGEST_BODY:
             self._refuse()
 
@@ -219,6 +230,14 @@ class LeanRequest(WebRequest):
             self._refuse()  # sent in chunks, without a length
         if not self._refused:
             super().handleContentChunk(data)
+            self._count_chunk()
+
+    def _count_chunk(self) -> None:
+        """A single read may bring ten thousand chunks of a byte, and nobody else is served meanwhile."""
+        self._chunks += 1
+        if not self._has_length and self._chunks > MOST_CHUNKS + self.content.tell() // BYTES_OF_A_CHUNK:
+            self._refused = True
+            raise _MalformedChunkedDataError("small chunks")  # nothing else ends the reading; the channel says 400
 
     def process(self) -> Any:
         return None if self._refused else super().process()
@@ -300,8 +319,89 @@ class LeanFactory(HTTPFactory):
         """Our own line is oasst.core.middleware.RequestLog's. Twisted's cost a millisecond and went nowhere."""
 
 
-# Daphne's server makes its factory itself and has no setting for it.
+class BoundedSocket(WebSocketProtocol):
+    """A WebSocket. Whoever says much more than there is to say, or takes nothing of what is said, is cut off.
+
+    Daphne reads on whatever its consumer has come to, and keeps all of it. Small frames cost most: a single read may
+    bring ten thousand, and nobody else is served meanwhile.
+    """
+
+    _window, _frames = 0.0, 0
+    _stalled: Any = None
+
+    def dataReceived(self, data: bytes) -> None:
+        if hasattr(self, "handshake_deferred"):
+            self._cut_off()  # nobody may speak before they are answered (RFC 6455, 4.1), and it would be read as a head
+            return
+        super().dataReceived(data)
+        if self.data and hasattr(self, "handshake_deferred"):
+            self._cut_off()  # a body came with the head
+
+    def onOpen(self) -> None:
+        super().onOpen()
+        self.unregisterProducer()  # that of the HTTP connection, which nobody asks any more
+        self.registerProducer(self, True)
+
+    def onFrameBegin(self) -> None:
+        """Called for every frame: also pings, parts of a message, and what comes while we close."""
+        now = time.monotonic()
+        if now - self._window >= FRAMES_SECONDS:
+            self._window, self._frames = now, 0
+        self._frames += 1
+        if self._frames > MOST_FRAMES:
+            self._cut_off()
+        else:
+            super().onFrameBegin()
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        super().onMessageFrameBegin(length)
+        if self.message_data_total_length > LARGEST_MESSAGE:
+            self._cut_off()
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        if self.application_queue.qsize() >= MOST_WAITING:
+            self._cut_off()
+        else:
+            super().onMessage(payload, isBinary)
+
+    def handle_reply(self, message: dict[str, Any]) -> None:
+        """What a consumer says to a reader who is gone is nobody's fault. Autobahn would raise."""
+        if self.state in (self.STATE_CONNECTING, self.STATE_OPEN):
+            super().handle_reply(message)
+
+    def pauseProducing(self) -> None:
+        """More was sent than the reader took. The consumer is not held up, since no answer is long."""
+        if self._stalled is None:
+            self._stalled = reactor.callLater(STALLED_SECONDS, self._cut_off)  # type: ignore[arg-type]
+
+    def resumeProducing(self) -> None:
+        if self._stalled is not None and self._stalled.active():
+            self._stalled.cancel()
+        self._stalled = None
+
+    def stopProducing(self) -> None:
+        """The connection is gone, and `connectionLost` is called as well."""
+
+    def connectionLost(self, reason: Any) -> None:
+        self.resumeProducing()
+        super().connectionLost(reason)
+
+    def _cut_off(self) -> None:
+        """Without a word to somebody who may not listen."""
+        if self.state == self.STATE_CONNECTING:
+            self.serverReject()
+        else:
+            self.dropConnection(abort=True)
+            self.transport.abortConnection()  # also where it was closing, and waited for its reader
+
+
+class BoundedSocketFactory(WebSocketFactory):
+    protocol = BoundedSocket
+
+
+# Daphne's server makes its factories itself and has no setting for them.
 daphne.server.HTTPFactory = LeanFactory
+daphne.server.WebSocketFactory = BoundedSocketFactory
 
 
 class SiteServer(daphne.server.Server):
@@ -310,7 +410,8 @@ class SiteServer(daphne.server.Server):
     def __init__(
         self, *args: Any, deadlines: Deadlines | None = None, limiter: ConnectionLimiter | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(*args, **kwargs)
+        # Autobahn's bound is for what is sent as well, and long answers broke off at it. `BoundedSocket` has its own.
+        super().__init__(*args, websocket_max_message_size=0, websocket_max_frame_size=0, **kwargs)
         self.deadlines, self.limiter = deadlines or Deadlines(), limiter or ConnectionLimiter(0)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
@@ -407,7 +508,5 @@ def serve(descriptor: int) -> None:
         endpoints=[f"fd:fileno={descriptor}"],
         http_timeout=ANSWER_SECONDS,
         server_name="oasst",
-        websocket_max_message_size=LARGEST_FRAME,
-        websocket_max_frame_size=LARGEST_FRAME,
         limiter=ConnectionLimiter(most, in_all=room_for_connections()),
     ).run()

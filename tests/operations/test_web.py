@@ -5,9 +5,11 @@ And its bounds: what one caller may make it hold.
 
 import contextlib
 import http.client
+import json
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -52,12 +54,12 @@ SiteServer(application=application, endpoints=["fd:fileno=" + sys.argv[1]], serv
 
 
 class Server:
-    def __init__(self, deadlines: dict[str, float] | None = None, most: int = 0) -> None:
+    def __init__(self, deadlines: dict[str, float] | None = None, most: int = 0, script: str = SERVER) -> None:
         self.socket = listen("127.0.0.1", 0)
         self.port: int = self.socket.getsockname()[1]
         descriptor = self.socket.fileno()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, str(descriptor), repr(deadlines or {}), str(most)],
+            [sys.executable, "-c", script, str(descriptor), repr(deadlines or {}), str(most)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -70,11 +72,11 @@ class Server:
         connection.request("GET", path)
         return connection.getresponse()
 
-    def send(self, head: bytes, part: bytes, number: int) -> tuple[bytes, int]:
+    def send(self, head: bytes, part: bytes, number: int, path: bytes = b"/slow") -> tuple[bytes, int]:
         """The first line of the answer to a POST of so many parts, and how many of them were taken."""
         sent = 0
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as line:
-            line.sendall(b"POST /slow HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n")
+            line.sendall(b"POST %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n" % (path, head))
             try:
                 for _ in range(number):
                     line.sendall(part)
@@ -192,6 +194,18 @@ def test_a_body_that_is_too_large_is_not_taken(server: Server) -> None:
 @pytest.mark.slow
 def test_what_a_form_may_hold_is_taken(server: Server) -> None:
     assert server.send(b"Content-Length: 4000000", PART, 40) == (b"HTTP/1.1 200 OK", 40)
+
+
+@pytest.mark.slow
+def test_bodies_in_tiny_chunks(server: Server) -> None:
+    """Reading them keeps all others waiting. Chunks of a line or so are what programs send."""
+
+    def answer(chunk: bytes, number: int) -> bytes:
+        body = (b"%x\r\n%s\r\n" % (len(chunk), chunk)) * number + b"0\r\n\r\n"
+        return server.send(b"Transfer-Encoding: chunked", body, 1, b"/quick")[0]
+
+    assert answer(b"x", 1000) == answer(b"x" * 70, 5000) == b"HTTP/1.1 200 OK"
+    assert answer(b"x", 1100) == b"HTTP/1.1 400 Bad Request"
 
 
 WEBSOCKET = (
@@ -332,3 +346,164 @@ def test_refusals_of_the_server_itself(strict: Server, first_line: bytes) -> Non
     assert b"frame-ancestors 'none'" in answer and b"nosniff" in answer
     for word in (b"daphne", b"twisted", b"python", b"django", b"autobahn"):
         assert word not in answer.lower()
+
+
+SOCKETS = """
+import asyncio, json, sys, types
+from oasst import web
+
+# The clock goes on by so much with each frame.
+step, now, heard, listening = 0.0, 100.0, {}, asyncio.Event()
+
+def monotonic():
+    global now
+    now += step
+    return now
+
+web.time = types.SimpleNamespace(monotonic=monotonic)
+web.STALLED_SECONDS = 1
+
+async def application(scope, receive, send):
+    global step
+    path, number = scope["path"], 0
+    await receive()
+    if scope["type"] == "http":
+        if path == "/listen":
+            listening.set()
+        elif path != "/heard":
+            step = float(path[1:])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps(heard).encode()})
+        return
+    if path != "/unanswered":
+        await send({"type": "websocket.accept"})
+    if path == "/deaf":
+        await listening.wait()
+    if path == "/unread":
+        await send({"type": "websocket.send", "text": "x" * 20_000_000})
+    while (message := await receive())["type"] == "websocket.receive":
+        number += 1
+        await send({"type": "websocket.send", "text": message["text"] * (100 if path == "/long" else 1)})
+    heard[path] = number
+
+web.SiteServer(application=application, endpoints=["fd:fileno=" + sys.argv[1]], server_name="oasst").run()
+"""
+TEXT, PING, PART_OF_A_TEXT, NEXT_PART = 0x81, 0x89, 0x01, 0x00
+STOP = b'{"type": "stop"}'
+
+
+def frame(kind: int, payload: bytes = b"") -> bytes:
+    """As a browser sends it, with a mask that changes nothing."""
+    short = len(payload) < 126
+    length = bytes([0x80 | len(payload)]) if short else bytes([0x80 | 126]) + struct.pack(">H", len(payload))
+    return bytes([kind]) + length + bytes(4) + payload
+
+
+@pytest.fixture(scope="module")
+def sockets() -> Iterator[Server]:
+    """A server with a clock of its own, which says back what it hears, and how much that was in the end."""
+    one = Server(script=SOCKETS)
+    yield one
+    one.end()
+
+
+@pytest.mark.slow
+class TestSockets:
+    """All that is ever said to us over one is "stop", and pongs. Much more fills memory or keeps others waiting."""
+
+    def open(self, server: Server, path: str = "/ws") -> socket.socket:
+        line = server.connect()
+        line.sendall(WEBSOCKET.replace(b"/ws", path.encode()))
+        assert line.recv(1000).startswith(b"HTTP/1.1 101 ")
+        return line
+
+    def read(self, line: socket.socket, size: int) -> bytes:
+        found = b""
+        while len(found) < size and (part := line.recv(size - len(found))):
+            found += part
+        return found
+
+    def heard(self, server: Server, path: str) -> int:
+        """How much the consumer was given, once its socket is gone."""
+        found: dict[str, int] = {}
+        assert processes.wait_until(lambda: path in found or found.update(json.loads(server.ask("/heard").read())), 60)
+        return found[path]
+
+    @pytest.mark.parametrize(
+        ("name", "first", "flood"),
+        [
+            ("/texts", b"", frame(TEXT, STOP)),
+            ("/nonsense", b"", frame(TEXT, b"x" * 1000)),
+            ("/pings", b"", frame(PING)),
+            ("/parts", frame(PART_OF_A_TEXT, b"x"), frame(NEXT_PART)),
+        ],
+    )
+    def test_a_flood_ends_the_connection(self, sockets: Server, name: str, first: bytes, flood: bytes) -> None:
+        with self.open(sockets, name) as line:
+            sent, many = 0, flood * 1000
+            line.sendall(first)
+            with contextlib.suppress(ConnectionError):
+                while sent < 100_000_000:
+                    line.sendall(many)
+                    sent += len(many)
+            assert sent < 100_000_000, "more than any buffer between us holds"
+        assert self.heard(sockets, name) <= 20
+        with self.open(sockets) as line:
+            line.sendall(frame(TEXT, STOP))
+            assert self.read(line, 2 + len(STOP)).endswith(STOP), "others are served"
+
+    def test_how_many_frames(self, sockets: Server) -> None:
+        with self.open(sockets) as line:
+            line.sendall(frame(PING) * 20)
+            assert self.read(line, 40) == b"\x8a\x00" * 20
+            line.sendall(frame(PING))
+            assert everything(line) == b""
+
+    def test_honest_callers(self, sockets: Server) -> None:
+        """A ping each 20 seconds for hours, of the browser or of a proxy, and "stop" at the end."""
+        sockets.ask("/20").read()
+        with self.open(sockets) as line:
+            line.sendall(frame(PING) * 500)
+            assert self.read(line, 1000) == b"\x8a\x00" * 500
+            line.sendall(frame(TEXT, STOP))
+            assert self.read(line, 2 + len(STOP)).endswith(STOP)
+        sockets.ask("/0").read()
+
+    def test_what_waits_for_the_consumer(self, sockets: Server) -> None:
+        with self.open(sockets, "/deaf") as line:
+            line.sendall(frame(TEXT, STOP) * 10 + frame(PING))
+            assert self.read(line, 2) == b"\x8a\x00"
+            line.sendall(frame(TEXT, STOP))
+            assert everything(line) == b""
+        sockets.ask("/listen").read()
+        assert self.heard(sockets, "/deaf") == 10
+
+    def test_large_messages(self, sockets: Server) -> None:
+        with self.open(sockets) as line:
+            line.sendall(frame(TEXT, b"x" * 1024))
+            assert self.read(line, 1028).endswith(b"x" * 1024)
+            line.sendall(frame(TEXT, b"x" * 1025))
+            assert everything(line) == b""
+        with self.open(sockets) as line:
+            line.sendall(frame(PART_OF_A_TEXT, b"x" * 1000) + frame(NEXT_PART, b"x" * 1000))
+            assert everything(line) == b""
+
+    def test_long_answers(self, sockets: Server) -> None:
+        """What is said to the reader has no such bound."""
+        with self.open(sockets, "/long") as line:
+            line.sendall(frame(TEXT, b"x" * 1000))
+            assert self.read(line, 100_010) == b"\x81\x7f" + struct.pack(">Q", 100_000) + b"x" * 100_000
+
+    def test_what_comes_before_it_is_answered(self, sockets: Server) -> None:
+        unanswered = WEBSOCKET.replace(b"/ws", b"/unanswered")
+        with sockets.connect() as line:
+            line.sendall(unanswered)
+            assert everything(line, WEBSOCKET).startswith(b"HTTP/1.1 403 ")
+        with sockets.connect() as line:
+            body = frame(TEXT, STOP) * 1000
+            line.sendall(unanswered[:-2] + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            assert everything(line).startswith(b"HTTP/1.1 403 ")
+
+    def test_a_reader_who_takes_nothing(self, sockets: Server) -> None:
+        with self.open(sockets, "/unread"):
+            assert self.heard(sockets, "/unread") == 0, "its consumer was told that it is gone"
