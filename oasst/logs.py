@@ -2,7 +2,8 @@
 
 One JSON object a line, or lines for people when they go to a terminal. What is bound with
 structlog.contextvars (the request id) stands in every line that the request causes. What looks like a secret is taken
-out of every line, and of the traceback of a process that ends by one (oasst.redaction).
+out of every line, and of the traceback of a process that ends by one, and what would command a terminal is written out
+(oasst.redaction).
 """
 
 import logging
@@ -143,7 +144,7 @@ def _redact_last_words() -> None:
     """A process or thread that ends by an exception says so without passing the logs."""
 
     def write(kind: type[BaseException], error: BaseException | None, trace: Any) -> None:
-        sys.stderr.write(redaction.redact("".join(traceback.format_exception(kind, error, trace))))
+        sys.stderr.write(redaction.clean("".join(traceback.format_exception(kind, error, trace)).rstrip("\n")) + "\n")
 
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = write

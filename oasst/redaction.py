@@ -1,4 +1,5 @@
-"""Secrets taken out of what is about to be logged, whoever logs it: our code, Django, libraries, a traceback.
+"""Secrets taken out of what is about to be logged, whoever logs it: our code, Django, libraries, a traceback. And what
+would command the terminal on which somebody reads it.
 
 A last wall, not a licence: nothing should be logged that has to be taken out here. It knows secrets by the names that
 stand before them, by their place in an address, and the configured ones by heart. It knows no Django.
@@ -107,29 +108,49 @@ def redact(text: str) -> str:
     return text
 
 
+def escape(text: str) -> str:
+    """The text with what no terminal shows as a character written out, as in a Python string: control characters,
+    overrides of direction, invisible ones.
+
+    Lines stay lines, but those after the first are indented: otherwise they would pass for lines of the log.
+    """
+    if text.isprintable():
+        return text
+    return "\n    ".join("".join(map(_shown, line)) for line in text.split("\n"))
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+def clean(text: str) -> str:
+    """The text as it may be logged. In this order: an escape sequence before a name would hide that it begins there."""
+    return escape(redact(text))
+
+
 def redact_value(value: Any) -> Any:
     """The same for whatever may stand in a field of a line. What is no plain value becomes its repr, as it would when
     the line is written.
     """
     if isinstance(value, str):
-        return redact(value)
+        return clean(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
         return redact_fields(value)
     if isinstance(value, list | tuple | set | frozenset):
         if len(value) == 2 and isinstance(value, list | tuple) and _is_secret(value[0]):  # a header
-            return [value[0], HIDDEN]
+            return [redact_value(value[0]), HIDDEN]
         return [redact_value(one) for one in value]
     if isinstance(value, bytes):
-        return redact(value.decode("utf-8", "backslashreplace"))
-    return redact(repr(value))
+        return clean(value.decode("utf-8", "backslashreplace"))
+    return clean(repr(value))
 
 
 def redact_fields(fields: Mapping[Any, Any]) -> dict[str, Any]:
     """The same for named values; those whose name says that they are secret are hidden whole."""
     return {
-        redact(str(name)): HIDDEN if value and _is_secret(name) else redact_value(value)
+        clean(str(name)): HIDDEN if value and _is_secret(name) else redact_value(value)
         for name, value in fields.items()
     }
 

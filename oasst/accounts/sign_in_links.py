@@ -35,7 +35,7 @@ def make_link(user: User, *, minutes: int) -> str:
     SignInLink.objects.create(
         user=user, digest=Secret.digest_of(key), expires_at=timezone.now() + timedelta(minutes=minutes)
     )
-    # In the query, which neither our log nor the one of deploy/nginx.conf has.
+    # In the query, which neither our log nor any of deploy/nginx.conf has.
     return f"{settings.PUBLIC_URL}{reverse('sign_in_link')}?{urlencode({'key': key})}"
 
 

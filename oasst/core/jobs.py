@@ -20,6 +20,7 @@ from django.db.models import F
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from oasst import redaction
 from oasst.core.models import JobRecord, WaitingJob
 
 log = structlog.get_logger(__name__)
@@ -134,7 +135,8 @@ def one_by_one(items: Iterable[Item], act: Callable[[Item], object]) -> int:
 
 def _write_down(name: str, status: str, seconds: float, result: Any) -> None:
     failed = status != "SUCCESS"
-    error = f"{type(result).__name__}: {result}"[:1000] if failed else ""
+    # The admin shows it to whom the logs are not for.
+    error = redaction.clean(f"{type(result).__name__}: {result}")[:1000] if failed else ""
     with connection.cursor() as cursor:
         cursor.execute(
             """

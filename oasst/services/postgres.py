@@ -21,7 +21,18 @@ START_SECONDS = 120
 MAX_CONNECTIONS = 100
 _SHUT_DOWN_SECONDS = 30
 
+# The log tells what failed and not with which values: a statement holds passwords, keys and texts of people, and so
+# does the DETAIL of a refused row. Our own log has the whole story, without secrets.
+_DISCREET = {
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
 _SETTINGS = {
+    **_DISCREET,
     "listen_addresses": "",
     "port": str(PORT),
     "unix_socket_permissions": "0700",
@@ -74,11 +85,7 @@ def start(place: Place, *, with_parent: bool = False) -> "subprocess.Popen[bytes
         _initialise(place)
     _drop_stale_files(place)
     processes.keep_short(log(place))
-    options = [
-        part
-        for name, value in (_SETTINGS | {"unix_socket_directories": str(place.sockets)}).items()
-        for part in ("-c", f"{name}={value}")
-    ]
+    options = _options(_SETTINGS | {"unix_socket_directories": str(place.sockets)})
     server = processes.spawn(
         place,
         [str(programs.postgres(place) / "postgres"), "-D", str(data(place)), *options],
@@ -99,6 +106,10 @@ def start(place: Place, *, with_parent: bool = False) -> "subprocess.Popen[bytes
             )
         time.sleep(0.05)
     return server
+
+
+def _options(settings: dict[str, str]) -> list[str]:
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
 
 def stop(place: Place) -> None:
@@ -233,6 +244,7 @@ def _initialise(place: Place) -> None:
         place,
         "postgres",
         "--single",
+        *_options(_DISCREET),  # what it says becomes part of an error message, and below stands a password
         "-D",
         str(fresh),
         "template1",

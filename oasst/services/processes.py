@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from oasst.redaction import escape
 from oasst.services.places import Place
 
 _PR_SET_PDEATHSIG = 1
@@ -38,8 +39,8 @@ def spawn(
 ) -> "subprocess.Popen[bytes]":
     """A server in a session of its own, as the user of this place, writing to `log`.
 
-    The log is for its owner alone: PostgreSQL writes statements that failed into it, with addresses of people. As root
-    we follow no link there, because the directory may belong to somebody else.
+    The log is for its owner alone: an error of PostgreSQL may quote a value. As root we follow no link there, because
+    the directory may belong to somebody else.
     """
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     os.fchmod(descriptor, 0o600)
@@ -109,7 +110,7 @@ def tail(log: Path, lines: int = 15) -> str:
             text = file.read().decode(errors="replace")
     except OSError:
         return "    (no log)"
-    return "\n".join(f"    {line}" for line in text.splitlines()[-lines:]) or "    (the log is empty)"
+    return "\n".join(f"    {escape(line)}" for line in text.splitlines()[-lines:]) or "    (the log is empty)"
 
 
 def keep_short(log: Path, limit: int = 10_000_000) -> None:

@@ -22,6 +22,8 @@ _SETTINGS = {
     "appendonly": "no",
     "daemonize": "no",
     "databases": "16",
+    # The report of a crash shows memory and the command at work: sessions, codes, jobs.
+    "crash-log-enabled": "no",
     "maxmemory": "512mb",
     # Only what has a time to live may go when memory is short: cached pages do, queued jobs do not.
     "maxmemory-policy": "volatile-lru",

@@ -122,6 +122,12 @@ class TestMarks:
         assert record.failures == record.runs >= 1
         assert "ZeroDivisionError: here" in record.last_error
 
+    def test_why_it_failed_is_kept_without_what_the_log_hides(self, queue: Queue) -> None:
+        enqueue(stumble, "password=s3cr3tV4lue refused, mail to ann@example.org \x1b[2J")
+        queue.work()
+        record = JobRecord.objects.get(job=stumble.name)
+        assert record.last_error == "ZeroDivisionError: password=… refused, mail to …@example.org \\x1b[2J"
+
     def test_complaints_are_looked_at_although_redis_was_flushed(self, queue: Queue) -> None:
         alice = new_person("Alice")
         prompt = new_prompt(alice)

@@ -27,7 +27,7 @@ pid {folder}/pid;
 error_log {folder}/error.log;
 events {{}}
 http {{
-    access_log off;
+    access_log {folder}/usual.log;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -80,6 +80,7 @@ class Nginx:
             f"/etc/letsencrypt/live/{NAME}/fullchain.pem": str(certificate),
             f"/etc/letsencrypt/live/{NAME}/privkey.pem": str(key),
             "/var/log/nginx/oasst.log": str(self.folder / "access.log"),
+            "/var/log/nginx/oasst-error.log": str(self.folder / "site-error.log"),
             **changes,
         }
         for old, new in places.items():
@@ -95,6 +96,10 @@ class Nginx:
     def said(self) -> str:
         log = self.folder / "error.log"
         return log.read_text()[-4000:] if log.exists() else ""
+
+    def logs(self) -> str:
+        """Everything that it wrote, into whichever file."""
+        return "".join(log.read_text(errors="replace") for log in sorted(self.folder.glob("*.log")))
 
     def end(self) -> None:
         self.process.terminate()

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import structlog
 from django.conf import settings as site
 from django.core.exceptions import DisallowedHost
@@ -19,6 +21,9 @@ from django.urls import path
 
 from oasst import logs, redaction
 from oasst.accounts.models import User
+from oasst.management.commands import up
+from oasst.services import places, postgres, processes
+from oasst.services import redis as redis_service
 from tests.security.pages import addresses
 from tests.services.homes import ROOT
 
@@ -163,6 +168,64 @@ def test_every_mailed_link_is_known() -> None:
         assert S not in redaction.redact(f"Not Found: {one.filled(dict.fromkeys(one.parameters, S))}"), one
 
 
+# What a path, a header or a name may hold: it fills the clipboard of a terminal, clears it, moves on it, turns text
+# around, ends a line and begins another one.
+COMMANDS = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\x9b2J\r\x08\x7f\u202e\u2066\u200b\u2028\ud800"
+FORGED = "2026-01-01T00:00:00Z [info     ] signed in"
+
+
+def harmless(text: str) -> bool:
+    return all(character == "\n" or character.isprintable() for character in text)
+
+
+class TestTerminals:
+    """Whoever asks for a page commands nobody's terminal by it, and writes no lines of their own."""
+
+    def test_lines(self, start: Start) -> None:
+        written = start()
+        words = f"{COMMANDS}\n{FORGED}"
+        log = structlog.get_logger("ours")
+        log.warning(
+            f"asked {words}",
+            path=words,
+            nested={words: [words, words.encode(errors="replace")]},
+            given=ValueError(words),
+        )
+        logging.getLogger("library").error("Not Found: %s", words, extra={"agent": words})
+        try:
+            raise RuntimeError(words)
+        except RuntimeError:
+            logging.getLogger("django.request").exception("Internal Server Error: %s", words)
+            log.exception("crashed")
+        text = written()
+        assert harmless(text), ascii(text)
+        assert "\\x1b]52" in text and "\\u202e" in text and "RuntimeError" in text
+        assert not any(line.startswith(FORGED) for line in text.splitlines())
+
+    def test_a_secret_that_stands_behind_one_is_hidden_all_the_same(self, start: Start) -> None:
+        written = start()
+        logging.getLogger("library").error("\x1bpassword=%s \ntoken=%s", S, S)
+        assert S not in written()
+
+    def test_what_people_write_stays_readable(self) -> None:
+        for text in ("grüße, 世界 مرحبا 🙂", "a\\b", "", "https://example.org/?a=ü"):
+            assert redaction.escape(text) == text
+
+    def test_a_page_that_is_asked_for(self, start: Start, client: Client) -> None:
+        written = start()
+        client.get("/%1b%5d52;c;ZXZpbA==%07%1b%5b2J%c2%9b2J%e2%80%ae%0a2026")
+        text = written()
+        assert harmless(text) and "\\x1b]52" in text, ascii(text)
+
+    def test_what_a_part_of_up_writes_past_the_log(self, capsys: pytest.CaptureFixture[str]) -> None:
+        up.Command()._show("worker", f"segfault at {COMMANDS}")
+        assert harmless(capsys.readouterr().out)
+
+    def test_the_end_of_a_servers_log_in_an_error_message(self, tmp_path: Path) -> None:
+        (tmp_path / "log").write_bytes(f"invalid input syntax: {COMMANDS}".encode(errors="replace") + b"\n\x9b2J")
+        assert harmless(processes.tail(tmp_path / "log"))
+
+
 class TestLines:
     def test_our_own(self, start: Start) -> None:
         written = start()
@@ -235,16 +298,44 @@ class TestLines:
         text = written()
         assert S not in text and "already exists" in text
 
+    @pytest.mark.django_db(transaction=True)
+    def test_the_embedded_servers(self, redis_server: redis.Redis) -> None:
+        """What they write beside our log: that something failed, and not with which values."""
+        place = places.prepare(site.OASST_HOME)
+        files = [postgres.log(place), redis_service.log(place)]
+        before = [file.stat().st_size for file in files]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE TEMP TABLE people (email text UNIQUE, password text NOT NULL, age int CHECK (age > 0))"
+            )
+            for statement in (
+                f"INSERT INTO people VALUES ('{S}', '{S}', 1), ('{S}', '{S}', 2)",
+                f"INSERT INTO people VALUES ('{S}', NULL, 1)",
+                f"INSERT INTO people VALUES ('{S}', '{S}', 0)",
+                f"SELECT 1 / 0 FROM (SELECT '{S}') AS one",
+                f"UPDATE people SET password = '{S}' nonsense",
+                f"DO $$ BEGIN PERFORM 1 / 0; EXCEPTION WHEN OTHERS THEN PERFORM '{S}'::text, no_such(); END $$",
+            ):
+                with pytest.raises(DatabaseError):
+                    cursor.execute(statement)
+        for command in (("NONSENSE", S), ("EVAL", f"return redis.call('NONSENSE', '{S}')", "0"), ("AUTH", S, S)):
+            with pytest.raises(redis.RedisError):
+                redis_server.execute_command(*command)
+        texts = [file.read_bytes()[start:].decode() for file, start in zip(files, before, strict=True)]
+        assert S not in "".join(texts), [line for text in texts for line in text.splitlines() if S in line][:5]
+        assert "duplicate key value" in texts[0] and "violates not-null" in texts[0]
+
     def test_last_words_of_a_process(self) -> None:
         code = (
             "import threading; from oasst import logs; from django.conf import settings\n"
             "settings.configure(DATABASES={}, SECRET_KEY='a'); logs.configure({'level': 'INFO', 'style': 'json'})\n"
-            f"def crash(): raise RuntimeError('redis://:{S}@localhost')\n"
+            f"def crash(): raise RuntimeError('redis://:{S}@localhost \\x1b[2J')\n"
             "one = threading.Thread(target=crash); one.start(); one.join(); crash()"
         )
         ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert ended.returncode == 1 and S not in ended.stdout + ended.stderr
         assert ended.stderr.count("RuntimeError") >= 2, ended.stderr
+        assert harmless(ended.stderr), ascii(ended.stderr)
 
 
 def crash(request: HttpRequest) -> HttpResponse:

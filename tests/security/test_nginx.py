@@ -18,6 +18,7 @@ from oasst.accounts.models import ApiClient, Role, Session
 from oasst.services.sockets import listen
 from tests.crash.processes import START_SECONDS, Process, wait_until
 from tests.security.nginx import NAME, Nginx
+from tests.security.pages import addresses
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 HOME = f"https://{NAME}"
@@ -174,7 +175,7 @@ class TestForwardingHeaders:
         inside = sample.ask("/accounts/link/", "POST", form=form, Cookie=cookie, Origin=HOME)
         assert (inside.status, inside.headers["Location"]) == (302, "/dashboard/")
         assert "Secure" in inside.cookies["sessionid"]
-        written = (sample.folder / "access.log").read_text()
+        written = sample.logs()
         assert "/accounts/link/" in written and link_key not in written
 
 
@@ -197,6 +198,30 @@ class TestWhatPasses:
         with sample.line() as line:
             line.sendall(f"POST /api/v1/tasks/ HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 6000000\r\n\r\n".encode())
             assert line.recv(4000).startswith(b"HTTP/1.1 413 ")
+
+
+KEY = "s3cr3tV4lue"
+
+
+def paths_with_keys() -> list[str]:
+    """Each page whose path holds a key, links as people mistype them, and keys in queries."""
+    secret = [one for one in addresses() if {"key", "token", "code"} & set(one.parameters)]
+    assert len(secret) >= 2
+    return [
+        *(one.filled(dict.fromkeys(one.parameters, KEY)) for one in secret),
+        *(f"/accounts/confirm-email/{KEY}", f"//accounts//confirm-email//{KEY}/a/", f"/Accounts/Confirm-Email/{KEY}"),
+        *(f"/accounts/confirm-email/%0A{KEY}/", f"/accounts%2Fconfirm-email%2F{KEY}", f"/accounts%252Flink%252F{KEY}"),
+        *(f"/accounts/password/reset/{KEY}", f"/accounts/reset/1-{KEY}/", f"/accounts/link/{KEY}"),
+        *(f"/accounts/link/?key={KEY}", f"//accounts/link?key={KEY}", f"/api/v1/stats/?api_key={KEY}"),
+        *(f"/accounts/discord/login/callback/?code={KEY}&state={KEY}", f"/inference/auth/callback/x?code={KEY}"),
+    ]
+
+
+def ask_without_tls(port: int, host: str, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
+        line.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        while line.recv(4000):
+            pass
 
 
 class Behind:
@@ -245,6 +270,26 @@ class TestTheSampleAlone:
             behind.socket.close()
         told = dict(line.split(": ", 1) for line in behind.head.decode().strip().split("\r\n")[1:])
         assert told == {"Host": NAME, "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https"}
+
+    def test_no_log_has_a_key(self, tmp_path: Path) -> None:
+        """Also where the site is away, and nginx says so with whole addresses; without TLS; and for other names."""
+        away = {"server 127.0.0.1:8000": "server unix:/nowhere/oasst.socket"}  # what nginx calls grave
+        front = Nginx(tmp_path / "nginx", 8000, sample=True, changes=away)
+        try:
+            for path in paths_with_keys():
+                assert front.ask(path).status == 502, path
+                for port_and_host in ((front.plain, NAME), (front.plain, "evil.example")):
+                    ask_without_tls(*port_and_host, path)
+                with front.line() as line:
+                    line.sendall(f"GET {path} HTTP/1.1\r\nHost: evil.example\r\n\r\n".encode())
+                    assert line.recv(1) == b""
+            assert front.ask("/terms/?words=1").status == 502
+        finally:
+            front.end()
+        written = front.logs()
+        assert KEY not in written, [line for line in written.splitlines() if KEY in line]
+        assert '"GET /accounts/confirm-email/..." 502' in written and '"GET /accounts/link/" 502' in written
+        assert '"GET /terms/" 502' in written and "connect() to unix:/nowhere" in written, "the rest is told"
 
     def test_a_head_that_does_not_end_is_cut_off(self, tmp_path: Path) -> None:
         soon = {"client_header_timeout 10s": "client_header_timeout 1s"}

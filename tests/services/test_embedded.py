@@ -134,11 +134,22 @@ def test_servers_of_an_earlier_version_are_taken_over(home: Path, monkeypatch: p
 
 
 def test_logs_are_for_their_owner_alone(home: Path) -> None:
-    """They name addresses, in statements that failed; started by root they lie in a directory that all may enter."""
+    """An error may quote a value; started by root they lie in a directory that all may enter."""
     with Embedded(home):
         place = places.prepare(home)
         for log in (postgres.log(place), redis.log(place)):
             assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_crash_of_redis_writes_no_memory_into_its_log(home: Path) -> None:
+    with Embedded(home):
+        place = places.prepare(home)
+        with client_of(redis.url(home)) as client:
+            client.execute_command("CLIENT", "SETNAME", "s3cr3tV4lue")
+            (pid,) = processes.working_in(redis.data(place), "redis-server")
+            processes.send([pid], signal.SIGSEGV)
+            assert processes.wait_until(lambda: not processes.working_in(redis.data(place), "redis-server"), 60)
+        assert "s3cr3tV4lue" not in redis.log(place).read_text()
 
 
 def test_extensions_are_in_every_new_database(home: Path) -> None:

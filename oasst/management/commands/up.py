@@ -21,6 +21,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db.utils import OperationalError
 
 from inference import engines
+from oasst import redaction
 from oasst.core.commands import close_connections, ending_in_order
 from oasst.core.errors import DomainError
 from oasst.management import first_run, static
@@ -121,6 +122,7 @@ class Command(BaseCommand):
             raise CommandError(watch.failure)
 
     def _show(self, name: str, line: str) -> None:
+        line = redaction.escape(line)  # not all that a process writes goes through its log
         # JSON lines name their process themselves and stay JSON.
         self._say(line if line.startswith("{") else f"{name:7} │ {line}")
 
