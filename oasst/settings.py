@@ -301,6 +301,7 @@ SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 # Of whom a second factor is demanded: nobody, or moderators and administrators.
 REQUIRE_MFA = env.choice("REQUIRE_MFA", ("off", "staff"), "off")
 MFA_ADAPTER = "oasst.accounts.second_factor.SecondFactorAdapter"
+ACCOUNT_FORMS = {"reset_password": "oasst.accounts.forms.ForgotPasswordForm"}
 MFA_FORMS = {
     "authenticate": "oasst.accounts.second_factor_forms.SecondFactorAtSignIn",
     "reauthenticate": "oasst.accounts.second_factor_forms.SecondFactorOnceMore",

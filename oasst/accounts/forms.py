@@ -3,11 +3,12 @@
 import zoneinfo
 from typing import Any
 
-from allauth.account.forms import RequestLoginCodeForm
+from allauth.account.forms import RequestLoginCodeForm, ResetPasswordForm
 from django import forms
 
 from oasst.accounts.addresses import refusal
 from oasst.accounts.models import Role, User
+from oasst.accounts.services import find_person
 from oasst.core.errors import DomainError
 from oasst.core.languages import LANGUAGES
 from oasst.core.text import NAME_LIMIT, clean_name
@@ -29,6 +30,17 @@ class CodeForm(RequestLoginCodeForm):
         email: str = self.cleaned_data["email"]
         if reason := refusal(email):
             raise forms.ValidationError(reason, "email")
+        return email
+
+
+class ForgotPasswordForm(ResetPasswordForm):
+    def clean_email(self) -> str:
+        """The library also mails keys to an address that an account only claims: whoever owns a mistyped one could
+        take that account over.
+        """
+        email: str = super().clean_email()
+        person = find_person(email)
+        self.users = [person] if person and person.is_active else []
         return email
 
 
