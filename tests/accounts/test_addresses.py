@@ -9,6 +9,7 @@ from django.core import mail
 from django.test import Client
 
 from oasst.accounts import services
+from oasst.accounts.addresses import NO_ADDRESS, refusal
 from oasst.accounts.models import User
 from tests.accounts.other_service import OtherService
 from tests.accounts.test_other_services import begin, come_back, service
@@ -108,3 +109,42 @@ def test_a_new_person_confirms_in_the_browser_in_which_they_came(
     browser = client if same_browser else Client()
     browser.post(link_to(FRESH))
     assert (owner_of(FRESH) is not None) == same_browser
+
+
+# The library's check takes them, and the mail to them can not be written, or they look like another address.
+ODD = [
+    *("v@good.example\u202e", "v@go\u200fod.example", "v@\u00ad\u00ad.de", "v@\u3002de.de", "v@\uff0ede.com"),
+    *("v@\u2028x.de", "v@x\u00a0y.de", "v@" + "\u00fc" * 60 + ".de", "v@\ue000.de", "v@x\ud800y.de", "v@x\u0378y.de"),
+]
+
+
+class TestOddOnes:
+    @pytest.mark.parametrize("address", ODD)
+    def test_refused(self, address: str) -> None:
+        assert refusal(address) == NO_ADDRESS
+
+    @pytest.mark.parametrize(
+        "address", ["v@m\u00fcnchen.de", "v@xn--mnchen-3ya.de", "o'neil+x@e.org", "v@\u4f8b\u3048.jp"]
+    )
+    def test_taken(self, address: str) -> None:
+        assert refusal(address) is None
+
+    @pytest.mark.parametrize("address", [ODD[0], ODD[2], ODD[7]])
+    def test_every_form_says_so(self, alice: User, address: str) -> None:
+        signed_in = Client()
+        signed_in.force_login(alice)
+        for client, path, sent in (
+            (Client(), "/accounts/login/code/", {}),
+            (Client(), "/accounts/password/reset/", {}),
+            (signed_in, "/accounts/email/", {"action_add": ""}),
+        ):
+            page = client.post(path, {**sent, "email": address})
+            assert page.status_code == 200 and "This is not an e-mail address." in page.text, path
+        assert Client().post("/accounts/login/", {"login": address, "password": "wrong"}).status_code == 200
+        assert mail.outbox == [] and not EmailAddress.objects.filter(email=address).exists()
+
+    def test_nor_from_another_service(self, client: Client, service: OtherService) -> None:
+        service.email = ODD[0]
+        came = come_back(client, "github", state=begin(client, "github")["state"])
+        assert came["Location"] == "/accounts/3rdparty/signup/", "the page that asks for an address"
+        assert not User.objects.exists()
