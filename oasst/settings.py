@@ -306,6 +306,8 @@ MFA_FORMS = {
     "authenticate": "oasst.accounts.second_factor_forms.SecondFactorAtSignIn",
     "reauthenticate": "oasst.accounts.second_factor_forms.SecondFactorOnceMore",
     "activate_totp": "oasst.accounts.second_factor_forms.SetUpApp",
+    "authenticate_webauthn": "oasst.accounts.second_factor_forms.KeyAtSignIn",
+    "reauthenticate_webauthn": "oasst.accounts.second_factor_forms.KeyOnceMore",
     "add_webauthn": "oasst.accounts.second_factor_forms.AddKey",
     "edit_webauthn": "oasst.accounts.second_factor_forms.RenameKey",
 }
