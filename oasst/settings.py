@@ -155,6 +155,7 @@ MIDDLEWARE = [
     "oasst.accounts.devices.RememberDevice",
     "oasst.core.middleware.RefuseNul",
     "oasst.accounts.gate.Gate",
+    "oasst.accounts.twice.PressedTwice",
     "oasst.core.middleware.ErrorPages",
     "oasst.core.middleware.AnswerMetrics",
 ]
