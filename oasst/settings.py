@@ -156,6 +156,7 @@ MIDDLEWARE = [
     "oasst.core.middleware.RefuseNul",
     "oasst.core.middleware.FormAddresses",
     "oasst.accounts.gate.Gate",
+    "oasst.accounts.twice.PressedTwice",
     "oasst.core.middleware.ErrorPages",
     "oasst.core.middleware.AnswerMetrics",
 ]
@@ -312,6 +313,8 @@ MFA_FORMS = {
     "authenticate": "oasst.accounts.second_factor_forms.SecondFactorAtSignIn",
     "reauthenticate": "oasst.accounts.second_factor_forms.SecondFactorOnceMore",
     "activate_totp": "oasst.accounts.second_factor_forms.SetUpApp",
+    "authenticate_webauthn": "oasst.accounts.second_factor_forms.KeyAtSignIn",
+    "reauthenticate_webauthn": "oasst.accounts.second_factor_forms.KeyOnceMore",
     "add_webauthn": "oasst.accounts.second_factor_forms.AddKey",
     "edit_webauthn": "oasst.accounts.second_factor_forms.RenameKey",
 }

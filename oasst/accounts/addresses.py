@@ -8,6 +8,8 @@ from django.core.validators import validate_email
 
 # One mailbox under two names.
 _GOOGLE = ("gmail.com", "googlemail.com")
+# Controls, marks of direction, fillers and blanks: two addresses that look the same would be two people.
+_UNSEEN = "CZ"
 NO_ADDRESS = "This is not an e-mail address."
 LONGEST = 254
 """Characters: as many as a mail server takes, and as the columns hold."""
@@ -25,7 +27,10 @@ def refusal(email: str) -> str | None:
         return TOO_LONG
     try:
         validate_email(email)
-    except ValidationError:
+        email.rpartition("@")[2].encode("idna")  # as the mail needs it; Django takes hosts that have no such form
+    except (ValidationError, UnicodeError):
+        return NO_ADDRESS
+    if any(unicodedata.category(sign)[0] in _UNSEEN for sign in email):
         return NO_ADDRESS
     return UNUSUAL if any(sign in email for sign in '"[]\\') else None
 

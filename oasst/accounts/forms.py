@@ -10,6 +10,7 @@ from django.template.loader import render_to_string
 
 from oasst.accounts.addresses import LONGEST, TOO_LONG, refusal
 from oasst.accounts.models import Role, User
+from oasst.accounts.services import find_person
 from oasst.core.errors import DomainError
 from oasst.core.languages import LANGUAGES
 from oasst.core.ratelimit import Remaining
@@ -50,10 +51,6 @@ class AddAddressForm(AddEmailForm):
     email = _address_field()
 
 
-class ForgotPasswordForm(ResetPasswordForm):
-    email = _address_field()
-
-
 class CodeForm(RequestLoginCodeForm):
     """Asks for an address and nothing else: whether it is known must not show, not even in a statement more."""
 
@@ -63,6 +60,19 @@ class CodeForm(RequestLoginCodeForm):
         email: str = self.cleaned_data["email"]
         if reason := refusal(email):
             raise forms.ValidationError(reason, "email")
+        return email
+
+
+class ForgotPasswordForm(ResetPasswordForm):
+    email = _address_field()
+
+    def clean_email(self) -> str:
+        """The library also mails keys to an address that an account only claims: whoever owns a mistyped one could
+        take that account over.
+        """
+        email: str = super().clean_email()
+        person = find_person(email)
+        self.users = [person] if person and person.is_active else []
         return email
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from allauth.account.internal.flows.login_by_code import LoginCodeVerificationProcess
 from allauth.account.models import Login
-from allauth.account.stages import LoginByCodeStage, LoginStageController
+from allauth.account.stages import EmailVerificationStage, LoginByCodeStage, LoginStageController
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
@@ -20,6 +20,14 @@ from oasst.accounts.adapters import AccountAdapter
 from oasst.accounts.models import Role, User
 
 log = structlog.get_logger(__name__)
+
+
+def is_browser_of(user: User, request: HttpRequest) -> bool:
+    """Whether they are signed in here, or came in here and only have to prove their address."""
+    if request.user.is_authenticated:
+        return bool(request.user.pk == user.pk)
+    stage = LoginStageController.enter(request, EmailVerificationStage.key)
+    return bool(stage and stage.login.user and stage.login.user.pk == user.pk)
 
 
 class SignInCode(LoginCodeVerificationProcess):

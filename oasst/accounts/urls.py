@@ -24,6 +24,7 @@ urlpatterns = [
     path("accounts/login/code/confirm/", views.TypeCode.as_view(), name="account_confirm_login_code"),
     path("accounts/link/", link_views.sign_in_by_link, name="sign_in_link"),
     path("accounts/email/", views.OwnAddresses.as_view(), name="account_email"),
+    path("accounts/confirm-email/<str:key>/", views.ConfirmAddress.as_view(), name="account_confirm_email"),
     path("accounts/password/reset/", views.ForgotPassword.as_view(), name="account_reset_password"),
     path("accounts/password/change/", views.ChangePassword.as_view(), name="account_change_password"),
     path("accounts/reauthenticate/", views.ProveAgain.as_view(), name="account_reauthenticate"),

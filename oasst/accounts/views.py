@@ -11,6 +11,7 @@ from allauth.account.internal.decorators import login_stage_required
 from allauth.account.models import EmailAddress
 from allauth.account.stages import LoginByCodeStage, LoginStageController
 from allauth.account.views import (
+    ConfirmEmailView,
     ConfirmLoginCodeView,
     EmailView,
     LoginView,
@@ -40,7 +41,7 @@ from oasst.accounts.documents import PRIVACY, TERMS, contact_address
 from oasst.accounts.forms import CodeForm, DebugLoginForm, DeleteForm, ProfileForm, add_refusal, tell_tries
 from oasst.accounts.notices import tell
 from oasst.accounts.requests import SignedInRequest
-from oasst.accounts.sign_in import SignInCode
+from oasst.accounts.sign_in import SignInCode, is_browser_of
 from oasst.accounts.tries import count_code, count_password, passwords_left
 from oasst.core.errors import Busy, Conflict, DomainError
 from oasst.core.requests import safe_next
@@ -220,6 +221,30 @@ class TypeCode(ShowsTheWait, ConfirmLoginCodeView):
             left = self._process.max_attempts - state["failed_attempts"]
             tell_tries(context["verify_form"], "code", of_code=left)
         context["resends_left"] = account_settings.LOGIN_BY_CODE_MAX_RESEND_COUNT - state["resend_count"]
+        return context
+
+
+class ConfirmAddress(ConfirmEmailView):
+    """The page behind the link that proves an address.
+
+    Whoever can read the mail may not be whoever typed the address in: pressing the button in another browser would
+    hang their address on a stranger's account. So it is pressed where that account is signed in, or is coming in.
+    """
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not is_browser_of(self.get_object().email_address.user, request):
+            return redirect("account_confirm_email", kwargs["key"])
+        response: HttpResponse = super().post(request, *args, **kwargs)
+        return response
+
+    def logout_other_user(self, confirmation: Any) -> None:
+        """The library signs out whoever opens the link of another account. Here the page says whose link it is."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        if self.object:
+            context["account"] = account = self.object.email_address.user
+            context["is_signed_in"] = is_browser_of(account, self.request)
         return context
 
 

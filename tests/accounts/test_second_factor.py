@@ -1,5 +1,6 @@
 """A second factor: set up, asked for by every way in, lost, and demanded of moderators."""
 
+import json
 import re
 import time
 from typing import Any
@@ -18,7 +19,7 @@ from oasst import merging
 from oasst.accounts import second_factor, services, tokens
 from oasst.accounts.devices import known_device
 from oasst.accounts.models import Role, User
-from oasst.accounts.second_factor_forms import MOST_KEYS, AddKey, RenameKey
+from oasst.accounts.second_factor_forms import MOST_KEYS, AddKey, KeyOnceMore, RenameKey
 from oasst.accounts.sign_in_links import make_link
 from tests.accounts.other_service import other_service
 from tests.factories import PASSWORD, new_prompt
@@ -104,6 +105,25 @@ class TestSettingItUp:
                 Authenticator.objects.create(user=alice, type="webauthn", data={"name": f"{number}"})
             assert AddKey({"name": "x"}, user=alice).has_error("__all__", "too_many_keys")
         assert "name" in RenameKey({"name": "x" * 61}, instance=Authenticator.objects.first()).errors
+
+    @pytest.mark.parametrize("page", ["/accounts/2fa/webauthn/add/", STEP])
+    def test_what_no_key_says_is_refused(self, client: Client, ann: User, page: str) -> None:
+        if page == STEP:
+            client.post(DOOR, {"login": ann.email, "password": PASSWORD})
+        else:
+            client.force_login(ann)
+        client.get(page)
+        before = Authenticator.objects.count()
+        answer = {"clientDataJSON": "e30", "attestationObject": "oA", "authenticatorData": "AA", "signature": "AA"}
+        for credential in (
+            *("[]", "null", "3", '{"id": null}', '{"id": [], "response": 1}', '{"id": "AA", "rawId": "AA"}'),
+            json.dumps({"id": "AA", "rawId": "AA", "type": "public-key", "response": answer}),
+        ):
+            told = client.post(page, {"name": "Stick", "credential": credential})
+            assert told.status_code == 200, credential
+            with context.request_context(told.wsgi_request):
+                assert KeyOnceMore({"credential": credential}, user=ann).errors.keys() == {"credential"}
+        assert Authenticator.objects.count() == before
 
     def test_another_address_may_still_be_added(self, client: Client, ann: User) -> None:
         client.force_login(ann)

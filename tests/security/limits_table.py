@@ -169,6 +169,7 @@ PAGES: dict[str, Write | str] = {
     "accounts/password/reset/": _SIGN_IN_MAIL,
     "accounts/password/reset/done/": READS,
     "accounts/password/reset/key/done/": READS,
+    "accounts/confirm-email/<str:key>/": free("needs the signed key of a mail"),
     r"accounts/^confirm-email/(?P<key>[-:\w]+)/$": free("needs the signed key of a mail"),
     r"accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": free("needs the key of a mail, once"),
     "accounts/3rdparty/": _STEP,

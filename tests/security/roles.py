@@ -210,6 +210,7 @@ NAMES = {
     "styleguide/<slug:page>": "styleguide/dashboard",
     "models/<path:name>": "models/unknown",
     r"^confirm-email/(?P<key>[-:\w]+)/$": "confirm-email/x/",
+    "confirm-email/<str:key>/": "confirm-email/x/",
     r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": "password/reset/key/1-x/",
     r"^(?P<app_label>": "unknown/",
 }
