@@ -26,7 +26,7 @@ _BEGIN = r"(?:(?<![A-Za-z0-9_.-])|(?<=%3F)|(?<=%26))"
 _IS = r"(?:\s*[=:]\s*|%3D)"
 _TEXT = r"[^\s&]+"
 _QUOTED = r"""b?\\?(?:'(?:\\.|[^'\\])*'?|"(?:\\.|[^"\\])*"?)"""
-_SLASH = r"(?:/|%2F){1,4}"  # bounded, as all that may repeat: a long line must not take long
+_SLASH = r"(?:/|%(?:25){0,3}2F){1,4}"  # bounded, as all that may repeat: a long line must not take long
 
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), shown)
@@ -49,7 +49,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         # Links that were mailed or printed, served or refused, also mistyped. Django's resolver tells them without
         # their beginning.
         (
-            rf"((?:confirm-email|reset|(?:accounts{_SLASH}|(?<=['\"]))link){_SLASH})[^\s?#'\"<>&]+",
+            rf"((?:confirm-email|reset|(?:accounts{_SLASH}|(?<=['\"]))link){_SLASH}[\r\n]{{0,4}})[^\s?#'\"<>&]+",
             rf"\1{HIDDEN}",
         ),
         # What PostgreSQL tells of a refused row: DETAIL:  Key (email)=(a@b.org) already exists.

@@ -75,6 +75,8 @@ class TestText:
             f"Not Found: /accounts/reset/{S}",
             f"/accounts/login/?next=%2Faccounts%2Freset%2F{S}",
             f"Not Found: /accounts/link/{S}",
+            f"Not Found: /accounts/confirm-email/\n{S}/",
+            f"Not Found: /accounts%252Flink%252F{S}",
             f"Resolver404({{'tried': [], 'path': 'confirm-email/{S}/'}})",
             f"Resolver404({{'tried': [], 'path': 'link/{S}/'}})",
             f"Authorization: Bearer {S}",
