@@ -144,8 +144,7 @@ def go_on(*, purge_id: UUID, policy: TreePolicy, seconds: float = math.inf) -> P
 def _pieces(purge: Purge, policy: TreePolicy) -> Iterator[None]:
     """The work that is left, one short transaction after the other."""
     if purge.stage == Stage.RUNNING:
-        for tree_id in _drain(purge.person):
-            look_again(tree_id, policy)
+        one_by_one(_drain(purge.person), lambda tree_id: look_again(tree_id, policy))
         while tree_ids := purging.trees_of(purge.person_id, limit=BATCH):
             for tree_id in tree_ids:
                 if not _take_out(purge.pk, tree_id, policy):  # somebody undoes it meanwhile

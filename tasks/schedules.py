@@ -10,12 +10,12 @@ from trees.policy import current_policy
 @shared_task
 def clean_up() -> None:
     """Close expired tasks, drop drafts that were sent and answers that nobody repeats any more."""
-    policy = current_policy()
-    for _ in rounds():
-        if upkeep.expire_tasks(policy=policy) < upkeep.BATCH:
-            break
     upkeep.drop_finished_drafts()
     upkeep.forget_repeated_requests()
+    policy = current_policy()
+    for _ in rounds():  # last, since a tree that fails is told at the end of its batch
+        if upkeep.expire_tasks(policy=policy) < upkeep.BATCH:
+            break
 
 
 @shared_task

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
 from allauth.core import context
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
@@ -23,6 +24,8 @@ from django import forms
 from oasst.accounts.second_factor import is_right
 from oasst.accounts.tries import count_second_factor
 from oasst.core.ratelimit import SECOND_FACTOR_CHANGES, spend
+
+log = structlog.get_logger(__name__)
 
 MOST_KEYS = 10
 KEY_NAME_LENGTH = 60
@@ -43,6 +46,7 @@ def _refuse_what_no_key_says() -> Iterator[None]:
     try:
         yield
     except _BROKEN as error:
+        log.warning("key_not_read", kind=type(error).__name__)  # after an upgrade it may be the library's fault
         raise get_adapter().validation_error("incorrect_code") from error
 
 

@@ -29,7 +29,6 @@ urlpatterns = [
     path("accounts/password/change/", views.ChangePassword.as_view(), name="account_change_password"),
     path("accounts/reauthenticate/", views.ProveAgain.as_view(), name="account_reauthenticate"),
     path("accounts/reauthenticate/code/", proof_views.ProveByCode.as_view(), name="account_reauthenticate_code"),
-    path("accounts/email/", views.OwnAddresses.as_view(), name="account_email"),
     path("accounts/2fa/totp/activate/", second_factor_views.SetUpAppPage.as_view(), name="mfa_activate_totp"),
     path("accounts/2fa/webauthn/add/", second_factor_views.AddKeyPage.as_view(), name="mfa_add_webauthn"),
     path("accounts/2fa/authenticate/", second_factor_views.SecondStep.as_view(), name="mfa_authenticate"),

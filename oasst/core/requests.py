@@ -4,6 +4,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -87,10 +88,14 @@ def is_own_page(request: HttpRequest, target: str) -> bool:
 def page_before(request: HttpRequest) -> str:
     """The page of ours on which somebody followed a link or sent a form to come here; empty where none is known.
 
-    A page does not come before itself, but it is where its own form was sent from.
+    A page does not come before itself, but it is where its own form was sent from. The page that refuses a foreign
+    host asks too: no page is of that host.
     """
     before = request.headers.get("Referer", "")
-    if not is_own_page(request, before):
+    try:
+        if not is_own_page(request, before):
+            return ""
+    except DisallowedHost:
         return ""
     parts = urlsplit(before)
     path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"

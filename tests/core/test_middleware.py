@@ -61,6 +61,11 @@ class TestErrorPages:
         assert response["X-Request-ID"] in response.text
         assert response["Cache-Control"] == "no-store"
 
+    @pytest.mark.parametrize("before", ["http://evil.example/a", "/a"])
+    def test_a_foreign_host_with_a_page_before(self, client: Client, before: str) -> None:
+        response = client.get("/t/busy/", headers={"host": "evil.example", "referer": before})
+        assert response.status_code == 400
+
     def test_waiting_time(self, client: Client) -> None:
         response = client.get("/t/busy/")
         assert response["Retry-After"] == "7"

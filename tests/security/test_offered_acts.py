@@ -18,6 +18,7 @@ from tests.factories import growing_tree, new_person, new_reply
 from trees import bans, moderation, reactions
 from trees.models import Message, MessageTree, Proposal
 from trees.policy import TreePolicy
+from trees.states import State
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 POLICY = TreePolicy()
@@ -127,6 +128,13 @@ def tree(*, halted: bool, own_stops: bool = False, without_prompt: bool = False)
     return made
 
 
+def ended_by_flags(actor: User) -> Model:
+    """As it was before complaints were proposals; or as a file tells it."""
+    found = tree(halted=False)(actor)
+    MessageTree.objects.filter(pk=found.pk).update(state=State.ABORTED_LOW_GRADE)
+    return MessageTree.objects.get(pk=found.pk)
+
+
 BOTH = ({"ban"}, {"ban"})
 NONE: tuple[set[str], set[str]] = (set(), set())
 CASES: dict[str, tuple[Callable[[User], Model], tuple[set[str], set[str]]]] = {
@@ -154,6 +162,7 @@ CASES: dict[str, tuple[Callable[[User], Model], tuple[set[str], set[str]]]] = {
     "a deletion of somebody who is purged": (deletion_of_somebody_purged, NONE),
     "a conversation": (tree(halted=False), ({"halt"}, {"halt"})),
     "a stopped conversation": (tree(halted=True), ({"resume"}, {"resume"})),
+    "one that flags ended": (ended_by_flags, ({"halt", "resume"}, {"halt", "resume"})),
     "one that their message stopped": (tree(halted=True, own_stops=True), NONE),
     "one without its prompt": (tree(halted=True, without_prompt=True), NONE),
 }

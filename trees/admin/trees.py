@@ -70,7 +70,7 @@ class TreeAdmin(ReadOnlyAdmin):
         if action == "retry_scoring":
             return obj.state == State.SCORING_FAILED
         if action == "resume":
-            return obj.state == State.HALTED_BY_MODERATOR and offers.may_resume(obj, actor)
+            return offers.may_resume(obj, actor)
         return obj.state != State.HALTED_BY_MODERATOR
 
     @admin.display(description="Prompt")
