@@ -185,8 +185,7 @@ def _void(hand: TreeInHand, message: Message, *, overruled: bool) -> None:
     skips = Skip.everything.filter(kind=Skip.Kind.REPLY, message=message)
     flags.filter(voided_at=None).update(voided_at=hand.now, overruled=overruled)
     skips.filter(voided_at=None).update(voided_at=hand.now)
-    if not overruled:
-        flags.filter(withdrawn_at__isnull=False).delete()
+    if not overruled:  # also of those that were taken back, which are kept: the decision about them is remembered
         flags.filter(overruled=True).update(overruled=False)
 
 

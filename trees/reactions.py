@@ -86,16 +86,17 @@ def _put(message: Message, person: User, emoji: str) -> None:
         return
     row.withdrawn_at = None
     if not row.overruled:
-        row.voided_at, row.created_at = None, timezone.now()
-    row.save(update_fields=["withdrawn_at", "voided_at", "created_at"])
+        row.first_at, row.voided_at, row.created_at = row.known_since, None, timezone.now()
+    row.save(update_fields=["withdrawn_at", "voided_at", "first_at", "created_at"])
 
 
 def _take_back(message: Message, person: User, emoji: str) -> None:
-    """Otherwise whoever was overruled would only have to put the flag again."""
+    """A flag that a moderator decided about is kept: whoever was overruled would only have to put it again."""
     row = Reaction.objects.get(message=message, author=person, emoji=emoji)
-    if row.overruled:
+    if row.overruled or (emoji == RED_FLAG and voices.is_remembered(row)):
         row.withdrawn_at = timezone.now()
-        row.save(update_fields=["withdrawn_at"])
+        row.voided_at = row.voided_at or row.withdrawn_at
+        row.save(update_fields=["withdrawn_at", "voided_at"])
     else:
         row.delete()
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import IntegrityError
 from django.db.models import F
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from oasst.accounts.models import User
@@ -194,7 +195,8 @@ def _ranked_replies(hand: TreeInHand, parent: Message, ordered_ids: Sequence[UUI
 
 def record_skip(*, message: Message, author: User, kind: str, reason: str = "", note: str = "") -> None:
     """Note that this person does not want this work about this message. Saying it twice changes nothing, unless the
-    message has a new text since then, and what was said of the earlier one is void.
+    message has a new text since then, and what was said of the earlier one is void: then it is said of the new one.
+    That comes through a program only: no task asks somebody a second time who did not want it (`tasks.places.SKIPPED`).
     """
     # Everything: a skip that a purge set aside still is one, for the person whom it spares the work.
     _, created = Skip.everything.get_or_create(
@@ -221,4 +223,5 @@ def _skipped_earlier_text(message: Message, author: User, **said: str) -> bool:
     """Let a void skip of an earlier text be one of the present text. Returns whether it was such a skip."""
     rows = Skip.objects.filter(message=message, author=author, kind=Skip.Kind.REPLY, voided_at__isnull=False)
     earlier = rows.filter(created_at__lt=F("message__revision__created_at"))
-    return bool(earlier.update(voided_at=None, created_at=timezone.now(), **said))
+    first = Coalesce("first_at", "created_at")
+    return bool(earlier.update(voided_at=None, first_at=first, created_at=timezone.now(), **said))

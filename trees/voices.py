@@ -13,7 +13,7 @@ from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from oasst.accounts.models import ApiClient, User
-from trees.models import Reaction, Skip
+from trees.models import Proposal, Reaction, Skip
 from trees.policy import LANG_MISMATCH, SPAM, TreePolicy
 from trees.proposals import EDITED
 
@@ -76,7 +76,7 @@ _OVERRULED = f"""(
     SELECT count(*) FILTER (WHERE status = 'dismissed') > count(*) FILTER (WHERE status = 'upheld') FROM (
         SELECT message_id, status FROM trees_proposal proposal
         WHERE decided_at > %(remembered)s AND reason <> %(edited)s
-          AND {_complaint("person.id", "proposal.message_id", "created_at <= proposal.decided_at")}
+          AND {_complaint("person.id", "proposal.message_id", "coalesce(first_at, created_at) <= proposal.decided_at")}
         UNION
         SELECT message_id, status FROM trees_report
         WHERE reporter_id = person.id AND handled_at > %(remembered)s AND status <> 'open'
@@ -170,6 +170,14 @@ def speaks_alone(person: User) -> bool:
 def people_of_program(program: ApiClient) -> RawSQL:
     """The ids of all whom this program knows and who do not speak alone, to be used in a filter."""
     return RawSQL(_PEOPLE_OF_PROGRAM, [program.pk])
+
+
+def is_remembered(flag: Reaction) -> bool:
+    """Did moderators decide lately about the message since this was said of it, be it of an earlier text? One
+    statement.
+    """
+    since = max(flag.known_since, timezone.now() - OVERRULED_FOR)
+    return Proposal.objects.filter(message=flag.message_id, decided_at__gte=since).exclude(reason=EDITED).exists()
 
 
 def messages_acted_on(person_id: UUID) -> list[UUID]:

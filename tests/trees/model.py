@@ -391,13 +391,13 @@ class Model:
         mine = message.reactions.setdefault(person, set())
         if emoji == "red_flag" and self.is_of_earlier_text(message, person):
             message.void.discard((person, "flags"))
-            message.said[person, "flags"] = self.now
             return True
         if emoji in mine:
             mine.discard(emoji)
             if emoji == "red_flag" and person not in message.overruled:  # who was overruled stays so
                 message.void.discard((person, "flags"))
-                message.said.pop((person, "flags"), None)
+                if not self._is_remembered(message, person):
+                    message.said.pop((person, "flags"), None)
             return False
         if emoji in ("+1", "-1"):
             if message.author == person:
@@ -431,6 +431,11 @@ class Model:
     def _decide(self, message: Message, outcome: str, people: set[UUID] | None = None) -> None:
         """Remember it against those who complained, or for them; of a report, against the one who wrote it."""
         self.decided.append((self.now, message, outcome, people))
+
+    def _is_remembered(self, message: Message, person: UUID) -> bool:
+        """A flag that a moderator decided about lately is not forgotten by taking it back."""
+        since = max(message.said[person, "flags"], self.now - timedelta(days=30))
+        return any(one is message and people is None and at >= since for at, one, _, people in self.decided)
 
     def _is_overruled(self, person: UUID) -> bool:
         found = set()
@@ -650,7 +655,6 @@ class Model:
         for person in message.overruled:
             if "red_flag" not in message.reactions.get(person, ()):
                 message.void.discard((person, "flags"))
-                message.said.pop((person, "flags"), None)
         message.overruled, message.hidden, message.kept = set(), False, True
         self._close(message, "", go_on=True)
         if message.review_work in OFFERS.get(message.tree.state, ()):

@@ -657,6 +657,7 @@ class TestWhatAModeratorDecidedStands:
         assert (found.emojis, Reaction.objects.exists()) == ({}, False)
 
     def test_also_who_did_not_want_to_answer(self, alice: User, mo: User) -> None:
+        """Through a program: no task of the site asks them again."""
         policy, people = TreePolicy(auto_mod_max_skip_reply=2), new_veterans(2)
         prompt = growing_tree(alice, policy)
         assert skip(prompt, people, policy)
@@ -667,6 +668,44 @@ class TestWhatAModeratorDecidedStands:
         moderation.resume(tree_id=prompt.pk, actor=mo, reason="Fine.", policy=policy)
         assert not skip(fresh(prompt), people, policy)
         assert voices.count_skips(prompt.pk, policy) == 0
+
+    @pytest.mark.parametrize("way", ["edit", "back, edit", "edit, back", "edit, again, back", "edit, report"])
+    def test_an_edit_forgets_no_dismissal(self, reply: Message, mo: User, way: str) -> None:
+        people, other = new_veterans(4), new_prompt(new_person("Writer"))
+
+        def put(on: bool) -> None:
+            for person in people:
+                reactions.set_reaction(message_id=reply.pk, person=person, emoji="red_flag", on=on)
+
+        put(True)
+        assert thresholds.apply(message_id=reply.pk, policy=POLICY)
+        moderation.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=POLICY)
+        for step in way.split(", "):
+            if step == "edit":
+                revise(reply, reply.author, "Better.")
+            elif step == "report":
+                flag(reply, people)
+            else:
+                put(step == "again")
+        put(True)
+        assert fresh(reply).emojis == {"red_flag": 4}
+        assert not thresholds.apply(message_id=reply.pk, policy=POLICY)
+        assert not flag(other, people)
+        assert [voices.count_flags(one.pk, POLICY) for one in (reply, other)] == [0, 0]
+        Proposal.objects.update(decided_at=timezone.now() - timedelta(days=31))
+        assert [voices.count_flags(one.pk, POLICY) for one in (reply, other)] == [4, 4]
+
+    def test_nor_one_of_those_who_did_not_want_to_answer(self, alice: User, mo: User) -> None:
+        policy, people = TreePolicy(auto_mod_max_skip_reply=2), new_veterans(2)
+        prompt = growing_tree(alice, policy)
+        assert skip(prompt, people, policy)
+        moderation.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=policy)
+        revise(prompt, alice, "Better.")
+        assert not skip(fresh(prompt), people, policy)
+        assert not Skip.objects.exclude(voided_at=None).exists()
+        assert voices.count_skips(prompt.pk, policy) == 0
+        Proposal.objects.update(decided_at=timezone.now() - timedelta(days=31))
+        assert voices.count_skips(prompt.pk, policy) == 2
 
     def test_the_words_of_a_moderator_are_a_decision(self, reply: Message, mo: User) -> None:
         people = new_veterans(8)

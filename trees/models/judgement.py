@@ -1,5 +1,6 @@
 """What people say about messages: reviews, rankings, reactions, skips, reports."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -57,6 +58,12 @@ class Complaint(Judgement):
         blank=True,
         editable=False,
         help_text="A moderator decided that the message stays, or its text was changed: it weighs nothing any more.",
+    )
+    first_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Said of an earlier text before: when first. What moderators decided since then is remembered.",
     )
 
     class Meta:
@@ -147,7 +154,7 @@ class Reaction(Complaint):
         help_text="A moderator decided against this flag of the present text. Put again, it weighs nothing.",
     )
     withdrawn_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="Taken back; kept because it was overruled."
+        null=True, blank=True, editable=False, help_text="Taken back; kept because a moderator decided about it."
     )
 
     objects: ClassVar[Shown] = Shown()
@@ -155,8 +162,8 @@ class Reaction(Complaint):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(withdrawn_at=None) | models.Q(overruled=True, voided_at__isnull=False),
-                name="reaction_withdrawn_is_void",
+                condition=models.Q(withdrawn_at=None) | models.Q(voided_at__isnull=False),
+                name="reaction_withdrawn_weighs_nothing",
             ),
             models.UniqueConstraint(fields=["message", "author", "emoji"], name="reaction_once"),
             models.UniqueConstraint(
@@ -169,6 +176,11 @@ class Reaction(Complaint):
 
     def __str__(self) -> str:
         return self.emoji
+
+    @property
+    def known_since(self) -> datetime:
+        """What moderators decided about the message later, they decided about this person's complaint as well."""
+        return self.first_at or self.created_at
 
 
 class Skip(Complaint):
