@@ -12,6 +12,7 @@ from oasst.accounts.models import User
 from oasst.invariants import differences, tasks
 from oasst.invariants.difference import Difference
 from oasst.invariants.repair import MENDERS, NO_HISTORY, repair
+from tasks.kinds import Kind
 from tasks.models import Task
 from tests.concurrency.together import at_once
 from tests.crowd import answer, start_tree, take, work_until
@@ -119,7 +120,7 @@ class TestWhatIsDerivable:
             start_tree(POLICY)
         holders = new_people(4)
         for person in holders:
-            take(person, POLICY)
+            take(person, POLICY, Kind.LABEL_INITIAL_PROMPT)
         Task.objects.filter(status=Task.Status.OPEN).update(status=Task.Status.EXPIRED, finished_at=timezone.now())
         User.objects.filter(pk__in=[person.pk for person in holders]).update(terms_version="old")
         for _ in range(3):
@@ -130,7 +131,7 @@ class TestWhatIsDerivable:
     def test_a_place_that_somebody_takes_meanwhile_stays_theirs(self, monkeypatch: pytest.MonkeyPatch) -> None:
         start_tree(POLICY)
         (late, quick), real = new_people(2), tasks.run_named
-        task = take(late, POLICY)
+        task = take(late, POLICY, Kind.LABEL_INITIAL_PROMPT)
         Task.objects.filter(status=Task.Status.OPEN).update(status=Task.Status.EXPIRED, finished_at=timezone.now())
 
         def run_named(check: str) -> list[Difference]:
@@ -138,7 +139,7 @@ class TestWhatIsDerivable:
             found = real(check)
             Opening.objects.filter(lease=task.pk).update(holder=None, lease=None, held_until=None)
             Opening.objects.filter(pk__in=places).delete()
-            taken.append(take(quick, POLICY))
+            taken.append(take(quick, POLICY, Kind.LABEL_INITIAL_PROMPT))
             return found
 
         taken: list[Task] = []
@@ -218,7 +219,7 @@ class TestCommand:
 def test_beside_running_work() -> None:
     policy = TreePolicy(num_reviews_initial_prompt=15, acceptance_threshold_initial_prompt=0.5)
     start_tree(policy)
-    tasks = [take(person, policy) for person in new_people(8)]
+    tasks = [take(person, policy, Kind.LABEL_INITIAL_PROMPT) for person in new_people(8)]
     Message.objects.update(review_count=99)
     acts: list[Callable[[], object]] = [lambda task=task: answer(task, policy) for task in tasks]  # type: ignore[misc]
     results = at_once([*acts, *[lambda: list(repair(policy, batch=10))] * 2])
