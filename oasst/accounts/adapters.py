@@ -97,7 +97,10 @@ class AccountAdapter(DefaultAccountAdapter):
         if is_new and suspended.find([suspended.address(email_address.email)]):
             messages.error(request, "This address belonged to an account that is suspended. It cannot be added.")
             return False
-        confirmed: bool = super().confirm_email(request, email_address)
+        with transaction.atomic():
+            if is_new:
+                drop_unproven_claims(email_address.email, but_of=email_address.user)
+            confirmed: bool = super().confirm_email(request, email_address)
         return confirmed
 
     def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:

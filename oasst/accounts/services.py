@@ -138,11 +138,12 @@ def suspend_if_known(user: User, names: Iterable[str]) -> None:
 
 
 @transaction.atomic
-def drop_unproven_claims(email: str) -> None:
-    """Whoever claims this address without proof loses it, since its owner is here. Proven claims stay."""
+def drop_unproven_claims(email: str, *, but_of: User | None = None) -> None:
+    """Whoever else claims this address without proof loses it, since its owner is here. Proven claims stay."""
     if find_person(email) is None:
-        User.objects.filter(email=email).update(email=None)
-        EmailAddress.objects.filter(email=email, verified=False).delete()
+        owners = [but_of.pk] if but_of else []
+        User.objects.filter(email=email).exclude(pk__in=owners).update(email=None)
+        EmailAddress.objects.filter(email=email, verified=False).exclude(user__in=owners).delete()
 
 
 def raise_listed_role(user: User) -> None:

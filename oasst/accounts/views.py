@@ -26,6 +26,7 @@ from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import NON_FIELD_ERRORS
+from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -110,7 +111,11 @@ class OwnAddresses(ShowsTheWait, EmailView):
         address = self._get_email_address(request)
         if address and address.primary:
             return messages.info(request, "This is your main address already.")
-        return super()._action_primary(request, *args, **kwargs)
+        try:
+            with transaction.atomic():  # the library saves two addresses and the person
+                return super()._action_primary(request, *args, **kwargs)
+        except IntegrityError:
+            return messages.error(request, "This address belongs to another account. Nothing was changed.")
 
     def _action_send(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         address = self._get_email_address(request)

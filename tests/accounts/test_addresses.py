@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from allauth.account.models import EmailAddress
+from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from django.core import mail
 from django.test import Client
 
@@ -148,3 +148,29 @@ class TestOddOnes:
         came = come_back(client, "github", state=begin(client, "github")["state"])
         assert came["Location"] == "/accounts/3rdparty/signup/", "the page that asks for an address"
         assert not User.objects.exists()
+
+
+def test_what_another_account_only_claimed_is_free_for_its_owner(client: Client, alice: User, eve: User) -> None:
+    """She confirms it beside her own, and makes it the main one."""
+    User.objects.filter(pk=eve.pk).update(email="both@example.org")
+    EmailAddress.objects.create(user=eve, email="both@example.org")
+    address = EmailAddress.objects.create(user=alice, email="both@example.org")
+    client.force_login(alice)
+    client.post(f"/accounts/confirm-email/{EmailConfirmationHMAC(address).key}/")
+    client.post("/accounts/email/", {"action_primary": "", "email": address.email})
+    alice.refresh_from_db()
+    eve.refresh_from_db()
+    assert (alice.email, eve.email) == ("both@example.org", None)
+    assert EmailAddress.objects.get(email=address.email).user == alice
+
+
+def test_the_main_address_is_changed_as_a_whole_or_not_at_all(client: Client, alice: User, eve: User) -> None:
+    before = alice.email
+    address = EmailAddress.objects.create(user=alice, email="both@example.org", verified=True)
+    User.objects.filter(pk=eve.pk).update(email=address.email)  # as an operator may give it
+    client.force_login(alice)
+    told = client.post("/accounts/email/", {"action_primary": "", "email": address.email}, follow=True)
+    assert "belongs to another account" in told.text
+    alice.refresh_from_db()
+    address.refresh_from_db()
+    assert (alice.email, address.primary) == (before, False)
