@@ -28,11 +28,11 @@ from oasst.core.jobs import ROUND, one_by_one, rounds
 from oasst.core.locks import advisory_lock
 from oasst.core.text import clean_reason
 from tasks.models import Draft, Task
-from tasks.upkeep import look_again
+from tasks.upkeep import free_places, look_again
 from trees import purging
 from trees.in_hand import lock_tree
 from trees.jobs import follow_standing
-from trees.models import Message, Opening, Purge, PurgeStep, Reaction, Report, Revision, Skip
+from trees.models import Message, Purge, PurgeStep, Reaction, Report, Revision, Skip
 from trees.policy import TreePolicy, current_policy
 from trees.posting import digest_of
 
@@ -192,11 +192,7 @@ def _drain(person: User) -> list[UUID]:
     with transaction.atomic(durable=True):
         advisory_lock("person", person.pk)
         tasks = Task.objects.select_for_update(no_key=True).filter(user=person, status=Task.Status.OPEN)
-        leases = list(tasks.order_by("pk").values_list("pk", flat=True))
-        held = Opening.objects.select_for_update().filter(lease__in=leases).order_by("pk")
-        places = dict(held.values_list("pk", "tree"))
-        Opening.objects.filter(pk__in=places).update(holder=None, lease=None, held_until=None)
-    return sorted(set(places.values()))
+        return free_places(list(tasks.order_by("pk").values_list("pk", flat=True)))
 
 
 def _take_out(purge_id: UUID, tree_id: UUID, policy: TreePolicy) -> bool:

@@ -1,5 +1,6 @@
 """Cleaning up after time has passed. People's work needs none of it: expired holds count as free by themselves."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -46,12 +47,18 @@ def _close_expired(limit: int) -> tuple[int, list[UUID]]:
             .values_list("pk", flat=True)[:limit]
         )
         Task.objects.filter(pk__in=claimed).update(status=Task.Status.EXPIRED, finished_at=now)
-        # Locked in one order, as `trees.transitions` does.
-        held = list(
-            Opening.objects.select_for_update().filter(lease__in=claimed).order_by("pk").values_list("pk", "tree")
-        )
-        Opening.objects.filter(pk__in=[pk for pk, _ in held]).update(holder=None, lease=None, held_until=None)
-    return len(claimed), sorted({tree_id for _, tree_id in held})
+        return len(claimed), free_places(claimed)
+
+
+def free_places(leases: Collection[UUID]) -> list[UUID]:
+    """Free what is held for these tasks, in the caller's transaction. Returns the trees that have to `look_again`, each
+    in a transaction of its own.
+    """
+    # Locked in one order, as `trees.transitions` does.
+    held = Opening.objects.select_for_update().filter(lease__in=leases).order_by("pk")
+    trees = dict(held.values_list("pk", "tree"))
+    Opening.objects.filter(pk__in=trees).update(holder=None, lease=None, held_until=None)
+    return sorted(set(trees.values()))
 
 
 def look_again(tree_id: UUID, policy: TreePolicy) -> bool:

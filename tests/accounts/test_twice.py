@@ -59,13 +59,20 @@ def test_two_people_confirm_the_same_address(client: Client, alice: User, eve: U
     assert told.redirect_chain[-1][0] == link and "belongs to another account" in told.text
 
 
-def test_other_faults_are_still_faults(client: Client, alice: User, monkeypatch: Any) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO account_emailaddress (email) VALUES ('x')",
+        "INSERT INTO account_emailaddress SELECT * FROM account_emailaddress",  # twice, where no race is known of
+    ],
+)
+def test_other_faults_are_still_faults(client: Client, alice: User, monkeypatch: Any, statement: str) -> None:
     client.raise_request_exception = False
     client.force_login(alice)
 
     def broken(*args: Any) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("INSERT INTO account_emailaddress (email) VALUES ('x')")
+            cursor.execute(statement)
 
     monkeypatch.setattr("allauth.account.views.flows.manage_email.sync_user_email_address", broken)
     assert client.get("/accounts/email/").status_code == 500
