@@ -8,6 +8,7 @@ from uuid import UUID
 from django import forms
 from django.utils.safestring import SafeString
 
+from oasst.core.kept_forms import MARK
 from oasst.core.markdown import render
 from tasks.models import Task
 from trees.labels import LABELS, Label, Widget
@@ -17,7 +18,7 @@ from trees.queries import texts_of
 from trees.reviews import labels_asked
 
 # What our pages send beside the answer itself.
-AROUND = {"csrfmiddlewaretoken", "then"}
+AROUND = {"csrfmiddlewaretoken", "then", MARK}
 
 
 class TextForm(forms.Form):
@@ -164,13 +165,13 @@ class RankingForm(forms.Form):
         return [r.pk for r in sorted(self.replies, key=lambda r: int(self.cleaned_data[f"rank_{r.pk}"]))]
 
 
-def label_form(task: Task, policy: TreePolicy, data: Any = None) -> LabelForm:
+def label_form(task: Task, policy: TreePolicy, data: Any = None, begun: dict[str, Any] | None = None) -> LabelForm:
     if task.message is None:
         raise AssertionError("a review is about a message")
     asked = labels_asked(task.message, task.mode, policy)
-    return LabelForm(data, asked=asked, mandatory=policy.mandatory_labels)
+    return LabelForm(data, initial=begun, asked=asked, mandatory=policy.mandatory_labels)
 
 
-def ranking_form(task: Task, data: Any = None) -> RankingForm:
+def ranking_form(task: Task, data: Any = None, begun: dict[str, Any] | None = None) -> RankingForm:
     texts = texts_of(task.reply_ids)
-    return RankingForm(data, replies=[texts[pk] for pk in task.reply_ids if pk in texts])
+    return RankingForm(data, initial=begun, replies=[texts[pk] for pk in task.reply_ids if pk in texts])

@@ -14,13 +14,14 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from oasst.accounts.requests import SignedInRequest
-from oasst.core import markdown, ratelimit
+from oasst.core import kept_forms, markdown, ratelimit
 from oasst.core.error_views import status_of
 from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed
+from oasst.core.kept_forms import keeps_words
 from oasst.core.languages import name_of
 from oasst.core.text import clean_language_tag
 from tasks import assignment, drafts, queries, submission
-from tasks.forms import TextForm, label_form, ranking_form
+from tasks.forms import AROUND, TextForm, label_form, ranking_form
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from trees.models import Opening, Skip
@@ -71,6 +72,7 @@ def nothing(request: SignedInRequest) -> HttpResponse:
     return render(request, "tasks/nothing.html", context)
 
 
+@keeps_words("task")
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def task(request: SignedInRequest, task_id: UUID) -> HttpResponse:
@@ -80,21 +82,27 @@ def task(request: SignedInRequest, task_id: UUID) -> HttpResponse:
         return _submit(request, found)
     if found.status == Task.Status.DONE:
         return redirect(_result_url(found))
+    begun = _begun(request, found)
     try:
         assignment.require_open(found)
     except Gone as error:
-        return _closed(request, found, error, _draft_text(found))
-    return _page(request, found, _form(found, None))
+        return _closed(request, found, error, str(begun.get("text", "")))
+    return _page(request, found, _form(found, None, begun))
 
 
-def _form(task: Task, data: Any) -> Any:
+def _begun(request: SignedInRequest, task: Task) -> dict[str, Any]:
+    """The answer as far as it got, by the names of the fields: what could not be taken, or else the draft."""
+    kept = kept_forms.find(request, request.path)
+    return kept.fields.dict() if kept else _draft(task)
+
+
+def _form(task: Task, data: Any, begun: dict[str, Any] | None = None) -> Any:
     answer = TABLE[Kind(task.kind)].answer
     if answer == "labels":
-        return label_form(task, current_policy(), data)
+        return label_form(task, current_policy(), data, begun)
     if answer == "ranking":
-        return ranking_form(task, data)
-    initial = {"text": _draft_text(task)}
-    return TextForm(data, initial=initial, text_limit=current_policy().message_size_limit)
+        return ranking_form(task, data, begun)
+    return TextForm(data, initial=begun, text_limit=current_policy().message_size_limit)
 
 
 def _submit(request: SignedInRequest, task: Task) -> HttpResponse:
@@ -135,7 +143,7 @@ def _refused(request: SignedInRequest, task: Task, form: Form, error: DomainErro
     typed = str(request.POST.get("text", ""))
     if isinstance(error, Gone | Conflict) and error.field is None:
         if typed and task.status == Task.Status.OPEN:
-            drafts.save_draft(task_id=task.pk, user=request.user, body={"text": typed})
+            drafts.save_draft(task_id=task.pk, user=request.user, body=_answer_so_far(request))
         return _closed(request, task, error, typed)
     form.add_error(error.field if error.field in form.fields else None, error.message)
     if isinstance(error, Busy):
@@ -153,7 +161,7 @@ def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPSta
     if any(one.is_withheld for one in shown):
         # Most often because of what stood in it, so it is not shown to those who still hold the task either.
         gone = Gone("The message was removed meanwhile.", hint="What you wrote is kept below.", code="message_deleted")
-        return _closed(request, task, gone, str(request.POST.get("text", "")) or _draft_text(task))
+        return _closed(request, task, gone, str(request.POST.get("text") or _draft(task).get("text", "")))
     draft = getattr(task, "draft", None)
     held = Opening.objects.filter(lease=task.pk).values_list("held_until", flat=True).first()
     context = {
@@ -181,9 +189,14 @@ def _closed(request: SignedInRequest, task: Task, error: DomainError, typed: str
     return render(request, "tasks/closed.html", context, status=status)
 
 
-def _draft_text(task: Task) -> str:
+def _draft(task: Task) -> dict[str, Any]:
     draft = getattr(task, "draft", None)
-    return str(draft.body.get("text", "")) if draft else ""
+    return draft.body if draft else {}
+
+
+def _answer_so_far(request: SignedInRequest) -> dict[str, Any]:
+    """What a draft holds: the fields of the form as they were sent."""
+    return {name: value for name, value in request.POST.items() if name not in AROUND}
 
 
 def _result_url(task: Task) -> str:
@@ -191,6 +204,7 @@ def _result_url(task: Task) -> str:
     return reverse("tree", args=[message_id]) if message_id else reverse("contributions")
 
 
+@keeps_words("task")
 @login_required
 @require_POST
 def skip(request: SignedInRequest, task_id: UUID) -> HttpResponse:
@@ -209,7 +223,7 @@ def skip(request: SignedInRequest, task_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def draft(request: SignedInRequest, task_id: UUID) -> HttpResponse:
-    drafts.save_draft(task_id=task_id, user=request.user, body={"text": request.POST.get("text", "")})
+    drafts.save_draft(task_id=task_id, user=request.user, body=_answer_so_far(request))
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 

@@ -12,7 +12,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from oasst.accounts.requests import SignedInRequest
+from oasst.core import kept_forms
 from oasst.core.errors import Conflict, Gone, Invalid
+from oasst.core.kept_forms import keeps_words
 from oasst.core.languages import name_of
 from oasst.core.text_diff import word_diff
 from trees import corrections, queries, reactions
@@ -86,6 +88,7 @@ def react(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     return redirect(_place_of(message_id))
 
 
+@keeps_words("tree")
 @login_required
 @require_POST
 def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:
@@ -102,13 +105,16 @@ def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     return redirect(_place_of(message_id))
 
 
+@keeps_words("message_suggest")
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def suggest(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     """Another text for somebody's message."""
     limit = current_policy().message_size_limit
     original = corrections.get_correctable_for(request.user, message_id)
-    form = SuggestionForm(request.POST or None, initial={"text": original.text}, text_limit=limit)
+    kept = kept_forms.find(request, request.path)
+    begun = {"text": original.text, **(kept.fields.dict() if kept else {})}
+    form = SuggestionForm(request.POST or None, initial=begun, text_limit=limit)
     status = HTTPStatus.UNPROCESSABLE_ENTITY if form.errors else HTTPStatus.OK
     if request.method == "POST" and form.is_valid():
         try:

@@ -18,9 +18,11 @@ from inference.policy import current_policy
 from inference.views.pages import show_settings
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Conflict, Invalid
+from oasst.core.kept_forms import keeps_words
 from oasst.core.requests import safe_next
 
 
+@keeps_words("chat")
 @login_required
 @require_POST
 def rename(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
@@ -55,6 +57,7 @@ def undelete(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
     return redirect("chat", chat_id)
 
 
+@keeps_words("")
 @login_required
 @require_POST
 def choose(request: SignedInRequest, chat_id: UUID | None = None) -> HttpResponse:

@@ -1,5 +1,6 @@
 """The pages of the chat: the list, a conversation, its settings. They only read."""
 
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from inference.listing import CursorPage, Wanted, page_by_cursor
 from inference.models import Chat, ChatReport
 from inference.policy import current_policy
 from oasst.accounts.requests import SignedInRequest
+from oasst.core import kept_forms
 from oasst.core.error_views import status_of
 from oasst.core.errors import Busy, DomainError, NotFound
 
@@ -86,6 +88,8 @@ def show(
     editing: UUID | None = None,
 ) -> HttpResponse:
     """A conversation, or the beginning of one; after a refusal with the reason, and what was typed where it was."""
+    if error is None:
+        typed, editing = _kept_question(request, chat)
     upto = _message_id(request.GET.get("upto"))
     talk = conversation_of(chat, upto) if chat is not None else None
     if talk is not None and upto is not None and not talk.said:
@@ -99,7 +103,7 @@ def show(
         "examples": EXAMPLES,
         "models": models_on_offer(),
         "model_name": _model_name(chat),
-        "settings_form": _choices_form(chat),
+        "settings_form": _choices_form(request, chat),
         "presets": presets,
         "preset_on": next((one.name for one in presets if one.on), "Own settings"),
         "report_kinds": ChatReport.Kind.choices,
@@ -124,7 +128,7 @@ def show_settings(
     context = {
         "chat": chat,
         "models": models_on_offer(),
-        "settings_form": form or _choices_form(chat),
+        "settings_form": form or _choices_form(request, chat),
         "presets": choices.presets_for(request.user, chat),
         "preset_name": preset_name,
         "error": error,
@@ -135,8 +139,21 @@ def show_settings(
     return _answered(response, error)
 
 
-def _choices_form(chat: Chat | None) -> ChoicesForm:
-    return ChoicesForm(initial=values_of(chat) if chat is not None else {}, policy=current_policy())
+def _kept_question(request: SignedInRequest, chat: Chat | None) -> tuple[str, UUID | None]:
+    """A question that could not be taken, and the message that it was another wording of."""
+    action = reverse("chat_ask", args=[chat.pk]) if chat is not None else reverse("chat_begin")
+    kept = kept_forms.find(request, action)
+    return (kept.fields.get("text", ""), _message_id(kept.fields.get("editing"))) if kept else ("", None)
+
+
+def _choices_form(request: SignedInRequest, chat: Chat | None) -> ChoicesForm:
+    action = reverse("chat_choose", args=[chat.pk]) if chat is not None else reverse("chat_choose_new")
+    if kept := kept_forms.find(request, action):
+        chosen: dict[str, Any] = {name.removeprefix("set-"): value for name, value in kept.fields.items()}
+        chosen["allow_data_use"] = "allow_data_use" in chosen
+    else:
+        chosen = values_of(chat) if chat is not None else {}
+    return ChoicesForm(initial=chosen, policy=current_policy())
 
 
 def _model_name(chat: Chat | None) -> str:

@@ -17,8 +17,10 @@ from inference.policy import current_policy
 from inference.views.pages import show
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Busy, Conflict, Invalid
+from oasst.core.kept_forms import keeps_words
 
 
+@keeps_words("chats")
 @login_required
 @require_POST
 def begin(request: SignedInRequest) -> HttpResponse:
@@ -31,6 +33,7 @@ def begin(request: SignedInRequest) -> HttpResponse:
     return _to(turn)
 
 
+@keeps_words("chat")
 @login_required
 @require_POST
 def ask(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
@@ -92,6 +95,7 @@ def vote(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     return _back(get_message_for(request.user, message_id).chat_id, message_id)
 
 
+@keeps_words("")
 @login_required
 @require_POST
 def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:

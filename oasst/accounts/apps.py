@@ -10,11 +10,12 @@ class AccountsConfig(AppConfig):
         from allauth.account import signals
 
         from oasst.accounts import notices, proof, sessions
-        from oasst.accounts.devices import note_new_password, note_sign_in
+        from oasst.accounts.devices import give_kept_form, note_new_password, note_sign_in
         from oasst.accounts.sign_in import forget_first_run
 
         user_logged_in.connect(proof.remember_sign_in, dispatch_uid="accounts.remember_sign_in")
         user_logged_in.connect(note_sign_in, dispatch_uid="accounts.note_sign_in")
+        user_logged_in.connect(give_kept_form, dispatch_uid="accounts.give_kept_form")
         user_logged_in.connect(forget_first_run, dispatch_uid="accounts.forget_first_run")
         signals.authentication_step_completed.connect(proof.remember_proof, dispatch_uid="accounts.remember_proof")
         signals.email_added.connect(notices.tell_of_new_address, dispatch_uid="accounts.tell_of_new_address")

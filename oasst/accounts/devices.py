@@ -21,6 +21,7 @@ from django.utils.deprecation import MiddlewareMixin
 from oasst.accounts import services
 from oasst.accounts.models import User
 from oasst.accounts.second_factor import has_second_factor
+from oasst.core import kept_forms
 
 COOKIE = "known_device"
 LIFETIME = 365 * 24 * 60 * 60
@@ -50,6 +51,14 @@ def note_sign_in(request: HttpRequest | None, user: User, **kwargs: Any) -> None
     """
     if request is not None:
         setattr(request, _SIGNED_IN, user)
+
+
+def give_kept_form(request: HttpRequest | None, user: User, **kwargs: Any) -> None:
+    """Receives Django's `user_logged_in`. What somebody wrote before they had to sign in is not for the next person who
+    does so with this browser.
+    """
+    if request is not None:
+        kept_forms.give_to(request, str(user.pk), next((entry[0] for entry in _entries(request)), None))
 
 
 def note_new_password(request: HttpRequest, user: User, **kwargs: Any) -> None:

@@ -6,12 +6,15 @@ from typing import Any
 from allauth.account.fields import EmailField
 from allauth.account.forms import AddEmailForm, LoginForm, RequestLoginCodeForm, ResetPasswordForm
 from django import forms
+from django.http import QueryDict
 from django.template.loader import render_to_string
+from django.utils.datastructures import MultiValueDict
 
 from oasst.accounts.addresses import LONGEST, TOO_LONG, refusal
 from oasst.accounts.models import Role, User
 from oasst.accounts.services import find_person
 from oasst.core.errors import DomainError
+from oasst.core.kept_forms import KeptForm
 from oasst.core.languages import LANGUAGES
 from oasst.core.ratelimit import Remaining
 from oasst.core.text import NAME_LIMIT, clean_name
@@ -92,17 +95,15 @@ class ProfileForm(forms.Form):
         label="Show me on leaderboards", required=False, help_text="You keep your points either way."
     )
 
-    def __init__(self, *args: Any, person: User, **kwargs: Any) -> None:
-        kwargs.setdefault(
-            "initial",
-            {
-                "display_name": person.display_name,
-                "time_zone": person.time_zone,
-                "interface_language": person.interface_language,
-                "contribution_languages": person.contribution_languages,
-                "show_on_leaderboard": person.show_on_leaderboard,
-            },
-        )
+    def __init__(self, *args: Any, person: User, kept: KeptForm | None = None, **kwargs: Any) -> None:
+        stored = {
+            "display_name": person.display_name,
+            "time_zone": person.time_zone,
+            "interface_language": person.interface_language,
+            "contribution_languages": person.contribution_languages,
+            "show_on_leaderboard": person.show_on_leaderboard,
+        }
+        kwargs.setdefault("initial", stored if kept is None else self._as_sent(kept.fields))
         super().__init__(*args, **kwargs)
         zones: Any = self.fields["time_zone"]
         zones.choices = [(name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones())]
@@ -115,6 +116,10 @@ class ProfileForm(forms.Form):
         if person.interface_language != "en":
             pages: Any = self.fields["interface_language"]
             pages.choices = [("en", "English"), (person.interface_language, person.interface_language)]
+
+    def _as_sent(self, fields: QueryDict) -> dict[str, Any]:
+        widgets = {name: field.widget for name, field in self.base_fields.items()}
+        return {name: widget.value_from_datadict(fields, MultiValueDict(), name) for name, widget in widgets.items()}
 
     def clean_display_name(self) -> str:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -17,15 +18,16 @@ from django.utils.deprecation import MiddlewareMixin
 from oasst.accounts import reauthentication, sessions
 from oasst.accounts.access import require_contributor
 from oasst.accounts.proof import is_proved
-from oasst.core import error_views
+from oasst.core import error_views, kept_forms
 from oasst.core.errors import NotAllowed
-from oasst.core.requests import is_fragment_request, page_before, wants_json
+from oasst.core.requests import is_fragment_request, wants_json
 from oasst.core.wires import is_of_the_wires
 
 # Open without the terms: what explains them, the way out, and the way to be forgotten.
 _OPEN_PAGES = frozenset({"terms", "terms_accept", "privacy", "suspended", "profile_delete", "sign_in_again"})
 # Not pages of contributors: the wire answers for itself, moderators' tools ask for a role, the rest has no person.
-_OPEN_PATHS = ("/accounts/", "/admin/", "/static/", "/healthz", "/readyz", "/metrics")
+_OPEN_PATHS = ("/accounts/", "/admin/")
+_NO_PERSON = ("/static/", "/healthz", "/readyz", "/metrics")
 # What a suspended person comes in with stays as it is: a ban is kept under these addresses and accounts.
 _CLOSED_TO_SUSPENDED = frozenset({"account_email", "socialaccount_connections"})
 _PAGE_FOR = {"suspended": "suspended", "terms_missing": "terms_accept"}
@@ -46,11 +48,14 @@ class Gate(MiddlewareMixin):
         asks = match is not None and match.url_name in reauthentication.ASK_FIRST
         if asks and request.user.is_authenticated and not is_proved(request):
             return reauthentication.ask(request)
-        if match is None or match.url_name in _OPEN_PAGES or _asks_no_contributor(request.path_info):
+        if is_of_the_wires(request.path_info) or request.path_info.startswith(_NO_PERSON):
+            return None
+        if request.user.is_authenticated:
+            sessions.note_visit(request)
+        if match is None or match.url_name in _OPEN_PAGES or request.path_info.startswith(_OPEN_PATHS):
             return None
         if not request.user.is_authenticated:
             return None
-        sessions.note_visit(request)
         try:
             require_contributor(request.user)
         except NotAllowed as error:
@@ -58,22 +63,24 @@ class Gate(MiddlewareMixin):
         return None
 
 
-def _asks_no_contributor(path: str) -> bool:
-    return is_of_the_wires(path) or path.startswith(_OPEN_PATHS)
-
-
 def _refuse(request: HttpRequest, error: NotAllowed) -> HttpResponse:
     page = _PAGE_FOR.get(error.code)
     if page is None or wants_json(request):
         return error_views.answer(request, error)
-    # After a refused POST the page that held the form is where to go on, not the address that took it.
-    is_read = request.method in ("GET", "HEAD")
-    here = request.get_full_path() if is_read else page_before(request) or request.path
     target = reverse(page)
     if page == "terms_accept":
-        target += "?" + urlencode({"next": here})
+        target += "?" + urlencode({"next": _page_to_go_on(request)})
     if is_fragment_request(request):
         response = HttpResponse(status=204)
         response["HX-Redirect"] = target
         return response
     return redirect(target)
+
+
+def _page_to_go_on(request: HttpRequest) -> str:
+    """After a refused form the page that held it, with what was written, not the address that took it."""
+    if request.method in ("GET", "HEAD"):
+        return request.get_full_path()
+    if kept_forms.keep(request):
+        messages.info(request, "What you wrote is kept, and stands in its form again afterwards.")
+    return kept_forms.page_of_form(request)

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from oasst.accounts import program_sessions
 from oasst.accounts.models import Session, User
+from oasst.core import kept_forms
 from oasst.core.requests import client_address
 from oasst.core.signed_cache import SignedCache
 
@@ -64,10 +65,14 @@ def describe(request: HttpRequest) -> None:
 
 
 def note_visit(request: HttpRequest) -> None:
-    """Once in SEEN_EVERY seconds. Costs nothing otherwise: the session is loaded for the page anyway."""
+    """Once in SEEN_EVERY seconds. Costs nothing otherwise: the session is loaded for the page anyway.
+
+    Writing it down also renews the session: Django then sends the cookie again and counts its age from now on.
+    """
     about = request.session.get(_BROWSER, {})
     if time.time() - about.get("seen", 0) > SEEN_EVERY:
         request.session[_BROWSER] = {**about, **_as_seen_now(request)}
+        kept_forms.drop_old(request)
 
 
 def where_from(request: HttpRequest) -> dict[str, str]:

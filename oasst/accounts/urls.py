@@ -10,6 +10,7 @@ urlpatterns = [
     path("privacy/", views.privacy, name="privacy"),
     path("suspended/", views.suspended, name="suspended"),
     path("me/", views.profile, name="profile"),
+    path("me/present/", views.present, name="present"),
     path("me/delete/", views.profile_delete, name="profile_delete"),
     path("me/tokens/", token_views.own_tokens, name="tokens"),
     path("me/tokens/<uuid:token_id>/revoke/", token_views.revoke, name="token_revoke"),

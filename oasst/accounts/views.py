@@ -27,7 +27,8 @@ from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.db import IntegrityError, transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -44,7 +45,9 @@ from oasst.accounts.notices import tell
 from oasst.accounts.requests import SignedInRequest
 from oasst.accounts.sign_in import SignInCode, is_browser_of
 from oasst.accounts.tries import count_code, count_password, passwords_left
+from oasst.core import kept_forms
 from oasst.core.errors import Busy, Conflict, DomainError
+from oasst.core.kept_forms import keeps_words
 from oasst.core.requests import safe_next
 
 # --- The door ---
@@ -326,14 +329,28 @@ def suspended(request: SignedInRequest) -> HttpResponse:
     )
 
 
-# --- The profile ---
+# --- Scripts ask who is there ---
 
 
 @never_cache
 @login_required
+@require_safe
+def present(request: SignedInRequest) -> JsonResponse:
+    """Who is signed in, and the token that forms of theirs carry from now on: signing in changes it. Whoever may not
+    contribute hears why, from the gate.
+    """
+    return JsonResponse({"person": str(request.user.pk), "token": get_token(request)})
+
+
+# --- The profile ---
+
+
+@keeps_words("profile")
+@never_cache
+@login_required
 @require_http_methods(["GET", "POST"])
 def profile(request: SignedInRequest) -> HttpResponse:
-    form = ProfileForm(request.POST or None, person=request.user)
+    form = ProfileForm(request.POST or None, person=request.user, kept=kept_forms.find(request, request.path))
     if request.method == "POST" and form.is_valid():
         try:
             services.update_profile(request.user, **form.cleaned_data)

@@ -6,7 +6,7 @@ and Redis do not.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
@@ -15,8 +15,8 @@ from django.template import loader
 from django.utils import timezone
 from django.utils.html import escape
 
-from oasst.core import metrics
-from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed, NotFound
+from oasst.core import kept_forms, metrics
+from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed, NotFound, signed_out
 from oasst.core.locks import as_busy
 from oasst.core.requests import is_fragment_request, page_before, wants_json
 from oasst.core.wires import is_of_openai, is_of_the_wires
@@ -31,10 +31,12 @@ _STATUS: tuple[tuple[type[DomainError], int], ...] = (
     (Gone, 410),
     (Busy, 503),
 )
+_STATUS_OF_CODE = {"rate_limited": 429, "signed_out": 401}
 # Statuses that share a page with a more general one.
-_PAGE_OF = {405: 400, 409: 400, 410: 400}
+_PAGE_OF = {401: 403, 405: 400, 409: 400, 410: 400}
 _TITLES = {
     400: "That did not work",
+    401: "Please sign in first",
     403: "This is not open to you",
     404: "There is nothing here",
     405: "That is not done at this address",
@@ -47,6 +49,7 @@ _TITLES = {
 _TYPED = "If you had typed something, the Back button of your browser leads to it."
 _WHAT_TO_DO = {
     400: ("Go back, mend what is named above, and send it again.",),
+    401: ("Sign in, then try again.",),
     403: ("Sign in with another account, if you have one that may.", "Ask a moderator if you think you should."),
     404: ("Check the address for typing errors.", "Start again from the dashboard."),
     405: ("Go back to the page that led you here, or start again from the dashboard.",),
@@ -73,11 +76,13 @@ class Trouble:
     hint: str = ""
     retry_after: int | None = None
     title: str = ""  # where that of the status says too little
+    page: str = ""  # where to go on
+    typed: tuple[str, ...] = ()  # what was written into the form that was refused
 
 
 def status_of(error: DomainError) -> int:
-    if error.code == "rate_limited":
-        return 429
+    if error.code in _STATUS_OF_CODE:
+        return _STATUS_OF_CODE[error.code]
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
 
 
@@ -137,16 +142,20 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """A form without a valid token: nearly always one that was open for days, or a browser that keeps no cookies."""
     log.info("csrf_refused", reason=reason)
-    return _respond(
-        request,
-        Trouble(
-            403,
-            "csrf",
-            "For safety we could not take it; that also happens where a browser keeps no cookies. Nothing was changed.",
-            hint="Go back, reload the page and send it again. Cookies must be allowed for this site.",
-            title="This form was open for too long",
-        ),
+    if wants_json(request) and not request.user.is_authenticated:
+        return answer(request, signed_out())
+    trouble = Trouble(
+        403,
+        "csrf",
+        "For safety we could not take it; that also happens where a browser keeps no cookies. Nothing was changed.",
+        hint="Go back, reload the page and send it again. Cookies must be allowed for this site.",
+        title="This form was open for too long",
     )
+    # Not of a form that stood on somebody else's site: its words are not this person's.
+    if kept_forms.takes_words(request) and page_before(request) and not wants_json(request):
+        kept_forms.keep(request)
+        trouble = replace(trouble, typed=kept_forms.words_of(request), page=kept_forms.page_of_form(request))
+    return _respond(request, trouble)
 
 
 def _respond(request: HttpRequest, trouble: Trouble) -> HttpResponse:
@@ -196,7 +205,8 @@ def _page(request: HttpRequest, trouble: Trouble) -> str:
         # The message of a limit says a short time itself.
         "retry_after": wait if until or trouble.status != 429 else None,
         "until": until,
-        "back_url": page_before(request),
+        "back_url": trouble.page or page_before(request),
+        "typed": trouble.typed,
     }
     try:
         if is_fragment_request(request):

@@ -36,6 +36,11 @@ class NotAllowed(DomainError):
     default_code = "not_allowed"
 
 
+def signed_out() -> NotAllowed:
+    """What whoever must sign in first is told."""
+    return NotAllowed("You are signed out. Sign in, then try again.", code="signed_out")
+
+
 class NotFound(DomainError):
     """There is no such thing, or none that this person may see."""
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import BadRequest
 from django.db import OperationalError
@@ -22,11 +23,11 @@ from django.utils.http import escape_leading_slashes
 from django_prometheus.middleware import PrometheusAfterMiddleware
 from psycopg_pool import PoolTimeout
 
-from oasst.core import error_views
-from oasst.core.errors import DomainError
+from oasst.core import error_views, kept_forms
+from oasst.core.errors import DomainError, signed_out
 from oasst.core.locks import as_busy
 from oasst.core.one_hop import Later
-from oasst.core.requests import page_before
+from oasst.core.requests import wants_json
 from oasst.core.wires import is_of_the_wires
 from oasst.redaction import HIDDEN, redact
 
@@ -220,8 +221,7 @@ class ErrorPages(_Middleware):
 class FormAddresses(_Middleware):
     """Addresses that only take forms are no dead end for somebody who comes there as to a page.
 
-    Who has to sign in before a form is taken goes on at the page that it stood on: no form is sent again by itself,
-    and its address shows nothing. And "405 Method Not Allowed" gets words where a view gave it none.
+    "405 Method Not Allowed" gets words where a view gave it none.
     """
 
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -231,17 +231,36 @@ class FormAddresses(_Middleware):
             answer = error_views.method_not_allowed(request)
             answer["Allow"] = response.get("Allow", "")
             return answer
-        if response.status_code == 302 and request.method not in ("GET", "HEAD"):
-            self._lead_back_to_a_page(request, response)
+        return response
+
+
+class SignInFirst(_Middleware):
+    """What whoever is not signed in hears of a page that asks for it.
+
+    A script hears a code, never a page. Of a form the words are kept, and after signing in one goes on at the page that
+    it stood on: no form is sent again by itself, and its address shows nothing.
+    """
+
+    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if not self._leads_to_the_door(request, response):
+            return response
+        if wants_json(request):
+            return error_views.answer(request, signed_out())
+        if request.method not in ("GET", "HEAD"):
+            if kept_forms.keep(request):
+                messages.info(request, "What you wrote is kept. Sign in, and it stands in its form again.")
+            query = urlencode({REDIRECT_FIELD_NAME: kept_forms.page_of_form(request)})
+            response["Location"] = urlsplit(response["Location"])._replace(query=query).geturl()
         return response
 
     @staticmethod
-    def _lead_back_to_a_page(request: HttpRequest, response: HttpResponseBase) -> None:
+    def _leads_to_the_door(request: HttpRequest, response: HttpResponseBase) -> bool:
+        """As `login_required` does it: with the address that was asked for as what comes next."""
+        if response.status_code != 302:
+            return False
         target = urlsplit(response["Location"])
         then = QueryDict(target.query).get(REDIRECT_FIELD_NAME, "")
-        if target.path == settings.LOGIN_URL and urlsplit(then).path == request.path:
-            query = urlencode({REDIRECT_FIELD_NAME: page_before(request) or settings.LOGIN_REDIRECT_URL})
-            response["Location"] = target._replace(query=query).geturl()
+        return target.path == settings.LOGIN_URL and urlsplit(then).path == request.path
 
 
 class MissingSlash(_Middleware):

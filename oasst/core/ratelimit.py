@@ -78,6 +78,8 @@ NEW_KEYS = RateLimit("key_new", "30 per hour; 100 per day", "new keys")
 SIGN_INS_ELSEWHERE = RateLimit(
     "sign_in_elsewhere", "60 per 10 minutes", "attempts to sign in", "The other ways to sign in work meanwhile."
 )
+# What somebody wrote who has to sign in first waits in a session, whoever comes.
+FORMS_KEPT_FROM_ADDRESS = RateLimit("kept_form", "60 per 10 minutes", "forms of people who are not signed in")
 REFRESHES = RateLimit("refresh", "60 per 10 minutes", "new tokens of this session")
 # Mails that anybody can have sent to anybody: by the address that asks (a school or an office shares one), by that
 # address and the mailbox together, so that a stranger elsewhere uses up no one's tries, and by the mailbox, which must

@@ -103,8 +103,15 @@ def page_before(request: HttpRequest) -> str:
     return "" if is_itself or not is_own_page(request, path) else path
 
 
+def is_from_script(request: HttpRequest) -> bool:
+    """A script of a page of ours is asking (static/js/keep.js): it reads codes, and a page would be of no use to it."""
+    return request.headers.get("X-Requested-With") == "fetch"
+
+
 def wants_json(request: HttpRequest) -> bool:
-    """A program is asking, not a browser."""
+    """A program is asking, or a script of ours, so that refusals are told by a code and not by a page."""
+    if is_from_script(request):
+        return True
     accept = request.headers.get("Accept", "")
     return "application/json" in accept and "text/html" not in accept
 

@@ -2,10 +2,12 @@
 
 import re
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from oasst.accounts import program_sessions, sessions
 from oasst.accounts.models import Session, Token, User
@@ -72,6 +74,27 @@ class TestList:
         assert time.time() - first < 60
         here.get("/me/")
         assert here.session["browser"]["seen"] == first
+
+
+class TestRenewal:
+    @pytest.mark.parametrize("path", ["/me/", "/terms/", "/accounts/email/", "/admin/login/", "/tasks/preview/"])
+    def test_a_session_in_use_does_not_end(self, alice: User, settings: Any, path: str) -> None:
+        here = come_in(alice)
+        session = here.session
+        session["browser"] = {**session["browser"], "seen": time.time() - 2 * sessions.SEEN_EVERY}
+        session.save()
+        soon = timezone.now() + timedelta(hours=1)
+        Session.objects.update(expire_date=soon)
+        answer = here.get(path)
+        assert answer.cookies["sessionid"]["max-age"] == settings.SESSION_COOKIE_AGE
+        assert Session.objects.get().expire_date > soon + timedelta(days=13)
+
+    def test_once_an_hour_and_nothing_in_between(self, alice: User, django_assert_num_queries: Any) -> None:
+        here = come_in(alice)
+        here.get("/me/")
+        with django_assert_num_queries(1):  # the person
+            answer = here.get("/me/")
+        assert "sessionid" not in answer.cookies
 
 
 class TestEnding:

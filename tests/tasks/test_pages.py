@@ -1,5 +1,6 @@
 """The task pages without script: what a person sees, sends and is told."""
 
+import re
 from uuid import UUID, uuid4
 
 import pytest
@@ -157,6 +158,32 @@ class TestDraftsAndPreview:
         assert client.post(f"{url}draft/", {"text": "half a thou"}).status_code == 204
         assert "half a thou" in client.get(url).content.decode()
         assert "draft kept" in client.get(reverse("dashboard")).content.decode()
+
+    def test_a_review_comes_back_as_far_as_it_got(self, alice: User, bob: User) -> None:
+        new_prompt(alice)
+        client = signed_in(bob)
+        url = take(client, "label_initial_prompt")
+        sent = {"spam": "0", "quality": "0.75", "humor": "", "pii": "1", "csrfmiddlewaretoken": "x"}
+        assert client.post(f"{url}draft/", sent).status_code == 204
+        page = client.get(url).content.decode()
+        for chosen in ('name="spam" value="0"', 'name="quality" value="0.75"', 'name="pii" value="1"'):
+            assert re.search(rf"{chosen}[^>]* checked", page)
+        assert page.count(" checked") == 3 + page.count("Cannot tell") - 1, "the others stand where they began"
+        assert "Draft saved at" in page and not Review.objects.exists()
+        assert "csrfmiddlewaretoken" not in Draft.objects.get().body
+
+    def test_a_ranking_comes_back_as_far_as_it_got(self, alice: User, bob: User) -> None:
+        policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
+        grow_to(growing_tree(alice, policy).pk, State.RANKING, policy)
+        client = signed_in(bob)
+        url = take(client, "rank_assistant_replies")
+        replies = task_at(url).reply_ids
+        places = {f"rank_{pk}": place for pk, place in zip(replies, ("2", "3", "1"), strict=True)}
+        assert client.post(f"{url}draft/", {**places, "not_rankable": "on"}).status_code == 204
+        page = client.get(url).content.decode()
+        for name, place in places.items():
+            assert re.search(rf'name="{name}"(?:(?!</select>)[\s\S])*value="{place}" selected', page)
+        assert re.search(r'name="not_rankable"[^>]* checked', page)
 
     def test_the_preview_is_clean(self, alice: User) -> None:
         html = signed_in(alice).post(

@@ -1,0 +1,152 @@
+"""What stood in a form that could not be taken: its sender has to sign in or to agree to the terms first, or the form
+was open for too long.
+
+Kept in the session for an hour, for one person, and shown in the same form again; nothing is sent by itself. A view
+says with `keeps_words` that what its form holds is worth it; other forms, above all those of passwords, are never kept.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http import HttpRequest, QueryDict
+from django.http.response import HttpResponseBase
+from django.urls import Resolver404, resolve, reverse
+from django.utils.functional import SimpleLazyObject
+
+from oasst.core.errors import Busy
+from oasst.core.ratelimit import FORMS_KEPT_FROM_ADDRESS, spend
+from oasst.core.requests import client_address, page_before
+
+LIFETIME = 3600
+"""Seconds."""
+LARGEST = 200_000
+"""Characters of the fields as they are sent: more than any answer has, and no burden for a session."""
+MARK = "kept_as"
+"""The field by which static/js/keep.js names what it keeps; a cookie of that name says that it was taken."""
+_KEY = "kept_form"
+_NEVER = frozenset({"csrfmiddlewaretoken", MARK})
+_NAME = re.compile(r"[a-z0-9]{8,32}")
+_View = TypeVar("_View", bound=Callable[..., HttpResponseBase])
+
+
+class KeptForm:
+    """What one form held. `action` is the address that it is sent to."""
+
+    def __init__(self, stored: dict[str, Any]) -> None:
+        self.action: str = stored["action"]
+        self.fields = QueryDict(stored["fields"])
+
+
+def keeps_words(page: str) -> Callable[[_View], _View]:
+    """For a view whose form is kept until it was taken. `page` is the name of the page that the form stands on, with
+    the same arguments; empty where only the browser knows it.
+    """
+
+    def mark(view: _View) -> _View:
+        @wraps(view)
+        def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            response = view(request, *args, **kwargs)
+            if request.method == "POST" and response.status_code == 302 and request.user.is_authenticated:
+                _note_taken(request, response)
+            return response
+
+        wrapped.words_stand_at = page  # type: ignore[attr-defined]
+        return cast(_View, wrapped)
+
+    return mark
+
+
+def takes_words(request: HttpRequest) -> bool:
+    """Whether this is a form that people wrote something into."""
+    match = request.resolver_match
+    return request.method == "POST" and match is not None and hasattr(match.func, "words_stand_at")
+
+
+def words_of(request: HttpRequest) -> tuple[str, ...]:
+    """What people wrote themselves in the form, as far as it can be told from what they chose."""
+    return tuple(one for one in request.POST.dict().values() if any(sign.isspace() for sign in str(one).strip()))
+
+
+def page_of_form(request: HttpRequest) -> str:
+    """The page on which a form was sent that could not be taken."""
+    before = page_before(request)
+    if before and not _takes_only_forms(before):
+        return before
+    match: Any = request.resolver_match
+    page = getattr(match.func, "words_stand_at", "")
+    return reverse(page, args=match.args, kwargs=match.kwargs) if page else settings.LOGIN_REDIRECT_URL
+
+
+def keep(request: HttpRequest) -> bool:
+    """Keep what this form holds for whoever is signed in, or comes in next (`give_to`). False where it is not kept."""
+    sent = request.POST.copy()
+    for name in _NEVER:
+        sent.pop(name, None)
+    fields = sent.urlencode()
+    if not takes_words(request) or not fields or len(fields) > LARGEST:
+        return False
+    try:
+        spend(FORMS_KEPT_FROM_ADDRESS, client_address(request))
+    except Busy:
+        return False
+    person = str(request.user.pk) if request.user.is_authenticated else None
+    request.session[_KEY] = {"action": request.path, "fields": fields, "at": time.time(), "person": person}
+    return True
+
+
+def give_to(request: HttpRequest, person: str, before: str | None) -> None:
+    """Somebody came in. What was kept is theirs, unless `before` says that it was somebody else who was here."""
+    kept = request.session.get(_KEY)
+    if kept is None or kept["person"] == person:
+        return
+    if kept["person"] is None and before in (None, person):
+        request.session[_KEY] = {**kept, "person": person}
+    else:
+        del request.session[_KEY]
+
+
+def find(request: HttpRequest, action: str | None = None) -> KeptForm | None:
+    """What is kept for this person, of the form that is sent to `action` or of any."""
+    if not hasattr(request, "session") or not request.user.is_authenticated:
+        return None
+    kept = request.session.get(_KEY)
+    if kept is None or kept["person"] != str(request.user.pk) or kept["at"] < time.time() - LIFETIME:
+        return None
+    return KeptForm(kept) if action in (None, kept["action"]) else None
+
+
+def _note_taken(request: HttpRequest, response: HttpResponseBase) -> None:
+    """The form need not be kept any more, here and in the browser."""
+    if request.session.get(_KEY, {}).get("action") == request.path:
+        del request.session[_KEY]
+    name = request.POST.get(MARK, "")
+    if _NAME.fullmatch(name):
+        response.set_cookie(
+            f"{MARK}_{name}", "1", max_age=300, secure=settings.SESSION_COOKIE_SECURE, samesite="Lax"
+        )  # read by the script, so not httponly
+
+
+def drop_old(request: HttpRequest) -> None:
+    """What was kept and not asked for is forgotten."""
+    kept = request.session.get(_KEY)
+    if kept is not None and kept["at"] < time.time() - LIFETIME:
+        del request.session[_KEY]
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """`kept_form`, for every template: what was kept for this person, or nothing."""
+    return {"kept_form": SimpleLazyObject(lambda: find(request))}
+
+
+def _takes_only_forms(address: str) -> bool:
+    """A form that was refused is shown at the address that it was sent to, and that may be no page."""
+    try:
+        match = resolve(urlsplit(address).path)
+    except Resolver404:
+        return False
+    return getattr(match.func, "words_stand_at", match.url_name) != match.url_name

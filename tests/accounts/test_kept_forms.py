@@ -1,0 +1,334 @@
+"""What was written when the session had ended: it waits for its writer, in its form, and for nobody else."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from inference.models import Chat, ChatMessage, ChatReport, Turn
+from oasst.accounts import services
+from oasst.accounts.models import Session, User
+from oasst.core import kept_forms
+from tasks.models import Task
+from tests.factories import PASSWORD, decide, grow_to, growing_tree, new_prompt, new_reply
+from tests.inference.conftest import chat_on  # noqa: F401
+from tests.inference.talking import ask
+from trees.models import Message, Report, Review, Skip
+from trees.policy import TreePolicy
+from trees.states import State
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("chat_on")]
+WORDS = "Half an hour of work,\n    indented & <kept>"
+SHOWN = "Half an hour of work,\n    indented &amp; &lt;kept&gt;"
+
+
+@dataclass
+class Form:
+    """A form on a page of ours, and how the page shows again what was in it."""
+
+    page: str
+    action: str
+    fields: dict[str, Any]
+    shown: list[str] = field(default_factory=lambda: [SHOWN])
+
+
+def come_in(person: User, client: Client | None = None, then: str = "/dashboard/") -> Client:
+    """Through the door, as people do: `force_login` passes none of what a sign-in does to a session."""
+    client = client or Client()
+    client.post("/accounts/login/", {"login": person.email, "password": PASSWORD, "next": then})
+    assert client.session["_auth_user_id"] == str(person.pk)
+    return client
+
+
+def take(client: Client, kind: str) -> str:
+    response = client.post(reverse("task_next"), {"kind": kind, "lang": "en", "idempotency_key": uuid4()})
+    assert Task.objects.exists()
+    return response["Location"]
+
+
+def writing(client: Client, bob: User, alice: User) -> Form:
+    url = take(client, "initial_prompt")
+    return Form(url, url, {"text": WORDS})
+
+
+def judging(client: Client, bob: User, alice: User) -> Form:
+    new_prompt(alice)
+    url = take(client, "label_initial_prompt")
+    shown = [
+        r'name="quality" value="0.75"[^>]* checked',
+        r'name="pii" value="1"[^>]* checked',
+        r'value="0"[^>]* checked',
+    ]
+    return Form(url, url, {"spam": "0", "quality": "0.75", "pii": "1"}, shown)
+
+
+def ranking(client: Client, bob: User, alice: User) -> Form:
+    policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
+    grow_to(growing_tree(alice, policy).pk, State.RANKING, policy)
+    url = take(client, "rank_assistant_replies")
+    replies = Task.objects.get().reply_ids
+    places = dict(zip(replies, ("3", "1", "2"), strict=True))
+    shown = [rf'name="rank_{pk}"(?:(?!</select>)[\s\S])*value="{place}" selected' for pk, place in places.items()]
+    return Form(url, url, {f"rank_{pk}": place for pk, place in places.items()}, shown)
+
+
+def skipping(client: Client, bob: User, alice: User) -> Form:
+    new_prompt(alice)
+    url = take(client, "label_initial_prompt")
+    return Form(url, f"{url}skip/", {"reason": "unclear", "note": WORDS}, [SHOWN, r'<details class="skip"[^>]* open'])
+
+
+def reporting(client: Client, bob: User, alice: User) -> Form:
+    prompt = new_prompt(alice)
+    decide(prompt)
+    page = reverse("tree", args=[prompt.pk])
+    shown = [SHOWN, r'value="spam" required checked', r'<details class="report" open']
+    return Form(page, reverse("message_report", args=[prompt.pk]), {"category": "spam", "text": WORDS}, shown)
+
+
+def suggesting(client: Client, bob: User, alice: User) -> Form:
+    reply = new_reply(growing_tree(alice), alice)
+    decide(reply)
+    page = reverse("message_suggest", args=[reply.pk])
+    return Form(page, page, {"text": WORDS})
+
+
+def beginning_a_chat(client: Client, bob: User, alice: User) -> Form:
+    return Form(reverse("chats"), reverse("chat_begin"), {"text": WORDS, "parent": ""})
+
+
+def chat_of(bob: User) -> ChatMessage:
+    turn = ask(bob, "Why is the sky blue?")
+    ChatMessage.objects.filter(pk=turn.pk).update(content="It is not.")
+    Turn.objects.filter(pk=turn.pk).update(state="complete", ended_at=timezone.now())
+    return turn.message
+
+
+def asking(client: Client, bob: User, alice: User) -> Form:
+    message = chat_of(bob)
+    page = reverse("chat", args=[message.chat_id])
+    return Form(page, f"{page}ask/", {"text": WORDS, "parent": str(message.pk)})
+
+
+def rewording(client: Client, bob: User, alice: User) -> Form:
+    message = chat_of(bob)
+    page = reverse("chat", args=[message.chat_id])
+    fields = {"text": WORDS, "parent": "", "editing": str(message.parent_id)}
+    return Form(page, f"{page}ask/", fields, [SHOWN, r"data-rewrite open"])
+
+
+def reporting_an_answer(client: Client, bob: User, alice: User) -> Form:
+    message = chat_of(bob)
+    action = reverse("chat_report", args=[message.pk])
+    shown = [SHOWN, r'value="offensive" required checked']
+    return Form(reverse("chat", args=[message.chat_id]), action, {"kind": "offensive", "reason": WORDS}, shown)
+
+
+def setting(client: Client, bob: User, alice: User) -> Form:
+    page = reverse("chat", args=[chat_of(bob).chat_id])
+    fields = {"set-user_profile": WORDS, "set-temperature": "1.25", "preset_name": "My own way"}
+    return Form(page, f"{page}choose/", fields, [SHOWN, 'value="1.25"', 'value="My own way"'])
+
+
+def naming_a_chat(client: Client, bob: User, alice: User) -> Form:
+    page = reverse("chat", args=[chat_of(bob).chat_id])
+    return Form(page, f"{page}rename/", {"title": "About the sky", "next": page}, ['value="About the sky"'])
+
+
+def describing_oneself(client: Client, bob: User, alice: User) -> Form:
+    fields = {"display_name": "Bobby", "time_zone": "Asia/Tokyo", "contribution_languages": ["de", "pt-BR"]}
+    shown = ['value="Bobby"', 'value="Asia/Tokyo" selected', 'value="de" selected', 'value="pt-BR" selected']
+    return Form("/me/", "/me/", fields, shown)
+
+
+FORMS = [
+    *(writing, judging, ranking, skipping, reporting, suggesting, describing_oneself),
+    *(beginning_a_chat, asking, rewording, reporting_an_answer, setting, naming_a_chat),
+]
+
+
+def written() -> tuple[int, ...]:
+    return tuple(model.objects.count() for model in (Message, Review, Report, Skip, Chat, ChatMessage, ChatReport))
+
+
+def stands(form: Form, page: str) -> bool:
+    return all(one in page or re.search(one, page) for one in form.shown)
+
+
+def send(client: Client, form: Form, **headers: str) -> Any:
+    return client.post(form.action, form.fields, headers={"Referer": f"http://testserver{form.page}", **headers})
+
+
+@pytest.mark.parametrize("make", FORMS, ids=lambda one: one.__name__)
+def test_it_waits_in_its_form(make: Callable[..., Form], bob: User, alice: User) -> None:
+    client = come_in(bob)
+    form = make(client, bob, alice)
+    assert not stands(form, client.get(form.page).text)
+    client.cookies.pop("sessionid")
+    before = written()
+
+    door = send(client, form)["Location"]
+    assert (urlsplit(door).path, parse_qs(urlsplit(door).query)) == ("/accounts/login/", {"next": [form.page]})
+    assert "What you wrote is kept" in client.get(door).text
+    answer = client.post("/accounts/login/", {"login": bob.email, "password": PASSWORD, "next": form.page})
+    assert answer["Location"] == form.page
+    for _ in range(2):  # reading uses nothing up
+        page = client.get(form.page).text
+        assert stands(form, page) and "It is not sent yet" in page
+    assert written() == before, "nothing is sent by itself"
+
+    answer = send(client, form)
+    if answer.status_code == 302:  # else it is refused, with the words in the form and in the session
+        assert "kept_form" not in client.session
+        assert "It is not sent yet" not in client.get(form.page, follow=True).text
+
+
+@pytest.mark.parametrize("make", [writing, judging, skipping, beginning_a_chat], ids=lambda one: one.__name__)
+def test_new_terms(make: Callable[..., Form], bob: User, alice: User) -> None:
+    client = come_in(bob)
+    form = make(client, bob, alice)
+    agreed = bob.terms_version
+    User.objects.filter(pk=bob.pk).update(terms_version="0")
+    there = send(client, form)["Location"]
+    assert there.startswith("/terms/accept/?next=")
+    assert "What you wrote is kept" in client.get(there).text
+    client.post("/terms/accept/", {"version": agreed, "next": form.page})
+    assert stands(form, client.get(form.page).text)
+
+
+class TestStaleToken:
+    @pytest.mark.parametrize("is_in", [True, False], ids=["signed-in", "signed-out"])
+    def test_the_page_shows_the_words_and_the_form_has_them(self, bob: User, alice: User, is_in: bool) -> None:
+        client = come_in(bob, Client(enforce_csrf_checks=False))
+        form = writing(client, bob, alice)
+        if not is_in:
+            client.cookies.pop("sessionid")
+        client.handler.enforce_csrf_checks = True
+        refused = send(client, form)
+        assert refused.status_code == 403 and SHOWN in refused.text and f'href="{form.page}"' in refused.text
+        client.handler.enforce_csrf_checks = False
+        if not is_in:
+            come_in(bob, client)
+        assert stands(form, client.get(form.page).text)
+
+    def test_nothing_of_a_form_on_another_site(self, bob: User, alice: User) -> None:
+        client = come_in(bob, Client(enforce_csrf_checks=False))
+        form = writing(client, bob, alice)
+        client.handler.enforce_csrf_checks = True
+        for elsewhere in ("https://evil.example/", ""):
+            refused = client.post(form.action, form.fields, headers={"Referer": elsewhere})
+            assert refused.status_code == 403 and SHOWN not in refused.text
+        assert "kept_form" not in client.session
+
+
+class TestForNobodyElse:
+    def test_another_person_who_signs_in_with_this_browser(self, bob: User, eve: User, alice: User) -> None:
+        client = come_in(bob)
+        form = beginning_a_chat(client, bob, alice)
+        client.post("/accounts/logout/")
+        send(client, form)
+        come_in(eve, client)
+        assert not stands(form, client.get(form.page).text)
+        assert WORDS not in str(dict(client.session))
+
+    def test_a_task_of_somebody_else(self, bob: User, eve: User, alice: User) -> None:
+        form = writing(come_in(bob), bob, alice)
+        stranger = Client()
+        send(stranger, form)
+        come_in(eve, stranger)
+        assert stranger.get(form.page).status_code == 404
+
+    def test_after_an_hour_it_is_gone(self, bob: User, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        client = come_in(bob)
+        form = beginning_a_chat(client, bob, alice)
+        client.cookies.pop("sessionid")
+        send(client, form)
+        come_in(bob, client)
+        monkeypatch.setattr(kept_forms, "LIFETIME", -1)
+        assert not stands(form, client.get(form.page).text)
+
+    def test_no_password_and_no_token(self, bob: User, alice: User) -> None:
+        client = Client()
+        client.post("/accounts/login/", {"login": bob.email, "password": "wrong one"})
+        client.post("/accounts/password/change/", {"oldpassword": PASSWORD, "password1": "x"})
+        assert "kept_form" not in client.session
+        send(client, Form("/chat/", "/chat/new/", {"text": "Hi", "csrfmiddlewaretoken": "secret"}))
+        assert kept_forms.KeptForm(client.session["kept_form"]).fields.dict() == {"text": "Hi"}
+
+    def test_what_is_larger_than_any_answer_is_not_kept(self) -> None:
+        client = Client()
+        send(client, Form("/chat/", "/chat/new/", {"text": "x" * (kept_forms.LARGEST + 1)}))
+        assert "kept_form" not in client.session
+
+    def test_strangers_fill_no_table(self, settings: Any) -> None:
+        settings.RATE_LIMITS = True
+        for _ in range(70):
+            Client(REMOTE_ADDR="203.0.113.9").post("/chat/new/", {"text": "spam"})
+        assert Session.objects.count() <= 60
+
+
+class TestScripts:
+    """What static/js/keep.js is told: a code, never a page."""
+
+    ASKS = {"X-Requested-With": "fetch"}
+
+    @pytest.mark.parametrize("path", ["draft/", "lease/", "skip/", ""])
+    def test_signed_out(self, bob: User, path: str) -> None:
+        url = take(come_in(bob), "initial_prompt")
+        answer = Client().post(f"{url}{path}", {"text": WORDS}, headers=self.ASKS)
+        assert (answer.status_code, answer.json()["code"]) == (401, "signed_out")
+        assert "Location" not in answer and not answer.cookies, "the script keeps it"
+
+    @pytest.mark.parametrize("path", ["/tasks/preview/", "/chat/new/", "/tasks/next/"])
+    def test_signed_out_elsewhere(self, path: str) -> None:
+        assert Client().post(path, headers=self.ASKS).status_code == 401
+
+    @pytest.mark.parametrize("path", ["/chat/", "/me/present/", "/dashboard/"])
+    def test_signed_out_reading(self, path: str) -> None:
+        answer = Client().get(path, headers=self.ASKS)
+        assert (answer.status_code, answer.json()["code"]) == (401, "signed_out")
+        assert Client().get(path)["Location"] == f"/accounts/login/?next={path}"
+
+    def test_new_terms_and_suspension(self, bob: User, mo: User) -> None:
+        client = come_in(bob)
+        url = take(client, "initial_prompt")
+        User.objects.filter(pk=bob.pk).update(terms_version="0")
+        answer = client.post(f"{url}draft/", {"text": WORDS}, headers=self.ASKS)
+        assert (answer.status_code, answer.json()["code"]) == (403, "terms_missing")
+        bob.refresh_from_db()
+        services.ban(bob, actor=mo, reason="Spam")
+        answer = client.post(f"{url}draft/", {"text": WORDS}, headers=self.ASKS)
+        assert (answer.status_code, answer.json()["code"]) == (403, "suspended")
+
+    def test_a_stale_token_and_the_new_one(self, bob: User) -> None:
+        client = come_in(bob, Client(enforce_csrf_checks=False))
+        url = take(client, "initial_prompt")
+        client.handler.enforce_csrf_checks = True
+        answer = client.post(f"{url}draft/", {"text": WORDS}, headers=self.ASKS)
+        assert (answer.status_code, answer.json()["code"]) == (403, "csrf")
+        who = client.get("/me/present/", headers=self.ASKS).json()
+        assert who["person"] == str(bob.pk)
+        answer = client.post(f"{url}draft/", {"text": WORDS}, headers={**self.ASKS, "X-CSRFToken": who["token"]})
+        assert answer.status_code == 204
+
+    def test_a_browser_that_lost_all_its_cookies_is_signed_out(self, bob: User) -> None:
+        url = take(come_in(bob), "initial_prompt")
+        answer = Client(enforce_csrf_checks=True).post(f"{url}draft/", {"text": WORDS}, headers=self.ASKS)
+        assert (answer.status_code, answer.json()["code"]) == (401, "signed_out")
+
+    def test_what_was_taken_is_told_by_a_cookie(self, bob: User) -> None:
+        client = come_in(bob)
+        url = take(client, "initial_prompt")
+        refused = client.post(url, {"text": " ", "kept_as": "abcdefgh12"})
+        assert refused.status_code == 422 and "kept_as_abcdefgh12" not in refused.cookies
+        taken = client.post(url, {"text": "How do plants drink?", "kept_as": "abcdefgh12"})
+        assert taken.status_code == 302 and taken.cookies["kept_as_abcdefgh12"].value == "1"
+        for odd in ("x; Path=/", "A" * 10, "short", "a" * 99):
+            assert not [one for one in client.post(url, {"text": "How?", "kept_as": odd}).cookies if "kept_as" in one]
