@@ -1,10 +1,12 @@
 """What people have typed and not sent yet."""
 
 import json
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
@@ -16,8 +18,9 @@ from tasks.models import Draft, Task
 LARGEST_DRAFT = 100_000  # bytes of JSON: far more than any answer, far less than a burden
 
 
-def save_draft(*, task_id: UUID, user: User, body: dict[str, Any]) -> None:
-    """Keep the unsent answer of one's own task, replacing the one before. A finished task needs none.
+def save_draft(*, task_id: UUID, user: User, body: dict[str, Any]) -> datetime:
+    """Keep the unsent answer of one's own task, replacing the one before, and say when that was. A finished task needs
+    none.
 
     Raises NotAllowed, NotFound, Invalid (`too_long`, `control_characters`), Busy `rate_limited`.
     """
@@ -29,5 +32,7 @@ def save_draft(*, task_id: UUID, user: User, body: dict[str, Any]) -> None:
     ratelimit.spend(ratelimit.DRAFTS, user.pk)
     with transaction.atomic(durable=True):
         task = queries.get_task_for(user, task_id)
-        if task.status != Task.Status.DONE:
-            Draft.objects.update_or_create(task=task, defaults={"body": body})
+        if task.status == Task.Status.DONE:
+            return timezone.now()
+        draft, _ = Draft.objects.update_or_create(task=task, defaults={"body": body})
+        return draft.updated_at

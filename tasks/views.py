@@ -223,8 +223,8 @@ def skip(request: SignedInRequest, task_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def draft(request: SignedInRequest, task_id: UUID) -> HttpResponse:
-    drafts.save_draft(task_id=task_id, user=request.user, body=_answer_so_far(request))
-    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    saved_at = drafts.save_draft(task_id=task_id, user=request.user, body=_answer_so_far(request))
+    return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"Draft-At": int(saved_at.timestamp())})
 
 
 @login_required

@@ -39,7 +39,7 @@
   const parse = (html) => new DOMParser().parseFromString(html, "text/html");
 
   const refresh = async (ids = STATE) => {
-    const response = await fetch(location.pathname + location.search);
+    const response = await oasst.ask(location.pathname + location.search);
     if (!response.ok || response.redirected) throw new Error(String(response.status));
     place(parse(await response.text()), ids);
     if (ids.includes("talk")) follow();
@@ -166,10 +166,15 @@
     if (form.dataset.sending) return;
     form.dataset.sending = "1";
     const composing = form.id === "composer";
-    const key = draftKey();
+    const key = oasst.keyOf(form);
     const body = new URLSearchParams(new FormData(form, button));
     try {
-      const response = await fetch(button?.getAttribute("formaction") || form.getAttribute("action"), { method: "POST", body });
+      if (!navigator.onLine) throw new oasst.Refused("not_sent");
+      const response = await oasst.ask(button?.getAttribute("formaction") || form.getAttribute("action"), { method: "POST", body });
+      if (response.headers.get("Content-Type")?.startsWith("application/json")) {
+        complain((await response.json()).message);
+        return;
+      }
       const page = parse(await response.text());
       if (!page.getElementById("talk") && !page.getElementById("chat-settings")) {
         if (response.ok) location.assign(response.url);
@@ -185,10 +190,9 @@
         const rewriting = form.closest("[data-rewrite]");
         if (rewriting) rewriting.open = false;
       }
-      if (composing) {
-        text.value = "";
-        forget(key);
-      }
+      if (composing) text.value = "";
+      oasst.drop(key);
+      if (composing) document.querySelector(".composer .kept-note")?.remove();
       const address = new URL(response.url);
       const moved = address.pathname !== location.pathname; // a new chat: its settings are not those of the last one
       if (moved) history.pushState(null, "", address.pathname);
@@ -201,8 +205,10 @@
       }
       grow();
       measure();
-    } catch {
-      complain("The site can not be reached right now. Your text is still here: try again in a moment.");
+    } catch (error) {
+      // Whether a question arrived before the line broke is not known, so that one is not sent again by itself.
+      if (error.code && error.code !== "offline") oasst.sendLater(form, button);
+      if (!error.code || error.code === "offline") complain("The site can not be reached right now. Your text is still here: try again in a moment.");
     } finally {
       delete form.dataset.sending;
     }
@@ -221,34 +227,13 @@
 
   /* Writing */
   const text = byId("composer-text");
-  const draftKey = () => `chat-draft:${byId("composer")?.dataset.draft}`;
-  const forget = (key) => {
-    try {
-      localStorage.removeItem(key);
-    } catch {
-      /* nothing was kept */
-    }
-  };
   const grow = () => {
     if (!text || CSS.supports("field-sizing", "content")) return;
     text.style.height = "auto";
     text.style.height = `${text.scrollHeight}px`;
   };
   if (text) {
-    try {
-      text.value ||= localStorage.getItem(draftKey()) ?? "";
-    } catch {
-      /* storage may be forbidden */
-    }
-    text.addEventListener("input", () => {
-      grow();
-      try {
-        if (text.value) localStorage.setItem(draftKey(), text.value);
-        else localStorage.removeItem(draftKey());
-      } catch {
-        /* the text stands in the form all the same */
-      }
-    });
+    text.addEventListener("input", grow);
     grow();
   }
 

@@ -1,16 +1,16 @@
-/* Every task page: keeps the hold on the task, warns before work is thrown away, folds the guide on phones. */
+/* Every task page: saves the draft, keeps the hold on the task, warns before work is thrown away, folds the guide on
+   phones. */
 (() => {
   const task = document.querySelector("[data-task-kind]");
   const form = document.querySelector("form[data-answer]");
   if (!task || !form) return;
-  const token = form.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
 
   const guide = document.querySelector("[data-fold-on-phone]");
   if (guide && matchMedia("(max-width: 47.99rem)").matches) guide.open = false;
 
   const renew = () => {
     if (document.hidden || !task.dataset.leaseUrl) return;
-    fetch(task.dataset.leaseUrl, { method: "POST", headers: { "X-CSRFToken": token } }).catch(() => {});
+    oasst.ask(task.dataset.leaseUrl, { method: "POST" }).catch(() => {});
   };
   setInterval(renew, 5 * 60 * 1000);
   document.addEventListener("visibilitychange", renew);
@@ -23,11 +23,49 @@
     touched = true;
     document.querySelector("[data-skip-warning]")?.removeAttribute("hidden");
   });
-  form.addEventListener("draftsaved", () => (touched = false));
   addEventListener("submit", () => (touched = false));
   addEventListener("beforeunload", (event) => {
-    if (touched) event.preventDefault();
+    if (touched && !oasst.isSafe()) event.preventDefault();
   });
+
+  const state = document.querySelector("[data-draft-state]");
+  const now = new Intl.DateTimeFormat(document.documentElement.lang || undefined, { timeStyle: "short" });
+  const answer = () => {
+    const body = new URLSearchParams(new FormData(form));
+    for (const name of ["csrfmiddlewaretoken", "kept_as"]) body.delete(name);
+    return body;
+  };
+  const NOT_SAVED = {
+    offline: "Not saved yet. What you write is kept in this browser.",
+    signed_out: "Not saved: you are signed out. What you write is kept in this browser.",
+  };
+  let saved = oasst.isRestored(form) ? "" : answer().toString();
+  let timer = 0;
+  const save = async () => {
+    clearTimeout(timer);
+    const body = answer();
+    const [sending, fields] = [body.toString(), oasst.fieldsOf(form)];
+    if (sending === saved || form.dataset.sent) return;
+    state.textContent = "Saving your draft…";
+    try {
+      const response = await oasst.ask(form.dataset.draftUrl, { method: "POST", body });
+      if (response.status !== 204) throw new Error(String(response.status));
+      saved = sending;
+      oasst.serverHas(form, fields, response.headers.get("Draft-At"));
+      state.textContent = `Draft saved at ${now.format(new Date())}.`;
+      if (answer().toString() === saved) touched = false;
+    } catch (error) {
+      state.textContent = NOT_SAVED[error.code] ?? "The draft could not be saved; we keep trying.";
+      if (!error.code) timer = setTimeout(save, 10000);
+    }
+  };
+  form.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(save, 1500);
+  });
+  document.addEventListener("visibilitychange", () => document.hidden && save());
+  document.addEventListener("back", save); // signed in again, or on the line
+  if (oasst.isRestored(form)) save();
 
   const summary = document.getElementById("errors");
   if (summary) summary.focus();

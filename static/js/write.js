@@ -1,20 +1,11 @@
-/* Writing: count, autosave, preview. The form itself needs none of it. */
+/* Writing: count and preview. The form itself needs none of it. */
 (() => {
-  const form = document.querySelector("form[data-draft-url]");
+  const form = document.querySelector("form[data-preview-url]");
   if (!form) return;
   const text = form.querySelector("[data-text]");
   const count = form.querySelector("[data-count]");
-  const state = document.querySelector("[data-draft-state]");
-  const token = form.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
   const limit = Number(text.dataset.limit) || 0;
   const number = new Intl.NumberFormat(document.documentElement.lang || undefined);
-
-  const post = (url) =>
-    fetch(url, {
-      method: "POST",
-      headers: { "X-CSRFToken": token },
-      body: new URLSearchParams({ text: text.value }),
-    });
 
   const showCount = () => {
     if (!limit) return;
@@ -24,32 +15,7 @@
     count.classList.toggle("is-over", left < 0);
   };
 
-  let saved = text.value;
-  let timer = 0;
-  const save = async () => {
-    clearTimeout(timer);
-    if (text.value === saved || form.dataset.sent) return;
-    const sending = text.value;
-    state.textContent = "Saving your draft…";
-    try {
-      const response = await post(form.dataset.draftUrl);
-      if (!response.ok) throw new Error(String(response.status));
-      saved = sending;
-      const now = new Intl.DateTimeFormat(document.documentElement.lang || undefined, { timeStyle: "short" });
-      state.textContent = `Draft saved at ${now.format(new Date())}.`;
-      if (text.value === saved) form.dispatchEvent(new Event("draftsaved"));
-    } catch {
-      state.textContent = "The draft could not be saved; we keep trying.";
-      timer = setTimeout(save, 10000);
-    }
-  };
-
-  text.addEventListener("input", () => {
-    showCount();
-    clearTimeout(timer);
-    timer = setTimeout(save, 1500);
-  });
-  document.addEventListener("visibilitychange", () => document.hidden && save());
+  text.addEventListener("input", showCount);
   showCount();
 
   const tabs = form.querySelector("[data-tabs]");
@@ -68,7 +34,7 @@
     if (!preview) return text.focus();
     previewPanel.setAttribute("aria-busy", "true");
     try {
-      const response = await post(form.dataset.previewUrl);
+      const response = await oasst.ask(form.dataset.previewUrl, { method: "POST", body: new URLSearchParams({ text: text.value }) });
       if (!response.ok) throw new Error(String(response.status));
       // Rendered and cleaned by the server, the same way as every stored message.
       previewPanel.innerHTML = await response.text();
