@@ -165,9 +165,8 @@ def _cut(line: str, limit: int) -> str:
     """At a word, where one ends in the second half."""
     if len(line) <= limit:
         return line
-    cut = line[: limit - 1]
-    at_word = cut.rpartition(" ")[0]
-    return f"{(at_word if len(at_word) > limit // 2 else cut).rstrip(' ,.;:')}…"
+    at_word = line[:limit].rpartition(" ")[0]
+    return f"{(at_word if len(at_word) > limit // 2 else line[: limit - 1]).rstrip(' ,.;:')}…"
 
 
 def _lines(text: str, limit: int) -> Iterator[str]:
