@@ -13,6 +13,7 @@ from inference.engine.base import Chunk, Deliver, Engine, EngineError, Finish, M
 from inference.engine.sampling import Sampling
 from inference.models import Chat, ChatMessage, Turn
 from inference.states import TurnState
+from oasst.core.markdown import plain_line
 
 PREFIX = "title:"
 WANTED_FOR = timedelta(hours=1)
@@ -22,12 +23,8 @@ _QUESTION = "Give a short title, at most six words and without quotes, to a conv
 
 
 def first_line(text: str) -> str:
-    """The first line of a message, cut at a word where it is long."""
-    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    if len(line) <= _FIRST_LINE:
-        return line
-    cut = line[:_FIRST_LINE].rpartition(" ")[0] or line[: _FIRST_LINE - 1]
-    return f"{cut.rstrip(' ,.;:')}…"
+    """The first line of a message that says something, without Markdown, cut at a word where it is long."""
+    return plain_line(text, _FIRST_LINE)
 
 
 class Titles:
@@ -86,7 +83,7 @@ def wanted(model: str, tried: set[UUID]) -> ChatMessage | None:
 
 
 def store(chat_id: UUID, text: str) -> None:
-    title = " ".join(text.replace("\0", "").split()).strip(" \"'*#.:“”")[:100]
+    title = plain_line(text.replace("\0", ""), 100).strip(" \"'*#.:“”")
     if title:
         waiting = Chat.objects.filter(pk=chat_id, titled_by=Chat.TitledBy.FIRST_LINE)
         waiting.update(title=title, titled_by=Chat.TitledBy.MODEL)

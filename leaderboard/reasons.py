@@ -14,6 +14,7 @@ from leaderboard.counting import Credit, credits_of
 from leaderboard.kinds import KINDS, worth
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid
+from oasst.core.markdown import plain_excerpt
 from oasst.core.moments import parse_moment
 from trees.access import may_read
 from trees.models import Message, Ranking, Review
@@ -59,7 +60,7 @@ def reasons_of(person: User, *, before: str = "") -> Page:
     latest = _latest(person, moment)
     more = len(latest) > SIZE
     latest = dict(list(latest.items())[:SIZE])
-    messages = Message.objects.filter(pk__in=latest).annotate(excerpt=Left("text", EXCERPT))
+    messages = Message.objects.filter(pk__in=latest).annotate(excerpt=Left("text", 5 * EXCERPT))
     about = {message.pk: message for message in messages.only("tree_id", "author_id", "deleted", "hidden")}
     found = credits_of({message.tree_id for message in about.values()})
     credits = [one for _, every in found.values() for one in every if one.person == person.pk]
@@ -108,7 +109,7 @@ def _reason(message: Any, at: datetime, person: User, credits: Iterable[Credit])
     lines = [_line(kind, counts[kind]) for kind in KINDS if counts[kind]]
     points = sum(worth(kind, number) for kind, number in counts.items())
     shown = may_read(person, message)
-    text = message.excerpt if shown else instead_of_text(message)
+    text = plain_excerpt(message.excerpt, EXCERPT) if shown else instead_of_text(message)
     own = message.author_id == person.pk
     return Reason(message.pk, at, text, own, message.deleted, shown, lines, points, is_open)
 

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from oasst.accounts.models import User
 from oasst.accounts.second_factor import acts_as_staff
 from oasst.core.errors import Invalid
-from oasst.core.markdown import render
+from oasst.core.markdown import plain_excerpt, render
 from oasst.core.moments import parse_moment
 from oasst.core.text_diff import Piece, word_diff
 from trees.access import Hideable, Reader, may_read, no_such_message, visible_messages
@@ -174,6 +174,8 @@ def timeline_of(tree: MessageTree) -> list[Step]:
 
 KINDS = ("prompt", "reply", "review", "ranking")
 PAGE = 20
+EXCERPT = 160
+"""Letters of a text in a row of a list. Read is five times as much: what Markdown takes away is not shown."""
 REMOVED = "(removed)"  # in place of a text that was taken away
 HIDDEN = "(hidden until a moderator decides)"
 
@@ -228,7 +230,7 @@ Source = QuerySet[Message] | QuerySet[Review] | QuerySet[Ranking]
 
 
 def _source(person: User, kind: str) -> Source:
-    excerpt = Left("text", 160)
+    excerpt = Left("text", 5 * EXCERPT)
     if kind in ("prompt", "reply"):
         # By depth and not by parent: an index finds all prompts of the site, and the planner may start there.
         messages = Message.objects.filter(author=person, **({"depth": 0} if kind == "prompt" else {"depth__gt": 0}))
@@ -236,9 +238,11 @@ def _source(person: User, kind: str) -> Source:
         return messages.annotate(excerpt=excerpt, has_page=_prompt_shown(person, "tree_id"))
     if kind == "review":
         reviews = Review.objects.filter(author=person).select_related("message").defer("message__search")
-        return reviews.annotate(excerpt=Left("message__text", 160), has_page=_prompt_shown(person, "message__tree_id"))
+        excerpt = Left("message__text", 5 * EXCERPT)
+        return reviews.annotate(excerpt=excerpt, has_page=_prompt_shown(person, "message__tree_id"))
     rankings = Ranking.objects.filter(author=person).select_related("parent").defer("parent__search")
-    return rankings.annotate(excerpt=Left("parent__text", 160), has_page=_prompt_shown(person, "parent__tree_id"))
+    excerpt = Left("parent__text", 5 * EXCERPT)
+    return rankings.annotate(excerpt=excerpt, has_page=_prompt_shown(person, "parent__tree_id"))
 
 
 def _prompt_shown(person: User, tree_id: str) -> Exists:
@@ -278,7 +282,7 @@ def _row(kind: str, item: Message | Review | Ranking, person: User) -> Contribut
         "id": item.pk,
         "kind": kind,
         "at": item.created_at,
-        "excerpt": " ".join(item.excerpt.split()),  # type: ignore[union-attr]
+        "excerpt": plain_excerpt(item.excerpt, EXCERPT),  # type: ignore[union-attr]
         "url": reverse("tree", args=[message.pk]) + f"#message-{message.pk}" if reads and item.has_page else "",  # type: ignore[union-attr]
     }
     if not isinstance(item, Message):

@@ -11,7 +11,8 @@ from inference import moderation
 from inference.models import ChatReport
 from inference.queries import thread_of
 from oasst.accounts.models import User
-from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_text
+from oasst.core.markdown import plain_excerpt
+from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_text, written_text
 
 CONTEXT = 20
 """Messages before the reported one that are shown."""
@@ -84,7 +85,7 @@ class ChatReportAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Answer")
     def excerpt(self, report: ChatReport) -> str:
-        return Truncator(" ".join(report.message.content.split())).chars(60)
+        return plain_excerpt(report.message.content, 60)
 
     @admin.display(description="What the reporter says")
     def report_text(self, report: ChatReport) -> str:
@@ -92,7 +93,7 @@ class ChatReportAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Answer")
     def answer(self, report: ChatReport) -> str:
-        return whole_text(report.message.content)
+        return written_text(report.message.content)
 
     @admin.action(description="Resolve")
     def resolve(self, request: Any, chosen: QuerySet[ChatReport]) -> None:

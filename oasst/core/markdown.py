@@ -7,9 +7,8 @@ it begins.
 
 import html
 import io
-import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -18,37 +17,60 @@ from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
-from markdown_it.rules_block import StateBlock, table
-from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from pygments.formatters import HtmlFormatter
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
 
+from oasst.core.markdown_rules import CODE, install
+
 # Longer texts are shown as they were typed. Contributions are far below (2,000 characters), chat answers too.
 MARKDOWN_LIMIT = 20_000
-# Empty cells are added to short rows, so a few thousand characters could ask for half a megabyte of table.
-TABLE_CELL_LIMIT = 10_000
 # Per text, over all of its code blocks. Many of Pygments' lexers take quadratic time on hostile input, so the
 # colouring also stops when its time is over: colour is decoration, the code itself is always shown.
 HIGHLIGHT_LIMIT = 5_000
 _HIGHLIGHT_SECONDS = 0.2
 
 _TAGS = {
-    *("a", "p", "br", "hr", "em", "strong", "s", "code", "pre", "span"),
+    *("a", "p", "br", "hr", "em", "strong", "s", "code", "pre", "span", "div"),
     *("blockquote", "ul", "ol", "li"),
     *("h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
 }
-_ATTRIBUTES = {
-    "a": {"href", "title", "class"},
-    "ol": {"start"},
-    "code": {"class"},
-    "pre": {"class"},
-    "span": {"class"},
-    "th": {"class"},
-    "td": {"class"},
+# Of MathML what sets formulas: nothing that links, loads, or holds HTML (no annotation-xml, no maction, no mglyph).
+_MATH = {
+    *("math", "semantics", "annotation", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mfrac", "msqrt", "mroot"),
+    *("msub", "msup", "msubsup", "munder", "mover", "munderover", "mmultiscripts", "mprescripts", "mpadded"),
+    *("mphantom", "menclose", "mtable", "mtr", "mtd"),
 }
-_LINK = re.compile(r"(?:https?://|mailto:)[^\s]", re.IGNORECASE)
+_BOX = {"class", "dir", "tabindex", "role", "aria-label"}
+_ATTRIBUTES = {
+    "a": {"href", "title", "class", "dir"},
+    "p": {"dir"},
+    "blockquote": {"dir"},
+    "ul": {"dir"},
+    "ol": {"dir", "start"},
+    "li": {"dir"},
+    **{f"h{level}": {"dir"} for level in range(1, 7)},
+    "code": {"class", "dir"},
+    "pre": _BOX,
+    "div": _BOX | {"title"},
+    "span": _BOX | {"title"},
+    "th": {"class", "dir"},
+    "td": {"class", "dir"},
+    "math": {"display"},
+    "annotation": {"encoding"},
+    "mrow": {"class", "displaystyle", "scriptlevel"},
+    "mi": {"mathvariant"},
+    "mo": {"form", "lspace", "rspace", "stretchy", "symmetric", "movablelimits", "minsize", "maxsize"},
+    "mspace": {"width"},
+    "mfrac": {"displaystyle", "scriptlevel", "linethickness"},
+    "mover": {"accent"},
+    "munder": {"accentunder"},
+    "mpadded": {"class", "width", "height", "voffset"},
+    "menclose": {"notation"},
+    "mtable": {"class", "displaystyle", "scriptlevel"},
+    "mtd": {"class"},
+}
 
 # What people name their code blocks, and the lexer that knows it. A short list: each lexer here was tried
 # with hostile input, and most of Pygments' five hundred never will be.
@@ -96,7 +118,7 @@ def render(text: str) -> SafeString:
     `prose`.
     """
     if len(text) > MARKDOWN_LIMIT:
-        return mark_safe(f'<pre class="plain">{html.escape(text)}</pre>')  # noqa: S308  (escaped just here)
+        return mark_safe(f'<pre class="plain" dir="auto">{html.escape(text)}</pre>')  # noqa: S308  (escaped just here)
     return _render(text)
 
 
@@ -106,9 +128,13 @@ def _render(text: str) -> SafeString:
 
 
 def _clean(markup: str) -> str:
-    return nh3.clean(
-        markup,
-        tags=_TAGS,
+    return _cleaner().clean(markup)
+
+
+@cache
+def _cleaner() -> nh3.Cleaner:
+    return nh3.Cleaner(
+        tags=_TAGS | _MATH,
         attributes=_ATTRIBUTES,
         url_schemes={"http", "https", "mailto"},
         link_rel="nofollow noopener noreferrer ugc",
@@ -119,48 +145,47 @@ def _clean(markup: str) -> str:
 @cache
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "linkify": True, "breaks": True})
-    parser.enable(["table", "strikethrough", "linkify"])
-    parser.disable(["html_block", "html_inline"])
-    # One half of "linkify" looks back over all pending text at each colon: quadratic. The other half finds
-    # the links.
-    parser.inline.ruler.disable("linkify")
-    parser.block.ruler.at("table", _bounded_table, {"alt": ["paragraph", "reference"]})
-    # A link inside our own pages could dress up as a button of ours; people link to the world.
-    parser.validateLink = lambda url: _LINK.match(url) is not None  # type: ignore[method-assign]
-    parser.core.ruler.push("images_to_links", _images_to_links)
+    install(parser)
     parser.add_render_rule("fence", _fence)
-    parser.add_render_rule("th_open", _aligned_cell)
-    parser.add_render_rule("td_open", _aligned_cell)
+    parser.add_render_rule("code_block", _fence)
     return parser
 
 
-def _bounded_table(state: StateBlock, first: int, last: int, silent: bool) -> bool:
-    columns = state.getLines(first, first + 1, 0, False).count("|") + 1
-    return columns * (last - first) <= TABLE_CELL_LIMIT and table(state, first, last, silent)
+def plain_line(text: str, limit: int) -> str:
+    """The first line that says something, without Markdown, for titles. Prose goes before code."""
+    return _cut(next(_lines(text, limit), ""), limit)
 
 
-def _images_to_links(state: StateCore) -> None:
-    """An image becomes a link to it; inside a link, where a second link can not stand, its words."""
-    for block in state.tokens:
-        if block.type != "inline" or not block.children:
-            continue
-        children: list[Token] = []
-        depth = 0
-        for token in block.children:
-            depth += {"link_open": 1, "link_close": -1}.get(token.type, 0)
-            if token.type == "image":
-                children += _blocked_image(token, linked=depth > 0)
-            else:
-                children.append(token)
-        block.children = children
+def plain_excerpt(text: str, limit: int) -> str:
+    """The words of a text in one line, without Markdown, for rows of lists."""
+    return _cut(" ".join(_lines(text, limit)), limit)
 
 
-def _blocked_image(image: Token, *, linked: bool) -> list[Token]:
-    words = Token("text", "", 0, content=(image.content or "").strip() or "Image")
-    if linked:
-        return [words]
-    attrs: dict[str, str | int | float] = {"class": "blocked-image", "href": image.attrGet("src") or ""}
-    return [Token("link_open", "a", 1, attrs=attrs), words, Token("link_close", "a", -1)]
+def _cut(line: str, limit: int) -> str:
+    """At a word, where one ends in the second half."""
+    if len(line) <= limit:
+        return line
+    at_word = line[:limit].rpartition(" ")[0]
+    return f"{(at_word if len(at_word) > limit // 2 else line[: limit - 1]).rstrip(' ,.;:')}…"
+
+
+def _lines(text: str, limit: int) -> Iterator[str]:
+    """The lines of the beginning of a text as plain text: those of prose, then those of code and formulas."""
+    code: list[str] = []
+    for token in _parser().parse(text[: 4 * limit + 200]):
+        if token.type == "inline":
+            yield from _said("".join(map(_words, token.children or ())))
+        elif token.type in ("fence", "code_block", "formula_block"):
+            code += _said(token.content)
+    yield from code
+
+
+def _said(text: str) -> Iterator[str]:
+    return (words for line in text.splitlines() if (words := " ".join(line.split())))
+
+
+def _words(token: Token) -> str:
+    return "\n" if token.type in ("softbreak", "hardbreak") else token.content
 
 
 class _Colouring:
@@ -194,17 +219,8 @@ def _fence(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, 
     lexer = _LEXERS.get(language)
     coloured = env["colouring"].colour(code, _lexer(lexer)) if lexer else None
     if coloured is None:
-        return f"<pre><code>{escapeHtml(code)}</code></pre>\n"
-    return f'<pre class="highlight"><code class="language-{lexer}">{coloured}</code></pre>\n'
-
-
-def _aligned_cell(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-    """A class instead of the style attribute, which our content security policy and the allow-list both
-    refuse.
-    """
-    token = tokens[idx]
-    side = str(token.attrGet("style") or "").removeprefix("text-align:")
-    return f'<{token.tag} class="align-{side}">' if side in ("left", "center", "right") else f"<{token.tag}>"
+        return f"<pre{CODE}><code>{escapeHtml(code)}</code></pre>\n"
+    return f'<pre class="highlight"{CODE}><code class="language-{lexer}">{coloured}</code></pre>\n'
 
 
 @cache

@@ -215,3 +215,8 @@ def badge(text: str, tone: str = "") -> SafeString:
 def whole_text(text: str) -> SafeString:
     """What somebody wrote, with its lines and in its direction."""
     return format_html('<span class="desk-text" dir="auto">{}</span>', text) if text else SafeString("–")
+
+
+def written_text(text: str) -> SafeString:
+    """A message as people see it, and folded below it as it was typed."""
+    return render_to_string("admin/written_text.html", {"text": text}) if text else SafeString("–")

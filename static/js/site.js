@@ -77,8 +77,8 @@
   }
 
   const addCopyButtons = () => {
-    for (const block of document.querySelectorAll(".prose pre:not(:has(.copy-code))")) {
-      const source = block.textContent;
+    for (const block of document.querySelectorAll(".prose :is(pre, .formula--block):not(:has(.copy-code))")) {
+      const source = block.title || block.textContent;
       const button = document.createElement("button");
       button.type = "button";
       button.className = "copy-code";
@@ -91,6 +91,27 @@
       block.append(button);
     }
   };
+  // Of a formula that is copied with the words around it, its source.
+  document.addEventListener("copy", (event) => {
+    const selection = getSelection();
+    if (selection.isCollapsed) return;
+    const range = selection.getRangeAt(0).cloneRange();
+    const formula = (node) => (node.closest ? node : node.parentElement).closest(".formula");
+    const [first, last] = [formula(range.startContainer), formula(range.endContainer)];
+    if (first) range.setStartBefore(first);
+    if (last) range.setEndAfter(last);
+    const copy = document.createElement("div");
+    copy.append(range.cloneContents());
+    const formulas = copy.querySelectorAll(".formula");
+    if (!formulas.length) return;
+    for (const one of formulas) one.textContent = one.title;
+    copy.className = "visually-hidden";
+    document.body.append(copy);
+    event.clipboardData.setData("text/plain", copy.innerText);
+    copy.remove();
+    event.preventDefault();
+  });
+
   if (navigator.clipboard) {
     addCopyButtons();
     document.addEventListener("swapped", addCopyButtons); // a script put new pieces into the page

@@ -5,9 +5,9 @@ from typing import Any
 from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.text import Truncator
 
-from oasst.core.read_only_admin import whole_text
+from oasst.core.markdown import plain_excerpt
+from oasst.core.read_only_admin import whole_text, written_text
 
 EXCERPT = 300
 """Letters of the message above: what was answered has to be seen, not read whole."""
@@ -20,7 +20,7 @@ class AboutMessage:
     def message_text(self, row: Any) -> str:
         address = reverse("admin:trees_message_change", args=[row.message_id])
         return format_html(
-            '{}<br><a class="text-link" href="{}">Open the message</a>', whole_text(row.message.text), address
+            '{}<a class="text-link" href="{}">Open the message</a>', written_text(row.message.text), address
         )
 
     @admin.display(description="Written by")
@@ -36,4 +36,4 @@ class AboutMessage:
         above = row.message.parent
         if above is None:
             return "nothing: it is a first prompt"
-        return whole_text(Truncator(above.text).chars(EXCERPT))
+        return whole_text(plain_excerpt(above.text, EXCERPT))

@@ -10,14 +10,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.text import Truncator
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from oasst.accounts.forms import add_refusal
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError
 from oasst.core.locks import waits_are_busy
-from oasst.core.read_only_admin import ReadOnlyAdmin, badge, whole_text
+from oasst.core.markdown import plain_excerpt
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge, written_text
 from oasst.core.text_diff import word_diff
 from trees import moderation, offers
 from trees.admin.about_message import AboutMessage
@@ -117,7 +117,7 @@ class MessageAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Text")
     def excerpt(self, message: Message) -> str:
-        return Truncator(" ".join(message.text.split())).chars(90)
+        return plain_excerpt(message.text, 90)
 
     @admin.display(description="Status")
     def status(self, message: Message) -> str:
@@ -138,7 +138,7 @@ class MessageAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Text")
     def text_of_now(self, message: Message) -> str:
-        return whole_text(message.text)
+        return written_text(message.text)
 
     @admin.action(description="Delete, with everything below")
     def delete(self, request: Any, chosen: QuerySet[Message]) -> None:
@@ -184,7 +184,7 @@ class DeletionAdmin(AboutMessage, ReadOnlyAdmin):
 
     @admin.display(description="Message")
     def excerpt(self, deletion: Deletion) -> str:
-        return Truncator(" ".join(deletion.message.text.split())).chars(90)
+        return plain_excerpt(deletion.message.text, 90)
 
     @admin.display(description="Messages")
     def messages_taken(self, deletion: Deletion) -> int:

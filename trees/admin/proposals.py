@@ -6,9 +6,9 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
-from django.utils.text import Truncator
 
 from oasst.accounts.models import User
+from oasst.core.markdown import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from trees import moderation, offers
 from trees.admin.about_message import AboutMessage
@@ -62,7 +62,7 @@ class ProposalAdmin(AboutMessage, ReadOnlyAdmin):
 
     @admin.display(description="Message")
     def excerpt(self, proposal: Proposal) -> str:
-        return Truncator(" ".join(proposal.message.text.split())).chars(60)
+        return plain_excerpt(proposal.message.text, 60)
 
     @admin.display(description="Status")
     def status_now(self, proposal: Proposal) -> str:

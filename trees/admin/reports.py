@@ -11,6 +11,7 @@ from django.utils.text import Truncator
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict
+from oasst.core.markdown import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_text
 from trees import moderation, offers
 from trees.admin.about_message import AboutMessage
@@ -91,7 +92,7 @@ class ReportAdmin(AboutMessage, ReadOnlyAdmin):
 
     @admin.display(description="Message")
     def excerpt(self, report: Report) -> str:
-        return Truncator(" ".join(report.message.text.split())).chars(60)
+        return plain_excerpt(report.message.text, 60)
 
     @admin.display(description="What the reporter says")
     def report_text(self, report: Report) -> str:

@@ -1,0 +1,20 @@
+"""What people wrote, in templates: `{% load written %}`."""
+
+from django import template
+from django.utils.safestring import SafeString
+
+from oasst.core import markdown
+
+register = template.Library()
+
+
+@register.filter
+def written(text: str) -> SafeString:
+    """The HTML of a text, for an element of class `prose`."""
+    return markdown.render(text)
+
+
+@register.filter
+def plain_excerpt(text: str, limit: int) -> str:
+    """The beginning of a text in one line, without Markdown."""
+    return markdown.plain_excerpt(text, limit)

@@ -1,0 +1,105 @@
+"""The widest texts, on every page that shows words of people: no page scrolls sideways, each block has its direction."""
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from inference.models import Chat, ChatMessage, ChatReport
+from oasst.accounts.models import User
+from tests.security.roles import World
+from tests.security.test_hostile_texts import filled_world
+from tests.security.test_roles import address_of
+from trees.models import Message, Report
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+LONG = "Donaudampfschifffahrt" * 30
+WORST = "\n\n".join(
+    [
+        f"# {LONG}",
+        LONG,
+        f"`{LONG}` **{LONG}** [{LONG}](https://example.org/{LONG}) https://example.org/{LONG}",
+        f"- {LONG}\n- `{LONG}`\n  1. {LONG}",
+        f"> {LONG}\n> > {LONG}",
+        f"| {LONG} | {LONG} |\n|---|---|\n| {LONG} | `{LONG}` |",
+        "| " + "column | " * 40 + "\n|" + "---|" * 40,
+        f"```python\nx = '{LONG}'\n```\n\n    {LONG}",
+        r"\[" + " + ".join(f"x_{{{number}}}" for number in range(60)) + r"\]",
+        r"So \(" + " + ".join(f"x_{{{number}}}" for number in range(60)) + r"\) and \(\foo " + "y" * 200 + r"\) it is.",
+        r"\(\hspace{999em}x\) $$\begin{align}" + "a" * 200 + r"&=b\end{align}$$",
+        f"![{LONG}](https://example.org/cat.png)",
+        "\u0648" * 200,
+    ]
+)
+WIDTHS = (390, 800, 1440)
+
+
+def fill(world: World) -> None:
+    Message.objects.update(text=WORST)
+    Report.objects.update(text=LONG)
+    ChatMessage.objects.update(content=WORST)
+    Chat.objects.update(title="W" * 100)
+    ChatReport.objects.update(reason=LONG)
+    for number, person in enumerate(User.objects.all()):
+        User.objects.filter(pk=person.pk).update(display_name="W" * 38 + f"{number:02}")
+
+
+def opened(browser: Browser, world: World, role: str, url: str, settings: Any) -> Page:
+    context = browser.new_context(base_url=url)
+    context.set_default_timeout(30_000)
+    cookie = world.clients[role].cookies[settings.SESSION_COOKIE_NAME].value
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": url}])
+    return context.new_page()
+
+
+def sideways(page: Page) -> dict[int, Any]:
+    """The widths at which the page is wider than its window, with what sticks out."""
+    found = {}
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        if wide > width:
+            found[width] = (wide, page.evaluate(STICKS_OUT))
+    return found
+
+
+STICKS_OUT = """() => [...document.body.querySelectorAll("*")]
+    .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
+    .slice(0, 8).map((one) => one.outerHTML.slice(0, 90))"""
+
+
+def test_no_page_scrolls_sideways(browser: Browser, live_server: Any, settings: Any) -> None:
+    settings.RATE_LIMITS = False
+    settings.OASST_CHAT_MODEL = "tiny"
+    world = filled_world()
+    fill(world)
+    ids = world.ids
+    faults = {}
+    for role, paths in {
+        "owner": (
+            *(f"/messages/{ids['message_id']}/", f"/chat/{ids['chat_id']}/", f"/chat/{ids['chat_id']}/settings/"),
+            *("/chat/", "/chat/all/", "/dashboard/", "/me/", "/me/contributions/", "/me/points/", "/leaderboard/"),
+            f"/tasks/{ids['task_id']}/",
+        ),
+        "administrator": (
+            *(address_of(world, f"trees.{name}", "change") for name in ("message", "messagetree", "report", "deletion")),
+            *(address_of(world, f"trees.{name}", "changelist") for name in ("message", "report")),
+            address_of(world, "inference.chatreport", "change"),
+            address_of(world, "accounts.user", "change"),
+        ),
+    }.items():
+        page = opened(browser, world, role, live_server.url, settings)
+        for path in paths:
+            response = page.goto(path)
+            assert response and response.status == 200, path
+            if wide := sideways(page):
+                faults[path] = wide
+            if role == "owner":
+                page.set_viewport_size({"width": 390, "height": 900})
+                found = Axe().run(page)
+                if found.violations_count:
+                    faults[path, "axe"] = found.generate_report()[:900]
+        page.context.close()
+    assert faults == {}
