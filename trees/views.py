@@ -1,6 +1,7 @@
 """Pages about the data set: a person's contributions and one tree."""
 
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -55,6 +56,13 @@ def contributions(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_safe
 def tree(request: SignedInRequest, message_id: UUID) -> HttpResponse:
+    return _tree_page(request, message_id)
+
+
+def _tree_page(
+    request: SignedInRequest, message_id: UUID, refused_report: dict[str, Any] | None = None
+) -> HttpResponse:
+    """The conversation around a message. `refused_report`: what was typed about it, with the reason why not."""
     found, root = queries.get_tree_for(request.user, message_id)
     row = TABLE[State(found.state)]
     size, waiting = 0, [root]
@@ -75,8 +83,11 @@ def tree(request: SignedInRequest, message_id: UUID) -> HttpResponse:
         "target_id": message_id,
         "timeline": queries.timeline_of(found),
         "report_categories": Report.Category.choices,
+        "report_limit": reactions.LONGEST_REPORT,
+        "refused_report": refused_report,
     }
-    return render(request, "trees/tree.html", context)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if refused_report else HTTPStatus.OK
+    return render(request, "trees/tree.html", context, status=status)
 
 
 @login_required
@@ -89,12 +100,12 @@ def react(request: SignedInRequest, message_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:
-    found = reactions.report(
-        message_id=message_id,
-        reporter=request.user,
-        category=request.POST.get("category", ""),
-        text=request.POST.get("text", ""),
-    )
+    category, text = request.POST.get("category", ""), request.POST.get("text", "")
+    try:
+        found = reactions.report(message_id=message_id, reporter=request.user, category=category, text=text)
+    except Invalid as error:
+        refused = {"about": message_id, "category": category, "text": text, "error": error.message}
+        return _tree_page(request, message_id, refused)
     if found.status == found.Status.OPEN:
         messages.success(request, "Thank you. A moderator will look at it.")
     else:

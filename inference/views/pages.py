@@ -1,5 +1,6 @@
 """The pages of the chat: the list, a conversation, its settings. They only read."""
 
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -11,15 +12,15 @@ from django.views.decorators.http import require_safe
 
 from inference import choices
 from inference.access import get_chat_for
-from inference.chat import models_on_offer
+from inference.chat import REPORT_LENGTH, models_on_offer
 from inference.conversation import conversation_of
 from inference.forms import ChoicesForm, values_of
-from inference.listing import CursorPage, Wanted, page_by_cursor
+from inference.listing import LONGEST_SEARCH, CursorPage, Wanted, page_by_cursor
 from inference.models import Chat, ChatReport
 from inference.policy import current_policy
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.error_views import status_of
-from oasst.core.errors import Busy, DomainError, NotFound
+from oasst.core.errors import Busy, DomainError, Invalid, NotFound
 
 LIST_SIZE = 30
 EXAMPLES = (
@@ -43,9 +44,15 @@ def chat_list(request: SignedInRequest) -> HttpResponse:
     """All chats: looked through, with those that are hidden, page by page."""
     text, hidden = request.GET.get("q", "").strip(), bool(request.GET.get("hidden"))
     wanted = Wanted(search=text, hidden=None if text else hidden)
-    page = page_by_cursor(
-        request.user, wanted, size=LIST_SIZE, after=request.GET.get("older"), before=request.GET.get("newer")
-    )
+    refusal = None
+    try:
+        page = page_by_cursor(
+            request.user, wanted, size=LIST_SIZE, after=request.GET.get("older"), before=request.GET.get("newer")
+        )
+    except Invalid as error:
+        if error.field != "search":
+            raise
+        page, refusal = CursorPage(chats=[], next=None, prev=None), error
 
     def address(**given: str | None) -> str:
         query = {"q": text, "hidden": "1" if hidden else "", **given}
@@ -54,14 +61,17 @@ def chat_list(request: SignedInRequest) -> HttpResponse:
     context = {
         "page": page,
         "query": text,
+        "refusal": refusal,
         "hidden": hidden,
         "previous_url": address(newer=page.prev) if page.prev else "",
         "next_url": address(older=page.next) if page.next else "",
+        "title_limit": current_policy().title_length,
+        "search_limit": LONGEST_SEARCH,
         "here": request.get_full_path(),
         "deleted": _deleted_chat(request),
         "models": models_on_offer(),
     }
-    return render(request, "chat/list.html", context)
+    return _answered(render(request, "chat/list.html", context), refusal)
 
 
 @login_required
@@ -84,8 +94,13 @@ def show(
     error: DomainError | None = None,
     typed: str = "",
     editing: UUID | None = None,
+    refused: dict[str, Any] | None = None,
 ) -> HttpResponse:
-    """A conversation, or the beginning of one; after a refusal with the reason, and what was typed where it was."""
+    """A conversation, or the beginning of one; after a refusal with the reason, and what was typed where it was.
+
+    `refused`: what another form held than that for messages: `form` (report, title), `about` (the id of what it is
+    about) and its fields.
+    """
     upto = _message_id(request.GET.get("upto"))
     talk = conversation_of(chat, upto) if chat is not None else None
     if talk is not None and upto is not None and not talk.said:
@@ -103,10 +118,15 @@ def show(
         "presets": presets,
         "preset_on": next((one.name for one in presets if one.on), "Own settings"),
         "report_kinds": ChatReport.Kind.choices,
+        "report_limit": REPORT_LENGTH,
         "text_limit": policy.message_length,
         "error": error,
         "typed": typed,
         "editing": editing,
+        "refused": refused,
+        "title_limit": policy.title_length,
+        "search_limit": LONGEST_SEARCH,
+        "preset_name_limit": choices.NAME_LENGTH,
         "here": request.path,
         "deleted": None if chat is not None else _deleted_chat(request),
     }
@@ -127,6 +147,7 @@ def show_settings(
         "settings_form": form or _choices_form(chat),
         "presets": choices.presets_for(request.user, chat),
         "preset_name": preset_name,
+        "preset_name_limit": choices.NAME_LENGTH,
         "error": error,
     }
     response = render(request, "chat/settings.html", context)

@@ -96,15 +96,12 @@ def vote(request: SignedInRequest, message_id: UUID) -> HttpResponse:
 @require_POST
 def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     chat = get_message_for(request.user, message_id).chat
+    kind, reason = request.POST.get("kind", ""), request.POST.get("reason", "")
     try:
-        service.report(
-            user=request.user,
-            message_id=message_id,
-            kind=request.POST.get("kind", ""),
-            reason=request.POST.get("reason", ""),
-        )
+        service.report(user=request.user, message_id=message_id, kind=kind, reason=reason)
     except Invalid as error:
-        return show(request, chat, error=error)
+        refused = {"form": "report", "about": message_id, "kind": kind, "reason": reason}
+        return show(request, chat, error=error, refused=refused)
     messages.success(request, "Thank you. A moderator will look at this answer.")
     return _back(chat.pk, message_id)
 

@@ -1,13 +1,10 @@
-/* Writing: count, autosave, preview. The form itself needs none of it. */
+/* Writing: autosave, preview. The form itself needs none of it. */
 (() => {
   const form = document.querySelector("form[data-draft-url]");
   if (!form) return;
   const text = form.querySelector("[data-text]");
-  const count = form.querySelector("[data-count]");
   const state = document.querySelector("[data-draft-state]");
   const token = form.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
-  const limit = Number(text.dataset.limit) || 0;
-  const number = new Intl.NumberFormat(document.documentElement.lang || undefined);
 
   const post = (url) =>
     fetch(url, {
@@ -15,14 +12,6 @@
       headers: { "X-CSRFToken": token },
       body: new URLSearchParams({ text: text.value }),
     });
-
-  const showCount = () => {
-    if (!limit) return;
-    const left = limit - [...text.value].length;
-    count.textContent = left >= 0 ? `${number.format(left)} characters left` : `${number.format(-left)} characters too many`;
-    count.classList.toggle("is-near", left >= 0 && left < limit / 10);
-    count.classList.toggle("is-over", left < 0);
-  };
 
   let saved = text.value;
   let timer = 0;
@@ -45,12 +34,10 @@
   };
 
   text.addEventListener("input", () => {
-    showCount();
     clearTimeout(timer);
     timer = setTimeout(save, 1500);
   });
   document.addEventListener("visibilitychange", () => document.hidden && save());
-  showCount();
 
   const tabs = form.querySelector("[data-tabs]");
   const [writeTab, previewTab] = tabs.querySelectorAll("[role=tab]");
