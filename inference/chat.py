@@ -36,10 +36,11 @@ from oasst.core.ratelimit import (
     NEW_CHATS,
     spend,
 )
-from oasst.core.text import clean_text
+from oasst.core.text import clean_line, clean_text, is_blank
 
 INSTRUCTIONS = ("system_prompt", "user_profile", "response_instructions")
 MOST_AT_ONCE = 100
+REPORT_LENGTH = 2000
 MOST_DRAFTS = 20
 
 
@@ -294,7 +295,7 @@ def report(*, user: User, message_id: UUID, kind: str, reason: str) -> ChatRepor
     answer = _get_answer_for(user, message_id)
     if kind not in ChatReport.Kind.values:
         raise Invalid(f"A report is one of {', '.join(ChatReport.Kind.values)}.", code="bad_kind", field="report_type")
-    reason = clean_text(reason, limit=2000, field="reason")
+    reason = clean_text(reason, limit=REPORT_LENGTH, field="reason")
     spend(CHAT_REPORTS, user.pk)
     return ChatReport.objects.create(message=answer, user=user, kind=kind, reason=reason)
 
@@ -423,7 +424,7 @@ def _instructions(given: Mapping[str, str], policy: ChatPolicy) -> dict[str, str
     if unknown:
         raise TypeError(f"unknown instructions: {unknown}")
     return {
-        name: clean_text(text, limit=policy.instructions_length, field=name) if text.strip() else ""
+        name: "" if is_blank(text) else clean_text(text, limit=policy.instructions_length, field=name)
         for name, text in given.items()
     }
 
@@ -432,8 +433,8 @@ def _changes(wanted: Mapping[str, Any], policy: ChatPolicy) -> dict[str, Any]:
     """The columns for any of title, hidden and allow_data_use; None leaves one as it is."""
     values = {name: wanted[name] for name in ("hidden", "allow_data_use") if wanted.get(name) is not None}
     if wanted.get("title") is not None:
-        title = clean_text(wanted["title"], limit=policy.title_length, field="title")
-        values |= {"title": " ".join(title.split()), "titled_by": Chat.TitledBy.PERSON}
+        title = clean_line(wanted["title"], limit=policy.title_length, field="title")
+        values |= {"title": title, "titled_by": Chat.TitledBy.PERSON}
     return values
 
 

@@ -12,9 +12,10 @@ from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotFound
 from oasst.core.ratelimit import CHAT_CHANGES, spend
-from oasst.core.text import clean_text
+from oasst.core.text import clean_line
 
 MOST_PRESETS = 50
+NAME_LENGTH = 40
 _CARRIED_OVER = ("model", "sampling", "user_profile", "response_instructions")
 
 
@@ -71,7 +72,7 @@ def get_preset_for(user: User, key: str) -> dict[str, Any]:
 def save_preset(*, user: User, name: str, chosen: Mapping[str, Any]) -> Preset:
     """Keep settings under a name; one that has it already is replaced. A seed is no part of it."""
     require_contributor(user)
-    name = " ".join(clean_text(name, limit=40, field="preset_name").split())
+    name = clean_line(name, limit=NAME_LENGTH, field="preset_name")
     if name.casefold() in {one.casefold() for one in (*BUILT_IN, *NAMES.values())}:
         raise Conflict("A preset of the house has this name.", code="preset_taken", field="preset_name")
     values = {key: value for key, value in checked_settings(chosen).items() if key != "seed"}

@@ -48,11 +48,16 @@ class ChoicesForm(forms.Form):
         min_value=0, max_value=LARGEST_SEED, required=False, help_text="The same number gives the same answer again."
     )
     system_prompt = forms.CharField(
-        required=False, widget=forms.Textarea(attrs={"rows": 3}), help_text="What the model is told before this chat."
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="What the model is told before this chat.",
     )
-    user_profile = forms.CharField(required=False, label="About you", widget=forms.Textarea(attrs={"rows": 3}))
+    user_profile = forms.CharField(
+        required=False, strip=False, label="About you", widget=forms.Textarea(attrs={"rows": 3})
+    )
     response_instructions = forms.CharField(
-        required=False, label="How to answer", widget=forms.Textarea(attrs={"rows": 3})
+        required=False, strip=False, label="How to answer", widget=forms.Textarea(attrs={"rows": 3})
     )
     allow_data_use = forms.BooleanField(
         required=False, label="May help to improve the assistant", help_text="What you say here, and your thumbs."
@@ -65,7 +70,7 @@ class ChoicesForm(forms.Form):
         model: Any = self.fields["model"]
         model.choices = [(name, name.rpartition("/")[2]) for name in models_on_offer()]
         for name in INSTRUCTIONS:
-            self.fields[name].widget.attrs["maxlength"] = policy.instructions_length
+            self.fields[name].widget.attrs["data-limit"] = policy.instructions_length
 
     @property
     def sampling(self) -> dict[str, Any]:

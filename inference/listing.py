@@ -16,7 +16,7 @@ from inference.models import Chat, ChatMessage, Turn
 from oasst.accounts.models import User
 from oasst.api.cursors import Order, by_name, read_date, take_page
 from oasst.core.errors import Invalid
-from oasst.core.text import clean_text
+from oasst.core.text import clean_line, is_blank
 
 LONGEST_SEARCH = 200
 MOST_ON_A_PAGE = 100
@@ -106,8 +106,8 @@ def chats_of(user: User, wanted: Wanted) -> QuerySet[Chat]:
     if wanted.model:
         asked = Turn.objects.filter(message__chat__user=user, model=wanted.model)
         found = found.filter(pk__in=asked.values("message__chat_id"))
-    if wanted.search.strip():
-        found = found.filter(_says(user, clean_text(wanted.search, limit=LONGEST_SEARCH, field="search")))
+    if not is_blank(wanted.search):
+        found = found.filter(_says(user, clean_line(wanted.search, limit=LONGEST_SEARCH, field="search")))
     return found
 
 

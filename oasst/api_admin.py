@@ -19,7 +19,7 @@ from oasst.api.fields import Few, Flag, Id, Moment, Number, Shape, Text, Whole
 from oasst.api.next_auth import email_in
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core import ratelimit, wires
-from oasst.core.text import clean_text
+from oasst.core.text import clean_line
 from trees import bans
 from trees.api.stats import SystemStats, system_stats
 from trees.client_acts import reason_of, remove_messages
@@ -55,7 +55,7 @@ def create_client(call: Call) -> str:
     """A new API client; its key is told only now."""
     body = call.given
     _, key = services.create_api_client(
-        name=clean_text(body["description"], limit=256, field="description"),
+        name=clean_line(body["description"], limit=256, field="description"),
         frontend_type=body["frontend_type"],
         trusted=bool(body["trusted"]),
         admin_email=body["admin_email"] or "",

@@ -17,7 +17,7 @@ from oasst.core import prepared, ratelimit
 from oasst.core.errors import Busy, DomainError, Gone, NotFound
 from oasst.core.idempotency import fingerprint_of, once
 from oasst.core.locks import advisory_lock
-from oasst.core.text import clean_pool_tag, clean_text
+from oasst.core.text import clean_pool_tag, clean_text, is_blank
 from tasks import backlog, lottery, places, queries
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
@@ -34,6 +34,9 @@ VALIDITY = timedelta(hours=48)
 COLLECTIVE_VALIDITY = timedelta(days=3650)  # on the wire: no end
 PENDING_WINDOW = timedelta(seconds=300)
 PENDING_CAP = 8
+LONGEST_REMARK = 512  # with the name of its reason in front, where it has one
+LONGEST_NAME_OF_A_REASON = 30
+LONGEST_NOTE = LONGEST_REMARK - LONGEST_NAME_OF_A_REASON - len(": ")
 
 
 _PENDING = "SELECT count(*) FROM tasks_task WHERE user_id = %s AND status = 'open' AND created_at > %s"
@@ -221,10 +224,11 @@ def skip(*, task_id: UUID, user: User, policy: TreePolicy, reason: str = "", not
     """Give the task back for good: its place is free at once, and this work is not offered to this person again.
 
     Skipping twice is one skip. Raises NotAllowed, NotFound, Gone (`task_done`, `task_expired`), Invalid (what can not
-    be stored).
+    be stored, with the field `reason` or `note`).
     """
     require_contributor(user)
-    reason, note = _said(reason, "reason"), _said(note, "note")
+    reason = _said(reason, "reason", LONGEST_NAME_OF_A_REASON)
+    note = _said(note, "note", LONGEST_NOTE if reason else LONGEST_REMARK)
     ratelimit.spend(ratelimit.SKIPS, user.pk)
     with transaction.atomic(durable=True):
         task = lock_task(task_id, user)
@@ -233,7 +237,7 @@ def skip(*, task_id: UUID, user: User, policy: TreePolicy, reason: str = "", not
         require_open(task)
         task.status = Task.Status.SKIPPED
         task.finished_at = timezone.now()
-        task.skip_reason = ": ".join(part for part in (reason, note) if part)[:512]
+        task.skip_reason = ": ".join(part for part in (reason, note) if part)
         task.save(update_fields=["status", "finished_at", "skip_reason"])
         if task.message is not None:
             known = reason if reason in Skip.Reason.values else ""
@@ -242,10 +246,9 @@ def skip(*, task_id: UUID, user: User, policy: TreePolicy, reason: str = "", not
         return task
 
 
-def _said(text: str, field: str) -> str:
-    """A remark in passing: cut short rather than refused."""
-    text = text.strip()[:512]
-    return clean_text(text, limit=512, field=field) if text else ""
+def _said(text: str, field: str, limit: int) -> str:
+    """A remark in passing, which may be missing. Raises Invalid: what somebody wrote is not cut."""
+    return "" if is_blank(text) else clean_text(text, limit=limit, field=field)
 
 
 def skip_kind(task: Task) -> Skip.Kind:

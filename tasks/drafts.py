@@ -15,7 +15,7 @@ from oasst.core.errors import Invalid
 from tasks import queries
 from tasks.models import Draft, Task
 
-LARGEST_DRAFT = 100_000  # bytes of JSON: far more than any answer, far less than a burden
+LARGEST_DRAFT = 500_000  # bytes of UTF-8: far more than any answer, also of one pasted whole by mistake
 
 
 def save_draft(*, task_id: UUID, user: User, body: dict[str, Any]) -> datetime:
@@ -25,7 +25,7 @@ def save_draft(*, task_id: UUID, user: User, body: dict[str, Any]) -> datetime:
     Raises NotAllowed, NotFound, Invalid (`too_long`, `control_characters`), Busy `rate_limited`.
     """
     require_contributor(user)
-    if len(json.dumps(body)) > LARGEST_DRAFT:
+    if len(json.dumps(body, ensure_ascii=False).encode()) > LARGEST_DRAFT:
         raise Invalid("This is too long to be kept as a draft.", code="too_long")
     if any("\0" in str(value) for value in body.values()):
         raise Invalid("The text contains a character that can not be stored.", code="control_characters")

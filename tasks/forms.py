@@ -8,6 +8,7 @@ from uuid import UUID
 from django import forms
 from django.utils.safestring import SafeString
 
+from oasst.core.fields import TextField
 from oasst.core.kept_forms import MARK
 from oasst.core.markdown import render
 from tasks.models import Task
@@ -24,7 +25,7 @@ AROUND = {"csrfmiddlewaretoken", "then", MARK}
 class TextForm(forms.Form):
     """A prompt or a reply. Blank, too long and the rest is said by the text rules, so that all doors say the same."""
 
-    text = forms.CharField(required=False, strip=False, widget=forms.Textarea)
+    text = TextField(required=False)
 
     def __init__(self, *args: Any, text_limit: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,5 +1,6 @@
 """Task pages: take one, do it, skip it, keep a draft. A view reads the form, calls one service, answers."""
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -19,7 +20,7 @@ from oasst.core.error_views import status_of
 from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed
 from oasst.core.kept_forms import keeps_words
 from oasst.core.languages import name_of
-from oasst.core.text import clean_language_tag
+from oasst.core.text import clean_language_tag, clean_text, is_blank
 from tasks import assignment, drafts, queries, submission
 from tasks.forms import AROUND, TextForm, label_form, ranking_form
 from tasks.kinds import TABLE, Kind
@@ -143,7 +144,8 @@ def _refused(request: SignedInRequest, task: Task, form: Form, error: DomainErro
     typed = str(request.POST.get("text", ""))
     if isinstance(error, Gone | Conflict) and error.field is None:
         if typed and task.status == Task.Status.OPEN:
-            drafts.save_draft(task_id=task.pk, user=request.user, body=_answer_so_far(request))
+            with suppress(Invalid):  # more than is kept: the page below gives it back all the same
+                drafts.save_draft(task_id=task.pk, user=request.user, body=_answer_so_far(request))
         return _closed(request, task, error, typed)
     form.add_error(error.field if error.field in form.fields else None, error.message)
     if isinstance(error, Busy):
@@ -173,6 +175,7 @@ def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPSta
             "expires_at": task.expires_at,
             "lease_until": held,
             "skip_reasons": Skip.Reason.choices,
+            "skip_limit": assignment.LONGEST_NOTE,
         },
         "kind": {"key": task.kind, **vars(row)},
         "conversation": conversation_to(task.message, request.user) if task.message else [],
@@ -208,13 +211,20 @@ def _result_url(task: Task) -> str:
 @login_required
 @require_POST
 def skip(request: SignedInRequest, task_id: UUID) -> HttpResponse:
-    task = assignment.skip(
-        task_id=task_id,
-        user=request.user,
-        policy=current_policy(),
-        reason=request.POST.get("reason", ""),
-        note=request.POST.get("note", ""),
-    )
+    try:
+        task = assignment.skip(
+            task_id=task_id,
+            user=request.user,
+            policy=current_policy(),
+            reason=request.POST.get("reason", ""),
+            note=request.POST.get("note", ""),
+        )
+    except Invalid as error:
+        if error.field != "note":
+            raise
+        found = queries.get_task_for(request.user, task_id)
+        kept_forms.show_refused(request, error)
+        return _page(request, found, _form(found, None, _draft(found)), HTTPStatus.UNPROCESSABLE_ENTITY)
     messages.info(request, "Skipped. You will not be asked for this one again.")
     kind = Kind(task.asked_kind) if task.asked_kind else None
     return _go_to_next(request, kind, task.lang, f"after:{task.pk}")
@@ -238,6 +248,14 @@ def lease(request: SignedInRequest, task_id: UUID) -> HttpResponse:
 @require_POST
 def preview(request: SignedInRequest) -> HttpResponse:
     ratelimit.spend(ratelimit.PREVIEWS, request.user.pk)
-    text = request.POST.get("text", "")[: 4 * current_policy().message_size_limit]
-    html = markdown.render(text) if text.strip() else ""
+    text = _as_stored(request.POST.get("text", "")[: 4 * current_policy().message_size_limit])
+    html = "" if is_blank(text) else markdown.render(text)
     return render(request, "tasks/preview.html", {"html": html})
+
+
+def _as_stored(text: str) -> str:
+    """What would be kept of it; what would be refused as it is, since the reason is told when it is sent."""
+    try:
+        return clean_text(text, limit=len(text))
+    except Invalid:
+        return text

@@ -4,16 +4,18 @@ from typing import Any
 
 from django import forms
 
+from oasst.core.fields import TextField
+
 
 class SuggestionForm(forms.Form):
     """Another text for a message. Too long and the rest is said by the text rules."""
 
-    text = forms.CharField(
+    text = TextField(
         label="The better text",
-        strip=False,
         widget=forms.Textarea({"rows": 12, "class": "input", "dir": "auto"}),
     )
 
     def __init__(self, *args: Any, text_limit: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["text"].widget.attrs["data-limit"] = text_limit
         self.fields["text"].help_text = f"Markdown works. Up to {text_limit} characters."

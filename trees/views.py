@@ -57,6 +57,11 @@ def contributions(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_safe
 def tree(request: SignedInRequest, message_id: UUID) -> HttpResponse:
+    return _tree_page(request, message_id)
+
+
+def _tree_page(request: SignedInRequest, message_id: UUID, status: int = HTTPStatus.OK) -> HttpResponse:
+    """The conversation around a message."""
     found, root = queries.get_tree_for(request.user, message_id)
     row = TABLE[State(found.state)]
     size, waiting = 0, [root]
@@ -77,8 +82,9 @@ def tree(request: SignedInRequest, message_id: UUID) -> HttpResponse:
         "target_id": message_id,
         "timeline": queries.timeline_of(found),
         "report_categories": Report.Category.choices,
+        "report_limit": reactions.LONGEST_REPORT,
     }
-    return render(request, "trees/tree.html", context)
+    return render(request, "trees/tree.html", context, status=status)
 
 
 @login_required
@@ -92,12 +98,12 @@ def react(request: SignedInRequest, message_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:
-    found = reactions.report(
-        message_id=message_id,
-        reporter=request.user,
-        category=request.POST.get("category", ""),
-        text=request.POST.get("text", ""),
-    )
+    category, text = request.POST.get("category", ""), request.POST.get("text", "")
+    try:
+        found = reactions.report(message_id=message_id, reporter=request.user, category=category, text=text)
+    except Invalid as error:
+        kept_forms.show_refused(request, error)
+        return _tree_page(request, message_id, HTTPStatus.UNPROCESSABLE_ENTITY)
     if found.status == found.Status.OPEN:
         messages.success(request, "Thank you. A moderator will look at it.")
     else:

@@ -25,7 +25,7 @@ class OutcomeForm(ReasonForm):
             {
                 "placeholder": "What came of it? (required)",
                 "aria-label": "Outcome",
-                "maxlength": moderation.OUTCOME_LENGTH,
+                "data-limit": moderation.OUTCOME_LENGTH,
             }
         )
 

@@ -15,8 +15,9 @@ from inference.access import get_chat_for
 from inference.forms import SETTINGS, ChoicesForm
 from inference.models import Chat
 from inference.policy import current_policy
-from inference.views.pages import show_settings
+from inference.views.pages import show, show_settings
 from oasst.accounts.requests import SignedInRequest
+from oasst.core import kept_forms
 from oasst.core.errors import Conflict, Invalid
 from oasst.core.kept_forms import keeps_words
 from oasst.core.requests import safe_next
@@ -26,10 +27,12 @@ from oasst.core.requests import safe_next
 @login_required
 @require_POST
 def rename(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
+    title = request.POST.get("title", "")
     try:
-        service.rename(user=request.user, chat_id=chat_id, title=request.POST.get("title", ""), policy=current_policy())
+        service.rename(user=request.user, chat_id=chat_id, title=title, policy=current_policy())
     except Invalid as error:
-        messages.error(request, error.message)
+        kept_forms.show_refused(request, error)
+        return show(request, get_chat_for(request.user, chat_id), error=error)
     return redirect(safe_next(request, reverse("chat", args=[chat_id])))
 
 
@@ -65,7 +68,7 @@ def choose(request: SignedInRequest, chat_id: UUID | None = None) -> HttpRespons
     policy = current_policy()
     chat = get_chat_for(request.user, chat_id) if chat_id else None
     form = ChoicesForm(request.POST, policy=policy)
-    name = request.POST.get("preset_name", "").strip()
+    name = request.POST.get("preset_name", "")
     if not form.is_valid():
         return show_settings(request, chat, form=form, preset_name=name)
     kept = {key: value for key, value in choices.settings_of(chat).items() if key not in SETTINGS}
@@ -84,7 +87,10 @@ def choose(request: SignedInRequest, chat_id: UUID | None = None) -> HttpRespons
             **form.instructions,
         )
     except (Invalid, Conflict) as error:
-        return show_settings(request, chat, form=form, error=error, preset_name=name)
+        if error.field not in form.fields:
+            return show_settings(request, chat, form=form, error=error, preset_name=name)
+        form.add_error(error.field, error.message)
+        return show_settings(request, chat, form=form, preset_name=name)
     messages.success(request, f"Kept as “{name}”." if "save_preset" in request.POST else "Saved for this chat.")
     return redirect("chat", chat.pk)
 

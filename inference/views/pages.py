@@ -12,16 +12,16 @@ from django.views.decorators.http import require_safe
 
 from inference import choices
 from inference.access import get_chat_for
-from inference.chat import models_on_offer
+from inference.chat import REPORT_LENGTH, models_on_offer
 from inference.conversation import conversation_of
 from inference.forms import ChoicesForm, values_of
-from inference.listing import CursorPage, Wanted, page_by_cursor
+from inference.listing import LONGEST_SEARCH, CursorPage, Wanted, page_by_cursor
 from inference.models import Chat, ChatReport
 from inference.policy import current_policy
 from oasst.accounts.requests import SignedInRequest
 from oasst.core import kept_forms
 from oasst.core.error_views import status_of
-from oasst.core.errors import Busy, DomainError, NotFound
+from oasst.core.errors import Busy, DomainError, Invalid, NotFound
 
 LIST_SIZE = 30
 EXAMPLES = (
@@ -45,9 +45,15 @@ def chat_list(request: SignedInRequest) -> HttpResponse:
     """All chats: looked through, with those that are hidden, page by page."""
     text, hidden = request.GET.get("q", "").strip(), bool(request.GET.get("hidden"))
     wanted = Wanted(search=text, hidden=None if text else hidden)
-    page = page_by_cursor(
-        request.user, wanted, size=LIST_SIZE, after=request.GET.get("older"), before=request.GET.get("newer")
-    )
+    refusal = None
+    try:
+        page = page_by_cursor(
+            request.user, wanted, size=LIST_SIZE, after=request.GET.get("older"), before=request.GET.get("newer")
+        )
+    except Invalid as error:
+        if error.field != "search":
+            raise
+        page, refusal = CursorPage(chats=[], next=None, prev=None), error
 
     def address(**given: str | None) -> str:
         query = {"q": text, "hidden": "1" if hidden else "", **given}
@@ -56,14 +62,17 @@ def chat_list(request: SignedInRequest) -> HttpResponse:
     context = {
         "page": page,
         "query": text,
+        "refusal": refusal,
         "hidden": hidden,
         "previous_url": address(newer=page.prev) if page.prev else "",
         "next_url": address(older=page.next) if page.next else "",
+        "title_limit": current_policy().title_length,
+        "search_limit": LONGEST_SEARCH,
         "here": request.get_full_path(),
         "deleted": _deleted_chat(request),
         "models": models_on_offer(),
     }
-    return render(request, "chat/list.html", context)
+    return _answered(render(request, "chat/list.html", context), refusal)
 
 
 @login_required
@@ -107,10 +116,14 @@ def show(
         "presets": presets,
         "preset_on": next((one.name for one in presets if one.on), "Own settings"),
         "report_kinds": ChatReport.Kind.choices,
+        "report_limit": REPORT_LENGTH,
         "text_limit": policy.message_length,
         "error": error,
         "typed": typed,
         "editing": editing,
+        "title_limit": policy.title_length,
+        "search_limit": LONGEST_SEARCH,
+        "preset_name_limit": choices.NAME_LENGTH,
         "here": request.path,
         "deleted": None if chat is not None else _deleted_chat(request),
     }
@@ -131,6 +144,7 @@ def show_settings(
         "settings_form": form or _choices_form(request, chat),
         "presets": choices.presets_for(request.user, chat),
         "preset_name": preset_name,
+        "preset_name_limit": choices.NAME_LENGTH,
         "error": error,
     }
     response = render(request, "chat/settings.html", context)

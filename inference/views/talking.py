@@ -16,6 +16,7 @@ from inference.models import Turn
 from inference.policy import current_policy
 from inference.views.pages import show
 from oasst.accounts.requests import SignedInRequest
+from oasst.core import kept_forms
 from oasst.core.errors import Busy, Conflict, Invalid
 from oasst.core.kept_forms import keeps_words
 
@@ -100,14 +101,11 @@ def vote(request: SignedInRequest, message_id: UUID) -> HttpResponse:
 @require_POST
 def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     chat = get_message_for(request.user, message_id).chat
+    kind, reason = request.POST.get("kind", ""), request.POST.get("reason", "")
     try:
-        service.report(
-            user=request.user,
-            message_id=message_id,
-            kind=request.POST.get("kind", ""),
-            reason=request.POST.get("reason", ""),
-        )
+        service.report(user=request.user, message_id=message_id, kind=kind, reason=reason)
     except Invalid as error:
+        kept_forms.show_refused(request, error)
         return show(request, chat, error=error)
     messages.success(request, "Thank you. A moderator will look at this answer.")
     return _back(chat.pk, message_id)

@@ -14,6 +14,7 @@ from oasst.accounts.addresses import LONGEST, TOO_LONG, refusal
 from oasst.accounts.models import Role, User
 from oasst.accounts.services import find_person
 from oasst.core.errors import DomainError
+from oasst.core.fields import LineField
 from oasst.core.kept_forms import KeptForm
 from oasst.core.languages import LANGUAGES
 from oasst.core.ratelimit import Remaining
@@ -40,13 +41,15 @@ def tell_tries(form: forms.Form, field: str, *, left: Remaining | None = None, o
 
 
 def _address_field() -> EmailField:
-    return EmailField(required=True, max_length=LONGEST, error_messages={"max_length": TOO_LONG})
+    field = EmailField(required=True, max_length=LONGEST, error_messages={"max_length": TOO_LONG})
+    field.widget.attrs.pop("maxlength", None)  # a browser would cut what is pasted, and we would write to somebody else
+    return field
 
 
 class SignInForm(LoginForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["login"].widget.attrs["maxlength"] = LONGEST
+        self.fields["login"].widget.attrs.pop("maxlength", None)
         self.fields["password"].help_text = ""  # "Forgotten?" stands beside the button
 
 
@@ -80,9 +83,7 @@ class ForgotPasswordForm(ResetPasswordForm):
 
 
 class ProfileForm(forms.Form):
-    display_name = forms.CharField(
-        label="Display name", max_length=NAME_LIMIT, help_text="Seen by others on the leaderboard."
-    )
+    display_name = LineField(label="Display name", limit=NAME_LIMIT, help_text="Seen by others on the leaderboard.")
     time_zone = forms.ChoiceField(label="Time zone", help_text="Decides when your day begins.")
     interface_language = forms.ChoiceField(label="Language of the pages", choices=[("en", "English")])
     contribution_languages = forms.MultipleChoiceField(
@@ -147,5 +148,5 @@ class DeleteForm(forms.Form):
 
 
 class DebugLoginForm(forms.Form):
-    name = forms.CharField(label="Name", initial="dev", max_length=NAME_LIMIT)
+    name = LineField(label="Name", initial="dev", limit=NAME_LIMIT)
     role = forms.ChoiceField(label="Role", choices=Role.choices)

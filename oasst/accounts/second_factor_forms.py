@@ -23,6 +23,7 @@ from django import forms
 
 from oasst.accounts.second_factor import is_right
 from oasst.accounts.tries import count_second_factor
+from oasst.core.fields import LineField
 from oasst.core.ratelimit import SECOND_FACTOR_CHANGES, spend
 
 log = structlog.get_logger(__name__)
@@ -83,7 +84,7 @@ class SetUpApp(ActivateTOTPForm):
 class AddKey(AddWebAuthnForm):
     """Names and numbers of keys have a bound, as all that is stored has."""
 
-    name = forms.CharField(label="Name", required=False, max_length=KEY_NAME_LENGTH)
+    name = LineField(label="Name", required=False, limit=KEY_NAME_LENGTH)
 
     def clean(self) -> dict[str, Any]:
         spend(SECOND_FACTOR_CHANGES, self.user.pk)
@@ -116,4 +117,4 @@ class KeyOnceMore(KeyAtSignIn, ReauthenticateWebAuthnForm):
 
 
 class RenameKey(EditWebAuthnForm):
-    name = forms.CharField(label="Name", max_length=KEY_NAME_LENGTH)
+    name = LineField(label="Name", limit=KEY_NAME_LENGTH)

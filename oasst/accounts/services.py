@@ -35,7 +35,7 @@ from oasst.core.after_commit import enqueue_by_name
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from oasst.core.locks import advisory_lock
 from oasst.core.ratelimit import PROFILE_CHANGES, spend
-from oasst.core.text import clean_language_tag, clean_name, clean_reason, clean_text
+from oasst.core.text import clean_language_tag, clean_line, clean_name, clean_reason
 
 TERMS_DOCUMENT = "terms"
 DELETED_NAME = "Deleted User"
@@ -367,7 +367,7 @@ def create_api_client(
 ) -> tuple[ApiClient, str]:
     """A new program and its first key, which is told only now. `key` sets a key that the program already has."""
     client = ApiClient.objects.create(
-        name=clean_text(name, limit=256, field="name"),
+        name=clean_line(name, limit=256, field="name"),
         trusted=trusted,
         frontend_type=frontend_type,
         admin_email=admin_email,
@@ -398,7 +398,7 @@ def new_api_key(
         with transaction.atomic():
             made = ApiKey.objects.create(
                 api_client=client,
-                name=clean_text(name, limit=100, field="name") if name else "",
+                name=clean_line(name, limit=100, field="name") if name else "",
                 prefix=prefix_of(secret),
                 digest=Secret.digest_of(secret),
                 expires_at=expires_at,

@@ -17,6 +17,7 @@ from oasst.accounts.forms import add_refusal
 from oasst.accounts.notices import tell
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Busy, DomainError
+from oasst.core.fields import LineField
 
 _NO_END = 0
 _MADE = "made_tokens"
@@ -24,8 +25,8 @@ _MADE = "made_tokens"
 
 
 class TokenForm(forms.Form):
-    name = forms.CharField(
-        label="What is it for?", max_length=tokens.NAME_LENGTH, help_text="A name of your own, such as “laptop”."
+    name = LineField(
+        label="What is it for?", limit=tokens.NAME_LENGTH, help_text="A name of your own, such as “laptop”."
     )
     days = forms.TypedChoiceField(
         label="Good for",

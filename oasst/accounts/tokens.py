@@ -13,7 +13,7 @@ from oasst.accounts.models import ApiClient, Identity, Secret, Token, User
 from oasst.accounts.services import lock_user, prefix_of
 from oasst.core import ratelimit
 from oasst.core.errors import Conflict, Invalid, NotFound
-from oasst.core.text import clean_text
+from oasst.core.text import clean_line
 
 MOST_TOKENS = 10
 """Valid ones of one person."""
@@ -35,7 +35,7 @@ def create_token(user: User, *, name: str, days: int | None) -> tuple[Token, str
     """
     require_contributor(user)
     ratelimit.spend(ratelimit.NEW_TOKENS, user.pk)
-    name = clean_text(name, limit=NAME_LENGTH, field="name")
+    name = clean_line(name, limit=NAME_LENGTH, field="name")
     if days is not None and days not in DAYS:
         raise Invalid(
             f"A token is good for {', '.join(map(str, DAYS))} days, or without end.", code="days", field="days"

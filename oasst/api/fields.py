@@ -20,18 +20,22 @@ _MILLISECONDS = 2e10  # a larger Unix time is in milliseconds
 
 
 class Text(serializers.CharField):
-    """A string; numbers become one. Without characters that can not be stored."""
+    """A string as it was sent; numbers become one. Blanks alone are nothing where something must be said."""
 
     default_error_messages = {"type_error.str": "str type expected"}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"allow_blank": True, "trim_whitespace": False, **kwargs})
 
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        if isinstance(data, str) and not self.allow_blank and not data.strip():
+            self.fail("blank")
+        return super().run_validation(data)
+
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str | int | float):
             self.fail("type_error.str")
-        text = str(data)
-        return text.strip() if self.trim_whitespace else text
+        return str(data)
 
 
 class Whole(serializers.IntegerField):

@@ -18,7 +18,7 @@ from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve, reverse
 from django.utils.functional import SimpleLazyObject
 
-from oasst.core.errors import Busy
+from oasst.core.errors import Busy, DomainError
 from oasst.core.ratelimit import FORMS_KEPT_FROM_ADDRESS, spend
 from oasst.core.requests import client_address, page_before
 
@@ -35,11 +35,12 @@ _View = TypeVar("_View", bound=Callable[..., HttpResponseBase])
 
 
 class KeptForm:
-    """What one form held. `action` is the address that it is sent to."""
+    """What one form held. `action` is the address that it is sent to, `error` why it was refused, if it was."""
 
-    def __init__(self, stored: dict[str, Any]) -> None:
-        self.action: str = stored["action"]
-        self.fields = QueryDict(stored["fields"])
+    def __init__(self, action: str, fields: QueryDict, error: DomainError | None = None) -> None:
+        self.action = action
+        self.fields = fields
+        self.error = error
 
 
 def keeps_words(page: str) -> Callable[[_View], _View]:
@@ -110,14 +111,24 @@ def give_to(request: HttpRequest, person: str, before: str | None) -> None:
         del request.session[_KEY]
 
 
+def show_refused(request: HttpRequest, error: DomainError) -> None:
+    """The page that answers this form shows it again with all that it held, and with the reason."""
+    request.refused_form = KeptForm(request.path, request.POST, error)  # type: ignore[attr-defined]
+
+
 def find(request: HttpRequest, action: str | None = None) -> KeptForm | None:
-    """What is kept for this person, of the form that is sent to `action` or of any."""
+    """What was just refused or is kept for this person, of the form that is sent to `action` or of any."""
+    found = getattr(request, "refused_form", None) or _in_session(request)
+    return found if found and action in (None, found.action) else None
+
+
+def _in_session(request: HttpRequest) -> KeptForm | None:
     if not hasattr(request, "session") or not request.user.is_authenticated:
         return None
     kept = request.session.get(_KEY)
     if kept is None or kept["person"] != str(request.user.pk) or kept["at"] < time.time() - LIFETIME:
         return None
-    return KeptForm(kept) if action in (None, kept["action"]) else None
+    return KeptForm(kept["action"], QueryDict(kept["fields"]))
 
 
 def _note_taken(request: HttpRequest, response: HttpResponseBase) -> None:
@@ -139,7 +150,7 @@ def drop_old(request: HttpRequest) -> None:
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """`kept_form`, for every template: what was kept for this person, or nothing."""
+    """`kept_form`, for every template: what was just refused or is kept for this person, or nothing."""
     return {"kept_form": SimpleLazyObject(lambda: find(request))}
 
 

@@ -48,7 +48,7 @@ class ReasonForm(ActionForm):
                 "class": "desk-reason",
                 "placeholder": "Why? (required)",
                 "aria-label": "Reason",
-                "maxlength": 500,
+                "data-limit": 500,
                 "x-show": "action",
             }
         ),

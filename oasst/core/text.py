@@ -6,7 +6,9 @@ cause.
 
 import re
 import unicodedata
+from collections.abc import Callable
 from itertools import groupby, pairwise
+from typing import NoReturn
 
 from oasst.core.errors import Invalid
 
@@ -15,7 +17,22 @@ from oasst.core.errors import Invalid
 _INVISIBLE_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | frozenset(
     map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0), *range(0x180B, 0x180F)])
 )
+# What makes up a blank line: white space, and what has no width at all. U+FEFF begins texts copied from some files.
+_BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u2060\ufeff"
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
+# The controls of ASCII have no name in Unicode. The others that people meet have one there.
+_NAMES_OF_CONTROLS = {
+    0x00: "null",
+    0x07: "bell",
+    0x08: "backspace",
+    0x1A: "substitute",
+    0x1B: "escape",
+    0x1C: "file separator",
+    0x1D: "group separator",
+    0x1E: "record separator",
+    0x1F: "unit separator",
+    0x7F: "delete",
+}
 # An override makes text read differently from what is stored, so a reviewer would judge something else.
 # Embeddings, isolates and marks stay: people who write Arabic or Hebrew need them, and they only arrange what
 # is there.
@@ -25,7 +42,9 @@ _BIDI_CONTROLS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 # is a flag.
 _TAGS = re.compile("[\U000e0000-\U000e007f]")
 _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f")
-_LINE_ENDINGS = re.compile("\r\n|[\r\u0085\u2028\u2029]")
+# Word and PowerPoint write a break inside a paragraph as U+000B and one of pages as U+000C. The separators U+001C to
+# U+001F break lines in Python only; no program writes them into prose, so they are refused like other controls.
+_LINE_ENDINGS = re.compile("\r\n|[\r\x0b\x0c\u0085\u2028\u2029]")
 # Unicode's own bound for text that a program can normalise without holding all of it (UAX 15, stream-safe).
 # Beyond it there is no writing system, only stacked accents that cover the neighbouring lines and cost
 # quadratic time.
@@ -78,23 +97,50 @@ _RESERVED_WORDS = _RESERVED_AS_READ - frozenset(map(_as_read, _ALSO_SURNAMES))
 
 
 def clean_text(value: object, *, limit: int, field: str = "text") -> str:
-    """`value` as it will be stored: NFC, lines ended by a newline, no blanks around it.
+    """`value` as it will be stored: NFC, lines ended by a newline, without blank lines around it.
 
-    Raises `Invalid` with code `not_text`, `control_characters`, `blank` or `too_long`. Length is counted in
-    code points of the result, which is what the writer sees.
+    The indentation of the first line belongs to the text (code, poems, paragraphs of Chinese); blank lines before it
+    and blanks at the very end do not.
+
+    Raises `Invalid` with code `not_text`, `control_characters`, `blank` or `too_long`; what can not be stored is named
+    with its line and its place in it. Length is counted in code points of the result, as `static/js/count.js` does
+    beside the field.
     """
-    text = _decodable(value, field)
-    text = _LINE_ENDINGS.sub("\n", text).strip(" \t\n")
+    return _cleaned(value, _without_blank_lines_around, limit, field)
+
+
+def clean_line(value: object, *, limit: int, field: str) -> str:
+    """`value` as `clean_text` would have it, on one line: runs of blanks and line breaks become one blank. For titles
+    and names of things. Raises `Invalid` as `clean_text` does.
+    """
+    return _cleaned(value, lambda text: " ".join(text.split()), limit, field)
+
+
+def is_blank(text: str) -> bool:
+    """Does nobody see anything: empty, blanks, zero-width characters?"""
+    return all(c.isspace() or c in _INVISIBLE_LETTERS or unicodedata.category(c) == "Cf" for c in text)
+
+
+def _cleaned(value: object, shape: Callable[[str], str], limit: int, field: str) -> str:
+    text = _LINE_ENDINGS.sub("\n", _decodable(value, field))
     _refuse_controls(text, field)
-    text = text.strip()
-    if len(text) > limit * _NFC_SHRINKS_BY:
-        raise _too_long(len(text), limit, field)
-    text = _normalised(text, field)
-    if _is_invisible(text):
+    shaped = shape(text)
+    if len(shaped) > limit * _NFC_SHRINKS_BY:
+        raise _too_long(len(shaped), limit, field)
+    _refuse_stacked_accents(text, field)
+    text = unicodedata.normalize("NFC", shaped)
+    if is_blank(text):
         raise Invalid("Nothing is written here yet.", code="blank", field=field)
     if len(text) > limit:
         raise _too_long(len(text), limit, field)
     return text
+
+
+def _without_blank_lines_around(text: str) -> str:
+    text = text.rstrip(_BLANKS)
+    first = len(text) - len(text.lstrip(_BLANKS))
+    start = text.rfind("\n", 0, first) + 1
+    return "".join(c for c in text[start:first] if c.isspace()) + text[first:]
 
 
 def clean_reason(value: object, *, limit: int = 500, field: str = "reason", ask: str = "Please say why") -> str:
@@ -106,7 +152,8 @@ def clean_reason(value: object, *, limit: int = 500, field: str = "reason", ask:
     except Invalid as error:
         if error.code not in ("blank", "too_long"):
             raise
-        raise Invalid(f"{ask}, in up to {limit} characters.", code=field, field=field) from error
+        by_how_much = f" {error.message}" if error.code == "too_long" else ""
+        raise Invalid(f"{ask}, in up to {limit} characters.{by_how_much}", code=field, field=field) from error
 
 
 def clean_name(value: object, *, field: str = "display_name") -> str:
@@ -115,7 +162,7 @@ def clean_name(value: object, *, field: str = "display_name") -> str:
     Runs of blanks become one. Direction controls of every kind are refused, because a name stands in the
     middle of lines that others wrote. Raises `Invalid` with the codes of `clean_text`, or `reserved`.
     """
-    text = clean_text(value, limit=NAME_LIMIT, field=field)
+    text = clean_text(value.strip() if isinstance(value, str) else value, limit=NAME_LIMIT, field=field)
     if "\n" in text:
         raise Invalid("A name stands on one line.", code="control_characters", field=field)
     if _BIDI_CONTROLS.search(text):
@@ -202,54 +249,60 @@ def _decodable(value: object, field: str) -> str:
         value.encode()
     except UnicodeEncodeError as error:  # half of a surrogate pair: PostgreSQL and UTF-8 can not hold it
         raise Invalid(
-            "The text holds a broken character. Delete it and type it again.", code="not_text", field=field
+            f"The text holds a broken character ({_where(value, error.start)}). Delete it and type it again.",
+            code="not_text",
+            field=field,
         ) from error
     return value
 
 
 def _refuse_controls(text: str, field: str) -> None:
     if control := _CONTROLS.search(text):
-        character = f"U+{ord(control[0]):04X}"
-        raise Invalid(
-            f"The text holds a control character ({character}). Please remove it.",
-            code="control_characters",
-            field=field,
-            character=character,
-        )
-    if _OVERRIDES.search(text):
-        raise Invalid(
-            "The text holds an invisible character that makes it read backwards. Please remove it.",
-            code="control_characters",
-            field=field,
-        )
-    if _TAGS.search(_FLAG.sub("", text)):
-        raise Invalid(
-            "The text holds invisible letters that readers can not see. Please remove them.",
-            code="control_characters",
-            field=field,
-        )
+        _refuse("a control character", text, control.start(), field)
+    if override := _OVERRIDES.search(text):
+        _refuse("an invisible character that makes it read backwards", text, override.start(), field)
+    # Flags are masked, not cut out, so that places stay those of the text.
+    if tag := _TAGS.search(_FLAG.sub(lambda flag: "x" * len(flag[0]), text)):
+        _refuse("an invisible letter that readers can not see", text, tag.start(), field)
 
 
-def _normalised(text: str, field: str) -> str:
+def _refuse(what: str, text: str, place: int, field: str) -> NoReturn:
+    character = f"U+{ord(text[place]):04X}"
+    name = _NAMES_OF_CONTROLS.get(ord(text[place])) or unicodedata.name(text[place], "").lower()
+    raise Invalid(
+        f"The text holds {what}: {character}{f' ({name})' if name else ''}, {_where(text, place)}. Please remove it.",
+        code="control_characters",
+        field=field,
+        character=character,
+    )
+
+
+def _where(text: str, place: int) -> str:
+    """For people, counted from one: "character 17", "line 3, character 17"."""
+    line = text.count("\n", 0, place) + 1
+    column = place - text.rfind("\n", 0, place)
+    return f"line {line}, character {column}" if "\n" in text.strip("\n") else f"character {column}"
+
+
+def _refuse_stacked_accents(text: str, field: str) -> None:
     if text.isascii():
-        return text
+        return
+    place = 0
     for is_mark, run in groupby(text, key=lambda c: unicodedata.combining(c) != 0):
-        if is_mark and sum(1 for _ in run) > _MAX_MARKS_ON_A_LETTER:
+        length = sum(1 for _ in run)
+        if is_mark and length > _MAX_MARKS_ON_A_LETTER:
             raise Invalid(
-                f"More than {_MAX_MARKS_ON_A_LETTER} accents stand on one letter. Please remove some.",
+                f"More than {_MAX_MARKS_ON_A_LETTER} accents stand on one letter ({_where(text, max(place - 1, 0))}). "
+                "Please remove some.",
                 code="control_characters",
                 field=field,
             )
-    return unicodedata.normalize("NFC", text)
-
-
-def _is_invisible(text: str) -> bool:
-    return all(c.isspace() or c in _INVISIBLE_LETTERS or unicodedata.category(c) == "Cf" for c in text)
+        place += length
 
 
 def _too_long(length: int, limit: int, field: str) -> Invalid:
     return Invalid(
-        f"The text is too long: {length:,} characters, at most {limit:,} fit.",
+        f"This is {length:,} characters; {length - limit:,} too many (at most {limit:,} fit).",
         code="too_long",
         field=field,
         length=length,

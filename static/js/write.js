@@ -1,22 +1,8 @@
-/* Writing: count and preview. The form itself needs none of it. */
+/* Writing: preview. The form itself needs none of it. */
 (() => {
   const form = document.querySelector("form[data-preview-url]");
   if (!form) return;
   const text = form.querySelector("[data-text]");
-  const count = form.querySelector("[data-count]");
-  const limit = Number(text.dataset.limit) || 0;
-  const number = new Intl.NumberFormat(document.documentElement.lang || undefined);
-
-  const showCount = () => {
-    if (!limit) return;
-    const left = limit - [...text.value].length;
-    count.textContent = left >= 0 ? `${number.format(left)} characters left` : `${number.format(-left)} characters too many`;
-    count.classList.toggle("is-near", left >= 0 && left < limit / 10);
-    count.classList.toggle("is-over", left < 0);
-  };
-
-  text.addEventListener("input", showCount);
-  showCount();
 
   const tabs = form.querySelector("[data-tabs]");
   const [writeTab, previewTab] = tabs.querySelectorAll("[role=tab]");

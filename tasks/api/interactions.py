@@ -45,7 +45,7 @@ class Interaction(Shape):
 class TextReply(Interaction):
     message_id = Text()
     user_message_id = Text()
-    text = Text(allow_blank=False, trim_whitespace=True)
+    text = Text(allow_blank=False)
     lang = Language(default=None, allow_null=True)
 
 

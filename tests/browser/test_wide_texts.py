@@ -84,7 +84,10 @@ def test_no_page_scrolls_sideways(browser: Browser, live_server: Any, settings: 
             f"/tasks/{ids['task_id']}/",
         ),
         "administrator": (
-            *(address_of(world, f"trees.{name}", "change") for name in ("message", "messagetree", "report", "deletion")),
+            *(
+                address_of(world, f"trees.{name}", "change")
+                for name in ("message", "messagetree", "report", "deletion")
+            ),
             *(address_of(world, f"trees.{name}", "changelist") for name in ("message", "report")),
             address_of(world, "inference.chatreport", "change"),
             address_of(world, "accounts.user", "change"),

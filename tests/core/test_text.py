@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from oasst.core.errors import Invalid
 from oasst.core.languages import BY_CODE
-from oasst.core.text import clean_language_tag, clean_name, clean_pool_tag, clean_text
+from oasst.core.text import (
+    clean_language_tag,
+    clean_line,
+    clean_name,
+    clean_pool_tag,
+    clean_reason,
+    clean_text,
+    is_blank,
+)
 
 
 def refusal(value: object, limit: int = 100) -> Invalid:
@@ -19,16 +27,41 @@ def refusal(value: object, limit: int = 100) -> Invalid:
 
 class TestCleanText:
     def test_it_works(self) -> None:
-        assert clean_text("  Hello\r\nworld\r\t!\n\n", limit=100) == "Hello\nworld\n\t!"
+        assert clean_text("\nHello\r\nworld\r\t!\n\n", limit=100) == "Hello\nworld\n\t!"
+
+    @pytest.mark.parametrize(
+        ("typed", "stored"),
+        [
+            ("    x = 1\n    y = 2", "    x = 1\n    y = 2"),
+            ("\tif x:\n\t\treturn\n", "\tif x:\n\t\treturn"),
+            ("  \n\t\n   O Captain!\n      my Captain!  \n \n", "   O Captain!\n      my Captain!"),
+            ("\u3000\u3000\u5f88\u4e45\u4ee5\u524d", "\u3000\u3000\u5f88\u4e45\u4ee5\u524d"),
+            ("\ufeff  first\n  second", "  first\n  second"),
+            ("\u200b\n\ufeff\n a \u200b\n\ufeff", " a"),
+        ],
+    )
+    def test_blank_lines_go_and_indentation_stays(self, typed: str, stored: str) -> None:
+        assert clean_text(typed, limit=100) == stored
+
+    @pytest.mark.parametrize("ending", ["\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029"])
+    def test_every_line_break_is_one(self, ending: str) -> None:
+        assert clean_text(f"one{ending}two", limit=100) == "one\ntwo"
+
+    def test_indentation_counts(self) -> None:
+        assert refusal("    x", limit=4).details["length"] == 5
 
     def test_letters_are_composed(self) -> None:
         assert clean_text("e\u0301", limit=1) == "é"
 
     @pytest.mark.parametrize(
-        "blank", ["", "  \n\t ", "\u200b\u200d", "\u3164", "\u2800\ufe0f", "\u2066\u2069", "\u00a0"]
+        "blank",
+        ["", "  \n\t ", "\u200b\u200d", "\u3164", "\u2800\ufe0f", "\u2066\u2069", "\u00a0", "\u200b", "\u2060\n\ufeff"],
     )
     def test_blank(self, blank: str) -> None:
         assert refusal(blank).code == "blank"
+        assert is_blank(blank)
+        with pytest.raises(Invalid, match="Nothing is written here yet"):
+            clean_line(blank, limit=10, field="title")
 
     def test_length_counts_code_points_after_composing(self) -> None:
         assert clean_text("é" * 100, limit=100)
@@ -36,8 +69,9 @@ class TestCleanText:
         assert clean_text("😀" * 100 + "   ", limit=100) == "😀" * 100
         error = refusal("é" * 101)
         assert (error.code, error.details["length"], error.details["limit"]) == ("too_long", 101, 100)
+        assert refusal("😀" * 2014, limit=2000).message == "This is 2,014 characters; 14 too many (at most 2,000 fit)."
 
-    @pytest.mark.parametrize("control", ["\x00", "\x07", "\x1b", "\x0b", "\x7f", "\x9b", "\u202e", "\u202d"])
+    @pytest.mark.parametrize("control", ["\x00", "\x07", "\x1b", "\x1c", "\x7f", "\x9b", "\u202e", "\u202d"])
     def test_controls_are_refused(self, control: str) -> None:
         error = refusal(f"ab{control}c")
         assert error.code == "control_characters"
@@ -46,8 +80,19 @@ class TestCleanText:
     def test_a_control_at_the_end_is_not_just_trimmed(self) -> None:
         assert refusal("text\x1f").code == "control_characters"
 
-    def test_the_cause_is_named(self) -> None:
-        assert "U+0007" in refusal("a\x07b").message
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("a bell\x07 rings", "a control character: U+0007 (bell), character 7."),
+            ("one\r\ntwo\n\n  th\x9bree", "a control character: U+009B, line 4, character 5."),
+            ("a\u202eb", "makes it read backwards: U+202E (right-to-left override), character 2."),
+            ("ab\nc\U000e0061", "readers can not see: U+E0061 (tag latin small letter a), line 2, character 2."),
+            ("x\ny\ud800", "a broken character (line 2, character 2)."),
+            ("ab" + "\u0301" * 31, "accents stand on one letter (character 2)."),
+        ],
+    )
+    def test_the_cause_and_its_place_are_named(self, text: str, said: str) -> None:
+        assert said in refusal(text).message
 
     def test_right_to_left_writers_may_use_their_marks(self) -> None:
         assert clean_text("שלום \u2067abc\u2069 \u200f!", limit=100) == "שלום \u2067abc\u2069 \u200f!"
@@ -77,8 +122,25 @@ class TestCleanText:
             return
         assert clean_text(once, limit=1000) == once
         assert unicodedata.is_normalized("NFC", once)
-        assert once == once.strip() != ""
+        assert once == once.rstrip() != ""
+        assert once.split("\n")[0].strip()
         once.encode()
+
+
+class TestCleanLine:
+    def test_one_line_whatever_was_pasted(self) -> None:
+        assert clean_line("  My\n  new \u2028 chat ", limit=11, field="title") == "My new chat"
+
+    def test_what_is_left_is_counted(self) -> None:
+        with pytest.raises(Invalid, match=r"This is 11 characters; 1 too many \(at most 10 fit\)"):
+            clean_line("My   new   chat", limit=10, field="title")
+
+
+class TestCleanReason:
+    def test_too_many_words_are_counted(self) -> None:
+        with pytest.raises(Invalid, match=r"in up to 500 characters. This is 503 characters; 3 too many") as caught:
+            clean_reason("x" * 503)
+        assert caught.value.code == "reason"
 
 
 # What the people who run the site are called: in other alphabets, in digits and signs, and as a word among others.

@@ -85,7 +85,7 @@ class TestBeginning:
             current_policy.cache_clear()
         assert response.status_code == 503 and response["Retry-After"]
         html = response.content.decode()
-        assert "Too many people are waiting" in html and ">A long thought of mine</textarea>" in html
+        assert "Too many people are waiting" in html and ">\nA long thought of mine</textarea>" in html
         assert stored() == (0, 0, 0)
 
     @pytest.mark.parametrize(("text", "status"), [("", 400), (" \n", 400), ("x" * 20_001, 400)])

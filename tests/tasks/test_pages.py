@@ -101,7 +101,9 @@ class TestWriting:
             ("", "Write something"),
             ("   ", "Write something"),
             ("x" * 2001, "2,001"),
-            ("bell \x07 rings", "control character"),
+            ("bell \x07 rings", "U+0007 (bell), character 6"),
+            ("fine\n  bell \x07 rings", "U+0007 (bell), line 2, character 8"),
+            ("\u200b", "Nothing is written here yet."),
         ],
     )
     def test_bad_text_is_refused_at_the_field_and_kept(self, alice: User, text: str, told: str) -> None:
@@ -114,6 +116,16 @@ class TestWriting:
         assert text.strip()[:50].replace("\x07", "\x07") in page
         assert not Message.objects.exists()
         assert task_at(url).status == Task.Status.OPEN
+
+    @pytest.mark.parametrize("begins", ["    x = 1", "\tif x:", "\u3000\u3000\u6625", "\n\n    x = 1"])
+    def test_indentation_and_line_breaks_of_programs_stay(self, alice: User, begins: str) -> None:
+        client = signed_in(alice)
+        url = take(client, "initial_prompt")
+        text = f"{begins}\x0b    y = 2\u2028z\r\n"
+        assert client.post(f"{url}draft/", {"text": text}).status_code == 204
+        assert f">\n{text}</textarea>" in client.get(url).content.decode()
+        assert client.post(url, {"text": text}).status_code == 302
+        assert Message.objects.get().text == begins.lstrip("\n") + "\n    y = 2\nz"
 
     def test_the_task_of_somebody_else(self, alice: User, eve: User) -> None:
         url = take(signed_in(alice), "initial_prompt")
@@ -184,6 +196,21 @@ class TestDraftsAndPreview:
         for name, place in places.items():
             assert re.search(rf'name="{name}"(?:(?!</select>)[\s\S])*value="{place}" selected', page)
         assert re.search(r'name="not_rankable"[^>]* checked', page)
+
+    def test_a_paste_far_beyond_the_limit_is_kept_as_a_draft(self, alice: User) -> None:
+        client = signed_in(alice)
+        url = take(client, "initial_prompt")
+        text = "😀" * 10_005
+        assert client.post(f"{url}draft/", {"text": text}).status_code == 204
+        assert text in client.get(url).content.decode()
+        refused = client.post(url, {"text": text})
+        assert refused.status_code == 422 and text in refused.content.decode()
+        assert "This is 10,005 characters; 8,005 too many (at most 2,000 fit)." in refused.content.decode()
+
+    def test_the_preview_shows_what_would_be_stored(self, alice: User) -> None:
+        html = signed_in(alice).post(reverse("task_preview"), {"text": "\n\n    x = 1\n    y = 2"}).content.decode()
+        assert "<pre><code>x = 1\ny = 2" in html
+        assert "<p>" not in signed_in(alice).post(reverse("task_preview"), {"text": "\u200b"}).content.decode()
 
     def test_the_preview_is_clean(self, alice: User) -> None:
         html = signed_in(alice).post(
@@ -304,14 +331,30 @@ class TestSkipAndNothing:
         assert Skip.objects.get().reason == "unclear"
         assert client.get(url).status_code == 410
 
-    def test_a_remark_that_can_not_be_stored(self, alice: User, bob: User) -> None:
+    def test_a_remark_that_can_not_be_stored_is_kept_on_the_page(self, alice: User, bob: User) -> None:
         new_prompt(alice)
         client = signed_in(bob)
         url = take(client, "label_initial_prompt")
-        assert client.post(f"{url}skip/", {"reason": "unclear", "note": "a\0b"}).status_code == 400
+        for note, told in (
+            ("a\0b", "U+0000 (null), character 2"),
+            ("n" * 9000, "This is 9,000 characters; 8,520 too many"),
+        ):
+            response = client.post(f"{url}skip/", {"reason": "unclear", "note": note})
+            page = response.content.decode()
+            assert response.status_code == 422
+            assert told in page and f">\n{note}</textarea>" in page and "data-menu open" in page
         assert client.post(f"{url}skip/", {"reason": "\0"}).status_code == 400
-        assert client.post(f"{url}skip/", {"note": "n" * 9000}).status_code == 302
-        assert len(Skip.objects.get().note) == 512
+        assert not Skip.objects.exists() and task_at(url).status == Task.Status.OPEN
+        assert client.post(f"{url}skip/", {"reason": "not_my_subject", "note": "n" * 480}).status_code == 302
+        assert Skip.objects.get().note == "n" * 480
+        assert task_at(url).skip_reason == f"not_my_subject: {'n' * 480}"
+
+    def test_a_remark_of_nothing_but_a_zero_width_space_is_none(self, alice: User, bob: User) -> None:
+        new_prompt(alice)
+        client = signed_in(bob)
+        url = take(client, "label_initial_prompt")
+        assert client.post(f"{url}skip/", {"reason": "unclear", "note": "\u200b"}).status_code == 302
+        assert Skip.objects.get().note == ""
 
     def test_a_message_that_was_removed_meanwhile(self, alice: User, bob: User) -> None:
         prompt = new_prompt(alice, "Call me: 555 1234")

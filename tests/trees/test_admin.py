@@ -486,7 +486,7 @@ class TestEditPage:
             ("", "Typo.", "This field is required."),
             ("  ", "Typo.", "Nothing is written here yet."),
             ("What is teh sky?", "Typo.", "The text is the same as before."),
-            ("x" * 2001, "Typo.", "The text is too long"),
+            ("x" * 2001, "Typo.", "This is 2,001 characters; 1 too many"),
         ],
     )
     def test_refusals_stand_at_the_field_and_change_nothing(

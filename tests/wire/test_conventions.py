@@ -167,7 +167,7 @@ class TestBodies:
             ada, "text_reply_to_message", message_id=12345, user_message_id=6, text="  How?  ", task_id="ignored"
         )
         assert response.status_code == 200
-        assert site.get("frontend_messages/6").json()["text"] == "How?"
+        assert site.get("frontend_messages/6").json()["text"] == "  How?"
 
     @pytest.mark.parametrize("spelling", ["{}", "urn:uuid:{}", "{{{}}}"])
     def test_spellings_of_ids(self, site: Wire, alice: User, spelling: str) -> None:

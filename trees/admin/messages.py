@@ -15,6 +15,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 from oasst.accounts.forms import add_refusal
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError
+from oasst.core.fields import LineField, TextField
 from oasst.core.locks import waits_are_busy
 from oasst.core.markdown import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, written_text
@@ -31,9 +32,9 @@ from trees.policy import current_policy
 
 class EditForm(forms.Form):
     # Nothing is stripped or limited here: what a text may be is said by the service.
-    text = forms.CharField(strip=False, widget=UnfoldAdminTextareaWidget({"rows": 14}))
-    reason = forms.CharField(
-        widget=UnfoldAdminTextInputWidget(), max_length=500, help_text="Kept with the new text, for other moderators."
+    text = TextField(widget=UnfoldAdminTextareaWidget({"rows": 14}))
+    reason = LineField(
+        widget=UnfoldAdminTextInputWidget(), limit=500, help_text="Kept with the new text, for other moderators."
     )
 
 

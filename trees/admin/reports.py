@@ -26,7 +26,7 @@ class OutcomeForm(ReasonForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["reason"].widget.attrs.update(
-            {"placeholder": "What came of it? (required)", "aria-label": "Outcome", "maxlength": 1000}
+            {"placeholder": "What came of it? (required)", "aria-label": "Outcome", "data-limit": 1000}
         )
 
 

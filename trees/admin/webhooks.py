@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from oasst.accounts.models import ApiClient, User
 from oasst.accounts.reauthentication import asks_first
 from oasst.core.errors import DomainError
+from oasst.core.fields import LineField
 from oasst.core.message_storage import SECRET
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from trees import webhooks
@@ -27,7 +28,7 @@ class WebhookForm(forms.ModelForm):
     """A new one. The service checks and makes it."""
 
     api_client = forms.ModelChoiceField(ApiClient.objects.order_by("name"), label="API client")
-    url = forms.CharField(label="Address", max_length=500, help_text="https, on the public internet.")
+    url = LineField(label="Address", limit=500, help_text="https, on the public internet.")
     events = forms.MultipleChoiceField(
         choices=[(one, one) for one in webhooks.EVENTS.values()],
         required=False,
