@@ -227,7 +227,7 @@ def _render_formula(self: RendererHTML, tokens: Sequence[Token], idx: int, optio
     typed = escapeHtml(f"{token.markup}{token.content}{token.info}")
     if mathml is None:
         return f'<code class="formula-source" dir="ltr">{typed}</code>'
-    scrolls = _SCROLLS if display or len(token.content) > _SHORT else ""
+    scrolls = _SCROLLS if display or len(token.content) > _SHORT or _ROOM.search(token.content) else ""
     block = " formula--block" if display else ""
     return f'<span class="formula{block}" dir="ltr" title="{typed}"{scrolls}>{mathml}</span>'
 
@@ -249,7 +249,8 @@ CODE = ' dir="ltr" tabindex="0" role="group" aria-label="Code"'
 _SCROLLS = ' tabindex="0" role="group" aria-label="Formula"'
 _TABLE = ' tabindex="0" role="group" aria-label="Table"'
 _SHORT = 16
-"""Characters of a formula that fit the narrowest column."""
+"""Characters of a formula that fit the narrowest column, unless it asks for room."""
+_ROOM = re.compile(r"space|kern|skip|arrow|quad")
 
 
 def _bounded_table(state: StateBlock, first: int, last: int, silent: bool) -> bool:
@@ -258,7 +259,7 @@ def _bounded_table(state: StateBlock, first: int, last: int, silent: bool) -> bo
 
 
 def _table_open(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-    return f'<div class="table"{self.renderAttrs(tokens[idx])}{_TABLE}><table>\n'
+    return f'<div class="wide-table"{self.renderAttrs(tokens[idx])}{_TABLE}><table>\n'
 
 
 def _table_close(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:

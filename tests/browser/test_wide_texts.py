@@ -105,4 +105,4 @@ def test_no_page_scrolls_sideways(browser: Browser, live_server: Any, settings: 
                 if found.violations_count:
                     faults[path, "axe"] = found.generate_report()[:900]
         page.context.close()
-    assert faults == {}
+    assert not faults, "\n".join(f"{where}: {what}" for where, what in faults.items())

@@ -64,7 +64,7 @@ _ALLOWED = {"href", "title", "class", "start", "rel", "target", "dir", "tabindex
     *("voffset", "notation"),
 }
 _VALUES = {"dir": {"ltr", "rtl", "auto"}, "tabindex": {"0"}, "role": {"group"}}
-_CLASS = re.compile(r"(?:align|language|math|formula|menclose)[\w-]*|blocked-image|highlight|plain|table|\w{1,3}")
+_CLASS = re.compile(r"(?:align|language|math|formula|menclose)[\w-]*|blocked-image|highlight|plain|wide-table|\w{1,3}")
 
 
 class _Reader(HTMLParser):
@@ -235,7 +235,7 @@ class TestPlainLine:
             ("---\n\n1. one\n2. two", "one"),
             (r"C:\Users\*name*", r"C:\Users\*name*"),
             ("", ""),
-            ("a " * 50, "a a a a a…"),
+            ("a " * 50, "a a a a a a…"),
             ("a" * 50, "aaaaaaaaaaa…"),
         ],
     )
