@@ -32,6 +32,7 @@ _UNDECIDED_LINE = re.compile(
     r"[ \t>]*(?:[-+*=_~`#|:]*[ \t]*(?:\[[ xX]?)?|\d{1,9}[.)]?[ \t]*|(?:[-+*]|\d{1,9}[.)])[ \t]+[-+*=_~`#|:\d.)]*"
     r"|(?:`{3,}|~{3,})[^`]*|\[[^\]]{1,100}\]:.*)"
 )
+_ENDED_BY_AN_EMPTY_LINE = frozenset({"paragraph_open", "heading_open", "table_open", "hr"})
 _LONGEST_UNDECIDED = 200
 _MARKS = re.compile(r"\\.|(`+)|([*_~]+)", re.DOTALL)
 _UNFINISHED_LINK = re.compile(r"!?\[([^\[\]\n]*)(?:\](?:\([^()\n]*)?)?\Z")
@@ -116,10 +117,12 @@ class MarkdownStream:
         tokens: list[Token] = []
         parser = markdown._parser()
         parser.block.parse(lines, parser, self._copied_env(), tokens)
-        starts = [token.map[0] for token in tokens if token.level == 0 and token.nesting >= 0 and token.map]
-        if not starts or not starts[-1]:
+        blocks = [token for token in tokens if token.level == 0 and token.nesting >= 0 and token.map]
+        if not blocks:
             return 0
-        return sum(len(line) + 1 for line in lines.split("\n")[: starts[-1]])
+        first, end = blocks[-1].map or [0, 0]
+        is_over = blocks[-1].type in _ENDED_BY_AN_EMPTY_LINE and lines.count("\n") > end
+        return sum(len(line) + 1 for line in lines.split("\n")[: end if is_over else first])
 
     def _end_of_fence(self, fence: re.Match[str]) -> int:
         """The end of the code block that the pending text begins with; 0 while it is open."""
