@@ -1,4 +1,10 @@
-"""An answer over a WebSocket: the events of `watch_turn` as JSON, one a frame, and "stop" the other way.
+"""An answer over a WebSocket, for the page of its chat: the events of `watch_turn` as JSON, one a frame, and "stop" the
+other way. Pieces of text come as rendered blocks (`inference.rendering`):
+
+    {"type": "blocks", "id": 120, "from": 2, "html": ["<p>…</p>"], "final": 2}
+
+The blocks before `from` stay as the page shows them, those in `html` follow, and the first `final` of all are complete.
+With `code`, `html` is empty, and that plain text goes on in the last block. The first patch on a line has all blocks.
 
 Nothing of an answer is kept here, so any number of windows and devices may look at one and come back with the id of
 the last event they saw. A reader that hears nothing for much longer than `HEARTBEAT_SECONDS` knows the line is dead.
@@ -20,7 +26,8 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from inference import chat
 from inference.access import get_turn_for
-from inference.events import as_json
+from inference.events import Done, Failed, Token, as_json
+from inference.rendering import AnswerPage
 from inference.sse import HEARTBEAT_SECONDS, with_pauses
 from inference.watch import watch_turn
 from oasst.accounts.access import require_contributor
@@ -83,14 +90,9 @@ class AnswerConsumer(AsyncWebsocketConsumer):
     async def _tell(self, after: int) -> None:
         _open[self.person.pk] += 1
         try:
-            looked_at = time.monotonic()
-            async for event in with_pauses(watch_turn(self.message_id, after), HEARTBEAT_SECONDS):
-                if time.monotonic() - looked_at >= HEARTBEAT_SECONDS:
-                    looked_at = time.monotonic()
-                    if not await self._is_still_welcome():
-                        await self.close(REFUSED, "sign_in")
-                        return
-                await self.send(dump(as_json(event) if event is not None else {"type": "ping"}))
+            async with AnswerPage(self._say, after) as page:
+                if not await self._tell_events(page):
+                    return
         except Exception:
             log.exception("answer_not_told")
             await self.close(BROKEN)
@@ -100,6 +102,27 @@ class AnswerConsumer(AsyncWebsocketConsumer):
             _open[self.person.pk] -= 1
             if not _open[self.person.pk]:
                 del _open[self.person.pk]
+
+    async def _tell_events(self, page: AnswerPage) -> bool:
+        """To the end of the answer; False if the reader was sent away before."""
+        looked_at = time.monotonic()
+        # From its beginning: what a page shows follows from the whole text.
+        async for event in with_pauses(watch_turn(self.message_id), HEARTBEAT_SECONDS):
+            if time.monotonic() - looked_at >= HEARTBEAT_SECONDS:
+                looked_at = time.monotonic()
+                if not await self._is_still_welcome():
+                    await self.close(REFUSED, "sign_in")
+                    return False
+            if isinstance(event, Token):
+                page.add(event)
+                continue
+            if isinstance(event, Done | Failed):
+                await page.finish(event.text)
+            await self._say(as_json(event) if event is not None else {"type": "ping"})
+        return True
+
+    async def _say(self, frame: dict[str, Any]) -> None:
+        await self.send(dump(frame))
 
     async def _is_still_welcome(self) -> bool:
         key = self.scope["session"].session_key

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from inference import queries
 from inference.models import Chat, ChatMessage, ChatReport, Role, Turn, Vote
 from inference.states import ANSWERABLE, OPEN, TurnState
-from oasst.core import markdown
+from oasst.core import markdown, markdown_stream
 
 WINDOW = 60
 """Messages on one page. Those before are one click away."""
@@ -41,6 +41,11 @@ class Said:
     @property
     def html(self) -> SafeString:
         return markdown.render(self.message.content)
+
+    @property
+    def html_so_far(self) -> SafeString:
+        """Of an answer that comes."""
+        return markdown_stream.render_unfinished(self.turn.text) if self.turn is not None else SafeString()
 
     @property
     def is_open(self) -> bool:

@@ -329,6 +329,15 @@ class BoundedSocket(WebSocketProtocol):
     _window, _frames = 0.0, 0
     _stalled: Any = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def has_room(self) -> None:
+        """Wait until the reader took what was sent, or is gone. Who takes nothing for long is cut off meanwhile."""
+        await self._room.wait()
+
     def dataReceived(self, data: bytes) -> None:
         if hasattr(self, "handshake_deferred"):
             self._cut_off()  # nobody may speak before they are answered (RFC 6455, 4.1), and it would be read as a head
@@ -370,11 +379,13 @@ class BoundedSocket(WebSocketProtocol):
             super().handle_reply(message)
 
     def pauseProducing(self) -> None:
-        """More was sent than the reader took. The consumer is not held up, since no answer is long."""
+        """More was sent than the reader took: the consumer waits in its next `send` (`has_room`)."""
+        self._room.clear()
         if self._stalled is None:
             self._stalled = reactor.callLater(STALLED_SECONDS, self._cut_off)  # type: ignore[arg-type]
 
     def resumeProducing(self) -> None:
+        self._room.set()
         if self._stalled is not None and self._stalled.active():
             self._stalled.cancel()
         self._stalled = None
@@ -416,7 +427,8 @@ class SiteServer(daphne.server.Server):
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         await super().handle_reply(protocol, message)
-        if message.get("more_body") and isinstance(protocol, PacedRequest):
+        is_paced = message.get("more_body") and isinstance(protocol, PacedRequest)
+        if is_paced or isinstance(protocol, BoundedSocket):
             await protocol.has_room()
 
     def run(self) -> None:

@@ -1,12 +1,72 @@
 /* The chat: answers as they come, forms without a reload, drafts that stay. Without this file every form still works. */
 (() => {
   const byId = (id) => document.getElementById(id);
+  /* With a keyboard Enter sends. On a phone it is the only way to a new line, and the button sends. */
   const fine = matchMedia("(hover: hover) and (pointer: fine)");
+  const WRITING = "#composer-text, [data-rewrite] textarea";
 
   /* The server makes every page; of its answer we put these pieces in place. */
   const STATE = ["chat-bar", "chat-side-list", "talk", "composer-row", "composer-stopper"];
   const ALL = [...STATE, "chat-notes", "composer-error", "chat-settings"];
   const REFUSED = ["talk", "composer-error", "composer-row", "composer-stopper", "chat-settings"];
+
+  const copyAttributes = (from, to) => {
+    for (const { name } of [...to.attributes]) if (!from.hasAttribute(name)) to.removeAttribute(name);
+    for (const { name, value } of from.attributes) if (to.getAttribute(name) !== value) to.setAttribute(name, value);
+  };
+
+  /* Makes one node like another. What is the same in both stays, with selection, focus and scrolling in it. */
+  const morph = (old, fresh) => {
+    if (old.isEqualNode(fresh)) return;
+    if (old.nodeName !== fresh.nodeName) {
+      old.replaceWith(fresh);
+    } else if (old.nodeType === Node.ELEMENT_NODE) {
+      copyAttributes(fresh, old);
+      const own = [...old.childNodes].filter((one) => !one.classList?.contains("copy-code"));
+      for (const [number, wanted] of [...fresh.childNodes].entries()) {
+        if (own[number]) morph(own[number], wanted);
+        else old.insertBefore(wanted, old.querySelector(":scope > .copy-code"));
+      }
+      for (const one of own.slice(fresh.childNodes.length)) one.remove();
+    } else if (fresh.data.startsWith(old.data)) {
+      old.appendData(fresh.data.slice(old.data.length));
+    } else {
+      old.data = fresh.data;
+    }
+  };
+
+  /* The blocks of an answer, each one element: these are the ones from `from` on. */
+  const setBlocks = (box, from, blocks) => {
+    for (const [number, wanted] of blocks.entries()) {
+      const one = box.children[from + number];
+      if (one) morph(one, wanted);
+      else box.append(wanted, "\n");
+    }
+    while (box.children.length > from + blocks.length) box.lastElementChild.remove();
+  };
+
+  /* All that stands around `kept` becomes what stands around `twin`. */
+  const setSiblings = (kept, twin) => {
+    const wanted = [...twin.parentNode.childNodes];
+    const at = wanted.indexOf(twin);
+    copyAttributes(twin.parentNode, kept.parentNode);
+    for (const one of [...kept.parentNode.childNodes]) if (one !== kept) one.remove();
+    kept.before(...wanted.slice(0, at));
+    kept.after(...wanted.slice(at + 1));
+  };
+
+  /* An answer that came on this page stays the same element when the server's page takes its place. */
+  const placeAround = (talk, fresh) => {
+    const box = talk.querySelector("[data-coming]");
+    const article = box && fresh.querySelector(`[id="${box.closest("article").id}"]`);
+    const body = article?.querySelector(":scope > .said__body:not([data-coming])");
+    if (!body) return false;
+    setBlocks(box, 0, [...body.children]);
+    copyAttributes(body, box);
+    setSiblings(box, body);
+    setSiblings(box.parentElement, article);
+    return true;
+  };
 
   const place = (page, ids) => {
     const held = document.activeElement?.id;
@@ -15,7 +75,7 @@
     for (const id of ids) {
       const [old, fresh] = [byId(id), page.getElementById(id)];
       if (!old || !fresh || (old.contains(document.activeElement) && document.activeElement.matches("[type=text]"))) continue;
-      old.replaceWith(document.adoptNode(fresh));
+      if (id !== "talk" || !placeAround(old, fresh)) old.replaceWith(document.adoptNode(fresh));
       placed += 1;
     }
     for (const [id, text] of typed) {
@@ -65,23 +125,54 @@
   addEventListener("scroll", measure, { passive: true });
   toEnd?.addEventListener("click", goToEnd);
 
-  /* Spoken sentence by sentence: a reader of screens should not hear tokens. */
-  let unsaid = "";
-  const speak = (text, all = false) => {
-    unsaid += text;
-    const cut = all ? unsaid.length : Math.max(unsaid.lastIndexOf(". "), unsaid.lastIndexOf("\n"), unsaid.lastIndexOf("? ")) + 1;
-    if (!cut) return;
+  /* Spoken sentence by sentence, as it is shown: a reader of screens should not hear tokens, nor the marks of Markdown. */
+  const say = (text) => {
+    if (!text.trim()) return;
     const line = document.createElement("p");
-    line.textContent = unsaid.slice(0, cut);
-    unsaid = unsaid.slice(cut);
+    line.textContent = text;
     const said = byId("chat-said");
     said.append(line);
     while (said.children.length > 20) said.firstChild.remove();
+  };
+  const endOfSentence = (text) => Math.max(...[". ", "! ", "? ", "\n", "。", "！", "？"].map((mark) => text.lastIndexOf(mark))) + 1;
+  const speaker = (box) => {
+    let block = Math.max(box.children.length - 1, 0);
+    let at = box.lastElementChild?.textContent.length ?? 0;
+    return (final) => {
+      for (; block < box.children.length; block += 1, at = 0) {
+        const text = box.children[block].textContent;
+        const cut = block < final ? text.length : endOfSentence(text);
+        say(text.slice(at, cut));
+        at = Math.max(at, cut);
+        if (block >= final) return;
+      }
+    };
+  };
+
+  const asElement = (html) => {
+    const holder = document.createElement("template");
+    holder.innerHTML = html; // clean: it comes from the renderer of all our pages
+    if (holder.content.childElementCount === 1) return holder.content.firstElementChild;
+    const block = document.createElement("div");
+    block.append(holder.content);
+    return block;
+  };
+
+  /* What the server says of an answer that comes: blocks, or plain text that goes on in the last one, which is code. */
+  const showNews = (box, news) => {
+    if (news.code) {
+      const code = box.lastElementChild.querySelector("code") ?? box.lastElementChild;
+      if (code.lastChild?.nodeType === Node.TEXT_NODE) code.lastChild.appendData(news.code);
+      else code.append(news.code);
+    } else {
+      setBlocks(box, news.from, news.html.map(asElement));
+    }
   };
 
   /* One answer that comes. The server tells everything behind `place`, so a line that breaks loses nothing. */
   const listen = (box) => {
     const state = box.parentElement.querySelector("[data-queue]");
+    const speak = speaker(box);
     const first = box.closest("#talk").querySelectorAll("article").length === 2;
     let at = Number(box.dataset.place);
     let tries = 0;
@@ -93,16 +184,15 @@
       clearTimeout(silence);
       silence = setTimeout(() => socket.close(), 40_000);
     };
-    const finish = async (text) => {
+    const finish = async () => {
       over = true;
       clearTimeout(silence);
-      speak("", true);
+      speak(Infinity);
       try {
         await refresh();
         // A title of the model's comes a moment later.
         if (first) setTimeout(() => refresh(["chat-bar", "chat-side-list"]).catch(() => {}), 7000);
       } catch {
-        if (text) box.textContent = text;
         state.textContent = "Reload the page to go on.";
       }
     };
@@ -111,15 +201,17 @@
       const news = JSON.parse(event.data);
       if (news.type === "queued") {
         state.textContent = `You are number ${news.position} of ${news.size}, about ${news.wait_seconds} s.`;
-      } else if (news.type === "token" && news.id > at) {
+      } else if (news.type === "blocks") {
         tries = 0;
         at = news.id;
-        box.append(news.text);
+        showNews(box, news);
         state.textContent = "";
-        speak(news.text);
+        speak(news.final);
+        box.dataset.final = news.final;
+        document.dispatchEvent(new Event("swapped"));
         keepEnd();
       } else if (news.type === "done" || news.type === "failed") {
-        finish(news.text);
+        finish();
       }
     };
     const open = () => {
@@ -131,7 +223,7 @@
         if (over) return;
         const crowded = event.code === 4429; // too many windows listen already
         if (event.code === 1000 || (event.code >= 4000 && !crowded)) {
-          finish("");
+          finish();
           return;
         }
         tries += 1;
@@ -238,12 +330,13 @@
   }
 
   document.addEventListener("keydown", (event) => {
-    const writing = event.target.matches("#composer-text, [data-rewrite] textarea");
-    if (event.key === "Enter" && writing && !event.shiftKey && !event.isComposing) {
+    const writing = event.target.matches(WRITING);
+    const composing = event.isComposing || event.keyCode === 229; // Safari ends a composition before its last key
+    if (event.key === "Enter" && writing && !composing && (event.ctrlKey || event.metaKey || (fine.matches && !event.shiftKey))) {
       event.preventDefault();
       if (!event.target.form.classList.contains("is-busy") && event.target.value.trim()) event.target.form.requestSubmit();
     }
-    if (event.key !== "Escape" || event.isComposing) return;
+    if (event.key !== "Escape" || composing) return;
     const rewriting = event.target.closest("[data-rewrite][open]");
     if (rewriting) {
       rewriting.open = false;
@@ -275,6 +368,11 @@
 
   /* What only a script can offer, on whatever was put into the page. */
   const dress = () => {
+    for (const field of document.querySelectorAll(WRITING)) field.enterKeyHint = fine.matches ? "send" : "enter";
+    for (const hint of document.querySelectorAll("[data-keys]")) {
+      hint.textContent = fine.matches ? "Enter sends, Shift+Enter starts a new line." : "Enter starts a new line.";
+    }
+    byId("composer-send")?.setAttribute("title", fine.matches ? "Send (Enter)" : "Send");
     for (const button of document.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;
     for (const dial of document.querySelectorAll("[data-dial]:not(.has-slider)")) {
       const number = dial.querySelector("input");
@@ -292,6 +390,7 @@
   };
 
   dress();
+  fine.addEventListener("change", dress);
   follow();
   if (byId("talk")?.querySelector("article") && !location.search) goToEnd();
   measure();

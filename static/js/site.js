@@ -76,8 +76,14 @@
     select.form.querySelector("[data-without-script]")?.setAttribute("hidden", "");
   }
 
+  // In an answer that comes the last blocks still grow.
+  const grows = (block) => {
+    const box = block.closest("[data-coming]");
+    return box !== null && [...box.children].findIndex((one) => one.contains(block)) >= Number(box.dataset.final ?? 0);
+  };
   const addCopyButtons = () => {
     for (const block of document.querySelectorAll(".prose :is(pre, .formula--block):not(:has(.copy-code))")) {
+      if (grows(block)) continue;
       const source = block.title || block.textContent;
       const button = document.createElement("button");
       button.type = "button";

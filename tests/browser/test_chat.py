@@ -2,15 +2,20 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.db import connection
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
+from inference import streams, turns
+from inference.engine.base import Finish
 from inference.models import Chat, ChatMessage, Turn
+from inference.states import TurnState
 from oasst.accounts.models import User
 from oasst.services.sockets import listen
 from tests.browser.conftest import DESK, PHONE
@@ -66,12 +71,15 @@ def open_page(browser: Browser, site: ChatSite) -> Iterator[Callable[..., Page]]
     contexts: list[Any] = []
     errors: list[str] = []
 
-    def new(*, script: bool = True, dark: bool = False, viewport: dict[str, int] = DESK) -> Page:
+    def new(*, script: bool = True, dark: bool = False, viewport: dict[str, int] = DESK, touch: bool = False) -> Page:
         context = browser.new_context(
             base_url=site.url,
             java_script_enabled=script,
             color_scheme="dark" if dark else "light",
             viewport=viewport,  # type: ignore[arg-type]
+            has_touch=touch,
+            is_mobile=touch,
+            permissions=["clipboard-read", "clipboard-write"],
         )
         context.set_default_timeout(START_SECONDS * 1000)
         contexts.append(context)
@@ -264,3 +272,160 @@ def test_the_server_restarts_and_the_page_goes_on(open_page: Callable[..., Page]
     assert page.evaluate("window.sameDocument") is True
     newest = ChatMessage.objects.filter(role="assistant").latest("created_at")
     assert page.locator("template[data-source]").last.evaluate("one => one.content.textContent") == newest.content
+
+
+class Answer:
+    """An answer that the test writes, as an engine does: pieces over Redis, the end into its row."""
+
+    def __init__(self) -> None:
+        self.turn = Turn.objects.latest("queued_at")
+        self.text = ""
+        self.owner = "test"
+        Turn.objects.filter(pk=self.turn.pk).update(
+            state="in_progress", owner=self.owner, lease_until=timezone.now() + timedelta(hours=1)
+        )
+
+    def say(self, piece: str) -> None:
+        self.text += piece
+        streams.append([(str(self.turn.pk), streams.Piece(len(self.text), piece))])
+
+    def save(self) -> None:
+        Turn.objects.filter(pk=self.turn.pk).update(text=self.text)
+
+    def finish(self) -> None:
+        progress = turns.Progress(str(self.turn.pk), self.text, [], 0, 0)
+        assert turns.finish(
+            owner=self.owner, progress=progress, ending=turns.Ending(TurnState.COMPLETE, Finish.STOP.value)
+        )
+        streams.end(self.turn.pk)
+
+
+@pytest.fixture
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No engine runs beside the site: the test answers."""
+    monkeypatch.setenv("OASST_ENGINE", "worker")
+
+
+WATCH_FOR_MARKS = """() => {
+  window.marks = [];
+  new MutationObserver(() => {
+    const text = document.querySelector("#talk article:last-of-type .said__body")?.innerText ?? "";
+    if (/[*]{2}|```|[|]/.test(text)) window.marks.push(text);
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });
+}"""
+
+
+def test_an_answer_is_rendered_as_it_comes(
+    by_hand: None, open_page: Callable[..., Page], keep: Callable[[Page, str], None]
+) -> None:
+    page = open_page()
+    ask(page, "How do I bake?")
+    answer, box = Answer(), page.locator("[data-coming]")
+    page.evaluate(WATCH_FOR_MARKS)
+    answer.say("# Bread\n\nTake **flou")
+    expect(box.locator("strong")).to_have_text("flou")
+    answer.say("r**, water. And pa")
+    expect(page.locator("#chat-said")).to_contain_text("Take flour, water.")
+    answer.say("tience.\n\n```python\nprint(1)\n")
+    expect(box.locator("pre code")).to_have_text("print(1)")
+    answer.say("x = 2\n``")
+    expect(box.locator("pre code")).to_have_text("print(1)\nx = 2")
+    assert box.locator(".highlight, .copy-code").count() == 0, "it is not closed yet"
+
+    # What is finished stays the very same, with what somebody selected in it.
+    page.evaluate("window.first = document.querySelector('[data-coming] h1')")
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('[data-coming] p'))")
+    answer.say("`\n\n| Step | Minutes |\n")
+    expect(box.locator("pre.highlight .copy-code")).to_have_count(1)
+    box.locator(".copy-code").click()
+    assert page.evaluate("navigator.clipboard.readText()") == "print(1)\nx = 2\n"
+    answer.say("|---|---|\n| Bake | **40")
+    expect(box.locator("td strong")).to_have_text("40")
+    for width, scheme in ((390, "dark"), (800, "light"), (1440, "light"), (1440, "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        keep(page, f"chat-rendered-{scheme}-{width}")
+    answer.say("** |\n\n- good\n- warm, **so")
+    expect(box.locator("li strong")).to_have_text("so")
+    page.evaluate("window.item = document.querySelector('[data-coming] li')")
+    answer.say("ft**")
+    expect(box.locator("li strong")).to_have_text("soft")
+    shown = page.evaluate("[...document.querySelector('[data-coming]').children].map((one) => one.outerHTML)")
+    answer.finish()
+    settle(page)
+    body = page.get_by_test_id("answer-text")
+    assert body.evaluate("(one) => [...one.children].map((one) => one.outerHTML)") == shown
+    assert body.evaluate("(one) => window.first === one.querySelector('h1') && window.item === one.querySelector('li')")
+    assert page.evaluate("getSelection().toString()").startswith("Take flour, water")
+    assert page.evaluate("window.marks") == []
+
+    # The next one, over a reload and to a stop.
+    ask(page, "And in short?")
+    answer, box = Answer(), page.locator("[data-coming]")
+    page.evaluate(WATCH_FOR_MARKS)
+    answer.say("1. Kn**ead**\n\n   ```\n   push\n")
+    expect(box.locator("li code")).to_have_text("push")
+    answer.save()
+    before = box.inner_html().strip()
+    page.reload()
+    assert box.inner_html().strip() == before
+    page.evaluate("window.item = document.querySelector('[data-coming] li')")
+    answer.say(
+        "   pull\n   ```\n2. Bake <img src=x onerror=alert(1)> [at](javascript:alert(2)) ![home](http://x.example/i.png)"
+    )
+    expect(box.locator("li")).to_have_text([re.compile("Knead"), re.compile(r"Bake <img src=x onerror=alert\(1\)>")])
+    assert box.locator("img, [onerror], [href^=javascript]").count() == 0
+    assert page.evaluate("window.item === document.querySelector('[data-coming] li')")
+    answer.finish()
+    settle(page)
+    assert page.evaluate(
+        "window.item === [...document.querySelectorAll('[data-testid=answer-text]')].at(-1).querySelector('li')"
+    )
+
+
+class TestKeys:
+    def test_with_a_keyboard_enter_sends(self, by_hand: None, open_page: Callable[..., Page]) -> None:
+        page = open_page()
+        box = page.get_by_label("Your message", exact=True)
+        expect(box).to_have_attribute("enterkeyhint", "send")
+        expect(page.get_by_text("Enter sends, Shift+Enter starts a new line.")).to_be_visible()
+        box.fill("One")
+        page.keyboard.press("Shift+Enter")
+        page.keyboard.type("two")
+        expect(box).to_have_value("One\ntwo")
+        compose(page, "Enter")
+        expect(box).to_have_value("One\ntwo")
+        page.keyboard.press("Control+Enter")
+        expect(page.get_by_test_id("prompt")).to_contain_text("One two")
+
+    def test_on_a_phone_enter_is_a_new_line(self, by_hand: None, open_page: Callable[..., Page]) -> None:
+        page = open_page(viewport=PHONE, touch=True)
+        box = page.get_by_label("Your message", exact=True)
+        expect(box).to_have_attribute("enterkeyhint", "enter")
+        expect(page.get_by_text("Enter starts a new line.")).to_be_visible()
+        box.fill("One")
+        page.keyboard.press("Enter")
+        page.keyboard.type("two")
+        expect(box).to_have_value("One\ntwo")
+        page.get_by_role("button", name="Send").tap()
+        expect(page.get_by_test_id("prompt")).to_contain_text("One two")
+        Answer().finish()
+        settle(page)
+        page.locator("[data-rewrite] summary").tap()
+        again = page.get_by_label("Your message, differently")
+        expect(again).to_have_attribute("enterkeyhint", "enter")
+        again.press("Enter")
+        again.press_sequentially("three")
+        expect(again).to_have_value("One\ntwo\nthree")
+        again.press("Control+Enter")  # of a keyboard that somebody has beside it
+        expect(page.get_by_test_id("prompt")).to_contain_text("One two three")
+
+
+def compose(page: Page, key: str) -> None:
+    """The key that ends a composition, as browsers tell it: Chromium's and Firefox's way, and Safari's."""
+    for told in ({"isComposing": True}, {"keyCode": 229}):
+        page.evaluate(
+            "([key, told]) => document.activeElement.dispatchEvent("
+            "new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, ...told }))",
+            [key, told],
+        )

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from html import escape
 from typing import Any
 from uuid import uuid4
 
@@ -13,14 +14,18 @@ from channels.testing import WebsocketCommunicator
 from django.conf import settings as site
 from django.db import connections
 from django.test import Client
+from django.utils import timezone
 
-from inference import chat, consumers
+from inference import chat, consumers, rendering
+from inference.events import Token
 from inference.models import Turn
 from inference.runtime import Runtime
 from inference.states import TurnState
 from oasst.accounts.models import Session, User
 from oasst.asgi import application
 from oasst.core import ratelimit
+from oasst.core.markdown import render
+from tests.core.test_markdown import assert_harmless
 from tests.inference.talking import BOUND, ENDLESS, ask, content, fresh, wait_for_text
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_on")]
@@ -55,6 +60,28 @@ class Socket(WebsocketCommunicator):
         return heard
 
 
+class Page:
+    """What the page shows that hears all this."""
+
+    def __init__(self) -> None:
+        self.blocks: list[str] = []
+        self.place = self.final = 0
+
+    def take(self, event: dict[str, Any]) -> "Page":
+        if event["type"] == "blocks":
+            assert event["id"] >= self.place and event["final"] >= self.final
+            self.place, self.final = event["id"], event["final"]
+            self.blocks[event["from"] :] = event["html"]
+            if event.get("code"):
+                assert event["html"] == [] and event["from"] == len(self.blocks)
+                self.blocks[-1] = self.blocks[-1].replace("</code>", f"{escape(event['code'])}</code>")
+        return self
+
+    @property
+    def html(self) -> str:
+        return "".join(self.blocks)
+
+
 def run(steps: Callable[[], Awaitable[Any]]) -> Any:
     async def bounded() -> Any:
         result = await asyncio.wait_for(steps(), BOUND)
@@ -68,6 +95,11 @@ def run(steps: Callable[[], Awaitable[Any]]) -> Any:
 def _all_are_closed() -> Iterator[None]:
     yield
     assert not consumers._open
+
+
+def coming(turn: Turn, text: str) -> None:
+    """The answer is so far, as an engine saves it now and then."""
+    Turn.objects.filter(pk=turn.pk).update(state="in_progress", lease_until=timezone.now(), owner="x", text=text)
 
 
 def close_code(turn: object, person: User | None) -> int:
@@ -171,10 +203,15 @@ class TestWhatComes:
             return list(heard)
 
         for heard in run(steps):
-            *tokens, done, closed = heard
+            *blocks, done, closed = heard
             assert closed == {"type": "closed", "code": consumers.ENDED}
             assert done["type"] == "done" and done["text"] == content(turn) and done["state"] == "complete"
-            assert "".join(token["text"] for token in tokens if token["type"] == "token") == content(turn)
+            page = Page()
+            for event in blocks:
+                page.take(event)
+            assert page.html == render(content(turn)) != ""
+            assert page.place == len(content(turn))
+            assert {event["type"] for event in blocks} == {"blocks"}, "no raw text"
 
     def test_it_goes_on_behind_the_last_event_that_was_seen(
         self, alice: User, answering: Callable[..., Runtime]
@@ -186,7 +223,7 @@ class TestWhatComes:
         async def begin() -> dict[str, Any]:
             await first.connect(BOUND)
             heard = await first.hear()
-            while heard["type"] != "token":
+            while heard["type"] != "blocks":
                 heard = await first.hear()
             await first.disconnect()
             return heard
@@ -200,8 +237,83 @@ class TestWhatComes:
             await second.disconnect()
             return heard
 
-        rest = "".join(event["text"] for event in run(go_on) if event["type"] == "token")
-        assert seen["text"] + rest == content(turn)
+        first_blocks, *rest = [event for event in run(go_on) if event["type"] == "blocks"]
+        assert first_blocks["id"] > seen["id"] and first_blocks["from"] == 0, "all of it, and not before there is more"
+        page = Page().take(seen).take(first_blocks)
+        for event in rest:
+            page.take(event)
+        assert page.html == render(content(turn))
+
+    def test_a_page_that_has_all_there_is_hears_nothing_before_there_is_more(self, alice: User) -> None:
+        turn = ask(alice)
+        coming(turn, "Some **words**")
+        sockets = [Socket(turn, alice), Socket(turn, alice, after=len("Some **words**"))]
+
+        async def steps() -> list[dict[str, Any]]:
+            for socket in sockets:
+                await socket.connect(BOUND)
+            told = await sockets[0].hear()
+            assert await sockets[1].receive_nothing(0.01)
+            await sync_to_async(coming, thread_sensitive=False)(turn, "Some **words** more")
+            told_later = await sockets[1].hear()
+            for socket in sockets:
+                await socket.disconnect()
+            return [told, told_later]
+
+        words = "<p>Some <strong>words</strong></p>\n"
+        assert run(steps) == [
+            {"type": "blocks", "id": 14, "from": 0, "html": [words], "final": 0},
+            {"type": "blocks", "id": 19, "from": 0, "html": [words.replace("</p>", " more</p>")], "final": 0},
+        ]
+
+    def test_what_comes_is_harmless_and_grows_block_by_block(self, alice: User) -> None:
+        turn = ask(alice)
+        text = "<script>alert(1)</script>\n\n[x](javascript:alert(1)) **bo"
+        coming(turn, text)
+        socket = Socket(turn, alice)
+
+        async def steps() -> list[dict[str, Any]]:
+            await socket.connect(BOUND)
+            heard = [await socket.hear()]
+            await sync_to_async(coming, thread_sensitive=False)(turn, f"{text}ld**")
+            heard.append(await socket.hear())
+            await socket.disconnect()
+            return heard
+
+        first, second = run(steps)
+        assert (first["final"], second["from"], second["final"]) == (1, 1, 1)
+        assert_harmless("".join(first["html"] + second["html"]))
+        assert "<strong>bo</strong>" in first["html"][1] and "<strong>bold</strong>" in second["html"][0]
+
+    def test_a_slow_reader_is_told_less_often_and_in_the_end_all(
+        self, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rendering, "SECONDS_BETWEEN", 0)
+        taken: list[dict[str, Any]] = []
+
+        async def steps() -> None:
+            room = asyncio.Event()
+            first = asyncio.Event()
+
+            async def send(frame: dict[str, Any]) -> None:
+                taken.append(frame)
+                first.set()
+                await room.wait()
+
+            async with rendering.AnswerPage(send, 0) as page:
+                for number in range(100):
+                    page.add(Token((number + 1) * 6, "word\n\n"))
+                    await asyncio.sleep(0)
+                await first.wait()
+                room.set()
+                await page.finish("word\n\n" * 100)
+
+        run(steps)
+        assert len(taken) <= 3
+        page = Page()
+        for event in taken:
+            page.take(event)
+        assert page.html == render("word\n\n" * 100)
 
     def test_a_beat_when_there_is_nothing_to_say(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(consumers, "HEARTBEAT_SECONDS", 0.05)

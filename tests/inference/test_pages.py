@@ -117,13 +117,12 @@ class TestConversation:
         assert html.count("blocked-image") == 2 and 'class="language-python"' in html
         assert re.search(r'<a [^>]*rel="nofollow noopener noreferrer ugc"', html)
 
-    def test_text_that_still_comes_is_plain(self, page: Client, alice: User) -> None:
+    def test_text_that_still_comes_is_rendered_and_harmless(self, page: Client, alice: User) -> None:
         turn = ask(alice)
-        Turn.objects.filter(pk=turn.pk).update(
-            state="in_progress", lease_until=timezone.now(), owner="x", text="**bold** <b>"
-        )
+        text = "Some <b>\n\n**bol"
+        Turn.objects.filter(pk=turn.pk).update(state="in_progress", lease_until=timezone.now(), owner="x", text=text)
         html = page.get(url("chat", turn.message.chat_id)).content.decode()
-        assert f'data-place="{len("**bold** <b>")}">**bold** &lt;b&gt;</div>' in html
+        assert f'data-place="{len(text)}"><p>Some &lt;b&gt;</p>\n<p><strong>bol</strong></p>\n</div>' in html
 
     def test_the_conversation_goes_on(self, page: Client, alice: User) -> None:
         turn = talk(alice)

@@ -363,8 +363,16 @@ def monotonic():
 web.time = types.SimpleNamespace(monotonic=monotonic)
 web.STALLED_SECONDS = 1
 
+sent, cut_off = 0, web.BoundedSocket._cut_off
+
+def cut_off_and_tell(socket):
+    heard.setdefault("/paced", sent)
+    cut_off(socket)
+
+web.BoundedSocket._cut_off = cut_off_and_tell
+
 async def application(scope, receive, send):
-    global step
+    global step, sent
     path, number = scope["path"], 0
     await receive()
     if scope["type"] == "http":
@@ -381,6 +389,11 @@ async def application(scope, receive, send):
         await listening.wait()
     if path == "/unread":
         await send({"type": "websocket.send", "text": "x" * 20_000_000})
+    if path == "/paced":
+        heard.pop(path, None)
+        for sent in range(100):
+            await send({"type": "websocket.send", "text": "x" * 1_000_000})
+        return
     while (message := await receive())["type"] == "websocket.receive":
         number += 1
         await send({"type": "websocket.send", "text": message["text"] * (100 if path == "/long" else 1)})
@@ -507,3 +520,7 @@ class TestSockets:
     def test_a_reader_who_takes_nothing(self, sockets: Server) -> None:
         with self.open(sockets, "/unread"):
             assert self.heard(sockets, "/unread") == 0, "its consumer was told that it is gone"
+
+    def test_a_consumer_says_no_more_than_its_reader_takes(self, sockets: Server) -> None:
+        with self.open(sockets, "/paced"):
+            assert self.heard(sockets, "/paced") < 50, "of 100, when it was cut off: the rest would lie in memory"

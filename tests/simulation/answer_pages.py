@@ -1,0 +1,89 @@
+"""What it costs to render answers while they come: `scripts/bench answer-pages`. Needs no database and no model.
+
+Real answers of the test data come at a steady pace, each to a page of its own that takes everything at once. Measured
+is the processor time of this process, with the encoding of what would be sent, without sockets, Redis and the engine.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from inference.events import Token, as_json
+from inference.rendering import AnswerPage
+from oasst.api.plain import dump
+
+DATA = Path(__file__).parents[1] / "data/trees_en_50.jsonl"
+PIECE = 4
+"""Characters: about a token of English."""
+
+
+def answers() -> list[str]:
+    """Of assistants, the longest first."""
+
+    def walk(message: dict[str, Any]) -> Iterator[str]:
+        if message["role"] == "assistant":
+            yield message["text"]
+        for reply in message.get("replies") or []:
+            yield from walk(reply)
+
+    found = [text for line in DATA.read_text().splitlines() for text in walk(json.loads(line)["prompt"])]
+    return sorted(found, key=len, reverse=True)
+
+
+class Measured:
+    def __init__(self) -> None:
+        self.frames = self.bytes = 0
+
+    async def take(self, frame: dict[str, Any]) -> None:
+        self.frames += 1
+        self.bytes += len(dump(frame))
+
+
+async def stream(text: str, seconds: float, pace: float, measured: Measured, rendered: bool) -> None:
+    """`text` piece by piece, `pace` of them a second, from its beginning again if it ends before the time is over."""
+    async with AnswerPage(measured.take, 0) as page:
+        place, started = 0, time.monotonic()
+        whole = ""
+        for number in range(int(seconds * pace)):
+            piece = text[place : place + PIECE] or "\n\n"
+            place = place + PIECE if text[place : place + PIECE] else 0
+            whole += piece
+            token = Token(len(whole), piece)
+            if rendered:
+                page.add(token)
+            else:
+                await measured.take(as_json(token))
+            await asyncio.sleep(max(0.0, started + (number + 1) / pace - time.monotonic()))
+        if rendered:
+            await page.finish(whole)
+
+
+async def measure(pages: int, seconds: float, pace: float, rendered: bool) -> None:
+    measured = Measured()
+    texts = answers()[:pages]
+    began = time.process_time()
+    await asyncio.gather(*[stream(texts[n % len(texts)], seconds, pace, measured, rendered) for n in range(pages)])
+    spent = time.process_time() - began
+    kind = "rendered" if rendered else "raw text"
+    print(  # noqa: T201
+        f"{kind}: {pages} pages, {pace:g} pieces a second each: {spent / seconds * 1000:.0f} ms of CPU a second, "
+        f"{measured.frames / seconds:.0f} frames, {measured.bytes / seconds / 1000:.1f} kB"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench answer-pages", description="What does rendering answers cost?")
+    parser.add_argument("--pages", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--pace", type=float, default=25, help="pieces of four characters a second, for each page")
+    chosen = parser.parse_args()
+    for rendered in (False, True):
+        asyncio.run(measure(chosen.pages, chosen.seconds, chosen.pace, rendered))
+
+
+if __name__ == "__main__":
+    main()
