@@ -8,6 +8,7 @@ from uuid import UUID
 from django import forms
 from django.utils.safestring import SafeString
 
+from oasst.core.language_question import LanguageQuestion
 from oasst.core.markdown import render
 from tasks.models import Task
 from trees.labels import LABELS, Label, Widget
@@ -20,7 +21,7 @@ from trees.reviews import labels_asked
 AROUND = {"csrfmiddlewaretoken", "then"}
 
 
-class TextForm(forms.Form):
+class TextForm(LanguageQuestion):
     """A prompt or a reply. Blank, too long and the rest is said by the text rules, so that all doors say the same."""
 
     text = forms.CharField(required=False, strip=False, widget=forms.Textarea)

@@ -108,7 +108,13 @@ def suggest(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     """Another text for somebody's message."""
     limit = current_policy().message_size_limit
     original = corrections.get_correctable_for(request.user, message_id)
-    form = SuggestionForm(request.POST or None, initial={"text": original.text}, text_limit=limit)
+    form = SuggestionForm(
+        request.POST or None,
+        initial={"text": original.text},
+        text_limit=limit,
+        filed_as=original.lang,
+        may_move=False,
+    )
     status = HTTPStatus.UNPROCESSABLE_ENTITY if form.errors else HTTPStatus.OK
     if request.method == "POST" and form.is_valid():
         try:

@@ -31,7 +31,7 @@ _SHORTEST_PART = 3  # signs, of any script
 _DOMINANT = 0.75  # of all letters; below it a text is mixed
 _LIKELY = 0.5  # by the model's own reckoning
 _SURE = 0.8
-_POSSIBLE = 0.2
+_POSSIBLE = 0.15
 
 _ONE_LANGUAGE = {"GREEK": "el", "HEBREW": "he", "THAI": "th", "HANGUL": "ko", "TAMIL": "ta", "BENGALI": "bn"}
 _SEVERAL = frozenset({"LATIN", "CYRILLIC", "ARABIC", "DEVANAGARI"})
@@ -94,6 +94,9 @@ class Reading:
         return self.tag if self.is_sure or (is_of_another_script and filed != "sr") else None
 
 
+NOTHING_SEEN = Reading()
+
+
 def looks_like(text: str, filed_as: str) -> str | None:
     """The language of the menu that this text is in, if it is surely not the one that it is filed under."""
     return read(text).unlike(filed_as)
@@ -129,7 +132,8 @@ def read(text: str) -> Reading:
 
 def sample(text: str) -> str:
     """What is looked at, however long the text is."""
-    return text if len(text) <= _BEGINNING + _END else f"{text[:_BEGINNING]}\n{text[-_END:]}"
+    some = text if len(text) <= _BEGINNING + _END else f"{text[:_BEGINNING]}\n{text[-_END:]}"
+    return some.encode(errors="ignore").decode()  # halves of surrogate pairs are refused later, in words
 
 
 def _is_sure(prose: str, tag: str, likelihood: float, letters: int) -> bool:

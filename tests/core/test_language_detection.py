@@ -63,6 +63,7 @@ SILENT = {
     "a name in another script": ("Who is Лев Толстой?", "en"),
     "a place": ("北京 weather", "en"),
     "a request to translate": ("Translate to English: " + WRITTEN_IN["es"], "en"),
+    "one word to ask for a translation": ("Translate: " + WRITTEN_IN["es"], "en"),
     "a translation asked for below": (WRITTEN_IN["de"] + "\n\nTranslate this into English please.", "en"),
     "a quotation": ("What does “" + WRITTEN_IN["fr"] + "” mean, and who said it first?", "en"),
     "half in one and half in another": (WRITTEN_IN["en"] + " " + WRITTEN_IN["ar"], "en"),
