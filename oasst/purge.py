@@ -268,7 +268,7 @@ def _erase(purge: Purge) -> Iterator[None]:
             locked = Message.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
             list(locked.values_list("pk"))
             Revision.objects.filter(message__in=ids).update(text="")
-            Message.objects.filter(pk__in=ids).update(text="", text_digest=digest_of(""))
+            Message.objects.filter(pk__in=ids).update(text="", text_digest=digest_of(""), looks_like="")
             # The log of the admin names what was done to a message by the beginning of its text.
             LogEntry.objects.filter(content_type=kind, object_id__in=[str(one) for one in ids]).update(object_repr="")
         yield

@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 
 from oasst.core.fields import TextField
 from oasst.core.kept_forms import MARK
+from oasst.core.language_question import LanguageQuestion
 from oasst.core.markdown import render
 from tasks.models import Task
 from trees.labels import LABELS, Label, Widget
@@ -22,7 +23,7 @@ from trees.reviews import labels_asked
 AROUND = {"csrfmiddlewaretoken", "then", MARK}
 
 
-class TextForm(forms.Form):
+class TextForm(LanguageQuestion):
     """A prompt or a reply. Blank, too long and the rest is said by the text rules, so that all doors say the same."""
 
     text = TextField(required=False)

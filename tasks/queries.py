@@ -101,9 +101,11 @@ def _elsewhere(person: User, lang: str, now: datetime) -> str:
 def get_task_for(person: User, task_id: UUID) -> Task:
     """A person's own task with its message. Raises NotFound for tasks of others too."""
     try:
-        return Task.objects.select_related("message", "draft").get(pk=task_id, user=person)
+        task = Task.objects.select_related("message", "draft").get(pk=task_id, user=person)
     except Task.DoesNotExist:
         raise NotFound("There is no such task among yours.", code="task_not_found") from None
+    task.user = person  # known already
+    return task
 
 
 def open_tasks(person: User) -> QuerySet[Task]:

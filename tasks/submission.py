@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
-from oasst.core import prepared, ratelimit
+from oasst.core import language_detection, prepared, ratelimit
 from oasst.core.errors import Conflict, Invalid
 from oasst.core.idempotency import fingerprint_of
 from tasks.assignment import lock_task, require_open
@@ -34,10 +34,19 @@ def submit_text(
     lang: str | None = None,
     frontend_message_id: str | None = None,
 ) -> Task:
-    """Store a prompt or a reply. Raises what `posting` raises, and Gone, NotFound, Busy, Invalid (`wrong_kind`)."""
+    """Store a prompt or a reply. A first prompt may be filed under another language than its task: no place is held for
+    it, so it counts as supply of that language from then on.
+
+    Raises what `posting` raises, and Gone, NotFound, Busy, Invalid (`wrong_kind`).
+    """
+    reading = language_detection.read(text)  # before anything is locked
 
     def store(task: Task) -> None:
-        about: dict[str, Any] = {"api_client_id": task.api_client_id, "frontend_message_id": frontend_message_id}
+        about: dict[str, Any] = {
+            "reading": reading,
+            "api_client_id": task.api_client_id,
+            "frontend_message_id": frontend_message_id,
+        }
         if task.message is None:
             task.result_message = posting.post_prompt(
                 author=user, text=text, lang=lang or task.lang, policy=policy, **about

@@ -103,7 +103,14 @@ def _form(task: Task, data: Any, begun: dict[str, Any] | None = None) -> Any:
         return label_form(task, current_policy(), data, begun)
     if answer == "ranking":
         return ranking_form(task, data, begun)
-    return TextForm(data, initial=begun, text_limit=current_policy().message_size_limit)
+    return TextForm(
+        data,
+        initial=begun,
+        text_limit=current_policy().message_size_limit,
+        filed_as=task.lang,
+        may_move=task.message_id is None,  # a reply has the language of its conversation
+        known_languages=task.user.contribution_languages,
+    )
 
 
 def _submit(request: SignedInRequest, task: Task) -> HttpResponse:
@@ -114,7 +121,7 @@ def _submit(request: SignedInRequest, task: Task) -> HttpResponse:
         done = _store(request, task, form)
     except (Invalid, Conflict, Gone, NotAllowed, Busy) as error:
         return _refused(request, task, form, error)
-    messages.success(request, "Stored. Thank you!")
+    messages.success(request, _thanks(request, getattr(form, "lang", None)))
     if request.POST.get("then") == "stop":
         return redirect("dashboard")
     kind = Kind(done.asked_kind) if done.asked_kind else None
@@ -126,11 +133,20 @@ def _submit(request: SignedInRequest, task: Task) -> HttpResponse:
         return redirect("dashboard")
 
 
+def _thanks(request: SignedInRequest, lang: str | None) -> str:
+    if lang is None:
+        return "Stored. Thank you!"
+    stored = f"Stored as {name_of(lang)}. Thank you!"
+    if lang in request.user.contribution_languages:
+        return stored
+    return f"{stored} To be offered work in {name_of(lang)}, choose it in your profile."
+
+
 def _store(request: SignedInRequest, task: Task, form: Any) -> Task:
     about: dict[str, Any] = {"task_id": task.pk, "user": request.user, "policy": current_policy()}
     match TABLE[Kind(task.kind)].answer:
         case "text":
-            return submission.submit_text(text=form.cleaned_data["text"], **about)
+            return submission.submit_text(text=form.cleaned_data["text"], lang=form.lang, **about)
         case "labels":
             return submission.submit_labels(labels=form.labels, **about)
         case "ranking":

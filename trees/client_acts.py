@@ -15,7 +15,7 @@ from django.utils import timezone
 from oasst.accounts.identities import person_for, update_person
 from oasst.accounts.models import ApiClient, User
 from oasst.accounts.services import require_contributor_now
-from oasst.core import ratelimit
+from oasst.core import language_detection, ratelimit
 from oasst.core.errors import NotFound
 from oasst.core.text import clean_text
 from trees import bans, editing, proposals, reactions, removal, reviews, transitions
@@ -147,10 +147,12 @@ def edit_message(message_id: UUID, client: ApiClient, editor: User, text: str, p
     Raises NotAllowed, NotFound, Invalid (the text), Conflict (`purged`, `erased`).
     """
     text = clean_text(text, limit=LONGEST_EDIT, field="new_content")
+    reading = language_detection.read(text)
     with transaction.atomic(durable=True):
         require_contributor_now(editor)
         hand = lock_tree(_tree_of(message_id), policy)
-        editing.revise(hand, hand.message(message_id), text=text, actor=editor, reason=reason_of(client))
+        message, reason = hand.message(message_id), reason_of(client)
+        editing.revise(hand, message, text=text, reading=reading, actor=editor, reason=reason)
         transitions.advance(hand, actor=editor)
 
 

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from oasst.accounts.models import User
 from oasst.accounts.services import require_contributor_now
-from oasst.core import ratelimit
+from oasst.core import language_detection, ratelimit
 from trees import posting
 from trees.access import PUBLIC, no_such_message, visible_messages
 from trees.models import Message
@@ -31,7 +31,8 @@ def suggest(*, message_id: UUID, person: User, text: str, policy: TreePolicy) ->
     Busy `rate_limited`.
     """
     ratelimit.spend(ratelimit.SUGGESTIONS, person.pk)
+    reading = language_detection.read(text)  # before anything is locked
     with transaction.atomic(durable=True):
         require_contributor_now(person)
         original = get_correctable_for(person, message_id)
-        return posting.post_correction(original=original, author=person, text=text, policy=policy)
+        return posting.post_correction(original=original, author=person, text=text, policy=policy, reading=reading)

@@ -1,13 +1,16 @@
 """A new text for a message. Works on a tree in hand; the caller goes on to `transitions.advance`."""
 
 from oasst.accounts.models import User
+from oasst.core.language_detection import NOTHING_SEEN, Reading
 from trees import proposals, removal, wanted
 from trees.in_hand import TreeInHand
 from trees.models import Happening, Message, Revision
 from trees.posting import digest_of
 
 
-def revise(hand: TreeInHand, message: Message, *, text: str, actor: User, reason: str) -> Revision | None:
+def revise(
+    hand: TreeInHand, message: Message, *, text: str, actor: User, reason: str, reading: Reading = NOTHING_SEEN
+) -> Revision | None:
     """Replace the text; None when it is the same. What people said stays with the text that they saw; while reviewers
     can still be asked, the new text is reviewed anew. Raises Conflict (`purged`, `erased`): no new words are put into
     the mouth of somebody whose own were taken away.
@@ -17,7 +20,8 @@ def revise(hand: TreeInHand, message: Message, *, text: str, actor: User, reason
         return None
     revision = Revision.objects.create(message=message, text=text, author=actor, reason=reason)
     message.revision, message.text, message.text_digest, message.edited = revision, text, digest_of(text), True
-    message.save(update_fields=["revision", "text", "text_digest", "edited"])
+    message.looks_like = reading.unlike(message.lang) or ""
+    message.save(update_fields=["revision", "text", "text_digest", "edited", "looks_like"])
     proposals.begin_anew(hand, message, actor=actor)
     if wanted.can_be_reviewed(hand, message):
         message.review_result = None

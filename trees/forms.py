@@ -5,9 +5,10 @@ from typing import Any
 from django import forms
 
 from oasst.core.fields import TextField
+from oasst.core.language_question import LanguageQuestion
 
 
-class SuggestionForm(forms.Form):
+class SuggestionForm(LanguageQuestion):
     """Another text for a message. Too long and the rest is said by the text rules."""
 
     text = TextField(

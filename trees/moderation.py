@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from oasst.accounts.access import require_moderator
 from oasst.accounts.models import User
+from oasst.core import language_detection
 from oasst.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from oasst.core.text import clean_reason, clean_text
 from trees import editing, offers, outbox, proposals, removal, reranking, transitions
@@ -129,11 +130,12 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
     require_moderator(actor)
     reason = clean_reason(reason)
     text = clean_text(text, limit=policy.message_size_limit)
+    reading = language_detection.read(text)
     with transaction.atomic(durable=True):
         hand, message = _message_in_hand(message_id, policy)
         if offers.waits_for_a_moderator(message):
             _refuse_own(message, actor)
-        revision = editing.revise(hand, message, text=text, actor=actor, reason=reason)
+        revision = editing.revise(hand, message, text=text, reading=reading, actor=actor, reason=reason)
         if revision is None:
             raise Invalid("The text is the same as before.", code="unchanged", field="text")
         transitions.advance(hand, actor=actor)

@@ -15,6 +15,7 @@ from oasst.accounts.models import User
 from oasst.core import prepared
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
 from oasst.core.ids import uuid7
+from oasst.core.language_detection import NOTHING_SEEN, Reading
 from oasst.core.text import clean_pool_tag, clean_text
 from trees import transitions, wanted
 from trees.in_hand import TreeInHand, lock_tree, new_tree
@@ -33,10 +34,12 @@ def post_prompt(
     text: str,
     lang: str,
     policy: TreePolicy,
+    reading: Reading = NOTHING_SEEN,
     api_client_id: UUID | None = None,
     frontend_message_id: str | None = None,
 ) -> Message:
-    """Store a first prompt; its tree starts in review.
+    """Store a first prompt; its tree starts in review. `reading` is what its text looks like, read before the
+    transaction: where that is another language than `lang`, the message is marked for the moderators.
 
     Raises Invalid (the text or the language tag) or Conflict (`duplicate`: the same text a short while ago).
     """
@@ -62,6 +65,7 @@ def post_prompt(
         author=author,
         text=text,
         lang=lang,
+        reading=reading,
         api_client_id=api_client_id,
         frontend_message_id=frontend_message_id,
     )
@@ -79,10 +83,11 @@ def post_reply(
     policy: TreePolicy,
     lease: UUID | None = None,
     lang: str | None = None,
+    reading: Reading = NOTHING_SEEN,
     api_client_id: UUID | None = None,
     frontend_message_id: str | None = None,
 ) -> Message:
-    """Store a reply to `parent`. Its language is the tree's unless one is given.
+    """Store a reply to `parent`. Its language is the tree's unless one is given; `reading` as in `post_prompt`.
 
     `lease` names the held place that it uses; without one it needs a free place.
     Raises Invalid (text, language), Conflict (`duplicate`, `duplicate_reply`), Gone (`no_place_left`,
@@ -107,6 +112,7 @@ def post_reply(
         author=author,
         text=text,
         lang=clean_pool_tag(lang) if lang else hand.tree.lang,
+        reading=reading,
         api_client_id=api_client_id,
         frontend_message_id=frontend_message_id,
     )
@@ -116,7 +122,9 @@ def post_reply(
     return message
 
 
-def post_correction(*, original: Message, author: User, text: str, policy: TreePolicy) -> Message:
+def post_correction(
+    *, original: Message, author: User, text: str, policy: TreePolicy, reading: Reading = NOTHING_SEEN
+) -> Message:
     """Store a better text for somebody's message as another reply to the same parent, linked to it.
 
     It is a reply like any other: it takes a place, is reviewed and ranked. What people said stays with the old text.
@@ -148,6 +156,7 @@ def post_correction(*, original: Message, author: User, text: str, policy: TreeP
         author=author,
         text=text,
         lang=original.lang,
+        reading=reading,
         api_client_id=None,
         frontend_message_id=None,
         correction_of=original,
@@ -199,13 +208,17 @@ def _take_place_of_reply(hand: TreeInHand, parent: Message) -> None:
     raise full
 
 
-def _insert(*, id: UUID, text: str, author: User, frontend_message_id: str | None, **fields: Any) -> Message:
+def _insert(
+    *, id: UUID, text: str, lang: str, reading: Reading, author: User, frontend_message_id: str | None, **fields: Any
+) -> Message:
     """The message and its first revision. The first revision has the id of its message: one statement less."""
     message = Message(
         id=id,
         revision_id=id,
         text=text,
         text_digest=digest_of(text),
+        lang=lang,
+        looks_like=reading.unlike(lang) or "",
         author=author,
         frontend_message_id=frontend_message_id or str(id),
         consent=author.terms_version,

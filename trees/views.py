@@ -120,7 +120,7 @@ def suggest(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     original = corrections.get_correctable_for(request.user, message_id)
     kept = kept_forms.find(request, request.path)
     begun = {"text": original.text, **(kept.fields.dict() if kept else {})}
-    form = SuggestionForm(request.POST or None, initial=begun, text_limit=limit)
+    form = SuggestionForm(request.POST or None, initial=begun, text_limit=limit, filed_as=original.lang, may_move=False)
     status = HTTPStatus.UNPROCESSABLE_ENTITY if form.errors else HTTPStatus.OK
     if request.method == "POST" and form.is_valid():
         try:

@@ -45,6 +45,17 @@ class ByLanguage(SimpleListFilter):
         return queryset.filter(lang=self.value()) if self.value() else queryset
 
 
+class ByLooks(SimpleListFilter):
+    title = "what it looks like"
+    parameter_name = "looks"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("other", "Another language")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.exclude(looks_like="") if self.value() == "other" else queryset
+
+
 class ByReview(SimpleListFilter):
     title = "reviews"
     parameter_name = "review"

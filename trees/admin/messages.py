@@ -16,13 +16,14 @@ from oasst.accounts.forms import add_refusal
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError
 from oasst.core.fields import LineField, TextField
+from oasst.core.languages import name_of
 from oasst.core.locks import waits_are_busy
 from oasst.core.markdown import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, written_text
 from oasst.core.text_diff import word_diff
 from trees import moderation, offers
 from trees.admin.about_message import AboutMessage
-from trees.admin.filters import ByLanguage, ByReview
+from trees.admin.filters import ByLanguage, ByLooks, ByReview
 from trees.admin.trees import tree_link
 from trees.badges import message_badge, state_badge
 from trees.models import Deletion, Message
@@ -41,7 +42,7 @@ class EditForm(forms.Form):
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
     list_display = ("excerpt", "status", "role", "lang", "author", "created_at", "marks")
-    list_filter = ("deleted", "hidden", ByReview, "role", ByLanguage, "synthetic")
+    list_filter = ("deleted", "hidden", ByReview, "role", ByLanguage, ByLooks, "synthetic")
     search_fields = ("id",)
     search_help_text = "A piece of the text, or the id of a message or conversation"
     # Ids begin with the time, so this is newest first and needs no index of its own.
@@ -53,12 +54,13 @@ class MessageAdmin(ReadOnlyAdmin):
             "text_of_now",
             ("status", "role"),
             ("conversation", "author"),
-            ("lang", "created_at"),
+            ("lang", "looks_like_language"),
+            "created_at",
             ("rank", "review_count"),
         ),
         *(("synthetic", "model_name"), "kept_at", ("api_client", "frontend_message_id"), "consent", "id"),
     )
-    readonly_fields = ("text_of_now", "status", "conversation")
+    readonly_fields = ("text_of_now", "status", "conversation", "looks_like_language")
     change_form_outer_after_template = "trees/admin/message.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
@@ -127,11 +129,16 @@ class MessageAdmin(ReadOnlyAdmin):
     @admin.display(description="Marks")
     def marks(self, message: Message) -> str:
         marks = {
+            f"looks like {name_of(message.looks_like)}": bool(message.looks_like),
             "edited": message.edited,
             "by a model": message.synthetic,
             "a suggested edit": message.correction_of_id is not None,
         }
         return format_html_join(" ", "{}", [(badge(mark),) for mark, is_so in marks.items() if is_so])
+
+    @admin.display(description="Looks like", empty_value="the same")
+    def looks_like_language(self, message: Message) -> str | None:
+        return badge(name_of(message.looks_like), "warning") if message.looks_like else None
 
     @admin.display(description="Conversation")
     def conversation(self, message: Message) -> str:

@@ -61,6 +61,15 @@ class Message(models.Model):
         help_text="The sibling whose text this one suggests to better.",
     )
 
+    looks_like = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="The language that the text seems to be in, where that is another one than it is filed under.",
+    )
+
     deleted = models.BooleanField(default=False)
     # A copy of "an open proposal hides it", so that no read has to join; check_invariants compares them.
     hidden = models.BooleanField(
@@ -119,6 +128,8 @@ class Message(models.Model):
             # The wire lists messages by date: those of one API client, and all.
             models.Index(fields=["api_client", "created_at", "id"], name="message_by_client"),
             models.Index(fields=["created_at", "id"], name="message_by_date"),
+            # Moderators list what may be filed under the wrong language, newest first.
+            models.Index(fields=["-id"], condition=~models.Q(looks_like=""), name="message_looks_other"),
             GinIndex(fields=["search"], name="message_search"),
             GinIndex(OpClass("text", name="gin_trgm_ops"), name="message_trigrams"),
         ]

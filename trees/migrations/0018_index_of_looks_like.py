@@ -1,0 +1,19 @@
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    """Messages are written while it is made."""
+
+    atomic = False
+
+    dependencies = [
+        ('trees', '0017_looks_like'),
+    ]
+
+    operations = [
+        AddIndexConcurrently(
+            model_name='message',
+            index=models.Index(condition=models.Q(('looks_like', ''), _negated=True), fields=['-id'], name='message_looks_other'),
+        ),
+    ]
