@@ -17,3 +17,13 @@ class SuggestionForm(forms.Form):
     def __init__(self, *args: Any, text_limit: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["text"].help_text = f"Markdown works. Up to {text_limit} characters."
+
+
+class WithdrawalForm(forms.Form):
+    reason = forms.CharField(
+        label="Why do you take it back?",
+        required=False,
+        strip=False,
+        widget=forms.Textarea({"rows": 3, "class": "input"}),
+        help_text="For the moderator who decides. You need not say.",
+    )

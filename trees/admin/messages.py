@@ -40,7 +40,7 @@ class EditForm(forms.Form):
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
     list_display = ("excerpt", "status", "role", "lang", "author", "created_at", "marks")
-    list_filter = ("deleted", "hidden", ByReview, "role", ByLanguage, "synthetic")
+    list_filter = ("deleted", "hidden", "withdrawn", ByReview, "role", ByLanguage, "synthetic")
     search_fields = ("id",)
     search_help_text = "A piece of the text, or the id of a message or conversation"
     # Ids begin with the time, so this is newest first and needs no index of its own.
