@@ -49,6 +49,12 @@ class _Text:
     rank: int | None
     revision: UUID
     emojis: dict[str, int]
+    withdrawn: bool
+
+    @property
+    def is_gone(self) -> bool:
+        """It brings its author nothing any more. While others' replies hang below it, it may be hidden only."""
+        return self.deleted or self.withdrawn
 
     @property
     def kind(self) -> str:
@@ -73,7 +79,7 @@ class _Tree:
         for text in self.texts.values():
             if text.parent is None and self.state == State.ABORTED_LOW_GRADE:
                 self.give(text.author, text.at, "spam_prompts", text.id)
-            if text.deleted:
+            if text.is_gone:
                 continue
             self.give(text.author, text.at, text.kind, text.id)
             if text.accepted:
@@ -98,7 +104,7 @@ class _Tree:
 
     def count_complaints(self, message: UUID, labels: dict[str, float | None]) -> None:
         text = self.texts[message]
-        if text.deleted:
+        if text.is_gone:
             return
         for flag in FLAGS:
             # As the reference rounds: a half is a yes.
@@ -114,7 +120,7 @@ class _Tree:
             return  # it says nothing about the order
         for kind, reply in zip(_PLACES, order, strict=False):
             text = self.texts.get(reply)
-            if text is not None and not text.deleted:
+            if text is not None and not text.is_gone:
                 self.give(text.author, at, kind, reply)
         if self.state != State.READY_FOR_EXPORT:
             self.give(author, at, "provisional", parent, worth("rankings_total", 1))
@@ -136,7 +142,7 @@ def credits_of(tree_ids: Iterable[UUID]) -> dict[UUID, tuple[str, list[Credit]]]
     }
     texts = Message.objects.filter(tree__in=trees).values_list(
         *("tree_id", "pk", "parent_id", "role", "author_id", "created_at", "deleted", "review_result", "rank"),
-        *("revision_id", "emojis"),
+        *("revision_id", "emojis", "withdrawn"),
     )
     for tree_id, *fields in texts:
         text = _Text(*fields)

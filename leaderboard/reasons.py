@@ -61,7 +61,7 @@ def reasons_of(person: User, *, before: str = "") -> Page:
     more = len(latest) > SIZE
     latest = dict(list(latest.items())[:SIZE])
     messages = Message.objects.filter(pk__in=latest).annotate(excerpt=Left("text", 5 * EXCERPT))
-    about = {message.pk: message for message in messages.only("tree_id", "author_id", "deleted", "hidden")}
+    about = {message.pk: message for message in messages.only("tree_id", "author_id", "deleted", "hidden", "withdrawn")}
     found = credits_of({message.tree_id for message in about.values()})
     credits = [one for _, every in found.values() for one in every if one.person == person.pk]
     reasons = []

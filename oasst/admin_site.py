@@ -46,6 +46,7 @@ NAVIGATION = (
         (
             ("Reports", "flag", "trees.report"),
             ("Proposed removals", "gavel", "trees.proposal"),
+            ("Withdrawals", "undo", "trees.withdrawal"),
             ("Conversations", "account_tree", "trees.messagetree"),
             ("Messages", "chat", "trees.message"),
             ("Deletions", "delete", "trees.deletion"),

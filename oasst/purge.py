@@ -32,7 +32,7 @@ from tasks.upkeep import free_places, look_again
 from trees import purging
 from trees.in_hand import lock_tree
 from trees.jobs import follow_standing
-from trees.models import Message, Purge, PurgeStep, Reaction, Report, Revision, Skip
+from trees.models import Message, Purge, PurgeStep, Reaction, Report, Revision, Skip, Withdrawal
 from trees.policy import TreePolicy, current_policy
 from trees.posting import digest_of
 
@@ -278,5 +278,6 @@ def _erase(purge: Purge) -> Iterator[None]:
         Skip.everything.filter(set_aside=purge).update(note="")
         Reaction.everything.filter(Q(set_aside=purge) | Q(author=purge.person_id, withdrawn_at__isnull=False)).delete()
         Report.everything.filter(set_aside=purge).delete()
+        Withdrawal.objects.filter(message__author=person).exclude(reason="").update(reason="")
         Purge.objects.filter(pk=purge.pk).update(erased_at=timezone.now())
     erase_chats_of(person.pk)

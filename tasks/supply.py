@@ -148,9 +148,10 @@ FROM (
         ),
         count(*) FILTER (WHERE state = {_growing} AND id NOT IN (
             -- What is hidden there keeps the tree from moving on, and nobody can work on it until a moderator decides.
-            SELECT proposal.tree_id FROM trees_proposal proposal
-            WHERE proposal.status = 'open' AND proposal.hides
-              AND NOT EXISTS (SELECT FROM trees_opening opening WHERE opening.tree_id = proposal.tree_id)
+            SELECT waits.tree_id FROM (
+                SELECT tree_id FROM trees_proposal WHERE status = 'open' AND hides
+                UNION ALL SELECT tree_id FROM trees_withdrawal WHERE status = 'open'
+            ) AS waits WHERE NOT EXISTS (SELECT FROM trees_opening opening WHERE opening.tree_id = waits.tree_id)
         )),
         count(*) FILTER (WHERE state = {_ranking} AND won_prompt_lottery_at IS NOT NULL),
         count(*) FILTER (WHERE state = {_ranking}),

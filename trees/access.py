@@ -31,6 +31,10 @@ PUBLIC = Q(deleted=False, hidden=False)
 """`is_public` as a condition of a query. The two change together."""
 
 
+WITHDRAWN = Q(deleted=False, withdrawn=True)
+"""Taken back by its author while replies of others hang below it. Pages show its place and not its text."""
+
+
 def no_such_message() -> NotFound:
     """Of what is not there, was deleted, or is hidden for now: which of them it is, is nobody's business."""
     return NotFound(

@@ -24,6 +24,7 @@ _MESSAGE_STATES = {
     "accepted": ("accepted", "success"),
     "rejected": ("not accepted", "warning"),
     "deleted": ("deleted", "danger"),
+    "withdrawn": ("withdrawn by its author", "danger"),
     "hidden": ("hidden until decided", "danger"),
 }
 

@@ -2,7 +2,7 @@
 
 from oasst.accounts.models import User
 from oasst.core.language_detection import NOTHING_SEEN, Reading
-from trees import proposals, removal, wanted
+from trees import proposals, removal, wanted, withdrawn
 from trees.in_hand import TreeInHand
 from trees.models import Happening, Message, Revision
 from trees.posting import digest_of
@@ -12,9 +12,10 @@ def revise(
     hand: TreeInHand, message: Message, *, text: str, actor: User, reason: str, reading: Reading = NOTHING_SEEN
 ) -> Revision | None:
     """Replace the text; None when it is the same. What people said stays with the text that they saw; while reviewers
-    can still be asked, the new text is reviewed anew. Raises Conflict (`purged`, `erased`): no new words are put into
-    the mouth of somebody whose own were taken away.
+    can still be asked, the new text is reviewed anew. Raises Conflict (`purged`, `erased`, `withdrawn`): no new words
+    are put into the mouth of somebody whose own were taken away, by whomever.
     """
+    withdrawn.refuse_withdrawn([message])
     removal.refuse_purged([message.pk])
     if digest_of(text) == bytes(Message.objects.values_list("text_digest", flat=True).get(pk=message.pk)):
         return None

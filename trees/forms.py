@@ -20,3 +20,13 @@ class SuggestionForm(LanguageQuestion):
         super().__init__(*args, **kwargs)
         self.fields["text"].widget.attrs["data-limit"] = text_limit
         self.fields["text"].help_text = f"Markdown works. Up to {text_limit} characters."
+
+
+class WithdrawalForm(forms.Form):
+    reason = forms.CharField(
+        label="Why do you take it back?",
+        required=False,
+        strip=False,
+        widget=forms.Textarea({"rows": 3, "class": "input"}),
+        help_text="For the moderator who decides. You need not say.",
+    )

@@ -6,10 +6,10 @@ from celery import shared_task
 
 from oasst.core.jobs import rounds
 from trees import deliveries, standing, thresholds, webhooks
-from trees.notices import mail_author
+from trees.notices import mail_about_withdrawal, mail_author
 from trees.policy import current_policy
 
-__all__ = ["follow_standing", "mail_author", "moderate_message", "send_webhooks"]
+__all__ = ["follow_standing", "mail_about_withdrawal", "mail_author", "moderate_message", "send_webhooks"]
 
 
 @shared_task

@@ -14,7 +14,7 @@ from oasst.accounts.models import User
 from oasst.core import language_detection
 from oasst.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from oasst.core.text import clean_reason, clean_text
-from trees import editing, offers, outbox, proposals, removal, reranking, transitions
+from trees import editing, offers, outbox, proposals, removal, reranking, transitions, withdrawn
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import (
     Deletion,
@@ -25,6 +25,7 @@ from trees.models import (
     Report,
     Revision,
     TreeTransition,
+    Withdrawal,
 )
 from trees.policy import TreePolicy
 from trees.states import State
@@ -97,7 +98,8 @@ def undelete(*, deletion_id: UUID, actor: User, reason: str, policy: TreePolicy)
     """Bring back exactly what one deletion took. A tree that it had stopped goes on, and complaints about the message
     are void.
 
-    Raises NotAllowed, Invalid, NotFound, Conflict (`already_undone`, `parent_deleted`, `purged`, `erased`).
+    Raises NotAllowed, Invalid, NotFound, Conflict (`already_undone`, `parent_deleted`, `withdrawn`, `purged`,
+    `erased`).
     """
     require_moderator(actor)
     reason = clean_reason(reason)
@@ -115,6 +117,7 @@ def undelete(*, deletion_id: UUID, actor: User, reason: str, policy: TreePolicy)
             raise Conflict("The message above it is deleted; bring that back first.", code="parent_deleted")
         if deletion.actor_id != actor.pk or offers.was_complained_about(message):
             _refuse_own(message, actor)
+        withdrawn.refuse_to_bring_back(deletion.message_ids)
         removal.refuse_purged(deletion.message_ids)
         removal.bring_back(hand, deletion, actor=actor, reason=reason)
         transitions.advance(hand, actor=actor)
@@ -125,7 +128,7 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
     """Replace the text. What people said stays with the text that they saw; while reviewers can still be asked, the
     new text is reviewed anew.
 
-    Raises NotAllowed, NotFound, Invalid (text, reason, `unchanged`), Conflict (`purged`, `erased`).
+    Raises NotAllowed, NotFound, Invalid (text, reason, `unchanged`), Conflict (`purged`, `erased`, `withdrawn`).
     """
     require_moderator(actor)
     reason = clean_reason(reason)
@@ -176,6 +179,48 @@ def _decide(proposal_id: UUID, actor: User, reason: str, policy: TreePolicy, sta
             proposals.keep(hand, message, actor=actor, reason=reason)
         transitions.advance(hand, actor=actor)
         return Proposal.objects.get(pk=proposal_id)
+
+
+def grant_withdrawal(*, withdrawal_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Withdrawal:
+    """Delete what its author withdrew, with what others wrote below it, as `delete_message` does.
+
+    Raises NotAllowed, Invalid, NotFound, Conflict (`already_decided`, `already_deleted`).
+    """
+    return _decide_withdrawal(withdrawal_id, actor, reason, policy, Withdrawal.Status.GRANTED)
+
+
+def refuse_withdrawal(*, withdrawal_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Withdrawal:
+    """Let the text stay that its author withdrew: it is shown again and its conversation goes on. The author gets a
+    mail with the reason. Raises as `grant_withdrawal`; Conflict `in_data_set` of a finished conversation, whose texts
+    are their authors' to take back.
+    """
+    return _decide_withdrawal(withdrawal_id, actor, reason, policy, Withdrawal.Status.REFUSED)
+
+
+def _decide_withdrawal(
+    withdrawal_id: UUID, actor: User, reason: str, policy: TreePolicy, status: Withdrawal.Status
+) -> Withdrawal:
+    require_moderator(actor)
+    reason = clean_reason(reason)
+    with transaction.atomic(durable=True):
+        message_id = Withdrawal.objects.filter(pk=withdrawal_id).values_list("message_id", flat=True).first()
+        if message_id is None:
+            raise NotFound("There is no such withdrawal.", code="withdrawal_not_found")
+        hand, message = _message_in_hand(message_id, policy)
+        if Withdrawal.objects.get(pk=withdrawal_id).status != Withdrawal.Status.OPEN:
+            raise Conflict("This is decided already, or its author took it back.", code="already_decided")
+        proposals.refuse_deleted(message)
+        if status == Withdrawal.Status.GRANTED:
+            removal.remove(hand, message, actor=actor, reason=reason)
+        elif hand.state == State.READY_FOR_EXPORT:
+            raise Conflict(
+                "Its author took it out of the data set, which is theirs to decide. Only they bring it back.",
+                code="in_data_set",
+            )
+        else:
+            withdrawn.show(hand, message, status=status, actor=actor, answer=reason)
+        transitions.advance(hand, actor=actor)
+        return Withdrawal.objects.get(pk=withdrawal_id)
 
 
 def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str, policy: TreePolicy) -> Report:

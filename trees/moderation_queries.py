@@ -40,6 +40,7 @@ from trees.models import (
     Revision,
     Skip,
     TreeTransition,
+    Withdrawal,
 )
 from trees.ordering import in_order
 from trees.states import State
@@ -58,20 +59,32 @@ class Queues:
     oldest_report: datetime | None
     open_proposals: int
     oldest_proposal: datetime | None
+    open_withdrawals: int
+    oldest_withdrawal: datetime | None
     trees: dict[State, int]
     halted: int
     """Stopped conversations whose prompt stands: without it there is nothing left to decide."""
 
 
 def queues() -> Queues:
-    """Three statements."""
+    """Four statements."""
     reports = Report.objects.filter(status=Report.Status.OPEN).aggregate(n=Count("pk"), oldest=Min("created_at"))
     proposals = waiting_proposals().aggregate(n=Count("pk"), oldest=Min("created_at"))
+    withdrawals = waiting_withdrawals().aggregate(n=Count("pk"), oldest=Min("created_at"))
     waits = Count("pk", filter=Q(STOPPED, PROMPT_STANDS))
     rows = list(MessageTree.objects.order_by().values_list("state").annotate(n=Count("pk"), waits=waits))
     states = {State(state): number for state, number, _ in rows}
     halted = sum(waiting for _, _, waiting in rows)
-    return Queues(reports["n"], reports["oldest"], proposals["n"], proposals["oldest"], states, halted)
+    return Queues(
+        reports["n"],
+        reports["oldest"],
+        proposals["n"],
+        proposals["oldest"],
+        withdrawals["n"],
+        withdrawals["oldest"],
+        states,
+        halted,
+    )
 
 
 def waiting_proposals() -> QuerySet[Proposal]:
@@ -79,6 +92,13 @@ def waiting_proposals() -> QuerySet[Proposal]:
     waits for nothing.
     """
     return Proposal.objects.filter(status=Proposal.Status.OPEN, message__deleted=False)
+
+
+def waiting_withdrawals(rows: QuerySet[Withdrawal] | None = None) -> QuerySet[Withdrawal]:
+    """What authors took back and a moderator has to decide. In a tree of the data set there is nothing to decide."""
+    rows = Withdrawal.objects.all() if rows is None else rows
+    waiting = rows.filter(status=Withdrawal.Status.OPEN, message__deleted=False)
+    return waiting.exclude(tree__state=State.READY_FOR_EXPORT)
 
 
 def with_prompts(trees: QuerySet[MessageTree]) -> QuerySet[MessageTree]:
@@ -98,11 +118,12 @@ class TreeFile:
     reports: list[Report]
     more_reports: int
     proposals: list[Proposal]
+    withdrawals: list[Withdrawal]
     openings: list[Opening]
 
 
 def tree_file(tree: MessageTree) -> TreeFile:
-    """Seven statements. The latest reports, open ones first, and how many more there are."""
+    """Eight statements. The latest reports, open ones first, and how many more there are."""
     reports, more_reports = _first_reports(Report.objects.filter(message__tree=tree))
     return TreeFile(
         messages=list(_in_reading_order(tree)),
@@ -113,6 +134,7 @@ def tree_file(tree: MessageTree) -> TreeFile:
         reports=reports,
         more_reports=more_reports,
         proposals=list(Proposal.objects.filter(tree=tree).select_related("decided_by").order_by("created_at")),
+        withdrawals=list(Withdrawal.objects.filter(tree=tree).select_related("decided_by").order_by("created_at")),
         openings=list(Opening.objects.filter(tree=tree).select_related("holder").order_by("-priority", "id")),
     )
 
@@ -139,12 +161,13 @@ class MessageFile:
     reports: list[Report]
     more_reports: int
     proposals: list[Proposal]
+    withdrawals: list[Withdrawal]
     deletions: list[Deletion]
     corrections: list[Message]
 
 
 def message_file(message: Message) -> MessageFile:
-    """Nine statements. `deletions` are those that took this message, also as part of a branch. Of what anybody may add
+    """Ten statements. `deletions` are those that took this message, also as part of a branch. Of what anybody may add
     to there are the latest.
     """
     reports, more_reports = reports_about(message.pk)
@@ -156,6 +179,7 @@ def message_file(message: Message) -> MessageFile:
         reports=reports,
         more_reports=more_reports,
         proposals=list(message.proposals.select_related("decided_by").order_by("created_at")),
+        withdrawals=list(message.withdrawals.select_related("decided_by").order_by("created_at")),
         deletions=list(
             Deletion.objects.filter(tree=message.tree_id, message_ids__contains=[message.pk])
             .select_related("actor", "undone_by")

@@ -1,7 +1,9 @@
 """Mail to authors: their message was hidden or its conversation stopped because many people complained, and what was
-decided, also when that was taken back. Nothing of what people said is in it, nor who they are.
+decided, also when that was taken back; and what a moderator decided about a text that they withdrew. Nothing of what
+other people said is in it, nor who they are.
 """
 
+from typing import Any
 from uuid import UUID
 
 from celery import shared_task
@@ -12,7 +14,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from trees.access import is_public
-from trees.models import Proposal
+from trees.models import Message, Proposal, Withdrawal
 
 Status = Proposal.Status
 
@@ -33,26 +35,66 @@ def tell_author(*, proposal_id: UUID) -> bool:
         proposal = rows.defer("message__search", "message__text").filter(pk=proposal_id).first()
         if proposal is None or proposal.mailed == (outcome := outcome_of(proposal)) or not proposal.concerns_author:
             return False
-        author = proposal.message.author
-        if author is None or not author.email or not author.is_active or author.deleted_at is not None:
+        author = _reader(proposal.message)
+        if author is None or proposal.message.withdrawn:  # of which they know more than we would tell
             return False
         is_return = outcome == Status.DISMISSED and proposal.mailed == Status.UPHELD
         proposal.mailed = outcome
         proposal.save(update_fields=["mailed"])
-        context = {
-            "proposal": proposal,
-            "is_prompt": proposal.message.parent_id is None,
-            "is_shown": is_public(proposal.message),  # on the page of what one wrote
-            "url": settings.PUBLIC_URL + reverse("contributions"),
-            "site_url": settings.PUBLIC_URL,
-            "contact": settings.CONTACT_EMAIL,
-        }
-        subject, body = (
-            render_to_string(f"trees/email/{'restored' if is_return else outcome}_{part}.txt", context).strip()
-            for part in ("subject", "message")
-        )
-        send_mail(subject, f"{body}\n", None, [author.email])
+        context = {"proposal": proposal, **_about(proposal.message)}
+        _send("restored" if is_return else outcome, context, author.email)
         return True
+
+
+@shared_task
+def mail_about_withdrawal(withdrawal_id: str) -> None:
+    """Tell the author what a moderator decided about this withdrawal."""
+    tell_of_withdrawal(withdrawal_id=UUID(withdrawal_id))
+
+
+def tell_of_withdrawal(*, withdrawal_id: UUID) -> bool:
+    """Mail the author, once for each decision that somebody else took. Returns and locks as `tell_author`."""
+    with transaction.atomic(durable=True):
+        rows = Withdrawal.objects.select_for_update(of=("self",), no_key=True).select_related("message__author", "tree")
+        withdrawal = rows.defer("message__search", "message__text").filter(pk=withdrawal_id).first()
+        if withdrawal is None or withdrawal.status in (withdrawal.mailed, *_OWN_ACTS):
+            return False
+        author = _reader(withdrawal.message)
+        if author is None:
+            return False
+        withdrawal.mailed = withdrawal.status
+        withdrawal.save(update_fields=["mailed"])
+        context = {"withdrawal": withdrawal, "proposal": withdrawal, **_about(withdrawal.message)}
+        _send(f"withdrawal_{withdrawal.status}", context, author.email)
+        return True
+
+
+_OWN_ACTS = (Withdrawal.Status.OPEN, Withdrawal.Status.TAKEN_BACK)
+
+
+def _reader(message: Message) -> Any:
+    """The author, where there is anybody to write to."""
+    author = message.author
+    if author is None or not author.email or not author.is_active or author.deleted_at is not None:
+        return None
+    return author
+
+
+def _about(message: Message) -> dict[str, Any]:
+    return {
+        "is_prompt": message.parent_id is None,
+        "is_shown": is_public(message),  # on the page of what one wrote
+        "url": settings.PUBLIC_URL + reverse("contributions"),
+        "site_url": settings.PUBLIC_URL,
+        "contact": settings.CONTACT_EMAIL,
+    }
+
+
+def _send(name: str, context: dict[str, Any], address: str) -> None:
+    subject, body = (
+        render_to_string(f"trees/email/{name}_{part}.txt", context).strip() for part in ("subject", "message")
+    )
+    send_mail(subject, f"{body}\n", None, [address])
 
 
 def outcome_of(proposal: Proposal) -> str:

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict
-from trees import removal
-from trees.models import Deletion, Message, MessageTree, Proposal, Purge, Reaction
+from trees import removal, withdrawn
+from trees.models import Deletion, Message, MessageTree, Proposal, Purge, Reaction, Withdrawal
 from trees.states import State
 
 
@@ -31,7 +31,7 @@ def waits_for_a_moderator(message: Message) -> bool:
 
 def may_edit(message: Message, actor: User) -> bool:
     """See `moderation.edit_message`."""
-    if is_own(message, actor) and waits_for_a_moderator(message):
+    if message.withdrawn or (is_own(message, actor) and waits_for_a_moderator(message)):
         return False
     return not message.deleted or _keeps_its_words([message.pk])  # a purge deletes
 
@@ -42,7 +42,16 @@ def may_undelete(deletion: Deletion, actor: User) -> bool:
     if deletion.undone_at is not None or (message.parent is not None and message.parent.deleted):
         return False
     asks = deletion.actor_id != actor.pk or was_complained_about(message)
-    return not (asks and is_own(message, actor)) and _keeps_its_words(deletion.message_ids)
+    if asks and is_own(message, actor):
+        return False
+    return not _went_at_once(deletion) and _keeps_its_words(deletion.message_ids)
+
+
+def about_withdrawal(withdrawal: Withdrawal) -> set[str]:
+    """`grant` and `refuse`, as far as `moderation.grant_withdrawal` and `refuse_withdrawal` take them."""
+    if withdrawal.status != Withdrawal.Status.OPEN or withdrawal.message.deleted:
+        return set()
+    return {"grant"} if withdrawal.tree.state == State.READY_FOR_EXPORT else {"grant", "refuse"}
 
 
 def may_resume(tree: MessageTree, actor: User) -> bool:
@@ -59,6 +68,15 @@ def may_resume(tree: MessageTree, actor: User) -> bool:
 def is_purged(person: User) -> bool:
     """Only the undo of the purge lets this person in again."""
     return Purge.objects.filter(person=person, stage__in=Purge.STANDING).exists()
+
+
+def _went_at_once(deletion: Deletion) -> bool:
+    """Because its author withdrew it."""
+    try:
+        withdrawn.refuse_to_bring_back(deletion.message_ids)
+    except Conflict:
+        return True
+    return False
 
 
 def _keeps_its_words(message_ids: Collection[UUID]) -> bool:

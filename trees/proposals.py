@@ -10,8 +10,8 @@ Works on a tree in hand; the caller goes on to `transitions.advance`.
 from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict
-from trees import notices, standing, transitions
-from trees.in_hand import TreeInHand
+from trees import notices, standing, transitions, withdrawn
+from trees.in_hand import TreeInHand, mark
 from trees.models import Happening, Message, Proposal, Reaction, Report, Skip
 from trees.states import State
 
@@ -38,7 +38,7 @@ def propose(hand: TreeInHand, message: Message, *, kind: Proposal.Kind, voices: 
     made.hides, made.stops = made.hides or hides, made.stops or stops
     made.save()
     if hides:
-        _mark(message, hidden=True)
+        mark(message, hidden=True)
     if stops:
         _stop(hand, kind)
     _tell(hand, Happening.Kind.REMOVAL_PROPOSED, made, None)
@@ -51,7 +51,7 @@ def keep(hand: TreeInHand, message: Message, *, actor: User | None, reason: str,
     decides what was proposed, it answers the open reports as well.
     """
     _void(hand, message, overruled=True)
-    _mark(message, hidden=False, kept_at=hand.now)
+    mark(message, hidden=withdrawn.hides(message), kept_at=hand.now)
     if _close(hand, message, Proposal.Status.DISMISSED, actor=actor, reason=reason, resumes=resumes):
         _answer_reports(hand, message, Report.Status.DISMISSED, actor=actor, outcome=f"The message stays: {reason}")
 
@@ -62,7 +62,7 @@ def begin_anew(hand: TreeInHand, message: Message, *, actor: User) -> None:
     """
     _void(hand, message, overruled=False)
     decides = actor.is_staff and actor.pk != message.author_id
-    _mark(message, hidden=False, kept_at=hand.now if decides else None)
+    mark(message, hidden=False, kept_at=hand.now if decides else None)
     _close(hand, message, Proposal.Status.DISMISSED, actor=actor, reason=EDITED)
 
 
@@ -71,7 +71,7 @@ def uphold(hand: TreeInHand, message: Message, *, actor: User | None, reason: st
     for one of its replies goes on, and open reports are answered.
     """
     if _close(hand, message, Proposal.Status.UPHELD, actor=actor, reason=reason, resumes=message.parent_id is not None):
-        _mark(message, hidden=False)
+        mark(message, hidden=withdrawn.hides(message))
         _answer_reports(hand, message, Report.Status.UPHELD, actor=actor, outcome=f"The message was deleted: {reason}")
 
 
@@ -92,7 +92,7 @@ def act_less(hand: TreeInHand, message: Message, *, hides: bool, stops: bool) ->
     goes_on = found.stops and not stops
     found.hides, found.stops = found.hides and hides, found.stops and stops
     found.save(update_fields=["hides", "stops"])
-    _mark(message, hidden=found.hides)
+    mark(message, hidden=found.hides or withdrawn.hides(message))
     _tell(hand, Happening.Kind.REMOVAL_PROPOSED, found, None)
     if goes_on:
         go_on(hand, actor=None, reason=FEWER)
@@ -169,13 +169,6 @@ def _close(
     return True
 
 
-def _mark(message: Message, **fields: object) -> None:
-    """At once and not with the rest: whoever reacts locks the message and not its tree."""
-    for name, value in fields.items():
-        setattr(message, name, value)
-    Message.objects.filter(pk=message.pk).update(**fields)
-
-
 def _void(hand: TreeInHand, message: Message, *, overruled: bool) -> None:
     """`overruled`: those who flagged this text can not do so again; otherwise there is a new text, and they can
     (`Reaction.OF_EARLIER_TEXT`).
@@ -218,11 +211,14 @@ def _answer_reports(
 
 
 def _tell(hand: TreeInHand, kind: Happening.Kind, proposal: Proposal, actor: User | None) -> None:
+    message = hand.messages[proposal.message_id]
+    # Programs are told of what is shown again; what its author withdrew meanwhile is not.
+    hides = proposal.hides and not (kind == Happening.Kind.REMOVAL_DISMISSED and message.hidden)
     hand.record(
         kind,
-        message=hand.messages[proposal.message_id],
+        message=message,
         actor=actor,
-        data={"proposal": str(proposal.pk), "why": proposal.kind, "hides": proposal.hides, "stops": proposal.stops},
+        data={"proposal": str(proposal.pk), "why": proposal.kind, "hides": hides, "stops": proposal.stops},
     )
     if proposal.concerns_author and proposal.message.author_id is not None:
         enqueue(notices.mail_author, str(proposal.pk))

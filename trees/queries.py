@@ -20,7 +20,7 @@ from oasst.core.errors import Invalid
 from oasst.core.markdown import plain_excerpt, render
 from oasst.core.moments import parse_moment
 from oasst.core.text_diff import Piece, word_diff
-from trees.access import Hideable, Reader, may_read, no_such_message, visible_messages
+from trees.access import WITHDRAWN, Reader, may_read, no_such_message, reads_everything, visible_messages
 from trees.models import Message, MessageTree, Ranking, Reaction, Review, TreeTransition
 from trees.ordering import in_order
 from trees.states import REPLY_WORK, TABLE, State
@@ -53,6 +53,7 @@ class Turn:
     rank: int | None = None  # from 1
     thumbs: Thumbs | None = None
     reported: bool = False  # by the person who looks
+    is_withheld: bool = False  # from the person who looks: its place is shown, and not its text
     may_suggest: bool = False  # another text for it
     corrects: UUID | None = None  # the sibling that this is another text for, with what differs
     changes: list[Piece] = field(default_factory=list)
@@ -61,6 +62,8 @@ class Turn:
 
 def message_state(message: Message) -> str:
     """One word for what became of a message."""
+    if message.withdrawn:
+        return "withdrawn"
     if message.deleted:
         return "deleted"
     if message.hidden:
@@ -97,10 +100,10 @@ def get_tree_for(person: User, message_id: UUID) -> tuple[MessageTree, Turn]:
     Raises NotFound for what this person may not see.
     """
     missing = no_such_message()
-    message = visible_messages(person, Message.objects.filter(pk=message_id)).select_related("tree").first()
+    message = _with_gaps(person, Message.objects.filter(pk=message_id)).select_related("tree").first()
     if message is None:
         raise missing
-    messages = visible_messages(person, Message.objects.filter(tree=message.tree)).defer("search", "text_digest")
+    messages = _with_gaps(person, Message.objects.filter(tree=message.tree)).defer("search", "text_digest")
     children: dict[UUID | None, list[Message]] = defaultdict(list)
     for one in messages:
         children[one.parent_id].append(one)
@@ -122,6 +125,11 @@ def get_tree_for(person: User, message_id: UUID) -> tuple[MessageTree, Turn]:
     return message.tree, turns[message.tree_id]
 
 
+def _with_gaps(person: User, messages: QuerySet[Message]) -> QuerySet[Message]:
+    """Those that a tree page has: what this person may read, and the places of what was withdrawn."""
+    return messages if reads_everything(person) else visible_messages(person, messages) | messages.filter(WITHDRAWN)
+
+
 def _link_corrections(tree: MessageTree, turns: dict[UUID, Turn], children: dict[UUID | None, list[Message]]) -> None:
     takes_replies = bool(TABLE[State(tree.state)].offers & REPLY_WORK)
     for message in (one for parent_id, replies in children.items() if parent_id for one in replies):
@@ -130,25 +138,28 @@ def _link_corrections(tree: MessageTree, turns: dict[UUID, Turn], children: dict
         if turn is None:
             continue
         turn.may_suggest = takes_replies and not turn.is_mine and not message.is_withheld
-        if original is not None:
+        if original is not None and not (original.is_withheld or turn.is_withheld):
             turn.corrects, turn.changes = original.id, word_diff(original.text, turn.text)
 
 
 def _tree_turn(message: Message, person: User, is_target: bool, mine: set[str]) -> Turn:
+    reads = may_read(person, message)
+    text = message.text if reads else instead_of_text(message)
     return Turn(
         message.pk,
         message.role,
-        message.text,
-        render(message.text),
-        message.lang,
+        text,
+        render(text),
+        message.lang if reads else "en",
         is_target=is_target and message.parent_id is not None,
         is_mine=message.author_id == person.pk,
         synthetic=message.synthetic,
         created_at=message.created_at,
         state=message_state(message),
         rank=None if message.rank is None else message.rank + 1,
-        thumbs=_thumbs(message, person, mine),
+        thumbs=_thumbs(message, person, mine) if reads else None,
         reported=Reaction.RED_FLAG in mine,
+        is_withheld=not reads,
     )
 
 
@@ -178,6 +189,7 @@ EXCERPT = 160
 """Letters of a text in a row of a list. Read is five times as much: what Markdown takes away is not shown."""
 REMOVED = "(removed)"  # in place of a text that was taken away
 HIDDEN = "(hidden until a moderator decides)"
+TAKEN_BACK = "(withdrawn by its author)"
 
 
 @dataclass(frozen=True)
@@ -190,6 +202,7 @@ class Contribution:
     state: str | None = None
     state_label: str = ""
     rank: int | None = None
+    may_withdraw: bool = False  # or has withdrawn, and may still think better of it
 
 
 @dataclass(frozen=True)
@@ -247,11 +260,13 @@ def _source(person: User, kind: str) -> Source:
 
 def _prompt_shown(person: User, tree_id: str) -> Exists:
     """Without its prompt a conversation has no page."""
-    return Exists(visible_messages(person, Message.objects.filter(pk=OuterRef(tree_id))))
+    return Exists(_with_gaps(person, Message.objects.filter(pk=OuterRef(tree_id))))
 
 
-def instead_of_text(message: Hideable) -> str:
+def instead_of_text(message: Message) -> str:
     """What stands where somebody may not read it."""
+    if message.withdrawn:
+        return TAKEN_BACK
     return REMOVED if message.deleted else HIDDEN
 
 
@@ -278,12 +293,13 @@ def _row(kind: str, item: Message | Review | Ranking, person: User) -> Contribut
     reads = may_read(person, message)
     if not reads:
         item.excerpt = instead_of_text(message)  # type: ignore[union-attr]
+    has_place = reads or (message.withdrawn and not message.deleted)
     row: dict[str, Any] = {
         "id": item.pk,
         "kind": kind,
         "at": item.created_at,
         "excerpt": plain_excerpt(item.excerpt, EXCERPT),  # type: ignore[union-attr]
-        "url": reverse("tree", args=[message.pk]) + f"#message-{message.pk}" if reads and item.has_page else "",  # type: ignore[union-attr]
+        "url": reverse("tree", args=[message.pk]) + f"#message-{message.pk}" if has_place and item.has_page else "",  # type: ignore[union-attr]
     }
     if not isinstance(item, Message):
         return Contribution(**row)
@@ -291,7 +307,8 @@ def _row(kind: str, item: Message | Review | Ranking, person: User) -> Contribut
     label = ""
     if kind == "prompt" and state == "accepted":
         label = TABLE[State(item.tree.state)].label
-    return Contribution(**row, state=state, state_label=label, rank=None if item.rank is None else item.rank + 1)
+    rank = None if item.rank is None else item.rank + 1
+    return Contribution(**row, state=state, state_label=label, rank=rank, may_withdraw=not item.deleted)
 
 
 @dataclass(frozen=True)
@@ -305,7 +322,7 @@ class Counts:
 
 def contribution_counts(person: User) -> Counts:
     """What a person gave, in three statements."""
-    written = Message.objects.filter(author=person, deleted=False).aggregate(
+    written = Message.objects.filter(author=person, deleted=False, withdrawn=False).aggregate(
         prompts=Count("pk", filter=Q(parent=None)),
         replies=Count("pk", filter=Q(parent__isnull=False)),
         accepted=Count("pk", filter=Q(review_result=True)),

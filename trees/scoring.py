@@ -46,7 +46,7 @@ def ranks(votes: Iterable[Vote], messages: dict[UUID, Message]) -> dict[UUID, in
     found: dict[UUID, int | None] = {}
     for parent_id, rankings in orders.items():
         siblings = [m for m in messages.values() if m.parent_id == parent_id]
-        standing = [m.pk for m in siblings if m.review_result and not m.deleted]
+        standing = [m.pk for m in siblings if m.review_result and not (m.deleted or m.withdrawn)]
         place = {message_id: index for index, message_id in enumerate(ranked_pairs(rankings, standing))}
         found |= {message.pk: place.get(message.pk) for message in siblings}
     return found

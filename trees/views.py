@@ -17,9 +17,9 @@ from oasst.core.errors import Conflict, Gone, Invalid
 from oasst.core.kept_forms import keeps_words
 from oasst.core.languages import name_of
 from oasst.core.text_diff import word_diff
-from trees import corrections, queries, reactions
-from trees.forms import SuggestionForm
-from trees.models import Report
+from trees import corrections, queries, reactions, withdrawal
+from trees.forms import SuggestionForm, WithdrawalForm
+from trees.models import Report, Withdrawal
 from trees.policy import current_policy
 from trees.states import TABLE, State
 
@@ -140,6 +140,56 @@ def suggest(request: SignedInRequest, message_id: UUID) -> HttpResponse:
         "changes": word_diff(original.text, form["text"].value() or "") if form.is_bound else [],
     }
     return render(request, "trees/suggest.html", context, status=status)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def withdraw(request: SignedInRequest, own_message_id: UUID) -> HttpResponse:
+    """Says what withdrawing one's own message would do, and does it."""
+    form = WithdrawalForm(request.POST if request.method == "POST" else None)
+    status = HTTPStatus.OK
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = withdrawal.withdraw(
+                message_id=own_message_id,
+                author=request.user,
+                reason=form.cleaned_data["reason"],
+                policy=current_policy(),
+            )
+        except Invalid as error:
+            form.add_error(error.field if error.field in form.fields else None, error.message)
+            status = HTTPStatus.UNPROCESSABLE_ENTITY
+        except Conflict:  # which the page explains
+            status = HTTPStatus.CONFLICT
+        else:
+            messages.success(request, _what_came_of(made))
+            return redirect("contributions")
+    outlook = withdrawal.get_outlook_for(request.user, own_message_id)
+    context = {
+        "form": form,
+        "outlook": outlook,
+        "conversation": queries.conversation_to(outlook.message, request.user),
+        "back_url": reverse("contributions"),
+    }
+    return render(request, "trees/withdraw.html", context, status=status)
+
+
+def _what_came_of(made: Withdrawal) -> str:
+    if made.status == Withdrawal.Status.GRANTED:
+        return "Your text is removed."
+    return "Your text is hidden from everybody but the moderators."
+
+
+@login_required
+@require_POST
+def withdraw_undo(request: SignedInRequest, own_message_id: UUID) -> HttpResponse:
+    try:
+        withdrawal.take_back(message_id=own_message_id, author=request.user, policy=current_policy())
+    except Conflict as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, "Your text is where it was, and can be read again.")
+    return redirect("contributions")
 
 
 def _place_of(message_id: UUID) -> str:

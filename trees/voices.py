@@ -71,15 +71,22 @@ def _complaint(author: str, message: str, which: str) -> str:
     )"""
 
 
-# Moderators said of this person's complaints more often that they are unfounded. A message counts once.
+def _by_another(who: str) -> str:
+    """A condition: did somebody else than the author of the message decide?"""
+    return f"({who} = (SELECT author_id FROM trees_message WHERE id = message_id)) IS NOT TRUE"
+
+
+# Moderators said of this person's complaints more often that they are unfounded. A message counts once. That its author
+# takes it back says nothing: two accounts could prove each other right.
 _OVERRULED = f"""(
     SELECT count(*) FILTER (WHERE status = 'dismissed') > count(*) FILTER (WHERE status = 'upheld') FROM (
         SELECT message_id, status FROM trees_proposal proposal
-        WHERE decided_at > %(remembered)s AND reason <> %(edited)s
+        WHERE decided_at > %(remembered)s AND reason <> %(edited)s AND {_by_another("decided_by_id")}
           AND {_complaint("person.id", "proposal.message_id", "coalesce(first_at, created_at) <= proposal.decided_at")}
         UNION
         SELECT message_id, status FROM trees_report
         WHERE reporter_id = person.id AND handled_at > %(remembered)s AND status <> 'open'
+          AND {_by_another("handled_by_id")}
     ) AS decided)"""
 # The other messages that are hidden, or whose trees are stopped, and who complained about them.
 _ELSEWHERE = f"""

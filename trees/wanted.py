@@ -52,7 +52,7 @@ def refuse_paused(hand: TreeInHand, *messages: Message) -> None:
     resting = paused(hand)
     if any(message.pk in resting for message in messages):
         raise Gone(
-            "People complained about something here. A moderator has to look at it before it goes on.",
+            "Something here waits for a moderator: people complained about it, or its author withdrew it.",
             code="message_hidden",
             hint="What you wrote is kept as a draft.",
         )

@@ -46,6 +46,8 @@ EVENTS = {
     # To programs what is hidden is deleted for now: they learn to take it off their pages without a new event.
     Kind.REMOVAL_PROPOSED: "message.deleted",
     Kind.REMOVAL_DISMISSED: "message.restored",
+    Kind.MESSAGE_WITHDRAWN: "message.deleted",
+    Kind.WITHDRAWAL_ENDED: "message.restored",
     Kind.TREE_MOVED: "tree.moved",
     Kind.TREE_IMPORTED: "tree.imported",
 }

@@ -19,11 +19,12 @@ class Document:
 
 TERMS = Document(
     title="Terms of use",
-    version="1",
+    version="2",
     summary=(
         "What you write here is published, free for everybody to use, under the licence CC BY 4.0.",
         "Write only what is yours to give, and nothing private about anybody.",
-        "Published texts stay published, also when you leave. Your name never stands beside them.",
+        "You can withdraw a text of yours. Copies that were published before can not be called back. Your name never "
+        "stands beside your texts.",
         "Be decent. Moderators may remove texts and suspend accounts, and they give a reason.",
     ),
     sections=(
@@ -45,8 +46,23 @@ TERMS = Document(
                 "of contributors with the data.",
                 "Your reviews, labels and rankings are published as counts, averages and orders, and in research "
                 "files without your name, under the same licence.",
-                "Published copies can not be called back. A text that is not yet published can be removed by you "
-                "or by a moderator.",
+                "A text that you sent can be removed by a moderator, and you can withdraw it yourself, as the next "
+                "section says.",
+            ),
+        ),
+        (
+            "If you want a text back",
+            (
+                "Under “My contributions” you can withdraw any text of yours, also while you do not agree to these "
+                "terms. While it is not in the data set: if nobody else has replied to it, it is removed at once and "
+                "for good. If others have, it is hidden from everybody but the moderators at once, and a moderator "
+                "decides whether it is deleted together with the replies, or stays. You are told which, and why.",
+                "A text that is in the data set is left out of each snapshot from the next one on, together with what "
+                "was written below it. Copies that were published before can not be called back.",
+                "Moderators, and programs that we trust with moderation, can still read what was withdrawn, so that "
+                "they can answer for what happened here.",
+                "Deleting your account withdraws nothing: your texts stay, without your name. Withdraw first what is "
+                "not to stay. While your account is suspended you can not withdraw texts by yourself; write to us.",
             ),
         ),
         (
@@ -90,7 +106,7 @@ TERMS = Document(
 
 PRIVACY = Document(
     title="Privacy notice",
-    version="2",
+    version="3",
     summary=(
         "We keep your e-mail address to let you in, and your contributions to build the data set.",
         "Published data carries no names, no addresses and no account numbers.",
@@ -118,7 +134,8 @@ PRIVACY = Document(
             (
                 "Accepted conversations are published without names. Your display name is seen on the leaderboard "
                 "while you allow that. Your e-mail address is seen by administrators only.",
-                "Please write nothing private into a contribution: once published, it can not be called back.",
+                "Please write nothing private into a contribution. You can withdraw it, and later snapshots leave it "
+                "out, but copies that were published before can not be called back.",
             ),
         ),
         (
@@ -141,7 +158,8 @@ PRIVACY = Document(
             (
                 "You can correct your profile at any time. When you delete your account, your address, your name, "
                 "your keys and your sign-in data are erased at once (of a suspended account the keyed hashes named "
-                "above stay); your contributions stay without your name. "
+                "above stay); your contributions stay without your name. Withdraw first, under “My contributions”, "
+                "the texts that are not to stay; moderators can still read them. "
                 "You can also ask what is stored about you, and complain to your data protection authority.",
             ),
         ),

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.deprecation import MiddlewareMixin
 
 from oasst.accounts import reauthentication, sessions
-from oasst.accounts.access import require_contributor
+from oasst.accounts.access import require_contributor, require_member
 from oasst.accounts.proof import is_proved
 from oasst.core import error_views, kept_forms
 from oasst.core.errors import NotAllowed
@@ -25,6 +25,8 @@ from oasst.core.wires import is_of_the_wires
 
 # Open without the terms: what explains them, the way out, and the way to be forgotten.
 _OPEN_PAGES = frozenset({"terms", "terms_accept", "privacy", "suspended", "profile_delete", "sign_in_again"})
+# Open to members who have not agreed to the present terms: what they gave under earlier ones they may take back.
+_OPEN_WITHOUT_TERMS = frozenset({"contributions", "message_withdraw", "message_withdraw_undo"})
 # Not pages of contributors: the wire answers for itself, moderators' tools ask for a role, the rest has no person.
 _OPEN_PATHS = ("/accounts/", "/admin/")
 _NO_PERSON = ("/static/", "/healthz", "/readyz", "/metrics")
@@ -57,7 +59,7 @@ class Gate(MiddlewareMixin):
         if not request.user.is_authenticated:
             return None
         try:
-            require_contributor(request.user)
+            (require_member if match.url_name in _OPEN_WITHOUT_TERMS else require_contributor)(request.user)
         except NotAllowed as error:
             return _refuse(request, error)
         return None

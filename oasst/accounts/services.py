@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from oasst.accounts import second_factor, suspended
-from oasst.accounts.access import require_contributor
+from oasst.accounts.access import require_contributor, require_member
 from oasst.accounts.addresses import refusal
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import (
@@ -347,6 +347,13 @@ def lock_user(user: User) -> User:
     """The person's row, fresh and held until the open transaction ends. The caller's object is brought up to date."""
     user.refresh_from_db(from_queryset=User.objects.select_for_update(no_key=True))
     return user
+
+
+def require_member_now(user: User) -> None:
+    """As `access.require_member`, and as exact as `require_contributor_now`."""
+    advisory_lock("person", user.pk)
+    user.refresh_from_db()
+    require_member(user)
 
 
 def require_contributor_now(user: User) -> None:

@@ -59,6 +59,7 @@ REPORTS = RateLimit("report", "30 per hour; 100 per day", "reports")
 # All people together whom a program that is not trusted names: it can make up as many as it likes.
 REPORTS_OF_PROGRAM = RateLimit("report_program", "60 per hour; 300 per day", "reports by this program")
 FREE_LABELS = RateLimit("free_label", "240 per 10 minutes", "labels")
+WITHDRAWALS = RateLimit("withdrawal", "60 per hour; 300 per day", "withdrawn texts")
 SUGGESTIONS = RateLimit("suggestion", "30 per hour", "suggested texts")
 PROFILE_CHANGES = RateLimit("profile", "60 per hour", "changes to your profile")
 NEW_TOKENS = RateLimit("token_new", "30 per day", "new tokens")

@@ -19,6 +19,8 @@ _COMES_AND_GOES = frozenset(
         Kind.REMOVAL_PROPOSED,
         Kind.REMOVAL_UPHELD,
         Kind.REMOVAL_DISMISSED,
+        Kind.MESSAGE_WITHDRAWN,
+        Kind.WITHDRAWAL_ENDED,
         Kind.MESSAGE_DELETED,
         Kind.MESSAGE_RESTORED,
         Kind.MESSAGE_EDITED,

@@ -247,14 +247,26 @@ def _let_decisions_stand() -> None:
 
 
 def _hide_what_is_proposed() -> None:
-    """Whether a message is hidden is a copy of "an open proposal hides it". The places of its tree are mended later."""
+    """Whether a message is hidden or withdrawn is a copy of what stands in proposals and withdrawals. The places of its
+    tree are mended later.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE trees_message message SET hidden = NOT hidden
-            WHERE hidden <> EXISTS (
-                SELECT FROM trees_proposal proposal
-                WHERE proposal.message_id = message.id AND proposal.status = 'open' AND proposal.hides)
+            WITH facts AS (
+                SELECT message.id, EXISTS (
+                    SELECT FROM trees_proposal proposal
+                    WHERE proposal.message_id = message.id AND proposal.status = 'open' AND proposal.hides
+                ) OR EXISTS (
+                    SELECT FROM trees_withdrawal one WHERE one.message_id = message.id AND one.status = 'open'
+                ) AS hidden, EXISTS (
+                    SELECT FROM trees_withdrawal one
+                    WHERE one.message_id = message.id AND one.status IN ('open', 'granted')
+                ) AS withdrawn FROM trees_message message
+            )
+            UPDATE trees_message message SET hidden = facts.hidden, withdrawn = facts.withdrawn FROM facts
+            WHERE facts.id = message.id
+              AND (message.hidden, message.withdrawn) <> (facts.hidden, facts.withdrawn)
             """
         )
 
@@ -295,6 +307,7 @@ MENDERS: dict[str, Callable[[], None]] = {
     "leases_are_open_tasks": _free_holds,
     "what_moderators_decided_stands": _let_decisions_stand,
     "hidden_messages_wait_for_a_moderator": _hide_what_is_proposed,
+    "withdrawn_messages_have_a_withdrawal": _hide_what_is_proposed,
     "stopped_trees_wait_for_a_moderator": _let_go_on,
     "complaints_before_a_decision_are_void": _void_what_was_decided,
     "texts_are_their_revisions": _copy_texts,

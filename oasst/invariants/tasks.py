@@ -70,12 +70,26 @@ STATEMENTS = {
     """,
     "hidden_messages_wait_for_a_moderator": """
         SELECT 'message ' || message.id,
-               CASE WHEN proposal.id IS NULL THEN 'shown' ELSE 'hidden, by an open proposal' END,
+               CASE WHEN waits.id IS NULL THEN 'shown' ELSE 'hidden, by an open proposal or withdrawal' END,
                CASE WHEN message.hidden THEN 'hidden' ELSE 'shown' END
         FROM trees_message message
-        LEFT JOIN trees_proposal proposal
-          ON proposal.message_id = message.id AND proposal.status = 'open' AND proposal.hides
-        WHERE message.hidden <> (proposal.id IS NOT NULL)
+        LEFT JOIN (
+            SELECT message_id AS id FROM trees_proposal WHERE status = 'open' AND hides
+            UNION SELECT message_id FROM trees_withdrawal WHERE status = 'open'
+        ) waits ON waits.id = message.id
+        WHERE message.hidden <> (waits.id IS NOT NULL)
+    """,
+    "withdrawn_messages_have_a_withdrawal": """
+        SELECT 'message ' || message.id,
+               CASE WHEN gone.id IS NULL THEN 'not withdrawn' ELSE 'withdrawn, and hidden or deleted' END,
+               CASE WHEN message.withdrawn THEN 'withdrawn' ELSE 'not withdrawn' END
+               || CASE WHEN message.hidden OR message.deleted THEN '' ELSE ', and shown' END
+        FROM trees_message message
+        LEFT JOIN (
+            SELECT DISTINCT message_id AS id FROM trees_withdrawal WHERE status IN ('open', 'granted')
+        ) gone ON gone.id = message.id
+        WHERE message.withdrawn <> (gone.id IS NOT NULL)
+           OR message.withdrawn AND NOT message.hidden AND NOT message.deleted
     """,
     "stopped_trees_wait_for_a_moderator": f"""
         SELECT 'tree ' || tree.id, 'an open proposal about a message that stands, or no stop', last.reason

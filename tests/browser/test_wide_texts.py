@@ -1,4 +1,4 @@
-"""The widest texts, on every page that shows words of people: no page scrolls sideways, each block has its direction."""
+"""The widest texts, on every page that shows words of people: nothing scrolls sideways, each block has a direction."""
 
 from typing import Any
 

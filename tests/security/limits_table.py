@@ -191,6 +191,8 @@ PAGES: dict[str, Write | str] = {
     "messages/<uuid:message_id>/react/": by(limit.REACTIONS),
     "messages/<uuid:message_id>/report/": by(limit.REPORTS),
     "messages/<uuid:message_id>/suggest/": by(limit.SUGGESTIONS),
+    "messages/<uuid:own_message_id>/withdraw/": by(limit.WITHDRAWALS),
+    "messages/<uuid:own_message_id>/withdraw/undo/": by(limit.WITHDRAWALS),
     "chat/": READS,
     "chat/all/": READS,
     "chat/new/": by(limit.CHAT_TURNS),

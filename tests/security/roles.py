@@ -31,9 +31,9 @@ from oasst.accounts.sessions import SessionStore, handle_of
 from oasst.core.models import JobRecord, WaitingJob
 from tasks import assignment
 from tasks.kinds import Kind
-from tests.factories import PASSWORD, growing_tree, new_person, new_prompt
+from tests.factories import PASSWORD, growing_tree, new_person, new_prompt, new_reply
 from tests.inference.talking import ask
-from trees import moderation, reactions, webhooks
+from trees import moderation, reactions, webhooks, withdrawal
 from trees.models import Deletion, Message, Proposal
 from trees.policy import current_policy
 
@@ -145,7 +145,11 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
     program, _ = services.create_api_client(name="hooked", trusted=False)
     hook = webhooks.create(program, "https://example.org/hook")
     delivery = webhooks.ping(hook)
-    world.ids |= {"message_id": prompt.pk, "task_id": task.pk}
+    own = new_prompt(owner, lang="eo")
+    world.ids |= {"message_id": prompt.pk, "own_message_id": own.pk, "task_id": task.pk}
+    asker = new_person("Asker")
+    asked = growing_tree(asker, lang="eo")
+    new_reply(asked, new_person("Answerer"))
     tree = Message.objects.select_related("tree").get(pk=prompt.pk).tree
     facts = ("id", "frame", "person", "updated_at")
     zeros = {one.name: 0 for one in TrollStanding._meta.fields if one.name not in facts}
@@ -167,6 +171,7 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
         "trees.proposal": prompt.proposals.create(
             tree=tree, revision_id=prompt.revision_id, kind=Proposal.Kind.FLAGS, voices=4
         ),
+        "trees.withdrawal": withdrawal.withdraw(message_id=asked.pk, author=asker, policy=policy),
         "trees.purge": done,
         "trees.webhook": hook,
         "trees.delivery": delivery,

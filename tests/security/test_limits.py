@@ -348,6 +348,9 @@ def on_pages() -> Iterator[Case]:
     yield f"{message}report/", ratelimit.REPORTS, person_of, post("messages/{s.message.pk}/report/", category="spam")
     better = post("messages/{s.message.pk}/suggest/", text="A far better text")
     yield f"{message}suggest/", ratelimit.SUGGESTIONS, person_of, better
+    own = "messages/<uuid:own_message_id>/withdraw/"
+    yield own, ratelimit.WITHDRAWALS, person_of, post("messages/{s.message.pk}/withdraw/")
+    yield f"{own}undo/", ratelimit.WITHDRAWALS, person_of, post("messages/{s.message.pk}/withdraw/undo/")
     yield "tasks/next/", ratelimit.TASK_REQUESTS, person_of, post("tasks/next/", kind="initial_prompt")
     yield "tasks/preview/", ratelimit.PREVIEWS, person_of, post("tasks/preview/", text="*Hi*")
     yield task, ratelimit.ANSWERS, person_of, post("tasks/{s.task.pk}/", text="How do I bake a cake?")

@@ -15,8 +15,8 @@ from django.urls import reverse
 from oasst import purge
 from oasst.accounts.models import User
 from tests.factories import growing_tree, new_person, new_reply
-from trees import bans, moderation, reactions
-from trees.models import Message, MessageTree, Proposal
+from trees import bans, moderation, reactions, withdrawal
+from trees.models import Deletion, Message, MessageTree, Proposal, Withdrawal
 from trees.policy import TreePolicy
 from trees.states import State
 
@@ -82,6 +82,31 @@ def propose(found: Message, *, stops: bool = False) -> Proposal:
 
 def proposal(*, own: bool) -> Callable[[User], Model]:
     return lambda actor: propose(by(own, actor))
+
+
+def withdrawn(*, state: State | None = None, taken_back: bool = False) -> Callable[[User], Model]:
+    def made(actor: User) -> Model:
+        found = new_reply(growing_tree(pat := new_person("Pat")), new_person("Quin")).parent
+        assert found is not None
+        if state:
+            MessageTree.objects.filter(pk=found.tree_id).update(state=state)
+        made = withdrawal.withdraw(message_id=found.pk, author=pat, policy=POLICY)
+        if taken_back:
+            withdrawal.take_back(message_id=found.pk, author=pat, policy=POLICY)
+        return Withdrawal.objects.get(pk=made.pk)
+
+    return made
+
+
+def withdrawn_message(actor: User) -> Model:
+    return Message.objects.get(pk=withdrawn()(actor).message_id)  # type: ignore[attr-defined]
+
+
+def deletion_at_once(actor: User) -> Model:
+    found = by(False, actor)
+    assert found.author is not None
+    withdrawal.withdraw(message_id=found.pk, author=found.author, policy=POLICY)
+    return Deletion.objects.get(message=found)
 
 
 def report(*, own: bool) -> Callable[[User], Model]:
@@ -152,6 +177,11 @@ CASES: dict[str, tuple[Callable[[User], Model], tuple[set[str], set[str]]]] = {
     "a deleted message": (message(own=False, deleted=True), NONE),
     "a proposal": (proposal(own=False), ({"uphold", "dismiss"}, {"uphold", "dismiss"})),
     "a proposal about what they wrote": (proposal(own=True), ({"uphold"}, {"uphold"})),
+    "a withdrawal": (withdrawn(), ({"grant", "refuse"}, {"grant", "refuse"})),
+    "a withdrawal from the data set": (withdrawn(state=State.READY_FOR_EXPORT), ({"grant"}, {"grant"})),
+    "a withdrawal that was taken back": (withdrawn(taken_back=True), NONE),
+    "a message that its author withdrew": (withdrawn_message, ({"delete"}, {"delete"})),
+    "what went at once because its author withdrew it": (deletion_at_once, NONE),
     "a report": (report(own=False), ({"uphold", "dismiss"}, {"uphold", "dismiss"})),
     "a report about what they wrote": (report(own=True), ({"uphold"}, {"uphold"})),
     "a deletion": (deletion(own=False), ({"undelete"}, {"undelete"})),

@@ -117,6 +117,8 @@ tree                                      contributor  -
 message_react                             -            contributor
 message_report                            -            contributor
 message_suggest                           contributor  contributor
+message_withdraw                          own          own
+message_withdraw_undo                     -            own
 chats                                     contributor  -
 chat_list                                 contributor  -
 chat_begin                                -            contributor
@@ -176,6 +178,7 @@ trees.message                   yes                view               delete
 trees.deletion                  yes                view               undelete
 trees.report                    yes                view               uphold dismiss
 trees.proposal                  yes                view               uphold dismiss
+trees.withdrawal                yes                view               grant refuse
 trees.purge                     yes                view               undo
 trees.webhook                   no                 view,add           send_ping renew_secret switch_on switch_off remove
 trees.delivery                  no                 view

@@ -35,9 +35,9 @@ from tests.clock import stopped_clock
 from tests.factories import new_people, new_person
 from tests.trees import model
 from tests.trees.model import EXPORT, GROWING, PROMPT, RANKING, REPLIES, REVIEW, WAITING, Message, Model, Rules, Tree
-from trees import bans, jobs, moderation, notices, reactions, reranking, scoring, standing, thresholds
+from trees import bans, jobs, moderation, notices, reactions, reranking, scoring, standing, thresholds, withdrawal
 from trees.interchange.reader import import_files
-from trees.models import Deletion, MessageTree, Opening, Proposal, Report
+from trees.models import Deletion, MessageTree, Opening, Proposal, Report, Withdrawal
 from trees.models import Message as MessageRow
 from trees.policy import TreePolicy
 from trees.states import State
@@ -55,6 +55,7 @@ ALL_TABLES = (
         "trees_report",
         "trees_deletion",
         "trees_proposal",
+        "trees_withdrawal",
         "trees_treetransition",
         "trees_happening",
     ),
@@ -86,6 +87,10 @@ WEIGHTS = {
     "delete": 2,
     "undelete": 3,
     "edit": 3,
+    "withdraw": 4,
+    "think better": 2,
+    "grant": 1,
+    "refuse": 2,
     "ban": 2,
     "unban": 2,
     "follow": 4,
@@ -129,6 +134,9 @@ class Life(RuleBasedStateMachine):
             later = lambda args, waiting=waiting, **_: waiting.append(UUID(args[0]))  # noqa: E731
             self._stack.enter_context(mock.patch.object(job, "apply_async", later))
         self._stack.enter_context(mock.patch.object(notices.mail_author, "apply_async", lambda args, **_: None))
+        self._stack.enter_context(
+            mock.patch.object(notices.mail_about_withdrawal, "apply_async", lambda args, **_: None)
+        )
         self._stack.enter_context(mock.patch.object(scoring, "score", self._score))
         # Taken back in the end. Marked as the test case's own, inside of which durable transactions may begin.
         self._history = transaction.atomic()
@@ -320,6 +328,7 @@ class Life(RuleBasedStateMachine):
             "pk",
             "deleted",
             "hidden",
+            "withdrawn",
             "kept_at",
             "review_result",
             "review_count",
@@ -328,8 +337,8 @@ class Life(RuleBasedStateMachine):
             "emojis",
         )
         rows = MessageRow.objects.filter(tree__in=ids).values_list(*columns)
-        marks = lambda one: (one.deleted, one.hidden, one.kept)  # noqa: E731
-        found = {row[0]: (*row[1:3], row[3] is not None, *row[4:8], Counter(row[8])) for row in rows}
+        marks = lambda one: (one.deleted, one.hidden, one.withdrawn, one.kept)  # noqa: E731
+        found = {row[0]: (*row[1:4], row[4] is not None, *row[5:9], Counter(row[9])) for row in rows}
         assert found == {
             one.id: (*marks(one), one.result, one.review_count, one.ranking_count, one.rank, one.emojis)
             for tree in trees
@@ -771,6 +780,8 @@ class Life(RuleBasedStateMachine):
             refusals = {"already_undone"}
         else:
             refusals = {"parent_deleted"} if above is not None and above.deleted else set()
+        if removal.at_once and not refusals:
+            refusals = {"withdrawn"}
         act = lambda: moderation.undelete(deletion_id=removal.id, reason="Not copied.", **self.moderator)  # noqa: E731
         self.event(
             "undelete",
@@ -820,7 +831,76 @@ class Life(RuleBasedStateMachine):
         found: Message = message
         text = next(self.words)
         act = lambda: moderation.edit_message(message_id=found.id, text=text, reason="Typo.", **self.moderator)  # noqa: E731
-        self.event("edit", act, then=lambda _: self.model.edit(found), touches=found.tree)
+        refusals = {"withdrawn"} if found.withdrawn else set()
+        self.event("edit", act, refusals=refusals, then=lambda _: self.model.edit(found), touches=found.tree)
+
+    # --- authors who take a text back ---
+
+    def _of_an_author(self, n: int, messages: list[Message]) -> tuple[Message, User] | None:
+        message = self.pick(n, [one for one in messages if one.author])
+        return (message, self.by_id[message.author]) if message and message.author else None
+
+    def withdraw(self, n: int) -> None:
+        if not (found := self._of_an_author(n, list(self.model.messages.values()))):
+            return
+        message, author = found
+        has_replies = self.model.has_replies(message)
+        refusals = self._why_not_author(author)
+        if not refusals and not message.withdrawn:
+            if message.deleted:
+                refusals = {"already_deleted"}
+            elif message.refused and has_replies and message.tree.state != EXPORT:
+                refusals = {"withdrawal_refused"}
+
+        def then(made: Withdrawal) -> None:
+            if not message.withdrawn:
+                assert (made.deletion_id is None) == has_replies
+                self.model.withdraw(message, made.deletion_id)
+
+        act = lambda: withdrawal.withdraw(message_id=message.id, author=author, policy=self.policy)  # noqa: E731
+        self.event("withdraw", act, refusals=refusals, then=then, touches=message.tree)
+
+    def think_better(self, n: int) -> None:
+        withdrawn = [one for one in self.model.messages.values() if one.withdrawn]
+        if not (found := self._of_an_author(n, withdrawn or list(self.model.messages.values()))):
+            return
+        message, author = found
+        refusals = self._why_not_author(author) or ({"already_deleted"} if message.deleted else set())
+
+        def then(_: object) -> None:
+            if message.withdrawn:
+                self.model.show_again(message, refused=False)
+
+        act = lambda: withdrawal.take_back(message_id=message.id, author=author, policy=self.policy)  # noqa: E731
+        self.event("think better", act, refusals=refusals, then=then, touches=message.tree)
+
+    def _why_not_author(self, author: User) -> set[str]:
+        return {"suspended"} if author.pk in self.model.banned else set()
+
+    def some_withdrawn(self, n: int) -> Message | None:
+        return self.pick(n, [one for one in self.model.messages.values() if one.waits])
+
+    def grant(self, n: int) -> None:
+        if not (message := self.some_withdrawn(n)):
+            return
+        found: Message = message
+        made = Withdrawal.objects.get(message=found.id, status="open")
+        refusals = {"already_deleted"} if found.deleted else set()
+        act = lambda: moderation.grant_withdrawal(withdrawal_id=made.pk, reason="As you wish.", **self.moderator)  # noqa: E731
+        self.event("grant", act, refusals=refusals, then=lambda _: self._removed(found), touches=found.tree)
+
+    def refuse(self, n: int) -> None:
+        if message := self.some_withdrawn(n):
+            self.refuse_this(message)
+
+    def refuse_this(self, message: Message) -> None:
+        made = Withdrawal.objects.get(message=message.id, status="open")
+        refusals = {"in_data_set"} if message.tree.state == EXPORT else set()
+        if message.deleted:
+            refusals = {"already_deleted"}
+        act = lambda: moderation.refuse_withdrawal(withdrawal_id=made.pk, reason="It stays.", **self.moderator)  # noqa: E731
+        then = lambda _: self.model.show_again(message, refused=True)  # noqa: E731
+        self.event("refuse", act, refusals=refusals, then=then, touches=message.tree)
 
     def retry_by_hand(self, n: int) -> None:
         failed = [tree for tree in self.model.trees.values() if tree.state == model.FAILED]
@@ -883,6 +963,10 @@ class Life(RuleBasedStateMachine):
             lambda: self.delete(n),
             lambda: self.undelete(n),
             lambda: self.edit(n),
+            lambda: self.withdraw(n),
+            lambda: self.think_better(n),
+            lambda: self.grant(n),
+            lambda: self.refuse(n),
             lambda: self.dismiss(n),
             lambda: self.uphold(n),
             lambda: self.settle(n),
@@ -923,10 +1007,12 @@ class Life(RuleBasedStateMachine):
         for removal in [one for one in self.model.removals.values() if one.message.parent is None and not one.undone]:
             self.bring_back(removal)
         for tree in list(self.model.trees.values()):
-            if tree.state == model.HALTED:
+            if tree.state == model.HALTED and not self._is_withdrawn(tree):
                 self.resume_tree(tree)
         for message in [one for one in self.model.messages.values() if one.proposal and not one.deleted]:
             self.dismiss_this(message)
+        for message in [one for one in self.model.messages.values() if one.waits and not one.deleted]:
+            self.refuse_this(message)
         self.clock.forward(timedelta(days=2))
         self.model.now = self.clock.now
         self.retry()
@@ -939,10 +1025,15 @@ class Life(RuleBasedStateMachine):
             self.clock.forward(timedelta(minutes=1))
             self.model.now = self.clock.now
         finished = {EXPORT, model.ABORTED} | (set() if self.model.rules.min_active_rankings else {model.BACKLOG})
-        left = [tree for tree in self.model.trees.values() if tree.state not in finished]
+        left = [t for t in self.model.trees.values() if t.state not in finished and not self._is_withdrawn(t)]
         assert [(tree.state, tree.root.author in self.model.banned) for tree in left if tree.state != WAITING] == []
         assert all(tree.root.author in self.model.banned for tree in left), "waiting for a draw that never comes"
         assert [str(one) for one in differences(self.policy)] == []
+
+    @staticmethod
+    def _is_withdrawn(tree: Tree) -> bool:
+        """Its author withdrew the prompt, and nobody had replied: that is the end of it."""
+        return tree.root.withdrawn and tree.root.deleted
 
     def _next_place(self) -> str | None:
         while self.model.drawable():  # a tree that may have no replies is over as soon as it is drawn

@@ -88,12 +88,18 @@ class Message:
     votes: dict[UUID, bool] = field(default_factory=dict)  # on the present text: who, and whether they would reject
     reactions: dict[UUID, set[str]] = field(default_factory=dict)
     skips: set[tuple[UUID, str]] = field(default_factory=set)
-    hidden: bool = False
+    withdrawn: bool = False  # its author took it back
+    waits: bool = False  # hidden for that, until somebody decides
+    refused: bool = False  # a moderator decided that it is not taken back
     kept: bool = False  # a moderator said that this text stays
     void: set[tuple[UUID, str]] = field(default_factory=set)  # complaints that weigh nothing any more: who, and which
     overruled: set[UUID] = field(default_factory=set)  # whose flags a moderator dismissed, of the present text
     said: dict[tuple[UUID, str], datetime] = field(default_factory=dict)  # since when each complaint is known
     proposal: Proposal | None = None
+
+    @property
+    def hidden(self) -> bool:
+        return self.waits or (self.proposal is not None and self.proposal.hides)
 
     @property
     def acted_on(self) -> bool:
@@ -204,6 +210,7 @@ class Removal:
     message: Message
     messages: list[Message]
     undone: bool = False
+    at_once: bool = False  # its author withdrew it, and nobody had replied
 
 
 class Model:
@@ -286,7 +293,7 @@ class Model:
 
     @staticmethod
     def _rests(tree: Tree) -> bool:
-        hides = any(one.proposal and one.proposal.hides for one in tree.messages)
+        hides = any(one.hidden for one in tree.messages)
         return hides and not tree.places.total() and not tree.replies
 
     def next_of_backlog(self) -> Tree | None:
@@ -501,7 +508,6 @@ class Model:
             return False
         goes_on = found.stops and not stops
         found.hides, found.stops = found.hides and hides, found.stops and stops
-        message.hidden = found.hides
         if goes_on:
             self._go_on(tree)
         return True
@@ -516,7 +522,6 @@ class Model:
         message.proposal = found or Proposal()
         message.proposal.hides |= hides
         message.proposal.stops |= stops
-        message.hidden |= hides
         if stops:
             self._go(tree, HALTED)
             tree.stopped_by = "complaints"
@@ -526,7 +531,7 @@ class Model:
         """A moderator decided that it stays: what was said weighs nothing any more."""
         message.overruled |= message.complaints("flags")
         self._void(message)
-        message.hidden, message.kept = False, True
+        message.kept = True
         self._close(message, "dismissed", go_on=go_on)
 
     def _void(self, message: Message) -> None:
@@ -607,14 +612,36 @@ class Model:
             return ABORTED
         return GROWING if tree.drawn or len(tree.messages) > 1 else WAITING
 
-    def remove(self, removal_id: UUID, message: Message) -> None:
+    def has_replies(self, message: Message) -> bool:
+        """Of others, accepted or not."""
+        below = message.tree.below(message)
+        return any(one.author != message.author and not one.deleted for one in below if one is not message)
+
+    def withdraw(self, message: Message, removal_id: UUID | None) -> None:
+        """Its author takes it back: with replies of others it is hidden, without them it is deleted for good."""
+        message.withdrawn = True
+        if removal_id is not None:
+            self.remove(removal_id, message, at_once=True)
+            return
+        message.waits = True
+        self._order_again(message.tree)
+        self.advance(message.tree)
+
+    def show_again(self, message: Message, *, refused: bool) -> None:
+        """A moderator says that it stays, or its author thinks better of it."""
+        message.withdrawn = message.waits = False
+        message.refused |= refused
+        self._order_again(message.tree)
+        self.advance(message.tree)
+
+    def remove(self, removal_id: UUID, message: Message, *, at_once: bool = False) -> None:
         gone = [one for one in message.tree.below(message) if not one.deleted]
         for one in gone:
             one.deleted = True
-        self.removals[removal_id] = Removal(removal_id, message, gone)
-        if message.proposal:  # that answers it
-            message.hidden = False
-            self._close(message, "upheld", go_on=message.parent is not None)
+        self.removals[removal_id] = Removal(removal_id, message, gone, at_once=at_once)
+        message.waits = False  # a moderator did as its author wanted
+        if message.proposal:  # that answers it, and says nothing about who complained where its author did it
+            self._close(message, "" if at_once else "upheld", go_on=message.parent is not None)
         self._go_on(message.tree)
         self._order_again(message.tree)
         self.advance(message.tree)
@@ -625,6 +652,8 @@ class Model:
             one.deleted = False
         removal.undone = True
         self.keep(removal.message)
+        if removal.message.withdrawn and not removal.message.waits:
+            removal.message.withdrawn, removal.message.refused = False, True
         self._make_room(tree)
         if tree.stopped_by == "deletion" and not tree.root.deleted:
             self._go_back(tree)
@@ -655,7 +684,7 @@ class Model:
         for person in message.overruled:
             if "red_flag" not in message.reactions.get(person, ()):
                 message.void.discard((person, "flags"))
-        message.overruled, message.hidden, message.kept = set(), False, True
+        message.overruled, message.kept = set(), True
         self._close(message, "", go_on=True)
         if message.review_work in OFFERS.get(message.tree.state, ()):
             message.result = None
@@ -855,7 +884,7 @@ class Model:
     def _order(self, tree: Tree) -> None:
         for parent in {vote.parent.id: vote.parent for vote in tree.votes}.values():
             siblings = tree.children(parent)
-            standing = [one.id for one in siblings if one.result and not one.deleted]
+            standing = [one.id for one in siblings if one.result and not (one.deleted or one.withdrawn)]
             votes = [vote.order for vote in tree.votes if vote.parent is parent and not vote.not_rankable]
             order = consensus(votes, standing)
             for one in siblings:
@@ -879,6 +908,8 @@ class Model:
             return "a moderator resumes it"
         if any(one.paused for one in tree.messages):
             return "a moderator decides about what is hidden"
+        if tree.root.withdrawn and tree.root.deleted:
+            return "nothing: its author withdrew the prompt"
         gone = any(tree.root in one.messages and not one.undone for one in self.removals.values())
         return "a moderator brings the prompt back" if tree.state == HALTED and gone else ""
 

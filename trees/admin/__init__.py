@@ -1,5 +1,5 @@
 """The data set as moderators see it. Everything is read-only; actions call `trees.moderation`."""
 
-from trees.admin import messages, proposals, reports, trees, webhooks
+from trees.admin import messages, proposals, reports, trees, webhooks, withdrawals
 
-__all__ = ["messages", "proposals", "reports", "trees", "webhooks"]
+__all__ = ["messages", "proposals", "reports", "trees", "webhooks", "withdrawals"]

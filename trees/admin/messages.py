@@ -42,7 +42,7 @@ class EditForm(forms.Form):
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
     list_display = ("excerpt", "status", "role", "lang", "author", "created_at", "marks")
-    list_filter = ("deleted", "hidden", ByReview, "role", ByLanguage, ByLooks, "synthetic")
+    list_filter = ("deleted", "hidden", "withdrawn", ByReview, "role", ByLanguage, ByLooks, "synthetic")
     search_fields = ("id",)
     search_help_text = "A piece of the text, or the id of a message or conversation"
     # Ids begin with the time, so this is newest first and needs no index of its own.

@@ -87,6 +87,8 @@ def _lines_of(trees: list[MessageTree], which: ExportFilter) -> Iterator[str]:
 def _belongs(message: Message, which: ExportFilter, deleted_here: set[UUID]) -> bool:
     """Is it part of the file? What a file said about its own messages stands until people here say otherwise."""
     given = (message.imported or {}).get("given", {})
+    if message.withdrawn:  # whoever else is given what was deleted: its author said no
+        return False
     if message.hidden:  # until a moderator has decided it is not part of what people accepted
         return which.include_deleted
     if message.deleted and (message.pk in deleted_here or not given.get("deleted")):

@@ -3,7 +3,7 @@
 from trees.models.happening import Happening
 from trees.models.judgement import Ranking, Reaction, Report, Review, Skip
 from trees.models.message import Message, Revision, Role
-from trees.models.moderation import Deletion, Proposal, Purge, PurgeStep
+from trees.models.moderation import Deletion, Proposal, Purge, PurgeStep, Withdrawal
 from trees.models.opening import Opening
 from trees.models.reviewer import ReviewerRecord
 from trees.models.tree import MessageTree, TreeTransition
@@ -29,4 +29,5 @@ __all__ = [
     "Skip",
     "TreeTransition",
     "Webhook",
+    "Withdrawal",
 ]

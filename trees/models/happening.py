@@ -27,6 +27,8 @@ class Happening(models.Model):
         REMOVAL_PROPOSED = "removal_proposed"  # by what many people said; a moderator decides
         REMOVAL_UPHELD = "removal_upheld"
         REMOVAL_DISMISSED = "removal_dismissed"
+        MESSAGE_WITHDRAWN = "message_withdrawn"  # by its author, and others had replied: it is hidden
+        WITHDRAWAL_ENDED = "withdrawal_ended"  # a moderator refused it, or its author took it back
         WORK_SKIPPED = "work_skipped"
         TREE_MOVED = "tree_moved"
         TREE_IMPORTED = "tree_imported"

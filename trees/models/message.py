@@ -71,12 +71,20 @@ class Message(models.Model):
     )
 
     deleted = models.BooleanField(default=False)
-    # A copy of "an open proposal hides it", so that no read has to join; check_invariants compares them.
+    # A copy of "an open proposal hides it, or an open withdrawal", so that no read has to join; check_invariants
+    # compares them.
     hidden = models.BooleanField(
         default=False,
         db_default=False,
         editable=False,
-        help_text="People complained about it; it is shown to moderators only until one decides.",
+        help_text="People complained, or its author withdrew it; it is shown to moderators only until one decides.",
+    )
+    # A copy of "a withdrawal of it is open or granted", for the same reason.
+    withdrawn = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Its author took it back. While others have replied it is hidden, else it is deleted.",
     )
     kept_at = models.DateTimeField(
         null=True,

@@ -1,4 +1,4 @@
-"""Deletions and purges, which can be undone, and what many people propose to take away."""
+"""Deletions and purges, which can be undone, what many people propose to take away, and what authors take back."""
 
 from datetime import datetime, timedelta
 
@@ -105,6 +105,63 @@ class Proposal(models.Model):
         """
         told = bool(self.mailed) and self.status != self.Status.OPEN
         return self.acts or told or self.status == self.Status.UPHELD
+
+
+class Withdrawal(models.Model):
+    """An author took back a text of their own.
+
+    Where nobody else had replied, it was deleted at once (`deletion`) and nobody brings it back. Else it is hidden
+    while this is open: in a tree of the data set for good, in every other until a moderator decides. Decision 80.
+    """
+
+    class Status(models.TextChoices):
+        OPEN = "open", "Hidden"
+        GRANTED = "granted", "Deleted"
+        REFUSED = "refused", "Stays"
+        TAKEN_BACK = "taken_back", "Taken back by its author"
+
+    IN_FORCE = (Status.OPEN, Status.GRANTED)
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, related_name="withdrawals")
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="withdrawals")
+    reason = models.CharField(max_length=500, blank=True, help_text="What the author says to the moderators.")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    # Empty where a program decided, which the answer names.
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    answer = models.CharField(max_length=500, blank=True)
+    deletion = models.ForeignKey(
+        Deletion,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="withdrawals",
+        help_text="What it took at once.",
+    )
+    mailed = models.CharField(
+        max_length=16, choices=Status.choices, blank=True, editable=False, help_text="What its author was last told."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["message"], condition=models.Q(status="open"), name="withdrawal_open_once"),
+            models.CheckConstraint(
+                condition=models.Q(status="open", decided_at=None)
+                | (~models.Q(status="open") & models.Q(decided_at__isnull=False)),
+                name="withdrawal_decided_whole",
+            ),
+        ]
+        indexes = [
+            # The moderators' queue, oldest first.
+            models.Index(fields=["created_at"], condition=models.Q(status="open"), name="withdrawal_queue"),
+        ]
+
+    def __str__(self) -> str:
+        return f"withdrawal, {self.created_at:%Y-%m-%d %H:%M}"
 
 
 class Purge(models.Model):

@@ -1,0 +1,105 @@
+"""The moderators' queue of what authors took back although others had replied."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.text import Truncator
+
+from oasst.accounts.models import User
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge
+from trees import moderation, offers
+from trees.admin.about_message import AboutMessage
+from trees.admin.trees import tree_link
+from trees.badges import message_badge, state_badge
+from trees.models import Withdrawal
+from trees.moderation_queries import waiting_withdrawals
+from trees.policy import current_policy
+
+TONES = {
+    Withdrawal.Status.OPEN: "warning",
+    Withdrawal.Status.GRANTED: "danger",
+    Withdrawal.Status.REFUSED: "",
+    Withdrawal.Status.TAKEN_BACK: "",
+}
+
+
+class Waiting(admin.SimpleListFilter):
+    title = "waits for a moderator"
+    parameter_name = "waits"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Withdrawal]) -> QuerySet[Withdrawal]:
+        return waiting_withdrawals(queryset) if self.value() else queryset
+
+
+@admin.register(Withdrawal)
+class WithdrawalAdmin(AboutMessage, ReadOnlyAdmin):
+    list_display = ("excerpt", "status_now", "reason", "state_of_message", "created_at")
+    list_filter = (Waiting, "status")
+    search_fields = ("message__id__exact", "tree__id__exact")
+    search_help_text = "The id of a message or of its conversation"
+    actions = ("grant", "refuse")
+    destructive = ("grant",)
+    fields = (
+        *("status_now", "reason", "message_text", "answered"),
+        *("author_of_message", ("state_of_message", "conversation")),
+        *("created_at", "answer", ("decided_by", "decided_at")),
+    )
+    readonly_fields = (
+        *("status_now", "message_text", "answered"),
+        *("author_of_message", "state_of_message", "conversation"),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Withdrawal]:
+        rows = super().get_queryset(request).select_related("message", "tree", "decided_by")
+        return rows.defer("message__search")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """The queue begins with who waits longest."""
+        return ("created_at", "id") if request.GET.get("waits") else ("-id",)
+
+    def title_of(self, obj: Withdrawal) -> str:
+        return f"Withdrawn: {obj.message.text}"
+
+    def can_do(self, action: str, obj: Withdrawal, actor: User) -> bool:
+        return action in offers.about_withdrawal(obj)
+
+    @admin.display(description="Message")
+    def excerpt(self, withdrawal: Withdrawal) -> str:
+        return Truncator(" ".join(withdrawal.message.text.split())).chars(60)
+
+    @admin.display(description="Status")
+    def status_now(self, withdrawal: Withdrawal) -> str:
+        return badge(withdrawal.get_status_display(), TONES[Withdrawal.Status(withdrawal.status)])
+
+    @admin.display(description="Message is")
+    def state_of_message(self, withdrawal: Withdrawal) -> str:
+        return message_badge(withdrawal.message)
+
+    @admin.display(description="Conversation")
+    def conversation(self, withdrawal: Withdrawal) -> str:
+        link = tree_link(withdrawal.tree_id, "Open the conversation")
+        return format_html("{} {}", link, state_badge(withdrawal.tree.state))
+
+    @admin.action(description="Delete it, with the replies below")
+    def grant(self, request: Any, chosen: QuerySet[Withdrawal]) -> None:
+        def act(one: Withdrawal, reason: str) -> None:
+            moderation.grant_withdrawal(
+                withdrawal_id=one.pk, actor=request.user, reason=reason, policy=current_policy()
+            )
+
+        self.do_to_each(request, chosen, "deleted", act)
+
+    @admin.action(description="Refuse: let the text stay")
+    def refuse(self, request: Any, chosen: QuerySet[Withdrawal]) -> None:
+        def act(one: Withdrawal, reason: str) -> None:
+            moderation.refuse_withdrawal(
+                withdrawal_id=one.pk, actor=request.user, reason=reason, policy=current_policy()
+            )
+
+        self.do_to_each(request, chosen, "stays", act)
