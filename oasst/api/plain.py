@@ -1,13 +1,14 @@
-"""JSON as the wire writes it: compact, dates with `+00:00`."""
+"""JSON as the wire writes it: compact, on one line, dates with `+00:00`."""
 
-import json
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from oasst.core.json_lines import dump_line
+
 
 def dump(data: Any) -> str:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    return dump_line(data, separators=(",", ":"), default=_plain)
 
 
 def _plain(value: Any) -> str:

@@ -50,7 +50,7 @@ class CanNotSeed(Exception):
 
 def import_samples(folder: Path, policy: TreePolicy) -> ImportResult:
     """The finished conversations of the sample, without those that the demo people will write."""
-    lines = (folder / "trees_en_50.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (folder / "trees_en_50.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "trees_en_50.jsonl"  # its name is told as the origin
         kept = [line for line in lines if json.loads(line)["prompt"]["text"] not in TOLD]
@@ -88,7 +88,7 @@ class Stage:
     def __init__(self, folder: Path, people: list[User], policy: TreePolicy) -> None:
         self.people = people
         self.policy = policy
-        lines = (folder / "trees_en_50.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = (folder / "trees_en_50.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")
         self._replies = dict(_replies_by_text([json.loads(line)["prompt"] for line in lines]))
 
     def set(self) -> None:

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 from uuid import UUID
 
+from oasst.core.json_lines import dump_line
 from oasst.core.text import clean_text
 from oasst.crowd.work import Answer, Work
 from tasks.models import Task
@@ -26,7 +27,7 @@ class Ledger:
             return
         line = {"task": str(work.task_id), "kind": work.kind.value, "user": str(user_id), **answer.as_json()}
         with self._lock:
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.write(dump_line(line) + "\n")
             self._file.flush()
 
     def close(self) -> None:
@@ -36,7 +37,7 @@ class Ledger:
 
 def missing_answers(path: Path) -> Iterator[str]:
     """A sentence for each acknowledged answer that is not stored as it was given, or was acknowledged twice."""
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     for task_id, number in Counter(line["task"] for line in lines).items():
         if number > 1:
             yield f"task {task_id} was acknowledged {number} times"

@@ -56,7 +56,7 @@ def _endless(texts: list[str]) -> Iterator[str]:
 
 
 def _lines(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -2,20 +2,37 @@
 
 import gzip
 import json
+import random
+import uuid
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import DataError, connection
 
 from oasst.accounts.models import User
-from oasst.core.errors import Invalid
+from oasst.core.errors import Conflict, Invalid
+from oasst.core.json_lines import dump_line
 from tasks import upkeep
+from tasks.models import Task
 from tests.factories import grow_to, growing_tree
-from trees.interchange.reader import import_files
+from trees.interchange import reader
+from trees.interchange.format import ParsedTree
+from trees.interchange.reader import LONGEST_LINE, import_files
 from trees.interchange.writer import ExportFilter, export_lines
-from trees.models import Message, MessageTree, Opening, Revision
+from trees.models import (
+    Happening,
+    Message,
+    MessageTree,
+    Opening,
+    Ranking,
+    Reaction,
+    Review,
+    Revision,
+    TreeTransition,
+)
 from trees.policy import TreePolicy
 from trees.states import State
 
@@ -25,6 +42,7 @@ SAMPLE = Path(__file__).parent.parent / "data" / "trees_en_50.jsonl"
 ROOT = "11111111-1111-4111-8111-111111111111"
 REPLY = "22222222-2222-4222-8222-222222222222"
 SECOND = "33333333-3333-4333-8333-333333333333"
+THIRD = "55555555-5555-4555-8555-555555555555"
 
 
 def exported(**which: Any) -> list[Any]:
@@ -53,6 +71,35 @@ class TestRoundTrip:
         before = [json.loads(line) for line in SAMPLE.read_text().splitlines()]
         after = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
         assert after == before
+
+    def test_what_was_exported_comes_out_byte_by_byte(self, tmp_path: Path, alice: User) -> None:
+        """Also of messages that people wrote here, which have no order of keys of their own."""
+        policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
+        prompt = growing_tree(alice, policy)
+        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+        extra = {"zebra": 1, "apple": {"b": [1, 2.50], "a": None}, "labels": {"spam": {"value": 0.0, "count": 3}}}
+        load(tmp_path, {**tree(user_id="somebody", rank=None, lang="PT-br", **extra), "origin": "elsewhere", "a": 1})
+        call_command("import_trees", SAMPLE, stdout=StringIO())
+        first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+        call_command("export_trees", "--output", first, stderr=StringIO())
+        TreeTransition.objects.all().delete()
+        for model in (Opening, Revision, Review, Ranking, Reaction, Happening, Task, Message, MessageTree):
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET CONSTRAINTS ALL DEFERRED; DELETE FROM {model._meta.db_table}")
+        call_command("import_trees", first, stdout=StringIO())
+        call_command("export_trees", "--output", second, stderr=StringIO())
+        assert second.read_bytes() == first.read_bytes()
+        assert len(first.read_bytes().split(b"\n")) == 53
+
+    def test_readers_that_split_lines_anywhere_find_one_tree_a_line(self, tmp_path: Path) -> None:
+        breaks = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\x1dh\x1ei\rj\nk"
+        line = tree(text=breaks, extra={breaks: breaks})
+        load(tmp_path, line)
+        out = StringIO()
+        call_command("export_trees", stdout=out, stderr=StringIO())
+        assert len(out.getvalue().splitlines()) == 1
+        assert json.loads(out.getvalue()) == line
+        assert "é" in dump_line({"text": "é"})
 
     def test_importing_twice_changes_nothing(self) -> None:
         call_command("import_trees", SAMPLE, stdout=StringIO())
@@ -114,6 +161,56 @@ class TestRoundTrip:
         assert json.loads(out.getvalue()) == tree()
 
 
+class TestEverydayFiles:
+    """What other programs write without meaning anything by it is read, and given back as it was."""
+
+    @pytest.mark.parametrize(
+        "node",
+        [
+            {"review_count": 3.0, "rank": 0.0, "emojis": {"+1": 2.0}},
+            {"lang": None},
+            {"replies": None},
+            {"review_count": None, "emojis": None, "model_name": None, "parent_id": None, "created_date": None},
+            {"lang": "PT-br"},
+            {"novel_key": {"deeper": [None, 2.50, 1e-07, "x"]}},
+        ],
+    )
+    def test_values(self, tmp_path: Path, node: dict[str, Any]) -> None:
+        line = tree(**node)
+        load(tmp_path, line)
+        assert json.dumps(exported(), sort_keys=True) == json.dumps([line], sort_keys=True)
+
+    def test_whole_numbers_with_a_point_are_counts(self, tmp_path: Path) -> None:
+        load(tmp_path, tree(review_count=3.0, rank=1.0, emojis={"+1": 2.0}))
+        message = Message.objects.get()
+        assert (message.review_count, message.rank, message.emojis) == (3, 1, {"+1": 2})
+        assert [type(one) for one in (message.review_count, message.emojis["+1"])] == [int, int]
+
+    def test_a_null_language_is_that_of_the_tree(self, tmp_path: Path) -> None:
+        reply = {"message_id": REPLY, "text": "Olá", "role": "assistant", "lang": None}
+        load(tmp_path, tree(lang="PT-br", replies=[reply]))
+        assert {message.lang for message in Message.objects.all()} == {"pt-BR"}
+        assert MessageTree.objects.get().lang == "pt-BR"
+
+    def test_a_null_state_waits_to_be_ranked(self, tmp_path: Path) -> None:
+        line = {**tree(), "tree_state": None}
+        load(tmp_path, line)
+        assert MessageTree.objects.get().state == State.BACKLOG_RANKING
+        assert exported(state=None) == [line]
+
+    @pytest.mark.parametrize("name", ["trees.jsonl", "trees.jsonl.gz"])
+    def test_a_byte_order_mark_and_line_ends_of_windows(self, tmp_path: Path, name: str) -> None:
+        path = tmp_path / name
+        content = ("\ufeff" + json.dumps(tree(text="\ufeffHello\u2028there"), ensure_ascii=False) + "\r\n\r\n").encode()
+        path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+        assert import_files([path], policy=TreePolicy()).trees == 1
+        assert Message.objects.get().text == "\ufeffHello\u2028there"
+
+    def test_a_compressed_file_under_another_name(self, tmp_path: Path) -> None:
+        (tmp_path / "trees.data").write_bytes(gzip.compress(SAMPLE.read_bytes()))
+        assert import_files([tmp_path / "trees.data"], policy=TreePolicy()).trees == 50
+
+
 class TestOwnTrees:
     def test_a_tree_that_people_made(self, alice: User) -> None:
         policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
@@ -161,6 +258,38 @@ class TestFilters:
         call_command("import_trees", SAMPLE, stdout=StringIO())
         assert exported(limit=3) == exported()[:3]
 
+    @pytest.mark.parametrize("spelling", ["pt-BR", "PT-br", "pt-br"])
+    def test_the_case_of_a_language_does_not_matter(self, tmp_path: Path, spelling: str) -> None:
+        load(tmp_path, tree(lang="pt-BR"))
+        out = StringIO()
+        call_command("export_trees", "--lang", spelling, stdout=out, stderr=StringIO())
+        assert json.loads(out.getvalue()) == tree(lang="pt-BR")
+        told = StringIO()
+        call_command("rerank_trees", "--lang", spelling, stdout=told)
+        assert told.getvalue().startswith("1 finished trees")
+
+    def test_what_matches_nothing_says_so(self, tmp_path: Path) -> None:
+        load(tmp_path, tree(lang="pt-BR"))
+        told = StringIO()
+        call_command("export_trees", "--lang", "FR", stdout=StringIO(), stderr=told)
+        assert "0 trees written" in told.getvalue()
+        assert "Nothing matches in the state ready_for_export in the language fr." in told.getvalue()
+        assert "by language: pt-BR (1)." in told.getvalue()
+        told = StringIO()
+        call_command("export_trees", "--state", "growing", stdout=StringIO(), stderr=told)
+        assert "by language: none at all." in told.getvalue()
+        with pytest.raises(CommandError, match=r"by language: pt-BR \(1\)"):
+            call_command("rerank_trees", "--lang", "fr")
+        with pytest.raises(CommandError, match="no finished tree with the id"):
+            call_command("rerank_trees", "--tree", SECOND)
+
+    def test_what_is_no_filter_is_refused(self) -> None:
+        for command in (["export_trees", "--lang", "pt_BR"], ["rerank_trees", "--lang", "pt_BR"]):
+            with pytest.raises(CommandError, match="This is not a tag"):
+                call_command(*command)
+        with pytest.raises(CommandError, match="--limit must be at least 1"):
+            call_command("export_trees", "--limit", "-1")
+
     def test_language_and_state(self, tmp_path: Path) -> None:
         load(tmp_path, tree(lang="pt-BR"))
         assert exported(lang="en") == []
@@ -202,6 +331,19 @@ BAD = [
     (json.dumps(tree(replies=[{**NODE, "parent_id": SECOND}])), "wrong_parent"),
     (json.dumps(tree(replies="none")), "bad_fact"),
     (json.dumps(tree(replies=["none"])), "not_a_message"),
+    (json.dumps(tree(review_count=3.5)), "bad_fact"),
+    (json.dumps(tree()).replace('"en"', '"en", "review_count": ' + "9" * 5000), "no_json"),
+    (json.dumps(tree()).replace('"en"', '"en", "other": ' + "9" * 5000), "no_json"),
+    (json.dumps(tree(review_count=10**300)), "bad_fact"),
+    (json.dumps(tree(review_count="x" * 10_000_000)), "bad_fact"),
+    (json.dumps(tree(extra=float("inf"))), "bad_fact"),
+    (json.dumps({**tree(), "extra": "\ud800"}), "bad_fact"),
+    (json.dumps({**tree(), "extra": "\0"}), "bad_fact"),
+    (json.dumps(tree()).replace("Hello?", "C:\\Users"), "no_json"),
+    (json.dumps(tree()).replace("Hello?", "\\ud83d"), "bad_text"),
+    (json.dumps(tree()).replace('"en"', '"en", "other": ' + "[" * 100_000), "no_json"),
+    (json.dumps(tree()).replace('"en"', '"en", "other": ' + "[" * 90 + "]" * 90), "bad_fact"),
+    ("[" * 10_000_000, "no_json"),
 ]  # fmt: skip
 
 
@@ -216,6 +358,7 @@ class TestBadFiles:
             import_files([path], policy=TreePolicy())
         assert refusal.value.code == code
         assert refusal.value.message.startswith("bad.jsonl, line 2: ")
+        assert len(refusal.value.message) < 250
         assert not MessageTree.objects.exists()
 
     def test_a_message_of_another_tree(self, tmp_path: Path) -> None:
@@ -228,16 +371,63 @@ class TestBadFiles:
             call_command("import_trees", path)
         assert MessageTree.objects.count() == 1
 
+    def test_the_line_is_named_where_the_database_refuses(self, tmp_path: Path) -> None:
+        thief = {"message_id": REPLY, "text": "b", "role": "assistant"}
+        last = {**tree(message_id=THIRD, replies=[thief]), "message_tree_id": THIRD}
+        second = {**tree(message_id=SECOND), "message_tree_id": SECOND}
+        with pytest.raises(Conflict, match=r"^trees.jsonl, line 3: a message id is already used"):
+            load(tmp_path, tree(replies=[{**thief, "text": "a"}]), second, last)
+        assert not MessageTree.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [
+            (json.dumps(tree()).encode() + b"\n{\xff}", "line 2: can not be read as UTF-8: byte 2 is 0xff."),
+            (json.dumps(tree()).encode("utf-16"), "line 1: can not be read as UTF-8.* save it as UTF-8"),
+            (gzip.compress(json.dumps(tree()).encode())[:-9], "bad.jsonl.gz: can not be read: Compressed file ended"),
+            (b"\x1f\x8b\x08 no gzip at all" * 9, "bad.jsonl.gz: can not be read"),
+            (gzip.compress(random.Random(1).randbytes(99_999))[:5000] + b"\0" * 999, "bad.jsonl.gz"),
+            (b"x" * (LONGEST_LINE + 1), "line 1: longer than 50 MB"),
+        ],
+        ids=["byte", "utf-16", "cut", "no gzip", "damaged", "long"],
+    )
+    def test_files_that_can_not_be_read(self, tmp_path: Path, content: bytes, told: str) -> None:
+        path = tmp_path / "bad.jsonl.gz"
+        path.write_bytes(content)
+        with pytest.raises(CommandError, match=told):
+            call_command("import_trees", path)
+        assert not MessageTree.objects.exists()
+
+    def test_what_only_the_database_can_tell(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def insert(trees: list[ParsedTree], origin: str, policy: TreePolicy) -> None:
+            if any(str(one.id) == SECOND for one in trees):
+                raise DataError("value too long for this kind of column\nLINE 1: secret")
+
+        monkeypatch.setattr(reader, "_insert", insert)
+        with pytest.raises(Invalid, match=r"line 2: the database can not keep it: value too long .*column$"):
+            load(tmp_path, tree(), {**tree(message_id=SECOND), "message_tree_id": SECOND})
+
+    def test_a_long_line_is_no_reason_to_refuse_it(self, tmp_path: Path) -> None:
+        """Ten megabytes of one tree."""
+        line = tree(text="word " * 2_000_000)
+        load(tmp_path, line)
+        assert exported() == [line]
+
     def test_no_such_file(self, tmp_path: Path) -> None:
         with pytest.raises(CommandError, match="can not be read"):
             call_command("import_trees", tmp_path / "missing.jsonl")
         (tmp_path / "binary.jsonl").write_bytes(b"\xff\xfe\x00")
-        with pytest.raises(CommandError, match="can not be read"):
+        with pytest.raises(CommandError, match="can not be read as UTF-8"):
             call_command("import_trees", tmp_path / "binary.jsonl")
 
-    def test_a_very_deep_tree(self, tmp_path: Path) -> None:
-        import uuid
+    def test_replies_without_end(self, tmp_path: Path) -> None:
+        node: dict[str, Any] = {"message_id": str(uuid.uuid4()), "text": "leaf", "role": "prompter"}
+        for _ in range(260):
+            node = {"message_id": str(uuid.uuid4()), "text": "x", "role": "assistant", "replies": [node]}
+        with pytest.raises(Invalid, match="replies stand more than 250 deep"):
+            load(tmp_path, tree(replies=[node]))
 
+    def test_a_very_deep_tree(self, tmp_path: Path) -> None:
         deepest: dict[str, Any] = {"message_id": str(uuid.uuid4()), "text": "leaf", "role": "prompter"}
         for number in range(200):
             role = "assistant" if number % 2 == 0 else "prompter"

@@ -17,6 +17,7 @@ from django.utils.dateparse import parse_datetime
 
 from oasst.core.errors import Invalid
 from oasst.core.moments import in_utc
+from oasst.core.text import clean_pool_tag
 from trees.models import Message, MessageTree, Role
 from trees.ordering import in_order
 from trees.states import State
@@ -35,8 +36,14 @@ FACTS: dict[str, Any] = {
     "model_name": "",
     "emojis": {},
 }
+# The order of the keys of a node; those that we do not know stand between these and the replies.
+ORDER = ("message_id", "parent_id", "user_id", "created_date", "text", "role", "lang", *FACTS)
 LANGUAGE_TAG = re.compile(r"[A-Za-z0-9-]{1,32}")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 LARGEST_COUNT = 2**31 - 1
+# Python reads and writes JSON by recursion, and a site writes it from deeper in its stack than a command reads it.
+MOST_REPLIES_DEEP = 250
+MOST_LEVELS = 50
 
 
 @dataclass
@@ -53,6 +60,10 @@ class ParsedMessage:
 
     def fact(self, key: str) -> Any:
         value = self.node.get(key)
+        if isinstance(value, float):  # programs that know no whole numbers write 3.0
+            return int(value)
+        if key == "emojis" and value is not None:
+            return {emoji: int(number) for emoji, number in value.items()}
         return FACTS[key] if value is None else value
 
 
@@ -70,19 +81,23 @@ def parse_tree(line: Any) -> ParsedTree:
         raise Invalid("a line must be a JSON object", code="not_a_tree")
     if "message_tree_id" not in line or not isinstance(line.get("prompt"), dict):
         raise Invalid("a line must be a tree with message_tree_id and prompt", code="not_a_tree")
-    state = line.get("tree_state", State.BACKLOG_RANKING)
+    state = line.get("tree_state")
+    if state is None:
+        state = State.BACKLOG_RANKING
     if state not in list(State):
-        raise Invalid(f"there is no tree state {state!r}", code="unknown_state")
+        raise Invalid(f"there is no tree state {_short(state)}", code="unknown_state")
     tree_id = _uuid(line["message_tree_id"], "message_tree_id")
     root = line["prompt"]
     if root.get("message_id") != line["message_tree_id"]:
         raise Invalid("message_tree_id must be the message_id of the prompt", code="wrong_root")
-    tree = ParsedTree(id=tree_id, state=State(state), lang=root.get("lang") or "en")
+    tree = ParsedTree(id=tree_id, state=State(state), lang=_usual_case(root.get("lang") or "en"))
     # A list and not recursion: a file may nest deeper than Python's stack.
     waiting: list[tuple[Node, UUID | None, int, int]] = [(root, None, 0, 0)]
     seen: set[UUID] = set()
     while waiting:
         node, parent_id, depth, position = waiting.pop()
+        if depth > MOST_REPLIES_DEEP:
+            raise Invalid(f"replies stand more than {MOST_REPLIES_DEEP} deep", code="too_deep")
         message = _parse_node(node, parent_id, depth, position, tree.lang)
         if message.id in seen:
             raise Invalid(f"message {message.id} occurs twice", code="repeated_message")
@@ -91,6 +106,7 @@ def parse_tree(line: Any) -> ParsedTree:
         replies = node.get("replies") or []
         waiting.extend((reply, message.id, depth + 1, i) for i, reply in reversed(list(enumerate(replies))))
     extra = {key: value for key, value in line.items() if key not in ("message_tree_id", "prompt")}
+    _check_storable(extra, "")
     tree.messages[0].imported["tree"] = extra
     return tree
 
@@ -106,23 +122,30 @@ def _parse_node(node: Any, parent_id: UUID | None, depth: int, position: int, tr
         raise Invalid(f"{where}: a tree begins with a prompter", code="unknown_role")
     if node.get("parent_id") is not None and node["parent_id"] != str(parent_id):
         raise Invalid(f"{where}: parent_id does not name the message above it", code="wrong_parent")
-    lang = node.get("lang", tree_lang)
+    lang = node.get("lang")
+    if lang is None:
+        lang = tree_lang
     if not isinstance(lang, str) or not LANGUAGE_TAG.fullmatch(lang):
         raise Invalid(f"{where}: lang must be a language tag of at most 32 characters", code="language")
-    if not isinstance(node.get("replies", []), list):
+    if not isinstance(node.get("replies") if node.get("replies") is not None else [], list):
         raise Invalid(f"{where}: replies must be a list", code="bad_fact")
     _check_text(node.get("text"), where)
     _check_facts(node, where)
     given = {key: value for key, value in node.items() if key not in STRUCTURE}
-    absent = [key for key in ("parent_id", "lang", "replies") if key not in node]
+    # What the columns can not give back as it was: keys that were not there, nulls, a language in another spelling.
+    as_it_was: dict[str, Any] = {"absent": [key for key in ("parent_id", "lang", "replies") if key not in node]}
+    if nulls := [key for key in ("lang", "replies") if node.get(key, "") is None]:
+        as_it_was["null"] = nulls
+    if lang != _usual_case(lang):
+        as_it_was["lang"] = lang
     return ParsedMessage(
         id=message_id,
         parent_id=parent_id,
         depth=depth,
         position=position,
-        node={**node, "lang": lang},
+        node={**node, "lang": _usual_case(lang)},
         created_at=_date(node.get("created_date"), where),
-        imported={"given": given, "absent": absent},
+        imported={"given": given, **as_it_was},
     )
 
 
@@ -130,10 +153,24 @@ def _uuid(value: Any, key: str) -> UUID:
     try:
         parsed = UUID(value)
     except (ValueError, TypeError, AttributeError):
-        raise Invalid(f"{key} must be a UUID, not {value!r}", code="bad_id") from None
+        raise Invalid(f"{key} must be a UUID, not {_short(value)}", code="bad_id") from None
     if str(parsed) != value:
-        raise Invalid(f"{key} must be written in lower case with hyphens: {value!r}", code="bad_id")
+        raise Invalid(f"{key} must be written in lower case with hyphens: {_short(value)}", code="bad_id")
     return parsed
+
+
+def _short(value: Any) -> str:
+    """A value of the file in a sentence for people. It may be as long as it likes."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _usual_case(lang: Any) -> Any:
+    """`PT-br` is the same language as `pt-BR`, and one pool of work. What is no tag is left to the check."""
+    try:
+        return clean_pool_tag(lang)
+    except Invalid:
+        return lang
 
 
 def _check_text(text: Any, where: str) -> None:
@@ -150,7 +187,9 @@ def _check_text(text: Any, where: str) -> None:
 
 def _check_facts(node: Node, where: str) -> None:
     def whole_number(value: Any) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST_COUNT:
+            return False
+        return value == int(value)
 
     checks: dict[str, Any] = {
         "review_count": whole_number,
@@ -164,22 +203,30 @@ def _check_facts(node: Node, where: str) -> None:
     for key, is_right in checks.items():
         value = node.get(key)
         if value is not None and not is_right(value):
-            raise Invalid(f"{where}: {key} can not be {value!r}", code="bad_fact")
-    for key, value in node.items():
-        if key not in STRUCTURE and not _storable(value):
-            raise Invalid(f"{where}: {key} holds something that can not be stored", code="bad_fact")
+            raise Invalid(f"{where}: {key} can not be {_short(value)}", code="bad_fact")
+    _check_storable({key: value for key, value in node.items() if key not in STRUCTURE}, where)
+
+
+def _check_storable(given: dict[str, Any], where: str) -> None:
+    """Can PostgreSQL keep it as JSON: no NUL, no lone surrogate, no NaN, and not nested without end."""
+    for key, value in given.items():
+        waiting = [(key, 0), (value, 0)]
+        while waiting:
+            one, level = waiting.pop()
+            if not _storable(one) or level > MOST_LEVELS:
+                found = "is nested too deeply" if level > MOST_LEVELS else "holds something that can not be stored"
+                raise Invalid(f"{where}: {_short(key)} {found}".removeprefix(": "), code="bad_fact")
+            if isinstance(one, dict):
+                waiting.extend((part, level + 1) for pair in one.items() for part in pair)
+            elif isinstance(one, list):
+                waiting.extend((part, level + 1) for part in one)
 
 
 def _storable(value: Any) -> bool:
-    """Can PostgreSQL keep it as JSON: no NUL, no lone surrogate, no NaN."""
-    if isinstance(value, dict):
-        return all(_storable(key) and _storable(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(map(_storable, value))
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, str):
-        return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+        return "\0" not in value and (value.isascii() or not _SURROGATES.search(value))
     return True
 
 
@@ -198,16 +245,26 @@ def _date(value: Any, where: str) -> datetime | None:
 def tree_line(tree: MessageTree, root: Message, children: dict[UUID | None, list[Message]]) -> Node:
     """The JSON object of a tree. `children` holds the messages to be written, by parent id."""
     given: dict[str, Any] = (root.imported or {}).get("tree", {})
-    line = {"message_tree_id": str(tree.pk), **given}
-    if root.imported is None or "tree_state" in given or tree.state != State.BACKLOG_RANKING:
+    line = {"message_tree_id": str(tree.pk), "tree_state": given.get("tree_state")}
+    if root.imported is None or given.get("tree_state") is not None or tree.state != State.BACKLOG_RANKING:
         line["tree_state"] = tree.state
+    elif "tree_state" not in given:
+        del line["tree_state"]
+    line |= {key: value for key, value in given.items() if key != "tree_state"}
     nodes: dict[UUID, Node] = {}
     for message in _depth_first(root, children):
         node = nodes[message.pk] = _node(message)
         if message.parent_id is not None:
-            nodes[message.parent_id].setdefault("replies", []).append(node)
+            _replies_of(nodes[message.parent_id]).append(node)
     line["prompt"] = nodes[root.pk]
     return line
+
+
+def _replies_of(node: Node) -> list[Node]:
+    if node.get("replies") is None:
+        node["replies"] = []
+    replies: list[Node] = node["replies"]
+    return replies
 
 
 def _depth_first(root: Message, children: dict[UUID | None, list[Message]]) -> Iterator[Message]:
@@ -219,27 +276,39 @@ def _depth_first(root: Message, children: dict[UUID | None, list[Message]]) -> I
 
 
 def _node(message: Message) -> Node:
-    given: dict[str, Any] = (message.imported or {}).get("given", {})
-    absent = (message.imported or {}).get("absent", [] if message.parent_id else ["parent_id"])
+    came = message.imported or {}
+    given: dict[str, Any] = came.get("given", {})
+    absent = came.get("absent", [] if message.parent_id else ["parent_id"])
     node: Node = {
         "message_id": str(message.pk),
         "parent_id": str(message.parent_id) if message.parent_id else None,
-        "user_id": str(message.author_id) if message.author_id else None,
-        "created_date": None if message.imported is not None else message.created_at.isoformat(),
+        "text": message.text,
+        "role": message.role,
+        "lang": _lang_of(message),
     }
-    node = {key: value for key, value in node.items() if value is not None}
-    if message.parent_id is None and message.imported is not None and "parent_id" not in absent:
-        node["parent_id"] = None
-    node |= {"text": message.text, "role": message.role, "lang": message.lang}
+    if message.author_id:
+        node["user_id"] = str(message.author_id)
+    if message.imported is None:
+        node["created_date"] = message.created_at.isoformat()
     for key in absent:
         node.pop(key, None)
     node |= {key: value for key, value in given.items() if key not in FACTS}
     for key, nothing in FACTS.items():
         value = getattr(message, key)
         if value != nothing or (message.imported is None and key in ("review_count", "deleted", "synthetic")):
-            node[key] = value
+            node[key] = given[key] if given.get(key) == value else value  # 3.0 stays 3.0
         elif key in given:
             node[key] = given[key] if given[key] in (None, nothing) else nothing
+    in_order = {key: node.pop(key) for key in ORDER if key in node} | node
     if "replies" not in absent:
-        node["replies"] = []
-    return node
+        in_order["replies"] = None if "replies" in came.get("null", ()) else []
+    return in_order
+
+
+def _lang_of(message: Message) -> str | None:
+    """As the file spelled it, while nobody has filed it elsewhere."""
+    came = message.imported or {}
+    if "lang" in came.get("null", ()):
+        return None
+    spelled = came.get("lang", message.lang)
+    return spelled if _usual_case(spelled) == message.lang else message.lang

@@ -1,4 +1,4 @@
-"""Importing message trees from OASST JSON Lines.
+"""Importing message trees from OASST JSON Lines, in UTF-8 with or without a byte order mark.
 
 One transaction for all files: a bad line changes nothing. Trees that are already here are left alone, so importing a
 file twice is harmless. Texts are stored as they are; the rules for what people submit do not apply to files.
@@ -6,15 +6,19 @@ file twice is harmless. Texts are stored as they are; the rules for what people 
 
 import gzip
 import json
+import zlib
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
+from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, DataError, IntegrityError, transaction
 from django.utils import timezone
+from psycopg.errors import ProgramLimitExceeded
 
 from oasst.core.errors import Conflict, Invalid
 from trees import outbox, transitions
@@ -26,6 +30,7 @@ from trees.posting import digest_of
 from trees.states import TABLE, State
 
 BATCH = 100  # trees a batch: a few statements each, and a bounded amount of memory
+LONGEST_LINE = 50_000_000  # bytes: it is held in memory, several times over while it is read
 
 
 @dataclass
@@ -61,53 +66,109 @@ def import_files(
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, ParsedTree]]:
-    """(line number, tree) for each line that is not blank."""
+    """(line number, tree) for each line that is not blank. Raises Invalid, naming file, line and reason."""
+    number = 0
     try:
         with _open(path) as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    yield number, parse_tree(json.loads(line))
-                except json.JSONDecodeError as error:
-                    raise Invalid(f"{path.name}, line {number}: no JSON: {error.msg}", code="no_json") from error
-                except RecursionError as error:
-                    raise Invalid(f"{path.name}, line {number}: nested too deeply", code="no_json") from error
-                except Invalid as error:
-                    raise Invalid(f"{path.name}, line {number}: {error.message}", code=error.code) from error
-    except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise Invalid(f"{path}: can not be read: {error}", code="unreadable") from error
+            while line := file.readline(LONGEST_LINE + 1):
+                number += 1
+                if number == 1:
+                    line = line.removeprefix(BOM_UTF8)
+                if line.strip():
+                    yield number, _parse_line(line, f"{origin_of(path)}, line {number}")
+    except (OSError, EOFError, zlib.error) as error:
+        after = f" after line {number}" if number else ""
+        raise Invalid(f"{origin_of(path)}: can not be read{after}: {error}", code="unreadable") from error
 
 
-def _open(path: Path) -> IO[Any]:
-    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+def _parse_line(line: bytes, where: str) -> ParsedTree:
+    """The tree of a line. Raises Invalid with `where` in front of the reason."""
+    try:
+        if len(line) > LONGEST_LINE:
+            raise Invalid(f"longer than {LONGEST_LINE / 1e6:.0f} MB", code="line_too_long")
+        return parse_tree(_json(line))
+    except UnicodeDecodeError as error:
+        hint = " The file looks like UTF-16; save it as UTF-8." if line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else ""
+        reason = f"can not be read as UTF-8: byte {error.start + 1} is {line[error.start]:#04x}.{hint}"
+        raise Invalid(f"{where}: {reason}", code="unreadable") from error
+    except json.JSONDecodeError as error:
+        raise Invalid(f"{where}: no JSON: {error.msg} (character {error.pos + 1})", code="no_json") from error
+    except RecursionError as error:
+        raise Invalid(f"{where}: nested too deeply", code="no_json") from error
+    except Invalid as error:
+        raise Invalid(f"{where}: {error.message}", code=error.code) from error
+
+
+def _json(line: bytes) -> Any:
+    """Raises JSONDecodeError, UnicodeDecodeError, RecursionError, Invalid."""
+    try:
+        return json.loads(line.decode(), parse_constant=_refuse_constant)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError as error:  # Python reads no number of more than 4,300 digits
+        raise Invalid("a number has too many digits", code="no_json") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise Invalid(f"{name} is no number that can be stored", code="bad_fact")
+
+
+def _open(path: Path) -> IO[bytes]:
+    """Compressed files are known by how they begin, whatever they are called."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if packed else path.open("rb")
+
+
+def origin_of(path: Path) -> str:
+    """The name of a file as it is told and kept. On disk it may hold bytes that are no letters."""
+    return path.name.encode("utf-8", "replace").decode()
 
 
 def _import_batch(batch: list[tuple[int, ParsedTree]], path: Path, policy: TreePolicy, result: ImportResult) -> None:
     ids = [tree.id for _, tree in batch]
     known = set(MessageTree.objects.filter(pk__in=ids).values_list("pk", flat=True))
     fresh = []
-    for _, tree in batch:
+    numbers: dict[UUID, int] = {}
+    for number, tree in batch:
         if tree.id in known:
             result.skipped += 1
         else:
             known.add(tree.id)
             fresh.append(tree)
+            numbers[tree.id] = number
     if not fresh:
         return
     try:
-        _insert(fresh, path.name, policy)
-    except IntegrityError as error:
-        first, last = batch[0][0], batch[-1][0]
-        raise Conflict(
-            f"{path.name}, lines {first} to {last}: a message id is already used in another tree",
-            code="message_id_taken",
-        ) from error
+        with transaction.atomic():
+            _insert(fresh, origin_of(path), policy)
+    except DatabaseError:
+        _find_refused(fresh, numbers, path, policy)
+        raise
     for tree in fresh:
         if TABLE[tree.state].offers:
             transitions.open_places(lock_tree(tree.id, policy))
     result.trees += len(fresh)
     result.messages += sum(len(tree.messages) for tree in fresh)
+
+
+def _find_refused(trees: list[ParsedTree], numbers: dict[UUID, int], path: Path, policy: TreePolicy) -> None:
+    """One of these trees is not taken by the database: try each alone, to name its line.
+
+    Raises Conflict or Invalid. Returns when it was none of them, but the database itself.
+    """
+    for tree in trees:
+        where = f"{origin_of(path)}, line {numbers[tree.id]}"
+        try:
+            with transaction.atomic():
+                _insert([tree], origin_of(path), policy)
+        except IntegrityError as error:
+            raise Conflict(f"{where}: a message id is already used in another tree", code="message_id_taken") from error
+        except DatabaseError as error:
+            if isinstance(error, DataError) or isinstance(error.__cause__, ProgramLimitExceeded):
+                reason = str(error).split("\n")[0]
+                raise Invalid(f"{where}: the database can not keep it: {reason}", code="not_storable") from error
+            raise
 
 
 def _insert(trees: list[ParsedTree], origin: str, policy: TreePolicy) -> None:

@@ -3,7 +3,6 @@
 Reads one consistent snapshot and streams it: memory does not grow with the number of trees.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,7 +11,9 @@ from itertools import islice
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Count
 
+from oasst.core.json_lines import dump_line
 from trees.interchange.format import tree_line
 from trees.models import Deletion, Message, MessageTree
 from trees.states import State
@@ -25,11 +26,27 @@ class ExportFilter:
     """Which trees and messages go into the file. The default is the data set: finished trees, what people accepted."""
 
     state: State | None = State.READY_FOR_EXPORT
-    lang: str | None = None
+    lang: str | None = None  # in any case of letters
     exclude_synthetic: bool = False
     include_deleted: bool = False
     include_rejected: bool = False
     limit: int | None = None
+
+
+def nothing_matches(which: ExportFilter) -> str:
+    """Why a file is empty, in words: what was looked for, and which languages there are."""
+    trees, asked = MessageTree.objects.all(), []
+    if which.state is not None:
+        trees = trees.filter(state=which.state.value)
+        asked.append(f"in the state {which.state.value}")
+    if which.lang is not None:
+        asked.append(f"in the language {which.lang}")
+    found = trees.order_by("lang").values_list("lang").annotate(number=Count("pk"))
+    there_are = ", ".join(f"{lang} ({number})" for lang, number in found)
+    state = f" in the state {which.state.value}" if which.state is not None else ""
+    return (
+        f"Nothing matches{''.join(f' {one}' for one in asked)}. Trees{state} by language: {there_are or 'none at all'}."
+    )
 
 
 @contextmanager
@@ -56,7 +73,7 @@ def export_lines(which: ExportFilter) -> Iterator[str]:
     if which.state is not None:
         trees = trees.filter(state=which.state.value)
     if which.lang is not None:
-        trees = trees.filter(lang=which.lang)
+        trees = trees.filter(lang__iexact=which.lang)  # files may have brought other spellings
     if which.exclude_synthetic:
         trees = trees.exclude(pk__in=Message.objects.filter(synthetic=True).values("tree_id"))
     if which.limit is not None:
@@ -81,7 +98,7 @@ def _lines_of(trees: list[MessageTree], which: ExportFilter) -> Iterator[str]:
                 kept.add(message.pk)
                 children[message.parent_id].append(message)
         if children[None]:
-            yield json.dumps(tree_line(tree, children[None][0], children), ensure_ascii=False)
+            yield dump_line(tree_line(tree, children[None][0], children))
 
 
 def _belongs(message: Message, which: ExportFilter, deleted_here: set[UUID]) -> bool:

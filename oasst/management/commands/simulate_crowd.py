@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from oasst.core.commands import ServiceCommand
+from oasst.core.text import clean_pool_tag
 from oasst.crowd.crowd import Crowd
 from oasst.crowd.ledger import Ledger
 from oasst.crowd.people import MakeDoor, gather
@@ -67,7 +68,7 @@ class Command(ServiceCommand):
         self._check(policy)
 
     def _gather(self, policy: TreePolicy, options: dict[str, Any]) -> Crowd:
-        lang, base_url = options["lang"], options["base_url"]
+        lang, base_url = clean_pool_tag(options["lang"]), options["base_url"]
         make_door: MakeDoor = lambda user, _password: ServiceDoor(user, lang, policy)  # noqa: E731
         if base_url:
             from oasst.crowd.page_door import PageDoor

@@ -13,7 +13,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from oasst.core.commands import ServiceCommand
-from trees.interchange.writer import ExportFilter, read_lines
+from oasst.core.text import clean_pool_tag
+from trees.interchange.writer import ExportFilter, nothing_matches, read_lines
 from trees.states import State
 
 
@@ -28,16 +29,18 @@ class Command(ServiceCommand):
         parser.add_argument("--output", type=Path, help="a file, compressed if it ends in .gz; standard output without")
         states = ["all", *(state.value for state in State)]
         parser.add_argument("--state", choices=states, default=State.READY_FOR_EXPORT.value, help="default: finished")
-        parser.add_argument("--lang", help="only trees of this language")
+        parser.add_argument("--lang", help="only trees of this language; pt-br and pt-BR are one")
         parser.add_argument("--limit", type=int, help="the first N trees")
         parser.add_argument("--exclude-synthetic", action="store_true", help="leave out trees with machine-made text")
         parser.add_argument("--include-deleted", action="store_true", help="deleted messages too")
         parser.add_argument("--include-rejected", action="store_true", help="rejected and undecided messages too")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["limit"] is not None and options["limit"] < 1:
+            raise CommandError("--limit must be at least 1.")
         which = ExportFilter(
             state=None if options["state"] == "all" else State(options["state"]),
-            lang=options["lang"],
+            lang=None if options["lang"] is None else clean_pool_tag(options["lang"]),
             limit=options["limit"],
             exclude_synthetic=options["exclude_synthetic"],
             include_deleted=options["include_deleted"],
@@ -50,6 +53,8 @@ class Command(ServiceCommand):
                 write(line + "\n")
                 number += 1
         self.stderr.write(f"{number} trees written{f' to {output}' if output else ''}.")
+        if not number:
+            self.stderr.write(nothing_matches(which))
 
     @contextmanager
     def _open(self, output: Path | None) -> Iterator[Callable[[str], object]]:

@@ -10,6 +10,8 @@ from django.db.models import QuerySet
 
 from oasst.core.commands import ServiceCommand
 from oasst.core.jobs import SomeFailed, one_by_one
+from oasst.core.text import clean_pool_tag
+from trees.interchange.writer import ExportFilter, nothing_matches
 from trees.models import MessageTree
 from trees.policy import current_policy
 from trees.reranking import Reranked, rerank
@@ -33,8 +35,13 @@ class Command(ServiceCommand):
         trees: QuerySet[MessageTree] = MessageTree.objects.filter(state=State.READY_FOR_EXPORT.value)
         if options["tree"]:
             trees = trees.filter(pk=options["tree"])
+            if not trees.exists():
+                raise CommandError(f"There is no finished tree with the id {options['tree']}.")
         if options["lang"]:
-            trees = trees.filter(lang=options["lang"])
+            lang = clean_pool_tag(options["lang"])
+            trees = trees.filter(lang__iexact=lang)
+            if not trees.exists():
+                raise CommandError(nothing_matches(ExportFilter(lang=lang)))
         counts: Counter[str] = Counter()
         failed = ""
 

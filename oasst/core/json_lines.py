@@ -1,0 +1,19 @@
+"""JSON on one line, whoever counts the lines."""
+
+import json
+from typing import Any
+
+# JSON leaves these three as they are, and Python's `str.splitlines`, httpx and others break lines there. The other line
+# breaks of Unicode are control characters, which JSON always escapes.
+_BREAKS = {"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def dump_line(data: Any, **options: Any) -> str:
+    """`data` as JSON in readable Unicode, without any character that a reader could take for the end of a line.
+
+    `options` are those of `json.dumps`.
+    """
+    line = json.dumps(data, ensure_ascii=False, **options)
+    for character, escaped in _BREAKS.items():  # outside of strings JSON has only ASCII
+        line = line.replace(character, escaped)
+    return line
