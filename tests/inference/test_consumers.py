@@ -260,10 +260,9 @@ class TestWhatComes:
                 await socket.disconnect()
             return [told, told_later]
 
-        words = "<p>Some <strong>words</strong></p>\n"
         assert run(steps) == [
-            {"type": "blocks", "id": 14, "from": 0, "html": [words], "final": 0},
-            {"type": "blocks", "id": 19, "from": 0, "html": [words.replace("</p>", " more</p>")], "final": 0},
+            {"type": "blocks", "id": 14, "from": 0, "html": [render("Some **words**")], "final": 0},
+            {"type": "blocks", "id": 19, "from": 0, "html": [render("Some **words** more")], "final": 0},
         ]
 
     def test_what_comes_is_harmless_and_grows_block_by_block(self, alice: User) -> None:
