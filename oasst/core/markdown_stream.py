@@ -4,8 +4,8 @@ A text is cut into its top-level blocks (paragraph, list, code block, table). A 
 rendered once; only the last one is rendered again as it grows, and an open code block is not even that: its text is
 appended. How the unfinished end is shown (marks are closed, half a line of a table waits) is for the eye alone.
 
-One thing can change a block afterwards: a link definition that comes later, or a document so long that its tables are
-no longer drawn. `finish` renders the whole text once and tells what differs.
+What comes later can change a finished block after all, in rare cases: a link definition below its use, a document so long
+that its tables are no longer drawn. `finish` renders the whole text once and tells what differs.
 """
 
 import re
@@ -212,7 +212,8 @@ def _open_formula(text: str) -> int:
         end = text.find(closer, found.end())
         if end < 0:
             return found.start() if len(text) - found.start() <= _FORMULA_LIMIT else len(text)
-        place = end + len(closer)
+        is_empty = not text[found.end() : end].strip()  # then it is none, and its end may begin another
+        place = found.end() if is_empty else end + len(closer)
     return len(text)
 
 

@@ -186,7 +186,7 @@ class TestTheEnd:
         for at in range(0, len(text), 10):
             page.final.clear()
             page.add(text[at : at + 10])
-        assert len(page.blocks) == 1 and page.blocks[0].startswith('<pre class="plain">')
+        assert len(page.blocks) == 1 and page.blocks[0].startswith('<pre class="plain"')
         assert page.blocks[0].removesuffix("</pre>") + page.code + "</pre>" == markdown.render(text)
         page.finish(text)
         assert page.html == markdown.render(text)
