@@ -4,8 +4,8 @@ A text is cut into its top-level blocks (paragraph, list, code block, table). A 
 rendered once; only the last one is rendered again as it grows, and an open code block is not even that: its text is
 appended. How the unfinished end is shown (marks are closed, half a line of a table waits) is for the eye alone.
 
-What comes later can change a finished block after all, in rare cases: a link definition below its use, a document so long
-that its tables are no longer drawn. `finish` renders the whole text once and tells what differs.
+In rare cases a finished block changes after all: by a link definition below its use, or in a document so long that its
+tables are no longer drawn. `finish` renders the whole text once and tells what differs.
 """
 
 import re
