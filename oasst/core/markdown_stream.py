@@ -4,8 +4,8 @@ A text is cut into its top-level blocks (paragraph, list, code block, table). A 
 rendered once; only the last one is rendered again as it grows, and an open code block is not even that: its text is
 appended. How the unfinished end is shown (marks are closed, half a line of a table waits) is for the eye alone.
 
-One thing can change a block afterwards: a link definition that comes later, or a document so long that its tables are
-no longer drawn. `finish` renders the whole text once and tells what differs.
+In rare cases a finished block changes after all: by a link definition below its use, or in a document so long that its
+tables are no longer drawn. `finish` renders the whole text once and tells what differs.
 """
 
 import re
@@ -30,8 +30,12 @@ _OPEN_FENCE = re.compile(r"(?:(`{3,})[^`\n]*|(~{3,})[^\n]*)\n")
 # is known which, it is not shown.
 _UNDECIDED_LINE = re.compile(
     r"[ \t>]*(?:[-+*=_~`#|:]*[ \t]*(?:\[[ xX]?)?|\d{1,9}[.)]?[ \t]*|(?:[-+*]|\d{1,9}[.)])[ \t]+[-+*=_~`#|:\d.)]*"
-    r"|(?:`{3,}|~{3,})[^`]*|\[[^\]]{1,100}\]:.*)"
+    r"|(?:`{3,}|~{3,})[^`]*|\[[^\]]{1,100}\]:.*|\$\$?|\\[a-z]{0,10}\{?[a-z]{0,10}\*?)"
 )
+# Formulas on lines of their own, which may hold lines that would be lists elsewhere, and those in a line.
+_FORMULA = re.compile(r"^[ \t>]{0,12}(?:(\\\[)|(\$\$)|\\begin\{)", re.MULTILINE)
+_FORMULA_LIMIT = 2_000
+_FORMULA_IN_LINE = re.compile(r"\\\(.{0,300}?\\\)|\\\[.{0,300}?\\\]|\$\$.{0,300}?\$\$", re.DOTALL)
 _ENDED_BY_AN_EMPTY_LINE = frozenset({"paragraph_open", "heading_open", "table_open", "hr"})
 _LONGEST_UNDECIDED = 200
 _MARKS = re.compile(r"\\.|(`+)|([*_~]+)", re.DOTALL)
@@ -121,6 +125,10 @@ class MarkdownStream:
         if not blocks:
             return 0
         first, end = blocks[-1].map or [0, 0]
+        if (formula := _open_formula(lines)) < len(lines):
+            line = lines.count("\n", 0, formula)
+            first = max((block.map[0] for block in blocks if block.map and block.map[0] <= line), default=0)
+            end = first
         is_over = blocks[-1].type in _ENDED_BY_AN_EMPTY_LINE and lines.count("\n") > end
         return sum(len(line) + 1 for line in lines.split("\n")[: end if is_over else first])
 
@@ -182,6 +190,7 @@ def _render_blocks(text: str, env: dict[str, Any], parser: MarkdownIt) -> list[s
 
 def _shown_end(text: str) -> str:
     """The text without what would be shown as one thing now and as another in a moment."""
+    text = text[: _open_formula(text)]
     last = text.rfind("\n") + 1
     if len(text) - last <= _LONGEST_UNDECIDED and _UNDECIDED_LINE.fullmatch(text, last):
         text = text[:last]
@@ -193,6 +202,19 @@ def _shown_end(text: str) -> str:
     if begins_here and lines[header].lstrip().startswith("|") and not text.endswith("\n\n"):
         text = "".join(f"{line}\n" for line in lines[:header])  # a table, once its second line says so
     return text
+
+
+def _open_formula(text: str) -> int:
+    """Where a formula begins that has no end yet; the length of the text if there is none."""
+    place = text.rfind("\n\n") + 1
+    while (found := _FORMULA.search(text, place)) is not None:
+        closer = "\\]" if found[1] else "$$" if found[2] else "\\end{"
+        end = text.find(closer, found.end())
+        if end < 0:
+            return found.start() if len(text) - found.start() <= _FORMULA_LIMIT else len(text)
+        is_empty = not text[found.end() : end].strip()  # then it is none, and its end may begin another
+        place = found.end() if is_empty else end + len(closer)
+    return len(text)
 
 
 @cache
@@ -227,12 +249,15 @@ def close_marks(words: str) -> str:
 
     "some **bol" is shown as "some **bol**", "see [this pa" and "see [this page](http://exa" as "see this page".
     """
+    words = words[: _open_formula_in_line(words)]
     last = words.rfind("[")
     if last >= 0 and (link := _UNFINISHED_LINK.match(words, last)) and len(words) - last <= _CLOSED_WITHIN * 4:
         last -= last > 0 and words[last - 1] == "!"
         words = words[:last] + link[1]
     # Marks at the very end open nothing yet, or are half of what closes; what they would close is closed below.
-    bare = words.rstrip("*_~`") if not words.endswith("\\") else words
+    bare = words.rstrip("*_~`")
+    if bare.endswith("\\"):
+        bare = words[: len(bare) + 1] if bare != words else words[:-1]
     open_marks = [mark for mark in _open_marks(bare) if len(bare) - mark[1] <= _CLOSED_WITHIN]
     if not open_marks:
         return bare
@@ -240,8 +265,18 @@ def close_marks(words: str) -> str:
     return bare + "".join(kind for kind, _ in reversed(open_marks))
 
 
+def _open_formula_in_line(words: str) -> int:
+    for opener, closer in (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$")):
+        place = words.rfind(opener)
+        is_open = words.count("$$") % 2 if opener == "$$" else closer not in words[place + 2 :]
+        if place >= 0 and is_open and len(words) - place <= _CLOSED_WITHIN:
+            return place
+    return len(words)
+
+
 def _open_marks(words: str) -> list[tuple[str, int]]:
     """The marks that nothing closes: (mark, place), in their order. At most one of them is of code, the last one."""
+    words = _FORMULA_IN_LINE.sub(lambda found: "x" * len(found[0]), words)
     code_ends: dict[int, list[int]] = {}
     for run in re.finditer(r"`+", words):
         code_ends.setdefault(len(run[0]), []).append(run.start())

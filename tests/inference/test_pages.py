@@ -17,6 +17,7 @@ from inference.policy import current_policy
 from inference.states import TurnState
 from oasst.accounts.models import User
 from oasst.core.ids import uuid7
+from oasst.core.markdown import render
 from tests.inference.talking import ask, fresh
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_on")]
@@ -122,7 +123,7 @@ class TestConversation:
         text = "Some <b>\n\n**bol"
         Turn.objects.filter(pk=turn.pk).update(state="in_progress", lease_until=timezone.now(), owner="x", text=text)
         html = page.get(url("chat", turn.message.chat_id)).content.decode()
-        assert f'data-place="{len(text)}"><p>Some &lt;b&gt;</p>\n<p><strong>bol</strong></p>\n</div>' in html
+        assert f'data-place="{len(text)}">{render("Some <b>")}{render("**bol**")}</div>' in html
 
     def test_the_conversation_goes_on(self, page: Client, alice: User) -> None:
         turn = talk(alice)
