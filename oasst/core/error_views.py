@@ -8,8 +8,10 @@ and Redis do not.
 import sys
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from http import HTTPStatus
 
 import structlog
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template import loader
 from django.utils import timezone
@@ -33,7 +35,7 @@ _STATUS: tuple[tuple[type[DomainError], int], ...] = (
 )
 _STATUS_OF_CODE = {"rate_limited": 429, "signed_out": 401}
 # Statuses that share a page with a more general one.
-_PAGE_OF = {401: 403, 405: 400, 409: 400, 410: 400}
+_PAGE_OF = {401: 403, 405: 400, 409: 400, 410: 400, 413: 400}
 _TITLES = {
     400: "That did not work",
     401: "Please sign in first",
@@ -42,6 +44,7 @@ _TITLES = {
     405: "That is not done at this address",
     409: "Something changed meanwhile",
     410: "This is over",
+    413: "This is too much at once",
     429: "That was a little fast",
     500: "Something broke on our side",
     503: "Back in a moment",
@@ -55,6 +58,7 @@ _WHAT_TO_DO = {
     405: ("Go back to the page that led you here, or start again from the dashboard.",),
     409: ("Reload the page to see how things stand now.",),
     410: ("Go back to the dashboard and take something new. Drafts are kept.",),
+    413: ("Send it in smaller parts.", _TYPED),
     429: ("Wait as long as it says above, then try again.", _TYPED),
     500: ("Try again in a minute.", "If it happens again, tell us the number below."),
     503: ("Try again in a moment.", _TYPED),
@@ -103,6 +107,10 @@ def answer(request: HttpRequest, error: DomainError) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, RequestDataTooBig):
+        return _respond(
+            request, Trouble(413, "too_large", "More was sent than the site takes at once. Nothing was stored.")
+        )
     return _respond(
         request,
         Trouble(
@@ -120,6 +128,16 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def page_not_found(request: HttpRequest, exception: Http404) -> HttpResponse:
     return _respond(request, Trouble(404, "not_found", "The page may have moved, been removed, or never existed."))
+
+
+def without_words(request: HttpRequest, status: int) -> HttpResponse:
+    """For a refusal that came with a number alone."""
+    if status == 405:
+        return method_not_allowed(request)
+    known = {one.value: one for one in HTTPStatus}.get(status)
+    title = _TITLES.get(status) or (known.phrase if known else "That did not work")
+    message = known.description if known and known.description else "The request could not be answered"
+    return _respond(request, Trouble(status, "refused", f"{message}.", title=title))
 
 
 def method_not_allowed(request: HttpRequest) -> HttpResponse:
@@ -181,6 +199,13 @@ def _respond(request: HttpRequest, trouble: Trouble) -> HttpResponse:
     return response
 
 
+def _page_of(status: int) -> int:
+    page = _PAGE_OF.get(status, status)
+    if page in _TITLES:
+        return page
+    return 400 if status < 500 else 500
+
+
 def _envelope(request: HttpRequest, trouble: Trouble) -> dict[str, object]:
     """Of what never reached a view of the wires: their own refusals have their numbers and names from there."""
     if not is_of_openai(request.path_info):
@@ -190,10 +215,10 @@ def _envelope(request: HttpRequest, trouble: Trouble) -> dict[str, object]:
 
 
 def _page(request: HttpRequest, trouble: Trouble) -> str:
-    page = _PAGE_OF.get(trouble.status, trouble.status)
+    page = _page_of(trouble.status)
     steps: tuple[str, ...] = (trouble.hint,) if trouble.hint else ()
     if not steps or trouble.status == 429:  # a limit also says that waiting helps
-        steps += _WHAT_TO_DO[trouble.status]
+        steps += _WHAT_TO_DO.get(trouble.status, _WHAT_TO_DO[page])
     wait = trouble.retry_after
     until = timezone.now() + timedelta(seconds=wait) if wait and wait >= _SPOKEN_IN_SECONDS else None
     context = {

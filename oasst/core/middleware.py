@@ -221,15 +221,17 @@ class ErrorPages(_Middleware):
 class FormAddresses(_Middleware):
     """Addresses that only take forms are no dead end for somebody who comes there as to a page.
 
-    "405 Method Not Allowed" gets words where a view gave it none.
+    "405 Method Not Allowed", and every other refusal, gets words where it came with none.
     """
 
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if is_of_the_wires(request.path_info):
             return response
-        if response.status_code == 405 and not getattr(response, "content", b"-"):
-            answer = error_views.method_not_allowed(request)
-            answer["Allow"] = response.get("Allow", "")
+        if response.status_code >= 400 and not getattr(response, "content", b"-"):
+            answer = error_views.without_words(request, response.status_code)
+            for name in ("Allow", "Retry-After"):
+                if name in response:
+                    answer[name] = response[name]
             return answer
         return response
 

@@ -9,11 +9,13 @@ import pytest
 from django.test import Client
 from playwright.sync_api import BrowserContext, Page, expect
 
+from inference.models import Chat, ChatMessage
 from oasst.accounts.models import User
 from tasks.models import Draft, Task
 from tests.browser.conftest import NewVisitor
 from tests.browser.driver import sign_in
 from tests.factories import growing_tree, new_person, new_prompt
+from tests.inference.conftest import chat_on  # noqa: F401
 from trees.models import Message, Report, Review
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -146,6 +148,22 @@ def test_offline(writer: Page, keep: Callable[[Page, str], None]) -> None:
     writer.context.set_offline(False)
     expect(writer.get_by_role("heading", level=1)).to_contain_text("What needs doing")
     assert Message.objects.get().text == WORDS and prompts() == 1
+
+
+@pytest.mark.usefixtures("chat_on")
+def test_a_question_to_the_assistant(writer: Page) -> None:
+    writer.goto("/chat/")
+    box = writer.get_by_label("Your message", exact=True)
+    box.fill(WORDS)
+    end_session(writer)
+    writer.get_by_role("button", name="Send").click()
+    asked_to_sign_in(writer)
+    assert not Chat.objects.exists()
+    come_back(writer)
+    writer.reload()
+    expect(writer.get_by_test_id("prompt")).to_contain_text(WORDS)
+    expect(box).to_have_value("")
+    assert ChatMessage.objects.filter(content=WORDS).count() == 1 and kept_in(writer) == "[]"
 
 
 def test_new_terms(writer: Page) -> None:

@@ -127,6 +127,19 @@ class TestErrorPages:
         assert response.status_code == 410
         assert "This task is over." in response.text
 
+    @pytest.mark.parametrize("status", [405, 409, 411, 413, 415, 418, 426, 429, 451, 500, 501, 505, 599])
+    def test_a_refusal_that_came_with_a_number_alone_gets_words(self, client: Client, status: int) -> None:
+        response = client.get(f"/t/bare/{status}/")
+        assert response.status_code == status and response["Allow"] == "PUT"
+        title, message, step = response.text.removeprefix("<html>").split("|")[:3]
+        assert title and message and step
+
+    def test_more_than_the_site_takes(self, client: Client, settings: Any) -> None:
+        settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+        response = client.post("/t/reading/", {"text": "x" * 999}, content_type="application/x-www-form-urlencoded")
+        assert response.status_code == 413
+        assert "too much at once" in response.text and "smaller parts" in response.text
+
     def test_nothing_there(self, client: Client) -> None:
         assert client.get("/t/nothing/").status_code == 404
         assert client.get("/api/nothing/").json()["detail"] == "There is nothing here"

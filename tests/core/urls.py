@@ -45,7 +45,17 @@ def fine(request: HttpRequest) -> HttpResponse:
     return HttpResponse("fine")
 
 
+def bare(request: HttpRequest, status: int) -> HttpResponse:
+    return HttpResponse(status=status, headers={"Allow": "PUT"})
+
+
+def reading(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(request.POST.get("text", ""))
+
+
 urlpatterns = [
+    path("t/reading/", reading),
+    path("t/bare/<int:status>/", bare),
     *(path(f"t/{name}/", raising(error)) for name, error in TROUBLES.items()),
     path("t/async/", async_trouble),
     path("t/locked/", locked),

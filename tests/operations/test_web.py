@@ -131,7 +131,8 @@ def test_invented_methods_are_refused(server: Server) -> None:
     """Each would be a label of the metrics, and stay there."""
     with socket.create_connection(("127.0.0.1", server.port), 60) as line:
         line.sendall(b"BREW /quick HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert everything(line).startswith(b"HTTP/1.1 501 ")
+        answer = everything(line)
+        assert answer.startswith(b"HTTP/1.1 501 ") and b"<h1>501 Not Implemented</h1>" in answer
 
 
 def test_the_next_connection_is_left_to_who_has_time() -> None:

@@ -135,6 +135,7 @@ PAGES: dict[str, Write | str] = {
     "me/tokens/<uuid:token_id>/revoke/": _STEP,
     "me/programs/leave/": _STEP,
     "me/sign-in-again/": free("signs out"),
+    "me/present/": READS,
     "me/sessions/": READS,
     "me/sessions/end-others/": _STEP,
     "me/sessions/<str:handle>/end/": _STEP,

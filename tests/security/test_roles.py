@@ -58,6 +58,7 @@ terms_accept                              account      account
 privacy                                   open         -
 suspended                                 suspended    -
 profile                                   contributor  contributor
+present                                   contributor  -
 profile_delete                            account      account
 tokens                                    contributor  contributor
 token_revoke                              -            own
