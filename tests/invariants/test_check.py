@@ -34,6 +34,7 @@ from trees.models import (
     Review,
     Skip,
     TreeTransition,
+    Withdrawal,
 )
 from trees.moderation import delete_message, edit_message, undelete
 from trees.policy import TreePolicy
@@ -124,7 +125,7 @@ class TestCost:
         few = statements()
         for _ in range(5):
             start_tree(POLICY)
-        assert statements() == few <= 35
+        assert statements() == few <= 36
 
     def test_batches_cover_everything(self) -> None:
         for _ in range(5):
@@ -263,6 +264,11 @@ GROWING: dict[str, tuple[Callable[[], object], str]] = {
         "hidden_messages_wait_for_a_moderator",
     ),
     "a proposal that does not hide": (lambda: propose(hides=True), "hidden_messages_wait_for_a_moderator"),
+    "a withdrawal that does not hide": (lambda: withdraw(), "hidden_messages_wait_for_a_moderator"),
+    "withdrawn although nobody did": (
+        lambda: Message.objects.update(withdrawn=True),
+        "withdrawn_messages_have_a_withdrawal",
+    ),
     "a proposal that acts against a decision": (
         lambda: (Message.objects.update(kept_at=timezone.now()), propose(stops=True)),
         "what_moderators_decided_stands",
@@ -287,6 +293,11 @@ def propose(**acts: bool) -> None:
     Proposal.objects.create(
         tree=root.tree, message=root, revision_id=root.revision_id, kind=Proposal.Kind.FLAGS, voices=4, **acts
     )
+
+
+def withdraw() -> None:
+    root = Message.objects.get(parent=None)
+    Withdrawal.objects.create(tree=root.tree, message=root)
 
 
 def flag_long_ago() -> None:

@@ -16,7 +16,7 @@ from tasks.kinds import Kind
 from tasks.models import Capacity, Task
 from tasks.supply import Supply, Work, read_supply, work_of_a_tree
 from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, new_reply, new_veterans, state_of
-from trees import reactions, standing, thresholds
+from trees import reactions, standing, thresholds, withdrawal
 from trees.models import MessageTree
 from trees.policy import TreePolicy
 from trees.states import State
@@ -71,6 +71,17 @@ class TestTreesThatWaitForAModerator:
         assert (read_supply("en", policy).growing, read_supply("en", policy).unfinished) == (0, 1)
         assert lottery.draw("en", policy) == 1
         assert state_of(waiting) == State.GROWING
+
+    def test_nor_does_what_authors_withdrew(self) -> None:
+        policy = TreePolicy(max_active_trees=2)
+        for _ in range(2):
+            prompt = growing_tree(author := new_person("Writer"), policy)
+            new_reply(prompt, new_person("Writer"), policy=policy)
+            withdrawal.withdraw(message_id=prompt.pk, author=author, policy=policy)
+            assert state_of(prompt) == State.GROWING
+        assert read_supply("en", policy).growing == 0
+        decide(new_prompt(new_person("Writer"), policy=policy), policy=policy)
+        assert lottery.draw("en", policy) == 1
 
 
 class TestWorkOfATree:

@@ -87,10 +87,10 @@ WEIGHTS = {
     "delete": 2,
     "undelete": 3,
     "edit": 3,
-    "withdraw": 4,
-    "think better": 2,
-    "grant": 1,
-    "refuse": 2,
+    "withdraw": 5,
+    "think better": 3,
+    "grant": 2,
+    "refuse": 3,
     "ban": 2,
     "unban": 2,
     "follow": 4,
@@ -841,7 +841,9 @@ class Life(RuleBasedStateMachine):
         return (message, self.by_id[message.author]) if message and message.author else None
 
     def withdraw(self, n: int) -> None:
-        if not (found := self._of_an_author(n, list(self.model.messages.values()))):
+        everything = list(self.model.messages.values())
+        answered = [one for one in everything if not one.deleted and self.model.has_replies(one)]
+        if not (found := self._of_an_author(n, (n % 2 and answered) or everything)):
             return
         message, author = found
         has_replies = self.model.has_replies(message)

@@ -523,7 +523,7 @@ class TestPages:
         assert "hidden from everybody but the moderators" in told.text
         assert Withdrawal.objects.get().reason == "My address."
         page = client.get(address).text
-        assert "Take it back" in page
+        assert "Let it be read again" in page
         assert answered.text not in page
         client.post(f"{address}undo/")
         assert not fresh(answered).hidden
