@@ -182,7 +182,7 @@ def _draw_mode(message: Message, policy: TreePolicy, *, asked: bool) -> Review.M
     if message.parent_id is None:
         full = policy.p_full_labeling_review_prompt
     elif asked:
-        return Review.Mode.FULL  # who chose to judge replies has the time for it
+        return Review.Mode.FULL  # who chose to judge replies has the time for it (`pay.modes_when_asked` says so)
     elif message.role == Role.ASSISTANT:
         full = policy.p_full_labeling_review_reply_assistant
     else:

@@ -23,7 +23,8 @@ from tasks import assignment, drafts, queries, submission
 from tasks.forms import TextForm, label_form, ranking_form
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
-from trees.models import Opening, Skip
+from tasks.pay import pay_of
+from trees.models import Opening, Review, Skip
 from trees.policy import current_policy
 from trees.queries import conversation_to
 
@@ -156,6 +157,7 @@ def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPSta
         return _closed(request, task, gone, str(request.POST.get("text", "")) or _draft_text(task))
     draft = getattr(task, "draft", None)
     held = Opening.objects.filter(lease=task.pk).values_list("held_until", flat=True).first()
+    modes = {Review.Mode(task.mode)} if task.mode else None
     context = {
         "task": {
             "id": task.pk,
@@ -166,7 +168,7 @@ def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPSta
             "lease_until": held,
             "skip_reasons": Skip.Reason.choices,
         },
-        "kind": {"key": task.kind, **vars(row)},
+        "kind": {"key": task.kind, "pay": pay_of(kind, modes), **vars(row)},
         "conversation": conversation_to(task.message, request.user) if task.message else [],
         "form": form,
         "draft_saved_at": draft.updated_at if draft else None,
