@@ -380,7 +380,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "oasst moderation",
     "SITE_SYMBOL": "forum",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _static("img/favicon.svg")}],
-    "STYLES": [_static("css/variables.css"), _static("css/diff.css"), _static("css/admin.css")],
+    "STYLES": [_static(f"css/{name}.css") for name in ("variables", "diff", "person", "admin")],
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",
     "SIDEBAR": {"navigation": "oasst.admin_site.navigation"},
