@@ -61,15 +61,7 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
         "cards": [_card(kind, number, minutes[kind], policy) for kind, number in counts.items() if number],
         "random": {"count": total},
         "nothing": None if total else task_queries.explain_nothing(person, lang, policy),
-        "open_tasks": [
-            {
-                "id": task.pk,
-                "title": TABLE[Kind(task.kind)].title,
-                "since": task.created_at,
-                "has_draft": hasattr(task, "draft"),
-            }
-            for task in task_queries.open_tasks(person)[:5]
-        ],
+        "open_tasks": task_queries.latest_open_tasks(person),
         "contribution_counts": given,
         "level": level_of(board_queries.measure_of(counted, "points")),
         "streak": streak_of(person, timezone.now()),

@@ -32,11 +32,6 @@ PAGE_LEASE = timedelta(minutes=30)
 API_LEASE = timedelta(minutes=5)
 VALIDITY = timedelta(hours=48)
 COLLECTIVE_VALIDITY = timedelta(days=3650)  # on the wire: no end
-PENDING_WINDOW = timedelta(seconds=300)
-PENDING_CAP = 8
-
-
-_PENDING = "SELECT count(*) FROM tasks_task WHERE user_id = %s AND status = 'open' AND created_at > %s"
 
 
 class NothingToDo(DomainError):
@@ -101,11 +96,11 @@ def _assign(
     collective: bool,
 ) -> Task:
     now = timezone.now()
-    if prepared.read(_PENDING, [user.pk, now - PENDING_WINDOW])[0][0] >= PENDING_CAP:
+    if queries.is_busy(user):
         raise Busy(
             "You have begun many tasks at once. Finish or skip some of them first.",
             code="too_many_pending",
-            retry_after=int(PENDING_WINDOW.total_seconds()),
+            retry_after=int(queries.PENDING_WINDOW.total_seconds()),
         )
     possible = {kind} if kind else places.offered_kinds(user, lang, now)
     if kind in (None, Kind.INITIAL_PROMPT) and supply.wanted():

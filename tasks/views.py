@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -61,13 +61,24 @@ def _go_to_next(request: SignedInRequest, kind: Kind | None, lang: str, repeat_k
 @login_required
 @require_safe
 def nothing(request: SignedInRequest) -> HttpResponse:
-    """Why there is no work, and what would bring some."""
+    """Why there is no work, and what would bring some. Opened later there may be some again: then it is offered."""
+    person, policy = request.user, current_policy()
     kind = _kind(request.GET.get("kind", ""))
-    lang = clean_language_tag(request.GET.get("lang") or request.user.first_language)
+    lang = clean_language_tag(request.GET.get("lang") or person.first_language)
+    busy = queries.is_busy(person)
+    number = 0 if busy else queries.count_work(queries.availability(person, lang, policy), kind)
+    found = None
+    if not number:
+        found = queries.explain_busy() if busy else queries.explain_nothing(person, lang, policy, kind)
     context = {
-        "nothing": queries.explain_nothing(request.user, lang, current_policy(), kind),
+        "nothing": found,
+        "number": number,
+        "open_tasks": queries.latest_open_tasks(person),
+        "idempotency_key": uuid4(),
+        "lang": lang,
         "lang_name": name_of(lang),
         "kind": TABLE[kind] if kind else None,
+        "kind_name": kind.value if kind else "random",
     }
     return render(request, "tasks/nothing.html", context)
 

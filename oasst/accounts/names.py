@@ -93,10 +93,13 @@ def free_name(wanted: str, but_of: "User | None" = None) -> str:
     """This name, or a variation that nobody has, with a number. In a transaction it stays free until the end."""
     for name in _variations(wanted):
         looks = skeleton(name)
+        if is_taken(looks, but_of=but_of):
+            continue
         if transaction.get_connection().in_atomic_block:
             advisory_lock("name", looks)
-        if not is_taken(looks, but_of=but_of):
-            return name
+            if is_taken(looks, but_of=but_of):  # by somebody whose commit was waited for
+                continue
+        return name
     raise taken()
 
 

@@ -212,9 +212,7 @@ class TestOfPrograms:
         with django_assert_num_queries(1):
             identities.person_for(bots, auth_method="discord", username="Dora", display_name=person.display_name)
 
-    def test_a_thousand_of_one_name(
-        self, bots: ApiClient, forum: ApiClient, django_assert_max_num_queries: Any
-    ) -> None:
+    def test_many_of_one_name(self, bots: ApiClient, forum: ApiClient, django_assert_max_num_queries: Any) -> None:
         for number in range(30):
             brought(bots, "Dora", str(number))
         with django_assert_max_num_queries(16):
