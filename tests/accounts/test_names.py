@@ -280,5 +280,6 @@ class TestShown:
         pose = brought(bots, "Staff")
         page = signed_in(mo).get("/admin/accounts/user/").content.decode()
         assert "through <bdi>Bots of Bern</bdi>" in page and page.count('class="person__role"') == 1
+        assert f'href="/admin/accounts/user/{pose.pk}/change/' in page
         details = signed_in(mo).get(f"/admin/accounts/user/{pose.pk}/change/").content.decode()
         assert "through <bdi>Bots of Bern</bdi>" in details
