@@ -4,12 +4,11 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from leaderboard.kinds import COMPLAINTS, MEANS
 from leaderboard.models import TrollStanding
-from oasst.core.read_only_admin import ReadOnlyAdmin, badge
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge, person_shown
 
 SUMS = tuple(name for name in COMPLAINTS if not name.endswith(("_sum", "_number")))
 
@@ -48,7 +47,7 @@ class TrollStandingAdmin(ReadOnlyAdmin):
     @admin.display(description="Author")
     def author(self, row: TrollStanding) -> SafeString:
         address = reverse("admin:accounts_user_change", args=[row.person_id])
-        return format_html('<a href="{}">{}</a>', address, row.person)
+        return person_shown(row.person, address)
 
     @admin.display(description="Standing")
     def standing(self, row: TrollStanding) -> SafeString:

@@ -67,7 +67,7 @@ def measure_of(counts: Counts, measure: str) -> int:
     return sum(worth(kind.name, counts[kind.name]) for kind in KINDS.values() if measure in ("points", kind.activity))
 
 
-_SHOWN = {"id", "display_name", "enabled", "show_on_leaderboard", "time_zone", *STREAK}
+_SHOWN = {"id", "display_name", "program_beside", "role", "enabled", "show_on_leaderboard", "time_zone", *STREAK}
 _NOT_SHOWN = frozenset(one.name for one in User._meta.concrete_fields if one.name not in _SHOWN)
 # By hand: writing the statement took the ORM several times as long as the database takes to answer it.
 _ROWS = f"""

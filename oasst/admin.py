@@ -25,7 +25,7 @@ from oasst.accounts.reauthentication import asks_first
 from oasst.accounts.services import expire_api_key, has_higher_rank, new_api_key
 from oasst.core.message_storage import SECRET
 from oasst.core.models import JobRecord, WaitingJob
-from oasst.core.read_only_admin import ReadOnlyAdmin, badge
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge, person_shown
 from oasst.purge_admin import purge_view, purges_of
 from trees import bans
 from trees.badges import message_badge
@@ -51,7 +51,7 @@ def asks_about_administrators(act: Callable[..., Any]) -> Callable[..., Any]:
 
 @admin.register(User)
 class UserAdmin(ReadOnlyAdmin):
-    list_display = ("display_name", "email", "rank", "standing", "created_at", "last_activity_at")
+    list_display = ("name", "email", "rank", "standing", "created_at", "last_activity_at")
     list_filter = ("role", "enabled")
     search_fields = ("id__exact", "display_name", "email")
     search_help_text = "A piece of the name or of the e-mail address, or the id of the person"
@@ -60,7 +60,7 @@ class UserAdmin(ReadOnlyAdmin):
     destructive = ("ban",)
     fields = (
         *(
-            "display_name",
+            "name",
             "email",
             ("rank", "standing"),
             ("ban_reason", "banned_at"),
@@ -68,7 +68,7 @@ class UserAdmin(ReadOnlyAdmin):
         ),
         *(("contribution_languages", "interface_language", "time_zone"), "terms_version", "notes", "id"),
     )
-    readonly_fields = ("rank", "standing")
+    readonly_fields = ("name", "rank", "standing")
     change_form_outer_after_template = "accounts/admin/person.html"
 
     def details(self, obj: User) -> dict[str, Any]:
@@ -115,6 +115,10 @@ class UserAdmin(ReadOnlyAdmin):
         if not request.user.is_superuser:  # only administrators propose
             found.pop("withdraw", None)
         return found
+
+    @admin.display(description="Display name")
+    def name(self, user: User) -> SafeString:
+        return person_shown(user)
 
     @admin.display(description="Role")
     def rank(self, user: User) -> SafeString:

@@ -19,8 +19,9 @@ from oasst.core.text import clean_language_tag
 from tasks import estimates
 from tasks import queries as task_queries
 from tasks.kinds import TABLE, Kind
+from tasks.pay import pay_of_asked
 from trees import queries as tree_queries
-from trees.policy import current_policy
+from trees.policy import TreePolicy, current_policy
 
 
 @require_safe
@@ -57,18 +58,10 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
         "languages": [(code, name_of(code), code == lang) for code in person.contribution_languages],
         # A new key for each view of the page: a double click takes one task, the next visit another.
         "idempotency_key": uuid4(),
-        "cards": [_card(kind, number, minutes[kind]) for kind, number in counts.items() if number],
+        "cards": [_card(kind, number, minutes[kind], policy) for kind, number in counts.items() if number],
         "random": {"count": total},
         "nothing": None if total else task_queries.explain_nothing(person, lang, policy),
-        "open_tasks": [
-            {
-                "id": task.pk,
-                "title": TABLE[Kind(task.kind)].title,
-                "since": task.created_at,
-                "has_draft": hasattr(task, "draft"),
-            }
-            for task in task_queries.open_tasks(person)[:5]
-        ],
+        "open_tasks": task_queries.latest_open_tasks(person),
         "contribution_counts": given,
         "level": level_of(board_queries.measure_of(counted, "points")),
         "streak": streak_of(person, timezone.now()),
@@ -77,14 +70,14 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
     return render(request, "pages/dashboard.html", context)
 
 
-def _card(kind: Kind, number: int, minutes: int) -> dict[str, Any]:
+def _card(kind: Kind, number: int, minutes: int, policy: TreePolicy) -> dict[str, Any]:
     row = TABLE[kind]
     return {
         "kind": kind.value,
         "title": row.title,
         "text": row.text,
         "count": number,
-        "points": row.points,
+        "pay": pay_of_asked(kind, policy),
         "minutes": minutes,
         "category": row.category,
     }

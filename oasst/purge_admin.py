@@ -9,7 +9,6 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods
 
 from oasst import purge
@@ -17,7 +16,7 @@ from oasst.accounts.models import User
 from oasst.accounts.services import has_higher_rank, require_higher_rank
 from oasst.core.errors import DomainError
 from oasst.core.locks import waits_are_busy
-from oasst.core.read_only_admin import ReadOnlyAdmin, badge
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge, person_shown
 from trees.models import Purge
 from trees.policy import current_policy
 from trees.purging import trees_of
@@ -107,7 +106,7 @@ class PurgeAdmin(ReadOnlyAdmin):
     @admin.display(description="Person")
     def whose(self, obj: Purge) -> str:
         address = reverse("admin:accounts_user_change", args=[obj.person_id])
-        return format_html('<a class="text-link" href="{}">{}</a>', address, obj.person)
+        return person_shown(obj.person, address)
 
     @admin.display(description="Stage")
     def in_stage(self, obj: Purge) -> str:

@@ -21,6 +21,9 @@ from django.urls import path
 
 from oasst.core import markdown
 from oasst.core.text_diff import word_diff
+from tasks.kinds import Kind
+from tasks.pay import pay_of_asked
+from trees.policy import TreePolicy
 
 NOW = datetime(2026, 3, 14, 14, 20, tzinfo=UTC)
 TASK_ID = "018f6b1e-0000-7000-8000-000000000001"
@@ -125,7 +128,7 @@ KINDS = {
             "Say what an answer needs to know; leave out what it does not.",
             "No private data, yours or other people's.",
         ],
-        points=1,
+        pay=pay_of_asked(Kind("initial_prompt"), TreePolicy()),
     ),
     "assistant_reply": Sample(
         key="assistant_reply",
@@ -136,14 +139,14 @@ KINDS = {
             "As long as the question needs, and no longer.",
             "Your own words: nothing pasted from a website or a chatbot.",
         ],
-        points=4,
+        pay=pay_of_asked(Kind("assistant_reply"), TreePolicy()),
     ),
     "prompter_reply": Sample(
         key="prompter_reply",
         title="Continue as the user",
         instruction="Read the conversation and write what the same person would say next.",
         guide=["Stay the same person.", "React to the last answer.", "Lead the talk somewhere."],
-        points=1,
+        pay=pay_of_asked(Kind("prompter_reply"), TreePolicy()),
     ),
     "label_assistant_reply": Sample(
         key="label_assistant_reply",
@@ -154,7 +157,7 @@ KINDS = {
             "Facts and usefulness count most; taste does not.",
             "If you can not judge it, pass it on.",
         ],
-        points=2,
+        pay=pay_of_asked(Kind("label_assistant_reply"), TreePolicy()),
     ),
     "rank_assistant_replies": Sample(
         key="rank_assistant_replies",
@@ -165,7 +168,7 @@ KINDS = {
             "An honest “I do not know” beats a confident mistake.",
             "Length alone is worth nothing.",
         ],
-        points=1,
+        pay=pay_of_asked(Kind("rank_assistant_replies"), TreePolicy()),
     ),
 }
 
@@ -282,17 +285,18 @@ class CodeForm(forms.Form):
     code = forms.CharField()
 
 
-def _card(kind: str, category: str, title: str, text: str, count: int, points: int) -> Sample:
-    return Sample(kind=kind, category=category, title=title, text=text, count=count, points=points)
+def _card(kind: str, category: str, title: str, text: str, count: int) -> Sample:
+    pay = pay_of_asked(Kind(kind), TreePolicy())
+    return Sample(kind=kind, category=category, title=title, text=text, count=count, pay=pay)
 
 
 CARDS = [
-    _card("label_assistant_reply", "check", "Check an answer", "Review what another contributor answered.", 41, 2),
-    _card("rank_assistant_replies", "compare", "Order the answers", "Compare several answers to a question.", 17, 1),
-    _card("label_initial_prompt", "check", "Check an opener", "Keep junk out and describe what is good.", 12, 2),
-    _card("assistant_reply", "write", "Answer as the assistant", "Show the model how a good answer looks.", 9, 4),
-    _card("prompter_reply", "write", "Continue as the user", "Keep a conversation going.", 5, 1),
-    _card("initial_prompt", "write", "Start a conversation", "Invent the first message somebody could send.", 1, 1),
+    _card("label_assistant_reply", "check", "Check an answer", "Review what another contributor answered.", 41),
+    _card("rank_assistant_replies", "compare", "Order the answers", "Compare several answers to a question.", 17),
+    _card("label_initial_prompt", "check", "Check an opener", "Keep junk out and describe what is good.", 12),
+    _card("assistant_reply", "write", "Answer as the assistant", "Show the model how a good answer looks.", 9),
+    _card("prompter_reply", "write", "Continue as the user", "Keep a conversation going.", 5),
+    _card("initial_prompt", "write", "Start a conversation", "Invent the first message somebody could send.", 1),
 ]
 
 
@@ -391,6 +395,11 @@ DOCUMENT = Sample(
         ),
     ],
 )
+PEOPLE = [
+    Sample(display_name="Alice Aldergrove"),
+    Sample(display_name="Mo", is_staff=True, get_role_display="Moderator"),
+    Sample(display_name="مريم", program_beside="A bot on Discord"),
+]
 USER = Sample(is_authenticated=True, is_staff=True, display_name="Alice Aldergrove", email="alice@example.org")
 NOBODY = Sample(is_authenticated=False)
 
@@ -652,6 +661,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "profile": profile,
         "labels": fields,
         "rank": RankForm(),
+        "people": PEOPLE,
         "rows": ROWS,
         "counts": COUNTS,
         "timeline": TIMELINE,

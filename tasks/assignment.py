@@ -32,14 +32,9 @@ PAGE_LEASE = timedelta(minutes=30)
 API_LEASE = timedelta(minutes=5)
 VALIDITY = timedelta(hours=48)
 COLLECTIVE_VALIDITY = timedelta(days=3650)  # on the wire: no end
-PENDING_WINDOW = timedelta(seconds=300)
-PENDING_CAP = 8
 LONGEST_REMARK = 512  # with the name of its reason in front, where it has one
 LONGEST_NAME_OF_A_REASON = 30
 LONGEST_NOTE = LONGEST_REMARK - LONGEST_NAME_OF_A_REASON - len(": ")
-
-
-_PENDING = "SELECT count(*) FROM tasks_task WHERE user_id = %s AND status = 'open' AND created_at > %s"
 
 
 class NothingToDo(DomainError):
@@ -104,11 +99,11 @@ def _assign(
     collective: bool,
 ) -> Task:
     now = timezone.now()
-    if prepared.read(_PENDING, [user.pk, now - PENDING_WINDOW])[0][0] >= PENDING_CAP:
+    if queries.is_busy(user):
         raise Busy(
             "You have begun many tasks at once. Finish or skip some of them first.",
             code="too_many_pending",
-            retry_after=int(PENDING_WINDOW.total_seconds()),
+            retry_after=int(queries.PENDING_WINDOW.total_seconds()),
         )
     possible = {kind} if kind else places.offered_kinds(user, lang, now)
     if kind in (None, Kind.INITIAL_PROMPT) and supply.wanted():
@@ -185,7 +180,7 @@ def _draw_mode(message: Message, policy: TreePolicy, *, asked: bool) -> Review.M
     if message.parent_id is None:
         full = policy.p_full_labeling_review_prompt
     elif asked:
-        return Review.Mode.FULL  # who chose to judge replies has the time for it
+        return Review.Mode.FULL  # who chose to judge replies has the time for it (`pay.modes_when_asked` says so)
     elif message.role == Role.ASSISTANT:
         full = policy.p_full_labeling_review_reply_assistant
     else:

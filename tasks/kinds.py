@@ -30,7 +30,6 @@ class KindRow:
     category: Category
     answer: Answer
     weight: float  # chance to be drawn when people ask for any work, as in the reference system
-    points: int
 
 
 TABLE: dict[Kind, KindRow] = {
@@ -46,7 +45,6 @@ TABLE: dict[Kind, KindRow] = {
         "write",
         "text",
         0.01,
-        1,
     ),
     Kind.PROMPTER_REPLY: KindRow(
         "Continue as the user",
@@ -60,7 +58,6 @@ TABLE: dict[Kind, KindRow] = {
         "write",
         "text",
         2,
-        1,
     ),
     Kind.ASSISTANT_REPLY: KindRow(
         "Answer as the assistant",
@@ -74,7 +71,6 @@ TABLE: dict[Kind, KindRow] = {
         "write",
         "text",
         2,
-        4,
     ),
     Kind.RANK_PROMPTER_REPLIES: KindRow(
         "Order the follow-ups",
@@ -88,7 +84,6 @@ TABLE: dict[Kind, KindRow] = {
         "compare",
         "ranking",
         10,
-        1,
     ),
     Kind.RANK_ASSISTANT_REPLIES: KindRow(
         "Order the answers",
@@ -102,7 +97,6 @@ TABLE: dict[Kind, KindRow] = {
         "compare",
         "ranking",
         10,
-        1,
     ),
     Kind.LABEL_INITIAL_PROMPT: KindRow(
         "Check an opener",
@@ -116,7 +110,6 @@ TABLE: dict[Kind, KindRow] = {
         "check",
         "labels",
         5,
-        2,
     ),
     Kind.LABEL_PROMPTER_REPLY: KindRow(
         "Check a user message",
@@ -130,7 +123,6 @@ TABLE: dict[Kind, KindRow] = {
         "check",
         "labels",
         5,
-        2,
     ),
     Kind.LABEL_ASSISTANT_REPLY: KindRow(
         "Check an answer",
@@ -144,7 +136,6 @@ TABLE: dict[Kind, KindRow] = {
         "check",
         "labels",
         5,
-        2,
     ),
 }
 

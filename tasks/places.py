@@ -147,3 +147,19 @@ def count_causes(person: User, lang: str, works: Iterable[Work], now: datetime) 
     """
     rows = prepared.read(sql, {**_facts(person, lang, now), "works": [work.value for work in works]})
     return {cause: number for cause, number in rows}  # noqa: C416 (as a dict they have no types)
+
+
+def count_holders(person: User, lang: str, works: Iterable[Work], now: datetime) -> tuple[int, int]:
+    """How many other people hold places of these kinds; and how many of them places that would be for this person if
+    they left.
+    """
+    sql = f"""
+        WITH {BEGUN} SELECT count(DISTINCT opening.holder_id),
+            count(DISTINCT opening.holder_id) FILTER (WHERE {FITS})
+        FROM trees_opening opening JOIN trees_message message ON message.id = opening.message_id
+        WHERE opening.lang = %(lang)s AND opening.held_until > %(now)s AND opening.holder_id <> %(person)s
+          AND opening.work = ANY(%(works)s)
+    """
+    facts = {**_facts(person, lang, now), "works": [work.value for work in works]}
+    ((everybody, in_the_way),) = prepared.read(sql, facts)
+    return everybody, in_the_way

@@ -1,21 +1,29 @@
 """What work there is for a person. Reads only."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from oasst.accounts.models import User
+from oasst.core import prepared
 from oasst.core.errors import NotFound
 from tasks import places, room
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
-from tasks.supply import read_supply
+from tasks.supply import Supply, read_supply
 from trees.models import Opening
 from trees.policy import TreePolicy
 from trees.states import Work
+
+PENDING_WINDOW = timedelta(seconds=300)
+PENDING_CAP = 8
+"""Whoever has begun so many tasks in the last minutes gets no more."""
+
+_PENDING = "SELECT count(*) FROM tasks_task WHERE user_id = %s AND status = 'open' AND created_at > %s"
 
 
 def availability(person: User, lang: str, policy: TreePolicy) -> dict[Kind, int]:
@@ -38,11 +46,33 @@ class Nothing:
     unlock: str
 
 
+def count_work(counts: dict[Kind, int], kind: Kind | None) -> int:
+    """How much of `availability` is of this kind, or of any."""
+    return sum(counts.values()) if kind is None else counts[kind]
+
+
+def is_busy(person: User) -> bool:
+    """Whether the person has begun so much in the last minutes that they get no more work for now."""
+    return prepared.read(_PENDING, [person.pk, timezone.now() - PENDING_WINDOW])[0][0] >= PENDING_CAP
+
+
+def explain_busy() -> Nothing:
+    return Nothing(
+        "You have begun many tasks at once",
+        f"Whoever begins {PENDING_CAP} tasks within {PENDING_WINDOW.seconds // 60} minutes gets no more for a while.",
+        "Finish or skip some of them first.",
+    )
+
+
 def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | None = None) -> Nothing:
-    """The cause for the person who finds nothing, as exact as the facts allow."""
+    """The cause for the person who finds nothing, as exact as the facts allow. Only for whoever `availability` has
+    nothing for, or has just been refused: it does not look whether there is work.
+    """
     works = list(Work) if kind is None else [work for work in [work_of(kind)] if work]  # none for a first prompt
     now = timezone.now()
-    if causes := places.count_causes(person, lang, works, now):
+    causes = places.count_causes(person, lang, works, now)
+    causes.pop("free", None)  # became free after somebody else had taken the last one
+    if causes:
         return Nothing(
             "The rest has to be done by somebody else",
             _why_not_theirs(causes),
@@ -50,26 +80,38 @@ def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | No
             + "It moves on as soon as another contributor joins in. Bring a friend, or try another language."
             + _elsewhere(person, lang, now),
         )
-    existing = Opening.objects.filter(lang=lang, work__in=[work.value for work in works])
-    held = existing.filter(held_until__gt=now).exclude(holder=person).count()
-    if held:
+    holders, in_the_way = places.count_holders(person, lang, works, now)
+    if holders:
         return Nothing(
             "Others are on it right now",
-            f"{held} {'person is' if held == 1 else 'people are'} working on what is open.",
-            "When they finish or leave, new work appears. Look again in a few minutes." + _elsewhere(person, lang, now),
+            f"{holders} {'person is' if holders == 1 else 'people are'} working on what is open.",
+            f"When they finish{' or leave' if in_the_way else ''}, new work appears. Look again in a few minutes."
+            + _elsewhere(person, lang, now),
+        )
+    begun = open_tasks(person).filter(lang=lang, **({"kind": kind.value} if kind else {})).count()
+    if begun:
+        return Nothing(
+            "What is open is yours already",
+            f"{begun} {'task' if begun == 1 else 'tasks'} that you have begun {'waits' if begun == 1 else 'wait'} "
+            "for you, and there is nothing else.",
+            "Finish or skip what you have begun." + _elsewhere(person, lang, now),
         )
     supply = read_supply(lang, policy)
-    wants_openers = supply.wanted()
-    if kind == Kind.INITIAL_PROMPT or not (kind or wants_openers):
+    if kind in (None, Kind.INITIAL_PROMPT):
         return Nothing("There are enough openers for now", room.why_enough(supply), room.what_makes_room(supply, lang))
-    title = TABLE[kind].title.lower() if kind else "this"
     return Nothing(
         "Nothing of this kind is open",
-        f"Nobody needs “{title}” in this language right now.",
-        "Start a conversation: once it is accepted it brings work for everybody."
-        if wants_openers
-        else "Take any other work: replying and checking bring conversations there.",
+        f"Nobody needs “{TABLE[kind].title.lower()}” in this language right now.",
+        _what_brings_some(person, lang, policy, supply) + _elsewhere(person, lang, now),
     )
+
+
+def _what_brings_some(person: User, lang: str, policy: TreePolicy, supply: Supply) -> str:
+    if supply.wanted():
+        return "Start a conversation: once it is accepted it brings work for everybody."
+    if count_work(availability(person, lang, policy), None):
+        return "Take any other work: replying and checking bring conversations there."
+    return "It comes when other contributors move their conversations on. Look again later."
 
 
 _CAUSES = {
@@ -77,7 +119,6 @@ _CAUSES = {
     "done": "about what you judged or answered already",
     "skipped": "about what you skipped",
     "begun": "among the tasks that you have begun",
-    "free": "just becoming free",
 }
 
 
@@ -115,3 +156,16 @@ def open_tasks(person: User) -> QuerySet[Task]:
         .select_related("draft")
         .order_by("-created_at")
     )
+
+
+def latest_open_tasks(person: User) -> list[dict[str, Any]]:
+    """The newest of them, as pages list them."""
+    return [
+        {
+            "id": task.pk,
+            "title": TABLE[Kind(task.kind)].title,
+            "since": task.created_at,
+            "has_draft": hasattr(task, "draft"),
+        }
+        for task in open_tasks(person)[:5]
+    ]

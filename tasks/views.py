@@ -4,7 +4,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -25,7 +25,8 @@ from tasks import assignment, drafts, queries, submission
 from tasks.forms import AROUND, TextForm, label_form, ranking_form
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
-from trees.models import Opening, Skip
+from tasks.pay import pay_of
+from trees.models import Opening, Review, Skip
 from trees.policy import current_policy
 from trees.queries import conversation_to
 
@@ -62,13 +63,24 @@ def _go_to_next(request: SignedInRequest, kind: Kind | None, lang: str, repeat_k
 @login_required
 @require_safe
 def nothing(request: SignedInRequest) -> HttpResponse:
-    """Why there is no work, and what would bring some."""
+    """Why there is no work, and what would bring some. Opened later there may be some again: then it is offered."""
+    person, policy = request.user, current_policy()
     kind = _kind(request.GET.get("kind", ""))
-    lang = clean_language_tag(request.GET.get("lang") or request.user.first_language)
+    lang = clean_language_tag(request.GET.get("lang") or person.first_language)
+    busy = queries.is_busy(person)
+    number = 0 if busy else queries.count_work(queries.availability(person, lang, policy), kind)
+    found = None
+    if not number:
+        found = queries.explain_busy() if busy else queries.explain_nothing(person, lang, policy, kind)
     context = {
-        "nothing": queries.explain_nothing(request.user, lang, current_policy(), kind),
+        "nothing": found,
+        "number": number,
+        "open_tasks": queries.latest_open_tasks(person),
+        "idempotency_key": uuid4(),
+        "lang": lang,
         "lang_name": name_of(lang),
         "kind": TABLE[kind] if kind else None,
+        "kind_name": kind.value if kind else "random",
     }
     return render(request, "tasks/nothing.html", context)
 
@@ -182,6 +194,7 @@ def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPSta
         return _closed(request, task, gone, str(request.POST.get("text") or _draft(task).get("text", "")))
     draft = getattr(task, "draft", None)
     held = Opening.objects.filter(lease=task.pk).values_list("held_until", flat=True).first()
+    modes = {Review.Mode(task.mode)} if task.mode else None
     context = {
         "task": {
             "id": task.pk,
@@ -193,7 +206,7 @@ def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPSta
             "skip_reasons": Skip.Reason.choices,
             "skip_limit": assignment.LONGEST_NOTE,
         },
-        "kind": {"key": task.kind, **vars(row)},
+        "kind": {"key": task.kind, "pay": pay_of(kind, modes), **vars(row)},
         "conversation": conversation_to(task.message, request.user) if task.message else [],
         "form": form,
         "draft_saved_at": draft.updated_at if draft else None,

@@ -25,7 +25,7 @@ PASSWORD = "correct horse battery"
 
 def new_person(name: str, role: str = "general") -> User:
     mailbox = f"{name.lower().replace(' ', '.')}{next(_number)}@example.org"
-    person = create_user(email=mailbox, display_name=name, role=role, password=PASSWORD)
+    person = create_user(email=mailbox, display_name=name, role=role, password=PASSWORD, vary_name=True)
     accept_terms(person)
     return person
 

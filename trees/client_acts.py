@@ -258,7 +258,7 @@ def change_person(user_id: UUID, client: ApiClient, changes: dict[str, Any]) -> 
     """As `identities.update_person`; `enabled` is a ban or its end. Raises what that raises, Conflict `purged`."""
     enabled = changes.pop("enabled", None)
     with transaction.atomic(durable=True):
-        person = update_person(user_id, changes)
+        person = update_person(client, user_id, changes)
         if enabled is not None:
             bans.set_by_program(person, enabled=enabled, reason=reason_of(client))
 

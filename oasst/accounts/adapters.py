@@ -20,7 +20,7 @@ from django.http import HttpRequest
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from oasst.accounts import reauthentication, second_factor, sessions, suspended, tries
+from oasst.accounts import names, reauthentication, second_factor, sessions, suspended, tries
 from oasst.accounts.addresses import refusal
 from oasst.accounts.models import User
 from oasst.accounts.names import friendly_name
@@ -170,9 +170,8 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
 
     def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: BaseForm | None = None) -> Any:
         user = sociallogin.user
-        if not user.display_name:
-            user.display_name = _usable_name(sociallogin)
         with transaction.atomic():
+            names.own(user, names.free_name(user.display_name or _usable_name(sociallogin)))
             saved = super().save_user(request, sociallogin, form)
             suspend_if_known(saved, _names_at_other_service(sociallogin))
         return saved

@@ -12,11 +12,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from oasst.accounts import suspended
+from oasst.accounts import names, suspended
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import ApiClient, Consent, Identity, Role, User
 from oasst.accounts.names import tidy_name
-from oasst.accounts.services import TERMS_DOCUMENT, accept_terms, close_account, suspend_if_known
+from oasst.accounts.services import TERMS_DOCUMENT, accept_terms, close_account, lock_user, suspend_if_known
 from oasst.core import prepared, ratelimit
 from oasst.core.errors import Invalid, NotAllowed, NotFound
 
@@ -66,10 +66,16 @@ def person_for(client: ApiClient, *, auth_method: str, username: str, display_na
     if person is None:
         return _create(client, auth_method, username, name)
     # Who also signs in here has said here what they want to be called.
-    if name and name != person.display_name and person.email is None and person.is_active:
-        person.display_name = name
-        person.save(update_fields=["display_name"])
+    if name and name != person.display_name and person.email is None and person.is_active and not person.owns_name:
+        _rename(person, client, name)
     return person
+
+
+@transaction.atomic
+def _rename(person: User, client: ApiClient, name: str) -> None:
+    lock_user(person)  # before the lock of the name, in the order of everybody
+    names.call(person, name, client)
+    person.save(update_fields=names.FIELDS)
 
 
 def _create(client: ApiClient, auth_method: str, username: str, name: str) -> User:
@@ -78,7 +84,8 @@ def _create(client: ApiClient, auth_method: str, username: str, name: str) -> Us
     by_a_program = auth_method == SYSTEM
     try:
         with transaction.atomic():
-            person = User(display_name=name, show_on_leaderboard=not by_a_program, streak_started_at=timezone.now())
+            person = User(show_on_leaderboard=not by_a_program, streak_started_at=timezone.now())
+            names.call(person, name, client)
             person.set_unusable_password()
             person.save(force_insert=True)
             Identity.objects.create(user=person, api_client=client, auth_method=auth_method, username=username)
@@ -220,7 +227,7 @@ def upsert_person(client: ApiClient, body: dict[str, Any]) -> dict[str, Any]:
 
 
 @transaction.atomic
-def update_person(user_id: UUID, changes: dict[str, Any]) -> User:
+def update_person(client: ApiClient, user_id: UUID, changes: dict[str, Any]) -> User:
     """Set what a trusted client names: display_name, notes, show_on_leaderboard, tos_acceptance. Gives the person.
 
     Raises NotFound, NotAllowed `not_trusted` for staff, who are looked after in the admin.
@@ -229,7 +236,8 @@ def update_person(user_id: UUID, changes: dict[str, Any]) -> User:
     if changes.pop("tos_acceptance", None):
         _accept_terms_once(person)
     if "display_name" in changes:
-        changes["display_name"] = tidy_name(changes["display_name"])
+        names.call(person, tidy_name(changes.pop("display_name")), client)
+        person.save(update_fields=names.FIELDS)
     _set(person, changes)
     return person
 

@@ -12,7 +12,9 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from oasst.accounts.names import NAME_ONCE, free_name, friendly_name
 from oasst.core.ids import uuid7
+from oasst.core.lookalikes import SKELETON_LIMIT, skeleton
 
 if TYPE_CHECKING:
     from oasst.accounts.sessions import SessionStore
@@ -32,12 +34,16 @@ class Role(models.TextChoices):
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str | None = None, password: str | None = None, **fields: Any) -> "User":
+        """Raises IntegrityError for an address or a name that is taken."""
+        name = fields.get("display_name", "")
+        fields = {"name_skeleton": skeleton(name), "owns_name": bool(name), **fields}
         user = self.model(email=email.lower() if email else None, **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        fields.setdefault("display_name", free_name(friendly_name()))
         return self.create_user(email, password, **{**fields, "role": Role.ADMIN})
 
     def get_by_natural_key(self, username: str | None) -> "User":
@@ -51,6 +57,17 @@ class User(AbstractBaseUser):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     email = models.EmailField(null=True, blank=True, unique=True)
     display_name = models.CharField(max_length=256)
+    # Written by `accounts.names` together with the name, and by nobody else.
+    name_skeleton = models.CharField(max_length=SKELETON_LIMIT, blank=True, default="", editable=False)
+    owns_name = models.BooleanField(
+        default=False, editable=False, help_text="Nobody may choose one that looks like it."
+    )
+    name_from = models.ForeignKey(
+        "ApiClient", on_delete=models.SET_NULL, null=True, editable=False, related_name="+", db_index=False
+    )
+    """The program that gave the name; empty for a name that was chosen here."""
+    # A copy, so that pages with many names need no join. Empty where the name can stand alone.
+    program_beside = models.CharField(max_length=256, blank=True, default="", editable=False)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.GENERAL)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -93,14 +110,23 @@ class User(AbstractBaseUser):
             models.CheckConstraint(
                 condition=models.Q(email=None) | models.Q(email=Lower("email")), name="user_email_lower_case"
             ),
+            # Names that programs bring are never refused, and those of before the rule stand.
+            models.UniqueConstraint(fields=["name_skeleton"], condition=models.Q(owns_name=True), name=NAME_ONCE),
         ]
         indexes = [
             # The wire pages people by display name.
             models.Index(fields=["display_name", "id"], name="user_by_display_name"),
+            # Who is called alike, and by which programs.
+            models.Index(
+                fields=["name_skeleton", "name_from"],
+                condition=~models.Q(name_skeleton=""),
+                name="user_by_name_skeleton",
+            ),
         ]
 
     def __str__(self) -> str:
-        return self.display_name or self.email or str(self.id)
+        name = self.display_name or self.email or str(self.id)
+        return f"{name} (through {self.program_beside})" if self.program_beside else name
 
     @property
     def first_language(self) -> str:

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from oasst.accounts import second_factor, suspended
+from oasst.accounts import names, second_factor, suspended
 from oasst.accounts.access import require_contributor, require_member
 from oasst.accounts.addresses import refusal
 from oasst.accounts.documents import TERMS
@@ -30,7 +30,6 @@ from oasst.accounts.models import (
     Token,
     User,
 )
-from oasst.accounts.names import friendly_name
 from oasst.core.after_commit import enqueue_by_name
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from oasst.core.locks import advisory_lock
@@ -49,27 +48,39 @@ _RANKS = {Role.GENERAL: 0, Role.MODERATOR: 1, Role.ADMIN: 2}
 
 
 def create_user(
-    *, email: str | None, display_name: str = "", role: str = Role.GENERAL, password: str | None = None
+    *,
+    email: str | None,
+    display_name: str = "",
+    role: str = Role.GENERAL,
+    password: str | None = None,
+    vary_name: bool = False,
 ) -> User:
     """A new person. The caller vouches for the address: a code reached it, or an operator typed it.
 
-    Without a display name the person gets a friendly one. Without a password there is none to guess.
-    Raises `Conflict` `email_taken`, or `Invalid` for what is no address, no role or no name.
+    Without a display name the person gets a friendly one. `vary_name` says that nobody chose the name: where somebody
+    has it, the person gets a variation. Without a password there is none to guess.
+    Raises `Conflict` `email_taken`, or `Invalid` for what is no address, no role or no name, and `name_taken`.
     """
     if role not in Role.values:
         raise Invalid(f"A role is one of {', '.join(Role.values)}.", code="role", field="role")
     address = clean_email(email) if email else None
-    name = clean_name(display_name) if display_name else friendly_name()
+    name = clean_name(display_name) if display_name else names.friendly_name()
     taken = Conflict("This e-mail address already has an account.", code="email_taken", field="email")
     if address and EmailAddress.objects.filter(email=address, verified=True).exists():
         raise taken
     try:
         with transaction.atomic():
-            user = User.objects.create_user(address, password, display_name=name, role=role)
+            user = User(email=address, role=role)
+            user.set_password(password)
+            if vary_name or not display_name:
+                names.own(user, names.free_name(name))
+            else:
+                names.claim(user, name)
+            user.save(force_insert=True)
             if address:
                 EmailAddress.objects.create(user=user, email=address, verified=True, primary=True)
     except IntegrityError as error:
-        raise taken from error
+        raise (names.taken() if names.is_clash(error) else taken) from error
     return user
 
 
@@ -124,12 +135,12 @@ def person_behind(email: str) -> User:
     return user
 
 
-def suspend_if_known(user: User, names: Iterable[str]) -> None:
+def suspend_if_known(user: User, known_as: Iterable[str]) -> None:
     """Suspend a new account whose owner was suspended under one of these names (see `accounts.suspended`) before.
 
     The person hears it after they proved who they are, never earlier, and from the same page as everybody.
     """
-    known = suspended.find(names)
+    known = suspended.find(known_as)
     if known is None or not user.enabled:
         return
     shut_out(user, actor=None, reason=known.reason)
@@ -186,14 +197,17 @@ def update_profile(
         raise Invalid("This is not a time zone.", code="time_zone", field="time_zone")
     name = clean_name(display_name)
     spend(PROFILE_CHANGES, user.pk)
-    user.display_name = name
     user.time_zone = time_zone
     user.interface_language = clean_language_tag(interface_language, field="interface_language")
     user.contribution_languages = list(dict.fromkeys(languages))
     if show_on_leaderboard is not None:
         user.show_on_leaderboard = show_on_leaderboard
-    fields = ["display_name", "time_zone", "interface_language", "contribution_languages", "show_on_leaderboard"]
-    user.save(update_fields=fields)
+    fields = ["time_zone", "interface_language", "contribution_languages", "show_on_leaderboard"]
+    with names.taken_if_it_clashes(user):
+        if name != user.display_name:  # names of before they were unique stand until they are changed
+            names.claim(user, name)
+            fields += names.FIELDS
+        user.save(update_fields=fields)
 
 
 # --- Consent ---
@@ -247,7 +261,7 @@ def close_account(user: User) -> None:
     second_factor.remove_all(user)
     Session.end_all_of(user)
     user.email = None
-    user.display_name = DELETED_NAME
+    names.forget(user, DELETED_NAME)
     user.role = Role.GENERAL
     user.notes = ""
     user.time_zone = "UTC"

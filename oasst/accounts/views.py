@@ -37,7 +37,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.generic import FormView
 
-from oasst.accounts import services
+from oasst.accounts import names, services
 from oasst.accounts.access import has_current_terms, may_sign_in_unproven
 from oasst.accounts.documents import PRIVACY, TERMS, contact_address
 from oasst.accounts.forms import CodeForm, DebugLoginForm, DeleteForm, ProfileForm, add_refusal, tell_tries
@@ -271,9 +271,11 @@ def debug_login(request: HttpRequest) -> HttpResponse:
         return redirect("account_login")
     slug = re.sub(r"[^a-z0-9]+", "-", form.cleaned_data["name"].lower()).strip("-") or "dev"
     user = services.person_behind(f"{slug}@debug.example.com")
-    user.display_name = form.cleaned_data["name"]
     user.role = form.cleaned_data["role"]
-    user.save(update_fields=["display_name", "role"])
+    with transaction.atomic():
+        if form.cleaned_data["name"] != user.display_name:
+            names.own(user, names.free_name(form.cleaned_data["name"], user))
+        user.save(update_fields=["role", *names.FIELDS])
     login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     return redirect(safe_next(request, settings.LOGIN_REDIRECT_URL))
 

@@ -4,13 +4,15 @@ The admin site itself is oasst.admin_site; apps find it as `django.contrib.admin
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.auth import get_user_model
 from django.core.paginator import Paginator
 from django.db import DataError
 from django.db.models import Model, QuerySet
@@ -118,6 +120,15 @@ class ReadOnlyAdmin(ModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return OfferedFiltersOnly
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [_with_badge(self.model, name) for name in super().get_list_display(request)]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [
+            (title, {**options, "fields": [_with_badges(self.model, one) for one in options["fields"]]})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
+
     def get_paginator(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
         """The history of one row is short: it may be counted, and its page shows the number."""
         if queryset.model is LogEntry:
@@ -205,6 +216,35 @@ def _name_of(list_filter: Any) -> str:
     if isinstance(list_filter, tuple | list):
         return str(list_filter[0])
     return str(list_filter.parameter_name)
+
+
+def _with_badges(model: type[Model], entry: Any) -> Any:
+    """An entry of `fields`: a name, or several that stand on one line."""
+    if isinstance(entry, list | tuple):
+        return [_with_badge(model, name) for name in entry]
+    return _with_badge(model, entry)
+
+
+@cache
+def _with_badge(model: type[Model], name: Any) -> Any:
+    """A column as it is; in the place of one that names a person, a column that shows them with their badge."""
+    column = next((field for field in model._meta.concrete_fields if field.name == name), None)
+    if column is None or column.related_model is not get_user_model():
+        return name
+
+    @admin.display(description=str(column.verbose_name), empty_value="–")
+    def person(row: Any) -> SafeString | None:
+        found = getattr(row, name)
+        return found and person_shown(found)
+
+    person.__name__ = name  # the page names the cell after it
+    return person
+
+
+def person_shown(person: Any, url: str = "") -> SafeString:
+    """What a person is called, with their badge, as a link where there is an address."""
+    shown = SafeString(render_to_string("fragments/person.html", {"person": person}).strip())
+    return format_html('<a class="text-link" href="{}">{}</a>', url, shown) if url else shown
 
 
 def badge(text: str, tone: str = "") -> SafeString:

@@ -11,6 +11,7 @@ from itertools import groupby, pairwise
 from typing import NoReturn
 
 from oasst.core.errors import Invalid
+from oasst.core.lookalikes import poses_as_the_house
 
 # Letters without ink that are not in the category "format": fillers, the blank Braille cell, variation
 # selectors.
@@ -53,47 +54,6 @@ _MAX_MARKS_ON_A_LETTER = 30
 _NFC_SHRINKS_BY = 4
 
 NAME_LIMIT = 40
-# Nobody may look like the house, nor may a word of their name.
-_RESERVED_NAMES = frozenset(
-    {"admin", "administrator", "mod", "moderator", "staff", "support", "system", "root", "oasst"}
-    | {"openassistant", "deleteduser"}
-)
-_ALSO_SURNAMES = frozenset({"root"})  # refused only where it is the whole name
-# What is read as a letter of those names: Cyrillic, Greek, Armenian, small capitals, digits and signs. Only to compare.
-_LOOK_ALIKES = {
-    ord(sign): letter
-    for letter, signs in {
-        "a": "\u0430\u03b1\u0251\u1d00@4",
-        "d": "\u0501\u0257\u1d05",
-        "e": "\u0435\u0454\u03b5\u1d073",
-        "f": "\ua730\u0192",
-        "i": "\u0456\u03b9\u0269\u0131\u026a\u04cf\u029fl1!|",
-        "m": "\u043c\u1d0d\u03fb",
-        "n": "\u043f\u03b7\u0578\u057c\u0274",
-        "o": "\u043e\u03bf\u0585\u1d0f\u03c30",
-        "p": "\u0440\u03c1\u1d18",
-        "r": "\u0433\u0280",
-        "s": "\u0455\ua731$5",
-        "t": "\u0442\u03c4\u1d1b",
-        "u": "\u03c5\u057d\u1d1c",
-        "y": "\u0443\u028f",
-    }.items()
-    for sign in signs
-}
-# White letters on black disks, on black squares, and those of flags: Unicode says of none which letter it is.
-_LOOK_ALIKES |= {start + n: "abcdefghijkimnopqrstuvwxyz"[n] for start in (0x1F150, 0x1F170, 0x1F1E6) for n in range(26)}
-_WORD = re.compile(r"[^\W_]+")
-
-
-def _as_read(text: str) -> str:
-    """Without case, width, accents, and the shapes that letters have in other alphabets."""
-    plain = unicodedata.normalize("NFKD", text).casefold()
-    bare = "".join(c for c in plain if unicodedata.category(c)[0] != "M" and unicodedata.category(c) != "Cf")
-    return bare.translate(_LOOK_ALIKES).replace("rn", "m")
-
-
-_RESERVED_AS_READ = frozenset(map(_as_read, _RESERVED_NAMES))
-_RESERVED_WORDS = _RESERVED_AS_READ - frozenset(map(_as_read, _ALSO_SURNAMES))
 
 
 def clean_text(value: object, *, limit: int, field: str = "text") -> str:
@@ -171,25 +131,13 @@ def clean_name(value: object, *, field: str = "display_name") -> str:
             code="control_characters",
             field=field,
         )
-    if _poses_as_the_house(text):
+    if poses_as_the_house(text):
         raise Invalid(
             "This name is kept for the people who run the site. Please choose another.",
             code="reserved",
             field=field,
         )
     return " ".join(text.split())
-
-
-def _poses_as_the_house(name: str) -> bool:
-    # Signs are letters in one reading (adm!n) and stand between words in the other (admin!).
-    for text in (_as_read(name), _as_read(" ".join(_WORD.findall(unicodedata.normalize("NFKD", name))))):
-        words = _WORD.findall(text)
-        pairs = [first + second for first, second in pairwise(words)]
-        if "".join(words) in _RESERVED_AS_READ:
-            return True
-        if any(word in _RESERVED_WORDS or word.removesuffix("s") in _RESERVED_WORDS for word in (*words, *pairs)):
-            return True
-    return False
 
 
 # The shape of RFC 5646: language, extended language, script, region, variants, extensions, private use.

@@ -76,7 +76,7 @@ def make_people(password: str | None) -> list[User]:
         if not User.objects.filter(email=email).exists():
             role = Role.MODERATOR if name == MODERATOR else Role.GENERAL
             own = password if name in (NAMES[0], MODERATOR) else None
-            person = create_user(email=email, display_name=f"{name} (demo)", role=role, password=own)
+            person = create_user(email=email, display_name=f"{name} (demo)", role=role, password=own, vary_name=True)
             accept_terms(person)
             made.append(person)
     return made

@@ -83,6 +83,11 @@ class TestOtherServices:
         _, session = come_in("dora@example.org", verified=False)
         assert "_auth_user_id" not in session
 
+    def test_a_name_that_somebody_has_is_varied(self, alice: User) -> None:
+        come_in("dora@example.org", login="alice")
+        dora = User.objects.get(email="dora@example.org")
+        assert dora.display_name.startswith("alice ") and dora.owns_name
+
     def test_a_name_that_we_would_refuse(self) -> None:
         come_in("dora@example.org", login="admin")
         assert User.objects.get().display_name != "admin"

@@ -16,7 +16,7 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError, Gone
 from oasst.invariants import differences
-from tasks import assignment, backlog, lottery, places, submission, upkeep
+from tasks import assignment, backlog, lottery, places, queries, submission, upkeep
 from tasks.kinds import Kind
 from tasks.models import Task
 from tests.concurrency.together import at_once, elsewhere, rival_before
@@ -125,7 +125,7 @@ class TestTheSameTwice:
     def test_the_cap_of_begun_tasks_is_exact(self, alice: User) -> None:
         results = at_once([lambda: take(alice, SMALL, Kind.INITIAL_PROMPT)] * 8 + [lambda: take(alice, SMALL)] * 2)
         assert [getattr(error, "code", error) for error in failures(results)] == ["too_many_pending"] * 2  # type: ignore[arg-type]
-        assert Task.objects.count() == assignment.PENDING_CAP
+        assert Task.objects.count() == queries.PENDING_CAP
 
 
 class TestTheLastPlace:

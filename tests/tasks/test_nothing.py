@@ -1,17 +1,25 @@
 """Whoever finds nothing reads the cause, in numbers, and what would bring work."""
 
+import html
+from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from oasst.accounts.models import User
-from tasks import assignment
+from oasst.core.errors import Busy
+from tasks import assignment, queries
 from tasks.kinds import Kind
+from tasks.models import Task
 from tasks.queries import Nothing, explain_nothing
-from tests.factories import new_people, new_prompt, review
+from tests.crowd import answer
+from tests.factories import growing_tree, new_people, new_prompt, new_reply, review
+from tests.tasks.test_pages import signed_in
 from trees.models import Opening
 from trees.policy import TreePolicy
 
@@ -100,3 +108,106 @@ def test_it_costs_the_same_for_any_number_of_places(alice: User) -> None:
     for _ in range(10):
         new_prompt(alice)
     assert cost() == before <= 2
+
+
+class TestOpenedDirectly:
+    """The page says what pressing the button does at this moment."""
+
+    def page(self, person: User, kind: Kind | None = None, lang: str = "en") -> str:
+        client = signed_in(person)
+        query = {"kind": kind.value if kind else "", "lang": lang}
+        with CaptureQueriesContext(connection) as found:
+            page: str = client.get(reverse("task_nothing"), query).content.decode()
+        written = [one["sql"] for one in found if one["sql"].startswith(("INSERT", "UPDATE", "DELETE"))]
+        assert [sql for sql in written if "session" not in sql] == []
+        return page
+
+    def agrees(self, person: User, kind: Kind | None = None, lang: str = "en") -> str:
+        """The page, after it was compared with what a request for this work gives."""
+        page = self.page(person, kind, lang)
+        try:
+            task = assignment.request_task(user=person, lang=lang, kind=kind, policy=POLICY)
+        except assignment.NothingToDo as error:
+            nothing: Nothing = error.details["nothing"]
+            assert all(words in html.unescape(page) for words in (nothing.title, nothing.text, nothing.unlock))
+            assert 'data-testid="next-task"' not in page
+        except Busy as error:
+            assert error.code == "too_many_pending"
+            assert "You have begun many tasks at once" in page and 'data-testid="next-task"' not in page
+        else:
+            assert "There is work for you" in page and 'data-testid="next-task"' in page
+            assert "not for you" not in page and "Nobody needs" not in page
+            assert kind is None or task.kind == kind
+        return page
+
+    @pytest.mark.parametrize("kind", [None, *Kind])
+    def test_an_empty_language(self, alice: User, kind: Kind | None) -> None:
+        self.agrees(alice, kind)
+
+    @pytest.mark.parametrize("kind", [None, *Kind])
+    def test_a_language_with_work(self, alice: User, bob: User, eve: User, kind: Kind | None) -> None:
+        prompt = growing_tree(alice)
+        new_reply(prompt, bob)
+        new_prompt(alice)
+        new_prompt(bob)
+        for person in (alice, bob, eve):
+            self.agrees(person, kind)
+
+    def test_the_button_takes_what_the_page_says(self, alice: User, bob: User) -> None:
+        new_prompt(alice)
+        client = signed_in(bob)
+        assert "There is work for you" in self.page(bob, KIND)
+        response = client.post(reverse("task_next"), {"kind": KIND.value, "lang": "en"})
+        assert Task.objects.get().kind == KIND and response.headers["Location"].endswith(f"{Task.objects.get().pk}/")
+
+    def test_the_last_is_mine(self, alice: User, bob: User) -> None:
+        """Nobody else holds it, and it is not free: yet somebody needs it."""
+        new_prompt(alice)
+        task = assignment.request_task(user=bob, lang="en", kind=KIND, policy=POLICY)
+        Opening.objects.filter(held_until=None).delete()
+        page = self.agrees(bob, KIND)
+        assert "What is open is yours already" in page and "1 task that you have begun waits for you" in page
+        assert reverse("task", args=[task.pk]) in page, "the way back to it"
+
+    def test_one_person_who_holds_several_is_one(self, alice: User, bob: User, carol: User) -> None:
+        until = timezone.now() + timedelta(minutes=5)
+        for _ in range(2):
+            new_prompt(alice)
+        for one in Opening.objects.all():
+            Opening.objects.filter(pk=one.pk).update(holder=carol, held_until=until, lease=uuid4())
+        assert "1 person is working on what is open." in self.agrees(bob, KIND)
+
+    def test_what_others_hold_of_my_own_words_is_not_for_me_when_they_leave(self, alice: User, carol: User) -> None:
+        new_prompt(alice)
+        until = timezone.now() + timedelta(minutes=5)
+        for one in Opening.objects.all():
+            Opening.objects.filter(pk=one.pk).update(holder=carol, held_until=until, lease=uuid4())
+        page = self.agrees(alice, KIND)
+        assert "When they finish, new work appears." in page
+
+    def test_who_has_begun_many(self, alice: User, bob: User) -> None:
+        for _ in range(queries.PENDING_CAP + 1):
+            new_prompt(alice)
+        for _ in range(queries.PENDING_CAP):
+            assert "There is work for you" in self.agrees(bob, KIND)
+        page = self.agrees(bob, KIND)
+        assert "Finish or skip some of them first." in page and page.count("/tasks/") >= 5
+
+    def test_openers_that_i_am_writing_myself(self, alice: User, bob: User) -> None:
+        for _ in range(3):
+            try:
+                task = assignment.request_task(user=alice, lang="en", kind=Kind.INITIAL_PROMPT, policy=POLICY)
+            except assignment.NothingToDo:
+                break
+        page = self.agrees(alice, Kind.INITIAL_PROMPT)
+        assert reverse("task", args=[task.pk]) in page
+        answer(task, POLICY)
+        self.agrees(alice, Kind.INITIAL_PROMPT)
+
+    def test_other_work_is_promised_only_where_there_is_some(self, alice: User) -> None:
+        policy = replace(POLICY, max_prompt_lottery_waiting=0)
+        nothing = explain_nothing(alice, "en", policy, Kind.RANK_ASSISTANT_REPLIES)
+        assert nothing.unlock == "It comes when other contributors move their conversations on. Look again later."
+        new_prompt(new_people(1)[0])
+        nothing = explain_nothing(alice, "en", policy, Kind.RANK_ASSISTANT_REPLIES)
+        assert nothing.unlock.startswith("Take any other work")

@@ -147,7 +147,7 @@ class TestPages:
         page = browser.get(page_of(grown.tree)).text
         for words in (
             *("How do I bake bread", "Knead the dough for ten minutes.", "How long is long?", "From a cookbook."),
-            *("Not a question.", "Let us look.", "Stopped", "Growing", "accepted", "deleted", "edited", "<td>Mo</td>"),
+            *("Not a question.", "Let us look.", "Stopped", "Growing", "accepted", "deleted", "edited", ">Mo</bdi>"),
         ):
             assert words in page, words
         assert page.index("How do I bake bread") < page.index("ten minutes") < page.index("How long is long?")

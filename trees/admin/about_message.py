@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from oasst.core.markdown import plain_excerpt
-from oasst.core.read_only_admin import whole_text, written_text
+from oasst.core.read_only_admin import person_shown, whole_text, written_text
 
 EXCERPT = 300
 """Letters of the message above: what was answered has to be seen, not read whole."""
@@ -29,7 +29,7 @@ class AboutMessage:
         if author is None:
             return "nobody known"
         address = reverse("admin:accounts_user_change", args=[author.pk])
-        return format_html('<a class="text-link" href="{}">{}</a>', address, author)
+        return person_shown(author, address)
 
     @admin.display(description="It answers")
     def answered(self, row: Any) -> str:
