@@ -155,6 +155,7 @@ MIDDLEWARE = [
     "oasst.accounts.devices.RememberDevice",
     "oasst.core.middleware.RefuseNul",
     "oasst.core.middleware.FormAddresses",
+    "oasst.accounts.time_zones.PersonTimeZone",
     "oasst.accounts.gate.Gate",
     "oasst.accounts.twice.PressedTwice",
     "oasst.core.middleware.ErrorPages",

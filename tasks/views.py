@@ -33,7 +33,7 @@ from trees.queries import conversation_to
 def next_task(request: SignedInRequest) -> HttpResponse:
     """Take a task and go to its page."""
     kind = _kind(request.POST.get("kind", "random"))
-    lang = request.POST.get("lang") or request.user.first_language
+    lang = request.POST.get("lang") or request.user.working_language
     return _go_to_next(request, kind, lang, request.POST.get("idempotency_key") or None)
 
 
@@ -62,7 +62,7 @@ def _go_to_next(request: SignedInRequest, kind: Kind | None, lang: str, repeat_k
 def nothing(request: SignedInRequest) -> HttpResponse:
     """Why there is no work, and what would bring some."""
     kind = _kind(request.GET.get("kind", ""))
-    lang = clean_language_tag(request.GET.get("lang") or request.user.first_language)
+    lang = clean_language_tag(request.GET.get("lang") or request.user.working_language)
     context = {
         "nothing": queries.explain_nothing(request.user, lang, current_policy(), kind),
         "lang_name": name_of(lang),

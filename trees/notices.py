@@ -10,7 +10,9 @@ from django.core.mail import send_mail
 from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 
+from oasst.accounts.time_zones import zone_of
 from trees.access import is_public
 from trees.models import Proposal
 
@@ -47,10 +49,11 @@ def tell_author(*, proposal_id: UUID) -> bool:
             "site_url": settings.PUBLIC_URL,
             "contact": settings.CONTACT_EMAIL,
         }
-        subject, body = (
-            render_to_string(f"trees/email/{'restored' if is_return else outcome}_{part}.txt", context).strip()
-            for part in ("subject", "message")
-        )
+        with timezone.override(zone_of(author)):
+            subject, body = (
+                render_to_string(f"trees/email/{'restored' if is_return else outcome}_{part}.txt", context).strip()
+                for part in ("subject", "message")
+            )
         send_mail(subject, f"{body}\n", None, [author.email])
         return True
 

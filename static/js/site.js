@@ -76,6 +76,11 @@
     select.form.querySelector("[data-without-script]")?.setAttribute("hidden", "");
   }
 
+  // Proposed to the server, which knows no better; the profile can say otherwise.
+  for (const input of document.querySelectorAll("input[data-browser-zone]")) {
+    input.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+  }
+
   const addCopyButtons = () => {
     for (const block of document.querySelectorAll(".prose pre:not(:has(.copy-code))")) {
       const source = block.textContent;

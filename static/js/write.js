@@ -35,7 +35,11 @@
       const response = await post(form.dataset.draftUrl);
       if (!response.ok) throw new Error(String(response.status));
       saved = sending;
-      const now = new Intl.DateTimeFormat(document.documentElement.lang || undefined, { timeStyle: "short" });
+      const now = new Intl.DateTimeFormat(document.documentElement.lang || undefined, {
+        timeStyle: "short",
+        hourCycle: "h23",
+        timeZone: document.documentElement.dataset.timeZone, // as all times of the page
+      });
       state.textContent = `Draft saved at ${now.format(new Date())}.`;
       if (text.value === saved) form.dispatchEvent(new Event("draftsaved"));
     } catch {

@@ -58,6 +58,8 @@ terms_accept                              account      account
 privacy                                   open         -
 suspended                                 suspended    -
 profile                                   contributor  contributor
+languages                                 -            contributor
+work_language                             -            contributor
 profile_delete                            account      account
 tokens                                    contributor  contributor
 token_revoke                              -            own
