@@ -38,7 +38,7 @@
       const now = new Intl.DateTimeFormat(document.documentElement.lang || undefined, {
         timeStyle: "short",
         hourCycle: "h23",
-        timeZone: document.documentElement.dataset.timeZone, // as all times of the page
+        timeZone: document.body.dataset.timeZone, // as all times of the page
       });
       state.textContent = `Draft saved at ${now.format(new Date())}.`;
       if (text.value === saved) form.dispatchEvent(new Event("draftsaved"));

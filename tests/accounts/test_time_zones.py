@@ -84,4 +84,4 @@ def test_no_page_names_a_zone_of_its_own() -> None:
     assert [str(path) for path in templates if re.search(r"date:\"[^\"]*\" *}} *UTC", path.read_text())] == []
     for script in (ROOT / "static/js").glob("*.js"):
         for found in re.finditer(r"new Intl\.DateTimeFormat\(.*?\);", script.read_text(), re.DOTALL):
-            assert "timeZone: document.documentElement.dataset.timeZone" in found[0], script.name
+            assert "timeZone: document.body.dataset.timeZone" in found[0], script.name
