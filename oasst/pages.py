@@ -14,7 +14,7 @@ from leaderboard.frames import Frame
 from leaderboard.levels import level_of
 from leaderboard.streaks import streak_of
 from oasst.accounts.requests import SignedInRequest
-from oasst.core.languages import name_of
+from oasst.core.languages import BY_CODE, languages_of_browser, name_of
 from oasst.core.text import clean_language_tag
 from tasks import estimates
 from tasks import queries as task_queries
@@ -36,7 +36,7 @@ def landing(request: HttpRequest) -> HttpResponse:
 def dashboard(request: SignedInRequest) -> HttpResponse:
     """What needs doing, what waits for this person, what became of their work. Reads only."""
     person = request.user
-    lang = clean_language_tag(request.GET.get("lang") or person.first_language)
+    lang = clean_language_tag(request.GET.get("lang") or person.working_language)
     policy = current_policy()
     counts = task_queries.availability(person, lang, policy)
     # What the scores count anyway: cheaper than counting a person's messages, reviews and rankings on each visit.
@@ -56,6 +56,7 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
         "lang": lang,
         "lang_name": name_of(lang),
         "languages": [(code, name_of(code), code == lang) for code in person.contribution_languages],
+        "offered_languages": [] if person.contribution_languages else _offered_languages(request),
         # A new key for each view of the page: a double click takes one task, the next visit another.
         "idempotency_key": uuid4(),
         "cards": [_card(kind, number, minutes[kind], policy) for kind, number in counts.items() if number],
@@ -68,6 +69,15 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
         "recent": tree_queries.contributions_of(person, size=5).rows,
     }
     return render(request, "pages/dashboard.html", context)
+
+
+def _offered_languages(request: SignedInRequest) -> list[tuple[str, str, str, bool]]:
+    """(code, own name, English name, whether the browser asks for it), what the browser asks for first."""
+    asked = languages_of_browser(request.headers.get("Accept-Language", "")) or [request.user.first_language]
+    return [
+        (code, BY_CODE[code].own_name, BY_CODE[code].english_name, code in asked)
+        for code in dict.fromkeys([*asked, *BY_CODE])
+    ]
 
 
 def _card(kind: Kind, number: int, minutes: int, policy: TreePolicy) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class PurgeAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Can be undone until")
     def may_be_undone_until(self, obj: Purge) -> str:
-        return f"{obj.undo_until:%Y-%m-%d %H:%M} UTC" if obj.can_be_undone(timezone.now()) else "–"
+        return f"{timezone.localtime(obj.undo_until):%Y-%m-%d %H:%M}" if obj.can_be_undone(timezone.now()) else "–"
 
     @admin.action(description="Undo")
     def undo(self, request: Any, chosen: QuerySet[Purge]) -> None:

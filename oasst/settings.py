@@ -156,6 +156,7 @@ MIDDLEWARE = [
     "oasst.core.middleware.RefuseNul",
     "oasst.core.middleware.FormAddresses",
     "oasst.core.middleware.SignInFirst",
+    "oasst.accounts.time_zones.PersonTimeZone",
     "oasst.accounts.gate.Gate",
     "oasst.accounts.twice.PressedTwice",
     "oasst.core.middleware.ErrorPages",

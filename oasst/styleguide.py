@@ -20,6 +20,8 @@ from django.shortcuts import render
 from django.urls import path
 
 from oasst.core import markdown
+from oasst.core.language_question import LanguageQuestion
+from oasst.core.languages import LANGUAGES as MENU
 from oasst.core.text_diff import word_diff
 from tasks.kinds import Kind
 from tasks.pay import pay_of_asked
@@ -174,6 +176,11 @@ KINDS = {
 
 
 class TextForm(forms.Form):
+    text_limit = 2000
+    text = forms.CharField(widget=forms.Textarea)
+
+
+class TextInLanguageForm(LanguageQuestion):
     text_limit = 2000
     text = forms.CharField(widget=forms.Textarea)
 
@@ -414,6 +421,10 @@ def _refused_text() -> TextForm:
     return form
 
 
+def _asked_text() -> TextInLanguageForm:
+    return TextInLanguageForm({"text": "كيف يمكنني أن أتعلم البرمجة بسرعة؟"}, filed_as="en", may_move=True)
+
+
 def _task_page(kind: str, turns: int, form: forms.Form, **more: Any) -> dict[str, Any]:
     return {
         "task": _task(),
@@ -438,6 +449,7 @@ def _dashboard(**more: Any) -> dict[str, Any]:
         "languages": [(code, name, code == "en") for code, name in LANGUAGES],
         "cards": CARDS,
         "random": {"count": 85},
+        "offered_languages": [],
         "idempotency_key": TASK_ID,
         "nothing": None,
         "open_tasks": [
@@ -462,6 +474,7 @@ def _contributions(**more: Any) -> dict[str, Any]:
     return {"rows": ROWS, "filters": filters, "next_url": "?before=1", "previous_url": "", **more}
 
 
+OFFERED_LANGUAGES = [(one.code, one.own_name, one.english_name, one.code in ("ar", "en")) for one in MENU]
 NOTHING = Sample(
     title="Everything is done in English",
     text="Four conversations wait for their last rankings, and you have seen all of them.",
@@ -480,7 +493,7 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
     "dashboard-first-visit": (
         "pages/dashboard.html",
         True,
-        lambda: _dashboard(welcome=True, open_tasks=[], recent=[]),
+        lambda: _dashboard(welcome=True, open_tasks=[], recent=[], languages=[], offered_languages=OFFERED_LANGUAGES),
     ),
     "dashboard-nothing": (
         "pages/dashboard.html",
@@ -495,6 +508,7 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
             "assistant_reply", 5, TextForm(initial={"text": "A little cooler, because"}), draft_saved_at=NOW
         ),
     ),
+    "task-language": ("tasks/task_text.html", True, lambda: _task_page("initial_prompt", 0, _asked_text())),
     "task-refused": ("tasks/task_text.html", True, lambda: _task_page("assistant_reply", 1, _refused_text())),
     "task-follow-up": ("tasks/task_text.html", True, lambda: _task_page("prompter_reply", 2, TextForm())),
     "task-labels": (

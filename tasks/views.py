@@ -36,7 +36,7 @@ from trees.queries import conversation_to
 def next_task(request: SignedInRequest) -> HttpResponse:
     """Take a task and go to its page."""
     kind = _kind(request.POST.get("kind", "random"))
-    lang = request.POST.get("lang") or request.user.first_language
+    lang = request.POST.get("lang") or request.user.working_language
     return _go_to_next(request, kind, lang, request.POST.get("idempotency_key") or None)
 
 
@@ -66,7 +66,7 @@ def nothing(request: SignedInRequest) -> HttpResponse:
     """Why there is no work, and what would bring some. Opened later there may be some again: then it is offered."""
     person, policy = request.user, current_policy()
     kind = _kind(request.GET.get("kind", ""))
-    lang = clean_language_tag(request.GET.get("lang") or person.first_language)
+    lang = clean_language_tag(request.GET.get("lang") or person.working_language)
     busy = queries.is_busy(person)
     number = 0 if busy else queries.count_work(queries.availability(person, lang, policy), kind)
     found = None

@@ -12,7 +12,10 @@ from django.core.mail import send_mail
 from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 
+from oasst.accounts.models import User
+from oasst.accounts.time_zones import zone_of
 from trees.access import is_public
 from trees.models import Message, Proposal, Withdrawal
 
@@ -42,7 +45,7 @@ def tell_author(*, proposal_id: UUID) -> bool:
         proposal.mailed = outcome
         proposal.save(update_fields=["mailed"])
         context = {"proposal": proposal, **_about(proposal.message)}
-        _send("restored" if is_return else outcome, context, author.email)
+        _send("restored" if is_return else outcome, context, author)
         return True
 
 
@@ -65,14 +68,14 @@ def tell_of_withdrawal(*, withdrawal_id: UUID) -> bool:
         withdrawal.mailed = withdrawal.status
         withdrawal.save(update_fields=["mailed"])
         context = {"withdrawal": withdrawal, "proposal": withdrawal, **_about(withdrawal.message)}
-        _send(f"withdrawal_{withdrawal.status}", context, author.email)
+        _send(f"withdrawal_{withdrawal.status}", context, author)
         return True
 
 
 _OWN_ACTS = (Withdrawal.Status.OPEN, Withdrawal.Status.TAKEN_BACK)
 
 
-def _reader(message: Message) -> Any:
+def _reader(message: Message) -> User | None:
     """The author, where there is anybody to write to."""
     author = message.author
     if author is None or not author.email or not author.is_active or author.deleted_at is not None:
@@ -90,11 +93,12 @@ def _about(message: Message) -> dict[str, Any]:
     }
 
 
-def _send(name: str, context: dict[str, Any], address: str) -> None:
-    subject, body = (
-        render_to_string(f"trees/email/{name}_{part}.txt", context).strip() for part in ("subject", "message")
-    )
-    send_mail(subject, f"{body}\n", None, [address])
+def _send(name: str, context: dict[str, Any], author: User) -> None:
+    with timezone.override(zone_of(author)):
+        subject, body = (
+            render_to_string(f"trees/email/{name}_{part}.txt", context).strip() for part in ("subject", "message")
+        )
+    send_mail(subject, f"{body}\n", None, [author.email])
 
 
 def outcome_of(proposal: Proposal) -> str:

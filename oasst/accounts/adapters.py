@@ -19,6 +19,7 @@ from django.forms import BaseForm
 from django.http import HttpRequest
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 
 from oasst.accounts import names, reauthentication, second_factor, sessions, suspended, tries
 from oasst.accounts.addresses import refusal
@@ -26,6 +27,7 @@ from oasst.accounts.models import User
 from oasst.accounts.names import friendly_name
 from oasst.accounts.proof import is_proved
 from oasst.accounts.services import drop_unproven_claims, find_person, raise_listed_role, suspend_if_known
+from oasst.accounts.time_zones import zone_of
 from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.ratelimit import SIGN_INS_ELSEWHERE, spend
 from oasst.core.requests import client_address, is_own_page
@@ -134,7 +136,8 @@ class AccountAdapter(DefaultAccountAdapter):
         """What it tells of has happened: a mail server that is away must not turn it into an error page."""
         context = {**sessions.where_from(self.request), **(context or {})}
         try:
-            super().send_notification_mail(template_prefix, user, context, email)
+            with timezone.override(zone_of(user)):  # whoever acts may live elsewhere
+                super().send_notification_mail(template_prefix, user, context, email)
         except OSError as error:  # also the errors of smtplib
             log.warning("notice_not_sent", what=template_prefix, reason=str(error))
 

@@ -84,13 +84,20 @@ class ForgotPasswordForm(ResetPasswordForm):
 
 class ProfileForm(forms.Form):
     display_name = LineField(label="Display name", limit=NAME_LIMIT, help_text="Seen by others on the leaderboard.")
-    time_zone = forms.ChoiceField(label="Time zone", help_text="Decides when your day begins.")
+    time_zone = forms.ChoiceField(
+        label="Time zone", help_text="All times are shown in it, and it decides when your day begins."
+    )
     interface_language = forms.ChoiceField(label="Language of the pages", choices=[("en", "English")])
     contribution_languages = forms.MultipleChoiceField(
         label="Languages you contribute in",
         choices=_LANGUAGE_CHOICES,
         required=False,
         help_text="You are offered work in these.",
+    )
+    first_language = forms.ChoiceField(
+        label="Your first language",
+        required=False,
+        help_text="You are offered work in this one unless you choose another under “Work in”.",
     )
     show_on_leaderboard = forms.BooleanField(
         label="Show me on leaderboards", required=False, help_text="You keep your points either way."
@@ -102,6 +109,7 @@ class ProfileForm(forms.Form):
             "time_zone": person.time_zone,
             "interface_language": person.interface_language,
             "contribution_languages": person.contribution_languages,
+            "first_language": next(iter(person.contribution_languages), ""),
             "show_on_leaderboard": person.show_on_leaderboard,
         }
         kwargs.setdefault("initial", stored if kept is None else self._as_sent(kept.fields))
@@ -110,10 +118,12 @@ class ProfileForm(forms.Form):
         zones.choices = [(name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones())]
         # A language chosen elsewhere (another program, an older menu) must not vanish when the form is saved.
         languages: Any = self.fields["contribution_languages"]
-        known = {code for code, _ in _LANGUAGE_CHOICES}
-        languages.choices = _LANGUAGE_CHOICES + [
-            (tag, tag) for tag in person.contribution_languages if tag not in known
-        ]
+        # One's own come first and in their order, since browsers send what is chosen in the order of the page.
+        names = dict(_LANGUAGE_CHOICES)
+        own = person.contribution_languages
+        languages.choices = [(tag, names.get(tag, tag)) for tag in dict.fromkeys([*own, *names])]
+        first: Any = self.fields["first_language"]
+        first.choices = [("", "The first that is chosen above"), *languages.choices]
         if person.interface_language != "en":
             pages: Any = self.fields["interface_language"]
             pages.choices = [("en", "English"), (person.interface_language, person.interface_language)]
@@ -122,11 +132,26 @@ class ProfileForm(forms.Form):
         widgets = {name: field.widget for name, field in self.base_fields.items()}
         return {name: widget.value_from_datadict(fields, MultiValueDict(), name) for name, widget in widgets.items()}
 
+    def clean(self) -> dict[str, Any]:
+        """`first_language` only orders the others: it is put in front of them, if it is one of them or newly named."""
+        first = self.cleaned_data.pop("first_language", "")
+        languages = self.cleaned_data.get("contribution_languages")
+        if first and languages is not None and (first in languages or "first_language" in self.changed_data):
+            self.cleaned_data["contribution_languages"] = list(dict.fromkeys([first, *languages]))
+        return self.cleaned_data
+
     def clean_display_name(self) -> str:
         try:
             return clean_name(self.cleaned_data["display_name"])
         except DomainError as error:
             raise forms.ValidationError(error.message, error.code) from error
+
+
+class LanguagesForm(forms.Form):
+    """Asked at the first visit: those of the browser come first, and are ticked."""
+
+    languages = forms.MultipleChoiceField(label="Languages you write in", choices=_LANGUAGE_CHOICES)
+    time_zone = forms.CharField(required=False, max_length=64)
 
 
 class DeleteForm(forms.Form):

@@ -74,6 +74,8 @@ class User(AbstractBaseUser):
     time_zone = models.CharField(max_length=64, default="UTC")
     interface_language = models.CharField(max_length=32, default="en")
     contribution_languages = ArrayField(models.CharField(max_length=32), default=list, blank=True)
+    # Chosen under "Work in"; empty means the first of those above.
+    work_language = models.CharField(max_length=32, blank=True, default="", db_default="", editable=False)
 
     enabled = models.BooleanField(default=True, help_text="Off means banned.")
     ban_reason = models.CharField(max_length=500, blank=True)
@@ -132,6 +134,12 @@ class User(AbstractBaseUser):
     def first_language(self) -> str:
         """The language that this person contributes in unless they choose another."""
         return self.contribution_languages[0] if self.contribution_languages else "en"
+
+    @property
+    def working_language(self) -> str:
+        """The language that this person chose to work in, if it still is one of theirs; else their first."""
+        is_own = self.work_language in self.contribution_languages
+        return self.work_language if is_own else self.first_language
 
     @property
     def is_staff(self) -> bool:

@@ -40,7 +40,15 @@ from django.views.generic import FormView
 from oasst.accounts import names, services
 from oasst.accounts.access import has_current_terms, may_sign_in_unproven
 from oasst.accounts.documents import PRIVACY, TERMS, contact_address
-from oasst.accounts.forms import CodeForm, DebugLoginForm, DeleteForm, ProfileForm, add_refusal, tell_tries
+from oasst.accounts.forms import (
+    CodeForm,
+    DebugLoginForm,
+    DeleteForm,
+    LanguagesForm,
+    ProfileForm,
+    add_refusal,
+    tell_tries,
+)
 from oasst.accounts.notices import tell
 from oasst.accounts.requests import SignedInRequest
 from oasst.accounts.sign_in import SignInCode, is_browser_of
@@ -309,6 +317,8 @@ def terms_accept(request: SignedInRequest) -> HttpResponse:
             return redirect("terms")
         # The version that was on the screen: whoever had the page open while the terms changed sees them again.
         if request.POST.get("version") == TERMS.version:
+            if not request.user.terms_version:  # the first visit
+                services.propose_time_zone(request.user, request.POST.get("time_zone", ""))
             services.accept_terms(request.user)
             return redirect(target)
     elif has_current_terms(request.user):
@@ -365,6 +375,28 @@ def profile(request: SignedInRequest) -> HttpResponse:
             return redirect("profile")
     # A refused name must not look saved: the page shows the person as stored.
     return render(request, "accounts/profile.html", {"form": form, "person": request.user})
+
+
+@login_required
+@require_POST
+def languages(request: SignedInRequest) -> HttpResponse:
+    """The answer to what the dashboard asks at the first visit."""
+    form = LanguagesForm(request.POST)
+    if form.is_valid():
+        services.choose_languages(request.user, form.cleaned_data["languages"])
+        services.propose_time_zone(request.user, form.cleaned_data["time_zone"])
+        messages.success(request, "Your languages are saved. You can change them in your profile.")
+    else:
+        messages.error(request, "Please choose at least one language of the list.")
+    return redirect("dashboard")
+
+
+@login_required
+@require_POST
+def work_language(request: SignedInRequest) -> HttpResponse:
+    """Remember what "Work in" of the dashboard says."""
+    services.choose_work_language(request.user, request.POST.get("lang", ""))
+    return redirect("dashboard")
 
 
 CONSEQUENCES = (

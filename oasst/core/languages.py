@@ -4,6 +4,8 @@ menu.
 
 from dataclasses import dataclass
 
+from django.utils.translation.trans_real import parse_accept_lang_header
+
 
 @dataclass(frozen=True)
 class Language:
@@ -62,6 +64,28 @@ LANGUAGES: tuple[Language, ...] = (
     Language("zh-Hant", "Chinese (traditional)", "繁體中文"),
 )
 BY_CODE: dict[str, Language] = {language.code: language for language in LANGUAGES}
+
+
+# As browsers call them, where the menu has another name.
+_AS_BROWSERS_SAY = {"no": "nb", "nn": "nb", "iw": "he", "in": "id", "zh-tw": "zh-Hant", "zh-hk": "zh-Hant"}
+_BY_LOWER_CASE = {code.lower(): code for code in BY_CODE}
+
+
+def languages_of_browser(accept_language: str) -> list[str]:
+    """The languages of the menu that this header asks for, the most wanted first."""
+    found = (_on_the_menu(tag) for tag, weight in parse_accept_lang_header(accept_language) if weight > 0)
+    return list(dict.fromkeys(code for code in found if code))
+
+
+def _on_the_menu(tag: str) -> str | None:
+    """ "de-AT" is German, "zh-Hant-HK" is traditional Chinese."""
+    subtags = tag.lower().split("-")
+    for length in range(len(subtags), 0, -1):
+        shorter = "-".join(subtags[:length])
+        shorter = _AS_BROWSERS_SAY.get(shorter, shorter)
+        if code := _BY_LOWER_CASE.get(shorter.lower()):
+            return code
+    return None
 
 
 def name_of(tag: str) -> str:

@@ -81,6 +81,11 @@
     const box = block.closest("[data-coming]");
     return box !== null && [...box.children].findIndex((one) => one.contains(block)) >= Number(box.dataset.final ?? 0);
   };
+  // Proposed to the server, which knows no better; the profile can say otherwise.
+  for (const input of document.querySelectorAll("input[data-browser-zone]")) {
+    input.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+  }
+
   const addCopyButtons = () => {
     for (const block of document.querySelectorAll(".prose :is(pre, .formula--block):not(:has(.copy-code))")) {
       if (grows(block)) continue;

@@ -29,7 +29,11 @@
   });
 
   const state = document.querySelector("[data-draft-state]");
-  const now = new Intl.DateTimeFormat(document.documentElement.lang || undefined, { timeStyle: "short" });
+  const now = new Intl.DateTimeFormat(document.documentElement.lang || undefined, {
+    timeStyle: "short",
+    hourCycle: "h23",
+    timeZone: document.body.dataset.timeZone, // as all times of the page
+  });
   const answer = () => {
     const body = new URLSearchParams(new FormData(form));
     for (const name of ["csrfmiddlewaretoken", "kept_as"]) body.delete(name);

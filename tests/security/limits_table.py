@@ -130,6 +130,8 @@ PAGES: dict[str, Write | str] = {
     "privacy/": READS,
     "suspended/": READS,
     "me/": by(limit.PROFILE_CHANGES),
+    "me/languages/": by(limit.PROFILE_CHANGES),
+    "me/work-language/": by(limit.PROFILE_CHANGES),
     "me/delete/": free("once: the account is gone; a wrong word changes nothing"),
     "me/tokens/": by(limit.NEW_TOKENS),
     "me/tokens/<uuid:token_id>/revoke/": _STEP,

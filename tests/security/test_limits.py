@@ -344,6 +344,8 @@ def on_pages() -> Iterator[Case]:
     in_chat, of_answer = "chat/{s.chat.pk}/", "chat/messages/{s.answer.pk}/"
     profile = {"display_name": "Bob", "time_zone": "UTC", "interface_language": "en"}
     yield me, ratelimit.PROFILE_CHANGES, person_of, post(me, **profile)
+    yield "me/languages/", ratelimit.PROFILE_CHANGES, person_of, post("me/languages/", languages="de")
+    yield "me/work-language/", ratelimit.PROFILE_CHANGES, person_of, post("me/work-language/", lang="en")
     yield "me/tokens/", ratelimit.NEW_TOKENS, person_of, post("me/tokens/", name="laptop", days="30")
     yield f"{message}react/", ratelimit.REACTIONS, person_of, post("messages/{s.message.pk}/react/", emoji="+1")
     yield f"{message}report/", ratelimit.REPORTS, person_of, post("messages/{s.message.pk}/report/", category="spam")

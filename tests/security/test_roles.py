@@ -59,6 +59,8 @@ privacy                                   open         -
 suspended                                 suspended    -
 profile                                   contributor  contributor
 present                                   contributor  -
+languages                                 -            contributor
+work_language                             -            contributor
 profile_delete                            account      account
 tokens                                    contributor  contributor
 token_revoke                              -            own

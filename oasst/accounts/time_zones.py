@@ -1,0 +1,40 @@
+"""Times are shown to each person in their own zone: on all pages, in the admin, and in mails to them. Programs get UTC.
+
+Days in a row are counted in the same zone; boards and statistics are everybody's and counted in UTC, which they say.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from django.utils.deprecation import MiddlewareMixin
+
+from oasst.accounts.models import User
+from oasst.core.wires import is_of_the_wires
+
+_UTC = ZoneInfo("UTC")
+_NO_PAGES = ("/static/", "/healthz", "/readyz", "/metrics")
+
+
+def zone_of(person: User) -> ZoneInfo:
+    """UTC where the machine does not know the zone (any more)."""
+    try:
+        return ZoneInfo(person.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return _UTC
+
+
+class PersonTimeZone(MiddlewareMixin):
+    """Sets the zone of whoever is signed in for the time of a request. Strangers see UTC, named as such."""
+
+    def process_view(self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any) -> None:
+        path = request.path_info
+        if not is_of_the_wires(path) and not path.startswith(_NO_PAGES) and request.user.is_authenticated:
+            timezone.activate(zone_of(request.user))
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        timezone.deactivate()  # the thread serves others next
+        return response

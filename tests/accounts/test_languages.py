@@ -1,0 +1,181 @@
+"""The languages of a person: offered at the first visit, kept in their order, remembered where they work."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from oasst.accounts import services
+from oasst.accounts.documents import TERMS
+from oasst.accounts.models import User
+from oasst.core.languages import languages_of_browser
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def browser(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+@pytest.fixture
+def newcomer() -> User:
+    return services.create_user(email="newcomer@example.org", display_name="Newcomer")
+
+
+def ticked(page: str) -> list[str]:
+    return re.findall(r'name="languages" value="([^"]+)" checked', page)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("ar-EG,ar;q=0.9,en-US;q=0.8,en;q=0.7", ["ar", "en"]),
+        ("en;q=0.5,de-AT", ["de", "en"]),
+        ("zh-TW,zh;q=0.9", ["zh-Hant", "zh"]),
+        ("zh-Hant-HK", ["zh-Hant"]),
+        ("zh-CN", ["zh"]),
+        ("pt-BR,pt;q=0.9", ["pt-BR", "pt"]),
+        ("nn,no;q=0.8", ["nb"]),
+        ("tlh,de;q=0", []),
+        ("*", []),
+        ("", []),
+        ("nonsense;;;q=q,,", []),
+    ],
+)
+def test_what_a_browser_asks_for(header: str, expected: list[str]) -> None:
+    assert languages_of_browser(header) == expected
+
+
+class TestFirstVisit:
+    def test_the_browsers_languages_are_offered(self, browser: Client, alice: User) -> None:
+        page = browser.get("/dashboard/", headers={"Accept-Language": "de-AT,de;q=0.9,ar;q=0.5"}).text
+        assert ticked(page) == ["de", "ar"]
+        assert 'value="sw"' in page
+        alice.refresh_from_db()
+        assert alice.contribution_languages == []
+
+    def test_without_any_english_is(self, browser: Client) -> None:
+        assert ticked(browser.get("/dashboard/").text) == ["en"]
+
+    def test_they_are_kept_in_their_order(self, browser: Client, alice: User) -> None:
+        page = browser.get("/dashboard/", headers={"Accept-Language": "uk,ar;q=0.5"}).text
+        assert browser.post("/me/languages/", {"languages": ticked(page)}).status_code == 302
+        alice.refresh_from_db()
+        assert alice.contribution_languages == ["uk", "ar"]
+        page = browser.get("/dashboard/").text
+        assert "What needs doing in Ukrainian" in page
+        assert ticked(page) == [] and "languages-card" not in page
+
+    @pytest.mark.parametrize("chosen", [[], ["xx"], ["nonsense!"]])
+    def test_at_least_one_of_the_list(self, browser: Client, alice: User, chosen: list[str]) -> None:
+        answer = browser.post("/me/languages/", {"languages": chosen}, follow=True)
+        assert "choose at least one language" in answer.text
+        alice.refresh_from_db()
+        assert alice.contribution_languages == []
+
+
+class TestOrder:
+    def save(self, browser: Client, **changes: Any) -> None:
+        data = {"display_name": "Alice", "time_zone": "UTC", "interface_language": "en", **changes}
+        assert browser.post("/me/", data).status_code == 302
+
+    def choices(self, browser: Client) -> list[str]:
+        """As a browser sends them: in the order of the page."""
+        select = re.search(r'<select name="contribution_languages".*?</select>', browser.get("/me/").text, re.DOTALL)
+        assert select is not None
+        return re.findall(r'value="([^"]+)" selected', select[0])
+
+    def test_saving_the_profile_again_keeps_the_first_one(self, browser: Client, alice: User) -> None:
+        services.choose_languages(alice, ["uk", "ar", "de"])
+        assert self.choices(browser) == ["uk", "ar", "de"]
+        self.save(browser, contribution_languages=self.choices(browser), first_language="uk")
+        alice.refresh_from_db()
+        assert alice.contribution_languages == ["uk", "ar", "de"]
+
+    def test_another_one_may_be_the_first(self, browser: Client, alice: User) -> None:
+        services.choose_languages(alice, ["uk", "ar"])
+        self.save(browser, contribution_languages=["uk", "ar"], first_language="ar")
+        alice.refresh_from_db()
+        assert (alice.first_language, alice.contribution_languages) == ("ar", ["ar", "uk"])
+
+    def test_one_that_is_not_chosen_yet_may_too(self, browser: Client, alice: User) -> None:
+        services.choose_languages(alice, ["uk"])
+        self.save(browser, contribution_languages=["uk"], first_language="de")
+        alice.refresh_from_db()
+        assert alice.contribution_languages == ["de", "uk"]
+
+    def test_the_first_one_can_be_given_up(self, browser: Client, alice: User) -> None:
+        services.choose_languages(alice, ["uk", "ar"])
+        self.save(browser, contribution_languages=["ar"], first_language="uk")  # it still stands in its field
+        alice.refresh_from_db()
+        assert alice.contribution_languages == ["ar"]
+
+
+class TestWorkIn:
+    def test_it_is_remembered(self, browser: Client, alice: User) -> None:
+        services.choose_languages(alice, ["uk", "de"])
+        assert "What needs doing in Ukrainian" in browser.get("/dashboard/").text
+        assert browser.post("/me/work-language/", {"lang": "de"})["Location"] == "/dashboard/"
+        assert "What needs doing in German" in browser.get("/dashboard/").text
+        elsewhere = Client()
+        elsewhere.force_login(alice)
+        assert "What needs doing in German" in elsewhere.get("/dashboard/").text
+        task = elsewhere.post("/tasks/next/", {"kind": "initial_prompt"})["Location"]
+        assert "German" in elsewhere.get(task).text
+
+    def test_looking_at_another_one_changes_nothing(self, browser: Client, alice: User) -> None:
+        services.choose_languages(alice, ["uk", "de"])
+        assert "What needs doing in German" in browser.get("/dashboard/?lang=de").text
+        assert "What needs doing in Ukrainian" in browser.get("/dashboard/").text
+
+    def test_only_ones_own(self, browser: Client, alice: User) -> None:
+        services.choose_languages(alice, ["uk", "de"])
+        assert browser.post("/me/work-language/", {"lang": "fr"}).status_code == 400
+        alice.refresh_from_db()
+        assert alice.work_language == ""
+
+    def test_one_that_was_given_up_is_forgotten(self, alice: User) -> None:
+        services.choose_languages(alice, ["uk", "de"])
+        services.choose_work_language(alice, "de")
+        services.choose_languages(alice, ["uk", "ar"])
+        assert alice.working_language == "uk"
+
+
+class TestTimeZone:
+    """What a browser proposes at sign-up."""
+
+    def agree(self, client: Client, person: User, time_zone: str) -> str:
+        client.force_login(person)
+        assert "data-browser-zone" in client.get("/terms/accept/").text
+        client.post("/terms/accept/", {"version": TERMS.version, "time_zone": time_zone})
+        person.refresh_from_db()
+        return person.time_zone
+
+    @pytest.mark.parametrize(
+        ("proposed", "kept"),
+        [
+            ("Asia/Tokyo", "Asia/Tokyo"),
+            ("Mars/Olympus", "UTC"),
+            ("../../etc/passwd", "UTC"),
+            ("", "UTC"),
+            ("x\0", "UTC"),
+        ],
+    )
+    def test_it_is_taken_if_it_is_one(self, client: Client, newcomer: User, proposed: str, kept: str) -> None:
+        assert self.agree(client, newcomer, proposed) == kept
+
+    def test_the_one_that_was_chosen_stays(self, client: Client, newcomer: User) -> None:
+        User.objects.filter(pk=newcomer.pk).update(time_zone="Europe/Berlin")
+        assert self.agree(client, newcomer, "Asia/Tokyo") == "Europe/Berlin"
+
+    def test_newer_terms_ask_for_no_zone(self, client: Client, alice: User) -> None:
+        User.objects.filter(pk=alice.pk).update(terms_version="0")
+        assert self.agree(client, alice, "Asia/Tokyo") == "UTC"
+
+    def test_who_comes_without_terms_of_ours_is_asked_with_the_languages(self, browser: Client, alice: User) -> None:
+        browser.post("/me/languages/", {"languages": ["de"], "time_zone": "Europe/Berlin"})
+        alice.refresh_from_db()
+        assert (alice.contribution_languages, alice.time_zone) == (["de"], "Europe/Berlin")
