@@ -15,6 +15,8 @@ FORMULA_LIMIT = 2_000
 """Characters of one formula."""
 TEXT_LIMIT = 10_000
 """Characters of all formulas of one text."""
+_LEAST = 20
+"""Characters that a short formula counts as: a letter becomes two hundred characters of HTML."""
 DEPTH_LIMIT = 64
 """Levels of nesting, in the source and in the MathML: browsers lay formulas out recursively."""
 OUTPUT_LIMIT = 300_000
@@ -60,7 +62,7 @@ class Formulas:
 
     def convert(self, source: str, *, display: bool) -> str | None:
         """The MathML of a formula, or None when it has a mistake, is too deep, or the text has too many."""
-        self.source -= len(source)
+        self.source -= max(len(source), _LEAST)
         if self.source < 0 or self.output <= 0:
             return None
         mathml = to_mathml(source, display=display)

@@ -168,7 +168,8 @@ def _formula(state: StateInline, silent: bool) -> bool:
         return False  # "costs $$ and $$$"
     if not silent:
         token = state.push("formula", "math", 0)
-        token.content, token.markup, token.info = state.src[start:end].strip(), opener, closer
+        token.content, token.markup = state.src[start:end].strip(), opener
+        token.meta["typed"] = state.src[state.pos : end + 2]
     state.pos = end + 2
     return True
 
@@ -189,15 +190,16 @@ def _formula_block(state: StateBlock, first: int, last: int, silent: bool) -> bo
     line = _closing_line(state, first, last, opener, closer)
     if line is None:
         return False
-    source = state.getLines(first, line + 1, state.sCount[first], False).strip()
-    source = source[: source.rindex(closer)].removeprefix(opener)
+    typed = state.getLines(first, line + 1, state.sCount[first], False).strip()
+    end = typed.rindex(closer)
+    source = typed[len(opener) : end]
     if not _is_formula(source):
         return False
     if not silent:
         state.line = line + 1
         token = state.push("formula_block", "math", 0)
-        token.content = f"{opener}{source}{closer}" if environment else source.strip()
-        token.markup, token.info = ("", "") if environment else (opener, closer)
+        token.content = typed[: end + len(closer)] if environment else source.strip()
+        token.meta["typed"] = typed
         token.map = [first, line + 1]
     return True
 
@@ -224,7 +226,7 @@ def _render_formula(self: RendererHTML, tokens: Sequence[Token], idx: int, optio
     token = tokens[idx]
     display = token.markup != "\\("
     mathml = env.setdefault("formulas", Formulas()).convert(token.content, display=display)
-    typed = escapeHtml(f"{token.markup}{token.content}{token.info}")
+    typed = escapeHtml(token.meta["typed"])
     if mathml is None:
         return f'<code class="formula-source" dir="ltr">{typed}</code>'
     scrolls = _SCROLLS if display or len(token.content) > _SHORT or _ROOM.search(token.content) else ""
@@ -235,8 +237,7 @@ def _render_formula(self: RendererHTML, tokens: Sequence[Token], idx: int, optio
 def _render_formula_block(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
     token = tokens[idx]
     mathml = env.setdefault("formulas", Formulas()).convert(token.content, display=True)
-    apart = "\n" if token.markup and "\n" in token.content else ""
-    typed = escapeHtml(f"{token.markup}{apart}{token.content}{apart}{token.info}")
+    typed = escapeHtml(token.meta["typed"])
     if mathml is None:
         return f'<pre class="formula-source"{CODE}><code>{typed}</code></pre>\n'
     return f'<div class="formula formula--block" dir="ltr" title="{typed}"{_SCROLLS}>{mathml}</div>\n'

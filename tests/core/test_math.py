@@ -184,5 +184,8 @@ class TestBounds:
         made = [formulas.convert("x" * 1000, display=False) for _ in range(12)]
         assert [bool(one) for one in made] == [True] * 10 + [False] * 2
 
+    def test_the_number_of_formulas_is_bounded(self) -> None:
+        assert render(r"\(x\) " * 2000).count("<math") == 500
+
     def test_the_output_of_a_text_is_bounded(self) -> None:
         assert len(render("\n\n".join(["$$" + "'" * 1990 + "$$"] * 9))) < latex.OUTPUT_LIMIT + 50_000

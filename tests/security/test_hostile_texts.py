@@ -55,6 +55,7 @@ TEXTS = (
     f"[c](data:text/html;base64,{MARK}) ![d](javascript:{MARK}())",
     f'<a href="&#106;avascript:{MARK}()">e</a> <javascript:{MARK}()>',
     f"[f]: javascript:{MARK}() 'g'\n[f] ![h](https://{MARK}.example/i.png)",
+    f"\\(\\text{{<img src=x onerror={MARK}()>}}\\) \\(\\href{{javascript:{MARK}()}}{{x}}\\) $$</math><b {MARK}>$$",
     f"<!-- {MARK} --> <!--> <![CDATA[<script>{MARK}()</script>]]>",
     f"{{{{ {MARK} }}}} {{% load {MARK} %}} ${{{MARK}()}} #{{{MARK}}}",
     f'" x-data="{MARK}()" x-init="{MARK}()" @click="{MARK}()" :href="{MARK}',
@@ -121,8 +122,12 @@ class Executable(HTMLParser):
         "link",
         "frame",
         "svg",
-        "math",
         "img",
+        # Of MathML what links, loads or holds HTML. Formulas themselves are our own.
+        "maction",
+        "annotation-xml",
+        "mglyph",
+        "malignmark",
         "form",
     }
 

@@ -185,7 +185,7 @@ class DeletionAdmin(AboutMessage, ReadOnlyAdmin):
         return rows.defer("message__search")
 
     def title_of(self, obj: Deletion) -> str:
-        return f"Deletion of: {obj.message.text}"
+        return f"Deletion of: {plain_excerpt(obj.message.text, 60)}"
 
     def can_do(self, action: str, obj: Deletion, actor: User) -> bool:
         return offers.may_undelete(obj, actor)

@@ -49,7 +49,7 @@ class ProposalAdmin(AboutMessage, ReadOnlyAdmin):
         return ("created_at", "id") if request.GET.get("status__exact") == Proposal.Status.OPEN else ("-id",)
 
     def title_of(self, obj: Proposal) -> str:
-        return f"{obj.get_kind_display()}: {obj.message.text}"
+        return f"{obj.get_kind_display()}: {plain_excerpt(obj.message.text, 60)}"
 
     def details(self, obj: Proposal) -> dict[str, Any]:
         reports, more = reports_about(obj.message_id)

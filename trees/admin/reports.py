@@ -69,7 +69,7 @@ class ReportAdmin(AboutMessage, ReadOnlyAdmin):
         return ("created_at", "id") if request.GET.get("status__exact") == Report.Status.OPEN else ("-id",)
 
     def title_of(self, obj: Report) -> str:
-        return f"{obj.get_category_display()}: {obj.message.text}"
+        return f"{obj.get_category_display()}: {plain_excerpt(obj.message.text, 60)}"
 
     def details(self, obj: Report) -> dict[str, Any]:
         address = reverse("admin:trees_message_change", args=[obj.message_id])

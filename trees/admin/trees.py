@@ -9,9 +9,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import Truncator
 
 from oasst.accounts.models import User
+from oasst.core.markdown import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin
 from trees import moderation, offers
 from trees.admin.filters import ByLanguage, ByPrompt, ByState
@@ -51,7 +51,7 @@ class TreeAdmin(ReadOnlyAdmin):
         return (search_trees(queryset, search_term) if search_term.strip() else queryset), False
 
     def title_of(self, obj: Any) -> str:
-        return obj.prompt or str(obj)
+        return plain_excerpt(obj.prompt or "", 70) or str(obj)
 
     def details(self, obj: MessageTree) -> dict[str, Any]:
         found = tree_file(obj)
@@ -75,7 +75,7 @@ class TreeAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Prompt")
     def prompt(self, tree: Any) -> str:
-        return Truncator(" ".join((tree.prompt or "").split())).chars(90)
+        return plain_excerpt(tree.prompt or "", 90)
 
     @admin.display(description="State")
     def in_state(self, tree: MessageTree) -> str:

@@ -9,6 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from oasst.core.ids import uuid7
+from oasst.core.markdown import plain_excerpt
 from trees.models.tree import MessageTree
 
 
@@ -143,7 +144,7 @@ class Message(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.text[:80]
+        return plain_excerpt(self.text, 80)
 
     @property
     def is_withheld(self) -> bool:
@@ -173,4 +174,4 @@ class Revision(models.Model):
     reason = models.CharField(max_length=500, blank=True)
 
     def __str__(self) -> str:
-        return self.text[:80]
+        return plain_excerpt(self.text, 80)
