@@ -86,7 +86,7 @@ def _tree_page(
         "report_limit": reactions.LONGEST_REPORT,
         "refused_report": refused_report,
     }
-    status = HTTPStatus.UNPROCESSABLE_ENTITY if refused_report else HTTPStatus.OK
+    status = HTTPStatus.BAD_REQUEST if refused_report else HTTPStatus.OK
     return render(request, "trees/tree.html", context, status=status)
 
 
