@@ -60,6 +60,14 @@ class TestTemplates:
             assert "csrf_token" in form
 
 
+class TestNothingIsCut:
+    """A browser cuts a paste at `maxlength` without a word. See static/js/count.js."""
+
+    def test_no_template_or_script_sets_maxlength(self) -> None:
+        files = [*PAGES, *(ROOT / "static/js").glob("*.js")]
+        assert [file.name for file in files if "maxlength" in file.read_text().lower()] == []
+
+
 class TestPages:
     def test_the_style_guide_shows_every_fragment(self, request_: Any) -> None:
         shown: set[str] = set()

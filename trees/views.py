@@ -103,7 +103,7 @@ def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:
         found = reactions.report(message_id=message_id, reporter=request.user, category=category, text=text)
     except Invalid as error:
         kept_forms.show_refused(request, error)
-        return _tree_page(request, message_id, HTTPStatus.UNPROCESSABLE_ENTITY)
+        return _tree_page(request, message_id, HTTPStatus.BAD_REQUEST)
     if found.status == found.Status.OPEN:
         messages.success(request, "Thank you. A moderator will look at it.")
     else:

@@ -9,6 +9,7 @@ from typing import Any
 
 from inference.policy import ChatPolicy
 from oasst.core.errors import Invalid
+from oasst.core.text import is_blank
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 SETTINGS = ("temperature", "top_p", "stop", "seed", "logit_bias", "top_k", "typical_p", "repetition_penalty")
@@ -97,7 +98,7 @@ def _messages(given: Any, policy: ChatPolicy) -> list[dict[str, str]]:
     if len(given) > policy.messages_in_chat:
         raise Invalid(f"There may be at most {policy.messages_in_chat} messages.", code="too_many", field="messages")
     messages = [_message(one, f"messages[{number}]", policy) for number, one in enumerate(given)]
-    if messages[-1]["role"] != "user" or not messages[-1]["content"].strip():
+    if messages[-1]["role"] != "user" or is_blank(messages[-1]["content"]):
         raise Invalid(
             "The last message must be a text of the user: it is what gets answered.",
             code="bad_messages",
@@ -115,7 +116,8 @@ def _message(given: Any, place: str, policy: ChatPolicy) -> dict[str, str]:
     text = _text(given.get("content"), f"{place}.content")
     if len(text) > policy.message_length:
         raise Invalid(
-            f"{place}.content has {len(text)} characters; {policy.message_length} are the most.",
+            f"{place}.content has {len(text)} characters; {policy.message_length} are the most, so "
+            f"{len(text) - policy.message_length} are too many.",
             code="too_long",
             field=f"{place}.content",
         )

@@ -14,6 +14,7 @@ from django.utils import timezone
 from inference.conversation import WINDOW
 from inference.models import Chat, ChatMessage, ChatReport, Preset, Role, Turn, Vote
 from inference.policy import current_policy
+from inference.runtime import conversation
 from inference.states import TurnState
 from oasst.accounts.models import User
 from oasst.core.ids import uuid7
@@ -89,7 +90,25 @@ class TestBeginning:
         assert "Too many people are waiting" in html and ">\nA long thought of mine</textarea>" in html
         assert stored() == (0, 0, 0)
 
-    @pytest.mark.parametrize(("text", "status"), [("", 400), (" \n", 400), ("x" * 20_001, 400)])
+    @pytest.mark.parametrize("text", ["    x = 1\n    y = 2", "\tif x:\n\t\treturn", "\u3000\u6625"])
+    def test_indentation_is_stored_shown_to_be_changed_and_told_to_the_model(self, page: Client, text: str) -> None:
+        html = page.post(url("chat_begin"), {"text": f"\n{text}\x0bz\n"}, follow=True).content.decode()
+        said = ChatMessage.objects.get(role=Role.PROMPTER)
+        assert said.content == f"{text}\nz"
+        assert f">\n{text}\nz</textarea>" in html
+        (message,) = conversation(Turn.objects.get())
+        assert message.content == said.content
+
+    def test_a_paste_beyond_the_limit_comes_back_whole(self, page: Client) -> None:
+        text = "\n  " + "😀" * 20_014
+        response = page.post(url("chat_begin"), {"text": text})
+        html = response.content.decode()
+        assert response.status_code == 400 and f">\n{text}</textarea>" in html
+        assert "This is 20,016 characters; 16 too many (at most 20,000 fit)." in html
+
+    @pytest.mark.parametrize(
+        ("text", "status"), [("", 400), (" \n", 400), ("\u200b", 400), ("a\x1cb", 400), ("x" * 20_001, 400)]
+    )
     def test_what_can_not_be_asked(self, page: Client, text: str, status: int) -> None:
         assert page.post(url("chat_begin"), {"text": text}).status_code == status
         assert stored() == (0, 0, 0)
@@ -225,12 +244,42 @@ class TestSaying:
         response = page.post(url("chat_report", turn.pk), {"kind": "spam", "reason": " "})
         assert response.status_code == 400 and ChatReport.objects.count() == 1
 
+    def test_a_refused_report_keeps_its_words(self, page: Client, alice: User) -> None:
+        turn = talk(alice)
+        reason = "    indented " + "x" * 2_000
+        response = page.post(url("chat_report", turn.pk), {"kind": "offensive", "reason": reason})
+        html = response.content.decode()
+        assert response.status_code == 400 and not ChatReport.objects.exists()
+        assert "This is 2,013 characters; 13 too many" in html and f">\n{reason}</textarea>" in html
+        assert 'value="offensive" required checked' in html and '<details class="report" data-menu open>' in html
+
+    def test_a_refused_search_keeps_its_words(self, page: Client) -> None:
+        response = page.get(url("chat_list"), {"q": "w" * 203})
+        html = response.content.decode()
+        assert response.status_code == 400
+        assert "This is 203 characters; 3 too many" in html and f'value="{"w" * 203}"' in html
+
+    def test_refused_instructions_stand_at_their_field(self, page: Client, alice: User) -> None:
+        chat_id = talk(alice).message.chat_id
+        given = {**TestSettings.GIVEN, "set-system_prompt": "  s" + "x" * 2_000, "preset_name": "Mine"}
+        response = page.post(url("chat_choose", chat_id), given)
+        html = response.content.decode()
+        assert response.status_code == 422 and given["set-system_prompt"] in html
+        assert 'id="id_set-system_prompt_error"' in html and "This is 2,003 characters; 3 too many" in html
+        page.post(url("chat_choose", chat_id), {**given, "set-system_prompt": "  1. Be brief.\n  2. Be kind.\n"})
+        assert Chat.objects.get().system_prompt == "  1. Be brief.\n  2. Be kind."
+
 
 class TestList:
     def test_rename_hide_show_delete_and_undo(self, page: Client, alice: User) -> None:
         chat_id = talk(alice).message.chat_id
         page.post(url("chat_rename", chat_id), {"title": "The sky", "next": url("chat_list")})
         assert "The sky" in page.get(url("chat_list")).content.decode()
+
+        response = page.post(url("chat_rename", chat_id), {"title": "t" * 102})
+        html = response.content.decode()
+        assert response.status_code == 400 and Chat.objects.get().title == "The sky"
+        assert "This is 102 characters; 2 too many" in html and f'value="{"t" * 102}"' in html
 
         page.post(url("chat_hide", chat_id), {"hidden": "1"})
         assert "The sky" not in page.get(url("chat_list")).content.decode().partition("<main")[2].replace("Hidden", "")

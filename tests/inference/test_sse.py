@@ -13,6 +13,7 @@ from inference.events import Event, Queued, Token
 from inference.models import Turn
 from inference.runtime import Runtime
 from oasst.accounts.models import User
+from oasst.api.plain import dump
 from oasst.core.errors import Busy
 from tests.inference.talking import BOUND, ENDLESS, ask, content, wait_for_text
 
@@ -47,6 +48,13 @@ def parsed(frames: list[str]) -> list[tuple[int, dict[str, Any]]]:
 
 
 class TestStream:
+    def test_readers_that_split_lines_anywhere_read_the_whole_event(self) -> None:
+        """Python's clients split at U+2028 and U+0085 too, and JSON does not escape them by itself."""
+        text = "a\u2028b\u2029c\x85d\x0be\x0cf\x1eg é"
+        frame = f"data: {dump({'text': text})}"
+        assert frame.splitlines() == [frame] and "é" in frame
+        assert json.loads(frame.removeprefix("data: ")) == {"text": text}
+
     def test_it_works(self, alice: User, answering: StartRuntime) -> None:
         turn = ask(alice)
         answering()

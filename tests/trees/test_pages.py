@@ -125,6 +125,25 @@ class TestReactions:
 
 
 class TestReports:
+    def test_a_refused_report_keeps_its_words(self, alice: User, bob: User) -> None:
+        prompt = new_prompt(alice)
+        text = "\n  It says: " + "😀" * 2_003
+        response = signed_in(bob).post(
+            reverse("message_report", args=[prompt.pk]), {"category": "copied", "text": text}
+        )
+        page = response.content.decode()
+        assert response.status_code == 400 and not Report.objects.exists()
+        assert "This is 2,014 characters; 14 too many (at most 2,000 fit)." in page
+        assert f">\n{text}</textarea>" in page and '<details class="report" open>' in page
+        checked = [line for line in page.splitlines() if 'name="category"' in line and "checked" in line]
+        assert len(checked) == 1 and 'value="copied"' in checked[0]
+
+    def test_a_zero_width_space_says_nothing(self, alice: User, bob: User) -> None:
+        prompt = new_prompt(alice)
+        url = reverse("message_report", args=[prompt.pk])
+        signed_in(bob).post(url, {"category": "copied", "text": "\u200b"})
+        assert Report.objects.get().text == ""
+
     def test_it_works(self, alice: User, bob: User) -> None:
         prompt = new_prompt(alice)
         client = signed_in(bob)
