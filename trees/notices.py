@@ -98,7 +98,7 @@ def _send(name: str, context: dict[str, Any], author: User) -> None:
         subject, body = (
             render_to_string(f"trees/email/{name}_{part}.txt", context).strip() for part in ("subject", "message")
         )
-    send_mail(subject, f"{body}\n", None, [author.email])
+    send_mail(subject, f"{body}\n", None, [str(author.email)])
 
 
 def outcome_of(proposal: Proposal) -> str:
