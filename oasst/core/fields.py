@@ -20,7 +20,7 @@ class TextField(forms.CharField):
     by the service that stores it.
     """
 
-    widget = forms.Textarea
+    widget: type[forms.Widget] = forms.Textarea
     clean_value: Callable[..., str] = staticmethod(clean_text)
 
     def __init__(self, *, limit: int | None = None, **kwargs: Any) -> None:

@@ -34,6 +34,9 @@ from oasst.core.locks import waits_are_busy
 MOST_AT_ONCE = 100
 """Rows for one action: each is a transaction, and an answer must not take minutes."""
 FROM_DETAILS = "_from_details"
+REFUSED = "refused_reason"
+"""In the session: a reason that was not taken, for the form on the next page."""
+_WHY = ("reason", "outcome")
 _FILTERED_BY = ("exact", "isnull", "isempty", "gte", "lt")
 """The look-ups that Django's filters write into their links."""
 
@@ -149,12 +152,20 @@ class ReadOnlyAdmin(ModelAdmin):
             return super().render_change_form(request, context, *args, obj=obj, **kwargs)
         context.update(
             acts=[(name, label, name in self.destructive) for name, label in self.acts_of(request, obj)],
+            refused_reason=request.session.pop(REFUSED, ""),
             title=Truncator(self.title_of(obj)).chars(70),
             subtitle=None,
             **self.details(obj),
             **self.offers(obj, request.user),
         )
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        response = super().changelist_view(request, extra_context)
+        form = (getattr(response, "context_data", None) or {}).get("action_form")
+        if form is not None and REFUSED in request.session:
+            form.initial["reason"] = request.session.pop(REFUSED)
+        return response
 
     def acts_of(self, request: HttpRequest, obj: Any) -> list[tuple[str, str]]:
         """The actions that the page of this row offers to this person, with the words on their buttons."""
@@ -203,6 +214,8 @@ class ReadOnlyAdmin(ModelAdmin):
                     result = act(row, reason)
             except DomainError as error:
                 self.message_user(request, f"“{name}”: {error.message}", messages.ERROR)
+                if error.field in _WHY:  # the page that follows gives back what was written
+                    request.session[REFUSED] = reason
             else:
                 said = result if isinstance(result, str) else done
                 self.log_change(request, row, f"{said}: {reason}")

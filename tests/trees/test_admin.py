@@ -406,10 +406,16 @@ class TestActions:
             assert "Nothing was done. Please say why" in page
         assert_nothing_happened(prompt, report)
 
-    def test_a_reason_that_is_too_long_is_refused(self, browser: Client, alice: User) -> None:
-        prompt = new_prompt(alice)
-        assert "up to 500 characters" in act(browser, "halt", prompt.tree, reason="x" * 501)
+    @pytest.mark.parametrize("more", [{}, {"_from_details": "1"}])
+    def test_a_reason_that_is_too_long_is_refused_and_kept_once(
+        self, browser: Client, alice: User, more: dict[str, str]
+    ) -> None:
+        prompt, reason = new_prompt(alice), "x" * 501
+        page = act(browser, "halt", prompt.tree, reason=reason, **more)
+        assert "up to 500 characters. This is 501 characters; 1 too many" in page
+        assert f'value="{reason}"' in page
         assert state_of(prompt) == State.INITIAL_PROMPT_REVIEW
+        assert reason not in browser.get(page_of(prompt.tree) if more else list_of("messagetree")).text
 
     def test_contributors_and_strangers_do_nothing(self, client: Client, alice: User, bob: User, mo: User) -> None:
         prompt = new_prompt(alice)

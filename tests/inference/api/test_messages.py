@@ -41,6 +41,10 @@ class TestAsking:
         assert done(ann.get(f"chats/{room}"))["messages"] == [said, now]
         assert ann.say(room, "Go on", parent=asked["id"])["parent_id"] == asked["id"]
 
+    def test_indentation_and_every_line_break_are_kept(self, ann: Api) -> None:
+        said = ann.say(ann.new_chat(), "\n    x = 1\x0b    y = 2\u2028z\r\n")
+        assert said["content"] == "    x = 1\n    y = 2\nz"
+
     def test_the_settings_of_the_reference_reach_the_turn(self, ann: Api) -> None:
         asked = ann.ask_anew(
             sampling_parameters={
