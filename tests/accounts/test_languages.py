@@ -156,7 +156,13 @@ class TestTimeZone:
 
     @pytest.mark.parametrize(
         ("proposed", "kept"),
-        [("Asia/Tokyo", "Asia/Tokyo"), ("Mars/Olympus", "UTC"), ("../../etc/passwd", "UTC"), ("", "UTC"), ("x\0", "UTC")],
+        [
+            ("Asia/Tokyo", "Asia/Tokyo"),
+            ("Mars/Olympus", "UTC"),
+            ("../../etc/passwd", "UTC"),
+            ("", "UTC"),
+            ("x\0", "UTC"),
+        ],
     )
     def test_it_is_taken_if_it_is_one(self, client: Client, newcomer: User, proposed: str, kept: str) -> None:
         assert self.agree(client, newcomer, proposed) == kept
