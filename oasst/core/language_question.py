@@ -47,10 +47,11 @@ class LanguageQuestion(forms.Form):
         self.is_asking = True
         widget: Any = self.fields["language"].widget
         widget.choices = choices
-        data: Any = self.data.copy()  # type: ignore[attr-defined]
-        data[self.add_prefix("asked_about")] = seen
-        data[self.add_prefix("language")] = answer if is_answered else choices[0][0]
-        self.data = data
+        shown: Any = self.data
+        shown = shown.copy()
+        shown[self.add_prefix("asked_about")] = seen
+        shown[self.add_prefix("language")] = answer if is_answered else choices[0][0]
+        self.data = shown
         if not is_answered or answer == _CHANGE:
             self.add_error("language", self._question(seen))
         elif answer != _KEEP:
