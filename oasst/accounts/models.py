@@ -63,7 +63,13 @@ class User(AbstractBaseUser):
         default=False, editable=False, help_text="Nobody may choose one that looks like it."
     )
     name_from = models.ForeignKey(
-        "ApiClient", on_delete=models.SET_NULL, null=True, editable=False, related_name="+", db_index=False
+        "ApiClient",
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     """The program that gave the name; empty for a name that was chosen here."""
     # A copy, so that pages with many names need no join. Empty where the name can stand alone.

@@ -102,7 +102,8 @@ def fill(turn: int) -> None:
         ordered = (*TEXTS[first:], *TEXTS[:first])
         text = "\n\n".join(ordered) if (field.max_length or 9999) > 1000 else ordered[0]
         for place, row in enumerate(model._base_manager.all()):
-            value = f"{place}{text}" if field.unique else text
+            alone = field.unique or field.name == "name_skeleton"  # one owner each, by a constraint
+            value = f"{place}{text}" if alone else text
             model._base_manager.filter(pk=row.pk).update(**{field.name: value[: field.max_length]})
 
 
