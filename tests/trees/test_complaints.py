@@ -450,7 +450,7 @@ class TestHiding:
         client.force_login(reply.author)
         address = f"/messages/{reply.pk}/"
         page = client.get("/me/contributions/").text
-        assert HIDDEN in page and address not in page
+        assert HIDDEN in page and address not in page.replace(f"{address}withdraw/", "")  # which they may all the same
         assert address not in client.get("/me/points/").text
         moderation.uphold(proposal_id=proposal.pk, actor=mo, reason="Copied.", policy=POLICY)
         assert REMOVED in client.get("/me/contributions/").text
