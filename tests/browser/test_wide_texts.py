@@ -130,6 +130,7 @@ MIXED = "\n\n".join(
 
 def test_directions_bullets_and_formulas(browser: Browser, live_server: Any, settings: Any) -> None:
     settings.RATE_LIMITS = False
+    settings.OASST_CHAT_MODEL = "tiny"
     world = new_world()
     Message.objects.update(text=MIXED)
     page = opened(browser, world, "owner", live_server.url, settings)

@@ -287,7 +287,7 @@ class TestList:
         page.post(url("chat_hide", chat_id), {"hidden": "0"})
 
         html = page.post(url("chat_delete", chat_id), follow=True).content.decode()
-        assert "“The sky” is deleted." in html and url("chat_undelete", chat_id) in html
+        assert "“<bdi>The sky</bdi>” is deleted." in html and url("chat_undelete", chat_id) in html
         assert page.get(url("chat", chat_id)).status_code == 404
         html = page.post(url("chat_undelete", chat_id), follow=True).content.decode()
         assert "Your chat is back." in html and "The sky" in html
