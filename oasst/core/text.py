@@ -108,7 +108,7 @@ def clean_reason(value: object, *, limit: int = 500, field: str = "reason", ask:
     many, its code is the name of the field.
     """
     try:
-        return clean_text(value, limit=limit, field=field)
+        return clean_text(value, limit=limit, field=field).strip()  # prose, so nothing is indented
     except Invalid as error:
         if error.code not in ("blank", "too_long"):
             raise

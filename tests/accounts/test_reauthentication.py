@@ -24,6 +24,7 @@ CODE, PASSWORD_PAGE = "/accounts/reauthenticate/code/", "/accounts/reauthenticat
 # Pages about one's account that do not ask: they show nothing that lets anybody stay, or are themselves the way in.
 OPEN = {
     *("profile", "terms", "terms_accept", "privacy", "suspended", "sign_in_again", "sessions", "session_end"),
+    *("present", "languages", "work_language"),
     *("sessions_end_others", "mfa_index", "mfa_authenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn"),
     "sign_in_link",
     *("account_login", "account_logout", "account_signup", "account_inactive", "account_reauthenticate"),

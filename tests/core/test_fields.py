@@ -55,8 +55,8 @@ class TestFields:
         *(DebugLoginForm, Note),
         lambda: ChoicesForm(policy=current_policy()),
         lambda: ProfileForm(person=User()),
-        lambda: SuggestionForm(text_limit=7),
-        lambda: TextForm(text_limit=7),
+        lambda: SuggestionForm(text_limit=7, filed_as="en", may_move=False),
+        lambda: TextForm(text_limit=7, filed_as="en", may_move=True),
     ],
 )
 def test_no_form_lets_the_browser_cut(form: Any) -> None:

@@ -177,7 +177,7 @@ class TestReply:
     def test_the_same_text_again_is_refused(self, alice: User) -> None:
         new_prompt(alice, "Why is the sky blue?")
         with pytest.raises(Conflict) as refusal:
-            new_prompt(alice, "  Why is the sky blue?\r\n")
+            new_prompt(alice, " \nWhy is the sky blue?  \r\n")
         assert refusal.value.code == "duplicate"
         assert MessageTree.objects.count() == 1
 
