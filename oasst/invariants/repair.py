@@ -246,7 +246,7 @@ def _let_decisions_stand() -> None:
     rows.update(hides=False, stops=False)
 
 
-def _hide_what_is_proposed() -> None:
+def _copy_what_is_hidden_or_withdrawn() -> None:
     """Whether a message is hidden or withdrawn is a copy of what stands in proposals and withdrawals. The places of its
     tree are mended later.
     """
@@ -306,8 +306,8 @@ def _copy_terms() -> None:
 MENDERS: dict[str, Callable[[], None]] = {
     "leases_are_open_tasks": _free_holds,
     "what_moderators_decided_stands": _let_decisions_stand,
-    "hidden_messages_wait_for_a_moderator": _hide_what_is_proposed,
-    "withdrawn_messages_have_a_withdrawal": _hide_what_is_proposed,
+    "hidden_messages_wait_for_a_moderator": _copy_what_is_hidden_or_withdrawn,
+    "withdrawn_messages_have_a_withdrawal": _copy_what_is_hidden_or_withdrawn,
     "stopped_trees_wait_for_a_moderator": _let_go_on,
     "complaints_before_a_decision_are_void": _void_what_was_decided,
     "texts_are_their_revisions": _copy_texts,
