@@ -16,7 +16,8 @@ from django.db.models import F
 from leaderboard import stats
 from oasst.accounts import services
 from oasst.accounts.models import Consent, User
-from oasst.invariants import decisions, tasks
+from oasst.accounts.names import mark_again, mark_alike
+from oasst.invariants import decisions, names, tasks
 from oasst.invariants.difference import Difference
 from oasst.invariants.facts import TreeFacts, read_trees
 from oasst.invariants.run import SCORES, TREE_CHECKS, tree_differences
@@ -53,6 +54,7 @@ def repair(policy: TreePolicy, *, batch: int, progress: Callable[[int], None] | 
             mend()
         left = {one.subject for one in tasks.run(check, statement)} if before else set()
         yield from (Repair(one, one.subject not in left) for one in before)
+    yield from _repair_names()
     for tree_id, found in tree_differences(policy, batch=batch, progress=progress):
         try:
             yield from _repair_tree(tree_id, policy, found)
@@ -60,6 +62,22 @@ def repair(policy: TreePolicy, *, batch: int, progress: Callable[[int], None] | 
             log.exception("tree_not_repaired", tree=str(tree_id))
             yield from (Repair(one, False, f"mending it failed: {error!r}") for one in found)
     yield from _repair_scores()
+
+
+def _repair_names() -> Iterator[Repair]:
+    """What names look like first, since who is called alike follows from it."""
+    before = list(names.differences())
+    looks: set[str] = set()
+    for one in before:
+        with transaction.atomic(durable=True):
+            person = services.lock_user(User.objects.get(pk=one.subject.removeprefix("user ")))
+            looks.add(person.name_skeleton)
+            mark_again(person)
+            looks.add(person.name_skeleton)
+    for one_look in looks - {""}:
+        mark_alike(one_look)
+    left = {one.subject for one in names.differences()} if before else set()
+    yield from (Repair(one, one.subject not in left) for one in before)
 
 
 def _repair_scores() -> Iterator[Repair]:
