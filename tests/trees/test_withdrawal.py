@@ -569,11 +569,25 @@ class TestPages:
         )
         made.refresh_from_db()
         assert (made.status, made.decided_by) == (Status.REFUSED, mo)
+        decided = f'by <span class="person"><bdi class="person__name">{mo.display_name}</bdi>'
         for address in (
             f"/admin/trees/message/{answered.pk}/change/",
             f"/admin/trees/messagetree/{answered.tree_id}/change/",
         ):
-            assert "Withdrawals by the author" in client.get(address).text
+            page = " ".join(client.get(address).text.split())
+            assert "Withdrawals by the author" in page and decided in page
+
+    def test_the_admin_shows_words_and_not_markdown(self, alice: User, writer: User, mo: User) -> None:
+        written = new_reply(growing_tree(alice), writer, text="**Bold** words of mine")
+        made, client = withdraw(written), self.signed_in(mo)
+        listed = client.get("/admin/trees/withdrawal/").text
+        assert "Bold words of mine" in listed and "**" not in listed
+        for address, title in {
+            f"/admin/trees/withdrawal/{made.pk}/change/": "Withdrawn: Bold words of mine",
+            f"/admin/trees/message/{written.pk}/change/": "Bold words of mine",
+        }.items():
+            head = client.get(address).text.partition("</title>")[0]
+            assert title in head and "**" not in head, address
 
 
 def test_reviews_and_rankings_of_it_stay_with_those_who_gave_them(alice: User) -> None:
