@@ -39,7 +39,7 @@ WIDTHS = (390, 800, 1440)
 def fill(world: World) -> None:
     Message.objects.update(text=WORST)
     Report.objects.update(text=LONG)
-    Withdrawal.objects.update(reason=LONG)
+    Withdrawal.objects.update(reason=LONG[:500])
     ChatMessage.objects.update(content=WORST)
     Chat.objects.update(title="W" * 100)
     ChatReport.objects.update(reason=LONG)
