@@ -179,7 +179,7 @@ def mark_again(user: "User") -> None:
     """Write again what follows from the name, which stays. Needs an open transaction and the lock of the person's row;
     the caller goes on to `mark_alike`, of what it looked like before as well.
     """
-    looks = skeleton(user.display_name) if user.is_active else ""
+    looks = skeleton(user.display_name) if user.is_active or user.name_from_id else ""
     advisory_lock("name", looks)
     is_free = not _alike(looks, user).filter(owns_name=True).exists()
     user.name_skeleton = looks

@@ -38,7 +38,8 @@ def _differences() -> Iterator[Difference]:
         cursor.execute(_PEOPLE, [MARK_ALIKE])
         while rows := cursor.fetchmany(_PAGE):
             for person_id, name, is_active, looks, owns, is_brought, beside, is_alike in rows:
-                right = skeleton(name) if is_active else ""
+                # A closed account has no name to look like, unless a program names it once more.
+                right = skeleton(name) if is_active or is_brought else ""
                 # Which of several people of before the rule owns a name is theirs alone to know.
                 may_own = owns and bool(right) and not is_brought
                 is_marked = is_brought and bool(right) and (is_alike or poses_as_the_house(name))

@@ -84,6 +84,8 @@ class TestClean:
         """Also while the job waits that marks who is called alike."""
         bring("A bot"), bring("A forum"), bring("A game", "Admin"), bring("A shop", "Yasmin")
         services.close_account(bob)
+        services.close_account(gone := bring("A club", "Yasmin"))
+        identities.update_person(services.create_api_client(name="A guild")[0], gone.pk, {"display_name": "Gone"})
         assert list(differences(POLICY)) == []
         mark_waiting()
         assert list(differences(POLICY)) == []
