@@ -32,7 +32,7 @@ PUBLIC = Q(deleted=False, hidden=False)
 
 
 WITHDRAWN = Q(deleted=False, withdrawn=True)
-"""Taken back by its author while replies of others hang below it. Pages show its place and not its text."""
+"""Withdrawn by its author while replies of others hang below it. Pages show its place and not its text."""
 
 
 def no_such_message() -> NotFound:

@@ -2,7 +2,7 @@
 
 from oasst.accounts.models import User
 from oasst.core.language_detection import NOTHING_SEEN, Reading
-from trees import proposals, removal, wanted, withdrawn
+from trees import proposals, removal, wanted, withdrawal_effects
 from trees.in_hand import TreeInHand
 from trees.models import Happening, Message, Revision
 from trees.posting import digest_of
@@ -15,7 +15,7 @@ def revise(
     can still be asked, the new text is reviewed anew. Raises Conflict (`purged`, `erased`, `withdrawn`): no new words
     are put into the mouth of somebody whose own were taken away, by whomever.
     """
-    withdrawn.refuse_withdrawn([message])
+    withdrawal_effects.refuse_withdrawn([message])
     removal.refuse_purged([message.pk])
     if digest_of(text) == bytes(Message.objects.values_list("text_digest", flat=True).get(pk=message.pk)):
         return None

@@ -24,7 +24,7 @@ class SuggestionForm(LanguageQuestion):
 
 class WithdrawalForm(forms.Form):
     reason = forms.CharField(
-        label="Why do you take it back?",
+        label="Why do you withdraw it?",
         required=False,
         strip=False,
         widget=forms.Textarea({"rows": 3, "class": "input"}),

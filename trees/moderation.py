@@ -14,7 +14,7 @@ from oasst.accounts.models import User
 from oasst.core import language_detection
 from oasst.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from oasst.core.text import clean_reason, clean_text
-from trees import editing, offers, outbox, proposals, removal, reranking, transitions, withdrawn
+from trees import editing, offers, outbox, proposals, removal, reranking, transitions, withdrawal_effects
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import (
     Deletion,
@@ -117,7 +117,7 @@ def undelete(*, deletion_id: UUID, actor: User, reason: str, policy: TreePolicy)
             raise Conflict("The message above it is deleted; bring that back first.", code="parent_deleted")
         if deletion.actor_id != actor.pk or offers.was_complained_about(message):
             _refuse_own(message, actor)
-        withdrawn.refuse_to_bring_back(deletion.message_ids)
+        withdrawal_effects.refuse_to_bring_back(deletion.message_ids)
         removal.refuse_purged(deletion.message_ids)
         removal.bring_back(hand, deletion, actor=actor, reason=reason)
         transitions.advance(hand, actor=actor)
@@ -192,7 +192,7 @@ def grant_withdrawal(*, withdrawal_id: UUID, actor: User, reason: str, policy: T
 def refuse_withdrawal(*, withdrawal_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Withdrawal:
     """Let the text stay that its author withdrew: it is shown again and its conversation goes on. The author gets a
     mail with the reason. Raises as `grant_withdrawal`; Conflict `in_data_set` of a finished conversation, whose texts
-    are their authors' to take back.
+    are their authors' to withdraw.
     """
     return _decide_withdrawal(withdrawal_id, actor, reason, policy, Withdrawal.Status.REFUSED)
 
@@ -208,17 +208,17 @@ def _decide_withdrawal(
             raise NotFound("There is no such withdrawal.", code="withdrawal_not_found")
         hand, message = _message_in_hand(message_id, policy)
         if Withdrawal.objects.get(pk=withdrawal_id).status != Withdrawal.Status.OPEN:
-            raise Conflict("This is decided already, or its author took it back.", code="already_decided")
+            raise Conflict("This is decided already, or its author has undone the withdrawal.", code="already_decided")
         proposals.refuse_deleted(message)
         if status == Withdrawal.Status.GRANTED:
             removal.remove(hand, message, actor=actor, reason=reason)
         elif hand.state == State.READY_FOR_EXPORT:
             raise Conflict(
-                "Its author took it out of the data set, which is theirs to decide. Only they bring it back.",
+                "Its author withdrew it from the data set, which is theirs to decide. Only they can undo it.",
                 code="in_data_set",
             )
         else:
-            withdrawn.show(hand, message, status=status, actor=actor, answer=reason)
+            withdrawal_effects.show(hand, message, status=status, actor=actor, answer=reason)
         transitions.advance(hand, actor=actor)
         return Withdrawal.objects.get(pk=withdrawal_id)
 

@@ -76,14 +76,14 @@ def queues() -> Queues:
     states = {State(state): number for state, number, _ in rows}
     halted = sum(waiting for _, _, waiting in rows)
     return Queues(
-        reports["n"],
-        reports["oldest"],
-        proposals["n"],
-        proposals["oldest"],
-        withdrawals["n"],
-        withdrawals["oldest"],
-        states,
-        halted,
+        open_reports=reports["n"],
+        oldest_report=reports["oldest"],
+        open_proposals=proposals["n"],
+        oldest_proposal=proposals["oldest"],
+        open_withdrawals=withdrawals["n"],
+        oldest_withdrawal=withdrawals["oldest"],
+        trees=states,
+        halted=halted,
     )
 
 
@@ -95,7 +95,7 @@ def waiting_proposals() -> QuerySet[Proposal]:
 
 
 def waiting_withdrawals(rows: QuerySet[Withdrawal] | None = None) -> QuerySet[Withdrawal]:
-    """What authors took back and a moderator has to decide. In a tree of the data set there is nothing to decide."""
+    """What authors withdrew and a moderator has to decide. In a tree of the data set there is nothing to decide."""
     rows = Withdrawal.objects.all() if rows is None else rows
     waiting = rows.filter(status=Withdrawal.Status.OPEN, message__deleted=False)
     return waiting.exclude(tree__state=State.READY_FOR_EXPORT)

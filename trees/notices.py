@@ -1,5 +1,5 @@
 """Mail to authors: their message was hidden or its conversation stopped because many people complained, and what was
-decided, also when that was taken back; and what a moderator decided about a text that they withdrew. Nothing of what
+decided, also when that was undone; and what a moderator decided about a text that they withdrew. Nothing of what
 other people said is in it, nor who they are.
 """
 
@@ -44,7 +44,7 @@ def tell_author(*, proposal_id: UUID) -> bool:
         is_return = outcome == Status.DISMISSED and proposal.mailed == Status.UPHELD
         proposal.mailed = outcome
         proposal.save(update_fields=["mailed"])
-        context = {"proposal": proposal, **_about(proposal.message)}
+        context = {"proposal": proposal, **_about(proposal)}
         _send("restored" if is_return else outcome, context, author)
         return True
 
@@ -67,12 +67,12 @@ def tell_of_withdrawal(*, withdrawal_id: UUID) -> bool:
             return False
         withdrawal.mailed = withdrawal.status
         withdrawal.save(update_fields=["mailed"])
-        context = {"withdrawal": withdrawal, "proposal": withdrawal, **_about(withdrawal.message)}
+        context = {"withdrawal": withdrawal, **_about(withdrawal)}
         _send(f"withdrawal_{withdrawal.status}", context, author)
         return True
 
 
-_OWN_ACTS = (Withdrawal.Status.OPEN, Withdrawal.Status.TAKEN_BACK)
+_OWN_ACTS = (Withdrawal.Status.OPEN, Withdrawal.Status.UNDONE)
 
 
 def _reader(message: Message) -> User | None:
@@ -83,8 +83,12 @@ def _reader(message: Message) -> User | None:
     return author
 
 
-def _about(message: Message) -> dict[str, Any]:
+def _about(row: Proposal | Withdrawal) -> dict[str, Any]:
+    """What every mail may name of the text that the row is about."""
+    message = row.message
     return {
+        "message": message,
+        "tree": row.tree,
         "is_prompt": message.parent_id is None,
         "is_shown": is_public(message),  # on the page of what one wrote
         "url": settings.PUBLIC_URL + reverse("contributions"),

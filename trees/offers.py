@@ -8,7 +8,7 @@ from uuid import UUID
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict
-from trees import removal, withdrawn
+from trees import removal, withdrawal_effects
 from trees.models import Deletion, Message, MessageTree, Proposal, Purge, Reaction, Withdrawal
 from trees.states import State
 
@@ -73,7 +73,7 @@ def is_purged(person: User) -> bool:
 def _went_at_once(deletion: Deletion) -> bool:
     """Because its author withdrew it."""
     try:
-        withdrawn.refuse_to_bring_back(deletion.message_ids)
+        withdrawal_effects.refuse_to_bring_back(deletion.message_ids)
     except Conflict:
         return True
     return False

@@ -10,7 +10,7 @@ Works on a tree in hand; the caller goes on to `transitions.advance`.
 from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict
-from trees import notices, standing, transitions, withdrawn
+from trees import notices, standing, transitions, withdrawal_effects
 from trees.in_hand import TreeInHand, mark
 from trees.models import Happening, Message, Proposal, Reaction, Report, Skip
 from trees.states import State
@@ -51,7 +51,7 @@ def keep(hand: TreeInHand, message: Message, *, actor: User | None, reason: str,
     decides what was proposed, it answers the open reports as well.
     """
     _void(hand, message, overruled=True)
-    mark(message, hidden=withdrawn.hides(message), kept_at=hand.now)
+    mark(message, hidden=withdrawal_effects.hides(message), kept_at=hand.now)
     if _close(hand, message, Proposal.Status.DISMISSED, actor=actor, reason=reason, resumes=resumes):
         _answer_reports(hand, message, Report.Status.DISMISSED, actor=actor, outcome=f"The message stays: {reason}")
 
@@ -71,7 +71,7 @@ def uphold(hand: TreeInHand, message: Message, *, actor: User | None, reason: st
     for one of its replies goes on, and open reports are answered.
     """
     if _close(hand, message, Proposal.Status.UPHELD, actor=actor, reason=reason, resumes=message.parent_id is not None):
-        mark(message, hidden=withdrawn.hides(message))
+        mark(message, hidden=withdrawal_effects.hides(message))
         _answer_reports(hand, message, Report.Status.UPHELD, actor=actor, outcome=f"The message was deleted: {reason}")
 
 
@@ -92,7 +92,7 @@ def act_less(hand: TreeInHand, message: Message, *, hides: bool, stops: bool) ->
     goes_on = found.stops and not stops
     found.hides, found.stops = found.hides and hides, found.stops and stops
     found.save(update_fields=["hides", "stops"])
-    mark(message, hidden=found.hides or withdrawn.hides(message))
+    mark(message, hidden=found.hides or withdrawal_effects.hides(message))
     _tell(hand, Happening.Kind.REMOVAL_PROPOSED, found, None)
     if goes_on:
         go_on(hand, actor=None, reason=FEWER)

@@ -189,7 +189,7 @@ EXCERPT = 160
 """Letters of a text in a row of a list. Read is five times as much: what Markdown takes away is not shown."""
 REMOVED = "(removed)"  # in place of a text that was taken away
 HIDDEN = "(hidden until a moderator decides)"
-TAKEN_BACK = "(withdrawn by its author)"
+WITHDRAWN_TEXT = "(withdrawn by its author)"
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class Contribution:
     state: str | None = None
     state_label: str = ""
     rank: int | None = None
-    may_withdraw: bool = False  # or has withdrawn, and may still think better of it
+    may_withdraw: bool = False  # or has withdrawn, and may still undo that
 
 
 @dataclass(frozen=True)
@@ -266,7 +266,7 @@ def _prompt_shown(person: User, tree_id: str) -> Exists:
 def instead_of_text(message: Message) -> str:
     """What stands where somebody may not read it."""
     if message.withdrawn:
-        return TAKEN_BACK
+        return WITHDRAWN_TEXT
     return REMOVED if message.deleted else HIDDEN
 
 

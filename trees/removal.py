@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict
-from trees import proposals, standing, transitions, wanted, withdrawn
+from trees import proposals, standing, transitions, wanted, withdrawal_effects
 from trees.in_hand import TreeInHand
 from trees.models import Deletion, Happening, Message, Purge
 
@@ -21,7 +21,7 @@ def remove(
     hand: TreeInHand, message: Message, *, actor: User | None, reason: str, purge: Purge | None = None
 ) -> Deletion:
     """Delete the message and everything below it that is not deleted yet, as one batch."""
-    gone = [one for one in wanted.below(hand, message) if not one.deleted]
+    gone = [one for one in wanted.below(hand.messages.values(), message) if not one.deleted]
     deletion = Deletion.objects.create(
         tree=hand.tree,
         message=message,
@@ -35,7 +35,7 @@ def remove(
         hand.changed.add(one.pk)
     if purge is None:  # which is no answer: undoing it brings back what was proposed as well
         proposals.uphold(hand, message, actor=actor, reason=reason)
-        withdrawn.grant(hand, message, actor=actor, reason=reason)
+        withdrawal_effects.grant(hand, message, actor=actor, reason=reason)
     proposals.go_on(hand, actor=actor, reason=reason)  # it may have waited for something that is gone now
     hand.record(
         Happening.Kind.MESSAGE_DELETED,
@@ -75,7 +75,7 @@ def bring_back(hand: TreeInHand, deletion: Deletion, *, actor: User, reason: str
     if deletion.purge_id is None:
         proposals.keep(hand, hand.messages[deletion.message_id], actor=actor, reason=reason)
         proposals.tell_of_return(hand.messages[deletion.message_id])
-        withdrawn.refuse_after_all(hand, hand.messages[deletion.message_id], actor=actor, reason=reason)
+        withdrawal_effects.refuse_after_all(hand, hand.messages[deletion.message_id], actor=actor, reason=reason)
     _go_on(hand, actor)
 
 
@@ -87,7 +87,7 @@ def bring_back_with_ancestors(hand: TreeInHand, message: Message, *, actor: User
     withheld = [one for one in path if one.is_withheld]
     if not withheld:
         return
-    withdrawn.refuse_withdrawn(path)
+    withdrawal_effects.refuse_withdrawn(path)
     refuse_purged([one.pk for one in path if one.deleted])
     for one in withheld:
         one.deleted = False

@@ -184,7 +184,7 @@ def _what_came_of(made: Withdrawal) -> str:
 @require_POST
 def withdraw_undo(request: SignedInRequest, own_message_id: UUID) -> HttpResponse:
     try:
-        withdrawal.take_back(message_id=own_message_id, author=request.user, policy=current_policy())
+        withdrawal.undo(message_id=own_message_id, author=request.user, policy=current_policy())
     except Conflict as error:
         messages.error(request, error.message)
     else:

@@ -4,7 +4,7 @@ Nothing here is kept anywhere, so it can not go stale: `transitions.advance` ask
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from uuid import UUID
 
 from oasst.core.errors import Gone
@@ -58,10 +58,10 @@ def refuse_paused(hand: TreeInHand, *messages: Message) -> None:
         )
 
 
-def below(hand: TreeInHand, message: Message) -> list[Message]:
-    """The message and everything under it, from the top down."""
+def below(messages: Iterable[Message], message: Message) -> list[Message]:
+    """The message and everything under it, from the top down. `messages` are those of its tree."""
     found, ids = [message], {message.pk}
-    for one in sorted(hand.messages.values(), key=lambda m: m.depth):
+    for one in sorted(messages, key=lambda m: m.depth):
         if one.parent_id in ids:
             ids.add(one.pk)
             found.append(one)

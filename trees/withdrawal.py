@@ -1,21 +1,20 @@
-"""An author takes back a text of their own. Outer writers: each function is one transaction, and locks the tree row.
+"""An author withdraws a text of their own. Outer writers: each function is one transaction, and locks the tree row.
 
-It needs an account in good standing and no agreement to the present terms: who does not agree to them may still take
-back what was given under earlier ones.
+It needs an account in good standing and no agreement to the present terms: who does not agree to them may still
+withdraw what was given under earlier ones.
 """
 
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.accounts.services import require_member_now
 from oasst.core import ratelimit
 from oasst.core.errors import Conflict, DomainError
 from oasst.core.text import clean_reason
-from trees import proposals, removal, transitions, wanted, withdrawn
+from trees import proposals, removal, transitions, wanted, withdrawal_effects
 from trees.access import no_such_message
 from trees.in_hand import TreeInHand, lock_tree
 from trees.models import Message, MessageTree, Withdrawal
@@ -34,18 +33,17 @@ class Outlook:
     refusal: DomainError | None = None
     """Also where there is nothing left to do."""
     waiting: Withdrawal | None = None
-    """The open withdrawal, which its author can take back."""
+    """The open withdrawal, which its author can undo."""
 
 
 def get_outlook_for(person: User, message_id: UUID) -> Outlook:
     """For the page that asks. Raises NotFound, also of what somebody else wrote. Until the act things may change."""
     message = _own_message(person, message_id)
     tree = MessageTree.objects.get(pk=message.tree_id)
-    messages = {one.pk: one for one in Message.objects.filter(tree=tree).defer("text", "search", "imported")}
-    seen = TreeInHand(tree=tree, policy=TreePolicy(), messages=messages, openings=[], now=timezone.now())
-    has_replies = withdrawn.has_replies_of_others(message, wanted.below(seen, messages[message_id]))
-    in_data_set = seen.state == State.READY_FOR_EXPORT
-    waiting = withdrawn.latest(message_id) if withdrawn.hides(message) else None
+    messages = Message.objects.filter(tree=tree).defer("text", "search", "imported")
+    has_replies = withdrawal_effects.has_replies_of_others(message, wanted.below(messages, message))
+    in_data_set = tree.state == State.READY_FOR_EXPORT
+    waiting = withdrawal_effects.latest(message_id) if withdrawal_effects.hides(message) else None
     try:
         proposals.refuse_deleted(message)
         if waiting is None:
@@ -56,7 +54,7 @@ def get_outlook_for(person: User, message_id: UUID) -> Outlook:
 
 
 def withdraw(*, message_id: UUID, author: User, reason: str = "", policy: TreePolicy) -> Withdrawal:
-    """Take back one's own message. With no replies of others it is deleted, own ones below it too; else it is hidden.
+    """Withdraw one's own message. With no replies of others it is deleted, own ones below it too; else it is hidden.
     Of a message that is withdrawn already it changes nothing, so it may be sent twice.
 
     Raises NotFound, NotAllowed (as `access.require_member`), Invalid (the reason), Conflict (`already_deleted`,
@@ -68,20 +66,20 @@ def withdraw(*, message_id: UUID, author: User, reason: str = "", policy: TreePo
         require_member_now(author)
         hand, message = _own_in_hand(author, message_id, policy)
         if message.withdrawn:
-            return withdrawn.latest(message_id)
+            return withdrawal_effects.latest(message_id)
         proposals.refuse_deleted(message)
-        has_replies = withdrawn.has_replies_of_others(message, wanted.below(hand, message))
+        has_replies = withdrawal_effects.has_replies_of_others(message, wanted.below(hand.messages.values(), message))
         _refuse_once_refused(message, has_replies=has_replies, in_data_set=hand.state == State.READY_FOR_EXPORT)
         if has_replies:
-            made = withdrawn.hide(hand, message, actor=author, reason=reason)
+            made = withdrawal_effects.hide(hand, message, actor=author, reason=reason)
         else:
-            deletion = removal.remove(hand, message, actor=author, reason=withdrawn.REASON)
-            made = withdrawn.keep_out_at_once(hand, message, deletion, reason=reason)
+            deletion = removal.remove(hand, message, actor=author, reason=withdrawal_effects.REASON)
+            made = withdrawal_effects.keep_out_at_once(hand, message, deletion, reason=reason)
         transitions.advance(hand, actor=author)
         return made
 
 
-def take_back(*, message_id: UUID, author: User, policy: TreePolicy) -> None:
+def undo(*, message_id: UUID, author: User, policy: TreePolicy) -> None:
     """Let one's own message be seen again that one had withdrawn, while no moderator has decided. Of one that is not
     withdrawn, or not any more, it changes nothing.
 
@@ -93,7 +91,7 @@ def take_back(*, message_id: UUID, author: User, policy: TreePolicy) -> None:
         hand, message = _own_in_hand(author, message_id, policy)
         proposals.refuse_deleted(message)
         if message.withdrawn:
-            withdrawn.show(hand, message, status=Withdrawal.Status.TAKEN_BACK, actor=author, answer="")
+            withdrawal_effects.show(hand, message, status=Withdrawal.Status.UNDONE, actor=author, answer="")
             transitions.advance(hand, actor=author)
 
 

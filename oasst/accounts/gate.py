@@ -25,7 +25,7 @@ from oasst.core.wires import is_of_the_wires
 
 # Open without the terms: what explains them, the way out, and the way to be forgotten.
 _OPEN_PAGES = frozenset({"terms", "terms_accept", "privacy", "suspended", "profile_delete", "sign_in_again"})
-# Open to members who have not agreed to the present terms: what they gave under earlier ones they may take back.
+# Open to members who have not agreed to the present terms: what they gave under earlier ones they may withdraw.
 _OPEN_WITHOUT_TERMS = frozenset({"contributions", "message_withdraw", "message_withdraw_undo"})
 # Not pages of contributors: the wire answers for itself, moderators' tools ask for a role, the rest has no person.
 _OPEN_PATHS = ("/accounts/", "/admin/")

@@ -175,6 +175,20 @@ def forget(user: "User", name: str) -> None:
     _tell_alike(user, before)
 
 
+def mark_again(user: "User") -> None:
+    """Write again what follows from the name, which stays. Needs an open transaction and the lock of the person's row;
+    the caller goes on to `mark_alike`, of what it looked like before as well.
+    """
+    looks = skeleton(user.display_name) if user.is_active or user.name_from_id else ""
+    advisory_lock("name", looks)
+    is_free = not _alike(looks, user).filter(owns_name=True).exists()
+    user.name_skeleton = looks
+    user.owns_name = bool(looks) and user.owns_name and user.name_from_id is None and is_free
+    if user.name_from_id is None or not looks:
+        user.program_beside = ""
+    user.save(update_fields=FIELDS)
+
+
 def mark_alike(looks: str) -> int:
     """Show the programs beside the names of their people with this skeleton, or not, as it is right now. How many
     changed. Repeating it changes nothing.

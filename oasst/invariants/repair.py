@@ -16,7 +16,8 @@ from django.db.models import F
 from leaderboard import stats
 from oasst.accounts import services
 from oasst.accounts.models import Consent, User
-from oasst.invariants import decisions, tasks
+from oasst.accounts.names import mark_again, mark_alike
+from oasst.invariants import decisions, names, tasks
 from oasst.invariants.difference import Difference
 from oasst.invariants.facts import TreeFacts, read_trees
 from oasst.invariants.run import SCORES, TREE_CHECKS, tree_differences
@@ -53,6 +54,7 @@ def repair(policy: TreePolicy, *, batch: int, progress: Callable[[int], None] | 
             mend()
         left = {one.subject for one in tasks.run(check, statement)} if before else set()
         yield from (Repair(one, one.subject not in left) for one in before)
+    yield from _repair_names()
     for tree_id, found in tree_differences(policy, batch=batch, progress=progress):
         try:
             yield from _repair_tree(tree_id, policy, found)
@@ -60,6 +62,22 @@ def repair(policy: TreePolicy, *, batch: int, progress: Callable[[int], None] | 
             log.exception("tree_not_repaired", tree=str(tree_id))
             yield from (Repair(one, False, f"mending it failed: {error!r}") for one in found)
     yield from _repair_scores()
+
+
+def _repair_names() -> Iterator[Repair]:
+    """What names look like first, since who is called alike follows from it."""
+    before = list(names.differences())
+    looks: set[str] = set()
+    for one in before:
+        with transaction.atomic(durable=True):
+            person = services.lock_user(User.objects.get(pk=one.subject.removeprefix("user ")))
+            looks.add(person.name_skeleton)
+            mark_again(person)
+            looks.add(person.name_skeleton)
+    for one_look in looks - {""}:
+        mark_alike(one_look)
+    left = {one.subject for one in names.differences()} if before else set()
+    yield from (Repair(one, one.subject not in left) for one in before)
 
 
 def _repair_scores() -> Iterator[Repair]:
@@ -246,7 +264,7 @@ def _let_decisions_stand() -> None:
     rows.update(hides=False, stops=False)
 
 
-def _hide_what_is_proposed() -> None:
+def _copy_what_is_hidden_or_withdrawn() -> None:
     """Whether a message is hidden or withdrawn is a copy of what stands in proposals and withdrawals. The places of its
     tree are mended later.
     """
@@ -306,8 +324,8 @@ def _copy_terms() -> None:
 MENDERS: dict[str, Callable[[], None]] = {
     "leases_are_open_tasks": _free_holds,
     "what_moderators_decided_stands": _let_decisions_stand,
-    "hidden_messages_wait_for_a_moderator": _hide_what_is_proposed,
-    "withdrawn_messages_have_a_withdrawal": _hide_what_is_proposed,
+    "hidden_messages_wait_for_a_moderator": _copy_what_is_hidden_or_withdrawn,
+    "withdrawn_messages_have_a_withdrawal": _copy_what_is_hidden_or_withdrawn,
     "stopped_trees_wait_for_a_moderator": _let_go_on,
     "complaints_before_a_decision_are_void": _void_what_was_decided,
     "texts_are_their_revisions": _copy_texts,

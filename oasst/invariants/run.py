@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import connection
 
 from leaderboard.stats import differences as score_differences
-from oasst.invariants import decisions, openings, outbox, states, structure, tasks
+from oasst.invariants import decisions, names, openings, outbox, states, structure, tasks
 from oasst.invariants.difference import Difference
 from oasst.invariants.facts import TreeFacts, read_batch
 from trees.interchange.writer import snapshot
@@ -32,6 +32,7 @@ def differences(
     for _, found in tree_differences(policy, batch=batch, progress=progress):
         yield from found
     yield from tasks.differences()
+    yield from names.differences()
     yield from (Difference(SCORES, *one) for one in score_differences())
 
 

@@ -11,7 +11,7 @@ from oasst.accounts.models import User
 from tests.security.roles import World, new_world
 from tests.security.test_hostile_texts import filled_world
 from tests.security.test_roles import address_of
-from trees.models import Message, Report
+from trees.models import Message, Report, Withdrawal
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -39,6 +39,7 @@ WIDTHS = (390, 800, 1440)
 def fill(world: World) -> None:
     Message.objects.update(text=WORST)
     Report.objects.update(text=LONG)
+    Withdrawal.objects.update(reason=LONG[:500])
     ChatMessage.objects.update(content=WORST)
     Chat.objects.update(title="W" * 100)
     ChatReport.objects.update(reason=LONG)
@@ -93,9 +94,9 @@ def test_no_page_scrolls_sideways(browser: Browser, live_server: Any, settings: 
         "administrator": (
             *(
                 address_of(world, f"trees.{name}", "change")
-                for name in ("message", "messagetree", "report", "deletion")
+                for name in ("message", "messagetree", "report", "deletion", "withdrawal")
             ),
-            *(address_of(world, f"trees.{name}", "changelist") for name in ("message", "report")),
+            *(address_of(world, f"trees.{name}", "changelist") for name in ("message", "report", "withdrawal")),
             address_of(world, "inference.chatreport", "change"),
             address_of(world, "accounts.user", "change"),
         ),

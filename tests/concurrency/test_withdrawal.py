@@ -82,7 +82,7 @@ def test_pressed_twice_at_once() -> None:
     assert Withdrawal.objects.count() == Deletion.objects.count() == 1
 
 
-def test_an_author_who_thinks_better_against_a_moderator_who_decides(mo: User) -> None:
+def test_an_author_who_undoes_it_against_a_moderator_who_decides(mo: User) -> None:
     for _ in range(ROUNDS):
         tree = work_until(start_tree(ROOMY), State.GROWING, ROOMY)
         prompt, author = prompt_of(tree)
@@ -90,7 +90,7 @@ def test_an_author_who_thinks_better_against_a_moderator_who_decides(mo: User) -
         withdraw(prompt, author)
         made = Withdrawal.objects.get(message=prompt)
         codes = rivals(
-            lambda pk=prompt.pk, by=author: withdrawal.take_back(  # type: ignore[misc]
+            lambda pk=prompt.pk, by=author: withdrawal.undo(  # type: ignore[misc]
                 message_id=pk, author=by, policy=ROOMY
             ),
             lambda pk=made.pk: moderation.grant_withdrawal(  # type: ignore[misc]

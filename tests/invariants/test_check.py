@@ -12,7 +12,9 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from oasst.accounts import identities, names, services
 from oasst.accounts.models import User
+from oasst.core.models import WaitingJob
 from oasst.invariants import differences
 from oasst.schedules import check_invariants
 from tasks import assignment
@@ -78,6 +80,17 @@ class TestClean:
         import_files([SAMPLE], policy=POLICY)
         assert list(differences(POLICY)) == []
 
+    def test_names_of_people_and_programs(self, alice: User, bob: User) -> None:
+        """Also while the job waits that marks who is called alike."""
+        bring("A bot"), bring("A forum"), bring("A game", "Admin"), bring("A shop", "Yasmin")
+        services.close_account(bob)
+        services.close_account(gone := bring("A club", "Yasmin"))
+        identities.update_person(services.create_api_client(name="A guild")[0], gone.pk, {"display_name": "Gone"})
+        assert list(differences(POLICY)) == []
+        mark_waiting()
+        assert list(differences(POLICY)) == []
+        assert User.objects.exclude(program_beside="").count() == 3
+
     def test_unfinished_imports_and_work_on_them(self, tmp_path: Path) -> None:
         """States come from the file and stand until somebody works on the tree."""
         line = SAMPLE.read_text().splitlines()[0]
@@ -125,7 +138,7 @@ class TestCost:
         few = statements()
         for _ in range(5):
             start_tree(POLICY)
-        assert statements() == few <= 36
+        assert statements() == few <= 37
 
     def test_batches_cover_everything(self) -> None:
         for _ in range(5):
@@ -247,6 +260,16 @@ FINISHED: dict[str, tuple[Callable[[], object], str]] = {
         "answers_come_from_a_task",
     ),
     "a skip that left no trace": (unskipped, "skipped_tasks_left_a_skip"),
+    "a name that does not look so": (
+        lambda: User.objects.filter(pk=User.objects.all()[0].pk).update(name_skeleton="nobody"),
+        "names_are_marked_as_they_look",
+    ),
+    "a name that is owned and brought": (lambda: brought_and_owned(), "names_are_marked_as_they_look"),
+    "two programs that are not beside a name": (lambda: alike_and_unmarked(), "names_are_marked_as_they_look"),
+    "a program beside a name that is chosen here": (
+        lambda: User.objects.filter(pk=User.objects.all()[0].pk).update(program_beside="A bot"),
+        "names_are_marked_as_they_look",
+    ),
     "terms that nobody agreed to": (
         lambda: User.objects.update(terms_version="never"),
         "people_stand_by_their_newest_terms",
@@ -279,6 +302,28 @@ GROWING: dict[str, tuple[Callable[[], object], str]] = {
         "complaints_before_a_decision_are_void",
     ),
 }
+
+
+def bring(program: str, name: str = "Zelda") -> User:
+    client, _ = services.create_api_client(name=program)
+    return identities.person_for(client, auth_method="local", username="z", display_name=name)
+
+
+def brought_and_owned() -> None:
+    User.objects.filter(pk=bring("A bot").pk).update(owns_name=True)
+
+
+def alike_and_unmarked() -> None:
+    bring("A bot"), bring("A forum")
+    mark_waiting()
+    User.objects.update(program_beside="")
+
+
+def mark_waiting() -> None:
+    """What the worker does after the commit."""
+    for job in WaitingJob.objects.filter(job=names.MARK_ALIKE):
+        names.mark_alike(*job.args)
+        job.delete()
 
 
 def stop_for_complaints() -> None:

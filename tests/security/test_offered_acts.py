@@ -84,15 +84,15 @@ def proposal(*, own: bool) -> Callable[[User], Model]:
     return lambda actor: propose(by(own, actor))
 
 
-def withdrawn(*, state: State | None = None, taken_back: bool = False) -> Callable[[User], Model]:
+def withdrawn(*, state: State | None = None, undone: bool = False) -> Callable[[User], Model]:
     def made(actor: User) -> Model:
         found = new_reply(growing_tree(pat := new_person("Pat")), new_person("Quin")).parent
         assert found is not None
         if state:
             MessageTree.objects.filter(pk=found.tree_id).update(state=state)
         made = withdrawal.withdraw(message_id=found.pk, author=pat, policy=POLICY)
-        if taken_back:
-            withdrawal.take_back(message_id=found.pk, author=pat, policy=POLICY)
+        if undone:
+            withdrawal.undo(message_id=found.pk, author=pat, policy=POLICY)
         return Withdrawal.objects.get(pk=made.pk)
 
     return made
@@ -179,7 +179,7 @@ CASES: dict[str, tuple[Callable[[User], Model], tuple[set[str], set[str]]]] = {
     "a proposal about what they wrote": (proposal(own=True), ({"uphold"}, {"uphold"})),
     "a withdrawal": (withdrawn(), ({"grant", "refuse"}, {"grant", "refuse"})),
     "a withdrawal from the data set": (withdrawn(state=State.READY_FOR_EXPORT), ({"grant"}, {"grant"})),
-    "a withdrawal that was taken back": (withdrawn(taken_back=True), NONE),
+    "a withdrawal that was undone": (withdrawn(undone=True), NONE),
     "a message that its author withdrew": (withdrawn_message, ({"delete"}, {"delete"})),
     "what went at once because its author withdrew it": (deletion_at_once, NONE),
     "a report": (report(own=False), ({"uphold", "dismiss"}, {"uphold", "dismiss"})),

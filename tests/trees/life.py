@@ -88,7 +88,7 @@ WEIGHTS = {
     "undelete": 3,
     "edit": 3,
     "withdraw": 5,
-    "think better": 3,
+    "undo a withdrawal": 3,
     "grant": 2,
     "refuse": 3,
     "ban": 2,
@@ -862,7 +862,7 @@ class Life(RuleBasedStateMachine):
         act = lambda: withdrawal.withdraw(message_id=message.id, author=author, policy=self.policy)  # noqa: E731
         self.event("withdraw", act, refusals=refusals, then=then, touches=message.tree)
 
-    def think_better(self, n: int) -> None:
+    def undo_withdrawal(self, n: int) -> None:
         withdrawn = [one for one in self.model.messages.values() if one.withdrawn]
         if not (found := self._of_an_author(n, withdrawn or list(self.model.messages.values()))):
             return
@@ -873,8 +873,8 @@ class Life(RuleBasedStateMachine):
             if message.withdrawn:
                 self.model.show_again(message, refused=False)
 
-        act = lambda: withdrawal.take_back(message_id=message.id, author=author, policy=self.policy)  # noqa: E731
-        self.event("think better", act, refusals=refusals, then=then, touches=message.tree)
+        act = lambda: withdrawal.undo(message_id=message.id, author=author, policy=self.policy)  # noqa: E731
+        self.event("undo a withdrawal", act, refusals=refusals, then=then, touches=message.tree)
 
     def _why_not_author(self, author: User) -> set[str]:
         return {"suspended"} if author.pk in self.model.banned else set()
@@ -966,7 +966,7 @@ class Life(RuleBasedStateMachine):
             lambda: self.undelete(n),
             lambda: self.edit(n),
             lambda: self.withdraw(n),
-            lambda: self.think_better(n),
+            lambda: self.undo_withdrawal(n),
             lambda: self.grant(n),
             lambda: self.refuse(n),
             lambda: self.dismiss(n),

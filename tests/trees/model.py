@@ -88,9 +88,9 @@ class Message:
     votes: dict[UUID, bool] = field(default_factory=dict)  # on the present text: who, and whether they would reject
     reactions: dict[UUID, set[str]] = field(default_factory=dict)
     skips: set[tuple[UUID, str]] = field(default_factory=set)
-    withdrawn: bool = False  # its author took it back
+    withdrawn: bool = False  # by its author
     waits: bool = False  # hidden for that, until somebody decides
-    refused: bool = False  # a moderator decided that it is not taken back
+    refused: bool = False  # a moderator decided that it stays
     kept: bool = False  # a moderator said that this text stays
     void: set[tuple[UUID, str]] = field(default_factory=set)  # complaints that weigh nothing any more: who, and which
     overruled: set[UUID] = field(default_factory=set)  # whose flags a moderator dismissed, of the present text
@@ -618,7 +618,7 @@ class Model:
         return any(one.author != message.author and not one.deleted for one in below if one is not message)
 
     def withdraw(self, message: Message, removal_id: UUID | None) -> None:
-        """Its author takes it back: with replies of others it is hidden, without them it is deleted for good."""
+        """By its author: with replies of others it is hidden, without them it is deleted for good."""
         message.withdrawn = True
         if removal_id is not None:
             self.remove(removal_id, message, at_once=True)
@@ -628,7 +628,7 @@ class Model:
         self.advance(message.tree)
 
     def show_again(self, message: Message, *, refused: bool) -> None:
-        """A moderator says that it stays, or its author thinks better of it."""
+        """A moderator says that it stays, or its author undoes the withdrawal."""
         message.withdrawn = message.waits = False
         message.refused |= refused
         self._order_again(message.tree)

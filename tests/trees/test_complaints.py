@@ -21,6 +21,7 @@ from oasst import purge as purges
 from oasst.accounts import services
 from oasst.accounts.models import ApiClient, Identity, User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
+from oasst.core.lookalikes import skeleton
 from oasst.core.models import WaitingJob
 from oasst.invariants import differences
 from oasst.merging import merge_people
@@ -163,7 +164,11 @@ class TestWhoseVoiceCounts:
         assert flag(reply, people)
 
     def test_a_hundred_newborn_accounts_weigh_nothing(self, reply: Message) -> None:
-        people = User.objects.bulk_create(User(email=f"n{n}@example.org", display_name=f"N {n}") for n in range(100))
+        names = [f"N {number}" for number in range(100)]
+        people = User.objects.bulk_create(
+            User(email=f"n{number}@example.org", display_name=name, name_skeleton=skeleton(name), owns_name=True)
+            for number, name in enumerate(names)
+        )
         Reaction.objects.bulk_create(Reaction(message=reply, author=one, emoji="red_flag") for one in people)
         Skip.objects.bulk_create(Skip(message=reply, author=one, kind="reply") for one in people)
         Message.objects.filter(pk=reply.pk).update(emojis={"red_flag": 100})

@@ -1,4 +1,4 @@
-"""An author takes back a text: it goes at once, or is hidden until a moderator decides, and snapshots leave it out."""
+"""An author withdraws a text: it goes at once, or is hidden until a moderator decides, and snapshots leave it out."""
 
 import json
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ from trees.models import (
 )
 from trees.moderation_queries import queues
 from trees.policy import TreePolicy
-from trees.queries import TAKEN_BACK, contributions_of, get_tree_for
+from trees.queries import WITHDRAWN_TEXT, contributions_of, get_tree_for
 from trees.states import State, Work
 from trees.webhooks import read_outbox
 
@@ -94,9 +94,9 @@ def withdraw(message: Message, author: User | None = None, reason: str = "") -> 
     return withdrawal.withdraw(message_id=message.pk, author=by, reason=reason, policy=POLICY)
 
 
-def take_back(message: Message) -> None:
+def undo(message: Message) -> None:
     assert message.author is not None
-    withdrawal.take_back(message_id=message.pk, author=message.author, policy=POLICY)
+    withdrawal.undo(message_id=message.pk, author=message.author, policy=POLICY)
 
 
 def refuse(made: Withdrawal, mo: User, reason: str = "Others built on it.") -> None:
@@ -179,7 +179,7 @@ class TestNobodyReplied:
                 act()
             assert refusal.value.code == "withdrawn"
         with pytest.raises(Conflict):
-            take_back(reply)
+            undo(reply)
         assert fresh(reply).deleted
 
     def test_sent_twice_it_is_one_withdrawal(self, reply: Message) -> None:
@@ -214,18 +214,18 @@ class TestOthersReplied:
         withdraw(answered)
         _, root = get_tree_for(bob, answered.pk)
         (turn,) = root.replies
-        assert (turn.text, turn.state, turn.thumbs, len(turn.replies)) == (TAKEN_BACK, "withdrawn", None, 1)
+        assert (turn.text, turn.state, turn.thumbs, len(turn.replies)) == (WITHDRAWN_TEXT, "withdrawn", None, 1)
         assert get_tree_for(mo, answered.pk)[1].replies[0].text == answered.text
         client = Client()
         client.force_login(bob)
         page = client.get(f"/messages/{answered.tree_id}/").text
-        assert TAKEN_BACK in page
+        assert WITHDRAWN_TEXT in page
         assert answered.text not in page
 
     def test_its_author_sees_it_among_their_own(self, answered: Message, writer: User) -> None:
         withdraw(answered)
         (row,) = contributions_of(writer).rows
-        assert (row.excerpt, row.state, row.may_withdraw) == (TAKEN_BACK, "withdrawn", True)
+        assert (row.excerpt, row.state, row.may_withdraw) == (WITHDRAWN_TEXT, "withdrawn", True)
         assert row.url
 
     def test_a_withdrawn_prompt_leaves_the_page_of_its_conversation(self, answered: Message, bob: User) -> None:
@@ -233,7 +233,7 @@ class TestOthersReplied:
         assert prompt is not None
         withdraw(prompt)
         _, root = get_tree_for(bob, answered.pk)
-        assert (root.text, root.replies[0].text) == (TAKEN_BACK, answered.text)
+        assert (root.text, root.replies[0].text) == (WITHDRAWN_TEXT, answered.text)
         assert not Opening.objects.exists()
 
     def test_programs_see_it_as_deleted_and_are_told(self, answered: Message, mo: User) -> None:
@@ -257,7 +257,7 @@ class TestOthersReplied:
         with pytest.raises(Gone) as refusal:
             submission.submit_labels(task_id=task.pk, user=bob, labels={"spam": 0}, policy=POLICY)
         assert refusal.value.code == "message_hidden"
-        take_back(reply)
+        undo(reply)
         submission.submit_labels(task_id=task.pk, user=bob, labels={"spam": 0}, policy=POLICY)
 
     def test_a_tree_in_ranking_waits(self, alice: User, mo: User) -> None:
@@ -273,7 +273,7 @@ class TestOthersReplied:
         mine, theirs = points_of(answered), points_of(below)
         withdraw(answered)
         assert (points_of(answered), points_of(below)) == (0, theirs)
-        take_back(answered)
+        undo(answered)
         assert points_of(answered) == mine > 0
 
     def test_sent_twice_it_is_one_withdrawal(self, answered: Message) -> None:
@@ -284,9 +284,9 @@ class TestOthersReplied:
         before = set(Opening.objects.values_list("message", "work"))
         withdraw(answered)
         for _ in range(2):
-            take_back(answered)
+            undo(answered)
         found = fresh(answered)
-        assert (found.hidden, found.withdrawn, Withdrawal.objects.get().status) == (False, False, Status.TAKEN_BACK)
+        assert (found.hidden, found.withdrawn, Withdrawal.objects.get().status) == (False, False, Status.UNDONE)
         assert set(Opening.objects.values_list("message", "work")) == before
         assert not WaitingJob.objects.filter(job=notices.mail_about_withdrawal.name).exists()
         assert withdraw(answered).status == Status.OPEN
@@ -424,11 +424,11 @@ class TestTheDataSet:
             refuse(made, mo)
         assert refusal.value.code == "in_data_set"
 
-    def test_its_author_may_think_better_of_it(self, alice: User) -> None:
+    def test_its_author_may_undo_it(self, alice: User) -> None:
         messages = finished(alice)
         before = list(read_lines(ExportFilter()))
         withdraw(messages[0])
-        take_back(messages[0])
+        undo(messages[0])
         assert list(read_lines(ExportFilter())) == before
 
     def test_what_nobody_replied_to_goes_at_once(self, alice: User) -> None:
@@ -491,7 +491,7 @@ class TestWho:
         services.close_account(writer)
         assert fresh(answered).hidden
         with pytest.raises(NotAllowed):
-            take_back(answered)
+            undo(answered)
 
 
 class TestPages:
@@ -546,7 +546,7 @@ class TestPages:
         assert client.post(f"/messages/{reply.pk}/withdraw/").status_code == 404
         assert f"/messages/{reply.pk}/withdraw/" not in client.get(f"/messages/{reply.tree_id}/").text
 
-    def test_who_does_not_agree_to_the_new_terms_can_still_take_back_what_they_gave(
+    def test_who_does_not_agree_to_the_new_terms_can_still_withdraw_what_they_gave(
         self, reply: Message, writer: User
     ) -> None:
         services.withdraw_terms(writer)
@@ -569,11 +569,25 @@ class TestPages:
         )
         made.refresh_from_db()
         assert (made.status, made.decided_by) == (Status.REFUSED, mo)
+        decided = f'by <span class="person"><bdi class="person__name">{mo.display_name}</bdi>'
         for address in (
             f"/admin/trees/message/{answered.pk}/change/",
             f"/admin/trees/messagetree/{answered.tree_id}/change/",
         ):
-            assert "Withdrawals by the author" in client.get(address).text
+            page = " ".join(client.get(address).text.split())
+            assert "Withdrawals by the author" in page and decided in page
+
+    def test_the_admin_shows_words_and_not_markdown(self, alice: User, writer: User, mo: User) -> None:
+        written = new_reply(growing_tree(alice), writer, text="**Bold** words of mine")
+        made, client = withdraw(written), self.signed_in(mo)
+        listed = client.get("/admin/trees/withdrawal/").text
+        assert "Bold words of mine" in listed and "**" not in listed
+        for address, title in {
+            f"/admin/trees/withdrawal/{made.pk}/change/": "Withdrawn: Bold words of mine",
+            f"/admin/trees/message/{written.pk}/change/": "Bold words of mine",
+        }.items():
+            head = client.get(address).text.partition("</title>")[0]
+            assert title in head and "**" not in head, address
 
 
 def test_reviews_and_rankings_of_it_stay_with_those_who_gave_them(alice: User) -> None:

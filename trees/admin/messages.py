@@ -42,7 +42,7 @@ class EditForm(forms.Form):
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
     list_display = ("excerpt", "status", "role", "lang", "author", "created_at", "marks")
-    list_filter = ("deleted", "hidden", "withdrawn", ByReview, "role", ByLanguage, ByLooks, "synthetic")
+    list_filter = ("deleted", "hidden", ByReview, "role", ByLanguage, ByLooks, "synthetic")
     search_fields = ("id",)
     search_help_text = "A piece of the text, or the id of a message or conversation"
     # Ids begin with the time, so this is newest first and needs no index of its own.
@@ -85,6 +85,9 @@ class MessageAdmin(ReadOnlyAdmin):
             "changes": word_diff(obj.correction_of.text, obj.text) if obj.correction_of else [],
             "suggested": [(one, message_badge(one), word_diff(obj.text, one.text)) for one in found.corrections],
         }
+
+    def title_of(self, obj: Message) -> str:
+        return plain_excerpt(obj.text, 70)
 
     def offers(self, obj: Message, actor: User) -> dict[str, Any]:
         return {"edit_url": reverse("admin:trees_message_edit", args=[obj.pk]) if offers.may_edit(obj, actor) else ""}

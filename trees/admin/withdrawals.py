@@ -1,4 +1,4 @@
-"""The moderators' queue of what authors took back although others had replied."""
+"""The moderators' queue of what authors withdrew although others had replied."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
-from django.utils.text import Truncator
 
 from oasst.accounts.models import User
+from oasst.core.markdown import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from trees import moderation, offers
 from trees.admin.about_message import AboutMessage
@@ -22,7 +22,7 @@ TONES = {
     Withdrawal.Status.OPEN: "warning",
     Withdrawal.Status.GRANTED: "danger",
     Withdrawal.Status.REFUSED: "",
-    Withdrawal.Status.TAKEN_BACK: "",
+    Withdrawal.Status.UNDONE: "",
 }
 
 
@@ -64,14 +64,14 @@ class WithdrawalAdmin(AboutMessage, ReadOnlyAdmin):
         return ("created_at", "id") if request.GET.get("waits") else ("-id",)
 
     def title_of(self, obj: Withdrawal) -> str:
-        return f"Withdrawn: {obj.message.text}"
+        return f"Withdrawn: {plain_excerpt(obj.message.text, 60)}"
 
     def can_do(self, action: str, obj: Withdrawal, actor: User) -> bool:
         return action in offers.about_withdrawal(obj)
 
     @admin.display(description="Message")
     def excerpt(self, withdrawal: Withdrawal) -> str:
-        return Truncator(" ".join(withdrawal.message.text.split())).chars(60)
+        return plain_excerpt(withdrawal.message.text, 60)
 
     @admin.display(description="Status")
     def status_now(self, withdrawal: Withdrawal) -> str:

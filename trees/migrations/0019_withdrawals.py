@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='message',
             name='withdrawn',
-            field=models.BooleanField(db_default=False, default=False, editable=False, help_text='Its author took it back. While others have replied it is hidden, else it is deleted.'),
+            field=models.BooleanField(db_default=False, default=False, editable=False, help_text='Its author withdrew it. While others have replied it is hidden, else it is deleted.'),
         ),
         migrations.AlterField(
             model_name='happening',
@@ -35,11 +35,11 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=oasst.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('reason', models.CharField(blank=True, help_text='What the author says to the moderators.', max_length=500)),
-                ('status', models.CharField(choices=[('open', 'Hidden'), ('granted', 'Deleted'), ('refused', 'Stays'), ('taken_back', 'Taken back by its author')], default='open', max_length=16)),
+                ('status', models.CharField(choices=[('open', 'Hidden'), ('granted', 'Deleted'), ('refused', 'Stays'), ('undone', 'Undone by its author')], default='open', max_length=16)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('decided_at', models.DateTimeField(blank=True, null=True)),
                 ('answer', models.CharField(blank=True, max_length=500)),
-                ('mailed', models.CharField(blank=True, choices=[('open', 'Hidden'), ('granted', 'Deleted'), ('refused', 'Stays'), ('taken_back', 'Taken back by its author')], editable=False, help_text='What its author was last told.', max_length=16)),
+                ('mailed', models.CharField(blank=True, choices=[('open', 'Hidden'), ('granted', 'Deleted'), ('refused', 'Stays'), ('undone', 'Undone by its author')], editable=False, help_text='What its author was last told.', max_length=16)),
                 ('decided_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('deletion', models.ForeignKey(blank=True, help_text='What it took at once.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='withdrawals', to='trees.deletion')),
                 ('message', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='withdrawals', to='trees.message')),

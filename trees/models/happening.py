@@ -28,7 +28,7 @@ class Happening(models.Model):
         REMOVAL_UPHELD = "removal_upheld"
         REMOVAL_DISMISSED = "removal_dismissed"
         MESSAGE_WITHDRAWN = "message_withdrawn"  # by its author, and others had replied: it is hidden
-        WITHDRAWAL_ENDED = "withdrawal_ended"  # a moderator refused it, or its author took it back
+        WITHDRAWAL_ENDED = "withdrawal_ended"  # a moderator refused it, or its author undid it
         WORK_SKIPPED = "work_skipped"
         TREE_MOVED = "tree_moved"
         TREE_IMPORTED = "tree_imported"

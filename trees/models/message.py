@@ -9,7 +9,6 @@ from django.db import models
 from django.utils import timezone
 
 from oasst.core.ids import uuid7
-from oasst.core.markdown import plain_excerpt
 from trees.models.tree import MessageTree
 
 
@@ -85,7 +84,7 @@ class Message(models.Model):
         default=False,
         db_default=False,
         editable=False,
-        help_text="Its author took it back. While others have replied it is hidden, else it is deleted.",
+        help_text="Its author withdrew it. While others have replied it is hidden, else it is deleted.",
     )
     kept_at = models.DateTimeField(
         null=True,
@@ -144,7 +143,7 @@ class Message(models.Model):
         ]
 
     def __str__(self) -> str:
-        return plain_excerpt(self.text, 80)
+        return self.text[:80]
 
     @property
     def is_withheld(self) -> bool:
@@ -174,4 +173,4 @@ class Revision(models.Model):
     reason = models.CharField(max_length=500, blank=True)
 
     def __str__(self) -> str:
-        return plain_excerpt(self.text, 80)
+        return self.text[:80]

@@ -1,4 +1,4 @@
-"""Deletions and purges, which can be undone, what many people propose to take away, and what authors take back."""
+"""Deletions and purges, which can be undone, what many people propose to take away, and what authors withdraw."""
 
 from datetime import datetime, timedelta
 
@@ -108,7 +108,7 @@ class Proposal(models.Model):
 
 
 class Withdrawal(models.Model):
-    """An author took back a text of their own.
+    """An author withdrew a text of their own.
 
     Where nobody else had replied, it was deleted at once (`deletion`) and nobody brings it back. Else it is hidden
     while this is open: in a tree of the data set for good, in every other until a moderator decides. Decision 80.
@@ -118,7 +118,7 @@ class Withdrawal(models.Model):
         OPEN = "open", "Hidden"
         GRANTED = "granted", "Deleted"
         REFUSED = "refused", "Stays"
-        TAKEN_BACK = "taken_back", "Taken back by its author"
+        UNDONE = "undone", "Undone by its author"
 
     IN_FORCE = (Status.OPEN, Status.GRANTED)
 

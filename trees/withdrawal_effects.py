@@ -1,4 +1,4 @@
-"""Texts that their authors took back, and what becomes of them in a tree.
+"""What a withdrawal does to a tree: what `trees.withdrawal`, `removal` and `moderation` share.
 
 A text to which nobody else replied is deleted when it is withdrawn. Else it is hidden, what hangs below it rests, and a
 moderator decides; in a tree of the data set nobody has to: it stays hidden, and snapshots leave it out. Decision 80.
@@ -106,7 +106,7 @@ def _end(
     made.save(update_fields=["status", "decided_at", "decided_by", "answer"])
     flagged = Proposal.objects.filter(message=message, status=Proposal.Status.OPEN, hides=True).exists()
     mark(message, hidden=flagged, withdrawn=status == Withdrawal.Status.GRANTED)
-    if status != Withdrawal.Status.TAKEN_BACK and message.author_id is not None:
+    if status != Withdrawal.Status.UNDONE and message.author_id is not None:
         enqueue(notices.mail_about_withdrawal, str(made.pk))
     return made
 
