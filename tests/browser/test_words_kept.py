@@ -20,6 +20,7 @@ from trees.models import Message, Report, Review
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 WORDS = "Water rises in thin tubes"
+ARABIC = "ما هي أفضل طريقة لتعلم لغة جديدة في وقت قصير؟"
 MORE = f"{WORDS}, and leaves pull at it"
 
 
@@ -148,6 +149,39 @@ def test_offline(writer: Page, keep: Callable[[Page, str], None]) -> None:
     writer.context.set_offline(False)
     expect(writer.get_by_role("heading", level=1)).to_contain_text("What needs doing")
     assert Message.objects.get().text == WORDS and prompts() == 1
+
+
+def test_the_question_of_the_language_keeps_its_answer(writer: Page) -> None:
+    take(writer, "initial_prompt")
+    writer.get_by_test_id("reply").fill(ARABIC)
+    writer.get_by_test_id("submit-stop").click()
+    question = writer.get_by_test_id("language-question")
+    expect(question).to_contain_text("This looks like Arabic")
+    expect(question.get_by_role("radio", name="File it as Arabic")).to_be_checked()
+    expect(writer.get_by_text("This is what you had written here.")).to_have_count(0)
+    writer.get_by_test_id("submit-stop").click()
+    expect(writer.get_by_role("heading", level=1)).to_contain_text("What needs doing")
+    stored = Message.objects.get()
+    assert (stored.text, stored.lang) == (ARABIC, "ar") and kept_in(writer) == "[]"
+
+
+def test_what_was_kept_can_be_discarded(writer: Page) -> None:
+    task = take(writer, "initial_prompt")
+    text = writer.get_by_test_id("reply")
+    text.fill(WORDS)
+    expect(writer.locator("[data-draft-state]")).to_contain_text("Draft saved")
+    end_session(writer)
+    text.fill(MORE)
+    asked_to_sign_in(writer)
+    come_back(writer)
+    writer.goto(f"/tasks/{task.pk}/")
+    expect(text).to_have_value(MORE)
+    expect(writer.locator("[data-draft-state]")).to_contain_text("Draft saved")
+    with writer.expect_navigation():
+        writer.get_by_role("button", name="Discard it").click()
+    expect(text).to_have_value(WORDS)
+    expect(writer.get_by_text("This is what you had written here.")).to_have_count(0)
+    assert Draft.objects.get().body["text"] == WORDS and kept_in(writer) == "[]"
 
 
 @pytest.mark.usefixtures("chat_on")
