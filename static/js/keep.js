@@ -276,7 +276,7 @@ window.oasst = (() => {
       bar = document.createElement("p");
       bar.className = "keep-bar";
       bar.setAttribute("role", "status");
-      document.body.append(bar);
+      document.querySelector(".site-header").after(bar);
     }
     bar.hidden = !isAway;
     const why = navigator.onLine ? "The site cannot be reached." : "You are offline.";

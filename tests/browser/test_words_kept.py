@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from inference.models import Chat, ChatMessage
 from oasst.accounts.models import User
 from tasks.models import Draft, Task
-from tests.browser.conftest import NewVisitor
+from tests.browser.conftest import DESK, PHONE, NewVisitor
 from tests.browser.driver import sign_in
 from tests.factories import growing_tree, new_person, new_prompt
 from tests.inference.conftest import chat_on  # noqa: F401
@@ -141,7 +141,12 @@ def test_offline(writer: Page, keep: Callable[[Page, str], None]) -> None:
     take(writer, "initial_prompt")
     writer.context.set_offline(True)
     writer.get_by_test_id("reply").fill(WORDS)
-    expect(writer.locator(".keep-bar")).to_have_text("You are offline. What you write is kept here.")
+    bar = writer.locator(".keep-bar")
+    expect(bar).to_have_text("You are offline. What you write is kept here.")
+    for size in (PHONE, DESK):
+        writer.set_viewport_size(size)  # type: ignore[arg-type]
+        bar_box, header = bar.bounding_box(), writer.locator(".site-header").bounding_box()
+        assert bar_box and header and bar_box["y"] >= header["y"] + header["height"], "it covers nothing of the header"
     writer.get_by_test_id("submit-stop").click()
     expect(writer.locator("[data-draft-state]")).to_contain_text("kept in this browser")
     keep(writer, "offline")
