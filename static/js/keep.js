@@ -121,8 +121,8 @@ window.oasst = (() => {
       const entry = load(key);
       if (!entry?.names) continue;
       if (JSON.stringify(only(entry.fields, namesIn(form))) === JSON.stringify(only(read(form, true), entry.names))) {
-        // Of a refused form the server shows what was sent, and has not stored it.
-        if (isFresh && !entry.send && !document.getElementById("errors")) drop(key);
+        // Of a form that was refused or could not be taken the server shows what was sent, and has not stored it.
+        if (isFresh && !entry.send && !document.querySelector("#errors, [data-not-taken]")) drop(key);
         continue;
       }
       const draftAt = Number(form.dataset.draftAt ?? 0);

@@ -21,7 +21,7 @@ from tests.factories import PASSWORD, decide, grow_to, growing_tree, new_prompt,
 from tests.inference.conftest import chat_on  # noqa: F401
 from tests.inference.talking import ask
 from tests.security.pages import addresses
-from trees.models import Message, Report, Review, Skip
+from trees.models import Message, Report, Review, Skip, Withdrawal
 from trees.policy import TreePolicy
 from trees.states import State
 
@@ -256,6 +256,17 @@ def test_each_form_with_words_is_kept(bob: User) -> None:
                 taking[one.name] = taking.get(one.name, False) or hasattr(one.view, "words_stand_at")
     assert sum(taking.values()) >= 11
     assert {name for name, is_kept in taking.items() if not is_kept} == excused
+
+
+def test_a_withdrawal_that_is_refused_shows_why_and_keeps_the_words(bob: User, alice: User) -> None:
+    client = come_in(bob)
+    form = withdrawing(client, bob, alice)
+    words = "x" * 501
+    refused = client.post(form.action, {"reason": words})
+    assert refused.status_code == 422 and f"{words}</textarea>" in refused.text and "1 too many" in refused.text
+    assert 'data-limit="500"' in refused.text
+    assert client.post(form.action, {"reason": " \u200b\n"}).status_code == 302
+    assert Withdrawal.objects.get().reason == "", "nobody sees anything in it"
 
 
 class TestStaleToken:

@@ -17,10 +17,12 @@ from tests.browser.driver import sign_in
 from tests.factories import growing_tree, new_person, new_prompt
 from tests.inference.conftest import chat_on  # noqa: F401
 from trees.models import Message, Report, Review
+from trees.reactions import LONGEST_REPORT
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 WORDS = "Water rises in thin tubes"
 ARABIC = "ما هي أفضل طريقة لتعلم لغة جديدة في وقت قصير؟"
+LONG = "x" * (LONGEST_REPORT + 1)
 MORE = f"{WORDS}, and leaves pull at it"
 
 
@@ -187,6 +189,21 @@ def test_what_was_kept_can_be_discarded(writer: Page) -> None:
     expect(text).to_have_value(WORDS)
     expect(writer.get_by_text("This is what you had written here.")).to_have_count(0)
     assert Draft.objects.get().body["text"] == WORDS and kept_in(writer) == "[]"
+
+
+def test_a_refused_report_is_still_kept(writer: Page) -> None:
+    root = growing_tree(new_person("Writer"))
+    writer.goto(f"/messages/{root.pk}/")
+    report = writer.locator("details.report").first
+    report.locator("summary").click()
+    report.get_by_label("A few words").fill(LONG)
+    report.get_by_role("radio").first.check()
+    report.get_by_role("button", name="Tell the moderators").click()
+    expect(report.get_by_role("alert")).to_contain_text("too many")
+    assert LONG in kept_in(writer)
+    writer.goto(f"/messages/{root.pk}/")
+    expect(report.get_by_label("A few words")).to_have_value(LONG)
+    assert not Report.objects.exists()
 
 
 @pytest.mark.usefixtures("chat_on")
