@@ -36,7 +36,7 @@ from oasst.core.ratelimit import (
     NEW_CHATS,
     spend,
 )
-from oasst.core.text import clean_line, clean_text, is_blank
+from oasst.core.text import clean_line, clean_remark, clean_text
 
 INSTRUCTIONS = ("system_prompt", "user_profile", "response_instructions")
 MOST_AT_ONCE = 100
@@ -423,10 +423,7 @@ def _instructions(given: Mapping[str, str], policy: ChatPolicy) -> dict[str, str
     unknown = set(given) - set(INSTRUCTIONS)
     if unknown:
         raise TypeError(f"unknown instructions: {unknown}")
-    return {
-        name: "" if is_blank(text) else clean_text(text, limit=policy.instructions_length, field=name)
-        for name, text in given.items()
-    }
+    return {name: clean_remark(text, limit=policy.instructions_length, field=name) for name, text in given.items()}
 
 
 def _changes(wanted: Mapping[str, Any], policy: ChatPolicy) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from oasst.core import prepared, ratelimit
 from oasst.core.errors import Busy, DomainError, Gone, NotFound
 from oasst.core.idempotency import fingerprint_of, once
 from oasst.core.locks import advisory_lock
-from oasst.core.text import clean_pool_tag, clean_text, is_blank
+from oasst.core.text import clean_pool_tag, clean_remark
 from tasks import backlog, lottery, places, queries
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
@@ -222,8 +222,8 @@ def skip(*, task_id: UUID, user: User, policy: TreePolicy, reason: str = "", not
     be stored, with the field `reason` or `note`).
     """
     require_contributor(user)
-    reason = _said(reason, "reason", LONGEST_NAME_OF_A_REASON)
-    note = _said(note, "note", LONGEST_NOTE if reason else LONGEST_REMARK)
+    reason = clean_remark(reason, limit=LONGEST_NAME_OF_A_REASON, field="reason")
+    note = clean_remark(note, limit=LONGEST_NOTE if reason else LONGEST_REMARK, field="note")
     ratelimit.spend(ratelimit.SKIPS, user.pk)
     with transaction.atomic(durable=True):
         task = lock_task(task_id, user)
@@ -239,11 +239,6 @@ def skip(*, task_id: UUID, user: User, policy: TreePolicy, reason: str = "", not
             reviews.record_skip(message=task.message, author=user, kind=skip_kind(task), reason=known, note=note)
             _let_go(task, policy)
         return task
-
-
-def _said(text: str, field: str, limit: int) -> str:
-    """A remark in passing, which may be missing. Raises Invalid: what somebody wrote is not cut."""
-    return "" if is_blank(text) else clean_text(text, limit=limit, field=field)
 
 
 def skip_kind(task: Task) -> Skip.Kind:

@@ -6,6 +6,7 @@ from django import forms
 
 from oasst.core.fields import TextField
 from oasst.core.language_question import LanguageQuestion
+from trees.withdrawal import LONGEST_REMARK
 
 
 class SuggestionForm(LanguageQuestion):
@@ -23,10 +24,10 @@ class SuggestionForm(LanguageQuestion):
 
 
 class WithdrawalForm(forms.Form):
-    reason = forms.CharField(
+    reason = TextField(
         label="Why do you withdraw it?",
         required=False,
-        strip=False,
-        widget=forms.Textarea({"rows": 3, "class": "input"}),
+        limit=LONGEST_REMARK,
+        widget=forms.Textarea({"rows": 3, "class": "input", "dir": "auto"}),
         help_text="For the moderator who decides. You need not say.",
     )

@@ -17,7 +17,7 @@ from oasst.accounts.services import require_contributor_now
 from oasst.core import ratelimit
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Invalid
-from oasst.core.text import clean_text, is_blank
+from oasst.core.text import clean_remark
 from trees import jobs, outbox, voices
 from trees.access import no_such_message, visible_messages
 from trees.models import Happening, Message, Reaction, Report
@@ -120,7 +120,7 @@ def report(
     """
     if category not in Report.Category.values:
         raise Invalid("Please choose what is wrong.", code="unknown_category", field="category")
-    text = "" if is_blank(text) else clean_text(text, limit=limit)
+    text = clean_remark(text, limit=limit)
     ratelimit.spend(ratelimit.REPORTS, reporter.pk)
     if program is not None:
         ratelimit.spend(ratelimit.REPORTS_OF_PROGRAM, program.pk)

@@ -142,12 +142,15 @@ def suggest(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     return render(request, "trees/suggest.html", context, status=status)
 
 
+@keeps_words("message_withdraw")
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def withdraw(request: SignedInRequest, own_message_id: UUID) -> HttpResponse:
     """Says what withdrawing one's own message would do, and does it."""
-    form = WithdrawalForm(request.POST if request.method == "POST" else None)
-    status = HTTPStatus.OK
+    kept = kept_forms.find(request, request.path)
+    begun = kept.fields.dict() if kept else {}
+    form = WithdrawalForm(request.POST if request.method == "POST" else None, initial=begun)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if form.errors else HTTPStatus.OK
     if request.method == "POST" and form.is_valid():
         try:
             made = withdrawal.withdraw(

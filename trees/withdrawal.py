@@ -13,7 +13,7 @@ from oasst.accounts.models import User
 from oasst.accounts.services import require_member_now
 from oasst.core import ratelimit
 from oasst.core.errors import Conflict, DomainError
-from oasst.core.text import clean_reason
+from oasst.core.text import clean_remark
 from trees import proposals, removal, transitions, wanted, withdrawal_effects
 from trees.access import no_such_message
 from trees.in_hand import TreeInHand, lock_tree
@@ -21,10 +21,12 @@ from trees.models import Message, MessageTree, Withdrawal
 from trees.policy import TreePolicy
 from trees.states import State
 
+LONGEST_REMARK = 500
+
 
 @dataclass(frozen=True)
 class Outlook:
-    """What withdrawing this message would do now, or why it can not be done."""
+    """What withdrawing this message would do now, or why it cannot be done."""
 
     message: Message
     has_replies: bool
@@ -61,7 +63,7 @@ def withdraw(*, message_id: UUID, author: User, reason: str = "", policy: TreePo
     `withdrawal_refused`), Busy `rate_limited`.
     """
     ratelimit.spend(ratelimit.WITHDRAWALS, author.pk)
-    reason = clean_reason(reason) if reason.strip() else ""
+    reason = clean_remark(reason, limit=LONGEST_REMARK, field="reason")
     with transaction.atomic(durable=True):
         require_member_now(author)
         hand, message = _own_in_hand(author, message_id, policy)

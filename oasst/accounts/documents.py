@@ -23,7 +23,7 @@ TERMS = Document(
     summary=(
         "What you write here is published, free for everybody to use, under the licence CC BY 4.0.",
         "Write only what is yours to give, and nothing private about anybody.",
-        "You can withdraw a text of yours. Copies that were published before can not be called back. Your name never "
+        "You can withdraw a text of yours. Copies that were published before cannot be called back. Your name never "
         "stands beside your texts.",
         "Be decent. Moderators may remove texts and suspend accounts, and they give a reason.",
     ),
@@ -56,13 +56,14 @@ TERMS = Document(
                 "Under “My contributions” you can withdraw any text of yours, also while you do not agree to these "
                 "terms. While it is not in the data set: if nobody else has replied to it, it is removed at once and "
                 "for good. If others have, it is hidden from everybody but the moderators at once, and a moderator "
-                "decides whether it is deleted together with the replies, or stays. You are told which, and why.",
+                "decides whether it is deleted together with the replies, or stays. You are told which, and why. If it "
+                "stays, you can withdraw it again only once it is in the data set, or nobody’s reply is left below it.",
                 "A text that is in the data set is left out of each snapshot from the next one on, together with what "
-                "was written below it. Copies that were published before can not be called back.",
+                "was written below it. Copies that were published before cannot be called back.",
                 "Moderators, and programs that we trust with moderation, can still read what was withdrawn, so that "
                 "they can answer for what happened here.",
                 "Deleting your account withdraws nothing: your texts stay, without your name. Withdraw first what is "
-                "not to stay. While your account is suspended you can not withdraw texts by yourself; write to us.",
+                "not to stay. While your account is suspended you cannot withdraw texts by yourself; write to us.",
             ),
         ),
         (
@@ -135,7 +136,7 @@ PRIVACY = Document(
                 "Accepted conversations are published without names. Your display name is seen on the leaderboard "
                 "while you allow that. Your e-mail address is seen by administrators only.",
                 "Please write nothing private into a contribution. You can withdraw it, and later snapshots leave it "
-                "out, but copies that were published before can not be called back.",
+                "out, but copies that were published before cannot be called back.",
             ),
         ),
         (

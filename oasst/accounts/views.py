@@ -403,7 +403,7 @@ CONSEQUENCES = (
     "Your e-mail address, your name, your password, your keys and your linked accounts are erased at once.",
     "Your chats with the assistant are erased within the hour.",
     "Your texts, reviews and rankings stay, without your name. Withdraw first, under “My contributions”, the texts "
-    "that are not to stay: afterwards you can not.",
+    "that are not to stay: afterwards you cannot.",
     "You vanish from every board.",
     "This is final. The same address can open a new account, but it will not be this one.",
 )

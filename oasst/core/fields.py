@@ -5,6 +5,7 @@ None has `maxlength`: a browser cuts a paste there without a word, and counts ot
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -12,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import ProhibitNullCharactersValidator
 
 from oasst.core.errors import Invalid
-from oasst.core.text import clean_line, clean_text, is_blank
+from oasst.core.text import clean_line, clean_remark, clean_text
 
 
 class TextField(forms.CharField):
@@ -34,10 +35,11 @@ class TextField(forms.CharField):
 
     def clean(self, value: Any) -> str:
         typed: str = super().clean(value)
-        if self.limit is None or (is_blank(typed) and not self.required):
-            return typed if self.limit is None else ""
+        if self.limit is None:
+            return typed
+        clean = self.clean_value if self.required else partial(clean_remark, clean=self.clean_value)
         try:
-            return self.clean_value(typed, limit=self.limit, field="text")
+            return clean(typed, limit=self.limit, field="text")
         except Invalid as error:
             raise ValidationError(error.message, code=error.code) from error
 

@@ -28,7 +28,7 @@ from unfold.forms import ActionForm
 from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
-from oasst.core.errors import DomainError
+from oasst.core.errors import Busy, DomainError
 from oasst.core.locks import waits_are_busy
 
 MOST_AT_ONCE = 100
@@ -206,6 +206,7 @@ class ReadOnlyAdmin(ModelAdmin):
         rows = list(chosen[: MOST_AT_ONCE + 1])
         if len(rows) > MOST_AT_ONCE:
             self.message_user(request, f"Nothing was done. Choose at most {MOST_AT_ONCE} at once.", messages.ERROR)
+            request.session[REFUSED] = reason
             return
         for row in rows:
             name = Truncator(self.title_of(row)).chars(60)
@@ -214,7 +215,8 @@ class ReadOnlyAdmin(ModelAdmin):
                     result = act(row, reason)
             except DomainError as error:
                 self.message_user(request, f"“{name}”: {error.message}", messages.ERROR)
-                if error.field in _WHY:  # the page that follows gives back what was written
+                # The page that follows gives back what was written, where it may be sent again.
+                if error.field in _WHY or isinstance(error, Busy):
                     request.session[REFUSED] = reason
             else:
                 said = result if isinstance(result, str) else done

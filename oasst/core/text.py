@@ -76,6 +76,13 @@ def clean_line(value: object, *, limit: int, field: str) -> str:
     return _cleaned(value, lambda text: " ".join(text.split()), limit, field)
 
 
+def clean_remark(value: object, *, limit: int, field: str = "text", clean: Callable[..., str] = clean_text) -> str:
+    """`value` as `clean` would have it, or empty where nobody sees anything: what people may say and need not. Raises
+    `Invalid` as `clean` does, but never `blank`.
+    """
+    return "" if isinstance(value, str) and is_blank(value) else clean(value, limit=limit, field=field)
+
+
 def is_blank(text: str) -> bool:
     """Does nobody see anything: empty, blanks, zero-width characters?"""
     return all(c.isspace() or c in _INVISIBLE_LETTERS or unicodedata.category(c) == "Cf" for c in text)
@@ -211,7 +218,7 @@ def _refuse_controls(text: str, field: str) -> None:
         _refuse("an invisible character that makes it read backwards", text, override.start(), field)
     # Flags are masked, not cut out, so that places stay those of the text.
     if tag := _TAGS.search(_FLAG.sub(lambda flag: "x" * len(flag[0]), text)):
-        _refuse("an invisible letter that readers can not see", text, tag.start(), field)
+        _refuse("an invisible letter that readers cannot see", text, tag.start(), field)
 
 
 def _refuse(what: str, text: str, place: int, field: str) -> NoReturn:

@@ -300,7 +300,7 @@
     } catch (error) {
       // Whether a question arrived before the line broke is not known, so that one is not sent again by itself.
       if (error.code && error.code !== "offline") oasst.sendLater(form, button);
-      if (!error.code || error.code === "offline") complain("The site can not be reached right now. Your text is still here: try again in a moment.");
+      if (!error.code || error.code === "offline") complain("The site cannot be reached right now. Your text is still here: try again in a moment.");
     } finally {
       delete form.dataset.sending;
     }

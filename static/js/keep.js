@@ -59,8 +59,11 @@ window.oasst = (() => {
     }
     return fields;
   };
-  const write = (form, fields) => {
-    for (const field of [...form.elements].filter(holdsWords)) {
+  const namesIn = (form) => [...new Set([...form.elements].filter(holdsWords).map((field) => field.name))];
+  /* Of what `names` lists: a form may ask more, or less, than when it was kept, and what is asked now keeps its default. */
+  const only = (fields, names) => fields.filter(([name]) => names.includes(name));
+  const write = (form, { fields, names }) => {
+    for (const field of [...form.elements].filter((one) => holdsWords(one) && names.includes(one.name))) {
       const values = fields.filter(([name]) => name === field.name).map(([, value]) => value);
       if (isTicked(field)) field.checked = values.includes(field.value);
       else if (field.multiple && field.options) for (const option of field.options) option.selected = values.includes(option.value);
@@ -79,7 +82,7 @@ window.oasst = (() => {
       return;
     }
     const as = before?.as ?? Array.from(crypto.getRandomValues(new Uint8Array(8)), (one) => one.toString(16).padStart(2, "0")).join("");
-    put(key, { as, at: Date.now(), after: Number(form.dataset.draftAt ?? 0), fields, ...more });
+    put(key, { as, at: Date.now(), after: Number(form.dataset.draftAt ?? 0), names: namesIn(form), fields, ...more });
   };
   const serverHas = (form, fields, draftAt = "") => {
     stored.set(form, fields);
@@ -116,10 +119,10 @@ window.oasst = (() => {
       seen.add(form);
       const key = keyOf(form);
       const entry = load(key);
-      if (!entry) continue;
-      if (JSON.stringify(entry.fields) === JSON.stringify(read(form, true))) {
-        // Of a refused form the server shows what was sent, and has not stored it.
-        if (isFresh && !entry.send && !document.getElementById("errors")) drop(key);
+      if (!entry?.names) continue;
+      if (JSON.stringify(only(entry.fields, namesIn(form))) === JSON.stringify(only(read(form, true), entry.names))) {
+        // Of a form that was refused or could not be taken the server shows what was sent, and has not stored it.
+        if (isFresh && !entry.send && !document.querySelector("#errors, [data-not-taken]")) drop(key);
         continue;
       }
       const draftAt = Number(form.dataset.draftAt ?? 0);
@@ -130,12 +133,15 @@ window.oasst = (() => {
         });
         continue;
       }
-      write(form, entry.fields);
+      write(form, entry);
       restored.add(form);
       if (!isFresh) continue; // a script put the form anew into the page while somebody was writing
-      note(form, "This is what you had written here. It was not saved yet.", "Discard it", () => {
+      note(form, "This is what you had written here. It was not saved yet.", "Discard it", async () => {
+        form.reset(); // some browsers fill it in again after a reload
+        const waits = [];
+        form.dispatchEvent(new CustomEvent("discard", { detail: waits }));
         drop(key);
-        reload();
+        if ((await Promise.all(waits)).every(Boolean)) reload();
       });
     }
   };
@@ -270,10 +276,10 @@ window.oasst = (() => {
       bar = document.createElement("p");
       bar.className = "keep-bar";
       bar.setAttribute("role", "status");
-      document.body.append(bar);
+      document.querySelector(".site-header").after(bar);
     }
     bar.hidden = !isAway;
-    const why = navigator.onLine ? "The site can not be reached." : "You are offline.";
+    const why = navigator.onLine ? "The site cannot be reached." : "You are offline.";
     bar.textContent = isAway ? `${why} What you write is kept here.` : "";
   };
 

@@ -45,11 +45,12 @@
   };
   let saved = oasst.isRestored(form) ? "" : answer().toString();
   let timer = 0;
+  /* Whether the server has it. */
   const save = async () => {
     clearTimeout(timer);
     const body = answer();
     const [sending, fields] = [body.toString(), oasst.fieldsOf(form)];
-    if (sending === saved || form.dataset.sent) return;
+    if (sending === saved || form.dataset.sent) return true;
     state.textContent = "Saving your draft…";
     try {
       const response = await oasst.ask(form.dataset.draftUrl, { method: "POST", body });
@@ -58,9 +59,11 @@
       oasst.serverHas(form, fields, response.headers.get("Draft-At"));
       state.textContent = `Draft saved at ${now.format(new Date())}.`;
       if (answer().toString() === saved) touched = false;
+      return true;
     } catch (error) {
       state.textContent = NOT_SAVED[error.code] ?? "The draft could not be saved; we keep trying.";
       if (!error.code) timer = setTimeout(save, 10000);
+      return false;
     }
   };
   form.addEventListener("input", () => {
@@ -69,7 +72,9 @@
   });
   document.addEventListener("visibilitychange", () => document.hidden && save());
   document.addEventListener("back", save); // signed in again, or on the line
-  if (oasst.isRestored(form)) save();
+  const restoring = oasst.isRestored(form) ? save() : null;
+  // What came back from this browser went to the server at once: what it had before has to go there again, and last.
+  form.addEventListener("discard", (event) => event.detail.push(Promise.resolve(restoring).then(save)));
 
   const summary = document.getElementById("errors");
   if (summary) summary.focus();

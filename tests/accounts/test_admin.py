@@ -17,6 +17,7 @@ from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from oasst import purge
 from oasst.accounts import services, tokens
 from oasst.accounts.models import ApiKey, Ban, Token, User
+from oasst.core.errors import Busy
 from tasks.supply import read_supply
 from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, new_reply, state_of
 from trees import moderation, standing
@@ -26,6 +27,7 @@ from trees.states import State
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 PEOPLE = "admin:accounts_user_changelist"
+TOO_LONG = "x" * 501
 ONLY_FOR_ADMINISTRATORS = ("accounts_apiclient", "accounts_apikey", "django_celery_beat_periodictask")
 
 
@@ -230,6 +232,7 @@ class TestPurge:
         response = client.post(address, {"step": "purge", "reason": " "})
         assert response.status_code == 422 and "Please say why, in up to 500 characters." in response.text
         assert not Purge.objects.exists() and enabled(eve)
+        assert f'value="{TOO_LONG}"' in client.post(address, {"step": "purge", "reason": TOO_LONG}).text
 
         page = client.post(address, {"step": "purge", "reason": "Advertising."}, follow=True).text
         assert "The purge is under way." in page and "1 are left" in page
@@ -241,12 +244,33 @@ class TestPurge:
         assert "purged already" in client.post(address, {"step": "purge", "reason": "Again."}).text
 
         undo = {"action": "undo", "_selected_action": [str(Purge.objects.get().pk)], "_from_details": "1"}
+        page = client.post(reverse("admin:trees_purge_changelist"), {**undo, "reason": TOO_LONG}, follow=True).text
+        assert "1 too many" in page and f'value="{TOO_LONG}"' in page
         page = client.post(reverse("admin:trees_purge_changelist"), {**undo, "reason": "Not her."}, follow=True).text
         assert "is being undone." in page
         assert self.go_on().undo_reason == "Not her."
         assert not Message.objects.get(pk=reply.pk).deleted and enabled(eve)
         page = client.get(page_of(eve)).text
         assert "Undone" in page and "Undo the purge" not in page and "Not her." in page
+
+    def test_the_reason_stays_while_others_are_at_work(
+        self, mo: User, eve: User, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def busy(**given: Any) -> None:
+            raise Busy("Others are at work here.", code="busy", retry_after=1)
+
+        new_reply(growing_tree(alice), eve)
+        begun = purge.begin(person=eve, actor=mo, reason="Advertising.")
+        self.go_on()
+        monkeypatch.setattr(purge, "undo", busy)
+        undo = {"action": "undo", "_selected_action": [str(begun.pk)], "_from_details": "1", "reason": "Not her."}
+        page = signed_in(mo).post(reverse("admin:trees_purge_changelist"), undo, follow=True).text
+        assert "Others are at work here." in page and 'value="Not her."' in page
+        monkeypatch.setattr(purge, "begin", busy)
+        monkeypatch.setattr(purge, "preview", busy)
+        address = reverse("admin:accounts_user_purge", args=[new_person("Spammer").pk])
+        page = signed_in(mo).post(address, {"step": "purge", "reason": "Not her."}).text
+        assert "Others are at work here." in page and 'value="Not her."' in page and "Count what would go" in page
 
     def test_not_of_equals_and_not_by_contributors(self, mo: User, alice: User, eve: User) -> None:
         other = new_person("Max", "moderator")

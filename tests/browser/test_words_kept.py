@@ -12,14 +12,17 @@ from playwright.sync_api import BrowserContext, Page, expect
 from inference.models import Chat, ChatMessage
 from oasst.accounts.models import User
 from tasks.models import Draft, Task
-from tests.browser.conftest import NewVisitor
+from tests.browser.conftest import DESK, PHONE, NewVisitor
 from tests.browser.driver import sign_in
 from tests.factories import growing_tree, new_person, new_prompt
 from tests.inference.conftest import chat_on  # noqa: F401
 from trees.models import Message, Report, Review
+from trees.reactions import LONGEST_REPORT
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 WORDS = "Water rises in thin tubes"
+ARABIC = "ما هي أفضل طريقة لتعلم لغة جديدة في وقت قصير؟"
+LONG = "x" * (LONGEST_REPORT + 1)
 MORE = f"{WORDS}, and leaves pull at it"
 
 
@@ -140,7 +143,12 @@ def test_offline(writer: Page, keep: Callable[[Page, str], None]) -> None:
     take(writer, "initial_prompt")
     writer.context.set_offline(True)
     writer.get_by_test_id("reply").fill(WORDS)
-    expect(writer.locator(".keep-bar")).to_have_text("You are offline. What you write is kept here.")
+    bar = writer.locator(".keep-bar")
+    expect(bar).to_have_text("You are offline. What you write is kept here.")
+    for size in (PHONE, DESK):
+        writer.set_viewport_size(size)  # type: ignore[arg-type]
+        bar_box, header = bar.bounding_box(), writer.locator(".site-header").bounding_box()
+        assert bar_box and header and bar_box["y"] >= header["y"] + header["height"], "it covers nothing of the header"
     writer.get_by_test_id("submit-stop").click()
     expect(writer.locator("[data-draft-state]")).to_contain_text("kept in this browser")
     keep(writer, "offline")
@@ -148,6 +156,54 @@ def test_offline(writer: Page, keep: Callable[[Page, str], None]) -> None:
     writer.context.set_offline(False)
     expect(writer.get_by_role("heading", level=1)).to_contain_text("What needs doing")
     assert Message.objects.get().text == WORDS and prompts() == 1
+
+
+def test_the_question_of_the_language_keeps_its_answer(writer: Page) -> None:
+    take(writer, "initial_prompt")
+    writer.get_by_test_id("reply").fill(ARABIC)
+    writer.get_by_test_id("submit-stop").click()
+    question = writer.get_by_test_id("language-question")
+    expect(question).to_contain_text("This looks like Arabic")
+    expect(question.get_by_role("radio", name="File it as Arabic")).to_be_checked()
+    expect(writer.get_by_text("This is what you had written here.")).to_have_count(0)
+    writer.get_by_test_id("submit-stop").click()
+    expect(writer.get_by_role("heading", level=1)).to_contain_text("What needs doing")
+    stored = Message.objects.get()
+    assert (stored.text, stored.lang) == (ARABIC, "ar") and kept_in(writer) == "[]"
+
+
+def test_what_was_kept_can_be_discarded(writer: Page) -> None:
+    task = take(writer, "initial_prompt")
+    text = writer.get_by_test_id("reply")
+    text.fill(WORDS)
+    expect(writer.locator("[data-draft-state]")).to_contain_text("Draft saved")
+    end_session(writer)
+    text.fill(MORE)
+    asked_to_sign_in(writer)
+    come_back(writer)
+    writer.goto(f"/tasks/{task.pk}/")
+    expect(text).to_have_value(MORE)
+    expect(writer.locator("[data-draft-state]")).to_contain_text("Draft saved")
+    with writer.expect_navigation():
+        writer.get_by_role("button", name="Discard it").click()
+    expect(text).to_have_value(WORDS)
+    expect(writer.get_by_text("This is what you had written here.")).to_have_count(0)
+    assert Draft.objects.get().body["text"] == WORDS and kept_in(writer) == "[]"
+
+
+def test_a_refused_report_is_still_kept(writer: Page) -> None:
+    root = growing_tree(new_person("Writer"))
+    writer.goto(f"/messages/{root.pk}/")
+    report = writer.locator("details.report").first
+    report.locator("summary").click()
+    report.get_by_label("A few words").fill(LONG)
+    report.get_by_role("radio").first.check()
+    report.get_by_role("button", name="Tell the moderators").click()
+    expect(report.get_by_role("alert")).to_contain_text("too many")
+    assert LONG in kept_in(writer)
+    writer.goto(f"/messages/{root.pk}/")
+    expect(report.get_by_label("A few words")).to_have_value(LONG)
+    assert not Report.objects.exists()
 
 
 @pytest.mark.usefixtures("chat_on")

@@ -86,7 +86,7 @@ class TestCleanText:
             ("a bell\x07 rings", "a control character: U+0007 (bell), character 7."),
             ("one\r\ntwo\n\n  th\x9bree", "a control character: U+009B, line 4, character 5."),
             ("a\u202eb", "makes it read backwards: U+202E (right-to-left override), character 2."),
-            ("ab\nc\U000e0061", "readers can not see: U+E0061 (tag latin small letter a), line 2, character 2."),
+            ("ab\nc\U000e0061", "readers cannot see: U+E0061 (tag latin small letter a), line 2, character 2."),
             ("x\ny\ud800", "a broken character (line 2, character 2)."),
             ("ab" + "\u0301" * 31, "accents stand on one letter (character 2)."),
         ],
