@@ -21,10 +21,11 @@ from oasst.core.text import clean_pool_tag, clean_remark
 from tasks import backlog, lottery, places, queries
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
+from tasks.modes import draw_mode
 from tasks.supply import Supply, read_supply
 from trees import reviews, transitions
 from trees.in_hand import lock_tree
-from trees.models import Message, Opening, Review, Role, Skip
+from trees.models import Message, Opening, Skip
 from trees.policy import TreePolicy
 from trees.states import REPLY_WORK, REVIEW_WORK
 
@@ -167,25 +168,13 @@ def _show(task: Task, message_id: UUID, policy: TreePolicy) -> None:
     (task.message,) = prepared.objects(Message, "WHERE one.id = %s", [message_id], without=_SEARCH)
     work = work_of(Kind(task.kind))
     if work in REVIEW_WORK:
-        task.mode = _draw_mode(task.message, policy, asked=bool(task.asked_kind))
+        task.mode = draw_mode(Kind(task.kind), policy, asked=bool(task.asked_kind))
         task.revision_ids = [task.message.revision_id]
     elif work not in REPLY_WORK:
         replies = prepared.read(_RANKED, [message_id])
         random.shuffle(replies)
         task.reply_ids = [reply_id for reply_id, _ in replies]
         task.revision_ids = [revision_id for _, revision_id in replies]
-
-
-def _draw_mode(message: Message, policy: TreePolicy, *, asked: bool) -> Review.Mode:
-    if message.parent_id is None:
-        full = policy.p_full_labeling_review_prompt
-    elif asked:
-        return Review.Mode.FULL  # who chose to judge replies has the time for it (`pay.modes_when_asked` says so)
-    elif message.role == Role.ASSISTANT:
-        full = policy.p_full_labeling_review_reply_assistant
-    else:
-        full = policy.p_full_labeling_review_reply_prompter
-    return Review.Mode.FULL if random.random() < full else Review.Mode.SIMPLE
 
 
 def withdraw(task: Task, policy: TreePolicy) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from leaderboard.kinds import KINDS
 from tasks.kinds import Kind, work_of
+from tasks.modes import modes_when_asked
 from trees.models import Review
 from trees.policy import TreePolicy
 from trees.states import RANKING_WORK, REVIEW_WORK
@@ -46,14 +47,6 @@ def pay_of(kind: Kind, modes: set[Review.Mode] | None = None) -> Pay:
 def pay_of_asked(kind: Kind, policy: TreePolicy) -> Pay:
     """What a task of this kind pays to somebody who asks for this kind."""
     return pay_of(kind, modes_when_asked(kind, policy))
-
-
-def modes_when_asked(kind: Kind, policy: TreePolicy) -> set[Review.Mode]:
-    """The modes that a review may have which somebody asked for."""
-    if kind != Kind.LABEL_INITIAL_PROMPT:
-        return {Review.Mode.FULL}  # who chose to judge replies has the time for it
-    full = policy.p_full_labeling_review_prompt
-    return {mode for mode, chance in ((Review.Mode.FULL, full), (Review.Mode.SIMPLE, 1 - full)) if chance > 0}
 
 
 def _alike(points: float) -> tuple[float, float]:

@@ -151,7 +151,7 @@ class LanguagesForm(forms.Form):
     """Asked at the first visit: those of the browser come first, and are ticked."""
 
     languages = forms.MultipleChoiceField(label="Languages you write in", choices=_LANGUAGE_CHOICES)
-    time_zone = forms.CharField(required=False, max_length=64)
+    time_zone = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
 
 
 class DeleteForm(forms.Form):

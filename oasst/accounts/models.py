@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.sessions.base_session import AbstractBaseSession
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from oasst.accounts.names import NAME_ONCE, free_name, friendly_name
+from oasst.accounts.names import NAME_ONCE, claim, free_name, friendly_name
 from oasst.core.ids import uuid7
-from oasst.core.lookalikes import SKELETON_LIMIT, skeleton
+from oasst.core.lookalikes import SKELETON_LIMIT
 
 if TYPE_CHECKING:
     from oasst.accounts.sessions import SessionStore
@@ -34,12 +34,14 @@ class Role(models.TextChoices):
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str | None = None, password: str | None = None, **fields: Any) -> "User":
-        """Raises IntegrityError for an address or a name that is taken."""
-        name = fields.get("display_name", "")
-        fields = {"name_skeleton": skeleton(name), "owns_name": bool(name), **fields}
+        """Raises IntegrityError for an address that is taken, and Invalid `name_taken`."""
+        name = fields.pop("display_name", "")
         user = self.model(email=email.lower() if email else None, **fields)
         user.set_password(password)
-        user.save(using=self._db)
+        with transaction.atomic(using=self._db):
+            if name:
+                claim(user, name)
+            user.save(using=self._db)
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
@@ -57,11 +59,14 @@ class User(AbstractBaseUser):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     email = models.EmailField(null=True, blank=True, unique=True)
     display_name = models.CharField(max_length=256)
-    # Written by `accounts.names` together with the name, and by nobody else.
-    name_skeleton = models.CharField(max_length=SKELETON_LIMIT, blank=True, default="", editable=False)
+    # What `accounts.names` says together with the name, and nobody else. The database has defaults of its own: while a
+    # release is rolled out, the one before adds people too, and does not know these columns.
+    name_skeleton = models.CharField(max_length=SKELETON_LIMIT, blank=True, default="", db_default="", editable=False)
     owns_name = models.BooleanField(
-        default=False, editable=False, help_text="Nobody may choose one that looks like it."
+        default=False, db_default=False, editable=False, help_text="Nobody may choose one that looks like it."
     )
+    # No foreign key of the database: PostgreSQL checks one at the commit, and does not alter a table (the constraints
+    # that a bulk load drops and makes again) while such checks of its rows are due.
     name_from = models.ForeignKey(
         "ApiClient",
         on_delete=models.SET_NULL,
@@ -73,7 +78,7 @@ class User(AbstractBaseUser):
     )
     """The program that gave the name; empty for a name that was chosen here."""
     # A copy, so that pages with many names need no join. Empty where the name can stand alone.
-    program_beside = models.CharField(max_length=256, blank=True, default="", editable=False)
+    program_beside = models.CharField(max_length=256, blank=True, default="", db_default="", editable=False)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.GENERAL)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

@@ -79,9 +79,15 @@ def claim(user: "User", name: str) -> None:
 def own(user: "User", name: str) -> None:
     """As `claim`, for a name that is known to be free."""
     before = user.name_skeleton
-    user.display_name, user.name_skeleton = name, skeleton(name)
-    user.owns_name, user.name_from, user.program_beside = True, None, ""
+    for column, value in columns_of_own(name).items():
+        setattr(user, column, value)
     _tell_alike(user, before)
+
+
+def columns_of_own(name: str) -> dict[str, Any]:
+    """What `FIELDS` say of somebody whose own name this is, for bulk loads of people who can be called like nobody."""
+    looks = skeleton(name)
+    return {"display_name": name, "name_skeleton": looks, "owns_name": True, "name_from": None, "program_beside": ""}
 
 
 def is_taken(looks: str, *, but_of: "User | None" = None) -> bool:

@@ -227,8 +227,12 @@ def choose_work_language(user: User, tag: str) -> None:
 
 
 def propose_time_zone(user: User, time_zone: str) -> None:
-    """Take the time zone that a new person's browser names, unless they chose one before. What is none is passed by."""
-    if user.time_zone == NO_TIME_ZONE and time_zone in zoneinfo.available_timezones():
+    """Take the time zone that a new person's browser names. What is none is passed by.
+
+    Whoever chose their languages is not new, and may have chosen UTC.
+    """
+    is_new = user.time_zone == NO_TIME_ZONE and not user.contribution_languages
+    if is_new and time_zone in zoneinfo.available_timezones():
         user.time_zone = time_zone
         user.save(update_fields=["time_zone"])
 

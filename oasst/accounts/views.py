@@ -383,8 +383,8 @@ def languages(request: SignedInRequest) -> HttpResponse:
     """The answer to what the dashboard asks at the first visit."""
     form = LanguagesForm(request.POST)
     if form.is_valid():
-        services.choose_languages(request.user, form.cleaned_data["languages"])
         services.propose_time_zone(request.user, form.cleaned_data["time_zone"])
+        services.choose_languages(request.user, form.cleaned_data["languages"])
         messages.success(request, "Your languages are saved. You can change them in your profile.")
     else:
         messages.error(request, "Please choose at least one language of the list.")

@@ -66,8 +66,8 @@ LANGUAGES: tuple[Language, ...] = (
 BY_CODE: dict[str, Language] = {language.code: language for language in LANGUAGES}
 
 
-# As browsers call them, where the menu has another name.
-_AS_BROWSERS_SAY = {"no": "nb", "nn": "nb", "iw": "he", "in": "id", "zh-tw": "zh-Hant", "zh-hk": "zh-Hant"}
+# As browsers, data sets and models call them, where the menu has another name.
+OTHER_TAGS = {"no": "nb", "nn": "nb", "iw": "he", "in": "id", "zh-tw": "zh-Hant", "zh-hk": "zh-Hant"}
 _BY_LOWER_CASE = {code.lower(): code for code in BY_CODE}
 
 
@@ -82,7 +82,7 @@ def _on_the_menu(tag: str) -> str | None:
     subtags = tag.lower().split("-")
     for length in range(len(subtags), 0, -1):
         shorter = "-".join(subtags[:length])
-        shorter = _AS_BROWSERS_SAY.get(shorter, shorter)
+        shorter = OTHER_TAGS.get(shorter, shorter)
         if code := _BY_LOWER_CASE.get(shorter.lower()):
             return code
     return None

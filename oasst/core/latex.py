@@ -27,7 +27,7 @@ _GROUP = re.compile(r"\\.|[{}]", re.DOTALL)
 _LEVEL = re.compile(r"<(/?)[a-z]+(?: [^<>]*?)?(/?)>")
 _STYLED = re.compile(r'<[a-z]+ (?:[^<>]* )?style="[^<>]*>')
 _STYLE = re.compile(r'(?<= )style="([^"]*)"')
-# Inline styles are refused by our content security policy: the ones that carry meaning become classes of code.css.
+# Inline styles are refused by our content security policy: the ones that carry meaning become classes of prose.css.
 _CLASSES = {
     "text-align:left": "math-left",
     "text-align:right": "math-right",

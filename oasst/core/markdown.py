@@ -124,10 +124,11 @@ def render(text: str) -> SafeString:
 
 @lru_cache(maxsize=512)  # the longest take a quarter of a second, and a page has many
 def _render(text: str) -> SafeString:
-    return mark_safe(_clean(_parser().render(text, {"colouring": _Colouring()})))  # noqa: S308  (cleaned just here)
+    return mark_safe(clean(parser().render(text, {"colouring": Colouring()})))  # noqa: S308  (cleaned just here)
 
 
-def _clean(markup: str) -> str:
+def clean(markup: str) -> str:
+    """What the allow-list leaves of HTML that was rendered."""
     return _cleaner().clean(markup)
 
 
@@ -143,7 +144,13 @@ def _cleaner() -> nh3.Cleaner:
 
 
 @cache
-def _parser() -> MarkdownIt:
+def parser() -> MarkdownIt:
+    """The one that all texts are read with. Nobody may change it."""
+    return new_parser()
+
+
+def new_parser() -> MarkdownIt:
+    """One of the caller's own, to give it more rules. Rendering wants a `Colouring` in the environment."""
     parser = MarkdownIt("commonmark", {"html": False, "linkify": True, "breaks": True})
     install(parser)
     parser.add_render_rule("fence", _fence)
@@ -172,7 +179,7 @@ def _cut(line: str, limit: int) -> str:
 def _lines(text: str, limit: int) -> Iterator[str]:
     """The lines of the beginning of a text as plain text: those of prose, then those of code and formulas."""
     code: list[str] = []
-    for token in _parser().parse(text[: 4 * limit + 200]):
+    for token in parser().parse(text[: 4 * limit + 200]):
         if token.type == "inline":
             yield from _said("".join(map(_words, token.children or ())))
         elif token.type in ("fence", "code_block", "formula_block"):
@@ -188,7 +195,7 @@ def _words(token: Token) -> str:
     return "\n" if token.type in ("softbreak", "hardbreak") else token.content
 
 
-class _Colouring:
+class Colouring:
     """What is left to spend on the code blocks of one text."""
 
     def __init__(self) -> None:

@@ -137,17 +137,31 @@ def _stops_markdown(state: StateInline, following: str) -> bool:
 
 # --- Formulas ---
 
-_CLOSERS = {"\\(": "\\)", "\\[": "\\]", "$$": "$$"}
-_ENVIRONMENT = re.compile(r"\\begin\{((?:align|alignat|equation|gather|multline|eqnarray)\*?)\}")
+# What begins a formula and what ends it: in a line, and on lines of its own. `markdown_stream` goes by the same.
+CLOSERS = {"\\(": "\\)", "\\[": "\\]", "$$": "$$"}
+_ENVIRONMENTS = ("align", "alignat", "equation", "gather", "multline", "eqnarray")
+BLOCK_CLOSERS = {
+    "\\[": "\\]",
+    "$$": "$$",
+    **{f"\\begin{{{name}{star}}}": f"\\end{{{name}{star}}}" for name in _ENVIRONMENTS for star in ("", "*")},
+}
+BLOCK_OPENER = re.compile("|".join(map(re.escape, BLOCK_CLOSERS)))
 # Brackets with backslashes around words alone are no formula: \[citation needed\].
 _WORDS = re.compile(r"[\w\s.,;:!?'’\"-]*\Z")
 _WORD = re.compile(r"[^\W\d_A-Z]{4}|[^\W\d_A-Z]{2,}\s+[^\W\d_]{2,}")
 _DOLLARS = re.compile(r"\s*[^\W\d_A-Z]{3,}\s*\Z")
-_END = re.compile(r"[ \t]*[.,;:!?]?[ \t]*\Z")
+BEHIND_A_FORMULA = r"[ \t]*[.,;:!?]?[ \t]*"
+_END = re.compile(rf"{BEHIND_A_FORMULA}\Z")
 
 
-def _is_formula(source: str) -> bool:
-    if not source.strip() or len(source) > FORMULA_LIMIT:
+def is_formula(source: str) -> bool:
+    """Whether this is one, between signs that begin and end one."""
+    return bool(source.strip()) and may_become_formula(source)
+
+
+def may_become_formula(source: str) -> bool:
+    """Whether this is the beginning of one, as far as it looks."""
+    if len(source) > FORMULA_LIMIT:
         return False
     return "_" in source or not (_WORDS.match(source) and _WORD.search(source))
 
@@ -155,12 +169,12 @@ def _is_formula(source: str) -> bool:
 def _formula(state: StateInline, silent: bool) -> bool:
     r"""\(…\), and \[…\] or $$…$$ inside a paragraph."""
     opener = state.src[state.pos : state.pos + 2]
-    closer = _CLOSERS.get(opener)
+    closer = CLOSERS.get(opener)
     if closer is None:
         return False
     start = state.pos + 2
     end = state.src.find(closer, start, min(start + FORMULA_LIMIT + 2, state.posMax))
-    if end < 0 or not _is_formula(state.src[start:end]):
+    if end < 0 or not is_formula(state.src[start:end]):
         return False
     if opener == "\\[" and state.src.startswith("(", end + 2):
         return False  # the brackets of a link, made harmless
@@ -179,26 +193,22 @@ def _formula_block(state: StateBlock, first: int, last: int, silent: bool) -> bo
     if state.is_code_block(first):
         return False
     start = state.bMarks[first] + state.tShift[first]
-    opener = state.src[start : start + 2]
-    environment = _ENVIRONMENT.match(state.src, start) if opener == "\\b" else None
-    if environment:
-        opener, closer = environment[0], f"\\end{{{environment[1]}}}"
-    elif opener in ("\\[", "$$"):
-        closer = _CLOSERS[opener]
-    else:
+    begin = BLOCK_OPENER.match(state.src, start)
+    if begin is None:
         return False
+    opener, closer = begin[0], BLOCK_CLOSERS[begin[0]]
     line = _closing_line(state, first, last, opener, closer)
     if line is None:
         return False
     typed = state.getLines(first, line + 1, state.sCount[first], False).strip()
     end = typed.rindex(closer)
     source = typed[len(opener) : end]
-    if not _is_formula(source):
+    if not is_formula(source):
         return False
     if not silent:
         state.line = line + 1
         token = state.push("formula_block", "math", 0)
-        token.content = typed[: end + len(closer)] if environment else source.strip()
+        token.content = source.strip() if opener in CLOSERS else typed[: end + len(closer)]
         token.meta["typed"] = typed
         token.map = [first, line + 1]
     return True
@@ -279,19 +289,18 @@ def _aligned_cell(self: RendererHTML, tokens: Sequence[Token], idx: int, options
 
 _CONTAINERS = {"blockquote_open", "bullet_list_open", "ordered_list_open", "list_item_open", "table_open"}
 _CONTAINER_ENDS = {"blockquote_close", "bullet_list_close", "ordered_list_close", "list_item_close", "table_close"}
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\u200f\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
 
 
 def _directions(state: StateCore) -> None:
     """Each paragraph, heading, list item and cell takes the direction of its own words; code and addresses never.
 
     "auto" skips what is inside with a direction of its own, so lists and quotations are told that of their first words.
+    No block depends on another one: of a text that is still being written, finished blocks stay.
     """
     open_blocks: list[Token] = []
-    mixed = _RIGHT_TO_LEFT.search(state.src) is not None
     for place, token in enumerate(state.tokens):
         if token.type in _CONTAINERS:
-            token.attrSet("dir", "ltr" if mixed else "auto")
+            token.attrSet("dir", "ltr")
             open_blocks.append(token)
         elif token.type in _CONTAINER_ENDS:
             open_blocks.pop()
@@ -300,7 +309,7 @@ def _directions(state: StateCore) -> None:
             leaf = state.tokens[place - 1]
             if not leaf.hidden:
                 leaf.attrSet("dir", "auto")
-            if mixed and open_blocks:
+            if open_blocks:
                 _tell_containers(open_blocks, token)
 
 

@@ -21,6 +21,15 @@ from markdown_it.token import Token
 from pygments.lexer import Lexer
 
 from oasst.core import markdown
+from oasst.core.latex import FORMULA_LIMIT
+from oasst.core.markdown_rules import (
+    BEHIND_A_FORMULA,
+    BLOCK_CLOSERS,
+    BLOCK_OPENER,
+    CLOSERS,
+    is_formula,
+    may_become_formula,
+)
 
 # An opening mark is closed for display only if it is so near to the end: a lone star or backtick is no mark.
 _CLOSED_WITHIN = 300
@@ -30,12 +39,16 @@ _OPEN_FENCE = re.compile(r"(?:(`{3,})[^`\n]*|(~{3,})[^\n]*)\n")
 # is known which, it is not shown.
 _UNDECIDED_LINE = re.compile(
     r"[ \t>]*(?:[-+*=_~`#|:]*[ \t]*(?:\[[ xX]?)?|\d{1,9}[.)]?[ \t]*|(?:[-+*]|\d{1,9}[.)])[ \t]+[-+*=_~`#|:\d.)]*"
-    r"|(?:`{3,}|~{3,})[^`]*|\[[^\]]{1,100}\]:.*|\$\$?|\\[a-z]{0,10}\{?[a-z]{0,10}\*?)"
+    r"|(?:`{3,}|~{3,})[^`]*|\[[^\]]{1,100}\]:.*)"
 )
 # Formulas on lines of their own, which may hold lines that would be lists elsewhere, and those in a line.
-_FORMULA = re.compile(r"^[ \t>]{0,12}(?:(\\\[)|(\$\$)|\\begin\{)", re.MULTILINE)
-_FORMULA_LIMIT = 2_000
-_FORMULA_IN_LINE = re.compile(r"\\\(.{0,300}?\\\)|\\\[.{0,300}?\\\]|\$\$.{0,300}?\$\$", re.DOTALL)
+_FORMULA = re.compile(rf"^[ \t>]{{0,12}}({BLOCK_OPENER.pattern})", re.MULTILINE)
+_ENDS_LINE = re.compile(rf"{BEHIND_A_FORMULA}(?:\n|\Z)")
+_EMPTY_LINE = re.compile(r"\n[ \t]*\n")
+_FORMULA_IN_LINE = re.compile(
+    "|".join(rf"{re.escape(begin)}.{{0,{_CLOSED_WITHIN}}}?{re.escape(end)}" for begin, end in CLOSERS.items()),
+    re.DOTALL,
+)
 _ENDED_BY_AN_EMPTY_LINE = frozenset({"paragraph_open", "heading_open", "table_open", "hr"})
 _LONGEST_UNDECIDED = 200
 _MARKS = re.compile(r"\\.|(`+)|([*_~]+)", re.DOTALL)
@@ -100,13 +113,13 @@ class MarkdownStream:
         if len(text) > markdown.MARKDOWN_LIMIT:
             self._final = [markdown.render(text)]
         else:
-            self._final = _render_blocks(text, {"colouring": markdown._Colouring()}, markdown._parser())
+            self._final = _render_blocks(text, {"colouring": markdown.Colouring()}, markdown.parser())
         return self._show(self._final)
 
     def _settle(self) -> None:
         """Take the blocks that cannot change any more from the pending text, and render them."""
         while end := self._end_of_settled():
-            self._final += _render_blocks(self._pending[:end], self._env, markdown._parser())
+            self._final += _render_blocks(self._pending[:end], self._env, markdown.parser())
             self._pending = self._pending[end:]
             self._seen_of_fence = self._looked_at = 0
 
@@ -119,13 +132,13 @@ class MarkdownStream:
             return 0
         self._looked_at = len(lines)
         tokens: list[Token] = []
-        parser = markdown._parser()
+        parser = markdown.parser()
         parser.block.parse(lines, parser, self._copied_env(), tokens)
         blocks = [token for token in tokens if token.level == 0 and token.nesting >= 0 and token.map]
         if not blocks:
             return 0
         first, end = blocks[-1].map or [0, 0]
-        if (formula := _open_formula(lines)) < len(lines):
+        if (formula := _open_formula(lines, perhaps=True)) < len(lines):
             line = lines.count("\n", 0, formula)
             first = max((block.map[0] for block in blocks if block.map and block.map[0] <= line), default=0)
             end = first
@@ -149,7 +162,7 @@ class MarkdownStream:
             more, self._code = code[len(self._code) :], code
             return Patch(len(self._shown), [], len(self._final), more) if more else None
         mark = fence[1] or fence[2]
-        patch = self._show(self._final + _render_blocks(f"{mark}\n{code}", self._copied_env(), markdown._parser()))
+        patch = self._show(self._final + _render_blocks(f"{mark}\n{code}", self._copied_env(), markdown.parser()))
         self._code = code
         return patch
 
@@ -183,7 +196,7 @@ def _render_blocks(text: str, env: dict[str, Any], parser: MarkdownIt) -> list[s
     blocks, first = [], 0
     for number, token in enumerate(tokens):
         if token.level == 0 and token.nesting <= 0:
-            blocks.append(markdown._clean(parser.renderer.render(tokens[first : number + 1], parser.options, env)))
+            blocks.append(markdown.clean(parser.renderer.render(tokens[first : number + 1], parser.options, env)))
             first = number + 1
     return blocks
 
@@ -192,7 +205,7 @@ def _shown_end(text: str) -> str:
     """The text without what would be shown as one thing now and as another in a moment."""
     text = text[: _open_formula(text)]
     last = text.rfind("\n") + 1
-    if len(text) - last <= _LONGEST_UNDECIDED and _UNDECIDED_LINE.fullmatch(text, last):
+    if len(text) - last <= _LONGEST_UNDECIDED and _is_undecided(text[last:]):
         text = text[:last]
     lines = text.rstrip("\n").split("\n")
     header = len(lines) - 1
@@ -204,22 +217,36 @@ def _shown_end(text: str) -> str:
     return text
 
 
-def _open_formula(text: str) -> int:
-    """Where a formula begins that has no end yet; the length of the text if there is none."""
+def _is_undecided(line: str) -> bool:
+    words = line.lstrip(" \t>")
+    return _UNDECIDED_LINE.fullmatch(line) is not None or any(opener.startswith(words) for opener in BLOCK_CLOSERS)
+
+
+def _open_formula(text: str, *, perhaps: bool = False) -> int:
+    """Where a formula begins that has no end yet; the length of the text if there is none.
+
+    Words so far are none, but may still become one, and what seems to end one may begin another: `perhaps` finds these
+    too.
+    """
     place = text.rfind("\n\n") + 1
     while (found := _FORMULA.search(text, place)) is not None:
-        closer = "\\]" if found[1] else "$$" if found[2] else "\\end{"
-        end = text.find(closer, found.end())
+        place = found.end()
+        opener, closer = found[1], BLOCK_CLOSERS[found[1]]
+        end = text.find(closer, place, place + FORMULA_LIMIT + len(closer))
+        source = text[place:end] if end >= 0 else text[place:]
+        if _EMPTY_LINE.search(source) or (opener != closer and opener in source):
+            continue
         if end < 0:
-            return found.start() if len(text) - found.start() <= _FORMULA_LIMIT else len(text)
-        is_empty = not text[found.end() : end].strip()  # then it is none, and its end may begin another
-        place = found.end() if is_empty else end + len(closer)
+            if len(source) <= FORMULA_LIMIT and (perhaps or may_become_formula(source)):
+                return found.start()
+        elif not perhaps and is_formula(source) and _ENDS_LINE.match(text, end + len(closer)):
+            place = end + len(closer)
     return len(text)
 
 
 @cache
 def _unfinished_parser() -> MarkdownIt:
-    parser: MarkdownIt = markdown._parser.__wrapped__()  # one of our own, since it gets one more rule
+    parser: MarkdownIt = markdown.new_parser()
     parser.core.ruler.after("block", "unfinished_end", _close_the_end)
     return parser
 
@@ -251,7 +278,8 @@ def close_marks(words: str) -> str:
     """
     words = words[: _open_formula_in_line(words)]
     last = words.rfind("[")
-    if last >= 0 and (link := _UNFINISHED_LINK.match(words, last)) and len(words) - last <= _CLOSED_WITHIN * 4:
+    link = _UNFINISHED_LINK.match(words, last) if last >= 0 and words[last - 1 : last] != "\\" else None
+    if link and len(words) - last <= _CLOSED_WITHIN * 4:
         last -= last > 0 and words[last - 1] == "!"
         words = words[:last] + link[1]
     # Marks at the very end open nothing yet, or are half of what closes; what they would close is closed below.
@@ -266,17 +294,17 @@ def close_marks(words: str) -> str:
 
 
 def _open_formula_in_line(words: str) -> int:
-    for opener, closer in (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$")):
+    for opener, closer in CLOSERS.items():
         place = words.rfind(opener)
-        is_open = words.count("$$") % 2 if opener == "$$" else closer not in words[place + 2 :]
-        if place >= 0 and is_open and len(words) - place <= _CLOSED_WITHIN:
+        is_open = words.count(opener) % 2 if opener == closer else closer not in words[place + 2 :]
+        if place >= 0 and is_open and len(words) - place <= _CLOSED_WITHIN and may_become_formula(words[place + 2 :]):
             return place
     return len(words)
 
 
 def _open_marks(words: str) -> list[tuple[str, int]]:
     """The marks that nothing closes: (mark, place), in their order. At most one of them is of code, the last one."""
-    words = _FORMULA_IN_LINE.sub(lambda found: "x" * len(found[0]), words)
+    words = _FORMULA_IN_LINE.sub(lambda found: "x" * len(found[0]) if is_formula(found[0][2:-2]) else found[0], words)
     code_ends: dict[int, list[int]] = {}
     for run in re.finditer(r"`+", words):
         code_ends.setdefault(len(run[0]), []).append(run.start())
@@ -314,7 +342,7 @@ def _open_or_close(opened: list[tuple[str, int]], found: re.Match[str], words: s
         opened.append((run, found.start()))
 
 
-class _RememberingColouring(markdown._Colouring):
+class _RememberingColouring(markdown.Colouring):
     """Colors each code block once, however often the list around it is rendered. Its copies share what it made."""
 
     def __init__(self) -> None:

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Consent, User
+from oasst.accounts.names import columns_of_own
 from oasst.accounts.services import TERMS_DOCUMENT
-from oasst.core.lookalikes import skeleton
 from oasst.scale.ids import new_id
 
 MOST_AT_ONCE = 10_000
@@ -31,9 +31,7 @@ class People:
             User(
                 id=UUID(one),
                 email=f"{lang}{place}@scale.invalid",
-                display_name=f"{lang} {place}",
-                name_skeleton=skeleton(f"{lang} {place}"),
-                owns_name=True,
+                **columns_of_own(f"{lang} {place}"),
                 contribution_languages=[lang],
                 terms_version=TERMS.version,
                 created_at=at,

@@ -171,6 +171,12 @@ class TestTimeZone:
         User.objects.filter(pk=newcomer.pk).update(time_zone="Europe/Berlin")
         assert self.agree(client, newcomer, "Asia/Tokyo") == "Europe/Berlin"
 
+    def test_whoever_has_languages_may_have_chosen_utc(self, browser: Client, alice: User) -> None:
+        User.objects.filter(pk=alice.pk).update(time_zone="UTC", contribution_languages=["en"])
+        browser.post("/me/languages/", {"languages": ["de"], "time_zone": "Europe/Berlin"})
+        alice.refresh_from_db()
+        assert (alice.contribution_languages, alice.time_zone) == (["de"], "UTC")
+
     def test_newer_terms_ask_for_no_zone(self, client: Client, alice: User) -> None:
         User.objects.filter(pk=alice.pk).update(terms_version="0")
         assert self.agree(client, alice, "Asia/Tokyo") == "UTC"

@@ -11,6 +11,7 @@ from django.test import Client
 from oasst.accounts import identities, names, services
 from oasst.accounts.models import ApiClient, User
 from oasst.core.errors import Invalid
+from oasst.core.lookalikes import skeleton
 from oasst.core.models import WaitingJob
 from tests.accounts.test_admin import signed_in
 from tests.factories import new_person
@@ -123,6 +124,9 @@ class TestChosenHere:
         assert caught.value.code == "name_taken"
         with pytest.raises(IntegrityError):
             User.objects.create_user("b@example.org", display_name="Alice")
+        monkeypatch.undo()
+        with pytest.raises(Invalid):
+            User.objects.create_user("b@example.org", display_name=CYRILLIC_ALICE)
 
     def test_nobody_who_has_a_name_is_asked_for_another(self, alice: User, bob: User) -> None:
         """People of before the rule, who are called alike."""
@@ -246,6 +250,35 @@ class TestPeopleOfBefore:
         assert [people[one.pk].program_beside for one in (dora, alike, posing)] == ["", "A forum", "A forum"]
         assert people[closed.pk].name_skeleton == ""
         assert refusal(new_person("Zoe"), "Alice").code == "name_taken"
+
+    def test_it_can_be_stopped_and_run_again(
+        self, alice: User, bob: User, bots: ApiClient, forum: ApiClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        dora, alike = brought(bots, "Dora"), brought(forum, "Alice")
+        User.objects.filter(pk=bob.pk).update(display_name=CYRILLIC_ALICE, owns_name=False)
+        migration = importlib.import_module("oasst.accounts.migrations.0010_fill_names")
+        monkeypatch.setattr(migration, "_BATCH", 1)
+        looked_at: list[str] = []
+
+        def stopped(name: str) -> str:
+            looked_at.append(name)
+            if len(looked_at) == 2:
+                raise RuntimeError("the power")
+            return skeleton(name)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(migration, "skeleton", stopped)
+            with pytest.raises(RuntimeError):
+                self.migrate()
+        filled = User.objects.exclude(name_skeleton="").get()
+        assert (filled, filled.owns_name) == (alice, True)
+        new_person("Zoe")  # meanwhile
+        for _ in range(2):
+            migration.fill(apps, None)
+            assert not User.objects.filter(name_skeleton="").exists()
+            assert set(User.objects.filter(owns_name=True).values_list("display_name", flat=True)) == {"Alice", "Zoe"}
+            assert not User.objects.get(pk=dora.pk).program_beside
+            assert User.objects.get(pk=alike.pk).program_beside == "A forum"
 
     def test_whoever_came_first_owns_it(self, alice: User, bob: User) -> None:
         User.objects.filter(pk=bob.pk).update(display_name="Alice", owns_name=False)

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page
 
 from inference.models import Chat, ChatMessage, ChatReport
 from oasst.accounts.models import User
+from tests.core.test_markdown import MIXED
 from tests.security.roles import World, new_world
 from tests.security.test_hostile_texts import filled_world
 from tests.security.test_roles import address_of
@@ -112,21 +113,6 @@ def test_no_page_scrolls_sideways(browser: Browser, live_server: Any, settings: 
                 faults[path, "axe"] = found
         page.context.close()
     assert not faults, "\n".join(f"{where}: {what}" for where, what in faults.items())
-
-
-MIXED = "\n\n".join(
-    [
-        "# \u05e9\u05dc\u05d5\u05dd",
-        "English, then `code`.",
-        "\u0645\u0631\u062d\u0628\u0627 with `code` and https://example.org",
-        "- \u05d0\u05d7\u05d3\n- two",
-        "> \u05d0\u05d7\u05d3",
-        "| \u05d0\u05d7\u05d3 | two |\n|---|---|",
-        "```\n\u05d0 = 1\n```",
-        "\\(\\frac{a}{b}\\) \u05d0",
-        r"$$\begin{pmatrix} a & b \\ c & d \end{pmatrix}$$",
-    ]
-)
 
 
 def test_directions_bullets_and_formulas(browser: Browser, live_server: Any, settings: Any) -> None:

@@ -1,9 +1,11 @@
 """Form fields for what people write: nothing is cut, and a refusal says why and by how much."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django import forms
+from django.urls import get_resolver
 
 from inference.forms import ChoicesForm
 from inference.policy import current_policy
@@ -15,7 +17,9 @@ from oasst.core.read_only_admin import ReasonForm
 from tasks.forms import TextForm
 from trees.admin.messages import EditForm
 from trees.admin.webhooks import WebhookForm
-from trees.forms import SuggestionForm
+from trees.forms import SuggestionForm, WithdrawalForm
+
+OURS = ("inference", "leaderboard", "oasst", "tasks", "trees")
 
 
 class Note(forms.Form):
@@ -61,3 +65,26 @@ class TestFields:
 )
 def test_no_form_lets_the_browser_cut(form: Any) -> None:
     assert "maxlength" not in "".join(str(field) for field in form())
+
+
+def test_no_form_at_all_has_such_a_field() -> None:
+    get_resolver().url_patterns  # noqa: B018  (all views are there, and so all forms)
+    forms_of_ours = [
+        one
+        for one in subclasses(forms.BaseForm)
+        if one.__module__.split(".")[0] in OURS and one.__module__ != "oasst.styleguide"  # samples
+    ]
+    assert {TextForm, EditForm, WithdrawalForm} <= set(forms_of_ours)
+    cutting = [
+        f"{one.__qualname__}.{name}"
+        for one in forms_of_ours
+        for name, field in getattr(one, "base_fields", {}).items()
+        if "maxlength" in field.widget.attrs
+    ]
+    assert cutting == []
+
+
+def subclasses(of: type) -> Iterator[type]:
+    for one in of.__subclasses__():
+        yield one
+        yield from subclasses(one)

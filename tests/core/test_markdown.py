@@ -9,8 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oasst.core import markdown
-from oasst.core.markdown import _clean, plain_excerpt, plain_line, render
+from oasst.core.markdown import clean, plain_excerpt, plain_line, render
 
+# Directions, and formulas beside them.
+MIXED = "\n\n".join(
+    [
+        "# \u05e9\u05dc\u05d5\u05dd",
+        "English, then `code`.",
+        "\u0645\u0631\u062d\u0628\u0627 with `code` and https://example.org",
+        "- \u05d0\u05d7\u05d3\n- two",
+        "> \u05d0\u05d7\u05d3",
+        "| \u05d0\u05d7\u05d3 | two |\n|---|---|",
+        "```\n\u05d0 = 1\n```",
+        "\\(\\frac{a}{b}\\) \u05d0",
+        r"$$\begin{pmatrix} a & b \\ c & d \end{pmatrix}$$",
+    ]
+)
 HOSTILE = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -101,7 +115,7 @@ class TestRender:
         html = render("# Bread\n\nTake *flour* and **water**.\n\n1. Mix\n2. Wait\n\n> Patience\n\n~~sugar~~")
         assert '<h1 dir="auto">Bread</h1>' in html
         assert "<em>flour</em> and <strong>water</strong>" in html
-        assert '<li dir="auto">Mix</li>' in html
+        assert '<li dir="ltr">Mix</li>' in html
         assert "<blockquote" in html
         assert "<s>sugar</s>" in html
 
@@ -266,7 +280,7 @@ class TestHostile:
     )
     def test_the_last_wall_holds_alone(self, markup: str) -> None:
         """Markup of people never gets as far; the allow-list with its formulas would not let it act."""
-        assert_harmless(_clean(markup))
+        assert_harmless(clean(markup))
 
     @settings(max_examples=200, deadline=None)
     @given(st.lists(st.sampled_from([*HOSTILE, "[", "](", ")", "`", "\n", "\n\n", "*", "|", "!", "<", ">", '"', "a"])))

@@ -93,7 +93,7 @@ class TestClean:
 
     def test_unfinished_imports_and_work_on_them(self, tmp_path: Path) -> None:
         """States come from the file and stand until somebody works on the tree."""
-        line = SAMPLE.read_text().splitlines()[0]
+        line = SAMPLE.read_text().split("\n")[0]
         file = tmp_path / "ranking.jsonl"
         file.write_text(line.replace('"tree_state": "ready_for_export"', '"tree_state": "ranking"'))
         import_files([file], policy=POLICY)
@@ -114,7 +114,7 @@ class TestClean:
         assert list(differences(policy)) == []
 
     def test_a_message_of_a_file_that_is_edited_and_reviewed_anew(self, mo: User, tmp_path: Path) -> None:
-        line = SAMPLE.read_text().splitlines()[0]
+        line = SAMPLE.read_text().split("\n")[0]
         file = tmp_path / "growing.jsonl"
         file.write_text(line.replace('"tree_state": "ready_for_export"', '"tree_state": "growing"'))
         import_files([file], policy=POLICY)

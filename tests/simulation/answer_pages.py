@@ -30,7 +30,7 @@ def answers() -> list[str]:
         for reply in message.get("replies") or []:
             yield from walk(reply)
 
-    found = [text for line in DATA.read_text().splitlines() for text in walk(json.loads(line)["prompt"])]
+    found = [text for line in DATA.read_text().rstrip("\n").split("\n") for text in walk(json.loads(line)["prompt"])]
     return sorted(found, key=len, reverse=True)
 
 

@@ -11,7 +11,8 @@ from leaderboard.frames import Frame
 from leaderboard.kinds import KINDS
 from leaderboard.queries import measure_of, own_counts
 from oasst.accounts.models import User
-from tasks.kinds import TABLE, Kind
+from tasks.kinds import TABLE, Kind, work_of
+from tasks.modes import draw_mode, modes_when_asked
 from tasks.pay import pay_of, pay_of_asked
 from tests.crowd import answer, take
 from tests.factories import decide, grow_to, growing_tree, new_people, new_prompt, new_reply
@@ -20,7 +21,7 @@ from tests.tasks.test_pages import signed_in, task_at
 from tests.tasks.test_pages import take as press
 from trees.models import Message, Review
 from trees.policy import TreePolicy
-from trees.states import State
+from trees.states import REVIEW_WORK, State
 
 pytestmark = pytest.mark.django_db
 POLICY = TreePolicy()
@@ -104,6 +105,19 @@ def test_a_review_that_was_drawn(chance: float, mode: Review.Mode, eve: User) ->
     answer(task, policy)
     assert pay_of_asked(Kind.LABEL_INITIAL_PROMPT, policy) == pay_of(Kind.LABEL_INITIAL_PROMPT, {mode})
     assert pay_of(Kind.LABEL_INITIAL_PROMPT, {mode}).now == (points(eve), points(eve))
+
+
+@pytest.mark.parametrize("chance", [0, 0.5, 1])
+@pytest.mark.parametrize("kind", [kind for kind in Kind if work_of(kind) in REVIEW_WORK])
+def test_what_is_drawn_is_what_was_promised(kind: Kind, chance: float) -> None:
+    policy = replace(
+        POLICY,
+        p_full_labeling_review_prompt=chance,
+        p_full_labeling_review_reply_assistant=chance,
+        p_full_labeling_review_reply_prompter=chance,
+    )
+    assert {draw_mode(kind, policy, asked=True) for _ in range(60)} == modes_when_asked(kind, policy)
+    assert len({draw_mode(kind, policy, asked=False) for _ in range(60)}) == (2 if chance == 0.5 else 1)
 
 
 def test_follow_ups_in_order(eve: User) -> None:

@@ -68,8 +68,8 @@ class TestRoundTrip:
         assert (MessageTree.objects.count(), Message.objects.count()) == (50, 575)
         assert Revision.objects.count() == 575
         call_command("export_trees", "--output", tmp_path / "out.jsonl", stderr=StringIO())
-        before = [json.loads(line) for line in SAMPLE.read_text().splitlines()]
-        after = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+        before = [json.loads(line) for line in SAMPLE.read_text().rstrip("\n").split("\n")]
+        after = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().rstrip("\n").split("\n")]
         assert after == before
 
     def test_what_was_exported_comes_out_byte_by_byte(self, tmp_path: Path, alice: User) -> None:

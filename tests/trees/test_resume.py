@@ -35,7 +35,7 @@ class TestResumeRestores:
 
     @pytest.mark.parametrize("state", [State.BACKLOG_RANKING, State.RANKING, State.GROWING, State.READY_FOR_EXPORT])
     def test_an_imported_tree_goes_back_and_not_into_the_lottery(self, mo: User, tmp_path: Path, state: State) -> None:
-        line = json.loads(SAMPLE.read_text().splitlines()[0])
+        line = json.loads(SAMPLE.read_text().split("\n")[0])
         file = tmp_path / "one.jsonl"
         file.write_text(json.dumps({**line, "tree_state": state.value}) + "\n")
         import_files([file], policy=POLICY)

@@ -21,10 +21,9 @@ from trees.policy import current_policy
 # Everybody on every board in two languages; some are banned, some do not want to be seen.
 _PEOPLE = """
     INSERT INTO accounts_user (id, password, display_name, role, created_at, time_zone, interface_language,
-        contribution_languages, enabled, ban_reason, is_active, notes, show_on_leaderboard, terms_version,
-        name_skeleton, owns_name, program_beside)
+        contribution_languages, enabled, ban_reason, is_active, notes, show_on_leaderboard, terms_version)
     SELECT gen_random_uuid(), '', 'Person ' || number, 'general', now(), 'UTC', 'en', '{{}}', number %% 100 <> 0, '',
-           true, '', number %% 50 <> 0, '', 'person ' || number, true, ''
+           true, '', number %% 50 <> 0, ''
     FROM generate_series(1, %s) AS number
 """
 _STANDINGS = f"""

@@ -19,17 +19,17 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='user',
             name='name_skeleton',
-            field=models.CharField(blank=True, default='', editable=False, max_length=256),
+            field=models.CharField(blank=True, db_default='', default='', editable=False, max_length=256),
         ),
         migrations.AddField(
             model_name='user',
             name='owns_name',
-            field=models.BooleanField(default=False, editable=False, help_text='Nobody may choose one that looks like it.'),
+            field=models.BooleanField(db_default=False, default=False, editable=False, help_text='Nobody may choose one that looks like it.'),
         ),
         migrations.AddField(
             model_name='user',
             name='program_beside',
-            field=models.CharField(blank=True, default='', editable=False, max_length=256),
+            field=models.CharField(blank=True, db_default='', default='', editable=False, max_length=256),
         ),
         migrations.AddIndex(
             model_name='user',
