@@ -36,7 +36,7 @@ class LanguageQuestion(forms.Form):
 
     @property
     def only_asks(self) -> bool:
-        """Is the question all that keeps the text from being stored? Then the page shows it in the place of the errors."""
+        """Is the question all that keeps the text from being stored? Then it stands in the place of the errors."""
         return self.is_asking and list(self.errors) == ["language"]
 
     def clean(self) -> dict[str, Any] | None:

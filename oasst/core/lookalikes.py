@@ -18,10 +18,9 @@ _RESERVED_NAMES = frozenset(
     {"admin", "administrator", "mod", "moderator", "staff", "support", "system", "root", "oasst"}
     | {"openassistant", "deleteduser"}
 )
-_IN_OTHER_LANGUAGES = frozenset(
-    # "mod" and "admin" in other scripts, then administrators, moderators and support in the languages that pages offer.
-    # Left out is what people are called: Moderata, \u0645\u0634\u0631\u0641.
-    """
+# "mod" and "admin" in other scripts, then administrators, moderators and support in the languages that pages offer.
+# Left out is what people are called: Moderata, \u0645\u0634\u0631\u0641.
+_IN_OTHER_LANGUAGES = """
     админ адмін админка модер администратор адміністратор модератор поддержка підтримка администрация адміністрація
     administratorin moderatorin moderatorka administratorka administrateur administratrice moderateur moderatrice
     administrador administradora administradores moderador moderadora moderadores soporte suporte
@@ -29,8 +28,7 @@ _IN_OTHER_LANGUAGES = frozenset(
     beheerder yonetici yllapitaja rendszergazda pengelola quantrivien
     διαχειριστης συντονιστης מנהל مدير المدير مدیر ادمین أدمن व्यवस्थापक प्रशासक মডারেটর প্রশাসক ผู้ดูแล ผู้ดูแลระบบ
     管理员 管理員 版主 客服 管理者 管理人 運営 モデレーター サポート 관리자 운영자 모더레이터
-    """.split()
-)
+"""
 # Written without blanks between words, and in no name but such: these count wherever they stand.
 _INSIDE_WORDS = ("管理员", "管理員", "管理者", "관리자")
 _ALSO_SURNAMES = frozenset({"root"})  # refused only where it is the whole name
@@ -75,7 +73,7 @@ def _as_read(text: str) -> str:
     return _looks(bare.translate(_SIGNS))
 
 
-_RESERVED_AS_READ = frozenset(map(_as_read, _RESERVED_NAMES | _IN_OTHER_LANGUAGES))
+_RESERVED_AS_READ = frozenset(map(_as_read, _RESERVED_NAMES.union(_IN_OTHER_LANGUAGES.split())))
 _RESERVED_WORDS = _RESERVED_AS_READ - frozenset(map(_as_read, _ALSO_SURNAMES))
 _INSIDE_AS_READ = tuple(map(_as_read, _INSIDE_WORDS))
 

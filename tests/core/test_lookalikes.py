@@ -79,8 +79,6 @@ def test_the_house(name: str) -> None:
         "АДМИНИСТРАТОР",
         "Administrador",
         "Modérateur",
-    ]
-    + [
         "Moderatorin",
         "Amministratore",
         "Administratör",
@@ -99,8 +97,25 @@ def test_the_house_with_a_number_and_in_other_languages(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Pervez مشرف", "Moderato", "Admiral", "Adriana", "Modena 3", "R2D2", "Agent 007", "Joan Root 2", "4711"]
-    + ["Мария", "Модест", "出版主任", "王小明", "김관리", "Supporter", "Dimitri", "Massimo"],
+    [
+        "Pervez مشرف",
+        "Moderato",
+        "Admiral",
+        "Adriana",
+        "Modena 3",
+        "R2D2",
+        "Agent 007",
+        "Joan Root 2",
+        "4711",
+        "Мария",
+        "Модест",
+        "出版主任",
+        "王小明",
+        "김관리",
+        "Supporter",
+        "Dimitri",
+        "Massimo",
+    ],
 )
 def test_honest_names(name: str) -> None:
     assert not poses_as_the_house(name)
