@@ -257,7 +257,7 @@ def lock_task(task_id: UUID, user: User) -> Task:
     """
     rows = prepared.read(_LOCK, [task_id, user.pk])
     if not rows:
-        raise NotFound("There is no such task among yours.", code="task_not_found")
+        raise NotFound(queries.NOT_YOURS, code="task_not_found")
     task = prepared.as_model(Task, rows[0][:_OF_TASK])
     task.user = prepared.as_model(User, rows[0][_OF_TASK:_OF_BOTH])
     if task.message_id:

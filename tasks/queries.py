@@ -139,12 +139,19 @@ def _elsewhere(person: User, lang: str, now: datetime) -> str:
     return f" Open in your other languages: {told}." if told else ""
 
 
+# Says the same of tasks of others and of none, so that nobody can find out which there are.
+NOT_YOURS = (
+    "This was begun by another account, or it never existed. What was written is kept in this browser for the account "
+    "that wrote it: sign in with that one to go on."
+)
+
+
 def get_task_for(person: User, task_id: UUID) -> Task:
     """A person's own task with its message. Raises NotFound for tasks of others too."""
     try:
         task = Task.objects.select_related("message", "draft").get(pk=task_id, user=person)
     except Task.DoesNotExist:
-        raise NotFound("There is no such task among yours.", code="task_not_found") from None
+        raise NotFound(NOT_YOURS, code="task_not_found") from None
     task.user = person  # known already
     return task
 

@@ -55,6 +55,11 @@ class TestTemplates:
             assert line.count("{#") == line.count("#}")
 
     @pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT / "templates")))
+    def test_tables_scroll_in_a_box_that_the_keyboard_reaches(self, file: Path) -> None:
+        for before in file.read_text().split("<table")[:-1]:
+            assert re.search(r'<div class="[\w-]+" tabindex="0" role="(group|region)"[^<]*>\s*\Z', before)
+
+    @pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT / "templates")))
     def test_every_post_carries_a_token(self, file: Path) -> None:
         for form in re.findall(r'<form[^>]*method="post".*?</form>', file.read_text(), re.DOTALL):
             assert "csrf_token" in form

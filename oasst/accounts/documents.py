@@ -15,11 +15,14 @@ class Document:
     version: str
     summary: tuple[str, ...]
     sections: tuple[tuple[str, tuple[str, ...]], ...]
+    news: str = ""
+    """What this version changed, for those who agreed to the one before."""
 
 
 TERMS = Document(
     title="Terms of use",
     version="2",
+    news="You can withdraw a text of yours by yourself, also while you do not agree to these terms.",
     summary=(
         "What you write here is published, free for everybody to use, under the licence CC BY 4.0.",
         "Write only what is yours to give, and nothing private about anybody.",

@@ -31,6 +31,13 @@ class LanguageQuestion(forms.Form):
         self.filed_as, self.may_move, self.known_languages = filed_as, may_move, known_languages
         self.lang: str | None = None
         self.is_asking = False
+        if not may_move:
+            self.fields["language"].label = "It looks like another language"
+
+    @property
+    def only_asks(self) -> bool:
+        """Is the question all that keeps the text from being stored? Then it stands in the place of the errors."""
+        return self.is_asking and list(self.errors) == ["language"]
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()

@@ -177,12 +177,26 @@ def _cut(line: str, limit: int) -> str:
 
 
 def _lines(text: str, limit: int) -> Iterator[str]:
-    """The lines of the beginning of a text as plain text: those of prose, then those of code and formulas."""
+    """The lines of the beginning of a text as plain text: those of prose, then those of code and formulas. Each row of
+    a table is a line.
+    """
     code: list[str] = []
+    row: list[str] | None = None
     for token in parser().parse(text[: 4 * limit + 200]):
-        if token.type == "inline":
-            yield from _said("".join(map(_words, token.children or ())))
-        elif token.type in ("fence", "code_block", "formula_block"):
+        if token.type == "tr_open":
+            row = []
+        elif token.type == "tr_close":
+            yield from _said(" ".join(row or ()))
+            row = None
+        elif token.type == "inline":
+            words = "".join(map(_words, token.children or ()))
+            if row is None:
+                yield from _said(words)
+            else:
+                row.append(words)
+        elif token.type == "formula_block":
+            code.append(_typed(token))
+        elif token.type in ("fence", "code_block"):
             code += _said(token.content)
     yield from code
 
@@ -192,7 +206,14 @@ def _said(text: str) -> Iterator[str]:
 
 
 def _words(token: Token) -> str:
+    if token.type == "formula":
+        return _typed(token)
     return "\n" if token.type in ("softbreak", "hardbreak") else token.content
+
+
+def _typed(formula: Token) -> str:
+    """With its delimiters, which say that it is LaTeX, in one line."""
+    return " ".join(formula.meta["typed"].split())
 
 
 class Colouring:

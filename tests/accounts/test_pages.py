@@ -71,6 +71,14 @@ class TestGate:
         User.objects.filter(pk=alice.pk).update(terms_version="0")
         assert browser.get("/me/")["Location"].startswith("/terms/accept/")
 
+    def test_whoever_agreed_before_hears_what_is_new(self, browser: Client, alice: User) -> None:
+        User.objects.filter(pk=alice.pk).update(terms_version="0")
+        page = browser.get("/terms/accept/").text
+        assert "The terms have changed" in page and TERMS.news in page and "Before we start" not in page
+        User.objects.filter(pk=alice.pk).update(terms_version="")
+        page = browser.get("/terms/accept/").text
+        assert "Before we start" in page and TERMS.news not in page
+
     def test_suspended_people_see_why(self, browser: Client, alice: User, mo: User, settings: Any) -> None:
         settings.CONTACT_EMAIL = "team@example.org"
         services.ban(alice, actor=mo, reason="Copied a novel.")

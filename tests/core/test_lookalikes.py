@@ -22,14 +22,19 @@ ALIKE = [
     ("Stra\u00dfe", "STRASSE"),
     ("\u0418\u0432\u0430\u043d", "\u0418\u0412\u0410\u041d"),
     ("istanbul", "\u0130STANBUL"),
+    ("Jane Doe", "JaneDoe"),
+    ("modern", "moder n"),
+    ("Dana (demo)", "Dana(demo)"),
+    ("Dana (demo)", "dana (demo)."),
     ("O'Neil", "O\u2019Neil"),
 ]
 DIFFERENT = [
     ("Jos\u00e9", "Jose"),
     ("Alice", "Alicia"),
-    ("Jane Doe", "JaneDoe"),
     ("\u674e\u660e", "\u674e\u5a1c"),
     ("\U0001f389", "\U0001f38a"),
+    ("Dana", "Dana (demo)"),
+    ("???", "!!!"),
     ("\ue000", "\ue001"),  # of which the library says nothing
 ]
 
@@ -59,6 +64,61 @@ def test_the_longest_name_fits_its_column() -> None:
 )
 def test_the_house(name: str) -> None:
     assert poses_as_the_house(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "admin1",
+        "1admin",
+        "Admin_2",
+        "m0d3",
+        "staff 007",
+        "ad\u043cin\u0661",
+        "Модератор",
+        "АДМИНИСТРАТОР",
+        "Administrador",
+        "Modérateur",
+        "Moderatorin",
+        "Amministratore",
+        "Administratör",
+        "管理员",
+        "小王管理员",
+        "관리자",
+        "管理者",
+        "مدير",
+        "Διαχειριστής",
+        "व्यवस्थापक",
+    ],
+)
+def test_the_house_with_a_number_and_in_other_languages(name: str) -> None:
+    assert poses_as_the_house(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Pervez مشرف",
+        "Moderato",
+        "Admiral",
+        "Adriana",
+        "Modena 3",
+        "R2D2",
+        "Agent 007",
+        "Joan Root 2",
+        "4711",
+        "Мария",
+        "Модест",
+        "出版主任",
+        "王小明",
+        "김관리",
+        "Supporter",
+        "Dimitri",
+        "Massimo",
+    ],
+)
+def test_honest_names(name: str) -> None:
+    assert not poses_as_the_house(name)
 
 
 def test_the_tables_are_those_with_which_names_were_stored() -> None:

@@ -172,6 +172,8 @@ class TestReply:
         url = take(client, "assistant_reply")
         page = send(client, url, ARABIC)
         assert "The conversation is in English, and this looks like Arabic. Send it all the same?" in page
+        assert page.count("this looks like Arabic") == 1
+        assert "It looks like another language" in page and "Which language" not in page
         answer = filled_in(page)
         assert answer["language"] == "change"
         assert "Send it all the same?" in send(client, url, **answer)

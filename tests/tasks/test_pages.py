@@ -131,6 +131,7 @@ class TestWriting:
         url = take(signed_in(alice), "initial_prompt")
         for response in (signed_in(eve).get(url), signed_in(eve).post(url, {"text": "Hello there?"})):
             assert response.status_code == 404
+            assert "begun by another account, or it never existed" in response.content.decode()
         assert not Message.objects.exists()
 
     def test_an_expired_task_gives_the_text_back(self, alice: User) -> None:
