@@ -9,6 +9,8 @@ from itertools import pairwise
 
 from disarm import skeleton_key
 
+from oasst.core.invisible import without_ignored
+
 SKELETON_LIMIT = 256
 """Longer skeletons are cut: the column that holds them has an index, whose entries are bounded."""
 
@@ -32,7 +34,7 @@ def skeleton(name: str) -> str:
     It is the skeleton of Unicode TS 39, without case. Accents stay, so José and Jose are two people. Never empty for a
     name that has something to see. At most `SKELETON_LIMIT` characters.
     """
-    looks = skeleton_key(name, digit_policy="tr39")
+    looks = skeleton_key(without_ignored(name), digit_policy="tr39")
     # An I looks like an l, and case is no difference: so an i is an l as well. The table has rn for m, the library not.
     looks = looks.replace("i\u0307", "i").replace("rn", "m").replace("i", "l")
     return (looks or " ".join(name.casefold().split()))[:SKELETON_LIMIT]
