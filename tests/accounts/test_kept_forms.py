@@ -184,7 +184,7 @@ def test_it_waits_in_its_form(make: Callable[..., Form], bob: User, alice: User)
 
     door = send(client, form)["Location"]
     assert (urlsplit(door).path, parse_qs(urlsplit(door).query)) == ("/accounts/login/", {"next": [form.page]})
-    assert "What you wrote is kept" in client.get(door).text
+    assert "What you wrote is kept for an hour. Sign in as before" in client.get(door).text
     answer = client.post("/accounts/login/", {"login": bob.email, "password": PASSWORD, "next": form.page})
     assert answer["Location"] == form.page
     for _ in range(2):  # reading uses nothing up

@@ -55,8 +55,20 @@ class TestCleanText:
 
     @pytest.mark.parametrize(
         "blank",
-        ["", "  \n\t ", "\u200b\u200d", "\u3164", "\u2800\ufe0f", "\u2066\u2069", "\u00a0", "\u200b", "\u2060\n\ufeff"]
-        + ["\u2065" * 3, "\ufff0", "\ufff8", "\u180f", "\u17b5", "\U000e0100", "\U0001bca0", "\U0001d173"],
+        [
+            *("", "  \n\t ", "\u200b\u200d", "\u3164", "\u2800\ufe0f", "\u2066\u2069", "\u00a0", "\u200b"),
+            *(
+                "\u2060\n\ufeff",
+                "\u2065" * 3,
+                "\ufff0",
+                "\ufff8",
+                "\u180f",
+                "\u17b5",
+                "\U000e0100",
+                "\U0001bca0",
+                "\U0001d173",
+            ),
+        ],
     )
     def test_blank(self, blank: str) -> None:
         assert refusal(blank).code == "blank"
