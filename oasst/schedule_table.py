@@ -34,5 +34,6 @@ SCHEDULES = (
     Entry("End chat answers that are overdue", "inference.schedules.end_overdue", crontab()),
     Entry("Remove deleted chats for good", "inference.schedules.remove_what_is_due", crontab(minute="*/10")),
     Entry("Clear sessions that are over", "oasst.schedules.clear_sessions", crontab(hour="4", minute="15")),
+    Entry("Clear sessions of nobody that are over", "oasst.schedules.clear_sessions_of_nobody", crontab(minute="25")),
     Entry("Check that counts and states agree", "oasst.schedules.check_invariants", crontab(hour="3", minute="20")),
 )

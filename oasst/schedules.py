@@ -2,8 +2,10 @@
 
 import structlog
 from celery import shared_task
+from django.utils import timezone
 
 from oasst import purge
+from oasst.accounts.models import Session
 from oasst.accounts.sessions import SessionStore
 from oasst.core import jobs
 from oasst.invariants import differences
@@ -41,3 +43,9 @@ def look_after_purges() -> None:
 def clear_sessions() -> None:
     """Remove sessions that are over: each attempt to sign in leaves one, also that of a robot."""
     SessionStore.clear_expired()
+
+
+@shared_task
+def clear_sessions_of_nobody() -> None:
+    """Remove those that are over and in which nobody is signed in: some hold a form, and strangers can make many."""
+    Session.objects.filter(account=None, expire_date__lt=timezone.now()).delete()

@@ -19,13 +19,16 @@ from django.urls import Resolver404, resolve, reverse
 from django.utils.functional import SimpleLazyObject
 
 from oasst.core.errors import Busy, DomainError
-from oasst.core.ratelimit import FORMS_KEPT_FROM_ADDRESS, spend
+from oasst.core.ratelimit import FORMS_KEPT_FROM_ADDRESS, FORMS_KEPT_OF_NOBODY, spend
 from oasst.core.requests import client_address, page_before
 
 LIFETIME = 3600
 """Seconds."""
 LARGEST = 200_000
-"""Characters of the fields as they are sent: more than any answer has, and no burden for a session."""
+"""Characters of all fields and their names: more than any answer has, and no burden for a session."""
+LARGEST_OF_NOBODY = 24_000
+"""The same for whoever is not signed in: the longest question to the assistant, and no more than has to be."""
+_OWN_EXPIRY = "_session_expiry"  # where Django keeps what `set_expiry` was told
 MARK = "kept_as"
 """The field by which static/js/keep.js names what it keeps; a cookie of that name says that it was taken."""
 _KEY = "kept_form"
@@ -84,28 +87,37 @@ def page_of_form(request: HttpRequest) -> str:
 
 
 def keep(request: HttpRequest) -> bool:
-    """Keep what this form holds for whoever is signed in, or comes in next (`give_to`). False where it is not kept."""
-    sent = request.POST.copy()
-    for name in _NEVER:
-        sent.pop(name, None)
-    fields = sent.urlencode()
-    if not takes_words(request) or not fields or len(fields) > LARGEST:
+    """Keep what this form holds for whoever is signed in, or comes in next and was the last who did so with this
+    browser (`give_to`). False where it is not kept.
+    """
+    person = str(request.user.pk) if request.user.is_authenticated else None
+    fields = [(name, value) for name, values in request.POST.lists() if name not in _NEVER for value in values]
+    length = sum(len(name) + len(value) for name, value in fields)
+    if not takes_words(request) or not fields or length > (LARGEST if person else LARGEST_OF_NOBODY):
         return False
     try:
         spend(FORMS_KEPT_FROM_ADDRESS, client_address(request))
+        if person is None:
+            spend(FORMS_KEPT_OF_NOBODY)
     except Busy:
         return False
-    person = str(request.user.pk) if request.user.is_authenticated else None
+    if person is None:
+        # Anybody can have such a session made, so it lives no longer than what it holds.
+        request.session.set_expiry(LIFETIME)
     request.session[_KEY] = {"action": request.path, "fields": fields, "at": time.time(), "person": person}
     return True
 
 
 def give_to(request: HttpRequest, person: str, before: str | None) -> None:
-    """Somebody came in. What was kept is theirs, unless `before` says that it was somebody else who was here."""
+    """Somebody came in. What was kept is theirs if they were the last to sign in with this browser before, which
+    `before` names: forms that keep words stand on pages for people who are signed in. Where nobody is known it goes.
+    """
+    if request.session.get(_OWN_EXPIRY) == LIFETIME:
+        request.session.set_expiry(None)  # from now on as long as every session of somebody
     kept = request.session.get(_KEY)
     if kept is None or kept["person"] == person:
         return
-    if kept["person"] is None and before in (None, person):
+    if kept["person"] is None and before == person:
         request.session[_KEY] = {**kept, "person": person}
     else:
         del request.session[_KEY]
@@ -128,7 +140,10 @@ def _in_session(request: HttpRequest) -> KeptForm | None:
     kept = request.session.get(_KEY)
     if kept is None or kept["person"] != str(request.user.pk) or kept["at"] < time.time() - LIFETIME:
         return None
-    return KeptForm(kept["action"], QueryDict(kept["fields"]))
+    fields = QueryDict(mutable=True)
+    for name, value in kept["fields"]:
+        fields.appendlist(name, value)
+    return KeptForm(kept["action"], fields)
 
 
 def _note_taken(request: HttpRequest, response: HttpResponseBase) -> None:

@@ -10,6 +10,8 @@ from itertools import pairwise
 
 from disarm import skeleton_key
 
+from oasst.core.invisible import without_ignored
+
 SKELETON_LIMIT = 256
 """Longer skeletons are cut: the column that holds them has an index, whose entries are bounded."""
 
@@ -53,7 +55,7 @@ def skeleton(name: str) -> str:
 
 
 def _looks(text: str) -> str:
-    looks = skeleton_key(text, digit_policy="tr39")
+    looks = skeleton_key(without_ignored(text), digit_policy="tr39")
     # An I looks like an l, and case is no difference: so an i is an l as well. The table has rn for m, the library not.
     return looks.replace("i\u0307", "i").replace("rn", "m").replace("i", "l")
 

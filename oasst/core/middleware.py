@@ -250,7 +250,8 @@ class SignInFirst(_Middleware):
             return error_views.answer(request, signed_out())
         if request.method not in ("GET", "HEAD"):
             if kept_forms.keep(request):
-                messages.info(request, "What you wrote is kept. Sign in, and it stands in its form again.")
+                said = "What you wrote is kept for an hour. Sign in as before, and it stands in its form again."
+                messages.info(request, said)
             query = urlencode({REDIRECT_FIELD_NAME: kept_forms.page_of_form(request)})
             response["Location"] = urlsplit(response["Location"])._replace(query=query).geturl()
         return response

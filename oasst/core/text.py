@@ -11,13 +11,10 @@ from itertools import groupby, pairwise
 from typing import NoReturn
 
 from oasst.core.errors import Invalid
+from oasst.core.invisible import IGNORED
 from oasst.core.lookalikes import poses_as_the_house
 
-# Letters without ink that are not in the category "format": fillers, the blank Braille cell, variation
-# selectors.
-_INVISIBLE_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | frozenset(
-    map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0), *range(0x180B, 0x180F)])
-)
+_INVISIBLE_LETTERS = IGNORED | {"\u2800"}  # the blank Braille cell is a letter without ink
 # What makes up a blank line: white space, and what has no width at all. U+FEFF begins texts copied from some files.
 _BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u2060\ufeff"
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
@@ -40,8 +37,9 @@ _NAMES_OF_CONTROLS = {
 _OVERRIDES = re.compile("[\u202d\u202e]")
 _BIDI_CONTROLS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 # Tag characters spell an invisible message that a model reads and a reviewer does not. Their one honest use
-# is a flag.
-_TAGS = re.compile("[\U000e0000-\U000e007f]")
+# is a flag. The rest of their plane is as invisible, but for the variation selectors, which Chinese and Japanese
+# names need.
+_TAGS = re.compile("[\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]")
 _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f")
 # Word and PowerPoint write a break inside a paragraph as U+000B and one of pages as U+000C. The separators U+001C to
 # U+001F break lines in Python only; no program writes them into prose, so they are refused like other controls.

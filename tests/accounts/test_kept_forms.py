@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
+from django.http import HttpRequest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -15,7 +19,11 @@ from django.utils import timezone
 from inference.models import Chat, ChatMessage, ChatReport, Turn
 from oasst.accounts import services
 from oasst.accounts.models import Session, User
+from oasst.accounts.sessions import SessionStore
 from oasst.core import kept_forms
+from oasst.core.ratelimit import FORMS_KEPT_OF_NOBODY
+from oasst.schedule_table import SCHEDULES
+from oasst.schedules import clear_sessions_of_nobody
 from tasks.models import Task
 from tests.factories import PASSWORD, decide, grow_to, growing_tree, new_prompt, new_reply
 from tests.inference.conftest import chat_on  # noqa: F401
@@ -184,7 +192,7 @@ def test_it_waits_in_its_form(make: Callable[..., Form], bob: User, alice: User)
 
     door = send(client, form)["Location"]
     assert (urlsplit(door).path, parse_qs(urlsplit(door).query)) == ("/accounts/login/", {"next": [form.page]})
-    assert "What you wrote is kept" in client.get(door).text
+    assert "What you wrote is kept for an hour. Sign in as before" in client.get(door).text
     answer = client.post("/accounts/login/", {"login": bob.email, "password": PASSWORD, "next": form.page})
     assert answer["Location"] == form.page
     for _ in range(2):  # reading uses nothing up
@@ -326,18 +334,96 @@ class TestForNobodyElse:
         client.post("/accounts/password/change/", {"oldpassword": PASSWORD, "password1": "x"})
         assert "kept_form" not in client.session
         send(client, Form("/chat/", "/chat/new/", {"text": "Hi", "csrfmiddlewaretoken": "secret"}))
-        assert parse_qs(client.session["kept_form"]["fields"]) == {"text": ["Hi"]}
+        assert client.session["kept_form"]["fields"] == [["text", "Hi"]]
 
-    def test_what_is_larger_than_any_answer_is_not_kept(self) -> None:
-        client = Client()
-        send(client, Form("/chat/", "/chat/new/", {"text": "x" * (kept_forms.LARGEST + 1)}))
+    def test_where_nobody_is_known_nobody_gets_it(self, bob: User, alice: User) -> None:
+        client = come_in(bob)
+        form = beginning_a_chat(client, bob, alice)
+        stranger = Client()
+        send(stranger, form)
+        come_in(bob, stranger)
+        assert not stands(form, stranger.get(form.page).text)
+        assert WORDS not in str(dict(stranger.session))
+
+    @pytest.mark.parametrize("sign", ["x", "\u4f60", "\U0001f389"])
+    def test_the_longest_question_is_kept_and_no_more(self, sign: str) -> None:
+        send(client := Client(), Form("/chat/", "/chat/new/", {"text": sign * 20_000, "parent": ""}))
+        assert client.session["kept_form"]["fields"][0] == ["text", sign * 20_000]
+        send(client := Client(), Form("/chat/", "/chat/new/", {"text": sign * kept_forms.LARGEST_OF_NOBODY}))
         assert "kept_form" not in client.session
+
+    def test_of_somebody_who_is_signed_in_more_is_kept(self, bob: User) -> None:
+        client = come_in(bob)
+        User.objects.filter(pk=bob.pk).update(terms_version="0")
+        send(client, Form("/chat/", "/chat/new/", {"text": "x" * 100_000}))
+        assert client.session["kept_form"]["person"] == str(bob.pk)
+        assert client.session.get_expiry_age() == settings.SESSION_COOKIE_AGE
+        send(client, Form("/chat/", "/chat/new/", {"text": "y" * kept_forms.LARGEST}))
+        assert client.session["kept_form"]["fields"][0][1][0] == "x"
+
+    def test_the_session_of_nobody_lives_for_an_hour(self, bob: User, alice: User) -> None:
+        client = come_in(bob)
+        form = beginning_a_chat(client, bob, alice)
+        client.cookies.pop("sessionid")
+        answer = send(client, form)
+        assert answer.cookies["sessionid"]["max-age"] == kept_forms.LIFETIME
+        assert Session.objects.get(account=None).expire_date <= timezone.now() + timedelta(hours=1)
+        come_in(bob, client)
+        assert client.session.get_expiry_age() == settings.SESSION_COOKIE_AGE
+        assert stands(form, client.get(form.page).text)
+
+    def test_whoever_came_in_without_a_password_stays_as_long(self, bob: User) -> None:
+        """allauth sets an age of its own only where a password was typed."""
+        request = HttpRequest()
+        request.session = SessionStore()
+        request.session["kept_form"] = {"person": None}
+        request.session.set_expiry(kept_forms.LIFETIME)
+        kept_forms.give_to(request, str(bob.pk), None)
+        assert request.session.get_expiry_age() == settings.SESSION_COOKIE_AGE
+        assert "kept_form" not in request.session
+
+    def test_sessions_of_nobody_go_each_hour(self, bob: User, alice: User) -> None:
+        come_in(bob)
+        send(Client(), Form("/chat/", "/chat/new/", {"text": WORDS}))
+        clear_sessions_of_nobody()
+        assert Session.objects.count() == 2
+        Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
+        clear_sessions_of_nobody()
+        assert Session.objects.get().account == bob.pk
+        assert [one.job for one in SCHEDULES].count("oasst.schedules.clear_sessions_of_nobody") == 1
 
     def test_strangers_fill_no_table(self, settings: Any) -> None:
         settings.RATE_LIMITS = True
         for _ in range(70):
             Client(REMOTE_ADDR="203.0.113.9").post("/chat/new/", {"text": "spam"})
         assert Session.objects.count() <= 60
+
+    def test_not_from_many_addresses_either(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings.RATE_LIMITS = True
+        monkeypatch.setattr(kept_forms, "FORMS_KEPT_OF_NOBODY", replace(FORMS_KEPT_OF_NOBODY, rates="3 per hour"))
+        for end in range(5):
+            Client(REMOTE_ADDR=f"203.0.113.{end}").post("/chat/new/", {"text": "spam"})
+        assert Session.objects.exclude(expire_date__gt=timezone.now() + timedelta(hours=1)).count() == 3
+
+
+@pytest.mark.parametrize("path", ["/terms/accept/", "/accounts/logout/"])
+def test_every_page_that_signs_out_forgets_what_the_browser_keeps(bob: User, path: str) -> None:
+    client = come_in(bob)
+    if path == "/terms/accept/":
+        User.objects.filter(pk=bob.pk).update(terms_version="0")
+    page = client.get(path).text
+    assert "data-forget" in page and "js/keep.js" in page and f'data-person="{bob.pk}"' in page
+
+
+def test_every_form_that_signs_out_forgets() -> None:
+    forms = [
+        tag
+        for template in Path("templates").rglob("*.html")
+        for tag in re.findall(r"<form (?:%}|[^>])*>", template.read_text())
+        if "account_logout" in tag or "logout_url" in tag or 'id="decline"' in tag
+    ]
+    assert len(forms) >= 6
+    assert [tag for tag in forms if "data-forget" not in tag] == []
 
 
 class TestScripts:

@@ -16,6 +16,8 @@ ALIKE = [
     ("Alice", "Al\u200bice"),
     ("Alice", "Ali\u034fce"),
     ("Alice", "Alice\u3164"),
+    *(("Ada", f"A{one}da{one}") for one in ("\u17b4", "\u17b5", "\u180b", "\u180f", "\u2065", "\ufff0", "\ufff8")),
+    *(("Ada", f"Ada{one}") for one in ("\U000e0080", "\U000e0100", "\U000e0fff", "\U0001bca0", "\U0001d173")),
     ("Jane Doe", "Jane\u00a0\u2003Doe"),
     ("paypal", "\u0440\u0430\u0443\u0440\u0430\u04cf"),
     ("modern", "rnodern"),

@@ -55,7 +55,20 @@ class TestCleanText:
 
     @pytest.mark.parametrize(
         "blank",
-        ["", "  \n\t ", "\u200b\u200d", "\u3164", "\u2800\ufe0f", "\u2066\u2069", "\u00a0", "\u200b", "\u2060\n\ufeff"],
+        [
+            *("", "  \n\t ", "\u200b\u200d", "\u3164", "\u2800\ufe0f", "\u2066\u2069", "\u00a0", "\u200b"),
+            *(
+                "\u2060\n\ufeff",
+                "\u2065" * 3,
+                "\ufff0",
+                "\ufff8",
+                "\u180f",
+                "\u17b5",
+                "\U000e0100",
+                "\U0001bca0",
+                "\U0001d173",
+            ),
+        ],
     )
     def test_blank(self, blank: str) -> None:
         assert refusal(blank).code == "blank"
@@ -101,6 +114,9 @@ class TestCleanText:
         wales = "\U0001f3f4\U000e0067\U000e0062\U000e0077\U000e006c\U000e0073\U000e007f"
         assert clean_text(wales, limit=100) == wales
         assert refusal("hi" + "".join(chr(0xE0000 + ord(c)) for c in "ignore")).code == "control_characters"
+        for hidden in ("\U000e0080", "\U000e00ff", "\U000e01f0", "\U000e0fff"):
+            assert refusal(f"hi{hidden}").code == refusal(hidden).code == "control_characters"
+        assert clean_text("\u845b\U000e0100", limit=100) == "\u845b\U000e0100", "how the name is written"
 
     @pytest.mark.parametrize("value", [None, 3, b"bytes", ["a"]])
     def test_not_text(self, value: object) -> None:

@@ -83,7 +83,8 @@ class TestTheTables:
         elsewhere = {
             ratelimit.PROGRAM_WRITES,  # each change by a program that is not trusted: TestPrograms
             *(ratelimit.WRONG_KEYS_FROM_ADDRESS, ratelimit.WRONG_TOKENS_FROM_ADDRESS),
-            ratelimit.FORMS_KEPT_FROM_ADDRESS,  # any form of words: tests/accounts/test_kept_forms.py
+            # any form of words: tests/accounts/test_kept_forms.py
+            *(ratelimit.FORMS_KEPT_FROM_ADDRESS, ratelimit.FORMS_KEPT_OF_NOBODY),
         }
         assert every - used - elsewhere == set()
 
