@@ -14,6 +14,7 @@ from oasst.core.text import (
     clean_name,
     clean_pool_tag,
     clean_reason,
+    clean_remark,
     clean_text,
     is_blank,
 )
@@ -181,6 +182,15 @@ POSES = [
     ),
     *("admin!", "Ann|admin", "_admin_", "Mod Ann", "System: Ann"),
 ]
+
+
+class TestCleanRemark:
+    def test_it_may_be_missing_and_is_never_cut(self) -> None:
+        assert [clean_remark(text, limit=3) for text in ("", " \n", "\u200b", " ab\r\n")] == ["", "", "", " ab"]
+        assert clean_remark(" a\nb ", limit=3, clean=clean_line) == "a b"
+        with pytest.raises(Invalid) as refusal:
+            clean_remark("abcd", limit=3, field="note")
+        assert (refusal.value.code, refusal.value.field) == ("too_long", "note")
 
 
 class TestCleanName:

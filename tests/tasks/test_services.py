@@ -303,7 +303,11 @@ class TestDrafts:
 
     def test_refusals(self, alice: User, eve: User) -> None:
         task = take(alice, Kind.INITIAL_PROMPT)
-        for person, body in ((eve, {"text": "mine"}), (alice, {"text": "x" * 500_001}), (alice, {"text": "\0"})):
+        for person, body in (
+            (eve, {"text": "mine"}),
+            (alice, {"text": "x" * drafts.LARGEST_DRAFT}),
+            (alice, {"text": "\0"}),
+        ):
             with pytest.raises(DomainError):
                 drafts.save_draft(task_id=task.pk, user=person, body=body)
         assert not Draft.objects.exists()
