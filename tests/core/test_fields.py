@@ -84,7 +84,7 @@ def test_no_form_at_all_has_such_a_field() -> None:
     assert cutting == []
 
 
-def subclasses(of: type) -> Iterator[type]:
+def subclasses(of: type[Any]) -> Iterator[type[Any]]:
     for one in of.__subclasses__():
         yield one
         yield from subclasses(one)
