@@ -5,6 +5,7 @@ other way. Pieces of text come as rendered blocks (`inference.rendering`):
 
 The blocks before `from` stay as the page shows them, those in `html` follow, and the first `final` of all are complete.
 With `code`, `html` is empty, and that plain text goes on in the last block. The first patch on a line has all blocks.
+Of an answer that is over already only its end is told ("done" or "failed"): the page has it.
 
 Nothing of an answer is kept here, so any number of windows and devices may look at one and come back with the id of
 the last event they saw. A reader that hears nothing for much longer than `HEARTBEAT_SECONDS` knows the line is dead.
@@ -29,12 +30,14 @@ from inference.access import get_turn_for
 from inference.events import Done, Failed, Token, as_json
 from inference.rendering import AnswerPage
 from inference.sse import HEARTBEAT_SECONDS, with_pauses
+from inference.states import FINISHED
 from inference.watch import watch_turn
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
 from oasst.accounts.sessions import is_open
 from oasst.api.plain import dump
 from oasst.core.errors import Busy, DomainError, NotAllowed
+from oasst.core.ratelimit import CHAT_LISTENS, spend
 
 MOST_PER_PERSON = 32
 """Open at once in this process: each holds a connection to Redis."""
@@ -60,14 +63,17 @@ class AnswerConsumer(AsyncWebsocketConsumer):
         self.person = self.scope["user"]
         self.message_id: UUID = self.scope["url_route"]["kwargs"]["message_id"]
         try:
-            await database_sync_to_async(_check, thread_sensitive=False)(self.person, self.message_id)
+            written = await database_sync_to_async(_check, thread_sensitive=False)(self.person, self.message_id)
+        except Busy as error:
+            await self.close(TOO_MANY, error.code)
+            return
         except DomainError as error:
             await self.close(REFUSED if isinstance(error, NotAllowed) else NOT_FOUND, error.code)
             return
         if _open[self.person.pk] >= MOST_PER_PERSON:
             await self.close(TOO_MANY, "too_many_sockets")
             return
-        self.telling = asyncio.create_task(self._tell(_place(self.scope)))
+        self.telling = asyncio.create_task(self._tell(_place(self.scope), written))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """The one thing to be said is {"type": "stop"}; the rest of what may come is noise."""
@@ -87,12 +93,13 @@ class AnswerConsumer(AsyncWebsocketConsumer):
             self.telling.cancel()
             await asyncio.gather(self.telling, return_exceptions=True)
 
-    async def _tell(self, after: int) -> None:
+    async def _tell(self, after: int, written: int | None) -> None:
         _open[self.person.pk] += 1
         try:
-            async with AnswerPage(self._say, after) as page:
-                if not await self._tell_events(page):
-                    return
+            if written is not None:
+                await self._tell_end(written)
+            elif not await self._tell_answer(after):
+                return
         except Exception:
             log.exception("answer_not_told")
             await self.close(BROKEN)
@@ -102,6 +109,15 @@ class AnswerConsumer(AsyncWebsocketConsumer):
             _open[self.person.pk] -= 1
             if not _open[self.person.pk]:
                 del _open[self.person.pk]
+
+    async def _tell_end(self, written: int) -> None:
+        """Of an answer that was over before: nothing of it is rendered again."""
+        async for event in watch_turn(self.message_id, after=written):
+            await self._say(as_json(event))
+
+    async def _tell_answer(self, after: int) -> bool:
+        async with AnswerPage(self.message_id, self._say, after) as page:
+            return await self._tell_events(page)
 
     async def _tell_events(self, page: AnswerPage) -> bool:
         """To the end of the answer; False if the reader was sent away before."""
@@ -129,9 +145,12 @@ class AnswerConsumer(AsyncWebsocketConsumer):
         return await database_sync_to_async(_is_still_welcome, thread_sensitive=False)(key, self.person.pk)
 
 
-def _check(person: User, message_id: UUID) -> None:
+def _check(person: User, message_id: UUID) -> int | None:
+    """The length of the answer if it is over, else None. Raises NotAllowed, NotFound, Busy."""
     require_contributor(person)
-    get_turn_for(person, message_id)
+    spend(CHAT_LISTENS, person.pk)
+    turn = get_turn_for(person, message_id)
+    return len(turn.message.content) if turn.state in FINISHED else None
 
 
 def _is_still_welcome(session_key: str | None, person_id: UUID) -> bool:

@@ -26,6 +26,8 @@ from oasst.core.markdown_rules import CODE, install
 
 # Longer texts are shown as they were typed. Contributions are far below (2,000 characters), chat answers too.
 MARKDOWN_LIMIT = 20_000
+# Characters of HTML: what becomes larger is made again each time, so that hostile texts do not fill the memory.
+KEPT_LIMIT = 200_000
 # Per text, over all of its code blocks. Many of Pygments' lexers take quadratic time on hostile input, so the
 # colouring also stops when its time is over: colour is decoration, the code itself is always shown.
 HIGHLIGHT_LIMIT = 5_000
@@ -119,12 +121,40 @@ def render(text: str) -> SafeString:
     """
     if len(text) > MARKDOWN_LIMIT:
         return mark_safe(f'<pre class="plain" dir="auto">{html.escape(text)}</pre>')  # noqa: S308  (escaped just here)
-    return _render(text)
+    return mark_safe("".join(render_blocks(text)))  # noqa: S308  (each block was cleaned)
+
+
+def render_blocks(text: str) -> tuple[str, ...]:
+    """What `render` makes of a text within `MARKDOWN_LIMIT`, by top-level blocks. The last ones are kept."""
+    try:
+        return _render(text)
+    except _TooLargeToKeep as made:
+        return made.blocks
+
+
+class _TooLargeToKeep(Exception):
+    def __init__(self, blocks: tuple[str, ...]) -> None:
+        super().__init__()
+        self.blocks = blocks
 
 
 @lru_cache(maxsize=512)  # the longest take a quarter of a second, and a page has many
-def _render(text: str) -> SafeString:
-    return mark_safe(clean(parser().render(text, {"colouring": Colouring()})))  # noqa: S308  (cleaned just here)
+def _render(text: str) -> tuple[str, ...]:
+    blocks = tuple(clean_blocks(text, {"colouring": Colouring()}, parser()))
+    if sum(map(len, blocks)) > KEPT_LIMIT:
+        raise _TooLargeToKeep(blocks)  # which the cache does not take
+    return blocks
+
+
+def clean_blocks(text: str, env: dict[str, Any], parser: MarkdownIt) -> list[str]:
+    """The clean HTML of each top-level block. `env` learns what these blocks say about the next ones."""
+    tokens = parser.parse(text, env)
+    blocks, first = [], 0
+    for number, token in enumerate(tokens):
+        if token.level == 0 and token.nesting <= 0:
+            blocks.append(clean(parser.renderer.render(tokens[first : number + 1], parser.options, env)))
+            first = number + 1
+    return blocks
 
 
 def clean(markup: str) -> str:

@@ -5,7 +5,7 @@ Each does a bounded amount of work for each place of a text where it is tried.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -13,13 +13,18 @@ from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_block import StateBlock, table
 from markdown_it.rules_core import StateCore
-from markdown_it.rules_inline import StateInline
+from markdown_it.rules_inline import StateInline, image, link
 from markdown_it.token import Token
 
 from oasst.core.latex import FORMULA_LIMIT, Formulas
 
 # Empty cells are added to short rows, so a few thousand characters could ask for half a megabyte of table.
 TABLE_CELL_LIMIT = 10_000
+
+# A definition is written once and used by three characters. Per text: the addresses and titles that are repeated so,
+# each with what its element costs besides.
+REFERENCE_LIMIT = 10_000
+_LEAST_OF_REFERENCE = 50
 
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s]", re.IGNORECASE)
 
@@ -29,6 +34,8 @@ def install(parser: MarkdownIt) -> None:
     parser.enable(["table", "strikethrough", "linkify"])
     parser.disable(["html_block", "html_inline"])
     _link_only_addresses(parser)
+    parser.inline.ruler.at("link", _with_bounded_references(link))
+    parser.inline.ruler.at("image", _with_bounded_references(image))
     parser.inline.ruler.at("escape", _backslash)
     parser.inline.ruler.before("escape", "formula", _formula)
     parser.block.ruler.before(
@@ -58,6 +65,28 @@ def _link_only_addresses(parser: MarkdownIt) -> None:
         parser.linkify.add(schema, None)
     # A link inside our own pages could dress up as a button of ours; people link to the world.
     parser.validateLink = lambda url: _LINK.match(url) is not None  # type: ignore[method-assign]
+
+
+def _with_bounded_references(rule: Callable[[StateInline, bool], bool]) -> Callable[[StateInline, bool], bool]:
+    """The rule, for which no definition is there once the text has repeated so much of them: then `[a]` is text."""
+
+    def bounded(state: StateInline, silent: bool) -> bool:
+        if state.env.get("repeated", 0) >= REFERENCE_LIMIT and "references" in state.env:
+            references = state.env.pop("references")
+            try:
+                return rule(state, silent)
+            finally:
+                state.env["references"] = references
+        known = len(state.tokens)
+        if not rule(state, silent):
+            return False
+        if not silent and state.src[state.pos - 1] == "]":  # it ends with a label, not with an address of its own
+            made = next(one for one in state.tokens[known:] if one.type in ("link_open", "image"))
+            said = sum(len(str(made.attrGet(name) or "")) for name in ("href", "src", "title"))
+            state.env["repeated"] = state.env.get("repeated", 0) + said + _LEAST_OF_REFERENCE
+        return True
+
+    return bounded
 
 
 def _images_to_links(state: StateCore) -> None:

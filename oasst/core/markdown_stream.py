@@ -104,7 +104,7 @@ class MarkdownStream:
             return self._show_code(fence)
         self._code = None
         return self._show(
-            self._final + _render_blocks(_shown_end(self._pending), self._copied_env(), _unfinished_parser())
+            self._final + markdown.clean_blocks(_shown_end(self._pending), self._copied_env(), _unfinished_parser())
         )
 
     def finish(self, text: str) -> Patch | None:
@@ -113,13 +113,13 @@ class MarkdownStream:
         if len(text) > markdown.MARKDOWN_LIMIT:
             self._final = [markdown.render(text)]
         else:
-            self._final = _render_blocks(text, {"colouring": markdown.Colouring()}, markdown.parser())
+            self._final = list(markdown.render_blocks(text))
         return self._show(self._final)
 
     def _settle(self) -> None:
         """Take the blocks that cannot change any more from the pending text, and render them."""
         while end := self._end_of_settled():
-            self._final += _render_blocks(self._pending[:end], self._env, markdown.parser())
+            self._final += markdown.clean_blocks(self._pending[:end], self._env, markdown.parser())
             self._pending = self._pending[end:]
             self._seen_of_fence = self._looked_at = 0
 
@@ -162,7 +162,9 @@ class MarkdownStream:
             more, self._code = code[len(self._code) :], code
             return Patch(len(self._shown), [], len(self._final), more) if more else None
         mark = fence[1] or fence[2]
-        patch = self._show(self._final + _render_blocks(f"{mark}\n{code}", self._copied_env(), markdown.parser()))
+        patch = self._show(
+            self._final + markdown.clean_blocks(f"{mark}\n{code}", self._copied_env(), markdown.parser())
+        )
         self._code = code
         return patch
 
@@ -188,17 +190,6 @@ class MarkdownStream:
     def _copied_env(self) -> dict[str, Any]:
         """What the finished part says about the rest (link definitions, what may still be colored), to be changed."""
         return {name: copy(value) for name, value in self._env.items()}
-
-
-def _render_blocks(text: str, env: dict[str, Any], parser: MarkdownIt) -> list[str]:
-    """The clean HTML of each top-level block."""
-    tokens = parser.parse(text, env)
-    blocks, first = [], 0
-    for number, token in enumerate(tokens):
-        if token.level == 0 and token.nesting <= 0:
-            blocks.append(markdown.clean(parser.renderer.render(tokens[first : number + 1], parser.options, env)))
-            first = number + 1
-    return blocks
 
 
 def _shown_end(text: str) -> str:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from oasst.core import markdown
 from oasst.core.markdown import clean, plain_excerpt, plain_line, render
+from oasst.core.markdown_stream import MarkdownStream
 
 # Directions, and formulas beside them.
 MIXED = "\n\n".join(
@@ -184,6 +185,47 @@ class TestLinks:
     )
     def test_addresses_are(self, text: str, address: str) -> None:
         assert re.findall(r'href="([^"]*)"', render(text)) == [address]
+
+
+class TestDefinitions:
+    def test_references_of_an_ordinary_text_are_links(self) -> None:
+        text = "".join(f"[page {n}] and [it][page {n}]\n\n" for n in range(20))
+        text += "\n".join(f'[page {n}]: https://site.example/{n} "Title"' for n in range(20))
+        assert render(text).count('href="https://site.example/') == 40
+
+    @pytest.mark.parametrize("use", ["[a]", "![a]", "[x][a]", "[![a]][a]"])
+    @pytest.mark.parametrize(
+        "definition", ["[a]: http://" + "b" * 1000, "[a]: http://b '" + '"' * 1000 + "'", "[a]: http://b"]
+    )
+    @pytest.mark.parametrize("length", [2_000, 20_000])
+    def test_what_is_written_once_is_not_sent_a_thousand_times(self, use: str, definition: str, length: int) -> None:
+        text = f"{definition}\n\n"
+        text += use * ((length - len(text)) // len(use))
+        html = render(text)
+        assert len(html) < 10 * len(text) + 80_000
+        assert html.count("<a ") > 3 and "[a]" in html
+
+    def test_one_that_is_no_longer_a_link_is_shown_as_typed(self) -> None:
+        html = render("[a]: http://" + "b" * 6_000 + "\n\n[a] [a] [a] [own](http://c.example) [x][a]")
+        assert html.count("<a ") == 3 and "[a] <a" in html and "</a> [x][a]</p>" in html
+
+    def test_all_blocks_of_a_stream_have_one_budget(self) -> None:
+        stream = MarkdownStream()
+        stream.add("[a]: http://" + "b" * 1_000 + "\n\n")
+        sent = [stream.add("[a]\n\n") for _ in range(100)]
+        assert sum(len(html) for patch in sent if patch for html in patch.html) < 50_000
+
+
+class TestMemory:
+    def test_what_became_large_is_not_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(markdown, "KEPT_LIMIT", 1_000)
+        before = markdown._render.cache_info().currsize
+        large, small = "A large text. " * 100, "A small text that nobody else has."
+        assert render(large) == render(large)
+        assert markdown._render.cache_info().currsize == before
+        made = markdown._render.cache_info().misses
+        assert render(small) == render(small)
+        assert markdown._render.cache_info().misses == made + 1
 
 
 class TestBackslashes:

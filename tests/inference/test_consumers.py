@@ -18,13 +18,14 @@ from django.utils import timezone
 
 from inference import chat, consumers, rendering
 from inference.events import Token
-from inference.models import Turn
+from inference.models import ChatMessage, Turn
 from inference.runtime import Runtime
 from inference.states import TurnState
 from oasst.accounts.models import Session, User
 from oasst.asgi import application
 from oasst.core import ratelimit
 from oasst.core.markdown import render
+from oasst.core.markdown_stream import MarkdownStream, Patch
 from tests.core.test_markdown import assert_harmless
 from tests.inference.talking import BOUND, ENDLESS, ask, content, fresh, wait_for_text
 
@@ -94,12 +95,20 @@ def run(steps: Callable[[], Awaitable[Any]]) -> Any:
 @pytest.fixture(autouse=True)
 def _all_are_closed() -> Iterator[None]:
     yield
-    assert not consumers._open
+    assert not consumers._open and not rendering._renderings
 
 
 def coming(turn: Turn, text: str) -> None:
     """The answer is so far, as an engine saves it now and then."""
     Turn.objects.filter(pk=turn.pk).update(state="in_progress", lease_until=timezone.now(), owner="x", text=text)
+
+
+def over(turn: Turn, text: str) -> None:
+    """The answer is complete."""
+    ChatMessage.objects.filter(pk=turn.pk).update(content=text)
+    Turn.objects.filter(pk=turn.pk).update(
+        state="complete", text="", owner="", lease_until=None, ended_at=timezone.now()
+    )
 
 
 def close_code(turn: object, person: User | None) -> int:
@@ -237,9 +246,12 @@ class TestWhatComes:
             await second.disconnect()
             return heard
 
-        first_blocks, *rest = [event for event in run(go_on) if event["type"] == "blocks"]
-        # All of it. The answer may have been whole before.
-        assert first_blocks["id"] >= seen["id"] and first_blocks["from"] == 0
+        heard = run(go_on)
+        assert heard[-2]["type"] == "done" and heard[-2]["text"] == content(turn)
+        if len(heard) == 2:  # it was over before: the page that is reloaded has it
+            return
+        first_blocks, *rest = [event for event in heard if event["type"] == "blocks"]
+        assert first_blocks["id"] >= seen["id"] and first_blocks["from"] == 0  # all of it
         page = Page().take(seen).take(first_blocks)
         for event in rest:
             page.take(event)
@@ -300,7 +312,7 @@ class TestWhatComes:
                 first.set()
                 await room.wait()
 
-            async with rendering.AnswerPage(send, 0) as page:
+            async with rendering.AnswerPage(uuid4(), send, 0) as page:
                 for number in range(100):
                     page.add(Token((number + 1) * 6, "word\n\n"))
                     await asyncio.sleep(0)
@@ -314,6 +326,99 @@ class TestWhatComes:
         for event in taken:
             page.take(event)
         assert page.html == render("word\n\n" * 100)
+
+    def test_an_answer_is_rendered_once_for_all_sockets(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        turn = ask(alice)
+        coming(turn, "Some")
+        calls: list[str] = []
+        add, finish = MarkdownStream.add, MarkdownStream.finish
+
+        def counted_add(stream: MarkdownStream, piece: str) -> Patch | None:
+            calls.append("add")
+            return add(stream, piece)
+
+        def counted_finish(stream: MarkdownStream, text: str) -> Patch | None:
+            calls.append("finish")
+            return finish(stream, text)
+
+        monkeypatch.setattr(MarkdownStream, "add", counted_add)
+        monkeypatch.setattr(MarkdownStream, "finish", counted_finish)
+        sockets = [Socket(turn, alice) for _ in range(8)]
+
+        async def all_see(text: str) -> None:
+            await sync_to_async(coming, thread_sensitive=False)(turn, text)
+            for socket in sockets:
+                while (heard := await socket.hear())["type"] != "blocks":
+                    pass
+                assert heard["html"] == [render(text)]
+
+        async def steps() -> None:
+            for socket in sockets:
+                await socket.connect(BOUND)
+            for text in ("Some", "Some words", "Some words **more**"):
+                await all_see(text)
+            await sync_to_async(over, thread_sensitive=False)(turn, "The whole.")
+            for socket in sockets:
+                *_, blocks, done, _ = await socket.hear_all()
+                assert blocks["html"] == [render("The whole.")] and done["type"] == "done"
+                await socket.disconnect()
+
+        run(steps)
+        assert calls == ["add", "add", "add", "finish"]
+
+    def test_an_answer_that_is_over_is_not_rendered_again(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        turn = ask(alice)
+        over(turn, "The whole.")
+        monkeypatch.setattr(rendering, "MarkdownStream", None)
+        for after in (0, 4):
+            socket = Socket(turn, alice, after)
+
+            async def steps(socket: Socket = socket) -> list[dict[str, Any]]:
+                await socket.connect(BOUND)
+                heard = await socket.hear_all()
+                await socket.disconnect()
+                return heard
+
+            done, closed = run(steps)
+            assert (done["type"], done["id"], done["text"]) == ("done", len("The whole.") + 1, "The whole.")
+            assert closed["code"] == consumers.ENDED
+
+    def test_a_page_that_comes_later_gets_open_code_whole(self) -> None:
+        code = "```python\n" + "x = 1\n" * 3
+
+        async def steps() -> list[str]:
+            pages = [Page(), Page()]
+            heard = asyncio.Event()
+
+            def to(page: Page) -> Callable[[dict[str, Any]], Awaitable[None]]:
+                async def send(frame: dict[str, Any]) -> None:
+                    page.take(frame)
+                    heard.set()
+
+                return send
+
+            async def until(page: Page, words: str) -> None:
+                while words not in page.html:
+                    heard.clear()
+                    await heard.wait()
+
+            answer = uuid4()
+            async with rendering.AnswerPage(answer, to(pages[0]), 0) as first:
+                first.add(Token(len(code), code))
+                await until(pages[0], "x = 1")
+                first.add(Token(len(code) + 6, "y < 2\n"))
+                await until(pages[0], "y &lt; 2")
+                async with rendering.AnswerPage(answer, to(pages[1]), 0) as second:
+                    second.add(Token(len(code) + 6, f"{code}y < 2\n"))
+                    await until(pages[1], "y &lt; 2")
+                    alike = [page.html for page in pages]
+                    await second.finish(f"{code}y < 2\n")
+                    await first.finish(f"{code}y < 2\n")
+            whole = render(f"{code}y < 2\n")
+            assert [page.html for page in pages] == [whole, whole]
+            return alike
+
+        assert len(set(run(steps))) == 1
 
     def test_a_beat_when_there_is_nothing_to_say(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(consumers, "HEARTBEAT_SECONDS", 0.05)
@@ -390,3 +495,11 @@ def test_who_stops_too_often_is_told_when_to_come_back(alice: User, settings: An
     heard = run(steps)
     assert heard["code"] == "rate_limited" and 0 < heard["retry_after"] <= 600
     assert fresh(turn).state == TurnState.PENDING
+
+
+def test_who_connects_too_often_is_sent_away_for_a_while(alice: User, settings: Any) -> None:
+    turn = ask(alice)
+    settings.RATE_LIMITS = True
+    for _ in range(120):
+        ratelimit.spend(ratelimit.CHAT_LISTENS, alice.pk)
+    assert close_code(turn, alice) == consumers.TOO_MANY

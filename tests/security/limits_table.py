@@ -243,7 +243,7 @@ SOMETIMES: dict[str, Write | str] = {
 }
 """Pages that settings switch on."""
 
-SOCKETS: dict[str, Write] = {"ws/chat/<uuid:message_id>/": by(limit.CHAT_STOPS)}
+SOCKETS: dict[str, Write] = {"ws/chat/<uuid:message_id>/": by(limit.CHAT_STOPS, limit.CHAT_LISTENS)}
 
 # --- Sizes ---
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from inference.events import Token, as_json
 from inference.rendering import AnswerPage
@@ -45,7 +46,7 @@ class Measured:
 
 async def stream(text: str, seconds: float, pace: float, measured: Measured, rendered: bool) -> None:
     """`text` piece by piece, `pace` of them a second, from its beginning again if it ends before the time is over."""
-    async with AnswerPage(measured.take, 0) as page:
+    async with AnswerPage(uuid4(), measured.take, 0) as page:
         place, started = 0, time.monotonic()
         whole = ""
         for number in range(int(seconds * pace)):

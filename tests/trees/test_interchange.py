@@ -387,7 +387,7 @@ class TestBadFiles:
             (gzip.compress(json.dumps(tree()).encode())[:-9], "bad.jsonl.gz: can not be read: Compressed file ended"),
             (b"\x1f\x8b\x08 no gzip at all" * 9, "bad.jsonl.gz: can not be read"),
             (gzip.compress(random.Random(1).randbytes(99_999))[:5000] + b"\0" * 999, "bad.jsonl.gz"),
-            (b"x" * (LONGEST_LINE + 1), "line 1: longer than 50 MB"),
+            (b"x" * (LONGEST_LINE + 1), "line 1: longer than 16 MB"),
         ],
         ids=["byte", "utf-16", "cut", "no gzip", "damaged", "long"],
     )
@@ -397,6 +397,21 @@ class TestBadFiles:
         with pytest.raises(CommandError, match=told):
             call_command("import_trees", path)
         assert not MessageTree.objects.exists()
+
+    def test_a_batch_is_bounded_in_bytes_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        trees = [{**tree(message_id=one), "message_tree_id": one} for one in (ROOT, SECOND, THIRD)]
+        longest = max(len(json.dumps(one)) for one in trees)
+        monkeypatch.setattr(reader, "BATCH_BYTES", longest * 3 // 2)
+        batches: list[int] = []
+        insert = reader._insert
+
+        def counted(trees: list[ParsedTree], origin: str, policy: TreePolicy) -> None:
+            batches.append(len(trees))
+            insert(trees, origin, policy)
+
+        monkeypatch.setattr(reader, "_insert", counted)
+        load(tmp_path, *trees)
+        assert batches == [2, 1] and MessageTree.objects.count() == 3
 
     def test_what_only_the_database_can_tell(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def insert(trees: list[ParsedTree], origin: str, policy: TreePolicy) -> None:

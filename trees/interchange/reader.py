@@ -11,7 +11,6 @@ from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NoReturn, cast
 from uuid import UUID
@@ -29,8 +28,9 @@ from trees.policy import TreePolicy
 from trees.posting import digest_of
 from trees.states import TABLE, State
 
-BATCH = 100  # trees a batch: a few statements each, and a bounded amount of memory
-LONGEST_LINE = 50_000_000  # bytes: it is held in memory, several times over while it is read
+BATCH = 100  # trees a batch: a few statements each
+BATCH_BYTES = 20_000_000  # of lines: a batch is held in memory, its last line may go beyond
+LONGEST_LINE = 16_000_000  # bytes: it is held in memory, several times over while it is read
 
 
 @dataclass
@@ -54,8 +54,7 @@ def import_files(
     result = ImportResult()
     with transaction.atomic(durable=True):
         for path in paths:
-            lines = read_lines(path)
-            while batch := list(islice(lines, BATCH)):
+            for batch in _batches(path):
                 if to_backlog:
                     for _, tree in batch:
                         tree.state = State.BACKLOG_RANKING
@@ -65,8 +64,22 @@ def import_files(
     return result
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, ParsedTree]]:
-    """(line number, tree) for each line that is not blank. Raises Invalid, naming file, line and reason."""
+def _batches(path: Path) -> Iterator[list[tuple[int, ParsedTree]]]:
+    """The trees of a file with their line numbers, in batches bounded in trees and in bytes. Raises Invalid."""
+    batch: list[tuple[int, ParsedTree]] = []
+    size = 0
+    for number, length, tree in _read(path):
+        batch.append((number, tree))
+        size += length
+        if len(batch) == BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _read(path: Path) -> Iterator[tuple[int, int, ParsedTree]]:
+    """(line number, its bytes, tree) for each line that is not blank. Raises Invalid, naming file, line and reason."""
     number = 0
     try:
         with _open(path) as file:
@@ -75,7 +88,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, ParsedTree]]:
                 if number == 1:
                     line = line.removeprefix(BOM_UTF8)
                 if line.strip():
-                    yield number, _parse_line(line, f"{origin_of(path)}, line {number}")
+                    yield number, len(line), _parse_line(line, f"{origin_of(path)}, line {number}")
     except (OSError, EOFError, zlib.error) as error:
         after = f" after line {number}" if number else ""
         raise Invalid(f"{origin_of(path)}: can not be read{after}: {error}", code="unreadable") from error
