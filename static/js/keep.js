@@ -83,6 +83,10 @@ window.oasst = (() => {
     }
     const as = before?.as ?? Array.from(crypto.getRandomValues(new Uint8Array(8)), (one) => one.toString(16).padStart(2, "0")).join("");
     put(key, { as, at: Date.now(), after: Number(form.dataset.draftAt ?? 0), names: namesIn(form), fields, ...more });
+    if (before?.send && !more) {
+      isStopped = true; // it is being changed, so it is not what was to be sent
+      showBar(state === "offline");
+    }
   };
   const serverHas = (form, fields, draftAt = "") => {
     stored.set(form, fields);
@@ -270,7 +274,14 @@ window.oasst = (() => {
     document.body.append(dialog);
     dialog.showModal();
   };
+  let isStopped = false;
+  const whatBecomesOfIt = () => {
+    if (keepers().some((form) => load(keyOf(form))?.send)) return "It is sent as soon as you are back.";
+    if (isStopped) return "You changed it, so it is not sent by itself: press the button again when you are back.";
+    return "What you write is kept here.";
+  };
   const showBar = (isAway) => {
+    if (!isAway) isStopped = false;
     if (!isAway && !bar) return;
     if (!bar) {
       bar = document.createElement("p");
@@ -280,7 +291,7 @@ window.oasst = (() => {
     }
     bar.hidden = !isAway;
     const why = navigator.onLine ? "The site cannot be reached." : "You are offline.";
-    bar.textContent = isAway ? `${why} What you write is kept here.` : "";
+    bar.textContent = isAway ? `${why} ${whatBecomesOfIt()}` : "";
   };
 
   /* Sending: first it is looked whether the form would be taken, so that nobody lands at the door with empty hands. */
@@ -288,6 +299,8 @@ window.oasst = (() => {
     wanted && [...form.elements].find((one) => one.type === "submit" && one.name === wanted[0] && one.value === wanted[1] && one.getAttribute("formaction") === wanted[2]);
   const sendLater = (form, button) => {
     if (form.matches("[data-keep]")) save(form, { send: [button?.name ?? "", button?.value ?? "", button?.getAttribute("formaction") ?? null] });
+    isStopped = false;
+    showBar(state === "offline");
     if (state in WORDS && !dialog?.open) open(state); // somebody pressed the button: say it again
   };
   const claim = (key) => {

@@ -151,6 +151,11 @@ def test_offline(writer: Page, keep: Callable[[Page, str], None]) -> None:
         assert bar_box and header and bar_box["y"] >= header["y"] + header["height"], "it covers nothing of the header"
     writer.get_by_test_id("submit-stop").click()
     expect(writer.locator("[data-draft-state]")).to_contain_text("kept in this browser")
+    expect(bar).to_have_text("You are offline. It is sent as soon as you are back.")
+    writer.get_by_test_id("reply").fill(f"{WORDS} ")
+    expect(bar).to_contain_text("You changed it, so it is not sent by itself")
+    writer.get_by_test_id("submit-stop").click()
+    expect(bar).to_contain_text("It is sent as soon as you are back.")
     keep(writer, "offline")
     assert WORDS in kept_in(writer) and prompts() == 0
     writer.context.set_offline(False)
