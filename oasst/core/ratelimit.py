@@ -82,8 +82,8 @@ SIGN_INS_ELSEWHERE = RateLimit(
 )
 # What somebody wrote who has to sign in first waits in a session, whoever comes.
 FORMS_KEPT_FROM_ADDRESS = RateLimit("kept_form", "60 per 10 minutes", "forms of people who are not signed in")
-# All addresses together: how much strangers can make the table of sessions hold. Browsers keep the words as well.
-FORMS_KEPT_OF_NOBODY = RateLimit("kept_form_all", "3000 per hour", "forms of people who are not signed in")
+# All addresses together: each can take 130 KB in the table of sessions. Browsers keep the words as well.
+FORMS_KEPT_OF_NOBODY = RateLimit("kept_form_all", "600 per hour", "forms of people who are not signed in")
 REFRESHES = RateLimit("refresh", "60 per 10 minutes", "new tokens of this session")
 # Mails that anybody can have sent to anybody: by the address that asks (a school or an office shares one), by that
 # address and the mailbox together, so that a stranger elsewhere uses up no one's tries, and by the mailbox, which must
