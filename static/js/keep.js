@@ -140,7 +140,7 @@ window.oasst = (() => {
       write(form, entry);
       restored.add(form);
       if (!isFresh) continue; // a script put the form anew into the page while somebody was writing
-      note(form, "This is what you had written here. It was not saved yet.", "Discard it", async () => {
+      note(form, "This is what you had written here. It is not sent yet.", "Discard it", async () => {
         form.reset(); // some browsers fill it in again after a reload
         const waits = [];
         form.dispatchEvent(new CustomEvent("discard", { detail: waits }));
