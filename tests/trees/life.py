@@ -862,7 +862,7 @@ class Life(RuleBasedStateMachine):
         act = lambda: withdrawal.withdraw(message_id=message.id, author=author, policy=self.policy)  # noqa: E731
         self.event("withdraw", act, refusals=refusals, then=then, touches=message.tree)
 
-    def undo_withdrawal(self, n: int) -> None:
+    def undo_a_withdrawal(self, n: int) -> None:
         withdrawn = [one for one in self.model.messages.values() if one.withdrawn]
         if not (found := self._of_an_author(n, withdrawn or list(self.model.messages.values()))):
             return
@@ -966,7 +966,7 @@ class Life(RuleBasedStateMachine):
             lambda: self.undelete(n),
             lambda: self.edit(n),
             lambda: self.withdraw(n),
-            lambda: self.undo_withdrawal(n),
+            lambda: self.undo_a_withdrawal(n),
             lambda: self.grant(n),
             lambda: self.refuse(n),
             lambda: self.dismiss(n),
