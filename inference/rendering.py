@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from inference.events import Token
-from oasst.core.markdown_stream import MarkdownStream, Patch
+from oasst.core.markdown_stream import MarkdownStream, Patch, number_unchanged
 
 SECONDS_BETWEEN = 0.2
 SHARE = 0.1
@@ -156,11 +156,7 @@ class AnswerPage:
     def _news(self) -> list[Patch]:
         """What the page has to change to show what is rendered. It is taken for sent."""
         shown, blocks, code = self._rendering, self._rendering.blocks, self._rendering.code
-        same = 0
-        for old, new in zip(self._blocks, blocks, strict=False):
-            if old != new:
-                break
-            same += 1
+        same = number_unchanged(self._blocks, blocks)
         if not code.startswith(self._code):
             same = min(same, len(self._blocks) - 1)  # the block stands there with text that went on otherwise
         patches = []

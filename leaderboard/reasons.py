@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef
-from django.db.models.functions import Left
 
 from leaderboard.counting import Credit, credits_of
 from leaderboard.kinds import KINDS, worth
@@ -18,10 +17,9 @@ from oasst.core.markdown import plain_excerpt
 from oasst.core.moments import parse_moment
 from trees.access import may_read
 from trees.models import Message, Ranking, Review
-from trees.queries import instead_of_text
+from trees.queries import EXCERPT, beginning_of, instead_of_text
 
 SIZE = 20
-EXCERPT = 160
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def reasons_of(person: User, *, before: str = "") -> Page:
     latest = _latest(person, moment)
     more = len(latest) > SIZE
     latest = dict(list(latest.items())[:SIZE])
-    messages = Message.objects.filter(pk__in=latest).annotate(excerpt=Left("text", 5 * EXCERPT))
+    messages = Message.objects.filter(pk__in=latest).annotate(excerpt=beginning_of("text"))
     about = {message.pk: message for message in messages.only("tree_id", "author_id", "deleted", "hidden", "withdrawn")}
     found = credits_of({message.tree_id for message in about.values()})
     credits = [one for _, every in found.values() for one in every if one.person == person.pk]

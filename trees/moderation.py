@@ -4,6 +4,8 @@ Everything done to a tree can be undone, names its actor and its reason, and end
 goes on from where the change leaves it. Locks the tree row.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
 from uuid import UUID
 
 from django.db import transaction
@@ -150,35 +152,23 @@ def uphold(*, proposal_id: UUID, actor: User, reason: str, policy: TreePolicy) -
 
     Raises NotAllowed, Invalid, NotFound, Conflict (`already_decided`, `already_deleted`).
     """
-    return _decide(proposal_id, actor, reason, policy, Proposal.Status.UPHELD)
+
+    def act(hand: TreeInHand, message: Message, reason: str) -> None:
+        removal.remove(hand, message, actor=actor, reason=reason)
+
+    return _decide(Proposal, proposal_id, actor, reason, policy, act)
 
 
 def dismiss(*, proposal_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Proposal:
     """Let the message stay that many people complained about: it is shown again, its conversation goes on, and what
     they said is void. Raises as `uphold`; NotAllowed `own_message` also of one's own message.
     """
-    return _decide(proposal_id, actor, reason, policy, Proposal.Status.DISMISSED)
 
+    def act(hand: TreeInHand, message: Message, reason: str) -> None:
+        _refuse_own(message, actor)
+        proposals.keep(hand, message, actor=actor, reason=reason)
 
-def _decide(proposal_id: UUID, actor: User, reason: str, policy: TreePolicy, status: Proposal.Status) -> Proposal:
-    require_moderator(actor)
-    reason = clean_reason(reason)
-    with transaction.atomic(durable=True):
-        message_id = Proposal.objects.filter(pk=proposal_id).values_list("message_id", flat=True).first()
-        if message_id is None:
-            raise NotFound("There is no such proposal.", code="proposal_not_found")
-        hand, message = _message_in_hand(message_id, policy)
-        # Nothing changes it now: whoever decides has the tree in hand.
-        if Proposal.objects.get(pk=proposal_id).status != Proposal.Status.OPEN:
-            raise Conflict("Somebody has decided about this already.", code="already_decided")
-        proposals.refuse_deleted(message)
-        if status == Proposal.Status.UPHELD:
-            removal.remove(hand, message, actor=actor, reason=reason)
-        else:
-            _refuse_own(message, actor)
-            proposals.keep(hand, message, actor=actor, reason=reason)
-        transitions.advance(hand, actor=actor)
-        return Proposal.objects.get(pk=proposal_id)
+    return _decide(Proposal, proposal_id, actor, reason, policy, act)
 
 
 def grant_withdrawal(*, withdrawal_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Withdrawal:
@@ -186,7 +176,11 @@ def grant_withdrawal(*, withdrawal_id: UUID, actor: User, reason: str, policy: T
 
     Raises NotAllowed, Invalid, NotFound, Conflict (`already_decided`, `already_deleted`).
     """
-    return _decide_withdrawal(withdrawal_id, actor, reason, policy, Withdrawal.Status.GRANTED)
+
+    def act(hand: TreeInHand, message: Message, reason: str) -> None:
+        removal.remove(hand, message, actor=actor, reason=reason)
+
+    return _decide(Withdrawal, withdrawal_id, actor, reason, policy, act)
 
 
 def refuse_withdrawal(*, withdrawal_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Withdrawal:
@@ -194,33 +188,49 @@ def refuse_withdrawal(*, withdrawal_id: UUID, actor: User, reason: str, policy: 
     mail with the reason. Raises as `grant_withdrawal`; Conflict `in_data_set` of a finished conversation, whose texts
     are their authors' to withdraw.
     """
-    return _decide_withdrawal(withdrawal_id, actor, reason, policy, Withdrawal.Status.REFUSED)
 
-
-def _decide_withdrawal(
-    withdrawal_id: UUID, actor: User, reason: str, policy: TreePolicy, status: Withdrawal.Status
-) -> Withdrawal:
-    require_moderator(actor)
-    reason = clean_reason(reason)
-    with transaction.atomic(durable=True):
-        message_id = Withdrawal.objects.filter(pk=withdrawal_id).values_list("message_id", flat=True).first()
-        if message_id is None:
-            raise NotFound("There is no such withdrawal.", code="withdrawal_not_found")
-        hand, message = _message_in_hand(message_id, policy)
-        if Withdrawal.objects.get(pk=withdrawal_id).status != Withdrawal.Status.OPEN:
-            raise Conflict("This is decided already, or its author has undone the withdrawal.", code="already_decided")
-        proposals.refuse_deleted(message)
-        if status == Withdrawal.Status.GRANTED:
-            removal.remove(hand, message, actor=actor, reason=reason)
-        elif hand.state == State.READY_FOR_EXPORT:
+    def act(hand: TreeInHand, message: Message, reason: str) -> None:
+        if hand.state == State.READY_FOR_EXPORT:
             raise Conflict(
                 "Its author withdrew it from the data set, which is theirs to decide. Only they can undo it.",
                 code="in_data_set",
             )
-        else:
-            withdrawal_effects.show(hand, message, status=status, actor=actor, answer=reason)
+        withdrawal_effects.show(hand, message, status=Withdrawal.Status.REFUSED, actor=actor, answer=reason)
+
+    return _decide(Withdrawal, withdrawal_id, actor, reason, policy, act)
+
+
+_Waiting = TypeVar("_Waiting", Proposal, Withdrawal)
+_DECIDED = {
+    Proposal: "Somebody has decided about this already.",
+    Withdrawal: "This is decided already, or its author has undone the withdrawal.",
+}
+
+
+def _decide(
+    model: type[_Waiting],
+    row_id: UUID,
+    actor: User,
+    reason: str,
+    policy: TreePolicy,
+    act: Callable[[TreeInHand, Message, str], None],
+) -> _Waiting:
+    """Do `act` about the message of a row that waits for a moderator, with the tree in hand and a reason in words."""
+    require_moderator(actor)
+    reason = clean_reason(reason)
+    with transaction.atomic(durable=True):
+        message_id = model.objects.filter(pk=row_id).values_list("message_id", flat=True).first()
+        if message_id is None:
+            name = model._meta.model_name
+            raise NotFound(f"There is no such {name}.", code=f"{name}_not_found")
+        hand, message = _message_in_hand(message_id, policy)
+        # Nothing changes it now: whoever decides has the tree in hand.
+        if model.objects.get(pk=row_id).status != model.Status.OPEN:
+            raise Conflict(_DECIDED[model], code="already_decided")
+        proposals.refuse_deleted(message)
+        act(hand, message, reason)
         transitions.advance(hand, actor=actor)
-        return Withdrawal.objects.get(pk=withdrawal_id)
+        return model.objects.get(pk=row_id)
 
 
 def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str, policy: TreePolicy) -> Report:

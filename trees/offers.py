@@ -3,7 +3,7 @@
 Between the page and the act things may change, so the services ask all of it again, under their locks.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from uuid import UUID
 
 from oasst.accounts.models import User
@@ -33,7 +33,7 @@ def may_edit(message: Message, actor: User) -> bool:
     """See `moderation.edit_message`."""
     if message.withdrawn or (is_own(message, actor) and waits_for_a_moderator(message)):
         return False
-    return not message.deleted or _keeps_its_words([message.pk])  # a purge deletes
+    return not message.deleted or _passes(removal.refuse_purged, [message.pk])  # a purge deletes
 
 
 def may_undelete(deletion: Deletion, actor: User) -> bool:
@@ -44,7 +44,8 @@ def may_undelete(deletion: Deletion, actor: User) -> bool:
     asks = deletion.actor_id != actor.pk or was_complained_about(message)
     if asks and is_own(message, actor):
         return False
-    return not _went_at_once(deletion) and _keeps_its_words(deletion.message_ids)
+    checks = (withdrawal_effects.refuse_to_bring_back, removal.refuse_purged)
+    return all(_passes(check, deletion.message_ids) for check in checks)
 
 
 def about_withdrawal(withdrawal: Withdrawal) -> set[str]:
@@ -70,19 +71,10 @@ def is_purged(person: User) -> bool:
     return Purge.objects.filter(person=person, stage__in=Purge.STANDING).exists()
 
 
-def _went_at_once(deletion: Deletion) -> bool:
-    """Because its author withdrew it."""
+def _passes(refuse: Callable[[Collection[UUID]], None], message_ids: Collection[UUID]) -> bool:
+    """Whether this check of a service would let the act pass."""
     try:
-        withdrawal_effects.refuse_to_bring_back(deletion.message_ids)
-    except Conflict:
-        return True
-    return False
-
-
-def _keeps_its_words(message_ids: Collection[UUID]) -> bool:
-    """Of nobody whose texts a purge took."""
-    try:
-        removal.refuse_purged(message_ids)
+        refuse(message_ids)
     except Conflict:
         return False
     return True

@@ -186,7 +186,7 @@ def timeline_of(tree: MessageTree) -> list[Step]:
 KINDS = ("prompt", "reply", "review", "ranking")
 PAGE = 20
 EXCERPT = 160
-"""Letters of a text in a row of a list. Read is five times as much: what Markdown takes away is not shown."""
+"""Letters of a text in a row of a list."""
 REMOVED = "(removed)"  # in place of a text that was taken away
 HIDDEN = "(hidden until a moderator decides)"
 WITHDRAWN_TEXT = "(withdrawn by its author)"
@@ -242,8 +242,13 @@ def contributions_of(
 Source = QuerySet[Message] | QuerySet[Review] | QuerySet[Ranking]
 
 
+def beginning_of(text: str) -> Left:
+    """Enough of the column `text` for an excerpt, also where Markdown takes much away."""
+    return Left(text, 5 * EXCERPT)
+
+
 def _source(person: User, kind: str) -> Source:
-    excerpt = Left("text", 5 * EXCERPT)
+    excerpt = beginning_of("text")
     if kind in ("prompt", "reply"):
         # By depth and not by parent: an index finds all prompts of the site, and the planner may start there.
         messages = Message.objects.filter(author=person, **({"depth": 0} if kind == "prompt" else {"depth__gt": 0}))
@@ -251,10 +256,10 @@ def _source(person: User, kind: str) -> Source:
         return messages.annotate(excerpt=excerpt, has_page=_prompt_shown(person, "tree_id"))
     if kind == "review":
         reviews = Review.objects.filter(author=person).select_related("message").defer("message__search")
-        excerpt = Left("message__text", 5 * EXCERPT)
+        excerpt = beginning_of("message__text")
         return reviews.annotate(excerpt=excerpt, has_page=_prompt_shown(person, "message__tree_id"))
     rankings = Ranking.objects.filter(author=person).select_related("parent").defer("parent__search")
-    excerpt = Left("parent__text", 5 * EXCERPT)
+    excerpt = beginning_of("parent__text")
     return rankings.annotate(excerpt=excerpt, has_page=_prompt_shown(person, "parent__tree_id"))
 
 

@@ -21,7 +21,7 @@ from oasst.accounts.proof import is_proved
 from oasst.core import error_views, kept_forms
 from oasst.core.errors import NotAllowed
 from oasst.core.requests import is_fragment_request, wants_json
-from oasst.core.wires import is_of_the_wires
+from oasst.core.wires import asks_no_person
 
 # Open without the terms: what explains them, the way out, and the way to be forgotten.
 _OPEN_PAGES = frozenset({"terms", "terms_accept", "privacy", "suspended", "profile_delete", "sign_in_again"})
@@ -29,7 +29,6 @@ _OPEN_PAGES = frozenset({"terms", "terms_accept", "privacy", "suspended", "profi
 _OPEN_WITHOUT_TERMS = frozenset({"contributions", "message_withdraw", "message_withdraw_undo"})
 # Not pages of contributors: the wire answers for itself, moderators' tools ask for a role, the rest has no person.
 _OPEN_PATHS = ("/accounts/", "/admin/")
-_NO_PERSON = ("/static/", "/healthz", "/readyz", "/metrics")
 # What a suspended person comes in with stays as it is: a ban is kept under these addresses and accounts.
 _CLOSED_TO_SUSPENDED = frozenset({"account_email", "socialaccount_connections"})
 _PAGE_FOR = {"suspended": "suspended", "terms_missing": "terms_accept"}
@@ -50,7 +49,7 @@ class Gate(MiddlewareMixin):
         asks = match is not None and match.url_name in reauthentication.ASK_FIRST
         if asks and request.user.is_authenticated and not is_proved(request):
             return reauthentication.ask(request)
-        if is_of_the_wires(request.path_info) or request.path_info.startswith(_NO_PERSON):
+        if asks_no_person(request.path_info):
             return None
         if request.user.is_authenticated:
             sessions.note_visit(request)

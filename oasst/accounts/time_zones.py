@@ -13,10 +13,9 @@ from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
 from oasst.accounts.models import User
-from oasst.core.wires import is_of_the_wires
+from oasst.core.wires import asks_no_person
 
 _UTC = ZoneInfo("UTC")
-_NO_PAGES = ("/static/", "/healthz", "/readyz", "/metrics")
 
 
 def zone_of(person: User) -> ZoneInfo:
@@ -31,8 +30,7 @@ class PersonTimeZone(MiddlewareMixin):
     """Sets the zone of whoever is signed in for the time of a request. Strangers see UTC, named as such."""
 
     def process_view(self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any) -> None:
-        path = request.path_info
-        if not is_of_the_wires(path) and not path.startswith(_NO_PAGES) and request.user.is_authenticated:
+        if not asks_no_person(request.path_info) and request.user.is_authenticated:
             timezone.activate(zone_of(request.user))
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

@@ -1,6 +1,7 @@
 """JSON on one line, whoever counts the lines."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 # JSON leaves these three as they are, and Python's `str.splitlines`, httpx and others break lines there. The other line
@@ -17,3 +18,8 @@ def dump_line(data: Any, **options: Any) -> str:
     for character, escaped in _BREAKS.items():  # outside of strings JSON has only ASCII
         line = line.replace(character, escaped)
     return line
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a file of JSON lines that say something. U+2028 and its like are characters of a text there."""
+    return [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]

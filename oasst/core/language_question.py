@@ -60,7 +60,7 @@ class LanguageQuestion(forms.Form):
         shown[self.add_prefix("language")] = answer if is_answered else choices[0][0]
         self.data = shown
         if not is_answered or answer == _CHANGE:
-            self.add_error("language", self._question(seen))
+            self.add_error("language", self._question(seen, choices[0][0]))
         elif answer != _KEEP:
             self.lang = answer
 
@@ -71,13 +71,10 @@ class LanguageQuestion(forms.Form):
         tags = sorted(language_detection.choices(seen), key=lambda tag: known.get(tag, len(known)))
         return [*((tag, f"File it as {name_of(tag)}") for tag in tags), (_KEEP, f"Keep it as {name_of(self.filed_as)}")]
 
-    def _question(self, seen: str) -> str:
+    def _question(self, seen: str, first: str) -> str:
         if self.may_move:
-            return f"This looks like {name_of(seen)}. File it as {self._first(seen)}?"
+            return f"This looks like {name_of(seen)}. File it as {name_of(first)}?"
         return (
             f"The conversation is in {name_of(self.filed_as)}, and this looks like {name_of(seen)}. "
             "Send it all the same?"
         )
-
-    def _first(self, seen: str) -> str:
-        return name_of(self._choices(seen)[0][0])

@@ -75,6 +75,12 @@ def render_unfinished(text: str) -> SafeString:
     return mark_safe("".join(patch.html) if patch else "")  # noqa: S308  (each block was cleaned)
 
 
+def number_unchanged(shown: list[str], blocks: list[str]) -> int:
+    """So many blocks, from the first one on, are the same in both."""
+    pairs = zip(shown, blocks, strict=False)
+    return next((place for place, (old, new) in enumerate(pairs) if old != new), min(len(shown), len(blocks)))
+
+
 class MarkdownStream:
     """One text that comes in pieces. A call may take a quarter of a second: make it in a thread, one at a time."""
 
@@ -178,11 +184,7 @@ class MarkdownStream:
         return self._show([markdown.render(self._whole)])
 
     def _show(self, blocks: list[str]) -> Patch | None:
-        same = 0
-        for old, new in zip(self._shown, blocks, strict=False):
-            if old != new:
-                break
-            same += 1
+        same = number_unchanged(self._shown, blocks)
         changes = same < len(blocks) or same < len(self._shown)
         self._shown = blocks
         return Patch(same, blocks[same:], len(self._final)) if changes else None

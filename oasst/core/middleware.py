@@ -28,7 +28,7 @@ from oasst.core.errors import DomainError, signed_out
 from oasst.core.locks import as_busy
 from oasst.core.one_hop import Later
 from oasst.core.requests import wants_json
-from oasst.core.wires import is_of_the_wires
+from oasst.core.wires import ASKED_BY_MACHINES, is_of_the_wires
 from oasst.redaction import HIDDEN, redact
 
 log = structlog.get_logger(__name__)
@@ -70,10 +70,6 @@ class _Middleware:
         return response
 
 
-# Every few seconds, for ever: their lines would bury the others.
-ASKED_BY_MACHINES = ("/healthz", "/readyz", "/metrics")
-
-
 class RequestLog(_Middleware):
     """The request id, in the log of everything done for this request and in the answer; and one line at the end.
 
@@ -99,6 +95,7 @@ class RequestLog(_Middleware):
 
     def _write(self, request: HttpRequest, status: int) -> None:
         took = time.perf_counter() - request.started_at  # type: ignore[attr-defined]
+        # Every few seconds, for ever: the lines of machines would bury the others.
         write = log.debug if request.path in ASKED_BY_MACHINES else log.info
         write(
             "request",

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from oasst.accounts.models import Role, User
 from oasst.accounts.services import accept_terms, create_user
+from oasst.core.json_lines import lines_of
 from tasks import assignment, lottery, places, submission
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
@@ -50,7 +51,7 @@ class CanNotSeed(Exception):
 
 def import_samples(folder: Path, policy: TreePolicy) -> ImportResult:
     """The finished conversations of the sample, without those that the demo people will write."""
-    lines = (folder / "trees_en_50.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")
+    lines = lines_of(folder / "trees_en_50.jsonl")
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "trees_en_50.jsonl"  # its name is told as the origin
         kept = [line for line in lines if json.loads(line)["prompt"]["text"] not in TOLD]
@@ -88,7 +89,7 @@ class Stage:
     def __init__(self, folder: Path, people: list[User], policy: TreePolicy) -> None:
         self.people = people
         self.policy = policy
-        lines = (folder / "trees_en_50.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")
+        lines = lines_of(folder / "trees_en_50.jsonl")
         self._replies = dict(_replies_by_text([json.loads(line)["prompt"] for line in lines]))
 
     def set(self) -> None:

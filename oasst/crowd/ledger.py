@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any
 from uuid import UUID
 
-from oasst.core.json_lines import dump_line
+from oasst.core.json_lines import dump_line, lines_of
 from oasst.core.text import clean_text
 from oasst.crowd.work import Answer, Work
 from tasks.models import Task
@@ -37,7 +37,7 @@ class Ledger:
 
 def missing_answers(path: Path) -> Iterator[str]:
     """A sentence for each acknowledged answer that is not stored as it was given, or was acknowledged twice."""
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    lines = [json.loads(line) for line in lines_of(path)]
     for task_id, number in Counter(line["task"] for line in lines).items():
         if number > 1:
             yield f"task {task_id} was acknowledged {number} times"

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 from oasst.core.errors import Invalid
+from oasst.core.json_lines import lines_of
 from oasst.core.text import clean_text
 from tasks.kinds import Kind
 
@@ -56,7 +57,7 @@ def _endless(texts: list[str]) -> Iterator[str]:
 
 
 def _lines(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    return [json.loads(line) for line in lines_of(path)]
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -8,13 +8,32 @@ from django.utils.html import format_html
 
 from oasst.core.markdown import plain_excerpt
 from oasst.core.read_only_admin import person_shown, whole_text, written_text
+from trees.admin.trees import tree_link
+from trees.badges import message_badge, state_badge
 
 EXCERPT = 300
 """Letters of the message above: what was answered has to be seen, not read whole."""
 
 
 class AboutMessage:
-    """Rows for the page of something with a `message`: its text with a way to its page, its author, what it answers."""
+    """Columns and rows for something with a `message`: its text with a way to its page, its author, what it answers,
+    what became of it, and its conversation.
+    """
+
+    excerpt_length = 60
+
+    @admin.display(description="Message")
+    def excerpt(self, row: Any) -> str:
+        return plain_excerpt(row.message.text, self.excerpt_length)
+
+    @admin.display(description="Message is")
+    def state_of_message(self, row: Any) -> str:
+        return message_badge(row.message)
+
+    @admin.display(description="Conversation")
+    def conversation(self, row: Any) -> str:
+        link = tree_link(row.tree_id, "Open the conversation")
+        return format_html("{} {}", link, state_badge(row.tree.state))
 
     @admin.display(description="Message")
     def message_text(self, row: Any) -> str:

@@ -166,6 +166,7 @@ def _answers(labels: dict[str, float | None]) -> list[tuple[str, float]]:
 
 @admin.register(Deletion)
 class DeletionAdmin(AboutMessage, ReadOnlyAdmin):
+    excerpt_length = 90
     list_display = ("excerpt", "messages_taken", "reason", "actor", "created_at", "undone_at", "undone_by")
     list_filter = (("undone_at", admin.EmptyFieldListFilter),)
     search_fields = ("tree__id__exact", "message__id__exact")
@@ -192,10 +193,6 @@ class DeletionAdmin(AboutMessage, ReadOnlyAdmin):
 
     def can_do(self, action: str, obj: Deletion, actor: User) -> bool:
         return offers.may_undelete(obj, actor)
-
-    @admin.display(description="Message")
-    def excerpt(self, deletion: Deletion) -> str:
-        return plain_excerpt(deletion.message.text, 90)
 
     @admin.display(description="Messages")
     def messages_taken(self, deletion: Deletion) -> int:

@@ -5,15 +5,11 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
 
 from oasst.accounts.models import User
-from oasst.core.markdown import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from trees import moderation, offers
 from trees.admin.about_message import AboutMessage
-from trees.admin.trees import tree_link
-from trees.badges import message_badge, state_badge
 from trees.models import Proposal
 from trees.moderation_queries import reports_about
 from trees.policy import current_policy
@@ -49,7 +45,7 @@ class ProposalAdmin(AboutMessage, ReadOnlyAdmin):
         return ("created_at", "id") if request.GET.get("status__exact") == Proposal.Status.OPEN else ("-id",)
 
     def title_of(self, obj: Proposal) -> str:
-        return f"{obj.get_kind_display()}: {plain_excerpt(obj.message.text, 60)}"
+        return f"{obj.get_kind_display()}: {self.excerpt(obj)}"
 
     def details(self, obj: Proposal) -> dict[str, Any]:
         reports, more = reports_about(obj.message_id)
@@ -60,10 +56,6 @@ class ProposalAdmin(AboutMessage, ReadOnlyAdmin):
             return False
         return action != "dismiss" or not offers.is_own(obj.message, actor)
 
-    @admin.display(description="Message")
-    def excerpt(self, proposal: Proposal) -> str:
-        return plain_excerpt(proposal.message.text, 60)
-
     @admin.display(description="Status")
     def status_now(self, proposal: Proposal) -> str:
         return badge(proposal.get_status_display(), TONES[Proposal.Status(proposal.status)])
@@ -72,15 +64,6 @@ class ProposalAdmin(AboutMessage, ReadOnlyAdmin):
     def meanwhile(self, proposal: Proposal) -> str:
         parts = {"the message is hidden": proposal.hides, "the conversation waits": proposal.stops}
         return ", ".join(part for part, is_so in parts.items() if is_so) or "everything goes on"
-
-    @admin.display(description="Message is")
-    def state_of_message(self, proposal: Proposal) -> str:
-        return message_badge(proposal.message)
-
-    @admin.display(description="Conversation")
-    def conversation(self, proposal: Proposal) -> str:
-        link = tree_link(proposal.tree_id, "Open the conversation")
-        return format_html("{} {}", link, state_badge(proposal.tree.state))
 
     @admin.action(description="Delete the message, with everything below")
     def uphold(self, request: Any, chosen: QuerySet[Proposal]) -> None:

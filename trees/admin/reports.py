@@ -11,11 +11,9 @@ from django.utils.text import Truncator
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict
-from oasst.core.markdown import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_text
 from trees import moderation, offers
 from trees.admin.about_message import AboutMessage
-from trees.badges import message_badge
 from trees.models import Report
 from trees.policy import current_policy
 
@@ -69,7 +67,7 @@ class ReportAdmin(AboutMessage, ReadOnlyAdmin):
         return ("created_at", "id") if request.GET.get("status__exact") == Report.Status.OPEN else ("-id",)
 
     def title_of(self, obj: Report) -> str:
-        return f"{obj.get_category_display()}: {plain_excerpt(obj.message.text, 60)}"
+        return f"{obj.get_category_display()}: {self.excerpt(obj)}"
 
     def details(self, obj: Report) -> dict[str, Any]:
         address = reverse("admin:trees_message_change", args=[obj.message_id])
@@ -90,17 +88,9 @@ class ReportAdmin(AboutMessage, ReadOnlyAdmin):
     def state_of_report(self, report: Report) -> str:
         return badge(report.get_status_display(), TONES[Report.Status(report.status)])
 
-    @admin.display(description="Message")
-    def excerpt(self, report: Report) -> str:
-        return plain_excerpt(report.message.text, 60)
-
     @admin.display(description="What the reporter says")
     def report_text(self, report: Report) -> str:
         return whole_text(report.text)
-
-    @admin.display(description="Message is")
-    def state_of_message(self, report: Report) -> str:
-        return message_badge(report.message)
 
     @admin.action(description="Uphold (record only)")
     def uphold(self, request: Any, chosen: QuerySet[Report]) -> None:

@@ -5,15 +5,11 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
 
 from oasst.accounts.models import User
-from oasst.core.markdown import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from trees import moderation, offers
 from trees.admin.about_message import AboutMessage
-from trees.admin.trees import tree_link
-from trees.badges import message_badge, state_badge
 from trees.models import Withdrawal
 from trees.moderation_queries import waiting_withdrawals
 from trees.policy import current_policy
@@ -64,27 +60,14 @@ class WithdrawalAdmin(AboutMessage, ReadOnlyAdmin):
         return ("created_at", "id") if request.GET.get("waits") else ("-id",)
 
     def title_of(self, obj: Withdrawal) -> str:
-        return f"Withdrawn: {plain_excerpt(obj.message.text, 60)}"
+        return f"Withdrawn: {self.excerpt(obj)}"
 
     def can_do(self, action: str, obj: Withdrawal, actor: User) -> bool:
         return action in offers.about_withdrawal(obj)
 
-    @admin.display(description="Message")
-    def excerpt(self, withdrawal: Withdrawal) -> str:
-        return plain_excerpt(withdrawal.message.text, 60)
-
     @admin.display(description="Status")
     def status_now(self, withdrawal: Withdrawal) -> str:
         return badge(withdrawal.get_status_display(), TONES[Withdrawal.Status(withdrawal.status)])
-
-    @admin.display(description="Message is")
-    def state_of_message(self, withdrawal: Withdrawal) -> str:
-        return message_badge(withdrawal.message)
-
-    @admin.display(description="Conversation")
-    def conversation(self, withdrawal: Withdrawal) -> str:
-        link = tree_link(withdrawal.tree_id, "Open the conversation")
-        return format_html("{} {}", link, state_badge(withdrawal.tree.state))
 
     @admin.action(description="Delete it, with the replies below")
     def grant(self, request: Any, chosen: QuerySet[Withdrawal]) -> None:
