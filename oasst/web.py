@@ -453,7 +453,6 @@ class SiteServer(daphne.server.Server):
 
     def listen_success(self, port: Any) -> None:
         self.ports.append(port)
-        _take_one_at_a_time(port)
         super().listen_success(port)
 
     def timeout_checker(self) -> None:
@@ -491,20 +490,6 @@ class SiteServer(daphne.server.Server):
             and not details["application_instance"].done()
             for protocol, details in self.connections.items()
         )
-
-
-def _take_one_at_a_time(port: Any) -> None:
-    """Leave the next connection to the web process that has time for it.
-
-    Twisted takes a hundred at once, so that of several processes on one socket the first to wake up took all.
-    """
-    take = port.doRead
-
-    def take_one() -> None:
-        port.numberAccepts = 1
-        take()
-
-    port.doRead = take_one
 
 
 def _is_under_way(request: WebRequest) -> bool:

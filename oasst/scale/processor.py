@@ -26,6 +26,10 @@ class Processor:
         found = {name: sum(map(_used, pids)) for name, pids in self._parts.items()}
         return {**found, "postgres": sum(map(_used, _postgres()))}
 
+    def of_each_web_process(self) -> list[float]:
+        """CPU seconds until now of each web process, in the order of their ids."""
+        return [_used(pid) for pid in sorted(self._parts.get("web", []))]
+
 
 class Stolen:
     """The share of the processor that a virtual machine wanted and was not given, since this was made."""

@@ -6,6 +6,7 @@ And its bounds: what one caller may make it hold.
 import contextlib
 import http.client
 import json
+import re
 import select
 import signal
 import socket
@@ -13,16 +14,17 @@ import struct
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 from oasst.services import processes
-from oasst.services.sockets import listen
+from oasst.services.sockets import listen, listen_for_each
 from tests.services.homes import ROOT
 
 SERVER = """
-import asyncio, sys
+import asyncio, os, sys
 from oasst.web import ConnectionLimiter, Deadlines, SiteServer
 from oasst.core import shutdown
 
@@ -36,6 +38,9 @@ async def application(scope, receive, send):
         await asyncio.sleep(1.5)
         await send(start)
         await send({"type": "http.response.body", "body": b"finished"})
+    elif scope["path"] == "/pid":
+        await send(start)
+        await send({"type": "http.response.body", "body": b"pid %d." % os.getpid()})
     elif scope["path"] == "/quick":
         await send(start)
         await send({"type": "http.response.body", "body": b"quick"})
@@ -54,12 +59,22 @@ SiteServer(application=application, endpoints=["fd:fileno=" + sys.argv[1]], serv
 
 
 class Server:
-    def __init__(self, deadlines: dict[str, float] | None = None, most: int = 0, script: str = SERVER) -> None:
-        self.socket = listen("127.0.0.1", 0)
+    def __init__(
+        self,
+        deadlines: dict[str, float] | None = None,
+        most: int = 0,
+        script: str = SERVER,
+        listener: socket.socket | None = None,
+    ) -> None:
+        self.socket = listener or listen("127.0.0.1", 0)
         self.port: int = self.socket.getsockname()[1]
+        self._arguments = [script, str(self.socket.fileno()), repr(deadlines or {}), str(most)]
+        self.start()
+
+    def start(self) -> None:
         descriptor = self.socket.fileno()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", script, str(descriptor), repr(deadlines or {}), str(most)],
+            [sys.executable, "-c", *self._arguments],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -135,23 +150,64 @@ def test_invented_methods_are_refused(server: Server) -> None:
         assert answer.startswith(b"HTTP/1.1 501 ") and b"<h1>501 Not Implemented</h1>" in answer
 
 
-def test_the_next_connection_is_left_to_who_has_time() -> None:
-    """Of several processes on one socket the first to wake up would take all that wait."""
-    from oasst import web  # late: importing it installs the reactor
+@pytest.mark.slow
+class TestSeveralProcesses:
+    """Each has a socket of its own, which outlives it."""
 
-    class Port:
-        numberAccepts = 100
-        taken: list[int] = []
+    CALLERS = 40
+    PID = b"GET /pid HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
-        def doRead(self) -> None:
-            self.taken.append(self.numberAccepts)
-            self.numberAccepts += 20
+    @pytest.fixture
+    def servers(self) -> Iterator[list[Server]]:
+        both = [Server(listener=one) for one in listen_for_each("127.0.0.1", 0, 2)]
+        yield both
+        for one in both:
+            one.end()
 
-    port = Port()
-    web._take_one_at_a_time(port)
-    port.doRead()
-    port.doRead()
-    assert port.taken == [1, 1]
+    def call(self, server: Server, stack: contextlib.ExitStack) -> list[socket.socket]:
+        """So many callers who have asked and not yet read."""
+        lines = [stack.enter_context(server.connect()) for _ in range(self.CALLERS)]
+        for line in lines:
+            line.sendall(self.PID)
+        return lines
+
+    def who_answered(self, lines: list[socket.socket]) -> list[int]:
+        found = []
+        for line in lines:
+            answer = b""
+            while not (said := re.search(rb"pid (\d+)\.", answer)):
+                part = line.recv(1000)
+                assert part, "the connection was closed without an answer"
+                answer += part
+            found.append(int(said[1]))
+        return found
+
+    def test_callers_wait_for_the_successor_of_a_killed_one(self, servers: list[Server]) -> None:
+        dead, alive = servers
+        with contextlib.ExitStack() as stack:
+            before = Counter(self.who_answered(self.call(dead, stack)))
+            assert set(before) == {dead.process.pid, alive.process.pid}, "both have callers"
+        dead.process.kill()
+        dead.process.wait()
+        with contextlib.ExitStack() as stack:
+            lines = self.call(dead, stack)
+            # Those of the other are answered meanwhile; nobody is refused or reset.
+            assert processes.wait_until(lambda: bool(select.select(lines, [], [], 0)[0]), 60)
+            dead.start()
+            after = Counter(self.who_answered(lines))
+        assert set(after) == {dead.process.pid, alive.process.pid}
+
+    def test_callers_who_wait_are_answered_when_one_ends_in_good_order(self, servers: list[Server]) -> None:
+        """As for a restart by hand: it closes its own copy of the socket, and not the socket."""
+        ending, other = servers
+        with contextlib.ExitStack() as stack:
+            self.who_answered(self.call(ending, stack))
+        ending.process.send_signal(signal.SIGTERM)
+        assert ending.process.wait(60) == 0
+        with contextlib.ExitStack() as stack:
+            lines = self.call(ending, stack)
+            ending.start()
+            assert set(self.who_answered(lines)) == {ending.process.pid, other.process.pid}
 
 
 @pytest.mark.slow

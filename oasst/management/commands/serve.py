@@ -30,7 +30,7 @@ class Command(ServiceCommand):
         parser.add_argument(
             "--fd",
             type=int,
-            help="serve on this inherited listening socket, which several processes may share",
+            help="serve on this listening socket instead, which whoever starts this process opened and keeps open",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from oasst.core.errors import DomainError
 from oasst.management import first_run, static
 from oasst.services.embedded import Embedded
 from oasst.services.errors import ServiceError
-from oasst.services.sockets import listen
+from oasst.services.sockets import listen_for_each
 from oasst.services.supervisor import Program, Supervisor
 
 READY_SECONDS = 120
@@ -52,24 +53,24 @@ class Command(BaseCommand):
             try:
                 stack.enter_context(ending_in_order())
                 stack.enter_context(OnlyOne(home / "up.lock"))
-                listener = stack.enter_context(self._listen())
+                listeners = [stack.enter_context(one) for one in self._listen()]
                 servers = stack.enter_context(Embedded(home, owner=True))
                 stack.callback(close_connections)
                 welcome = self._prepare(demo=options["demo"])
                 # Children must not inherit our connections, and forking is safest without the threads of
                 # the pool.
                 close_connections()
-                self._supervise(listener, servers, welcome)
+                self._supervise(listeners, servers, welcome)
             except (ServiceError, DomainError) as error:
                 raise CommandError(str(error)) from error
             except OperationalError as error:
                 raise CommandError(f"The database does not answer: {error}") from error
         self._say("Stopped.")
 
-    def _listen(self) -> socket.socket:
+    def _listen(self) -> list[socket.socket]:
         """Opened here and handed down: a web server that starts again finds its callers still waiting."""
         try:
-            return listen(settings.BIND_ADDRESS, settings.PORT)
+            return listen_for_each(settings.BIND_ADDRESS, settings.PORT, settings.WEB_PROCESSES)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise CommandError(f"Port {settings.PORT} is in use. Set PORT to another one.") from error
@@ -108,10 +109,10 @@ class Command(BaseCommand):
                 "Chat has no model; why stands above. Everything else works; `manage.py fetch_model` tries again."
             )
 
-    def _supervise(self, listener: socket.socket, servers: Embedded, welcome: list[str]) -> None:
+    def _supervise(self, listeners: list[socket.socket], servers: Embedded, welcome: list[str]) -> None:
         watch = Watch(self, servers, welcome)
         watch.supervisor = Supervisor(
-            programs(listener.fileno()),
+            programs([one.fileno() for one in listeners]),
             directory=settings.BASE_DIR,
             show=self._show,
             say=self._say,
@@ -207,7 +208,8 @@ class OnlyOne:
         os.close(self._lock)
 
 
-def programs(listener: int) -> list[Program]:
+def programs(listeners: Sequence[int]) -> list[Program]:
+    """What `up` runs: a web process for each of these listening sockets, and the others."""
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
     # As root Celery warns about pickled jobs; ours are JSON.
     unwarned = ["-W", "ignore:You're running the worker with superuser privileges"]
@@ -222,7 +224,7 @@ def programs(listener: int) -> list[Program]:
         Program(
             f"web{number or ''}", [*manage, "serve", "--skip-checks", "--fd", str(listener)], shared, inherit=[listener]
         )
-        for number in range(settings.WEB_PROCESSES)
+        for number, listener in enumerate(listeners)
     ]
     wants_engine = settings.OASST_ENGINE == "worker" and settings.OASST_CHAT_MODEL != "none"
     engine = [Program("engine", [*manage, "run_engine", "--skip-checks"], shared, waits=True)] if wants_engine else []
