@@ -143,6 +143,7 @@ MIDDLEWARE = [
     "oasst.core.middleware.PrivateCacheControl",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "oasst.core.compression.Compression",
     "oasst.core.middleware.MissingSlash",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

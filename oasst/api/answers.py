@@ -27,11 +27,12 @@ def answer(data: Any, operation: Operation, request: HttpRequest) -> HttpRespons
         return response
     # Who asks and who looks decide what is shown, so no cache may give one's answer to another.
     response["Cache-Control"] = "private, no-cache"
-    etag = response["ETag"] = f'"{hashlib.blake2b(response.content, digest_size=16).hexdigest()}"'
+    # Weak, because the same answer may be sent compressed.
+    etag = response["ETag"] = f'W/"{hashlib.blake2b(response.content, digest_size=16).hexdigest()}"'
     if links := _links(data, operation, request):
         response["Link"] = links
     known = parse_etags(request.headers.get("If-None-Match", ""))
-    if known == ["*"] or etag in (one.removeprefix("W/") for one in known):
+    if known == ["*"] or etag.removeprefix("W/") in (one.removeprefix("W/") for one in known):
         response.status_code, response.content = 304, b""
     return response
 

@@ -13,7 +13,9 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
 from django.db import connection
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.cache import patch_vary_headers
 
+from oasst.core.compression import gzipped, takes_gzip
 from oasst.core.errors import Busy
 
 AT_ONCE = 2  # in this process: each holds a connection of the pool
@@ -26,7 +28,9 @@ def stream(lines: Iterator[str], media: str, request: HttpRequest) -> StreamingH
     """An answer of these lines. Raises Busy `streams_full`."""
     if not _places.acquire(blocking=False):
         raise Busy("Other long answers are being sent right now.", code="streams_full", retry_after=30)
-    source = _Source(_pieces(lines))
+    packed = takes_gzip(request)
+    # In the thread that makes the pieces, not on the event loop.
+    source = _Source(gzipped(_pieces(lines)) if packed else _pieces(lines))
     # When nothing holds the source any more, neither a reader nor its thread, whichever way they ended.
     weakref.finalize(source, _places.release)
     # Without an event loop the server reads in this thread, as tests do.
@@ -35,6 +39,9 @@ def stream(lines: Iterator[str], media: str, request: HttpRequest) -> StreamingH
         connection.close()  # that of the request would stay taken until the end of the answer
     response = StreamingHttpResponse(content, content_type=media)
     response["Cache-Control"] = "private, no-store"
+    patch_vary_headers(response, ("Accept-Encoding",))
+    if packed:
+        response["Content-Encoding"] = "gzip"
     return response
 
 

@@ -4,6 +4,7 @@ The client is a few lines over asyncio, so that it costs less than what it measu
 """
 
 import asyncio
+import gzip
 import json
 import time
 from collections import Counter, defaultdict
@@ -25,6 +26,7 @@ class Run:
     seconds: float = 0
     stolen: str = ""
     cpu: dict[str, float] = field(default_factory=dict)  # seconds by part of the site
+    webs: list[float] = field(default_factory=list)  # seconds of each web process
     yardsticks: list[float] = field(default_factory=list)  # milliseconds that one piece of work took, again and again
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     statuses: Counter[int] = field(default_factory=Counter)
@@ -44,9 +46,10 @@ class Run:
         most_first = sorted(self.cpu.items(), key=lambda part: -part[1])
         each = {name: 1000 * seconds / max(1, len(self.answered)) for name, seconds in most_first}
         parts = ", ".join(f"{name} {ms:.1f}" for name, ms in each.items())
+        shares = ", ".join(f"{seconds / max(0.01, sum(self.webs)):.0%}" for seconds in self.webs)
         least, mean = min(self.yardsticks), sum(self.yardsticks) / len(self.yardsticks)
         return (
-            f"CPU of a cycle: {sum(each.values()):.1f} ms ({parts})\n"
+            f"CPU of a cycle: {sum(each.values()):.1f} ms ({parts}); of the web's, each process: {shares}\n"
             f"yardstick: {mean:.1f} ms of CPU, {least:.1f} at best: {mean / least:.2f} times as long; {self.stolen}"
         )
 
@@ -69,12 +72,14 @@ class Connection:
         raw = json.dumps(body).encode()
         head = (
             f"POST /api/v1/{path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nX-API-Key: {self.key}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n"
+            f"Accept-Encoding: gzip\r\nContent-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n"
         )
         writer.write(head.encode() + raw)
         lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         content = await reader.readexactly(int(headers.get("content-length", 0)))
+        if "content-encoding" in headers:
+            content = gzip.decompress(content)
         if headers.get("connection", "").lower() == "close":
             self.close()
         return int(lines[0].split()[1]), json.loads(content) if content else None
@@ -146,11 +151,12 @@ def measure_api(base_url: str, key: str, *, rounds: range, people: int, langs: S
         yardstick.cancel()
         run.seconds, run.stolen = time.perf_counter() - begun, str(stolen)
 
-    cpu = processor.seconds()
+    cpu, webs = processor.seconds(), processor.of_each_web_process()
     asyncio.run(all_of_them())
     # What the answers set off belongs to them: the worker reads what happened a moment later.
     time.sleep(AFTERWARDS)
     run.cpu = {name: seconds - cpu[name] for name, seconds in processor.seconds().items()}
+    run.webs = [now - then for now, then in zip(processor.of_each_web_process(), webs, strict=True)]
     run.cpu["client"] -= sum(run.yardsticks) / 1000
     return run
 

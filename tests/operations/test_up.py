@@ -113,6 +113,25 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def sockets_of_web_processes(site: Site) -> list[str]:
+    """The listening socket of each web process, which `up` has open under the number that it told it, by its inode."""
+    found = []
+    for pid in children(site.process.pid):
+        if "manage.py serve" in (words := command_line(pid)):
+            found.append(os.readlink(f"/proc/{site.process.pid}/fd/{words.split()[-1]}"))
+            assert found[-1] in {os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()}, words
+    return sorted(found)
+
+
+def who_answers(site: Site, name: str) -> set[str]:
+    """Which processes write, in the log of the site, that they answered twenty callers."""
+    for number in range(20):
+        headers = {"X-Request-ID": f"{name}-caller-{number}"}
+        assert requests.get(f"http://localhost:{site.port}/terms/", headers=headers, timeout=60).status_code == 200
+    lines = (json.loads(line) for line in site.output.splitlines() if f'"{name}-caller-' in line)
+    return {line["process"] for line in lines}
+
+
 def gone(pids: list[int]) -> bool:
     return processes.wait_until(lambda: not any(command_line(pid) for pid in pids), 40)
 
@@ -160,6 +179,12 @@ def test_from_empty_home_to_green_and_back(home: Path, port: int, sites: list[Si
     address = f"http://localhost:{port}/metrics"
     assert metrics.get(address, timeout=30).status_code == 403, "also not for this machine"
     assert metrics.get(address, timeout=30, headers={"Authorization": f"Bearer {token}"}).status_code == 200
+
+    front = requests.get(f"http://localhost:{port}/", timeout=30)
+    assert front.headers["Content-Encoding"] == "gzip"
+    for file in re.findall(r"/static/[^\"]+\.(?:css|js)", front.text):
+        sent = requests.get(f"http://localhost:{port}{file}", timeout=30).headers
+        assert sent["Content-Encoding"] == "gzip" and "immutable" in sent["Cache-Control"], (file, sent)
 
     beside = manage(home, "setup_schedules", PORT=str(port))
     assert (beside.returncode, beside.stderr) == (0, "")
@@ -248,7 +273,7 @@ def test_kills_are_survived_and_leave_nothing_that_blocks(home: Path, port: int,
     assert after.end(signal.SIGTERM) == 0
 
 
-def test_urls_switch_to_other_servers_and_web_processes_share_a_socket(
+def test_urls_switch_to_other_servers_and_web_processes_share_a_port(
     home: Path, tmp_path: Path, port: int, sites: list[Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
@@ -271,8 +296,16 @@ def test_urls_switch_to_other_servers_and_web_processes_share_a_socket(
 
         webs = [pid for pid in children(site.process.pid) if "manage.py serve" in command_line(pid)]
         assert len(webs) == 2
+        sockets = sockets_of_web_processes(site)
+        assert len(set(sockets)) == 2, "one each"
+        assert processes.wait_until(lambda: who_answers(site, "first") == {"web", "web1"}, 60), site.output
+        rival = manage(tmp_path / "rival", "up", PORT=str(port), WEB_PROCESSES="2")
+        assert rival.stderr == f"CommandError: Port {port} is in use. Set PORT to another one.\n"
+
         os.kill(webs[0], signal.SIGKILL)
-        assert {site.get("/readyz")[0] for _ in range(5)} == {200}
+        assert {site.get("/readyz")[0] for _ in range(20)} == {200}, "who comes to the killed one waits for the next"
+        assert processes.wait_until(lambda: who_answers(site, "second") == {"web", "web1"}, 60), site.output
+        assert sockets_of_web_processes(site) == sockets, "the next one has the socket of the killed one"
         assert site.end(signal.SIGTERM) == 0
         with connected(home) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,), "servers of others are left running"

@@ -27,6 +27,7 @@ pid {folder}/pid;
 error_log {folder}/error.log;
 events {{}}
 http {{
+    gzip on;
     access_log {folder}/usual.log;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;

@@ -194,6 +194,12 @@ class TestWhatPasses:
             line.sendall(f"GET /ws/chat/{uuid4()}/ HTTP/1.1\r\n{lines}\r\n".encode())
             assert line.recv(4000).startswith(b"HTTP/1.1 101 ")
 
+    def test_what_the_site_compressed_and_nothing_more(self, sample: Nginx) -> None:
+        """Distributions switch gzip on for all of nginx; it knows nothing of pages that show secrets."""
+        for path, encoding in {"/docs/": "gzip", "/accounts/login/": None}.items():
+            answer = sample.ask(path, Accept_Encoding="gzip")
+            assert (answer.status, answer.headers["Content-Encoding"]) == (200, encoding), path
+
     def test_large_bodies_do_not(self, sample: Nginx) -> None:
         with sample.line() as line:
             line.sendall(f"POST /api/v1/tasks/ HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 6000000\r\n\r\n".encode())

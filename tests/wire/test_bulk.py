@@ -1,5 +1,6 @@
 """Reading much at once: messages by their ids, and the data set as a stream."""
 
+import gzip
 import json
 import socket
 import time
@@ -145,9 +146,18 @@ class TestServer:
     def test_it_is_whole(self, live: Site) -> None:
         site = Wire("site", trusted=True)
         fill(300, 5_000)
-        answer = requests.get(f"{live.url}/api/v1/export/trees", headers={"X-API-Key": site.key}, timeout=60)
-        assert answer.headers["Content-Type"] == "application/x-ndjson"
-        assert answer.text.splitlines() == list(export_lines(ExportFilter()))
+        lines, sizes = list(export_lines(ExportFilter())), []
+        for wanted, given in {"gzip": "gzip", "identity": None}.items():
+            headers = {"X-API-Key": site.key, "Accept-Encoding": wanted}
+            address = f"{live.url}/api/v1/export/trees"
+            with requests.get(address, headers=headers, timeout=60, stream=True) as answer:
+                assert answer.headers["Content-Type"] == "application/x-ndjson"
+                assert answer.headers.get("Content-Encoding") == given
+                assert "Accept-Encoding" in answer.headers["Vary"]
+                sent = answer.raw.read(decode_content=False)
+            sizes.append(len(sent))
+            assert (gzip.decompress(sent) if given else sent).decode().splitlines() == lines
+        assert sizes[0] < sizes[1] / 2
 
     def test_a_slow_reader_costs_no_memory_and_one_who_leaves_no_connection(self, live: Site) -> None:
         site = Wire("site", trusted=True)

@@ -74,7 +74,7 @@ class TestKnownAnswers:
         Message.objects.update(api_client=bot.client)
         path = path.format(message.pk)
         etag = bot.get(path)["ETag"]
-        for known in (etag, f'"old", {etag}', f"W/{etag}", "*"):
+        for known in (etag, f'"old", {etag}', etag.removeprefix("W/"), "*"):
             again = bot.get(path, headers={"If-None-Match": known})
             assert (again.status_code, again.content, again["ETag"]) == (304, b"", etag)
         assert bot.get(path, headers={"If-None-Match": '"old"'}).status_code == 200

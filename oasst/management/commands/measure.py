@@ -63,9 +63,9 @@ class Command(ServiceCommand):
         )
 
     def _pages(self, options: dict[str, Any]) -> None:
-        timings, person = measure_pages(policy=current_policy(), times=options["times"])
-        self.stdout.write("\n".join(timings.table()))
-        self.stdout.write(f"as somebody with {Message.objects.filter(author=person).count()} messages")
+        visits = measure_pages(policy=current_policy(), times=options["times"])
+        self.stdout.write("\n".join(visits.table()))
+        self.stdout.write(f"as somebody with {Message.objects.filter(author=visits.person).count()} messages")
 
     def _export(self, options: dict[str, Any]) -> None:
         with TemporaryDirectory() as folder:

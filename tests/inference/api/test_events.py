@@ -195,9 +195,9 @@ class Server:
         """Events as they come over the socket, until it ends however it ends."""
         line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=BOUND)
         headers = {"Authorization": f"Bearer {token}"} | ({"Last-Event-ID": str(place)} if place else {})
-        line.request("GET", f"/inference/{path}/events", headers=headers)
+        line.request("GET", f"/inference/{path}/events", headers={"Accept-Encoding": "gzip", **headers})
         answer, number = line.getresponse(), 0
-        assert answer.status == 200
+        assert answer.status == 200 and answer.getheader("Content-Encoding") is None
         for raw in answer:
             name, _, value = raw.decode().rstrip("\n").partition(": ")
             if name == "id":
