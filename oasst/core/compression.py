@@ -38,7 +38,7 @@ class Compression(GZipMiddleware):
         if not takes_gzip(request):
             patch_vary_headers(response, ("Accept-Encoding",))
             return response
-        return super().process_response(request, response)  # type: ignore[arg-type]
+        return super().process_response(request, response)
 
 
 def _may_be_guessed(request: HttpRequest) -> bool:
