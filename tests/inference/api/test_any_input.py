@@ -1,4 +1,4 @@
-"""Requests made up from the schema of the chat: an answer of its shape or a refusal that it names, never a crash."""
+"""Requests made up from the schemas of the chat: an answer of its shape or a refusal that they name, never a crash."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +13,13 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as how
 from schemathesis.specs.openapi import checks
 
+from inference.api import openai_urls as as_openai
+from inference.api.openai_input import read
 from inference.api_urls import OPERATIONS, document
 from oasst.accounts.models import User
-from tests.inference.api.conftest import Api, answered, bearer_of
+from oasst.accounts.tokens import create_token
+from oasst.core.errors import Invalid
+from tests.inference.api.conftest import POLICY, Api, answered, bearer_of
 
 # A stream that waits for an engine, and what ends the account that asks.
 ELSEWHERE = ("get_events", "delete_account", "log_out")
@@ -37,14 +41,24 @@ def one_connection() -> Iterator[None]:
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", NAMES)
 def test_a_few(name: str, ann: Api, alice: User, settings: Any) -> None:
+    ask(document(), name, bearer_of(alice), ann, alice, settings)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["models", "model", "get_schema"])
+def test_as_openai(name: str, ann: Api, alice: User, settings: Any) -> None:
+    ask(as_openai.document(), name, create_token(alice, name="laptop", days=7)[1], ann, alice, settings)
+
+
+def ask(published: dict[str, Any], name: str, token: str, ann: Api, alice: User, settings: Any) -> None:
     settings.ALLOWED_HOSTS = ["*"]
     asked = ann.ask_anew()
     answered(asked)
     ids = {"chat_id": asked["chat_id"], "message_id": asked["id"], "user_id": str(alice.pk)}
-    schema = schemathesis.openapi.from_dict(document())
+    schema = schemathesis.openapi.from_dict(published)
     schema.app = WSGIHandler()
     operation = schema.find_operation_by_id(name)
-    headers = {"Authorization": f"Bearer {bearer_of(alice)}"}
+    headers = {"Authorization": f"Bearer {token}"}
 
     @given(case=operation.as_strategy())
     @how(
@@ -66,3 +80,27 @@ def test_a_few(name: str, ann: Api, alice: User, settings: Any) -> None:
 
     with one_connection():
         each()
+
+
+def test_bodies_of_completions() -> None:
+    """What the schema allows is read, or refused with the member that is wrong. Not sent: nobody would answer here."""
+    schema = schemathesis.openapi.from_dict(as_openai.document())
+    members = as_openai.document()["components"]["schemas"]["CompletionRequest"]["properties"]
+
+    @given(case=schema.find_operation_by_id("completions").as_strategy())
+    @how(
+        max_examples=30,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def each(case: Any) -> None:
+        try:
+            # What the schema does not name may be refused by its name, which may be empty.
+            read({name: value for name, value in case.body.items() if name in members}, POLICY)
+        except Invalid as error:
+            assert error.field, error.message
+
+    each()
