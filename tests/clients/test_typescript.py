@@ -93,7 +93,7 @@ def check(tmp_path: Path) -> Any:
     try:
         typescript.install()
     except typescript.NoNetwork as error:
-        pytest.skip(f"The npm registry can not be reached: {error}")
+        pytest.skip(f"{error} It has the compiler that this test asks.")
 
     def compile(program: str) -> str:
         documents = {name: document() for name, document in DOCUMENTS.items()}

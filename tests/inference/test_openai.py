@@ -189,12 +189,13 @@ class TestCompletions:
             client.models.retrieve("gpt-9")
 
 
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(document(), tmp_path_factory.mktemp("clients"), "oasst_openai_client")
+
+
 class TestPublished:
     """What comes fits the published schema, and a program that was generated from it reads it as what it is."""
-
-    @pytest.fixture(scope="class")
-    def generated(self, tmp_path_factory: pytest.TempPathFactory) -> Any:
-        return Client(document(), tmp_path_factory.mktemp("clients"), "oasst_openai_client")
 
     def test_answers_and_models(self, web: Web, secret: str, generated: Client) -> None:
         models, headers = generated.models, {"Authorization": f"Bearer {secret}"}
