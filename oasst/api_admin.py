@@ -1,7 +1,8 @@
 """Operations of those who run the site: programs, settings, purging and merging people. They span the apps."""
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, get_type_hints
 from uuid import UUID
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core import ratelimit, wires
 from oasst.core.text import clean_line
 from trees import bans
+from trees.api.labels import LabelName
 from trees.api.stats import SystemStats, system_stats
 from trees.client_acts import reason_of, remove_messages
 from trees.models import Message
@@ -104,13 +106,36 @@ def get_public_settings(call: Call) -> Any:
     return _public_settings()
 
 
-@operation(
-    OPERATIONS,
-    "GET",
-    "admin/backend_settings/full",
-    TRUSTED,
-    answer=serializers.DictField(child=serializers.JSONField()),
-)
+class TreeManagerSettings(Shape):
+    """The policy of message trees."""
+
+    def get_fields(self) -> dict[str, Any]:
+        return {name: _POLICY_FIELDS[kind]() for name, kind in get_type_hints(TreePolicy).items()}
+
+
+_POLICY_FIELDS: dict[Any, Callable[[], Any]] = {
+    int: Whole,
+    float: Number,
+    bool: Flag,
+    tuple[str, ...]: lambda: serializers.ListField(child=LabelName()),
+}
+
+
+class FullSettings(PublicSettings):
+    DATABASE_URI = Text()
+    REDIS_HOST = Text()
+    ROOT_TOKENS = serializers.ListField(child=Text())
+    OFFICIAL_WEB_API_KEY = Text(allow_null=True)
+    HUGGING_FACE_API_KEY = Text(allow_null=True)
+    RATE_LIMIT = Flag()
+    DUPLICATE_MESSAGE_FILTER_WINDOW_MINUTES = Whole()
+    DEBUG_IGNORE_TOS_ACCEPTANCE = Flag()
+    DEBUG_ALLOW_SELF_RANKING = Flag()
+    DEBUG_ALLOW_DUPLICATE_TASKS = Flag()
+    tree_manager = TreeManagerSettings()
+
+
+@operation(OPERATIONS, "GET", "admin/backend_settings/full", TRUSTED, answer=FullSettings)
 def get_full_settings(call: Call) -> Any:
     """The settings that change what clients see, with secrets masked."""
     policy: TreePolicy = current_policy()

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from inference.api import toxicity
 from leaderboard.api import cached_stats, scores
 from oasst import api_admin
-from oasst.api import keys, schema
+from oasst.api import keys, openapi, schema
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.views import urls_of
 from tasks.api import tasks
@@ -38,10 +38,13 @@ def get_schema(call: Call) -> Any:
     return document()
 
 
+INTERFACE = schema.interface(api_admin.API_PREFIX)
+
+
 @cache
 def document() -> dict[str, Any]:
     """All operations as OpenAPI."""
-    return schema.document(OPERATIONS, base=api_admin.API_PREFIX)
+    return openapi.document(INTERFACE, OPERATIONS, told=webhooks.AnyEvent)
 
 
 urlpatterns = urls_of(OPERATIONS)

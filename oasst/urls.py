@@ -10,7 +10,7 @@ urlpatterns = [
     # First, since their callers are the most: each pattern before them is tried on each request.
     path(wires.DATA, include("oasst.api_urls")),
     path(wires.CHAT, include("inference.api_urls")),
-    path(wires.OPENAI, include("inference.api.openai")),
+    path(wires.OPENAI, include("inference.api.openai_urls")),
     path("", pages.landing, name="landing"),
     path("dashboard/", pages.dashboard, name="dashboard"),
     path("", include("oasst.accounts.urls")),
@@ -19,6 +19,8 @@ urlpatterns = [
     path("chat/", include("inference.urls")),
     path("", include("leaderboard.urls")),
     path("docs/", api_docs.docs, name="api-docs"),
+    path("docs/chat/", api_docs.chat_docs, name="api-docs-chat"),
+    path("docs/openai/", api_docs.openai_docs, name="api-docs-openai"),
     path("admin/", admin.site.urls),
     path("styleguide/", include("oasst.styleguide")),
     path("", include("oasst.health")),

@@ -53,14 +53,14 @@ def get_providers(call: Call) -> Any:
     return [*sorted(settings.SOCIALACCOUNT_PROVIDERS), *(["debug"] if may_sign_in_unproven(call.request) else [])]
 
 
-@operation(OPERATIONS, "GET", "auth/login/debug", Access.OPEN, query=DebugLogin)
+@operation(OPERATIONS, "GET", "auth/login/debug", Access.OPEN, query=DebugLogin, status=302, plain=(403,))
 def log_in_for_debugging(call: Call) -> HttpResponse:
     """To the callback, as a service would. Only with DEBUG."""
     _require_debug(call.request)
     return HttpResponseRedirect("../callback/debug?" + urlencode({"code": call.query["username"]}))
 
 
-@operation(OPERATIONS, "GET", "auth/callback/debug", Access.OPEN, query=DebugCallback, answer=TokenPair)
+@operation(OPERATIONS, "GET", "auth/callback/debug", Access.OPEN, query=DebugCallback, answer=TokenPair, plain=(403,))
 def come_back_for_debugging(call: Call) -> Any:
     """Tokens of whoever one wants to be. Only with DEBUG."""
     _require_debug(call.request)
@@ -74,7 +74,7 @@ def come_back_for_debugging(call: Call) -> Any:
     return _pair(program_sessions.sign_in(person, provider="debug"))
 
 
-@operation(OPERATIONS, "GET", "auth/login/<provider>", Access.OPEN)
+@operation(OPERATIONS, "GET", "auth/login/<provider>", Access.OPEN, status=302)
 def log_in(call: Call) -> HttpResponse:
     """To a service that vouches for people, and back to the callback."""
     provider = _provider(call)
@@ -84,7 +84,15 @@ def log_in(call: Call) -> HttpResponse:
     return HttpResponseRedirect(target)
 
 
-@operation(OPERATIONS, "GET", "auth/callback/<provider>", Access.OPEN, answer=TokenPair)
+@operation(
+    OPERATIONS,
+    "GET",
+    "auth/callback/<provider>",
+    Access.OPEN,
+    answer=TokenPair,
+    also={302: "To a page that asks the person for something first."},
+    plain=(403,),
+)
 def come_back(call: Call) -> Any:
     """Tokens for the person who signed in just now."""
     provider, request = _provider(call), call.request
@@ -122,7 +130,14 @@ def sign_in_trusted(call: Call) -> Any:
     }
 
 
-@operation(OPERATIONS, "GET", "auth/refresh", Access.OPEN, answer=Refreshed)
+@operation(
+    OPERATIONS,
+    "GET",
+    "auth/refresh",
+    Access.OPEN,
+    answer=Refreshed,
+    headers={"Refresh": Text(help_text="The refresh token.")},
+)
 def refresh(call: Call) -> Any:
     """New tokens for the refresh token in the header `Refresh`, which is used up."""
     pair = with_wrong_ones_counted(call.request, program_sessions.refresh, _refresh_token(call))

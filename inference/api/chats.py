@@ -12,7 +12,6 @@ from inference.api.shapes import (
     ChatsQuery,
     ChatUpdate,
     CreateChat,
-    NumberedChatPage,
 )
 from inference.api.shown import show_chat, show_chat_with_messages
 from inference.policy import current_policy
@@ -22,7 +21,7 @@ OPERATIONS: list[Operation] = []
 PERSON = Access.PERSON
 
 
-@operation(OPERATIONS, "GET", "chats", PERSON, query=ChatsQuery, answer=(ChatPage, NumberedChatPage))
+@operation(OPERATIONS, "GET", "chats", PERSON, query=ChatsQuery, answer=ChatPage)
 def list_chats(call: Call) -> Any:
     """The caller's chats, newest activity first."""
     query = call.query

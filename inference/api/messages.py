@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 
 from inference import access, chat
 from inference.api.shapes import (
+    AnyEvent,
     CreateAssistantMessage,
     CreatePrompterMessage,
     EvaluationRequest,
@@ -25,6 +26,7 @@ from inference.policy import current_policy
 from inference.sse import Encode, last_seen, stream_answer
 from inference.states import OPEN
 from oasst.accounts.models import User
+from oasst.api.fields import Text
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core.errors import Invalid, NotFound
 
@@ -77,7 +79,15 @@ def get_message(call: Call) -> Any:
     return find_and_show(_message(call).pk, call.person)
 
 
-@operation(OPERATIONS, "GET", f"{_MESSAGE}/events", PERSON)
+@operation(
+    OPERATIONS,
+    "GET",
+    f"{_MESSAGE}/events",
+    PERSON,
+    events=AnyEvent,
+    also={204: "It is over, and nothing of it is missing."},
+    headers={"Last-Event-ID": Text(required=False, help_text="The `id:` of the last event that came.")},
+)
 def get_events(call: Call) -> HttpResponseBase:
     """The answer while it comes, as Server-Sent Events. 204 when it is over and nothing of it is missing."""
     answer = _message(call)

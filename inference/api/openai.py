@@ -157,6 +157,7 @@ async def _hang_up(turn: Turn) -> None:
 
 @edge
 def completions(request: HttpRequest) -> HttpResponseBase:
+    """Have a conversation answered, as a whole or as a stream."""
     if wrong := _allow(request, "POST"):
         return wrong
     asked, turn = _begin(request)
@@ -278,6 +279,7 @@ def _usage(done: Done) -> dict[str, int]:
 
 @edge
 def models(request: HttpRequest, name: str = "") -> HttpResponseBase:
+    """The models that can be asked, or one of them by its name."""
     if wrong := _allow(request, "GET"):
         return wrong
     _person(request)

@@ -3,13 +3,15 @@
 from rest_framework import serializers
 
 from inference.listing import MOST_ON_A_PAGE, SORTS
-from inference.models import ChatReport
-from oasst.api.fields import Choice, Few, Flag, Id, Moment, Number, Shape, Text, Whole
+from inference.models import ChatReport, Role
+from oasst.api.fields import Choice, Constant, Few, Flag, Id, Moment, Number, Shape, Text, Whole
 
 # What stands in the type of a list is read once more by `Shape(many=True)`.
 Anything = serializers.JSONField
 LONGEST = 1_000_000  # of a text: what is too long is refused by the service, in words
 TITLE = 100
+STATES = ("manual", "pending", "in_progress", "complete", "cancelled", "timeout", "aborted_by_worker")
+"""Of a message: `manual` is what a person wrote, the others are those of an answer."""
 
 
 class Ids(Few):
@@ -50,17 +52,14 @@ class ChatsQuery(Shape):
 
 
 class ChatPage(Shape):
+    """By cursor it has `next` and `prev`; by number `page`, `pages` and `total`, and no cursors."""
+
     chats = ChatListRead(many=True)
     next = Text(allow_null=True)
     prev = Text(allow_null=True)
-
-
-class NumberedChatPage(ChatPage):
-    """`page` is the last one where there are fewer than asked for."""
-
-    page = Whole()
-    pages = Whole()
-    total = Whole()
+    page = Whole(required=False, help_text="The last one where there are fewer than asked for.")
+    pages = Whole(required=False)
+    total = Whole(required=False)
 
 
 class CreateChat(Shape):
@@ -88,9 +87,14 @@ class ChatIds(Shape):
 # --- Messages ---
 
 
+class ReportType(Choice):
+    def __init__(self) -> None:
+        super().__init__(ChatReport.Kind.values, called="ReportType")
+
+
 class Report(Shape):
     id = Text()
-    report_type = Choice(ChatReport.Kind.values)
+    report_type = ReportType()
     reason = Text()
 
 
@@ -134,8 +138,8 @@ class MessageRead(Shape):
     chat_id = Id()
     content = Text(allow_null=True)
     created_at = Moment()
-    role = Text()
-    state = Text()
+    role = Choice(Role.values, called="Role")
+    state = Choice(STATES, called="MessageState")
     score = Whole()
     reports = Report(many=True)
     work_parameters = WorkParameters(allow_null=True)
@@ -179,8 +183,48 @@ class EvaluationRequest(Shape):
 
 
 class ReportRequest(Shape):
-    report_type = Choice(ChatReport.Kind.values)
+    report_type = ReportType()
     reason = Text(max_length=LONGEST)
+
+
+# --- The events of an answer ---
+
+
+class TokenEvent(Shape):
+    """The next piece of the answer."""
+
+    event_type = Constant("token")
+    text = Text()
+
+
+class PendingEvent(Shape):
+    """The answer waits; 1 is the next one."""
+
+    event_type = Constant("pending")
+    queue_position = Whole()
+    queue_size = Whole()
+
+
+class MessageEvent(Shape):
+    """The answer is over. Null when it was deleted meanwhile."""
+
+    event_type = Constant("message")
+    message = MessageRead(allow_null=True)
+
+
+class ErrorEvent(Shape):
+    """There will be no further answer; what there is of it stands in the message."""
+
+    event_type = Constant("error")
+    error = Text()
+    message = MessageRead(allow_null=True)
+
+
+class AnyEvent(Shape):
+    """What happens to an answer, by its `event_type`."""
+
+    one_of = (TokenEvent, PendingEvent, MessageEvent, ErrorEvent)
+    tag = "event_type"
 
 
 # --- Configuration ---
@@ -215,18 +259,23 @@ class Features(Shape):
 
 class AccessToken(Shape):
     access_token = Text()
-    token_type = Text()
+    token_type = Constant("bearer")
+
+
+class RefreshToken(Shape):
+    access_token = Text(help_text="The refresh token.")
+    token_type = Constant("refresh")
 
 
 class TokenPair(Shape):
     access_token = AccessToken()
-    refresh_token = AccessToken()
+    refresh_token = RefreshToken()
 
 
 class Refreshed(AccessToken):
     """The refresh token that came with the request is used up; this one takes its place."""
 
-    refresh_token = AccessToken()
+    refresh_token = RefreshToken()
 
 
 class TrustedUser(Shape):

@@ -19,7 +19,7 @@ class ToxicityQuery(Shape):
     msg = Text()
 
 
-class Score(Shape):
+class ToxicityScore(Shape):
     label = Text()  # type: ignore[assignment]
     score = Number()
 
@@ -34,7 +34,7 @@ class ClassifierFailed(DomainError):
     "hf/text_toxicity",
     Access.TRUSTED,
     query=ToxicityQuery,
-    answer=[[Score]],
+    answer=[[ToxicityScore]],
     errors=(Wire.HUGGINGFACE_API_ERROR,),
 )
 def text_toxicity(call: Call) -> Any:

@@ -41,7 +41,7 @@ class Sampling:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, low, high in _RANGES:
+        for name, (low, high) in RANGES.items():
             _in_range(name, getattr(self, name), low, high)
         if self.top_p == 0 or self.typical_p == 0:
             name = "top_p" if self.top_p == 0 else "typical_p"
@@ -61,15 +61,16 @@ class Sampling:
         return {name: value for name, value in given.items() if value not in ([], {})}
 
 
-_RANGES: tuple[tuple[str, float, float], ...] = (
-    ("max_tokens", 1, MOST_TOKENS),
-    ("temperature", 0, 2),
-    ("top_k", 0, 1_000_000),
-    ("top_p", 0, 1),
-    ("typical_p", 0, 1),
-    ("repetition_penalty", 0.5, 3),
-    ("seed", 0, LARGEST_SEED),
-)
+RANGES: Mapping[str, tuple[float, float]] = {
+    "max_tokens": (1, MOST_TOKENS),
+    "temperature": (0, 2),
+    "top_k": (0, 1_000_000),
+    "top_p": (0, 1),
+    "typical_p": (0, 1),
+    "repetition_penalty": (0.5, 3),
+    "seed": (0, LARGEST_SEED),
+}
+"""From and to, both included."""
 _WHOLE = ("max_tokens", "top_k", "seed")
 _KNOWN = tuple(one.name for one in fields(Sampling))
 
@@ -82,7 +83,7 @@ def sampling(given: Mapping[str, Any]) -> Sampling:
             f"Unknown setting: {', '.join(sorted(unknown)[:5])}. Known are {', '.join(_KNOWN)}.", unknown[0]
         )
     values = {name: value for name, value in given.items() if value is not None}
-    for name, _, _ in _RANGES:
+    for name in RANGES:
         if name in values:
             values[name] = _number(name, values[name])
     if "stop" in values:

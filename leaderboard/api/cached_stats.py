@@ -6,22 +6,82 @@ from rest_framework import serializers
 
 from leaderboard import cached
 from oasst.api.codes import Wire, register_codes
-from oasst.api.fields import Choice, Moment, Shape, Text
+from oasst.api.fields import ByName, Choice, Constant, Moment, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
+from trees.api.shapes import StateName
+from trees.models import Role
+from trees.states import State
 
 register_codes({"stats_not_available": Wire.CACHED_STATS_NOT_AVAILABLE})
 OPERATIONS: list[Operation] = []
 NAME = {"name": Choice(list(cached.ON_THE_WIRE))}
 
 
-class CachedStat(Shape):
-    name = Text()
+class Dated(Shape):
     last_updated = Moment()
-    stats = serializers.JSONField()
+
+
+class HumanMessagesByLang(Dated):
+    """Accepted messages of people."""
+
+    name = Constant("human_messages_by_lang")
+    stats = serializers.DictField(child=Whole())
+
+
+class HumanMessagesByRole(Dated):
+    """Accepted messages of people."""
+
+    name = Constant("human_messages_by_role")
+    stats = ByName(Role.values, child=Whole())
+
+
+class MessageTreesByState(Dated):
+    name = Constant("message_trees_by_state")
+    stats = ByName(State, child=Whole())
+
+
+class TreesOfLang(Shape):
+    lang = Text()
+    state = StateName()
+    count = Whole()
+
+
+class MessageTreesStatesByLang(Dated):
+    name = Constant("message_trees_states_by_lang")
+    stats = TreesOfLang(many=True)
+
+
+class PeopleCount(Shape):
+    count = Whole()
+
+
+class UsersAcceptedTos(Dated):
+    name = Constant("users_accepted_tos")
+    stats = PeopleCount()
+
+
+class CachedStat(Shape):
+    """A statistic and the time at which it was computed, by its `name`."""
+
+    one_of = (
+        HumanMessagesByLang,
+        HumanMessagesByRole,
+        MessageTreesByState,
+        MessageTreesStatesByLang,
+        UsersAcceptedTos,
+    )
+    tag = "name"
+
+
+class StatsByName(Shape):
+    """Those that were computed so far."""
+
+    def get_fields(self) -> dict[str, Any]:
+        return {kind.constant("name"): kind(required=False) for kind in CachedStat.one_of}
 
 
 class CachedStats(Shape):
-    stats_by_name = serializers.DictField(child=CachedStat())
+    stats_by_name = StatsByName()
 
 
 @operation(OPERATIONS, "GET", "stats/cached", Access.KEY, answer=CachedStats)

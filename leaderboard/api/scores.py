@@ -2,18 +2,23 @@
 
 from typing import Any
 
-from rest_framework import serializers
-
 from leaderboard.api import answers
 from leaderboard.frames import Frame
 from leaderboard.kinds import FLAGS, MEANS
 from oasst.api.codes import Wire
-from oasst.api.fields import Choice, Flag, Id, Moment, Number, Shape, Text, Whole
+from oasst.api.fields import ByName, Choice, Flag, Id, Moment, Number, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
 
 OPERATIONS: list[Operation] = []
 MOST = 10_000
-TIME_FRAME = {"time_frame": Choice([frame.value for frame in Frame])}
+
+
+class FrameName(Choice):
+    def __init__(self) -> None:
+        super().__init__(Frame, called="TimeFrame")
+
+
+TIME_FRAME = {"time_frame": FrameName()}
 
 
 def _frame(call: Call) -> Frame:
@@ -61,13 +66,13 @@ class TrollScore(Entry):
 
 
 class Board(Shape):
-    time_frame = Text()
+    time_frame = FrameName()
     last_updated = Moment()
     leaderboard = Score(many=True)
 
 
 class TrollBoard(Shape):
-    time_frame = Text()
+    time_frame = FrameName()
     last_updated = Moment()
     trollboard = TrollScore(many=True)
 
@@ -126,7 +131,7 @@ def get_trollboard(call: Call) -> Any:
     return answers.trollboard(call.client, _frame(call), **call.query)
 
 
-@operation(OPERATIONS, "GET", "users/<user_id>/stats", Access.KEY, answer=serializers.DictField(child=Score()))
+@operation(OPERATIONS, "GET", "users/<user_id>/stats", Access.KEY, answer=ByName(Frame, child=Score()))
 def get_user_stats(call: Call) -> Any:
     """The scores of a person by time frame."""
     return answers.user_stats(call.client, call.id("user_id"))

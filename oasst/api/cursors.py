@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from oasst.api.fields import Shape, Text, read_moment
+from oasst.api.fields import Choice, Constant, Shape, Text, read_moment
 from oasst.core.errors import Invalid
 
 
@@ -32,8 +32,11 @@ class PageShape(Shape):
 
     prev = Text(allow_null=True)
     next = Text(allow_null=True)
-    sort_key = Text()
-    order = Text()
+    order = Choice(("asc", "desc"), called="Order")
+
+
+class DatedPageShape(PageShape):
+    sort_key = Constant("created_date")
 
 
 def read_date(text: str) -> datetime:

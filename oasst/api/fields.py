@@ -3,7 +3,7 @@ yes and no, of UUIDs and of dates. Null is another matter: only where a field al
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -141,9 +141,13 @@ def read_moment(text: str) -> datetime:
 
 
 class Choice(serializers.ChoiceField):
-    """One of a fixed list of words."""
+    """One of a fixed list of words. A list that occurs in several places has a name in the published schema."""
 
     default_error_messages = {"invalid_choice": "value is not a valid enumeration member; permitted: {permitted}"}
+
+    def __init__(self, choices: Iterable[str], *, called: str = "", **kwargs: Any) -> None:
+        self.called = called
+        super().__init__([str(one) for one in choices], **kwargs)
 
     def to_internal_value(self, data: Any) -> Any:
         try:
@@ -151,6 +155,37 @@ class Choice(serializers.ChoiceField):
         except KeyError:
             permitted = ", ".join(repr(str(choice)) for choice in self.choices)
             self.fail("invalid_choice", permitted=permitted)
+
+
+class Constant(Choice):
+    """Always the same word: what tells one shape from the others."""
+
+    def __init__(self, value: str, **kwargs: Any) -> None:
+        self.value = str(value)
+        super().__init__([self.value], **kwargs)
+
+
+class Nothing(serializers.Field[None, None, None, None]):
+    """Always null."""
+
+    def __init__(self) -> None:
+        super().__init__(allow_null=True)
+
+
+class Either(serializers.Field[Any, Any, Any, Any]):
+    """A value of one of several forms that JSON tells apart by itself, as a text and a list. Only described."""
+
+    def __init__(self, *forms: Any, **kwargs: Any) -> None:
+        self.forms = forms
+        super().__init__(**kwargs)
+
+
+class ByName(serializers.DictField):
+    """A value under each name of a fixed list; any of them may be absent."""
+
+    def __init__(self, names: Iterable[str], **kwargs: Any) -> None:
+        self.names = tuple(str(one) for one in names)
+        super().__init__(**kwargs)
 
 
 class Language(Text):
@@ -183,7 +218,15 @@ class Few(serializers.ListField):
 class Shape(serializers.Serializer[Any]):
     """What an operation takes or gives, field by field. Members that are not named are ignored."""
 
-    any_of: tuple[type["Shape"], ...] = ()  # it is one of these
+    one_of: tuple[type["Shape"], ...] = ()  # it is one of these, told apart by the constant called `tag`
+    tag: str = "type"  # empty where each has members that no other has
+
+    @classmethod
+    def constant(cls, tag: str) -> str:
+        """What this shape always has under the tag of a union."""
+        found = cls().fields[tag]
+        assert isinstance(found, Constant) and found.required, f"{cls.__name__}.{tag} is no constant"
+        return found.value
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, Mapping):

@@ -66,6 +66,10 @@ class Operation:
     plain: tuple[int, ...] = ()  # statuses of refusals without a number of their own
     repeatable: bool = True  # a POST that takes an Idempotency-Key
     media: str = "application/json"  # another one is given as lines of text that are made while they are read
+    name: str = ""  # in the schema, where that of the function does not do
+    events: type[Shape] | None = None  # of each Server-Sent Event, where the answer is, or may be, a stream of them
+    also: Mapping[int, str] = field(default_factory=dict)  # further statuses that are no refusals, in words
+    headers: Mapping[str, Any] = field(default_factory=dict)  # that it reads by itself: name → field
 
     @property
     def by_cursor(self) -> bool:

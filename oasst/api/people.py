@@ -9,7 +9,7 @@ class Person(Shape):
 
     id = Text(max_length=128)
     display_name = Text(max_length=256)
-    auth_method = Choice(AUTH_METHODS)
+    auth_method = Choice(AUTH_METHODS, called="AuthMethod")
 
 
 class FrontEndUser(Shape):

@@ -7,7 +7,7 @@ from uuid import UUID
 from rest_framework import serializers
 
 from oasst.accounts.models import ApiClient, User
-from oasst.api.fields import Few, Flag, Id, Language, Number, Shape, Text, Whole
+from oasst.api.fields import ByName, Constant, Few, Flag, Id, Language, Number, Shape, Text, Whole
 from oasst.api.people import Person
 from oasst.core.errors import Invalid
 from tasks import client_tasks, submission
@@ -20,11 +20,13 @@ from trees.policy import current_policy
 _LONGEST_NAME = 100
 
 
-class Labels(serializers.DictField):
+class Labels(ByName):
     """Label → number from 0 to 1. An empty list counts as an empty object: the website's reports send one."""
 
-    child = Number(min_value=0, max_value=1)
     default_error_messages = {"type_error.enum": "{name} is not a label"}
+
+    def __init__(self) -> None:
+        super().__init__(LABELS, child=Number(min_value=0, max_value=1))
 
     def to_internal_value(self, data: Any) -> Any:
         data = {} if data == [] else data
@@ -38,11 +40,13 @@ class Labels(serializers.DictField):
 
 
 class Interaction(Shape):
-    type = Text(required=False)
     user = Person()
 
 
 class TextReply(Interaction):
+    """A text that was written for a task."""
+
+    type = Constant("text_reply_to_message")
     message_id = Text()
     user_message_id = Text()
     text = Text(allow_blank=False)
@@ -50,17 +54,23 @@ class TextReply(Interaction):
 
 
 class Rating(Interaction):
+    """A number. No kind of task asks for one."""
+
+    type = Constant("message_rating")
     message_id = Text()
     rating = Whole(min_value=1)
 
 
 class RankingAnswer(Interaction):
+    type = Constant("message_ranking")
     message_id = Text()
-    ranking = Few(child=Whole(), allow_empty=False)
+    ranking = Few(child=Whole(), allow_empty=False, help_text="Places in `reply_messages` from 0 on, the best first.")
     not_rankable = Flag(default=None, allow_null=True)
 
 
-class TextLabels(Interaction):
+class Labelling(Interaction):
+    """Labels for a message: for the task that is named, else free ones or a report."""
+
     message_id = Id()
     task_id = Id(default=None, allow_null=True)
     text = Text(max_length=client_acts.LONGEST_EDIT)
@@ -68,33 +78,32 @@ class TextLabels(Interaction):
     is_report = Flag(default=None, allow_null=True)
 
 
-# In the order in which they are tried when `type` is missing.
-SHAPES: dict[str, type[Interaction]] = {
-    "text_reply_to_message": TextReply,
-    "message_rating": Rating,
-    "message_ranking": RankingAnswer,
-    "text_labels": TextLabels,
-}
-_SHARED = {name: shape() for name, shape in SHAPES.items()}
+class TextLabels(Labelling):
+    type = Constant("text_labels")
+
+
+SHAPES: tuple[type[Interaction], ...] = (TextReply, Rating, RankingAnswer, TextLabels)
+"""In the order in which they are tried when `type` is missing."""
+_SHARED = {kind.constant("type"): kind() for kind in SHAPES}
 
 
 class AnyInteraction(Shape):
-    """One of the four. Checked values come with the `type` that they were taken for."""
+    """What somebody answers to a task, by its `type`."""
 
-    any_of = tuple(SHAPES.values())
+    one_of = SHAPES
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         given = data.get("type") if isinstance(data, dict) else None
         if isinstance(given, str) and given in _SHARED:
-            return {**_SHARED[given].run_validation(data), "type": given}
+            return _SHARED[given].run_validation(data)
         problems: list[serializers.ValidationError] = []
         for name, shape in _SHARED.items() if given is None else ():
             try:
-                return {**shape.run_validation(data), "type": name}
+                return shape.run_validation({"type": name, **data} if isinstance(data, dict) else data)
             except serializers.ValidationError as error:
                 problems.append(error)
         if not problems:
-            permitted = ", ".join(SHAPES)
+            permitted = ", ".join(_SHARED)
             raise serializers.ValidationError({"type": [f"permitted: {permitted}"]}, code="value_error.const")
         raise serializers.ValidationError(_merged([error.detail for error in problems]))
 

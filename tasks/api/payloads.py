@@ -5,10 +5,10 @@ from typing import Any
 from rest_framework import serializers
 
 from oasst.accounts.models import ApiClient, User
-from oasst.api.fields import Flag, Id, Shape, Text
+from oasst.api.fields import Choice, Constant, Flag, Id, Shape, Text
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
-from trees.api.labels import LabelDescription, describe
+from trees.api.labels import LabelDescription, LabelName, describe
 from trees.api.reading import BrokenConversation, conversation_of
 from trees.api.shapes import Conversation, ConversationMessage, Row, conversation_message, read_path, read_these
 from trees.models import Review
@@ -18,19 +18,28 @@ from trees.reviews import labels_asked
 
 class TaskShape(Shape):
     id = Id()
-    type = Text()
 
 
 class InitialPromptTask(TaskShape):
+    """Begin a conversation."""
+
+    type = Constant(Kind.INITIAL_PROMPT)
+    hint = Text(allow_null=True)
+
+
+class PrompterReplyTask(TaskShape):
+    """Go on as the person who asks."""
+
+    type = Constant(Kind.PROMPTER_REPLY)
+    conversation = Conversation()
     hint = Text(allow_null=True)
 
 
 class AssistantReplyTask(TaskShape):
+    """Answer as the assistant."""
+
+    type = Constant(Kind.ASSISTANT_REPLY)
     conversation = Conversation()
-
-
-class PrompterReplyTask(AssistantReplyTask):
-    hint = Text(allow_null=True)
 
 
 class RankingTask(TaskShape):
@@ -42,38 +51,68 @@ class RankingTask(TaskShape):
     reveal_synthetic = Flag()
 
 
+class RankPrompterRepliesTask(RankingTask):
+    """Order what was said next to an answer of the assistant."""
+
+    type = Constant(Kind.RANK_PROMPTER_REPLIES)
+
+
+class RankAssistantRepliesTask(RankingTask):
+    """Order answers of the assistant."""
+
+    type = Constant(Kind.RANK_ASSISTANT_REPLIES)
+
+
 class LabelTask(TaskShape):
     message_id = Id()
-    valid_labels = serializers.ListField(child=Text())
-    mandatory_labels = serializers.ListField(child=Text())
-    mode = serializers.ChoiceField(("simple", "full"))
-    disposition = serializers.ChoiceField(("quality", "spam"))
+    valid_labels = serializers.ListField(child=LabelName())
+    mandatory_labels = serializers.ListField(child=LabelName())
+    mode = Choice(Review.Mode.values, called="ReviewMode")
+    disposition = Choice(("quality", "spam"), called="Disposition")
     labels = LabelDescription(many=True)
     conversation = Conversation()
 
 
-class LabelPromptTask(LabelTask):
+class LabelInitialPromptTask(LabelTask):
+    """Label the first message of a conversation."""
+
+    type = Constant(Kind.LABEL_INITIAL_PROMPT)
     prompt = Text(help_text="The text to label; kept for older clients.")
 
 
-class LabelReplyTask(LabelTask):
+class LabelPrompterReplyTask(LabelTask):
+    """Label a later message of the person who asks."""
+
+    type = Constant(Kind.LABEL_PROMPTER_REPLY)
     reply = Text(help_text="The text to label; kept for older clients.")
+
+
+class LabelAssistantReplyTask(LabelTask):
+    """Label an answer of the assistant."""
+
+    type = Constant(Kind.LABEL_ASSISTANT_REPLY)
+    reply = Text(help_text="The text to label; kept for older clients.")
+
+
+class AnyTask(Shape):
+    """Work for a person, by its `type`."""
+
+    one_of = (
+        InitialPromptTask,
+        PrompterReplyTask,
+        AssistantReplyTask,
+        RankPrompterRepliesTask,
+        RankAssistantRepliesTask,
+        LabelInitialPromptTask,
+        LabelPrompterReplyTask,
+        LabelAssistantReplyTask,
+    )
 
 
 class TaskDone(TaskShape):
     """What an answer is answered with."""
 
-
-SHAPES: dict[Kind, type[TaskShape]] = {
-    Kind.INITIAL_PROMPT: InitialPromptTask,
-    Kind.PROMPTER_REPLY: PrompterReplyTask,
-    Kind.ASSISTANT_REPLY: AssistantReplyTask,
-    Kind.RANK_PROMPTER_REPLIES: RankingTask,
-    Kind.RANK_ASSISTANT_REPLIES: RankingTask,
-    Kind.LABEL_INITIAL_PROMPT: LabelPromptTask,
-    Kind.LABEL_PROMPTER_REPLY: LabelReplyTask,
-    Kind.LABEL_ASSISTANT_REPLY: LabelReplyTask,
-}
+    type = Constant("task_done")
 
 
 def payload(task: Task, client: ApiClient, policy: TreePolicy) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from oasst.core.errors import Invalid
 from oasst.core.requests import client_address
 from tasks import assignment, client_tasks, queries
 from tasks.api import codes as codes
-from tasks.api.interactions import AnyInteraction, TextLabels, take, take_labels
-from tasks.api.payloads import SHAPES, TaskDone, payload
+from tasks.api.interactions import AnyInteraction, Labelling, take, take_labels
+from tasks.api.payloads import AnyTask, TaskDone, payload
 from tasks.kinds import Kind
 from trees.api.reading import BrokenConversation
 from trees.client_acts import speak_for
@@ -62,7 +62,7 @@ class TaskRequest(Shape):
     Access.KEY,
     key_late=True,
     body=TaskRequest,
-    answer=tuple(dict.fromkeys(SHAPES.values())),
+    answer=AnyTask,
     fallback=Wire.TASK_GENERATION_FAILED,
     errors=(
         *(Wire.TOO_MANY_REQUESTS, Wire.AUTH_AND_USERNAME_REQUIRED, Wire.TASK_REQUESTED_TYPE_NOT_AVAILABLE),
@@ -259,7 +259,7 @@ def _done() -> dict[str, Any]:
     "text_labels/",
     Access.KEY,
     key_late=True,
-    body=TextLabels,
+    body=Labelling,
     status=204,
     fallback=Wire.TASK_INTERACTION_REQUEST_FAILED,
     errors=LABELLING,

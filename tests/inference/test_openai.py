@@ -16,12 +16,15 @@ import requests
 from django.db import connection
 
 from inference.api.openai import refused as refused_answer
+from inference.api.openai_urls import document
 from inference.models import Chat, ChatMessage, Turn
 from inference.states import TurnState
 from oasst.accounts import services, tokens
 from oasst.accounts.models import User
 from oasst.core.errors import Busy
 from oasst.services.sockets import listen
+from tests.clients.python import Client
+from tests.clients.validity import faults
 from tests.crash.processes import START_SECONDS, Process
 from tests.crash.processes import wait_until as wait
 from tests.factories import new_person
@@ -184,6 +187,48 @@ class TestCompletions:
         assert client.models.retrieve(web.model).id == web.model
         with pytest.raises(openai.NotFoundError):
             client.models.retrieve("gpt-9")
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(document(), tmp_path_factory.mktemp("clients"), "oasst_openai_client")
+
+
+class TestPublished:
+    """What comes fits the published schema, and a program that was generated from it reads it as what it is."""
+
+    def test_answers_and_models(self, web: Web, secret: str, generated: Client) -> None:
+        models, headers = generated.models, {"Authorization": f"Bearer {secret}"}
+        whole = web.post(secret, {"messages": HELLO, **GREEDY}).json()
+        assert faults(document(), "Completion", whole) == []
+        said = models.Completion.from_dict(whole)
+        assert said.choices[0].message.content and said.choices[0].finish_reason in models.FinishReason
+        listed = requests.get(f"{web.url}/v1/models", headers=headers, timeout=30).json()
+        assert faults(document(), "Models", listed) == []
+        one = requests.get(f"{web.url}/v1/models/{web.model}", headers=headers, timeout=30).json()
+        assert faults(document(), "Model", one) == []
+        assert models.Models.from_dict(listed).data == [models.Model.from_dict(one)]
+
+    def test_pieces(self, web: Web, secret: str, generated: Client) -> None:
+        body = {"messages": HELLO, "stream": True, "stream_options": {"include_usage": True}, **GREEDY}
+        lines = web.post(secret, body).text.splitlines()
+        pieces = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+        assert lines[-2] == "data: [DONE]" and len(pieces) > 3
+        for piece in pieces:
+            assert faults(document(), "StreamedPiece", piece) == []
+            assert not generated.models.CompletionChunk.from_dict(piece).additional_properties
+
+    def test_refusals(self, web: Web, secret: str, generated: Client) -> None:
+        for response in (
+            web.post("wrong", {"messages": HELLO}),
+            web.post(secret, {"messages": HELLO, "model": "gpt-9"}),
+            web.post(secret, {"messages": HELLO, "temperature": 9}),
+        ):
+            described = document()["paths"]["/chat/completions"]["post"]["responses"]
+            assert str(response.status_code) in described and faults(document(), "Error", response.json()) == []
+            assert faults(document(), "StreamedPiece", response.json()) == []
+            assert faults(document(), "Completion", response.json())
+            assert generated.models.Error.from_dict(response.json()).error.code
 
 
 class TestHangingUp:

@@ -220,6 +220,8 @@ PAGES: dict[str, Write | str] = {
     "statistics/": READS,
     "statistics/<slug:name>.csv": READS,
     "docs/": READS,
+    "docs/chat/": READS,
+    "docs/openai/": READS,
     "styleguide/": _SAMPLES,
     "styleguide/<slug:page>/": _SAMPLES,
     "healthz": READS,
@@ -227,6 +229,7 @@ PAGES: dict[str, Write | str] = {
     "metrics": READS,
     "v1/chat/completions": by(limit.CHAT_TURNS),
     "v1/models": READS,
+    "v1/openapi.json": READS,
     "v1/models/<path:name>": READS,
     "v1/": READS,
 }
@@ -291,10 +294,6 @@ STORED: dict[str, str] = {
 
 _LOOKED_UP = "is looked up and not stored; what was stored has at most 200 characters"
 TAKEN: dict[str, str] = {
-    "TextReply.type": "one of four words",
-    "Rating.type": "one of four words",
-    "RankingAnswer.type": "one of four words",
-    "TextLabels.type": "one of four words",
     "TextReply.message_id": _LOOKED_UP,
     "TextReply.user_message_id": "client_tasks.LONGEST_ID",
     "TextReply.text": "the message_size_limit of the policy",
@@ -302,6 +301,7 @@ TAKEN: dict[str, str] = {
     "RankingAnswer.message_id": _LOOKED_UP,
     "CloseBody.message_id": _LOOKED_UP,
     "EditBody.new_content": "client_acts.LONGEST_EDIT",
+    "Labelling.labels": "the known labels",
     "TextLabels.labels": "the known labels",
     "CreateAssistantMessage.used_plugin": "is not read; nested in 100 levels at most, like all bodies",
 }

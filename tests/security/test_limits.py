@@ -103,7 +103,7 @@ class TestTheTables:
         found = set()
         for _, operation in every_operation():
             if operation.body:
-                for shape in operation.body.any_of or (operation.body,):
+                for shape in operation.body.one_of or (operation.body,):
                     found |= set(unbounded(shape(), shape.__name__))
         assert found == set(TAKEN)
 

@@ -147,6 +147,8 @@ points                                    contributor  -
 statistics                                browse       -
 statistics_csv                            browse       -
 api-docs                                  browse       -
+api-docs-chat                             browse       -
+api-docs-openai                           browse       -
 styleguide                                staff-only   staff-only
 styleguide_page                           staff-only   staff-only
 healthz                                   open         -
@@ -199,6 +201,7 @@ OPENAI = """
 openai-completions                        -            token
 openai-models                             token        -
 openai-model                              none         -
+openai-schema                             open         -
 v1/                                       none         none
 """
 SOCKETS = {"ws/chat/<uuid:message_id>/": f"{REFUSED} ok {NOT_FOUND} {REFUSED} {NOT_FOUND} {NOT_FOUND}"}

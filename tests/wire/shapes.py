@@ -5,17 +5,15 @@ from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
+from rest_framework.fields import empty
 
-from oasst.api.fields import Flag, Id, Moment, Number, Text, Whole
+from oasst.api.fields import ByName, Flag, Id, Moment, Number, Shape, Text, Whole
 
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00")
 
 
 def misfits(declared: Any, data: Any, where: str = "$") -> list[str]:
     """What is wrong, as sentences; empty when all fits."""
-    if isinstance(declared, tuple):
-        found = [misfits(one, data, where) for one in declared]
-        return [] if any(not one for one in found) else min(found, key=len)
     if isinstance(declared, list):
         if not isinstance(data, list):
             return [f"{where} is no list"]
@@ -25,21 +23,31 @@ def misfits(declared: Any, data: Any, where: str = "$") -> list[str]:
         return [] if field.allow_null else [f"{where} is null"]
     if isinstance(field, serializers.ListSerializer):
         return misfits([field.child], data, where)
-    if isinstance(field, serializers.Serializer):
-        return _object(field, data, where)
+    if isinstance(field, Shape):
+        return _one_of(field, data, where) if field.one_of else _object(field, data, where)
     if isinstance(field, serializers.ListField):
         return misfits([field.child], data, where)
     if isinstance(field, serializers.DictField):
         if not isinstance(data, dict):
             return [f"{where} is no object"]
-        return [wrong for name, one in data.items() for wrong in misfits(field.child, one, f"{where}.{name}")]
+        odd = [f"{where}: {name}" for name in data if isinstance(field, ByName) and name not in field.names]
+        return odd + [wrong for name, one in data.items() for wrong in misfits(field.child, one, f"{where}.{name}")]
     return [] if _is(field, data) else [f"{where} is {data!r}, no {type(field).__name__}"]
 
 
-def _object(field: serializers.Serializer[Any], data: Any, where: str) -> list[str]:
+def _one_of(field: Shape, data: Any, where: str) -> list[str]:
+    """The one that the tag names, and no other."""
+    tag = data.get(field.tag) if isinstance(data, dict) else None
+    kinds = [kind for kind in field.one_of if kind.constant(field.tag) == tag]
+    return misfits(kinds[0], data, where) if len(kinds) == 1 else [f"{where}.{field.tag} is {tag!r}"]
+
+
+def _object(field: Shape, data: Any, where: str) -> list[str]:
     if not isinstance(data, dict):
         return [f"{where} is no object"]
-    odd = [f"{where}: {name}" for name in set(data) ^ set(field.fields)]
+    # One with a default may be left out where it is sent to us, never where we send it.
+    required = {name for name, one in field.fields.items() if one.required or one.default is not empty}
+    odd = [f"{where}: {name}" for name in (set(data) - set(field.fields)) | (required - set(data))]
     inside = [misfits(one, data[name], f"{where}.{name}") for name, one in field.fields.items() if name in data]
     return odd + [wrong for found in inside for wrong in found]
 

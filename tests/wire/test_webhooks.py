@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import html
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -16,7 +17,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from oasst.accounts.models import User
+from oasst.api_urls import document
 from oasst.core import outgoing
+from tests.clients.validity import faults
 from tests.factories import decide, delete, growing_tree, new_person, new_prompt
 from tests.wire.conftest import Wire, code_of, person, problems
 from tests.wire.receiver import Receiver
@@ -26,6 +29,14 @@ from trees.models import Delivery, Happening, Webhook
 
 pytestmark = pytest.mark.django_db
 ADA = person("Ada")
+
+
+@pytest.fixture(autouse=True)
+def _all_is_as_published(db: None) -> Iterator[None]:
+    """What any test here had sent fits the published shape of its type."""
+    yield
+    for one in Delivery.objects.all():
+        assert faults(document(), "AnyEvent", json.loads(one.body)) == [], one.body
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ JSONL = "application/x-ndjson"
 
 
 class ExportQuery(Shape):
-    state = Choice((ALL, *(state.value for state in State)), default=State.READY_FOR_EXPORT.value)
+    state = Choice((ALL, *State), default=State.READY_FOR_EXPORT.value)
     lang = Language(default=None)
     exclude_synthetic = Flag(default=False, help_text="Without trees that hold text of a machine.")
     include_deleted = Flag(default=False)

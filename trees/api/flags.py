@@ -6,7 +6,7 @@ from django.db.models import Exists, F, Max, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Greatest
 
 from oasst.api.codes import Wire
-from oasst.api.cursors import PageShape, by_date, take_page
+from oasst.api.cursors import DatedPageShape, by_date, take_page
 from oasst.api.fields import Flag, Id, Moment, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
 from trees import client_acts
@@ -25,7 +25,7 @@ class FlaggedMessage(Shape):
     created_date = Moment(allow_null=True)
 
 
-class FlaggedPage(PageShape):
+class FlaggedPage(DatedPageShape):
     items = FlaggedMessage(many=True)
 
 

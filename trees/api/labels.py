@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from rest_framework import serializers
-
 from oasst.api.codes import Wire
-from oasst.api.fields import Id, Shape, Text
+from oasst.api.fields import Choice, Id, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
 from trees.api.reading import no_message
 from trees.labels import LABELS
@@ -22,9 +20,14 @@ _REPORT = (
 )
 
 
+class LabelName(Choice):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(LABELS, called="Label", **kwargs)
+
+
 class LabelDescription(Shape):
-    name = Text()
-    widget = serializers.ChoiceField(("yes_no", "flag", "likert"))
+    name = LabelName()
+    widget = Choice(("yes_no", "flag", "likert"))
     display_text = Text()
     help_text = Text(allow_null=True)  # type: ignore[assignment]
 

@@ -4,10 +4,8 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from rest_framework import serializers
-
 from oasst.api.codes import Wire
-from oasst.api.fields import Choice, Flag, Id, Ids, Shape, Text
+from oasst.api.fields import Choice, Flag, Id, Ids, Nothing, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.people import Person
 from oasst.core.errors import NotFound
@@ -226,7 +224,7 @@ class EditBody(Shape):
     "messages/<message_id>/edit",
     TRUSTED,
     body=EditBody,
-    answer=serializers.JSONField(allow_null=True),
+    answer=Nothing(),
     errors=(
         *(Wire.MESSAGE_NOT_FOUND, Wire.AUTH_AND_USERNAME_REQUIRED),
         *(Wire.TASK_MESSAGE_TEXT_EMPTY, Wire.TASK_MESSAGE_TOO_LONG),
@@ -253,7 +251,7 @@ def get_history(call: Call) -> Any:
     TRUSTED,
     viewer=True,
     status=202,
-    answer=serializers.JSONField(allow_null=True),
+    answer=Nothing(),
     errors=NOT_FOUND,
     plain=(409,),
 )

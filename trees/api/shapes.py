@@ -15,12 +15,13 @@ from django.db.models import OuterRef, QuerySet
 from rest_framework import serializers
 
 from oasst.accounts.models import ApiClient, User
-from oasst.api.cursors import PageShape
-from oasst.api.fields import Flag, Id, Language, Moment, Shape, Text, Whole
+from oasst.api.cursors import DatedPageShape
+from oasst.api.fields import Choice, Flag, Id, Language, Moment, Shape, Text, Whole
 from oasst.api.people import FrontEndUser
 from oasst.core import prepared
 from trees.access import is_public, reads_everything
 from trees.models import Message, Reaction, Role
+from trees.states import State
 
 
 class ConversationMessage(Shape):
@@ -83,13 +84,20 @@ class MessagesCursorQuery(Shape):
     lang = Language(default=None)
 
 
-class MessagePage(PageShape):
+class MessagePage(DatedPageShape):
     items = MessageShape(many=True)
+
+
+class StateName(Choice):
+    """Where a message tree stands."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(State, called="State", **kwargs)
 
 
 class TreeState(Shape):
     message_tree_id = Id()
-    state = Text()
+    state = StateName()
     goal_tree_size = Whole()
     max_depth = Whole()
     max_children_count = Whole()

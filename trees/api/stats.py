@@ -5,10 +5,11 @@ from typing import Any
 from django.db.models import Count, Max, Min, Q
 from rest_framework import serializers
 
-from oasst.api.fields import Flag, Id, Moment, Shape, Text, Whole
+from oasst.api.fields import ByName, Flag, Id, Moment, Shape, Whole
 from oasst.api.operations import Access, Call, Operation, operation
+from trees.api.shapes import StateName
 from trees.models import Message, MessageTree
-from trees.states import ACTIVE
+from trees.states import ACTIVE, State
 
 OPERATIONS: list[Operation] = []
 
@@ -23,7 +24,7 @@ class SystemStats(Shape):
 
 class MessageCounts(Shape):
     message_tree_id = Id()
-    state = Text()
+    state = StateName()
     depth = Whole()
     oldest = Moment()
     youngest = Moment()
@@ -32,7 +33,7 @@ class MessageCounts(Shape):
 
 
 class TreeManagerStats(Shape):
-    state_counts = serializers.DictField(child=Whole())
+    state_counts = ByName(State, child=Whole())
     message_counts = MessageCounts(many=True)
 
 
@@ -86,7 +87,7 @@ def get_system_stats(call: Call) -> Any:
     "GET",
     "stats/tree_manager/state_counts",
     Access.TRUSTED,
-    answer=serializers.DictField(child=Whole()),
+    answer=ByName(State, child=Whole()),
 )
 def get_state_counts(call: Call) -> Any:
     """How many trees are in each state that occurs."""

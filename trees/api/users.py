@@ -10,7 +10,7 @@ from oasst.accounts.identities import front_end_user, get_identity_for, get_pers
 from oasst.accounts.models import Identity, User
 from oasst.api.codes import Wire
 from oasst.api.cursors import PageShape, by_name, take_page
-from oasst.api.fields import Flag, Id, Shape, Text, Whole
+from oasst.api.fields import Choice, Flag, Id, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.people import FrontEndUser, Person
 from oasst.core.errors import Invalid
@@ -57,12 +57,13 @@ class PeopleCursorQuery(Shape):
     auth_method = Text(default=None)
 
 
-class FrontEndUserPage(PageShape):
-    items = FrontEndUser(many=True)
-
-
 # The name on the wire → the column, and how its value is read from a row.
 COLUMNS = {"username": "username", "display_name": "user__display_name"}
+
+
+class FrontEndUserPage(PageShape):
+    sort_key = Choice(COLUMNS)
+    items = FrontEndUser(many=True)
 
 
 def _narrow(call: Call, column: str) -> QuerySet[Identity]:

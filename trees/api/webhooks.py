@@ -4,10 +4,11 @@ from typing import Any
 
 from rest_framework import serializers
 
-from oasst.api.fields import Choice, Few, Flag, Id, Moment, Shape, Text, Whole
+from oasst.api.fields import Choice, Constant, Few, Flag, Id, Moment, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core import ratelimit
 from trees import webhooks
+from trees.api.shapes import StateName
 from trees.models import Delivery, Webhook
 
 OPERATIONS: list[Operation] = []
@@ -16,12 +17,19 @@ ONE = "webhooks/<webhook_id>"
 NONE_SUCH = (404,)
 
 
+class EventName(Choice):
+    """What a webhook can be told of."""
+
+    def __init__(self) -> None:
+        super().__init__(webhooks.EVENTS.values(), called="WebhookEvent")
+
+
 class WebhookShape(Shape):
     """An address that is told what happens. `enabled` goes off by itself after days without success."""
 
     id = Id()
     url = Text()
-    events = serializers.ListField(child=Text(), help_text="Of which events; none named means all.")
+    events = serializers.ListField(child=EventName(), help_text="Of which events; none named means all.")
     enabled = Flag()
     switched_off_date = Moment(allow_null=True)
     switched_off_why = Text()
@@ -33,12 +41,17 @@ class SecretShape(WebhookShape):
     secret = Text(help_text="Signs what is sent, after standardwebhooks.com. Told only now.")
 
 
+class DeliveryStatus(Choice):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(Delivery.Status.values, called="DeliveryStatus", **kwargs)
+
+
 class DeliveryShape(Shape):
     """One event for one webhook. Its `id` is the header webhook-id: drop what you have had."""
 
     id = Id()
-    type = Text()
-    status = Choice(Delivery.Status.values)
+    type = Choice((*webhooks.EVENTS.values(), webhooks.PING))
+    status = DeliveryStatus()
     attempts = Whole()
     created_date = Moment()
     due_date = Moment(allow_null=True)
@@ -46,6 +59,63 @@ class DeliveryShape(Shape):
     answer_status = Whole(allow_null=True)
     error = Text()
     body = Text()
+
+
+# --- What is sent ---
+
+
+class MessageFacts(Shape):
+    message_tree_id = Id()
+    message_id = Id(required=False, help_text="Absent when the message is gone for good.")
+    frontend_message_id = Text(
+        required=False, allow_null=True, help_text="Null for a message of another client; absent when it is gone."
+    )
+
+
+class TreeFacts(Shape):
+    message_tree_id = Id()
+
+
+class MoveFacts(TreeFacts):
+    state_before = StateName()
+    state = StateName()
+
+
+class NoFacts(Shape):
+    """Nothing."""
+
+
+class EventShape(Shape):
+    id = Id(help_text="The header webhook-id says the same: drop what you have had.")
+    timestamp = Moment()
+    sequence = Whole(allow_null=True, help_text="Grows with the facts; null for a ping.")
+
+
+def _event(name: str, words: str, facts: type[Shape]) -> type[Shape]:
+    """`message.posted` is the shape `MessagePosted`."""
+    called = "".join(part.capitalize() for part in name.split("."))
+    made: type[Shape] = type(called, (EventShape,), {"__doc__": words, "type": Constant(name), "data": facts()})
+    return made
+
+
+class AnyEvent(Shape):
+    """What a webhook is sent, by its `type`."""
+
+    one_of = (
+        _event("message.posted", "Somebody wrote a message.", MessageFacts),
+        _event("message.accepted", "Reviewers took a message.", MessageFacts),
+        _event("message.rejected", "Reviewers refused a message.", MessageFacts),
+        _event("message.reopened", "A message is reviewed again.", MessageFacts),
+        _event("message.edited", "A message has another text.", MessageFacts),
+        _event("message.deleted", "A message was deleted, or is hidden for now.", MessageFacts),
+        _event("message.restored", "A message is back.", MessageFacts),
+        _event("tree.moved", "A message tree is in another state.", MoveFacts),
+        _event("tree.imported", "A message tree came from a file.", TreeFacts),
+        _event(webhooks.PING, "Means nothing.", NoFacts),
+    )
+
+
+# --- What is shown ---
 
 
 def _show(webhook: Webhook) -> dict[str, Any]:
@@ -88,7 +158,7 @@ def list_webhooks(call: Call) -> Any:
 
 class NewWebhook(Shape):
     url = Text(max_length=500, help_text="https, on the public internet.")
-    events = Few(child=Choice(tuple(webhooks.EVENTS.values())), default=list)
+    events = Few(child=EventName(), default=list)
 
 
 @operation(
@@ -145,7 +215,7 @@ def ping_webhook(call: Call) -> Any:
 
 
 class DeliveriesQuery(Shape):
-    status = Choice(Delivery.Status.values, default=None)
+    status = DeliveryStatus(default=None)
     max_count = Whole(default=100, min_value=1, max_value=1000)
 
 

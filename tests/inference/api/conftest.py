@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from inference import turns
+from inference.api.schema import refusals
 from inference.models import Turn
 from inference.policy import ChatPolicy
 from inference.states import TurnState
@@ -84,13 +85,17 @@ def path_of(message: dict[str, Any]) -> str:
 
 def check(response: Any) -> None:
     """The answer has its declared shape, or it is a refusal in the one envelope."""
+    view = getattr(response.resolver_match.func, "view_class", None)
+    operation = view and view.operations.get(response.request["REQUEST_METHOD"])
     if response.status_code >= 400:
         assert response["Content-Type"] == "application/json" and response.json()["detail"]
+        assert operation is None or response.status_code in refusals(operation), (operation.path, response.content)
         return
-    view = getattr(response.resolver_match.func, "view_class", None)
-    if view is None or response.streaming or response.status_code != 200:
+    if operation is None:
         return
-    operation = view.operations[response.request["REQUEST_METHOD"]]
+    assert response.status_code in (operation.status, *operation.also, 304)
+    if response.streaming or response.status_code != 200:
+        return
     wrong = misfits(operation.answer, response.json()) if operation.answer else []
     assert operation.answer or response.json() is None
     assert not wrong, wrong

@@ -1,0 +1,72 @@
+"""A site with work of every kind, asked over HTTP as programs of other people ask it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from oasst.accounts import services
+from tests.factories import decide, grow_to, growing_tree, new_person, new_prompt, new_reply
+from tests.wire.conftest import person
+from trees.policy import TreePolicy, current_policy
+from trees.states import State
+
+POLICY: dict[str, Any] = {
+    "goal_tree_size": 6,
+    "max_tree_depth": 2,
+    "max_children_count": 2,
+    "num_prompter_replies": 2,
+    "rank_prompter_replies": True,
+}
+CLASSES = {
+    "initial_prompt": "InitialPromptTask",
+    "prompter_reply": "PrompterReplyTask",
+    "assistant_reply": "AssistantReplyTask",
+    "rank_prompter_replies": "RankPrompterRepliesTask",
+    "rank_assistant_replies": "RankAssistantRepliesTask",
+    "label_initial_prompt": "LabelInitialPromptTask",
+    "label_prompter_reply": "LabelPrompterReplyTask",
+    "label_assistant_reply": "LabelAssistantReplyTask",
+}
+"""Kind of task → what it is called in the published schema."""
+
+
+class Site:
+    def __init__(self, url: str) -> None:
+        self.url = f"{url}/api/v1"
+        self.key = services.create_api_client(name="generated", trusted=True)[1]
+
+    def post(self, path: str, body: Any) -> Any:
+        return requests.post(f"{self.url}/{path}", json=body, headers={"X-API-Key": self.key}, timeout=60)
+
+    def tasks(self) -> dict[str, Any]:
+        """One of each kind, as it comes, each for somebody else."""
+        found = {}
+        for kind in CLASSES:
+            answer = self.post("tasks/", {"type": kind, "user": person(kind)})
+            assert answer.status_code == 200, (kind, answer.text)
+            found[kind] = answer.json()
+        return found
+
+
+@pytest.fixture
+def site(transactional_db: None, live_server: Any, settings: Any) -> Iterator[Site]:
+    settings.TREE_POLICY = POLICY
+    settings.RATE_LIMITS = False
+    current_policy.cache_clear()
+    make_work(TreePolicy(**POLICY))
+    yield Site(live_server.url)
+    current_policy.cache_clear()
+
+
+def make_work(policy: TreePolicy) -> None:
+    """Trees that want something of every kind."""
+    ann, ben = new_person("Ann"), new_person("Ben")
+    grow_to(growing_tree(ann, policy).pk, State.RANKING, policy)
+    answer = new_reply(growing_tree(ann, policy), ben, policy=policy)
+    decide(answer, policy=policy)
+    new_reply(answer, ann, policy=policy)
+    new_reply(growing_tree(ann, policy), ben, policy=policy)
+    growing_tree(ann, policy)
+    new_prompt(ann, policy=policy)

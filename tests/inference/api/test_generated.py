@@ -1,0 +1,53 @@
+"""A program that was generated from the published schema of the chat reads chats and events as what they are."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from inference.api_urls import document
+from inference.states import TurnState
+from oasst.accounts.models import User
+from tests.clients.python import Client
+from tests.clients.validity import faults
+from tests.inference.api.conftest import Api, answered, api_of, done, path_of
+from tests.inference.api.test_events import read
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(document(), tmp_path_factory.mktemp("clients"), "oasst_chat_client")
+
+
+def events_of(ann: Api, state: TurnState) -> list[dict[str, Any]]:
+    asked = ann.ask_anew()
+    # It ends while somebody waits for it, so that the stream begins with its place in the queue.
+    return [data for _, data in read(ann, path_of(asked), then=lambda: answered(asked, state=state))]
+
+
+def test_every_event(client: Client, alice: User, chat_on: None) -> None:
+    ann = api_of(alice)
+    found = [*events_of(ann, TurnState.COMPLETE), *events_of(ann, TurnState.FAILED)]
+    operation, kinds = client.operation("chats", "get_events"), set()
+    for event in found:
+        assert faults(document(), "AnyEvent", event) == []
+        answer = httpx.Response(200, json=event)
+        parsed = operation._parse_response(client=client.package.Client(base_url=""), response=answer)
+        kinds.add((event["event_type"], type(parsed).__name__))
+    assert kinds == {
+        ("pending", "PendingEvent"),
+        ("token", "TokenEvent"),
+        ("message", "MessageEvent"),
+        ("error", "ErrorEvent"),
+    }
+
+
+def test_both_kinds_of_pages(client: Client, ann: Api) -> None:
+    ann.ask_anew()
+    by_cursor, by_number = (done(ann.get("chats", **query)) for query in ({}, {"page": 1}))
+    assert faults(document(), "ChatPage", by_cursor) == faults(document(), "ChatPage", by_number) == []
+    page = client.models.ChatPage.from_dict(by_number)
+    assert (page.page, page.pages, page.total) == (1, 1, 1) and not page.additional_properties
+    assert client.models.ChatPage.from_dict(by_cursor).chats[0].id == page.chats[0].id
