@@ -508,7 +508,7 @@ def _take_one_at_a_time(port: Any) -> None:
 
 
 def _is_under_way(request: WebRequest) -> bool:
-    return request._response_started or request.path in WAITS_FOR_THE_MODEL
+    return request._response_started or request.path.rstrip(b"/") in WAITS_FOR_THE_MODEL
 
 
 MOST_CONNECTIONS = 10_000

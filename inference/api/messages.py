@@ -27,6 +27,7 @@ from inference.states import OPEN
 from oasst.accounts.models import User
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core.errors import Invalid, NotFound
+from oasst.core.ratelimit import CHAT_TURNS_OF_PROGRAMS
 
 OPERATIONS: list[Operation] = []
 PERSON = Access.PERSON
@@ -67,6 +68,7 @@ def create_assistant_message(call: Call) -> Any:
         model=body["model_config_name"],
         instructions={name: text for name, text in instructions.items() if text is not None},
         policy=current_policy(),
+        rate=CHAT_TURNS_OF_PROGRAMS,
     )
     return show_message(turn.message)
 
