@@ -443,7 +443,7 @@ ENGINE_CACHE_TOKENS = env.integer("ENGINE_CACHE_TOKENS", 8192, minimum=256)
 ENGINE_CONTEXT = env.integer("ENGINE_CONTEXT", 2048, minimum=128)
 # Of inference.policy.ChatPolicy, by field name; the rest stands there.
 CHAT_POLICY: dict[str, Any] = {
-    "answers_at_once": env.integer("CHAT_ANSWERS_AT_ONCE", 4, minimum=1),
+    "answers_at_once": env.integer("CHAT_ANSWERS_AT_ONCE", 8, minimum=1),
     "queue_limit": env.integer("CHAT_QUEUE", 200, minimum=2),
     "queue_seconds": env.integer("CHAT_QUEUE_SECONDS", 300, minimum=1),
     "answer_seconds": env.integer("CHAT_ANSWER_SECONDS", 300, minimum=1),

@@ -59,6 +59,7 @@ class Web:
                 "DJANGO_SETTINGS_MODULE": "tests.security.settings",
                 "CHAT_CORS_ORIGINS": FRIEND,
                 "CHAT_QUEUE": str(QUEUE),
+                "CHAT_ANSWERS_AT_ONCE": "4",
             },
         )
         wait(self._is_up, START_SECONDS, lambda: f"no server:\n{self.process.said()}")
@@ -94,7 +95,7 @@ def web(django_db_setup: None, tiny_folder: Path, tmp_path_factory: pytest.TempP
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OASST_CHAT_MODEL", str(tiny_folder))
         patch.setenv("OASST_ENGINE", "inline")
-        patch.setenv("ENGINE_SLOTS", "4")
+        patch.setenv("ENGINE_SLOTS", "8")
         one = Web(tiny_folder, tmp_path_factory.mktemp("web") / "web.log")
         yield one
         one.end()
