@@ -6,20 +6,20 @@ Asking stores the message and a waiting answer together, or nothing. The answer 
 
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 from django.db.models.functions import Length
 from django.utils import timezone
 
 from inference import choices, queries, streams, titles, turns
 from inference.access import get_chat_for, get_message_for, get_turn_for
 from inference.engine.sampling import LARGEST_SEED, BadSetting, sampling
-from inference.models import Chat, ChatMessage, ChatReport, DraftChoice, Role, Turn, Vote
+from inference.models import Chat, ChatMessage, ChatReport, DraftChoice, OfferedModel, Role, Turn, Vote
 from inference.policy import ChatPolicy
 from inference.states import ANSWERABLE, OPEN, TurnState
 from oasst.accounts.access import require_contributor
@@ -32,8 +32,11 @@ from oasst.core.ratelimit import (
     CHAT_REPORTS,
     CHAT_STOPS,
     CHAT_TURNS,
+    CHAT_TURNS_OF_PROGRAMS,
     CHAT_VOTES,
     NEW_CHATS,
+    NEW_CHATS_OF_PROGRAMS,
+    RateLimit,
     spend,
 )
 from oasst.core.text import clean_line, clean_remark, clean_text
@@ -42,6 +45,7 @@ INSTRUCTIONS = ("system_prompt", "user_profile", "response_instructions")
 MOST_AT_ONCE = 100
 REPORT_LENGTH = 2000
 MOST_DRAFTS = 20
+_STARTED = timezone.now()
 
 
 def create_chat(*, user: User, policy: ChatPolicy, **instructions: str) -> Chat:
@@ -52,12 +56,12 @@ def create_chat(*, user: User, policy: ChatPolicy, **instructions: str) -> Chat:
 
 
 def create_chats(*, user: User, wanted: Sequence[Mapping[str, Any]], policy: ChatPolicy) -> list[Chat]:
-    """Several chats at once, each with any of title, hidden and allow_data_use; all of them or none."""
+    """Several chats at once for a program, each with any of title, hidden and allow_data_use; all of them or none."""
     require_contributor(user)
     _refuse_many(wanted, "chats")
     chats = [Chat(user=user, **_changes(one, policy)) for one in wanted]
     for _ in chats:
-        spend(NEW_CHATS, user.pk)
+        spend(NEW_CHATS_OF_PROGRAMS, user.pk)
     return Chat.objects.bulk_create(chats)
 
 
@@ -119,16 +123,18 @@ def answer_again(
     chosen: Mapping[str, Any] | None = None,
     model: str = "",
     instructions: Mapping[str, str] | None = None,
+    rate: RateLimit = CHAT_TURNS,
 ) -> Turn:
     """Ask for an answer to a message of the person, the first one or one more beside those that are there.
 
-    `instructions` (any of `INSTRUCTIONS`) stand in for all those of the chat, for this answer. Raises as `start_turn`.
+    `instructions` (any of `INSTRUCTIONS`) stand in for all those of the chat, for this answer. `rate`: how often they
+    may ask through this door. Raises as `start_turn`.
     """
     message = get_message_for(user, message_id)
     if message.role != Role.PROMPTER:
         raise Invalid("Only a message of yours can be answered.", code="not_a_prompt", field="parent_id")
     told = _instructions(instructions, policy) if instructions else {}
-    picked = _checked(user, chosen, model)
+    picked = _checked(user, chosen, model, rate)
     with transaction.atomic(durable=True):
         chat = _lock_chat(user, message.chat_id)
         if chat.messages.count() > policy.messages_in_chat:
@@ -148,7 +154,7 @@ def complete(
 
     It stands in the queue like any other. Raises as `start_turn`; whether the messages are sound was asked before.
     """
-    picked = _checked(user, chosen, model)
+    picked = _checked(user, chosen, model, CHAT_TURNS_OF_PROGRAMS)
     with transaction.atomic(durable=True):
         chat = Chat.objects.create(user=user, ephemeral=True, deleted_at=timezone.now())
         question = ChatMessage.objects.create(chat=chat, role=Role.PROMPTER)
@@ -305,6 +311,18 @@ def models_on_offer() -> list[str]:
     return [] if settings.OASST_CHAT_MODEL == "none" else [settings.OASST_CHAT_MODEL]
 
 
+def note_offer() -> None:
+    """Keep when each model was offered first. For the start of whatever offers them."""
+    for name in models_on_offer():
+        OfferedModel.objects.get_or_create(name=name)
+
+
+def offered_since(name: str) -> datetime:
+    """When the site first started with this model; the start of this process where nobody noted it."""
+    noted = OfferedModel.objects.filter(name=name).values_list("since", flat=True).first()
+    return noted or _STARTED
+
+
 def settings_for(chat: Chat) -> dict[str, Any]:
     """The model and the settings that this chat's next answer is asked for with, as `start_turn` takes them."""
     return {"model": _still_offered(chat.model), "chosen": choices.settings_of(chat)}
@@ -314,7 +332,9 @@ def _still_offered(model: str) -> str:
     return model if model in models_on_offer() else ""
 
 
-def _checked(user: User, chosen: Mapping[str, Any] | None, model: str) -> tuple[str, dict[str, Any]]:
+def _checked(
+    user: User, chosen: Mapping[str, Any] | None, model: str, rate: RateLimit = CHAT_TURNS
+) -> tuple[str, dict[str, Any]]:
     """The model and the settings as they will be stored: a seed is drawn where none was given."""
     require_contributor(user)
     offered = models_on_offer()
@@ -328,7 +348,7 @@ def _checked(user: User, chosen: Mapping[str, Any] | None, model: str) -> tuple[
         settled = sampling(given).as_json()
     except BadSetting as error:
         raise Invalid(error.message, code="bad_setting", field=error.field) from error
-    spend(CHAT_TURNS, user.pk)
+    spend(rate, user.pk)
     return model or offered[0], settled
 
 
@@ -370,7 +390,7 @@ def _ask(
 ) -> Turn:
     turns.cancel_waiting(chat=chat, except_below=prompt.pk)
     advisory_lock("chat queue")  # counting and adding are one step, so that the limits are exact
-    _refuse_when_full(chat.user_id, policy)
+    _refuse_when_full(chat.user_id, policy, by_program=given is not None)
     answer = ChatMessage.objects.create(chat=chat, parent=prompt, role=Role.ASSISTANT)
     now = timezone.now()
     turn = Turn.objects.create(
@@ -389,21 +409,32 @@ def _ask(
     return turn
 
 
-def _refuse_when_full(user_id: UUID, policy: ChatPolicy) -> None:
-    waiting = Turn.objects.filter(state=TurnState.PENDING).count()
+def _refuse_when_full(user_id: UUID, policy: ChatPolicy, *, by_program: bool) -> None:
+    """The queue has an end, and one person's batch never is all of it.
+
+    Nobody may wait with more turns than there are free places (a dynamic threshold, as switches share their memory):
+    one person alone gets half of the queue, two get a third each, and there is room for whoever comes next. What their
+    program waits with shuts nobody out of their own pages.
+    """
+    theirs_is = Q(user_id=user_id) if by_program else Q(user_id=user_id, prompt__isnull=True)
+    own = Count("pk", filter=theirs_is)
+    waiting, theirs = Turn.objects.filter(state=TurnState.PENDING).aggregate(all=Count("pk"), own=own).values()
+    if theirs < policy.queue_limit - waiting:
+        return
+    retry_after = min(max(queries.expected_wait(1), 1), 60)
     if waiting >= policy.queue_limit:
         raise Busy(
             "Too many people are waiting for an answer right now.",
             code="queue_full",
-            retry_after=min(max(queries.expected_wait(1), 1), 60),
+            retry_after=retry_after,
             queue_length=waiting,
         )
-    if Turn.objects.filter(user_id=user_id, state__in=OPEN).count() >= policy.turns_per_person:
-        raise Busy(
-            f"You have {policy.turns_per_person} answers under way already. Wait for one of them, or stop it.",
-            code="too_many_turns",
-            retry_after=min(max(queries.expected_wait(1), 1), 60),
-        )
+    raise Busy(
+        f"{theirs} questions of yours are waiting already; the rest of the queue is for others. Wait for one of the "
+        "answers, or stop it.",
+        code="too_many_turns",
+        retry_after=retry_after,
+    )
 
 
 def system_prompt(chat: Chat) -> str:

@@ -9,7 +9,10 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.db import DatabaseError, connection
+from psycopg_pool import PoolTimeout
 
+from inference import chat
 from inference.engine import fetching
 from inference.engine.base import Engine, EngineError
 from inference.policy import current_policy
@@ -69,11 +72,22 @@ def start_beside_requests() -> None:
 
     Of several web processes on one home one does, the first; when it ends, another one.
     """
+    _note_offer()
     if settings.OASST_CHAT_MODEL == "none" or settings.OASST_ENGINE == "worker":
         return
     inline = _Inline()
     on_shutdown(inline.stop)
     inline.thread.start()
+
+
+def _note_offer() -> None:
+    """Not worth failing for: the server starts without tables and without a database too, and says what is missing."""
+    try:
+        chat.note_offer()
+    except (DatabaseError, PoolTimeout) as error:
+        log.warning("offer_not_noted", reason=str(error))
+    finally:
+        connection.close()
 
 
 class _Inline:

@@ -8,8 +8,9 @@ from django.conf import settings
 
 @dataclass(frozen=True)
 class ChatPolicy:
-    queue_limit: int = 100  # turns that wait; then people hear "busy"
-    turns_per_person: int = 4  # waiting or being answered at once: one answer, or three drafts and a title
+    queue_limit: int = 200  # turns that wait; then people hear "busy". One person alone may fill half of it
+    answers_at_once: int = 8  # written for one person: half of an engine. What they ask beyond that waits in the queue
+    drafts: int = 4  # that programs are told to ask for
     queue_seconds: int = 300  # a turn that waits longer is given up
     answer_seconds: int = 300  # one that is answered for longer ends with what it has
     lease_seconds: float = 10  # after so long without a sign of its engine another one takes over

@@ -18,11 +18,14 @@ CLAIMABLE_SQL = """
     (turn.state = 'pending' OR (turn.state = 'in_progress' AND turn.lease_until < statement_timestamp()))
 """
 # Everybody's first waiting turn comes before anybody's second; an answer that is being written counts as one. So
-# whoever asks ten things at once waits behind the others with nine of them.
+# whoever asks ten things at once waits behind the others with nine of them. `round` is also how many answers the person
+# would have under way with this one. Of one person, what a page asked comes before what a program of theirs did.
 ORDER_SQL = f"""
     SELECT turn.message_id, turn.queued_at AS since, turn.began_at IS NOT NULL AS begun,
-           row_number() OVER (PARTITION BY turn.user_id ORDER BY turn.queued_at, turn.message_id)
-               + COALESCE(held.number, 0) AS round
+           row_number() OVER (
+               PARTITION BY turn.user_id, turn.model
+               ORDER BY turn.began_at IS NULL, turn.prompt IS NOT NULL, turn.queued_at, turn.message_id
+           ) + COALESCE(held.number, 0) AS round
     FROM inference_turn turn
     LEFT JOIN (
         SELECT user_id, count(*) AS number FROM inference_turn

@@ -27,7 +27,7 @@ from inference.states import OPEN, TurnState
 # The state is asked for again beside the lock: while we waited for it somebody else may have claimed the row.
 _CLAIM_SQL = f"""
     SELECT turn.message_id FROM inference_turn turn JOIN ({ORDER_SQL}) waiting USING (message_id)
-    WHERE turn.model = %s AND {CLAIMABLE_SQL}
+    WHERE turn.model = %s AND (waiting.begun OR waiting.round <= %s) AND {CLAIMABLE_SQL}
     ORDER BY {ORDER_BY} LIMIT %s FOR NO KEY UPDATE OF turn SKIP LOCKED
 """
 _CHECKPOINT_SQL = """
@@ -65,12 +65,13 @@ class Ending:
 
 def claim(*, owner: str, model: str, number: int, policy: ChatPolicy) -> list[Turn]:
     """Take up to `number` turns for an engine that runs `model`: new ones, and those whose engine gave no sign for the
-    length of a lease. Others that claim at the same moment get different ones.
+    length of a lease. Others that claim at the same moment get different ones. Nobody has more than
+    `policy.answers_at_once` answers under way: the rest of what they asked stays in the queue.
     """
     now = timezone.now()
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
-            cursor.execute(_CLAIM_SQL, [model, number])
+            cursor.execute(_CLAIM_SQL, [model, policy.answers_at_once, number])
             ids = [row[0] for row in cursor.fetchall()]
         if not ids:
             return []
@@ -192,12 +193,19 @@ def end_overdue(policy: ChatPolicy) -> int:
             number += 1
             if turn.fruitless_claims >= policy.fruitless_claims:
                 _end(turn, Ending(TurnState.FAILED, "failed", "engine", "The model failed at this answer."), turn.text)
+            elif turn.began_at is None:
+                _end(turn, _waited_too_long(policy), "")
             else:
                 _end(turn, TOO_LATE, turn.text)
     return number
 
 
 TOO_LATE = Ending(TurnState.TIMED_OUT, "deadline", "timeout", "This took too long and was given up.")
+
+
+def _waited_too_long(policy: ChatPolicy) -> Ending:
+    said = f"This waited {policy.queue_seconds} seconds in the queue and was given up before its turn came. Ask again."
+    return Ending(TurnState.TIMED_OUT, "deadline", "queue_timeout", said)
 
 
 def _end(turn: Turn, ending: Ending, text: str) -> None:

@@ -33,15 +33,16 @@ class _Seen:
     place: queries.Place | None
 
 
-async def watch_turn(turn_id: UUID, after: int = 0) -> AsyncIterator[Event]:
+async def watch_turn(turn_id: UUID, after: int = 0, *, places: bool = True) -> AsyncIterator[Event]:
     """The events behind the place `after` up to the end of the answer. Who may see it was asked before.
 
+    Without `places` nothing is told of the queue: finding a place reads the whole of it, for each reader that waits.
     Needs no connection to the database between its looks, so that open streams starve nobody.
     """
     place, told = after, None
     async with Reader(turn_id) as reader:
         while True:
-            seen = await _look(turn_id)
+            seen = await _look(turn_id, places)
             if len(seen.text) > place:
                 yield Token(len(seen.text), seen.text[place:])
                 place = len(seen.text)
@@ -93,15 +94,15 @@ def _last(seen: _Seen, place: int) -> Event:
     return Failed(number, turn.state, turn.error_code or turn.state, turn.error or "This was not answered.", text)
 
 
-async def _look(turn_id: UUID) -> _Seen:
+async def _look(turn_id: UUID, places: bool) -> _Seen:
     # Not "thread sensitive": that would do the database work of all watchers in one thread, one after another.
-    return await database_sync_to_async(_look_now, thread_sensitive=False)(turn_id)
+    return await database_sync_to_async(_look_now, thread_sensitive=False)(turn_id, places)
 
 
-def _look_now(turn_id: UUID) -> _Seen:
+def _look_now(turn_id: UUID, places: bool) -> _Seen:
     try:
         turn = Turn.objects.select_related("message").get(pk=turn_id)
-        waits = turn.state == TurnState.PENDING
+        waits = places and turn.state == TurnState.PENDING
         text = turn.text if turn.state in OPEN else turn.message.content
         return _Seen(turn, text, queries.find_place(turn_id) if waits else None)
     finally:

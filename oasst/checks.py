@@ -1,6 +1,7 @@
 """Configuration that can not work, or will hurt later: said at start, with an id and what to do."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from django.db.utils import OperationalError
 
 from oasst import env
 from oasst.accounts.known_secret import variables_that_hold_it
+from oasst.core import ratelimit
 from oasst.core.requests import is_private_site, listens_on_loopback
 from oasst.services import postgres
 
@@ -35,6 +37,26 @@ def check_engine(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="oasst.E005",
         )
     ]
+
+
+@register()
+def check_limits(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A rule with a typing error in its name would go on as before, and nobody would notice."""
+    names = ratelimit.rules()
+    return [
+        Error(
+            f"LIMITS names {name!r}, and no limit is called that.",
+            hint=_meant(name, names) + "docs/operations.md lists all of them.",
+            id="oasst.E020",
+        )
+        for name in settings.LIMITS
+        if name not in names
+    ]
+
+
+def _meant(name: str, names: Collection[str]) -> str:
+    nearest = get_close_matches(name, names, n=1)
+    return f"Did you mean {nearest[0]}? " if nearest else ""
 
 
 @register()

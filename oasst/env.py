@@ -5,6 +5,7 @@ A value that can not be read names the variable, because the person who reads th
 """
 
 import os
+import re
 from pathlib import Path
 
 
@@ -51,6 +52,37 @@ def choice(name: str, options: tuple[str, ...], default: str) -> str:
     if value not in options:
         raise BadVariable(f"{name} must be one of {', '.join(options)}, not {value!r}")
     return value
+
+
+def rates(name: str) -> dict[str, str]:
+    """Rates by the name of their rule, from "task=60 per 4 minutes, chat_turn=40 per 10 minutes; 400 per day"."""
+    from limits import parse_many  # not at the top: `up` reads its settings before anything heavy
+
+    found: dict[str, str] = {}
+    for given in words(name):
+        rule, _, said = (part.strip() for part in given.partition("="))
+        try:
+            is_good = all(one.amount > 0 for one in parse_many(said))
+        except ValueError:
+            is_good = False
+        if not rule or not is_good or rule in found:
+            raise BadVariable(
+                f"{name} must be a list such as `task=60 per 4 minutes, report=30 per hour`, not {given!r}"
+            )
+        found[rule] = said
+    return found
+
+
+def origins(name: str) -> list[str]:
+    """Origins as browsers send them, separated by commas; `*` is all. One with a path would never be met."""
+    found = words(name)
+    for one in found:
+        if one != "*" and not _ORIGIN.fullmatch(one):
+            raise BadVariable(f"{name}: {one!r} is no origin. Write it as https://chat.example.org, without a path")
+    return [one.lower() for one in found]
+
+
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#@*\s]+")
 
 
 def words(name: str) -> list[str]:

@@ -141,6 +141,7 @@ MIDDLEWARE = [
     "oasst.core.middleware.ContentSecurity",
     "oasst.core.middleware.PermissionsPolicy",
     "oasst.core.middleware.PrivateCacheControl",
+    "oasst.api.cors.ChatPages",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "oasst.core.compression.Compression",
@@ -396,6 +397,8 @@ UNFOLD: dict[str, Any] = {
 }
 
 RATE_LIMITS = env.switch("RATE_LIMITS", True)
+# Other rates than those of oasst.core.ratelimit, by the name of the rule.
+LIMITS = env.rates("LIMITS")
 
 
 def _root_tokens(text: str) -> list[str]:
@@ -413,7 +416,9 @@ def _root_tokens(text: str) -> list[str]:
 OFFICIAL_WEB_API_KEY = env.text("OFFICIAL_WEB_API_KEY")
 ROOT_TOKENS = _root_tokens(env.text("ROOT_TOKENS"))
 # Pages of these sites may read the API from a browser; * is all.
-CORS_ORIGINS = env.words("CORS_ORIGINS")
+CORS_ORIGINS = env.origins("CORS_ORIGINS")
+# Pages of these may chat: /v1 and /inference, with the token of whoever sits before them.
+CHAT_CORS_ORIGINS = env.origins("CHAT_CORS_ORIGINS")
 API_REQUIRES_TERMS = env.switch("API_REQUIRES_TERMS", False)
 # Of a site that signs people in with NextAuth beside this one.
 AUTH_SECRET = env.text("AUTH_SECRET")
@@ -437,8 +442,14 @@ ENGINE_THREADS = env.integer("ENGINE_THREADS", 1, minimum=1)
 ENGINE_SLOTS = env.integer("ENGINE_SLOTS", 16, minimum=1)
 ENGINE_CACHE_TOKENS = env.integer("ENGINE_CACHE_TOKENS", 8192, minimum=256)
 ENGINE_CONTEXT = env.integer("ENGINE_CONTEXT", 2048, minimum=128)
-# Overrides of inference.policy.ChatPolicy by field name; the defaults stand there.
-CHAT_POLICY: dict[str, Any] = {}
+# Of inference.policy.ChatPolicy, by field name; the rest stands there.
+CHAT_POLICY: dict[str, Any] = {
+    "answers_at_once": env.integer("CHAT_ANSWERS_AT_ONCE", 8, minimum=1),
+    "queue_limit": env.integer("CHAT_QUEUE", 200, minimum=2),
+    "queue_seconds": env.integer("CHAT_QUEUE_SECONDS", 300, minimum=1),
+    "answer_seconds": env.integer("CHAT_ANSWER_SECONDS", 300, minimum=1),
+    "message_length": env.integer("CHAT_MESSAGE_LENGTH", 20_000, minimum=1),
+}
 
 LOGGING_CONFIG = "oasst.logs.configure"
 LOGGING = {

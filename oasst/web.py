@@ -493,7 +493,7 @@ class SiteServer(daphne.server.Server):
 
 
 def _is_under_way(request: WebRequest) -> bool:
-    return request._response_started or request.path in WAITS_FOR_THE_MODEL
+    return request._response_started or request.path.rstrip(b"/") in WAITS_FOR_THE_MODEL
 
 
 MOST_CONNECTIONS = 10_000

@@ -21,7 +21,7 @@ def get_features(call: Call) -> Any:
     return {
         "chat": bool(models_on_offer()),
         "plugins": False,
-        "drafts": policy.turns_per_person,
+        "drafts": policy.drafts,
         "message_length": policy.message_length,
         "messages_in_chat": policy.messages_in_chat,
     }

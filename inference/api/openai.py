@@ -1,6 +1,7 @@
 """`/v1/chat/completions` and `/v1/models` as OpenAI has them, for the token of a person.
 
-A completion is a turn like any other: the same queue, limits and engine. Whoever hangs up ends it.
+A completion is a turn like any other: the same queue and engine. What a person asks beyond their answers at once waits
+in line, and whoever hangs up ends it, also while it waits.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from functools import wraps
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from channels.db import database_sync_to_async
@@ -17,13 +19,13 @@ from django.core.exceptions import RequestDataTooBig
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import path, re_path
+from django.urls import Resolver404, path, re_path, resolve
 from django.views.decorators.csrf import csrf_exempt
 from psycopg_pool import PoolTimeout
 
 from inference import chat, turns
 from inference.api.openai_input import Asked, read
-from inference.events import Done, Event, Failed, Queued, Token
+from inference.events import Done, Event, Failed, Token
 from inference.models import Turn
 from inference.policy import current_policy
 from inference.sse import with_pauses
@@ -45,6 +47,10 @@ PAUSE_SECONDS = 5.0
 """For so long a stream is put off, so that what fails at once has its own status; and so often one without news says
 that it is there.
 """
+LONGEST_WAIT = 60
+"""Seconds, in `Retry-After`: where more is said, client libraries give up at once. The sentence tells all of it."""
+IGNORED_HEADER = "X-Ignored-Parameters"
+MOST_IGNORED, LONGEST_IGNORED = 50, 60
 _FINISH = {"length": "length"}  # all others: "stop"
 # Refusals of ours under the names that programs for OpenAI know. The rest keeps its own.
 _CODES = {
@@ -59,7 +65,7 @@ _CODES = {
     "unsupported_value": (400, "unsupported_value"),
 }
 # Ends without an answer: a status each, for those who wait for the whole of it.
-_FAILURES = {"too_long": 400, "empty": 400, "invalid": 400, "timeout": 504}
+_FAILURES = {"too_long": 400, "empty": 400, "invalid": 400, "queue_timeout": 503, "timeout": 504}
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -99,7 +105,7 @@ def refused(error: DomainError) -> JsonResponse:
     status, code = _CODES.get(error.code, (status_of(error), error.code))
     response = error_answer(status, error.message, code, error.field)
     if status in (429, 503):
-        response["Retry-After"] = str(getattr(error, "retry_after", 30))
+        response["Retry-After"] = str(min(getattr(error, "retry_after", 30), LONGEST_WAIT))
     if status == 401:
         response["WWW-Authenticate"] = "Bearer"
     return response
@@ -161,13 +167,22 @@ def completions(request: HttpRequest) -> HttpResponseBase:
     if wrong := _allow(request, "POST"):
         return wrong
     asked, turn = _begin(request)
-    return Later(request, lambda: _guarded(_streamed(turn, asked) if asked.stream else _whole(turn)))
+    response = Later(request, lambda: _guarded(_streamed(turn, asked) if asked.stream else _whole(turn)))
+    if asked.ignored:
+        response[IGNORED_HEADER] = _as_header(asked.ignored)
+    return response
+
+
+def _as_header(names: tuple[str, ...]) -> str:
+    """Names that somebody invented, as a list that fits into a header and can hold nothing else."""
+    shown = [quote(name[:LONGEST_IGNORED], safe="", errors="replace") for name in names[:MOST_IGNORED]]
+    return ", ".join([*shown, "..."] if len(names) > MOST_IGNORED else shown)
 
 
 async def _whole(turn: Turn) -> HttpResponse:
     last: Event | None = None
     try:
-        async with aclosing(watch_turn(turn.pk)) as events:  # type: ignore[type-var]
+        async with aclosing(watch_turn(turn.pk, places=False)) as events:  # type: ignore[type-var]
             async for event in events:
                 last = event
     except asyncio.CancelledError:
@@ -183,11 +198,9 @@ async def _whole(turn: Turn) -> HttpResponse:
 
 async def _streamed(turn: Turn, asked: Asked) -> HttpResponseBase:
     """Begins with the first text, or after a pause; what fails before that has a status of its own."""
-    events = with_pauses(watch_turn(turn.pk), PAUSE_SECONDS)
+    events = with_pauses(watch_turn(turn.pk, places=False), PAUSE_SECONDS)
     try:
         first = await anext(events)
-        while isinstance(first, Queued):
-            first = await anext(events)
     except asyncio.CancelledError:
         await _hang_up(turn)
         raise
@@ -248,7 +261,10 @@ def _frame(data: dict[str, Any]) -> str:
 
 def _failed(event: Failed) -> JsonResponse:
     code = _CODES.get(event.code, (0, event.code))[1]
-    return error_answer(_FAILURES.get(event.code, 500), event.message, code)
+    response = error_answer(_FAILURES.get(event.code, 500), event.message, code)
+    if response.status_code == 503:
+        response["Retry-After"] = str(LONGEST_WAIT)
+    return response
 
 
 def _head(turn: Turn, kind: str) -> dict[str, Any]:
@@ -284,9 +300,9 @@ def models(request: HttpRequest, name: str = "") -> HttpResponseBase:
         return wrong
     _person(request)
     found = [
-        {"id": one, "object": "model", "created": 0, "owned_by": "oasst"}
+        {"id": one, "object": "model", "created": int(chat.offered_since(one).timestamp()), "owned_by": "oasst"}
         for one in chat.models_on_offer()
-        if name in ("", one)
+        if name in ("", one, f"{one}/")
     ]
     if not name:
         return JsonResponse({"object": "list", "data": found})
@@ -296,7 +312,17 @@ def models(request: HttpRequest, name: str = "") -> HttpResponseBase:
 
 
 @edge
-def nothing(request: HttpRequest) -> HttpResponseBase:
+def elsewhere(request: HttpRequest) -> HttpResponseBase:
+    """The same with a slash at the end, for programs that add one; else 404."""
+    if request.path_info.endswith("/"):
+        try:
+            found = resolve(request.path_info.rstrip("/"))
+        except Resolver404:
+            found = None
+        if found is not None and found.func is not elsewhere and found.url_name:
+            request.resolver_match = found  # so that it is counted and logged as what it is
+            answered: HttpResponseBase = found.func(request, **found.kwargs)
+            return answered
     return error_answer(404, "There is only /v1/chat/completions and /v1/models here.", "not_found")
 
 
@@ -304,5 +330,5 @@ urlpatterns = [
     path("chat/completions", completions, name="openai-completions"),
     path("models", models, name="openai-models"),
     path("models/<path:name>", models, name="openai-model"),
-    re_path("", nothing),
+    re_path("", elsewhere),
 ]

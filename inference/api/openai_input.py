@@ -1,6 +1,8 @@
-"""A request as OpenAI's chat completions have it, read strictly.
+"""A request as OpenAI's chat completions have it.
 
-What would change the answer and can not be done here is refused, what changes nothing is ignored. Never half obeyed.
+What would make another thing of the answer and cannot be done here is refused, and so is a wrong value of what is
+known. Clients send much more, made for other servers: that is left out, and its names are told, so that nobody has to
+guess whether a setting was obeyed.
 """
 
 from collections.abc import Mapping
@@ -36,9 +38,23 @@ _ABSENT: Mapping[str, tuple[Any, ...]] = {
     "reasoning_effort": ("none",),
     "verbosity": (),
     "web_search_options": (),
+    # By which other servers are asked for text of a certain form; whoever asks reads it with a parser.
+    "guided_json": (),
+    "guided_regex": (),
+    "guided_choice": (),
+    "guided_grammar": (),
+    "structured_outputs": (),
+    "json_schema": (),
+    "grammar": ("",),
+    "regex": (),
+    "ebnf": (),
+    # More in the answer than the answer.
+    "echo": (False,),
+    "prompt_logprobs": (),
 }
 """What can not be done here, and the values that ask for nothing; null does so for each."""
 _READ = ("messages", "model", "max_tokens", "max_completion_tokens", "stream", "stream_options")
+_OF_A_MESSAGE = ("role", "content", "refusal", "tool_calls")
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,8 @@ class Asked:
     """As `inference.engine.sampling` takes it; checked there."""
     stream: bool
     include_usage: bool
+    ignored: tuple[str, ...]
+    """What was sent and is not known here, by name: `min_p`, `stream_options.x`, `messages.name`."""
 
 
 def read(body: Any, policy: ChatPolicy) -> Asked:
@@ -68,21 +86,32 @@ def read(body: Any, policy: ChatPolicy) -> Asked:
     model = given.get("model", "")
     if not isinstance(model, str):
         raise Invalid("model must be the name of one.", code="bad_value", field="model")
-    return Asked(_messages(given.get("messages"), policy), model, chosen, stream, _flag(options, "include_usage"))
+    include_usage = _flag(options, "include_usage")
+    messages = _messages(given.get("messages"), policy)
+    return Asked(messages, model, chosen, stream, include_usage, tuple(_unknown(given)))
+
+
+def _unknown(given: dict[str, Any]) -> dict[str, None]:
+    """The names of what nobody here reads, each once, in the order in which they came."""
+    known = {*_ABSENT, *SETTINGS, *_READ, *IGNORED}
+    found = dict.fromkeys(name for name in given if name not in known)
+    for name, value in given.get("stream_options", {}).items():
+        if name != "include_usage" and value is not None:
+            found[f"stream_options.{name}"] = None
+    for message in given["messages"]:
+        for name, value in message.items():
+            if name not in _OF_A_MESSAGE and value not in (None, []):
+                found[f"messages.{name}"] = None
+    return found
 
 
 def _refuse_what_can_not_be_done(given: dict[str, Any]) -> None:
     for name, value in given.items():
-        if name in _ABSENT:
-            # 1 == True in Python, but not for whoever asks.
-            if not any(
-                value == neutral and isinstance(value, bool) == isinstance(neutral, bool) for neutral in _ABSENT[name]
-            ):
-                raise Invalid(f"{name} can not be done here. Leave it out.", code="unsupported_value", field=name)
-        elif name not in SETTINGS and name not in _READ and name not in IGNORED:
-            raise Invalid(
-                f"Unrecognized request argument supplied: {name[:60]}", code="unknown_parameter", field=name[:60]
-            )
+        # 1 == True in Python, but not for whoever asks.
+        if name in _ABSENT and not any(
+            value == neutral and isinstance(value, bool) == isinstance(neutral, bool) for neutral in _ABSENT[name]
+        ):
+            raise Invalid(f"{name} cannot be done here. Leave it out.", code="unsupported_value", field=name)
 
 
 def _flag(given: dict[str, Any], name: str) -> bool:

@@ -1,21 +1,45 @@
-"""Pages of other sites that may read the API (CORS_ORIGINS): with GET, and never with a cookie.
+"""Pages of other sites, and what they may do from a browser. Never with a cookie.
 
-Whoever may write needs a key, and a key that a page holds is everybody's. So only reading is opened.
+Of the data set (CORS_ORIGINS) they read: with GET. Whoever may write there needs a key, and a key that a page holds is
+everybody's. The chat (CHAT_CORS_ORIGINS) they may use as a whole, since that takes the token of the person who sits
+before the page.
 """
+
+from collections.abc import Collection
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+from django.utils.deprecation import MiddlewareMixin
+
+from oasst.core.wires import is_of_the_chat
 
 _HEADERS = "Authorization, Content-Type, If-None-Match, X-API-Key, X-OASST-USER"
 _SHOWN = "ETag, Link, Retry-After, X-Request-ID"
 _KEPT = 600  # seconds for which a browser need not ask again
 
 
+_CHAT_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
+_CHAT_HEADERS = frozenset(
+    {
+        *("accept", "authorization", "content-type", "last-event-id", "refresh", "x-request-id"),
+        *("user-agent", "http-referer", "x-title", "x-requested-with", "idempotency-key"),
+    }
+)
+# The libraries of OpenAI tell about themselves. Keys of programs (X-API-Key, TrustedClient) do not belong into a page.
+_CHAT_PREFIXES = ("x-stainless-", "openai-")
+_CHAT_SHOWN = "Retry-After, X-Ignored-Parameters, X-Request-ID"
+
+
 def is_allowed(request: HttpRequest) -> bool:
-    """Whether the request names the page's site, and that site may."""
+    """Whether the request names the page's site, and that site may read the data set."""
+    return _is_among(settings.CORS_ORIGINS, request)
+
+
+def _is_among(origins: Collection[str], request: HttpRequest) -> bool:
     origin = request.headers.get("Origin", "")
-    return bool(origin) and ("*" in settings.CORS_ORIGINS or origin in settings.CORS_ORIGINS)
+    return bool(origin) and ("*" in origins or origin in origins)
 
 
 def may_read(request: HttpRequest) -> bool:
@@ -41,3 +65,36 @@ def mark(request: HttpRequest, response: HttpResponseBase) -> None:
     response["Access-Control-Allow-Origin"] = request.headers["Origin"]
     response["Access-Control-Expose-Headers"] = _SHOWN
     response["Vary"] = "Origin"
+
+
+class ChatPages(MiddlewareMixin):
+    """Around everything below /v1 and /inference, so that a page sees refusals and errors as well as answers."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        """Answers the browser that asks before it sends. A page that may not chat is answered as by default."""
+        wanted = request.headers.get("Access-Control-Request-Method")
+        if request.method != "OPTIONS" or wanted not in _CHAT_METHODS or not _may_chat(request):
+            return None
+        asked = request.headers.get("Access-Control-Request-Headers", "").lower().split(",")
+        response = HttpResponse(status=204, content_type="application/json")
+        response["Access-Control-Allow-Methods"] = ", ".join(_CHAT_METHODS)
+        response["Access-Control-Allow-Headers"] = ", ".join(filter(_is_for_chat, map(str.strip, asked)))
+        response["Access-Control-Max-Age"] = str(_KEPT)
+        patch_vary_headers(response, ["Access-Control-Request-Headers"])
+        return response
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if settings.CHAT_CORS_ORIGINS and is_of_the_chat(request.path_info):
+            patch_vary_headers(response, ["Origin"])
+            if _may_chat(request):
+                response["Access-Control-Allow-Origin"] = request.headers["Origin"]
+                response["Access-Control-Expose-Headers"] = _CHAT_SHOWN
+        return response
+
+
+def _may_chat(request: HttpRequest) -> bool:
+    return is_of_the_chat(request.path_info) and _is_among(settings.CHAT_CORS_ORIGINS, request)
+
+
+def _is_for_chat(header: str) -> bool:
+    return header in _CHAT_HEADERS or header.startswith(_CHAT_PREFIXES)

@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True)
 class RateLimit:
     name: str
-    rates: str  # "30 per 4 minutes", several separated by semicolons
+    rates: str  # "30 per 4 minutes", several separated by semicolons; LIMITS of the settings may say otherwise
     what: str  # ends the sentence "Too many …"
     instead: str = ""  # a sentence: what helps now, where that is more than waiting
 
@@ -65,7 +65,11 @@ PROFILE_CHANGES = RateLimit("profile", "60 per hour", "changes to your profile")
 NEW_TOKENS = RateLimit("token_new", "30 per day", "new tokens")
 CHAT_TURNS = RateLimit("chat_turn", "20 per 10 minutes", "questions to the assistant")
 NEW_CHATS = RateLimit("chat_new", "200 per hour; 1000 per day", "new chats")
-CHAT_MESSAGES = RateLimit("chat_message", "120 per 10 minutes", "messages")
+# Programs send batches, and each person's wait in line (inference.chat). By the minute, so that what is refused may
+# come again before its client library gives up.
+CHAT_TURNS_OF_PROGRAMS = RateLimit("chat_turn_program", "240 per minute; 3600 per hour", "questions to the assistant")
+NEW_CHATS_OF_PROGRAMS = RateLimit("chat_new_program", "600 per hour; 3000 per day", "new chats")
+CHAT_MESSAGES = RateLimit("chat_message", "240 per minute; 3600 per hour", "messages")
 CHAT_CHANGES = RateLimit("chat_change", "300 per 10 minutes", "changes to your chats")
 CHAT_STOPS = RateLimit("chat_stop", "120 per 10 minutes", "stopped answers")
 CHAT_LISTENS = RateLimit("chat_listen", "120 per minute", "connections to answers")
@@ -131,6 +135,12 @@ WRONG_LINKS_FROM_ADDRESS = RateLimit(
     "sign-in links that do not work",
     "Ask whoever runs the site for another link, or sign in on the ordinary page.",
 )
+
+
+def rules() -> dict[str, RateLimit]:
+    """All of the above by name, as LIMITS of the settings knows them."""
+    return {one.name: one for one in globals().values() if isinstance(one, RateLimit)}
+
 
 # After a failure nobody waits for Redis again for this long, and the log gets no second line for a minute.
 _RETRY_REDIS_AFTER = 5.0
@@ -211,9 +221,13 @@ def _limiter(url: str) -> MovingWindowRateLimiter:
     return MovingWindowRateLimiter(storage)
 
 
-@cache
 def _rates(rule: RateLimit) -> tuple[RateLimitItem, ...]:
-    return tuple(parse_many(rule.rates))
+    return _parsed(settings.LIMITS.get(rule.name, rule.rates))
+
+
+@cache
+def _parsed(rates: str) -> tuple[RateLimitItem, ...]:
+    return tuple(parse_many(rates))
 
 
 def _key(who: tuple[object, ...]) -> str:

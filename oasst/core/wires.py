@@ -22,6 +22,11 @@ def is_of_openai(path: str) -> bool:
     return _first_part(path) == OPENAI.partition("/")[0]
 
 
+def is_of_the_chat(path: str) -> bool:
+    """Whether programs ask the assistant there, in either dialect."""
+    return _first_part(path) in (CHAT.partition("/")[0], OPENAI.partition("/")[0])
+
+
 def asks_no_person(path: str) -> bool:
     """Whether nobody in particular comes to a path as a person: it belongs to programs, to files, or to machines."""
     return is_of_the_wires(path) or path.startswith(("/static/", *ASKED_BY_MACHINES))

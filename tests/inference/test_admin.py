@@ -119,7 +119,7 @@ class TestEngines:
         ask(alice)
         page = signed_in(new_person("Ada", role="admin")).get(reverse("admin:inference_engine")).text
         assert "No engine gave a sign of life" in page
-        assert "waiting, of 100 at most" in page and "1 person" in page
+        assert "waiting, of 200 at most" in page and "1 person" in page
 
     def test_what_failed(self, alice: User) -> None:
         turn = ask(alice)

@@ -1,7 +1,10 @@
 """Chats as their people use them: asking, editing, asking again, stopping, saying what they think of it."""
 
+from dataclasses import replace
+
 import pytest
 from django.db.models import F
+from django.utils import timezone
 
 from inference import chat, titles, turns
 from inference.engine.sampling import LARGEST_SEED
@@ -23,6 +26,11 @@ def answered(turn: Turn, text: str = "An answer.") -> Turn:
     progress = turns.Progress(str(turn.pk), text, [1, 2, 3], 10, 0)
     assert turns.finish(owner="test", progress=progress, ending=turns.Ending(TurnState.COMPLETE, "eos_token"))
     return fresh(turn)
+
+
+def complete(user: User, policy: ChatPolicy = POLICY) -> Turn:
+    """As a program asks."""
+    return chat.complete(user=user, messages=[{"role": "user", "content": "Hi"}], policy=policy)
 
 
 def stored() -> tuple[int, int, int]:
@@ -153,13 +161,30 @@ class TestRefused:
         assert 1 <= refused.value.retry_after <= 60
         assert stored() == before
 
-    def test_one_person_can_not_have_everything(self, alice: User, bob: User) -> None:
-        for _ in range(POLICY.turns_per_person):
-            ask(alice)
-        with pytest.raises(Busy) as refused:
-            ask(alice)
-        assert refused.value.code == "too_many_turns"
-        ask(bob)
+    def test_one_person_can_not_fill_the_queue(self, alice: User, bob: User, carol: User) -> None:
+        """Who waits with as many turns as there are free places waits with enough; newcomers find room."""
+        small = replace(POLICY, queue_limit=6)
+
+        def fill(person: User) -> int:
+            for number in range(10):
+                try:
+                    ask(person, policy=small)
+                except Busy as refused:
+                    assert refused.code in ("too_many_turns", "queue_full") and 1 <= refused.retry_after <= 60
+                    return number
+            raise AssertionError("no end")
+
+        assert (fill(alice), fill(bob), fill(carol)) == (3, 2, 1)
+
+    def test_a_batch_shuts_nobody_out_of_their_own_pages(self, alice: User) -> None:
+        small = replace(POLICY, queue_limit=6)
+        for _ in range(3):
+            complete(alice, policy=small)
+        with pytest.raises(Busy):
+            complete(alice, policy=small)
+        asked = ask(alice, policy=small)
+        (claimed,) = turns.claim(owner="one", model="tiny", number=1, policy=POLICY)
+        assert claimed.pk == asked.pk, "and the person is answered before their program"
 
     def test_a_full_chat(self, alice: User) -> None:
         turn = ask(alice)
@@ -193,14 +218,15 @@ class TestRefused:
 @pytest.mark.django_db(transaction=True)
 def test_limits_hold_when_all_ask_at_once(alice: User) -> None:
     rooms = [chat.create_chat(user=alice, policy=POLICY) for _ in range(8)]
+    small = replace(POLICY, queue_limit=6)
     results = at_once(
         [
-            lambda room=room: chat.start_turn(user=alice, chat_id=room.pk, text="Hi", policy=POLICY)  # type: ignore[misc]
+            lambda room=room: chat.start_turn(user=alice, chat_id=room.pk, text="Hi", policy=small)  # type: ignore[misc]
             for room in rooms
         ]
     )
-    assert sum(isinstance(one, Turn) for one in results) == POLICY.turns_per_person
-    assert sum(isinstance(one, Busy) for one in results) == 8 - POLICY.turns_per_person
+    assert sum(isinstance(one, Turn) for one in results) == 3
+    assert sum(isinstance(one, Busy) for one in results) == 5
 
 
 class TestStopping:
@@ -297,6 +323,30 @@ class TestQueue:
         assert [one.pk for one in claimed] == [b1.pk]
         assert fresh(a2).state == TurnState.PENDING
 
+    def test_what_is_beyond_the_answers_at_once_stays_in_the_queue(self, alice: User, bob: User) -> None:
+        two = replace(POLICY, answers_at_once=2)
+        first, second, third = ask(alice), ask(alice), ask(alice)
+        assert [one.pk for one in turns.claim(owner="one", model="tiny", number=9, policy=two)] == [first.pk, second.pk]
+        assert turns.claim(owner="two", model="tiny", number=9, policy=two) == [], "also not by another engine"
+        other = ask(bob)
+        assert [one.pk for one in turns.claim(owner="two", model="tiny", number=9, policy=two)] == [other.pk]
+        turns.finish(owner="one", progress=turns.Progress(str(first.pk), "So"), ending=turns.Ending(TurnState.COMPLETE))
+        assert [one.pk for one in turns.claim(owner="two", model="tiny", number=9, policy=two)] == [third.pk]
+
+    def test_what_was_interrupted_goes_on_whatever_else_its_person_has(self, alice: User) -> None:
+        one_at_once = replace(POLICY, answers_at_once=1)
+        ask(alice)
+        (begun,) = turns.claim(owner="dead", model="tiny", number=1, policy=one_at_once)
+        ask(alice)
+        Turn.objects.filter(pk=begun.pk).update(lease_until=F("queued_at"), queued_at=timezone.now())
+        assert [one.pk for one in turns.claim(owner="next", model="tiny", number=9, policy=one_at_once)] == [begun.pk]
+
+    def test_waiting_for_a_model_that_nobody_runs_blocks_no_other(self, alice: User) -> None:
+        one_at_once = replace(POLICY, answers_at_once=1)
+        Turn.objects.filter(pk=ask(alice).pk).update(model="gone")
+        wanted = ask(alice)
+        assert [one.pk for one in turns.claim(owner="one", model="tiny", number=9, policy=one_at_once)] == [wanted.pk]
+
     def test_other_models_wait_for_their_engine(self, alice: User) -> None:
         ask(alice)
         assert turns.claim(owner="one", model="another", number=1, policy=POLICY) == []
@@ -336,3 +386,11 @@ class TestQueue:
         assert fresh(waiting).state == fresh(begun).state == TurnState.TIMED_OUT
         assert content(begun) == "Half"
         assert fresh(held).state == TurnState.IN_PROGRESS, "its engine lives and ends it itself"
+
+    def test_who_waited_too_long_hears_that_it_was_the_queue(self, alice: User) -> None:
+        turn = ask(alice)
+        Turn.objects.update(deadline_at=F("queued_at"))
+        assert turns.end_overdue(replace(POLICY, queue_seconds=7)) == 1
+        ended = fresh(turn)
+        assert (ended.state, ended.error_code) == (TurnState.TIMED_OUT, "queue_timeout")
+        assert "waited 7 seconds in the queue" in ended.error

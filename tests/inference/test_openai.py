@@ -1,27 +1,32 @@
 """The OpenAI-compatible endpoint: the `openai` library against a web server that answers with the tiny model."""
 
 import json
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import quote
 from urllib.request import urlopen
 
 import openai
 import pytest
 import requests
 from django.db import connection
+from django.db.models import F
 
-from inference.api.openai import refused as refused_answer
+from inference import chat, engines, turns
 from inference.api.openai_urls import document
-from inference.models import Chat, ChatMessage, Turn
+from inference.models import Chat, ChatMessage, OfferedModel, Turn
+from inference.policy import current_policy
 from inference.states import TurnState
 from oasst.accounts import services, tokens
 from oasst.accounts.models import User
-from oasst.core.errors import Busy
+from oasst.core import ratelimit
 from oasst.services.sockets import listen
 from tests.clients.python import Client
 from tests.clients.validity import faults
@@ -33,6 +38,11 @@ from tests.inference.talking import ENDLESS, wait_until
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 HELLO: list[Any] = [{"role": "user", "content": "Tell me something"}]
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 40}
+PROMPTS = int(os.environ.get("CHAT_PROMPTS", "40"))
+"""Of a batch: short here, `scripts/bench chat-batch` sends more."""
+AT_ONCE = int(os.environ.get("CHAT_PROMPTS_AT_ONCE", "8"))
+FRIEND = "https://chat.example.org"
+QUEUE = 20
 
 
 class Web:
@@ -43,8 +53,17 @@ class Web:
         self.listener: socket.socket = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         descriptor = self.listener.fileno()
+        # As on a fresh installation, with limits; the queue is short so that it can be filled.
         self.process = Process(
-            ["manage.py", "serve", "--skip-checks", "--fd", str(descriptor)], log, inherit=[descriptor]
+            ["manage.py", "serve", "--skip-checks", "--fd", str(descriptor)],
+            log,
+            inherit=[descriptor],
+            variables={
+                "DJANGO_SETTINGS_MODULE": "tests.security.settings",
+                "CHAT_CORS_ORIGINS": FRIEND,
+                "CHAT_QUEUE": str(QUEUE),
+                "CHAT_ANSWERS_AT_ONCE": "4",
+            },
         )
         wait(self._is_up, START_SECONDS, lambda: f"no server:\n{self.process.said()}")
 
@@ -60,6 +79,15 @@ class Web:
         data = body if isinstance(body, bytes | str) else json.dumps(body)
         return requests.post(f"{self.url}/v1/chat/completions", data=data, headers=headers, timeout=60, **more)
 
+    def send(self, token: str, body: Any, **headers: str) -> socket.socket:
+        """A completion asked for byte by byte; the connection, with nothing read from it yet."""
+        data = json.dumps(body).encode()
+        head = {"Host": "localhost", "Authorization": f"Bearer {token}", "Content-Type": "application/json", **headers}
+        lines = [f"{name}: {value}" for name, value in {**head, "Content-Length": str(len(data))}.items()]
+        line = socket.create_connection(("127.0.0.1", self.listener.getsockname()[1]), timeout=60)
+        line.sendall("\r\n".join(["POST /v1/chat/completions HTTP/1.1", *lines, "", ""]).encode() + data)
+        return line
+
     def end(self) -> None:
         self.process.kill()
         self.listener.close()
@@ -70,7 +98,7 @@ def web(django_db_setup: None, tiny_folder: Path, tmp_path_factory: pytest.TempP
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OASST_CHAT_MODEL", str(tiny_folder))
         patch.setenv("OASST_ENGINE", "inline")
-        patch.setenv("ENGINE_SLOTS", "4")
+        patch.setenv("ENGINE_SLOTS", "8")
         one = Web(tiny_folder, tmp_path_factory.mktemp("web") / "web.log")
         yield one
         one.end()
@@ -231,14 +259,225 @@ class TestPublished:
             assert generated.models.Error.from_dict(response.json()).error.code
 
 
+class TestBatches:
+    """A program with a token sends more than is answered at once: the rest waits in the queue, and nothing fails."""
+
+    def test_eight_at_a_time_to_the_end(self, client: openai.OpenAI, web: Web) -> None:
+        """Without a single retry, while four answers are written at once."""
+        short: dict[str, Any] = {"model": web.model, "temperature": 0, "max_tokens": 2}
+
+        def ask(number: int) -> str | None:
+            prompt: Any = [{"role": "user", "content": f"Prompt {number}"}]
+            if number % 4:
+                return client.chat.completions.create(messages=prompt, **short).choices[0].finish_reason
+            return (
+                list(client.chat.completions.create(messages=prompt, stream=True, **short))[-1].choices[0].finish_reason
+            )
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            assert set(pool.map(ask, range(PROMPTS))) <= {"length", "stop"}
+        assert Turn.objects.filter(state=TurnState.COMPLETE).count() == PROMPTS
+
+    def test_what_is_beyond_the_answers_at_once_waits_and_gives_its_place_back(
+        self, client: openai.OpenAI, web: Web, secret: str
+    ) -> None:
+        streams = [
+            client.chat.completions.create(model=web.model, messages=HELLO, stream=True, **ENDLESS) for _ in range(4)
+        ]
+        lines = [web.send(secret, {"messages": HELLO, "stream": stream, **GREEDY}) for stream in (True, False, False)]
+        waiting = Turn.objects.filter(state=TurnState.PENDING)
+        wait_until(lambda: waiting.count() == 3, "not in the queue")
+        assert Turn.objects.filter(state=TurnState.IN_PROGRESS).count() == 4
+        for line in lines[:2]:
+            line.close()
+        wait_until(lambda: waiting.count() == 1, "still in the queue")
+        assert Turn.objects.filter(state=TurnState.STOPPED, began_at=None).count() == 2
+        streams.pop().close()
+        assert lines[2].recv(100).startswith(b"HTTP/1.1 200 "), "the last one gets the place that became free"
+        for one in streams:
+            one.close()
+
+    def test_a_library_that_is_told_to_wait_does(
+        self, client: openai.OpenAI, web: Web, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        a_moment_ago = time.time() - 58
+        with monkeypatch.context() as clock:
+            clock.setattr(time, "time", lambda: a_moment_ago)
+            for _ in range(240):
+                ratelimit.spend(ratelimit.CHAT_TURNS_OF_PROGRAMS, alice.pk)
+        with pytest.raises(openai.RateLimitError, match="240 in 60 seconds") as refused:
+            client.chat.completions.create(model=web.model, messages=HELLO, **GREEDY)
+        assert 1 <= int(refused.value.response.headers["Retry-After"]) <= 60
+        patient = client.with_options(max_retries=2)
+        assert patient.chat.completions.create(model=web.model, messages=HELLO, **GREEDY).choices[0].message.content
+
+    def test_where_the_wait_is_longer_the_library_is_told_what_it_bears(
+        self, client: openai.OpenAI, web: Web, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ratelimit, "_rates", lambda rule: ratelimit._parsed("100000 per hour"))
+        rest = ratelimit._parsed("3600 per hour")[0]
+        limiter = ratelimit._limiter(ratelimit.settings.REDIS_URL)
+        long_ago = time.time() - 120
+        with monkeypatch.context() as clock:
+            clock.setattr(time, "time", lambda: long_ago)
+            key = ratelimit._key((alice.pk,))
+            assert limiter.hit(rest, ratelimit.CHAT_TURNS_OF_PROGRAMS.name, key, cost=3600)
+        with pytest.raises(openai.RateLimitError, match="try again in 58 minutes") as refused:
+            client.chat.completions.create(model=web.model, messages=HELLO, **GREEDY)
+        assert refused.value.response.headers["Retry-After"] == "60"
+        assert stored() == (0, 0, 0)
+
+    def test_nobody_fills_the_queue(self, client: openai.OpenAI, web: Web, alice: User, bob: User) -> None:
+        """Of a model that nobody runs, so that all of them wait."""
+        fill_queue(alice, QUEUE // 2)
+        before = stored()
+        with pytest.raises(openai.RateLimitError, match="waiting already") as refused:
+            client.chat.completions.create(model=web.model, messages=HELLO)
+        assert 1 <= int(refused.value.response.headers["Retry-After"]) <= 60
+        assert stored() == before
+        others = client.with_options(api_key=tokens.create_token(bob, name="laptop", days=7)[1])
+        assert others.chat.completions.create(model=web.model, messages=HELLO, **GREEDY).choices
+
+    def test_a_full_queue(self, web: Web, client: openai.OpenAI) -> None:
+        fill_queue(new_person("Crowd"), QUEUE)
+        before = stored()
+        with pytest.raises(openai.InternalServerError) as refused:
+            client.chat.completions.create(model=web.model, messages=HELLO)
+        assert refused.value.status_code == 503 and 1 <= int(refused.value.response.headers["Retry-After"]) <= 60
+        assert stored() == before
+
+    def test_who_waited_too_long_may_try_again(self, web: Web, client: openai.OpenAI) -> None:
+        streams = [
+            client.chat.completions.create(model=web.model, messages=HELLO, stream=True, **ENDLESS) for _ in range(4)
+        ]
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(client.chat.completions.create, model=web.model, messages=HELLO)
+            waiting = Turn.objects.filter(state=TurnState.PENDING)
+            wait_until(waiting.exists, "not in the queue")
+            waiting.update(deadline_at=F("queued_at"))
+            turns.end_overdue(current_policy())
+            with pytest.raises(openai.InternalServerError, match="300 seconds in the queue") as refused:
+                asked.result()
+        assert refused.value.status_code == 503 and refused.value.code == "queue_timeout"
+        assert 1 <= int(refused.value.response.headers["Retry-After"]) <= 60
+        for one in streams:
+            one.close()
+
+
+def fill_queue(person: User, number: int) -> None:
+    rows = []
+    for _ in range(number):
+        room = Chat.objects.create(user=person)
+        question = ChatMessage.objects.create(chat=room, role="prompter", content="Hi")
+        answer = ChatMessage.objects.create(chat=room, role="assistant", parent=question)
+        rows.append(Turn(message=answer, user=person, model="none", prompt=[], deadline_at="2100-01-01T00:00Z"))
+    Turn.objects.bulk_create(rows)
+
+
+class TestWhatIsNotKnown:
+    """Clients send settings of other servers unasked. They are left out, and the answer names them."""
+
+    SENT: dict[str, Any] = {  # LiteLLM, LangChain, SillyTavern, Open WebUI; for llama.cpp, vLLM, Ollama, OpenRouter
+        "min_p": 0.05,
+        "top_a": 0,
+        "tfs_z": 1,
+        "repeat_penalty": 1.1,
+        "mirostat": 0,
+        "num_ctx": 4096,
+        "chat_template_kwargs": {"enable_thinking": False},
+        "ignore_eos": False,
+        "keep_alive": "5m",
+        "reasoning": {"effort": "low"},
+        "transforms": [],
+        "temprature": 0.1,
+    }
+
+    @pytest.mark.parametrize("stream", [True, False])
+    def test_it_is_named_in_a_header(self, web: Web, secret: str, stream: bool) -> None:
+        body = {"messages": [{**HELLO[0], "name": "Ada"}], "stream": stream, **GREEDY, **self.SENT}
+        if stream:
+            body["stream_options"] = {"include_usage": True, "include_obfuscation": False}
+        line = web.send(secret, body)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += line.recv(4096)
+        line.close()
+        first, *lines = head.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+        assert first.startswith("HTTP/1.1 200")
+        (named,) = [one.partition(": ")[2] for one in lines if one.lower().startswith("x-ignored-parameters:")]
+        expected = [*self.SENT, *["stream_options.include_obfuscation"] * stream, "messages.name"]
+        assert named == ", ".join(expected)
+
+    def test_also_by_the_library(self, web: Web, client: openai.OpenAI) -> None:
+        raw = client.chat.completions.with_raw_response.create(
+            model=web.model, messages=HELLO, extra_body={"min_p": 0.05, "top_k": 5}, **GREEDY
+        )
+        assert raw.headers["X-Ignored-Parameters"] == "min_p" and raw.parse().choices
+        assert Turn.objects.get().sampling["top_k"] == 5
+
+    def test_nothing_is_named_that_changes_no_answer(self, web: Web, secret: str) -> None:
+        said = web.post(secret, {"messages": HELLO, "user": "me", "metadata": {}, "min_p": None, "n": 1, **GREEDY})
+        assert said.status_code == 200 and "X-Ignored-Parameters" not in said.headers
+
+    def test_a_name_is_never_a_header_of_its_own(self, web: Web, secret: str) -> None:
+        names = {
+            "a\r\nSet-Cookie: b=c": 1,
+            "ä, \ud800": 1,
+            "x" * 1000: 1,
+            **{f"n{number}": 1 for number in range(1000)},
+        }
+        said = web.post(secret, json.dumps({"messages": HELLO, **GREEDY, **names}))
+        named = said.headers["X-Ignored-Parameters"].split(", ")
+        assert said.status_code == 200 and "Set-Cookie" not in said.headers
+        assert named[:3] == ["a%0D%0ASet-Cookie%3A%20b%3Dc", "%C3%A4%2C%20%3F", "x" * 60]
+        assert len(named) == 51 and named[-1] == "..."
+
+
+class TestModels:
+    def test_they_are_as_old_as_their_first_offer(
+        self, web: Web, client: openai.OpenAI, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings.OASST_CHAT_MODEL, settings.OASST_ENGINE = web.model, "worker"
+        before = int(time.time())
+        engines.start_beside_requests()  # as each start of a web server does
+        noted = OfferedModel.objects.get().since
+        assert before <= noted.timestamp() <= time.time()
+        engines.start_beside_requests()
+        assert OfferedModel.objects.get().since == noted == chat.offered_since(web.model)
+        OfferedModel.objects.update(since="2024-05-06T07:08:09Z")
+        (listed,) = client.models.list()
+        assert listed.created == client.models.retrieve(web.model).created == 1714979289
+
+    def test_where_nobody_noted_it_they_are_as_old_as_the_server(self, web: Web, client: openai.OpenAI) -> None:
+        (first,), (again,) = client.models.list(), client.models.list()
+        assert first.created == again.created and 0 < time.time() - first.created < 3600
+
+
+def test_a_slash_at_the_end_changes_nothing(web: Web, secret: str) -> None:
+    headers = {"Authorization": f"Bearer {secret}"}
+    for path in ("models", f"models/{quote(web.model, safe='')}"):
+        plain, slashed = (
+            requests.get(f"{web.url}/v1/{path}{slash}", headers=headers, timeout=30, allow_redirects=False)
+            for slash in ("", "/")
+        )
+        assert plain.status_code == slashed.status_code == 200 and plain.json() == slashed.json()
+    said = requests.post(
+        f"{web.url}/v1/chat/completions/",
+        json={"messages": HELLO, **GREEDY},
+        headers=headers,
+        timeout=60,
+        allow_redirects=False,
+    )
+    assert said.status_code == 200 and said.json()["choices"]
+    for path in ("", "/", "embeddings/", "models/x/y/", "chat/"):
+        nothing = requests.get(f"{web.url}/v1/{path}", headers=headers, timeout=30, allow_redirects=False)
+        assert nothing.status_code == 404 and nothing.json()["error"]["code"]
+
+
 class TestHangingUp:
     @pytest.mark.parametrize("stream", [True, False])
     def test_ends_the_answer(self, web: Web, secret: str, stream: bool) -> None:
-        body = {"messages": HELLO, "stream": stream, **ENDLESS}
-        line = socket.create_connection(("127.0.0.1", web.listener.getsockname()[1]))
-        data = json.dumps(body).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\n"
-        line.sendall(f"{head}Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+        line = web.send(secret, {"messages": HELLO, "stream": stream, **ENDLESS})
         wait_until(lambda: Turn.objects.filter(state=TurnState.IN_PROGRESS).exists(), "not begun")
         if stream:
             assert b"200" in line.recv(1000)
@@ -284,7 +523,9 @@ class TestRefused:
             ({"response_format": {"type": "json_object"}}, 400, "unsupported_value", "response_format"),
             ({"logprobs": True}, 400, "unsupported_value", "logprobs"),
             ({"frequency_penalty": 0.5}, 400, "unsupported_value", "frequency_penalty"),
-            ({"nonsense": 1}, 400, "unknown_parameter", "nonsense"),
+            ({"guided_json": {"type": "object"}}, 400, "unsupported_value", "guided_json"),
+            ({"grammar": "root ::= x"}, 400, "unsupported_value", "grammar"),
+            ({"echo": True}, 400, "unsupported_value", "echo"),
             ({"stream": "yes"}, 400, "invalid_value", "stream"),
             ({"stream_options": {"include_usage": True}}, 400, "invalid_value", "stream_options"),
         ],
@@ -331,38 +572,3 @@ class TestRefused:
     def test_too_long_for_the_model(self, web: Web, secret: str, stream: bool) -> None:
         response = web.post(secret, {"messages": [{"role": "user", "content": "word " * 3999}], "stream": stream})
         assert (response.status_code, response.json()["error"]["code"]) == (400, "context_length_exceeded")
-
-    def test_too_many_at_once_and_too_often(self, web: Web, secret: str, alice: User, client: openai.OpenAI) -> None:
-        streams = [
-            client.chat.completions.create(
-                model=web.model, messages=HELLO, stream=True, max_tokens=1500, temperature=0, logit_bias={"452": -100}
-            )
-            for _ in range(4)
-        ]
-        with pytest.raises(openai.RateLimitError, match="under way") as refused:
-            client.chat.completions.create(model=web.model, messages=HELLO)
-        assert int(refused.value.response.headers["Retry-After"]) > 0
-        for one in streams:
-            one.close()
-        wait_until(lambda: not Turn.objects.filter(user=alice, ended_at=None).exists(), "not ended")
-        limited = refused_answer(Busy("Too many.", code="rate_limited", retry_after=77))
-        assert (limited.status_code, limited["Retry-After"]) == (429, "77")
-        assert json.loads(limited.content)["error"]["code"] == "rate_limit_exceeded"
-
-
-def test_a_full_queue(web: Web, secret: str, client: openai.OpenAI) -> None:
-    """Of a model that nobody runs, so that all of them wait."""
-    now = time.time()
-    rows = []
-    person = new_person("Crowd")
-    for _ in range(100):
-        room = Chat.objects.create(user=person)
-        question = ChatMessage.objects.create(chat=room, role="prompter", content="Hi")
-        answer = ChatMessage.objects.create(chat=room, role="assistant", parent=question)
-        rows.append(Turn(message=answer, user=person, model="none", deadline_at="2100-01-01T00:00Z"))
-    Turn.objects.bulk_create(rows)
-    before = stored()
-    with pytest.raises(openai.InternalServerError) as refused:
-        client.chat.completions.create(model=web.model, messages=HELLO)
-    assert refused.value.status_code == 503 and int(refused.value.response.headers["Retry-After"]) > 0
-    assert stored() == before and time.time() - now < START_SECONDS

@@ -47,6 +47,16 @@ def test_public_configuration_is_silent(public: Settings) -> None:
     assert checks.check_secrets(None) == []
 
 
+def test_a_limit_that_there_is_not_is_named(settings: Settings) -> None:
+    settings.LIMITS = {"chat_turn": "1 per day", "chat_turns": "2 per day", "nonsense": "3 per day"}
+    near, far = checks.check_limits(None)
+    assert ids([near, far]) == ["oasst.E020"] * 2
+    assert "'chat_turns'" in near.msg and "Did you mean chat_turn?" in str(near.hint)
+    assert "'nonsense'" in far.msg and "operations.md" in str(far.hint)
+    settings.LIMITS = {"chat_turn": "1 per day"}
+    assert checks.check_limits(None) == []
+
+
 SHORT = "hunter2" * 4
 WEAK = {
     "OFFICIAL_WEB_API_KEY": ("1234", "oasst.E010"),

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from oasst.core import ratelimit
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-READERS = {"text", "integer", "switch", "choice", "words"}
+READERS = {"text", "integer", "switch", "choice", "words", "rates", "origins"}
 
 
 def variables_in_code() -> set[str]:
@@ -42,6 +44,14 @@ def variables_in_docs() -> set[str]:
 
 def test_every_variable_is_documented_and_nothing_else() -> None:
     assert variables_in_code() == variables_in_docs()
+
+
+def test_every_limit_is_documented_as_it_is() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    table = text.partition("<!-- limits -->")[2].partition("<!-- /limits -->")[0]
+    found = re.findall(r"^\| `([a-z_]+)` \| ([^|]+?) \|", table, re.MULTILINE)
+    assert len(found) == len(dict(found))
+    assert dict(found) == {name: rule.rates for name, rule in ratelimit.rules().items()}
 
 
 @pytest.mark.parametrize("script", ["up", "test", "check", "audit"])

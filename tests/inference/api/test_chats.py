@@ -123,6 +123,7 @@ class TestMany:
 
     def test_there_is_a_limit(self, ann: Api, settings: Any) -> None:
         settings.RATE_LIMITS = True
+        settings.LIMITS = {"chat_new_program": "200 per hour"}
         for _ in range(2):
             done(ann.post("chats/batch", {"chats": [{}] * 100}))
         over = ann.post("chats", {})
