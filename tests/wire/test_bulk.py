@@ -19,7 +19,8 @@ from oasst.api import streams
 from tests.crash.processes import Site, wait_until
 from tests.factories import delete, grow_to, growing_tree, new_people, new_prompt
 from tests.wire.conftest import Wire, code_of, problems
-from trees.interchange.writer import ExportFilter, export_lines
+from trees.interchange.selection import Selection
+from trees.interchange.writer import read_lines
 from trees.models import Message, MessageTree
 from trees.policy import TreePolicy
 from trees.states import State
@@ -64,7 +65,7 @@ class TestExport:
         response = site.get("export/trees")
         assert response.status_code == 200
         lines = b"".join(response.streaming_content).decode().splitlines()
-        assert lines == list(export_lines(ExportFilter())) and len(lines) == 1
+        assert lines == list(read_lines(Selection())) and len(lines) == 1
         assert json.loads(lines[0])["message_tree_id"] == str(finished.pk)
 
     def test_which(self, site: Wire, finished: Message, bob: User) -> None:
@@ -147,7 +148,7 @@ class TestServer:
         fill(300, 5_000)
         answer = requests.get(f"{live.url}/api/v1/export/trees", headers={"X-API-Key": site.key}, timeout=60)
         assert answer.headers["Content-Type"] == "application/x-ndjson"
-        assert answer.text.splitlines() == list(export_lines(ExportFilter()))
+        assert answer.text.splitlines() == list(read_lines(Selection()))
 
     def test_a_slow_reader_costs_no_memory_and_one_who_leaves_no_connection(self, live: Site) -> None:
         site = Wire("site", trusted=True)
