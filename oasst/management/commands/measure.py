@@ -68,10 +68,13 @@ class Command(ServiceCommand):
         self.stdout.write(f"as somebody with {Message.objects.filter(author=person).count()} messages")
 
     def _export(self, options: dict[str, Any]) -> None:
-        with TemporaryDirectory() as folder:
-            output = Path(folder) / "trees.jsonl"
-            began = time.perf_counter()
-            call_command("export_trees", output=output, state="all", include_rejected=True)
-            took, size = time.perf_counter() - began, output.stat().st_size
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        self.stdout.write(f"{size / 1e6:.0f} MB in {took:.0f} s; at most {memory} MiB of memory in this process")
+        everything = {"state": "all", "include_rejected": True, "include_synthetic": True}
+        for events in (False, True):
+            with TemporaryDirectory() as folder:
+                output = Path(folder) / "trees.jsonl"
+                began = time.perf_counter()
+                call_command("export_trees", output=output, events=events, **everything)
+                took, size = time.perf_counter() - began, output.stat().st_size
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            what = "with events" if events else "with labels"
+            self.stdout.write(f"{what}: {size / 1e6:.0f} MB in {took:.0f} s; at most {memory} MiB in this process")
