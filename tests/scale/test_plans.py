@@ -17,7 +17,8 @@ from tasks.models import Task
 from tests.scale.conftest import POLICY, Site, undone
 from tests.scale.plans import Plans, explained
 from trees.in_hand import lock_tree
-from trees.interchange.writer import ExportFilter, export_lines
+from trees.interchange.selection import Selection
+from trees.interchange.writer import read_lines
 from trees.models import Message, MessageTree
 from trees.queries import KINDS, contribution_counts, contributions_of, conversation_to, get_tree_for, timeline_of
 from trees.states import State
@@ -132,7 +133,7 @@ class TestIndexes:
         assert index in plans_of(hot(busiest())[name]).indexes
 
     def test_export_reads_by_state_and_by_tree(self) -> None:
-        plans = plans_of(lambda: list(export_lines(ExportFilter(limit=300))))
+        plans = plans_of(lambda: list(read_lines(Selection(limit=300))))
         assert {"tree_by_state"} <= plans.indexes
         assert not [table for table, _ in plans.scanned_whole if table == "trees_messagetree"]
 

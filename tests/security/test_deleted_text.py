@@ -23,7 +23,8 @@ from tests.security.urls_table import address, every_operation, every_url
 from tests.wire.conftest import Wire, person
 from trees import moderation
 from trees.access import reads_everything
-from trees.interchange.writer import ExportFilter, export_lines
+from trees.interchange.selection import Inclusion, Selection
+from trees.interchange.writer import read_lines
 from trees.models import Deletion, Message
 from trees.policy import TreePolicy, current_policy
 
@@ -92,7 +93,8 @@ def by_token(person: User) -> Client:
 def asked_for(operation: Operation, words: str) -> Iterator[dict[str, str]]:
     """Queries that ask for as much as can be had."""
     fields = operation.query().fields if operation.query else {}
-    most = {name: "true" for name, field in fields.items() if isinstance(field, Flag) and name != "only_roots"}
+    flags = (name for name, field in fields.items() if isinstance(field, Flag))
+    most = {name: "true" for name in flags if name != "only_roots" and not name.endswith("_only")}
     most |= {"max_count": "100"} if "max_count" in fields else {}
     most |= {"state": "all"} if "state" in fields else {}
     yield most
@@ -226,14 +228,14 @@ def test_a_task_that_still_carries_it(removed: Removed, other: Wire, bob: User) 
 
 
 def exported(**options: Any) -> str:
-    return "\n".join(export_lines(ExportFilter(state=None, include_rejected=True, **options)))
+    return "\n".join(read_lines(Selection(state=None, rejected=Inclusion.WITH, **options)))
 
 
 def test_a_file_leaves_out_what_was_deleted_here(removed: Removed, tmp_path: Any) -> None:
     target = tmp_path / "out.jsonl"
     call_command("export_trees", "--output", str(target), "--state", "all", "--include-rejected")
     assert not any(word in target.read_text() for word in WORDS)
-    assert all(word in exported(include_deleted=True) for word in WORDS)
+    assert all(word in exported(deleted=Inclusion.WITH) for word in WORDS)
 
 
 def test_what_a_file_called_deleted_stays_until_it_is_deleted_here(db: None, mo: User, tmp_path: Any) -> None:

@@ -59,7 +59,8 @@ from trees import (
 )
 from trees.in_hand import lock_tree
 from trees.interchange.reader import import_files
-from trees.interchange.writer import ExportFilter, read_lines
+from trees.interchange.selection import Inclusion, Selection
+from trees.interchange.writer import read_lines
 from trees.models import Deletion, Happening, Message, Opening, Proposal, Reaction, Report, Skip, TreeTransition
 from trees.moderation_queries import message_file, queues
 from trees.policy import TreePolicy
@@ -510,10 +511,10 @@ class TestHiding:
         grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
 
     def test_it_is_not_in_the_data_set_until_somebody_has_decided(self, reply: Message, proposal: Proposal) -> None:
-        text = "".join(read_lines(ExportFilter(state=None)))
+        text = "".join(read_lines(Selection(state=None)))
         assert text
         assert reply.text not in text
-        assert reply.text in "".join(read_lines(ExportFilter(state=None, include_deleted=True)))
+        assert reply.text in "".join(read_lines(Selection(state=None, deleted=Inclusion.WITH)))
 
     def test_a_prompt_stops_its_tree_and_ends_nothing(self, alice: User, mo: User) -> None:
         prompt = growing_tree(alice)

@@ -19,7 +19,8 @@ from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import new_people, new_person
 from trees import corrections, moderation, policy_change
 from trees.interchange.reader import import_files
-from trees.interchange.writer import ExportFilter, export_lines
+from trees.interchange.selection import Selection
+from trees.interchange.writer import read_lines
 from trees.models import Message, MessageTree, Opening, Review
 from trees.policy import TreePolicy, current_policy
 from trees.states import State
@@ -172,13 +173,13 @@ class TestRefusals:
 def test_the_file_format_stays_as_it_is(reply: Message, eve: User, tmp_path: Path) -> None:
     corrections.suggest(message_id=reply.pk, person=eve, text=TEXT, policy=POLICY)
     work_until(MessageTree.objects.get(), State.READY_FOR_EXPORT, POLICY)
-    lines = list(export_lines(ExportFilter()))
+    lines = list(read_lines(Selection()))
     assert "correction" not in lines[0] and TEXT in lines[0]
     file = tmp_path / "trees.jsonl"
     file.write_text("\n".join(lines) + "\n")
     MessageTree.objects.all().delete()
     import_files([file], policy=POLICY)
-    assert [json.loads(line) for line in export_lines(ExportFilter())] == [json.loads(line) for line in lines]
+    assert [json.loads(line) for line in read_lines(Selection())] == [json.loads(line) for line in lines]
 
 
 class TestWordDiff:

@@ -31,7 +31,8 @@ from tests.factories import (
 )
 from tests.wire.conftest import Wire
 from trees import client_acts, moderation, notices, reactions, thresholds, voices, withdrawal
-from trees.interchange.writer import ExportFilter, read_lines
+from trees.interchange.selection import Inclusion, Selection
+from trees.interchange.writer import read_lines
 from trees.models import (
     Deletion,
     Delivery,
@@ -405,11 +406,11 @@ class TestTheDataSet:
         below = next(one for one in messages if one.depth == 2)
         parent = below.parent
         assert parent is not None
-        everything = ExportFilter(include_deleted=True, include_rejected=True)
-        assert {parent.text, below.text} <= texts_in(read_lines(ExportFilter()))
+        everything = Selection(deleted=Inclusion.WITH, rejected=Inclusion.WITH)
+        assert {parent.text, below.text} <= texts_in(read_lines(Selection()))
         made = withdraw(parent)
         assert (made.status, fresh(parent).hidden) == (Status.OPEN, True)
-        for which in (ExportFilter(), everything):
+        for which in (Selection(), everything):
             assert not {parent.text, below.text} & texts_in(read_lines(which))
             assert messages[0].text in texts_in(read_lines(which))
         assert state_of(parent) == State.READY_FOR_EXPORT
@@ -419,24 +420,24 @@ class TestTheDataSet:
     def test_no_moderator_has_to_decide_nor_can_refuse(self, alice: User, mo: User) -> None:
         made = withdraw(finished(alice)[0])
         assert queues().open_withdrawals == 0
-        assert texts_in(read_lines(ExportFilter())) == set()
+        assert texts_in(read_lines(Selection())) == set()
         with pytest.raises(Conflict) as refusal:
             refuse(made, mo)
         assert refusal.value.code == "in_data_set"
 
     def test_its_author_may_undo_it(self, alice: User) -> None:
         messages = finished(alice)
-        before = list(read_lines(ExportFilter()))
+        before = list(read_lines(Selection()))
         withdraw(messages[0])
         undo(messages[0])
-        assert list(read_lines(ExportFilter())) == before
+        assert list(read_lines(Selection())) == before
 
     def test_what_nobody_replied_to_goes_at_once(self, alice: User) -> None:
         leaf = finished(alice)[-1]
         withdraw(leaf)
         assert fresh(leaf).deleted
         assert state_of(leaf) == State.READY_FOR_EXPORT
-        everything = ExportFilter(include_deleted=True, include_rejected=True)
+        everything = Selection(deleted=Inclusion.WITH, rejected=Inclusion.WITH)
         assert leaf.text not in texts_in(read_lines(everything))
 
     def test_what_was_refused_before_can_be_withdrawn_once_it_is_published(self, alice: User, mo: User) -> None:
@@ -446,7 +447,7 @@ class TestTheDataSet:
         moderation.refuse_withdrawal(withdrawal_id=made.pk, actor=mo, reason="It stays.", policy=SMALL)
         grow_to(prompt.pk, State.READY_FOR_EXPORT, SMALL)
         withdraw(prompt)
-        assert texts_in(read_lines(ExportFilter())) == set()
+        assert texts_in(read_lines(Selection())) == set()
 
 
 class TestWho:

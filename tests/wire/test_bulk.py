@@ -19,8 +19,9 @@ from oasst.accounts.models import User
 from oasst.api import streams
 from tests.crash.processes import Site, wait_until
 from tests.factories import delete, grow_to, growing_tree, new_people, new_prompt
-from tests.wire.conftest import Wire, code_of, problems
-from trees.interchange.writer import ExportFilter, export_lines
+from tests.wire.conftest import Wire, code_of, person, problems
+from trees.interchange.selection import Selection
+from trees.interchange.writer import read_lines
 from trees.models import Message, MessageTree
 from trees.policy import TreePolicy
 from trees.states import State
@@ -65,7 +66,7 @@ class TestExport:
         response = site.get("export/trees")
         assert response.status_code == 200
         lines = b"".join(response.streaming_content).decode().splitlines()
-        assert lines == list(export_lines(ExportFilter())) and len(lines) == 1
+        assert lines == list(read_lines(Selection())) and len(lines) == 1
         assert json.loads(lines[0])["message_tree_id"] == str(finished.pk)
 
     def test_which(self, site: Wire, finished: Message, bob: User) -> None:
@@ -79,6 +80,32 @@ class TestExport:
         assert number(state="all", include_rejected=True, lang="de") == 1
         assert number(lang="fr") == 0
         assert problems(site.get("export/trees", state="eaten")) == {("query", "state", "type_error.enum")}
+        response = site.get("export/trees", include_deleted=True, deleted_only=True)
+        assert code_of(response) == (400, 0)
+        assert response.json()["message"] == "Either include_deleted or deleted_only, not both."
+
+    def test_what_a_review_said_is_in_the_data_set(self, site: Wire, bot: Wire) -> None:
+        """From a review that a program sends to the line that a program reads."""
+        prompt = bot.write(person("Ada"), "What is a monad?", "prompt-1")
+        task = bot.take(person("Bo"), "label_initial_prompt", "review-1")
+        labels = {"spam": 0, "quality": 0.75, "humor": 0.25}
+        body = {"message_id": task["message_id"], "task_id": task["id"], "text": "", "labels": labels}
+        assert bot.interact(person("Bo"), "text_labels", **body).status_code == 200
+        response = bot.post("messages/" + str(prompt.pk) + "/emoji", {"user": person("Bo"), "emoji": "+1", "op": "add"})
+        assert response.status_code == 202
+        (line,) = b"".join(
+            site.get("export/trees", state="all", include_rejected=True, events=True).streaming_content
+        ).splitlines()
+        node = json.loads(line)["prompt"]
+        assert node["labels"] == {name: {"value": value, "count": 1} for name, value in labels.items()}
+        assert node["emojis"] == {"+1": 1}
+        assert [event["emoji"] for event in node["events"]["emoji"]] == ["+1"]
+        real = bot.get(f"messages/{prompt.pk}").json()["user_id"]
+        assert real and real.encode() not in line
+        (line,) = b"".join(
+            site.get("export/trees", state="all", include_rejected=True, real_user_ids=True).streaming_content
+        ).splitlines()
+        assert json.loads(line)["prompt"]["user_id"] == real
 
     def test_for_trusted_programs(self, bot: Wire, finished: Message) -> None:
         assert code_of(bot.get("export/trees")) == (403, 2)
@@ -146,7 +173,7 @@ class TestServer:
     def test_it_is_whole(self, live: Site) -> None:
         site = Wire("site", trusted=True)
         fill(300, 5_000)
-        lines, sizes = list(export_lines(ExportFilter())), []
+        lines, sizes = list(read_lines(Selection())), []
         for wanted, given in {"gzip": "gzip", "identity": None}.items():
             headers = {"X-API-Key": site.key, "Accept-Encoding": wanted}
             address = f"{live.url}/api/v1/export/trees"

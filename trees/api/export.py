@@ -1,27 +1,33 @@
 """The data set for trusted programs, while it is being read from the database."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from rest_framework import serializers
 
 from oasst.api.fields import Choice, Flag, Language, Shape, Whole
 from oasst.api.operations import Access, Call, Operation, operation
-from trees.interchange.writer import ExportFilter, read_lines
+from trees.interchange.selection import ALL_STATES, from_options
+from trees.interchange.writer import read_lines
 from trees.states import State
 
 OPERATIONS: list[Operation] = []
-ALL = "all"
 JSONL = "application/x-ndjson"
 
 
 class ExportQuery(Shape):
-    state = Choice((ALL, *State), default=State.READY_FOR_EXPORT.value)
+    state = Choice((ALL_STATES, *State), default=State.READY_FOR_EXPORT.value)
     lang = Language(default=None)
-    exclude_synthetic = Flag(default=False, help_text="Without trees that hold text of a machine.")
+    prompts_only = Flag(default=False, help_text="The first message of each tree and no replies.")
     include_deleted = Flag(default=False)
+    deleted_only = Flag(default=False, help_text="Single messages instead of trees.")
     include_rejected = Flag(default=False, help_text="Rejected and undecided messages too.")
-    max_count = Whole(default=None, min_value=1, help_text="So many trees at most.")
+    rejected_only = Flag(default=False, help_text="Single messages instead of trees.")
+    include_synthetic = Flag(default=False, help_text="Trees that hold text of a machine too.")
+    synthetic_only = Flag(default=False, help_text="The messages of such trees alone, one a line.")
+    labels = Flag(default=True, help_text="With the means of what reviewers said.")
+    events = Flag(default=False, help_text="With each single reaction, skip and ranking.")
+    real_user_ids = Flag(default=False, help_text="People's ids as they are here, instead of pseudonyms.")
+    max_count = Whole(default=None, min_value=1, help_text="So many lines at most.")
 
 
 @operation(
@@ -30,7 +36,9 @@ class ExportQuery(Shape):
     "export/trees",
     Access.TRUSTED,
     query=ExportQuery,
-    answer=serializers.CharField(help_text="Message trees as OASST JSON Lines, one a line."),
+    answer=serializers.CharField(
+        help_text="Message trees as OASST JSON Lines, one a line; single messages where the query asks for them."
+    ),
     media=JSONL,
     plain=(503,),
 )
@@ -38,13 +46,4 @@ def export_trees(call: Call) -> Iterator[str]:
     """The data set as it is at this moment, tree by tree in the order in which they came in. An answer that breaks off
     before its end is not whole.
     """
-    query: dict[str, Any] = call.query
-    which = ExportFilter(
-        state=None if query["state"] == ALL else State(query["state"]),
-        lang=query["lang"],
-        exclude_synthetic=query["exclude_synthetic"],
-        include_deleted=query["include_deleted"],
-        include_rejected=query["include_rejected"],
-        limit=query["max_count"],
-    )
-    return read_lines(which)
+    return read_lines(from_options({**call.query, "limit": call.query["max_count"]}))

@@ -1,13 +1,11 @@
-"""One message tree as a JSON object, both ways. Pure: no database.
+"""The format of a line, and reading one: a message tree as a JSON object. Pure: no database.
 
-A line is `{message_tree_id, tree_state, prompt}`; `prompt` and each of its `replies` is a message node. Null facts of
-our own messages are left out. A message that came from a file is given back as the file had it: keys that it lacked
-stay away, keys that we do not know are kept, and what people did here since is added.
+A line is `{message_tree_id, tree_state, prompt}`; `prompt` and each of its `replies` is a message node.
+`trees.interchange.nodes` writes them.
 """
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,8 +16,7 @@ from django.utils.dateparse import parse_datetime
 from oasst.core.errors import Invalid
 from oasst.core.moments import in_utc
 from oasst.core.text import clean_pool_tag
-from trees.models import Message, MessageTree, Role
-from trees.ordering import in_order
+from trees.models import Role
 from trees.states import State
 
 Node = dict[str, Any]
@@ -37,7 +34,7 @@ FACTS: dict[str, Any] = {
     "emojis": {},
 }
 # The order of the keys of a node; those that we do not know stand between these and the replies.
-ORDER = ("message_id", "parent_id", "user_id", "created_date", "text", "role", "lang", *FACTS)
+ORDER = ("message_id", "parent_id", "user_id", "created_date", "text", "role", "lang", *FACTS, "labels", "events")
 LANGUAGE_TAG = re.compile(r"[A-Za-z0-9-]{1,32}")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 LARGEST_COUNT = 2**31 - 1
@@ -90,7 +87,7 @@ def parse_tree(line: Any) -> ParsedTree:
     root = line["prompt"]
     if root.get("message_id") != line["message_tree_id"]:
         raise Invalid("message_tree_id must be the message_id of the prompt", code="wrong_root")
-    tree = ParsedTree(id=tree_id, state=State(state), lang=_usual_case(root.get("lang") or "en"))
+    tree = ParsedTree(id=tree_id, state=State(state), lang=usual_case(root.get("lang") or "en"))
     # A list and not recursion: a file may nest deeper than Python's stack.
     waiting: list[tuple[Node, UUID | None, int, int]] = [(root, None, 0, 0)]
     seen: set[UUID] = set()
@@ -136,14 +133,14 @@ def _parse_node(node: Any, parent_id: UUID | None, depth: int, position: int, tr
     as_it_was: dict[str, Any] = {"absent": [key for key in ("parent_id", "lang", "replies") if key not in node]}
     if nulls := [key for key in ("lang", "replies") if node.get(key, "") is None]:
         as_it_was["null"] = nulls
-    if lang != _usual_case(lang):
+    if lang != usual_case(lang):
         as_it_was["lang"] = lang
     return ParsedMessage(
         id=message_id,
         parent_id=parent_id,
         depth=depth,
         position=position,
-        node={**node, "lang": _usual_case(lang)},
+        node={**node, "lang": usual_case(lang)},
         created_at=_date(node.get("created_date"), where),
         imported={"given": given, **as_it_was},
     )
@@ -165,7 +162,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
-def _usual_case(lang: Any) -> Any:
+def usual_case(lang: Any) -> Any:
     """`PT-br` is the same language as `pt-BR`, and one pool of work. What is no tag is left to the check."""
     try:
         return clean_pool_tag(lang)
@@ -240,75 +237,3 @@ def _date(value: Any, where: str) -> datetime | None:
     except (TypeError, ValueError):
         pass
     raise Invalid(f"{where}: created_date is no ISO 8601 date", code="bad_date")
-
-
-def tree_line(tree: MessageTree, root: Message, children: dict[UUID | None, list[Message]]) -> Node:
-    """The JSON object of a tree. `children` holds the messages to be written, by parent id."""
-    given: dict[str, Any] = (root.imported or {}).get("tree", {})
-    line = {"message_tree_id": str(tree.pk), "tree_state": given.get("tree_state")}
-    if root.imported is None or given.get("tree_state") is not None or tree.state != State.BACKLOG_RANKING:
-        line["tree_state"] = tree.state
-    elif "tree_state" not in given:
-        del line["tree_state"]
-    line |= {key: value for key, value in given.items() if key != "tree_state"}
-    nodes: dict[UUID, Node] = {}
-    for message in _depth_first(root, children):
-        node = nodes[message.pk] = _node(message)
-        if message.parent_id is not None:
-            _replies_of(nodes[message.parent_id]).append(node)
-    line["prompt"] = nodes[root.pk]
-    return line
-
-
-def _replies_of(node: Node) -> list[Node]:
-    if node.get("replies") is None:
-        node["replies"] = []
-    replies: list[Node] = node["replies"]
-    return replies
-
-
-def _depth_first(root: Message, children: dict[UUID | None, list[Message]]) -> Iterator[Message]:
-    waiting = [root]
-    while waiting:
-        message = waiting.pop()
-        yield message
-        waiting.extend(reversed(in_order(children.get(message.pk, []))))
-
-
-def _node(message: Message) -> Node:
-    came = message.imported or {}
-    given: dict[str, Any] = came.get("given", {})
-    absent = came.get("absent", [] if message.parent_id else ["parent_id"])
-    node: Node = {
-        "message_id": str(message.pk),
-        "parent_id": str(message.parent_id) if message.parent_id else None,
-        "text": message.text,
-        "role": message.role,
-        "lang": _lang_of(message),
-    }
-    if message.author_id:
-        node["user_id"] = str(message.author_id)
-    if message.imported is None:
-        node["created_date"] = message.created_at.isoformat()
-    for key in absent:
-        node.pop(key, None)
-    node |= {key: value for key, value in given.items() if key not in FACTS}
-    for key, nothing in FACTS.items():
-        value = getattr(message, key)
-        if value != nothing or (message.imported is None and key in ("review_count", "deleted", "synthetic")):
-            node[key] = given[key] if given.get(key) == value else value  # 3.0 stays 3.0
-        elif key in given:
-            node[key] = given[key] if given[key] in (None, nothing) else nothing
-    in_order = {key: node.pop(key) for key in ORDER if key in node} | node
-    if "replies" not in absent:
-        in_order["replies"] = None if "replies" in came.get("null", ()) else []
-    return in_order
-
-
-def _lang_of(message: Message) -> str | None:
-    """As the file spelled it, while nobody has filed it elsewhere."""
-    came = message.imported or {}
-    if "lang" in came.get("null", ()):
-        return None
-    spelled = came.get("lang", message.lang)
-    return spelled if _usual_case(spelled) == message.lang else message.lang

@@ -11,7 +11,8 @@ from django.db.models import QuerySet
 from oasst.core.commands import ServiceCommand
 from oasst.core.jobs import SomeFailed, one_by_one
 from oasst.core.text import clean_pool_tag
-from trees.interchange.writer import ExportFilter, nothing_matches
+from trees.interchange.selection import Selection
+from trees.interchange.writer import nothing_matches
 from trees.models import MessageTree
 from trees.policy import current_policy
 from trees.reranking import Reranked, rerank
@@ -41,7 +42,7 @@ class Command(ServiceCommand):
             lang = clean_pool_tag(options["lang"])
             trees = trees.filter(lang__iexact=lang)
             if not trees.exists():
-                raise CommandError(nothing_matches(ExportFilter(lang=lang)))
+                raise CommandError(nothing_matches(Selection(lang=lang)))
         counts: Counter[str] = Counter()
         failed = ""
 

@@ -1,0 +1,150 @@
+"""What an export holds: which trees and messages, and how much of them. Options of commands and queries become one.
+
+Knows no database. The names are those of the reference's export command, beside our own where those say more.
+"""
+
+from argparse import ArgumentParser, BooleanOptionalAction
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from oasst.core.errors import Invalid
+from oasst.core.text import clean_pool_tag
+from trees.states import State
+
+ALL_STATES = "all"
+
+
+class Inclusion(StrEnum):
+    """What becomes of one sort of messages or trees."""
+
+    WITHOUT = "without"
+    WITH = "with"
+    ONLY = "only"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which trees and messages are exported, and what is told of them.
+
+    The default is the data set: finished trees of people, what reviewers accepted, with their labels.
+    """
+
+    state: State | None = State.READY_FOR_EXPORT  # None: any
+    lang: str | None = None  # in any case of letters; of the tree, or of the message where `user` is given
+    deleted: Inclusion = Inclusion.WITHOUT  # messages
+    rejected: Inclusion = Inclusion.WITHOUT  # messages; WITH means undecided ones too
+    synthetic: Inclusion = Inclusion.WITHOUT  # trees that hold text of a machine; messages where `user` is given
+    user: UUID | None = None  # only messages of this person
+    prompts_only: bool = False
+    limit: int | None = None  # lines
+    labels: bool = True
+    events: bool = False
+    real_user_ids: bool = False
+    anonymizer_seed: str | None = None
+
+    @property
+    def is_flat(self) -> bool:
+        """Single messages instead of trees: what is selected hangs together no more."""
+        return self.user is not None or Inclusion.ONLY in (self.deleted, self.rejected, self.synthetic)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The options that say which trees and messages are exported and whose ids they carry; read by `from_options`."""
+    states = [ALL_STATES, *(state.value for state in State)]
+    parser.add_argument("--state", choices=states, help="of the trees; default: the finished ones (ready_for_export)")
+    parser.add_argument("--lang", help="only trees of this language; pt-br and pt-BR are one")
+    parser.add_argument("--limit", type=int, help="the first N trees, or messages where single ones are written")
+    parser.add_argument("--prompts-only", action="store_true", help="the first message of each tree and no replies")
+    parser.add_argument(
+        "--user", type=UUID, metavar="ID", help="only messages of this person, one a line, of trees in any state"
+    )
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--include-deleted", action="store_true", help="deleted messages too")
+    either.add_argument("--deleted-only", action="store_true", help="only deleted messages, one a line")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
+        "--include-rejected", "--include-spam", action="store_true", help="rejected and undecided messages too"
+    )
+    either.add_argument(
+        "--rejected-only", "--spam-only", action="store_true", help="only rejected messages, one a line"
+    )
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
+        "--include-synthetic", action="store_true", help="trees with machine-made text too; they stay out otherwise"
+    )
+    either.add_argument(
+        "--synthetic-only", action="store_true", help="only the messages of trees with machine-made text, one a line"
+    )
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
+        "--real-user-ids",
+        action="store_true",
+        help="people's ids as they are here; without this they are pseudonyms, the same in every export of this site",
+    )
+    either.add_argument(
+        "--anonymizer-seed",
+        metavar="SEED",
+        help="other ids for people, messages and trees, the same for the same seed; whoever knows the seed and an id "
+        "finds it again, so take a long random one and keep it secret",
+    )
+
+
+def add_detail_arguments(parser: ArgumentParser) -> None:
+    """The options that say what a file tells beyond the messages; read by `from_options`."""
+    parser.add_argument(
+        "--export-labels",
+        dest="labels",
+        action=BooleanOptionalAction,
+        default=True,
+        help="with the means of what reviewers said of each message (default), or without",
+    )
+    parser.add_argument(
+        "--export-events", dest="events", action="store_true", help="with each single reaction, skip and ranking"
+    )
+
+
+def from_options(options: Mapping[str, Any]) -> Selection:
+    """The selection that these options of a command, or of a query of the API, describe.
+
+    What is left out has its default. Raises Invalid where two contradict each other or a value cannot be meant.
+    """
+    user, state = options.get("user"), options.get("state")
+    if user is not None and state is not None:
+        raise Invalid("A person's messages are taken from trees in any state: leave out state or user.", code="options")
+    seed = options.get("anonymizer_seed")
+    if seed is not None and options.get("real_user_ids"):
+        raise Invalid("Either real_user_ids or anonymizer_seed, not both.", code="options")
+    if seed == "":
+        raise Invalid("An empty anonymizer_seed hides nothing.", code="options")
+    limit = options.get("limit")
+    if limit is not None and limit < 1:
+        raise Invalid("limit must be at least 1.", code="options")
+    if state is None:
+        state = ALL_STATES if user is not None else State.READY_FOR_EXPORT
+    lang = options.get("lang")
+    return Selection(
+        state=None if state == ALL_STATES else State(state),
+        lang=None if lang is None else clean_pool_tag(lang),
+        deleted=_inclusion(options, "deleted"),
+        rejected=_inclusion(options, "rejected"),
+        synthetic=_inclusion(options, "synthetic"),
+        user=None if user is None else UUID(str(user)),
+        prompts_only=bool(options.get("prompts_only")),
+        limit=limit,
+        labels=bool(options.get("labels", True)),
+        events=bool(options.get("events")),
+        real_user_ids=bool(options.get("real_user_ids")),
+        anonymizer_seed=None if seed is None else str(seed),
+    )
+
+
+def _inclusion(options: Mapping[str, Any], sort: str) -> Inclusion:
+    include, only = f"include_{sort}", f"{sort}_only"
+    if options.get(include) and options.get(only):
+        raise Invalid(f"Either {include} or {only}, not both.", code="options", field=only)
+    if options.get(only):
+        return Inclusion.ONLY
+    return Inclusion.WITH if options.get(include) else Inclusion.WITHOUT
