@@ -16,6 +16,7 @@ from django.utils.dateparse import parse_datetime
 from oasst.core.errors import Invalid
 from oasst.core.moments import in_utc
 from oasst.core.text import clean_pool_tag
+from trees.interchange.named_counts import PARTS, are_lists, by_name
 from trees.models import Role
 from trees.states import State
 
@@ -127,14 +128,19 @@ def _parse_node(node: Any, parent_id: UUID | None, depth: int, position: int, tr
     if not isinstance(node.get("replies") if node.get("replies") is not None else [], list):
         raise Invalid(f"{where}: replies must be a list", code="bad_fact")
     _check_text(node.get("text"), where)
+    in_lists = {key: node[key] for key in PARTS if are_lists(node.get(key), key)}
+    node = {**node, **{key: by_name(key, lists) for key, lists in in_lists.items()}}
     _check_facts(node, where)
     given = {key: value for key, value in node.items() if key not in STRUCTURE}
-    # What the columns can not give back as it was: keys that were not there, nulls, a language in another spelling.
+    # What the columns can not give back as it was: keys that were not there, nulls, a language in another spelling,
+    # parallel lists.
     as_it_was: dict[str, Any] = {"absent": [key for key in ("parent_id", "lang", "replies") if key not in node]}
     if nulls := [key for key in ("lang", "replies") if node.get(key, "") is None]:
         as_it_was["null"] = nulls
     if lang != usual_case(lang):
         as_it_was["lang"] = lang
+    if in_lists:  # with the order of their names
+        as_it_was["lists"] = {key: lists["name"] for key, lists in in_lists.items()}
     return ParsedMessage(
         id=message_id,
         parent_id=parent_id,

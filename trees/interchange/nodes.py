@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 from uuid import UUID
 
 from trees.interchange.format import FACTS, ORDER, Node, usual_case
+from trees.interchange.named_counts import as_lists
 from trees.interchange.pseudonyms import Pseudonyms
 from trees.models import Message, MessageTree
 from trees.ordering import in_order
@@ -61,8 +62,11 @@ class Writer:
         return line
 
     def single(self, tree: MessageTree, message: Message) -> Node:
-        """The JSON object of a message that stands alone, with the tree that it is from."""
-        return self.message(message) | self._disguised({"message_tree_id": str(tree.pk), "tree_state": tree.state})
+        """The JSON object of a message that stands alone, with its place: its tree and the message above it."""
+        place = {"message_tree_id": str(tree.pk), "tree_state": tree.state}
+        if message.parent_id is not None:  # a file may have shown it by nesting alone
+            place["parent_id"] = str(message.parent_id)
+        return self.message(message) | self._disguised(place)
 
     def message(self, message: Message) -> Node:
         node = _node(message, self.said.get(message.pk, NOTHING_SAID), labels=self.labels)
@@ -120,6 +124,9 @@ def _node(message: Message, said: Said, *, labels: bool) -> Node:
     for key in ("emojis", "labels", "events"):  # in one order, since the database keeps none of those of a file
         if key in node:
             node[key] = _by_key(node[key])
+    for key, names in came.get("lists", {}).items():
+        if isinstance(node.get(key), dict):
+            node[key] = as_lists(key, node[key], names)
     ordered = {key: node.pop(key) for key in ORDER if key in node} | node
     if "replies" not in absent:
         ordered["replies"] = None if "replies" in came.get("null", ()) else []

@@ -1,9 +1,11 @@
 """Files that appear only when they are complete."""
 
+import gzip
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 from oasst.core.errors import Invalid
 
@@ -24,3 +26,11 @@ def complete_file(output: Path) -> Iterator[Path]:
         raise Invalid(f"{output}: cannot be written: {error.strerror or error}", code="output") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def text_file(output: Path) -> Iterator[IO[str]]:
+    """A `complete_file` of UTF-8 text, compressed if its name ends in .gz."""
+    opener = gzip.open if output.suffix == ".gz" else open
+    with complete_file(output) as partial, opener(partial, "wt", encoding="utf-8", newline="\n") as file:
+        yield cast(IO[str], file)

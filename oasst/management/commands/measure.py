@@ -71,11 +71,16 @@ class Command(ServiceCommand):
     def _export(self, options: dict[str, Any]) -> None:
         """In a process of its own: this one may still hold what making the trees took."""
         everything = ["--state", "all", "--include-rejected", "--include-synthetic"]
-        for what, more in (("with labels", []), ("with events too", ["--export-events"])):
+        for what, name, *words in (
+            ("with labels", "trees.jsonl", "export_trees"),
+            ("with events too", "trees.jsonl", "export_trees", "--export-events"),
+            ("as rows", "messages.jsonl", "export_messages"),
+            ("as Parquet", "messages.parquet", "export_messages"),
+        ):
             with TemporaryDirectory() as folder:
-                output = Path(folder) / "trees.jsonl"
+                output = Path(folder) / name
                 began = time.perf_counter()
-                command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "export_trees", *everything, *more]
+                command = [sys.executable, str(settings.BASE_DIR / "manage.py"), *words, *everything]
                 child = subprocess.Popen([*command, "--output", str(output)])
                 _, status, usage = os.wait4(child.pid, 0)
                 took = time.perf_counter() - began

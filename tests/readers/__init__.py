@@ -1,0 +1,82 @@
+"""What researchers read exported files with, each in a process of its own: pandas, and `datasets` in two versions."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oasst.core.json_lines import lines_of
+
+ROOT = Path(__file__).parent.parent.parent
+# Version 5 is installed with the packages for development. Version 3 wants older packages beside it, so it has a folder
+# of its own below var/, and shares pyarrow, pandas and NumPy.
+VERSION_3 = ("datasets==3.6.0", "dill==0.3.8", "fsspec==2025.3.0", "huggingface_hub==0.36.0", "multiprocess==0.70.16")
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a reader made of a file."""
+
+    version: str
+    types: dict[str, Any]  # by column; of a struct by its keys, of a list the one of its elements in a list
+    rows: list[Any]
+
+
+def read_with_pandas(files: Sequence[Path], scratch: Path) -> list[Read]:
+    return _read("pandas", files, scratch, {})
+
+
+def read_with_datasets_5(files: Sequence[Path], scratch: Path, *, chunk: int | None = None) -> list[Read]:
+    """`chunk`: of so many bytes at the beginning of a file of lines the types are learned. The default is theirs."""
+    return _read("datasets", files, scratch, {}, chunk)
+
+
+def read_with_datasets_3(files: Sequence[Path], scratch: Path, *, chunk: int | None = None) -> list[Read]:
+    """Skips the test where version 3 is not here and cannot be fetched."""
+    return _read("datasets", files, scratch, {"PYTHONPATH": str(_version_3())}, chunk)
+
+
+def _read(
+    reader: str, files: Sequence[Path], scratch: Path, env: dict[str, str], chunk: int | None = None
+) -> list[Read]:
+    scratch.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "tests.readers.program", reader, str(scratch), str(chunk or 0), *map(str, files)]
+    run = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"HF_HOME": str(scratch / "home"), "HF_HUB_OFFLINE": "1"} | env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-4000:]
+    return [
+        Read(told["version"], told["types"], [json.loads(line) for line in lines_of(Path(told["rows"]))])
+        for told in map(json.loads, run.stdout.splitlines())
+    ]
+
+
+def _version_3() -> Path:
+    """Its folder. Fetched once for each set of pins; a download that was broken off leaves nothing under the name."""
+    folder = ROOT / "var" / "test-packages" / "-".join(VERSION_3).replace("==", "-")
+    if folder.is_dir():
+        return folder
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--timeout=10", "--retries=1"]
+    run = subprocess.run([*install, f"--target={partial}", *VERSION_3], capture_output=True, text=True, check=False)
+    if run.returncode:
+        pytest.skip(f"{VERSION_3[0]} is not in var/ and could not be fetched: {run.stderr.strip()[-200:]}")
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another worker was faster
+            raise
+        shutil.rmtree(partial)
+    return folder

@@ -1,0 +1,78 @@
+"""Reads files with one library, and tells what it found: `python -m tests.readers.program READER SCRATCH CHUNK FILE…`
+
+A line of JSON for each file on standard output; the rows go into files in SCRATCH. Knows nothing of the site.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+FORMATS = {".parquet": "parquet", ".jsonl": "json", ".gz": "json"}
+
+
+def main(reader: str, scratch: str, chunk: str, *files: str) -> None:
+    read = {"pandas": with_pandas, "datasets": with_datasets}[reader]
+    for number, name in enumerate(files):
+        version, types, rows = read(Path(name), Path(scratch), int(chunk))
+        target = Path(scratch) / f"{reader}-{version}-{number}.jsonl"
+        with target.open("w") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        print(json.dumps({"version": version, "types": types, "rows": str(target)}))  # noqa: T201
+
+
+def with_datasets(path: Path, scratch: Path, chunk: int) -> tuple[str, dict[str, Any], Iterable[Any]]:
+    import datasets
+    from datasets import load_dataset
+
+    datasets.disable_progress_bars()
+    kind = FORMATS[path.suffix]
+    options = {"chunksize": chunk} if chunk and kind == "json" else {}
+    found = load_dataset(kind, data_files=str(path), split="train", cache_dir=str(scratch / "cache"), **options)
+    return datasets.__version__, {name: arrow_type(one) for name, one in found.features.items()}, found
+
+
+def arrow_type(feature: Any) -> Any:
+    """Of a column: its name, `{key: type}` or `[type]`."""
+    import pyarrow
+    from datasets import Features
+
+    return described(Features({"it": feature}).arrow_schema.field("it").type, pyarrow.types)
+
+
+def described(kind: Any, types: Any) -> Any:
+    if types.is_struct(kind):
+        return {field.name: described(field.type, types) for field in kind}
+    if types.is_list(kind):
+        return [described(kind.value_type, types)]
+    return str(kind)
+
+
+def with_pandas(path: Path, scratch: Path, chunk: int) -> tuple[str, dict[str, Any], Iterable[Any]]:
+    import pandas
+
+    found = pandas.read_parquet(path) if path.suffix == ".parquet" else pandas.read_json(path, lines=True)
+    types = {name: str(kind) for name, kind in found.dtypes.items()}
+    return pandas.__version__, types, map(plain, found.to_dict("records"))
+
+
+def plain(value: Any) -> Any:
+    """As JSON has it: pandas knows missing values as NaN, which make whole numbers floats, and lists as arrays.
+
+    It reads numbers in JSON a little less exactly than they are written.
+    """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, 9)
+    return value
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
