@@ -174,6 +174,13 @@ class VoteRequest(Shape):
     score = Whole(min_value=-1, max_value=1)
 
 
+class EventsQuery(Shape):
+    """`after` is the `id` of the last event that was seen. `ids` adds `id:` lines and `retry:`, for an EventSource."""
+
+    after = Text(default="")
+    ids = Flag(default=False)
+
+
 class EvaluationRequest(Shape):
     inferior_message_ids = Ids()
 

@@ -1,13 +1,12 @@
 """What clients may answer: four shapes told apart by `type`, and by their members when that is missing."""
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
 
 from oasst.accounts.models import ApiClient, User
-from oasst.api.fields import Few, Flag, Id, Language, Number, Shape, Text, Whole
+from oasst.api.fields import Few, Flag, Id, Language, Number, Shape, Text, Whole, as_object
 from oasst.api.people import Person
 from oasst.core.errors import Invalid
 from tasks import client_tasks, submission
@@ -21,18 +20,17 @@ _LONGEST_NAME = 100
 
 
 class Labels(serializers.DictField):
-    """Label → number from 0 to 1. An empty list counts as an empty object: the website's reports send one."""
+    """Label → number from 0 to 1."""
 
     child = Number(min_value=0, max_value=1)
     default_error_messages = {"type_error.enum": "{name} is not a label"}
 
     def to_internal_value(self, data: Any) -> Any:
-        data = {} if data == [] else data
-        if isinstance(data, Mapping):  # names first: there may be a million of them, and each value is looked at
-            for name in data:
-                if name not in LABELS:
-                    name = str(name)[:_LONGEST_NAME]
-                    raise serializers.ValidationError({name: [f"{name!r} is not a label"]}, code="type_error.enum")
+        data = as_object(data)  # the website's reports send an empty list
+        for name in data:  # names first: there may be a million of them, and each value is looked at
+            if name not in LABELS:
+                name = name[:_LONGEST_NAME]
+                raise serializers.ValidationError({name: [f"{name!r} is not a label"]}, code="type_error.enum")
         found: dict[str, float] = super().to_internal_value(data)
         return found
 
@@ -84,7 +82,8 @@ class AnyInteraction(Shape):
     any_of = tuple(SHAPES.values())
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
-        given = data.get("type") if isinstance(data, dict) else None
+        data = as_object(data)
+        given = data.get("type")
         if isinstance(given, str) and given in _SHARED:
             return {**_SHARED[given].run_validation(data), "type": given}
         problems: list[serializers.ValidationError] = []
