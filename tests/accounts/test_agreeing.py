@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.test import Client
 
 from inference.models import Chat
@@ -75,6 +76,10 @@ def test_and_then_it_works(own: Client, dora: User) -> None:
     assert [(one.user, one.version) for one in Consent.objects.all()] == [(dora, TERMS.version)]
     assert post(own, "/api/v1/tasks/", ASKS).status_code == 200
     assert own.get("/v1/models").status_code == 200
+
+
+def test_the_example_names_the_version_in_force() -> None:
+    assert f'"tos_version": "{TERMS.version}"' in (django_settings.BASE_DIR / "docs" / "api.md").read_text()
 
 
 def test_what_says_nothing_of_terms_agrees_to_none(own: Client) -> None:
