@@ -6,6 +6,7 @@ connections, and time.
 """
 
 import asyncio
+import http.client
 import ipaddress
 import resource
 import time
@@ -257,6 +258,12 @@ class LeanRequest(WebRequest):
 
     def process(self) -> Any:
         return None if self._refused else super().process()
+
+    def setResponseCode(self, code: int, message: bytes | None = None) -> None:
+        """With the name of the status: twisted's list lacks 422, 429, 451 and others, and says "Unknown Status"."""
+        if message is None and code in http.client.responses:
+            message = http.client.responses[code].encode("ascii")
+        super().setResponseCode(code, message)
 
     def _refuse(self, status: bytes = b"413 Content Too Large") -> None:
         self._refused = True

@@ -15,6 +15,7 @@ from inference.api.shapes import (
     CreateAssistantMessage,
     CreatePrompterMessage,
     EvaluationRequest,
+    EventsQuery,
     MessageRead,
     ReportRequest,
     VoteRequest,
@@ -23,7 +24,7 @@ from inference.api.shown import find_and_show, read_sampling, show_message
 from inference.events import Done, Event, Failed, Queued, Token
 from inference.models import ChatMessage, Role
 from inference.policy import current_policy
-from inference.sse import Encode, last_seen, stream_answer
+from inference.sse import Encode, place_of, stream_answer
 from inference.states import OPEN
 from oasst.accounts.models import User
 from oasst.api.fields import Text
@@ -86,20 +87,24 @@ def get_message(call: Call) -> Any:
     "GET",
     f"{_MESSAGE}/events",
     PERSON,
+    query=EventsQuery,
     events=AnyEvent,
     also={204: "It is over, and nothing of it is missing."},
-    headers={"Last-Event-ID": Text(required=False, help_text="The `id:` of the last event that came.")},
+    headers={
+        "Last-Event-ID": Text(required=False, help_text="The `id` of the last event that came; wins over `after`.")
+    },
 )
 def get_events(call: Call) -> HttpResponseBase:
     """The answer while it comes, as Server-Sent Events. 204 when it is over and nothing of it is missing."""
     answer = _message(call)
     if answer.role != Role.ASSISTANT:
         raise Invalid("Only answers can be watched.", code="not_an_answer")
-    place = last_seen(call.request)
+    # Of a browser that comes again, else of whoever asks.
+    place = place_of(call.request.headers.get("Last-Event-ID") or call.query["after"])
     # One that was cut off hears the end also when that came meanwhile; one that heard the end has nothing to come for.
     if answer.turn.state not in OPEN and (place == 0 or place > len(answer.content)):
         return HttpResponse(status=204)
-    return stream_answer(call.request, answer.pk, _as_the_reference(answer.pk, call.person))
+    return stream_answer(answer.pk, _as_the_reference(answer.pk, call.person), after=place, ids=call.query["ids"])
 
 
 @operation(OPERATIONS, "POST", f"{_MESSAGE}/stop", PERSON)

@@ -178,6 +178,13 @@ class VoteRequest(Shape):
     score = Whole(min_value=-1, max_value=1)
 
 
+class EventsQuery(Shape):
+    """`after` is the `id` of the last event that was seen. `ids` adds `id:` lines and `retry:`, for an EventSource."""
+
+    after = Text(default="")
+    ids = Flag(default=False)
+
+
 class EvaluationRequest(Shape):
     inferior_message_ids = Ids()
 
@@ -190,14 +197,18 @@ class ReportRequest(Shape):
 # --- The events of an answer ---
 
 
-class TokenEvent(Shape):
+class StreamedEvent(Shape):
+    id = Whole(help_text="The place in the answer: what a reader who was cut off names in `after`.")
+
+
+class TokenEvent(StreamedEvent):
     """The next piece of the answer."""
 
     event_type = Constant("token")
     text = Text()
 
 
-class PendingEvent(Shape):
+class PendingEvent(StreamedEvent):
     """The answer waits; 1 is the next one."""
 
     event_type = Constant("pending")
@@ -205,14 +216,14 @@ class PendingEvent(Shape):
     queue_size = Whole()
 
 
-class MessageEvent(Shape):
+class MessageEvent(StreamedEvent):
     """The answer is over. Null when it was deleted meanwhile."""
 
     event_type = Constant("message")
     message = MessageRead(allow_null=True)
 
 
-class ErrorEvent(Shape):
+class ErrorEvent(StreamedEvent):
     """There will be no further answer; what there is of it stands in the message."""
 
     event_type = Constant("error")

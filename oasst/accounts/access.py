@@ -42,4 +42,23 @@ def require_contributor(user: User | AnonymousUser) -> None:
     require_member(user)
     assert isinstance(user, User)
     if not has_current_terms(user):
-        raise NotAllowed("Please agree to the terms first.", code="terms_missing")
+        raise NotAllowed(_how_to_agree(user), code="terms_missing")
+
+
+def where_to_agree() -> str:
+    """The page, and the call for a program that acts as the person."""
+    return (
+        f"at {settings.PUBLIC_URL}/terms/accept/, or, with a personal token, by POST {settings.PUBLIC_URL}"
+        f"/api/v1/frontend_users/ with tos_acceptance true and tos_version {TERMS.version}"
+    )
+
+
+def _how_to_agree(user: User) -> str:
+    if not user.vouched_for:
+        return f"Please agree to version {TERMS.version} of the terms first, {where_to_agree()}."
+    site = settings.PUBLIC_URL
+    return (
+        f"This person has to agree to version {TERMS.version} of the terms first. Show them {site}/terms/ and then say "
+        f"so by POST {site}/api/v1/frontend_users/ with tos_acceptance true. For trusted programs "
+        f"PUT {site}/api/v1/users/{user.pk}?tos_acceptance=true does the same."
+    )

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
@@ -210,11 +211,13 @@ def upsert_person(client: ApiClient, body: dict[str, Any]) -> dict[str, Any]:
     """Create or rename, and set what the body names. What it leaves out stays as it is.
 
     `enabled` is no part of it: a sign-in must not lift a ban. Notes and the leaderboard are for trusted clients,
-    terms for every client and its own people. Raises Invalid, NotAllowed `not_trusted`.
+    terms for every client and its own people; a person's own token has to name the version that they agree to. Raises
+    Invalid, NotAllowed `not_trusted`.
     """
     person = person_for(client, auth_method=body["auth_method"], username=body["id"], display_name=body["display_name"])
     if body["tos_acceptance"]:
-        _accept_terms_once(person)
+        # A program answers for what it showed its people. Of a token nobody knows what its person has read.
+        _accept_terms_once(person, body["tos_version"], is_optional=client.person_id is None)
     wanted = {name: body[name] for name in ("show_on_leaderboard", "notes") if body[name] is not None}
     changes = {name: value for name, value in wanted.items() if value != getattr(person, name)}
     banned = body["enabled"] is not None and body["enabled"] != person.enabled
@@ -228,13 +231,15 @@ def upsert_person(client: ApiClient, body: dict[str, Any]) -> dict[str, Any]:
 
 @transaction.atomic
 def update_person(client: ApiClient, user_id: UUID, changes: dict[str, Any]) -> User:
-    """Set what a trusted client names: display_name, notes, show_on_leaderboard, tos_acceptance. Gives the person.
+    """Set what a trusted client names: display_name, notes, show_on_leaderboard, tos_acceptance with tos_version. Gives
+    the person.
 
-    Raises NotFound, NotAllowed `not_trusted` for staff, who are looked after in the admin.
+    Raises NotFound, Invalid `terms_version`, NotAllowed `not_trusted` for staff, who are looked after in the admin.
     """
     person = lock_general(user_id)
+    version = changes.pop("tos_version", None)
     if changes.pop("tos_acceptance", None):
-        _accept_terms_once(person)
+        _accept_terms_once(person, version)
     if "display_name" in changes:
         names.call(person, tidy_name(changes.pop("display_name")), client)
         person.save(update_fields=names.FIELDS)
@@ -264,7 +269,18 @@ def lock_general(user_id: UUID) -> User:
     return require_general(user_id, User.objects.select_for_update(no_key=True))
 
 
-def _accept_terms_once(person: User) -> None:
+def _accept_terms_once(person: User, version: str | None, *, is_optional: bool = True) -> None:
+    """Record that this person agrees to the terms in force. `version` is the one that was read. Raises Invalid
+    `terms_version` for another one, and for none where it is not optional.
+    """
+    if version != TERMS.version and (version or not is_optional):
+        wrong = f"Version {version[:32]} of the terms is not in force. " if version else ""
+        raise Invalid(
+            f"{wrong}Read the terms at {settings.PUBLIC_URL}/terms/ and agree by naming their version, "
+            f"tos_version {TERMS.version}.",
+            code="terms_version",
+            field="tos_version",
+        )
     if person.terms_version != TERMS.version:
         accept_terms(person)
 

@@ -1,9 +1,11 @@
 """What clients may send, as leniently as they always could: numbers as text and text as numbers, many spellings of
-yes and no, of UUIDs and of dates. Null is another matter: only where a field allows it.
+yes and no, of UUIDs and of dates, an empty text for an empty object. Null is another matter: only where a field allows
+it.
 """
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -215,6 +217,21 @@ class Few(serializers.ListField):
         return super().to_internal_value(data)
 
 
+def as_object(data: Any) -> Mapping[str, Any]:
+    """What stands for an object: `""` and `[]` for one without members, and a list of pairs for its members.
+
+    It is what Python's `dict` makes of a value, since Open-Assistant's validation (pydantic 1) asked that. Raises
+    ValidationError `type_error.dict`.
+    """
+    if isinstance(data, Mapping):
+        return data
+    with suppress(TypeError, ValueError):
+        found = dict(data)
+        if all(isinstance(name, str) for name in found):
+            return found
+    raise serializers.ValidationError(["value is not a valid dict"], code="type_error.dict")
+
+
 class Shape(serializers.Serializer[Any]):
     """What an operation takes or gives, field by field. Members that are not named are ignored."""
 
@@ -229,6 +246,4 @@ class Shape(serializers.Serializer[Any]):
         return found.value
 
     def to_internal_value(self, data: Any) -> Any:
-        if not isinstance(data, Mapping):
-            raise serializers.ValidationError(["value is not a valid dict"], code="type_error.dict")
-        return super().to_internal_value(data)
+        return super().to_internal_value(as_object(data))

@@ -226,7 +226,7 @@ def check_input(call: Call, path: dict[str, str], body: Any) -> None:
         given = {name: call.request.GET[name] for name in call.request.GET}
         call.query = check("query", _shared(call.operation.query), given)
     if call.operation.body:
-        if body is serializers.empty or (body is None and not call.operation.body_required):
+        if body is serializers.empty or body is None:  # null is none, too
             if call.operation.body_required:
                 problems.append(("body", [serializers.ErrorDetail("field required", "required")]))
         else:

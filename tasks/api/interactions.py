@@ -1,13 +1,12 @@
 """What clients may answer: four shapes told apart by `type`, and by their members when that is missing."""
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
 
 from oasst.accounts.models import ApiClient, User
-from oasst.api.fields import ByName, Constant, Few, Flag, Id, Language, Number, Shape, Text, Whole
+from oasst.api.fields import ByName, Constant, Few, Flag, Id, Language, Number, Shape, Text, Whole, as_object
 from oasst.api.people import Person
 from oasst.core.errors import Invalid
 from tasks import client_tasks, submission
@@ -21,7 +20,7 @@ _LONGEST_NAME = 100
 
 
 class Labels(ByName):
-    """Label → number from 0 to 1. An empty list counts as an empty object: the website's reports send one."""
+    """Label → number from 0 to 1."""
 
     default_error_messages = {"type_error.enum": "{name} is not a label"}
 
@@ -29,12 +28,11 @@ class Labels(ByName):
         super().__init__(LABELS, child=Number(min_value=0, max_value=1))
 
     def to_internal_value(self, data: Any) -> Any:
-        data = {} if data == [] else data
-        if isinstance(data, Mapping):  # names first: there may be a million of them, and each value is looked at
-            for name in data:
-                if name not in LABELS:
-                    name = str(name)[:_LONGEST_NAME]
-                    raise serializers.ValidationError({name: [f"{name!r} is not a label"]}, code="type_error.enum")
+        data = as_object(data)  # the website's reports send an empty list
+        for name in data:  # names first: there may be a million of them, and each value is looked at
+            if name not in LABELS:
+                name = name[:_LONGEST_NAME]
+                raise serializers.ValidationError({name: [f"{name!r} is not a label"]}, code="type_error.enum")
         found: dict[str, float] = super().to_internal_value(data)
         return found
 
@@ -93,13 +91,14 @@ class AnyInteraction(Shape):
     one_of = SHAPES
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
-        given = data.get("type") if isinstance(data, dict) else None
+        data = as_object(data)
+        given = data.get("type")
         if isinstance(given, str) and given in _SHARED:
             return _SHARED[given].run_validation(data)
         problems: list[serializers.ValidationError] = []
         for name, shape in _SHARED.items() if given is None else ():
             try:
-                return shape.run_validation({"type": name, **data} if isinstance(data, dict) else data)
+                return shape.run_validation({"type": name, **data})
             except serializers.ValidationError as error:
                 problems.append(error)
         if not problems:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from django.test import RequestFactory
 
 from inference import chat, sse
 from inference.events import Event, Queued, Token
@@ -15,16 +14,16 @@ from inference.runtime import Runtime
 from oasst.accounts.models import User
 from oasst.api.plain import dump
 from oasst.core.errors import Busy
+from tests.inference.conftest import Brake
 from tests.inference.talking import BOUND, ENDLESS, ask, content, wait_for_text
 
 StartRuntime = Callable[..., Runtime]
-requests = RequestFactory()
 
 
-def frames(turn: Turn, at_most: int = 0, encode: sse.Encode = sse.plain, **headers: Any) -> list[str]:
+def frames(turn: Turn, at_most: int = 0, encode: sse.Encode = sse.plain, **options: Any) -> list[str]:
     async def collect() -> list[str]:
         found = []
-        response = sse.stream_answer(requests.get("/", **headers), turn.pk, encode)
+        response = sse.stream_answer(turn.pk, encode, **options)
         stream = aiter(response)
         async for frame in stream:
             found.append(frame.decode())
@@ -37,14 +36,10 @@ def frames(turn: Turn, at_most: int = 0, encode: sse.Encode = sse.plain, **heade
 
 
 def parsed(frames: list[str]) -> list[tuple[int, dict[str, Any]]]:
-    """(id, data) of each frame that has data, read as a browser does."""
-    found = []
-    for frame in frames:
-        assert frame.endswith("\n\n") and "\n\n" not in frame[:-2]
-        fields = dict(line.split(": ", 1) for line in frame.splitlines() if line and not line.startswith(":"))
-        if "data" in fields:
-            found.append((int(fields["id"]), json.loads(fields["data"])))
-    return found
+    """(id, data) of each event, read by a client that knows nothing but `data:`."""
+    lines = "".join(frames).split("\n")
+    events = [json.loads(line.removeprefix("data: ")) for line in lines if line]
+    return [(event["id"], event) for event in events]
 
 
 class TestStream:
@@ -59,7 +54,7 @@ class TestStream:
         turn = ask(alice)
         answering()
         said = frames(turn)
-        assert said[0] == "retry: 2000\n\n"
+        assert all(frame.endswith("\n\n") for frame in said[1:])
         events = parsed(said)
         assert events[-1][1]["type"] == "done" and events[-1][1]["text"] == content(turn)
         assert "".join(data["text"] for _, data in events if data["type"] == "token") == content(turn)
@@ -68,18 +63,22 @@ class TestStream:
         turn = ask(alice, max_tokens=300)
         answering()
         before = parsed(frames(turn, 6))
-        place = before[-1][0]
-        for again in ({"headers": {"Last-Event-ID": str(place)}}, {"query_params": {"after": place}}):
-            after = parsed(frames(turn, **again))
-            pieces = [data["text"] for _, data in before + after if data["type"] == "token"]
-            assert "".join(pieces) == content(turn)
+        after = parsed(frames(turn, after=before[-1][0]))
+        pieces = [data["text"] for _, data in before + after if data["type"] == "token"]
+        assert "".join(pieces) == content(turn)
+
+    def test_an_event_source_is_told_where_to_go_on(self, alice: User, answering: StartRuntime) -> None:
+        turn = ask(alice)
+        answering()
+        first, *rest = frames(turn, ids=True)
+        assert first == "retry: 2000\n\n"
+        for frame in rest:
+            place, data = frame.removesuffix("\n\n").split("\n")
+            assert place == f"id: {json.loads(data.removeprefix('data: '))['id']}"
 
     @pytest.mark.parametrize("given", ["-1", "x", "1" * 30, "٣", "1.5", ""])
     def test_a_place_that_is_none_is_the_beginning(self, given: str) -> None:
-        assert sse.last_seen(requests.get("/", headers={"Last-Event-ID": given})) == 0
-
-    def test_the_header_is_newer_than_the_address(self) -> None:
-        assert sse.last_seen(requests.get("/?after=3", headers={"Last-Event-ID": "7"})) == 7
+        assert sse.place_of(given) == 0
 
     def test_an_encoding_may_leave_events_out_and_look_things_up(self, alice: User, answering: StartRuntime) -> None:
         async def only_tokens(event: Event) -> dict[str, str] | None:
@@ -92,7 +91,7 @@ class TestStream:
         assert "".join(data["piece"] for _, data in events) == content(turn)
 
     def test_nothing_is_kept_back_on_the_way(self, alice: User) -> None:
-        response = sse.stream_answer(requests.get("/"), alice.pk)
+        response = sse.stream_answer(alice.pk)
         assert response["Content-Type"] == "text/event-stream"
         assert (response["X-Accel-Buffering"], response["Cache-Control"]) == ("no", "no-cache, no-transform")
 
@@ -101,19 +100,34 @@ class TestStream:
 class TestWaiting:
     def test_the_line_is_kept_alive(self, alice: User, chat_on: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.1)
-        said = frames(ask(alice), 12)[1:]
-        assert [data["type"] for _, data in parsed(said)] == ["queued"]
-        assert said.count(": still here\n\n") == 10
+        events = parsed(frames(ask(alice), 6))
+        assert len(events) == 5 and events[0][1]["type"] == "queued"
+        assert events == events[:1] * 5, "the place in the queue again"
+
+    def test_without_news_of_the_text_there_is_an_empty_piece(
+        self, alice: User, answering: StartRuntime, brake: Brake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        brake.hold(20)
+        turn = ask(alice, **ENDLESS)
+        answering()
+        wait_for_text(turn)
+        monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.02)
+        events, place = parsed(frames(turn, 30)), 0
+        for _, data in events:
+            place += len(data["text"])
+            assert data == {"type": "token", "id": place, "text": data["text"]}
+        assert not all(data["text"] for _, data in events)
+        chat.stop_turn(user=alice, message_id=turn.pk)
 
     def test_there_is_room_for_a_few_readers(self, alice: User, chat_on: None) -> None:
         turn = ask(alice)
 
         async def watch_many() -> None:
-            streams = [aiter(sse.stream_answer(requests.get("/"), turn.pk)) for _ in range(sse.MOST_PER_ANSWER)]
+            streams = [aiter(sse.stream_answer(turn.pk)) for _ in range(sse.MOST_PER_ANSWER)]
             for stream in streams:
                 await anext(stream)
             with pytest.raises(Busy, match="too often"):
-                sse.stream_answer(requests.get("/"), turn.pk)
+                sse.stream_answer(turn.pk)
             for stream in streams:
                 await stream.aclose()
 
@@ -149,7 +163,7 @@ def test_a_stopped_answer_ends_its_streams(alice: User, answering: StartRuntime)
 
     async def stop_while_reading() -> list[str]:
         found = []
-        async for frame in sse.stream_answer(requests.get("/"), turn.pk):
+        async for frame in sse.stream_answer(turn.pk):
             found.append(frame.decode())
             if len(found) == 1:
                 await asyncio.to_thread(chat.stop_turn, user=alice, message_id=turn.pk)

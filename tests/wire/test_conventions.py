@@ -7,8 +7,11 @@ from uuid import uuid4
 
 import pytest
 from django.test import Client
+from rest_framework import serializers
 
+from inference.api_urls import OPERATIONS as CHAT
 from oasst.accounts.models import ApiClient, User
+from oasst.api.fields import Shape
 from oasst.api_urls import OPERATIONS
 from tests.factories import new_prompt
 from tests.wire.conftest import Wire, code_of, person, problems
@@ -18,6 +21,14 @@ from trees.models import Message
 pytestmark = pytest.mark.django_db
 NAMED = '"display_name": "A", "auth_method": '
 SLASHED = {"tasks/", "text_labels/", "messages/", "frontend_users/", "stats/"}
+
+
+def outcome(shape: Shape, given: Any) -> Any:
+    """The checked value, or the codes of what is wrong."""
+    try:
+        return shape.run_validation(given)
+    except serializers.ValidationError as error:
+        return error.get_codes()
 
 
 class TestPaths:
@@ -116,9 +127,15 @@ class TestBodies:
         ("body", "problem"),
         [
             ("", ("body", "value_error.missing")),
-            ("[]", ("body", "type_error.dict")),
             ("7", ("body", "type_error.dict")),
-            ("null", ("body", "type_error.none.not_allowed")),
+            ("true", ("body", "type_error.dict")),
+            ('"type"', ("body", "type_error.dict")),
+            ('["type"]', ("body", "type_error.dict")),
+            ('[["type", "random", 1]]', ("body", "type_error.dict")),
+            ("[[1, 2]]", ("body", "type_error.dict")),
+            ("[[[], 2]]", ("body", "type_error.dict")),
+            ("null", ("body", "value_error.missing")),
+            ('{"user": 7}', ("body", "user", "type_error.dict")),
             ("{nonsense", ("body", 1, "value_error.jsondecode")),
             ("[" * 100_000, ("body", 0, "value_error.jsondecode")),
             ('{"lang": 1' + "0" * 5000 + "}", ("body", 0, "value_error.jsondecode")),
@@ -146,6 +163,29 @@ class TestBodies:
         refusal = response.json()
         assert refusal["error_code"] == 0 and refusal["message"]
         assert not User.objects.exists()
+
+    @pytest.mark.parametrize("body", ['""', "[]", " [ ] ", "{}", '[["lang", "de"], ["user", null]]', '["ab"]'])
+    def test_what_stands_for_an_object(self, site: Wire, body: str) -> None:
+        """An empty text, an empty list and a list of pairs: libraries make these of a body without members."""
+        response = site.http.post("/api/v1/tasks/", body, content_type="application/json")
+        assert code_of(response) == (400, 4000)
+
+    def test_in_every_operation(self) -> None:
+        """On both wires."""
+        for operation in (*OPERATIONS, *CHAT):
+            if operation.body:
+                empty, text, items = (outcome(operation.body(), given) for given in ({}, "", []))
+                assert empty == text == items, operation.path
+
+    def test_inside_an_object_too(self, site: Wire) -> None:
+        for nothing in ("", []):
+            response = site.post("tasks/", {"user": nothing})
+            assert problems(response) == {
+                ("body", "user", name, "value_error.missing") for name in ("id", "display_name", "auth_method")
+            }
+        pairs = [["id", "ada"], ["display_name", "Ada"], ["auth_method", "local"]]
+        assert site.post("tasks/", [["type", "initial_prompt"], ["user", pairs]]).status_code == 200
+        assert site.get("frontend_users/local/ada").json()["display_name"] == "Ada"
 
     def test_too_large(self, site: Wire) -> None:
         response = site.http.post("/api/v1/tasks/", "x" * 3_000_000, content_type="application/json")

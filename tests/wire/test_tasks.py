@@ -529,6 +529,22 @@ class TestShapes:
         labels = {"user": ADA, "message_id": str(message.pk), "text": "", "labels": {"humor": 1}}
         assert done(bot.post("tasks/interaction", labels))
 
+    def test_pairs_for_objects(self, bot: Wire, alice: User) -> None:
+        body: dict[str, Any] = {"user": ADA, "message_id": str(new_prompt(alice).pk), "text": ""}
+        assert done(bot.post("tasks/interaction", list({**body, "labels": [["humor", "1"]]}.items())))
+        assert Review.objects.get().labels == {"humor": 1}
+        assert done(
+            bot.post("tasks/interaction", {**body, "user": BO, "labels": "", "is_report": True, "text": "Rude"})
+        )
+        wrong = {**body, "type": "text_labels", "user": CY}
+        assert problems(bot.post("tasks/interaction", {**wrong, "labels": [["humour", 1]]})) == {
+            ("body", "labels", "humour", "type_error.enum")
+        }
+        for labels in (["humor"], [[1, 1]], 7):
+            assert problems(bot.post("tasks/interaction", {**wrong, "labels": labels})) == {
+                ("body", "labels", "type_error.dict")
+            }
+
     def test_none_of_them(self, bot: Wire) -> None:
         missing = {name for *_, name, kind in problems(bot.post("tasks/interaction", {})) if kind.endswith("missing")}
         assert missing == {"user", "message_id", "user_message_id", "text", "rating", "ranking", "labels"}

@@ -150,6 +150,7 @@ class UpdateQuery(Shape):
     notes = Text(required=False, max_length=1024)
     show_on_leaderboard = Flag(required=False)
     tos_acceptance = Flag(required=False)
+    tos_version = Text(required=False, help_text="Of the terms that the person agreed to; ours.")
 
 
 @operation(
@@ -185,6 +186,11 @@ class UpsertBody(Person):
     show_on_leaderboard = Flag(default=None)
     enabled = Flag(default=None)
     tos_acceptance = Flag(default=None, allow_null=True)
+    tos_version = Text(
+        default=None,
+        allow_null=True,
+        help_text="The version of the terms that the person agrees to. A person's own token has to name it; ours.",
+    )
     notes = Text(default=None, allow_null=True, max_length=1024)
 
 

@@ -6,6 +6,8 @@ from typing import Any
 from django.db import transaction
 
 from oasst.accounts import services, tokens
+from oasst.accounts.access import where_to_agree
+from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Role
 from oasst.core.commands import ServiceCommand
 
@@ -16,11 +18,12 @@ class Command(ServiceCommand):
 The address counts as proven, so the person can sign in at once: with the password if one is given, with a link that
 `manage.py sign_in_link EMAIL` prints, or, where the site sends mail (EMAIL_URL), with a code that comes there.
 Without --display-name the person gets a friendly two-word name, which they can change.
-The person is asked to agree to the terms at the first sign-in.
+The person is asked to agree to the terms at the first sign-in. Until then a token of theirs neither writes nor chats:
+with --token either let the person agree, or give --accept-terms for somebody who has read the terms and told you so.
 
   create_user ada@example.org
   create_user ada@example.org --display-name "Ada L." --role moderator
-  TOKEN=$(manage.py create_user bot@example.org --token | tail -n 1)
+  TOKEN=$(manage.py create_user me@example.org --token --accept-terms | tail -n 1)
 
 Fails, and changes nothing, when the address already has an account."""
 
@@ -43,6 +46,12 @@ Fails, and changes nothing, when the address already has an account."""
             "--token", action="store_true", help="also make an API token and print it as the last line; shown only now"
         )
 
+        parser.add_argument(
+            "--accept-terms",
+            action="store_true",
+            help="record that the person agrees to the terms, as they told you",
+        )
+
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
         user = services.create_user(
@@ -52,6 +61,11 @@ Fails, and changes nothing, when the address already has an account."""
             password=options["password"],
         )
         lines = [f"Created {user.display_name} <{user.email}>, {user.role}, id {user.id}."]
+        if options["accept_terms"]:
+            services.accept_terms(user)
+            lines.append(f"Agreed to version {TERMS.version} of the terms.")
+        if options["token"] and not options["accept_terms"]:
+            lines.append(f"The token writes and chats once the person has agreed to the terms, {where_to_agree()}.")
         if options["token"]:
             lines.append(tokens.new_token(user, "made with the account")[1])
         self.stdout.write("\n".join(lines))

@@ -59,7 +59,8 @@ class TestChats:
             ({"hidden": "perhaps"}, 422, "body.hidden"),
             ({"active_thread_tail_message_id": "x"}, 422, "body.active_thread_tail_message_id"),
             ({"active_thread_tail_message_id": NOBODYS}, 404, ""),
-            ("[]", 422, "body"),
+            ("7", 422, "body"),
+            ("null", 422, "body"),
             ("{", 422, "body.1"),
         ],
     )

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import http.client
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,16 @@ Event = tuple[int, dict[str, Any]]
 LONG = {"temperature": 0, "max_new_tokens": 300}
 
 
+def events_in(lines: Iterable[str]) -> Iterator[Event]:
+    """(id, data) of each event. As Open-Assistant's website reads a stream: every line that says something is one."""
+    for line in lines:
+        if line:
+            name, _, value = line.partition(":")
+            assert name == "data", line
+            event = json.loads(value)
+            yield event.pop("id"), event
+
+
 async def open_stream(who: Api, path: str, place: int | None = None) -> AsyncIterator[Event]:
     """(id, data) of each event. Of an answer that is over, the message, as clients ask for it then."""
     headers = who.headers | ({"Last-Event-ID": str(place)} if place is not None else {})
@@ -38,9 +48,8 @@ async def open_stream(who: Api, path: str, place: int | None = None) -> AsyncIte
         return
     assert response.status_code == 200 and response["Content-Type"] == "text/event-stream"
     async for frame in response.streaming_content:
-        fields = dict(line.split(": ", 1) for line in frame.decode().splitlines() if line and line[0] != ":")
-        if "data" in fields:
-            yield int(fields["id"]), json.loads(fields["data"])
+        for event in events_in(frame.decode().split("\n")):
+            yield event
 
 
 def read(
@@ -89,6 +98,30 @@ class TestStream:
             events += read(ann, path_of(asked), events[-1][0], at_most=5)
         assert text_of(events) == done(ann.get(path_of(asked)))["content"]
         assert ann.get(f"{path_of(asked)}/events", headers={"Last-Event-ID": str(events[-1][0])}).status_code == 204
+        assert ann.get(f"{path_of(asked)}/events", after=events[-1][0]).status_code == 204
+
+    def test_going_on_by_address_header_or_event_source(self, alice: User, answering: StartRuntime) -> None:
+        """The header wins: a browser's EventSource comes again to the address that it was opened with."""
+        ann = api_of(alice)
+        asked = ann.ask_anew(sampling_parameters=LONG)
+        answering(POLICY)
+        content = text_of(read(ann, path_of(asked)))
+        assert len(content) > 10
+
+        def rest(address: str, **headers: str) -> str:
+            response: Any = async_to_sync(AsyncClient().get)(address, headers={**ann.headers, **headers})
+            return b"".join(async_to_sync(collect)(response)).decode()
+
+        async def collect(response: Any) -> list[bytes]:
+            return [frame async for frame in response.streaming_content]
+
+        address = f"/inference/{path_of(asked)}/events"
+        for said in (rest(f"{address}?after=5"), rest(address, **{"Last-Event-ID": "5"})):
+            assert text_of(list(events_in(said.split("\n")))) == content[5:]
+        said = rest(f"{address}?after=5&ids=1", **{"Last-Event-ID": "9"})
+        assert said.startswith(f"retry: 2000\n\nid: {len(content)}\ndata: ")
+        assert said.count("\nid: ") == said.count("\ndata: ") == 2 and json.dumps(content[9:])[1:-1][:5] in said
+        refused(ann.get(f"{path_of(asked)}/events", ids="perhaps"), 422)
 
     def test_two_readers_see_the_same(self, alice: User, answering: StartRuntime) -> None:
         ann = api_of(alice)
@@ -196,14 +229,9 @@ class Server:
         line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=BOUND)
         headers = {"Authorization": f"Bearer {token}"} | ({"Last-Event-ID": str(place)} if place else {})
         line.request("GET", f"/inference/{path}/events", headers={"Accept-Encoding": "gzip", **headers})
-        answer, number = line.getresponse(), 0
+        answer = line.getresponse()
         assert answer.status == 200 and answer.getheader("Content-Encoding") is None
-        for raw in answer:
-            name, _, value = raw.decode().rstrip("\n").partition(": ")
-            if name == "id":
-                number = int(value)
-            elif name == "data":
-                yield number, json.loads(value)
+        yield from events_in(raw.decode().rstrip("\n") for raw in answer)
 
     def end(self) -> None:
         self.process.kill()

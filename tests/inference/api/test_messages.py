@@ -150,7 +150,7 @@ class TestRefused:
             ({"sampling_parameters": {"temperature": "nan"}}, "body.sampling_parameters.temperature"),
             ({"sampling_parameters": {"top_p": 0}}, "body.sampling_parameters.top_p"),
             ({"sampling_parameters": {"max_new_tokens": 0}}, "body.sampling_parameters.max_new_tokens"),
-            ({"sampling_parameters": []}, "body.sampling_parameters"),
+            ({"sampling_parameters": ["top_k"]}, "body.sampling_parameters"),
             ({"user_response_instructions": "x" * 2001}, "body.user_response_instructions"),
             ({"parent_id": None}, "body.parent_id"),
             ({"plugins": "all"}, "body.plugins"),
