@@ -26,6 +26,7 @@ from oasst.accounts.second_factor import must_set_one_up
 from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.middleware import ContentSecurity
 from oasst.core.read_only_admin import ReadOnlyAdmin
+from oasst.first_steps import find_first_steps
 from trees import webhooks
 from trees.badges import TONES
 from trees.moderation_queries import queues
@@ -162,6 +163,7 @@ class ModeratorsSite(UnfoldAdminSite):
             "waiting": waiting,
             "states": states,
             "chat_reports": ChatReport.open_ones(),
+            "steps": find_first_steps(request.user, request.user.working_language, has_trees=bool(waiting.trees)),
             **(extra_context or {}),
         }
         if request.user.is_superuser:
