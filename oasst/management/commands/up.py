@@ -178,7 +178,6 @@ class Watch:
 
     def _announce(self) -> None:
         self._say(RULE)
-        self._say(f"oasst is ready:  {settings.PUBLIC_URL}")
         for line in self._welcome:
             self._say(line)
         self._say(RULE)
