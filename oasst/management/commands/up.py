@@ -102,7 +102,8 @@ class Command(BaseCommand):
         if not engines.needs_model():
             return
         self._say("Chat model …")
-        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "fetch_model", "--skip-checks"]
+        # -u: what it is about to download is said before, also where the output is no terminal.
+        command = [sys.executable, "-u", str(settings.BASE_DIR / "manage.py"), "fetch_model", "--skip-checks"]
         if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode:
             self._say(
                 "Chat has no model; why stands above. Everything else works; `manage.py fetch_model` tries again."
