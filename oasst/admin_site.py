@@ -21,11 +21,13 @@ from inference.models import ChatReport
 from oasst.accounts import reauthentication
 from oasst.accounts.access import require_member
 from oasst.accounts.administrators import open_proposals
+from oasst.accounts.models import User
 from oasst.accounts.proof import is_proved
 from oasst.accounts.second_factor import must_set_one_up
 from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.middleware import ContentSecurity
 from oasst.core.read_only_admin import ReadOnlyAdmin
+from oasst.first_steps import find_first_steps
 from trees import webhooks
 from trees.badges import TONES
 from trees.moderation_queries import queues
@@ -147,6 +149,8 @@ class ModeratorsSite(UnfoldAdminSite):
         return redirect("account_change_password")
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        person = request.user
+        assert isinstance(person, User)  # nobody else gets here
         waiting = queues()
         states = [
             {
@@ -162,6 +166,7 @@ class ModeratorsSite(UnfoldAdminSite):
             "waiting": waiting,
             "states": states,
             "chat_reports": ChatReport.open_ones(),
+            "steps": find_first_steps(person, person.working_language, has_trees=bool(waiting.trees)),
             **(extra_context or {}),
         }
         if request.user.is_superuser:

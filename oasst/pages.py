@@ -16,6 +16,7 @@ from leaderboard.streaks import streak_of
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.languages import BY_CODE, languages_of_browser, name_of
 from oasst.core.text import clean_language_tag
+from oasst.first_steps import find_first_steps
 from tasks import estimates
 from tasks import queries as task_queries
 from tasks.kinds import TABLE, Kind
@@ -50,6 +51,9 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
     }
     total = sum(counts.values())
     minutes = estimates.minutes(lang)
+    recent = tree_queries.contributions_of(person, size=5).rows
+    # Work on texts, and what one did, are about conversations: then nobody has to be asked whether there are any.
+    has_trees = bool(recent) or total > counts[Kind.INITIAL_PROMPT] or None
     context: dict[str, Any] = {
         "person": person,
         "welcome": not any(given.values()),
@@ -66,7 +70,8 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
         "contribution_counts": given,
         "level": level_of(board_queries.measure_of(counted, "points")),
         "streak": streak_of(person, timezone.now()),
-        "recent": tree_queries.contributions_of(person, size=5).rows,
+        "recent": recent,
+        "steps": find_first_steps(person, lang, has_trees=has_trees),
     }
     return render(request, "pages/dashboard.html", context)
 

@@ -385,7 +385,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "oasst moderation",
     "SITE_SYMBOL": "forum",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _static("img/favicon.svg")}],
-    "STYLES": [_static(f"css/{name}.css") for name in ("variables", "diff", "person", "prose", "code", "admin")],
+    "STYLES": [
+        _static(f"css/{name}.css") for name in ("variables", "diff", "person", "prose", "code", "first-steps", "admin")
+    ],
     "SCRIPTS": [_static("js/count.js")],
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",

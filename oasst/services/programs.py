@@ -16,7 +16,7 @@ def _package(name: str, distribution: str) -> Path:
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise ServiceError(
-            f"The package {distribution} is not installed: run scripts/up, or pip install {distribution}."
+            f"The package {distribution} is not installed: run scripts/up, which installs what is missing."
         )
     return Path(next(iter(spec.submodule_search_locations)))
 

@@ -7,8 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pytest_django import Settings
 
+from oasst.accounts.models import Role
+from oasst.accounts.services import create_user
 from oasst.core import ratelimit
+from oasst.management import first_run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READERS = {"text", "integer", "switch", "choice", "words", "rates", "origins"}
@@ -54,7 +58,7 @@ def test_every_limit_is_documented_as_it_is() -> None:
     assert dict(found) == {name: rule.rates for name, rule in ratelimit.rules().items()}
 
 
-@pytest.mark.parametrize("script", ["up", "test", "check", "audit"])
+@pytest.mark.parametrize("script", ["up", "test", "check", "audit", "lock"])
 def test_scripts_explain_themselves(script: str) -> None:
     done = subprocess.run([ROOT / "scripts" / script, "--help"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0
@@ -67,3 +71,24 @@ def test_audit_says_so_where_the_database_cannot_be_reached() -> None:
     done = subprocess.run([ROOT / "scripts/audit"], capture_output=True, text=True, timeout=60, env=nowhere)
     assert done.returncode == 0
     assert done.stdout.startswith("Not looked for: the database of known faults")
+
+
+def test_help_readme_and_banner_name_one_link_to_click(db: None, settings: Settings) -> None:
+    """The link that signs in; the bare address of the site only where there is no such link."""
+    settings.PUBLIC_URL, settings.SENDS_MAIL = "http://localhost:8000", False
+    create_user(email="ada@example.org", role=Role.ADMIN)
+    banner = "\n".join(first_run.welcome(first_run.FirstRun(), terminal=True))
+    assert re.findall(r"https?://\S+", banner) == re.findall(r"http://localhost:8000/accounts/link/\?key=\S+", banner)
+    assert len(re.findall(r"https?://", banner)) == 1
+    shown = subprocess.run([ROOT / "scripts/up", "--help"], capture_output=True, text=True, timeout=30).stdout
+    for text in (banner, shown, (ROOT / "README.md").read_text()):
+        assert re.search(r"Click this link\W+it\s+signs\s+you\s+in\s+as", text), text
+    for text in (
+        shown,
+        *((ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md", "docs/operations.md")),
+    ):
+        assert not re.search(r"http://localhost:8000(?!/(api/)?v1)", text), "another link to click"
+
+    settings.SENDS_MAIL = True
+    for terminal in (True, False):
+        assert first_run.welcome(first_run.FirstRun(), terminal=terminal) == ["oasst is ready: http://localhost:8000"]

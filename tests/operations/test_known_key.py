@@ -129,7 +129,7 @@ class TestWhatTheStartSays:
     def test_where_codes_come_by_mail(self, settings: Any, tmp_path: Path) -> None:
         settings.SENDS_MAIL = True
         self.said(tmp_path, terminal=True)
-        assert self.said(tmp_path, terminal=True) == ""
+        assert self.said(tmp_path, terminal=True) == f"oasst is ready: {settings.PUBLIC_URL}"
 
     def test_in_a_log(self, tmp_path: Path) -> None:
         said = self.said(tmp_path, terminal=False)

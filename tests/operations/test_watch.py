@@ -37,7 +37,7 @@ def said() -> list[str]:
 def watch(said: list[str], ends: int = 0) -> up.Watch:
     command = up.Command()
     command._say = said.append  # type: ignore[method-assign]
-    one = up.Watch(command, Servers(), ["Administrator:  ida@example.org"])  # type: ignore[arg-type]
+    one = up.Watch(command, Servers(), ["oasst is ready: https://example.org"])  # type: ignore[arg-type]
     one.supervisor = Parts(ends)  # type: ignore[assignment]
     return one
 

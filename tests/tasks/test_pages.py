@@ -40,7 +40,7 @@ class TestDashboard:
     def test_a_newcomer_is_asked_for_a_first_prompt(self, alice: User) -> None:
         page = signed_in(alice).get(reverse("dashboard")).content.decode()
         assert "What needs doing in English" in page
-        assert "Good to have you, <bdi>Alice</bdi>" in page
+        assert "Good to have you, <bdi>Alice</bdi>. This site is new" in page
         assert 'data-testid="card-initial_prompt"' in page
 
     def test_it_writes_nothing_and_costs_the_same_with_many_trees(

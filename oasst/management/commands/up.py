@@ -103,7 +103,8 @@ class Command(BaseCommand):
         if not engines.needs_model():
             return
         self._say("Chat model …")
-        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "fetch_model", "--skip-checks"]
+        # -u: what it is about to download is said before, also where the output is no terminal.
+        command = [sys.executable, "-u", str(settings.BASE_DIR / "manage.py"), "fetch_model", "--skip-checks"]
         if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode:
             self._say(
                 "Chat has no model; why stands above. Everything else works; `manage.py fetch_model` tries again."
@@ -179,7 +180,6 @@ class Watch:
 
     def _announce(self) -> None:
         self._say(RULE)
-        self._say(f"oasst is ready:  {settings.PUBLIC_URL}")
         for line in self._welcome:
             self._say(line)
         self._say(RULE)

