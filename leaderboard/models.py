@@ -1,4 +1,9 @@
-"""Tallies and the boards that are sums of them. All of it can be made again from the data set (leaderboard.stats)."""
+"""Tallies and the boards that are sums of them. All of it can be made again from the data set (leaderboard.stats).
+
+What changes with each piece of work is no good for an index: `Standing` counts and is rewritten in place, `Place` is
+what boards are read along and follows some minutes later, `Moved` has the scores of those whose place is behind, so a
+board is never old (leaderboard.queries).
+"""
 
 from django.conf import settings
 from django.db import models
@@ -122,17 +127,57 @@ class Standing(models.Model):
     ranking = _total("points", "ranking")
 
     class Meta:
+        # No index on what changes: PostgreSQL then rewrites the row within its page, and tells no index of it. Half of
+        # each page is left free for that (migration 0002).
         constraints = [
             models.UniqueConstraint(fields=["frame", "lang", "person"], name="standing_once"),
-        ]
-        # A board is read along its index; equal scores stand in the order of the ids, so ties are stable.
-        indexes = [
-            models.Index(F("frame"), F("lang"), F(measure).desc(), F("person"), name=f"standing_by_{measure}")
-            for measure in MEASURES
         ]
 
     def __str__(self) -> str:
         return f"{self.person_id}, {self.frame}"
+
+
+class _Scores(models.Model):
+    """The scores of a person on the board of one frame and language: one column for each of MEASURES."""
+
+    pk = models.CompositePrimaryKey("frame", "lang", "person_id")
+    frame = models.CharField(max_length=8, choices=FRAMES)
+    lang = models.CharField(max_length=32, blank=True)
+    # A constraint would lock a person's row for each piece of work. Who is gone is not read.
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    points = models.IntegerField()
+    quality = models.IntegerField()
+    writing = models.IntegerField()
+    reviewing = models.IntegerField()
+    ranking = models.IntegerField()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.person_id}, {self.frame}"
+
+
+class Place(_Scores):
+    """Where a person stood on a board when it was last put in order (`tallies.put_in_order`)."""
+
+    class Meta:
+        # A board is read along its index; equal scores stand in the order of the ids, so ties are stable.
+        indexes = [
+            models.Index(F("frame"), F("lang"), F(measure).desc(), F("person"), name=f"place_by_{measure}")
+            for measure in MEASURES
+        ]
+
+
+class Moved(_Scores):
+    """The scores of who has moved since the board was put in order: until then their place is not read."""
+
+    stands = models.BooleanField(db_default=True, help_text="No: nothing of theirs is counted any more.")
+
+    class Meta:
+        verbose_name_plural = "moved"
 
 
 class TrollStanding(models.Model):

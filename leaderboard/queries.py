@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -69,27 +70,52 @@ def measure_of(counts: Counts, measure: str) -> int:
 
 _SHOWN = {"id", "display_name", "program_beside", "role", "enabled", "show_on_leaderboard", "time_zone", *STREAK}
 _NOT_SHOWN = frozenset(one.name for one in User._meta.concrete_fields if one.name not in _SHOWN)
+
 # By hand: writing the statement took the ORM several times as long as the database takes to answer it.
-_ROWS = f"""
-    SELECT board.updated_at, {{measure}}, {", ".join(f"board.{name}" for name in COUNTERS)},
-           {prepared.columns(User, "person", _NOT_SHOWN)}
-    FROM leaderboard_standing board JOIN accounts_user person ON person.id = board.person_id
+#
+# A board is read along the index of the places. Whose place is behind is looked for among those who moved, who are few:
+# so a board is right whenever it was put in order (tallies.put_in_order).
+_BOARD = """
+    SELECT board.person_id, board.{measure} AS score
+    FROM {table} board JOIN accounts_user person ON person.id = board.person_id
     WHERE board.frame = %(frame)s AND board.lang = %(lang)s AND person.enabled AND person.show_on_leaderboard
-      AND {{stretch}}
-    ORDER BY {{order}} LIMIT {{limit}}
+      AND {stretch} AND {current}
+"""
+_SOURCES = {
+    "leaderboard_place": """board.person_id NOT IN (
+        SELECT person_id FROM leaderboard_moved WHERE frame = %(frame)s AND lang = %(lang)s
+    )""",
+    "leaderboard_moved": "board.stands",
+}
+_ROWS = f"""
+    SELECT standing.updated_at, picked.score, {", ".join(f"standing.{name}" for name in COUNTERS)},
+           {prepared.columns(User, "person", _NOT_SHOWN)}
+    FROM ({{picked}}) AS picked
+    JOIN leaderboard_standing standing
+      ON standing.frame = %(frame)s AND standing.lang = %(lang)s AND standing.person_id = picked.person_id
+    JOIN accounts_user person ON person.id = picked.person_id
+    ORDER BY picked.score DESC, picked.person_id
 """.strip()
 DOWN, UP = "{measure} DESC, board.person_id", "{measure}, board.person_id DESC"
 
 
-def _statement(measure: str, stretch: str, order: str, limit: str) -> str:
+@lru_cache(256)
+def _stretch(measure: str, stretch: str, order: str, most: int) -> str:
+    """The statement of the first people of a stretch of a board. As numbers in the text, limits tell the planner that
+    few rows are wanted, whoever they are."""
     if measure not in MEASURES:  # it becomes part of the statement
         raise ValueError(f"There is no measure {measure!r}.")
-    parts = {"stretch": stretch.format(measure=measure), "order": order.format(measure=measure), "limit": limit}
-    return _ROWS.format(measure=measure, **parts)
+    inside, order = stretch.format(measure=f"board.{measure}"), order.format(measure=f"board.{measure}")
+    sources = (
+        _BOARD.format(measure=measure, table=table, stretch=inside, current=current)
+        for table, current in _SOURCES.items()
+    )
+    return " UNION ALL ".join(f"({source} ORDER BY {order} LIMIT {int(most)})" for source in sources)
 
 
-def _read(statement: str, facts: dict[str, Any]) -> list[Row]:
-    return [_row(values) for values in prepared.read(statement, facts)]
+def _read(picked: str, facts: dict[str, Any]) -> list[Row]:
+    """The rows of those who were picked, best first."""
+    return [_row(values) for values in prepared.read(_ROWS.format(picked=picked), facts)]
 
 
 def _row(values: tuple[Any, ...]) -> Row:
@@ -103,10 +129,9 @@ def top(
 ) -> list[Row]:
     """Rows of a board with a score above `above`, best first, equal scores by id. Who is banned or does not want to be
     seen is left out. One statement."""
-    # As a number in the text, the limit tells the planner that few rows are wanted, whoever they are.
-    limit = f"{int(size)} OFFSET %(start)s"
-    facts = {"frame": frame.value, "lang": lang, "above": above, "start": start}
-    rows = _read(_statement(measure, "{measure} > %(above)s", DOWN, limit), facts)
+    both = _stretch(measure, "{measure} > %(above)s", DOWN, start + size)
+    picked = f"SELECT * FROM ({both}) AS found ORDER BY score DESC, person_id LIMIT {int(size)} OFFSET {int(start)}"
+    rows = _read(picked, {"frame": frame.value, "lang": lang, "above": above})
     for rank, row in enumerate(rows, start=start + 1):
         row.rank = rank
     return rows
@@ -131,31 +156,38 @@ def board(
         here.counts, result.mine.rank = mine, here.rank
         return result
     result.mine.rank = rank_of(frame, lang, measure, score, viewer.pk)
-    result.around = _around(frame, lang, measure, result.mine)
+    result.around = around(frame, lang, measure, result.mine)
     return result
 
 
 ABOVE, BELOW = 1, 2  # rows shown around one's own
 
 
-def _around(frame: Frame, lang: str, measure: str, mine: Row) -> list[Row]:
-    """Own row with those just above and below it. One statement of four parts, each the start of a stretch of the
-    index: as one condition it would read all who have the same score.
+def around(
+    frame: Frame, lang: str, measure: str, mine: Row, *, above: int = ABOVE, below: int = BELOW, least: int = 0
+) -> list[Row]:
+    """Own row, whose rank is known, with so many just above and below it whose scores are more than `least`. One
+    statement of four parts, each the start of a stretch of the index: as one condition it would read all who have the
+    same score.
     """
     parts = (
-        ("{measure} = %(score)s AND board.person_id < %(me)s", UP, ABOVE),
-        ("{measure} > %(score)s", UP, ABOVE),
-        ("{measure} = %(score)s AND board.person_id > %(me)s", DOWN, BELOW),
-        ("{measure} < %(score)s AND {measure} > 0 AND board.person_id <> %(me)s", DOWN, BELOW),
+        ("{measure} = %(score)s AND board.person_id < %(me)s", UP, above),
+        ("{measure} > %(score)s", UP, above),
+        ("{measure} = %(score)s AND board.person_id > %(me)s", DOWN, below),
+        ("{measure} < %(score)s AND {measure} > %(least)s AND board.person_id <> %(me)s", DOWN, below),
     )
-    statement = " UNION ALL ".join(
-        f"({_statement(measure, stretch, order, str(limit))})" for stretch, order, limit in parts
+    picked = " UNION ALL ".join(
+        [
+            "SELECT %(me)s::uuid AS person_id, %(score)s::int AS score",
+            *(_stretch(measure, *part) for part in parts if part[2]),
+        ]
     )
     me = mine.person.pk
-    near = _read(statement, {"frame": frame.value, "lang": lang, "score": mine.score, "me": me})
-    near.sort(key=lambda row: (-row.score, row.person.pk))
-    before = [row for row in near if (-row.score, row.person.pk) < (-mine.score, me)][-ABOVE:]
-    after = [row for row in near if (-row.score, row.person.pk) > (-mine.score, me)][:BELOW]
+    near = _read(picked, {"frame": frame.value, "lang": lang, "score": mine.score, "me": me, "least": least})
+    mine.updated_at = next((row.updated_at for row in near if row.person.pk == me), None)
+    before = [row for row in near if (-row.score, row.person.pk) < (-mine.score, me)]
+    after = [row for row in near if (-row.score, row.person.pk) > (-mine.score, me)][:below]
+    before = before[max(0, len(before) - above) :]
     for number, row in enumerate([*before, mine, *after], start=(mine.rank or 1) - len(before)):
         row.rank = number
     return [*before, mine, *after]
@@ -163,68 +195,135 @@ def _around(frame: Frame, lang: str, measure: str, mine: Row) -> list[Row]:
 
 RUNG = 100  # places from rung to rung of a ladder
 LADDER_SECONDS, LADDER_KEPT = 60, 600
-Rung = tuple[int, int, str]
-"""Place, score and person. The id as text: it has the same order, and hundreds of them are read ten times as fast."""
+_TOP = 2**31 - 1  # no score is higher
+_MARK = 8 + 32  # letters of a rung
+_HIGHEST_ID = UUID(int=2**128 - 1)
+
+
+@dataclass(frozen=True)
+class Standpoint:
+    """Where somebody stands on the board of one frame."""
+
+    frame: Frame
+    score: int
+    person_id: UUID
+
+
+# People between the rung and oneself: stretches of the index, and those who moved since. The rung's own score and one's
+# own are stretches by themselves, since people with the same score stand in the order of their ids.
+_RANKS = """
+    SELECT wanted.place + 1 + {counts}
+    FROM unnest(%(frames)s::text[], %(places)s::int[], %(tops)s::int[], %(leaders)s::uuid[], %(untils)s::uuid[],
+                %(scores)s::int[], %(people)s::uuid[])
+        WITH ORDINALITY AS wanted (frame, place, top, leader, until, score, me, number)
+    ORDER BY wanted.number
+""".strip()
+_STRETCHES = (
+    "board.{measure} = wanted.top AND board.person_id > wanted.leader AND board.person_id < wanted.until",
+    "board.{measure} < wanted.top AND board.{measure} > wanted.score",
+    "board.{measure} = wanted.score AND board.person_id < wanted.me AND wanted.top > wanted.score",
+)
+_COUNT_PLACES = """(
+    SELECT count(*) FROM leaderboard_place board JOIN accounts_user person ON person.id = board.person_id
+    WHERE board.frame = wanted.frame AND board.lang = %(lang)s AND {stretch}
+      AND person.enabled AND person.show_on_leaderboard AND board.person_id NOT IN (
+        SELECT person_id FROM leaderboard_moved WHERE frame = wanted.frame AND lang = %(lang)s
+      )
+)"""
+_COUNT_MOVED = """(
+    SELECT count(*) FROM leaderboard_moved board JOIN accounts_user person ON person.id = board.person_id
+    WHERE board.frame = wanted.frame AND board.lang = %(lang)s AND board.stands AND ({stretch})
+      AND person.enabled AND person.show_on_leaderboard
+)"""
 
 
 def rank_of(frame: Frame, lang: str, measure: str, score: int, person_id: UUID) -> int:
-    """The place of somebody with this score: one more than those above. One statement.
+    """The place of somebody with this score: one more than those above. One statement."""
+    (rank,) = ranks_of(lang, measure, [Standpoint(frame, score, person_id)])
+    return rank
+
+
+def ranks_of(lang: str, measure: str, standpoints: list[Standpoint]) -> list[int]:
+    """The place of each. One statement, whatever their number.
 
     Counted from the next rung of a ladder that is up to a minute old: counting from the top would read as many rows as
     there are people above. So the first places are exact, and those further down as they were a minute ago at worst.
     """
-    ladder = _ladder(frame, lang, measure)
-    above = bisect_left(ladder, (-score, str(person_id)), key=lambda rung: (-rung[1], rung[2]))
-    facts: dict[str, Any] = {"frame": frame.value, "lang": lang, "score": score, "person": person_id}
-    if above:
-        place, top, leader = ladder[above - 1]
-        facts.update(place=place, top=top, leader=UUID(leader))
-        between = [f"{measure} = %(top)s AND person_id > %(leader)s", f"{measure} < %(top)s AND {measure} > %(score)s"]
-        if facts["top"] == score:
-            between = [f"{measure} = %(score)s AND person_id > %(leader)s AND person_id < %(person)s"]
-        else:
-            between.append(f"{measure} = %(score)s AND person_id < %(person)s")
-    else:
-        facts["place"] = 0
-        between = [f"{measure} > %(score)s", f"{measure} = %(score)s AND person_id < %(person)s"]
-    # Each part is one stretch of the index of the board.
-    counts = " + ".join(
-        f"""(
-            SELECT count(*) FROM leaderboard_standing JOIN accounts_user person ON person.id = person_id
-            WHERE frame = %(frame)s AND lang = %(lang)s AND {stretch}
-              AND person.enabled AND person.show_on_leaderboard
-        )"""
-        for stretch in between
-    )
-    ((rank,),) = prepared.read(f"SELECT %(place)s + 1 + {counts}", facts)
-    return int(rank)
+    statement = _ranks(measure)
+    ladders = _ladders({one.frame for one in standpoints}, lang, measure)
+    facts: dict[str, Any] = {
+        "lang": lang,
+        "frames": [one.frame.value for one in standpoints],
+        "scores": [one.score for one in standpoints],
+        "people": [one.person_id for one in standpoints],
+    }
+    rungs = [_next_rung(ladders[one.frame], one) for one in standpoints]
+    facts["places"], facts["tops"], facts["leaders"] = map(list, zip(*rungs, strict=True)) if rungs else ([], [], [])
+    facts["untils"] = [
+        one.person_id if one.score == top else _HIGHEST_ID for one, (_, top, _) in zip(standpoints, rungs, strict=True)
+    ]
+    return [int(rank) for (rank,) in prepared.read(statement, facts)]
 
 
-def _ladder(frame: Frame, lang: str, measure: str) -> list[Rung]:
-    """Every hundredth row of a board. Renewed once a minute while somebody looks, by one of those who look."""
-    key = f"rungs:{frame.value}:{lang}:{measure}"
-    made_at, rungs = cache.get(key) or (0, [])
-    age = time.time() - made_at
-    if age > LADDER_SECONDS and (not made_at or cache.add(f"{key}:renewing", True, LADDER_SECONDS)):
-        rungs = _climb(frame, lang, measure)
-        cache.set(key, (time.time(), rungs), LADDER_KEPT)
-    return rungs
+@lru_cache
+def _ranks(measure: str) -> str:
+    if measure not in MEASURES:  # it becomes part of the statement
+        raise ValueError(f"There is no measure {measure!r}.")
+    stretches = [one.format(measure=measure) for one in _STRETCHES]
+    counts = [_COUNT_PLACES.format(stretch=one) for one in stretches]
+    counts.append(_COUNT_MOVED.format(stretch=" OR ".join(stretches)))
+    return _RANKS.format(counts=" + ".join(counts))
 
 
-def _climb(frame: Frame, lang: str, measure: str) -> list[Rung]:
+def _mark(score: int, person_id: UUID) -> str:
+    """Marks of people have the order of their places. A ladder is one text of them: read from the cache in no time,
+    where a list of thousands takes longer than the rest of a page."""
+    return f"{_TOP - score:08x}{person_id.hex}"
+
+
+def _next_rung(ladder: str, standpoint: Standpoint) -> tuple[int, int, UUID]:
+    """Place, score and person of the rung next above; without one, a place that is above the board."""
+    mine = _mark(standpoint.score, standpoint.person_id)
+    number = bisect_left(range(len(ladder) // _MARK), mine, key=lambda at: ladder[at * _MARK : (at + 1) * _MARK])
+    if not number:
+        return 0, _TOP, _HIGHEST_ID
+    rung = ladder[(number - 1) * _MARK : number * _MARK]
+    return number * RUNG, _TOP - int(rung[:8], 16), UUID(rung[8:])
+
+
+def _ladders(of: Iterable[Frame], lang: str, measure: str) -> dict[Frame, str]:
+    """Every hundredth row of boards. Renewed once a minute while somebody looks, by one of those who look."""
+    keys = {frame: f"rungs:{frame.value}:{lang}:{measure}" for frame in of}
+    kept, found = cache.get_many(keys.values()), {}
+    for frame, key in keys.items():
+        made_at, found[frame] = kept.get(key) or (0, "")
+        age = time.time() - made_at
+        if age > LADDER_SECONDS and (not made_at or cache.add(f"{key}:renewing", True, LADDER_SECONDS)):
+            found[frame] = _climb(frame, lang, measure)
+            cache.set(key, (time.time(), found[frame]), LADDER_KEPT)
+    return found
+
+
+def _climb(frame: Frame, lang: str, measure: str) -> str:
+    hidden = "SELECT id FROM accounts_user WHERE NOT (enabled AND show_on_leaderboard)"
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT place, score, person_id::text FROM (
-                SELECT row_number() OVER (ORDER BY {measure} DESC, person_id) AS place, {measure} AS score, person_id
-                FROM leaderboard_standing WHERE frame = %s AND lang = %s AND person_id NOT IN (
-                    SELECT id FROM accounts_user WHERE NOT (enabled AND show_on_leaderboard)
-                )
-            ) AS board WHERE place %% %s = 0 ORDER BY place
+            SELECT score, person_id FROM (
+                SELECT row_number() OVER (ORDER BY score DESC, person_id) AS place, score, person_id FROM (
+                    SELECT {measure} AS score, person_id FROM leaderboard_place
+                    WHERE frame = %(frame)s AND lang = %(lang)s AND person_id NOT IN (
+                        SELECT person_id FROM leaderboard_moved WHERE frame = %(frame)s AND lang = %(lang)s
+                    ) AND person_id NOT IN ({hidden})
+                    UNION ALL
+                    SELECT {measure}, person_id FROM leaderboard_moved
+                    WHERE frame = %(frame)s AND lang = %(lang)s AND stands AND person_id NOT IN ({hidden})
+                ) AS found
+            ) AS board WHERE place %% %(rung)s = 0 ORDER BY place
             """,
-            [frame.value, lang, RUNG],
+            {"frame": frame.value, "lang": lang, "rung": RUNG},
         )
-        return cursor.fetchall()
+        return "".join(_mark(score, person_id) for score, person_id in cursor)
 
 
 _OWN = f"""

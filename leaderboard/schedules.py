@@ -12,6 +12,12 @@ def move_boards_on() -> None:
 
 
 @shared_task
+def put_boards_in_order() -> None:
+    """Give everybody whose scores changed the place that they give."""
+    tallies.settle()
+
+
+@shared_task
 def refresh_statistics() -> None:
     """Compute the cached statistics anew."""
     cached.refresh()

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from leaderboard import streaks, tallies
 from leaderboard.counting import Counts, counts_of
 from leaderboard.frames import Frame
-from leaderboard.models import Counted, Horizon
+from leaderboard.models import MEASURES, Counted, Horizon
 from oasst.accounts.models import User
 from trees.models import Happening, MessageTree
 
@@ -49,14 +49,14 @@ Difference = tuple[str, str, str]
 
 def differences() -> Iterator[Difference]:
     """(subject, expected, found) for each tree that is counted otherwise than its facts say, each tally that is not the
-    sum of its trees, and each board that is not the sum of its tallies.
+    sum of its trees, each board that is not the sum of its tallies, and each place that is not that of its standing.
 
     Trees with facts that were not read yet are left out: they are behind, not wrong.
     """
     for batch in _batches():
         yield from _miscounted(batch)
     # A statement sees one moment, and whoever writes commits tallies and boards together.
-    for statement, arguments in (_tally_statement(), *_board_statements()):
+    for statement, arguments in (_tally_statement(), *_board_statements(), (_PLACES, {})):
         with connection.cursor() as cursor:
             cursor.execute(statement, arguments)
             found = cursor.fetchall()
@@ -126,6 +126,12 @@ def _sum_up() -> None:
             some = " OR ".join(f"{name} <> 0" for name in counters)
             statement = f"INSERT INTO {table} ({names}) {_boards(counters, lang, groups)}"
             cursor.execute(f"{statement} SELECT {names} FROM expected WHERE {some}", _facts(counters))
+        scores = ", ".join(MEASURES)
+        cursor.execute(f"""
+            INSERT INTO leaderboard_place (frame, lang, person_id, {scores})
+            SELECT frame, lang, person_id, {scores} FROM leaderboard_standing
+        """)
+        cursor.execute("ANALYZE leaderboard_place")  # the first who look need not wait for the server to come by
 
 
 def _tally_statement() -> tuple[str, dict[str, Any]]:
@@ -140,6 +146,24 @@ def _tally_statement() -> tuple[str, dict[str, Any]]:
         """,
         {},
     )
+
+
+# Where people are read to stand: by their places, and by what is noted of those who moved since.
+_PLACES = f"""
+    WITH found AS (
+        SELECT frame, lang, person_id, {", ".join(MEASURES)} FROM leaderboard_place
+        WHERE (frame, lang, person_id) NOT IN (SELECT frame, lang, person_id FROM leaderboard_moved)
+        UNION ALL
+        SELECT frame, lang, person_id, {", ".join(MEASURES)} FROM leaderboard_moved WHERE stands
+    )
+    SELECT concat_ws(' ', 'place', frame, person_id, lang),
+           concat_ws(' ', {", ".join(f"standing.{name}" for name in MEASURES)}),
+           concat_ws(' ', {", ".join(f"found.{name}" for name in MEASURES)})
+    FROM leaderboard_standing standing FULL JOIN found USING (frame, lang, person_id)
+    WHERE ({", ".join(f"standing.{name}" for name in MEASURES)})
+          IS DISTINCT FROM ({", ".join(f"found.{name}" for name in MEASURES)})
+    LIMIT 1000
+"""
 
 
 def _board_statements() -> Iterator[tuple[str, dict[str, Any]]]:

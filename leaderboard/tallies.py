@@ -18,12 +18,14 @@ from leaderboard import frames, streaks
 from leaderboard.counting import Counts, counts_of
 from leaderboard.frames import Frame
 from leaderboard.kinds import COMPLAINTS, COUNTERS
-from leaderboard.models import Counted, Horizon, Standing, Tally, TrollStanding
+from leaderboard.models import MEASURES, Counted, Horizon, Moved, Place, Standing, Tally, TrollStanding
 from oasst.core import prepared
 from oasst.core.locks import advisory_lock
 from trees.models import Happening
 
 BATCH = 200  # happenings
+MOST_MOVED = 200
+"""People on one board whose place may be behind, until the board is put in order: each look at it reads them all."""
 FOLD_AFTER = timedelta(hours=48)
 Horizons = dict[str, datetime]
 
@@ -45,6 +47,7 @@ def read_outbox(*, limit: int = BATCH) -> int:
                 (row.actor_id, row.at) for row in rows if row.actor_id is not None and row.kind in streaks.WORK
             )
             Happening.objects.filter(pk__in=[row.pk for row in rows]).update(tallied=True)
+            put_in_order(when_more_than=MOST_MOVED)
     return len(rows)
 
 
@@ -115,14 +118,22 @@ def _add_tallies(change: Mapping[tuple[Any, ...], int]) -> None:
 
 
 def _add_to_board(
-    table: str, columns: tuple[str, ...], counters: tuple[str, ...], change: Mapping[tuple[Any, ...], Counter[str]]
+    table: str,
+    columns: tuple[str, ...],
+    counters: tuple[str, ...],
+    change: Mapping[tuple[Any, ...], Counter[str]],
 ) -> None:
     rows = [(*key, *(by[name] for name in counters)) for key, by in sorted(change.items()) if any(by.values())]
     _upsert(table, columns, counters, rows, touched=", updated_at = now()")
 
 
 def _upsert(
-    table: str, columns: tuple[str, ...], counters: tuple[str, ...], rows: list[tuple[Any, ...]], *, touched: str
+    table: str,
+    columns: tuple[str, ...],
+    counters: tuple[str, ...],
+    rows: list[tuple[Any, ...]],
+    *,
+    touched: str,
 ) -> None:
     """Add the numbers to the rows, make those that are missing, and drop those that came to nothing.
 
@@ -135,20 +146,20 @@ def _upsert(
     names, keys = ", ".join((*columns, *counters)), ", ".join(columns)
     sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in counters)
     values = list(map(list, zip(*rows, strict=True)))
-    prepared.run(
+    change = (
         f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) "
-        f"ON CONFLICT ({keys}) DO UPDATE SET {sums}{touched}",
-        values,
+        f"ON CONFLICT ({keys}) DO UPDATE SET {sums}{touched}"
     )
+    prepared.run(_noting_moves(table, change), values)
     lessened = [row[: len(columns)] for row in rows if min(row[len(columns) :]) < 0]
     if not lessened:
         return
-    prepared.run(
+    nothing_left = (
         f"DELETE FROM {table} USING unnest({', '.join(f'%s::{name}[]' for name in types[: len(columns)])}) "
         f"AS touched ({keys}) WHERE ({', '.join(f'{table}.{column}' for column in columns)}) = "
-        f"({', '.join(f'touched.{column}' for column in columns)}) AND {_nothing(table, counters)}",
-        list(map(list, zip(*lessened, strict=True))),
+        f"({', '.join(f'touched.{column}' for column in columns)}) AND {_nothing(table, counters)}"
     )
+    prepared.run(_noting_ends(table, nothing_left), list(map(list, zip(*lessened, strict=True))))
 
 
 def _nothing(table: str, counters: Iterable[str]) -> str:
@@ -179,8 +190,8 @@ def horizons_at(now: datetime) -> Horizons:
 
 
 def move_on(now: datetime | None = None) -> int:
-    """Take from the boards what has left their frames, then fold old hours into days. Returns what changed its place:
-    tallies that left a frame or were folded. Costs as much as there is of that."""
+    """Take from the boards what has left their frames, then fold old hours into days. Returns the number of tallies
+    that left a frame or were folded. Costs as much as there is of that."""
     with transaction.atomic(durable=True):
         lock()
         before, after = horizons(), horizons_at(now or timezone.now())
@@ -188,8 +199,14 @@ def move_on(now: datetime | None = None) -> int:
         for name, since in after.items():
             # Never back: the clock of another machine may be behind.
             if before[name] < since:
-                moved += _fold(before[name], since) if name == Horizon.FOLDED else _leave(name, before[name], since)
+                if name == Horizon.FOLDED:
+                    moved += _fold(before[name], since)
+                    _note_what_nobody_noted()
+                else:
+                    moved += _leave(name, before[name], since)
                 Horizon.objects.filter(name=name).update(since=since)
+        if before != {**before, **after}:
+            put_in_order()
     return moved
 
 
@@ -212,27 +229,23 @@ def sums_of(counters: Iterable[str]) -> str:
 def _leave(frame: str, start: datetime, end: datetime) -> int:
     with connection.cursor() as cursor:
         for table, counters, lang, groups in BOARDS:
-            differences = ", ".join(f"{name} = board.{name} - gone.{name}" for name in counters)
-            cursor.execute(
-                f"""
+            differences = ", ".join(f"{name} = {table}.{name} - gone.{name}" for name in counters)
+            leave = f"""
                 WITH gone AS (
                     SELECT person_id, {lang} {sums_of(counters)} FROM leaderboard_tally
                     WHERE start >= %s AND start < %s AND kind = ANY(%s) GROUP BY {groups}
                 )
-                UPDATE {table} board SET updated_at = now(), {differences} FROM gone
-                WHERE board.frame = %s AND board.person_id = gone.person_id
-                    {"AND board.lang = gone.lang" if lang else ""}
-                """,
-                [start, end, list(counters), frame],
-            )
-            cursor.execute(
-                f"""
+                UPDATE {table} SET updated_at = now(), {differences} FROM gone
+                WHERE {table}.frame = %s AND {table}.person_id = gone.person_id
+                    {f"AND {table}.lang = gone.lang" if lang else ""}
+                """
+            cursor.execute(_noting_moves(table, leave), [start, end, list(counters), frame])
+            nothing_left = f"""
                 DELETE FROM {table} WHERE frame = %s AND {_nothing(table, counters)} AND person_id IN (
                     SELECT person_id FROM leaderboard_tally WHERE start >= %s AND start < %s
                 )
-                """,
-                [frame, start, end],
-            )
+            """
+            cursor.execute(_noting_ends(table, nothing_left), [frame, start, end])
     return Tally.objects.filter(start__gte=start, start__lt=end).count()
 
 
@@ -256,10 +269,90 @@ def _fold(start: datetime, end: datetime) -> int:
         return cursor.rowcount
 
 
+# --- What boards are read along ---
+
+_KEYS, _SCORES = "frame, lang, person_id", ", ".join(MEASURES)
+
+
+def _names(table: str, names: str) -> str:
+    return ", ".join(f"{table}.{name}" for name in names.split(", "))
+
+
+def _noting_moves(table: str, change: str) -> str:
+    """The statement, and where those whom it changes stand now. Only standings have places."""
+    if table != "leaderboard_standing":
+        return change
+    return f"""
+        WITH changed AS ({change} RETURNING {_names(table, f"{_KEYS}, {_SCORES}")})
+        INSERT INTO leaderboard_moved ({_KEYS}, {_SCORES}) SELECT {_KEYS}, {_SCORES} FROM changed
+        ON CONFLICT ({_KEYS}) DO UPDATE SET stands = true, ({_SCORES}) = ROW ({_names("excluded", _SCORES)})
+    """
+
+
+def _noting_ends(table: str, change: str) -> str:
+    """The statement that removes what came to nothing, and that it stands nowhere: its last move was noted before."""
+    if table != "leaderboard_standing":
+        return change
+    return f"""
+        WITH ended AS ({change} RETURNING {_names(table, _KEYS)})
+        UPDATE leaderboard_moved moved SET stands = false FROM ended
+        WHERE ({_names("moved", _KEYS)}) = ({_names("ended", _KEYS)})
+    """
+
+
+def _note_what_nobody_noted() -> None:
+    """Once a day, whatever happened: a release that knows no places may have counted beside this one."""
+    prepared.run(
+        f"""
+        INSERT INTO leaderboard_moved ({_KEYS}, {_SCORES}, stands)
+        SELECT {_KEYS}, {", ".join(f"coalesce(standing.{name}, place.{name})" for name in MEASURES)},
+               standing.id IS NOT NULL
+        FROM leaderboard_standing standing FULL JOIN leaderboard_place place USING ({_KEYS})
+        WHERE ({_names("standing", _SCORES)}) IS DISTINCT FROM ({_names("place", _SCORES)})
+        ON CONFLICT DO NOTHING
+        """,
+        [],
+    )
+
+
+def put_in_order(*, when_more_than: int = -1) -> int:
+    """Give those who moved the places that their scores give; returns how many places that were.
+
+    One statement, which changes nothing unless so many people of the largest board moved. The later it is, the less it
+    costs: who did ten pieces of work moves once. The caller holds the lock.
+    """
+    return prepared.run(
+        f"""
+        WITH moved AS (
+            DELETE FROM leaderboard_moved
+            WHERE (SELECT count(*) FROM leaderboard_moved WHERE frame = 'total' AND lang = '') > %s
+            RETURNING {_KEYS}, {_SCORES}, stands
+        ), placed AS (
+            INSERT INTO leaderboard_place AS place ({_KEYS}, {_SCORES})
+            SELECT {_KEYS}, {_SCORES} FROM moved WHERE stands
+            ON CONFLICT ({_KEYS}) DO UPDATE SET ({_SCORES}) = ROW ({_names("excluded", _SCORES)})
+            WHERE ({_names("place", _SCORES)}) IS DISTINCT FROM ({_names("excluded", _SCORES)})
+        ), ended AS (
+            DELETE FROM leaderboard_place place USING moved
+            WHERE NOT moved.stands AND ({_names("place", _KEYS)}) = ({_names("moved", _KEYS)})
+        )
+        SELECT frame FROM moved
+        """,
+        [when_more_than],
+    )
+
+
+def settle() -> int:
+    """What the clock does with the few that nobody counted as too many. Returns how many places were due."""
+    with transaction.atomic(durable=True):
+        lock()
+        return put_in_order()
+
+
 # --- All of it again ---
 
 
 def forget_all() -> None:
     """Empty the tallies and boards. The caller holds the lock and fills them again."""
-    for model in (Counted, Tally, Standing, TrollStanding, Horizon):
+    for model in (Counted, Tally, Standing, Place, Moved, TrollStanding, Horizon):
         model._base_manager.all().delete()

@@ -24,6 +24,7 @@ SCHEDULES = (
         "Forget what webhooks were told long ago", "trees.schedules.forget_deliveries", crontab(hour="4", minute="5")
     ),
     Entry("Let old work leave the boards", "leaderboard.schedules.move_boards_on", crontab()),
+    Entry("Put the boards in order", "leaderboard.schedules.put_boards_in_order", crontab(minute="*/10")),
     Entry("Refresh the statistics", "leaderboard.schedules.refresh_statistics", crontab(minute="*/10")),
     Entry("Close expired tasks", "tasks.schedules.clean_up", crontab(minute="10")),
     Entry("Move trees on that no answer moves", "tasks.schedules.move_trees_on", crontab(minute="40")),

@@ -12,7 +12,8 @@ from leaderboard.kinds import FLAGS, MEANS
 from leaderboard.levels import level_of
 from leaderboard.models import TrollStanding
 from leaderboard.queries import Row
-from oasst.accounts.models import ApiClient, Identity, User
+from oasst.accounts.models import ApiClient, User
+from oasst.core import prepared
 from oasst.core.errors import NotFound
 
 COUNTERS = (
@@ -27,14 +28,22 @@ Names = dict[UUID, tuple[str, str]]
 def names_for(client: ApiClient, people: Iterable[UUID]) -> Names:
     """Person → (auth method, username) as this client calls them, else as anybody does, else by our own id."""
     found: Names = {}
-    rows = Identity.objects.filter(user__in=list(people)).order_by("pk")
-    for user_id, client_id, *name in rows.values_list("user_id", "api_client_id", "auth_method", "username"):
+    for user_id, client_id, auth_method, username in prepared.read(_NAMES, [list(people)]):
         if user_id not in found or client_id == client.pk:
-            found[user_id] = (name[0], name[1])
+            found[user_id] = (auth_method, username)
     return found
 
 
-def _score(row: Row, frame: Frame, names: Names, now: datetime, *, highlighted: bool) -> dict[str, Any]:
+# By hand: writing these took the ORM longer than PostgreSQL takes to answer them.
+_NAMES = (
+    "SELECT user_id, api_client_id, auth_method, username FROM accounts_identity WHERE user_id = ANY(%s) ORDER BY id"
+)
+_ANYBODY = "WHERE one.id = %s"
+_OF_CLIENT = f"{_ANYBODY} AND EXISTS (SELECT FROM accounts_identity WHERE user_id = one.id AND api_client_id = %s)"
+
+
+def _score(row: Row, since: datetime | None, names: Names, now: datetime, *, highlighted: bool) -> dict[str, Any]:
+    """`since` is where the frame begins."""
     person = row.person
     auth_method, username = names.get(person.pk, ("local", str(person.pk)))
     return {
@@ -46,7 +55,7 @@ def _score(row: Row, frame: Frame, names: Names, now: datetime, *, highlighted: 
         "display_name": person.display_name,
         "leader_score": row.score,
         "level": level_of(row.score).number if row.counts else 0,
-        "base_date": frames.since(frame, now),
+        "base_date": since,
         "modified_date": row.updated_at or now,
         "rankings_good": 0,  # never computed by the reference, and part of its sum
         **{name: row.counts[name] for name in COUNTERS},
@@ -58,11 +67,11 @@ def _score(row: Row, frame: Frame, names: Names, now: datetime, *, highlighted: 
 
 def _board(frame: Frame, rows: list[Row], client: ApiClient, viewer: UUID | None) -> dict[str, Any]:
     now = datetime.now(UTC)
-    names = names_for(client, (row.person.pk for row in rows))
+    names, since = names_for(client, (row.person.pk for row in rows)), frames.since(frame, now)
     return {
         "time_frame": frame.value,
         "last_updated": max((row.updated_at for row in rows if row.updated_at), default=now),
-        "leaderboard": [_score(row, frame, names, now, highlighted=row.person.pk == viewer) for row in rows],
+        "leaderboard": [_score(row, since, names, now, highlighted=row.person.pk == viewer) for row in rows],
     }
 
 
@@ -73,26 +82,30 @@ def leaderboard(client: ApiClient, frame: Frame, *, viewer: User | None, max_cou
 
 def user_stats(client: ApiClient, user_id: UUID) -> dict[str, Any]:
     """Frame → score; nothing for somebody unknown; four zeros for who never did anything."""
+    return _stats_in(client, user_id, list(Frame))
+
+
+def _stats_in(client: ApiClient, user_id: UUID, wanted: list[Frame]) -> dict[str, Any]:
+    """Frame → score, for those of the frames that the person has something in. Four statements."""
     person = _find(client, user_id)
     if person is None:
         return {}
     now, names = datetime.now(UTC), names_for(client, [user_id])
     counts = queries.own_counts(person)
     idle = not any(counts.values())
+    rows = _own_rows(person, {frame: counts[frame] for frame in wanted if idle or counts[frame]})
     return {
-        frame.value: _score(_own_row(person, frame, counts[frame]), frame, names, now, highlighted=True)
-        for frame in Frame
-        if idle or counts[frame]
+        frame.value: _score(row, frames.since(frame, now), names, now, highlighted=True) for frame, row in rows.items()
     }
 
 
 def user_stats_in(client: ApiClient, user_id: UUID, frame: Frame) -> dict[str, Any]:
     """Raises NotFound where the call above has no such key: the reference crashes there."""
-    try:
-        found: dict[str, Any] = user_stats(client, user_id)[frame.value]
-    except KeyError:
-        raise NotFound("There are no statistics of this user for this time frame.", code="user_not_found") from None
-    return found
+    found = _stats_in(client, user_id, [frame])
+    if not found:
+        raise NotFound("There are no statistics of this user for this time frame.", code="user_not_found")
+    answer: dict[str, Any] = found[frame.value]
+    return answer
 
 
 def user_window(client: ApiClient, user_id: UUID, frame: Frame, *, window_size: int) -> dict[str, Any] | None:
@@ -100,26 +113,32 @@ def user_window(client: ApiClient, user_id: UUID, frame: Frame, *, window_size: 
     person = _find(client, user_id)
     if person is None:
         raise NotFound("There is no such user.", code="user_not_found")
-    row = _own_row(person, frame, queries.own_counts(person, frames=[frame])[frame])
+    row = _own_rows(person, queries.own_counts(person, frames=[frame]))[frame]
     if row.rank is None:
         return None
-    first = max(1, row.rank - window_size // 2)
-    last = max(0, row.rank - window_size // 2) + window_size
-    return _board(frame, queries.top(frame, start=first - 1, size=last - first + 1), client, user_id)
+    above = min(window_size // 2, row.rank - 1)
+    below = max(0, row.rank - window_size // 2) + window_size - row.rank
+    rows = queries.around(frame, "", "points", row, above=above, below=below, least=-1)
+    return _board(frame, rows, client, user_id)
 
 
 def _find(client: ApiClient, user_id: UUID) -> User | None:
-    people = User.objects.filter(pk=user_id)
-    if not client.trusted:
-        people = people.filter(identities__api_client=client)
-    return people.first()
+    if client.trusted:
+        found = prepared.objects(User, _ANYBODY, [user_id])
+    else:
+        found = prepared.objects(User, _OF_CLIENT, [user_id, client.pk])
+    return found[0] if found else None
 
 
-def _own_row(person: User, frame: Frame, counts: Counter[str]) -> Row:
-    row = Row(person, counts, queries.measure_of(counts, "points"))
-    if counts and person.enabled and person.show_on_leaderboard:
-        row.rank = queries.rank_of(frame, "", "points", row.score, person.pk)
-    return row
+def _own_rows(person: User, counts: dict[Frame, Counter[str]]) -> dict[Frame, Row]:
+    """The person's row in each of these frames, with its rank if they are shown there. One statement."""
+    rows = {frame: Row(person, one, queries.measure_of(one, "points")) for frame, one in counts.items()}
+    ranked = [frame for frame, row in rows.items() if row.counts and person.enabled and person.show_on_leaderboard]
+    if ranked:
+        places = [queries.Standpoint(frame, rows[frame].score, person.pk) for frame in ranked]
+        for frame, rank in zip(ranked, queries.ranks_of("", "points", places), strict=True):
+            rows[frame].rank = rank
+    return rows
 
 
 def trollboard(client: ApiClient, frame: Frame, *, max_count: int, enabled: bool | None) -> dict[str, Any]:

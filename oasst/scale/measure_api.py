@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from oasst.scale.processor import Processor, Stolen
+from oasst.scale.written import Written
 
 BETWEEN_ARRIVALS = 0.02  # seconds: people do not come in one instant
 AFTERWARDS = 3
@@ -31,6 +32,7 @@ class Run:
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     statuses: Counter[int] = field(default_factory=Counter)
     answered: list[str] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)  # lines: the log of the database of one cycle, by table
     troubles: list[str] = field(default_factory=list)
 
     def table(self) -> list[str]:
@@ -68,11 +70,17 @@ class Connection:
         return self.streams
 
     async def post(self, path: str, body: Any) -> tuple[int, Any]:
-        reader, writer = await self.open()
         raw = json.dumps(body).encode()
+        return await self._send("POST", path, f"Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n", raw)
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        return await self._send("GET", path)
+
+    async def _send(self, method: str, path: str, headers_of_body: str = "", raw: bytes = b"") -> tuple[int, Any]:
+        reader, writer = await self.open()
         head = (
-            f"POST /api/v1/{path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nX-API-Key: {self.key}\r\n"
-            f"Accept-Encoding: gzip\r\nContent-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n"
+            f"{method} /api/v1/{path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nX-API-Key: {self.key}\r\n"
+            f"Accept-Encoding: gzip\r\n{headers_of_body}\r\n"
         )
         writer.write(head.encode() + raw)
         lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -151,13 +159,14 @@ def measure_api(base_url: str, key: str, *, rounds: range, people: int, langs: S
         yardstick.cancel()
         run.seconds, run.stolen = time.perf_counter() - begun, str(stolen)
 
-    cpu, webs = processor.seconds(), processor.of_each_web_process()
+    cpu, webs, written = processor.seconds(), processor.of_each_web_process(), Written()
     asyncio.run(all_of_them())
     # What the answers set off belongs to them: the worker reads what happened a moment later.
     time.sleep(AFTERWARDS)
     run.cpu = {name: seconds - cpu[name] for name, seconds in processor.seconds().items()}
     run.webs = [now - then for now, then in zip(processor.of_each_web_process(), webs, strict=True)]
     run.cpu["client"] -= sum(run.yardsticks) / 1000
+    run.written = written.lines(max(1, len(run.answered)))
     return run
 
 

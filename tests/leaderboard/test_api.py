@@ -5,7 +5,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from leaderboard.models import Standing
 from oasst.accounts.models import Identity, User
@@ -107,6 +109,17 @@ class TestUserStats:
         assert [(one["leader_score"], one["level"], one["rank"]) for one in body.values()] == [(0, 0, None)] * 4
         assert trusted.get(f"users/{uuid4()}/stats").json() == {}
 
+    def test_four_frames_cost_as_many_statements_as_one(self, trusted: Wire, alice: User) -> None:
+        def statements(address: str) -> int:
+            with CaptureQueriesContext(connection) as captured:
+                assert trusted.get(f"users/{alice.pk}/{address}").status_code == 200
+            return len(captured)
+
+        new_prompt(alice)
+        read_all()
+        statements("stats")  # ladders are made once a minute
+        assert statements("stats") == statements("stats/day") <= 5, "the key of the program is one"
+
     def test_people_of_others_are_unknown(self, wire: Wire, alice: User) -> None:
         assert wire.get(f"users/{alice.pk}/stats").json() == {}
         wire.know(alice, "a")
@@ -121,6 +134,15 @@ class TestWindow:
         assert [row["highlighted"] for row in body["leaderboard"]] == [False, False, True, False, False, False]
         top = trusted.get(f"users/{people[0].pk}/stats/total/window?window_size=2").json()
         assert [row["rank"] for row in top["leaderboard"]] == [1, 2]
+
+    def test_people_with_the_same_score_stand_by_who_came_first(self, trusted: Wire) -> None:
+        people = [stand(person, 3) for person in new_people(9)]
+        body = trusted.get(f"users/{people[4].pk}/stats/total/window?window_size=4").json()
+        assert [(row["rank"], row["user_id"]) for row in body["leaderboard"]] == [
+            (number, str(people[number - 1].pk)) for number in (3, 4, 5, 6, 7)
+        ]
+        stored = Standing.objects.get(person=people[4]).updated_at
+        assert datetime.fromisoformat(body["leaderboard"][2]["modified_date"]) == stored
 
     def test_whoever_is_not_on_it_has_none(self, trusted: Wire, alice: User) -> None:
         assert trusted.get(f"users/{alice.pk}/stats/day/window").json() is None

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 import requests
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.core.cache import cache
 from django.test import Client
 
 from oasst.accounts.models import Identity, User
@@ -16,6 +17,7 @@ from oasst.api.next_auth import key_of
 from oasst.invariants.run import differences
 from tests.factories import growing_tree, new_prompt, new_reply, review
 from tests.wire.conftest import Wire, code_of, person, problems
+from trees.api import stats
 from trees.models import Message, Reaction, Report, Review
 from trees.policy import current_policy
 
@@ -47,6 +49,19 @@ class TestStatistics:
         assert len(site.get("stats/tree_manager/message_counts", only_active=False).json()) == 2
         for path in ("stats/", "stats/tree_manager", "stats/tree_manager/state_counts"):
             assert code_of(bot.get(path)) == (403, 2)
+
+    def test_a_large_site_is_counted_once_in_five_seconds(
+        self, site: Wire, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        new_prompt(alice)
+        assert site.get("stats/").json()["all"] == 1
+        monkeypatch.setattr(stats, "KEPT_FROM", 2)
+        new_prompt(alice)
+        assert site.get("stats/").json()["all"] == 2
+        new_prompt(alice)
+        assert site.get("stats/").json()["all"] == 2, "counted a moment ago"
+        cache.clear()
+        assert site.get("stats/").json()["all"] == 3
 
 
 class TestFlags:

@@ -3,17 +3,19 @@
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.core.management import CommandError, CommandParser
 from django.db import connection, transaction
+from django.test import Client
 
 from leaderboard import queries, tallies
 from leaderboard.frames import Frame
 from leaderboard.kinds import COUNTERS
 from leaderboard.models import MEASURES
 from oasst.accounts.models import User
+from oasst.accounts.services import create_api_client
 from oasst.core.commands import ServiceCommand
 from trees import posting, reviews
 from trees.policy import current_policy
@@ -32,6 +34,19 @@ _STANDINGS = f"""
     FROM accounts_user, unnest(%s::text[]) AS frame, unnest('{{"", en}}'::text[]) AS lang
 """
 
+_PLACES = f"""
+    INSERT INTO leaderboard_place (frame, lang, person_id, {", ".join(MEASURES)})
+    SELECT frame, lang, person_id, {", ".join(MEASURES)} FROM leaderboard_standing
+"""
+# As many as there ever are before the boards are put in order.
+_MOVED = f"""
+    INSERT INTO leaderboard_moved (frame, lang, person_id, {", ".join(MEASURES)})
+    SELECT frame, lang, person_id, {", ".join(MEASURES)} FROM leaderboard_standing JOIN (
+        SELECT id FROM accounts_user ORDER BY random() LIMIT {tallies.MOST_MOVED}
+    ) AS few ON person_id = few.id
+"""
+_OF_A_PERSON = ("users/{person}/stats", "users/{person}/stats/{frame}", "users/{person}/stats/{frame}/window")
+
 
 class Command(ServiceCommand):
     help = "Fill an empty database with people on all boards and measure reading and updating. scripts/bench calls it."
@@ -46,7 +61,10 @@ class Command(ServiceCommand):
         with connection.cursor() as cursor:
             cursor.execute(_PEOPLE.replace("{{}}", "{}"), [people])
             cursor.execute(_STANDINGS, [[frame.value for frame in Frame]])
-            cursor.execute("VACUUM ANALYZE leaderboard_standing")
+            cursor.execute(_PLACES)
+            cursor.execute(_MOVED)
+            for table in ("standing", "place", "moved"):
+                cursor.execute(f"VACUUM ANALYZE leaderboard_{table}")
             cursor.execute("VACUUM ANALYZE accounts_user")
         everybody = list(User.objects.order_by("pk")[:: max(1, people // 1000)])
         dice = random.Random(1)
@@ -62,12 +80,31 @@ class Command(ServiceCommand):
         boards = [(frame, lang, measure) for frame in Frame for lang in ("", "en") for measure in MEASURES]
         # Once a minute one of those who look at a board pays for its ladder.
         self._measure("the ladder of a board", lambda: queries._climb(*dice.choice(boards)), 20)
-        for one in boards:
-            queries._ladder(*one)
+        for frame, lang, measure in boards:
+            queries._ladders([frame], lang, measure)
         self._measure("a board, four statements", board, times)
         self._measure("what a person did", lambda: queries.own_counts(dice.choice(everybody)), times)
         self._measure("count one review that was just given", self._event(everybody, dice), min(times, 100))
+        for name, read in self._reads(everybody, dice):
+            self._measure(f"GET {name}", read, times)
+        began = time.perf_counter()
+        number = tallies.settle()
+        self.stdout.write(f"put {number} places in order: {1000 * (time.perf_counter() - began):.0f} ms")
         self._explain(everybody[len(everybody) // 2])
+
+    def _reads(self, everybody: list[User], dice: random.Random) -> Iterator[tuple[str, Callable[[], None]]]:
+        """What programs read, in this process and through every middleware."""
+        _, key = create_api_client(name="bench", trusted=True)
+        client = Client(headers={"host": "localhost", "X-API-Key": key})
+        for name in ("leaderboards/{frame}", "trollboards/{frame}", *_OF_A_PERSON, "stats/cached"):
+
+            def read(name: str = name) -> None:
+                address = name.format(frame=dice.choice(list(Frame)), person=dice.choice(everybody).pk)
+                answer = client.get(f"/api/v1/{address}")
+                if answer.status_code != 200:
+                    raise AssertionError(f"{address} answers {answer.status_code}")
+
+            yield name, read
 
     def _event(self, everybody: list[User], dice: random.Random) -> Callable[[], None]:
         policy = current_policy()

@@ -42,6 +42,7 @@ class Command(ServiceCommand):
             self.stdout.write(f"\n{people} at once: {len(run.answered) / run.seconds:.1f} tasks a second")
             self.stdout.write(run.processor())
             self.stdout.write("\n".join(run.table()))
+            self.stdout.write("\n".join(run.written))
             self.stdout.write(f"statuses: {dict(sorted(run.statuses.items()))}")
             if run.troubles:
                 raise CommandError("\n".join(run.troubles[:10]))
