@@ -413,8 +413,8 @@ def _refuse_when_full(user_id: UUID, policy: ChatPolicy, *, by_program: bool) ->
     """The queue has an end, and one person's batch never is all of it.
 
     Nobody may wait with more turns than there are free places (a dynamic threshold, as switches share their memory):
-    one person alone gets half of the queue, two get a third each, and there is room for whoever comes next. What their
-    program waits with shuts nobody out of their own pages.
+    one person alone gets half of the queue, two get a third each, and there is room for whoever comes next. What was
+    asked by /v1 (`by_program`) does not shut a person out of their own chats.
     """
     theirs_is = Q(user_id=user_id) if by_program else Q(user_id=user_id, prompt__isnull=True)
     own = Count("pk", filter=theirs_is)

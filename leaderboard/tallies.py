@@ -301,7 +301,11 @@ def _noting_ends(table: str, change: str) -> str:
 
 
 def _note_what_nobody_noted() -> None:
-    """Once a day, whatever happened: a release that knows no places may have counted beside this one."""
+    """Once a day, whatever happened: a release that knows no places may have counted beside this one.
+
+    What is noted may be as old as the places are, so it is made anew.
+    """
+    Moved._base_manager.all().delete()
     prepared.run(
         f"""
         INSERT INTO leaderboard_moved ({_KEYS}, {_SCORES}, stands)
@@ -309,7 +313,6 @@ def _note_what_nobody_noted() -> None:
                standing.id IS NOT NULL
         FROM leaderboard_standing standing FULL JOIN leaderboard_place place USING ({_KEYS})
         WHERE ({_names("standing", _SCORES)}) IS DISTINCT FROM ({_names("place", _SCORES)})
-        ON CONFLICT DO NOTHING
         """,
         [],
     )

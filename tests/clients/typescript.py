@@ -41,7 +41,8 @@ def install() -> None:
 
 
 def _npm(*argv: str) -> "subprocess.CompletedProcess[str]":
-    command = [_NODE, _NPM, *argv, "--fetch-retries=1"]
+    # Where a firewall swallows the question npm would wait longer than the timeout below, and say nothing.
+    command = [_NODE, _NPM, *argv, "--fetch-retries=1", "--fetch-timeout=30000"]
     return subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=300)
 
 

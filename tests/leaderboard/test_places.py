@@ -214,6 +214,15 @@ class TestOrder:
         assert not Place.objects.filter(person=bob).exists()
         assert [row.score for row in queries.top(Frame.TOTAL)] == [28]
 
+    def test_nor_does_an_old_note_of_a_move_stay(self, alice: User) -> None:
+        """That release counted after this one had noted where she stands."""
+        new_prompt(alice)
+        read_all()
+        assert Moved.objects.filter(person=alice, frame="total").exists()
+        Standing.objects.filter(person=alice, frame="total").update(replies_assistant=7)
+        tallies.move_on(timezone.now() + timedelta(days=1))
+        assert [row.score for row in queries.top(Frame.TOTAL)] == [28]
+
     def test_a_crash_in_the_middle_leaves_all_as_it_was(self, alice: User) -> None:
         new_prompt(alice)
         read_all()
