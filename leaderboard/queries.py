@@ -75,18 +75,28 @@ _NOT_SHOWN = frozenset(one.name for one in User._meta.concrete_fields if one.nam
 #
 # A board is read along the index of the places. Whose place is behind is looked for among those who moved, who are few:
 # so a board is right whenever it was put in order (tallies.put_in_order).
-_BOARD = """
+#
+# Both parts stop at the last row that is wanted: of places each is looked up among those who moved, and of those who
+# moved, who have no index, the best are found before it is asked who they are. OFFSET 0 keeps it so.
+_PLACES = """
     SELECT board.person_id, board.{measure} AS score
-    FROM {table} board JOIN accounts_user person ON person.id = board.person_id
-    WHERE board.frame = %(frame)s AND board.lang = %(lang)s AND person.enabled AND person.show_on_leaderboard
-      AND {stretch} AND {current}
+    FROM leaderboard_place board JOIN accounts_user person ON person.id = board.person_id
+    WHERE board.frame = %(frame)s AND board.lang = %(lang)s AND {stretch}
+      AND person.enabled AND person.show_on_leaderboard AND NOT EXISTS (
+        SELECT FROM leaderboard_moved moved
+        WHERE moved.frame = board.frame AND moved.lang = board.lang AND moved.person_id = board.person_id OFFSET 0
+      )
+    ORDER BY {order} LIMIT {most}
 """
-_SOURCES = {
-    "leaderboard_place": """board.person_id NOT IN (
-        SELECT person_id FROM leaderboard_moved WHERE frame = %(frame)s AND lang = %(lang)s
-    )""",
-    "leaderboard_moved": "board.stands",
-}
+_MOVED = """
+    SELECT board.person_id, board.{measure} AS score
+    FROM (
+        SELECT person_id, {measure} FROM leaderboard_moved board
+        WHERE frame = %(frame)s AND lang = %(lang)s AND stands AND {stretch} ORDER BY {order} OFFSET 0
+    ) AS board JOIN accounts_user person ON person.id = board.person_id
+    WHERE person.enabled AND person.show_on_leaderboard
+    ORDER BY {order} LIMIT {most}
+"""
 _ROWS = f"""
     SELECT standing.updated_at, picked.score, {", ".join(f"standing.{name}" for name in COUNTERS)},
            {prepared.columns(User, "person", _NOT_SHOWN)}
@@ -106,11 +116,8 @@ def _stretch(measure: str, stretch: str, order: str, most: int) -> str:
     if measure not in MEASURES:  # it becomes part of the statement
         raise ValueError(f"There is no measure {measure!r}.")
     inside, order = stretch.format(measure=f"board.{measure}"), order.format(measure=f"board.{measure}")
-    sources = (
-        _BOARD.format(measure=measure, table=table, stretch=inside, current=current)
-        for table, current in _SOURCES.items()
-    )
-    return " UNION ALL ".join(f"({source} ORDER BY {order} LIMIT {int(most)})" for source in sources)
+    parts = (part.format(measure=measure, stretch=inside, order=order, most=int(most)) for part in (_PLACES, _MOVED))
+    return " UNION ALL ".join(f"({part})" for part in parts)
 
 
 def _read(picked: str, facts: dict[str, Any]) -> list[Row]:
@@ -216,7 +223,7 @@ _RANKS = """
     FROM unnest(%(frames)s::text[], %(places)s::int[], %(tops)s::int[], %(leaders)s::uuid[], %(untils)s::uuid[],
                 %(scores)s::int[], %(people)s::uuid[])
         WITH ORDINALITY AS wanted (frame, place, top, leader, until, score, me, number)
-    ORDER BY wanted.number
+    ORDER BY wanted.number LIMIT {number}
 """.strip()
 _STRETCHES = (
     "board.{measure} = wanted.top AND board.person_id > wanted.leader AND board.person_id < wanted.until",
@@ -249,7 +256,7 @@ def ranks_of(lang: str, measure: str, standpoints: list[Standpoint]) -> list[int
     Counted from the next rung of a ladder that is up to a minute old: counting from the top would read as many rows as
     there are people above. So the first places are exact, and those further down as they were a minute ago at worst.
     """
-    statement = _ranks(measure)
+    statement = _ranks(measure, len(standpoints))
     ladders = _ladders({one.frame for one in standpoints}, lang, measure)
     facts: dict[str, Any] = {
         "lang": lang,
@@ -266,13 +273,15 @@ def ranks_of(lang: str, measure: str, standpoints: list[Standpoint]) -> list[int
 
 
 @lru_cache
-def _ranks(measure: str) -> str:
+def _ranks(measure: str, number: int) -> str:
+    """As a number in the text, the limit tells the planner how many standpoints there are. It would expect more of a
+    parameter than of a value, and plan the statement anew each time for that, which takes longer than to run it."""
     if measure not in MEASURES:  # it becomes part of the statement
         raise ValueError(f"There is no measure {measure!r}.")
     stretches = [one.format(measure=measure) for one in _STRETCHES]
     counts = [_COUNT_PLACES.format(stretch=one) for one in stretches]
     counts.append(_COUNT_MOVED.format(stretch=" OR ".join(stretches)))
-    return _RANKS.format(counts=" + ".join(counts))
+    return _RANKS.format(counts=" + ".join(counts), number=int(number))
 
 
 def _mark(score: int, person_id: UUID) -> str:
@@ -293,7 +302,8 @@ def _next_rung(ladder: str, standpoint: Standpoint) -> tuple[int, int, UUID]:
 
 def _ladders(of: Iterable[Frame], lang: str, measure: str) -> dict[Frame, str]:
     """Every hundredth row of boards. Renewed once a minute while somebody looks, by one of those who look."""
-    keys = {frame: f"rungs:{frame.value}:{lang}:{measure}" for frame in of}
+    # "rungs:…" held lists: a process of an older release that still runs would fail on our texts, and we on its lists.
+    keys = {frame: f"ladder:{frame.value}:{lang}:{measure}" for frame in of}
     kept, found = cache.get_many(keys.values()), {}
     for frame, key in keys.items():
         made_at, found[frame] = kept.get(key) or (0, "")

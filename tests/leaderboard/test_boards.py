@@ -1,5 +1,7 @@
 """Boards: who stands where, who is not shown, where I am, and what it costs to say so."""
 
+import time
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -136,7 +138,14 @@ class TestLadder:
     def test_without_redis_ranks_are_right(self, monkeypatch: pytest.MonkeyPatch, alice: User, bob: User) -> None:
         stand(alice, 1)
         stand(bob, 2)
-        monkeypatch.setattr(queries.cache, "get", lambda key: None)
+        monkeypatch.setattr(queries.cache, "get_many", lambda keys: {})
+        assert queries.rank_of(Frame.TOTAL, "", "points", 4, alice.pk) == 2
+
+    def test_the_ladder_of_an_older_release_is_not_climbed(self, alice: User, bob: User) -> None:
+        """It was a list under another key, which a process of that release goes on writing while this one starts."""
+        stand(alice, 1)
+        stand(bob, 2)
+        queries.cache.set("rungs:total::points", (time.time(), [[100, 7, str(bob.pk)]] * queries._MARK), 600)
         assert queries.rank_of(Frame.TOTAL, "", "points", 4, alice.pk) == 2
 
 

@@ -85,6 +85,34 @@ class TestCost:
             assert tallies.put_in_order() == 20
         assert len(captured) == 1
 
+    def test_reading_is_planned_once_and_not_each_time(self, alice: User) -> None:
+        for number, person in enumerate(new_people(30)):
+            stand(person, 100 - number)
+        stand(alice, 2)
+
+        def plans() -> tuple[int, int]:
+            """How many were made for the facts of one reading, and how often a kept one was taken."""
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements "
+                    "WHERE statement LIKE '%leaderboard_place%'"
+                )
+                custom, generic = cursor.fetchone()
+                return int(custom), int(generic)
+
+        def read(times: int) -> None:
+            for _ in range(times):
+                assert queries.board(Frame.TOTAL, viewer=alice, size=3).around
+                standpoints = [queries.Standpoint(frame, 2, alice.pk) for frame in Frame]
+                assert len(queries.ranks_of("", "points", standpoints)) == len(Frame)
+
+        read(6)  # PostgreSQL compares the first five
+        before = plans()
+        read(4)
+        after = plans()
+        assert after[0] == before[0]
+        assert after[1] - before[1] == 4 * 4, "top, rank and window of a page, and the ranks of all frames"
+
 
 def seen(measure: str, people: list[User]) -> list[Any]:
     """All that boards tell."""
