@@ -108,12 +108,16 @@ class TestOverTheWire:
             _, headers, body = server.ask(path, GZIP)
             assert headers["Content-Encoding"] is None and len(body) < LEAST and json.loads(body)
 
-    def test_a_head_and_the_next_request_on_the_same_connection(self, server: Server) -> None:
+    @pytest.mark.parametrize(("lines", "encoding"), [([GZIP], "gzip"), ([], None)])
+    def test_a_head_and_the_next_request_on_the_same_connection(
+        self, server: Server, lines: list[str], encoding: str | None
+    ) -> None:
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as line:
             for method in ("HEAD", "GET", "HEAD", "GET"):
-                status, headers, body = server.ask(PAGE, GZIP, method=method, line=line)
-                assert (status, headers["Content-Encoding"]) == (200, "gzip")
-                assert bool(body) == (method == "GET")
+                status, headers, body = server.ask(PAGE, *lines, method=method, line=line)
+                assert (status, headers["Content-Encoding"]) == (200, encoding)
+                assert len(body) == (int(headers["Content-Length"]) if method == "GET" else 0)
+                assert encoding or int(headers["Content-Length"]) > 65536, "sent in more than one piece"
 
     def test_a_range_is_not_cut_out_of_the_packed_bytes(self, server: Server) -> None:
         status, _, body = server.ask(PAGE, GZIP, "Range: bytes=0-99")
