@@ -231,8 +231,8 @@ def upsert_person(client: ApiClient, body: dict[str, Any]) -> dict[str, Any]:
 
 @transaction.atomic
 def update_person(client: ApiClient, user_id: UUID, changes: dict[str, Any]) -> User:
-    """Set what a trusted client names: display_name, notes, show_on_leaderboard, and of its own people tos_acceptance with
-    tos_version. Gives the person.
+    """Set what a trusted client names: display_name, notes, show_on_leaderboard, and of its own people tos_acceptance
+    with tos_version. Gives the person.
 
     Raises NotFound, Invalid `terms_version`, NotAllowed `not_trusted` for staff, who are looked after in the admin, and
     `foreign_person` where it agrees to the terms for somebody whom it does not know by a name.
@@ -277,7 +277,7 @@ def lock_general(user_id: UUID) -> User:
 
 def _accept_terms_once(person: User, version: str | None, *, is_optional: bool = True) -> None:
     """Record that this person agrees to the terms in force. `version` is the one that was read. Raises Invalid
-    `terms_version` for another one, and for none where it is not optional or the person has withdrawn what they agreed to.
+    `terms_version` for another one, and for none where it is not optional or the person has withdrawn their consent.
     """
     if version != TERMS.version and (version or not is_optional):
         raise _name_the_version(f"Version {version[:32]} of the terms is not in force. " if version else "")

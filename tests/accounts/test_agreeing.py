@@ -123,7 +123,7 @@ class TestPrograms:
         assert post(own, "/api/v1/tasks/", ASKS).status_code == 451
 
     def test_who_withdrew_is_asked_again(self, site: Client) -> None:
-        """A program may say its bare "true" at each sign-in. That is no answer to somebody who has changed their mind."""
+        """A program may say its bare "true" at each sign-in, without asking anybody."""
         user_id = upsert(site, self.ADA).json()["user_id"]
         services.withdraw_terms(User.objects.get())
         path = f"/api/v1/users/{user_id}?tos_acceptance=true"
