@@ -21,7 +21,7 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.conf import settings
 from twisted.internet import defer, reactor, task, threads
-from twisted.web.http import HTTPChannel, _MalformedChunkedDataError
+from twisted.web.http import NO_BODY_CODES, HTTPChannel, _MalformedChunkedDataError
 
 from oasst.core import shutdown
 from oasst.core.requests import requester
@@ -289,12 +289,26 @@ class PacedRequest(LeanRequest):
         self._room.set()
 
     def handle_reply(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            message = self._as_it_may_be_sent(message)
         goes_on = message.get("more_body", False)
         if goes_on and self.producer is None and self.channel is not None:
             self.registerProducer(self, True)
         elif message["type"] == "http.response.body" and not goes_on and self.producer is self:
             self.unregisterProducer()
         super().handle_reply(message)
+
+    def _as_it_may_be_sent(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Of an answer that is a head alone its end. Whoever makes a stream hears of that as of a reader who left.
+
+        Daphne sends what follows the first piece of a body to everybody, and a kept connection would take it for the
+        next answer.
+        """
+        if self.code in NO_BODY_CODES:
+            self.responseHeaders.removeHeader(b"Content-Length")  # Django counts the body that is not there
+        elif self.method != b"HEAD":
+            return message
+        return {"type": "http.response.body"}
 
     async def has_room(self) -> None:
         """Wait until the reader took what it was sent. One that takes nothing for long is let go."""

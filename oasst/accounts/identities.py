@@ -231,14 +231,20 @@ def upsert_person(client: ApiClient, body: dict[str, Any]) -> dict[str, Any]:
 
 @transaction.atomic
 def update_person(client: ApiClient, user_id: UUID, changes: dict[str, Any]) -> User:
-    """Set what a trusted client names: display_name, notes, show_on_leaderboard, tos_acceptance with tos_version. Gives
-    the person.
+    """Set what a trusted client names: display_name, notes, show_on_leaderboard, and of its own people tos_acceptance
+    with tos_version. Gives the person.
 
-    Raises NotFound, Invalid `terms_version`, NotAllowed `not_trusted` for staff, who are looked after in the admin.
+    Raises NotFound, Invalid `terms_version`, NotAllowed `not_trusted` for staff, who are looked after in the admin, and
+    `foreign_person` where it agrees to the terms for somebody whom it does not know by a name.
     """
     person = lock_general(user_id)
     version = changes.pop("tos_version", None)
     if changes.pop("tos_acceptance", None):
+        if not Identity.objects.filter(user=person, api_client=client).exists():
+            raise NotAllowed(
+                "Agree to the terms for your own users only. Others do so here, or by the program that knows them.",
+                code="foreign_person",
+            )
         _accept_terms_once(person, version)
     if "display_name" in changes:
         names.call(person, tidy_name(changes.pop("display_name")), client)
@@ -271,18 +277,30 @@ def lock_general(user_id: UUID) -> User:
 
 def _accept_terms_once(person: User, version: str | None, *, is_optional: bool = True) -> None:
     """Record that this person agrees to the terms in force. `version` is the one that was read. Raises Invalid
-    `terms_version` for another one, and for none where it is not optional.
+    `terms_version` for another one, and for none where it is not optional or the person has withdrawn their consent.
     """
     if version != TERMS.version and (version or not is_optional):
-        wrong = f"Version {version[:32]} of the terms is not in force. " if version else ""
-        raise Invalid(
-            f"{wrong}Read the terms at {settings.PUBLIC_URL}/terms/ and agree by naming their version, "
-            f"tos_version {TERMS.version}.",
-            code="terms_version",
-            field="tos_version",
-        )
-    if person.terms_version != TERMS.version:
-        accept_terms(person)
+        raise _name_the_version(f"Version {version[:32]} of the terms is not in force. " if version else "")
+    if person.terms_version == TERMS.version:
+        return
+    lock_user(person)  # so that nobody withdraws between the question and its answer
+    if not version and _has_withdrawn(person):
+        raise _name_the_version("This person withdrew their consent. ")
+    accept_terms(person)
+
+
+def _has_withdrawn(person: User) -> bool:
+    newest = Consent.objects.filter(user=person, document=TERMS_DOCUMENT).order_by("-accepted_at").first()
+    return newest is not None and newest.withdrawn_at is not None
+
+
+def _name_the_version(reason: str) -> Invalid:
+    return Invalid(
+        f"{reason}Read the terms at {settings.PUBLIC_URL}/terms/ and agree by naming their version, "
+        f"tos_version {TERMS.version}.",
+        code="terms_version",
+        field="tos_version",
+    )
 
 
 def _set(person: User, changes: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ _CHAT_SHOWN = "Retry-After, X-Ignored-Parameters, X-Request-ID"
 
 def is_allowed(request: HttpRequest) -> bool:
     """Whether the request names the page's site, and that site may read the data set."""
-    return _is_among(settings.CORS_ORIGINS, request)
+    return not is_of_the_chat(request.path_info) and _is_among(settings.CORS_ORIGINS, request)
 
 
 def _is_among(origins: Collection[str], request: HttpRequest) -> bool:
@@ -61,10 +61,13 @@ def preflight(request: HttpRequest) -> HttpResponse | None:
 
 
 def mark(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Let the browser show the answer to the page."""
-    response["Access-Control-Allow-Origin"] = request.headers["Origin"]
-    response["Access-Control-Expose-Headers"] = _SHOWN
-    response["Vary"] = "Origin"
+    """Let the browser show the answer to the page, where it may. A cache has to know that others get it otherwise."""
+    if not settings.CORS_ORIGINS or is_of_the_chat(request.path_info):
+        return
+    patch_vary_headers(response, ["Origin"])
+    if is_allowed(request):
+        response["Access-Control-Allow-Origin"] = request.headers["Origin"]
+        response["Access-Control-Expose-Headers"] = _SHOWN
 
 
 class ChatPages(MiddlewareMixin):

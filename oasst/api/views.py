@@ -32,7 +32,7 @@ class OperationView(APIView):
         response: HttpResponseBase | None = cors.preflight(request) if "GET" in self.operations else None
         if response is None:
             response = self._answer(request, kwargs)
-            if cors.may_read(request):
+            if request.method == "GET":
                 cors.mark(request, response)
         return response
 

@@ -28,6 +28,10 @@ class Compression(GZipMiddleware):
     export is compressed by its own thread (`oasst.api.streams`).
     """
 
+    def process_request(self, request: HttpRequest) -> None:
+        """Django and whitenoise look for the word alone: they would send gzip to who refuses it, and none to "GZIP"."""
+        request.META["HTTP_ACCEPT_ENCODING"] = "gzip" if takes_gzip(request) else ""
+
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if response.status_code == 304:
             # As on the answer that it stands for.

@@ -16,6 +16,9 @@ def listen_for_each(address: str, port: int, processes: int) -> list[socket.sock
     A single socket that several processes wait on gives most connections to whichever wakes up first. The caller keeps
     all sockets open for as long as the site runs, and hands a process that starts again the socket of the one before:
     closing one resets the connections that wait in its backlog. OSError when the port is taken.
+
+    While the site runs, another program of the same user that sets SO_REUSEPORT can join the port; clearing the option
+    afterwards does not help. And while one process cannot start, its share of the callers waits.
     """
     # Alone at first. With SO_REUSEPORT on both sides the kernel lets any program of the same user join in, so a second
     # site would start without an error and take a part of the callers.

@@ -107,6 +107,35 @@ class TestPrograms:
         assert site.put(f"{path}&tos_version={TERMS.version}").status_code == 204
         assert Consent.objects.count() == 1 and User.objects.get().notes == "kind"
 
+    def test_not_for_the_people_of_others(self, site: Client, own: Client, dora: User) -> None:
+        """Who signs in here agrees here, and the people of another program by theirs, whatever version is named."""
+        other = Client(headers={"X-API-Key": services.create_api_client(name="other", trusted=True)[1]})
+        theirs = upsert(other, {**self.ADA, "tos_acceptance": None}).json()["user_id"]
+        services.accept_terms(dora)
+        services.withdraw_terms(dora)
+        for person in (dora.pk, theirs):
+            for version in ("", f"&tos_version={TERMS.version}"):
+                refused = site.put(f"/api/v1/users/{person}?tos_acceptance=true&notes=kind{version}")
+                assert (refused.status_code, refused.json()["error_code"]) == (403, 2)
+                assert "your own" in refused.json()["message"]
+            assert site.put(f"/api/v1/users/{person}?tos_acceptance=false&notes=kind").status_code == 204
+        assert not Consent.objects.filter(withdrawn_at=None).exists()
+        assert post(own, "/api/v1/tasks/", ASKS).status_code == 451
+
+    def test_who_withdrew_is_asked_again(self, site: Client) -> None:
+        """A program may say its bare "true" at each sign-in, without asking anybody."""
+        user_id = upsert(site, self.ADA).json()["user_id"]
+        services.withdraw_terms(User.objects.get())
+        path = f"/api/v1/users/{user_id}?tos_acceptance=true"
+        for refused in (upsert(site, self.ADA), site.put(path)):
+            assert (refused.status_code, refused.json()["error_code"]) == (400, 0)
+            message = refused.json()["message"]
+            assert "withdrew" in message and f"tos_version {TERMS.version}" in message
+        assert not Consent.objects.filter(withdrawn_at=None).exists()
+        assert site.put(f"{path}&tos_version={TERMS.version}").status_code == 204
+        assert Consent.objects.filter(withdrawn_at=None).count() == 1
+        assert (upsert(site, self.ADA).status_code, site.put(path).status_code) == (200, 204), "it is in force"
+
     def test_what_they_are_told(self, site: Client, settings: Any) -> None:
         settings.API_REQUIRES_TERMS = True
         ada = {**self.ADA, "tos_acceptance": None}

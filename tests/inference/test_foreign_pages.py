@@ -67,7 +67,10 @@ class TestAsking:
 
     def test_the_data_set_has_its_own_list(self, settings: Any) -> None:
         settings.CORS_ORIGINS, settings.CHAT_CORS_ORIGINS = [FRIEND], []
-        assert not is_open(ask(FRIEND, "/v1/models", "GET")) and is_open(ask(FRIEND, "/api/v1/users/cursor", "GET"))
+        assert is_open(ask(FRIEND, "/api/v1/users/cursor", "GET"))
+        for path in ("/v1/models", "/inference/chats", "/inference/openapi.json", "/v1/openapi.json"):
+            assert not is_open(ask(FRIEND, path, "GET")), path
+            assert not is_open(Client().get(path, headers={"Origin": FRIEND})), path
 
     def test_all_of_them(self, settings: Any) -> None:
         settings.CHAT_CORS_ORIGINS = ["*"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 
 from oasst.core.compression import LEAST, Compression, gzipped, takes_gzip
 from oasst.services.sockets import listen
@@ -108,12 +108,16 @@ class TestOverTheWire:
             _, headers, body = server.ask(path, GZIP)
             assert headers["Content-Encoding"] is None and len(body) < LEAST and json.loads(body)
 
-    def test_a_head_and_the_next_request_on_the_same_connection(self, server: Server) -> None:
+    @pytest.mark.parametrize(("lines", "encoding"), [([GZIP], "gzip"), ([], None)])
+    def test_a_head_and_the_next_request_on_the_same_connection(
+        self, server: Server, lines: list[str], encoding: str | None
+    ) -> None:
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as line:
             for method in ("HEAD", "GET", "HEAD", "GET"):
-                status, headers, body = server.ask(PAGE, GZIP, method=method, line=line)
-                assert (status, headers["Content-Encoding"]) == (200, "gzip")
-                assert bool(body) == (method == "GET")
+                status, headers, body = server.ask(PAGE, *lines, method=method, line=line)
+                assert (status, headers["Content-Encoding"]) == (200, encoding)
+                assert len(body) == (int(headers["Content-Length"]) if method == "GET" else 0)
+                assert encoding or int(headers["Content-Length"]) > 65536, "sent in more than one piece"
 
     def test_a_range_is_not_cut_out_of_the_packed_bytes(self, server: Server) -> None:
         status, _, body = server.ask(PAGE, GZIP, "Range: bytes=0-99")
@@ -152,6 +156,25 @@ class TestOverTheWire:
 def packed(response: Any, path: str = "/", **headers: str) -> Any:
     request = RequestFactory(headers={"Accept-Encoding": "gzip", **headers}).get(path)
     return Compression(lambda _: response)(request)
+
+
+@pytest.mark.parametrize(
+    ("given", "takes"),
+    [("gzip", True), ("GZIP", True), ("x-gzip", True), ("gzip;q=0", False), ("br", False), ("", False)],
+)
+def test_pages_and_files_understand_the_header_alike(
+    client: Client, settings: Any, tmp_path: Path, given: str, takes: bool
+) -> None:
+    """Django's middleware and whitenoise look for the word alone."""
+    settings.STATIC_ROOT = tmp_path
+    style = b"a{}" * 1000
+    (tmp_path / "a.css").write_bytes(style)
+    (tmp_path / "a.css.gz").write_bytes(gzip.compress(style))
+    for path in ("/docs/", "/static/a.css"):
+        found = client.get(path, headers={"Accept-Encoding": given})
+        assert found.status_code == 200 and "Accept-Encoding" in found["Vary"]
+        assert found.get("Content-Encoding") == ("gzip" if takes else None), path
+        assert b"".join(found).startswith(b"\x1f\x8b") == takes, path
 
 
 class TestWhatIsLeftAlone:

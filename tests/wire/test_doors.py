@@ -70,6 +70,10 @@ class TestLimits:
         assert site.ask(ADA).status_code != 429
 
 
+def varies_by(response: Any) -> set[str]:
+    return set(filter(None, response.get("Vary", "").split(", ")))
+
+
 class TestPagesOfOtherSites:
     def ask(self, wire: Wire, method: str, path: str, **headers: str) -> Any:
         send = getattr(Client(headers={"Origin": ELSEWHERE, "Sec-Fetch-Site": "cross-site", **headers}), method)
@@ -92,6 +96,25 @@ class TestPagesOfOtherSites:
             assert found.status_code == status
             assert found["Access-Control-Allow-Origin"] == ELSEWHERE
             assert "Access-Control-Allow-Credentials" not in found
+
+    def test_what_a_cache_has_to_know(self, bot: Wire, settings: Any) -> None:
+        """An answer that was kept for one caller is not the one for a page, nor the other way round."""
+        settings.CORS_ORIGINS = [ELSEWHERE]
+        unlike = {ELSEWHERE: True, "https://others.example.org": False, "": False}
+        for origin, is_shown in unlike.items():
+            given = {"X-API-Key": bot.key, "Accept-Encoding": "gzip", "Origin": origin}
+            for path in ("openapi.json", "users/cursor", "messages/x"):
+                found = Client(headers={name: value for name, value in given.items() if value}).get(f"/api/v1/{path}")
+                assert "Origin" in varies_by(found), (origin, path)
+                assert ("Access-Control-Allow-Origin" in found) == is_shown
+            packed = Client(headers=given).get("/api/v1/openapi.json")
+            assert varies_by(packed) >= {"Accept-Encoding", "Origin"} and packed["Content-Encoding"] == "gzip"
+            again = Client(headers={**given, "If-None-Match": packed["ETag"]}).get("/api/v1/openapi.json")
+            assert again.status_code == 304 and varies_by(again) == varies_by(packed)
+        assert "Origin" not in varies_by(Client().get("/terms/"))
+
+    def test_nor_where_no_page_may(self, bot: Wire) -> None:
+        assert "Origin" not in varies_by(self.ask(bot, "get", "openapi.json"))
 
     def test_and_never_write(self, bot: Wire, settings: Any) -> None:
         settings.CORS_ORIGINS = [ELSEWHERE]

@@ -178,12 +178,20 @@ class TestChanges:
         found = site.get(path).json()
         assert (found["enabled"], found["notes"], found["display_name"]) == (False, "spams & more", "Ada")
         assert bot.get(path).json()["notes"] == ""
-        site.put(path, enabled=True, notes="", show_on_leaderboard=False, display_name="A.", tos_acceptance=True)
+        site.put(path, enabled=True, notes="", show_on_leaderboard=False, display_name="A.")
         found = site.get(path).json()
         assert (found["enabled"], found["notes"], found["show_on_leaderboard"]) == (True, "", False)
-        assert found["display_name"] == "A." and found["tos_acceptance_date"]
-        site.put(path, tos_acceptance=False)
-        assert site.get(path).json() == found
+        assert found["display_name"] == "A." and found["tos_acceptance_date"] is None
+
+    def test_agreeing_for_ones_own(self, site: Wire, bot: Wire) -> None:
+        bots, own = (wire.post("frontend_users/", ADA).json()["user_id"] for wire in (bot, site))
+        assert code_of(site.put(f"users/{bots}", tos_acceptance=True, enabled=False)) == (403, 2)
+        assert site.get(f"users/{bots}").json()["enabled"]
+        assert site.put(f"users/{own}", tos_acceptance=True).status_code == 204
+        found = site.get(f"users/{own}").json()
+        assert found["tos_acceptance_date"]
+        site.put(f"users/{own}", tos_acceptance=False)
+        assert site.get(f"users/{own}").json() == found
 
     def test_refusals(self, site: Wire, mo: User) -> None:
         assert code_of(site.put(f"users/{uuid4()}", enabled=False)) == (404, 4002)
