@@ -39,7 +39,7 @@ def open_engine() -> Engine:
         )
     folder = fetching.folder_of(name, settings.OASST_HOME / "models")
     if not fetching.is_here(folder):
-        raise EngineError(f"The chat model is not here: run `manage.py fetch_model` (looked in {folder}).")
+        raise EngineError(f"The chat model is not here: run `./manage.py fetch_model` (looked in {folder}).")
     from inference.engine import torch_engine
 
     engine = torch_engine.open_engine(

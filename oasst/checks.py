@@ -67,7 +67,7 @@ def check_known_secret(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return [
         Error(
             f"{name} is 1234, which everybody knows, and other machines can reach this site.",
-            hint=f"Unset {name} and make a key with `manage.py create_api_client`, or choose a long secret. 1234 is "
+            hint=f"Unset {name} and make a key with `./manage.py create_api_client`, or choose a long secret. 1234 is "
             "for trying unchanged programs where PUBLIC_URL and BIND_ADDRESS are loopback addresses.",
             id="oasst.E006",
         )
@@ -117,8 +117,8 @@ def _exposure_problems() -> Iterator[CheckMessage]:
     if not settings.SENDS_MAIL:
         yield Warning(
             "EMAIL_URL is not set, so nobody can sign in by a code in the mail.",
-            hint="Set EMAIL_URL to your mail server, see docs/operations.md. Until then `manage.py sign_in_link EMAIL` "
-            "lets in whom you made with `manage.py create_user`.",
+            hint="Set EMAIL_URL to your mail server (docs/operations.md). Until then `./manage.py sign_in_link EMAIL` "
+            "lets in whom you made with `./manage.py create_user`.",
             id="oasst.W002",
         )
 

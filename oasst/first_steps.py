@@ -6,6 +6,8 @@ from uuid import UUID, uuid4
 from django.conf import settings
 
 from oasst.accounts.models import User
+from oasst.core.typed import in_this_home
+from oasst.server_urls import is_local
 from trees.models import MessageTree
 
 
@@ -15,10 +17,13 @@ class FirstSteps:
 
     may_operate: bool
     """Whether this person is told commands: administrators, of whom one usually has the site's terminal."""
-    invites: bool
-    """Whether they are told how people come: as long as there is nobody but themselves."""
     lang: str
     site_url: str
+    is_local: bool
+    """Whether that address leads nobody on another machine here."""
+    in_this_home: str
+    """What stands before commands, so that they work on this site; for administrators only."""
+    demo_port: int
     idempotency_key: UUID
 
 
@@ -28,8 +33,10 @@ def find_first_steps(person: User, lang: str, *, has_trees: bool | None = None) 
         return None
     return FirstSteps(
         may_operate=person.is_superuser,
-        invites=person.is_superuser and not User.objects.exclude(pk=person.pk).exists(),
         lang=lang,
         site_url=settings.PUBLIC_URL,
+        is_local=is_local(settings.PUBLIC_URL),
+        in_this_home=in_this_home(),
+        demo_port=settings.PORT + 1,
         idempotency_key=uuid4(),
     )

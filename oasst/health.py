@@ -87,7 +87,7 @@ def _check_migrations() -> str:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
         if missing:
-            return f"{len(missing)} migrations are not applied: run `manage.py migrate`."
+            return f"{len(missing)} migrations are not applied: run `./manage.py migrate`."
         _migrations_applied = True
     return ""
 

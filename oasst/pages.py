@@ -64,7 +64,7 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
         # A new key for each view of the page: a double click takes one task, the next visit another.
         "idempotency_key": uuid4(),
         "cards": [_card(kind, number, minutes[kind], policy) for kind, number in counts.items() if number],
-        "random": {"count": total},
+        "random": {"count": total - counts[Kind.INITIAL_PROMPT], "room": counts[Kind.INITIAL_PROMPT]},
         "nothing": None if total else task_queries.explain_nothing(person, lang, policy),
         "open_tasks": task_queries.latest_open_tasks(person),
         "contribution_counts": given,
@@ -92,6 +92,7 @@ def _card(kind: Kind, number: int, minutes: int, policy: TreePolicy) -> dict[str
         "title": row.title,
         "text": row.text,
         "count": number,
+        "is_room": kind == Kind.INITIAL_PROMPT,  # nobody waits for a prompt
         "pay": pay_of_asked(kind, policy),
         "minutes": minutes,
         "category": row.category,

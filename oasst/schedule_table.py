@@ -1,4 +1,4 @@
-"""What the clock sets off, and when: the table behind `manage.py setup_schedules`.
+"""What the clock sets off, and when: the table behind `./manage.py setup_schedules`.
 
 The hours are the first proposal. Administrators change times and switches at /admin/, and what they changed stays.
 """

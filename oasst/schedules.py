@@ -30,7 +30,7 @@ def check_invariants() -> None:
         if number <= LOGGED:
             log.error("invariant_broken", **vars(difference))
     if number:
-        raise AssertionError(f"{number} differences; manage.py check_invariants prints them")
+        raise AssertionError(f"{number} differences; ./manage.py check_invariants prints them")
 
 
 @shared_task

@@ -22,6 +22,11 @@ _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full
 _YES, _NO = ("1", "on", "true", "yes"), ("0", "off", "false", "no")
 
 
+def is_local(address: str) -> bool:
+    """Whether it leads only to the machine that somebody opens it on."""
+    return urlsplit(address).hostname in ("localhost", "127.0.0.1", "::1")
+
+
 def read_database(url: str) -> dict[str, Any]:
     """NAME, USER, PASSWORD, HOST, PORT and OPTIONS of Django's DATABASES, as libpq reads the address. Raises
     BadVariable.

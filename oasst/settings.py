@@ -48,7 +48,7 @@ def _secret_key() -> str:
 SECRET_KEY = _secret_key()
 # Keys of before a change, the newest first: what was signed or hashed with them is still known.
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
-IS_LOCAL = _public.hostname in ("localhost", "127.0.0.1", "::1")
+IS_LOCAL = server_urls.is_local(PUBLIC_URL)
 # How many proxies of ours stand before the site: so many entries at the end of X-Forwarded-For are believed.
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0)
 # Behind a proxy that holds the certificate only it may reach the port: everybody else could invent that header.
@@ -433,7 +433,7 @@ TREE_POLICY: dict[str, Any] = {}
 
 # The chat model by name, as owner/name of the Hugging Face hub, or a folder. "none" turns chat off.
 OASST_CHAT_MODEL = env.text("OASST_CHAT_MODEL") or "smollm2-135m-instruct"
-# Who runs it: the web process, `manage.py run_engine`, or a server that speaks the OpenAI protocol.
+# Who runs it: the web process, `./manage.py run_engine`, or a server that speaks the OpenAI protocol.
 OASST_ENGINE = env.choice("OASST_ENGINE", ("inline", "worker", "remote"), "inline")
 # Who holds it has the inline engine; the other web processes wait for it.
 ENGINE_LOCK = OASST_HOME / "engine.lock"

@@ -448,7 +448,7 @@ def _dashboard(**more: Any) -> dict[str, Any]:
         "lang_name": "English",
         "languages": [(code, name, code == "en") for code, name in LANGUAGES],
         "cards": CARDS,
-        "random": {"count": 85},
+        "random": {"count": 85, "room": 12},
         "offered_languages": [],
         "idempotency_key": TASK_ID,
         "nothing": None,

@@ -1,6 +1,6 @@
 """Bans of administrators: one other administrator proposes it, a second one confirms, and one always stays.
 
-The same two voices lift it. The operator of the site needs neither (`manage.py ban_user`, `unban_user`).
+The same two voices lift it. The operator of the site needs neither (`./manage.py ban_user`, `unban_user`).
 """
 
 from django.db.models import F, QuerySet

@@ -69,7 +69,7 @@ def find_client(given: str | None, request: HttpRequest | Request) -> ApiClient:
     if given == known_secret.KNOWN_SECRET and not known_secret.opens_as_key(plain):
         count_wrong(ratelimit.WRONG_KEYS_FROM_ADDRESS, request)
         raise NotAllowed(
-            "The key 1234 opens nothing here: `manage.py create_api_client` makes a key. Only on a site of one "
+            "The key 1234 opens nothing here: `./manage.py create_api_client` makes a key. Only on a site of one "
             "machine, without a proxy, OFFICIAL_WEB_API_KEY=1234 switches this one on.",
             code="api_key",
         )

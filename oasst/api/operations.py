@@ -288,7 +288,7 @@ def require_root(request: HttpRequest) -> None:
             count_wrong(ratelimit.WRONG_TOKENS_FROM_ADDRESS, request)
         raise NotAllowed(
             "This needs the root token of the site, one of ROOT_TOKENS (1234 only on a site of one machine, without a "
-            "proxy). Without one, `manage.py create_api_client` makes programs and their keys.",
+            "proxy). Without one, `./manage.py create_api_client` makes programs and their keys.",
             code="root_token",
         )
 

@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -12,10 +13,13 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, connections
 from django.db.utils import OperationalError
 
+from oasst import env
 from oasst.core.errors import DomainError
 from oasst.core.locks import waits_are_busy
+from oasst.core.typed import manage
 from oasst.services.embedded import Embedded
 from oasst.services.errors import ServiceError
+from oasst.services.only_one import address_of_running
 
 
 class ServiceCommand(BaseCommand):
@@ -25,12 +29,17 @@ class ServiceCommand(BaseCommand):
     """
 
     needs_tables = True
+    begins_site = False
+    """Whether it may be the first to use a home."""
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         with ExitStack() as stack:
             try:
                 stack.enter_context(ending_in_order())
+                if not self.begins_site:
+                    require_site(settings.OASST_HOME)
                 stack.enter_context(Embedded(settings.OASST_HOME))
+                stack.enter_context(at_the_running_site())
                 stack.callback(close_connections)
                 if self.needs_tables:
                     require_tables()
@@ -59,13 +68,40 @@ def ending_in_order() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+def require_site(home: Path) -> None:
+    """Raises ServiceError where nobody has used this home yet: most often it is not the one that was meant."""
+    if not Embedded(home).is_used():
+        raise ServiceError(
+            f"No site in {home} yet. If yours is kept elsewhere, set OASST_HOME to that directory. scripts/up, or "
+            f"`{manage('migrate')}`, begins one here."
+        )
+
+
+@contextmanager
+def at_the_running_site() -> Iterator[None]:
+    """Links that a command prints lead to the site that runs for this home, whatever PORT and PUBLIC_URL it was given.
+
+    Where this shell sets one of the two, that holds. Nothing else changes: what is derived from PUBLIC_URL is for
+    whoever answers requests.
+    """
+    told = env.text("PORT") or env.text("PUBLIC_URL")
+    address = "" if told else address_of_running(settings.OASST_HOME)
+    before = settings.PUBLIC_URL
+    settings.PUBLIC_URL = address or before
+    try:
+        yield
+    finally:
+        settings.PUBLIC_URL = before
+
+
 def require_tables() -> None:
     try:
         tables = connection.introspection.table_names()
     except OperationalError as error:
         raise CommandError(f"The database does not answer: {error}") from error
     if "django_migrations" not in tables:
-        raise CommandError("The database has no tables yet: run scripts/up or `manage.py migrate` first.")
+        which = "that DATABASE_URL names" if env.text("DATABASE_URL") else f"of {settings.OASST_HOME}"
+        raise CommandError(f"The database {which} has no tables yet: run scripts/up or `{manage('migrate')}` first.")
 
 
 def close_connections() -> None:

@@ -14,6 +14,7 @@ from oasst.accounts import services
 from oasst.accounts.known_secret import KNOWN_SECRET
 from oasst.accounts.models import ApiClient, ApiKey, Role, Secret, User
 from oasst.accounts.sign_in_links import first_administrator, make_link
+from oasst.core.typed import manage
 
 LINK_MINUTES = 60
 """How long the link works that `up` shows: the site is first to be ready, and its operator to look."""
@@ -71,7 +72,7 @@ def _how_to_sign_in(first: FirstRun, *, terminal: bool) -> list[str]:
     if not terminal:
         return [
             f"oasst is ready: {settings.PUBLIC_URL}",
-            f"Sign in:        `manage.py sign_in_link {owner.email}` makes a link",
+            f"Sign in:        `{manage(f'sign_in_link {owner.email}')}` makes a link",
         ]
     link = make_link(owner, minutes=LINK_MINUTES)
     return [
@@ -86,7 +87,7 @@ def _first_secrets(first: FirstRun, *, terminal: bool) -> list[str]:
     where = f"in {settings.FIRST_RUN_FILE} until an administrator signs in."
     if terminal:
         return [*first.lines(), f"Shown once. They also stand {where}"]
-    key = "API key:        `manage.py create_api_client NAME --trusted` makes one"
+    key = f"API key:        `{manage('create_api_client NAME --trusted')}` makes one"
     return [key, f"The first password and key stand {where}"]
 
 

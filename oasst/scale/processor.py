@@ -16,7 +16,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Processor:
-    """The parts are found once: what `manage.py up` started for this home, its servers, and this process."""
+    """The parts are found once: what `./manage.py up` started for this home, its servers, and this process."""
 
     def __init__(self) -> None:
         self._parts = {"client": [os.getpid()], "redis": _redis(), **_children_of_up()}

@@ -24,7 +24,7 @@ _LOCK_SECONDS = 180  # longer than the slowest start, which its holder may be do
 class Embedded:
     """The servers of `home` that no DATABASE_URL or REDIS_URL replaces, in use from `with` to its end.
 
-    owner: the servers end with this process (`manage.py up`), whoever else uses them.
+    owner: the servers end with this process (`./manage.py up`), whoever else uses them.
     """
 
     def __init__(self, home: Path, *, owner: bool = False) -> None:
@@ -35,6 +35,10 @@ class Embedded:
         )
         self._children: list[subprocess.Popen[bytes]] = []
         self._users: int | None = None
+
+    def is_used(self) -> bool:
+        """Whether there is a database here, or DATABASE_URL names one elsewhere. Makes nothing."""
+        return postgres not in self.servers or os.path.exists(self.home / "services" / "postgres")
 
     def __enter__(self) -> "Embedded":
         if not self.servers:

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command, load_command_class
+from pytest_django import Settings
 
 from oasst.accounts.models import ApiClient, Role, Secret, Token, User
+from oasst.management.commands import create_user
 
 pytestmark = pytest.mark.django_db
 
@@ -15,6 +17,17 @@ def run(*arguments: str) -> tuple[str, str]:
     out, err = StringIO(), StringIO()
     call_command(*arguments, stdout=out, stderr=err)
     return out.getvalue(), err.getvalue()
+
+
+def said(*arguments: str) -> list[str]:
+    """The lines of create_user, which does not start servers: those of the tests run."""
+    out = StringIO()
+    create_user.Command(stdout=out).handle(
+        **{"display_name": "", "role": Role.GENERAL, "password": None, "token": False, "accept_terms": False}
+        | {"email": arguments[0]}
+        | dict(zip([one.strip("-") for one in arguments[1::2]], arguments[2::2], strict=True))
+    )
+    return out.getvalue().splitlines()
 
 
 class TestCreateUser:
@@ -34,6 +47,13 @@ class TestCreateUser:
         out, _ = run("create_user", "ada@example.org", "--token")
         secret = out.strip().splitlines()[-1]
         assert Token.objects.get(digest=Secret.digest_of(secret)).user == User.objects.get()
+
+    def test_where_no_mail_is_sent_it_ends_with_the_command_that_makes_a_link(self, settings: Settings) -> None:
+        settings.SENDS_MAIL, settings.OASST_HOME = False, settings.BASE_DIR / "var"
+        assert said("o'ada@example.org")[-1] == "  ./manage.py sign_in_link 'o'\"'\"'ada@example.org'"
+        assert not any("sign_in_link" in line for line in said("bob@example.org", "--password", "some long words"))
+        settings.SENDS_MAIL = True
+        assert not any("sign_in_link" in line for line in said("eve@example.org"))
 
     @pytest.mark.parametrize("arguments", [("nonsense",), ("a@example.org", "--display-name", "admin")])
     def test_a_refusal_is_a_sentence(self, arguments: tuple[str, ...]) -> None:

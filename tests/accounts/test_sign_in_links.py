@@ -143,6 +143,12 @@ class TestTheCommand:
         use(client, link)
         assert signed_in(client) == str(alice.pk)
 
+    def test_it_says_whom_the_address_reaches(self, alice: User, settings: Any) -> None:
+        settings.PUBLIC_URL = "http://localhost:8000"
+        assert "People on other machines reach this site only once PUBLIC_URL" in self.run(str(alice.email))
+        settings.PUBLIC_URL = "https://oasst.example.org"
+        assert "other machines" not in self.run(str(alice.email))
+
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
         [

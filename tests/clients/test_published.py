@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from django.conf import settings
 from django.test import Client
 from django.urls import URLPattern
 
@@ -17,6 +18,7 @@ from inference.api import openai_urls as as_openai
 from oasst import api_urls as data
 from oasst.api.fields import Shape
 from oasst.api.json_schema import Components, schema_of
+from oasst.core.templatetags.spans import code_spans
 
 INTERFACES = {"/api/v1": (data, "/docs/"), "/inference": (chat, "/docs/chat/"), "/v1": (as_openai, "/docs/openai/")}
 every_interface = pytest.mark.parametrize("base", INTERFACES)
@@ -35,6 +37,28 @@ def test_it_is_published_to_everybody(client: Client, base: str) -> None:
     assert answer.json() == document(base)
     assert document(base)["servers"] == [{"url": base}]
     assert client.post(f"{base}/openapi.json").status_code == 405
+
+
+@every_interface
+@pytest.mark.django_db
+def test_its_page_shows_names_as_code_and_can_be_found(client: Client, base: str) -> None:
+    page = client.get(INTERFACES[base][1]).text
+    assert "`" not in page
+    assert "`" not in json.dumps(document(base)) or re.search(r"<code>[^<]+</code>[^<]*[a-z. ]", page)
+    assert f'<a href="{INTERFACES["/api/v1"][1]}">' in client.get("/").text
+
+
+def test_names_in_sentences_are_escaped_before_they_are_code() -> None:
+    shown = code_spans("`<b>` & `a`, ``, a lone ` here")
+    assert shown == "<code>&lt;b&gt;</code> &amp; <code>a</code>, ``, a lone ` here"
+
+
+def test_the_page_on_openai_lists_every_status_of_its_schema() -> None:
+    text = (settings.BASE_DIR / "docs" / "openai.md").read_text()
+    table = text.partition("| Status | `code` |")[2].partition("\n\n")[0]
+    told = {status for row in re.findall(r"^\| ([0-9, ]+) \|", table, re.M) for status in row.split(", ")}
+    operations = [one for methods in as_openai.document()["paths"].values() for one in methods.values()]
+    assert told == {status for one in operations for status in one["responses"] if status >= "4"}
 
 
 @every_interface

@@ -3,6 +3,8 @@
 import ast
 import os
 import re
+import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -64,6 +66,33 @@ def test_scripts_explain_themselves(script: str) -> None:
     assert done.returncode == 0
     assert done.stdout.startswith(f"scripts/{script}")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("script", ["up", "check", "audit", "lock"])
+def test_scripts_refuse_what_they_do_not_know_before_they_do_anything(script: str, tmp_path: Path) -> None:
+    """A typing error is not found out after minutes of downloads."""
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    done = subprocess.run([tmp_path / "scripts" / script, "--dmeo"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and f"scripts/{script}" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_a_port_in_use_is_said_before_anything_is_downloaded(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [tmp_path / "scripts/up"], capture_output=True, text=True, timeout=30, env={**os.environ, "PORT": port}
+        )
+    assert (done.returncode, done.stderr) == (1, f"Port {port} is in use. Set PORT to another one.\n")
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_the_help_of_the_first_start_names_what_it_downloads() -> None:
+    shown = subprocess.run([ROOT / "scripts/up", "--help"], capture_output=True, text=True, timeout=30).stdout
+    megabytes = re.search(r"^# megabytes: (\d+)$", (ROOT / "requirements.lock").read_text(), re.M)
+    assert megabytes and f"packages ({megabytes[1]} MB)" in shown
+    assert "chat model (270 MB" in shown and "190 MB" in shown
 
 
 def test_audit_says_so_where_the_database_cannot_be_reached() -> None:

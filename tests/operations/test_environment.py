@@ -181,6 +181,8 @@ class TestWithoutACard:
         assert done.stdout == f"{machine.root}/.venv/bin/python\n"
         assert machine.installed() == {"torch-2.13.0+cpu", "tiny-1.0"}
         assert "about 7 MB to download" in done.stderr
+        assert "unpacking, which takes a minute or two" in done.stderr
+        assert done.stderr.endswith("The packages are installed.\n")
         assert "torch 2.13.0 for CPUs: about 190 MB. For an NVIDIA card: TORCH=cuda, about 2.7 GB." in done.stderr
 
         again = machine.prepare(cpu_index=NOBODY)

@@ -1,6 +1,7 @@
 """A site where nobody has written yet says what to do first, to each what they can do."""
 
 import re
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -60,9 +61,39 @@ class TestAdministrators:
         section = told(ada, page)
         assert "create_user" not in section and ">https://oasst.example.org<" in section
 
-    def test_whoever_is_not_alone_need_not_invite(self, ada: User, alice: User, page: str) -> None:
+    def test_the_first_account_that_they_make_ends_no_step(self, ada: User, alice: User, page: str) -> None:
+        """The link comes after it, and one person is not many."""
+        assert all(command in told(ada, page) for command in FOR_OPERATORS)
+
+    def test_commands_name_the_home_that_is_not_the_usual_one(self, ada: User, page: str, settings: Settings) -> None:
+        """In a second terminal they would work on another site without a word."""
+        settings.OASST_HOME = Path("/srv/a site")
         section = told(ada, page)
-        assert "import_trees FILE" in section and "create_user" not in section
+        for command in ("import_trees FILE", "create_user EMAIL", "sign_in_link EMAIL"):
+            assert f">OASST_HOME=&#x27;/srv/a site&#x27; ./manage.py {command}<" in section
+        settings.OASST_HOME = settings.BASE_DIR / "var"
+        assert ">./manage.py import_trees FILE<" in told(ada, page)
+
+    def test_a_look_at_the_demo_is_a_site_of_its_own(self, ada: User, page: str, settings: Settings) -> None:
+        settings.PORT = 8000
+        assert ">OASST_HOME=/tmp/oasst-demo PORT=8001 scripts/up --demo<" in told(ada, page)
+
+    @pytest.mark.parametrize("mail", [False, True])
+    def test_an_address_that_is_this_machines_is_called_so(
+        self, ada: User, page: str, mail: bool, settings: Settings
+    ) -> None:
+        settings.SENDS_MAIL, settings.PUBLIC_URL = mail, "http://localhost:8000"
+        assert "reach this site only once <code>PUBLIC_URL</code>" in told(ada, page)
+        settings.PUBLIC_URL = "https://oasst.example.org"
+        assert "reach this site only once" not in told(ada, page)
+
+    def test_no_work_is_said_to_wait(self, ada: User, page: str) -> None:
+        """There is room for many prompts, and nobody waits for them."""
+        client = Client()
+        client.force_login(ada)
+        text = client.get(reverse("dashboard")).text
+        assert "waiting." not in text and not re.search(r"\d+ open<", text)
+        assert re.search(r"room for \d+<", text)
 
     def test_it_ends_with_the_first_conversation(self, ada: User, alice: User, page: str) -> None:
         new_prompt(alice)

@@ -188,6 +188,9 @@ def test_from_empty_home_to_green_and_back(home: Path, port: int, sites: list[Si
 
     beside = manage(home, "setup_schedules", PORT=str(port))
     assert (beside.returncode, beside.stderr) == (0, "")
+    second_terminal = manage(home, "sign_in_link", "admin@localhost").stdout.splitlines()
+    assert second_terminal[-1].startswith(f"http://localhost:{port}/accounts/link/?key="), "nobody said PORT there"
+    assert "other machines" in second_terminal[0]
     rival = manage(home, "up", PORT=str(port))
     assert rival.returncode == 1
     assert rival.stderr.startswith(

@@ -21,7 +21,7 @@ The key is shown only now: the site keeps a hash of it. A trusted client may als
 our own, such as changing people and moderating. Every call makes a new client, also under a name that exists.
 
   create_api_client "Discord bot"
-  KEY=$(manage.py create_api_client website --trusted | tail -n 1)
+  KEY=$(./manage.py create_api_client website --trusted | tail -n 1)
   create_api_client website --trusted --key "$OLD_KEY"      a program that already has a key
   create_api_client --another-for 0190…                      a second key, to change without a gap
 

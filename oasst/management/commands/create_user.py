@@ -1,8 +1,10 @@
 """A person, made by an operator."""
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from shlex import quote
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from oasst.accounts import services, tokens
@@ -10,20 +12,21 @@ from oasst.accounts.access import where_to_agree
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Role
 from oasst.core.commands import ServiceCommand
+from oasst.core.typed import manage
 
 
 class Command(ServiceCommand):
     help = """Make an account for a person.
 
 The address counts as proven, so the person can sign in at once: with the password if one is given, with a link that
-`manage.py sign_in_link EMAIL` prints, or, where the site sends mail (EMAIL_URL), with a code that comes there.
+`./manage.py sign_in_link EMAIL` prints, or, where the site sends mail (EMAIL_URL), with a code that comes there.
 Without --display-name the person gets a friendly two-word name, which they can change.
 The person is asked to agree to the terms at the first sign-in. Until then a token of theirs neither writes nor chats:
 with --token either let the person agree, or give --accept-terms for somebody who has read the terms and told you so.
 
   create_user ada@example.org
   create_user ada@example.org --display-name "Ada L." --role moderator
-  TOKEN=$(manage.py create_user me@example.org --token --accept-terms | tail -n 1)
+  TOKEN=$(./manage.py create_user me@example.org --token --accept-terms | tail -n 1)
 
 Fails, and changes nothing, when the address already has an account."""
 
@@ -68,4 +71,6 @@ Fails, and changes nothing, when the address already has an account."""
             lines.append(f"The token writes and chats once the person has agreed to the terms, {where_to_agree()}.")
         if options["token"]:
             lines.append(tokens.new_token(user, "made with the account")[1])
+        elif not (options["password"] or settings.SENDS_MAIL):
+            lines += ["A link that signs them in:", f"  {manage(f'sign_in_link {quote(str(user.email))}')}"]
         self.stdout.write("\n".join(lines))

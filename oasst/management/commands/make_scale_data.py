@@ -21,7 +21,7 @@ class Command(ServiceCommand):
         "Fill a database that has no trees yet with made ones in all states, with the people who wrote, reviewed and "
         "ranked them, for measuring. All or nothing; check_invariants is clean afterwards. The same seed makes the "
         "same data, but for the dates, which end now. Nobody else should use the database meanwhile: its indexes are "
-        "built anew. Example: manage.py make_scale_data --trees 100000"
+        "built anew. Example: ./manage.py make_scale_data --trees 100000"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -27,9 +27,10 @@ class Command(ServiceCommand):
         "Play weeks of arrivals with the proportions of Open-Assistant's first twelve weeks (many prompts, fewer "
         "replies, few reviewers) through the services, under a virtual clock and in a database of its own that is "
         "removed at the end, and report what became of the prompts, how long they waited and who was refused why. "
-        "Example: manage.py replay_arrivals --scale 0.02 --reviews 0.5"
+        "Example: ./manage.py replay_arrivals --scale 0.02 --reviews 0.5"
     )
     needs_tables = False
+    begins_site = True  # for its own database
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--weeks", type=float, default=12, help="default: %(default)s")

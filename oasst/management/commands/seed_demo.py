@@ -8,8 +8,10 @@ from django.core.management.base import CommandError
 
 from oasst.core.commands import ServiceCommand
 from oasst.core.errors import Busy
+from oasst.core.typed import manage
 from oasst.crowd import demo
 from oasst.crowd.people import SAMPLES
+from oasst.server_urls import is_local
 from trees.policy import current_policy
 
 
@@ -27,7 +29,7 @@ class Command(ServiceCommand):
         if demo.work_of_others():
             self.stdout.write("No demo: other people have unfinished conversations in English here.")
             return
-        local = settings.DEBUG or settings.IS_LOCAL
+        local = settings.DEBUG or is_local(settings.PUBLIC_URL)
         # Whatever is no terminal is kept as a log, and passwords do not stand in logs.
         password = secrets.token_urlsafe(9) if local and self.stdout.isatty() else None
         try:
@@ -46,5 +48,5 @@ class Command(ServiceCommand):
             self.stdout.write(f"Sign in as {made[0].email}, or as the moderator {made[-1].email}: password {password}")
         elif made:
             self.stdout.write(
-                f"`manage.py sign_in_link {made[0].email}` lets you in, or {made[-1].email}, a moderator."
+                f"`{manage(f'sign_in_link {made[0].email}')}` lets you in, or {made[-1].email}, a moderator."
             )

@@ -1,13 +1,17 @@
 """A link that signs somebody in."""
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from shlex import quote
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError
 
 from oasst.accounts import sign_in_links
 from oasst.accounts.services import clean_email, find_person
 from oasst.core.commands import ServiceCommand
+from oasst.core.typed import ONLY_HERE, manage
+from oasst.server_urls import is_local
 
 
 class Command(ServiceCommand):
@@ -18,7 +22,9 @@ is that person, so hand it over in private.
 
   sign_in_link ada@example.org
   sign_in_link ada@example.org --minutes 60
-  create_user ada@example.org && manage.py sign_in_link ada@example.org      somebody new
+  create_user ada@example.org && ./manage.py sign_in_link ada@example.org      somebody new
+
+It leads to the site that runs for OASST_HOME, or where PORT or PUBLIC_URL is set, there.
 
 Fails when nobody has this address."""
 
@@ -39,6 +45,10 @@ Fails when nobody has this address."""
         email = clean_email(options["email"])
         user = find_person(email)
         if user is None:
-            raise CommandError(f"Nobody has the address {email}. `manage.py create_user {email}` makes an account.")
+            raise CommandError(
+                f"Nobody has the address {email}. `{manage(f'create_user {quote(email)}')}` makes an account."
+            )
         link = sign_in_links.make_link(user, minutes=options["minutes"])
+        if is_local(settings.PUBLIC_URL):
+            self.stdout.write(ONLY_HERE)
         self.stdout.write(f"Signs in {user.display_name} <{email}>, once, within {options['minutes']} minutes:\n{link}")

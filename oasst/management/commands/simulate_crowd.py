@@ -35,7 +35,7 @@ class Command(ServiceCommand):
         "that uses the same database. Ends with what check_invariants finds, and fails if that is anything. "
         "The people keep to the rate limits like everybody: start with RATE_LIMITS=off (for --base-url the site) or "
         "bring more --users to see how fast the site is. "
-        "Example: manage.py simulate_crowd --users 20 --trees 10 --concurrency 4"
+        "Example: ./manage.py simulate_crowd --users 20 --trees 10 --concurrency 4"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

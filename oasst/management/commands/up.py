@@ -1,9 +1,7 @@
 """Everything at once: servers, tables, first accounts, web, worker and clock."""
 
 import errno
-import fcntl
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -25,9 +23,11 @@ from inference import engines
 from oasst import redaction
 from oasst.core.commands import close_connections, ending_in_order
 from oasst.core.errors import DomainError
+from oasst.core.typed import manage
 from oasst.management import first_run, static
 from oasst.services.embedded import Embedded
 from oasst.services.errors import ServiceError
+from oasst.services.only_one import OnlyOne
 from oasst.services.sockets import listen_for_each
 from oasst.services.supervisor import Program, Supervisor
 
@@ -52,7 +52,7 @@ class Command(BaseCommand):
         with ExitStack() as stack:
             try:
                 stack.enter_context(ending_in_order())
-                stack.enter_context(OnlyOne(home / "up.lock"))
+                stack.enter_context(OnlyOne(home, settings.PUBLIC_URL))
                 listeners = [stack.enter_context(one) for one in self._listen()]
                 servers = stack.enter_context(Embedded(home, owner=True))
                 stack.callback(close_connections)
@@ -107,7 +107,7 @@ class Command(BaseCommand):
         command = [sys.executable, "-u", str(settings.BASE_DIR / "manage.py"), "fetch_model", "--skip-checks"]
         if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode:
             self._say(
-                "Chat has no model; why stands above. Everything else works; `manage.py fetch_model` tries again."
+                f"Chat has no model; why stands above. Everything else works; `{manage('fetch_model')}` tries again."
             )
 
     def _supervise(self, listeners: list[socket.socket], servers: Embedded, welcome: list[str]) -> None:
@@ -185,32 +185,9 @@ class Watch:
         self._say(RULE)
 
 
-class OnlyOne:
-    """Held by the one `up` of a home; the kernel lets go of it however that `up` ends."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> "OnlyOne":
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            who = os.read(self._lock, 100).decode().strip()
-            os.close(self._lock)
-            raise ServiceError(f"`up` is already running for OASST_HOME={self.path.parent} ({who}).") from None
-        os.ftruncate(self._lock, 0)
-        os.write(self._lock, f"pid {os.getpid()}, {settings.PUBLIC_URL}\n".encode())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._lock)
-
-
 def programs(listeners: Sequence[int]) -> list[Program]:
     """What `up` runs: a web process for each of these listening sockets, and the others."""
-    manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+    ours = [sys.executable, str(settings.BASE_DIR / "manage.py")]
     # As root Celery warns about pickled jobs; ours are JSON.
     unwarned = ["-W", "ignore:You're running the worker with superuser privileges"]
     celery = [sys.executable, *unwarned, "-m", "celery", "--quiet", "--app", "oasst"]
@@ -222,12 +199,12 @@ def programs(listeners: Sequence[int]) -> list[Program]:
     level = settings.LOGGING["level"].lower()
     web = [
         Program(
-            f"web{number or ''}", [*manage, "serve", "--skip-checks", "--fd", str(listener)], shared, inherit=[listener]
+            f"web{number or ''}", [*ours, "serve", "--skip-checks", "--fd", str(listener)], shared, inherit=[listener]
         )
         for number, listener in enumerate(listeners)
     ]
     wants_engine = settings.OASST_ENGINE == "worker" and settings.OASST_CHAT_MODEL != "none"
-    engine = [Program("engine", [*manage, "run_engine", "--skip-checks"], shared, waits=True)] if wants_engine else []
+    engine = [Program("engine", [*ours, "run_engine", "--skip-checks"], shared, waits=True)] if wants_engine else []
     # Threads, not forked processes: jobs mostly wait for the database; one process shares one pool of
     # connections, takes half the memory, and leaves no orphans when it is killed.
     worker = ["worker", "--pool", "threads", "--concurrency", str(settings.WORKER_THREADS)]

@@ -24,7 +24,7 @@ class Command(ExportCommand):
         "Write messages as rows with the columns of the OASST1 and OASST2 data sets, for datasets, pandas and whatever "
         "else reads JSON Lines or Parquet. The messages of a tree stand together, each before its replies. The options "
         "are those of export_trees. One consistent snapshot in constant memory; a file appears only when it is "
-        "complete. Example: manage.py export_messages --output messages.parquet"
+        "complete. Example: ./manage.py export_messages --output messages.parquet"
     )
     output_help = f"a file that ends in {', '.join(ENDINGS)}; JSON Lines to standard output without"
 

@@ -17,7 +17,7 @@ class Command(ExportCommand):
     help = (
         "Write message trees as OASST JSON Lines, in the order in which they came in: finished trees of people with "
         "their accepted messages unless the options say otherwise. People's ids are pseudonyms. One consistent "
-        "snapshot, streamed; a file appears only when it is complete. Example: manage.py export_trees --output "
+        "snapshot, streamed; a file appears only when it is complete. Example: ./manage.py export_trees --output "
         "trees.jsonl.gz. With --state all --include-rejected --include-synthetic it is the whole site, but for what "
         "was deleted."
     )

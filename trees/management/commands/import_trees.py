@@ -14,7 +14,7 @@ class Command(ServiceCommand):
         "Import message trees from OASST JSON Lines files (one tree a line, plain or .gz). Texts, ranks, reactions and "
         "unknown keys are stored as the file has them. Trees that are already here are skipped, so importing twice is "
         "harmless. A bad line stops the import and changes nothing. To take such a file out again: export_trees "
-        "--include-synthetic, since trees with machine-made text stay out otherwise. Example: manage.py import_trees "
+        "--include-synthetic, since trees with machine-made text stay out otherwise. Example: ./manage.py import_trees "
         "tests/data/trees_en_50.jsonl"
     )
 
