@@ -1,5 +1,6 @@
 """What an export tells: labels, reactions and rankings of people here, which messages it holds, and whose ids."""
 
+import errno
 import gzip
 import json
 import os
@@ -9,6 +10,7 @@ import threading
 from collections import Counter
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -743,3 +745,22 @@ class TestOutput:
             dump_line({"value": float("nan")})
         row = row_of_message({"detoxify": {"toxicity": float("inf")}}, misfits := Counter())
         assert row["detoxify"] is None and misfits == {"detoxify": 1}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("command", ["export_trees", "export_messages"])
+def test_an_export_that_breaks_off_leaves_no_transaction_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    """Its connection goes back to the pool, which would complain in the log."""
+    bring(tmp_path, *({**conversation(), "filler": "x" * 100_000} for _ in range(3)))
+
+    def fails(_: Any) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(write=fails, flush=lambda: None, fileno=lambda: spare))
+    with (tmp_path / "spare").open("w") as file:
+        spare = file.fileno()
+        with pytest.raises(CommandError, match="No space left on device") as kept:
+            call_command(command, stderr=StringIO())
+    assert kept.tb is not None and not connection.in_atomic_block

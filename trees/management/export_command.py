@@ -18,7 +18,7 @@ from trees.interchange import selection
 from trees.interchange.output import text_file
 from trees.interchange.pseudonyms import SHORT_SEED
 from trees.interchange.selection import Selection
-from trees.interchange.writer import count_left_out_as_synthetic, nothing_matches
+from trees.interchange.writer import count_left_out_as_synthetic, nothing_matches, one_view
 
 
 class ExportCommand(ServiceCommand):
@@ -41,7 +41,7 @@ class ExportCommand(ServiceCommand):
     def write_lines(self, lines: Iterable[str], output: Path | None) -> int:
         """Write them to a file or to standard output. Returns how many they were. Raises Invalid or CommandError."""
         number = 0
-        with self._standard_output() if output is None else text_file(output) as file:
+        with self._standard_output() if output is None else text_file(output) as file, one_view():
             for line in lines:
                 file.write(line + "\n")
                 number += 1
