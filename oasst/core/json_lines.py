@@ -12,9 +12,10 @@ _BREAKS = {"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 def dump_line(data: Any, **options: Any) -> str:
     """`data` as JSON in readable Unicode, without any character that a reader could take for the end of a line.
 
-    `options` are those of `json.dumps`.
+    `options` are those of `json.dumps`. Raises ValueError for numbers that JSON does not have (NaN, Infinity): a reader
+    would refuse the line, and with it the file.
     """
-    line = json.dumps(data, ensure_ascii=False, **options)
+    line = json.dumps(data, ensure_ascii=False, allow_nan=False, **options)
     for character, escaped in _BREAKS.items():  # outside of strings JSON has only ASCII
         line = line.replace(character, escaped)
     return line

@@ -44,6 +44,9 @@ def during(table: str, act: Callable[[], object]) -> tuple[int, int]:
     return after[0] - before[0], after[1] - before[1]
 
 
+REWRITTEN = ["leaderboard_standing", "leaderboard_trollstanding", "leaderboard_moved"]
+
+
 class TestCost:
     """What one review writes."""
 
@@ -55,12 +58,16 @@ class TestCost:
                 record_labels(message=new_prompt(bob), author=alice, labels=labels, policy=TreePolicy())
             read_all()
 
+        # Rows are rewritten in place where their page has room. Of a database that is used again the last page may be
+        # full of what earlier tests took back; emptied tables begin with a page of their own, until the test is over.
+        with connection.cursor() as cursor:
+            cursor.execute(f"TRUNCATE {', '.join(REWRITTEN)}")
         count()
         tallies.put_in_order()
         count()
         return count
 
-    @pytest.mark.parametrize("table", ["leaderboard_standing", "leaderboard_trollstanding", "leaderboard_moved"])
+    @pytest.mark.parametrize("table", REWRITTEN)
     def test_counted_rows_are_rewritten_in_place(self, count_a_review: Callable[[], None], table: str) -> None:
         updated, in_place = during(table, count_a_review)
         assert updated == in_place > 0

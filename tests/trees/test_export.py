@@ -1,10 +1,18 @@
 """What an export tells: labels, reactions and rankings of people here, which messages it holds, and whose ids."""
 
+import errno
+import gzip
 import json
+import os
 import re
+import signal
+import threading
+from collections import Counter
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -14,6 +22,7 @@ from django.test.utils import CaptureQueriesContext
 
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid
+from oasst.core.json_lines import dump_line
 from tests.factories import (
     conversation,
     delete,
@@ -27,6 +36,8 @@ from tests.factories import (
 )
 from trees import moderation, purging, reactions, reviews, withdrawal
 from trees.in_hand import lock_tree
+from trees.interchange.flat import row_of_message
+from trees.interchange.format import LARGEST_COUNT
 from trees.interchange.selection import from_options
 from trees.interchange.writer import read_lines
 from trees.models import Message, MessageTree, Purge, Ranking, Reaction, Review, Skip
@@ -102,6 +113,44 @@ class TestLabels:
             "quality": {"value": 0.75, "count": 2},
             "spam": {"value": 0, "count": 2},
         }
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"value": 0.5, "count": 10**400},
+            {"value": 0.5, "count": 10**4200},
+            {"value": 1e308, "count": 10**9},
+            {"value": 10**400, "count": 1},
+            {"value": -0.5, "count": 1},
+            {"value": 1.5, "count": 1},
+            {"value": 0.5, "count": 2**31},
+            {"value": 0.5, "count": -1},
+            {"value": 0.5, "count": 1.5},
+            {"value": 0.5, "count": 1e308},
+            {"value": None, "count": 1},
+            {"value": True, "count": True},
+            {"value": "0.5", "count": "1"},
+            0.5,
+        ],
+    )
+    def test_what_of_a_file_is_no_mean_with_a_count_gives_way(self, tmp_path: Path, bob: User, given: Any) -> None:
+        """And breaks no export, before and after people answered."""
+        line: Any = conversation()
+        line["prompt"]["labels"] = {"spam": given}
+        bring(tmp_path, line)
+        assert len(export()) == 1
+        prompt = Message.objects.get(parent=None)
+        label_freely(prompt, bob, spam=0.25)
+        assert node_of(prompt)["labels"] == {"spam": {"value": 0.25, "count": 1}}
+        call_command("export_messages", stdout=StringIO(), stderr=StringIO())
+
+    def test_counts_of_reactions_stay_beside_skips(self, tmp_path: Path, bob: User) -> None:
+        line: Any = conversation()
+        line["prompt"]["emojis"] = {"+1": 0, "_skip_reply": LARGEST_COUNT}
+        bring(tmp_path, line)
+        prompt = Message.objects.get(parent=None)
+        skip(prompt, bob, Skip.Kind.REPLY)
+        assert node_of(prompt)["emojis"] == {"+1": 0, "_skip_reply": LARGEST_COUNT + 1}
 
     def test_every_message_of_a_finished_tree_has_some(self, finished: Message) -> None:
         nodes = messages_in(export())
@@ -354,11 +403,83 @@ class TestIds:
 
     def test_with_a_seed_nothing_unknown_goes_out(self, tmp_path: Path) -> None:
         line: Any = {**conversation(), "origin": "Ada's laptop"}
-        line["prompt"] |= {"user_id": "ada", "account": {"name": "Ada"}, "labels": {"spam": {"value": 0.0, "count": 1}}}
+        line["prompt"] |= {"user_id": "Ada", "account": {"name": "Ada"}, "labels": {"spam": {"value": 0.0, "count": 1}}}
         bring(tmp_path, line)
         (found,) = export("--anonymizer-seed", "seed")
-        assert "da" not in json.dumps(found)
+        assert "Ada" not in json.dumps(found)
         assert found["prompt"]["labels"] == line["prompt"]["labels"]
+
+    @pytest.mark.parametrize(
+        "person", [4242424242, {"name": "Ada Real"}, ["ada@example.org", 4242424242], 4242424242.5, True]
+    )
+    def test_with_a_seed_an_id_of_any_type_is_replaced(self, tmp_path: Path, person: Any) -> None:
+        line: Any = conversation()
+        ranking = {"type": "ranking", "user_id": person, "ranking": [0, 1], "ranked_message_ids": [person, 4242424242]}
+        line["prompt"] |= {"user_id": person, "events": {"ranking": [ranking], "emoji": [{"user_id": person}]}}
+        bring(tmp_path, line)
+        (found,) = export("--anonymizer-seed", "seed")
+        text = json.dumps(found)
+        assert (
+            "Ada" not in text
+            and "example" not in text
+            and "4242424242" not in text
+            and "true" not in json.dumps(found["prompt"]["events"])
+        )
+        (ranking,), (reaction,) = found["prompt"]["events"]["ranking"], found["prompt"]["events"]["emoji"]
+        assert found["prompt"]["user_id"] == ranking["user_id"] == reaction["user_id"]
+        assert UUID(found["prompt"]["user_id"]).version == 8
+        assert ranking["ranking"] == [0, 1] and len(ranking["ranked_message_ids"]) == 2
+        assert export() == [line]
+
+    def test_with_a_seed_nothing_unknown_goes_out_from_deeper_inside(self, tmp_path: Path) -> None:
+        line: Any = {**conversation(), "replies": [{"user_name": "Ada"}], "labels": {"by": "Ada"}}
+        known: dict[str, Any] = {
+            "emojis": {"+1": 2},
+            "labels": {"spam": {"value": 0.5, "count": 2}},
+            "detoxify": {"toxicity": 0.25},
+            "events": {
+                "emoji": [{"type": "emoji", "emoji": "+1"}],
+                "ranking": [{"type": "ranking", "ranking": [1, 0], "not_rankable": True}],
+                "rating": [{"type": "rating", "rating": "5"}],
+                "score": [{"type": "score", "score": -1}],
+                "report": [{"type": "report", "report_type": "x", "reason": "rude"}],
+            },
+        }
+        given = json.loads(json.dumps(known))
+        for one in (given["labels"]["spam"], *(events[0] for events in given["events"].values())):
+            one |= {"author": "Ada", "by": {"user_name": "Ada"}}
+        given["detoxify"]["author"] = {"name": "Ada"}
+        given["labels"]["Ada"] = "Ada"
+        given["events"] |= {"visit": [{"ip": "Ada"}]}
+        given["events"]["emoji"].append("Ada")
+        line["prompt"] |= given
+        bring(tmp_path, line)
+        (found,) = export("--anonymizer-seed", "seed")
+        known["detoxify"]["author"] = None
+        known["labels"]["Ada"] = None
+        known["events"]["emoji"].append(None)
+        assert {key: found["prompt"][key] for key in known} == known
+        assert found.keys() == {"message_tree_id", "tree_state", "prompt"}
+
+    @pytest.mark.parametrize("given", ["Ada", ["Ada"], {"name": ["spam"], "value": [0.5], "count": [2], "by": ["Ada"]}])
+    @pytest.mark.parametrize("key", ["labels", "events", "detoxify"])
+    def test_with_a_seed_what_has_another_shape_stays_here(self, tmp_path: Path, key: str, given: Any) -> None:
+        line: Any = conversation()
+        line["prompt"][key] = given
+        bring(tmp_path, line)
+        (found,) = export("--anonymizer-seed", "seed")
+        assert "Ada" not in json.dumps(found)
+
+    def test_with_a_seed_parallel_lists_go_out_as_they_came(self, tmp_path: Path) -> None:
+        line: Any = conversation()
+        lists = {
+            "labels": {"name": ["spam"], "value": [0.5], "count": [2]},
+            "emojis": {"name": ["+1"], "count": [3]},
+        }
+        line["prompt"] |= lists
+        bring(tmp_path, line)
+        (found,) = export("--anonymizer-seed", "seed")
+        assert {key: found["prompt"][key] for key in lists} == lists
 
 
 class TestSynthetic:
@@ -469,6 +590,7 @@ class TestSelection:
             ("--user 11111111-1111-4111-8111-111111111111 --state all", "leave out state or user"),
             ("--user nobody", "--user: invalid UUID value: 'nobody'"),
             ("--anonymizer-seed=", "An empty anonymizer_seed hides nothing"),
+            ("--anonymizer-seed=\udcff", "anonymizer_seed contains half a character"),
             ("--limit 0", "limit must be at least 1"),
             ("--lang pt_BR", "This is not a tag"),
             ("--state eaten", "--state: invalid choice: 'eaten'"),
@@ -533,3 +655,112 @@ def test_a_batch_costs_the_same_however_many_trees(tmp_path: Path, alice: User, 
     add(90)
     assert [cost(100), cost(100, events=True), cost(100, anonymizer_seed="x")] == few
     assert max(few) <= 8
+
+
+class TestOutput:
+    """Where the lines go: files, links, pipes, and what cannot be written."""
+
+    @pytest.fixture(autouse=True)
+    def one_tree(self, tmp_path: Path) -> None:
+        bring(tmp_path, *(conversation() for _ in range(3)))
+        (tmp_path / "in.jsonl").unlink()
+
+    @pytest.mark.parametrize("command", ["export_trees", "export_messages"])
+    def test_a_full_disk_behind_standard_output_is_said(self, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+        with open("/dev/full", "w") as full:
+            monkeypatch.setattr("sys.stdout", full)
+            with pytest.raises(CommandError, match="Standard output cannot be written: No space left on device"):
+                call_command(command, stderr=StringIO())
+            full.write("and when Python ends, nothing is said again")
+            full.flush()
+
+    @pytest.mark.parametrize("command", ["export_trees", "export_messages"])
+    def test_a_reader_that_has_enough_is_no_error(self, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+        """As `| head -1`: the command ends as a program does that the signal ended, and says nothing."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        told = StringIO()
+        with os.fdopen(writer, "w") as pipe:
+            monkeypatch.setattr("sys.stdout", pipe)
+            with pytest.raises(SystemExit) as ended:
+                call_command(command, stderr=told)
+            assert ended.value.code == 128 + signal.SIGPIPE
+        assert told.getvalue() == ""
+
+    @pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz", "out.parquet"])
+    def test_a_pipe_with_a_name_is_written_into(self, tmp_path: Path, name: str) -> None:
+        output, read = tmp_path / name, list[bytes]()
+        os.mkfifo(output)
+        reader = threading.Thread(target=lambda: read.append(output.read_bytes()), daemon=True)
+        reader.start()
+        call_command("export_messages", "--output", output, stderr=StringIO())
+        reader.join(timeout=30)
+        assert output.is_fifo() and list(tmp_path.iterdir()) == [output]
+        call_command("export_messages", "--output", tmp_path / f"file-{name}", stderr=StringIO())
+        expected = (tmp_path / f"file-{name}").read_bytes()
+        if name.endswith(".gz"):
+            assert gzip.decompress(read[0]) == gzip.decompress(expected)
+        else:
+            assert read == [expected]
+
+    def test_a_pipe_whose_reader_leaves_is_said(self, tmp_path: Path) -> None:
+        output = tmp_path / "pipe"
+        os.mkfifo(output)
+        leaves = threading.Thread(target=lambda: os.close(os.open(output, os.O_RDONLY)), daemon=True)
+        leaves.start()
+        bring(tmp_path, *({**conversation(), "filler": "x" * 100_000} for _ in range(20)))
+        with pytest.raises(CommandError, match="pipe: cannot be written: Broken pipe"):
+            call_command("export_trees", "--output", output, stderr=StringIO())
+        leaves.join(timeout=30)
+        assert output.is_fifo()
+
+    @pytest.mark.parametrize("command", ["export_trees", "export_messages"])
+    def test_a_link_goes_on_to_lead_to_its_file(self, tmp_path: Path, command: str) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        file, link = tmp_path / "elsewhere" / "trees.jsonl", tmp_path / "out.jsonl"
+        file.write_text("old")
+        link.symlink_to(file)
+        call_command(command, "--output", link, stderr=StringIO())
+        assert link.is_symlink() and len(file.read_text().splitlines()) in (3, 9)
+        file.unlink()
+        call_command(command, "--output", link, stderr=StringIO())
+        assert link.is_symlink() and file.is_file()
+        assert list(file.parent.iterdir()) == [file]
+
+    def test_a_link_in_a_circle_is_refused(self, tmp_path: Path) -> None:
+        link = tmp_path / "out.jsonl"
+        link.symlink_to(link)
+        with pytest.raises(CommandError, match=r"out\.jsonl: cannot be written: Too many levels of symbolic links"):
+            call_command("export_trees", "--output", link, stderr=StringIO())
+
+    def test_a_file_that_is_open_already_is_written_into(self, tmp_path: Path) -> None:
+        """As /dev/stdout is, which leads there."""
+        with (tmp_path / "kept").open("w+") as kept:
+            call_command("export_trees", "--output", f"/proc/self/fd/{kept.fileno()}", stderr=StringIO())
+            assert len(kept.read().splitlines()) == 3
+
+    def test_numbers_that_json_does_not_have_are_never_written(self) -> None:
+        """Nothing that is stored holds one; if ever, the line is refused and not broken for its reader."""
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            dump_line({"value": float("nan")})
+        row = row_of_message({"detoxify": {"toxicity": float("inf")}}, misfits := Counter())
+        assert row["detoxify"] is None and misfits == {"detoxify": 1}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("command", ["export_trees", "export_messages"])
+def test_an_export_that_breaks_off_leaves_no_transaction_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    """Its connection goes back to the pool, which would complain in the log."""
+    bring(tmp_path, *({**conversation(), "filler": "x" * 100_000} for _ in range(3)))
+
+    def fails(_: Any) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(write=fails, flush=lambda: None, fileno=lambda: spare))
+    with (tmp_path / "spare").open("w") as file:
+        spare = file.fileno()
+        with pytest.raises(CommandError, match="No space left on device") as kept:
+            call_command(command, stderr=StringIO())
+    assert kept.tb is not None and not connection.in_atomic_block

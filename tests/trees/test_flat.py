@@ -22,6 +22,7 @@ from tests.readers import Read, read_with_datasets_3, read_with_datasets_5, read
 from tests.readers.program import described
 from trees import reactions, reviews
 from trees.interchange.flat import COLUMNS, DETOXIFY
+from trees.interchange.format import LARGEST_COUNT
 from trees.models import Message, MessageTree
 from trees.policy import TreePolicy
 from trees.states import State
@@ -243,10 +244,10 @@ class TestRows:
         row = exported(tmp_path)[0]
         assert row["created_date"] == "2023-02-05T12:23:50.000000+00:00"
         assert row["emojis"] == {"name": ["heart"], "count": [2]}
-        assert row["labels"] == {"name": ["humor", "spam"], "value": [None, 0.0], "count": [0, 3]}
+        assert row["labels"] == {"name": ["spam", "humor"], "value": [0.0, None], "count": [3, 0]}
         assert row["detoxify"] == dict.fromkeys(DETOXIFY) | {"toxicity": 1.0}
         text = (tmp_path / "out.jsonl").read_text()
-        assert '"value": [null, 0.0]' in text and '"count": [0, 3]' in text and '"toxicity": 1.0' in text
+        assert '"value": [0.0, null]' in text and '"count": [3, 0]' in text and '"toxicity": 1.0' in text
         assert '"review_count": 3,' in text
 
     def test_what_a_file_gave_in_another_type_is_null_and_said(self, tmp_path: Path) -> None:
@@ -254,7 +255,7 @@ class TestRows:
             "user_id": 7,
             "labels": {"spam": 0.5},
             "detoxify": "toxic",
-            "emojis": {"heart": 2**31 - 1},
+            "emojis": {"heart": LARGEST_COUNT},
         }
         first, second = conversation(), conversation()
         first["prompt"] |= wrong  # type: ignore[operator]

@@ -7,12 +7,13 @@ keys is the same facts, nested.
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC
+from math import isfinite
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
 from oasst.core.moments import in_utc
-from trees.interchange.format import LARGEST_COUNT, Node
+from trees.interchange.format import Node
 from trees.interchange.named_counts import PARTS, are_lists, as_lists
 from trees.states import State
 
@@ -42,6 +43,7 @@ COLUMNS: dict[str, Type] = {
 }
 # What a file does not say is not known, but the site knows what is deleted.
 WITHOUT_A_WORD = {"deleted": False}
+_LARGEST_INT32 = 2**31 - 1
 OF_THE_TREE = ("message_tree_id", "tree_state")
 
 Misfits = Counter[str]
@@ -139,12 +141,15 @@ def _bool(value: Any) -> bool:
 def _float64(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError
-    return float(value)
+    number = float(value)
+    if not isfinite(number):  # JSON has no such number
+        raise ValueError
+    return number
 
 
 def _int32(value: Any) -> int:
     number = _float64(value)  # programs that know no whole numbers write 3.0
-    if number != int(number) or abs(number) > LARGEST_COUNT:
+    if number != int(number) or abs(number) > _LARGEST_INT32:
         raise ValueError
     return int(number)
 

@@ -37,8 +37,9 @@ FACTS: dict[str, Any] = {
 # The order of the keys of a node; those that we do not know stand between these and the replies.
 ORDER = ("message_id", "parent_id", "user_id", "created_date", "text", "role", "lang", *FACTS, "labels", "events")
 LANGUAGE_TAG = re.compile(r"[A-Za-z0-9-]{1,32}")
-_SURROGATES = re.compile("[\ud800-\udfff]")
-LARGEST_COUNT = 2**31 - 1
+SURROGATES = re.compile("[\ud800-\udfff]")
+# Of a file. The columns hold twice as many, so that what happens here can be added.
+LARGEST_COUNT = 10**9
 # Python reads and writes JSON by recursion, and a site writes it from deeper in its stack than a command reads it.
 MOST_REPLIES_DEEP = 250
 MOST_LEVELS = 50
@@ -229,7 +230,7 @@ def _storable(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, str):
-        return "\0" not in value and (value.isascii() or not _SURROGATES.search(value))
+        return "\0" not in value and (value.isascii() or not SURROGATES.search(value))
     return True
 
 

@@ -5,13 +5,14 @@ it lacked stay away, keys that we do not know are kept, and what people did here
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum
 from typing import Any, TypeGuard
 from uuid import UUID
 
-from trees.interchange.format import FACTS, ORDER, Node, usual_case
+from trees.interchange.format import FACTS, LARGEST_COUNT, ORDER, Node, usual_case
+from trees.interchange.known import known_of_message, known_of_tree
 from trees.interchange.named_counts import as_lists
 from trees.interchange.pseudonyms import Pseudonyms
 from trees.models import Message, MessageTree
@@ -19,8 +20,6 @@ from trees.ordering import in_order
 from trees.states import State
 
 Events = dict[str, list[dict[str, Any]]]
-# All that the format knows of; an anonymised file holds nothing else.
-_KNOWN = frozenset({*ORDER, "replies", "detoxify", "message_tree_id", "tree_state"})
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,8 @@ class Writer:
             line["tree_state"] = tree.state
         elif "tree_state" not in given:
             del line["tree_state"]
-        line = self._disguised(line | {key: value for key, value in given.items() if key != "tree_state"})
+        line |= {key: value for key, value in given.items() if key != "tree_state"}
+        line = self._disguised(line, known_of_tree)
         nodes: dict[UUID, Node] = {}
         for message in depth_first(root, children):
             node = nodes[message.pk] = self.message(message)
@@ -63,22 +63,22 @@ class Writer:
 
     def single(self, tree: MessageTree, message: Message) -> Node:
         """The JSON object of a message that stands alone, with its place: its tree and the message above it."""
-        place = {"message_tree_id": str(tree.pk), "tree_state": tree.state}
+        place = self._disguised({"message_tree_id": str(tree.pk), "tree_state": tree.state}, known_of_tree)
         if message.parent_id is not None:  # a file may have shown it by nesting alone
-            place["parent_id"] = str(message.parent_id)
-        return self.message(message) | self._disguised(place)
+            place |= self._disguised({"parent_id": str(message.parent_id)}, known_of_message)
+        return self.message(message) | place
 
     def message(self, message: Message) -> Node:
         node = _node(message, self.said.get(message.pk, NOTHING_SAID), labels=self.labels)
         if not self.replies:
             node.pop("replies", None)
-        return self._disguised(node)
+        return self._disguised(node, known_of_message)
 
-    def _disguised(self, node: Node) -> Node:
+    def _disguised(self, node: Node, known: Callable[[Node], Node]) -> Node:
         if self.pseudonyms is None:
             return node
         if self.pseudonyms.hides_everything:
-            node = {key: value for key, value in node.items() if key in _KNOWN}
+            node = known(node)
         replaced: Node = self.pseudonyms.replace(node)
         return replaced
 
@@ -121,7 +121,7 @@ def _node(message: Message, said: Said, *, labels: bool) -> Node:
     _add_labels(node, message, said, wanted=labels)
     if said.events:
         node["events"] = _with_events(given.get("events"), said.events)
-    for key in ("emojis", "labels", "events"):  # in one order, since the database keeps none of those of a file
+    for key in ("emojis", "labels", "events"):  # what came and what is made here in one order: that of the database
         if key in node:
             node[key] = _by_key(node[key])
     for key, names in came.get("lists", {}).items():
@@ -139,7 +139,9 @@ def _facts(message: Message, given: Mapping[str, Any], said: Said) -> Node:
     for key, nothing in FACTS.items():
         value = getattr(message, key)
         if key == "emojis" and said.skips:
-            value = dict(Counter(value) + said.skips)
+            total = Counter(value)
+            total.update(said.skips)  # unlike `+`, it leaves what a file counted as 0
+            value = dict(total)
         if value != nothing or (message.imported is None and key in ("review_count", "deleted", "synthetic")):
             found[key] = given[key] if given.get(key) == value else value  # 3.0 stays 3.0
         elif key in given:
@@ -173,17 +175,18 @@ def _with_labels(given: Any, answers: Mapping[str, Sequence[float]]) -> dict[str
     """
     found: dict[str, Any] = dict(given) if isinstance(given, dict) else {}
     for name, values in answers.items():
-        mean, count = _mean(found.get(name))
+        mean, count = _mean(found.get(name), most=LARGEST_COUNT - len(values))
         total = count + len(values)
         # A sum that is rounded once is the same in whichever order the rows are read.
         found[name] = {"value": fsum([mean * count, *values]) / total, "count": total}
     return found
 
 
-def _mean(given: Any) -> tuple[float, int]:
+def _mean(given: Any, *, most: int) -> tuple[float, int]:
+    """What a file said, if it is a mean of answers, which are from 0 to 1, of at most so many people."""
     if isinstance(given, dict):
         value, count = given.get("value"), given.get("count")
-        if _is_number(value) and _is_number(count) and count >= 0 and count == int(count):
+        if _is_number(value) and 0 <= value <= 1 and _is_number(count) and 0 <= count <= most and count == int(count):
             return float(value), int(count)
     return 0.0, 0
 
@@ -202,9 +205,15 @@ def _with_events(given: Any, here: Events) -> dict[str, Any]:
 
 
 def _by_key(value: Any) -> Any:
+    """In the order of `jsonb`, shorter keys first: what was stored comes out as it is."""
     if isinstance(value, dict):
-        return {key: _by_key(value[key]) for key in sorted(value)}
+        return {key: _by_key(value[key]) for key in sorted(value, key=_place)}
     return [_by_key(one) for one in value] if isinstance(value, list) else value
+
+
+def _place(key: str) -> tuple[int, bytes]:
+    letters = key.encode()
+    return len(letters), letters
 
 
 def answers_of(rows: Iterable[Mapping[str, float | None]]) -> dict[str, list[float]]:

@@ -5,6 +5,7 @@ key is the site's secret, or a seed that the caller gave: without it nobody find
 becomes the same pseudonym each time.
 """
 
+import json
 from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
@@ -41,14 +42,15 @@ class Pseudonyms:
         return value
 
     def _replaced(self, key: str, value: Any) -> Any:
-        if isinstance(value, str) and value:
-            if key in _PEOPLE and (self._seed is not None or as_uuid(value) in self._people):
-                return self._pseudonym("user", value)
-            if key in _MESSAGES and self._seed is not None:
-                return self._pseudonym("message", value)
-            return value
+        if key not in _PEOPLE | _MESSAGES or value in (None, ""):
+            return self.replace(value)
         if isinstance(value, list) and key in _MESSAGES:
             return [self._replaced(key, inner) for inner in value]
+        if self._seed is not None:  # other programs have ids of other types, which name people too
+            name = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+            return self._pseudonym("user" if key in _PEOPLE else "message", name)
+        if key in _PEOPLE and as_uuid(value) in self._people:
+            return self._pseudonym("user", value)
         return self.replace(value)
 
     def _pseudonym(self, collection: str, value: str) -> str:

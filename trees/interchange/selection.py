@@ -12,6 +12,7 @@ from uuid import UUID
 
 from oasst.core.errors import Invalid
 from oasst.core.text import clean_pool_tag
+from trees.interchange.format import SURROGATES
 from trees.states import State
 
 ALL_STATES = "all"
@@ -119,6 +120,8 @@ def from_options(options: Mapping[str, Any]) -> Selection:
         raise Invalid("Either real_user_ids or anonymizer_seed, not both.", code="options")
     if seed == "":
         raise Invalid("An empty anonymizer_seed hides nothing.", code="options")
+    if seed is not None and SURROGATES.search(str(seed)):
+        raise Invalid("anonymizer_seed contains half a character, or bytes that are no UTF-8.", code="options")
     limit = options.get("limit")
     if limit is not None and limit < 1:
         raise Invalid("limit must be at least 1.", code="options")

@@ -6,7 +6,7 @@ the same few statements whatever is in it.
 
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
 from uuid import UUID
 
@@ -65,9 +65,17 @@ def read_lines(selection: Selection) -> Iterator[str]:
 
 
 def read_nodes(selection: Selection) -> Iterator[Node]:
-    """What `nodes_of` gives, in a snapshot of its own; inside a transaction (a test's) as that sees it."""
-    with nullcontext() if connection.in_atomic_block else snapshot():
+    """What `nodes_of` gives, in `one_view`."""
+    with one_view():
         yield from nodes_of(selection)
+
+
+def one_view() -> AbstractContextManager[None]:
+    """A snapshot; inside a transaction (a test's, or a caller's snapshot) nothing, since that has one already.
+
+    Who may stop reading in the middle opens it around all: a reader that is left behind keeps its transaction open.
+    """
+    return nullcontext() if connection.in_atomic_block else snapshot()
 
 
 def nodes_of(selection: Selection) -> Iterator[Node]:

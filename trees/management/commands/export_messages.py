@@ -9,11 +9,11 @@ from django.core.management.base import CommandError
 
 from trees.interchange.flat import row_of_message, rows_of_tree
 from trees.interchange.format import Node
-from trees.interchange.output import complete_file
+from trees.interchange.output import complete_file, folder_with_room
 from trees.interchange.parquet import lines_to_parquet
 from trees.interchange.selection import Selection
 from trees.interchange.typed_first import spool, typed_first
-from trees.interchange.writer import read_nodes
+from trees.interchange.writer import one_view, read_nodes
 from trees.management.export_command import ExportCommand
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
@@ -37,7 +37,7 @@ class Command(ExportCommand):
         if output is not None and output.suffix == ".parquet":
             number = _write_parquet(groups, output)
         else:
-            number = self.write_lines(typed_first(groups, output and output.parent), output)
+            number = self.write_lines(typed_first(groups, folder_with_room(output)), output)
         self.report(chosen, number, "messages", output)
         self.report_misfits(misfits)
 
@@ -49,7 +49,7 @@ def _groups(chosen: Selection, misfits: Counter[str]) -> Iterator[list[Node]]:
 
 
 def _write_parquet(groups: Iterator[list[Node]], output: Path) -> int:
-    with complete_file(output) as partial, spool(output.parent) as kept:
+    with complete_file(output) as partial, spool(folder_with_room(output)) as kept, one_view():
         for group in groups:
             kept.add(group)
         lines_to_parquet(kept.whole(), partial)

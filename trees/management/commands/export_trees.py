@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 
 from trees.interchange import selection
 from trees.interchange.flat import row_of_message, with_constant_keys
+from trees.interchange.output import folder_with_room
 from trees.interchange.typed_first import typed_first
 from trees.interchange.writer import read_lines, read_nodes
 from trees.management.export_command import ExportCommand
@@ -41,7 +42,7 @@ class Command(ExportCommand):
         if options["constant_keys"]:
             make = row_of_message if chosen.is_flat else with_constant_keys
             groups = ([make(node, misfits)] for node in read_nodes(chosen))
-            lines = typed_first(groups, output and output.parent)
+            lines = typed_first(groups, folder_with_room(output))
         else:
             lines = read_lines(chosen)
         number = self.write_lines(lines, output)
