@@ -482,7 +482,8 @@ class TestQueue:
         Turn.objects.update(wanted_until=F("queued_at"))
         with django_assert_num_queries(1):
             assert turns.still_wanted([wanted.pk, ended.pk], POLICY) == {wanted.pk}
-        assert fresh(wanted).wanted_until > timezone.now() + timedelta(seconds=POLICY.wanted_seconds - 5)
+        until = fresh(wanted).wanted_until
+        assert until is not None and until > timezone.now() + timedelta(seconds=POLICY.wanted_seconds - 5)
         assert fresh(other).wanted_until == fresh(other).queued_at
 
     def test_who_waited_too_long_hears_that_it_was_the_queue(self, alice: User) -> None:
