@@ -186,7 +186,8 @@ def completions(request: HttpRequest) -> HttpResponseBase:
 
 def _as_header(names: tuple[str, ...]) -> str:
     """Names that somebody invented, as a list that fits into a header and can hold nothing else."""
-    shown, left = [], MOST_IGNORED
+    shown: list[str] = []
+    left = MOST_IGNORED
     for name in names:
         named = quote(name[:LONGEST_IGNORED], safe="", errors="replace")
         left -= len(named) + 2
