@@ -7,13 +7,13 @@ Asking stores the message and a waiting answer together, or nothing. The answer 
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q, Sum
-from django.db.models.functions import Length
+from django.db.models.functions import Length, Now
 from django.utils import timezone
 
 from inference import choices, queries, streams, titles, turns
@@ -37,6 +37,7 @@ from oasst.core.ratelimit import (
     NEW_CHATS,
     NEW_CHATS_OF_PROGRAMS,
     RateLimit,
+    refuse_spent,
     spend,
 )
 from oasst.core.text import clean_line, clean_remark, clean_text
@@ -45,7 +46,16 @@ INSTRUCTIONS = ("system_prompt", "user_profile", "response_instructions")
 MOST_AT_ONCE = 100
 REPORT_LENGTH = 2000
 MOST_DRAFTS = 20
+_SOONEST, _LATEST = 5, 60
 _STARTED = timezone.now()
+
+
+class _Picked(NamedTuple):
+    """How an answer is asked for."""
+
+    model: str
+    sampling: dict[str, Any]
+    by_program: bool
 
 
 def create_chat(*, user: User, policy: ChatPolicy, **instructions: str) -> Chat:
@@ -60,8 +70,7 @@ def create_chats(*, user: User, wanted: Sequence[Mapping[str, Any]], policy: Cha
     require_contributor(user)
     _refuse_many(wanted, "chats")
     chats = [Chat(user=user, **_changes(one, policy)) for one in wanted]
-    for _ in chats:
-        spend(NEW_CHATS_OF_PROGRAMS, user.pk)
+    spend(NEW_CHATS_OF_PROGRAMS, user.pk, times=len(chats))
     return Chat.objects.bulk_create(chats)
 
 
@@ -123,23 +132,22 @@ def answer_again(
     chosen: Mapping[str, Any] | None = None,
     model: str = "",
     instructions: Mapping[str, str] | None = None,
-    rate: RateLimit = CHAT_TURNS,
+    by_program: bool = False,
 ) -> Turn:
     """Ask for an answer to a message of the person, the first one or one more beside those that are there.
 
-    `instructions` (any of `INSTRUCTIONS`) stand in for all those of the chat, for this answer. `rate`: how often they
-    may ask through this door. Raises as `start_turn`.
+    `instructions` (any of `INSTRUCTIONS`) stand in for all those of the chat, for this answer. Raises as `start_turn`.
     """
     message = get_message_for(user, message_id)
     if message.role != Role.PROMPTER:
         raise Invalid("Only a message of yours can be answered.", code="not_a_prompt", field="parent_id")
     told = _instructions(instructions, policy) if instructions else {}
-    picked = _checked(user, chosen, model, rate)
+    picked = _checked(user, chosen, model, by_program=by_program)
     with transaction.atomic(durable=True):
         chat = _lock_chat(user, message.chat_id)
         if chat.messages.count() > policy.messages_in_chat:
             raise _full()
-        return _ask(chat, message, picked, policy, system_prompt(Chat(**told)) if told else None)
+        return _ask(chat, message, picked, policy, told=system_prompt(Chat(**told)) if told else None)
 
 
 def complete(
@@ -152,9 +160,10 @@ def complete(
 ) -> Turn:
     """Ask for an answer to a conversation that a program keeps: a list of {role, content} that ends with the question.
 
-    It stands in the queue like any other. Raises as `start_turn`; whether the messages are sound was asked before.
+    It stands in the queue like any other, for as long as its caller waits (`inference.callers`). Raises as
+    `start_turn`; whether the messages are sound was asked before.
     """
-    picked = _checked(user, chosen, model, CHAT_TURNS_OF_PROGRAMS)
+    picked = _checked(user, chosen, model, by_program=True)
     with transaction.atomic(durable=True):
         chat = Chat.objects.create(user=user, ephemeral=True, deleted_at=timezone.now())
         question = ChatMessage.objects.create(chat=chat, role=Role.PROMPTER)
@@ -332,10 +341,8 @@ def _still_offered(model: str) -> str:
     return model if model in models_on_offer() else ""
 
 
-def _checked(
-    user: User, chosen: Mapping[str, Any] | None, model: str, rate: RateLimit = CHAT_TURNS
-) -> tuple[str, dict[str, Any]]:
-    """The model and the settings as they will be stored: a seed is drawn where none was given."""
+def _checked(user: User, chosen: Mapping[str, Any] | None, model: str, *, by_program: bool = False) -> _Picked:
+    """What will be stored: a seed is drawn where none was given."""
     require_contributor(user)
     offered = models_on_offer()
     if not offered:
@@ -348,8 +355,12 @@ def _checked(
         settled = sampling(given).as_json()
     except BadSetting as error:
         raise Invalid(error.message, code="bad_setting", field=error.field) from error
-    spend(rate, user.pk)
-    return model or offered[0], settled
+    refuse_spent(_rate(by_program), user.pk)  # before the queue is locked for who comes too often
+    return _Picked(model or offered[0], settled, by_program)
+
+
+def _rate(by_program: bool) -> RateLimit:
+    return CHAT_TURNS_OF_PROGRAMS if by_program else CHAT_TURNS
 
 
 def _lock_chat(user: User, chat_id: UUID) -> Chat:
@@ -383,25 +394,29 @@ def _post(chat: Chat, text: str, parent_id: UUID | None, policy: ChatPolicy) -> 
 def _ask(
     chat: Chat,
     prompt: ChatMessage,
-    picked: tuple[str, dict[str, Any]],
+    picked: _Picked,
     policy: ChatPolicy,
+    *,
     told: str | None = None,
     given: list[dict[str, str]] | None = None,
 ) -> Turn:
     turns.cancel_waiting(chat=chat, except_below=prompt.pk)
     advisory_lock("chat queue")  # counting and adding are one step, so that the limits are exact
-    _refuse_when_full(chat.user_id, policy, by_program=given is not None)
+    _refuse_when_full(chat.user_id, policy, picked.by_program)
+    spend(_rate(picked.by_program), chat.user_id)  # only now: what is refused is not counted
     answer = ChatMessage.objects.create(chat=chat, parent=prompt, role=Role.ASSISTANT)
     now = timezone.now()
     turn = Turn.objects.create(
         message=answer,
         user_id=chat.user_id,
-        model=picked[0],
-        sampling=picked[1],
+        model=picked.model,
+        sampling=picked.sampling,
+        by_program=picked.by_program,
         system_prompt=system_prompt(chat) if told is None else told,
         prompt=given,
         queued_at=now,
         deadline_at=now + timedelta(seconds=policy.queue_seconds),
+        wanted_until=None if given is None else Now() + timedelta(seconds=policy.wanted_seconds),
     )
     chat.active_tail = answer
     chat.save(update_fields=["active_tail"])
@@ -409,32 +424,36 @@ def _ask(
     return turn
 
 
-def _refuse_when_full(user_id: UUID, policy: ChatPolicy, *, by_program: bool) -> None:
+def _refuse_when_full(user_id: UUID, policy: ChatPolicy, by_program: bool) -> None:
     """The queue has an end, and one person's batch never is all of it.
 
     Nobody may wait with more turns than there are free places (a dynamic threshold, as switches share their memory):
     one person alone gets half of the queue, two get a third each, and there is room for whoever comes next. What was
     asked by /v1 (`by_program`) does not shut a person out of their own chats.
     """
-    theirs_is = Q(user_id=user_id) if by_program else Q(user_id=user_id, prompt__isnull=True)
-    own = Count("pk", filter=theirs_is)
-    waiting, theirs = Turn.objects.filter(state=TurnState.PENDING).aggregate(all=Count("pk"), own=own).values()
+    own = Count("pk", filter=Q(user_id=user_id) if by_program else Q(user_id=user_id, by_program=False))
+    in_line = Turn.objects.filter(queries.WANTED, state=TurnState.PENDING)
+    waiting, theirs = in_line.aggregate(all=Count("pk"), own=own).values()
     if theirs < policy.queue_limit - waiting:
         return
-    retry_after = min(max(queries.expected_wait(1), 1), 60)
     if waiting >= policy.queue_limit:
         raise Busy(
             "Too many people are waiting for an answer right now.",
             code="queue_full",
-            retry_after=retry_after,
+            retry_after=_soon(queries.expected_wait(1)),
             queue_length=waiting,
         )
     raise Busy(
         f"{theirs} questions of yours are waiting already; the rest of the queue is for others. Wait for one of the "
         "answers, or stop it.",
         code="too_many_turns",
-        retry_after=retry_after,
+        retry_after=_soon(queries.expected_wait_of(user_id)),
     )
+
+
+def _soon(seconds: int) -> int:
+    """When to ask again: what was expected may come a little later, and who asks each second is not served sooner."""
+    return min(max(seconds, _SOONEST), _LATEST)
 
 
 def system_prompt(chat: Chat) -> str:

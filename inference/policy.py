@@ -13,6 +13,7 @@ class ChatPolicy:
     drafts: int = 4  # that programs are told to ask for
     queue_seconds: int = 300  # a turn that waits longer is given up
     answer_seconds: int = 300  # one that is answered for longer ends with what it has
+    wanted_seconds: float = 30  # after so long without a sign of the process that a caller waits at, nobody waits there
     lease_seconds: float = 10  # after so long without a sign of its engine another one takes over
     fruitless_claims: int = 5  # engines that died at a turn without a word; then it is given up
     message_length: int = 20_000  # characters

@@ -6,7 +6,8 @@ from math import ceil
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Avg, F
+from django.db.models import Avg, F, Q
+from django.db.models.functions import Now
 
 from inference.models import ChatMessage, Turn
 from inference.states import TurnState
@@ -16,15 +17,17 @@ _A_GUESS = 20.0
 
 CLAIMABLE_SQL = """
     (turn.state = 'pending' OR (turn.state = 'in_progress' AND turn.lease_until < statement_timestamp()))
+    AND (turn.wanted_until IS NULL OR turn.wanted_until >= statement_timestamp())
 """
+WANTED = Q(wanted_until=None) | Q(wanted_until__gte=Now())
 # Everybody's first waiting turn comes before anybody's second; an answer that is being written counts as one. So
 # whoever asks ten things at once waits behind the others with nine of them. `round` is also how many answers the person
 # would have under way with this one. Of one person, what a page asked comes before what a program of theirs did.
 ORDER_SQL = f"""
-    SELECT turn.message_id, turn.queued_at AS since, turn.began_at IS NOT NULL AS begun,
+    SELECT turn.message_id, turn.user_id, turn.queued_at AS since, turn.began_at IS NOT NULL AS begun,
            row_number() OVER (
                PARTITION BY turn.user_id, turn.model
-               ORDER BY turn.began_at IS NULL, turn.prompt IS NOT NULL, turn.queued_at, turn.message_id
+               ORDER BY turn.began_at IS NULL, turn.by_program, turn.queued_at, turn.message_id
            ) + COALESCE(held.number, 0) AS round
     FROM inference_turn turn
     LEFT JOIN (
@@ -70,13 +73,24 @@ class Place:
 
 def find_place(turn_id: UUID) -> Place | None:
     """The place of a waiting turn in the queue, and about how long it will wait. None when it does not wait."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT message_id FROM ({ORDER_SQL}) waiting ORDER BY {ORDER_BY}")
-        ids = [row[0] for row in cursor.fetchall()]
+    ids = [one for one, _ in _line()]
     if turn_id not in ids:
         return None
     position = ids.index(turn_id) + 1
     return Place(position, len(ids), expected_wait(position))
+
+
+def expected_wait_of(user_id: UUID) -> int:
+    """Seconds until the first of the person's waiting turns begins; until the next one of anybody where none waits."""
+    people = [one for _, one in _line()]
+    return expected_wait(people.index(user_id) + 1 if user_id in people else 1)
+
+
+def _line() -> Sequence[tuple[UUID, UUID]]:
+    """Each turn that waits and its person, in the order in which they begin."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT message_id, user_id FROM ({ORDER_SQL}) waiting ORDER BY {ORDER_BY}")
+        return cursor.fetchall()
 
 
 def expected_wait(position: int) -> int:

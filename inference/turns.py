@@ -40,7 +40,21 @@ _CHECKPOINT_SQL = """
     FROM jsonb_to_recordset(%s::jsonb)
         AS now(id uuid, text text, token_ids int[], prompt_tokens int, dropped_messages int)
     WHERE turn.message_id = now.id AND turn.owner = %s AND turn.state = 'in_progress'
-    RETURNING turn.message_id, turn.stop_asked_at IS NOT NULL
+    RETURNING turn.message_id,
+              turn.stop_asked_at IS NOT NULL OR COALESCE(turn.wanted_until < statement_timestamp(), false)
+"""
+# Waits for no lock while it holds others: a row that is just being written gets its time with the next call.
+_STILL_WANTED_SQL = """
+    WITH open AS (
+        SELECT message_id FROM inference_turn WHERE message_id = ANY(%s) AND state IN ('pending', 'in_progress')
+    ), free AS (
+        SELECT turn.message_id FROM inference_turn turn JOIN open USING (message_id)
+        FOR NO KEY UPDATE OF turn SKIP LOCKED
+    ), renewed AS (
+        UPDATE inference_turn SET wanted_until = statement_timestamp() + make_interval(secs => %s)
+        WHERE message_id IN (SELECT message_id FROM free)
+    )
+    SELECT message_id FROM open
 """
 
 
@@ -158,6 +172,13 @@ def stop(turn_id: UUID) -> None:
             transaction.on_commit(lambda: streams.ring(f"stop {turn_id}"))
 
 
+def still_wanted(turn_ids: Iterable[UUID], policy: ChatPolicy) -> set[UUID]:
+    """Their callers still wait, on lines of this process. Which of them have not ended yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STILL_WANTED_SQL, [list(turn_ids), policy.wanted_seconds])
+        return {row[0] for row in cursor.fetchall()}
+
+
 def cancel_waiting(*, chat: Chat, except_below: UUID) -> None:
     """The person asks for something else in this chat: answers that have not begun are not wanted any more.
 
@@ -173,25 +194,30 @@ def cancel_waiting(*, chat: Chat, except_below: UUID) -> None:
 
 
 def end_overdue(policy: ChatPolicy) -> int:
-    """End what waited or took too long and what engine after engine died at. Anybody may call it at any time.
+    """End what waited or took too long, what engine after engine died at and what nobody waits for any more. Anybody
+    may call it at any time.
 
     Turns that a living engine holds are left to it; it ends them itself.
     """
     now = timezone.now()
     unheld = Q(state=TurnState.PENDING) | Q(state=TurnState.IN_PROGRESS, lease_until__lt=Now())
-    hopeless = Q(fruitless_claims__gte=policy.fruitless_claims)
+    unwanted = Q(wanted_until__lt=Now())
+    due = Q(deadline_at__lt=now) | Q(fruitless_claims__gte=policy.fruitless_claims) | unwanted
     number = 0
-    for pk in Turn.objects.filter(unheld, Q(deadline_at__lt=now) | hopeless).values_list("pk", flat=True):
+    for pk in Turn.objects.filter(unheld, due).values_list("pk", flat=True):
         with transaction.atomic(durable=True):
             turn = (
                 Turn.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
-                .filter(unheld, Q(deadline_at__lt=now) | hopeless, pk=pk)
+                .filter(unheld, due, pk=pk)
+                .annotate(is_unwanted=unwanted)
                 .first()
             )
             if turn is None:
                 continue
             number += 1
-            if turn.fruitless_claims >= policy.fruitless_claims:
+            if turn.is_unwanted:
+                _end(turn, Ending(TurnState.STOPPED, "cancelled"), turn.text)
+            elif turn.fruitless_claims >= policy.fruitless_claims:
                 _end(turn, Ending(TurnState.FAILED, "failed", "engine", "The model failed at this answer."), turn.text)
             elif turn.began_at is None:
                 _end(turn, _waited_too_long(policy), "")

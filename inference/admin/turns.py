@@ -36,16 +36,17 @@ class TurnAdmin(ReadOnlyAdmin):
     # Ids begin with the time, so this is newest first and needs no index of its own.
     ordering = ("-message_id",)
     fields = (
-        *(("in_state", "by_a_program"), ("user", "model"), "sampling", ("queued_at", "deadline_at")),
+        *(("in_state", "by_program"), ("user", "model"), "sampling", ("queued_at", "deadline_at")),
         *(("waited", "first_text", "took"), ("finish_reason", "ended_at"), ("error_code", "error")),
         *(("prompt_tokens", "completion_tokens", "dropped_messages"), ("owner", "lease_until", "fruitless_claims")),
+        "wanted_until",
         "message_id",
     )
-    readonly_fields = ("in_state", "by_a_program", "waited", "first_text", "took", "message_id")
+    readonly_fields = ("in_state", "waited", "first_text", "took", "message_id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Turn]:
-        rows = super().get_queryset(request).select_related("user", "message__chat")
-        return rows.defer("prompt", "system_prompt", "text", "token_ids", "message__content")
+        rows = super().get_queryset(request).select_related("user")
+        return rows.defer("prompt", "system_prompt", "text", "token_ids")
 
     def get_urls(self) -> list[URLPattern]:
         engine = self.admin_site.admin_view(self.engine_view)
@@ -81,10 +82,6 @@ class TurnAdmin(ReadOnlyAdmin):
     @admin.display(description="State")
     def in_state(self, turn: Turn) -> str:
         return badge(turn.state.replace("_", " "), TONES[TurnState(turn.state)])
-
-    @admin.display(description="By a program", boolean=True)
-    def by_a_program(self, turn: Turn) -> bool:
-        return turn.message.chat.ephemeral
 
     @admin.display(description="Waited")
     def waited(self, turn: Turn) -> str:

@@ -30,7 +30,6 @@ from oasst.accounts.models import User
 from oasst.api.fields import Text
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core.errors import Invalid, NotFound
-from oasst.core.ratelimit import CHAT_TURNS_OF_PROGRAMS
 
 OPERATIONS: list[Operation] = []
 PERSON = Access.PERSON
@@ -71,7 +70,7 @@ def create_assistant_message(call: Call) -> Any:
         model=body["model_config_name"],
         instructions={name: text for name, text in instructions.items() if text is not None},
         policy=current_policy(),
-        rate=CHAT_TURNS_OF_PROGRAMS,
+        by_program=True,
     )
     return show_message(turn.message)
 

@@ -1,12 +1,10 @@
 """`/v1/chat/completions` and `/v1/models` as OpenAI has them, for the token of a person.
 
 A completion is a turn like any other: the same queue and engine. What a person asks beyond their answers at once waits
-in line, and whoever hangs up ends it, also while it waits.
+in line, and whoever hangs up ends it, also while it waits; so does the end of the process that they were connected to.
 """
 
-import asyncio
 import json
-import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from functools import wraps
@@ -14,7 +12,6 @@ from typing import Any
 from urllib.parse import quote
 
 import structlog
-from channels.db import database_sync_to_async
 from django.core.exceptions import RequestDataTooBig
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
@@ -25,6 +22,7 @@ from psycopg_pool import PoolTimeout
 
 from inference import chat, turns
 from inference.api.openai_input import Asked, read
+from inference.callers import callers
 from inference.events import Done, Event, Failed, Token
 from inference.models import Turn
 from inference.policy import current_policy
@@ -50,7 +48,8 @@ that it is there.
 LONGEST_WAIT = 60
 """Seconds, in `Retry-After`: where more is said, client libraries give up at once. The sentence tells all of it."""
 IGNORED_HEADER = "X-Ignored-Parameters"
-MOST_IGNORED, LONGEST_IGNORED = 50, 60
+MOST_IGNORED, LONGEST_IGNORED = 1000, 60
+"""Bytes of the whole list: proxies give all headers together a few kB, or fail. Characters of a name."""
 _FINISH = {"length": "length"}  # all others: "stop"
 # Refusals of ours under the names that programs for OpenAI know. The rest keeps its own.
 _CODES = {
@@ -153,9 +152,19 @@ def _begin(request: HttpRequest) -> tuple[Asked, Turn]:
     return asked, turn
 
 
-async def _hang_up(turn: Turn) -> None:
-    """Nobody will read it. Shielded: who hangs up may do so twice."""
-    await asyncio.shield(database_sync_to_async(turns.stop, thread_sensitive=False)(turn.pk))
+class _Line:
+    """The open line of whoever asked. It closes with its response in any case: after the whole answer, where the caller
+    left in the middle, and where nobody was there for the first byte. What is not over then, nobody will read.
+    """
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn, self.over = turn, False
+        callers.add(turn.pk)
+
+    def close(self) -> None:
+        callers.remove(self.turn.pk)
+        if not self.over:
+            turns.stop(self.turn.pk)
 
 
 # --- Completions ---
@@ -167,7 +176,9 @@ def completions(request: HttpRequest) -> HttpResponseBase:
     if wrong := _allow(request, "POST"):
         return wrong
     asked, turn = _begin(request)
-    response = Later(request, lambda: _guarded(_streamed(turn, asked) if asked.stream else _whole(turn)))
+    line = _Line(turn)
+    response = Later(request, lambda: _guarded(_streamed(line, asked) if asked.stream else _whole(line)))
+    response._resource_closers.append(line.close)  # type: ignore[attr-defined]
     if asked.ignored:
         response[IGNORED_HEADER] = _as_header(asked.ignored)
     return response
@@ -175,19 +186,24 @@ def completions(request: HttpRequest) -> HttpResponseBase:
 
 def _as_header(names: tuple[str, ...]) -> str:
     """Names that somebody invented, as a list that fits into a header and can hold nothing else."""
-    shown = [quote(name[:LONGEST_IGNORED], safe="", errors="replace") for name in names[:MOST_IGNORED]]
-    return ", ".join([*shown, "..."] if len(names) > MOST_IGNORED else shown)
+    shown: list[str] = []
+    left = MOST_IGNORED
+    for name in names:
+        named = quote(name[:LONGEST_IGNORED], safe="", errors="replace")
+        left -= len(named) + 2
+        if left < 0:
+            return ", ".join([*shown, "..."])
+        shown.append(named)
+    return ", ".join(shown)
 
 
-async def _whole(turn: Turn) -> HttpResponse:
+async def _whole(line: _Line) -> HttpResponse:
+    turn = line.turn
     last: Event | None = None
-    try:
-        async with aclosing(watch_turn(turn.pk, places=False)) as events:  # type: ignore[type-var]
-            async for event in events:
-                last = event
-    except asyncio.CancelledError:
-        await _hang_up(turn)
-        raise
+    async with aclosing(watch_turn(turn.pk, places=False)) as events:  # type: ignore[type-var]
+        async for event in events:
+            last = event
+    line.over = True
     if not isinstance(last, Done):
         assert isinstance(last, Failed)
         return _failed(last)
@@ -196,35 +212,24 @@ async def _whole(turn: Turn) -> HttpResponse:
     return JsonResponse({**_head(turn, "chat.completion"), "choices": [choice], "usage": _usage(last)})
 
 
-async def _streamed(turn: Turn, asked: Asked) -> HttpResponseBase:
+async def _streamed(line: _Line, asked: Asked) -> HttpResponseBase:
     """Begins with the first text, or after a pause; what fails before that has a status of its own."""
-    events = with_pauses(watch_turn(turn.pk, places=False), PAUSE_SECONDS)
-    try:
-        first = await anext(events)
-    except asyncio.CancelledError:
-        await _hang_up(turn)
-        raise
+    events = with_pauses(watch_turn(line.turn.pk, places=False), PAUSE_SECONDS)
+    first = await anext(events)
     if isinstance(first, Failed):
+        line.over = True
         await events.aclose()  # type: ignore[attr-defined]
         return _failed(first)
-    over = threading.Event()
-
-    def close() -> None:
-        if not over.is_set():
-            turns.stop(turn.pk)
-
-    response = StreamingHttpResponse(_frames(turn, asked, first, events, over), content_type="text/event-stream")
-    # Closed at the end in any case, even where nobody was there for the first frame.
-    response._resource_closers.append(close)  # type: ignore[attr-defined]
+    response = StreamingHttpResponse(_frames(line, asked, first, events), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-transform"
     response["X-Accel-Buffering"] = "no"
     return response
 
 
 async def _frames(
-    turn: Turn, asked: Asked, first: Event | None, events: AsyncIterator[Event | None], over: threading.Event
+    line: _Line, asked: Asked, first: Event | None, events: AsyncIterator[Event | None]
 ) -> AsyncIterator[str]:
-    head = _head(turn, "chat.completion.chunk")
+    head = _head(line.turn, "chat.completion.chunk")
     usage = {"usage": None} if asked.include_usage else {}
 
     def chunk(delta: dict[str, str], finish: str | None = None) -> str:
@@ -238,14 +243,14 @@ async def _frames(
             if isinstance(event, Token):
                 yield chunk({"content": event.text})
             elif isinstance(event, Done):
-                over.set()
+                line.over = True
                 yield chunk({}, _finish(event))
                 if asked.include_usage:
                     yield _frame({**head, "choices": [], "usage": _usage(event)})
                 break
             elif isinstance(event, Failed):
-                over.set()
-                yield _frame(_error(_FAILURES.get(event.code, 500), event.message, event.code))
+                line.over = True
+                yield _frame(_failure(event)[1])
                 break
             else:
                 yield ": still here\n\n"
@@ -259,9 +264,15 @@ def _frame(data: dict[str, Any]) -> str:
     return f"data: {dump(data)}\n\n"
 
 
+def _failure(event: Failed) -> tuple[int, dict[str, Any]]:
+    """The status and the error, which is the same in a stream."""
+    status = _FAILURES.get(event.code, 500)
+    return status, _error(status, event.message, _CODES.get(event.code, (status, event.code))[1])
+
+
 def _failed(event: Failed) -> JsonResponse:
-    code = _CODES.get(event.code, (0, event.code))[1]
-    response = error_answer(_FAILURES.get(event.code, 500), event.message, code)
+    status, error = _failure(event)
+    response = JsonResponse(error, status=status)
     if response.status_code == 503:
         response["Retry-After"] = str(LONGEST_WAIT)
     return response

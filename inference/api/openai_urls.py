@@ -24,8 +24,8 @@ _WORDS = {
     413: "The body is too large.",
     429: "Too often, or too much at once.",
     500: "The model failed.",
-    503: "Busy; try again after `Retry-After` seconds.",
-    504: "It waited or took too long.",
+    503: "Busy, or it waited in the queue for too long (`queue_timeout`); try again after `Retry-After` seconds.",
+    504: "Writing the answer took too long.",
 }
 
 
@@ -55,6 +55,10 @@ OPERATIONS = [
         body=CompletionRequest,
         answer=Completion,
         events=StreamedPiece,
+        tells={
+            openai.IGNORED_HEADER: "Names of what was sent and is not known here, percent-encoded, with commas "
+            "between; `...` at the end where they are too many. Only where there are any."
+        },
     ),
     Operation("GET", "models", Access.PERSON, openai.models, answer=Models),
     Operation("GET", "models/<name>", Access.PERSON, openai.models, name="model", answer=Model),
@@ -65,7 +69,7 @@ OPERATIONS = [
 INTERFACE = Interface(
     base=f"/{wires.OPENAI}".rstrip("/"),
     title="API of the chat, as with OpenAI",
-    about="What programs that were made for OpenAI's API need of it.",
+    about="What programs that were made for OpenAI's API need of it. A slash at the end of a path changes nothing.",
     access={Access.OPEN: "Open to everybody.", Access.PERSON: "Needs a token of a person who agreed to the terms."},
     keys={Access.OPEN: [], Access.PERSON: [{"token": []}]},
     schemes={"token": {"type": "http", "scheme": "bearer", "description": "A token that the person made."}},

@@ -28,9 +28,15 @@ class Turn(models.Model):
     # The conversation as a program sent it, a list of {role, content}; null: the branch that the message stands in.
     prompt = models.JSONField(null=True, editable=False)
 
+    by_program = models.BooleanField(
+        default=False, db_default=False, help_text="Asked for by a program of the person, not on their pages."
+    )
+
     queued_at = models.DateTimeField(default=timezone.now, help_text="Its place in the queue; kept when it goes back.")
     deadline_at = models.DateTimeField(help_text="When it is given up: of waiting, then of answering.")
     stop_asked_at = models.DateTimeField(null=True)
+    # Renewed while a caller waits on an open line (inference.callers), by the clock of the database.
+    wanted_until = models.DateTimeField(null=True, help_text="Then nobody waits for it any more. Empty: until its end.")
 
     owner = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True)

@@ -181,7 +181,9 @@ class _Described:
             content[JSON] = {"schema": {"type": "null"}}
         if one.events:
             content[EVENT_STREAM] = {"schema": self._schema(one.events)}
-        headers: Json = {}
+        headers: Json = {
+            name: {"description": words, "schema": {"type": "string"}} for name, words in one.tells.items()
+        }
         if self._has_etag:
             headers["ETag"] = {"schema": {"type": "string"}}
         if one.by_cursor and self.interface.repeats:

@@ -70,6 +70,7 @@ class Operation:
     events: type[Shape] | None = None  # of each Server-Sent Event, where the answer is, or may be, a stream of them
     also: Mapping[int, str] = field(default_factory=dict)  # further statuses that are no refusals, in words
     headers: Mapping[str, Any] = field(default_factory=dict)  # that it reads by itself: name → field
+    tells: Mapping[str, str] = field(default_factory=dict)  # headers of its answer: name → in words
 
     @property
     def by_cursor(self) -> bool:

@@ -10,6 +10,7 @@ Redis is speed, never truth: when it is away everybody is let in.
 import hashlib
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -149,12 +150,23 @@ _redis_away_until = 0.0
 _quiet_until = 0.0
 
 
-def spend(rule: RateLimit, *who: object) -> None:
-    """Count one use of `rule` by `who`, or raise `Busy` `rate_limited` with the seconds to wait.
+def spend(rule: RateLimit, *who: object, times: int = 1) -> None:
+    """Count one use of `rule` by `who`, or several at once, or raise `Busy` `rate_limited` with the seconds to wait.
 
     Where a rule has several rates, one that is still free may be charged before another one refuses. The
     person has to wait for the longer of the two in any case.
     """
+    _count(rule, who, lambda rate, key: _limiter(settings.REDIS_URL).hit(rate, rule.name, key, cost=times))
+
+
+def refuse_spent(rule: RateLimit, *who: object) -> None:
+    """As `spend`, without counting: before work after which the use may be refused for other reasons, and which
+    `spend` ends.
+    """
+    _count(rule, who, lambda rate, key: _limiter(settings.REDIS_URL).test(rate, rule.name, key))
+
+
+def _count(rule: RateLimit, who: tuple[object, ...], may: Callable[[RateLimitItem, str], bool]) -> None:
     if not settings.RATE_LIMITS:
         return
     if time.monotonic() < _redis_away_until:
@@ -162,10 +174,9 @@ def spend(rule: RateLimit, *who: object) -> None:
         return
     key = _key(who)
     try:
-        limiter = _limiter(settings.REDIS_URL)
         for rate in _rates(rule):
-            if not limiter.hit(rate, rule.name, key):
-                reset = limiter.get_window_stats(rate, rule.name, key).reset_time
+            if not may(rate, key):
+                reset = _limiter(settings.REDIS_URL).get_window_stats(rate, rule.name, key).reset_time
                 spent = rate
                 break
         else:

@@ -1,6 +1,9 @@
 """Chats as their people use them: asking, editing, asking again, stopping, saying what they think of it."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db.models import F
@@ -14,6 +17,7 @@ from inference.states import FINISHED, TurnState
 from oasst.accounts.models import User
 from oasst.core.errors import Busy, Conflict, DomainError, Invalid, NotAllowed, NotFound
 from tests.concurrency.together import at_once
+from tests.factories import new_people
 from tests.inference.talking import POLICY, ask, content, fresh
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("chat_on")]
@@ -185,6 +189,67 @@ class TestRefused:
         asked = ask(alice, policy=small)
         (claimed,) = turns.claim(owner="one", model="tiny", number=1, policy=POLICY)
         assert claimed.pk == asked.pk, "and the person is answered before their program"
+
+    def test_nor_does_one_through_another_door(self, alice: User) -> None:
+        """As `/inference` asks: with a chat and a message of the person's own."""
+        small = replace(POLICY, queue_limit=6)
+        room = chat.create_chat(user=alice, policy=POLICY)
+        said = chat.post_message(user=alice, chat_id=room.pk, text="Hi", policy=POLICY, parent_id=None)
+
+        def again() -> Turn:
+            return chat.answer_again(user=alice, message_id=said.pk, policy=small, by_program=True)
+
+        for _ in range(3):
+            assert again().by_program
+        with pytest.raises(Busy):
+            again()
+        asked = ask(alice, policy=small)
+        assert not asked.by_program
+        (claimed,) = turns.claim(owner="one", model="tiny", number=1, policy=POLICY)
+        assert claimed.pk == asked.pk
+
+    @pytest.mark.parametrize("door", ["program", "answer", "page", "new chat"])
+    def test_refused_questions_use_up_nothing(self, alice: User, settings: Any, door: str) -> None:
+        settings.RATE_LIMITS = True
+        settings.LIMITS = {"chat_turn": "2 per hour", "chat_turn_program": "2 per hour"}
+        full = replace(POLICY, queue_limit=0)
+        room = chat.create_chat(user=alice, policy=POLICY)
+        said = chat.post_message(user=alice, chat_id=room.pk, text="Hi", policy=POLICY, parent_id=None)
+        doors: dict[str, Callable[[ChatPolicy], Turn]] = {
+            "program": lambda policy: complete(alice, policy),
+            "answer": lambda policy: chat.answer_again(user=alice, message_id=said.pk, policy=policy),
+            "page": lambda policy: chat.start_turn(user=alice, chat_id=room.pk, text="Hi", policy=policy),
+            "new chat": lambda policy: chat.begin_chat(user=alice, text="Hi", policy=policy),
+        }
+        for _ in range(5):
+            with pytest.raises(Busy, match="Too many people are waiting"):
+                doors[door](full)
+        assert [doors[door](POLICY).state for _ in range(2)] == [TurnState.PENDING] * 2
+        for policy in (POLICY, full):
+            with pytest.raises(Busy, match="Too many questions"):
+                doors[door](policy)
+
+    def test_when_to_come_back(self, alice: User) -> None:
+        """Not in a second, however short the last answers were; later for who waits behind many."""
+        small = replace(POLICY, queue_limit=20)
+
+        def told(person: User) -> int:
+            while True:
+                try:
+                    ask(person, policy=small)
+                except Busy as refused:
+                    return refused.retry_after
+
+        answered(ask(alice))
+        began = timezone.now()
+        Turn.objects.update(began_at=began, ended_at=began + timedelta(milliseconds=100))
+        assert told(alice) == 5
+        Turn.objects.filter(state=TurnState.COMPLETE).update(ended_at=began + timedelta(seconds=20))
+        assert told(alice) == 20, "the first of hers is the next one"
+        for person in new_people(3):
+            ask(person)
+        turns.claim(owner="one", model="tiny", number=2, policy=POLICY)
+        assert told(alice) == 30, "two others come before her second, and two are answered at once"
 
     def test_a_full_chat(self, alice: User) -> None:
         turn = ask(alice)
@@ -386,6 +451,40 @@ class TestQueue:
         assert fresh(waiting).state == fresh(begun).state == TurnState.TIMED_OUT
         assert content(begun) == "Half"
         assert fresh(held).state == TurnState.IN_PROGRESS, "its engine lives and ends it itself"
+
+    def test_what_nobody_waits_for_any_more_is_not_answered(self, alice: User, bob: User) -> None:
+        """The process that its caller was connected to died, and nobody was left to say so."""
+        dead, kept, begun, held = [complete(alice) for _ in range(4)]
+        pages = ask(bob)
+        turns.claim(owner="dead", model="tiny", number=9, policy=POLICY)
+        Turn.objects.filter(pk__in=[begun.pk, pages.pk]).update(lease_until=F("queued_at"))
+        Turn.objects.filter(pk__in=[dead.pk, kept.pk]).update(state=TurnState.PENDING, owner="", lease_until=None)
+        for one in (dead, begun, held):
+            Turn.objects.filter(pk=one.pk).update(wanted_until=F("queued_at"))
+        assert chat.queries.find_place(dead.pk) is None
+        one_free = replace(POLICY, queue_limit=3)
+        complete(alice, policy=one_free)
+        with pytest.raises(Busy):
+            complete(alice, policy=one_free)
+        claimed = turns.claim(owner="next", model="tiny", number=9, policy=POLICY)
+        assert {one.pk for one in claimed} >= {kept.pk, pages.pk}
+        assert not {one.pk for one in claimed} & {dead.pk, begun.pk}
+        progress = [turns.Progress(str(one.pk), "So", [1]) for one in (held,)]
+        assert turns.checkpoint(owner="dead", progress=progress, policy=POLICY) == {str(held.pk): True}
+        assert turns.end_overdue(POLICY) == 2
+        assert {fresh(dead).state, fresh(begun).state} == {TurnState.STOPPED}
+        assert fresh(held).state == TurnState.IN_PROGRESS, "its engine ends it itself"
+        assert fresh(pages).wanted_until is None, "pages may be left and come back to"
+
+    def test_callers_are_waited_for_together(self, alice: User, bob: User, django_assert_num_queries: Any) -> None:
+        wanted, ended, other = complete(alice), complete(bob), complete(alice)
+        turns.stop(ended.pk)
+        Turn.objects.update(wanted_until=F("queued_at"))
+        with django_assert_num_queries(1):
+            assert turns.still_wanted([wanted.pk, ended.pk], POLICY) == {wanted.pk}
+        until = fresh(wanted).wanted_until
+        assert until is not None and until > timezone.now() + timedelta(seconds=POLICY.wanted_seconds - 5)
+        assert fresh(other).wanted_until == fresh(other).queued_at
 
     def test_who_waited_too_long_hears_that_it_was_the_queue(self, alice: User) -> None:
         turn = ask(alice)

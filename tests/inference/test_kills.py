@@ -1,26 +1,36 @@
-"""Engine processes are killed in the middle of answers. Every answer ends complete, and whoever watched saw no gap.
+"""Engine processes are killed in the middle of answers. Every answer ends complete, and whoever watched saw no gap. Web
+processes are killed under their callers, and what those had asked for is answered for nobody.
 
 `scripts/bench chat-faults` is the long form.
 """
 
 import asyncio
+import json
 import os
 import random
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.db.models import F
 
 from inference.events import Event
 from inference.models import Turn
-from inference.states import FINISHED, TurnState
+from inference.runtime import Runtime
+from inference.states import FINISHED, OPEN, TurnState
 from inference.watch import watch_turn
+from oasst.accounts import tokens
+from oasst.accounts.models import User
+from oasst.services.sockets import listen
 from tests.crash.processes import Process
 from tests.factories import new_people
-from tests.inference.talking import ask, check_joined, content, fresh, text_of
+from tests.inference.talking import ENDLESS, POLICY, ask, check_joined, content, fresh, text_of, wait_until
 
 PATIENCE = 600  # seconds for what should take a few
 WATCHERS = 8
@@ -102,3 +112,68 @@ def longest_of(turns: list[Turn]) -> int:
     """Characters of the longest answer under way; -1 when all have ended."""
     open_ones = Turn.objects.filter(pk__in=[turn.pk for turn in turns]).exclude(state__in=FINISHED)
     return max((len(turn.text) for turn in open_ones), default=-1)
+
+
+WANTED_SECONDS = 3
+
+
+class Door:
+    """A web server without an engine."""
+
+    def __init__(self, model: str, log: Path) -> None:
+        self.listener = listen("127.0.0.1", 0)
+        self.address = self.listener.getsockname()
+        descriptor = self.listener.fileno()
+        self.process = Process(
+            ["manage.py", "serve", "--skip-checks", "--fd", str(descriptor)],
+            log,
+            inherit=[descriptor],
+            variables={
+                "DJANGO_SETTINGS_MODULE": "tests.inference.impatient",
+                "OASST_CHAT_MODEL": model,
+                "OASST_ENGINE": "worker",
+                "WANTED_SECONDS": str(WANTED_SECONDS),
+            },
+        )
+
+    def ask(self, secret: str, stream: bool) -> socket.socket:
+        """A completion asked for byte by byte; the connection, with nothing read from it yet."""
+        body = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "stream": stream, **ENDLESS}).encode()
+        head = {"Host": "localhost", "Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+        lines = [f"{name}: {value}" for name, value in {**head, "Content-Length": str(len(body))}.items()]
+        line = socket.create_connection(self.address, timeout=PATIENCE)
+        line.sendall("\r\n".join(["POST /v1/chat/completions HTTP/1.1", *lines, "", ""]).encode() + body)
+        return line
+
+    def end(self) -> None:
+        self.process.kill()
+        self.listener.close()
+
+
+@pytest.fixture
+def door(transactional_db: None, chat_on: None, tmp_path: Path) -> Iterator[Door]:
+    one = Door("tiny", tmp_path / "web.log")
+    yield one
+    one.end()
+    connection.close()
+
+
+@pytest.mark.slow
+def test_what_a_killed_web_process_leaves_behind_is_answered_for_nobody(
+    door: Door, alice: User, answering: Callable[..., Runtime]
+) -> None:
+    secret = tokens.create_token(alice, name="laptop", days=7)[1]
+    lines = [door.ask(secret, stream) for stream in (True, False, True, False)]
+    mine = Turn.objects.filter(user=alice)
+    wait_until(lambda: mine.count() == len(lines), "not asked")
+    answering(replace(POLICY, answers_at_once=2), slots=4)
+    waiting = mine.filter(state=TurnState.PENDING)
+    long_after = F("queued_at") + timedelta(seconds=2 * WANTED_SECONDS)
+    wait_until(lambda: mine.filter(wanted_until__gt=long_after).count() == len(lines), "not renewed")
+    wait_until(lambda: waiting.count() == 2 and mine.filter(state=TurnState.IN_PROGRESS).count() == 2, "not begun")
+    door.process.kill()
+    wait_until(lambda: not mine.filter(state__in=OPEN).exists(), "still to be answered")
+    assert set(mine.values_list("state", flat=True)) == {TurnState.STOPPED}
+    assert mine.filter(began_at=None).count() == 2, "begun for nobody"
+    for line in lines:
+        line.close()
