@@ -189,6 +189,7 @@ class UpsertBody(Person):
     tos_version = Text(
         default=None,
         allow_null=True,
+        max_length=100,
         help_text="The version of the terms that the person agrees to. A person's own token has to name it; ours.",
     )
     notes = Text(default=None, allow_null=True, max_length=1024)

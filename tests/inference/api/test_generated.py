@@ -24,7 +24,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Client:
 def events_of(ann: Api, state: TurnState) -> list[dict[str, Any]]:
     asked = ann.ask_anew()
     # It ends while somebody waits for it, so that the stream begins with its place in the queue.
-    return [data for _, data in read(ann, path_of(asked), then=lambda: answered(asked, state=state))]
+    return [
+        {**data, "id": place} for place, data in read(ann, path_of(asked), then=lambda: answered(asked, state=state))
+    ]
 
 
 def test_every_event(client: Client, alice: User, chat_on: None) -> None:
