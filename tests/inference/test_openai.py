@@ -29,7 +29,7 @@ from inference.api.openai_urls import document
 from inference.events import Event, Failed
 from inference.models import Chat, ChatMessage, OfferedModel, Turn
 from inference.policy import current_policy
-from inference.states import TurnState
+from inference.states import OPEN, TurnState
 from oasst.accounts import services, tokens
 from oasst.accounts.models import User
 from oasst.core import ratelimit
@@ -42,6 +42,8 @@ from tests.factories import new_person
 from tests.inference.talking import ENDLESS, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+NOBODYS = "none"
+"""A model that nobody runs: what is asked of it waits."""
 HELLO: list[Any] = [{"role": "user", "content": "Tell me something"}]
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 40}
 PROMPTS = int(os.environ.get("CHAT_PROMPTS", "40"))
@@ -111,8 +113,11 @@ def web(django_db_setup: None, tiny_folder: Path, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture(autouse=True)
-def _pool_for_the_server() -> Iterator[None]:
+def _a_server_at_rest(transactional_db: None) -> Iterator[None]:
+    """Whoever hung up is still written about; emptying the tables meanwhile would be a deadlock."""
     yield
+    answered = Turn.objects.exclude(model=NOBODYS)
+    wait_until(lambda: not answered.filter(state__in=OPEN).exists(), "still being answered")
     connection.close()
 
 
@@ -382,7 +387,7 @@ def fill_queue(person: User, number: int) -> None:
         room = Chat.objects.create(user=person)
         question = ChatMessage.objects.create(chat=room, role="prompter", content="Hi")
         answer = ChatMessage.objects.create(chat=room, role="assistant", parent=question)
-        rows.append(Turn(message=answer, user=person, model="none", prompt=[], deadline_at="2100-01-01T00:00Z"))
+        rows.append(Turn(message=answer, user=person, model=NOBODYS, prompt=[], deadline_at="2100-01-01T00:00Z"))
     Turn.objects.bulk_create(rows)
 
 
