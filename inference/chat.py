@@ -428,8 +428,8 @@ def _refuse_when_full(user_id: UUID, policy: ChatPolicy, by_program: bool) -> No
     """The queue has an end, and one person's batch never is all of it.
 
     Nobody may wait with more turns than there are free places (a dynamic threshold, as switches share their memory):
-    one person alone gets half of the queue, two get a third each, and there is room for whoever comes next. What was
-    asked by /v1 (`by_program`) does not shut a person out of their own chats.
+    one person alone gets half of the queue, two get a third each, and there is room for whoever comes next. What a
+    program asked for a person (`by_program`) does not shut them out of their own pages.
     """
     own = Count("pk", filter=Q(user_id=user_id) if by_program else Q(user_id=user_id, by_program=False))
     in_line = Turn.objects.filter(queries.WANTED, state=TurnState.PENDING)

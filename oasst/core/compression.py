@@ -39,9 +39,6 @@ class Compression(GZipMiddleware):
             return response
         if response.streaming or len(response.content) < LEAST or _may_be_guessed(request):  # type: ignore[attr-defined]
             return response
-        if not takes_gzip(request):
-            patch_vary_headers(response, ("Accept-Encoding",))
-            return response
         return super().process_response(request, response)
 
 
