@@ -20,7 +20,7 @@ from oasst.accounts.models import User
 from oasst.services.sockets import listen
 from tests.browser.conftest import DESK, PHONE
 from tests.browser.driver import sign_in
-from tests.crash.processes import START_SECONDS, Process, wait_until
+from tests.crash.processes import START_SECONDS, serve, wait_until
 from tests.inference.conftest import chat_on, tiny_folder  # noqa: F401
 from tests.inference.talking import ENDLESS
 from tests.inference.talking import wait_until as wait
@@ -36,10 +36,7 @@ class ChatSite:
     def __init__(self, folder: Path) -> None:
         self.listener = listen("127.0.0.1", 0)
         self.url = f"http://localhost:{self.listener.getsockname()[1]}"
-        descriptor = self.listener.fileno()
-        self.web = Process(
-            ["manage.py", "serve", "--skip-checks", "--fd", str(descriptor)], folder / "web.log", inherit=[descriptor]
-        )
+        self.web = serve(self.listener, folder / "web.log")
 
     def restart(self) -> None:
         self.web.kill()

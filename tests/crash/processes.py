@@ -59,16 +59,20 @@ class Process:
         return self.log.read_text(errors="replace")[-4000:]
 
 
+def serve(listener: socket.socket, log: Path, variables: Mapping[str, str] | None = None) -> Process:
+    """The web server on a socket that outlives it."""
+    descriptor = listener.fileno()
+    argv = ["manage.py", "serve", "--skip-checks", "--fd", str(descriptor)]
+    return Process(argv, log, inherit=[descriptor], variables=variables)
+
+
 class Site:
     """The web server on a socket that outlives it, as under `up`, and a worker."""
 
     def __init__(self, folder: Path) -> None:
         self.listener: socket.socket = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        descriptor = self.listener.fileno()
-        self.web = Process(
-            ["manage.py", "serve", "--skip-checks", "--fd", str(descriptor)], folder / "web.log", inherit=[descriptor]
-        )
+        self.web = serve(self.listener, folder / "web.log")
         celery = ["-m", "celery", "--quiet", "--app", "oasst", "worker", "--pool", "threads", "--concurrency", "1"]
         self.worker = Process(celery, folder / "worker.log")
         wait_until(self._is_ready, START_SECONDS, lambda: f"the site did not start:\n{self.web.said()}")

@@ -1,8 +1,10 @@
 """Chats for tests: asking, watching to the end, and what the tiny model says undisturbed."""
 
 import asyncio
+import json
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +25,19 @@ def ask(user: User, text: str = "Tell me something", policy: ChatPolicy = POLICY
     """A new chat with one question."""
     room = chat.create_chat(user=user, policy=policy)
     return chat.start_turn(user=user, chat_id=room.pk, text=text, policy=policy, chosen={**GREEDY, **settings})
+
+
+def send_completion(
+    address: tuple[str, int], token: str, body: Any, *, timeout: float, headers: Mapping[str, str] | None = None
+) -> socket.socket:
+    """A completion of /v1 asked for byte by byte; the connection, with nothing read from it yet."""
+    data = json.dumps(body).encode()
+    head = {"Host": "localhost", "Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    head |= {**(headers or {}), "Content-Length": str(len(data))}
+    lines = [f"{name}: {value}" for name, value in head.items()]
+    line = socket.create_connection(address, timeout=timeout)
+    line.sendall("\r\n".join(["POST /v1/chat/completions HTTP/1.1", *lines, "", ""]).encode() + data)
+    return line
 
 
 def wait_until(is_so: Callable[[], object], what: str = "") -> None:

@@ -5,7 +5,6 @@ processes are killed under their callers, and what those had asked for is answer
 """
 
 import asyncio
-import json
 import os
 import random
 import socket
@@ -28,9 +27,19 @@ from inference.watch import watch_turn
 from oasst.accounts import tokens
 from oasst.accounts.models import User
 from oasst.services.sockets import listen
-from tests.crash.processes import Process
+from tests.crash.processes import Process, serve
 from tests.factories import new_people
-from tests.inference.talking import ENDLESS, POLICY, ask, check_joined, content, fresh, text_of, wait_until
+from tests.inference.talking import (
+    ENDLESS,
+    POLICY,
+    ask,
+    check_joined,
+    content,
+    fresh,
+    send_completion,
+    text_of,
+    wait_until,
+)
 
 PATIENCE = 600  # seconds for what should take a few
 WATCHERS = 8
@@ -122,28 +131,18 @@ class Door:
 
     def __init__(self, model: str, log: Path) -> None:
         self.listener = listen("127.0.0.1", 0)
-        self.address = self.listener.getsockname()
-        descriptor = self.listener.fileno()
-        self.process = Process(
-            ["manage.py", "serve", "--skip-checks", "--fd", str(descriptor)],
-            log,
-            inherit=[descriptor],
-            variables={
-                "DJANGO_SETTINGS_MODULE": "tests.inference.impatient",
-                "OASST_CHAT_MODEL": model,
-                "OASST_ENGINE": "worker",
-                "WANTED_SECONDS": str(WANTED_SECONDS),
-            },
-        )
+        variables = {
+            "DJANGO_SETTINGS_MODULE": "tests.inference.impatient",
+            "OASST_CHAT_MODEL": model,
+            "OASST_ENGINE": "worker",
+            "WANTED_SECONDS": str(WANTED_SECONDS),
+        }
+        self.process = serve(self.listener, log, variables)
 
     def ask(self, secret: str, stream: bool) -> socket.socket:
         """A completion asked for byte by byte; the connection, with nothing read from it yet."""
-        body = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "stream": stream, **ENDLESS}).encode()
-        head = {"Host": "localhost", "Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
-        lines = [f"{name}: {value}" for name, value in {**head, "Content-Length": str(len(body))}.items()]
-        line = socket.create_connection(self.address, timeout=PATIENCE)
-        line.sendall("\r\n".join(["POST /v1/chat/completions HTTP/1.1", *lines, "", ""]).encode() + body)
-        return line
+        body = {"messages": [{"role": "user", "content": "Hi"}], "stream": stream, **ENDLESS}
+        return send_completion(self.listener.getsockname(), secret, body, timeout=PATIENCE)
 
     def end(self) -> None:
         self.process.kill()

@@ -36,10 +36,10 @@ from oasst.core import ratelimit
 from oasst.services.sockets import listen
 from tests.clients.python import Client
 from tests.clients.validity import faults
-from tests.crash.processes import START_SECONDS, Process
+from tests.crash.processes import START_SECONDS, serve
 from tests.crash.processes import wait_until as wait
 from tests.factories import new_person
-from tests.inference.talking import ENDLESS, wait_until
+from tests.inference.talking import ENDLESS, send_completion, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 NOBODYS = "none"
@@ -60,19 +60,14 @@ class Web:
         self.model = str(folder)
         self.listener: socket.socket = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        descriptor = self.listener.fileno()
         # As on a fresh installation, with limits; the queue is short so that it can be filled.
-        self.process = Process(
-            ["manage.py", "serve", "--skip-checks", "--fd", str(descriptor)],
-            log,
-            inherit=[descriptor],
-            variables={
-                "DJANGO_SETTINGS_MODULE": "tests.security.settings",
-                "CHAT_CORS_ORIGINS": FRIEND,
-                "CHAT_QUEUE": str(QUEUE),
-                "CHAT_ANSWERS_AT_ONCE": "4",
-            },
-        )
+        variables = {
+            "DJANGO_SETTINGS_MODULE": "tests.security.settings",
+            "CHAT_CORS_ORIGINS": FRIEND,
+            "CHAT_QUEUE": str(QUEUE),
+            "CHAT_ANSWERS_AT_ONCE": "4",
+        }
+        self.process = serve(self.listener, log, variables)
         wait(self._is_up, START_SECONDS, lambda: f"no server:\n{self.process.said()}")
 
     def _is_up(self) -> bool:
@@ -89,12 +84,7 @@ class Web:
 
     def send(self, token: str, body: Any, **headers: str) -> socket.socket:
         """A completion asked for byte by byte; the connection, with nothing read from it yet."""
-        data = json.dumps(body).encode()
-        head = {"Host": "localhost", "Authorization": f"Bearer {token}", "Content-Type": "application/json", **headers}
-        lines = [f"{name}: {value}" for name, value in {**head, "Content-Length": str(len(data))}.items()]
-        line = socket.create_connection(("127.0.0.1", self.listener.getsockname()[1]), timeout=60)
-        line.sendall("\r\n".join(["POST /v1/chat/completions HTTP/1.1", *lines, "", ""]).encode() + data)
-        return line
+        return send_completion(self.listener.getsockname(), token, body, timeout=60, headers=headers)
 
     def end(self) -> None:
         self.process.kill()

@@ -18,7 +18,7 @@ from django.test import Client, RequestFactory
 
 from oasst.core.compression import LEAST, Compression, gzipped, takes_gzip
 from oasst.services.sockets import listen
-from tests.crash.processes import START_SECONDS, Process, wait_until
+from tests.crash.processes import START_SECONDS, serve, wait_until
 
 PAGE = "/docs/"
 DOOR = "/accounts/login/"
@@ -30,10 +30,7 @@ class Server:
     def __init__(self, log: Path) -> None:
         self.socket = listen("127.0.0.1", 0)
         self.port: int = self.socket.getsockname()[1]
-        descriptor = self.socket.fileno()
-        self.process = Process(
-            ["manage.py", "serve", "--skip-checks", "--fd", str(descriptor)], log, inherit=[descriptor]
-        )
+        self.process = serve(self.socket, log)
         wait_until(self._is_up, START_SECONDS, self.process.said)
 
     def _is_up(self) -> bool:

@@ -16,7 +16,7 @@ import pytest
 from oasst.accounts import services, sign_in_links
 from oasst.accounts.models import ApiClient, Role, Session
 from oasst.services.sockets import listen
-from tests.crash.processes import START_SECONDS, Process, wait_until
+from tests.crash.processes import START_SECONDS, serve, wait_until
 from tests.security.nginx import NAME, Nginx
 from tests.security.pages import addresses
 
@@ -39,13 +39,8 @@ class Web:
     def __init__(self, folder: Path, **variables: str) -> None:
         self.socket = listen("127.0.0.1", 0)
         self.port: int = self.socket.getsockname()[1]
-        descriptor = self.socket.fileno()
-        self.process = Process(
-            ["manage.py", "serve", "--skip-checks", "--fd", str(descriptor)],
-            folder / f"web-{self.port}.log",
-            inherit=[descriptor],
-            variables={"DJANGO_SETTINGS_MODULE": "tests.security.settings", "METRICS_TOKEN": "s3cret", **variables},
-        )
+        variables = {"DJANGO_SETTINGS_MODULE": "tests.security.settings", "METRICS_TOKEN": "s3cret", **variables}
+        self.process = serve(self.socket, folder / f"web-{self.port}.log", variables)
 
     def end(self) -> None:
         self.process.kill()

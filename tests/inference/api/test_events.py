@@ -17,7 +17,7 @@ from inference.runtime import Runtime
 from oasst.accounts import tokens
 from oasst.accounts.models import User
 from oasst.services.sockets import listen
-from tests.crash.processes import START_SECONDS, Process, wait_until
+from tests.crash.processes import START_SECONDS, serve, wait_until
 from tests.inference.api.conftest import Api, api_of, done, path_of, refused, trusted_header, turn_of
 from tests.inference.conftest import Brake
 from tests.inference.talking import BOUND, POLICY, wait_for_text
@@ -206,9 +206,7 @@ class Server:
     def __init__(self, log: Path) -> None:
         self.listener = listen("127.0.0.1", 0)
         self.port = self.listener.getsockname()[1]
-        descriptor = self.listener.fileno()
-        argv = ["manage.py", "serve", "--skip-checks", "--fd", str(descriptor)]
-        self.process = Process(argv, log, inherit=[descriptor])
+        self.process = serve(self.listener, log)
         wait_until(self._is_up, START_SECONDS, self.process.said)
 
     def _is_up(self) -> bool:
