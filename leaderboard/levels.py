@@ -28,7 +28,12 @@ class Level:
         return 100 * (self.points - self.since) // (self.next - self.since)
 
 
+def number_of(points: int) -> int:
+    """The level of so many points."""
+    return max(1, bisect_right(THRESHOLDS, points))
+
+
 def level_of(points: int) -> Level:
-    number = max(1, bisect_right(THRESHOLDS, points))
+    number = number_of(points)
     after = THRESHOLDS[number] if number < TOP else None
     return Level(number, points, THRESHOLDS[number - 1], after)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -18,7 +18,6 @@ from uuid import UUID
 
 from django.core.cache import cache
 from django.db import connection
-from django.db.models import QuerySet
 
 from leaderboard.frames import Frame
 from leaderboard.kinds import COUNTERS, KINDS, worth
@@ -36,7 +35,7 @@ class Row:
     """One person on one board."""
 
     person: User
-    counts: Counts
+    counts: Mapping[str, int]  # of each of COUNTERS
     score: int
     rank: int | None = None
     updated_at: datetime | None = None
@@ -61,7 +60,7 @@ class Board:
     around: list[Row] = field(default_factory=list)
 
 
-def measure_of(counts: Counts, measure: str) -> int:
+def measure_of(counts: Mapping[str, int], measure: str) -> int:
     """The score that these counts give: what the database computes for whole rows."""
     if measure == "quality":
         return sum(kind.quality * counts[kind.name] for kind in KINDS.values())
@@ -70,6 +69,8 @@ def measure_of(counts: Counts, measure: str) -> int:
 
 _SHOWN = {"id", "display_name", "program_beside", "role", "enabled", "show_on_leaderboard", "time_zone", *STREAK}
 _NOT_SHOWN = frozenset(one.name for one in User._meta.concrete_fields if one.name not in _SHOWN)
+_WITH_TROLLS = {"id", "display_name", "enabled", "show_on_leaderboard", "deleted_at", "last_activity_at"}
+_NOT_WITH_TROLLS = frozenset(one.name for one in User._meta.concrete_fields if one.name not in _WITH_TROLLS)
 
 # By hand: writing the statement took the ORM several times as long as the database takes to answer it.
 #
@@ -97,11 +98,12 @@ _MOVED = """
     WHERE person.enabled AND person.show_on_leaderboard
     ORDER BY {order} LIMIT {most}
 """
+# Materialized: with few people on a board the planner picked the few once for each of them.
 _ROWS = f"""
+    WITH picked AS MATERIALIZED ({{picked}})
     SELECT standing.updated_at, picked.score, {", ".join(f"standing.{name}" for name in COUNTERS)},
            {prepared.columns(User, "person", _NOT_SHOWN)}
-    FROM ({{picked}}) AS picked
-    JOIN leaderboard_standing standing
+    FROM picked JOIN leaderboard_standing standing
       ON standing.frame = %(frame)s AND standing.lang = %(lang)s AND standing.person_id = picked.person_id
     JOIN accounts_user person ON person.id = picked.person_id
     ORDER BY picked.score DESC, picked.person_id
@@ -128,7 +130,7 @@ def _read(picked: str, facts: dict[str, Any]) -> list[Row]:
 def _row(values: tuple[Any, ...]) -> Row:
     updated_at, score, *numbers = values[: 2 + len(COUNTERS)]
     person = prepared.as_model(User, values[2 + len(COUNTERS) :], _NOT_SHOWN)
-    return Row(person, Counter(dict(zip(COUNTERS, numbers, strict=True))), score, updated_at=updated_at)
+    return Row(person, dict(zip(COUNTERS, numbers, strict=True)), score, updated_at=updated_at)
 
 
 def top(
@@ -374,9 +376,21 @@ def own_counts(person: User, *, lang: str = "", frames: Iterable[Frame] = Frame)
     return {frame: found.get(frame.value, Counter()) + unread for frame in wanted}
 
 
-def troll_board(frame: Frame, *, enabled: bool | None = None, size: int = 100) -> QuerySet[TrollStanding]:
-    """The moderators' board, most complaints first. It shows everybody."""
-    rows: QuerySet[Any] = TrollStanding.objects.filter(frame=frame.value).select_related("person")
-    if enabled is not None:
-        rows = rows.filter(person__enabled=enabled)
-    return rows.order_by("-score", "person_id")[:size]
+_TROLLS = f"""
+    SELECT {prepared.columns(TrollStanding, "standing")}, {prepared.columns(User, "person", _NOT_WITH_TROLLS)}
+    FROM leaderboard_trollstanding standing JOIN accounts_user person ON person.id = standing.person_id
+    WHERE standing.frame = %(frame)s AND person.enabled = ANY(%(enabled)s)
+    ORDER BY standing.score DESC, standing.person_id LIMIT {{most}}
+""".strip()
+_WIDTH = len(TrollStanding._meta.concrete_fields)
+
+
+def troll_board(frame: Frame, *, enabled: bool | None = None, size: int = 100) -> list[TrollStanding]:
+    """The moderators' board, most complaints first. It shows everybody. One statement."""
+    facts = {"frame": frame.value, "enabled": [True, False] if enabled is None else [enabled]}
+    found = []
+    for values in prepared.read(_TROLLS.format(most=int(size)), facts):
+        row = prepared.as_model(TrollStanding, values[:_WIDTH])
+        row.person = prepared.as_model(User, values[_WIDTH:], _NOT_WITH_TROLLS)
+        found.append(row)
+    return found

@@ -44,8 +44,10 @@ def follows(before: datetime, after: datetime, zone: ZoneInfo) -> bool:
 
 def streak_of(person: User, now: datetime) -> Streak:
     started, last = person.streak_started_at, person.last_activity_at
+    if started is None or last is None or now - last > 2 * GRACE:  # too long ago in any time zone
+        return Streak(0, False)
     zone = ZoneInfo(person.time_zone)
-    if started is None or last is None or not follows(last, now, zone):
+    if not follows(last, now, zone):
         return Streak(0, False)
     last_day = last.astimezone(zone).date()
     days = (last_day - started.astimezone(zone).date()).days + 1

@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from leaderboard import frames, jobs, queries, streaks, tallies
+from leaderboard import frames, jobs, levels, queries, streaks, tallies
 from leaderboard.frames import Frame
 from leaderboard.kinds import FLAGS, MEANS
-from leaderboard.levels import level_of
 from leaderboard.models import TrollStanding
 from leaderboard.queries import Row
 from oasst.accounts.models import ApiClient, User
@@ -45,17 +44,16 @@ _OF_CLIENT = f"{_ANYBODY} AND EXISTS (SELECT FROM accounts_identity WHERE user_i
 def _score(row: Row, since: datetime | None, names: Names, now: datetime, *, highlighted: bool) -> dict[str, Any]:
     """`since` is where the frame begins."""
     person = row.person
-    own_id = str(person.pk)  # once: of a hundred rows it is a tenth of what making them takes
-    auth_method, username = names.get(person.pk, ("local", own_id))
+    auth_method, username = names.get(person.pk) or ("local", str(person.pk))
     return {
         "rank": row.rank,
-        "user_id": own_id,
+        "user_id": person.pk,
         "highlighted": highlighted,
         "username": username,
         "auth_method": auth_method,
         "display_name": person.display_name,
         "leader_score": row.score,
-        "level": level_of(row.score).number if row.counts else 0,
+        "level": levels.number_of(row.score) if row.counts else 0,
         "base_date": since,
         "modified_date": row.updated_at or now,
         "rankings_good": 0,  # never computed by the reference, and part of its sum
@@ -143,7 +141,7 @@ def _own_rows(person: User, counts: dict[Frame, Counter[str]]) -> dict[Frame, Ro
 
 
 def trollboard(client: ApiClient, frame: Frame, *, max_count: int, enabled: bool | None) -> dict[str, Any]:
-    rows = list(queries.troll_board(frame, enabled=enabled, size=max_count))
+    rows = queries.troll_board(frame, enabled=enabled, size=max_count)
     now, names = datetime.now(UTC), names_for(client, (row.person_id for row in rows))
     return {
         "time_frame": frame.value,
@@ -154,7 +152,7 @@ def trollboard(client: ApiClient, frame: Frame, *, max_count: int, enabled: bool
 
 def _troll(row: TrollStanding, rank: int, frame: Frame, names: Names, now: datetime) -> dict[str, Any]:
     person = row.person
-    auth_method, username = names.get(person.pk, ("local", str(person.pk)))
+    auth_method, username = names.get(person.pk) or ("local", str(person.pk))
     flags = {SPELT.get(name, name): getattr(row, name) for name in FLAGS}
     return {
         "rank": rank,

@@ -4,11 +4,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from oasst.core.json_lines import dump_line
+import orjson
+
+from oasst.core.json_lines import dump_line, on_one_line
 
 
 def dump(data: Any) -> str:
-    return dump_line(data, separators=(",", ":"), default=_plain)
+    """`data` as JSON, with moments and UUIDs as text."""
+    try:
+        return on_one_line(orjson.dumps(data, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode())
+    except orjson.JSONEncodeError:  # numbers beyond 64 bits, halves of characters, keys that are no text
+        return dump_line(data, separators=(",", ":"), default=_plain)
 
 
 def _plain(value: Any) -> str:

@@ -15,10 +15,15 @@ def dump_line(data: Any, **options: Any) -> str:
     `options` are those of `json.dumps`. Raises ValueError for numbers that JSON does not have (NaN, Infinity): a reader
     would refuse the line, and with it the file.
     """
-    line = json.dumps(data, ensure_ascii=False, allow_nan=False, **options)
-    for character, escaped in _BREAKS.items():  # outside of strings JSON has only ASCII
-        line = line.replace(character, escaped)
-    return line
+    return on_one_line(json.dumps(data, ensure_ascii=False, allow_nan=False, **options))
+
+
+def on_one_line(text: str) -> str:
+    """JSON of one line, with those characters escaped that a reader could take for the end of it."""
+    if not text.isascii():
+        for character, escaped in _BREAKS.items():  # outside of strings JSON has only ASCII
+            text = text.replace(character, escaped)
+    return text
 
 
 def lines_of(path: Path) -> list[str]:
