@@ -12,7 +12,9 @@ from inference.engine import sampling
 from inference.policy import ChatPolicy
 from oasst.accounts import program_sessions, proof
 from oasst.core import ratelimit
+from tasks import queries as tasks
 from tests.services.homes import ROOT
+from trees.client_acts import LONGEST_REPORT
 
 DOCS = ROOT / "docs"
 POLICY = ChatPolicy()
@@ -26,8 +28,25 @@ SPANS_OF_RATES = {
     "chat_new_program": ["per hour", "per day"],
     "chat_change": ["per 10 minutes"],
     "chat_vote": ["per 10 minutes"],
+    "task": ["per 4 minutes"],
+    "task_assistant_reply": ["per 2 minutes"],
+    "task_prompter_reply": ["per 2 minutes"],
+    "task_address": ["per minute"],
+    "task_nobody": ["per minute"],
+    "new_people": ["per hour", "per day"],
+    "wrong_key": ["per 10 minutes"],
+    "wrong_token_address": ["per 10 minutes"],
+    "program_write": ["per minute"],
+    "answer": ["per 4 minutes"],
+    "reaction": ["per 10 minutes"],
+    "skip": ["per 10 minutes"],
+    "free_label": ["per 10 minutes"],
+    "report": ["per hour", "per day"],
+    "webhook_change": ["per hour"],
+    "key_new": ["per hour", "per day"],
 }
 LEFT = {
+    "wire.md": set(),
     "openai.md": {"`n` above 1", "take two settings"},
     "inference-api.md": {
         *("gives RFC 9457", "1 is the next one", "Temperature 0 is greedy", "(`+00:00`)", "`?ids=1`"),
@@ -35,6 +54,8 @@ LEFT = {
     },
 }
 """Numbers that are no limits."""
+ONLY = {"wire.md": "Limits"}
+"""Of a page that has most of its numbers from elsewhere, this chapter."""
 
 
 def span(seconds: float) -> str:
@@ -89,12 +110,37 @@ def claims() -> dict[str, list[str]]:
             f"Seeds fit into {sampling.LARGEST_SEED.bit_length()} bits",
             f"cut at {titles._FIRST_LINE} characters",
         ],
+        "wire.md": of_the_wire(),
     }
+
+
+def of_the_wire() -> list[str]:
+    """The rows of its table of limits."""
+    people, reports, keys = rate("new_people"), rate("report"), rate("key_new")
+    by_kind = f"{rate('task_assistant_reply')[0]} assistant replies and {rate('task_prompter_reply')[0]} user replies"
+    window = int(tasks.PENDING_WINDOW.total_seconds()) // 60
+    assert rate("wrong_key") == rate("wrong_token_address")
+    return [
+        f"| Task requests | {rate('task')[0]} in 4 minutes; of these {by_kind} in 2 minutes,",
+        f"| Open tasks of the last {window} minutes | {tasks.PENDING_CAP} |",
+        f"| Task requests of programs that are not trusted | {rate('task_address')[0]} a minute |",
+        f"| Task requests that name nobody | {rate('task_nobody')[0]} a minute |",
+        f"| New people of a program that is not trusted | {people[0]} an hour, {people[1]} a day |",
+        f"`/inference` and `/v1` | {rate('wrong_key')[0]} in 10 minutes each |",
+        f"through a person's own tokens | {rate('program_write')[0]} a minute |",
+        f"| Answers | {rate('answer')[0]} in 4 minutes |",
+        f"free labels | {rate('reaction')[0]}; {rate('skip')[0]}; {rate('free_label')[0]} in 10 minutes |",
+        f"| Reports | {reports[0]} an hour, {reports[1]} a day; about one message {LONGEST_REPORT:,} characters",
+        f"another secret | {rate('webhook_change')[0]} an hour |",
+        f"| New keys | {keys[0]} an hour, {keys[1]} a day |",
+    ]
 
 
 def text_of(page: str) -> str:
     """Without examples, links and the table of operations, which tests/inference/api/test_docs.py compares."""
     text = (DOCS / page).read_text()
+    if page in ONLY:
+        text = text.partition(f"## {ONLY[page]}\n")[2].partition("\n## ")[0]
     text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"<!-- operations -->.*<!-- /operations -->", "", text, flags=re.DOTALL)
     text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)
@@ -112,7 +158,7 @@ def text_around(match: re.Match[str]) -> str:
     return match.string[max(match.start() - 25, 0) : match.end() + 25]
 
 
-@pytest.mark.parametrize("page", ["openai.md", "inference-api.md"])
+@pytest.mark.parametrize("page", ["openai.md", "inference-api.md", "wire.md"])
 def test_each_number_of_a_page_is_that_of_the_code(page: str) -> None:
     text = text_of(page)
     for claim in claims()[page]:
