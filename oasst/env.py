@@ -8,6 +8,9 @@ import os
 import re
 from pathlib import Path
 
+_LARGEST = 2**63 - 1
+_MOST_DIGITS = 30
+
 
 class BadVariable(Exception):
     """An environment variable holds something that its reader can not use."""
@@ -27,13 +30,16 @@ def text(name: str, default: str = "") -> str:
         raise BadVariable(f"{name}_FILE: can not read {path}: {error.strerror}") from error
 
 
-def integer(name: str, default: int, *, minimum: int = 0) -> int:
+def integer(name: str, default: int, *, minimum: int = 0, maximum: int = _LARGEST) -> int:
     value = text(name)
     if not value:
         return default
-    if not value.isdecimal() or int(value) < minimum:
-        raise BadVariable(f"{name} must be a whole number of at least {minimum}, not {value!r}")
-    return int(value)
+    # First by the digits: Python refuses to read a number of thousands of them, without naming the variable.
+    found = int(value) if value.isdecimal() and len(value) <= _MOST_DIGITS else None
+    if found is None or not minimum <= found <= maximum:
+        bounds = f"of at least {minimum}" if maximum == _LARGEST else f"from {minimum} to {maximum}"
+        raise BadVariable(f"{name} must be a whole number {bounds}, not {value[:100]!r}")
+    return found
 
 
 def switch(name: str, default: bool) -> bool:

@@ -19,7 +19,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 OASST_HOME = Path(env.text("OASST_HOME") or BASE_DIR / "var").expanduser().resolve()
 
 DEBUG = env.switch("DEBUG", False)
-PORT = env.integer("PORT", 8000, minimum=1)
+PORT = env.integer("PORT", 8000, minimum=1, maximum=65_535)
 WEB_PROCESSES = env.integer("WEB_PROCESSES", 1, minimum=1)
 WORKER_THREADS = env.integer("WORKER_THREADS", 2, minimum=1)
 PUBLIC_URL = (env.text("PUBLIC_URL") or f"http://localhost:{PORT}").rstrip("/")
@@ -447,9 +447,10 @@ ENGINE_CONTEXT = env.integer("ENGINE_CONTEXT", 2048, minimum=128)
 # Of inference.policy.ChatPolicy, by field name; the rest stands there.
 CHAT_POLICY: dict[str, Any] = {
     "answers_at_once": env.integer("CHAT_ANSWERS_AT_ONCE", 8, minimum=1),
-    "queue_limit": env.integer("CHAT_QUEUE", 200, minimum=2),
-    "queue_seconds": env.integer("CHAT_QUEUE_SECONDS", 300, minimum=1),
-    "answer_seconds": env.integer("CHAT_ANSWER_SECONDS", 300, minimum=1),
+    # Engines, and everybody who watches their place, read the whole line.
+    "queue_limit": env.integer("CHAT_QUEUE", 200, minimum=2, maximum=2_000),
+    "queue_seconds": env.integer("CHAT_QUEUE_SECONDS", 300, minimum=1, maximum=86_400),
+    "answer_seconds": env.integer("CHAT_ANSWER_SECONDS", 300, minimum=1, maximum=86_400),
     "message_length": env.integer("CHAT_MESSAGE_LENGTH", 20_000, minimum=1),
 }
 

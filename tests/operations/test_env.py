@@ -1,6 +1,9 @@
 """Typed readers of the environment: what they take, and that what they refuse is named."""
 
+import subprocess
+import sys
 from dataclasses import asdict
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +11,47 @@ from django.conf import settings
 
 from inference.policy import ChatPolicy
 from oasst import env, web
+from tests.services.homes import ROOT, environment
+
+
+class TestIntegers:
+    def test_it_works(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert env.integer("CHAT_QUEUE", 200, minimum=2, maximum=2000) == 200
+        for given in (2, 2000):
+            monkeypatch.setenv("CHAT_QUEUE", str(given))
+            assert env.integer("CHAT_QUEUE", 200, minimum=2, maximum=2000) == given
+
+    @pytest.mark.parametrize("wrong", ["1", "2001", "-3", "2.5", "many", "9" * 20, "9" * 5000])
+    def test_what_is_none_or_out_of_bounds(self, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+        """5,000 digits are more than Python reads."""
+        monkeypatch.setenv("CHAT_QUEUE", wrong)
+        bounds = r"^CHAT_QUEUE must be a whole number from 2 to 2000, not '"
+        with pytest.raises(env.BadVariable, match=bounds):
+            env.integer("CHAT_QUEUE", 200, minimum=2, maximum=2000)
+        if wrong != "2001":
+            with pytest.raises(env.BadVariable, match=r"^CHAT_QUEUE must be a whole number of at least 2, not '"):
+                env.integer("CHAT_QUEUE", 200, minimum=2)
+
+    def test_what_no_site_could_bear_refuses_the_start(self, tmp_path: Path) -> None:
+        """A long line is read as a whole by whoever looks; a wait of 10**15 seconds has no end in the calendar."""
+        most = {"CHAT_QUEUE": 2_000, "CHAT_QUEUE_SECONDS": 86_400, "CHAT_ANSWER_SECONDS": 86_400, "PORT": 65_535}
+
+        def read(**given: int) -> "subprocess.CompletedProcess[str]":
+            return subprocess.run(
+                [sys.executable, "-c", "import oasst.settings"],
+                cwd=ROOT,
+                env=environment(tmp_path, **{name: str(value) for name, value in given.items()}),
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+
+        assert read(**most).returncode == 0
+        for name, largest in most.items():
+            refused = read(**{**most, name: largest + 1})
+            assert refused.returncode != 0
+            assert f"{name} must be a whole number from " in refused.stderr
+            assert f" to {largest}, not '{largest + 1}'" in refused.stderr
 
 
 class TestRates:

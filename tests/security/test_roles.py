@@ -6,24 +6,28 @@ docs/wire.md, held by tests/wire/test_permissions.py.
 """
 
 import json
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from inference.api_urls import OPERATIONS as CHAT_OPERATIONS
 from inference.consumers import NOT_FOUND, REFUSED
 from inference.routing import websocket_urlpatterns
-from oasst.accounts.models import User
+from oasst.accounts import services
+from oasst.accounts.documents import TERMS
+from oasst.accounts.models import Consent, User
 from oasst.api.operations import Access
 from oasst.api.views import OperationView
 from oasst.api_urls import OPERATIONS as DATA_OPERATIONS
 from oasst.core.wires import is_of_the_wires
 from tests.inference.talking import ask
 from tests.inference.test_consumers import Socket, run
-from tests.security.roles import ROLES, Address, World, addresses, new_world, outcome, path_of
+from tests.security.roles import ROLES, Address, World, addresses, new_world, outcome, path_of, undone
 
 # What a person gets, by role; keys and tokens open no page. `suspended`: led to the page that says why.
 ACCESS = {
@@ -333,6 +337,75 @@ def test_the_wire_of_openai(world: World) -> None:
     for name, access in rows(OPENAI).items():
         wrong += differences(world, world.callers, below("v1/")[name], access, content_type="application/json", **sent)
     assert wrong == []
+
+
+def test_the_wire_of_openai_in_its_other_spellings(world: World) -> None:
+    """With a slash at the end, as some programs have it, and the one model by its name."""
+    wrong = []
+    others = {
+        f"{one.route}/": access for name, access in rows(OPENAI).items() if (one := below("v1/")[name]).name != "v1/"
+    }
+    others |= {"v1/models/tiny": ["token", "-"], "v1/models/tiny/": ["token", "-"]}
+    sent = {"data": json.dumps({"messages": [{"role": "user", "content": "Hello"}], "stream": 7})}
+    for route, access in others.items():
+        address = Address(route, route, None)
+        wrong += differences(world, world.callers, address, access, content_type="application/json", **sent)
+    assert wrong == []
+
+
+# --- Agreeing to the terms ---
+
+
+class TestAgreeing:
+    """Whose agreement a request records: that of whoever sends it, or of nobody. All withdrew before."""
+
+    @pytest.fixture
+    def persons(self, world: World) -> dict[str, User]:
+        names = {"owner": "Owner", "contributor": "Contributor", "suspended": "Suspended"}
+        names |= {"moderator": "Mo", "administrator": "Ida", "token": "Owner"}
+        found = {role: User.objects.get(display_name=name) for role, name in names.items()}
+        for person in User.objects.all():
+            services.withdraw_terms(person)
+        return found
+
+    def recorded(self, send: Callable[[], Any]) -> tuple[int, set[User]]:
+        """The status, and who agrees now."""
+        with undone():
+            status = send().status_code
+            return status, {one.user for one in Consent.objects.filter(withdrawn_at=None)}
+
+    def test_on_the_page(self, world: World, persons: dict[str, User]) -> None:
+        form = {"version": TERMS.version, "decision": "accept"}
+        for role in ROLES:
+            found = self.recorded(partial(world.clients[role].post, "/terms/accept/", form))
+            is_signed_in = role in persons and role != "token"
+            assert found == (302, {persons[role]} if is_signed_in else set()), role
+
+    @pytest.mark.parametrize("is_own", [True, False])
+    def test_by_programs(self, world: World, persons: dict[str, User], is_own: bool) -> None:
+        """Cookies and tokens of programs of the chat agree to nothing; a person's own token for nobody else."""
+        body = {"display_name": "X", "auth_method": "local", "tos_acceptance": True, "tos_version": TERMS.version}
+        body["id"] = "me" if is_own else str(persons["contributor"].pk)
+        for client, role in self.everybody(world):
+            send = partial(client.post, "/api/v1/frontend_users/", body, content_type="application/json")
+            status, agreed = self.recorded(send)
+            if role in ("untrusted", "trusted"):
+                assert status == 200 and not agreed & {*persons.values()}, role
+            elif role == "token" and is_own:
+                assert (status, agreed) == (200, {persons["owner"]})
+            else:
+                assert (status, agreed) == (403, set()), role
+
+    def test_for_somebody_by_their_id(self, world: World, persons: dict[str, User]) -> None:
+        path = f"/api/v1/users/{persons['contributor'].pk}?tos_acceptance=true&tos_version={TERMS.version}"
+        for client, role in self.everybody(world):
+            assert self.recorded(partial(client.put, path)) == (403, set()), role
+
+    def everybody(self, world: World) -> Iterator[tuple[Client, str]]:
+        """By cookie, and by token of a program of the chat."""
+        for role in ROLES:
+            yield world.clients[role], role
+            yield world.callers[role], role
 
 
 # --- The admin ---

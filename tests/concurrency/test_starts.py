@@ -1,0 +1,94 @@
+"""The same thing noted at the same moment by several processes or windows: one row, and nobody fails."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db.models import QuerySet
+from django.test import Client
+
+from inference import chat
+from inference.models import OfferedModel
+from oasst.accounts import identities, services, tokens
+from oasst.accounts.documents import TERMS
+from oasst.accounts.models import Consent, User
+from oasst.invariants import differences
+from tests.accounts.test_agreeing import AGREES, upsert
+from tests.accounts.test_tokens import program
+from tests.concurrency.together import at_once, rival_before
+from trees.policy import current_policy
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+AT_ONCE = 6
+
+
+class TestOffer:
+    @pytest.fixture(autouse=True)
+    def _model(self, settings: Any) -> None:
+        settings.OASST_CHAT_MODEL = "tiny"
+
+    def test_several_processes_start(self) -> None:
+        assert at_once([chat.note_offer] * AT_ONCE) == [None] * AT_ONCE
+        assert OfferedModel.objects.get().name == "tiny"
+
+    def test_another_one_was_first_by_a_moment(self) -> None:
+        """It noted the offer after this process had looked, and before it wrote."""
+        with rival_before(QuerySet, "create", chat.note_offer):
+            chat.note_offer()
+        assert OfferedModel.objects.count() == 1
+
+
+class TestAgreeing:
+    @pytest.fixture
+    def dora(self, db: None) -> User:
+        """Has an account, and has agreed to nothing."""
+        return services.create_user(email="dora@example.org", display_name="Dora")
+
+    def by_token(self, person: User) -> Callable[[], int]:
+        caller = program(tokens.new_token(person)[1])
+        body = {**AGREES, "tos_version": TERMS.version}
+        return lambda: upsert(caller, body).status_code
+
+    def on_the_page(self, person: User) -> Callable[[], int]:
+        window = Client()
+        window.force_login(person)
+        form = {"version": TERMS.version, "decision": "accept"}
+        return lambda: window.post("/terms/accept/", form).status_code
+
+    def agreed(self, person: User) -> list[str]:
+        """What is in force for them; what their row says of it is the same."""
+        assert list(differences(current_policy())) == []
+        return [one.version for one in Consent.objects.filter(user=person, withdrawn_at=None)]
+
+    def test_by_a_token(self, dora: User) -> None:
+        assert at_once([self.by_token(dora) for _ in range(AT_ONCE)]) == [200] * AT_ONCE
+        assert self.agreed(dora) == [TERMS.version] and Consent.objects.count() == 1
+
+    def test_in_several_windows(self, dora: User) -> None:
+        assert at_once([self.on_the_page(dora) for _ in range(AT_ONCE)]) == [302] * AT_ONCE
+        assert self.agreed(dora) == [TERMS.version] and Consent.objects.count() == 1
+
+    def test_by_a_token_and_in_a_window(self, dora: User) -> None:
+        acts = [self.by_token(dora), self.on_the_page(dora)] * (AT_ONCE // 2)
+        assert at_once(acts) == [200, 302] * (AT_ONCE // 2)
+        assert self.agreed(dora) == [TERMS.version] and Consent.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        ("name", "where", "status"), [("by_token", identities, 200), ("on_the_page", services, 302)]
+    )
+    def test_another_window_was_first_by_a_moment(self, dora: User, name: str, where: object, status: int) -> None:
+        """It agreed when this request had found out that nothing is in force."""
+        act, other, heard = getattr(self, name)(dora), self.on_the_page(dora), []
+        with rival_before(where, "lock_user", lambda: heard.append(other())):
+            assert act() == status
+        assert heard == [302]
+        assert self.agreed(dora) == [TERMS.version] and Consent.objects.count() == 1
+
+    def test_and_withdrawing(self, dora: User) -> None:
+        """Whichever was last holds, and nothing is in force that the person's row does not say."""
+        for _ in range(3):
+            acts = [self.by_token(dora), self.on_the_page(dora), partial(services.withdraw_terms, dora)]
+            assert at_once(acts)[:2] == [200, 302]
+            dora.refresh_from_db()
+            assert self.agreed(dora) == [dora.terms_version] * bool(dora.terms_version)
