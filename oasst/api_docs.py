@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -15,7 +16,7 @@ from inference.api.schema import INTERFACE as CHAT
 from oasst import api_urls as data
 from oasst.api.answers import JSON, PROBLEM
 from oasst.api.openapi import Interface
-from oasst.api.operations import Operation
+from oasst.api.operations import Access, Operation
 from oasst.api.schema import refusals
 
 Reasons = Mapping[int, Mapping[Any, str]]
@@ -36,17 +37,21 @@ class _Source:
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
     """The interface of the data set."""
-    return render(request, "pages/api.html", _data())
+    return _page(request, _data())
 
 
 @require_safe
 def chat_docs(request: HttpRequest) -> HttpResponse:
-    return render(request, "pages/api.html", _chat())
+    return _page(request, _chat())
 
 
 @require_safe
 def openai_docs(request: HttpRequest) -> HttpResponse:
-    return render(request, "pages/api.html", _as_openai())
+    return _page(request, _as_openai())
+
+
+def _page(request: HttpRequest, about: dict[str, Any]) -> HttpResponse:
+    return render(request, "pages/api.html", {**about, "address": f"{settings.PUBLIC_URL}{about['base']}"})
 
 
 @cache
@@ -87,6 +92,8 @@ def _context(source: _Source) -> dict[str, Any]:
     envelopes, shapes = source.interface.envelopes, found["components"]["schemas"]
     return {
         "title": source.interface.title,
+        "base": source.interface.base,
+        "has_clients": any(one.access in (Access.PROGRAM, Access.TRUSTED) for one in source.operations),
         "about": source.interface.about,
         "document": f"{source.interface.base}/openapi.json",
         "groups": groups,

@@ -571,7 +571,6 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
         lambda: {
             "form": ProfileForm(initial={"display_name": USER.display_name, "contribution_languages": ["en", "de"]}),
             "person": USER,
-            "counts": COUNTS,
         },
     ),
     "profile-delete": (

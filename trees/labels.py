@@ -46,7 +46,7 @@ LABELS: dict[str, Label] = {
             "Attacks or threatens people for who they are: origin, faith, gender, orientation.",
         ),
         Label("sexual_content", "flag", "Sexual content", "Contains sexual material."),
-        Label("moral_judgement", "flag", "Moralises", "Passes moral verdicts that nobody asked for."),
+        Label("moral_judgement", "flag", "Moralizes", "Passes moral verdicts that nobody asked for."),
         Label("political_content", "flag", "Political opinion", "Takes a political side."),
         Label("quality", "likert", "Overall quality", low="weak", high="excellent"),
         Label("toxicity", "likert", "Tone", "How it treats the reader.", low="polite", high="rude"),

@@ -26,7 +26,7 @@ from oasst.core.errors import Busy, DomainError, Invalid, NotFound
 LIST_SIZE = 30
 EXAMPLES = (
     ("Explain", "Explain how a rainbow comes about, to a child of eight."),
-    ("Write", "Write a short, friendly note to a neighbour whose dog barks at night."),
+    ("Write", "Write a short, friendly note to a neighbor whose dog barks at night."),
     ("Code", "Write a Python function that says whether a word is a palindrome, and test it."),
     ("Plan", "Plan three simple dinners for a week in which I have little time."),
 )

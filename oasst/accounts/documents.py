@@ -24,7 +24,7 @@ TERMS = Document(
     version="2",
     news="You can withdraw a text of yours by yourself, also while you do not agree to these terms.",
     summary=(
-        "What you write here is published, free for everybody to use, under the licence CC BY 4.0.",
+        "What you write here is published, free for everybody to use, under the license CC BY 4.0.",
         "Write only what is yours to give, and nothing private about anybody.",
         "You can withdraw a text of yours. Copies that were published before cannot be called back. Your name never "
         "stands beside your texts.",
@@ -34,7 +34,7 @@ TERMS = Document(
         (
             "What this site is for",
             (
-                "Volunteers write conversations here, and review and rank each other's texts. The accepted "
+                "Volunteers write conversations here, and review and rank each other’s texts. The accepted "
                 "conversations become a public data set, from which assistants are trained by us and by others.",
                 "Taking part is free, unpaid, and ends whenever you like.",
             ),
@@ -43,12 +43,12 @@ TERMS = Document(
             "What happens to your texts",
             (
                 "You keep the rights in what you write. By sending it you license it to everybody under the "
-                "Creative Commons licence Attribution 4.0 International (CC BY 4.0): anybody may copy, change and "
+                "Creative Commons license Attribution 4.0 International (CC BY 4.0): anybody may copy, change and "
                 "use it, also commercially, also to train software, as long as the project is named as the source.",
                 "You agree that “the contributors of this project” is enough of a credit. We publish no names "
                 "of contributors with the data.",
                 "Your reviews, labels and rankings are published as counts, averages and orders, and in research "
-                "files without your name, under the same licence.",
+                "files without your name, under the same license.",
                 "A text that you sent can be removed by a moderator, and you can withdraw it yourself, as the next "
                 "section says.",
             ),
@@ -76,7 +76,7 @@ TERMS = Document(
                 "web sites, or other assistants whose terms forbid it.",
                 "Do not send private details of anybody, yourself included: names with addresses, telephone numbers, "
                 "health, passwords, keys.",
-                "Do not send what is illegal, what sexualises minors, or what is meant to hurt somebody. "
+                "Do not send what is illegal, what sexualizes minors, or what is meant to hurt somebody. "
                 "Difficult subjects are welcome where they teach an assistant to answer well.",
                 "Do not let a program contribute in your place unless we agreed to it.",
             ),

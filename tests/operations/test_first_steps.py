@@ -99,6 +99,20 @@ class TestAdministrators:
         new_prompt(alice)
         assert told(ada, page) == ""
 
+    def test_whoever_wrote_it_alone_is_still_told_how_to_invite(self, ada: User, page: str) -> None:
+        """Nobody reviews their own prompt: without others it waits for ever."""
+        new_prompt(ada)
+        section = told(ada, page)
+        assert "wait for other people" in section
+        assert "create_user EMAIL" in section and "sign_in_link EMAIL" in section
+        assert "import_trees" not in section and "Write the first prompt" not in section
+
+    def test_an_account_whose_link_was_never_used_is_nobody_yet(self, ada: User, alice: User, page: str) -> None:
+        new_prompt(ada)
+        assert "sign_in_link EMAIL" in told(ada, page)
+        told(alice)
+        assert told(ada, page) == ""
+
 
 class TestOthers:
     def test_contributors_are_asked_for_the_first_prompt_and_told_no_commands(self, alice: User) -> None:

@@ -12,6 +12,7 @@ from oasst.accounts.models import User
 from tasks.kinds import Kind
 from tasks.models import Draft, Task
 from tests.factories import grow_to, growing_tree, new_people, new_person, new_prompt, review
+from tests.leaderboard.test_tallies import read_all
 from trees.models import Message, MessageTree, Opening, Ranking, Review, Skip
 from trees.policy import TreePolicy
 from trees.states import State
@@ -53,6 +54,13 @@ class TestDashboard:
         with django_assert_max_num_queries(12 + 3) as captured:  # type: ignore[operator]
             client.get(reverse("dashboard"))
         assert not [q for q in captured if any(word in q["sql"] for word in ("INSERT ", "UPDATE ", "DELETE "))]
+
+    def test_one_prompt_is_not_called_prompts(self, alice: User) -> None:
+        new_prompt(alice)
+        read_all()
+        page = signed_in(alice).get(reverse("dashboard")).text
+        words = re.findall(r"<dt>(.*?)</dt>\s*<dd>(\d+)</dd>", page)
+        assert ("prompt", "1") in words and ("replies", "0") in words
 
     def test_anonymous_people_are_sent_to_sign_in_and_back(self) -> None:
         response = Client().get(reverse("dashboard"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from oasst.api.codes import Wire as Number
 from oasst.api.operations import Access
@@ -54,3 +55,18 @@ def test_both_are_open_to_everybody(client: Client) -> None:
         assert f'id="status-{status}"' in page
     for shape in document()["components"]["schemas"]:
         assert f'id="shape-{shape}"' in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("page", "base", "of_clients"), [("", "/api/v1", True), ("chat/", "/inference", True), ("openai/", "/v1", False)]
+)
+def test_the_page_says_where_to_send_and_where_a_token_comes_from(
+    client: Client, settings: Settings, page: str, base: str, of_clients: bool
+) -> None:
+    settings.PUBLIC_URL = "https://oasst.example.org"
+    text = client.get(f"/docs/{page}").text
+    assert f"<code>https://oasst.example.org{base}</code>" in text
+    assert '<a href="/me/tokens/">make one</a>' in text
+    assert ("key of an API client, which an administrator makes" in text) is of_clients
+    assert text.count(f'<a href="/docs/{page}" aria-current="page">') == 1
