@@ -44,10 +44,11 @@ _OF_CLIENT = f"{_ANYBODY} AND EXISTS (SELECT FROM accounts_identity WHERE user_i
 def _score(row: Row, since: datetime | None, names: Names, now: datetime, *, highlighted: bool) -> dict[str, Any]:
     """`since` is where the frame begins."""
     person = row.person
-    auth_method, username = names.get(person.pk) or ("local", str(person.pk))
+    person_id = person.pk
+    auth_method, username = names.get(person_id) or ("local", str(person_id))
     return {
         "rank": row.rank,
-        "user_id": person.pk,
+        "user_id": person_id,
         "highlighted": highlighted,
         "username": username,
         "auth_method": auth_method,

@@ -71,12 +71,20 @@ class Connection:
 
     async def post(self, path: str, body: Any) -> tuple[int, Any]:
         raw = json.dumps(body).encode()
-        return await self._send("POST", path, f"Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n", raw)
+        head = f"Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n"
+        status, headers, content = await self._send("POST", path, head, raw)
+        if "content-encoding" in headers:
+            content = gzip.decompress(content)
+        return status, json.loads(content) if content else None
 
-    async def get(self, path: str) -> tuple[int, Any]:
-        return await self._send("GET", path)
+    async def get(self, path: str) -> int:
+        """The status, once everything is here. Nothing is unpacked or read: that would be time of the caller."""
+        status, _, _ = await self._send("GET", path)
+        return status
 
-    async def _send(self, method: str, path: str, headers_of_body: str = "", raw: bytes = b"") -> tuple[int, Any]:
+    async def _send(
+        self, method: str, path: str, headers_of_body: str = "", raw: bytes = b""
+    ) -> tuple[int, dict[str, str], bytes]:
         reader, writer = await self.open()
         head = (
             f"{method} /api/v1/{path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nX-API-Key: {self.key}\r\n"
@@ -86,11 +94,9 @@ class Connection:
         lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         content = await reader.readexactly(int(headers.get("content-length", 0)))
-        if "content-encoding" in headers:
-            content = gzip.decompress(content)
         if headers.get("connection", "").lower() == "close":
             self.close()
-        return int(lines[0].split()[1]), json.loads(content) if content else None
+        return int(lines[0].split()[1]), headers, content
 
     def close(self) -> None:
         if self.streams is not None:
