@@ -80,7 +80,7 @@ _NOT_WITH_TROLLS = frozenset(one.name for one in User._meta.concrete_fields if o
 # Both parts stop at the last row that is wanted: of places each is looked up among those who moved, and of those who
 # moved, who have no index, the best are found before it is asked who they are. OFFSET 0 keeps it so.
 _PLACES = """
-    SELECT board.person_id, board.{measure} AS score
+    SELECT board.{measure} AS score, {person}
     FROM leaderboard_place board JOIN accounts_user person ON person.id = board.person_id
     WHERE board.frame = %(frame)s AND board.lang = %(lang)s AND {stretch}
       AND person.enabled AND person.show_on_leaderboard AND NOT EXISTS (
@@ -90,7 +90,7 @@ _PLACES = """
     ORDER BY {order} LIMIT {most}
 """
 _MOVED = """
-    SELECT board.person_id, board.{measure} AS score
+    SELECT board.{measure} AS score, {person}
     FROM (
         SELECT person_id, {measure} FROM leaderboard_moved board
         WHERE frame = %(frame)s AND lang = %(lang)s AND stands AND {stretch} ORDER BY {order} OFFSET 0
@@ -98,15 +98,15 @@ _MOVED = """
     WHERE person.enabled AND person.show_on_leaderboard
     ORDER BY {order} LIMIT {most}
 """
+_PERSON = prepared.columns(User, "person", _NOT_SHOWN)
 # Materialized: with few people on a board the planner picked the few once for each of them.
 _ROWS = f"""
     WITH picked AS MATERIALIZED ({{picked}})
     SELECT standing.updated_at, picked.score, {", ".join(f"standing.{name}" for name in COUNTERS)},
-           {prepared.columns(User, "person", _NOT_SHOWN)}
+           {prepared.columns(User, "picked", _NOT_SHOWN)}
     FROM picked JOIN leaderboard_standing standing
-      ON standing.frame = %(frame)s AND standing.lang = %(lang)s AND standing.person_id = picked.person_id
-    JOIN accounts_user person ON person.id = picked.person_id
-    ORDER BY picked.score DESC, picked.person_id
+      ON standing.frame = %(frame)s AND standing.lang = %(lang)s AND standing.person_id = picked.id
+    ORDER BY picked.score DESC, picked.id
 """.strip()
 DOWN, UP = "{measure} DESC, board.person_id", "{measure}, board.person_id DESC"
 
@@ -118,8 +118,8 @@ def _stretch(measure: str, stretch: str, order: str, most: int) -> str:
     if measure not in MEASURES:  # it becomes part of the statement
         raise ValueError(f"There is no measure {measure!r}.")
     inside, order = stretch.format(measure=f"board.{measure}"), order.format(measure=f"board.{measure}")
-    parts = (part.format(measure=measure, stretch=inside, order=order, most=int(most)) for part in (_PLACES, _MOVED))
-    return " UNION ALL ".join(f"({part})" for part in parts)
+    facts = {"measure": measure, "person": _PERSON, "stretch": inside, "order": order, "most": int(most)}
+    return " UNION ALL ".join(f"({part.format(**facts)})" for part in (_PLACES, _MOVED))
 
 
 def _read(picked: str, facts: dict[str, Any]) -> list[Row]:
@@ -139,7 +139,7 @@ def top(
     """Rows of a board with a score above `above`, best first, equal scores by id. Who is banned or does not want to be
     seen is left out. One statement."""
     both = _stretch(measure, "{measure} > %(above)s", DOWN, start + size)
-    picked = f"SELECT * FROM ({both}) AS found ORDER BY score DESC, person_id LIMIT {int(size)} OFFSET {int(start)}"
+    picked = f"SELECT * FROM ({both}) AS found ORDER BY score DESC, id LIMIT {int(size)} OFFSET {int(start)}"
     rows = _read(picked, {"frame": frame.value, "lang": lang, "above": above})
     for rank, row in enumerate(rows, start=start + 1):
         row.rank = rank
@@ -187,7 +187,7 @@ def around(
     )
     picked = " UNION ALL ".join(
         [
-            "SELECT %(me)s::uuid AS person_id, %(score)s::int AS score",
+            f"SELECT %(score)s::int AS score, {_PERSON} FROM accounts_user person WHERE person.id = %(me)s",
             *(_stretch(measure, *part) for part in parts if part[2]),
         ]
     )
