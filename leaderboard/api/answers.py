@@ -1,10 +1,13 @@
 """Scores and boards as the wire shows them. Plain data; the operations beside this only parse and answer."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
+
+import orjson
+from django.core.cache import cache
 
 from leaderboard import frames, jobs, levels, queries, streaks, tallies
 from leaderboard.frames import Frame
@@ -12,6 +15,7 @@ from leaderboard.kinds import FLAGS, MEANS
 from leaderboard.models import TrollStanding
 from leaderboard.queries import Row
 from oasst.accounts.models import ApiClient, User
+from oasst.api.plain import dump
 from oasst.core import prepared
 from oasst.core.errors import NotFound
 
@@ -75,9 +79,35 @@ def _board(frame: Frame, rows: list[Row], client: ApiClient, viewer: UUID | None
     }
 
 
+KEPT = 2
+KEPT_FROM, KEPT_TO = 100, 1_000
+"""Seconds for which boards of so many rows are kept: programs ask for the same one again and again."""
+_UPDATES = "boards:updates"
+
+
+def _kept(name: str, client: ApiClient, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A board as this client sees it, as it is or, a long one, as it was seconds ago."""
+    key = f"board:{name}:{client.pk}"
+    found = cache.get_many([key, _UPDATES])
+    update, text = found.get(key) or (None, "")
+    if text and update == found.get(_UPDATES):
+        kept: dict[str, Any] = orjson.loads(text)
+        return kept
+    made = make()
+    if any(KEPT_FROM <= len(value) <= KEPT_TO for value in made.values() if isinstance(value, list)):
+        cache.set(key, (found.get(_UPDATES), dump(made)), KEPT)
+    return made
+
+
 def leaderboard(client: ApiClient, frame: Frame, *, viewer: User | None, max_count: int) -> dict[str, Any]:
-    rows = queries.top(frame, size=max_count)
-    return _board(frame, rows, client, viewer.pk if viewer else None)
+    def make() -> dict[str, Any]:
+        return _board(frame, queries.top(frame, size=max_count), client, None)
+
+    board = _kept(f"{frame.value}:{max_count}", client, make)
+    if viewer:
+        for row in board["leaderboard"]:
+            row["highlighted"] = str(row["user_id"]) == str(viewer.pk)
+    return board
 
 
 def user_stats(client: ApiClient, user_id: UUID) -> dict[str, Any]:
@@ -142,6 +172,13 @@ def _own_rows(person: User, counts: dict[Frame, Counter[str]]) -> dict[Frame, Ro
 
 
 def trollboard(client: ApiClient, frame: Frame, *, max_count: int, enabled: bool | None) -> dict[str, Any]:
+    def make() -> dict[str, Any]:
+        return _trollboard(client, frame, max_count, enabled)
+
+    return _kept(f"trolls:{frame.value}:{max_count}:{enabled}", client, make)
+
+
+def _trollboard(client: ApiClient, frame: Frame, max_count: int, enabled: bool | None) -> dict[str, Any]:
     rows = queries.troll_board(frame, enabled=enabled, size=max_count)
     now, names = datetime.now(UTC), names_for(client, (row.person_id for row in rows))
     return {
@@ -179,3 +216,4 @@ def update_boards() -> None:
     """What the clock does, now. There is nothing to compute anew: boards follow each act."""
     jobs.count_what_happened()
     tallies.move_on()
+    cache.set(_UPDATES, str(uuid4()), 2 * KEPT)  # whoever asked for it sees it

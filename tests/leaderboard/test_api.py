@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from leaderboard.api import answers
 from leaderboard.models import Standing
 from oasst.accounts.models import Identity, User
 from oasst.accounts.services import create_api_client
@@ -79,6 +80,34 @@ class TestLeaderboard:
         (row,) = wire.get("leaderboards/day").json()["leaderboard"]
         age = datetime.now().astimezone() - datetime.fromisoformat(row["base_date"])
         assert timedelta(hours=24) <= age <= timedelta(hours=25)
+
+    def test_a_long_one_is_kept_for_seconds(
+        self, wire: Wire, trusted: Wire, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Programs ask again and again. Each sees its own names, and itself."""
+        monkeypatch.setattr(answers, "KEPT_FROM", 1)
+
+        def board(program: Wire, **headers: str) -> list[tuple[Any, ...]]:
+            rows = program.get("leaderboards/total", **headers).json()["leaderboard"]
+            return [(row["rank"], row["display_name"], row["username"], row["highlighted"]) for row in rows]
+
+        wire.know(alice, "alice#1")
+        stand(alice, 2)
+        seen = wire.get("leaderboards/total")
+        assert board(wire) == [(1, "Alice", "alice#1", False)]
+        assert board(wire, **{"X-OASST-USER": "discord:alice#1"}) == [(1, "Alice", "alice#1", True)]
+        assert wire.get("leaderboards/total").content == seen.content
+        stand(bob, 3)
+        assert len(board(wire)) == 1, "read a moment ago"
+        assert len(board(trusted)) == 2, "another program has not asked yet"
+        assert trusted.post("leaderboards/update").status_code == 204
+        assert [row[1] for row in board(wire)] == ["Bob", "Alice"]
+
+    def test_a_short_one_is_read_each_time(self, wire: Wire, alice: User, bob: User) -> None:
+        stand(alice, 2)
+        assert len(wire.get("leaderboards/total").json()["leaderboard"]) == 1
+        stand(bob, 3)
+        assert len(wire.get("leaderboards/total").json()["leaderboard"]) == 2
 
     def test_updating_is_for_trusted_clients(self, wire: Wire, trusted: Wire, alice: User) -> None:
         new_prompt(alice)
