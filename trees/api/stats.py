@@ -41,7 +41,7 @@ class ActiveQuery(Shape):
     only_active = Flag(default=True)
 
 
-KEPT, KEPT_FROM = 5, 20_000
+KEPT, KEPT_FROM = 5, 2_000
 """Seconds for which the counts of so many rows and more are kept: programs ask again and again, and each would read the
 whole table."""
 
