@@ -67,10 +67,15 @@ def measure_of(counts: Mapping[str, int], measure: str) -> int:
     return sum(worth(kind.name, counts[kind.name]) for kind in KINDS.values() if measure in ("points", kind.activity))
 
 
-_SHOWN = {"id", "display_name", "program_beside", "role", "enabled", "show_on_leaderboard", "time_zone", *STREAK}
-_NOT_SHOWN = frozenset(one.name for one in User._meta.concrete_fields if one.name not in _SHOWN)
-_WITH_TROLLS = {"id", "display_name", "enabled", "show_on_leaderboard", "deleted_at", "last_activity_at"}
-_NOT_WITH_TROLLS = frozenset(one.name for one in User._meta.concrete_fields if one.name not in _WITH_TROLLS)
+def _all_but(*names: str) -> frozenset[str]:
+    """The other fields of a person, which are read when asked for."""
+    return frozenset(one.name for one in User._meta.concrete_fields) - {*names}
+
+
+_NOT_SHOWN = _all_but(
+    "id", "display_name", "program_beside", "role", "enabled", "show_on_leaderboard", "time_zone", *STREAK
+)
+_NOT_WITH_TROLLS = _all_but("id", "display_name", "enabled", "show_on_leaderboard", "deleted_at", "last_activity_at")
 
 # By hand: writing the statement took the ORM several times as long as the database takes to answer it.
 #

@@ -69,14 +69,20 @@ def _score(row: Row, since: datetime | None, names: Names, now: datetime, *, hig
     }
 
 
-def _board(frame: Frame, rows: list[Row], client: ApiClient, viewer: UUID | None) -> dict[str, Any]:
+def _board(frame: Frame, rows: list[Row], client: ApiClient) -> dict[str, Any]:
     now = datetime.now(UTC)
     names, since = names_for(client, (row.person.pk for row in rows)), frames.since(frame, now)
     return {
         "time_frame": frame.value,
         "last_updated": max((row.updated_at for row in rows if row.updated_at), default=now),
-        "leaderboard": [_score(row, since, names, now, highlighted=row.person.pk == viewer) for row in rows],
+        "leaderboard": [_score(row, since, names, now, highlighted=False) for row in rows],
     }
+
+
+def _highlight(board: dict[str, Any], person_id: UUID) -> None:
+    """Ids are text in a board that was kept."""
+    for row in board["leaderboard"]:
+        row["highlighted"] = str(row["user_id"]) == str(person_id)
 
 
 KEPT = 2
@@ -85,28 +91,27 @@ KEPT_FROM, KEPT_TO = 100, 1_000
 _UPDATES = "boards:updates"
 
 
-def _kept(name: str, client: ApiClient, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """A board as this client sees it, as it is or, a long one, as it was seconds ago."""
-    key = f"board:{name}:{client.pk}"
+def _kept(kind: str, which: str, client: ApiClient, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A board as this client sees it: as it is or, a long one, as it was seconds ago. Its rows are called `kind`."""
+    key = f"{kind}:{which}:{client.pk}"
     found = cache.get_many([key, _UPDATES])
     update, text = found.get(key) or (None, "")
     if text and update == found.get(_UPDATES):
         kept: dict[str, Any] = orjson.loads(text)
         return kept
     made = make()
-    if any(KEPT_FROM <= len(value) <= KEPT_TO for value in made.values() if isinstance(value, list)):
+    if KEPT_FROM <= len(made[kind]) <= KEPT_TO:
         cache.set(key, (found.get(_UPDATES), dump(made)), KEPT)
     return made
 
 
 def leaderboard(client: ApiClient, frame: Frame, *, viewer: User | None, max_count: int) -> dict[str, Any]:
     def make() -> dict[str, Any]:
-        return _board(frame, queries.top(frame, size=max_count), client, None)
+        return _board(frame, queries.top(frame, size=max_count), client)
 
-    board = _kept(f"{frame.value}:{max_count}", client, make)
+    board = _kept("leaderboard", f"{frame.value}:{max_count}", client, make)
     if viewer:
-        for row in board["leaderboard"]:
-            row["highlighted"] = str(row["user_id"]) == str(viewer.pk)
+        _highlight(board, viewer.pk)
     return board
 
 
@@ -149,7 +154,9 @@ def user_window(client: ApiClient, user_id: UUID, frame: Frame, *, window_size: 
     above = min(window_size // 2, row.rank - 1)
     below = max(0, row.rank - window_size // 2) + window_size - row.rank
     rows = queries.around(frame, "", "points", row, above=above, below=below, least=-1)
-    return _board(frame, rows, client, user_id)
+    board = _board(frame, rows, client)
+    _highlight(board, user_id)
+    return board
 
 
 def _find(client: ApiClient, user_id: UUID) -> User | None:
@@ -175,20 +182,22 @@ def trollboard(client: ApiClient, frame: Frame, *, max_count: int, enabled: bool
     def make() -> dict[str, Any]:
         return _trollboard(client, frame, max_count, enabled)
 
-    return _kept(f"trolls:{frame.value}:{max_count}:{enabled}", client, make)
+    return _kept("trollboard", f"{frame.value}:{max_count}:{enabled}", client, make)
 
 
 def _trollboard(client: ApiClient, frame: Frame, max_count: int, enabled: bool | None) -> dict[str, Any]:
     rows = queries.troll_board(frame, enabled=enabled, size=max_count)
-    now, names = datetime.now(UTC), names_for(client, (row.person_id for row in rows))
+    now = datetime.now(UTC)
+    names, since = names_for(client, (row.person_id for row in rows)), frames.since(frame, now)
     return {
         "time_frame": frame.value,
         "last_updated": max((row.updated_at for row in rows), default=now),
-        "trollboard": [_troll(row, rank, frame, names, now) for rank, row in enumerate(rows, start=1)],
+        "trollboard": [_troll(row, rank, since, names) for rank, row in enumerate(rows, start=1)],
     }
 
 
-def _troll(row: TrollStanding, rank: int, frame: Frame, names: Names, now: datetime) -> dict[str, Any]:
+def _troll(row: TrollStanding, rank: int, since: datetime | None, names: Names) -> dict[str, Any]:
+    """`since` is where the frame begins."""
     person = row.person
     auth_method, username = names.get(person.pk) or ("local", str(person.pk))
     flags = {SPELT.get(name, name): getattr(row, name) for name in FLAGS}
@@ -204,7 +213,7 @@ def _troll(row: TrollStanding, rank: int, frame: Frame, names: Names, now: datet
         "deleted": person.deleted_at is not None,
         "show_on_leaderboard": person.show_on_leaderboard,
         "troll_score": row.score,
-        "base_date": frames.since(frame, now),
+        "base_date": since,
         "modified_date": row.updated_at,
         **{name: getattr(row, name) for name in ("red_flags", "upvotes", "downvotes", "spam_prompts")},
         **{name: row.mean(name) for name in MEANS},

@@ -10,7 +10,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from leaderboard.api import answers
-from leaderboard.models import Standing
+from leaderboard.frames import Frame
+from leaderboard.models import Standing, TrollStanding
 from oasst.accounts.models import Identity, User
 from oasst.accounts.services import create_api_client
 from tests.factories import decide, new_people, new_prompt, review
@@ -194,6 +195,36 @@ class TestTrollboard:
         assert "lang_mismach" in row and row["toxicity"] is None
         assert trusted.get("trollboards/day?enabled=false").json()["trollboard"] == []
         assert wire.get("trollboards/day").status_code == 403
+
+    def test_most_complaints_first_banned_or_not(self, trusted: Wire) -> None:
+        first, second, third = new_people(3)
+        User.objects.filter(pk=second.pk).update(enabled=False)
+        for person, flags in ((third, 1), (second, 3), (first, 1)):
+            TrollStanding.objects.create(frame=Frame.DAY.value, person=person, red_flags=flags)
+        shown = {
+            query: [row["user_id"] for row in trusted.get(f"trollboards/day{query}").json()["trollboard"]]
+            for query in ("", "?enabled=true", "?enabled=false", "?max_count=2")
+        }
+        assert shown == {
+            "": [str(second.pk), str(first.pk), str(third.pk)],
+            "?enabled=true": [str(first.pk), str(third.pk)],
+            "?enabled=false": [str(second.pk)],
+            "?max_count=2": [str(second.pk), str(first.pk)],
+        }
+
+
+@pytest.mark.parametrize("address", ["leaderboards/day", "trollboards/day"])
+def test_boards_cost_as_many_statements_with_ten_times_the_rows(trusted: Wire, address: str) -> None:
+    def statements(people: int) -> int:
+        for person in new_people(people):
+            stand(person, 1, Frame.DAY)
+            TrollStanding.objects.create(frame=Frame.DAY.value, person=person, red_flags=1)
+        with CaptureQueriesContext(connection) as captured:
+            assert trusted.get(address).status_code == 200
+        return len(captured)
+
+    statements(0)  # the first call of a key notes that it was used
+    assert statements(2) == statements(20) == 3, "the key, the rows, the names"
 
 
 class TestCachedStats:
