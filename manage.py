@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 # Django's own commands that talk to the database. Ours say so themselves
-# (oasst.core.commands.ServiceCommand).
+# (oasst.embedded.commands.ServiceCommand).
 NEED_SERVERS = (
     "changepassword",
     "clearsessions",
@@ -39,8 +39,8 @@ def main() -> None:
     from django.conf import settings
     from django.core.management import execute_from_command_line
 
+    from oasst.embedded.errors import ServiceError
     from oasst.env import BadVariable
-    from oasst.services.errors import ServiceError
 
     try:
         home = settings.OASST_HOME
@@ -63,9 +63,9 @@ def use_the_packages() -> None:
 
 
 def with_servers(home: Path, run: Callable[[], None], *, begins: bool) -> None:
-    from oasst.core.commands import close_connections, ending_in_order, require_site
-    from oasst.services.embedded import Embedded
-    from oasst.services.errors import ServiceError
+    from oasst.embedded.commands import close_connections, ending_in_order, require_site
+    from oasst.embedded.errors import ServiceError
+    from oasst.embedded.servers import Embedded
 
     try:
         if not begins:

@@ -6,8 +6,8 @@ from typing import Any
 from rest_framework import serializers
 
 from inference.api import accounts, chats, configs, messages
-from inference.api.door import ChatView
-from inference.api.schema import INTERFACE
+from inference.api.authentication import ChatView
+from inference.api.openapi import INTERFACE
 from oasst.api import openapi
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.views import urls_of

@@ -1,5 +1,5 @@
 """An answer over a WebSocket, for the page of its chat: the events of `watch_turn` as JSON, one a frame, and "stop" the
-other way. Pieces of text come as rendered blocks (`inference.rendering`):
+other way. Pieces of text come as rendered blocks (`inference.turns.rendering`):
 
     {"type": "blocks", "id": 120, "from": 2, "html": ["<p>…</p>"], "final": 2}
 
@@ -25,17 +25,17 @@ import structlog
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from inference import chat
-from inference.access import get_turn_for
-from inference.events import Done, Failed, Token, as_json
-from inference.rendering import AnswerPage
-from inference.sse import HEARTBEAT_SECONDS, with_pauses
-from inference.states import FINISHED
-from inference.watch import watch_turn
+from inference.chats import chat_services
+from inference.chats.access import get_turn_for
+from inference.turns.events import Done, Failed, Token, as_json
+from inference.turns.rendering import AnswerPage
+from inference.turns.sse import HEARTBEAT_SECONDS, with_pauses
+from inference.turns.states import FINISHED
+from inference.turns.watch import watch_turn
 from oasst.accounts.access import require_contributor
+from oasst.accounts.authentication.sessions import is_open
 from oasst.accounts.models import User
-from oasst.accounts.sessions import is_open
-from oasst.api.plain import dump
+from oasst.api.wire_json import dump
 from oasst.core.errors import Busy, DomainError, NotAllowed
 from oasst.core.ratelimit import CHAT_LISTENS, spend
 
@@ -81,7 +81,7 @@ class AnswerConsumer(AsyncWebsocketConsumer):
             return
         with contextlib.suppress(ValueError, DomainError):
             if json.loads(text_data) == {"type": "stop"}:
-                stop = database_sync_to_async(chat.stop_turn, thread_sensitive=False)
+                stop = database_sync_to_async(chat_services.stop_turn, thread_sensitive=False)
                 try:
                     await stop(user=self.person, message_id=self.message_id)
                 except Busy as error:

@@ -4,8 +4,8 @@ from typing import Any
 
 from django import forms
 
-from inference import choices
-from inference.chat import INSTRUCTIONS, models_on_offer
+from inference.chats import chat_settings
+from inference.chats.chat_services import INSTRUCTIONS, models_on_offer
 from inference.engine.sampling import LARGEST_SEED
 from inference.models import Chat
 from inference.policy import ChatPolicy
@@ -84,7 +84,7 @@ class ChoicesForm(forms.Form):
 def values_of(chat: Chat) -> dict[str, Any]:
     """What the form shows for a chat."""
     return {
-        **choices.settings_of(chat),
+        **chat_settings.settings_of(chat),
         "model": chat.model,
         "allow_data_use": chat.allow_data_use,
         **{name: getattr(chat, name) for name in INSTRUCTIONS},

@@ -10,7 +10,7 @@ from django.db.models import Avg, F, Q
 from django.db.models.functions import Now
 
 from inference.models import ChatMessage, Turn
-from inference.states import TurnState
+from inference.turns.states import TurnState
 
 _A_GUESS = 20.0
 """Seconds for an answer, before any was given."""

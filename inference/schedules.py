@@ -2,14 +2,15 @@
 
 from celery import shared_task
 
-from inference import cleanup, turns
+from inference.chats import cleanup
 from inference.policy import current_policy
+from inference.turns import lifecycle
 
 
 @shared_task
 def end_overdue() -> None:
     """Engines do this too while they run. Where none does, nobody may wait for ever."""
-    turns.end_overdue(current_policy())
+    lifecycle.end_overdue(current_policy())
 
 
 @shared_task

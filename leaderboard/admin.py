@@ -6,8 +6,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from leaderboard.kinds import COMPLAINTS, MEANS
 from leaderboard.models import TrollStanding
+from leaderboard.points import COMPLAINTS, MEANS
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, person_shown
 
 SUMS = tuple(name for name in COMPLAINTS if not name.endswith(("_sum", "_number")))

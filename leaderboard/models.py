@@ -1,4 +1,4 @@
-"""Tallies and the boards that are sums of them. All of it can be made again from the data set (leaderboard.stats).
+"""Tallies and the boards that are sums of them. All of it can be made again from the data set (leaderboard.rebuild).
 
 What changes with each piece of work is no good for an index: `Standing` counts and is rewritten in place, `Place` is
 what boards are read along and follows some minutes later, `Moved` has the scores of those whose place is behind, so a
@@ -10,8 +10,8 @@ from django.db import models
 from django.db.models import F, Value
 from django.db.models.functions import Now
 
-from leaderboard.frames import Frame
-from leaderboard.kinds import ACTIVITIES, KINDS, TROLL_WEIGHTS, Kind
+from leaderboard.points import ACTIVITIES, KINDS, TROLL_WEIGHTS, Kind
+from leaderboard.time_frames import Frame
 
 FRAMES = [(frame.value, frame.value) for frame in Frame]
 

@@ -19,9 +19,9 @@ from uuid import UUID
 from django.core.cache import cache
 from django.db import connection
 
-from leaderboard.frames import Frame
-from leaderboard.kinds import COUNTERS, KINDS, worth
 from leaderboard.models import MEASURES, TrollStanding
+from leaderboard.points import COUNTERS, KINDS, worth
+from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
 from oasst.core import prepared
 from trees.models import Happening

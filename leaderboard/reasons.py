@@ -9,12 +9,12 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef
 
-from leaderboard.counting import Credit, credits_of
-from leaderboard.kinds import KINDS, worth
+from leaderboard.points import KINDS, worth
+from leaderboard.scoring import Credit, credits_of
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid
-from oasst.core.markdown import plain_excerpt
-from oasst.core.moments import parse_moment
+from oasst.core.markdown.rendering import plain_excerpt
+from oasst.core.timestamps import parse_moment
 from trees.access import may_read
 from trees.models import Message, Ranking, Review
 from trees.queries import EXCERPT, beginning_of, instead_of_text

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from leaderboard import cached, tallies
+from leaderboard import cached_statistics, tallies
 
 
 @shared_task
@@ -20,4 +20,4 @@ def put_boards_in_order() -> None:
 @shared_task
 def refresh_statistics() -> None:
     """Compute the cached statistics anew."""
-    cached.refresh()
+    cached_statistics.refresh()

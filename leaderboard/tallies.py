@@ -14,11 +14,11 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
-from leaderboard import frames, streaks
-from leaderboard.counting import Counts, counts_of
-from leaderboard.frames import Frame
-from leaderboard.kinds import COMPLAINTS, COUNTERS
+from leaderboard import streaks, time_frames
 from leaderboard.models import MEASURES, Counted, Horizon, Moved, Place, Standing, Tally, TrollStanding
+from leaderboard.points import COMPLAINTS, COUNTERS
+from leaderboard.scoring import Counts, counts_of
+from leaderboard.time_frames import Frame
 from oasst.core import prepared
 from oasst.core.locks import advisory_lock
 from trees.models import Happening
@@ -93,7 +93,7 @@ def add(change: Counts, since: Horizons) -> None:
     trolls: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     for (person, hour, lang, kind), number in change.items():
         folded = hour < since[Horizon.FOLDED]
-        start, grain = (frames.day_of(hour), Tally.Grain.DAY) if folded else (hour, Tally.Grain.HOUR)
+        start, grain = (time_frames.day_of(hour), Tally.Grain.DAY) if folded else (hour, Tally.Grain.HOUR)
         tallies[person, start, grain.value, lang, kind] += number
         for frame in Frame:
             if frame != Frame.TOTAL and hour < since[frame]:
@@ -184,8 +184,8 @@ def horizons() -> Horizons:
 
 def horizons_at(now: datetime) -> Horizons:
     now = now.astimezone(UTC)
-    found = {frame.value: since for frame in Frame if (since := frames.since(frame, now)) is not None}
-    found[Horizon.FOLDED] = frames.day_of(now - FOLD_AFTER)
+    found = {frame.value: since for frame in Frame if (since := time_frames.since(frame, now)) is not None}
+    found[Horizon.FOLDED] = time_frames.day_of(now - FOLD_AFTER)
     return found
 
 

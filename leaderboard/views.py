@@ -10,16 +10,17 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from leaderboard import queries, reasons, statistics, streaks
+from leaderboard import queries, reasons, streaks
+from leaderboard import statistics_page as statistics
 from leaderboard.badges import badges_of
-from leaderboard.frames import Frame
-from leaderboard.kinds import KINDS
 from leaderboard.levels import level_of
 from leaderboard.models import MEASURES
+from leaderboard.points import KINDS
+from leaderboard.time_frames import Frame
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Invalid
-from oasst.core.languages import name_of
-from oasst.core.text import clean_language_tag
+from oasst.core.text.languages import name_of
+from oasst.core.text.validation import clean_language_tag
 from trees.models import ReviewerRecord
 
 SIZE = 20

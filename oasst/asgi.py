@@ -13,8 +13,8 @@ django.setup(set_prefix=False)
 
 # These need the apps, which the line above loads.
 from inference.routing import websocket_urlpatterns  # noqa: E402
-from oasst.core.one_hop import OneHopHandler  # noqa: E402
-from oasst.core.sockets import AllowedOriginsOnly  # noqa: E402
+from oasst.core.http.asgi_handler import OneHopHandler  # noqa: E402
+from oasst.core.http.sockets import AllowedOriginsOnly  # noqa: E402
 
 _pages = OneHopHandler()
 

@@ -11,10 +11,10 @@ from django.db import connections
 from django.db.utils import OperationalError
 
 from oasst import env
-from oasst.accounts.known_secret import variables_that_hold_it
+from oasst.accounts.development_key import variables_that_hold_it
 from oasst.core import ratelimit
-from oasst.core.requests import is_private_site, listens_on_loopback
-from oasst.services import postgres
+from oasst.core.http.requests import is_private_site, listens_on_loopback
+from oasst.embedded import postgres
 
 RESERVED_CONNECTIONS = 10
 """Kept free for commands, psql and backups."""

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from django.templatetags.static import static
 
-from oasst import env, server_urls
-from oasst.services import postgres, redis
+from oasst import env
+from oasst.core import server_urls
+from oasst.embedded import postgres, redis
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 OASST_HOME = Path(env.text("OASST_HOME") or BASE_DIR / "var").expanduser().resolve()
@@ -72,7 +73,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if _public.scheme == "https" else 0
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
-CSRF_FAILURE_VIEW = "oasst.core.error_views.csrf_failure"
+CSRF_FAILURE_VIEW = "oasst.core.http.error_views.csrf_failure"
 SILENCED_SYSTEM_CHECKS = [
     # E-mail addresses are unique by a constraint on their lower case, which the check does not see.
     "auth.W004",
@@ -87,7 +88,7 @@ INSTALLED_APPS = [
     "daphne",
     # Before the admin, whose templates it replaces. The plain one: the other would put its site in place of ours.
     "unfold.apps.BasicAppConfig",
-    "oasst.admin_config.AdminConfig",
+    "oasst.site.admin_config.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.postgres",
@@ -103,13 +104,14 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.socialaccount",
-    "oasst",
     "oasst.core",
     "oasst.accounts",
     "trees",
     "tasks",
     "leaderboard",
     "inference",
+    "oasst.site",
+    "oasst.simulation",
 ]
 
 
@@ -137,15 +139,15 @@ INSTALLED_APPS += [f"allauth.socialaccount.providers.{name}" for name in SOCIALA
 
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
-    "oasst.core.middleware.RequestLog",
-    "oasst.core.middleware.ContentSecurity",
-    "oasst.core.middleware.PermissionsPolicy",
-    "oasst.core.middleware.PrivateCacheControl",
+    "oasst.core.http.middleware.RequestLog",
+    "oasst.core.http.middleware.ContentSecurity",
+    "oasst.core.http.middleware.PermissionsPolicy",
+    "oasst.core.http.middleware.PrivateCacheControl",
     "oasst.api.cors.ChatPages",
     "django.middleware.security.SecurityMiddleware",
-    "oasst.core.compression.Compression",
+    "oasst.core.http.compression.Compression",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "oasst.core.middleware.MissingSlash",
+    "oasst.core.http.middleware.MissingSlash",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -154,19 +156,19 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "oasst.accounts.devices.RememberDevice",
-    "oasst.core.middleware.RefuseNul",
-    "oasst.core.middleware.FormAddresses",
-    "oasst.core.middleware.SignInFirst",
+    "oasst.accounts.authentication.known_devices.RememberDevice",
+    "oasst.core.http.middleware.RefuseNul",
+    "oasst.core.http.middleware.FormAddresses",
+    "oasst.core.http.middleware.SignInFirst",
     "oasst.accounts.time_zones.PersonTimeZone",
-    "oasst.accounts.gate.Gate",
-    "oasst.accounts.twice.PressedTwice",
-    "oasst.core.middleware.ErrorPages",
-    "oasst.core.middleware.AnswerMetrics",
+    "oasst.accounts.access_middleware.Gate",
+    "oasst.accounts.authentication.double_submit.PressedTwice",
+    "oasst.core.http.middleware.ErrorPages",
+    "oasst.core.http.middleware.AnswerMetrics",
 ]
 
 ROOT_URLCONF = "oasst.urls"
-MESSAGE_STORAGE = "oasst.core.message_storage.MessageStorage"
+MESSAGE_STORAGE = "oasst.core.http.message_storage.MessageStorage"
 ASGI_APPLICATION = "oasst.asgi.application"
 # The wire has both forms, with and without the slash; pages are redirected by our own middleware.
 APPEND_SLASH = False
@@ -181,9 +183,9 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "inference.context.chat",
-                "oasst.accounts.context.mail",
-                "oasst.core.kept_forms.context",
+                "inference.context_processors.chat",
+                "oasst.accounts.context_processors.mail",
+                "oasst.core.http.kept_forms.context",
             ],
         },
     },
@@ -239,7 +241,7 @@ CACHES = {
         "VERSION": 2,
     }
 }
-SESSION_ENGINE = "oasst.accounts.sessions"
+SESSION_ENGINE = "oasst.accounts.authentication.sessions"
 SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
 CHANNEL_LAYERS = {
     "default": {
@@ -266,8 +268,16 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_REDIRECT_STDOUTS = False
-# Jobs that read what trees.outbox tells, by the mark that they keep; woken by each commit that told them something.
+# Jobs that read what trees.outbox.publishing tells, by the mark that they keep; woken by each commit that told them
+# something.
 OUTBOX_READERS = {"tallied": "leaderboard.jobs.count_what_happened", "told": "trees.jobs.send_webhooks"}
+
+# Jobs that moved since the release before. What its processes ask for while both run is done under the new name.
+MOVED_JOBS = {
+    "oasst.purge.go_on_with_purge": "oasst.site.purging.go_on_with_purge",
+    "trees.notices.mail_about_withdrawal": "trees.moderation.notices.mail_about_withdrawal",
+    "trees.notices.mail_author": "trees.moderation.notices.mail_author",
+}
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
@@ -284,8 +294,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ADMIN_EMAILS = [email.lower() for email in env.words("ADMIN_EMAILS")]
 MODERATOR_EMAILS = [email.lower() for email in env.words("MODERATOR_EMAILS")]
 
-ACCOUNT_ADAPTER = "oasst.accounts.adapters.AccountAdapter"
-SOCIALACCOUNT_ADAPTER = "oasst.accounts.adapters.SocialAccountAdapter"
+ACCOUNT_ADAPTER = "oasst.accounts.authentication.adapters.AccountAdapter"
+SOCIALACCOUNT_ADAPTER = "oasst.accounts.authentication.adapters.SocialAccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
@@ -299,7 +309,8 @@ ACCOUNT_DEFAULT_HTTP_PROTOCOL = _public.scheme
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_MAX_EMAIL_ADDRESSES = 10
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
-# Ours are used instead (oasst.accounts.adapters): these live in the cache and shut everybody out when Redis is away.
+# Ours are used instead (oasst.accounts.authentication.adapters): these live in the cache and shut everybody out when
+# Redis is away.
 ACCOUNT_RATE_LIMITS = False
 # Whoever did not do it themselves shall hear of it.
 ACCOUNT_EMAIL_NOTIFICATIONS = True
@@ -308,20 +319,20 @@ SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 
 # Of whom a second factor is demanded: nobody, or moderators and administrators.
 REQUIRE_MFA = env.choice("REQUIRE_MFA", ("off", "staff"), "off")
-MFA_ADAPTER = "oasst.accounts.second_factor.SecondFactorAdapter"
+MFA_ADAPTER = "oasst.accounts.authentication.second_factor.SecondFactorAdapter"
 ACCOUNT_FORMS = {
     "login": "oasst.accounts.forms.SignInForm",
     "add_email": "oasst.accounts.forms.AddAddressForm",
     "reset_password": "oasst.accounts.forms.ForgotPasswordForm",
 }
 MFA_FORMS = {
-    "authenticate": "oasst.accounts.second_factor_forms.SecondFactorAtSignIn",
-    "reauthenticate": "oasst.accounts.second_factor_forms.SecondFactorOnceMore",
-    "activate_totp": "oasst.accounts.second_factor_forms.SetUpApp",
-    "authenticate_webauthn": "oasst.accounts.second_factor_forms.KeyAtSignIn",
-    "reauthenticate_webauthn": "oasst.accounts.second_factor_forms.KeyOnceMore",
-    "add_webauthn": "oasst.accounts.second_factor_forms.AddKey",
-    "edit_webauthn": "oasst.accounts.second_factor_forms.RenameKey",
+    "authenticate": "oasst.accounts.authentication.second_factor_forms.SecondFactorAtSignIn",
+    "reauthenticate": "oasst.accounts.authentication.second_factor_forms.SecondFactorOnceMore",
+    "activate_totp": "oasst.accounts.authentication.second_factor_forms.SetUpApp",
+    "authenticate_webauthn": "oasst.accounts.authentication.second_factor_forms.KeyAtSignIn",
+    "reauthenticate_webauthn": "oasst.accounts.authentication.second_factor_forms.KeyOnceMore",
+    "add_webauthn": "oasst.accounts.authentication.second_factor_forms.AddKey",
+    "edit_webauthn": "oasst.accounts.authentication.second_factor_forms.RenameKey",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = f"oasst {_public.hostname}"
@@ -379,7 +390,7 @@ def _shades(colours: str) -> dict[str, str]:
     return {str(name): colour for name, colour in zip(names, colours.split(), strict=True)}
 
 
-# The look of the admin: our colours in the scales of django-unfold. What stands in it is oasst.admin_site's.
+# The look of the admin: our colours in the scales of django-unfold. What stands in it is oasst.site.admin_site's.
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "oasst moderation",
     "SITE_HEADER": "oasst moderation",
@@ -391,7 +402,7 @@ UNFOLD: dict[str, Any] = {
     "SCRIPTS": [_static("js/count.js")],
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",
-    "SIDEBAR": {"navigation": "oasst.admin_site.navigation"},
+    "SIDEBAR": {"navigation": "oasst.site.admin_site.navigation"},
     "COLORS": {
         "base": _shades("#f3f6f1 #e8ede5 #d6ded4 #b9c5bb #93a399 #62726a #4b5a52 #37443d #26322c #131b17 #0a0f0c"),
         "primary": _shades("#ecf8f2 #dcf1e7 #b5e3cd #93dcb9 #5cc09a #1d8262 #0c5a46 #0b5c47 #074232 #053226 #031d16"),
@@ -414,7 +425,7 @@ def _root_tokens(text: str) -> list[str]:
     return tokens
 
 
-# The wire. Unset means none. The key that everybody knows has rules of its own: oasst.accounts.known_secret.
+# The wire. Unset means none. The key that everybody knows has rules of its own: oasst.accounts.development_key.
 OFFICIAL_WEB_API_KEY = env.text("OFFICIAL_WEB_API_KEY")
 ROOT_TOKENS = _root_tokens(env.text("ROOT_TOKENS"))
 # Pages of these sites may read the API from a browser; * is all.
@@ -428,7 +439,7 @@ TOXICITY_URL = env.text("TOXICITY_URL")
 HUGGING_FACE_API_KEY = env.text("HUGGING_FACE_API_KEY")
 # Webhooks go to public addresses only; a developer may let them go to this machine.
 WEBHOOKS_TO_LOOPBACK = env.switch("WEBHOOKS_TO_LOOPBACK", False)
-# Overrides of trees.policy.TreePolicy by field name; the defaults stand there.
+# Overrides of trees.lifecycle.policy.TreePolicy by field name; the defaults stand there.
 TREE_POLICY: dict[str, Any] = {}
 
 # The chat model by name, as owner/name of the Hugging Face hub, or a folder. "none" turns chat off.
@@ -454,7 +465,7 @@ CHAT_POLICY: dict[str, Any] = {
     "message_length": env.integer("CHAT_MESSAGE_LENGTH", 20_000, minimum=1),
 }
 
-LOGGING_CONFIG = "oasst.logs.configure"
+LOGGING_CONFIG = "oasst.core.logs.configure"
 LOGGING = {
     "level": env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
     "style": env.choice("LOG_FORMAT", ("auto", "json", "human"), "auto"),

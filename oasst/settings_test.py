@@ -13,7 +13,7 @@ if "OASST_TEST_HOME" not in os.environ:
     os.environ["OASST_TEST_HOME"] = str(Path(base).expanduser().resolve() / "tests")
 os.environ["OASST_HOME"] = os.environ["OASST_TEST_HOME"]
 
-from oasst.server_urls import read_redis
+from oasst.core.server_urls import read_redis
 from oasst.settings import *  # noqa: F403
 from oasst.settings import CACHES, CHANNEL_LAYERS, REDIS_URL
 

@@ -1,16 +1,16 @@
-"""Pages of the whole site. The wire protocol lives under /api/v1/ (oasst.api_urls)."""
+"""Pages of the whole site. The wire protocol lives under /api/v1/ (oasst.site.api_urls)."""
 
 from django.contrib import admin
 from django.urls import include, path
 
-from oasst import api_docs, pages
-from oasst.core import wires
+from oasst.core.http import api_paths
+from oasst.site import api_docs, pages
 
 urlpatterns = [
     # First, since their callers are the most: each pattern before them is tried on each request.
-    path(wires.DATA, include("oasst.api_urls")),
-    path(wires.CHAT, include("inference.api_urls")),
-    path(wires.OPENAI, include("inference.api.openai_urls")),
+    path(api_paths.DATA, include("oasst.site.api_urls")),
+    path(api_paths.CHAT, include("inference.api_urls")),
+    path(api_paths.OPENAI, include("inference.api.openai_urls")),
     path("", pages.landing, name="landing"),
     path("dashboard/", pages.dashboard, name="dashboard"),
     path("", include("oasst.accounts.urls")),
@@ -22,11 +22,11 @@ urlpatterns = [
     path("docs/chat/", api_docs.chat_docs, name="api-docs-chat"),
     path("docs/openai/", api_docs.openai_docs, name="api-docs-openai"),
     path("admin/", admin.site.urls),
-    path("styleguide/", include("oasst.styleguide")),
-    path("", include("oasst.health")),
+    path("styleguide/", include("oasst.site.styleguide")),
+    path("", include("oasst.site.health")),
 ]
 
-handler400 = "oasst.core.error_views.bad_request"
-handler403 = "oasst.core.error_views.permission_denied"
-handler404 = "oasst.core.error_views.page_not_found"
-handler500 = "oasst.core.error_views.server_error"
+handler400 = "oasst.core.http.error_views.bad_request"
+handler403 = "oasst.core.http.error_views.permission_denied"
+handler404 = "oasst.core.http.error_views.page_not_found"
+handler500 = "oasst.core.http.error_views.server_error"

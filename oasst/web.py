@@ -24,7 +24,7 @@ from twisted.internet import defer, reactor, task, threads
 from twisted.web.http import NO_BODY_CODES, HTTPChannel, _MalformedChunkedDataError
 
 from oasst.core import shutdown
-from oasst.core.requests import requester
+from oasst.core.http.requests import requester
 
 ANSWER_SECONDS = 120
 """A request that is not answered in this time gets a 503."""
@@ -353,7 +353,7 @@ class LeanFactory(HTTPFactory):
         return protocol
 
     def log(self, request: Any) -> None:
-        """Our own line is oasst.core.middleware.RequestLog's. Twisted's cost a millisecond and went nowhere."""
+        """Our own line is oasst.core.http.middleware.RequestLog's. Twisted's cost a millisecond and went nowhere."""
 
 
 class BoundedSocket(WebSocketProtocol):

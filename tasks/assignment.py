@@ -17,17 +17,18 @@ from oasst.core import prepared, ratelimit
 from oasst.core.errors import Busy, DomainError, Gone, NotFound
 from oasst.core.idempotency import fingerprint_of, once
 from oasst.core.locks import advisory_lock
-from oasst.core.text import clean_pool_tag, clean_remark
-from tasks import backlog, lottery, places, queries
+from oasst.core.text.validation import clean_pool_tag, clean_remark
+from tasks import backlog, lottery, opening_queries, queries
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
-from tasks.modes import draw_mode
+from tasks.review_modes import draw_mode
 from tasks.supply import Supply, read_supply
-from trees import reviews, transitions
-from trees.in_hand import lock_tree
+from trees.contributing import reviews
+from trees.lifecycle import transitions
+from trees.lifecycle.locked_tree import lock_tree
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import REPLY_WORK, REVIEW_WORK
 from trees.models import Message, Opening, Skip
-from trees.policy import TreePolicy
-from trees.states import REPLY_WORK, REVIEW_WORK
 
 PAGE_LEASE = timedelta(minutes=30)
 API_LEASE = timedelta(minutes=5)
@@ -106,7 +107,7 @@ def _assign(
             code="too_many_pending",
             retry_after=int(queries.PENDING_WINDOW.total_seconds()),
         )
-    possible = {kind} if kind else places.offered_kinds(user, lang, now)
+    possible = {kind} if kind else opening_queries.offered_kinds(user, lang, now)
     if kind in (None, Kind.INITIAL_PROMPT) and supply.wanted():
         possible.add(Kind.INITIAL_PROMPT)
     elif kind == Kind.INITIAL_PROMPT:
@@ -142,7 +143,7 @@ def _take_place(task: Task, lease: timedelta, policy: TreePolicy) -> bool:
         prepared.insert(task)
         return True
     now = task.created_at
-    message_id = places.hold(work, task.user, task.lang, lease=task.pk, now=now, until=now + lease)
+    message_id = opening_queries.hold(work, task.user, task.lang, lease=task.pk, now=now, until=now + lease)
     if message_id is None:
         return False
     _show(task, message_id, policy)

@@ -7,11 +7,11 @@ from django.db import transaction
 
 from oasst.core.locks import advisory_lock
 from tasks.supply import read_supply
-from trees import transitions, wanted
-from trees.in_hand import lock_tree
+from trees.lifecycle import demand, transitions
+from trees.lifecycle.locked_tree import lock_tree
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import MessageTree
-from trees.policy import TreePolicy
-from trees.states import State
 
 LOOKED_AT = 10  # so that the one request that pays for it stays quick, also when there is nothing to rank in them
 
@@ -30,7 +30,7 @@ def activate(lang: str, policy: TreePolicy) -> int:
         claimed = waiting.select_for_update(skip_locked=True, no_key=True).order_by("number")[:LOOKED_AT]
         for tree_id in list(claimed.values_list("pk", flat=True)):
             hand = lock_tree(tree_id, policy)
-            can_be_ranked = bool(wanted.rankable_children(hand))
+            can_be_ranked = bool(demand.rankable_children(hand))
             if can_be_ranked:
                 transitions.start_ranking(hand, reason="Rankers have room for it.")
             else:

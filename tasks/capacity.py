@@ -6,7 +6,7 @@ from django.db import connection
 from django.utils import timezone
 
 from tasks.supply import WATCHED_WEEKS
-from trees.states import RANKING_WORK, REPLY_WORK, REVIEW_WORK
+from trees.lifecycle.states import RANKING_WORK, REPLY_WORK, REVIEW_WORK
 
 
 def measure() -> None:

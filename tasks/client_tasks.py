@@ -17,8 +17,8 @@ from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from tasks import assignment
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
-from trees import reviews
-from trees.policy import TreePolicy
+from trees.contributing import reviews
+from trees.lifecycle.policy import TreePolicy
 
 LONGEST_ID = 200
 _BIND = """

@@ -8,16 +8,16 @@ from uuid import UUID
 from django import forms
 from django.utils.safestring import SafeString
 
-from oasst.core.fields import TextField
-from oasst.core.kept_forms import MARK
-from oasst.core.language_question import LanguageQuestion
-from oasst.core.markdown import render
+from oasst.core.form_fields import TextField
+from oasst.core.http.kept_forms import MARK
+from oasst.core.markdown.rendering import render
+from oasst.core.text.language_question import LanguageQuestion
 from tasks.models import Task
+from trees.contributing.reviews import labels_asked
 from trees.labels import LABELS, Label, Widget
+from trees.lifecycle.policy import TreePolicy
 from trees.models import Message
-from trees.policy import TreePolicy
 from trees.queries import texts_of
-from trees.reviews import labels_asked
 
 # What our pages send beside the answer itself.
 AROUND = {"csrfmiddlewaretoken", "then", MARK}

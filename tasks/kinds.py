@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from trees.states import Work
+from trees.lifecycle.states import Work
 
 Category = Literal["write", "check", "compare"]
 Answer = Literal["text", "labels", "ranking"]

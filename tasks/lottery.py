@@ -14,11 +14,12 @@ from django.db.models import QuerySet
 from oasst.core.after_commit import enqueue_once
 from oasst.core.locks import advisory_lock
 from tasks.supply import read_supply
-from trees import jobs, transitions
-from trees.in_hand import lock_tree
+from trees import jobs
+from trees.lifecycle import transitions
+from trees.lifecycle.locked_tree import lock_tree
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Message
-from trees.policy import TreePolicy
-from trees.states import State
 
 DRAWS_AT_ONCE = 2  # so that the one request that pays for the draw stays quick
 

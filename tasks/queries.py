@@ -11,13 +11,13 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from oasst.core import prepared
 from oasst.core.errors import NotFound
-from tasks import places, room
+from tasks import opening_queries, supply_messages
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
 from tasks.supply import Supply, read_supply
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import Work
 from trees.models import Opening
-from trees.policy import TreePolicy
-from trees.states import Work
 
 PENDING_WINDOW = timedelta(seconds=300)
 PENDING_CAP = 8
@@ -28,7 +28,7 @@ _PENDING = "SELECT count(*) FROM tasks_task WHERE user_id = %s AND status = 'ope
 
 def availability(person: User, lang: str, policy: TreePolicy) -> dict[Kind, int]:
     """Kind → for how many messages this person could do it now, exact up to some hundred. Two statements."""
-    counts = dict.fromkeys(Kind, 0) | places.count_messages(person, lang, timezone.now())
+    counts = dict.fromkeys(Kind, 0) | opening_queries.count_messages(person, lang, timezone.now())
     supply = read_supply(lang, policy)
     counts[Kind.INITIAL_PROMPT] = supply.wanted()
     # Asking for work brings them first, so they are on offer although no place is open yet.
@@ -70,7 +70,7 @@ def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | No
     """
     works = list(Work) if kind is None else [work for work in [work_of(kind)] if work]  # none for a first prompt
     now = timezone.now()
-    causes = places.count_causes(person, lang, works, now)
+    causes = opening_queries.count_causes(person, lang, works, now)
     causes.pop("free", None)  # became free after somebody else had taken the last one
     if causes:
         return Nothing(
@@ -80,7 +80,7 @@ def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | No
             + "It moves on as soon as another contributor joins in. Bring a friend, or try another language."
             + _elsewhere(person, lang, now),
         )
-    holders, in_the_way = places.count_holders(person, lang, works, now)
+    holders, in_the_way = opening_queries.count_holders(person, lang, works, now)
     if holders:
         return Nothing(
             "Others are on it right now",
@@ -98,7 +98,11 @@ def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | No
         )
     supply = read_supply(lang, policy)
     if kind in (None, Kind.INITIAL_PROMPT):
-        return Nothing("There are enough openers for now", room.why_enough(supply), room.what_makes_room(supply, lang))
+        return Nothing(
+            "There are enough openers for now",
+            supply_messages.why_enough(supply),
+            supply_messages.what_makes_room(supply, lang),
+        )
     return Nothing(
         "Nothing of this kind is open",
         f"Nobody needs “{TABLE[kind].title.lower()}” in this language right now.",

@@ -4,7 +4,7 @@ from celery import shared_task
 
 from oasst.core.jobs import rounds
 from tasks import capacity, estimates, upkeep
-from trees.policy import current_policy
+from trees.lifecycle.policy import current_policy
 
 
 @shared_task

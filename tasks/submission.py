@@ -13,16 +13,17 @@ from django.utils import timezone
 
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
-from oasst.core import language_detection, prepared, ratelimit
+from oasst.core import prepared, ratelimit
 from oasst.core.errors import Conflict, Invalid
 from oasst.core.idempotency import fingerprint_of
+from oasst.core.text import language_detection
 from tasks.assignment import lock_task, require_open
 from tasks.kinds import TABLE, Answer, Kind
 from tasks.models import Task
-from trees import posting, reviews
+from trees.contributing import posting, reviews
+from trees.contributing.reviews import Labels
+from trees.lifecycle.policy import TreePolicy
 from trees.models import Message
-from trees.policy import TreePolicy
-from trees.reviews import Labels
 
 
 def submit_text(

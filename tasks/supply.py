@@ -11,9 +11,9 @@ from math import ceil
 from django.utils import timezone
 
 from oasst.core import prepared
-from trees import consensus
-from trees.policy import TreePolicy
-from trees.states import State
+from trees.lifecycle import consensus
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 
 WRITING_TIME = timedelta(minutes=30)  # how long somebody who took a prompt task counts as writing
 WATCHED_WEEKS = 4  # what people did before that says little about next week

@@ -13,11 +13,11 @@ from django.utils import timezone
 from oasst.core import idempotency, metrics
 from oasst.core.jobs import one_by_one
 from tasks.models import Draft, Task
-from trees import transitions
-from trees.in_hand import lock_tree
+from trees.lifecycle import transitions
+from trees.lifecycle.locked_tree import lock_tree
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import ACTIVE
 from trees.models import MessageTree, Opening
-from trees.policy import TreePolicy
-from trees.states import ACTIVE
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ def free_places(leases: Collection[UUID]) -> list[UUID]:
     """Free what is held for these tasks, in the caller's transaction. Returns the trees that have to `look_again`, each
     in a transaction of its own.
     """
-    # Locked in one order, as `trees.transitions` does.
+    # Locked in one order, as `trees.lifecycle.transitions` does.
     held = Opening.objects.select_for_update().filter(lease__in=leases).order_by("pk")
     trees = dict(held.values_list("pk", "tree"))
     Opening.objects.filter(pk__in=trees).update(holder=None, lease=None, held_until=None)

@@ -15,19 +15,21 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from oasst.accounts.requests import SignedInRequest
-from oasst.core import kept_forms, markdown, ratelimit
-from oasst.core.error_views import status_of
+from oasst.core import ratelimit
 from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed
-from oasst.core.kept_forms import keeps_words
-from oasst.core.languages import name_of
-from oasst.core.text import clean_language_tag, clean_text, is_blank
+from oasst.core.http import kept_forms
+from oasst.core.http.error_views import status_of
+from oasst.core.http.kept_forms import keeps_words
+from oasst.core.markdown import rendering
+from oasst.core.text.languages import name_of
+from oasst.core.text.validation import clean_language_tag, clean_text, is_blank
 from tasks import assignment, drafts, queries, submission
 from tasks.forms import AROUND, TextForm, label_form, ranking_form
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
-from tasks.pay import pay_of
+from tasks.task_points import pay_of
+from trees.lifecycle.policy import current_policy
 from trees.models import Opening, Review, Skip
-from trees.policy import current_policy
 from trees.queries import conversation_to
 
 
@@ -278,7 +280,7 @@ def lease(request: SignedInRequest, task_id: UUID) -> HttpResponse:
 def preview(request: SignedInRequest) -> HttpResponse:
     ratelimit.spend(ratelimit.PREVIEWS, request.user.pk)
     text = _as_stored(request.POST.get("text", "")[: 4 * current_policy().message_size_limit])
-    html = "" if is_blank(text) else markdown.render(text)
+    html = "" if is_blank(text) else rendering.render(text)
     return render(request, "tasks/preview.html", {"html": html})
 
 

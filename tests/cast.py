@@ -6,7 +6,7 @@ import pytest
 
 from oasst.accounts.models import User
 from tests.factories import new_person
-from trees.policy import TreePolicy
+from trees.lifecycle.policy import TreePolicy
 
 NewPerson = Callable[..., User]
 

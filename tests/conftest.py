@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-pytest.register_assert_rewrite("tests.trees.life", "tests.trees.model")
+pytest.register_assert_rewrite("tests.trees.life", "tests.trees.lifecycle.model")
 pytest_plugins = ["tests.services_fixture", "tests.cast"]
 
 

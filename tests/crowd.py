@@ -8,9 +8,9 @@ from tasks import assignment, lottery, submission
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from tests.factories import new_people
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import MessageTree
-from trees.policy import TreePolicy
-from trees.states import State
 
 _number = count(1)
 

@@ -12,11 +12,12 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from oasst.accounts.services import accept_terms, create_user
 from tasks import lottery
-from trees import posting, reviews, transitions
-from trees.in_hand import lock_tree
+from trees.contributing import posting, reviews
+from trees.lifecycle import transitions
+from trees.lifecycle.locked_tree import lock_tree
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import RANKING_WORK, REPLY_WORK, REVIEW_WORK, State
 from trees.models import Message, MessageTree, Opening, Ranking, Review, Role
-from trees.policy import TreePolicy
-from trees.states import RANKING_WORK, REPLY_WORK, REVIEW_WORK, State
 
 _number = count(1)
 DEFAULT = TreePolicy()

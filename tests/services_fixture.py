@@ -11,8 +11,8 @@ import pytest
 import redis
 from django.conf import settings
 
-from oasst.services.embedded import Embedded
-from oasst.services.errors import ServiceError
+from oasst.embedded.errors import ServiceError
+from oasst.embedded.servers import Embedded
 
 _servers = pytest.StashKey[Embedded]()
 _alone = pytest.StashKey[int]()

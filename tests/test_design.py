@@ -1,6 +1,6 @@
 """The look, held by rules: templates compile and keep their promises, colours can be read, scripts stay small.
 
-No database: pages are rendered with the samples of oasst.styleguide.
+No database: pages are rendered with the samples of oasst.site.styleguide.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from django.contrib.staticfiles import finders
 from django.template import Context, engines
 from django.test import RequestFactory
 
-from oasst import styleguide
+from oasst.site import styleguide
 
 ROOT = Path(settings.BASE_DIR)
 TEMPLATES = sorted((ROOT / "templates").rglob("*.*"))

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from django.db.models import Q, QuerySet
 
+from oasst.accounts.authentication.second_factor import acts_as_staff
 from oasst.accounts.models import ApiClient, User
-from oasst.accounts.second_factor import acts_as_staff
 from oasst.core.errors import NotFound
 from trees.models import Message
 

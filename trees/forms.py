@@ -4,9 +4,9 @@ from typing import Any
 
 from django import forms
 
-from oasst.core.fields import TextField
-from oasst.core.language_question import LanguageQuestion
-from trees.withdrawal import LONGEST_REMARK
+from oasst.core.form_fields import TextField
+from oasst.core.text.language_question import LanguageQuestion
+from trees.contributing.withdrawal import LONGEST_REMARK
 
 
 class SuggestionForm(LanguageQuestion):

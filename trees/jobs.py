@@ -5,9 +5,10 @@ from uuid import UUID
 from celery import shared_task
 
 from oasst.core.jobs import rounds
-from trees import deliveries, standing, thresholds, webhooks
-from trees.notices import mail_about_withdrawal, mail_author
-from trees.policy import current_policy
+from trees.lifecycle.policy import current_policy
+from trees.moderation import auto_moderation, banned_authors
+from trees.moderation.notices import mail_about_withdrawal, mail_author
+from trees.outbox import deliveries, webhooks
 
 __all__ = ["follow_standing", "mail_about_withdrawal", "mail_author", "moderate_message", "send_webhooks"]
 
@@ -15,7 +16,7 @@ __all__ = ["follow_standing", "mail_about_withdrawal", "mail_author", "moderate_
 @shared_task
 def moderate_message(message_id: str) -> None:
     """Look whether people complained about this message often enough for something to happen by itself."""
-    thresholds.apply(message_id=UUID(message_id), policy=current_policy())
+    auto_moderation.apply(message_id=UUID(message_id), policy=current_policy())
 
 
 @shared_task
@@ -23,8 +24,8 @@ def follow_standing(person_id: str) -> None:
     """Stop the waiting prompts of somebody who was banned, or let them go on; what their complaints hid is shown where
     too few others complain. The end of an account sets it off by its name (`accounts.services.close_account`).
     """
-    standing.follow_standing(person_id=UUID(person_id), policy=current_policy())
-    thresholds.recount(person_id=UUID(person_id), policy=current_policy())
+    banned_authors.follow_standing(person_id=UUID(person_id), policy=current_policy())
+    auto_moderation.recount(person_id=UUID(person_id), policy=current_policy())
 
 
 @shared_task(autoretry_for=())

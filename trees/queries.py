@@ -14,16 +14,16 @@ from django.db.models.functions import Left
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from oasst.accounts.authentication.second_factor import acts_as_staff
 from oasst.accounts.models import User
-from oasst.accounts.second_factor import acts_as_staff
 from oasst.core.errors import Invalid
-from oasst.core.markdown import plain_excerpt, render
-from oasst.core.moments import parse_moment
-from oasst.core.text_diff import Piece, word_diff
+from oasst.core.markdown.rendering import plain_excerpt, render
+from oasst.core.text.diff import Piece, word_diff
+from oasst.core.timestamps import parse_moment
 from trees.access import WITHDRAWN, Reader, may_read, no_such_message, reads_everything, visible_messages
+from trees.lifecycle.states import REPLY_WORK, TABLE, State
 from trees.models import Message, MessageTree, Ranking, Reaction, Review, TreeTransition
 from trees.ordering import in_order
-from trees.states import REPLY_WORK, TABLE, State
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@ import structlog
 from celery import shared_task
 
 from oasst.core.jobs import NightJob
-from trees import reranking, reviewers, webhooks
-from trees.policy import current_policy
+from trees.contributing import reviewers
+from trees.lifecycle import reranking
+from trees.lifecycle.policy import current_policy
+from trees.outbox import webhooks
 
 log = structlog.get_logger(__name__)
 

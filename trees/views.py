@@ -12,16 +12,17 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from oasst.accounts.requests import SignedInRequest
-from oasst.core import kept_forms
 from oasst.core.errors import Conflict, Gone, Invalid
-from oasst.core.kept_forms import keeps_words
-from oasst.core.languages import name_of
-from oasst.core.text_diff import word_diff
-from trees import corrections, queries, reactions, withdrawal
+from oasst.core.http import kept_forms
+from oasst.core.http.kept_forms import keeps_words
+from oasst.core.text.diff import word_diff
+from oasst.core.text.languages import name_of
+from trees import queries
+from trees.contributing import corrections, reactions, withdrawal
 from trees.forms import SuggestionForm, WithdrawalForm
+from trees.lifecycle.policy import current_policy
+from trees.lifecycle.states import TABLE, State
 from trees.models import Report, Withdrawal
-from trees.policy import current_policy
-from trees.states import TABLE, State
 
 FILTERS = [
     ("", "Everything"),

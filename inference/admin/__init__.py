@@ -3,6 +3,6 @@
 What people said to the assistant is theirs: only a reported answer is shown, with what led to it.
 """
 
-from inference.admin import kept, reports, turns
+from inference.admin import presets_and_votes, reports, turns
 
-__all__ = ["kept", "reports", "turns"]
+__all__ = ["presets_and_votes", "reports", "turns"]

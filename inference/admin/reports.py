@@ -7,11 +7,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.text import Truncator
 
-from inference import moderation
+from inference.chats import moderation
 from inference.models import ChatReport
 from inference.queries import thread_of
 from oasst.accounts.models import User
-from oasst.core.markdown import plain_excerpt
+from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_text, written_text
 
 CONTEXT = 20

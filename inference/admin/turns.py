@@ -9,10 +9,11 @@ from django.shortcuts import render
 from django.urls import URLPattern, path
 from redis.exceptions import RedisError
 
-from inference import queries, status
+from inference import queries
 from inference.models import Turn
 from inference.policy import current_policy
-from inference.states import TurnState
+from inference.turns import status
+from inference.turns.states import TurnState
 from oasst.core.errors import NotAllowed
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 

@@ -11,22 +11,23 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework import serializers
 
-from inference import chat
-from inference.api.door import AUTH_METHOD, session_of, trusted_caller, with_wrong_ones_counted
-from inference.api.shapes import Refreshed, TokenPair, TrustedUser
-from oasst.accounts import program_sessions, reauthentication, services
+from inference.api.authentication import AUTH_METHOD, session_of, trusted_caller, with_wrong_ones_counted
+from inference.api.schemas import Refreshed, TokenPair, TrustedUser
+from inference.chats import chat_services
+from oasst.accounts import services
 from oasst.accounts.access import has_current_terms, may_sign_in_unproven, require_member
+from oasst.accounts.authentication import program_sessions, reauthentication
+from oasst.accounts.authentication.program_sessions import Pair
+from oasst.accounts.authentication.proof import RECENTLY, is_proved, proved_at
 from oasst.accounts.identities import delete_person, person_for, require_general
 from oasst.accounts.models import Identity, User
 from oasst.accounts.notices import tell
-from oasst.accounts.program_sessions import Pair
-from oasst.accounts.proof import RECENTLY, is_proved, proved_at
 from oasst.api.answers import as_json
 from oasst.api.fields import Id, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core.errors import Invalid, NotAllowed, NotFound
+from oasst.core.http.requests import client_address
 from oasst.core.ratelimit import SIGN_INS_ELSEWHERE, spend
-from oasst.core.requests import client_address
 
 OPERATIONS: list[Operation] = []
 _ASKED = "signs_in_with_a_program"
@@ -165,7 +166,7 @@ def delete_account(call: Call) -> None:
             raise NotAllowed("Please sign in again first: this can not be undone.", code="not_recent")
     email = person.email
     with transaction.atomic():  # chats stay where the account has to
-        chat.delete_all_chats(user=person)
+        chat_services.delete_all_chats(user=person)
         services.close_account(person)
     if email:
         tell(call.request, person, "account_closed", email=email)
@@ -182,7 +183,7 @@ def delete_user(call: Call) -> None:
     """Erase who this was, and their chats."""
     person = require_general(_user(call).pk)
     with transaction.atomic():
-        chat.delete_all_chats(user=person)
+        chat_services.delete_all_chats(user=person)
         delete_person(person.pk)
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from inference import presets
-from inference.api.shapes import Features, ModelConfigInfo
-from inference.api.shown import show_sampling
-from inference.chat import models_on_offer
+from inference.api.representations import show_sampling
+from inference.api.schemas import Features, ModelConfigInfo
+from inference.chats import presets
+from inference.chats.chat_services import models_on_offer
 from inference.policy import current_policy
 from oasst.api.operations import Access, Call, Operation, operation
 

@@ -20,23 +20,24 @@ from django.urls import Resolver404, path, re_path, resolve
 from django.views.decorators.csrf import csrf_exempt
 from psycopg_pool import PoolTimeout
 
-from inference import chat, turns
 from inference.api.openai_input import Asked, read
-from inference.callers import callers
-from inference.events import Done, Event, Failed, Token
+from inference.chats import chat_services
 from inference.models import Turn
 from inference.policy import current_policy
-from inference.sse import with_pauses
-from inference.watch import watch_turn
+from inference.turns import lifecycle
+from inference.turns.callers import callers
+from inference.turns.events import Done, Event, Failed, Token
+from inference.turns.sse import with_pauses
+from inference.turns.watch import watch_turn
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
 from oasst.api.authentication import find_token
-from oasst.api.plain import dump
+from oasst.api.wire_json import dump
 from oasst.core import metrics
-from oasst.core.error_views import status_of
 from oasst.core.errors import DomainError, Invalid, NotAllowed
+from oasst.core.http.asgi_handler import Later
+from oasst.core.http.error_views import status_of
 from oasst.core.locks import as_busy
-from oasst.core.one_hop import Later
 
 log = structlog.get_logger(__name__)
 View = Callable[..., HttpResponseBase]
@@ -148,7 +149,9 @@ def _begin(request: HttpRequest) -> tuple[Asked, Turn]:
         raise Invalid("The body is no JSON.", code="not_json") from None
     policy = current_policy()
     asked = read(body, policy)
-    turn = chat.complete(user=user, messages=asked.messages, policy=policy, chosen=asked.chosen, model=asked.model)
+    turn = chat_services.complete(
+        user=user, messages=asked.messages, policy=policy, chosen=asked.chosen, model=asked.model
+    )
     return asked, turn
 
 
@@ -164,7 +167,7 @@ class _Line:
     def close(self) -> None:
         callers.remove(self.turn.pk)
         if not self.over:
-            turns.stop(self.turn.pk)
+            lifecycle.stop(self.turn.pk)
 
 
 # --- Completions ---
@@ -311,8 +314,13 @@ def models(request: HttpRequest, name: str = "") -> HttpResponseBase:
         return wrong
     _person(request)
     found = [
-        {"id": one, "object": "model", "created": int(chat.offered_since(one).timestamp()), "owned_by": "oasst"}
-        for one in chat.models_on_offer()
+        {
+            "id": one,
+            "object": "model",
+            "created": int(chat_services.offered_since(one).timestamp()),
+            "owned_by": "oasst",
+        }
+        for one in chat_services.models_on_offer()
         if name in ("", one, f"{one}/")
     ]
     if not name:

@@ -11,7 +11,7 @@ from typing import Any
 
 from inference.policy import ChatPolicy
 from oasst.core.errors import Invalid
-from oasst.core.text import is_blank
+from oasst.core.text.validation import is_blank
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 SETTINGS = ("temperature", "top_p", "stop", "seed", "logit_bias", "top_k", "typical_p", "repetition_penalty")

@@ -9,12 +9,12 @@ from django.urls import path
 from rest_framework import serializers
 
 from inference.api import openai
-from inference.api.openai_shapes import Completion, CompletionRequest, Model, Models, StreamedPiece
+from inference.api.openai_schemas import Completion, CompletionRequest, Model, Models, StreamedPiece
 from oasst.api import openapi
 from oasst.api.answers import JSON
 from oasst.api.openapi import Interface
 from oasst.api.operations import Access, Operation
-from oasst.core import wires
+from oasst.core.http import api_paths
 
 _WORDS = {
     400: "`error.param` is wrong or cannot be done here, or the conversation is too long.",
@@ -67,7 +67,7 @@ OPERATIONS = [
     ),
 ]
 INTERFACE = Interface(
-    base=f"/{wires.OPENAI}".rstrip("/"),
+    base=f"/{api_paths.OPENAI}".rstrip("/"),
     title="API of the chat, as with OpenAI",
     about="What programs that were made for OpenAI's API need of it. A slash at the end of a path changes nothing.",
     access={Access.OPEN: "Open to everybody.", Access.PERSON: "Needs a token of a person who agreed to the terms."},

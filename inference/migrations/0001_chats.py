@@ -3,7 +3,7 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
-import inference.states
+import inference.turns.states
 import oasst.core.ids
 from django.conf import settings
 from django.db import migrations, models
@@ -88,7 +88,7 @@ class Migration(migrations.Migration):
             name='Turn',
             fields=[
                 ('message', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='turn', serialize=False, to='inference.chatmessage')),
-                ('state', models.CharField(choices=[('pending', 'pending'), ('in_progress', 'in_progress'), ('complete', 'complete'), ('stopped', 'stopped'), ('cancelled', 'cancelled'), ('timeout', 'timeout'), ('failed', 'failed')], default=inference.states.TurnState['PENDING'], max_length=16)),
+                ('state', models.CharField(choices=[('pending', 'pending'), ('in_progress', 'in_progress'), ('complete', 'complete'), ('stopped', 'stopped'), ('cancelled', 'cancelled'), ('timeout', 'timeout'), ('failed', 'failed')], default=inference.turns.states.TurnState['PENDING'], max_length=16)),
                 ('model', models.CharField(max_length=200)),
                 ('sampling', models.JSONField(default=dict, help_text='See inference.engine.sampling; the seed is always set.')),
                 ('system_prompt', models.TextField(blank=True, help_text='As it was when the answer was asked for.')),
@@ -138,22 +138,22 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='turn',
-            index=models.Index(condition=models.Q(('state__in', frozenset([inference.states.TurnState['IN_PROGRESS'], inference.states.TurnState['PENDING']]))), fields=['queued_at'], name='turn_open'),
+            index=models.Index(condition=models.Q(('state__in', frozenset([inference.turns.states.TurnState['IN_PROGRESS'], inference.turns.states.TurnState['PENDING']]))), fields=['queued_at'], name='turn_open'),
         ),
         migrations.AddIndex(
             model_name='turn',
-            index=models.Index(condition=models.Q(('state__in', frozenset([inference.states.TurnState['IN_PROGRESS'], inference.states.TurnState['PENDING']]))), fields=['user'], name='turn_open_of_person'),
+            index=models.Index(condition=models.Q(('state__in', frozenset([inference.turns.states.TurnState['IN_PROGRESS'], inference.turns.states.TurnState['PENDING']]))), fields=['user'], name='turn_open_of_person'),
         ),
         migrations.AddIndex(
             model_name='turn',
-            index=models.Index(condition=models.Q(('state', inference.states.TurnState['COMPLETE'])), fields=['-ended_at'], name='turn_recent'),
+            index=models.Index(condition=models.Q(('state', inference.turns.states.TurnState['COMPLETE'])), fields=['-ended_at'], name='turn_recent'),
         ),
         migrations.AddConstraint(
             model_name='turn',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lease_until__isnull', False), ('state', inference.states.TurnState['IN_PROGRESS'])), models.Q(models.Q(('state', inference.states.TurnState['IN_PROGRESS']), _negated=True), ('lease_until', None), ('owner', '')), _connector='OR'), name='turn_held_while_in_progress'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lease_until__isnull', False), ('state', inference.turns.states.TurnState['IN_PROGRESS'])), models.Q(models.Q(('state', inference.turns.states.TurnState['IN_PROGRESS']), _negated=True), ('lease_until', None), ('owner', '')), _connector='OR'), name='turn_held_while_in_progress'),
         ),
         migrations.AddConstraint(
             model_name='turn',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('state__in', frozenset([inference.states.TurnState['IN_PROGRESS'], inference.states.TurnState['PENDING']]))), models.Q(models.Q(('state__in', frozenset([inference.states.TurnState['IN_PROGRESS'], inference.states.TurnState['PENDING']])), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='turn_ended_when_finished'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('state__in', frozenset([inference.turns.states.TurnState['IN_PROGRESS'], inference.turns.states.TurnState['PENDING']]))), models.Q(models.Q(('state__in', frozenset([inference.turns.states.TurnState['IN_PROGRESS'], inference.turns.states.TurnState['PENDING']])), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='turn_ended_when_finished'),
         ),
     ]

@@ -81,8 +81,8 @@ class ChatMessage(models.Model):
             ),
         ]
         indexes = [
-            # What inference.listing looks for: whole words in any order, and pieces of them as Django's `icontains`
-            # writes it. Nobody tells which language a chat is in, so words are taken as they are.
+            # What inference.chats.listing looks for: whole words in any order, and pieces of them as Django's
+            # `icontains` writes it. Nobody tells which language a chat is in, so words are taken as they are.
             GinIndex(SearchVector("content", config="simple"), name="chat_message_words"),
             GinIndex(OpClass(Upper("content"), name="gin_trgm_ops"), name="chat_message_pieces"),
         ]

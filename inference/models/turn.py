@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from inference.models.chat import ChatMessage
-from inference.states import OPEN, TROUBLED, TurnState
+from inference.turns.states import OPEN, TROUBLED, TurnState
 
 
 class Turn(models.Model):
@@ -35,7 +35,7 @@ class Turn(models.Model):
     queued_at = models.DateTimeField(default=timezone.now, help_text="Its place in the queue; kept when it goes back.")
     deadline_at = models.DateTimeField(help_text="When it is given up: of waiting, then of answering.")
     stop_asked_at = models.DateTimeField(null=True)
-    # Renewed while a caller waits on an open line (inference.callers), by the clock of the database.
+    # Renewed while a caller waits on an open line (inference.turns.callers), by the clock of the database.
     wanted_until = models.DateTimeField(null=True, help_text="Then nobody waits for it any more. Empty: until its end.")
 
     owner = models.CharField(max_length=64, blank=True)
@@ -81,5 +81,5 @@ class Turn(models.Model):
 
     @property
     def position(self) -> int:
-        """How far the text is, as the ids of events count it (inference.events)."""
+        """How far the text is, as the ids of events count it (inference.turns.events)."""
         return len(self.text)

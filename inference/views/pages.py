@@ -10,18 +10,18 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from inference import choices
-from inference.access import get_chat_for
-from inference.chat import REPORT_LENGTH, models_on_offer
-from inference.conversation import conversation_of
+from inference.chats import chat_settings
+from inference.chats.access import get_chat_for
+from inference.chats.chat_services import REPORT_LENGTH, models_on_offer
+from inference.chats.conversation import conversation_of
+from inference.chats.listing import LONGEST_SEARCH, CursorPage, Wanted, page_by_cursor
 from inference.forms import ChoicesForm, values_of
-from inference.listing import LONGEST_SEARCH, CursorPage, Wanted, page_by_cursor
 from inference.models import Chat, ChatReport
 from inference.policy import current_policy
 from oasst.accounts.requests import SignedInRequest
-from oasst.core import kept_forms
-from oasst.core.error_views import status_of
 from oasst.core.errors import Busy, DomainError, Invalid, NotFound
+from oasst.core.http import kept_forms
+from oasst.core.http.error_views import status_of
 
 LIST_SIZE = 30
 EXAMPLES = (
@@ -104,7 +104,7 @@ def show(
     if talk is not None and upto is not None and not talk.said:
         raise NotFound("There is no such message in this chat.", code="message_not_found")
     policy = current_policy()
-    presets = choices.presets_for(request.user, chat)
+    presets = chat_settings.presets_for(request.user, chat)
     context = {
         "chat": chat,
         "talk": talk,
@@ -123,7 +123,7 @@ def show(
         "editing": editing,
         "title_limit": policy.title_length,
         "search_limit": LONGEST_SEARCH,
-        "preset_name_limit": choices.NAME_LENGTH,
+        "preset_name_limit": chat_settings.NAME_LENGTH,
         "here": request.path,
         "deleted": None if chat is not None else _deleted_chat(request),
     }
@@ -142,9 +142,9 @@ def show_settings(
         "chat": chat,
         "models": models_on_offer(),
         "settings_form": form or _choices_form(request, chat),
-        "presets": choices.presets_for(request.user, chat),
+        "presets": chat_settings.presets_for(request.user, chat),
         "preset_name": preset_name,
-        "preset_name_limit": choices.NAME_LENGTH,
+        "preset_name_limit": chat_settings.NAME_LENGTH,
         "error": error,
     }
     response = render(request, "chat/settings.html", context)

@@ -9,13 +9,13 @@ from uuid import UUID, uuid4
 import orjson
 from django.core.cache import cache
 
-from leaderboard import frames, jobs, levels, queries, streaks, tallies
-from leaderboard.frames import Frame
-from leaderboard.kinds import FLAGS, MEANS
+from leaderboard import jobs, levels, queries, streaks, tallies, time_frames
 from leaderboard.models import TrollStanding
+from leaderboard.points import FLAGS, MEANS
 from leaderboard.queries import Row
+from leaderboard.time_frames import Frame
 from oasst.accounts.models import ApiClient, User
-from oasst.api.plain import dump
+from oasst.api.wire_json import dump
 from oasst.core import prepared
 from oasst.core.errors import NotFound
 
@@ -71,7 +71,7 @@ def _score(row: Row, since: datetime | None, names: Names, now: datetime, *, hig
 
 def _board(frame: Frame, rows: list[Row], client: ApiClient) -> dict[str, Any]:
     now = datetime.now(UTC)
-    names, since = names_for(client, (row.person.pk for row in rows)), frames.since(frame, now)
+    names, since = names_for(client, (row.person.pk for row in rows)), time_frames.since(frame, now)
     return {
         "time_frame": frame.value,
         "last_updated": max((row.updated_at for row in rows if row.updated_at), default=now),
@@ -130,7 +130,8 @@ def _stats_in(client: ApiClient, user_id: UUID, wanted: list[Frame]) -> dict[str
     idle = not any(counts.values())
     rows = _own_rows(person, {frame: counts[frame] for frame in wanted if idle or counts[frame]})
     return {
-        frame.value: _score(row, frames.since(frame, now), names, now, highlighted=True) for frame, row in rows.items()
+        frame.value: _score(row, time_frames.since(frame, now), names, now, highlighted=True)
+        for frame, row in rows.items()
     }
 
 
@@ -188,7 +189,7 @@ def trollboard(client: ApiClient, frame: Frame, *, max_count: int, enabled: bool
 def _trollboard(client: ApiClient, frame: Frame, max_count: int, enabled: bool | None) -> dict[str, Any]:
     rows = queries.troll_board(frame, enabled=enabled, size=max_count)
     now = datetime.now(UTC)
-    names, since = names_for(client, (row.person_id for row in rows)), frames.since(frame, now)
+    names, since = names_for(client, (row.person_id for row in rows)), time_frames.since(frame, now)
     return {
         "time_frame": frame.value,
         "last_updated": max((row.updated_at for row in rows), default=now),

@@ -4,17 +4,17 @@ from typing import Any
 
 from rest_framework import serializers
 
-from leaderboard import cached
+from leaderboard import cached_statistics
 from oasst.api.codes import Wire, register_codes
 from oasst.api.fields import ByName, Choice, Constant, Moment, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
-from trees.api.shapes import StateName
+from trees.api.schemas import StateName
+from trees.lifecycle.states import State
 from trees.models import Role
-from trees.states import State
 
 register_codes({"stats_not_available": Wire.CACHED_STATS_NOT_AVAILABLE})
 OPERATIONS: list[Operation] = []
-NAME = {"name": Choice(list(cached.ON_THE_WIRE))}
+NAME = {"name": Choice(list(cached_statistics.ON_THE_WIRE))}
 
 
 class Dated(Shape):
@@ -87,13 +87,13 @@ class CachedStats(Shape):
 @operation(OPERATIONS, "GET", "stats/cached", Access.KEY, answer=CachedStats)
 def get_all(call: Call) -> Any:
     """All that were computed so far, by name."""
-    return {"stats_by_name": {one.name: one.as_wire() for one in cached.read_all()}}
+    return {"stats_by_name": {one.name: one.as_wire() for one in cached_statistics.read_all()}}
 
 
 @operation(OPERATIONS, "POST", "stats/cached/update", Access.TRUSTED, status=204)
 def update(call: Call) -> None:
     """Compute all of them now."""
-    cached.refresh()
+    cached_statistics.refresh()
 
 
 @operation(
@@ -107,4 +107,4 @@ def update(call: Call) -> None:
 )
 def get_one(call: Call) -> Any:
     """One of them, with the time at which it was computed."""
-    return cached.read(call.path["name"]).as_wire()
+    return cached_statistics.read(call.path["name"]).as_wire()

@@ -3,8 +3,8 @@
 from typing import Any
 
 from leaderboard.api import answers
-from leaderboard.frames import Frame
-from leaderboard.kinds import FLAGS, MEANS
+from leaderboard.points import FLAGS, MEANS
+from leaderboard.time_frames import Frame
 from oasst.api.codes import Wire
 from oasst.api.fields import ByName, Choice, Flag, Id, Moment, Number, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import User
 from oasst.core.errors import NotAllowed
-from oasst.core.requests import comes_from_elsewhere, is_private_site
+from oasst.core.http.requests import comes_from_elsewhere, is_private_site
 
 
 def has_current_terms(user: User) -> bool:

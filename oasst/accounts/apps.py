@@ -9,9 +9,10 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         from allauth.account import signals
 
-        from oasst.accounts import notices, proof, sessions
-        from oasst.accounts.devices import give_kept_form, note_new_password, note_sign_in
-        from oasst.accounts.sign_in import forget_first_run
+        from oasst.accounts import notices
+        from oasst.accounts.authentication import proof, sessions
+        from oasst.accounts.authentication.known_devices import give_kept_form, note_new_password, note_sign_in
+        from oasst.accounts.authentication.sign_in import forget_first_run
 
         user_logged_in.connect(proof.remember_sign_in, dispatch_uid="accounts.remember_sign_in")
         user_logged_in.connect(note_sign_in, dispatch_uid="accounts.note_sign_in")

@@ -10,15 +10,15 @@ from django.http import QueryDict
 from django.template.loader import render_to_string
 from django.utils.datastructures import MultiValueDict
 
-from oasst.accounts.addresses import LONGEST, TOO_LONG, refusal
+from oasst.accounts.email_addresses import LONGEST, TOO_LONG, refusal
 from oasst.accounts.models import Role, User
 from oasst.accounts.services import find_person
 from oasst.core.errors import DomainError
-from oasst.core.fields import LineField
-from oasst.core.kept_forms import KeptForm
-from oasst.core.languages import LANGUAGES
+from oasst.core.form_fields import LineField
+from oasst.core.http.kept_forms import KeptForm
 from oasst.core.ratelimit import Remaining
-from oasst.core.text import NAME_LIMIT, clean_name
+from oasst.core.text.languages import LANGUAGES
+from oasst.core.text.validation import NAME_LIMIT, clean_name
 
 _LANGUAGE_CHOICES = [(language.code, f"{language.own_name} ({language.english_name})") for language in LANGUAGES]
 

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from oasst.accounts import names, suspended
+from oasst.accounts import names, suspensions
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import ApiClient, Consent, Identity, Role, User
 from oasst.accounts.names import tidy_name
@@ -90,7 +90,7 @@ def _create(client: ApiClient, auth_method: str, username: str, name: str) -> Us
             person.set_unusable_password()
             person.save(force_insert=True)
             Identity.objects.create(user=person, api_client=client, auth_method=auth_method, username=username)
-            suspend_if_known(person, [suspended.identity(client.pk, auth_method, username)])
+            suspend_if_known(person, [suspensions.identity(client.pk, auth_method, username)])
             if by_a_program:
                 accept_terms(person)
     except IntegrityError:  # the same person, by another request of this moment

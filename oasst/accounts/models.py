@@ -14,10 +14,10 @@ from django.utils import timezone
 
 from oasst.accounts.names import NAME_ONCE, claim, free_name, friendly_name
 from oasst.core.ids import uuid7
-from oasst.core.lookalikes import SKELETON_LIMIT
+from oasst.core.text.lookalikes import SKELETON_LIMIT
 
 if TYPE_CHECKING:
-    from oasst.accounts.sessions import SessionStore
+    from oasst.accounts.authentication.sessions import SessionStore
 
 
 # What moderators see in the admin beside the data set.
@@ -383,7 +383,7 @@ class Session(AbstractBaseSession):
 
     @classmethod
     def get_session_store_class(cls) -> "type[SessionStore]":
-        from oasst.accounts.sessions import SessionStore
+        from oasst.accounts.authentication.sessions import SessionStore
 
         return SessionStore
 

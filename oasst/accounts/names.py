@@ -21,8 +21,8 @@ from psycopg.errors import UniqueViolation
 from oasst.core.after_commit import enqueue_by_name
 from oasst.core.errors import Invalid
 from oasst.core.locks import advisory_lock
-from oasst.core.lookalikes import poses_as_the_house, skeleton
-from oasst.core.text import NAME_LIMIT
+from oasst.core.text.lookalikes import poses_as_the_house, skeleton
+from oasst.core.text.validation import NAME_LIMIT
 
 if TYPE_CHECKING:
     from oasst.accounts.models import ApiClient, User

@@ -12,10 +12,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from oasst.accounts import names, second_factor, suspended
+from oasst.accounts import names, suspensions
 from oasst.accounts.access import require_contributor, require_member
-from oasst.accounts.addresses import refusal
+from oasst.accounts.authentication import second_factor
 from oasst.accounts.documents import TERMS
+from oasst.accounts.email_addresses import refusal
 from oasst.accounts.models import (
     ApiClient,
     ApiKey,
@@ -34,7 +35,7 @@ from oasst.core.after_commit import enqueue_by_name
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from oasst.core.locks import advisory_lock
 from oasst.core.ratelimit import PROFILE_CHANGES, spend
-from oasst.core.text import clean_language_tag, clean_line, clean_name, clean_reason
+from oasst.core.text.validation import clean_language_tag, clean_line, clean_name, clean_reason
 
 TERMS_DOCUMENT = "terms"
 DELETED_NAME = "Deleted User"
@@ -132,7 +133,7 @@ def person_behind(email: str) -> User:
         if not new:
             EmailAddress.objects.filter(user=user, email=address, verified=False).update(verified=True)
         if is_new:
-            suspend_if_known(user, [suspended.address(address)])
+            suspend_if_known(user, [suspensions.address(address)])
     return user
 
 
@@ -141,7 +142,7 @@ def suspend_if_known(user: User, known_as: Iterable[str]) -> None:
 
     The person hears it after they proved who they are, never earlier, and from the same page as everybody.
     """
-    known = suspended.find(known_as)
+    known = suspensions.find(known_as)
     if known is None or not user.enabled:
         return
     shut_out(user, actor=None, reason=known.reason)
@@ -289,7 +290,7 @@ def close_account(user: User) -> None:
         return
     _require_another_administrator(user)
     if not user.enabled:
-        suspended.remember(user)
+        suspensions.remember(user)
     withdraw_terms(user)
     EmailAddress.objects.filter(user=user).delete()
     SocialAccount.objects.filter(user=user).delete()
@@ -347,7 +348,7 @@ def shut_out(user: User, *, actor: User | None, reason: str) -> None:
     user.enabled, user.ban_reason, user.banned_at = False, reason, timezone.now()
     user.save(update_fields=["enabled", "ban_reason", "banned_at"])
     Ban.objects.create(user=user, actor=actor, reason=reason, at=user.banned_at)
-    suspended.remember(user)
+    suspensions.remember(user)
 
 
 def let_in(user: User, *, actor: User | None, reason: str) -> None:
@@ -357,7 +358,7 @@ def let_in(user: User, *, actor: User | None, reason: str) -> None:
         user.deleted_at = None
     user.save(update_fields=["enabled", "ban_reason", "banned_at", "deleted_at"])
     Ban.objects.filter(user=user, lifted_at=None).update(lifted_at=timezone.now(), lifted_by=actor, lift_reason=reason)
-    suspended.forget(user)
+    suspensions.forget(user)
 
 
 def lock_administrators() -> None:

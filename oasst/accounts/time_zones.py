@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
 from oasst.accounts.models import User
-from oasst.core.wires import asks_no_person
+from oasst.core.http.api_paths import asks_no_person
 
 _UTC = ZoneInfo("UTC")
 

@@ -12,12 +12,13 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from oasst.accounts import program_sessions, tokens
+from oasst.accounts import tokens
+from oasst.accounts.authentication import program_sessions
 from oasst.accounts.forms import add_refusal
 from oasst.accounts.notices import tell
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Busy, DomainError
-from oasst.core.fields import LineField
+from oasst.core.form_fields import LineField
 
 _NO_END = 0
 _MADE = "made_tokens"

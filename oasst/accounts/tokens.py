@@ -13,7 +13,7 @@ from oasst.accounts.models import ApiClient, Identity, Secret, Token, User
 from oasst.accounts.services import lock_user, prefix_of
 from oasst.core import ratelimit
 from oasst.core.errors import Conflict, Invalid, NotFound
-from oasst.core.text import clean_line
+from oasst.core.text.validation import clean_line
 
 MOST_TOKENS = 10
 """Valid ones of one person."""

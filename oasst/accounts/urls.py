@@ -1,8 +1,9 @@
 from django.conf import settings
 from django.urls import include, path
 
-from oasst.accounts import link_views, proof_views, second_factor_views, session_views, token_views, views
-from oasst.accounts.providers import login_paths
+from oasst.accounts import token_views, views
+from oasst.accounts.authentication import proof_views, second_factor_views, session_views, sign_in_link_views
+from oasst.accounts.authentication.providers import login_paths
 
 urlpatterns = [
     path("terms/", views.terms, name="terms"),
@@ -25,7 +26,7 @@ urlpatterns = [
     path("accounts/login/", views.Door.as_view(), name="account_login"),
     path("accounts/login/code/", views.AskForCode.as_view(), name="account_request_login_code"),
     path("accounts/login/code/confirm/", views.TypeCode.as_view(), name="account_confirm_login_code"),
-    path("accounts/link/", link_views.sign_in_by_link, name="sign_in_link"),
+    path("accounts/link/", sign_in_link_views.sign_in_by_link, name="sign_in_link"),
     path("accounts/email/", views.OwnAddresses.as_view(), name="account_email"),
     path("accounts/confirm-email/<str:key>/", views.ConfirmAddress.as_view(), name="account_confirm_email"),
     path("accounts/password/reset/", views.ForgotPassword.as_view(), name="account_reset_password"),

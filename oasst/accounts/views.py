@@ -39,6 +39,8 @@ from django.views.generic import FormView
 
 from oasst.accounts import names, services
 from oasst.accounts.access import has_current_terms, may_sign_in_unproven
+from oasst.accounts.authentication.attempt_limits import count_code, count_password, passwords_left
+from oasst.accounts.authentication.sign_in import SignInCode, is_browser_of
 from oasst.accounts.documents import PRIVACY, TERMS, contact_address
 from oasst.accounts.forms import (
     CodeForm,
@@ -51,12 +53,10 @@ from oasst.accounts.forms import (
 )
 from oasst.accounts.notices import tell
 from oasst.accounts.requests import SignedInRequest
-from oasst.accounts.sign_in import SignInCode, is_browser_of
-from oasst.accounts.tries import count_code, count_password, passwords_left
-from oasst.core import kept_forms
 from oasst.core.errors import Busy, Conflict, DomainError
-from oasst.core.kept_forms import keeps_words
-from oasst.core.requests import safe_next
+from oasst.core.http import kept_forms
+from oasst.core.http.kept_forms import keeps_words
+from oasst.core.http.requests import safe_next
 
 # --- The door ---
 
@@ -419,7 +419,7 @@ KEPT_OF_SUSPENDED = (
 @login_required
 @require_http_methods(["GET", "POST"])
 def profile_delete(request: SignedInRequest) -> HttpResponse:
-    """Whoever came here proved a moment ago who they are (oasst.accounts.gate)."""
+    """Whoever came here proved a moment ago who they are (oasst.accounts.access_middleware)."""
     form = DeleteForm(request.POST or None, person=request.user)
     if request.method == "POST" and form.is_valid():
         person, email = request.user, request.user.email

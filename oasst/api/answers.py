@@ -11,8 +11,8 @@ from django.utils.http import parse_etags
 from oasst.api.codes import Wire
 from oasst.api.exceptions import Refusal
 from oasst.api.operations import Operation
-from oasst.api.plain import dump
 from oasst.api.streams import stream
+from oasst.api.wire_json import dump
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"

@@ -13,13 +13,13 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from oasst.accounts import known_secret
+from oasst.accounts import development_key
 from oasst.accounts.access import require_member
 from oasst.accounts.models import ApiClient, ApiKey, Secret, Token, User
 from oasst.core import prepared, ratelimit
 from oasst.core.errors import NotAllowed
+from oasst.core.http.requests import client_address
 from oasst.core.ratelimit import RateLimit, spend
-from oasst.core.requests import client_address
 
 # "Last used" is for people who tidy up keys: to the minute is enough, and a request must not cost a write.
 _LAST_USED_GRAIN = timedelta(minutes=1)
@@ -66,7 +66,7 @@ def find_client(given: str | None, request: HttpRequest | Request) -> ApiClient:
     if not given:
         raise NotAllowed("An API key is needed: the header X-API-Key.", code="api_key")
     plain = request._request if isinstance(request, Request) else request
-    if given == known_secret.KNOWN_SECRET and not known_secret.opens_as_key(plain):
+    if given == development_key.KNOWN_SECRET and not development_key.opens_as_key(plain):
         count_wrong(ratelimit.WRONG_KEYS_FROM_ADDRESS, request)
         raise NotAllowed(
             "The key 1234 opens nothing here: `./manage.py create_api_client` makes a key. Only on a site of one "

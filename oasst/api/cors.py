@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 
-from oasst.core.wires import is_of_the_chat
+from oasst.core.http.api_paths import is_of_the_chat
 
 _HEADERS = "Authorization, Content-Type, If-None-Match, X-API-Key, X-OASST-USER"
 _SHOWN = "ETag, Link, Retry-After, X-Request-ID"

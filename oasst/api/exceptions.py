@@ -17,8 +17,8 @@ from rest_framework.response import Response
 
 from oasst.api.codes import Wire, number_of
 from oasst.core import metrics
-from oasst.core.error_views import status_of
 from oasst.core.errors import DomainError
+from oasst.core.http.error_views import status_of
 from oasst.core.locks import as_busy
 
 MOST_PROBLEMS = 100

@@ -13,8 +13,8 @@ from uuid import UUID
 from rest_framework import serializers
 
 from oasst.core.errors import Invalid
-from oasst.core.moments import parse_moment
-from oasst.core.text import clean_pool_tag
+from oasst.core.text.validation import clean_pool_tag
+from oasst.core.timestamps import parse_moment
 
 _YES = frozenset({"true", "1", "yes", "on", "t", "y"})
 _NO = frozenset({"false", "0", "no", "off", "f", "n"})

@@ -2,7 +2,7 @@
 
 The order of checks is the wire's: the syntax of the body, the key, every problem of path, query and body at once, the
 person named in the header, then the domain. A module of operations is a list of functions under `@operation`;
-`oasst.api_urls` turns the rows into URLs.
+`oasst.site.api_urls` turns the rows into URLs.
 """
 
 import hmac
@@ -18,14 +18,14 @@ from django.conf import settings
 from django.http import HttpRequest
 from rest_framework import serializers
 
+from oasst.accounts.development_key import KNOWN_SECRET, opens_as_root
 from oasst.accounts.identities import ME, find_person
-from oasst.accounts.known_secret import KNOWN_SECRET, opens_as_root
 from oasst.accounts.models import ApiClient, User
 from oasst.api import cors
 from oasst.api.authentication import count_wrong, find_client, find_token, key_of
 from oasst.api.codes import Wire
 from oasst.api.fields import Id, Shape, Text
-from oasst.api.plain import dump
+from oasst.api.wire_json import dump
 from oasst.core import ratelimit
 from oasst.core.errors import Invalid, NotAllowed, NotFound
 from oasst.core.idempotency import fingerprint_of, once_around_services

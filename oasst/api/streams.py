@@ -15,8 +15,8 @@ from django.db import connection
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
 
-from oasst.core.compression import gzipped, takes_gzip
 from oasst.core.errors import Busy
+from oasst.core.http.compression import gzipped, takes_gzip
 
 AT_ONCE = 2  # in this process: each holds a connection of the pool
 PIECE = 64 * 1024  # bytes that are sent together

@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 import psycopg
 import structlog
 from celery import Task, current_app
+from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from oasst import redaction
+from oasst.core import redaction
 from oasst.core.models import JobRecord, WaitingJob
 
 log = structlog.get_logger(__name__)
@@ -178,7 +179,7 @@ def send_waiting() -> int:
         rows = list(due[:AT_ONCE])
         WaitingJob.objects.filter(pk__in=[row.pk for row in rows]).update(due_at=now + PATIENCE)
     for row in rows:
-        current_app.send_task(row.job, row.args, task_id=str(row.pk), retry=False)
+        current_app.send_task(settings.MOVED_JOBS.get(row.job, row.job), row.args, task_id=str(row.pk), retry=False)
     return len(rows)
 
 

@@ -1,4 +1,4 @@
-"""Counters, raised where the thing happens. `/metrics` (oasst.health) shows them."""
+"""Counters, raised where the thing happens. `/metrics` (oasst.site.health) shows them."""
 
 from prometheus_client import Counter
 

@@ -1,6 +1,6 @@
 """What all pages of the admin share: they show and never edit. What moderators do goes through a service, for a reason.
 
-The admin site itself is oasst.admin_site; apps find it as `django.contrib.admin.site`.
+The admin site itself is oasst.site.admin_site; apps find it as `django.contrib.admin.site`.
 """
 
 from collections.abc import Callable

@@ -1,5 +1,5 @@
 /* How much of a limit is used, beside every field with data-limit. Nothing is ever cut: the server counts the same way
-   (clean_text and clean_line in oasst/core/text.py) and refuses with what was typed. */
+   (clean_text and clean_line in oasst/core/text/validation.py) and refuses with what was typed. */
 (() => {
   const number = new Intl.NumberFormat(document.documentElement.lang || undefined);
   const BLANK = /[\s\u200b\u2060]/;

@@ -12,9 +12,9 @@ from oasst.core.errors import Invalid
 from tasks import client_tasks, submission
 from tasks.kinds import Kind
 from tasks.models import Task
-from trees import client_acts
+from trees import api_services
 from trees.labels import LABELS
-from trees.policy import current_policy
+from trees.lifecycle.policy import current_policy
 
 _LONGEST_NAME = 100
 
@@ -71,7 +71,7 @@ class Labelling(Interaction):
 
     message_id = Id()
     task_id = Id(default=None, allow_null=True)
-    text = Text(max_length=client_acts.LONGEST_EDIT)
+    text = Text(max_length=api_services.LONGEST_EDIT)
     labels = Labels()
     is_report = Flag(default=None, allow_null=True)
 
@@ -120,7 +120,7 @@ def _merged(details: list[Any]) -> Any:
 
 def take(body: dict[str, Any], client: ApiClient) -> None:
     """Store an answer of any shape. Raises what the services raise."""
-    user = client_acts.speak_for(client, body["user"])
+    user = api_services.speak_for(client, body["user"])
     _TAKERS[body["type"]](body, client, user)
 
 
@@ -142,7 +142,7 @@ def take_labels(body: dict[str, Any], client: ApiClient, user: User) -> None:
 
 def _label_freely(body: dict[str, Any], client: ApiClient, user: User) -> None:
     said = body["labels"], body["text"]
-    client_acts.label_freely(body["message_id"], client, user, *said, is_report=bool(body["is_report"]))
+    api_services.label_freely(body["message_id"], client, user, *said, is_report=bool(body["is_report"]))
 
 
 def _take_text(body: dict[str, Any], client: ApiClient, user: User) -> None:

@@ -10,10 +10,10 @@ from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from trees.api.labels import LabelDescription, LabelName, describe
 from trees.api.reading import BrokenConversation, conversation_of
-from trees.api.shapes import Conversation, ConversationMessage, Row, conversation_message, read_path, read_these
+from trees.api.schemas import Conversation, ConversationMessage, Row, conversation_message, read_path, read_these
+from trees.contributing.reviews import labels_asked
+from trees.lifecycle.policy import TreePolicy
 from trees.models import Review
-from trees.policy import TreePolicy
-from trees.reviews import labels_asked
 
 
 class TaskShape(Shape):

@@ -10,15 +10,15 @@ from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.people import Person
 from oasst.core import ratelimit
 from oasst.core.errors import Invalid
-from oasst.core.requests import client_address
+from oasst.core.http.requests import client_address
 from tasks import assignment, client_tasks, queries
 from tasks.api import codes as codes
 from tasks.api.interactions import AnyInteraction, Labelling, take, take_labels
 from tasks.api.payloads import AnyTask, TaskDone, payload
 from tasks.kinds import Kind
 from trees.api.reading import BrokenConversation
-from trees.client_acts import speak_for
-from trees.policy import current_policy
+from trees.api_services import speak_for
+from trees.lifecycle.policy import current_policy
 
 OPERATIONS: list[Operation] = []
 RANDOM = "random"

@@ -14,16 +14,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
-from oasst import purge
 from oasst.accounts import services, tokens
 from oasst.accounts.models import ApiKey, Ban, Token, User
 from oasst.core.errors import Busy
+from oasst.site import purging
 from tasks.supply import read_supply
 from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, new_reply, state_of
-from trees import moderation, standing
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Message, Purge
-from trees.policy import TreePolicy
-from trees.states import State
+from trees.moderation import banned_authors, moderator_actions
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 PEOPLE = "admin:accounts_user_changelist"
@@ -216,7 +216,7 @@ class TestPurge:
 
     def go_on(self) -> Purge:
         """What the worker does after the commit."""
-        return purge.go_on(purge_id=Purge.objects.get().pk, policy=TreePolicy())
+        return purging.go_on(purge_id=Purge.objects.get().pk, policy=TreePolicy())
 
     def test_the_whole_way(self, mo: User, eve: User, alice: User) -> None:
         prompt = growing_tree(alice)
@@ -260,14 +260,14 @@ class TestPurge:
             raise Busy("Others are at work here.", code="busy", retry_after=1)
 
         new_reply(growing_tree(alice), eve)
-        begun = purge.begin(person=eve, actor=mo, reason="Advertising.")
+        begun = purging.begin(person=eve, actor=mo, reason="Advertising.")
         self.go_on()
-        monkeypatch.setattr(purge, "undo", busy)
+        monkeypatch.setattr(purging, "undo", busy)
         undo = {"action": "undo", "_selected_action": [str(begun.pk)], "_from_details": "1", "reason": "Not her."}
         page = signed_in(mo).post(reverse("admin:trees_purge_changelist"), undo, follow=True).text
         assert "Others are at work here." in page and 'value="Not her."' in page
-        monkeypatch.setattr(purge, "begin", busy)
-        monkeypatch.setattr(purge, "preview", busy)
+        monkeypatch.setattr(purging, "begin", busy)
+        monkeypatch.setattr(purging, "preview", busy)
         address = reverse("admin:accounts_user_purge", args=[new_person("Spammer").pk])
         page = signed_in(mo).post(address, {"step": "purge", "reason": "Not her."}).text
         assert "Others are at work here." in page and 'value="Not her."' in page and "Count what would go" in page
@@ -289,7 +289,7 @@ class TestPurge:
 
     def test_nor_is_their_undo(self, mo: User, ada: User) -> None:
         other = new_person("Max", "moderator")
-        begun = purge.begin(person=other, actor=ada, reason="Spam.")
+        begun = purging.begin(person=other, actor=ada, reason="Spam.")
         pages = (page_of(other), reverse("admin:trees_purge_change", args=[begun.pk]))
         for person, offered in ((mo, False), (ada, True)):
             assert [('value="undo"' in signed_in(person).get(page).text) for page in pages] == [offered, offered]
@@ -318,7 +318,7 @@ class TestBannedAuthors:
     """Prompts that wait do not fill the room of their language while their author is banned."""
 
     def follow(self, person: User) -> None:
-        standing.follow_standing(person_id=person.pk, policy=TreePolicy())
+        banned_authors.follow_standing(person_id=person.pk, policy=TreePolicy())
 
     def test_they_are_taken_out_and_come_back(self, mo: User, eve: User, alice: User) -> None:
         in_review, waiting = new_prompt(eve), new_prompt(eve)
@@ -349,7 +349,7 @@ class TestBannedAuthors:
 
     def test_what_a_moderator_stopped_stays_stopped(self, mo: User, eve: User) -> None:
         prompt = new_prompt(eve)
-        moderation.halt(tree_id=prompt.tree_id, actor=mo, reason="Odd.", policy=TreePolicy())
+        moderator_actions.halt(tree_id=prompt.tree_id, actor=mo, reason="Odd.", policy=TreePolicy())
         for action in ("ban", "unban"):
             act(signed_in(mo), action, eve)
             self.follow(eve)

@@ -18,20 +18,20 @@ from django.utils import timezone
 
 from inference.models import Chat, ChatMessage, ChatReport, Turn
 from oasst.accounts import services
+from oasst.accounts.authentication.sessions import SessionStore
 from oasst.accounts.models import Session, User
-from oasst.accounts.sessions import SessionStore
-from oasst.core import kept_forms
+from oasst.core.http import kept_forms
 from oasst.core.ratelimit import FORMS_KEPT_OF_NOBODY
-from oasst.schedule_table import SCHEDULES
-from oasst.schedules import clear_sessions_of_nobody
+from oasst.site.beat_schedule import SCHEDULES
+from oasst.site.schedules import clear_sessions_of_nobody
 from tasks.models import Task
 from tests.factories import PASSWORD, decide, grow_to, growing_tree, new_prompt, new_reply
 from tests.inference.conftest import chat_on  # noqa: F401
 from tests.inference.talking import ask
 from tests.security.pages import addresses
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Message, Report, Review, Skip, Withdrawal
-from trees.policy import TreePolicy
-from trees.states import State
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("chat_on")]
 WORDS = "Half an hour of work,\n    indented & <kept>"
@@ -390,7 +390,7 @@ class TestForNobodyElse:
         Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
         clear_sessions_of_nobody()
         assert Session.objects.get().account == bob.pk
-        assert [one.job for one in SCHEDULES].count("oasst.schedules.clear_sessions_of_nobody") == 1
+        assert [one.job for one in SCHEDULES].count("oasst.site.schedules.clear_sessions_of_nobody") == 1
 
     def test_strangers_fill_no_table(self, settings: Any) -> None:
         settings.RATE_LIMITS = True

@@ -9,7 +9,7 @@ from django.test import Client
 from oasst.accounts import services
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import User
-from oasst.core.languages import languages_of_browser
+from oasst.core.text.languages import languages_of_browser
 
 pytestmark = pytest.mark.django_db
 

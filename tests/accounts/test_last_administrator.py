@@ -10,11 +10,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from oasst.accounts import program_sessions, services
+from oasst.accounts import services
+from oasst.accounts.authentication import program_sessions
 from oasst.accounts.models import BanProposal, Role, User
 from oasst.core.errors import Conflict, DomainError, NotAllowed
 from tests.factories import new_person
-from trees import bans
+from trees.moderation import bans
 
 pytestmark = pytest.mark.django_db
 

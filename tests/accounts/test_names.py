@@ -11,8 +11,8 @@ from django.test import Client
 from oasst.accounts import identities, names, services
 from oasst.accounts.models import ApiClient, User
 from oasst.core.errors import Invalid
-from oasst.core.lookalikes import skeleton
 from oasst.core.models import WaitingJob
+from oasst.core.text.lookalikes import skeleton
 from tests.accounts.test_admin import signed_in
 from tests.factories import new_person
 from tests.leaderboard.test_boards import stand

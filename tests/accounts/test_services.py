@@ -18,7 +18,7 @@ from oasst.accounts.documents import TERMS
 from oasst.accounts.models import ApiClient, ApiKey, Consent, Identity, Role, Secret, Session, Token, User
 from oasst.accounts.names import friendly_name
 from oasst.core.errors import Conflict, Invalid, NotAllowed
-from oasst.core.text import clean_name
+from oasst.core.text.validation import clean_name
 
 pytestmark = pytest.mark.django_db
 

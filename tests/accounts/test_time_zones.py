@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from allauth.account.adapter import get_adapter
@@ -15,10 +14,10 @@ from django.utils import timezone
 from oasst.accounts import time_zones
 from oasst.accounts.models import User
 from tests.factories import new_prompt
+from tests.paths import ROOT
 from trees.models import Message
 
 pytestmark = pytest.mark.django_db
-ROOT = Path(__file__).parents[2]
 AT = datetime(2026, 7, 1, 21, 30, tzinfo=UTC)  # 06:30 on the next day in Tokyo
 
 

@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from oasst.accounts import program_sessions, services, tokens
+from oasst.accounts import services, tokens
+from oasst.accounts.authentication import program_sessions
 from oasst.accounts.models import ApiClient, Token, User
 from oasst.core.errors import Conflict, Invalid, NotAllowed
 from tasks.models import Task

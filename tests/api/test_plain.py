@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from oasst.api.plain import dump
+from oasst.api.wire_json import dump
 
 WORDS = ["", "plain", 'quote " and \\', "tab\tand\x00", "ä ß 漢 🙂", "\u2028\u2029\u0085", "</script>"]
 

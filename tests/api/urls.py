@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tests.core.urls import TROUBLES, handler404, handler500
+from tests.core.http.urls import TROUBLES, handler404, handler500
 
 
 class Label(serializers.Serializer[Any]):

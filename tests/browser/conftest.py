@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from trees.policy import current_policy
+from trees.lifecycle.policy import current_policy
 
 # Playwright's own loop runs in this thread; Django would take it for ours and refuse the database.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")

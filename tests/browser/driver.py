@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, expect
 
-from oasst.accounts import services, sign_in_links
+from oasst.accounts import services
+from oasst.accounts.authentication import sign_in_links
 
 _number = count(1)
 

@@ -12,12 +12,12 @@ from django.db import connection
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
-from inference import streams, turns
 from inference.engine.base import Finish
 from inference.models import Chat, ChatMessage, Turn
-from inference.states import TurnState
+from inference.turns import lifecycle, streams
+from inference.turns.states import TurnState
 from oasst.accounts.models import User
-from oasst.services.sockets import listen
+from oasst.embedded.sockets import listen
 from tests.browser.conftest import DESK, PHONE
 from tests.browser.driver import sign_in
 from tests.crash.processes import START_SECONDS, serve, wait_until
@@ -290,9 +290,9 @@ class Answer:
         Turn.objects.filter(pk=self.turn.pk).update(text=self.text)
 
     def finish(self) -> None:
-        progress = turns.Progress(str(self.turn.pk), self.text, [], 0, 0)
-        assert turns.finish(
-            owner=self.owner, progress=progress, ending=turns.Ending(TurnState.COMPLETE, Finish.STOP.value)
+        progress = lifecycle.Progress(str(self.turn.pk), self.text, [], 0, 0)
+        assert lifecycle.finish(
+            owner=self.owner, progress=progress, ending=lifecycle.Ending(TurnState.COMPLETE, Finish.STOP.value)
         )
         streams.end(self.turn.pk)
 

@@ -10,8 +10,8 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import DESK, PHONE, NewVisitor
 from tests.browser.driver import do_task, sign_in, take_any_task
+from trees.lifecycle.states import State
 from trees.models import MessageTree
-from trees.states import State
 
 pytestmark = [
     pytest.mark.browser,

@@ -8,11 +8,11 @@ from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Browser, Page, expect
 
-from oasst import purge
 from oasst.accounts.models import User
+from oasst.site import purging
 from tests.factories import growing_tree, new_person, new_reply
+from trees.lifecycle.policy import current_policy
 from trees.models import Message, Purge
-from trees.policy import current_policy
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.browser]
 
@@ -28,7 +28,7 @@ def page_for(browser: Browser, live_server: Any, person: User, **more: Any) -> P
 
 def go_on() -> None:
     """What the worker does after the commit."""
-    purge.go_on(purge_id=Purge.objects.get().pk, policy=current_policy())
+    purging.go_on(purge_id=Purge.objects.get().pk, policy=current_policy())
 
 
 def test_a_purge_and_its_undo(browser: Browser, live_server: Any) -> None:

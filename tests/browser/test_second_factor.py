@@ -8,7 +8,7 @@ from allauth.mfa.models import Authenticator
 from playwright.sync_api import Page, expect
 
 from oasst.accounts.models import User
-from tests.accounts.test_second_factor import give_app
+from tests.accounts.authentication.test_second_factor import give_app
 from tests.browser.conftest import DESK, PHONE, NewVisitor
 from tests.factories import PASSWORD
 

@@ -9,7 +9,7 @@ from allauth.socialaccount.models import SocialAccount
 from playwright.sync_api import Page, expect
 
 from oasst.accounts.models import User
-from tests.accounts.other_service import OtherService, other_service
+from tests.accounts.authentication.other_service import OtherService, other_service
 from tests.browser.conftest import DESK, PHONE, NewVisitor
 from tests.browser.driver import sign_in
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page
 
 from inference.models import Chat, ChatMessage, ChatReport
 from oasst.accounts.models import User
-from tests.core.test_markdown import MIXED
+from tests.core.markdown.test_rendering import MIXED
 from tests.security.roles import World, new_world
 from tests.security.test_hostile_texts import filled_world
 from tests.security.test_roles import address_of

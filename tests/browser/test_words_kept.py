@@ -16,8 +16,8 @@ from tests.browser.conftest import DESK, PHONE, NewVisitor
 from tests.browser.driver import sign_in
 from tests.factories import growing_tree, new_person, new_prompt
 from tests.inference.conftest import chat_on  # noqa: F401
+from trees.contributing.reactions import LONGEST_REPORT
 from trees.models import Message, Report, Review
-from trees.reactions import LONGEST_REPORT
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 WORDS = "Water rises in thin tubes"

@@ -9,8 +9,8 @@ import requests
 from oasst.accounts import services
 from tests.factories import decide, grow_to, growing_tree, new_person, new_prompt, new_reply
 from tests.wire.conftest import person
-from trees.policy import TreePolicy, current_policy
-from trees.states import State
+from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.states import State
 
 POLICY: dict[str, Any] = {
     "goal_tree_size": 6,

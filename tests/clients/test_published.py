@@ -15,10 +15,10 @@ from django.urls import URLPattern
 
 from inference import api_urls as chat
 from inference.api import openai_urls as as_openai
-from oasst import api_urls as data
 from oasst.api.fields import Shape
 from oasst.api.json_schema import Components, schema_of
 from oasst.core.templatetags.spans import code_spans
+from oasst.site import api_urls as data
 
 INTERFACES = {"/api/v1": (data, "/docs/"), "/inference": (chat, "/docs/chat/"), "/v1": (as_openai, "/docs/openai/")}
 every_interface = pytest.mark.parametrize("base", INTERFACES)

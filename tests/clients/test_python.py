@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from oasst.api_urls import document
+from oasst.site.api_urls import document
 from tests.clients.conftest import CLASSES, Site
 from tests.clients.python import Client
 

@@ -8,7 +8,7 @@ import pytest
 
 from inference import api_urls as chat
 from inference.api import openai_urls as as_openai
-from oasst import api_urls as data
+from oasst.site import api_urls as data
 from tests.clients import typescript
 from tests.clients.conftest import CLASSES, Site
 from tests.clients.validity import faults

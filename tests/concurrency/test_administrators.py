@@ -9,7 +9,7 @@ from oasst.accounts.models import Role, User
 from oasst.core.errors import Conflict
 from tests.concurrency.together import at_once
 from tests.factories import new_person
-from trees import bans
+from trees.moderation import bans
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 

@@ -6,12 +6,14 @@ import pytest
 
 from oasst.accounts import services
 from oasst.accounts.models import User
-from oasst.invariants import differences
+from oasst.site.invariants import differences
 from tests.concurrency.test_rivals import ROUNDS, rivals
 from tests.factories import growing_tree, new_people, new_person, new_prompt, new_reply
-from trees import client_acts, moderation, reactions, thresholds
+from trees import api_services
+from trees.contributing import reactions
+from trees.lifecycle.policy import TreePolicy
 from trees.models import Happening, Message, Proposal
-from trees.policy import TreePolicy
+from trees.moderation import auto_moderation, moderator_actions
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 EVERYBODY = TreePolicy(complaint_min_accepted=0, auto_mod_red_flags=2)
@@ -30,7 +32,7 @@ def mo(transactional_db: None) -> User:
 
 def complain(message: Message, person: User) -> None:
     reactions.report(message_id=message.pk, reporter=person, category="spam")
-    thresholds.apply(message_id=message.pk, policy=EVERYBODY)
+    auto_moderation.apply(message_id=message.pk, policy=EVERYBODY)
 
 
 def test_flags_at_once_are_one_proposal(mo: User) -> None:
@@ -47,7 +49,7 @@ def test_a_dismissal_against_one_more_flag(mo: User) -> None:
         first, second = new_people(2)
         report = reactions.report(message_id=prompt.pk, reporter=first, category="spam")
         rivals(
-            lambda one=report: moderation.settle_report(  # type: ignore[misc]
+            lambda one=report: moderator_actions.settle_report(  # type: ignore[misc]
                 report_id=one.pk, actor=mo, status="dismissed", outcome="Fine.", policy=EVERYBODY
             ),
             lambda one=prompt, by=second: complain(one, by),  # type: ignore[misc]
@@ -66,8 +68,8 @@ def test_two_moderators_who_disagree(mo: User) -> None:
         proposal = Proposal.objects.get(message=prompt)
         about = {"proposal_id": proposal.pk, "reason": "So be it.", "policy": EVERYBODY}
         codes = rivals(
-            lambda about=about: moderation.uphold(actor=mo, **about),  # type: ignore[misc]
-            lambda about=about: moderation.dismiss(actor=other, **about),  # type: ignore[misc]
+            lambda about=about: moderator_actions.uphold(actor=mo, **about),  # type: ignore[misc]
+            lambda about=about: moderator_actions.dismiss(actor=other, **about),  # type: ignore[misc]
             allowed={"already_decided"},
         )
         assert sorted(codes) == ["", "already_decided"]
@@ -82,18 +84,18 @@ def test_two_doors_that_bring_back(mo: User) -> None:
     replies = [new_reply(prompt, new_person("Writer")) for _ in range(2)]
     for _ in range(ROUNDS):
         gone = [
-            moderation.delete_message(message_id=one.pk, actor=mo, reason="Copied.", policy=EVERYBODY)
+            moderator_actions.delete_message(message_id=one.pk, actor=mo, reason="Copied.", policy=EVERYBODY)
             for one in replies
         ]
         rivals(
             *(
-                lambda pk=one.pk: moderation.undelete(  # type: ignore[misc]
+                lambda pk=one.pk: moderator_actions.undelete(  # type: ignore[misc]
                     deletion_id=pk, actor=mo, reason="Fine.", policy=EVERYBODY
                 )
                 for one in gone
             ),
             *(
-                lambda pk=one.pk: client_acts.undelete_message(pk, site, None, EVERYBODY)  # type: ignore[misc]
+                lambda pk=one.pk: api_services.undelete_message(pk, site, None, EVERYBODY)  # type: ignore[misc]
                 for one in replies
             ),
             allowed={"already_undone"},

@@ -5,20 +5,20 @@ from dataclasses import replace
 
 import pytest
 
-from oasst import purge as purging
 from oasst.accounts.models import User
 from oasst.core.errors import Gone, NotAllowed
-from oasst.invariants import differences
+from oasst.site import purging
+from oasst.site.invariants import differences
 from tasks import lottery, submission
 from tasks.kinds import Kind
 from tests.concurrency.together import at_once, rival_before
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import new_people, new_person
-from trees import purging as in_one_tree
-from trees import reactions
+from trees.contributing import reactions
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Message, Opening, Purge, Ranking, Reaction, Review
-from trees.policy import TreePolicy
-from trees.states import State
+from trees.moderation import purging as in_one_tree
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 POLICY = TreePolicy(goal_tree_size=6, max_tree_depth=1, max_children_count=6)

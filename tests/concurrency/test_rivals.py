@@ -14,18 +14,18 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from oasst.accounts.services import ban
 from oasst.core.errors import DomainError
-from oasst.invariants import differences
+from oasst.site.invariants import differences
 from tasks import upkeep
 from tasks.kinds import Kind
 from tasks.models import Task
 from tests.concurrency.together import at_once
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import new_people, new_person
-from trees import moderation
 from trees.interchange.reader import import_files
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Deletion, Message, MessageTree, Opening, Ranking, Review, TreeTransition
-from trees.policy import TreePolicy
-from trees.states import State
+from trees.moderation import moderator_actions
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -116,7 +116,7 @@ class TestModeratorAgainstContributor:
         for _ in range(ROUNDS):
             tree = start_tree(SMALL)
             tasks = self._reviewers()
-            halt = lambda pk=tree.pk: moderation.halt(tree_id=pk, actor=mo, reason="Odd.", policy=SMALL)  # noqa: E731
+            halt = lambda pk=tree.pk: moderator_actions.halt(tree_id=pk, actor=mo, reason="Odd.", policy=SMALL)  # noqa: E731
             codes = rivals(halt, *self._answers(tasks), allowed={"tree_stopped"})
             assert codes[0] == ""
             tree.refresh_from_db()
@@ -127,7 +127,7 @@ class TestModeratorAgainstContributor:
         for _ in range(ROUNDS):
             tree = start_tree(SMALL)
             tasks = self._reviewers()
-            delete = lambda pk=tree.pk: moderation.delete_message(  # noqa: E731
+            delete = lambda pk=tree.pk: moderator_actions.delete_message(  # noqa: E731
                 message_id=pk, actor=mo, reason="Copied.", policy=SMALL
             )
             codes = rivals(delete, *self._answers(tasks), allowed={"message_deleted"})
@@ -138,7 +138,7 @@ class TestModeratorAgainstContributor:
 
     def test_deleted_twice_at_once_is_one_deletion(self, mo: User) -> None:
         tree = start_tree(SMALL)
-        delete = lambda: moderation.delete_message(message_id=tree.pk, actor=mo, reason="Copied.", policy=SMALL)  # noqa: E731
+        delete = lambda: moderator_actions.delete_message(message_id=tree.pk, actor=mo, reason="Copied.", policy=SMALL)  # noqa: E731
         assert sorted(rivals(*[delete] * 4, allowed={"already_deleted"})) == ["", *["already_deleted"] * 3]
         assert Deletion.objects.count() == 1
 
@@ -147,7 +147,7 @@ class TestModeratorAgainstContributor:
         for number in range(ROUNDS):
             tree = start_tree(SMALL)
             tasks = self._reviewers()
-            edit = lambda pk=tree.pk, number=number: moderation.edit_message(  # noqa: E731
+            edit = lambda pk=tree.pk, number=number: moderator_actions.edit_message(  # noqa: E731
                 message_id=pk, actor=mo, text=f"Better {number}.", reason="Typo.", policy=SMALL
             )
             codes = rivals(edit, *self._answers(tasks), allowed={"text_changed"})
@@ -156,7 +156,7 @@ class TestModeratorAgainstContributor:
             assert not Review.objects.filter(revision=root.revision_id).exists()
             assert root.review_count == kept(tasks) == codes[1:].count("")
             # The next round is about its own tree: this one may still want reviews, and the oldest go first.
-            moderation.halt(tree_id=tree.pk, actor=mo, reason="Done with.", policy=SMALL)
+            moderator_actions.halt(tree_id=tree.pk, actor=mo, reason="Done with.", policy=SMALL)
 
     def test_ban_against_an_answer(self, mo: User) -> None:
         for _ in range(ROUNDS):

@@ -15,18 +15,19 @@ from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError, Gone
-from oasst.invariants import differences
-from tasks import assignment, backlog, lottery, places, queries, submission, upkeep
+from oasst.site.invariants import differences
+from tasks import assignment, backlog, lottery, opening_queries, queries, submission, upkeep
 from tasks.kinds import Kind
 from tasks.models import Task
 from tests.concurrency.together import at_once, elsewhere, rival_before
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import conversation, new_people
-from trees import reviews, transitions, wanted
+from trees.contributing import reviews
 from trees.interchange.reader import import_files
+from trees.lifecycle import demand, transitions
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Opening, Ranking, Review
-from trees.policy import TreePolicy
-from trees.states import State
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -151,7 +152,7 @@ class TestTheLastPlace:
         before_last, last = (take(person, policy, Kind.LABEL_ASSISTANT_REPLY) for person in reviewers[:2])
         answer(before_last, policy)
         taken: list[Task] = []
-        with rival_before(wanted, "places", lambda: taken.append(take(late, policy, Kind.ASSISTANT_REPLY))):
+        with rival_before(demand, "places", lambda: taken.append(take(late, policy, Kind.ASSISTANT_REPLY))):
             answer(last, policy)
         assert Opening.objects.filter(lease=taken[0].pk).exists()
         assert list(differences(policy)) == []
@@ -305,4 +306,4 @@ class TestMix:
         results = at_once([work(people[n::6]) for n in range(6)])
         assert failures(results) == []  # type: ignore[arg-type]
         assert sum(results) > 30  # type: ignore[arg-type]
-        assert elsewhere(lambda: places.offered_kinds(people[0], "en", timezone.now())) is not None
+        assert elsewhere(lambda: opening_queries.offered_kinds(people[0], "en", timezone.now())) is not None

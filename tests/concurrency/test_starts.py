@@ -8,16 +8,16 @@ import pytest
 from django.db.models import QuerySet
 from django.test import Client
 
-from inference import chat
+from inference.chats import chat_services
 from inference.models import OfferedModel
 from oasst.accounts import identities, services, tokens
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Consent, User
-from oasst.invariants import differences
+from oasst.site.invariants import differences
 from tests.accounts.test_agreeing import AGREES, upsert
 from tests.accounts.test_tokens import program
 from tests.concurrency.together import at_once, rival_before
-from trees.policy import current_policy
+from trees.lifecycle.policy import current_policy
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 AT_ONCE = 6
@@ -29,13 +29,13 @@ class TestOffer:
         settings.OASST_CHAT_MODEL = "tiny"
 
     def test_several_processes_start(self) -> None:
-        assert at_once([chat.note_offer] * AT_ONCE) == [None] * AT_ONCE
+        assert at_once([chat_services.note_offer] * AT_ONCE) == [None] * AT_ONCE
         assert OfferedModel.objects.get().name == "tiny"
 
     def test_another_one_was_first_by_a_moment(self) -> None:
         """It noted the offer after this process had looked, and before it wrote."""
-        with rival_before(QuerySet, "create", chat.note_offer):
-            chat.note_offer()
+        with rival_before(QuerySet, "create", chat_services.note_offer):
+            chat_services.note_offer()
         assert OfferedModel.objects.count() == 1
 
 

@@ -7,12 +7,12 @@ import pytest
 from django.test import Client
 
 from oasst.accounts.models import User
-from oasst.invariants import differences
+from oasst.site.invariants import differences
 from tasks.models import Task
 from tests.concurrency.together import at_once
 from tests.wire.conftest import Wire, person
+from trees.lifecycle.policy import current_policy
 from trees.models import Message
-from trees.policy import current_policy
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 # A test client keeps its connection from call to call, and the pool has eight.

@@ -10,14 +10,14 @@ import pytest
 import requests
 
 from oasst.accounts import services
-from oasst.invariants import differences
+from oasst.site.invariants import differences
 from tasks.models import Task
 from tests.concurrency.together import at_once
 from tests.crash.processes import Site
 from tests.crash.settings import TREE_POLICY
 from tests.wire.conftest import person
+from trees.lifecycle.policy import TreePolicy
 from trees.models import Message, Ranking, Review
-from trees.policy import TreePolicy
 
 PEOPLE, ROUNDS = 32, 5
 NOTHING_TO_DO = 1006

@@ -6,16 +6,17 @@ from dataclasses import replace
 import pytest
 
 from oasst.accounts.models import User
-from oasst.invariants import differences
+from oasst.site.invariants import differences
 from tasks.kinds import Kind
 from tasks.models import Task
 from tests.concurrency.test_rivals import ROUNDS, SMALL, rivals
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import new_people, new_person
-from trees import moderation, withdrawal
+from trees.contributing import withdrawal
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Deletion, Message, MessageTree, Review, Withdrawal
-from trees.policy import TreePolicy
-from trees.states import State
+from trees.moderation import moderator_actions
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 ROOMY = replace(SMALL, max_active_trees=100)
@@ -93,7 +94,7 @@ def test_an_author_who_undoes_it_against_a_moderator_who_decides(mo: User) -> No
             lambda pk=prompt.pk, by=author: withdrawal.undo(  # type: ignore[misc]
                 message_id=pk, author=by, policy=ROOMY
             ),
-            lambda pk=made.pk: moderation.grant_withdrawal(  # type: ignore[misc]
+            lambda pk=made.pk: moderator_actions.grant_withdrawal(  # type: ignore[misc]
                 withdrawal_id=pk, actor=mo, reason="As you wish.", policy=ROOMY
             ),
             allowed={"already_decided", "already_deleted"},
@@ -101,4 +102,4 @@ def test_an_author_who_undoes_it_against_a_moderator_who_decides(mo: User) -> No
         assert codes in (["", "already_decided"], ["already_deleted", ""])
         prompt.refresh_from_db()
         assert (prompt.deleted, prompt.hidden, prompt.withdrawn) == (codes[1] == "", False, codes[1] == "")
-        moderation.halt(tree_id=tree.pk, actor=mo, reason="Out of the way of the next round.", policy=ROOMY)
+        moderator_actions.halt(tree_id=tree.pk, actor=mo, reason="Out of the way of the next round.", policy=ROOMY)

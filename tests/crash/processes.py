@@ -14,8 +14,8 @@ from urllib.request import urlopen
 from django.conf import settings
 from django.db import connection
 
-from oasst.services.processes import die_with_parent
-from oasst.services.sockets import listen
+from oasst.embedded.processes import die_with_parent
+from oasst.embedded.sockets import listen
 
 START_SECONDS = 120
 

@@ -2,7 +2,7 @@
 
 import os
 
-from oasst.server_urls import read_redis
+from oasst.core.server_urls import read_redis
 from oasst.settings_test import *  # noqa: F403
 from oasst.settings_test import DATABASES, OASST_HOME, REDIS_URL
 

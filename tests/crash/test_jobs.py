@@ -10,14 +10,14 @@ import redis
 from celery import current_app
 from kombu import Connection
 
-from leaderboard import stats
+from leaderboard import rebuild
 from leaderboard.models import CachedStatistic, Standing
 from oasst.core.models import JobRecord, WaitingJob
-from oasst.schedule_table import SCHEDULES
+from oasst.site.beat_schedule import SCHEDULES
 from tests.crash.processes import Process, wait_until
 from tests.crash.settings import CELERY_BROKER_URL
 from tests.factories import new_people, new_person, new_prompt, new_veterans, review
-from trees import reactions
+from trees.contributing import reactions
 from trees.models import Happening, Message
 
 KILLS = 8
@@ -54,9 +54,9 @@ class TestKilledWorkers:
             worker.start()
         self._finish(worker, jobs)
         assert not Happening.objects.filter(tallied=False).exists()
-        assert list(stats.differences()) == []
+        assert list(rebuild.differences()) == []
         before = list(Standing.objects.order_by("pk").values_list("frame", "lang", "person", "points", "quality"))
-        stats.rebuild()
+        rebuild.rebuild()
         after = list(Standing.objects.order_by("pk").values_list("frame", "lang", "person", "points", "quality"))
         assert sorted(after) == sorted(before) != []
         assert CachedStatistic.objects.get(name="human_messages_by_lang").data is not None
@@ -69,18 +69,18 @@ class TestKilledWorkers:
         assert WaitingJob.objects.count() == len(others)
         # Two minutes later the clock sends them again.
         WaitingJob.objects.update(due_at=prompt.created_at)
-        send("oasst.schedules.send_waiting_jobs")
+        send("oasst.site.schedules.send_waiting_jobs")
         send("leaderboard.jobs.count_what_happened")
         wait_until(lambda: not WaitingJob.objects.exists(), PATIENCE, worker.said)
         wait_until(lambda: not Happening.objects.filter(tallied=False).exists(), PATIENCE, worker.said)
         prompt.tree.refresh_from_db()
         assert prompt.tree.state == "halted_by_moderator"
-        assert list(stats.differences()) == []
+        assert list(rebuild.differences()) == []
 
     def _answers(self) -> bool:
-        send("oasst.schedules.send_waiting_jobs")
+        send("oasst.site.schedules.send_waiting_jobs")
         time.sleep(1)
-        return JobRecord.objects.filter(job="oasst.schedules.send_waiting_jobs").exists()
+        return JobRecord.objects.filter(job="oasst.site.schedules.send_waiting_jobs").exists()
 
     def _live(self, people: list, dice: random.Random) -> None:  # type: ignore[type-arg]
         for _ in range(10):

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from oasst.accounts.models import User
-from oasst.crowd.ledger import missing_answers
-from oasst.invariants import differences
+from oasst.simulation.crowd.ledger import missing_answers
+from oasst.site.invariants import differences
 from tasks.models import Task
 from tests.crash.processes import Process, Site, wait_until
 from tests.crash.settings import TREE_POLICY
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import MessageTree
-from trees.policy import TreePolicy
-from trees.states import State
 
 KILLS = 10
 ANSWERS_BETWEEN = 8

@@ -12,7 +12,7 @@ from inference.engine.batching import Batch, Sizes, Step
 from inference.engine.loading import Loaded, load
 from inference.engine.torch_engine import TorchEngine
 from inference.policy import ChatPolicy
-from inference.runtime import Runtime
+from inference.turns.runtime import Runtime
 from tests.inference.talking import POLICY
 
 NewEngine = Callable[..., TorchEngine]

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from inference import chat
-from inference.events import Done, Event, Failed, Queued, Token
+from inference.chats import chat_services
 from inference.models import ChatMessage, Turn
 from inference.policy import ChatPolicy
-from inference.watch import watch_turn
+from inference.turns.events import Done, Event, Failed, Queued, Token
+from inference.turns.watch import watch_turn
 from oasst.accounts.models import User
 
 POLICY = ChatPolicy(lease_seconds=3)
@@ -23,8 +23,8 @@ BOUND = 90  # seconds: what hangs fails
 
 def ask(user: User, text: str = "Tell me something", policy: ChatPolicy = POLICY, **settings: Any) -> Turn:
     """A new chat with one question."""
-    room = chat.create_chat(user=user, policy=policy)
-    return chat.start_turn(user=user, chat_id=room.pk, text=text, policy=policy, chosen={**GREEDY, **settings})
+    room = chat_services.create_chat(user=user, policy=policy)
+    return chat_services.start_turn(user=user, chat_id=room.pk, text=text, policy=policy, chosen={**GREEDY, **settings})
 
 
 def send_completion(

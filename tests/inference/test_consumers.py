@@ -16,17 +16,19 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from inference import chat, consumers, rendering
-from inference.events import Token
+from inference import consumers
+from inference.chats import chat_services
 from inference.models import ChatMessage, Turn
-from inference.runtime import Runtime
-from inference.states import TurnState
+from inference.turns import rendering
+from inference.turns.events import Token
+from inference.turns.runtime import Runtime
+from inference.turns.states import TurnState
 from oasst.accounts.models import Session, User
 from oasst.asgi import application
 from oasst.core import ratelimit
-from oasst.core.markdown import render
-from oasst.core.markdown_stream import MarkdownStream, Patch
-from tests.core.test_markdown import assert_harmless
+from oasst.core.markdown.rendering import render
+from oasst.core.markdown.streaming import MarkdownStream, Patch
+from tests.core.markdown.test_rendering import assert_harmless
 from tests.inference.talking import BOUND, ENDLESS, ask, content, fresh, wait_for_text
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_on")]
@@ -139,7 +141,7 @@ class TestWhoMay:
 
     def test_no_answer_of_a_deleted_chat(self, alice: User) -> None:
         turn = ask(alice)
-        chat.delete_chat(user=alice, chat_id=turn.message.chat_id)
+        chat_services.delete_chat(user=alice, chat_id=turn.message.chat_id)
         assert close_code(turn, alice) == consumers.NOT_FOUND
 
     @pytest.mark.parametrize("end", ["session", "ban"])

@@ -22,18 +22,19 @@ import requests
 from django.db import connection
 from django.db.models import F
 
-from inference import chat, engines, turns
 from inference.api import openai as openai_view
 from inference.api import openai_input
 from inference.api.openai_urls import document
-from inference.events import Event, Failed
+from inference.chats import chat_services
 from inference.models import Chat, ChatMessage, OfferedModel, Turn
 from inference.policy import current_policy
-from inference.states import OPEN, TurnState
+from inference.turns import lifecycle, process_engine
+from inference.turns.events import Event, Failed
+from inference.turns.states import OPEN, TurnState
 from oasst.accounts import services, tokens
 from oasst.accounts.models import User
 from oasst.core import ratelimit
-from oasst.services.sockets import listen
+from oasst.embedded.sockets import listen
 from tests.clients.python import Client
 from tests.clients.validity import faults
 from tests.crash.processes import START_SECONDS, serve
@@ -362,7 +363,7 @@ class TestBatches:
             waiting = Turn.objects.filter(state=TurnState.PENDING)
             wait_until(waiting.exists, "not in the queue")
             waiting.update(deadline_at=F("queued_at"))
-            turns.end_overdue(current_policy())
+            lifecycle.end_overdue(current_policy())
             with pytest.raises(openai.InternalServerError, match="300 seconds in the queue") as refused:
                 asked.result()
         assert refused.value.status_code == 503 and refused.value.code == "queue_timeout"
@@ -454,11 +455,11 @@ class TestModels:
     ) -> None:
         settings.OASST_CHAT_MODEL, settings.OASST_ENGINE = web.model, "worker"
         before = int(time.time())
-        engines.start_beside_requests()  # as each start of a web server does
+        process_engine.start_beside_requests()  # as each start of a web server does
         noted = OfferedModel.objects.get().since
         assert before <= noted.timestamp() <= time.time()
-        engines.start_beside_requests()
-        assert OfferedModel.objects.get().since == noted == chat.offered_since(web.model)
+        process_engine.start_beside_requests()
+        assert OfferedModel.objects.get().since == noted == chat_services.offered_since(web.model)
         OfferedModel.objects.update(since="2024-05-06T07:08:09Z")
         (listed,) = client.models.list()
         assert listed.created == client.models.retrieve(web.model).created == 1714979289

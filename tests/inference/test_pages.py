@@ -11,14 +11,14 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from inference.conversation import WINDOW
+from inference.chats.conversation import WINDOW
 from inference.models import Chat, ChatMessage, ChatReport, Preset, Role, Turn, Vote
 from inference.policy import current_policy
-from inference.runtime import conversation
-from inference.states import TurnState
+from inference.turns.runtime import conversation
+from inference.turns.states import TurnState
 from oasst.accounts.models import User
 from oasst.core.ids import uuid7
-from oasst.core.markdown import render
+from oasst.core.markdown.rendering import render
 from tests.inference.talking import ask, fresh
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_on")]

@@ -11,8 +11,9 @@ from leaderboard.agreement import alpha, interval, nominal
 from oasst.accounts.models import User
 from tests.factories import decide, new_people, new_prompt, review
 from tests.leaderboard.test_tallies import POLICY
-from trees import moderation, reviewers
+from trees.contributing import reviewers
 from trees.models import ReviewerRecord
+from trees.moderation import moderator_actions
 
 # The example of Krippendorff's paper, as the library has it: three people, thirteen texts, * is no answer.
 EXAMPLE = (["*", "*", "*", "*", "*", "3", "4", "1", "2", "1", "1", "3", "3", "*", "3"],
@@ -90,6 +91,6 @@ class TestSkills:
         before = list(ReviewerRecord.objects.order_by("pk").values_list("person", "agreed", "finds", "spares"))
         reviewers.learn()
         assert list(ReviewerRecord.objects.order_by("pk").values_list("person", "agreed", "finds", "spares")) == before
-        moderation.delete_message(message_id=prompt.pk, actor=mo, reason="A test", policy=POLICY)
+        moderator_actions.delete_message(message_id=prompt.pk, actor=mo, reason="A test", policy=POLICY)
         reviewers.learn()
         assert ReviewerRecord.objects.get(person=hasty).decided == 5

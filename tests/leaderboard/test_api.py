@@ -10,14 +10,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from leaderboard.api import answers
-from leaderboard.frames import Frame
 from leaderboard.models import Standing, TrollStanding
+from leaderboard.time_frames import Frame
 from oasst.accounts.models import Identity, User
 from oasst.accounts.services import create_api_client
 from tests.factories import decide, new_people, new_prompt, review
 from tests.leaderboard.test_boards import stand
 from tests.leaderboard.test_tallies import POLICY, read_all
-from trees import reactions
+from trees.contributing import reactions
 
 pytestmark = pytest.mark.django_db
 

@@ -8,10 +8,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from leaderboard import queries
-from leaderboard.frames import Frame
-from leaderboard.kinds import COUNTERS, KINDS
 from leaderboard.levels import THRESHOLDS, level_of
 from leaderboard.models import MEASURES, Moved, Standing
+from leaderboard.points import COUNTERS, KINDS
+from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
 from tests.factories import new_people, new_person, new_prompt, review
 from tests.leaderboard.test_tallies import read_all

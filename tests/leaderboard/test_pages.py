@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from leaderboard import cached
+from leaderboard import cached_statistics
 from leaderboard.models import CachedStatistic, TrollStanding
 from oasst.accounts.models import User
 from oasst.core.jobs import SomeFailed
@@ -18,8 +18,9 @@ from tasks import lottery
 from tests.factories import decide, grow_to, growing_tree, new_people, new_prompt, rank, review
 from tests.leaderboard.test_boards import stand
 from tests.leaderboard.test_tallies import POLICY, read_all
-from trees import moderation, reactions, reviewers
-from trees.states import State
+from trees.contributing import reactions, reviewers
+from trees.lifecycle.states import State
+from trees.moderation import moderator_actions
 
 pytestmark = pytest.mark.django_db
 
@@ -96,7 +97,7 @@ class TestPoints:
 
     def test_what_was_deleted_says_so(self, as_alice: Client, alice: User, mo: User) -> None:
         prompt = new_prompt(alice)
-        moderation.delete_message(message_id=prompt.pk, actor=mo, reason="A test", policy=POLICY)
+        moderator_actions.delete_message(message_id=prompt.pk, actor=mo, reason="A test", policy=POLICY)
         page = text_of(as_alice, "/me/points/")
         assert "Deleted" in page and "Nothing of it counts any more" in page
 
@@ -105,7 +106,7 @@ class TestPoints:
         theirs, mine = new_prompt(bob, text="Bob lives at 5 Elm Street"), new_prompt(alice, text="What I wrote myself")
         review(theirs, alice)
         for prompt in (theirs, mine):
-            moderation.delete_message(message_id=prompt.pk, actor=mo, reason="A test", policy=POLICY)
+            moderator_actions.delete_message(message_id=prompt.pk, actor=mo, reason="A test", policy=POLICY)
         page = text_of(as_alice, "/me/points/")
         assert "Elm Street" not in page and "What I wrote myself" not in page
         assert page.count("(removed)") == 2
@@ -178,7 +179,7 @@ class TestStatistics:
         prompt = growing_tree(alice, POLICY, lang="de")
         grow_to(prompt.pk, State.READY_FOR_EXPORT, POLICY)
         read_all()
-        cached.refresh()
+        cached_statistics.refresh()
         page = text_of(client, "/statistics/")
         assert page.count("<svg viewBox") >= 6
         assert page.count("<table>") >= 8
@@ -187,21 +188,21 @@ class TestStatistics:
 
     def test_csv_is_the_same_table(self, client: Client, alice: User) -> None:
         decide(new_prompt(alice, lang="de"))
-        cached.refresh(["messages"])
+        cached_statistics.refresh(["messages"])
         answer = client.get("/statistics/messages.csv")
         assert answer["Content-Disposition"] == 'attachment; filename="messages.csv"'
         assert answer.content.decode().splitlines() == ["Language,User,Assistant", "de,1,0"]
         assert client.get("/statistics/nonsense.csv").status_code == 404
 
     def test_redis_first_then_the_table(self, client: Client, alice: User) -> None:
-        cached.refresh()
+        cached_statistics.refresh()
 
         def statements() -> int:
             with CaptureQueriesContext(connection) as captured:
                 client.get("/statistics/")
             return len(captured)
 
-        cached.read_all(cached.ON_THE_PAGE)
+        cached_statistics.read_all(cached_statistics.ON_THE_PAGE)
         assert statements() == 0
         before = client.get("/statistics/").content
         cache.clear()
@@ -211,22 +212,24 @@ class TestStatistics:
 
     def test_who_waited_for_another_does_not_compute_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         computed: list[int] = []
-        monkeypatch.setitem(cached.STATISTICS, "messages", lambda: computed.append(1) or {"columns": [], "rows": []})
+        monkeypatch.setitem(
+            cached_statistics.STATISTICS, "messages", lambda: computed.append(1) or {"columns": [], "rows": []}
+        )
         began = timezone.now()
-        assert cached.refresh(["messages"]) == 1
-        assert cached._refresh("messages", began) is False
+        assert cached_statistics.refresh(["messages"]) == 1
+        assert cached_statistics._refresh("messages", began) is False
         assert computed == [1]
 
     def test_a_statistic_that_fails_leaves_the_old_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        cached.refresh(["messages"])
+        cached_statistics.refresh(["messages"])
         old = CachedStatistic.objects.get(name="messages").updated_at
 
         def crash() -> Any:
             raise ZeroDivisionError
 
-        monkeypatch.setitem(cached.STATISTICS, "messages", crash)
+        monkeypatch.setitem(cached_statistics.STATISTICS, "messages", crash)
         with pytest.raises(SomeFailed, match="ZeroDivisionError"):
-            cached.refresh(["messages", "trees"])
+            cached_statistics.refresh(["messages", "trees"])
         assert CachedStatistic.objects.filter(name="trees").exists(), "it does not hold up the others"
         assert CachedStatistic.objects.get(name="messages").updated_at == old
 

@@ -12,16 +12,16 @@ from django.db.migrations.executor import MigrationExecutor
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from leaderboard import queries, schedules, stats, tallies
-from leaderboard.frames import Frame
+from leaderboard import queries, rebuild, schedules, tallies
 from leaderboard.models import MEASURES, Moved, Place, Standing
+from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
 from tests.factories import decide, new_people, new_prompt, review
 from tests.leaderboard.test_boards import stand
 from tests.leaderboard.test_tallies import read_all
-from trees import moderation
-from trees.policy import TreePolicy
-from trees.reviews import record_labels
+from trees.contributing.reviews import record_labels
+from trees.lifecycle.policy import TreePolicy
+from trees.moderation import moderator_actions
 
 pytestmark = pytest.mark.django_db
 
@@ -191,12 +191,12 @@ class TestBoards:
         prompt = new_prompt(alice)
         read_all()
         tallies.settle()
-        moderation.delete_message(message_id=prompt.pk, actor=mo, reason="x", policy=TreePolicy())
+        moderator_actions.delete_message(message_id=prompt.pk, actor=mo, reason="x", policy=TreePolicy())
         read_all()
         assert alice not in [row.person for row in queries.top(Frame.TOTAL)]
         tallies.settle()
         assert not Place.objects.filter(person=alice).exists()
-        assert list(stats.differences()) == []
+        assert list(rebuild.differences()) == []
 
     def test_who_is_gone_for_good_leaves_nothing(self, alice: User) -> None:
         stand(alice, 3)
@@ -236,7 +236,7 @@ class TestOrder:
         tallies.move_on(timezone.now() + timedelta(days=2))
         assert not Moved.objects.exists()
         assert {place.frame for place in Place.objects.all()} == {"week", "month", "total"}
-        assert list(stats.differences()) == []
+        assert list(rebuild.differences()) == []
 
     def test_a_day_later_places_are_right_whatever_happened(self, alice: User, bob: User, mo: User) -> None:
         """Say, a release that knows none counted while this one was rolled out."""
@@ -267,7 +267,7 @@ class TestOrder:
             raise ZeroDivisionError
         assert Moved.objects.exists() and not Place.objects.exists()
         assert seen("quality", [alice]) == before
-        assert list(stats.differences()) == []
+        assert list(rebuild.differences()) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -286,7 +286,7 @@ def test_a_site_that_has_scores_is_migrated_and_back(alice: User, bob: User) -> 
         after = to("0002_places")
     assert not {name for name in after if name.startswith("standing_by")}
     assert Place.objects.count() == Standing.objects.count() > 8
-    assert list(stats.differences()) == []
+    assert list(rebuild.differences()) == []
     assert [row.person for row in queries.top(Frame.TOTAL)][:1] == [alice]
 
 
@@ -297,10 +297,10 @@ class TestDifferences:
         read_all()
         if model is Place:
             tallies.settle()
-        assert list(stats.differences()) == []
+        assert list(rebuild.differences()) == []
         model.objects.filter(person=alice).update(reviewing=99)
-        assert list(stats.differences())
-        stats.rebuild()
-        assert list(stats.differences()) == []
+        assert list(rebuild.differences())
+        rebuild.rebuild()
+        assert list(rebuild.differences()) == []
         model.objects.filter(person=alice).delete()
-        assert bool(list(stats.differences())) is (model is Place), "who did not move is where their place says"
+        assert bool(list(rebuild.differences())) is (model is Place), "who did not move is where their place says"

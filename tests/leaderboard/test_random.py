@@ -10,19 +10,20 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from leaderboard import stats, streaks, tallies
+from leaderboard import rebuild, streaks, tallies
 from leaderboard.models import Standing, Tally, TrollStanding
-from oasst import purge
 from oasst.accounts import services
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError
 from oasst.core.locks import waits_are_busy
+from oasst.site import purging
 from tasks import lottery
 from tests.factories import do_work, new_person, new_prompt, rank, review
 from tests.leaderboard.test_tallies import read_all
-from trees import moderation, reactions
+from trees.contributing import reactions
+from trees.lifecycle.policy import TreePolicy
 from trees.models import Deletion, Happening, Message, MessageTree, Opening, Purge
-from trees.policy import TreePolicy
+from trees.moderation import moderator_actions
 
 POLICY = TreePolicy(goal_tree_size=5, max_tree_depth=2, max_active_trees=40)
 FACTS = int(os.environ.get("RANDOM_FACTS", "1000"))
@@ -81,18 +82,20 @@ class Life:
     def delete(self, person: User) -> None:
         message = Message.objects.filter(deleted=False).order_by("?").first()
         if message is not None:
-            moderation.delete_message(message_id=message.pk, actor=self.moderator, reason="x", policy=POLICY)
+            moderator_actions.delete_message(message_id=message.pk, actor=self.moderator, reason="x", policy=POLICY)
 
     def bring_back(self, person: User) -> None:
         deletion = Deletion.objects.filter(undone_at=None).order_by("?").first()
         if deletion is not None:
-            moderation.undelete(deletion_id=deletion.pk, actor=self.moderator, reason="x", policy=POLICY)
+            moderator_actions.undelete(deletion_id=deletion.pk, actor=self.moderator, reason="x", policy=POLICY)
 
     def edit(self, person: User) -> None:
         message = Message.objects.filter(deleted=False).order_by("?").first()
         if message is not None:
             text = f"New words {self.dice.random()}"
-            moderation.edit_message(message_id=message.pk, actor=self.moderator, text=text, reason="x", policy=POLICY)
+            moderator_actions.edit_message(
+                message_id=message.pk, actor=self.moderator, text=text, reason="x", policy=POLICY
+            )
 
     def ban_or_not(self, person: User) -> None:
         person = User.objects.get(pk=person.pk)  # of this thread alone: services write on what they are given
@@ -109,10 +112,10 @@ class Life:
         person.refresh_from_db()
         standing = Purge.objects.filter(person=person, stage__in=Purge.STANDING).first()
         if standing is None:
-            standing = purge.begin(person=person, actor=self.moderator, reason="x")
+            standing = purging.begin(person=person, actor=self.moderator, reason="x")
         elif self.dice.random() < 0.7:
-            purge.undo(purge_id=standing.pk, actor=self.moderator, reason="x")
-        purge.go_on(purge_id=standing.pk, policy=POLICY, seconds=self.dice.choice([0, 0.02, 60]))
+            purging.undo(purge_id=standing.pk, actor=self.moderator, reason="x")
+        purging.go_on(purge_id=standing.pk, policy=POLICY, seconds=self.dice.choice([0, 0.02, 60]))
 
 
 def cast() -> tuple[list[User], User]:
@@ -155,12 +158,12 @@ def stored() -> list[list[tuple[object, ...]]]:
 
 def check() -> None:
     read_all()
-    assert list(stats.differences()) == []
+    assert list(rebuild.differences()) == []
     before = stored()
     assert before[0] and before[1]
-    stats.rebuild()
+    rebuild.rebuild()
     assert stored() == before
-    assert list(stats.differences()) == []
+    assert list(rebuild.differences()) == []
 
 
 @pytest.mark.slow

@@ -10,11 +10,11 @@ from django.test.utils import CaptureQueriesContext
 
 from leaderboard import streaks, tallies
 from leaderboard.badges import BADGES, badges_of
-from leaderboard.kinds import COUNTERS
+from leaderboard.points import COUNTERS
 from leaderboard.queries import Counts
 from leaderboard.streaks import Streak
 from oasst.accounts.models import User
-from oasst.merging import merge_people
+from oasst.site.merging import merge_people
 from tests.concurrency.together import at_once
 from tests.crash.processes import wait_until
 from tests.factories import new_people, new_prompt

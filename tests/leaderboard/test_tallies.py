@@ -8,18 +8,19 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from leaderboard import frames, stats, tallies
-from leaderboard.frames import Frame
-from leaderboard.kinds import COMPLAINTS, COUNTERS
+from leaderboard import rebuild, tallies, time_frames
 from leaderboard.models import Counted, Horizon, Standing, Tally, TrollStanding
+from leaderboard.points import COMPLAINTS, COUNTERS
+from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
-from oasst.merging import merge_people
+from oasst.site.merging import merge_people
 from tasks import lottery
 from tests.factories import decide, grow_to, growing_tree, new_people, new_prompt, new_reply, rank, review
-from trees import moderation, reactions, reviews
+from trees.contributing import reactions, reviews
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Happening, Message
-from trees.policy import TreePolicy
-from trees.states import State
+from trees.moderation import moderator_actions
 
 pytestmark = pytest.mark.django_db
 POLICY = TreePolicy(goal_tree_size=4, max_tree_depth=1)
@@ -51,8 +52,8 @@ def everything() -> list[list[tuple[object, ...]]]:
 
 def rebuilding_changes_nothing() -> bool:
     before = everything()
-    stats.rebuild()
-    return everything() == before and not list(stats.differences())
+    rebuild.rebuild()
+    return everything() == before and not list(rebuild.differences())
 
 
 class TestMergedPeople:
@@ -64,7 +65,7 @@ class TestMergedPeople:
         both = score(alice).points + score(bob).points
         merge_people(destination_id=bob.pk, source_ids=[alice.pk])
         read_all()
-        assert list(stats.differences()) == []
+        assert list(rebuild.differences()) == []
         assert score(bob).points == both
         assert not Standing.objects.filter(person=alice).exists()
         decide(new_reply(Message.objects.filter(parent=None, author=bob)[0], new_people(1)[0]))
@@ -78,7 +79,7 @@ class TestMergedPeople:
         read_all()
         merge_people(destination_id=bob.pk, source_ids=[alice.pk])
         read_all()
-        assert list(stats.differences()) == []
+        assert list(rebuild.differences()) == []
         assert score(alice).labels_full == score(bob).labels_full == 1
 
 
@@ -149,7 +150,7 @@ class TestWorth:
         assert [score(alice, lang=lang).prompts for lang in ("", "de", "en", "fr")] == [2, 1, 1, 0]
 
     def test_imported_work_is_nobodys(self) -> None:
-        assert list(stats.differences()) == []
+        assert list(rebuild.differences()) == []
 
 
 class TestTakenBack:
@@ -158,24 +159,24 @@ class TestTakenBack:
         review(prompt, bob)
         decide(prompt)
         full = score(alice)
-        deletion = moderation.delete_message(message_id=prompt.pk, actor=mo, reason="A test", policy=POLICY)
+        deletion = moderator_actions.delete_message(message_id=prompt.pk, actor=mo, reason="A test", policy=POLICY)
         assert not Standing.objects.filter(person=alice).exists() or score(alice).prompts == 0
         assert score(bob).labels_full == 1, "what others did about it stays theirs"
-        moderation.undelete(deletion_id=deletion.pk, actor=mo, reason="A test", policy=POLICY)
+        moderator_actions.undelete(deletion_id=deletion.pk, actor=mo, reason="A test", policy=POLICY)
         assert (score(alice).prompts, score(alice).accepted_prompts) == (full.prompts, full.accepted_prompts)
         assert rebuilding_changes_nothing()
 
     def test_nothing_left_leaves_no_row(self, alice: User, mo: User) -> None:
         prompt = new_prompt(alice)
         assert score(alice).prompts == 1
-        moderation.delete_message(message_id=prompt.pk, actor=mo, reason="A test", policy=POLICY)
+        moderator_actions.delete_message(message_id=prompt.pk, actor=mo, reason="A test", policy=POLICY)
         read_all()
         assert not Standing.objects.filter(person=alice).exists()
         assert not Tally.objects.filter(person=alice).exists()
 
     def test_what_cancels_out_makes_no_row(self, alice: User) -> None:
         """A piece of work that moved from one hour to another is the same to every board."""
-        hour = frames.hour_of(timezone.now())
+        hour = time_frames.hour_of(timezone.now())
         work = [(alice.pk, hour - timedelta(hours=number), "en", "prompts") for number in range(2)]
         tallies.add(Counter({work[0]: 1, work[1]: -1}), tallies.horizons())
         assert not Standing.objects.exists()
@@ -183,7 +184,9 @@ class TestTakenBack:
     def test_a_new_text_makes_the_old_reviews_count_for_the_work_alone(self, alice: User, bob: User, mo: User) -> None:
         prompt = new_prompt(alice)
         review(prompt, bob)
-        moderation.edit_message(message_id=prompt.pk, actor=mo, text="Another text", reason="A test", policy=POLICY)
+        moderator_actions.edit_message(
+            message_id=prompt.pk, actor=mo, text="Another text", reason="A test", policy=POLICY
+        )
         assert (score(bob).labels_full, score(bob).provisional) == (1, 0)
         decide(prompt)
         assert (score(bob).reviews_agreed, score(bob).points) == (0, 2)
@@ -258,10 +261,10 @@ def age(message: Message, by: timedelta) -> None:
 class TestTime:
     def test_where_frames_begin(self) -> None:
         now = datetime.fromisoformat("2026-03-14T14:20:30+00:00")
-        assert frames.since(Frame.DAY, now) == datetime.fromisoformat("2026-03-13T14:00:00+00:00")
-        assert frames.since(Frame.WEEK, now) == datetime.fromisoformat("2026-03-07T00:00:00+00:00")
-        assert frames.since(Frame.MONTH, now) == datetime.fromisoformat("2026-02-12T00:00:00+00:00")
-        assert frames.since(Frame.TOTAL, now) is None
+        assert time_frames.since(Frame.DAY, now) == datetime.fromisoformat("2026-03-13T14:00:00+00:00")
+        assert time_frames.since(Frame.WEEK, now) == datetime.fromisoformat("2026-03-07T00:00:00+00:00")
+        assert time_frames.since(Frame.MONTH, now) == datetime.fromisoformat("2026-02-12T00:00:00+00:00")
+        assert time_frames.since(Frame.TOTAL, now) is None
 
     def test_old_work_is_only_on_the_boards_it_belongs_to(self, alice: User) -> None:
         age(new_prompt(alice), timedelta(days=10))
@@ -276,7 +279,7 @@ class TestTime:
         read_all()
         tallies.move_on(timezone.now() + later)
         assert [score(alice, frame).prompts for frame in Frame] == left
-        assert list(stats.differences()) == []
+        assert list(rebuild.differences()) == []
 
     def test_moving_on_twice_or_back_changes_nothing(self, alice: User) -> None:
         new_prompt(alice)
@@ -314,7 +317,7 @@ class TestTime:
         read_all()
         tallies.move_on(timezone.now() + timedelta(days=400))
         assert [score(alice, frame).prompts for frame in Frame] == [0, 0, 0, 1]
-        assert list(stats.differences()) == []
+        assert list(rebuild.differences()) == []
 
 
 class TestDifferences:
@@ -322,7 +325,7 @@ class TestDifferences:
         prompt = new_prompt(alice)
         review(prompt, bob)
         read_all()
-        assert list(stats.differences()) == []
+        assert list(rebuild.differences()) == []
         for model in (Counted, Tally, Standing, TrollStanding):
             if model is TrollStanding:
                 TrollStanding.objects.create(frame="day", person=alice, red_flags=3)
@@ -332,11 +335,11 @@ class TestDifferences:
                 Tally.objects.filter(kind="prompts").update(number=7)
             else:
                 Standing.objects.filter(person=alice, frame="day").update(prompts=5)
-            assert list(stats.differences()), model
-            stats.rebuild()
-            assert list(stats.differences()) == [], model
+            assert list(rebuild.differences()), model
+            rebuild.rebuild()
+            assert list(rebuild.differences()) == [], model
 
     def test_what_is_not_read_yet_is_behind_and_not_wrong(self, alice: User) -> None:
         Horizon.objects.all().delete()
         new_prompt(alice)
-        assert list(stats.differences()) == []
+        assert list(rebuild.differences()) == []

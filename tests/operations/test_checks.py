@@ -10,8 +10,8 @@ from django.core.management import get_commands, load_command_class
 from pytest_django import Settings
 
 from oasst import checks
-from oasst.services import postgres
-from tests.services.homes import ROOT, environment
+from oasst.embedded import postgres
+from tests.embedded.homes import ROOT, environment
 
 LONG = "k" * 32
 

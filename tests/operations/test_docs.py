@@ -14,9 +14,9 @@ from pytest_django import Settings
 from oasst.accounts.models import Role
 from oasst.accounts.services import create_user
 from oasst.core import ratelimit
-from oasst.management import first_run
+from oasst.site.management import first_run
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 READERS = {"text", "integer", "switch", "choice", "words", "rates", "origins"}
 
 

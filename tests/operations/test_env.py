@@ -11,7 +11,7 @@ from django.conf import settings
 
 from inference.policy import ChatPolicy
 from oasst import env, web
-from tests.services.homes import ROOT, environment
+from tests.embedded.homes import ROOT, environment
 
 
 class TestIntegers:

@@ -23,7 +23,7 @@ from urllib.parse import unquote
 import pip
 import pytest
 
-from tests.services.homes import ROOT
+from tests.embedded.homes import ROOT
 
 pytestmark = pytest.mark.slow
 TAG = "py3-none-any"

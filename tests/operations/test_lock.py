@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.services.homes import ROOT
+from tests.embedded.homes import ROOT
 
 
 @pytest.fixture

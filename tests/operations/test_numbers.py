@@ -6,15 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from inference import chat, sse, titles
 from inference.api import openai
+from inference.chats import chat_services, titles
 from inference.engine import sampling
 from inference.policy import ChatPolicy
-from oasst.accounts import program_sessions, proof
+from inference.turns import sse
+from oasst.accounts.authentication import program_sessions, proof
 from oasst.core import ratelimit
 from tasks import queries as tasks
-from tests.services.homes import ROOT
-from trees.client_acts import LONGEST_REPORT
+from tests.embedded.homes import ROOT
+from trees.api_services import LONGEST_REPORT
 
 DOCS = ROOT / "docs"
 POLICY = ChatPolicy()
@@ -91,7 +92,7 @@ def claims() -> dict[str, list[str]]:
             f"for one person {SPELLED[POLICY.answers_at_once]} answers are written at a time",
             f"within {span(POLICY.wanted_seconds)}: what nobody waits for",
             f"`Retry-After` is {openai.LONGEST_WAIT} at most, which libraries wait by themselves, "
-            f"and at least {chat._SOONEST} where the queue refuses",
+            f"and at least {chat_services._SOONEST} where the queue refuses",
             f"or after {span(openai.PAUSE_SECONDS)}; what fails before",
             f"let an answer wait for {whole} (",
             f"is kept for {span(POLICY.ephemeral_seconds)} and then removed",

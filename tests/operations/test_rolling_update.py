@@ -8,7 +8,7 @@ from django.db.models import NOT_PROVIDED
 
 from oasst.accounts.models import User
 
-OURS = ("accounts", "core", "inference", "leaderboard", "tasks", "trees")
+OURS = ("accounts", "core", "inference", "leaderboard", "site", "tasks", "trees")
 # Of releases that nobody has to run any more beside the next one.
 OLDER = {
     *("inference.0004_completions_and_outcomes", "inference.0005_choices", "trees.0002_initial"),

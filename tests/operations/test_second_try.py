@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.services.homes import ROOT
+from tests.embedded.homes import ROOT
 
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "empty.ini"]
 FLAKY = """

@@ -19,9 +19,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from oasst.services import processes
-from oasst.services.sockets import listen, listen_for_each
-from tests.services.homes import ROOT
+from oasst.embedded import processes
+from oasst.embedded.sockets import listen, listen_for_each
+from tests.embedded.homes import ROOT
 
 SERVER = """
 import asyncio, os, sys

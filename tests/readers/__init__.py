@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from oasst.core.json_lines import lines_of
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 # Version 5 is installed with the packages for development. Version 3 wants older packages beside it, so it has a folder
 # of its own below var/, and shares pyarrow, pandas and NumPy.
 VERSION_3 = ("datasets==3.6.0", "dill==0.3.8", "fsspec==2025.3.0", "huggingface_hub==0.36.0", "multiprocess==0.70.16")

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import pytest
 from django.conf import settings
 
-from oasst.services.processes import die_with_parent
+from oasst.embedded.processes import die_with_parent
 from tests.crash.processes import wait_until
 
 NAME = "oasst.example.org"

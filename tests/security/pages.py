@@ -8,7 +8,7 @@ from django.http import HttpRequest, QueryDict
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 
-from oasst.core.wires import is_of_the_wires
+from oasst.core.http.api_paths import is_of_the_wires
 
 
 @dataclass(frozen=True)

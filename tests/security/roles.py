@@ -24,18 +24,21 @@ from fido2.webauthn import Aaguid, AttestationObject, AttestedCredentialData, Au
 
 from inference.models import Chat, ChatMessage, ChatReport, Preset, Turn, Vote
 from leaderboard.models import TrollStanding
-from oasst import purge
-from oasst.accounts import program_sessions, services, tokens
+from oasst.accounts import services, tokens
+from oasst.accounts.authentication import program_sessions
+from oasst.accounts.authentication.sessions import SessionStore, handle_of
 from oasst.accounts.models import User
-from oasst.accounts.sessions import SessionStore, handle_of
 from oasst.core.models import JobRecord, WaitingJob
+from oasst.site import purging
 from tasks import assignment
 from tasks.kinds import Kind
 from tests.factories import PASSWORD, growing_tree, new_person, new_prompt, new_reply
 from tests.inference.talking import ask
-from trees import moderation, reactions, webhooks, withdrawal
+from trees.contributing import reactions, withdrawal
+from trees.lifecycle.policy import current_policy
 from trees.models import Deletion, Message, Proposal
-from trees.policy import current_policy
+from trees.moderation import moderator_actions
+from trees.outbox import webhooks
 
 PEOPLE = ("anonymous", "owner", "contributor", "suspended", "moderator", "administrator")
 PROGRAMS = ("untrusted", "trusted", "token")
@@ -139,9 +142,9 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
     task = assignment.request_task(user=owner, lang="en", kind=Kind.ASSISTANT_REPLY, policy=policy)
     reactions.report(message_id=prompt.pk, reporter=owner, category="spam")
     spam = new_prompt(new_person("Spammer"))
-    moderation.delete_message(message_id=spam.pk, actor=moderator, reason="Spam.", policy=policy)
+    moderator_actions.delete_message(message_id=spam.pk, actor=moderator, reason="Spam.", policy=policy)
     purged = new_person("Purged")
-    done = purge.begin(person=purged, actor=moderator, reason="Spam.")
+    done = purging.begin(person=purged, actor=moderator, reason="Spam.")
     program, _ = services.create_api_client(name="hooked", trusted=False)
     hook = webhooks.create(program, "https://example.org/hook")
     delivery = webhooks.ping(hook)

@@ -21,12 +21,12 @@ from tasks.models import Task
 from tests.factories import conversation, decide, new_reply, review
 from tests.security.urls_table import address, every_operation, every_url
 from tests.wire.conftest import Wire, person
-from trees import moderation
 from trees.access import reads_everything
 from trees.interchange.selection import Inclusion, Selection
 from trees.interchange.writer import read_lines
+from trees.lifecycle.policy import TreePolicy, current_policy
 from trees.models import Deletion, Message
-from trees.policy import TreePolicy, current_policy
+from trees.moderation import moderator_actions
 
 pytestmark = pytest.mark.django_db
 POLICY = TreePolicy()
@@ -72,7 +72,7 @@ def removed(bot: Wire, alice: User, bob: User, carol: User, mo: User) -> Removed
     decide(reply)
     below = new_reply(reply, carol, f"And what is a {BELOW}?")
     task = assignment.request_task(user=bob, lang="en", kind=Kind.LABEL_PROMPTER_REPLY, policy=current_policy())
-    moderation.delete_message(message_id=prompt.pk, actor=mo, reason="Copied.", policy=POLICY)
+    moderator_actions.delete_message(message_id=prompt.pk, actor=mo, reason="Copied.", policy=POLICY)
     assert not Message.objects.filter(deleted=False).exists()
     return Removed(prompt, reply, below, task)
 
@@ -210,7 +210,7 @@ def test_a_suspended_moderator_reads_no_more_than_others(removed: Removed, mo: U
 
 
 def test_what_is_brought_back_is_read_again(removed: Removed, bot: Wire, mo: User) -> None:
-    moderation.undelete(deletion_id=Deletion.objects.get().pk, actor=mo, reason="Not copied.", policy=POLICY)
+    moderator_actions.undelete(deletion_id=Deletion.objects.get().pk, actor=mo, reason="Not copied.", policy=POLICY)
     assert PROMPT in bot.get(f"messages/{removed.prompt.pk}").json()["text"]
     assert len(bot.get("messages/cursor", search_query=PROMPT).json()["items"]) == 1
 
@@ -247,5 +247,5 @@ def test_what_a_file_called_deleted_stays_until_it_is_deleted_here(db: None, mo:
     assert "Answer 1" in exported()  # decision 3: what the file said of its own messages
     message = Message.objects.get(text="Answer 1")
     Message.objects.filter(pk=message.pk).update(deleted=False)
-    moderation.delete_message(message_id=message.pk, actor=mo, reason="Copied.", policy=POLICY)
+    moderator_actions.delete_message(message_id=message.pk, actor=mo, reason="Copied.", policy=POLICY)
     assert "Answer 1" not in exported() and "Answer 0" in exported()

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.services.homes import ROOT
+from tests.embedded.homes import ROOT
 
 TEXT = (ROOT / "docs/security.md").read_text()
 SECTIONS = ["Who is trusted with what", "Threats and what holds each", "How to report a fault"]

@@ -8,7 +8,7 @@ from django.test import Client
 
 from oasst.accounts import services
 from oasst.accounts.models import User
-from oasst.core.middleware import ContentSecurity, PermissionsPolicy
+from oasst.core.http.middleware import ContentSecurity, PermissionsPolicy
 from tests.factories import new_person
 from tests.security.pages import addresses
 

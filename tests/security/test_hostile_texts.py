@@ -21,15 +21,15 @@ from django.contrib import admin
 from django.db import models
 from django.test import Client
 
-from inference import chat, choices
+from inference.chats import chat_services, chat_settings
 from inference.models import Turn
 from inference.policy import ChatPolicy
-from leaderboard import cached, statistics
-from oasst import purge
+from leaderboard import cached_statistics, statistics_page
 from oasst.accounts import services, tokens
 from oasst.accounts.models import ApiClient, User
 from oasst.core.errors import DomainError, Invalid
-from oasst.core.markdown import MARKDOWN_LIMIT
+from oasst.core.markdown.rendering import MARKDOWN_LIMIT
+from oasst.site import purging
 from tasks import assignment
 from tasks.kinds import Kind
 from tasks.models import Task
@@ -37,9 +37,10 @@ from tests.factories import growing_tree, new_person
 from tests.inference.talking import ask
 from tests.security.roles import World, new_world, path_of
 from tests.security.test_roles import ADMIN_PAGES, MODEL_PAGES, PAGES, address_of, below, pages, rows
-from trees import moderation, reactions, reviews
+from trees.contributing import reactions, reviews
+from trees.lifecycle.policy import TreePolicy
 from trees.models import Message, Skip
-from trees.policy import TreePolicy
+from trees.moderation import moderator_actions
 
 MARK = "zzmark"
 TEXTS = (
@@ -166,12 +167,12 @@ def filled_world() -> World:
     owner, moderator = User.objects.get(display_name="Owner"), User.objects.get(display_name="Mo")
     prompt = Message.objects.get(pk=world.ids["message_id"])
     reviews.record_skip(message=prompt, author=moderator, kind=Skip.Kind.REPLY)
-    moderation.edit_message(
+    moderator_actions.edit_message(
         message_id=prompt.pk, actor=moderator, text="Why do we bake?", reason="Clearer.", policy=TREES
     )
     reactions.report(message_id=prompt.pk, reporter=moderator, category="spam", text="Odd.")
     services.ban(world.rows["accounts.user"], actor=moderator, reason="Spam.")
-    chat.set_instructions(user=owner, chat_id=world.ids["chat_id"], policy=CHATS, system_prompt="Be brief.")
+    chat_services.set_instructions(user=owner, chat_id=world.ids["chat_id"], policy=CHATS, system_prompt="Be brief.")
     return world
 
 
@@ -229,9 +230,9 @@ def test_deep_nesting_is_shown_at_once_and_as_text(world: World) -> None:
 
 def test_tables_for_spreadsheets_hold_no_formulas(world: World) -> None:
     fill(0)
-    cached.refresh(statistics.BY_NAME)
-    for name in statistics.BY_NAME:
-        for row in csv.reader(io.StringIO(statistics.as_csv(name))):
+    cached_statistics.refresh(statistics_page.BY_NAME)
+    for name in statistics_page.BY_NAME:
+        for row in csv.reader(io.StringIO(statistics_page.as_csv(name))):
             for cell in row:
                 assert not re.match(r"[=+@\t\r]|-\D", cell), (name, cell)
 
@@ -251,22 +252,22 @@ class Scene:
         return services.create_api_client(name="bot", trusted=False)[0]
 
     def chat(self) -> UUID:
-        return chat.create_chat(user=self.person, policy=CHATS).pk
+        return chat_services.create_chat(user=self.person, policy=CHATS).pk
 
     def edit(self, text: str, reason: str) -> None:
-        moderation.edit_message(
+        moderator_actions.edit_message(
             message_id=self.message.pk, actor=self.moderator, text=text, reason=reason, policy=TREES
         )
 
     def delete(self, reason: str) -> None:
-        moderation.delete_message(message_id=self.message.pk, actor=self.moderator, reason=reason, policy=TREES)
+        moderator_actions.delete_message(message_id=self.message.pk, actor=self.moderator, reason=reason, policy=TREES)
 
     def halt(self, reason: str) -> None:
-        moderation.halt(tree_id=self.message.tree_id, actor=self.moderator, reason=reason, policy=TREES)
+        moderator_actions.halt(tree_id=self.message.tree_id, actor=self.moderator, reason=reason, policy=TREES)
 
     def report_answer(self, text: str) -> None:
         turn = Turn.objects.filter(user=self.person).first() or ask(self.person)
-        chat.report(user=self.person, message_id=turn.pk, kind="spam", reason=text)
+        chat_services.report(user=self.person, message_id=turn.pk, kind="spam", reason=text)
 
     def skip(self, note: str) -> None:
         task = Task.objects.filter(user=self.person).first() or assignment.request_task(
@@ -284,16 +285,16 @@ DOORS: dict[str, Callable[[Scene, str], object]] = {
     "token": lambda scene, text: tokens.create_token(scene.person, name=text, days=None),
     "program": lambda _scene, text: services.create_api_client(name=text, trusted=False),
     "key": lambda scene, text: services.new_api_key(scene.bot(), name=text),
-    "chat": lambda scene, text: chat.rename(user=scene.person, chat_id=scene.chat(), title=text, policy=CHATS),
+    "chat": lambda scene, text: chat_services.rename(user=scene.person, chat_id=scene.chat(), title=text, policy=CHATS),
     "question": lambda scene, text: ask(scene.person, text),
-    "instructions": lambda scene, text: chat.create_chat(user=scene.person, policy=CHATS, system_prompt=text),
-    "preset": lambda scene, text: choices.save_preset(user=scene.person, name=text, chosen={}),
+    "instructions": lambda scene, text: chat_services.create_chat(user=scene.person, policy=CHATS, system_prompt=text),
+    "preset": lambda scene, text: chat_settings.save_preset(user=scene.person, name=text, chosen={}),
     "report": lambda scene, text: scene.report(text),
     "edit": lambda scene, text: scene.edit(text, "Because."),
     "reason of an edit": lambda scene, text: scene.edit("Other words", text),
     "reason of a deletion": lambda scene, text: scene.delete(text),
     "reason of a halt": lambda scene, text: scene.halt(text),
-    "reason of a purge": lambda scene, text: purge.begin(person=scene.person, actor=scene.moderator, reason=text),
+    "reason of a purge": lambda scene, text: purging.begin(person=scene.person, actor=scene.moderator, reason=text),
     "report of an answer": lambda scene, text: scene.report_answer(text),
     "note of a skip": lambda scene, text: scene.skip(text),
     "reason of a ban": lambda scene, text: services.ban(scene.person, actor=scene.moderator, reason=text),

@@ -22,17 +22,18 @@ from rest_framework import serializers
 
 from inference.models import Chat, ChatMessage, Preset, Turn
 from inference.routing import websocket_urlpatterns
-from inference.states import TurnState
-from oasst.accounts import program_sessions, services
-from oasst.accounts.adapters import SocialAccountAdapter
+from inference.turns.states import TurnState
+from oasst.accounts import services
+from oasst.accounts.authentication import program_sessions
+from oasst.accounts.authentication.adapters import SocialAccountAdapter
+from oasst.accounts.authentication.sessions import SessionStore
 from oasst.accounts.models import ApiClient, Session, User
-from oasst.accounts.sessions import SessionStore
 from oasst.accounts.tokens import new_token
 from oasst.api.operations import Access, Operation
 from oasst.core import ratelimit
 from oasst.core.errors import Busy, Invalid
 from oasst.core.ratelimit import RateLimit
-from oasst.schedules import clear_sessions
+from oasst.site.schedules import clear_sessions
 from tasks import assignment
 from tasks.kinds import Kind
 from tasks.models import Task
@@ -41,9 +42,9 @@ from tests.security import limits_table
 from tests.security.limits_table import OPERATIONS, PAGES, READS, SOCKETS, SOMETIMES, STORED, TAKEN, Write
 from tests.security.urls_table import every_operation, every_url
 from tests.wire.test_permissions import body_of, url
-from trees import reactions
+from trees.contributing import reactions
+from trees.lifecycle.policy import current_policy
 from trees.models import Message, Report
-from trees.policy import current_policy
 
 OURS = ("accounts", "core", "trees", "tasks", "inference", "leaderboard")
 

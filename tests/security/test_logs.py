@@ -19,13 +19,13 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import path
 
-from oasst import logs, redaction
 from oasst.accounts.models import User
-from oasst.management.commands import up
-from oasst.services import places, postgres, processes
-from oasst.services import redis as redis_service
+from oasst.core import logs, redaction
+from oasst.embedded import directories, postgres, processes
+from oasst.embedded import redis as redis_service
+from oasst.site.management.commands import up
+from tests.embedded.homes import ROOT
 from tests.security.pages import addresses
-from tests.services.homes import ROOT
 
 S = "s3cr3tV4lue"
 """Every secret of these tests begins with it, so that one look finds them all."""
@@ -163,7 +163,7 @@ class TestText:
 
 
 def test_every_mailed_link_is_known() -> None:
-    """A new page whose address holds a key: name it in oasst.redaction."""
+    """A new page whose address holds a key: name it in oasst.core.redaction."""
     secret = [one for one in addresses() if {"key", "token", "code"} & set(one.parameters)]
     assert len(secret) >= 2
     for one in secret:
@@ -303,7 +303,7 @@ class TestLines:
     @pytest.mark.django_db(transaction=True)
     def test_the_embedded_servers(self, redis_server: redis.Redis) -> None:
         """What they write beside our log: that something failed, and not with which values."""
-        place = places.prepare(site.OASST_HOME)
+        place = directories.prepare(site.OASST_HOME)
         files = [postgres.log(place), redis_service.log(place)]
         before = [file.stat().st_size for file in files]
         with connection.cursor() as cursor:
@@ -329,7 +329,7 @@ class TestLines:
 
     def test_last_words_of_a_process(self) -> None:
         code = (
-            "import threading; from oasst import logs; from django.conf import settings\n"
+            "import threading; from oasst.core import logs; from django.conf import settings\n"
             "settings.configure(DATABASES={}, SECRET_KEY='a'); logs.configure({'level': 'INFO', 'style': 'json'})\n"
             f"def crash(): raise RuntimeError('redis://:{S}@localhost \\x1b[2J')\n"
             "one = threading.Thread(target=crash); one.start(); one.join(); crash()"

@@ -13,9 +13,10 @@ from uuid import uuid4
 
 import pytest
 
-from oasst.accounts import services, sign_in_links
+from oasst.accounts import services
+from oasst.accounts.authentication import sign_in_links
 from oasst.accounts.models import ApiClient, Role, Session
-from oasst.services.sockets import listen
+from oasst.embedded.sockets import listen
 from tests.crash.processes import START_SECONDS, serve, wait_until
 from tests.security.nginx import NAME, Nginx
 from tests.security.pages import addresses

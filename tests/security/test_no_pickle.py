@@ -30,8 +30,8 @@ from inference.engine.loading import load
 from oasst.accounts.models import User
 from oasst.celery import app
 from oasst.core.json_cache import JsonClient, StrictJson
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("oasst", "trees", "tasks", "leaderboard", "inference")
 UNPICKLERS = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle"}
 # Names that unpickle unless an argument says otherwise, and that argument.

@@ -12,13 +12,14 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
-from oasst import purge
 from oasst.accounts.models import User
+from oasst.site import purging
 from tests.factories import growing_tree, new_person, new_reply
-from trees import bans, moderation, reactions, withdrawal
+from trees.contributing import reactions, withdrawal
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Deletion, Message, MessageTree, Proposal, Withdrawal
-from trees.policy import TreePolicy
-from trees.states import State
+from trees.moderation import bans, moderator_actions
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 POLICY = TreePolicy()
@@ -37,14 +38,14 @@ def of_role(role: str, *, banned: bool = False) -> Callable[[User], User]:
 
 def purged(actor: User) -> User:
     person = new_person("Pat")
-    purge.begin(person=person, actor=new_person("Una", "admin"), reason="Spam.")
+    purging.begin(person=person, actor=new_person("Una", "admin"), reason="Spam.")
     return person
 
 
 def purge_of(role: str) -> Callable[[User], Model]:
     def made(actor: User) -> Model:
         person = new_person("Pat")
-        found = purge.begin(person=person, actor=new_person("Una", "admin"), reason="Spam.")
+        found = purging.begin(person=person, actor=new_person("Una", "admin"), reason="Spam.")
         User.objects.filter(pk=person.pk).update(role=role)  # they rose afterwards, by MODERATOR_EMAILS
         return found
 
@@ -62,7 +63,7 @@ def message(*, own: bool, proposed: bool = False, deleted: bool = False) -> Call
         if proposed:
             propose(found)
         if deleted:
-            moderation.delete_message(message_id=found.pk, actor=actor, **WHY)
+            moderator_actions.delete_message(message_id=found.pk, actor=actor, **WHY)
         return Message.objects.get(pk=found.pk)
 
     return made
@@ -123,9 +124,9 @@ def deletion(
         if reported:
             reactions.report(message_id=found.pk, reporter=new_person("Rae"), category="spam")
         who = new_person("Una", "moderator") if by_another else actor
-        made = moderation.delete_message(message_id=found.pk, actor=who, **WHY)
+        made = moderator_actions.delete_message(message_id=found.pk, actor=who, **WHY)
         if parent_too:
-            moderation.delete_message(message_id=found.tree_id, actor=who, **WHY)
+            moderator_actions.delete_message(message_id=found.tree_id, actor=who, **WHY)
         return made
 
     return made
@@ -133,9 +134,9 @@ def deletion(
 
 def deletion_of_somebody_purged(actor: User) -> Model:
     found = by(False, actor)
-    made = moderation.delete_message(message_id=found.pk, actor=actor, **WHY)
+    made = moderator_actions.delete_message(message_id=found.pk, actor=actor, **WHY)
     assert found.author is not None
-    purge.begin(person=found.author, actor=new_person("Una", "admin"), reason="Spam.")
+    purging.begin(person=found.author, actor=new_person("Una", "admin"), reason="Spam.")
     return made
 
 
@@ -143,11 +144,11 @@ def tree(*, halted: bool, own_stops: bool = False, without_prompt: bool = False)
     def made(actor: User) -> Model:
         found = by(own_stops, actor)
         if halted:
-            moderation.halt(tree_id=found.tree_id, actor=actor, **WHY)
+            moderator_actions.halt(tree_id=found.tree_id, actor=actor, **WHY)
         if own_stops:
             propose(found, stops=True)
         if without_prompt:
-            moderation.delete_message(message_id=found.tree_id, actor=actor, **WHY)
+            moderator_actions.delete_message(message_id=found.tree_id, actor=actor, **WHY)
         return MessageTree.objects.get(pk=found.tree_id)
 
     return made

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from oasst.api_urls import OPERATIONS
-from oasst.core.wires import DATA, is_of_the_chat
+from oasst.core.http.api_paths import DATA, is_of_the_chat
+from oasst.site.api_urls import OPERATIONS
 from tests.security.roles import Address, World, addresses, new_world, noting, path_of, undone
 
 CHATS, READS, STRANGER = "https://chat.example.org", "https://stats.example.org", "https://elsewhere.example.org"

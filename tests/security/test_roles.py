@@ -23,8 +23,8 @@ from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Consent, User
 from oasst.api.operations import Access
 from oasst.api.views import OperationView
-from oasst.api_urls import OPERATIONS as DATA_OPERATIONS
-from oasst.core.wires import is_of_the_wires
+from oasst.core.http.api_paths import is_of_the_wires
+from oasst.site.api_urls import OPERATIONS as DATA_OPERATIONS
 from tests.inference.talking import ask
 from tests.inference.test_consumers import Socket, run
 from tests.security.roles import ROLES, Address, World, addresses, new_world, outcome, path_of, undone

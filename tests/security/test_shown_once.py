@@ -15,8 +15,8 @@ from django.urls import reverse
 from oasst.accounts import services
 from oasst.accounts.models import ApiKey, Token, User
 from tests.factories import new_person
-from trees import webhooks
 from trees.models import Webhook
+from trees.outbox import webhooks
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ from django.test import Client
 from inference.routing import websocket_urlpatterns
 from oasst.accounts.models import User
 from oasst.asgi import application
-from oasst.core.sockets import is_from_our_pages
+from oasst.core.http.sockets import is_from_our_pages
 
 PUBLIC = "https://chat.example.org"
 OWN = ("chat.example.org", PUBLIC)

@@ -9,7 +9,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from inference.api_urls import OPERATIONS as CHAT_OPERATIONS
 from oasst.api.operations import Operation
-from oasst.api_urls import OPERATIONS as WIRE_OPERATIONS
+from oasst.site.api_urls import OPERATIONS as WIRE_OPERATIONS
 
 TABLES: dict[str, list[Operation]] = {"/api/v1/": WIRE_OPERATIONS, "/inference/": CHAT_OPERATIONS}
 """The two APIs are tables already: prefix → operations."""

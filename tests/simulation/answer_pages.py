@@ -9,15 +9,14 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from inference.events import Token, as_json
-from inference.rendering import AnswerPage
-from oasst.api.plain import dump
+from inference.turns.events import Token, as_json
+from inference.turns.rendering import AnswerPage
+from oasst.api.wire_json import dump
+from tests.paths import SAMPLE
 
-DATA = Path(__file__).parents[1] / "data/trees_en_50.jsonl"
 PIECE = 4
 """Characters: about a token of English."""
 
@@ -31,7 +30,7 @@ def answers() -> list[str]:
         for reply in message.get("replies") or []:
             yield from walk(reply)
 
-    found = [text for line in DATA.read_text().rstrip("\n").split("\n") for text in walk(json.loads(line)["prompt"])]
+    found = [text for line in SAMPLE.read_text().rstrip("\n").split("\n") for text in walk(json.loads(line)["prompt"])]
     return sorted(found, key=len, reverse=True)
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from oasst.core import markdown
+from oasst.core.markdown import rendering
 from tests.simulation.answer_pages import DATA
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     rounds = parser.parse_args().rounds
     found = texts()
-    render = markdown._render.__wrapped__
+    render = rendering._render.__wrapped__
     took = []
     for _ in range(rounds + 1):  # the first one also loads what is loaded late
         started = time.process_time()

@@ -10,8 +10,8 @@ import random
 from argparse import ArgumentParser
 from dataclasses import dataclass
 
-from trees.consensus import is_accepted, verdict, votes_to_decision
-from trees.policy import TreePolicy
+from trees.lifecycle.consensus import is_accepted, verdict, votes_to_decision
+from trees.lifecycle.policy import TreePolicy
 
 GOOD = 0.907  # of all messages
 Crowd = tuple[tuple[float, float], ...]

@@ -13,14 +13,14 @@ from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
 
 from oasst.accounts.models import User
-from oasst.crowd.ledger import missing_answers
-from oasst.crowd.texts import Texts
+from oasst.simulation.crowd.ledger import missing_answers
+from oasst.simulation.crowd.texts import Texts
 from tasks import upkeep
 from tasks.kinds import Kind
 from tasks.models import Task
+from trees.lifecycle.policy import current_policy
+from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Review
-from trees.policy import current_policy
-from trees.states import State
 
 BRIEF = {"goal_tree_size": 4, "max_tree_depth": 2, "num_reviews_initial_prompt": 1, "num_reviews_reply": 1}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oasst.crowd.forms import Page
+from oasst.simulation.crowd.forms import Page
 
 HTML = """
 <h1>Check an <em>answer</em></h1>

@@ -11,14 +11,14 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.utils import timezone
 
-from oasst.invariants import differences
-from oasst.replay.arrivals import COMES_FOR, LANGUAGES, Scene, visits
-from oasst.replay.clock import virtual_clock
-from oasst.replay.play import START, play
-from oasst.replay.report import lines, report
+from oasst.simulation.replay.arrivals import COMES_FOR, LANGUAGES, Scene, visits
+from oasst.simulation.replay.clock import virtual_clock
+from oasst.simulation.replay.play import START, play
+from oasst.simulation.replay.report import lines, report
+from oasst.site.invariants import differences
 from tasks.models import Task
+from trees.lifecycle.policy import TreePolicy
 from trees.models import Happening, Message, MessageTree, Opening, Review, TreeTransition
-from trees.policy import TreePolicy
 
 DAYS = Scene(weeks=1, scale=0.002)
 POLICY = TreePolicy(goal_tree_size=4, max_tree_depth=1, num_required_rankings=1)

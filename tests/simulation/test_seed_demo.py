@@ -7,14 +7,14 @@ import pytest
 from django.core.management import call_command
 
 from oasst.accounts.models import User
-from oasst.invariants import differences
+from oasst.site.invariants import differences
 from tasks.kinds import Kind
 from tasks.models import Task
 from tasks.queries import availability
 from tests.factories import new_person, new_prompt
+from trees.lifecycle.policy import current_policy
+from trees.lifecycle.states import State
 from trees.models import Message, MessageTree
-from trees.policy import current_policy
-from trees.states import State
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 

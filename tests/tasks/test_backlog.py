@@ -10,13 +10,13 @@ import pytest
 from django.core.management import call_command
 
 from oasst.accounts.models import User
-from oasst.invariants import differences
+from oasst.site.invariants import differences
 from tasks import assignment, backlog, queries, submission
 from tasks.kinds import Kind
 from tests.factories import conversation, new_people
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import MessageTree, TreeTransition
-from trees.policy import TreePolicy
-from trees.states import State
 
 pytestmark = pytest.mark.django_db
 POLICY = TreePolicy(min_active_rankings=1, num_required_rankings=2)

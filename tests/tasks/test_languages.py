@@ -7,18 +7,18 @@ from django.test import Client
 from django.urls import reverse
 
 from oasst.accounts.models import User
-from oasst.invariants import differences
+from oasst.site.invariants import differences
 from tasks import assignment, lottery, submission
 from tasks.kinds import Kind
 from tasks.models import Task
 from tasks.supply import read_supply
-from tests.core.test_language_detection import WRITTEN_IN
+from tests.core.text.test_language_detection import WRITTEN_IN
 from tests.factories import decide, grow_to, growing_tree, new_person, new_reply
 from tests.tasks.test_pages import signed_in, take, task_at
-from trees import moderation
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Opening
-from trees.policy import TreePolicy
-from trees.states import State
+from trees.moderation import moderator_actions
 
 pytestmark = pytest.mark.django_db
 POLICY = TreePolicy()
@@ -215,7 +215,7 @@ class TestModerators:
         message = Message.objects.get()
         moderator = new_person("Mo", role="moderator")
         for text, looks_like in ((ENGLISH, ""), (WRITTEN_IN["de"], "de")):
-            moderation.edit_message(
+            moderator_actions.edit_message(
                 message_id=message.pk, actor=moderator, text=text, reason="Translated.", policy=POLICY
             )
             message.refresh_from_db()

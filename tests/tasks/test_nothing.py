@@ -20,8 +20,8 @@ from tasks.queries import Nothing, explain_nothing
 from tests.crowd import answer
 from tests.factories import growing_tree, new_people, new_prompt, new_reply, review
 from tests.tasks.test_pages import signed_in
+from trees.lifecycle.policy import TreePolicy
 from trees.models import Opening
-from trees.policy import TreePolicy
 
 pytestmark = pytest.mark.django_db
 POLICY = TreePolicy()

@@ -13,9 +13,9 @@ from tasks.kinds import Kind
 from tasks.models import Draft, Task
 from tests.factories import grow_to, growing_tree, new_people, new_person, new_prompt, review
 from tests.leaderboard.test_tallies import read_all
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Opening, Ranking, Review, Skip
-from trees.policy import TreePolicy
-from trees.states import State
 
 pytestmark = pytest.mark.django_db
 
@@ -413,7 +413,7 @@ class TestGetNeverWrites:
 
 class TestKinds:
     def test_every_work_is_a_kind(self) -> None:
-        from trees.states import Work
+        from trees.lifecycle.states import Work
 
         assert {kind.value for kind in Kind} == {work.value for work in Work} | {"initial_prompt"}
         assert new_people and MessageTree

@@ -15,9 +15,9 @@ from tasks.kinds import Kind
 from tasks.models import Draft, Task
 from tests.clock import stopped_clock
 from tests.factories import decide, grow_to, growing_tree, new_people, new_person, new_prompt
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Opening, Ranking, Review, Skip
-from trees.policy import TreePolicy
-from trees.states import State
 
 pytestmark = pytest.mark.django_db
 POLICY = TreePolicy()

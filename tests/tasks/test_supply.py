@@ -16,10 +16,11 @@ from tasks.kinds import Kind
 from tasks.models import Capacity, Task
 from tasks.supply import Supply, Work, read_supply, work_of_a_tree
 from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, new_reply, new_veterans, state_of
-from trees import reactions, standing, thresholds, withdrawal
+from trees.contributing import reactions, withdrawal
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import MessageTree
-from trees.policy import TreePolicy
-from trees.states import State
+from trees.moderation import auto_moderation, banned_authors
 
 pytestmark = pytest.mark.django_db
 POLICY = TreePolicy()
@@ -61,7 +62,7 @@ class TestTreesThatWaitForAModerator:
             decide(hidden, policy=policy)
             for person in new_veterans(4, policy):
                 reactions.report(message_id=hidden.pk, reporter=person, category="spam")
-            assert thresholds.apply(message_id=hidden.pk, policy=policy)
+            assert auto_moderation.apply(message_id=hidden.pk, policy=policy)
         waiting = new_prompt(new_person("Writer"), policy=policy)
         decide(waiting, policy=policy)
         assert (read_supply("en", policy).growing, lottery.draw("en", policy)) == (2, 0)  # there is work in them
@@ -235,7 +236,7 @@ class TestSupply:
         assert lottery.draw("en", POLICY) == 0
         (job,) = WaitingJob.objects.all()
         assert (job.job, job.args) == ("trees.jobs.follow_standing", [str(alice.pk)])
-        standing.follow_standing(person_id=alice.pk, policy=POLICY)
+        banned_authors.follow_standing(person_id=alice.pk, policy=POLICY)
         supply = read_supply("en", POLICY)
         assert (supply.waiting, supply.to_draw(), supply.wanted()) == (0, 0, 3)
         assert lottery.draw("en", POLICY) == 0

@@ -8,9 +8,9 @@ from oasst.core.ids import uuid7
 from oasst.core.jobs import SomeFailed
 from tasks import upkeep
 from tests.factories import decide, new_people, new_person, new_prompt, state_of
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import MessageTree
-from trees.policy import TreePolicy
-from trees.states import State
 
 pytestmark = pytest.mark.django_db
 POLICY = TreePolicy()

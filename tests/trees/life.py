@@ -27,20 +27,36 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, DomainError
-from oasst.invariants import differences
+from oasst.site.invariants import differences
 from tasks import assignment, backlog, capacity, lottery, submission, upkeep
 from tasks.kinds import Kind
 from tasks.models import Task as TaskRow
 from tests.clock import stopped_clock
 from tests.factories import new_people, new_person
-from tests.trees import model
-from tests.trees.model import EXPORT, GROWING, PROMPT, RANKING, REPLIES, REVIEW, WAITING, Message, Model, Rules, Tree
-from trees import bans, jobs, moderation, notices, reactions, reranking, scoring, standing, thresholds, withdrawal
+from tests.trees.lifecycle import model
+from tests.trees.lifecycle.model import (
+    EXPORT,
+    GROWING,
+    PROMPT,
+    RANKING,
+    REPLIES,
+    REVIEW,
+    WAITING,
+    Message,
+    Model,
+    Rules,
+    Tree,
+)
+from trees import jobs
+from trees.contributing import reactions, withdrawal
 from trees.interchange.reader import import_files
+from trees.lifecycle import reply_ranks, reranking
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Deletion, MessageTree, Opening, Proposal, Report, Withdrawal
 from trees.models import Message as MessageRow
-from trees.policy import TreePolicy
-from trees.states import State
+from trees.moderation import auto_moderation, bans, moderator_actions, notices
+from trees.moderation import banned_authors as standing
 
 CONTRIBUTORS = 7
 NEWCOMERS = 25  # who come when everybody else has gone, and finish what is left
@@ -137,7 +153,7 @@ class Life(RuleBasedStateMachine):
         self._stack.enter_context(
             mock.patch.object(notices.mail_about_withdrawal, "apply_async", lambda args, **_: None)
         )
-        self._stack.enter_context(mock.patch.object(scoring, "score", self._score))
+        self._stack.enter_context(mock.patch.object(reply_ranks, "score", self._score))
         # Taken back in the end. Marked as the test case's own, inside of which durable transactions may begin.
         self._history = transaction.atomic()
         self._history._from_testcase = True  # type: ignore[attr-defined]
@@ -183,7 +199,7 @@ class Life(RuleBasedStateMachine):
         self.model = Model(rules, self.clock.now)
         self.touched: set[UUID] = set()
 
-    def _score(self, tree: MessageTree, messages: dict[UUID, MessageRow], real: Any = scoring.score) -> set[UUID]:
+    def _score(self, tree: MessageTree, messages: dict[UUID, MessageRow], real: Any = reply_ranks.score) -> set[UUID]:
         if tree.state == State.READY_FOR_SCORING and not self.model.scoring_works:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1 / 0")
@@ -682,7 +698,7 @@ class Life(RuleBasedStateMachine):
 
         def act() -> int:
             followed = standing.follow_standing(person_id=person, policy=self.policy)
-            return followed + thresholds.recount(person_id=person, policy=self.policy)
+            return followed + auto_moderation.recount(person_id=person, policy=self.policy)
 
         self.event("follow", act, then=then, in_steps=True)
 
@@ -698,7 +714,7 @@ class Life(RuleBasedStateMachine):
             self.model.complain(message)
             self.touch(message.tree)
 
-        self.event("job", lambda: thresholds.apply(message_id=message_id, policy=self.policy), then=then)
+        self.event("job", lambda: auto_moderation.apply(message_id=message_id, policy=self.policy), then=then)
 
     # --- complaints ---
 
@@ -745,7 +761,7 @@ class Life(RuleBasedStateMachine):
     def halt(self, n: int) -> None:
         if tree := self.pick(n, list(self.model.trees.values())):
             found: Tree = tree
-            act = lambda: moderation.halt(tree_id=found.id, reason="Odd.", **self.moderator)  # noqa: E731
+            act = lambda: moderator_actions.halt(tree_id=found.id, reason="Odd.", **self.moderator)  # noqa: E731
             self.event("halt", act, then=lambda _: self.model.halt(found), touches=found)
 
     def resume(self, n: int) -> None:
@@ -759,7 +775,7 @@ class Life(RuleBasedStateMachine):
             refusals = {"prompt_rejected"}
         if not refusals and tree.root.deleted:
             refusals = {"prompt_deleted"}
-        act = lambda: moderation.resume(tree_id=tree.id, reason="Fine.", **self.moderator)  # noqa: E731
+        act = lambda: moderator_actions.resume(tree_id=tree.id, reason="Fine.", **self.moderator)  # noqa: E731
         self.event("resume", act, refusals=refusals, then=lambda _: self.model.resume(tree), touches=tree)
 
     def delete(self, n: int) -> None:
@@ -767,7 +783,7 @@ class Life(RuleBasedStateMachine):
             return
         found: Message = message
         refusals = {"already_deleted"} if found.deleted else set()
-        act = lambda: moderation.delete_message(message_id=found.id, reason="Copied.", **self.moderator)  # noqa: E731
+        act = lambda: moderator_actions.delete_message(message_id=found.id, reason="Copied.", **self.moderator)  # noqa: E731
         self.event("delete", act, refusals=refusals, then=lambda _: self._removed(found), touches=found.tree)
 
     def undelete(self, n: int) -> None:
@@ -782,7 +798,7 @@ class Life(RuleBasedStateMachine):
             refusals = {"parent_deleted"} if above is not None and above.deleted else set()
         if removal.at_once and not refusals:
             refusals = {"withdrawn"}
-        act = lambda: moderation.undelete(deletion_id=removal.id, reason="Not copied.", **self.moderator)  # noqa: E731
+        act = lambda: moderator_actions.undelete(deletion_id=removal.id, reason="Not copied.", **self.moderator)  # noqa: E731
         self.event(
             "undelete",
             act,
@@ -801,7 +817,7 @@ class Life(RuleBasedStateMachine):
     def dismiss_this(self, message: Message) -> None:
         proposal = Proposal.objects.get(message=message.id, status="open")
         refusals = {"already_deleted"} if message.deleted else set()
-        act = lambda: moderation.dismiss(proposal_id=proposal.pk, reason="Fine.", **self.moderator)  # noqa: E731
+        act = lambda: moderator_actions.dismiss(proposal_id=proposal.pk, reason="Fine.", **self.moderator)  # noqa: E731
         self.event("dismiss", act, refusals=refusals, then=lambda _: self.model.dismiss(message), touches=message.tree)
 
     def uphold(self, n: int) -> None:
@@ -810,7 +826,7 @@ class Life(RuleBasedStateMachine):
         found: Message = message
         proposal = Proposal.objects.get(message=found.id, status="open")
         refusals = {"already_deleted"} if found.deleted else set()
-        act = lambda: moderation.uphold(proposal_id=proposal.pk, reason="Copied.", **self.moderator)  # noqa: E731
+        act = lambda: moderator_actions.uphold(proposal_id=proposal.pk, reason="Copied.", **self.moderator)  # noqa: E731
         self.event("uphold", act, refusals=refusals, then=lambda _: self._removed(found), touches=found.tree)
 
     def settle(self, n: int) -> None:
@@ -823,14 +839,14 @@ class Life(RuleBasedStateMachine):
             self.model.settle(message, report.reporter_id, status)
 
         about: dict[str, Any] = {"report_id": report.pk, "status": status, "outcome": "We looked.", **self.moderator}
-        self.event("settle", lambda: moderation.settle_report(**about), then=then, touches=message.tree)
+        self.event("settle", lambda: moderator_actions.settle_report(**about), then=then, touches=message.tree)
 
     def edit(self, n: int) -> None:
         if not (message := self.some_message(n)):
             return
         found: Message = message
         text = next(self.words)
-        act = lambda: moderation.edit_message(message_id=found.id, text=text, reason="Typo.", **self.moderator)  # noqa: E731
+        act = lambda: moderator_actions.edit_message(message_id=found.id, text=text, reason="Typo.", **self.moderator)  # noqa: E731
         refusals = {"withdrawn"} if found.withdrawn else set()
         self.event("edit", act, refusals=refusals, then=lambda _: self.model.edit(found), touches=found.tree)
 
@@ -888,7 +904,7 @@ class Life(RuleBasedStateMachine):
         found: Message = message
         made = Withdrawal.objects.get(message=found.id, status="open")
         refusals = {"already_deleted"} if found.deleted else set()
-        act = lambda: moderation.grant_withdrawal(withdrawal_id=made.pk, reason="As you wish.", **self.moderator)  # noqa: E731
+        act = lambda: moderator_actions.grant_withdrawal(withdrawal_id=made.pk, reason="As you wish.", **self.moderator)  # noqa: E731
         self.event("grant", act, refusals=refusals, then=lambda _: self._removed(found), touches=found.tree)
 
     def refuse(self, n: int) -> None:
@@ -900,7 +916,7 @@ class Life(RuleBasedStateMachine):
         refusals = {"in_data_set"} if message.tree.state == EXPORT else set()
         if message.deleted:
             refusals = {"already_deleted"}
-        act = lambda: moderation.refuse_withdrawal(withdrawal_id=made.pk, reason="It stays.", **self.moderator)  # noqa: E731
+        act = lambda: moderator_actions.refuse_withdrawal(withdrawal_id=made.pk, reason="It stays.", **self.moderator)  # noqa: E731
         then = lambda _: self.model.show_again(message, refused=True)  # noqa: E731
         self.event("refuse", act, refusals=refusals, then=then, touches=message.tree)
 
@@ -913,7 +929,7 @@ class Life(RuleBasedStateMachine):
 
         def act() -> bool:
             try:
-                moderation.retry_scoring(tree_id=found.id, reason="Mended.", **self.moderator)
+                moderator_actions.retry_scoring(tree_id=found.id, reason="Mended.", **self.moderator)
             except Conflict as refusal:
                 if refusal.code == "failed_again":  # which the history of the tree tells
                     return False

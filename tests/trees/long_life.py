@@ -10,7 +10,7 @@ import pytest
 from hypothesis import seed
 
 from tests.trees.life import Life
-from tests.trees.test_model import live
+from tests.trees.lifecycle.test_model import live
 
 pytestmark = pytest.mark.django_db
 HISTORIES, STEPS = 20, 60  # a round

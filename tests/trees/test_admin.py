@@ -14,11 +14,12 @@ from django.urls import reverse
 from oasst.accounts.models import User
 from oasst.core.errors import Busy
 from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, new_reply, review, state_of
-from trees import moderation, reactions, reviews
+from trees.contributing import reactions, reviews
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import TABLE, State
 from trees.models import Deletion, Message, MessageTree, Opening, Report, Skip, TreeTransition
-from trees.moderation_queries import search_messages
-from trees.policy import TreePolicy
-from trees.states import TABLE, State
+from trees.moderation import moderator_actions
+from trees.moderation.queries import search_messages
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 POLICY = TreePolicy(goal_tree_size=6)
@@ -109,7 +110,7 @@ class TestStartPage:
     def test_the_queues(self, browser: Client, alice: User, bob: User, mo: User) -> None:
         prompt = new_prompt(alice)
         reactions.report(message_id=prompt.pk, reporter=bob, category="spam")
-        moderation.halt(tree_id=new_prompt(bob).tree_id, actor=mo, reason="Odd.", policy=POLICY)
+        moderator_actions.halt(tree_id=new_prompt(bob).tree_id, actor=mo, reason="Odd.", policy=POLICY)
         page = browser.get(reverse("admin:index")).text
         assert "open report<" in page and "stopped conversation<" in page
         for state, row in TABLE.items():
@@ -134,11 +135,11 @@ def grown(alice: User, bob: User, mo: User) -> Message:
     reactions.set_reaction(message_id=reply.pk, person=bob, emoji="+1")
     reviews.record_skip(message=reply, author=bob, kind=Skip.Kind.REPLY)
     reactions.report(message_id=reply.pk, reporter=bob, category="copied", text="From a cookbook.")
-    moderation.edit_message(
+    moderator_actions.edit_message(
         message_id=reply.pk, actor=mo, text="Knead the dough for ten minutes.", reason="Said how long.", policy=POLICY
     )
-    moderation.delete_message(message_id=below.pk, actor=mo, reason="Not a question.", policy=POLICY)
-    moderation.halt(tree_id=prompt.tree_id, actor=mo, reason="Let us look.", policy=POLICY)
+    moderator_actions.delete_message(message_id=below.pk, actor=mo, reason="Not a question.", policy=POLICY)
+    moderator_actions.halt(tree_id=prompt.tree_id, actor=mo, reason="Let us look.", policy=POLICY)
     return reply
 
 
@@ -293,7 +294,7 @@ class TestLists:
             for _ in range(times):
                 prompt = new_prompt(people("Writer"))
                 reactions.report(message_id=prompt.pk, reporter=people("Reader"), category="spam")
-                moderation.delete_message(message_id=prompt.pk, actor=mo, reason="Spam.", policy=POLICY)
+                moderator_actions.delete_message(message_id=prompt.pk, actor=mo, reason="Spam.", policy=POLICY)
 
         happens(1)
         before = statements(browser, list_of(model))
@@ -336,7 +337,7 @@ class TestActions:
 
     def test_a_refusal_does_not_stop_the_others(self, browser: Client, alice: User, bob: User, mo: User) -> None:
         running, halted = new_prompt(alice), new_prompt(bob)
-        moderation.halt(tree_id=halted.tree_id, actor=mo, reason="Odd.", policy=POLICY)
+        moderator_actions.halt(tree_id=halted.tree_id, actor=mo, reason="Odd.", policy=POLICY)
         page = act(browser, "resume", running.tree, halted.tree)
         assert "This conversation is not stopped." in page
         assert "goes on." in page
@@ -442,14 +443,14 @@ class TestActions:
         self, browser: Client, alice: User, bob: User, monkeypatch: Any
     ) -> None:
         one, other = new_prompt(alice), new_prompt(bob)
-        halt = moderation.halt
+        halt = moderator_actions.halt
 
         def rival(*, tree_id: Any, **kwargs: Any) -> None:
             if tree_id == one.tree_id:
                 raise Busy("Somebody else is changing the same thing right now.", code="locked")
             halt(tree_id=tree_id, **kwargs)
 
-        monkeypatch.setattr(moderation, "halt", rival)
+        monkeypatch.setattr(moderator_actions, "halt", rival)
         page = act(browser, "halt", one.tree, other.tree)
         assert "Somebody else is changing" in page
         assert (state_of(one), state_of(other)) == (State.INITIAL_PROMPT_REVIEW, State.HALTED_BY_MODERATOR)

@@ -8,9 +8,9 @@ from django.urls import reverse
 
 from oasst.accounts.models import User
 from tests.factories import grow_to, growing_tree, new_person, new_prompt, review
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Message, Reaction, Report
-from trees.policy import TreePolicy
-from trees.states import State
 
 SOME_ID = "01a200cb-d12c-77e8-a0a9-86758d0c6514"
 

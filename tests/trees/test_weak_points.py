@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -13,7 +12,7 @@ from django.db import IntegrityError, connection, models, transaction
 from oasst.accounts.models import ApiClient, User
 from oasst.accounts.services import ban, person_behind
 from oasst.core.errors import Conflict, Gone, NotAllowed
-from oasst.invariants import differences
+from oasst.site.invariants import differences
 from tasks import assignment, lottery, upkeep
 from tasks.kinds import Kind
 from tasks.models import Task
@@ -31,12 +30,15 @@ from tests.factories import (
     new_veterans,
     state_of,
 )
-from trees import jobs, moderation, reactions, scoring, thresholds
+from tests.paths import ROOT
+from trees import jobs
+from trees.contributing import reactions
+from trees.lifecycle import reply_ranks
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State, Work
 from trees.models import Message, MessageTree, Opening, Ranking, Review
-from trees.policy import TreePolicy
-from trees.states import State, Work
+from trees.moderation import auto_moderation, moderator_actions
 
-ROOT = Path(__file__).parent.parent.parent
 SMALL = TreePolicy(goal_tree_size=4, max_tree_depth=1)
 
 pytestmark = pytest.mark.django_db
@@ -54,7 +56,7 @@ class TestNothingIsStuck:
         prompt = growing_tree(alice, SMALL)
         for writer in new_people(2):
             reply = new_reply(prompt, writer, policy=SMALL)
-            moderation.delete_message(message_id=reply.pk, actor=mo, reason="Copied.", policy=SMALL)
+            moderator_actions.delete_message(message_id=reply.pk, actor=mo, reason="Copied.", policy=SMALL)
         assert take(new_person("Next"), SMALL, Kind.ASSISTANT_REPLY).message_id == prompt.pk
 
     def test_a_process_that_dies_while_scoring_leaves_no_half_of_it(self) -> None:  # A3, G3
@@ -67,7 +69,7 @@ class TestNothingIsStuck:
         *first, last = (take(person, SMALL, Kind.RANK_ASSISTANT_REPLIES) for person in new_people(3))
         for task in first:
             answer(task, SMALL)
-        with mock.patch.object(scoring, "score", side_effect=Death), pytest.raises(Death):
+        with mock.patch.object(reply_ranks, "score", side_effect=Death), pytest.raises(Death):
             answer(last, SMALL)
         tree.refresh_from_db()
         assert (tree.state, Ranking.objects.count()) == (State.RANKING, 2)
@@ -80,7 +82,7 @@ class TestNothingIsStuck:
         prompt = new_prompt(alice, policy=SMALL)
         decide(prompt, policy=SMALL)
         assert read_supply("en", SMALL).waiting == 1
-        moderation.delete_message(message_id=prompt.pk, actor=mo, reason="Copied.", policy=SMALL)
+        moderator_actions.delete_message(message_id=prompt.pk, actor=mo, reason="Copied.", policy=SMALL)
         assert read_supply("en", SMALL).waiting == 0
         assert lottery.draw("en", SMALL) == 0
 
@@ -91,7 +93,7 @@ class TestNothingIsStuck:
         reply = new_reply(prompt, new_person("Writer"), policy=policy)
         decide(reply, policy=policy)
         task = take(new_person("Asker"), policy, Kind.PROMPTER_REPLY)
-        moderation.edit_message(message_id=reply.pk, actor=mo, text="Junk now.", reason="Test.", policy=policy)
+        moderator_actions.edit_message(message_id=reply.pk, actor=mo, text="Junk now.", reason="Test.", policy=policy)
         assert Opening.objects.filter(lease=task.pk).exists()  # it may be accepted again
         decide(reply, accept=False, policy=policy)
         assert not Opening.objects.filter(message=reply).exists()
@@ -127,7 +129,7 @@ class TestVotes:
             late = take(new_person("Late"), SMALL, Kind.LABEL_INITIAL_PROMPT)
             clock.forward(assignment.PAGE_LEASE)
             if stop == "halted":
-                moderation.halt(tree_id=tree.pk, actor=mo, reason="Odd.", policy=SMALL)
+                moderator_actions.halt(tree_id=tree.pk, actor=mo, reason="Odd.", policy=SMALL)
             else:
                 for person in new_people(2):
                     answer(take(person, SMALL, Kind.LABEL_INITIAL_PROMPT), SMALL, spam=1)
@@ -198,7 +200,7 @@ class TestPolicy:
 class TestSearch:
     def test_an_edited_text_is_found_at_once_and_the_old_one_no_more(self, alice: User, mo: User) -> None:  # A29
         prompt = new_prompt(alice, "Where do penguins sleep?")
-        moderation.edit_message(
+        moderator_actions.edit_message(
             message_id=prompt.pk, actor=mo, text="Where do walruses sleep?", reason="Test.", policy=TreePolicy()
         )
         found = [Message.objects.filter(search=word).count() for word in ("walruses", "penguins")]
@@ -261,7 +263,7 @@ class TestTransactions:
 
         for task in tasks[:2]:
             answer(task, SMALL)
-        with mock.patch.object(scoring, "score", broken):
+        with mock.patch.object(reply_ranks, "score", broken):
             answer(tasks[2], SMALL)
         tree.refresh_from_db()
         assert (tree.state, Ranking.objects.count()) == (State.SCORING_FAILED, 3)
@@ -272,9 +274,9 @@ class TestTransactions:
 class TestRightsAndPrivacy:
     def test_only_moderators_bring_back(self, alice: User, bob: User, mo: User) -> None:  # D1
         prompt = new_prompt(alice)
-        deletion = moderation.delete_message(message_id=prompt.pk, actor=mo, reason="Copied.", policy=SMALL)
+        deletion = moderator_actions.delete_message(message_id=prompt.pk, actor=mo, reason="Copied.", policy=SMALL)
         with pytest.raises(NotAllowed):
-            moderation.undelete(deletion_id=deletion.pk, actor=bob, reason="Mine.", policy=SMALL)
+            moderator_actions.undelete(deletion_id=deletion.pk, actor=bob, reason="Mine.", policy=SMALL)
         assert Message.objects.get().deleted
 
     def test_signing_in_again_lifts_no_ban(self, bob: User, mo: User) -> None:  # D2
@@ -295,7 +297,7 @@ class TestRightsAndPrivacy:
         (angry,) = new_veterans(1, SMALL)
         for _ in range(5):
             reactions.report(message_id=reply.pk, reporter=angry, category="spam")
-        assert not thresholds.apply(message_id=reply.pk, policy=SMALL)
+        assert not auto_moderation.apply(message_id=reply.pk, policy=SMALL)
         reply.refresh_from_db()
         assert not reply.is_withheld
 
@@ -327,9 +329,9 @@ class TestResume:
         prompt = growing_tree(alice, SMALL)
         grow_to(prompt.pk, State.READY_FOR_EXPORT, SMALL)
         first, second, third = Message.objects.filter(parent=prompt).order_by("position")
-        moderation.halt(tree_id=prompt.tree_id, actor=mo, reason="Odd.", policy=SMALL)
-        moderation.delete_message(message_id=first.pk, actor=mo, reason="Copied.", policy=SMALL)
-        moderation.resume(tree_id=prompt.tree_id, actor=mo, reason="Fine.", policy=SMALL)
+        moderator_actions.halt(tree_id=prompt.tree_id, actor=mo, reason="Odd.", policy=SMALL)
+        moderator_actions.delete_message(message_id=first.pk, actor=mo, reason="Copied.", policy=SMALL)
+        moderator_actions.resume(tree_id=prompt.tree_id, actor=mo, reason="Fine.", policy=SMALL)
         ranks = dict(Message.objects.filter(parent=prompt).values_list("pk", "rank"))
         assert (state_of(prompt), ranks[second.pk], ranks[third.pk]) == (State.READY_FOR_EXPORT, 0, 1)
 

@@ -9,9 +9,9 @@ from oasst.accounts import services
 from oasst.api.schema import refusals
 from tests.factories import do_work, new_person
 from tests.wire.shapes import misfits
+from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Opening
-from trees.policy import TreePolicy, current_policy
-from trees.states import State
 
 
 class Wire:

@@ -2,7 +2,7 @@
 
 from oasst.api.codes import Wire
 from oasst.api.operations import Access, Operation
-from oasst.api_urls import OPERATIONS
+from oasst.site.api_urls import OPERATIONS
 
 SIGNED_IN = ("member", "moderator", "administrator")
 CALLERS = (

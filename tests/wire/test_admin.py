@@ -14,12 +14,12 @@ from django.test import Client
 
 from oasst.accounts.models import Identity, User
 from oasst.api.next_auth import key_of
-from oasst.invariants.run import differences
+from oasst.site.invariants.run import differences
 from tests.factories import growing_tree, new_prompt, new_reply, review
 from tests.wire.conftest import Wire, code_of, person, problems
 from trees.api import stats
+from trees.lifecycle.policy import current_policy
 from trees.models import Message, Reaction, Report, Review
-from trees.policy import current_policy
 
 pytestmark = pytest.mark.django_db
 ADA, BO = person("Ada"), person("Bo")

@@ -6,7 +6,7 @@ import pytest
 
 from oasst.accounts.models import User
 from oasst.api.codes import Wire as Number
-from oasst.api_urls import OPERATIONS, document
+from oasst.site.api_urls import OPERATIONS, document
 from tests import made_up
 from tests.factories import growing_tree
 from tests.wire.conftest import Wire

@@ -22,9 +22,9 @@ from tests.factories import delete, grow_to, growing_tree, new_people, new_promp
 from tests.wire.conftest import Wire, code_of, person, problems
 from trees.interchange.selection import Selection
 from trees.interchange.writer import read_lines
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Message, MessageTree
-from trees.policy import TreePolicy
-from trees.states import State
 
 SMALL = TreePolicy(goal_tree_size=3, max_tree_depth=1)
 

@@ -10,8 +10,8 @@ from django.test import Client
 from oasst.accounts.models import User
 from tests.factories import growing_tree, new_prompt, new_reply
 from tests.wire.conftest import Wire, work_on
+from trees.lifecycle.states import State
 from trees.models import Message, Ranking, Review
-from trees.states import State
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from inference.api_urls import OPERATIONS as CHAT
 from oasst.accounts.models import ApiClient, User
 from oasst.api.fields import Shape
-from oasst.api_urls import OPERATIONS
+from oasst.site.api_urls import OPERATIONS
 from tests.factories import new_prompt
 from tests.wire.conftest import Wire, code_of, person, problems
 from tests.wire.shapes import DATE

@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from oasst.accounts.models import User
 from tests.factories import decide, grow_to, growing_tree, new_people, new_prompt, new_reply
 from tests.wire.conftest import Wire, person
-from trees.policy import TreePolicy
-from trees.states import State
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 
 pytestmark = pytest.mark.django_db
 ADA = person("Ada")

@@ -7,14 +7,14 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from oasst import purge
 from oasst.accounts.models import Identity, User
 from oasst.core import ratelimit
 from oasst.core.ratelimit import RateLimit
+from oasst.site import purging
 from tests.factories import growing_tree, new_prompt
 from tests.wire.conftest import Wire, code_of, person
+from trees.lifecycle.policy import current_policy
 from trees.models import Message, Purge
-from trees.policy import current_policy
 
 pytestmark = pytest.mark.django_db
 ADA = person("Ada")
@@ -146,12 +146,12 @@ class TestEdits:
 
     def test_nobody_puts_words_into_the_mouth_of_who_was_purged(self, site: Wire, alice: User, mo: User) -> None:
         prompt = new_prompt(alice)
-        begun = purge.begin(person=alice, actor=mo, reason="Spam.")
-        purge.go_on(purge_id=begun.pk, policy=current_policy())
+        begun = purging.begin(person=alice, actor=mo, reason="Spam.")
+        purging.go_on(purge_id=begun.pk, policy=current_policy())
         for text in (prompt.text, ""):
             refused = site.post(f"messages/{prompt.pk}/edit", {"user": ADA, "new_content": "Other words"})
             assert code_of(refused) == (409, 0)
             assert Message.objects.get(pk=prompt.pk).text == text
             Message.objects.update(created_at=timezone.now() - timedelta(days=32))
             Purge.objects.update(finished_at=timezone.now() - timedelta(days=31))
-            purge.erase_what_is_due(policy=current_policy())
+            purging.erase_what_is_due(policy=current_policy())

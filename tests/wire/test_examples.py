@@ -14,7 +14,7 @@ from oasst.accounts import services
 from tests.crash.processes import Site
 from tests.factories import new_people, new_prompt
 from trees.models import Message, Webhook
-from trees.webhooks import EVENTS
+from trees.outbox.webhooks import EVENTS
 
 TEXT: str = (settings.BASE_DIR / "docs" / "api.md").read_text()
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from oasst.accounts.models import User
-from tests.core.test_language_detection import WRITTEN_IN
+from tests.core.text.test_language_detection import WRITTEN_IN
 from tests.factories import growing_tree
 from tests.wire.conftest import Wire, person
 from trees.models import Message

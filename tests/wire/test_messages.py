@@ -8,8 +8,8 @@ import pytest
 from oasst.accounts.models import User
 from tests.factories import decide, growing_tree, new_person, new_prompt, new_reply
 from tests.wire.conftest import Wire, code_of, person, problems
+from trees.lifecycle.states import State
 from trees.models import Deletion, Message, MessageTree, Reaction, Report, Revision, Skip
-from trees.states import State
 
 pytestmark = pytest.mark.django_db
 ADA, BO = person("Ada"), person("Bo")

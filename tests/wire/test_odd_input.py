@@ -8,7 +8,7 @@ import pytest
 
 from oasst.accounts.models import User
 from oasst.api.operations import Operation
-from oasst.api_urls import OPERATIONS
+from oasst.site.api_urls import OPERATIONS
 from tests.factories import growing_tree
 from tests.wire.conftest import Wire, person
 

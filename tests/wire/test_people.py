@@ -11,8 +11,8 @@ from tasks.lottery import draw
 from tests.concurrency.together import at_once
 from tests.factories import decide, new_reply
 from tests.wire.conftest import Wire, code_of, person, problems
+from trees.lifecycle.policy import TreePolicy
 from trees.models import Message
-from trees.policy import TreePolicy
 
 pytestmark = pytest.mark.django_db
 ADA, BO = person("Ada"), person("Bo", "discord")

@@ -1,6 +1,5 @@
 """Every caller at every operation, after the table in docs/wire.md."""
 
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -12,14 +11,15 @@ from oasst.accounts.models import User
 from oasst.accounts.services import ban
 from oasst.accounts.tokens import new_token
 from oasst.api.operations import Operation
-from oasst.api_urls import OPERATIONS
+from oasst.site.api_urls import OPERATIONS
 from tests.factories import growing_tree, new_person
+from tests.paths import ROOT
 from tests.security.roles import noting
 from tests.wire.conftest import Wire, person
 from tests.wire.matrix import CALLERS, SIGNED_IN, YES, expected, table
 
 ADA = person("Ada")
-DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "wire.md"
+DOCS = ROOT / "docs" / "wire.md"
 
 
 def test_the_documentation_is_this_table() -> None:

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from oasst.accounts.models import User
-from oasst.invariants import differences
+from oasst.site.invariants import differences
 from tasks.models import Task
 from tests.concurrency.together import at_once
 from tests.factories import growing_tree, new_prompt
 from tests.wire.conftest import Wire, code_of, person
+from trees.lifecycle.policy import current_policy
 from trees.models import Message
-from trees.policy import current_policy
 
 ADA = person("Ada")
 ONCE = {"Idempotency-Key": "attempt-1"}

@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from oasst.api.codes import Wire as Number
 from oasst.api.operations import Access
-from oasst.api_urls import OPERATIONS, document
+from oasst.site.api_urls import OPERATIONS, document
 
 METHODS = {"get", "post", "put", "delete"}
 

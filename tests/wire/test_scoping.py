@@ -6,7 +6,7 @@ import pytest
 
 from oasst.accounts.models import Identity, User
 from oasst.api.operations import Access
-from oasst.api_urls import OPERATIONS
+from oasst.site.api_urls import OPERATIONS
 from tasks.models import Task
 from tests.factories import growing_tree
 from tests.wire.conftest import Wire, code_of, person

@@ -8,19 +8,20 @@ from allauth.account.models import EmailAddress
 from django.db import transaction
 from django.db.models import F
 
-from oasst import purge as purging
 from oasst.accounts.models import Ban, Identity, User
 from oasst.accounts.services import close_account
 from oasst.core.errors import Conflict, NotAllowed
-from oasst.invariants.run import differences
-from oasst.schedules import look_after_purges
+from oasst.site import purging
+from oasst.site.invariants.run import differences
+from oasst.site.schedules import look_after_purges
 from tests.factories import growing_tree, new_person, new_prompt, new_reply
 from tests.wire.conftest import Wire, code_of, person
-from trees import bans, moderation, reviews
+from trees.contributing import reviews
+from trees.lifecycle.policy import current_policy
+from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Purge, Review, Revision
-from trees.policy import current_policy
-from trees.standing import follow_standing
-from trees.states import State
+from trees.moderation import bans, moderator_actions
+from trees.moderation.banned_authors import follow_standing
 
 pytestmark = pytest.mark.django_db
 ADA, BO = person("Ada"), person("Bo")
@@ -124,7 +125,7 @@ class TestPurges:
         """A reply of a purged person, below which somebody else wrote."""
         prompt = growing_tree(alice)
         reply = new_reply(prompt, bob)
-        moderation.delete_message(message_id=reply.pk, actor=mo, reason="Rude.", policy=current_policy())
+        moderator_actions.delete_message(message_id=reply.pk, actor=mo, reason="Rude.", policy=current_policy())
         second = new_reply(prompt, bob)
         return second, purge(bob, mo)
 
@@ -134,7 +135,7 @@ class TestPurges:
             assert site.put(f"messages/{message.pk}/undelete").status_code == 409
             with pytest.raises(Conflict) as refusal:
                 deletion = message.deletions.get()
-                moderation.undelete(deletion_id=deletion.pk, actor=mo, reason="Try.", policy=current_policy())
+                moderator_actions.undelete(deletion_id=deletion.pk, actor=mo, reason="Try.", policy=current_policy())
             assert refusal.value.code == "purged"
         assert mine.count() == 2 and not mine.filter(deleted=False).exists()
 

@@ -11,9 +11,9 @@ from oasst.accounts.models import Identity, User
 from tasks.models import Task
 from tests.factories import decide, grow_to, growing_tree, new_prompt, new_reply
 from tests.wire.conftest import Wire, code_of, person, problems, work_on
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Opening, Ranking, Review, Skip
-from trees.policy import TreePolicy
-from trees.states import State
 
 pytestmark = pytest.mark.django_db
 ADA, BO, CY = person("Ada"), person("Bo"), person("Cy")

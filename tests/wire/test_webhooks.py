@@ -17,15 +17,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from oasst.accounts.models import User
-from oasst.api_urls import document
-from oasst.core import outgoing
+from oasst.core.http import outgoing
+from oasst.site.api_urls import document
 from tests.clients.validity import faults
 from tests.factories import decide, delete, growing_tree, new_person, new_prompt
 from tests.wire.conftest import Wire, code_of, person, problems
 from tests.wire.receiver import Receiver
-from trees import deliveries, webhooks
 from trees.jobs import send_webhooks
 from trees.models import Delivery, Happening, Webhook
+from trees.outbox import deliveries, webhooks
 
 pytestmark = pytest.mark.django_db
 ADA = person("Ada")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from oasst.accounts import program_sessions, tokens
+from oasst.accounts import tokens
+from oasst.accounts.authentication import program_sessions
 from oasst.accounts.models import User
 from tests.wire.conftest import Wire
 from tests.wire.test_doors import tighten

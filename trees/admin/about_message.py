@@ -6,10 +6,10 @@ from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html
 
-from oasst.core.markdown import plain_excerpt
+from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.read_only_admin import person_shown, whole_text, written_text
 from trees.admin.trees import tree_link
-from trees.badges import message_badge, state_badge
+from trees.moderation.badges import message_badge, state_badge
 
 EXCERPT = 300
 """Letters of the message above: what was answered has to be seen, not read whole."""

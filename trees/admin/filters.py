@@ -6,9 +6,9 @@ from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from oasst.core.languages import name_of
-from trees.moderation_queries import PROMPT_STANDS, languages
-from trees.states import TABLE
+from oasst.core.text.languages import name_of
+from trees.lifecycle.states import TABLE
+from trees.moderation.queries import PROMPT_STANDS, languages
 
 
 class ByState(SimpleListFilter):

@@ -15,20 +15,20 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 from oasst.accounts.forms import add_refusal
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError
-from oasst.core.fields import LineField, TextField
-from oasst.core.languages import name_of
+from oasst.core.form_fields import LineField, TextField
 from oasst.core.locks import waits_are_busy
-from oasst.core.markdown import plain_excerpt
+from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, written_text
-from oasst.core.text_diff import word_diff
-from trees import moderation, offers
+from oasst.core.text.diff import word_diff
+from oasst.core.text.languages import name_of
 from trees.admin.about_message import AboutMessage
 from trees.admin.filters import ByLanguage, ByLooks, ByReview
 from trees.admin.trees import tree_link
-from trees.badges import message_badge, state_badge
+from trees.lifecycle.policy import current_policy
 from trees.models import Deletion, Message
-from trees.moderation_queries import message_file, search_messages
-from trees.policy import current_policy
+from trees.moderation import moderator_actions, offered_actions
+from trees.moderation.badges import message_badge, state_badge
+from trees.moderation.queries import message_file, search_messages
 
 
 class EditForm(forms.Form):
@@ -90,7 +90,11 @@ class MessageAdmin(ReadOnlyAdmin):
         return plain_excerpt(obj.text, 70)
 
     def offers(self, obj: Message, actor: User) -> dict[str, Any]:
-        return {"edit_url": reverse("admin:trees_message_edit", args=[obj.pk]) if offers.may_edit(obj, actor) else ""}
+        return {
+            "edit_url": reverse("admin:trees_message_edit", args=[obj.pk])
+            if offered_actions.may_edit(obj, actor)
+            else ""
+        }
 
     def can_do(self, action: str, obj: Message, actor: User) -> bool:
         return not obj.deleted
@@ -103,7 +107,7 @@ class MessageAdmin(ReadOnlyAdmin):
         if request.method == "POST" and form.is_valid():
             try:
                 with waits_are_busy():
-                    moderation.edit_message(
+                    moderator_actions.edit_message(
                         message_id=message_id, actor=request.user, policy=current_policy(), **form.cleaned_data
                     )
             except DomainError as error:
@@ -154,7 +158,9 @@ class MessageAdmin(ReadOnlyAdmin):
     @admin.action(description="Delete, with everything below")
     def delete(self, request: Any, chosen: QuerySet[Message]) -> None:
         def act(message: Message, reason: str) -> None:
-            moderation.delete_message(message_id=message.pk, actor=request.user, reason=reason, policy=current_policy())
+            moderator_actions.delete_message(
+                message_id=message.pk, actor=request.user, reason=reason, policy=current_policy()
+            )
 
         self.do_to_each(request, chosen, "deleted", act)
 
@@ -192,7 +198,7 @@ class DeletionAdmin(AboutMessage, ReadOnlyAdmin):
         return f"Deletion of: {plain_excerpt(obj.message.text, 60)}"
 
     def can_do(self, action: str, obj: Deletion, actor: User) -> bool:
-        return offers.may_undelete(obj, actor)
+        return offered_actions.may_undelete(obj, actor)
 
     @admin.display(description="Messages")
     def messages_taken(self, deletion: Deletion) -> int:
@@ -205,6 +211,8 @@ class DeletionAdmin(AboutMessage, ReadOnlyAdmin):
     @admin.action(description="Undo")
     def undelete(self, request: Any, chosen: QuerySet[Deletion]) -> None:
         def act(deletion: Deletion, reason: str) -> None:
-            moderation.undelete(deletion_id=deletion.pk, actor=request.user, reason=reason, policy=current_policy())
+            moderator_actions.undelete(
+                deletion_id=deletion.pk, actor=request.user, reason=reason, policy=current_policy()
+            )
 
         self.do_to_each(request, chosen, "brought back", act)

@@ -8,11 +8,11 @@ from django.http import HttpRequest
 
 from oasst.accounts.models import User
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
-from trees import moderation, offers
 from trees.admin.about_message import AboutMessage
+from trees.lifecycle.policy import current_policy
 from trees.models import Proposal
-from trees.moderation_queries import reports_about
-from trees.policy import current_policy
+from trees.moderation import moderator_actions, offered_actions
+from trees.moderation.queries import reports_about
 
 TONES = {Proposal.Status.OPEN: "warning", Proposal.Status.UPHELD: "success", Proposal.Status.DISMISSED: ""}
 
@@ -54,7 +54,7 @@ class ProposalAdmin(AboutMessage, ReadOnlyAdmin):
     def can_do(self, action: str, obj: Proposal, actor: User) -> bool:
         if obj.status != Proposal.Status.OPEN or obj.message.deleted:
             return False
-        return action != "dismiss" or not offers.is_own(obj.message, actor)
+        return action != "dismiss" or not offered_actions.is_own(obj.message, actor)
 
     @admin.display(description="Status")
     def status_now(self, proposal: Proposal) -> str:
@@ -68,13 +68,17 @@ class ProposalAdmin(AboutMessage, ReadOnlyAdmin):
     @admin.action(description="Delete the message, with everything below")
     def uphold(self, request: Any, chosen: QuerySet[Proposal]) -> None:
         def act(proposal: Proposal, reason: str) -> None:
-            moderation.uphold(proposal_id=proposal.pk, actor=request.user, reason=reason, policy=current_policy())
+            moderator_actions.uphold(
+                proposal_id=proposal.pk, actor=request.user, reason=reason, policy=current_policy()
+            )
 
         self.do_to_each(request, chosen, "deleted", act)
 
     @admin.action(description="Let the message stay")
     def dismiss(self, request: Any, chosen: QuerySet[Proposal]) -> None:
         def act(proposal: Proposal, reason: str) -> None:
-            moderation.dismiss(proposal_id=proposal.pk, actor=request.user, reason=reason, policy=current_policy())
+            moderator_actions.dismiss(
+                proposal_id=proposal.pk, actor=request.user, reason=reason, policy=current_policy()
+            )
 
         self.do_to_each(request, chosen, "stays", act)

@@ -12,10 +12,10 @@ from django.utils.text import Truncator
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict
 from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_text
-from trees import moderation, offers
 from trees.admin.about_message import AboutMessage
+from trees.lifecycle.policy import current_policy
 from trees.models import Report
-from trees.policy import current_policy
+from trees.moderation import moderator_actions, offered_actions
 
 TONES = {Report.Status.OPEN: "warning", Report.Status.UPHELD: "success", Report.Status.DISMISSED: ""}
 
@@ -78,7 +78,7 @@ class ReportAdmin(AboutMessage, ReadOnlyAdmin):
     def can_do(self, action: str, obj: Report, actor: User) -> bool:
         if obj.status != Report.Status.OPEN:
             return False
-        return action != "dismiss" or not offers.is_own(obj.message, actor)
+        return action != "dismiss" or not offered_actions.is_own(obj.message, actor)
 
     @admin.display(description="What the reporter says")
     def about(self, report: Report) -> str:
@@ -104,7 +104,7 @@ class ReportAdmin(AboutMessage, ReadOnlyAdmin):
         def act(report: Report, outcome: str) -> None:
             waited = report.status == Report.Status.OPEN
             try:
-                moderation.settle_report(
+                moderator_actions.settle_report(
                     report_id=report.pk, actor=request.user, status=status, outcome=outcome, policy=current_policy()
                 )
             except Conflict:

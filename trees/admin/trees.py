@@ -11,15 +11,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from oasst.accounts.models import User
-from oasst.core.markdown import plain_excerpt
+from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.read_only_admin import ReadOnlyAdmin
-from trees import moderation, offers
 from trees.admin.filters import ByLanguage, ByPrompt, ByState
-from trees.badges import message_badge, state_badge
+from trees.lifecycle.policy import current_policy
+from trees.lifecycle.states import TABLE, State
 from trees.models import MessageTree, TreeTransition
-from trees.moderation_queries import search_trees, tree_file, with_prompts
-from trees.policy import current_policy
-from trees.states import TABLE, State
+from trees.moderation import moderator_actions, offered_actions
+from trees.moderation.badges import message_badge, state_badge
+from trees.moderation.queries import search_trees, tree_file, with_prompts
 
 
 def tree_link(tree_id: UUID, text: str = "") -> SafeString:
@@ -70,7 +70,7 @@ class TreeAdmin(ReadOnlyAdmin):
         if action == "retry_scoring":
             return obj.state == State.SCORING_FAILED
         if action == "resume":
-            return offers.may_resume(obj, actor)
+            return offered_actions.may_resume(obj, actor)
         return obj.state != State.HALTED_BY_MODERATOR
 
     @admin.display(description="Prompt")
@@ -96,21 +96,21 @@ class TreeAdmin(ReadOnlyAdmin):
     @admin.action(description="Stop")
     def halt(self, request: Any, chosen: QuerySet[MessageTree]) -> None:
         def act(tree: MessageTree, reason: str) -> None:
-            moderation.halt(tree_id=tree.pk, actor=request.user, reason=reason, policy=current_policy())
+            moderator_actions.halt(tree_id=tree.pk, actor=request.user, reason=reason, policy=current_policy())
 
         self.do_to_each(request, chosen, "stopped", act)
 
     @admin.action(description="Let go on")
     def resume(self, request: Any, chosen: QuerySet[MessageTree]) -> None:
         def act(tree: MessageTree, reason: str) -> None:
-            moderation.resume(tree_id=tree.pk, actor=request.user, reason=reason, policy=current_policy())
+            moderator_actions.resume(tree_id=tree.pk, actor=request.user, reason=reason, policy=current_policy())
 
         self.do_to_each(request, chosen, "goes on", act)
 
     @admin.action(description="Score again")
     def retry_scoring(self, request: Any, chosen: QuerySet[MessageTree]) -> None:
         def act(tree: MessageTree, reason: str) -> None:
-            moderation.retry_scoring(tree_id=tree.pk, actor=request.user, reason=reason, policy=current_policy())
+            moderator_actions.retry_scoring(tree_id=tree.pk, actor=request.user, reason=reason, policy=current_policy())
 
         self.do_to_each(request, chosen, "scored", act)
 

@@ -8,14 +8,14 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from oasst.accounts.authentication.reauthentication import asks_first
 from oasst.accounts.models import ApiClient, User
-from oasst.accounts.reauthentication import asks_first
 from oasst.core.errors import DomainError
-from oasst.core.fields import LineField
-from oasst.core.message_storage import SECRET
+from oasst.core.form_fields import LineField
+from oasst.core.http.message_storage import SECRET
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
-from trees import webhooks
 from trees.models import Delivery, Webhook
+from trees.outbox import webhooks
 
 TONES = {
     Delivery.Status.WAITING: "warning",

@@ -8,11 +8,11 @@ from django.http import HttpRequest
 
 from oasst.accounts.models import User
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
-from trees import moderation, offers
 from trees.admin.about_message import AboutMessage
+from trees.lifecycle.policy import current_policy
 from trees.models import Withdrawal
-from trees.moderation_queries import waiting_withdrawals
-from trees.policy import current_policy
+from trees.moderation import moderator_actions, offered_actions
+from trees.moderation.queries import waiting_withdrawals
 
 TONES = {
     Withdrawal.Status.OPEN: "warning",
@@ -63,7 +63,7 @@ class WithdrawalAdmin(AboutMessage, ReadOnlyAdmin):
         return f"Withdrawn: {self.excerpt(obj)}"
 
     def can_do(self, action: str, obj: Withdrawal, actor: User) -> bool:
-        return action in offers.about_withdrawal(obj)
+        return action in offered_actions.about_withdrawal(obj)
 
     @admin.display(description="Status")
     def status_now(self, withdrawal: Withdrawal) -> str:
@@ -72,7 +72,7 @@ class WithdrawalAdmin(AboutMessage, ReadOnlyAdmin):
     @admin.action(description="Delete it, with the replies below")
     def grant(self, request: Any, chosen: QuerySet[Withdrawal]) -> None:
         def act(one: Withdrawal, reason: str) -> None:
-            moderation.grant_withdrawal(
+            moderator_actions.grant_withdrawal(
                 withdrawal_id=one.pk, actor=request.user, reason=reason, policy=current_policy()
             )
 
@@ -81,7 +81,7 @@ class WithdrawalAdmin(AboutMessage, ReadOnlyAdmin):
     @admin.action(description="Refuse: let the text stay")
     def refuse(self, request: Any, chosen: QuerySet[Withdrawal]) -> None:
         def act(one: Withdrawal, reason: str) -> None:
-            moderation.refuse_withdrawal(
+            moderator_actions.refuse_withdrawal(
                 withdrawal_id=one.pk, actor=request.user, reason=reason, policy=current_policy()
             )
 

@@ -8,7 +8,7 @@ from oasst.api.fields import Choice, Flag, Language, Shape, Whole
 from oasst.api.operations import Access, Call, Operation, operation
 from trees.interchange.selection import ALL_STATES, from_options
 from trees.interchange.writer import read_lines
-from trees.states import State
+from trees.lifecycle.states import State
 
 OPERATIONS: list[Operation] = []
 JSONL = "application/x-ndjson"

@@ -9,11 +9,11 @@ from oasst.api.codes import Wire
 from oasst.api.cursors import DatedPageShape, by_date, take_page
 from oasst.api.fields import Flag, Id, Moment, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
-from trees import client_acts
+from trees import api_services
 from trees.api.reading import no_message
+from trees.lifecycle.policy import current_policy
 from trees.models import Message, Proposal, Report
-from trees.moderation_queries import waiting_proposals
-from trees.policy import current_policy
+from trees.moderation.queries import waiting_proposals
 
 OPERATIONS: list[Operation] = []
 BY_DATE = by_date("created_date", "message_id")
@@ -105,7 +105,7 @@ def page_flagged(call: Call) -> Any:
 def mark_processed(call: Call) -> Any:
     """A moderator has looked at it: what was reported is answered."""
     message_id = call.id("message_id")
-    client_acts.settle_reports(message_id, call.client, current_policy())
+    api_services.settle_reports(message_id, call.client, current_policy())
     row = next(iter(_flagged().filter(message_id=message_id)), None)
     if row is None:
         raise no_message()

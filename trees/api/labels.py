@@ -6,10 +6,10 @@ from oasst.api.codes import Wire
 from oasst.api.fields import Choice, Id, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
 from trees.api.reading import no_message
+from trees.contributing.reviews import labels_asked
 from trees.labels import LABELS
+from trees.lifecycle.policy import current_policy
 from trees.models import Message, Review
-from trees.policy import current_policy
-from trees.reviews import labels_asked
 
 OPERATIONS: list[Operation] = []
 # Without a message every label but this one fits: it is about an answer to a task.

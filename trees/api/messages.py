@@ -9,9 +9,9 @@ from oasst.api.fields import Choice, Flag, Id, Ids, Nothing, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.people import Person
 from oasst.core.errors import NotFound
-from trees import client_acts
+from trees import api_services
 from trees.api import reading
-from trees.api.shapes import (
+from trees.api.schemas import (
     Conversation,
     MessagePage,
     MessagesCursorQuery,
@@ -21,8 +21,8 @@ from trees.api.shapes import (
     Revision,
     TreeState,
 )
+from trees.lifecycle.policy import current_policy
 from trees.models import Message
-from trees.policy import current_policy
 
 OPERATIONS: list[Operation] = []
 
@@ -112,7 +112,7 @@ def get_message(call: Call) -> Any:
 def delete_message(call: Call) -> None:
     """Mark a message and everything below it as deleted. Once more, or of nothing, changes nothing."""
     with suppress(NotFound):
-        client_acts.delete_message(call.id("message_id"), call.client, call.viewer, current_policy())
+        api_services.delete_message(call.id("message_id"), call.client, call.viewer, current_policy())
 
 
 @operation(
@@ -141,7 +141,7 @@ def get_tree(call: Call) -> Any:
 @operation(OPERATIONS, "GET", "messages/<message_id>/tree/state", KEY, viewer=True, answer=TreeState, errors=NOT_FOUND)
 def get_tree_state(call: Call) -> Any:
     """Where the tree of this message stands."""
-    return client_acts.tree_state(call.id("message_id"))
+    return api_services.tree_state(call.id("message_id"))
 
 
 class HaltQuery(Shape):
@@ -160,7 +160,7 @@ class HaltQuery(Shape):
 )
 def set_tree_state(call: Call) -> Any:
     """Stop the tree, or let it go on where it was."""
-    return client_acts.halt_or_resume(
+    return api_services.halt_or_resume(
         call.id("message_id"), call.client, call.viewer, current_policy(), halt=call.query["halt"]
     )
 
@@ -234,14 +234,14 @@ class EditBody(Shape):
 )
 def edit_message(call: Call) -> None:
     """Give the message a new text; the earlier ones stay in its history. The answer is null."""
-    editor = client_acts.speak_for(call.client, call.given["user"])
-    client_acts.edit_message(call.id("message_id"), call.client, editor, call.given["new_content"], current_policy())
+    editor = api_services.speak_for(call.client, call.given["user"])
+    api_services.edit_message(call.id("message_id"), call.client, editor, call.given["new_content"], current_policy())
 
 
 @operation(OPERATIONS, "GET", "messages/<message_id>/history", TRUSTED, viewer=True, answer=[Revision])
 def get_history(call: Call) -> Any:
     """All texts of the message, oldest first; none of one that was never edited."""
-    return client_acts.history(call.id("message_id"), call.viewer)
+    return api_services.history(call.id("message_id"), call.viewer)
 
 
 @operation(
@@ -257,12 +257,12 @@ def get_history(call: Call) -> Any:
 )
 def undelete_message(call: Call) -> None:
     """Bring back the message and everything above it. The answer is null."""
-    client_acts.undelete_message(call.id("message_id"), call.client, call.viewer, current_policy())
+    api_services.undelete_message(call.id("message_id"), call.client, call.viewer, current_policy())
 
 
 class EmojiBody(Shape):
     user = Person()
-    emoji = Choice(client_acts.EMOJI_CODES)
+    emoji = Choice(api_services.EMOJI_CODES)
     op = Choice(("toggle", "add", "remove"), default="toggle")
 
 
@@ -282,7 +282,7 @@ class EmojiBody(Shape):
 def react(call: Call) -> Any:
     """Put an emoji on the message or take it back; the message as this person now sees it."""
     message_id, body = call.id("message_id"), call.given
-    person = client_acts.react(message_id, call.client, body["user"], body["emoji"], body["op"])
+    person = api_services.react(message_id, call.client, body["user"], body["emoji"], body["op"])
     return reading.one(message_id, call.client, person)
 
 

@@ -18,9 +18,9 @@ from oasst.api.cursors import by_date, take_page
 from oasst.api.operations import require_pair
 from oasst.core.errors import DomainError, NotAllowed, NotFound
 from trees.access import PUBLIC, is_public, visible_messages
-from trees.api.shapes import Row, as_rows, conversation_message, message, read_path, read_rows, read_these, rows
+from trees.api.schemas import Row, as_rows, conversation_message, message, read_path, read_rows, read_these, rows
 from trees.models import Message
-from trees.moderation_queries import Holds
+from trees.moderation.queries import Holds
 from trees.paths import tree_around
 
 BY_DATE = by_date("created_at", "id")

@@ -8,8 +8,8 @@ from rest_framework import serializers
 from oasst.api.fields import ByName, Flag, Id, Moment, Shape, Whole
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core import prepared
-from trees.api.shapes import StateName
-from trees.states import ACTIVE, State
+from trees.api.schemas import StateName
+from trees.lifecycle.states import ACTIVE, State
 
 OPERATIONS: list[Operation] = []
 

@@ -7,9 +7,9 @@ from rest_framework import serializers
 from oasst.api.fields import Choice, Constant, Few, Flag, Id, Moment, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core import ratelimit
-from trees import webhooks
-from trees.api.shapes import StateName
+from trees.api.schemas import StateName
 from trees.models import Delivery, Webhook
+from trees.outbox import webhooks
 
 OPERATIONS: list[Operation] = []
 KEY = Access.PROGRAM

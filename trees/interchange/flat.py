@@ -12,10 +12,10 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
-from oasst.core.moments import in_utc
+from oasst.core.timestamps import in_utc
 from trees.interchange.format import Node
 from trees.interchange.named_counts import PARTS, are_lists, as_lists
-from trees.states import State
+from trees.lifecycle.states import State
 
 Type = str | list[Any] | dict[str, Any]
 """The name of a scalar type, `[type of the elements]`, or `{name: type}` for a struct."""

@@ -1,7 +1,7 @@
 """The format of a line, and reading one: a message tree as a JSON object. Pure: no database.
 
 A line is `{message_tree_id, tree_state, prompt}`; `prompt` and each of its `replies` is a message node.
-`trees.interchange.nodes` writes them.
+`trees.interchange.export_json` writes them.
 """
 
 import math
@@ -14,11 +14,11 @@ from uuid import UUID
 from django.utils.dateparse import parse_datetime
 
 from oasst.core.errors import Invalid
-from oasst.core.moments import in_utc
-from oasst.core.text import clean_pool_tag
+from oasst.core.text.validation import clean_pool_tag
+from oasst.core.timestamps import in_utc
 from trees.interchange.named_counts import PARTS, are_lists, by_name
+from trees.lifecycle.states import State
 from trees.models import Role
-from trees.states import State
 
 Node = dict[str, Any]
 

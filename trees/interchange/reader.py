@@ -20,13 +20,14 @@ from django.utils import timezone
 from psycopg.errors import ProgramLimitExceeded
 
 from oasst.core.errors import Conflict, Invalid
-from trees import outbox, transitions
-from trees.in_hand import lock_tree
+from trees.contributing.posting import digest_of
 from trees.interchange.format import ParsedMessage, ParsedTree, parse_tree
+from trees.lifecycle import transitions
+from trees.lifecycle.locked_tree import lock_tree
+from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import TABLE, State
 from trees.models import Happening, Message, MessageTree, Revision, TreeTransition
-from trees.policy import TreePolicy
-from trees.posting import digest_of
-from trees.states import TABLE, State
+from trees.outbox import publishing
 
 BATCH = 100  # trees a batch: a few statements each
 BATCH_BYTES = 20_000_000  # of lines: a batch is held in memory, its last line may go beyond
@@ -208,7 +209,7 @@ def _insert(trees: list[ParsedTree], origin: str, policy: TreePolicy) -> None:
         TreeTransition(tree_id=tree.id, from_state="", to_state=tree.state.value, reason=reason, at=now)
         for tree in trees
     )
-    outbox.tell(
+    publishing.tell(
         [
             Happening(kind=Happening.Kind.TREE_IMPORTED, tree_id=tree.id, message_id=tree.id, data={"origin": origin})
             for tree in trees

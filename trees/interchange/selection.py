@@ -11,9 +11,9 @@ from typing import Any
 from uuid import UUID
 
 from oasst.core.errors import Invalid
-from oasst.core.text import clean_pool_tag
+from oasst.core.text.validation import clean_pool_tag
 from trees.interchange.format import SURROGATES
-from trees.states import State
+from trees.lifecycle.states import State
 
 ALL_STATES = "all"
 

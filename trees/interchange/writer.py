@@ -15,9 +15,9 @@ from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from oasst.accounts.models import User
 from oasst.core.json_lines import dump_line
-from trees.interchange.facts import read_facts
+from trees.interchange.export_facts import read_facts
+from trees.interchange.export_json import Said, Writer, depth_first
 from trees.interchange.format import Node
-from trees.interchange.nodes import Said, Writer, depth_first
 from trees.interchange.pseudonyms import Pseudonyms, user_ids_in
 from trees.interchange.selection import Inclusion, Selection
 from trees.models import Deletion, Message, MessageTree

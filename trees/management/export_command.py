@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, OutputWrapper
 
-from oasst.core.commands import ServiceCommand
+from oasst.embedded.commands import ServiceCommand
 from trees.interchange import selection
 from trees.interchange.output import text_file
 from trees.interchange.pseudonyms import SHORT_SEED

@@ -84,7 +84,7 @@ class Proposal(models.Model):
         indexes = [
             # The moderators' queue, oldest first.
             models.Index(fields=["created_at"], condition=models.Q(status="open"), name="proposal_queue"),
-            # Who was overruled lately (`trees.voices`), asked for each person who complains.
+            # Who was overruled lately (`trees.moderation.complaint_weights`), asked for each person who complains.
             models.Index(
                 fields=["decided_at"], condition=models.Q(decided_at__isnull=False), name="proposal_decided_lately"
             ),

@@ -6,9 +6,9 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from trees.lifecycle.states import Work
 from trees.models.message import Message
 from trees.models.tree import MessageTree
-from trees.states import Work
 
 
 class Opening(models.Model):

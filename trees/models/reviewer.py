@@ -5,7 +5,7 @@ from django.db import models
 
 
 class ReviewerRecord(models.Model):
-    """How one person reviews, as trees.reviewers last estimated it. Shown to that person alone."""
+    """How one person reviews, as trees.contributing.reviewers last estimated it. Shown to that person alone."""
 
     person = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="reviewer_record"

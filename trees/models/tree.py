@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from oasst.core import prepared
-from trees.states import State
+from trees.lifecycle.states import State
 
 STATE_CHOICES = [(state.value, state.value) for state in State]
 

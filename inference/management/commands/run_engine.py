@@ -8,10 +8,10 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from inference.engine.base import EngineError
-from inference.engines import open_engine
 from inference.policy import current_policy
-from inference.runtime import Runtime
-from oasst.core.commands import ServiceCommand
+from inference.turns.process_engine import open_engine
+from inference.turns.runtime import Runtime
+from oasst.embedded.commands import ServiceCommand
 
 
 class Command(ServiceCommand):

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from leaderboard import stats
-from oasst.core.commands import ServiceCommand
+from leaderboard import rebuild
+from oasst.embedded.commands import ServiceCommand
 
 
 class Command(ServiceCommand):
@@ -13,4 +13,4 @@ class Command(ServiceCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"{stats.rebuild()} trees counted.")
+        self.stdout.write(f"{rebuild.rebuild()} trees counted.")

@@ -6,7 +6,7 @@ stopped at any moment and run again.
 
 from django.db import migrations, transaction
 
-from oasst.core.lookalikes import poses_as_the_house, skeleton
+from oasst.core.text.lookalikes import poses_as_the_house, skeleton
 
 _BATCH = 1000
 _COLUMNS = ["name_skeleton", "owns_name", "name_from", "program_beside"]

@@ -3,7 +3,7 @@
 from django import template
 from django.utils.safestring import SafeString
 
-from oasst.core import markdown
+from oasst.core.markdown import rendering
 
 register = template.Library()
 
@@ -11,10 +11,10 @@ register = template.Library()
 @register.filter
 def written(text: str) -> SafeString:
     """The HTML of a text, for an element of class `prose`."""
-    return markdown.render(text)
+    return rendering.render(text)
 
 
 @register.filter
 def plain_excerpt(text: str, limit: int) -> str:
     """The beginning of a text in one line, without Markdown."""
-    return markdown.plain_excerpt(text, limit)
+    return rendering.plain_excerpt(text, limit)

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from inference import turns
-from inference.api.schema import refusals
+from inference.api.openapi import refusals
 from inference.models import Turn
 from inference.policy import ChatPolicy
-from inference.states import TurnState
-from oasst.accounts import program_sessions, services
+from inference.turns import lifecycle
+from inference.turns.states import TurnState
+from oasst.accounts import services
+from oasst.accounts.authentication import program_sessions
 from oasst.accounts.models import User
 from tests.wire.shapes import misfits
 
@@ -103,11 +104,11 @@ def check(response: Any) -> None:
 
 def answered(message: dict[str, Any], text: str = "An answer.", state: TurnState = TurnState.COMPLETE) -> None:
     """As an engine would."""
-    (claimed,) = turns.claim(owner="test", model="tiny", number=1, policy=POLICY)
+    (claimed,) = lifecycle.claim(owner="test", model="tiny", number=1, policy=POLICY)
     assert str(claimed.pk) == message["id"]
-    progress = turns.Progress(str(claimed.pk), text, [1, 2, 3], 10, 0)
+    progress = lifecycle.Progress(str(claimed.pk), text, [1, 2, 3], 10, 0)
     error = "" if state == TurnState.COMPLETE else "The model failed."
-    assert turns.finish(owner="test", progress=progress, ending=turns.Ending(state, "eos_token", error=error))
+    assert lifecycle.finish(owner="test", progress=progress, ending=lifecycle.Ending(state, "eos_token", error=error))
 
 
 def bearer_of(user: User) -> str:

@@ -1,11 +1,10 @@
 """docs/inference-api.md names every operation, and says of each what the code says."""
 
-from pathlib import Path
-
 from inference.api_urls import OPERATIONS
 from oasst.api.operations import Access
+from tests.paths import ROOT
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "inference-api.md"
+DOCS = ROOT / "docs" / "inference-api.md"
 WHO = {
     Access.OPEN: "everybody",
     Access.TRUSTED: "trusted program",

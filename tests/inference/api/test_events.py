@@ -13,10 +13,10 @@ from asgiref.sync import async_to_sync
 from django.db import connection
 from django.test import AsyncClient
 
-from inference.runtime import Runtime
+from inference.turns.runtime import Runtime
 from oasst.accounts import tokens
 from oasst.accounts.models import User
-from oasst.services.sockets import listen
+from oasst.embedded.sockets import listen
 from tests.crash.processes import START_SECONDS, serve, wait_until
 from tests.inference.api.conftest import Api, api_of, done, path_of, refused, trusted_header, turn_of
 from tests.inference.conftest import Brake

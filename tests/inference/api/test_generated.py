@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from inference.api_urls import document
-from inference.states import TurnState
+from inference.turns.states import TurnState
 from oasst.accounts.models import User
 from tests.clients.python import Client
 from tests.clients.validity import faults

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from inference.models import Chat, ChatMessage, ChatReport, DraftChoice, Turn, Vote
-from inference.states import TurnState
+from inference.turns.states import TurnState
 from oasst.accounts.models import User
 from tests.inference.api.conftest import GREEDY, Api, answered, done, path_of, refused, turn_of
 

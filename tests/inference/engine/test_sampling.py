@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.chats.presets import BUILT_IN
 from inference.engine.sampling import LARGEST_SEED, BadSetting, Sampling, sampling
-from inference.presets import BUILT_IN
 
 
 class TestGood:

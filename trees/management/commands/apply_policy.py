@@ -7,11 +7,11 @@ from uuid import UUID
 
 from django.core.management.base import CommandError
 
-from oasst.core.commands import ServiceCommand
 from oasst.core.jobs import SomeFailed, one_by_one
-from trees.policy import current_policy
-from trees.policy_change import Change, apply, running_trees
-from trees.states import State
+from oasst.embedded.commands import ServiceCommand
+from trees.lifecycle.policy import current_policy
+from trees.lifecycle.policy_change import Change, apply, running_trees
+from trees.lifecycle.states import State
 
 
 class Command(ServiceCommand):

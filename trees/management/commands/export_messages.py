@@ -11,8 +11,8 @@ from trees.interchange.flat import row_of_message, rows_of_tree
 from trees.interchange.format import Node
 from trees.interchange.output import complete_file, folder_with_room
 from trees.interchange.parquet import lines_to_parquet
+from trees.interchange.schema_first import spool, typed_first
 from trees.interchange.selection import Selection
-from trees.interchange.typed_first import spool, typed_first
 from trees.interchange.writer import one_view, read_nodes
 from trees.management.export_command import ExportCommand
 

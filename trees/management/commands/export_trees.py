@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from trees.interchange import selection
 from trees.interchange.flat import row_of_message, with_constant_keys
 from trees.interchange.output import folder_with_room
-from trees.interchange.typed_first import typed_first
+from trees.interchange.schema_first import typed_first
 from trees.interchange.writer import read_lines, read_nodes
 from trees.management.export_command import ExportCommand
 

@@ -4,9 +4,9 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from oasst.core.commands import ServiceCommand
+from oasst.embedded.commands import ServiceCommand
 from trees.interchange.reader import import_files
-from trees.policy import current_policy
+from trees.lifecycle.policy import current_policy
 
 
 class Command(ServiceCommand):

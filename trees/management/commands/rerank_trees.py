@@ -8,15 +8,15 @@ from uuid import UUID
 from django.core.management.base import CommandError
 from django.db.models import QuerySet
 
-from oasst.core.commands import ServiceCommand
 from oasst.core.jobs import SomeFailed, one_by_one
-from oasst.core.text import clean_pool_tag
+from oasst.core.text.validation import clean_pool_tag
+from oasst.embedded.commands import ServiceCommand
 from trees.interchange.selection import Selection
 from trees.interchange.writer import nothing_matches
+from trees.lifecycle.policy import current_policy
+from trees.lifecycle.reranking import Reranked, rerank
+from trees.lifecycle.states import State
 from trees.models import MessageTree
-from trees.policy import current_policy
-from trees.reranking import Reranked, rerank
-from trees.states import State
 
 
 class Command(ServiceCommand):

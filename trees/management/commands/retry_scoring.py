@@ -4,10 +4,10 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from oasst.core.commands import ServiceCommand
+from oasst.embedded.commands import ServiceCommand
+from trees.lifecycle.policy import current_policy
+from trees.lifecycle.reranking import failed_trees, retry
 from trees.models import TreeTransition
-from trees.policy import current_policy
-from trees.reranking import failed_trees, retry
 
 
 class Command(ServiceCommand):

@@ -1,0 +1,28 @@
+"""What moderators do about answers that were reported. They see the reported answer and what led to it, nothing else of
+a person's chats.
+"""
+
+from django.db import transaction
+from django.utils import timezone
+
+from inference.models import ChatReport
+from oasst.accounts.access import require_moderator
+from oasst.accounts.models import User
+from oasst.core.errors import Conflict, NotFound
+from oasst.core.text.validation import clean_text
+
+OUTCOME_LENGTH = 1000
+
+
+def resolve_report(*, report_id: int, actor: User, outcome: str) -> None:
+    """Say what came of it. Raises NotAllowed `moderators_only`, Invalid, NotFound, Conflict `already_resolved`."""
+    require_moderator(actor)
+    outcome = clean_text(outcome, limit=OUTCOME_LENGTH, field="outcome")
+    with transaction.atomic(durable=True):
+        report = ChatReport.objects.select_for_update(of=("self",), no_key=True).filter(pk=report_id).first()
+        if report is None:
+            raise NotFound("There is no such report.", code="report_not_found")
+        if report.resolved_at is not None:
+            raise Conflict("Somebody has resolved this report already.", code="already_resolved")
+        report.resolved_at, report.resolved_by, report.outcome = timezone.now(), actor, outcome
+        report.save(update_fields=["resolved_at", "resolved_by", "outcome"])

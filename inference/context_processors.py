@@ -1,0 +1,9 @@
+"""What every page knows of the chat: whether there is one, for the link in the header."""
+
+from django.http import HttpRequest
+
+from inference.chats.chat_services import models_on_offer
+
+
+def chat(request: HttpRequest) -> dict[str, bool]:
+    return {"chat_is_on": bool(models_on_offer())}

@@ -1,0 +1,74 @@
+"""Signing in by a code in the mail: one door for new and returning people.
+
+django-allauth has the steps (a pending login in the session, tries, resending, second factors later on), but it mails
+strangers that they have no account. Here everybody gets a code; the account is made once the code was right, so a
+mistyped address leaves nothing behind and nobody can find out who has an account.
+"""
+
+import time
+from typing import Any
+
+import structlog
+from allauth.account.internal.flows.login_by_code import LoginCodeVerificationProcess
+from allauth.account.models import Login
+from allauth.account.stages import EmailVerificationStage, LoginByCodeStage, LoginStageController
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+
+from oasst.accounts import services
+from oasst.accounts.authentication.adapters import AccountAdapter
+from oasst.accounts.models import Role, User
+
+log = structlog.get_logger(__name__)
+
+
+def is_browser_of(user: User, request: HttpRequest) -> bool:
+    """Whether they are signed in here, or came in here and only have to prove their address."""
+    if request.user.is_authenticated:
+        return bool(request.user.pk == user.pk)
+    stage = LoginStageController.enter(request, EmailVerificationStage.key)
+    return bool(stage and stage.login.user and stage.login.user.pk == user.pk)
+
+
+class SignInCode(LoginCodeVerificationProcess):
+    @classmethod
+    def start(cls, request: HttpRequest, email: str) -> "SignInCode":
+        """Mail a code to this address and wait for it in this session."""
+        user = services.find_person(email)
+        login = Login(user=user, email=email)
+        login.state["stages"] = {"current": LoginByCodeStage.key}
+        stage = LoginByCodeStage(LoginStageController(request, login), request, login)
+        stage.state.update(cls.initial_state(user=user, email=email))
+        stage.state["initiated_by_user"] = True
+        process = cls(stage=stage)
+        process.send()
+        process.persist()
+        return process
+
+    @classmethod
+    def resume(cls, stage: LoginByCodeStage) -> "SignInCode | None":
+        return cls(stage=stage).abort_if_invalid()
+
+    def send_by_email(self, email: str, skip_enumeration_mails: bool = False) -> None:
+        context = {"request": self.request, "code": self.generate_code()}
+        AccountAdapter(self.request).send_mail("account/email/login_code", email, context)
+
+    def resend(self) -> None:
+        self.send()
+        self.state["at"] = time.time()  # the new code lives as long as the first one would have
+        self.record_resend()
+        self.persist()
+
+    def finish(self, redirect_url: str | None) -> HttpResponseBase:
+        self._user: Any = services.person_behind(self.state["email"])
+        return super().finish(redirect_url)
+
+
+def forget_first_run(user: User, **kwargs: Any) -> None:
+    """Receives `user_logged_in`: once an administrator came in, the first password need not lie on the disk."""
+    if user.role != Role.ADMIN:
+        return
+    try:
+        settings.FIRST_RUN_FILE.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("first_run_file_stays", path=str(settings.FIRST_RUN_FILE), reason=error.strerror)

@@ -1,0 +1,38 @@
+"""Somebody lost their telephone, key and recovery codes, and an operator who knows them lets them in again."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.mail import send_mail
+from django.core.management import CommandError
+from django.db import transaction
+from django.template.loader import render_to_string
+
+from oasst.accounts import services
+from oasst.accounts.authentication import second_factor
+from oasst.accounts.models import Session
+from oasst.embedded.commands import ServiceCommand
+
+
+class Command(ServiceCommand):
+    help = """Take the second factor off an account: the authenticator app, security keys and recovery codes.
+
+Make sure first that it is the person who asks. They are signed out everywhere, and a mail tells them. Afterwards their
+mailbox or password is enough again, until they set up another one. No page does this: a moderator whose session was
+stolen could open any account with it."""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("email", metavar="EMAIL", help="an address of the account")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        user = services.find_person(options["email"])
+        if user is None:
+            raise CommandError(f"Nobody has the address {options['email']}.")
+        with transaction.atomic():
+            if not second_factor.remove_all(user):
+                raise CommandError(f"{user.email} has no second factor.")
+            Session.end_all_of(user)
+        if user.email:
+            text = render_to_string("account/email/second_factor_removed_message.txt")
+            send_mail("Your second factor was taken off", text, None, [user.email])
+        self.stdout.write(f"The second factor of {user.display_name} <{user.email}> is gone.")

@@ -1,0 +1,54 @@
+"""A link that signs somebody in."""
+
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from shlex import quote
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+
+from oasst.accounts.authentication import sign_in_links
+from oasst.accounts.services import clean_email, find_person
+from oasst.core.command_lines import ONLY_HERE, manage
+from oasst.core.server_urls import is_local
+from oasst.embedded.commands import ServiceCommand
+
+
+class Command(ServiceCommand):
+    help = """Print a link that signs a person in, once: for sites without mail, and for people whom no mail reaches.
+
+The link is the last line, works in one browser and for a few minutes, and takes the place of an earlier one. Who has it
+is that person, so hand it over in private.
+
+  sign_in_link ada@example.org
+  sign_in_link ada@example.org --minutes 60
+  create_user ada@example.org && ./manage.py sign_in_link ada@example.org      somebody new
+
+It leads to the site that runs for OASST_HOME, or where PORT or PUBLIC_URL is set, there.
+
+Fails when nobody has this address."""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("email", metavar="EMAIL", help="the address that the person signs in with")
+        parser.add_argument(
+            "--minutes",
+            metavar="N",
+            type=int,
+            default=sign_in_links.DEFAULT_MINUTES,
+            help="how long the link works; default: %(default)s",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        email = clean_email(options["email"])
+        user = find_person(email)
+        if user is None:
+            raise CommandError(
+                f"Nobody has the address {email}. `{manage(f'create_user {quote(email)}')}` makes an account."
+            )
+        link = sign_in_links.make_link(user, minutes=options["minutes"])
+        if is_local(settings.PUBLIC_URL):
+            self.stdout.write(ONLY_HERE)
+        self.stdout.write(f"Signs in {user.display_name} <{email}>, once, within {options['minutes']} minutes:\n{link}")

@@ -1,0 +1,1 @@
+"""What the site costs: time, statements, processor and written bytes of tasks, pages, boards and the API."""

@@ -1,0 +1,304 @@
+"""People, the programs that speak for them, and the clock, in the admin. It stands above the apps, since what is shown
+of a person comes from several.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial, wraps
+from typing import Any
+
+from celery.schedules import ParseException, crontab
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from oasst.accounts.administrator_bans import needs_two, open_proposals
+from oasst.accounts.authentication.reauthentication import asks_first
+from oasst.accounts.models import ApiClient, ApiKey, Role, User
+from oasst.accounts.notices import tell
+from oasst.accounts.services import expire_api_key, has_higher_rank, new_api_key
+from oasst.core.http.message_storage import SECRET
+from oasst.core.models import JobRecord, WaitingJob
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge, person_shown
+from oasst.site.admin.purges import purge_view, purges_of
+from trees.models import Purge
+from trees.moderation import bans
+from trees.moderation.badges import message_badge
+from trees.moderation.offered_actions import is_purged
+from trees.moderation.queries import latest_messages
+from trees.queries import contribution_counts
+
+PROPOSED = "proposed; it happens when another administrator does the same"
+ROLE_TONES = {Role.GENERAL: "", Role.MODERATOR: "info", Role.ADMIN: "primary"}
+
+
+def asks_about_administrators(act: Callable[..., Any]) -> Callable[..., Any]:
+    """An action on people that wants a proof of the last minutes where an administrator is among them."""
+    asking = asks_first(act)
+
+    @wraps(act)
+    def chosen_first(model_admin: Any, request: HttpRequest, chosen: QuerySet[User]) -> Any:
+        return (asking if chosen.filter(role=Role.ADMIN).exists() else act)(model_admin, request, chosen)
+
+    return chosen_first
+
+
+@admin.register(User)
+class UserAdmin(ReadOnlyAdmin):
+    list_display = ("name", "email", "rank", "standing", "created_at", "last_activity_at")
+    list_filter = ("role", "enabled")
+    search_fields = ("id__exact", "display_name", "email")
+    search_help_text = "A piece of the name or of the e-mail address, or the id of the person"
+    ordering = ("-id",)
+    actions = ("ban", "unban", "withdraw")
+    destructive = ("ban",)
+    fields = (
+        *(
+            "name",
+            "email",
+            ("rank", "standing"),
+            ("ban_reason", "banned_at"),
+            ("created_at", "last_activity_at"),
+        ),
+        *(("contribution_languages", "interface_language", "time_zone"), "terms_version", "notes", "id"),
+    )
+    readonly_fields = ("name", "rank", "standing")
+    change_form_outer_after_template = "accounts/admin/person.html"
+
+    def details(self, obj: User) -> dict[str, Any]:
+        purges = purges_of(obj)
+        return {
+            "counts": contribution_counts(obj),
+            "latest": [(message, message_badge(message)) for message in latest_messages(obj)],
+            "bans": obj.bans.select_related("actor", "lifted_by").order_by("-id"),
+            "proposals": open_proposals(obj).select_related("proposer"),
+            "purges": purges,
+            "may_purge": not any(purge.stage in Purge.STANDING for purge, _, _ in purges),
+            "purge_url": reverse("admin:accounts_user_purge", args=[obj.pk]),
+        }
+
+    def get_urls(self) -> list[URLPattern]:
+        purge = self.admin_site.admin_view(partial(purge_view, person_admin=self))
+        return [path("<uuid:person_id>/purge/", purge, name="accounts_user_purge"), *super().get_urls()]
+
+    def acts_of(self, request: Any, obj: User) -> list[tuple[str, str]]:
+        if obj.pk == request.user.pk:  # nobody decides about themselves
+            return []
+        acts = super().acts_of(request, obj)
+        if not needs_two(obj, request.user):
+            return [act for act in acts if act[0] != "withdraw"]
+        proposers = set(open_proposals(obj).values_list("proposer", flat=True))
+        if request.user.pk in proposers:
+            return [act for act in acts if act[0] == "withdraw"]
+        words = {"ban": "the ban" if proposers else "a ban", "unban": "the end of the ban"}
+        verb = "Confirm" if proposers else "Propose"
+        return [(name, f"{verb} {words[name]}") for name, _ in acts if name in words]
+
+    def can_do(self, action: str, obj: User, actor: User) -> bool:
+        if action == "withdraw":
+            return True
+        if not (has_higher_rank(actor, obj) or needs_two(obj, actor)):
+            return False
+        return obj.enabled if action == "ban" else not obj.enabled and not is_purged(obj)
+
+    def offers(self, obj: User, actor: User) -> dict[str, Any]:
+        return {"may_decide": has_higher_rank(actor, obj)}
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_actions(request)
+        if not request.user.is_superuser:  # only administrators propose
+            found.pop("withdraw", None)
+        return found
+
+    @admin.display(description="Display name")
+    def name(self, user: User) -> SafeString:
+        return person_shown(user)
+
+    @admin.display(description="Role")
+    def rank(self, user: User) -> SafeString:
+        return badge(user.get_role_display(), ROLE_TONES[Role(user.role)])
+
+    @admin.display(description="Standing")
+    def standing(self, user: User) -> SafeString:
+        if user.deleted_at is not None:
+            return badge("closed")
+        return badge("good", "success") if user.enabled else badge("banned", "danger")
+
+    @admin.action(description="Ban")
+    @asks_about_administrators
+    def ban(self, request: Any, chosen: QuerySet[User]) -> None:
+        def act(user: User, reason: str) -> str | None:
+            return None if bans.ban(user, actor=request.user, reason=reason) else PROPOSED
+
+        self.do_to_each(request, chosen, "banned", act)
+
+    @admin.action(description="Lift the ban")
+    @asks_about_administrators
+    def unban(self, request: Any, chosen: QuerySet[User]) -> None:
+        def act(user: User, reason: str) -> str | None:
+            return None if bans.unban(user, actor=request.user, reason=reason) else PROPOSED
+
+        self.do_to_each(request, chosen, "may take part again", act)
+
+    @admin.action(description="Withdraw the proposal")
+    @asks_about_administrators
+    def withdraw(self, request: Any, chosen: QuerySet[User]) -> None:
+        def act(user: User, reason: str) -> None:
+            bans.withdraw_proposal(user, actor=request.user)
+
+        self.do_to_each(request, chosen, "your proposal is withdrawn", act)
+
+
+@admin.register(ApiClient)
+class ApiClientAdmin(ReadOnlyAdmin):
+    actions = ("new_key",)
+    list_display = ("name", "enabled", "trusted", "frontend_type", "number_of_keys", "created_at")
+    list_filter = ("enabled", "trusted")
+    search_fields = ("name",)
+    ordering = ("name",)
+    fields = ("name", "admin_email", "frontend_type", ("enabled", "trusted"), "number_of_keys", "created_at", "id")
+    readonly_fields = ("number_of_keys",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiClient]:
+        programs = super().get_queryset(request).filter(person=None)  # not those behind people's own tokens
+        return programs.annotate(key_count=Count("keys"))
+
+    @admin.display(description="Keys")
+    def number_of_keys(self, client: Any) -> int:
+        return client.key_count
+
+    @admin.action(description="Make another key")
+    @asks_first
+    def new_key(self, request: Any, chosen: QuerySet[ApiClient]) -> None:
+        def act(client: ApiClient, reason: str) -> None:
+            _, key = new_api_key(client, name=reason[:100])
+            tell(request, request.user, "key_made", client=client.name)
+            self.message_user(request, f"The key, which is told only now: {key}", messages.WARNING, SECRET)
+
+        self.do_to_each(request, chosen, "has another key", act)
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin):
+    """Which keys there are. Of a key itself nothing is kept that could be shown."""
+
+    actions = ("end_in_a_week", "revoke")
+    destructive = ("revoke",)
+    list_display = ("prefix", "name", "api_client", "created_at", "expires_at", "last_used_at")
+    list_select_related = ("api_client",)
+    search_fields = ("prefix", "name", "api_client__name")
+    ordering = ("-id",)
+    fields = ("api_client", "name", "prefix", "created_at", "expires_at", "last_used_at")
+
+    def can_do(self, action: str, obj: ApiKey, actor: User) -> bool:
+        return obj.expires_at is None or obj.expires_at > timezone.now()
+
+    @admin.action(description="Let it end in a week")
+    def end_in_a_week(self, request: Any, chosen: QuerySet[ApiKey]) -> None:
+        def act(key: ApiKey, reason: str) -> None:
+            expire_api_key(key.api_client, key.pk, timezone.now() + timedelta(days=7))
+
+        self.do_to_each(request, chosen, "ends in a week", act)
+
+    @admin.action(description="Revoke")
+    def revoke(self, request: Any, chosen: QuerySet[ApiKey]) -> None:
+        self.do_to_each(request, chosen, "revoked", lambda key, reason: expire_api_key(key.api_client, key.pk))
+
+
+class ScheduleForm(forms.ModelForm):
+    """When a job runs, in the five parts of cron, and whether it does."""
+
+    times = forms.CharField(
+        label="When",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Minute, hour, day of month, month, day of week, in UTC. “*/10 * * * *” is every ten minutes.",
+    )
+
+    class Meta:
+        model = PeriodicTask
+        fields = ("enabled",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if at := self.instance.crontab:
+            parts = (at.minute, at.hour, at.day_of_month, at.month_of_year, at.day_of_week)
+            self.fields["times"].initial = " ".join(parts)
+
+    def clean_times(self) -> crontab:
+        parts = self.cleaned_data["times"].split()
+        try:
+            minute, hour, day, month, weekday = parts
+            return crontab(minute, hour, day_of_month=day, month_of_year=month, day_of_week=weekday)
+        except (ValueError, ParseException) as error:
+            raise forms.ValidationError("Please give five parts as cron has them, such as 20 3 * * *.") from error
+
+    def save(self, commit: bool = True) -> Any:
+        at = CrontabSchedule.from_schedule(self.cleaned_data["times"])
+        if at.pk is None:
+            at.save()
+        self.instance.crontab = at
+        return super().save(commit)
+
+
+@admin.register(PeriodicTask)
+class PeriodicTaskAdmin(ReadOnlyAdmin):
+    """The clock. Administrators change when a job runs; which jobs there are is said by oasst.site.beat_schedule."""
+
+    form = ScheduleForm
+    list_display = ("name", "when", "enabled", "last_run_at", "ended_at", "took", "outcome")
+    list_filter = ("enabled",)
+    list_select_related = ("crontab", "interval", "solar", "clocked")
+    ordering = ("name",)
+    fields = ("name", "task", "times", "enabled", "last_run_at", "total_run_count", "description")
+    readonly_fields = ("name", "task", "last_run_at", "total_run_count", "description")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_superuser
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PeriodicTask]:
+        record = JobRecord.objects.filter(job=OuterRef("task"))
+        columns = {f"run_{name}": record.values(name) for name in ("ended_at", "seconds", "result", "failures")}
+        return super().get_queryset(request).annotate(**{name: Subquery(one) for name, one in columns.items()})
+
+    @admin.display(description="When")
+    def when(self, task: PeriodicTask) -> str:
+        return str(task.crontab.human_readable if task.crontab else task.scheduler)
+
+    @admin.display(description="Last ended")
+    def ended_at(self, task: Any) -> Any:
+        return task.run_ended_at
+
+    @admin.display(description="Took")
+    def took(self, task: Any) -> str | None:
+        return None if task.run_seconds is None else f"{task.run_seconds:.2f} s"
+
+    @admin.display(description="Result")
+    def outcome(self, task: Any) -> SafeString | None:
+        if task.run_result is None:
+            return None
+        failed = task.run_result in ("failure", "retry")
+        return badge(task.run_result, "danger" if failed else "success")
+
+
+@admin.register(JobRecord)
+class JobRecordAdmin(ReadOnlyAdmin):
+    """Every job, also those that commits set off."""
+
+    list_display = ("job", "ended_at", "seconds", "result", "runs", "failures", "failed_at")
+    search_fields = ("job", "last_error")
+    ordering = ("job",)
+    fields = ("job", "ended_at", "seconds", "result", "runs", "failures", "succeeded_at", "failed_at", "last_error")
+
+
+@admin.register(WaitingJob)
+class WaitingJobAdmin(ReadOnlyAdmin):
+    list_display = ("job", "args", "created_at", "due_at", "attempts")
+    list_filter = ("job",)
+    ordering = ("created_at",)
+    fields = ("job", "args", "created_at", "due_at", "attempts")

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class SiteConfig(AppConfig):
+    name = "oasst.site"
+
+    def ready(self) -> None:
+        from oasst import celery, checks  # noqa: F401  whoever sets up Django has our Celery app and our checks

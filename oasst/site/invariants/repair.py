@@ -1,0 +1,334 @@
+"""Mending what the facts tell: counts, decisions, ranks, states without a history, due steps, openings, holds, copies.
+
+What people said is never changed, and what can not be derived is left for somebody to look at: messages in the wrong
+tree, a gap in a history, a task without its answer. Each tree is mended in a transaction under its lock, from facts
+that are read again there, so it is safe beside running work and to run twice.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from django.db import connection, transaction
+from django.db.models import F
+
+from leaderboard import rebuild
+from oasst.accounts import services
+from oasst.accounts.models import Consent, User
+from oasst.accounts.names import mark_again, mark_alike
+from oasst.site.invariants import decisions, names, tasks
+from oasst.site.invariants.difference import Difference
+from oasst.site.invariants.facts import TreeFacts, read_trees
+from oasst.site.invariants.run import SCORES, TREE_CHECKS, tree_differences
+from trees.lifecycle import reply_ranks, transitions
+from trees.lifecycle.locked_tree import TreeInHand, lock_tree
+from trees.lifecycle.policy import TreePolicy, current_policy
+from trees.lifecycle.states import State
+from trees.models import Happening, Message, MessageTree, Opening, Proposal, TreeTransition
+from trees.moderation import proposals
+
+log = structlog.get_logger(__name__)
+
+NO_HISTORY = "Found without a history. Its state follows from what it contains."
+FROM_OUTBOX = "Written again from the outbox."
+NOTHING_WAITS = "What it was stopped for is gone."
+
+
+@dataclass(frozen=True)
+class Repair:
+    difference: Difference
+    mended: bool
+    why: str = "it can not be derived"
+
+    def __str__(self) -> str:
+        return f"{self.difference}: {'mended' if self.mended else f'left, {self.why}'}"
+
+
+def repair(policy: TreePolicy, *, batch: int, progress: Callable[[int], None] | None = None) -> Iterator[Repair]:
+    """Mend what can be mended, and tell of each difference what became of it. Holds first, since places depend on
+    them.
+    """
+    for check, statement in tasks.STATEMENTS.items():
+        before = tasks.run(check, statement)
+        if before and (mend := MENDERS.get(check)):
+            mend()
+        left = {one.subject for one in tasks.run(check, statement)} if before else set()
+        yield from (Repair(one, one.subject not in left) for one in before)
+    yield from _repair_names()
+    for tree_id, found in tree_differences(policy, batch=batch, progress=progress):
+        try:
+            yield from _repair_tree(tree_id, policy, found)
+        except Exception as error:  # one tree must not keep the others from being mended
+            log.exception("tree_not_repaired", tree=str(tree_id))
+            yield from (Repair(one, False, f"mending it failed: {error!r}") for one in found)
+    yield from _repair_scores()
+
+
+def _repair_names() -> Iterator[Repair]:
+    """What names look like first, since who is called alike follows from it."""
+    before = list(names.differences())
+    looks: set[str] = set()
+    for one in before:
+        with transaction.atomic(durable=True):
+            person = services.lock_user(User.objects.get(pk=one.subject.removeprefix("user ")))
+            looks.add(person.name_skeleton)
+            mark_again(person)
+            looks.add(person.name_skeleton)
+    for one_look in looks - {""}:
+        mark_alike(one_look)
+    left = {one.subject for one in names.differences()} if before else set()
+    yield from (Repair(one, one.subject not in left) for one in before)
+
+
+def _repair_scores() -> Iterator[Repair]:
+    """Last, since they follow from the trees. All are counted again: it is one rule, and boards stay as they were until
+    it is done.
+    """
+    if before := list(rebuild.differences()):
+        rebuild.rebuild()
+        left = set(rebuild.differences())
+        yield from (Repair(Difference(SCORES, *one), one not in left) for one in before)
+
+
+def _repair_tree(tree_id: UUID, policy: TreePolicy, found: list[Difference]) -> list[Repair]:
+    with transaction.atomic(durable=True):
+        hand = lock_tree(tree_id, policy)
+        # Whoever reacts locks the message and not its tree.
+        list(Message.objects.select_for_update(no_key=True).filter(tree=tree_id).order_by("pk").values_list("pk"))
+        (facts,) = read_trees(policy, [hand.tree])
+        if facts.root is not None and all(m.parent_id in {None, *facts.messages} for m in facts.messages.values()):
+            _mend(hand, facts)
+        (after,) = read_trees(policy, MessageTree.objects.filter(pk=tree_id))
+        left = [difference for check in TREE_CHECKS for difference in check(after)]
+    names = {(one.check, one.subject) for one in left}
+    mended = [Repair(one, True) for one in found if (one.check, one.subject) not in names]
+    return [*mended, *(Repair(one, False) for one in left)]
+
+
+def _mend(hand: TreeInHand, facts: TreeFacts) -> None:
+    _places_among_others(hand, facts)
+    _reactions(facts)
+    _counts(hand, facts)
+    _results(hand, facts)
+    _state(hand, facts)
+    Opening.objects.filter(tree=hand.tree).exclude(lang=hand.tree.lang).update(lang=hand.tree.lang)
+    if facts.is_imported and len(facts.transitions) <= 1:
+        transitions.write(hand)  # what the file said stands until somebody works on it
+        return
+    if hand.state == State.READY_FOR_EXPORT:
+        transitions.rescore(hand)
+        parents = {m.parent_id for m in hand.messages.values() if m.parent_id and m.rank is not None}
+        hand.changed |= reply_ranks.unrank(hand.messages, parents)
+    transitions.advance(hand)
+
+
+def _places_among_others(hand: TreeInHand, facts: TreeFacts) -> None:
+    """Depths from the parents down, positions without gaps in the order that they have."""
+    for message in sorted(facts.messages.values(), key=lambda m: m.pk):
+        depth, up = 0, message
+        while up.parent_id is not None and depth <= len(facts.messages):
+            up, depth = facts.messages[up.parent_id], depth + 1
+        if message.depth != depth:
+            hand.messages[message.pk].depth = depth
+            Message.objects.filter(pk=message.pk).update(depth=depth)
+    siblings: dict[UUID, list[Message]] = {}
+    for message in facts.messages.values():
+        if message.parent_id is not None:
+            siblings.setdefault(message.parent_id, []).append(message)
+    for replies in siblings.values():
+        replies.sort(key=lambda m: (m.position, m.pk))
+        if [m.position for m in replies] != list(range(len(replies))):
+            # Out of the way first: two must not have one position even for a moment.
+            Message.objects.filter(parent=replies[0].parent_id).update(position=F("position") + 1_000_000)
+            for position, message in enumerate(replies):
+                Message.objects.filter(pk=message.pk).update(position=position)
+
+
+def _reactions(facts: TreeFacts) -> None:
+    for message_id, expected in decisions.expected_reactions(facts).items():
+        if facts.messages[message_id].emojis != expected:
+            Message.objects.filter(pk=message_id).update(emojis=expected)
+
+
+def _counts(hand: TreeInHand, facts: TreeFacts) -> None:
+    ranked = decisions.times_ranked(facts)
+    for message in facts.messages.values():
+        mine = hand.messages[message.pk]
+        expected = decisions.expected_reviews(facts, message), ranked[message.pk]
+        if (mine.review_count, mine.ranking_count) != expected:
+            mine.review_count, mine.ranking_count = expected
+            hand.changed.add(message.pk)
+
+
+def _results(hand: TreeInHand, facts: TreeFacts) -> None:
+    """A decision that the outbox does not know yet is told; the one that it replaces is taken back there."""
+    for difference in decisions.review_results(facts):
+        message = hand.messages[UUID(difference.subject.removeprefix("message "))]
+        before = message.review_result
+        message.review_result = decisions.possible_results(facts, facts.messages[message.pk])[0]
+        hand.changed.add(message.pk)
+        if message.review_result is None:
+            hand.record(Happening.Kind.MESSAGE_REOPENED, message=message)
+            continue
+        accepted, rejected = Happening.Kind.MESSAGE_ACCEPTED, Happening.Kind.MESSAGE_REJECTED
+        if not facts.happenings[message.pk, (accepted if message.review_result else rejected).value]:
+            if before is not None:
+                hand.record(Happening.Kind.MESSAGE_REOPENED, message=message)
+            transitions.record_decision(hand, message, facts.votes(facts.messages[message.pk]))
+    hand.known_votes = None
+
+
+def _state(hand: TreeInHand, facts: TreeFacts) -> None:
+    """Every step is written with its state, so a state that no step led to was damaged: the history counts."""
+    moves, tree = _history(hand, facts), hand.tree
+    if tree.state == moves[-1].to_state:
+        return
+    tree.state = moves[-1].to_state
+    halted = State.HALTED_BY_MODERATOR
+    # Stopped once more, on purpose, it still came from where it was.
+    entered = next((move.from_state for move in reversed(moves) if move.from_state != halted), "")
+    tree.halted_from = entered if tree.state == halted else ""
+    tree.save(update_fields=["state", "halted_from"])
+
+
+def _history(hand: TreeInHand, facts: TreeFacts) -> list[TreeTransition]:
+    """The steps of the tree. Missing ones are written again from the outbox, which tells each; the first of a tree of
+    which nothing is told follows from what it contains.
+    """
+    kept, tree = facts.transitions, hand.tree
+    told = list(Happening.objects.filter(tree=tree, kind=Happening.Kind.TREE_MOVED).order_by("id"))
+    if kept and not kept[0].from_state and len(kept) > len(told):
+        return kept
+    if kept and not kept[0].from_state:
+        steps, known = [kept[0]], kept[1:]
+    else:
+        first = State(told[0].data["from"]) if told else _state_without_history(hand, facts)
+        first_step = TreeTransition(
+            tree=tree, from_state="", to_state=first.value, reason=NO_HISTORY, at=tree.created_at
+        )
+        steps, known = [first_step], list(kept)
+    for one in told:
+        source, target = one.data["from"], one.data["to"]
+        if known and (known[0].from_state, known[0].to_state) == (source, target):
+            steps.append(known.pop(0))
+            continue
+        again = TreeTransition(tree=tree, from_state=source, to_state=target, reason=FROM_OUTBOX, at=one.at)
+        again.actor_id = one.actor_id
+        steps.append(again)
+    if known:  # the outbox tells another story: nothing to derive it from
+        return kept
+    TreeTransition.objects.filter(tree=tree).delete()
+    for step in steps:
+        step.pk = None
+    return TreeTransition.objects.bulk_create(steps)
+
+
+def _state_without_history(hand: TreeInHand, facts: TreeFacts) -> State:
+    if facts.root is not None and facts.root.imported is not None:
+        return State(facts.root.imported.get("tree", {}).get("tree_state", State.BACKLOG_RANKING))
+    return transitions.state_of_contents(hand)
+
+
+def _subjects(check: str, prefix: str) -> list[str]:
+    """What this check finds wrong, the first thousand; the next run finds the rest."""
+    found = [one.subject for one in tasks.run_named(check)]
+    return [subject.removeprefix(prefix) for subject in found if subject.startswith(prefix)]
+
+
+def _free_holds() -> None:
+    """Places that are held for no open task. Compared with the hold of before: somebody may take one just now."""
+    read = dict(Opening.objects.exclude(lease=None).values_list("pk", "lease"))
+    for opening_id in map(int, _subjects("leases_are_open_tasks", "opening ")):
+        held = Opening.objects.filter(pk=opening_id, lease=read.get(opening_id))
+        held.update(holder=None, lease=None, held_until=None)
+
+
+def _copy_texts() -> None:
+    """The text of a message is a copy of its revision, which is what people judged."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE trees_message message
+            SET text = revision.text, text_digest = sha256(convert_to(revision.text, 'UTF8'))
+            FROM trees_revision revision
+            WHERE revision.id = message.revision_id AND revision.message_id = message.id
+              AND (revision.text <> message.text
+                   OR message.text_digest <> sha256(convert_to(message.text, 'UTF8')))
+            """
+        )
+
+
+def _let_decisions_stand() -> None:
+    """An open proposal about a message that a moderator kept is a row in the queue and no more."""
+    rows = Proposal.objects.filter(status=Proposal.Status.OPEN, message__kept_at__isnull=False)
+    rows.update(hides=False, stops=False)
+
+
+def _copy_what_is_hidden_or_withdrawn() -> None:
+    """Whether a message is hidden or withdrawn is a copy of what stands in proposals and withdrawals. The places of its
+    tree are mended later.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH facts AS (
+                SELECT message.id, EXISTS (
+                    SELECT FROM trees_proposal proposal
+                    WHERE proposal.message_id = message.id AND proposal.status = 'open' AND proposal.hides
+                ) OR EXISTS (
+                    SELECT FROM trees_withdrawal one WHERE one.message_id = message.id AND one.status = 'open'
+                ) AS hidden, EXISTS (
+                    SELECT FROM trees_withdrawal one
+                    WHERE one.message_id = message.id AND one.status IN ('open', 'granted')
+                ) AS withdrawn FROM trees_message message
+            )
+            UPDATE trees_message message SET hidden = facts.hidden, withdrawn = facts.withdrawn FROM facts
+            WHERE facts.id = message.id
+              AND (message.hidden, message.withdrawn) <> (facts.hidden, facts.withdrawn)
+            """
+        )
+
+
+def _void_what_was_decided() -> None:
+    with connection.cursor() as cursor:
+        flags = ("trees_reaction", "emoji = 'red_flag'", ", overruled = true")
+        for table, which, more in (flags, ("trees_skip", "kind = 'reply'", "")):
+            cursor.execute(
+                f"""
+                UPDATE {table} complaint SET voided_at = message.kept_at{more} FROM trees_message message
+                WHERE message.id = complaint.message_id AND message.kept_at > complaint.created_at
+                  AND {which} AND voided_at IS NULL
+                """
+            )
+
+
+def _let_go_on() -> None:
+    """What complaints stopped, and no moderator is asked about."""
+    for tree_id in map(UUID, _subjects("stopped_trees_wait_for_a_moderator", "tree ")):
+        with transaction.atomic(durable=True):
+            hand = lock_tree(tree_id, current_policy())
+            proposals.go_on(hand, actor=None, reason=NOTHING_WAITS)
+            transitions.advance(hand)
+
+
+def _copy_terms() -> None:
+    for person_id in _subjects("people_stand_by_their_newest_terms", "user "):
+        with transaction.atomic(durable=True):
+            person = services.lock_user(User.objects.get(pk=person_id))
+            newest = Consent.objects.filter(user=person, document=services.TERMS_DOCUMENT, withdrawn_at=None)
+            last = newest.order_by("-accepted_at", "-id").first()
+            person.terms_version = last.version if last else ""
+            person.save(update_fields=["terms_version"])
+
+
+MENDERS: dict[str, Callable[[], None]] = {
+    "leases_are_open_tasks": _free_holds,
+    "what_moderators_decided_stands": _let_decisions_stand,
+    "hidden_messages_wait_for_a_moderator": _copy_what_is_hidden_or_withdrawn,
+    "withdrawn_messages_have_a_withdrawal": _copy_what_is_hidden_or_withdrawn,
+    "stopped_trees_wait_for_a_moderator": _let_go_on,
+    "complaints_before_a_decision_are_void": _void_what_was_decided,
+    "texts_are_their_revisions": _copy_texts,
+    "people_stand_by_their_newest_terms": _copy_terms,
+}

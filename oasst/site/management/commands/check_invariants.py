@@ -1,0 +1,44 @@
+"""manage.py check_invariants: do the stored counts, states and places say what the facts say?"""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from oasst.embedded.commands import ServiceCommand
+from oasst.site.invariants import differences
+from oasst.site.invariants.repair import repair
+from oasst.site.invariants.run import BATCH
+from trees.lifecycle.policy import current_policy
+
+
+class Command(ServiceCommand):
+    help = (
+        "Recompute counts, decisions, ranks, states, openings, tasks and the outbox from the facts, print each "
+        "difference, and exit with 1 if there is any. Changes nothing, and may run beside a busy site: each batch of "
+        "trees is read in one snapshot. With --repair it mends what can be derived, says of each difference what "
+        "became of it, and exits with 1 if any is left; that too may run beside a busy site, and twice."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--batch", type=int, default=BATCH, help="trees in memory at once (%(default)s)")
+        parser.add_argument("--repair", action="store_true", help="mend what can be derived from the facts")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["batch"] < 1:
+            raise CommandError("--batch must be at least 1.")
+        if options["repair"]:
+            for done in repair(current_policy(), batch=options["batch"]):
+                self.stdout.write(str(done))
+        trees = number = 0
+
+        def count(read: int) -> None:
+            nonlocal trees
+            trees = read
+
+        for difference in differences(current_policy(), batch=options["batch"], progress=count):
+            self.stdout.write(f"still {difference}" if options["repair"] else str(difference))
+            number += 1
+        if number:
+            raise CommandError(f"{number} {'difference' if number == 1 else 'differences'} in {trees} trees.")
+        self.stdout.write(f"{trees} trees agree with their facts.")

@@ -1,0 +1,284 @@
+"""Jobs: each safe twice and at once, marked in the database, tried again, watched."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import Celery, current_app, shared_task
+from django.conf import settings
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.test import Client
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+
+from oasst.accounts.models import User
+from oasst.core import jobs
+from oasst.core.after_commit import enqueue, wake
+from oasst.core.models import JobRecord, WaitingJob
+from oasst.site import health
+from oasst.site.beat_schedule import SCHEDULES
+from tests.concurrency.together import at_once
+from tests.factories import new_person, new_prompt, new_veterans
+from trees.contributing import reactions
+
+done: list[str] = []
+
+
+@shared_task
+def note_it(what: str) -> str:
+    done.append(what)
+    return f"noted {what}"
+
+
+@shared_task
+def stumble(what: str) -> None:
+    raise ZeroDivisionError(what)
+
+
+class Queue:
+    """The queue as a list, and a worker that does what is in it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sent: list[tuple[str, list[Any], str]] = []
+
+        def send(name: str, args: Any, task_id: str = "") -> None:
+            self.sent.append((name, list(args), task_id))
+
+        monkeypatch.setattr(
+            Celery, "send_task", lambda app, name, args=(), task_id="", **options: send(name, args, task_id)
+        )
+        monkeypatch.setattr(
+            jobs.Job, "apply_async", lambda job, args=(), task_id="", **options: send(job.name, args, task_id)
+        )
+
+    def work(self) -> None:
+        while self.sent:
+            name, args, task_id = self.sent.pop(0)
+            if task_id:
+                current_app.tasks[name].apply(args=args, task_id=task_id, throw=False)
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch) -> Queue:
+    done.clear()
+    return Queue(monkeypatch)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestMarks:
+    def test_a_job_is_marked_until_it_is_done(self, queue: Queue) -> None:
+        with transaction.atomic():
+            enqueue(note_it, "one")
+            assert queue.sent == []
+        assert WaitingJob.objects.count() == 1
+        queue.work()
+        assert (done, WaitingJob.objects.count()) == (["one"], 0)
+
+    def test_nothing_is_left_of_a_transaction_that_failed(self, queue: Queue) -> None:
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            enqueue(note_it, "never")
+            raise ZeroDivisionError
+        assert (queue.sent, WaitingJob.objects.count()) == ([], 0)
+
+    def test_what_the_queue_lost_is_sent_again_and_done_once(self, queue: Queue) -> None:
+        enqueue(note_it, "one")
+        queue.sent.clear()  # Redis was flushed
+        assert jobs.send_waiting() == 0, "it may still be on its way"
+        WaitingJob.objects.update(due_at=timezone.now())
+        assert jobs.send_waiting() == 1
+        assert jobs.send_waiting() == 0
+        queue.work()
+        assert (done, WaitingJob.objects.count()) == (["one"], 0)
+
+    def test_a_reader_is_woken_once_for_what_is_committed_in_a_moment(self, queue: Queue) -> None:
+        """It begins when the moment is over, so it finds what the later ones wrote."""
+        cache.delete_many([f"woken:{note_it.name}", f"woken:{stumble.name}"])
+        with transaction.atomic():
+            for _ in range(3):
+                wake(note_it.name)
+            wake(stumble.name)
+            assert queue.sent == []
+        assert [name for name, *_ in queue.sent] == [note_it.name, stumble.name]
+        cache.delete(f"woken:{note_it.name}")  # the moment is over
+        wake(note_it.name)
+        assert [name for name, *_ in queue.sent] == [note_it.name, stumble.name, note_it.name]
+
+    def test_two_clocks_send_it_once(self, queue: Queue) -> None:
+        enqueue(note_it, "one")
+        WaitingJob.objects.update(due_at=timezone.now())
+        queue.sent.clear()
+        assert sorted(at_once([jobs.send_waiting, jobs.send_waiting])) == [0, 1]  # type: ignore[type-var]
+        assert len(queue.sent) == 1
+
+    def test_a_job_that_fails_waits_longer_each_time_and_stays(self, queue: Queue) -> None:
+        enqueue(stumble, "here")
+        queue.work()
+        row = WaitingJob.objects.get()
+        assert row.attempts >= 1
+        assert row.due_at > timezone.now() + timedelta(minutes=1)
+        record = JobRecord.objects.get(job=stumble.name)
+        assert record.failures == record.runs >= 1
+        assert "ZeroDivisionError: here" in record.last_error
+
+    def test_why_it_failed_is_kept_without_what_the_log_hides(self, queue: Queue) -> None:
+        enqueue(stumble, "password=s3cr3tV4lue refused, mail to ann@example.org \x1b[2J")
+        queue.work()
+        record = JobRecord.objects.get(job=stumble.name)
+        assert record.last_error == "ZeroDivisionError: password=… refused, mail to …@example.org \\x1b[2J"
+
+    def test_complaints_are_looked_at_although_redis_was_flushed(self, queue: Queue) -> None:
+        alice = new_person("Alice")
+        prompt = new_prompt(alice)
+        for person in new_veterans(4):
+            reactions.set_reaction(message_id=prompt.pk, person=person, emoji="red_flag", on=True)
+        queue.sent.clear()
+        WaitingJob.objects.update(due_at=timezone.now())
+        jobs.send_waiting()
+        queue.work()
+        prompt.tree.refresh_from_db()
+        assert prompt.tree.state == "halted_by_moderator"
+        assert not WaitingJob.objects.exists()
+
+
+@shared_task
+def dawdle() -> None:
+    """One statement that lasts for ever."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(600)")
+
+
+@shared_task
+def never_end() -> None:
+    """Short statements, again and again."""
+    while True:
+        WaitingJob.objects.count()
+
+
+def timeout_now() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        return str(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db(transaction=True)
+class TestBounds:
+    """Workers are threads, which nobody can kill: a job that does not end would keep its thread for ever."""
+
+    @pytest.mark.parametrize("job", [dawdle, never_end])
+    def test_a_job_ends(self, queue: Queue, monkeypatch: pytest.MonkeyPatch, job: Any) -> None:
+        monkeypatch.setattr(jobs.Job, "longest", 0.3)
+        before = timeout_now()
+        enqueue(job)
+        queue.work()
+        assert timeout_now() == before
+        record, row = JobRecord.objects.get(job=job.name), WaitingJob.objects.get()
+        assert record.failures == record.runs >= 1
+        assert row.attempts >= 1
+
+    def test_what_runs_beside_it_is_not_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(jobs.Job, "longest", 60)
+        before, seen = timeout_now(), []
+        monkeypatch.setattr(note_it, "run", lambda: seen.append(timeout_now()))
+        note_it()
+        assert (seen, timeout_now()) == (["1min"], before)
+
+    def test_each_ends_before_the_queue_hands_it_out_again(self) -> None:
+        """One that takes longer is told to the queue as taken when it begins: else it would run beside itself."""
+        current_app.loader.import_default_modules()
+        again = settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
+        ours = [job for job in current_app.tasks.values() if isinstance(job, jobs.Job)]
+        assert len(ours) > len(SCHEDULES)
+        # Its last statement may begin in the last moment and last as long again.
+        assert [job.name for job in ours if job.acks_late and 2 * job.longest > again] == []
+        assert [job.name for job in ours if not job.acks_late and not job.longest] == []
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAWorkerThatWasAway:
+    def test_what_waited_too_long_is_dropped(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whoever sent it sends it again; the clock does, and what a commit asked for stands in its row."""
+        sent: dict[str, Any] = {}
+        monkeypatch.setattr(
+            Celery,
+            "send_task",
+            lambda app, name, args=(), kwargs=None, **options: sent.update({name: options["expires"]}),
+        )
+        current_app.loader.import_default_modules()
+        for entry in SCHEDULES:
+            current_app.tasks[entry.job].apply_async()
+        new_prompt(new_person("Alice"))
+        nightly = {entry.job for entry in SCHEDULES if isinstance(current_app.tasks[entry.job], jobs.NightJob)}
+        assert {name for name, expires in sent.items() if expires is None} == nightly
+        assert {expires for name, expires in sent.items() if name not in nightly} == {jobs.STALE}
+
+
+@pytest.mark.django_db(transaction=True)
+class TestEveryJob:
+    def test_each_scheduled_job_may_run_twice_and_at_once(self) -> None:
+        current_app.loader.import_default_modules()
+        new_prompt(new_person("Alice"))
+        for entry in SCHEDULES:
+            job = current_app.tasks[entry.job]
+            if entry.job.endswith("check_invariants"):
+                continue  # only reads, and finds a prompt that nobody took as a task
+            job()
+            job()
+            assert not [one for one in at_once([job, job]) if isinstance(one, Exception)], entry.name
+
+
+@pytest.mark.django_db
+class TestWatching:
+    def test_metrics_tell_of_each_job(self, client: Client, queue: Queue, settings: Any) -> None:
+        note_it.apply(args=["x"])
+        settings.METRICS_TOKEN = "s3cret"
+        text = client.get("/metrics", HTTP_AUTHORIZATION="Bearer s3cret").content.decode()
+        assert f'oasst_job_runs{{job="{note_it.name}"}} 1.0' in text
+        assert "oasst_jobs_waiting 0.0" in text
+
+    def test_the_admin_shows_how_it_went_and_changes_when(self, client: Client) -> None:
+        admin = new_person("Ada", role="admin")
+        client.force_login(admin)
+        call_command("setup_schedules", verbosity=0)
+        task = PeriodicTask.objects.get(name="Refresh the statistics")
+        JobRecord.objects.create(job=task.task, ended_at=timezone.now(), seconds=1.5, result="failure", runs=3)
+        page = client.get("/admin/django_celery_beat/periodictask/").content.decode()
+        assert "1.50 s" in page and "failure" in page
+        address = f"/admin/django_celery_beat/periodictask/{task.pk}/change/"
+        assert "*/10 * * * *" in client.get(address).content.decode()
+        assert client.post(address, {"times": "5 */2 * * *", "enabled": "on"}).status_code == 302
+        task.refresh_from_db()
+        assert task.crontab and (task.crontab.minute, task.crontab.hour) == ("5", "*/2")
+        call_command("setup_schedules", verbosity=0)
+        task.refresh_from_db()
+        assert task.crontab and task.crontab.minute == "5", "a deploy leaves it alone"
+
+    @pytest.mark.parametrize("times", ["", "often", "* * * *", "99 * * * *"])
+    def test_times_that_are_none_are_refused(self, client: Client, times: str) -> None:
+        client.force_login(new_person("Ada", role="admin"))
+        call_command("setup_schedules", verbosity=0)
+        task = PeriodicTask.objects.get(name="Refresh the statistics")
+        before = task.crontab_id
+        answer = client.post(f"/admin/django_celery_beat/periodictask/{task.pk}/change/", {"times": times})
+        assert answer.status_code == 200
+        task.refresh_from_db()
+        assert (task.crontab_id, task.enabled) == (before, True)
+
+    def test_moderators_do_not_change_the_clock(self, client: Client, mo: User) -> None:
+        client.force_login(mo)
+        call_command("setup_schedules", verbosity=0)
+        task = PeriodicTask.objects.get(name="Refresh the statistics")
+        answer = client.post(f"/admin/django_celery_beat/periodictask/{task.pk}/change/", {"times": "1 1 1 1 1"})
+        assert answer.status_code == 403
+
+    @pytest.mark.parametrize(("age", "status"), [(None, "degraded"), (1, "ready"), (5, "degraded")])
+    def test_a_clock_that_stands_still_degrades(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch, age: int | None, status: str
+    ) -> None:
+        monkeypatch.setattr(health, "_started", -1e9)
+        if age is not None:
+            ended = timezone.now() - timedelta(minutes=age)
+            JobRecord.objects.create(job=health.SIGN_OF_LIFE, ended_at=ended, seconds=0, result="done")
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["status"]) == (200, status)

@@ -1,0 +1,230 @@
+"""Judging messages: labels, rankings, skips.
+
+Inner writers: the caller owns the transaction. Labels and rankings lock the tree row and end in `transitions.advance`.
+"""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from django.db import IntegrityError
+from django.db.models import F
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from oasst.accounts.models import User
+from oasst.accounts.services import require_contributor_now
+from oasst.core import prepared
+from oasst.core.after_commit import enqueue
+from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
+from trees import jobs
+from trees.labels import LABELS
+from trees.lifecycle import consensus, demand, transitions
+from trees.lifecycle.locked_tree import TreeInHand, lock_tree
+from trees.lifecycle.policy import LANG_MISMATCH, TreePolicy
+from trees.models import Happening, Message, Ranking, Review, Role, Skip
+from trees.outbox import publishing
+
+Labels = Mapping[str, float | None]
+
+
+def labels_asked(message: Message, mode: str, policy: TreePolicy) -> tuple[str, ...]:
+    """The labels that a review of this message is asked for, in their order."""
+    if message.parent_id is None:
+        every = policy.labels_initial_prompt
+    elif message.role == Role.ASSISTANT:
+        every = policy.labels_assistant_reply
+    else:
+        every = policy.labels_prompter_reply
+    if mode == Review.Mode.FULL:
+        return every
+    short = {*policy.mandatory_labels, LANG_MISMATCH} | ({"quality"} if message.parent_id else set())
+    return tuple(name for name in every if name in short)
+
+
+def record_labels(
+    *,
+    message: Message,
+    author: User,
+    labels: Labels,
+    policy: TreePolicy,
+    mode: str = Review.Mode.FULL,
+    revision_id: UUID | None = None,
+    lease: UUID | None = None,
+) -> Review:
+    """Store one person's review and move the tree, which decides the message when that is possible.
+
+    `revision_id` is the text that the person saw; the present one when left out. Unanswered labels are null or absent.
+    Raises Invalid (labels), NotAllowed (`own_message`), Conflict (`already_reviewed`, `text_changed`), Gone.
+    """
+    hand = lock_tree(message.tree_id, policy)
+    message = hand.message(message.pk)
+    _check_labels(labels, labels_asked(message, mode, policy), policy)
+    if message.author_id == author.pk:
+        raise NotAllowed("You can not review your own message.", code="own_message")
+    if message.deleted:
+        raise Gone("The message was deleted meanwhile.", code="message_deleted")
+    demand.refuse_paused(hand, message)
+    if revision_id is not None and revision_id != message.revision_id:
+        raise Conflict("The text was changed while you read it; please look at it again.", code="text_changed")
+    # Read before the insert, so that the vote is not counted twice.
+    votes = hand.votes().get(message.pk)
+    review = _insert_review(message, author, labels, mode)
+    hand.take_place(message=message, work=demand.review_work(message), lease=lease)
+    message.review_count += 1
+    hand.changed.add(message.pk)
+    hand.record(
+        Happening.Kind.MESSAGE_REVIEWED,
+        message=message,
+        actor=author,
+        data={"review": str(review.pk), "mode": mode},
+    )
+    if votes is not None:
+        votes.append(consensus.rejects(labels))
+    transitions.advance(hand, actor=author)
+    return review
+
+
+def _insert_review(message: Message, author: User, labels: Labels, mode: str) -> Review:
+    """The unique constraint speaks before the place is taken: a second review must be told its true reason."""
+    try:
+        review = Review(message=message, revision_id=message.revision_id, author=author, labels=dict(labels), mode=mode)
+        prepared.insert(review)
+        return review
+    except IntegrityError as error:
+        raise Conflict("You already reviewed this message.", code="already_reviewed") from error
+
+
+def _check_labels(labels: Labels, asked: Sequence[str], policy: TreePolicy) -> None:
+    for name, value in labels.items():
+        _check_label(name, value)
+        if name not in asked:
+            raise Invalid(f"The label {name!r} is not asked for here.", code="label_not_asked", field=name)
+    for name in policy.mandatory_labels:
+        if labels.get(name) is None:
+            raise Invalid("Please answer this question.", code="label_missing", field=name)
+
+
+def _check_label(name: str, value: float | None) -> None:
+    if name not in LABELS:
+        raise Invalid(f"There is no label called {name!r}.", code="unknown_label", field=name)
+    if value is not None and not 0 <= value <= 1:
+        raise Invalid(f"The label {name!r} takes a number from 0 to 1.", code="label_range", field=name)
+
+
+def record_free_labels(*, message_id: UUID, author: User, labels: Labels, is_report: bool = False) -> Review:
+    """Labels that no task asked for, also for one's own message. They replace the earlier ones of the same person and
+    decide nothing. Locks the message. Raises NotAllowed, NotFound, Invalid (`unknown_label`, `label_range`).
+    """
+    require_contributor_now(author)
+    for name, value in labels.items():
+        _check_label(name, value)
+    message = (
+        Message.objects.select_for_update(of=("self",), no_key=True).only("revision").filter(pk=message_id).first()
+    )
+    if message is None:
+        raise NotFound("There is no such message.", code="message_not_found")
+    review, _ = Review.objects.update_or_create(
+        message=message,
+        author=author,
+        kind=Review.Kind.REPORT if is_report else Review.Kind.FREE,
+        defaults={"labels": dict(labels), "revision_id": message.revision_id},
+    )
+    return review
+
+
+def record_ranking(
+    *,
+    parent: Message,
+    author: User,
+    ordered_ids: Sequence[UUID],
+    policy: TreePolicy,
+    revision_ids: Sequence[UUID] | None = None,
+    not_rankable: bool = False,
+    lease: UUID | None = None,
+) -> Ranking:
+    """Store one person's order of the replies to `parent`, best first, and move the tree.
+
+    `revision_ids` are the texts that the person saw, in the same order. Raises Invalid (`ranking_unknown`,
+    `ranking_repeats`), NotAllowed (`own_reply`), Conflict (`already_ranked`, `text_changed`), Gone.
+    """
+    hand = lock_tree(parent.tree_id, policy)
+    parent = hand.message(parent.pk)
+    replies = _ranked_replies(hand, parent, ordered_ids)
+    if any(reply.author_id == author.pk for reply in replies):
+        raise NotAllowed("You can not rank replies when one of them is yours.", code="own_reply")
+    current = [reply.revision_id for reply in replies]
+    if revision_ids is not None and list(revision_ids) != current:
+        raise Conflict("A reply was changed while you read it; please look again.", code="text_changed")
+    try:
+        ranking = Ranking(
+            parent=parent,
+            author=author,
+            ordered_ids=list(ordered_ids),
+            revision_ids=current,
+            not_rankable=not_rankable,
+        )
+        prepared.insert(ranking)
+    except IntegrityError as error:
+        raise Conflict("You already ranked these replies.", code="already_ranked") from error
+    hand.take_place(message=parent, work=demand.ranking_work(parent), lease=lease)
+    for reply in replies:
+        reply.ranking_count += 1
+        hand.changed.add(reply.pk)
+    hand.record(
+        Happening.Kind.REPLIES_RANKED,
+        message=parent,
+        actor=author,
+        data={"ranking": str(ranking.pk), "not_rankable": not_rankable},
+    )
+    transitions.advance(hand, actor=author)
+    return ranking
+
+
+def _ranked_replies(hand: TreeInHand, parent: Message, ordered_ids: Sequence[UUID]) -> list[Message]:
+    if len(set(ordered_ids)) != len(ordered_ids):
+        raise Invalid("Each reply has one place in the order; one is named twice.", code="ranking_repeats")
+    if len(ordered_ids) < 2:
+        raise Invalid("An order needs at least two replies.", code="ranking_incomplete")
+    replies = [hand.messages.get(message_id) for message_id in ordered_ids]
+    if any(reply is None or reply.parent_id != parent.pk for reply in replies):
+        raise Invalid("The order names something that is no reply to this message.", code="ranking_unknown")
+    found = [reply for reply in replies if reply is not None]
+    if any(reply.deleted for reply in found):
+        raise Gone("One of these replies was removed meanwhile.", code="reply_deleted")
+    demand.refuse_paused(hand, parent, *found)
+    return found
+
+
+def record_skip(*, message: Message, author: User, kind: str, reason: str = "", note: str = "") -> None:
+    """Note that this person does not want this work about this message. Saying it twice changes nothing, unless the
+    message has a new text since then, and what was said of the earlier one is void: then it is said of the new one.
+    That comes through a program only: no task asks somebody a second time who did not want it
+    (`tasks.opening_queries.SKIPPED`).
+    """
+    # Everything: a skip that a purge set aside still is one, for the person whom it spares the work.
+    _, created = Skip.everything.get_or_create(
+        message=message, author=author, kind=kind, defaults={"reason": reason, "note": note}
+    )
+    if created:
+        publishing.tell(
+            [
+                Happening(
+                    kind=Happening.Kind.WORK_SKIPPED,
+                    actor=author,
+                    subject_id=message.author_id,
+                    tree_id=message.tree_id,
+                    message=message,
+                    data={"kind": kind, "reason": reason},
+                )
+            ]
+        )
+    if kind == Skip.Kind.REPLY and (created or _skipped_earlier_text(message, author, reason=reason, note=note)):
+        enqueue(jobs.moderate_message, str(message.pk))
+
+
+def _skipped_earlier_text(message: Message, author: User, **said: str) -> bool:
+    """Let a void skip of an earlier text be one of the present text. Returns whether it was such a skip."""
+    rows = Skip.objects.filter(message=message, author=author, kind=Skip.Kind.REPLY, voided_at__isnull=False)
+    earlier = rows.filter(created_at__lt=F("message__revision__created_at"))
+    first = Coalesce("first_at", "created_at")
+    return bool(earlier.update(voided_at=None, first_at=first, created_at=timezone.now(), **said))

@@ -1,0 +1,110 @@
+"""What a group of people decided: acceptance by reviewers, order by ranked pairs. Pure functions, no database."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import TypeVar
+
+from trees.lifecycle.policy import LANG_MISMATCH, SPAM
+
+Candidate = TypeVar("Candidate")
+
+
+def rejects(labels: Mapping[str, float | None]) -> bool:
+    """Would this reviewer keep the message out? One vote per person, however many boxes they ticked.
+
+    Half or more counts as yes; an unanswered label (null) counts as no.
+    """
+    return any((labels.get(name) or 0) >= 0.5 for name in (SPAM, LANG_MISMATCH))
+
+
+def is_accepted(rejecting: int, reviews: int, threshold: float) -> bool:
+    """More than `threshold` of the reviewers would keep it (strictly: 2 of 3 passes 0.6, 1 of 3 does not)."""
+    # One division: 1 - 7/10 > 0.3 would be true in floating point.
+    return (reviews - rejecting) / reviews > threshold
+
+
+def verdict(votes: Sequence[bool], wanted: int, threshold: float) -> bool | None:
+    """True accepted, False rejected, None while the reviews still missing could change the outcome.
+
+    `votes` holds True for each reviewer who would reject. With `wanted` or more votes the outcome always stands.
+    Deciding early never changes it: it is announced only when accepting all and rejecting all the missing votes
+    would end the same way.
+    """
+    rejecting, missing = sum(votes), max(0, wanted - len(votes))
+    total = len(votes) + missing
+    if total == 0:
+        return None
+    best = is_accepted(rejecting, total, threshold)
+    worst = is_accepted(rejecting + missing, total, threshold)
+    return best if best == worst else None
+
+
+def decision(votes: Sequence[bool], wanted: int, threshold: float) -> bool | None:
+    """What these votes decided in the order in which they came: the first of them that settle it count, a late one
+    changes nothing.
+    """
+    results = (verdict(votes[:number], wanted, threshold) for number in range(1, len(votes) + 1))
+    return next((result for result in results if result is not None), None)
+
+
+def votes_to_decision(votes: Sequence[bool], wanted: int, threshold: float) -> int:
+    """How many more reviews could settle it at the soonest: so many places are offered at once."""
+    for more in range(max(0, wanted - len(votes)) + 1):
+        for outcome in (False, True):
+            if verdict([*votes, *[outcome] * more], wanted, threshold) is not None:
+                return more
+    return 0
+
+
+def ranked_pairs(rankings: Iterable[Sequence[Candidate]], candidates: Iterable[Candidate]) -> list[Candidate]:
+    """The consensus order, best first, by Tideman's ranked pairs.
+
+    Each ranking lists ids from best to worst. It speaks only about the pairs that it contains, so an older vote does
+    not remove a reply that it never saw. Candidates that share no pair with any other keep out of the result.
+
+    Ties: equal margins are locked in ascending order of the candidates, so the smaller id wins a tie. Source:
+    T. N. Tideman, "Independence of clones as a criterion for voting rules", 1987; the reference system breaks ties
+    the same way.
+    """
+    pool = sorted(set(candidates))  # type: ignore[type-var]
+    margins = _margins(rankings, pool)
+    compared = {candidate for pair in margins for candidate in pair}
+    standing = [candidate for candidate in pool if candidate in compared]
+    # Every ordered pair with a margin of at least 0, strongest first; the sort is stable over ascending ids.
+    majorities = [
+        (margins.get((a, b), 0), a, b) for a in standing for b in standing if a != b and margins.get((a, b), 0) >= 0
+    ]
+    majorities.sort(key=lambda majority: -majority[0])
+    beats = _lock([(a, b) for _, a, b in majorities])
+    return sorted(standing, key=lambda candidate: -len(beats.get(candidate, ())))
+
+
+def _margins(
+    rankings: Iterable[Sequence[Candidate]], pool: Sequence[Candidate]
+) -> dict[tuple[Candidate, Candidate], int]:
+    """(a, b) → how many more voters place a before b than b before a."""
+    margins: dict[tuple[Candidate, Candidate], int] = {}
+    allowed = set(pool)
+    for ranking in rankings:
+        for better, worse in combinations([c for c in ranking if c in allowed], 2):
+            margins[better, worse] = margins.get((better, worse), 0) + 1
+            margins[worse, better] = margins.get((worse, better), 0) - 1
+    return margins
+
+
+def _lock(pairs: Iterable[tuple[Candidate, Candidate]]) -> dict[Candidate, set[Candidate]]:
+    """Lock each pair unless it closes a cycle; returns the transitive closure: who stands above whom.
+
+    Every pair is locked in one direction or implied in it, so the number of candidates below one is its place.
+    """
+    below: dict[Candidate, set[Candidate]] = {}
+    above: dict[Candidate, set[Candidate]] = {}
+    for winner, loser in pairs:
+        if winner in below.get(loser, ()):
+            continue
+        for higher in {winner, *above.get(winner, ())}:
+            gained = {loser, *below.get(loser, ())}
+            below.setdefault(higher, set()).update(gained)
+            for lower in gained:
+                above.setdefault(lower, set()).add(higher)
+    return below

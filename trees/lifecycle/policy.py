@@ -1,0 +1,107 @@
+"""How big trees grow, how many people decide, which labels are asked: one frozen value, handed to who needs it.
+
+The defaults are those of the reference system. Sizes are copied into each tree when it is made, so that a new policy
+does not change trees that already run.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+from django.conf import settings
+
+SPAM = "spam"
+LANG_MISMATCH = "lang_mismatch"
+
+LABELS_PROMPT = (
+    SPAM,
+    LANG_MISMATCH,
+    "quality",
+    "creativity",
+    "humor",
+    "toxicity",
+    "violence",
+    "not_appropriate",
+    "pii",
+    "hate_speech",
+    "sexual_content",
+)
+LABELS_ASSISTANT = (
+    SPAM,
+    LANG_MISMATCH,
+    "fails_task",
+    "quality",
+    "helpfulness",
+    "creativity",
+    "humor",
+    "toxicity",
+    "violence",
+    "not_appropriate",
+    "pii",
+    "hate_speech",
+    "sexual_content",
+)
+
+
+@dataclass(frozen=True)
+class TreePolicy:
+    # Per language. Upper bounds: tasks.supply asks for no more than its people can carry.
+    max_active_trees: int = 10  # growing trees that the lottery fills up to
+    max_initial_prompt_review: int = 100
+    max_prompt_lottery_waiting: int = 250
+    weeks_unfinished: float = 3  # as many trees are begun and not finished as are carried in so many weeks
+    min_active_rankings: int = 3  # imported trees are brought to the rankers while fewer are being ranked
+    max_tree_depth: int = 3  # the root has depth 0
+    max_children_count: int = 3
+    num_prompter_replies: int = 1  # replies to one assistant message
+    goal_tree_size: int = 12  # accepted messages, the root included
+    num_reviews_initial_prompt: int = 3
+    num_reviews_reply: int = 3
+    acceptance_threshold_initial_prompt: float = 0.6
+    acceptance_threshold_reply: float = 0.6
+    num_required_rankings: int = 3
+    rank_prompter_replies: bool = False
+    lonely_children_count: int = 2
+    p_full_labeling_review_prompt: float = 1.0
+    p_full_labeling_review_reply_assistant: float = 1.0
+    p_full_labeling_review_reply_prompter: float = 0.25
+    labels_initial_prompt: tuple[str, ...] = LABELS_PROMPT
+    labels_prompter_reply: tuple[str, ...] = LABELS_PROMPT
+    labels_assistant_reply: tuple[str, ...] = LABELS_ASSISTANT
+    mandatory_labels: tuple[str, ...] = (SPAM,)
+    # Voices, not rows (trees.moderation.complaint_weights): what reaches these is proposed to the moderators, and
+    # hidden until they decide.
+    auto_mod_red_flags: int = 4  # hides a message; that of a prompt stops its tree
+    auto_mod_max_skip_reply: int = 25  # so many people did not want to answer: the tree stops until somebody looked
+    # Whose complaint weighs: so many accepted messages and reviews in line with the outcome (0: everybody's) and an
+    # account of at least one day, or one of them and an account of two weeks.
+    complaint_min_accepted: int = 3
+    complaint_least_age_days: int = 1
+    complaint_min_age_days: int = 14
+    complaint_most_open: int = 5  # so many messages may one voice help to hide before a moderator has decided
+    message_size_limit: int = 2000  # code points
+    duplicate_window_minutes: int = 120
+
+    def __post_init__(self) -> None:
+        if SPAM not in self.mandatory_labels:
+            raise ValueError("spam must stay a mandatory label: acceptance is decided by it")
+        for name in ("goal_tree_size", "max_children_count", "num_reviews_reply", "num_reviews_initial_prompt"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        if self.weeks_unfinished <= 0:
+            raise ValueError("weeks_unfinished must be more than 0: nothing could ever begin")
+        for name in ("acceptance_threshold_initial_prompt", "acceptance_threshold_reply"):
+            if not 0 <= getattr(self, name) < 1:
+                # Outside, everything or nothing is accepted before anybody has read it.
+                raise ValueError(f"{name} must be at least 0 and less than 1")
+
+    def reviews_wanted(self, *, is_root: bool) -> int:
+        return self.num_reviews_initial_prompt if is_root else self.num_reviews_reply
+
+    def threshold(self, *, is_root: bool) -> float:
+        return self.acceptance_threshold_initial_prompt if is_root else self.acceptance_threshold_reply
+
+
+@cache
+def current_policy() -> TreePolicy:
+    """The policy of this site: the defaults with the overrides of settings.TREE_POLICY."""
+    return TreePolicy(**settings.TREE_POLICY)
