@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from inference.api import accounts, chats, configs, messages
 from inference.api.authentication import ChatView
-from inference.api.openapi import INTERFACE
+from inference.api.openapi_details import INTERFACE
 from oasst.api import openapi
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.views import urls_of

@@ -13,6 +13,7 @@ from celery import Celery, signals
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oasst.settings")
 
 app = Celery("oasst", task_cls="oasst.core.jobs:Job")
+app.set_default()  # for every thread, whatever looked for an app before
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(related_name="jobs")
 app.autodiscover_tasks(related_name="schedules")

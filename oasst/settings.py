@@ -272,7 +272,7 @@ CELERY_WORKER_REDIRECT_STDOUTS = False
 # something.
 OUTBOX_READERS = {"tallied": "leaderboard.jobs.count_what_happened", "told": "trees.jobs.send_webhooks"}
 
-# Jobs that moved since the release before. What its processes ask for while both run is done under the new name.
+# Jobs that moved since the release before. What its processes ask for while both run is sent again under the new name.
 MOVED_JOBS = {
     "oasst.purge.go_on_with_purge": "oasst.site.purging.go_on_with_purge",
     "trees.notices.mail_about_withdrawal": "trees.moderation.notices.mail_about_withdrawal",

@@ -106,7 +106,7 @@ class ConnectionLimiter:
         return sum(1 for one in self._everybodys if one.connected)
 
     def _counted_as(self, peer: Any) -> str | None:
-        """Who it counts for (`core.requests.requester`); None where it is not counted."""
+        """Who it counts for (`core.http.requests`); None where it is not counted."""
         try:
             address = ipaddress.ip_address(peer.host)
         except (AttributeError, ValueError):  # a socket of this machine without addresses

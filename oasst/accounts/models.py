@@ -101,7 +101,7 @@ class User(AbstractBaseUser):
     streak_days = models.PositiveIntegerField(null=True, blank=True)
     last_activity_at = models.DateTimeField(null=True, blank=True)
 
-    # Browsers that signed in before this time are no longer known (`accounts.devices`).
+    # Browsers that signed in before this time are no longer known (`authentication.known_devices`).
     devices_known_since = models.DateTimeField(null=True, blank=True, editable=False)
 
     # Which version of the terms is in force for this person: a copy of the newest Consent, so that the gate in front
@@ -229,7 +229,7 @@ class BanProposal(models.Model):
 
 
 class SuspendedIdentity(models.Model):
-    """An address or a name of somebody who was suspended, as a keyed hash (`accounts.suspended`). It goes when the ban
+    """An address or a name of somebody who was suspended, as a keyed hash (`suspensions`). It goes when the ban
     is lifted, and stays when the account is closed.
     """
 

@@ -1,6 +1,6 @@
 """What people are called: names that are chosen here, that programs bring, and that we give.
 
-A name that is chosen here is one's own: nobody may choose another that looks like it (`core.lookalikes.skeleton`). A
+A name that is chosen here is one's own: nobody may choose another that looks like it (`core.text.lookalikes`). A
 name that a program brings is stored as sent. Where it looks like that of somebody else, or like the house, the name of
 the program is shown beside it. Programs reserve nothing: whoever chooses such a name here gets it.
 

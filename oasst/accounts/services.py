@@ -138,7 +138,7 @@ def person_behind(email: str) -> User:
 
 
 def suspend_if_known(user: User, known_as: Iterable[str]) -> None:
-    """Suspend a new account whose owner was suspended under one of these names (see `accounts.suspended`) before.
+    """Suspend a new account whose owner was suspended under one of these names (see `suspensions`) before.
 
     The person hears it after they proved who they are, never earlier, and from the same page as everybody.
     """

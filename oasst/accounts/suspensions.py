@@ -16,11 +16,11 @@ from django.utils.crypto import salted_hmac
 from oasst.accounts.email_addresses import mailbox
 from oasst.accounts.models import Identity, SuspendedIdentity, User
 
-_SALT = "oasst.accounts.suspended"
+_SALT = "oasst.accounts.suspended"  # in every stored hash: it does not follow the name of this module
 
 
 def address(email: str) -> str:
-    """What stands for an address of theirs, however it is spelled (`accounts.addresses.mailbox`)."""
+    """What stands for an address of theirs, however it is spelled (`email_addresses.mailbox`)."""
     return _join("address", mailbox(email))
 
 

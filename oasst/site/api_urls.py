@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from inference.api import toxicity
 from leaderboard.api import cached_stats, scores
-from oasst.api import keys, openapi, schema
+from oasst.api import keys, openapi, openapi_details
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.views import urls_of
 from oasst.site import api_admin
@@ -38,7 +38,7 @@ def get_schema(call: Call) -> Any:
     return document()
 
 
-INTERFACE = schema.interface(api_admin.API_PREFIX)
+INTERFACE = openapi_details.interface(api_admin.API_PREFIX)
 
 
 @cache

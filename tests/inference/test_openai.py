@@ -28,7 +28,7 @@ from inference.api.openai_urls import document
 from inference.chats import chat_services
 from inference.models import Chat, ChatMessage, OfferedModel, Turn
 from inference.policy import current_policy
-from inference.turns import lifecycle, process_engine
+from inference.turns import lifecycle, local_engine
 from inference.turns.events import Event, Failed
 from inference.turns.states import OPEN, TurnState
 from oasst.accounts import services, tokens
@@ -455,10 +455,10 @@ class TestModels:
     ) -> None:
         settings.OASST_CHAT_MODEL, settings.OASST_ENGINE = web.model, "worker"
         before = int(time.time())
-        process_engine.start_beside_requests()  # as each start of a web server does
+        local_engine.start_beside_requests()  # as each start of a web server does
         noted = OfferedModel.objects.get().since
         assert before <= noted.timestamp() <= time.time()
-        process_engine.start_beside_requests()
+        local_engine.start_beside_requests()
         assert OfferedModel.objects.get().since == noted == chat_services.offered_since(web.model)
         OfferedModel.objects.update(since="2024-05-06T07:08:09Z")
         (listed,) = client.models.list()

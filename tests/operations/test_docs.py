@@ -1,6 +1,7 @@
 """docs/operations.md and the scripts say what is true."""
 
 import ast
+import importlib
 import os
 import re
 import shutil
@@ -75,6 +76,14 @@ def test_scripts_refuse_what_they_do_not_know_before_they_do_anything(script: st
     done = subprocess.run([tmp_path / "scripts" / script, "--dmeo"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 2 and f"scripts/{script}" in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_what_the_scripts_run_of_the_tests_is_there() -> None:
+    """No test imports these programs, and no test names these files."""
+    text = "".join((ROOT / "scripts" / name).read_text() for name in ("bench", "test", "check"))
+    programs = re.findall(r"-m (tests\.[\w.]+)", text)
+    assert programs and all(importlib.import_module(name).main for name in programs)
+    assert [path for path in re.findall(r"\btests/[\w/]+\.py", text) if not (ROOT / path).exists()] == []
 
 
 def test_a_port_in_use_is_said_before_anything_is_downloaded(tmp_path: Path) -> None:

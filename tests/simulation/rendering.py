@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from oasst.core.markdown import rendering
-from tests.simulation.answer_pages import DATA
+from tests.paths import SAMPLE
 
 
 def texts() -> list[str]:
@@ -21,7 +21,7 @@ def texts() -> list[str]:
         for reply in message.get("replies") or []:
             yield from walk(reply)
 
-    lines = DATA.read_text().rstrip("\n").split("\n")
+    lines = SAMPLE.read_text().rstrip("\n").split("\n")
     return [text for line in lines for text in walk(json.loads(line)["prompt"])]
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from oasst.accounts import services
-from oasst.api.schema import refusals
+from oasst.api.openapi_details import refusals
 from tests.factories import do_work, new_person
 from tests.wire.shapes import misfits
 from trees.lifecycle.policy import TreePolicy, current_policy

@@ -14,7 +14,7 @@ from trees.moderation import offered_actions
 def ban(user: User, *, actor: User, reason: str) -> bool:
     """Shut this person out; their waiting prompts are stopped by a job. Returns False where this proposes the ban of an
     administrator, which another one has to confirm. Raises what `accounts.services.ban` raises, and for an
-    administrator what `accounts.administrators.ban` raises.
+    administrator what `administrator_bans.ban` raises.
     """
     with transaction.atomic(durable=True):
         if administrator_bans.needs_two(user, actor):

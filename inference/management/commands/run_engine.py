@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from inference.engine.base import EngineError
 from inference.policy import current_policy
-from inference.turns.process_engine import open_engine
+from inference.turns.local_engine import open_engine
 from inference.turns.runtime import Runtime
 from oasst.embedded.commands import ServiceCommand
 

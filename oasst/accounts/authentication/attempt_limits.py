@@ -2,7 +2,7 @@
 
 A stranger must not be able to use up somebody's tries, so they count by requester and account together. What all
 requesters may do together is bounded too, far higher. A browser in which the owner signed in before passes the shared
-counters and has its own (`accounts.devices`). All spellings of a mailbox count as one: mails to victim+1, victim+2 and
+counters and has its own (`known_devices`). All spellings of a mailbox count as one: mails to victim+1, victim+2 and
 so on come to one person.
 """
 

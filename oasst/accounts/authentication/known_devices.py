@@ -25,7 +25,7 @@ from oasst.core.http import kept_forms
 
 COOKIE = "known_device"
 LIFETIME = 365 * 24 * 60 * 60
-_SALT = "oasst.accounts.devices"
+_SALT = "oasst.accounts.devices"  # in every cookie: it does not follow the name of this module
 _MOST_PEOPLE = 5  # who share a browser; the one who came in longest ago is forgotten
 _SIGNED_IN = "_signed_in_on_this_device"
 

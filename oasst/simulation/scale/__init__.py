@@ -1,4 +1,4 @@
-"""A database of the size that the site is built for, and what the site costs on it.
+"""A database of the size that the site is built for.
 
 `fill` makes trees by the rules of `trees` and writes them with COPY. For `make_scale_data` and the tests.
 """

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from inference.api.openapi import refusals
+from inference.api.openapi_details import refusals
 from inference.models import Turn
 from inference.policy import ChatPolicy
 from inference.turns import lifecycle

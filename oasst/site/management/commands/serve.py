@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from inference.turns import process_engine
+from inference.turns import local_engine
 from oasst.embedded.commands import ServiceCommand
 from oasst.embedded.sockets import listen
 
@@ -39,7 +39,7 @@ class Command(ServiceCommand):
         # What is loaded by now stays, and requests leave few cycles: looking for them took a fortieth of the time.
         gc.freeze()
         gc.set_threshold(10_000)
-        process_engine.start_beside_requests()
+        local_engine.start_beside_requests()
         if options["fd"] is not None:
             web.serve(options["fd"])
             return

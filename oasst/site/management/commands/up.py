@@ -19,7 +19,7 @@ from django.core.management import CommandError, call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
 from django.db.utils import OperationalError
 
-from inference.turns import process_engine
+from inference.turns import local_engine
 from oasst.core import redaction
 from oasst.core.command_lines import manage
 from oasst.core.errors import DomainError
@@ -100,7 +100,7 @@ class Command(BaseCommand):
 
     def _fetch_chat_model(self) -> None:
         """In a process of its own, whose gigabyte ends with it. The site is worth starting without a model too."""
-        if not process_engine.needs_model():
+        if not local_engine.needs_model():
             return
         self._say("Chat model …")
         # -u: what it is about to download is said before, also where the output is no terminal.
