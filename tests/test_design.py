@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 from django import forms
-from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.template import Context, engines
 from django.test import RequestFactory
 
 from oasst.site import styleguide
+from tests.paths import ROOT
 
-ROOT = Path(settings.BASE_DIR)
 TEMPLATES = sorted((ROOT / "templates").rglob("*.*"))
 PAGES = [file for file in TEMPLATES if file.suffix == ".html"]
 FRAGMENTS = sorted(file.name for file in (ROOT / "templates/fragments").glob("*.html"))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
 
@@ -18,6 +17,7 @@ from oasst.simulation.crowd.texts import Texts
 from tasks import upkeep
 from tasks.kinds import Kind
 from tasks.models import Task
+from tests.paths import DATA
 from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Review
@@ -111,7 +111,7 @@ class TestLedger:
 
 class TestTexts:
     def test_they_are_real_and_never_the_same_twice(self) -> None:
-        texts = Texts(settings.BASE_DIR / "tests" / "data", limit=2000, rng=random.Random(1))
+        texts = Texts(DATA, limit=2000, rng=random.Random(1))
         for kind in (Kind.INITIAL_PROMPT, Kind.PROMPTER_REPLY, Kind.ASSISTANT_REPLY):
             drawn = [texts.draw(kind) for _ in range(1000)]
             assert len(set(drawn)) == 1000

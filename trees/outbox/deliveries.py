@@ -34,7 +34,7 @@ SHORTEST_REST, LONGEST_REST = timedelta(seconds=30), timedelta(hours=1)
 FAILING_FOR = timedelta(days=3)
 """Then it is switched off."""
 ROUND, LOOK_AGAIN = 30, 0.5  # seconds
-_RUNNING = "trees.deliveries.running"
+_RUNNING = "trees.deliveries.running"  # in Redis, also for the release before: not the name of this module
 GONE = 410
 
 
