@@ -11,7 +11,7 @@ from math import ceil
 from django.utils import timezone
 
 from oasst.core import prepared
-from trees.lifecycle import consensus
+from trees.lifecycle.consensus import ReviewRule
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 
@@ -34,20 +34,19 @@ class Work:
 def work_of_a_tree(policy: TreePolicy) -> Work:
     """What a tree of this policy costs from its first prompt to the data set, on average."""
     replies = (policy.goal_tree_size - 1) / ACCEPTED
-    reviews = _reviews_until_decided(policy, is_root=True) / ACCEPTED
-    reviews += replies * _reviews_until_decided(policy, is_root=False)
+    reviews = _reviews_until_decided(policy.prompt_rule) / ACCEPTED
+    reviews += replies * _reviews_until_decided(policy.reply_rule)
     # A full family is a message, its answers and the follow-ups to them; families of one have nothing to rank.
     families = round((policy.goal_tree_size - 1) / (policy.max_children_count + policy.num_prompter_replies))
     rankings = max(1, families) * policy.num_required_rankings if policy.max_children_count > 1 else 0
     return Work(reviews, replies, rankings)
 
 
-def _reviews_until_decided(policy: TreePolicy, *, is_root: bool) -> float:
+def _reviews_until_decided(rule: ReviewRule) -> float:
     """The expected number of reviews of one message: reviewing stops when the outcome is certain."""
-    wanted, threshold = policy.reviews_wanted(is_root=is_root), policy.threshold(is_root=is_root)
 
     def still(given: int, rejecting: int) -> float:
-        if consensus.verdict([True] * rejecting + [False] * (given - rejecting), wanted, threshold) is not None:
+        if rule.verdict([True] * rejecting + [False] * (given - rejecting)) is not None:
             return 0
         return 1 + ACCEPTED * still(given + 1, rejecting) + (1 - ACCEPTED) * still(given + 1, rejecting + 1)
 

@@ -5,6 +5,10 @@ from typing import Literal
 
 Widget = Literal["yes_no", "flag", "likert"]
 
+# These two decide whether a message is accepted (trees.lifecycle.consensus.rejects).
+SPAM = "spam"
+LANG_MISMATCH = "lang_mismatch"
+
 
 @dataclass(frozen=True)
 class Label:
@@ -20,7 +24,7 @@ LABELS: dict[str, Label] = {
     label.name: label
     for label in (
         Label(
-            "spam",
+            SPAM,
             "yes_no",
             "Should this message be kept out of the data set?",
             "Yes for trolling, sabotage, gibberish or advertising. Clumsy or simple is not junk.",
@@ -32,7 +36,7 @@ LABELS: dict[str, Label] = {
             "Yes if it does not do what was asked, or leaves out an important part.",
         ),
         Label(
-            "lang_mismatch",
+            LANG_MISMATCH,
             "flag",
             "Written in another language",
             "It is not in the language that the conversation is filed under.",

@@ -10,7 +10,7 @@ import random
 from argparse import ArgumentParser
 from dataclasses import dataclass
 
-from trees.lifecycle.consensus import is_accepted, verdict, votes_to_decision
+from trees.lifecycle.consensus import ReviewRule, is_accepted
 from trees.lifecycle.policy import TreePolicy
 
 GOOD = 0.907  # of all messages
@@ -39,16 +39,16 @@ class Outcome:
 
 def simulate(*, messages: int, seed: int, crowd: Crowd = MIXED, wanted: int = 3, threshold: float = 0.6) -> Outcome:
     """Review `messages` messages both ways with the same reviewers."""
-    chance, outcome = random.Random(seed), Outcome(messages)
+    chance, outcome, rule = random.Random(seed), Outcome(messages), ReviewRule(wanted, threshold)
     for _ in range(messages):
         votes = _votes(chance, chance.random() < GOOD, wanted, crowd)
         given = 0
-        while (decision := verdict(votes[:given], wanted, threshold)) is None:
+        while (decision := rule.verdict(votes[:given])) is None:
             # As many places as could settle it at the soonest: all of them are used before anybody looks again.
-            given += votes_to_decision(votes[:given], wanted, threshold)
+            given += rule.votes_needed(votes[:given])
         outcome.fixed += wanted
         outcome.needed += given
-        outcome.superfluous += verdict(votes[: given - 1], wanted, threshold) is not None
+        outcome.superfluous += rule.verdict(votes[: given - 1]) is not None
         outcome.different += decision != is_accepted(sum(votes), wanted, threshold)
     return outcome
 

@@ -17,10 +17,10 @@ from oasst.core import prepared
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from trees import jobs
-from trees.labels import LABELS
+from trees.labels import LABELS, LANG_MISMATCH
 from trees.lifecycle import consensus, demand, transitions
 from trees.lifecycle.locked_tree import TreeInHand, lock_tree
-from trees.lifecycle.policy import LANG_MISMATCH, TreePolicy
+from trees.lifecycle.policy import TreePolicy
 from trees.models import Happening, Message, Ranking, Review, Role, Skip
 from trees.outbox import publishing
 

@@ -1,10 +1,12 @@
 """What a group of people decided: acceptance by reviewers, order by ranked pairs. Pure functions, no database."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import TypeVar
+from typing import Protocol, TypeVar
+from uuid import UUID
 
-from trees.lifecycle.policy import LANG_MISMATCH, SPAM
+from trees.labels import LANG_MISMATCH, SPAM
 
 Candidate = TypeVar("Candidate")
 
@@ -23,37 +25,50 @@ def is_accepted(rejecting: int, reviews: int, threshold: float) -> bool:
     return (reviews - rejecting) / reviews > threshold
 
 
-def verdict(votes: Sequence[bool], wanted: int, threshold: float) -> bool | None:
-    """True accepted, False rejected, None while the reviews still missing could change the outcome.
+class Judged(Protocol):
+    """A message, as far as a rule looks at it: prompts have no parent."""
 
-    `votes` holds True for each reviewer who would reject. With `wanted` or more votes the outcome always stands.
-    Deciding early never changes it: it is announced only when accepting all and rejecting all the missing votes
-    would end the same way.
+    @property
+    def parent_id(self) -> UUID | None: ...
+
+
+@dataclass(frozen=True, order=True)
+class ReviewRule:
+    """How many reviews decide about a message, and the share of its reviewers that has to be exceeded by those who
+    accept it. In all of it `votes` holds True for each reviewer who would reject.
     """
-    rejecting, missing = sum(votes), max(0, wanted - len(votes))
-    total = len(votes) + missing
-    if total == 0:
-        return None
-    best = is_accepted(rejecting, total, threshold)
-    worst = is_accepted(rejecting + missing, total, threshold)
-    return best if best == worst else None
 
+    wanted: int
+    threshold: float
 
-def decision(votes: Sequence[bool], wanted: int, threshold: float) -> bool | None:
-    """What these votes decided in the order in which they came: the first of them that settle it count, a late one
-    changes nothing.
-    """
-    results = (verdict(votes[:number], wanted, threshold) for number in range(1, len(votes) + 1))
-    return next((result for result in results if result is not None), None)
+    def verdict(self, votes: Sequence[bool]) -> bool | None:
+        """True accepted, False rejected, None while the reviews still missing could change the outcome.
 
+        With `wanted` or more votes the outcome always stands. Deciding early never changes it: it is announced only
+        when accepting all and rejecting all the missing votes would end the same way.
+        """
+        rejecting, missing = sum(votes), max(0, self.wanted - len(votes))
+        total = len(votes) + missing
+        if total == 0:
+            return None
+        best = is_accepted(rejecting, total, self.threshold)
+        worst = is_accepted(rejecting + missing, total, self.threshold)
+        return best if best == worst else None
 
-def votes_to_decision(votes: Sequence[bool], wanted: int, threshold: float) -> int:
-    """How many more reviews could settle it at the soonest: so many places are offered at once."""
-    for more in range(max(0, wanted - len(votes)) + 1):
-        for outcome in (False, True):
-            if verdict([*votes, *[outcome] * more], wanted, threshold) is not None:
-                return more
-    return 0
+    def decision(self, votes: Sequence[bool]) -> bool | None:
+        """What these votes decided in the order in which they came: the first of them that settle it count, a late one
+        changes nothing.
+        """
+        results = (self.verdict(votes[:number]) for number in range(1, len(votes) + 1))
+        return next((result for result in results if result is not None), None)
+
+    def votes_needed(self, votes: Sequence[bool]) -> int:
+        """How many more reviews could settle it at the soonest: so many are asked for at once."""
+        for more in range(max(0, self.wanted - len(votes)) + 1):
+            for outcome in (False, True):
+                if self.verdict([*votes, *[outcome] * more]) is not None:
+                    return more
+        return 0
 
 
 def ranked_pairs(rankings: Iterable[Sequence[Candidate]], candidates: Iterable[Candidate]) -> list[Candidate]:

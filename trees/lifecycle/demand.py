@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from uuid import UUID
 
 from oasst.core.errors import Gone
-from trees.lifecycle import consensus
 from trees.lifecycle.locked_tree import TreeInHand
 from trees.lifecycle.states import REPLY_WORK, REVIEW_WORK, TABLE, State, Work
 from trees.models import Message, Role
@@ -188,9 +187,7 @@ def _urgency_of_review(hand: TreeInHand, message: Message) -> int:
     votes = hand.votes().get(message.pk, []) if message.review_result is None else []
     if len(set(votes)) > 1:
         return 2
-    is_root = message.parent_id is None
-    wanted, threshold = hand.policy.reviews_wanted(is_root=is_root), hand.policy.threshold(is_root=is_root)
-    return int(bool(votes) and consensus.votes_to_decision(votes, wanted, threshold) == 1)
+    return int(bool(votes) and hand.policy.review_rule(message).votes_needed(votes) == 1)
 
 
 def _review_places(hand: TreeInHand) -> dict[Key, int]:
@@ -202,12 +199,8 @@ def _review_places(hand: TreeInHand) -> dict[Key, int]:
             continue  # a file may hold replies below a prompt in review
         if message.pk in resting:
             continue
-        is_root = message.parent_id is None
         votes = hand.votes().get(message.pk, [])
-        count = consensus.votes_to_decision(
-            votes, hand.policy.reviews_wanted(is_root=is_root), hand.policy.threshold(is_root=is_root)
-        )
-        found[message.pk, review_work(message)] = count
+        found[message.pk, review_work(message)] = hand.policy.review_rule(message).votes_needed(votes)
     return found
 
 

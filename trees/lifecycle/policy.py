@@ -9,8 +9,8 @@ from functools import cache
 
 from django.conf import settings
 
-SPAM = "spam"
-LANG_MISMATCH = "lang_mismatch"
+from trees.labels import LANG_MISMATCH, SPAM
+from trees.lifecycle.consensus import Judged, ReviewRule
 
 LABELS_PROMPT = (
     SPAM,
@@ -94,11 +94,17 @@ class TreePolicy:
                 # Outside, everything or nothing is accepted before anybody has read it.
                 raise ValueError(f"{name} must be at least 0 and less than 1")
 
-    def reviews_wanted(self, *, is_root: bool) -> int:
-        return self.num_reviews_initial_prompt if is_root else self.num_reviews_reply
+    @property
+    def prompt_rule(self) -> ReviewRule:
+        return ReviewRule(self.num_reviews_initial_prompt, self.acceptance_threshold_initial_prompt)
 
-    def threshold(self, *, is_root: bool) -> float:
-        return self.acceptance_threshold_initial_prompt if is_root else self.acceptance_threshold_reply
+    @property
+    def reply_rule(self) -> ReviewRule:
+        return ReviewRule(self.num_reviews_reply, self.acceptance_threshold_reply)
+
+    def review_rule(self, message: Judged) -> ReviewRule:
+        """By which reviews decide about this message."""
+        return self.prompt_rule if message.parent_id is None else self.reply_rule
 
 
 @cache

@@ -15,7 +15,7 @@ from django.db import transaction
 from oasst.accounts.models import User
 from oasst.core import prepared
 from oasst.core.errors import Conflict
-from trees.lifecycle import consensus, demand, reply_ranks
+from trees.lifecycle import demand, reply_ranks
 from trees.lifecycle.locked_tree import TreeInHand
 from trees.lifecycle.states import REPLY_WORK, TABLE, State, Work, may_go
 from trees.models import Happening, Message, TreeTransition
@@ -160,10 +160,8 @@ def _decide(hand: TreeInHand) -> None:
     and nobody is asked for more.
     """
     for message in [m for m in hand.messages.values() if m.review_result is None]:
-        votes, is_root = hand.votes().get(message.pk, []), message.parent_id is None
-        message.review_result = consensus.verdict(
-            votes, hand.policy.reviews_wanted(is_root=is_root), hand.policy.threshold(is_root=is_root)
-        )
+        votes = hand.votes().get(message.pk, [])
+        message.review_result = hand.policy.review_rule(message).verdict(votes)
         if message.review_result is None:
             continue
         hand.changed.add(message.pk)
@@ -172,15 +170,15 @@ def _decide(hand: TreeInHand) -> None:
 
 def record_decision(hand: TreeInHand, message: Message, votes: Sequence[bool]) -> None:
     """Tell that a message was decided, and by which rule: a later policy is no reason to doubt it."""
-    is_root = message.parent_id is None
+    rule = hand.policy.review_rule(message)
     hand.record(
         Happening.Kind.MESSAGE_ACCEPTED if message.review_result else Happening.Kind.MESSAGE_REJECTED,
         message=message,
         data={
             "rejecting": sum(votes),
             "reviews": len(votes),
-            "wanted": hand.policy.reviews_wanted(is_root=is_root),
-            "threshold": hand.policy.threshold(is_root=is_root),
+            "wanted": rule.wanted,
+            "threshold": rule.threshold,
         },
     )
 

@@ -13,7 +13,8 @@ from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from oasst.accounts.models import ApiClient, User
-from trees.lifecycle.policy import LANG_MISMATCH, SPAM, TreePolicy
+from trees.labels import LANG_MISMATCH, SPAM
+from trees.lifecycle.policy import TreePolicy
 from trees.models import Proposal, Reaction, Skip
 from trees.moderation.proposals import EDITED
 

@@ -198,9 +198,7 @@ def _decide_again(hand: TreeInHand, message_ids: set[UUID]) -> None:
 def _decide_one(hand: TreeInHand, message: Message) -> None:
     given = Review.objects.filter(revision=message.revision_id, kind=Review.Kind.REVIEW).order_by("created_at", "pk")
     votes = [consensus.rejects(labels) for labels in given.values_list("labels", flat=True)]
-    is_root = message.parent_id is None
-    rule = hand.policy.reviews_wanted(is_root=is_root), hand.policy.threshold(is_root=is_root)
-    result = consensus.decision(votes, *rule)
+    result = hand.policy.review_rule(message).decision(votes)
     if result == message.review_result or (result is None and not demand.can_be_reviewed(hand, message)):
         return
     message.review_result = result

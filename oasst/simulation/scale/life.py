@@ -15,7 +15,7 @@ from functools import cache
 from oasst.simulation.scale import texts
 from oasst.simulation.scale.ids import new_id
 from oasst.simulation.scale.people import People
-from trees.lifecycle import consensus
+from trees.lifecycle.consensus import ReviewRule, ranked_pairs
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Role
@@ -76,8 +76,8 @@ class Move:
 
 
 @cache
-def _verdict(votes: tuple[bool, ...], wanted: int, threshold: float) -> bool | None:
-    return consensus.verdict(votes, wanted, threshold)
+def _verdict(rule: ReviewRule, votes: tuple[bool, ...]) -> bool | None:
+    return rule.verdict(votes)
 
 
 class Life:
@@ -172,10 +172,7 @@ class Life:
             self._vote(turn, rejects)
 
     def _verdict_on(self, turn: Turn, votes: list[bool]) -> bool | None:
-        is_root = turn.parent is None
-        return _verdict(
-            tuple(votes), self.policy.reviews_wanted(is_root=is_root), self.policy.threshold(is_root=is_root)
-        )
+        return _verdict(self.policy.prompt_rule if turn.parent is None else self.policy.reply_rule, tuple(votes))
 
     def _able(self) -> list[Turn]:
         """Messages that can be answered."""
@@ -233,6 +230,6 @@ class Life:
     def _score(self) -> None:
         for parent, replies in self.ranked_sets():
             orders = [order.ids for order in parent.orders if not order.not_rankable]
-            place = {id: rank for rank, id in enumerate(consensus.ranked_pairs(orders, [r.id for r in replies]))}
+            place = {id: rank for rank, id in enumerate(ranked_pairs(orders, [r.id for r in replies]))}
             for reply in replies:
                 reply.rank = place.get(reply.id)

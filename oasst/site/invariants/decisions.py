@@ -7,7 +7,7 @@ from uuid import UUID
 
 from oasst.site.invariants.difference import Difference
 from oasst.site.invariants.facts import TreeFacts
-from trees.lifecycle import consensus, reply_ranks
+from trees.lifecycle import reply_ranks
 from trees.lifecycle.states import State
 from trees.models import Message
 
@@ -75,13 +75,12 @@ def possible_results(facts: TreeFacts, message: Message) -> list[bool | None]:
     given = None if message.edited else message.given.get("review_result")
     if given is not None:
         return [given]
-    is_root = message.parent_id is None
-    now = facts.policy.reviews_wanted(is_root=is_root), facts.policy.threshold(is_root=is_root)
+    now = facts.policy.review_rule(message)
     standing = facts.votes(message)
-    found = [consensus.decision(standing, *now)]
+    found = [now.decision(standing)]
     for rule in [now, *sorted(facts.rules.get(message.pk, ()))]:
         for votes in (standing, facts.votes(message, all_of_them=True)):
-            result = consensus.decision(votes, *rule)
+            result = rule.decision(votes)
             if result is not None:
                 found.append(result)
     return found

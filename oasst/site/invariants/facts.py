@@ -10,6 +10,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from trees.lifecycle import consensus
+from trees.lifecycle.consensus import ReviewRule
 from trees.lifecycle.locked_tree import TreeInHand
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.reply_ranks import Vote
@@ -26,7 +27,6 @@ from trees.models import (
 )
 
 Row = TypeVar("Row")
-Rule = tuple[int, float]
 """How many reviews were wanted, and the threshold."""
 
 
@@ -48,7 +48,8 @@ class TreeFacts:
     reviews: dict[UUID, list[Given]] = field(default_factory=lambda: defaultdict(list))  # by message, oldest first
     rankings: list[Vote] = field(default_factory=list)  # without those that a purge set aside
     told: Counter[tuple[UUID | None, str]] = field(default_factory=Counter)  # rankings and skips with those set aside
-    rules: dict[UUID, set[Rule]] = field(default_factory=lambda: defaultdict(set))  # by which a message was decided
+    # By which a message was decided.
+    rules: dict[UUID, set[ReviewRule]] = field(default_factory=lambda: defaultdict(set))
     reactions: Counter[tuple[UUID, str]] = field(default_factory=Counter)
     openings: list[Opening] = field(default_factory=list)
     transitions: list[TreeTransition] = field(default_factory=list)
@@ -143,7 +144,7 @@ def _read_history(found: dict[UUID, TreeFacts]) -> None:
         data__has_key="wanted",
     )
     for tree_id, message_id, data in decided.values_list("tree_id", "message_id", "data"):
-        found[tree_id].rules[message_id].add((data["wanted"], data["threshold"]))
+        found[tree_id].rules[message_id].add(ReviewRule(data["wanted"], data["threshold"]))
 
 
 def _counted(rows: Any) -> Iterable[Any]:

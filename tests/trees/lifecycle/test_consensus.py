@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trees.lifecycle.consensus import is_accepted, ranked_pairs, verdict, votes_to_decision
+from trees.lifecycle.consensus import ReviewRule, is_accepted, ranked_pairs
 
 REPLIES = "abcde"
 incomplete_order = st.permutations(REPLIES).flatmap(
@@ -89,14 +89,16 @@ class TestVerdict:
         for votes, percent in product(product([False, True], repeat=wanted), range(100)):
             threshold = percent / 100
             outcome = is_accepted(sum(votes), wanted, threshold)
-            early = [verdict(votes[:given], wanted, threshold) for given in range(wanted + 1)]
+            rule = ReviewRule(wanted, threshold)
+            early = [rule.verdict(votes[:given]) for given in range(wanted + 1)]
             assert early[-1] is outcome
             assert set(early) <= {None, outcome}
 
     @given(st.lists(st.booleans(), max_size=6), st.integers(1, 6), thresholds)
     def test_undecided_means_that_somebody_is_asked(self, votes: list[bool], wanted: int, threshold: float) -> None:
-        more = votes_to_decision(votes, wanted, threshold)
-        assert (more == 0) == (verdict(votes, wanted, threshold) is not None)
+        rule = ReviewRule(wanted, threshold)
+        more = rule.votes_needed(votes)
+        assert (more == 0) == (rule.verdict(votes) is not None)
         assert more <= wanted
 
     @given(st.integers(1, 20), st.data(), thresholds)
