@@ -156,9 +156,9 @@ def _take_place(task: Task, lease: timedelta, policy: TreePolicy) -> bool:
 def _let_go(task: Task, policy: TreePolicy) -> None:
     """Free the place that is held for this task, or let it go where nobody wants this work any more."""
     if task.message is not None:
-        hand = lock_tree(task.message.tree_id, policy)
-        hand.let_go(task.pk)
-        transitions.advance(hand)
+        locked = lock_tree(task.message.tree_id, policy)
+        locked.let_go(task.pk)
+        transitions.advance(locked)
 
 
 _RANKED = "SELECT id, revision_id FROM trees_message WHERE parent_id = %s AND NOT deleted AND review_result"

@@ -26,16 +26,16 @@ def activate(lang: str, policy: TreePolicy) -> int:
         if not read_supply(lang, policy).to_activate():
             return 0
         waiting = MessageTree.objects.filter(lang=lang, state=State.BACKLOG_RANKING.value)
-        # What somebody else has in hand is passed by: it may leave the backlog this very moment.
+        # What somebody else has locked is passed by: it may leave the backlog this very moment.
         claimed = waiting.select_for_update(skip_locked=True, no_key=True).order_by("number")[:LOOKED_AT]
         for tree_id in list(claimed.values_list("pk", flat=True)):
-            hand = lock_tree(tree_id, policy)
-            can_be_ranked = bool(demand.rankable_children(hand))
+            locked = lock_tree(tree_id, policy)
+            can_be_ranked = bool(demand.rankable_children(locked))
             if can_be_ranked:
-                transitions.start_ranking(hand, reason="Rankers have room for it.")
+                transitions.start_ranking(locked, reason="Rankers have room for it.")
             else:
-                transitions.abort(hand, reason="Nothing in it can be ranked.")
-            transitions.advance(hand)
+                transitions.abort(locked, reason="Nothing in it can be ranked.")
+            transitions.advance(locked)
             if can_be_ranked:
                 return 1
     return 0

@@ -33,10 +33,10 @@ def draw(lang: str, policy: TreePolicy, *, limit: int = DRAWS_AT_ONCE) -> int:
         if len(chosen) < room:
             _let_banned_go(lang)
         for tree_id in sorted(chosen):
-            hand = lock_tree(tree_id, policy)
-            if hand.state == State.PROMPT_LOTTERY_WAITING and not hand.root.deleted:
-                transitions.start_growing(hand, reason="Drawn by lot.")
-            transitions.advance(hand)
+            locked = lock_tree(tree_id, policy)
+            if locked.state == State.PROMPT_LOTTERY_WAITING and not locked.root.deleted:
+                transitions.start_growing(locked, reason="Drawn by lot.")
+            transitions.advance(locked)
     return len(chosen)
 
 

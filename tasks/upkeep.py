@@ -83,12 +83,12 @@ def move_trees_on(*, policy: TreePolicy, limit: int = BATCH) -> int:
 
 def _move_on(tree_id: UUID, policy: TreePolicy) -> bool:
     with transaction.atomic(durable=True):
-        hand = lock_tree(tree_id, policy)
-        before = hand.state
-        moved = transitions.advance(hand)
+        locked = lock_tree(tree_id, policy)
+        before = locked.state
+        moved = transitions.advance(locked)
     if moved:
         metrics.trees_moved_by_sweep.inc()
-        log.warning("tree_moved_by_sweep", tree=str(tree_id), before=before, after=hand.state)
+        log.warning("tree_moved_by_sweep", tree=str(tree_id), before=before, after=locked.state)
     return moved
 
 

@@ -144,14 +144,14 @@ def conversation(answers: int = 2, lang: str = "en", accepted: bool = True) -> d
 def delete(message: Message, policy: TreePolicy = DEFAULT) -> None:
     """Mark a message and everything below it as deleted, and let the tree see it."""
     with transaction.atomic():
-        hand = lock_tree(message.tree_id, policy)
+        locked = lock_tree(message.tree_id, policy)
         gone = {message.pk}
-        for one in sorted(hand.messages.values(), key=lambda m: m.depth):
+        for one in sorted(locked.messages.values(), key=lambda m: m.depth):
             if one.pk in gone or one.parent_id in gone:
                 gone.add(one.pk)
                 one.deleted = True
         Message.objects.filter(pk__in=gone).update(deleted=True)
-        transitions.advance(hand)
+        transitions.advance(locked)
 
 
 def state_of(message: Message) -> State:

@@ -21,7 +21,7 @@ from oasst.core.text import language_detection
 from oasst.core.text.validation import clean_text
 from trees.contributing import editing, reactions, reviews
 from trees.lifecycle import transitions
-from trees.lifecycle.locked_tree import TreeInHand, lock_tree
+from trees.lifecycle.locked_tree import LockedTree, lock_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import TABLE, State
 from trees.models import Message, MessageTree, Proposal, Reaction, Report, Revision, Skip
@@ -50,8 +50,8 @@ def _tree_of(message_id: UUID) -> UUID:
 def delete_message(message_id: UUID, client: ApiClient, actor: User | None, policy: TreePolicy) -> None:
     """Mark a message and everything below it as deleted. Raises NotFound."""
     with transaction.atomic(durable=True):
-        hand = lock_tree(_tree_of(message_id), policy)
-        _remove(hand, [hand.message(message_id)], client, actor)
+        locked = lock_tree(_tree_of(message_id), policy)
+        _remove(locked, [locked.message(message_id)], client, actor)
 
 
 def delete_messages(
@@ -79,15 +79,15 @@ def _by_tree(messages: Iterable[tuple[UUID, UUID]]) -> dict[UUID, list[UUID]]:
 
 
 def _remove_from(tree_id: UUID, ids: Iterable[UUID], client: ApiClient, actor: User | None, policy: TreePolicy) -> None:
-    hand = lock_tree(tree_id, policy)
-    _remove(hand, [hand.message(message_id) for message_id in ids], client, actor)
+    locked = lock_tree(tree_id, policy)
+    _remove(locked, [locked.message(message_id) for message_id in ids], client, actor)
 
 
-def _remove(hand: TreeInHand, messages: list[Message], client: ApiClient, actor: User | None) -> None:
+def _remove(locked: LockedTree, messages: list[Message], client: ApiClient, actor: User | None) -> None:
     for message in sorted(messages, key=lambda one: one.depth):
         if not message.deleted:
-            removal.remove(hand, message, actor=actor, reason=reason_of(client))
-    transitions.advance(hand, actor=actor)
+            removal.remove(locked, message, actor=actor, reason=reason_of(client))
+    transitions.advance(locked, actor=actor)
 
 
 def undelete_message(message_id: UUID, client: ApiClient, actor: User | None, policy: TreePolicy) -> None:
@@ -95,9 +95,9 @@ def undelete_message(message_id: UUID, client: ApiClient, actor: User | None, po
     Conflict (`purged`, `erased`).
     """
     with transaction.atomic(durable=True):
-        hand = lock_tree(_tree_of(message_id), policy)
-        removal.bring_back_with_ancestors(hand, hand.message(message_id), actor=actor, reason=reason_of(client))
-        transitions.advance(hand, actor=actor)
+        locked = lock_tree(_tree_of(message_id), policy)
+        removal.bring_back_with_ancestors(locked, locked.message(message_id), actor=actor, reason=reason_of(client))
+        transitions.advance(locked, actor=actor)
 
 
 # --- Trees ---
@@ -110,15 +110,15 @@ def halt_or_resume(
     is. Gives the state of now. Raises NotFound, Conflict `prompt_deleted`.
     """
     with transaction.atomic(durable=True):
-        hand = lock_tree(_tree_of(message_id), policy)
+        locked = lock_tree(_tree_of(message_id), policy)
         if halt:
-            transitions.halt_on_purpose(hand, reason=reason_of(client), actor=actor)
-        elif hand.state == State.HALTED_BY_MODERATOR:
-            transitions.refuse_without_prompt(hand)
-            proposals.keep_what_stopped(hand, actor=actor, reason=reason_of(client))
-            transitions.resume(hand, reason=reason_of(client), actor=actor)
-        transitions.advance(hand, actor=actor)
-        return show_state(hand.tree)
+            transitions.halt_on_purpose(locked, reason=reason_of(client), actor=actor)
+        elif locked.state == State.HALTED_BY_MODERATOR:
+            transitions.refuse_without_prompt(locked)
+            proposals.keep_what_stopped(locked, actor=actor, reason=reason_of(client))
+            transitions.resume(locked, reason=reason_of(client), actor=actor)
+        transitions.advance(locked, actor=actor)
+        return show_state(locked.tree)
 
 
 def tree_state(message_id: UUID) -> dict[str, Any]:
@@ -153,10 +153,10 @@ def edit_message(message_id: UUID, client: ApiClient, editor: User, text: str, p
     reading = language_detection.read(text)
     with transaction.atomic(durable=True):
         require_contributor_now(editor)
-        hand = lock_tree(_tree_of(message_id), policy)
-        message, reason = hand.message(message_id), reason_of(client)
-        editing.revise(hand, message, text=text, reading=reading, actor=editor, reason=reason)
-        transitions.advance(hand, actor=editor)
+        locked = lock_tree(_tree_of(message_id), policy)
+        message, reason = locked.message(message_id), reason_of(client)
+        editing.revise(locked, message, text=text, reading=reading, actor=editor, reason=reason)
+        transitions.advance(locked, actor=editor)
 
 
 def history(message_id: UUID, viewer: User | None) -> list[dict[str, Any]]:
@@ -274,12 +274,12 @@ def settle_reports(message_id: UUID, client: ApiClient, policy: TreePolicy) -> N
     all that people said against it. Raises NotFound.
     """
     with transaction.atomic(durable=True):
-        hand = lock_tree(_tree_of(message_id), policy)
-        message = hand.message(message_id)
+        locked = lock_tree(_tree_of(message_id), policy)
+        message = locked.message(message_id)
         proposed = Proposal.objects.filter(message=message_id, status=Proposal.Status.OPEN).exists()
         if not message.deleted and (proposed or Report.objects.filter(message=message_id).exists()):
-            proposals.keep(hand, message, actor=None, reason=reason_of(client))
-            transitions.advance(hand)
+            proposals.keep(locked, message, actor=None, reason=reason_of(client))
+            transitions.advance(locked)
         reports = Report.objects.select_for_update(of=("self",), no_key=True).filter(message=message_id)
         for report in reports.filter(status=Report.Status.OPEN).select_related("message").order_by("pk"):
             report.status = Report.Status.UPHELD if report.message.deleted else Report.Status.DISMISSED

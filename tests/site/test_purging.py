@@ -359,10 +359,10 @@ class TestInPieces:
             purging.begin(person=person, actor=mo, reason="Advertising.")
         real = purging.purging.take_out
 
-        def take_out(hand: Any, purge: Purge) -> object:
+        def take_out(locked: Any, purge: Purge) -> object:
             if purge.person_id == stuck.pk:
                 raise ZeroDivisionError
-            return real(hand, purge)
+            return real(locked, purge)
 
         with monkeypatch.context() as patch:
             patch.setattr(purging.purging, "take_out", take_out)

@@ -18,7 +18,7 @@ from oasst.core.ids import uuid7
 from oasst.core.text.language_detection import NOTHING_SEEN, Reading
 from oasst.core.text.validation import clean_pool_tag, clean_text
 from trees.lifecycle import demand, transitions
-from trees.lifecycle.locked_tree import TreeInHand, lock_tree, new_tree
+from trees.lifecycle.locked_tree import LockedTree, lock_tree, new_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import REPLY_WORK, TABLE, State, Work
 from trees.models import Happening, Message, MessageTree, Revision, Role
@@ -69,9 +69,9 @@ def post_prompt(
         api_client_id=api_client_id,
         frontend_message_id=frontend_message_id,
     )
-    hand = new_tree(tree, message, policy, "A person wrote the prompt.", author)
-    hand.record(Happening.Kind.MESSAGE_POSTED, message=message, actor=author)
-    transitions.advance(hand, actor=author)
+    locked = new_tree(tree, message, policy, "A person wrote the prompt.", author)
+    locked.record(Happening.Kind.MESSAGE_POSTED, message=message, actor=author)
+    transitions.advance(locked, actor=author)
     return message
 
 
@@ -95,30 +95,30 @@ def post_reply(
     """
     text = clean_text(text, limit=policy.message_size_limit)
     _refuse_repetition(author, text, policy)
-    hand = lock_tree(parent.tree_id, policy)
-    parent = hand.message(parent.pk)
+    locked = lock_tree(parent.tree_id, policy)
+    parent = locked.message(parent.pk)
     if parent.deleted:
         raise Gone("The message that you answer was deleted meanwhile.", code="message_deleted")
-    demand.refuse_paused(hand, parent)
-    _refuse_second_reply(hand, parent, author)
-    hand.take_place(message=parent, work=demand.reply_work(parent), lease=lease)
+    demand.refuse_paused(locked, parent)
+    _refuse_second_reply(locked, parent, author)
+    locked.take_place(message=parent, work=demand.reply_work(parent), lease=lease)
     message = _insert(
         id=uuid7(),
-        tree=hand.tree,
+        tree=locked.tree,
         parent=parent,
         role=Role.ASSISTANT if parent.role == Role.PROMPTER else Role.PROMPTER,
         depth=parent.depth + 1,
-        position=sum(1 for m in hand.messages.values() if m.parent_id == parent.pk),
+        position=sum(1 for m in locked.messages.values() if m.parent_id == parent.pk),
         author=author,
         text=text,
-        lang=clean_pool_tag(lang) if lang else hand.tree.lang,
+        lang=clean_pool_tag(lang) if lang else locked.tree.lang,
         reading=reading,
         api_client_id=api_client_id,
         frontend_message_id=frontend_message_id,
     )
-    hand.messages[message.pk] = message
-    hand.record(Happening.Kind.MESSAGE_POSTED, message=message, actor=author)
-    transitions.advance(hand, actor=author)
+    locked.messages[message.pk] = message
+    locked.record(Happening.Kind.MESSAGE_POSTED, message=message, actor=author)
+    transitions.advance(locked, actor=author)
     return message
 
 
@@ -134,21 +134,21 @@ def post_correction(
     """
     text = clean_text(text, limit=policy.message_size_limit)
     _refuse_repetition(author, text, policy)
-    hand = lock_tree(original.tree_id, policy)
-    original = hand.message(original.pk)
+    locked = lock_tree(original.tree_id, policy)
+    original = locked.message(original.pk)
     if original.deleted:
         raise Gone("The message was deleted meanwhile.", code="message_deleted")
-    demand.refuse_paused(hand, original)
-    refuse_correction(hand.tree, original, author)
-    parent = hand.messages[original.parent_id] if original.parent_id else original
-    siblings = [m for m in hand.messages.values() if m.parent_id == parent.pk]
+    demand.refuse_paused(locked, original)
+    refuse_correction(locked.tree, original, author)
+    parent = locked.messages[original.parent_id] if original.parent_id else original
+    siblings = [m for m in locked.messages.values() if m.parent_id == parent.pk]
     if Message.objects.filter(parent=parent, deleted=False, text_digest=digest_of(text)).exists():
         raise Invalid("This text stands here already; change something about it.", code="unchanged", field="text")
-    _refuse_second_reply(hand, parent, author)
-    _take_place_of_reply(hand, parent)
+    _refuse_second_reply(locked, parent, author)
+    _take_place_of_reply(locked, parent)
     message = _insert(
         id=uuid7(),
-        tree=hand.tree,
+        tree=locked.tree,
         parent=parent,
         role=original.role,
         depth=original.depth,
@@ -161,14 +161,14 @@ def post_correction(
         frontend_message_id=None,
         correction_of=original,
     )
-    hand.messages[message.pk] = message
-    hand.record(
+    locked.messages[message.pk] = message
+    locked.record(
         Happening.Kind.MESSAGE_POSTED,
         message=message,
         actor=author,
         data={"correction_of": str(original.pk)},
     )
-    transitions.advance(hand, actor=author)
+    transitions.advance(locked, actor=author)
     return message
 
 
@@ -185,23 +185,23 @@ def refuse_correction(tree: MessageTree, original: Message, author: User) -> Non
         raise Conflict(f"This conversation takes no new replies any more ({row.label}).", code="takes_no_replies")
 
 
-def _take_place_of_reply(hand: TreeInHand, parent: Message) -> None:
+def _take_place_of_reply(locked: LockedTree, parent: Message) -> None:
     """Use up a place for a reply: a free one at this parent, else any of the tree while the parent takes one more.
 
     Only free places are used, so a correction never takes away what somebody is writing, and neither the tree nor the
     parent grows beyond its size.
     """
-    free = [o for o in hand.openings if o.work in REPLY_WORK and not o.is_held(hand.now)]
+    free = [o for o in locked.openings if o.work in REPLY_WORK and not o.is_held(locked.now)]
     here = [o for o in free if o.message_id == parent.pk]
-    taken = demand.counted_children(hand)[parent.pk] + demand.held_replies(hand)[parent.pk]
+    taken = demand.counted_children(locked)[parent.pk] + demand.held_replies(locked)[parent.pk]
     full = Gone(
         "This message has all the replies that it takes, so there is no room for one more.", code="no_place_left"
     )
-    if parent not in demand.standing(hand) or (not here and taken >= demand.reply_limit(hand, parent)):
+    if parent not in demand.standing(locked) or (not here and taken >= demand.reply_limit(locked, parent)):
         raise full
     for opening in here or sorted(free, key=lambda o: (o.priority, o.pk)):
         try:
-            hand.take_place(message=hand.messages[opening.message_id], work=Work(opening.work), lease=None)
+            locked.take_place(message=locked.messages[opening.message_id], work=Work(opening.work), lease=None)
         except Gone:
             continue
         return
@@ -247,9 +247,9 @@ def _refuse_repetition(author: User, text: str, policy: TreePolicy) -> None:
         raise Conflict("You sent exactly this text a short while ago.", code="duplicate", field="text")
 
 
-def _refuse_second_reply(hand: TreeInHand, parent: Message, author: User) -> None:
+def _refuse_second_reply(locked: LockedTree, parent: Message, author: User) -> None:
     """One standing reply per person. A rejected one does not count: handing out work says the same."""
-    for message in hand.messages.values():
+    for message in locked.messages.values():
         mine = message.parent_id == parent.pk and message.author_id == author.pk
         if mine and not message.deleted and message.review_result is not False:
             raise Conflict("You already answered this message.", code="duplicate_reply", field="text")

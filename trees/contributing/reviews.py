@@ -19,7 +19,7 @@ from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from trees import jobs
 from trees.labels import LABELS, LANG_MISMATCH
 from trees.lifecycle import consensus, demand, transitions
-from trees.lifecycle.locked_tree import TreeInHand, lock_tree
+from trees.lifecycle.locked_tree import LockedTree, lock_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Happening, Message, Ranking, Review, Role, Skip
 from trees.outbox import publishing
@@ -56,23 +56,23 @@ def record_labels(
     `revision_id` is the text that the person saw; the present one when left out. Unanswered labels are null or absent.
     Raises Invalid (labels), NotAllowed (`own_message`), Conflict (`already_reviewed`, `text_changed`), Gone.
     """
-    hand = lock_tree(message.tree_id, policy)
-    message = hand.message(message.pk)
+    locked = lock_tree(message.tree_id, policy)
+    message = locked.message(message.pk)
     _check_labels(labels, labels_asked(message, mode, policy), policy)
     if message.author_id == author.pk:
         raise NotAllowed("You can not review your own message.", code="own_message")
     if message.deleted:
         raise Gone("The message was deleted meanwhile.", code="message_deleted")
-    demand.refuse_paused(hand, message)
+    demand.refuse_paused(locked, message)
     if revision_id is not None and revision_id != message.revision_id:
         raise Conflict("The text was changed while you read it; please look at it again.", code="text_changed")
     # Read before the insert, so that the vote is not counted twice.
-    votes = hand.votes().get(message.pk)
+    votes = locked.votes().get(message.pk)
     review = _insert_review(message, author, labels, mode)
-    hand.take_place(message=message, work=demand.review_work(message), lease=lease)
+    locked.take_place(message=message, work=demand.review_work(message), lease=lease)
     message.review_count += 1
-    hand.changed.add(message.pk)
-    hand.record(
+    locked.changed_messages.add(message.pk)
+    locked.record(
         Happening.Kind.MESSAGE_REVIEWED,
         message=message,
         actor=author,
@@ -80,7 +80,7 @@ def record_labels(
     )
     if votes is not None:
         votes.append(consensus.rejects(labels))
-    transitions.advance(hand, actor=author)
+    transitions.advance(locked, actor=author)
     return review
 
 
@@ -147,9 +147,9 @@ def record_ranking(
     `revision_ids` are the texts that the person saw, in the same order. Raises Invalid (`ranking_unknown`,
     `ranking_repeats`), NotAllowed (`own_reply`), Conflict (`already_ranked`, `text_changed`), Gone.
     """
-    hand = lock_tree(parent.tree_id, policy)
-    parent = hand.message(parent.pk)
-    replies = _ranked_replies(hand, parent, ordered_ids)
+    locked = lock_tree(parent.tree_id, policy)
+    parent = locked.message(parent.pk)
+    replies = _ranked_replies(locked, parent, ordered_ids)
     if any(reply.author_id == author.pk for reply in replies):
         raise NotAllowed("You can not rank replies when one of them is yours.", code="own_reply")
     current = [reply.revision_id for reply in replies]
@@ -166,32 +166,32 @@ def record_ranking(
         prepared.insert(ranking)
     except IntegrityError as error:
         raise Conflict("You already ranked these replies.", code="already_ranked") from error
-    hand.take_place(message=parent, work=demand.ranking_work(parent), lease=lease)
+    locked.take_place(message=parent, work=demand.ranking_work(parent), lease=lease)
     for reply in replies:
         reply.ranking_count += 1
-        hand.changed.add(reply.pk)
-    hand.record(
+        locked.changed_messages.add(reply.pk)
+    locked.record(
         Happening.Kind.REPLIES_RANKED,
         message=parent,
         actor=author,
         data={"ranking": str(ranking.pk), "not_rankable": not_rankable},
     )
-    transitions.advance(hand, actor=author)
+    transitions.advance(locked, actor=author)
     return ranking
 
 
-def _ranked_replies(hand: TreeInHand, parent: Message, ordered_ids: Sequence[UUID]) -> list[Message]:
+def _ranked_replies(locked: LockedTree, parent: Message, ordered_ids: Sequence[UUID]) -> list[Message]:
     if len(set(ordered_ids)) != len(ordered_ids):
         raise Invalid("Each reply has one place in the order; one is named twice.", code="ranking_repeats")
     if len(ordered_ids) < 2:
         raise Invalid("An order needs at least two replies.", code="ranking_incomplete")
-    replies = [hand.messages.get(message_id) for message_id in ordered_ids]
+    replies = [locked.messages.get(message_id) for message_id in ordered_ids]
     if any(reply is None or reply.parent_id != parent.pk for reply in replies):
         raise Invalid("The order names something that is no reply to this message.", code="ranking_unknown")
     found = [reply for reply in replies if reply is not None]
     if any(reply.deleted for reply in found):
         raise Gone("One of these replies was removed meanwhile.", code="reply_deleted")
-    demand.refuse_paused(hand, parent, *found)
+    demand.refuse_paused(locked, parent, *found)
     return found
 
 

@@ -17,7 +17,7 @@ from oasst.core.text.validation import clean_remark
 from trees.access import no_such_message
 from trees.contributing import withdrawal_effects
 from trees.lifecycle import demand, transitions
-from trees.lifecycle.locked_tree import TreeInHand, lock_tree
+from trees.lifecycle.locked_tree import LockedTree, lock_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Withdrawal
@@ -68,18 +68,18 @@ def withdraw(*, message_id: UUID, author: User, reason: str = "", policy: TreePo
     reason = clean_remark(reason, limit=LONGEST_REMARK, field="reason")
     with transaction.atomic(durable=True):
         require_member_now(author)
-        hand, message = _own_in_hand(author, message_id, policy)
+        locked, message = _own_in_hand(author, message_id, policy)
         if message.withdrawn:
             return withdrawal_effects.latest(message_id)
         proposals.refuse_deleted(message)
-        has_replies = withdrawal_effects.has_replies_of_others(message, demand.below(hand.messages.values(), message))
-        _refuse_once_refused(message, has_replies=has_replies, in_data_set=hand.state == State.READY_FOR_EXPORT)
+        has_replies = withdrawal_effects.has_replies_of_others(message, demand.below(locked.messages.values(), message))
+        _refuse_once_refused(message, has_replies=has_replies, in_data_set=locked.state == State.READY_FOR_EXPORT)
         if has_replies:
-            made = withdrawal_effects.hide(hand, message, actor=author, reason=reason)
+            made = withdrawal_effects.hide(locked, message, actor=author, reason=reason)
         else:
-            deletion = removal.remove(hand, message, actor=author, reason=withdrawal_effects.REASON)
-            made = withdrawal_effects.keep_out_at_once(hand, message, deletion, reason=reason)
-        transitions.advance(hand, actor=author)
+            deletion = removal.remove(locked, message, actor=author, reason=withdrawal_effects.REASON)
+            made = withdrawal_effects.keep_out_at_once(locked, message, deletion, reason=reason)
+        transitions.advance(locked, actor=author)
         return made
 
 
@@ -92,11 +92,11 @@ def undo(*, message_id: UUID, author: User, policy: TreePolicy) -> None:
     ratelimit.spend(ratelimit.WITHDRAWALS, author.pk)
     with transaction.atomic(durable=True):
         require_member_now(author)
-        hand, message = _own_in_hand(author, message_id, policy)
+        locked, message = _own_in_hand(author, message_id, policy)
         proposals.refuse_deleted(message)
         if message.withdrawn:
-            withdrawal_effects.show(hand, message, status=Withdrawal.Status.UNDONE, actor=author, answer="")
-            transitions.advance(hand, actor=author)
+            withdrawal_effects.show(locked, message, status=Withdrawal.Status.UNDONE, actor=author, answer="")
+            transitions.advance(locked, actor=author)
 
 
 def _own_message(person: User, message_id: UUID) -> Message:
@@ -106,12 +106,12 @@ def _own_message(person: User, message_id: UUID) -> Message:
     return message
 
 
-def _own_in_hand(author: User, message_id: UUID, policy: TreePolicy) -> tuple[TreeInHand, Message]:
-    hand = lock_tree(_own_message(author, message_id).tree_id, policy)
-    message = hand.message(message_id)
+def _own_in_hand(author: User, message_id: UUID, policy: TreePolicy) -> tuple[LockedTree, Message]:
+    locked = lock_tree(_own_message(author, message_id).tree_id, policy)
+    message = locked.message(message_id)
     if message.author_id != author.pk:  # two people became one meanwhile
         raise no_such_message()
-    return hand, message
+    return locked, message
 
 
 def _refuse_once_refused(message: Message, *, has_replies: bool, in_data_set: bool) -> None:

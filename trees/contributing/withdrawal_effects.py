@@ -3,7 +3,7 @@
 A text to which nobody else replied is deleted when it is withdrawn. Else it is hidden, what hangs below it rests, and a
 moderator decides; in a tree of the data set nobody has to: it stays hidden, and snapshots leave it out. Decision 80.
 
-Works on a tree in hand; the caller goes on to `transitions.advance`.
+Works on a locked tree; the caller goes on to `transitions.advance`.
 """
 
 from collections.abc import Collection, Iterable
@@ -13,7 +13,7 @@ from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict
 from trees.lifecycle import transitions
-from trees.lifecycle.locked_tree import TreeInHand, mark
+from trees.lifecycle.locked_tree import LockedTree, mark
 from trees.models import Deletion, Happening, Message, Proposal, Withdrawal
 from trees.moderation import notices
 
@@ -36,50 +36,50 @@ def latest(message_id: UUID) -> Withdrawal:
     return rows.order_by("-pk")[0]
 
 
-def keep_out_at_once(hand: TreeInHand, message: Message, deletion: Deletion, *, reason: str) -> Withdrawal:
+def keep_out_at_once(locked: LockedTree, message: Message, deletion: Deletion, *, reason: str) -> Withdrawal:
     """Note why this message was deleted: nobody brings it back."""
     mark(message, withdrawn=True)
     return Withdrawal.objects.create(
-        tree=hand.tree,
+        tree=locked.tree,
         message=message,
         reason=reason,
         status=Withdrawal.Status.GRANTED,
-        created_at=hand.now,
-        decided_at=hand.now,
+        created_at=locked.now,
+        decided_at=locked.now,
         deletion=deletion,
     )
 
 
-def hide(hand: TreeInHand, message: Message, *, actor: User, reason: str) -> Withdrawal:
+def hide(locked: LockedTree, message: Message, *, actor: User, reason: str) -> Withdrawal:
     """Hide the message until somebody decides. What hangs below it rests."""
-    made = Withdrawal.objects.create(tree=hand.tree, message=message, reason=reason, created_at=hand.now)
+    made = Withdrawal.objects.create(tree=locked.tree, message=message, reason=reason, created_at=locked.now)
     was_shown = not message.hidden
     mark(message, hidden=True, withdrawn=True)
-    _tell(hand, Happening.Kind.MESSAGE_WITHDRAWN, made, actor, changes=was_shown)
-    transitions.rescore(hand)
+    _tell(locked, Happening.Kind.MESSAGE_WITHDRAWN, made, actor, changes=was_shown)
+    transitions.rescore(locked)
     return made
 
 
 def show(
-    hand: TreeInHand, message: Message, *, status: Withdrawal.Status, actor: User | None, answer: str
+    locked: LockedTree, message: Message, *, status: Withdrawal.Status, actor: User | None, answer: str
 ) -> Withdrawal:
     """End the withdrawal: the message is shown again, unless something else hides it or it was deleted."""
-    made = _end(hand, message, status=status, actor=actor, answer=answer)
-    _tell(hand, Happening.Kind.WITHDRAWAL_ENDED, made, actor, changes=not message.is_withheld)
-    transitions.rescore(hand)
+    made = _end(locked, message, status=status, actor=actor, answer=answer)
+    _tell(locked, Happening.Kind.WITHDRAWAL_ENDED, made, actor, changes=not message.is_withheld)
+    transitions.rescore(locked)
     return made
 
 
-def grant(hand: TreeInHand, message: Message, *, actor: User | None, reason: str) -> None:
+def grant(locked: LockedTree, message: Message, *, actor: User | None, reason: str) -> None:
     """Somebody who may do so has just deleted the message: if its author wanted that, it is answered."""
     if hides(message):
-        _end(hand, message, status=Withdrawal.Status.GRANTED, actor=actor, answer=reason)
+        _end(locked, message, status=Withdrawal.Status.GRANTED, actor=actor, answer=reason)
 
 
-def refuse_after_all(hand: TreeInHand, message: Message, *, actor: User, reason: str) -> None:
+def refuse_after_all(locked: LockedTree, message: Message, *, actor: User, reason: str) -> None:
     """A moderator has just brought back what a moderator had deleted as its author wanted."""
     if message.withdrawn and not hides(message):
-        show(hand, message, status=Withdrawal.Status.REFUSED, actor=actor, answer=reason)
+        show(locked, message, status=Withdrawal.Status.REFUSED, actor=actor, answer=reason)
 
 
 def refuse_to_bring_back(message_ids: Collection[UUID]) -> None:
@@ -100,10 +100,10 @@ def refuse_withdrawn(messages: Iterable[Message]) -> None:
 
 
 def _end(
-    hand: TreeInHand, message: Message, *, status: Withdrawal.Status, actor: User | None, answer: str
+    locked: LockedTree, message: Message, *, status: Withdrawal.Status, actor: User | None, answer: str
 ) -> Withdrawal:
     made = latest(message.pk)
-    made.status, made.decided_at, made.decided_by, made.answer = status, hand.now, actor, answer[:500]
+    made.status, made.decided_at, made.decided_by, made.answer = status, locked.now, actor, answer[:500]
     made.save(update_fields=["status", "decided_at", "decided_by", "answer"])
     flagged = Proposal.objects.filter(message=message, status=Proposal.Status.OPEN, hides=True).exists()
     mark(message, hidden=flagged, withdrawn=status == Withdrawal.Status.GRANTED)
@@ -112,8 +112,10 @@ def _end(
     return made
 
 
-def _tell(hand: TreeInHand, kind: Happening.Kind, withdrawal: Withdrawal, actor: User | None, *, changes: bool) -> None:
+def _tell(
+    locked: LockedTree, kind: Happening.Kind, withdrawal: Withdrawal, actor: User | None, *, changes: bool
+) -> None:
     """`changes`: whether readers see or miss it from now on, of which programs are told."""
-    message = hand.messages[withdrawal.message_id]
+    message = locked.messages[withdrawal.message_id]
     told = {"withdrawal": str(withdrawal.pk), "status": withdrawal.status, "hides": changes}
-    hand.record(kind, message=message, actor=actor, data=told)
+    locked.record(kind, message=message, actor=actor, data=told)

@@ -22,7 +22,7 @@ from psycopg.errors import ProgramLimitExceeded
 from oasst.core.errors import Conflict, Invalid
 from trees.contributing.posting import digest_of
 from trees.interchange.format import ParsedMessage, ParsedTree, parse_tree
-from trees.lifecycle import transitions
+from trees.lifecycle import openings
 from trees.lifecycle.locked_tree import lock_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import TABLE, State
@@ -161,7 +161,7 @@ def _import_batch(batch: list[tuple[int, ParsedTree]], path: Path, policy: TreeP
         raise
     for tree in fresh:
         if TABLE[tree.state].offers:
-            transitions.open_places(lock_tree(tree.id, policy))
+            openings.reconcile(lock_tree(tree.id, policy))
     result.trees += len(fresh)
     result.messages += sum(len(tree.messages) for tree in fresh)
 

@@ -1,7 +1,7 @@
-"""A message tree in hand: locked, read, and what has to be written about it gathered in memory.
+"""A locked tree: its row locked, its messages and openings read, and what has to be written gathered in memory.
 
-`posting`, `reviews` and `lottery` take a tree in hand, change its messages, and end in `transitions.advance`, which
-writes everything once. Needs an open transaction.
+Services such as `posting` and `reviews` lock a tree, change its messages, and end in `transitions.advance`, which saves
+everything once. Needs an open transaction.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from trees.lifecycle import consensus
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State, Work
 from trees.models import Happening, Message, MessageTree, Opening, TreeTransition
+from trees.outbox import publishing
 
 # A hold that lasts longer can not run out, and be taken over, while this transaction lasts.
 SURELY_HELD = timedelta(seconds=10)
@@ -33,7 +34,7 @@ _TEXTS = frozenset({"text", "text_digest", "search", "imported"})
 
 
 @dataclass
-class TreeInHand:
+class LockedTree:
     """A locked tree with its messages and openings in memory, and what has to be written about it."""
 
     tree: MessageTree
@@ -42,9 +43,9 @@ class TreeInHand:
     openings: list[Opening]
     now: datetime
     happenings: list[Happening] = field(default_factory=list)
-    moves: list[TreeTransition] = field(default_factory=list)
-    changed: set[UUID] = field(default_factory=set)
-    used: set[int] = field(default_factory=set)
+    new_transitions: list[TreeTransition] = field(default_factory=list)
+    changed_messages: set[UUID] = field(default_factory=set)
+    used_openings: set[int] = field(default_factory=set)
     known_votes: dict[UUID, list[bool]] | None = None
 
     @property
@@ -82,10 +83,12 @@ class TreeInHand:
 
         Holding is not validity: somebody who comes late still gets in while there is a free place.
         """
-        here = [o for o in self.openings if o.message_id == message.pk and o.work == work and o.pk not in self.used]
+        here = [
+            o for o in self.openings if o.message_id == message.pk and o.work == work and o.pk not in self.used_openings
+        ]
         mine = [o for o in here if lease is not None and o.lease == lease]
         if mine and mine[0].is_held(self.now + SURELY_HELD):
-            self.used.add(mine[0].pk)
+            self.used_openings.add(mine[0].pk)
             return
         claimed = self._claim([*mine, *(o for o in here if not o.is_held(self.now))])
         if not claimed and self.state in (State.HALTED_BY_MODERATOR, State.ABORTED_LOW_GRADE):
@@ -96,7 +99,7 @@ class TreeInHand:
                 code="no_place_left",
                 hint="What you wrote is kept as a draft.",
             )
-        self.used.add(next((o.pk for o in claimed if o.lease == lease), claimed[0].pk))
+        self.used_openings.add(next((o.pk for o in claimed if o.lease == lease), claimed[0].pk))
 
     def _claim(self, openings: list[Opening]) -> list[Opening]:
         """Those of the openings that still are as they were read. Somebody may be taking one of them at this moment."""
@@ -122,6 +125,39 @@ class TreeInHand:
         found = {one.pk: one for one in Opening.objects.select_for_update().filter(pk__in=wanted).order_by("pk")}
         self.openings = [found.get(one.pk, one) for one in self.openings if one.pk in found or one.pk not in wanted]
 
+    def save(self) -> None:
+        """Write what was changed in memory: messages, state, history, and the facts for the outbox."""
+        if self.changed_messages:
+            _update_messages([self.messages[message_id] for message_id in sorted(self.changed_messages)])
+        if any(one.from_state for one in self.new_transitions):
+            prepared.update(self.tree, ("state", "state_since", "won_prompt_lottery_at", "halted_from"))
+        if self.new_transitions:
+            prepared.insert(*self.new_transitions)
+        publishing.tell(self.happenings)
+        self.changed_messages, self.new_transitions, self.happenings = set(), [], []
+
+
+def _update_messages(messages: list[Message]) -> None:
+    """What `bulk_update` would do, in a fifth of its time: that was a fifth of taking an answer."""
+    prepared.run(
+        """
+        UPDATE trees_message SET
+            review_count = fresh.review_count, review_result = fresh.review_result,
+            ranking_count = fresh.ranking_count, rank = fresh.rank, deleted = fresh.deleted
+        FROM unnest(%s::uuid[], %s::int[], %s::bool[], %s::int[], %s::int[], %s::bool[])
+            AS fresh(id, review_count, review_result, ranking_count, rank, deleted)
+        WHERE trees_message.id = fresh.id
+        """,
+        [
+            [message.pk for message in messages],
+            [message.review_count for message in messages],
+            [message.review_result for message in messages],
+            [message.ranking_count for message in messages],
+            [message.rank for message in messages],
+            [message.deleted for message in messages],
+        ],
+    )
+
 
 def mark(message: Message, **fields: object) -> None:
     """Write these columns at once and not with the rest: whoever reacts locks the message and not its tree."""
@@ -130,14 +166,14 @@ def mark(message: Message, **fields: object) -> None:
     Message.objects.filter(pk=message.pk).update(**fields)
 
 
-def lock_tree(tree_id: UUID, policy: TreePolicy) -> TreeInHand:
-    """Take a tree in hand: its row locked, its messages (without texts) and openings read. Three statements."""
+def lock_tree(tree_id: UUID, policy: TreePolicy) -> LockedTree:
+    """Lock a tree and read its messages (without texts) and openings. Three statements. Raises NotFound."""
     try:
         tree = MessageTree.objects.lock(tree_id)
     except MessageTree.DoesNotExist:
         raise NotFound("This conversation does not exist any more.", code="tree_not_found") from None
     messages = prepared.objects(Message, "WHERE one.tree_id = %s", [tree_id], without=_TEXTS)
-    return TreeInHand(
+    return LockedTree(
         tree=tree,
         policy=policy,
         messages={message.pk: message for message in messages},
@@ -146,11 +182,11 @@ def lock_tree(tree_id: UUID, policy: TreePolicy) -> TreeInHand:
     )
 
 
-def new_tree(tree: MessageTree, root: Message, policy: TreePolicy, reason: str, actor: User | None) -> TreeInHand:
-    """Take in hand a tree that this transaction has just made."""
-    hand = TreeInHand(tree=tree, policy=policy, messages={root.pk: root}, openings=[], now=timezone.now())
-    hand.known_votes = {}
-    hand.moves.append(
-        TreeTransition(tree=tree, from_state="", to_state=tree.state, reason=reason, actor=actor, at=hand.now)
+def new_tree(tree: MessageTree, root: Message, policy: TreePolicy, reason: str, actor: User | None) -> LockedTree:
+    """A tree that this transaction has just made, as a locked one."""
+    locked = LockedTree(tree=tree, policy=policy, messages={root.pk: root}, openings=[], now=timezone.now())
+    locked.known_votes = {}
+    locked.new_transitions.append(
+        TreeTransition(tree=tree, from_state="", to_state=tree.state, reason=reason, actor=actor, at=locked.now)
     )
-    return hand
+    return locked

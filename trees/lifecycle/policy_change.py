@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import transaction
 
 from trees.lifecycle import demand, transitions
-from trees.lifecycle.locked_tree import TreeInHand, lock_tree
+from trees.lifecycle.locked_tree import LockedTree, lock_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import ACTIVE, State
 from trees.models import MessageTree, Opening
@@ -49,19 +49,19 @@ def running_trees() -> Iterator[UUID]:
 def apply(*, tree_id: UUID, policy: TreePolicy, dry_run: bool = False) -> Change:
     """Let one tree follow the policy and move on. `dry_run` does the same and rolls it back, so it is exact."""
     with transaction.atomic(durable=True):
-        hand = lock_tree(tree_id, policy)
-        before, open_before = hand.state, _open_places(tree_id)
-        undecided = sum(message.review_result is None for message in hand.messages.values())
-        sizes = _follow(hand)
-        transitions.advance(hand)
+        locked = lock_tree(tree_id, policy)
+        before, open_before = locked.state, _open_places(tree_id)
+        undecided = sum(message.review_result is None for message in locked.messages.values())
+        sizes = _follow(locked)
+        transitions.advance(locked)
         open_after = _open_places(tree_id)
         transaction.set_rollback(dry_run)
         return Change(
             tree=tree_id,
             before=before,
-            after=hand.state,
+            after=locked.state,
             sizes=sizes,
-            decided=undecided - sum(message.review_result is None for message in hand.messages.values()),
+            decided=undecided - sum(message.review_result is None for message in locked.messages.values()),
             opened=(open_after - open_before).total(),
             dropped=(open_before - open_after).total(),
         )
@@ -71,13 +71,13 @@ def _open_places(tree_id: UUID) -> Counter[tuple[UUID, str]]:
     return Counter(Opening.objects.filter(tree=tree_id).values_list("message_id", "work"))
 
 
-def _follow(hand: TreeInHand) -> dict[str, tuple[int, int]]:
+def _follow(locked: LockedTree) -> dict[str, tuple[int, int]]:
     """Give the tree the sizes of the policy. Returns those that changed."""
-    tree, policy = hand.tree, hand.policy
+    tree, policy = locked.tree, locked.policy
     if State(tree.halted_from or tree.state) not in SIZED:
         return {}
-    goal, children = demand.at_least(hand, goal=policy.goal_tree_size, children=policy.max_children_count)
-    depth = max([policy.max_tree_depth, *(message.depth for message in hand.messages.values())])
+    goal, children = demand.at_least(locked, goal=policy.goal_tree_size, children=policy.max_children_count)
+    depth = max([policy.max_tree_depth, *(message.depth for message in locked.messages.values())])
     fresh = {"goal_tree_size": goal, "max_children_count": children, "max_depth": depth}
     changed = {name: (getattr(tree, name), value) for name, value in fresh.items() if getattr(tree, name) != value}
     for name, (_, value) in changed.items():

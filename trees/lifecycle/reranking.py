@@ -36,19 +36,19 @@ class Reranked:
 def rerank(*, tree_id: UUID, policy: TreePolicy, dry_run: bool = False) -> list[Reranked]:
     """Order the replies of one finished tree from the votes that stand, and say what changed. Others are left alone."""
     with transaction.atomic(durable=True):
-        hand = lock_tree(tree_id, policy)
-        before = {message.pk: message.rank for message in hand.messages.values()}
-        transitions.rescore(hand)
-        if hand.state == State.READY_FOR_EXPORT:
-            hand.changed |= reply_ranks.unrank(
-                hand.messages, {m.parent_id for m in hand.messages.values() if m.parent_id and m.rank is not None}
+        locked = lock_tree(tree_id, policy)
+        before = {message.pk: message.rank for message in locked.messages.values()}
+        transitions.rescore(locked)
+        if locked.state == State.READY_FOR_EXPORT:
+            locked.changed_messages |= reply_ranks.unrank(
+                locked.messages, {m.parent_id for m in locked.messages.values() if m.parent_id and m.rank is not None}
             )
         changed = [
-            Reranked(tree_id, message_id, before[message_id], hand.messages[message_id].rank)
-            for message_id in sorted(hand.changed)
+            Reranked(tree_id, message_id, before[message_id], locked.messages[message_id].rank)
+            for message_id in sorted(locked.changed_messages)
         ]
         if changed and not dry_run:
-            transitions.advance(hand)
+            transitions.advance(locked)
         return changed
 
 
@@ -58,12 +58,12 @@ def retry(*, tree_id: UUID, policy: TreePolicy, reason: str, actor: User | None 
     A failure keeps every vote; why it failed is the reason of the tree's last step.
     """
     with transaction.atomic(durable=True):
-        hand = lock_tree(tree_id, policy)
-        if hand.state != State.SCORING_FAILED:
+        locked = lock_tree(tree_id, policy)
+        if locked.state != State.SCORING_FAILED:
             return False
-        transitions.retry_scoring(hand, reason=reason, actor=actor)
-        transitions.advance(hand, actor=actor)
-        return hand.state != State.SCORING_FAILED
+        transitions.retry_scoring(locked, reason=reason, actor=actor)
+        transitions.advance(locked, actor=actor)
+        return locked.state != State.SCORING_FAILED
 
 
 def failed_trees(*, due_at: datetime | None = None) -> list[UUID]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 
 from trees.lifecycle import transitions
-from trees.lifecycle.locked_tree import TreeInHand, lock_tree
+from trees.lifecycle.locked_tree import LockedTree, lock_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Message, Proposal
 from trees.moderation import complaint_weights, proposals
@@ -26,32 +26,32 @@ def apply(*, message_id: UUID, policy: TreePolicy) -> bool:
     if tree_id is None:
         return False
     with transaction.atomic(durable=True):
-        hand = lock_tree(tree_id, policy)
-        message = hand.message(message_id)
+        locked = lock_tree(tree_id, policy)
+        message = locked.message(message_id)
         if message.is_withheld:
             return False
-        acted = _flags(hand, message) or _skips(hand, message)
+        acted = _flags(locked, message) or _skips(locked, message)
         if acted:
-            transitions.advance(hand)
+            transitions.advance(locked)
         return acted
 
 
-def _flags(hand: TreeInHand, message: Message) -> bool:
-    flags, wanted = complaint_weights.hear_flags(message.pk, hand.policy), hand.policy.auto_mod_red_flags
+def _flags(locked: LockedTree, message: Message) -> bool:
+    flags, wanted = complaint_weights.hear_flags(message.pk, locked.policy), locked.policy.auto_mod_red_flags
     # What was decided once is asked again as soon as anybody who counts doubts it.
     enough = 1 if message.kept_at else wanted
-    return flags.voices >= enough and _propose(hand, message, Proposal.Kind.FLAGS, flags, wanted)
+    return flags.voices >= enough and _propose(locked, message, Proposal.Kind.FLAGS, flags, wanted)
 
 
-def _skips(hand: TreeInHand, message: Message) -> bool:
-    skips, enough = complaint_weights.hear_skips(message.pk, hand.policy), hand.policy.auto_mod_max_skip_reply
-    return skips.voices >= enough and _propose(hand, message, Proposal.Kind.SKIPS, skips, enough)
+def _skips(locked: LockedTree, message: Message) -> bool:
+    skips, enough = complaint_weights.hear_skips(message.pk, locked.policy), locked.policy.auto_mod_max_skip_reply
+    return skips.voices >= enough and _propose(locked, message, Proposal.Kind.SKIPS, skips, enough)
 
 
 def _propose(
-    hand: TreeInHand, message: Message, kind: Proposal.Kind, heard: complaint_weights.Heard, enough: int
+    locked: LockedTree, message: Message, kind: Proposal.Kind, heard: complaint_weights.Heard, enough: int
 ) -> bool:
-    return proposals.propose(hand, message, kind=kind, voices=heard.voices, may_act=heard.acting >= enough)
+    return proposals.propose(locked, message, kind=kind, voices=heard.voices, may_act=heard.acting >= enough)
 
 
 def recount(*, person_id: UUID, policy: TreePolicy) -> int:
@@ -66,12 +66,12 @@ def recount(*, person_id: UUID, policy: TreePolicy) -> int:
 
 def _recount(message_id: UUID, policy: TreePolicy) -> bool:
     with transaction.atomic(durable=True):
-        hand = lock_tree(Message.objects.values_list("tree_id", flat=True).get(pk=message_id), policy)
-        message = hand.message(message_id)
+        locked = lock_tree(Message.objects.values_list("tree_id", flat=True).get(pk=message_id), policy)
+        message = locked.message(message_id)
         flagged = complaint_weights.count_flags(message_id, policy) >= policy.auto_mod_red_flags
         skipped = complaint_weights.count_skips(message_id, policy) >= policy.auto_mod_max_skip_reply
         stops = skipped or (flagged and message.parent_id is None)
-        changed = proposals.act_less(hand, message, hides=flagged, stops=stops)
+        changed = proposals.act_less(locked, message, hides=flagged, stops=stops)
         if changed:
-            transitions.advance(hand)
+            transitions.advance(locked)
         return changed

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from oasst.accounts.models import User
 from trees.lifecycle import transitions
-from trees.lifecycle.locked_tree import TreeInHand, lock_tree
+from trees.lifecycle.locked_tree import LockedTree, lock_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import MessageTree
@@ -37,35 +37,35 @@ def _to_look_at(person_id: UUID) -> list[UUID]:
 
 def _follow(tree_id: UUID, person_id: UUID, policy: TreePolicy) -> bool:
     with transaction.atomic(durable=True):
-        hand = lock_tree(tree_id, policy)
+        locked = lock_tree(tree_id, policy)
         banned = not User.objects.values_list("enabled", flat=True).get(pk=person_id)
-        if banned and hand.state in WAITING:
-            transitions.halt(hand, reason=transitions.AUTHOR_BANNED)
-        elif not go_on_after_ban(hand):
+        if banned and locked.state in WAITING:
+            transitions.halt(locked, reason=transitions.AUTHOR_BANNED)
+        elif not go_on_after_ban(locked):
             return False
-        transitions.advance(hand)
+        transitions.advance(locked)
         return True
 
 
-def go_on_after_ban(hand: TreeInHand) -> bool:
+def go_on_after_ban(locked: LockedTree) -> bool:
     """Let a tree go on that only the ban of its author had stopped, once the author and the prompt are both back,
     whichever came first. Returns whether it did. The caller goes on to `transitions.advance`.
     """
-    if hand.root.deleted or not transitions.was_stopped_by_ban(hand) or _is_author_banned(hand):
+    if locked.root.deleted or not transitions.was_stopped_by_ban(locked) or _is_author_banned(locked):
         return False
-    transitions.resume(hand, reason=AUTHOR_BACK)
+    transitions.resume(locked, reason=AUTHOR_BACK)
     return True
 
 
-def resume(hand: TreeInHand, *, reason: str, actor: User | None) -> None:
+def resume(locked: LockedTree, *, reason: str, actor: User | None) -> None:
     """Let a stopped tree go on, unless its prompt would wait while its author is banned: that stops it again, until the
     author is back. The caller goes on to `transitions.advance`.
     """
-    transitions.resume(hand, reason=reason, actor=actor)
-    if hand.state in WAITING and _is_author_banned(hand):
-        transitions.halt(hand, reason=transitions.AUTHOR_BANNED)
+    transitions.resume(locked, reason=reason, actor=actor)
+    if locked.state in WAITING and _is_author_banned(locked):
+        transitions.halt(locked, reason=transitions.AUTHOR_BANNED)
 
 
-def _is_author_banned(hand: TreeInHand) -> bool:
-    author = hand.root.author_id
+def _is_author_banned(locked: LockedTree) -> bool:
+    author = locked.root.author_id
     return author is not None and not User.objects.filter(pk=author, enabled=True).exists()

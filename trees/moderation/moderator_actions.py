@@ -18,7 +18,7 @@ from oasst.core.text import language_detection
 from oasst.core.text.validation import clean_reason, clean_text
 from trees.contributing import editing, withdrawal_effects
 from trees.lifecycle import reranking, transitions
-from trees.lifecycle.locked_tree import TreeInHand, lock_tree
+from trees.lifecycle.locked_tree import LockedTree, lock_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import (
@@ -42,9 +42,9 @@ def halt(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None
     require_moderator(actor)
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
-        hand = lock_tree(tree_id, policy)
-        transitions.halt_on_purpose(hand, reason=reason, actor=actor)
-        transitions.advance(hand, actor=actor)
+        locked = lock_tree(tree_id, policy)
+        transitions.halt_on_purpose(locked, reason=reason, actor=actor)
+        transitions.advance(locked, actor=actor)
 
 
 def resume(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None:
@@ -56,17 +56,17 @@ def resume(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> No
     require_moderator(actor)
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
-        hand = lock_tree(tree_id, policy)
-        if hand.state not in (State.HALTED_BY_MODERATOR, State.ABORTED_LOW_GRADE):
+        locked = lock_tree(tree_id, policy)
+        if locked.state not in (State.HALTED_BY_MODERATOR, State.ABORTED_LOW_GRADE):
             raise Conflict("This conversation is not stopped.", code="not_halted")
-        if hand.state == State.ABORTED_LOW_GRADE and hand.root.review_result is False:
+        if locked.state == State.ABORTED_LOW_GRADE and locked.root.review_result is False:
             raise Conflict("Reviewers rejected its prompt, and that stands.", code="prompt_rejected")
-        transitions.refuse_without_prompt(hand)
-        for message in proposals.what_stopped(hand):
+        transitions.refuse_without_prompt(locked)
+        for message in proposals.what_stopped(locked):
             _refuse_own(message, actor)
-        proposals.keep_what_stopped(hand, actor=actor, reason=reason)
-        transitions.resume(hand, reason=reason, actor=actor)
-        transitions.advance(hand, actor=actor)
+        proposals.keep_what_stopped(locked, actor=actor, reason=reason)
+        transitions.resume(locked, reason=reason, actor=actor)
+        transitions.advance(locked, actor=actor)
 
 
 def retry_scoring(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None:
@@ -91,11 +91,11 @@ def delete_message(*, message_id: UUID, actor: User, reason: str, policy: TreePo
     require_moderator(actor)
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
-        hand, message = _message_in_hand(message_id, policy)
+        locked, message = _message_in_hand(message_id, policy)
         if message.deleted:
             raise Conflict("This message is deleted already.", code="already_deleted")
-        deletion = removal.remove(hand, message, actor=actor, reason=reason)
-        transitions.advance(hand, actor=actor)
+        deletion = removal.remove(locked, message, actor=actor, reason=reason)
+        transitions.advance(locked, actor=actor)
         return deletion
 
 
@@ -113,19 +113,19 @@ def undelete(*, deletion_id: UUID, actor: User, reason: str, policy: TreePolicy)
             tree_id = Deletion.objects.values_list("tree_id", flat=True).get(pk=deletion_id)
         except Deletion.DoesNotExist:
             raise NotFound("There is no such deletion.", code="deletion_not_found") from None
-        hand = lock_tree(tree_id, policy)  # the tree before the deletion, as all lock who bring back
+        locked = lock_tree(tree_id, policy)  # the tree before the deletion, as all lock who bring back
         deletion = Deletion.objects.select_for_update(of=("self",), no_key=True).get(pk=deletion_id)
         if deletion.undone_at is not None:
             raise Conflict("This deletion was undone already.", code="already_undone")
-        message = hand.message(deletion.message_id)
-        if message.parent_id is not None and hand.messages[message.parent_id].deleted:
+        message = locked.message(deletion.message_id)
+        if message.parent_id is not None and locked.messages[message.parent_id].deleted:
             raise Conflict("The message above it is deleted; bring that back first.", code="parent_deleted")
         if deletion.actor_id != actor.pk or offered_actions.was_complained_about(message):
             _refuse_own(message, actor)
         withdrawal_effects.refuse_to_bring_back(deletion.message_ids)
         removal.refuse_purged(deletion.message_ids)
-        removal.bring_back(hand, deletion, actor=actor, reason=reason)
-        transitions.advance(hand, actor=actor)
+        removal.bring_back(locked, deletion, actor=actor, reason=reason)
+        transitions.advance(locked, actor=actor)
         return deletion
 
 
@@ -140,13 +140,13 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
     text = clean_text(text, limit=policy.message_size_limit)
     reading = language_detection.read(text)
     with transaction.atomic(durable=True):
-        hand, message = _message_in_hand(message_id, policy)
+        locked, message = _message_in_hand(message_id, policy)
         if offered_actions.waits_for_a_moderator(message):
             _refuse_own(message, actor)
-        revision = editing.revise(hand, message, text=text, reading=reading, actor=actor, reason=reason)
+        revision = editing.revise(locked, message, text=text, reading=reading, actor=actor, reason=reason)
         if revision is None:
             raise Invalid("The text is the same as before.", code="unchanged", field="text")
-        transitions.advance(hand, actor=actor)
+        transitions.advance(locked, actor=actor)
         return revision
 
 
@@ -156,8 +156,8 @@ def uphold(*, proposal_id: UUID, actor: User, reason: str, policy: TreePolicy) -
     Raises NotAllowed, Invalid, NotFound, Conflict (`already_decided`, `already_deleted`).
     """
 
-    def act(hand: TreeInHand, message: Message, reason: str) -> None:
-        removal.remove(hand, message, actor=actor, reason=reason)
+    def act(locked: LockedTree, message: Message, reason: str) -> None:
+        removal.remove(locked, message, actor=actor, reason=reason)
 
     return _decide(Proposal, proposal_id, actor, reason, policy, act)
 
@@ -167,9 +167,9 @@ def dismiss(*, proposal_id: UUID, actor: User, reason: str, policy: TreePolicy) 
     they said is void. Raises as `uphold`; NotAllowed `own_message` also of one's own message.
     """
 
-    def act(hand: TreeInHand, message: Message, reason: str) -> None:
+    def act(locked: LockedTree, message: Message, reason: str) -> None:
         _refuse_own(message, actor)
-        proposals.keep(hand, message, actor=actor, reason=reason)
+        proposals.keep(locked, message, actor=actor, reason=reason)
 
     return _decide(Proposal, proposal_id, actor, reason, policy, act)
 
@@ -180,8 +180,8 @@ def grant_withdrawal(*, withdrawal_id: UUID, actor: User, reason: str, policy: T
     Raises NotAllowed, Invalid, NotFound, Conflict (`already_decided`, `already_deleted`).
     """
 
-    def act(hand: TreeInHand, message: Message, reason: str) -> None:
-        removal.remove(hand, message, actor=actor, reason=reason)
+    def act(locked: LockedTree, message: Message, reason: str) -> None:
+        removal.remove(locked, message, actor=actor, reason=reason)
 
     return _decide(Withdrawal, withdrawal_id, actor, reason, policy, act)
 
@@ -192,13 +192,13 @@ def refuse_withdrawal(*, withdrawal_id: UUID, actor: User, reason: str, policy: 
     are their authors' to withdraw.
     """
 
-    def act(hand: TreeInHand, message: Message, reason: str) -> None:
-        if hand.state == State.READY_FOR_EXPORT:
+    def act(locked: LockedTree, message: Message, reason: str) -> None:
+        if locked.state == State.READY_FOR_EXPORT:
             raise Conflict(
                 "Its author withdrew it from the data set, which is theirs to decide. Only they can undo it.",
                 code="in_data_set",
             )
-        withdrawal_effects.show(hand, message, status=Withdrawal.Status.REFUSED, actor=actor, answer=reason)
+        withdrawal_effects.show(locked, message, status=Withdrawal.Status.REFUSED, actor=actor, answer=reason)
 
     return _decide(Withdrawal, withdrawal_id, actor, reason, policy, act)
 
@@ -216,9 +216,9 @@ def _decide(
     actor: User,
     reason: str,
     policy: TreePolicy,
-    act: Callable[[TreeInHand, Message, str], None],
+    act: Callable[[LockedTree, Message, str], None],
 ) -> _Waiting:
-    """Do `act` about the message of a row that waits for a moderator, with the tree in hand and a reason in words."""
+    """Do `act` about the message of a row that waits for a moderator, with the tree locked and a reason in words."""
     require_moderator(actor)
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
@@ -226,13 +226,13 @@ def _decide(
         if message_id is None:
             name = model._meta.model_name
             raise NotFound(f"There is no such {name}.", code=f"{name}_not_found")
-        hand, message = _message_in_hand(message_id, policy)
-        # Nothing changes it now: whoever decides has the tree in hand.
+        locked, message = _message_in_hand(message_id, policy)
+        # Nothing changes it now: whoever decides has locked the tree.
         if model.objects.get(pk=row_id).status != model.Status.OPEN:
             raise Conflict(_DECIDED[model], code="already_decided")
         proposals.refuse_deleted(message)
-        act(hand, message, reason)
-        transitions.advance(hand, actor=actor)
+        act(locked, message, reason)
+        transitions.advance(locked, actor=actor)
         return model.objects.get(pk=row_id)
 
 
@@ -253,7 +253,7 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str, po
         message_id = Report.objects.filter(pk=report_id).values_list("message_id", flat=True).first()
         if message_id is None:
             raise NotFound("There is no such report.", code="report_not_found")
-        hand, message = _message_in_hand(message_id, policy)
+        locked, message = _message_in_hand(message_id, policy)
         if status == Report.Status.DISMISSED:
             _refuse_own(message, actor)
         # The message before the report, as those lock who report.
@@ -270,24 +270,24 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str, po
                     kind=Happening.Kind.REPORT_SETTLED,
                     actor=actor,
                     subject_id=report.reporter_id,
-                    tree_id=hand.tree.pk,
+                    tree_id=locked.tree.pk,
                     message_id=report.message_id,
                     data={"report": str(report.pk), "status": status},
                 )
             ]
         )
         if status == Report.Status.DISMISSED:  # also of what is away for now: an undo brings it back as decided
-            proposals.keep(hand, message, actor=actor, reason=outcome)
-            transitions.advance(hand, actor=actor)
+            proposals.keep(locked, message, actor=actor, reason=outcome)
+            transitions.advance(locked, actor=actor)
         return report
 
 
-def _message_in_hand(message_id: UUID, policy: TreePolicy) -> tuple[TreeInHand, Message]:
+def _message_in_hand(message_id: UUID, policy: TreePolicy) -> tuple[LockedTree, Message]:
     tree_id = Message.objects.filter(pk=message_id).values_list("tree_id", flat=True).first()
     if tree_id is None:
         raise NotFound("There is no such message.", code="message_not_found")
-    hand = lock_tree(tree_id, policy)
-    return hand, hand.message(message_id)
+    locked = lock_tree(tree_id, policy)
+    return locked, locked.message(message_id)
 
 
 def _refuse_own(message: Message, actor: User) -> None:

@@ -1,7 +1,7 @@
 """What purging a person means for one tree, and taking it back. Who is purged, and when, is decided in
 `oasst.site.purging`.
 
-Works on a tree in hand; both functions end in `transitions.advance`. What the person wrote goes as deletions with
+Works on a locked tree; both functions end in `transitions.advance`. What the person wrote goes as deletions with
 everything below. What the person said of others' messages is set aside: rows and history stay, every count and every
 consensus is made without them, and undoing puts them back.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from trees.lifecycle import consensus, demand, reply_ranks, transitions
-from trees.lifecycle.locked_tree import TreeInHand
+from trees.lifecycle.locked_tree import LockedTree
 from trees.lifecycle.states import State
 from trees.models import (
     Deletion,
@@ -45,67 +45,69 @@ def trees_of(person_id: UUID, *, limit: int | None = None) -> list[UUID]:
     return [tree_id for (tree_id,) in (rows if limit is None else rows[:limit])]
 
 
-def take_out(hand: TreeInHand, purge: Purge) -> PurgeStep | None:
+def take_out(locked: LockedTree, purge: Purge) -> PurgeStep | None:
     """Take everything of the purged person out of this tree. Returns what was done, stored for the undo; None if there
     was nothing.
     """
-    state, before = hand.state, _decisions(hand)
-    counts = Counter(_set_judgements_aside(hand, purge))
-    for message in sorted(hand.messages.values(), key=lambda m: (m.depth, m.pk)):
+    state, before = locked.state, _decisions(locked)
+    counts = Counter(_set_judgements_aside(locked, purge))
+    for message in sorted(locked.messages.values(), key=lambda m: (m.depth, m.pk)):
         if message.author_id == purge.person_id and not message.deleted:
             gone = removal.remove(
-                hand, message, actor=purge.actor, reason=f"Purge of the author: {purge.reason}"[:500], purge=purge
+                locked, message, actor=purge.actor, reason=f"Purge of the author: {purge.reason}"[:500], purge=purge
             )
-            own = sum(hand.messages[one].author_id == purge.person_id for one in gone.message_ids)
+            own = sum(locked.messages[one].author_id == purge.person_id for one in gone.message_ids)
             counts += Counter(branches=1, messages=own, messages_of_others=len(gone.message_ids) - own)
     if not counts.total():
         return None
-    _tell(hand, Happening.Kind.PERSON_PURGED, purge, purge.actor)
-    transitions.advance(hand, actor=purge.actor)
+    _tell(locked, Happening.Kind.PERSON_PURGED, purge, purge.actor)
+    transitions.advance(locked, actor=purge.actor)
     counts["trees"] = 1
-    if hand.state != state:
-        counts["trees_stopped" if hand.state == State.HALTED_BY_MODERATOR else "trees_moved"] = 1
+    if locked.state != state:
+        counts["trees_stopped" if locked.state == State.HALTED_BY_MODERATOR else "trees_moved"] = 1
     return PurgeStep.objects.create(
         purge=purge,
-        tree=hand.tree,
+        tree=locked.tree,
         state_before=state,
-        state_after=hand.state,
-        changed=_difference(before, _decisions(hand)),
+        state_after=locked.state,
+        changed=_difference(before, _decisions(locked)),
         counts=dict(+counts),
     )
 
 
-def put_back(hand: TreeInHand, step: PurgeStep, purge: Purge, *, actor: Any, reason: str) -> None:
+def put_back(locked: LockedTree, step: PurgeStep, purge: Purge, *, actor: Any, reason: str) -> None:
     """Undo one step. What other people did in this tree since then stays, and may keep it from being as it was."""
-    _restore_judgements(hand, purge)
-    for deletion in Deletion.objects.filter(purge=purge, tree=hand.tree, undone_at=None).order_by("-id"):
-        removal.bring_back(hand, deletion, actor=actor, reason=reason)
+    _restore_judgements(locked, purge)
+    for deletion in Deletion.objects.filter(purge=purge, tree=locked.tree, undone_at=None).order_by("-id"):
+        removal.bring_back(locked, deletion, actor=actor, reason=reason)
     redecided = set()
     for key, fields in step.changed.items():
-        message = hand.messages[UUID(key)]
+        message = locked.messages[UUID(key)]
         for field, (before, after) in fields.items():
             if getattr(message, field) == after:
                 setattr(message, field, before)
-                hand.changed.add(message.pk)
+                locked.changed_messages.add(message.pk)
             elif field == "review_result":
                 redecided.add(message.pk)
-    _decide_again(hand, redecided)
+    _decide_again(locked, redecided)
     if step.state_before == State.HALTED_BY_MODERATOR:  # which the purge had ended: complaints about what came back
-        proposals.stop_again(hand, where=frozenset({State(step.state_after)}))
-    elif hand.state == step.state_after and not transitions.was_halted_on_purpose(hand):
-        transitions.put_back(hand, State(step.state_before), reason=f"A purge was undone: {reason}"[:500], actor=actor)
-    transitions.rescore(hand)
-    _tell(hand, Happening.Kind.PURGE_UNDONE, purge, actor)
-    transitions.advance(hand, actor=actor)
+        proposals.stop_again(locked, where=frozenset({State(step.state_after)}))
+    elif locked.state == step.state_after and not transitions.was_halted_on_purpose(locked):
+        transitions.put_back(
+            locked, State(step.state_before), reason=f"A purge was undone: {reason}"[:500], actor=actor
+        )
+    transitions.rescore(locked)
+    _tell(locked, Happening.Kind.PURGE_UNDONE, purge, actor)
+    transitions.advance(locked, actor=actor)
 
 
-def _tell(hand: TreeInHand, kind: Happening.Kind, purge: Purge, actor: Any) -> None:
+def _tell(locked: LockedTree, kind: Happening.Kind, purge: Purge, actor: Any) -> None:
     """Also where nothing else changed, the scores did: of reactions that were set aside, for example."""
-    hand.record(kind, actor=actor, subject_id=purge.person_id, data={"purge": str(purge.pk)})
+    locked.record(kind, actor=actor, subject_id=purge.person_id, data={"purge": str(purge.pk)})
 
 
-def _decisions(hand: TreeInHand) -> Fields:
-    return {m.pk: {"review_result": m.review_result, "rank": m.rank} for m in hand.messages.values()}
+def _decisions(locked: LockedTree) -> Fields:
+    return {m.pk: {"review_result": m.review_result, "rank": m.rank} for m in locked.messages.values()}
 
 
 def _difference(before: Fields, after: Fields) -> dict[str, dict[str, list[Any]]]:
@@ -117,9 +119,9 @@ def _difference(before: Fields, after: Fields) -> dict[str, dict[str, list[Any]]
     return found
 
 
-def _set_judgements_aside(hand: TreeInHand, purge: Purge) -> dict[str, int]:
+def _set_judgements_aside(locked: LockedTree, purge: Purge) -> dict[str, int]:
     """Counts follow; decisions and ranks are made again without them."""
-    person, tree = purge.person_id, hand.tree
+    person, tree = purge.person_id, locked.tree
     reviews = list(Review.objects.filter(author=person, message__tree=tree))
     rankings = list(Ranking.objects.filter(author=person, parent__tree=tree))
     reactions = list(Reaction.objects.filter(author=person, message__tree=tree))
@@ -128,12 +130,14 @@ def _set_judgements_aside(hand: TreeInHand, purge: Purge) -> dict[str, int]:
             model.objects.filter(pk__in=[row.pk for row in rows]).update(set_aside=purge)
     skips = Skip.objects.filter(author=person, message__tree=tree).update(set_aside=purge)
     reports = Report.objects.filter(reporter=person, message__tree=tree).update(set_aside=purge)
-    _count(hand, reviews, rankings, reactions, by=-1)
+    _count(locked, reviews, rankings, reactions, by=-1)
     deciding = [review for review in reviews if review.kind == Review.Kind.REVIEW]
-    _decide_again(hand, {r.message_id for r in deciding if r.revision_id == hand.messages[r.message_id].revision_id})
-    if rankings and hand.state == State.READY_FOR_EXPORT:
-        transitions.rescore(hand)
-        hand.changed |= reply_ranks.unrank(hand.messages, {ranking.parent_id for ranking in rankings})
+    _decide_again(
+        locked, {r.message_id for r in deciding if r.revision_id == locked.messages[r.message_id].revision_id}
+    )
+    if rankings and locked.state == State.READY_FOR_EXPORT:
+        transitions.rescore(locked)
+        locked.changed_messages |= reply_ranks.unrank(locked.messages, {ranking.parent_id for ranking in rankings})
     return {
         "reviews": len(deciding),
         "labels": len(reviews) - len(deciding),
@@ -144,8 +148,8 @@ def _set_judgements_aside(hand: TreeInHand, purge: Purge) -> dict[str, int]:
     }
 
 
-def _restore_judgements(hand: TreeInHand, purge: Purge) -> None:
-    tree = hand.tree
+def _restore_judgements(locked: LockedTree, purge: Purge) -> None:
+    tree = locked.tree
     reviews = list(Review.everything.filter(set_aside=purge, message__tree=tree))
     rankings = list(Ranking.everything.filter(set_aside=purge, parent__tree=tree))
     reactions = list(Reaction.everything.filter(set_aside=purge, message__tree=tree))
@@ -154,21 +158,26 @@ def _restore_judgements(hand: TreeInHand, purge: Purge) -> None:
             model.everything.filter(pk__in=[row.pk for row in rows]).update(set_aside=None)
     Skip.everything.filter(set_aside=purge, message__tree=tree).update(set_aside=None)
     Report.everything.filter(set_aside=purge, message__tree=tree).update(set_aside=None)
-    _count(hand, reviews, rankings, reactions, by=1)
-    hand.known_votes = None
+    _count(locked, reviews, rankings, reactions, by=1)
+    locked.known_votes = None
 
 
 def _count(
-    hand: TreeInHand, reviews: Iterable[Review], rankings: Iterable[Ranking], reactions: Iterable[Reaction], *, by: int
+    locked: LockedTree,
+    reviews: Iterable[Review],
+    rankings: Iterable[Ranking],
+    reactions: Iterable[Reaction],
+    *,
+    by: int,
 ) -> None:
     for review in reviews:
         if review.kind == Review.Kind.REVIEW:
-            hand.messages[review.message_id].review_count += by
-            hand.changed.add(review.message_id)
+            locked.messages[review.message_id].review_count += by
+            locked.changed_messages.add(review.message_id)
     for ranking in rankings:
         for message_id in ranking.ordered_ids:
-            hand.messages[message_id].ranking_count += by
-            hand.changed.add(message_id)
+            locked.messages[message_id].ranking_count += by
+            locked.changed_messages.add(message_id)
     _count_reactions(reactions, by)
 
 
@@ -185,25 +194,25 @@ def _count_reactions(reactions: Iterable[Reaction], by: int) -> None:
         message.save(update_fields=["emojis"])
 
 
-def _decide_again(hand: TreeInHand, message_ids: set[UUID]) -> None:
+def _decide_again(locked: LockedTree, message_ids: set[UUID]) -> None:
     """Decide these messages from the votes that stand now. Where they do not suffice, reviewers are asked again if the
     state of the tree still does that; otherwise what was decided stays.
     """
-    hand.known_votes = None
+    locked.known_votes = None
     for message in Message.objects.filter(pk__in=message_ids).only("id", "imported") if message_ids else ():
         if message.given.get("review_result") is None:
-            _decide_one(hand, hand.messages[message.pk])
+            _decide_one(locked, locked.messages[message.pk])
 
 
-def _decide_one(hand: TreeInHand, message: Message) -> None:
+def _decide_one(locked: LockedTree, message: Message) -> None:
     given = Review.objects.filter(revision=message.revision_id, kind=Review.Kind.REVIEW).order_by("created_at", "pk")
     votes = [consensus.rejects(labels) for labels in given.values_list("labels", flat=True)]
-    result = hand.policy.review_rule(message).decision(votes)
-    if result == message.review_result or (result is None and not demand.can_be_reviewed(hand, message)):
+    result = locked.policy.review_rule(message).decision(votes)
+    if result == message.review_result or (result is None and not demand.can_be_reviewed(locked, message)):
         return
     message.review_result = result
-    hand.changed.add(message.pk)
+    locked.changed_messages.add(message.pk)
     if result is None:
-        hand.record(Happening.Kind.MESSAGE_REOPENED, message=message)
+        locked.record(Happening.Kind.MESSAGE_REOPENED, message=message)
     else:
-        transitions.record_decision(hand, message, votes)
+        transitions.record_decision(locked, message, votes)

@@ -11,7 +11,7 @@ from oasst.simulation.scale.rows import Rows, moment
 from tasks.assignment import PAGE_LEASE
 from tasks.kinds import Kind
 from trees.lifecycle import demand, transitions
-from trees.lifecycle.locked_tree import TreeInHand
+from trees.lifecycle.locked_tree import LockedTree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import REPLY_WORK, REVIEW_WORK, TABLE, Work
 from trees.models import Message, MessageTree
@@ -25,11 +25,11 @@ def add_places(
     """Openings for everything that this tree wants, some of them held by somebody."""
     if not TABLE[life.state].offers:
         return
-    hand = in_hand(life, policy, now)
-    if step := transitions.due_step(hand):
+    locked = in_hand(life, policy, now)
+    if step := transitions.due_step(locked):
         raise AssertionError(f"a tree was made in {life.state} that has to go to {step[0]}")
     turns = {UUID(turn.id): turn for turn in life.turns}
-    for (message_id, work), count in demand.places(hand).items():
+    for (message_id, work), count in demand.places(locked).items():
         turn = turns[message_id]
         besides = _those_who_may_not(turn, work)
         for _ in range(count):
@@ -47,7 +47,7 @@ def add_places(
                     turn.id,
                     work.value,
                     life.lang,
-                    str(demand.priority(hand, hand.messages[message_id], work)),
+                    str(demand.priority(locked, locked.messages[message_id], work)),
                     moment(life.now),
                     *held,
                 )
@@ -61,7 +61,7 @@ def _those_who_may_not(turn: Turn, work: Work) -> list[str]:
     return [*(reply.author for reply in turn.replies), *(order.author for order in turn.orders)]
 
 
-def in_hand(life: Life, policy: TreePolicy, now: datetime) -> TreeInHand:
+def in_hand(life: Life, policy: TreePolicy, now: datetime) -> LockedTree:
     """The tree as the services see it."""
     tree = MessageTree(
         id=UUID(life.root.id),
@@ -83,7 +83,7 @@ def in_hand(life: Life, policy: TreePolicy, now: datetime) -> TreeInHand:
         )
         for turn in life.turns
     ]
-    return TreeInHand(
+    return LockedTree(
         tree=tree,
         policy=policy,
         messages={message.pk: message for message in messages},

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from trees.lifecycle import consensus
 from trees.lifecycle.consensus import ReviewRule
-from trees.lifecycle.locked_tree import TreeInHand
+from trees.lifecycle.locked_tree import LockedTree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.reply_ranks import Vote
 from trees.models import (
@@ -73,9 +73,9 @@ class TreeFacts:
         here = (one for one in self.reviews.get(message.pk, ()) if one.revision_id == message.revision_id)
         return [one.rejects for one in here if one.stands or all_of_them]
 
-    def in_hand(self) -> TreeInHand:
+    def in_hand(self) -> LockedTree:
         """The tree as the services see it, to ask them what they would do. Nothing of it is written."""
-        return TreeInHand(
+        return LockedTree(
             tree=self.tree,
             policy=self.policy,
             messages=self.messages,

@@ -65,11 +65,11 @@ def replies_wanted(facts: TreeFacts) -> Iterator[Difference]:
     ran_out = sum(1 for o in replies if o.held_until is not None and not o.is_held(now))
     if not expected <= found.total() <= expected + ran_out:
         yield Difference("replies_wanted", f"tree {facts.tree.pk}", f"{expected} places", str(found.total()))
-    hand = facts.in_hand()
-    children = demand.counted_children(hand)
+    locked = facts.in_hand()
+    children = demand.counted_children(locked)
     for message_id, number in found.items():
         message = facts.messages.get(message_id)
-        limit = demand.reply_limit(hand, message) if message else 0
+        limit = demand.reply_limit(locked, message) if message else 0
         if message and number and children[message_id] + number > limit:
             yield Difference(
                 "replies_wanted",
@@ -83,10 +83,10 @@ def priorities_are_true(facts: TreeFacts) -> Iterator[Difference]:
     """Handed out as soon as the facts of its tree say, and not as soon as they said when the place was made."""
     if facts.root is None:
         return
-    hand = facts.in_hand()
+    locked = facts.in_hand()
     for opening in facts.openings:
         if message := facts.messages.get(opening.message_id):
-            expected = demand.priority(hand, message, Work(opening.work))
+            expected = demand.priority(locked, message, Work(opening.work))
             if opening.priority != expected:
                 yield Difference("priorities_are_true", f"opening {opening.pk}", str(expected), str(opening.priority))
 

@@ -22,7 +22,7 @@ from oasst.site.invariants.difference import Difference
 from oasst.site.invariants.facts import TreeFacts, read_trees
 from oasst.site.invariants.run import SCORES, TREE_CHECKS, tree_differences
 from trees.lifecycle import reply_ranks, transitions
-from trees.lifecycle.locked_tree import TreeInHand, lock_tree
+from trees.lifecycle.locked_tree import LockedTree, lock_tree
 from trees.lifecycle.policy import TreePolicy, current_policy
 from trees.lifecycle.states import State
 from trees.models import Happening, Message, MessageTree, Opening, Proposal, TreeTransition
@@ -93,12 +93,12 @@ def _repair_scores() -> Iterator[Repair]:
 
 def _repair_tree(tree_id: UUID, policy: TreePolicy, found: list[Difference]) -> list[Repair]:
     with transaction.atomic(durable=True):
-        hand = lock_tree(tree_id, policy)
+        locked = lock_tree(tree_id, policy)
         # Whoever reacts locks the message and not its tree.
         list(Message.objects.select_for_update(no_key=True).filter(tree=tree_id).order_by("pk").values_list("pk"))
-        (facts,) = read_trees(policy, [hand.tree])
+        (facts,) = read_trees(policy, [locked.tree])
         if facts.root is not None and all(m.parent_id in {None, *facts.messages} for m in facts.messages.values()):
-            _mend(hand, facts)
+            _mend(locked, facts)
         (after,) = read_trees(policy, MessageTree.objects.filter(pk=tree_id))
         left = [difference for check in TREE_CHECKS for difference in check(after)]
     names = {(one.check, one.subject) for one in left}
@@ -106,31 +106,31 @@ def _repair_tree(tree_id: UUID, policy: TreePolicy, found: list[Difference]) -> 
     return [*mended, *(Repair(one, False) for one in left)]
 
 
-def _mend(hand: TreeInHand, facts: TreeFacts) -> None:
-    _places_among_others(hand, facts)
+def _mend(locked: LockedTree, facts: TreeFacts) -> None:
+    _places_among_others(locked, facts)
     _reactions(facts)
-    _counts(hand, facts)
-    _results(hand, facts)
-    _state(hand, facts)
-    Opening.objects.filter(tree=hand.tree).exclude(lang=hand.tree.lang).update(lang=hand.tree.lang)
+    _counts(locked, facts)
+    _results(locked, facts)
+    _state(locked, facts)
+    Opening.objects.filter(tree=locked.tree).exclude(lang=locked.tree.lang).update(lang=locked.tree.lang)
     if facts.is_imported and len(facts.transitions) <= 1:
-        transitions.write(hand)  # what the file said stands until somebody works on it
+        transitions.save(locked)  # what the file said stands until somebody works on it
         return
-    if hand.state == State.READY_FOR_EXPORT:
-        transitions.rescore(hand)
-        parents = {m.parent_id for m in hand.messages.values() if m.parent_id and m.rank is not None}
-        hand.changed |= reply_ranks.unrank(hand.messages, parents)
-    transitions.advance(hand)
+    if locked.state == State.READY_FOR_EXPORT:
+        transitions.rescore(locked)
+        parents = {m.parent_id for m in locked.messages.values() if m.parent_id and m.rank is not None}
+        locked.changed_messages |= reply_ranks.unrank(locked.messages, parents)
+    transitions.advance(locked)
 
 
-def _places_among_others(hand: TreeInHand, facts: TreeFacts) -> None:
+def _places_among_others(locked: LockedTree, facts: TreeFacts) -> None:
     """Depths from the parents down, positions without gaps in the order that they have."""
     for message in sorted(facts.messages.values(), key=lambda m: m.pk):
         depth, up = 0, message
         while up.parent_id is not None and depth <= len(facts.messages):
             up, depth = facts.messages[up.parent_id], depth + 1
         if message.depth != depth:
-            hand.messages[message.pk].depth = depth
+            locked.messages[message.pk].depth = depth
             Message.objects.filter(pk=message.pk).update(depth=depth)
     siblings: dict[UUID, list[Message]] = {}
     for message in facts.messages.values():
@@ -151,37 +151,37 @@ def _reactions(facts: TreeFacts) -> None:
             Message.objects.filter(pk=message_id).update(emojis=expected)
 
 
-def _counts(hand: TreeInHand, facts: TreeFacts) -> None:
+def _counts(locked: LockedTree, facts: TreeFacts) -> None:
     ranked = decisions.times_ranked(facts)
     for message in facts.messages.values():
-        mine = hand.messages[message.pk]
+        mine = locked.messages[message.pk]
         expected = decisions.expected_reviews(facts, message), ranked[message.pk]
         if (mine.review_count, mine.ranking_count) != expected:
             mine.review_count, mine.ranking_count = expected
-            hand.changed.add(message.pk)
+            locked.changed_messages.add(message.pk)
 
 
-def _results(hand: TreeInHand, facts: TreeFacts) -> None:
+def _results(locked: LockedTree, facts: TreeFacts) -> None:
     """A decision that the outbox does not know yet is told; the one that it replaces is taken back there."""
     for difference in decisions.review_results(facts):
-        message = hand.messages[UUID(difference.subject.removeprefix("message "))]
+        message = locked.messages[UUID(difference.subject.removeprefix("message "))]
         before = message.review_result
         message.review_result = decisions.possible_results(facts, facts.messages[message.pk])[0]
-        hand.changed.add(message.pk)
+        locked.changed_messages.add(message.pk)
         if message.review_result is None:
-            hand.record(Happening.Kind.MESSAGE_REOPENED, message=message)
+            locked.record(Happening.Kind.MESSAGE_REOPENED, message=message)
             continue
         accepted, rejected = Happening.Kind.MESSAGE_ACCEPTED, Happening.Kind.MESSAGE_REJECTED
         if not facts.happenings[message.pk, (accepted if message.review_result else rejected).value]:
             if before is not None:
-                hand.record(Happening.Kind.MESSAGE_REOPENED, message=message)
-            transitions.record_decision(hand, message, facts.votes(facts.messages[message.pk]))
-    hand.known_votes = None
+                locked.record(Happening.Kind.MESSAGE_REOPENED, message=message)
+            transitions.record_decision(locked, message, facts.votes(facts.messages[message.pk]))
+    locked.known_votes = None
 
 
-def _state(hand: TreeInHand, facts: TreeFacts) -> None:
+def _state(locked: LockedTree, facts: TreeFacts) -> None:
     """Every step is written with its state, so a state that no step led to was damaged: the history counts."""
-    moves, tree = _history(hand, facts), hand.tree
+    moves, tree = _history(locked, facts), locked.tree
     if tree.state == moves[-1].to_state:
         return
     tree.state = moves[-1].to_state
@@ -192,18 +192,18 @@ def _state(hand: TreeInHand, facts: TreeFacts) -> None:
     tree.save(update_fields=["state", "halted_from"])
 
 
-def _history(hand: TreeInHand, facts: TreeFacts) -> list[TreeTransition]:
+def _history(locked: LockedTree, facts: TreeFacts) -> list[TreeTransition]:
     """The steps of the tree. Missing ones are written again from the outbox, which tells each; the first of a tree of
     which nothing is told follows from what it contains.
     """
-    kept, tree = facts.transitions, hand.tree
+    kept, tree = facts.transitions, locked.tree
     told = list(Happening.objects.filter(tree=tree, kind=Happening.Kind.TREE_MOVED).order_by("id"))
     if kept and not kept[0].from_state and len(kept) > len(told):
         return kept
     if kept and not kept[0].from_state:
         steps, known = [kept[0]], kept[1:]
     else:
-        first = State(told[0].data["from"]) if told else _state_without_history(hand, facts)
+        first = State(told[0].data["from"]) if told else _state_without_history(locked, facts)
         first_step = TreeTransition(
             tree=tree, from_state="", to_state=first.value, reason=NO_HISTORY, at=tree.created_at
         )
@@ -224,10 +224,10 @@ def _history(hand: TreeInHand, facts: TreeFacts) -> list[TreeTransition]:
     return TreeTransition.objects.bulk_create(steps)
 
 
-def _state_without_history(hand: TreeInHand, facts: TreeFacts) -> State:
+def _state_without_history(locked: LockedTree, facts: TreeFacts) -> State:
     if facts.root is not None and facts.root.imported is not None:
         return State(facts.root.imported.get("tree", {}).get("tree_state", State.BACKLOG_RANKING))
-    return transitions.state_of_contents(hand)
+    return transitions.state_of_contents(locked)
 
 
 def _subjects(check: str, prefix: str) -> list[str]:
@@ -307,9 +307,9 @@ def _let_go_on() -> None:
     """What complaints stopped, and no moderator is asked about."""
     for tree_id in map(UUID, _subjects("stopped_trees_wait_for_a_moderator", "tree ")):
         with transaction.atomic(durable=True):
-            hand = lock_tree(tree_id, current_policy())
-            proposals.go_on(hand, actor=None, reason=NOTHING_WAITS)
-            transitions.advance(hand)
+            locked = lock_tree(tree_id, current_policy())
+            proposals.go_on(locked, actor=None, reason=NOTHING_WAITS)
+            transitions.advance(locked)
 
 
 def _copy_terms() -> None:

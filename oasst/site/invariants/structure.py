@@ -65,11 +65,11 @@ def sizes_are_kept(facts: TreeFacts) -> Iterator[Difference]:
         return
     if any(kind == Happening.Kind.MESSAGE_RESTORED for _, kind in facts.happenings):
         return
-    tree, hand = facts.tree, facts.in_hand()
-    size = demand.size(hand)
+    tree, locked = facts.tree, facts.in_hand()
+    size = demand.size(locked)
     if size > tree.goal_tree_size:
         yield Difference("sizes_are_kept", f"tree {tree.pk}", f"at most {tree.goal_tree_size} messages", str(size))
-    children: Counter[UUID] = demand.counted_children(hand)
+    children: Counter[UUID] = demand.counted_children(locked)
     for message in facts.messages.values():
         limit = tree.max_children_count
         # How many users' turns an answer takes is the policy's alone, and policies change.

@@ -328,9 +328,9 @@ def mark_waiting() -> None:
 
 def stop_for_complaints() -> None:
     with transaction.atomic():
-        hand = lock_tree(MessageTree.objects.get().pk, POLICY)
-        transitions.halt(hand, reason=transitions.FLAGGED)
-        transitions.advance(hand)
+        locked = lock_tree(MessageTree.objects.get().pk, POLICY)
+        transitions.halt(locked, reason=transitions.FLAGGED)
+        transitions.advance(locked)
 
 
 def propose(**acts: bool) -> None:

@@ -20,7 +20,7 @@ from tests.factories import new_people
 from tests.site.invariants.test_check import FINISHED, GROWING, POLICY, SAMPLE
 from trees.interchange.reader import import_files
 from trees.lifecycle import transitions
-from trees.lifecycle.locked_tree import TreeInHand
+from trees.lifecycle.locked_tree import LockedTree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Happening, Message, MessageTree, Opening, TreeTransition
@@ -99,10 +99,10 @@ class TestWhatIsDerivable:
         Message.objects.update(review_count=7)
         real = transitions.advance
 
-        def advance(hand: TreeInHand, **who: object) -> bool:
-            if hand.tree.pk == trees[0].pk:
+        def advance(locked: LockedTree, **who: object) -> bool:
+            if locked.tree.pk == trees[0].pk:
                 raise ZeroDivisionError
-            return real(hand, **who)  # type: ignore[arg-type]
+            return real(locked, **who)  # type: ignore[arg-type]
 
         with monkeypatch.context() as patch:
             patch.setattr(transitions, "advance", advance)

@@ -69,10 +69,10 @@ class TestScoringFailed:
         MessageTree.objects.filter(pk=failed.pk).update(state_since=timezone.now() - timedelta(days=3))
         real = transitions.retry_scoring
 
-        def retry(hand: Any, **why: Any) -> None:
-            if hand.tree.pk == failed.pk:
+        def retry(locked: Any, **why: Any) -> None:
+            if locked.tree.pk == failed.pk:
                 raise ZeroDivisionError
-            real(hand, **why)
+            real(locked, **why)
 
         with monkeypatch.context() as patch, pytest.raises(SomeFailed, match="ZeroDivisionError"):
             patch.setattr(transitions, "retry_scoring", retry)

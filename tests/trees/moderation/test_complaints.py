@@ -90,9 +90,9 @@ def revise(message: Message, author: User | None, text: str) -> None:
     """The author writes it anew."""
     assert author is not None
     with transaction.atomic():
-        hand = lock_tree(message.tree_id, POLICY)
-        editing.revise(hand, hand.message(message.pk), text=text, actor=author, reason="")
-        transitions.advance(hand)
+        locked = lock_tree(message.tree_id, POLICY)
+        editing.revise(locked, locked.message(message.pk), text=text, actor=author, reason="")
+        transitions.advance(locked)
 
 
 def invented(client: ApiClient, number: int, policy: TreePolicy = POLICY) -> list[User]:

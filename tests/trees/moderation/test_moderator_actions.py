@@ -384,9 +384,9 @@ class TestThresholds:
         for person in new_veterans(4):
             reactions.report(message_id=prompt.pk, reporter=person, category="spam")
         with transaction.atomic():
-            hand = lock_tree(prompt.tree_id, POLICY)
-            transitions.abort(hand, reason="4 people flagged it.")
-            transitions.advance(hand)
+            locked = lock_tree(prompt.tree_id, POLICY)
+            transitions.abort(locked, reason="4 people flagged it.")
+            transitions.advance(locked)
         resume(prompt, mo)
         assert state_of(prompt) == State.INITIAL_PROMPT_REVIEW
         assert not auto_moderation.apply(message_id=prompt.pk, policy=POLICY)
