@@ -161,7 +161,7 @@ class _Scores(models.Model):
 
 
 class Place(_Scores):
-    """Where a person stood on a board when it was last put in order (`tallies.put_in_order`)."""
+    """Where a person stood on a board when it was last put in order (`hot.put_in_order`)."""
 
     class Meta:
         # A board is read along its index; equal scores stand in the order of the ids, so ties are stable.

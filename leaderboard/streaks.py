@@ -5,7 +5,7 @@ days that are depends on the day it is for them, so it is worked out where it is
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import DateTimeField, Func, Max, Min, QuerySet, Value
 
+from leaderboard import hot
 from oasst.accounts.models import User
-from oasst.core import prepared
 from trees.models import Happening
 
 WORK = frozenset(
@@ -105,7 +105,7 @@ def note(work: Iterable[tuple[UUID, datetime]]) -> None:
         carry_on(person, moments[person.pk])
         if known and person.streak_started_at and person.streak_started_at < known:
             _reach_back(person)
-    _store(people)
+    hot.store_streaks(people)
 
 
 def work_out_again(people: QuerySet[User]) -> None:
@@ -127,28 +127,10 @@ def work_out_again(people: QuerySet[User]) -> None:
     for person_id, theirs in groupby(rows, key=itemgetter(0)):
         if person_id in found:  # whoever came meanwhile is counted as their work is read
             carry_on(found[person_id], (moment for _, *moments in theirs for moment in moments))
-    _store(found.values())
+    hot.store_streaks(found.values())
 
 
 def _lock(people: QuerySet[User]) -> list[User]:
     """In one order, so that two who lock do not wait for each other."""
     locked = people.select_for_update(of=("self",), no_key=True).order_by("pk")
     return list(locked.only("time_zone", "streak_started_at", "streak_days", "last_activity_at"))
-
-
-def _store(people: Collection[User]) -> None:
-    prepared.run(
-        """
-        UPDATE accounts_user
-        SET streak_started_at = fresh.started, streak_days = fresh.days, last_activity_at = fresh.last
-        FROM unnest(%s::uuid[], %s::timestamptz[], %s::int[], %s::timestamptz[]) AS fresh (id, started, days, last)
-        WHERE accounts_user.id = fresh.id AND (streak_started_at, streak_days, last_activity_at)
-            IS DISTINCT FROM (fresh.started, fresh.days, fresh.last)
-        """,
-        [
-            [person.pk for person in people],
-            [person.streak_started_at for person in people],
-            [person.streak_days for person in people],
-            [person.last_activity_at for person in people],
-        ],
-    )

@@ -4,7 +4,6 @@ One writer at a time, under one advisory lock: the work is milliseconds, and row
 day) need no order of locking. Outer writers: each function is one transaction. Safe to run twice and at once.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,12 +13,11 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
-from leaderboard import streaks, time_frames
-from leaderboard.models import MEASURES, Counted, Horizon, Moved, Place, Standing, Tally, TrollStanding
+from leaderboard import hot, streaks, time_frames
+from leaderboard.models import Counted, Horizon, Moved, Place, Standing, Tally, TrollStanding
 from leaderboard.points import COMPLAINTS, COUNTERS
 from leaderboard.scoring import Counts, counts_of
 from leaderboard.time_frames import Frame
-from oasst.core import prepared
 from oasst.core.locks import advisory_lock
 from trees.models import Happening
 
@@ -47,7 +45,7 @@ def read_outbox(*, limit: int = BATCH) -> int:
                 (row.actor_id, row.at) for row in rows if row.actor_id is not None and row.kind in streaks.WORK
             )
             Happening.objects.filter(pk__in=[row.pk for row in rows]).update(tallied=True)
-            put_in_order(when_more_than=MOST_MOVED)
+            hot.put_in_order(when_more_than=MOST_MOVED)
     return len(rows)
 
 
@@ -65,15 +63,7 @@ def count_trees(tree_ids: set[UUID]) -> None:
 
 
 def remember(counts: Mapping[UUID, Counts]) -> None:
-    """All of it goes as one text: an array of them the driver searches for quotes, which takes as long as counting."""
-    prepared.run(
-        """
-        INSERT INTO leaderboard_counted (tree_id, counts)
-        SELECT (one ->> 0)::uuid, one -> 1 FROM jsonb_array_elements(%s::jsonb) AS one
-        ON CONFLICT (tree_id) DO UPDATE SET counts = excluded.counts
-        """,
-        [json.dumps([[str(tree_id), _pack(one)] for tree_id, one in counts.items()])],
-    )
+    hot.remember({tree_id: _pack(one) for tree_id, one in counts.items()})
 
 
 def _pack(counts: Counts) -> list[list[Any]]:
@@ -103,67 +93,9 @@ def add(change: Counts, since: Horizons) -> None:
                 boards[frame.value, "", person][kind] += number
             else:
                 trolls[frame.value, person][kind] += number
-    _add_tallies(tallies)
-    _add_to_board("leaderboard_standing", ("frame", "lang", "person_id"), COUNTERS, boards)
-    _add_to_board("leaderboard_trollstanding", ("frame", "person_id"), COMPLAINTS, trolls)
-
-
-_TYPES = {"person_id": "uuid", "start": "timestamptz"}
-
-
-def _add_tallies(change: Mapping[tuple[Any, ...], int]) -> None:
-    columns = ("person_id", "start", "grain", "lang", "kind")
-    rows = [(*key, number) for key, number in sorted(change.items()) if number]
-    _upsert("leaderboard_tally", columns, ("number",), rows, touched="")
-
-
-def _add_to_board(
-    table: str,
-    columns: tuple[str, ...],
-    counters: tuple[str, ...],
-    change: Mapping[tuple[Any, ...], Counter[str]],
-) -> None:
-    rows = [(*key, *(by[name] for name in counters)) for key, by in sorted(change.items()) if any(by.values())]
-    _upsert(table, columns, counters, rows, touched=", updated_at = now()")
-
-
-def _upsert(
-    table: str,
-    columns: tuple[str, ...],
-    counters: tuple[str, ...],
-    rows: list[tuple[Any, ...]],
-    *,
-    touched: str,
-) -> None:
-    """Add the numbers to the rows, make those that are missing, and drop those that came to nothing.
-
-    Two statements: one statement can not see what its own upsert wrote. One where nothing was taken away.
-    """
-    if not rows:
-        return
-    types = [_TYPES.get(column, "text") for column in columns] + ["int"] * len(counters)
-    arrays = ", ".join(f"%s::{name}[]" for name in types)
-    names, keys = ", ".join((*columns, *counters)), ", ".join(columns)
-    sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in counters)
-    values = list(map(list, zip(*rows, strict=True)))
-    change = (
-        f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) "
-        f"ON CONFLICT ({keys}) DO UPDATE SET {sums}{touched}"
-    )
-    prepared.run(_noting_moves(table, change), values)
-    lessened = [row[: len(columns)] for row in rows if min(row[len(columns) :]) < 0]
-    if not lessened:
-        return
-    nothing_left = (
-        f"DELETE FROM {table} USING unnest({', '.join(f'%s::{name}[]' for name in types[: len(columns)])}) "
-        f"AS touched ({keys}) WHERE ({', '.join(f'{table}.{column}' for column in columns)}) = "
-        f"({', '.join(f'touched.{column}' for column in columns)}) AND {_nothing(table, counters)}"
-    )
-    prepared.run(_noting_ends(table, nothing_left), list(map(list, zip(*lessened, strict=True))))
-
-
-def _nothing(table: str, counters: Iterable[str]) -> str:
-    return " AND ".join(f"{table}.{name} = 0" for name in counters)
+    hot.add_tallies(tallies)
+    hot.add_to_board("leaderboard_standing", ("frame", "lang", "person_id"), COUNTERS, boards)
+    hot.add_to_board("leaderboard_trollstanding", ("frame", "person_id"), COMPLAINTS, trolls)
 
 
 # --- What the passing of time changes ---
@@ -201,12 +133,12 @@ def move_on(now: datetime | None = None) -> int:
             if before[name] < since:
                 if name == Horizon.FOLDED:
                     moved += _fold(before[name], since)
-                    _note_what_nobody_noted()
+                    hot.note_what_nobody_noted()
                 else:
                     moved += _leave(name, before[name], since)
                 Horizon.objects.filter(name=name).update(since=since)
         if before != {**before, **after}:
-            put_in_order()
+            hot.put_in_order()
     return moved
 
 
@@ -239,13 +171,13 @@ def _leave(frame: str, start: datetime, end: datetime) -> int:
                 WHERE {table}.frame = %s AND {table}.person_id = gone.person_id
                     {f"AND {table}.lang = gone.lang" if lang else ""}
                 """
-            cursor.execute(_noting_moves(table, leave), [start, end, list(counters), frame])
+            cursor.execute(hot.noting_moves(table, leave), [start, end, list(counters), frame])
             nothing_left = f"""
-                DELETE FROM {table} WHERE frame = %s AND {_nothing(table, counters)} AND person_id IN (
+                DELETE FROM {table} WHERE frame = %s AND {hot.nothing_left(table, counters)} AND person_id IN (
                     SELECT person_id FROM leaderboard_tally WHERE start >= %s AND start < %s
                 )
             """
-            cursor.execute(_noting_ends(table, nothing_left), [frame, start, end])
+            cursor.execute(hot.noting_ends(table, nothing_left), [frame, start, end])
     return Tally.objects.filter(start__gte=start, start__lt=end).count()
 
 
@@ -269,87 +201,11 @@ def _fold(start: datetime, end: datetime) -> int:
         return cursor.rowcount
 
 
-# --- What boards are read along ---
-
-_KEYS, _SCORES = "frame, lang, person_id", ", ".join(MEASURES)
-
-
-def _names(table: str, names: str) -> str:
-    return ", ".join(f"{table}.{name}" for name in names.split(", "))
-
-
-def _noting_moves(table: str, change: str) -> str:
-    """The statement, and where those whom it changes stand now. Only standings have places."""
-    if table != "leaderboard_standing":
-        return change
-    return f"""
-        WITH changed AS ({change} RETURNING {_names(table, f"{_KEYS}, {_SCORES}")})
-        INSERT INTO leaderboard_moved ({_KEYS}, {_SCORES}) SELECT {_KEYS}, {_SCORES} FROM changed
-        ON CONFLICT ({_KEYS}) DO UPDATE SET stands = true, ({_SCORES}) = ROW ({_names("excluded", _SCORES)})
-    """
-
-
-def _noting_ends(table: str, change: str) -> str:
-    """The statement that removes what came to nothing, and that it stands nowhere: its last move was noted before."""
-    if table != "leaderboard_standing":
-        return change
-    return f"""
-        WITH ended AS ({change} RETURNING {_names(table, _KEYS)})
-        UPDATE leaderboard_moved moved SET stands = false FROM ended
-        WHERE ({_names("moved", _KEYS)}) = ({_names("ended", _KEYS)})
-    """
-
-
-def _note_what_nobody_noted() -> None:
-    """Once a day, whatever happened: a release that knows no places may have counted beside this one.
-
-    What is noted may be as old as the places are, so it is made anew.
-    """
-    Moved._base_manager.all().delete()
-    prepared.run(
-        f"""
-        INSERT INTO leaderboard_moved ({_KEYS}, {_SCORES}, stands)
-        SELECT {_KEYS}, {", ".join(f"coalesce(standing.{name}, place.{name})" for name in MEASURES)},
-               standing.id IS NOT NULL
-        FROM leaderboard_standing standing FULL JOIN leaderboard_place place USING ({_KEYS})
-        WHERE ({_names("standing", _SCORES)}) IS DISTINCT FROM ({_names("place", _SCORES)})
-        """,
-        [],
-    )
-
-
-def put_in_order(*, when_more_than: int = -1) -> int:
-    """Give those who moved the places that their scores give; returns how many places that were.
-
-    One statement, which changes nothing unless so many people of the largest board moved. The later it is, the less it
-    costs: who did ten pieces of work moves once. The caller holds the lock.
-    """
-    return prepared.run(
-        f"""
-        WITH moved AS (
-            DELETE FROM leaderboard_moved
-            WHERE (SELECT count(*) FROM leaderboard_moved WHERE frame = 'total' AND lang = '') > %s
-            RETURNING {_KEYS}, {_SCORES}, stands
-        ), placed AS (
-            INSERT INTO leaderboard_place AS place ({_KEYS}, {_SCORES})
-            SELECT {_KEYS}, {_SCORES} FROM moved WHERE stands
-            ON CONFLICT ({_KEYS}) DO UPDATE SET ({_SCORES}) = ROW ({_names("excluded", _SCORES)})
-            WHERE ({_names("place", _SCORES)}) IS DISTINCT FROM ({_names("excluded", _SCORES)})
-        ), ended AS (
-            DELETE FROM leaderboard_place place USING moved
-            WHERE NOT moved.stands AND ({_names("place", _KEYS)}) = ({_names("moved", _KEYS)})
-        )
-        SELECT frame FROM moved
-        """,
-        [when_more_than],
-    )
-
-
 def settle() -> int:
     """What the clock does with the few that nobody counted as too many. Returns how many places were due."""
     with transaction.atomic(durable=True):
         lock()
-        return put_in_order()
+        return hot.put_in_order()
 
 
 # --- All of it again ---

@@ -13,12 +13,12 @@ from django.utils import timezone
 
 from oasst.accounts.access import require_contributor, require_member
 from oasst.accounts.models import ApiClient, User
-from oasst.core import prepared, ratelimit
+from oasst.core import ratelimit
 from oasst.core.errors import Busy, DomainError, Gone, NotFound
 from oasst.core.idempotency import fingerprint_of, once
 from oasst.core.locks import advisory_lock
 from oasst.core.text.validation import clean_pool_tag, clean_remark
-from tasks import backlog, lottery, opening_queries, queries
+from tasks import backlog, hot, lottery, queries
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
 from tasks.review_modes import draw_mode
@@ -107,7 +107,7 @@ def _assign(
             code="too_many_pending",
             retry_after=int(queries.PENDING_WINDOW.total_seconds()),
         )
-    possible = {kind} if kind else opening_queries.offered_kinds(user, lang, now)
+    possible = {kind} if kind else hot.offered_kinds(user, lang, now)
     if kind in (None, Kind.INITIAL_PROMPT) and supply.wanted():
         possible.add(Kind.INITIAL_PROMPT)
     elif kind == Kind.INITIAL_PROMPT:
@@ -140,14 +140,14 @@ def _take_place(task: Task, lease: timedelta, policy: TreePolicy) -> bool:
     """Hold the most wanted free place for the task and store the task. False if there is none."""
     work = work_of(Kind(task.kind))
     if work is None:
-        prepared.insert(task)
+        Task.objects.insert(task)
         return True
     now = task.created_at
-    message_id = opening_queries.hold(work, task.user, task.lang, lease=task.pk, now=now, until=now + lease)
+    message_id = hot.hold_opening(work, task.user, task.lang, lease=task.pk, now=now, until=now + lease)
     if message_id is None:
         return False
     _show(task, message_id, policy)
-    prepared.insert(task)
+    Task.objects.insert(task)
     if task.collective:
         Opening.objects.filter(lease=task.pk).update(holder=None, lease=None, held_until=None)
     return True
@@ -161,18 +161,15 @@ def _let_go(task: Task, policy: TreePolicy) -> None:
         transitions.advance(locked)
 
 
-_RANKED = "SELECT id, revision_id FROM trees_message WHERE parent_id = %s AND NOT deleted AND review_result"
-
-
 def _show(task: Task, message_id: UUID, policy: TreePolicy) -> None:
     """Fix what the person will see: the mode of a review, the order of replies, the texts that are judged."""
-    (task.message,) = prepared.objects(Message, "WHERE one.id = %s", [message_id], without=_SEARCH)
+    task.message = Message.objects.to_show(message_id)
     work = work_of(Kind(task.kind))
     if work in REVIEW_WORK:
         task.mode = draw_mode(Kind(task.kind), policy, asked=bool(task.asked_kind))
         task.revision_ids = [task.message.revision_id]
     elif work not in REPLY_WORK:
-        replies = prepared.read(_RANKED, [message_id])
+        replies = Message.objects.accepted_replies(message_id)
         random.shuffle(replies)
         task.reply_ids = [reply_id for reply_id, _ in replies]
         task.revision_ids = [revision_id for _, revision_id in replies]
@@ -238,31 +235,15 @@ def skip_kind(task: Task) -> Skip.Kind:
     return Skip.Kind.REPLY if work in REPLY_WORK else Skip.Kind.RANKING
 
 
-_SEARCH = frozenset({"search"})
-_OF_TASK = len(Task._meta.concrete_fields)
-_OF_BOTH = _OF_TASK + len(User._meta.concrete_fields)
-_LOCK = f"""
-    SELECT {prepared.columns(Task, "task")}, {prepared.columns(User, "person")},
-        {prepared.columns(Message, "message", _SEARCH)}
-    FROM tasks_task task JOIN accounts_user person ON person.id = task.user_id
-    LEFT JOIN trees_message message ON message.id = task.message_id
-    WHERE task.id = %s AND task.user_id = %s FOR NO KEY UPDATE OF task
-"""
-
-
 def lock_task(task_id: UUID, user: User) -> Task:
     """Fetch one's own task for change; needs an open transaction. Tasks of others do not exist for this person.
 
     Raises NotFound, NotAllowed: the person is read anew with the task, so that nothing is stored for somebody who was
     banned after this request began. A purge waits for these locks before it looks at what there is.
     """
-    rows = prepared.read(_LOCK, [task_id, user.pk])
-    if not rows:
+    task = Task.objects.locked(task_id, user)
+    if task is None:
         raise NotFound(queries.NOT_YOURS, code="task_not_found")
-    task = prepared.as_model(Task, rows[0][:_OF_TASK])
-    task.user = prepared.as_model(User, rows[0][_OF_TASK:_OF_BOTH])
-    if task.message_id:
-        task.message = prepared.as_model(Message, rows[0][_OF_BOTH:], _SEARCH)
     require_member(task.user)
     return task
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import ApiClient, User
-from oasst.core import prepared, ratelimit
+from oasst.core import ratelimit
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from tasks import assignment
 from tasks.kinds import TABLE, Kind
@@ -21,22 +21,16 @@ from trees.contributing import reviews
 from trees.lifecycle.policy import TreePolicy
 
 LONGEST_ID = 200
-_BIND = """
-    UPDATE tasks_task SET frontend_message_id = %s, acknowledged_at = %s
-    WHERE id = %s AND api_client_id = %s AND frontend_message_id IS NULL AND expires_at > %s
-      AND status IN ('open', 'skipped')
-"""
 
 
 def find_task(api_client: ApiClient, task_id: UUID) -> Task:
     """Raises NotFound."""
-    return _only(prepared.objects(Task, "WHERE one.api_client_id = %s AND one.id = %s", [api_client.pk, task_id]))
+    return _only(Task.objects.of_client(api_client.pk, task_id))
 
 
 def find_acknowledged(api_client: ApiClient, frontend_message_id: str) -> Task:
     """The task to which the client gave this id. Raises Invalid `frontend_id_empty`, NotFound."""
-    by_name = "WHERE one.api_client_id = %s AND one.frontend_message_id = %s"
-    return _only(prepared.objects(Task, by_name, [api_client.pk, _id(frontend_message_id)]))
+    return _only(Task.objects.acknowledged_as(api_client.pk, _id(frontend_message_id)))
 
 
 def _only(found: list[Task]) -> Task:
@@ -57,10 +51,9 @@ def acknowledge(*, task_id: UUID, api_client: ApiClient, frontend_message_id: st
     Raises Invalid `frontend_id_empty`, NotFound, Gone `task_expired`, Conflict `already_acknowledged`. One statement
     where nothing is in the way.
     """
-    now = timezone.now()
     try:
         with transaction.atomic():
-            bound = prepared.run(_BIND, [_id(frontend_message_id), now, task_id, api_client.pk, now])
+            bound = Task.objects.bind(task_id, api_client.pk, _id(frontend_message_id), timezone.now())
     except IntegrityError as error:
         raise Conflict("You have another task with this id.", code="already_acknowledged") from error
     if bound:
@@ -147,7 +140,7 @@ def _own_part(task: Task, user: User) -> Task:
             for name in ("api_client_id", "kind", "lang", "message_id", "mode", "reply_ids", "revision_ids")
         },
     )
-    prepared.insert(own)
+    Task.objects.insert(own)
     return own
 
 

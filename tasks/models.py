@@ -6,6 +6,7 @@ from django.db import models
 from django.utils import timezone
 
 from oasst.core.ids import uuid7
+from tasks.hot import TaskQuerySet
 from tasks.kinds import Kind
 from trees.models import Message, Ranking, Review
 
@@ -51,6 +52,8 @@ class Task(models.Model):
     # Null and not empty: the unique constraint lets any number of tasks be without one.
     frontend_message_id = models.CharField(max_length=200, null=True)  # noqa: DJ001
     collective = models.BooleanField(default=False)
+
+    objects = TaskQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -9,9 +9,8 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from oasst.accounts.models import User
-from oasst.core import prepared
 from oasst.core.errors import NotFound
-from tasks import opening_queries, supply_messages
+from tasks import hot, supply_messages
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
 from tasks.supply import Supply, read_supply
@@ -23,12 +22,10 @@ PENDING_WINDOW = timedelta(seconds=300)
 PENDING_CAP = 8
 """Whoever has begun so many tasks in the last minutes gets no more."""
 
-_PENDING = "SELECT count(*) FROM tasks_task WHERE user_id = %s AND status = 'open' AND created_at > %s"
-
 
 def availability(person: User, lang: str, policy: TreePolicy) -> dict[Kind, int]:
     """Kind → for how many messages this person could do it now, exact up to some hundred. Two statements."""
-    counts = dict.fromkeys(Kind, 0) | opening_queries.count_messages(person, lang, timezone.now())
+    counts = dict.fromkeys(Kind, 0) | hot.count_messages(person, lang, timezone.now())
     supply = read_supply(lang, policy)
     counts[Kind.INITIAL_PROMPT] = supply.wanted()
     # Asking for work brings them first, so they are on offer although no place is open yet.
@@ -53,7 +50,7 @@ def count_work(counts: dict[Kind, int], kind: Kind | None) -> int:
 
 def is_busy(person: User) -> bool:
     """Whether the person has begun so much in the last minutes that they get no more work for now."""
-    return prepared.read(_PENDING, [person.pk, timezone.now() - PENDING_WINDOW])[0][0] >= PENDING_CAP
+    return Task.objects.count_begun(person, timezone.now() - PENDING_WINDOW) >= PENDING_CAP
 
 
 def explain_busy() -> Nothing:
@@ -70,7 +67,7 @@ def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | No
     """
     works = list(Work) if kind is None else [work for work in [work_of(kind)] if work]  # none for a first prompt
     now = timezone.now()
-    causes = opening_queries.count_causes(person, lang, works, now)
+    causes = hot.count_causes(person, lang, works, now)
     causes.pop("free", None)  # became free after somebody else had taken the last one
     if causes:
         return Nothing(
@@ -80,7 +77,7 @@ def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | No
             + "It moves on as soon as another contributor joins in. Bring a friend, or try another language."
             + _elsewhere(person, lang, now),
         )
-    holders, in_the_way = opening_queries.count_holders(person, lang, works, now)
+    holders, in_the_way = hot.count_holders(person, lang, works, now)
     if holders:
         return Nothing(
             "Others are on it right now",

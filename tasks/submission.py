@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
-from oasst.core import prepared, ratelimit
+from oasst.core import ratelimit
 from oasst.core.errors import Conflict, Invalid
 from oasst.core.idempotency import fingerprint_of
 from oasst.core.text import language_detection
@@ -121,7 +121,7 @@ def _submit(task_id: UUID, user: User, answer: Answer, digest: str, store: Calla
         require_open(task)
         store(task)
         task.status, task.finished_at, task.answer_digest = Task.Status.DONE, timezone.now(), digest
-        prepared.update(task, _OF_ANSWER)
+        Task.objects.store(task, _OF_ANSWER)
         return task
 
 

@@ -10,10 +10,9 @@ from math import ceil
 
 from django.utils import timezone
 
-from oasst.core import prepared
+from tasks import hot
 from trees.lifecycle.consensus import ReviewRule
 from trees.lifecycle.policy import TreePolicy
-from trees.lifecycle.states import State
 
 WRITING_TIME = timedelta(minutes=30)  # how long somebody who took a prompt task counts as writing
 WATCHED_WEEKS = 4  # what people did before that says little about next week
@@ -127,51 +126,13 @@ class Supply:
         return max(0, self.policy.min_active_rankings - self.in_ranking) if self.backlog else 0
 
 
-# The states stand in the text, so that the plan that is kept may use the indexes that hold some of them only.
-_review, _waiting, _growing, _ranking, _backlog = (
-    f"'{state.value}'"
-    for state in (
-        *(State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING, State.GROWING),
-        *(State.RANKING, State.BACKLOG_RANKING),
-    )
-)
-READ = f"""\
-SELECT supply.*, capacity.reviews, capacity.replies, capacity.rankings, capacity.since
-FROM (
-    SELECT
-        count(*) FILTER (WHERE state = {_review}), (
-            SELECT count(*) FROM (
-                SELECT FROM trees_messagetree WHERE lang = %(lang)s AND state = {_waiting}
-                LIMIT %(most_waiting)s
-            ) AS waiting
-        ),
-        count(*) FILTER (WHERE state = {_growing} AND id NOT IN (
-            -- What is hidden there keeps the tree from moving on, and nobody can work on it until a moderator decides.
-            SELECT waits.tree_id FROM (
-                SELECT tree_id FROM trees_proposal WHERE status = 'open' AND hides
-                UNION ALL SELECT tree_id FROM trees_withdrawal WHERE status = 'open'
-            ) AS waits WHERE NOT EXISTS (SELECT FROM trees_opening opening WHERE opening.tree_id = waits.tree_id)
-        )),
-        count(*) FILTER (WHERE state = {_ranking} AND won_prompt_lottery_at IS NOT NULL),
-        count(*) FILTER (WHERE state = {_ranking}),
-        EXISTS (SELECT FROM trees_messagetree WHERE lang = %(lang)s AND state = {_backlog}), (
-            SELECT count(*) FROM tasks_task
-            WHERE kind = 'initial_prompt' AND lang = %(lang)s AND status = 'open' AND created_at >= %(writing_since)s
-        )
-    FROM trees_messagetree WHERE lang = %(lang)s AND state IN ({_review}, {_growing}, {_ranking})
-) AS supply
-LEFT JOIN tasks_capacity capacity ON capacity.lang = %(lang)s
-"""
-
-
 def read_supply(lang: str, policy: TreePolicy) -> Supply:
     """One statement on partial indexes: finished trees and past work cost nothing."""
-    facts = {
-        "lang": lang,
-        "most_waiting": max(1, policy.max_prompt_lottery_waiting),
-        "writing_since": timezone.now() - WRITING_TIME,
-    }
-    ((*counts, reviews, replies, rankings, since),) = prepared.read(READ, facts)
+    *counts, reviews, replies, rankings, since = hot.count_supply(
+        lang,
+        most_waiting=max(1, policy.max_prompt_lottery_waiting),
+        writing_since=timezone.now() - WRITING_TIME,
+    )
     supply = Supply(policy, *counts)
     return supply if since is None else replace(supply, done=Work(reviews, replies, rankings), weeks=_weeks(since))
 

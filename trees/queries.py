@@ -78,20 +78,9 @@ def conversation_to(message: Message, reader: Reader) -> list[Turn]:
 
     Made for tasks: nothing in it tells who wrote what or what others thought of it.
     """
-    rows = Message.objects.raw(
-        """
-        WITH RECURSIVE path AS (
-            SELECT id, parent_id, role, text, lang, depth, deleted, hidden FROM trees_message WHERE id = %s
-            UNION ALL
-            SELECT up.id, up.parent_id, up.role, up.text, up.lang, up.depth, up.deleted, up.hidden
-            FROM trees_message up JOIN path ON up.id = path.parent_id
-        )
-        SELECT * FROM path ORDER BY depth
-        """,
-        [message.pk],
-    )
+    rows = Message.objects.path(message.pk)
     shown = (row for row in rows if may_read(reader, row))
-    return [Turn(m.pk, m.role, m.text, render(m.text), m.lang, is_target=m.pk == message.pk) for m in shown]
+    return [Turn(m.id, m.role, m.text, render(m.text), m.lang, is_target=m.id == message.pk) for m in shown]
 
 
 def get_tree_for(person: User, message_id: UUID) -> tuple[MessageTree, Turn]:

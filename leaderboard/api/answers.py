@@ -14,9 +14,9 @@ from leaderboard.models import TrollStanding
 from leaderboard.points import FLAGS, MEANS
 from leaderboard.queries import Row
 from leaderboard.time_frames import Frame
+from oasst.accounts import hot
 from oasst.accounts.models import ApiClient, User
 from oasst.api.wire_json import dump
-from oasst.core import prepared
 from oasst.core.errors import NotFound
 
 COUNTERS = (
@@ -31,18 +31,10 @@ Names = dict[UUID, tuple[str, str]]
 def names_for(client: ApiClient, people: Iterable[UUID]) -> Names:
     """Person → (auth method, username) as this client calls them, else as anybody does, else by our own id."""
     found: Names = {}
-    for user_id, client_id, auth_method, username in prepared.read(_NAMES, [list(people)]):
+    for user_id, client_id, auth_method, username in hot.names_of(people):
         if user_id not in found or client_id == client.pk:
             found[user_id] = (auth_method, username)
     return found
-
-
-# By hand: writing these took the ORM longer than PostgreSQL takes to answer them.
-_NAMES = (
-    "SELECT user_id, api_client_id, auth_method, username FROM accounts_identity WHERE user_id = ANY(%s) ORDER BY id"
-)
-_ANYBODY = "WHERE one.id = %s"
-_OF_CLIENT = f"{_ANYBODY} AND EXISTS (SELECT FROM accounts_identity WHERE user_id = one.id AND api_client_id = %s)"
 
 
 def _score(row: Row, since: datetime | None, names: Names, now: datetime, *, highlighted: bool) -> dict[str, Any]:
@@ -161,11 +153,7 @@ def user_window(client: ApiClient, user_id: UUID, frame: Frame, *, window_size: 
 
 
 def _find(client: ApiClient, user_id: UUID) -> User | None:
-    if client.trusted:
-        found = prepared.objects(User, _ANYBODY, [user_id])
-    else:
-        found = prepared.objects(User, _OF_CLIENT, [user_id, client.pk])
-    return found[0] if found else None
+    return hot.find_user(user_id, known_to=None if client.trusted else client.pk)
 
 
 def _own_rows(person: User, counts: dict[Frame, Counter[str]]) -> dict[Frame, Row]:

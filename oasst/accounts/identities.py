@@ -13,12 +13,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from oasst.accounts import names, suspensions
+from oasst.accounts import hot, names, suspensions
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import ApiClient, Consent, Identity, Role, User
 from oasst.accounts.names import tidy_name
 from oasst.accounts.services import TERMS_DOCUMENT, accept_terms, close_account, lock_user, suspend_if_known
-from oasst.core import prepared, ratelimit
+from oasst.core import ratelimit
 from oasst.core.errors import Invalid, NotAllowed, NotFound
 
 AUTH_METHODS = ("discord", "google", "local", "system")
@@ -27,21 +27,11 @@ ME = ("local", "me")
 SYSTEM = "system"  # programs that write in their own name: imports, models
 
 
-# By hand, since nearly every request asks it: the ORM takes longer to write the statement than PostgreSQL to run it.
-_PERSON_OF_IDENTITY = f"""
-    SELECT {prepared.columns(User, "person")}
-    FROM accounts_identity identity JOIN accounts_user person ON person.id = identity.user_id
-    WHERE identity.api_client_id = %s AND identity.auth_method = %s AND identity.username = %s
-"""
-
-
 def find_person(client: ApiClient, auth_method: str, username: str) -> User | None:
     """The person whom this client knows by this name. One statement."""
-    found = prepared.read(_PERSON_OF_IDENTITY, [client.pk, auth_method, username])
-    if not found:
-        return None
-    person = prepared.as_model(User, found[0])
-    person.vouched_for = client.person_id is None
+    person = hot.find_person(client.pk, auth_method, username)
+    if person is not None:
+        person.vouched_for = client.person_id is None
     return person
 
 

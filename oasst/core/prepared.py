@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Field, Model
+from django.db.models import Field, Model, QuerySet
 from django.db.models.base import ModelState
 from django.db.models.expressions import DatabaseDefault
 from psycopg.pq import Format
@@ -93,6 +93,22 @@ def as_model(model: type[M], row: Row, without: frozenset[str] = frozenset()) ->
     state = one._state = ModelState()
     state.adding, state.db = False, DEFAULT_DB_ALIAS
     return one
+
+
+class PreparedQuerySet(QuerySet[M]):
+    """A queryset with statements by hand beside those of the ORM: the base of what an app has in its `hot.py`."""
+
+    def prepared(self, rest: str, params: Any, *, without: frozenset[str] = frozenset()) -> list[M]:
+        """See `objects`."""
+        return objects(self.model, rest, params, without=without)
+
+    def insert(self, *new: M) -> None:
+        """Store new objects, a few at a time, as `save(force_insert=True)` does, without signals."""
+        insert(*new)
+
+    def store(self, one: M, names: Iterable[str]) -> None:
+        """Store these fields of an object, as `save(update_fields=…)` does, without signals."""
+        update(one, names)
 
 
 def insert(*objects: Model) -> None:

@@ -10,8 +10,9 @@ from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from trees.api.labels import LabelDescription, LabelName, describe
 from trees.api.reading import BrokenConversation, conversation_of
-from trees.api.schemas import Conversation, ConversationMessage, Row, conversation_message, read_path, read_these
+from trees.api.schemas import Conversation, ConversationMessage, conversation_message, read_path, read_these
 from trees.contributing.reviews import labels_asked
+from trees.hot import MessageRow
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Review
 
@@ -137,13 +138,13 @@ def payload(task: Task, client: ApiClient, policy: TreePolicy) -> dict[str, Any]
     return found
 
 
-def _refuse_hidden(shown: list[Row]) -> None:
+def _refuse_hidden(shown: list[MessageRow]) -> None:
     """Whoever still holds the task of something that was hidden meanwhile is not shown it, by no program."""
     if any(row.hidden for row in shown):
         raise BrokenConversation("This message is hidden until a moderator has looked at it.")
 
 
-def _labelling(task: Task, about: Row, policy: TreePolicy) -> dict[str, Any]:
+def _labelling(task: Task, about: MessageRow, policy: TreePolicy) -> dict[str, Any]:
     assert task.message is not None
     names = labels_asked(task.message, task.mode, policy)
     is_full = task.mode == Review.Mode.FULL
@@ -158,7 +159,7 @@ def _labelling(task: Task, about: Row, policy: TreePolicy) -> dict[str, Any]:
     }
 
 
-def _ranking(task: Task, parent: Row, client: ApiClient, viewer: User) -> dict[str, Any]:
+def _ranking(task: Task, parent: MessageRow, client: ApiClient, viewer: User) -> dict[str, Any]:
     replies = read_these(task.reply_ids, client, viewer)
     shown = [replies[reply_id] for reply_id in task.reply_ids]
     _refuse_hidden(shown)

@@ -16,15 +16,16 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError, Gone
 from oasst.site.invariants import differences
-from tasks import assignment, backlog, lottery, opening_queries, queries, submission, upkeep
+from tasks import assignment, backlog, hot, lottery, queries, submission, upkeep
 from tasks.kinds import Kind
 from tasks.models import Task
 from tests.concurrency.together import at_once, elsewhere, rival_before
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import conversation, new_people
 from trees.contributing import reviews
+from trees.hot import OpeningQuerySet
 from trees.interchange.reader import import_files
-from trees.lifecycle import demand, transitions
+from trees.lifecycle import demand
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Opening, Ranking, Review
@@ -208,7 +209,7 @@ class TestPriority:
         first, second = new_people(2)
         task = take(first, SMALL, Kind.LABEL_INITIAL_PROMPT)
         rival = lambda: take(second, SMALL, Kind.LABEL_INITIAL_PROMPT)  # noqa: E731
-        with rival_before(transitions, "_write_openings", rival):
+        with rival_before(OpeningQuerySet, "change", rival):
             answer(task, SMALL)
         left = Opening.objects.get()
         assert (left.holder, left.priority) == (second, 10)
@@ -306,4 +307,4 @@ class TestMix:
         results = at_once([work(people[n::6]) for n in range(6)])
         assert failures(results) == []  # type: ignore[arg-type]
         assert sum(results) > 30  # type: ignore[arg-type]
-        assert elsewhere(lambda: opening_queries.offered_kinds(people[0], "en", timezone.now())) is not None
+        assert elsewhere(lambda: hot.offered_kinds(people[0], "en", timezone.now())) is not None

@@ -12,8 +12,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from leaderboard import queries, rebuild, schedules, tallies
+from leaderboard import hot, queries, rebuild, schedules, tallies
 from leaderboard.models import MEASURES, Moved, Place, Standing
+from leaderboard.points import COUNTERS
 from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
 from tests.factories import decide, new_people, new_prompt, review
@@ -63,7 +64,7 @@ class TestCost:
         with connection.cursor() as cursor:
             cursor.execute(f"TRUNCATE {', '.join(REWRITTEN)}")
         count()
-        tallies.put_in_order()
+        hot.put_in_order()
         count()
         return count
 
@@ -89,7 +90,7 @@ class TestCost:
         for number, person in enumerate(new_people(20)):
             stand(person, number)
         with CaptureQueriesContext(connection) as captured:
-            assert tallies.put_in_order() == 20
+            assert hot.put_in_order() == 20
         assert len(captured) == 1
 
     def test_reading_is_planned_once_and_not_each_time(self, alice: User) -> None:
@@ -154,7 +155,7 @@ class TestBoards:
                 )
 
         set_scores(people)
-        tallies.put_in_order()
+        hot.put_in_order()
         set_scores(people[::3])
         ended = people[3]
         Standing.objects.filter(person=ended).delete()
@@ -163,7 +164,7 @@ class TestBoards:
         queries.cache.clear()
         before = seen(measure, people)
         assert before[0] == self.expected(measure)
-        tallies.put_in_order()
+        hot.put_in_order()
         assert not Moved.objects.exists()
         queries.cache.clear()
         assert seen(measure, people) == before
@@ -173,7 +174,7 @@ class TestBoards:
         rows = Standing.objects.filter(frame="total", lang="", person__enabled=True)
         ordered = sorted(rows, key=lambda row: (-getattr(row, measure), row.person_id))
         return [
-            (rank, row.person_id, getattr(row, measure), queries.Counts({n: getattr(row, n) for n in queries.COUNTERS}))
+            (rank, row.person_id, getattr(row, measure), queries.Counts({n: getattr(row, n) for n in COUNTERS}))
             for rank, row in enumerate(ordered, start=1)
         ]
 
@@ -200,7 +201,7 @@ class TestBoards:
 
     def test_who_is_gone_for_good_leaves_nothing(self, alice: User) -> None:
         stand(alice, 3)
-        tallies.put_in_order()
+        hot.put_in_order()
         stand_again = Standing.objects.get(person=alice)
         Moved.objects.create(
             person=alice, frame="total", lang="", **{name: getattr(stand_again, name) for name in MEASURES}
@@ -263,7 +264,7 @@ class TestOrder:
         read_all()
         before = seen("quality", [alice])
         with pytest.raises(ZeroDivisionError), transaction.atomic():
-            tallies.put_in_order()
+            hot.put_in_order()
             raise ZeroDivisionError
         assert Moved.objects.exists() and not Place.objects.exists()
         assert seen("quality", [alice]) == before

@@ -18,7 +18,8 @@ from oasst.api.cursors import by_date, take_page
 from oasst.api.operations import require_pair
 from oasst.core.errors import DomainError, NotAllowed, NotFound
 from trees.access import PUBLIC, is_public, visible_messages
-from trees.api.schemas import Row, as_rows, conversation_message, message, read_path, read_rows, read_these, rows
+from trees.api.schemas import as_rows, conversation_message, message, read_path, read_rows, read_these, rows
+from trees.hot import MessageRow
 from trees.models import Message
 from trees.moderation.queries import Holds
 from trees.paths import tree_around
@@ -59,7 +60,7 @@ def conversation(message_id: UUID, client: ApiClient, viewer: User | None) -> di
     return conversation_of(read_path(message_id, client, viewer), client, viewer)
 
 
-def conversation_of(path: list[Row], client: ApiClient, viewer: User | None) -> dict[str, Any]:
+def conversation_of(path: list[MessageRow], client: ApiClient, viewer: User | None) -> dict[str, Any]:
     if not path:
         raise no_message()
     if any(not is_public(row) or not row.review_result for row in path[:-1]):
@@ -72,7 +73,7 @@ def tree(
 ) -> dict[str, Any]:
     """The tree around a message, from the top down. Without what stands below something left out. Raises NotFound."""
     whole = _whole_tree(message_id, client, viewer)
-    kept: dict[UUID | None, Row | None] = {None: None}
+    kept: dict[UUID | None, MessageRow | None] = {None: None}
     for row in whole:
         wanted = (include_spam or row.review_result) and (include_deleted or is_public(row))
         if wanted and row.parent_id in kept:
@@ -89,7 +90,7 @@ def children(message_id: UUID, client: ApiClient, viewer: User | None) -> list[d
 def descendants(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
     """Everything below a message, depth first, deleted and rejected too. Raises NotFound."""
     below = _by_parent(_whole_tree(message_id, client, viewer))
-    found: list[Row] = []
+    found: list[MessageRow] = []
     waiting = below[message_id][::-1]
     while waiting:
         row = waiting.pop()
@@ -116,22 +117,22 @@ def max_children(message_id: UUID, client: ApiClient, viewer: User | None) -> di
     return {"id": hub.id, "messages": [message(row, client, viewer) for row in shown]}
 
 
-def _whole_tree(message_id: UUID, client: ApiClient, viewer: User | None) -> list[Row]:
+def _whole_tree(message_id: UUID, client: ApiClient, viewer: User | None) -> list[MessageRow]:
     found = read_rows(tree_around(message_id), client, viewer)
     if not found:
         raise no_message()
     return found
 
 
-def _standing(whole: list[Row]) -> list[Row]:
+def _standing(whole: list[MessageRow]) -> list[MessageRow]:
     found = [row for row in whole if row.review_result and is_public(row)]
     if not found:
         raise NotFound("No message of this tree is accepted.", code="message_not_found")
     return found
 
 
-def _by_parent(whole: list[Row]) -> dict[UUID | None, list[Row]]:
-    below: dict[UUID | None, list[Row]] = defaultdict(list)
+def _by_parent(whole: list[MessageRow]) -> dict[UUID | None, list[MessageRow]]:
+    below: dict[UUID | None, list[MessageRow]] = defaultdict(list)
     for row in whole:
         below[row.parent_id].append(row)
     return below
@@ -217,4 +218,4 @@ def page(
     return taken.as_wire(items)
 
 
-_CREATED, _ID = Row._fields.index("created_at"), Row._fields.index("id")
+_CREATED, _ID = MessageRow._fields.index("created_at"), MessageRow._fields.index("id")

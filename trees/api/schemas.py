@@ -5,9 +5,8 @@ model objects. Tests hold each dict and its shape together. Rows are made for a 
 an empty one in its place from the start, so that nothing made from rows can show it.
 """
 
-import json
 from collections.abc import Collection, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -18,8 +17,8 @@ from oasst.accounts.models import ApiClient, User
 from oasst.api.cursors import DatedPageShape
 from oasst.api.fields import Choice, Flag, Id, Language, Moment, Shape, Text, Whole
 from oasst.api.people import FrontEndUser
-from oasst.core import prepared
 from trees.access import is_public, reads_everything
+from trees.hot import COLUMNS, MessageRow
 from trees.lifecycle.states import State
 from trees.models import Message, Reaction, Role
 
@@ -114,99 +113,38 @@ class Revision(Shape):
     user_is_author = Flag(allow_null=True)
 
 
-class Row(NamedTuple):
-    """The columns of a message that the wire shows, and the viewer's reactions. `text` is what the reader may read."""
-
-    id: UUID
-    author_id: UUID | None
-    api_client_id: UUID | None
-    frontend_message_id: str
-    text: str
-    lang: str
-    role: str
-    emojis: dict[str, int]
-    synthetic: bool
-    parent_id: UUID | None
-    created_at: Any
-    review_result: bool | None
-    review_count: int
-    deleted: bool
-    hidden: bool
-    edited: bool
-    model_name: str
-    tree_id: UUID
-    ranking_count: int
-    rank: int | None
-    position: int
-    depth: int
-    mine: list[str]
-
-
-_COLUMNS = Row._fields[:-1]
-
-
 def rows(messages: QuerySet[Message], viewer: User | None) -> "QuerySet[Message, Any]":
     """The messages as tuples for `as_rows`. One statement, also with the viewer's reactions."""
     if viewer is None:
-        return messages.values_list(*_COLUMNS)
+        return messages.values_list(*COLUMNS)
     given = Reaction.objects.of_present_text().filter(message=OuterRef("pk"), author=viewer).order_by("id")
-    return messages.annotate(mine=ArraySubquery(given.values("emoji"))).values_list(*_COLUMNS, "mine")
+    return messages.annotate(mine=ArraySubquery(given.values("emoji"))).values_list(*COLUMNS, "mine")
 
 
-def read_rows(messages: QuerySet[Message], client: ApiClient, viewer: User | None) -> list[Row]:
+def read_rows(messages: QuerySet[Message], client: ApiClient, viewer: User | None) -> list[MessageRow]:
     return as_rows(rows(messages, viewer), client)
 
 
-def as_rows(tuples: Iterable[Any], client: ApiClient) -> list[Row]:
+def as_rows(tuples: Iterable[Any], client: ApiClient) -> list[MessageRow]:
     """For this reader. Each tuple is one of `rows`."""
-    found = [Row._make(one if len(one) == len(Row._fields) else (*one, [])) for one in tuples]
+    found = [MessageRow._make(one if len(one) == len(MessageRow._fields) else (*one, [])) for one in tuples]
     if reads_everything(client):
         return found
     return [row if is_public(row) else row._replace(text="") for row in found]
 
 
-_MINE = """ARRAY(
-    SELECT emoji FROM trees_reaction reaction
-    WHERE reaction.message_id = {0}.id AND reaction.author_id = %(viewer)s AND reaction.set_aside_id IS NULL
-      AND reaction.withdrawn_at IS NULL
-      AND (reaction.emoji <> 'red_flag' OR reaction.voided_at IS NULL OR reaction.overruled)
-    ORDER BY reaction.id
-)"""
-
-
-def _of(alias: str) -> str:
-    return ", ".join(f"{alias}.{name}" for name in _COLUMNS)
-
-
-_THESE = f"SELECT {_of('one')}, {_MINE.format('one')} FROM trees_message one WHERE one.id = ANY(%(messages)s)"
-_PATH = f"""
-    WITH RECURSIVE path AS (
-        SELECT {_of("one")} FROM trees_message one WHERE one.id = %(message)s
-        UNION ALL
-        SELECT {_of("up")} FROM trees_message up JOIN path ON up.id = path.parent_id
-    )
-    SELECT path.*, {_MINE.format("path")} FROM path ORDER BY depth
-"""
-_EMOJIS = Row._fields.index("emojis")
-
-
-def read_these(message_ids: Collection[UUID], client: ApiClient, viewer: User | None) -> dict[UUID, Row]:
+def read_these(message_ids: Collection[UUID], client: ApiClient, viewer: User | None) -> dict[UUID, MessageRow]:
     """Those of these messages that there are, by their id. One statement."""
-    found = prepared.read(_THESE, {"messages": list(message_ids), "viewer": viewer and viewer.pk})
-    return {row.id: row for row in as_rows(map(_with_emojis, found), client)}
+    found = as_rows(Message.objects.rows(message_ids, viewer and viewer.pk), client)
+    return {row.id: row for row in found}
 
 
-def read_path(message_id: UUID, client: ApiClient, viewer: User | None) -> list[Row]:
+def read_path(message_id: UUID, client: ApiClient, viewer: User | None) -> list[MessageRow]:
     """The message with everything above it, the prompt first; empty when there is no such message. One statement."""
-    found = prepared.read(_PATH, {"message": message_id, "viewer": viewer and viewer.pk})
-    return as_rows(map(_with_emojis, found), client)
+    return as_rows(Message.objects.path(message_id, viewer and viewer.pk), client)
 
 
-def _with_emojis(row: prepared.Row) -> prepared.Row:
-    return (*row[:_EMOJIS], json.loads(row[_EMOJIS]), *row[_EMOJIS + 1 :])
-
-
-def conversation_message(row: Row, client: ApiClient, viewer: User | None) -> dict[str, Any]:
+def conversation_message(row: MessageRow, client: ApiClient, viewer: User | None) -> dict[str, Any]:
     return {
         "id": row.id,
         "user_id": row.author_id,
@@ -221,7 +159,7 @@ def conversation_message(row: Row, client: ApiClient, viewer: User | None) -> di
     }
 
 
-def _frontend_id(row: Row, client: ApiClient) -> str:
+def _frontend_id(row: MessageRow, client: ApiClient) -> str:
     """What its own client calls the message. Another client's name for it is that client's business: others but
     trusted ones get our id instead, which as text serves them as well.
     """
@@ -230,7 +168,7 @@ def _frontend_id(row: Row, client: ApiClient) -> str:
     return str(row.id)
 
 
-def message(row: Row, client: ApiClient, viewer: User | None) -> dict[str, Any]:
+def message(row: MessageRow, client: ApiClient, viewer: User | None) -> dict[str, Any]:
     return conversation_message(row, client, viewer) | {
         "parent_id": row.parent_id,
         "created_date": row.created_at,

@@ -1,5 +1,6 @@
 """How many messages and trees there are."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.core.cache import cache
@@ -7,9 +8,9 @@ from rest_framework import serializers
 
 from oasst.api.fields import ByName, Flag, Id, Moment, Shape, Whole
 from oasst.api.operations import Access, Call, Operation, operation
-from oasst.core import prepared
 from trees.api.schemas import StateName
 from trees.lifecycle.states import ACTIVE, State
+from trees.models import Message, MessageTree
 
 OPERATIONS: list[Operation] = []
 
@@ -45,23 +46,13 @@ KEPT, KEPT_FROM = 5, 2_000
 """Seconds for which the counts of so many rows and more are kept: programs ask again and again, and each would read the
 whole table."""
 
-# By hand, here and below: writing these took the ORM longer than PostgreSQL takes to count what a young site has.
-_MESSAGES = "SELECT lang, count(*), count(*) FILTER (WHERE NOT deleted) FROM trees_message GROUP BY lang ORDER BY lang"
-_TREES = "SELECT state, count(*) FROM trees_messagetree GROUP BY state ORDER BY state"
-_TREES_COUNTED = """
-    SELECT tree.id, tree.state, max(message.depth), min(message.created_at), max(message.created_at), count(*),
-           tree.goal_tree_size
-    FROM trees_messagetree tree JOIN trees_message message ON message.tree_id = tree.id AND NOT message.deleted
-    WHERE {which} GROUP BY tree.id ORDER BY tree.number
-""".strip()
 
-
-def _counted(name: str, statement: str) -> list[prepared.Row]:
+def _counted(name: str, count: Callable[[], list[Any]]) -> list[Any]:
     """Rows of (name, number, …), as they are or, on a large site, as they were seconds ago. One statement at most."""
     key = f"counted:{name}"
-    rows: list[prepared.Row] | None = cache.get(key)
+    rows: list[Any] | None = cache.get(key)
     if rows is None:
-        rows = prepared.read(statement, [])
+        rows = count()
         if sum(row[1] for row in rows) >= KEPT_FROM:
             cache.set(key, rows, KEPT)
     return rows
@@ -69,7 +60,7 @@ def _counted(name: str, statement: str) -> list[prepared.Row]:
 
 def system_stats() -> dict[str, Any]:
     """Two statements."""
-    counts = _counted("messages", _MESSAGES)
+    counts = _counted("messages", Message.objects.count_languages)
     total, active = (sum(row[place] for row in counts) for place in (1, 2))
     return {
         "all": total,
@@ -82,15 +73,12 @@ def system_stats() -> dict[str, Any]:
 
 def state_counts() -> dict[str, int]:
     """One statement."""
-    return dict(_counted("trees", _TREES))
+    return dict(_counted("trees", MessageTree.objects.count_states))
 
 
 def message_counts(*, only_active: bool) -> list[dict[str, Any]]:
-    """One row a tree: grouped by the tree alone, so that its columns cost no sorting."""
-    if only_active:
-        rows = prepared.read(_TREES_COUNTED.format(which="tree.state = ANY(%s)"), [[state.value for state in ACTIVE]])
-    else:
-        rows = prepared.read(_TREES_COUNTED.format(which="true"), [])
+    """One row a tree. One statement."""
+    rows = MessageTree.objects.count_messages([state.value for state in ACTIVE] if only_active else None)
     names = ("message_tree_id", "state", "depth", "oldest", "youngest", "count", "goal_tree_size")
     return [dict(zip(names, row, strict=True)) for row in rows]
 

@@ -12,7 +12,6 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from oasst.accounts.models import User
-from oasst.core import prepared
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
 from oasst.core.ids import uuid7
 from oasst.core.text.language_detection import NOTHING_SEEN, Reading
@@ -225,16 +224,13 @@ def _insert(
         **fields,
     )
     try:
-        prepared.insert(message)
+        Message.objects.insert(message)
     except IntegrityError as error:
         if "message_frontend_id_once" in str(error):
             raise Conflict("You have already sent a message with this id.", code="frontend_id_taken") from error
         raise
-    prepared.insert(Revision(id=id, message=message, text=text, author=author, created_at=message.created_at))
+    Revision.objects.insert(Revision(id=id, message=message, text=text, author=author, created_at=message.created_at))
     return message
-
-
-_RECENT = "SELECT FROM trees_message WHERE author_id = %s AND created_at >= %s AND text_digest = %s LIMIT 1"
 
 
 def _refuse_repetition(author: User, text: str, policy: TreePolicy) -> None:
@@ -243,7 +239,7 @@ def _refuse_repetition(author: User, text: str, policy: TreePolicy) -> None:
     Not locked: two different tasks answered with one text in the same instant both pass, which does no harm.
     """
     since = timezone.now() - timedelta(minutes=policy.duplicate_window_minutes)
-    if prepared.read(_RECENT, [author.pk, since, digest_of(text)]):
+    if Message.objects.has_recent(author.pk, digest_of(text), since):
         raise Conflict("You sent exactly this text a short while ago.", code="duplicate", field="text")
 
 

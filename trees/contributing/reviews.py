@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.accounts.services import require_contributor_now
-from oasst.core import prepared
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from trees import jobs
@@ -88,7 +87,7 @@ def _insert_review(message: Message, author: User, labels: Labels, mode: str) ->
     """The unique constraint speaks before the place is taken: a second review must be told its true reason."""
     try:
         review = Review(message=message, revision_id=message.revision_id, author=author, labels=dict(labels), mode=mode)
-        prepared.insert(review)
+        Review.objects.insert(review)
         return review
     except IntegrityError as error:
         raise Conflict("You already reviewed this message.", code="already_reviewed") from error
@@ -163,7 +162,7 @@ def record_ranking(
             revision_ids=current,
             not_rankable=not_rankable,
         )
-        prepared.insert(ranking)
+        Ranking.objects.insert(ranking)
     except IntegrityError as error:
         raise Conflict("You already ranked these replies.", code="already_ranked") from error
     locked.take_place(message=parent, work=demand.ranking_work(parent), lease=lease)
@@ -199,7 +198,7 @@ def record_skip(*, message: Message, author: User, kind: str, reason: str = "", 
     """Note that this person does not want this work about this message. Saying it twice changes nothing, unless the
     message has a new text since then, and what was said of the earlier one is void: then it is said of the new one.
     That comes through a program only: no task asks somebody a second time who did not want it
-    (`tasks.opening_queries.SKIPPED`).
+    (`tasks.hot.SKIPPED`).
     """
     # Everything: a skip that a purge set aside still is one, for the person whom it spares the work.
     _, created = Skip.everything.get_or_create(

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from oasst.core import prepared
 from trees.lifecycle import demand
 from trees.lifecycle.locked_tree import LockedTree
 from trees.lifecycle.states import REPLY_WORK, TABLE, Work
+from trees.models import Opening
 
 
 @dataclass
@@ -34,7 +34,13 @@ def reconcile(locked: LockedTree) -> None:
             break
         changes = _compare(locked)
     if changes.surplus or changes.fresh or changes.moved:
-        _write(locked, changes)
+        Opening.objects.change(
+            locked.tree,
+            remove=changes.surplus,
+            priorities=changes.moved,
+            add=[(message_id, work, priority) for (message_id, work), priority in changes.fresh],
+            now=locked.now,
+        )
 
 
 def _compare(locked: LockedTree) -> Changes:
@@ -68,35 +74,3 @@ class _Priorities(dict[demand.Key, int]):
     def __missing__(self, key: demand.Key) -> int:
         self[key] = demand.priority(self.locked, self.locked.messages[key[0]], key[1])
         return self[key]
-
-
-def _write(locked: LockedTree, changes: Changes) -> None:
-    """One statement for all of it."""
-    prepared.run(
-        """
-        WITH locked AS MATERIALIZED (
-            SELECT id FROM trees_opening WHERE id = ANY(%s) ORDER BY id FOR UPDATE
-        ), gone AS (
-            DELETE FROM trees_opening WHERE id IN (SELECT id FROM locked) AND id = ANY(%s)
-        ), moved AS (
-            UPDATE trees_opening SET priority = change.priority
-            FROM unnest(%s::bigint[], %s::int[]) AS change(id, priority) JOIN locked USING (id)
-            WHERE trees_opening.id = change.id
-        )
-        INSERT INTO trees_opening (tree_id, message_id, work, lang, priority, created_at)
-        SELECT %s, place.message, place.work, %s, place.priority, %s
-        FROM unnest(%s::uuid[], %s::text[], %s::int[]) AS place(message, work, priority)
-        """,
-        [
-            sorted(changes.surplus | changes.moved.keys()),
-            sorted(changes.surplus),
-            list(changes.moved.keys()),
-            list(changes.moved.values()),
-            locked.tree.pk,
-            locked.tree.lang,
-            locked.now,
-            [message_id for (message_id, _), _ in changes.fresh],
-            [work.value for (_, work), _ in changes.fresh],
-            [priority for _, priority in changes.fresh],
-        ],
-    )

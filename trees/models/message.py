@@ -9,6 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from oasst.core.ids import uuid7
+from trees.hot import MessageQuerySet, RevisionQuerySet
 from trees.models.tree import MessageTree
 
 
@@ -114,6 +115,8 @@ class Message(models.Model):
         db_persist=True,
     )
 
+    objects = MessageQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.CheckConstraint(
@@ -171,6 +174,8 @@ class Revision(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     reason = models.CharField(max_length=500, blank=True)
+
+    objects = RevisionQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.text[:80]

@@ -5,23 +5,10 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from oasst.core import prepared
+from trees.hot import FactQuerySet, TreeQuerySet
 from trees.lifecycle.states import State
 
 STATE_CHOICES = [(state.value, state.value) for state in State]
-
-
-class TreeQuerySet(models.QuerySet["MessageTree"]):
-    def lock(self, tree_id: object) -> "MessageTree":
-        """Fetch one tree for change; needs an open transaction.
-
-        The weaker lock mode: inserting a message takes a key share lock on its tree, which the full lock would make
-        wait. Locks run downhill: a task first, then its tree, then messages by primary key.
-        """
-        found = prepared.objects(MessageTree, "WHERE one.id = %s FOR NO KEY UPDATE", [tree_id])
-        if not found:
-            raise MessageTree.DoesNotExist
-        return found[0]
 
 
 class MessageTree(models.Model):
@@ -97,6 +84,8 @@ class TreeTransition(models.Model):
     reason = models.CharField(max_length=500)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = FactQuerySet.as_manager()
 
     class Meta:
         indexes = [models.Index(fields=["to_state", "at"], name="transition_flow")]

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from django.conf import settings
 
-from oasst.core import prepared
 from oasst.core.after_commit import wake
 from trees.models import Happening
 
@@ -22,7 +21,7 @@ def tell(happenings: Sequence[Happening]) -> None:
         if len(happenings) > FEW:
             Happening.objects.bulk_create(happenings)
         else:
-            prepared.insert(*happenings)
+            Happening.objects.insert(*happenings)
         for mark, reader in settings.OUTBOX_READERS.items():
             if not all(getattr(one, mark) for one in happenings):
                 wake(reader)

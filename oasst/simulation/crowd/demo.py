@@ -15,7 +15,7 @@ from django.utils import timezone
 from oasst.accounts.models import Role, User
 from oasst.accounts.services import accept_terms, create_user
 from oasst.core.json_lines import lines_of
-from tasks import assignment, lottery, opening_queries, submission
+from tasks import assignment, hot, lottery, submission
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from trees.contributing.reviews import labels_asked
@@ -122,7 +122,7 @@ class Stage:
         task = open_tasks.exclude(kind=Kind.INITIAL_PROMPT.value).first()
         if task is None:
             # Asked for by kind, replies would soon meet the rate limits.
-            task = self._take(person, None) if opening_queries.offered_kinds(person, LANG, timezone.now()) else None
+            task = self._take(person, None) if hot.offered_kinds(person, LANG, timezone.now()) else None
         if task is not None and task.kind == Kind.INITIAL_PROMPT:
             assignment.skip(task_id=task.pk, user=person, policy=self.policy)
         elif task is not None:
@@ -139,7 +139,7 @@ class Stage:
             self._answer(self._take(writer, Kind.ASSISTANT_REPLY))
         while Message.objects.filter(tree=self._tree(GROWING), review_result=None).exists():
             for reviewer in reviewers:
-                if Kind.LABEL_ASSISTANT_REPLY in opening_queries.offered_kinds(reviewer, LANG, timezone.now()):
+                if Kind.LABEL_ASSISTANT_REPLY in hot.offered_kinds(reviewer, LANG, timezone.now()):
                     self._answer(self._take(reviewer, Kind.LABEL_ASSISTANT_REPLY))
         self._answer(self._take(self.people[0], Kind.PROMPTER_REPLY))
         self._answer(self._take(writers[2], Kind.ASSISTANT_REPLY))
@@ -157,7 +157,7 @@ class Stage:
             self._take(reviewer, Kind.LABEL_INITIAL_PROMPT)
             for _ in prompts
             for reviewer in reviewers[: self.policy.num_reviews_initial_prompt]
-            if Kind.LABEL_INITIAL_PROMPT in opening_queries.offered_kinds(reviewer, LANG, timezone.now())
+            if Kind.LABEL_INITIAL_PROMPT in hot.offered_kinds(reviewer, LANG, timezone.now())
         ]
         for review in reviews:
             self._answer(review)

@@ -55,7 +55,7 @@ def add_places(
 
 
 def _those_who_may_not(turn: Turn, work: Work) -> list[str]:
-    """As `tasks.opening_queries` has it."""
+    """As `tasks.hot` has it."""
     if work in REVIEW_WORK:
         return [turn.author, *(vote.author for vote in turn.votes)]
     return [*(reply.author for reply in turn.replies), *(order.author for order in turn.orders)]

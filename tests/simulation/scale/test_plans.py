@@ -11,7 +11,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from oasst.accounts.models import User
-from tasks import assignment, lottery, opening_queries, queries, submission, supply, upkeep
+from tasks import assignment, hot, lottery, queries, submission, supply, upkeep
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from tests.simulation.scale.conftest import POLICY, Site, undone
@@ -51,7 +51,7 @@ def work(person: User, kind: Kind) -> None:
             submission.submit_ranking(ordered_ids=task.reply_ids, **given)
 
 
-def hot(person: User) -> Acts:
+def hot_acts(person: User) -> Acts:
     """What every visitor does. Read by whoever looks at the figures: name → act."""
     now = timezone.now()
     message = Message.objects.filter(tree=some_tree(State.READY_FOR_EXPORT)).order_by("-depth")[0]
@@ -60,7 +60,7 @@ def hot(person: User) -> Acts:
     return {
         **{f"work, {kind}": lambda kind=kind: work(person, kind) for kind in kinds},  # type: ignore[misc]
         "any work": lambda: assignment.request_task(user=person, lang=LANG, policy=POLICY),
-        "offered kinds": lambda: opening_queries.offered_kinds(person, LANG, now),
+        "offered kinds": lambda: hot.offered_kinds(person, LANG, now),
         "availability": lambda: queries.availability(person, LANG, POLICY),
         "nothing to do": lambda: queries.explain_nothing(person, LANG, POLICY),
         "supply": lambda: supply.read_supply(LANG, POLICY),
@@ -107,7 +107,7 @@ def many_trees(site: Site) -> Iterator[None]:
 @pytest.mark.usefixtures("many_trees")
 class TestIndexes:
     def test_no_hot_statement_reads_a_table_from_end_to_end(self) -> None:
-        found = {name: plans_of(act) for name, act in hot(busiest()).items()}
+        found = {name: plans_of(act) for name, act in hot_acts(busiest()).items()}
         assert [(name, plans.scanned_whole) for name, plans in found.items() if plans.scanned_whole] == []
         too_many = {name: plans.rows for name, plans in found.items() if plans.rows > 3000}
         assert not too_many, "bounded by the open work and by a page, not by the tables"
@@ -130,7 +130,7 @@ class TestIndexes:
         ],
     )
     def test_each_has_its_index(self, name: str, index: str) -> None:
-        assert index in plans_of(hot(busiest())[name]).indexes
+        assert index in plans_of(hot_acts(busiest())[name]).indexes
 
     def test_export_reads_by_state_and_by_tree(self) -> None:
         plans = plans_of(lambda: list(read_lines(Selection(limit=300))))
@@ -172,7 +172,7 @@ class TestFinishedTreesCostNothing:
             with site(trees, 60):
                 let_work_run_out(3)
                 person = User.objects.filter(contribution_languages=[LANG]).order_by("-pk")[0]
-                found = {name: plans_of(act) for name, act in hot(person).items()}
+                found = {name: plans_of(act) for name, act in hot_acts(person).items()}
                 costs.append({name: (plans.statements, plans.rows) for name, plans in found.items()})
         few, many = costs
         # An answer has more to write where it decides something, which may be so in one of them only; and these take

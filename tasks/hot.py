@@ -1,18 +1,25 @@
-"""Which free places a person may take, as SQL written by hand.
+"""The statements on tasks that run all day, by hand. Those that find a free place for a person would cost the ORM 30 ms
+to compile and PostgreSQL 18 ms to plan each time, against 1 ms to run.
 
-These are the statements that every request for work runs. The same conditions built by the ORM cost 30 ms to compile
-and 18 ms to plan, against 1 ms to run; written out they cost what they do.
+Each has a twin in tests/tasks/test_hot.py that says the same by the ORM.
 """
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from oasst.accounts.models import User
 from oasst.core import prepared
+from oasst.core.prepared import PreparedQuerySet
 from tasks.kinds import Kind
-from trees.lifecycle.states import RANKING_WORK, REVIEW_WORK, Work
+from trees.hot import SEARCH
+from trees.lifecycle.states import RANKING_WORK, REVIEW_WORK, State, Work
+from trees.models import Message
+
+if TYPE_CHECKING:
+    from tasks.models import Task
 
 
 def _literal(works: Iterable[Work]) -> str:
@@ -118,7 +125,7 @@ def count_messages(person: User, lang: str, now: datetime) -> dict[Kind, int]:
     return {Kind(work): number for work, number in prepared.read(sql, facts)}
 
 
-def hold(work: Work, person: User, lang: str, *, lease: UUID, now: datetime, until: datetime) -> UUID | None:
+def hold_opening(work: Work, person: User, lang: str, *, lease: UUID, now: datetime, until: datetime) -> UUID | None:
     """Hold the most wanted free place and return its message; None if there is none. One statement.
 
     SKIP LOCKED: of many people who ask at once each gets another place, and nobody waits.
@@ -163,3 +170,100 @@ def count_holders(person: User, lang: str, works: Iterable[Work], now: datetime)
     facts = {**_facts(person, lang, now), "works": [work.value for work in works]}
     ((everybody, in_the_way),) = prepared.read(sql, facts)
     return everybody, in_the_way
+
+
+# The states stand in the text, so that the plan that is kept may use the indexes that hold some of them only.
+_review, _waiting, _growing, _ranking, _backlog = (
+    f"'{state.value}'"
+    for state in (
+        *(State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING, State.GROWING),
+        *(State.RANKING, State.BACKLOG_RANKING),
+    )
+)
+_SUPPLY = f"""\
+SELECT supply.*, capacity.reviews, capacity.replies, capacity.rankings, capacity.since
+FROM (
+    SELECT
+        count(*) FILTER (WHERE state = {_review}), (
+            SELECT count(*) FROM (
+                SELECT FROM trees_messagetree WHERE lang = %(lang)s AND state = {_waiting}
+                LIMIT %(most_waiting)s
+            ) AS waiting
+        ),
+        count(*) FILTER (WHERE state = {_growing} AND id NOT IN (
+            -- What is hidden there keeps the tree from moving on, and nobody can work on it until a moderator decides.
+            SELECT waits.tree_id FROM (
+                SELECT tree_id FROM trees_proposal WHERE status = 'open' AND hides
+                UNION ALL SELECT tree_id FROM trees_withdrawal WHERE status = 'open'
+            ) AS waits WHERE NOT EXISTS (SELECT FROM trees_opening opening WHERE opening.tree_id = waits.tree_id)
+        )),
+        count(*) FILTER (WHERE state = {_ranking} AND won_prompt_lottery_at IS NOT NULL),
+        count(*) FILTER (WHERE state = {_ranking}),
+        EXISTS (SELECT FROM trees_messagetree WHERE lang = %(lang)s AND state = {_backlog}), (
+            SELECT count(*) FROM tasks_task
+            WHERE kind = 'initial_prompt' AND lang = %(lang)s AND status = 'open' AND created_at >= %(writing_since)s
+        )
+    FROM trees_messagetree WHERE lang = %(lang)s AND state IN ({_review}, {_growing}, {_ranking})
+) AS supply
+LEFT JOIN tasks_capacity capacity ON capacity.lang = %(lang)s
+"""
+
+
+def count_supply(lang: str, *, most_waiting: int, writing_since: datetime) -> tuple[Any, ...]:
+    """The conversations of a language by where they are, as `tasks.supply.Supply` names them up to `being_written`, and
+    what its people did lately: reviews, replies, rankings, and since when; None where nothing was ever counted.
+    """
+    facts = {"lang": lang, "most_waiting": most_waiting, "writing_since": writing_since}
+    return prepared.read(_SUPPLY, facts)[0]
+
+
+class TaskQuerySet(PreparedQuerySet["Task"]):
+    def locked(self, task_id: UUID, user: User) -> "Task | None":
+        """One's own task for change, with its person and its message as they are now; needs an open transaction."""
+        rows = prepared.read(_lock_statement(self.model), [task_id, user.pk])
+        if not rows:
+            return None
+        of_task, of_user = len(self.model._meta.concrete_fields), len(User._meta.concrete_fields)
+        task = prepared.as_model(self.model, rows[0][:of_task])
+        task.user = prepared.as_model(User, rows[0][of_task : of_task + of_user])
+        if task.message_id:
+            task.message = prepared.as_model(Message, rows[0][of_task + of_user :], SEARCH)
+        return task
+
+    def of_client(self, client_id: object, task_id: UUID) -> "list[Task]":
+        return self.prepared("WHERE one.api_client_id = %s AND one.id = %s", [client_id, task_id])
+
+    def acknowledged_as(self, client_id: object, frontend_message_id: str) -> "list[Task]":
+        """The task to which an API client gave this id, or none."""
+        by_name = "WHERE one.api_client_id = %s AND one.frontend_message_id = %s"
+        return self.prepared(by_name, [client_id, frontend_message_id])
+
+    def bind(self, task_id: UUID, client_id: object, frontend_message_id: str, now: datetime) -> bool:
+        """Give a task the id that its API client has for it, unless it has one, is done or ran out. Raises
+        IntegrityError where another task of the client has this id.
+        """
+        bound = prepared.run(
+            """
+            UPDATE tasks_task SET frontend_message_id = %s, acknowledged_at = %s
+            WHERE id = %s AND api_client_id = %s AND frontend_message_id IS NULL AND expires_at > %s
+              AND status IN ('open', 'skipped')
+            """,
+            [frontend_message_id, now, task_id, client_id, now],
+        )
+        return bool(bound)
+
+    def count_begun(self, user: User, since: datetime) -> int:
+        """How many open tasks this person has begun since then."""
+        sql = "SELECT count(*) FROM tasks_task WHERE user_id = %s AND status = 'open' AND created_at > %s"
+        return cast(int, prepared.read(sql, [user.pk, since])[0][0])
+
+
+@cache
+def _lock_statement(model: "type[Task]") -> str:
+    return f"""
+        SELECT {prepared.columns(model, "task")}, {prepared.columns(User, "person")},
+            {prepared.columns(Message, "message", SEARCH)}
+        FROM tasks_task task JOIN accounts_user person ON person.id = task.user_id
+        LEFT JOIN trees_message message ON message.id = task.message_id
+        WHERE task.id = %s AND task.user_id = %s FOR NO KEY UPDATE OF task
+    """
