@@ -25,7 +25,7 @@ import structlog
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from inference.chats import chat_services
+from inference.chats import asking
 from inference.chats.access import get_turn_for
 from inference.turns.events import Done, Failed, Token, as_json
 from inference.turns.rendering import AnswerPage
@@ -81,7 +81,7 @@ class AnswerConsumer(AsyncWebsocketConsumer):
             return
         with contextlib.suppress(ValueError, DomainError):
             if json.loads(text_data) == {"type": "stop"}:
-                stop = database_sync_to_async(chat_services.stop_turn, thread_sensitive=False)
+                stop = database_sync_to_async(asking.stop_turn, thread_sensitive=False)
                 try:
                     await stop(user=self.person, message_id=self.message_id)
                 except Busy as error:

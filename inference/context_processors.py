@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest
 
-from inference.chats.chat_services import models_on_offer
+from inference.chats.offered_models import models_on_offer
 
 
 def chat(request: HttpRequest) -> dict[str, bool]:

@@ -5,7 +5,8 @@ from typing import Any
 from django import forms
 
 from inference.chats import chat_settings
-from inference.chats.chat_services import INSTRUCTIONS, models_on_offer
+from inference.chats.chat_settings import INSTRUCTIONS
+from inference.chats.offered_models import models_on_offer
 from inference.engine.sampling import LARGEST_SEED
 from inference.models import Chat
 from inference.policy import ChatPolicy

@@ -13,7 +13,7 @@ from rest_framework import serializers
 
 from inference.api.authentication import AUTH_METHOD, session_of, trusted_caller, with_wrong_ones_counted
 from inference.api.schemas import Refreshed, TokenPair, TrustedUser
-from inference.chats import chat_services
+from inference.chats import deletion
 from oasst.accounts import services
 from oasst.accounts.access import has_current_terms, may_sign_in_unproven, require_member
 from oasst.accounts.authentication import program_sessions, reauthentication
@@ -166,7 +166,7 @@ def delete_account(call: Call) -> None:
             raise NotAllowed("Please sign in again first: this can not be undone.", code="not_recent")
     email = person.email
     with transaction.atomic():  # chats stay where the account has to
-        chat_services.delete_all_chats(user=person)
+        deletion.delete_all_chats(user=person)
         services.close_account(person)
     if email:
         tell(call.request, person, "account_closed", email=email)
@@ -183,7 +183,7 @@ def delete_user(call: Call) -> None:
     """Erase who this was, and their chats."""
     person = require_general(_user(call).pk)
     with transaction.atomic():
-        chat_services.delete_all_chats(user=person)
+        deletion.delete_all_chats(user=person)
         delete_person(person.pk)
 
 

@@ -13,7 +13,7 @@ from inference.api.schemas import (
     ChatUpdate,
     CreateChat,
 )
-from inference.chats import access, chat_services, listing
+from inference.chats import access, changes, creation, deletion, listing
 from inference.policy import current_policy
 from oasst.api.operations import Access, Call, Operation, operation
 
@@ -55,26 +55,26 @@ def list_chats(call: Call) -> Any:
 @operation(OPERATIONS, "POST", "chats", PERSON, body=CreateChat, body_required=False, answer=ChatListRead)
 def create_chat(call: Call) -> Any:
     """A new chat, empty."""
-    return show_chat(chat_services.create_chats(user=call.person, wanted=[call.body or {}], policy=current_policy())[0])
+    return show_chat(creation.create_chats(user=call.person, wanted=[call.body or {}], policy=current_policy())[0])
 
 
 @operation(OPERATIONS, "POST", "chats/batch", PERSON, body=ChatBatch, answer=[ChatListRead])
 def create_chats(call: Call) -> Any:
     """Up to 100 new chats at once, or none."""
-    made = chat_services.create_chats(user=call.person, wanted=call.given["chats"], policy=current_policy())
+    made = creation.create_chats(user=call.person, wanted=call.given["chats"], policy=current_policy())
     return [show_chat(one) for one in made]
 
 
 @operation(OPERATIONS, "POST", "chats/batch_delete", PERSON, body=ChatIds)
 def delete_chats(call: Call) -> None:
     """Delete up to 100 chats at once. When one of them is not there, none is deleted."""
-    chat_services.delete_chats(user=call.person, chat_ids=call.given["chat_ids"])
+    deletion.delete_chats(user=call.person, chat_ids=call.given["chat_ids"])
 
 
 @operation(OPERATIONS, "PUT", "chats/hide_all", PERSON)
 def hide_all(call: Call) -> None:
     """Hide every chat that is not."""
-    chat_services.hide_all(user=call.person)
+    changes.hide_all(user=call.person)
 
 
 @operation(OPERATIONS, "GET", "chats/<chat_id>", PERSON, answer=ChatRead)
@@ -86,7 +86,7 @@ def get_chat(call: Call) -> Any:
 @operation(OPERATIONS, "PUT", "chats/<chat_id>", PERSON, body=ChatUpdate)
 def update_chat(call: Call) -> None:
     """Change what the body names."""
-    chat_services.change_chat(
+    changes.change_chat(
         user=call.person,
         chat_id=call.id("chat_id"),
         wanted=call.given,
@@ -98,4 +98,4 @@ def update_chat(call: Call) -> None:
 @operation(OPERATIONS, "DELETE", "chats/<chat_id>", PERSON)
 def delete_chat(call: Call) -> None:
     """Delete a chat; what is being written for it ends."""
-    chat_services.delete_chat(user=call.person, chat_id=call.id("chat_id"))
+    deletion.delete_chat(user=call.person, chat_id=call.id("chat_id"))

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from inference.api.representations import show_sampling
 from inference.api.schemas import Features, ModelConfigInfo
 from inference.chats import presets
-from inference.chats.chat_services import models_on_offer
+from inference.chats.offered_models import models_on_offer
 from inference.policy import current_policy
 from oasst.api.operations import Access, Call, Operation, operation
 

@@ -20,7 +20,7 @@ from inference.api.schemas import (
     ReportRequest,
     VoteRequest,
 )
-from inference.chats import access, chat_services
+from inference.chats import access, asking, feedback
 from inference.models import ChatMessage, Role
 from inference.policy import current_policy
 from inference.turns.events import Done, Event, Failed, Queued, Token
@@ -41,7 +41,7 @@ _MESSAGE = "chats/<chat_id>/messages/<message_id>"
 )
 def create_prompter_message(call: Call) -> Any:
     """Say something, as a reply to an answer or as a beginning."""
-    made = chat_services.post_message(
+    made = asking.post_message(
         user=call.person,
         chat_id=call.id("chat_id"),
         text=call.given["content"],
@@ -63,7 +63,7 @@ def create_assistant_message(call: Call) -> Any:
         "user_profile": body["user_profile"],
         "response_instructions": body["user_response_instructions"],
     }
-    turn = chat_services.answer_again(
+    turn = asking.answer_again(
         user=call.person,
         message_id=body["parent_id"],
         chosen=read_sampling(body["sampling_parameters"]),
@@ -109,29 +109,27 @@ def get_events(call: Call) -> HttpResponseBase:
 @operation(OPERATIONS, "POST", f"{_MESSAGE}/stop", PERSON)
 def stop(call: Call) -> None:
     """End an answer; what was written of it stays."""
-    chat_services.stop_turn(user=call.person, message_id=_message(call).pk)
+    asking.stop_turn(user=call.person, message_id=_message(call).pk)
 
 
 @operation(OPERATIONS, "POST", f"{_MESSAGE}/votes", PERSON, body=VoteRequest)
 def vote(call: Call) -> None:
     """A thumb up (1), down (-1) or none (0)."""
-    chat_services.vote(user=call.person, message_id=_message(call).pk, score=call.given["score"])
+    feedback.vote(user=call.person, message_id=_message(call).pk, score=call.given["score"])
 
 
 @operation(OPERATIONS, "POST", f"{_MESSAGE}/message_evals", PERSON, body=EvaluationRequest)
 def evaluate(call: Call) -> None:
     """Say that this answer is better than those others to the same message."""
     rejected = call.given["inferior_message_ids"]
-    chat_services.choose_draft(user=call.person, message_id=_message(call).pk, rejected_ids=rejected)
+    feedback.choose_draft(user=call.person, message_id=_message(call).pk, rejected_ids=rejected)
 
 
 @operation(OPERATIONS, "POST", f"{_MESSAGE}/reports", PERSON, body=ReportRequest)
 def report(call: Call) -> None:
     """Tell the moderators that an answer is bad."""
     given = call.given
-    chat_services.report(
-        user=call.person, message_id=_message(call).pk, kind=given["report_type"], reason=given["reason"]
-    )
+    feedback.report(user=call.person, message_id=_message(call).pk, kind=given["report_type"], reason=given["reason"])
 
 
 def _message(call: Call) -> ChatMessage:

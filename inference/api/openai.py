@@ -21,7 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from psycopg_pool import PoolTimeout
 
 from inference.api.openai_input import Asked, read
-from inference.chats import chat_services
+from inference.chats import asking, offered_models
 from inference.models import Turn
 from inference.policy import current_policy
 from inference.turns import lifecycle
@@ -149,9 +149,7 @@ def _begin(request: HttpRequest) -> tuple[Asked, Turn]:
         raise Invalid("The body is no JSON.", code="not_json") from None
     policy = current_policy()
     asked = read(body, policy)
-    turn = chat_services.complete(
-        user=user, messages=asked.messages, policy=policy, chosen=asked.chosen, model=asked.model
-    )
+    turn = asking.complete(user=user, messages=asked.messages, policy=policy, chosen=asked.chosen, model=asked.model)
     return asked, turn
 
 
@@ -317,10 +315,10 @@ def models(request: HttpRequest, name: str = "") -> HttpResponseBase:
         {
             "id": one,
             "object": "model",
-            "created": int(chat_services.offered_since(one).timestamp()),
+            "created": int(offered_models.offered_since(one).timestamp()),
             "owned_by": "oasst",
         }
-        for one in chat_services.models_on_offer()
+        for one in offered_models.models_on_offer()
         if name in ("", one, f"{one}/")
     ]
     if not name:

@@ -2,16 +2,24 @@
 
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from inference.models import Chat, ChatMessage, Turn
 from oasst.accounts.models import User
 from oasst.core.errors import NotFound
 
 
-def get_chat_for(user: User, chat_id: UUID) -> Chat:
-    chat = Chat.objects.filter(pk=chat_id, user=user, deleted_at=None).first()
+def get_chat_for(user: User, chat_id: UUID, chats: QuerySet[Chat] | None = None) -> Chat:
+    own = (Chat.objects.all() if chats is None else chats).filter(pk=chat_id, user=user, deleted_at=None)
+    chat = own.first()
     if chat is None:
         raise NotFound("There is no such chat.", code="chat_not_found")
     return chat
+
+
+def lock_chat_for(user: User, chat_id: UUID) -> Chat:
+    """As `get_chat_for`; the row is held until the open transaction ends."""
+    return get_chat_for(user, chat_id, Chat.objects.select_for_update(of=("self",), no_key=True))
 
 
 def get_message_for(user: User, message_id: UUID) -> ChatMessage:

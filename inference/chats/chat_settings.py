@@ -1,4 +1,4 @@
-"""How a person wants answers to be drawn: the settings of a chat, and the presets that they keep."""
+"""How a person wants answers: the settings and instructions of a chat, and the presets that they keep."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,14 @@ from uuid import UUID
 from inference.chats.presets import BUILT_IN, DEFAULT, NAMES
 from inference.engine.sampling import BadSetting, sampling
 from inference.models import Chat, Preset
+from inference.policy import ChatPolicy
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotFound
 from oasst.core.ratelimit import CHAT_CHANGES, spend
-from oasst.core.text.validation import clean_line
+from oasst.core.text.validation import clean_line, clean_remark
 
+INSTRUCTIONS = ("system_prompt", "user_profile", "response_instructions")
 MOST_PRESETS = 50
 NAME_LENGTH = 40
 _CARRIED_OVER = ("model", "sampling", "user_profile", "response_instructions")
@@ -48,11 +50,16 @@ def start_values(user: User) -> dict[str, Any]:
 def checked_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     """`given` as it is stored: what was not named is left to its default. Raises Invalid with the name as field."""
     named = {name: value for name, value in given.items() if value is not None}
+    settled = checked_sampling(named)
+    return {name: settled[name] for name in named if name in settled}
+
+
+def checked_sampling(given: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of an answer, with defaults for those that are not given. Raises Invalid with the name as field."""
     try:
-        settled = sampling(named).as_json()
+        return sampling(given).as_json()
     except BadSetting as error:
         raise Invalid(error.message, code="bad_setting", field=error.field) from error
-    return {name: settled[name] for name in named if name in settled}
 
 
 def presets_for(user: User, chat: Chat | None) -> list[NamedSettings]:
@@ -102,3 +109,23 @@ def _own(user: User, key: str) -> Preset:
     if preset is None:
         raise NotFound("There is no such preset.", code="preset_not_found", field="preset")
     return preset
+
+
+def system_prompt(chat: Chat) -> str:
+    """What the model is told before the conversation: the system prompt, then what the person said about themselves."""
+    parts = [chat.system_prompt]
+    if chat.user_profile:
+        parts.append(
+            "About the person you talk with (use it only where the question is about it, and do not mention it "
+            f"otherwise): {chat.user_profile}"
+        )
+    if chat.response_instructions:
+        parts.append(f"How the person wants you to answer: {chat.response_instructions}")
+    return "\n\n".join(part for part in parts if part)
+
+
+def cleaned_instructions(given: Mapping[str, str], policy: ChatPolicy) -> dict[str, str]:
+    unknown = set(given) - set(INSTRUCTIONS)
+    if unknown:
+        raise TypeError(f"unknown instructions: {unknown}")
+    return {name: clean_remark(text, limit=policy.instructions_length, field=name) for name, text in given.items()}

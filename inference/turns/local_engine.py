@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from psycopg_pool import PoolTimeout
 
-from inference.chats import chat_services
+from inference.chats import offered_models
 from inference.engine import fetching
 from inference.engine.base import Engine, EngineError
 from inference.policy import current_policy
@@ -83,7 +83,7 @@ def start_beside_requests() -> None:
 def _note_offer() -> None:
     """Not worth failing for: the server starts without tables and without a database too, and says what is missing."""
     try:
-        chat_services.note_offer()
+        offered_models.note_offer()
     except (DatabaseError, PoolTimeout) as error:
         log.warning("offer_not_noted", reason=str(error))
     finally:

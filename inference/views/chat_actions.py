@@ -9,8 +9,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from inference.chats import chat_services as service
-from inference.chats import chat_settings
+from inference.chats import changes, chat_settings, creation, deletion
 from inference.chats.access import get_chat_for
 from inference.forms import SETTINGS, ChoicesForm
 from inference.models import Chat
@@ -29,7 +28,7 @@ from oasst.core.http.requests import safe_next
 def rename(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
     title = request.POST.get("title", "")
     try:
-        service.rename(user=request.user, chat_id=chat_id, title=title, policy=current_policy())
+        changes.rename(user=request.user, chat_id=chat_id, title=title, policy=current_policy())
     except Invalid as error:
         kept_forms.show_refused(request, error)
         return show(request, get_chat_for(request.user, chat_id), error=error)
@@ -40,7 +39,7 @@ def rename(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
 @require_POST
 def hide(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
     hidden = request.POST.get("hidden") == "1"
-    service.hide(user=request.user, chat_id=chat_id, hidden=hidden)
+    changes.hide(user=request.user, chat_id=chat_id, hidden=hidden)
     messages.success(request, "Hidden. You find it under “Hidden chats”." if hidden else "Back in your list.")
     return redirect(safe_next(request, reverse("chats")))
 
@@ -48,14 +47,14 @@ def hide(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def delete(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
-    service.delete_chat(user=request.user, chat_id=chat_id)
+    deletion.delete_chat(user=request.user, chat_id=chat_id)
     return redirect(f"{reverse('chats')}?deleted={chat_id}")
 
 
 @login_required
 @require_POST
 def undelete(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
-    service.undelete_chat(user=request.user, chat_id=chat_id)
+    deletion.undelete_chat(user=request.user, chat_id=chat_id)
     messages.success(request, "Your chat is back.")
     return redirect("chat", chat_id)
 
@@ -77,7 +76,7 @@ def choose(request: SignedInRequest, chat_id: UUID | None = None) -> HttpRespons
         if "save_preset" in request.POST:
             chat_settings.save_preset(user=request.user, name=name, chosen=chosen)
         chat = chat or _new_chat(request)
-        service.choose(
+        changes.choose(
             user=request.user,
             chat_id=chat.pk,
             policy=policy,
@@ -102,7 +101,7 @@ def preset(request: SignedInRequest, chat_id: UUID | None = None) -> HttpRespons
     key = request.POST.get("preset", "")
     chat_settings.get_preset_for(request.user, key)
     chat = get_chat_for(request.user, chat_id) if chat_id else _new_chat(request)
-    service.apply_preset(user=request.user, chat_id=chat.pk, key=key)
+    changes.apply_preset(user=request.user, chat_id=chat.pk, key=key)
     return redirect("chat", chat.pk)
 
 
@@ -116,4 +115,4 @@ def delete_preset(request: SignedInRequest, preset_id: UUID) -> HttpResponse:
 
 def _new_chat(request: SignedInRequest) -> Chat:
     """Set before the first word: an empty chat, or the one that waits from the last time."""
-    return service.empty_chat(user=request.user)
+    return creation.empty_chat(user=request.user)

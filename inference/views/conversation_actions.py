@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from inference import queries
-from inference.chats import chat_services as service
+from inference.chats import asking, changes, feedback
 from inference.chats.access import get_chat_for, get_message_for
 from inference.models import Turn
 from inference.policy import current_policy
@@ -28,7 +28,7 @@ def begin(request: SignedInRequest) -> HttpResponse:
     """The first question of a new chat."""
     text = request.POST.get("text", "")
     try:
-        turn = service.begin_chat(user=request.user, text=text, policy=current_policy())
+        turn = asking.begin_chat(user=request.user, text=text, policy=current_policy())
     except (Invalid, Conflict, Busy) as error:
         return show(request, error=error, typed=text)
     return _to(turn)
@@ -42,13 +42,13 @@ def ask(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
     chat = get_chat_for(request.user, chat_id)
     text, editing = request.POST.get("text", ""), _uuid(request.POST.get("editing"))
     try:
-        turn = service.start_turn(
+        turn = asking.start_turn(
             user=request.user,
             chat_id=chat_id,
             text=text,
             policy=current_policy(),
             parent_id=_uuid(request.POST.get("parent")),
-            **service.settings_for(chat),
+            **asking.settings_for(chat),
         )
     except (Invalid, Conflict, Busy) as error:
         return show(request, chat, error=error, typed=text, editing=editing)
@@ -61,8 +61,8 @@ def again(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     """One more answer to a question, beside those that are there."""
     chat = get_message_for(request.user, message_id).chat
     try:
-        turn = service.answer_again(
-            user=request.user, message_id=message_id, policy=current_policy(), **service.settings_for(chat)
+        turn = asking.answer_again(
+            user=request.user, message_id=message_id, policy=current_policy(), **asking.settings_for(chat)
         )
     except (Invalid, Conflict, Busy) as error:
         return show(request, chat, error=error)
@@ -73,7 +73,7 @@ def again(request: SignedInRequest, message_id: UUID) -> HttpResponse:
 @require_POST
 def stop(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     message = get_message_for(request.user, message_id)
-    service.stop_turn(user=request.user, message_id=message_id)
+    asking.stop_turn(user=request.user, message_id=message_id)
     return _back(message.chat_id, message_id)
 
 
@@ -82,7 +82,7 @@ def stop(request: SignedInRequest, message_id: UUID) -> HttpResponse:
 def look(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     """Go to the branch of this message, to its newest end."""
     chat_id = get_message_for(request.user, message_id).chat_id
-    service.look_at(user=request.user, chat_id=chat_id, message_id=queries.newest_below(message_id))
+    changes.look_at(user=request.user, chat_id=chat_id, message_id=queries.newest_below(message_id))
     return _back(chat_id, message_id)
 
 
@@ -92,7 +92,7 @@ def vote(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     score = request.POST.get("score", "")
     if score not in ("1", "0", "-1"):
         raise Invalid("A vote is 1, -1 or 0.", code="bad_score", field="score")
-    service.vote(user=request.user, message_id=message_id, score=int(score))
+    feedback.vote(user=request.user, message_id=message_id, score=int(score))
     return _back(get_message_for(request.user, message_id).chat_id, message_id)
 
 
@@ -103,7 +103,7 @@ def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     chat = get_message_for(request.user, message_id).chat
     kind, reason = request.POST.get("kind", ""), request.POST.get("reason", "")
     try:
-        service.report(user=request.user, message_id=message_id, kind=kind, reason=reason)
+        feedback.report(user=request.user, message_id=message_id, kind=kind, reason=reason)
     except Invalid as error:
         kept_forms.show_refused(request, error)
         return show(request, chat, error=error)

@@ -12,9 +12,10 @@ from django.views.decorators.http import require_safe
 
 from inference.chats import chat_settings
 from inference.chats.access import get_chat_for
-from inference.chats.chat_services import REPORT_LENGTH, models_on_offer
 from inference.chats.conversation import conversation_of
+from inference.chats.feedback import REPORT_LENGTH
 from inference.chats.listing import LONGEST_SEARCH, CursorPage, Wanted, page_by_cursor
+from inference.chats.offered_models import models_on_offer
 from inference.forms import ChoicesForm, values_of
 from inference.models import Chat, ChatReport
 from inference.policy import current_policy

@@ -66,7 +66,7 @@ PROFILE_CHANGES = RateLimit("profile", "60 per hour", "changes to your profile")
 NEW_TOKENS = RateLimit("token_new", "30 per day", "new tokens")
 CHAT_TURNS = RateLimit("chat_turn", "20 per 10 minutes", "questions to the assistant")
 NEW_CHATS = RateLimit("chat_new", "200 per hour; 1000 per day", "new chats")
-# Programs send batches, and each person's wait in line (inference.chats.chat_services). By the minute, so that what is
+# Programs send batches, and each person's wait in line (inference.chats.asking). By the minute, so that what is
 # refused may come again before its client library gives up.
 CHAT_TURNS_OF_PROGRAMS = RateLimit("chat_turn_program", "240 per minute; 3600 per hour", "questions to the assistant")
 NEW_CHATS_OF_PROGRAMS = RateLimit("chat_new_program", "600 per hour; 3000 per day", "new chats")

@@ -8,7 +8,7 @@ import pytest
 from django.db.models import QuerySet
 from django.test import Client
 
-from inference.chats import chat_services
+from inference.chats import offered_models
 from inference.models import OfferedModel
 from oasst.accounts import identities, services, tokens
 from oasst.accounts.documents import TERMS
@@ -29,13 +29,13 @@ class TestOffer:
         settings.OASST_CHAT_MODEL = "tiny"
 
     def test_several_processes_start(self) -> None:
-        assert at_once([chat_services.note_offer] * AT_ONCE) == [None] * AT_ONCE
+        assert at_once([offered_models.note_offer] * AT_ONCE) == [None] * AT_ONCE
         assert OfferedModel.objects.get().name == "tiny"
 
     def test_another_one_was_first_by_a_moment(self) -> None:
         """It noted the offer after this process had looked, and before it wrote."""
-        with rival_before(QuerySet, "create", chat_services.note_offer):
-            chat_services.note_offer()
+        with rival_before(QuerySet, "create", offered_models.note_offer):
+            offered_models.note_offer()
         assert OfferedModel.objects.count() == 1
 
 

@@ -8,10 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from inference.chats import chat_services
-from inference.models import ChatMessage, Turn
+from django.conf import settings
+
+from inference.chats import asking, changes
+from inference.models import Chat, ChatMessage, Turn
 from inference.policy import ChatPolicy
+from inference.turns import lifecycle
 from inference.turns.events import Done, Event, Failed, Queued, Token
+from inference.turns.states import TurnState
 from inference.turns.watch import watch_turn
 from oasst.accounts.models import User
 
@@ -21,10 +25,41 @@ ENDLESS = {"temperature": 0, "max_tokens": 1500, "logit_bias": {"452": -100}}  #
 BOUND = 90  # seconds: what hangs fails
 
 
+def new_chat(user: User, **instructions: str) -> Chat:
+    return Chat.objects.create(user=user, **instructions)
+
+
+def set_instructions(user: User, chat_id: UUID, system_prompt: str) -> None:
+    """As on the page of the settings, which leaves the rest as a new chat has it."""
+    changes.choose(
+        user=user,
+        chat_id=chat_id,
+        policy=POLICY,
+        model=settings.OASST_CHAT_MODEL,
+        chosen={},
+        allow_data_use=True,
+        system_prompt=system_prompt,
+    )
+
+
 def ask(user: User, text: str = "Tell me something", policy: ChatPolicy = POLICY, **settings: Any) -> Turn:
     """A new chat with one question."""
-    room = chat_services.create_chat(user=user, policy=policy)
-    return chat_services.start_turn(user=user, chat_id=room.pk, text=text, policy=policy, chosen={**GREEDY, **settings})
+    room = new_chat(user)
+    return asking.start_turn(user=user, chat_id=room.pk, text=text, policy=policy, chosen={**GREEDY, **settings})
+
+
+def answered(turn: Turn, text: str = "An answer.") -> Turn:
+    """As an engine would."""
+    (claimed,) = lifecycle.claim(owner="test", model="tiny", number=1, policy=POLICY)
+    assert claimed.pk == turn.pk
+    progress = lifecycle.Progress(str(turn.pk), text, [1, 2, 3], 10, 0)
+    assert lifecycle.finish(owner="test", progress=progress, ending=lifecycle.Ending(TurnState.COMPLETE, "eos_token"))
+    return fresh(turn)
+
+
+def complete(user: User, policy: ChatPolicy = POLICY) -> Turn:
+    """As a program asks."""
+    return asking.complete(user=user, messages=[{"role": "user", "content": "Hi"}], policy=policy)
 
 
 def send_completion(

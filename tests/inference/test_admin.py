@@ -6,15 +6,14 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from inference.chats import chat_services, moderation
+from inference.chats import asking, feedback, moderation
 from inference.models import ChatReport, Preset, Turn
 from inference.turns import status
 from inference.turns.states import TurnState
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from tests.factories import new_person
-from tests.inference.chats.test_chat_services import answered
-from tests.inference.talking import POLICY, ask
+from tests.inference.talking import POLICY, answered, ask
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("chat_on")]
 LISTS = ("turn", "chatreport", "preset", "vote")
@@ -33,13 +32,13 @@ def list_of(model: str) -> str:
 @pytest.fixture
 def report(alice: User) -> ChatReport:
     first = answered(ask(alice, "The first question"), "The first answer")
-    second = chat_services.start_turn(
+    second = asking.start_turn(
         user=alice, chat_id=first.message.chat_id, text="The second question", policy=POLICY, parent_id=first.pk
     )
     answered(second, "A rude answer")
-    answered(chat_services.answer_again(user=alice, message_id=first.message.parent_id, policy=POLICY), "Beside it")  # type: ignore[arg-type]
+    answered(asking.answer_again(user=alice, message_id=first.message.parent_id, policy=POLICY), "Beside it")  # type: ignore[arg-type]
     answered(ask(alice, "A private question"), "A private answer")
-    return chat_services.report(user=alice, message_id=second.pk, kind="offensive", reason="It swears.")
+    return feedback.report(user=alice, message_id=second.pk, kind="offensive", reason="It swears.")
 
 
 class TestReports:
@@ -88,7 +87,7 @@ class TestWhoSees:
 
     def test_nobody_changes_anything_and_no_text_is_shown(self, report: ChatReport, alice: User) -> None:
         Preset.objects.create(user=alice, name="Mine", sampling={"temperature": 0.5})
-        chat_services.vote(user=alice, message_id=report.message_id, score=1)
+        feedback.vote(user=alice, message_id=report.message_id, score=1)
         turn = Turn.objects.get(pk=report.message_id)
         browser = signed_in(new_person("Ada", role="admin"))
         pages = [browser.get(list_of(name)) for name in LISTS]
@@ -107,8 +106,8 @@ class TestWhoSees:
         for number in range(10):
             person = new_person(f"P{number}")
             turn = answered(ask(person))
-            chat_services.vote(user=person, message_id=turn.pk, score=1)
-            chat_services.report(user=person, message_id=turn.pk, kind="spam", reason="x")
+            feedback.vote(user=person, message_id=turn.pk, score=1)
+            feedback.report(user=person, message_id=turn.pk, kind="spam", reason="x")
             Preset.objects.create(user=person, name="Mine")
         browser.get(list_of(name))
         with django_assert_max_num_queries(6):

@@ -17,7 +17,7 @@ from django.test import Client
 from django.utils import timezone
 
 from inference import consumers
-from inference.chats import chat_services
+from inference.chats import deletion
 from inference.models import ChatMessage, Turn
 from inference.turns import rendering
 from inference.turns.events import Token
@@ -141,7 +141,7 @@ class TestWhoMay:
 
     def test_no_answer_of_a_deleted_chat(self, alice: User) -> None:
         turn = ask(alice)
-        chat_services.delete_chat(user=alice, chat_id=turn.message.chat_id)
+        deletion.delete_chat(user=alice, chat_id=turn.message.chat_id)
         assert close_code(turn, alice) == consumers.NOT_FOUND
 
     @pytest.mark.parametrize("end", ["session", "ban"])

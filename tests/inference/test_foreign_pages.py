@@ -113,7 +113,7 @@ class TestAnswers:
         def crash() -> None:
             raise RuntimeError("of the test")
 
-        monkeypatch.setattr("inference.api.openai.chat_services.models_on_offer", crash)
+        monkeypatch.setattr("inference.api.openai.offered_models.models_on_offer", crash)
         client = Client(raise_request_exception=False, headers={"Origin": FRIEND})
         answer: Any = client.get("/v1/models", headers={"Authorization": f"Bearer {new_token(alice)[1]}"})
         assert answer.status_code == 500 and answer["Access-Control-Allow-Origin"] == FRIEND

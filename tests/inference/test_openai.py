@@ -25,7 +25,7 @@ from django.db.models import F
 from inference.api import openai as openai_view
 from inference.api import openai_input
 from inference.api.openai_urls import document
-from inference.chats import chat_services
+from inference.chats import offered_models
 from inference.models import Chat, ChatMessage, OfferedModel, Turn
 from inference.policy import current_policy
 from inference.turns import lifecycle, local_engine
@@ -459,7 +459,7 @@ class TestModels:
         noted = OfferedModel.objects.get().since
         assert before <= noted.timestamp() <= time.time()
         local_engine.start_beside_requests()
-        assert OfferedModel.objects.get().since == noted == chat_services.offered_since(web.model)
+        assert OfferedModel.objects.get().since == noted == offered_models.offered_since(web.model)
         OfferedModel.objects.update(since="2024-05-06T07:08:09Z")
         (listed,) = client.models.list()
         assert listed.created == client.models.retrieve(web.model).created == 1714979289

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from inference.api import openai
-from inference.chats import chat_services, titles
+from inference.chats import asking, titles
 from inference.engine import sampling
 from inference.policy import ChatPolicy
 from inference.turns import sse
@@ -92,7 +92,7 @@ def claims() -> dict[str, list[str]]:
             f"for one person {SPELLED[POLICY.answers_at_once]} answers are written at a time",
             f"within {span(POLICY.wanted_seconds)}: what nobody waits for",
             f"`Retry-After` is {openai.LONGEST_WAIT} at most, which libraries wait by themselves, "
-            f"and at least {chat_services._SOONEST} where the queue refuses",
+            f"and at least {asking._SOONEST} where the queue refuses",
             f"or after {span(openai.PAUSE_SECONDS)}; what fails before",
             f"let an answer wait for {whole} (",
             f"is kept for {span(POLICY.ephemeral_seconds)} and then removed",

@@ -21,7 +21,7 @@ from django.contrib import admin
 from django.db import models
 from django.test import Client
 
-from inference.chats import chat_services, chat_settings
+from inference.chats import changes, chat_settings, feedback
 from inference.models import Turn
 from inference.policy import ChatPolicy
 from leaderboard import cached_statistics, statistics_page
@@ -34,7 +34,7 @@ from tasks import assignment
 from tasks.kinds import Kind
 from tasks.models import Task
 from tests.factories import growing_tree, new_person
-from tests.inference.talking import ask
+from tests.inference.talking import ask, new_chat, set_instructions
 from tests.security.roles import World, new_world, path_of
 from tests.security.test_roles import ADMIN_PAGES, MODEL_PAGES, PAGES, address_of, below, pages, rows
 from trees.contributing import reactions, reviews
@@ -172,7 +172,7 @@ def filled_world() -> World:
     )
     reactions.report(message_id=prompt.pk, reporter=moderator, category="spam", text="Odd.")
     services.ban(world.rows["accounts.user"], actor=moderator, reason="Spam.")
-    chat_services.set_instructions(user=owner, chat_id=world.ids["chat_id"], policy=CHATS, system_prompt="Be brief.")
+    set_instructions(owner, world.ids["chat_id"], "Be brief.")
     return world
 
 
@@ -252,7 +252,7 @@ class Scene:
         return services.create_api_client(name="bot", trusted=False)[0]
 
     def chat(self) -> UUID:
-        return chat_services.create_chat(user=self.person, policy=CHATS).pk
+        return new_chat(self.person).pk
 
     def edit(self, text: str, reason: str) -> None:
         moderator_actions.edit_message(
@@ -267,7 +267,7 @@ class Scene:
 
     def report_answer(self, text: str) -> None:
         turn = Turn.objects.filter(user=self.person).first() or ask(self.person)
-        chat_services.report(user=self.person, message_id=turn.pk, kind="spam", reason=text)
+        feedback.report(user=self.person, message_id=turn.pk, kind="spam", reason=text)
 
     def skip(self, note: str) -> None:
         task = Task.objects.filter(user=self.person).first() or assignment.request_task(
@@ -285,9 +285,9 @@ DOORS: dict[str, Callable[[Scene, str], object]] = {
     "token": lambda scene, text: tokens.create_token(scene.person, name=text, days=None),
     "program": lambda _scene, text: services.create_api_client(name=text, trusted=False),
     "key": lambda scene, text: services.new_api_key(scene.bot(), name=text),
-    "chat": lambda scene, text: chat_services.rename(user=scene.person, chat_id=scene.chat(), title=text, policy=CHATS),
+    "chat": lambda scene, text: changes.rename(user=scene.person, chat_id=scene.chat(), title=text, policy=CHATS),
     "question": lambda scene, text: ask(scene.person, text),
-    "instructions": lambda scene, text: chat_services.create_chat(user=scene.person, policy=CHATS, system_prompt=text),
+    "instructions": lambda scene, text: set_instructions(scene.person, scene.chat(), text),
     "preset": lambda scene, text: chat_settings.save_preset(user=scene.person, name=text, chosen={}),
     "report": lambda scene, text: scene.report(text),
     "edit": lambda scene, text: scene.edit(text, "Because."),

@@ -8,10 +8,9 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 
-from inference.chats import chat_services
-from inference.policy import ChatPolicy
 from oasst.accounts.models import User
 from tests.factories import PASSWORD
+from tests.inference.talking import new_chat
 from tests.security.pages import ASKED_FOR, addresses
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
@@ -148,7 +147,7 @@ def test_signing_in(client: Client, alice: User) -> None:
 
 def test_choosing_where_to_go_on(client: Client, alice: User) -> None:
     client.force_login(alice)
-    chat_id = chat_services.create_chat(user=alice, policy=ChatPolicy()).pk
+    chat_id = new_chat(alice).pk
     for evil in EVIL[::3]:
         for act in ("hide", "rename", "undelete", "delete"):
             check(client.post(f"/chat/{chat_id}/{act}/", {"next": evil, "title": "A chat"}), f"{act}, {evil!r}")

@@ -18,11 +18,10 @@ from django.db.models import Field
 from django.test import Client
 
 from inference.api_urls import OPERATIONS as CHAT_OPERATIONS
-from inference.chats import chat_services
-from inference.policy import ChatPolicy
 from oasst.accounts.models import User
 from oasst.accounts.tokens import new_token
 from tests.factories import growing_tree, new_person
+from tests.inference.talking import new_chat
 from tests.security.pages import ASKED_FOR, Address, addresses
 
 pytestmark = [pytest.mark.slow]
@@ -72,7 +71,7 @@ def somebody(role: str) -> tuple[Client, dict[str, str]]:
     message = growing_tree(person)
     return client, {
         "message_id": str(message.pk),
-        "chat_id": str(chat_services.create_chat(user=person, policy=ChatPolicy()).pk),
+        "chat_id": str(new_chat(person).pk),
         "person_id": str(person.pk),
         "object_id": str(message.pk),
         "app_label": "trees",

@@ -8,13 +8,13 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from inference.chats import chat_services
 from inference.models import Chat
 from oasst.accounts import services, tokens
 from oasst.accounts.authentication import program_sessions
 from oasst.accounts.models import Identity, ProgramSession, RefreshToken, Secret, User
 from tests.concurrency.together import at_once
-from tests.inference.api.conftest import POLICY, Api, api_of, bearer_of, done, refused, trusted_header
+from tests.inference.api.conftest import Api, api_of, bearer_of, done, refused, trusted_header
+from tests.inference.talking import new_chat
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("chat_on")]
 NOBODY = Api()
@@ -131,7 +131,7 @@ class TestAccessTokens:
 
     def test_the_terms_come_first_as_on_the_pages(self, alice: User) -> None:
         ann = api_of(alice)
-        chat_services.create_chat(user=alice, policy=POLICY)
+        new_chat(alice)
         services.withdraw_terms(alice)
         for response in (ann.get("chats"), ann.post("chats", {})):
             assert refused(response, 403).startswith("Please agree to version")
@@ -215,7 +215,7 @@ class TestRefreshTokens:
     def test_an_operator_erases_a_person(self, alice: User, mo: User, settings: Any) -> None:
         settings.ROOT_TOKENS = ["s3cret-of-the-site"]
         root = bearer("s3cret-of-the-site")
-        chat_services.create_chat(user=alice, policy=POLICY)
+        new_chat(alice)
         refused(root.delete(f"admin/users/{mo.pk}"), 403)
         assert done(root.delete(f"admin/users/{alice.pk}")) is None
         alice.refresh_from_db()

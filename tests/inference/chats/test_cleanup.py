@@ -7,14 +7,14 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from inference.chats import chat_services, cleanup, moderation
+from inference.chats import asking, cleanup, deletion, feedback, moderation
 from inference.models import Chat, ChatMessage, Preset, Turn
 from inference.turns.states import TurnState
 from oasst.accounts import services
 from oasst.accounts.models import User
+from oasst.core.errors import NotFound
 from oasst.site.purging import begin, erase_what_is_due, go_on
-from tests.inference.chats.test_chat_services import answered
-from tests.inference.talking import POLICY, ask, fresh
+from tests.inference.talking import POLICY, answered, ask, fresh
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Purge
 
@@ -27,7 +27,7 @@ def ago(**how_long: int) -> Any:
 
 
 def delete(turn: Turn, when: Any) -> None:
-    chat_services.delete_chat(user=turn.user, chat_id=turn.message.chat_id)
+    deletion.delete_chat(user=turn.user, chat_id=turn.message.chat_id)
     Chat.objects.filter(pk=turn.message.chat_id).update(deleted_at=when)
 
 
@@ -43,7 +43,7 @@ def test_deleted_chats_go_after_thirty_days(alice: User) -> None:
 
 def test_a_report_that_waits_keeps_its_chat(alice: User, mo: User) -> None:
     turn = answered(ask(alice))
-    report = chat_services.report(user=alice, message_id=turn.pk, kind="spam", reason="Advertises.")
+    report = feedback.report(user=alice, message_id=turn.pk, kind="spam", reason="Advertises.")
     delete(turn, ago(days=40))
     assert cleanup.remove_what_is_due(POLICY) == 0
     moderation.resolve_report(report_id=report.pk, actor=mo, outcome="It does.")
@@ -52,7 +52,7 @@ def test_a_report_that_waits_keeps_its_chat(alice: User, mo: User) -> None:
 
 
 def test_what_programs_asked_goes_after_an_hour_when_it_is_answered(alice: User) -> None:
-    done, waiting = (chat_services.complete(user=alice, messages=HELLO, policy=POLICY) for _ in range(2))
+    done, waiting = (asking.complete(user=alice, messages=HELLO, policy=POLICY) for _ in range(2))
     answered(done)
     Chat.objects.update(deleted_at=ago(minutes=59))
     assert cleanup.remove_what_is_due(POLICY) == 0
@@ -62,13 +62,13 @@ def test_what_programs_asked_goes_after_an_hour_when_it_is_answered(alice: User)
 
 
 def test_what_programs_asked_is_in_nobodys_reach(alice: User, client: Client) -> None:
-    turn = answered(chat_services.complete(user=alice, messages=HELLO, policy=POLICY))
+    turn = answered(asking.complete(user=alice, messages=HELLO, policy=POLICY))
     for act in (
-        lambda: chat_services.undelete_chat(user=alice, chat_id=turn.message.chat_id),
-        lambda: chat_services.stop_turn(user=alice, message_id=turn.pk),
-        lambda: chat_services.vote(user=alice, message_id=turn.pk, score=1),
+        lambda: deletion.undelete_chat(user=alice, chat_id=turn.message.chat_id),
+        lambda: asking.stop_turn(user=alice, message_id=turn.pk),
+        lambda: feedback.vote(user=alice, message_id=turn.pk, score=1),
     ):
-        with pytest.raises(chat_services.NotFound):
+        with pytest.raises(NotFound):
             act()
     assert Chat.objects.get().deleted_at is not None
 
@@ -76,7 +76,7 @@ def test_what_programs_asked_is_in_nobodys_reach(alice: User, client: Client) ->
 def test_many_at_once(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cleanup, "AT_ONCE", 2)
     for _ in range(5):
-        answered(chat_services.complete(user=alice, messages=HELLO, policy=POLICY))
+        answered(asking.complete(user=alice, messages=HELLO, policy=POLICY))
     Chat.objects.update(deleted_at=ago(days=1))
     assert cleanup.remove_what_is_due(POLICY) == 5
     assert not Chat.objects.exists() and not ChatMessage.objects.exists()

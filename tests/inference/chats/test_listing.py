@@ -8,9 +8,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from inference.chats import chat_services
+from inference.chats import changes, deletion
 from inference.chats.listing import SORTS, Wanted, page_by_cursor, page_by_number
 from inference.models import Chat, ChatMessage, Role
+from inference.policy import ChatPolicy
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid
 from oasst.core.ids import uuid7
@@ -119,8 +120,8 @@ class TestWhichOnes:
 
     def test_hidden_and_deleted(self, alice: User) -> None:
         hidden, deleted, _ = new_chats(alice, 3)
-        chat_services.hide(user=alice, chat_id=hidden.pk, hidden=True)
-        chat_services.delete_chat(user=alice, chat_id=deleted.pk)
+        changes.hide(user=alice, chat_id=hidden.pk, hidden=True)
+        deletion.delete_chat(user=alice, chat_id=deleted.pk)
         assert self.found(alice) == {"Chat 002"}
         assert self.found(alice, hidden=True) == {"Chat 000"}
         assert self.found(alice, hidden=None) == {"Chat 000", "Chat 002"}
@@ -153,7 +154,7 @@ class TestWhichOnes:
     )
     def test_words(self, alice: User, bob: User, search: str, is_found: bool) -> None:
         (one,) = new_chats(alice, 1, "Sourdough: flour, water and salt make bread, 100% 天然酵母")
-        chat_services.rename(user=alice, chat_id=one.pk, title="How to bake", policy=chat_services.ChatPolicy())
+        changes.rename(user=alice, chat_id=one.pk, title="How to bake", policy=ChatPolicy())
         new_chats(bob, 1, "Sourdough: flour, water and salt make bread, 100% 天然酵母")
         new_chats(alice, 1)
         assert self.found(alice, search=search) == ({"How to bake"} if is_found else set())

@@ -12,11 +12,11 @@ import redis
 from asgiref.sync import sync_to_async
 from django.db import connection, connections
 
-from inference.chats import chat_services, titles
+from inference.chats import asking, titles
 from inference.engine.base import Chunk, Finish
 from inference.engine.torch_engine import TorchEngine
 from inference.models import Chat, Turn
-from inference.turns import status, streams
+from inference.turns import lifecycle, status, streams
 from inference.turns.events import Done, Failed, Queued, Token
 from inference.turns.runtime import Runtime
 from inference.turns.states import TurnState
@@ -32,6 +32,7 @@ from tests.inference.talking import (
     content,
     fresh,
     last,
+    new_chat,
     text_of,
     wait_for_state,
     wait_for_text,
@@ -73,12 +74,10 @@ class TestAnswering:
             TorchEngine, "add", lambda self, request, out: (seen.append(request), add(self, request, out))
         )
         answering()
-        room = chat_services.create_chat(user=alice, policy=POLICY, system_prompt="Be brief.")
-        first = chat_services.start_turn(
-            user=alice, chat_id=room.pk, text="One", policy=POLICY, chosen={"max_tokens": 5}
-        )
+        room = new_chat(alice, system_prompt="Be brief.")
+        first = asking.start_turn(user=alice, chat_id=room.pk, text="One", policy=POLICY, chosen={"max_tokens": 5})
         wait_for_state(first, TurnState.COMPLETE)
-        second = chat_services.start_turn(
+        second = asking.start_turn(
             user=alice, chat_id=room.pk, text="Two", policy=POLICY, parent_id=first.pk, chosen={"max_tokens": 5}
         )
         wait_for_state(second, TurnState.COMPLETE)
@@ -109,7 +108,7 @@ class TestAnswering:
         waiting = ask(bob)
         Turn.objects.filter(pk=waiting.pk).update(model="another")
         assert titles.wanted("tiny", set()) is None, "somebody waits"
-        chat_services.stop_turn(user=bob, message_id=waiting.pk)
+        asking.stop_turn(user=bob, message_id=waiting.pk)
         question = titles.wanted("tiny", set())
         assert question is not None and question.pk == turn.message.parent_id
         assert titles.wanted("tiny", {question.chat_id}) is None
@@ -118,9 +117,7 @@ class TestAnswering:
 
     def test_programs_chats_get_no_title(self, alice: User, answering: StartRuntime) -> None:
         answering()
-        turn = chat_services.complete(
-            user=alice, messages=[{"role": "user", "content": "Hi"}], policy=POLICY, chosen=GREEDY
-        )
+        turn = asking.complete(user=alice, messages=[{"role": "user", "content": "Hi"}], policy=POLICY, chosen=GREEDY)
         wait_for_state(turn, TurnState.COMPLETE)
         assert titles.wanted("tiny", set()) is None
         assert Chat.objects.get().title == ""
@@ -209,7 +206,7 @@ class TestWatching:
         assert isinstance(queued, Queued)
         assert (queued.id, queued.position, queued.size) == (0, 1, 2)
         assert queued.wait_seconds > 0
-        chat_services.stop_turn(user=alice, message_id=ahead.pk)
+        asking.stop_turn(user=alice, message_id=ahead.pk)
         assert isinstance(last(watch(turn.pk)), Done)
         assert runtime.alive
 
@@ -247,13 +244,11 @@ class TestWatching:
     ) -> None:
         """As when an engine died after telling more than it had saved, and the next one cuts its pieces elsewhere."""
         turn = ask(alice)
-        (claimed,) = chat_services.lifecycle.claim(owner="one", model="tiny", number=1, policy=POLICY)
+        (claimed,) = lifecycle.claim(owner="one", model="tiny", number=1, policy=POLICY)
         for place, text in [(3, "abc"), (5, "de"), (4, "abcd"), (8, "fgh"), (9, "ghi")]:
             streams.append([(str(turn.pk), streams.Piece(place, text))])
-        progress = chat_services.lifecycle.Progress(str(claimed.pk), "abcdefghij", [1])
-        chat_services.lifecycle.finish(
-            owner="one", progress=progress, ending=chat_services.lifecycle.Ending(TurnState.COMPLETE, Finish.END)
-        )
+        progress = lifecycle.Progress(str(claimed.pk), "abcdefghij", [1])
+        lifecycle.finish(owner="one", progress=progress, ending=lifecycle.Ending(TurnState.COMPLETE, Finish.END))
         events = watch(turn.pk)
         assert text_of(events) == "abcdefghij"
         assert [event.text for event in watch(turn.pk, after=4) if isinstance(event, Token)] == ["efghij"]
@@ -264,8 +259,8 @@ class TestEnding:
         runtime = answering()
         turn = ask(alice, **ENDLESS)
         wait_for_text(turn, 5)
-        chat_services.stop_turn(user=alice, message_id=turn.pk)
-        chat_services.stop_turn(user=alice, message_id=turn.pk)
+        asking.stop_turn(user=alice, message_id=turn.pk)
+        asking.stop_turn(user=alice, message_id=turn.pk)
         turn = wait_for_state(turn, TurnState.STOPPED)
         assert turn.stop_asked_at is not None and turn.ended_at is not None
         assert (
@@ -283,7 +278,7 @@ class TestEnding:
         turn = ask(alice, **ENDLESS)
         wait_for_text(turn, 5)
         monkeypatch.setattr(streams, "ring", lambda word="claim": None)
-        chat_services.stop_turn(user=alice, message_id=turn.pk)
+        asking.stop_turn(user=alice, message_id=turn.pk)
         wait_for_state(turn, TurnState.STOPPED)
 
     def test_leaving_does_not_stop_it(self, alice: User, answering: StartRuntime) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from inference.chats import chat_services
+from inference.chats import asking
 from inference.models import Turn
 from inference.turns import sse
 from inference.turns.events import Event, Queued, Token
@@ -118,7 +118,7 @@ class TestWaiting:
             place += len(data["text"])
             assert data == {"type": "token", "id": place, "text": data["text"]}
         assert not all(data["text"] for _, data in events)
-        chat_services.stop_turn(user=alice, message_id=turn.pk)
+        asking.stop_turn(user=alice, message_id=turn.pk)
 
     def test_there_is_room_for_a_few_readers(self, alice: User, chat_on: None) -> None:
         turn = ask(alice)
@@ -167,7 +167,7 @@ def test_a_stopped_answer_ends_its_streams(alice: User, answering: StartRuntime)
         async for frame in sse.stream_answer(turn.pk):
             found.append(frame.decode())
             if len(found) == 1:
-                await asyncio.to_thread(chat_services.stop_turn, user=alice, message_id=turn.pk)
+                await asyncio.to_thread(asking.stop_turn, user=alice, message_id=turn.pk)
         return found
 
     events = parsed(asyncio.run(asyncio.wait_for(stop_while_reading(), BOUND)))
