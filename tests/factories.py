@@ -9,8 +9,9 @@ from uuid import uuid4
 from django.db import transaction
 from django.utils import timezone
 
+from oasst.accounts.consent import accept_terms
 from oasst.accounts.models import User
-from oasst.accounts.services import accept_terms, create_user
+from oasst.accounts.registration import create_user
 from tasks import lottery
 from trees.contributing import posting, reviews
 from trees.lifecycle import transitions

@@ -21,8 +21,8 @@ from leaderboard.models import MEASURES, Counted, Moved, Place, Standing, Tally,
 from leaderboard.points import COUNTERS
 from leaderboard.time_frames import Frame
 from oasst.accounts import hot as accounts_hot
+from oasst.accounts.api_clients import create_api_client
 from oasst.accounts.models import ApiClient, Identity, Secret, User
-from oasst.accounts.services import create_api_client
 from oasst.core.prepared import PreparedQuerySet
 from tasks import hot as tasks_hot
 from tasks.kinds import Kind

@@ -13,8 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from oasst.accounts.identities import person_for, update_person
+from oasst.accounts.locks import require_contributor_now
 from oasst.accounts.models import ApiClient, User
-from oasst.accounts.services import require_contributor_now
 from oasst.core import ratelimit
 from oasst.core.errors import NotFound
 from oasst.core.text import language_detection

@@ -14,7 +14,7 @@ from rest_framework import serializers
 from inference.api.authentication import AUTH_METHOD, session_of, trusted_caller, with_wrong_ones_counted
 from inference.api.schemas import Refreshed, TokenPair, TrustedUser
 from inference.chats import deletion
-from oasst.accounts import services
+from oasst.accounts import closing, consent, registration
 from oasst.accounts.access import has_current_terms, may_sign_in_unproven, require_member
 from oasst.accounts.authentication import program_sessions, reauthentication
 from oasst.accounts.authentication.program_sessions import Pair
@@ -68,10 +68,10 @@ def come_back_for_debugging(call: Call) -> Any:
     slug = re.sub(r"[^a-z0-9]+", "-", call.query["code"].lower()).strip("-")
     if not slug:
         raise Invalid("A username is needed.", code="no_person")
-    person = services.person_behind(f"{slug}@debug.example.com")
+    person = registration.person_behind(f"{slug}@debug.example.com")
     require_member(person)
     if not has_current_terms(person):
-        services.accept_terms(person)
+        consent.accept_terms(person)
     return _pair(program_sessions.sign_in(person, provider="debug"))
 
 
@@ -167,7 +167,7 @@ def delete_account(call: Call) -> None:
     email = person.email
     with transaction.atomic():  # chats stay where the account has to
         deletion.delete_all_chats(user=person)
-        services.close_account(person)
+        closing.close_account(person)
     if email:
         tell(call.request, person, "account_closed", email=email)
 

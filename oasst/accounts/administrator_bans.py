@@ -6,8 +6,9 @@ The same two voices lift it. The operator of the site needs neither (`./manage.p
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from oasst.accounts.account_bans import let_in, shut_out
+from oasst.accounts.locks import lock_administrators, lock_user
 from oasst.accounts.models import BanProposal, Role, User
-from oasst.accounts.services import let_in, lock_administrators, lock_user, shut_out
 from oasst.core.errors import Conflict, NotAllowed
 from oasst.core.text.validation import clean_reason
 

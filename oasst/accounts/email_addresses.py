@@ -6,6 +6,8 @@ from contextlib import suppress
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
+from oasst.core.errors import Invalid
+
 # One mailbox under two names.
 _GOOGLE = ("gmail.com", "googlemail.com")
 # Controls, marks of direction, fillers and blanks: two addresses that look the same would be two people.
@@ -47,3 +49,10 @@ def mailbox(email: str) -> str:
     if domain in _GOOGLE:
         local, domain = local.replace(".", ""), _GOOGLE[0]
     return f"{local}@{domain}"
+
+
+def clean_email(value: str) -> str:
+    address = value.strip().lower()
+    if reason := refusal(address):
+        raise Invalid(reason, code="email", field="email")
+    return address

@@ -11,8 +11,8 @@ from django.template.loader import render_to_string
 from django.utils.datastructures import MultiValueDict
 
 from oasst.accounts.email_addresses import LONGEST, TOO_LONG, refusal
+from oasst.accounts.email_owners import find_owner
 from oasst.accounts.models import Role, User
-from oasst.accounts.services import find_person
 from oasst.core.errors import DomainError
 from oasst.core.form_fields import LineField
 from oasst.core.http.kept_forms import KeptForm
@@ -77,7 +77,7 @@ class ForgotPasswordForm(ResetPasswordForm):
         take that account over.
         """
         email: str = super().clean_email()
-        person = find_person(email)
+        person = find_owner(email)
         self.users = [person] if person and person.is_active else []
         return email
 

@@ -14,10 +14,13 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from oasst.accounts import hot, names, suspensions
+from oasst.accounts.account_bans import suspend_if_known
+from oasst.accounts.closing import close_account
+from oasst.accounts.consent import TERMS_DOCUMENT, accept_terms
 from oasst.accounts.documents import TERMS
+from oasst.accounts.locks import lock_user
 from oasst.accounts.models import ApiClient, Consent, Identity, Role, User
 from oasst.accounts.names import tidy_name
-from oasst.accounts.services import TERMS_DOCUMENT, accept_terms, close_account, lock_user, suspend_if_known
 from oasst.core import ratelimit
 from oasst.core.errors import Invalid, NotAllowed, NotFound
 

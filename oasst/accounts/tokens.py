@@ -8,9 +8,10 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from oasst.accounts.access import require_contributor
+from oasst.accounts.api_clients import prefix_of
 from oasst.accounts.identities import ME
+from oasst.accounts.locks import lock_user
 from oasst.accounts.models import ApiClient, Identity, Secret, Token, User
-from oasst.accounts.services import lock_user, prefix_of
 from oasst.core import ratelimit
 from oasst.core.errors import Conflict, Invalid, NotFound
 from oasst.core.text.validation import clean_line

@@ -37,7 +37,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.generic import FormView
 
-from oasst.accounts import names, services
+from oasst.accounts import closing, consent, names, profiles, registration, roles
 from oasst.accounts.access import has_current_terms, may_sign_in_unproven
 from oasst.accounts.authentication.attempt_limits import count_code, count_password, passwords_left
 from oasst.accounts.authentication.sign_in import SignInCode, is_browser_of
@@ -278,7 +278,7 @@ def debug_login(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return redirect("account_login")
     slug = re.sub(r"[^a-z0-9]+", "-", form.cleaned_data["name"].lower()).strip("-") or "dev"
-    user = services.person_behind(f"{slug}@debug.example.com")
+    user = registration.person_behind(f"{slug}@debug.example.com")
     user.role = form.cleaned_data["role"]
     with transaction.atomic():
         if form.cleaned_data["name"] != user.display_name:
@@ -318,8 +318,8 @@ def terms_accept(request: SignedInRequest) -> HttpResponse:
         # The version that was on the screen: whoever had the page open while the terms changed sees them again.
         if request.POST.get("version") == TERMS.version:
             if not request.user.terms_version:  # the first visit
-                services.propose_time_zone(request.user, request.POST.get("time_zone", ""))
-            services.accept_terms(request.user)
+                profiles.propose_time_zone(request.user, request.POST.get("time_zone", ""))
+            consent.accept_terms(request.user)
             return redirect(target)
     elif has_current_terms(request.user):
         return redirect(target)
@@ -365,7 +365,7 @@ def profile(request: SignedInRequest) -> HttpResponse:
     form = ProfileForm(request.POST or None, person=request.user, kept=kept_forms.find(request, request.path))
     if request.method == "POST" and form.is_valid():
         try:
-            services.update_profile(request.user, **form.cleaned_data)
+            profiles.update_profile(request.user, **form.cleaned_data)
         except Busy:
             raise  # a page of its own, with the time to wait
         except DomainError as error:
@@ -383,8 +383,8 @@ def languages(request: SignedInRequest) -> HttpResponse:
     """The answer to what the dashboard asks at the first visit."""
     form = LanguagesForm(request.POST)
     if form.is_valid():
-        services.propose_time_zone(request.user, form.cleaned_data["time_zone"])
-        services.choose_languages(request.user, form.cleaned_data["languages"])
+        profiles.propose_time_zone(request.user, form.cleaned_data["time_zone"])
+        profiles.choose_languages(request.user, form.cleaned_data["languages"])
         messages.success(request, "Your languages are saved. You can change them in your profile.")
     else:
         messages.error(request, "Please choose at least one language of the list.")
@@ -395,7 +395,7 @@ def languages(request: SignedInRequest) -> HttpResponse:
 @require_POST
 def work_language(request: SignedInRequest) -> HttpResponse:
     """Remember what "Work in" of the dashboard says."""
-    services.choose_work_language(request.user, request.POST.get("lang", ""))
+    profiles.choose_work_language(request.user, request.POST.get("lang", ""))
     return redirect("dashboard")
 
 
@@ -424,7 +424,7 @@ def profile_delete(request: SignedInRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         person, email = request.user, request.user.email
         try:
-            services.close_account(person)
+            closing.close_account(person)
         except Conflict as refusal:
             form.add_error(None, refusal.message)
         else:
@@ -439,6 +439,6 @@ def profile_delete(request: SignedInRequest) -> HttpResponse:
         {
             "form": form,
             "consequences": CONSEQUENCES if request.user.enabled else (*CONSEQUENCES[:-1], KEPT_OF_SUSPENDED),
-            "is_last": services.is_last_administrator(request.user),
+            "is_last": roles.is_last_administrator(request.user),
         },
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from oasst.accounts import services
+from oasst.accounts import api_clients
 from oasst.accounts.models import ApiKey, Secret
 from oasst.api.authentication import key_of
 from oasst.api.fields import Flag, Id, Moment, Shape, Text
@@ -68,7 +68,7 @@ def create_key(call: Call) -> Any:
     """Another key for the calling client. At most two are valid at once."""
     ratelimit.spend(ratelimit.NEW_KEYS, call.client.pk)
     body = call.body or {"name": "", "expires_date": None}
-    made, secret = services.new_api_key(call.client, name=body["name"], expires_at=body["expires_date"])
+    made, secret = api_clients.new_api_key(call.client, name=body["name"], expires_at=body["expires_date"])
     return {**_show(made, call), "key": secret}
 
 
@@ -79,10 +79,10 @@ class ExpiryQuery(Shape):
 @operation(OPERATIONS, "PUT", "keys/<key_id>", KEY, query=ExpiryQuery, answer=KeyShape, plain=(404, 409, 410))
 def expire_key(call: Call) -> Any:
     """Let a key end at a time. One that does not expire has to be left."""
-    return _show(services.expire_api_key(call.client, call.id("key_id"), call.query["expires_date"]), call)
+    return _show(api_clients.expire_api_key(call.client, call.id("key_id"), call.query["expires_date"]), call)
 
 
 @operation(OPERATIONS, "DELETE", "keys/<key_id>", KEY, status=204, plain=(404, 409, 410))
 def revoke_key(call: Call) -> None:
     """End a key now. One that does not expire has to be left."""
-    services.expire_api_key(call.client, call.id("key_id"))
+    api_clients.expire_api_key(call.client, call.id("key_id"))

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 from rest_framework import serializers
 
-from oasst.accounts import services
+from oasst.accounts import api_clients
 from oasst.accounts.identities import lock_general
 from oasst.api.authentication import count_wrong
 from oasst.api.codes import Wire
@@ -57,7 +57,7 @@ class NewClient(Shape):
 def create_client(call: Call) -> str:
     """A new API client; its key is told only now."""
     body = call.given
-    _, key = services.create_api_client(
+    _, key = api_clients.create_api_client(
         name=clean_line(body["description"], limit=256, field="description"),
         frontend_type=body["frontend_type"],
         trusted=bool(body["trusted"]),

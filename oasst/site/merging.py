@@ -10,9 +10,9 @@ from django.db.models import ManyToOneRel, Q, QuerySet
 
 from leaderboard import streaks
 from leaderboard.scoring import trees_of
+from oasst.accounts.closing import close_account
 from oasst.accounts.identities import lock_general
 from oasst.accounts.models import Secret, User
-from oasst.accounts.services import close_account
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict
 from tasks.models import Task

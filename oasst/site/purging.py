@@ -19,7 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from inference.chats.cleanup import erase_chats_of
-from oasst.accounts import services
+from oasst.accounts import account_bans, locks, roles
 from oasst.accounts.access import require_moderator
 from oasst.accounts.models import Ban, User
 from oasst.core.after_commit import enqueue
@@ -66,7 +66,7 @@ def preview(*, person: User, actor: User, policy: TreePolicy, seconds: float = m
 
     Raises NotAllowed as a ban does.
     """
-    services.require_higher_rank(actor, person)
+    roles.require_higher_rank(actor, person)
     pretended = Purge(person=person, actor=actor, reason="Preview")
     counts: Counter[str] = Counter()
     tree_ids = purging.trees_of(person.pk)
@@ -86,11 +86,11 @@ def begin(*, person: User, actor: User, reason: str) -> Purge:
     """
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
-        services.lock_user(person)
-        services.require_higher_rank(actor, person)
+        locks.lock_user(person)
+        roles.require_higher_rank(actor, person)
         banned = person.enabled
         if banned:
-            services.ban(person, actor=actor, reason=reason)
+            account_bans.ban(person, actor=actor, reason=reason)
         try:
             with transaction.atomic():
                 purge = Purge.objects.create(person=person, actor=actor, reason=reason, banned=banned)
@@ -109,7 +109,7 @@ def undo(*, purge_id: UUID, actor: User, reason: str) -> Purge:
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
         purge = _lock(purge_id)
-        services.require_higher_rank(actor, purge.person)
+        roles.require_higher_rank(actor, purge.person)
         if purge.stage == Stage.UNDONE:
             raise Conflict("This purge was undone already.", code="not_purged")
         if not purge.can_be_undone(timezone.now()):
@@ -241,7 +241,7 @@ def _finish_undo(purge_id: UUID) -> None:
 
 def _let_in(purge: Purge, *, actor: User) -> None:
     """End the ban that came with the purge. One that was decided since stands."""
-    person = services.lock_user(purge.person)
+    person = locks.lock_user(purge.person)
     bans = Ban.objects.filter(user=person, lifted_at=None)
     if person.enabled:
         return
@@ -249,7 +249,7 @@ def _let_in(purge: Purge, *, actor: User) -> None:
         its_own = bans.filter(at__lte=purge.created_at)
         its_own.update(lifted_at=timezone.now(), lifted_by=actor, lift_reason=purge.undo_reason)
         return
-    services.unban(person, actor=actor, reason=purge.undo_reason)
+    account_bans.unban(person, actor=actor, reason=purge.undo_reason)
     enqueue(follow_standing, str(person.pk))
 
 

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
-from oasst.accounts import services, tokens
+from oasst.accounts import account_bans, api_clients, tokens
 from oasst.accounts.models import ApiKey, Ban, Token, User
 from oasst.core.errors import Busy
 from oasst.site import purging
@@ -105,7 +105,7 @@ class TestPeople:
         for query in ({"q": "aLIc"}, {"q": str(alice.email)}, {"q": str(alice.pk)}):
             page = client.get(reverse(PEOPLE), query).text
             assert str(alice.email) in page and str(eve.email) not in page
-        services.ban(eve, actor=mo, reason="Spam.")
+        account_bans.ban(eve, actor=mo, reason="Spam.")
         page = client.get(reverse(PEOPLE), {"enabled__exact": "0"}).text
         assert str(eve.email) in page and str(alice.email) not in page
         page = client.get(reverse(PEOPLE), {"role__exact": "moderator"}).text
@@ -177,7 +177,7 @@ class TestBan:
 class TestProgramsAndTheClock:
     def test_keys_are_listed_and_never_shown(self, ada: User) -> None:
         client = signed_in(ada)
-        program, secret = services.create_api_client(name="Discord bot", trusted=True)
+        program, secret = api_clients.create_api_client(name="Discord bot", trusted=True)
         key = ApiKey.objects.get()
         _, token = tokens.new_token(ada)
         for url in (

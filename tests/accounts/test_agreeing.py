@@ -8,7 +8,7 @@ from django.conf import settings as django_settings
 from django.test import Client
 
 from inference.models import Chat
-from oasst.accounts import services, tokens
+from oasst.accounts import api_clients, consent, registration, tokens
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Consent, Identity, User
 from tasks.models import Task
@@ -23,7 +23,7 @@ ASKS = {"type": "initial_prompt", "user": ME}
 @pytest.fixture
 def dora(db: None) -> User:
     """Has an account and a token, and has agreed to nothing."""
-    return services.create_user(email="dora@example.org", display_name="Dora")
+    return registration.create_user(email="dora@example.org", display_name="Dora")
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ class TestPrograms:
 
     @pytest.fixture
     def site(self, db: None) -> Client:
-        return Client(headers={"X-API-Key": services.create_api_client(name="site", trusted=True)[1]})
+        return Client(headers={"X-API-Key": api_clients.create_api_client(name="site", trusted=True)[1]})
 
     def test_another_text(self, site: Client) -> None:
         assert upsert(site, {**self.ADA, "tos_version": "1"}).status_code == 400
@@ -109,10 +109,10 @@ class TestPrograms:
 
     def test_not_for_the_people_of_others(self, site: Client, own: Client, dora: User) -> None:
         """Who signs in here agrees here, and the people of another program by theirs, whatever version is named."""
-        other = Client(headers={"X-API-Key": services.create_api_client(name="other", trusted=True)[1]})
+        other = Client(headers={"X-API-Key": api_clients.create_api_client(name="other", trusted=True)[1]})
         theirs = upsert(other, {**self.ADA, "tos_acceptance": None}).json()["user_id"]
-        services.accept_terms(dora)
-        services.withdraw_terms(dora)
+        consent.accept_terms(dora)
+        consent.withdraw_terms(dora)
         for person in (dora.pk, theirs):
             for version in ("", f"&tos_version={TERMS.version}"):
                 refused = site.put(f"/api/v1/users/{person}?tos_acceptance=true&notes=kind{version}")
@@ -125,7 +125,7 @@ class TestPrograms:
     def test_who_withdrew_is_asked_again(self, site: Client) -> None:
         """A program may say its bare "true" at each sign-in, without asking anybody."""
         user_id = upsert(site, self.ADA).json()["user_id"]
-        services.withdraw_terms(User.objects.get())
+        consent.withdraw_terms(User.objects.get())
         path = f"/api/v1/users/{user_id}?tos_acceptance=true"
         for refused in (upsert(site, self.ADA), site.put(path)):
             assert (refused.status_code, refused.json()["error_code"]) == (400, 0)

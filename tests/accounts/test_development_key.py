@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from oasst.accounts.api_clients import create_api_client
 from oasst.accounts.models import ApiClient, ApiKey
-from oasst.accounts.services import create_api_client
 from oasst.site.management.first_run import create_what_is_missing, welcome
 from tests.paths import ROOT
 

@@ -8,7 +8,7 @@ from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from django.core import mail
 from django.test import Client
 
-from oasst.accounts import services
+from oasst.accounts import registration
 from oasst.accounts.email_addresses import NO_ADDRESS, refusal
 from oasst.accounts.models import User
 from tests.accounts.authentication.other_service import OtherService
@@ -83,7 +83,7 @@ class TestConfirming:
     def test_the_owner_gets_an_account_of_their_own(self, came: Client, eve: User) -> None:
         link = link_to(FRESH)
         Client().post(link)
-        assert services.person_behind(FRESH) != eve
+        assert registration.person_behind(FRESH) != eve
         assert "no longer works" in came.get(link).text
         assert came.post(link).status_code == 404
 

@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from inference.models import Chat, ChatMessage, ChatReport, Turn
-from oasst.accounts import services
+from oasst.accounts import account_bans
 from oasst.accounts.authentication.sessions import SessionStore
 from oasst.accounts.models import Session, User
 from oasst.core.http import kept_forms
@@ -455,7 +455,7 @@ class TestScripts:
         answer = client.post(f"{url}draft/", {"text": WORDS}, headers=self.ASKS)
         assert (answer.status_code, answer.json()["code"]) == (403, "terms_missing")
         bob.refresh_from_db()
-        services.ban(bob, actor=mo, reason="Spam")
+        account_bans.ban(bob, actor=mo, reason="Spam")
         answer = client.post(f"{url}draft/", {"text": WORDS}, headers=self.ASKS)
         assert (answer.status_code, answer.json()["code"]) == (403, "suspended")
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from oasst.accounts import services
+from oasst.accounts import profiles, registration
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import User
 from oasst.core.text.languages import languages_of_browser
@@ -22,7 +22,7 @@ def browser(client: Client, alice: User) -> Client:
 
 @pytest.fixture
 def newcomer() -> User:
-    return services.create_user(email="newcomer@example.org", display_name="Newcomer")
+    return registration.create_user(email="newcomer@example.org", display_name="Newcomer")
 
 
 def ticked(page: str) -> list[str]:
@@ -89,26 +89,26 @@ class TestOrder:
         return re.findall(r'value="([^"]+)" selected', select[0])
 
     def test_saving_the_profile_again_keeps_the_first_one(self, browser: Client, alice: User) -> None:
-        services.choose_languages(alice, ["uk", "ar", "de"])
+        profiles.choose_languages(alice, ["uk", "ar", "de"])
         assert self.choices(browser) == ["uk", "ar", "de"]
         self.save(browser, contribution_languages=self.choices(browser), first_language="uk")
         alice.refresh_from_db()
         assert alice.contribution_languages == ["uk", "ar", "de"]
 
     def test_another_one_may_be_the_first(self, browser: Client, alice: User) -> None:
-        services.choose_languages(alice, ["uk", "ar"])
+        profiles.choose_languages(alice, ["uk", "ar"])
         self.save(browser, contribution_languages=["uk", "ar"], first_language="ar")
         alice.refresh_from_db()
         assert (alice.first_language, alice.contribution_languages) == ("ar", ["ar", "uk"])
 
     def test_one_that_is_not_chosen_yet_may_too(self, browser: Client, alice: User) -> None:
-        services.choose_languages(alice, ["uk"])
+        profiles.choose_languages(alice, ["uk"])
         self.save(browser, contribution_languages=["uk"], first_language="de")
         alice.refresh_from_db()
         assert alice.contribution_languages == ["de", "uk"]
 
     def test_the_first_one_can_be_given_up(self, browser: Client, alice: User) -> None:
-        services.choose_languages(alice, ["uk", "ar"])
+        profiles.choose_languages(alice, ["uk", "ar"])
         self.save(browser, contribution_languages=["ar"], first_language="uk")  # it still stands in its field
         alice.refresh_from_db()
         assert alice.contribution_languages == ["ar"]
@@ -116,7 +116,7 @@ class TestOrder:
 
 class TestWorkIn:
     def test_it_is_remembered(self, browser: Client, alice: User) -> None:
-        services.choose_languages(alice, ["uk", "de"])
+        profiles.choose_languages(alice, ["uk", "de"])
         assert "What needs doing in Ukrainian" in browser.get("/dashboard/").text
         assert browser.post("/me/work-language/", {"lang": "de"})["Location"] == "/dashboard/"
         assert "What needs doing in German" in browser.get("/dashboard/").text
@@ -127,20 +127,20 @@ class TestWorkIn:
         assert "German" in elsewhere.get(task).text
 
     def test_looking_at_another_one_changes_nothing(self, browser: Client, alice: User) -> None:
-        services.choose_languages(alice, ["uk", "de"])
+        profiles.choose_languages(alice, ["uk", "de"])
         assert "What needs doing in German" in browser.get("/dashboard/?lang=de").text
         assert "What needs doing in Ukrainian" in browser.get("/dashboard/").text
 
     def test_only_ones_own(self, browser: Client, alice: User) -> None:
-        services.choose_languages(alice, ["uk", "de"])
+        profiles.choose_languages(alice, ["uk", "de"])
         assert browser.post("/me/work-language/", {"lang": "fr"}).status_code == 400
         alice.refresh_from_db()
         assert alice.work_language == ""
 
     def test_one_that_was_given_up_is_forgotten(self, alice: User) -> None:
-        services.choose_languages(alice, ["uk", "de"])
-        services.choose_work_language(alice, "de")
-        services.choose_languages(alice, ["uk", "ar"])
+        profiles.choose_languages(alice, ["uk", "de"])
+        profiles.choose_work_language(alice, "de")
+        profiles.choose_languages(alice, ["uk", "ar"])
         assert alice.working_language == "uk"
 
 

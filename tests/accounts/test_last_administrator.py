@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from oasst.accounts import services
+from oasst.accounts import closing
 from oasst.accounts.authentication import program_sessions
 from oasst.accounts.models import BanProposal, Role, User
 from oasst.core.errors import Conflict, DomainError, NotAllowed
@@ -48,25 +48,25 @@ def refusal(act: Any) -> str:
 
 class TestTheLastOne:
     def test_stays(self, ada: User) -> None:
-        assert refusal(lambda: services.close_account(ada)) == "last_administrator"
+        assert refusal(lambda: closing.close_account(ada)) == "last_administrator"
         assert refusal(lambda: bans.ban_by_operator(ada, reason="x")) == "last_administrator"
         ada.refresh_from_db()
         assert ada.is_active and ada.enabled and ada.role == Role.ADMIN and ada.email
 
     def test_one_who_is_suspended_or_closed_does_not_count(self, ada: User, grace: User, linus: User) -> None:
         bans.ban_by_operator(grace, reason="Gone rogue.")
-        services.close_account(linus)
-        assert refusal(lambda: services.close_account(ada)) == "last_administrator"
+        closing.close_account(linus)
+        assert refusal(lambda: closing.close_account(ada)) == "last_administrator"
 
     def test_with_another_one_they_may_go(self, ada: User, grace: User) -> None:
-        services.close_account(ada)
+        closing.close_account(ada)
         ada.refresh_from_db()
         assert not ada.is_active
-        assert refusal(lambda: services.close_account(grace)) == "last_administrator"
+        assert refusal(lambda: closing.close_account(grace)) == "last_administrator"
 
     def test_one_who_is_suspended_may_go(self, ada: User, grace: User) -> None:
         bans.ban_by_operator(grace, reason="Gone rogue.")
-        services.close_account(grace)
+        closing.close_account(grace)
         grace.refresh_from_db()
         assert not grace.is_active
 

@@ -8,7 +8,7 @@ from django.apps import apps
 from django.db import IntegrityError
 from django.test import Client
 
-from oasst.accounts import identities, names, services
+from oasst.accounts import account_bans, api_clients, closing, identities, names, profiles, registration
 from oasst.accounts.models import ApiClient, User
 from oasst.core.errors import Invalid
 from oasst.core.models import WaitingJob
@@ -24,12 +24,12 @@ CYRILLIC_ALICE = "\u0410lice"
 
 @pytest.fixture
 def bots() -> ApiClient:
-    return services.create_api_client(name="Bots of Bern")[0]
+    return api_clients.create_api_client(name="Bots of Bern")[0]
 
 
 @pytest.fixture
 def forum() -> ApiClient:
-    return services.create_api_client(name="A forum")[0]
+    return api_clients.create_api_client(name="A forum")[0]
 
 
 def brought(client: ApiClient, name: str, username: str = "") -> User:
@@ -54,7 +54,7 @@ def beside(person: User) -> str:
 
 
 def choose(person: User, name: str) -> None:
-    services.update_profile(
+    profiles.update_profile(
         person, display_name=name, time_zone="UTC", interface_language="en", contribution_languages=[]
     )
 
@@ -97,19 +97,19 @@ class TestChosenHere:
         choose(bob, "Alice")
 
     def test_a_closed_account_frees_its_name(self, alice: User, bob: User) -> None:
-        services.close_account(alice)
+        closing.close_account(alice)
         alice.refresh_from_db()
-        assert (alice.display_name, alice.name_skeleton, alice.owns_name) == (services.DELETED_NAME, "", False)
+        assert (alice.display_name, alice.name_skeleton, alice.owns_name) == (closing.DELETED_NAME, "", False)
         choose(bob, "Alice")
-        services.close_account(bob)  # two of that name are no clash
+        closing.close_account(bob)  # two of that name are no clash
 
     def test_a_banned_account_keeps_its_name(self, alice: User, bob: User, mo: User) -> None:
-        services.ban(alice, actor=mo, reason="Spam.")
+        account_bans.ban(alice, actor=mo, reason="Spam.")
         assert refusal(bob, "Alice").code == "name_taken"
 
     def test_an_account_that_an_operator_makes(self, alice: User) -> None:
         with pytest.raises(Invalid) as caught:
-            services.create_user(email="a@example.org", display_name="alice")
+            registration.create_user(email="a@example.org", display_name="alice")
         assert (caught.value.code, caught.value.field) == ("name_taken", "display_name")
         assert not User.objects.filter(email="a@example.org").exists()
 
@@ -120,7 +120,7 @@ class TestChosenHere:
         assert refusal(bob, CYRILLIC_ALICE).code == "name_taken"
         assert bob.display_name == "Bob"
         with pytest.raises(Invalid) as caught:
-            services.create_user(email="a@example.org", display_name=CYRILLIC_ALICE)
+            registration.create_user(email="a@example.org", display_name=CYRILLIC_ALICE)
         assert caught.value.code == "name_taken"
         with pytest.raises(IntegrityError):
             User.objects.create_user("b@example.org", display_name="Alice")
@@ -140,14 +140,14 @@ class TestChosenHere:
 class TestGivenByUs:
     def test_friendly_names_are_varied(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(names, "friendly_name", lambda: "Brave Otter")
-        people = [services.create_user(email=None) for _ in range(12)]
+        people = [registration.create_user(email=None) for _ in range(12)]
         assert people[0].display_name == "Brave Otter"
         assert len({person.name_skeleton for person in people}) == 12
         assert all(person.owns_name and person.display_name.startswith("Brave Otter") for person in people)
 
     def test_a_variation_fits(self) -> None:
         for _ in range(3):
-            long = services.create_user(email=None, display_name="W" * 40, vary_name=True)
+            long = registration.create_user(email=None, display_name="W" * 40, vary_name=True)
         assert long.display_name.startswith("W" * 30) and len(long.display_name) == 40
 
     def test_a_superuser(self) -> None:
@@ -195,7 +195,7 @@ class TestOfPrograms:
         brought(forum, "Alina", "x")
         assert (beside(dora), beside(alina)) == ("", "")
         marked = brought(bots, "Alice", "y")
-        services.close_account(alice)
+        closing.close_account(alice)
         assert beside(marked) == ""
         posing = brought(bots, "Admin", "z")
         names.mark_alike(posing.name_skeleton)
@@ -239,7 +239,7 @@ class TestPeopleOfBefore:
         User.objects.filter(pk=bob.pk).update(display_name=CYRILLIC_ALICE, owns_name=False)
         User.objects.filter(pk=mo.pk).update(display_name="ALICE", owns_name=False)
         closed = new_person("Gone")
-        services.close_account(closed)
+        closing.close_account(closed)
         before = dict(User.objects.values_list("pk", "display_name"))
         self.migrate()
         assert dict(User.objects.values_list("pk", "display_name")) == before

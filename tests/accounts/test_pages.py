@@ -9,7 +9,7 @@ from django.contrib.auth import SESSION_KEY
 from django.test import Client
 
 from oasst import asgi
-from oasst.accounts import services
+from oasst.accounts import account_bans, profiles, registration
 from oasst.accounts.documents import PRIVACY, TERMS
 from oasst.accounts.models import Consent, User
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def newcomer(db: None) -> User:
     """Signed in, and has not agreed to anything yet."""
-    return services.create_user(email="new@example.org", display_name="Newcomer")
+    return registration.create_user(email="new@example.org", display_name="Newcomer")
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ class TestGate:
 
     def test_suspended_people_see_why(self, browser: Client, alice: User, mo: User, settings: Any) -> None:
         settings.CONTACT_EMAIL = "team@example.org"
-        services.ban(alice, actor=mo, reason="Copied a novel.")
+        account_bans.ban(alice, actor=mo, reason="Copied a novel.")
         assert browser.get("/me/")["Location"] == "/suspended/"
         page = browser.get("/suspended/")
         assert page.status_code == 403
@@ -93,7 +93,7 @@ class TestGate:
         assert browser.get("/suspended/")["Location"] == "/dashboard/"
 
     def test_suspended_people_may_still_leave(self, browser: Client, alice: User, mo: User) -> None:
-        services.ban(alice, actor=mo, reason="Spam")
+        account_bans.ban(alice, actor=mo, reason="Spam")
         browser.post("/me/delete/", {"confirmation": alice.email})
         alice.refresh_from_db()
         assert alice.deleted_at is not None
@@ -182,7 +182,7 @@ class TestProfile:
         assert "Your profile is saved." in browser.get("/me/").text
 
     def test_the_form_shows_what_is_stored(self, browser: Client, alice: User) -> None:
-        services.update_profile(
+        profiles.update_profile(
             alice,
             display_name="Alice",
             time_zone="UTC",
@@ -257,7 +257,7 @@ class TestDelete:
         assert not signed_in(browser)
 
     def test_people_without_an_address_type_a_word(self, client: Client) -> None:
-        person = services.create_user(email=None, display_name="Nameless")
+        person = registration.create_user(email=None, display_name="Nameless")
         client.force_login(person)
         assert client.post("/me/delete/", {"confirmation": "delete"})["Location"] == "/"
         person.refresh_from_db()

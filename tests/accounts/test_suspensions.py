@@ -12,7 +12,16 @@ from django.core import mail
 from django.core.management import CommandError, call_command
 from django.test import Client, RequestFactory
 
-from oasst.accounts import identities, services, suspensions
+from oasst.accounts import (
+    account_bans,
+    api_clients,
+    closing,
+    email_addresses,
+    email_owners,
+    identities,
+    registration,
+    suspensions,
+)
 from oasst.accounts.access import require_contributor
 from oasst.accounts.authentication.adapters import AccountAdapter, SocialAccountAdapter
 from oasst.accounts.models import ApiClient, Identity, SuspendedIdentity, User
@@ -30,7 +39,7 @@ def gone(eve: User, mo: User) -> str:
     """The address of somebody who was banned and closed the account."""
     email = str(eve.email)
     bans.ban(eve, actor=mo, reason="Copied a novel.")
-    services.close_account(eve)
+    closing.close_account(eve)
     return email
 
 
@@ -41,7 +50,7 @@ class TestByCode:
         assert signed_in(client), "who proved the mailbox hears the reason"
         assert response.redirect_chain[-1] == ("/suspended/", 302)
         assert "Copied a novel." in response.text
-        back = services.find_person(gone)
+        back = email_owners.find_owner(gone)
         assert back is not None and not back.enabled and "Signed up again" in back.notes
 
     def test_nothing_shows_before_the_code_was_right(self, client: Client, gone: str) -> None:
@@ -50,28 +59,28 @@ class TestByCode:
         assert pages[0][0]["Location"] == pages[1][0]["Location"]
         assert "suspended" not in pages[0][1].text.lower()
         assert "suspended" not in client.post(CONFIRM, {"code": "WRONG1"}).text.lower()
-        assert services.find_person(gone) is None
+        assert email_owners.find_owner(gone) is None
 
     def test_everybody_else_comes_in(self, gone: str) -> None:
-        assert services.person_behind("somebody@example.org").enabled
+        assert registration.person_behind("somebody@example.org").enabled
 
     def test_closing_it_again_changes_nothing(self, gone: str) -> None:
         for _ in range(2):
-            back = services.person_behind(gone)
+            back = registration.person_behind(gone)
             assert (back.enabled, back.ban_reason) == (False, "Copied a novel.")
-            services.close_account(back)
+            closing.close_account(back)
 
     def test_who_was_not_banned_is_not_remembered(self, alice: User) -> None:
         email = str(alice.email)
-        services.close_account(alice)
+        closing.close_account(alice)
         assert not SuspendedIdentity.objects.exists()
-        assert services.person_behind(email).enabled
+        assert registration.person_behind(email).enabled
 
     def test_an_address_that_was_only_claimed_is_nobodys_ban(self, eve: User, mo: User) -> None:
         EmailAddress.objects.create(user=eve, email="victim@example.org", verified=False)
-        services.ban(eve, actor=mo, reason="Spam")
-        services.close_account(eve)
-        assert services.person_behind("victim@example.org").enabled
+        account_bans.ban(eve, actor=mo, reason="Spam")
+        closing.close_account(eve)
+        assert registration.person_behind("victim@example.org").enabled
 
 
 class TestSpellings:
@@ -114,7 +123,11 @@ class TestQuotedAddresses:
 
     @pytest.mark.parametrize("odd", ODD)
     def test_by_a_service_or_command(self, odd: str) -> None:
-        for way in (services.person_behind, services.clean_email, lambda email: services.create_user(email=email)):
+        for way in (
+            registration.person_behind,
+            email_addresses.clean_email,
+            lambda email: registration.create_user(email=email),
+        ):
             with pytest.raises(Invalid, match="are not taken"):
                 way(odd)
 
@@ -142,50 +155,50 @@ class TestTheHash:
     def test_a_key_of_before_is_still_known(self, gone: str, settings: Any) -> None:
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = "the new key of the same site, as long as it should be"
-        back = services.person_behind(gone)
+        back = registration.person_behind(gone)
         assert not back.enabled
         settings.SECRET_KEY_FALLBACKS = []
-        services.close_account(back)
-        assert not services.person_behind(gone).enabled, "who came back is remembered with the new key"
+        closing.close_account(back)
+        assert not registration.person_behind(gone).enabled, "who came back is remembered with the new key"
 
 
 class TestTheEndOfABan:
     def test_a_moderator_lifts_it(self, gone: str, mo: User) -> None:
-        back = services.person_behind(gone)
+        back = registration.person_behind(gone)
         bans.unban(back, actor=mo, reason="We talked.")
         assert not SuspendedIdentity.objects.exists()
-        services.close_account(back)
-        assert services.person_behind(gone).enabled
+        closing.close_account(back)
+        assert registration.person_behind(gone).enabled
 
     def test_of_the_closed_account(self, gone: str, eve: User, mo: User) -> None:
         bans.unban(eve, actor=mo, reason="We talked.")
-        assert services.person_behind(gone).enabled
+        assert registration.person_behind(gone).enabled
 
     def test_by_the_operator(self, gone: str) -> None:
         call_command("unban_user", gone, reason="Wrote to us.", stdout=io.StringIO())
-        assert services.person_behind(gone).enabled
+        assert registration.person_behind(gone).enabled
         with pytest.raises(CommandError):
             call_command("unban_user", "nobody@example.org", reason="x", stdout=io.StringIO())
 
     def test_all_their_addresses_are_free_again(self, eve: User, mo: User) -> None:
         EmailAddress.objects.create(user=eve, email="second@example.org", verified=True)
-        services.ban(eve, actor=mo, reason="Spam")
-        services.close_account(eve)
+        account_bans.ban(eve, actor=mo, reason="Spam")
+        closing.close_account(eve)
         assert SuspendedIdentity.objects.count() == 2
-        bans.unban(services.person_behind("second@example.org"), actor=mo, reason="We talked.")
+        bans.unban(registration.person_behind("second@example.org"), actor=mo, reason="We talked.")
         assert not SuspendedIdentity.objects.exists()
 
 
 class TestOtherWaysIn:
     def test_an_address_that_was_removed_first(self, client: Client, eve: User, mo: User) -> None:
-        services.ban(eve, actor=mo, reason="Spam")
+        account_bans.ban(eve, actor=mo, reason="Spam")
         client.force_login(eve)
         data = {"action_remove": "", "email": str(eve.email)}
         assert client.post("/accounts/email/", data)["Location"] == "/suspended/"
         assert client.post("/accounts/3rdparty/", {"account": "1"})["Location"] == "/suspended/"
         EmailAddress.objects.filter(user=eve).delete()
         User.objects.filter(pk=eve.pk).update(email=None)
-        assert not services.person_behind(str(eve.email)).enabled, "kept since the ban, not since the end"
+        assert not registration.person_behind(str(eve.email)).enabled, "kept since the ban, not since the end"
 
     def social(self, uid: str, email: str = "") -> Any:
         account = SocialAccount(provider="discord", uid=uid, extra_data={})
@@ -194,8 +207,8 @@ class TestOtherWaysIn:
 
     def banned_with_discord(self, eve: User, mo: User) -> None:
         SocialAccount.objects.create(user=eve, provider="discord", uid="77")
-        services.ban(eve, actor=mo, reason="Spam")
-        services.close_account(eve)
+        account_bans.ban(eve, actor=mo, reason="Spam")
+        closing.close_account(eve)
 
     def web_request(self, user: Any = None) -> Any:
         from django.contrib.auth.models import AnonymousUser
@@ -245,7 +258,7 @@ class TestOtherWaysIn:
 class TestPrograms:
     @pytest.fixture
     def bot(self) -> ApiClient:
-        return services.create_api_client(name="Bot", trusted=True)[0]
+        return api_clients.create_api_client(name="Bot", trusted=True)[0]
 
     def person(self, bot: ApiClient, name: str = "eve#1") -> User:
         return identities.person_for(bot, auth_method="discord", username=name, display_name="Eve")
@@ -260,7 +273,7 @@ class TestPrograms:
             require_contributor(back)
         assert caught.value.code == "suspended"
         assert self.person(bot, "other#2").enabled
-        other_bot = services.create_api_client(name="Other")[0]
+        other_bot = api_clients.create_api_client(name="Other")[0]
         assert self.person(other_bot).enabled, "a name means somebody inside one program only"
 
     def test_a_merge_does_not_wash_it_off(self, bot: ApiClient, mo: User) -> None:
@@ -276,7 +289,7 @@ class TestPrograms:
 
 def test_the_person_reads_what_is_kept(client: Client, eve: User, mo: User) -> None:
     assert "keyed hash" in client.get("/privacy/").text
-    services.ban(eve, actor=mo, reason="Spam")
+    account_bans.ban(eve, actor=mo, reason="Spam")
     client.force_login(eve)
     assert "signing up again" in client.get("/me/delete/").text
     assert DOOR

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from oasst.accounts import services, tokens
+from oasst.accounts import account_bans, api_clients, closing, tokens
 from oasst.accounts.authentication import program_sessions
 from oasst.accounts.models import ApiClient, Token, User
 from oasst.core.errors import Conflict, Invalid, NotAllowed
@@ -92,7 +92,7 @@ class TestLimits:
         tokens.create_token(alice, name="more", days=7)
 
     def test_only_contributors(self, alice: User, mo: User) -> None:
-        services.ban(alice, actor=mo, reason="Spam")
+        account_bans.ban(alice, actor=mo, reason="Spam")
         with pytest.raises(NotAllowed):
             tokens.create_token(alice, name="x", days=7)
         with pytest.raises(Invalid):
@@ -156,16 +156,16 @@ class TestWire:
         assert Task.objects.values("api_client").distinct().count() == 2
 
     def test_suspended_and_closed(self, own: Client, alice: User, mo: User) -> None:
-        services.ban(alice, actor=mo, reason="Spam")
+        account_bans.ban(alice, actor=mo, reason="Spam")
         assert own.get("/api/v1/text_labels/valid_labels").status_code == 503
-        services.close_account(alice)
+        closing.close_account(alice)
         assert own.get("/api/v1/text_labels/valid_labels").status_code == 403
         assert not Token.objects.exists()
 
     def test_who_sees_whom(self, own: Client, alice: User, bob: User) -> None:
         tokens.create_token(bob, name="bob's", days=7)
         assert [one["user_id"] for one in own.get("/api/v1/users/by_username").json()] == [str(alice.pk)]
-        _, key = services.create_api_client(name="site", trusted=True)
+        _, key = api_clients.create_api_client(name="site", trusted=True)
         site = Client(headers={"X-API-Key": key})
         assert site.get("/api/v1/users/by_username").json() == []
         assert ApiClient.objects.filter(person__isnull=False).count() == 2

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from oasst.accounts import services, tokens
+from oasst.accounts import account_bans, api_clients, closing, tokens
 from oasst.accounts.models import ApiClient, ApiKey, Token, User
 from oasst.api import codes
 from oasst.api.codes import Wire
@@ -22,7 +22,7 @@ def _urls(settings: Any) -> None:
 
 @pytest.fixture
 def key(db: None) -> str:
-    return services.create_api_client(name="bot", key="bot-key")[1]
+    return api_clients.create_api_client(name="bot", key="bot-key")[1]
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ class TestApiKeys:
         assert refused(api.get("/api/whoami"))
 
     def test_a_change_of_keys_without_a_gap(self, api: Client) -> None:
-        _, second = services.new_api_key(ApiClient.objects.get())
+        _, second = api_clients.new_api_key(ApiClient.objects.get())
         assert api.get("/api/whoami").status_code == 200
         assert Client(headers={"X-API-Key": second}).get("/api/whoami").status_code == 200
 
@@ -100,8 +100,8 @@ class TestTokens:
     def test_suspended_and_closed_people(self, alice: User, bob: User, mo: User) -> None:
         _, of_alice = tokens.new_token(alice)
         _, of_bob = tokens.new_token(bob)
-        services.ban(alice, actor=mo, reason="Spam")
-        services.close_account(bob)
+        account_bans.ban(alice, actor=mo, reason="Spam")
+        closing.close_account(bob)
         response = self.bearer(of_alice).get("/api/whoami")
         assert (response.status_code, response.json()["error_code"]) == (503, Wire.USER_DISABLED)
         assert refused(self.bearer(of_bob).get("/api/whoami"))

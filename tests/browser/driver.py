@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, expect
 
-from oasst.accounts import services
+from oasst.accounts import registration
 from oasst.accounts.authentication import sign_in_links
 
 _number = count(1)
@@ -14,7 +14,7 @@ _number = count(1)
 
 def sign_in(page: Page, email: str) -> None:
     """By a link, as whoever runs the site makes them; somebody new gets an account."""
-    address = urlsplit(sign_in_links.make_link(services.person_behind(email), minutes=5))
+    address = urlsplit(sign_in_links.make_link(registration.person_behind(email), minutes=5))
     page.goto(f"{address.path}?{address.query}")
     page.get_by_test_id("use-link").click()
     page.wait_for_url(re.compile(r"/terms/accept/|/dashboard/"))

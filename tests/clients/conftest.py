@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from oasst.accounts import services
+from oasst.accounts import api_clients
 from tests.factories import decide, grow_to, growing_tree, new_person, new_prompt, new_reply
 from tests.wire.conftest import person
 from trees.lifecycle.policy import TreePolicy, current_policy
@@ -35,7 +35,7 @@ CLASSES = {
 class Site:
     def __init__(self, url: str) -> None:
         self.url = f"{url}/api/v1"
-        self.key = services.create_api_client(name="generated", trusted=True)[1]
+        self.key = api_clients.create_api_client(name="generated", trusted=True)[1]
 
     def post(self, path: str, body: Any) -> Any:
         return requests.post(f"{self.url}/{path}", json=body, headers={"X-API-Key": self.key}, timeout=60)

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from oasst.accounts import services
+from oasst.accounts import closing
 from oasst.accounts.models import Role, User
 from oasst.core.errors import Conflict
 from tests.concurrency.together import at_once
@@ -21,7 +21,7 @@ def administrators() -> int:
 def test_two_close_their_accounts() -> None:
     for _ in range(3):
         pair = [new_person("Ada", role="admin"), new_person("Grace", role="admin")]
-        results = at_once([partial(services.close_account, one) for one in pair])
+        results = at_once([partial(closing.close_account, one) for one in pair])
         assert [type(one) for one in results if one is not None] == [Conflict]
         assert administrators() == 1
         User.objects.filter(role=Role.ADMIN).update(role=Role.GENERAL)
@@ -30,7 +30,7 @@ def test_two_close_their_accounts() -> None:
 def test_one_leaves_while_the_other_is_banned() -> None:
     for _ in range(3):
         ada, grace = new_person("Ada", role="admin"), new_person("Grace", role="admin")
-        acts = [partial(services.close_account, ada), partial(bans.ban_by_operator, grace, reason="Gone rogue.")]
+        acts = [partial(closing.close_account, ada), partial(bans.ban_by_operator, grace, reason="Gone rogue.")]
         results = at_once(acts)
         assert [type(one) for one in results if one is not None] == [Conflict]
         assert administrators() == 1

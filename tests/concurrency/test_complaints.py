@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from oasst.accounts import services
+from oasst.accounts import api_clients
 from oasst.accounts.models import User
 from oasst.site.invariants import differences
 from tests.concurrency.test_rivals import ROUNDS, rivals
@@ -79,7 +79,7 @@ def test_two_moderators_who_disagree(mo: User) -> None:
 
 def test_two_doors_that_bring_back(mo: User) -> None:
     """A moderator locks the tree before the deletion, as programs do: neither waits for the other for ever."""
-    site, _ = services.create_api_client(name="website", trusted=True)
+    site, _ = api_clients.create_api_client(name="website", trusted=True)
     prompt = growing_tree(new_person("Author"))
     replies = [new_reply(prompt, new_person("Writer")) for _ in range(2)]
     for _ in range(ROUNDS):

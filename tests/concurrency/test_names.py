@@ -2,7 +2,7 @@
 
 import pytest
 
-from oasst.accounts import identities, names, services
+from oasst.accounts import api_clients, identities, names, profiles, registration
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid
 from oasst.core.models import WaitingJob
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 def choose(person: User, name: str) -> User:
-    services.update_profile(
+    profiles.update_profile(
         person, display_name=name, time_zone="UTC", interface_language="en", contribution_languages=[]
     )
     return person
@@ -28,11 +28,13 @@ def test_one_gets_it_and_the_others_hear_why(alice: User, bob: User, carol: User
 
 def test_new_accounts_at_once(db: None) -> None:
     emails = [f"zelda{number}@example.org" for number in range(4)]
-    results = at_once([lambda email=email: services.create_user(email=email, display_name="Zelda") for email in emails])  # type: ignore[misc]
+    results = at_once(
+        [lambda email=email: registration.create_user(email=email, display_name="Zelda") for email in emails]
+    )  # type: ignore[misc]
     assert [getattr(result, "code", "") for result in results].count("name_taken") == 3
     before = User.objects.count()
     more = [f"nobody{number}@example.org" for number in range(3)]
-    results = at_once([lambda email=email: services.create_user(email=email) for email in more])  # type: ignore[misc]
+    results = at_once([lambda email=email: registration.create_user(email=email) for email in more])  # type: ignore[misc]
     assert [result for result in results if isinstance(result, Exception)] == []
     assert User.objects.count() == before + 3
     assert User.objects.filter(owns_name=True).count() == before + 3
@@ -40,7 +42,7 @@ def test_new_accounts_at_once(db: None) -> None:
 
 def test_programs_and_a_person_at_once(alice: User) -> None:
     """Whoever comes second sees the first, so none of the programs' people stays without its program."""
-    clients = [services.create_api_client(name=f"Program {number}")[0] for number in range(3)]
+    clients = [api_clients.create_api_client(name=f"Program {number}")[0] for number in range(3)]
     acts = [
         lambda client=client: identities.person_for(client, auth_method="local", username="z", display_name="Zelda")
         for client in clients

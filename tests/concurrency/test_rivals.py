@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 import pytest
 from django.utils import timezone
 
+from oasst.accounts.account_bans import ban
 from oasst.accounts.models import User
-from oasst.accounts.services import ban
 from oasst.core.errors import DomainError
 from oasst.site.invariants import differences
 from tasks import upkeep

@@ -10,7 +10,7 @@ from django.test import Client
 
 from inference.chats import offered_models
 from inference.models import OfferedModel
-from oasst.accounts import identities, services, tokens
+from oasst.accounts import consent, identities, registration, tokens
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Consent, User
 from oasst.site.invariants import differences
@@ -43,7 +43,7 @@ class TestAgreeing:
     @pytest.fixture
     def dora(self, db: None) -> User:
         """Has an account, and has agreed to nothing."""
-        return services.create_user(email="dora@example.org", display_name="Dora")
+        return registration.create_user(email="dora@example.org", display_name="Dora")
 
     def by_token(self, person: User) -> Callable[[], int]:
         caller = program(tokens.new_token(person)[1])
@@ -75,7 +75,7 @@ class TestAgreeing:
         assert self.agreed(dora) == [TERMS.version] and Consent.objects.count() == 1
 
     @pytest.mark.parametrize(
-        ("name", "where", "status"), [("by_token", identities, 200), ("on_the_page", services, 302)]
+        ("name", "where", "status"), [("by_token", identities, 200), ("on_the_page", consent, 302)]
     )
     def test_another_window_was_first_by_a_moment(self, dora: User, name: str, where: object, status: int) -> None:
         """It agreed when this request had found out that nothing is in force."""
@@ -88,7 +88,7 @@ class TestAgreeing:
     def test_and_withdrawing(self, dora: User) -> None:
         """Whichever was last holds, and nothing is in force that the person's row does not say."""
         for _ in range(3):
-            acts = [self.by_token(dora), self.on_the_page(dora), partial(services.withdraw_terms, dora)]
+            acts = [self.by_token(dora), self.on_the_page(dora), partial(consent.withdraw_terms, dora)]
             assert at_once(acts)[:2] == [200, 302]
             dora.refresh_from_db()
             assert self.agreed(dora) == [dora.terms_version] * bool(dora.terms_version)

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from oasst.accounts import services
+from oasst.accounts import api_clients
 from oasst.site.invariants import differences
 from tasks.models import Task
 from tests.concurrency.together import at_once
@@ -89,7 +89,7 @@ def site(transactional_db: None, tmp_path: Path) -> Iterator[Site]:
 
 @pytest.mark.slow
 def test_nothing_is_lost_doubled_or_turned_away(site: Site) -> None:
-    client, key = services.create_api_client(name="crowd")
+    client, key = api_clients.create_api_client(name="crowd")
     people = [Contributor(site.url, key, f"P{number}") for number in range(PEOPLE)]
     results = at_once([one.work for one in people], bound=540)
     assert [one for one in results if not isinstance(one, Contributor)] == [], site.web.said()

@@ -31,7 +31,7 @@ from inference.policy import current_policy
 from inference.turns import lifecycle, local_engine
 from inference.turns.events import Event, Failed
 from inference.turns.states import OPEN, TurnState
-from oasst.accounts import services, tokens
+from oasst.accounts import account_bans, tokens
 from oasst.accounts.models import User
 from oasst.core import ratelimit
 from oasst.embedded.sockets import listen
@@ -570,7 +570,7 @@ class TestRefused:
             client.with_options(api_key="wrong").models.list()
         User.objects.filter(pk=alice.pk).update(terms_version="")
         assert web.post(secret, {"messages": HELLO}).json()["error"]["code"] == "terms_missing"
-        services.ban(alice, actor=mo, reason="Spam")
+        account_bans.ban(alice, actor=mo, reason="Spam")
         with pytest.raises(openai.PermissionDeniedError, match="suspended"):
             client.chat.completions.create(model=web.model, messages=HELLO)
         tokens.revoke_token(alice, alice.tokens.get().pk)

@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from leaderboard.api import answers
 from leaderboard.models import Standing, TrollStanding
 from leaderboard.time_frames import Frame
+from oasst.accounts.api_clients import create_api_client
 from oasst.accounts.models import Identity, User
-from oasst.accounts.services import create_api_client
 from tests.factories import decide, new_people, new_prompt, review
 from tests.leaderboard.test_boards import stand
 from tests.leaderboard.test_tallies import POLICY, read_all

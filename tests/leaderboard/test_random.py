@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from leaderboard import rebuild, streaks, tallies
 from leaderboard.models import Standing, Tally, TrollStanding
-from oasst.accounts import services
+from oasst.accounts import account_bans
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError
 from oasst.core.locks import waits_are_busy
@@ -100,9 +100,9 @@ class Life:
     def ban_or_not(self, person: User) -> None:
         person = User.objects.get(pk=person.pk)  # of this thread alone: services write on what they are given
         if person.enabled:
-            services.ban(person, actor=self.moderator, reason="x")
+            account_bans.ban(person, actor=self.moderator, reason="x")
         else:
-            services.unban(person, actor=self.moderator, reason="x")
+            account_bans.unban(person, actor=self.moderator, reason="x")
 
     def draw(self, person: User) -> None:
         lottery.draw(self.dice.choice(["en", "de"]), POLICY, limit=5)

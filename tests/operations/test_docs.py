@@ -13,7 +13,7 @@ import pytest
 from pytest_django import Settings
 
 from oasst.accounts.models import Role
-from oasst.accounts.services import create_user
+from oasst.accounts.registration import create_user
 from oasst.core import ratelimit
 from oasst.site.management import first_run
 from tests.paths import ROOT

@@ -24,7 +24,7 @@ from fido2.webauthn import Aaguid, AttestationObject, AttestedCredentialData, Au
 
 from inference.models import Chat, ChatMessage, ChatReport, Preset, Turn, Vote
 from leaderboard.models import TrollStanding
-from oasst.accounts import services, tokens
+from oasst.accounts import account_bans, api_clients, tokens
 from oasst.accounts.authentication import program_sessions
 from oasst.accounts.authentication.sessions import SessionStore, handle_of
 from oasst.accounts.models import User
@@ -74,11 +74,11 @@ def new_world() -> World:
     world.clients = {"anonymous": Client(), **{role: signed_in(person) for role, person in people.items()}}
     world.callers = {"anonymous": Client(), **{role: bearer(access_of(person)) for role, person in people.items()}}
     for name in ("untrusted", "trusted"):
-        _, key = services.create_api_client(name=f"a {name} one", trusted=name == "trusted")
+        _, key = api_clients.create_api_client(name=f"a {name} one", trusted=name == "trusted")
         world.clients[name] = world.callers[name] = Client(headers={"X-API-Key": key, "Authorization": f"Bearer {key}"})
     token, secret = tokens.create_token(owner, name="notebook", days=None)
     world.clients["token"] = world.callers["token"] = bearer(secret)
-    services.ban(people["suspended"], actor=people["administrator"], reason="Spam.")
+    account_bans.ban(people["suspended"], actor=people["administrator"], reason="Spam.")
     world.ids |= {"token_id": token.pk, "user_id": owner.pk, "person_id": owner.pk}
     _fill_sign_ins(world, owner)
     _fill_trees(world, owner, people["moderator"])
@@ -145,7 +145,7 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
     moderator_actions.delete_message(message_id=spam.pk, actor=moderator, reason="Spam.", policy=policy)
     purged = new_person("Purged")
     done = purging.begin(person=purged, actor=moderator, reason="Spam.")
-    program, _ = services.create_api_client(name="hooked", trusted=False)
+    program, _ = api_clients.create_api_client(name="hooked", trusted=False)
     hook = webhooks.create(program, "https://example.org/hook")
     delivery = webhooks.ping(hook)
     own = new_prompt(owner, lang="eo")

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 
-from oasst.accounts import services
+from oasst.accounts import api_clients
 from oasst.accounts.models import User
 from oasst.core.http.middleware import ContentSecurity, PermissionsPolicy
 from tests.factories import new_person
@@ -77,7 +77,7 @@ class TestPrivate:
         assert "Cache-Control" not in client.get("/docs/")
 
     def test_programs(self, client: Client) -> None:
-        _, key = services.create_api_client(name="bot", trusted=True)
+        _, key = api_clients.create_api_client(name="bot", trusted=True)
         read = client.get("/api/v1/stats/", headers={"X-API-Key": key})
         assert read.status_code == 200 and read["Cache-Control"] == "private, no-cache", "it has an ETag"
         for refused in (

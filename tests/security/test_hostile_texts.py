@@ -25,7 +25,7 @@ from inference.chats import changes, chat_settings, feedback
 from inference.models import Turn
 from inference.policy import ChatPolicy
 from leaderboard import cached_statistics, statistics_page
-from oasst.accounts import services, tokens
+from oasst.accounts import account_bans, api_clients, registration, tokens
 from oasst.accounts.models import ApiClient, User
 from oasst.core.errors import DomainError, Invalid
 from oasst.core.markdown.rendering import MARKDOWN_LIMIT
@@ -171,7 +171,7 @@ def filled_world() -> World:
         message_id=prompt.pk, actor=moderator, text="Why do we bake?", reason="Clearer.", policy=TREES
     )
     reactions.report(message_id=prompt.pk, reporter=moderator, category="spam", text="Odd.")
-    services.ban(world.rows["accounts.user"], actor=moderator, reason="Spam.")
+    account_bans.ban(world.rows["accounts.user"], actor=moderator, reason="Spam.")
     set_instructions(owner, world.ids["chat_id"], "Be brief.")
     return world
 
@@ -249,7 +249,7 @@ class Scene:
     message: Message
 
     def bot(self) -> ApiClient:
-        return services.create_api_client(name="bot", trusted=False)[0]
+        return api_clients.create_api_client(name="bot", trusted=False)[0]
 
     def chat(self) -> UUID:
         return new_chat(self.person).pk
@@ -281,10 +281,10 @@ class Scene:
 
 CHATS, TREES = ChatPolicy(), TreePolicy()
 DOORS: dict[str, Callable[[Scene, str], object]] = {
-    "display name": lambda scene, text: services.create_user(email="", display_name=text),
+    "display name": lambda scene, text: registration.create_user(email="", display_name=text),
     "token": lambda scene, text: tokens.create_token(scene.person, name=text, days=None),
-    "program": lambda _scene, text: services.create_api_client(name=text, trusted=False),
-    "key": lambda scene, text: services.new_api_key(scene.bot(), name=text),
+    "program": lambda _scene, text: api_clients.create_api_client(name=text, trusted=False),
+    "key": lambda scene, text: api_clients.new_api_key(scene.bot(), name=text),
     "chat": lambda scene, text: changes.rename(user=scene.person, chat_id=scene.chat(), title=text, policy=CHATS),
     "question": lambda scene, text: ask(scene.person, text),
     "instructions": lambda scene, text: set_instructions(scene.person, scene.chat(), text),
@@ -297,7 +297,7 @@ DOORS: dict[str, Callable[[Scene, str], object]] = {
     "reason of a purge": lambda scene, text: purging.begin(person=scene.person, actor=scene.moderator, reason=text),
     "report of an answer": lambda scene, text: scene.report_answer(text),
     "note of a skip": lambda scene, text: scene.skip(text),
-    "reason of a ban": lambda scene, text: services.ban(scene.person, actor=scene.moderator, reason=text),
+    "reason of a ban": lambda scene, text: account_bans.ban(scene.person, actor=scene.moderator, reason=text),
 }
 """How words of somebody come in."""
 

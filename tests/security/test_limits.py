@@ -23,7 +23,7 @@ from rest_framework import serializers
 from inference.models import Chat, ChatMessage, Preset, Turn
 from inference.routing import websocket_urlpatterns
 from inference.turns.states import TurnState
-from oasst.accounts import services
+from oasst.accounts import api_clients
 from oasst.accounts.authentication import program_sessions
 from oasst.accounts.authentication.adapters import SocialAccountAdapter
 from oasst.accounts.authentication.sessions import SessionStore
@@ -163,8 +163,8 @@ def refused(response: Any, what: str) -> None:
 def test_a_program_that_is_not_trusted_has_a_limit_for_all_it_changes(
     alice: User, tight: Callable[[RateLimit], None]
 ) -> None:
-    client, key = services.create_api_client(name="bot")
-    trusted, trusted_key = services.create_api_client(name="site", trusted=True)
+    client, key = api_clients.create_api_client(name="bot")
+    trusted, trusted_key = api_clients.create_api_client(name="site", trusted=True)
     own = Client(headers={"Authorization": f"Bearer {new_token(alice)[1]}"})
     message, other = str(growing_tree(alice).pk), str(uuid4())
     tight(ratelimit.PROGRAM_WRITES)
@@ -245,7 +245,7 @@ def stage(alice: User, bob: User, settings: Any) -> Stage:
     prompt = growing_tree(alice)
     reply = new_reply(prompt, alice)
     decide(reply)
-    client, key = services.create_api_client(name="bot")
+    client, key = api_clients.create_api_client(name="bot")
     task = assignment.request_task(user=bob, lang="en", kind=Kind.INITIAL_PROMPT, policy=policy)
     chat = Chat.objects.create(user=bob, title="Bread")
     question = ChatMessage.objects.create(chat=chat, role="prompter", content="How do I bake?")

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from oasst.accounts import services
+from oasst.accounts import api_clients, registration
 from oasst.accounts.authentication import sign_in_links
 from oasst.accounts.models import ApiClient, Role, Session
 from oasst.embedded.sockets import listen
@@ -55,8 +55,8 @@ def link_key(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
     Committed before the transactions of the tests, for the servers to see.
     """
     with django_db_blocker.unblock():
-        boss = services.create_user(email="boss@example.org", role=Role.ADMIN)
-        known, _ = services.create_api_client(name="website", trusted=True, key="1234")
+        boss = registration.create_user(email="boss@example.org", role=Role.ADMIN)
+        known, _ = api_clients.create_api_client(name="website", trusted=True, key="1234")
         link = sign_in_links.make_link(boss, minutes=60)
     yield link.partition("key=")[2]
     with django_db_blocker.unblock():

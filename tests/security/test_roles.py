@@ -18,7 +18,7 @@ from django.urls import reverse
 from inference.api_urls import OPERATIONS as CHAT_OPERATIONS
 from inference.consumers import NOT_FOUND, REFUSED
 from inference.routing import websocket_urlpatterns
-from oasst.accounts import services
+from oasst.accounts import consent
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Consent, User
 from oasst.api.operations import Access
@@ -365,7 +365,7 @@ class TestAgreeing:
         names |= {"moderator": "Mo", "administrator": "Ida", "token": "Owner"}
         found = {role: User.objects.get(display_name=name) for role, name in names.items()}
         for person in User.objects.all():
-            services.withdraw_terms(person)
+            consent.withdraw_terms(person)
         return found
 
     def recorded(self, send: Callable[[], Any]) -> tuple[int, set[User]]:

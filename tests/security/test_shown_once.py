@@ -12,7 +12,7 @@ from django.contrib.messages.storage.cookie import CookieStorage
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
-from oasst.accounts import services
+from oasst.accounts import api_clients
 from oasst.accounts.models import ApiKey, Token, User
 from tests.factories import new_person
 from trees.models import Webhook
@@ -32,25 +32,25 @@ def token(client: Client) -> Any:
 
 
 def key(client: Client) -> Any:
-    program = services.create_api_client(name="web")[0]
+    program = api_clients.create_api_client(name="web")[0]
     chosen = {"action": "new_key", "reason": "Another.", "_selected_action": [str(program.pk)]}
     return client.post("/admin/accounts/apiclient/", chosen)
 
 
 def key_from_its_page(client: Client) -> Any:
-    program = services.create_api_client(name="web")[0]
+    program = api_clients.create_api_client(name="web")[0]
     chosen = {"action": "new_key", "reason": "Another.", "_selected_action": str(program.pk), "_from_details": "1"}
     return client.post("/admin/accounts/apiclient/", chosen)
 
 
 def webhook(client: Client) -> Any:
-    program = services.create_api_client(name="web", trusted=True)[0]
+    program = api_clients.create_api_client(name="web", trusted=True)[0]
     given = {"api_client": str(program.pk), "url": "https://example.org/", "events": []}
     return client.post("/admin/trees/webhook/add/", given)
 
 
 def secret_of_webhook(client: Client) -> Any:
-    program = services.create_api_client(name="web", trusted=True)[0]
+    program = api_clients.create_api_client(name="web", trusted=True)[0]
     hook = Webhook.objects.create(api_client=program, url="https://example.org/", events=[])
     chosen = {"action": "renew_secret", "reason": "It leaked.", "_selected_action": [str(hook.pk)]}
     return client.post("/admin/trees/webhook/", chosen)
@@ -108,7 +108,7 @@ def test_two_sent_at_once_are_both_told() -> None:
 def test_no_page_is_the_answer_to_an_act_of_the_admin() -> None:
     """Where the acts of each list lead: to an address, also when nothing was done."""
     client = browser_of(new_person("Ada", role="admin"))
-    program = services.create_api_client(name="web")[0]
+    program = api_clients.create_api_client(name="web")[0]
     hook = Webhook.objects.create(api_client=program, url="https://example.org/", events=[])
     rows = {"accounts_apiclient": program, "accounts_apikey": program.keys.get(), "trees_webhook": hook}
     for name, row in rows.items():

@@ -9,8 +9,9 @@ from unittest import mock
 import pytest
 from django.db import IntegrityError, connection, models, transaction
 
+from oasst.accounts.account_bans import ban
 from oasst.accounts.models import ApiClient, User
-from oasst.accounts.services import ban, person_behind
+from oasst.accounts.registration import person_behind
 from oasst.core.errors import Conflict, Gone, NotAllowed
 from oasst.site.invariants import differences
 from tasks import assignment, lottery, upkeep

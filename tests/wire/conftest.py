@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from oasst.accounts import services
+from oasst.accounts import api_clients
 from oasst.api.openapi_details import refusals
 from tests.factories import do_work, new_person
 from tests.wire.shapes import misfits
@@ -20,7 +20,7 @@ class Wire:
     """
 
     def __init__(self, name: str, *, trusted: bool) -> None:
-        self.client, self.key = services.create_api_client(name=name, trusted=trusted)
+        self.client, self.key = api_clients.create_api_client(name=name, trusted=trusted)
         self.http = Client(headers={"X-API-Key": self.key})
 
     def call(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from oasst.accounts import services
+from oasst.accounts import api_clients
 from tests.crash.processes import Site
 from tests.factories import new_people, new_prompt
 from trees.models import Message, Webhook
@@ -29,7 +29,7 @@ def site(transactional_db: None, tmp_path: Path) -> Iterator[Site]:
 
 @pytest.mark.slow
 def test_every_block(site: Site) -> None:
-    _, key = services.create_api_client(name="docs", trusted=True)
+    _, key = api_clients.create_api_client(name="docs", trusted=True)
     for author in new_people(3):
         new_prompt(author)
     environment = {**os.environ, "OASST_URL": f"{site.url}/api/v1", "OASST_KEY": key}

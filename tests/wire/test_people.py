@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
+from oasst.accounts.account_bans import ban
 from oasst.accounts.models import Consent, Identity, User
-from oasst.accounts.services import ban
 from tasks.lottery import draw
 from tests.concurrency.together import at_once
 from tests.factories import decide, new_reply

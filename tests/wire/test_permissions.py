@@ -7,8 +7,8 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from oasst.accounts.account_bans import ban
 from oasst.accounts.models import User
-from oasst.accounts.services import ban
 from oasst.accounts.tokens import new_token
 from oasst.api.operations import Operation
 from oasst.site.api_urls import OPERATIONS

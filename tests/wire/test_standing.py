@@ -8,8 +8,8 @@ from allauth.account.models import EmailAddress
 from django.db import transaction
 from django.db.models import F
 
+from oasst.accounts.closing import close_account
 from oasst.accounts.models import Ban, Identity, User
-from oasst.accounts.services import close_account
 from oasst.core.errors import Conflict, NotAllowed
 from oasst.site import purging
 from oasst.site.invariants.run import differences

@@ -4,8 +4,8 @@ from uuid import UUID
 
 from django.db import transaction
 
+from oasst.accounts.locks import require_contributor_now
 from oasst.accounts.models import User
-from oasst.accounts.services import require_contributor_now
 from oasst.core import ratelimit
 from oasst.core.text import language_detection
 from trees.access import PUBLIC, no_such_message, visible_messages

@@ -12,8 +12,8 @@ from django.db import transaction
 from django.db.models import Case, Q, QuerySet, When
 from django.utils import timezone
 
+from oasst.accounts.locks import require_contributor_now
 from oasst.accounts.models import ApiClient, User
-from oasst.accounts.services import require_contributor_now
 from oasst.core import ratelimit
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Invalid

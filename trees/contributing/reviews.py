@@ -11,8 +11,8 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from oasst.accounts.locks import require_contributor_now
 from oasst.accounts.models import User
-from oasst.accounts.services import require_contributor_now
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from trees import jobs

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from django.db import transaction
 
+from oasst.accounts.locks import require_member_now
 from oasst.accounts.models import User
-from oasst.accounts.services import require_member_now
 from oasst.core import ratelimit
 from oasst.core.errors import Conflict, DomainError
 from oasst.core.text.validation import clean_remark

@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from oasst.accounts import administrator_bans, services
+from oasst.accounts import account_bans, administrator_bans, locks
 from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict
@@ -13,7 +13,7 @@ from trees.moderation import offered_actions
 
 def ban(user: User, *, actor: User, reason: str) -> bool:
     """Shut this person out; their waiting prompts are stopped by a job. Returns False where this proposes the ban of an
-    administrator, which another one has to confirm. Raises what `accounts.services.ban` raises, and for an
+    administrator, which another one has to confirm. Raises what `account_bans.ban` raises, and for an
     administrator what `administrator_bans.ban` raises.
     """
     with transaction.atomic(durable=True):
@@ -21,7 +21,7 @@ def ban(user: User, *, actor: User, reason: str) -> bool:
             if not administrator_bans.ban(user, actor=actor, reason=reason):
                 return False
         else:
-            services.ban(user, actor=actor, reason=reason)
+            account_bans.ban(user, actor=actor, reason=reason)
         enqueue(jobs.follow_standing, str(user.pk))
     return True
 
@@ -32,13 +32,13 @@ def ban_by_operator(user: User, *, reason: str) -> None:
     """
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
-        services.lock_administrators()
-        services.lock_user(user)
+        locks.lock_administrators()
+        locks.lock_user(user)
         if not user.is_active:
             raise Conflict("This account was closed.", code="closed")
         if not user.enabled:
             raise Conflict("This person is banned already.", code="banned")
-        services.shut_out(user, actor=None, reason=reason)
+        account_bans.shut_out(user, actor=None, reason=reason)
         enqueue(jobs.follow_standing, str(user.pk))
 
 
@@ -46,12 +46,12 @@ def unban_by_operator(user: User, *, reason: str) -> None:
     """Let anybody in again. Raises Invalid (the reason), Conflict (`not_banned`, `purged`)."""
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
-        services.lock_administrators()
-        services.lock_user(user)
+        locks.lock_administrators()
+        locks.lock_user(user)
         if user.enabled:
             raise Conflict("This person is not banned.", code="not_banned")
         _refuse_purged(user)
-        services.let_in(user, actor=None, reason=reason)
+        account_bans.let_in(user, actor=None, reason=reason)
         enqueue(jobs.follow_standing, str(user.pk))
 
 
@@ -63,7 +63,7 @@ def set_by_program(user: User, *, enabled: bool, reason: str) -> None:
         return
     if enabled:
         _refuse_purged(user)
-    (services.let_in if enabled else services.shut_out)(user, actor=None, reason=reason)
+    (account_bans.let_in if enabled else account_bans.shut_out)(user, actor=None, reason=reason)
     enqueue(jobs.follow_standing, str(user.pk))
 
 
@@ -71,14 +71,14 @@ def unban(user: User, *, actor: User, reason: str) -> bool:
     """Let this person in again; a job lets the prompts go on that the ban had stopped. Returns False where this
     proposes it for an administrator, which another one has to confirm.
 
-    Raises what `accounts.services.unban` raises, and Conflict `purged`.
+    Raises what `account_bans.unban` raises, and Conflict `purged`.
     """
     with transaction.atomic(durable=True):
         if administrator_bans.needs_two(user, actor):
             if not administrator_bans.unban(user, actor=actor, reason=reason):
                 return False
         else:
-            services.unban(user, actor=actor, reason=reason)
+            account_bans.unban(user, actor=actor, reason=reason)
         _refuse_purged(user)
         enqueue(jobs.follow_standing, str(user.pk))
     return True

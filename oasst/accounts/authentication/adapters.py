@@ -22,12 +22,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from oasst.accounts import names, suspensions
+from oasst.accounts.account_bans import suspend_if_known
 from oasst.accounts.authentication import attempt_limits, reauthentication, second_factor, sessions
 from oasst.accounts.authentication.proof import is_proved
 from oasst.accounts.email_addresses import refusal
+from oasst.accounts.email_owners import drop_unproven_claims, find_owner
 from oasst.accounts.models import User
 from oasst.accounts.names import friendly_name
-from oasst.accounts.services import drop_unproven_claims, find_person, raise_listed_role, suspend_if_known
+from oasst.accounts.roles import raise_listed_role
 from oasst.accounts.time_zones import zone_of
 from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.http.requests import client_address, is_own_page
@@ -168,7 +170,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         for email in [one.email.lower() for one in sociallogin.email_addresses if one.verified]:
             if self.can_authenticate_by_email(sociallogin, email):
                 drop_unproven_claims(email)
-                if person := find_person(email):
+                if person := find_owner(email):
                     return person, email
         return None
 

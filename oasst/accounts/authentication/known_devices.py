@@ -18,7 +18,7 @@ from django.http.response import HttpResponseBase
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.deprecation import MiddlewareMixin
 
-from oasst.accounts import services
+from oasst.accounts import email_owners
 from oasst.accounts.authentication.second_factor import has_second_factor
 from oasst.accounts.models import User
 from oasst.core.http import kept_forms
@@ -36,7 +36,7 @@ def known_device(request: HttpRequest, email: str) -> str | None:
     Costs a statement only where somebody signed in with this browser.
     """
     entries = _entries(request)
-    person = services.find_person(email) if entries and email else None
+    person = email_owners.find_owner(email) if entries and email else None
     if person is None:
         return None
     for user_id, device, at, fingerprint in entries:

@@ -15,7 +15,7 @@ from allauth.account.stages import EmailVerificationStage, LoginByCodeStage, Log
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
-from oasst.accounts import services
+from oasst.accounts import email_owners, registration
 from oasst.accounts.authentication.adapters import AccountAdapter
 from oasst.accounts.models import Role, User
 
@@ -34,7 +34,7 @@ class SignInCode(LoginCodeVerificationProcess):
     @classmethod
     def start(cls, request: HttpRequest, email: str) -> "SignInCode":
         """Mail a code to this address and wait for it in this session."""
-        user = services.find_person(email)
+        user = email_owners.find_owner(email)
         login = Login(user=user, email=email)
         login.state["stages"] = {"current": LoginByCodeStage.key}
         stage = LoginByCodeStage(LoginStageController(request, login), request, login)
@@ -60,7 +60,7 @@ class SignInCode(LoginCodeVerificationProcess):
         self.persist()
 
     def finish(self, redirect_url: str | None) -> HttpResponseBase:
-        self._user: Any = services.person_behind(self.state["email"])
+        self._user: Any = registration.person_behind(self.state["email"])
         return super().finish(redirect_url)
 
 

@@ -11,8 +11,8 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from oasst.accounts.locks import lock_user
 from oasst.accounts.models import Role, Secret, SignInLink, User
-from oasst.accounts.services import lock_user
 from oasst.core.errors import Gone, Invalid
 
 DEFAULT_MINUTES = 15

@@ -4,8 +4,8 @@ from uuid import UUID
 
 from django.core.management.base import CommandError
 
+from oasst.accounts.email_owners import find_owner
 from oasst.accounts.models import User
-from oasst.accounts.services import find_person
 
 
 def find_named(name: str) -> User | None:
@@ -13,7 +13,7 @@ def find_named(name: str) -> User | None:
     try:
         return User.objects.filter(pk=UUID(name)).first()
     except ValueError:
-        return find_person(name)
+        return find_owner(name)
 
 
 def person_named(name: str) -> User:

@@ -12,8 +12,9 @@ from typing import Any
 
 from django.utils import timezone
 
+from oasst.accounts.consent import accept_terms
 from oasst.accounts.models import Role, User
-from oasst.accounts.services import accept_terms, create_user
+from oasst.accounts.registration import create_user
 from oasst.core.json_lines import lines_of
 from tasks import assignment, hot, lottery, submission
 from tasks.kinds import TABLE, Kind

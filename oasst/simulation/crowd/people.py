@@ -9,7 +9,7 @@ from pathlib import Path
 from django.conf import settings
 
 from oasst.accounts.models import User
-from oasst.accounts.services import create_user
+from oasst.accounts.registration import create_user
 from oasst.simulation.crowd.crowd import rngs
 from oasst.simulation.crowd.person import Habits, Person
 from oasst.simulation.crowd.texts import Texts

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+from oasst.accounts.consent import accept_terms
 from oasst.accounts.models import User
-from oasst.accounts.services import accept_terms
 from oasst.core.errors import Busy, DomainError
 from oasst.core.locks import waits_are_busy
 from oasst.simulation.crowd.work import Answer, Question, Refused, Work

@@ -11,8 +11,8 @@ from django.db.models import Count
 from django.test import Client
 from django.urls import reverse
 
+from oasst.accounts.api_clients import create_api_client
 from oasst.accounts.models import User
-from oasst.accounts.services import create_api_client
 from oasst.core.errors import DomainError
 from oasst.simulation.measuring.tasks import LANG
 from oasst.simulation.measuring.timing import Timings

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 
+from oasst.accounts.consent import accept_terms
 from oasst.accounts.models import User
-from oasst.accounts.services import accept_terms, create_user
+from oasst.accounts.registration import create_user
 from oasst.core.errors import DomainError
 from oasst.simulation.replay.arrivals import Scene, Visit, Wish, visits
 from oasst.simulation.replay.clock import Clock, virtual_clock

@@ -5,10 +5,10 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
+from oasst.accounts.consent import TERMS_DOCUMENT
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Consent, User
 from oasst.accounts.names import columns_of_own
-from oasst.accounts.services import TERMS_DOCUMENT
 from oasst.simulation.scale.ids import new_id
 
 MOST_AT_ONCE = 10_000

@@ -19,10 +19,11 @@ from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from oasst.accounts.administrator_bans import needs_two, open_proposals
+from oasst.accounts.api_clients import expire_api_key, new_api_key
 from oasst.accounts.authentication.reauthentication import asks_first
 from oasst.accounts.models import ApiClient, ApiKey, Role, User
 from oasst.accounts.notices import tell
-from oasst.accounts.services import expire_api_key, has_higher_rank, new_api_key
+from oasst.accounts.roles import has_higher_rank
 from oasst.core.http.message_storage import SECRET
 from oasst.core.models import JobRecord, WaitingJob
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, person_shown

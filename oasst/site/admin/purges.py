@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from oasst.accounts.models import User
-from oasst.accounts.services import has_higher_rank, require_higher_rank
+from oasst.accounts.roles import has_higher_rank, require_higher_rank
 from oasst.core.errors import DomainError
 from oasst.core.locks import waits_are_busy
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, person_shown

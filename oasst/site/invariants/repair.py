@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from leaderboard import rebuild
-from oasst.accounts import services
+from oasst.accounts import consent, locks
 from oasst.accounts.models import Consent, User
 from oasst.accounts.names import mark_again, mark_alike
 from oasst.site.invariants import decisions, names, tasks
@@ -71,7 +71,7 @@ def _repair_names() -> Iterator[Repair]:
     looks: set[str] = set()
     for one in before:
         with transaction.atomic(durable=True):
-            person = services.lock_user(User.objects.get(pk=one.subject.removeprefix("user ")))
+            person = locks.lock_user(User.objects.get(pk=one.subject.removeprefix("user ")))
             looks.add(person.name_skeleton)
             mark_again(person)
             looks.add(person.name_skeleton)
@@ -315,8 +315,8 @@ def _let_go_on() -> None:
 def _copy_terms() -> None:
     for person_id in _subjects("people_stand_by_their_newest_terms", "user "):
         with transaction.atomic(durable=True):
-            person = services.lock_user(User.objects.get(pk=person_id))
-            newest = Consent.objects.filter(user=person, document=services.TERMS_DOCUMENT, withdrawn_at=None)
+            person = locks.lock_user(User.objects.get(pk=person_id))
+            newest = Consent.objects.filter(user=person, document=consent.TERMS_DOCUMENT, withdrawn_at=None)
             last = newest.order_by("-accepted_at", "-id").first()
             person.terms_version = last.version if last else ""
             person.save(update_fields=["terms_version"])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from django.db import connection
 
-from oasst.accounts.services import TERMS_DOCUMENT
+from oasst.accounts.consent import TERMS_DOCUMENT
 from oasst.site.invariants.difference import Difference
 from trees.lifecycle.states import State
 from trees.lifecycle.transitions import FLAGGED, UNWANTED

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from oasst.accounts import services
+from oasst.accounts import api_clients, registration
 from oasst.accounts.authentication.sign_in_links import first_administrator, make_link
 from oasst.accounts.development_key import KNOWN_SECRET
 from oasst.accounts.models import ApiClient, ApiKey, Role, Secret, User
@@ -46,10 +46,10 @@ def create_what_is_missing(*, email: str, file: Path) -> FirstRun:
     first = FirstRun()
     if not User.objects.filter(role=Role.ADMIN).exists():
         password = secrets.token_urlsafe(15)
-        services.create_user(email=email, role=Role.ADMIN, password=password)
+        registration.create_user(email=email, role=Role.ADMIN, password=password)
         first = FirstRun(email=email, password=password)
     if not ApiClient.objects.exists():
-        _, key = services.create_api_client(name="first client", trusted=True)
+        _, key = api_clients.create_api_client(name="first client", trusted=True)
         first = FirstRun(first.email, first.password, key)
     _switch_known_secret(on=settings.OFFICIAL_WEB_API_KEY == KNOWN_SECRET)
     if settings.OFFICIAL_WEB_API_KEY:
@@ -112,7 +112,7 @@ def ensure_metrics_token() -> bool:
 def _ensure_official_key(key: str) -> None:
     """The trusted client whose key the operator has given. A key that is stored stays whose it is."""
     if not ApiKey.objects.filter(digest=Secret.digest_of(key)).exists():
-        services.create_api_client(name="website", trusted=True, key=key, frontend_type="web")
+        api_clients.create_api_client(name="website", trusted=True, key=key, frontend_type="web")
 
 
 def write_private(path: Path, text: str) -> None:

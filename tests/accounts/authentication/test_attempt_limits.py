@@ -11,7 +11,7 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 from limits import parse_many
 
-from oasst.accounts import services
+from oasst.accounts import closing
 from oasst.accounts.authentication import attempt_limits, known_devices
 from oasst.accounts.models import Session, User
 from oasst.core import ratelimit
@@ -151,7 +151,7 @@ class TestKnownDevice:
         elif end == "sessions":
             Session.end_all_of(alice)
         elif end == "closed":
-            services.close_account(alice)
+            closing.close_account(alice)
         else:
             at_home.cookies[known_devices.COOKIE] = str(at_home.cookies[known_devices.COOKIE].value)[:-1] + "x"
         assert known_devices.known_device(request_from(HERE, at_home), email) is None

@@ -11,7 +11,7 @@ from allauth.socialaccount.models import SocialAccount, SocialLogin
 from django.db import connection
 from django.test import Client
 
-from oasst.accounts import services
+from oasst.accounts import registration
 from oasst.accounts.models import User
 from tests.accounts.authentication.other_service import OtherService
 from tests.accounts.authentication.test_other_services import begin, come_back, service
@@ -36,7 +36,7 @@ def test_switching_the_app_on(client: Client, alice: User) -> None:
 
 def test_coming_back_from_another_service(client: Client, service: OtherService) -> None:
     def come_in() -> None:
-        dora = services.create_user(email=service.email)
+        dora = registration.create_user(email=service.email)
         SocialAccount.objects.create(user=dora, provider="github", uid=service.uid)
 
     with rival_before(SocialLogin, "save", come_in):

@@ -11,7 +11,7 @@ from django.core import mail
 from django.test import Client
 from django.urls import get_resolver, reverse
 
-from oasst.accounts import services
+from oasst.accounts import api_clients, consent, registration
 from oasst.accounts.administrator_bans import open_proposals
 from oasst.accounts.authentication.reauthentication import ASK_FIRST
 from oasst.accounts.models import Token, User
@@ -43,8 +43,8 @@ def _mail(settings: Any) -> None:
 @pytest.fixture
 def dora(db: None) -> User:
     """Comes in by code and has no password."""
-    dora = services.create_user(email="dora@example.org", display_name="Dora")
-    services.accept_terms(dora)
+    dora = registration.create_user(email="dora@example.org", display_name="Dora")
+    consent.accept_terms(dora)
     return dora
 
 
@@ -91,7 +91,7 @@ class TestWhichPagesAsk:
 
     @pytest.mark.parametrize("name", sorted(ASK_FIRST))
     def test_a_stolen_session_is_asked(self, dora: User, name: str) -> None:
-        token = services.create_user(email=None).pk
+        token = registration.create_user(email=None).pk
         arguments = {"token_revoke": [token], "mfa_edit_webauthn": [1], "mfa_remove_webauthn": [1]}
         url = reverse(name, args=arguments.get(name))
         client = browser_of(dora)
@@ -245,7 +245,7 @@ class TestAdmin:
     @pytest.mark.parametrize("page", [{}, {"_from_details": "1"}], ids=["list", "row"])
     def test_a_new_key_asks_again(self, stolen: Client, ada: User, page: dict[str, str]) -> None:
         where = "accounts/apiclient"
-        program, _ = services.create_api_client(name="web", trusted=True)
+        program, _ = api_clients.create_api_client(name="web", trusted=True)
         assert self.asked(self.act(stolen, where, "new_key", program, **page), where)
         assert program.keys.count() == 1
         assert (
@@ -259,7 +259,7 @@ class TestAdmin:
 
     def test_secrets_of_webhooks_ask_again(self, stolen: Client) -> None:
         where = "trees/webhook"
-        program, _ = services.create_api_client(name="web", trusted=True)
+        program, _ = api_clients.create_api_client(name="web", trusted=True)
         hook = Webhook.objects.create(api_client=program, url="https://example.org/", events=[])
         before = hook.salt
         assert self.asked(self.act(stolen, where, "renew_secret", hook), where)

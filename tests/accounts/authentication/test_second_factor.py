@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
 
-from oasst.accounts import services, tokens
+from oasst.accounts import closing, registration, tokens
 from oasst.accounts.authentication import second_factor
 from oasst.accounts.authentication.known_devices import known_device
 from oasst.accounts.authentication.second_factor_forms import MOST_KEYS, AddKey, KeyOnceMore, RenameKey
@@ -365,12 +365,12 @@ class TestLostOrLeft:
 
     @pytest.mark.parametrize("email", ["nobody@example.org", "bob@example.org"])
     def test_the_command_says_what_is_wrong(self, bob: User, email: str) -> None:
-        services.create_user(email="bob@example.org")
+        registration.create_user(email="bob@example.org")
         with pytest.raises(CommandError, match=r"Nobody has the address|has no second factor"):
             call_command("remove_second_factor", email)
 
     def test_a_closed_account_keeps_none(self, ann: User) -> None:
-        services.close_account(ann)
+        closing.close_account(ann)
         assert not Authenticator.objects.exists()
 
     def test_merging_gives_nobody_the_factor_of_another(self, ann: User, bob: User) -> None:

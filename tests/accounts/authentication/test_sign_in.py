@@ -9,7 +9,7 @@ from django.core import mail
 from django.test import Client, RequestFactory, override_settings
 from django.urls import NoReverseMatch, reverse
 
-from oasst.accounts import services
+from oasst.accounts import closing, registration
 from oasst.accounts.authentication import attempt_limits
 from oasst.accounts.models import Role, User
 from tests.factories import PASSWORD
@@ -76,7 +76,7 @@ class TestByCode:
         "lookalike", ["v\u0131ctim@example.org", "victim@example.or\u0261", "vict\u0131m@\u017fite.org"]
     )
     def test_letters_that_look_alike_are_another_mailbox(self, client: Client, lookalike: str) -> None:
-        victim = services.create_user(email=lookalike.translate({0x131: "i", 0x17F: "s", 0x261: "g"}))
+        victim = registration.create_user(email=lookalike.translate({0x131: "i", 0x17F: "s", 0x261: "g"}))
         ask(client, lookalike)
         assert mail.outbox[0].to == [lookalike], "the code goes to whoever owns the other address"
         client.post(CONFIRM, {"code": mailed_code()})
@@ -311,7 +311,7 @@ class TestByPassword:
 
     def test_an_account_has_one_spelling(self, client: Client) -> None:
         """Each spelling has tries of its own, so another one must not lead to the same account."""
-        services.create_user(email="pisik@example.org", password=PASSWORD)
+        registration.create_user(email="pisik@example.org", password=PASSWORD)
         assert self.enter(client, "p\u0131\u017fik@example.org", PASSWORD).status_code == 200
         assert self.enter(client, "Pisik@Example.org", PASSWORD).status_code == 302
 
@@ -322,7 +322,7 @@ class TestByPassword:
 
     def test_a_closed_account(self, client: Client, alice: User) -> None:
         email = str(alice.email)
-        services.close_account(alice)
+        closing.close_account(alice)
         self.enter(client, email, PASSWORD)
         assert signed_in(client) is None
 

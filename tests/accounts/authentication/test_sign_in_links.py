@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from oasst.accounts import services
+from oasst.accounts import account_bans, closing, registration
 from oasst.accounts.authentication import sign_in_links
 from oasst.accounts.models import Role, Secret, Session, SignInLink, User
 from oasst.core.errors import Gone
@@ -84,14 +84,14 @@ class TestTheLink:
 
     def test_of_a_closed_account(self, client: Client, alice: User) -> None:
         link = link_of(alice)
-        services.close_account(alice)
+        closing.close_account(alice)
         assert client.get(link).status_code == use(client, link).status_code == 410
         with pytest.raises(Gone):
             link_of(alice)
 
     def test_of_a_suspended_person(self, client: Client, alice: User, mo: User) -> None:
         """They may come in as far as the page that says why they are suspended."""
-        services.ban(alice, actor=mo, reason="Spam")
+        account_bans.ban(alice, actor=mo, reason="Spam")
         use(client, link_of(alice))
         assert client.get("/dashboard/")["Location"] == "/suspended/"
 
@@ -125,7 +125,7 @@ class TestTheLink:
 
 @pytest.mark.django_db(transaction=True)
 def test_of_two_clicks_at_once_one_signs_in() -> None:
-    user = services.create_user(email="ada@example.org")
+    user = registration.create_user(email="ada@example.org")
     link = link_of(user)
     clients = [Client(raise_request_exception=True) for _ in range(4)]
     answers = at_once([lambda client=client: use(client, link).status_code for client in clients])  # type: ignore[misc]
@@ -181,7 +181,7 @@ class TestTheFirstPassword:
 
     @pytest.mark.parametrize("way", ["link", "password"])
     def test_it_goes_when_an_administrator_comes(self, client: Client, file: Path, way: str) -> None:
-        boss = services.create_user(email="boss@example.org", role=Role.ADMIN, password="some long words")
+        boss = registration.create_user(email="boss@example.org", role=Role.ADMIN, password="some long words")
         if way == "link":
             use(client, link_of(boss))
         else:

@@ -12,7 +12,7 @@ from inference.models import Turn
 from inference.policy import ChatPolicy
 from inference.turns import lifecycle
 from inference.turns.states import TurnState
-from oasst.accounts import services
+from oasst.accounts import api_clients
 from oasst.accounts.authentication import program_sessions
 from oasst.accounts.models import User
 from tests.wire.shapes import misfits
@@ -145,7 +145,7 @@ def ben(bob: User, chat_on: None) -> Api:
 @pytest.fixture
 def website_key(db: None) -> str:
     """The key of a program that may speak for its people."""
-    return services.create_api_client(name="website", trusted=True)[1]
+    return api_clients.create_api_client(name="website", trusted=True)[1]
 
 
 def turn_of(message: dict[str, Any]) -> Turn:

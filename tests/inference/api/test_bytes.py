@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from inference.models import Chat
-from oasst.accounts import services
+from oasst.accounts import api_clients
 from tests.inference.api.conftest import trusted_header
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_on")]
@@ -38,7 +38,7 @@ def send(place: str, request: str) -> tuple[int, Any]:
 def test_a_stranger_of_the_website_begins_a_chat(live_server: Any) -> None:
     """404 for somebody unknown, on which the site makes the person known and asks once more."""
     place = urlsplit(live_server.url).netloc
-    header = trusted_header(services.create_api_client(name="website", trusted=True)[1])
+    header = trusted_header(api_clients.create_api_client(name="website", trusted=True)[1])
     status, refusal = send(place, POST_CHATS.format(header, place))
     assert (status, refusal["code"]) == (404, "user_not_found") and not Chat.objects.exists()
     assert send(place, POST_TRUSTED.format(header, place))[0] == 200

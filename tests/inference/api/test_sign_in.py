@@ -9,9 +9,9 @@ from django.test import Client
 from django.utils import timezone
 
 from inference.models import Chat
-from oasst.accounts import services, tokens
+from oasst.accounts import account_bans, api_clients, closing, consent, tokens
 from oasst.accounts.authentication import program_sessions
-from oasst.accounts.models import Identity, ProgramSession, RefreshToken, Secret, User
+from oasst.accounts.models import ApiClient, Identity, ProgramSession, RefreshToken, Secret, User
 from tests.concurrency.together import at_once
 from tests.inference.api.conftest import Api, api_of, bearer_of, done, refused, trusted_header
 from tests.inference.talking import new_chat
@@ -124,15 +124,15 @@ class TestAccessTokens:
 
     def test_whoever_is_suspended_or_gone_is_out_at_once(self, alice: User, bob: User, mo: User) -> None:
         ann, ben = api_of(alice), api_of(bob)
-        services.ban(alice, actor=mo, reason="Spam")
-        services.close_account(bob)
+        account_bans.ban(alice, actor=mo, reason="Spam")
+        closing.close_account(bob)
         assert refused(ann.get("chats"), 403) == "This account is suspended."
         refused(ben.get("chats"), 401)
 
     def test_the_terms_come_first_as_on_the_pages(self, alice: User) -> None:
         ann = api_of(alice)
         new_chat(alice)
-        services.withdraw_terms(alice)
+        consent.withdraw_terms(alice)
         for response in (ann.get("chats"), ann.post("chats", {})):
             assert refused(response, 403).startswith("Please agree to version")
         assert done(ann.get("auth/check")) == str(alice.pk)
@@ -238,7 +238,7 @@ class TestTrustedPrograms:
         assert [one["id"] for one in done(ada.get("chats"))["chats"]] == [room]
 
     def test_its_people_are_its_own(self, website_key: str) -> None:
-        _, other_key = services.create_api_client(name="other", trusted=True)
+        _, other_key = api_clients.create_api_client(name="other", trusted=True)
         ada = self.trusted(website_key)
         done(ada.post("auth/trusted"))
         room = done(ada.post("chats", {}))["id"]
@@ -252,7 +252,7 @@ class TestTrustedPrograms:
             assert done(someone.post("auth/trusted"))["id"] != str(alice.pk)
 
     def test_one_person_on_both_wires(self, website_key: str, alice: User) -> None:
-        client = services.ApiClient.objects.get()
+        client = ApiClient.objects.get()
         Identity.objects.create(user=alice, api_client=client, auth_method="local", username="alice")
         caller = self.trusted(website_key, account_id=str(alice.pk))
         assert done(caller.get("auth/check")) == str(alice.pk)
@@ -268,13 +268,13 @@ class TestTrustedPrograms:
         assert not User.objects.exists()
 
     def test_a_program_that_is_not_trusted(self, db: None) -> None:
-        _, key = services.create_api_client(name="bot", trusted=False)
+        _, key = api_clients.create_api_client(name="bot", trusted=False)
         assert refused(self.trusted(key).get("chats"), 401) == "Unauthorized client"
 
     def test_the_suspended_are_suspended_here_too(self, website_key: str, mo: User) -> None:
         ada = self.trusted(website_key)
         person = User.objects.get(pk=done(ada.post("auth/trusted"))["id"])
-        services.ban(person, actor=mo, reason="Spam")
+        account_bans.ban(person, actor=mo, reason="Spam")
         for response in (ada.get("chats"), ada.post("chats", {}), ada.post("auth/trusted"), ada.get("auth/check")):
             refused(response, 403)
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from inference.chats import asking, cleanup, deletion, feedback, moderation
 from inference.models import Chat, ChatMessage, Preset, Turn
 from inference.turns.states import TurnState
-from oasst.accounts import services
+from oasst.accounts import closing
 from oasst.accounts.models import User
 from oasst.core.errors import NotFound
 from oasst.site.purging import begin, erase_what_is_due, go_on
@@ -87,7 +87,7 @@ def test_who_leaves_takes_their_chats_along(alice: User, bob: User) -> None:
     theirs = answered(ask(bob))
     waiting = ask(alice)
     Preset.objects.create(user=alice, name="Mine")
-    services.close_account(alice)
+    closing.close_account(alice)
     assert cleanup.remove_what_is_due(POLICY) == 2
     assert not Turn.objects.filter(pk=waiting.pk).exists() and not Preset.objects.exists()
     assert fresh(theirs).state == TurnState.COMPLETE and Chat.objects.get().user == bob

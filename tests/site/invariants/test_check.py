@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from oasst.accounts import identities, names, services
+from oasst.accounts import api_clients, closing, identities, names
 from oasst.accounts.models import User
 from oasst.core.models import WaitingJob
 from oasst.site.invariants import differences
@@ -83,9 +83,9 @@ class TestClean:
     def test_names_of_people_and_programs(self, alice: User, bob: User) -> None:
         """Also while the job waits that marks who is called alike."""
         bring("A bot"), bring("A forum"), bring("A game", "Admin"), bring("A shop", "Yasmin")
-        services.close_account(bob)
-        services.close_account(gone := bring("A club", "Yasmin"))
-        identities.update_person(services.create_api_client(name="A guild")[0], gone.pk, {"display_name": "Gone"})
+        closing.close_account(bob)
+        closing.close_account(gone := bring("A club", "Yasmin"))
+        identities.update_person(api_clients.create_api_client(name="A guild")[0], gone.pk, {"display_name": "Gone"})
         assert list(differences(POLICY)) == []
         mark_waiting()
         assert list(differences(POLICY)) == []
@@ -305,7 +305,7 @@ GROWING: dict[str, tuple[Callable[[], object], str]] = {
 
 
 def bring(program: str, name: str = "Zelda") -> User:
-    client, _ = services.create_api_client(name=program)
+    client, _ = api_clients.create_api_client(name=program)
     return identities.person_for(client, auth_method="local", username="z", display_name=name)
 
 

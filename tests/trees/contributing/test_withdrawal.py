@@ -9,7 +9,7 @@ from django.core import mail
 from django.test import Client
 
 from leaderboard.scoring import credits_of
-from oasst.accounts import services
+from oasst.accounts import account_bans, api_clients, closing, consent
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Gone, NotAllowed, NotFound
 from oasst.core.models import WaitingJob
@@ -168,7 +168,7 @@ class TestNobodyReplied:
 
     def test_nobody_brings_it_back(self, reply: Message, mo: User) -> None:
         withdraw(reply)
-        site, _ = services.create_api_client(name="website", trusted=True)
+        site, _ = api_clients.create_api_client(name="website", trusted=True)
         for act in (
             lambda: moderator_actions.undelete(
                 deletion_id=Deletion.objects.get().pk, actor=mo, reason="I liked it.", policy=POLICY
@@ -464,7 +464,7 @@ class TestWho:
         assert not fresh(reply).withdrawn
 
     def test_nobody_who_is_suspended(self, reply: Message, writer: User, mo: User) -> None:
-        services.ban(writer, actor=mo, reason="Rude.")
+        account_bans.ban(writer, actor=mo, reason="Rude.")
         with pytest.raises(NotAllowed) as refusal:
             withdraw(reply)
         assert refusal.value.code == "suspended"
@@ -495,7 +495,7 @@ class TestWho:
 
     def test_closing_the_account_takes_nothing_back(self, reply: Message, answered: Message, writer: User) -> None:
         withdraw(answered)
-        services.close_account(writer)
+        closing.close_account(writer)
         assert fresh(answered).hidden
         with pytest.raises(NotAllowed):
             undo(answered)
@@ -556,7 +556,7 @@ class TestPages:
     def test_who_does_not_agree_to_the_new_terms_can_still_withdraw_what_they_gave(
         self, reply: Message, writer: User
     ) -> None:
-        services.withdraw_terms(writer)
+        consent.withdraw_terms(writer)
         client = self.signed_in(writer)
         assert client.get("/me/contributions/").status_code == 200
         assert client.get("/").status_code == 302

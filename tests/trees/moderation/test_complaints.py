@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from oasst.accounts import services
+from oasst.accounts import api_clients, closing
 from oasst.accounts.models import ApiClient, Identity, User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
 from oasst.core.models import WaitingJob
@@ -136,7 +136,7 @@ class TestWhoseVoiceCounts:
         assert set(Opening.objects.values_list("message", "work")) == before
 
     def test_all_people_of_a_program_that_is_not_trusted_are_one_voice(self, reply: Message) -> None:
-        bot, other = (services.create_api_client(name=name)[0] for name in ("bot", "other"))
+        bot, other = (api_clients.create_api_client(name=name)[0] for name in ("bot", "other"))
         assert not flag(reply, invented(bot, 5))
         assert complaint_weights.count_flags(reply.pk, POLICY) == 1
         assert not flag(reply, [*invented(other, 4), *new_veterans(1)])
@@ -144,7 +144,7 @@ class TestWhoseVoiceCounts:
         assert not fresh(reply).hidden
 
     def test_people_of_a_front_end_of_ours_count_one_each(self, reply: Message) -> None:
-        client, _ = services.create_api_client(name="website", trusted=True)
+        client, _ = api_clients.create_api_client(name="website", trusted=True)
         assert flag(reply, invented(client, 4))
 
     def test_a_program_of_ones_own_token_changes_nothing(self, reply: Message) -> None:
@@ -221,7 +221,7 @@ class TestWhoseVoiceCounts:
         assert fresh(prompts[6]).hidden
 
     def test_people_of_one_program_share_their_five(self) -> None:
-        bot, _ = services.create_api_client(name="bot")
+        bot, _ = api_clients.create_api_client(name="bot")
         prompts = [new_prompt(new_person("Writer")) for _ in range(2)]
         policy = TreePolicy(complaint_most_open=1, auto_mod_red_flags=2)
         for prompt in prompts:
@@ -320,7 +320,7 @@ class TestReportsOfOneProgram:
         assert sorted(Report.objects.values_list("text", flat=True)) == ["Bad.", "Worse."]
 
     def test_are_no_longer_than_one_may_be(self, reply: Message) -> None:
-        bot, _ = services.create_api_client(name="bot")
+        bot, _ = api_clients.create_api_client(name="bot")
         about: dict[str, Any] = {"message_id": reply.pk, "category": "spam", "limit": 10_000, "program": bot}
         one, other = invented(bot, 2)
         reactions.report(reporter=one, text="a" * 9_000, **about)
@@ -340,7 +340,7 @@ class TestReportsOfOneProgram:
         assert fresh(reply).emojis == {"red_flag": 3}
 
     def test_ones_own_words_have_their_limit(self, reply: Message, bob: User) -> None:
-        bot, _ = services.create_api_client(name="bot")
+        bot, _ = api_clients.create_api_client(name="bot")
         about: dict[str, Any] = {"message_id": reply.pk, "category": "spam", "program": bot, "reporter": bob}
         reactions.report(text="a" * 1_500, **about)
         with pytest.raises(Invalid) as refusal:
@@ -348,14 +348,14 @@ class TestReportsOfOneProgram:
         assert refusal.value.code == "too_long"
 
     def test_nobody_takes_back_what_another_said_it_is_about(self, reply: Message) -> None:
-        bot, _ = services.create_api_client(name="bot")
+        bot, _ = api_clients.create_api_client(name="bot")
         for person, category in zip(invented(bot, 3), ("other", "hate", "spam"), strict=True):
             reactions.report(message_id=reply.pk, reporter=person, category=category, program=bot)
         assert Report.objects.get().category == "hate"
 
     def test_join_nobody_who_is_known_elsewhere(self, reply: Message) -> None:
         """By a trusted program, or by a sign-in here that came with a merge."""
-        bot, site = (services.create_api_client(name=name, trusted=name == "site")[0] for name in ("bot", "site"))
+        bot, site = (api_clients.create_api_client(name=name, trusted=name == "site")[0] for name in ("bot", "site"))
         made_up, trusted, with_address, with_service = invented(bot, 4)
         Identity.objects.create(user=trusted, api_client=site, auth_method="discord", username="1")
         EmailAddress.objects.create(user=with_address, email="ada@example.org", verified=True)
@@ -1006,7 +1006,7 @@ class TestComplainersWhoAreShutOut:
         mob = new_veterans(4)
         assert flag(reply, mob)
         if how == "close":
-            services.close_account(mob[0])
+            closing.close_account(mob[0])
         else:
             merge_people(destination_id=mob[0].pk, source_ids=[mob[1].pk])
         waits = WaitingJob.objects.filter(job=jobs.follow_standing.name, args=[str(mob[0].pk)])

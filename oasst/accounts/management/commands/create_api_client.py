@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.core.management.base import CommandError
 
-from oasst.accounts import services
+from oasst.accounts import api_clients
 from oasst.accounts.development_key import KNOWN_SECRET
 from oasst.accounts.models import ApiClient
 from oasst.embedded.commands import ServiceCommand
@@ -44,7 +44,9 @@ Programs send the key as the header X-API-Key."""
         if options["another_for"]:
             self._another_key(options["another_for"], options["key"])
             return
-        client, key = services.create_api_client(name=options["name"], trusted=options["trusted"], key=options["key"])
+        client, key = api_clients.create_api_client(
+            name=options["name"], trusted=options["trusted"], key=options["key"]
+        )
         if key == KNOWN_SECRET:
             self.stderr.write(self.style.WARNING("1234 opens only where OFFICIAL_WEB_API_KEY=1234 switches it on."))
         elif len(key) < _SHORT:
@@ -56,5 +58,5 @@ Programs send the key as the header X-API-Key."""
         client = ApiClient.objects.filter(pk=client_id).first()
         if client is None:
             raise CommandError("There is no API client with this id.")
-        _, secret = services.new_api_key(client, key=key)
+        _, secret = api_clients.new_api_key(client, key=key)
         self.stdout.write(f"The API client {client.name} has another key. Revoke the old one later.\n{secret}")

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from oasst.accounts import services, tokens
+from oasst.accounts import consent, registration, tokens
 from oasst.accounts.access import where_to_agree
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Role
@@ -57,7 +57,7 @@ Fails, and changes nothing, when the address already has an account."""
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
-        user = services.create_user(
+        user = registration.create_user(
             email=options["email"],
             display_name=options["display_name"],
             role=options["role"],
@@ -65,7 +65,7 @@ Fails, and changes nothing, when the address already has an account."""
         )
         lines = [f"Created {user.display_name} <{user.email}>, {user.role}, id {user.id}."]
         if options["accept_terms"]:
-            services.accept_terms(user)
+            consent.accept_terms(user)
             lines.append(f"Agreed to version {TERMS.version} of the terms.")
         if options["token"] and not options["accept_terms"]:
             lines.append(f"The token writes and chats once the person has agreed to the terms, {where_to_agree()}.")

@@ -8,7 +8,7 @@ from django.core.management import CommandError
 from django.db import transaction
 from django.template.loader import render_to_string
 
-from oasst.accounts import services
+from oasst.accounts import email_owners
 from oasst.accounts.authentication import second_factor
 from oasst.accounts.models import Session
 from oasst.embedded.commands import ServiceCommand
@@ -25,7 +25,7 @@ stolen could open any account with it."""
         parser.add_argument("email", metavar="EMAIL", help="an address of the account")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        user = services.find_person(options["email"])
+        user = email_owners.find_owner(options["email"])
         if user is None:
             raise CommandError(f"Nobody has the address {options['email']}.")
         with transaction.atomic():

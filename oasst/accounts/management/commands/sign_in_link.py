@@ -8,7 +8,8 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from oasst.accounts.authentication import sign_in_links
-from oasst.accounts.services import clean_email, find_person
+from oasst.accounts.email_addresses import clean_email
+from oasst.accounts.email_owners import find_owner
 from oasst.core.command_lines import ONLY_HERE, manage
 from oasst.core.server_urls import is_local
 from oasst.embedded.commands import ServiceCommand
@@ -43,7 +44,7 @@ Fails when nobody has this address."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         email = clean_email(options["email"])
-        user = find_person(email)
+        user = find_owner(email)
         if user is None:
             raise CommandError(
                 f"Nobody has the address {email}. `{manage(f'create_user {quote(email)}')}` makes an account."

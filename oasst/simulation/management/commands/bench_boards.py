@@ -14,8 +14,8 @@ from leaderboard import queries, tallies
 from leaderboard.models import MEASURES
 from leaderboard.points import COUNTERS
 from leaderboard.time_frames import Frame
+from oasst.accounts.api_clients import create_api_client
 from oasst.accounts.models import User
-from oasst.accounts.services import create_api_client
 from oasst.embedded.commands import ServiceCommand
 from trees.contributing import posting, reviews
 from trees.lifecycle.policy import current_policy

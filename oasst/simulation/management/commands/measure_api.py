@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from oasst.accounts.services import create_api_client
+from oasst.accounts.api_clients import create_api_client
 from oasst.embedded.commands import ServiceCommand
 from oasst.simulation.measuring.api import measure_api
 from oasst.site.invariants import differences

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management import call_command
 
 from leaderboard import cached_statistics
-from oasst.accounts.services import create_api_client
+from oasst.accounts.api_clients import create_api_client
 from oasst.embedded.commands import ServiceCommand
 from oasst.simulation.measuring.reads import measure_reads
 from trees.models import Message, MessageTree

@@ -1,0 +1,100 @@
+"""Programs and their keys."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from oasst.accounts.models import ApiClient, ApiKey, Secret
+from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
+from oasst.core.text.validation import clean_line
+
+MOST_VALID_KEYS = 2
+
+
+@transaction.atomic
+def create_api_client(
+    *, name: str, trusted: bool = False, key: str | None = None, frontend_type: str = "", admin_email: str = ""
+) -> tuple[ApiClient, str]:
+    """A new program and its first key, which is told only now. `key` sets a key that the program already has."""
+    client = ApiClient.objects.create(
+        name=clean_line(name, limit=256, field="name"),
+        trusted=trusted,
+        frontend_type=frontend_type,
+        admin_email=admin_email,
+    )
+    return client, new_api_key(client, key=key)[1]
+
+
+@transaction.atomic
+def new_api_key(
+    client: ApiClient, *, name: str = "", key: str | None = None, expires_at: datetime | None = None
+) -> tuple[ApiKey, str]:
+    """A key for this program, which is told only now. The one before stays valid until it expires or is revoked, so
+    that a program can change keys without a gap. Raises NotAllowed, Invalid (`key`, `expires`), Conflict (`key_taken`,
+    `too_many_keys`).
+    """
+    if client.person_id is not None:
+        raise NotAllowed("A person's own program has tokens and no key.", code="not_trusted")
+    _lock_client(client)
+    if valid_keys(client).count() >= MOST_VALID_KEYS:
+        raise Conflict(
+            f"This program has {MOST_VALID_KEYS} valid keys. Revoke one of them first.", code="too_many_keys"
+        )
+    _refuse_past(expires_at)
+    secret = key if key is not None else Secret.new_secret()
+    if not secret.isascii() or not secret.isprintable() or " " in secret or not 0 < len(secret) <= 200:
+        raise Invalid("A key has 1 to 200 ASCII characters and no blanks.", code="key", field="key")
+    try:
+        with transaction.atomic():
+            made = ApiKey.objects.create(
+                api_client=client,
+                name=clean_line(name, limit=100, field="name") if name else "",
+                prefix=prefix_of(secret),
+                digest=Secret.digest_of(secret),
+                expires_at=expires_at,
+            )
+    except IntegrityError as error:
+        raise Conflict("This key is already in use.", code="key_taken", field="key") from error
+    return made, secret
+
+
+def valid_keys(client: ApiClient) -> QuerySet[ApiKey]:
+    return client.keys.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+
+
+@transaction.atomic
+def expire_api_key(client: ApiClient, key_id: UUID, at: datetime | None = None) -> ApiKey:
+    """Let a valid key end at this time, by default now, which revokes it. It stays in the list as what it was.
+
+    Raises NotFound, Gone `key_expired`, Invalid `expires`, Conflict `last_key`: a program that locks itself out can not
+    mend it.
+    """
+    _lock_client(client)
+    key = client.keys.filter(pk=key_id).first()
+    if key is None:
+        raise NotFound("This API client has no such key.", code="key_not_found")
+    if not valid_keys(client).filter(pk=key_id).exists():
+        raise Gone("This key is not valid any more.", code="key_expired")
+    _refuse_past(at)
+    if not valid_keys(client).filter(expires_at=None).exclude(pk=key_id).exists():
+        raise Conflict("This is the last key that does not expire. Make another one first.", code="last_key")
+    key.expires_at = at or timezone.now()
+    key.save(update_fields=["expires_at"])
+    return key
+
+
+def _lock_client(client: ApiClient) -> None:
+    ApiClient.objects.select_for_update(no_key=True).get(pk=client.pk)
+
+
+def _refuse_past(at: datetime | None) -> None:
+    if at is not None and at <= timezone.now():
+        raise Invalid("The time at which a key expires lies in the future.", code="expires", field="expires_date")
+
+
+def prefix_of(secret: str) -> str:
+    """Enough to tell keys apart. Of a short key, which somebody chose, not enough to guess the rest."""
+    return secret[: min(8, len(secret) // 4)]

@@ -1,0 +1,60 @@
+"""Closing an account for good."""
+
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
+from django.db import transaction
+from django.utils import timezone
+
+from oasst.accounts import names, suspensions
+from oasst.accounts.authentication import second_factor
+from oasst.accounts.consent import withdraw_terms
+from oasst.accounts.locks import lock_administrators, lock_user
+from oasst.accounts.models import Identity, ProgramSession, Role, Session, SignInLink, Token, User
+from oasst.accounts.profiles import NO_TIME_ZONE
+from oasst.accounts.roles import require_another_administrator
+from oasst.core.after_commit import enqueue_by_name
+
+DELETED_NAME = "Deleted User"
+FOLLOW_UP_JOB = "trees.jobs.follow_standing"  # of an app above this one
+
+
+@transaction.atomic
+def close_account(user: User) -> None:
+    """Erase who this was and keep what was given. Final; doing it twice changes nothing.
+
+    The row stays without a name, because texts and rankings point to it. Every way in goes: addresses, linked
+    accounts, identities at API clients, tokens, second factors, sessions, the password. Of somebody who is suspended
+    keyed hashes of them stay. What their complaints hid is shown again where too few others say the same, by a job.
+    Raises Conflict `last_administrator`.
+    """
+    if User.objects.filter(pk=user.pk, role=Role.ADMIN).exists():
+        lock_administrators()  # before the row, in the order of everybody
+    user = lock_user(user)
+    if user.deleted_at is not None and not user.is_active:  # a purge by a program sets the date and erases nothing
+        return
+    require_another_administrator(user)
+    if not user.enabled:
+        suspensions.remember(user)
+    withdraw_terms(user)
+    EmailAddress.objects.filter(user=user).delete()
+    SocialAccount.objects.filter(user=user).delete()
+    Identity.objects.filter(user=user).delete()
+    Token.objects.filter(user=user).delete()
+    ProgramSession.objects.filter(user=user).delete()
+    SignInLink.objects.filter(user=user).delete()
+    second_factor.remove_all(user)
+    Session.end_all_of(user)
+    user.email = None
+    names.forget(user, DELETED_NAME)
+    user.role = Role.GENERAL
+    user.notes = ""
+    user.time_zone = NO_TIME_ZONE
+    user.interface_language = "en"
+    user.contribution_languages = []
+    user.work_language = ""
+    user.show_on_leaderboard = False
+    user.is_active = False
+    user.deleted_at = timezone.now()
+    user.set_unusable_password()
+    user.save()
+    enqueue_by_name(FOLLOW_UP_JOB, str(user.pk))

@@ -1,0 +1,84 @@
+"""What people say about themselves: name, languages, time zone."""
+
+import zoneinfo
+from collections.abc import Iterable
+
+from oasst.accounts import names
+from oasst.accounts.models import User
+from oasst.core.errors import Invalid
+from oasst.core.ratelimit import PROFILE_CHANGES, spend
+from oasst.core.text.validation import clean_language_tag, clean_name
+
+NO_TIME_ZONE = "UTC"  # until one is chosen
+_MAX_CONTRIBUTION_LANGUAGES = 20
+
+
+def update_profile(
+    user: User,
+    *,
+    display_name: str,
+    time_zone: str,
+    interface_language: str,
+    contribution_languages: Iterable[str],
+    show_on_leaderboard: bool | None = None,
+) -> None:
+    languages = _clean_languages(contribution_languages)
+    if time_zone not in zoneinfo.available_timezones():
+        raise Invalid("This is not a time zone.", code="time_zone", field="time_zone")
+    name = clean_name(display_name)
+    spend(PROFILE_CHANGES, user.pk)
+    user.time_zone = time_zone
+    user.interface_language = clean_language_tag(interface_language, field="interface_language")
+    user.contribution_languages = languages
+    if show_on_leaderboard is not None:
+        user.show_on_leaderboard = show_on_leaderboard
+    fields = ["time_zone", "interface_language", "contribution_languages", "show_on_leaderboard"]
+    with names.taken_if_it_clashes(user):
+        if name != user.display_name:  # names of before they were unique stand until they are changed
+            names.claim(user, name)
+            fields += names.FIELDS
+        user.save(update_fields=fields)
+
+
+def choose_languages(user: User, tags: Iterable[str]) -> None:
+    """The languages that this person writes in, the first one first. Raises Invalid (`language`, `none_chosen`,
+    `too_many`), Busy.
+    """
+    languages = _clean_languages(tags)
+    if not languages:
+        raise Invalid("Please choose at least one language.", code="none_chosen", field="languages")
+    spend(PROFILE_CHANGES, user.pk)
+    user.contribution_languages = languages
+    user.save(update_fields=["contribution_languages"])
+
+
+def choose_work_language(user: User, tag: str) -> None:
+    """Remember which of their languages this person works in. Raises Invalid `not_yours`, Busy."""
+    spend(PROFILE_CHANGES, user.pk)
+    if tag not in user.contribution_languages:
+        raise Invalid("This is none of your languages. You can add it in your profile.", code="not_yours", field="lang")
+    user.work_language = tag
+    user.save(update_fields=["work_language"])
+
+
+def propose_time_zone(user: User, time_zone: str) -> None:
+    """Take the time zone that a new person's browser names. What is none is passed by.
+
+    Whoever chose their languages is not new, and may have chosen UTC.
+    """
+    is_new = user.time_zone == NO_TIME_ZONE and not user.contribution_languages
+    if is_new and time_zone in zoneinfo.available_timezones():
+        user.time_zone = time_zone
+        user.save(update_fields=["time_zone"])
+
+
+def _clean_languages(tags: Iterable[str]) -> list[str]:
+    """Each once, in the order given."""
+    languages = [clean_language_tag(tag, field="contribution_languages") for tag in tags]
+    if len(languages) > _MAX_CONTRIBUTION_LANGUAGES:
+        raise Invalid(
+            f"Please choose at most {_MAX_CONTRIBUTION_LANGUAGES} languages.",
+            code="too_many",
+            field="contribution_languages",
+        )
+    return list(dict.fromkeys(languages))
