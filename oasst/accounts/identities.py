@@ -65,6 +65,13 @@ def person_for(client: ApiClient, *, auth_method: str, username: str, display_na
     return person
 
 
+def speak_for(client: ApiClient, given: dict[str, Any]) -> User:
+    """The person whom a body names, made known if need be. Raises Invalid `identity_incomplete`."""
+    return person_for(
+        client, auth_method=given["auth_method"], username=given["id"], display_name=given["display_name"]
+    )
+
+
 @transaction.atomic
 def _rename(person: User, client: ApiClient, name: str) -> None:
     lock_user(person)  # before the lock of the name, in the order of everybody
@@ -207,7 +214,7 @@ def upsert_person(client: ApiClient, body: dict[str, Any]) -> dict[str, Any]:
     terms for every client and its own people; a person's own token has to name the version that they agree to. Raises
     Invalid, NotAllowed `not_trusted`.
     """
-    person = person_for(client, auth_method=body["auth_method"], username=body["id"], display_name=body["display_name"])
+    person = speak_for(client, body)
     if body["tos_acceptance"]:
         # A program answers for what it showed its people. Of a token nobody knows what its person has read.
         _accept_terms_once(person, body["tos_version"], is_optional=client.person_id is None)

@@ -24,10 +24,10 @@ from oasst.core.text.validation import clean_line
 from oasst.site import merging
 from trees.api.labels import LabelName
 from trees.api.stats import SystemStats, system_stats
-from trees.api_services import reason_of, remove_messages
 from trees.lifecycle.policy import TreePolicy, current_policy
 from trees.models import Message
 from trees.moderation import bans
+from trees.moderation.client_actions import reason_of, remove_messages
 
 OPERATIONS: list[Operation] = []
 TRUSTED = Access.TRUSTED

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from rest_framework import serializers
 
+from oasst.accounts import identities
 from oasst.accounts.models import ApiClient, User
 from oasst.api.fields import ByName, Constant, Few, Flag, Id, Language, Number, Shape, Text, Whole, as_object
 from oasst.api.people import Person
@@ -12,9 +13,10 @@ from oasst.core.errors import Invalid
 from tasks import client_tasks, submission
 from tasks.kinds import Kind
 from tasks.models import Task
-from trees import api_services
+from trees.contributing import client_feedback
 from trees.labels import LABELS
 from trees.lifecycle.policy import current_policy
+from trees.moderation import client_actions
 
 _LONGEST_NAME = 100
 
@@ -71,7 +73,7 @@ class Labelling(Interaction):
 
     message_id = Id()
     task_id = Id(default=None, allow_null=True)
-    text = Text(max_length=api_services.LONGEST_EDIT)
+    text = Text(max_length=client_actions.LONGEST_EDIT)
     labels = Labels()
     is_report = Flag(default=None, allow_null=True)
 
@@ -120,7 +122,7 @@ def _merged(details: list[Any]) -> Any:
 
 def take(body: dict[str, Any], client: ApiClient) -> None:
     """Store an answer of any shape. Raises what the services raise."""
-    user = api_services.speak_for(client, body["user"])
+    user = identities.speak_for(client, body["user"])
     _TAKERS[body["type"]](body, client, user)
 
 
@@ -142,7 +144,7 @@ def take_labels(body: dict[str, Any], client: ApiClient, user: User) -> None:
 
 def _label_freely(body: dict[str, Any], client: ApiClient, user: User) -> None:
     said = body["labels"], body["text"]
-    api_services.label_freely(body["message_id"], client, user, *said, is_report=bool(body["is_report"]))
+    client_feedback.label_freely(body["message_id"], client, user, *said, is_report=bool(body["is_report"]))
 
 
 def _take_text(body: dict[str, Any], client: ApiClient, user: User) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 from oasst.accounts.access import require_contributor
+from oasst.accounts.identities import speak_for
 from oasst.api.codes import Wire
 from oasst.api.fields import Choice, Flag, Language, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
@@ -17,7 +18,6 @@ from tasks.api.interactions import AnyInteraction, Labelling, take, take_labels
 from tasks.api.payloads import AnyTask, TaskDone, payload
 from tasks.kinds import Kind
 from trees.api.reading import BrokenConversation
-from trees.api_services import speak_for
 from trees.lifecycle.policy import current_policy
 
 OPERATIONS: list[Operation] = []

@@ -9,11 +9,10 @@ from oasst.accounts.models import User
 from oasst.site.invariants import differences
 from tests.concurrency.test_rivals import ROUNDS, rivals
 from tests.factories import growing_tree, new_people, new_person, new_prompt, new_reply
-from trees import api_services
 from trees.contributing import reactions
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Happening, Message, Proposal
-from trees.moderation import auto_moderation, moderator_actions
+from trees.moderation import auto_moderation, client_actions, moderator_actions
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 EVERYBODY = TreePolicy(complaint_min_accepted=0, auto_mod_red_flags=2)
@@ -95,7 +94,7 @@ def test_two_doors_that_bring_back(mo: User) -> None:
                 for one in gone
             ),
             *(
-                lambda pk=one.pk: api_services.undelete_message(pk, site, None, EVERYBODY)  # type: ignore[misc]
+                lambda pk=one.pk: client_actions.undelete_message(pk, site, None, EVERYBODY)  # type: ignore[misc]
                 for one in replies
             ),
             allowed={"already_undone"},

@@ -15,7 +15,7 @@ from oasst.accounts.authentication import program_sessions, proof
 from oasst.core import ratelimit
 from tasks import queries as tasks
 from tests.embedded.homes import ROOT
-from trees.api_services import LONGEST_REPORT
+from trees.contributing.client_feedback import LONGEST_REPORT
 
 DOCS = ROOT / "docs"
 POLICY = ChatPolicy()

@@ -300,7 +300,7 @@ TAKEN: dict[str, str] = {
     "Rating.message_id": _LOOKED_UP,
     "RankingAnswer.message_id": _LOOKED_UP,
     "CloseBody.message_id": _LOOKED_UP,
-    "EditBody.new_content": "api_services.LONGEST_EDIT",
+    "EditBody.new_content": "client_actions.LONGEST_EDIT",
     "Labelling.labels": "the known labels",
     "TextLabels.labels": "the known labels",
     "CreateAssistantMessage.used_plugin": "is not read; nested in 100 levels at most, like all bodies",

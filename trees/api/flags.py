@@ -9,10 +9,10 @@ from oasst.api.codes import Wire
 from oasst.api.cursors import DatedPageShape, by_date, take_page
 from oasst.api.fields import Flag, Id, Moment, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
-from trees import api_services
 from trees.api.reading import no_message
 from trees.lifecycle.policy import current_policy
 from trees.models import Message, Proposal, Report
+from trees.moderation import client_actions
 from trees.moderation.queries import waiting_proposals
 
 OPERATIONS: list[Operation] = []
@@ -105,7 +105,7 @@ def page_flagged(call: Call) -> Any:
 def mark_processed(call: Call) -> Any:
     """A moderator has looked at it: what was reported is answered."""
     message_id = call.id("message_id")
-    api_services.settle_reports(message_id, call.client, current_policy())
+    client_actions.settle_reports(message_id, call.client, current_policy())
     row = next(iter(_flagged().filter(message_id=message_id)), None)
     if row is None:
         raise no_message()

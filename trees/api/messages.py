@@ -4,12 +4,12 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+from oasst.accounts import identities
 from oasst.api.codes import Wire
 from oasst.api.fields import Choice, Flag, Id, Ids, Nothing, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.people import Person
 from oasst.core.errors import NotFound
-from trees import api_services
 from trees.api import reading
 from trees.api.schemas import (
     Conversation,
@@ -21,8 +21,10 @@ from trees.api.schemas import (
     Revision,
     TreeState,
 )
+from trees.contributing import client_feedback
 from trees.lifecycle.policy import current_policy
 from trees.models import Message
+from trees.moderation import client_actions
 
 OPERATIONS: list[Operation] = []
 
@@ -112,7 +114,7 @@ def get_message(call: Call) -> Any:
 def delete_message(call: Call) -> None:
     """Mark a message and everything below it as deleted. Once more, or of nothing, changes nothing."""
     with suppress(NotFound):
-        api_services.delete_message(call.id("message_id"), call.client, call.viewer, current_policy())
+        client_actions.delete_message(call.id("message_id"), call.client, call.viewer, current_policy())
 
 
 @operation(
@@ -141,7 +143,7 @@ def get_tree(call: Call) -> Any:
 @operation(OPERATIONS, "GET", "messages/<message_id>/tree/state", KEY, viewer=True, answer=TreeState, errors=NOT_FOUND)
 def get_tree_state(call: Call) -> Any:
     """Where the tree of this message stands."""
-    return api_services.tree_state(call.id("message_id"))
+    return reading.tree_state(call.id("message_id"))
 
 
 class HaltQuery(Shape):
@@ -160,9 +162,10 @@ class HaltQuery(Shape):
 )
 def set_tree_state(call: Call) -> Any:
     """Stop the tree, or let it go on where it was."""
-    return api_services.halt_or_resume(
+    tree = client_actions.halt_or_resume(
         call.id("message_id"), call.client, call.viewer, current_policy(), halt=call.query["halt"]
     )
+    return reading.show_state(tree)
 
 
 @operation(OPERATIONS, "GET", "messages/<message_id>/children", KEY, viewer=True, answer=[MessageShape])
@@ -234,14 +237,14 @@ class EditBody(Shape):
 )
 def edit_message(call: Call) -> None:
     """Give the message a new text; the earlier ones stay in its history. The answer is null."""
-    editor = api_services.speak_for(call.client, call.given["user"])
-    api_services.edit_message(call.id("message_id"), call.client, editor, call.given["new_content"], current_policy())
+    editor = identities.speak_for(call.client, call.given["user"])
+    client_actions.edit_message(call.id("message_id"), call.client, editor, call.given["new_content"], current_policy())
 
 
 @operation(OPERATIONS, "GET", "messages/<message_id>/history", TRUSTED, viewer=True, answer=[Revision])
 def get_history(call: Call) -> Any:
     """All texts of the message, oldest first; none of one that was never edited."""
-    return api_services.history(call.id("message_id"), call.viewer)
+    return reading.history(call.id("message_id"), call.viewer)
 
 
 @operation(
@@ -257,12 +260,12 @@ def get_history(call: Call) -> Any:
 )
 def undelete_message(call: Call) -> None:
     """Bring back the message and everything above it. The answer is null."""
-    api_services.undelete_message(call.id("message_id"), call.client, call.viewer, current_policy())
+    client_actions.undelete_message(call.id("message_id"), call.client, call.viewer, current_policy())
 
 
 class EmojiBody(Shape):
     user = Person()
-    emoji = Choice(api_services.EMOJI_CODES)
+    emoji = Choice(client_feedback.EMOJI_CODES)
     op = Choice(("toggle", "add", "remove"), default="toggle")
 
 
@@ -282,7 +285,8 @@ class EmojiBody(Shape):
 def react(call: Call) -> Any:
     """Put an emoji on the message or take it back; the message as this person now sees it."""
     message_id, body = call.id("message_id"), call.given
-    person = api_services.react(message_id, call.client, body["user"], body["emoji"], body["op"])
+    person = identities.speak_for(call.client, body["user"])
+    client_feedback.react(message_id, call.client, person, body["emoji"], body["op"])
     return reading.one(message_id, call.client, person)
 
 

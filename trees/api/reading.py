@@ -20,7 +20,8 @@ from oasst.core.errors import DomainError, NotAllowed, NotFound
 from trees.access import PUBLIC, is_public, visible_messages
 from trees.api.schemas import as_rows, conversation_message, message, read_path, read_rows, read_these, rows
 from trees.hot import MessageRow
-from trees.models import Message
+from trees.lifecycle.states import TABLE, State
+from trees.models import Message, MessageTree, Revision
 from trees.moderation.queries import Holds
 from trees.paths import tree_around
 
@@ -219,3 +220,39 @@ def page(
 
 
 _CREATED, _ID = MessageRow._fields.index("created_at"), MessageRow._fields.index("id")
+
+
+def tree_state(message_id: UUID) -> dict[str, Any]:
+    """One statement. Raises NotFound."""
+    tree = MessageTree.objects.filter(messages=message_id).first()
+    if tree is None:
+        raise no_message()
+    return show_state(tree)
+
+
+def show_state(tree: MessageTree) -> dict[str, Any]:
+    return {
+        "message_tree_id": tree.pk,
+        "state": tree.state,
+        "goal_tree_size": tree.goal_tree_size,
+        "max_depth": tree.max_depth,
+        "max_children_count": tree.max_children_count,
+        "active": TABLE[State(tree.state)].active,
+        "origin": tree.origin or None,
+    }
+
+
+def history(message_id: UUID, viewer: User | None) -> list[dict[str, Any]]:
+    """All texts of a message, oldest first; none of one that was never edited."""
+    revisions = list(Revision.objects.filter(message=message_id).order_by("created_at", "id"))
+    return [
+        {
+            "id": revision.pk,
+            "text": revision.text,
+            "message_id": message_id,
+            "user_id": revision.author_id,
+            "created_date": revision.created_at,
+            "user_is_author": viewer is not None and revision.author_id == viewer.pk,
+        }
+        for revision in (revisions if len(revisions) > 1 else [])
+    ]

@@ -14,11 +14,11 @@ from oasst.api.fields import Choice, Flag, Id, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.people import FrontEndUser, Person
 from oasst.core.errors import Invalid
-from trees import api_services
 from trees.api import reading
 from trees.api.schemas import MessagePage, MessagesCursorQuery, MessageShape, MessagesQuery
 from trees.lifecycle.policy import current_policy
 from trees.models import Message
+from trees.moderation import client_actions
 
 OPERATIONS: list[Operation] = []
 KEY, TRUSTED = Access.KEY, Access.TRUSTED
@@ -173,7 +173,7 @@ def get_user(call: Call) -> Any:
 )
 def update_user(call: Call) -> None:
     """Set what the query names; what it leaves out stays."""
-    api_services.change_person(call.id("user_id"), call.client, dict(call.query))
+    client_actions.change_person(call.id("user_id"), call.client, dict(call.query))
 
 
 @operation(OPERATIONS, "DELETE", "users/<user_id>", TRUSTED, status=204, errors=(Wire.USER_NOT_FOUND,))
@@ -244,7 +244,7 @@ def _list_written(call: Call, author: UUID, viewer: User | None) -> Any:
 def _delete_written(call: Call, authors: list[UUID], **limits: Any) -> None:
     found = Message.objects.filter(author__in=authors, deleted=False, **limits)
     ids = list(found.order_by("tree_id", "depth").values_list("tree_id", "pk"))
-    api_services.delete_messages(ids, call.client, call.viewer, current_policy())
+    client_actions.delete_messages(ids, call.client, call.viewer, current_policy())
 
 
 def _called(call: Call) -> list[UUID]:

@@ -30,7 +30,6 @@ from tests.factories import (
     state_of,
 )
 from tests.wire.conftest import Wire
-from trees import api_services
 from trees.contributing import reactions, withdrawal
 from trees.interchange.selection import Inclusion, Selection
 from trees.interchange.writer import read_lines
@@ -48,7 +47,7 @@ from trees.models import (
     Webhook,
     Withdrawal,
 )
-from trees.moderation import auto_moderation, complaint_weights, moderator_actions, notices
+from trees.moderation import auto_moderation, client_actions, complaint_weights, moderator_actions, notices
 from trees.moderation.queries import queues
 from trees.outbox.webhooks import read_outbox
 from trees.queries import WITHDRAWN_TEXT, contributions_of, get_tree_for
@@ -176,7 +175,7 @@ class TestNobodyReplied:
             lambda: moderator_actions.edit_message(
                 message_id=reply.pk, actor=mo, text="Other words.", reason="Better.", policy=POLICY
             ),
-            lambda: api_services.undelete_message(reply.pk, site, None, POLICY),
+            lambda: client_actions.undelete_message(reply.pk, site, None, POLICY),
         ):
             with pytest.raises(Conflict) as refusal:
                 act()

@@ -43,7 +43,7 @@ from tests.factories import (
     state_of,
 )
 from tests.wire.conftest import Wire
-from trees import api_services, jobs
+from trees import jobs
 from trees.contributing import editing, reactions, reviews
 from trees.interchange.reader import import_files
 from trees.interchange.selection import Inclusion, Selection
@@ -53,7 +53,15 @@ from trees.lifecycle.locked_tree import lock_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Deletion, Happening, Message, Opening, Proposal, Reaction, Report, Skip, TreeTransition
-from trees.moderation import auto_moderation, banned_authors, bans, complaint_weights, moderator_actions, notices
+from trees.moderation import (
+    auto_moderation,
+    banned_authors,
+    bans,
+    client_actions,
+    complaint_weights,
+    moderator_actions,
+    notices,
+)
 from trees.moderation.queries import message_file, queues
 from trees.queries import HIDDEN, REMOVED, contributions_of, get_tree_for
 
@@ -1077,7 +1085,7 @@ class TestAuthorsHearOfIt:
         assert [self.tell(), self.tell()] == [1, 0]
         WaitingJob.objects.all().delete()
         if way == "by a program":
-            api_services.undelete_message(
+            client_actions.undelete_message(
                 reply.pk, ApiClient.objects.create(name="Discord bot", trusted=True), mo, POLICY
             )
         else:
