@@ -18,7 +18,7 @@ from oasst.accounts.models import ApiClient, User
 from oasst.core.errors import NotFound
 from oasst.core.text import language_detection
 from oasst.core.text.validation import clean_text
-from trees.contributing import editing
+from trees.contributing import corrections
 from trees.lifecycle import transitions
 from trees.lifecycle.locked_tree import LockedTree, lock_tree
 from trees.lifecycle.policy import TreePolicy
@@ -122,7 +122,7 @@ def edit_message(message_id: UUID, client: ApiClient, editor: User, text: str, p
         require_contributor_now(editor)
         locked = lock_tree(_tree_of(message_id), policy)
         message, reason = locked.message(message_id), reason_of(client)
-        editing.revise(locked, message, text=text, reading=reading, actor=editor, reason=reason)
+        corrections.revise(locked, message, text=text, reading=reading, actor=editor, reason=reason)
         transitions.advance(locked, actor=editor)
 
 

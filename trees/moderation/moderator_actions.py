@@ -16,7 +16,7 @@ from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from oasst.core.text import language_detection
 from oasst.core.text.validation import clean_reason, clean_text
-from trees.contributing import editing, withdrawal_effects
+from trees.contributing import corrections, withdrawal_effects
 from trees.lifecycle import reranking, transitions
 from trees.lifecycle.locked_tree import LockedTree, lock_tree
 from trees.lifecycle.policy import TreePolicy
@@ -143,7 +143,7 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
         locked, message = _message_in_hand(message_id, policy)
         if offered_actions.waits_for_a_moderator(message):
             _refuse_own(message, actor)
-        revision = editing.revise(locked, message, text=text, reading=reading, actor=actor, reason=reason)
+        revision = corrections.revise(locked, message, text=text, reading=reading, actor=actor, reason=reason)
         if revision is None:
             raise Invalid("The text is the same as before.", code="unchanged", field="text")
         transitions.advance(locked, actor=actor)

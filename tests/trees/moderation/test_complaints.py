@@ -44,7 +44,7 @@ from tests.factories import (
 )
 from tests.wire.conftest import Wire
 from trees import jobs
-from trees.contributing import editing, reactions, reviews
+from trees.contributing import corrections, reactions, reviews
 from trees.interchange.reader import import_files
 from trees.interchange.selection import Inclusion, Selection
 from trees.interchange.writer import read_lines
@@ -99,7 +99,7 @@ def revise(message: Message, author: User | None, text: str) -> None:
     assert author is not None
     with transaction.atomic():
         locked = lock_tree(message.tree_id, POLICY)
-        editing.revise(locked, locked.message(message.pk), text=text, actor=author, reason="")
+        corrections.revise(locked, locked.message(message.pk), text=text, actor=author, reason="")
         transitions.advance(locked)
 
 
