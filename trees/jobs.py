@@ -24,7 +24,7 @@ def follow_standing(person_id: str) -> None:
     """Stop the waiting prompts of somebody who was banned, or let them go on; what their complaints hid is shown where
     too few others complain. The end of an account sets it off by its name (`accounts.closing.close_account`).
     """
-    banned_authors.follow_standing(person_id=UUID(person_id), policy=current_policy())
+    banned_authors.stop_or_resume_prompts(person_id=UUID(person_id), policy=current_policy())
     auto_moderation.recount(person_id=UUID(person_id), policy=current_policy())
 
 

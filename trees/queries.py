@@ -21,9 +21,9 @@ from oasst.core.markdown.rendering import plain_excerpt, render
 from oasst.core.text.diff import Piece, word_diff
 from oasst.core.timestamps import parse_moment
 from trees.access import WITHDRAWN, Reader, may_read, no_such_message, reads_everything, visible_messages
+from trees.lifecycle.reply_ranks import in_order
 from trees.lifecycle.states import REPLY_WORK, TABLE, State
 from trees.models import Message, MessageTree, Ranking, Reaction, Review, TreeTransition
-from trees.ordering import in_order
 
 
 @dataclass(frozen=True)

@@ -318,7 +318,7 @@ class TestBannedAuthors:
     """Prompts that wait do not fill the room of their language while their author is banned."""
 
     def follow(self, person: User) -> None:
-        banned_authors.follow_standing(person_id=person.pk, policy=TreePolicy())
+        banned_authors.stop_or_resume_prompts(person_id=person.pk, policy=TreePolicy())
 
     def test_they_are_taken_out_and_come_back(self, mo: User, eve: User, alice: User) -> None:
         in_review, waiting = new_prompt(eve), new_prompt(eve)

@@ -236,7 +236,7 @@ class TestSupply:
         assert lottery.draw("en", POLICY) == 0
         (job,) = WaitingJob.objects.all()
         assert (job.job, job.args) == ("trees.jobs.follow_standing", [str(alice.pk)])
-        banned_authors.follow_standing(person_id=alice.pk, policy=POLICY)
+        banned_authors.stop_or_resume_prompts(person_id=alice.pk, policy=POLICY)
         supply = read_supply("en", POLICY)
         assert (supply.waiting, supply.to_draw(), supply.wanted()) == (0, 0, 3)
         assert lottery.draw("en", POLICY) == 0

@@ -55,8 +55,7 @@ from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Deletion, MessageTree, Opening, Proposal, Report, Withdrawal
 from trees.models import Message as MessageRow
-from trees.moderation import auto_moderation, bans, moderator_actions, notices
-from trees.moderation import banned_authors as standing
+from trees.moderation import auto_moderation, banned_authors, bans, moderator_actions, notices
 
 CONTRIBUTORS = 7
 NEWCOMERS = 25  # who come when everybody else has gone, and finish what is left
@@ -697,7 +696,7 @@ class Life(RuleBasedStateMachine):
             Life.events["follow: trees"] += moved
 
         def act() -> int:
-            followed = standing.follow_standing(person_id=person, policy=self.policy)
+            followed = banned_authors.stop_or_resume_prompts(person_id=person, policy=self.policy)
             return followed + auto_moderation.recount(person_id=person, policy=self.policy)
 
         self.event("follow", act, then=then, in_steps=True)

@@ -21,7 +21,7 @@ from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Purge, Review, Revision
 from trees.moderation import bans, moderator_actions
-from trees.moderation.banned_authors import follow_standing
+from trees.moderation.banned_authors import stop_or_resume_prompts
 
 pytestmark = pytest.mark.django_db
 ADA, BO = person("Ada"), person("Bo")
@@ -57,7 +57,7 @@ class TestBans:
                 with django_capture_on_commit_callbacks() as jobs:
                     assert site.put(f"users/{ada.pk}", enabled=enabled).status_code == 204
                 if jobs:
-                    follow_standing(person_id=ada.pk, policy=current_policy())
+                    stop_or_resume_prompts(person_id=ada.pk, policy=current_policy())
 
         prompt = bot.write(ADA, "How do plants drink?", "m1")
         ada = author_of(prompt)

@@ -23,7 +23,6 @@ from trees.hot import MessageRow
 from trees.lifecycle.states import TABLE, State
 from trees.models import Message, MessageTree, Revision
 from trees.moderation.queries import Holds
-from trees.paths import tree_around
 
 BY_DATE = by_date("created_at", "id")
 
@@ -119,7 +118,8 @@ def max_children(message_id: UUID, client: ApiClient, viewer: User | None) -> di
 
 
 def _whole_tree(message_id: UUID, client: ApiClient, viewer: User | None) -> list[MessageRow]:
-    found = read_rows(tree_around(message_id), client, viewer)
+    tree = Message.objects.filter(pk=message_id).values("tree")
+    found = read_rows(Message.objects.filter(tree__in=tree).order_by("depth", "position", "id"), client, viewer)
     if not found:
         raise no_message()
     return found

@@ -15,9 +15,9 @@ from trees.interchange.format import FACTS, LARGEST_COUNT, ORDER, Node, usual_ca
 from trees.interchange.known_keys import known_of_message, known_of_tree
 from trees.interchange.named_counts import as_lists
 from trees.interchange.pseudonyms import Pseudonyms
+from trees.lifecycle.reply_ranks import in_order
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree
-from trees.ordering import in_order
 
 Events = dict[str, list[dict[str, Any]]]
 

@@ -1,4 +1,4 @@
-"""Ranks of replies from people's rankings."""
+"""Ranks of replies from people's rankings, and the order in which replies are shown."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,15 @@ from trees.models import Message, MessageTree, Ranking
 
 Vote = tuple[UUID, Sequence[UUID], bool]
 """Parent id, the order of its replies from best to worst, and whether the person called every reply wrong."""
+
+
+def in_order(siblings: list[Message]) -> list[Message]:
+    """Replies to one message, the same on pages and in files: best first, unranked last. Siblings of a file keep the
+    order of the file.
+    """
+    if any(message.imported is not None for message in siblings):
+        return sorted(siblings, key=lambda m: m.position)
+    return sorted(siblings, key=lambda m: (m.rank is None, m.rank or 0, m.position))
 
 
 def score(tree: MessageTree, messages: dict[UUID, Message]) -> set[UUID]:

@@ -1,4 +1,4 @@
-"""Prompts follow the standing of their authors.
+"""The waiting prompts of banned authors: stopped while the ban lasts. The ban itself: `trees.moderation.bans`.
 
 A prompt that waits for reviewers or for the lottery takes up room among those of its language. While its author is
 banned it would never grow, so its tree is stopped, and goes on when the author may take part again. A prompt that is
@@ -20,7 +20,7 @@ AUTHOR_BACK = "Its author may take part again."
 WAITING = (State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING)
 
 
-def follow_standing(*, person_id: UUID, policy: TreePolicy) -> int:
+def stop_or_resume_prompts(*, person_id: UUID, policy: TreePolicy) -> int:
     """Stop the waiting prompts of a banned person, or let those go on that a ban had stopped. Returns how many moved.
 
     One transaction a tree; safe to run twice, and whichever of two runs is later sees how the person stands now.

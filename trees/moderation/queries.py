@@ -28,6 +28,7 @@ from django.db.models import (
 from django.db.models.functions import Left
 
 from oasst.accounts.models import User
+from trees.lifecycle.reply_ranks import in_order
 from trees.lifecycle.states import State
 from trees.models import (
     Deletion,
@@ -43,7 +44,6 @@ from trees.models import (
     TreeTransition,
     Withdrawal,
 )
-from trees.ordering import in_order
 
 MOST_REACTIONS = 100
 STOPPED = Q(state=State.HALTED_BY_MODERATOR)

@@ -856,7 +856,7 @@ class TestWhatAModeratorDecidedStands:
         deleted, banned, purged = (new_prompt(author) for author in authors)
         gone = moderator_actions.delete_message(message_id=deleted.pk, actor=mo, reason="Copied.", policy=POLICY)
         bans.ban(authors[1], actor=mo, reason="Rude.")
-        banned_authors.follow_standing(person_id=authors[1].pk, policy=POLICY)
+        banned_authors.stop_or_resume_prompts(person_id=authors[1].pk, policy=POLICY)
         purge = purges.begin(person=authors[2], actor=mo, reason="Spam.")
         purges.go_on(purge_id=purge.pk, policy=POLICY)
         for prompt in (deleted, banned, purged):
@@ -867,7 +867,7 @@ class TestWhatAModeratorDecidedStands:
             assert TreeTransition.objects.filter(tree=prompt.pk).count() == steps
         moderator_actions.undelete(deletion_id=gone.pk, actor=mo, reason="Not copied.", policy=POLICY)
         bans.unban(authors[1], actor=mo, reason="Polite.")
-        banned_authors.follow_standing(person_id=authors[1].pk, policy=POLICY)
+        banned_authors.stop_or_resume_prompts(person_id=authors[1].pk, policy=POLICY)
         purges.undo(purge_id=purge.pk, actor=mo, reason="Wrong person.")
         purges.go_on(purge_id=purge.pk, policy=POLICY)
         for prompt in (deleted, banned, purged):
@@ -879,12 +879,12 @@ class TestWhatAModeratorDecidedStands:
         prompt = new_prompt(alice)
         flag(prompt, new_veterans(4))
         bans.ban(alice, actor=mo, reason="Rude.")
-        banned_authors.follow_standing(person_id=alice.pk, policy=POLICY)
+        banned_authors.stop_or_resume_prompts(person_id=alice.pk, policy=POLICY)
         moderator_actions.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=POLICY)
         assert state_of(prompt) == State.HALTED_BY_MODERATOR
         assert not Opening.objects.exists()
         bans.unban(alice, actor=mo, reason="Polite.")
-        banned_authors.follow_standing(person_id=alice.pk, policy=POLICY)
+        banned_authors.stop_or_resume_prompts(person_id=alice.pk, policy=POLICY)
         assert state_of(prompt) == State.INITIAL_PROMPT_REVIEW
 
     @pytest.mark.parametrize("order", ["delete unban undo", "delete undo unban", "unban delete undo"])
@@ -893,7 +893,7 @@ class TestWhatAModeratorDecidedStands:
     ) -> None:
         prompt = new_prompt(alice)
         bans.ban(alice, actor=mo, reason="Rude.")
-        banned_authors.follow_standing(person_id=alice.pk, policy=POLICY)
+        banned_authors.stop_or_resume_prompts(person_id=alice.pk, policy=POLICY)
         for act in order.split():
             assert state_of(prompt) == State.HALTED_BY_MODERATOR or act == "delete"
             if act == "delete":
@@ -902,7 +902,7 @@ class TestWhatAModeratorDecidedStands:
                 moderator_actions.undelete(deletion_id=gone.pk, actor=mo, reason="Not copied.", policy=POLICY)
             else:
                 bans.unban(alice, actor=mo, reason="Polite.")
-                banned_authors.follow_standing(person_id=alice.pk, policy=POLICY)
+                banned_authors.stop_or_resume_prompts(person_id=alice.pk, policy=POLICY)
         assert state_of(prompt) == State.INITIAL_PROMPT_REVIEW
 
     @pytest.mark.parametrize("how", ["deleted above", "purged"])
