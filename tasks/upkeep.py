@@ -26,17 +26,17 @@ SWEPT = "tasks.upkeep.swept"  # the longest waiting tree that the last sweep loo
 KEEP_ANSWERS = timedelta(days=2)  # how long a repeated request gets its first answer
 
 
-def expire_tasks(*, policy: TreePolicy, limit: int = BATCH) -> int:
+def expire_tasks(*, policy: TreePolicy) -> int:
     """Close tasks that ran out and free their places; returns how many tasks. Safe to run twice and at once: rows are
     claimed. Raises SomeFailed.
     """
-    closed, trees = _close_expired(limit)
+    closed, trees = _close_expired()
     # Whoever held a place may have been the only one who still had a use for it.
     one_by_one(trees, lambda tree_id: look_again(tree_id, policy))
     return closed
 
 
-def _close_expired(limit: int) -> tuple[int, list[UUID]]:
+def _close_expired() -> tuple[int, list[UUID]]:
     """How many were closed, and the trees in which places came free."""
     with transaction.atomic(durable=True):
         now = timezone.now()
@@ -44,7 +44,7 @@ def _close_expired(limit: int) -> tuple[int, list[UUID]]:
             Task.objects.select_for_update(skip_locked=True, no_key=True)
             .filter(status=Task.Status.OPEN, expires_at__lte=now)
             .order_by("expires_at")
-            .values_list("pk", flat=True)[:limit]
+            .values_list("pk", flat=True)[:BATCH]
         )
         Task.objects.filter(pk__in=claimed).update(status=Task.Status.EXPIRED, finished_at=now)
         return len(claimed), free_places(claimed)

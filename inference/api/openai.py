@@ -11,7 +11,6 @@ from functools import wraps
 from typing import Any
 from urllib.parse import quote
 
-import structlog
 from django.core.exceptions import RequestDataTooBig
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
@@ -39,7 +38,6 @@ from oasst.core.http.asgi_handler import Later
 from oasst.core.http.error_views import status_of
 from oasst.core.locks import as_busy
 
-log = structlog.get_logger(__name__)
 View = Callable[..., HttpResponseBase]
 
 PAUSE_SECONDS = 5.0

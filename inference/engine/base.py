@@ -1,7 +1,6 @@
 """What an engine is: it takes requests and gives back text, piece by piece."""
 
-import queue
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -109,17 +108,3 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Stop the model within seconds. Requests that run get no further chunk."""
-
-
-def stream(engine: Engine, request: Request) -> Iterator[Chunk]:
-    """The chunks of one request, as they come. Leaving the loop early cancels the request."""
-    chunks: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
-    engine.add(request, chunks.put)
-    try:
-        while True:
-            chunk = chunks.get()
-            yield chunk
-            if chunk.finish is not None:
-                return
-    finally:
-        engine.cancel(request.id)

@@ -6,8 +6,6 @@ from typing import Any
 
 from inference.engine.base import EngineError
 
-DTYPES = ("float32", "bfloat16", "float16")
-
 
 @dataclass(frozen=True)
 class Loaded:

@@ -7,7 +7,6 @@ rate_limited = Counter("oasst_rate_limited", "Requests refused because a limit w
 rate_limits_unchecked = Counter(
     "oasst_rate_limits_unchecked", "Requests let through because Redis could not be asked.", ["rule"]
 )
-replayed_writes = Counter("oasst_replayed_writes", "Repeated writes that got the first answer again.")
 trees_moved_by_sweep = Counter(
     "oasst_trees_moved_by_sweep",
     "Trees that only the clock moved. Events should have; a rise asks for somebody to look.",

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from oasst.accounts.models import User
-from oasst.simulation.crowd.ledger import missing_answers
 from oasst.site.invariants import differences
 from tasks.models import Task
 from tests.crash.processes import Process, Site, wait_until
 from tests.crash.settings import TREE_POLICY
+from tests.simulation.ledger import missing_answers
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import MessageTree

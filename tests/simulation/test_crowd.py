@@ -12,12 +12,12 @@ from django.core.management import CommandError, call_command
 from pytest_django.live_server_helper import LiveServer
 
 from oasst.accounts.models import User
-from oasst.simulation.crowd.ledger import missing_answers
 from oasst.simulation.crowd.texts import Texts
 from tasks import upkeep
 from tasks.kinds import Kind
 from tasks.models import Task
 from tests.paths import DATA
+from tests.simulation.ledger import missing_answers
 from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Review

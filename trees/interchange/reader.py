@@ -8,7 +8,7 @@ import gzip
 import json
 import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -46,7 +46,6 @@ def import_files(
     *,
     policy: TreePolicy,
     to_backlog: bool = False,
-    progress: Callable[[int], None] | None = None,
 ) -> ImportResult:
     """Import all trees of the files (plain or .gz). Raises Invalid or Conflict with file and line.
 
@@ -60,8 +59,6 @@ def import_files(
                     for _, tree in batch:
                         tree.state = State.BACKLOG_RANKING
                 _import_batch(batch, path, policy, result)
-                if progress:
-                    progress(result.trees + result.skipped)
     return result
 
 

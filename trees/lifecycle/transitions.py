@@ -21,9 +21,9 @@ from trees.models import Happening, Message, TreeTransition
 log = logging.getLogger(__name__)
 
 
-def start_growing(locked: LockedTree, *, reason: str, actor: User | None = None) -> None:
+def start_growing(locked: LockedTree, *, reason: str) -> None:
     """Let a drawn prompt grow. The caller goes on to `advance`."""
-    _enter(locked, State.GROWING, reason, actor)
+    _enter(locked, State.GROWING, reason, None)
     locked.tree.won_prompt_lottery_at = locked.tree.won_prompt_lottery_at or locked.now
 
 

@@ -204,10 +204,10 @@ def _first_reports(reports: QuerySet[Report]) -> tuple[list[Report], int]:
     return list(rows[:MOST_REPORTS]), max(0, reports.count() - MOST_REPORTS)
 
 
-def latest_messages(person: User, number: int = 20) -> list[Message]:
+def latest_messages(person: User) -> list[Message]:
     """One statement."""
     mine = Message.objects.filter(author=person).defer("search", "text_digest", "imported")
-    return list(mine.order_by("-created_at")[:number])
+    return list(mine.order_by("-created_at")[:20])
 
 
 def search_messages(messages: QuerySet[Message], words: str) -> QuerySet[Message]:

@@ -121,26 +121,26 @@ def clean_reason(value: object, *, limit: int = 500, field: str = "reason", ask:
         raise Invalid(f"{ask}, in up to {limit} characters.{by_how_much}", code=field, field=field) from error
 
 
-def clean_name(value: object, *, field: str = "display_name") -> str:
+def clean_name(value: object) -> str:
     """A display name: one line of 1 to 40 characters that does not pose as the house.
 
     Runs of blanks become one. Direction controls of every kind are refused, because a name stands in the
     middle of lines that others wrote. Raises `Invalid` with the codes of `clean_text`, or `reserved`.
     """
-    text = clean_text(value.strip() if isinstance(value, str) else value, limit=NAME_LIMIT, field=field)
+    text = clean_text(value.strip() if isinstance(value, str) else value, limit=NAME_LIMIT, field="display_name")
     if "\n" in text:
-        raise Invalid("A name stands on one line.", code="control_characters", field=field)
+        raise Invalid("A name stands on one line.", code="control_characters", field="display_name")
     if _BIDI_CONTROLS.search(text):
         raise Invalid(
             "The name holds invisible characters that change the direction of text.",
             code="control_characters",
-            field=field,
+            field="display_name",
         )
     if poses_as_the_house(text):
         raise Invalid(
             "This name is kept for the people who run the site. Please choose another.",
             code="reserved",
-            field=field,
+            field="display_name",
         )
     return " ".join(text.split())
 
@@ -170,7 +170,7 @@ def clean_language_tag(value: object, *, field: str = "lang") -> str:
     return _usual_case(value)
 
 
-def clean_pool_tag(value: object, *, field: str = "lang") -> str:
+def clean_pool_tag(value: object) -> str:
     """What a pool of work is called: a language as above, or any other subject that people who bring their own
     contributors agree on, in letters, digits and hyphens. The same rule of case makes one pool of all spellings.
     """
@@ -178,7 +178,7 @@ def clean_pool_tag(value: object, *, field: str = "lang") -> str:
         raise Invalid(
             f"This is not a tag: at most {_LANGUAGE_TAG_LIMIT} letters and digits, with single hyphens between.",
             code="language",
-            field=field,
+            field="lang",
         )
     return _usual_case(value)
 

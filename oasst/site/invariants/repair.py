@@ -45,7 +45,7 @@ class Repair:
         return f"{self.difference}: {'mended' if self.mended else f'left, {self.why}'}"
 
 
-def repair(policy: TreePolicy, *, batch: int, progress: Callable[[int], None] | None = None) -> Iterator[Repair]:
+def repair(policy: TreePolicy, *, batch: int) -> Iterator[Repair]:
     """Mend what can be mended, and tell of each difference what became of it. Holds first, since places depend on
     them.
     """
@@ -56,7 +56,7 @@ def repair(policy: TreePolicy, *, batch: int, progress: Callable[[int], None] | 
         left = {one.subject for one in tasks.run(check, statement)} if before else set()
         yield from (Repair(one, one.subject not in left) for one in before)
     yield from _repair_names()
-    for tree_id, found in tree_differences(policy, batch=batch, progress=progress):
+    for tree_id, found in tree_differences(policy, batch=batch):
         try:
             yield from _repair_tree(tree_id, policy, found)
         except Exception as error:  # one tree must not keep the others from being mended

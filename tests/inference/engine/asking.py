@@ -3,7 +3,7 @@
 import queue
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,20 @@ BOUND = 120  # seconds: something that hangs fails instead
 def request(name: str, text: str | Sequence[Message], prefix: Prefix = Prefix(), **settings: Any) -> Request:  # noqa: B008
     messages = [Message("user", text)] if isinstance(text, str) else text
     return Request(name, messages, sampling({"temperature": 0, "max_tokens": 40, **settings}), prefix)
+
+
+def stream(engine: Engine, request: Request) -> Iterator[Chunk]:
+    """The chunks of one request, as they come. Leaving the loop early cancels the request."""
+    chunks: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
+    engine.add(request, chunks.put)
+    try:
+        while True:
+            chunk = chunks.get()
+            yield chunk
+            if chunk.finish is not None:
+                return
+    finally:
+        engine.cancel(request.id)
 
 
 class Answers:

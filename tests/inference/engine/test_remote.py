@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from inference.engine.base import Finish, Full, Message, Prefix, Request, stream
+from inference.engine.base import Finish, Full, Message, Prefix, Request
 from inference.engine.remote import RemoteEngine
 from inference.engine.sampling import sampling
 from inference.engine.torch_engine import TorchEngine
-from tests.inference.engine.asking import Answers, ask, request
+from tests.inference.engine.asking import Answers, ask, request, stream
 
 REASONS = {Finish.END: "stop", Finish.LENGTH: "length", Finish.STOP: "stop"}
 

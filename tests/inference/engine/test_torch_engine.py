@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from inference.engine.base import Chunk, EngineError, Finish, Full, Message, Prefix, Refused, stream
+from inference.engine.base import Chunk, EngineError, Finish, Full, Message, Prefix, Refused
 from inference.engine.loading import Loaded
 from inference.engine.torch_engine import TorchEngine
 from tests.inference.conftest import NewEngine
-from tests.inference.engine.asking import Answers, ask, generated, request
+from tests.inference.engine.asking import Answers, ask, generated, request, stream
 
 SAMPLED = {"temperature": 0.9, "top_k": 40, "top_p": 0.95, "repetition_penalty": 1.1}
 
