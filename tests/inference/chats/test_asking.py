@@ -1,10 +1,10 @@
 """Asking: a question, its answer and another one, what is refused, stopping."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import Callable
 import pytest
 from django.utils import timezone
 
