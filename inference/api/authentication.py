@@ -14,10 +14,7 @@ from functools import cache
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.db import OperationalError
 from django.http import HttpRequest
-from psycopg_pool import PoolTimeout
 from rest_framework import serializers
 
 from oasst.accounts.access import require_contributor, require_member
@@ -30,9 +27,8 @@ from oasst.api.fields import Shape, Text
 from oasst.api.operations import Access, BadInput, Call, NotJson, Operation, check_input, read_body, require_root
 from oasst.api.views import OperationView, report_crash
 from oasst.core import metrics, ratelimit
-from oasst.core.errors import Busy, DomainError, Invalid, NotAllowed
+from oasst.core.errors import Busy, DomainError, Invalid, NotAllowed, as_domain_error
 from oasst.core.http.error_views import status_of
-from oasst.core.locks import as_busy
 
 Opened = TypeVar("Opened")
 AUTH_METHOD = "chat"
@@ -181,6 +177,10 @@ _STATUS = {
     "chat_off": 422,
     "too_many_turns": 429,
 }
+_UNREADABLE = {
+    "too_large": Refusal(413, {"detail": "The body is too large.", "code": "too_large"}),
+    "bad_request": Refusal(400, {"detail": "Bad Request"}),
+}
 _COME_BACK_AFTER = 30
 
 
@@ -192,13 +192,8 @@ def _refusal(error: Exception) -> Refusal | None:
             return Refusal(404, {"detail": "Not Found", "code": "not_found"})
         problems = [place for source, details in error.details for place in places(details, (source,))]
         return Refusal(422, {"detail": problems, "code": "bad_input"})
-    if isinstance(error, RequestDataTooBig):
-        return Refusal(413, {"detail": "The body is too large.", "code": "too_large"})
-    if isinstance(error, SuspiciousOperation):
-        return Refusal(400, {"detail": "Bad Request"})
-    if isinstance(error, OperationalError | PoolTimeout):
-        error = as_busy(error) or error
-    return _of_the_domain(error) if isinstance(error, DomainError) else None
+    refused = as_domain_error(error)
+    return (_UNREADABLE.get(refused.code) or _of_the_domain(refused)) if refused else None
 
 
 def _of_the_domain(error: DomainError) -> Refusal:

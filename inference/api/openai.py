@@ -11,13 +11,10 @@ from functools import wraps
 from typing import Any
 from urllib.parse import quote
 
-from django.core.exceptions import RequestDataTooBig
-from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, path, re_path, resolve
 from django.views.decorators.csrf import csrf_exempt
-from psycopg_pool import PoolTimeout
 
 from inference.api.openai_input import Asked, read
 from inference.chats import asking, offered_models
@@ -33,10 +30,9 @@ from oasst.accounts.models import User
 from oasst.api.authentication import find_token
 from oasst.api.wire_json import dump
 from oasst.core import metrics
-from oasst.core.errors import DomainError, Invalid, NotAllowed
+from oasst.core.errors import DomainError, Invalid, NotAllowed, Unreadable, as_domain_error
 from oasst.core.http.asgi_handler import Later
 from oasst.core.http.error_views import status_of
-from oasst.core.locks import as_busy
 
 View = Callable[..., HttpResponseBase]
 
@@ -89,13 +85,12 @@ async def _guarded(coming: Coroutine[Any, Any, HttpResponseBase]) -> HttpRespons
 
 
 def _as_answer(error: Exception) -> JsonResponse:
-    if isinstance(error, DomainError):
-        return refused(error)
-    if isinstance(error, RequestDataTooBig):
-        return error_answer(413, "The body is too large.", "too_large")
-    if isinstance(error, OperationalError | PoolTimeout) and (busy := as_busy(error)) is not None:
-        return refused(busy)
-    raise error
+    known = as_domain_error(error)
+    if known is None:
+        raise error
+    if isinstance(known, Unreadable):
+        return error_answer(status_of(known), known.message, known.code)
+    return refused(known)
 
 
 def refused(error: DomainError) -> JsonResponse:

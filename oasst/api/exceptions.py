@@ -9,17 +9,14 @@ from itertools import islice
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError
 from django.http import Http404
-from psycopg_pool import PoolTimeout
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from oasst.api.codes import Wire, number_of
 from oasst.core import metrics
-from oasst.core.errors import DomainError
+from oasst.core.errors import DomainError, as_domain_error
 from oasst.core.http.error_views import status_of
-from oasst.core.locks import as_busy
 
 MOST_PROBLEMS = 100
 """So many problems of one body are told: an answer must not be many times what was sent."""
@@ -35,6 +32,14 @@ class Refusal:
     code: str = ""  # of the domain, for those who ask for RFC 9457
 
 
+_UNREADABLE = {
+    "too_large": Refusal(
+        413, {"detail": "Request Entity Too Large", "error_code": 0, "message": "The body is too large."}
+    ),
+    "bad_request": Refusal(400, {"detail": "Bad Request"}),
+}
+
+
 def refusal(
     error: Exception, fallback: Wire = Wire.GENERIC_ERROR, statuses: Mapping[Wire, int] | None = None
 ) -> Refusal | None:
@@ -43,13 +48,9 @@ def refusal(
     An operation may have a `fallback`, which numbers refusals of the domain without a number of their own, and
     `statuses` that depart from the usual ones.
     """
-    if isinstance(error, OperationalError | PoolTimeout):
-        busy = as_busy(error)
-        if busy is None:
-            return None
-        error = busy
-    if isinstance(error, DomainError):
-        return _of_the_domain(error, fallback, statuses or {})
+    refused = as_domain_error(error)
+    if refused is not None:
+        return _UNREADABLE.get(refused.code) or _of_the_domain(refused, fallback, statuses or {})
     if isinstance(error, exceptions.ParseError):
         return bad_input([{"loc": ["body"], "msg": "this is not JSON", "type": "value_error.jsondecode"}])
     if isinstance(error, exceptions.ValidationError):

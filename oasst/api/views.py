@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -59,12 +58,6 @@ def _refusal(error: Exception, operation: Operation, request: HttpRequest) -> Re
         return bad_input(error.problems)
     if isinstance(error, BadInput):
         return bad_input(place for source, details in error.details for place in places(details, (source,)))
-    if isinstance(error, RequestDataTooBig):
-        return Refusal(
-            413, {"detail": "Request Entity Too Large", "error_code": 0, "message": "The body is too large."}
-        )
-    if isinstance(error, SuspiciousOperation):
-        return Refusal(400, {"detail": "Bad Request"})
     found = refusal(error, operation.fallback, operation.statuses)
     if found is None:
         report_crash(operation, request)

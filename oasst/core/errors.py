@@ -1,11 +1,16 @@
 """The one error family of the domain.
 
-Services raise these; each edge (pages, DRF, sockets, commands) translates them once. They never speak HTTP: a status
-belongs to an edge. `code` is for machines and stays stable, `message` is for the person and names the cause,
-`field` is the input that the cause belongs to, if there is one.
+Services raise these, and `as_domain_error` says which of them another error means. They never speak HTTP: each edge
+(pages, DRF, sockets, commands) has a table of statuses and an envelope of its own. `code` is for machines and stays
+stable, `message` is for the person and names the cause, `field` is the input that it belongs to, if there is one.
 """
 
 from typing import Any
+
+import psycopg_pool
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.db import OperationalError
+from psycopg import errors
 
 
 class DomainError(Exception):
@@ -67,3 +72,33 @@ class Busy(DomainError):
     def __init__(self, message: str, *, retry_after: int = 1, **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
         self.retry_after = retry_after
+
+
+class Unreadable(DomainError):
+    """What came cannot be read as a request: `too_large` or `bad_request`. No view decided it, so it is not counted."""
+
+    default_code = "bad_request"
+
+
+# Somebody else holds what we need; the same request will do a moment later.
+_WAITS = (errors.LockNotAvailable, errors.QueryCanceled, errors.DeadlockDetected, errors.SerializationFailure)
+
+
+def as_domain_error(error: BaseException) -> DomainError | None:
+    """`error` itself if it is of the family, what it means for whoever asked if it is known, None if it is a bug.
+
+    Waiting for the database that took too long is `Busy`; a body that is too large or garbled is `Unreadable`.
+    """
+    if isinstance(error, DomainError):
+        return error
+    if isinstance(error, RequestDataTooBig):
+        return Unreadable("The body is too large.", code="too_large")
+    if isinstance(error, SuspiciousOperation):
+        return Unreadable("Something in the request was missing or garbled.")
+    # Django wraps the driver's errors in its own, so the reason is the cause.
+    cause = error.__cause__ if isinstance(error, OperationalError) else error
+    if isinstance(cause, psycopg_pool.PoolTimeout):
+        return Busy("More people are here than the site can serve right now.", code="no_connection", retry_after=5)
+    if isinstance(cause, _WAITS):
+        return Busy("Somebody else is changing the same thing right now.", code="locked", retry_after=1)
+    return None

@@ -11,12 +11,8 @@ from contextlib import contextmanager
 import psycopg_pool
 from django.db import OperationalError, connection
 from django.db.transaction import TransactionManagementError
-from psycopg import errors
 
-from oasst.core.errors import Busy
-
-# Somebody else holds what we need; the same request will do a moment later.
-_WAITS = (errors.LockNotAvailable, errors.QueryCanceled, errors.DeadlockDetected, errors.SerializationFailure)
+from oasst.core.errors import as_domain_error
 
 
 def advisory_lock(*parts: object) -> None:
@@ -30,30 +26,17 @@ def advisory_lock(*parts: object) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_number(parts)])
 
 
-def as_busy(error: BaseException) -> Busy | None:
-    """`error` as `Busy` if it means "wait and try again", else None.
-
-    Django wraps the driver's errors in its own, so the reason is the cause.
-    """
-    cause = error.__cause__ if isinstance(error, OperationalError) else error
-    if isinstance(cause, psycopg_pool.PoolTimeout):
-        return Busy("More people are here than the site can serve right now.", code="no_connection", retry_after=5)
-    if isinstance(cause, _WAITS):
-        return Busy("Somebody else is changing the same thing right now.", code="locked", retry_after=1)
-    return None
-
-
 @contextmanager
 def waits_are_busy() -> Iterator[None]:
     """Raise `Busy` where a lock, a statement or the connection pool timed out inside the block.
 
-    Edges translate these by `as_busy` on their own. This is for callers that handle `Busy` themselves. Put it
+    Edges translate these by `as_domain_error` on their own. This is for callers that handle `Busy` themselves. Put it
     around the transaction: after such an error the transaction can only be rolled back.
     """
     try:
         yield
     except (OperationalError, psycopg_pool.PoolTimeout) as error:
-        if busy := as_busy(error):
+        if busy := as_domain_error(error):
             raise busy from error
         raise
 

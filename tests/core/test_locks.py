@@ -9,8 +9,8 @@ from django.db.transaction import TransactionManagementError
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from oasst.accounts.models import ApiClient
-from oasst.core.errors import Busy
-from oasst.core.locks import advisory_lock, as_busy, waits_are_busy
+from oasst.core.errors import Busy, as_domain_error
+from oasst.core.locks import advisory_lock, waits_are_busy
 
 
 @pytest.mark.django_db(transaction=True)
@@ -89,8 +89,8 @@ class TestWaitsAreBusy:
             assert cursor.fetchone() == ("10s",)
 
     def test_other_errors_stay_what_they_are(self) -> None:
-        assert as_busy(OperationalError("the server is gone")) is None
-        assert as_busy(ValueError()) is None
+        assert as_domain_error(OperationalError("the server is gone")) is None
+        assert as_domain_error(ValueError()) is None
         with pytest.raises(ValueError), waits_are_busy():
             raise ValueError
 
@@ -100,9 +100,9 @@ class TestWaitsAreBusy:
         one = ConnectionPool(kwargs=arguments, min_size=1, max_size=1, timeout=0.05, open=True)
         with one as pool, pool.connection(timeout=10), pytest.raises(PoolTimeout) as caught, pool.connection():
             pass
-        busy = as_busy(caught.value)
+        busy = as_domain_error(caught.value)
         assert busy is not None and busy.code == "no_connection"
         wrapped = OperationalError()
         wrapped.__cause__ = caught.value
-        assert as_busy(wrapped) is not None
+        assert as_domain_error(wrapped) is not None
         assert issubclass(PoolTimeout, psycopg.OperationalError)

@@ -190,6 +190,11 @@ class TestBodies:
     def test_too_large(self, site: Wire) -> None:
         response = site.http.post("/api/v1/tasks/", "x" * 3_000_000, content_type="application/json")
         assert code_of(response) == (413, 0)
+        assert response.json() == {
+            "detail": "Request Entity Too Large",
+            "error_code": 0,
+            "message": "The body is too large.",
+        }
 
     def test_all_problems_at_once(self, site: Wire) -> None:
         response = site.get(f"messages/{uuid4()}/tree", include_spam="perhaps", include_deleted="2")

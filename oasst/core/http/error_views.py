@@ -11,18 +11,27 @@ from datetime import timedelta
 from http import HTTPStatus
 
 import structlog
-from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template import loader
 from django.utils import timezone
 from django.utils.html import escape
 
 from oasst.core import metrics
-from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed, NotFound, signed_out
+from oasst.core.errors import (
+    Busy,
+    Conflict,
+    DomainError,
+    Gone,
+    Invalid,
+    NotAllowed,
+    NotFound,
+    Unreadable,
+    as_domain_error,
+    signed_out,
+)
 from oasst.core.http import kept_forms
 from oasst.core.http.api_paths import is_of_openai, is_of_the_wires
 from oasst.core.http.requests import is_fragment_request, page_before, wants_json
-from oasst.core.locks import as_busy
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +42,9 @@ _STATUS: tuple[tuple[type[DomainError], int], ...] = (
     (Conflict, 409),
     (Gone, 410),
     (Busy, 503),
+    (Unreadable, 400),
 )
-_STATUS_OF_CODE = {"rate_limited": 429, "signed_out": 401}
+_STATUS_OF_CODE = {"rate_limited": 429, "signed_out": 401, "too_large": 413}
 # Statuses that share a page with a more general one.
 _PAGE_OF = {401: 403, 405: 400, 409: 400, 410: 400, 413: 400}
 _TITLES = {
@@ -85,6 +95,15 @@ class Trouble:
     typed: tuple[str, ...] = ()  # what was written into the form that was refused
 
 
+_TOO_LARGE = Trouble(413, "too_large", "More was sent than the site takes at once. Nothing was stored.")
+_GARBLED = Trouble(
+    400,
+    "bad_request",
+    "Something in the request was missing or garbled.",
+    hint="Check the address for typing errors, or go back, reload the page and send it again.",
+)
+
+
 def status_of(error: DomainError) -> int:
     if error.code in _STATUS_OF_CODE:
         return _STATUS_OF_CODE[error.code]
@@ -108,19 +127,8 @@ def answer(request: HttpRequest, error: DomainError) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if isinstance(exception, RequestDataTooBig):
-        return _respond(
-            request, Trouble(413, "too_large", "More was sent than the site takes at once. Nothing was stored.")
-        )
-    return _respond(
-        request,
-        Trouble(
-            400,
-            "bad_request",
-            "Something in the request was missing or garbled.",
-            hint="Check the address for typing errors, or go back, reload the page and send it again.",
-        ),
-    )
+    error = as_domain_error(exception)
+    return _respond(request, _TOO_LARGE if error and error.code == "too_large" else _GARBLED)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -153,8 +161,8 @@ def method_not_allowed(request: HttpRequest) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     # Sessions and people are also loaded by middleware, whose errors pass no `process_exception`.
     error = sys.exception()
-    if error is not None and (busy := as_busy(error)):
-        return answer(request, busy)
+    if error is not None and (refused := as_domain_error(error)):
+        return answer(request, refused)
     return _respond(request, Trouble(500, "server_error", "This is our fault, not yours. It has been written down."))
 
 

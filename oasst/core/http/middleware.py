@@ -14,21 +14,18 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import BadRequest
-from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.urls import is_valid_path
 from django.utils.cache import has_vary_header
 from django.utils.http import escape_leading_slashes
 from django_prometheus.middleware import PrometheusAfterMiddleware
-from psycopg_pool import PoolTimeout
 
-from oasst.core.errors import DomainError, signed_out
+from oasst.core.errors import Unreadable, as_domain_error, signed_out
 from oasst.core.http import error_views, kept_forms
 from oasst.core.http.api_paths import ASKED_BY_MACHINES, is_of_the_wires
 from oasst.core.http.asgi_handler import Later
 from oasst.core.http.requests import wants_json
-from oasst.core.locks import as_busy
 from oasst.core.redaction import HIDDEN, redact
 
 log = structlog.get_logger(__name__)
@@ -207,12 +204,12 @@ class ErrorPages(_Middleware):
     """The error family of the domain, and waiting that took too long, as pages."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, DomainError):
-            return error_views.answer(request, exception)
-        if isinstance(exception, OperationalError | PoolTimeout) and (busy := as_busy(exception)):
-            log.warning("busy", code=busy.code)
-            return error_views.answer(request, busy)
-        return None
+        error = as_domain_error(exception)
+        if error is None or isinstance(error, Unreadable):  # Django logs those by itself and calls `bad_request`
+            return None
+        if error is not exception:
+            log.warning("busy", code=error.code)
+        return error_views.answer(request, error)
 
 
 class FormAddresses(_Middleware):

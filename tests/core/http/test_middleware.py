@@ -140,6 +140,15 @@ class TestErrorPages:
         assert response.status_code == 413
         assert "too much at once" in response.text and "smaller parts" in response.text
 
+    def test_more_fields_than_the_site_takes(self, client: Client, settings: Any) -> None:
+        """Django's own check, which it logs itself: nothing that a view refused, so it is not counted."""
+        settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 2
+        counter = metrics.domain_errors.labels(edge="page", code="bad_request")
+        before = counter._value.get()
+        response = client.post("/t/reading/", dict.fromkeys("abc", "x"))
+        assert response.status_code == 400 and "That did not work" in response.text
+        assert counter._value.get() == before
+
     def test_nothing_there(self, client: Client) -> None:
         assert client.get("/t/nothing/").status_code == 404
         assert client.get("/api/nothing/").json()["detail"] == "There is nothing here"

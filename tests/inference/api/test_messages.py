@@ -125,6 +125,14 @@ class TestRefused:
         refused(ann.post(f"chats/{room}/prompter_message", body), status)
         assert stored() == before
 
+    def test_a_body_that_is_too_large(self, ann: Api) -> None:
+        room = ann.new_chat()
+        before = stored()
+        response = ann.post(f"chats/{room}/prompter_message", {"content": "x" * 3_000_000})
+        assert response.status_code == 413
+        assert response.json() == {"detail": "The body is too large.", "code": "too_large"}
+        assert stored() == before
+
     def test_parents(self, ann: Api, ben: Api) -> None:
         mine, theirs = ann.ask_anew(), ben.ask_anew()
         other_room = ann.new_chat()
