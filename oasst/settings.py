@@ -56,7 +56,7 @@ TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0)
 _is_behind_proxy = _public.scheme == "https" and TRUSTED_PROXIES > 0
 BIND_ADDRESS = env.text("BIND_ADDRESS") or ("127.0.0.1" if IS_LOCAL or _is_behind_proxy else "0.0.0.0")
 # Open at once in one web process; 0 is no bound. Connections from this machine are not counted, nor is anything behind
-# proxies, which bound their callers themselves (oasst.web).
+# proxies, which bound their callers themselves (oasst.core.http.connection_limits).
 CONNECTIONS_PER_ADDRESS = env.integer("CONNECTIONS_PER_ADDRESS", 200)
 # Who may read /metrics. `up` keeps one in OASST_HOME; without any, nobody may.
 KEPT_METRICS_TOKEN = OASST_HOME / "metrics-token"
