@@ -83,7 +83,7 @@ class BoundedChannel(HTTPChannel):
         super().requestDone(request)
 
     def connectionLost(self, reason: Any) -> None:  # type: ignore[override]  # as HTTPChannel has it
-        """Else the timer would keep what is gone, and abort it once more."""
+        """Else the timer would keep what is gone in memory until its time is over."""
         self._give(None)
         super().connectionLost(reason)
 
@@ -150,12 +150,8 @@ class Paced:
         self._stalled = None
 
     def stopProducing(self) -> None:
-        """The connection is gone, and `connectionLost` is called as well."""
-
-    def connectionLost(self, reason: Any) -> None:
-        """Else whoever waits for room would wait for ever."""
+        """The connection is gone. Whoever waits for room hears of it now, and not when daphne kills them."""
         self.resumeProducing()
-        super().connectionLost(reason)  # type: ignore[misc]
 
     def _cut_off(self) -> None:
         raise NotImplementedError

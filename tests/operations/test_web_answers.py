@@ -19,6 +19,7 @@ import asyncio, json, sys
 import twisted.web.http
 from oasst import web
 from oasst.core.http.connection_limits import Deadlines
+from twisted.internet import reactor
 
 def unasked(*args):
     raise AssertionError("nobody asked for this")
@@ -65,10 +66,12 @@ async def application(scope, receive, send):
     if path == "/pieces":
         for sent in range(1000):
             await send({**more, "body": b"x" * 100_000})
+        told["/pieces ended"] = sent
     if path == "/slow":
         for _ in range(5):
             await send({**more, "body": b"piece "})
             await asyncio.sleep(1)
+    told["timers"] = len(reactor.getDelayedCalls())
     body = {"/large": b"x" * 50_000_000, "/told": json.dumps(told).encode()}.get(path, b"end")
     await send({"type": "http.response.body", "body": body})
 
@@ -77,7 +80,7 @@ web.SiteServer(
     endpoints=["fd:fileno=" + sys.argv[1]],
     server_name="oasst",
     http_timeout=1,
-    deadlines=Deadlines(draining=1),
+    deadlines=Deadlines(head=1000, idle=1000, draining=1),
 ).run()
 """
 
@@ -98,7 +101,7 @@ def wait_for_the_cut(line: socket.socket) -> None:
 
 
 def told_by(server: Server) -> dict[str, Any]:
-    """How much was sent of what was cut off, and what became of the last word over a socket."""
+    """How much was sent of what was cut off, what became of the last word over a socket, and how many timers run."""
     found: dict[str, Any] = json.loads(server.ask("/told").read())
     return found
 
@@ -125,6 +128,7 @@ class TestPace:
         with ask(server, "/pieces") as line:
             wait_for_the_cut(line)
         assert told_by(server)["/pieces"] < 500, "of 1000 pieces: the rest would lie in memory"
+        assert processes.wait_until(lambda: "/pieces ended" in told_by(server), 60), "who made them heard of the end"
 
     def test_a_reader_who_takes_it_gets_all_of_it(self, server: Server) -> None:
         assert len(server.ask("/pieces").read()) == 100_000_003
@@ -188,6 +192,16 @@ class TestLimitOfTime:
                 assert ending.process.wait(60) == 0
         finally:
             ending.end()
+
+
+@pytest.mark.slow
+def test_nothing_is_kept_of_a_connection_that_is_gone(server: Server) -> None:
+    before = told_by(server)["timers"]
+    lines = [server.connect() for _ in range(50)]
+    assert processes.wait_until(lambda: told_by(server)["timers"] >= before + 50, 60)
+    for line in lines:
+        line.close()
+    assert processes.wait_until(lambda: told_by(server)["timers"] < before + 10, 60)
 
 
 @pytest.mark.slow
