@@ -150,8 +150,12 @@ class Paced:
         self._stalled = None
 
     def stopProducing(self) -> None:
-        """The connection is gone. Whoever waits for room hears of it now, and not when daphne kills them."""
+        """The connection is gone, and `connectionLost` is called as well: autobahn may have forgotten its producer."""
+
+    def connectionLost(self, reason: Any) -> None:
+        """Else whoever waits for room hears of the end only when daphne kills them, ten seconds later."""
         self.resumeProducing()
+        super().connectionLost(reason)  # type: ignore[misc]
 
     def _cut_off(self) -> None:
         raise NotImplementedError

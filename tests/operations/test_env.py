@@ -102,4 +102,4 @@ def test_the_chat_is_as_its_policy_says_unless_the_environment_says_otherwise() 
 )
 def test_which_requests_may_wait_for_the_model(path: str, waits: bool) -> None:
     request = SimpleNamespace(_response_started=False, path=path.encode())
-    assert web._is_under_way(request) is waits  # type: ignore[arg-type]
+    assert web.BoundedRequest.is_under_way(request) is waits  # type: ignore[arg-type]
