@@ -193,7 +193,6 @@ class BoundedRequest(Paced, WebRequest):
         super().handleContentChunk(data)
         self._chunks += 1
         if not self._has_length and self._chunks > MOST_CHUNKS + self.content.tell() // BYTES_OF_A_CHUNK:
-            self._refused = True
             raise _MalformedChunkedDataError("small chunks")  # nothing else ends the reading; the channel says 400
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:

@@ -416,7 +416,7 @@ async def application(scope, receive, send):
         await send({"type": "websocket.accept"})
     if path == "/deaf":
         await listening.wait()
-    if path == "/unread":
+    if path.startswith("/unread"):
         await send({"type": "websocket.send", "text": "x" * 20_000_000})
     if path == "/paced":
         heard.pop(path, None)
@@ -430,7 +430,7 @@ async def application(scope, receive, send):
 
 web.SiteServer(application=application, endpoints=["fd:fileno=" + sys.argv[1]], server_name="oasst").run()
 """
-TEXT, PING, PART_OF_A_TEXT, NEXT_PART = 0x81, 0x89, 0x01, 0x00
+TEXT, PING, GOODBYE, PART_OF_A_TEXT, NEXT_PART = 0x81, 0x89, 0x88, 0x01, 0x00
 STOP = b'{"type": "stop"}'
 
 
@@ -549,6 +549,11 @@ class TestSockets:
     def test_a_reader_who_takes_nothing(self, sockets: Server) -> None:
         with self.open(sockets, "/unread"):
             assert self.heard(sockets, "/unread") == 0, "its consumer was told that it is gone"
+
+    def test_a_reader_who_takes_nothing_and_says_goodbye(self, sockets: Server) -> None:
+        with self.open(sockets, "/unread-goodbye") as line:
+            line.sendall(frame(GOODBYE, struct.pack(">H", 1000)))
+            assert self.heard(sockets, "/unread-goodbye") == 0, "nor is what was sent kept for them"
 
     def test_a_consumer_says_no_more_than_its_reader_takes(self, sockets: Server) -> None:
         with self.open(sockets, "/paced"):
