@@ -227,6 +227,26 @@ def test_request_in_work_gets_its_answer(server: Server) -> None:
 
 
 @pytest.mark.slow
+def test_who_comes_while_it_ends_waits_for_the_successor(server: Server) -> None:
+    caller = threading.Thread(target=lambda: server.ask("/slow").read())
+    caller.start()
+    assert server.process.stdout
+    assert server.process.stdout.readline() == "in work\n"
+    server.process.send_signal(signal.SIGTERM)
+
+    def is_answered() -> bool:
+        with server.connect() as line:
+            line.sendall(QUICK)
+            return bool(select.select([line], [], [], 0.3)[0])
+
+    while is_answered():
+        pass  # until the signal has come through
+    assert server.process.poll() is None, "it took callers to its end"
+    caller.join(30)
+    assert server.process.wait(30) == 0
+
+
+@pytest.mark.slow
 def test_stream_is_not_waited_for(server: Server) -> None:
     answer = server.ask("/stream")
     assert answer.read(6) == b"token "
