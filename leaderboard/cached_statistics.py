@@ -75,7 +75,7 @@ def _refresh(name: str, began: datetime) -> bool:
         advisory_lock("statistic", name)
         if CachedStatistic.objects.filter(name=name, updated_at__gte=began).exists():
             return False
-        with connection.cursor() as cursor:
+        with connection.cursor() as cursor:  # settings are nothing that the ORM knows
             cursor.execute(f"SET LOCAL statement_timeout = '{LONGEST}s'")
         clock = time.monotonic()
         found = Statistic(name, timezone.now(), STATISTICS[name]())

@@ -1,7 +1,7 @@
 """The statements on scores and boards that run all day, by hand: writing them takes the ORM several times as long as
 PostgreSQL takes to answer.
 
-Each has a twin in tests/leaderboard/test_hot.py that says the same by the ORM.
+Each has a twin in tests/test_hot.py that says the same by the ORM.
 """
 
 import json
@@ -329,19 +329,19 @@ def _upsert(
         f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) "
         f"ON CONFLICT ({keys}) DO UPDATE SET {sums}{touched}"
     )
-    prepared.run(noting_moves(table, change), values)
+    prepared.run(_noting_moves(table, change), values)
     lessened = [row[: len(columns)] for row in rows if min(row[len(columns) :]) < 0]
     if not lessened:
         return
     removal = (
         f"DELETE FROM {table} USING unnest({', '.join(f'%s::{name}[]' for name in types[: len(columns)])}) "
         f"AS touched ({keys}) WHERE ({', '.join(f'{table}.{column}' for column in columns)}) = "
-        f"({', '.join(f'touched.{column}' for column in columns)}) AND {nothing_left(table, counters)}"
+        f"({', '.join(f'touched.{column}' for column in columns)}) AND {_nothing_left(table, counters)}"
     )
-    prepared.run(noting_ends(table, removal), list(map(list, zip(*lessened, strict=True))))
+    prepared.run(_noting_ends(table, removal), list(map(list, zip(*lessened, strict=True))))
 
 
-def nothing_left(table: str, counters: Iterable[str]) -> str:
+def _nothing_left(table: str, counters: Iterable[str]) -> str:
     return " AND ".join(f"{table}.{name} = 0" for name in counters)
 
 
@@ -372,7 +372,7 @@ def _names(table: str, names: str) -> str:
     return ", ".join(f"{table}.{name}" for name in names.split(", "))
 
 
-def noting_moves(table: str, change: str) -> str:
+def _noting_moves(table: str, change: str) -> str:
     """The statement, and where those whom it changes stand now. Only standings have places."""
     if table != "leaderboard_standing":
         return change
@@ -383,7 +383,7 @@ def noting_moves(table: str, change: str) -> str:
     """
 
 
-def noting_ends(table: str, change: str) -> str:
+def _noting_ends(table: str, change: str) -> str:
     """The statement that removes what came to nothing, and that it stands nowhere: its last move was noted before."""
     if table != "leaderboard_standing":
         return change

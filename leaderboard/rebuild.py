@@ -9,6 +9,7 @@ from django.db import connection, transaction
 
 from leaderboard import streaks, tallies
 from leaderboard.models import MEASURES, Counted, Horizon
+from leaderboard.points import COMPLAINTS, COUNTERS
 from leaderboard.scoring import Counts, counts_of
 from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
@@ -81,6 +82,9 @@ def _words(counts: Counts) -> str:
     return "; ".join(f"{number} {kind} of {person}" for (person, _, _, kind), number in counts.items()) or "no more"
 
 
+# By hand, since the ORM has no INSERT of what a SELECT finds, no FULL JOIN and no GROUPING SETS, and these rows are too
+# many to come here.
+
 # What the tallies have to be by what was counted of each tree.
 _TALLIES = """
     WITH counted AS (
@@ -96,11 +100,24 @@ _TALLIES = """
 """
 
 
+# Table, its columns of counts, its language column as a sum of tallies has it, and what those are grouped by.
+_BOARDS = (
+    (
+        "leaderboard_standing",
+        COUNTERS,
+        "coalesce(lang, '') AS lang,",
+        "GROUPING SETS ((person_id, lang), (person_id))",
+    ),
+    ("leaderboard_trollstanding", COMPLAINTS, "", "person_id"),
+)
+
+
 def _boards(counters: tuple[str, ...], lang: str, groups: str) -> str:
     """What a table of boards has to be by the tallies."""
+    sums = ", ".join(f"coalesce(sum(number) FILTER (WHERE kind = '{name}'), 0) AS {name}" for name in counters)
     return f"""
         WITH expected AS (
-            SELECT frame.name AS frame, person_id, {lang} {tallies.sums_of(counters)}
+            SELECT frame.name AS frame, person_id, {lang} {sums}
             FROM unnest(%(frames)s::text[]) AS frame (name)
             LEFT JOIN leaderboard_horizon horizon ON horizon.name = frame.name
             JOIN leaderboard_tally tally ON tally.start >= coalesce(horizon.since, '-infinity')
@@ -114,14 +131,14 @@ def _facts(counters: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _sum_up() -> None:
-    """Fill the empty tallies and boards from what was counted: millions of rows that need not come here."""
+    """Fill the empty tallies and boards from what was counted."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '128MB'")
         cursor.execute(f"""
             INSERT INTO leaderboard_tally (person_id, start, grain, lang, kind, number) {_TALLIES}
             SELECT person_id, start, grain, lang, kind, number FROM expected WHERE number <> 0
         """)
-        for table, counters, lang, groups in tallies.BOARDS:
+        for table, counters, lang, groups in _BOARDS:
             names = ", ".join(["frame", "person_id", *(["lang"] if lang else []), *counters])
             some = " OR ".join(f"{name} <> 0" for name in counters)
             statement = f"INSERT INTO {table} ({names}) {_boards(counters, lang, groups)}"
@@ -167,7 +184,7 @@ _PLACES = f"""
 
 
 def _board_statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    for table, counters, lang, groups in tallies.BOARDS:
+    for table, counters, lang, groups in _BOARDS:
         yield (
             f"""
             {_boards(counters, lang, groups)}

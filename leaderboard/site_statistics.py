@@ -4,83 +4,86 @@ Run by the clock only (leaderboard.cached_statistics): some read every message o
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from datetime import date, timedelta
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import connection
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import Aggregate, Count, DateField, DurationField, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import TruncWeek
 from django.utils import timezone
 
 from leaderboard.agreement import alpha, interval, nominal
+from leaderboard.models import Tally
+from oasst.accounts.models import User
 from trees.labels import LABELS
 from trees.lifecycle.states import TABLE, State
-from trees.models import Skip
+from trees.models import Message, MessageTree, Review, Role, Skip, TreeTransition
 
 WEEKS = 12  # how far back the series go
 Table = dict[str, Any]
 """`columns`: names; `rows`: lists of values, the first of them the label."""
 
-_HUMAN = "NOT deleted AND review_result AND NOT synthetic"
+
+def _human() -> QuerySet[Message]:
+    return Message.objects.filter(deleted=False, review_result=True, synthetic=False)
 
 
-def _rows(sql: str, **facts: Any) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, facts)
-        return cursor.fetchall()
+def _counts(rows: QuerySet[Any], *names: str) -> list[tuple[Any, ...]]:
+    """(value of each name, number of rows), in the order of the values."""
+    return list(rows.order_by(*names).values_list(*names).annotate(Count("pk")))
 
 
-def _table(columns: list[str], rows: list[Any]) -> Table:
+def _table(columns: list[str], rows: Iterable[Iterable[Any]]) -> Table:
     return {"columns": columns, "rows": [list(row) for row in rows]}
 
 
-def _since() -> date:
+def _since() -> datetime:
     """The Monday that the series begin with."""
-    today = timezone.now().date()
+    today = timezone.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return today - timedelta(days=today.weekday(), weeks=WEEKS - 1)
 
 
+def _week_of(field: str) -> TruncWeek:
+    """The Monday."""
+    return TruncWeek(field, output_field=DateField(), tzinfo=UTC)
+
+
 def _weeks() -> list[str]:
-    return [(_since() + timedelta(weeks=number)).isoformat() for number in range(WEEKS)]
+    return [(_since() + timedelta(weeks=number)).date().isoformat() for number in range(WEEKS)]
 
 
 # --- What the wire knows ---
 
 
 def human_messages_by_lang() -> dict[str, int]:
-    return dict(_rows(f"SELECT lang, count(*) FROM trees_message WHERE {_HUMAN} GROUP BY lang ORDER BY lang"))
+    return dict(_counts(_human(), "lang"))
 
 
 def human_messages_by_role() -> dict[str, int]:
-    return dict(_rows(f"SELECT role, count(*) FROM trees_message WHERE {_HUMAN} GROUP BY role ORDER BY role"))
+    return dict(_counts(_human(), "role"))
 
 
 def message_trees_by_state() -> dict[str, int]:
-    return dict(_rows("SELECT state, count(*) FROM trees_messagetree GROUP BY state ORDER BY state"))
+    return dict(_counts(MessageTree.objects.all(), "state"))
 
 
 def message_trees_states_by_lang() -> list[dict[str, Any]]:
-    rows = _rows("SELECT lang, state, count(*) FROM trees_messagetree GROUP BY lang, state ORDER BY lang, state")
+    rows = _counts(MessageTree.objects.all(), "lang", "state")
     return [{"lang": lang, "state": state, "count": number} for lang, state, number in rows]
 
 
 def users_accepted_tos() -> dict[str, int]:
-    ((number,),) = _rows(
-        "SELECT count(*) FROM accounts_user WHERE enabled AND deleted_at IS NULL AND terms_version <> ''"
-    )
-    return {"count": number}
+    return {"count": User.objects.filter(enabled=True, deleted_at=None).exclude(terms_version="").count()}
 
 
 # --- The statistics page ---
 
 
 def messages() -> Table:
-    rows = _rows(
-        f"""
-        SELECT lang, count(*) FILTER (WHERE role = 'prompter'), count(*) FILTER (WHERE role = 'assistant')
-        FROM trees_message WHERE {_HUMAN} GROUP BY lang ORDER BY count(*) DESC, lang
-        """
-    )
-    return _table(["Language", "User", "Assistant"], rows)
+    rows = _human().values_list("lang").alias(together=Count("pk")).order_by("-together", "lang")
+    by_role = {role.value: Count("pk", filter=Q(role=role)) for role in (Role.PROMPTER, Role.ASSISTANT)}
+    return _table(["Language", "User", "Assistant"], rows.annotate(**by_role))
 
 
 def trees() -> Table:
@@ -96,39 +99,33 @@ def trees() -> Table:
 
 def flow() -> Table:
     """How many trees entered each state in each week."""
-    found = _rows(
-        """
-        SELECT date_trunc('week', at, 'UTC')::date::text, to_state, count(*) FROM trees_treetransition
-        WHERE at >= %(since)s AND from_state <> '' GROUP BY 1, 2
-        """,
-        since=_since(),
-    )
-    counts = {(week, state): number for week, state, number in found}
+    steps = TreeTransition.objects.filter(at__gte=_since()).exclude(from_state="").annotate(week=_week_of("at"))
+    counts = {(week.isoformat(), state): number for week, state, number in _counts(steps, "week", "to_state")}
     shown = [state for state in State if any(state.value == one for _, one in counts)]
     rows = [[week, *(counts.get((week, state.value), 0) for state in shown)] for week in _weeks()]
     return _table(["Week of", *(TABLE[state].label for state in shown)], rows)
 
 
+class Percentiles(Aggregate):
+    """Half of the rows have no more than the first of these, nine of ten no more than the second."""
+
+    function = "percentile_cont"
+    template = "%(function)s(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = ArrayField(DurationField())
+
+
 def waiting() -> Table:
     """Hours that trees spent in a state before they left it during the last weeks, and how many are in it now."""
-    found = _rows(
-        """
-        WITH steps AS (
-            SELECT tree_id, from_state, at - lag(at) OVER (PARTITION BY tree_id ORDER BY id) AS stay, at
-            FROM trees_treetransition
-            WHERE tree_id IN (SELECT tree_id FROM trees_treetransition WHERE at >= %(since)s)
-        )
-        SELECT from_state, count(*), percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY extract(epoch FROM stay))
-        FROM steps WHERE at >= %(since)s AND stay IS NOT NULL AND from_state <> '' GROUP BY from_state
-        """,
-        since=_since(),
-    )
-    stays = {state: (left, [round(float(second) / 3600, 1) for second in seconds]) for state, left, seconds in found}
+    before = TreeTransition.objects.filter(tree=OuterRef("tree"), pk__lt=OuterRef("pk")).order_by("-pk")
+    stay = F("at") - Subquery(before.values("at")[:1])
+    steps = TreeTransition.objects.filter(at__gte=_since()).exclude(from_state="").annotate(stay=stay)
+    found = steps.filter(stay__isnull=False).values_list("from_state").annotate(both=Percentiles("stay"))
+    stays = {state: [round(one.total_seconds() / 3600, 1) for one in both] for state, both in found}
     now = message_trees_by_state()
     rows = [
         [
             TABLE[state].label,
-            *(stays[state.value][1] if state.value in stays else (None, None)),
+            *stays.get(state.value, (None, None)),
             now.get(state.value, 0),
         ]
         for state in State
@@ -144,22 +141,13 @@ Judged = dict[tuple[str, str], dict[Any, Unit]]
 def _judged() -> Judged:
     """(language, label), (week, label) and ("", label) → text → answer → people."""
     found: Judged = defaultdict(lambda: defaultdict(Counter))
-    rows = _rows(
-        """
-        SELECT tree.lang, date_trunc('week', review.created_at, 'UTC')::date::text, review.revision_id,
-               label.key, label.value::text::float, count(*)
-        FROM trees_review review
-        JOIN trees_message message ON message.id = review.message_id
-        JOIN trees_messagetree tree ON tree.id = message.tree_id, jsonb_each(review.labels) AS label
-        WHERE review.kind = 'review' AND review.set_aside_id IS NULL AND review.created_at >= %(since)s
-              AND label.value <> 'null'::jsonb
-        GROUP BY 1, 2, 3, 4, 5
-        """,
-        since=_since(),
-    )
-    for lang, week, revision, label, value, people in rows:
-        for group in ("", lang, week):
-            found[group, label][revision][value] += people
+    reviews = Review.objects.filter(kind=Review.Kind.REVIEW, created_at__gte=_since())
+    rows = reviews.values_list("message__tree__lang", _week_of("created_at"), "revision_id", "labels")
+    for lang, week, revision, labels in rows.iterator():
+        for label, value in labels.items():
+            if value is not None:
+                for group in ("", lang, week.isoformat()):
+                    found[group, label][revision][value] += 1
     return found
 
 
@@ -203,28 +191,20 @@ def _agreement(first: str, choose: Callable[[set[str]], list[str]]) -> Table:
 
 def acceptance() -> Table:
     """What reviewers decided about texts, by the week in which those were written."""
-    found = _rows(
-        """
-        SELECT date_trunc('week', created_at, 'UTC')::date::text, count(*) FILTER (WHERE review_result),
-               count(*) FILTER (WHERE NOT review_result), count(*) FILTER (WHERE review_result IS NULL)
-        FROM trees_message WHERE created_at >= %(since)s AND author_id IS NOT NULL AND NOT deleted GROUP BY 1
-        """,
-        since=_since(),
+    texts = Message.objects.filter(created_at__gte=_since(), author__isnull=False, deleted=False)
+    found = texts.values_list(_week_of("created_at")).annotate(
+        accepted=Count("pk", filter=Q(review_result=True)),
+        rejected=Count("pk", filter=Q(review_result=False)),
+        in_review=Count("pk", filter=Q(review_result=None)),
     )
-    counts = {week: numbers for week, *numbers in found}
+    counts = {week.isoformat(): numbers for week, *numbers in found}
     rows = [[week, *counts.get(week, (0, 0, 0))] for week in _weeks()]
     return _table(["Week of", "Accepted", "Not accepted", "In review"], rows)
 
 
 def skips() -> Table:
     """Why people passed on work, during the last weeks."""
-    found = _rows(
-        """
-        SELECT reason, kind, count(*) FROM trees_skip
-        WHERE created_at >= %(since)s AND set_aside_id IS NULL GROUP BY 1, 2
-        """,
-        since=_since(),
-    )
+    found = _counts(Skip.objects.filter(created_at__gte=_since()), "reason", "kind")
     counts = {(reason, kind): number for reason, kind, number in found}
     reasons = [*Skip.Reason.choices, ("", "No reason given")]
     rows = [[label, *(counts.get((reason, kind), 0) for kind in Skip.Kind.values)] for reason, label in reasons]
@@ -233,21 +213,18 @@ def skips() -> Table:
 
 def contributors() -> Table:
     """People who wrote, reviewed or ranked in each week."""
-    found = _rows(
-        """
-        SELECT date_trunc('week', start, 'UTC')::date::text, count(DISTINCT person_id),
-               count(DISTINCT person_id) FILTER (WHERE kind = ANY(%(writing)s)),
-               count(DISTINCT person_id) FILTER (WHERE kind IN ('labels_simple', 'labels_full')),
-               count(DISTINCT person_id) FILTER (WHERE kind = 'rankings_total')
-        FROM leaderboard_tally WHERE start >= %(since)s AND kind = ANY(%(work)s) GROUP BY 1
-        """,
-        since=_since(),
-        writing=_WRITING,
-        work=[*_WRITING, "labels_simple", "labels_full", "rankings_total"],
+    work = Tally.objects.filter(start__gte=_since(), kind__in=[*_WRITING, *_REVIEWING, *_RANKING])
+    found = work.values_list(_week_of("start")).annotate(
+        people=Count("person", distinct=True),
+        wrote=Count("person", distinct=True, filter=Q(kind__in=_WRITING)),
+        reviewed=Count("person", distinct=True, filter=Q(kind__in=_REVIEWING)),
+        ranked=Count("person", distinct=True, filter=Q(kind__in=_RANKING)),
     )
-    counts = {week: numbers for week, *numbers in found}
+    counts = {week.isoformat(): numbers for week, *numbers in found}
     rows = [[week, *counts.get(week, (0, 0, 0, 0))] for week in _weeks()]
     return _table(["Week of", "People", "Wrote", "Reviewed", "Ranked"], rows)
 
 
 _WRITING = ["prompts", "replies_assistant", "replies_prompter"]
+_REVIEWING = ["labels_simple", "labels_full"]
+_RANKING = ["rankings_total"]

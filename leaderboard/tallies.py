@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
+from django.db.models import Sum
+from django.db.models.functions import TruncDay
 from django.utils import timezone
 
 from leaderboard import hot, streaks, time_frames
@@ -79,21 +81,29 @@ def unpack(packed: Iterable[Sequence[Any]]) -> Counts:
 def add(change: Counts, since: Horizons) -> None:
     """Add to tallies and boards. `since` says where the frames begin and up to where hours are folded."""
     tallies: Counter[tuple[Any, ...]] = Counter()
-    boards: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
-    trolls: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     for (person, hour, lang, kind), number in change.items():
         folded = hour < since[Horizon.FOLDED]
         start, grain = (time_frames.day_of(hour), Tally.Grain.DAY) if folded else (hour, Tally.Grain.HOUR)
         tallies[person, start, grain.value, lang, kind] += number
-        for frame in Frame:
-            if frame != Frame.TOTAL and hour < since[frame]:
-                continue
-            if kind in COUNTERS:
-                boards[frame.value, lang, person][kind] += number
-                boards[frame.value, "", person][kind] += number
-            else:
-                trolls[frame.value, person][kind] += number
     hot.add_tallies(tallies)
+    _add_to_boards(
+        (frame.value, person, lang, kind, number)
+        for (person, hour, lang, kind), number in change.items()
+        for frame in Frame
+        if frame == Frame.TOTAL or hour >= since[frame]
+    )
+
+
+def _add_to_boards(counts: Iterable[tuple[str, UUID, str, str, int]]) -> None:
+    """Each is (frame, person, language, kind, number)."""
+    boards: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    trolls: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    for frame, person, lang, kind, number in counts:
+        if kind in COUNTERS:
+            boards[frame, lang, person][kind] += number
+            boards[frame, "", person][kind] += number
+        else:
+            trolls[frame, person][kind] += number
     hot.add_to_board("leaderboard_standing", ("frame", "lang", "person_id"), COUNTERS, boards)
     hot.add_to_board("leaderboard_trollstanding", ("frame", "person_id"), COMPLAINTS, trolls)
 
@@ -142,63 +152,21 @@ def move_on(now: datetime | None = None) -> int:
     return moved
 
 
-# Table, its columns of counts, its language column as a sum of tallies has it, and what those are grouped by.
-BOARDS = (
-    (
-        "leaderboard_standing",
-        COUNTERS,
-        "coalesce(lang, '') AS lang,",
-        "GROUPING SETS ((person_id, lang), (person_id))",
-    ),
-    ("leaderboard_trollstanding", COMPLAINTS, "", "person_id"),
-)
-
-
-def sums_of(counters: Iterable[str]) -> str:
-    return ", ".join(f"coalesce(sum(number) FILTER (WHERE kind = '{name}'), 0) AS {name}" for name in counters)
-
-
 def _leave(frame: str, start: datetime, end: datetime) -> int:
-    with connection.cursor() as cursor:
-        for table, counters, lang, groups in BOARDS:
-            differences = ", ".join(f"{name} = {table}.{name} - gone.{name}" for name in counters)
-            leave = f"""
-                WITH gone AS (
-                    SELECT person_id, {lang} {sums_of(counters)} FROM leaderboard_tally
-                    WHERE start >= %s AND start < %s AND kind = ANY(%s) GROUP BY {groups}
-                )
-                UPDATE {table} SET updated_at = now(), {differences} FROM gone
-                WHERE {table}.frame = %s AND {table}.person_id = gone.person_id
-                    {f"AND {table}.lang = gone.lang" if lang else ""}
-                """
-            cursor.execute(hot.noting_moves(table, leave), [start, end, list(counters), frame])
-            nothing_left = f"""
-                DELETE FROM {table} WHERE frame = %s AND {hot.nothing_left(table, counters)} AND person_id IN (
-                    SELECT person_id FROM leaderboard_tally WHERE start >= %s AND start < %s
-                )
-            """
-            cursor.execute(hot.noting_ends(table, nothing_left), [frame, start, end])
-    return Tally.objects.filter(start__gte=start, start__lt=end).count()
+    gone = Tally.objects.filter(start__gte=start, start__lt=end)
+    sums = gone.values_list("person_id", "lang", "kind").annotate(number=Sum("number"))
+    _add_to_boards((frame, person, lang, kind, -number) for person, lang, kind, number in sums.iterator())
+    return gone.count()
 
 
 def _fold(start: datetime, end: datetime) -> int:
     """Hours from `start` to `end` become days. Both are midnights."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            WITH hours AS (
-                DELETE FROM leaderboard_tally WHERE grain = 'hour' AND start >= %s AND start < %s
-                RETURNING person_id, start, lang, kind, number
-            )
-            INSERT INTO leaderboard_tally (person_id, start, grain, lang, kind, number)
-            SELECT person_id, date_trunc('day', start, 'UTC'), 'day', lang, kind, sum(number)
-            FROM hours GROUP BY 1, 2, 4, 5
-            ON CONFLICT (person_id, start, grain, lang, kind)
-                DO UPDATE SET number = leaderboard_tally.number + excluded.number
-            """,
-            [start, end],
-        )
-        return cursor.rowcount
+    hours = Tally.objects.filter(grain=Tally.Grain.HOUR, start__gte=start, start__lt=end)
+    sums = hours.values_list("person_id", TruncDay("start", tzinfo=UTC), "lang", "kind").annotate(number=Sum("number"))
+    days = {(person, day, Tally.Grain.DAY.value, lang, kind): number for person, day, lang, kind, number in sums}
+    hours.delete()
+    hot.add_tallies(days)
+    return len(days)
 
 
 def settle() -> int:

@@ -11,6 +11,7 @@ from trees.lifecycle.states import RANKING_WORK, REPLY_WORK, REVIEW_WORK
 
 def measure() -> None:
     """Count the answers of the last weeks by language, for all languages. One statement; safe to run at any time."""
+    # By hand: the ORM cannot insert what a statement counts. In one, nobody else measures between counting and storing.
     now = timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(

@@ -17,6 +17,7 @@ _GUESSES = {"text": 240, "labels": 60, "ranking": 120}  # seconds, where nobody 
 
 def measure() -> None:
     """Note the median for each language and kind. Who left a page open over lunch does not count. One statement."""
+    # By hand: the ORM groups once, and not what it has grouped again.
     with connection.cursor() as cursor:
         cursor.execute(
             """

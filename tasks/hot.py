@@ -1,7 +1,7 @@
 """The statements on tasks that run all day, by hand. Those that find a free place for a person would cost the ORM 30 ms
 to compile and PostgreSQL 18 ms to plan each time, against 1 ms to run.
 
-Each has a twin in tests/tasks/test_hot.py that says the same by the ORM.
+Each has a twin in tests/test_hot.py that says the same by the ORM.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """The statements on trees that run all day, by hand: what the ORM would say takes it longer to write than PostgreSQL to
 answer. They are the querysets of the models, so callers see `MessageTree.objects.locked(tree_id)` and no SQL.
 
-Each has a twin in tests/trees/test_hot.py that says the same by the ORM.
+Each has a twin in tests/test_hot.py that says the same by the ORM.
 """
 
 import json

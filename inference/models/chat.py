@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Upper
 from django.utils import timezone
 
+from inference.hot import ChatMessageQuerySet
 from oasst.core.ids import uuid7
 
 
@@ -72,6 +73,8 @@ class ChatMessage(models.Model):
     role = models.CharField(max_length=16, choices=Role.choices)
     content = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = ChatMessageQuerySet.as_manager()
 
     class Meta:
         constraints = [

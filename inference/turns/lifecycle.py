@@ -5,57 +5,23 @@ changes nothing. Leases are by the clock of the database, which all engines shar
 who watch it, after the commit.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from inference.models import Chat, ChatMessage, Turn
 from inference.policy import ChatPolicy
-from inference.queries import CLAIMABLE_SQL, ORDER_BY, ORDER_SQL
 from inference.turns import streams
 from inference.turns.metrics import turns_ended, turns_failed, wait_seconds
 from inference.turns.states import OPEN, TurnState
-
-# The state is asked for again beside the lock: while we waited for it somebody else may have claimed the row.
-_CLAIM_SQL = f"""
-    SELECT turn.message_id FROM inference_turn turn JOIN ({ORDER_SQL}) waiting USING (message_id)
-    WHERE turn.model = %s AND (waiting.begun OR waiting.round <= %s) AND {CLAIMABLE_SQL}
-    ORDER BY {ORDER_BY} LIMIT %s FOR NO KEY UPDATE OF turn SKIP LOCKED
-"""
-_CHECKPOINT_SQL = """
-    UPDATE inference_turn turn
-    SET text = now.text, token_ids = now.token_ids, prompt_tokens = now.prompt_tokens,
-        dropped_messages = now.dropped_messages, lease_until = statement_timestamp() + make_interval(secs => %s),
-        fruitless_claims = CASE WHEN now.token_ids = turn.token_ids AND now.text = turn.text
-                                THEN turn.fruitless_claims ELSE 0 END,
-        first_text_at = CASE WHEN now.text <> '' THEN COALESCE(turn.first_text_at, statement_timestamp()) END
-    FROM jsonb_to_recordset(%s::jsonb)
-        AS now(id uuid, text text, token_ids int[], prompt_tokens int, dropped_messages int)
-    WHERE turn.message_id = now.id AND turn.owner = %s AND turn.state = 'in_progress'
-    RETURNING turn.message_id,
-              turn.stop_asked_at IS NOT NULL OR COALESCE(turn.wanted_until < statement_timestamp(), false)
-"""
-# Waits for no lock while it holds others: a row that is just being written gets its time with the next call.
-_STILL_WANTED_SQL = """
-    WITH open AS (
-        SELECT message_id FROM inference_turn WHERE message_id = ANY(%s) AND state IN ('pending', 'in_progress')
-    ), free AS (
-        SELECT turn.message_id FROM inference_turn turn JOIN open USING (message_id)
-        FOR NO KEY UPDATE OF turn SKIP LOCKED
-    ), renewed AS (
-        UPDATE inference_turn SET wanted_until = statement_timestamp() + make_interval(secs => %s)
-        WHERE message_id IN (SELECT message_id FROM free)
-    )
-    SELECT message_id FROM open
-"""
 
 
 @dataclass(frozen=True)
@@ -84,9 +50,7 @@ def claim(*, owner: str, model: str, number: int, policy: ChatPolicy) -> list[Tu
     """
     now = timezone.now()
     with transaction.atomic(durable=True):
-        with connection.cursor() as cursor:
-            cursor.execute(_CLAIM_SQL, [model, policy.answers_at_once, number])
-            ids = [row[0] for row in cursor.fetchall()]
+        ids = Turn.objects.lock_first(model=model, number=number, at_once=policy.answers_at_once)
         if not ids:
             return []
         Turn.objects.filter(pk__in=ids).update(
@@ -130,9 +94,8 @@ def checkpoint(*, owner: str, progress: Iterable[Progress], policy: ChatPolicy) 
     ]
     if not rows:
         return {}
-    with connection.cursor() as cursor:
-        cursor.execute(_CHECKPOINT_SQL, [policy.lease_seconds, json.dumps(rows), owner])
-        return {str(turn_id): stop for turn_id, stop in cursor.fetchall()}
+    stop_or_not = Turn.objects.checkpoint(owner, rows, policy.lease_seconds)
+    return {str(turn_id): stop for turn_id, stop in stop_or_not.items()}
 
 
 def finish(*, owner: str, progress: Progress, ending: Ending) -> bool:
@@ -174,9 +137,7 @@ def stop(turn_id: UUID) -> None:
 
 def still_wanted(turn_ids: Iterable[UUID], policy: ChatPolicy) -> set[UUID]:
     """Their callers still wait, on lines of this process. Which of them have not ended yet."""
-    with connection.cursor() as cursor:
-        cursor.execute(_STILL_WANTED_SQL, [list(turn_ids), policy.wanted_seconds])
-        return {row[0] for row in cursor.fetchall()}
+    return Turn.objects.still_wanted(turn_ids, policy.wanted_seconds)
 
 
 def cancel_waiting(*, chat: Chat, except_below: UUID) -> None:
@@ -206,12 +167,8 @@ def end_overdue(policy: ChatPolicy) -> int:
     number = 0
     for pk in Turn.objects.filter(unheld, due).values_list("pk", flat=True):
         with transaction.atomic(durable=True):
-            turn = (
-                Turn.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
-                .filter(unheld, due, pk=pk)
-                .annotate(is_unwanted=unwanted)
-                .first()
-            )
+            rows: QuerySet[Any] = Turn.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
+            turn = rows.filter(unheld, due, pk=pk).annotate(is_unwanted=unwanted).first()
             if turn is None:
                 continue
             number += 1

@@ -1,7 +1,7 @@
 """The statements on people and programs that nearly every request of a program asks, by hand: the ORM takes longer to
 write them than PostgreSQL to run them.
 
-Each has a twin in tests/accounts/test_hot.py that says the same by the ORM.
+Each has a twin in tests/test_hot.py that says the same by the ORM.
 """
 
 from collections.abc import Iterable

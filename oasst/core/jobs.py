@@ -18,6 +18,7 @@ from celery import Task, current_app
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
@@ -108,6 +109,7 @@ def bounded(seconds: float) -> Iterator[None]:
 
 def _set_timeout(value: str) -> None:
     # A database that does not answer is met again by the job itself, which is then tried again as for any error.
+    # By hand: settings are nothing that the ORM knows.
     with suppress(DatabaseError, psycopg.Error), connection.cursor() as cursor:
         cursor.execute(f"SET statement_timeout = {value}")
 
@@ -138,28 +140,19 @@ def _write_down(name: str, status: str, seconds: float, result: Any) -> None:
     failed = status != "SUCCESS"
     # The admin shows it to whom the logs are not for.
     error = redaction.clean(f"{type(result).__name__}: {result}")[:1000] if failed else ""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO core_jobrecord AS record
-                (job, ended_at, seconds, result, runs, failures, last_error, failed_at, succeeded_at)
-            VALUES (%(name)s, now(), %(seconds)s, %(result)s, 1, %(failed)s::int, %(error)s,
-                    CASE WHEN %(failed)s THEN now() END, CASE WHEN NOT %(failed)s THEN now() END)
-            ON CONFLICT (job) DO UPDATE SET
-                ended_at = excluded.ended_at, seconds = excluded.seconds, result = excluded.result,
-                runs = record.runs + 1, failures = record.failures + excluded.failures,
-                last_error = CASE WHEN %(failed)s THEN excluded.last_error ELSE record.last_error END,
-                failed_at = coalesce(excluded.failed_at, record.failed_at),
-                succeeded_at = coalesce(excluded.succeeded_at, record.succeeded_at)
-            """,
-            {
-                "name": name,
-                "seconds": seconds,
-                "failed": failed,
-                "error": error,
-                "result": status.lower() if failed else ("" if result is None else str(result)[:200]) or "done",
-            },
-        )
+    facts: dict[str, Any] = {
+        "ended_at": Now(),
+        "seconds": seconds,
+        "result": status.lower() if failed else ("" if result is None else str(result)[:200]) or "done",
+        "runs": F("runs") + 1,
+        "failures": F("failures") + int(failed),
+        **({"last_error": error, "failed_at": Now()} if failed else {"succeeded_at": Now()}),
+    }
+    record = JobRecord.objects.filter(pk=name)
+    if not record.update(**facts):
+        # Its first run. Another thread may be at the same.
+        JobRecord.objects.bulk_create([JobRecord(job=name, ended_at=Now(), seconds=0)], ignore_conflicts=True)
+        record.update(**facts)
 
 
 def _settle(task_id: str, *, done: bool, tries: int) -> None:

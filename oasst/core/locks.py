@@ -22,7 +22,7 @@ def advisory_lock(*parts: object) -> None:
     """
     if not connection.in_atomic_block:
         raise TransactionManagementError("advisory_lock() needs an open transaction")
-    with connection.cursor() as cursor:
+    with connection.cursor() as cursor:  # the ORM calls no function without a table
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_number(parts)])
 
 

@@ -76,7 +76,7 @@ def _try(check: Callable[[], str], sentence: str) -> dict[str, Any]:
 
 
 def _check_database() -> str:
-    with connection.cursor() as cursor:
+    with connection.cursor() as cursor:  # no table of the ORM: what is asked is whether the server answers
         cursor.execute("SELECT 1")
     return ""
 

@@ -184,6 +184,7 @@ def search(found: QuerySet[Message], client: ApiClient, words: str, lang: str | 
     if not lang:
         return found.filter(Holds(F("text"), Value(words)))
     # The words of the text that was asked for, as the dictionary writes them: nothing in it is an operator.
+    # By hand: the ORM cannot read from a function.
     holds_all = """trees_message.search @@ (
         SELECT string_agg(quote_literal(lexeme), ' & ')::tsquery FROM unnest(trees_message_search(%s, %s)))"""
     return found.filter(RawSQL(holds_all, [lang, words], output_field=BooleanField()))

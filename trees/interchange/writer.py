@@ -54,7 +54,7 @@ def count_left_out_as_synthetic(selection: Selection) -> int:
 def snapshot() -> Iterator[None]:
     """A transaction that sees the database as it is now until its end."""
     with transaction.atomic(durable=True):
-        with connection.cursor() as cursor:
+        with connection.cursor() as cursor:  # the ORM knows no such transactions
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
 

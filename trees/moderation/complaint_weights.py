@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
@@ -17,6 +18,9 @@ from trees.labels import LANG_MISMATCH, SPAM
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Proposal, Reaction, Skip
 from trees.moderation.proposals import EDITED
+
+# By hand: who is one voice with whom is found for all before it is counted, and what each of them gave is read no
+# further than to a number. The ORM has no WITH, and no LIMIT on what it counts for each row.
 
 OVERRULED_FOR = timedelta(days=30)
 """Whose complaints were dismissed more often than upheld in this time weighs nothing."""
@@ -62,14 +66,14 @@ _STANDS = "set_aside_id IS NULL AND voided_at IS NULL"
 _FLAG, _SKIP = f"emoji = '{Reaction.RED_FLAG}'", f"kind = '{Skip.Kind.REPLY.value}'"
 
 
-def _complaint(author: str, message: str, which: str) -> str:
-    """A condition: is there a complaint of this person about this message?"""
-    return f"""(
-        EXISTS (SELECT FROM trees_reaction
-            WHERE message_id = {message} AND author_id = {author} AND {_FLAG} AND {which})
-        OR EXISTS (SELECT FROM trees_skip
-            WHERE message_id = {message} AND author_id = {author} AND {_SKIP} AND {which})
-    )"""
+# This person complained about what a moderator decided, and had done so by then.
+_BY_THEN = "coalesce(first_at, created_at) <= proposal.decided_at"
+_COMPLAINED = f"""(
+    EXISTS (SELECT FROM trees_reaction
+        WHERE message_id = proposal.message_id AND author_id = person.id AND {_FLAG} AND {_BY_THEN})
+    OR EXISTS (SELECT FROM trees_skip
+        WHERE message_id = proposal.message_id AND author_id = person.id AND {_SKIP} AND {_BY_THEN})
+)"""
 
 
 def _by_another(who: str) -> str:
@@ -83,7 +87,7 @@ _OVERRULED = f"""(
     SELECT count(*) FILTER (WHERE status = 'dismissed') > count(*) FILTER (WHERE status = 'upheld') FROM (
         SELECT message_id, status FROM trees_proposal proposal
         WHERE decided_at > %(remembered)s AND reason <> %(edited)s AND {_by_another("decided_by_id")}
-          AND {_complaint("person.id", "proposal.message_id", "coalesce(first_at, created_at) <= proposal.decided_at")}
+          AND {_COMPLAINED}
         UNION
         SELECT message_id, status FROM trees_report
         WHERE reporter_id = person.id AND handled_at > %(remembered)s AND status <> 'open'
@@ -126,12 +130,6 @@ def _statement(rows: str) -> str:
 
 _FLAGS = _statement(f"SELECT author_id FROM trees_reaction WHERE message_id = %(message)s AND {_STANDS} AND {_FLAG}")
 _SKIPS = _statement(f"SELECT author_id FROM trees_skip WHERE message_id = %(message)s AND {_STANDS} AND {_SKIP}")
-_ACTING = f"""
-    SELECT proposal.message_id FROM trees_proposal proposal
-    WHERE proposal.status = 'open' AND (hides OR stops)
-      AND {_complaint("%(person)s", "proposal.message_id", "voided_at IS NULL")}
-    ORDER BY proposal.message_id
-"""
 
 
 @dataclass(frozen=True)
@@ -190,9 +188,11 @@ def is_remembered(flag: Reaction) -> bool:
 
 def messages_acted_on(person_id: UUID) -> list[UUID]:
     """What is hidden, or stops its tree, and this person complained about, be it that it weighs or not."""
-    with connection.cursor() as cursor:
-        cursor.execute(_ACTING, {"person": person_id})
-        return [message_id for (message_id,) in cursor.fetchall()]
+    by_this_person = {"message": OuterRef("message"), "author": person_id, "voided_at": None}
+    flags = Reaction.everything.filter(**by_this_person, emoji=Reaction.RED_FLAG)
+    skips = Skip.everything.filter(**by_this_person, kind=Skip.Kind.REPLY)
+    acting = Proposal.objects.filter(Q(hides=True) | Q(stops=True), status=Proposal.Status.OPEN)
+    return list(acting.filter(Exists(flags) | Exists(skips)).order_by("message").values_list("message", flat=True))
 
 
 def _hear(statement: str, message_id: UUID, policy: TreePolicy) -> Heard:

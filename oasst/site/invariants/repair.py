@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
-from django.db import connection, transaction
-from django.db.models import F
+from django.db import transaction
+from django.db.models import BinaryField, BooleanField, Exists, ExpressionWrapper, F, Func, OuterRef, Q, Subquery, Value
 
 from leaderboard import rebuild
 from oasst.accounts import consent, locks
@@ -25,7 +25,18 @@ from trees.lifecycle import reply_ranks, transitions
 from trees.lifecycle.locked_tree import LockedTree, lock_tree
 from trees.lifecycle.policy import TreePolicy, current_policy
 from trees.lifecycle.states import State
-from trees.models import Happening, Message, MessageTree, Opening, Proposal, TreeTransition
+from trees.models import (
+    Happening,
+    Message,
+    MessageTree,
+    Opening,
+    Proposal,
+    Reaction,
+    Revision,
+    Skip,
+    TreeTransition,
+    Withdrawal,
+)
 from trees.moderation import proposals
 
 log = structlog.get_logger(__name__)
@@ -246,17 +257,14 @@ def _free_holds() -> None:
 
 def _copy_texts() -> None:
     """The text of a message is a copy of its revision, which is what people judged."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE trees_message message
-            SET text = revision.text, text_digest = sha256(convert_to(revision.text, 'UTF8'))
-            FROM trees_revision revision
-            WHERE revision.id = message.revision_id AND revision.message_id = message.id
-              AND (revision.text <> message.text
-                   OR message.text_digest <> sha256(convert_to(message.text, 'UTF8')))
-            """
-        )
+    own = Revision.objects.filter(pk=OuterRef("revision"), message=OuterRef("pk"))
+    text = Subquery(own.values("text"))
+    wrong = ~Q(text=text) | ~Q(text_digest=_sha256(F("text")))
+    Message.objects.filter(Exists(own), wrong).update(text=text, text_digest=_sha256(text))
+
+
+def _sha256(text: F | Subquery) -> Func:
+    return Func(Func(text, Value("UTF8"), function="convert_to"), function="sha256", output_field=BinaryField())
 
 
 def _let_decisions_stand() -> None:
@@ -269,38 +277,20 @@ def _copy_what_is_hidden_or_withdrawn() -> None:
     """Whether a message is hidden or withdrawn is a copy of what stands in proposals and withdrawals. The places of its
     tree are mended later.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            WITH facts AS (
-                SELECT message.id, EXISTS (
-                    SELECT FROM trees_proposal proposal
-                    WHERE proposal.message_id = message.id AND proposal.status = 'open' AND proposal.hides
-                ) OR EXISTS (
-                    SELECT FROM trees_withdrawal one WHERE one.message_id = message.id AND one.status = 'open'
-                ) AS hidden, EXISTS (
-                    SELECT FROM trees_withdrawal one
-                    WHERE one.message_id = message.id AND one.status IN ('open', 'granted')
-                ) AS withdrawn FROM trees_message message
-            )
-            UPDATE trees_message message SET hidden = facts.hidden, withdrawn = facts.withdrawn FROM facts
-            WHERE facts.id = message.id
-              AND (message.hidden, message.withdrawn) <> (facts.hidden, facts.withdrawn)
-            """
-        )
+    hiding = Proposal.objects.filter(message=OuterRef("pk"), status=Proposal.Status.OPEN, hides=True)
+    withdrawals = Withdrawal.objects.filter(message=OuterRef("pk"))
+    is_open, is_granted = Q(status=Withdrawal.Status.OPEN), Q(status=Withdrawal.Status.GRANTED)
+    waits = Exists(hiding) | Exists(withdrawals.filter(is_open))
+    hidden = ExpressionWrapper(waits, output_field=BooleanField())
+    withdrawn = Exists(withdrawals.filter(is_open | is_granted))
+    Message.objects.exclude(hidden=hidden, withdrawn=withdrawn).update(hidden=hidden, withdrawn=withdrawn)
 
 
 def _void_what_was_decided() -> None:
-    with connection.cursor() as cursor:
-        flags = ("trees_reaction", "emoji = 'red_flag'", ", overruled = true")
-        for table, which, more in (flags, ("trees_skip", "kind = 'reply'", "")):
-            cursor.execute(
-                f"""
-                UPDATE {table} complaint SET voided_at = message.kept_at{more} FROM trees_message message
-                WHERE message.id = complaint.message_id AND message.kept_at > complaint.created_at
-                  AND {which} AND voided_at IS NULL
-                """
-            )
+    decided = Q(voided_at=None, message__kept_at__gt=F("created_at"))
+    kept_at = Subquery(Message.objects.filter(pk=OuterRef("message")).values("kept_at"))
+    Reaction.everything.filter(decided, emoji=Reaction.RED_FLAG).update(voided_at=kept_at, overruled=True)
+    Skip.everything.filter(decided, kind=Skip.Kind.REPLY).update(voided_at=kept_at)
 
 
 def _let_go_on() -> None:
