@@ -1,6 +1,7 @@
 """Do tasks, what came of them and the places that they hold agree? And what else one statement over everything finds.
 
-Each statement gives (subject, expected, found) for each disagreement.
+Each statement gives (subject, expected, found) for each disagreement. By hand: whole rows are compared, also where
+one of them is missing, and what differs is put in words.
 """
 
 from collections.abc import Iterator
