@@ -53,13 +53,3 @@ def thread_of(message_id: UUID) -> list[ChatMessage]:
     ids = ChatMessage.objects.thread_ids(message_id)
     found = ChatMessage.objects.in_bulk(ids)
     return [found[one] for one in ids if one in found]
-
-
-def thread_ids(message_id: UUID, at_most: int) -> list[UUID]:
-    """The message and what it answers, oldest first; of a longer thread its end."""
-    return ChatMessage.objects.thread_ids(message_id, at_most)
-
-
-def newest_below(message_id: UUID) -> UUID:
-    """Where one comes out who follows the newest reply from here on."""
-    return ChatMessage.objects.newest_below(message_id)

@@ -90,7 +90,7 @@ def conversation_of(chat: Chat, upto: UUID | None = None) -> Conversation:
     tail = upto if upto is not None else _tail_of(chat)
     if tail is None:
         return Conversation([], None, True, None)
-    ids = queries.thread_ids(tail, WINDOW)
+    ids = ChatMessage.objects.thread_ids(tail, WINDOW)
     found = {one.pk: one for one in _messages(chat, ids)}
     thread = [found[one] for one in ids if one in found]
     beside = _beside(chat, thread)
@@ -107,7 +107,7 @@ def conversation_of(chat: Chat, upto: UUID | None = None) -> Conversation:
 
 def _tail_of(chat: Chat) -> UUID | None:
     if chat.active_tail_id is not None:
-        return queries.newest_below(chat.active_tail_id)
+        return ChatMessage.objects.newest_below(chat.active_tail_id)
     newest = chat.messages.order_by("-created_at", "-id").values_list("pk", flat=True).first()
     return newest
 

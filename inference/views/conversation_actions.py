@@ -9,10 +9,9 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from inference import queries
 from inference.chats import asking, changes, feedback
 from inference.chats.access import get_chat_for, get_message_for
-from inference.models import Turn
+from inference.models import ChatMessage, Turn
 from inference.policy import current_policy
 from inference.views.pages import show
 from oasst.accounts.requests import SignedInRequest
@@ -82,7 +81,7 @@ def stop(request: SignedInRequest, message_id: UUID) -> HttpResponse:
 def look(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     """Go to the branch of this message, to its newest end."""
     chat_id = get_message_for(request.user, message_id).chat_id
-    changes.look_at(user=request.user, chat_id=chat_id, message_id=queries.newest_below(message_id))
+    changes.look_at(user=request.user, chat_id=chat_id, message_id=ChatMessage.objects.newest_below(message_id))
     return _back(chat_id, message_id)
 
 
