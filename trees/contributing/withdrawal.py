@@ -68,7 +68,7 @@ def withdraw(*, message_id: UUID, author: User, reason: str = "", policy: TreePo
     reason = clean_remark(reason, limit=LONGEST_REMARK, field="reason")
     with transaction.atomic(durable=True):
         require_member_now(author)
-        locked, message = _own_in_hand(author, message_id, policy)
+        locked, message = _lock_own_message(author, message_id, policy)
         if message.withdrawn:
             return withdrawal_effects.latest(message_id)
         proposals.refuse_deleted(message)
@@ -92,7 +92,7 @@ def undo(*, message_id: UUID, author: User, policy: TreePolicy) -> None:
     ratelimit.spend(ratelimit.WITHDRAWALS, author.pk)
     with transaction.atomic(durable=True):
         require_member_now(author)
-        locked, message = _own_in_hand(author, message_id, policy)
+        locked, message = _lock_own_message(author, message_id, policy)
         proposals.refuse_deleted(message)
         if message.withdrawn:
             withdrawal_effects.show(locked, message, status=Withdrawal.Status.UNDONE, actor=author, answer="")
@@ -106,7 +106,7 @@ def _own_message(person: User, message_id: UUID) -> Message:
     return message
 
 
-def _own_in_hand(author: User, message_id: UUID, policy: TreePolicy) -> tuple[LockedTree, Message]:
+def _lock_own_message(author: User, message_id: UUID, policy: TreePolicy) -> tuple[LockedTree, Message]:
     locked = lock_tree(_own_message(author, message_id).tree_id, policy)
     message = locked.message(message_id)
     if message.author_id != author.pk:  # two people became one meanwhile

@@ -25,7 +25,7 @@ def add_places(
     """Openings for everything that this tree wants, some of them held by somebody."""
     if not TABLE[life.state].offers:
         return
-    locked = in_hand(life, policy, now)
+    locked = locked_tree_of(life, policy, now)
     if step := transitions.due_step(locked):
         raise AssertionError(f"a tree was made in {life.state} that has to go to {step[0]}")
     turns = {UUID(turn.id): turn for turn in life.turns}
@@ -61,7 +61,7 @@ def _those_who_may_not(turn: Turn, work: Work) -> list[str]:
     return [*(reply.author for reply in turn.replies), *(order.author for order in turn.orders)]
 
 
-def in_hand(life: Life, policy: TreePolicy, now: datetime) -> LockedTree:
+def locked_tree_of(life: Life, policy: TreePolicy, now: datetime) -> LockedTree:
     """The tree as the services see it."""
     tree = MessageTree(
         id=UUID(life.root.id),

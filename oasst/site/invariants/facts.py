@@ -73,7 +73,7 @@ class TreeFacts:
         here = (one for one in self.reviews.get(message.pk, ()) if one.revision_id == message.revision_id)
         return [one.rejects for one in here if one.stands or all_of_them]
 
-    def in_hand(self) -> LockedTree:
+    def as_locked_tree(self) -> LockedTree:
         """The tree as the services see it, to ask them what they would do. Nothing of it is written."""
         return LockedTree(
             tree=self.tree,

@@ -19,7 +19,7 @@ from trees.lifecycle.states import REPLY_WORK, TABLE, State, Work
 def openings_are_offered(facts: TreeFacts) -> Iterator[Difference]:
     """Only work that the state offers, about messages that are there."""
     offers = TABLE[State(facts.tree.state)].offers
-    paused = demand.paused(facts.in_hand())
+    paused = demand.paused(facts.as_locked_tree())
     for opening in facts.openings:
         message = facts.messages.get(opening.message_id)
         if message is None or message.deleted:
@@ -65,7 +65,7 @@ def replies_wanted(facts: TreeFacts) -> Iterator[Difference]:
     ran_out = sum(1 for o in replies if o.held_until is not None and not o.is_held(now))
     if not expected <= found.total() <= expected + ran_out:
         yield Difference("replies_wanted", f"tree {facts.tree.pk}", f"{expected} places", str(found.total()))
-    locked = facts.in_hand()
+    locked = facts.as_locked_tree()
     children = demand.counted_children(locked)
     for message_id, number in found.items():
         message = facts.messages.get(message_id)
@@ -83,7 +83,7 @@ def priorities_are_true(facts: TreeFacts) -> Iterator[Difference]:
     """Handed out as soon as the facts of its tree say, and not as soon as they said when the place was made."""
     if facts.root is None:
         return
-    locked = facts.in_hand()
+    locked = facts.as_locked_tree()
     for opening in facts.openings:
         if message := facts.messages.get(opening.message_id):
             expected = demand.priority(locked, message, Work(opening.work))
@@ -93,7 +93,7 @@ def priorities_are_true(facts: TreeFacts) -> Iterator[Difference]:
 
 def _places(facts: TreeFacts) -> dict[demand.Key, int] | None:
     """None for a tree without its prompt, which can want nothing and is reported as such."""
-    return None if facts.root is None else demand.places(facts.in_hand())
+    return None if facts.root is None else demand.places(facts.as_locked_tree())
 
 
 CHECKS = (openings_are_offered, judgements_wanted, replies_wanted, priorities_are_true)

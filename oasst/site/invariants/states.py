@@ -16,7 +16,7 @@ def nothing_is_due(facts: TreeFacts) -> Iterator[Difference]:
     state = State(facts.tree.state)
     if state == State.READY_FOR_SCORING:  # scored in the step that leads here, so nobody ever sees it
         due = State.READY_FOR_EXPORT
-    elif step := transitions.due_step(facts.in_hand()):
+    elif step := transitions.due_step(facts.as_locked_tree()):
         due = step[0]
     else:
         return

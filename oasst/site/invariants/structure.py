@@ -65,7 +65,7 @@ def sizes_are_kept(facts: TreeFacts) -> Iterator[Difference]:
         return
     if any(kind == Happening.Kind.MESSAGE_RESTORED for _, kind in facts.happenings):
         return
-    tree, locked = facts.tree, facts.in_hand()
+    tree, locked = facts.tree, facts.as_locked_tree()
     size = demand.size(locked)
     if size > tree.goal_tree_size:
         yield Difference("sizes_are_kept", f"tree {tree.pk}", f"at most {tree.goal_tree_size} messages", str(size))
