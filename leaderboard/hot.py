@@ -44,10 +44,8 @@ _NOT_SHOWN = _all_but(
 )
 _NOT_WITH_TROLLS = _all_but("id", "display_name", "enabled", "show_on_leaderboard", "deleted_at", "last_activity_at")
 
-# By hand: writing the statement took the ORM several times as long as the database takes to answer it.
-#
 # A board is read along the index of the places. Whose place is behind is looked for among those who moved, who are few:
-# so a board is right whenever it was put in order (tallies.put_in_order).
+# so a board is right whenever it was put in order (`put_in_order`).
 #
 # Both parts stop at the last row that is wanted: of places each is looked up among those who moved, and of those who
 # moved, who have no index, the best are found before it is asked who they are. OFFSET 0 keeps it so.
@@ -83,12 +81,17 @@ _ROWS = f"""
 DOWN, UP = "{measure} DESC, board.person_id", "{measure}, board.person_id DESC"
 
 
+def _refuse_unknown(measure: str) -> None:
+    """It becomes part of a statement."""
+    if measure not in MEASURES:
+        raise ValueError(f"There is no measure {measure!r}.")
+
+
 @lru_cache(256)
 def _stretch(measure: str, stretch: str, order: str, most: int) -> str:
     """The statement of the first people of a stretch of a board. As numbers in the text, limits tell the planner that
     few rows are wanted, whoever they are."""
-    if measure not in MEASURES:  # it becomes part of the statement
-        raise ValueError(f"There is no measure {measure!r}.")
+    _refuse_unknown(measure)
     inside, order = stretch.format(measure=f"board.{measure}"), order.format(measure=f"board.{measure}")
     facts = {"measure": measure, "person": _PERSON, "stretch": inside, "order": order, "most": int(most)}
     return " UNION ALL ".join(f"({part.format(**facts)})" for part in (_PLACES, _MOVED))
@@ -190,8 +193,7 @@ def count_ranks(lang: str, measure: str, wanted: Collection[Wanted]) -> list[int
 def _ranks(measure: str, number: int) -> str:
     """As a number in the text, the limit tells the planner how many standpoints there are. It would expect more of a
     parameter than of a value, and plan the statement anew each time for that, which takes longer than to run it."""
-    if measure not in MEASURES:  # it becomes part of the statement
-        raise ValueError(f"There is no measure {measure!r}.")
+    _refuse_unknown(measure)
     stretches = [one.format(measure=measure) for one in _STRETCHES]
     counts = [_COUNT_PLACES.format(stretch=one) for one in stretches]
     counts.append(_COUNT_MOVED.format(stretch=" OR ".join(stretches)))
@@ -200,6 +202,7 @@ def _ranks(measure: str, number: int) -> str:
 
 def every_nth_of_board(frame: Frame, lang: str, measure: str, number: int) -> list[tuple[int, UUID]]:
     """(score, person) of each row of a board whose place is a multiple of `number`, from the top."""
+    _refuse_unknown(measure)
     hidden = "SELECT id FROM accounts_user WHERE NOT (enabled AND show_on_leaderboard)"
     with connection.cursor() as cursor:
         cursor.execute(

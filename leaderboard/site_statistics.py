@@ -40,7 +40,7 @@ def _table(columns: list[str], rows: Iterable[Iterable[Any]]) -> Table:
 
 def _since() -> datetime:
     """The Monday that the series begin with."""
-    today = timezone.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     return today - timedelta(days=today.weekday(), weeks=WEEKS - 1)
 
 

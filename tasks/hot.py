@@ -91,11 +91,7 @@ ORDER = "ORDER BY opening.priority DESC, opening.id"  # the most wanted first
 
 
 def _facts(person: User, lang: str, now: datetime) -> dict[str, Any]:
-    return {
-        "person": person.pk,
-        "lang": lang,
-        "now": now,
-    }
+    return {"person": person.pk, "lang": lang, "now": now}
 
 
 def offered_kinds(person: User, lang: str, now: datetime) -> set[Kind]:

@@ -27,7 +27,6 @@ from trees.models import (
 )
 
 Row = TypeVar("Row")
-"""How many reviews were wanted, and the threshold."""
 
 
 @dataclass
