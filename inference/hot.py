@@ -48,8 +48,8 @@ class ChatMessageQuerySet(PreparedQuerySet["ChatMessage"]):
 
     def newest_below(self, message_id: UUID) -> UUID:
         """Where one comes out who follows the newest reply from here on."""
-        ((found,),) = prepared.read(_NEWEST_BELOW, [message_id])
-        return UUID(str(found))
+        found: UUID = prepared.read(_NEWEST_BELOW, [message_id])[0][0]
+        return found
 
 
 # --- The queue ---

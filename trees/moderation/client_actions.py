@@ -15,12 +15,11 @@ from django.utils import timezone
 from oasst.accounts.identities import update_person
 from oasst.accounts.locks import require_contributor_now
 from oasst.accounts.models import ApiClient, User
-from oasst.core.errors import NotFound
 from oasst.core.text import language_detection
 from oasst.core.text.validation import clean_text
 from trees.contributing import corrections
 from trees.lifecycle import transitions
-from trees.lifecycle.locked_tree import LockedTree, lock_tree
+from trees.lifecycle.locked_tree import LockedTree, lock_message, lock_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Proposal, Report
@@ -33,18 +32,11 @@ def reason_of(client: ApiClient) -> str:
     return f"By the API client {client.name}."[:500]
 
 
-def _tree_of(message_id: UUID) -> UUID:
-    tree_id = Message.objects.filter(pk=message_id).values_list("tree_id", flat=True).first()
-    if tree_id is None:
-        raise NotFound("There is no such message.", code="message_not_found")
-    return tree_id
-
-
 def delete_message(message_id: UUID, client: ApiClient, actor: User | None, policy: TreePolicy) -> None:
     """Mark a message and everything below it as deleted. Raises NotFound."""
     with transaction.atomic(durable=True):
-        locked = lock_tree(_tree_of(message_id), policy)
-        _remove(locked, [locked.message(message_id)], client, actor)
+        locked, message = lock_message(message_id, policy)
+        _remove(locked, [message], client, actor)
 
 
 def delete_messages(
@@ -88,8 +80,8 @@ def undelete_message(message_id: UUID, client: ApiClient, actor: User | None, po
     Conflict (`purged`, `erased`).
     """
     with transaction.atomic(durable=True):
-        locked = lock_tree(_tree_of(message_id), policy)
-        removal.bring_back_with_ancestors(locked, locked.message(message_id), actor=actor, reason=reason_of(client))
+        locked, message = lock_message(message_id, policy)
+        removal.bring_back_with_ancestors(locked, message, actor=actor, reason=reason_of(client))
         transitions.advance(locked, actor=actor)
 
 
@@ -100,7 +92,7 @@ def halt_or_resume(
     is. Returns it. Raises NotFound, Conflict `prompt_deleted`.
     """
     with transaction.atomic(durable=True):
-        locked = lock_tree(_tree_of(message_id), policy)
+        locked, _ = lock_message(message_id, policy)
         if halt:
             transitions.halt_on_purpose(locked, reason=reason_of(client), actor=actor)
         elif locked.state == State.HALTED_BY_MODERATOR:
@@ -120,9 +112,8 @@ def edit_message(message_id: UUID, client: ApiClient, editor: User, text: str, p
     reading = language_detection.read(text)
     with transaction.atomic(durable=True):
         require_contributor_now(editor)
-        locked = lock_tree(_tree_of(message_id), policy)
-        message, reason = locked.message(message_id), reason_of(client)
-        corrections.revise(locked, message, text=text, reading=reading, actor=editor, reason=reason)
+        locked, message = lock_message(message_id, policy)
+        corrections.revise(locked, message, text=text, reading=reading, actor=editor, reason=reason_of(client))
         transitions.advance(locked, actor=editor)
 
 
@@ -140,8 +131,7 @@ def settle_reports(message_id: UUID, client: ApiClient, policy: TreePolicy) -> N
     all that people said against it. Raises NotFound.
     """
     with transaction.atomic(durable=True):
-        locked = lock_tree(_tree_of(message_id), policy)
-        message = locked.message(message_id)
+        locked, message = lock_message(message_id, policy)
         proposed = Proposal.objects.filter(message=message_id, status=Proposal.Status.OPEN).exists()
         if not message.deleted and (proposed or Report.objects.filter(message=message_id).exists()):
             proposals.keep(locked, message, actor=None, reason=reason_of(client))

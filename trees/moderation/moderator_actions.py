@@ -18,7 +18,7 @@ from oasst.core.text import language_detection
 from oasst.core.text.validation import clean_reason, clean_text
 from trees.contributing import corrections, withdrawal_effects
 from trees.lifecycle import reranking, transitions
-from trees.lifecycle.locked_tree import LockedTree, lock_tree
+from trees.lifecycle.locked_tree import LockedTree, lock_message, lock_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import (
@@ -91,7 +91,7 @@ def delete_message(*, message_id: UUID, actor: User, reason: str, policy: TreePo
     require_moderator(actor)
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
-        locked, message = _lock_message(message_id, policy)
+        locked, message = lock_message(message_id, policy)
         if message.deleted:
             raise Conflict("This message is deleted already.", code="already_deleted")
         deletion = removal.remove(locked, message, actor=actor, reason=reason)
@@ -140,7 +140,7 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
     text = clean_text(text, limit=policy.message_size_limit)
     reading = language_detection.read(text)
     with transaction.atomic(durable=True):
-        locked, message = _lock_message(message_id, policy)
+        locked, message = lock_message(message_id, policy)
         if offered_actions.waits_for_a_moderator(message):
             _refuse_own(message, actor)
         revision = corrections.revise(locked, message, text=text, reading=reading, actor=actor, reason=reason)
@@ -226,7 +226,7 @@ def _decide(
         if message_id is None:
             name = model._meta.model_name
             raise NotFound(f"There is no such {name}.", code=f"{name}_not_found")
-        locked, message = _lock_message(message_id, policy)
+        locked, message = lock_message(message_id, policy)
         # Nothing changes it now: whoever decides has locked the tree.
         if model.objects.get(pk=row_id).status != model.Status.OPEN:
             raise Conflict(_DECIDED[model], code="already_decided")
@@ -253,7 +253,7 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str, po
         message_id = Report.objects.filter(pk=report_id).values_list("message_id", flat=True).first()
         if message_id is None:
             raise NotFound("There is no such report.", code="report_not_found")
-        locked, message = _lock_message(message_id, policy)
+        locked, message = lock_message(message_id, policy)
         if status == Report.Status.DISMISSED:
             _refuse_own(message, actor)
         # The message before the report, as those lock who report.
@@ -280,14 +280,6 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str, po
             proposals.keep(locked, message, actor=actor, reason=outcome)
             transitions.advance(locked, actor=actor)
         return report
-
-
-def _lock_message(message_id: UUID, policy: TreePolicy) -> tuple[LockedTree, Message]:
-    tree_id = Message.objects.filter(pk=message_id).values_list("tree_id", flat=True).first()
-    if tree_id is None:
-        raise NotFound("There is no such message.", code="message_not_found")
-    locked = lock_tree(tree_id, policy)
-    return locked, locked.message(message_id)
 
 
 def _refuse_own(message: Message, actor: User) -> None:
