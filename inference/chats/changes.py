@@ -83,6 +83,7 @@ def _require_in_chat(user: User, chat_id: UUID, message_id: UUID) -> UUID:
 
 
 def require_batch_size(given: Sequence[Any], field: str) -> None:
+    """Raises Invalid `too_many`, also for none."""
     if not 0 < len(given) <= MOST_AT_ONCE:
         raise Invalid(f"Please give 1 to {MOST_AT_ONCE} at once.", code="too_many", field=field)
 

@@ -125,6 +125,7 @@ def system_prompt(chat: Chat) -> str:
 
 
 def cleaned_instructions(given: Mapping[str, str], policy: ChatPolicy) -> dict[str, str]:
+    """Any of `INSTRUCTIONS`, as they are stored. Raises Invalid with the name as field."""
     unknown = set(given) - set(INSTRUCTIONS)
     if unknown:
         raise TypeError(f"unknown instructions: {unknown}")

@@ -41,6 +41,7 @@ def delete_all_chats(*, user: User) -> None:
 
 
 def undelete_chat(*, user: User, chat_id: UUID) -> None:
+    """Take back `delete_chat`. Raises NotFound, Busy `rate_limited`."""
     spend(CHAT_CHANGES, user.pk)
     if not Chat.objects.filter(pk=chat_id, user=user, ephemeral=False).update(deleted_at=None):
         raise NotFound("There is no such chat.", code="chat_not_found")

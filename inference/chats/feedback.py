@@ -58,6 +58,7 @@ def choose_draft(*, user: User, message_id: UUID, rejected_ids: Sequence[UUID]) 
 
 
 def report(*, user: User, message_id: UUID, kind: str, reason: str) -> ChatReport:
+    """Tell the moderators. Raises NotFound, Invalid (`not_an_answer`, `bad_kind`, the reason), Busy `rate_limited`."""
     answer = _get_answer_for(user, message_id)
     if kind not in ChatReport.Kind.values:
         raise Invalid(f"A report is one of {', '.join(ChatReport.Kind.values)}.", code="bad_kind", field="report_type")

@@ -29,6 +29,7 @@ def offered_since(name: str) -> datetime:
 
 
 def require_offered(model: str) -> None:
+    """Raises Invalid `unknown_model`."""
     if model not in models_on_offer():
         raise Invalid(f"There is no model called {model[:100]!r} here.", code="unknown_model", field="model")
 

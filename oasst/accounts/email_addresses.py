@@ -52,6 +52,7 @@ def mailbox(email: str) -> str:
 
 
 def clean_email(value: str) -> str:
+    """In the lower case in which addresses are stored. Raises Invalid `email`."""
     address = value.strip().lower()
     if reason := refusal(address):
         raise Invalid(reason, code="email", field="email")

@@ -40,6 +40,7 @@ def is_last_administrator(user: User) -> bool:
 
 
 def require_another_administrator(user: User) -> None:
+    """For whatever ends an administrator. Holds `lock_administrators`; raises Conflict `last_administrator`."""
     if user.role == Role.ADMIN:
         lock_administrators()
         if is_last_administrator(user):
