@@ -7,6 +7,7 @@ Each has a twin in tests/test_hot.py that says the same by the ORM.
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -27,11 +28,24 @@ STREAK = ("streak_started_at", "streak_days", "last_activity_at")
 # --- Reading boards ---
 
 
-class BoardRow(NamedTuple):
-    updated_at: datetime
-    score: int
-    counts: dict[str, int]  # of each of COUNTERS
+@dataclass
+class BoardRow:
+    """One person on one board."""
+
     person: User
+    counts: Mapping[str, int]  # of each of COUNTERS
+    score: int
+    rank: int | None = None
+    updated_at: datetime | None = None
+    is_me: bool = False
+
+    @property
+    def texts(self) -> int:
+        return sum(self.counts[kind] for kind in ("prompts", "replies_assistant", "replies_prompter"))
+
+    @property
+    def reviews(self) -> int:
+        return self.counts["labels_simple"] + self.counts["labels_full"]
 
 
 def _all_but(*names: str) -> frozenset[str]:
@@ -78,7 +92,7 @@ _ROWS = f"""
       ON standing.frame = %(frame)s AND standing.lang = %(lang)s AND standing.person_id = picked.id
     ORDER BY picked.score DESC, picked.id
 """.strip()
-DOWN, UP = "{measure} DESC, board.person_id", "{measure}, board.person_id DESC"
+_DOWN, _UP = "{measure} DESC, board.person_id", "{measure}, board.person_id DESC"
 
 
 def _refuse_unknown(measure: str) -> None:
@@ -105,14 +119,14 @@ def _read_board(picked: str, facts: dict[str, Any]) -> list[BoardRow]:
 def _row(values: tuple[Any, ...]) -> BoardRow:
     updated_at, score, *numbers = values[: 2 + len(COUNTERS)]
     person = prepared.as_model(User, values[2 + len(COUNTERS) :], _NOT_SHOWN)
-    return BoardRow(updated_at, score, dict(zip(COUNTERS, numbers, strict=True)), person)
+    return BoardRow(person, dict(zip(COUNTERS, numbers, strict=True)), score, updated_at=updated_at)
 
 
 def board_top(frame: Frame, lang: str, measure: str, *, above: int, start: int, size: int) -> list[BoardRow]:
     """Rows of a board with a score above `above`, best first, equal scores by id, from the one numbered `start`. Who is
     banned or does not want to be seen is left out.
     """
-    both = _stretch(measure, "{measure} > %(above)s", DOWN, start + size)
+    both = _stretch(measure, "{measure} > %(above)s", _DOWN, start + size)
     picked = f"SELECT * FROM ({both}) AS found ORDER BY score DESC, id LIMIT {int(size)} OFFSET {int(start)}"
     return _read_board(picked, {"frame": frame.value, "lang": lang, "above": above})
 
@@ -124,10 +138,10 @@ def board_around(
     Four parts, each the start of a stretch of the index: as one condition it would read all who have the same score.
     """
     parts = (
-        ("{measure} = %(score)s AND board.person_id < %(me)s", UP, above),
-        ("{measure} > %(score)s", UP, above),
-        ("{measure} = %(score)s AND board.person_id > %(me)s", DOWN, below),
-        ("{measure} < %(score)s AND {measure} > %(least)s AND board.person_id <> %(me)s", DOWN, below),
+        ("{measure} = %(score)s AND board.person_id < %(me)s", _UP, above),
+        ("{measure} > %(score)s", _UP, above),
+        ("{measure} = %(score)s AND board.person_id > %(me)s", _DOWN, below),
+        ("{measure} < %(score)s AND {measure} > %(least)s AND board.person_id <> %(me)s", _DOWN, below),
     )
     picked = " UNION ALL ".join(
         [
@@ -294,6 +308,7 @@ _TYPES = {"person_id": "uuid", "start": "timestamptz"}
 
 
 def add_tallies(change: Mapping[tuple[Any, ...], int]) -> None:
+    """Add numbers to tallies, by (person, start, grain, language, kind)."""
     columns = ("person_id", "start", "grain", "lang", "kind")
     rows = [(*key, number) for key, number in sorted(change.items()) if number]
     _upsert("leaderboard_tally", columns, ("number",), rows, touched="")
@@ -305,6 +320,7 @@ def add_to_board(
     counters: tuple[str, ...],
     change: Mapping[tuple[Any, ...], Counter[str]],
 ) -> None:
+    """Add to the `counters` of rows of a board, by its key `columns`; note for standings that those people moved."""
     rows = [(*key, *(by[name] for name in counters)) for key, by in sorted(change.items()) if any(by.values())]
     _upsert(table, columns, counters, rows, touched=", updated_at = now()")
 
@@ -349,6 +365,7 @@ def _nothing_left(table: str, counters: Iterable[str]) -> str:
 
 
 def store_streaks(people: Collection[User]) -> None:
+    """Store the streaks of these people, of those whose changed."""
     prepared.run(
         """
         UPDATE accounts_user

@@ -11,12 +11,12 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from uuid import UUID
 
 from django.core.cache import cache
 
 from leaderboard import hot
+from leaderboard.hot import BoardRow
 from leaderboard.models import TrollStanding
 from leaderboard.points import KINDS, worth
 from leaderboard.time_frames import Frame
@@ -26,33 +26,13 @@ Counts = Counter[str]
 
 
 @dataclass
-class Row:
-    """One person on one board."""
-
-    person: User
-    counts: Mapping[str, int]  # of each of COUNTERS
-    score: int
-    rank: int | None = None
-    updated_at: datetime | None = None
-    is_me: bool = False
-
-    @property
-    def texts(self) -> int:
-        return sum(self.counts[kind] for kind in ("prompts", "replies_assistant", "replies_prompter"))
-
-    @property
-    def reviews(self) -> int:
-        return self.counts["labels_simple"] + self.counts["labels_full"]
-
-
-@dataclass
 class Board:
     """The top of a board, and where the person who looks stands if that is further down."""
 
-    rows: list[Row]
+    rows: list[BoardRow]
     more: bool
-    mine: Row | None = None
-    around: list[Row] = field(default_factory=list)
+    mine: BoardRow | None = None
+    around: list[BoardRow] = field(default_factory=list)
 
 
 def measure_of(counts: Mapping[str, int], measure: str) -> int:
@@ -62,16 +42,12 @@ def measure_of(counts: Mapping[str, int], measure: str) -> int:
     return sum(worth(kind.name, counts[kind.name]) for kind in KINDS.values() if measure in ("points", kind.activity))
 
 
-def _row(found: hot.BoardRow) -> Row:
-    return Row(found.person, found.counts, found.score, updated_at=found.updated_at)
-
-
 def top(
     frame: Frame, *, lang: str = "", measure: str = "points", above: int = -1_000_000, start: int = 0, size: int = 100
-) -> list[Row]:
+) -> list[BoardRow]:
     """Rows of a board with a score above `above`, best first, equal scores by id. Who is banned or does not want to be
     seen is left out. One statement."""
-    rows = list(map(_row, hot.board_top(frame, lang, measure, above=above, start=start, size=size)))
+    rows = hot.board_top(frame, lang, measure, above=above, start=start, size=size)
     for rank, row in enumerate(rows, start=start + 1):
         row.rank = rank
     return rows
@@ -90,7 +66,7 @@ def board(
     score = measure_of(mine, measure)
     if score <= 0 or not (viewer.enabled and viewer.show_on_leaderboard):
         return result
-    result.mine = Row(viewer, mine, score, is_me=True)
+    result.mine = BoardRow(viewer, mine, score, is_me=True)
     here = next((row for row in result.rows if row.is_me), None)
     if here is not None and here.score == score:
         here.counts, result.mine.rank = mine, here.rank
@@ -104,16 +80,13 @@ ABOVE, BELOW = 1, 2  # rows shown around one's own
 
 
 def around(
-    frame: Frame, lang: str, measure: str, mine: Row, *, above: int = ABOVE, below: int = BELOW, least: int = 0
-) -> list[Row]:
+    frame: Frame, lang: str, measure: str, mine: BoardRow, *, above: int = ABOVE, below: int = BELOW, least: int = 0
+) -> list[BoardRow]:
     """Own row, whose rank is known, with so many just above and below it whose scores are more than `least`. One
     statement.
     """
     me = mine.person.pk
-    found = hot.board_around(
-        frame, lang, measure, score=mine.score, person_id=me, above=above, below=below, least=least
-    )
-    near = list(map(_row, found))
+    near = hot.board_around(frame, lang, measure, score=mine.score, person_id=me, above=above, below=below, least=least)
     mine.updated_at = next((row.updated_at for row in near if row.person.pk == me), None)
     before = [row for row in near if (-row.score, row.person.pk) < (-mine.score, me)]
     after = [row for row in near if (-row.score, row.person.pk) > (-mine.score, me)][:below]

@@ -10,9 +10,9 @@ import orjson
 from django.core.cache import cache
 
 from leaderboard import jobs, levels, queries, streaks, tallies, time_frames
+from leaderboard.hot import BoardRow
 from leaderboard.models import TrollStanding
 from leaderboard.points import FLAGS, MEANS
-from leaderboard.queries import Row
 from leaderboard.time_frames import Frame
 from oasst.accounts import hot
 from oasst.accounts.models import ApiClient, User
@@ -37,7 +37,7 @@ def names_for(client: ApiClient, people: Iterable[UUID]) -> Names:
     return found
 
 
-def _score(row: Row, since: datetime | None, names: Names, now: datetime, *, highlighted: bool) -> dict[str, Any]:
+def _score(row: BoardRow, since: datetime | None, names: Names, now: datetime, *, highlighted: bool) -> dict[str, Any]:
     """`since` is where the frame begins."""
     person = row.person
     person_id = person.pk
@@ -61,7 +61,7 @@ def _score(row: Row, since: datetime | None, names: Names, now: datetime, *, hig
     }
 
 
-def _board(frame: Frame, rows: list[Row], client: ApiClient) -> dict[str, Any]:
+def _board(frame: Frame, rows: list[BoardRow], client: ApiClient) -> dict[str, Any]:
     now = datetime.now(UTC)
     names, since = names_for(client, (row.person.pk for row in rows)), time_frames.since(frame, now)
     return {
@@ -156,9 +156,9 @@ def _find(client: ApiClient, user_id: UUID) -> User | None:
     return hot.find_user(user_id, known_to=None if client.trusted else client.pk)
 
 
-def _own_rows(person: User, counts: dict[Frame, Counter[str]]) -> dict[Frame, Row]:
+def _own_rows(person: User, counts: dict[Frame, Counter[str]]) -> dict[Frame, BoardRow]:
     """The person's row in each of these frames, with its rank if they are shown there. One statement."""
-    rows = {frame: Row(person, one, queries.measure_of(one, "points")) for frame, one in counts.items()}
+    rows = {frame: BoardRow(person, one, queries.measure_of(one, "points")) for frame, one in counts.items()}
     ranked = [frame for frame, row in rows.items() if row.counts and person.enabled and person.show_on_leaderboard]
     if ranked:
         places = [queries.Standpoint(frame, rows[frame].score, person.pk) for frame in ranked]
