@@ -498,6 +498,16 @@ def test_the_top_of_a_board(frame: Frame, lang: str, measure: str) -> None:
     assert every == [(getattr(one, measure), one.person_id) for one in rows[2::3]]
 
 
+def test_only_a_known_measure_becomes_part_of_a_statement() -> None:
+    for ask in (
+        lambda: leaderboard_hot.board_top(Frame.TOTAL, "", "1", above=0, start=0, size=1),
+        lambda: leaderboard_hot.every_nth_of_board(Frame.TOTAL, "", "1", 1),
+        lambda: leaderboard_hot.count_ranks("", "1", []),
+    ):
+        with pytest.raises(ValueError, match="There is no measure '1'"):
+            ask()
+
+
 def _board_row(row: leaderboard_hot.BoardRow) -> tuple[Any, ...]:
     shown = (row.person.display_name, row.person.role, row.person.time_zone)
     return row.person.pk, row.score, row.updated_at, row.counts, shown
