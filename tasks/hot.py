@@ -226,15 +226,15 @@ class TaskQuerySet(PreparedQuerySet["Task"]):
             task.message = prepared.as_model(Message, rows[0][of_task + of_user :], SEARCH)
         return task
 
-    def of_client(self, client_id: object, task_id: UUID) -> "list[Task]":
+    def of_client(self, client_id: UUID, task_id: UUID) -> "list[Task]":
         return self.prepared("WHERE one.api_client_id = %s AND one.id = %s", [client_id, task_id])
 
-    def acknowledged_as(self, client_id: object, frontend_message_id: str) -> "list[Task]":
+    def acknowledged_as(self, client_id: UUID, frontend_message_id: str) -> "list[Task]":
         """The task to which an API client gave this id, or none."""
         by_name = "WHERE one.api_client_id = %s AND one.frontend_message_id = %s"
         return self.prepared(by_name, [client_id, frontend_message_id])
 
-    def bind(self, task_id: UUID, client_id: object, frontend_message_id: str, now: datetime) -> bool:
+    def bind(self, task_id: UUID, client_id: UUID, frontend_message_id: str, now: datetime) -> bool:
         """Give a task the id that its API client has for it, unless it has one, is done or ran out. Raises
         IntegrityError where another task of the client has this id.
         """

@@ -85,7 +85,7 @@ class FactQuerySet(PreparedQuerySet[Any]):
 
 
 class TreeQuerySet(PreparedQuerySet["MessageTree"]):
-    def locked(self, tree_id: object) -> "MessageTree":
+    def locked(self, tree_id: UUID) -> "MessageTree":
         """One tree for change; needs an open transaction. Raises DoesNotExist.
 
         The weaker lock mode: inserting a message takes a key share lock on its tree, which the full lock would make
@@ -133,15 +133,15 @@ class MessageQuerySet(PreparedQuerySet["Message"]):
         sql = "SELECT id, revision_id FROM trees_message WHERE parent_id = %s AND NOT deleted AND review_result"
         return prepared.read(sql, [parent_id])
 
-    def rows(self, message_ids: Iterable[UUID], viewer_id: object = None) -> list[MessageRow]:
+    def rows(self, message_ids: Iterable[UUID], viewer_id: UUID | None = None) -> list[MessageRow]:
         """Those of these messages that there are, in any order."""
         return [_row(one) for one in prepared.read(_ROWS, {"messages": list(message_ids), "viewer": viewer_id})]
 
-    def path(self, message_id: UUID, viewer_id: object = None) -> list[MessageRow]:
+    def path(self, message_id: UUID, viewer_id: UUID | None = None) -> list[MessageRow]:
         """The message with everything above it, the prompt first; empty when there is no such message."""
         return [_row(one) for one in prepared.read(_PATH, {"message": message_id, "viewer": viewer_id})]
 
-    def has_recent(self, author_id: object, text_digest: bytes, since: datetime) -> bool:
+    def has_recent(self, author_id: UUID, text_digest: bytes, since: datetime) -> bool:
         """Whether this person wrote this text since then."""
         sql = "SELECT FROM trees_message WHERE author_id = %s AND created_at >= %s AND text_digest = %s LIMIT 1"
         return bool(prepared.read(sql, [author_id, since, text_digest]))

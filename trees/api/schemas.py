@@ -135,13 +135,13 @@ def as_rows(tuples: Iterable[Any], client: ApiClient) -> list[MessageRow]:
 
 def read_these(message_ids: Collection[UUID], client: ApiClient, viewer: User | None) -> dict[UUID, MessageRow]:
     """Those of these messages that there are, by their id. One statement."""
-    found = as_rows(Message.objects.rows(message_ids, viewer and viewer.pk), client)
+    found = as_rows(Message.objects.rows(message_ids, viewer.pk if viewer else None), client)
     return {row.id: row for row in found}
 
 
 def read_path(message_id: UUID, client: ApiClient, viewer: User | None) -> list[MessageRow]:
     """The message with everything above it, the prompt first; empty when there is no such message. One statement."""
-    return as_rows(Message.objects.path(message_id, viewer and viewer.pk), client)
+    return as_rows(Message.objects.path(message_id, viewer.pk if viewer else None), client)
 
 
 def conversation_message(row: MessageRow, client: ApiClient, viewer: User | None) -> dict[str, Any]:

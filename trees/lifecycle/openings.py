@@ -1,6 +1,7 @@
 """The openings of a tree: made to agree with what it demands, whenever something happened to it."""
 
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from trees.lifecycle import demand
 from trees.lifecycle.locked_tree import LockedTree
@@ -13,7 +14,7 @@ class Changes:
     """What has to become of the openings of a tree."""
 
     surplus: set[int] = field(default_factory=set)
-    fresh: list[tuple[demand.Key, int]] = field(default_factory=list)  # with its priority, once for each place
+    fresh: list[tuple[UUID, Work, int]] = field(default_factory=list)  # message, work, priority
     moved: dict[int, int] = field(default_factory=dict)  # opening → its new priority
 
 
@@ -35,11 +36,7 @@ def reconcile(locked: LockedTree) -> None:
         changes = _compare(locked)
     if changes.surplus or changes.fresh or changes.moved:
         Opening.objects.change(
-            locked.tree,
-            remove=changes.surplus,
-            priorities=changes.moved,
-            add=[(message_id, work, priority) for (message_id, work), priority in changes.fresh],
-            now=locked.now,
+            locked.tree, remove=changes.surplus, priorities=changes.moved, add=changes.fresh, now=locked.now
         )
 
 
@@ -61,7 +58,7 @@ def _compare(locked: LockedTree) -> Changes:
                 changes.moved[opening.pk] = priorities[key]
         else:
             changes.surplus.add(opening.pk)
-    changes.fresh = [(key, priorities[key]) for key, count in missing.items() for _ in range(count)]
+    changes.fresh = [(*key, priorities[key]) for key, count in missing.items() for _ in range(count)]
     return changes
 
 

@@ -43,7 +43,7 @@ class ConnectionLimiter:
         self._everybodys: WeakSet[Any] = WeakSet()
 
     def admits(self, transport: Any) -> bool:
-        """Counts one more connection, or says that there are enough."""
+        """Counts one more connection, a transport of twisted's, or says that there are enough."""
         # Those that are gone and not yet forgotten are only left out of the count where it matters.
         if self.in_all and len(self._everybodys) >= self.in_all and self._connected() >= self.in_all:
             return False

@@ -75,9 +75,7 @@ class Move:
     at: datetime
 
 
-@cache
-def _verdict(rule: ReviewRule, votes: tuple[bool, ...]) -> bool | None:
-    return rule.verdict(votes)
+_verdict = cache(ReviewRule.verdict)
 
 
 class Life:
