@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from oasst.core import prepared
-from oasst.core.prepared import PreparedQuerySet
+from oasst.core.prepared import PreparedManager
 
 if TYPE_CHECKING:
     from inference.models import ChatMessage, Turn  # noqa: F401  (named as text below)
@@ -41,7 +41,7 @@ _NEWEST_BELOW = """
 _NO_BOUND = 1_000_000
 
 
-class ChatMessageQuerySet(PreparedQuerySet["ChatMessage"]):
+class ChatMessageManager(PreparedManager["ChatMessage"]):
     def thread_ids(self, message_id: UUID, at_most: int = _NO_BOUND) -> list[UUID]:
         """The message and what it answers, oldest first; of a longer thread its end."""
         return [one for (one,) in prepared.read(_THREAD, [message_id, at_most])]
@@ -111,7 +111,7 @@ _STILL_WANTED = """
 """
 
 
-class TurnQuerySet(PreparedQuerySet["Turn"]):
+class TurnManager(PreparedManager["Turn"]):
     def line(self) -> list[tuple[UUID, UUID]]:
         """Each turn that waits and its person, in the order in which they begin."""
         return prepared.read(_LINE, [])

@@ -342,7 +342,8 @@ class SiteServer(daphne.server.Server):
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         """Daphne's says at once that a piece is sent: here whoever makes the next one waits until there is room."""
         await super().handle_reply(protocol, message)
-        await protocol.has_room()
+        if message.get("more_body") or isinstance(protocol, BoundedSocket):
+            await protocol.has_room()
 
     def listen_success(self, port: Any) -> None:
         """Daphne forgets the ports, which have to be closed first when the process ends."""

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from oasst.accounts.models import User
 from oasst.core import prepared
-from oasst.core.prepared import PreparedQuerySet
+from oasst.core.prepared import PreparedManager
 from tasks.kinds import Kind
 from trees.hot import SEARCH
 from trees.lifecycle.states import RANKING_WORK, REVIEW_WORK, State, Work
@@ -213,7 +213,7 @@ def count_supply(lang: str, *, most_waiting: int, writing_since: datetime) -> tu
     return prepared.read(_SUPPLY, facts)[0]
 
 
-class TaskQuerySet(PreparedQuerySet["Task"]):
+class TaskManager(PreparedManager["Task"]):
     def locked(self, task_id: UUID, user: User) -> "Task | None":
         """One's own task for change, with its person and its message as they are now; needs an open transaction."""
         rows = prepared.read(_lock_statement(self.model), [task_id, user.pk])

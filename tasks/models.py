@@ -6,7 +6,7 @@ from django.db import models
 from django.utils import timezone
 
 from oasst.core.ids import uuid7
-from tasks.hot import TaskQuerySet
+from tasks.hot import TaskManager
 from tasks.kinds import Kind
 from trees.models import Message, Ranking, Review
 
@@ -53,7 +53,7 @@ class Task(models.Model):
     frontend_message_id = models.CharField(max_length=200, null=True)  # noqa: DJ001
     collective = models.BooleanField(default=False)
 
-    objects = TaskQuerySet.as_manager()
+    objects = TaskManager()
 
     class Meta:
         constraints = [

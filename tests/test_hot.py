@@ -27,7 +27,7 @@ from leaderboard.time_frames import Frame
 from oasst.accounts import hot as accounts_hot
 from oasst.accounts.api_clients import create_api_client
 from oasst.accounts.models import ApiClient, Identity, Secret, User
-from oasst.core.prepared import PreparedQuerySet
+from oasst.core.prepared import PreparedManager
 from tasks import hot as tasks_hot
 from tasks.kinds import Kind
 from tasks.models import Capacity, Task
@@ -124,7 +124,7 @@ def same_rows(found: list[Model], expected: QuerySet[Any]) -> None:
 # --- Writing ---
 
 
-@twin(PreparedQuerySet.insert, PreparedQuerySet.store)
+@twin(PreparedManager.insert, PreparedManager.store)
 def test_rows_are_stored_as_the_orm_stores_them() -> None:
     message = some(Message.objects)[0]
     given = {"message": message, "text": "Ünï\x0ccode", "created_at": NOW, "author": message.author}
@@ -143,7 +143,7 @@ def test_rows_are_stored_as_the_orm_stores_them() -> None:
         assert MessageTree.objects.values_list("state", "lang").get(pk=tree.pk) == (tree.state, message.lang)
 
 
-@twin(trees_hot.MessageQuerySet.save_decisions)
+@twin(trees_hot.MessageManager.save_decisions)
 def test_decisions() -> None:
     dice = random.Random(4)
     messages = some(Message.objects)
@@ -160,7 +160,7 @@ def test_decisions() -> None:
     assert outcomes[0] == outcomes[1]
 
 
-@twin(trees_hot.OpeningQuerySet.change)
+@twin(trees_hot.OpeningManager.change)
 def test_openings_of_a_tree_are_changed() -> None:
     tree = MessageTree.objects.annotate(number_open=Count("openings")).order_by("-number_open")[0]
     here = list(Opening.objects.filter(tree=tree).order_by("pk"))
@@ -190,7 +190,7 @@ def test_openings_of_a_tree_are_changed() -> None:
 # --- Trees and messages ---
 
 
-@twin(trees_hot.TreeQuerySet.locked)
+@twin(trees_hot.TreeManager.locked)
 def test_a_tree_is_locked() -> None:
     for tree in some(MessageTree.objects):
         assert fields_of(MessageTree.objects.locked(tree.pk)) == fields_of(tree)
@@ -199,9 +199,9 @@ def test_a_tree_is_locked() -> None:
 
 
 @twin(
-    trees_hot.TreeQuerySet.count_states,
-    trees_hot.TreeQuerySet.count_messages,
-    trees_hot.MessageQuerySet.count_languages,
+    trees_hot.TreeManager.count_states,
+    trees_hot.TreeManager.count_messages,
+    trees_hot.MessageManager.count_languages,
 )
 def test_counts_of_the_whole_site() -> None:
     states = MessageTree.objects.order_by("state").values_list("state").annotate(Count("pk"))
@@ -223,7 +223,7 @@ def test_counts_of_the_whole_site() -> None:
     assert MessageTree.objects.count_messages(growing) == list(rows.filter(state__in=growing))
 
 
-@twin(trees_hot.MessageQuerySet.of_tree, trees_hot.OpeningQuerySet.of_tree, trees_hot.MessageQuerySet.to_show)
+@twin(trees_hot.MessageManager.of_tree, trees_hot.OpeningManager.of_tree, trees_hot.MessageManager.to_show)
 def test_a_tree_is_read() -> None:
     for tree in some(MessageTree.objects):
         same_rows(Message.objects.of_tree(tree.pk), Message.objects.filter(tree=tree).defer(*trees_hot.TEXTS))
@@ -233,7 +233,7 @@ def test_a_tree_is_read() -> None:
         Message.objects.to_show(uuid4())
 
 
-@twin(trees_hot.MessageQuerySet.accepted_replies, trees_hot.RevisionQuerySet.labels_given)
+@twin(trees_hot.MessageManager.accepted_replies, trees_hot.RevisionManager.labels_given)
 def test_what_is_below_a_message_and_was_said_of_it() -> None:
     for message in some(Message.objects.filter(children__isnull=False).distinct()):
         replies = message.children.filter(deleted=False, review_result=True).values_list("id", "revision_id")
@@ -243,7 +243,7 @@ def test_what_is_below_a_message_and_was_said_of_it() -> None:
         assert sorted(Revision.objects.labels_given(revisions), key=str) == sorted(given, key=str)
 
 
-@twin(trees_hot.MessageQuerySet.rows, trees_hot.MessageQuerySet.path)
+@twin(trees_hot.MessageManager.rows, trees_hot.MessageManager.path)
 def test_messages_as_readers_are_shown_them() -> None:
     reactions = list(Reaction.objects.all())
     for message in [*some(Message.objects), *(one.message for one in reactions)]:
@@ -265,7 +265,7 @@ def _row(message: Message, viewer: User) -> trees_hot.MessageRow:
     return trees_hot.MessageRow(**columns, mine=list(mine.values_list("emoji", flat=True)))
 
 
-@twin(trees_hot.MessageQuerySet.has_recent)
+@twin(trees_hot.MessageManager.has_recent)
 def test_texts_of_late() -> None:
     for message in some(Message.objects):
         for since in (message.created_at - timedelta(seconds=1), message.created_at + timedelta(days=9999)):
@@ -405,7 +405,7 @@ def test_supply() -> None:
         )
 
 
-@twin(tasks_hot.TaskQuerySet.locked, tasks_hot.TaskQuerySet.of_client, tasks_hot.TaskQuerySet.count_begun)
+@twin(tasks_hot.TaskManager.locked, tasks_hot.TaskManager.of_client, tasks_hot.TaskManager.count_begun)
 def test_tasks_are_found() -> None:
     for task in [*some(Task.objects), *some(Task.objects.exclude(api_client=None))]:
         found = Task.objects.locked(task.pk, task.user)
@@ -422,7 +422,7 @@ def test_tasks_are_found() -> None:
         assert Task.objects.count_begun(task.user, since) == begun.count()
 
 
-@twin(tasks_hot.TaskQuerySet.bind, tasks_hot.TaskQuerySet.acknowledged_as)
+@twin(tasks_hot.TaskManager.bind, tasks_hot.TaskManager.acknowledged_as)
 def test_tasks_are_acknowledged() -> None:
     changed = 0
     for number, task in enumerate(some(Task.objects.exclude(api_client=None))):
@@ -692,7 +692,7 @@ def _how_far(dice: random.Random) -> dict[str, Any]:
     return facts | ({"ended_at": NOW} if facts["state"] == TurnState.COMPLETE else {})
 
 
-@twin(inference_hot.ChatMessageQuerySet.thread_ids, inference_hot.ChatMessageQuerySet.newest_below)
+@twin(inference_hot.ChatMessageManager.thread_ids, inference_hot.ChatMessageManager.newest_below)
 def test_ways_through_a_chat(chats: None) -> None:
     for message in some(ChatMessage.objects, 100):
         above, step = [], message
@@ -721,7 +721,7 @@ def waiting_turns() -> QuerySet[Turn]:
     return rows.order_by("-begun", "round", "queued_at", "message")
 
 
-@twin(inference_hot.TurnQuerySet.line, inference_hot.TurnQuerySet.lock_first)
+@twin(inference_hot.TurnManager.line, inference_hot.TurnManager.lock_first)
 def test_the_line_of_those_who_wait(chats: None) -> None:
     assert Turn.objects.line() == [(one.pk, one.user_id) for one in waiting_turns()]
     for model in ("one", "another", "unknown"):
@@ -731,7 +731,7 @@ def test_the_line_of_those_who_wait(chats: None) -> None:
     assert len(Turn.objects.line()) > 30
 
 
-@twin(inference_hot.TurnQuerySet.checkpoint)
+@twin(inference_hot.TurnManager.checkpoint)
 def test_answers_are_saved_as_they_grow(chats: None) -> None:
     turns = list(Turn.objects.order_by("pk"))
     fresh = [
@@ -769,7 +769,7 @@ def test_answers_are_saved_as_they_grow(chats: None) -> None:
     assert outcomes[0] == outcomes[1]
 
 
-@twin(inference_hot.TurnQuerySet.still_wanted)
+@twin(inference_hot.TurnManager.still_wanted)
 def test_turns_are_still_wanted(chats: None) -> None:
     asked = [one.pk for one in some(Turn.objects, 40)]
     is_open = Turn.objects.filter(pk__in=asked, state__in=(TurnState.PENDING, TurnState.IN_PROGRESS))
@@ -787,8 +787,8 @@ def test_turns_are_still_wanted(chats: None) -> None:
 
 @pytest.mark.parametrize("module", [accounts_hot, trees_hot, tasks_hot, leaderboard_hot, inference_hot])
 def test_each_has_a_twin(module: ModuleType) -> None:
-    querysets = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, PreparedQuerySet)]
-    members = [vars(module), *(vars(one) for one in querysets if one.__module__ == module.__name__)]
+    managers = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, PreparedManager)]
+    members = [vars(module), *(vars(one) for one in managers if one.__module__ == module.__name__)]
     public = {
         f"{module.__name__}.{one.__qualname__}"
         for names in members

@@ -1,5 +1,5 @@
 """The statements on trees that run all day, by hand: what the ORM would say takes it longer to write than PostgreSQL to
-answer. They are the querysets of the models, so callers see `MessageTree.objects.locked(tree_id)` and no SQL.
+answer. They are on the managers of the models, so callers see `MessageTree.objects.locked(tree_id)` and no SQL.
 
 Each has a twin in tests/test_hot.py that says the same by the ORM.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from oasst.core import prepared
-from oasst.core.prepared import PreparedQuerySet
+from oasst.core.prepared import PreparedManager
 from trees.lifecycle.states import Work
 
 if TYPE_CHECKING:
@@ -80,11 +80,11 @@ def _row(values: tuple[Any, ...]) -> MessageRow:
     return MessageRow._make((*values[:_EMOJIS], json.loads(values[_EMOJIS]), *values[_EMOJIS + 1 :]))
 
 
-class FactQuerySet(PreparedQuerySet[Any]):
+class FactManager(PreparedManager[Any]):
     """Of rows that are written once: steps, judgements, happenings. `insert` stores them."""
 
 
-class TreeQuerySet(PreparedQuerySet["MessageTree"]):
+class TreeManager(PreparedManager["MessageTree"]):
     def locked(self, tree_id: UUID) -> "MessageTree":
         """One tree for change; needs an open transaction. Raises DoesNotExist.
 
@@ -116,7 +116,7 @@ class TreeQuerySet(PreparedQuerySet["MessageTree"]):
         )
 
 
-class MessageQuerySet(PreparedQuerySet["Message"]):
+class MessageManager(PreparedManager["Message"]):
     def of_tree(self, tree_id: UUID) -> "list[Message]":
         """All messages of a tree, without what `TEXTS` names."""
         return self.prepared("WHERE one.tree_id = %s", [tree_id], without=TEXTS)
@@ -169,7 +169,7 @@ class MessageQuerySet(PreparedQuerySet["Message"]):
         )
 
 
-class OpeningQuerySet(PreparedQuerySet["Opening"]):
+class OpeningManager(PreparedManager["Opening"]):
     def of_tree(self, tree_id: UUID) -> "list[Opening]":
         return self.prepared("WHERE one.tree_id = %s", [tree_id])
 
@@ -215,7 +215,7 @@ class OpeningQuerySet(PreparedQuerySet["Opening"]):
         )
 
 
-class RevisionQuerySet(PreparedQuerySet["Revision"]):
+class RevisionManager(PreparedManager["Revision"]):
     def labels_given(self, revision_ids: Iterable[UUID]) -> list[tuple[UUID, dict[str, float | None]]]:
         """(message, labels) of each review of these texts that counts."""
         sql = (

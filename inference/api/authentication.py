@@ -27,7 +27,7 @@ from oasst.api.fields import Shape, Text
 from oasst.api.operations import Access, BadInput, Call, NotJson, Operation, check_input, read_body, require_root
 from oasst.api.views import OperationView, report_crash
 from oasst.core import metrics, ratelimit
-from oasst.core.errors import Busy, DomainError, Invalid, NotAllowed, as_domain_error
+from oasst.core.errors import Busy, DomainError, Invalid, NotAllowed, Unreadable, as_domain_error
 from oasst.core.http.error_views import status_of
 
 Opened = TypeVar("Opened")
@@ -193,7 +193,9 @@ def _refusal(error: Exception) -> Refusal | None:
         problems = [place for source, details in error.details for place in places(details, (source,))]
         return Refusal(422, {"detail": problems, "code": "bad_input"})
     refused = as_domain_error(error)
-    return (_UNREADABLE.get(refused.code) or _of_the_domain(refused)) if refused else None
+    if isinstance(refused, Unreadable):
+        return _UNREADABLE[refused.code]
+    return _of_the_domain(refused) if refused else None
 
 
 def _of_the_domain(error: DomainError) -> Refusal:

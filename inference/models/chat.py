@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Upper
 from django.utils import timezone
 
-from inference.hot import ChatMessageQuerySet
+from inference.hot import ChatMessageManager
 from oasst.core.ids import uuid7
 
 
@@ -74,7 +74,7 @@ class ChatMessage(models.Model):
     content = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    objects = ChatMessageQuerySet.as_manager()
+    objects = ChatMessageManager()
 
     class Meta:
         constraints = [

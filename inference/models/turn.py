@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from inference.hot import TurnQuerySet
+from inference.hot import TurnManager
 from inference.models.chat import ChatMessage
 from inference.turns.states import OPEN, TROUBLED, TurnState
 
@@ -56,7 +56,7 @@ class Turn(models.Model):
     completion_tokens = models.PositiveIntegerField(default=0)
     dropped_messages = models.PositiveIntegerField(default=0, help_text="That did not fit into the context.")
 
-    objects = TurnQuerySet.as_manager()
+    objects = TurnManager()
 
     class Meta:
         constraints = [

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from oasst.api.codes import Wire, number_of
 from oasst.core import metrics
-from oasst.core.errors import DomainError, as_domain_error
+from oasst.core.errors import DomainError, Unreadable, as_domain_error
 from oasst.core.http.error_views import status_of
 
 MOST_PROBLEMS = 100
@@ -50,7 +50,9 @@ def refusal(
     """
     refused = as_domain_error(error)
     if refused is not None:
-        return _UNREADABLE.get(refused.code) or _of_the_domain(refused, fallback, statuses or {})
+        if isinstance(refused, Unreadable):
+            return _UNREADABLE[refused.code]
+        return _of_the_domain(refused, fallback, statuses or {})
     if isinstance(error, exceptions.ParseError):
         return bad_input([{"loc": ["body"], "msg": "this is not JSON", "type": "value_error.jsondecode"}])
     if isinstance(error, exceptions.ValidationError):

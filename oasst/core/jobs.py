@@ -151,8 +151,9 @@ def _write_down(name: str, status: str, seconds: float, result: Any) -> None:
     record = JobRecord.objects.filter(pk=name)
     if not record.update(**facts):
         # Its first run. Another thread may be at the same.
-        JobRecord.objects.bulk_create([JobRecord(job=name, ended_at=Now(), seconds=0)], ignore_conflicts=True)
-        record.update(**facts)
+        with transaction.atomic():
+            JobRecord.objects.bulk_create([JobRecord(job=name, ended_at=Now(), seconds=0)], ignore_conflicts=True)
+            record.update(**facts)
 
 
 def _settle(task_id: str, *, done: bool, tries: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Field, Manager, Model
 from django.db.models.base import ModelState
 from django.db.models.expressions import DatabaseDefault
 from psycopg.pq import Format
@@ -95,8 +95,11 @@ def as_model(model: type[M], row: Row, without: frozenset[str] = frozenset()) ->
     return one
 
 
-class PreparedQuerySet(QuerySet[M]):
-    """A queryset with statements by hand beside those of the ORM: the base of what an app has in its `hot.py`."""
+class PreparedManager(Manager[M]):
+    """A manager with statements by hand: the base of what an app has in its `hot.py`.
+
+    Not a queryset: after `.filter()` there are none of them, since they would leave it out of account.
+    """
 
     def prepared(self, rest: str, params: Any, *, without: frozenset[str] = frozenset()) -> list[M]:
         """See `objects`."""

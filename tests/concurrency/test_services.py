@@ -23,7 +23,7 @@ from tests.concurrency.together import at_once, elsewhere, rival_before
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import conversation, new_people
 from trees.contributing import reviews
-from trees.hot import OpeningQuerySet
+from trees.hot import OpeningManager
 from trees.interchange.reader import import_files
 from trees.lifecycle import demand
 from trees.lifecycle.policy import TreePolicy
@@ -209,7 +209,7 @@ class TestPriority:
         first, second = new_people(2)
         task = take(first, SMALL, Kind.LABEL_INITIAL_PROMPT)
         rival = lambda: take(second, SMALL, Kind.LABEL_INITIAL_PROMPT)  # noqa: E731
-        with rival_before(OpeningQuerySet, "change", rival):
+        with rival_before(OpeningManager, "change", rival):
             answer(task, SMALL)
         left = Opening.objects.get()
         assert (left.holder, left.priority) == (second, 10)

@@ -139,10 +139,10 @@ def advance(locked: LockedTree, *, actor: User | None = None) -> bool:
         if step is None:
             break
         _enter(locked, *step, actor)
-    return save(locked)
+    return write_without_step(locked)
 
 
-def save(locked: LockedTree) -> bool:
+def write_without_step(locked: LockedTree) -> bool:
     """Write what was changed in memory and make the openings agree, without taking a step. Returns as `advance`."""
     openings.reconcile(locked)
     changed = bool(locked.changed_messages or locked.new_transitions)

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from trees.hot import FactQuerySet
+from trees.hot import FactManager
 from trees.models.message import Message
 from trees.models.tree import MessageTree
 
@@ -52,7 +52,7 @@ class Happening(models.Model):
     # While there is no webhook the row is born told, and costs its reader nothing.
     told = models.BooleanField(db_default=models.Func(function="trees_nobody_listens"), editable=False)
 
-    objects = FactQuerySet.as_manager()
+    objects = FactManager()
 
     class Meta:
         indexes = [

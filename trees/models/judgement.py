@@ -10,11 +10,11 @@ from django.db.models import Manager
 from django.utils import timezone
 
 from oasst.core.ids import uuid7
-from trees.hot import FactQuerySet
+from trees.hot import FactManager
 from trees.models.message import Message, Revision
 
 
-class Standing(Manager.from_queryset(FactQuerySet)):  # type: ignore[misc]
+class Standing(FactManager):
     """What counts: everything but what a purge of its author set aside."""
 
     def get_queryset(self) -> models.QuerySet[Any]:

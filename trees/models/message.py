@@ -9,7 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from oasst.core.ids import uuid7
-from trees.hot import MessageQuerySet, RevisionQuerySet
+from trees.hot import MessageManager, RevisionManager
 from trees.models.tree import MessageTree
 
 
@@ -115,7 +115,7 @@ class Message(models.Model):
         db_persist=True,
     )
 
-    objects = MessageQuerySet.as_manager()
+    objects = MessageManager()
 
     class Meta:
         constraints = [
@@ -175,7 +175,7 @@ class Revision(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     reason = models.CharField(max_length=500, blank=True)
 
-    objects = RevisionQuerySet.as_manager()
+    objects = RevisionManager()
 
     def __str__(self) -> str:
         return self.text[:80]

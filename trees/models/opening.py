@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from trees.hot import OpeningQuerySet
+from trees.hot import OpeningManager
 from trees.lifecycle.states import Work
 from trees.models.message import Message
 from trees.models.tree import MessageTree
@@ -33,7 +33,7 @@ class Opening(models.Model):
     lease = models.UUIDField(null=True, blank=True, unique=True)
     held_until = models.DateTimeField(null=True, blank=True)
 
-    objects = OpeningQuerySet.as_manager()
+    objects = OpeningManager()
 
     class Meta:
         constraints = [

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from trees.hot import FactQuerySet, TreeQuerySet
+from trees.hot import FactManager, TreeManager
 from trees.lifecycle.states import State
 
 STATE_CHOICES = [(state.value, state.value) for state in State]
@@ -33,7 +33,7 @@ class MessageTree(models.Model):
     state_since = models.DateTimeField(default=timezone.now, editable=False)
     won_prompt_lottery_at = models.DateTimeField(null=True, blank=True)
 
-    objects = TreeQuerySet.as_manager()
+    objects = TreeManager()
 
     class Meta:
         constraints = [
@@ -85,7 +85,7 @@ class TreeTransition(models.Model):
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = FactQuerySet.as_manager()
+    objects = FactManager()
 
     class Meta:
         indexes = [models.Index(fields=["to_state", "at"], name="transition_flow")]

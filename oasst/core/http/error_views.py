@@ -161,7 +161,7 @@ def method_not_allowed(request: HttpRequest) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     # Sessions and people are also loaded by middleware, whose errors pass no `process_exception`.
     error = sys.exception()
-    if error is not None and (refused := as_domain_error(error)):
+    if error is not None and isinstance(refused := as_domain_error(error), Busy):
         return answer(request, refused)
     return _respond(request, Trouble(500, "server_error", "This is our fault, not yours. It has been written down."))
 

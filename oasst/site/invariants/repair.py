@@ -125,7 +125,7 @@ def _mend(locked: LockedTree, facts: TreeFacts) -> None:
     _state(locked, facts)
     Opening.objects.filter(tree=locked.tree).exclude(lang=locked.tree.lang).update(lang=locked.tree.lang)
     if facts.is_imported and len(facts.transitions) <= 1:
-        transitions.save(locked)  # what the file said stands until somebody works on it
+        transitions.write_without_step(locked)  # what the file said stands until somebody works on it
         return
     if locked.state == State.READY_FOR_EXPORT:
         transitions.rescore(locked)
