@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import connection
 
 from leaderboard.models import MEASURES, Moved, TrollStanding
-from leaderboard.points import COUNTERS
+from leaderboard.points import COMPLAINTS, COUNTERS
 from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
 from oasst.core import prepared
@@ -304,6 +304,29 @@ def remember(counts: Mapping[UUID, list[list[Any]]]) -> None:
     )
 
 
+class BoardTable(NamedTuple):
+    """A table of boards, and how it follows from the tallies."""
+
+    table: str
+    counters: tuple[str, ...]
+    lang: tuple[str, ...]  # its column, where it has one
+    groups: str  # by which tallies are summed up for it
+
+    @property
+    def sums(self) -> str:
+        """The columns of a sum of tallies, but for the person."""
+        langs = "coalesce(lang, '') AS lang, " if self.lang else ""
+        return langs + ", ".join(
+            f"coalesce(sum(number) FILTER (WHERE kind = '{name}'), 0) AS {name}" for name in self.counters
+        )
+
+
+BOARDS = STANDINGS, TROLLS = (
+    BoardTable("leaderboard_standing", COUNTERS, ("lang",), "GROUPING SETS ((person_id, lang), (person_id))"),
+    BoardTable("leaderboard_trollstanding", COMPLAINTS, (), "person_id"),
+)
+
+
 _TYPES = {"person_id": "uuid", "start": "timestamptz"}
 
 
@@ -314,15 +337,11 @@ def add_tallies(change: Mapping[tuple[Any, ...], int]) -> None:
     _upsert("leaderboard_tally", columns, ("number",), rows, touched="")
 
 
-def add_to_board(
-    table: str,
-    columns: tuple[str, ...],
-    counters: tuple[str, ...],
-    change: Mapping[tuple[Any, ...], Counter[str]],
-) -> None:
-    """Add to the `counters` of rows of a board, by its key `columns`; note for standings that those people moved."""
-    rows = [(*key, *(by[name] for name in counters)) for key, by in sorted(change.items()) if any(by.values())]
-    _upsert(table, columns, counters, rows, touched=", updated_at = now()")
+def add_to_board(board: BoardTable, change: Mapping[tuple[Any, ...], Counter[str]]) -> None:
+    """Add to rows of a board, by (frame, language where it has one, person)."""
+    columns = ("frame", *board.lang, "person_id")
+    rows = [(*key, *(by[name] for name in board.counters)) for key, by in sorted(change.items()) if any(by.values())]
+    _upsert(board.table, columns, board.counters, rows, touched=", updated_at = now()")
 
 
 def _upsert(
@@ -362,6 +381,47 @@ def _upsert(
 
 def _nothing_left(table: str, counters: Iterable[str]) -> str:
     return " AND ".join(f"{table}.{name} = 0" for name in counters)
+
+
+def take_from_boards(frame: str, start: datetime, end: datetime) -> None:
+    """Take what the tallies from `start` to `end` have from the rows of this frame, however many they are."""
+    for board in BOARDS:
+        table = board.table
+        differences = ", ".join(f"{name} = {table}.{name} - gone.{name}" for name in board.counters)
+        change = f"""
+            WITH gone AS (
+                SELECT person_id, {board.sums} FROM leaderboard_tally
+                WHERE start >= %s AND start < %s AND kind = ANY(%s) GROUP BY {board.groups}
+            )
+            UPDATE {table} SET updated_at = now(), {differences} FROM gone
+            WHERE {table}.frame = %s AND {table}.person_id = gone.person_id
+                {"".join(f"AND {table}.{name} = gone.{name}" for name in board.lang)}
+        """
+        prepared.run(_noting_moves(table, change), [start, end, list(board.counters), frame])
+        removal = f"""
+            DELETE FROM {table} WHERE frame = %s AND {_nothing_left(table, board.counters)} AND person_id IN (
+                SELECT person_id FROM leaderboard_tally WHERE start >= %s AND start < %s
+            )
+        """
+        prepared.run(_noting_ends(table, removal), [frame, start, end])
+
+
+def fold_into_days(start: datetime, end: datetime) -> int:
+    """The hours from `start` to `end`, both midnights, become days. How many tallies of days that changed."""
+    return prepared.run(
+        """
+        WITH hours AS (
+            DELETE FROM leaderboard_tally WHERE grain = 'hour' AND start >= %s AND start < %s
+            RETURNING person_id, start, lang, kind, number
+        )
+        INSERT INTO leaderboard_tally (person_id, start, grain, lang, kind, number)
+        SELECT person_id, date_trunc('day', start, 'UTC'), 'day', lang, kind, sum(number)
+        FROM hours GROUP BY 1, 2, 4, 5
+        ON CONFLICT (person_id, start, grain, lang, kind)
+            DO UPDATE SET number = leaderboard_tally.number + excluded.number
+        """,
+        [start, end],
+    )
 
 
 def store_streaks(people: Collection[User]) -> None:

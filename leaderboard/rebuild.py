@@ -7,9 +7,8 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from leaderboard import streaks, tallies
+from leaderboard import hot, streaks, tallies
 from leaderboard.models import MEASURES, Counted, Horizon
-from leaderboard.points import COMPLAINTS, COUNTERS
 from leaderboard.scoring import Counts, counts_of
 from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
@@ -100,28 +99,15 @@ _TALLIES = """
 """
 
 
-# Table, its columns of counts, its language column as a sum of tallies has it, and what those are grouped by.
-_BOARDS = (
-    (
-        "leaderboard_standing",
-        COUNTERS,
-        "coalesce(lang, '') AS lang,",
-        "GROUPING SETS ((person_id, lang), (person_id))",
-    ),
-    ("leaderboard_trollstanding", COMPLAINTS, "", "person_id"),
-)
-
-
-def _boards(counters: tuple[str, ...], lang: str, groups: str) -> str:
+def _boards(board: hot.BoardTable) -> str:
     """What a table of boards has to be by the tallies."""
-    sums = ", ".join(f"coalesce(sum(number) FILTER (WHERE kind = '{name}'), 0) AS {name}" for name in counters)
     return f"""
         WITH expected AS (
-            SELECT frame.name AS frame, person_id, {lang} {sums}
+            SELECT frame.name AS frame, person_id, {board.sums}
             FROM unnest(%(frames)s::text[]) AS frame (name)
             LEFT JOIN leaderboard_horizon horizon ON horizon.name = frame.name
             JOIN leaderboard_tally tally ON tally.start >= coalesce(horizon.since, '-infinity')
-            WHERE kind = ANY(%(counters)s) GROUP BY frame.name, {groups}
+            WHERE kind = ANY(%(counters)s) GROUP BY frame.name, {board.groups}
         )
     """
 
@@ -138,11 +124,11 @@ def _sum_up() -> None:
             INSERT INTO leaderboard_tally (person_id, start, grain, lang, kind, number) {_TALLIES}
             SELECT person_id, start, grain, lang, kind, number FROM expected WHERE number <> 0
         """)
-        for table, counters, lang, groups in _BOARDS:
-            names = ", ".join(["frame", "person_id", *(["lang"] if lang else []), *counters])
-            some = " OR ".join(f"{name} <> 0" for name in counters)
-            statement = f"INSERT INTO {table} ({names}) {_boards(counters, lang, groups)}"
-            cursor.execute(f"{statement} SELECT {names} FROM expected WHERE {some}", _facts(counters))
+        for board in hot.BOARDS:
+            names = ", ".join(("frame", "person_id", *board.lang, *board.counters))
+            some = " OR ".join(f"{name} <> 0" for name in board.counters)
+            statement = f"INSERT INTO {board.table} ({names}) {_boards(board)}"
+            cursor.execute(f"{statement} SELECT {names} FROM expected WHERE {some}", _facts(board.counters))
         scores = ", ".join(MEASURES)
         cursor.execute(f"""
             INSERT INTO leaderboard_place (frame, lang, person_id, {scores})
@@ -184,16 +170,16 @@ _PLACES = f"""
 
 
 def _board_statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    for table, counters, lang, groups in _BOARDS:
+    for board in hot.BOARDS:
+        keys = ", ".join(("frame", "person_id", *board.lang))
         yield (
             f"""
-            {_boards(counters, lang, groups)}
-            SELECT concat_ws(' ', '{table}', frame, person_id {", lang" if lang else ""}),
-                   to_jsonb(expected)::text, to_jsonb(board)::text
-            FROM expected FULL JOIN {table} board USING (frame, person_id {", lang" if lang else ""})
-            WHERE ({", ".join(f"expected.{name}" for name in counters)})
-                  IS DISTINCT FROM ({", ".join(f"board.{name}::bigint" for name in counters)})
+            {_boards(board)}
+            SELECT concat_ws(' ', '{board.table}', {keys}), to_jsonb(expected)::text, to_jsonb(board)::text
+            FROM expected FULL JOIN {board.table} board USING ({keys})
+            WHERE ({", ".join(f"expected.{name}" for name in board.counters)})
+                  IS DISTINCT FROM ({", ".join(f"board.{name}::bigint" for name in board.counters)})
             LIMIT 1000
             """,
-            _facts(counters),
+            _facts(board.counters),
         )

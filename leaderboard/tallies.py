@@ -11,13 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Sum
-from django.db.models.functions import TruncDay
 from django.utils import timezone
 
 from leaderboard import hot, streaks, time_frames
 from leaderboard.models import Counted, Horizon, Moved, Place, Standing, Tally, TrollStanding
-from leaderboard.points import COMPLAINTS, COUNTERS
+from leaderboard.points import COUNTERS
 from leaderboard.scoring import Counts, counts_of
 from leaderboard.time_frames import Frame
 from oasst.core.locks import advisory_lock
@@ -81,31 +79,23 @@ def unpack(packed: Iterable[Sequence[Any]]) -> Counts:
 def add(change: Counts, since: Horizons) -> None:
     """Add to tallies and boards. `since` says where the frames begin and up to where hours are folded."""
     tallies: Counter[tuple[Any, ...]] = Counter()
+    boards: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    trolls: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     for (person, hour, lang, kind), number in change.items():
         folded = hour < since[Horizon.FOLDED]
         start, grain = (time_frames.day_of(hour), Tally.Grain.DAY) if folded else (hour, Tally.Grain.HOUR)
         tallies[person, start, grain.value, lang, kind] += number
+        for frame in Frame:
+            if frame != Frame.TOTAL and hour < since[frame]:
+                continue
+            if kind in COUNTERS:
+                boards[frame.value, lang, person][kind] += number
+                boards[frame.value, "", person][kind] += number
+            else:
+                trolls[frame.value, person][kind] += number
     hot.add_tallies(tallies)
-    _add_to_boards(
-        (frame.value, person, lang, kind, number)
-        for (person, hour, lang, kind), number in change.items()
-        for frame in Frame
-        if frame == Frame.TOTAL or hour >= since[frame]
-    )
-
-
-def _add_to_boards(counts: Iterable[tuple[str, UUID, str, str, int]]) -> None:
-    """Each is (frame, person, language, kind, number)."""
-    boards: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
-    trolls: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
-    for frame, person, lang, kind, number in counts:
-        if kind in COUNTERS:
-            boards[frame, lang, person][kind] += number
-            boards[frame, "", person][kind] += number
-        else:
-            trolls[frame, person][kind] += number
-    hot.add_to_board("leaderboard_standing", ("frame", "lang", "person_id"), COUNTERS, boards)
-    hot.add_to_board("leaderboard_trollstanding", ("frame", "person_id"), COMPLAINTS, trolls)
+    hot.add_to_board(hot.STANDINGS, boards)
+    hot.add_to_board(hot.TROLLS, trolls)
 
 
 # --- What the passing of time changes ---
@@ -142,31 +132,15 @@ def move_on(now: datetime | None = None) -> int:
             # Never back: the clock of another machine may be behind.
             if before[name] < since:
                 if name == Horizon.FOLDED:
-                    moved += _fold(before[name], since)
+                    moved += hot.fold_into_days(before[name], since)
                     hot.note_what_nobody_noted()
                 else:
-                    moved += _leave(name, before[name], since)
+                    hot.take_from_boards(name, before[name], since)
+                    moved += Tally.objects.filter(start__gte=before[name], start__lt=since).count()
                 Horizon.objects.filter(name=name).update(since=since)
         if before != {**before, **after}:
             hot.put_in_order()
     return moved
-
-
-def _leave(frame: str, start: datetime, end: datetime) -> int:
-    gone = Tally.objects.filter(start__gte=start, start__lt=end)
-    sums = gone.values_list("person_id", "lang", "kind").annotate(number=Sum("number"))
-    _add_to_boards((frame, person, lang, kind, -number) for person, lang, kind, number in sums.iterator())
-    return gone.count()
-
-
-def _fold(start: datetime, end: datetime) -> int:
-    """Hours from `start` to `end` become days. Both are midnights."""
-    hours = Tally.objects.filter(grain=Tally.Grain.HOUR, start__gte=start, start__lt=end)
-    sums = hours.values_list("person_id", TruncDay("start", tzinfo=UTC), "lang", "kind").annotate(number=Sum("number"))
-    days = {(person, day, Tally.Grain.DAY.value, lang, kind): number for person, day, lang, kind, number in sums}
-    hours.delete()
-    hot.add_tallies(days)
-    return len(days)
 
 
 def settle() -> int:

@@ -8,6 +8,7 @@ docs/decisions/0104-what-the-web-server-mends.md lists them with the tests that 
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
 
@@ -360,7 +361,8 @@ class SiteServer(daphne.server.Server):
         deadline = time.monotonic() + DRAIN_SECONDS
         while self._unanswered() and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
-        await asyncio.to_thread(shutdown.run_hooks)
+        # In a thread of its own: those of the loop may all be waiting for the database.
+        await asyncio.get_running_loop().run_in_executor(ThreadPoolExecutor(1), shutdown.run_hooks)
         running = [one["application_instance"] for one in self.connections.values() if "application_instance" in one]
         for one in running:
             one.cancel()

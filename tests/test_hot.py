@@ -7,14 +7,14 @@ import inspect
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, timedelta
 from types import ModuleType
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db.models import Count, Exists, F, Max, Min, Model, OuterRef, Q, QuerySet, Subquery, Window
-from django.db.models.functions import Coalesce, Now, RowNumber
+from django.db.models import Count, Exists, F, Max, Min, Model, OuterRef, Q, QuerySet, Subquery, Sum, Window
+from django.db.models.functions import Coalesce, Now, RowNumber, TruncDay
 from django.utils import timezone
 
 from inference import hot as inference_hot
@@ -22,7 +22,7 @@ from inference.models import Chat, ChatMessage, Role, Turn
 from inference.turns.states import TurnState
 from leaderboard import hot as leaderboard_hot
 from leaderboard.models import MEASURES, Counted, Moved, Place, Standing, Tally, TrollStanding
-from leaderboard.points import COUNTERS
+from leaderboard.points import COMPLAINTS, COUNTERS
 from leaderboard.time_frames import Frame
 from oasst.accounts import hot as accounts_hot
 from oasst.accounts.api_clients import create_api_client
@@ -97,7 +97,7 @@ def _make_it_rough(dice: random.Random) -> None:
         for lang in ("", "en")
         for person in dice.sample(people, 8)
     }
-    leaderboard_hot.add_to_board("leaderboard_standing", ("frame", "lang", "person_id"), COUNTERS, change)
+    leaderboard_hot.add_to_board(leaderboard_hot.STANDINGS, change)
 
 
 def some(rows: QuerySet[Any], number: int = 25) -> list[Any]:
@@ -607,9 +607,7 @@ def test_counts_are_added() -> None:
     everything = {name: -getattr(one, name) for name in COUNTERS}
     with undone():
         key = (one.frame, one.lang, one.person_id)
-        leaderboard_hot.add_to_board(
-            "leaderboard_standing", ("frame", "lang", "person_id"), COUNTERS, {key: Counter(prompts=2)}
-        )
+        leaderboard_hot.add_to_board(leaderboard_hot.STANDINGS, {key: Counter(prompts=2)})
         assert Standing.objects.get(pk=one.pk).prompts == before[one.pk].prompts + 2
         moved = Moved.objects.get(frame=one.frame, lang=one.lang, person=one.person_id)
         assert [getattr(moved, name) for name in MEASURES] == [
@@ -617,11 +615,60 @@ def test_counts_are_added() -> None:
         ]
         taken = Counter(everything)
         taken["prompts"] -= 2
-        leaderboard_hot.add_to_board("leaderboard_standing", ("frame", "lang", "person_id"), COUNTERS, {key: taken})
+        leaderboard_hot.add_to_board(leaderboard_hot.STANDINGS, {key: taken})
         assert not Standing.objects.filter(pk=one.pk).exists()
         moved.refresh_from_db()
         assert not moved.stands
     assert Standing.objects.count() == len(before)
+
+
+@twin(leaderboard_hot.take_from_boards)
+@pytest.mark.parametrize("frame", [Frame.DAY, Frame.MONTH])
+def test_what_leaves_a_frame_is_taken_from_its_boards(frame: Frame) -> None:
+    start, end = (Tally.objects.aggregate(one=one("start"))["one"] for one in (Min, Max))
+    gone = Tally.objects.filter(start__gte=start, start__lt=end)
+    everybody = {(person, kind): number for person, kind, number in sums_of(gone, "person", "kind")}
+    by_lang = {(person, lang, kind): number for person, lang, kind, number in sums_of(gone, "person", "lang", "kind")}
+
+    def by_orm() -> None:
+        for model, counters in ((Standing, COUNTERS), (TrollStanding, COMPLAINTS)):
+            for row in model._base_manager.filter(frame=frame.value, person__in=gone.values("person")):
+                for name in counters:
+                    one = (row.person_id, row.lang, name) if getattr(row, "lang", "") else (row.person_id, name)
+                    setattr(row, name, getattr(row, name) - (by_lang | everybody).get(one, 0))
+                if any(getattr(row, name) for name in counters):
+                    row.save(update_fields=counters)
+                else:
+                    row.delete()
+
+    outcomes = []
+    for act in (lambda: leaderboard_hot.take_from_boards(frame.value, start, end), by_orm):
+        with undone():
+            act()
+            outcomes.append([{**one, "updated_at": None} for one in (*stored(Standing), *stored(TrollStanding))])
+    assert outcomes[0] == outcomes[1]
+
+
+def sums_of(tallies: QuerySet[Tally], *by: str) -> Any:
+    return tallies.values_list(*by).annotate(number=Sum("number"))
+
+
+@twin(leaderboard_hot.fold_into_days)
+def test_hours_become_days() -> None:
+    days = some(Tally.objects.filter(grain="day"))
+    start, end = min(one.start for one in days), max(one.start for one in days) + timedelta(days=1)
+    here = Tally.objects.filter(start__gte=start, start__lt=end)
+    with undone():
+        for one in days:
+            for hour in (0, 5, 23):
+                facts = {"person_id": one.person_id, "lang": one.lang, "kind": one.kind, "number": hour + 1}
+                Tally.objects.create(start=one.start + timedelta(hours=hour), grain="hour", **facts)
+        expected = sums_of(here.annotate(day=TruncDay("start", tzinfo=UTC)), "person", "day", "lang", "kind")
+        expected = sorted(expected, key=str)
+        assert leaderboard_hot.fold_into_days(start, end) == len(days)
+        found = here.filter(grain="day").values_list("person", "start", "lang", "kind", "number")
+        assert sorted(found, key=str) == expected
+        assert not here.filter(grain="hour").exists()
 
 
 @twin(leaderboard_hot.put_in_order, leaderboard_hot.note_what_nobody_noted)

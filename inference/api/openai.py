@@ -86,7 +86,7 @@ async def _guarded(coming: Coroutine[Any, Any, HttpResponseBase]) -> HttpRespons
 
 def _as_answer(error: Exception) -> JsonResponse:
     known = as_domain_error(error)
-    if known is None:
+    if known is None or known.code == "bad_request":  # Django logs those by itself
         raise error
     if isinstance(known, Unreadable):
         return error_answer(status_of(known), known.message, known.code)

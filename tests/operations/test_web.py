@@ -24,7 +24,7 @@ from oasst.embedded.sockets import listen, listen_for_each
 from tests.embedded.homes import ROOT
 
 SERVER = """
-import asyncio, os, sys
+import asyncio, os, sys, threading
 from oasst.web import SiteServer
 from oasst.core import shutdown
 from oasst.core.http.connection_limits import ConnectionLimiter, Deadlines
@@ -42,6 +42,11 @@ async def application(scope, receive, send):
     elif scope["path"] == "/pid":
         await send(start)
         await send({"type": "http.response.body", "body": b"pid %d." % os.getpid()})
+    elif scope["path"] == "/threads":
+        for _ in range(33):  # more than the loop ever has
+            asyncio.get_running_loop().run_in_executor(None, hold)
+        await send(start)
+        await send({"type": "http.response.body", "body": b"held"})
     elif scope["path"] == "/quick":
         await send(start)
         await send({"type": "http.response.body", "body": b"quick"})
@@ -51,6 +56,13 @@ async def application(scope, receive, send):
             await send({"type": "http.response.body", "body": b"token ", "more_body": True})
             await asyncio.sleep(0.05)
 
+hooked = threading.Event()
+
+def hold():
+    if not hooked.wait(15):
+        print("in vain", flush=True)
+
+shutdown.on_shutdown(hooked.set)
 shutdown.on_shutdown(lambda: print("hook", flush=True))
 shutdown.on_shutdown(lambda: 1 / 0)
 limiter = ConnectionLimiter(int(sys.argv[3]), spares_this_machine=False)
@@ -243,6 +255,16 @@ def test_who_comes_while_it_ends_waits_for_the_successor(server: Server) -> None
         pass  # until the signal has come through
     assert caller.is_alive(), "it took callers as long as it had work"
     caller.join(30)
+    assert server.process.wait(30) == 0
+
+
+@pytest.mark.slow
+def test_hooks_do_not_wait_for_threads_that_wait_for_the_database(server: Server) -> None:
+    assert server.ask("/threads").read() == b"held"
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.stdout
+    output = server.process.stdout.read()
+    assert "hook\n" in output and "in vain" not in output
     assert server.process.wait(30) == 0
 
 
