@@ -22,8 +22,8 @@ from twisted.internet import defer, reactor
 from twisted.web.http import RESPONSES, HTTPChannel, _MalformedChunkedDataError
 
 from oasst.core import shutdown
+from oasst.core.http.bodiless_responses import drop_bodies
 from oasst.core.http.connection_limits import ConnectionLimiter, Deadlines, room_for_connections
-from oasst.core.http.heads_alone import heads_alone
 from oasst.core.http.plain_answers import PLAIN_HEADERS, plain_refusal
 
 ANSWER_SECONDS = 120
@@ -336,7 +336,7 @@ class SiteServer(daphne.server.Server):
         **kwargs: Any,
     ) -> None:
         # Autobahn's bounds are off: `BoundedSocket` has its own.
-        super().__init__(heads_alone(application), websocket_max_message_size=0, websocket_max_frame_size=0, **kwargs)
+        super().__init__(drop_bodies(application), websocket_max_message_size=0, websocket_max_frame_size=0, **kwargs)
         self.deadlines, self.limiter = deadlines or Deadlines(), limiter or ConnectionLimiter(0)
         self.ports: list[Any] = []
 

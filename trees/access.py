@@ -35,6 +35,11 @@ WITHDRAWN = Q(deleted=False, withdrawn=True)
 """Withdrawn by its author while replies of others hang below it. Pages show its place and not its text."""
 
 
+def no_message() -> NotFound:
+    """For whoever may know of each message whether it is there: programs and moderators."""
+    return NotFound("There is no such message.", code="message_not_found")
+
+
 def no_such_message() -> NotFound:
     """Of what is not there, was deleted, or is hidden for now: which of them it is, is nobody's business."""
     return NotFound(

@@ -112,6 +112,13 @@ class TestMarks:
         assert sorted(at_once([jobs.send_waiting, jobs.send_waiting])) == [0, 1]  # type: ignore[type-var]
         assert len(queue.sent) == 1
 
+    def test_eight_who_do_it_for_the_first_time_at_once_are_all_counted(self) -> None:
+        eight = [lambda: note_it.apply(args=["this"]), lambda: stumble.apply(args=["that"])] * 8
+        assert not [one for one in at_once(eight) if isinstance(one, Exception)]
+        facts = JobRecord.objects.filter(job__in=(note_it.name, stumble.name))
+        assert dict(facts.values_list("job", "runs")) == {note_it.name: 8, stumble.name: 8}
+        assert dict(facts.values_list("job", "failures")) == {note_it.name: 0, stumble.name: 8}
+
     def test_a_job_that_fails_waits_longer_each_time_and_stays(self, queue: Queue) -> None:
         enqueue(stumble, "here")
         queue.work()

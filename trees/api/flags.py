@@ -9,7 +9,7 @@ from oasst.api.codes import Wire
 from oasst.api.cursors import DatedPageShape, by_date, take_page
 from oasst.api.fields import Flag, Id, Moment, Shape, Text, Whole
 from oasst.api.operations import Access, Call, Operation, operation
-from trees.api.reading import no_message
+from trees.access import no_message
 from trees.lifecycle.policy import current_policy
 from trees.models import Message, Proposal, Report
 from trees.moderation import client_actions

@@ -5,7 +5,7 @@ from typing import Any
 from oasst.api.codes import Wire
 from oasst.api.fields import Choice, Id, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
-from trees.api.reading import no_message
+from trees.access import no_message
 from trees.contributing.reviews import labels_asked
 from trees.labels import LABELS
 from trees.lifecycle.policy import current_policy

@@ -10,6 +10,7 @@ from oasst.api.fields import Choice, Flag, Id, Ids, Nothing, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.people import Person
 from oasst.core.errors import NotFound
+from trees.access import no_message
 from trees.api import reading
 from trees.api.schemas import (
     Conversation,
@@ -297,7 +298,7 @@ def _own(call: Call) -> UUID:
     found = Message.objects.filter(api_client=call.client, frontend_message_id=call.path["frontend_message"])
     message_id = found.values_list("pk", flat=True).first()
     if message_id is None:
-        raise reading.no_message()
+        raise no_message()
     return message_id
 
 

@@ -17,7 +17,7 @@ from oasst.accounts.models import ApiClient, User
 from oasst.api.cursors import by_date, take_page
 from oasst.api.operations import require_pair
 from oasst.core.errors import DomainError, NotAllowed, NotFound
-from trees.access import PUBLIC, is_public, visible_messages
+from trees.access import PUBLIC, is_public, no_message, visible_messages
 from trees.api.schemas import as_rows, conversation_message, message, read_path, read_rows, read_these, rows
 from trees.hot import MessageRow
 from trees.lifecycle.states import TABLE, State
@@ -31,10 +31,6 @@ class BrokenConversation(DomainError):
     """Something above the message was deleted or not accepted."""
 
     default_code = "broken_conversation"
-
-
-def no_message() -> NotFound:
-    return NotFound("There is no such message.", code="message_not_found")
 
 
 # --- Around one message ---

@@ -10,7 +10,7 @@ from django.db import transaction
 from oasst.accounts.locks import require_contributor_now
 from oasst.accounts.models import ApiClient, User
 from oasst.core import ratelimit
-from oasst.core.errors import NotFound
+from trees.access import no_message
 from trees.contributing import reactions, reviews
 from trees.models import Message, Reaction, Report, Skip
 
@@ -51,7 +51,7 @@ def _skip(message_id: UUID, person: User, kind: Skip.Kind) -> None:
         require_contributor_now(person)
         message = Message.objects.defer("search", "text").filter(pk=message_id).first()
         if message is None:
-            raise NotFound("There is no such message.", code="message_not_found")
+            raise no_message()
         reviews.record_skip(message=message, author=person, kind=kind)
 
 

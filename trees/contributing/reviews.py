@@ -14,8 +14,9 @@ from django.utils import timezone
 from oasst.accounts.locks import require_contributor_now
 from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
-from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
+from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
 from trees import jobs
+from trees.access import no_message
 from trees.labels import LABELS, LANG_MISMATCH
 from trees.lifecycle import consensus, demand, transitions
 from trees.lifecycle.locked_tree import LockedTree, lock_tree
@@ -121,7 +122,7 @@ def record_free_labels(*, message_id: UUID, author: User, labels: Labels, is_rep
         Message.objects.select_for_update(of=("self",), no_key=True).only("revision").filter(pk=message_id).first()
     )
     if message is None:
-        raise NotFound("There is no such message.", code="message_not_found")
+        raise no_message()
     review, _ = Review.objects.update_or_create(
         message=message,
         author=author,

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core.errors import Gone, NotFound
+from trees.access import no_message
 from trees.lifecycle import consensus
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State, Work
@@ -156,7 +157,7 @@ def lock_message(message_id: UUID, policy: TreePolicy) -> tuple[LockedTree, Mess
     """The message in its tree, as `lock_tree`. Four statements. Raises NotFound."""
     tree_id = Message.objects.filter(pk=message_id).values_list("tree_id", flat=True).first()
     if tree_id is None:
-        raise NotFound("There is no such message.", code="message_not_found")
+        raise no_message()
     locked = lock_tree(tree_id, policy)
     return locked, locked.message(message_id)
 
