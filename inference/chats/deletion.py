@@ -34,10 +34,10 @@ def delete_chats(*, user: User, chat_ids: Sequence[UUID]) -> None:
 
 
 def delete_all_chats(*, user: User) -> None:
-    """Of somebody who goes."""
+    """Of somebody who goes, in the caller's transaction. What is being written ends after its commit."""
     chat_ids = list(Chat.objects.filter(user=user, deleted_at=None).values_list("pk", flat=True))
     Chat.objects.filter(pk__in=chat_ids).update(deleted_at=timezone.now())
-    _stop_turns_of(chat_ids)
+    transaction.on_commit(lambda: _stop_turns_of(chat_ids), robust=True)
 
 
 def undelete_chat(*, user: User, chat_id: UUID) -> None:

@@ -8,7 +8,10 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from inference.models import Chat
+from inference.models import Chat, Turn
+from inference.policy import ChatPolicy
+from inference.turns import lifecycle
+from inference.turns.states import TurnState
 from oasst.accounts import account_bans, api_clients, closing, consent, tokens
 from oasst.accounts.authentication import program_sessions
 from oasst.accounts.models import ApiClient, Identity, ProgramSession, RefreshToken, Secret, User
@@ -289,6 +292,22 @@ class TestTheEnd:
         alice.refresh_from_db()
         assert alice.deleted_at and not alice.is_active and not Chat.objects.filter(deleted_at=None).exists()
         refused(ann.get("chats"), 401)
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("by_operator", [False, True])
+    def test_while_an_answer_is_written(self, alice: User, chat_on: None, settings: Any, by_operator: bool) -> None:
+        settings.ROOT_TOKENS = ["root-token"]
+        ann = api_of(alice)
+        written = ann.ask_anew()
+        lifecycle.claim(owner="test", model="tiny", number=1, policy=ChatPolicy())
+        waiting = ann.ask_anew()
+        if by_operator:
+            done(bearer("root-token").delete(f"admin/users/{alice.pk}"))
+        else:
+            done(ann.delete("account/"))
+        assert not User.objects.filter(pk=alice.pk, is_active=True).exists()
+        assert Turn.objects.get(pk=waiting["id"]).state == TurnState.STOPPED
+        assert Turn.objects.get(pk=written["id"]).stop_asked_at is not None
 
     def test_needs_a_fresh_sign_in_as_on_the_pages(self, alice: User) -> None:
         ann = api_of(alice)
