@@ -56,9 +56,6 @@ class Statistic:
     updated_at: datetime
     data: Any
 
-    def as_wire(self) -> dict[str, Any]:
-        return {"name": self.name, "last_updated": self.updated_at, "stats": self.data}
-
 
 def refresh(names: Iterable[str] = STATISTICS) -> int:
     """Compute these anew, the oldest first; returns how many were. Each is a transaction. Somebody else who is

@@ -355,13 +355,17 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM") or f"oasst <noreply@{
 CONTACT_EMAIL = env.text("CONTACT_EMAIL")
 
 REST_FRAMEWORK = {
+    # For plain views; operations have theirs from `DataView.policies` and its like.
     "DEFAULT_AUTHENTICATION_CLASSES": [
+        "oasst.api.authentication.RefuseForeignPages",
         "oasst.api.authentication.ApiKeyAuthentication",
         "oasst.api.authentication.TokenAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["oasst.api.permissions.IsKnown"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_THROTTLE_CLASSES": ["oasst.api.throttling.ProgramWrites"],
+    "DEFAULT_PARSER_CLASSES": ["oasst.api.parsers.WireParser"],
+    "DEFAULT_RENDERER_CLASSES": ["oasst.api.renderers.WireRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "oasst.api.renderers.Negotiation",
     "EXCEPTION_HANDLER": "oasst.api.exceptions.handle",
 }
 

@@ -23,7 +23,9 @@ SEARCH = frozenset({"search"})
 
 
 class MessageRow(NamedTuple):
-    """The columns of a message that readers are shown, and the reactions of the person who looks."""
+    """The columns of a message that readers are shown, the reactions of the person who looks, and what follows from
+    both for that reader (`trees.api.schemas.as_rows`).
+    """
 
     id: UUID
     author_id: UUID | None
@@ -33,7 +35,7 @@ class MessageRow(NamedTuple):
     lang: str
     role: str
     emojis: dict[str, int]
-    synthetic: bool
+    synthetic: bool | None  # None where this reader must not know
     parent_id: UUID | None
     created_at: datetime
     review_result: bool | None
@@ -48,9 +50,14 @@ class MessageRow(NamedTuple):
     position: int
     depth: int
     mine: list[str]
+    is_assistant: bool = False
+    is_removed: bool = False
+    model: str | None = None
+    user_is_author: bool | None = None
+    user: dict[str, Any] | None = None
 
 
-COLUMNS = MessageRow._fields[:-1]
+COLUMNS = MessageRow._fields[: MessageRow._fields.index("mine")]
 _EMOJIS = COLUMNS.index("emojis")
 _MINE = """ARRAY(
     SELECT emoji FROM trees_reaction reaction
@@ -77,7 +84,9 @@ _PATH = f"""
 
 
 def _row(values: tuple[Any, ...]) -> MessageRow:
-    return MessageRow._make((*values[:_EMOJIS], json.loads(values[_EMOJIS]), *values[_EMOJIS + 1 :]))
+    columns = [*values]
+    columns[_EMOJIS] = json.loads(columns[_EMOJIS])
+    return MessageRow(*columns)
 
 
 class FactManager(PreparedManager[Any]):

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework import serializers
 
-from inference.api.authentication import AUTH_METHOD, session_of, trusted_caller, with_wrong_ones_counted
+from inference.api.authentication import AUTH_METHOD, TrustedCaller, with_wrong_ones_counted
 from inference.api.schemas import Refreshed, TokenPair, TrustedUser
 from inference.chats import deletion
 from oasst.accounts import closing, consent, registration
@@ -20,9 +20,8 @@ from oasst.accounts.authentication import program_sessions, reauthentication
 from oasst.accounts.authentication.program_sessions import Pair
 from oasst.accounts.authentication.proof import RECENTLY, is_proved, proved_at
 from oasst.accounts.identities import delete_person, person_for, require_general
-from oasst.accounts.models import Identity, User
+from oasst.accounts.models import Identity, ProgramSession, User
 from oasst.accounts.notices import tell
-from oasst.api.answers import as_json
 from oasst.api.fields import Id, Shape, Text
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core.errors import Invalid, NotAllowed, NotFound
@@ -72,7 +71,7 @@ def come_back_for_debugging(call: Call) -> Any:
     require_member(person)
     if not has_current_terms(person):
         consent.accept_terms(person)
-    return _pair(program_sessions.sign_in(person, provider="debug"))
+    return _pair(call, program_sessions.sign_in(person, provider="debug"))
 
 
 @operation(OPERATIONS, "GET", "auth/login/<provider>", Access.OPEN, status=302)
@@ -106,13 +105,13 @@ def come_back(call: Call) -> Any:
     if not is_proved(request):  # a program stays signed in for as long as it likes
         request.session[_ASKED] = provider
         return reauthentication.ask(request, _callback(provider))
-    return _pair(program_sessions.sign_in(request.user, provider=provider, proved_at=proved_at(request)))
+    return _pair(call, program_sessions.sign_in(request.user, provider=provider, proved_at=proved_at(request)))
 
 
 @operation(OPERATIONS, "POST", "auth/trusted", Access.TRUSTED, answer=TrustedUser)
 def sign_in_trusted(call: Call) -> Any:
     """Make the person known whom a trusted program speaks for."""
-    caller = trusted_caller(call.request)
+    caller = call.auth
     with transaction.atomic():
         known = caller.known_elsewhere()
         if known is not None:  # somebody of the same program, whom it names otherwise on the data set's wire
@@ -142,28 +141,26 @@ def sign_in_trusted(call: Call) -> Any:
 def refresh(call: Call) -> Any:
     """New tokens for the refresh token in the header `Refresh`, which is used up."""
     pair = with_wrong_ones_counted(call.request, program_sessions.refresh, _refresh_token(call))
-    return _secret({**_access(pair), "refresh_token": _refresh(pair)})
+    told = _pair(call, pair)
+    return {**told["access_token"], "refresh_token": told["refresh_token"]}
 
 
 @operation(OPERATIONS, "POST", "auth/logout", Access.MEMBER)
 def log_out(call: Call) -> None:
     """End the session of this access token: neither it nor its refresh token is good for anything afterwards."""
-    session = session_of(call.request)
-    if session is None:
+    if not isinstance(call.auth, ProgramSession):
         raise Invalid("Only a program that signed in can sign out.", code="no_session")
-    program_sessions.end(session)
+    program_sessions.end(call.auth)
 
 
 @operation(OPERATIONS, "DELETE", "account/", Access.MEMBER)
 def delete_account(call: Call) -> None:
     """Erase who the caller was, and their chats. Final."""
     person = call.person
-    if "TrustedClient" in call.request.headers:
+    if isinstance(call.auth, TrustedCaller):
         require_general(person.pk)
-    else:
-        session = session_of(call.request)
-        if session is None or (timezone.now() - session.created_at).total_seconds() > RECENTLY:
-            raise NotAllowed("Please sign in again first: this can not be undone.", code="not_recent")
+    elif not isinstance(call.auth, ProgramSession) or _age_of(call.auth) > RECENTLY:
+        raise NotAllowed("Please sign in again first: this can not be undone.", code="not_recent")
     email = person.email
     with transaction.atomic():  # chats stay where the account has to
         deletion.delete_all_chats(user=person)
@@ -194,6 +191,11 @@ def _user(call: Call) -> User:
     return person
 
 
+def _age_of(session: ProgramSession) -> float:
+    """In seconds."""
+    return (timezone.now() - session.created_at).total_seconds()
+
+
 def _require_debug(request: HttpRequest) -> None:
     if not may_sign_in_unproven(request):
         raise NotAllowed("Signing in as anybody is for people who work on the site.", code="debug_only")
@@ -217,19 +219,9 @@ def _refresh_token(call: Call) -> str:
     return given
 
 
-def _pair(pair: Pair) -> HttpResponse:
-    return _secret({"access_token": _access(pair), "refresh_token": _refresh(pair)})
-
-
-def _secret(data: dict[str, Any]) -> HttpResponse:
-    response = as_json(data, 200)
-    response["Cache-Control"] = "no-store"
-    return response
-
-
-def _access(pair: Pair) -> dict[str, str]:
-    return {"access_token": pair.access, "token_type": "bearer"}
-
-
-def _refresh(pair: Pair) -> dict[str, str]:
-    return {"access_token": pair.refresh, "token_type": "refresh"}
+def _pair(call: Call, pair: Pair) -> dict[str, Any]:
+    call.headers["Cache-Control"] = "no-store"
+    return {
+        "access_token": {"access_token": pair.access, "token_type": "bearer"},
+        "refresh_token": {"access_token": pair.refresh, "token_type": "refresh"},
+    }

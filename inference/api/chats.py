@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from inference.api.representations import show_chat, show_chat_with_messages
+from inference.api.representations import show_chat_with_messages
 from inference.api.schemas import (
     ChatBatch,
     ChatIds,
@@ -40,29 +40,21 @@ def list_chats(call: Call) -> Any:
         page = listing.page_by_cursor(
             call.viewer, wanted, size=query["limit"], after=query["after"], before=query["before"]
         )
-        return {"chats": [show_chat(one) for one in page.chats], "next": page.next, "prev": page.prev}
+        return vars(page)
     numbered = listing.page_by_number(call.viewer, wanted, size=query["limit"], number=query["page"])
-    return {
-        "chats": [show_chat(one) for one in numbered.chats],
-        "next": None,
-        "prev": None,
-        "page": numbered.number,
-        "pages": numbered.pages,
-        "total": numbered.total,
-    }
+    return {**vars(numbered), "page": numbered.number, "next": None, "prev": None}
 
 
 @operation(OPERATIONS, "POST", "chats", PERSON, body=CreateChat, body_required=False, answer=ChatListRead)
 def create_chat(call: Call) -> Any:
     """A new chat, empty."""
-    return show_chat(creation.create_chats(user=call.person, wanted=[call.body or {}], policy=current_policy())[0])
+    return creation.create_chats(user=call.person, wanted=[call.body or {}], policy=current_policy())[0]
 
 
 @operation(OPERATIONS, "POST", "chats/batch", PERSON, body=ChatBatch, answer=[ChatListRead])
 def create_chats(call: Call) -> Any:
     """Up to 100 new chats at once, or none."""
-    made = creation.create_chats(user=call.person, wanted=call.given["chats"], policy=current_policy())
-    return [show_chat(one) for one in made]
+    return creation.create_chats(user=call.person, wanted=call.given["chats"], policy=current_policy())
 
 
 @operation(OPERATIONS, "POST", "chats/batch_delete", PERSON, body=ChatIds)

@@ -17,14 +17,7 @@ OPERATIONS: list[Operation] = []
 @operation(OPERATIONS, "GET", "configs/features", Access.OPEN, answer=Features)
 def get_features(call: Call) -> Any:
     """What is switched on here."""
-    policy = current_policy()
-    return {
-        "chat": bool(models_on_offer()),
-        "plugins": False,
-        "drafts": policy.drafts,
-        "message_length": policy.message_length,
-        "messages_in_chat": policy.messages_in_chat,
-    }
+    return {**vars(current_policy()), "chat": bool(models_on_offer()), "plugins": False}
 
 
 @operation(OPERATIONS, "GET", "configs/model_configs", Access.OPEN, answer=[ModelConfigInfo])

@@ -4,19 +4,18 @@ A completion is a turn like any other: the same queue and engine. What a person 
 in line, and whoever hangs up ends it, also while it waits; so does the end of the process that they were connected to.
 """
 
-import json
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import aclosing
-from functools import wraps
 from typing import Any
 from urllib.parse import quote
 
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import Resolver404, path, re_path, resolve
-from django.views.decorators.csrf import csrf_exempt
+from rest_framework.response import Response
 
-from inference.api.openai_input import Asked, read
+from inference.api.openai_input import Asked
+from inference.api.openai_refusals import CODES, LONGEST_WAIT, OPENAI_REFUSALS, error_of
+from inference.api.openai_schemas import Completion, CompletionRequest, Model, Models, StreamedPiece
 from inference.chats import asking, offered_models
 from inference.models import Turn
 from inference.policy import current_policy
@@ -25,125 +24,40 @@ from inference.turns.callers import callers
 from inference.turns.events import Done, Event, Failed, Token
 from inference.turns.sse import with_pauses
 from inference.turns.watch import watch_turn
-from oasst.accounts.access import require_contributor
-from oasst.accounts.models import User
-from oasst.api.authentication import find_token
+from oasst.api.fields import represent
+from oasst.api.operations import Access, Call, Operation, operation
+from oasst.api.renderers import WireRenderer, rendered
 from oasst.api.wire_json import dump
-from oasst.core import metrics
-from oasst.core.errors import DomainError, Invalid, NotAllowed, Unreadable, as_domain_error
+from oasst.core.errors import Invalid
 from oasst.core.http.asgi_handler import Later
-from oasst.core.http.error_views import status_of
 
-View = Callable[..., HttpResponseBase]
-
+OPERATIONS: list[Operation] = []
 PAUSE_SECONDS = 5.0
 """For so long a stream is put off, so that what fails at once has its own status; and so often one without news says
 that it is there.
 """
-LONGEST_WAIT = 60
-"""Seconds, in `Retry-After`: where more is said, client libraries give up at once. The sentence tells all of it."""
 IGNORED_HEADER = "X-Ignored-Parameters"
 MOST_IGNORED, LONGEST_IGNORED = 1000, 60
 """Bytes of the whole list: proxies give all headers together a few kB, or fail. Characters of a name."""
+_COMPLETION = represent(Completion)
 _FINISH = {"length": "length"}  # all others: "stop"
-# Refusals of ours under the names that programs for OpenAI know. The rest keeps its own.
-_CODES = {
-    "token": (401, "invalid_api_key"),
-    "unknown_model": (404, "model_not_found"),
-    "chat_off": (404, "model_not_found"),
-    "rate_limited": (429, "rate_limit_exceeded"),
-    "too_many_turns": (429, "rate_limit_exceeded"),
-    "too_long": (400, "context_length_exceeded"),
-    "bad_setting": (400, "invalid_value"),
-    "bad_value": (400, "invalid_value"),
-    "unsupported_value": (400, "unsupported_value"),
-}
 # Ends without an answer: a status each, for those who wait for the whole of it.
 _FAILURES = {"too_long": 400, "empty": 400, "invalid": 400, "queue_timeout": 503, "timeout": 504}
-_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-
-
-def edge(view: View) -> View:
-    """Refusals in OpenAI's envelope."""
-
-    @csrf_exempt
-    @wraps(view)
-    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        try:
-            return view(request, *args, **kwargs)
-        except Exception as error:
-            return _as_answer(error)
-
-    return inner
 
 
 async def _guarded(coming: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
     try:
         return await coming
     except Exception as error:
-        return _as_answer(error)
+        refused = OPENAI_REFUSALS.of(error, None)
+        if refused is None:
+            raise
+        return _answered(refused.body, refused.status, refused.headers)
 
 
-def _as_answer(error: Exception) -> JsonResponse:
-    known = as_domain_error(error)
-    if known is None or known.code == "bad_request":  # Django logs those by itself
-        raise error
-    if isinstance(known, Unreadable):
-        return error_answer(status_of(known), known.message, known.code)
-    return refused(known)
-
-
-def refused(error: DomainError) -> JsonResponse:
-    metrics.domain_errors.labels(edge="openai", code=error.code).inc()
-    status, code = _CODES.get(error.code, (status_of(error), error.code))
-    response = error_answer(status, error.message, code, error.field)
-    if status in (429, 503):
-        response["Retry-After"] = str(min(getattr(error, "retry_after", 30), LONGEST_WAIT))
-    if status == 401:
-        response["WWW-Authenticate"] = "Bearer"
-    return response
-
-
-def error_answer(status: int, message: str, code: str, param: str | None = None) -> JsonResponse:
-    return JsonResponse(_error(status, message, code, param), status=status)
-
-
-def _error(status: int, message: str, code: str, param: str | None = None) -> dict[str, Any]:
-    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
-
-
-# --- Who and what ---
-
-
-def _person(request: HttpRequest) -> User:
-    token = find_token(request)
-    if token is None:
-        raise NotAllowed(
-            "You need a token: make one in your profile and send it as `Authorization: Bearer`.", code="token"
-        )
-    require_contributor(token.user)
-    return token.user
-
-
-def _allow(request: HttpRequest, method: str) -> JsonResponse | None:
-    if request.method == method:
-        return None
-    response = error_answer(405, f"This is for {method} alone.", "method_not_allowed")
-    response["Allow"] = method
-    return response
-
-
-def _begin(request: HttpRequest) -> tuple[Asked, Turn]:
-    user = _person(request)
-    try:
-        body = json.loads(request.body)
-    except (ValueError, RecursionError):
-        raise Invalid("The body is no JSON.", code="not_json") from None
-    policy = current_policy()
-    asked = read(body, policy)
-    turn = asking.complete(user=user, messages=asked.messages, policy=policy, chosen=asked.chosen, model=asked.model)
-    return asked, turn
+def _answered(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A response for which no view is left when it comes."""
+    return rendered(Response(data, status, headers=headers), WireRenderer())
 
 
 class _Line:
@@ -164,14 +78,27 @@ class _Line:
 # --- Completions ---
 
 
-@edge
-def completions(request: HttpRequest) -> HttpResponseBase:
+@operation(
+    OPERATIONS,
+    "POST",
+    "chat/completions",
+    Access.PERSON,
+    body=CompletionRequest,
+    answer=Completion,
+    events=StreamedPiece,
+    tells={
+        IGNORED_HEADER: "Names of what was sent and is not known here, percent-encoded, with commas between; `...` at "
+        "the end where they are too many. Only where there are any."
+    },
+)
+def completions(call: Call) -> HttpResponseBase:
     """Have a conversation answered, as a whole or as a stream."""
-    if wrong := _allow(request, "POST"):
-        return wrong
-    asked, turn = _begin(request)
+    asked: Asked = call.body
+    turn = asking.complete(
+        user=call.person, messages=asked.messages, policy=current_policy(), chosen=asked.chosen, model=asked.model
+    )
     line = _Line(turn)
-    response = Later(request, lambda: _guarded(_streamed(line, asked) if asked.stream else _whole(line)))
+    response = Later(call.request, lambda: _guarded(_streamed(line, asked) if asked.stream else _whole(line)))
     response._resource_closers.append(line.close)  # type: ignore[attr-defined]
     if asked.ignored:
         response[IGNORED_HEADER] = _as_header(asked.ignored)
@@ -191,7 +118,7 @@ def _as_header(names: tuple[str, ...]) -> str:
     return ", ".join(shown)
 
 
-async def _whole(line: _Line) -> HttpResponse:
+async def _whole(line: _Line) -> Response:
     turn = line.turn
     last: Event | None = None
     async with aclosing(watch_turn(turn.pk, places=False)) as events:  # type: ignore[type-var]
@@ -203,7 +130,7 @@ async def _whole(line: _Line) -> HttpResponse:
         return _failed(last)
     message = {"role": "assistant", "content": last.text, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(last)}
-    return JsonResponse({**_head(turn, "chat.completion"), "choices": [choice], "usage": _usage(last)})
+    return _answered(_COMPLETION({**_head(turn, "chat.completion"), "choices": [choice], "usage": _usage(last)}))
 
 
 async def _streamed(line: _Line, asked: Asked) -> HttpResponseBase:
@@ -261,15 +188,12 @@ def _frame(data: dict[str, Any]) -> str:
 def _failure(event: Failed) -> tuple[int, dict[str, Any]]:
     """The status and the error, which is the same in a stream."""
     status = _FAILURES.get(event.code, 500)
-    return status, _error(status, event.message, _CODES.get(event.code, (status, event.code))[1])
+    return status, error_of(status, event.message, CODES.get(event.code, (status, event.code))[1])
 
 
-def _failed(event: Failed) -> JsonResponse:
+def _failed(event: Failed) -> Response:
     status, error = _failure(event)
-    response = JsonResponse(error, status=status)
-    if response.status_code == 503:
-        response["Retry-After"] = str(LONGEST_WAIT)
-    return response
+    return _answered(error, status, {"Retry-After": str(LONGEST_WAIT)} if status == 503 else {})
 
 
 def _head(turn: Turn, kind: str) -> dict[str, Any]:
@@ -298,47 +222,22 @@ def _usage(done: Done) -> dict[str, int]:
 # --- Models ---
 
 
-@edge
-def models(request: HttpRequest, name: str = "") -> HttpResponseBase:
+def _shown(name: str) -> dict[str, Any]:
+    created = int(offered_models.offered_since(name).timestamp())
+    return {"id": name, "object": "model", "created": created, "owned_by": "oasst"}
+
+
+@operation(OPERATIONS, "GET", "models", Access.PERSON, answer=Models)
+def models(call: Call) -> Any:
     """The models that can be asked, or one of them by its name."""
-    if wrong := _allow(request, "GET"):
-        return wrong
-    _person(request)
-    found = [
-        {
-            "id": one,
-            "object": "model",
-            "created": int(offered_models.offered_since(one).timestamp()),
-            "owned_by": "oasst",
-        }
-        for one in offered_models.models_on_offer()
-        if name in ("", one, f"{one}/")
-    ]
-    if not name:
-        return JsonResponse({"object": "list", "data": found})
-    if not found:
+    return {"object": "list", "data": [_shown(name) for name in offered_models.models_on_offer()]}
+
+
+@operation(OPERATIONS, "GET", "models/<path:name>", Access.PERSON, answer=Model)
+def model(call: Call) -> Any:
+    """The models that can be asked, or one of them by its name."""
+    name = call.path["name"]
+    found = next((one for one in offered_models.models_on_offer() if name in (one, f"{one}/")), None)
+    if found is None:
         raise Invalid(f"There is no model called {name[:100]!r} here.", code="unknown_model", field="model")
-    return JsonResponse(found[0])
-
-
-@edge
-def elsewhere(request: HttpRequest) -> HttpResponseBase:
-    """The same with a slash at the end, for programs that add one; else 404."""
-    if request.path_info.endswith("/"):
-        try:
-            found = resolve(request.path_info.rstrip("/"))
-        except Resolver404:
-            found = None
-        if found is not None and found.func is not elsewhere and found.url_name:
-            request.resolver_match = found  # so that it is counted and logged as what it is
-            answered: HttpResponseBase = found.func(request, **found.kwargs)
-            return answered
-    return error_answer(404, "There is only /v1/chat/completions and /v1/models here.", "not_found")
-
-
-urlpatterns = [
-    path("chat/completions", completions, name="openai-completions"),
-    path("models", models, name="openai-models"),
-    path("models/<path:name>", models, name="openai-model"),
-    re_path("", elsewhere),
-]
+    return _shown(found)

@@ -1,11 +1,12 @@
-"""What `/v1` takes and gives, for its OpenAPI document. What is sent is read by `openai_input`."""
+"""What `/v1` takes and gives."""
 
 from typing import Any
 
 from rest_framework import serializers
 
-from inference.api.openai_input import ROLES
+from inference.api.openai_input import ROLES, Asked, read
 from inference.engine.sampling import RANGES
+from inference.policy import current_policy
 from oasst.api.fields import Choice, Constant, Either, Few, Flag, Nothing, Number, Shape, Text, Whole
 
 _MAY_BE_LEFT_OUT: dict[str, Any] = {"required": False, "allow_null": True}
@@ -52,6 +53,10 @@ class CompletionRequest(Shape):
     top_k = _setting("top_k", Whole, help_text="Not in OpenAI.")
     typical_p = _setting("typical_p", help_text="Not in OpenAI.")
     repetition_penalty = _setting("repetition_penalty", help_text="Not in OpenAI.")
+
+    def run_validation(self, data: Any = serializers.empty) -> Asked:
+        """By the rules of `openai_input`, which has OpenAI's words for what is wrong. Raises Invalid."""
+        return read(data, current_policy())
 
 
 # --- Answered ---

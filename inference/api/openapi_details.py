@@ -1,25 +1,16 @@
 """What the OpenAPI document of the chat says beyond its operations."""
 
-from oasst.api.answers import JSON, PROBLEM
-from oasst.api.json_schema import Json
-from oasst.api.openapi import DETAIL, PLACE, PROBLEM_DETAILS, Interface, names_in
+from oasst.api.interfaces import DETAIL, Interface, Json
 from oasst.api.operations import Access, Operation
 from oasst.core.http import api_paths
 
-_PERSON: list[Json] = [{"trusted_client": []}, {"token": []}]
-_KEYS: dict[Access, list[Json]] = {
-    Access.OPEN: [],
-    Access.TRUSTED: [{"trusted_client": []}],
-    Access.ROOT: [{"root": []}],
-    Access.MEMBER: _PERSON,
-    Access.PERSON: _PERSON,
-}
-_ACCESS = {
-    Access.OPEN: "Open to everybody.",
-    Access.TRUSTED: "Needs a trusted program that names a person.",
-    Access.ROOT: "Needs a root token of the site.",
-    Access.MEMBER: "Needs a person.",
-    Access.PERSON: "Needs a person who agreed to the terms.",
+_PERSON = ["trusted_client", "token"]
+_ACCESS: dict[Access, tuple[str, list[str]]] = {
+    Access.OPEN: ("Open to everybody.", []),
+    Access.TRUSTED: ("Needs a trusted program that names a person.", ["trusted_client"]),
+    Access.ROOT: ("Needs a root token of the site.", ["root"]),
+    Access.MEMBER: ("Needs a person.", _PERSON),
+    Access.PERSON: ("Needs a person who agreed to the terms.", _PERSON),
 }
 _SCHEMES: dict[str, Json] = {
     "trusted_client": {
@@ -60,7 +51,7 @@ def refusals(operation: Operation) -> dict[int, str]:
     found = {400, 429, 503, *operation.plain}  # wrong tokens are counted where none is needed, too
     if operation.access != Access.OPEN or operation.headers:
         found |= {401, 403}
-    if names_in(operation.path):
+    if operation.in_path:
         found.add(404)
     if operation.body or operation.query:
         found.add(422)
@@ -76,9 +67,7 @@ INTERFACE = Interface(
     title="API of the chat",
     about="The REST contract of Open-Assistant's inference server: chats, messages and their answers as they come.",
     access=_ACCESS,
-    keys=_KEYS,
     schemes=_SCHEMES,
     refusals=refusals,
-    envelopes={JSON: "Refusal", PROBLEM: "Problem"},
-    components={"Refusal": _REFUSAL, "Problem": PROBLEM_DETAILS, "Place": PLACE},
+    refusal=_REFUSAL,
 )

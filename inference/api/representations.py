@@ -16,21 +16,9 @@ _STATES = {TurnState.STOPPED: "complete", TurnState.FAILED: "aborted_by_worker"}
 _SAMPLING = ("top_k", "top_p", "typical_p", "temperature", "repetition_penalty")
 
 
-def show_chat(chat: Chat) -> dict[str, Any]:
-    return {
-        "id": chat.pk,
-        "created_at": chat.created_at,
-        "modified_at": chat.modified_at,
-        "title": chat.title or None,
-        "hidden": chat.hidden,
-        "allow_data_use": chat.allow_data_use,
-        "active_thread_tail_message_id": chat.active_tail_id,
-    }
-
-
 def show_chat_with_messages(chat: Chat, person: User) -> dict[str, Any]:
     messages = _shown(ChatMessage.objects.filter(chat=chat), person).order_by("created_at", "id")
-    return {**show_chat(chat), "messages": [show_message(one) for one in messages]}
+    return {**vars(chat), "messages": [show_message(one) for one in messages]}
 
 
 def find_and_show(message_id: UUID, person: User) -> dict[str, Any] | None:

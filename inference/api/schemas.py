@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from inference.chats.listing import MOST_ON_A_PAGE, SORTS
 from inference.models import ChatReport, Role
-from oasst.api.fields import Choice, Constant, Few, Flag, Id, Moment, Number, Shape, Text, Whole
+from oasst.api.fields import Choice, Constant, Few, Flag, Id, Moment, Number, Shape, Text, TextOrNull, Whole
 
 # What stands in the type of a list is read once more by `Shape(many=True)`.
 Anything = serializers.JSONField
@@ -28,10 +28,10 @@ class ChatListRead(Shape):
     id = Id()
     created_at = Moment()
     modified_at = Moment()
-    title = Text(allow_null=True)
+    title = TextOrNull()
     hidden = Flag()
     allow_data_use = Flag()
-    active_thread_tail_message_id = Id(allow_null=True)
+    active_thread_tail_message_id = Id(allow_null=True, source="active_tail_id")
 
 
 class ChatsQuery(Shape):

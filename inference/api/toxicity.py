@@ -4,6 +4,7 @@ from typing import Any
 
 import requests
 from django.conf import settings
+from rest_framework import serializers
 
 from oasst.api.codes import Wire, register_codes
 from oasst.api.fields import Number, Shape, Text
@@ -22,6 +23,9 @@ class ToxicityQuery(Shape):
 class ToxicityScore(Shape):
     label = Text()  # type: ignore[assignment]
     score = Number()
+
+
+_ANSWER = serializers.ListField(child=serializers.ListField(child=ToxicityScore()))
 
 
 class ClassifierFailed(DomainError):
@@ -49,6 +53,8 @@ def text_toxicity(call: Call) -> Any:
             timeout=TIMEOUT,
         )
         answer.raise_for_status()
-        return answer.json()
+        return _ANSWER.run_validation(answer.json())
     except (requests.RequestException, ValueError) as error:
         raise ClassifierFailed("The toxicity classifier does not answer.") from error
+    except serializers.ValidationError as error:
+        raise ClassifierFailed("The toxicity classifier answers in another form than it should.") from error

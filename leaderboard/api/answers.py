@@ -98,22 +98,17 @@ def _kept(kind: str, which: str, client: ApiClient, make: Callable[[], dict[str,
 
 
 def leaderboard(client: ApiClient, frame: Frame, *, viewer: User | None, max_count: int) -> dict[str, Any]:
-    def make() -> dict[str, Any]:
-        return _board(frame, queries.top(frame, size=max_count), client)
-
-    board = _kept("leaderboard", f"{frame.value}:{max_count}", client, make)
+    which = f"{frame.value}:{max_count}"
+    board = _kept("leaderboard", which, client, lambda: _board(frame, queries.top(frame, size=max_count), client))
     if viewer:
         _highlight(board, viewer.pk)
     return board
 
 
-def user_stats(client: ApiClient, user_id: UUID) -> dict[str, Any]:
-    """Frame → score; nothing for somebody unknown; four zeros for who never did anything."""
-    return _stats_in(client, user_id, list(Frame))
-
-
-def _stats_in(client: ApiClient, user_id: UUID, wanted: list[Frame]) -> dict[str, Any]:
-    """Frame → score, for those of the frames that the person has something in. Four statements."""
+def user_stats(client: ApiClient, user_id: UUID, wanted: Iterable[Frame] = Frame) -> dict[str, Any]:
+    """Frame → score, for those of the frames that the person has something in; nothing for somebody unknown, zeros for
+    who never did anything. Four statements.
+    """
     person = _find(client, user_id)
     if person is None:
         return {}
@@ -129,7 +124,7 @@ def _stats_in(client: ApiClient, user_id: UUID, wanted: list[Frame]) -> dict[str
 
 def user_stats_in(client: ApiClient, user_id: UUID, frame: Frame) -> dict[str, Any]:
     """Raises NotFound where the call above has no such key: the reference crashes there."""
-    found = _stats_in(client, user_id, [frame])
+    found = user_stats(client, user_id, [frame])
     if not found:
         raise NotFound("There are no statistics of this user for this time frame.", code="user_not_found")
     answer: dict[str, Any] = found[frame.value]
@@ -168,10 +163,8 @@ def _own_rows(person: User, counts: dict[Frame, Counter[str]]) -> dict[Frame, Bo
 
 
 def trollboard(client: ApiClient, frame: Frame, *, max_count: int, enabled: bool | None) -> dict[str, Any]:
-    def make() -> dict[str, Any]:
-        return _trollboard(client, frame, max_count, enabled)
-
-    return _kept("trollboard", f"{frame.value}:{max_count}:{enabled}", client, make)
+    which = f"{frame.value}:{max_count}:{enabled}"
+    return _kept("trollboard", which, client, lambda: _trollboard(client, frame, max_count, enabled))
 
 
 def _trollboard(client: ApiClient, frame: Frame, max_count: int, enabled: bool | None) -> dict[str, Any]:

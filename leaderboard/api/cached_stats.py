@@ -18,26 +18,26 @@ NAME = {"name": Choice(list(cached_statistics.ON_THE_WIRE))}
 
 
 class Dated(Shape):
-    last_updated = Moment()
+    last_updated = Moment(source="updated_at")
 
 
 class HumanMessagesByLang(Dated):
     """Accepted messages of people."""
 
     name = Constant("human_messages_by_lang")
-    stats = serializers.DictField(child=Whole())
+    stats = serializers.DictField(child=Whole(), source="data")
 
 
 class HumanMessagesByRole(Dated):
     """Accepted messages of people."""
 
     name = Constant("human_messages_by_role")
-    stats = ByName(Role.values, child=Whole())
+    stats = ByName(Role.values, child=Whole(), source="data")
 
 
 class MessageTreesByState(Dated):
     name = Constant("message_trees_by_state")
-    stats = ByName(State, child=Whole())
+    stats = ByName(State, child=Whole(), source="data")
 
 
 class TreesOfLang(Shape):
@@ -48,7 +48,7 @@ class TreesOfLang(Shape):
 
 class MessageTreesStatesByLang(Dated):
     name = Constant("message_trees_states_by_lang")
-    stats = TreesOfLang(many=True)
+    stats = TreesOfLang(many=True, source="data")
 
 
 class PeopleCount(Shape):
@@ -57,7 +57,7 @@ class PeopleCount(Shape):
 
 class UsersAcceptedTos(Dated):
     name = Constant("users_accepted_tos")
-    stats = PeopleCount()
+    stats = PeopleCount(source="data")
 
 
 class CachedStat(Shape):
@@ -87,7 +87,7 @@ class CachedStats(Shape):
 @operation(OPERATIONS, "GET", "stats/cached", Access.KEY, answer=CachedStats)
 def get_all(call: Call) -> Any:
     """All that were computed so far, by name."""
-    return {"stats_by_name": {one.name: one.as_wire() for one in cached_statistics.read_all()}}
+    return {"stats_by_name": {one.name: one for one in cached_statistics.read_all()}}
 
 
 @operation(OPERATIONS, "POST", "stats/cached/update", Access.TRUSTED, status=204)
@@ -107,4 +107,4 @@ def update(call: Call) -> None:
 )
 def get_one(call: Call) -> Any:
     """One of them, with the time at which it was computed."""
-    return cached_statistics.read(call.path["name"]).as_wire()
+    return cached_statistics.read(call.path["name"])

@@ -1,93 +1,191 @@
-"""Every refusal of the API in one shape: `{"error_code": int, "message": str}`, and a list of places for bad input.
+"""Every refusal of the APIs. An interface has one table of statuses and one envelope, its `Refusals`.
 
-`refusal` is the one translator from the error family to the wire. What it does not understand is a bug.
+`handle` is DRF's EXCEPTION_HANDLER. What the interface does not understand is a bug.
 """
 
+import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from math import ceil
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import Http404
+from django.core.signals import got_request_exception
+from django.http import Http404, HttpRequest
 from rest_framework import exceptions
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from oasst.api.codes import Wire, number_of
+from oasst.api.operations import Operation
+from oasst.api.parsers import NotJson
+from oasst.api.renderers import PROBLEM
 from oasst.core import metrics
 from oasst.core.errors import DomainError, Unreadable, as_domain_error
 from oasst.core.http.error_views import status_of
 
+log = logging.getLogger(__name__)
 MOST_PROBLEMS = 100
 """So many problems of one body are told: an answer must not be many times what was sent."""
-# 429 and 503 always say when to come back, also where nobody knows better than "a little later".
-_COME_BACK_AFTER = 30
+COME_BACK_AFTER = 30
+"""429 and 503 always say when to come back, also where nobody knows better than "a little later"."""
 
 
 @dataclass(frozen=True)
 class Refusal:
     status: int
     body: Any
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     code: str = ""  # of the domain, for those who ask for RFC 9457
 
 
-_UNREADABLE = {
-    "too_large": Refusal(
+class BadInput(exceptions.APIException):
+    """What is wrong with path, query and body, all of it."""
+
+    status_code = 422
+
+    def __init__(self, details: list[tuple[str, Any]]) -> None:
+        super().__init__()
+        self.details = details
+
+    def places(self) -> Iterator[dict[str, Any]]:
+        for source, details in self.details:
+            yield from places(details, (source,))
+
+
+class Refusals(ABC):
+    """What an interface answers to an error."""
+
+    edge: str
+    """Its name in the metrics."""
+    crash: Refusal
+    too_large: Refusal
+    garbled: Refusal
+    as_problems = True
+    """Also as RFC 9457, for whoever accepts that."""
+
+    def of(self, error: Exception, operation: Operation | None, allowed: Iterable[str] = ()) -> Refusal | None:
+        """None for a bug. `allowed`: the methods of the path."""
+        if isinstance(error, NotJson):
+            return self.not_json(error)
+        if isinstance(error, BadInput):
+            return self.bad_input(error)
+        known = as_domain_error(error)
+        if isinstance(known, Unreadable):
+            return self.too_large if known.code == "too_large" else self.garbled
+        if known is not None:
+            return self.of_domain(known, operation)
+        if isinstance(error, exceptions.MethodNotAllowed):
+            return self.in_words(405, "Method Not Allowed", {"Allow": ", ".join(sorted(allowed))})
+        if isinstance(error, Http404):
+            return self.in_words(404, "Not Found")
+        if isinstance(error, PermissionDenied):
+            return self.in_words(403, str(error) or "Forbidden")
+        if isinstance(error, exceptions.ValidationError):
+            return self.bad_input(BadInput([("body", error.detail)]))
+        if isinstance(error, exceptions.APIException):
+            wait = getattr(error, "wait", None)
+            return self.in_words(error.status_code, str(error.detail), {"Retry-After": str(ceil(wait))} if wait else {})
+        return None
+
+    def of_domain(self, error: DomainError, operation: Operation | None = None) -> Refusal:
+        metrics.domain_errors.labels(edge=self.edge, code=error.code).inc()
+        return self.refused(error, operation)
+
+    @abstractmethod
+    def refused(self, error: DomainError, operation: Operation | None) -> Refusal: ...
+
+    @abstractmethod
+    def not_json(self, error: NotJson) -> Refusal: ...
+
+    @abstractmethod
+    def bad_input(self, error: BadInput) -> Refusal: ...
+
+    @abstractmethod
+    def in_words(self, status: int, words: str, headers: dict[str, str] | None = None) -> Refusal:
+        """For what has no code of the domain."""
+
+
+class DataRefusals(Refusals):
+    """`{"error_code": int, "message": str}`, and a list of places for bad input."""
+
+    edge = "api"
+    crash = Refusal(500, {"message": "INTERNAL_SERVER_ERROR", "error_code": Wire.GENERIC_ERROR})
+    too_large = Refusal(
         413, {"detail": "Request Entity Too Large", "error_code": 0, "message": "The body is too large."}
-    ),
-    "bad_request": Refusal(400, {"detail": "Bad Request"}),
-}
+    )
+    garbled = Refusal(400, {"detail": "Bad Request"})
+
+    def refused(self, error: DomainError, operation: Operation | None) -> Refusal:
+        known = number_of(error.code)
+        fallback = operation.fallback if operation else Wire.GENERIC_ERROR
+        number = fallback if known is None else known
+        # A refusal that only has the number of its operation is known by that number's status, unless it is about
+        # waiting.
+        status = number.status if number and (known or status_of(error) != 503) else status_of(error)
+        status = operation.statuses.get(number, status) if operation else status
+        headers = {}
+        wait = getattr(error, "retry_after", None)
+        if wait is not None or status in (429, 503):
+            headers["Retry-After"] = str(wait or COME_BACK_AFTER)
+        return Refusal(status, {"error_code": number, "message": error.message}, headers, error.code)
+
+    def not_json(self, error: NotJson) -> Refusal:
+        return _bad_input([error.place])
+
+    def bad_input(self, error: BadInput) -> Refusal:
+        return _bad_input(error.places())
+
+    def in_words(self, status: int, words: str, headers: dict[str, str] | None = None) -> Refusal:
+        return Refusal(status, {"detail": words}, headers or {})
 
 
-def refusal(
-    error: Exception, fallback: Wire = Wire.GENERIC_ERROR, statuses: Mapping[Wire, int] | None = None
-) -> Refusal | None:
-    """The answer to an error, None for a bug.
-
-    An operation may have a `fallback`, which numbers refusals of the domain without a number of their own, and
-    `statuses` that depart from the usual ones.
-    """
-    refused = as_domain_error(error)
-    if refused is not None:
-        if isinstance(refused, Unreadable):
-            return _UNREADABLE[refused.code]
-        return _of_the_domain(refused, fallback, statuses or {})
-    if isinstance(error, exceptions.ParseError):
-        return bad_input([{"loc": ["body"], "msg": "this is not JSON", "type": "value_error.jsondecode"}])
-    if isinstance(error, exceptions.ValidationError):
-        return bad_input(places(error.detail, ("body",)))
-    if isinstance(error, Http404):
-        return Refusal(404, {"detail": "Not Found"})
-    if isinstance(error, PermissionDenied):
-        return Refusal(403, {"detail": str(error) or "Forbidden"})
-    return None
+DATA_REFUSALS = DataRefusals()
 
 
-def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's EXCEPTION_HANDLER, for views that are not operations of the wire."""
-    found = refusal(exc)
-    if found is None and isinstance(exc, exceptions.APIException):
-        allow = {"Allow": ", ".join(context["view"].allowed_methods)} if exc.status_code == 405 else {}
-        found = Refusal(exc.status_code, {"detail": str(exc.detail)}, allow)
-    return Response(found.body, status=found.status, headers=found.headers) if found else None
+def handle(error: Exception, context: dict[str, Any]) -> Response:
+    """DRF's EXCEPTION_HANDLER. A view that has no `refusals` belongs to the interface of the data set."""
+    view, request = context["view"], context["request"]
+    refusals: Refusals = getattr(view, "refusals", DATA_REFUSALS)
+    refused = refusals.of(error, getattr(view, "operation", None), view.allowed_methods)
+    if refused is None:
+        log.exception("%s %s crashed", request.method, getattr(request.resolver_match, "route", "?"))
+        got_request_exception.send(sender=type(view), request=request._request)
+        refused = refusals.crash
+    return refuse(refused, as_problem=refusals.as_problems and asks_for_problem(request))
 
 
-def _of_the_domain(error: DomainError, fallback: Wire, statuses: Mapping[Wire, int]) -> Refusal:
-    metrics.domain_errors.labels(edge="api", code=error.code).inc()
-    known = number_of(error.code)
-    number = fallback if known is None else known
-    # A refusal that only has the number of its operation is known by that number's status, unless it is about waiting.
-    status = number.status if number and (known or status_of(error) != 503) else status_of(error)
-    status = statuses.get(number, status)
-    headers = {}
-    wait = getattr(error, "retry_after", None)
-    if wait is not None or status in (429, 503):
-        headers["Retry-After"] = str(wait or _COME_BACK_AFTER)
-    return Refusal(status, {"error_code": number, "message": error.message}, headers, error.code)
+def asks_for_problem(request: HttpRequest | Request) -> bool:
+    return PROBLEM in request.headers.get("Accept", "")
 
 
-def bad_input(found: Iterable[dict[str, Any]]) -> Refusal:
+def refuse(refused: Refusal, *, as_problem: bool) -> Response:
+    """The refusal in the envelope of its interface, or as RFC 9457 has it."""
+    body, media = (_problem(refused), PROBLEM) if as_problem else (refused.body, None)
+    response = Response(body, refused.status, headers=refused.headers, content_type=media)
+    # Refusals are everyday: the line of the request says it, Django need not warn of each once more.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
+
+
+def _problem(refused: Refusal) -> dict[str, Any]:
+    body = refused.body
+    errors = body["detail"] if isinstance(body.get("detail"), list) else []
+    detail = body.get("message") or body["detail"]
+    return {
+        "type": f"/docs/#status-{refused.status}",
+        "title": refused.code.replace("_", " ").capitalize() or detail,
+        "status": refused.status,
+        "detail": detail,
+        "code": refused.code,
+        "error_code": body.get("error_code", Wire.GENERIC_ERROR),
+        "errors": errors,
+    }
+
+
+def _bad_input(found: Iterable[dict[str, Any]]) -> Refusal:
     """`error_code` and `message` stand beside the list, so that a client that only knows those can say something."""
     problems = list(islice(found, MOST_PROBLEMS))
     first = problems[0]

@@ -20,25 +20,17 @@ class KeyShape(Shape):
     name = Text()
     prefix = Text()
     is_this_one = Flag(help_text="The key of this request.")
-    created_date = Moment()
-    expires_date = Moment(allow_null=True)
-    last_used_date = Moment(allow_null=True, help_text="To the minute.")
+    created_date = Moment(source="created_at")
+    expires_date = Moment(allow_null=True, source="expires_at")
+    last_used_date = Moment(allow_null=True, source="last_used_at", help_text="To the minute.")
 
 
 class NewKeyShape(KeyShape):
     key = Text(help_text="Told only now.")
 
 
-def _show(key: ApiKey, call: Call) -> dict[str, Any]:
-    return {
-        "id": key.pk,
-        "name": key.name,
-        "prefix": key.prefix,
-        "is_this_one": key.digest == Secret.digest_of(key_of(call.request)),
-        "created_date": key.created_at,
-        "expires_date": key.expires_at,
-        "last_used_date": key.last_used_at,
-    }
+def _show(one: ApiKey, call: Call, **told: str) -> dict[str, Any]:
+    return {**vars(one), "is_this_one": one.digest == Secret.digest_of(key_of(call.request)), **told}
 
 
 @operation(OPERATIONS, "GET", "keys", KEY, answer=[KeyShape])
@@ -69,7 +61,7 @@ def create_key(call: Call) -> Any:
     ratelimit.spend(ratelimit.NEW_KEYS, call.client.pk)
     body = call.body or {"name": "", "expires_date": None}
     made, secret = api_clients.new_api_key(call.client, name=body["name"], expires_at=body["expires_date"])
-    return {**_show(made, call), "key": secret}
+    return _show(made, call, key=secret)
 
 
 class ExpiryQuery(Shape):

@@ -2,25 +2,18 @@
 
 from collections import defaultdict
 
-from oasst.api.answers import JSON, PROBLEM
 from oasst.api.codes import Wire
-from oasst.api.json_schema import Json
-from oasst.api.openapi import DETAIL, PLACE, PROBLEM_DETAILS, Interface, names_in
-from oasst.api.operations import Access, Operation, is_id
+from oasst.api.fields import Text
+from oasst.api.interfaces import DETAIL, Interface, Json
+from oasst.api.operations import Access, Operation
+from oasst.core.http import api_paths
 
-_KEYS: dict[Access, list[Json]] = {
-    Access.OPEN: [],
-    Access.KEY: [{"key": []}, {"key_in_query": []}, {"token": []}],
-    Access.PROGRAM: [{"key": []}, {"key_in_query": []}],
-    Access.TRUSTED: [{"key": []}, {"key_in_query": []}],
-    Access.ROOT: [{"root": []}],
-}
-ACCESS_IN_WORDS = {
-    Access.OPEN: "Open to everybody.",
-    Access.KEY: "Needs the key of an API client, or a person's own token.",
-    Access.PROGRAM: "Needs the key of an API client.",
-    Access.TRUSTED: "Needs the key of a trusted API client.",
-    Access.ROOT: "Needs a root token of the site.",
+_ACCESS = {
+    Access.OPEN: ("Open to everybody.", []),
+    Access.KEY: ("Needs the key of an API client, or a person's own token.", ["key", "key_in_query", "token"]),
+    Access.PROGRAM: ("Needs the key of an API client.", ["key", "key_in_query"]),
+    Access.TRUSTED: ("Needs the key of a trusted API client.", ["key", "key_in_query"]),
+    Access.ROOT: ("Needs a root token of the site.", ["root"]),
 }
 _SCHEMES: dict[str, Json] = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -66,16 +59,11 @@ def refusals(operation: Operation) -> dict[int, dict[Wire, str]]:
     for number in dict.fromkeys(numbers):
         may(operation.statuses.get(number, number.status), number)
     may(400, Wire.GENERIC_ERROR)
-    if (
-        operation.query
-        or operation.body
-        or operation.path_fields
-        or any(is_id(name) for name in names_in(operation.path))
-    ):
+    if operation.query or operation.body or any(type(field) is not Text for field in operation.in_path.values()):
         may(422, Wire.GENERIC_ERROR)
     if operation.body or operation.method == "POST":
         may(413, Wire.GENERIC_ERROR)
-    if names_in(operation.path):
+    if operation.in_path:
         may(404, Wire.GENERIC_ERROR)
     if operation.method == "POST" and operation.repeatable:
         may(409, Wire.GENERIC_ERROR)
@@ -91,17 +79,14 @@ def _in_words(operation: Operation) -> dict[int, str]:
     }
 
 
-def interface(base: str) -> Interface:
-    return Interface(
-        base=base,
-        title="API of the data set",
-        about="Open-Assistant's REST protocol. Inputs are taken leniently: numbers as text, text as numbers, an "
-        "interaction without `type` by its members; members that are not named here are ignored.",
-        access=ACCESS_IN_WORDS,
-        keys=_KEYS,
-        schemes=_SCHEMES,
-        refusals=_in_words,
-        envelopes={JSON: "Refusal", PROBLEM: "Problem"},
-        components={"Refusal": _REFUSAL, "Problem": PROBLEM_DETAILS, "Place": PLACE},
-        repeats=True,
-    )
+INTERFACE = Interface(
+    base=f"/{api_paths.DATA}".rstrip("/"),
+    title="API of the data set",
+    about="Open-Assistant's REST protocol. Inputs are taken leniently: numbers as text, text as numbers, an "
+    "interaction without `type` by its members; members that are not named here are ignored.",
+    access=_ACCESS,
+    schemes=_SCHEMES,
+    refusals=_in_words,
+    refusal=_REFUSAL,
+    repeats=True,
+)

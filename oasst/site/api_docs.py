@@ -13,10 +13,10 @@ from django.views.decorators.http import require_safe
 from inference import api_urls as chat
 from inference.api import openai_urls as as_openai
 from inference.api.openapi_details import INTERFACE as CHAT
-from oasst.api.answers import JSON, PROBLEM
-from oasst.api.openapi import Interface
+from oasst.api.interfaces import Interface
 from oasst.api.openapi_details import refusals
 from oasst.api.operations import Access, Operation
+from oasst.api.renderers import JSON, PROBLEM
 from oasst.site import api_urls as data
 
 Reasons = Mapping[int, Mapping[Any, str]]

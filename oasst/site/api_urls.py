@@ -1,14 +1,11 @@
 """The wire protocol below /api/v1/: every operation that there is, in one table."""
 
-from functools import cache
-from typing import Any
-
-from rest_framework import serializers
-
 from inference.api import toxicity
 from leaderboard.api import cached_stats, scores
-from oasst.api import keys, openapi, openapi_details
-from oasst.api.operations import Access, Call, Operation, operation
+from oasst.api import keys
+from oasst.api.documents import add_document
+from oasst.api.openapi_details import INTERFACE
+from oasst.api.operations import Operation
 from oasst.api.views import urls_of
 from oasst.site import api_admin
 from tasks.api import tasks
@@ -32,19 +29,5 @@ OPERATIONS: list[Operation] = [
 ]
 
 
-@operation(OPERATIONS, "GET", "openapi.json", Access.OPEN, answer=serializers.DictField(child=serializers.JSONField()))
-def get_schema(call: Call) -> Any:
-    """This document."""
-    return document()
-
-
-INTERFACE = openapi_details.interface(api_admin.API_PREFIX)
-
-
-@cache
-def document() -> dict[str, Any]:
-    """All operations as OpenAPI."""
-    return openapi.document(INTERFACE, OPERATIONS, told=webhooks.AnyEvent)
-
-
+document = add_document(OPERATIONS, INTERFACE, told=webhooks.AnyEvent, words="This document.")
 urlpatterns = urls_of(OPERATIONS)

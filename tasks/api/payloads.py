@@ -8,9 +8,9 @@ from oasst.accounts.models import ApiClient, User
 from oasst.api.fields import Choice, Constant, Flag, Id, Shape, Text
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
-from trees.api.labels import LabelDescription, LabelName, describe
+from trees.api.labels import LabelDescription, LabelName, described
 from trees.api.reading import BrokenConversation, conversation_of
-from trees.api.schemas import Conversation, ConversationMessage, conversation_message, read_path, read_these
+from trees.api.schemas import Conversation, ConversationMessage, read_path, read_these
 from trees.contributing.reviews import labels_asked
 from trees.hot import MessageRow
 from trees.lifecycle.policy import TreePolicy
@@ -129,7 +129,7 @@ def payload(task: Task, client: ApiClient, policy: TreePolicy) -> dict[str, Any]
         return found
     path = read_path(task.message_id, client, task.user)
     _refuse_hidden(path)
-    found["conversation"] = conversation_of(path, client, task.user)
+    found["conversation"] = conversation_of(path)
     answer = TABLE[kind].answer
     if answer == "labels":
         found |= _labelling(task, path[-1], policy)
@@ -154,7 +154,7 @@ def _labelling(task: Task, about: MessageRow, policy: TreePolicy) -> dict[str, A
         "mandatory_labels": list(policy.mandatory_labels),
         "mode": task.mode,
         "disposition": "quality" if is_full else "spam",
-        "labels": describe(names),
+        "labels": described(names),
         "prompt" if about.parent_id is None else "reply": about.text,
     }
 
@@ -167,9 +167,7 @@ def _ranking(task: Task, parent: MessageRow, client: ApiClient, viewer: User) ->
     reveal = all(row.synthetic for row in shown)
     return {
         "replies": [row.text for row in shown],
-        "reply_messages": [
-            conversation_message(row, client, viewer) | ({} if reveal else {"synthetic": None}) for row in shown
-        ],
+        "reply_messages": [row if reveal else row._replace(synthetic=None) for row in shown],
         "message_tree_id": parent.tree_id,
         "ranking_parent_id": parent.id,
         "reveal_synthetic": reveal,

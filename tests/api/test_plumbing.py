@@ -11,6 +11,8 @@ from oasst.accounts import account_bans, api_clients, closing, tokens
 from oasst.accounts.models import ApiClient, ApiKey, Token, User
 from oasst.api import codes
 from oasst.api.codes import Wire
+from oasst.core import ratelimit
+from oasst.core.ratelimit import RateLimit
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +81,22 @@ class TestApiKeys:
 
     def test_open_views_need_none(self, client: Client) -> None:
         assert client.get("/api/open").json() == {"open": True}
+
+    def test_pages_of_other_sites_are_refused_with_a_right_key(self, api: Client) -> None:
+        assert refused(api.get("/api/whoami", headers={"Sec-Fetch-Site": "cross-site"}))
+
+    def test_writes_are_limited(self, api: Client, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings.RATE_LIMITS = True
+        monkeypatch.setattr(ratelimit, "PROGRAM_WRITES", RateLimit("few", "1 per hour", "changes"))
+        assert [
+            api.post("/api/whoami", {"text": "x", "size": 1}, content_type="application/json").status_code for _ in "ab"
+        ] == [
+            200,
+            429,
+        ]
+
+    def test_an_open_view_may_be_written_to_by_nobody_in_particular(self, client: Client) -> None:
+        assert client.post("/api/open").json() == {"open": True}
 
 
 class TestTokens:
@@ -165,6 +183,23 @@ class TestRefusals:
         assert response.status_code == 500
         assert response.json()["error_code"] == 0
         assert "a bug" not in response.text
+
+
+class TestRefusalsOfTheFramework:
+    """What DRF's own permissions and throttles say, in the envelope of each interface."""
+
+    @pytest.mark.parametrize(("name", "member"), [("api", "detail"), ("inference", "detail"), ("v1", "error")])
+    def test_each_interface(self, client: Client, name: str, member: str) -> None:
+        closed, early = client.get(f"/{name}/closed"), client.get(f"/{name}/early")
+        assert closed.status_code == 403 and closed.json()[member]
+        assert early.status_code == 429 and early.json()[member]
+        assert early["Retry-After"] == "7"
+
+    @pytest.mark.parametrize("name", ["api", "inference", "v1"])
+    @pytest.mark.parametrize("method", ["HEAD", "POST", "PATCH", "OPTIONS", "TRACE", "BREW"])
+    def test_a_method_that_the_path_has_not(self, client: Client, name: str, method: str) -> None:
+        response = client.generic(method, f"/{name}/early")
+        assert (response.status_code, response["Allow"]) == (405, "GET")
 
 
 class TestBadInput:

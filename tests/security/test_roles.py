@@ -202,10 +202,10 @@ django_celery_beat.periodictask no                 view,change
 """
 OPENAI = """
 # name                                    GET          POST
-openai-completions                        -            token
+openai-chat/completions                   -            token
 openai-models                             token        -
-openai-model                              none         -
-openai-schema                             open         -
+openai-models/<name>                      none         -
+openai-openapi.json                       open         -
 v1/                                       none         none
 """
 SOCKETS = {"ws/chat/<uuid:message_id>/": f"{REFUSED} ok {NOT_FOUND} {REFUSED} {NOT_FOUND} {NOT_FOUND}"}

@@ -212,6 +212,9 @@ class TestOthers:
         answer.status_code, answer._content = 200, b'[[{"label":"toxic","score":0.5}]]'
         monkeypatch.setattr("inference.api.toxicity.requests.post", lambda *args, **kwargs: answer)
         assert site.get("hf/text_toxicity", msg="x").json() == [[{"label": "toxic", "score": 0.5}]]
+        for odd in (b"{}", b"null", b'[{"label":"toxic"}]', b'[[{"label":"toxic"}]]'):
+            answer._content = odd
+            assert code_of(site.get("hf/text_toxicity", msg="x")) == (400, 3001)
 
 
 def test_facts_agree_after_a_life_on_the_wire(site: Wire, bot: Wire) -> None:

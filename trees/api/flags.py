@@ -46,8 +46,9 @@ def _flagged() -> Any:
     about = {"message": OuterRef("pk")}
     return found.values(message_id=F("pk")).annotate(
         created_date=Greatest(_latest(reports.filter(**about)), _latest(proposals.filter(**about))),
-        waiting=Exists(reports.filter(**about, status=Report.Status.OPEN))
-        | Exists(waiting_proposals().filter(**about)),
+        processed=~(
+            Exists(reports.filter(**about, status=Report.Status.OPEN)) | Exists(waiting_proposals().filter(**about))
+        ),
     )
 
 
@@ -55,19 +56,10 @@ def _latest(rows: QuerySet[Any]) -> Subquery:
     return Subquery(rows.values("message").annotate(at=Max("created_at")).values("at"))
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "message_id": row["message_id"],
-        "processed": not row["waiting"],
-        "created_date": row["created_date"],
-    }
-
-
 @operation(OPERATIONS, "GET", "admin/flagged_messages", Access.TRUSTED, query=FlaggedQuery, answer=[FlaggedMessage])
 def list_flagged(call: Call) -> Any:
     """Flagged messages, the latest first, looked at or not."""
-    rows = _flagged().order_by("-created_date", "-message_id")[: call.query["max_count"]]
-    return [_shown(row) for row in rows]
+    return _flagged().order_by("-created_date", "-message_id")[: call.query["max_count"]]
 
 
 @operation(
@@ -91,7 +83,7 @@ def page_flagged(call: Call) -> Any:
         size=query["max_count"],
         desc=query["desc"],
     )
-    return taken.as_wire([_shown(row) for row in taken.rows])
+    return taken.as_wire(taken.rows)
 
 
 @operation(
@@ -109,4 +101,4 @@ def mark_processed(call: Call) -> Any:
     row = next(iter(_flagged().filter(message_id=message_id)), None)
     if row is None:
         raise no_message()
-    return _shown(row)
+    return row

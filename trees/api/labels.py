@@ -1,13 +1,14 @@
 """Which labels there are, and which of them fit a message or a report."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from oasst.api.codes import Wire
-from oasst.api.fields import Choice, Id, Shape, Text
+from oasst.api.fields import Choice, Id, Shape, Text, TextOrNull
 from oasst.api.operations import Access, Call, Operation, operation
 from trees.access import no_message
 from trees.contributing.reviews import labels_asked
-from trees.labels import LABELS
+from trees.labels import LABELS, Label
 from trees.lifecycle.policy import current_policy
 from trees.models import Message, Review
 
@@ -28,8 +29,8 @@ class LabelName(Choice):
 class LabelDescription(Shape):
     name = LabelName()
     widget = Choice(("yes_no", "flag", "likert"))
-    display_text = Text()
-    help_text = Text(allow_null=True)  # type: ignore[assignment]
+    display_text = Text(source="question")
+    help_text = TextOrNull(source="help")  # type: ignore[assignment]
 
 
 class ValidLabels(Shape):
@@ -40,16 +41,8 @@ class ValidLabelsQuery(Shape):
     message_id = Id(default=None)
 
 
-def describe(names: Any) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": label.name,
-            "widget": label.widget,
-            "display_text": label.question,
-            "help_text": label.help or None,
-        }
-        for label in (LABELS[name] for name in names)
-    ]
+def described(names: Iterable[str]) -> list[Label]:
+    return [LABELS[name] for name in names]
 
 
 @operation(
@@ -65,14 +58,14 @@ def valid_labels(call: Call) -> Any:
     """The labels that fit a message; without one, all."""
     message_id = call.query["message_id"]
     if message_id is None:
-        return {"valid_labels": describe(name for name in LABELS if name != _ONLY_FOR_ANSWERS)}
+        return {"valid_labels": described(name for name in LABELS if name != _ONLY_FOR_ANSWERS)}
     message = Message.objects.only("parent", "role").filter(pk=message_id).first()
     if message is None:
         raise no_message()
-    return {"valid_labels": describe(labels_asked(message, Review.Mode.FULL, current_policy()))}
+    return {"valid_labels": described(labels_asked(message, Review.Mode.FULL, current_policy()))}
 
 
 @operation(OPERATIONS, "GET", "text_labels/report_labels", Access.OPEN, answer=ValidLabels)
 def report_labels(call: Call) -> Any:
     """The labels that fit a report."""
-    return {"valid_labels": describe(_REPORT)}
+    return {"valid_labels": described(_REPORT)}

@@ -163,10 +163,9 @@ class HaltQuery(Shape):
 )
 def set_tree_state(call: Call) -> Any:
     """Stop the tree, or let it go on where it was."""
-    tree = client_actions.halt_or_resume(
+    return client_actions.halt_or_resume(
         call.id("message_id"), call.client, call.viewer, current_policy(), halt=call.query["halt"]
     )
-    return reading.show_state(tree)
 
 
 @operation(OPERATIONS, "GET", "messages/<message_id>/children", KEY, viewer=True, answer=[MessageShape])

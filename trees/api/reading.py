@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BooleanField, F, Q, QuerySet, Value
+from django.db.models import BooleanField, Case, F, Q, QuerySet, Value, When
 from django.db.models.expressions import RawSQL
 
 from oasst.accounts.identities import people_called, show_people
@@ -18,9 +18,8 @@ from oasst.api.cursors import by_date, take_page
 from oasst.api.operations import require_pair
 from oasst.core.errors import DomainError, NotAllowed, NotFound
 from trees.access import PUBLIC, is_public, no_message, visible_messages
-from trees.api.schemas import as_rows, conversation_message, message, read_path, read_rows, read_these, rows
-from trees.hot import MessageRow
-from trees.lifecycle.states import TABLE, State
+from trees.api.schemas import as_rows, read_path, read_rows, read_these, rows
+from trees.hot import COLUMNS, MessageRow
 from trees.models import Message, MessageTree, Revision
 from trees.moderation.queries import Holds
 
@@ -36,32 +35,33 @@ class BrokenConversation(DomainError):
 # --- Around one message ---
 
 
-def one(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
+def one(message_id: UUID, client: ApiClient, viewer: User | None) -> MessageRow:
     """Raises NotFound."""
     found = read_these([message_id], client, viewer)
     if not found:
         raise no_message()
-    return message(found[message_id], client, viewer)
+    return found[message_id]
 
 
-def by_ids(ids: Iterable[UUID], client: ApiClient, viewer: User | None) -> list[dict[str, Any]]:
+def by_ids(ids: Iterable[UUID], client: ApiClient, viewer: User | None) -> list[MessageRow]:
     """Those that there are, in the order of the ids. One statement."""
     wanted = dict.fromkeys(ids)
     found = read_these(wanted, client, viewer)
-    return [message(found[one], client, viewer) for one in wanted if one in found]
+    return [found[one] for one in wanted if one in found]
 
 
 def conversation(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
     """From the prompt to the message. Raises NotFound, BrokenConversation."""
-    return conversation_of(read_path(message_id, client, viewer), client, viewer)
+    return conversation_of(read_path(message_id, client, viewer))
 
 
-def conversation_of(path: list[MessageRow], client: ApiClient, viewer: User | None) -> dict[str, Any]:
+def conversation_of(path: list[MessageRow]) -> dict[str, Any]:
+    """Raises NotFound, BrokenConversation."""
     if not path:
         raise no_message()
     if any(not is_public(row) or not row.review_result for row in path[:-1]):
         raise BrokenConversation("Something above this message was removed or is not accepted.")
-    return {"messages": [conversation_message(row, client, viewer) for row in path]}
+    return {"messages": path}
 
 
 def tree(
@@ -74,13 +74,11 @@ def tree(
         wanted = (include_spam or row.review_result) and (include_deleted or is_public(row))
         if wanted and row.parent_id in kept:
             kept[row.id] = row
-    shown = [message(row, client, viewer) for row in kept.values() if row is not None]
-    return {"id": whole[0].tree_id, "messages": shown}
+    return {"id": whole[0].tree_id, "messages": [row for row in kept.values() if row is not None]}
 
 
-def children(message_id: UUID, client: ApiClient, viewer: User | None) -> list[dict[str, Any]]:
-    found = Message.objects.filter(PUBLIC, parent=message_id).order_by("position")
-    return [message(row, client, viewer) for row in read_rows(found, client, viewer)]
+def children(message_id: UUID, client: ApiClient, viewer: User | None) -> list[MessageRow]:
+    return read_rows(Message.objects.filter(PUBLIC, parent=message_id).order_by("position"), client, viewer)
 
 
 def descendants(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
@@ -92,7 +90,7 @@ def descendants(message_id: UUID, client: ApiClient, viewer: User | None) -> dic
         row = waiting.pop()
         found.append(row)
         waiting.extend(reversed(below[row.id]))
-    return {"id": message_id, "messages": [message(row, client, viewer) for row in found]}
+    return {"id": message_id, "messages": found}
 
 
 def longest_conversation(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
@@ -101,7 +99,7 @@ def longest_conversation(message_id: UUID, client: ApiClient, viewer: User | Non
     path = [max(_standing(list(whole.values())), key=lambda row: row.depth)]
     while path[-1].parent_id is not None:
         path.append(whole[path[-1].parent_id])
-    return conversation_of(path[::-1], client, viewer)
+    return conversation_of(path[::-1])
 
 
 def max_children(message_id: UUID, client: ApiClient, viewer: User | None) -> dict[str, Any]:
@@ -109,8 +107,7 @@ def max_children(message_id: UUID, client: ApiClient, viewer: User | None) -> di
     whole = _whole_tree(message_id, client, viewer)
     replies = _by_parent([row for row in whole if is_public(row)])
     hub = max(_standing(whole), key=lambda row: len(replies[row.id]))
-    shown = [hub, *(row for row in replies[hub.id] if row.review_result)]
-    return {"id": hub.id, "messages": [message(row, client, viewer) for row in shown]}
+    return {"id": hub.id, "messages": [hub, *(row for row in replies[hub.id] if row.review_result)]}
 
 
 def _whole_tree(message_id: UUID, client: ApiClient, viewer: User | None) -> list[MessageRow]:
@@ -188,9 +185,9 @@ def search(found: QuerySet[Message], client: ApiClient, words: str, lang: str | 
 
 def listed(
     found: QuerySet[Message], client: ApiClient, viewer: User | None, *, max_count: int, desc: bool
-) -> list[dict[str, Any]]:
+) -> list[MessageRow]:
     order = ("-created_at", "-id") if desc else ("created_at", "id")
-    return [message(row, client, viewer) for row in read_rows(found.order_by(*order)[:max_count], client, viewer)]
+    return read_rows(found.order_by(*order)[:max_count], client, viewer)
 
 
 def page(
@@ -207,49 +204,26 @@ def page(
         size=query["max_count"],
         desc=query["desc"],
     )
-    page_rows = as_rows(taken.rows, client)
-    items = [message(row, client, viewer) for row in page_rows]
+    items = as_rows(taken.rows, client, viewer)
     if with_users:
-        people = show_people(client, {row.author_id for row in page_rows if row.author_id})
-        for item in items:
-            item["user"] = people.get(item["user_id"])
+        people = show_people(client, {row.author_id for row in items if row.author_id})
+        items = [row._replace(user=people.get(row.author_id)) for row in items if row.author_id]
     return taken.as_wire(items)
 
 
-_CREATED, _ID = MessageRow._fields.index("created_at"), MessageRow._fields.index("id")
+_CREATED, _ID = COLUMNS.index("created_at"), COLUMNS.index("id")
 
 
-def tree_state(message_id: UUID) -> dict[str, Any]:
+def tree_state(message_id: UUID) -> MessageTree:
     """One statement. Raises NotFound."""
     tree = MessageTree.objects.filter(messages=message_id).first()
     if tree is None:
         raise no_message()
-    return show_state(tree)
+    return tree
 
 
-def show_state(tree: MessageTree) -> dict[str, Any]:
-    return {
-        "message_tree_id": tree.pk,
-        "state": tree.state,
-        "goal_tree_size": tree.goal_tree_size,
-        "max_depth": tree.max_depth,
-        "max_children_count": tree.max_children_count,
-        "active": TABLE[State(tree.state)].active,
-        "origin": tree.origin or None,
-    }
-
-
-def history(message_id: UUID, viewer: User | None) -> list[dict[str, Any]]:
+def history(message_id: UUID, viewer: User | None) -> list[Revision]:
     """All texts of a message, oldest first; none of one that was never edited."""
-    revisions = list(Revision.objects.filter(message=message_id).order_by("created_at", "id"))
-    return [
-        {
-            "id": revision.pk,
-            "text": revision.text,
-            "message_id": message_id,
-            "user_id": revision.author_id,
-            "created_date": revision.created_at,
-            "user_is_author": viewer is not None and revision.author_id == viewer.pk,
-        }
-        for revision in (revisions if len(revisions) > 1 else [])
-    ]
+    own = Case(When(author=viewer, then=True), default=False) if viewer else Value(False)
+    found = Revision.objects.filter(message=message_id).annotate(user_is_author=own).order_by("created_at", "id")
+    return list(found) if len(found) > 1 else []

@@ -1,11 +1,12 @@
-"""Messages and trees as the wire shows them: the declared shapes, and the rows that fill them.
+"""Messages and trees as the wire shows them: the declared shapes, and the rows that they are filled from.
 
-A row is read as a plain tuple and becomes a dict in one step: a page of a thousand messages is one statement and no
-model objects. Tests hold each dict and its shape together. Rows are made for a reader: one that may not read a text has
-an empty one in its place from the start, so that nothing made from rows can show it.
+A row is read as a plain tuple: a page of a thousand messages is one statement and no model objects. `source` names the
+part of the row that a member is. Rows are made for a reader: one that may not read a text has an empty one in its place
+from the start, so that nothing made from rows can show it.
 """
 
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +16,9 @@ from rest_framework import serializers
 
 from oasst.accounts.models import ApiClient, User
 from oasst.api.cursors import DatedPageShape
-from oasst.api.fields import Choice, Flag, Id, Language, Moment, Shape, Text, Whole
+from oasst.api.fields import Choice, Flag, Id, Language, Moment, Shape, Text, TextOrNull, Whole
 from oasst.api.people import FrontEndUser
-from trees.access import is_public, reads_everything
+from trees.access import reads_everything
 from trees.hot import COLUMNS, MessageRow
 from trees.lifecycle.states import State
 from trees.models import Message, Reaction, Role
@@ -25,26 +26,26 @@ from trees.models import Message, Reaction, Role
 
 class ConversationMessage(Shape):
     id = Id(allow_null=True)
-    user_id = Id(allow_null=True)
+    user_id = Id(allow_null=True, source="author_id")
     frontend_message_id = Text(allow_null=True)
     text = Text()
     lang = Text(allow_null=True)
     is_assistant = Flag()
     emojis = serializers.DictField(child=Whole())
-    user_emojis = serializers.ListField(child=Text())
+    user_emojis = serializers.ListField(child=Text(), source="mine")
     user_is_author = Flag(allow_null=True)
     synthetic = Flag(allow_null=True)
 
 
 class MessageShape(ConversationMessage):
     parent_id = Id(allow_null=True)
-    created_date = Moment()
+    created_date = Moment(source="created_at")
     review_result = Flag(allow_null=True)
     review_count = Whole()
-    deleted = Flag()
+    deleted = Flag(source="is_removed")
     edited = Flag()
-    model_name = Text(allow_null=True)
-    message_tree_id = Id()
+    model_name = Text(allow_null=True, source="model")
+    message_tree_id = Id(source="tree_id")
     ranking_count = Whole()
     rank = Whole(allow_null=True)
     user = FrontEndUser(allow_null=True)
@@ -95,21 +96,21 @@ class StateName(Choice):
 
 
 class TreeState(Shape):
-    message_tree_id = Id()
+    message_tree_id = Id(source="id")
     state = StateName()
     goal_tree_size = Whole()
     max_depth = Whole()
     max_children_count = Whole()
     active = Flag()
-    origin = Text(allow_null=True)
+    origin = TextOrNull()
 
 
 class Revision(Shape):
     id = Id()
     text = Text()
     message_id = Id()
-    user_id = Id(allow_null=True)
-    created_date = Moment(allow_null=True)
+    user_id = Id(allow_null=True, source="author_id")
+    created_date = Moment(allow_null=True, source="created_at")
     user_is_author = Flag(allow_null=True)
 
 
@@ -122,63 +123,51 @@ def rows(messages: QuerySet[Message], viewer: User | None) -> "QuerySet[Message,
 
 
 def read_rows(messages: QuerySet[Message], client: ApiClient, viewer: User | None) -> list[MessageRow]:
-    return as_rows(rows(messages, viewer), client)
+    return as_rows(rows(messages, viewer), client, viewer)
 
 
-def as_rows(tuples: Iterable[Any], client: ApiClient) -> list[MessageRow]:
+_MINE = len(COLUMNS)
+_AUTHOR, _ROLE, _DELETED, _HIDDEN, _MODEL = map(COLUMNS.index, ("author_id", "role", "deleted", "hidden", "model_name"))
+_row = partial(tuple.__new__, MessageRow)  # `_make` without its check of the length, for which it is a Python function
+
+
+def as_rows(tuples: Iterable[Any], client: ApiClient, viewer: User | None) -> list[MessageRow]:
     """For this reader. Each tuple is one of `rows`."""
-    found = [MessageRow._make(one if len(one) == len(MessageRow._fields) else (*one, [])) for one in tuples]
-    if reads_everything(client):
-        return found
-    return [row if is_public(row) else row._replace(text="") for row in found]
+    viewer_id = viewer and viewer.pk
+    found: list[MessageRow] = [
+        _row(
+            (
+                *one[:_MINE],
+                one[_MINE] if len(one) > _MINE else [],
+                one[_ROLE] == Role.ASSISTANT,
+                one[_DELETED] or one[_HIDDEN],  # the wire has one word for both
+                one[_MODEL] or None,
+                None if viewer_id is None else one[_AUTHOR] == viewer_id,
+                None,
+            )
+        )
+        for one in tuples
+    ]
+    if not client.trusted:
+        found = [_own_names(row, client) for row in found]
+    if not reads_everything(client):
+        found = [row._replace(text="") if row.is_removed else row for row in found]
+    return found
+
+
+def _own_names(row: MessageRow, client: ApiClient) -> MessageRow:
+    """Another client's name for a message is that client's business: others but trusted ones get our id instead, which
+    as text serves them as well.
+    """
+    return row if row.api_client_id in (None, client.pk) else row._replace(frontend_message_id=str(row.id))
 
 
 def read_these(message_ids: Collection[UUID], client: ApiClient, viewer: User | None) -> dict[UUID, MessageRow]:
     """Those of these messages that there are, by their id. One statement."""
-    found = as_rows(Message.objects.rows(message_ids, viewer.pk if viewer else None), client)
+    found = as_rows(Message.objects.rows(message_ids, viewer.pk if viewer else None), client, viewer)
     return {row.id: row for row in found}
 
 
 def read_path(message_id: UUID, client: ApiClient, viewer: User | None) -> list[MessageRow]:
     """The message with everything above it, the prompt first; empty when there is no such message. One statement."""
-    return as_rows(Message.objects.path(message_id, viewer.pk if viewer else None), client)
-
-
-def conversation_message(row: MessageRow, client: ApiClient, viewer: User | None) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "user_id": row.author_id,
-        "frontend_message_id": _frontend_id(row, client),
-        "text": row.text,
-        "lang": row.lang,
-        "is_assistant": row.role == Role.ASSISTANT,
-        "emojis": row.emojis,
-        "user_emojis": row.mine,
-        "user_is_author": None if viewer is None else row.author_id == viewer.pk,
-        "synthetic": row.synthetic,
-    }
-
-
-def _frontend_id(row: MessageRow, client: ApiClient) -> str:
-    """What its own client calls the message. Another client's name for it is that client's business: others but
-    trusted ones get our id instead, which as text serves them as well.
-    """
-    if row.api_client_id in (None, client.pk) or client.trusted:
-        return row.frontend_message_id
-    return str(row.id)
-
-
-def message(row: MessageRow, client: ApiClient, viewer: User | None) -> dict[str, Any]:
-    return conversation_message(row, client, viewer) | {
-        "parent_id": row.parent_id,
-        "created_date": row.created_at,
-        "review_result": row.review_result,
-        "review_count": row.review_count,
-        "deleted": not is_public(row),  # the wire has one word for deleted and hidden
-        "edited": row.edited,
-        "model_name": row.model_name or None,
-        "message_tree_id": row.tree_id,
-        "ranking_count": row.ranking_count,
-        "rank": row.rank,
-        "user": None,
-    }
+    return as_rows(Message.objects.path(message_id, viewer.pk if viewer else None), client, viewer)

@@ -1,5 +1,6 @@
 """Operations on people: lists, one person, what they wrote. By our ids, and by the names that clients have for them."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -109,7 +110,7 @@ def list_by_display_name(call: Call) -> Any:
 @operation(OPERATIONS, "GET", "frontend_users/", KEY, query=ByUsernameQuery, answer=[FrontEndUser])
 def list_frontend_users(call: Call) -> Any:
     """The older name of users/by_username, always ascending."""
-    return _list_people(Call(**{**vars(call), "query": {**call.query, "desc": False}}), "username")
+    return _list_people(replace(call, query={**call.query, "desc": False}), "username")
 
 
 @operation(

@@ -8,7 +8,7 @@ from oasst.api.fields import Choice, Constant, Few, Flag, Id, Moment, Shape, Tex
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core import ratelimit
 from trees.api.schemas import StateName
-from trees.models import Delivery, Webhook
+from trees.models import Delivery
 from trees.outbox import webhooks
 
 OPERATIONS: list[Operation] = []
@@ -31,10 +31,10 @@ class WebhookShape(Shape):
     url = Text()
     events = serializers.ListField(child=EventName(), help_text="Of which events; none named means all.")
     enabled = Flag()
-    switched_off_date = Moment(allow_null=True)
+    switched_off_date = Moment(allow_null=True, source="switched_off_at")
     switched_off_why = Text()
     failures = Whole(help_text="Tries that failed since the last that went well.")
-    created_date = Moment()
+    created_date = Moment(source="created_at")
 
 
 class SecretShape(WebhookShape):
@@ -50,12 +50,12 @@ class DeliveryShape(Shape):
     """One event for one webhook. Its `id` is the header webhook-id: drop what you have had."""
 
     id = Id()
-    type = Choice((*webhooks.EVENTS.values(), webhooks.PING))
+    type = Choice((*webhooks.EVENTS.values(), webhooks.PING), source="event")
     status = DeliveryStatus()
     attempts = Whole()
-    created_date = Moment()
-    due_date = Moment(allow_null=True)
-    ended_date = Moment(allow_null=True)
+    created_date = Moment(source="created_at")
+    due_date = Moment(allow_null=True, source="next_try_at")
+    ended_date = Moment(allow_null=True, source="ended_at")
     answer_status = Whole(allow_null=True)
     error = Text()
     body = Text()
@@ -115,35 +115,7 @@ class AnyEvent(Shape):
     )
 
 
-# --- What is shown ---
-
-
-def _show(webhook: Webhook) -> dict[str, Any]:
-    return {
-        "id": webhook.pk,
-        "url": webhook.url,
-        "events": webhook.events,
-        "enabled": webhook.enabled,
-        "switched_off_date": webhook.switched_off_at,
-        "switched_off_why": webhook.switched_off_why,
-        "failures": webhook.failures,
-        "created_date": webhook.created_at,
-    }
-
-
-def _show_delivery(one: Delivery) -> dict[str, Any]:
-    return {
-        "id": one.pk,
-        "type": one.event,
-        "status": one.status,
-        "attempts": one.attempts,
-        "created_date": one.created_at,
-        "due_date": one.due_at if one.ended_at is None else None,
-        "ended_date": one.ended_at,
-        "answer_status": one.answer_status,
-        "error": one.error,
-        "body": one.body,
-    }
+# --- Operations ---
 
 
 def _spend(call: Call) -> None:
@@ -153,7 +125,7 @@ def _spend(call: Call) -> None:
 @operation(OPERATIONS, "GET", "webhooks", KEY, answer=[WebhookShape])
 def list_webhooks(call: Call) -> Any:
     """The webhooks of the calling client."""
-    return [_show(one) for one in call.client.webhooks.order_by("pk")]
+    return call.client.webhooks.order_by("pk")
 
 
 class NewWebhook(Shape):
@@ -178,7 +150,7 @@ def create_webhook(call: Call) -> Any:
     """
     _spend(call)
     made = webhooks.create(call.client, call.given["url"], call.given["events"])
-    return {**_show(made), "secret": webhooks.secret_of(made)}
+    return {**vars(made), "secret": webhooks.secret_of(made)}
 
 
 class SwitchQuery(Shape):
@@ -205,13 +177,13 @@ def rotate_webhook_secret(call: Call) -> Any:
     _spend(call)
     found = webhooks.find(call.client, call.id("webhook_id"))
     secret = webhooks.new_secret(found)
-    return {**_show(found), "secret": secret}
+    return {**vars(found), "secret": secret}
 
 
 @operation(OPERATIONS, "POST", f"{ONE}/ping", KEY, status=202, answer=DeliveryShape, plain=(404, 409))
 def ping_webhook(call: Call) -> Any:
     """Send an event `ping`, which means nothing. Its delivery tells what became of it."""
-    return _show_delivery(webhooks.ping(webhooks.find(call.client, call.id("webhook_id"))))
+    return webhooks.ping(webhooks.find(call.client, call.id("webhook_id")))
 
 
 class DeliveriesQuery(Shape):
@@ -233,4 +205,4 @@ def list_deliveries(call: Call) -> Any:
     found = webhooks.find(call.client, call.id("webhook_id")).deliveries.order_by("-pk")
     if call.query["status"]:
         found = found.filter(status=call.query["status"])
-    return [_show_delivery(one) for one in found[: call.query["max_count"]]]
+    return found[: call.query["max_count"]]

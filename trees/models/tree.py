@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from trees.hot import FactManager, TreeManager
-from trees.lifecycle.states import State
+from trees.lifecycle.states import TABLE, State
 
 STATE_CHOICES = [(state.value, state.value) for state in State]
 
@@ -72,6 +72,11 @@ class MessageTree(models.Model):
 
     def __str__(self) -> str:
         return f"tree {self.id}"
+
+    @property
+    def active(self) -> bool:
+        """Somebody or something still works on it."""
+        return TABLE[State(self.state)].active
 
 
 class TreeTransition(models.Model):

@@ -1,6 +1,7 @@
 """Programs that want to hear of facts, and what they were sent."""
 
 import secrets
+from datetime import datetime
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -76,3 +77,7 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} {self.id}"
+
+    @property
+    def next_try_at(self) -> datetime | None:
+        return self.due_at if self.ended_at is None else None

@@ -113,6 +113,10 @@ class AnswerMetrics(PrometheusAfterMiddleware):
             labels["method"] = self._method(request)
         return super().label_metric(metric, request, response, **labels)
 
+    def process_template_response(self, request: HttpRequest, response: Any) -> Any:
+        """The answers of DRF are rendered late as pages are, and have no template to count."""
+        return response if response.template_name is None else super().process_template_response(request, response)
+
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if isinstance(response, Later):
             count = super().process_response

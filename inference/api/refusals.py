@@ -1,0 +1,76 @@
+"""Refusals of the chat: `{"detail": …}`, as clients of the reference know it, and beside it our `code`."""
+
+from typing import Any
+
+from oasst.api.exceptions import COME_BACK_AFTER, BadInput, Refusal, Refusals
+from oasst.api.operations import Operation
+from oasst.api.parsers import NotJson
+from oasst.core.errors import Busy, DomainError, Invalid
+from oasst.core.http.error_views import status_of
+
+_STATUS = {
+    "sign_in": 403,
+    "token": 401,
+    "token_expired": 401,
+    "token_type": 400,
+    "unauthorized_client": 401,
+    "root_token": 401,
+    "closed": 401,
+    "chat_full": 413,
+    "not_answerable": 400,
+    "not_a_prompt": 400,
+    "not_an_answer": 400,
+    "two_cursors": 400,
+    "bad_cursor": 400,
+    "unknown_model": 422,
+    "chat_off": 422,
+    "too_many_turns": 429,
+}
+
+
+class ChatRefusals(Refusals):
+    edge = "chat"
+    crash = Refusal(500, {"detail": "Internal Server Error"})
+    too_large = Refusal(413, {"detail": "The body is too large.", "code": "too_large"})
+    garbled = Refusal(400, {"detail": "Bad Request"})
+
+    def refused(self, error: DomainError, operation: Operation | None) -> Refusal:
+        status = _status(error)
+        detail: Any = error.message
+        if status == 422 and error.field and error.code not in _STATUS:
+            kind = f"value_error.{error.code}"
+            detail = [{"loc": ["body", *_place_of(error.field)], "msg": error.message, "type": kind}]
+        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+        if status in (429, 503):
+            headers["Retry-After"] = str(error.retry_after if isinstance(error, Busy) else COME_BACK_AFTER)
+        return Refusal(status, {"detail": detail, "code": error.code}, headers, error.code)
+
+    def not_json(self, error: NotJson) -> Refusal:
+        return Refusal(422, {"detail": [error.place]})
+
+    def bad_input(self, error: BadInput) -> Refusal:
+        if any(source == "path" for source, _ in error.details):  # no id: nothing has it
+            return Refusal(404, {"detail": "Not Found", "code": "not_found"})
+        return Refusal(422, {"detail": list(error.places()), "code": "bad_input"})
+
+    def in_words(self, status: int, words: str, headers: dict[str, str] | None = None) -> Refusal:
+        return Refusal(status, {"detail": words}, headers or {})
+
+
+def _status(error: DomainError) -> int:
+    if error.code in _STATUS:
+        return _STATUS[error.code]
+    if error.code == "message_not_found" and error.field:  # it was named in the body
+        return 400
+    if isinstance(error, Invalid):
+        return 413 if error.code == "too_long" and error.field == "content" else 422 if error.field else 400
+    return status_of(error)
+
+
+_OUR_NAMES = {"max_tokens": "max_new_tokens", "response_instructions": "user_response_instructions"}
+_SETTINGS = ("max_tokens", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty")
+
+
+def _place_of(field: str) -> list[str]:
+    name = _OUR_NAMES.get(field, field)
+    return ["sampling_parameters", name] if field in _SETTINGS else [name]

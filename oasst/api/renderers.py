@@ -1,0 +1,52 @@
+"""What is written: compact JSON, whatever a caller accepts, and refusals as RFC 9457 has them for whoever asks."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from oasst.api.wire_json import dump
+
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+
+
+class WireRenderer(BaseRenderer):
+    media_type = JSON
+    format = "json"
+    charset = None
+
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> bytes:
+        response: Response = (renderer_context or {})["response"]
+        return b"" if response.status_code == 204 else dump(data).encode(errors="replace")
+
+
+class Negotiation(BaseContentNegotiation):
+    """Nothing is negotiated: each interface has one parser and one renderer."""
+
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
+        return next(iter(parsers))
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        only = next(iter(renderers))
+        return only, only.media_type
+
+
+def rendered(response: Response, renderer: BaseRenderer) -> Response:
+    """The response with its content, also outside of a view."""
+    response.accepted_renderer, response.accepted_media_type = renderer, renderer.media_type
+    response.renderer_context = {}  # type: ignore[attr-defined]
+    response.render()
+    # What it was made from need not live as long as the bytes, and the context held the response, which held it.
+    response.data, response.renderer_context = None, {}  # type: ignore[attr-defined]
+    # DRF leaves out the type where there is no body; clients of the wire always had it.
+    response.headers.setdefault("Content-Type", response.content_type or renderer.media_type)
+    return response
