@@ -22,7 +22,7 @@ from rest_framework.request import Request
 from oasst.accounts.authentication import program_sessions
 from oasst.accounts.identities import find_person
 from oasst.accounts.models import ApiClient, Identity, ProgramSession, User
-from oasst.api.authentication import count_wrong, find_client
+from oasst.api.authentication import bearer_of, count_wrong, find_client
 from oasst.api.fields import Shape, Text
 from oasst.core import ratelimit
 from oasst.core.errors import NotAllowed
@@ -53,10 +53,10 @@ class SessionAuthentication(BaseAuthentication):
     """An access token, of a person who signed in with a program. `request.auth` is the ProgramSession."""
 
     def authenticate(self, request: Request) -> tuple[User, ProgramSession] | None:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not program_sessions.is_access_token(given.strip()):
+        given = bearer_of(request._request)
+        if not program_sessions.is_access_token(given):
             return None
-        session = with_wrong_ones_counted(request._request, program_sessions.session_of, given.strip())
+        session = with_wrong_ones_counted(request._request, program_sessions.session_of, given)
         return session.user, session
 
 

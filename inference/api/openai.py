@@ -4,12 +4,12 @@ A completion is a turn like any other: the same queue and engine. What a person 
 in line, and whoever hangs up ends it, also while it waits; so does the end of the process that they were connected to.
 """
 
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
 
-from django.http import StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.response import Response
 
@@ -26,7 +26,7 @@ from inference.turns.sse import with_pauses
 from inference.turns.watch import watch_turn
 from oasst.api.fields import represent
 from oasst.api.operations import Access, Call, Operation, operation
-from oasst.api.renderers import WireRenderer, rendered
+from oasst.api.renderers import rendered
 from oasst.api.wire_json import dump
 from oasst.core.errors import Invalid
 from oasst.core.http.asgi_handler import Later
@@ -45,19 +45,15 @@ _FINISH = {"length": "length"}  # all others: "stop"
 _FAILURES = {"too_long": 400, "empty": 400, "invalid": 400, "queue_timeout": 503, "timeout": 504}
 
 
-async def _guarded(coming: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
+async def _guarded(coming: Coroutine[Any, Any, HttpResponseBase], request: HttpRequest) -> HttpResponseBase:
+    """No view is left to refuse when it comes."""
     try:
         return await coming
     except Exception as error:
         refused = OPENAI_REFUSALS.of(error, None)
         if refused is None:
             raise
-        return _answered(refused.body, refused.status, refused.headers)
-
-
-def _answered(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A response for which no view is left when it comes."""
-    return rendered(Response(data, status, headers=headers), WireRenderer())
+        return rendered(OPENAI_REFUSALS.respond(refused, request))
 
 
 class _Line:
@@ -98,7 +94,8 @@ def completions(call: Call) -> HttpResponseBase:
         user=call.person, messages=asked.messages, policy=current_policy(), chosen=asked.chosen, model=asked.model
     )
     line = _Line(turn)
-    response = Later(call.request, lambda: _guarded(_streamed(line, asked) if asked.stream else _whole(line)))
+    request = call.request
+    response = Later(request, lambda: _guarded(_streamed(line, asked) if asked.stream else _whole(line), request))
     response._resource_closers.append(line.close)  # type: ignore[attr-defined]
     if asked.ignored:
         response[IGNORED_HEADER] = _as_header(asked.ignored)
@@ -130,7 +127,8 @@ async def _whole(line: _Line) -> Response:
         return _failed(last)
     message = {"role": "assistant", "content": last.text, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(last)}
-    return _answered(_COMPLETION({**_head(turn, "chat.completion"), "choices": [choice], "usage": _usage(last)}))
+    completion = {**_head(turn, "chat.completion"), "choices": [choice], "usage": _usage(last)}
+    return rendered(Response(_COMPLETION(completion)))
 
 
 async def _streamed(line: _Line, asked: Asked) -> HttpResponseBase:
@@ -193,7 +191,8 @@ def _failure(event: Failed) -> tuple[int, dict[str, Any]]:
 
 def _failed(event: Failed) -> Response:
     status, error = _failure(event)
-    return _answered(error, status, {"Retry-After": str(LONGEST_WAIT)} if status == 503 else {})
+    headers = {"Retry-After": str(LONGEST_WAIT)} if status == 503 else {}
+    return rendered(Response(error, status, headers=headers))
 
 
 def _head(turn: Turn, kind: str) -> dict[str, Any]:

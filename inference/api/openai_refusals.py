@@ -59,7 +59,7 @@ class OpenAIRefusals(Refusals):
             return self.of_domain(Invalid("There is no such model here.", code="unknown_model", field="model"))
         return self.of_domain(Invalid("The body must be a JSON object.", code="not_an_object"))
 
-    def in_words(self, status: int, words: str, headers: dict[str, str] | None = None) -> Refusal:
+    def in_words(self, status: int, words: str, headers: Mapping[str, str] | None = None) -> Refusal:
         if status == 405:
             methods = (headers or {})["Allow"]
             return _refusal(405, f"This is for {methods} alone.", "method_not_allowed", headers=headers)

@@ -40,7 +40,7 @@ INTERFACE = Interface(
     schemes={"token": {"type": "http", "scheme": "bearer", "description": "A token that the person made."}},
     refusals=_refusals,
     refusal=None,
-    etags=False,
+    view=OpenAIView,
 )
 document = add_document(OPERATIONS, INTERFACE)
 urlpatterns = urls_of(OPERATIONS, OpenAIView, "openai", elsewhere)

@@ -1,5 +1,6 @@
 """What the OpenAPI document of the chat says beyond its operations."""
 
+from inference.api.views import ChatView
 from oasst.api.interfaces import DETAIL, Interface, Json
 from oasst.api.operations import Access, Operation
 from oasst.core.http import api_paths
@@ -70,4 +71,5 @@ INTERFACE = Interface(
     schemes=_SCHEMES,
     refusals=refusals,
     refusal=_REFUSAL,
+    view=ChatView,
 )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from inference.api.schemas import SamplingParameters
 from oasst.api.exceptions import COME_BACK_AFTER, BadInput, Refusal, Refusals
 from oasst.api.operations import Operation
 from oasst.api.parsers import NotJson
@@ -53,9 +54,6 @@ class ChatRefusals(Refusals):
             return Refusal(404, {"detail": "Not Found", "code": "not_found"})
         return Refusal(422, {"detail": list(error.places()), "code": "bad_input"})
 
-    def in_words(self, status: int, words: str, headers: dict[str, str] | None = None) -> Refusal:
-        return Refusal(status, {"detail": words}, headers or {})
-
 
 def _status(error: DomainError) -> int:
     if error.code in _STATUS:
@@ -68,9 +66,9 @@ def _status(error: DomainError) -> int:
 
 
 _OUR_NAMES = {"max_tokens": "max_new_tokens", "response_instructions": "user_response_instructions"}
-_SETTINGS = ("max_tokens", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty")
+_SETTINGS = frozenset(SamplingParameters().fields)
 
 
 def _place_of(field: str) -> list[str]:
     name = _OUR_NAMES.get(field, field)
-    return ["sampling_parameters", name] if field in _SETTINGS else [name]
+    return ["sampling_parameters", name] if name in _SETTINGS else [name]

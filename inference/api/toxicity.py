@@ -38,7 +38,7 @@ class ClassifierFailed(DomainError):
     "hf/text_toxicity",
     Access.TRUSTED,
     query=ToxicityQuery,
-    answer=[[ToxicityScore]],
+    answer=_ANSWER,
     errors=(Wire.HUGGINGFACE_API_ERROR,),
 )
 def text_toxicity(call: Call) -> Any:

@@ -65,6 +65,12 @@ def key_of(request: HttpRequest) -> str:
     return request.GET.get("api_key") or request.headers.get("X-API-Key") or ""
 
 
+def bearer_of(request: HttpRequest) -> str:
+    """What came as `Authorization: Bearer`; empty where nothing did."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
+
+
 def find_client(given: str, request: HttpRequest) -> ApiClient:
     """The program that this key belongs to. Raises NotAllowed `api_key` for a wrong one, one switched off, and the one
     that everybody knows where it is not switched on, and Busy for an address that has brought many wrong ones.
@@ -92,11 +98,10 @@ def find_token(request: HttpRequest) -> Token | None:
     Raises NotAllowed `token` for a wrong or expired one, `suspended` and `closed` for its person, and Busy for an
     address that has brought many wrong ones.
     """
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not given.strip():
+    given = bearer_of(request)
+    if not given:
         return None
-    people = Token.objects.select_related("user__own_program")
-    token = people.filter(digest=Secret.digest_of(given.strip())).first()
+    token = Token.objects.select_related("user__own_program").filter(digest=Secret.digest_of(given)).first()
     if token is None or _has_expired(token.expires_at):
         count_wrong(ratelimit.WRONG_TOKENS_FROM_ADDRESS, request)
         raise NotAllowed("This token is not valid.", code="token")

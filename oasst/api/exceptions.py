@@ -103,9 +103,18 @@ class Refusals(ABC):
     @abstractmethod
     def bad_input(self, error: BadInput) -> Refusal: ...
 
-    @abstractmethod
-    def in_words(self, status: int, words: str, headers: dict[str, str] | None = None) -> Refusal:
+    def in_words(self, status: int, words: str, headers: Mapping[str, str] | None = None) -> Refusal:
         """For what has no code of the domain."""
+        return Refusal(status, {"detail": words}, headers or {})
+
+    def respond(self, refused: Refusal, request: HttpRequest | Request) -> Response:
+        """In the envelope of the interface, or as RFC 9457 has it."""
+        as_problem = self.as_problems and PROBLEM in request.headers.get("Accept", "")
+        body, media = (_problem(refused), PROBLEM) if as_problem else (refused.body, None)
+        response = Response(body, refused.status, headers=refused.headers, content_type=media)
+        # Refusals are everyday: the line of the request says it, Django need not warn of each once more.
+        response._has_been_logged = True  # type: ignore[attr-defined]
+        return response
 
 
 class DataRefusals(Refusals):
@@ -138,9 +147,6 @@ class DataRefusals(Refusals):
     def bad_input(self, error: BadInput) -> Refusal:
         return _bad_input(error.places())
 
-    def in_words(self, status: int, words: str, headers: dict[str, str] | None = None) -> Refusal:
-        return Refusal(status, {"detail": words}, headers or {})
-
 
 DATA_REFUSALS = DataRefusals()
 
@@ -154,20 +160,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
         log.exception("%s %s crashed", request.method, getattr(request.resolver_match, "route", "?"))
         got_request_exception.send(sender=type(view), request=request._request)
         refused = refusals.crash
-    return refuse(refused, as_problem=refusals.as_problems and asks_for_problem(request))
-
-
-def asks_for_problem(request: HttpRequest | Request) -> bool:
-    return PROBLEM in request.headers.get("Accept", "")
-
-
-def refuse(refused: Refusal, *, as_problem: bool) -> Response:
-    """The refusal in the envelope of its interface, or as RFC 9457 has it."""
-    body, media = (_problem(refused), PROBLEM) if as_problem else (refused.body, None)
-    response = Response(body, refused.status, headers=refused.headers, content_type=media)
-    # Refusals are everyday: the line of the request says it, Django need not warn of each once more.
-    response._has_been_logged = True  # type: ignore[attr-defined]
-    return response
+    return refusals.respond(refused, request)
 
 
 def _problem(refused: Refusal) -> dict[str, Any]:

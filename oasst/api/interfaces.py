@@ -6,6 +6,7 @@ from typing import Any
 
 from oasst.api.operations import Access, Operation
 from oasst.api.renderers import JSON, PROBLEM
+from oasst.api.views import OperationView
 
 Json = dict[str, Any]
 
@@ -62,9 +63,7 @@ class Interface:
     """Status → in words: every refusal that an operation may give."""
     refusal: Json | None
     """The shape of a refusal; None where it is one of the declared, `Error`."""
-    repeats: bool = False
-    """A POST may have an Idempotency-Key."""
-    etags: bool = True
+    view: type[OperationView]
 
     @property
     def envelopes(self) -> dict[str, str]:

@@ -59,7 +59,7 @@ _ONE_AT_A_TIME = Lock()
 def _document(schema: "OperationSchema", operations: Iterable[Operation], told: type[Shape] | None) -> Json:
     interface, paths = schema.interface, {}
     for path, methods in by_path(operations).items():
-        schema.view = OperationView(operations=methods)
+        schema.view = interface.view(operations=methods)
         url = "/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)
         paths[url] = {name.lower(): schema.get_operation(url, path, "", name, schema.registry) for name in methods}
     return {
@@ -123,14 +123,14 @@ class OperationSchema(AutoSchema):
             for place, fields in (("path", path), ("query", query), ("header", one.headers))
             for name, field in fields.items()
         ]
-        repeats = self.interface.repeats and one.method == "POST" and one.repeatable
+        repeats = self.interface.view.repeats and one.method == "POST" and one.repeatable
         more = ((one.viewer, _VIEWER), (repeats, _IDEMPOTENCY), (self._has_etag, _ETAG))
         return found + [header for there, header in more if there]
 
     @property
     def _has_etag(self) -> bool:
         one = self.operation
-        return self.interface.etags and one.method == "GET" and one.media == JSON and one.answer is not None
+        return self.interface.view.etags and one.method == "GET" and one.media == JSON and one.answer is not None
 
     def _get_request_body(self, direction: Any = "request") -> Json | None:
         return self._body(self.operation.body, self.operation.body_required) if self.operation.body else None
@@ -169,7 +169,7 @@ class OperationSchema(AutoSchema):
         found: Json = {name: {"description": words, "schema": _STRING} for name, words in one.tells.items()}
         if self._has_etag:
             found["ETag"] = {"schema": _STRING}
-        if one.by_cursor and self.interface.repeats:
+        if one.by_cursor and self.interface.view.repeats:
             found["Link"] = {"description": "The pages beside (RFC 8288).", "schema": _STRING}
         return found
 

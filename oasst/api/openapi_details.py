@@ -6,6 +6,7 @@ from oasst.api.codes import Wire
 from oasst.api.fields import Text
 from oasst.api.interfaces import DETAIL, Interface, Json
 from oasst.api.operations import Access, Operation
+from oasst.api.views import DataView
 from oasst.core.http import api_paths
 
 _ACCESS = {
@@ -88,5 +89,5 @@ INTERFACE = Interface(
     schemes=_SCHEMES,
     refusals=_in_words,
     refusal=_REFUSAL,
-    repeats=True,
+    view=DataView,
 )

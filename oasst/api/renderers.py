@@ -27,6 +27,9 @@ class WireRenderer(BaseRenderer):
         return b"" if response.status_code == 204 else dump(data).encode(errors="replace")
 
 
+_WIRE = WireRenderer()
+
+
 class Negotiation(BaseContentNegotiation):
     """Nothing is negotiated: each interface has one parser and one renderer."""
 
@@ -40,7 +43,7 @@ class Negotiation(BaseContentNegotiation):
         return only, only.media_type
 
 
-def rendered(response: Response, renderer: BaseRenderer) -> Response:
+def rendered(response: Response, renderer: BaseRenderer = _WIRE) -> Response:
     """The response with its content, also outside of a view."""
     response.accepted_renderer, response.accepted_media_type = renderer, renderer.media_type
     response.renderer_context = {}  # type: ignore[attr-defined]

@@ -25,10 +25,10 @@ from oasst.accounts.models import User
 from oasst.api import cors
 from oasst.api.authentication import ApiKeyAuthentication, RefuseForeignPages, TokenAuthentication, find_viewer
 from oasst.api.conditional import links_beside, make_conditional
-from oasst.api.exceptions import DATA_REFUSALS, BadInput, Refusals, asks_for_problem, refuse
+from oasst.api.exceptions import DATA_REFUSALS, BadInput, Refusals
 from oasst.api.operations import Access, Call, Operation, by_path
 from oasst.api.permissions import IsKnown, IsRoot, IsTrusted
-from oasst.api.renderers import JSON, WireRenderer, rendered
+from oasst.api.renderers import JSON, rendered
 from oasst.api.repeats import once
 from oasst.api.streams import stream
 from oasst.api.throttling import ProgramWrites
@@ -92,7 +92,8 @@ class OperationView(APIView):
         self.call = read_input(operation, request, kwargs)
         if operation.key_late:
             self.check_access(request)
-        self.find_caller(request)
+        if self.authentication_classes:
+            self.call.auth, self.call.viewer = request.auth, self.find_viewer(request)
         self.check_throttles(request)
 
     def check_access(self, request: Request) -> None:
@@ -101,11 +102,9 @@ class OperationView(APIView):
             self.perform_authentication(request)
         self.check_permissions(request)
 
-    def find_caller(self, request: Request) -> None:
-        """Note who calls."""
-        if self.authentication_classes:
-            self.call.auth = request.auth
-            self.call.viewer = request.user if isinstance(request.user, User) else None
+    def find_viewer(self, request: Request) -> User | None:
+        """The person for whom the call is."""
+        return request.user if isinstance(request.user, User) else None
 
     def act(self, request: Request, *args: Any, **kwargs: str) -> HttpResponseBase:
         """The handler of every method that the path has."""
@@ -198,12 +197,10 @@ class DataView(OperationView):
     syntax_first = True
     repeats = True
 
-    def find_caller(self, request: Request) -> None:
+    def find_viewer(self, request: Request) -> User | None:
         """Who looks is named in a header; that of an operation which does not ask is ignored."""
-        if self.authentication_classes:
-            self.call.auth = request.auth
-        if self.call.operation.viewer:
-            self.call.viewer = find_viewer(self.call.client, self.call.request)
+        client: Any = request.auth
+        return find_viewer(client, request._request) if self.call.operation.viewer else None
 
 
 @csrf_exempt
@@ -223,8 +220,7 @@ def elsewhere(request: HttpRequest) -> HttpResponse:
 
 
 def nothing_there(request: HttpRequest, refusals: Refusals = DATA_REFUSALS, words: str = "Not Found") -> HttpResponse:
-    as_problem = refusals.as_problems and asks_for_problem(request)
-    return rendered(refuse(refusals.in_words(404, words), as_problem=as_problem), WireRenderer())
+    return rendered(refusals.respond(refusals.in_words(404, words), request))
 
 
 def view_of(methods: Mapping[str, Operation], kind: type[OperationView]) -> type[OperationView]:
