@@ -7,8 +7,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-# Django's own commands that talk to the database. Ours say so themselves
-# (oasst.embedded.commands.ServiceCommand).
+# Django's own commands that use the database. Ours are subclasses of oasst.embedded.commands.ServiceCommand.
 NEED_SERVERS = (
     "changepassword",
     "clearsessions",
@@ -26,15 +25,12 @@ NEED_SERVERS = (
     "sqlflush",
     "sqlmigrate",
 )
-
-
-BEGIN_A_SITE = ("makemigrations", "migrate")
-"""Of those the ones that may be the first to use a home."""
+MAY_CREATE_HOME = ("makemigrations", "migrate")
 VENV = Path(__file__).resolve().parent / ".venv"
 
 
 def main() -> None:
-    use_the_packages()
+    use_venv()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oasst.settings")
     from django.conf import settings
     from django.core.management import execute_from_command_line
@@ -47,30 +43,30 @@ def main() -> None:
     except (BadVariable, ServiceError) as error:
         sys.exit(f"Configuration: {error}")
     if len(sys.argv) > 1 and sys.argv[1] in NEED_SERVERS and "--help" not in sys.argv:
-        with_servers(home, lambda: execute_from_command_line(sys.argv), begins=sys.argv[1] in BEGIN_A_SITE)
+        run_with_servers(home, lambda: execute_from_command_line(sys.argv), may_create=sys.argv[1] in MAY_CREATE_HOME)
     else:
         execute_from_command_line(sys.argv)
 
 
-def use_the_packages() -> None:
-    """Go on as the Python of .venv where this one has no Django: `./manage.py` is what people type."""
+def use_venv() -> None:
+    """Restart with the Python of .venv if this one has no Django, so that `./manage.py` just works."""
     if find_spec("django"):
         return
     python = VENV / "bin" / "python"
     if python.exists() and Path(sys.prefix).resolve() != VENV.resolve():
-        os.execv(python, [str(python), *sys.argv])  # noqa: S606  (ours, with the words that were typed)
+        os.execv(python, [str(python), *sys.argv])  # noqa: S606
     sys.exit("Django is not installed here. scripts/up installs all packages into .venv, and starts the site.")
 
 
-def with_servers(home: Path, run: Callable[[], None], *, begins: bool) -> None:
-    from oasst.embedded.commands import close_connections, ending_in_order, require_site
+def run_with_servers(home: Path, run: Callable[[], None], *, may_create: bool) -> None:
+    from oasst.embedded.commands import close_connections, exit_on_sigterm, require_site
     from oasst.embedded.errors import ServiceError
-    from oasst.embedded.servers import Embedded
+    from oasst.embedded.servers import EmbeddedServers
 
     try:
-        if not begins:
+        if not may_create:
             require_site(home)
-        with ending_in_order(), Embedded(home):
+        with exit_on_sigterm(), EmbeddedServers(home):
             try:
                 run()
             finally:
@@ -83,4 +79,4 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit(130)  # what was started has been stopped on the way here; where it happened is nobody's concern
+        sys.exit(130)  # everything is stopped by now, and a traceback would not help

@@ -1,10 +1,10 @@
-"""The tests of `.ci/run`: each part, then once more, alone and one after the other, what failed in any of them.
+"""Run the tests for `.ci/run`: all parts, then the failed tests once more, in one process.
 
-Green when every test passed at the second try at the latest. Those that needed the second try are listed (`flaky: …`)
-before the closing line, which looks like pytest's and counts all parts: the list is empty when an issue ends. Never
-mended by a second try: a crashed worker, a file that cannot be collected, a part that ran no tests or out of time.
+Exits with 0 if every test passed at the first or second try. Tests that needed the second try are listed (`flaky: …`)
+before the closing line, which looks like pytest's and counts all parts; no issue may end with flaky tests. A crashed
+worker, a file that cannot be collected, and a part that ran no tests or timed out always fail.
 
-The same file is a pytest plugin (`-p run_tests --outcome FILE`), which writes down what came of each test.
+This file is also a pytest plugin (`-p run_tests --outcome FILE`), which writes the result of each test to a file.
 """
 
 import json
@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 MOST_FLAKY = 20
-"""More failures than this are no accident, and trying each again would take too long."""
+"""With more failures than this, running them again would take too long."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Part:
     name: str
     minutes: int
     command: Sequence[str]
-    """Runs pytest; takes further arguments of pytest at its end."""
+    """Runs pytest; further arguments of pytest are appended."""
 
 
 PARTS = [
-    # Each on two processes: what is short; then, file by file, what kills processes or shows pages.
+    # Both in two processes; the second file by file, because its tests kill processes or drive a browser.
     Part("quick", 20, ["scripts/test", "--quick"]),
     Part(
         "rest", 35, ["scripts/test", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "-m", "slow or browser"]
@@ -48,7 +48,7 @@ class Outcome:
     skipped: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
-    """Sentences about what no second try can mend."""
+    """Sentences about failures that are not tried again."""
 
     def add(self, other: "Outcome") -> None:
         self.passed += other.passed
@@ -62,8 +62,8 @@ def main() -> int:
 
 
 def run(parts: Sequence[Part], second_try: Part) -> int:
-    """The exit status: 0 when everything passed at the second try at the latest."""
-    began = time.monotonic()
+    """Run the tests and return the exit status: 0 if every test passed at the first or second try."""
+    started = time.monotonic()
     total = Outcome()
     for part in parts:
         total.add(run_part(part))
@@ -75,12 +75,12 @@ def run(parts: Sequence[Part], second_try: Part) -> int:
         say(f"failed: {name}")
     for sentence in total.broken:
         say(f"broken: {sentence}")
-    say(closing_line(total, time.monotonic() - began))
+    say(closing_line(total, time.monotonic() - started))
     return 1 if total.failed or total.broken else 0
 
 
 def find_flaky(total: Outcome, second_try: Part) -> list[str]:
-    """Run again what failed, and count what passes now as passed. Returns those."""
+    """Run failed tests again, count those that pass now as passed, and return their names."""
     if not total.failed:
         return []
     if len(total.failed) > MOST_FLAKY:
@@ -109,9 +109,9 @@ def run_part(part: Part, names: Sequence[str] = ()) -> Outcome:
 
 
 def environment() -> dict[str, str]:
-    """Python finds this file as the module `run_tests`."""
-    here = str(Path(__file__).resolve().parent)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))}
+    """Return an environment in which Python finds this file as the module `run_tests`."""
+    folder = str(Path(__file__).resolve().parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))}
 
 
 def closing_line(total: Outcome, seconds: float) -> str:
@@ -121,8 +121,8 @@ def closing_line(total: Outcome, seconds: float) -> str:
         "skipped": len(total.skipped),
         "errors": len(total.broken),
     }
-    said = ", ".join(f"{number} {name}" for name, number in counts.items() if number) or "no tests ran"
-    return f" {said} in {seconds:.2f}s ".center(80, "=")
+    summary = ", ".join(f"{number} {name}" for name, number in counts.items() if number) or "no tests ran"
+    return f" {summary} in {seconds:.2f}s ".center(80, "=")
 
 
 def say(line: str) -> None:
@@ -134,11 +134,11 @@ def say(line: str) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--outcome", type=Path, help="write to this file what came of each test")
+    parser.addoption("--outcome", type=Path, help="write the result of each test to this file")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Workers tell the process that started them, which writes for all.
+    # Workers of pytest-xdist report to the main process, which writes for all.
     if (path := config.option.outcome) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Recorder(path))
 

@@ -1,18 +1,13 @@
-"""The REST contract of the chat below /inference/: every operation in one table. See docs/inference-api.md."""
+"""The operations of the chat API below /inference/. See docs/inference-api.md."""
 
 from inference.api import accounts, chats, configs, messages
 from inference.api.openapi_details import INTERFACE
 from inference.api.views import ChatView
 from oasst.api.documents import add_document
 from oasst.api.operations import Operation
-from oasst.api.views import urls_of
+from oasst.api.views import make_urls
 
-OPERATIONS: list[Operation] = [
-    *accounts.OPERATIONS,
-    *chats.OPERATIONS,
-    *messages.OPERATIONS,
-    *configs.OPERATIONS,
-]
+OPERATIONS: list[Operation] = [*accounts.OPERATIONS, *chats.OPERATIONS, *messages.OPERATIONS, *configs.OPERATIONS]
 document = add_document(OPERATIONS, INTERFACE)
 
-urlpatterns = urls_of(OPERATIONS, ChatView, "inference")
+urlpatterns = make_urls(OPERATIONS, ChatView, "inference")

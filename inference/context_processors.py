@@ -1,4 +1,4 @@
-"""What every page knows of the chat: whether there is one, for the link in the header."""
+"""Whether the site has a chat, for the link in the header of every page."""
 
 from django.http import HttpRequest
 

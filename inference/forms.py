@@ -1,4 +1,4 @@
-"""What people set for a chat."""
+"""The settings form of a chat."""
 
 from typing import Any
 
@@ -7,36 +7,29 @@ from django import forms
 from inference.chats import chat_settings
 from inference.chats.chat_settings import INSTRUCTIONS
 from inference.chats.offered_models import models_on_offer
-from inference.engine.sampling import LARGEST_SEED
+from inference.engine.sampling import MAX_SEED
 from inference.models import Chat
 from inference.policy import ChatPolicy
 
 SETTINGS = ("temperature", "top_p", "top_k", "repetition_penalty", "max_tokens", "seed")
+_DECIMAL: Any = {"step_size": 0.01, "required": False}
 
 
-class ChoicesForm(forms.Form):
-    """Numbers left empty mean the default of the model; the range of each is what a page can reasonably offer."""
+class ChatSettingsForm(forms.Form):
+    """Empty numbers mean the defaults. The ranges are those that make sense on a page."""
 
     model = forms.ChoiceField()
     temperature = forms.FloatField(
-        min_value=0, max_value=2, step_size=0.01, required=False, help_text="Low is predictable, high is daring."
+        min_value=0, max_value=2, help_text="Low is predictable, high is daring.", **_DECIMAL
     )
     top_p = forms.FloatField(
-        min_value=0.01,
-        max_value=1,
-        step_size=0.01,
-        required=False,
-        help_text="Keeps the likeliest words up to this sum.",
+        min_value=0.01, max_value=1, help_text="Keeps the likeliest words up to this sum.", **_DECIMAL
     )
     top_k = forms.IntegerField(
         min_value=0, max_value=2000, required=False, help_text="Keeps so many of the likeliest words. 0 keeps all."
     )
     repetition_penalty = forms.FloatField(
-        min_value=0.5,
-        max_value=3,
-        step_size=0.01,
-        required=False,
-        help_text="Above 1, words are less often said again.",
+        min_value=0.5, max_value=3, help_text="Above 1, words are less often said again.", **_DECIMAL
     )
     max_tokens = forms.IntegerField(
         min_value=1,
@@ -46,7 +39,7 @@ class ChoicesForm(forms.Form):
         help_text="In tokens, about ¾ of a word each.",
     )
     seed = forms.IntegerField(
-        min_value=0, max_value=LARGEST_SEED, required=False, help_text="The same number gives the same answer again."
+        min_value=0, max_value=MAX_SEED, required=False, help_text="The same number gives the same answer again."
     )
     system_prompt = forms.CharField(
         required=False,
@@ -82,8 +75,8 @@ class ChoicesForm(forms.Form):
         return {name: self.cleaned_data[name] for name in INSTRUCTIONS}
 
 
-def values_of(chat: Chat) -> dict[str, Any]:
-    """What the form shows for a chat."""
+def form_values(chat: Chat) -> dict[str, Any]:
+    """Return the initial values of the form for a chat."""
     return {
         **chat_settings.settings_of(chat),
         "model": chat.model,

@@ -1,7 +1,7 @@
-"""The statements on chats that pages and engines ask all day, by hand: each does in one what takes the ORM several.
-It locks no rows that a window function puts in order, updates none from a list of values, and knows no recursion.
+"""Hand-written SQL for the frequent statements on chats: the ORM has no recursion, no update from a list of values, and
+cannot lock rows in the order of a window function.
 
-Each has a twin in tests/test_hot.py that says the same by the ORM.
+Each has an ORM twin in tests/test_hot.py.
 """
 
 import json
@@ -15,7 +15,7 @@ from oasst.core.prepared import PreparedManager
 if TYPE_CHECKING:
     from inference.models import ChatMessage, Turn  # noqa: F401  (named as text below)
 
-# --- Ways through a chat ---
+# --- The tree of messages ---
 
 _THREAD = """
     WITH RECURSIVE thread AS (
@@ -43,13 +43,13 @@ _NO_BOUND = 1_000_000
 
 class ChatMessageManager(PreparedManager["ChatMessage"]):
     def thread_ids(self, message_id: UUID, at_most: int = _NO_BOUND) -> list[UUID]:
-        """The message and what it answers, oldest first; of a longer thread its end."""
-        return [one for (one,) in prepared.read(_THREAD, [message_id, at_most])]
+        """Return the ids of the message and those above it, oldest first; at most the last `at_most`."""
+        return [id for (id,) in prepared.fetch_rows(_THREAD, [message_id, at_most])]
 
-    def newest_below(self, message_id: UUID) -> UUID:
-        """Where one comes out who follows the newest reply from here on."""
-        found: UUID = prepared.read(_NEWEST_BELOW, [message_id])[0][0]
-        return found
+    def newest_descendant(self, message_id: UUID) -> UUID:
+        """Follow the newest reply down from the message and return the last id."""
+        newest: UUID = prepared.fetch_rows(_NEWEST_BELOW, [message_id])[0][0]
+        return newest
 
 
 # --- The queue ---
@@ -58,9 +58,9 @@ _CLAIMABLE = """
     (turn.state = 'pending' OR (turn.state = 'in_progress' AND turn.lease_until < statement_timestamp()))
     AND (turn.wanted_until IS NULL OR turn.wanted_until >= statement_timestamp())
 """
-# Everybody's first waiting turn comes before anybody's second; an answer that is being written counts as one. So
-# whoever asks ten things at once waits behind the others with nine of them. `round` is also how many answers the person
-# would have under way with this one. Of one person, what a page asked comes before what a program of theirs did.
+# Round-robin over users: every user's first turn comes before anyone's second, and answers in progress count. `round`
+# is also the number of answers in progress that the user would have with this one. For one user, turns of pages come
+# before those of API clients.
 _WAITING = f"""
     SELECT turn.message_id, turn.user_id, turn.queued_at AS since, turn.began_at IS NOT NULL AS begun,
            row_number() OVER (
@@ -74,10 +74,10 @@ _WAITING = f"""
     ) held USING (user_id)
     WHERE {_CLAIMABLE}
 """
-# What was interrupted goes first: its person has read half of it.
+# Interrupted answers go first: their users have read half of them.
 _IN_ORDER = "ORDER BY begun DESC, round, since, message_id"
 _LINE = f"SELECT message_id, user_id FROM ({_WAITING}) waiting {_IN_ORDER}"
-# The state is asked for again beside the lock: while we waited for it somebody else may have claimed the row.
+# Checks the state again beside the lock, because another engine may have claimed the row since.
 _LOCK_FIRST = f"""
     SELECT turn.message_id FROM inference_turn turn JOIN ({_WAITING}) waiting USING (message_id)
     WHERE turn.model = %s AND (waiting.begun OR waiting.round <= %s) AND {_CLAIMABLE}
@@ -96,7 +96,7 @@ _CHECKPOINT = """
     RETURNING turn.message_id,
               turn.stop_asked_at IS NOT NULL OR COALESCE(turn.wanted_until < statement_timestamp(), false)
 """
-# Waits for no lock while it holds others: a row that is just being written gets its time with the next call.
+# SKIP LOCKED avoids deadlocks: a row that is being written is renewed by the next call.
 _STILL_WANTED = """
     WITH open AS (
         SELECT message_id FROM inference_turn WHERE message_id = ANY(%s) AND state IN ('pending', 'in_progress')
@@ -112,23 +112,21 @@ _STILL_WANTED = """
 
 
 class TurnManager(PreparedManager["Turn"]):
-    def line(self) -> list[tuple[UUID, UUID]]:
-        """Each turn that waits and its person, in the order in which they begin."""
-        return prepared.read(_LINE, [])
+    def queue(self) -> list[tuple[UUID, UUID]]:
+        """Return (turn id, user id) of each waiting turn, in the order of the queue."""
+        return prepared.fetch_rows(_LINE, [])
 
-    def lock_first(self, *, model: str, number: int, at_once: int) -> list[UUID]:
-        """Lock up to `number` turns from the head of the line that an engine with this model may take, and which nobody
-        else is taking; needs an open transaction. Nobody gets more than `at_once` answers under way.
-        """
-        return [one for (one,) in prepared.read(_LOCK_FIRST, [model, at_once, number])]
+    def lock_next(self, *, model: str, number: int, at_once: int) -> list[UUID]:
+        """Lock the next `number` turns for this model; `at_once` limits the answers of a user. Needs a transaction."""
+        return [turn_id for (turn_id,) in prepared.fetch_rows(_LOCK_FIRST, [model, at_once, number])]
 
     def checkpoint(self, owner: str, progress: Sequence[Mapping[str, Any]], lease_seconds: float) -> dict[UUID, bool]:
-        """Save how far answers are, and renew the lease. Of each that is still the owner's: whether to stop it.
+        """Save progress and renew leases. Return whether to stop, for each turn that the owner still holds.
 
-        `progress` has "id", "text", "token_ids", "prompt_tokens" and "dropped_messages" of each.
+        `progress` has "id", "text", "token_ids", "prompt_tokens" and "dropped_messages" of each turn.
         """
-        return dict(prepared.read(_CHECKPOINT, [lease_seconds, json.dumps(progress), owner]))
+        return dict(prepared.fetch_rows(_CHECKPOINT, [lease_seconds, json.dumps(progress), owner]))
 
-    def still_wanted(self, turn_ids: Iterable[UUID], seconds: float) -> set[UUID]:
-        """Note that they are wanted for so long from now. Which of them have not ended yet."""
-        return {one for (one,) in prepared.read(_STILL_WANTED, [list(turn_ids), seconds])}
+    def renew(self, turn_ids: Iterable[UUID], seconds: float) -> set[UUID]:
+        """Renew `wanted_until` of the turns. Return those that have not ended."""
+        return {turn_id for (turn_id,) in prepared.fetch_rows(_STILL_WANTED, [list(turn_ids), seconds])}

@@ -1,4 +1,4 @@
-"""Sizes and times of the chat: one frozen value, handed to who needs it."""
+"""Sizes and times of the chat, as one frozen value."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -8,24 +8,24 @@ from django.conf import settings
 
 @dataclass(frozen=True)
 class ChatPolicy:
-    queue_limit: int = 200  # turns that wait; then people hear "busy". One person alone may fill half of it
-    answers_at_once: int = 8  # written for one person: half of an engine. What they ask beyond that waits in the queue
-    drafts: int = 4  # that programs are told to ask for
-    queue_seconds: int = 300  # a turn that waits longer is given up
-    answer_seconds: int = 300  # one that is answered for longer ends with what it has
-    wanted_seconds: float = 30  # after so long without a sign of the process that a caller waits at, nobody waits there
-    lease_seconds: float = 10  # after so long without a sign of its engine another one takes over
-    fruitless_claims: int = 5  # engines that died at a turn without a word; then it is given up
+    queue_limit: int = 200  # waiting turns; one user alone may fill half of it
+    answers_at_once: int = 8  # in progress for one user: half of an engine. More of them wait in the queue
+    drafts: int = 4  # suggested to API clients
+    queue_seconds: int = 300  # a turn that waits longer times out
+    answer_seconds: int = 300  # an answer that takes longer times out and keeps its text
+    wanted_seconds: float = 30  # a turn whose caller does not renew it for so long ends
+    lease_seconds: float = 10  # without a checkpoint for so long, another engine takes over
+    fruitless_claims: int = 5  # engines that die at a turn without progress before it fails
     message_length: int = 20_000  # characters
     messages_in_chat: int = 2_000
-    characters_in_chat: int = 2_000_000  # a chat is read as a whole
+    characters_in_chat: int = 2_000_000  # because a chat is read as a whole
     title_length: int = 100
     instructions_length: int = 2_000
-    undelete_days: int = 30  # then a deleted chat is gone for good
-    ephemeral_seconds: int = 3600  # for so long what a program asked is kept, to be looked into
+    undelete_days: int = 30  # then a deleted chat is removed for good
+    ephemeral_seconds: int = 3600  # how long requests of API clients are kept for debugging
 
 
 @cache
 def current_policy() -> ChatPolicy:
-    """The defaults with what `settings.CHAT_POLICY` changes."""
+    """Return the defaults, changed by `settings.CHAT_POLICY`."""
     return ChatPolicy(**settings.CHAT_POLICY)

@@ -1,4 +1,4 @@
-"""Reads of the chat. Nothing here writes."""
+"""Read-only queries of the chat."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -10,46 +10,46 @@ from django.db.models.functions import Now
 from inference.models import ChatMessage, Turn
 from inference.turns.states import TurnState
 
-_A_GUESS = 20.0
-"""Seconds for an answer, before any was given."""
+_ANSWER_SECONDS = 20.0
+"""The estimate before the first answer."""
 
-WANTED = Q(wanted_until=None) | Q(wanted_until__gte=Now())
+AWAITED = Q(wanted_until=None) | Q(wanted_until__gte=Now())
 
 
 @dataclass(frozen=True)
-class Place:
+class QueuePosition:
     position: int
     """1 is the next one."""
     size: int
     wait_seconds: int
 
 
-def find_place(turn_id: UUID) -> Place | None:
-    """The place of a waiting turn in the queue, and about how long it will wait. None when it does not wait."""
-    ids = [one for one, _ in Turn.objects.line()]
+def find_queue_position(turn_id: UUID) -> QueuePosition | None:
+    """Return the position of a turn in the queue with its expected wait, or None if it does not wait."""
+    ids = [id for id, _ in Turn.objects.queue()]
     if turn_id not in ids:
         return None
     position = ids.index(turn_id) + 1
-    return Place(position, len(ids), expected_wait(position))
+    return QueuePosition(position, len(ids), expected_wait(position))
 
 
-def expected_wait_of(user_id: UUID) -> int:
-    """Seconds until the first of the person's waiting turns begins; until the next one of anybody where none waits."""
-    people = [one for _, one in Turn.objects.line()]
-    return expected_wait(people.index(user_id) + 1 if user_id in people else 1)
+def expected_wait_of_user(user_id: UUID) -> int:
+    """Return the seconds until the user's first waiting turn begins, or the next turn if the user has none."""
+    user_ids = [id for _, id in Turn.objects.queue()]
+    return expected_wait(user_ids.index(user_id) + 1 if user_id in user_ids else 1)
 
 
 def expected_wait(position: int) -> int:
-    """Seconds until the turn at this position begins: by how long answers take lately, and how many go on at once."""
+    """Return the seconds until the turn at this position begins, from recent durations and the answers in progress."""
     recent = Turn.objects.filter(state=TurnState.COMPLETE, began_at__isnull=False).order_by("-ended_at")[:20]
     average = recent.aggregate(seconds=Avg(F("ended_at") - F("began_at")))["seconds"]
-    each = average.total_seconds() if average is not None else _A_GUESS
+    each = average.total_seconds() if average is not None else _ANSWER_SECONDS
     running = Turn.objects.filter(state=TurnState.IN_PROGRESS).count()
     return ceil(each * position / max(running, 1))
 
 
 def thread_of(message_id: UUID) -> list[ChatMessage]:
-    """The message and all it answers, oldest first."""
+    """Return the message and those above it, oldest first."""
     ids = ChatMessage.objects.thread_ids(message_id)
-    found = ChatMessage.objects.in_bulk(ids)
-    return [found[one] for one in ids if one in found]
+    messages = ChatMessage.objects.in_bulk(ids)
+    return [messages[message_id] for message_id in ids if message_id in messages]

@@ -1,4 +1,4 @@
-"""What the clock sets off in the chat."""
+"""Periodic jobs of the chat."""
 
 from celery import shared_task
 
@@ -9,11 +9,11 @@ from inference.turns import lifecycle
 
 @shared_task
 def end_overdue() -> None:
-    """Engines do this too while they run. Where none does, nobody may wait for ever."""
+    """End overdue turns. Engines do this too, but none may be running."""
     lifecycle.end_overdue(current_policy())
 
 
 @shared_task
 def remove_what_is_due() -> int:
-    """Chats that were deleted 30 days ago, what programs asked an hour ago, and the chats of people who left."""
-    return cleanup.remove_what_is_due(current_policy())
+    """Remove deleted chats after 30 days, ephemeral ones after an hour, and those of users who left."""
+    return cleanup.remove_due_chats(current_policy())

@@ -1,4 +1,4 @@
-"""The moderators' board: whose texts people complain about."""
+"""The moderators' board: the authors whose texts people complain about."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 
 from leaderboard.models import TrollStanding
 from leaderboard.points import COMPLAINTS, MEANS
-from oasst.core.read_only_admin import ReadOnlyAdmin, badge, person_shown
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_person
 
 SUMS = tuple(name for name in COMPLAINTS if not name.endswith(("_sum", "_number")))
 
@@ -35,7 +35,7 @@ class TrollStandingAdmin(ReadOnlyAdmin):
     readonly_fields = ("author", "means")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TrollStanding]:
-        """All time, unless a frame was chosen: one person stands in several."""
+        """Show all time unless a frame was chosen, since a user has a row in each frame."""
         rows: QuerySet[TrollStanding] = super().get_queryset(request)
         match = request.resolver_match
         is_list = match is not None and (match.url_name or "").endswith("_changelist")
@@ -47,7 +47,7 @@ class TrollStandingAdmin(ReadOnlyAdmin):
     @admin.display(description="Author")
     def author(self, row: TrollStanding) -> SafeString:
         address = reverse("admin:accounts_user_change", args=[row.person_id])
-        return person_shown(row.person, address)
+        return render_person(row.person, address)
 
     @admin.display(description="Standing")
     def standing(self, row: TrollStanding) -> SafeString:

@@ -1,7 +1,7 @@
 """How far reviewers agree beyond chance: Krippendorff's alpha.
 
 Source: K. Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011, section D (any number of raters, missing
-answers). Ours and not a library's, because the one there is comes under the GPL; the tests compare the two.
+answers). Our own code, since the available library is under the GPL; the tests compare the two.
 """
 
 from collections import Counter
@@ -13,21 +13,20 @@ Distance = Callable[[Value, Value], float]
 
 
 def nominal(a: object, b: object) -> float:
-    """Answers are the same or they are not: for yes and no."""
+    """Return 0.0 for equal answers, else 1.0: for yes and no."""
     return float(a != b)
 
 
 def interval(a: float, b: float) -> float:
-    """Answers are further apart the more their numbers differ: for scales."""
+    """Return the squared difference: for scales."""
     return (a - b) ** 2
 
 
 def alpha(units: Iterable[Mapping[Value, int]], distance: Distance[Value]) -> float | None:
-    """1 is full agreement, 0 is chance, below 0 is worse than chance.
+    """Return the agreement: 1 is full agreement, 0 is chance, below 0 is worse than chance.
 
-    Each unit is one thing that was judged: value → how many people gave it. Units with fewer than two answers say
-    nothing. None when there is nothing to compare, or when nobody ever gave a second value: agreement beyond chance
-    needs a choice.
+    Each unit is one judged thing: value → how many people gave it. Units with fewer than two answers do not count.
+    None if there is nothing to compare, or if all answers have the same value.
     """
     observed, totals = 0.0, Counter[Value]()
     for unit in units:
@@ -44,7 +43,7 @@ def alpha(units: Iterable[Mapping[Value, int]], distance: Distance[Value]) -> fl
 
 
 def _spread(counts: Mapping[Value, int], distance: Distance[Value]) -> float:
-    """The sum of distances over all ordered pairs of answers."""
+    """Return the sum of distances over all ordered pairs of answers."""
     return sum(
         number * other_number * distance(value, other)
         for value, number in counts.items()

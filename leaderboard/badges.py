@@ -1,4 +1,4 @@
-"""Badges: each says what it is for, and is had as soon as that is true. Nothing is stored, so nothing can be wrong."""
+"""Badges. A user has a badge while its rule is true; nothing is stored, so nothing can be out of date."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,11 +17,11 @@ class Badge:
     name: str
     rule: str
     progress: Callable[[Counts, Streak], tuple[int, int]]
-    """How many there are, and how many it takes."""
+    """Returns (how many the user has, how many it takes)."""
 
 
 @dataclass(frozen=True)
-class Shown:
+class BadgeProgress:
     badge: Badge
     have: int
     needed: int
@@ -41,7 +41,7 @@ def _days(needed: int) -> Callable[[Counts, Streak], tuple[int, int]]:
 
 def _keen_eye(counts: Counts, streak: Streak) -> tuple[int, int]:
     decided = sum(counts[kind] for kind in _DECIDED)
-    # Held back below the threshold while too many were against the outcome.
+    # One below the threshold while more than one in ten reviews went against the outcome.
     return (decided if counts["reviews_agreed"] * 10 >= decided * 9 else min(decided, 49)), 50
 
 
@@ -65,7 +65,8 @@ BADGES = (
 )
 
 
-def badges_of(counts: Counts, streak: Streak) -> list[Shown]:
-    """All badges, those that the person has first."""
-    shown = [Shown(badge, *badge.progress(counts, streak)) for badge in BADGES]
-    return sorted(shown, key=lambda one: not one.earned)
+def badges_of(counts: Counts, streak: Streak) -> list[BadgeProgress]:
+    """Return all badges, the earned ones first."""
+    return sorted(
+        (BadgeProgress(badge, *badge.progress(counts, streak)) for badge in BADGES), key=lambda row: not row.earned
+    )

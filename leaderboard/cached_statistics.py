@@ -1,6 +1,6 @@
-"""Statistics that take long: computed by the clock, served from Redis, from the table when that is empty.
+"""Slow statistics: a periodic job computes them; pages and clients read them from Redis, or else from the table.
 
-A page or a client only reads them, so nobody waits and no two compute the same. Their age is part of the answer.
+So no request waits for a computation. The age of each statistic is part of the answer.
 """
 
 import time
@@ -16,15 +16,15 @@ from django.utils import timezone
 from leaderboard import site_statistics
 from leaderboard.models import CachedStatistic
 from oasst.core.errors import Invalid
-from oasst.core.jobs import one_by_one
+from oasst.core.jobs import run_for_each
 from oasst.core.locks import advisory_lock
 
-KEEP = 24 * 3600  # seconds in Redis; the clock replaces them long before
-LONGEST = 120  # seconds for one statistic; what takes longer is given up and tried again the next time
+CACHE_SECONDS = 24 * 3600  # seconds in Redis; the periodic job replaces them long before
+TIMEOUT_SECONDS = 120  # seconds for one statistic, before it is given up until the next run
 
-ON_THE_WIRE: dict[str, Callable[[], Any]] = {
-    one.__name__: one
-    for one in (
+API_STATISTICS: dict[str, Callable[[], Any]] = {
+    statistic.__name__: statistic
+    for statistic in (
         site_statistics.human_messages_by_lang,
         site_statistics.human_messages_by_role,
         site_statistics.message_trees_by_state,
@@ -32,9 +32,9 @@ ON_THE_WIRE: dict[str, Callable[[], Any]] = {
         site_statistics.users_accepted_tos,
     )
 }
-ON_THE_PAGE: dict[str, Callable[[], Any]] = {
-    one.__name__: one
-    for one in (
+PAGE_STATISTICS: dict[str, Callable[[], Any]] = {
+    statistic.__name__: statistic
+    for statistic in (
         site_statistics.messages,
         site_statistics.trees,
         site_statistics.flow,
@@ -47,7 +47,7 @@ ON_THE_PAGE: dict[str, Callable[[], Any]] = {
         site_statistics.contributors,
     )
 }
-STATISTICS = ON_THE_WIRE | ON_THE_PAGE
+STATISTICS = API_STATISTICS | PAGE_STATISTICS
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ class Statistic:
 
 
 def refresh(names: Iterable[str] = STATISTICS) -> int:
-    """Compute these anew, the oldest first; returns how many were. Each is a transaction. Somebody else who is
-    computing one is waited for, and then it is new enough. Raises SomeFailed.
+    """Compute these again, the oldest first, each in a transaction; return how many. If another process is computing
+    one, wait for it and use its result. Raise PartialFailure.
     """
     began = timezone.now()
     known = dict(CachedStatistic.objects.values_list("name", "updated_at"))
     oldest_first = sorted(names, key=lambda name: known[name].timestamp() if name in known else 0)
-    return one_by_one(oldest_first, lambda name: _refresh(name, began))
+    return run_for_each(oldest_first, lambda name: _refresh(name, began))
 
 
 def _refresh(name: str, began: datetime) -> bool:
@@ -72,50 +72,47 @@ def _refresh(name: str, began: datetime) -> bool:
         advisory_lock("statistic", name)
         if CachedStatistic.objects.filter(name=name, updated_at__gte=began).exists():
             return False
-        with connection.cursor() as cursor:  # settings are nothing that the ORM knows
-            cursor.execute(f"SET LOCAL statement_timeout = '{LONGEST}s'")
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = '{TIMEOUT_SECONDS}s'")
         clock = time.monotonic()
-        found = Statistic(name, timezone.now(), STATISTICS[name]())
+        fresh = Statistic(name, timezone.now(), STATISTICS[name]())
         CachedStatistic.objects.update_or_create(
             name=name,
-            defaults={"data": found.data, "updated_at": found.updated_at, "seconds": time.monotonic() - clock},
+            defaults={"data": fresh.data, "updated_at": fresh.updated_at, "seconds": time.monotonic() - clock},
         )
-        transaction.on_commit(lambda: cache.set(_key(name), _kept(found), KEEP), robust=True)
+        transaction.on_commit(lambda: cache.set(_key(name), _for_cache(fresh), CACHE_SECONDS), robust=True)
     return True
 
 
 def read(name: str) -> Statistic:
-    """Raises Invalid `stats_not_available` until the clock has computed it for the first time."""
-    if found := read_all([name]):
-        return found[0]
+    """Return one statistic. Raise Invalid `stats_not_available` until it was computed for the first time."""
+    if statistics := read_all([name]):
+        return statistics[0]
     raise Invalid("This statistic has not been computed yet.", code="stats_not_available")
 
 
-def read_all(names: Iterable[str] = ON_THE_WIRE) -> list[Statistic]:
-    """Those of the names that were ever computed. No statement, or one when Redis does not have them all.
-
-    What the table had is left in Redis for the next reader.
+def read_all(names: Iterable[str] = API_STATISTICS) -> list[Statistic]:
+    """Return the statistics with these names that were ever computed. No statement if Redis has them all, else one;
+    what comes from the table is written to Redis.
     """
     names = list(names)
-    kept = cache.get_many([_key(name) for name in names])
-    found = {name: _of_kept(name, *kept[_key(name)]) for name in names if _key(name) in kept}
-    missing = [name for name in names if name not in found]
-    if missing:
+    cached = cache.get_many([_key(name) for name in names])
+    statistics: dict[str, Statistic] = {}
+    for name in names:
+        if entry := cached.get(_key(name)):
+            statistics[name] = Statistic(name, datetime.fromisoformat(entry[0]), entry[1])
+    if missing := [name for name in names if name not in statistics]:
         rows = CachedStatistic.objects.filter(name__in=missing)
-        stored = {one.name: Statistic(one.name, one.updated_at, one.data) for one in rows}
-        cache.set_many({_key(name): _kept(one) for name, one in stored.items()}, KEEP)
-        found |= stored
-    return [found[name] for name in names if name in found]
+        stored = {row.name: Statistic(row.name, row.updated_at, row.data) for row in rows}
+        cache.set_many({_key(name): _for_cache(statistic) for name, statistic in stored.items()}, CACHE_SECONDS)
+        statistics |= stored
+    return [statistics[name] for name in names if name in statistics]
 
 
 def _key(name: str) -> str:
     return f"statistic:{name}"
 
 
-def _kept(one: Statistic) -> list[Any]:
-    """As JSON, which is what the cache holds."""
-    return [one.updated_at.isoformat(), one.data]
-
-
-def _of_kept(name: str, updated_at: str, data: Any) -> Statistic:
-    return Statistic(name, datetime.fromisoformat(updated_at), data)
+def _for_cache(statistic: Statistic) -> list[Any]:
+    """Return plain JSON data, which is all that the cache can hold."""
+    return [statistic.updated_at.isoformat(), statistic.data]

@@ -1,6 +1,6 @@
-"""Charts as plain geometry, drawn by one template as SVG. Every chart stands beside the table that it is drawn from.
+"""Charts as plain geometry, which one template draws as SVG next to the table with the same numbers.
 
-Units are those of the view box; the page scales it. Colours are classes of static/css/board.css.
+Units are those of the view box; the page scales it. Colors are classes of static/css/board.css.
 """
 
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 WIDTH = 520
-LABEL = 170  # for the names at the left
-LETTERS = 20  # of them
+LABEL = 170  # width of the names on the left
+MAX_NAME_LENGTH = 20  # characters of a name
 ROW, BAR = 28, 18
-TALL = 220  # of columns
-MOST_ROWS = 12
+TALL = 220  # height of columns
+MAX_ROWS = 12
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ Rows = Sequence[Sequence[Any]]
 
 
 def draw(kind: str, columns: Sequence[str], rows: Rows) -> Chart | None:
-    """None when there is nothing to draw."""
+    """Return a chart of kind "bars", "columns" or "heat"; None if there is nothing to draw."""
     if not rows or not any(value for row in rows for value in row[1:]):
         return None
     return {"bars": _bars, "columns": _columns, "heat": _heat}[kind](columns, rows)
@@ -58,8 +58,8 @@ def _legend(columns: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _bars(columns: Sequence[str], rows: Rows) -> Chart:
-    """A row each, its values one behind the other."""
-    rows = rows[:MOST_ROWS]
+    """Draw a bar for each row, with its values side by side."""
+    rows = rows[:MAX_ROWS]
     chart = Chart(ROW * len(rows), legend=_legend(columns))
     longest = max(sum(max(0, value or 0) for value in row[1:]) for row in rows) or 1
     scale = (WIDTH - LABEL - 60) / longest
@@ -78,7 +78,7 @@ def _bars(columns: Sequence[str], rows: Rows) -> Chart:
 
 
 def _columns(columns: Sequence[str], rows: Rows) -> Chart:
-    """A column each, its values one upon the other."""
+    """Draw a column for each row, with its values stacked."""
     chart = Chart(TALL + 24, legend=_legend(columns))
     highest = max(sum(value or 0 for value in row[1:]) for row in rows) or 1
     step = WIDTH / len(rows)
@@ -103,23 +103,23 @@ SHADES = 5
 
 
 def _heat(columns: Sequence[str], rows: Rows) -> Chart:
-    """A cell for each value from 0 to 1, the darker the higher."""
-    rows = rows[:MOST_ROWS]
+    """Draw a cell for each value from 0 to 1: the higher, the darker."""
+    rows = rows[:MAX_ROWS]
     bottom = ROW * len(rows)
     chart = Chart(bottom + 90)
     step = (WIDTH - LABEL) / max(1, len(columns) - 1)
     for number, (name, *values) in enumerate(rows):
         y = number * ROW
         chart.labels.append(Label(LABEL - 8, y + 18, _short(name), "end"))
-        for place, value in enumerate(values):
+        for position, value in enumerate(values):
             tone = "heat-none" if value is None else f"heat-{min(SHADES - 1, max(0, int(value * SHADES)))}"
-            title = f"{name}, {columns[place + 1]}: {'too few answers' if value is None else value}"
-            chart.rects.append(Rect(round(LABEL + place * step, 1), y, round(step - 2, 1), ROW - 2, tone, title))
-    for place, name in enumerate(columns[1:]):
-        chart.labels.append(Label(round(LABEL + (place + 0.7) * step, 1), bottom + 10, _short(name), "end", -50))
+            title = f"{name}, {columns[position + 1]}: {'too few answers' if value is None else value}"
+            chart.rects.append(Rect(round(LABEL + position * step, 1), y, round(step - 2, 1), ROW - 2, tone, title))
+    for position, name in enumerate(columns[1:]):
+        chart.labels.append(Label(round(LABEL + (position + 0.7) * step, 1), bottom + 10, _short(name), "end", -50))
     return chart
 
 
 def _short(name: Any) -> str:
     text = str(name)
-    return text if len(text) <= LETTERS else f"{text[: LETTERS - 1].rstrip()}…"
+    return text if len(text) <= MAX_NAME_LENGTH else f"{text[: MAX_NAME_LENGTH - 1].rstrip()}…"

@@ -1,7 +1,7 @@
-"""The statements on scores and boards that run all day, by hand: writing them takes the ORM several times as long as
-PostgreSQL takes to answer.
+"""Hand-written SQL for the frequent statements on scores and boards: compiling them takes the ORM several times as long
+as PostgreSQL takes to run them.
 
-Each has a twin in tests/test_hot.py that says the same by the ORM.
+tests/test_hot.py compares each with an ORM version of it.
 """
 
 import json
@@ -30,7 +30,7 @@ STREAK = ("streak_started_at", "streak_days", "last_activity_at")
 
 @dataclass
 class BoardRow:
-    """One person on one board."""
+    """A board entry: one user on one board."""
 
     person: User
     counts: Mapping[str, int]  # of each of COUNTERS
@@ -49,93 +49,92 @@ class BoardRow:
 
 
 def _all_but(*names: str) -> frozenset[str]:
-    """The other fields of a person, which are read when asked for."""
-    return frozenset(one.name for one in User._meta.concrete_fields) - {*names}
+    """Return the other fields of a user, which stay deferred."""
+    return frozenset(field.name for field in User._meta.concrete_fields) - {*names}
 
 
-_NOT_SHOWN = _all_but(
+_DEFERRED = _all_but(
     "id", "display_name", "program_beside", "role", "enabled", "show_on_leaderboard", "time_zone", *STREAK
 )
-_NOT_WITH_TROLLS = _all_but("id", "display_name", "enabled", "show_on_leaderboard", "deleted_at", "last_activity_at")
+_TROLLS_DEFERRED = _all_but("id", "display_name", "enabled", "show_on_leaderboard", "deleted_at", "last_activity_at")
 
-# A board is read along the index of the places. Whose place is behind is looked for among those who moved, who are few:
-# so a board is right whenever it was put in order (`put_in_order`).
+# A board is read by the indexes of Place, except for the few users in Moved, whose scores there are newer. So a board
+# is correct no matter when it was put in order (`put_in_order`).
 #
-# Both parts stop at the last row that is wanted: of places each is looked up among those who moved, and of those who
-# moved, who have no index, the best are found before it is asked who they are. OFFSET 0 keeps it so.
+# Both parts stop after the last row that is needed. OFFSET 0 keeps the planner from joining otherwise: each place is
+# looked up in Moved, and the best of Moved, which has no index, are found before the join with users.
 _PLACES = """
     SELECT board.{measure} AS score, {person}
     FROM leaderboard_place board JOIN accounts_user person ON person.id = board.person_id
-    WHERE board.frame = %(frame)s AND board.lang = %(lang)s AND {stretch}
+    WHERE board.frame = %(frame)s AND board.lang = %(lang)s AND {condition}
       AND person.enabled AND person.show_on_leaderboard AND NOT EXISTS (
         SELECT FROM leaderboard_moved moved
         WHERE moved.frame = board.frame AND moved.lang = board.lang AND moved.person_id = board.person_id OFFSET 0
       )
-    ORDER BY {order} LIMIT {most}
+    ORDER BY {order} LIMIT {limit}
 """
 _MOVED = """
     SELECT board.{measure} AS score, {person}
     FROM (
         SELECT person_id, {measure} FROM leaderboard_moved board
-        WHERE frame = %(frame)s AND lang = %(lang)s AND stands AND {stretch} ORDER BY {order} OFFSET 0
+        WHERE frame = %(frame)s AND lang = %(lang)s AND stands AND {condition} ORDER BY {order} OFFSET 0
     ) AS board JOIN accounts_user person ON person.id = board.person_id
     WHERE person.enabled AND person.show_on_leaderboard
-    ORDER BY {order} LIMIT {most}
+    ORDER BY {order} LIMIT {limit}
 """
-_PERSON = prepared.columns(User, "person", _NOT_SHOWN)
-# Materialized: with few people on a board the planner picked the few once for each of them.
+_PERSON = prepared.column_list(User, "person", _DEFERRED)
+# MATERIALIZED: on small boards the planner repeated the inner query for each row.
 _ROWS = f"""
-    WITH picked AS MATERIALIZED ({{picked}})
-    SELECT standing.updated_at, picked.score, {", ".join(f"standing.{name}" for name in COUNTERS)},
-           {prepared.columns(User, "picked", _NOT_SHOWN)}
-    FROM picked JOIN leaderboard_standing standing
-      ON standing.frame = %(frame)s AND standing.lang = %(lang)s AND standing.person_id = picked.id
-    ORDER BY picked.score DESC, picked.id
+    WITH chosen AS MATERIALIZED ({{chosen}})
+    SELECT entry.updated_at, chosen.score, {", ".join(f"entry.{name}" for name in COUNTERS)},
+           {prepared.column_list(User, "chosen", _DEFERRED)}
+    FROM chosen JOIN leaderboard_standing entry
+      ON entry.frame = %(frame)s AND entry.lang = %(lang)s AND entry.person_id = chosen.id
+    ORDER BY chosen.score DESC, chosen.id
 """.strip()
 _DOWN, _UP = "{measure} DESC, board.person_id", "{measure}, board.person_id DESC"
 
 
 def _refuse_unknown(measure: str) -> None:
-    """It becomes part of a statement."""
+    """Raise ValueError for anything but a name of MEASURES: the name becomes part of a statement."""
     if measure not in MEASURES:
         raise ValueError(f"There is no measure {measure!r}.")
 
 
 @lru_cache(256)
-def _stretch(measure: str, stretch: str, order: str, most: int) -> str:
-    """The statement of the first people of a stretch of a board. As numbers in the text, limits tell the planner that
-    few rows are wanted, whoever they are."""
+def _range(measure: str, condition: str, order: str, limit: int) -> str:
+    """Return the SQL for the first rows of a range of a board. The limit is a literal, so that the planner expects few
+    rows."""
     _refuse_unknown(measure)
-    inside, order = stretch.format(measure=f"board.{measure}"), order.format(measure=f"board.{measure}")
-    facts = {"measure": measure, "person": _PERSON, "stretch": inside, "order": order, "most": int(most)}
-    return " UNION ALL ".join(f"({part.format(**facts)})" for part in (_PLACES, _MOVED))
+    condition, order = condition.format(measure=f"board.{measure}"), order.format(measure=f"board.{measure}")
+    parts = {"measure": measure, "person": _PERSON, "condition": condition, "order": order, "limit": int(limit)}
+    return " UNION ALL ".join(f"({part.format(**parts)})" for part in (_PLACES, _MOVED))
 
 
-def _read_board(picked: str, facts: dict[str, Any]) -> list[BoardRow]:
-    """The rows of those who were picked, best first."""
-    return [_row(values) for values in prepared.read(_ROWS.format(picked=picked), facts)]
+def _read_board(chosen: str, parameters: dict[str, Any]) -> list[BoardRow]:
+    """Return the board entries of the users in `chosen`, a SELECT of scores and users, best first."""
+    rows = []
+    for values in prepared.fetch_rows(_ROWS.format(chosen=chosen), parameters):
+        updated_at, score, *numbers = values[: 2 + len(COUNTERS)]
+        user = prepared.build_instance(User, values[2 + len(COUNTERS) :], _DEFERRED)
+        rows.append(BoardRow(user, dict(zip(COUNTERS, numbers, strict=True)), score, updated_at=updated_at))
+    return rows
 
 
-def _row(values: tuple[Any, ...]) -> BoardRow:
-    updated_at, score, *numbers = values[: 2 + len(COUNTERS)]
-    person = prepared.as_model(User, values[2 + len(COUNTERS) :], _NOT_SHOWN)
-    return BoardRow(person, dict(zip(COUNTERS, numbers, strict=True)), score, updated_at=updated_at)
-
-
-def board_top(frame: Frame, lang: str, measure: str, *, above: int, start: int, size: int) -> list[BoardRow]:
-    """Rows of a board with a score above `above`, best first, equal scores by id, from the one numbered `start`. Who is
-    banned or does not want to be seen is left out.
+def read_board_top(frame: Frame, lang: str, measure: str, *, above: int, start: int, size: int) -> list[BoardRow]:
+    """Return `size` rows of a board from position `start` on, with scores above `above`, best first, equal scores by
+    id. Banned and hidden users are left out.
     """
-    both = _stretch(measure, "{measure} > %(above)s", _DOWN, start + size)
-    picked = f"SELECT * FROM ({both}) AS found ORDER BY score DESC, id LIMIT {int(size)} OFFSET {int(start)}"
-    return _read_board(picked, {"frame": frame.value, "lang": lang, "above": above})
+    both = _range(measure, "{measure} > %(above)s", _DOWN, start + size)
+    chosen = f"SELECT * FROM ({both}) AS found ORDER BY score DESC, id LIMIT {int(size)} OFFSET {int(start)}"
+    return _read_board(chosen, {"frame": frame.value, "lang": lang, "above": above})
 
 
-def board_around(
+def read_board_around(
     frame: Frame, lang: str, measure: str, *, score: int, person_id: UUID, above: int, below: int, least: int
 ) -> list[BoardRow]:
-    """The person's row with so many above and below it, and perhaps a few more, whose scores are more than `least`.
-    Four parts, each the start of a stretch of the index: as one condition it would read all who have the same score.
+    """Return the user's row with at least `above` rows above and `below` rows below it, with scores above `least`.
+    Four parts, each the start of a range of the index: one condition would read all rows with the same score.
     """
     parts = (
         ("{measure} = %(score)s AND board.person_id < %(me)s", _UP, above),
@@ -143,47 +142,47 @@ def board_around(
         ("{measure} = %(score)s AND board.person_id > %(me)s", _DOWN, below),
         ("{measure} < %(score)s AND {measure} > %(least)s AND board.person_id <> %(me)s", _DOWN, below),
     )
-    picked = " UNION ALL ".join(
+    chosen = " UNION ALL ".join(
         [
             f"SELECT %(score)s::int AS score, {_PERSON} FROM accounts_user person WHERE person.id = %(me)s",
-            *(_stretch(measure, *part) for part in parts if part[2]),
+            *(_range(measure, *part) for part in parts if part[2]),
         ]
     )
-    facts = {"frame": frame.value, "lang": lang, "score": score, "me": person_id, "least": least}
-    return _read_board(picked, facts)
+    parameters = {"frame": frame.value, "lang": lang, "score": score, "me": person_id, "least": least}
+    return _read_board(chosen, parameters)
 
 
-# People between the rung and oneself: stretches of the index, and those who moved since. The rung's own score and one's
-# own are stretches by themselves, since people with the same score stand in the order of their ids.
+# Counts the users between the rung and a user: by ranges of the index, and in Moved. The score of the rung and that of
+# the user are ranges of their own, since users with the same score are ordered by id.
 _RANKS = """
-    SELECT wanted.place + 1 + {counts}
+    SELECT request.place + 1 + {counts}
     FROM unnest(%(frames)s::text[], %(places)s::int[], %(tops)s::int[], %(leaders)s::uuid[], %(untils)s::uuid[],
                 %(scores)s::int[], %(people)s::uuid[])
-        WITH ORDINALITY AS wanted (frame, place, top, leader, until, score, me, number)
-    ORDER BY wanted.number LIMIT {number}
+        WITH ORDINALITY AS request (frame, place, top, leader, until, score, me, number)
+    ORDER BY request.number LIMIT {number}
 """.strip()
-_STRETCHES = (
-    "board.{measure} = wanted.top AND board.person_id > wanted.leader AND board.person_id < wanted.until",
-    "board.{measure} < wanted.top AND board.{measure} > wanted.score",
-    "board.{measure} = wanted.score AND board.person_id < wanted.me AND wanted.top > wanted.score",
+_RANGES = (
+    "board.{measure} = request.top AND board.person_id > request.leader AND board.person_id < request.until",
+    "board.{measure} < request.top AND board.{measure} > request.score",
+    "board.{measure} = request.score AND board.person_id < request.me AND request.top > request.score",
 )
 _COUNT_PLACES = """(
     SELECT count(*) FROM leaderboard_place board JOIN accounts_user person ON person.id = board.person_id
-    WHERE board.frame = wanted.frame AND board.lang = %(lang)s AND {stretch}
+    WHERE board.frame = request.frame AND board.lang = %(lang)s AND {condition}
       AND person.enabled AND person.show_on_leaderboard AND board.person_id NOT IN (
-        SELECT person_id FROM leaderboard_moved WHERE frame = wanted.frame AND lang = %(lang)s
+        SELECT person_id FROM leaderboard_moved WHERE frame = request.frame AND lang = %(lang)s
       )
 )"""
 _COUNT_MOVED = """(
     SELECT count(*) FROM leaderboard_moved board JOIN accounts_user person ON person.id = board.person_id
-    WHERE board.frame = wanted.frame AND board.lang = %(lang)s AND board.stands AND ({stretch})
+    WHERE board.frame = request.frame AND board.lang = %(lang)s AND board.stands AND ({condition})
       AND person.enabled AND person.show_on_leaderboard
 )"""
 
 
-class Wanted(NamedTuple):
-    """A rank that is asked for: of `person_id` with `score`, counted on from `place`, which a person with `top` points
-    had, the `leader`. `until` is the highest id that is counted among those with the same score as the leader.
+class RankRequest(NamedTuple):
+    """A request for the rank of `person_id` with `score`. Counting starts at a rung of the ladder: rank `place`, held
+    by the user `leader` with the score `top`. Among users with that score, only ids below `until` count.
     """
 
     frame: Frame
@@ -195,34 +194,36 @@ class Wanted(NamedTuple):
     person_id: UUID
 
 
-def count_ranks(lang: str, measure: str, wanted: Collection[Wanted]) -> list[int]:
-    """The rank of each."""
-    columns = list(map(list, zip(*wanted, strict=True))) or [[] for _ in Wanted._fields]
+def count_ranks(lang: str, measure: str, wanted: Collection[RankRequest]) -> list[int]:
+    """Return the rank for each request."""
+    columns = list(map(list, zip(*wanted, strict=True))) or [[] for _ in RankRequest._fields]
     names = ("frames", "places", "tops", "leaders", "untils", "scores", "people")
-    facts = dict(zip(names, columns, strict=True)) | {"lang": lang, "frames": [one.frame.value for one in wanted]}
-    return [int(rank) for (rank,) in prepared.read(_ranks(measure, len(wanted)), facts)]
+    frames = [request.frame.value for request in wanted]
+    parameters = dict(zip(names, columns, strict=True)) | {"lang": lang, "frames": frames}
+    return [int(rank) for (rank,) in prepared.fetch_rows(_ranks(measure, len(wanted)), parameters)]
 
 
 @lru_cache
 def _ranks(measure: str, number: int) -> str:
-    """As a number in the text, the limit tells the planner how many standpoints there are. It would expect more of a
-    parameter than of a value, and plan the statement anew each time for that, which takes longer than to run it."""
+    """Return the SQL for this number of ranks. The limit is a literal: with a parameter the planner expects more rows
+    and plans again each time, which takes longer than the statement.
+    """
     _refuse_unknown(measure)
-    stretches = [one.format(measure=measure) for one in _STRETCHES]
-    counts = [_COUNT_PLACES.format(stretch=one) for one in stretches]
-    counts.append(_COUNT_MOVED.format(stretch=" OR ".join(stretches)))
+    ranges = [condition.format(measure=measure) for condition in _RANGES]
+    counts = [_COUNT_PLACES.format(condition=condition) for condition in ranges]
+    counts.append(_COUNT_MOVED.format(condition=" OR ".join(ranges)))
     return _RANKS.format(counts=" + ".join(counts), number=int(number))
 
 
-def every_nth_of_board(frame: Frame, lang: str, measure: str, number: int) -> list[tuple[int, UUID]]:
-    """(score, person) of each row of a board whose place is a multiple of `number`, from the top."""
+def read_every_nth(frame: Frame, lang: str, measure: str, number: int) -> list[tuple[int, UUID]]:
+    """Return (score, user id) of each row of a board whose rank is a multiple of `number`, from the top."""
     _refuse_unknown(measure)
     hidden = "SELECT id FROM accounts_user WHERE NOT (enabled AND show_on_leaderboard)"
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT score, person_id FROM (
-                SELECT row_number() OVER (ORDER BY score DESC, person_id) AS place, score, person_id FROM (
+                SELECT row_number() OVER (ORDER BY score DESC, person_id) AS rank, score, person_id FROM (
                     SELECT {measure} AS score, person_id FROM leaderboard_place
                     WHERE frame = %(frame)s AND lang = %(lang)s AND person_id NOT IN (
                         SELECT person_id FROM leaderboard_moved WHERE frame = %(frame)s AND lang = %(lang)s
@@ -231,7 +232,7 @@ def every_nth_of_board(frame: Frame, lang: str, measure: str, number: int) -> li
                     SELECT {measure}, person_id FROM leaderboard_moved
                     WHERE frame = %(frame)s AND lang = %(lang)s AND stands AND person_id NOT IN ({hidden})
                 ) AS found
-            ) AS board WHERE place %% %(number)s = 0 ORDER BY place
+            ) AS board WHERE rank %% %(number)s = 0 ORDER BY rank
             """,
             {"frame": frame.value, "lang": lang, "number": number},
         )
@@ -245,15 +246,15 @@ _OWN = f"""
     SELECT '', {", ".join(f"count(*) FILTER (WHERE kind = '{name}')" for name in COUNTERS)}
     FROM (
         SELECT CASE
-            WHEN told.kind = 'replies_ranked' THEN 'rankings_total'
-            WHEN told.kind = 'message_reviewed' THEN 'labels_' || (told.data ->> 'mode')
+            WHEN event.kind = 'replies_ranked' THEN 'rankings_total'
+            WHEN event.kind = 'message_reviewed' THEN 'labels_' || (event.data ->> 'mode')
             WHEN message.parent_id IS NULL THEN 'prompts'
             ELSE 'replies_' || message.role
         END AS kind
-        FROM trees_happening told
-        JOIN trees_message message ON message.id = told.message_id
-        JOIN trees_messagetree tree ON tree.id = told.tree_id
-        WHERE NOT told.tallied AND told.actor_id = %(person)s AND told.kind = ANY(%(work)s)
+        FROM trees_happening event
+        JOIN trees_message message ON message.id = event.message_id
+        JOIN trees_messagetree tree ON tree.id = event.tree_id
+        WHERE NOT event.tallied AND event.actor_id = %(person)s AND event.kind = ANY(%(work)s)
           AND %(lang)s IN ('', tree.lang)
     ) AS unread
 """.strip()
@@ -261,62 +262,62 @@ _WORK = [kind.value for kind in (Happening.Kind.MESSAGE_POSTED, Happening.Kind.M
 _WORK.append(Happening.Kind.REPLIES_RANKED.value)
 
 
-def own_counts(person_id: UUID, lang: str, frames: Iterable[Frame]) -> dict[str, Counter[str]]:
-    """Frame → what the person's row has of each of COUNTERS; under "" what the scores have not read yet."""
-    facts = {"person": person_id, "lang": lang, "frames": [frame.value for frame in frames], "work": _WORK}
-    rows = prepared.read(_OWN, facts)
+def read_own_counts(person_id: UUID, lang: str, frames: Iterable[Frame]) -> dict[str, Counter[str]]:
+    """Return frame → the counts in the user's board entry; under "" those of events that are not counted yet."""
+    parameters = {"person": person_id, "lang": lang, "frames": [frame.value for frame in frames], "work": _WORK}
+    rows = prepared.fetch_rows(_OWN, parameters)
     return {frame: Counter(dict(zip(COUNTERS, numbers, strict=True))) for frame, *numbers in rows}
 
 
 _TROLLS = f"""
-    SELECT {prepared.columns(TrollStanding, "standing")}, {prepared.columns(User, "person", _NOT_WITH_TROLLS)}
-    FROM leaderboard_trollstanding standing JOIN accounts_user person ON person.id = standing.person_id
-    WHERE standing.frame = %(frame)s AND person.enabled = ANY(%(enabled)s)
-    ORDER BY standing.score DESC, standing.person_id LIMIT {{most}}
+    SELECT {prepared.column_list(TrollStanding, "entry")}, {prepared.column_list(User, "person", _TROLLS_DEFERRED)}
+    FROM leaderboard_trollstanding entry JOIN accounts_user person ON person.id = entry.person_id
+    WHERE entry.frame = %(frame)s AND person.enabled = ANY(%(enabled)s)
+    ORDER BY entry.score DESC, entry.person_id LIMIT {{limit}}
 """.strip()
 _WIDTH = len(TrollStanding._meta.concrete_fields)
 
 
-def troll_board(frame: Frame, enabled: Collection[bool], size: int) -> list[TrollStanding]:
-    """The moderators' board, most complaints first, of people who are (not) banned."""
-    found = []
-    for values in prepared.read(_TROLLS.format(most=int(size)), {"frame": frame.value, "enabled": [*enabled]}):
-        row = prepared.as_model(TrollStanding, values[:_WIDTH])
-        row.person = prepared.as_model(User, values[_WIDTH:], _NOT_WITH_TROLLS)
-        found.append(row)
-    return found
+def read_troll_board(frame: Frame, enabled: Collection[bool], size: int) -> list[TrollStanding]:
+    """Return rows of the moderators' board, most complaints first, of users whose `enabled` is one of these."""
+    rows = []
+    for values in prepared.fetch_rows(_TROLLS.format(limit=int(size)), {"frame": frame.value, "enabled": [*enabled]}):
+        row = prepared.build_instance(TrollStanding, values[:_WIDTH])
+        row.person = prepared.build_instance(User, values[_WIDTH:], _TROLLS_DEFERRED)
+        rows.append(row)
+    return rows
 
 
 # --- Counting ---
 
 
-def remember(counts: Mapping[UUID, list[list[Any]]]) -> None:
-    """Store what of each tree stands in the tallies. All of it goes as one text: an array of them the driver searches
-    for quotes, which takes as long as counting.
+def store_tree_counts(counts: Mapping[UUID, list[list[Any]]]) -> None:
+    """Store the counts of each tree. Sent as one JSON text, since the driver searches each text of an array for quotes,
+    which takes as long as counting.
     """
-    prepared.run(
+    prepared.execute(
         """
         INSERT INTO leaderboard_counted (tree_id, counts)
-        SELECT (one ->> 0)::uuid, one -> 1 FROM jsonb_array_elements(%s::jsonb) AS one
+        SELECT (counted ->> 0)::uuid, counted -> 1 FROM jsonb_array_elements(%s::jsonb) AS counted
         ON CONFLICT (tree_id) DO UPDATE SET counts = excluded.counts
         """,
-        [json.dumps([[str(tree_id), one] for tree_id, one in counts.items()])],
+        [json.dumps([[str(tree_id), of_tree] for tree_id, of_tree in counts.items()])],
     )
 
 
 class BoardTable(NamedTuple):
-    """A table of boards, and how it follows from the tallies."""
+    """A table of boards, and how the tallies are summed up for it."""
 
     table: str
     counters: tuple[str, ...]
-    lang: tuple[str, ...]  # its column, where it has one
-    groups: str  # by which tallies are summed up for it
+    lang: tuple[str, ...]  # the name of its language column, or empty
+    groups: str  # the GROUP BY
 
     @property
     def sums(self) -> str:
-        """The columns of a sum of tallies, but for the person."""
-        langs = "coalesce(lang, '') AS lang, " if self.lang else ""
-        return langs + ", ".join(
+        """Return the columns to select for sums of tallies, without the user."""
+        lang = "coalesce(lang, '') AS lang, " if self.lang else ""
+        return lang + ", ".join(
             f"coalesce(sum(number) FILTER (WHERE kind = '{name}'), 0) AS {name}" for name in self.counters
         )
 
@@ -331,30 +332,25 @@ _TYPES = {"person_id": "uuid", "start": "timestamptz"}
 
 
 def add_tallies(change: Mapping[tuple[Any, ...], int]) -> None:
-    """Add numbers to tallies, by (person, start, grain, language, kind)."""
+    """Add numbers to tallies, by (user id, start, grain, language, kind)."""
     columns = ("person_id", "start", "grain", "lang", "kind")
     rows = [(*key, number) for key, number in sorted(change.items()) if number]
     _upsert("leaderboard_tally", columns, ("number",), rows, touched="")
 
 
 def add_to_board(board: BoardTable, change: Mapping[tuple[Any, ...], Counter[str]]) -> None:
-    """Add to rows of a board, by (frame, language where it has one, person)."""
+    """Add counts to board entries, by (frame, language if the table has one, user id)."""
     columns = ("frame", *board.lang, "person_id")
     rows = [(*key, *(by[name] for name in board.counters)) for key, by in sorted(change.items()) if any(by.values())]
     _upsert(board.table, columns, board.counters, rows, touched=", updated_at = now()")
 
 
 def _upsert(
-    table: str,
-    columns: tuple[str, ...],
-    counters: tuple[str, ...],
-    rows: list[tuple[Any, ...]],
-    *,
-    touched: str,
+    table: str, columns: tuple[str, ...], counters: tuple[str, ...], rows: list[tuple[Any, ...]], *, touched: str
 ) -> None:
-    """Add the numbers to the rows, make those that are missing, and drop those that came to nothing.
+    """Add the numbers to the rows, insert missing rows, and delete rows whose counters are all 0.
 
-    Two statements: one statement can not see what its own upsert wrote. One where nothing was taken away.
+    Two statements, since one cannot see the rows of its own upsert; only one if nothing was subtracted.
     """
     if not rows:
         return
@@ -367,7 +363,7 @@ def _upsert(
         f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) "
         f"ON CONFLICT ({keys}) DO UPDATE SET {sums}{touched}"
     )
-    prepared.run(_noting_moves(table, change), values)
+    prepared.execute(_noting_moves(table, change), values)
     lessened = [row[: len(columns)] for row in rows if min(row[len(columns) :]) < 0]
     if not lessened:
         return
@@ -376,7 +372,7 @@ def _upsert(
         f"AS touched ({keys}) WHERE ({', '.join(f'{table}.{column}' for column in columns)}) = "
         f"({', '.join(f'touched.{column}' for column in columns)}) AND {_nothing_left(table, counters)}"
     )
-    prepared.run(_noting_ends(table, removal), list(map(list, zip(*lessened, strict=True))))
+    prepared.execute(_noting_ends(table, removal), list(map(list, zip(*lessened, strict=True))))
 
 
 def _nothing_left(table: str, counters: Iterable[str]) -> str:
@@ -384,7 +380,7 @@ def _nothing_left(table: str, counters: Iterable[str]) -> str:
 
 
 def take_from_boards(frame: str, start: datetime, end: datetime) -> None:
-    """Take what the tallies from `start` to `end` have from the rows of this frame, however many they are."""
+    """Subtract the tallies from `start` to `end` from the board entries of this frame."""
     for board in BOARDS:
         table = board.table
         differences = ", ".join(f"{name} = {table}.{name} - gone.{name}" for name in board.counters)
@@ -397,18 +393,18 @@ def take_from_boards(frame: str, start: datetime, end: datetime) -> None:
             WHERE {table}.frame = %s AND {table}.person_id = gone.person_id
                 {"".join(f"AND {table}.{name} = gone.{name}" for name in board.lang)}
         """
-        prepared.run(_noting_moves(table, change), [start, end, list(board.counters), frame])
+        prepared.execute(_noting_moves(table, change), [start, end, list(board.counters), frame])
         removal = f"""
             DELETE FROM {table} WHERE frame = %s AND {_nothing_left(table, board.counters)} AND person_id IN (
                 SELECT person_id FROM leaderboard_tally WHERE start >= %s AND start < %s
             )
         """
-        prepared.run(_noting_ends(table, removal), [frame, start, end])
+        prepared.execute(_noting_ends(table, removal), [frame, start, end])
 
 
 def fold_into_days(start: datetime, end: datetime) -> int:
-    """The hours from `start` to `end`, both midnights, become days. How many tallies of days that changed."""
-    return prepared.run(
+    """Replace the hours from `start` to `end`, both midnights, by days. Return the number of tallies written."""
+    return prepared.execute(
         """
         WITH hours AS (
             DELETE FROM leaderboard_tally WHERE grain = 'hour' AND start >= %s AND start < %s
@@ -425,8 +421,8 @@ def fold_into_days(start: datetime, end: datetime) -> int:
 
 
 def store_streaks(people: Collection[User]) -> None:
-    """Store the streaks of these people, of those whose changed."""
-    prepared.run(
+    """Store the streaks of these users, if they changed."""
+    prepared.execute(
         """
         UPDATE accounts_user
         SET streak_started_at = fresh.started, streak_days = fresh.days, last_activity_at = fresh.last
@@ -443,7 +439,7 @@ def store_streaks(people: Collection[User]) -> None:
     )
 
 
-# --- What boards are read along ---
+# --- Places and moves ---
 
 _KEYS, _SCORES = "frame, lang, person_id", ", ".join(MEASURES)
 
@@ -453,7 +449,7 @@ def _names(table: str, names: str) -> str:
 
 
 def _noting_moves(table: str, change: str) -> str:
-    """The statement, and where those whom it changes stand now. Only standings have places."""
+    """Let a change of board entries also store the new scores in Moved. Other tables have no places."""
     if table != "leaderboard_standing":
         return change
     return f"""
@@ -464,7 +460,7 @@ def _noting_moves(table: str, change: str) -> str:
 
 
 def _noting_ends(table: str, change: str) -> str:
-    """The statement that removes what came to nothing, and that it stands nowhere: its last move was noted before."""
+    """Let a removal of board entries also mark them in Moved as gone; the change before it stored their rows there."""
     if table != "leaderboard_standing":
         return change
     return f"""
@@ -474,31 +470,30 @@ def _noting_ends(table: str, change: str) -> str:
     """
 
 
-def note_what_nobody_noted() -> None:
-    """Once a day, whatever happened: a release that knows no places may have counted beside this one.
-
-    What is noted may be as old as the places are, so it is made anew.
+def recompute_moved() -> None:
+    """Compute Moved again from the differences between entries and places. Needed once a day, since an older release
+    that does not know places may have counted while this one runs.
     """
     Moved._base_manager.all().delete()
-    prepared.run(
+    prepared.execute(
         f"""
         INSERT INTO leaderboard_moved ({_KEYS}, {_SCORES}, stands)
-        SELECT {_KEYS}, {", ".join(f"coalesce(standing.{name}, place.{name})" for name in MEASURES)},
-               standing.id IS NOT NULL
-        FROM leaderboard_standing standing FULL JOIN leaderboard_place place USING ({_KEYS})
-        WHERE ({_names("standing", _SCORES)}) IS DISTINCT FROM ({_names("place", _SCORES)})
+        SELECT {_KEYS}, {", ".join(f"coalesce(entry.{name}, place.{name})" for name in MEASURES)},
+               entry.id IS NOT NULL
+        FROM leaderboard_standing entry FULL JOIN leaderboard_place place USING ({_KEYS})
+        WHERE ({_names("entry", _SCORES)}) IS DISTINCT FROM ({_names("place", _SCORES)})
         """,
         [],
     )
 
 
 def put_in_order(*, when_more_than: int = -1) -> int:
-    """Give those who moved the places that their scores give; returns how many places that were.
+    """Copy the scores in Moved to Place and empty Moved; return how many rows that were.
 
-    One statement, which changes nothing unless so many people of the largest board moved. The later it is, the less it
-    costs: who did ten pieces of work moves once. The caller holds the lock.
+    One statement, which changes nothing unless more than `when_more_than` users of the largest board moved. Doing it
+    rarely is cheaper, since a user moves once for many contributions. The caller holds the lock.
     """
-    return prepared.run(
+    return prepared.execute(
         f"""
         WITH moved AS (
             DELETE FROM leaderboard_moved

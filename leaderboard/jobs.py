@@ -1,14 +1,14 @@
-"""Work that a commit sets off."""
+"""Celery jobs that run after a commit."""
 
 from celery import shared_task
 
 from leaderboard import tallies
-from oasst.core.jobs import rounds
+from oasst.core.jobs import timed_rounds
 
 
 @shared_task
 def count_what_happened() -> None:
-    """Read the outbox until nothing is unread. The clock starts it too, for wake-ups that were lost."""
-    for _ in rounds():
+    """Count outbox events until none is left. Also runs periodically, in case a message to the worker was lost."""
+    for _ in timed_rounds():
         if tallies.read_outbox() < tallies.BATCH:
             break

@@ -1,11 +1,11 @@
-"""Levels: a hundred thresholds of points, each a little further than the one before."""
+"""Levels: a hundred thresholds of points with growing distances."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
 
 TOP = 100
-# The reference system's: the running sum of 1.1521 n + 3, rounded.
+# As in the reference system: the running sum of 1.1521 n + 3, rounded.
 THRESHOLDS = (0, *(round(total) for total in accumulate(1.1521 * n + 3 for n in range(1, TOP))))
 
 
@@ -13,8 +13,8 @@ THRESHOLDS = (0, *(round(total) for total in accumulate(1.1521 * n + 3 for n in 
 class Level:
     number: int
     points: int
-    since: int  # points at which it began
-    next: int | None  # points at which the next begins; None at the top
+    since: int  # points where it begins
+    next: int | None  # points where the next begins; None at the top
 
     @property
     def missing(self) -> int:
@@ -22,14 +22,14 @@ class Level:
 
     @property
     def percent(self) -> int:
-        """How far inside the level."""
+        """Progress within the level."""
         if self.next is None:
             return 100
         return 100 * (self.points - self.since) // (self.next - self.since)
 
 
 def number_of(points: int) -> int:
-    """The level of so many points."""
+    """Return the number of the level for these points."""
     return max(1, bisect_right(THRESHOLDS, points))
 
 

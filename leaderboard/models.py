@@ -1,8 +1,8 @@
-"""Tallies and the boards that are sums of them. All of it can be made again from the data set (leaderboard.rebuild).
+"""Tallies, and the boards that are sums of them. `leaderboard.rebuild` makes all of it again from the data set.
 
-What changes with each piece of work is no good for an index: `Standing` counts and is rewritten in place, `Place` is
-what boards are read along and follows some minutes later, `Moved` has the scores of those whose place is behind, so a
-board is never old (leaderboard.queries).
+Scores change with each contribution, which is too often for an index. So `Standing` holds the counts without one,
+`Place` holds a copy of the scores with the indexes that boards are read by and follows some minutes later, and `Moved`
+holds the scores that differ from it until then. Boards read both, so they are always current (leaderboard.queries).
 """
 
 from django.conf import settings
@@ -17,9 +17,9 @@ FRAMES = [(frame.value, frame.value) for frame in Frame]
 
 
 class Counted(models.Model):
-    """What of one tree stands in the tallies, so that counting it again adds only the difference."""
+    """What the tallies hold of one tree, so that counting it again adds only the difference."""
 
-    # No foreign key: what was counted has to be taken away also when the tree itself is gone.
+    # No foreign key: the counts must be subtracted also after the tree was deleted.
     tree_id = models.UUIDField(primary_key=True)
     counts = models.JSONField(help_text="[[person, hour, language, kind, number], …]")
 
@@ -28,7 +28,7 @@ class Counted(models.Model):
 
 
 class Tally(models.Model):
-    """How much of one kind a person did in one hour, or after 48 hours in one day, both UTC."""
+    """How much of one kind a user did in one hour or, once that is 48 hours ago, in one day, both UTC."""
 
     class Grain(models.TextChoices):
         HOUR = "hour", "Hour"
@@ -43,12 +43,10 @@ class Tally(models.Model):
 
     class Meta:
         verbose_name_plural = "tallies"
-        constraints = [
-            models.UniqueConstraint(fields=["person", "start", "grain", "lang", "kind"], name="tally_once"),
-        ]
+        constraints = [models.UniqueConstraint(fields=["person", "start", "grain", "lang", "kind"], name="tally_once")]
         indexes = [
-            # What leaves a frame, and what is folded, is a stretch of time.
-            models.Index(fields=["start"], name="tally_by_start"),
+            # For ranges of time that leave a frame or are folded into days.
+            models.Index(fields=["start"], name="tally_by_start")
         ]
 
     def __str__(self) -> str:
@@ -56,7 +54,7 @@ class Tally(models.Model):
 
 
 class Horizon(models.Model):
-    """Up to where time has been worked off: where a frame begins now, and which days are folded."""
+    """The time up to which a periodic job has run: the start of a frame, or the end of the folded days."""
 
     FOLDED = "folded"
 
@@ -72,7 +70,7 @@ def _sum_of(kinds: "list[Kind]", field: str) -> models.Expression:
     for kind in kinds:
         factor = getattr(kind, field)
         if 0 < factor < 1:
-            # Whole numbers are divided rounding down, which is what the wire does with tenths.
+            # Integer division rounds down, as the wire does with tenths.
             total = total + F(kind.name) / Value(round(1 / factor))
         elif factor:
             total = total + F(kind.name) * Value(int(factor))
@@ -80,7 +78,7 @@ def _sum_of(kinds: "list[Kind]", field: str) -> models.Expression:
 
 
 def _total(field: str, activity: str = "") -> models.GeneratedField:
-    """A column that the database computes, so that a board is an index and the formula stands once, in kinds."""
+    """Return a column that the database computes, so that the formula exists only once, in points.KINDS."""
     kinds = [kind for kind in KINDS.values() if not activity or kind.activity == activity]
     return models.GeneratedField(expression=_sum_of(kinds, field), output_field=models.IntegerField(), db_persist=True)
 
@@ -93,14 +91,14 @@ MEASURES = ("points", "quality", *ACTIVITIES)
 
 
 class Standing(models.Model):
-    """One person on the boards of one frame and language; the empty language is all of them together."""
+    """A board entry: one user in one frame and language. The empty language is the sum of all."""
 
     frame = models.CharField(max_length=8, choices=FRAMES)
     lang = models.CharField(max_length=32, blank=True)
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="standings")
     updated_at = models.DateTimeField(db_default=Now())
 
-    # One column for each of kinds.COUNTERS.
+    # One column for each of points.COUNTERS.
     prompts = _count()
     replies_assistant = _count()
     replies_prompter = _count()
@@ -127,23 +125,21 @@ class Standing(models.Model):
     ranking = _total("points", "ranking")
 
     class Meta:
-        # No index on what changes: PostgreSQL then rewrites the row within its page, and tells no index of it. Half of
-        # each page is left free for that (migration 0002).
-        constraints = [
-            models.UniqueConstraint(fields=["frame", "lang", "person"], name="standing_once"),
-        ]
+        # No index on columns that change, so that PostgreSQL updates a row within its page and touches no index. Half
+        # of each page is left free for that (migration 0002).
+        constraints = [models.UniqueConstraint(fields=["frame", "lang", "person"], name="standing_once")]
 
     def __str__(self) -> str:
         return f"{self.person_id}, {self.frame}"
 
 
 class _Scores(models.Model):
-    """The scores of a person on the board of one frame and language: one column for each of MEASURES."""
+    """The scores of a user in one frame and language: one column for each of MEASURES."""
 
     pk = models.CompositePrimaryKey("frame", "lang", "person_id")
     frame = models.CharField(max_length=8, choices=FRAMES)
     lang = models.CharField(max_length=32, blank=True)
-    # A constraint would lock a person's row for each piece of work. Who is gone is not read.
+    # No constraint, since it would lock the user's row for each contribution. Rows of deleted users are not read.
     person = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
     )
@@ -161,10 +157,10 @@ class _Scores(models.Model):
 
 
 class Place(_Scores):
-    """Where a person stood on a board when it was last put in order (`hot.put_in_order`)."""
+    """The scores of a user when the board was last put in order (`hot.put_in_order`)."""
 
     class Meta:
-        # A board is read along its index; equal scores stand in the order of the ids, so ties are stable.
+        # Boards are read by these indexes; equal scores are ordered by id, so ties are stable.
         indexes = [
             models.Index(F("frame"), F("lang"), F(measure).desc(), F("person"), name=f"place_by_{measure}")
             for measure in MEASURES
@@ -172,7 +168,7 @@ class Place(_Scores):
 
 
 class Moved(_Scores):
-    """The scores of who has moved since the board was put in order: until then their place is not read."""
+    """The scores of a user that changed since the board was put in order; they are read instead of `Place`."""
 
     stands = models.BooleanField(db_default=True, help_text="No: nothing of theirs is counted any more.")
 
@@ -181,13 +177,13 @@ class Moved(_Scores):
 
 
 class TrollStanding(models.Model):
-    """What others said about the texts of one person in one frame: where moderators look first."""
+    """Complaints and ratings about the texts of one author in one frame: where moderators look first."""
 
     frame = models.CharField(max_length=8, choices=FRAMES)
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="troll_standings")
     updated_at = models.DateTimeField(db_default=Now())
 
-    # One column for each of kinds.COMPLAINTS.
+    # One column for each of points.COMPLAINTS.
     red_flags = _count()
     upvotes = _count()
     downvotes = _count()
@@ -217,24 +213,20 @@ class TrollStanding(models.Model):
     )
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["frame", "person"], name="troll_standing_once"),
-        ]
-        indexes = [
-            models.Index(F("frame"), F("score").desc(), F("person"), name="troll_standing_by_score"),
-        ]
+        constraints = [models.UniqueConstraint(fields=["frame", "person"], name="troll_standing_once")]
+        indexes = [models.Index(F("frame"), F("score").desc(), F("person"), name="troll_standing_by_score")]
 
     def __str__(self) -> str:
         return f"{self.person_id}, {self.frame}"
 
     def mean(self, name: str) -> float | None:
-        """The mean of one scale over all who answered it, from 0 to 1."""
+        """Return the mean of all answers on one scale, from 0 to 1; None without answers."""
         number = getattr(self, f"{name}_number")
         return getattr(self, f"{name}_sum") / 1000 / number if number else None
 
 
 class CachedStatistic(models.Model):
-    """The last result of a statistic: what is served when Redis is empty."""
+    """The last result of a statistic, for when Redis does not have it."""
 
     name = models.CharField(max_length=64, primary_key=True)
     data = models.JSONField()

@@ -1,7 +1,7 @@
-"""What counts, and for how much: the one home of the points.
+"""What counts for scores, and how much.
 
-Two formulas. `points` is that of the wire protocol, which clients show next to numbers of their own. `quality` counts
-outcomes alone, so that volume is worth nothing without agreement.
+There are two formulas. `points` is that of the wire, which API clients show next to their own numbers. `quality` counts
+only outcomes, so that volume without agreement is worth nothing.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Kind:
     name: str
-    label: str  # for one of it, on pages
+    label: str  # on pages
     points: float = 0  # the sum of each kind is rounded down, so ten prompts are one point
     quality: int = 0
-    activity: str = ""  # the board that it belongs to
+    activity: str = ""  # the board of this activity
 
 
 KINDS: dict[str, Kind] = {
@@ -36,24 +36,16 @@ KINDS: dict[str, Kind] = {
         Kind("reviews_disagreed", "Review against the outcome", 0, -3, "reviewing"),
         Kind("rankings_agreed", "Ranking in line with the outcome", 0, 1, "ranking"),
         Kind("rankings_disagreed", "Ranking against the outcome", 0, -1, "ranking"),
-        # Points that stand in the sums above and may still gain: nobody knows yet what became of that work.
+        # Points of the kinds above for work without an outcome yet.
         Kind("provisional", "Points whose outcome is open"),
     )
 }
 COUNTERS = tuple(KINDS)
 ACTIVITIES = ("writing", "reviewing", "ranking")
 
-# What people said about the texts of a person: the moderators' board. Means are kept as a sum of thousandths and a
-# number, since sums of fractions would drift while they are added and taken away.
-FLAGS = (
-    "spam",
-    "lang_mismatch",
-    "not_appropriate",
-    "pii",
-    "hate_speech",
-    "sexual_content",
-    "political_content",
-)
+# The moderators' board: what people said about an author's texts. Means are stored as a sum of thousandths and a count,
+# since sums of floats drift when numbers are added and subtracted.
+FLAGS = ("spam", "lang_mismatch", "not_appropriate", "pii", "hate_speech", "sexual_content", "political_content")
 MEANS = ("quality", "humor", "toxicity", "violence", "helpfulness")
 COMPLAINTS = (
     "red_flags",
@@ -63,7 +55,7 @@ COMPLAINTS = (
     *FLAGS,
     *(f"{name}_{part}" for name in MEANS for part in ("sum", "number")),
 )
-# `spam` itself is no part of it: a prompt that was rejected as spam counts once, as `spam_prompts`.
+# Without `spam`: a prompt that was rejected as spam counts as `spam_prompts` only.
 TROLL_WEIGHTS = {
     "red_flags": 3,
     "upvotes": -1,
@@ -74,7 +66,7 @@ TROLL_WEIGHTS = {
 
 
 def worth(kind: str, number: int) -> int:
-    """The points of so many of a kind, rounded down as the wire does."""
+    """Return the points for this number of a kind, rounded down as on the wire."""
     points = KINDS[kind].points
-    # A tenth as a fraction of whole numbers: 0.1 * 30 is 3.0000000000000004.
+    # Integer division, since 0.1 * 30 is 3.0000000000000004.
     return number // round(1 / points) if 0 < points < 1 else int(points) * number

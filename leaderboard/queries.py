@@ -1,10 +1,8 @@
 """Reading boards. Never writes.
 
-What a person has just done counts for them at once: facts that the scores have not read yet are added to the person's
-own row, here and wherever they look.
+A contribution counts for its author at once: events that the scores do not contain yet are added to the viewer's own
+row.
 """
-
-from __future__ import annotations
 
 import time
 from bisect import bisect_left
@@ -17,7 +15,6 @@ from django.core.cache import cache
 
 from leaderboard import hot
 from leaderboard.hot import BoardRow
-from leaderboard.models import TrollStanding
 from leaderboard.points import KINDS, worth
 from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
@@ -27,7 +24,7 @@ Counts = Counter[str]
 
 @dataclass
 class Board:
-    """The top of a board, and where the person who looks stands if that is further down."""
+    """A page of a board, and the rows around the viewer if they are not on it."""
 
     rows: list[BoardRow]
     more: bool
@@ -35,8 +32,8 @@ class Board:
     around: list[BoardRow] = field(default_factory=list)
 
 
-def measure_of(counts: Mapping[str, int], measure: str) -> int:
-    """The score that these counts give: what the database computes for whole rows."""
+def score_of(counts: Mapping[str, int], measure: str) -> int:
+    """Return the score of these counts, by the formula of the database columns."""
     if measure == "quality":
         return sum(kind.quality * counts[kind.name] for kind in KINDS.values())
     return sum(worth(kind.name, counts[kind.name]) for kind in KINDS.values() if measure in ("points", kind.activity))
@@ -45,9 +42,9 @@ def measure_of(counts: Mapping[str, int], measure: str) -> int:
 def top(
     frame: Frame, *, lang: str = "", measure: str = "points", above: int = -1_000_000, start: int = 0, size: int = 100
 ) -> list[BoardRow]:
-    """Rows of a board with a score above `above`, best first, equal scores by id. Who is banned or does not want to be
-    seen is left out. One statement."""
-    rows = hot.board_top(frame, lang, measure, above=above, start=start, size=size)
+    """Return rows of a board with their ranks: scores above `above`, best first, equal scores by id. Banned and hidden
+    users are left out. One statement."""
+    rows = hot.read_board_top(frame, lang, measure, above=above, start=start, size=size)
     for rank, row in enumerate(rows, start=start + 1):
         row.rank = rank
     return rows
@@ -56,37 +53,39 @@ def top(
 def board(
     frame: Frame, *, viewer: User, lang: str = "", measure: str = "points", start: int = 0, size: int = 20
 ) -> Board:
-    """One page of a board, with the viewer's own row and the window around it. Four statements, and a fifth once a
+    """Return one page of a board with the viewer's own row and the rows around it. Four statements, and a fifth once a
     minute for the ladder."""
     rows = top(frame, lang=lang, measure=measure, above=0, start=start, size=size + 1)
     result = Board(rows[:size], more=len(rows) > size)
     for row in result.rows:
         row.is_me = row.person.pk == viewer.pk
     mine = own_counts(viewer, lang=lang, frames=[frame])[frame]
-    score = measure_of(mine, measure)
+    score = score_of(mine, measure)
     if score <= 0 or not (viewer.enabled and viewer.show_on_leaderboard):
         return result
     result.mine = BoardRow(viewer, mine, score, is_me=True)
-    here = next((row for row in result.rows if row.is_me), None)
-    if here is not None and here.score == score:
-        here.counts, result.mine.rank = mine, here.rank
+    on_page = next((row for row in result.rows if row.is_me), None)
+    if on_page is not None and on_page.score == score:
+        on_page.counts, result.mine.rank = mine, on_page.rank
         return result
     result.mine.rank = rank_of(frame, lang, measure, score, viewer.pk)
     result.around = around(frame, lang, measure, result.mine)
     return result
 
 
-ABOVE, BELOW = 1, 2  # rows shown around one's own
+ABOVE, BELOW = 1, 2  # rows around the viewer's own
 
 
 def around(
     frame: Frame, lang: str, measure: str, mine: BoardRow, *, above: int = ABOVE, below: int = BELOW, least: int = 0
 ) -> list[BoardRow]:
-    """Own row, whose rank is known, with so many just above and below it whose scores are more than `least`. One
-    statement.
+    """Return `mine`, whose rank is set, with up to `above` rows above and `below` rows below it, with scores above
+    `least`. One statement.
     """
     me = mine.person.pk
-    near = hot.board_around(frame, lang, measure, score=mine.score, person_id=me, above=above, below=below, least=least)
+    near = hot.read_board_around(
+        frame, lang, measure, score=mine.score, person_id=me, above=above, below=below, least=least
+    )
     mine.updated_at = next((row.updated_at for row in near if row.person.pk == me), None)
     before = [row for row in near if (-row.score, row.person.pk) < (-mine.score, me)]
     after = [row for row in near if (-row.score, row.person.pk) > (-mine.score, me)][:below]
@@ -96,16 +95,16 @@ def around(
     return [*before, mine, *after]
 
 
-RUNG = 100  # places from rung to rung of a ladder
+RUNG = 100  # ranks from rung to rung of a ladder
 LADDER_SECONDS, LADDER_KEPT = 60, 600
 _TOP = 2**31 - 1  # no score is higher
-_MARK = 8 + 32  # letters of a rung
+_RUNG_LENGTH = 8 + 32  # hexadecimal digits of score and id
 _HIGHEST_ID = UUID(int=2**128 - 1)
 
 
 @dataclass(frozen=True)
-class Standpoint:
-    """Where somebody stands on the board of one frame."""
+class BoardPosition:
+    """The position of a user on the board of one frame."""
 
     frame: Frame
     score: int
@@ -113,72 +112,70 @@ class Standpoint:
 
 
 def rank_of(frame: Frame, lang: str, measure: str, score: int, person_id: UUID) -> int:
-    """The place of somebody with this score: one more than those above. One statement."""
-    (rank,) = ranks_of(lang, measure, [Standpoint(frame, score, person_id)])
+    """Return the rank of a user with this score. One statement."""
+    (rank,) = ranks_of(lang, measure, [BoardPosition(frame, score, person_id)])
     return rank
 
 
-def ranks_of(lang: str, measure: str, standpoints: list[Standpoint]) -> list[int]:
-    """The place of each. One statement, whatever their number.
+def ranks_of(lang: str, measure: str, positions: list[BoardPosition]) -> list[int]:
+    """Return the rank at each of these positions. One statement for any number of them.
 
-    Counted from the next rung of a ladder that is up to a minute old: counting from the top would read as many rows as
-    there are people above. So the first places are exact, and those further down as they were a minute ago at worst.
+    Counted from the nearest rung above of a ladder that is up to a minute old, since counting from the top would read
+    all rows above. So the first `RUNG` ranks are exact, and the others are at most a minute old.
     """
-    ladders = _ladders({one.frame for one in standpoints}, lang, measure)
-    wanted = []
-    for one in standpoints:
-        place, top, leader = _next_rung(ladders[one.frame], one)
-        until = one.person_id if one.score == top else _HIGHEST_ID
-        wanted.append(hot.Wanted(one.frame, place, top, leader, until, one.score, one.person_id))
-    return hot.count_ranks(lang, measure, wanted)
+    ladders = _ladders({position.frame for position in positions}, lang, measure)
+    requests = []
+    for position in positions:
+        rank, top, leader = _rung_above(ladders[position.frame], position)
+        until = position.person_id if position.score == top else _HIGHEST_ID
+        requests.append(hot.RankRequest(position.frame, rank, top, leader, until, position.score, position.person_id))
+    return hot.count_ranks(lang, measure, requests)
 
 
-def _mark(score: int, person_id: UUID) -> str:
-    """Marks of people have the order of their places. A ladder is one text of them: read from the cache in no time,
-    where a list of thousands takes longer than the rest of a page."""
+def _rung(score: int, person_id: UUID) -> str:
+    """Return a text that sorts like the rank. A ladder is one string of rungs, since reading a list of thousands from
+    the cache takes longer than the rest of a page.
+    """
     return f"{_TOP - score:08x}{person_id.hex}"
 
 
-def _next_rung(ladder: str, standpoint: Standpoint) -> tuple[int, int, UUID]:
-    """Place, score and person of the rung next above; without one, a place that is above the board."""
-    mine = _mark(standpoint.score, standpoint.person_id)
-    number = bisect_left(range(len(ladder) // _MARK), mine, key=lambda at: ladder[at * _MARK : (at + 1) * _MARK])
+def _rung_above(ladder: str, position: BoardPosition) -> tuple[int, int, UUID]:
+    """Return rank, score and user id of the nearest rung above; without one, rank 0 above the board."""
+    rungs, own = range(0, len(ladder), _RUNG_LENGTH), _rung(position.score, position.person_id)
+    number = bisect_left(rungs, own, key=lambda start: ladder[start : start + _RUNG_LENGTH])
     if not number:
         return 0, _TOP, _HIGHEST_ID
-    rung = ladder[(number - 1) * _MARK : number * _MARK]
+    start = rungs[number - 1]
+    rung = ladder[start : start + _RUNG_LENGTH]
     return number * RUNG, _TOP - int(rung[:8], 16), UUID(rung[8:])
 
 
-def _climb(frame: Frame, lang: str, measure: str) -> str:
-    return "".join(_mark(score, person_id) for score, person_id in hot.every_nth_of_board(frame, lang, measure, RUNG))
+def _read_ladder(frame: Frame, lang: str, measure: str) -> str:
+    """Return a new ladder: the rungs of a board from the top, joined."""
+    return "".join(_rung(score, person_id) for score, person_id in hot.read_every_nth(frame, lang, measure, RUNG))
 
 
-def _ladders(of: Iterable[Frame], lang: str, measure: str) -> dict[Frame, str]:
-    """Every hundredth row of boards. Renewed once a minute while somebody looks, by one of those who look."""
-    # "rungs:…" held lists: a process of an older release that still runs would fail on our texts, and we on its lists.
-    keys = {frame: f"ladder:{frame.value}:{lang}:{measure}" for frame in of}
-    kept, found = cache.get_many(keys.values()), {}
+def _ladders(frames: Iterable[Frame], lang: str, measure: str) -> dict[Frame, str]:
+    """Return the ladder of each frame: every hundredth row. One of the readers renews it once a minute."""
+    # Not "rungs:…", under which an older release that may still run keeps lists.
+    keys = {frame: f"ladder:{frame.value}:{lang}:{measure}" for frame in frames}
+    cached, ladders = cache.get_many(keys.values()), {}
     for frame, key in keys.items():
-        made_at, found[frame] = kept.get(key) or (0, "")
+        made_at, ladders[frame] = cached.get(key) or (0, "")
         age = time.time() - made_at
         if age > LADDER_SECONDS and (not made_at or cache.add(f"{key}:renewing", True, LADDER_SECONDS)):
-            found[frame] = _climb(frame, lang, measure)
-            cache.set(key, (time.time(), found[frame]), LADDER_KEPT)
-    return found
+            ladders[frame] = _read_ladder(frame, lang, measure)
+            cache.set(key, (time.time(), ladders[frame]), LADDER_KEPT)
+    return ladders
 
 
-def own_counts(person: User, *, lang: str = "", frames: Iterable[Frame] = Frame) -> dict[Frame, Counts]:
-    """What a person did in each frame, with what the scores have not read yet. One statement.
+def own_counts(user: User, *, lang: str = "", frames: Iterable[Frame] = Frame) -> dict[Frame, Counts]:
+    """Return frame → the user's counts, including events that the scores do not contain yet. One statement.
 
-    The unread is new work, so it is in every frame, and what became of it is open.
+    Those events are new, so they count in every frame, with an open outcome.
     """
-    wanted = list(frames)
-    found = hot.own_counts(person.pk, lang, wanted)
-    unread = found.pop("")
-    unread["provisional"] = sum(worth(kind, number) for kind, number in unread.items())
-    return {frame: found.get(frame.value, Counter()) + unread for frame in wanted}
-
-
-def troll_board(frame: Frame, *, enabled: bool | None = None, size: int = 100) -> list[TrollStanding]:
-    """The moderators' board, most complaints first. It shows everybody. One statement."""
-    return hot.troll_board(frame, [True, False] if enabled is None else [enabled], size)
+    frames = list(frames)
+    by_frame = hot.read_own_counts(user.pk, lang, frames)
+    uncounted = by_frame.pop("")
+    uncounted["provisional"] = sum(worth(kind, number) for kind, number in uncounted.items())
+    return {frame: by_frame.get(frame.value, Counter()) + uncounted for frame in frames}

@@ -1,4 +1,4 @@
-"""Making tallies and boards again from the data set, and saying where they differ from it."""
+"""Rebuilding tallies and boards from the data set, and finding where they differ from it."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,21 +18,21 @@ BATCH = 500  # trees
 
 
 def rebuild() -> int:
-    """Forget what was counted and count every tree again; returns the number of trees. One transaction: people see the
-    old boards until the new ones are whole."""
+    """Delete all counts and count every tree again; return the number of trees. One transaction, so users see the old
+    boards until the new ones are complete."""
     with transaction.atomic(durable=True):
         tallies.lock()
-        # Marked first: what is told from here on is read again, and counting a tree twice changes nothing.
+        # Marked first: later events are read again, and counting a tree twice changes nothing.
         Happening.objects.filter(tallied=False).update(tallied=True)
         since = tallies.horizons()
-        tallies.forget_all()
+        tallies.delete_all()
         Horizon.objects.bulk_create([Horizon(name=name, since=moment) for name, moment in since.items()])
         number = 0
         for batch in _batches():
-            tallies.remember(counts_of(batch))
+            hot.store_tree_counts({tree_id: tallies.pack(counts) for tree_id, counts in counts_of(batch).items()})
             number += len(batch)
         _sum_up()
-        streaks.work_out_again(User.objects.all())
+        streaks.recompute_streaks(User.objects.all())
     return number
 
 
@@ -48,32 +48,33 @@ Difference = tuple[str, str, str]
 
 
 def differences() -> Iterator[Difference]:
-    """(subject, expected, found) for each tree that is counted otherwise than its facts say, each tally that is not the
-    sum of its trees, each board that is not the sum of its tallies, and each place that is not that of its standing.
+    """Yield (subject, expected, found) for each tree whose counts do not follow from its data, each tally that is not
+    the sum of its trees, each board entry that is not the sum of its tallies, and each place that differs from its
+    entry.
 
-    Trees with facts that were not read yet are left out: they are behind, not wrong.
+    Trees with events that were not counted yet are left out.
     """
     for batch in _batches():
         yield from _miscounted(batch)
-    # A statement sees one moment, and whoever writes commits tallies and boards together.
-    for statement, arguments in (_tally_statement(), *_board_statements(), (_PLACES, {})):
+    # One snapshot for each statement: writers commit tallies and boards together.
+    for statement, parameters in ((_TALLY_DIFFERENCES, {}), *_board_statements(), (_PLACE_DIFFERENCES, {})):
         with connection.cursor() as cursor:
-            cursor.execute(statement, arguments)
-            found = cursor.fetchall()
-        yield from found
+            cursor.execute(statement, parameters)
+            rows = cursor.fetchall()
+        yield from rows
 
 
 def _miscounted(batch: list[UUID]) -> list[Difference]:
     with transaction.atomic():
         tallies.lock()
         fresh = counts_of(batch)
-        stored = {one.tree_id: tallies.unpack(one.counts) for one in Counted.objects.filter(pk__in=batch)}
-        # Last: a fact that was counted above has told of itself before.
-        waiting = set(Happening.objects.filter(tallied=False, tree__in=batch).values_list("tree_id", flat=True))
+        stored = {row.tree_id: tallies.unpack(row.counts) for row in Counted.objects.filter(pk__in=batch)}
+        # Last, so that it contains the events of everything that was counted above.
+        uncounted = set(Happening.objects.filter(tallied=False, tree__in=batch).values_list("tree_id", flat=True))
     return [
-        (f"tree {tree_id}", _words(fresh[tree_id] - found), _words(found - fresh[tree_id]))
+        (f"tree {tree_id}", _words(fresh[tree_id] - counted), _words(counted - fresh[tree_id]))
         for tree_id in batch
-        if (found := stored.get(tree_id, Counter())) != fresh[tree_id] and tree_id not in waiting
+        if (counted := stored.get(tree_id, Counter())) != fresh[tree_id] and tree_id not in uncounted
     ]
 
 
@@ -81,10 +82,9 @@ def _words(counts: Counts) -> str:
     return "; ".join(f"{number} {kind} of {person}" for (person, _, _, kind), number in counts.items()) or "no more"
 
 
-# By hand, since the ORM has no INSERT of what a SELECT finds, no FULL JOIN and no GROUPING SETS, and these rows are too
-# many to come here.
+# SQL by hand: the ORM has no INSERT of a SELECT, no FULL JOIN and no GROUPING SETS, and the rows are too many to load.
 
-# What the tallies have to be by what was counted of each tree.
+# The tallies as they must be by the counts of each tree.
 _TALLIES = """
     WITH counted AS (
         SELECT (one ->> 0)::uuid AS person_id, (one ->> 1)::timestamptz AS hour, one ->> 2 AS lang,
@@ -100,7 +100,7 @@ _TALLIES = """
 
 
 def _boards(board: hot.BoardTable) -> str:
-    """What a table of boards has to be by the tallies."""
+    """Return a WITH clause for the rows of a table of boards as they must be by the tallies."""
     return f"""
         WITH expected AS (
             SELECT frame.name AS frame, person_id, {board.sums}
@@ -112,12 +112,12 @@ def _boards(board: hot.BoardTable) -> str:
     """
 
 
-def _facts(counters: tuple[str, ...]) -> dict[str, Any]:
+def _parameters(counters: tuple[str, ...]) -> dict[str, Any]:
     return {"frames": [frame.value for frame in Frame], "counters": list(counters)}
 
 
 def _sum_up() -> None:
-    """Fill the empty tallies and boards from what was counted."""
+    """Fill the empty tallies and boards from the counts of each tree."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '128MB'")
         cursor.execute(f"""
@@ -128,31 +128,25 @@ def _sum_up() -> None:
             names = ", ".join(("frame", "person_id", *board.lang, *board.counters))
             some = " OR ".join(f"{name} <> 0" for name in board.counters)
             statement = f"INSERT INTO {board.table} ({names}) {_boards(board)}"
-            cursor.execute(f"{statement} SELECT {names} FROM expected WHERE {some}", _facts(board.counters))
+            cursor.execute(f"{statement} SELECT {names} FROM expected WHERE {some}", _parameters(board.counters))
         scores = ", ".join(MEASURES)
         cursor.execute(f"""
             INSERT INTO leaderboard_place (frame, lang, person_id, {scores})
             SELECT frame, lang, person_id, {scores} FROM leaderboard_standing
         """)
-        cursor.execute("ANALYZE leaderboard_place")  # the first who look need not wait for the server to come by
+        cursor.execute("ANALYZE leaderboard_place")  # before autovacuum does, for good plans at once
 
 
-def _tally_statement() -> tuple[str, dict[str, Any]]:
-    return (
-        f"""
-        {_TALLIES}
-        SELECT concat_ws(' ', 'tally', kind, 'of', person_id, grain, start, lang),
-               coalesce(expected.number, 0)::text, coalesce(tally.number, 0)::text
-        FROM expected FULL JOIN leaderboard_tally tally USING (person_id, start, grain, lang, kind)
-        WHERE expected.number IS DISTINCT FROM tally.number
-        LIMIT 1000
-        """,
-        {},
-    )
-
-
-# Where people are read to stand: by their places, and by what is noted of those who moved since.
-_PLACES = f"""
+_TALLY_DIFFERENCES = f"""
+    {_TALLIES}
+    SELECT concat_ws(' ', 'tally', kind, 'of', person_id, grain, start, lang),
+           coalesce(expected.number, 0)::text, coalesce(tally.number, 0)::text
+    FROM expected FULL JOIN leaderboard_tally tally USING (person_id, start, grain, lang, kind)
+    WHERE expected.number IS DISTINCT FROM tally.number
+    LIMIT 1000
+"""
+# The scores that boards read, from places and moves, compared with the board entries.
+_PLACE_DIFFERENCES = f"""
     WITH found AS (
         SELECT frame, lang, person_id, {", ".join(MEASURES)} FROM leaderboard_place
         WHERE (frame, lang, person_id) NOT IN (SELECT frame, lang, person_id FROM leaderboard_moved)
@@ -160,10 +154,10 @@ _PLACES = f"""
         SELECT frame, lang, person_id, {", ".join(MEASURES)} FROM leaderboard_moved WHERE stands
     )
     SELECT concat_ws(' ', 'place', frame, person_id, lang),
-           concat_ws(' ', {", ".join(f"standing.{name}" for name in MEASURES)}),
+           concat_ws(' ', {", ".join(f"entry.{name}" for name in MEASURES)}),
            concat_ws(' ', {", ".join(f"found.{name}" for name in MEASURES)})
-    FROM leaderboard_standing standing FULL JOIN found USING (frame, lang, person_id)
-    WHERE ({", ".join(f"standing.{name}" for name in MEASURES)})
+    FROM leaderboard_standing entry FULL JOIN found USING (frame, lang, person_id)
+    WHERE ({", ".join(f"entry.{name}" for name in MEASURES)})
           IS DISTINCT FROM ({", ".join(f"found.{name}" for name in MEASURES)})
     LIMIT 1000
 """
@@ -181,5 +175,5 @@ def _board_statements() -> Iterator[tuple[str, dict[str, Any]]]:
                   IS DISTINCT FROM ({", ".join(f"board.{name}::bigint" for name in board.counters)})
             LIMIT 1000
             """,
-            _facts(board.counters),
+            _parameters(board.counters),
         )

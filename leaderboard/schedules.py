@@ -1,4 +1,4 @@
-"""What the clock sets off for scores."""
+"""Periodic Celery jobs for scores."""
 
 from celery import shared_task
 
@@ -7,17 +7,17 @@ from leaderboard import cached_statistics, tallies
 
 @shared_task
 def move_boards_on() -> None:
-    """Let old work leave the boards of the day, the week and the month."""
-    tallies.move_on()
+    """Remove old contributions from the boards of the day, the week and the month."""
+    tallies.advance_frames()
 
 
 @shared_task
 def put_boards_in_order() -> None:
-    """Give everybody whose scores changed the place that they give."""
-    tallies.settle()
+    """Copy changed scores to the indexed places."""
+    tallies.order_boards()
 
 
 @shared_task
 def refresh_statistics() -> None:
-    """Compute the cached statistics anew."""
+    """Compute the cached statistics again."""
     cached_statistics.refresh()

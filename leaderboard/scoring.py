@@ -1,7 +1,7 @@
-"""What a tree is worth, and to whom, from its facts alone. The one place that says what counts.
+"""The rules of scoring: which credits the data of a tree gives to whom.
 
-Counting a tree anew and adding the difference to what was counted before is how scores follow every change: a deletion,
-an undone deletion, a late verdict. Rebuilding counts the same trees in the same way. Cost: the size of the trees.
+Scores follow every change (a deletion, its undoing, a late verdict), since the tree is counted again and the difference
+is added. A rebuild counts in the same way. The cost is proportional to the size of the trees.
 """
 
 from collections import Counter
@@ -19,16 +19,16 @@ from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Ranking, Reaction, Review, Role
 
 Key = tuple[UUID, datetime, str, str]
-"""Person, hour in UTC, language, kind."""
+"""User id, hour in UTC, language, kind."""
 Counts = Counter[Key]
 
 THOUSAND = 1000
-_PLACES = ("reply_ranked_1", "reply_ranked_2", "reply_ranked_3")
+_RANK_KINDS = ("reply_ranked_1", "reply_ranked_2", "reply_ranked_3")
 _EMOJIS = {Reaction.RED_FLAG: "red_flags", Reaction.THUMB_UP: "upvotes", Reaction.THUMB_DOWN: "downvotes"}
 
 
 class Credit(NamedTuple):
-    """What one fact is worth to one person: the reason that a point opens to."""
+    """What one contribution or judgment is worth to one user: the reason for points."""
 
     person: UUID
     at: datetime
@@ -53,7 +53,7 @@ class _Text:
 
     @property
     def is_gone(self) -> bool:
-        """It brings its author nothing any more. While others' replies hang below it, it may be hidden only."""
+        """Return True if it counts for nothing any more: it was deleted, or withdrawn and is perhaps only hidden."""
         return self.deleted or self.withdrawn
 
     @property
@@ -64,7 +64,7 @@ class _Text:
 
 
 class _Tree:
-    """The facts of one tree, and the credits that follow."""
+    """The messages of one tree, and the credits for it."""
 
     def __init__(self, lang: str, state: str) -> None:
         self.lang, self.state = lang, State(state)
@@ -95,11 +95,11 @@ class _Tree:
         text, kind = self.texts[message], f"labels_{mode}"
         self.give(author, at, kind, message)
         if revision != text.revision:
-            return  # the outcome will be about another text
+            return  # the outcome will be about an edited text
         if text.accepted is None:
             self.give(author, at, "provisional", message, worth(kind, 1))
         else:
-            agreed = consensus.rejects(labels) != text.accepted
+            agreed = consensus.is_rejecting(labels) != text.accepted
             self.give(author, at, "reviews_agreed" if agreed else "reviews_disagreed", message)
 
     def count_complaints(self, message: UUID, labels: dict[str, float | None]) -> None:
@@ -107,7 +107,7 @@ class _Tree:
         if text.is_gone:
             return
         for flag in FLAGS:
-            # As the reference rounds: a half is a yes.
+            # Rounded as in the reference: a half is a yes.
             self.give(text.author, text.at, flag, message, int((labels.get(flag) or 0) + 0.5))
         for name in MEANS:
             if (value := labels.get(name)) is not None:
@@ -117,8 +117,8 @@ class _Tree:
     def count_ranking(self, parent: UUID, author: UUID, at: datetime, order: list[UUID], not_rankable: bool) -> None:
         self.give(author, at, "rankings_total", parent)
         if not_rankable:
-            return  # it says nothing about the order
-        for kind, reply in zip(_PLACES, order, strict=False):
+            return  # the order means nothing
+        for kind, reply in zip(_RANK_KINDS, order, strict=False):
             text = self.texts.get(reply)
             if text is not None and not text.is_gone:
                 self.give(text.author, at, kind, reply)
@@ -128,14 +128,14 @@ class _Tree:
             self.give(author, at, "rankings_agreed" if agreed else "rankings_disagreed", parent)
 
     def _agrees(self, order: list[UUID]) -> bool | None:
-        """Does it put more pairs of replies as the consensus does than against it? None when that is even."""
-        ranks = [text.rank for one in order if (text := self.texts.get(one)) and text.rank is not None]
+        """Return True if it orders more pairs of replies like the consensus than against it; None if equally many."""
+        ranks = [text.rank for reply in order if (text := self.texts.get(reply)) and text.rank is not None]
         balance = sum(1 if better < worse else -1 for better, worse in combinations(ranks, 2) if better != worse)
         return balance > 0 if balance else None
 
 
 def credits_of(tree_ids: Iterable[UUID]) -> dict[UUID, tuple[str, list[Credit]]]:
-    """Tree id → its language and what its facts are worth. Four statements, whatever the number of trees."""
+    """Return tree id → (its language, its credits). Four statements for any number of trees."""
     trees = {
         tree_id: _Tree(lang, state)
         for tree_id, lang, state in MessageTree.objects.filter(pk__in=tree_ids).values_list("pk", "lang", "state")
@@ -153,7 +153,7 @@ def credits_of(tree_ids: Iterable[UUID]) -> dict[UUID, tuple[str, list[Credit]]]
         "message__tree_id", "kind", "message_id", "author_id", "created_at", "mode", "revision_id", "labels"
     )
     for tree_id, kind, message, author, at, mode, revision, labels in reviews:
-        # A judgement that was committed after the texts were read comes with a happening of its own.
+        # The message was committed after the texts were read; its own outbox event will count it.
         if message not in trees[tree_id].texts:
             continue
         if kind == Review.Kind.REVIEW:
@@ -168,24 +168,24 @@ def credits_of(tree_ids: Iterable[UUID]) -> dict[UUID, tuple[str, list[Credit]]]
 
 
 def counts_of(tree_ids: Iterable[UUID]) -> dict[UUID, Counts]:
-    """Tree id → how much of what each person did in it, by the hour."""
-    found: dict[UUID, Counts] = {}
+    """Return tree id → the numbers of each kind by user and hour."""
+    by_tree: dict[UUID, Counts] = {}
     for tree_id, (lang, credits) in credits_of(tree_ids).items():
-        counts = found[tree_id] = Counter()
-        hours: dict[datetime, datetime] = {}  # one fact is worth several credits
+        counts = by_tree[tree_id] = Counter()
+        hours: dict[datetime, datetime] = {}  # a cache, since several credits have the same time
         for person, at, kind, _, number in credits:
             counts[person, hours.get(at) or hours.setdefault(at, hour_of(at)), lang, kind] += number
-    return found
+    return by_tree
 
 
 def trees_of(person_ids: Iterable[UUID]) -> set[UUID]:
-    """Every tree in which these people have done anything, also what does not stand any more. One statement."""
+    """Return every tree in which these users did anything, even if it was deleted. One statement."""
     people = list(person_ids)
-    # The base managers, since those of judgements may leave out what was set aside.
-    found = (
+    # The base managers, since the default managers leave out judgments that were set aside.
+    tree_ids = (
         Message._base_manager.filter(author__in=people).order_by().values_list("tree_id"),
         Review._base_manager.filter(author__in=people).values_list("message__tree_id"),
         Ranking._base_manager.filter(author__in=people).values_list("parent__tree_id"),
         Reaction._base_manager.filter(author__in=people).values_list("message__tree_id"),
     )
-    return {tree_id for (tree_id,) in found[0].union(*found[1:])} if people else set()
+    return {tree_id for (tree_id,) in tree_ids[0].union(*tree_ids[1:])} if people else set()

@@ -1,6 +1,6 @@
-"""What the statistics page and the wire count. Each function reads the data set and gives plain data for JSON.
+"""The statistics of the statistics page and the wire. Each function returns plain data for JSON.
 
-Run by the clock only (leaderboard.cached_statistics): some read every message of the site.
+Only periodic jobs call them (leaderboard.cached_statistics), since some read every message of the site.
 """
 
 from collections import Counter, defaultdict
@@ -22,7 +22,7 @@ from trees.models import Message, MessageTree, Review, Role, Skip, TreeTransitio
 
 WEEKS = 12  # how far back the series go
 Table = dict[str, Any]
-"""`columns`: names; `rows`: lists of values, the first of them the label."""
+"""`columns`: names; `rows`: lists of values, each with the label first."""
 
 
 def _human() -> QuerySet[Message]:
@@ -30,7 +30,7 @@ def _human() -> QuerySet[Message]:
 
 
 def _counts(rows: QuerySet[Any], *names: str) -> list[tuple[Any, ...]]:
-    """(value of each name, number of rows), in the order of the values."""
+    """Return (value of each name, number of rows) tuples, ordered by the values."""
     return list(rows.order_by(*names).values_list(*names).annotate(Count("pk")))
 
 
@@ -39,13 +39,12 @@ def _table(columns: list[str], rows: Iterable[Iterable[Any]]) -> Table:
 
 
 def _since() -> datetime:
-    """The Monday that the series begin with."""
+    """Return the Monday on which the series begin."""
     today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     return today - timedelta(days=today.weekday(), weeks=WEEKS - 1)
 
 
 def _week_of(field: str) -> TruncWeek:
-    """The Monday."""
     return TruncWeek(field, output_field=DateField(), tzinfo=UTC)
 
 
@@ -53,7 +52,7 @@ def _weeks() -> list[str]:
     return [(_since() + timedelta(weeks=number)).date().isoformat() for number in range(WEEKS)]
 
 
-# --- What the wire knows ---
+# --- The wire ---
 
 
 def human_messages_by_lang() -> dict[str, int]:
@@ -81,33 +80,34 @@ def users_accepted_tos() -> dict[str, int]:
 
 
 def messages() -> Table:
-    rows = _human().values_list("lang").alias(together=Count("pk")).order_by("-together", "lang")
+    rows = _human().values_list("lang").alias(total=Count("pk")).order_by("-total", "lang")
     by_role = {role.value: Count("pk", filter=Q(role=role)) for role in (Role.PROMPTER, Role.ASSISTANT)}
     return _table(["Language", "User", "Assistant"], rows.annotate(**by_role))
 
 
 def trees() -> Table:
-    """Languages by states, the largest first."""
+    """Trees by language and state, the largest language first."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for one in message_trees_states_by_lang():
-        counts[one["lang"]][one["state"]] = one["count"]
-    shown = [state for state in State if any(by[state.value] for by in counts.values())]
-    rows: list[list[Any]] = [[lang, *(by[state.value] for state in shown)] for lang, by in counts.items()]
-    rows.sort(key=lambda row: (-counts[row[0]].total(), row[0]))
-    return _table(["Language", *(TABLE[state].label for state in shown)], rows)
+    for row in message_trees_states_by_lang():
+        counts[row["lang"]][row["state"]] = row["count"]
+    states = [state for state in State if any(by[state.value] for by in counts.values())]
+    langs = sorted(counts, key=lambda lang: (-counts[lang].total(), lang))
+    rows = [[lang, *(counts[lang][state.value] for state in states)] for lang in langs]
+    return _table(["Language", *(TABLE[state].label for state in states)], rows)
 
 
 def flow() -> Table:
-    """How many trees entered each state in each week."""
+    """The number of trees that entered each state in each week."""
     steps = TreeTransition.objects.filter(at__gte=_since()).exclude(from_state="").annotate(week=_week_of("at"))
     counts = {(week.isoformat(), state): number for week, state, number in _counts(steps, "week", "to_state")}
-    shown = [state for state in State if any(state.value == one for _, one in counts)]
-    rows = [[week, *(counts.get((week, state.value), 0) for state in shown)] for week in _weeks()]
-    return _table(["Week of", *(TABLE[state].label for state in shown)], rows)
+    entered = {state for _, state in counts}
+    states = [state for state in State if state.value in entered]
+    rows = [[week, *(counts.get((week, state.value), 0) for state in states)] for week in _weeks()]
+    return _table(["Week of", *(TABLE[state].label for state in states)], rows)
 
 
 class Percentiles(Aggregate):
-    """Half of the rows have no more than the first of these, nine of ten no more than the second."""
+    """The 50th and the 90th percentile."""
 
     function = "percentile_cont"
     template = "%(function)s(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY %(expressions)s)"
@@ -115,19 +115,15 @@ class Percentiles(Aggregate):
 
 
 def waiting() -> Table:
-    """Hours that trees spent in a state before they left it during the last weeks, and how many are in it now."""
+    """Hours that trees stayed in each state that they left during the last weeks, and how many are in it now."""
     before = TreeTransition.objects.filter(tree=OuterRef("tree"), pk__lt=OuterRef("pk")).order_by("-pk")
     stay = F("at") - Subquery(before.values("at")[:1])
     steps = TreeTransition.objects.filter(at__gte=_since()).exclude(from_state="").annotate(stay=stay)
-    found = steps.filter(stay__isnull=False).values_list("from_state").annotate(both=Percentiles("stay"))
-    stays = {state: [round(one.total_seconds() / 3600, 1) for one in both] for state, both in found}
+    by_state = steps.filter(stay__isnull=False).values_list("from_state").annotate(both=Percentiles("stay"))
+    stays = {state: [round(stay.total_seconds() / 3600, 1) for stay in both] for state, both in by_state}
     now = message_trees_by_state()
     rows = [
-        [
-            TABLE[state].label,
-            *stays.get(state.value, (None, None)),
-            now.get(state.value, 0),
-        ]
+        [TABLE[state].label, *stays.get(state.value, (None, None)), now.get(state.value, 0)]
         for state in State
         if state.value in stays or now.get(state.value)
     ]
@@ -139,40 +135,36 @@ Judged = dict[tuple[str, str], dict[Any, Unit]]
 
 
 def _judged() -> Judged:
-    """(language, label), (week, label) and ("", label) → text → answer → people."""
-    found: Judged = defaultdict(lambda: defaultdict(Counter))
+    """Return (group, label) → revision → answer → number of people; a group is a language, a week or "" for all."""
+    judged: Judged = defaultdict(lambda: defaultdict(Counter))
     reviews = Review.objects.filter(kind=Review.Kind.REVIEW, created_at__gte=_since())
     rows = reviews.values_list("message__tree__lang", _week_of("created_at"), "revision_id", "labels")
     for lang, week, revision, labels in rows.iterator():
         for label, value in labels.items():
             if value is not None:
                 for group in ("", lang, week.isoformat()):
-                    found[group, label][revision][value] += 1
-    return found
+                    judged[group, label][revision][value] += 1
+    return judged
 
 
-def _alphas(groups: list[str], judged: Judged) -> list[list[Any]]:
-    labels = [name for name in LABELS if ("", name) in judged]
-    rows = []
-    for group in groups:
-        row: list[Any] = [group]
-        for name in labels:
-            distance = interval if LABELS[name].widget == "likert" else nominal
-            found = alpha(judged.get((group, name), {}).values(), distance)
-            row.append(None if found is None else round(found, 4))
-        rows.append(row)
-    return rows
+def _alpha(judged: Judged, group: str, label: str) -> float | None:
+    distance = interval if LABELS[label].widget == "likert" else nominal
+    value = alpha(judged.get((group, label), {}).values(), distance)
+    return None if value is None else round(value, 4)
 
 
 def agreement_by_label() -> Table:
     judged = _judged()
-    labels = [name for name in LABELS if ("", name) in judged]
-    alphas = _alphas([""], judged)[0][1:]
-    texts = [sum(sum(unit.values()) > 1 for unit in judged["", name].values()) for name in labels]
-    return _table(
-        ["Label", "Alpha", "Texts with two or more answers"],
-        [[name.replace("_", " "), *numbers] for name, *numbers in zip(labels, alphas, texts, strict=True)],
-    )
+    rows = [
+        [
+            label.replace("_", " "),
+            _alpha(judged, "", label),
+            sum(unit.total() > 1 for unit in judged["", label].values()),
+        ]
+        for label in LABELS
+        if ("", label) in judged
+    ]
+    return _table(["Label", "Alpha", "Texts with two or more answers"], rows)
 
 
 def agreement_by_language() -> Table:
@@ -185,42 +177,44 @@ def agreement_by_week() -> Table:
 
 def _agreement(first: str, choose: Callable[[set[str]], list[str]]) -> Table:
     judged = _judged()
-    labels = [name.replace("_", " ") for name in LABELS if ("", name) in judged]
-    return _table([first, *labels], _alphas(choose({group for group, _ in judged}), judged))
+    labels = [label for label in LABELS if ("", label) in judged]
+    groups = choose({group for group, _ in judged})
+    rows = [[group, *(_alpha(judged, group, label) for label in labels)] for group in groups]
+    return _table([first, *(label.replace("_", " ") for label in labels)], rows)
 
 
 def acceptance() -> Table:
-    """What reviewers decided about texts, by the week in which those were written."""
+    """Decisions of reviewers, by the week in which the texts were written."""
     texts = Message.objects.filter(created_at__gte=_since(), author__isnull=False, deleted=False)
-    found = texts.values_list(_week_of("created_at")).annotate(
+    numbers_by_week = texts.values_list(_week_of("created_at")).annotate(
         accepted=Count("pk", filter=Q(review_result=True)),
         rejected=Count("pk", filter=Q(review_result=False)),
         in_review=Count("pk", filter=Q(review_result=None)),
     )
-    counts = {week.isoformat(): numbers for week, *numbers in found}
+    counts = {week.isoformat(): numbers for week, *numbers in numbers_by_week}
     rows = [[week, *counts.get(week, (0, 0, 0))] for week in _weeks()]
     return _table(["Week of", "Accepted", "Not accepted", "In review"], rows)
 
 
 def skips() -> Table:
-    """Why people passed on work, during the last weeks."""
-    found = _counts(Skip.objects.filter(created_at__gte=_since()), "reason", "kind")
-    counts = {(reason, kind): number for reason, kind, number in found}
+    """Reasons for skipping work during the last weeks."""
+    rows = _counts(Skip.objects.filter(created_at__gte=_since()), "reason", "kind")
+    counts = {(reason, kind): number for reason, kind, number in rows}
     reasons = [*Skip.Reason.choices, ("", "No reason given")]
-    rows = [[label, *(counts.get((reason, kind), 0) for kind in Skip.Kind.values)] for reason, label in reasons]
-    return _table(["Reason", *Skip.Kind.labels], [row for row in rows if sum(row[1:])])
+    table = [[label, *(counts.get((reason, kind), 0) for kind in Skip.Kind.values)] for reason, label in reasons]
+    return _table(["Reason", *Skip.Kind.labels], [row for row in table if sum(row[1:])])
 
 
 def contributors() -> Table:
     """People who wrote, reviewed or ranked in each week."""
     work = Tally.objects.filter(start__gte=_since(), kind__in=[*_WRITING, *_REVIEWING, *_RANKING])
-    found = work.values_list(_week_of("start")).annotate(
+    numbers_by_week = work.values_list(_week_of("start")).annotate(
         people=Count("person", distinct=True),
         wrote=Count("person", distinct=True, filter=Q(kind__in=_WRITING)),
         reviewed=Count("person", distinct=True, filter=Q(kind__in=_REVIEWING)),
         ranked=Count("person", distinct=True, filter=Q(kind__in=_RANKING)),
     )
-    counts = {week.isoformat(): numbers for week, *numbers in found}
+    counts = {week.isoformat(): numbers for week, *numbers in numbers_by_week}
     rows = [[week, *counts.get(week, (0, 0, 0, 0))] for week in _weeks()]
     return _table(["Week of", "People", "Wrote", "Reviewed", "Ranked"], rows)
 

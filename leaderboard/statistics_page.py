@@ -1,4 +1,4 @@
-"""The sections of the statistics page: which table, how it is drawn, what it says."""
+"""The sections of the statistics page: their table, chart and text."""
 
 import csv
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Section:
     title: str
     chart: str
     text: str
-    by_language: bool = False  # its rows are named by language tags
-    by_week: bool = False  # oldest first
-    drawn: int | None = None  # only so many columns go into the chart
+    by_language: bool = False  # rows start with a language tag
+    by_week: bool = False  # rows are weeks, oldest first
+    drawn: int | None = None  # number of columns in the chart; None: all
 
 
 SECTIONS = (
@@ -71,7 +71,7 @@ BY_NAME = {section.name: section for section in SECTIONS}
 
 
 @dataclass(frozen=True)
-class Shown:
+class RenderedSection:
     section: Section
     columns: list[str]
     rows: list[list[Any]]
@@ -80,35 +80,35 @@ class Shown:
 
 @dataclass(frozen=True)
 class Page:
-    sections: list[Shown]
-    updated_at: datetime | None  # of the oldest
+    sections: list[RenderedSection]
+    updated_at: datetime | None  # the oldest of its statistics
 
 
 def page() -> Page:
-    """Those sections that were ever computed. One statement at most."""
-    found = cached_statistics.read_all(cached_statistics.ON_THE_PAGE)
-    shown = {one.name: _shown(BY_NAME[one.name], one.data) for one in found}
+    """Return the sections whose statistics were computed. One statement at most."""
+    statistics = {row.name: row for row in cached_statistics.read_all(cached_statistics.PAGE_STATISTICS)}
     return Page(
-        [shown[section.name] for section in SECTIONS if section.name in shown],
-        min((one.updated_at for one in found), default=None),
+        [_render(section, statistics[section.name].data) for section in SECTIONS if section.name in statistics],
+        min((statistic.updated_at for statistic in statistics.values()), default=None),
     )
 
 
-def _shown(section: Section, data: dict[str, Any]) -> Shown:
+def _render(section: Section, data: dict[str, Any]) -> RenderedSection:
     columns, rows = data["columns"], data["rows"]
     if section.by_language:
         rows = [[name_of(tag), *values] for tag, *values in rows]
     if section.by_week:
-        # From the first week in which anything happened; the table has the newest first, where people look.
-        first = next((place for place, row in enumerate(rows) if any(row[1:])), len(rows))
+        # From the first week with any numbers on.
+        first = next((number for number, row in enumerate(rows) if any(row[1:])), len(rows))
         rows = rows[first:]
     drawn = section.drawn
     chart = charts.draw(section.chart, columns[:drawn], [row[:drawn] for row in rows])
-    return Shown(section, columns, rows[::-1] if section.by_week else rows, chart)
+    newest_first = rows[::-1] if section.by_week else rows
+    return RenderedSection(section, columns, newest_first, chart)
 
 
 def as_csv(name: str) -> str:
-    """The table of one section. Raises NotFound for what is none."""
+    """Return the table of one section as CSV. Raise NotFound for unknown names."""
     if name not in BY_NAME:
         raise NotFound("There is no such table.", code="statistic_not_found")
     data, out = cached_statistics.read(name).data, StringIO()

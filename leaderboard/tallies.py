@@ -1,11 +1,11 @@
-"""Tallies and boards, kept up with what happens: reading the outbox, moving the frames on, folding hours into days.
+"""Keeping tallies and boards up to date: counting outbox events, moving the frames on, folding hours into days.
 
-One writer at a time, under one advisory lock: the work is milliseconds, and rows that many trees add to (a person's
-day) need no order of locking. Outer writers: each function is one transaction. Safe to run twice and at once.
+Only one writer at a time, under one advisory lock: the work takes milliseconds, and many trees add to the same rows.
+Functions that take the lock are one transaction each, and safe to run twice at the same time.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,52 +21,48 @@ from leaderboard.time_frames import Frame
 from oasst.core.locks import advisory_lock
 from trees.models import Happening
 
-BATCH = 200  # happenings
-MOST_MOVED = 200
-"""People on one board whose place may be behind, until the board is put in order: each look at it reads them all."""
+BATCH = 200  # events
+MAX_MOVED = 200
+"""Users of one board in `Moved` before the board is put in order: each read of the board reads them all."""
 FOLD_AFTER = timedelta(hours=48)
 Horizons = dict[str, datetime]
 
 
 def lock() -> None:
-    """Be the one writer until the open transaction ends."""
+    """Lock tallies and boards for writing until the open transaction ends."""
     advisory_lock("leaderboard")
 
 
 def read_outbox(*, limit: int = BATCH) -> int:
-    """Count what happened and was not counted yet; returns how many facts were read. Ten statements at most."""
+    """Count events that were not counted yet; return how many. Ten statements at most."""
     with transaction.atomic(durable=True):
         lock()
-        unread = Happening.objects.filter(tallied=False).order_by("pk")
-        rows = list(unread[:limit])
+        rows = list(Happening.objects.filter(tallied=False).order_by("pk")[:limit])
         if rows:
             count_trees({row.tree_id for row in rows if row.tree_id is not None})
-            streaks.note(
+            streaks.record_work(
                 (row.actor_id, row.at) for row in rows if row.actor_id is not None and row.kind in streaks.WORK
             )
             Happening.objects.filter(pk__in=[row.pk for row in rows]).update(tallied=True)
-            hot.put_in_order(when_more_than=MOST_MOVED)
+            hot.put_in_order(when_more_than=MAX_MOVED)
     return len(rows)
 
 
 def count_trees(tree_ids: set[UUID]) -> None:
-    """Count these trees and add what changed since they were counted last. The caller holds the lock."""
+    """Count these trees and add the changes since they were last counted. The caller holds the lock."""
     fresh = counts_of(tree_ids)
-    before = {one.tree_id: one.counts for one in Counted.objects.filter(pk__in=tree_ids)}
+    before = {row.tree_id: row.counts for row in Counted.objects.filter(pk__in=tree_ids)}
     change: Counts = Counter()
     for tree_id in tree_ids:
         change.update(fresh.get(tree_id, Counter()))
         change.subtract(unpack(before.get(tree_id, ())))
     if change := Counter({key: number for key, number in change.items() if number}):
-        remember({tree_id: fresh.get(tree_id, Counter()) for tree_id in tree_ids})
-        add(change, horizons())
+        hot.store_tree_counts({tree_id: pack(fresh.get(tree_id, Counter())) for tree_id in tree_ids})
+        add_change(change, horizons())
 
 
-def remember(counts: Mapping[UUID, Counts]) -> None:
-    hot.remember({tree_id: _pack(one) for tree_id, one in counts.items()})
-
-
-def _pack(counts: Counts) -> list[list[Any]]:
+def pack(counts: Counts) -> list[list[Any]]:
+    """Return the counts as they are stored in `Counted`."""
     return [[str(person), hour.isoformat(), *rest, number] for (person, hour, *rest), number in counts.items()]
 
 
@@ -76,8 +72,8 @@ def unpack(packed: Iterable[Sequence[Any]]) -> Counts:
     )
 
 
-def add(change: Counts, since: Horizons) -> None:
-    """Add to tallies and boards. `since` says where the frames begin and up to where hours are folded."""
+def add_change(change: Counts, since: Horizons) -> None:
+    """Add to tallies and boards. `since` holds the start of each frame and the end of the folded days."""
     tallies: Counter[tuple[Any, ...]] = Counter()
     boards: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     trolls: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
@@ -98,42 +94,40 @@ def add(change: Counts, since: Horizons) -> None:
     hot.add_to_board(hot.TROLLS, trolls)
 
 
-# --- What the passing of time changes ---
+# --- Changes with time ---
 
 
 def horizons() -> Horizons:
-    """Where the boards begin now, as far as they were moved. The caller holds the lock.
+    """Return the stored start of each frame, and the end of the folded days. The caller holds the lock.
 
-    Boards are behind the clock until `move_on` has run; what is counted meanwhile goes by where they stand, so that it
-    is taken away again when they move.
+    Stored, not computed from the clock, so that `advance_frames` later subtracts exactly what was added.
     """
-    found = dict(Horizon.objects.values_list("name", "since"))
-    if not found:
-        found = horizons_at(timezone.now())
-        Horizon.objects.bulk_create([Horizon(name=name, since=since) for name, since in found.items()])
-    return found
+    stored = dict(Horizon.objects.values_list("name", "since"))
+    if not stored:
+        stored = horizons_at(timezone.now())
+        Horizon.objects.bulk_create([Horizon(name=name, since=since) for name, since in stored.items()])
+    return stored
 
 
 def horizons_at(now: datetime) -> Horizons:
     now = now.astimezone(UTC)
-    found = {frame.value: since for frame in Frame if (since := time_frames.since(frame, now)) is not None}
-    found[Horizon.FOLDED] = time_frames.day_of(now - FOLD_AFTER)
-    return found
+    starts = {frame.value: since for frame in Frame if (since := time_frames.since(frame, now)) is not None}
+    return starts | {Horizon.FOLDED: time_frames.day_of(now - FOLD_AFTER)}
 
 
-def move_on(now: datetime | None = None) -> int:
-    """Take from the boards what has left their frames, then fold old hours into days. Returns the number of tallies
-    that left a frame or were folded. Costs as much as there is of that."""
+def advance_frames(now: datetime | None = None) -> int:
+    """Subtract from the boards what has left their frames, and fold old hours into days. Return the number of tallies
+    that left a frame or were folded."""
     with transaction.atomic(durable=True):
         lock()
         before, after = horizons(), horizons_at(now or timezone.now())
         moved = 0
         for name, since in after.items():
-            # Never back: the clock of another machine may be behind.
+            # Never backwards: the clock of another machine may be behind.
             if before[name] < since:
                 if name == Horizon.FOLDED:
                     moved += hot.fold_into_days(before[name], since)
-                    hot.note_what_nobody_noted()
+                    hot.recompute_moved()
                 else:
                     hot.take_from_boards(name, before[name], since)
                     moved += Tally.objects.filter(start__gte=before[name], start__lt=since).count()
@@ -143,17 +137,17 @@ def move_on(now: datetime | None = None) -> int:
     return moved
 
 
-def settle() -> int:
-    """What the clock does with the few that nobody counted as too many. Returns how many places were due."""
+def order_boards() -> int:
+    """Put the boards in order, however few users moved. Return how many places changed."""
     with transaction.atomic(durable=True):
         lock()
         return hot.put_in_order()
 
 
-# --- All of it again ---
+# --- Rebuilding ---
 
 
-def forget_all() -> None:
-    """Empty the tallies and boards. The caller holds the lock and fills them again."""
+def delete_all() -> None:
+    """Delete all tallies and boards. The caller holds the lock and fills them again."""
     for model in (Counted, Tally, Standing, Place, Moved, TrollStanding, Horizon):
         model._base_manager.all().delete()

@@ -1,4 +1,4 @@
-"""The four stretches of time that boards look at."""
+"""The four time frames of boards."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -23,9 +23,9 @@ def day_of(moment: datetime) -> datetime:
 
 
 def since(frame: Frame, now: datetime) -> datetime | None:
-    """Where the frame begins, as the wire has it; None is the beginning of time. `now` is in UTC.
+    """Return the start of the frame, as on the wire; None for all time. `now` is in UTC.
 
-    Work is counted by the hour, so the last 24 hours begin with the hour that they reach into.
+    Work is counted by the hour, so the last 24 hours begin at the full hour before.
     """
     if frame == Frame.TOTAL:
         return None

@@ -1,4 +1,4 @@
-"""Pages: the boards, the statistics, and what a person's points are made of."""
+"""Pages: the boards, the statistics, and the reasons for a user's points."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -24,7 +24,7 @@ from oasst.core.text.validation import clean_language_tag
 from trees.models import ReviewerRecord
 
 SIZE = 20
-PAGES = 5  # nobody leafs further; the window around oneself is always shown
+PAGES = 5  # enough, since the rows around the viewer are always shown
 FRAME_NAMES = {Frame.DAY: "Last 24 hours", Frame.WEEK: "7 days", Frame.MONTH: "30 days", Frame.TOTAL: "All time"}
 MEASURE_NAMES = {
     "points": "Points",
@@ -56,8 +56,8 @@ def leaderboard(request: SignedInRequest) -> HttpResponse:
         "board": board,
         "highest": max((row.score for row in board.rows), default=0),
         "hidden": not request.user.show_on_leaderboard,
-        "frames": [(name, one == frame, address(frame=one.value)) for one, name in FRAME_NAMES.items()],
-        "measures": [(name, one == measure, address(by=one)) for one, name in MEASURE_NAMES.items()],
+        "frames": [(name, key == frame, address(frame=key.value)) for key, name in FRAME_NAMES.items()],
+        "measures": [(name, key == measure, address(by=key)) for key, name in MEASURE_NAMES.items()],
         "languages": [(name_of(tag) if tag else "All languages", tag == lang, address(lang=tag)) for tag in tags],
         "measure_name": MEASURE_NAMES[measure],
         "frame_name": FRAME_NAMES[Frame(frame)],
@@ -70,22 +70,22 @@ def leaderboard(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_safe
 def points(request: SignedInRequest) -> HttpResponse:
-    """Level, streak, badges, and each point with its reason."""
-    person, now = request.user, timezone.now()
-    counts = queries.own_counts(person, frames=[Frame.TOTAL])[Frame.TOTAL]
-    streak = streaks.streak_of(person, now)
-    page = reasons.reasons_of(person, before=request.GET.get("older", ""))
+    """Show level, streak, badges, and the reason for each point."""
+    user, now = request.user, timezone.now()
+    counts = queries.own_counts(user, frames=[Frame.TOTAL])[Frame.TOTAL]
+    streak = streaks.streak_of(user, now)
+    page = reasons.reasons_of(user, before=request.GET.get("older", ""))
     context = {
-        "level": level_of(queries.measure_of(counts, "points")),
+        "level": level_of(queries.score_of(counts, "points")),
         "provisional": counts["provisional"],
-        "quality": queries.measure_of(counts, "quality"),
+        "quality": queries.score_of(counts, "quality"),
         "streak": streak,
         "badges": badges_of(counts, streak),
         "reasons": page.reasons,
         "older_url": f"{reverse('points')}?{urlencode({'older': page.older})}" if page.older else "",
         "newest_url": reverse("points") if request.GET.get("older") else "",
         "rules": [kind for kind in KINDS.values() if kind.points or kind.quality],
-        "record": ReviewerRecord.objects.filter(person=person).first(),
+        "record": ReviewerRecord.objects.filter(person=user).first(),
     }
     return render(request, "leaderboard/points.html", context)
 

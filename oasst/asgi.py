@@ -13,25 +13,26 @@ django.setup(set_prefix=False)
 
 # These need the apps, which the line above loads.
 from inference.routing import websocket_urlpatterns  # noqa: E402
-from oasst.core.http.asgi_handler import OneHopHandler  # noqa: E402
-from oasst.core.http.sockets import AllowedOriginsOnly  # noqa: E402
+from oasst.core.http.asgi_handler import SingleThreadASGIHandler  # noqa: E402
+from oasst.core.http.websocket_origins import AllowedOriginsOnly  # noqa: E402
 
-_pages = OneHopHandler()
+_django = SingleThreadASGIHandler()
 
 
-async def at_the_top(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """The site lives at the top of its host.
+async def http_application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Serve HTTP at the root of the host.
 
-    Daphne believes a header `Daphne-Root-Path` of anybody: it would change what our addresses mean, and so pass the
-    gate as a page that is open to all.
+    Daphne trusts the header `Daphne-Root-Path` from any client: with it, a closed page could pass as an open one.
     """
-    await _pages({**scope, "root_path": ""}, receive, send)
+    await _django({**scope, "root_path": ""}, receive, send)
 
 
-async def elsewhere(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """A socket of no address of ours is refused, as a page that does not exist is."""
+async def unknown_path(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Refuse a WebSocket on an unknown path."""
     await send({"type": "websocket.close"})
 
 
-_sockets = URLRouter([*websocket_urlpatterns, re_path("", elsewhere)])  # type: ignore[arg-type]  # an ASGI application
-application = ProtocolTypeRouter({"http": at_the_top, "websocket": AllowedOriginsOnly(AuthMiddlewareStack(_sockets))})
+_sockets = URLRouter([*websocket_urlpatterns, re_path("", unknown_path)])  # type: ignore[arg-type]
+application = ProtocolTypeRouter(
+    {"http": http_application, "websocket": AllowedOriginsOnly(AuthMiddlewareStack(_sockets))}
+)

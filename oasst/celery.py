@@ -1,7 +1,7 @@
 """The Celery application.
 
-`jobs.py` holds what a commit sets off, `schedules.py` what the clock sets off; `tasks` already means human
-work here, so Celery's own default module name is not used.
+`jobs.py` holds jobs that a commit starts, `schedules.py` jobs that the clock starts. Celery's default module name,
+`tasks`, is not used because a task is human work here.
 """
 
 import os
@@ -13,7 +13,7 @@ from celery import Celery, signals
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oasst.settings")
 
 app = Celery("oasst", task_cls="oasst.core.jobs:Job")
-app.set_default()  # for every thread, whatever looked for an app before
+app.set_default()  # for every thread, even if something asked Celery for an app earlier
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(related_name="jobs")
 app.autodiscover_tasks(related_name="schedules")
@@ -21,14 +21,14 @@ app.autodiscover_tasks(related_name="schedules")
 
 @signals.setup_logging.connect
 def keep_our_logging(**_arguments: Any) -> None:
-    """That somebody listens is enough: Celery then leaves the logging alone that the settings set up."""
+    """Celery leaves our logging alone as soon as this signal has a receiver."""
 
 
 @signals.setup_logging.connect
 def refuse_wrong_settings(**_arguments: Any) -> None:
-    """Celery runs the checks and goes on whatever they say. `up` has checked before it starts us.
+    """Exit if a system check fails: Celery runs the checks but ignores errors. `up` checks before it starts us.
 
-    This signal is the first of all, in worker and clock: the next ones come when they look for their servers already.
+    This is the first signal in worker and clock. At the next ones they already connect to their servers.
     """
     if os.environ.get("CELERY_SKIP_CHECKS"):
         return

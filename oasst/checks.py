@@ -1,4 +1,4 @@
-"""Configuration that can not work, or will hurt later: said at start, with an id and what to do."""
+"""System checks for configuration that cannot work or is dangerous. Each has an id and says what to do."""
 
 from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
@@ -11,7 +11,7 @@ from django.db import connections
 from django.db.utils import OperationalError
 
 from oasst import env
-from oasst.accounts.development_key import variables_that_hold_it
+from oasst.accounts.development_key import enabling_variables
 from oasst.core import ratelimit
 from oasst.core.http.requests import is_private_site, listens_on_loopback
 from oasst.embedded import postgres
@@ -41,12 +41,12 @@ def check_engine(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def check_limits(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A rule with a typing error in its name would go on as before, and nobody would notice."""
+    """A limit with a misspelled name would silently have no effect."""
     names = ratelimit.rules()
     return [
         Error(
             f"LIMITS names {name!r}, and no limit is called that.",
-            hint=_meant(name, names) + "docs/operations.md lists all of them.",
+            hint=_suggestion(name, names) + "docs/operations.md lists all of them.",
             id="oasst.E020",
         )
         for name in settings.LIMITS
@@ -54,24 +54,24 @@ def check_limits(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-def _meant(name: str, names: Collection[str]) -> str:
+def _suggestion(name: str, names: Collection[str]) -> str:
     nearest = get_close_matches(name, names, n=1)
     return f"Did you mean {nearest[0]}? " if nearest else ""
 
 
 @register()
 def check_known_secret(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """1234 opens the whole site to whoever reaches it, so it may only be reached from this machine."""
+    """1234 gives full access to the API, so the site may then only be reachable from this machine."""
     if is_private_site():
         return []
     return [
         Error(
             f"{name} is 1234, which everybody knows, and other machines can reach this site.",
             hint=f"Unset {name} and make a key with `./manage.py create_api_client`, or choose a long secret. 1234 is "
-            "for trying unchanged programs where PUBLIC_URL and BIND_ADDRESS are loopback addresses.",
+            "for trying unchanged API clients where PUBLIC_URL and BIND_ADDRESS are loopback addresses.",
             id="oasst.E006",
         )
-        for name in variables_that_hold_it()
+        for name in enabling_variables()
     ]
 
 
@@ -108,8 +108,8 @@ def _exposure_problems() -> Iterator[CheckMessage]:
         )
     if settings.TRUSTED_PROXIES > 0 and not listens_on_loopback():
         yield Warning(
-            f"The site listens on {settings.BIND_ADDRESS} and believes X-Forwarded-For: whoever reaches the port "
-            "without the proxy invents an address, and no limit holds.",
+            f"The site listens on {settings.BIND_ADDRESS} and trusts X-Forwarded-For: anybody who reaches the port "
+            "without the proxy can invent an address and evade every limit.",
             hint="Keep the port reachable for the proxy alone, by a firewall or a private network. If the proxy is on "
             "this machine, set BIND_ADDRESS=127.0.0.1.",
             id="oasst.W003",
@@ -118,18 +118,18 @@ def _exposure_problems() -> Iterator[CheckMessage]:
         yield Warning(
             "EMAIL_URL is not set, so nobody can sign in by a code in the mail.",
             hint="Set EMAIL_URL to your mail server (docs/operations.md). Until then `./manage.py sign_in_link EMAIL` "
-            "lets in whom you made with `./manage.py create_user`.",
+            "signs in users that you made with `./manage.py create_user`.",
             id="oasst.W002",
         )
 
 
-SHORTEST_SECRET = 32
-"""Characters. Whoever guesses one of them is the site, or a trusted program."""
+MIN_SECRET_LENGTH = 32
+"""Characters. Anybody who guesses a secret acts as the site, or as a trusted API client."""
 
 
 @register()
 def check_secrets(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """What can be guessed, believed or read on the way, where others can reach the site."""
+    """Guessable secrets, untrusted proxies and mail without encryption, where others can reach the site."""
     if settings.IS_LOCAL:
         return []
     return [*_short_secrets(), *_unknown_proxies(), *_mail_in_the_clear()]
@@ -139,9 +139,9 @@ def _short_secrets() -> Iterator[CheckMessage]:
     secrets = {name: [getattr(settings, name)] for name in ("OFFICIAL_WEB_API_KEY", "METRICS_TOKEN", "AUTH_SECRET")}
     secrets["ROOT_TOKENS"] = settings.ROOT_TOKENS
     for name, values in secrets.items():
-        if any(value and len(value) < SHORTEST_SECRET for value in values):
+        if any(value and len(value) < MIN_SECRET_LENGTH for value in values):
             yield Error(
-                f"{name} is shorter than {SHORTEST_SECRET} characters, and the site can be reached by others.",
+                f"{name} is shorter than {MIN_SECRET_LENGTH} characters, and the site can be reached by others.",
                 hint=f"Make one with `{_HOW_TO_MAKE_ONE}`.",
                 id="oasst.E010",
             )
@@ -149,30 +149,30 @@ def _short_secrets() -> Iterator[CheckMessage]:
         ("SECRET_KEY", [settings.SECRET_KEY]),
         ("SECRET_KEY_FALLBACKS", settings.SECRET_KEY_FALLBACKS),
     ):
-        if all(len(key) >= SHORTEST_SECRET for key in keys):
+        if all(len(key) >= MIN_SECRET_LENGTH for key in keys):
             continue
-        of_what = name if name == "SECRET_KEY" else f"A key of {name}"
+        subject = name if name == "SECRET_KEY" else f"A key of {name}"
         yield Error(
-            f"{of_what} is shorter than {SHORTEST_SECRET} characters: who guesses it signs in as anybody.",
-            hint=_INSTEAD[name],
+            f"{subject} is shorter than {MIN_SECRET_LENGTH} characters: anybody who guesses it signs in as any user.",
+            hint=_SHORT_KEY_HINTS[name],
             id="oasst.E011",
         )
 
 
 _HOW_TO_MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
-_INSTEAD = {
+_SHORT_KEY_HINTS = {
     "SECRET_KEY": f"Make one with `{_HOW_TO_MAKE_ONE}`, or unset it: then one is made and kept in OASST_HOME.",
-    "SECRET_KEY_FALLBACKS": "Take it out: what was signed with it ends, and people sign in again.",
+    "SECRET_KEY_FALLBACKS": "Remove it: what was signed with it becomes invalid, and people sign in again.",
 }
 
 
 def _unknown_proxies() -> Iterator[CheckMessage]:
-    """We speak no TLS ourselves, so behind an https address a proxy stands that we would take for everybody."""
+    """The site itself speaks no TLS, so an https address means a proxy, whose address all visitors would share."""
     if urlsplit(settings.PUBLIC_URL).scheme == "https" and settings.TRUSTED_PROXIES == 0:
         yield Error(
             "PUBLIC_URL is https and TRUSTED_PROXIES is 0: all visitors seem to come from the proxy with the "
             "certificate, and one of them can use up the limits of all.",
-            hint="Set TRUSTED_PROXIES to the number of proxies in front, most often 1, see docs/operations.md.",
+            hint="Set TRUSTED_PROXIES to the number of proxies in front, usually 1. See docs/operations.md.",
             id="oasst.E012",
         )
 
@@ -190,16 +190,16 @@ def _mail_in_the_clear() -> Iterator[CheckMessage]:
 
 @register(Tags.database)
 def check_connections(app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Only where a command asks for database checks (`migrate`, so also `up`): it may have to ask the server."""
+    """Run only where a command asks for database checks (`migrate`, so also `up`): it may query the server."""
     if not databases:
         return []
     limit = _max_connections()
-    wanted = most_connections()
-    if limit is None or wanted <= limit - RESERVED_CONNECTIONS:
+    needed = connections_needed()
+    if limit is None or needed <= limit - RESERVED_CONNECTIONS:
         return []
     return [
         Error(
-            f"The processes may open {wanted} database connections; the server allows {limit}, "
+            f"The processes may open {needed} database connections; the server allows {limit}, "
             f"of which {RESERVED_CONNECTIONS} stay free for commands.",
             hint="Lower WEB_PROCESSES, DATABASE_POOL or WORKER_THREADS, or raise max_connections of the server.",
             id="oasst.E004",
@@ -207,8 +207,8 @@ def check_connections(app_configs: Any, databases: Sequence[str] | None = None, 
     ]
 
 
-def most_connections() -> int:
-    """If every process of this machine uses all it may."""
+def connections_needed() -> int:
+    """Return how many database connections the processes of this machine may open together."""
     pool: int = settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"]
     engines = 1 if settings.OASST_ENGINE == "worker" else 0
     return settings.WEB_PROCESSES * pool + min(settings.WORKER_THREADS, pool) + BEAT_CONNECTIONS + engines
@@ -222,4 +222,4 @@ def _max_connections() -> int | None:
             cursor.execute("SHOW max_connections")
             return int(cursor.fetchone()[0])
     except OperationalError:
-        return None  # migrate will say that the server is away
+        return None  # migrate reports that the server is unreachable

@@ -1,6 +1,6 @@
 """All settings of the site, read from the environment through `oasst.env`.
 
-Variables, defaults and meaning: docs/operations.md. Wrong combinations are reported by `oasst.checks`.
+docs/operations.md documents the variables. `oasst.checks` reports wrong combinations.
 """
 
 import json
@@ -28,9 +28,9 @@ _public = urlsplit(PUBLIC_URL)
 
 
 def _secret_key() -> str:
-    """SECRET_KEY, else one made once and kept in OASST_HOME for its owner alone."""
-    if given := env.text("SECRET_KEY"):
-        return given
+    """Return SECRET_KEY, else a key that is made once and kept in OASST_HOME, readable only by its owner."""
+    if configured := env.text("SECRET_KEY"):
+        return configured
     path = OASST_HOME / "secret-key"
     OASST_HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = OASST_HOME / f".secret-key.{os.getpid()}"
@@ -38,7 +38,7 @@ def _secret_key() -> str:
         fresh.touch(mode=0o600)
         fresh.write_text(secrets.token_urlsafe(48))
         try:
-            os.link(fresh, path)  # atomic: of two processes that start at once, one key wins for both
+            os.link(fresh, path)  # atomic, so two processes that start together use the same key
         except FileExistsError:
             pass
         finally:
@@ -47,18 +47,18 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
-# Keys of before a change, the newest first: what was signed or hashed with them is still known.
+# Older keys, newest first: what they signed or hashed stays valid.
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 IS_LOCAL = server_urls.is_local(PUBLIC_URL)
-# How many proxies of ours stand before the site: so many entries at the end of X-Forwarded-For are believed.
+# Number of our own proxies in front of the site: that many entries at the end of X-Forwarded-For are trusted.
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0)
-# Behind a proxy that holds the certificate only it may reach the port: everybody else could invent that header.
+# With a TLS proxy in front, only the proxy may reach the port: anybody else could forge that header.
 _is_behind_proxy = _public.scheme == "https" and TRUSTED_PROXIES > 0
 BIND_ADDRESS = env.text("BIND_ADDRESS") or ("127.0.0.1" if IS_LOCAL or _is_behind_proxy else "0.0.0.0")
-# Open at once in one web process; 0 is no bound. Connections from this machine are not counted, nor is anything behind
-# proxies, which bound their callers themselves (oasst.core.http.connection_limits).
+# Connections that one address may hold open in one web process; 0 means no limit. Not counted: connections from this
+# machine, and any behind proxies, which limit their clients themselves (oasst.core.http.connection_limits).
 CONNECTIONS_PER_ADDRESS = env.integer("CONNECTIONS_PER_ADDRESS", 200)
-# Who may read /metrics. `up` keeps one in OASST_HOME; without any, nobody may.
+# Required to read /metrics. `up` keeps one in OASST_HOME; without a token nobody can read them.
 KEPT_METRICS_TOKEN = OASST_HOME / "metrics-token"
 METRICS_TOKEN = env.text("METRICS_TOKEN") or (
     KEPT_METRICS_TOKEN.read_text().strip() if KEPT_METRICS_TOKEN.exists() else ""
@@ -75,18 +75,18 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "oasst.core.http.error_views.csrf_failure"
 SILENCED_SYSTEM_CHECKS = [
-    # E-mail addresses are unique by a constraint on their lower case, which the check does not see.
+    # Email addresses are unique by a constraint on their lower case, which the check does not see.
     "auth.W004",
-    # Subdomains and preload lists: a choice about the whole domain, which is not ours to make.
+    # Subdomains and preload lists affect the whole domain, so its owner must decide.
     "security.W005",
     "security.W021",
-    # The proxy that holds the certificate redirects. Here it would loop where X-Forwarded-Proto is forgotten.
+    # The TLS proxy redirects. A redirect here would loop if the proxy does not set X-Forwarded-Proto.
     "security.W008",
 ]
 
 INSTALLED_APPS = [
     "daphne",
-    # Before the admin, whose templates it replaces. The plain one: the other would put its site in place of ours.
+    # Before the admin, whose templates it replaces. Its full AppConfig would replace our admin site.
     "unfold.apps.BasicAppConfig",
     "oasst.site.admin_config.AdminConfig",
     "django.contrib.auth",
@@ -116,22 +116,22 @@ INSTALLED_APPS = [
 
 
 def _providers() -> dict[str, dict[str, Any]]:
-    """Other services to sign in with: those whose client id and secret are set."""
-    given = {
+    """Return the sign-in providers whose client id and secret are set."""
+    credentials = {
         "google": (env.text("GOOGLE_CLIENT_ID"), env.text("GOOGLE_CLIENT_SECRET")),
         "discord": (env.text("DISCORD_CLIENT_ID"), env.text("DISCORD_CLIENT_SECRET")),
         "github": (env.text("GITHUB_CLIENT_ID"), env.text("GITHUB_CLIENT_SECRET")),
     }
-    found: dict[str, dict[str, Any]] = {}
-    for name, (client_id, secret) in given.items():
+    providers: dict[str, dict[str, Any]] = {}
+    for name, (client_id, secret) in credentials.items():
         if bool(client_id) != bool(secret):
             raise env.BadVariable(f"{name.upper()}_CLIENT_ID and {name.upper()}_CLIENT_SECRET belong together")
         if client_id:
-            # They vouch for the addresses they give, so an address that is known here is the same person.
-            found[name] = {"APPS": [{"client_id": client_id, "secret": secret}], "EMAIL_AUTHENTICATION": True}
-    if "github" in found:
-        found["github"]["SCOPE"] = ["user:email"]
-    return found
+            # These providers verify email addresses, so a known address means the same user.
+            providers[name] = {"APPS": [{"client_id": client_id, "secret": secret}], "EMAIL_AUTHENTICATION": True}
+    if "github" in providers:
+        providers["github"]["SCOPE"] = ["user:email"]
+    return providers
 
 
 SOCIALACCOUNT_PROVIDERS = _providers()
@@ -140,10 +140,10 @@ INSTALLED_APPS += [f"allauth.socialaccount.providers.{name}" for name in SOCIALA
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "oasst.core.http.middleware.RequestLog",
-    "oasst.core.http.middleware.ContentSecurity",
+    "oasst.core.http.middleware.ContentSecurityPolicy",
     "oasst.core.http.middleware.PermissionsPolicy",
     "oasst.core.http.middleware.PrivateCacheControl",
-    "oasst.api.cors.ChatPages",
+    "oasst.api.cors.ChatCors",
     "django.middleware.security.SecurityMiddleware",
     "oasst.core.http.compression.Compression",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -156,21 +156,21 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "oasst.accounts.authentication.known_devices.RememberDevice",
-    "oasst.core.http.middleware.RefuseNul",
-    "oasst.core.http.middleware.FormAddresses",
-    "oasst.core.http.middleware.SignInFirst",
-    "oasst.accounts.time_zones.PersonTimeZone",
-    "oasst.accounts.access_middleware.Gate",
-    "oasst.accounts.authentication.double_submit.PressedTwice",
+    "oasst.accounts.authentication.known_devices.KnownDeviceCookie",
+    "oasst.core.http.middleware.RefuseNullCharacters",
+    "oasst.core.http.middleware.PagesForEmptyErrors",
+    "oasst.core.http.middleware.LoginRedirects",
+    "oasst.accounts.time_zones.UserTimeZone",
+    "oasst.accounts.access_middleware.AccessMiddleware",
+    "oasst.accounts.authentication.double_submit.DoubleSubmit",
     "oasst.core.http.middleware.ErrorPages",
-    "oasst.core.http.middleware.AnswerMetrics",
+    "oasst.core.http.middleware.ResponseMetrics",
 ]
 
 ROOT_URLCONF = "oasst.urls"
 MESSAGE_STORAGE = "oasst.core.http.message_storage.MessageStorage"
 ASGI_APPLICATION = "oasst.asgi.application"
-# The wire has both forms, with and without the slash; pages are redirected by our own middleware.
+# The API accepts paths with and without the slash; our own middleware redirects pages.
 APPEND_SLASH = False
 
 TEMPLATES = [
@@ -192,28 +192,28 @@ TEMPLATES = [
 ]
 
 
-# Locks are held for milliseconds. Whoever waits this long hears "busy" (oasst.core.locks).
+# Locks are held for milliseconds. A request that waits this long gets "busy" (oasst.core.locks).
 LOCK_TIMEOUT = "-c lock_timeout=10s"
 
 
 def _database() -> dict[str, Any]:
-    """DATABASE_URL, else the embedded server of OASST_HOME. Pools stay small: their sum must fit max_connections."""
+    """Return DATABASE_URL as settings, else the embedded server. The sum of all pools must fit max_connections."""
     url = env.text("DATABASE_URL")
-    where = server_urls.read_database(url) if url else postgres.database_settings(OASST_HOME)
-    given = where.pop("OPTIONS", {})
+    server = server_urls.parse_database_url(url) if url else postgres.database_settings(OASST_HOME)
+    options = server.pop("OPTIONS", {})
     return {
         "ENGINE": "django.db.backends.postgresql",
-        **where,
+        **server,
         "CONN_MAX_AGE": 0,
-        # A restarted server must not cost each pooled connection one failed request.
+        # Otherwise a server restart costs one failed request for each pooled connection.
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
-            # A crowd waits its turn; whoever waited for twenty seconds hears "busy".
+            # Under load, requests wait for a connection; after 20 seconds they get "busy".
             "pool": {"min_size": 1, "max_size": env.integer("DATABASE_POOL", 8, minimum=1), "timeout": 20},
-            # Only what asks for it is prepared (oasst.core.prepared); the number says how often others come first.
+            # So high that nothing is prepared automatically: only oasst.core.prepared does so.
             "prepare_threshold": 1_000_000_000,
-            **given,
-            "options": f"{LOCK_TIMEOUT} {given.get('options', '')}".strip(),
+            **options,
+            "options": f"{LOCK_TIMEOUT} {options.get('options', '')}".strip(),
         },
     }
 
@@ -221,23 +221,23 @@ def _database() -> dict[str, Any]:
 DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-_redis = server_urls.read_redis(env.text("REDIS_URL") or redis.url(OASST_HOME))
+_redis = server_urls.parse_redis_url(env.text("REDIS_URL") or redis.url(OASST_HOME))
 REDIS_URL = _redis.url
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
         "OPTIONS": {
-            # Redis is speed, never truth: when it is away the pages are slower, not broken.
+            # Without Redis, pages get slower but still work.
             "IGNORE_EXCEPTIONS": True,
             "SOCKET_CONNECT_TIMEOUT": 1,
             "SOCKET_TIMEOUT": 1,
-            # The default is pickle, which runs what it reads.
+            # The default, pickle, executes code from what it reads.
             "CLIENT_CLASS": "oasst.core.json_cache.JsonClient",
             "SERIALIZER": "oasst.core.json_cache.StrictJson",
         },
         "KEY_PREFIX": "oasst",
-        # 1 held pickles: a process of an older release that still runs would fail on what we write.
+        # Version 1 held pickles: a process of an older release that still runs would fail on our values.
         "VERSION": 2,
     }
 }
@@ -258,7 +258,7 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# By default the jobs of a killed worker come back after an hour.
+# By default Celery redelivers the jobs of a killed worker only after an hour.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     **_redis.broker_options,
     "visibility_timeout": 600,
@@ -268,11 +268,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_REDIRECT_STDOUTS = False
-# Jobs that read what trees.outbox.publishing tells, by the mark that they keep; woken by each commit that told them
-# something.
+# Jobs that read outbox events (trees.outbox.publishing), by the name of their bookmark. Each commit with an event wakes
+# them.
 OUTBOX_READERS = {"tallied": "leaderboard.jobs.count_what_happened", "told": "trees.jobs.send_webhooks"}
-
-# Jobs that moved since the release before. What its processes ask for while both run is sent again under the new name.
+# Jobs that moved since the last release: its processes may still ask for the old name.
 MOVED_JOBS = {
     "oasst.purge.go_on_with_purge": "oasst.site.purging.go_on_with_purge",
     "trees.notices.mail_about_withdrawal": "trees.moderation.notices.mail_about_withdrawal",
@@ -290,7 +289,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-# Who becomes administrator or moderator at the next sign-in with one of these addresses.
+# People with one of these addresses become administrator or moderator at their next sign-in.
 ADMIN_EMAILS = [email.lower() for email in env.words("ADMIN_EMAILS")]
 MODERATOR_EMAILS = [email.lower() for email in env.words("MODERATOR_EMAILS")]
 
@@ -309,15 +308,15 @@ ACCOUNT_DEFAULT_HTTP_PROTOCOL = _public.scheme
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_MAX_EMAIL_ADDRESSES = 10
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
-# Ours are used instead (oasst.accounts.authentication.adapters): these live in the cache and shut everybody out when
-# Redis is away.
+# allauth's limits live in the cache and lock everybody out without Redis. Ours replace them
+# (oasst.accounts.authentication.adapters).
 ACCOUNT_RATE_LIMITS = False
-# Whoever did not do it themselves shall hear of it.
+# A mail about each change warns users about changes that they did not make.
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 
-# Of whom a second factor is demanded: nobody, or moderators and administrators.
+# Who must use a second factor: nobody, or moderators and administrators.
 REQUIRE_MFA = env.choice("REQUIRE_MFA", ("off", "staff"), "off")
 MFA_ADAPTER = "oasst.accounts.authentication.second_factor.SecondFactorAdapter"
 ACCOUNT_FORMS = {
@@ -326,46 +325,46 @@ ACCOUNT_FORMS = {
     "reset_password": "oasst.accounts.forms.ForgotPasswordForm",
 }
 MFA_FORMS = {
-    "authenticate": "oasst.accounts.authentication.second_factor_forms.SecondFactorAtSignIn",
-    "reauthenticate": "oasst.accounts.authentication.second_factor_forms.SecondFactorOnceMore",
-    "activate_totp": "oasst.accounts.authentication.second_factor_forms.SetUpApp",
-    "authenticate_webauthn": "oasst.accounts.authentication.second_factor_forms.KeyAtSignIn",
-    "reauthenticate_webauthn": "oasst.accounts.authentication.second_factor_forms.KeyOnceMore",
-    "add_webauthn": "oasst.accounts.authentication.second_factor_forms.AddKey",
-    "edit_webauthn": "oasst.accounts.authentication.second_factor_forms.RenameKey",
+    "authenticate": "oasst.accounts.authentication.second_factor_forms.SecondFactorForm",
+    "reauthenticate": "oasst.accounts.authentication.second_factor_forms.SecondFactorAgainForm",
+    "activate_totp": "oasst.accounts.authentication.second_factor_forms.SetUpAppForm",
+    "authenticate_webauthn": "oasst.accounts.authentication.second_factor_forms.KeyForm",
+    "reauthenticate_webauthn": "oasst.accounts.authentication.second_factor_forms.KeyAgainForm",
+    "add_webauthn": "oasst.accounts.authentication.second_factor_forms.AddKeyForm",
+    "edit_webauthn": "oasst.accounts.authentication.second_factor_forms.RenameKeyForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = f"oasst {_public.hostname}"
-# Clocks of telephones are off by some seconds: the code before and the one after count too.
+# Phone clocks may be off by some seconds, so the previous and the next code count too.
 MFA_TOTP_TOLERANCE = 1
-# Nobody gets in without one address that was proven; a second one may wait for its proof.
+# Sign-in already requires one verified address; a second one may still be unverified.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 
 SENDS_MAIL = bool(env.text("EMAIL_URL"))
 EMAIL_BACKEND = "oasst.accounts.mail.LogBackend"
 if SENDS_MAIL:
-    _smtp = server_urls.read_mail(env.text("EMAIL_URL"))
+    _smtp = server_urls.parse_email_url(env.text("EMAIL_URL"))
     EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     EMAIL_HOST, EMAIL_PORT = _smtp["host"], _smtp["port"]
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _smtp["user"], _smtp["password"]
     EMAIL_USE_SSL, EMAIL_USE_TLS = _smtp["ssl"], _smtp["tls"]
     EMAIL_TIMEOUT = _smtp["timeout"]
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM") or f"oasst <noreply@{_public.hostname}>"
-# Shown to suspended people and in the terms. Empty: they are told to ask a moderator.
+# Shown to suspended users and in the terms. If empty, the pages tell them to ask a moderator.
 CONTACT_EMAIL = env.text("CONTACT_EMAIL")
 
 REST_FRAMEWORK = {
-    # For plain views; operations have theirs from `DataView.policies` and its like.
+    # For plain views; operations get theirs from `policies` of their view.
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "oasst.api.authentication.RefuseForeignPages",
+        "oasst.api.authentication.RefuseOtherSites",
         "oasst.api.authentication.ApiKeyAuthentication",
         "oasst.api.authentication.TokenAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["oasst.api.permissions.IsKnown"],
-    "DEFAULT_THROTTLE_CLASSES": ["oasst.api.throttling.ProgramWrites"],
-    "DEFAULT_PARSER_CLASSES": ["oasst.api.parsers.WireParser"],
-    "DEFAULT_RENDERER_CLASSES": ["oasst.api.renderers.WireRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "oasst.api.renderers.Negotiation",
+    "DEFAULT_PERMISSION_CLASSES": ["oasst.api.permissions.HasKeyOrToken"],
+    "DEFAULT_THROTTLE_CLASSES": ["oasst.api.throttling.ClientWrites"],
+    "DEFAULT_PARSER_CLASSES": ["oasst.api.parsers.LenientJsonParser"],
+    "DEFAULT_RENDERER_CLASSES": ["oasst.api.renderers.CompactJsonRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "oasst.api.renderers.FixedNegotiation",
     "EXCEPTION_HANDLER": "oasst.api.exceptions.handle",
 }
 
@@ -384,17 +383,17 @@ STORAGES = {
 
 
 def _static(path: str) -> Any:
-    """The address of a static file, asked for with each request: before the start there is no list of files."""
+    """Return a function for the URL of a static file. Called per request, because settings load before the manifest."""
     return lambda request: static(path)
 
 
-def _shades(colours: str) -> dict[str, str]:
-    """Eleven colours from light to dark, under the names that django-unfold has for them."""
+def _shades(colors: str) -> dict[str, str]:
+    """Return eleven colors from light to dark, by the names of django-unfold's scale."""
     names = (50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 950)
-    return {str(name): colour for name, colour in zip(names, colours.split(), strict=True)}
+    return {str(name): color for name, color in zip(names, colors.split(), strict=True)}
 
 
-# The look of the admin: our colours in the scales of django-unfold. What stands in it is oasst.site.admin_site's.
+# Our colors in django-unfold's scales. oasst.site.admin_site decides what the admin contains.
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "oasst moderation",
     "SITE_HEADER": "oasst moderation",
@@ -414,12 +413,12 @@ UNFOLD: dict[str, Any] = {
 }
 
 RATE_LIMITS = env.switch("RATE_LIMITS", True)
-# Other rates than those of oasst.core.ratelimit, by the name of the rule.
+# Rates that replace those of oasst.core.ratelimit, by rule name.
 LIMITS = env.rates("LIMITS")
 
 
 def _root_tokens(text: str) -> list[str]:
-    """ROOT_TOKENS: a JSON list of strings, as sites of Open-Assistant have it."""
+    """Parse ROOT_TOKENS, a JSON list of strings in the format of Open-Assistant."""
     try:
         tokens = json.loads(text or "[]")
     except ValueError:
@@ -429,28 +428,28 @@ def _root_tokens(text: str) -> list[str]:
     return tokens
 
 
-# The wire. Unset means none. The key that everybody knows has rules of its own: oasst.accounts.development_key.
+# API keys; unset means none. The well-known key 1234 has its own rules (oasst.accounts.development_key).
 OFFICIAL_WEB_API_KEY = env.text("OFFICIAL_WEB_API_KEY")
 ROOT_TOKENS = _root_tokens(env.text("ROOT_TOKENS"))
-# Pages of these sites may read the API from a browser; * is all.
+# Pages of these sites may read the data API from a browser; * means all.
 CORS_ORIGINS = env.origins("CORS_ORIGINS")
-# Pages of these may chat: /v1 and /inference, with the token of whoever sits before them.
+# Pages of these sites may use /v1 and /inference, with a token of the user.
 CHAT_CORS_ORIGINS = env.origins("CHAT_CORS_ORIGINS")
 API_REQUIRES_TERMS = env.switch("API_REQUIRES_TERMS", False)
-# Of a site that signs people in with NextAuth beside this one.
+# The secret of a NextAuth site that shares sign-ins with this one.
 AUTH_SECRET = env.text("AUTH_SECRET")
 TOXICITY_URL = env.text("TOXICITY_URL")
 HUGGING_FACE_API_KEY = env.text("HUGGING_FACE_API_KEY")
-# Webhooks go to public addresses only; a developer may let them go to this machine.
+# Webhooks go to public addresses only; developers can allow this machine.
 WEBHOOKS_TO_LOOPBACK = env.switch("WEBHOOKS_TO_LOOPBACK", False)
-# Overrides of trees.lifecycle.policy.TreePolicy by field name; the defaults stand there.
+# Overrides of trees.lifecycle.policy.TreePolicy, by field name.
 TREE_POLICY: dict[str, Any] = {}
 
-# The chat model by name, as owner/name of the Hugging Face hub, or a folder. "none" turns chat off.
+# A known name, owner/name on the Hugging Face Hub, or a folder. "none" turns chat off.
 OASST_CHAT_MODEL = env.text("OASST_CHAT_MODEL") or "smollm2-135m-instruct"
-# Who runs it: the web process, `./manage.py run_engine`, or a server that speaks the OpenAI protocol.
+# The model runs in the web process (inline), in `./manage.py run_engine`, or on an OpenAI-compatible server.
 OASST_ENGINE = env.choice("OASST_ENGINE", ("inline", "worker", "remote"), "inline")
-# Who holds it has the inline engine; the other web processes wait for it.
+# The web process that holds this lock runs the inline engine; the others wait for it.
 ENGINE_LOCK = OASST_HOME / "engine.lock"
 ENGINE_URL = env.text("ENGINE_URL")
 ENGINE_KEY = env.text("ENGINE_KEY")
@@ -459,10 +458,10 @@ ENGINE_THREADS = env.integer("ENGINE_THREADS", 1, minimum=1)
 ENGINE_SLOTS = env.integer("ENGINE_SLOTS", 16, minimum=1)
 ENGINE_CACHE_TOKENS = env.integer("ENGINE_CACHE_TOKENS", 8192, minimum=256)
 ENGINE_CONTEXT = env.integer("ENGINE_CONTEXT", 2048, minimum=128)
-# Of inference.policy.ChatPolicy, by field name; the rest stands there.
+# Overrides of inference.policy.ChatPolicy, by field name.
 CHAT_POLICY: dict[str, Any] = {
     "answers_at_once": env.integer("CHAT_ANSWERS_AT_ONCE", 8, minimum=1),
-    # Engines, and everybody who watches their place, read the whole line.
+    # Engines, and every user who waits in the queue, read the whole queue.
     "queue_limit": env.integer("CHAT_QUEUE", 200, minimum=2, maximum=2_000),
     "queue_seconds": env.integer("CHAT_QUEUE_SECONDS", 300, minimum=1, maximum=86_400),
     "answer_seconds": env.integer("CHAT_ANSWER_SECONDS", 300, minimum=1, maximum=86_400),

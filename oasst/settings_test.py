@@ -1,31 +1,27 @@
-"""What tests change: a home and Redis database of their own, cheap password hashing, plain static files.
-
-
-Everything else is the real thing.
-"""
+"""Settings for tests: their own home and Redis database, cheap password hashing, plain static files."""
 
 import os
 from pathlib import Path
 
-# Before the settings read it. Set once: the workers of pytest-xdist inherit the environment.
+# Before the settings read it, and only once: the workers of pytest-xdist inherit the environment.
 if "OASST_TEST_HOME" not in os.environ:
     base = os.environ.get("OASST_HOME") or Path(__file__).resolve().parent.parent / "var"
     os.environ["OASST_TEST_HOME"] = str(Path(base).expanduser().resolve() / "tests")
 os.environ["OASST_HOME"] = os.environ["OASST_TEST_HOME"]
 
-from oasst.core.server_urls import read_redis
+from oasst.core.server_urls import parse_redis_url
 from oasst.settings import *  # noqa: F403
 from oasst.settings import CACHES, CHANNEL_LAYERS, REDIS_URL
 
-# Redis database 0 is left alone, each worker (gw0, gw1, …) empties one of its own after every test.
+# Each worker (gw0, gw1, …) empties its own Redis database after every test; database 0 is not touched.
 _number = 1 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-REDIS_URL = read_redis(REDIS_URL, db=_number).url
+REDIS_URL = parse_redis_url(REDIS_URL, db=_number).url
 CACHES["default"]["LOCATION"] = REDIS_URL
 CHANNEL_LAYERS["default"]["CONFIG"] = {"hosts": [REDIS_URL], "serializer_format": "msgpack"}
 CELERY_BROKER_URL, CELERY_BROKER_USE_SSL = "memory://", None
-# Into the mailbox of the test.
+# To the test's outbox.
 SENDS_MAIL = True
-# Tests of the chat switch it on with a model that they make themselves.
+# Chat tests switch it on with a model of their own.
 OASST_CHAT_MODEL = os.environ.get("OASST_CHAT_MODEL", "none")
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,4 +1,4 @@
-"""Pages of the whole site. The wire protocol lives under /api/v1/ (oasst.site.api_urls)."""
+"""URLs of the whole site."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -7,7 +7,7 @@ from oasst.core.http import api_paths
 from oasst.site import api_docs, pages
 
 urlpatterns = [
-    # First, since their callers are the most: each pattern before them is tried on each request.
+    # First, because they get the most requests and Django tries the patterns in order.
     path(api_paths.DATA, include("oasst.site.api_urls")),
     path(api_paths.CHAT, include("inference.api_urls")),
     path(api_paths.OPENAI, include("inference.api.openai_urls")),

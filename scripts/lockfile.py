@@ -1,11 +1,11 @@
-"""What scripts/lock and scripts/lib-env ask about the lock files. Needs no packages.
+"""Helper of scripts/lock and scripts/lib-env for the lock files. Needs no packages.
 
-requirements.txt and requirements-dev.txt name what we chose; the .lock beside each names all that comes with it, with
-hashes, except torch, whose builds differ (scripts/lib-env).
+requirements.txt and requirements-dev.txt list the packages we chose; the .lock beside each lists all dependencies too,
+with hashes, except torch, whose builds differ (scripts/lib-env).
 
-    lockfile.py head FILE PYLOCK    the first lines of the lock of FILE; the sizes stand in PYLOCK
-    lockfile.py check               says what is wrong with the locks; exits with 1 if anything is
-    lockfile.py stamp FILE          changes whenever the packages of FILE or the interpreter do; fails as check does
+    lockfile.py head FILE PYLOCK    print the first lines of the lock of FILE, with the sizes in PYLOCK
+    lockfile.py check               print what is wrong with the locks and exit with 1 if anything is
+    lockfile.py stamp FILE          print a digest of the packages of FILE and the interpreter; fails as check does
 """
 
 import hashlib
@@ -18,11 +18,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("requirements.txt", "requirements-dev.txt")
 BUILT_BY_OTHERS = "torch"
-"""Stands in no lock: its builds for processors and for NVIDIA cards have one version and different files."""
+"""In no lock, because its builds for CPUs and for NVIDIA cards have the same version and different files."""
 PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)(.*)")
 INPUTS = re.compile(r"^# inputs: sha256:([0-9a-f]{64})$", re.M)
 SIZE_OF = ("cp311", "x86_64")
-"""The sizes are those of this Python on Linux; others differ by a tenth."""
+"""Sizes are those for this Python on Linux; others differ by up to a tenth."""
 
 
 def lock_of(name: str) -> Path:
@@ -30,15 +30,15 @@ def lock_of(name: str) -> Path:
 
 
 def requirements_of(name: str) -> list[str]:
-    """The lines of the file and of those it includes, without comments."""
-    found = []
+    """Return the lines of the file and of those it includes, without comments."""
+    requirements = []
     for line in (ROOT / name).read_text().splitlines():
         line = line.partition("#")[0].strip()
         if line.startswith("-r "):
-            found += requirements_of(line[3:].strip())
+            requirements += requirements_of(line[3:].strip())
         elif line:
-            found.append(line)
-    return found
+            requirements.append(line)
+    return requirements
 
 
 def inputs_digest(name: str) -> str:
@@ -46,17 +46,17 @@ def inputs_digest(name: str) -> str:
 
 
 def pins_of(lines: list[str]) -> dict[str, dict[str, bool]]:
-    """Package → version → whether a hash follows. Some packages have other versions on other Pythons."""
-    found: dict[str, dict[str, bool]] = {}
+    """Return package → version → whether a hash follows. A package may have several versions, for different Pythons."""
+    pins: dict[str, dict[str, bool]] = {}
     for line in lines:
         if pin := PIN.match(line):
             name = re.sub(r"[-_.]+", "-", pin[1]).lower()
-            found.setdefault(name, {})[pin[2]] = pin[3].endswith("\\")
-    return found
+            pins.setdefault(name, {})[pin[2]] = pin[3].endswith("\\")
+    return pins
 
 
 def problems() -> list[str]:
-    """In sentences, why the locks are not what the requirements ask for."""
+    """Return sentences that say where the locks do not match the requirements."""
     found = []
     locks = {name: lock_of(name).read_text() for name in FILES if lock_of(name).exists()}
     for name in FILES:
@@ -70,18 +70,18 @@ def problems() -> list[str]:
         locked = pins_of(locks[name].splitlines())
         if BUILT_BY_OTHERS in locked:
             found.append(f"{lock} names {BUILT_BY_OTHERS}, whose builds differ.")
-        found += [f"{lock} has no hash of {one}." for one, all_of in locked.items() if not all(all_of.values())]
-        for wanted, versions in pins_of(requirements_of(name)).items():
-            missing = versions.keys() - locked.get(wanted, {}).keys() if wanted != BUILT_BY_OTHERS else set()
-            found += [f"{lock} has no {wanted}=={version}, which {name} asks for." for version in sorted(missing)]
+        found += [f"{lock} has no hash of {pin}." for pin, hashes in locked.items() if not all(hashes.values())]
+        for required, versions in pins_of(requirements_of(name)).items():
+            missing = versions.keys() - locked.get(required, {}).keys() if required != BUILT_BY_OTHERS else set()
+            found += [f"{lock} has no {required}=={version}, which {name} asks for." for version in sorted(missing)]
     if len(locks) == len(FILES):
         run, dev = (pins_of(locks[name].splitlines()) for name in FILES)
-        found += [f"{one} differs between the two locks." for one in run if run[one] != dev.get(one)]
+        found += [f"{package} differs between the two locks." for package in run if run[package] != dev.get(package)]
     return found
 
 
 def download_size(pylock: dict[str, Any]) -> int:
-    """Bytes of one file of each package, as an installer would choose it."""
+    """Return the bytes of one file per package, as an installer chooses it."""
     return sum(_size(package) for package in pylock["packages"])
 
 
@@ -96,8 +96,8 @@ def _size(package: dict[str, Any]) -> int:
 def _fits(wheel: str) -> bool:
     python, abi, platform = wheel.removesuffix(".whl").split("-")[-3:]
     version, machine = SIZE_OF
-    here = platform == "any" or (machine in platform and "linux" in platform and "musl" not in platform)
-    return here and (abi in ("none", "abi3") or version in python)
+    fits_platform = platform == "any" or (machine in platform and "linux" in platform and "musl" not in platform)
+    return fits_platform and (abi in ("none", "abi3") or version in python)
 
 
 def head(name: str, pylock: Path) -> str:
@@ -119,14 +119,14 @@ def main(command: str, *arguments: str) -> int:
     if command == "head":
         sys.stdout.write(head(arguments[0], Path(arguments[1])))
         return 0
-    wrong = problems()
-    for sentence in wrong:
+    sentences = problems()
+    for sentence in sentences:
         sys.stderr.write(f"{sentence}\n")
-    if wrong:
+    if sentences:
         sys.stderr.write("scripts/lock makes both locks anew.\n")
     elif command == "stamp":
         sys.stdout.write(f"{stamp(arguments[0])}\n")
-    return 1 if wrong else 0
+    return 1 if sentences else 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Handing out work and holding places for it.
+"""Handing out work and holding openings for it.
 
-A place is held for a while (the lease); a task can be answered for much longer (validity). Outer writers: each function
+An opening is held for a short time (the lease); its task can be answered for much longer (the validity). Each function
 is one transaction.
 """
 
@@ -17,7 +17,7 @@ from oasst.core import ratelimit
 from oasst.core.errors import Busy, DomainError, Gone, NotFound
 from oasst.core.idempotency import fingerprint_of, once
 from oasst.core.locks import advisory_lock
-from oasst.core.text.validation import clean_pool_tag, clean_remark
+from oasst.core.text.validation import clean_optional, clean_pool_tag
 from tasks import backlog, hot, lottery, queries
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
@@ -34,13 +34,13 @@ PAGE_LEASE = timedelta(minutes=30)
 API_LEASE = timedelta(minutes=5)
 VALIDITY = timedelta(hours=48)
 COLLECTIVE_VALIDITY = timedelta(days=3650)  # on the wire: no end
-LONGEST_REMARK = 512  # with the name of its reason in front, where it has one
-LONGEST_NAME_OF_A_REASON = 30
-LONGEST_NOTE = LONGEST_REMARK - LONGEST_NAME_OF_A_REASON - len(": ")
+MAX_REMARK_LENGTH = 512  # characters, including the name of the reason
+MAX_REASON_LENGTH = 30
+MAX_NOTE_LENGTH = MAX_REMARK_LENGTH - MAX_REASON_LENGTH - len(": ")
 
 
 class NothingToDo(DomainError):
-    """There is no work of this kind for this person; `details["nothing"]` tells the cause."""
+    """There is no work of this kind for this user; `details["nothing"]` holds the cause."""
 
     default_code = "no_work"
 
@@ -55,40 +55,41 @@ def request_task(
     collective: bool = False,
     repeat_key: str | None = None,
 ) -> Task:
-    """Give this person work of the wanted kind, of any kind when None.
+    """Return a new task for this user, of any kind if `kind` is None.
 
     `repeat_key` makes the request safe to repeat: the same key gives the same task. A `collective` task is for all
-    people of the API client and holds no place.
-    Raises NotAllowed, Invalid (language), Busy (`rate_limited`, `too_many_pending`), NothingToDo.
+    users of the API client and holds no opening.
+    Raise NotAllowed, Invalid (language), Busy (`rate_limited`, `too_many_pending`), NothingToDo.
     """
     require_contributor(user)
     lang = clean_pool_tag(lang)
     supply = read_supply(lang, policy)
-    came = lottery.draw(lang, policy) if supply.to_draw() else 0
-    came += backlog.activate(lang, policy) if supply.to_activate() else 0
-    if came:
+    added = lottery.draw(lang, policy) if supply.prompts_to_draw() else 0
+    added += backlog.activate(lang, policy) if supply.trees_to_activate() else 0
+    if added:
         supply = read_supply(lang, policy)
 
-    def give() -> Task:
+    def assign() -> Task:
         _spend_rate(user, kind)
         return _assign(user, lang, policy, kind, api_client, supply, collective)
 
     with transaction.atomic(durable=True):
-        # One request of a person at a time, so that the cap and "not the same twice" are exact.
+        # One request of a user at a time, so that the cap and "not the same work twice" are exact.
         advisory_lock("person", user.pk)
         if not repeat_key:
-            return give()
-        asked = fingerprint_of(kind, lang)
-        task_id = once(scope=f"task:{user.pk}", key=repeat_key, fingerprint=asked, act=lambda: str(give().pk))
+            return assign()
+        fingerprint = fingerprint_of(kind, lang)
+        scope = f"task:{user.pk}"
+        task_id = once(scope=scope, key=repeat_key, fingerprint=fingerprint, act=lambda: str(assign().pk))
         return Task.objects.select_related("message").get(pk=task_id)
 
 
 def _spend_rate(user: User, kind: Kind | None) -> None:
-    ratelimit.spend(ratelimit.TASK_REQUESTS, user.pk)
+    ratelimit.count_use(ratelimit.TASK_REQUESTS, user.pk)
     if kind == Kind.ASSISTANT_REPLY:
-        ratelimit.spend(ratelimit.ASSISTANT_REPLY_REQUESTS, user.pk)
+        ratelimit.count_use(ratelimit.ASSISTANT_REPLY_REQUESTS, user.pk)
     elif kind == Kind.PROMPTER_REPLY:
-        ratelimit.spend(ratelimit.PROMPTER_REPLY_REQUESTS, user.pk)
+        ratelimit.count_use(ratelimit.PROMPTER_REPLY_REQUESTS, user.pk)
 
 
 def _assign(
@@ -101,19 +102,20 @@ def _assign(
     collective: bool,
 ) -> Task:
     now = timezone.now()
-    if queries.is_busy(user):
+    if queries.has_too_many_pending(user):
         raise Busy(
             "You have begun many tasks at once. Finish or skip some of them first.",
             code="too_many_pending",
             retry_after=int(queries.PENDING_WINDOW.total_seconds()),
         )
-    possible = {kind} if kind else hot.offered_kinds(user, lang, now)
-    if kind in (None, Kind.INITIAL_PROMPT) and supply.wanted():
+    possible = {kind} if kind else hot.available_kinds(user, lang, now)
+    if kind in (None, Kind.INITIAL_PROMPT) and supply.prompts_wanted():
         possible.add(Kind.INITIAL_PROMPT)
     elif kind == Kind.INITIAL_PROMPT:
         possible.clear()
     while possible:
-        drawn = _draw_kind(possible)
+        kinds = sorted(possible)
+        drawn = random.choices(kinds, weights=[TABLE[kind].weight for kind in kinds])[0]
         task = Task(
             user=user,
             api_client=api_client,
@@ -124,20 +126,15 @@ def _assign(
             created_at=now,
             expires_at=now + (COLLECTIVE_VALIDITY if collective else VALIDITY),
         )
-        if _take_place(task, API_LEASE if api_client else PAGE_LEASE, policy):
+        if _hold_opening(task, API_LEASE if api_client else PAGE_LEASE, policy):
             return task
-        possible.discard(drawn)  # others took the last places between the two statements
-    nothing = queries.explain_nothing(user, lang, policy, kind)
+        possible.discard(drawn)  # others took the last openings between the two statements
+    nothing = queries.explain_no_work(user, lang, policy, kind)
     raise NothingToDo(nothing.text, hint=nothing.unlock, nothing=nothing)
 
 
-def _draw_kind(possible: set[Kind]) -> Kind:
-    kinds = sorted(possible)
-    return random.choices(kinds, weights=[TABLE[kind].weight for kind in kinds])[0]
-
-
-def _take_place(task: Task, lease: timedelta, policy: TreePolicy) -> bool:
-    """Hold the most wanted free place for the task and store the task. False if there is none."""
+def _hold_opening(task: Task, lease: timedelta, policy: TreePolicy) -> bool:
+    """Hold the best free opening for the task and store the task. Return False if there is none."""
     work = work_of(Kind(task.kind))
     if work is None:
         Task.objects.insert(task)
@@ -146,24 +143,24 @@ def _take_place(task: Task, lease: timedelta, policy: TreePolicy) -> bool:
     message_id = hot.hold_opening(work, task.user, task.lang, lease=task.pk, now=now, until=now + lease)
     if message_id is None:
         return False
-    _show(task, message_id, policy)
+    _fix_content(task, message_id, policy)
     Task.objects.insert(task)
     if task.collective:
         Opening.objects.filter(lease=task.pk).update(holder=None, lease=None, held_until=None)
     return True
 
 
-def _let_go(task: Task, policy: TreePolicy) -> None:
-    """Free the place that is held for this task, or let it go where nobody wants this work any more."""
+def _release(task: Task, policy: TreePolicy) -> None:
+    """Free the opening that is held for this task, or delete it if the tree does not need this work any more."""
     if task.message is not None:
         locked = lock_tree(task.message.tree_id, policy)
-        locked.let_go(task.pk)
+        locked.release_opening(task.pk)
         transitions.advance(locked)
 
 
-def _show(task: Task, message_id: UUID, policy: TreePolicy) -> None:
-    """Fix what the person will see: the mode of a review, the order of replies, the texts that are judged."""
-    task.message = Message.objects.to_show(message_id)
+def _fix_content(task: Task, message_id: UUID, policy: TreePolicy) -> None:
+    """Fix what the user will see: the mode of a review, the order of replies, the texts that are judged."""
+    task.message = Message.objects.with_text(message_id)
     work = work_of(Kind(task.kind))
     if work in REVIEW_WORK:
         task.mode = draw_mode(Kind(task.kind), policy, asked=bool(task.asked_kind))
@@ -176,19 +173,19 @@ def _show(task: Task, message_id: UUID, policy: TreePolicy) -> None:
 
 
 def withdraw(task: Task, policy: TreePolicy) -> None:
-    """Take back a task that nobody has seen, and free its place."""
+    """Expire a task that the user has not seen, and free its opening."""
     with transaction.atomic(durable=True):
         Task.objects.filter(pk=task.pk).update(status=Task.Status.EXPIRED, finished_at=timezone.now())
-        _let_go(task, policy)
+        _release(task, policy)
 
 
 def extend_lease(*, task_id: UUID, user: User) -> None:
-    """Hold the place for another while, never longer than the task can be answered; called while the page is open.
+    """Extend the hold while the page is open, but not past the time until which the task can be answered.
 
-    Raises NotAllowed, NotFound, Gone (`lease_lost`; `task_expired` and what else `require_open` raises).
+    Raise NotAllowed, NotFound, Gone (`lease_lost`, and the codes of `require_open`).
     """
     require_contributor(user)
-    ratelimit.spend(ratelimit.LEASES, user.pk)
+    ratelimit.count_use(ratelimit.LEASES, user.pk)
     with transaction.atomic(durable=True):
         task = lock_task(task_id, user)
         require_open(task)
@@ -203,15 +200,15 @@ def extend_lease(*, task_id: UUID, user: User) -> None:
 
 
 def skip(*, task_id: UUID, user: User, policy: TreePolicy, reason: str = "", note: str = "") -> Task:
-    """Give the task back for good: its place is free at once, and this work is not offered to this person again.
+    """Give the task back for good: its opening is free at once, and this work is not offered to this user again.
 
-    Skipping twice is one skip. Raises NotAllowed, NotFound, Gone (`task_done`, `task_expired`), Invalid (what can not
-    be stored, with the field `reason` or `note`).
+    Skipping twice is one skip. Raise NotAllowed, NotFound, Gone (`task_done`, `task_expired`), Invalid (text that
+    cannot be stored, with the field `reason` or `note`).
     """
     require_contributor(user)
-    reason = clean_remark(reason, limit=LONGEST_NAME_OF_A_REASON, field="reason")
-    note = clean_remark(note, limit=LONGEST_NOTE if reason else LONGEST_REMARK, field="note")
-    ratelimit.spend(ratelimit.SKIPS, user.pk)
+    reason = clean_optional(reason, limit=MAX_REASON_LENGTH, field="reason")
+    note = clean_optional(note, limit=MAX_NOTE_LENGTH if reason else MAX_REMARK_LENGTH, field="note")
+    ratelimit.count_use(ratelimit.SKIPS, user.pk)
     with transaction.atomic(durable=True):
         task = lock_task(task_id, user)
         if task.status == Task.Status.SKIPPED:
@@ -224,7 +221,7 @@ def skip(*, task_id: UUID, user: User, policy: TreePolicy, reason: str = "", not
         if task.message is not None:
             known = reason if reason in Skip.Reason.values else ""
             reviews.record_skip(message=task.message, author=user, kind=skip_kind(task), reason=known, note=note)
-            _let_go(task, policy)
+            _release(task, policy)
         return task
 
 
@@ -236,20 +233,20 @@ def skip_kind(task: Task) -> Skip.Kind:
 
 
 def lock_task(task_id: UUID, user: User) -> Task:
-    """Fetch one's own task for change; needs an open transaction. Tasks of others do not exist for this person.
+    """Return the user's own task, locked. Needs an open transaction.
 
-    Raises NotFound, NotAllowed: the person is read anew with the task, so that nothing is stored for somebody who was
-    banned after this request began. A purge waits for these locks before it looks at what there is.
+    Raise NotFound (also for tasks of others) and NotAllowed: the user is read again with the task, so nothing is
+    stored for a user who was banned after this request began. A purge waits for these locks before it reads tasks.
     """
     task = Task.objects.locked(task_id, user)
     if task is None:
-        raise NotFound(queries.NOT_YOURS, code="task_not_found")
+        raise NotFound(queries.TASK_NOT_FOUND_TEXT, code="task_not_found")
     require_member(task.user)
     return task
 
 
 def require_open(task: Task) -> None:
-    """Raises Gone with the reason why a task takes no answer any more."""
+    """Raise Gone with the reason if the task takes no answer any more."""
     if task.status == Task.Status.DONE:
         raise Gone("You already did this task.", code="task_done")
     if task.status == Task.Status.SKIPPED and task.api_client_id is None:  # on the wire a skip closes nothing

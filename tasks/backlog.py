@@ -1,6 +1,6 @@
-"""Imported conversations that wait to be ranked, and when their turn comes.
+"""The backlog: imported conversations that wait to be ranked.
 
-Like the lottery: by the next person who asks for work in that language while rankers have room, under the same lock.
+As in the lottery, a request for work in a language activates one, under the same lock, while the rankers need more.
 """
 
 from django.db import transaction
@@ -13,24 +13,24 @@ from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import MessageTree
 
-LOOKED_AT = 10  # so that the one request that pays for it stays quick, also when there is nothing to rank in them
+MAX_TREES_CHECKED = 10  # trees in one request: it stays quick even if none of them has anything to rank
 
 
 def activate(lang: str, policy: TreePolicy) -> int:
-    """Bring the oldest waiting conversation of the language to the rankers if they have room. Returns how many came.
+    """Move the oldest waiting conversation to ranking if the language needs one. Return how many moved: 0 or 1.
 
-    Those in which nothing can be ranked are not accepted, and the next is looked at.
+    Conversations without anything to rank are aborted on the way.
     """
     with transaction.atomic(durable=True):
         advisory_lock("lottery", lang)
-        if not read_supply(lang, policy).to_activate():
+        if not read_supply(lang, policy).trees_to_activate():
             return 0
         waiting = MessageTree.objects.filter(lang=lang, state=State.BACKLOG_RANKING.value)
-        # What somebody else has locked is passed by: it may leave the backlog this very moment.
-        claimed = waiting.select_for_update(skip_locked=True, no_key=True).order_by("number")[:LOOKED_AT]
+        # Skip locked trees: another transaction may be taking them out of the backlog.
+        claimed = waiting.select_for_update(skip_locked=True, no_key=True).order_by("number")[:MAX_TREES_CHECKED]
         for tree_id in list(claimed.values_list("pk", flat=True)):
             locked = lock_tree(tree_id, policy)
-            can_be_ranked = bool(demand.rankable_children(locked))
+            can_be_ranked = bool(demand.rankable_replies(locked))
             if can_be_ranked:
                 transitions.start_ranking(locked, reason="Rankers have room for it.")
             else:

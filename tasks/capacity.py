@@ -1,17 +1,17 @@
-"""Measuring what the people of each language did in the last weeks. `tasks.supply` reads it on each request."""
+"""Counts of what the people of each language did in the last weeks. `tasks.supply` reads them on each request."""
 
 from datetime import timedelta
 
 from django.db import connection
 from django.utils import timezone
 
-from tasks.supply import WATCHED_WEEKS
+from tasks.supply import HISTORY_WEEKS
 from trees.lifecycle.states import RANKING_WORK, REPLY_WORK, REVIEW_WORK
 
 
 def measure() -> None:
-    """Count the answers of the last weeks by language, for all languages. One statement; safe to run at any time."""
-    # By hand: the ORM cannot insert what a statement counts. In one, nobody else measures between counting and storing.
+    """Store the number of answers of the last weeks for each language. One statement; safe to run at any time."""
+    # SQL by hand: the ORM has no INSERT of a SELECT, and one statement leaves no gap between counting and storing.
     now = timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -35,7 +35,7 @@ def measure() -> None:
                 "reviews": [work.value for work in REVIEW_WORK],
                 "replies": [work.value for work in REPLY_WORK],
                 "rankings": [work.value for work in RANKING_WORK],
-                "from": now - timedelta(weeks=WATCHED_WEEKS),
+                "from": now - timedelta(weeks=HISTORY_WEEKS),
                 "now": now,
             },
         )

@@ -1,10 +1,9 @@
-"""Tasks in the hands of API clients: bound to the client's own id, skipped, closed, answered.
+"""Tasks of API clients: acknowledge them with the client's own id, decline, close and answer them.
 
-A task is looked up inside the client that asked for it; those of others do not exist for it. Rules of a task itself are
-those of `assignment` and `submission`.
+A client finds only the tasks that it asked for. The rules of tasks themselves are in `assignment` and `submission`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -20,40 +19,40 @@ from tasks.models import Task
 from trees.contributing import reviews
 from trees.lifecycle.policy import TreePolicy
 
-LONGEST_ID = 200
+MAX_ID_LENGTH = 200
 
 
 def find_task(api_client: ApiClient, task_id: UUID) -> Task:
-    """Raises NotFound."""
-    return _only(Task.objects.of_client(api_client.pk, task_id))
+    """Return a task of this client. Raise NotFound."""
+    return _first(Task.objects.of_client(api_client.pk, task_id))
 
 
 def find_acknowledged(api_client: ApiClient, frontend_message_id: str) -> Task:
-    """The task to which the client gave this id. Raises Invalid `frontend_id_empty`, NotFound."""
-    return _only(Task.objects.acknowledged_as(api_client.pk, _id(frontend_message_id)))
+    """Return the task that the client acknowledged with this id. Raise Invalid `frontend_id_empty`, NotFound."""
+    return _first(Task.objects.acknowledged_as(api_client.pk, _non_empty(frontend_message_id)))
 
 
-def _only(found: list[Task]) -> Task:
-    if not found:
-        raise NotFound("This API client has no such task.", code="task_not_found")
-    return found[0]
+def _first(tasks: Iterable[Task]) -> Task:
+    for task in tasks:
+        return task
+    raise NotFound("This API client has no such task.", code="task_not_found")
 
 
-def _id(given: str) -> str:
-    if not given:
+def _non_empty(frontend_message_id: str) -> str:
+    if not frontend_message_id:
         raise Invalid("The id that you give must not be empty.", code="frontend_id_empty")
-    return given
+    return frontend_message_id
 
 
 def acknowledge(*, task_id: UUID, api_client: ApiClient, frontend_message_id: str) -> None:
-    """Bind the client's own id to the task; the same id once more changes nothing, whatever became of the task.
+    """Give the task the client's own id. Repeating the same id changes nothing, even after the task has ended.
 
-    Raises Invalid `frontend_id_empty`, NotFound, Gone `task_expired`, Conflict `already_acknowledged`. One statement
-    where nothing is in the way.
+    Raise Invalid `frontend_id_empty`, NotFound, Gone `task_expired`, Conflict `already_acknowledged`. One statement in
+    the normal case.
     """
     try:
         with transaction.atomic():
-            bound = Task.objects.bind(task_id, api_client.pk, _id(frontend_message_id), timezone.now())
+            bound = Task.objects.bind(task_id, api_client.pk, _non_empty(frontend_message_id), timezone.now())
     except IntegrityError as error:
         raise Conflict("You have another task with this id.", code="already_acknowledged") from error
     if bound:
@@ -66,9 +65,9 @@ def acknowledge(*, task_id: UUID, api_client: ApiClient, frontend_message_id: st
 
 
 def decline(*, task_id: UUID, api_client: ApiClient, user: User | None, reason: str, policy: TreePolicy) -> None:
-    """The person does not want this task; without a person it is whoever it was given to. Again changes nothing.
+    """Give the task back for this user; without a user, for the one it was given to. Repeating changes nothing.
 
-    Raises NotFound, Gone (`task_expired`, `task_done`), NotAllowed, Invalid.
+    Raise NotFound, Gone (`task_expired`, `task_done`), NotAllowed, Invalid.
     """
     task = find_task(api_client, task_id)
     if user is None:
@@ -82,18 +81,16 @@ def decline(*, task_id: UUID, api_client: ApiClient, user: User | None, reason: 
     if not task.collective:
         assignment.skip(task_id=task.pk, user=user, policy=policy, note=reason)
     elif task.message is not None:
-        ratelimit.spend(ratelimit.SKIPS, user.pk)
+        ratelimit.count_use(ratelimit.SKIPS, user.pk)
         with transaction.atomic(durable=True):
             reviews.record_skip(message=task.message, author=user, kind=assignment.skip_kind(task), note=reason)
 
 
 def close(*, api_client: ApiClient, frontend_message_id: str) -> None:
-    """End a collective task. Raises NotFound, Gone (`task_expired`, `task_done`), NotAllowed `not_collective`."""
+    """End a collective task. Raise NotFound, Gone (`task_expired`, `task_done`), NotAllowed `not_collective`."""
     with transaction.atomic(durable=True):
-        tasks = Task.objects.select_for_update(no_key=True)
-        task = tasks.filter(api_client=api_client, frontend_message_id=_id(frontend_message_id)).first()
-        if task is None:
-            raise NotFound("This API client has no such task.", code="task_not_found")
+        locked = Task.objects.select_for_update(no_key=True)
+        task = _first(locked.filter(api_client=api_client, frontend_message_id=_non_empty(frontend_message_id))[:1])
         _refuse_expired(task)
         if not task.collective:
             raise NotAllowed("Only a task for everybody is closed in this way.", code="not_collective")
@@ -102,11 +99,11 @@ def close(*, api_client: ApiClient, frontend_message_id: str) -> None:
         task.save(update_fields=["status", "finished_at"])
 
 
-def answer(task: Task, user: User, kind: str, submit: Callable[[UUID], Task]) -> Task:
-    """Let the person answer by `submit`, which takes the id of their task. Each answer to a collective task becomes a
-    task of its own, so that it stays open for the others.
+def submit_answer(task: Task, user: User, kind: str, submit: Callable[[UUID], Task]) -> Task:
+    """Call `submit` with the id of the task. For a collective task, submit a copy that belongs to the user, so that the
+    task itself stays open for others.
 
-    Raises Gone (`task_expired`, `task_done`), Conflict `not_acknowledged`, NotAllowed `task_of_another`, Invalid
+    Raise Gone (`task_expired`, `task_done`), Conflict `not_acknowledged`, NotAllowed `task_of_another`, Invalid
     (`no_text_wanted`, `wrong_kind`), and what `submit` raises.
     """
     require_contributor(user)
@@ -121,17 +118,17 @@ def answer(task: Task, user: User, kind: str, submit: Callable[[UUID], Task]) ->
         raise Invalid(f"A task of the kind {task.kind} is not answered in this way.", code=code)
     if not task.collective:
         return submit(task.pk)
-    own = _own_part(task, user)
+    copy = _copy_for(user, task)
     try:
-        return submit(own.pk)
+        return submit(copy.pk)
     except Exception:
-        own.delete()
+        copy.delete()
         raise
 
 
-def _own_part(task: Task, user: User) -> Task:
+def _copy_for(user: User, task: Task) -> Task:
     now = timezone.now()
-    own = Task(
+    copy = Task(
         user=user,
         expires_at=now + assignment.VALIDITY,
         created_at=now,
@@ -140,8 +137,8 @@ def _own_part(task: Task, user: User) -> Task:
             for name in ("api_client_id", "kind", "lang", "message_id", "mode", "reply_ids", "revision_ids")
         },
     )
-    Task.objects.insert(own)
-    return own
+    Task.objects.insert(copy)
+    return copy
 
 
 def _refuse_expired(task: Task) -> None:

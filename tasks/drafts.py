@@ -1,4 +1,4 @@
-"""What people have typed and not sent yet."""
+"""Drafts: unsent answers."""
 
 import json
 from datetime import datetime
@@ -15,21 +15,20 @@ from oasst.core.errors import Invalid
 from tasks import queries
 from tasks.models import Draft, Task
 
-LARGEST_DRAFT = 500_000  # bytes of UTF-8: far more than any answer, also of one pasted whole by mistake
+MAX_DRAFT_BYTES = 500_000  # bytes of UTF-8: far more than any answer, even with a whole document pasted by mistake
 
 
 def save_draft(*, task_id: UUID, user: User, body: dict[str, Any]) -> datetime:
-    """Keep the unsent answer of one's own task, replacing the one before, and say when that was. A finished task needs
-    none.
+    """Replace the draft of the user's own task and return when it was stored. Does nothing for a finished task.
 
-    Raises NotAllowed, NotFound, Invalid (`too_long`, `control_characters`), Busy `rate_limited`.
+    Raise NotAllowed, NotFound, Invalid (`too_long`, `control_characters`), Busy `rate_limited`.
     """
     require_contributor(user)
-    if len(json.dumps(body, ensure_ascii=False).encode()) > LARGEST_DRAFT:
+    if len(json.dumps(body, ensure_ascii=False).encode()) > MAX_DRAFT_BYTES:
         raise Invalid("This is too long to be kept as a draft.", code="too_long")
     if any("\0" in str(value) for value in body.values()):
-        raise Invalid("The text contains a character that can not be stored.", code="control_characters")
-    ratelimit.spend(ratelimit.DRAFTS, user.pk)
+        raise Invalid("The text contains a character that cannot be stored.", code="control_characters")
+    ratelimit.count_use(ratelimit.DRAFTS, user.pk)
     with transaction.atomic(durable=True):
         task = queries.get_task_for(user, task_id)
         if task.status == Task.Status.DONE:

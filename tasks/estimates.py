@@ -1,6 +1,6 @@
-"""How long a task takes: as long as the people of its language took for such a task lately, in the middle.
+"""How long a task takes: the median of recent tasks of its kind and language.
 
-Of tasks from pages only: when a program shows a task to its person is not known here.
+Only tasks from pages count: we do not know when an API client shows a task to its user.
 """
 
 from django.core.cache import cache
@@ -8,16 +8,16 @@ from django.db import connection
 
 from tasks.kinds import TABLE, Kind
 from tasks.models import Capacity
-from tasks.supply import WATCHED_WEEKS
+from tasks.supply import HISTORY_WEEKS
 
-ENOUGH = 20  # tasks: fewer say more about those people than about the work
-_KEPT = 900  # seconds
-_GUESSES = {"text": 240, "labels": 60, "ranking": 120}  # seconds, where nobody knows better
+MIN_TASKS = 20  # tasks: fewer say more about those users than about the work
+_CACHE_SECONDS = 900
+_DEFAULTS = {"text": 240, "labels": 60, "ranking": 120}  # seconds, until there is a median
 
 
 def measure() -> None:
-    """Note the median for each language and kind. Who left a page open over lunch does not count. One statement."""
-    # By hand: the ORM groups once, and not what it has grouped again.
+    """Store the median of each language and kind. Tasks that took over an hour do not count. One statement."""
+    # SQL by hand: the ORM cannot group the result of a grouping.
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -33,15 +33,15 @@ def measure() -> None:
                 ) AS medians GROUP BY lang
             ) AS typical USING (lang) WHERE tasks_capacity.lang = known.lang
             """,
-            {"weeks": WATCHED_WEEKS, "enough": ENOUGH},
+            {"weeks": HISTORY_WEEKS, "enough": MIN_TASKS},
         )
 
 
-def minutes(lang: str) -> dict[Kind, int]:
-    """Kind → about so many minutes, at least one. No statement while the cache knows it."""
+def estimated_minutes(lang: str) -> dict[Kind, int]:
+    """Return kind → estimated minutes, at least 1. No statement while it is in the cache."""
     key = f"tasks.minutes.{lang}"
     seconds: dict[str, int] | None = cache.get(key)
     if seconds is None:
         seconds = Capacity.objects.filter(pk=lang).values_list("seconds", flat=True).first() or {}
-        cache.set(key, seconds, timeout=_KEPT)
-    return {kind: max(1, round(seconds.get(kind, _GUESSES[TABLE[kind].answer]) / 60)) for kind in Kind}
+        cache.set(key, seconds, timeout=_CACHE_SECONDS)
+    return {kind: max(1, round(seconds.get(kind, _DEFAULTS[TABLE[kind].answer]) / 60)) for kind in Kind}

@@ -1,4 +1,4 @@
-"""The three answers as forms. They read the shape of the input; the rules live in the services."""
+"""Forms for the three kinds of answers. They parse the input; the rules are in the services."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from oasst.core.http.kept_forms import MARK
 from oasst.core.markdown.rendering import render
 from oasst.core.text.language_question import LanguageQuestion
 from tasks.models import Task
-from trees.contributing.reviews import labels_asked
+from trees.contributing.reviews import requested_labels
 from trees.labels import LABELS, Label, Widget
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Message
-from trees.queries import texts_of
+from trees.queries import ranking_texts
 
-# What our pages send beside the answer itself.
-AROUND = {"csrfmiddlewaretoken", "then", MARK}
+# Fields that our pages send besides the answer itself.
+NON_ANSWER_FIELDS = {"csrfmiddlewaretoken", "then", MARK}
 
 
 class TextForm(LanguageQuestion):
-    """A prompt or a reply. Blank, too long and the rest is said by the text rules, so that all doors say the same."""
+    """A prompt or a reply. The service checks the text, so that pages and API give the same errors."""
 
     text = TextField(required=False)
 
@@ -40,7 +40,7 @@ class LabelGroup:
     fields: list[forms.BoundField]
 
 
-TITLES: dict[Widget, str] = {
+GROUP_TITLES: dict[Widget, str] = {
     "yes_no": "",
     "flag": "Tick whatever is true",
     "likert": "Place it on each line; leave a line empty if you cannot tell",
@@ -49,7 +49,7 @@ SCALE = [("0", "0"), ("0.25", "0.25"), ("0.5", "0.5"), ("0.75", "0.75"), ("1", "
 
 
 class LabelForm(forms.Form):
-    """The labels that a review is asked for. An empty answer is None, never 0."""
+    """The labels that a review asks for. An empty answer is None, never 0."""
 
     def __init__(self, *args: Any, asked: tuple[str, ...], mandatory: tuple[str, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -60,11 +60,10 @@ class LabelForm(forms.Form):
 
     @property
     def groups(self) -> Iterator[LabelGroup]:
-        """Yes or no first, then the flags, then the scales; inside each in the order asked."""
-        for widget, title in TITLES.items():
-            names = [name for name in self.asked if LABELS[name].widget == widget]
+        """Yield yes-or-no questions, then flags, then scales; each group in the order of `asked`."""
+        for widget, title in GROUP_TITLES.items():
             fields = []
-            for name in names:
+            for name in (name for name in self.asked if LABELS[name].widget == widget):
                 bound: Any = self[name]
                 bound.label_def = {**vars(LABELS[name]), "mandatory": name in self.mandatory}
                 fields.append(bound)
@@ -72,7 +71,7 @@ class LabelForm(forms.Form):
                 yield LabelGroup(title, widget, fields)
 
     def clean(self) -> dict[str, Any]:
-        for name in sorted(set(self.data) - set(self.fields) - AROUND):
+        for name in sorted(set(self.data) - set(self.fields) - NON_ANSWER_FIELDS):
             self.add_error(None, f"There is no label called “{name[:40]}” in this task.")
         return self.cleaned_data
 
@@ -83,7 +82,7 @@ class LabelForm(forms.Form):
 
 def _label_field(label: Label, mandatory: bool) -> forms.Field:
     if label.widget == "flag":
-        # An empty box may be a no or a not-looked-at: it is stored as unanswered.
+        # An empty box may mean "no" or "not looked at", so it is stored as unanswered.
         return forms.TypedChoiceField(
             choices=[("1", "yes")], required=False, coerce=float, empty_value=None, label=label.question
         )
@@ -112,7 +111,7 @@ class RankItem:
 
 
 class RankingForm(forms.Form):
-    """A place for each reply. Carries the order without script too."""
+    """A position for each reply. Works without JavaScript."""
 
     not_rankable = forms.BooleanField(required=False)
 
@@ -124,42 +123,39 @@ class RankingForm(forms.Form):
 
     @property
     def items(self) -> list[RankItem]:
-        # One human text among them, and nobody may know which is which.
+        # In a list that mixes human and model replies, the ranker must not see which is which.
         reveal = all(reply.synthetic for reply in self.replies)
         return [
             RankItem(
                 reply.pk,
                 reply.text,
                 render(reply.text),
-                self._position(reply, place),
+                self._parse(self[f"rank_{reply.pk}"].value()) or position,
                 reveal,
                 [str(error) for error in self[f"rank_{reply.pk}"].errors],
             )
-            for place, reply in enumerate(self.replies, start=1)
+            for position, reply in enumerate(self.replies, start=1)
         ]
 
-    def _position(self, reply: Message, place: int) -> int:
-        return self._place(self[f"rank_{reply.pk}"].value()) or place
-
-    def _place(self, typed: object) -> int | None:
-        """Compared as text: Python refuses to read a number of thousands of digits."""
-        text = str(typed)
+    def _parse(self, value: object) -> int | None:
+        """Return the position, or None. Compared as text, since int() raises for thousands of digits."""
+        text = str(value)
         return int(text) if text in map(str, range(1, len(self.replies) + 1)) else None
 
     def clean(self) -> dict[str, Any]:
         number = len(self.replies)
-        for name in sorted(set(self.data) - set(self.fields) - AROUND):
+        for name in sorted(set(self.data) - set(self.fields) - NON_ANSWER_FIELDS):
             self.add_error(None, f"“{name[:60]}” names no reply of this task.")
         taken: dict[int, str] = {}
         for letter, reply in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", self.replies, strict=False):
             name = f"rank_{reply.pk}"
-            place = self._place(self.cleaned_data.get(name))
-            if place is None:
+            position = self._parse(self.cleaned_data.get(name))
+            if position is None:
                 self.add_error(name, f"Reply {letter} needs a place from 1 to {number}.")
-            elif place in taken:
-                self.add_error(name, f"Replies {taken[place]} and {letter} share place {place}.")
+            elif position in taken:
+                self.add_error(name, f"Replies {taken[position]} and {letter} share place {position}.")
             else:
-                taken[place] = letter
+                taken[position] = letter
         return self.cleaned_data
 
     @property
@@ -167,13 +163,13 @@ class RankingForm(forms.Form):
         return [r.pk for r in sorted(self.replies, key=lambda r: int(self.cleaned_data[f"rank_{r.pk}"]))]
 
 
-def label_form(task: Task, policy: TreePolicy, data: Any = None, begun: dict[str, Any] | None = None) -> LabelForm:
+def label_form(task: Task, policy: TreePolicy, data: Any = None, initial: dict[str, Any] | None = None) -> LabelForm:
     if task.message is None:
         raise AssertionError("a review is about a message")
-    asked = labels_asked(task.message, task.mode, policy)
-    return LabelForm(data, initial=begun, asked=asked, mandatory=policy.mandatory_labels)
+    asked = requested_labels(task.message, task.mode, policy)
+    return LabelForm(data, initial=initial, asked=asked, mandatory=policy.mandatory_labels)
 
 
-def ranking_form(task: Task, data: Any = None, begun: dict[str, Any] | None = None) -> RankingForm:
-    texts = texts_of(task.reply_ids)
-    return RankingForm(data, initial=begun, replies=[texts[pk] for pk in task.reply_ids if pk in texts])
+def ranking_form(task: Task, data: Any = None, initial: dict[str, Any] | None = None) -> RankingForm:
+    texts = ranking_texts(task.reply_ids)
+    return RankingForm(data, initial=initial, replies=[texts[pk] for pk in task.reply_ids if pk in texts])

@@ -1,4 +1,4 @@
-"""The kinds of tasks in one table: which work they are, how often they are drawn, how they read on a page."""
+"""The table of kinds of tasks: their texts on pages, their category and answer, how often they are drawn."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,7 +29,7 @@ class KindRow:
     guide: tuple[str, ...]
     category: Category
     answer: Answer
-    weight: float  # chance to be drawn when people ask for any work, as in the reference system
+    weight: float  # relative chance when any kind is asked for, as in the reference system
 
 
 TABLE: dict[Kind, KindRow] = {
@@ -105,7 +105,7 @@ TABLE: dict[Kind, KindRow] = {
         (
             "Junk means unusable: trolling, gibberish, advertising.",
             "A simple question is not junk.",
-            "Leave a scale empty if you can not tell.",
+            "Leave a scale empty if you cannot tell.",
         ),
         "check",
         "labels",
@@ -118,7 +118,7 @@ TABLE: dict[Kind, KindRow] = {
         (
             "Would a person say this next?",
             "Junk means unusable: trolling, gibberish, advertising.",
-            "Leave a scale empty if you can not tell.",
+            "Leave a scale empty if you cannot tell.",
         ),
         "check",
         "labels",
@@ -131,7 +131,7 @@ TABLE: dict[Kind, KindRow] = {
         (
             "Does it do what was asked?",
             "Is it correct? Look up what you doubt.",
-            "Leave a scale empty if you can not tell.",
+            "Leave a scale empty if you cannot tell.",
         ),
         "check",
         "labels",
@@ -141,5 +141,5 @@ TABLE: dict[Kind, KindRow] = {
 
 
 def work_of(kind: Kind) -> Work | None:
-    """The work that a kind of task is; None for a first prompt, which is not about a message."""
+    """Return the work of a kind of task; None for a first prompt, which is not about a message."""
     return None if kind == Kind.INITIAL_PROMPT else Work(kind.value)

@@ -1,7 +1,7 @@
-"""Which accepted prompts may grow.
+"""The prompt lottery: which accepted prompts may grow.
 
-The draw is made by the next person who asks for work in that language: never by a submission, a page view or only by
-the clock. Each draw is a transaction of its own under one lock per language, so the target is never overshot.
+A request for work draws for its language; submissions, page views and periodic jobs do not. Each draw is a transaction
+under one lock per language, so the target is never exceeded.
 """
 
 import random
@@ -21,17 +21,17 @@ from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Message
 
-DRAWS_AT_ONCE = 2  # so that the one request that pays for the draw stays quick
+DRAWS_AT_ONCE = 2  # keeps the request that draws quick
 
 
 def draw(lang: str, policy: TreePolicy, *, limit: int = DRAWS_AT_ONCE) -> int:
-    """Let up to `limit` waiting prompts grow while the language has room. Returns how many did."""
+    """Let up to `limit` waiting prompts grow while the language has room. Return how many did."""
     with transaction.atomic(durable=True):
         advisory_lock("lottery", lang)
-        room = min(limit, read_supply(lang, policy).to_draw())
+        room = min(limit, read_supply(lang, policy).prompts_to_draw())
         chosen = _choose(lang, room) if room else []
         if len(chosen) < room:
-            _let_banned_go(lang)
+            _stop_banned(lang)
         for tree_id in sorted(chosen):
             locked = lock_tree(tree_id, policy)
             if locked.state == State.PROMPT_LOTTERY_WAITING and not locked.root.deleted:
@@ -41,7 +41,7 @@ def draw(lang: str, policy: TreePolicy, *, limit: int = DRAWS_AT_ONCE) -> int:
 
 
 def _choose(lang: str, number: int) -> list[UUID]:
-    """Draw authors, then one prompt of each: writing many prompts does not raise anybody's chance."""
+    """Draw authors, then one prompt of each, so that writing many prompts does not raise an author's chance."""
     waiting = _waiting(lang).exclude(author__enabled=False)
     by_author: dict[UUID | None, list[UUID]] = defaultdict(list)
     for tree_id, author_id in waiting.order_by("pk").values_list("tree_id", "author_id"):
@@ -53,9 +53,9 @@ def _choose(lang: str, number: int) -> list[UUID]:
     return chosen
 
 
-def _let_banned_go(lang: str) -> None:
-    """What is left are prompts of banned people, which make no room for others while they wait: a prompt that was
-    accepted in the instant of the ban, or the job that stops theirs has yet to run.
+def _stop_banned(lang: str) -> None:
+    """Start the job that halts waiting prompts of banned authors, which count towards the limit. There are some if a
+    prompt was accepted at the moment of the ban, or if the job of the ban has not run yet.
     """
     banned = _waiting(lang).filter(author__enabled=False).values_list("author", flat=True).distinct()
     for author_id in banned[:DRAWS_AT_ONCE]:

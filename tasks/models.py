@@ -1,4 +1,4 @@
-"""Work that was handed to a person, and what they have typed so far."""
+"""Tasks that were handed to users, their drafts, and what each language did lately."""
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -12,7 +12,7 @@ from trees.models import Message, Ranking, Review
 
 
 class Task(models.Model):
-    """One piece of work for one person. It keeps ids and order of what was shown, never copies of texts."""
+    """One piece of work for one user. It stores the ids and the order of what was shown, never copies of texts."""
 
     class Status(models.TextChoices):
         OPEN = "open", "Open"
@@ -22,7 +22,7 @@ class Task(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="tasks")
-    # No index of its own: that of the constraint begins with it.
+    # No index of its own: the index of the unique constraint begins with it.
     api_client = models.ForeignKey(
         "accounts.ApiClient", on_delete=models.PROTECT, null=True, related_name="+", db_index=False
     )
@@ -34,22 +34,22 @@ class Task(models.Model):
     expires_at = models.DateTimeField(help_text="Until then an answer is taken.")
     finished_at = models.DateTimeField(null=True)
 
-    # What it is about: the message to judge, or to answer, or whose replies to rank. Null for a first prompt.
+    # The message to judge, to answer, or whose replies to rank. Null for a first prompt.
     message = models.ForeignKey(Message, on_delete=models.CASCADE, null=True, related_name="tasks")
     mode = models.CharField(max_length=16, choices=Review.Mode.choices, default=Review.Mode.FULL)
     reply_ids = ArrayField(models.UUIDField(), default=list, help_text="Replies to rank, in the order shown.")
-    revision_ids = ArrayField(models.UUIDField(), default=list, help_text="The texts that were shown for judgement.")
+    revision_ids = ArrayField(models.UUIDField(), default=list, help_text="The texts that were shown for judgment.")
 
-    # What came of it.
+    # The answer.
     result_message = models.OneToOneField(Message, on_delete=models.SET_NULL, null=True, related_name="task")
     result_review = models.OneToOneField(Review, on_delete=models.SET_NULL, null=True, related_name="task")
     result_ranking = models.OneToOneField(Ranking, on_delete=models.SET_NULL, null=True, related_name="task")
     answer_digest = models.CharField(max_length=64, blank=True, help_text="Tells a repeated answer from another one.")
     skip_reason = models.CharField(max_length=512, blank=True)
 
-    # The wire: the client's own id for the task, bound when it acknowledges.
+    # For API clients: the client's own id for the task, given when it acknowledges.
     acknowledged_at = models.DateTimeField(null=True)
-    # Null and not empty: the unique constraint lets any number of tasks be without one.
+    # Null instead of empty, since the unique constraint allows any number of nulls.
     frontend_message_id = models.CharField(max_length=200, null=True)  # noqa: DJ001
     collective = models.BooleanField(default=False)
 
@@ -63,15 +63,15 @@ class Task(models.Model):
             ),
         ]
         indexes = [
-            # The pending tasks of a person: read by each request for work. Finished tasks stay out of it.
+            # The pending tasks of a user, read by each request for work.
             models.Index(fields=["user", "created_at"], condition=models.Q(status="open"), name="task_pending"),
-            # How many first prompts are being written in a language right now.
+            # The first prompts that are being written in a language.
             models.Index(
                 fields=["kind", "lang", "created_at"], condition=models.Q(status="open"), name="task_in_progress"
             ),
-            # Clean-up walks the open tasks that ran out.
+            # Open tasks that expired, for clean-up.
             models.Index(fields=["expires_at"], condition=models.Q(status="open"), name="task_expiry"),
-            # What people did in the last weeks, by language, read from the index alone.
+            # Recent answers by language, read by an index-only scan.
             models.Index(
                 fields=["finished_at"], include=["lang", "kind"], condition=models.Q(status="done"), name="task_done"
             ),
@@ -82,7 +82,7 @@ class Task(models.Model):
 
 
 class Draft(models.Model):
-    """What a person has typed into a task and not sent yet. It outlives the task, so that nothing typed is lost."""
+    """The unsent answer to a task. It remains when the task expires, so that nothing typed is lost."""
 
     task = models.OneToOneField(Task, on_delete=models.CASCADE, related_name="draft")
     body = models.JSONField()
@@ -93,7 +93,7 @@ class Draft(models.Model):
 
 
 class Capacity(models.Model):
-    """What the people of a language did in the last weeks. Written by `capacity.measure`, read by each request."""
+    """What the people of a language did in the last weeks. `capacity.measure` writes it, each request reads it."""
 
     lang = models.CharField(max_length=32, primary_key=True)
     reviews = models.PositiveIntegerField()

@@ -1,4 +1,4 @@
-"""What work there is for a person. Reads only."""
+"""The available work of a user, and why there is none. Reads only."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,23 +19,23 @@ from trees.lifecycle.states import Work
 from trees.models import Opening
 
 PENDING_WINDOW = timedelta(seconds=300)
-PENDING_CAP = 8
-"""Whoever has begun so many tasks in the last minutes gets no more."""
+MAX_PENDING = 8
+"""A user who began this many tasks within the window, and finished none of them, gets no more."""
 
 
-def availability(person: User, lang: str, policy: TreePolicy) -> dict[Kind, int]:
-    """Kind → for how many messages this person could do it now, exact up to some hundred. Two statements."""
-    counts = dict.fromkeys(Kind, 0) | hot.count_messages(person, lang, timezone.now())
+def availability(user: User, lang: str, policy: TreePolicy) -> dict[Kind, int]:
+    """Return kind → the number of messages on which this user could do it now, exact below 100. Two statements."""
+    counts = dict.fromkeys(Kind, 0) | hot.count_available_messages(user, lang, timezone.now())
     supply = read_supply(lang, policy)
-    counts[Kind.INITIAL_PROMPT] = supply.wanted()
-    # Asking for work brings them first, so they are on offer although no place is open yet.
-    counts[Kind.ASSISTANT_REPLY] += supply.to_draw()
-    counts[Kind.RANK_ASSISTANT_REPLIES] += min(1, supply.to_activate())
+    counts[Kind.INITIAL_PROMPT] = supply.prompts_wanted()
+    # A request for work draws and activates first, so these count although they have no openings yet.
+    counts[Kind.ASSISTANT_REPLY] += supply.prompts_to_draw()
+    counts[Kind.RANK_ASSISTANT_REPLIES] += min(1, supply.trees_to_activate())
     return counts
 
 
 @dataclass(frozen=True)
-class Nothing:
+class NoWork:
     """Why there is no work, and what would bring some."""
 
     title: str
@@ -44,73 +44,73 @@ class Nothing:
 
 
 def count_work(counts: dict[Kind, int], kind: Kind | None) -> int:
-    """How much of `availability` is of this kind, or of any."""
+    """Return the number for this kind in the result of `availability`, or the sum for None."""
     return sum(counts.values()) if kind is None else counts[kind]
 
 
-def is_busy(person: User) -> bool:
-    """Whether the person has begun so much in the last minutes that they get no more work for now."""
-    return Task.objects.count_begun(person, timezone.now() - PENDING_WINDOW) >= PENDING_CAP
+def has_too_many_pending(user: User) -> bool:
+    """Return True if the user has too many open tasks of the last minutes to get more now."""
+    return Task.objects.count_begun(user, timezone.now() - PENDING_WINDOW) >= MAX_PENDING
 
 
-def explain_busy() -> Nothing:
-    return Nothing(
+def explain_busy() -> NoWork:
+    return NoWork(
         "You have begun many tasks at once",
-        f"Whoever begins {PENDING_CAP} tasks within {PENDING_WINDOW.seconds // 60} minutes gets no more for a while.",
+        f"If you begin {MAX_PENDING} tasks within {PENDING_WINDOW.seconds // 60} minutes, you get no more for a while.",
         "Finish or skip some of them first.",
     )
 
 
-def explain_nothing(person: User, lang: str, policy: TreePolicy, kind: Kind | None = None) -> Nothing:
-    """The cause for the person who finds nothing, as exact as the facts allow. Only for whoever `availability` has
-    nothing for, or has just been refused: it does not look whether there is work.
+def explain_no_work(user: User, lang: str, policy: TreePolicy, kind: Kind | None = None) -> NoWork:
+    """Return why there is no work for this user. Call it only when `availability` is empty or a request was refused: it
+    does not check that.
     """
-    works = list(Work) if kind is None else [work for work in [work_of(kind)] if work]  # none for a first prompt
+    works = list(Work) if kind is None else [work for work in [work_of(kind)] if work]  # empty for a first prompt
     now = timezone.now()
-    causes = hot.count_causes(person, lang, works, now)
-    causes.pop("free", None)  # became free after somebody else had taken the last one
+    causes = hot.count_unavailable_by_cause(user, lang, works, now)
+    causes.pop("free", None)  # free only since the request
     if causes:
-        return Nothing(
+        return NoWork(
             "The rest has to be done by somebody else",
-            _why_not_theirs(causes),
+            _listed_causes(causes),
             ("Finish or skip what you have begun. " if causes.get("begun") else "")
             + "It moves on as soon as another contributor joins in. Bring a friend, or try another language."
-            + _elsewhere(person, lang, now),
+            + _other_languages(user, lang, now),
         )
-    holders, in_the_way = hot.count_holders(person, lang, works, now)
+    holders, fitting = hot.count_holders(user, lang, works, now)
     if holders:
-        return Nothing(
+        return NoWork(
             "Others are on it right now",
             f"{holders} {'person is' if holders == 1 else 'people are'} working on what is open.",
-            f"When they finish{' or leave' if in_the_way else ''}, new work appears. Look again in a few minutes."
-            + _elsewhere(person, lang, now),
+            f"When they finish{' or leave' if fitting else ''}, new work appears. Look again in a few minutes."
+            + _other_languages(user, lang, now),
         )
-    begun = open_tasks(person).filter(lang=lang, **({"kind": kind.value} if kind else {})).count()
+    begun = open_tasks(user).filter(lang=lang, **({"kind": kind.value} if kind else {})).count()
     if begun:
-        return Nothing(
+        return NoWork(
             "What is open is yours already",
             f"{begun} {'task' if begun == 1 else 'tasks'} that you have begun {'waits' if begun == 1 else 'wait'} "
             "for you, and there is nothing else.",
-            "Finish or skip what you have begun." + _elsewhere(person, lang, now),
+            "Finish or skip what you have begun." + _other_languages(user, lang, now),
         )
     supply = read_supply(lang, policy)
     if kind in (None, Kind.INITIAL_PROMPT):
-        return Nothing(
+        return NoWork(
             "There are enough openers for now",
             supply_messages.why_enough(supply),
             supply_messages.what_makes_room(supply, lang),
         )
-    return Nothing(
+    return NoWork(
         "Nothing of this kind is open",
         f"Nobody needs “{TABLE[kind].title.lower()}” in this language right now.",
-        _what_brings_some(person, lang, policy, supply) + _elsewhere(person, lang, now),
+        _what_brings_some(user, lang, policy, supply) + _other_languages(user, lang, now),
     )
 
 
-def _what_brings_some(person: User, lang: str, policy: TreePolicy, supply: Supply) -> str:
-    if supply.wanted():
+def _what_brings_some(user: User, lang: str, policy: TreePolicy, supply: Supply) -> str:
+    if supply.prompts_wanted():
         return "Start a conversation: once it is accepted it brings work for everybody."
-    if count_work(availability(person, lang, policy), None):
+    if count_work(availability(user, lang, policy), None):
         return "Take any other work: replying and checking bring conversations there."
     return "It comes when other contributors move their conversations on. Look again later."
 
@@ -123,51 +123,51 @@ _CAUSES = {
 }
 
 
-def _why_not_theirs(causes: dict[str, int]) -> str:
+def _listed_causes(causes: dict[str, int]) -> str:
     number = sum(causes.values())
-    told = [f"{causes[name]} {words}" for name, words in _CAUSES.items() if causes.get(name)]
-    return f"{number} {'place is' if number == 1 else 'places are'} open and not for you: {', '.join(told)}."
+    parts = [f"{causes[name]} {words}" for name, words in _CAUSES.items() if causes.get(name)]
+    return f"{number} {'place is' if number == 1 else 'places are'} open and not for you: {', '.join(parts)}."
 
 
-def _elsewhere(person: User, lang: str, now: datetime) -> str:
-    """What is open in the other languages of this person."""
-    others = [one for one in person.contribution_languages if one != lang]
+def _other_languages(user: User, lang: str, now: datetime) -> str:
+    """Return a sentence about free openings in the user's other languages, or an empty text."""
+    others = [other for other in user.contribution_languages if other != lang]
     if not others:
         return ""
     free = Opening.objects.filter(Q(held_until=None) | Q(held_until__lte=now), lang__in=others).order_by("lang")
     counts = dict(free.values_list("lang").annotate(number=Count("pk")))
-    told = ", ".join(f"{counts[one]} in {one}" for one in others if one in counts)
-    return f" Open in your other languages: {told}." if told else ""
+    listed = ", ".join(f"{counts[other]} in {other}" for other in others if other in counts)
+    return f" Open in your other languages: {listed}." if listed else ""
 
 
-# Says the same of tasks of others and of none, so that nobody can find out which there are.
-NOT_YOURS = (
+# The same for tasks of others and for unknown ids, so that nobody can find out which tasks exist.
+TASK_NOT_FOUND_TEXT = (
     "This was begun by another account, or it never existed. What was written is kept in this browser for the account "
     "that wrote it: sign in with that one to go on."
 )
 
 
-def get_task_for(person: User, task_id: UUID) -> Task:
-    """A person's own task with its message. Raises NotFound for tasks of others too."""
+def get_task_for(user: User, task_id: UUID) -> Task:
+    """Return the user's own task with its message and draft. Raise NotFound, also for tasks of others."""
     try:
-        task = Task.objects.select_related("message", "draft").get(pk=task_id, user=person)
+        task = Task.objects.select_related("message", "draft").get(pk=task_id, user=user)
     except Task.DoesNotExist:
-        raise NotFound(NOT_YOURS, code="task_not_found") from None
-    task.user = person  # known already
+        raise NotFound(TASK_NOT_FOUND_TEXT, code="task_not_found") from None
+    task.user = user  # known already
     return task
 
 
-def open_tasks(person: User) -> QuerySet[Task]:
-    """What this person has begun and not finished, newest first."""
+def open_tasks(user: User) -> QuerySet[Task]:
+    """Return the tasks that this user has begun and not finished, newest first."""
     return (
-        Task.objects.filter(user=person, status=Task.Status.OPEN, expires_at__gt=timezone.now())
+        Task.objects.filter(user=user, status=Task.Status.OPEN, expires_at__gt=timezone.now())
         .select_related("draft")
         .order_by("-created_at")
     )
 
 
-def latest_open_tasks(person: User) -> list[dict[str, Any]]:
-    """The newest of them, as pages list them."""
+def latest_open_tasks(user: User) -> list[dict[str, Any]]:
+    """Return the five newest open tasks, for pages."""
     return [
         {
             "id": task.pk,
@@ -175,5 +175,5 @@ def latest_open_tasks(person: User) -> list[dict[str, Any]]:
             "since": task.created_at,
             "has_draft": hasattr(task, "draft"),
         }
-        for task in open_tasks(person)[:5]
+        for task in open_tasks(user)[:5]
     ]

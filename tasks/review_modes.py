@@ -1,4 +1,4 @@
-"""The mode of a review: what it may be, as cards promise it, and the draw."""
+"""The mode of a review: which modes are possible, and the draw."""
 
 import random
 
@@ -8,12 +8,12 @@ from trees.models import Review
 
 
 def draw_mode(kind: Kind, policy: TreePolicy, *, asked: bool) -> Review.Mode:
-    """The mode of one review of this kind. `asked` says that the person asked for the kind."""
+    """Draw the mode of one review of this kind. `asked` says that the user chose the kind."""
     return Review.Mode.FULL if random.random() < _chance_of_full(kind, policy, asked=asked) else Review.Mode.SIMPLE
 
 
 def modes_when_asked(kind: Kind, policy: TreePolicy) -> set[Review.Mode]:
-    """The modes that a review may have which somebody asked for."""
+    """Return the possible modes of a review whose kind the user chose."""
     full = _chance_of_full(kind, policy, asked=True)
     return {mode for mode, chance in ((Review.Mode.FULL, full), (Review.Mode.SIMPLE, 1 - full)) if chance > 0}
 
@@ -22,7 +22,7 @@ def _chance_of_full(kind: Kind, policy: TreePolicy, *, asked: bool) -> float:
     if kind == Kind.LABEL_INITIAL_PROMPT:
         return policy.p_full_labeling_review_prompt
     if asked:
-        return 1  # who chose to judge replies has the time for it
+        return 1  # a user who chose to judge replies has the time for it
     if kind == Kind.LABEL_ASSISTANT_REPLY:
         return policy.p_full_labeling_review_reply_assistant
     return policy.p_full_labeling_review_reply_prompter

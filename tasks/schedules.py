@@ -1,33 +1,32 @@
-"""What the clock sets off for tasks."""
+"""Periodic Celery jobs for tasks."""
 
 from celery import shared_task
 
-from oasst.core.jobs import rounds
+from oasst.core import idempotency
+from oasst.core.jobs import timed_rounds
 from tasks import capacity, estimates, upkeep
 from trees.lifecycle.policy import current_policy
 
 
 @shared_task
 def clean_up() -> None:
-    """Close expired tasks, drop drafts that were sent and answers that nobody repeats any more."""
+    """Close expired tasks; delete drafts that were sent and stored answers to repeated requests."""
     upkeep.drop_finished_drafts()
-    upkeep.forget_repeated_requests()
+    idempotency.delete_old(older_than=upkeep.IDEMPOTENCY_PERIOD)
     policy = current_policy()
-    for _ in rounds():  # last, since a tree that fails is told at the end of its batch
+    for _ in timed_rounds():  # last, since a tree that fails raises at the end of its batch
         if upkeep.expire_tasks(policy=policy) < upkeep.BATCH:
             break
 
 
 @shared_task
 def move_trees_on() -> int:
-    """Move what no event moved, and count it."""
-    return upkeep.move_trees_on(policy=current_policy())
+    """Advance trees that no event moved, and return how many."""
+    return upkeep.advance_active_trees(policy=current_policy())
 
 
 @shared_task
 def measure_capacity() -> None:
-    """Count what the people of each language did lately: so many conversations they are asked to carry. And how long
-    they took.
-    """
+    """Measure for each language what its people did lately, which limits its supply, and how long tasks took."""
     capacity.measure()
     estimates.measure()

@@ -1,7 +1,6 @@
-"""Taking answers. Each function is one transaction: the answer, what follows from it, and the task, or nothing.
+"""Storing answers. Each function is one transaction for the answer, its consequences and the task.
 
-Sending the same answer again returns the first one; nothing is stored twice. Locks run downhill: the task, then the
-tree.
+Sending the same answer again returns the task without storing anything. Locks: the task first, then the tree.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,37 +34,36 @@ def submit_text(
     lang: str | None = None,
     frontend_message_id: str | None = None,
 ) -> Task:
-    """Store a prompt or a reply. A first prompt may be filed under another language than its task: no place is held for
-    it, so it counts as supply of that language from then on.
+    """Store a prompt or a reply. A first prompt may have another language than its task, since no opening is held for
+    it; from then on it counts as supply of that language.
 
-    Raises what `posting` raises, and Gone, NotFound, Busy, Invalid (`wrong_kind`).
+    Raise what `posting` raises, and Gone, NotFound, Busy, Invalid (`wrong_kind`).
     """
-    reading = language_detection.read(text)  # before anything is locked
+    detection = language_detection.detect(text)  # before any lock, since it takes time
 
     def store(task: Task) -> None:
-        about: dict[str, Any] = {
-            "reading": reading,
+        arguments: dict[str, Any] = {
+            "author": user,
+            "text": text,
+            "policy": policy,
+            "detection": detection,
             "api_client_id": task.api_client_id,
             "frontend_message_id": frontend_message_id,
         }
         if task.message is None:
-            task.result_message = posting.post_prompt(
-                author=user, text=text, lang=lang or task.lang, policy=policy, **about
-            )
+            task.result_message = posting.post_prompt(lang=lang or task.lang, **arguments)
         else:
-            task.result_message = posting.post_reply(
-                parent=task.message, author=user, text=text, lang=lang, policy=policy, lease=task.pk, **about
-            )
+            task.result_message = posting.post_reply(parent=task.message, lang=lang, lease=task.pk, **arguments)
 
     return _submit(task_id, user, "text", fingerprint_of(text, lang), store)
 
 
 def submit_labels(*, task_id: UUID, user: User, labels: Labels, policy: TreePolicy) -> Task:
-    """Store a review. Raises what `reviews.record_labels` raises, and Gone, NotFound, Invalid (`wrong_kind`)."""
+    """Store a review. Raise what `reviews.record_labels` raises, and Gone, NotFound, Invalid (`wrong_kind`)."""
 
     def store(task: Task) -> None:
         task.result_review = reviews.record_labels(
-            message=_about(task),
+            message=_message_of(task),
             author=user,
             labels=labels,
             policy=policy,
@@ -82,7 +80,7 @@ def submit_ranking(
 ) -> Task:
     """Store a ranking, best first. It must name each shown reply once.
 
-    Raises what `reviews.record_ranking` raises, and Gone, NotFound, Invalid (`ranking_incomplete`, `wrong_kind`).
+    Raise what `reviews.record_ranking` raises, and Gone, NotFound, Invalid (`ranking_incomplete`, `wrong_kind`).
     """
 
     def store(task: Task) -> None:
@@ -92,12 +90,12 @@ def submit_ranking(
                 code="ranking_incomplete",
                 field="ranking",
             )
-        shown = dict(zip(task.reply_ids, task.revision_ids, strict=True))
+        revisions = dict(zip(task.reply_ids, task.revision_ids, strict=True))
         task.result_ranking = reviews.record_ranking(
-            parent=_about(task),
+            parent=_message_of(task),
             author=user,
             ordered_ids=ordered_ids,
-            revision_ids=[shown[message_id] for message_id in ordered_ids],
+            revision_ids=[revisions[message_id] for message_id in ordered_ids],
             policy=policy,
             not_rankable=not_rankable,
             lease=task.pk,
@@ -108,27 +106,27 @@ def submit_ranking(
 
 def _submit(task_id: UUID, user: User, answer: Answer, digest: str, store: Callable[[Task], None]) -> Task:
     require_contributor(user)
-    ratelimit.spend(ratelimit.ANSWERS, user.pk)
+    ratelimit.count_use(ratelimit.ANSWERS, user.pk)
     with transaction.atomic(durable=True):
         task = lock_task(task_id, user)
         if TABLE[Kind(task.kind)].answer != answer:
             raise Invalid("This answer does not fit the task.", code="wrong_kind")
         if task.status == Task.Status.DONE:
-            # Programs hear that it is done already, as they always did; a key makes their requests repeatable.
+            # API clients get the error, as in the reference system; an idempotency key makes their requests repeatable.
             if task.answer_digest == digest and task.api_client_id is None:
                 return task
             raise Conflict("You already did this task, with another answer.", code="task_done")
         require_open(task)
         store(task)
         task.status, task.finished_at, task.answer_digest = Task.Status.DONE, timezone.now(), digest
-        Task.objects.store(task, _OF_ANSWER)
+        Task.objects.save_fields(task, _ANSWER_FIELDS)
         return task
 
 
-_OF_ANSWER = ("status", "finished_at", "answer_digest", "result_message", "result_review", "result_ranking")
+_ANSWER_FIELDS = ("status", "finished_at", "answer_digest", "result_message", "result_review", "result_ranking")
 
 
-def _about(task: Task) -> Message:
+def _message_of(task: Task) -> Message:
     if task.message is None:
         raise AssertionError(f"task {task.pk} of kind {task.kind} is about no message")
     return task.message

@@ -1,10 +1,10 @@
-"""How many conversations a language has unfinished, and how many its people can carry. Reads only.
+"""How many unfinished conversations a language has, and how many its people can finish in time. Reads only.
 
-The measure stands in `docs/decisions/0019-supply-follows-capacity.md`.
+docs/decisions/0019-a-language-takes-as-many-prompts-as-its-people-can-carry.md explains the formula.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from math import ceil
 
@@ -14,15 +14,15 @@ from tasks import hot
 from trees.lifecycle.consensus import ReviewRule
 from trees.lifecycle.policy import TreePolicy
 
-WRITING_TIME = timedelta(minutes=30)  # how long somebody who took a prompt task counts as writing
-WATCHED_WEEKS = 4  # what people did before that says little about next week
-ACCEPTED = 0.9  # of the replies of the reference's data set
-FEWEST_UNFINISHED = 3  # so that people also find work that is not about their own words
+WRITING_TIME = timedelta(minutes=30)  # how long a user counts as writing after taking a prompt task
+HISTORY_WEEKS = 4  # older work says little about next week
+ACCEPTANCE_RATE = 0.9  # share of accepted replies in the reference's data set
+MIN_UNFINISHED = 3  # with fewer, users find only work about their own words
 
 
 @dataclass(frozen=True)
-class Work:
-    """Numbers of reviews, replies and rankings: what was done, or what one tree needs."""
+class WorkAmounts:
+    """Numbers of reviews, replies and rankings: the work done, or the work that one tree needs."""
 
     reviews: float
     replies: float
@@ -30,42 +30,46 @@ class Work:
 
 
 @cache
-def work_of_a_tree(policy: TreePolicy) -> Work:
-    """What a tree of this policy costs from its first prompt to the data set, on average."""
-    replies = (policy.goal_tree_size - 1) / ACCEPTED
-    reviews = _reviews_until_decided(policy.prompt_rule) / ACCEPTED
+def work_per_tree(policy: TreePolicy) -> WorkAmounts:
+    """Return the average work on a tree of this policy from its first prompt to the data set."""
+    replies = (policy.goal_tree_size - 1) / ACCEPTANCE_RATE
+    reviews = _reviews_until_decided(policy.prompt_rule) / ACCEPTANCE_RATE
     reviews += replies * _reviews_until_decided(policy.reply_rule)
-    # A full family is a message, its answers and the follow-ups to them; families of one have nothing to rank.
+    # A full family is a message, its answers and their follow-ups. A single answer needs no ranking.
     families = round((policy.goal_tree_size - 1) / (policy.max_children_count + policy.num_prompter_replies))
     rankings = max(1, families) * policy.num_required_rankings if policy.max_children_count > 1 else 0
-    return Work(reviews, replies, rankings)
+    return WorkAmounts(reviews, replies, rankings)
 
 
 def _reviews_until_decided(rule: ReviewRule) -> float:
-    """The expected number of reviews of one message: reviewing stops when the outcome is certain."""
+    """Return the expected number of reviews of one message: reviewing stops when the outcome is certain."""
 
-    def still(given: int, rejecting: int) -> float:
-        if rule.verdict([True] * rejecting + [False] * (given - rejecting)) is not None:
+    def remaining(votes: int, rejecting: int) -> float:
+        if rule.verdict([True] * rejecting + [False] * (votes - rejecting)) is not None:
             return 0
-        return 1 + ACCEPTED * still(given + 1, rejecting) + (1 - ACCEPTED) * still(given + 1, rejecting + 1)
+        return (
+            1
+            + ACCEPTANCE_RATE * remaining(votes + 1, rejecting)
+            + (1 - ACCEPTANCE_RATE) * remaining(votes + 1, rejecting + 1)
+        )
 
-    return still(0, 0)
+    return remaining(0, 0)
 
 
 @dataclass(frozen=True)
 class Supply:
-    """The conversations of one language by where they are, and what its people did in the last weeks."""
+    """The number of conversations of one language by stage, and what its people did in the last weeks."""
 
     policy: TreePolicy
     in_review: int = 0
-    waiting: int = 0  # to be drawn; counted up to the policy's cap
-    growing: int = 0  # but not those in which nobody can work until a moderator has decided about a hidden message
-    ranking: int = 0  # of those that began here
-    in_ranking: int = 0  # the same and those from the backlog
-    backlog: bool = False  # is there any?
-    being_written: int = 0  # people who write a first prompt right now
-    done: Work | None = None  # None: the language has no history
-    weeks: float = 0  # in which that was done
+    waiting: int = 0  # for the lottery; counted up to the policy's cap
+    growing: int = 0  # without those that offer no work until a moderator decides about a hidden message
+    ranking: int = 0  # without the backlog's
+    in_ranking: int = 0  # with the backlog's
+    backlog: bool = False  # True if the backlog has any
+    being_written: int = 0  # users who are writing a first prompt
+    done: WorkAmounts | None = None  # None: the language has no history
+    weeks: float = 0  # over which `done` was counted
 
     @property
     def unfinished(self) -> int:
@@ -73,41 +77,40 @@ class Supply:
 
     @property
     def pace(self) -> float | None:
-        """How many conversations a week the people of the language can carry; None without history.
+        """Return how many conversations a week the people of the language can carry; None without history.
 
-        The scarcest work decides. Rankings come last: they count as scarce once more conversations wait for them than
-        grow. A language starts as if it had had a week in which it carried what fills `max_active_trees`; that counts
-        less and less, and after four weeks nothing.
+        The scarcest kind of work decides; rankings count only while more conversations are in ranking than grow.
+        A new language starts with an assumed week that fills `max_active_trees`, which fades out within four weeks.
         """
         if self.done is None:
             return None
-        need = work_of_a_tree(self.policy)
+        need = work_per_tree(self.policy)
         works = [(self.done.reviews, need.reviews), (self.done.replies, need.replies)]
         if self.ranking > self.growing:
             works.append((self.done.rankings, need.rankings))
         carried = [done / needed for done, needed in works if needed]
-        assumed = 1 - self.weeks / WATCHED_WEEKS
+        assumed = 1 - self.weeks / HISTORY_WEEKS
         start = self.policy.max_active_trees / self.policy.weeks_unfinished
         return (min(carried) + assumed * start) / (self.weeks + assumed)
 
     @property
-    def most_unfinished(self) -> int | None:
-        """So many conversations at once keep everybody at work, and each is finished a few weeks after it began."""
+    def max_unfinished(self) -> int | None:
+        """Return how many unfinished conversations give everybody work while each still ends within a few weeks."""
         pace = self.pace
-        return None if pace is None else max(FEWEST_UNFINISHED, ceil(pace * self.policy.weeks_unfinished))
+        return None if pace is None else max(MIN_UNFINISHED, ceil(pace * self.policy.weeks_unfinished))
 
     @property
-    def most_growing(self) -> int:
-        most = self.most_unfinished
-        return self.policy.max_active_trees if most is None else min(self.policy.max_active_trees, most)
+    def max_growing(self) -> int:
+        limit = self.max_unfinished
+        return self.policy.max_active_trees if limit is None else min(self.policy.max_active_trees, limit)
 
-    def wanted(self) -> int:
-        """How many new prompts the language wants beside those that are being written."""
-        missing = max(0, self.most_growing - self.growing)
-        rooms = [missing + max(0, self.review_room), self.lottery_room]
-        if self.most_unfinished is not None:
-            rooms.append(self.most_unfinished - self.unfinished)
-        return max(0, min(rooms) - self.being_written)
+    def prompts_wanted(self) -> int:
+        """Return how many new prompts the language needs besides those that are being written."""
+        missing = max(0, self.max_growing - self.growing)
+        limits = [missing + max(0, self.review_room), self.lottery_room]
+        if self.max_unfinished is not None:
+            limits.append(self.max_unfinished - self.unfinished)
+        return max(0, min(limits) - self.being_written)
 
     @property
     def review_room(self) -> int:
@@ -117,25 +120,22 @@ class Supply:
     def lottery_room(self) -> int:
         return self.policy.max_prompt_lottery_waiting - self.waiting
 
-    def to_draw(self) -> int:
-        """How many waiting prompts the next request for work may let grow."""
-        return max(0, min(self.waiting, self.most_growing - self.growing))
+    def prompts_to_draw(self) -> int:
+        """Return how many waiting prompts the next request for work may let grow."""
+        return max(0, min(self.waiting, self.max_growing - self.growing))
 
-    def to_activate(self) -> int:
-        """How many conversations of the backlog the rankers have room for: at least that many, when there is any."""
+    def trees_to_activate(self) -> int:
+        """Return how many backlog conversations the rankers need; the backlog may hold fewer."""
         return max(0, self.policy.min_active_rankings - self.in_ranking) if self.backlog else 0
 
 
 def read_supply(lang: str, policy: TreePolicy) -> Supply:
-    """One statement on partial indexes: finished trees and past work cost nothing."""
+    """Read the supply of a language. One statement on partial indexes: finished trees and past work cost nothing."""
     *counts, reviews, replies, rankings, since = hot.count_supply(
-        lang,
-        most_waiting=max(1, policy.max_prompt_lottery_waiting),
-        writing_since=timezone.now() - WRITING_TIME,
+        lang, max_waiting=max(1, policy.max_prompt_lottery_waiting), writing_since=timezone.now() - WRITING_TIME
     )
     supply = Supply(policy, *counts)
-    return supply if since is None else replace(supply, done=Work(reviews, replies, rankings), weeks=_weeks(since))
-
-
-def _weeks(since: datetime) -> float:
-    return min(WATCHED_WEEKS, max(timedelta(0), timezone.now() - since) / timedelta(weeks=1))
+    if since is None:
+        return supply
+    weeks = min(HISTORY_WEEKS, max(timedelta(0), timezone.now() - since) / timedelta(weeks=1))
+    return replace(supply, done=WorkAmounts(reviews, replies, rankings), weeks=weeks)

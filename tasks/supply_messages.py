@@ -1,4 +1,4 @@
-"""Why a language takes no new prompt now, and what makes room: said in numbers to whoever is asked to wait."""
+"""Sentences for users about why a language takes no new prompt now, and what makes room."""
 
 from collections import Counter
 
@@ -10,13 +10,13 @@ from trees.models import Opening
 
 
 def why_enough(supply: Supply) -> str:
-    """The bound that holds new prompts back."""
+    """Return the limit that holds new prompts back, in numbers."""
     writers = supply.being_written
     writing = f" {_are(writers, 'person')} writing one right now." if writers else ""
     if supply.lottery_room <= 0:
         return f"{_are(supply.waiting, 'accepted prompt')} waiting to be drawn. More would only wait with them."
     if _too_many(supply, writers) > 0:
-        places = (
+        stages = (
             (supply.in_review, "in review"),
             (supply.waiting, "waiting to be drawn"),
             (supply.growing, "growing"),
@@ -24,17 +24,17 @@ def why_enough(supply: Supply) -> str:
         )
         return (
             f"The people of this language can carry {_weekly(supply.pace or 0)}, so it has at most "
-            f"{supply.most_unfinished} unfinished at a time. {_are(supply.unfinished, 'conversation')} unfinished now: "
-            f"{', '.join(f'{number} {where}' for number, where in places if number)}.{writing}"
+            f"{supply.max_unfinished} unfinished at a time. {_are(supply.unfinished, 'conversation')} unfinished now: "
+            f"{', '.join(f'{number} {name}' for number, name in stages if number)}.{writing}"
         )
     return (
         f"{_are(supply.in_review, 'prompt')} waiting for reviewers, at most {supply.policy.max_initial_prompt_review} "
-        f"at a time. {supply.growing} of at most {supply.most_growing} conversations are growing.{writing}"
+        f"at a time. {supply.growing} of at most {supply.max_growing} conversations are growing.{writing}"
     )
 
 
 def what_makes_room(supply: Supply, lang: str) -> str:
-    """The price of the next prompt, in other work that is open in this language."""
+    """Return what has to be done before the next prompt, and the work that is open in this language."""
     works = Counter(dict(Opening.objects.filter(lang=lang).values_list("work").annotate(Count("pk"))))
     groups = (("check", REVIEW_WORK), ("reply", REPLY_WORK), ("ranking", RANKING_WORK))
     numbers = [(sum(works[work.value] for work in group), name) for name, group in groups]
@@ -48,9 +48,9 @@ def what_makes_room(supply: Supply, lang: str) -> str:
 
 
 def _too_many(supply: Supply, writers: int) -> int:
-    """How many conversations have to be finished before the people of the language can carry a new one."""
-    most = supply.most_unfinished
-    return 0 if most is None else supply.unfinished + writers - most + 1
+    """Return how many conversations have to end before the people of the language can carry a new one."""
+    limit = supply.max_unfinished
+    return 0 if limit is None else supply.unfinished + writers - limit + 1
 
 
 _PLURALS = {"person": "people", "reply": "replies"}

@@ -1,4 +1,4 @@
-"""What a task pays, as its card and its page promise it: taken from the table with which scores are counted."""
+"""The points for a task on its card and its page, from the table of scores."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,8 @@ _TEXTS = {
 
 
 @dataclass(frozen=True)
-class Pay:
-    """Points for one task: `now`, when it is sent (of a review the least and the most), and `accepted`, later, if the
-    text is accepted.
-    """
+class TaskPoints:
+    """Points for one task: `now` for sending it (least and most), and `accepted` more if the text is accepted."""
 
     now: tuple[float, float]
     accepted: float = 0
@@ -31,26 +29,23 @@ class Pay:
         return f"{first}, {self.accepted:g} more if accepted" if self.accepted else first
 
 
-def pay_of(kind: Kind, modes: set[Review.Mode] | None = None) -> Pay:
-    """What a task of this kind pays. `modes` are those that a review may have; without them, any."""
+def points_of(kind: Kind, modes: set[Review.Mode] | None = None) -> TaskPoints:
+    """Return the points for a task of this kind. `modes` are the possible modes of a review; None means any."""
     if kind in _TEXTS:
-        counter = _TEXTS[kind]
-        return Pay(_alike(KINDS[counter].points), KINDS[f"accepted_{counter}"].points)
+        points = KINDS[_TEXTS[kind]].points
+        return TaskPoints((points, points), KINDS[f"accepted_{_TEXTS[kind]}"].points)
     work = work_of(kind)
     if work in RANKING_WORK:
-        return Pay(_alike(KINDS["rankings_total"].points))
+        points = KINDS["rankings_total"].points
+        return TaskPoints((points, points))
     assert work in REVIEW_WORK
-    found = [KINDS[f"labels_{mode.value}"].points for mode in modes or Review.Mode]
-    return Pay((min(found), max(found)))
+    by_mode = [KINDS[f"labels_{mode.value}"].points for mode in modes or Review.Mode]
+    return TaskPoints((min(by_mode), max(by_mode)))
 
 
-def pay_of_asked(kind: Kind, policy: TreePolicy) -> Pay:
-    """What a task of this kind pays to somebody who asks for this kind."""
-    return pay_of(kind, modes_when_asked(kind, policy))
-
-
-def _alike(points: float) -> tuple[float, float]:
-    return points, points
+def points_when_asked(kind: Kind, policy: TreePolicy) -> TaskPoints:
+    """Return the points for a task of this kind when the user chose the kind."""
+    return points_of(kind, modes_when_asked(kind, policy))
 
 
 def _points(number: float) -> str:

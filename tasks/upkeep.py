@@ -1,4 +1,4 @@
-"""Cleaning up after time has passed. People's work needs none of it: expired holds count as free by themselves."""
+"""Periodic clean-up. Users' work does not depend on it: expired holds count as free by themselves."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -10,8 +10,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from oasst.core import idempotency, metrics
-from oasst.core.jobs import one_by_one
+from oasst.core import metrics
+from oasst.core.jobs import run_for_each
 from tasks.models import Draft, Task
 from trees.lifecycle import transitions
 from trees.lifecycle.locked_tree import lock_tree
@@ -22,22 +22,14 @@ from trees.models import MessageTree, Opening
 log = structlog.get_logger(__name__)
 
 BATCH = 500
-SWEPT = "tasks.upkeep.swept"  # the longest waiting tree that the last sweep looked at
-KEEP_ANSWERS = timedelta(days=2)  # how long a repeated request gets its first answer
+SWEEP_POSITION_KEY = "tasks.upkeep.swept"  # cache key of the position where the last sweep ended
+IDEMPOTENCY_PERIOD = timedelta(days=2)  # how long a repeated request gets the stored answer
 
 
 def expire_tasks(*, policy: TreePolicy) -> int:
-    """Close tasks that ran out and free their places; returns how many tasks. Safe to run twice and at once: rows are
-    claimed. Raises SomeFailed.
+    """Close expired tasks and free their openings; return how many tasks. Safe to run twice at the same time, since
+    each run locks its rows. Raise PartialFailure.
     """
-    closed, trees = _close_expired()
-    # Whoever held a place may have been the only one who still had a use for it.
-    one_by_one(trees, lambda tree_id: look_again(tree_id, policy))
-    return closed
-
-
-def _close_expired() -> tuple[int, list[UUID]]:
-    """How many were closed, and the trees in which places came free."""
     with transaction.atomic(durable=True):
         now = timezone.now()
         claimed = list(
@@ -47,38 +39,41 @@ def _close_expired() -> tuple[int, list[UUID]]:
             .values_list("pk", flat=True)[:BATCH]
         )
         Task.objects.filter(pk__in=claimed).update(status=Task.Status.EXPIRED, finished_at=now)
-        return len(claimed), free_places(claimed)
+        trees = free_openings(claimed)
+    # The tree may not need the work any more that a freed opening offers.
+    run_for_each(trees, lambda tree_id: advance_tree(tree_id, policy))
+    return len(claimed)
 
 
-def free_places(leases: Collection[UUID]) -> list[UUID]:
-    """Free what is held for these tasks, in the caller's transaction. Returns the trees that have to `look_again`, each
-    in a transaction of its own.
+def free_openings(leases: Collection[UUID]) -> list[UUID]:
+    """Free the openings that are held for these tasks, in the caller's transaction. Return their trees: the caller must
+    advance each, in a transaction of its own.
     """
-    # Locked in one order, as `trees.lifecycle.transitions` does.
+    # In the order of `trees.lifecycle.transitions`, so that two transactions do not wait for each other.
     held = Opening.objects.select_for_update().filter(lease__in=leases).order_by("pk")
     trees = dict(held.values_list("pk", "tree"))
     Opening.objects.filter(pk__in=trees).update(holder=None, lease=None, held_until=None)
     return sorted(set(trees.values()))
 
 
-def look_again(tree_id: UUID, policy: TreePolicy) -> bool:
-    """A place of this tree came free: offer it to others, or let it go where nobody wants this work any more."""
+def advance_tree(tree_id: UUID, policy: TreePolicy) -> bool:
+    """Advance a tree whose opening became free: it deletes openings that it does not need any more."""
     with transaction.atomic(durable=True):
         return transitions.advance(lock_tree(tree_id, policy))
 
 
-def move_trees_on(*, policy: TreePolicy, limit: int = BATCH) -> int:
-    """Advance trees that count as running, and return how many that moved: the proof that it is not needed.
+def advance_active_trees(*, policy: TreePolicy, limit: int = BATCH) -> int:
+    """Advance up to two times `limit` active trees and return how many moved: normally 0.
 
-    Our own trees move with every event. A file may bring a state that is behind its messages, and a new policy may ask
-    for less than is there: such a tree offers no work and keeps a place among the growing trees of its language. Trees
-    without work come first, then those that wait the longest, from where the last sweep ended. Raises SomeFailed.
+    Every event advances its tree. But an imported file may bring a state that is behind its messages, and a new policy
+    may need less than there is: such a tree offers no work but counts towards the limits of its language. First come
+    trees without openings, then the longest waiting ones after the end of the last sweep. Raise PartialFailure.
     """
     running = MessageTree.objects.filter(state__in=[state.value for state in ACTIVE])
     idle = running.exclude(Exists(Opening.objects.filter(tree=OuterRef("pk")))).order_by("number")
-    found = dict.fromkeys(idle.values_list("pk", flat=True)[:limit])
-    found |= dict.fromkeys(_next_of(running, limit))
-    return one_by_one(found, lambda tree_id: _move_on(tree_id, policy))
+    tree_ids = dict.fromkeys(idle.values_list("pk", flat=True)[:limit])
+    tree_ids |= dict.fromkeys(_next_after_last_sweep(running, limit))
+    return run_for_each(tree_ids, lambda tree_id: _move_on(tree_id, policy))
 
 
 def _move_on(tree_id: UUID, policy: TreePolicy) -> bool:
@@ -92,26 +87,22 @@ def _move_on(tree_id: UUID, policy: TreePolicy) -> bool:
     return moved
 
 
-def _next_of(running: QuerySet[MessageTree], limit: int) -> list[UUID]:
-    """The next trees in the order of waiting. Where the last sweep ended is kept in the cache: if it is lost, the
-    longest waiting are looked at again.
+def _next_after_last_sweep(running: QuerySet[MessageTree], limit: int) -> list[UUID]:
+    """Return the next trees in the order of waiting. The cache holds the end of the last sweep; if that is lost, the
+    sweep starts again with the longest waiting.
     """
-    after = cache.get(SWEPT)
+    after = cache.get(SWEEP_POSITION_KEY)
     rows = running.order_by("state_since", "pk")
     if after:
         since, last = datetime.fromisoformat(after[0]), UUID(after[1])
         rows = rows.filter(Q(state_since__gt=since) | Q(state_since=since, pk__gt=last))
-    found = list(rows.values_list("state_since", "pk")[:limit])
-    end = [found[-1][0].isoformat(), str(found[-1][1])] if len(found) == limit else None
-    cache.set(SWEPT, end, timeout=None)
-    return [tree_id for _, tree_id in found]
+    batch = list(rows.values_list("state_since", "pk")[:limit])
+    end = [batch[-1][0].isoformat(), str(batch[-1][1])] if len(batch) == limit else None
+    cache.set(SWEEP_POSITION_KEY, end, timeout=None)
+    return [tree_id for _, tree_id in batch]
 
 
 def drop_finished_drafts() -> int:
-    """Drafts whose answer was sent are of no use any more."""
+    """Delete the drafts of tasks that are done. Return how many rows were deleted."""
     deleted, _ = Draft.objects.filter(task__status=Task.Status.DONE).delete()
     return deleted
-
-
-def forget_repeated_requests() -> int:
-    return idempotency.forget(older_than=KEEP_ANSWERS)

@@ -1,4 +1,4 @@
-"""Task pages: take one, do it, skip it, keep a draft. A view reads the form, calls one service, answers."""
+"""Task pages: take a task, answer it, skip it, keep a draft."""
 
 from contextlib import suppress
 from http import HTTPStatus
@@ -19,15 +19,15 @@ from oasst.core import ratelimit
 from oasst.core.errors import Busy, Conflict, DomainError, Gone, Invalid, NotAllowed
 from oasst.core.http import kept_forms
 from oasst.core.http.error_views import status_of
-from oasst.core.http.kept_forms import keeps_words
+from oasst.core.http.kept_forms import keep_until_accepted
 from oasst.core.markdown import rendering
 from oasst.core.text.languages import name_of
 from oasst.core.text.validation import clean_language_tag, clean_text, is_blank
 from tasks import assignment, drafts, queries, submission
-from tasks.forms import AROUND, TextForm, label_form, ranking_form
+from tasks.forms import NON_ANSWER_FIELDS, TextForm, label_form, ranking_form
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
-from tasks.task_points import pay_of
+from tasks.task_points import points_of
 from trees.lifecycle.policy import current_policy
 from trees.models import Opening, Review, Skip
 from trees.queries import conversation_to
@@ -65,19 +65,19 @@ def _go_to_next(request: SignedInRequest, kind: Kind | None, lang: str, repeat_k
 @login_required
 @require_safe
 def nothing(request: SignedInRequest) -> HttpResponse:
-    """Why there is no work, and what would bring some. Opened later there may be some again: then it is offered."""
-    person, policy = request.user, current_policy()
+    """Say why there is no work and what would bring some; if there is some by now, offer it."""
+    user, policy = request.user, current_policy()
     kind = _kind(request.GET.get("kind", ""))
-    lang = clean_language_tag(request.GET.get("lang") or person.working_language)
-    busy = queries.is_busy(person)
-    number = 0 if busy else queries.count_work(queries.availability(person, lang, policy), kind)
-    found = None
+    lang = clean_language_tag(request.GET.get("lang") or user.working_language)
+    busy = queries.has_too_many_pending(user)
+    number = 0 if busy else queries.count_work(queries.availability(user, lang, policy), kind)
+    reason = None
     if not number:
-        found = queries.explain_busy() if busy else queries.explain_nothing(person, lang, policy, kind)
+        reason = queries.explain_busy() if busy else queries.explain_no_work(user, lang, policy, kind)
     context = {
-        "nothing": found,
+        "nothing": reason,
         "number": number,
-        "open_tasks": queries.latest_open_tasks(person),
+        "open_tasks": queries.latest_open_tasks(user),
         "idempotency_key": uuid4(),
         "lang": lang,
         "lang_name": name_of(lang),
@@ -87,39 +87,39 @@ def nothing(request: SignedInRequest) -> HttpResponse:
     return render(request, "tasks/nothing.html", context)
 
 
-@keeps_words("task")
+@keep_until_accepted("task")
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def task(request: SignedInRequest, task_id: UUID) -> HttpResponse:
-    """One URL per task: a reload shows the same task, a second send stores nothing new."""
-    found = queries.get_task_for(request.user, task_id)
+    """Show the task and take its answer. A reload shows the same task, a second send stores nothing new."""
+    task_row = queries.get_task_for(request.user, task_id)
     if request.method == "POST":
-        return _submit(request, found)
-    if found.status == Task.Status.DONE:
-        return redirect(_result_url(found))
-    begun = _begun(request, found)
+        return _submit(request, task_row)
+    if task_row.status == Task.Status.DONE:
+        return redirect(_result_url(task_row))
+    initial = _initial(request, task_row)
     try:
-        assignment.require_open(found)
+        assignment.require_open(task_row)
     except Gone as error:
-        return _closed(request, found, error, str(begun.get("text", "")))
-    return _page(request, found, _form(found, None, begun))
+        return _closed(request, task_row, error, str(initial.get("text", "")))
+    return _page(request, task_row, _form(task_row, None, initial))
 
 
-def _begun(request: SignedInRequest, task: Task) -> dict[str, Any]:
-    """The answer as far as it got, by the names of the fields: what could not be taken, or else the draft."""
-    kept = kept_forms.find(request, request.path)
+def _initial(request: SignedInRequest, task: Task) -> dict[str, Any]:
+    """Return the fields of an answer that could not be stored, or else of the draft."""
+    kept = kept_forms.find_kept_form(request, request.path)
     return kept.fields.dict() if kept else _draft(task)
 
 
-def _form(task: Task, data: Any, begun: dict[str, Any] | None = None) -> Any:
+def _form(task: Task, data: Any, initial: dict[str, Any] | None = None) -> Any:
     answer = TABLE[Kind(task.kind)].answer
     if answer == "labels":
-        return label_form(task, current_policy(), data, begun)
+        return label_form(task, current_policy(), data, initial)
     if answer == "ranking":
-        return ranking_form(task, data, begun)
+        return ranking_form(task, data, initial)
     return TextForm(
         data,
-        initial=begun,
+        initial=initial,
         text_limit=current_policy().message_size_limit,
         filed_as=task.lang,
         may_move=task.message_id is None,  # a reply has the language of its conversation
@@ -140,7 +140,7 @@ def _submit(request: SignedInRequest, task: Task) -> HttpResponse:
         return redirect("dashboard")
     kind = Kind(done.asked_kind) if done.asked_kind else None
     try:
-        # Named after this task: sending the answer twice leads to the same next task.
+        # Keyed by this task, so that sending the answer twice leads to the same next task.
         return _go_to_next(request, kind, done.lang, f"after:{done.pk}")
     except (Busy, NotAllowed) as error:
         messages.info(request, error.message)
@@ -157,24 +157,24 @@ def _thanks(request: SignedInRequest, lang: str | None) -> str:
 
 
 def _store(request: SignedInRequest, task: Task, form: Any) -> Task:
-    about: dict[str, Any] = {"task_id": task.pk, "user": request.user, "policy": current_policy()}
+    arguments: dict[str, Any] = {"task_id": task.pk, "user": request.user, "policy": current_policy()}
     match TABLE[Kind(task.kind)].answer:
         case "text":
-            return submission.submit_text(text=form.cleaned_data["text"], lang=form.lang, **about)
+            return submission.submit_text(text=form.cleaned_data["text"], lang=form.lang, **arguments)
         case "labels":
-            return submission.submit_labels(labels=form.labels, **about)
+            return submission.submit_labels(labels=form.labels, **arguments)
         case "ranking":
             return submission.submit_ranking(
-                ordered_ids=form.ordered_ids, not_rankable=form.cleaned_data["not_rankable"], **about
+                ordered_ids=form.ordered_ids, not_rankable=form.cleaned_data["not_rankable"], **arguments
             )
 
 
 def _refused(request: SignedInRequest, task: Task, form: Form, error: DomainError) -> HttpResponse:
-    """Show the reason at its field, with everything that was typed; a closed task keeps the text as a draft."""
+    """Show the error at its field with everything that was typed; for a closed task, keep the text as a draft."""
     typed = str(request.POST.get("text", ""))
     if isinstance(error, Gone | Conflict) and error.field is None:
         if typed and task.status == Task.Status.OPEN:
-            with suppress(Invalid):  # more than is kept: the page below gives it back all the same
+            with suppress(Invalid):  # too long for a draft: the page below still shows it
                 drafts.save_draft(task_id=task.pk, user=request.user, body=_answer_so_far(request))
         return _closed(request, task, error, typed)
     form.add_error(error.field if error.field in form.fields else None, error.message)
@@ -189,9 +189,9 @@ def _refused(request: SignedInRequest, task: Task, form: Form, error: DomainErro
 def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPStatus.OK) -> HttpResponse:
     kind = Kind(task.kind)
     row = TABLE[kind]
-    shown = [*([task.message] if task.message else []), *getattr(form, "replies", ())]
-    if any(one.is_withheld for one in shown):
-        # Most often because of what stood in it, so it is not shown to those who still hold the task either.
+    about = [*([task.message] if task.message else []), *getattr(form, "replies", ())]
+    if any(message.is_withheld for message in about):
+        # Usually withheld for its text, so the holder of the task must not see it either.
         gone = Gone("The message was removed meanwhile.", hint="What you wrote is kept below.", code="message_deleted")
         return _closed(request, task, gone, str(request.POST.get("text") or _draft(task).get("text", "")))
     draft = getattr(task, "draft", None)
@@ -206,9 +206,9 @@ def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPSta
             "expires_at": task.expires_at,
             "lease_until": held,
             "skip_reasons": Skip.Reason.choices,
-            "skip_limit": assignment.LONGEST_NOTE,
+            "skip_limit": assignment.MAX_NOTE_LENGTH,
         },
-        "kind": {"key": task.kind, "pay": pay_of(kind, modes), **vars(row)},
+        "kind": {"key": task.kind, "pay": points_of(kind, modes), **vars(row)},
         "conversation": conversation_to(task.message, request.user) if task.message else [],
         "form": form,
         "draft_saved_at": draft.updated_at if draft else None,
@@ -217,7 +217,7 @@ def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPSta
 
 
 def _closed(request: SignedInRequest, task: Task, error: DomainError, typed: str) -> HttpResponse:
-    """The task takes no answer any more: say why, and give back what was typed."""
+    """Say why the task takes no answer any more, and show what was typed."""
     context = {"title": error.message, "hint": error.hint, "typed": typed, "kind": TABLE[Kind(task.kind)]}
     status = HTTPStatus.CONFLICT if isinstance(error, Conflict) else HTTPStatus.GONE
     return render(request, "tasks/closed.html", context, status=status)
@@ -229,8 +229,8 @@ def _draft(task: Task) -> dict[str, Any]:
 
 
 def _answer_so_far(request: SignedInRequest) -> dict[str, Any]:
-    """What a draft holds: the fields of the form as they were sent."""
-    return {name: value for name, value in request.POST.items() if name not in AROUND}
+    """Return the fields of the form as they were sent, for a draft."""
+    return {name: value for name, value in request.POST.items() if name not in NON_ANSWER_FIELDS}
 
 
 def _result_url(task: Task) -> str:
@@ -238,7 +238,7 @@ def _result_url(task: Task) -> str:
     return reverse("tree", args=[message_id]) if message_id else reverse("contributions")
 
 
-@keeps_words("task")
+@keep_until_accepted("task")
 @login_required
 @require_POST
 def skip(request: SignedInRequest, task_id: UUID) -> HttpResponse:
@@ -253,9 +253,9 @@ def skip(request: SignedInRequest, task_id: UUID) -> HttpResponse:
     except Invalid as error:
         if error.field != "note":
             raise
-        found = queries.get_task_for(request.user, task_id)
-        kept_forms.show_refused(request, error)
-        return _page(request, found, _form(found, None, _draft(found)), HTTPStatus.UNPROCESSABLE_ENTITY)
+        task_row = queries.get_task_for(request.user, task_id)
+        kept_forms.set_refused(request, error)
+        return _page(request, task_row, _form(task_row, None, _draft(task_row)), HTTPStatus.UNPROCESSABLE_ENTITY)
     messages.info(request, "Skipped. You will not be asked for this one again.")
     kind = Kind(task.asked_kind) if task.asked_kind else None
     return _go_to_next(request, kind, task.lang, f"after:{task.pk}")
@@ -278,14 +278,14 @@ def lease(request: SignedInRequest, task_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def preview(request: SignedInRequest) -> HttpResponse:
-    ratelimit.spend(ratelimit.PREVIEWS, request.user.pk)
+    ratelimit.count_use(ratelimit.PREVIEWS, request.user.pk)
     text = _as_stored(request.POST.get("text", "")[: 4 * current_policy().message_size_limit])
     html = "" if is_blank(text) else rendering.render(text)
     return render(request, "tasks/preview.html", {"html": html})
 
 
 def _as_stored(text: str) -> str:
-    """What would be kept of it; what would be refused as it is, since the reason is told when it is sent."""
+    """Return the text as it would be stored, or unchanged if it would be refused: sending it will say why."""
     try:
         return clean_text(text, limit=len(text))
     except Invalid:

@@ -1,4 +1,4 @@
-"""The cast: Alice writes, Bob reviews, Carol ranks, Mo moderates, Eve is a stranger."""
+"""The users of most tests: Alice writes, Bob reviews, Carol ranks, Mo moderates, Eve is a stranger."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ NewPerson = Callable[..., User]
 
 @pytest.fixture
 def people(db: None) -> NewPerson:
-    """people("Dora") makes one more contributor."""
+    """people("Dora") creates another contributor."""
     return new_person
 
 

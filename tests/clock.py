@@ -1,4 +1,4 @@
-"""Time that stands still until a test moves it."""
+"""A clock that stands still until a test moves it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +18,9 @@ class Clock:
 
 @contextmanager
 def stopped_clock() -> Iterator[Clock]:
-    """Inside, `timezone.now` tells the time of the clock to everybody, the defaults of model fields included.
+    """Make `timezone.now` return the time of the clock everywhere, including defaults of model fields.
 
-    The class behind `timezone.now` is replaced and not the function, because fields hold on to the function.
+    It replaces the class behind `timezone.now`, because fields keep a reference to the function.
     """
     clock = Clock()
 

@@ -1,4 +1,4 @@
-"""What every test may use. The servers behind the tests come from tests/services_fixture.py."""
+"""Fixtures for all tests. The servers behind them come from tests/services_fixture.py."""
 
 import signal
 
@@ -9,11 +9,11 @@ pytest_plugins = ["tests.services_fixture", "tests.cast"]
 
 
 def pytest_configure() -> None:
-    # What a script starts in the background is told to ignore Ctrl-C, and so would be all that the tests start and end.
+    # A script's background process ignores Ctrl-C, and so would all processes that the tests start and stop.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browsers last: Playwright keeps an event loop in this thread, and Django then refuses async_to_sync."""
+    """Run browser tests last: Playwright keeps an event loop in this thread, and Django then refuses async_to_sync."""
     items.sort(key=lambda item: "browser" in item.keywords)

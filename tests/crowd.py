@@ -1,4 +1,4 @@
-"""A small crowd for tests: people who take tasks and answer them through the services that pages call."""
+"""A small crowd for tests: people who take and answer tasks through the services that pages call."""
 
 from itertools import count
 
@@ -20,7 +20,7 @@ def take(person: User, policy: TreePolicy, kind: Kind | None = None) -> Task:
 
 
 def answer(task: Task, policy: TreePolicy, *, spam: float = 0) -> Task:
-    """Do the task as its person would."""
+    """Do the task as its user would."""
     match TABLE[Kind(task.kind)].answer:
         case "text":
             text = f"A text like no other, number {next(_number)}."
@@ -32,7 +32,7 @@ def answer(task: Task, policy: TreePolicy, *, spam: float = 0) -> Task:
 
 
 def start_tree(policy: TreePolicy, author: User | None = None) -> MessageTree:
-    """A tree whose prompt is in review, written for a task."""
+    """Return a tree whose prompt is in review, written for a task."""
     person = author or new_people(1)[0]
     done = answer(take(person, policy, Kind.INITIAL_PROMPT), policy)
     assert done.result_message is not None
@@ -40,10 +40,10 @@ def start_tree(policy: TreePolicy, author: User | None = None) -> MessageTree:
 
 
 def work_until(tree: MessageTree, state: State, policy: TreePolicy, people: list[User] | None = None) -> MessageTree:
-    """Let people do whatever there is until the tree is in `state`."""
+    """Let people do all available work until the tree is in `state`."""
     people = people or new_people(6)
     if state == State.GROWING:
-        # Drawn by hand: whoever asks for work and so causes the draw would also take the first reply.
+        # Drawn here: the user whose request triggers the draw would also take the first reply.
         work_until(tree, State.PROMPT_LOTTERY_WAITING, policy, people)
         lottery.draw("en", policy)
     for _ in range(200):
@@ -63,7 +63,7 @@ def work_until(tree: MessageTree, state: State, policy: TreePolicy, people: list
 
 
 def _something(person: User, policy: TreePolicy) -> Kind | None:
-    """Work on what exists rather than a new prompt."""
+    """Prefer existing conversations to new prompts."""
     from tasks.queries import availability
 
     counts = availability(person, "en", policy)

@@ -1,4 +1,4 @@
-"""Trees and people in any stage, made by calling the real services."""
+"""Trees and users in any stage, made by calling the real services."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -37,8 +37,8 @@ def new_people(number: int) -> list[User]:
 
 
 def new_veterans(number: int, policy: TreePolicy = DEFAULT) -> list[User]:
-    """People whose complaints weigh: here for a while, with one review that said what the others did. Beside what a
-    test is about they leave a prompt in another language.
+    """Create users whose complaints count: not new, with one review that agreed with the others. Each also leaves a
+    prompt in another language.
     """
     people = new_people(number)
     wanted = int((number - 1) / policy.acceptance_threshold_initial_prompt) + 1
@@ -48,12 +48,12 @@ def new_veterans(number: int, policy: TreePolicy = DEFAULT) -> list[User]:
         review(prompt, person, policy=rule)
     prompt.refresh_from_db()
     assert prompt.review_result
-    came_before(people, days=policy.complaint_min_age_days + 1)
+    backdate(people, days=policy.complaint_min_age_days + 1)
     return people
 
 
-def came_before(people: Iterable[User], *, days: float) -> None:
-    """Say that these people have been here for so long."""
+def backdate(people: Iterable[User], *, days: float) -> None:
+    """Set how long these users have been here."""
     at = timezone.now() - timedelta(days=days)
     User.objects.filter(pk__in=[person.pk for person in people]).update(created_at=at)
 
@@ -76,7 +76,7 @@ def review(message: Message, reviewer: User, *, spam: float = 0, policy: TreePol
 
 
 def decide(message: Message, *, accept: bool = True, policy: TreePolicy = DEFAULT) -> None:
-    """Let as many new people review the message as it takes."""
+    """Let as many new users review the message as needed."""
     message.refresh_from_db()
     while message.review_result is None:
         review(message, new_person("Reviewer"), spam=0 if accept else 1, policy=policy)
@@ -84,7 +84,7 @@ def decide(message: Message, *, accept: bool = True, policy: TreePolicy = DEFAUL
 
 
 def growing_tree(author: User, policy: TreePolicy = DEFAULT, lang: str = "en") -> Message:
-    """A prompt that was accepted and drawn."""
+    """Return a prompt that was accepted and drawn."""
     prompt = new_prompt(author, policy=policy, lang=lang)
     decide(prompt, policy=policy)
     lottery.draw(lang, policy)
@@ -92,8 +92,8 @@ def growing_tree(author: User, policy: TreePolicy = DEFAULT, lang: str = "en") -
     return prompt
 
 
-def grow_to(tree_id: object, state: State, policy: TreePolicy = DEFAULT, limit: int = 500) -> None:
-    """Let new people do whatever the tree asks for, until it is in `state`."""
+def work_until_state(tree_id: object, state: State, policy: TreePolicy = DEFAULT, limit: int = 500) -> None:
+    """Let new users do the work that the tree wants until it is in `state`."""
     for _ in range(limit):
         tree = MessageTree.objects.get(pk=tree_id)
         if tree.state == state:
@@ -115,7 +115,7 @@ def do_work(opening: Opening, person: User, policy: TreePolicy = DEFAULT) -> Non
 
 
 def rank(parent: Message, person: User, policy: TreePolicy = DEFAULT, **kwargs: object) -> Ranking:
-    """Rank the standing replies in the order of their arrival."""
+    """Rank the accepted replies in the order of their creation."""
     replies = Message.objects.filter(parent=parent, review_result=True, deleted=False).order_by("position")
     if not policy.rank_prompter_replies:
         replies = replies.filter(role=Role.ASSISTANT)
@@ -131,7 +131,7 @@ def rank(parent: Message, person: User, policy: TreePolicy = DEFAULT, **kwargs: 
 
 
 def conversation(answers: int = 2, lang: str = "en", accepted: bool = True) -> dict[str, object]:
-    """A line of a file: a finished tree of one message and some answers."""
+    """Return a line of a file: a finished tree of one message and some answers."""
     root = str(uuid4())
     about = {"lang": lang, "review_result": accepted}
     replies = [
@@ -143,7 +143,7 @@ def conversation(answers: int = 2, lang: str = "en", accepted: bool = True) -> d
 
 
 def delete(message: Message, policy: TreePolicy = DEFAULT) -> None:
-    """Mark a message and everything below it as deleted, and let the tree see it."""
+    """Mark a message and everything below it as deleted, and let the tree react."""
     with transaction.atomic():
         locked = lock_tree(message.tree_id, policy)
         gone = {message.pk}

@@ -1,4 +1,4 @@
-"""Where the project lies, and the texts that tests use."""
+"""The root of the project, and the texts that tests use."""
 
 from pathlib import Path
 

@@ -1,6 +1,4 @@
-"""PostgreSQL and Redis for a test run, started and stopped the way the site does it, in a home of the
-tests' own.
-"""
+"""PostgreSQL and Redis for a test run, started and stopped as the site does it, in a home of the tests' own."""
 
 import fcntl
 import os
@@ -12,9 +10,9 @@ import redis
 from django.conf import settings
 
 from oasst.embedded.errors import ServiceError
-from oasst.embedded.servers import Embedded
+from oasst.embedded.servers import EmbeddedServers
 
-_servers = pytest.StashKey[Embedded]()
+_servers = pytest.StashKey[EmbeddedServers]()
 _alone = pytest.StashKey[int]()
 
 
@@ -22,12 +20,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.help or config.option.collectonly:
         return
     home: Path = settings.OASST_HOME
-    # The directory of collected static files may be empty, but whitenoise warns when it is missing.
+    # The directory of collected static files may be empty, but whitenoise warns if it is missing.
     (home / "static").mkdir(parents=True, exist_ok=True)
     if "PYTEST_XDIST_WORKER" not in os.environ:
         config.stash[_alone] = _only_run_in(home)
     try:
-        config.stash[_servers] = Embedded(home).__enter__()
+        config.stash[_servers] = EmbeddedServers(home).__enter__()
     except ServiceError as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -38,7 +36,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _only_run_in(home: Path) -> int:
-    """Two runs at once would drop each other's test database."""
+    """Two concurrent runs would drop each other's test database."""
     lock = os.open(home / "tests.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,7 +47,7 @@ def _only_run_in(home: Path) -> int:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator["redis.Redis"]:
-    """The Redis database of this worker."""
+    """Return the Redis database of this worker."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         yield client
 

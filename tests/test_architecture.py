@@ -1,4 +1,4 @@
-"""The house: who may import whom (.importlinter), and that it, the docs and the folders tell the same."""
+"""The import contract (.importlinter), and that it, the docs and the folders agree."""
 
 import ast
 import configparser
@@ -17,7 +17,7 @@ TOP_OF_OASST = {"__init__", "asgi", "celery", "checks", "env", "settings", "sett
 
 
 def read_layers() -> dict[str, list[list[str]]]:
-    """The layers of each contract, from the top, as lists of modules."""
+    """Return the layers of each contract, from the top, as lists of modules."""
     contract = configparser.ConfigParser()
     contract.read(ROOT / ".importlinter")
     return {
@@ -28,7 +28,7 @@ def read_layers() -> dict[str, list[list[str]]]:
 
 
 def modules_of(package: str) -> set[str]:
-    """Modules with code, by dotted name; migrations stand outside of all layers."""
+    """Return modules with code, by dotted name, without migrations, which are in no layer."""
     found = set()
     for path in (ROOT / package.replace(".", "/")).rglob("*.py"):
         parts = path.relative_to(ROOT).with_suffix("").parts
@@ -38,7 +38,7 @@ def modules_of(package: str) -> set[str]:
 
 
 def test_import_contract() -> None:
-    """In a process of its own: the tool imports the packages anew."""
+    """In a process of its own, because the tool imports the packages again."""
     command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     done = subprocess.run(
         [sys.executable, "-c", command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=120
@@ -68,7 +68,7 @@ def test_the_top_of_the_project_package_holds_nothing_else() -> None:
     assert {path.stem for path in (ROOT / "oasst").glob("*.py")} == TOP_OF_OASST
     assert {path.name for path in (ROOT / "oasst").iterdir() if (path / "__init__.py").exists()} == set(INSIDE_OASST)
     assert homeless({f"oasst.{name}" for name in TOP_OF_OASST - {"__init__"}}, read_layers()["rooms"]) == set()
-    # Whoever imports a library of ours (the engine, later a client) does not load the site.
+    # Importing a library of ours (the engine, later a client) must not load the site.
     assert [(ROOT / name / "__init__.py").read_text() for name in ("oasst", "inference")] == ["", ""]
 
 

@@ -1,4 +1,4 @@
-"""The look, held by rules: templates compile and keep their promises, colours can be read, scripts stay small.
+"""Rules of the design: templates compile and fulfill their contracts, colors are readable, scripts stay small.
 
 No database: pages are rendered with the samples of oasst.site.styleguide.
 """
@@ -29,7 +29,7 @@ class _AddressForm(forms.Form):
 
 @pytest.fixture
 def request_() -> Any:
-    """A request of somebody who is not known, without session or database behind it."""
+    """A request of an anonymous user, without session or database."""
     request = RequestFactory().get("/styleguide/")
     request.user = SimpleNamespace(is_authenticated=False)  # type: ignore[assignment]
     request.session = {}  # type: ignore[assignment]
@@ -49,7 +49,7 @@ class TestTemplates:
 
     @pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT / "templates")))
     def test_comments_stay_on_one_line(self, file: Path) -> None:
-        """A comment over two lines is not a comment for Django: people would read it on the page."""
+        """A comment over two lines is no comment for Django: people would read it on the page."""
         for line in file.read_text().splitlines():
             assert line.count("{#") == line.count("#}")
 
@@ -65,7 +65,7 @@ class TestTemplates:
 
 
 class TestNothingIsCut:
-    """A browser cuts a paste at `maxlength` without a word. See static/js/count.js."""
+    """A browser cuts a paste at `maxlength` without a message. See static/js/count.js."""
 
     def test_no_template_or_script_sets_maxlength(self) -> None:
         files = [*PAGES, *(ROOT / "static/js").glob("*.js")]
@@ -104,7 +104,7 @@ class TestPages:
     @pytest.mark.parametrize("page", [None, *sorted(styleguide.PAGES)])
     def test_headings_leave_no_gap(self, request_: Any, page: str | None) -> None:
         response = styleguide.styleguide_page(request_, page) if page else styleguide.styleguide(request_)
-        # What people wrote may use any heading; it is not part of the outline that we are responsible for.
+        # Users' texts may have any heading; they are not part of our outline.
         levels = [int(level) for level in re.findall(r"<h([1-6])[ >]", response.content.decode())]
         assert levels[0] == 1
         assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
@@ -119,7 +119,7 @@ class TestPages:
 
     @pytest.mark.parametrize("name", sorted(file.name for file in (ROOT / "templates/account").glob("*.html")))
     def test_every_page_of_the_sign_in_library_is_ours(self, request_: Any, name: str) -> None:
-        """With next to no context, which also shows that no variable is taken for granted."""
+        """With almost no context, which also shows that templates need no variable."""
         html = (
             engines["django"]
             .get_template(f"account/{name}")
@@ -149,9 +149,9 @@ class TestPages:
 
 
 class TestColours:
-    """WCAG 2.2 AA for every pair that the style sheets put together, in both themes."""
+    """WCAG 2.2 AA for every pair of colors in the style sheets, in both themes."""
 
-    # ground: what stands on it
+    # background: foregrounds
     TEXT = {
         "paper": "ink ink-soft link user-ink assistant-ink write-ink check-ink compare-ink bad-ink",
         "surface": "ink ink-soft link bad-ink",
@@ -224,7 +224,7 @@ def _contrast(one: str, other: str) -> float:
 
 class TestWeight:
     def test_all_scripts_together_stay_small(self) -> None:
-        """A page may weigh 100,000 bytes of script; all of ours together are far below that."""
+        """A page may have 100,000 bytes of script; all of ours together have far less."""
         assert sum(file.stat().st_size for file in (ROOT / "static/js").glob("*.js")) < 60_000
 
     def test_every_static_file_that_is_named_exists(self) -> None:

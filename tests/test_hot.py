@@ -1,6 +1,6 @@
-"""The statements that are written by hand (`hot.py`) say what the ORM says, on the rows of two hundred made trees.
+"""The hand-written statements (`hot.py`) return what the ORM returns, on the rows of two hundred random trees.
 
-Each function there has a twin here; `test_each_has_a_twin` looks for those that have none.
+Each function there has a twin here; `test_each_has_a_twin` finds those without.
 """
 
 import inspect
@@ -51,7 +51,7 @@ from trees.models import (
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
 LANGUAGES = ("en", "es", "de")
-VOIDED = ((None, None), (None, NOW), (NOW, NOW))  # what is withdrawn weighs nothing
+VOIDED = ((None, None), (None, NOW), (NOW, NOW))  # withdrawn ones do not count
 TWINS: set[str] = set()
 
 
@@ -68,7 +68,7 @@ def made_trees(site: Site) -> Iterator[None]:  # noqa: F811
 
 
 def _make_it_rough(dice: random.Random) -> None:
-    """What made trees have none of: deleted messages, held openings, programs, complaints, people who moved."""
+    """Add what random trees lack: deleted messages, held openings, API clients, complaints, changed standings."""
     people = list(User.objects.order_by("pk"))
     messages = list(Message.objects.order_by("pk"))
     for message in dice.sample(messages, 60):
@@ -107,7 +107,7 @@ def some(rows: QuerySet[Any], number: int = 25) -> list[Any]:
 
 
 def fields_of(one: Model) -> dict[str, Any]:
-    """What is in memory of the fields of a row."""
+    """Return the loaded fields of a row."""
     return {name: value for name, value in vars(one).items() if not name.startswith("_")}
 
 
@@ -124,7 +124,7 @@ def same_rows(found: list[Model], expected: QuerySet[Any]) -> None:
 # --- Writing ---
 
 
-@twin(PreparedManager.insert, PreparedManager.store)
+@twin(PreparedManager.insert, PreparedManager.save_fields)
 def test_rows_are_stored_as_the_orm_stores_them() -> None:
     message = some(Message.objects)[0]
     given = {"message": message, "text": "Ünï\x0ccode", "created_at": NOW, "author": message.author}
@@ -139,7 +139,7 @@ def test_rows_are_stored_as_the_orm_stores_them() -> None:
         assert [fields_of(one) for one in facts] == stored(Happening, pk__in=[one.pk for one in facts])
         tree = MessageTree.objects.get(pk=message.tree_id)
         tree.state, tree.lang = State.HALTED_BY_MODERATOR.value, "not stored"
-        MessageTree.objects.store(tree, ["state"])
+        MessageTree.objects.save_fields(tree, ["state"])
         assert MessageTree.objects.values_list("state", "lang").get(pk=tree.pk) == (tree.state, message.lang)
 
 
@@ -223,24 +223,24 @@ def test_counts_of_the_whole_site() -> None:
     assert MessageTree.objects.count_messages(growing) == list(rows.filter(state__in=growing))
 
 
-@twin(trees_hot.MessageManager.of_tree, trees_hot.OpeningManager.of_tree, trees_hot.MessageManager.to_show)
+@twin(trees_hot.MessageManager.of_tree, trees_hot.OpeningManager.of_tree, trees_hot.MessageManager.with_text)
 def test_a_tree_is_read() -> None:
     for tree in some(MessageTree.objects):
         same_rows(Message.objects.of_tree(tree.pk), Message.objects.filter(tree=tree).defer(*trees_hot.TEXTS))
         same_rows(Opening.objects.of_tree(tree.pk), Opening.objects.filter(tree=tree))
-        same_rows([Message.objects.to_show(tree.pk)], Message.objects.filter(pk=tree.pk).defer("search"))
+        same_rows([Message.objects.with_text(tree.pk)], Message.objects.filter(pk=tree.pk).defer("search"))
     with pytest.raises(Message.DoesNotExist):
-        Message.objects.to_show(uuid4())
+        Message.objects.with_text(uuid4())
 
 
-@twin(trees_hot.MessageManager.accepted_replies, trees_hot.RevisionManager.labels_given)
+@twin(trees_hot.MessageManager.accepted_replies, trees_hot.RevisionManager.review_labels)
 def test_what_is_below_a_message_and_was_said_of_it() -> None:
     for message in some(Message.objects.filter(children__isnull=False).distinct()):
         replies = message.children.filter(deleted=False, review_result=True).values_list("id", "revision_id")
         assert sorted(Message.objects.accepted_replies(message.pk)) == sorted(replies)
         revisions = [revision for _, revision in replies]
         given = Review.objects.filter(kind="review", revision__in=revisions).values_list("message_id", "labels")
-        assert sorted(Revision.objects.labels_given(revisions), key=str) == sorted(given, key=str)
+        assert sorted(Revision.objects.review_labels(revisions), key=str) == sorted(given, key=str)
 
 
 @twin(trees_hot.MessageManager.rows, trees_hot.MessageManager.path)
@@ -278,7 +278,7 @@ def test_texts_of_late() -> None:
 
 
 def openings_for(person: User, lang: str) -> QuerySet[Opening]:
-    """The free openings with, for each, why it is not for this person."""
+    """Return the free openings with, for each, the reason why this user cannot have it."""
     kinds = {
         **{work.value: "review" for work in REVIEW_WORK},
         **{work.value: "ranking" for work in RANKING_WORK},
@@ -322,7 +322,7 @@ def cause(opening: Any, person: User) -> str:
 
 @pytest.fixture(scope="module")
 def visitors(made_trees: None, django_db_blocker: Any) -> list[User]:
-    """People who are in the way of themselves: who wrote, reviewed, skipped or began something that is open."""
+    """Users who exclude themselves: they wrote, reviewed, skipped or began something that is open."""
     with django_db_blocker.unblock():
         dice, people = random.Random(5), some(User.objects.filter(enabled=True), 12)
         for opening in dice.sample(list(Opening.objects.select_related("message").order_by("pk")), 60):
@@ -338,7 +338,12 @@ def visitors(made_trees: None, django_db_blocker: Any) -> list[User]:
         return people
 
 
-@twin(tasks_hot.offered_kinds, tasks_hot.count_messages, tasks_hot.count_causes, tasks_hot.hold_opening)
+@twin(
+    tasks_hot.available_kinds,
+    tasks_hot.count_available_messages,
+    tasks_hot.count_unavailable_by_cause,
+    tasks_hot.hold_opening,
+)
 def test_openings_that_a_person_may_take(visitors: list[User]) -> None:
     causes: Counter[str] = Counter()
     for person in visitors:
@@ -346,13 +351,13 @@ def test_openings_that_a_person_may_take(visitors: list[User]) -> None:
             openings = list(openings_for(person, lang).select_related("message"))
             free = [one for one in openings if cause(one, person) == "free"]
             works = {Work(one.work) for one in free}
-            assert tasks_hot.offered_kinds(person, lang, NOW) == {Kind(work) for work in works}
+            assert tasks_hot.available_kinds(person, lang, NOW) == {Kind(work) for work in works}
             messages = Counter(work for work, _ in {(one.work, one.message_id) for one in free})
-            assert tasks_hot.count_messages(person, lang, NOW) == {
-                Kind(work): min(number, tasks_hot.COUNTED) for work, number in messages.items()
+            assert tasks_hot.count_available_messages(person, lang, NOW) == {
+                Kind(work): min(number, tasks_hot.COUNT_LIMIT) for work, number in messages.items()
             }
             expected = Counter(cause(one, person) for one in openings)
-            assert tasks_hot.count_causes(person, lang, list(Work), NOW) == expected
+            assert tasks_hot.count_unavailable_by_cause(person, lang, list(Work), NOW) == expected
             causes.update(expected)
             for work in Work:
                 best = next((one for one in free if one.work == work), None)
@@ -371,7 +376,7 @@ def test_who_holds_openings(visitors: list[User]) -> None:
     for person in visitors:
         for lang in LANGUAGES:
             held = list(Opening.objects.filter(lang=lang, held_until__gt=NOW).exclude(holder=person))
-            Opening.objects.filter(pk__in=[one.pk for one in held]).update(held_until=NOW)  # as if they had left
+            Opening.objects.filter(pk__in=[one.pk for one in held]).update(held_until=NOW)  # their holds expire
             left = {one.pk: one for one in openings_for(person, lang).select_related("message")}
             fitting = {one.holder_id for one in held if one.pk in left and cause(left[one.pk], person) == "free"}
             for one in held:
@@ -393,7 +398,7 @@ def test_supply() -> None:
         stuck = [one for one in waits if not Opening.objects.filter(tree=one).exists()]
         ranking = trees.filter(state=State.RANKING.value)
         capacity = Capacity.objects.filter(lang=lang).values_list("reviews", "replies", "rankings", "since").first()
-        assert tasks_hot.count_supply(lang, most_waiting=3, writing_since=since) == (
+        assert tasks_hot.count_supply(lang, max_waiting=3, writing_since=since) == (
             trees.filter(state=State.INITIAL_PROMPT_REVIEW.value).count(),
             min(3, trees.filter(state=State.PROMPT_LOTTERY_WAITING.value).count()),
             trees.filter(state=State.GROWING.value).exclude(pk__in=stuck).count(),
@@ -439,10 +444,10 @@ def test_tasks_are_acknowledged() -> None:
     assert changed
 
 
-# --- People and programs ---
+# --- Users and API clients ---
 
 
-@twin(accounts_hot.find_person, accounts_hot.find_user, accounts_hot.names_of, accounts_hot.find_key)
+@twin(accounts_hot.find_person, accounts_hot.find_user, accounts_hot.identities_of, accounts_hot.find_key)
 def test_people_and_programs() -> None:
     identities = list(Identity.objects.order_by("id"))
     for one in identities:
@@ -459,7 +464,7 @@ def test_people_and_programs() -> None:
             assert (accounts_hot.find_user(person.pk, known_to=client.pk) is not None) == known
     people = [one.user_id for one in identities][::2]
     rows = Identity.objects.filter(user__in=people).order_by("id")
-    assert accounts_hot.names_of(people) == list(
+    assert accounts_hot.identities_of(people) == list(
         rows.values_list("user_id", "api_client_id", "auth_method", "username")
     )
     client, secret = create_api_client(name="three")
@@ -474,7 +479,7 @@ def test_people_and_programs() -> None:
 
 
 def board(frame: Frame, lang: str, measure: str) -> list[Standing]:
-    """The rows of a board, best first."""
+    """Return the rows of a board, best first."""
     rows = Standing.objects.filter(frame=frame.value, lang=lang, person__enabled=True, person__show_on_leaderboard=True)
     return list(rows.select_related("person").order_by(f"-{measure}", "person_id"))
 
@@ -486,22 +491,22 @@ def test_some_have_moved_since_boards_were_in_order() -> None:
     assert Moved.objects.count() > 20 and Place.objects.count() > 100
 
 
-@twin(leaderboard_hot.board_top, leaderboard_hot.every_nth_of_board)
+@twin(leaderboard_hot.read_board_top, leaderboard_hot.read_every_nth)
 @pytest.mark.parametrize(("frame", "lang", "measure"), BOARDS)
 def test_the_top_of_a_board(frame: Frame, lang: str, measure: str) -> None:
     rows = board(frame, lang, measure)
     for above, start, size in ((-(10**6), 0, 10), (0, 3, 5), (20, 0, 100)):
         expected = [one for one in rows if getattr(one, measure) > above][start : start + size]
-        found = leaderboard_hot.board_top(frame, lang, measure, above=above, start=start, size=size)
+        found = leaderboard_hot.read_board_top(frame, lang, measure, above=above, start=start, size=size)
         assert [_board_row(one) for one in found] == [_expected(one, measure) for one in expected]
-    every = leaderboard_hot.every_nth_of_board(frame, lang, measure, 3)
+    every = leaderboard_hot.read_every_nth(frame, lang, measure, 3)
     assert every == [(getattr(one, measure), one.person_id) for one in rows[2::3]]
 
 
 def test_only_a_known_measure_becomes_part_of_a_statement() -> None:
     for ask in (
-        lambda: leaderboard_hot.board_top(Frame.TOTAL, "", "1", above=0, start=0, size=1),
-        lambda: leaderboard_hot.every_nth_of_board(Frame.TOTAL, "", "1", 1),
+        lambda: leaderboard_hot.read_board_top(Frame.TOTAL, "", "1", above=0, start=0, size=1),
+        lambda: leaderboard_hot.read_every_nth(Frame.TOTAL, "", "1", 1),
         lambda: leaderboard_hot.count_ranks("", "1", []),
     ):
         with pytest.raises(ValueError, match="There is no measure '1'"):
@@ -519,14 +524,14 @@ def _expected(row: Standing, measure: str) -> tuple[Any, ...]:
     return row.person_id, getattr(row, measure), row.updated_at, counts, shown
 
 
-@twin(leaderboard_hot.board_around, leaderboard_hot.count_ranks)
+@twin(leaderboard_hot.read_board_around, leaderboard_hot.count_ranks)
 @pytest.mark.parametrize(("frame", "lang", "measure"), BOARDS)
 def test_around_somebody(frame: Frame, lang: str, measure: str) -> None:
     rows = board(frame, lang, measure)
     for place in random.Random(6).sample(range(len(rows)), min(6, len(rows))):
         mine = rows[place]
         score = getattr(mine, measure)
-        near = leaderboard_hot.board_around(
+        near = leaderboard_hot.read_board_around(
             frame, lang, measure, score=score, person_id=mine.person_id, above=2, below=3, least=-(10**6)
         )
         ids = [row.person.pk for row in near]
@@ -534,7 +539,7 @@ def test_around_somebody(frame: Frame, lang: str, measure: str) -> None:
         assert [one for one in ids if one in wanted] == wanted
         assert ids == [one.person_id for one in rows if one.person_id in ids], "what comes besides is in order too"
         asked = [
-            leaderboard_hot.Wanted(
+            leaderboard_hot.RankRequest(
                 frame, 0, 2**31 - 1, UUID(int=2**128 - 1), UUID(int=2**128 - 1), score, mine.person_id
             )
         ]
@@ -543,12 +548,12 @@ def test_around_somebody(frame: Frame, lang: str, measure: str) -> None:
             top = getattr(rung, measure)
             until = mine.person_id if top == score else UUID(int=2**128 - 1)
             asked.append(
-                leaderboard_hot.Wanted(frame, place // 2 + 1, top, rung.person_id, until, score, mine.person_id)
+                leaderboard_hot.RankRequest(frame, place // 2 + 1, top, rung.person_id, until, score, mine.person_id)
             )
         assert leaderboard_hot.count_ranks(lang, measure, asked) == [place + 1] * len(asked)
 
 
-@twin(leaderboard_hot.own_counts)
+@twin(leaderboard_hot.read_own_counts)
 def test_what_a_person_did() -> None:
     work = {"message_posted", "message_reviewed", "replies_ranked"}
     facts = Happening.objects.filter(kind__in=work, actor__isnull=False, message__isnull=False)
@@ -556,7 +561,7 @@ def test_what_a_person_did() -> None:
     unread = list(Happening.objects.filter(tallied=False, kind__in=work).select_related("message", "tree"))
     for person in some(User.objects.filter(pk__in=[one.actor_id for one in unread])):
         for lang in ("", "en"):
-            found = leaderboard_hot.own_counts(person.pk, lang, [Frame.TOTAL, Frame.WEEK])
+            found = leaderboard_hot.read_own_counts(person.pk, lang, [Frame.TOTAL, Frame.WEEK])
             expected = {
                 row.frame: Counter({name: getattr(row, name) for name in COUNTERS})
                 for row in Standing.objects.filter(person=person, lang=lang, frame__in=("total", "week"))
@@ -574,21 +579,21 @@ def _kind_of(fact: Happening) -> str:
     return "prompts" if fact.message.parent_id is None else f"replies_{fact.message.role}"
 
 
-@twin(leaderboard_hot.troll_board)
+@twin(leaderboard_hot.read_troll_board)
 def test_the_board_of_moderators() -> None:
     for enabled in ([True], [False], [True, False]):
         rows = TrollStanding.objects.filter(frame="total", person__enabled__in=enabled).order_by("-score", "person_id")[
             :9
         ]
-        found = leaderboard_hot.troll_board(Frame.TOTAL, enabled, 9)
+        found = leaderboard_hot.read_troll_board(Frame.TOTAL, enabled, 9)
         assert list(map(fields_of, found)) == list(map(fields_of, rows))
         assert [one.person.display_name for one in found] == [one.person.display_name for one in rows]
 
 
-@twin(leaderboard_hot.remember, leaderboard_hot.add_tallies, leaderboard_hot.add_to_board)
+@twin(leaderboard_hot.store_tree_counts, leaderboard_hot.add_tallies, leaderboard_hot.add_to_board)
 def test_counts_are_added() -> None:
     tree_id, packed = some(MessageTree.objects)[0].pk, [[str(uuid4()), NOW.isoformat(), "en", "prompts", 2]]
-    leaderboard_hot.remember({tree_id: packed, (other := uuid4()): []})
+    leaderboard_hot.store_tree_counts({tree_id: packed, (other := uuid4()): []})
     assert dict(Counted.objects.filter(pk__in=(tree_id, other)).values_list("pk", "counts")) == {
         tree_id: packed,
         other: [],
@@ -671,12 +676,12 @@ def test_hours_become_days() -> None:
         assert not here.filter(grain="hour").exists()
 
 
-@twin(leaderboard_hot.put_in_order, leaderboard_hot.note_what_nobody_noted)
+@twin(leaderboard_hot.put_in_order, leaderboard_hot.recompute_moved)
 def test_boards_are_put_in_order() -> None:
     scores = lambda model: set(model.objects.values_list("frame", "lang", "person_id", *MEASURES))  # noqa: E731
     with undone():
         Standing.objects.filter(pk=some(Standing.objects)[0].pk).update(prompts=F("prompts") + 9)
-        leaderboard_hot.note_what_nobody_noted()
+        leaderboard_hot.recompute_moved()
         assert scores(Moved) == scores(Standing) - scores(Place)
         moved = Moved.objects.count()
         assert leaderboard_hot.put_in_order(when_more_than=10**6) == 0
@@ -704,7 +709,7 @@ def test_streaks_are_stored() -> None:
 
 @pytest.fixture(scope="module")
 def chats(made_trees: None, django_db_blocker: Any) -> None:
-    """Branching chats of a few people; most answers wait, some are being written or were interrupted."""
+    """Chats with branches of a few users; most answers wait, some are being written or were interrupted."""
     with django_db_blocker.unblock():
         dice = random.Random(7)
         for person in dice.choices(some(User.objects, 8), k=20):
@@ -739,7 +744,7 @@ def _how_far(dice: random.Random) -> dict[str, Any]:
     return facts | ({"ended_at": NOW} if facts["state"] == TurnState.COMPLETE else {})
 
 
-@twin(inference_hot.ChatMessageManager.thread_ids, inference_hot.ChatMessageManager.newest_below)
+@twin(inference_hot.ChatMessageManager.thread_ids, inference_hot.ChatMessageManager.newest_descendant)
 def test_ways_through_a_chat(chats: None) -> None:
     for message in some(ChatMessage.objects, 100):
         above, step = [], message
@@ -751,9 +756,9 @@ def test_ways_through_a_chat(chats: None) -> None:
         below = message
         while (reply := below.replies.order_by("-created_at", "-id").first()) is not None:
             below = reply
-        assert ChatMessage.objects.newest_below(message.pk) == below.pk
+        assert ChatMessage.objects.newest_descendant(message.pk) == below.pk
     nobody = uuid4()
-    assert ChatMessage.objects.thread_ids(nobody) == [] and ChatMessage.objects.newest_below(nobody) == nobody
+    assert ChatMessage.objects.thread_ids(nobody) == [] and ChatMessage.objects.newest_descendant(nobody) == nobody
 
 
 def waiting_turns() -> QuerySet[Turn]:
@@ -768,14 +773,14 @@ def waiting_turns() -> QuerySet[Turn]:
     return rows.order_by("-begun", "round", "queued_at", "message")
 
 
-@twin(inference_hot.TurnManager.line, inference_hot.TurnManager.lock_first)
+@twin(inference_hot.TurnManager.queue, inference_hot.TurnManager.lock_next)
 def test_the_line_of_those_who_wait(chats: None) -> None:
-    assert Turn.objects.line() == [(one.pk, one.user_id) for one in waiting_turns()]
+    assert Turn.objects.queue() == [(one.pk, one.user_id) for one in waiting_turns()]
     for model in ("one", "another", "unknown"):
         for number, at_once in ((1, 8), (5, 1), (100, 2), (100, 3)):
             able = [one.pk for one in waiting_turns() if one.model == model and (one.begun or one.round <= at_once)]
-            assert Turn.objects.lock_first(model=model, number=number, at_once=at_once) == able[:number]
-    assert len(Turn.objects.line()) > 30
+            assert Turn.objects.lock_next(model=model, number=number, at_once=at_once) == able[:number]
+    assert len(Turn.objects.queue()) > 30
 
 
 @twin(inference_hot.TurnManager.checkpoint)
@@ -816,20 +821,20 @@ def test_answers_are_saved_as_they_grow(chats: None) -> None:
     assert outcomes[0] == outcomes[1]
 
 
-@twin(inference_hot.TurnManager.still_wanted)
+@twin(inference_hot.TurnManager.renew)
 def test_turns_are_still_wanted(chats: None) -> None:
     asked = [one.pk for one in some(Turn.objects, 40)]
     is_open = Turn.objects.filter(pk__in=asked, state__in=(TurnState.PENDING, TurnState.IN_PROGRESS))
     expected = {one.pk for one in is_open}
     with undone():
         before = timezone.now() + timedelta(seconds=30)
-        assert Turn.objects.still_wanted(asked, 30) == expected != set(asked)
+        assert Turn.objects.renew(asked, 30) == expected != set(asked)
         after = timezone.now() + timedelta(seconds=30)
         renewed = Turn.objects.filter(wanted_until__range=(before, after))
         assert {one.pk for one in renewed} == expected
 
 
-# --- None is left out ---
+# --- All functions have a twin ---
 
 
 @pytest.mark.parametrize("module", [accounts_hot, trees_hot, tasks_hot, leaderboard_hot, inference_hot])

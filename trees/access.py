@@ -1,8 +1,7 @@
-"""Who may read what of messages, on every way out: pages, the API, search, tasks.
+"""Who may read which messages: the rule for pages, the API, search and tasks.
 
-Text that was deleted, or that is hidden until a moderator decides, is for staff and trusted programs. All others, its
-author included, get an empty text on the API (so that trees keep their shape) and nothing on pages. Whatever shows a
-text asks here; see decisions 55 and 57.
+Deleted and hidden texts are for staff and trusted API clients. Everyone else, the author included, gets an empty text
+on the API (so that trees keep their form) and nothing on pages. All code that shows a text uses this; decisions 55, 57.
 """
 
 from typing import Protocol
@@ -15,11 +14,11 @@ from oasst.core.errors import NotFound
 from trees.models import Message
 
 Reader = User | ApiClient | None
-"""A signed-in person, or the program that calls. None is anybody."""
+"""A signed-in user, or the calling API client. None is an anonymous reader."""
 
 
-class Hideable(Protocol):
-    """What decides whether a message is public: a `Message`, or a row that holds these columns."""
+class MessageVisibility(Protocol):
+    """The columns that decide whether a message is public: a `Message` or a row with these."""
 
     @property
     def deleted(self) -> bool: ...
@@ -28,45 +27,44 @@ class Hideable(Protocol):
 
 
 PUBLIC = Q(deleted=False, hidden=False)
-"""`is_public` as a condition of a query. The two change together."""
-
+"""`is_public` as a query condition. Change both together."""
 
 WITHDRAWN = Q(deleted=False, withdrawn=True)
-"""Withdrawn by its author while replies of others hang below it. Pages show its place and not its text."""
+"""Withdrawn by its author, with replies of others below. Pages show a placeholder instead of the text."""
 
 
-def no_message() -> NotFound:
-    """For whoever may know of each message whether it is there: programs and moderators."""
+def message_not_found() -> NotFound:
+    """Return the error for readers who may know whether a message exists: API clients and moderators."""
     return NotFound("There is no such message.", code="message_not_found")
 
 
-def no_such_message() -> NotFound:
-    """Of what is not there, was deleted, or is hidden for now: which of them it is, is nobody's business."""
+def message_unavailable() -> NotFound:
+    """Return the error that hides whether a message is missing, deleted or hidden."""
     return NotFound(
         "There is no such message, or it was removed, or a moderator has to look at it first.", code="message_not_found"
     )
 
 
-def is_public(message: Hideable) -> bool:
-    """May everybody read its text?"""
+def is_public(message: MessageVisibility) -> bool:
+    """Return True if everyone may read its text."""
     return not (message.deleted or message.hidden)
 
 
 def reads_everything(reader: Reader) -> bool:
-    """May this reader also read what is not public? Trusted programs and staff may, staff also by their own token.
-    Staff who must set up a second factor first (REQUIRE_MFA) read as everybody does until they have one.
+    """Return True if this reader may also read texts that are not public: trusted API clients and staff.
 
-    A person whom a program names in a request does not count: an untrusted program can name a moderator.
+    Staff who must set up a second factor first (REQUIRE_MFA) read only public texts until then. A user whom an API
+    client names in a request does not count: an untrusted client can name a moderator.
     """
     if isinstance(reader, ApiClient):
         return reader.trusted or (reader.person is not None and acts_as_staff(reader.person))
     return reader is not None and acts_as_staff(reader)
 
 
-def may_read(reader: Reader, message: Hideable) -> bool:
+def may_read(reader: Reader, message: MessageVisibility) -> bool:
     return is_public(message) or reads_everything(reader)
 
 
 def visible_messages(reader: Reader, messages: QuerySet[Message]) -> QuerySet[Message]:
-    """Those whose text this reader may read."""
+    """Filter the messages whose text this reader may read."""
     return messages if reads_everything(reader) else messages.filter(PUBLIC)

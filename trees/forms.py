@@ -1,4 +1,4 @@
-"""The forms of the pages about trees. They read the shape of the input; the rules live in the services."""
+"""The forms of the pages about trees. They check the form of the input; the services check the rules."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from trees.contributing.withdrawal import LONGEST_REMARK
 
 
 class SuggestionForm(LanguageQuestion):
-    """Another text for a message. Too long and the rest is said by the text rules."""
+    """Another text for a message. The text rules check its length."""
 
     text = TextField(
         label="The better text",

@@ -1,7 +1,7 @@
-"""The statements on trees that run all day, by hand: what the ORM would say takes it longer to write than PostgreSQL to
-answer. They are on the managers of the models, so callers see `MessageTree.objects.locked(tree_id)` and no SQL.
+"""Hand-written SQL for the frequent statements on trees: the ORM takes longer to compile them than PostgreSQL to run
+them. They are methods of the managers, so callers write `MessageTree.objects.locked(tree_id)`.
 
-Each has a twin in tests/test_hot.py that says the same by the ORM.
+tests/test_hot.py compares each with an ORM version of it.
 """
 
 import json
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from trees.models import Message, MessageTree, Opening, Revision  # noqa: F401  (named as text below)
 
 TEXTS = frozenset({"text", "text_digest", "search", "imported"})
-"""What is read of a message only where its text is shown."""
+"""Columns that are read only where the text is shown."""
 SEARCH = frozenset({"search"})
 
 
 class MessageRow(NamedTuple):
-    """The columns of a message that readers are shown, the reactions of the person who looks, and what follows from
-    both for that reader (`trees.api.schemas.as_rows`).
+    """The columns of a message for readers, the viewer's reactions, and what `trees.api.schemas.as_rows` derives from
+    both.
     """
 
     id: UUID
@@ -35,7 +35,7 @@ class MessageRow(NamedTuple):
     lang: str
     role: str
     emojis: dict[str, int]
-    synthetic: bool | None  # None where this reader must not know
+    synthetic: bool | None  # None if this reader must not know
     parent_id: UUID | None
     created_at: datetime
     review_result: bool | None
@@ -89,37 +89,37 @@ def _row(values: tuple[Any, ...]) -> MessageRow:
     return MessageRow(*columns)
 
 
-class FactManager(PreparedManager[Any]):
-    """Of rows that are written once: steps, judgements, happenings. `insert` stores them."""
+class InsertOnlyManager(PreparedManager[Any]):
+    """A manager of rows that are inserted once and never changed: transitions, judgments, outbox events."""
 
 
 class TreeManager(PreparedManager["MessageTree"]):
     def locked(self, tree_id: UUID) -> "MessageTree":
-        """One tree for change; needs an open transaction. Raises DoesNotExist.
+        """Return one locked tree; needs an open transaction. Raise DoesNotExist.
 
-        The weaker lock mode: inserting a message takes a key share lock on its tree, which the full lock would make
-        wait. Locks run downhill: a task first, then its tree, then messages by primary key.
+        The weaker lock mode lets others insert messages, which take a key share lock on the tree. Lock order: a task,
+        then its tree, then messages by primary key.
         """
-        found = self.prepared("WHERE one.id = %s FOR NO KEY UPDATE", [tree_id])
-        if not found:
+        rows = self.fetch("WHERE one.id = %s FOR NO KEY UPDATE", [tree_id])
+        if not rows:
             raise self.model.DoesNotExist
-        return found[0]
+        return rows[0]
 
     def count_states(self) -> list[tuple[str, int]]:
-        """(state, trees in it), by name."""
-        return prepared.read("SELECT state, count(*) FROM trees_messagetree GROUP BY state ORDER BY state", [])
+        """Return (state, number of trees), by state."""
+        return prepared.fetch_rows("SELECT state, count(*) FROM trees_messagetree GROUP BY state ORDER BY state", [])
 
     def count_messages(self, states: Collection[str] | None = None) -> list[tuple[Any, ...]]:
-        """(tree, state, depth, oldest, youngest, messages, goal) of each tree, or of those in these states, in the
-        order of arrival. Grouped by the tree alone, so that its columns cost no sorting.
+        """Return (tree id, state, depth, oldest, youngest, messages, goal) of all trees or those in these states, by
+        arrival. It groups by the tree alone, so that the other columns need no sort.
         """
-        which = "true" if states is None else "tree.state = ANY(%s)"
-        return prepared.read(
+        condition = "true" if states is None else "tree.state = ANY(%s)"
+        return prepared.fetch_rows(
             f"""
             SELECT tree.id, tree.state, max(message.depth), min(message.created_at), max(message.created_at), count(*),
                    tree.goal_tree_size
             FROM trees_messagetree tree JOIN trees_message message ON message.tree_id = tree.id AND NOT message.deleted
-            WHERE {which} GROUP BY tree.id ORDER BY tree.number
+            WHERE {condition} GROUP BY tree.id ORDER BY tree.number
             """,
             [] if states is None else [sorted(states)],
         )
@@ -127,45 +127,47 @@ class TreeManager(PreparedManager["MessageTree"]):
 
 class MessageManager(PreparedManager["Message"]):
     def of_tree(self, tree_id: UUID) -> "list[Message]":
-        """All messages of a tree, without what `TEXTS` names."""
-        return self.prepared("WHERE one.tree_id = %s", [tree_id], without=TEXTS)
+        """Return all messages of a tree, without the columns in `TEXTS`."""
+        return self.fetch("WHERE one.tree_id = %s", [tree_id], without=TEXTS)
 
-    def to_show(self, message_id: UUID) -> "Message":
-        """One message with its text. Raises DoesNotExist."""
-        found = self.prepared("WHERE one.id = %s", [message_id], without=SEARCH)
-        if not found:
+    def with_text(self, message_id: UUID) -> "Message":
+        """Return one message with its text. Raise DoesNotExist."""
+        rows = self.fetch("WHERE one.id = %s", [message_id], without=SEARCH)
+        if not rows:
             raise self.model.DoesNotExist
-        return found[0]
+        return rows[0]
 
     def accepted_replies(self, parent_id: UUID) -> list[tuple[UUID, UUID]]:
-        """(reply, its present revision) of those that are part of the conversation."""
+        """Return (reply id, present revision id) of the replies that are part of the conversation."""
         sql = "SELECT id, revision_id FROM trees_message WHERE parent_id = %s AND NOT deleted AND review_result"
-        return prepared.read(sql, [parent_id])
+        return prepared.fetch_rows(sql, [parent_id])
 
     def rows(self, message_ids: Iterable[UUID], viewer_id: UUID | None = None) -> list[MessageRow]:
-        """Those of these messages that there are, in any order."""
-        return [_row(one) for one in prepared.read(_ROWS, {"messages": list(message_ids), "viewer": viewer_id})]
+        """Return the existing ones of these messages, in any order."""
+        return list(map(_row, prepared.fetch_rows(_ROWS, {"messages": list(message_ids), "viewer": viewer_id})))
 
     def path(self, message_id: UUID, viewer_id: UUID | None = None) -> list[MessageRow]:
-        """The message with everything above it, the prompt first; empty when there is no such message."""
-        return [_row(one) for one in prepared.read(_PATH, {"message": message_id, "viewer": viewer_id})]
+        """Return the message and its ancestors, the prompt first; empty if the message does not exist."""
+        return list(map(_row, prepared.fetch_rows(_PATH, {"message": message_id, "viewer": viewer_id})))
 
     def has_recent(self, author_id: UUID, text_digest: bytes, since: datetime) -> bool:
-        """Whether this person wrote this text since then."""
+        """Return True if this user wrote this text since then."""
         sql = "SELECT FROM trees_message WHERE author_id = %s AND created_at >= %s AND text_digest = %s LIMIT 1"
-        return bool(prepared.read(sql, [author_id, since, text_digest]))
+        return bool(prepared.fetch_rows(sql, [author_id, since, text_digest]))
 
     def count_languages(self) -> list[tuple[str, int, int]]:
-        """(language, messages, those that are not deleted), by language."""
+        """Return (language, messages, messages not deleted), by language."""
         sql = (
             "SELECT lang, count(*), count(*) FILTER (WHERE NOT deleted) FROM trees_message GROUP BY lang ORDER BY lang"
         )
-        return prepared.read(sql, [])
+        return prepared.fetch_rows(sql, [])
 
     def save_decisions(self, messages: "Sequence[Message]") -> None:
-        """Store what reviews, rankings and removals change. With `bulk_update` it was a fifth of taking an answer."""
+        """Store what reviews, rankings and removals change. `bulk_update` took a fifth of the time of submitting an
+        answer.
+        """
         fields = ("id", "review_count", "review_result", "ranking_count", "rank", "deleted")
-        prepared.run(
+        prepared.execute(
             """
             UPDATE trees_message SET
                 review_count = fresh.review_count, review_result = fresh.review_result,
@@ -180,7 +182,7 @@ class MessageManager(PreparedManager["Message"]):
 
 class OpeningManager(PreparedManager["Opening"]):
     def of_tree(self, tree_id: UUID) -> "list[Opening]":
-        return self.prepared("WHERE one.tree_id = %s", [tree_id])
+        return self.fetch("WHERE one.tree_id = %s", [tree_id])
 
     def change(
         self,
@@ -191,10 +193,10 @@ class OpeningManager(PreparedManager["Opening"]):
         add: Sequence[tuple[UUID, Work, int]],
         now: datetime,
     ) -> None:
-        """Remove openings of a tree, give others a new priority, and add (message, work, priority). One statement,
-        which locks in the order of their ids.
+        """Remove openings of a tree, set priorities, add (message, work, priority). One statement; it locks in id
+        order.
         """
-        prepared.run(
+        prepared.execute(
             """
             WITH locked AS MATERIALIZED (
                 SELECT id FROM trees_opening WHERE id = ANY(%s) ORDER BY id FOR UPDATE
@@ -225,10 +227,12 @@ class OpeningManager(PreparedManager["Opening"]):
 
 
 class RevisionManager(PreparedManager["Revision"]):
-    def labels_given(self, revision_ids: Iterable[UUID]) -> list[tuple[UUID, dict[str, float | None]]]:
-        """(message, labels) of each review of these texts that counts."""
+    def review_labels(self, revision_ids: Iterable[UUID]) -> list[tuple[UUID, dict[str, float | None]]]:
+        """Return (message id, labels) of each review of these texts that counts."""
         sql = (
             "SELECT message_id, labels FROM trees_review "
             "WHERE kind = 'review' AND set_aside_id IS NULL AND revision_id = ANY(%s)"
         )
-        return [(message_id, json.loads(labels)) for message_id, labels in prepared.read(sql, [list(revision_ids)])]
+        return [
+            (message_id, json.loads(labels)) for message_id, labels in prepared.fetch_rows(sql, [list(revision_ids)])
+        ]

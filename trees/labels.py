@@ -1,11 +1,11 @@
-"""The fifteen labels: what each asks, how it is asked, and what its ends mean."""
+"""The fifteen labels: the question, the widget, and the meaning of both ends of a scale."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Widget = Literal["yes_no", "flag", "likert"]
 
-# These two decide whether a message is accepted (trees.lifecycle.consensus.rejects).
+# These two decide whether a message is accepted (trees.lifecycle.consensus.is_rejecting).
 SPAM = "spam"
 LANG_MISMATCH = "lang_mismatch"
 

@@ -1,4 +1,4 @@
-"""Reading trees for pages: conversations, whole trees, a person's contributions. Never writes."""
+"""Read trees for pages: conversations, whole trees, a user's contributions. Never writes."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from oasst.accounts.models import User
 from oasst.core.errors import Invalid
 from oasst.core.markdown.rendering import plain_excerpt, render
 from oasst.core.text.diff import Piece, word_diff
-from oasst.core.timestamps import parse_moment
-from trees.access import WITHDRAWN, Reader, may_read, no_such_message, reads_everything, visible_messages
-from trees.lifecycle.reply_ranks import in_order
+from oasst.core.timestamps import parse_timestamp
+from trees.access import WITHDRAWN, Reader, may_read, message_unavailable, reads_everything, visible_messages
+from trees.lifecycle.reply_ranks import sort_siblings
 from trees.lifecycle.states import REPLY_WORK, TABLE, State
 from trees.models import Message, MessageTree, Ranking, Reaction, Review, TreeTransition
 
 
 @dataclass(frozen=True)
 class Thumbs:
-    """Thumbs on one message. The numbers are for those who have given theirs, so that nobody follows the herd."""
+    """Thumbs on one message. Users see the numbers only after giving theirs, so that nobody follows the crowd."""
 
-    mine: str  # "+1", "-1" or nothing
+    mine: str  # "+1", "-1" or empty
     up: int | None
     down: int | None
     may_give: bool
 
 
 @dataclass
-class Turn:
+class PageMessage:
     """One message as pages show it."""
 
     id: UUID
@@ -52,16 +52,16 @@ class Turn:
     state: str | None = None
     rank: int | None = None  # from 1
     thumbs: Thumbs | None = None
-    reported: bool = False  # by the person who looks
-    is_withheld: bool = False  # from the person who looks: its place is shown, and not its text
-    may_suggest: bool = False  # another text for it
-    corrects: UUID | None = None  # the sibling that this is another text for, with what differs
+    reported: bool = False  # by the viewer
+    is_withheld: bool = False  # from the viewer, who sees a placeholder
+    may_suggest: bool = False  # the viewer may suggest another text
+    corrects: UUID | None = None  # the sibling that this text corrects, with the differences
     changes: list[Piece] = field(default_factory=list)
-    replies: list[Turn] = field(default_factory=list)
+    replies: list[PageMessage] = field(default_factory=list)
 
 
 def message_state(message: Message) -> str:
-    """One word for what became of a message."""
+    """Return the state of a message in one word."""
     if message.withdrawn:
         return "withdrawn"
     if message.deleted:
@@ -73,68 +73,69 @@ def message_state(message: Message) -> str:
     return "accepted" if message.review_result else "rejected"
 
 
-def conversation_to(message: Message, reader: Reader) -> list[Turn]:
-    """The turns from the prompt down to `message`, which is framed; those that the reader may read. One statement.
+def conversation_to(message: Message, reader: Reader) -> list[PageMessage]:
+    """Return the messages from the prompt to `message`, the target, that the reader may read. One statement.
 
     Made for tasks: nothing in it tells who wrote what or what others thought of it.
     """
     rows = Message.objects.path(message.pk)
-    shown = (row for row in rows if may_read(reader, row))
-    return [Turn(m.id, m.role, m.text, render(m.text), m.lang, is_target=m.id == message.pk) for m in shown]
+    readable = (row for row in rows if may_read(reader, row))
+    return [PageMessage(m.id, m.role, m.text, render(m.text), m.lang, is_target=m.id == message.pk) for m in readable]
 
 
-def get_tree_for(person: User, message_id: UUID) -> tuple[MessageTree, Turn]:
-    """The whole tree around a message: (tree, its first turn with everything below). Three statements.
-
-    Raises NotFound for what this person may not see.
+def get_tree_for(person: User, message_id: UUID) -> tuple[MessageTree, PageMessage]:
+    """Return the tree around a message and its prompt with everything below. Three statements. Raise NotFound if this
+    user may not see it.
     """
-    missing = no_such_message()
-    message = _with_gaps(person, Message.objects.filter(pk=message_id)).select_related("tree").first()
+    not_found = message_unavailable()
+    message = _on_page(person, Message.objects.filter(pk=message_id)).select_related("tree").first()
     if message is None:
-        raise missing
-    messages = _with_gaps(person, Message.objects.filter(tree=message.tree)).defer("search", "text_digest")
+        raise not_found
+    messages = _on_page(person, Message.objects.filter(tree=message.tree)).defer("search", "text_digest")
     children: dict[UUID | None, list[Message]] = defaultdict(list)
-    for one in messages:
-        children[one.parent_id].append(one)
+    for m in messages:
+        children[m.parent_id].append(m)
     if not children[None]:
-        raise missing
+        raise not_found
     mine: dict[UUID, set[str]] = defaultdict(set)
-    given = Reaction.objects.of_present_text().filter(message__tree=message.tree, author=person)
-    for message_id, emoji in given.values_list("message_id", "emoji"):
+    reactions = Reaction.objects.of_present_text().filter(message__tree=message.tree, author=person)
+    for message_id, emoji in reactions.values_list("message_id", "emoji"):
         mine[message_id].add(emoji)
-    turns: dict[UUID, Turn] = {}
+    page_messages: dict[UUID, PageMessage] = {}
     waiting = list(children[None])
     while waiting:
-        one = waiting.pop()
-        turns[one.pk] = turn = _tree_turn(one, person, one.pk == message.pk, mine[one.pk])
-        if one.parent_id:
-            turns[one.parent_id].replies.append(turn)
-        waiting.extend(reversed(in_order(children[one.pk])))
-    _link_corrections(message.tree, turns, children)
-    return message.tree, turns[message.tree_id]
+        m = waiting.pop()
+        page_messages[m.pk] = page_message = _page_message(m, person, m.pk == message.pk, mine[m.pk])
+        if m.parent_id:
+            page_messages[m.parent_id].replies.append(page_message)
+        waiting.extend(reversed(sort_siblings(children[m.pk])))
+    _link_corrections(message.tree, page_messages, children)
+    return message.tree, page_messages[message.tree_id]
 
 
-def _with_gaps(person: User, messages: QuerySet[Message]) -> QuerySet[Message]:
-    """Those that a tree page has: what this person may read, and the places of what was withdrawn."""
+def _on_page(person: User, messages: QuerySet[Message]) -> QuerySet[Message]:
+    """Filter the messages of a tree page: those that this user may read, and placeholders of withdrawn ones."""
     return messages if reads_everything(person) else visible_messages(person, messages) | messages.filter(WITHDRAWN)
 
 
-def _link_corrections(tree: MessageTree, turns: dict[UUID, Turn], children: dict[UUID | None, list[Message]]) -> None:
+def _link_corrections(
+    tree: MessageTree, page_messages: dict[UUID, PageMessage], children: dict[UUID | None, list[Message]]
+) -> None:
     takes_replies = bool(TABLE[State(tree.state)].offers & REPLY_WORK)
-    for message in (one for parent_id, replies in children.items() if parent_id for one in replies):
-        turn = turns.get(message.pk)
-        original = turns.get(message.correction_of_id) if message.correction_of_id else None
-        if turn is None:
+    for message in (m for parent_id, replies in children.items() if parent_id for m in replies):
+        page_message = page_messages.get(message.pk)
+        original = page_messages.get(message.correction_of_id) if message.correction_of_id else None
+        if page_message is None:
             continue
-        turn.may_suggest = takes_replies and not turn.is_mine and not message.is_withheld
-        if original is not None and not (original.is_withheld or turn.is_withheld):
-            turn.corrects, turn.changes = original.id, word_diff(original.text, turn.text)
+        page_message.may_suggest = takes_replies and not page_message.is_mine and not message.is_withheld
+        if original is not None and not (original.is_withheld or page_message.is_withheld):
+            page_message.corrects, page_message.changes = original.id, word_diff(original.text, page_message.text)
 
 
-def _tree_turn(message: Message, person: User, is_target: bool, mine: set[str]) -> Turn:
+def _page_message(message: Message, person: User, is_target: bool, mine: set[str]) -> PageMessage:
     reads = may_read(person, message)
-    text = message.text if reads else instead_of_text(message)
-    return Turn(
+    text = message.text if reads else placeholder_for(message)
+    return PageMessage(
         message.pk,
         message.role,
         text,
@@ -153,11 +154,11 @@ def _tree_turn(message: Message, person: User, is_target: bool, mine: set[str]) 
 
 
 def _thumbs(message: Message, person: User, mine: set[str]) -> Thumbs:
-    own = message.author_id == person.pk
+    is_own = message.author_id == person.pk
     thumb = next((emoji for emoji in (Reaction.THUMB_UP, Reaction.THUMB_DOWN) if emoji in mine), "")
-    visible = own or bool(thumb) or acts_as_staff(person)
+    visible = is_own or bool(thumb) or acts_as_staff(person)
     up, down = (message.emojis.get(emoji, 0) if visible else None for emoji in (Reaction.THUMB_UP, Reaction.THUMB_DOWN))
-    return Thumbs(thumb, up, down, may_give=not own)
+    return Thumbs(thumb, up, down, may_give=not is_own)
 
 
 @dataclass(frozen=True)
@@ -173,10 +174,9 @@ def timeline_of(tree: MessageTree) -> list[Step]:
 
 
 KINDS = ("prompt", "reply", "review", "ranking")
-PAGE = 20
-EXCERPT = 160
-"""Letters of a text in a row of a list."""
-REMOVED = "(removed)"  # in place of a text that was taken away
+PAGE_SIZE = 20
+EXCERPT = 160  # characters of a text in a list
+REMOVED = "(removed)"
 HIDDEN = "(hidden until a moderator decides)"
 WITHDRAWN_TEXT = "(withdrawn by its author)"
 
@@ -187,41 +187,41 @@ class Contribution:
     kind: str
     at: datetime
     excerpt: str
-    url: str  # empty where this person would find nothing
+    url: str  # empty if there is no page for this user
     state: str | None = None
     state_label: str = ""
     rank: int | None = None
-    may_withdraw: bool = False  # or has withdrawn, and may still undo that
+    may_withdraw: bool = False  # or may undo the withdrawal
 
 
 @dataclass(frozen=True)
-class Page:
+class ContributionPage:
     rows: list[Contribution]
-    newer: str | None  # cursors; None where there is nothing further
+    newer: str | None  # cursors; None at either end
     older: str | None
 
 
 def contributions_of(
-    person: User, *, kind: str | None = None, older: str | None = None, newer: str | None = None, size: int = PAGE
-) -> Page:
-    """One page of what a person gave, newest first; one statement a kind, whatever the number of rows.
+    person: User, *, kind: str | None = None, older: str | None = None, newer: str | None = None, size: int = PAGE_SIZE
+) -> ContributionPage:
+    """Return one page of a user's contributions, newest first; one statement per kind.
 
-    Cursors are `<ISO date>~<uuid>` of the last (`older`) or first (`newer`) row of the page before.
-    Raises Invalid for a cursor that is none and for an unknown kind.
+    Cursors are `<ISO date>~<uuid>` of the last (`older`) or first (`newer`) row of the previous page. Raise Invalid for
+    a malformed cursor or an unknown kind.
     """
     if kind is not None and kind not in KINDS:
         raise Invalid(f"There is no kind of contribution called {kind!r}.", code="unknown_kind", field="kind")
     cursor = _parse_cursor(older or newer)
     rows: list[Contribution] = []
-    for one in [kind] if kind else KINDS:
-        found = _after_cursor(_source(person, one), cursor, ascending=bool(newer))
-        rows.extend(_row(one, item, person) for item in found[: size + 1])
+    for name in [kind] if kind else KINDS:
+        items = _after_cursor(_source(person, name), cursor, ascending=bool(newer))
+        rows.extend(_row(name, item, person) for item in items[: size + 1])
     rows.sort(key=lambda row: (row.at, row.id), reverse=not newer)
     more, rows = len(rows) > size, rows[:size]
     if newer:
         rows.reverse()
     first, last = (f"{row.at.isoformat()}~{row.id}" for row in (rows[0], rows[-1])) if rows else (None, None)
-    return Page(
+    return ContributionPage(
         rows,
         newer=first if (more if newer else bool(older)) else None,
         older=last if (True if newer else more) else None,
@@ -231,34 +231,34 @@ def contributions_of(
 Source = QuerySet[Message] | QuerySet[Review] | QuerySet[Ranking]
 
 
-def beginning_of(text: str) -> Left:
-    """Enough of the column `text` for an excerpt, also where Markdown takes much away."""
+def text_start(text: str) -> Left:
+    """Return the start of the column `text`: enough for an excerpt after Markdown is removed."""
     return Left(text, 5 * EXCERPT)
 
 
 def _source(person: User, kind: str) -> Source:
-    excerpt = beginning_of("text")
+    excerpt = text_start("text")
     if kind in ("prompt", "reply"):
-        # By depth and not by parent: an index finds all prompts of the site, and the planner may start there.
+        # By depth, not by parent: otherwise the planner may start from an index of all prompts of the site.
         messages = Message.objects.filter(author=person, **({"depth": 0} if kind == "prompt" else {"depth__gt": 0}))
         messages = messages.defer("search", "text").select_related("tree")
-        return messages.annotate(excerpt=excerpt, has_page=_prompt_shown(person, "tree_id"))
+        return messages.annotate(excerpt=excerpt, has_page=_prompt_is_on_page(person, "tree_id"))
     if kind == "review":
         reviews = Review.objects.filter(author=person).select_related("message").defer("message__search")
-        excerpt = beginning_of("message__text")
-        return reviews.annotate(excerpt=excerpt, has_page=_prompt_shown(person, "message__tree_id"))
+        excerpt = text_start("message__text")
+        return reviews.annotate(excerpt=excerpt, has_page=_prompt_is_on_page(person, "message__tree_id"))
     rankings = Ranking.objects.filter(author=person).select_related("parent").defer("parent__search")
-    excerpt = beginning_of("parent__text")
-    return rankings.annotate(excerpt=excerpt, has_page=_prompt_shown(person, "parent__tree_id"))
+    excerpt = text_start("parent__text")
+    return rankings.annotate(excerpt=excerpt, has_page=_prompt_is_on_page(person, "parent__tree_id"))
 
 
-def _prompt_shown(person: User, tree_id: str) -> Exists:
-    """Without its prompt a conversation has no page."""
-    return Exists(_with_gaps(person, Message.objects.filter(pk=OuterRef(tree_id))))
+def _prompt_is_on_page(person: User, tree_id: str) -> Exists:
+    """A conversation without a visible prompt has no page."""
+    return Exists(_on_page(person, Message.objects.filter(pk=OuterRef(tree_id))))
 
 
-def instead_of_text(message: Message) -> str:
-    """What stands where somebody may not read it."""
+def placeholder_for(message: Message) -> str:
+    """Return the placeholder for a text that the reader may not read."""
     if message.withdrawn:
         return WITHDRAWN_TEXT
     return REMOVED if message.deleted else HIDDEN
@@ -277,7 +277,7 @@ def _parse_cursor(value: str | None) -> tuple[datetime, UUID] | None:
         return None
     try:
         at, _, row_id = value.partition("~")
-        return parse_moment(at), UUID(row_id)
+        return parse_timestamp(at), UUID(row_id)
     except ValueError as error:
         raise Invalid("This page address is broken; start again from the first page.", code="bad_cursor") from error
 
@@ -286,14 +286,14 @@ def _row(kind: str, item: Message | Review | Ranking, person: User) -> Contribut
     message = item if isinstance(item, Message) else item.message if isinstance(item, Review) else item.parent
     reads = may_read(person, message)
     if not reads:
-        item.excerpt = instead_of_text(message)  # type: ignore[union-attr]
-    has_place = reads or (message.withdrawn and not message.deleted)
+        item.excerpt = placeholder_for(message)  # type: ignore[union-attr]
+    is_on_page = reads or (message.withdrawn and not message.deleted)
     row: dict[str, Any] = {
         "id": item.pk,
         "kind": kind,
         "at": item.created_at,
         "excerpt": plain_excerpt(item.excerpt, EXCERPT),  # type: ignore[union-attr]
-        "url": reverse("tree", args=[message.pk]) + f"#message-{message.pk}" if has_place and item.has_page else "",  # type: ignore[union-attr]
+        "url": reverse("tree", args=[message.pk]) + f"#message-{message.pk}" if is_on_page and item.has_page else "",  # type: ignore[union-attr]
     }
     if not isinstance(item, Message):
         return Contribution(**row)
@@ -306,7 +306,7 @@ def _row(kind: str, item: Message | Review | Ranking, person: User) -> Contribut
 
 
 @dataclass(frozen=True)
-class Counts:
+class ContributionCounts:
     prompts: int
     replies: int
     reviews: int
@@ -314,20 +314,20 @@ class Counts:
     accepted: int
 
 
-def contribution_counts(person: User) -> Counts:
-    """What a person gave, in three statements."""
+def contribution_counts(person: User) -> ContributionCounts:
+    """Count the contributions of a user. Three statements."""
     written = Message.objects.filter(author=person, deleted=False, withdrawn=False).aggregate(
         prompts=Count("pk", filter=Q(parent=None)),
         replies=Count("pk", filter=Q(parent__isnull=False)),
         accepted=Count("pk", filter=Q(review_result=True)),
     )
-    return Counts(
+    return ContributionCounts(
         **written,
         reviews=Review.objects.filter(author=person, kind=Review.Kind.REVIEW).count(),
         rankings=Ranking.objects.filter(author=person).count(),
     )
 
 
-def texts_of(message_ids: Iterable[UUID]) -> dict[UUID, Message]:
-    """Messages by id with their texts and without the rest that a ranking page must not show."""
+def ranking_texts(message_ids: Iterable[UUID]) -> dict[UUID, Message]:
+    """Return messages by id with their texts, without what a ranking page must not show."""
     return Message.objects.only("id", "text", "lang", "synthetic", "deleted", "hidden").in_bulk(list(message_ids))

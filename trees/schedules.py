@@ -1,4 +1,4 @@
-"""What the clock sets off for trees."""
+"""Periodic Celery jobs for trees."""
 
 import structlog
 from celery import shared_task
@@ -14,8 +14,8 @@ log = structlog.get_logger(__name__)
 
 @shared_task
 def retry_scoring() -> None:
-    """Try the trees again whose scoring failed, less and less often."""
-    tried, succeeded = reranking.retry_what_is_due(policy=current_policy())
+    """Retry the trees whose scoring failed, with growing pauses."""
+    tried, succeeded = reranking.retry_due(policy=current_policy())
     if tried:
         log.warning("scoring_retried", tried=tried, succeeded=succeeded)
 
@@ -28,5 +28,5 @@ def learn_reviewers() -> None:
 
 @shared_task
 def forget_deliveries() -> int:
-    """Drop what webhooks were told long ago."""
-    return webhooks.forget()
+    """Delete old webhook deliveries."""
+    return webhooks.delete_old_deliveries()

@@ -1,4 +1,4 @@
-"""Pages about the data set: a person's contributions and one tree."""
+"""Pages about the data set: a user's contributions and one tree."""
 
 from http import HTTPStatus
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Conflict, Gone, Invalid
 from oasst.core.http import kept_forms
-from oasst.core.http.kept_forms import keeps_words
+from oasst.core.http.kept_forms import keep_until_accepted
 from oasst.core.text.diff import word_diff
 from oasst.core.text.languages import name_of
 from trees import queries
@@ -40,17 +40,17 @@ def contributions(request: SignedInRequest) -> HttpResponse:
     page = queries.contributions_of(
         request.user, kind=kind or None, older=request.GET.get("older"), newer=request.GET.get("newer")
     )
-    here = reverse("contributions")
+    path = reverse("contributions")
 
-    def address(**given: str | None) -> str:
-        query = urlencode({key: value for key, value in {"kind": kind, **given}.items() if value})
-        return f"{here}?{query}" if query else here
+    def page_url(**changes: str | None) -> str:
+        query = urlencode({key: value for key, value in {"kind": kind, **changes}.items() if value})
+        return f"{path}?{query}" if query else path
 
     context = {
         "rows": page.rows,
-        "filters": [(value, label, value == kind, address(kind=value)) for value, label in FILTERS],
-        "previous_url": address(newer=page.newer) if page.newer else "",
-        "next_url": address(older=page.older) if page.older else "",
+        "filters": [(value, label, value == kind, page_url(kind=value)) for value, label in FILTERS],
+        "previous_url": page_url(newer=page.newer) if page.newer else "",
+        "next_url": page_url(older=page.older) if page.older else "",
     }
     return render(request, "trees/contributions.html", context)
 
@@ -62,26 +62,26 @@ def tree(request: SignedInRequest, message_id: UUID) -> HttpResponse:
 
 
 def _tree_page(request: SignedInRequest, message_id: UUID, status: int = HTTPStatus.OK) -> HttpResponse:
-    """The conversation around a message."""
-    found, root = queries.get_tree_for(request.user, message_id)
-    row = TABLE[State(found.state)]
+    """Render the conversation around a message."""
+    message_tree, root = queries.get_tree_for(request.user, message_id)
+    row = TABLE[State(message_tree.state)]
     size, waiting = 0, [root]
     while waiting:
-        turn = waiting.pop()
-        size += turn.state == "accepted"
-        waiting.extend(turn.replies)
+        message = waiting.pop()
+        size += message.state == "accepted"
+        waiting.extend(message.replies)
     context = {
         "tree": {
-            "id": found.pk,
-            "state": found.state,
+            "id": message_tree.pk,
+            "state": message_tree.state,
             "state_label": row.label,
-            "lang_name": name_of(found.lang),
+            "lang_name": name_of(message_tree.lang),
             "message_count": size,
-            "goal": found.goal_tree_size if row.active else None,
+            "goal": message_tree.goal_tree_size if row.active else None,
         },
         "root": root,
         "target_id": message_id,
-        "timeline": queries.timeline_of(found),
+        "timeline": queries.timeline_of(message_tree),
         "report_categories": Report.Category.choices,
         "report_limit": reactions.LONGEST_REPORT,
     }
@@ -92,36 +92,38 @@ def _tree_page(request: SignedInRequest, message_id: UUID, status: int = HTTPSta
 @require_POST
 def react(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     reactions.set_reaction(message_id=message_id, person=request.user, emoji=request.POST.get("emoji", ""))
-    return redirect(_place_of(message_id))
+    return redirect(_message_url(message_id))
 
 
-@keeps_words("tree")
+@keep_until_accepted("tree")
 @login_required
 @require_POST
 def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     category, text = request.POST.get("category", ""), request.POST.get("text", "")
     try:
-        found = reactions.report(message_id=message_id, reporter=request.user, category=category, text=text)
+        stored = reactions.report(message_id=message_id, reporter=request.user, category=category, text=text)
     except Invalid as error:
-        kept_forms.show_refused(request, error)
+        kept_forms.set_refused(request, error)
         return _tree_page(request, message_id, HTTPStatus.BAD_REQUEST)
-    if found.status == found.Status.OPEN:
+    if stored.status == Report.Status.OPEN:
         messages.success(request, "Thank you. A moderator will look at it.")
     else:
         messages.info(request, "You reported this text before, and a moderator has answered. Nothing new was sent.")
-    return redirect(_place_of(message_id))
+    return redirect(_message_url(message_id))
 
 
-@keeps_words("message_suggest")
+@keep_until_accepted("message_suggest")
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def suggest(request: SignedInRequest, message_id: UUID) -> HttpResponse:
-    """Another text for somebody's message."""
+    """Suggest another text for a message of another author."""
     limit = current_policy().message_size_limit
     original = corrections.get_correctable_for(request.user, message_id)
-    kept = kept_forms.find(request, request.path)
-    begun = {"text": original.text, **(kept.fields.dict() if kept else {})}
-    form = SuggestionForm(request.POST or None, initial=begun, text_limit=limit, filed_as=original.lang, may_move=False)
+    kept = kept_forms.find_kept_form(request, request.path)
+    initial = {"text": original.text, **(kept.fields.dict() if kept else {})}
+    form = SuggestionForm(
+        request.POST or None, initial=initial, text_limit=limit, filed_as=original.lang, may_move=False
+    )
     status = HTTPStatus.UNPROCESSABLE_ENTITY if form.errors else HTTPStatus.OK
     if request.method == "POST" and form.is_valid():
         try:
@@ -133,28 +135,28 @@ def suggest(request: SignedInRequest, message_id: UUID) -> HttpResponse:
             status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, Invalid) else HTTPStatus.CONFLICT
         else:
             messages.success(request, "Stored beside the other text. People will review it. Thank you!")
-            return redirect(_place_of(stored.pk))
+            return redirect(_message_url(stored.pk))
     context = {
         "form": form,
         "conversation": queries.conversation_to(original, request.user),
-        "back_url": _place_of(message_id),
+        "back_url": _message_url(message_id),
         "changes": word_diff(original.text, form["text"].value() or "") if form.is_bound else [],
     }
     return render(request, "trees/suggest.html", context, status=status)
 
 
-@keeps_words("message_withdraw")
+@keep_until_accepted("message_withdraw")
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def withdraw(request: SignedInRequest, own_message_id: UUID) -> HttpResponse:
-    """Says what withdrawing one's own message would do, and does it."""
-    kept = kept_forms.find(request, request.path)
-    begun = kept.fields.dict() if kept else {}
-    form = WithdrawalForm(request.POST if request.method == "POST" else None, initial=begun)
+    """Say what withdrawing one's own message would do, and do it on POST."""
+    kept = kept_forms.find_kept_form(request, request.path)
+    initial = kept.fields.dict() if kept else {}
+    form = WithdrawalForm(request.POST if request.method == "POST" else None, initial=initial)
     status = HTTPStatus.UNPROCESSABLE_ENTITY if form.errors else HTTPStatus.OK
     if request.method == "POST" and form.is_valid():
         try:
-            made = withdrawal.withdraw(
+            withdrawn = withdrawal.withdraw(
                 message_id=own_message_id,
                 author=request.user,
                 reason=form.cleaned_data["reason"],
@@ -163,12 +165,14 @@ def withdraw(request: SignedInRequest, own_message_id: UUID) -> HttpResponse:
         except Invalid as error:
             form.add_error(error.field if error.field in form.fields else None, error.message)
             status = HTTPStatus.UNPROCESSABLE_ENTITY
-        except Conflict:  # which the page explains
+        except Conflict:  # the page explains it
             status = HTTPStatus.CONFLICT
         else:
-            messages.success(request, _what_came_of(made))
+            is_deleted = withdrawn.status == Withdrawal.Status.GRANTED
+            text = "Your text is removed." if is_deleted else "Your text is hidden from everybody but the moderators."
+            messages.success(request, text)
             return redirect("contributions")
-    outlook = withdrawal.get_outlook_for(request.user, own_message_id)
+    outlook = withdrawal.get_preview_for(request.user, own_message_id)
     context = {
         "form": form,
         "outlook": outlook,
@@ -176,12 +180,6 @@ def withdraw(request: SignedInRequest, own_message_id: UUID) -> HttpResponse:
         "back_url": reverse("contributions"),
     }
     return render(request, "trees/withdraw.html", context, status=status)
-
-
-def _what_came_of(made: Withdrawal) -> str:
-    if made.status == Withdrawal.Status.GRANTED:
-        return "Your text is removed."
-    return "Your text is hidden from everybody but the moderators."
 
 
 @login_required
@@ -196,5 +194,5 @@ def withdraw_undo(request: SignedInRequest, own_message_id: UUID) -> HttpRespons
     return redirect("contributions")
 
 
-def _place_of(message_id: UUID) -> str:
+def _message_url(message_id: UUID) -> str:
     return reverse("tree", args=[message_id]) + f"#message-{message_id}"

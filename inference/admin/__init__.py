@@ -1,7 +1,4 @@
-"""The chat as moderators and administrators see it.
-
-What people said to the assistant is theirs: only a reported answer is shown, with what led to it.
-"""
+"""Admin pages of the chat. Chats are private: only a reported answer is shown, with the messages before it."""
 
 from inference.admin import presets_and_votes, reports, turns
 

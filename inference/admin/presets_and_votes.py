@@ -1,4 +1,4 @@
-"""What people keep and say about answers: presets and thumbs. To look at, without what was said."""
+"""Admin of presets and votes, without the texts of answers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The moderators' queue of reported answers."""
+"""Admin of reported answers, the moderators' queue."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from inference.models import ChatReport
 from inference.queries import thread_of
 from oasst.accounts.models import User
 from oasst.core.markdown.rendering import plain_excerpt
-from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_text, written_text
+from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, render_message, render_plain_text
 
 CONTEXT = 20
-"""Messages before the reported one that are shown."""
+"""How many messages before the reported one are shown."""
 
 
 class OutcomeForm(ReasonForm):
@@ -30,7 +30,7 @@ class OutcomeForm(ReasonForm):
         )
 
 
-class ByStanding(admin.SimpleListFilter):
+class StatusFilter(admin.SimpleListFilter):
     title = "status"
     parameter_name = "status"
 
@@ -49,7 +49,7 @@ class ChatReportAdmin(ReadOnlyAdmin):
     reason_label = "What came of it"
     reason_limit = moderation.OUTCOME_LENGTH
     list_display = ("about", "standing", "kind", "excerpt", "user", "created_at")
-    list_filter = (ByStanding, "kind")
+    list_filter = (StatusFilter, "kind")
     list_select_related = ("message", "user", "resolved_by")
     search_fields = ("reason",)
     search_help_text = "A piece of what the reporter wrote"
@@ -62,7 +62,7 @@ class ChatReportAdmin(ReadOnlyAdmin):
     change_form_outer_after_template = "inference/admin/report.html"
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """The queue begins with who waits longest."""
+        """Open reports: oldest first."""
         return ("created_at", "id") if request.GET.get("status") == "open" else ("-id",)
 
     def title_of(self, obj: ChatReport) -> str:
@@ -89,15 +89,15 @@ class ChatReportAdmin(ReadOnlyAdmin):
 
     @admin.display(description="What the reporter says")
     def report_text(self, report: ChatReport) -> str:
-        return whole_text(report.reason)
+        return render_plain_text(report.reason)
 
     @admin.display(description="Answer")
     def answer(self, report: ChatReport) -> str:
-        return written_text(report.message.content)
+        return render_message(report.message.content)
 
     @admin.action(description="Resolve")
     def resolve(self, request: Any, chosen: QuerySet[ChatReport]) -> None:
         def act(report: ChatReport, outcome: str) -> None:
             moderation.resolve_report(report_id=report.pk, actor=request.user, outcome=outcome)
 
-        self.do_to_each(request, chosen, "resolved", act)
+        self.act_on_each(request, chosen, "resolved", act)

@@ -1,4 +1,4 @@
-"""Answers on their way and at their end, without their texts; and the engines."""
+"""Admin of turns, without their texts, and of the engines."""
 
 from datetime import datetime
 
@@ -34,7 +34,7 @@ class TurnAdmin(ReadOnlyAdmin):
     list_filter = ("state",)
     search_fields = ("message__id__exact", "user__id__exact")
     search_help_text = "The id of an answer or of a person"
-    # Ids begin with the time, so this is newest first and needs no index of its own.
+    # Ids begin with the time, so this is newest first without an index of its own.
     ordering = ("-message_id",)
     fields = (
         *(("in_state", "by_program"), ("user", "model"), "sampling", ("queued_at", "deadline_at")),
@@ -50,8 +50,8 @@ class TurnAdmin(ReadOnlyAdmin):
         return rows.defer("prompt", "system_prompt", "text", "token_ids")
 
     def get_urls(self) -> list[URLPattern]:
-        engine = self.admin_site.admin_view(self.engine_view)
-        return [path("engine/", engine, name="inference_engine"), *super().get_urls()]
+        engine_view = self.admin_site.admin_view(self.engine_view)
+        return [path("engine/", engine_view, name="inference_engine"), *super().get_urls()]
 
     def title_of(self, obj: Turn) -> str:
         return f"Answer of {obj.queued_at:%Y-%m-%d %H:%M}"
@@ -60,9 +60,9 @@ class TurnAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise NotAllowed("This is for administrators.", code="admins_only")
         try:
-            engines, away = status.engines(), False
+            engines, unreachable = status.engines(), False
         except RedisError:
-            engines, away = [], True
+            engines, unreachable = [], True
         context = {
             **self.admin_site.each_context(request),
             "title": "Engines",
@@ -71,12 +71,12 @@ class TurnAdmin(ReadOnlyAdmin):
             "limit": current_policy().queue_limit,
             "next_wait": queries.expected_wait(1),
             "engines": engines,
-            "away": away,
-            "running": sum(one.running for one in engines),
-            "slots": sum(one.slots for one in engines),
-            "tokens_per_second": sum(one.tokens_per_second for one in engines),
-            "lately": status.lately(),
-            "troubles": status.troubles(),
+            "away": unreachable,
+            "running": sum(engine.running for engine in engines),
+            "slots": sum(engine.slots for engine in engines),
+            "tokens_per_second": sum(engine.tokens_per_second for engine in engines),
+            "lately": status.recent_answers(),
+            "troubles": status.recent_errors(),
         }
         return render(request, "inference/admin/engine.html", context)
 

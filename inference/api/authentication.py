@@ -1,7 +1,6 @@
-"""Who calls the chat.
+"""Authentication of the chat API: a trusted API client that names a user, an access token, or a user's own token.
 
-A person comes by a program that may speak for its people (`TrustedClient`), with an access token of theirs, or with a
-token that they made. Cookies open nothing here, so no page of another site can use one.
+Session cookies are not accepted, so no page of another site can use them.
 """
 
 import base64
@@ -9,7 +8,6 @@ import binascii
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeVar
 from uuid import UUID
 
@@ -22,101 +20,98 @@ from rest_framework.request import Request
 from oasst.accounts.authentication import program_sessions
 from oasst.accounts.identities import find_person
 from oasst.accounts.models import ApiClient, Identity, ProgramSession, User
-from oasst.api.authentication import bearer_of, count_wrong, find_client
-from oasst.api.fields import Shape, Text
+from oasst.api.authentication import bearer_token, count_wrong_secret, find_client
+from oasst.api.fields import Schema, TextField
 from oasst.core import ratelimit
 from oasst.core.errors import NotAllowed
 
-Opened = TypeVar("Opened")
+Result = TypeVar("Result")
 AUTH_METHOD = "chat"
-"""How people are named whom a trusted program vouches for, apart from those of the data set's wire."""
+"""The auth method of users of a trusted client, separate from those of /api/v1."""
 
 
 class TrustedClientAuthentication(BaseAuthentication):
-    """`request.auth` is the TrustedCaller. `request.user` is anonymous: nobody may know the person yet."""
+    """`request.auth` is the TrustedCaller. `request.user` is anonymous, because the user may not exist yet."""
 
     def authenticate(self, request: Request) -> tuple[User | AnonymousUser, "TrustedCaller"]:
         return AnonymousUser(), trusted_caller(request._request)
 
 
-class TrustedPersonAuthentication(BaseAuthentication):
-    """As above, and `request.user` is the person if they are known."""
+class TrustedUserAuthentication(BaseAuthentication):
+    """The same if the request has that header. `request.user` is the user if known."""
 
     def authenticate(self, request: Request) -> tuple[User | AnonymousUser, "TrustedCaller"] | None:
         if "TrustedClient" not in request.headers:
             return None
         caller = trusted_caller(request._request)
-        return caller.find() or AnonymousUser(), caller
+        return caller.find_user() or AnonymousUser(), caller
 
 
 class SessionAuthentication(BaseAuthentication):
-    """An access token, of a person who signed in with a program. `request.auth` is the ProgramSession."""
+    """The access token of a user who signed in with an API client. `request.auth` is the ProgramSession."""
 
     def authenticate(self, request: Request) -> tuple[User, ProgramSession] | None:
-        given = bearer_of(request._request)
-        if not program_sessions.is_access_token(given):
+        token = bearer_token(request._request)
+        if not program_sessions.is_access_token(token):
             return None
-        session = with_wrong_ones_counted(request._request, program_sessions.session_of, given)
+        session = count_wrong_tokens(request._request, program_sessions.session_of, token)
         return session.user, session
 
 
-def with_wrong_ones_counted(request: HttpRequest, open_with: Callable[[str], Opened], token: str) -> Opened:
-    """What the token opens. One that opens nothing is counted by the address; Busy after too many."""
+def count_wrong_tokens(request: HttpRequest, open_with: Callable[[str], Result], token: str) -> Result:
+    """Return the result of `open_with` for the token. Counts wrong tokens per address; raises Busy after too many."""
     try:
         return open_with(token)
     except NotAllowed as error:
         if error.code == "token":
-            count_wrong(ratelimit.WRONG_TOKENS_FROM_ADDRESS, request)
+            count_wrong_secret(ratelimit.WRONG_TOKENS_FROM_ADDRESS, request)
         raise
 
 
 @dataclass(frozen=True)
 class TrustedCaller:
-    """A program and the person it speaks for, as it names them."""
+    """A trusted API client and the user that it names."""
 
     client: ApiClient
     name: str
     account_id: str
     display_name: str
 
-    def find(self) -> User | None:
-        """One of the program's own people: by this name, or by our id of somebody whom it knows on the other wire."""
-        known = find_person(self.client, AUTH_METHOD, self.name)
-        return known or self.known_elsewhere()
+    def find_user(self) -> User | None:
+        """Return the client's user with this name, or with our id if the client knows them in /api/v1."""
+        return find_person(self.client, AUTH_METHOD, self.name) or self.find_user_by_id()
 
-    def known_elsewhere(self) -> User | None:
+    def find_user_by_id(self) -> User | None:
         try:
-            person_id = UUID(self.account_id)
+            user_id = UUID(self.account_id)
         except ValueError:
             return None
-        found = Identity.objects.select_related("user").filter(api_client=self.client, user=person_id).first()
-        if found is None:
+        identity = Identity.objects.select_related("user").filter(api_client=self.client, user=user_id).first()
+        if identity is None:
             return None
-        found.user.vouched_for = True
-        return found.user
+        identity.user.vouched_for = True
+        return identity.user
 
 
-class _Claim(Shape):
-    """What the header TrustedClient holds."""
+class _Claim(Schema):
+    """The JSON object of the header TrustedClient."""
 
-    api_key = Text(max_length=200, allow_blank=False)
-    client = Text(max_length=256)
-    user_id = Text(max_length=128, allow_blank=False)
-    provider_account_id = Text(default="", allow_null=True, max_length=256)
-    username = Text(default="", allow_null=True, max_length=256)
+    api_key = TextField(max_length=200, allow_blank=False)
+    client = TextField(max_length=256)
+    user_id = TextField(max_length=128, allow_blank=False)
+    provider_account_id = TextField(default="", allow_null=True, max_length=256)
+    username = TextField(default="", allow_null=True, max_length=256)
 
 
-@cache
-def _claim() -> _Claim:
-    return _Claim()
+_CLAIM = _Claim()
 
 
 def trusted_caller(request: HttpRequest) -> TrustedCaller:
-    """Raises NotAllowed `unauthorized_client`."""
+    """Read and check the header TrustedClient. Raise NotAllowed `unauthorized_client`."""
     refused = NotAllowed("Unauthorized client", code="unauthorized_client")
     try:
-        given = base64.b64decode(request.headers.get("TrustedClient", ""), validate=True)
-        claim = _claim().run_validation(json.loads(given))
+        header = base64.b64decode(request.headers.get("TrustedClient", ""), validate=True)
+        claim = _CLAIM.run_validation(json.loads(header))
         client = find_client(claim["api_key"], request)
     except (ValueError, binascii.Error, RecursionError, serializers.ValidationError, NotAllowed) as error:
         raise refused from error

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from inference.api.representations import show_chat_with_messages
+from inference.api.representations import represent_chat
 from inference.api.schemas import (
     ChatBatch,
     ChatIds,
@@ -25,9 +25,9 @@ PERSON = Access.PERSON
 def list_chats(call: Call) -> Any:
     """The caller's chats, newest activity first."""
     query = call.query
-    if call.viewer is None:  # a trusted program asks before it has named this person
+    if call.viewer is None:  # a trusted API client may ask before it has named this user
         return {"chats": [], "next": None, "prev": None}
-    wanted = listing.Wanted(
+    filters = listing.ChatFilter(
         search=query["search"],
         hidden=None if query["include_hidden"] else False,
         model=query["model"],
@@ -37,57 +37,55 @@ def list_chats(call: Call) -> Any:
         descending=query["order"] == "desc",
     )
     if query["page"] is None:
-        page = listing.page_by_cursor(
-            call.viewer, wanted, size=query["limit"], after=query["after"], before=query["before"]
-        )
-        return vars(page)
-    numbered = listing.page_by_number(call.viewer, wanted, size=query["limit"], number=query["page"])
+        cursors = {"after": query["after"], "before": query["before"]}
+        return vars(listing.page_by_cursor(call.viewer, filters, size=query["limit"], **cursors))
+    numbered = listing.page_by_number(call.viewer, filters, size=query["limit"], number=query["page"])
     return {**vars(numbered), "page": numbered.number, "next": None, "prev": None}
 
 
 @operation(OPERATIONS, "POST", "chats", PERSON, body=CreateChat, body_required=False, answer=ChatListRead)
 def create_chat(call: Call) -> Any:
     """A new chat, empty."""
-    return creation.create_chats(user=call.person, wanted=[call.body or {}], policy=current_policy())[0]
+    return creation.create_chats(user=call.user, values=[call.body or {}], policy=current_policy())[0]
 
 
 @operation(OPERATIONS, "POST", "chats/batch", PERSON, body=ChatBatch, answer=[ChatListRead])
 def create_chats(call: Call) -> Any:
     """Up to 100 new chats at once, or none."""
-    return creation.create_chats(user=call.person, wanted=call.given["chats"], policy=current_policy())
+    return creation.create_chats(user=call.user, values=call.required_body["chats"], policy=current_policy())
 
 
 @operation(OPERATIONS, "POST", "chats/batch_delete", PERSON, body=ChatIds)
 def delete_chats(call: Call) -> None:
-    """Delete up to 100 chats at once. When one of them is not there, none is deleted."""
-    deletion.delete_chats(user=call.person, chat_ids=call.given["chat_ids"])
+    """Delete up to 100 chats at once, or none if one of them does not exist."""
+    deletion.delete_chats(user=call.user, chat_ids=call.required_body["chat_ids"])
 
 
 @operation(OPERATIONS, "PUT", "chats/hide_all", PERSON)
 def hide_all(call: Call) -> None:
-    """Hide every chat that is not."""
-    changes.hide_all(user=call.person)
+    """Hide all visible chats."""
+    changes.hide_all(user=call.user)
 
 
 @operation(OPERATIONS, "GET", "chats/<chat_id>", PERSON, answer=ChatRead)
 def get_chat(call: Call) -> Any:
     """A chat with all its messages."""
-    return show_chat_with_messages(access.get_chat_for(call.person, call.id("chat_id")), call.person)
+    return represent_chat(access.get_chat_for(call.user, call.id("chat_id")), call.user)
 
 
 @operation(OPERATIONS, "PUT", "chats/<chat_id>", PERSON, body=ChatUpdate)
 def update_chat(call: Call) -> None:
     """Change what the body names."""
     changes.change_chat(
-        user=call.person,
+        user=call.user,
         chat_id=call.id("chat_id"),
-        wanted=call.given,
-        active_tail=call.given["active_thread_tail_message_id"],
+        values=call.required_body,
+        active_tail=call.required_body["active_thread_tail_message_id"],
         policy=current_policy(),
     )
 
 
 @operation(OPERATIONS, "DELETE", "chats/<chat_id>", PERSON)
 def delete_chat(call: Call) -> None:
-    """Delete a chat; what is being written for it ends."""
-    deletion.delete_chat(user=call.person, chat_id=call.id("chat_id"))
+    """Delete a chat and stop its answers."""
+    deletion.delete_chat(user=call.user, chat_id=call.id("chat_id"))

@@ -1,11 +1,11 @@
-"""What this site offers. Open to everybody."""
+"""Operations for what this site offers, open to everybody."""
 
 from typing import Any
 
 from rest_framework import serializers
 
-from inference.api.representations import show_sampling
-from inference.api.schemas import Features, ModelConfigInfo
+from inference.api.representations import represent_sampling
+from inference.api.schemas import Anything, Features, ModelConfigInfo
 from inference.chats import presets
 from inference.chats.offered_models import models_on_offer
 from inference.policy import current_policy
@@ -16,27 +16,21 @@ OPERATIONS: list[Operation] = []
 
 @operation(OPERATIONS, "GET", "configs/features", Access.OPEN, answer=Features)
 def get_features(call: Call) -> Any:
-    """What is switched on here."""
+    """The features of this site, and its limits."""
     return {**vars(current_policy()), "chat": bool(models_on_offer()), "plugins": False}
 
 
 @operation(OPERATIONS, "GET", "configs/model_configs", Access.OPEN, answer=[ModelConfigInfo])
 def get_model_configs(call: Call) -> Any:
-    """The models that can be asked, each with the presets of the house."""
+    """The models that can be asked, each with the built-in presets."""
     configs = [
-        {"name": name, "description": "", "sampling_parameters": show_sampling(sampling)}
+        {"name": name, "description": "", "sampling_parameters": represent_sampling(sampling)}
         for name, sampling in presets.BUILT_IN.items()
     ]
     return [{"name": name, "description": "", "parameter_configs": configs} for name in models_on_offer()]
 
 
-@operation(
-    OPERATIONS,
-    "GET",
-    "configs/builtin_plugins",
-    Access.OPEN,
-    answer=serializers.ListField(child=serializers.JSONField()),
-)
+@operation(OPERATIONS, "GET", "configs/builtin_plugins", Access.OPEN, answer=serializers.ListField(child=Anything()))
 def get_builtin_plugins(call: Call) -> Any:
-    """The plugins of the house. There are none."""
+    """The built-in plugins; there are none."""
     return []

@@ -1,7 +1,7 @@
-"""`/v1/chat/completions` and `/v1/models` as OpenAI has them, for the token of a person.
+"""`/v1/chat/completions` and `/v1/models` as in OpenAI's API, for the token of a user.
 
-A completion is a turn like any other: the same queue and engine. What a person asks beyond their answers at once waits
-in line, and whoever hangs up ends it, also while it waits; so does the end of the process that they were connected to.
+A completion is a turn in the same queue as those of the pages. It ends when its client closes the connection, and when
+the process with that connection ends.
 """
 
 from collections.abc import AsyncIterator, Coroutine
@@ -13,8 +13,8 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.response import Response
 
-from inference.api.openai_input import Asked
-from inference.api.openai_refusals import CODES, LONGEST_WAIT, OPENAI_REFUSALS, error_of
+from inference.api.openai_input import ParsedRequest
+from inference.api.openai_refusals import CODES, MAX_RETRY_AFTER, OPENAI_REFUSALS, error_object
 from inference.api.openai_schemas import Completion, CompletionRequest, Model, Models, StreamedPiece
 from inference.chats import asking, offered_models
 from inference.models import Turn
@@ -22,44 +22,39 @@ from inference.policy import current_policy
 from inference.turns import lifecycle
 from inference.turns.callers import callers
 from inference.turns.events import Done, Event, Failed, Token
-from inference.turns.sse import with_pauses
+from inference.turns.sse import with_heartbeats
 from inference.turns.watch import watch_turn
-from oasst.api.fields import represent
+from oasst.api.compact_json import dump
+from oasst.api.fields import make_representer
 from oasst.api.operations import Access, Call, Operation, operation
-from oasst.api.renderers import rendered
-from oasst.api.wire_json import dump
+from oasst.api.renderers import render_now
 from oasst.core.errors import Invalid
-from oasst.core.http.asgi_handler import Later
+from oasst.core.http.asgi_handler import DeferredResponse
 
 OPERATIONS: list[Operation] = []
-PAUSE_SECONDS = 5.0
-"""For so long a stream is put off, so that what fails at once has its own status; and so often one without news says
-that it is there.
-"""
+HEARTBEAT_SECONDS = 5.0
+"""A stream starts after this time at the latest; an earlier failure has its own status. Also the heartbeat interval."""
 IGNORED_HEADER = "X-Ignored-Parameters"
-MOST_IGNORED, LONGEST_IGNORED = 1000, 60
-"""Bytes of the whole list: proxies give all headers together a few kB, or fail. Characters of a name."""
-_COMPLETION = represent(Completion)
-_FINISH = {"length": "length"}  # all others: "stop"
-# Ends without an answer: a status each, for those who wait for the whole of it.
+IGNORED_HEADER_BYTES, IGNORED_NAME_LENGTH = 1000, 60
+"""Bytes of the header, because proxies allow a few kB for all of them; characters of one name."""
+_COMPLETION = make_representer(Completion)
+# The status of a failed turn, by error code.
 _FAILURES = {"too_long": 400, "empty": 400, "invalid": 400, "queue_timeout": 503, "timeout": 504}
 
 
-async def _guarded(coming: Coroutine[Any, Any, HttpResponseBase], request: HttpRequest) -> HttpResponseBase:
-    """No view is left to refuse when it comes."""
+async def _guarded(response: Coroutine[Any, Any, HttpResponseBase], request: HttpRequest) -> HttpResponseBase:
+    """Turn errors into refusals, because the view has returned when they happen."""
     try:
-        return await coming
+        return await response
     except Exception as error:
-        refused = OPENAI_REFUSALS.of(error, None)
-        if refused is None:
+        refusal = OPENAI_REFUSALS.refusal_for(error, None)
+        if refusal is None:
             raise
-        return rendered(OPENAI_REFUSALS.respond(refused, request))
+        return render_now(OPENAI_REFUSALS.respond(refusal, request))
 
 
-class _Line:
-    """The open line of whoever asked. It closes with its response in any case: after the whole answer, where the caller
-    left in the middle, and where nobody was there for the first byte. What is not over then, nobody will read.
-    """
+class _Caller:
+    """The client that waits for a turn. The response closes it, however it ends, and then an unfinished turn stops."""
 
     def __init__(self, turn: Turn) -> None:
         self.turn, self.over = turn, False
@@ -82,74 +77,76 @@ class _Line:
     body=CompletionRequest,
     answer=Completion,
     events=StreamedPiece,
-    tells={
-        IGNORED_HEADER: "Names of what was sent and is not known here, percent-encoded, with commas between; `...` at "
-        "the end where they are too many. Only where there are any."
+    response_headers={
+        IGNORED_HEADER: "Names of unknown parameters, percent-encoded, with commas between; `...` at the end if there "
+        "are too many. Only if there are any."
     },
 )
 def completions(call: Call) -> HttpResponseBase:
-    """Have a conversation answered, as a whole or as a stream."""
-    asked: Asked = call.body
+    """Answer a conversation, in one response or as a stream."""
+    parsed: ParsedRequest = call.body
     turn = asking.complete(
-        user=call.person, messages=asked.messages, policy=current_policy(), chosen=asked.chosen, model=asked.model
+        user=call.user, messages=parsed.messages, policy=current_policy(), chosen=parsed.chosen, model=parsed.model
     )
-    line = _Line(turn)
+    caller = _Caller(turn)
     request = call.request
-    response = Later(request, lambda: _guarded(_streamed(line, asked) if asked.stream else _whole(line), request))
-    response._resource_closers.append(line.close)  # type: ignore[attr-defined]
-    if asked.ignored:
-        response[IGNORED_HEADER] = _as_header(asked.ignored)
+    response = DeferredResponse(
+        request, lambda: _guarded(_streamed(caller, parsed) if parsed.stream else _whole(caller), request)
+    )
+    response._resource_closers.append(caller.close)  # type: ignore[attr-defined]
+    if parsed.ignored:
+        response[IGNORED_HEADER] = _as_header(parsed.ignored)
     return response
 
 
 def _as_header(names: tuple[str, ...]) -> str:
-    """Names that somebody invented, as a list that fits into a header and can hold nothing else."""
-    shown: list[str] = []
-    left = MOST_IGNORED
+    """Return names from the request as a header value: percent-encoded, and cut to its size."""
+    parts: list[str] = []
+    left = IGNORED_HEADER_BYTES
     for name in names:
-        named = quote(name[:LONGEST_IGNORED], safe="", errors="replace")
-        left -= len(named) + 2
+        part = quote(name[:IGNORED_NAME_LENGTH], safe="", errors="replace")
+        left -= len(part) + 2
         if left < 0:
-            return ", ".join([*shown, "..."])
-        shown.append(named)
-    return ", ".join(shown)
+            return ", ".join([*parts, "..."])
+        parts.append(part)
+    return ", ".join(parts)
 
 
-async def _whole(line: _Line) -> Response:
-    turn = line.turn
+async def _whole(caller: _Caller) -> Response:
+    turn = caller.turn
     last: Event | None = None
-    async with aclosing(watch_turn(turn.pk, places=False)) as events:  # type: ignore[type-var]
+    async with aclosing(watch_turn(turn.pk, queued=False)) as events:  # type: ignore[type-var]
         async for event in events:
             last = event
-    line.over = True
+    caller.over = True
     if not isinstance(last, Done):
         assert isinstance(last, Failed)
         return _failed(last)
     message = {"role": "assistant", "content": last.text, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(last)}
     completion = {**_head(turn, "chat.completion"), "choices": [choice], "usage": _usage(last)}
-    return rendered(Response(_COMPLETION(completion)))
+    return render_now(Response(_COMPLETION(completion)))
 
 
-async def _streamed(line: _Line, asked: Asked) -> HttpResponseBase:
-    """Begins with the first text, or after a pause; what fails before that has a status of its own."""
-    events = with_pauses(watch_turn(line.turn.pk, places=False), PAUSE_SECONDS)
+async def _streamed(caller: _Caller, parsed: ParsedRequest) -> HttpResponseBase:
+    """Start with the first text or after a pause. A failure before that has its own status."""
+    events = with_heartbeats(watch_turn(caller.turn.pk, queued=False), HEARTBEAT_SECONDS)
     first = await anext(events)
     if isinstance(first, Failed):
-        line.over = True
+        caller.over = True
         await events.aclose()  # type: ignore[attr-defined]
         return _failed(first)
-    response = StreamingHttpResponse(_frames(line, asked, first, events), content_type="text/event-stream")
+    response = StreamingHttpResponse(_frames(caller, parsed, first, events), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-transform"
     response["X-Accel-Buffering"] = "no"
     return response
 
 
 async def _frames(
-    line: _Line, asked: Asked, first: Event | None, events: AsyncIterator[Event | None]
+    caller: _Caller, parsed: ParsedRequest, first: Event | None, events: AsyncIterator[Event | None]
 ) -> AsyncIterator[str]:
-    head = _head(line.turn, "chat.completion.chunk")
-    usage = {"usage": None} if asked.include_usage else {}
+    head = _head(caller.turn, "chat.completion.chunk")
+    usage = {"usage": None} if parsed.include_usage else {}
 
     def chunk(delta: dict[str, str], finish: str | None = None) -> str:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
@@ -162,14 +159,14 @@ async def _frames(
             if isinstance(event, Token):
                 yield chunk({"content": event.text})
             elif isinstance(event, Done):
-                line.over = True
+                caller.over = True
                 yield chunk({}, _finish(event))
-                if asked.include_usage:
+                if parsed.include_usage:
                     yield _frame({**head, "choices": [], "usage": _usage(event)})
                 break
             elif isinstance(event, Failed):
-                line.over = True
-                yield _frame(_failure(event)[1])
+                caller.over = True
+                yield _frame(_status_and_error(event)[1])
                 break
             else:
                 yield ": still here\n\n"
@@ -183,16 +180,16 @@ def _frame(data: dict[str, Any]) -> str:
     return f"data: {dump(data)}\n\n"
 
 
-def _failure(event: Failed) -> tuple[int, dict[str, Any]]:
-    """The status and the error, which is the same in a stream."""
+def _status_and_error(event: Failed) -> tuple[int, dict[str, Any]]:
+    """Return the status and the error object, which is the same in a stream."""
     status = _FAILURES.get(event.code, 500)
-    return status, error_of(status, event.message, CODES.get(event.code, (status, event.code))[1])
+    return status, error_object(status, event.message, CODES.get(event.code, (status, event.code))[1])
 
 
 def _failed(event: Failed) -> Response:
-    status, error = _failure(event)
-    headers = {"Retry-After": str(LONGEST_WAIT)} if status == 503 else {}
-    return rendered(Response(error, status, headers=headers))
+    status, error = _status_and_error(event)
+    headers = {"Retry-After": str(MAX_RETRY_AFTER)} if status == 503 else {}
+    return render_now(Response(error, status, headers=headers))
 
 
 def _head(turn: Turn, kind: str) -> dict[str, Any]:
@@ -206,7 +203,7 @@ def _head(turn: Turn, kind: str) -> dict[str, Any]:
 
 
 def _finish(done: Done) -> str:
-    return _FINISH.get(done.finish_reason, "stop")
+    return "length" if done.finish_reason == "length" else "stop"
 
 
 def _usage(done: Done) -> dict[str, int]:
@@ -221,7 +218,7 @@ def _usage(done: Done) -> dict[str, int]:
 # --- Models ---
 
 
-def _shown(name: str) -> dict[str, Any]:
+def _model_object(name: str) -> dict[str, Any]:
     created = int(offered_models.offered_since(name).timestamp())
     return {"id": name, "object": "model", "created": created, "owned_by": "oasst"}
 
@@ -229,14 +226,14 @@ def _shown(name: str) -> dict[str, Any]:
 @operation(OPERATIONS, "GET", "models", Access.PERSON, answer=Models)
 def models(call: Call) -> Any:
     """The models that can be asked, or one of them by its name."""
-    return {"object": "list", "data": [_shown(name) for name in offered_models.models_on_offer()]}
+    return {"object": "list", "data": [_model_object(name) for name in offered_models.models_on_offer()]}
 
 
 @operation(OPERATIONS, "GET", "models/<path:name>", Access.PERSON, answer=Model)
 def model(call: Call) -> Any:
     """The models that can be asked, or one of them by its name."""
     name = call.path["name"]
-    found = next((one for one in offered_models.models_on_offer() if name in (one, f"{one}/")), None)
+    found = next((known for known in offered_models.models_on_offer() if name in (known, f"{known}/")), None)
     if found is None:
         raise Invalid(f"There is no model called {name[:100]!r} here.", code="unknown_model", field="model")
-    return _shown(found)
+    return _model_object(found)

@@ -1,17 +1,17 @@
-"""Refusals in OpenAI's envelope."""
+"""Refusals in OpenAI's error format."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from oasst.api.exceptions import COME_BACK_AFTER, BadInput, Refusal, Refusals
+from oasst.api.exceptions import DEFAULT_RETRY_AFTER, BadInput, Refusal, Refusals
 from oasst.api.operations import Operation
-from oasst.api.parsers import NotJson
+from oasst.api.parsers import InvalidJson
 from oasst.core.errors import DomainError, Invalid
 from oasst.core.http.error_views import status_of
 
-LONGEST_WAIT = 60
-"""Seconds, in `Retry-After`: where more is said, client libraries give up at once. The sentence tells all of it."""
-# Refusals of ours under the names that programs for OpenAI know. The rest keeps its own.
+MAX_RETRY_AFTER = 60
+"""Maximum of `Retry-After`, in seconds: for more, client libraries give up at once. The message has the whole time."""
+# Our error codes with the status and code that OpenAI clients know. Others keep their own.
 CODES = {
     "token": (401, "invalid_api_key"),
     "unknown_model": (404, "model_not_found"),
@@ -26,7 +26,7 @@ CODES = {
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
-def error_of(status: int, message: str, code: str, param: str | None = None) -> dict[str, Any]:
+def error_object(status: int, message: str, code: str, param: str | None = None) -> dict[str, Any]:
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
@@ -34,7 +34,7 @@ def error_of(status: int, message: str, code: str, param: str | None = None) -> 
 def _refusal(
     status: int, message: str, code: str, param: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Refusal:
-    return Refusal(status, error_of(status, message, code, param), headers or {}, code)
+    return Refusal(status, error_object(status, message, code, param), headers or {}, code)
 
 
 class OpenAIRefusals(Refusals):
@@ -48,18 +48,18 @@ class OpenAIRefusals(Refusals):
         status, code = CODES.get(error.code, (status_of(error), error.code))
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
         if status in (429, 503):
-            headers["Retry-After"] = str(min(getattr(error, "retry_after", COME_BACK_AFTER), LONGEST_WAIT))
+            headers["Retry-After"] = str(min(getattr(error, "retry_after", DEFAULT_RETRY_AFTER), MAX_RETRY_AFTER))
         return _refusal(status, error.message, code, error.field, headers)
 
-    def not_json(self, error: NotJson) -> Refusal:
-        return self.of_domain(Invalid("The body is no JSON.", code="not_json"))
+    def not_json(self, error: InvalidJson) -> Refusal:
+        return self.count_and_refuse(Invalid("The body is no JSON.", code="not_json"))
 
     def bad_input(self, error: BadInput) -> Refusal:
         if any(source == "path" for source, _ in error.details):
-            return self.of_domain(Invalid("There is no such model here.", code="unknown_model", field="model"))
-        return self.of_domain(Invalid("The body must be a JSON object.", code="not_an_object"))
+            return self.count_and_refuse(Invalid("There is no such model here.", code="unknown_model", field="model"))
+        return self.count_and_refuse(Invalid("The body must be a JSON object.", code="not_an_object"))
 
-    def in_words(self, status: int, words: str, headers: Mapping[str, str] | None = None) -> Refusal:
+    def plain_refusal(self, status: int, words: str, headers: Mapping[str, str] | None = None) -> Refusal:
         if status == 405:
             methods = (headers or {})["Allow"]
             return _refusal(405, f"This is for {methods} alone.", "method_not_allowed", headers=headers)

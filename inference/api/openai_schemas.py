@@ -1,156 +1,167 @@
-"""What `/v1` takes and gives."""
+"""Schemas of the requests and responses of `/v1`."""
 
 from typing import Any
 
 from rest_framework import serializers
 
-from inference.api.openai_input import ROLES, Asked, read
+from inference.api.openai_input import ROLES, ParsedRequest, parse_request
 from inference.engine.sampling import RANGES
 from inference.policy import current_policy
-from oasst.api.fields import Choice, Constant, Either, Few, Flag, Nothing, Number, Shape, Text, Whole
+from oasst.api.fields import (
+    AnyOfField,
+    BooleanField,
+    BoundedList,
+    ChoiceField,
+    ConstantField,
+    FloatField,
+    IntegerField,
+    NullField,
+    Schema,
+    TextField,
+)
 
-_MAY_BE_LEFT_OUT: dict[str, Any] = {"required": False, "allow_null": True}
+_OPTIONAL: dict[str, Any] = {"required": False, "allow_null": True}
 
 
-def _setting(name: str, kind: Any = Number, **more: Any) -> Any:
+def _setting(name: str, kind: Any = FloatField, **more: Any) -> Any:
     low, high = RANGES[name]
-    return kind(min_value=low, max_value=high, **_MAY_BE_LEFT_OUT, **more)
+    return kind(min_value=low, max_value=high, **_OPTIONAL, **more)
 
 
-# --- Asked ---
+# --- Requests ---
 
 
-class TextPart(Shape):
-    type = Constant("text")
-    text = Text()
+class TextPart(Schema):
+    type = ConstantField("text")
+    text = TextField()
 
 
-class AskedMessage(Shape):
-    role = Choice(ROLES)
-    content = Either(Text(), [TextPart])
+class AskedMessage(Schema):
+    role = ChoiceField(ROLES)
+    content = AnyOfField(TextField(), [TextPart])
 
 
-class StreamOptions(Shape):
-    include_usage = Flag(**_MAY_BE_LEFT_OUT)
+class StreamOptions(Schema):
+    include_usage = BooleanField(**_OPTIONAL)
 
 
-class CompletionRequest(Shape):
-    """The last message is a text of the user. What OpenAI has besides and cannot be done here is refused with its name
-    in `param`, unless its value asks for nothing.
-    """
+class CompletionRequest(Schema):
+    """The last message is a text of the user. Unsupported parameters are refused if they would change the answer."""
 
-    messages = Few(child=AskedMessage(), allow_empty=False)
-    model = Text(**_MAY_BE_LEFT_OUT)
-    stream = Flag(**_MAY_BE_LEFT_OUT)
-    stream_options = StreamOptions(**_MAY_BE_LEFT_OUT, help_text="Only for a stream.")
-    max_completion_tokens = _setting("max_tokens", Whole)
-    max_tokens = _setting("max_tokens", Whole)
+    messages = BoundedList(child=AskedMessage(), allow_empty=False)
+    model = TextField(**_OPTIONAL)
+    stream = BooleanField(**_OPTIONAL)
+    stream_options = StreamOptions(**_OPTIONAL, help_text="Only for a stream.")
+    max_completion_tokens = _setting("max_tokens", IntegerField)
+    max_tokens = _setting("max_tokens", IntegerField)
     temperature = _setting("temperature")
     top_p = _setting("top_p")
-    stop = Either(Text(), [Text], **_MAY_BE_LEFT_OUT)
-    seed = _setting("seed", Whole)
-    logit_bias = serializers.DictField(child=Number(), **_MAY_BE_LEFT_OUT)
-    top_k = _setting("top_k", Whole, help_text="Not in OpenAI.")
+    stop = AnyOfField(TextField(), [TextField], **_OPTIONAL)
+    seed = _setting("seed", IntegerField)
+    logit_bias = serializers.DictField(child=FloatField(), **_OPTIONAL)
+    top_k = _setting("top_k", IntegerField, help_text="Not in OpenAI.")
     typical_p = _setting("typical_p", help_text="Not in OpenAI.")
     repetition_penalty = _setting("repetition_penalty", help_text="Not in OpenAI.")
 
-    def run_validation(self, data: Any = serializers.empty) -> Asked:
-        """By the rules of `openai_input`, which has OpenAI's words for what is wrong. Raises Invalid."""
-        return read(data, current_policy())
+    def run_validation(self, data: Any = serializers.empty) -> ParsedRequest:
+        """Validate with `openai_input`, which has OpenAI's error messages. Raise Invalid."""
+        return parse_request(data, current_policy())
 
 
-# --- Answered ---
+# --- Responses ---
 
 
-class FinishReason(Choice):
+class FinishReason(ChoiceField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(("stop", "length"), called="FinishReason", **kwargs)
 
 
-class Usage(Shape):
-    prompt_tokens = Whole()
-    completion_tokens = Whole()
-    total_tokens = Whole()
-    dropped_messages = Whole(help_text="So many of the oldest messages did not fit into the context. Not in OpenAI.")
+class Usage(Schema):
+    prompt_tokens = IntegerField()
+    completion_tokens = IntegerField()
+    total_tokens = IntegerField()
+    dropped_messages = IntegerField(
+        help_text="How many of the oldest messages did not fit into the context. Not in OpenAI."
+    )
 
 
-class Answered(Shape):
-    id = Text()
-    created = Whole(help_text="Seconds since 1970.")
-    model = Text()
-    system_fingerprint = Nothing()
+class Answered(Schema):
+    id = TextField()
+    created = IntegerField(help_text="Seconds since 1970.")
+    model = TextField()
+    system_fingerprint = NullField()
 
 
-class AnsweredMessage(Shape):
-    role = Constant("assistant")
-    content = Text()
-    refusal = Nothing()
+class AnsweredMessage(Schema):
+    role = ConstantField("assistant")
+    content = TextField()
+    refusal = NullField()
 
 
-class CompletionChoice(Shape):
-    index = Whole()
+class CompletionChoice(Schema):
+    index = IntegerField()
     message = AnsweredMessage()
-    logprobs = Nothing()
+    logprobs = NullField()
     finish_reason = FinishReason()
 
 
 class Completion(Answered):
-    object = Constant("chat.completion")
+    object = ConstantField("chat.completion")
     choices = CompletionChoice(many=True)
     usage = Usage()
 
 
-class Delta(Shape):
+class Delta(Schema):
     """What is new: the role first, then the text piece by piece, at the end nothing."""
 
-    role = Constant("assistant", required=False)
-    content = Text(required=False)
+    role = ConstantField("assistant", required=False)
+    content = TextField(required=False)
 
 
-class ChunkChoice(Shape):
-    index = Whole()
+class ChunkChoice(Schema):
+    index = IntegerField()
     delta = Delta()
-    logprobs = Nothing()
+    logprobs = NullField()
     finish_reason = FinishReason(allow_null=True)
 
 
 class CompletionChunk(Answered):
-    """`choices` is empty where the chunk tells the `usage`, which is there when it was asked for."""
+    """`choices` is empty in the chunk with the `usage`, which comes if it was requested."""
 
-    object = Constant("chat.completion.chunk")
+    object = ConstantField("chat.completion.chunk")
     choices = ChunkChoice(many=True)
     usage = Usage(required=False, allow_null=True)
 
 
-class Trouble(Shape):
-    message = Text()
-    type = Choice(
+class Trouble(Schema):
+    message = TextField()
+    type = ChoiceField(
         ("authentication_error", "invalid_request_error", "permission_error", "rate_limit_error", "server_error")
     )
-    param = Text(allow_null=True, help_text="Of the request: the member that is wrong.")
-    code = Text()
+    param = TextField(allow_null=True, help_text="Of the request: the member that is wrong.")
+    code = TextField()
 
 
-class Error(Shape):
-    """Why not. Decide by `error.code`; `error.message` is for people."""
+class Error(Schema):
+    """A refusal or an error. Decide by `error.code`; `error.message` is for people."""
 
     error = Trouble()
 
 
-class StreamedPiece(Shape):
-    """A piece of the answer, or why it ended too early. Behind the last one comes `[DONE]`."""
+class StreamedPiece(Schema):
+    """A piece of the answer, or the error that ended it. After the last one comes `[DONE]`."""
 
     one_of = (CompletionChunk, Error)
     tag = ""
 
 
-class Model(Shape):
-    id = Text()
-    object = Constant("model")
-    created = Whole()
-    owned_by = Text()
+class Model(Schema):
+    id = TextField()
+    object = ConstantField("model")
+    created = IntegerField()
+    owned_by = TextField()
 
 
-class Models(Shape):
-    object = Constant("list")
+class Models(Schema):
+    object = ConstantField("list")
     data = Model(many=True)  # type: ignore[assignment]

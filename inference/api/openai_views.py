@@ -1,4 +1,4 @@
-"""Operations of `/v1` as views, for the token of a person."""
+"""The view class of `/v1`, for the token of a user."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,12 +16,12 @@ from oasst.accounts.access import require_contributor
 from oasst.api.authentication import TokenAuthentication
 from oasst.api.operations import Access
 from oasst.api.parsers import read_json
-from oasst.api.views import OPEN, OperationView, Policy, nothing_there
+from oasst.api.views import OPEN, OperationView, Policy, not_found
 from oasst.core.errors import NotAllowed
 
 
 class JsonParser(BaseParser):
-    """Whatever the body says it is."""
+    """Parses every body as JSON, whatever its content type."""
 
     media_type = "*/*"
 
@@ -30,7 +30,7 @@ class JsonParser(BaseParser):
 
 
 class HasToken(BasePermission):
-    """A person who may contribute."""
+    """Needs the token of a user who may contribute."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if request.auth is None:
@@ -49,15 +49,15 @@ class OpenAIView(OperationView):
 
 
 @csrf_exempt
-def elsewhere(request: HttpRequest) -> HttpResponseBase:
-    """The same with a slash at the end, for programs that add one; else 404."""
+def unknown_path(request: HttpRequest) -> HttpResponseBase:
+    """Serve known paths with a slash at the end, which some clients add; return 404 for others."""
     if request.path_info.endswith("/"):
         try:
-            found = resolve(request.path_info.rstrip("/"))
+            match = resolve(request.path_info.rstrip("/"))
         except Resolver404:
-            found = None
-        if found is not None and found.func is not elsewhere and found.url_name:
-            request.resolver_match = found  # so that it is counted and logged as what it is
-            answered: HttpResponseBase = found.func(request, **found.kwargs)
-            return answered
-    return nothing_there(request, OPENAI_REFUSALS, "There is only /v1/chat/completions and /v1/models here.")
+            match = None
+        if match is not None and match.func is not unknown_path and match.url_name:
+            request.resolver_match = match  # for metrics and logs
+            response: HttpResponseBase = match.func(request, **match.kwargs)
+            return response
+    return not_found(request, OPENAI_REFUSALS, "There is only /v1/chat/completions and /v1/models here.")

@@ -1,4 +1,4 @@
-"""What the OpenAPI document of the chat says beyond its operations."""
+"""Access, refusals and title of the chat API, for its OpenAPI document."""
 
 from inference.api.views import ChatView
 from oasst.api.interfaces import DETAIL, Interface, Json
@@ -30,16 +30,16 @@ _SCHEMES: dict[str, Json] = {
 }
 _REFUSAL: Json = {
     "type": "object",
-    "description": "Why not. Decide by `code`; `detail` is for people.",
+    "description": "A refusal. Decide by `code`; `detail` is for people.",
     "properties": {"detail": DETAIL, "code": {"type": "string"}},
     "required": ["detail"],
 }
-_WORDS = {
-    400: "Garbled, or it does not go with what is there.",
+_DESCRIPTIONS = {
+    400: "Malformed, or in conflict with the current state.",
     401: "Token or `TrustedClient` is not valid, expired or revoked.",
-    403: "Nobody came along, or they may not.",
-    404: "There is none, or it is somebody else's.",
-    409: "It does not go with what is there.",
+    403: "Not signed in, or not allowed.",
+    404: "Not there, or of another user.",
+    409: "In conflict with the current state.",
     413: "Too large.",
     422: "The input is not as described here; `detail` lists each place.",
     429: "Too often, or too much at once.",
@@ -48,19 +48,19 @@ _WORDS = {
 
 
 def refusals(operation: Operation) -> dict[int, str]:
-    """Status → in words: every refusal that an operation of the chat may give."""
-    found = {400, 429, 503, *operation.plain}  # wrong tokens are counted where none is needed, too
+    """Return status → description of every refusal that an operation of the chat may give."""
+    statuses = {400, 429, 503, *operation.unnumbered_statuses}  # wrong tokens are counted even where none is needed
     if operation.access != Access.OPEN or operation.headers:
-        found |= {401, 403}
-    if operation.in_path:
-        found.add(404)
+        statuses |= {401, 403}
+    if operation.path_fields_by_name:
+        statuses.add(404)
     if operation.body or operation.query:
-        found.add(422)
+        statuses.add(422)
     if operation.body:
-        found |= {404, 409, 413}  # a body may name things
+        statuses |= {404, 409, 413}  # a body may name other objects
     if operation.access in (Access.MEMBER, Access.PERSON, Access.TRUSTED):
-        found.add(404)  # a trusted program may name somebody whom nobody knows yet
-    return {status: _WORDS[status] for status in sorted(found)}
+        statuses.add(404)  # a trusted client may name an unknown user
+    return {status: _DESCRIPTIONS[status] for status in sorted(statuses)}
 
 
 INTERFACE = Interface(

@@ -1,45 +1,46 @@
-"""Chats and messages as clients of the reference server know them."""
+"""Chats and messages as in Open-Assistant's inference server."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Prefetch, QuerySet
 
+from inference.api.schemas import SamplingParameters
 from inference.models import Chat, ChatMessage, ChatReport, Role, Turn, Vote
 from inference.turns.states import OPEN, TurnState
 from oasst.accounts.models import User
 
 _STATES = {TurnState.STOPPED: "complete", TurnState.FAILED: "aborted_by_worker"}
-"""Of ours that they do not know. A stopped answer can be replied to, which for them only a complete one can."""
-_SAMPLING = ("top_k", "top_p", "typical_p", "temperature", "repetition_penalty")
+"""States that its clients do not know. They reply only to a complete answer, we to a stopped one too."""
+_SAMPLING = tuple(SamplingParameters().fields)
 
 
-def show_chat_with_messages(chat: Chat, person: User) -> dict[str, Any]:
-    messages = _shown(ChatMessage.objects.filter(chat=chat), person).order_by("created_at", "id")
-    return {**vars(chat), "messages": [show_message(one) for one in messages]}
+def represent_chat(chat: Chat, user: User) -> dict[str, Any]:
+    messages = _prefetched(ChatMessage.objects.filter(chat=chat), user).order_by("created_at", "id")
+    return {**vars(chat), "messages": [represent_message(message) for message in messages]}
 
 
-def find_and_show(message_id: UUID, person: User) -> dict[str, Any] | None:
-    """None for a message that was deleted meanwhile. Three statements."""
-    found = _shown(ChatMessage.objects.filter(pk=message_id), person).first()
-    return None if found is None else show_message(found)
+def represent_message_by_id(message_id: UUID, user: User) -> dict[str, Any] | None:
+    """Return a message, or None if it was deleted meanwhile. Three statements."""
+    message = _prefetched(ChatMessage.objects.filter(pk=message_id), user).first()
+    return None if message is None else represent_message(message)
 
 
-def _shown(messages: QuerySet[ChatMessage], person: User) -> QuerySet[ChatMessage]:
-    """With all that `show_message` looks at."""
+def _prefetched(messages: QuerySet[ChatMessage], user: User) -> QuerySet[ChatMessage]:
+    """Prefetch what `represent_message` reads."""
     return messages.select_related("turn").prefetch_related(
-        Prefetch("votes", Vote.objects.filter(user=person)),
-        Prefetch("reports", ChatReport.objects.filter(user=person).order_by("pk")),
+        Prefetch("votes", Vote.objects.filter(user=user)),
+        Prefetch("reports", ChatReport.objects.filter(user=user).order_by("pk")),
     )
 
 
-def show_message(message: ChatMessage) -> dict[str, Any]:
-    """A message that was made a moment ago, or one with its votes and reports at hand."""
+def represent_message(message: ChatMessage) -> dict[str, Any]:
+    """Represent a new message, or one with prefetched votes and reports."""
     turn = message.turn if message.role == Role.ASSISTANT else None
-    known = bool(getattr(message, "_prefetched_objects_cache", None))
-    votes, reports = (message.votes.all(), message.reports.all()) if known else ((), ())
+    prefetched = bool(getattr(message, "_prefetched_objects_cache", None))
+    votes, reports = (message.votes.all(), message.reports.all()) if prefetched else ((), ())
     return {
         "id": message.pk,
         "parent_id": message.parent_id,
@@ -49,7 +50,7 @@ def show_message(message: ChatMessage) -> dict[str, Any]:
         "role": message.role,
         "state": "manual" if turn is None else _STATES.get(TurnState(turn.state), turn.state),
         "score": next((vote.score for vote in votes), 0),
-        "reports": _reports(reports),
+        "reports": [{"id": str(r.pk), "report_type": r.kind, "reason": r.reason} for r in reports],
         "work_parameters": turn and _work_parameters(turn),
         "safe_content": None,
         "safety_level": None,
@@ -65,10 +66,6 @@ def _content(message: ChatMessage, turn: Turn | None) -> str | None:
     return None if turn.state in OPEN else message.content or None
 
 
-def _reports(reports: Iterable[ChatReport]) -> list[dict[str, str]]:
-    return [{"id": str(one.pk), "report_type": one.kind, "reason": one.reason} for one in reports]
-
-
 def _work_parameters(turn: Turn) -> dict[str, Any]:
     return {
         "model_config": {
@@ -77,10 +74,10 @@ def _work_parameters(turn: Turn) -> dict[str, Any]:
             "max_total_length": settings.ENGINE_CONTEXT,
             "quantized": False,
         },
-        "sampling_parameters": show_sampling(turn.sampling),
+        "sampling_parameters": represent_sampling(turn.sampling),
         "do_sample": turn.sampling.get("temperature") != 0,
         "seed": turn.sampling.get("seed", 0),
-        # With what the person said about themselves: it is one text by now.
+        # Includes the user's instructions.
         "system_prompt": turn.system_prompt or None,
         "user_profile": None,
         "user_response_instructions": None,
@@ -89,11 +86,10 @@ def _work_parameters(turn: Turn) -> dict[str, Any]:
     }
 
 
-def show_sampling(sampling: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {name: sampling.get(name) for name in _SAMPLING}
-    return {**shown, "max_new_tokens": sampling.get("max_tokens", 1024)}
+def represent_sampling(sampling: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: sampling.get(name) for name in _SAMPLING} | {"max_new_tokens": sampling.get("max_tokens", 1024)}
 
 
-def read_sampling(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Their settings by our names."""
-    return {"max_tokens" if name == "max_new_tokens" else name: value for name, value in (given or {}).items()}
+def sampling_from_wire(sampling: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the settings of a request under our names."""
+    return {"max_tokens" if name == "max_new_tokens" else name: value for name, value in (sampling or {}).items()}

@@ -1,4 +1,4 @@
-"""A hosted classifier, asked on behalf of trusted clients."""
+"""A hosted toxicity classifier for trusted clients."""
 
 from typing import Any
 
@@ -6,23 +6,23 @@ import requests
 from django.conf import settings
 from rest_framework import serializers
 
-from oasst.api.codes import Wire, register_codes
-from oasst.api.fields import Number, Shape, Text
+from oasst.api.error_codes import ErrorCode, register_codes
+from oasst.api.fields import FloatField, Schema, TextField
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core.errors import DomainError
 
 OPERATIONS: list[Operation] = []
 TIMEOUT = 20  # seconds
-register_codes({"classifier": Wire.HUGGINGFACE_API_ERROR})
+register_codes({"classifier": ErrorCode.HUGGINGFACE_API_ERROR})
 
 
-class ToxicityQuery(Shape):
-    msg = Text()
+class ToxicityQuery(Schema):
+    msg = TextField()
 
 
-class ToxicityScore(Shape):
-    label = Text()  # type: ignore[assignment]
-    score = Number()
+class ToxicityScore(Schema):
+    label = TextField()  # type: ignore[assignment]
+    score = FloatField()
 
 
 _ANSWER = serializers.ListField(child=serializers.ListField(child=ToxicityScore()))
@@ -39,7 +39,7 @@ class ClassifierFailed(DomainError):
     Access.TRUSTED,
     query=ToxicityQuery,
     answer=_ANSWER,
-    errors=(Wire.HUGGINGFACE_API_ERROR,),
+    errors=(ErrorCode.HUGGINGFACE_API_ERROR,),
 )
 def text_toxicity(call: Call) -> Any:
     """How toxic a text is, by label."""

@@ -1,15 +1,11 @@
-"""Operations of the chat as views."""
+"""The view class of the chat API, with its permissions."""
 
 from typing import Any
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from inference.api.authentication import (
-    SessionAuthentication,
-    TrustedClientAuthentication,
-    TrustedPersonAuthentication,
-)
+from inference.api.authentication import SessionAuthentication, TrustedClientAuthentication, TrustedUserAuthentication
 from inference.api.refusals import ChatRefusals
 from oasst.accounts.access import require_contributor, require_member
 from oasst.accounts.models import User
@@ -21,7 +17,7 @@ from oasst.core.errors import NotAllowed
 
 
 class IsMember(BasePermission):
-    """A person, or somebody whom a trusted program names and nobody knows yet."""
+    """Requires a user, who may still be unknown if a trusted API client names them."""
 
     require = staticmethod(require_member)
 
@@ -37,7 +33,7 @@ class IsContributor(IsMember):
     require = staticmethod(require_contributor)
 
 
-_PEOPLE = (TrustedPersonAuthentication, SessionAuthentication, TokenAuthentication)
+_USERS = (TrustedUserAuthentication, SessionAuthentication, TokenAuthentication)
 
 
 class ChatView(OperationView):
@@ -45,7 +41,7 @@ class ChatView(OperationView):
         Access.OPEN: OPEN,
         Access.TRUSTED: Policy((TrustedClientAuthentication,)),
         Access.ROOT: Policy((), (IsRoot,)),
-        Access.MEMBER: Policy(_PEOPLE, (IsMember,)),
-        Access.PERSON: Policy(_PEOPLE, (IsContributor,)),
+        Access.MEMBER: Policy(_USERS, (IsMember,)),
+        Access.PERSON: Policy(_USERS, (IsContributor,)),
     }
     refusals = ChatRefusals()

@@ -1,4 +1,4 @@
-"""Whose chat it is. Others' chats do not exist."""
+"""Fetch chats, messages and answers of one user. Those of other users are not found."""
 
 from uuid import UUID
 
@@ -10,21 +10,21 @@ from oasst.core.errors import NotFound
 
 
 def get_chat_for(user: User, chat_id: UUID, chats: QuerySet[Chat] | None = None) -> Chat:
-    own = (Chat.objects.all() if chats is None else chats).filter(pk=chat_id, user=user, deleted_at=None)
-    chat = own.first()
+    rows = Chat.objects.all() if chats is None else chats
+    chat = rows.filter(pk=chat_id, user=user, deleted_at=None).first()
     if chat is None:
         raise NotFound("There is no such chat.", code="chat_not_found")
     return chat
 
 
 def lock_chat_for(user: User, chat_id: UUID) -> Chat:
-    """As `get_chat_for`; the row is held until the open transaction ends."""
+    """Like `get_chat_for`, and lock the row until the open transaction ends."""
     return get_chat_for(user, chat_id, Chat.objects.select_for_update(of=("self",), no_key=True))
 
 
 def get_message_for(user: User, message_id: UUID) -> ChatMessage:
-    found = ChatMessage.objects.select_related("chat", "turn")
-    message = found.filter(pk=message_id, chat__user=user, chat__deleted_at=None).first()
+    messages = ChatMessage.objects.select_related("chat", "turn")
+    message = messages.filter(pk=message_id, chat__user=user, chat__deleted_at=None).first()
     if message is None:
         raise NotFound("There is no such message.", code="message_not_found")
     return message

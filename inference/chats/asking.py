@@ -1,7 +1,7 @@
-"""Asking for an answer, and stopping it. Outer writers: one transaction each, which locks the chat's row first.
+"""Ask for an answer and stop one. Each function opens its own transaction, which locks the chat's row first.
 
-A question and its waiting answer are stored together, or nothing is. `inference.turns.runtime` writes the answer,
-`inference.turns.watch` shows it while it comes.
+A question and its pending turn are stored together or not at all. `inference.turns.runtime` writes the answer,
+`inference.turns.watch` streams it.
 """
 
 import secrets
@@ -18,33 +18,25 @@ from django.utils import timezone
 from inference import queries
 from inference.chats import chat_settings, titles
 from inference.chats.access import get_message_for, get_turn_for, lock_chat_for
-from inference.chats.chat_settings import cleaned_instructions, system_prompt
+from inference.chats.chat_settings import clean_instructions, system_prompt
 from inference.chats.offered_models import models_on_offer, require_offered, still_offered
-from inference.engine.sampling import LARGEST_SEED
+from inference.engine.sampling import MAX_SEED
 from inference.models import Chat, ChatMessage, Role, Turn
 from inference.policy import ChatPolicy
 from inference.turns import lifecycle, streams
 from inference.turns.states import ANSWERABLE, TurnState
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
+from oasst.core import ratelimit
 from oasst.core.errors import Busy, Conflict, Invalid, NotFound
 from oasst.core.locks import advisory_lock
-from oasst.core.ratelimit import (
-    CHAT_MESSAGES,
-    CHAT_STOPS,
-    CHAT_TURNS,
-    CHAT_TURNS_OF_PROGRAMS,
-    RateLimit,
-    refuse_spent,
-    spend,
-)
 from oasst.core.text.validation import clean_text
 
-_SOONEST, _LATEST = 5, 60
+MIN_RETRY_AFTER, MAX_RETRY_AFTER = 5, 60
 
 
-class _Picked(NamedTuple):
-    """How an answer is asked for."""
+class _Options(NamedTuple):
+    """The checked options of a new turn."""
 
     model: str
     sampling: dict[str, Any]
@@ -61,32 +53,31 @@ def start_turn(
     chosen: Mapping[str, Any] | None = None,
     model: str = "",
 ) -> Turn:
-    """Say something and ask for the answer. Editing a message is this too: with the parent of the edited one.
+    """Store a message and a turn for its answer. To edit a message, pass the parent of the edited one.
 
-    Raises NotAllowed, NotFound, Invalid, Conflict (`not_answerable`, `chat_full`), Busy (`queue_full`,
-    `too_many_turns`, `rate_limited`); then nothing was stored.
+    Raise NotAllowed, NotFound, Invalid, Conflict (`not_answerable`, `chat_full`) or Busy (`queue_full`,
+    `too_many_turns`, `rate_limited`), and then stores nothing.
     """
-    picked = _checked(user, chosen, model)
+    options = _checked(user, chosen, model)
     with transaction.atomic(durable=True):
         chat = lock_chat_for(user, chat_id)
         message = _post(chat, text, parent_id, policy)
-        return _ask(chat, message, picked, policy)
+        return _ask(chat, message, options, policy)
 
 
-def begin_chat(*, user: User, text: str, policy: ChatPolicy) -> Turn:
-    """A new chat with its first question: both, or nothing. It is set as the latest one. Raises as `start_turn`."""
-    values = chat_settings.start_values(user)
-    chat = Chat(user=user, **values)
-    picked = _checked(user, chat_settings.settings_of(chat), still_offered(chat.model))
+def start_chat(*, user: User, text: str, policy: ChatPolicy) -> Turn:
+    """Create a chat with the settings of the latest one, and its first question. Raise like `start_turn`."""
+    chat = Chat(user=user, **chat_settings.initial_values(user))
+    options = _checked(user, chat_settings.settings_of(chat), still_offered(chat.model))
     with transaction.atomic(durable=True):
         chat.save(force_insert=True)
-        return _ask(chat, _post(chat, text, None, policy), picked, policy)
+        return _ask(chat, _post(chat, text, None, policy), options, policy)
 
 
 def post_message(*, user: User, chat_id: UUID, text: str, policy: ChatPolicy, parent_id: UUID | None) -> ChatMessage:
-    """Say something without asking for an answer yet."""
+    """Store a message without asking for an answer."""
     require_contributor(user)
-    spend(CHAT_MESSAGES, user.pk)
+    ratelimit.count_use(ratelimit.CHAT_MESSAGES, user.pk)
     with transaction.atomic(durable=True):
         return _post(lock_chat_for(user, chat_id), text, parent_id, policy)
 
@@ -101,20 +92,21 @@ def answer_again(
     instructions: Mapping[str, str] | None = None,
     by_program: bool = False,
 ) -> Turn:
-    """Ask for an answer to a message of the person, the first one or one more beside those that are there.
+    """Ask for a first or another answer to a message of the user.
 
-    `instructions` (any of `INSTRUCTIONS`) stand in for all those of the chat, for this answer. Raises as `start_turn`.
+    `instructions` (any of `INSTRUCTIONS`) replace all those of the chat for this answer. Raise like `start_turn`.
     """
     message = get_message_for(user, message_id)
     if message.role != Role.PROMPTER:
         raise Invalid("Only a message of yours can be answered.", code="not_a_prompt", field="parent_id")
-    told = cleaned_instructions(instructions, policy) if instructions else {}
-    picked = _checked(user, chosen, model, by_program=by_program)
+    own_instructions = clean_instructions(instructions, policy) if instructions else {}
+    options = _checked(user, chosen, model, by_program=by_program)
     with transaction.atomic(durable=True):
         chat = lock_chat_for(user, message.chat_id)
         if chat.messages.count() > policy.messages_in_chat:
             raise _full()
-        return _ask(chat, message, picked, policy, told=system_prompt(Chat(**told)) if told else None)
+        own_prompt = system_prompt(Chat(**own_instructions)) if own_instructions else None
+        return _ask(chat, message, options, policy, own_prompt=own_prompt)
 
 
 def complete(
@@ -125,32 +117,31 @@ def complete(
     chosen: Mapping[str, Any] | None = None,
     model: str = "",
 ) -> Turn:
-    """Ask for an answer to a conversation that a program keeps: a list of {role, content} that ends with the question.
+    """Ask for an answer to the valid messages of an API client, a list of {role, content} with the question last.
 
-    It stands in the queue like any other, for as long as its caller waits (`inference.turns.callers`). Raises as
-    `start_turn`; whether the messages are sound was asked before.
+    The turn stays in the queue while its caller waits (`inference.turns.callers`). Raise like `start_turn`.
     """
-    picked = _checked(user, chosen, model, by_program=True)
+    options = _checked(user, chosen, model, by_program=True)
     with transaction.atomic(durable=True):
         chat = Chat.objects.create(user=user, ephemeral=True, deleted_at=timezone.now())
         question = ChatMessage.objects.create(chat=chat, role=Role.PROMPTER)
-        return _ask(chat, question, picked, policy, given=messages)
+        return _ask(chat, question, options, policy, messages=messages)
 
 
 def stop_turn(*, user: User, message_id: UUID) -> None:
-    """End an answer; what was written of it stays. One that has ended already is left as it is."""
+    """Stop an answer and keep the text written so far. A finished answer stays as it is."""
     turn = get_turn_for(user, message_id)
-    spend(CHAT_STOPS, user.pk)
+    ratelimit.count_use(ratelimit.CHAT_STOPS, user.pk)
     lifecycle.stop(turn.pk)
 
 
-def settings_for(chat: Chat) -> dict[str, Any]:
-    """The model and the settings that this chat's next answer is asked for with, as `start_turn` takes them."""
+def turn_options(chat: Chat) -> dict[str, Any]:
+    """Return the model and settings for the next answer of the chat, as arguments of `start_turn`."""
     return {"model": still_offered(chat.model), "chosen": chat_settings.settings_of(chat)}
 
 
-def _checked(user: User, chosen: Mapping[str, Any] | None, model: str, *, by_program: bool = False) -> _Picked:
-    """What will be stored: a seed is drawn where none was given."""
+def _checked(user: User, chosen: Mapping[str, Any] | None, model: str, *, by_program: bool = False) -> _Options:
+    """Check what was asked for and draw a seed if none was given."""
     require_contributor(user)
     offered = models_on_offer()
     if not offered:
@@ -158,14 +149,14 @@ def _checked(user: User, chosen: Mapping[str, Any] | None, model: str, *, by_pro
     if model:
         require_offered(model)
     seed = (chosen or {}).get("seed")
-    given = {**(chosen or {}), "seed": secrets.randbelow(LARGEST_SEED) if seed is None else seed}
-    settled = chat_settings.checked_sampling(given)
-    refuse_spent(_rate(by_program), user.pk)  # before the queue is locked for who comes too often
-    return _Picked(model or offered[0], settled, by_program)
+    settings = {**(chosen or {}), "seed": secrets.randbelow(MAX_SEED) if seed is None else seed}
+    sampling = chat_settings.clean_sampling(settings)
+    ratelimit.refuse_if_used_up(_rate(by_program), user.pk)  # a user above the limit must not lock the queue
+    return _Options(model or offered[0], sampling, by_program)
 
 
-def _rate(by_program: bool) -> RateLimit:
-    return CHAT_TURNS_OF_PROGRAMS if by_program else CHAT_TURNS
+def _rate(by_program: bool) -> ratelimit.RateLimit:
+    return ratelimit.CHAT_TURNS_OF_CLIENTS if by_program else ratelimit.CHAT_TURNS
 
 
 def _post(chat: Chat, text: str, parent_id: UUID | None, policy: ChatPolicy) -> ChatMessage:
@@ -191,66 +182,66 @@ def _post(chat: Chat, text: str, parent_id: UUID | None, policy: ChatPolicy) -> 
 def _ask(
     chat: Chat,
     prompt: ChatMessage,
-    picked: _Picked,
+    options: _Options,
     policy: ChatPolicy,
     *,
-    told: str | None = None,
-    given: list[dict[str, str]] | None = None,
+    own_prompt: str | None = None,
+    messages: list[dict[str, str]] | None = None,
 ) -> Turn:
     lifecycle.cancel_waiting(chat=chat, except_below=prompt.pk)
-    advisory_lock("chat queue")  # counting and adding are one step, so that the limits are exact
-    _refuse_when_full(chat.user_id, policy, picked.by_program)
-    spend(_rate(picked.by_program), chat.user_id)  # only now: what is refused is not counted
+    advisory_lock("chat queue")  # counting and adding must be one step, or the limits are not exact
+    _refuse_when_full(chat.user_id, policy, options.by_program)
+    ratelimit.count_use(_rate(options.by_program), chat.user_id)  # refused requests are not counted
     answer = ChatMessage.objects.create(chat=chat, parent=prompt, role=Role.ASSISTANT)
     now = timezone.now()
     turn = Turn.objects.create(
         message=answer,
         user_id=chat.user_id,
-        model=picked.model,
-        sampling=picked.sampling,
-        by_program=picked.by_program,
-        system_prompt=system_prompt(chat) if told is None else told,
-        prompt=given,
+        model=options.model,
+        sampling=options.sampling,
+        by_program=options.by_program,
+        system_prompt=system_prompt(chat) if own_prompt is None else own_prompt,
+        prompt=messages,
         queued_at=now,
         deadline_at=now + timedelta(seconds=policy.queue_seconds),
-        wanted_until=None if given is None else Now() + timedelta(seconds=policy.wanted_seconds),
+        wanted_until=None if messages is None else Now() + timedelta(seconds=policy.wanted_seconds),
     )
     chat.active_tail = answer
     chat.save(update_fields=["active_tail"])
-    transaction.on_commit(streams.ring)
+    transaction.on_commit(streams.publish_command)
     return turn
 
 
 def _refuse_when_full(user_id: UUID, policy: ChatPolicy, by_program: bool) -> None:
-    """The queue has an end, and one person's batch never is all of it.
+    """Raise Busy if the queue is full or the user has too many waiting turns.
 
-    Nobody may wait with more turns than there are free places (a dynamic threshold, as switches share their memory):
-    one person alone gets half of the queue, two get a third each, and there is room for whoever comes next. What a
-    program asked for a person (`by_program`) does not shut them out of their own pages.
+    A user may have no more waiting turns than the queue has free positions (a dynamic threshold, as network switches
+    share their memory): one user gets half of the queue, two get a third each, and newcomers always find a position.
+    Turns of an API client (`by_program`) do not count on the user's own pages.
     """
     own = Count("pk", filter=Q(user_id=user_id) if by_program else Q(user_id=user_id, by_program=False))
-    in_line = Turn.objects.filter(queries.WANTED, state=TurnState.PENDING)
-    waiting, theirs = in_line.aggregate(all=Count("pk"), own=own).values()
+    pending = Turn.objects.filter(queries.AWAITED, state=TurnState.PENDING)
+    waiting, theirs = pending.aggregate(all=Count("pk"), own=own).values()
     if theirs < policy.queue_limit - waiting:
         return
     if waiting >= policy.queue_limit:
         raise Busy(
             "Too many people are waiting for an answer right now.",
             code="queue_full",
-            retry_after=_soon(queries.expected_wait(1)),
+            retry_after=_retry_after(queries.expected_wait(1)),
             queue_length=waiting,
         )
     raise Busy(
         f"{theirs} questions of yours are waiting already; the rest of the queue is for others. Wait for one of the "
         "answers, or stop it.",
         code="too_many_turns",
-        retry_after=_soon(queries.expected_wait_of(user_id)),
+        retry_after=_retry_after(queries.expected_wait_of_user(user_id)),
     )
 
 
-def _soon(seconds: int) -> int:
-    """When to ask again: what was expected may come a little later, and who asks each second is not served sooner."""
-    return min(max(seconds, _SOONEST), _LATEST)
+def _retry_after(seconds: int) -> int:
+    """Return the Retry-After seconds for an expected wait. Frequent retries help nobody."""
+    return min(max(seconds, MIN_RETRY_AFTER), MAX_RETRY_AFTER)
 
 
 def _full() -> Conflict:

@@ -1,4 +1,4 @@
-"""A chat as its page shows it: one branch of it, a window long, each message with what can be done about it."""
+"""A chat for its page: the last messages of one branch, each with its siblings, vote and report."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,12 +14,12 @@ from inference.turns.states import ANSWERABLE, OPEN, TurnState
 from oasst.core.markdown import rendering, streaming
 
 WINDOW = 60
-"""Messages on one page. Those before are one click away."""
+"""Messages on one page."""
 
 
 @dataclass(frozen=True)
-class Branches:
-    """The messages beside one, which answer the same."""
+class Siblings:
+    """The position of a message among its siblings."""
 
     number: int
     """1 is the oldest."""
@@ -29,12 +29,12 @@ class Branches:
 
 
 @dataclass(frozen=True)
-class Said:
-    """One message, ready to be shown."""
+class DisplayedMessage:
+    """One message for the page."""
 
     message: ChatMessage
     turn: Turn | None
-    branches: Branches
+    siblings: Siblings
     score: int
     reported: bool
 
@@ -44,12 +44,12 @@ class Said:
 
     @property
     def html_so_far(self) -> SafeString:
-        """Of an answer that comes."""
+        """The checkpoint of an unfinished answer."""
         return streaming.render_unfinished(self.turn.text) if self.turn is not None else SafeString()
 
     @property
     def is_open(self) -> bool:
-        """It is being answered, or waits to be."""
+        """Whether the answer waits or is being written."""
         return self.turn is not None and self.turn.state in OPEN
 
     @property
@@ -57,88 +57,82 @@ class Said:
         return self.turn is not None and TurnState(self.turn.state) in ANSWERABLE
 
     @property
-    def place(self) -> int:
-        """How far the answer is that stands on the page: the events behind it are still to come."""
+    def position(self) -> int:
+        """The length of the text on the page: the position after which events are still to come."""
         return len(self.turn.text) if self.turn is not None else 0
 
 
 @dataclass(frozen=True)
 class Conversation:
-    said: Sequence[Said]
+    shown_messages: Sequence[DisplayedMessage]
     earlier: UUID | None
-    """The message above the first one here, where there is one."""
+    """The message above the first one on the page, if any."""
     is_end: bool
-    """Nothing on this branch comes after it."""
-    waiting: queries.Place | None
+    """Whether the page shows the end of the branch."""
+    waiting: queries.QueuePosition | None
 
     @property
-    def last(self) -> Said | None:
-        return self.said[-1] if self.said else None
+    def last(self) -> DisplayedMessage | None:
+        return self.shown_messages[-1] if self.shown_messages else None
 
     @property
-    def open(self) -> Said | None:
+    def open(self) -> DisplayedMessage | None:
         return self.last if self.last is not None and self.last.is_open else None
 
     @property
     def parent_id(self) -> UUID | None:
-        """What the next question replies to: the last answer that is one. A question that got none is left beside."""
-        return next((one.message.pk for one in reversed(self.said) if one.can_be_replied_to), None)
+        """Return the last complete answer, to which the next question replies."""
+        return next((item.message.pk for item in reversed(self.shown_messages) if item.can_be_replied_to), None)
 
 
 def conversation_of(chat: Chat, upto: UUID | None = None) -> Conversation:
-    """The branch that the person looked at last, to its end; or the thread that ends with `upto`."""
+    """Return the branch that the user looked at last, or the thread that ends with `upto`."""
     tail = upto if upto is not None else _tail_of(chat)
     if tail is None:
         return Conversation([], None, True, None)
     ids = ChatMessage.objects.thread_ids(tail, WINDOW)
-    found = {one.pk: one for one in _messages(chat, ids)}
-    thread = [found[one] for one in ids if one in found]
-    beside = _beside(chat, thread)
-    said = [_said(one, beside[one.parent_id]) for one in thread]
-    last = said[-1] if said else None
-    pending = last is not None and last.turn is not None and last.turn.state == TurnState.PENDING
-    return Conversation(
-        said,
-        thread[0].parent_id if thread else None,
-        upto is None,
-        queries.find_place(last.message.pk) if pending and last is not None else None,
-    )
+    messages = {message.pk: message for message in _messages(chat, ids)}
+    thread = [messages[message_id] for message_id in ids if message_id in messages]
+    siblings = _siblings(chat, thread)
+    items = [_item(message, siblings[message.parent_id]) for message in thread]
+    turn = items[-1].turn if items else None
+    pending = turn is not None and turn.state == TurnState.PENDING
+    earlier = thread[0].parent_id if thread else None
+    return Conversation(items, earlier, upto is None, queries.find_queue_position(thread[-1].pk) if pending else None)
 
 
 def _tail_of(chat: Chat) -> UUID | None:
     if chat.active_tail_id is not None:
-        return ChatMessage.objects.newest_below(chat.active_tail_id)
-    newest = chat.messages.order_by("-created_at", "-id").values_list("pk", flat=True).first()
-    return newest
+        return ChatMessage.objects.newest_descendant(chat.active_tail_id)
+    return chat.messages.order_by("-created_at", "-id").values_list("pk", flat=True).first()
 
 
 def _messages(chat: Chat, ids: Sequence[UUID]) -> Iterable[ChatMessage]:
     vote = Vote.objects.filter(message=OuterRef("pk"), user=chat.user_id)
     report = ChatReport.objects.filter(message=OuterRef("pk"), user=chat.user_id)
-    found = ChatMessage.objects.filter(chat=chat, pk__in=ids).select_related("turn").defer("turn__token_ids")
-    return found.annotate(score=Subquery(vote.values("score")), reported=Exists(report))
+    messages = ChatMessage.objects.filter(chat=chat, pk__in=ids).select_related("turn").defer("turn__token_ids")
+    return messages.annotate(score=Subquery(vote.values("score")), reported=Exists(report))
 
 
-def _beside(chat: Chat, thread: Sequence[ChatMessage]) -> dict[UUID | None, list[UUID]]:
-    """The ids of the messages below each parent, oldest first."""
-    parents = [one.parent_id for one in thread if one.parent_id is not None]
+def _siblings(chat: Chat, thread: Sequence[ChatMessage]) -> dict[UUID | None, list[UUID]]:
+    """Return the ids of the messages below each parent of the thread, oldest first."""
+    parents = [message.parent_id for message in thread if message.parent_id is not None]
     below = Q(parent__in=parents)
     if len(parents) < len(thread):
         below |= Q(parent=None)
     rows = ChatMessage.objects.filter(below, chat=chat).order_by("created_at", "id")
-    beside: dict[UUID | None, list[UUID]] = defaultdict(list)
+    siblings: dict[UUID | None, list[UUID]] = defaultdict(list)
     for message_id, parent_id in rows.values_list("id", "parent_id"):
-        beside[parent_id].append(message_id)
-    return beside
+        siblings[parent_id].append(message_id)
+    return siblings
 
 
-def _said(message: ChatMessage, ids: list[UUID]) -> Said:
-    here = ids.index(message.pk)
-    branches = Branches(
-        here + 1,
-        len(ids),
-        ids[here - 1] if here else None,
-        ids[here + 1] if here + 1 < len(ids) else None,
-    )
+def _item(message: ChatMessage, siblings: list[UUID]) -> DisplayedMessage:
+    index = siblings.index(message.pk)
+    previous = siblings[index - 1] if index else None
+    following = siblings[index + 1] if index + 1 < len(siblings) else None
+    position = Siblings(index + 1, len(siblings), previous, following)
     turn = message.turn if message.role == Role.ASSISTANT else None
-    return Said(message, turn, branches, getattr(message, "score", None) or 0, getattr(message, "reported", False))
+    return DisplayedMessage(
+        message, turn, position, getattr(message, "score", None) or 0, getattr(message, "reported", False)
+    )

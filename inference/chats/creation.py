@@ -1,31 +1,31 @@
-"""New chats without a question yet. One that begins with a question: `inference.chats.asking.begin_chat`."""
+"""Create chats without a question. `inference.chats.asking` creates one with its first question."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inference.chats import chat_settings
-from inference.chats.changes import cleaned_changes, require_batch_size
+from inference.chats.changes import clean_changes, require_batch_size
 from inference.models import Chat
 from inference.policy import ChatPolicy
 from oasst.accounts.access import require_contributor
 from oasst.accounts.models import User
-from oasst.core.ratelimit import NEW_CHATS, NEW_CHATS_OF_PROGRAMS, spend
+from oasst.core.ratelimit import NEW_CHATS, NEW_CHATS_OF_CLIENTS, count_use
 
 
-def create_chats(*, user: User, wanted: Sequence[Mapping[str, Any]], policy: ChatPolicy) -> list[Chat]:
-    """Several chats at once for a program, each with any of title, hidden and allow_data_use; all of them or none."""
+def create_chats(*, user: User, values: Sequence[Mapping[str, Any]], policy: ChatPolicy) -> list[Chat]:
+    """Create several chats for an API client, each with any of title, hidden and allow_data_use: all or none."""
     require_contributor(user)
-    require_batch_size(wanted, "chats")
-    chats = [Chat(user=user, **cleaned_changes(one, policy)) for one in wanted]
-    spend(NEW_CHATS_OF_PROGRAMS, user.pk, times=len(chats))
+    require_batch_size(values, "chats")
+    chats = [Chat(user=user, **clean_changes(changes, policy)) for changes in values]
+    count_use(NEW_CHATS_OF_CLIENTS, user.pk, times=len(chats))
     return Chat.objects.bulk_create(chats)
 
 
-def empty_chat(*, user: User) -> Chat:
-    """The person's chat in which nothing was said yet, or a new one: so that looking around leaves no heap of them."""
+def get_or_create_empty_chat(*, user: User) -> Chat:
+    """Return the user's chat that has no message yet, or create one. Visits do not pile up empty chats."""
     require_contributor(user)
-    waiting = Chat.objects.filter(user=user, deleted_at=None, hidden=False, messages=None).first()
-    if waiting is None:
-        spend(NEW_CHATS, user.pk)
-        waiting = Chat.objects.create(user=user, **chat_settings.start_values(user))
-    return waiting
+    chat = Chat.objects.filter(user=user, deleted_at=None, hidden=False, messages=None).first()
+    if chat is None:
+        count_use(NEW_CHATS, user.pk)
+        chat = Chat.objects.create(user=user, **chat_settings.initial_values(user))
+    return chat

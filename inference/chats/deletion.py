@@ -1,4 +1,4 @@
-"""Deleting chats, and taking it back. `inference.chats.cleanup` removes them for good later."""
+"""Delete and restore chats. `inference.chats.cleanup` removes deleted ones for good later."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -12,19 +12,19 @@ from inference.turns import lifecycle
 from inference.turns.states import OPEN
 from oasst.accounts.models import User
 from oasst.core.errors import NotFound
-from oasst.core.ratelimit import CHAT_CHANGES, spend
+from oasst.core.ratelimit import CHAT_CHANGES, count_use
 
 
 def delete_chat(*, user: User, chat_id: UUID) -> None:
-    """Out of sight at once, and what is being written for it ends. `undelete_chat` takes it back."""
+    """Hide a chat at once and stop its answers. `undelete_chat` restores it."""
     update_chat(user, chat_id, deleted_at=timezone.now())
     _stop_turns_of([chat_id])
 
 
 def delete_chats(*, user: User, chat_ids: Sequence[UUID]) -> None:
-    """As `delete_chat`, all of them or none. Raises NotFound where one is not there."""
+    """Delete several chats, all or none. Raise NotFound if one does not exist."""
     require_batch_size(chat_ids, "chat_ids")
-    spend(CHAT_CHANGES, user.pk)
+    count_use(CHAT_CHANGES, user.pk)
     with transaction.atomic(durable=True):
         own = Chat.objects.select_for_update(no_key=True).filter(user=user, deleted_at=None, pk__in=chat_ids)
         if len(own.order_by("pk").values_list("pk")) < len(set(chat_ids)):
@@ -34,15 +34,15 @@ def delete_chats(*, user: User, chat_ids: Sequence[UUID]) -> None:
 
 
 def delete_all_chats(*, user: User) -> None:
-    """Of somebody who goes, in the caller's transaction. What is being written ends after its commit."""
+    """Delete the chats of a user who leaves, in the caller's transaction. Answers stop after its commit."""
     chat_ids = list(Chat.objects.filter(user=user, deleted_at=None).values_list("pk", flat=True))
     Chat.objects.filter(pk__in=chat_ids).update(deleted_at=timezone.now())
     transaction.on_commit(lambda: _stop_turns_of(chat_ids), robust=True)
 
 
 def undelete_chat(*, user: User, chat_id: UUID) -> None:
-    """Take back `delete_chat`. Raises NotFound, Busy `rate_limited`."""
-    spend(CHAT_CHANGES, user.pk)
+    """Restore a deleted chat. Raise NotFound, Busy `rate_limited`."""
+    count_use(CHAT_CHANGES, user.pk)
     if not Chat.objects.filter(pk=chat_id, user=user, ephemeral=False).update(deleted_at=None):
         raise NotFound("There is no such chat.", code="chat_not_found")
 

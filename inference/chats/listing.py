@@ -1,7 +1,7 @@
-"""A person's chats as pages, by cursor and by number: which ones, in which order. Nothing here writes.
+"""A user's chats in pages, by cursor or by number: filtered, searched and sorted. Read-only.
 
-A page is one statement by cursor and two by number, whatever it looks for. Words are looked for in titles and in
-messages, through indexes; what others wrote is never read for it.
+A page takes one statement by cursor and two by number. The search uses indexes on titles and messages, and never reads
+other users' messages.
 """
 
 import base64
@@ -14,33 +14,33 @@ from django.db.models import Q, QuerySet
 
 from inference.models import Chat, ChatMessage, Turn
 from oasst.accounts.models import User
-from oasst.api.cursors import Order, by_name, read_date, take_page
+from oasst.api.cursors import Order, by_name, parse_cursor_date, take_page
 from oasst.core.errors import Invalid
 from oasst.core.text.validation import clean_line, is_blank
 
-LONGEST_SEARCH = 200
-MOST_ON_A_PAGE = 100
+MAX_SEARCH_LENGTH = 200
+MAX_PAGE_SIZE = 100
 SORTS = {
-    "modified_at": Order("modified_at", "modified_at", "id", read_date, datetime.isoformat),
-    "created_at": Order("created_at", "created_at", "id", read_date, datetime.isoformat),
+    "modified_at": Order("modified_at", "modified_at", "id", parse_cursor_date, datetime.isoformat),
+    "created_at": Order("created_at", "created_at", "id", parse_cursor_date, datetime.isoformat),
     "title": by_name("title", "title", "id"),
 }
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which chats, in which order. The defaults are the list that people see: newest activity first."""
+class ChatFilter:
+    """Which chats, in which order. The defaults are those of the page: newest activity first."""
 
     search: str = ""
-    """Words that stand in one message, or a piece of a message or of the title."""
+    """Words of one message, or a piece of a message or title."""
     hidden: bool | None = False
-    """None: those that are hidden and those that are not."""
+    """None: both hidden and visible chats."""
     model: str = ""
-    """With an answer that this model was asked for."""
+    """Only chats with an answer of this model."""
     since: datetime | None = None
-    """Of the last activity; included."""
+    """The last activity is not before this."""
     until: datetime | None = None
-    """Of the last activity; not included."""
+    """The last activity is before this."""
     sort: str = "modified_at"
     descending: bool = True
 
@@ -61,90 +61,88 @@ class NumberedPage:
 
 
 def page_by_cursor(
-    user: User, wanted: Wanted, *, size: int, after: str | None = None, before: str | None = None
+    user: User, filters: ChatFilter, *, size: int, after: str | None = None, before: str | None = None
 ) -> CursorPage:
-    """The page behind (`after`) or in front of (`before`) a cursor of an earlier page with the same sort; else the
-    first one. A chat in which something happens meanwhile moves to the front, also while somebody pages.
+    """Return the page after or before a cursor of the same sort, or the first page.
 
-    Raises Invalid `two_cursors`, `bad_cursor`, and as `chats_of`.
+    A chat with new activity moves to the front. Raise Invalid `two_cursors`, `bad_cursor`, and like `filter_chats`.
     """
     if after and before:
         raise Invalid("Please give after or before, not both.", code="two_cursors", field="before")
-    order = _order(wanted)
+    order = _order(filters)
     page = take_page(
-        chats_of(user, wanted),
+        filter_chats(user, filters),
         order,
         lambda chat: (getattr(chat, order.field), chat.pk),
-        after=_opened(after, order),
-        before=_opened(before, order),
+        after=_decode_cursor(after, order),
+        before=_decode_cursor(before, order),
         size=_size(size),
-        desc=wanted.descending,
+        desc=filters.descending,
     )
-    return CursorPage(page.rows, _sealed(page.next, order), _sealed(page.prev, order))
+    return CursorPage(page.rows, _encode_cursor(page.next, order), _encode_cursor(page.prev, order))
 
 
-def page_by_number(user: User, wanted: Wanted, *, size: int, number: int = 1) -> NumberedPage:
-    """The page of this number; the last one where there are fewer. Raises as `chats_of`."""
-    found = chats_of(user, wanted)
-    size, total = _size(size), found.count()
+def page_by_number(user: User, filters: ChatFilter, *, size: int, number: int = 1) -> NumberedPage:
+    """Return the page of this number, or the last one if there are fewer. Raise like `filter_chats`."""
+    chats = filter_chats(user, filters)
+    size, total = _size(size), chats.count()
     pages = max(-(-total // size), 1)
     number = min(max(number, 1), pages)
-    field, sign = _order(wanted).field, "-" if wanted.descending else ""
-    rows = found.order_by(f"{sign}{field}", f"{sign}id")[(number - 1) * size : number * size]
+    field, sign = _order(filters).field, "-" if filters.descending else ""
+    rows = chats.order_by(f"{sign}{field}", f"{sign}id")[(number - 1) * size : number * size]
     return NumberedPage(list(rows), number, pages, total)
 
 
-def chats_of(user: User, wanted: Wanted) -> QuerySet[Chat]:
-    """All that is wanted, unordered. Raises Invalid with the field `search`: `too_long`, `control_characters`."""
-    found = Chat.objects.filter(user=user, deleted_at=None)
-    if wanted.hidden is not None:
-        found = found.filter(hidden=wanted.hidden)
-    if wanted.since is not None:
-        found = found.filter(modified_at__gte=wanted.since)
-    if wanted.until is not None:
-        found = found.filter(modified_at__lt=wanted.until)
-    if wanted.model:
-        asked = Turn.objects.filter(message__chat__user=user, model=wanted.model)
-        found = found.filter(pk__in=asked.values("message__chat_id"))
-    if not is_blank(wanted.search):
-        found = found.filter(_says(user, clean_line(wanted.search, limit=LONGEST_SEARCH, field="search")))
-    return found
+def filter_chats(user: User, filters: ChatFilter) -> QuerySet[Chat]:
+    """Return the matching chats, unordered. Raise Invalid for `search`: `too_long`, `control_characters`."""
+    chats = Chat.objects.filter(user=user, deleted_at=None)
+    if filters.hidden is not None:
+        chats = chats.filter(hidden=filters.hidden)
+    if filters.since is not None:
+        chats = chats.filter(modified_at__gte=filters.since)
+    if filters.until is not None:
+        chats = chats.filter(modified_at__lt=filters.until)
+    if filters.model:
+        turns = Turn.objects.filter(message__chat__user=user, model=filters.model)
+        chats = chats.filter(pk__in=turns.values("message__chat_id"))
+    if not is_blank(filters.search):
+        chats = chats.filter(_contains(user, clean_line(filters.search, limit=MAX_SEARCH_LENGTH, field="search")))
+    return chats
 
 
-def _says(user: User, text: str) -> Q:
-    # Its own person's chats are named inside too: without that the list of all messages with a common word would be
-    # made before anybody asks whose they are.
+def _contains(user: User, text: str) -> Q:
+    # The inner query names the user too: without that PostgreSQL would list all users' messages with a common word.
     words = SearchQuery(text, config="simple", search_type="websearch")
     messages = ChatMessage.objects.annotate(words=SearchVector("content", config="simple"))
-    saying = messages.filter(Q(words=words) | Q(content__icontains=text), chat__user=user, chat__deleted_at=None)
-    return Q(title__icontains=text) | Q(pk__in=saying.values("chat_id"))
+    matching = messages.filter(Q(words=words) | Q(content__icontains=text), chat__user=user, chat__deleted_at=None)
+    return Q(title__icontains=text) | Q(pk__in=matching.values("chat_id"))
 
 
-def _order(wanted: Wanted) -> Order:
+def _order(filters: ChatFilter) -> Order:
     try:
-        return SORTS[wanted.sort]
+        return SORTS[filters.sort]
     except KeyError as error:
         raise Invalid(
-            f"Chats can be sorted by {', '.join(SORTS)}.", code="bad_sort", field="sort", given=wanted.sort[:40]
+            f"Chats can be sorted by {', '.join(SORTS)}.", code="bad_sort", field="sort", given=filters.sort[:40]
         ) from error
 
 
 def _size(size: int) -> int:
-    return min(max(size, 1), MOST_ON_A_PAGE)
+    return min(max(size, 1), MAX_PAGE_SIZE)
 
 
-def _sealed(cursor: str | None, order: Order) -> str | None:
-    """A cursor that no address has to escape and that says which sort it belongs to."""
+def _encode_cursor(cursor: str | None, order: Order) -> str | None:
+    """Return the cursor with the name of its sort, in characters that are safe in a URL."""
     if cursor is None:
         return None
     return base64.urlsafe_b64encode(f"{order.name}|{cursor}".encode()).decode().rstrip("=")
 
 
-def _opened(sealed: str | None, order: Order) -> str | None:
-    if not sealed:
+def _decode_cursor(encoded: str | None, order: Order) -> str | None:
+    if not encoded:
         return None
     try:
-        text = base64.b64decode(sealed + "=" * (-len(sealed) % 4), altchars=b"-_", validate=True).decode()
+        text = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True).decode()
         name, _, cursor = text.partition("|")
         if name != order.name or "\0" in cursor:
             raise ValueError(name)

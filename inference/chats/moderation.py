@@ -1,6 +1,4 @@
-"""What moderators do about answers that were reported. They see the reported answer and what led to it, nothing else of
-a person's chats.
-"""
+"""Moderators resolve reports of answers. Of a user's chats they see only the reported answer and its thread."""
 
 from django.db import transaction
 from django.utils import timezone
@@ -15,7 +13,7 @@ OUTCOME_LENGTH = 1000
 
 
 def resolve_report(*, report_id: int, actor: User, outcome: str) -> None:
-    """Say what came of it. Raises NotAllowed `moderators_only`, Invalid, NotFound, Conflict `already_resolved`."""
+    """Close a report with its outcome. Raise NotAllowed `moderators_only`, Invalid, NotFound, Conflict."""
     require_moderator(actor)
     outcome = clean_text(outcome, limit=OUTCOME_LENGTH, field="outcome")
     with transaction.atomic(durable=True):

@@ -1,4 +1,4 @@
-"""The presets of the house: those of the reference system, in its order. The first is the one people begin with."""
+"""The built-in presets: those of Open-Assistant, in its order. New chats begin with `DEFAULT`."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ BUILT_IN: dict[str, dict[str, Any]] = {
 }
 DEFAULT = "k50"
 
-# As people read them; the one for tools is of no use to them.
+# Names on the pages. k50-Plugins is for tools and is not shown.
 NAMES = {
     "k50": "Balanced",
     "k50-Precise": "Precise",

@@ -1,5 +1,5 @@
-"""The model and how it is asked: a library that knows nothing of Django, databases or HTTP servers.
+"""The model behind the chat: a library without Django, databases or HTTP servers.
 
-`base`, `sampling`, `prompt`, `stopping`, `detokenize` and `remote` do without torch; what needs it imports it late or
-is imported late, so that `./manage.py migrate` stays fast.
+`base`, `sampling`, `prompt`, `stopping`, `detokenize` and `remote` do not need torch. The other modules import it late
+or are imported late, so that `./manage.py migrate` stays fast.
 """

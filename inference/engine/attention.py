@@ -1,8 +1,8 @@
-"""Attention for several requests at once, in which the heads that share keys and values are computed together.
+"""Attention for a batch of requests that computes heads with shared keys and values together.
 
-The library copies keys and values once for each head that shares them (`repeat_kv`), in each layer and step. Here the
-queries of such heads stand below each other instead: grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245)
-as one product for each group.
+The library copies keys and values for each head that shares them (`repeat_kv`), in each layer and step. Here the
+queries of these heads are stacked as rows instead: grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245) as
+one product per group.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 
 def attend_in_groups() -> None:
-    """From now on models of this process do so where they answer several requests at once. Again changes nothing."""
+    """Use this attention for all batches of this process. Idempotent."""
     AttentionInterface.register("sdpa", _attend)
 
 
@@ -30,17 +30,17 @@ def _attend(
     cache: Any = None,
     **rest: Any,
 ) -> tuple[Tensor, None]:
-    """`query` is (1, heads, rows, size), `key` and `value` (1, groups, rows, size), the mask (1, 1, rows, keys).
-    Gives (1, rows, heads, size)."""
+    """Return the attention as (1, rows, heads, size). `query` is (1, heads, rows, size), `key` and `value` are
+    (1, groups, rows, size), the mask is (1, 1, rows, keys)."""
     sharing = int(getattr(module, "num_key_value_groups", 1))
-    alone = not isinstance(cache, PagedAttentionCache) or sharing == 1 or query.shape[2] == 1
-    # What the library adds to the mask, or refuses, is left to it.
+    ungrouped = not isinstance(cache, PagedAttentionCache) or sharing == 1 or query.shape[2] == 1
+    # The library handles or refuses these.
     special = any(rest.get(name) is not None for name in ("position_bias", "softcap"))
-    if alone or special or attention_mask is None or attention_mask.shape[1] != 1:
-        everything: tuple[Tensor, None] = sdpa_attention_forward(
+    if ungrouped or special or attention_mask is None or attention_mask.shape[1] != 1:
+        result: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, cache=cache, **rest
         )
-        return everything
+        return result
     key, value = cache.update(key_states=key, value_states=value, layer_idx=module.layer_idx, kwargs=rest)
     batch, heads, rows, size = query.shape
     out = scaled_dot_product_attention(

@@ -1,4 +1,4 @@
-"""What an engine is: it takes requests and gives back text, piece by piece."""
+"""The engine protocol: an engine takes requests and returns their text in pieces."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,15 +9,15 @@ from inference.engine.sampling import Sampling
 
 
 class EngineError(Exception):
-    """The engine could not do it; nobody's input is to blame."""
+    """The engine failed, not because of the input."""
 
 
-class Full(EngineError):
-    """As many requests are being answered as fit. Try again when one of them has ended."""
+class EngineFull(EngineError):
+    """All slots are in use. Try again when a request has ended."""
 
 
 class Refused(Exception):
-    """This request can not be answered as it is. `code` is for machines, the message for the person."""
+    """The request cannot be answered. `code` is for machines, the message for the user."""
 
     def __init__(self, message: str, *, code: str = "invalid", field: str = "") -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Prefix:
-    """The part of the answer that exists already: the engine goes on behind it."""
+    """The part of the answer that exists already. The engine continues after it."""
 
     text: str = ""
     token_ids: tuple[int, ...] = ()
@@ -61,24 +61,22 @@ class Request:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of an answer. The last one of a request has `finish`; its text is part of the answer too."""
+    """A piece of an answer. The last one has `finish`, and may have text too."""
 
     request_id: str
     text: str = ""
     token_ids: tuple[int, ...] = ()
-    """What the model wrote since the chunk before. Text may lag behind: a half character or a possible stop
-    string is held back until it is decided.
-    """
+    """Token ids since the last chunk. Text may lag behind: half characters and possible stop texts are held back."""
     finish: Finish | None = None
     error: str = ""
-    again: bool = False
-    """With `Finish.FAILED`: the engine could not be reached, and the same request may go well later."""
+    may_retry: bool = False
+    """With `Finish.FAILED`: the engine was unreachable, so the request may be tried again."""
     prompt_tokens: int = 0
-    """Known from the first chunk on. So is how many messages did not fit into the context and were left out."""
+    """Set from the first chunk on, like the number of messages that did not fit into the context."""
     dropped_messages: int = 0
 
 
-Deliver = Callable[[Chunk], None]
+ChunkCallback = Callable[[Chunk], None]
 """Called from a thread of the engine; must return at once."""
 
 
@@ -90,21 +88,21 @@ class Load:
     slots: int
     tokens_per_second: float = 0.0
     rebuilt: int = 0
-    """How often the engine had to start its model loop again."""
+    """How often the engine has restarted its model loop."""
 
 
 class Engine(Protocol):
-    """Safe to call from any thread. No call waits for the model."""
+    """Thread-safe. No call waits for the model."""
 
     model: str
 
-    def add(self, request: Request, deliver: Deliver) -> None:
-        """Begin to answer. Raises `Refused` or `Full`; otherwise `deliver` gets one chunk with `finish`, last."""
+    def add(self, request: Request, deliver: ChunkCallback) -> None:
+        """Start to answer. Raise `Refused` or `EngineFull`; otherwise the last chunk for `deliver` has `finish`."""
 
     def cancel(self, request_id: str) -> None:
-        """End a request now with `Finish.CANCELLED`. Unknown or ended ones are ignored."""
+        """End a request now with `Finish.CANCELLED`. Ignores unknown and ended requests."""
 
     def load(self) -> Load: ...
 
     def close(self) -> None:
-        """Stop the model within seconds. Requests that run get no further chunk."""
+        """Stop the model within seconds. Running requests get no more chunks."""

@@ -1,7 +1,7 @@
-"""The one file that touches `ContinuousBatchingManager` of transformers 5.23.0.
+"""The only module that uses `ContinuousBatchingManager` of transformers 5.23.0.
 
-Parts of what it uses are internals of the library: its logits processors, its thread, its scheduler's states. What we
-rely on is written down as tests in tests/inference/engine/test_batching.py; run them before pinning another version.
+It relies on internals of the library: logits processors, thread, states of the scheduler. Run
+tests/inference/engine/test_batching.py, which tests what we rely on, before pinning another version.
 """
 
 import logging
@@ -16,36 +16,36 @@ from transformers.generation.continuous_batching.cb_logits_processors import Con
 from transformers.generation.continuous_batching.continuous_api import ContinuousBatchingManager
 from transformers.generation.continuous_batching.requests import GenerationOutput, RequestStatus
 
-from inference.engine.loading import Loaded
+from inference.engine.loading import LoadedModel
 from inference.engine.processor import PerRequestProcessor
 from inference.engine.sampling import Sampling
 
-# It writes to standard error by itself, past the logging of the site, and much of it.
+# The library's logger writes to standard error, bypassing the logging of the site.
 _library = logging.getLogger("ContinuousBatchingLogger")
 _library.handlers.clear()
 _library.setLevel(logging.WARNING)
 
 PAGE = 32
-"""Tokens. The unit in which the cache is given out, and in which turns of one chat share it."""
+"""Tokens. The unit of the cache, also for sharing between turns of one chat."""
 
 
 @dataclass(frozen=True)
 class Sizes:
     cache_tokens: int = 8192
-    """Tokens of all requests together that the cache holds. Where it is full, the youngest requests wait."""
+    """Tokens in the cache, of all requests together. When it is full, the youngest requests wait."""
     batch_tokens: int = 256
-    """Tokens that one step computes: a long prompt takes several, and the others go on in between."""
+    """Tokens per step. A long prompt takes several steps, so that other requests continue."""
     slots: int = 16
 
     @property
     def largest_request(self) -> int:
-        """Prompt and answer of one request, in tokens. The margin keeps the scheduler from painting itself in."""
+        """The maximum of prompt and answer in tokens. Without the margin the scheduler may get stuck."""
         return self.cache_tokens - 2 * PAGE
 
 
 @dataclass(frozen=True)
 class Step:
-    """What the model has written for one request so far."""
+    """All tokens of one request so far."""
 
     request_id: str
     token_ids: list[int]
@@ -54,7 +54,7 @@ class Step:
 
 
 class _Manager(ContinuousBatchingManager):
-    """Two things differ: our processor stands in, and the thread does not keep the process from ending."""
+    """Runs the model in a daemon thread, which does not keep the process from ending."""
 
     def start(self) -> None:
         if self.is_running():
@@ -66,12 +66,9 @@ class _Manager(ContinuousBatchingManager):
 
 
 class Batch:
-    """A running model loop. It dies with its first error and is then replaced by a new one.
+    """A model loop, which dies with its first error. Only one may run, because the library keeps state on the model."""
 
-    Never two at once on one model: the library's forward pass keeps state on the model object, and both go wrong.
-    """
-
-    def __init__(self, loaded: Loaded, sizes: Sizes) -> None:
+    def __init__(self, loaded: LoadedModel, sizes: Sizes) -> None:
         self.processor = PerRequestProcessor()
         self._end_ids = list(loaded.end_ids)
         self._manager = _Manager(
@@ -82,7 +79,7 @@ class Batch:
                 num_blocks=sizes.cache_tokens // PAGE,
                 max_batch_tokens=sizes.batch_tokens,
                 max_requests_per_batch=sizes.slots,
-                # Our processor keeps Python objects beside the tensors: nothing here may be captured or run ahead.
+                # Our processor keeps Python objects, so graphs and asynchronous batches do not work.
                 use_cuda_graph=False,
                 use_async_batching=False,
                 auto_switch_to_flash=False,
@@ -98,10 +95,10 @@ class Batch:
         status = self._manager.background_thread_status
         return self._manager.is_running() and status.can_accept_new_requests() is None
 
-    def add(self, request_id: str, prompt_ids: list[int], max_tokens: int, chosen: Sampling) -> None:
-        # Greedy without a penalty needs no processing: no setting, and the row is never touched.
-        plain = chosen.greedy and chosen.repetition_penalty == 1 and not chosen.logit_bias
-        settings: dict[str, Any] = {} if plain else {"sampling": chosen}
+    def add(self, request_id: str, prompt_ids: list[int], max_tokens: int, sampling: Sampling) -> None:
+        # Greedy requests without penalty or bias skip the processor.
+        plain = sampling.greedy and sampling.repetition_penalty == 1 and not sampling.logit_bias
+        settings: dict[str, Any] = {} if plain else {"sampling": sampling}
         self._manager.add_request(
             prompt_ids,
             request_id=request_id,
@@ -115,7 +112,7 @@ class Batch:
         self._manager.cancel_request(request_id)
 
     def step(self, seconds: float) -> Step | None:
-        """The next news of any request, or None if there were none for so long."""
+        """Return the next step of any request, or None after `seconds` without one."""
         try:
             output: GenerationOutput = self._manager.output_router.output_queue.get(timeout=seconds)
         except queue.Empty:
@@ -126,6 +123,6 @@ class Batch:
         return Step(output.request_id, output.generated_tokens, output.is_finished(), failed)
 
     def stop(self, seconds: float) -> None:
-        """Ends after the step in work."""
+        """Stop after the current step."""
         if self._manager.is_running():
             self._manager.stop(hard_stop=True, timeout=seconds)

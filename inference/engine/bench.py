@@ -1,4 +1,4 @@
-"""`python -m inference.engine.bench FOLDER`: how fast a model answers here. Called by `scripts/bench chat`."""
+"""Measure the speed of a model: `python -m inference.engine.bench FOLDER`. Used by `scripts/bench chat`."""
 
 import argparse
 import asyncio
@@ -9,7 +9,7 @@ import statistics
 import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -25,18 +25,18 @@ def say(name: str, *values: object) -> None:
 
 
 def request(name: str, tokens: int, end_ids: tuple[int, ...], **settings: float) -> Request:
-    """Always `tokens` long: the end of a turn is forbidden."""
+    """Return a request whose answer has exactly `tokens` tokens, because end tokens are forbidden."""
     chosen = Sampling(max_tokens=tokens, logit_bias=dict.fromkeys(end_ids, -100.0), **settings)  # type: ignore[arg-type]
     return Request(name, [Message("user", QUESTION + name)], chosen)
 
 
 def run(engine: Engine, requests: list[Request]) -> tuple[float, list[float], float]:
-    """Tokens a second of all together with the reading of their prompts, for each the seconds to its first text, and
-    tokens a second of all together while all of them write."""
+    """Return tokens per second of all requests with their prompts, the sorted seconds to the first text of each, and
+    tokens per second while all of them write."""
     chunks: queue.SimpleQueue[tuple[float, Chunk]] = queue.SimpleQueue()
     began = time.perf_counter()
-    for one in requests:
-        engine.add(one, lambda chunk: chunks.put((time.perf_counter(), chunk)))
+    for item in requests:
+        engine.add(item, lambda chunk: chunks.put((time.perf_counter(), chunk)))
     first: dict[str, float] = {}
     written: list[tuple[float, int]] = []
     ends: list[float] = []
@@ -54,7 +54,7 @@ def run(engine: Engine, requests: list[Request]) -> tuple[float, list[float], fl
 
 
 def first_text_beside(engine: Engine, others: int, end_ids: tuple[int, ...]) -> float:
-    """Seconds to the first text of one who comes while `others` are being answered."""
+    """Return the seconds to the first text of a request that comes while `others` are being answered."""
     ready = threading.Semaphore(0)
     for number in range(others):
         engine.add(request(f"other {number}", 1000, end_ids, temperature=0), lambda chunk: ready.release())
@@ -67,12 +67,12 @@ def first_text_beside(engine: Engine, others: int, end_ids: tuple[int, ...]) -> 
 
 
 def static_rate(model: object, ids: list[list[int]], tokens: int) -> float:
-    """Tokens a second of plain `generate` on one padded batch: what one would do without an engine."""
+    """Return tokens per second of plain `generate` on one padded batch, the baseline without an engine."""
     import torch
 
     longest = max(map(len, ids))
-    padded = torch.tensor([[0] * (longest - len(one)) + one for one in ids])
-    mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in ids])
+    padded = torch.tensor([[0] * (longest - len(prompt)) + prompt for prompt in ids])
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in ids])
     began = time.perf_counter()
     model.generate(  # type: ignore[attr-defined]
         padded, attention_mask=mask, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False, pad_token_id=0
@@ -81,8 +81,8 @@ def static_rate(model: object, ids: list[list[int]], tokens: int) -> float:
 
 
 def llama_rates(gguf: Path, prompts: list[list[int]], tokens: int, threads: int) -> list[float]:
-    """Tokens a second of llama.cpp, for one stream and for all at once."""
-    import xllamacpp  # type: ignore[import-not-found]  # only whoever compares installs it
+    """Return tokens per second of llama.cpp, for one stream and for all at once."""
+    import xllamacpp  # type: ignore[import-not-found]  # installed only for this comparison
 
     params = xllamacpp.CommonParams()
     params.model.path = str(gguf)
@@ -93,13 +93,8 @@ def llama_rates(gguf: Path, prompts: list[list[int]], tokens: int, threads: int)
 
     def rate(streams: list[list[int]]) -> float:
         began = time.perf_counter()
-        callers = [
-            threading.Thread(target=server.handle_completions, args=({"prompt": ids, **settings},)) for ids in streams
-        ]
-        for one in callers:
-            one.start()
-        for one in callers:
-            one.join()
+        with ThreadPoolExecutor(len(streams)) as pool:
+            list(pool.map(lambda ids: server.handle_completions({"prompt": ids, **settings}), streams))
         return len(streams) * tokens / (time.perf_counter() - began)
 
     rate(prompts[:1])
@@ -107,10 +102,9 @@ def llama_rates(gguf: Path, prompts: list[list[int]], tokens: int, threads: int)
 
 
 async def loop_delays(engine: Engine, streams: int, tokens: int, end_ids: tuple[int, ...]) -> list[float]:
-    """How late an event loop in the same process wakes from a sleep of 5 ms while the model writes."""
-    work = asyncio.create_task(
-        asyncio.to_thread(run, engine, [request(f"d{number}", tokens, end_ids) for number in range(streams)])
-    )
+    """Return the sorted delays of an event loop that sleeps 5 ms at a time while the model writes, in seconds."""
+    requests = [request(f"d{number}", tokens, end_ids) for number in range(streams)]
+    work = asyncio.create_task(asyncio.to_thread(run, engine, requests))
     delays = []
     while not work.done():
         began = time.perf_counter()
@@ -129,7 +123,7 @@ def main() -> None:
     options = parser.parse_args()
     from inference.engine.torch_engine import open_engine
 
-    say("load of the machine before", *(f"{one:.1f}" for one in os.getloadavg()))
+    say("load of the machine before", *(f"{load:.1f}" for load in os.getloadavg()))
     began = time.perf_counter()
     engine = open_engine(options.folder, threads=options.threads, dtype=options.dtype)
     say("seconds to import and load", f"{time.perf_counter() - began:.1f}")
@@ -153,19 +147,21 @@ def main() -> None:
             eight = greedy
     delays = asyncio.run(loop_delays(engine, 8, options.tokens, ends))
     middle, late = delays[len(delays) // 2], delays[int(len(delays) * 0.95)]
-    say("ms an event loop is late: middle, p95, most", *(f"{one * 1000:.1f}" for one in (middle, late, delays[-1])))
+    say("ms an event loop is late: middle, p95, most", *(f"{delay * 1000:.1f}" for delay in (middle, late, delays[-1])))
     ids = [engine._prompts.render(request(f"g{n}", 1, ends).messages) for n in range(8)]
     engine.close()
     static = static_rate(loaded.model, ids, options.tokens)
     say("static batch of 8, plain generate", f"{static:.1f}", "", f"{eight / static:.2f} of it")
     if options.gguf:
-        # In a process of its own: two libraries with threads of their own kinds, and memory that is not ours.
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
-            one, all_of_them = apart.submit(llama_rates, options.gguf, ids, options.tokens, options.threads).result()
-        say("llama.cpp, 1 stream", f"{one:.1f}", "", f"{alone / one:.2f} of it")
-        say("llama.cpp, 8 streams", f"{all_of_them:.1f}", "", f"{eight / all_of_them:.2f} of it")
+        # In another process, so that threads and memory of the libraries stay apart.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            single, all_streams = process.submit(
+                llama_rates, options.gguf, ids, options.tokens, options.threads
+            ).result()
+        say("llama.cpp, 1 stream", f"{single:.1f}", "", f"{alone / single:.2f} of it")
+        say("llama.cpp, 8 streams", f"{all_streams:.1f}", "", f"{eight / all_streams:.2f} of it")
     say("MiB of memory at most", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-    say("load of the machine after", *(f"{one:.1f}" for one in os.getloadavg()))
+    say("load of the machine after", *(f"{load:.1f}" for load in os.getloadavg()))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Token ids to text while they come: whole characters only, and each id looked at a bounded number of times."""
+"""Decode token ids to text as they arrive: whole characters only, at a bounded cost per id."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 UNDECIDED = "\ufffd"
-"""What a decoder writes for bytes that are no character (yet)."""
+"""What a decoder writes for bytes of an incomplete or invalid character."""
 
 
 class Decoder(Protocol):
@@ -12,33 +12,27 @@ class Decoder(Protocol):
 
 
 class Detokenizer:
-    """The difference between decoding with and without the newest ids, so that what a decoder does at the
-    beginning of a text (such as dropping a space) happens once and not with each piece.
-
-    Ids of a character that is not complete wait for the rest of it.
+    """Returns the difference between decoding with and without the newest ids. So what a decoder does at the start of a
+    text, such as dropping a space, happens only once. Ids of an incomplete character wait for the rest of it.
     """
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self._context: list[int] = []  # decoded and given out
+        self._context: list[int] = []  # already returned as text
         self._waiting: list[int] = []
 
     def feed(self, token_ids: Sequence[int]) -> str:
         text = ""
         for token_id in token_ids:
             self._waiting.append(token_id)
-            text += self._decided()
+            new = self._new_text()
+            if new and not new.endswith(UNDECIDED):
+                self._context, self._waiting = self._waiting, []
+                text += new
         return text
 
-    def _decided(self) -> str:
-        new = self._new_text()
-        if not new or new.endswith(UNDECIDED):
-            return ""
-        self._context, self._waiting = self._waiting, []
-        return new
-
     def end(self) -> str:
-        """What waits at the end: characters that were cut in the middle are left out."""
+        """Return the rest of the text, without incomplete characters."""
         new = self._new_text().rstrip(UNDECIDED)
         self._context, self._waiting = [], []
         return new

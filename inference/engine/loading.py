@@ -1,4 +1,4 @@
-"""A model folder (Hugging Face layout) to a model and its tokenizer in memory."""
+"""Load a model and its tokenizer from a folder in Hugging Face layout."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +8,19 @@ from inference.engine.base import EngineError
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     name: str
     model: Any
     tokenizer: Any
     end_ids: tuple[int, ...]
-    """Tokens with which an answer ends."""
+    """Tokens that end an answer."""
     context: int
-    """Tokens that the model was made for: prompt and answer together."""
+    """The maximum of prompt and answer, in tokens."""
     vocabulary: int
 
 
-def load(folder: Path, *, name: str = "", dtype: str = "float32", threads: int = 1) -> Loaded:
-    """Takes seconds. The greedy text is the same as that of `generate` in float32 only."""
+def load(folder: Path, *, name: str = "", dtype: str = "float32", threads: int = 1) -> LoadedModel:
+    """Load a model. Takes seconds. Only in float32 is the greedy text the same as that of `generate`."""
     if not (folder / "config.json").is_file():
         raise EngineError(f"There is no model in {folder} (no config.json).")
     import torch
@@ -37,18 +37,18 @@ def load(folder: Path, *, name: str = "", dtype: str = "float32", threads: int =
         model = AutoModelForCausalLM.from_pretrained(
             folder,
             local_files_only=True,
-            # A folder of weights is data: pickles (.bin) and programs that come along are not run.
+            # Never run code from the folder: no pickles (.bin), no Python files.
             use_safetensors=True,
             trust_remote_code=False,
             dtype=getattr(torch, dtype),
             attn_implementation="sdpa",
         )
     except (OSError, ValueError, KeyError) as error:
-        raise EngineError(f"The model in {folder} can not be loaded: {error}") from error
+        raise EngineError(f"The model in {folder} cannot be loaded: {error}") from error
     if device == "cpu":
         _multiply_for_few_rows(model)
         attend_in_groups()
-    return Loaded(
+    return LoadedModel(
         name=name or folder.name,
         model=model.to(device).eval(),
         tokenizer=tokenizer,
@@ -59,43 +59,43 @@ def load(folder: Path, *, name: str = "", dtype: str = "float32", threads: int =
 
 
 def _multiply_for_few_rows(model: Any) -> None:
-    """Linear layers for the few rows of a step, with numbers that differ by rounding alone (docs/performance.md).
+    """Make linear layers faster for the few rows of a step. Results differ only by rounding (docs/performance.md).
 
-    From four rows on torch copies the weights into another order at each product: where a layer widens, which is where
-    most of the time goes, they are kept in that order too, for more memory. Elsewhere (W xᵀ)ᵀ reads them in order.
+    From four rows on, torch reorders the weights for each product. Layers that widen, where most of the time goes, keep
+    a reordered copy, which costs memory. The others compute (W xᵀ)ᵀ, which reads the weights in order.
     """
     import torch
     from torch import Tensor, nn
 
     class FewRows(nn.Linear):
-        in_order: Tensor | None
+        reordered: Tensor | None
 
         def forward(self, x: Tensor) -> Tensor:
             rows = x.reshape(-1, x.shape[-1])
             if len(rows) < 4:
                 return super().forward(x)
-            if self.in_order is not None:
-                out = torch.ops.mkldnn._linear_pointwise(rows, self.in_order, self.bias, "none", [], "")
+            if self.reordered is not None:
+                out = torch.ops.mkldnn._linear_pointwise(rows, self.reordered, self.bias, "none", [], "")
             else:
                 out = (self.weight @ rows.t()).t().contiguous()
                 out = out if self.bias is None else out + self.bias
             return out.view(*x.shape[:-1], -1)
 
     backends = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
-    known = backends and model.dtype == torch.float32  # measured there alone
+    known = backends and model.dtype == torch.float32  # measured only there
     for module in model.modules():
         if type(module) is nn.Linear:
             widens = module.out_features > module.in_features
             module.__class__ = FewRows
-            module.in_order = (
+            module.reordered = (
                 torch.ops.mkldnn._reorder_linear_weight(module.weight.detach(), None) if known and widens else None
             )
 
 
 def _end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
-    """What the model says, what the tokenizer says, and the end of a turn where the template has one."""
-    said = model.generation_config.eos_token_id
-    ids = {said} if isinstance(said, int) else set(said or ())
+    """Return the end tokens of the model and the tokenizer, and the end of a message of the chat template."""
+    ids_of_model = model.generation_config.eos_token_id
+    ids = {ids_of_model} if isinstance(ids_of_model, int) else set(ids_of_model or ())
     ids.add(tokenizer.eos_token_id)
     ids.add(tokenizer.get_added_vocab().get("<|im_end|>"))
-    return tuple(sorted(one for one in ids if isinstance(one, int) and one >= 0))
+    return tuple(sorted(token_id for token_id in ids if isinstance(token_id, int) and token_id >= 0))

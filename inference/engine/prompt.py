@@ -1,7 +1,7 @@
-"""A conversation to token ids: in the layout that the model was trained with, and so that it fits.
+"""Convert a conversation to token ids, in the chat template of the model, and shorten it to fit the context.
 
-What people wrote never becomes a control token: the layout is rendered with place marks instead of texts, and only what
-stands outside of them may become one. For texts without control tokens the ids are those of the usual way.
+Texts of users never become control tokens: the template is rendered with placeholders instead of the texts, and only
+its own parts may become control tokens. For texts without control tokens the ids are the usual ones.
 """
 
 import re
@@ -12,10 +12,10 @@ from typing import Any
 
 from inference.engine.base import Message, Refused
 
-SMALLEST_ANSWER = 64
-"""Tokens. A prompt that leaves less room than this (or than was asked for) is refused."""
+MIN_ANSWER_TOKENS = 64
+"""Tokens. A prompt is refused if it leaves less than this, unless less was requested."""
 
-# Models trained on the OASST layout say so by their tokens, not by a template.
+# Models trained on the OASST layout have its tokens but no template.
 _OASST = (
     "{% for message in messages %}{{ {'system': '<|system|>', 'user': '<|prompter|>', 'assistant': '<|assistant|>'}"
     "[message['role']] + message['content'] + eos_token }}{% endfor %}"
@@ -31,12 +31,12 @@ _PLAIN = (
 class Prompt:
     token_ids: list[int]
     max_tokens: int
-    """What was asked for, or less where there is less room."""
+    """The requested number, or less if the context leaves less."""
     dropped_messages: int = 0
 
 
 class PromptBuilder:
-    """`tokenizer` is a fast one of `transformers`; it must not be used by another thread at the same time."""
+    """`tokenizer` is a fast tokenizer of `transformers`. Only one thread may use it at a time."""
 
     def __init__(self, tokenizer: Any, *, context: int) -> None:
         self._tokenizer = tokenizer
@@ -44,44 +44,43 @@ class PromptBuilder:
         if not tokenizer.chat_template:
             knows_oasst = "<|prompter|>" in tokenizer.get_vocab()
             tokenizer.chat_template = _OASST if knows_oasst else _PLAIN
-        # The tokens that are looked for in raw text, the longest first: one may begin like another.
+        # Longest first, because one control token may be the start of another.
         names = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, names)) or r"(?!)")
 
     def build(self, messages: Sequence[Message], max_tokens: int) -> Prompt:
-        """Keeps the system message and the last message; the oldest turns go first. Raises `Refused`."""
-        system, turns = split(messages)
-        # By the texts alone first: each is looked at once, so that a long conversation is not rendered once a turn.
-        dropped = too_many(system, turns, self._context - max_tokens, lambda text: len(self._plain_tokens(text)))
+        """Return the prompt, without the oldest turns if it is too long. Raise `Refused` if that is not enough."""
+        system, turns = split_system_messages(messages)
+        # A first estimate by text lengths, so that a long conversation is not rendered again for each dropped turn.
+        dropped = messages_to_drop(
+            system, turns, self._context - max_tokens, lambda text: len(self._plain_tokens(text))
+        )
         turns = turns[dropped:]
         while True:
             token_ids = self.render([*system, *turns])
             if len(token_ids) + max_tokens <= self._context or len(turns) == 1:
                 break
-            gone = _oldest_turn(turns)
-            turns = turns[gone:]
-            dropped += gone
-        room = self._context - len(token_ids)
-        if room < min(max_tokens, SMALLEST_ANSWER):
+            oldest = _oldest_turn(turns)
+            turns = turns[oldest:]
+            dropped += oldest
+        free = self._context - len(token_ids)
+        if free < min(max_tokens, MIN_ANSWER_TOKENS):
             raise Refused(
                 f"This is too long for the model: {len(token_ids)} tokens, of {self._context} for question and answer.",
                 code="too_long",
             )
-        return Prompt(token_ids, min(max_tokens, room), dropped)
+        return Prompt(token_ids, min(max_tokens, free), dropped)
 
     def render(self, messages: Sequence[Message]) -> list[int]:
         mark = secrets.token_hex(8)
-        marks = [f"{mark}-{number}-" for number in range(len(messages))]
-        layout: str = self._tokenizer.apply_chat_template(
-            [{"role": one.role, "content": place} for one, place in zip(messages, marks, strict=True)],
-            tokenize=False,
-            add_generation_prompt=True,
-        )
-        return self._tokens(layout, {place: one.content for one, place in zip(messages, marks, strict=True)}, mark)
+        texts = {f"{mark}-{number}-": message.content for number, message in enumerate(messages)}
+        blank = [{"role": message.role, "content": marker} for message, marker in zip(messages, texts, strict=True)]
+        layout: str = self._tokenizer.apply_chat_template(blank, tokenize=False, add_generation_prompt=True)
+        return self._tokens(layout, texts, mark)
 
     def _tokens(self, layout: str, texts: dict[str, str], mark: str) -> list[int]:
         token_ids: list[int] = []
-        plain = ""  # what lies between two control tokens is tokenized as one piece, as usual
+        plain = ""  # text between two control tokens is tokenized as one piece, as usual
         for part in re.split(rf"({mark}-\d+-)", layout):
             if part in texts:
                 plain += texts[part]
@@ -97,33 +96,33 @@ class PromptBuilder:
     def _plain_tokens(self, text: str) -> list[int]:
         if not text:
             return []
-        # Lone surrogates can not be encoded; a broken client may send them.
+        # Lone surrogates, which a broken client may send, cannot be encoded.
         text = text.encode("utf-8", "replace").decode("utf-8")
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
         return ids
 
 
-def too_many(system: list[Message], turns: list[Message], room: int, length: Callable[[str], int]) -> int:
-    """How many of the oldest messages have to go for the others to fit into `room`; the last one always stays."""
-    lengths = [length(one.content) for one in turns]
-    total = sum(lengths) + sum(length(one.content) for one in system)
+def messages_to_drop(system: list[Message], turns: list[Message], limit: int, length: Callable[[str], int]) -> int:
+    """Return how many of the oldest messages to drop so that the others fit into `limit`. The last one always stays."""
+    lengths = [length(turn.content) for turn in turns]
+    total = sum(lengths) + sum(length(message.content) for message in system)
     dropped = 0
-    while total > room and dropped < len(turns) - 1:
-        gone = _oldest_turn(turns[dropped:])
-        total -= sum(lengths[dropped : dropped + gone])
-        dropped += gone
+    while total > limit and dropped < len(turns) - 1:
+        oldest = _oldest_turn(turns[dropped:])
+        total -= sum(lengths[dropped : dropped + oldest])
+        dropped += oldest
     return dropped
 
 
-def split(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+def split_system_messages(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
     if not messages or messages[-1].role != "user" or not messages[-1].content.strip():
         raise Refused("There is nothing to answer: the last message must be a text of the person.", code="empty")
-    return [one for one in messages if one.role == "system"], [one for one in messages if one.role != "system"]
+    return [m for m in messages if m.role == "system"], [m for m in messages if m.role != "system"]
 
 
 def _oldest_turn(turns: list[Message]) -> int:
-    """How many messages make up the oldest turn: up to the next question, and never the last message."""
-    for number, one in enumerate(turns[1:], start=1):
-        if one.role == "user":
+    """Return the number of messages of the oldest turn: up to the next question, never the last message."""
+    for number, turn in enumerate(turns[1:], start=1):
+        if turn.role == "user":
             return number
     return len(turns) - 1

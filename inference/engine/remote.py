@@ -1,7 +1,7 @@
-"""A model behind a server that speaks the OpenAI protocol: vLLM, TGI, llama.cpp.
+"""An engine for a server with OpenAI's protocol: vLLM, TGI, llama.cpp.
 
-It sends text, not token ids. An answer that was interrupted goes on by sending its beginning as the last message, which
-these servers continue (vLLM when asked by its two `continue_final_message` fields, the others by themselves).
+Such servers send text, not token ids. To resume an answer, its text so far is sent as the last message, which they
+continue (vLLM if `continue_final_message` and `add_generation_prompt` say so, the others by themselves).
 """
 
 import contextlib
@@ -13,23 +13,23 @@ from typing import Any
 
 import requests
 
-from inference.engine.base import Chunk, Deliver, EngineError, Finish, Full, Load, Request
-from inference.engine.prompt import split, too_many
+from inference.engine.base import Chunk, ChunkCallback, EngineError, EngineFull, Finish, Load, Request
+from inference.engine.prompt import messages_to_drop, split_system_messages
 from inference.engine.stopping import Stopper
 
 CONNECT_SECONDS, SILENCE_SECONDS = 5, 60
 PAUSE_SECONDS = 2.0
-"""After a server could not be reached nobody asks it again for so long."""
+"""The pause after a server was unreachable."""
 _CHARACTERS_A_TOKEN = 3
 _ENDS = {"stop": Finish.END, "length": Finish.LENGTH}
 
 
 class _Unreachable(Exception):
-    """The server is away or busy: not the fault of the request."""
+    """The server is unreachable or busy, not because of the request."""
 
 
-class _Running:
-    def __init__(self, request: Request, deliver: Deliver, dropped: int) -> None:
+class _Answer:
+    def __init__(self, request: Request, deliver: ChunkCallback, dropped: int) -> None:
         self.request = request
         self.deliver = deliver
         self.dropped = dropped
@@ -38,7 +38,7 @@ class _Running:
 
 
 class RemoteEngine:
-    """See `base.Engine`. One thread for each answer that is being streamed."""
+    """See `base.Engine`. Each answer has its own thread."""
 
     def __init__(self, url: str, model: str, *, key: str = "", slots: int = 16, context: int = 2048) -> None:
         self.model = model
@@ -47,94 +47,94 @@ class RemoteEngine:
         self._slots = slots
         self._context = context
         self._lock = threading.Lock()
-        self._running: dict[str, _Running] = {}
-        self._asks_again_at = 0.0
+        self._running: dict[str, _Answer] = {}
+        self._paused_until = 0.0
         self._closed = False
 
-    def add(self, request: Request, deliver: Deliver) -> None:
-        system, turns = split(request.messages)
-        room = (self._context - request.sampling.max_tokens) * _CHARACTERS_A_TOKEN
-        dropped = too_many(system, turns, room, len)
+    def add(self, request: Request, deliver: ChunkCallback) -> None:
+        system, turns = split_system_messages(request.messages)
+        limit = (self._context - request.sampling.max_tokens) * _CHARACTERS_A_TOKEN
+        dropped = messages_to_drop(system, turns, limit, len)
         with self._lock:
             if self._closed:
                 raise EngineError("The engine is closed.")
-            if time.monotonic() < self._asks_again_at:
-                raise Full("The server of the model can not be reached right now.")
+            if time.monotonic() < self._paused_until:
+                raise EngineFull("The server of the model cannot be reached right now.")
             if len(self._running) >= self._slots:
-                raise Full(f"All {self._slots} places are taken.")
+                raise EngineFull(f"All {self._slots} slots are in use.")
             if request.id in self._running:
                 raise EngineError(f"Request {request.id} is already running.")
-            one = self._running[request.id] = _Running(request, deliver, dropped)
-        messages = [*system, *turns[dropped:]]
-        body = self._body(request, [{"role": each.role, "content": each.content} for each in messages])
-        threading.Thread(target=self._run, args=(one, body), name=f"remote {request.id}", daemon=True).start()
+            answer = self._running[request.id] = _Answer(request, deliver, dropped)
+        messages = [{"role": message.role, "content": message.content} for message in [*system, *turns[dropped:]]]
+        body = self._body(request, messages)
+        threading.Thread(target=self._run, args=(answer, body), name=f"remote {request.id}", daemon=True).start()
 
     def cancel(self, request_id: str) -> None:
         with self._lock:
-            one = self._running.pop(request_id, None)
-        if one is not None:
-            _hang_up(one)
-            one.deliver(Chunk(request_id, finish=Finish.CANCELLED, dropped_messages=one.dropped))
+            answer = self._running.pop(request_id, None)
+        if answer is not None:
+            _hang_up(answer)
+            answer.deliver(Chunk(request_id, finish=Finish.CANCELLED, dropped_messages=answer.dropped))
 
     def load(self) -> Load:
         with self._lock:
-            away = time.monotonic() < self._asks_again_at
+            away = time.monotonic() < self._paused_until
             return Load(len(self._running), len(self._running) if away else self._slots)
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            running, self._running = self._running, {}
-        for one in running.values():
-            _hang_up(one)
+            answers, self._running = self._running, {}
+        for answer in answers.values():
+            _hang_up(answer)
 
     def _body(self, request: Request, messages: list[dict[str, str]]) -> dict[str, Any]:
-        chosen = request.sampling.as_json()
+        settings = request.sampling.as_json()
         off = {"top_k": 0, "top_p": 1.0, "typical_p": 1.0, "repetition_penalty": 1.0}
-        body = {name: value for name, value in chosen.items() if off.get(name) != value}
+        body = {name: value for name, value in settings.items() if off.get(name) != value}
         if request.prefix.text:
             messages = [*messages, {"role": "assistant", "content": request.prefix.text}]
             body |= {"continue_final_message": True, "add_generation_prompt": False}
         streaming = {"stream": True, "stream_options": {"include_usage": True}}
         return {"model": self.model, "messages": messages, **body, **streaming}
 
-    def _run(self, one: _Running, body: dict[str, Any]) -> None:
+    def _run(self, answer: _Answer, body: dict[str, Any]) -> None:
         try:
-            self._stream(one, body)
+            self._stream(answer, body)
         except _Unreachable as error:
             with self._lock:
-                self._asks_again_at = time.monotonic() + PAUSE_SECONDS
-            self._say(one, finish=Finish.FAILED, error=str(error), again=True)
+                self._paused_until = time.monotonic() + PAUSE_SECONDS
+            self._deliver(answer, finish=Finish.FAILED, error=str(error), may_retry=True)
         except Exception as error:
-            self._say(one, finish=Finish.FAILED, error=f"The server of the model answered nonsense: {error}")
+            self._deliver(answer, finish=Finish.FAILED, error=f"The server of the model answered nonsense: {error}")
 
-    def _stream(self, one: _Running, body: dict[str, Any]) -> None:
-        stopper = Stopper(one.request.sampling.stop)
-        stopper.feed(one.request.prefix.text)
-        repeated = one.request.prefix.text
+    def _stream(self, answer: _Answer, body: dict[str, Any]) -> None:
+        stopper = Stopper(answer.request.sampling.stop)
+        stopper.feed(answer.request.prefix.text)
+        repeated = answer.request.prefix.text
         finish = None
-        for event in self._events(one, body):
+        for event in self._events(answer, body):
             if usage := event.get("usage"):
-                one.prompt_tokens = int(usage.get("prompt_tokens") or 0)
+                answer.prompt_tokens = int(usage.get("prompt_tokens") or 0)
             for choice in event.get("choices") or []:
                 text = (choice.get("delta") or {}).get("content") or ""
                 if repeated and text:
-                    # A server that begins the message anew says again what is known.
+                    # Some servers repeat the message that they continue.
                     common = text.startswith(repeated) or repeated.startswith(text)
                     text, repeated = (text[len(repeated) :], repeated[len(text) :]) if common else (text, "")
                 text = stopper.feed(text)
                 if stopper.stopped:
-                    self._say(one, text=text, finish=Finish.STOP)
-                    _hang_up(one)
+                    self._deliver(answer, text=text, finish=Finish.STOP)
+                    _hang_up(answer)
                     return
                 if text:
-                    self._say(one, text=text)
+                    self._deliver(answer, text=text)
                 finish = _ENDS.get(choice.get("finish_reason"), finish)
         if finish is None:
             raise _Unreachable("The server of the model hung up in the middle of the answer.")
-        self._say(one, text=stopper.end(), finish=finish)
+        self._deliver(answer, text=stopper.end(), finish=finish)
 
-    def _events(self, one: _Running, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _events(self, answer: _Answer, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         try:
             response = requests.post(
                 f"{self._url}/chat/completions",
@@ -143,35 +143,33 @@ class RemoteEngine:
                 stream=True,
                 timeout=(CONNECT_SECONDS, SILENCE_SECONDS),
             )
-            one.response = response
+            answer.response = response
             with response:
-                _check(response)
+                if response.status_code in (408, 425, 429) or response.status_code >= 500:
+                    raise _Unreachable(f"The server of the model is busy or broken (status {response.status_code}).")
+                if response.status_code >= 400:
+                    raise EngineError(f"status {response.status_code}: {response.text[:300]}")
                 for line in response.iter_lines():
                     if line.startswith(b"data:") and (data := line[5:].strip()) != b"[DONE]":
                         yield json.loads(data)
         except requests.RequestException as error:
-            raise _Unreachable(f"The server of the model can not be reached: {type(error).__name__}.") from error
+            raise _Unreachable(f"The server of the model cannot be reached: {type(error).__name__}.") from error
 
-    def _say(
-        self, one: _Running, *, text: str = "", finish: Finish | None = None, error: str = "", again: bool = False
+    def _deliver(
+        self, answer: _Answer, *, text: str = "", finish: Finish | None = None, error: str = "", may_retry: bool = False
     ) -> None:
         with self._lock:
-            if self._running.get(one.request.id) is not one:
-                return  # cancelled, and its end was said
+            if self._running.get(answer.request.id) is not answer:
+                return  # canceled, and its end was delivered
             if finish is not None:
-                del self._running[one.request.id]
-        one.deliver(Chunk(one.request.id, text, (), finish, error, again, one.prompt_tokens, one.dropped))
+                del self._running[answer.request.id]
+        answer.deliver(
+            Chunk(answer.request.id, text, (), finish, error, may_retry, answer.prompt_tokens, answer.dropped)
+        )
 
 
-def _check(response: requests.Response) -> None:
-    if response.status_code in (408, 425, 429) or response.status_code >= 500:
-        raise _Unreachable(f"The server of the model is busy or broken (status {response.status_code}).")
-    if response.status_code >= 400:
-        raise EngineError(f"status {response.status_code}: {response.text[:300]}")
-
-
-def _hang_up(one: _Running) -> None:
-    """The server ends an answer when nobody reads it any more. Wakes the thread that waits for the next piece."""
-    if one.response is not None:
+def _hang_up(answer: _Answer) -> None:
+    """Close the connection, so that the server ends the answer and the thread that reads it wakes up."""
+    if answer.response is not None:
         with contextlib.suppress(Exception):
-            one.response.raw.shutdown()
+            answer.response.raw.shutdown()

@@ -1,7 +1,7 @@
-"""How an answer is drawn: every setting of a request, checked once, before anything of the model sees it.
+"""The sampling settings of a request, checked before the model gets them.
 
-Out of range is refused with a sentence that names the range. Only what depends on the model is clamped, by the engine:
-`top_k` to the vocabulary, `max_tokens` to the room that the prompt leaves.
+A value out of range is refused. Only what depends on the model is clamped, by the engine: `top_k` to the vocabulary,
+`max_tokens` to what the prompt leaves of the context.
 """
 
 import math
@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-MOST_TOKENS = 1_000_000
-MOST_STOPS, LONGEST_STOP = 16, 100
-MOST_BIASES = 300
-LARGEST_SEED = 2**53 - 1
-"""Larger whole numbers are rounded by browsers, and the answer could not be asked for again."""
+MAX_TOKENS = 1_000_000
+MAX_STOPS, MAX_STOP_LENGTH = 16, 100
+MAX_BIASES = 300
+MAX_SEED = 2**53 - 1
+"""Browsers round larger integers, so the answer could not be repeated."""
 
 
-class BadSetting(ValueError):
-    """A setting that can not be used; `field` is its name."""
+class InvalidSetting(ValueError):
+    """An invalid setting; `field` is its name."""
 
     def __init__(self, message: str, field: str) -> None:
         super().__init__(message)
@@ -27,11 +27,11 @@ class BadSetting(ValueError):
 
 @dataclass(frozen=True)
 class Sampling:
-    """Settings of one answer. Make them from what somebody sent with `sampling`; None and 0 mean off."""
+    """Settings of one answer. `parse_sampling` makes them from JSON. The defaults mean off."""
 
     max_tokens: int = 1024
     temperature: float = 1.0
-    """0: always the likeliest token, so that the other settings except penalty and bias do not matter."""
+    """0: always the likeliest token. Then only penalty and bias matter too."""
     top_k: int = 0
     top_p: float = 1.0
     typical_p: float = 1.0
@@ -45,44 +45,44 @@ class Sampling:
             _in_range(name, getattr(self, name), low, high)
         if self.top_p == 0 or self.typical_p == 0:
             name = "top_p" if self.top_p == 0 else "typical_p"
-            raise BadSetting(f"{name} must be larger than 0: it is the share of the tokens that are kept.", name)
+            raise InvalidSetting(f"{name} must be larger than 0: it is the share of the tokens that are kept.", name)
         _check_stops(self.stop)
-        _check_biases(self.logit_bias)
+        for bias in self.logit_bias.values():
+            _in_range("logit_bias", bias, -100, 100)
 
     @property
     def greedy(self) -> bool:
         return self.temperature == 0
 
     def as_json(self) -> dict[str, Any]:
-        """What `sampling` reads again; settings that are off are left out."""
-        given = {one.name: getattr(self, one.name) for one in fields(self)}
-        given["stop"] = list(self.stop)
-        given["logit_bias"] = {str(token): bias for token, bias in self.logit_bias.items()}
-        return {name: value for name, value in given.items() if value not in ([], {})}
+        """Return the settings as JSON, without empty stops and biases."""
+        biases = {str(token): bias for token, bias in self.logit_bias.items()}
+        values = {**vars(self), "stop": list(self.stop), "logit_bias": biases}
+        return {name: value for name, value in values.items() if value not in ([], {})}
 
 
 RANGES: Mapping[str, tuple[float, float]] = {
-    "max_tokens": (1, MOST_TOKENS),
+    "max_tokens": (1, MAX_TOKENS),
     "temperature": (0, 2),
     "top_k": (0, 1_000_000),
     "top_p": (0, 1),
     "typical_p": (0, 1),
     "repetition_penalty": (0.5, 3),
-    "seed": (0, LARGEST_SEED),
+    "seed": (0, MAX_SEED),
 }
-"""From and to, both included."""
-_WHOLE = ("max_tokens", "top_k", "seed")
-_KNOWN = tuple(one.name for one in fields(Sampling))
+"""Lowest and highest value, both allowed."""
+_INTEGERS = ("max_tokens", "top_k", "seed")
+_KNOWN = tuple(setting.name for setting in fields(Sampling))
 
 
-def sampling(given: Mapping[str, Any]) -> Sampling:
-    """`given` as somebody sent it (JSON). Unknown names are refused; null means the default."""
-    unknown = [str(name)[:40] for name in given if name not in _KNOWN]
+def parse_sampling(settings: Mapping[str, Any]) -> Sampling:
+    """Make settings from JSON. None means the default. Raise InvalidSetting, also for unknown names."""
+    unknown = [str(name)[:40] for name in settings if name not in _KNOWN]
     if unknown:
-        raise BadSetting(
+        raise InvalidSetting(
             f"Unknown setting: {', '.join(sorted(unknown)[:5])}. Known are {', '.join(_KNOWN)}.", unknown[0]
         )
-    values = {name: value for name, value in given.items() if value is not None}
+    values = {name: value for name, value in settings.items() if value is not None}
     for name in RANGES:
         if name in values:
             values[name] = _number(name, values[name])
@@ -90,17 +90,17 @@ def sampling(given: Mapping[str, Any]) -> Sampling:
         values["stop"] = _stops(values["stop"])
     if "logit_bias" in values:
         values["logit_bias"] = _biases(values["logit_bias"])
-    if values.get("max_tokens", 0) > MOST_TOKENS:
-        values["max_tokens"] = MOST_TOKENS  # far beyond any context: the engine gives what there is room for
+    if values.get("max_tokens", 0) > MAX_TOKENS:
+        values["max_tokens"] = MAX_TOKENS  # far beyond any context, which limits it further
     return Sampling(**values)
 
 
 def _number(name: str, value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadSetting(f"{name} must be a number.", name)
-    if name in _WHOLE:
-        if isinstance(value, float) and not value.is_integer():  # also infinite and not-a-number
-            raise BadSetting(f"{name} must be a whole number.", name)
+        raise InvalidSetting(f"{name} must be a number.", name)
+    if name in _INTEGERS:
+        if isinstance(value, float) and not value.is_integer():  # also refuses infinity and not-a-number
+            raise InvalidSetting(f"{name} must be a whole number.", name)
         return int(value)
     try:
         return float(value)
@@ -109,39 +109,34 @@ def _number(name: str, value: Any) -> int | float:
 
 
 def _in_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:  # so written that not-a-number is refused
-        raise BadSetting(f"{name} must be between {low:g} and {high:.16g}.", name)
+    if not low <= value <= high:  # written so that not-a-number is refused
+        raise InvalidSetting(f"{name} must be between {low:g} and {high:.16g}.", name)
 
 
-def _stops(given: Any) -> tuple[str, ...]:
-    stops = [given] if isinstance(given, str) else given
-    if not isinstance(stops, list | tuple) or not all(isinstance(one, str) for one in stops):
-        raise BadSetting("stop must be a text or a list of texts.", "stop")
+def _stops(value: Any) -> tuple[str, ...]:
+    stops = [value] if isinstance(value, str) else value
+    if not isinstance(stops, list | tuple) or not all(isinstance(stop, str) for stop in stops):
+        raise InvalidSetting("stop must be a text or a list of texts.", "stop")
     return tuple(stops)
 
 
 def _check_stops(stops: tuple[str, ...]) -> None:
-    if len(stops) > MOST_STOPS:
-        raise BadSetting(f"There may be at most {MOST_STOPS} stop texts.", "stop")
-    if any(not 0 < len(one) <= LONGEST_STOP for one in stops):
-        raise BadSetting(f"A stop text must have 1 to {LONGEST_STOP} characters.", "stop")
-    if any(char == "\0" or "\ud800" <= char <= "\udfff" for one in stops for char in one):
-        raise BadSetting("A stop text holds a character that can not be stored.", "stop")
+    if len(stops) > MAX_STOPS:
+        raise InvalidSetting(f"There may be at most {MAX_STOPS} stop texts.", "stop")
+    if any(not 0 < len(stop) <= MAX_STOP_LENGTH for stop in stops):
+        raise InvalidSetting(f"A stop text must have 1 to {MAX_STOP_LENGTH} characters.", "stop")
+    if any(char == "\0" or "\ud800" <= char <= "\udfff" for stop in stops for char in stop):
+        raise InvalidSetting("A stop text holds a character that cannot be stored.", "stop")
 
 
-def _biases(given: Any) -> dict[int, float]:
-    if not isinstance(given, Mapping):
-        raise BadSetting("logit_bias must map token ids to numbers.", "logit_bias")
-    if len(given) > MOST_BIASES:
-        raise BadSetting(f"logit_bias may name at most {MOST_BIASES} tokens.", "logit_bias")
-    biases = {}
-    for token, bias in given.items():
+def _biases(value: Any) -> dict[int, float]:
+    if not isinstance(value, Mapping):
+        raise InvalidSetting("logit_bias must map token ids to numbers.", "logit_bias")
+    if len(value) > MAX_BIASES:
+        raise InvalidSetting(f"logit_bias may name at most {MAX_BIASES} tokens.", "logit_bias")
+    biases: dict[int, float] = {}
+    for token, bias in value.items():
         if not str(token).isdecimal() or len(str(token)) > 9:
-            raise BadSetting("logit_bias must map token ids to numbers.", "logit_bias")
-        biases[int(str(token))] = _number("logit_bias", bias)
-    return {token: float(bias) for token, bias in biases.items()}
-
-
-def _check_biases(biases: Mapping[int, float]) -> None:
-    for bias in biases.values():
-        _in_range("logit_bias", bias, -100, 100)
+            raise InvalidSetting("logit_bias must map token ids to numbers.", "logit_bias")
+        biases[int(str(token))] = float(_number("logit_bias", bias))
+    return biases

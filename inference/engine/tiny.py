@@ -1,7 +1,7 @@
-"""A very small model with random weights, made here in a second without a network: for tests and load tests.
+"""A very small model with random weights for tests and load tests, made in a second without a network.
 
-It answers quickly and nonsensically, but always the same. Its words are bytes and a few syllables, so that texts in any
-script can be sent and half characters come out.
+It answers quickly with nonsense, but always the same. Its tokens are bytes and a few syllables, so it takes texts in
+any script and its answers have half characters.
 """
 
 from pathlib import Path
@@ -34,7 +34,7 @@ def _tokenizer() -> Any:
 
     words = sorted(pre_tokenizers.ByteLevel.alphabet())
     merges: list[tuple[str, str]] = []
-    for syllable in [*_SYLLABLES, *("Ġ" + one for one in _SYLLABLES)]:
+    for syllable in [*_SYLLABLES, *("Ġ" + start for start in _SYLLABLES)]:
         for end in range(2, len(syllable) + 1):
             if syllable[:end] not in words:
                 words.append(syllable[:end])
@@ -73,8 +73,8 @@ def _model(tokenizer: Any) -> Any:
             for parameter in model.parameters():
                 if parameter.dim() == 2:
                     parameter.normal_(0, 0.3)
-            # Far apart: the likeliest token stays the likeliest whatever the order of a sum. Syllables are likelier
-            # than bytes, and the answer ends now and then.
+            # Scores far apart keep the likeliest token the same whatever the order of a sum. Syllables are likelier
+            # than bytes, and some answers end early.
             model.lm_head.weight.mul_(2)
             model.lm_head.weight[:256].mul_(0.6)
             model.lm_head.weight[tokenizer.eos_token_id].mul_(0.9)

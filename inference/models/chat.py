@@ -1,4 +1,4 @@
-"""Chats and what is said in them."""
+"""Chats and their messages."""
 
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex, OpClass
@@ -18,7 +18,7 @@ class Role(models.TextChoices):
 
 
 class Chat(models.Model):
-    """A conversation of one person with the assistant. It may branch: messages are a tree."""
+    """A conversation of one user with the assistant. The messages are a tree."""
 
     class TitledBy(models.TextChoices):
         FIRST_LINE = "first_line", "First line"
@@ -33,30 +33,29 @@ class Chat(models.Model):
     modified_at = models.DateTimeField(default=timezone.now, help_text="Of the newest message.")
     hidden = models.BooleanField(default=False)
     allow_data_use = models.BooleanField(default=True)
-    # Deleted by its person, who may still take it back; a clean-up removes it for good later.
+    # Deleted by the user, who may restore it until inference.chats.cleanup removes it.
     deleted_at = models.DateTimeField(null=True, blank=True)
 
-    # Carries one completion of a program (inference.api.openai): born deleted, so that nobody's list shows it, and
-    # removed by the clean-up.
+    # Holds one completion of an API client (inference.api.openai). Created as deleted, so that no list shows it.
     ephemeral = models.BooleanField(default=False, editable=False)
 
-    # What the assistant is told before each conversation of this chat.
+    # Instructions that the model reads before the conversation.
     system_prompt = models.TextField(blank=True)
     user_profile = models.TextField(blank=True, help_text="About the person.")
     response_instructions = models.TextField(blank=True, help_text="How the person wants answers to be.")
 
-    # How answers are asked for from now on. Empty: the model and the preset of the house.
+    # For the next answers. Empty: the first offered model and the default preset.
     model = models.CharField(max_length=200, blank=True)
     sampling = models.JSONField(default=dict, blank=True, help_text="See inference.engine.sampling.")
 
-    # The end of the branch that the person looked at last.
+    # The last message of the branch that the page shows.
     active_tail = models.ForeignKey("ChatMessage", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
 
     class Meta:
         indexes = [
-            # The list of a person's chats, newest activity first, paged by these two.
+            # A user's chats, newest activity first, with the id as tie-breaker of pages.
             models.Index(fields=["user", "-modified_at", "-id"], condition=Q(deleted_at=None), name="chat_list"),
-            # What the clean-up looks for.
+            # For inference.chats.cleanup.
             models.Index(fields=["deleted_at"], condition=~Q(deleted_at=None), name="chat_deleted"),
         ]
 
@@ -65,7 +64,7 @@ class Chat(models.Model):
 
 
 class ChatMessage(models.Model):
-    """One message. That of an assistant has a `Turn`, which says how far it is; its content is written when it ends."""
+    """One message. An assistant's has a `Turn`, and gets its content when the turn ends."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="messages")
@@ -78,14 +77,14 @@ class ChatMessage(models.Model):
 
     class Meta:
         constraints = [
-            # A person may begin anew by editing the first message, so there may be several roots, all of the person.
+            # Editing the first message creates another root, so a chat may have several, all by the user.
             models.CheckConstraint(
                 condition=Q(role=Role.PROMPTER) | Q(parent__isnull=False), name="chat_begins_with_the_person"
             ),
         ]
         indexes = [
-            # What inference.chats.listing looks for: whole words in any order, and pieces of them as Django's
-            # `icontains` writes it. Nobody tells which language a chat is in, so words are taken as they are.
+            # For inference.chats.listing: whole words, and pieces of text by `icontains`. The language of a chat is
+            # unknown, so words are not stemmed.
             GinIndex(SearchVector("content", config="simple"), name="chat_message_words"),
             GinIndex(OpClass(Upper("content"), name="gin_trgm_ops"), name="chat_message_pieces"),
         ]

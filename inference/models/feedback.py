@@ -1,4 +1,4 @@
-"""What people say about answers."""
+"""Feedback on answers."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from inference.models.chat import ChatMessage
 
 
 class Vote(models.Model):
-    """One person's present thumb on an answer; taking it back removes the row."""
+    """A user's current vote on an answer. Taking it back deletes the row."""
 
     message = models.ForeignKey(ChatMessage, on_delete=models.CASCADE, related_name="votes")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
@@ -29,7 +29,7 @@ class Vote(models.Model):
 
 
 class DraftChoice(models.Model):
-    """Somebody preferred one answer to others to the same message: what a reward model learns from."""
+    """A user prefers one answer to others to the same message: training data of a reward model."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     chosen = models.ForeignKey(ChatMessage, on_delete=models.CASCADE, related_name="choices_for")
@@ -44,7 +44,7 @@ class DraftChoice(models.Model):
 
 
 class ChatReport(models.Model):
-    """Somebody says that an answer is bad; moderators look at the open ones."""
+    """A user reports an answer to the moderators."""
 
     class Kind(models.TextChoices):
         SPAM = "spam", "Spam"
@@ -69,7 +69,8 @@ class ChatReport(models.Model):
         return f"{self.kind}: {self.reason[:40]}"
 
     @classmethod
-    def open_ones(cls) -> dict[str, Any]:
-        """Their `number`, and since when the `oldest` waits."""
-        waiting = cls.objects.filter(resolved_at=None)
-        return waiting.aggregate(number=models.Count("pk"), oldest=models.Min("created_at"))
+    def open_summary(cls) -> dict[str, Any]:
+        """Return the `number` of open reports and when the `oldest` was made."""
+        return cls.objects.filter(resolved_at=None).aggregate(
+            number=models.Count("pk"), oldest=models.Min("created_at")
+        )

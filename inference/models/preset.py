@@ -1,4 +1,4 @@
-"""Named settings that a person keeps. Those of the house are a table: inference/chats/presets.py."""
+"""Named settings of a user. The built-in ones are in inference/chats/presets.py."""
 
 from django.conf import settings
 from django.db import models

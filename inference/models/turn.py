@@ -1,4 +1,4 @@
-"""An answer that is asked for: the queue, the hold of an engine, and how far the answer is."""
+"""One request for an answer: its position in the queue, its lease and its progress."""
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -8,13 +8,13 @@ from django.utils import timezone
 
 from inference.hot import TurnManager
 from inference.models.chat import ChatMessage
-from inference.turns.states import OPEN, TROUBLED, TurnState
+from inference.turns.states import OPEN, UNSUCCESSFUL, TurnState
 
 
 class Turn(models.Model):
-    """The row is the queue: it survives every process. Redis only carries what was said a moment ago.
+    """The rows are the queue, so it survives every process. Redis only has the newest text.
 
-    While an engine holds it (`owner`, `lease_until`), `text` and `token_ids` are its checkpoint, at most a second old.
+    While an engine holds it (`owner`, `lease_until`), `text` and `token_ids` are a checkpoint, at most a second old.
     """
 
     message = models.OneToOneField(ChatMessage, on_delete=models.CASCADE, primary_key=True, related_name="turn")
@@ -26,7 +26,7 @@ class Turn(models.Model):
     sampling = models.JSONField(default=dict, help_text="See inference.engine.sampling; the seed is always set.")
     system_prompt = models.TextField(blank=True, help_text="As it was when the answer was asked for.")
 
-    # The conversation as a program sent it, a list of {role, content}; null: the branch that the message stands in.
+    # The conversation that an API client sent, a list of {role, content}; null: the message's branch.
     prompt = models.JSONField(null=True, editable=False)
 
     by_program = models.BooleanField(
@@ -36,7 +36,7 @@ class Turn(models.Model):
     queued_at = models.DateTimeField(default=timezone.now, help_text="Its place in the queue; kept when it goes back.")
     deadline_at = models.DateTimeField(help_text="When it is given up: of waiting, then of answering.")
     stop_asked_at = models.DateTimeField(null=True)
-    # Renewed while a caller waits on an open line (inference.turns.callers), by the clock of the database.
+    # Renewed while an API client waits (inference.turns.callers), by the clock of the database.
     wanted_until = models.DateTimeField(null=True, help_text="Then nobody waits for it any more. Empty: until its end.")
 
     owner = models.CharField(max_length=64, blank=True)
@@ -71,12 +71,12 @@ class Turn(models.Model):
             ),
         ]
         indexes = [
-            # The queue and those in progress: a handful of rows, whatever was answered before.
+            # Only open turns: a handful of rows.
             models.Index(fields=["queued_at"], condition=Q(state__in=OPEN), name="turn_open"),
             models.Index(fields=["user"], condition=Q(state__in=OPEN), name="turn_open_of_person"),
-            # How long answers take lately.
+            # For the recent durations of answers.
             models.Index(fields=["-ended_at"], condition=Q(state=TurnState.COMPLETE), name="turn_recent"),
-            models.Index(fields=["-ended_at"], condition=Q(state__in=TROUBLED), name="turn_troubled"),
+            models.Index(fields=["-ended_at"], condition=Q(state__in=UNSUCCESSFUL), name="turn_troubled"),
         ]
 
     def __str__(self) -> str:
@@ -84,5 +84,5 @@ class Turn(models.Model):
 
     @property
     def position(self) -> int:
-        """How far the text is, as the ids of events count it (inference.turns.events)."""
+        """The length of the text: the id of its last event (inference.turns.events)."""
         return len(self.text)

@@ -1,7 +1,7 @@
-"""Programs that wait for an answer on an open line, and hear of it in no other way.
+"""API clients that wait for an answer on an open connection, the only way in which they can get it.
 
-While one does, its turn is renewed now and then. One that nobody renews any more is wanted by nobody: the process at
-this end of the line was killed, and the program has asked again elsewhere (`Turn.wanted_until`).
+While a client waits, its turn is renewed (`Turn.wanted_until`). If this process is killed, the renewals stop and the
+turn ends; the client has lost its connection and asks again.
 """
 
 import threading
@@ -13,19 +13,17 @@ from django.db import connection
 from django.db.utils import DatabaseError, InterfaceError
 from psycopg_pool import PoolTimeout
 
+from inference.models import Turn
 from inference.policy import current_policy
-from inference.turns import lifecycle
 
 log = structlog.get_logger(__name__)
 
 RENEWALS = 6
-"""In the time for which a turn is wanted: a process may be busy for most of it."""
+"""Per `wanted_seconds`: several, because the process may be busy for most of that time."""
 
 
 class Callers:
-    """The lines of this process. One statement renews all of them, in a thread that lives as long as there are any:
-    the event loop may be busy, and a caller who reads slowly is there all the same.
-    """
+    """The turns with a waiting client in this process, renewed from a thread because the event loop may be busy."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,12 +51,12 @@ class Callers:
             if not waiting:
                 return
             try:
-                ended = waiting - lifecycle.still_wanted(waiting, policy)
+                ended = waiting - Turn.objects.renew(waiting, policy.wanted_seconds)
             except (DatabaseError, InterfaceError, PoolTimeout) as error:
                 log.warning("callers_not_renewed", reason=str(error))
                 continue
             finally:
-                connection.close()  # back to the pool: it is shared with the pages
+                connection.close()  # the pool is shared with the pages
             with self._lock:
                 self._waiting -= ended
 

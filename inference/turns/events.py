@@ -1,8 +1,8 @@
-"""What can happen to an answer: typed events, the same for WebSocket and SSE.
+"""The events of an answer, the same for WebSocket and SSE.
 
-The id of an event is a place in the answer. A `Token` ends at its id, counted in characters of the answer from its
-beginning; the end of the answer is one further. So an id means the same after a crash of the engine or a loss of
-Redis, and whoever has seen everything up to an id can go on from there.
+The id of an event is a position in the answer. A `Token` ends at its id, counted in characters from the start of the
+answer; the end of the answer is one further. So an id stays valid after a crash of the engine or a loss of Redis, and a
+client that has seen everything up to an id can continue there.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Queued:
-    """The answer waits. The id is that of the last event seen: waiting moves nothing."""
+    """The answer waits in the queue. The id is that of the event before."""
 
     id: int
     position: int
@@ -53,7 +53,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Done:
-    """The answer is over, with its whole text: whoever shows it replaces what was pieced together."""
+    """The answer is complete. Its whole text replaces the pieces."""
 
     id: int
     state: str
@@ -66,7 +66,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """There will be no (further) answer. What was written until then is kept, and stands in `text`."""
+    """The answer failed. `text` is what was written before."""
 
     id: int
     state: str
@@ -76,7 +76,7 @@ class Failed:
 
 
 Event = Queued | Token | ToolCall | ToolResult | Source | Done | Failed
-KINDS: dict[str, type[Event]] = {
+EVENT_TYPES: dict[str, type[Event]] = {
     "queued": Queued,
     "token": Token,
     "tool_call": ToolCall,
@@ -85,7 +85,7 @@ KINDS: dict[str, type[Event]] = {
     "done": Done,
     "failed": Failed,
 }
-_NAMES = {kind: name for name, kind in KINDS.items()}
+_NAMES = {kind: name for name, kind in EVENT_TYPES.items()}
 
 
 def as_json(event: Event) -> dict[str, Any]:

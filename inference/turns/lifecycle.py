@@ -1,8 +1,7 @@
-"""The life of a turn from the queue to its end. Outer writers: each function is one transaction on single rows.
+"""Writes of a turn from the queue to its end. Each function opens its own transaction on single rows.
 
-An engine may only write what it holds: every write names the owner, so that one that was thought dead and comes back
-changes nothing. Leases are by the clock of the database, which all engines share. Whoever ends a turn rings for those
-who watch it, after the commit.
+Every write of an engine names the owner, so an engine that lost its lease and comes back changes nothing. Leases use
+the clock of the database, which all engines share. Watchers hear of the end of a turn after the commit.
 """
 
 from collections.abc import Iterable, Sequence
@@ -44,13 +43,12 @@ class Ending:
 
 
 def claim(*, owner: str, model: str, number: int, policy: ChatPolicy) -> list[Turn]:
-    """Take up to `number` turns for an engine that runs `model`: new ones, and those whose engine gave no sign for the
-    length of a lease. Others that claim at the same moment get different ones. Nobody has more than
-    `policy.answers_at_once` answers under way: the rest of what they asked stays in the queue.
+    """Claim and return up to `number` turns for an engine with this model: waiting turns and those whose lease is over.
+    Concurrent claims get different turns. No user has more than `policy.answers_at_once` answers in progress.
     """
     now = timezone.now()
     with transaction.atomic(durable=True):
-        ids = Turn.objects.lock_first(model=model, number=number, at_once=policy.answers_at_once)
+        ids = Turn.objects.lock_next(model=model, number=number, at_once=policy.answers_at_once)
         if not ids:
             return []
         Turn.objects.filter(pk__in=ids).update(
@@ -68,44 +66,26 @@ def claim(*, owner: str, model: str, number: int, policy: ChatPolicy) -> list[Tu
     return claimed
 
 
-def forget_dead(*, host: str) -> None:
-    """Turns of processes of this host that are no more need not wait for the end of their lease.
-
-    An owner is called host:pid:random. Where the number was given to another process, the lease decides.
-    """
-    for owner in Turn.objects.filter(state=TurnState.IN_PROGRESS, owner__startswith=f"{host}:").values_list(
-        "owner", flat=True
-    ):
+def expire_dead_owners(*, host: str) -> None:
+    """End the leases of dead processes of this host. An owner is host:pid:random; a reused pid only delays this."""
+    held = Turn.objects.filter(state=TurnState.IN_PROGRESS, owner__startswith=f"{host}:")
+    for owner in held.values_list("owner", flat=True):
         if not Path(f"/proc/{owner.split(':')[1]}").exists():
             Turn.objects.filter(owner=owner).update(lease_until=Now() - timedelta(seconds=1))
 
 
 def checkpoint(*, owner: str, progress: Iterable[Progress], policy: ChatPolicy) -> dict[str, bool]:
-    """Save how far answers are and give a sign of life for them. Whether to stop each that is still the owner's."""
-    rows = [
-        {
-            "id": one.turn_id,
-            "text": one.text,
-            "token_ids": list(one.token_ids),
-            "prompt_tokens": one.prompt_tokens,
-            "dropped_messages": one.dropped_messages,
-        }
-        for one in progress
-    ]
-    if not rows:
-        return {}
-    stop_or_not = Turn.objects.checkpoint(owner, rows, policy.lease_seconds)
-    return {str(turn_id): stop for turn_id, stop in stop_or_not.items()}
+    """Save progress and renew leases. Return whether to stop, for each turn that the owner still holds."""
+    rows = [{"id": item.turn_id, **vars(item)} for item in progress]
+    stops = Turn.objects.checkpoint(owner, rows, policy.lease_seconds) if rows else {}
+    return {str(turn_id): stop for turn_id, stop in stops.items()}
 
 
 def finish(*, owner: str, progress: Progress, ending: Ending) -> bool:
-    """Write the answer and its end. False when the turn is no longer the owner's."""
+    """Store the complete answer. Return False if the owner no longer holds the turn."""
     with transaction.atomic(durable=True):
-        turn = (
-            Turn.objects.select_for_update(of=("self",), no_key=True)
-            .filter(pk=UUID(progress.turn_id), owner=owner, state=TurnState.IN_PROGRESS)
-            .first()
-        )
+        rows = Turn.objects.select_for_update(of=("self",), no_key=True)
+        turn = rows.filter(pk=UUID(progress.turn_id), owner=owner, state=TurnState.IN_PROGRESS).first()
         if turn is None:
             return False
         turn.prompt_tokens = progress.prompt_tokens
@@ -116,15 +96,15 @@ def finish(*, owner: str, progress: Progress, ending: Ending) -> bool:
 
 
 def release(*, owner: str, turn_ids: Iterable[str]) -> None:
-    """Give turns back to the queue, at their old place, with what was saved of them."""
+    """Return turns to their position in the queue, with their checkpoint."""
     Turn.objects.filter(pk__in=list(turn_ids), owner=owner, state=TurnState.IN_PROGRESS).update(
         state=TurnState.PENDING, owner="", lease_until=None, fruitless_claims=0
     )
-    streams.ring()
+    streams.publish_command()
 
 
 def stop(turn_id: UUID) -> None:
-    """End a turn that waits; ask the engine of one that is being answered to end it. Ended ones stay as they are."""
+    """End a waiting turn, or ask the engine to stop one in progress. A finished turn stays as it is."""
     with transaction.atomic(durable=True):
         turn = Turn.objects.select_for_update(of=("self",), no_key=True).get(pk=turn_id)
         if turn.state == TurnState.PENDING:
@@ -132,34 +112,22 @@ def stop(turn_id: UUID) -> None:
         elif turn.state == TurnState.IN_PROGRESS and turn.stop_asked_at is None:
             turn.stop_asked_at = timezone.now()
             turn.save(update_fields=["stop_asked_at"])
-            transaction.on_commit(lambda: streams.ring(f"stop {turn_id}"))
-
-
-def still_wanted(turn_ids: Iterable[UUID], policy: ChatPolicy) -> set[UUID]:
-    """Their callers still wait, on lines of this process. Which of them have not ended yet."""
-    return Turn.objects.still_wanted(turn_ids, policy.wanted_seconds)
+            transaction.on_commit(lambda: streams.publish_command(f"stop {turn_id}"))
 
 
 def cancel_waiting(*, chat: Chat, except_below: UUID) -> None:
-    """The person asks for something else in this chat: answers that have not begun are not wanted any more.
+    """Cancel answers of the chat that have not begun, because the user asks for another one.
 
-    Others below the same message are: they are drafts of one another. Belongs into the caller's transaction.
+    Answers below the same message stay: they are drafts of one another. Needs the caller's transaction.
     """
     turns = Turn.objects.filter(message__chat=chat, state=TurnState.PENDING, began_at=None)
-    for turn in (
-        turns.exclude(message__parent_id=except_below)
-        .select_for_update(of=("self",), no_key=True, skip_locked=True)  # an engine is just taking it
-        .order_by("pk")
-    ):
+    others = turns.exclude(message__parent_id=except_below).order_by("pk")
+    for turn in others.select_for_update(of=("self",), no_key=True, skip_locked=True):  # a locked one is being claimed
         _end(turn, Ending(TurnState.CANCELLED, "cancelled"), "")
 
 
 def end_overdue(policy: ChatPolicy) -> int:
-    """End what waited or took too long, what engine after engine died at and what nobody waits for any more. Anybody
-    may call it at any time.
-
-    Turns that a living engine holds are left to it; it ends them itself.
-    """
+    """End turns that took too long, broke several engines or lost their caller, unless a living engine holds them."""
     now = timezone.now()
     unheld = Q(state=TurnState.PENDING) | Q(state=TurnState.IN_PROGRESS, lease_until__lt=Now())
     unwanted = Q(wanted_until__lt=Now())
@@ -177,7 +145,8 @@ def end_overdue(policy: ChatPolicy) -> int:
             elif turn.fruitless_claims >= policy.fruitless_claims:
                 _end(turn, Ending(TurnState.FAILED, "failed", "engine", "The model failed at this answer."), turn.text)
             elif turn.began_at is None:
-                _end(turn, _waited_too_long(policy), "")
+                text = f"This waited {policy.queue_seconds} seconds in the queue and was given up before its turn came."
+                _end(turn, Ending(TurnState.TIMED_OUT, "deadline", "queue_timeout", f"{text} Ask again."), "")
             else:
                 _end(turn, TOO_LATE, turn.text)
     return number
@@ -186,13 +155,8 @@ def end_overdue(policy: ChatPolicy) -> int:
 TOO_LATE = Ending(TurnState.TIMED_OUT, "deadline", "timeout", "This took too long and was given up.")
 
 
-def _waited_too_long(policy: ChatPolicy) -> Ending:
-    said = f"This waited {policy.queue_seconds} seconds in the queue and was given up before its turn came. Ask again."
-    return Ending(TurnState.TIMED_OUT, "deadline", "queue_timeout", said)
-
-
 def _end(turn: Turn, ending: Ending, text: str) -> None:
-    """The row is locked. The text moves to the message; the checkpoint has done its service."""
+    """End a locked turn: move the text to the message and clear the checkpoint."""
     if turn.state not in OPEN:
         raise ValueError(f"Turn {turn.pk} has ended already.")
     now = timezone.now()

@@ -1,11 +1,12 @@
-"""The engine of this process, by the settings; and the one `Runtime` that feeds it."""
+"""The engine of this process, as the settings say, and the `Runtime` that feeds it."""
 
 import fcntl
 import gc
 import os
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import structlog
 from django.conf import settings
@@ -25,7 +26,7 @@ RETRY_SECONDS = 20
 
 
 def open_engine() -> Engine:
-    """Takes seconds where the model is loaded here. Raises `EngineError` with what to do."""
+    """Return the engine. Takes seconds to load a local model. Raise `EngineError` with what to do."""
     name = settings.OASST_CHAT_MODEL
     if settings.OASST_ENGINE == "remote":
         from inference.engine.remote import RemoteEngine
@@ -38,7 +39,7 @@ def open_engine() -> Engine:
             context=settings.ENGINE_CONTEXT,
         )
     folder = fetching.folder_of(name, settings.OASST_HOME / "models")
-    if not fetching.is_here(folder):
+    if not fetching.is_fetched(folder):
         raise EngineError(f"The chat model is not here: run `./manage.py fetch_model` (looked in {folder}).")
     from inference.engine import torch_engine
 
@@ -51,27 +52,24 @@ def open_engine() -> Engine:
         slots=settings.ENGINE_SLOTS,
         cache_tokens=settings.ENGINE_CACHE_TOKENS,
     )
-    # The model and its library are half a million objects that stay. The collector need not look at them again: its
-    # pauses would delay the pages, and its last round the end of the process by seconds.
+    # The garbage collector skips the half a million objects of the model from now on. Else its pauses delay the pages,
+    # and its last run delays the end of the process by seconds.
     gc.freeze()
     return engine
 
 
 def needs_model() -> bool:
-    """Whether a model has to be fetched before chats can be answered here."""
+    """Return whether a model has to be fetched before this site can answer chats."""
     if settings.OASST_CHAT_MODEL == "none" or settings.OASST_ENGINE == "remote":
         return False
     try:
-        return not fetching.is_here(fetching.folder_of(settings.OASST_CHAT_MODEL, settings.OASST_HOME / "models"))
+        return not fetching.is_fetched(fetching.folder_of(settings.OASST_CHAT_MODEL, settings.OASST_HOME / "models"))
     except EngineError:
-        return True  # a name that is none: fetching says so
+        return True  # fetching reports the bad name
 
 
-def start_beside_requests() -> None:
-    """In a web process: load the model in a thread and answer from it until the process ends.
-
-    Of several web processes on one home one does, the first; when it ends, another one.
-    """
+def start_in_web_process() -> None:
+    """Answer chats from a thread of this web process. One process per home does; when it ends, another takes over."""
     _note_offer()
     if settings.OASST_CHAT_MODEL == "none" or settings.OASST_ENGINE == "worker":
         return
@@ -81,7 +79,7 @@ def start_beside_requests() -> None:
 
 
 def _note_offer() -> None:
-    """Not worth failing for: the server starts without tables and without a database too, and says what is missing."""
+    """The web server must start without a database too, so errors are only logged."""
     try:
         offered_models.note_offer()
     except (DatabaseError, PoolTimeout) as error:
@@ -97,8 +95,8 @@ class _Inline:
         self._runtime: Runtime | None = None
 
     def _run(self) -> None:
-        with OnlyOne(settings.ENGINE_LOCK) as lock:
-            while not lock.taken():
+        with _file_lock(settings.ENGINE_LOCK) as acquire:
+            while not acquire():
                 if self._ended.wait(2):
                     return
             engine = self._open()
@@ -113,15 +111,15 @@ class _Inline:
             self._ended.wait()
 
     def _open(self) -> Engine | None:
-        """Again and again: somebody may fetch the model meanwhile. None when the process ends."""
-        said = ""
+        """Retry until the model is fetched. Return None when the process ends or after an unexpected error."""
+        logged = ""
         while True:
             try:
                 return open_engine()
             except EngineError as error:
-                if str(error) != said:
+                if str(error) != logged:
                     log.error("chat_has_no_engine", reason=str(error))
-                said = str(error)
+                logged = str(error)
             except Exception:
                 log.exception("chat_has_no_engine")
                 return None
@@ -134,24 +132,20 @@ class _Inline:
             self._runtime.stop()
 
 
-class OnlyOne:
-    """A file lock that the kernel lets go of however its process ends."""
+@contextmanager
+def _file_lock(path: Path) -> Iterator[Callable[[], bool]]:
+    """Give a function that returns whether this process has the lock now. The kernel frees it with the process."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> "OnlyOne":
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        return self
-
-    def taken(self) -> bool:
-        """Whether the lock is ours now."""
+    def acquire() -> bool:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
-    def __exit__(self, *_: Any) -> None:
-        os.close(self._file)
+    try:
+        yield acquire
+    finally:
+        os.close(file)

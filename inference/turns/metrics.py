@@ -1,4 +1,4 @@
-"""Counters of the chat, raised where the thing happens. How things stand is told by inference.turns.status."""
+"""Counters of the chat. inference.turns.status has the gauges."""
 
 from prometheus_client import Counter, Histogram
 

@@ -1,7 +1,7 @@
-"""An answer that comes, as HTML for the pages that show it: a few patches a second, made in a thread.
+"""An unfinished answer as HTML for the pages that show it: a few patches a second.
 
-One thread of the process renders for all pages, so that answers cannot keep the event loop or other threads waiting.
-Each answer is rendered once, however many pages of this process show it: a page keeps only what it was sent.
+One thread per process renders all answers, so they never block the event loop. An answer is rendered once for all pages
+of this process; each page keeps only what was sent to it.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from typing import Any
 from uuid import UUID
 
 from inference.turns.events import Token
-from oasst.core.markdown.streaming import MarkdownStream, Patch, number_unchanged
+from oasst.core.markdown.streaming import MarkdownStream, Patch, count_unchanged
 
-SECONDS_BETWEEN = 0.2
-SHARE = 0.1
-"""Of one processor that an answer may cost: what takes long to render is rendered less often."""
+MIN_INTERVAL_SECONDS = 0.2
+MAX_CPU_SHARE = 0.1
+"""Share of one processor for an answer. Slow rendering happens less often."""
 
 _thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="render")
 
@@ -25,39 +25,39 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class _Rendering:
-    """One answer that comes, rendered for all pages of this process."""
+    """One answer, rendered for all pages of this process."""
 
     def __init__(self) -> None:
         self.blocks: list[str] = []
         self.code = ""
-        """Plain text that goes on in the last block."""
-        self.final = self.place = 0
+        """Plain text to append to the last block."""
+        self.final = self.position = 0
         self.pages: set[AnswerPage] = set()
         self._stream = MarkdownStream()
         self._pieces: list[str] = []
-        self._heard = 0
+        self._received = 0
         self._wake, self._over = asyncio.Event(), asyncio.Event()
-        self._task = asyncio.create_task(self._go_on())
-        self._last: asyncio.Task[None] | None = None
+        self._task = asyncio.create_task(self._run())
+        self._finishing: asyncio.Task[None] | None = None
 
     def add(self, token: Token) -> None:
-        """The answer goes on, as one of the pages heard. Raises what went wrong with the patches before."""
-        if self._task.done() and self._last is None:
+        """Take a token that a page received. Raise the error of earlier rendering."""
+        if self._task.done() and self._finishing is None:
             self._task.result()
-        if token.id <= self._heard:
+        if token.id <= self._received:
             return
-        self._pieces.append(token.text[self._heard - token.id :])
-        self._heard = token.id
+        self._pieces.append(token.text[self._received - token.id :])
+        self._received = token.id
         self._wake.set()
 
     async def finish(self, text: str) -> None:
-        """The answer is this text. Done once: for the others who come, it is waited for."""
-        if self._last is None:
-            self._last = asyncio.create_task(self._finish(text))
-        await asyncio.shield(self._last)  # a page that goes away ends it for none of the others
+        """Render the complete text, once for all pages."""
+        if self._finishing is None:
+            self._finishing = asyncio.create_task(self._finish(text))
+        await asyncio.shield(self._finishing)  # a page that leaves must not cancel it for the others
 
     async def close(self) -> None:
-        tasks = [self._task, *([self._last] if self._last else [])]
+        tasks = [self._task, *([self._finishing] if self._finishing else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -67,23 +67,23 @@ class _Rendering:
         self._wake.set()
         await self._task
         patch, _ = await _in_thread(self._stream.finish, text)
-        self._take(patch, max(self._heard, len(text)))
+        self._apply(patch, max(self._received, len(text)))
 
-    async def _go_on(self) -> None:
+    async def _run(self) -> None:
         while True:
             await self._wake.wait()
             if self._over.is_set():
                 return
             self._wake.clear()
             pieces, self._pieces = self._pieces, []
-            place = self._heard
+            position = self._received
             patch, seconds = await _in_thread(self._stream.add, "".join(pieces))
-            self._take(patch, place)
+            self._apply(patch, position)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(SECONDS_BETWEEN, seconds / SHARE)):
+                async with asyncio.timeout(max(MIN_INTERVAL_SECONDS, seconds / MAX_CPU_SHARE)):
                     await self._over.wait()
 
-    def _take(self, patch: Patch | None, place: int) -> None:
+    def _apply(self, patch: Patch | None, position: int) -> None:
         if patch is None:
             return
         if patch.code:
@@ -91,23 +91,20 @@ class _Rendering:
         else:
             self.blocks = self.blocks[: patch.start] + patch.html
             self.code = ""
-        self.final, self.place = patch.final, place
+        self.final, self.position = patch.final, position
         for page in self.pages:
             page.wake.set()
 
 
 _renderings: dict[UUID, _Rendering] = {}
-"""Those that a page shows. The last page ends it."""
+"""By answer, while a page shows it."""
 
 
 class AnswerPage:
-    """What one page shows of an answer that comes. Use it with `async with`.
-
-    `send` may take its time: what came meanwhile goes into the next patch.
-    """
+    """Sends the patches of one answer to one page, in `async with`. New text collects while `send` waits."""
 
     def __init__(self, answer_id: UUID, send: Send, after: int) -> None:
-        """`after` is the place that the page is at: nothing is sent before the answer goes on behind it."""
+        """`after` is the position that the page shows: nothing is sent before the answer has more."""
         self._answer_id, self._send, self._after = answer_id, send, after
         self.wake = asyncio.Event()
         self._over = False
@@ -119,7 +116,7 @@ class AnswerPage:
         _renderings[self._answer_id] = self._rendering
         self._rendering.pages.add(self)
         self.wake.set()
-        self._task = asyncio.create_task(self._go_on())
+        self._task = asyncio.create_task(self._run())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -133,48 +130,48 @@ class AnswerPage:
             await self._rendering.close()
 
     def add(self, token: Token) -> None:
-        """The answer goes on. Raises what went wrong with the patches before."""
+        """Take the next token. Raise the error of earlier patches."""
         if self._task.done():
             self._task.result()
         self._rendering.add(token)
 
     async def finish(self, text: str) -> None:
-        """The answer is this text: the last patch makes the page show exactly that."""
+        """Send the last patch, after which the page shows exactly this text."""
         await self._rendering.finish(text)
         self._over = True
         self.wake.set()
         await self._task
 
-    async def _go_on(self) -> None:
+    async def _run(self) -> None:
         while not self._over:
             await self.wake.wait()
             self.wake.clear()
-            if self._over or self._rendering.place > self._after:
-                for patch in self._news():
-                    await self._tell(patch, self._told)
+            if self._over or self._rendering.position > self._after:
+                for patch in self._next_patches():
+                    await self._send_patch(patch, self._position)
 
-    def _news(self) -> list[Patch]:
-        """What the page has to change to show what is rendered. It is taken for sent."""
-        shown, blocks, code = self._rendering, self._rendering.blocks, self._rendering.code
-        same = number_unchanged(self._blocks, blocks)
+    def _next_patches(self) -> list[Patch]:
+        """Return the patches that bring the page up to date, and count them as sent."""
+        rendering, blocks, code = self._rendering, self._rendering.blocks, self._rendering.code
+        same = count_unchanged(self._blocks, blocks)
         if not code.startswith(self._code):
-            same = min(same, len(self._blocks) - 1)  # the block stands there with text that went on otherwise
+            same = min(same, len(self._blocks) - 1)  # the page has other text in its last block
         patches = []
         if same < len(blocks) or same < len(self._blocks):
-            patches.append(Patch(same, blocks[same:], shown.final))
+            patches.append(Patch(same, blocks[same:], rendering.final))
             self._code = ""
         if more := code[len(self._code) :]:
-            patches.append(Patch(len(blocks), [], shown.final, more))
-        self._blocks, self._code, self._told = blocks, code, shown.place
+            patches.append(Patch(len(blocks), [], rendering.final, more))
+        self._blocks, self._code, self._position = blocks, code, rendering.position
         return patches
 
-    async def _tell(self, patch: Patch, place: int) -> None:
-        told = {"type": "blocks", "id": place, "from": patch.start, "html": patch.html, "final": patch.final}
-        await self._send({**told, "code": patch.code} if patch.code else told)
+    async def _send_patch(self, patch: Patch, position: int) -> None:
+        frame = {"type": "blocks", "id": position, "from": patch.start, "html": patch.html, "final": patch.final}
+        await self._send({**frame, "code": patch.code} if patch.code else frame)
 
 
 async def _in_thread(render: Callable[[str], Patch | None], text: str) -> tuple[Patch | None, float]:
-    """What `render` returns, and the seconds of processor time that it took."""
+    """Return the result of `render` and the seconds of processor time that it took."""
 
     def timed() -> tuple[Patch | None, float]:
         started = time.thread_time()

@@ -1,8 +1,7 @@
-"""Between the queue in the database and an engine: takes turns, hands on what the model writes, saves it, ends it.
+"""Connect the queue in the database with an engine: claim turns; stream, save and end their answers.
 
-One thread, so that nothing here needs a lock; threads of the engine and of the bell only put words into its inbox. It
-never runs on the event loop of the web server. It may be killed at any moment: what it held is taken over after the
-lease, and goes on behind the last checkpoint.
+All state belongs to one thread, so nothing needs a lock; other threads only put items into its inbox. The process may
+be killed at any moment: after the lease another engine continues from the last checkpoint.
 """
 
 import contextlib
@@ -25,9 +24,9 @@ from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
 from inference import queries
-from inference.chats.titles import PREFIX, Titles
-from inference.engine.base import Chunk, Engine, EngineError, Finish, Full, Message, Prefix, Refused, Request
-from inference.engine.sampling import sampling
+from inference.chats.titles import REQUEST_ID_PREFIX, Titles
+from inference.engine.base import Chunk, Engine, EngineError, EngineFull, Finish, Message, Prefix, Refused, Request
+from inference.engine.sampling import parse_sampling
 from inference.models import Role, Turn
 from inference.policy import ChatPolicy
 from inference.turns import lifecycle, metrics, streams
@@ -38,14 +37,9 @@ log = structlog.get_logger(__name__)
 
 CHECKPOINT_SECONDS = 0.5
 _SWEEP_SECONDS = 10.0
-_SIGN_SECONDS = 3.0
-_AWAY = (DatabaseError, InterfaceError, PoolTimeout)
-"""The database does not answer: try again, and go on writing meanwhile."""
-_ENDINGS = {
-    Finish.END: Ending(TurnState.COMPLETE, Finish.END),
-    Finish.LENGTH: Ending(TurnState.COMPLETE, Finish.LENGTH),
-    Finish.STOP: Ending(TurnState.COMPLETE, Finish.STOP),
-}
+_SIGN_OF_LIFE_SECONDS = 3.0
+_DATABASE_AWAY = (DatabaseError, InterfaceError, PoolTimeout)
+"""Errors of an unreachable database: retry, while the engine continues."""
 _STOPPED = Ending(TurnState.STOPPED, Finish.CANCELLED)
 
 
@@ -58,9 +52,9 @@ class _Answer:
     prompt_tokens: int = 0
     dropped_messages: int = 0
     ending: Ending | None = None
-    """Set when the engine is done with it and only the database has to hear of it."""
-    why: Ending = field(default=_STOPPED)
-    """What a cancelled answer was cancelled for."""
+    """Set when the engine has ended the answer and the database has not stored that yet."""
+    canceled_as: Ending = field(default=_STOPPED)
+    """The ending to store when the engine confirms a cancellation."""
 
     @property
     def progress(self) -> Progress:
@@ -68,7 +62,7 @@ class _Answer:
 
 
 class Runtime:
-    """`start` it beside whatever the process does, `stop` it before the process ends."""
+    """Answers turns in threads of its own between `start` and `stop`."""
 
     def __init__(self, engine: Engine, policy: ChatPolicy) -> None:
         self._host = socket.gethostname().replace(":", "")[:30]
@@ -80,17 +74,17 @@ class Runtime:
         self._pieces: list[tuple[str, streams.Piece]] = []
         self._stopping = threading.Event()
         self._titles = Titles(engine, self._inbox.put)
-        self._checkpoint_at = self._sweep_at = self._sign_at = 0.0
-        self._signed_at = self._began_at = time.monotonic()
+        self._checkpoint_at = self._sweep_at = self._sign_of_life_at = 0.0
+        self._saved_at = self._began_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="chat runtime", daemon=True)
-        self._bells = threading.Thread(target=self._listen, name="chat bell", daemon=True)
+        self._listener = threading.Thread(target=self._listen, name="chat bell", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
-        self._bells.start()
+        self._listener.start()
 
     def stop(self, seconds: float = 4.0) -> None:
-        """Save what is being written, give it back to the queue and stop the engine."""
+        """Save unfinished answers, return them to the queue and stop the engine."""
         self._stopping.set()
         self._inbox.put("")
         self._thread.join(seconds)
@@ -100,106 +94,106 @@ class Runtime:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
-    # Other threads
+    # The listener thread
 
     def _listen(self) -> None:
         while not self._stopping.is_set():
             try:
-                for word in streams.bells():
+                for command in streams.listen_for_commands():
                     if self._stopping.is_set():
                         return
-                    if word:
-                        self._inbox.put(word)
+                    if command:
+                        self._inbox.put(command)
             except RedisError:
                 self._stopping.wait(1)
 
-    # The one thread
+    # The runtime thread
 
     def _run(self) -> None:
-        with contextlib.suppress(*_AWAY):
-            lifecycle.forget_dead(host=self._host)
+        with contextlib.suppress(*_DATABASE_AWAY):
+            lifecycle.expire_dead_owners(host=self._host)
         while not self._stopping.is_set():
             try:
-                self._once()
-            except _AWAY as error:
+                self._step()
+            except _DATABASE_AWAY as error:
                 log.warning("chat_database_away", reason=str(error))
                 self._stopping.wait(0.2)
             except Exception:
                 log.exception("chat_runtime_stumbled")
                 self._stopping.wait(0.2)
             finally:
-                connection.close()  # back to the pool: it is shared with the pages
+                connection.close()  # the pool is shared with the pages
         self._hand_back()
 
-    def _once(self) -> None:
-        hurry = self._read_inbox()
+    def _step(self) -> None:
+        may_claim = self._read_inbox()
         self._send_pieces()
         now = time.monotonic()
         if now >= self._checkpoint_at:
             self._checkpoint_at = now + CHECKPOINT_SECONDS
-            hurry = True
+            may_claim = True
             self._checkpoint()
-        if hurry or any(one.ending for one in self._answers.values()):
+        if may_claim or any(answer.ending for answer in self._answers.values()):
             self._finish_ended()
             self._claim()
         if now >= self._sweep_at:
             self._sweep_at = now + _SWEEP_SECONDS
             lifecycle.end_overdue(self._policy)
             self._titles.write_next()
-        if now >= self._sign_at:
-            self._sign_at = now + _SIGN_SECONDS
-            streams.sign(self.owner, json.dumps(self._figures()))
+        if now >= self._sign_of_life_at:
+            self._sign_of_life_at = now + _SIGN_OF_LIFE_SECONDS
+            streams.store_sign_of_life(self.owner, json.dumps(self._figures()))
 
     def _read_inbox(self) -> bool:
-        """Whether there is something to claim."""
-        hurry = False
+        """Handle all items. Return whether there may be turns to claim."""
+        may_claim = False
         wait = max(self._checkpoint_at - time.monotonic(), 0.0)
         try:
-            word = self._inbox.get(timeout=min(wait, CHECKPOINT_SECONDS) or 0.001)
+            item = self._inbox.get(timeout=min(wait, CHECKPOINT_SECONDS) or 0.001)
             while True:
-                if isinstance(word, Chunk):
-                    self._take(word)
-                elif word.startswith("stop "):
-                    self._cancel(word.removeprefix("stop "), _STOPPED)
+                if isinstance(item, Chunk):
+                    self._take(item)
+                elif item.startswith("stop "):
+                    self._cancel(item.removeprefix("stop "), _STOPPED)
                 else:
-                    hurry = True
-                word = self._inbox.get_nowait()
+                    may_claim = True
+                item = self._inbox.get_nowait()
         except queue.Empty:
-            return hurry
+            return may_claim
 
     def _take(self, chunk: Chunk) -> None:
-        if chunk.request_id.startswith(PREFIX):
+        if chunk.request_id.startswith(REQUEST_ID_PREFIX):
             self._titles.take(chunk)
             return
-        one = self._answers.get(chunk.request_id)
-        if one is None:
+        answer = self._answers.get(chunk.request_id)
+        if answer is None:
             return
         text = _storable(chunk.text)
         if text:
-            if not one.text:
-                metrics.first_text_seconds.observe((timezone.now() - one.turn.queued_at).total_seconds())
-            one.text += text
-            self._pieces.append((chunk.request_id, streams.Piece(len(one.text), text)))
-        one.token_ids += chunk.token_ids
+            if not answer.text:
+                metrics.first_text_seconds.observe((timezone.now() - answer.turn.queued_at).total_seconds())
+            answer.text += text
+            self._pieces.append((chunk.request_id, streams.Piece(len(answer.text), text)))
+        answer.token_ids += chunk.token_ids
         metrics.tokens.inc(len(chunk.token_ids))
-        one.prompt_tokens, one.dropped_messages = chunk.prompt_tokens, chunk.dropped_messages
+        answer.prompt_tokens, answer.dropped_messages = chunk.prompt_tokens, chunk.dropped_messages
         if chunk.finish is None:
             return
         if chunk.finish == Finish.CANCELLED:
-            one.ending = one.why
-        elif chunk.finish == Finish.FAILED and chunk.again:
+            answer.ending = answer.canceled_as
+        elif chunk.finish == Finish.FAILED and chunk.may_retry:
             self._answers.pop(chunk.request_id)
             lifecycle.release(owner=self.owner, turn_ids=[chunk.request_id])
         elif chunk.finish == Finish.FAILED:
-            one.ending = Ending(TurnState.FAILED, Finish.FAILED, "engine", chunk.error)
+            answer.ending = Ending(TurnState.FAILED, Finish.FAILED, "engine", chunk.error)
         else:
-            one.ending = _ENDINGS[chunk.finish]
+            answer.ending = Ending(TurnState.COMPLETE, chunk.finish)
 
     def _send_pieces(self) -> None:
-        """One piece for each turn, however many chunks came meanwhile."""
+        """Join the new chunks of each turn and send them as one piece."""
         pieces, self._pieces = self._pieces, []
-        if time.monotonic() - self._signed_at > self._policy.lease_seconds:
-            return  # we may have been thought dead; the checkpoint tells which answers are still ours
+        if time.monotonic() - self._saved_at > self._policy.lease_seconds:
+            return  # our leases may have expired; the next checkpoint shows which answers are still ours
         joined: dict[str, streams.Piece] = {}
         for turn_id, piece in pieces:
             before = joined.get(turn_id)
@@ -207,30 +201,32 @@ class Runtime:
         streams.append(list(joined.items()))
 
     def _checkpoint(self) -> None:
-        ours = lifecycle.checkpoint(
-            owner=self.owner, progress=[one.progress for one in self._answers.values()], policy=self._policy
-        )
-        self._signed_at = time.monotonic()
-        for turn_id, one in list(self._answers.items()):
+        ours = self._save()
+        self._saved_at = time.monotonic()
+        for turn_id, answer in list(self._answers.items()):
             if turn_id not in ours:
                 log.warning("turn_lost", turn=turn_id)
                 del self._answers[turn_id]
                 self._engine.cancel(turn_id)
-            elif one.ending is None and ours[turn_id]:
+            elif answer.ending is None and ours[turn_id]:
                 self._cancel(turn_id, _STOPPED)
-            elif one.ending is None and self._signed_at > one.deadline:
+            elif answer.ending is None and self._saved_at > answer.deadline:
                 self._cancel(turn_id, TOO_LATE)
 
-    def _cancel(self, turn_id: str, why: Ending) -> None:
-        """The engine answers at once with a last chunk."""
-        if one := self._answers.get(turn_id):
-            one.why = why
+    def _save(self) -> dict[str, bool]:
+        progress = [answer.progress for answer in self._answers.values()]
+        return lifecycle.checkpoint(owner=self.owner, progress=progress, policy=self._policy)
+
+    def _cancel(self, turn_id: str, ending: Ending) -> None:
+        """Ask the engine to end an answer; it sends a last chunk at once."""
+        if answer := self._answers.get(turn_id):
+            answer.canceled_as = ending
             self._engine.cancel(turn_id)
 
     def _finish_ended(self) -> None:
-        for turn_id, one in list(self._answers.items()):
-            if one.ending is not None:
-                lifecycle.finish(owner=self.owner, progress=one.progress, ending=one.ending)
+        for turn_id, answer in list(self._answers.items()):
+            if answer.ending is not None:
+                lifecycle.finish(owner=self.owner, progress=answer.progress, ending=answer.ending)
                 del self._answers[turn_id]
                 self._titles.write_next()
 
@@ -244,28 +240,28 @@ class Runtime:
 
     def _begin(self, turn: Turn) -> None:
         deadline = time.monotonic() + self._policy.answer_seconds
-        one = _Answer(turn, turn.text, list(turn.token_ids), deadline, turn.prompt_tokens, turn.dropped_messages)
+        answer = _Answer(turn, turn.text, list(turn.token_ids), deadline, turn.prompt_tokens, turn.dropped_messages)
         turn_id = str(turn.pk)
-        self._answers[turn_id] = one
+        self._answers[turn_id] = answer
         if turn.stop_asked_at is not None:
-            one.ending = _STOPPED
+            answer.ending = _STOPPED
             return
         prefix = Prefix(turn.text, tuple(turn.token_ids))
         try:
-            request = Request(turn_id, conversation(turn), sampling(turn.sampling), prefix)
+            request = Request(turn_id, prompt_messages(turn), parse_sampling(turn.sampling), prefix)
             self._engine.add(request, self._inbox.put)
         except Refused as error:
-            one.ending = Ending(TurnState.FAILED, Finish.FAILED, error.code, error.message)
-        except (Full, EngineError) as error:
+            answer.ending = Ending(TurnState.FAILED, Finish.FAILED, error.code, error.message)
+        except (EngineFull, EngineError) as error:
             log.warning("turn_not_begun", turn=turn_id, reason=str(error))
             del self._answers[turn_id]
             lifecycle.release(owner=self.owner, turn_ids=[turn_id])
         except Exception as error:
             log.exception("turn_can_not_begin", turn=turn_id)
-            one.ending = Ending(TurnState.FAILED, Finish.FAILED, "engine", f"This can not be answered: {error}")
+            answer.ending = Ending(TurnState.FAILED, Finish.FAILED, "engine", f"This cannot be answered: {error}")
 
     def _figures(self) -> dict[str, Any]:
-        """As `inference.turns.status.EngineSign` reads it."""
+        """The fields of `inference.turns.status.EngineStatus`."""
         return {
             **asdict(self._engine.load()),
             "model": self._engine.model,
@@ -276,31 +272,29 @@ class Runtime:
     def _hand_back(self) -> None:
         try:
             self._send_pieces()
-            ended = [one for one in self._answers.values() if one.ending]
-            lifecycle.checkpoint(
-                owner=self.owner, progress=[one.progress for one in self._answers.values()], policy=self._policy
-            )
-            for one in ended:
-                lifecycle.finish(owner=self.owner, progress=one.progress, ending=one.ending or _STOPPED)
+            self._save()
+            for answer in self._answers.values():
+                if answer.ending is not None:
+                    lifecycle.finish(owner=self.owner, progress=answer.progress, ending=answer.ending)
             lifecycle.release(owner=self.owner, turn_ids=self._answers)
-            streams.forget(self.owner)
+            streams.remove_sign_of_life(self.owner)
         except Exception as error:
-            log.warning("chat_not_handed_back", reason=str(error))  # the leases run out
+            log.warning("chat_not_handed_back", reason=str(error))  # another engine takes over after the leases
         finally:
             connection.close()
 
 
-def conversation(turn: Turn) -> list[Message]:
-    """What the model gets to read: the system prompt and the branch that the turn answers, or what a program sent."""
+def prompt_messages(turn: Turn) -> list[Message]:
+    """Return the messages for the model: the system prompt and the branch, or what an API client sent."""
     if turn.prompt is not None:
-        return [Message(one["role"], one["content"]) for one in turn.prompt]
-    said = queries.thread_of(turn.message.parent_id) if turn.message.parent_id else []
-    messages = [Message("user" if one.role == Role.PROMPTER else "assistant", one.content) for one in said]
+        return [Message(message["role"], message["content"]) for message in turn.prompt]
+    thread = queries.thread_of(turn.message.parent_id) if turn.message.parent_id else []
+    messages = [Message("user" if m.role == Role.PROMPTER else "assistant", m.content) for m in thread]
     return [Message("system", turn.system_prompt), *messages] if turn.system_prompt else messages
 
 
 def memory_in_use() -> int:
-    """Bytes of this process that are in memory; 0 where the kernel does not tell."""
+    """Return the resident bytes of this process; 0 if unknown."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
@@ -308,5 +302,5 @@ def memory_in_use() -> int:
 
 
 def _storable(text: str) -> str:
-    """PostgreSQL keeps no NUL, and half of a surrogate pair is no character."""
+    """Remove NUL and replace lone surrogates, which PostgreSQL cannot store."""
     return text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")

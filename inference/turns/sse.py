@@ -1,8 +1,7 @@
-"""The events of an answer as Server-Sent Events: one stream, whichever encoding its reader knows.
+"""The events of an answer as Server-Sent Events, in the encoding that the client knows.
 
-An event's `id` is a place in the answer (inference.turns.events), so a reader who was cut off names the last one that
-it saw and goes on there. It stands in the JSON: readers of Open-Assistant know `data:` lines alone, and report an
-error for each other line. Who may watch was asked before.
+An event's `id` is a position in the answer (inference.turns.events), from which a client continues after a lost
+connection. It is in the JSON, because Open-Assistant's clients report an error for every line but `data:`.
 """
 
 import asyncio
@@ -16,55 +15,57 @@ from django.http import StreamingHttpResponse
 
 from inference.turns.events import Event, Queued, Token, as_json
 from inference.turns.watch import watch_turn
-from oasst.api.wire_json import dump
+from oasst.api.compact_json import dump
 from oasst.core.errors import Busy
 
 T = TypeVar("T")
 Encode = Callable[[Event], Awaitable[dict[str, Any] | None]]
-"""An event as JSON; None for one that this encoding does not know."""
+"""Returns an event as JSON, or None to leave it out."""
 
 HEARTBEAT_SECONDS = 15.0
 RETRY_MILLISECONDS = 2000
-MOST_PER_ANSWER = 16
-"""In this process. Each stream keeps a connection of the server and one of Redis."""
+MAX_STREAMS_PER_ANSWER = 16
+"""In this process. Each stream holds a connection to the server and one to Redis."""
 _open: Counter[UUID] = Counter()
 _RETRY = f"retry: {RETRY_MILLISECONDS}\n\n"
-_NOTHING = "\n"
-"""A line that says nothing to any reader. The head of the answer goes with it, at once."""
+_BLANK = "\n"
+"""An empty line, which clients ignore. It sends the response headers at once."""
 
 
-async def plain(event: Event) -> dict[str, Any]:
-    """Our own encoding, the same as on the socket."""
+async def encode_as_json(event: Event) -> dict[str, Any]:
+    """Encode an event as on the WebSocket."""
     return as_json(event)
 
 
-def place_of(given: str) -> int:
-    """The place in the answer that a reader names; 0, the beginning, for what is no number."""
-    return int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else 0
+def parse_position(text: str) -> int:
+    """Return the position in the answer that a client names; 0, the start, if it is not a number."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
 
 
-def stream_answer(turn_id: UUID, encode: Encode = plain, *, after: int = 0, ids: bool = False) -> StreamingHttpResponse:
-    """The answer from the place `after` up to its end. From sync and async views alike.
+def stream_answer(
+    turn_id: UUID, encode: Encode = encode_as_json, *, after: int = 0, ids: bool = False
+) -> StreamingHttpResponse:
+    """Return the stream of the answer from the position `after` to its end, for sync and async views.
 
-    `ids` adds the lines from which a browser's EventSource knows where to go on, and when.
+    `ids` adds the lines with which a browser's EventSource reconnects. The caller has checked who may watch.
     """
-    if _open[turn_id] >= MOST_PER_ANSWER:
+    if _open[turn_id] >= MAX_STREAMS_PER_ANSWER:
         raise Busy("This answer is being watched too often already.", code="too_many_streams", retry_after=30)
     response = StreamingHttpResponse(_frames(turn_id, encode, after, ids), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-transform"
-    response["X-Accel-Buffering"] = "no"  # nginx would keep the pieces until there are 4 kB of them
+    response["X-Accel-Buffering"] = "no"  # else nginx collects 4 kB before it sends
     return response
 
 
 async def _frames(turn_id: UUID, encode: Encode, after: int, ids: bool) -> AsyncIterator[str]:
-    if _open[turn_id] >= MOST_PER_ANSWER:  # several were let in before the first of them began
+    if _open[turn_id] >= MAX_STREAMS_PER_ANSWER:  # several passed the check before the first began
         return
     _open[turn_id] += 1
     try:
-        yield _RETRY if ids else _NOTHING
+        yield _RETRY if ids else _BLANK
         last: Event = Token(after, "")
-        async for event in with_pauses(watch_turn(turn_id, after), HEARTBEAT_SECONDS):
-            last = event or _once_more(last)
+        async for event in with_heartbeats(watch_turn(turn_id, after), HEARTBEAT_SECONDS):
+            last = event or _heartbeat(last)
             data = await encode(last)
             if data is not None:
                 line = f"id: {last.id}\n" if ids else ""
@@ -75,15 +76,13 @@ async def _frames(turn_id: UUID, encode: Encode, after: int, ids: bool) -> Async
             del _open[turn_id]
 
 
-def _once_more(event: Event) -> Event:
-    """What tells after `event` that the line is alive: the place in the queue again, or an empty piece of text. Every
-    reader knows both, and nothing changes by them.
-    """
+def _heartbeat(event: Event) -> Event:
+    """Return a harmless event that every client knows: the position in the queue again, or an empty piece of text."""
     return event if isinstance(event, Queued) else Token(event.id, "")
 
 
-async def with_pauses(events: AsyncIterator[T], seconds: float) -> AsyncIterator[T | None]:
-    """The events, and None whenever there was none for so long. Ends `events` when it ends."""
+async def with_heartbeats(events: AsyncIterator[T], seconds: float) -> AsyncIterator[T | None]:
+    """Yield the events, and None after `seconds` without one. Closes `events` at its own end."""
     step = asyncio.ensure_future(anext(events, None))
     try:
         while True:
@@ -94,7 +93,7 @@ async def with_pauses(events: AsyncIterator[T], seconds: float) -> AsyncIterator
             if done:
                 step = asyncio.ensure_future(anext(events, None))
     finally:
-        # More than once: what a step awaits in a library may lose a cancellation (see streams.Reader).
+        # Repeated, because a library may swallow a cancellation (see streams.Reader).
         while not step.done():
             step.cancel()
             await asyncio.wait({step}, timeout=0.2)

@@ -1,24 +1,24 @@
-"""The states of a turn: an assistant's message on its way from asked for to answered."""
+"""The states of a turn."""
 
 from enum import StrEnum
 
 
 class TurnState(StrEnum):
     PENDING = "pending"
-    """Asked for, stored, in the queue."""
+    """In the queue."""
     IN_PROGRESS = "in_progress"
     COMPLETE = "complete"
     STOPPED = "stopped"
-    """The person stopped it; what was written until then is the answer."""
+    """The user stopped it; the text so far is the answer."""
     CANCELLED = "cancelled"
-    """It never began: the same chat asked for something else meanwhile."""
+    """It never began, because the chat asked for another answer."""
     TIMED_OUT = "timeout"
-    """It waited or took too long; what was written until then is kept."""
+    """It waited or took too long; the text so far is kept."""
     FAILED = "failed"
 
 
 OPEN = frozenset({TurnState.PENDING, TurnState.IN_PROGRESS})
 FINISHED = frozenset(TurnState) - OPEN
-TROUBLED = frozenset({TurnState.FAILED, TurnState.TIMED_OUT})
+UNSUCCESSFUL = frozenset({TurnState.FAILED, TurnState.TIMED_OUT})
 ANSWERABLE = frozenset({TurnState.COMPLETE, TurnState.STOPPED})
-"""After these the conversation can go on below the answer."""
+"""The user can reply to such an answer."""

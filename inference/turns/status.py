@@ -1,4 +1,4 @@
-"""How the chat is doing: the queue from the database, the engines by what they say of themselves. Never writes."""
+"""The state of the chat: the queue from the database, the engines from their signs of life in Redis. Read-only."""
 
 import json
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from redis.exceptions import RedisError
 
 from inference.models import Turn
 from inference.turns import streams
-from inference.turns.states import OPEN, TROUBLED, TurnState
+from inference.turns.states import OPEN, UNSUCCESSFUL, TurnState
 
 
 @dataclass(frozen=True)
-class EngineSign:
-    """An engine as it was when it gave its last sign of life."""
+class EngineStatus:
+    """The last sign of life of an engine."""
 
     owner: str
     """host:pid:random"""
@@ -37,59 +37,57 @@ class Queue:
     waiting: int
     in_progress: int
     people: int
-    """Who wait."""
+    """Users with a waiting turn."""
     longest_wait: float
     """Seconds."""
 
 
 def queue() -> Queue:
-    """One statement on the rows that are open."""
+    """Count the open turns, in one statement."""
     waits = Q(state=TurnState.PENDING)
-    found: dict[str, Any] = Turn.objects.filter(state__in=OPEN).aggregate(
+    counts: dict[str, Any] = Turn.objects.filter(state__in=OPEN).aggregate(
         waiting=Count("pk", filter=waits),
         in_progress=Count("pk", filter=~waits),
         people=Count("user", filter=waits, distinct=True),
         since=Min("queued_at", filter=waits),
     )
-    since = found.pop("since")
-    return Queue(**found, longest_wait=(timezone.now() - since).total_seconds() if since else 0.0)
+    since = counts.pop("since")
+    return Queue(**counts, longest_wait=(timezone.now() - since).total_seconds() if since else 0.0)
 
 
-def engines() -> list[EngineSign]:
-    """Those that gave a sign of life lately. Raises RedisError."""
-    return [EngineSign(owner, ago, **json.loads(said)) for owner, ago, said in streams.signs()]
+def engines() -> list[EngineStatus]:
+    """Return the engines with a recent sign of life. Raise RedisError."""
+    return [EngineStatus(owner, ago, **json.loads(figures)) for owner, ago, figures in streams.signs_of_life()]
 
 
 def chat_metrics() -> str:
-    """What any process can tell of all of them, in the text format of Prometheus. One statement; without Redis the
-    engines are left out.
-    """
+    """Return the gauges of the whole site in the text format of Prometheus. One statement; no engines without Redis."""
     registry = CollectorRegistry()
 
     def gauge(name: str, text: str, value: float) -> None:
         Gauge(f"oasst_chat_{name}", text, registry=registry).set(value)
 
-    found = queue()
+    counts = queue()
     turns = Gauge("oasst_chat_turns", "Answers that are asked for and not ended.", ["state"], registry=registry)
-    turns.labels(TurnState.PENDING).set(found.waiting)
-    turns.labels(TurnState.IN_PROGRESS).set(found.in_progress)
-    gauge("longest_wait_seconds", "How long the oldest waiting question has waited.", found.longest_wait)
+    turns.labels(TurnState.PENDING).set(counts.waiting)
+    turns.labels(TurnState.IN_PROGRESS).set(counts.in_progress)
+    gauge("longest_wait_seconds", "How long the oldest waiting question has waited.", counts.longest_wait)
     try:
         alive = engines()
     except RedisError:
         return generate_latest(registry).decode()
     gauge("engines", "Engines that gave a sign of life lately.", len(alive))
-    gauge("running", "Answers being written.", sum(one.running for one in alive))
-    gauge("slots", "Answers that could be written at once.", sum(one.slots for one in alive))
-    gauge("tokens_per_second", "Over the last seconds.", sum(one.tokens_per_second for one in alive))
-    gauge("loops_rebuilt", "Model loops that died and were replaced.", sum(one.rebuilt for one in alive))
-    gauge("memory_bytes", "Of the processes with an engine.", sum(one.memory for one in alive))
+    gauge("running", "Answers being written.", sum(engine.running for engine in alive))
+    gauge("slots", "Answers that could be written at once.", sum(engine.slots for engine in alive))
+    gauge("tokens_per_second", "Over the last seconds.", sum(engine.tokens_per_second for engine in alive))
+    gauge("loops_rebuilt", "Model loops that died and were replaced.", sum(engine.rebuilt for engine in alive))
+    gauge("memory_bytes", "Of the processes with an engine.", sum(engine.memory for engine in alive))
     return generate_latest(registry).decode()
 
 
 @dataclass(frozen=True)
-class Lately:
-    """The last hundred answers: means, in seconds; None where there was none."""
+class RecentAnswers:
+    """Means of the last hundred answers, in seconds; None without any."""
 
     number: int
     wait: float | None
@@ -97,26 +95,24 @@ class Lately:
     tokens_per_second: float | None
 
 
-def lately() -> Lately:
+def recent_answers() -> RecentAnswers:
     recent = Turn.objects.filter(state=TurnState.COMPLETE).order_by("-ended_at")
-    times = recent.values_list("queued_at", "began_at", "first_text_at", "ended_at", "completion_tokens")[:100]
-    rows = list(times)
-    return Lately(
+    rows = list(recent.values_list("queued_at", "began_at", "first_text_at", "ended_at", "completion_tokens")[:100])
+    rates = [made / max((ended - began).total_seconds(), 0.001) for _, began, _, ended, made in rows if began and ended]
+    return RecentAnswers(
         len(rows),
         _mean([(began - queued).total_seconds() for queued, began, *_ in rows if began]),
         _mean([(first - queued).total_seconds() for queued, _, first, *_ in rows if first]),
-        _mean(
-            [made / max((ended - began).total_seconds(), 0.001) for _, began, _, ended, made in rows if began and ended]
-        ),
+        _mean(rates),
     )
 
 
-def troubles() -> list[dict[str, Any]]:
-    """Of the last 24 hours: how often (`number`) which error (`error_code`, `last` when), the most frequent first."""
+def recent_errors() -> list[dict[str, Any]]:
+    """Return `error_code`, `number` and the `last` time of each error of the last 24 hours, most frequent first."""
     since = timezone.now() - timedelta(hours=24)
-    failed = Turn.objects.filter(state__in=TROUBLED, ended_at__gt=since)
+    failed = Turn.objects.filter(state__in=UNSUCCESSFUL, ended_at__gt=since)
     counted = failed.values("error_code").annotate(number=Count("pk"), last=Max("ended_at"))
-    return [dict(one) for one in counted.order_by("-number", "error_code")]
+    return [dict(row) for row in counted.order_by("-number", "error_code")]
 
 
 def _mean(values: list[float]) -> float | None:

@@ -1,7 +1,7 @@
-"""The Redis side of an answer: the last pieces of its text for those who watch, and a bell for the engines.
+"""Answers in Redis: the newest pieces of text for watchers, and commands for the engines.
 
-Everything here may be lost at any moment. Pieces that are missing are read from the row (inference.turns.watch), and a
-bell that nobody hears only means that an engine looks half a second later. So errors of Redis end here.
+Everything here may be lost at any moment, so writers only log Redis errors. Missing pieces come from the row
+(inference.turns.watch), and without a command an engine looks half a second later.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ from redis.exceptions import RedisError, ResponseError
 
 log = structlog.get_logger(__name__)
 
-KEPT_SECONDS = 3600
+TTL_SECONDS = 3600
 ALIVE_SECONDS = 30
-_BELL = "oasst:chat:bell"
+_COMMANDS = "oasst:chat:bell"
 _ENGINES = "oasst:chat:engines"
 _FIGURES = "oasst:chat:figures"
-_SECONDS = 2.0
+_TIMEOUT_SECONDS = 2.0
 _GRACE_SECONDS = 5.0
-"""For so long beyond what it was told to wait Redis may keep a reader."""
+"""How much longer than asked Redis may block a reader."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of text that ends at `id`; None for text means that the answer is over and the row says how."""
+    """A piece of text that ends at `id`. None for text means that the answer has ended."""
 
     id: int
     text: str | None
@@ -45,11 +45,11 @@ def _key(turn_id: UUID | str) -> str:
 
 @cache
 def _client(url: str) -> "redis.Redis":
-    return redis.Redis.from_url(url, socket_timeout=_SECONDS, socket_connect_timeout=1, decode_responses=True)
+    return redis.Redis.from_url(url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=1, decode_responses=True)
 
 
 def append(pieces: list[tuple[str, Piece]]) -> None:
-    """Add each piece to the stream of its turn. What a stream has already, it keeps."""
+    """Add each piece to the stream of its turn. Pieces that a stream has already are ignored."""
     if not pieces:
         return
     try:
@@ -58,9 +58,9 @@ def append(pieces: list[tuple[str, Piece]]) -> None:
             if piece.text is None:
                 pipe.xadd(_key(turn_id), {"end": "1"})
             else:
-                # Redis refuses ids that are not larger than the last: a resumed answer says nothing twice.
+                # Redis refuses an id that is not larger than the last, so a resumed answer repeats nothing.
                 pipe.xadd(_key(turn_id), {"text": piece.text}, id=f"{piece.id}-0")
-            pipe.expire(_key(turn_id), KEPT_SECONDS)
+            pipe.expire(_key(turn_id), TTL_SECONDS)
         for result in pipe.execute(raise_on_error=False):
             if isinstance(result, Exception) and not isinstance(result, ResponseError):
                 raise result
@@ -72,16 +72,16 @@ def end(turn_id: UUID | str) -> None:
     append([(str(turn_id), Piece(0, None))])
 
 
-def ring(word: str = "claim") -> None:
-    """Tell the engines that there is something to do: "claim", or "stop <turn>"."""
+def publish_command(word: str = "claim") -> None:
+    """Publish a command to the engines: "claim" or "stop <turn>"."""
     try:
-        _client(settings.REDIS_URL).publish(_BELL, word)
+        _client(settings.REDIS_URL).publish(_COMMANDS, word)
     except RedisError as error:
         log.warning("bell_not_heard", reason=str(error))
 
 
-def sign(owner: str, figures: str) -> None:
-    """An engine tells that it lives, and how it does (JSON; see inference.turns.status)."""
+def store_sign_of_life(owner: str, figures: str) -> None:
+    """Store an engine's sign of life with its figures (JSON; see inference.turns.status)."""
     try:
         client = _client(settings.REDIS_URL)
         client.zadd(_ENGINES, {owner: time.time()})
@@ -94,22 +94,22 @@ def sign(owner: str, figures: str) -> None:
         log.warning("sign_of_life_lost", reason=str(error))
 
 
-def engines_alive() -> int:
-    """How many engines gave a sign of life lately. Raises RedisError."""
+def count_live_engines() -> int:
+    """Return the number of engines with a recent sign of life. Raise RedisError."""
     return int(_client(settings.REDIS_URL).zcount(_ENGINES, time.time() - ALIVE_SECONDS, "+inf"))
 
 
-def signs() -> list[tuple[str, float, str]]:
-    """(owner, seconds ago, figures) of each engine that gave a sign of life lately. Raises RedisError."""
+def signs_of_life() -> list[tuple[str, float, str]]:
+    """Return (owner, seconds ago, figures) of each engine with a recent sign of life. Raise RedisError."""
     client = _client(settings.REDIS_URL)
     now = time.time()
     alive: Any = client.zrangebyscore(_ENGINES, now - ALIVE_SECONDS, "+inf", withscores=True)
-    said: Any = client.hgetall(_FIGURES)
-    return [(owner, max(now - at, 0.0), said.get(owner, "{}")) for owner, at in sorted(alive)]
+    figures: Any = client.hgetall(_FIGURES)
+    return [(owner, max(now - at, 0.0), figures.get(owner, "{}")) for owner, at in sorted(alive)]
 
 
-def forget(owner: str) -> None:
-    """An engine ends as it should."""
+def remove_sign_of_life(owner: str) -> None:
+    """Remove the sign of life of an engine that stops."""
     try:
         _client(settings.REDIS_URL).zrem(_ENGINES, owner)
         _client(settings.REDIS_URL).hdel(_FIGURES, owner)
@@ -117,18 +117,18 @@ def forget(owner: str) -> None:
         log.warning("sign_of_life_lost", reason=str(error))
 
 
-def bells() -> Iterator[str]:
-    """The words of `ring` as they come, and "" now and then. Raises RedisError when Redis goes away."""
+def listen_for_commands() -> Iterator[str]:
+    """Yield the published commands, and "" every half second. Raise RedisError when Redis goes away."""
     client = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, decode_responses=True)
     with client, client.pubsub(ignore_subscribe_messages=True) as listener:
-        listener.subscribe(_BELL)
+        listener.subscribe(_COMMANDS)
         while True:
             message = listener.get_message(timeout=0.5)
             yield str(message["data"]) if message else ""
 
 
 class Reader:
-    """One watcher's view of one stream. Use it with `async with`; it holds a connection."""
+    """Reads one stream for one watcher. Use it with `async with`: it holds a connection."""
 
     def __init__(self, turn_id: UUID) -> None:
         self._key = _key(turn_id)
@@ -136,9 +136,9 @@ class Reader:
             settings.REDIS_URL,
             decode_responses=True,
             socket_connect_timeout=1,
-            socket_timeout=None,  # with one, Python 3.11's wait_for loses the cancellation of who watches, at times
+            socket_timeout=None,  # a timeout makes Python 3.11's wait_for lose cancellations at times
             single_connection_client=True,
-            protocol=2,  # the shape of answers that `read` expects
+            protocol=2,  # `read` expects this format
         )
 
     async def __aenter__(self) -> "Reader":
@@ -149,7 +149,7 @@ class Reader:
             await self._client.aclose()
 
     async def read(self, after: int, seconds: float) -> list[Piece]:
-        """What comes behind the place `after`; waits so long for something. Raises RedisError, TimeoutError."""
+        """Wait up to `seconds` for pieces after the position `after`. Raise RedisError, TimeoutError."""
         async with asyncio.timeout(seconds + _GRACE_SECONDS):
-            found: Any = await self._client.xread({self._key: f"{after}-0"}, block=int(seconds * 1000), count=500)
-        return [Piece(int(place.partition("-")[0]), fields.get("text")) for _, all in found for place, fields in all]
+            reply: Any = await self._client.xread({self._key: f"{after}-0"}, block=int(seconds * 1000), count=500)
+        return [Piece(int(id.partition("-")[0]), fields.get("text")) for _, entries in reply for id, fields in entries]

@@ -1,7 +1,7 @@
-"""Watching an answer while it comes: an async stream of events that any number of readers may open, leave and reopen.
+"""Watch an answer: an async stream of events that any number of readers may open, leave and reopen.
 
-The row tells what was saved, Redis what came since. Where the two leave a gap (Redis was emptied, an engine died), the
-reader waits for the next checkpoint; where they overlap, nothing is said twice.
+The row has the checkpoint, Redis the text since then. After a gap (Redis was emptied, an engine died) the reader waits
+for the next checkpoint; an overlap is not repeated.
 """
 
 import asyncio
@@ -19,49 +19,48 @@ from inference.turns.events import Done, Event, Failed, Queued, Token
 from inference.turns.states import ANSWERABLE, OPEN, TurnState
 from inference.turns.streams import Reader
 
-LOOK_AGAIN_SECONDS = 2.0
-"""Without news the row is read again: an engine may have died, a place in the queue moved, a bell not been heard."""
+POLL_SECONDS = 2.0
+"""The row is read again after this time without news: an engine may have died, or a message been lost."""
 _GAP_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A look at the row."""
-
+class _Snapshot:
     turn: Turn
     text: str
-    place: queries.Place | None
+    queued: queries.QueuePosition | None
 
 
-async def watch_turn(turn_id: UUID, after: int = 0, *, places: bool = True) -> AsyncIterator[Event]:
-    """The events behind the place `after` up to the end of the answer. Who may see it was asked before.
+async def watch_turn(turn_id: UUID, after: int = 0, *, queued: bool = True) -> AsyncIterator[Event]:
+    """Yield the events after the position `after` to the end of the answer. The caller has checked who may watch.
 
-    Without `places` nothing is told of the queue: finding a place reads the whole of it, for each reader that waits.
-    Needs no connection to the database between its looks, so that open streams starve nobody.
+    `queued=False` leaves out `Queued` events: for each of them the whole queue is read. Holds no database connection
+    between reads, so open streams do not exhaust the pool.
     """
-    place, told = after, None
+    position, sent = after, None
     async with Reader(turn_id) as reader:
         while True:
-            seen = await _look(turn_id, places)
-            if len(seen.text) > place:
-                yield Token(len(seen.text), seen.text[place:])
-                place = len(seen.text)
-            if TurnState(seen.turn.state) not in OPEN:
-                yield _last(seen, place)
+            # Not "thread sensitive": that would run the queries of all watchers in one thread.
+            row = await database_sync_to_async(_read_row, thread_sensitive=False)(turn_id, queued)
+            if len(row.text) > position:
+                yield Token(len(row.text), row.text[position:])
+                position = len(row.text)
+            if TurnState(row.turn.state) not in OPEN:
+                yield _last_event(row, position)
                 return
-            if seen.place is not None and seen.place != told:
-                told = seen.place
-                yield Queued(place, told.position, told.size, told.wait_seconds)
-            async for token in _news(reader, place):
+            if row.queued is not None and row.queued != sent:
+                sent = row.queued
+                yield Queued(position, sent.position, sent.size, sent.wait_seconds)
+            async for token in _new_tokens(reader, position):
                 yield token
-                place = token.id
+                position = token.id
 
 
-async def _news(reader: Reader, place: int) -> AsyncIterator[Token]:
-    """Pieces from Redis while they join on to `place`. Ends when the row has to be looked at."""
+async def _new_tokens(reader: Reader, position: int) -> AsyncIterator[Token]:
+    """Yield pieces from Redis while they continue at `position`. Ends when the row has to be read."""
     while True:
         try:
-            pieces = await reader.read(place, LOOK_AGAIN_SECONDS)
+            pieces = await reader.read(position, POLL_SECONDS)
         except (RedisError, OSError):
             await asyncio.sleep(_GAP_SECONDS * 2)
             return
@@ -70,40 +69,28 @@ async def _news(reader: Reader, place: int) -> AsyncIterator[Token]:
         for piece in pieces:
             if piece.text is None:
                 return
-            if piece.id - len(piece.text) > place:
+            if piece.id - len(piece.text) > position:
                 await asyncio.sleep(_GAP_SECONDS)
                 return
-            if piece.id > place:
-                yield Token(piece.id, piece.text[place - piece.id :])
-                place = piece.id
+            if piece.id > position:
+                yield Token(piece.id, piece.text[position - piece.id :])
+                position = piece.id
 
 
-def _last(seen: _Seen, place: int) -> Event:
-    turn, text = seen.turn, seen.text
-    number = max(place, len(text)) + 1
+def _last_event(row: _Snapshot, position: int) -> Event:
+    turn, text = row.turn, row.text
+    number = max(position, len(text)) + 1
     if TurnState(turn.state) in ANSWERABLE:
-        return Done(
-            number,
-            turn.state,
-            text,
-            turn.finish_reason,
-            turn.prompt_tokens,
-            turn.completion_tokens,
-            turn.dropped_messages,
-        )
+        tokens = turn.prompt_tokens, turn.completion_tokens
+        return Done(number, turn.state, text, turn.finish_reason, *tokens, turn.dropped_messages)
     return Failed(number, turn.state, turn.error_code or turn.state, turn.error or "This was not answered.", text)
 
 
-async def _look(turn_id: UUID, places: bool) -> _Seen:
-    # Not "thread sensitive": that would do the database work of all watchers in one thread, one after another.
-    return await database_sync_to_async(_look_now, thread_sensitive=False)(turn_id, places)
-
-
-def _look_now(turn_id: UUID, places: bool) -> _Seen:
+def _read_row(turn_id: UUID, queued: bool) -> _Snapshot:
     try:
         turn = Turn.objects.select_related("message").get(pk=turn_id)
-        waits = places and turn.state == TurnState.PENDING
+        waits = queued and turn.state == TurnState.PENDING
         text = turn.text if turn.state in OPEN else turn.message.content
-        return _Seen(turn, text, queries.find_place(turn_id) if waits else None)
+        return _Snapshot(turn, text, queries.find_queue_position(turn_id) if waits else None)
     finally:
         connection.close()

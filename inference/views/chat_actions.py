@@ -1,4 +1,4 @@
-"""What is done with whole chats: their names, hiding, deleting and taking back, and how they are set."""
+"""Actions on chats: rename, hide, delete, restore, settings and presets."""
 
 from uuid import UUID
 
@@ -11,18 +11,17 @@ from django.views.decorators.http import require_POST
 
 from inference.chats import changes, chat_settings, creation, deletion
 from inference.chats.access import get_chat_for
-from inference.forms import SETTINGS, ChoicesForm
-from inference.models import Chat
+from inference.forms import SETTINGS, ChatSettingsForm
 from inference.policy import current_policy
-from inference.views.pages import show, show_settings
+from inference.views.pages import render_conversation, render_settings
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Conflict, Invalid
 from oasst.core.http import kept_forms
-from oasst.core.http.kept_forms import keeps_words
+from oasst.core.http.kept_forms import keep_until_accepted
 from oasst.core.http.requests import safe_next
 
 
-@keeps_words("chat")
+@keep_until_accepted("chat")
 @login_required
 @require_POST
 def rename(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
@@ -30,8 +29,8 @@ def rename(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
     try:
         changes.rename(user=request.user, chat_id=chat_id, title=title, policy=current_policy())
     except Invalid as error:
-        kept_forms.show_refused(request, error)
-        return show(request, get_chat_for(request.user, chat_id), error=error)
+        kept_forms.set_refused(request, error)
+        return render_conversation(request, get_chat_for(request.user, chat_id), error=error)
     return redirect(safe_next(request, reverse("chat", args=[chat_id])))
 
 
@@ -39,7 +38,7 @@ def rename(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
 @require_POST
 def hide(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
     hidden = request.POST.get("hidden") == "1"
-    changes.hide(user=request.user, chat_id=chat_id, hidden=hidden)
+    changes.change_chat(user=request.user, chat_id=chat_id, values={"hidden": hidden}, policy=current_policy())
     messages.success(request, "Hidden. You find it under “Hidden chats”." if hidden else "Back in your list.")
     return redirect(safe_next(request, reverse("chats")))
 
@@ -59,24 +58,24 @@ def undelete(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
     return redirect("chat", chat_id)
 
 
-@keeps_words("")
+@keep_until_accepted("")
 @login_required
 @require_POST
 def choose(request: SignedInRequest, chat_id: UUID | None = None) -> HttpResponse:
-    """How answers are asked for from now on; and keeping that under a name."""
+    """Save the settings of a chat, and optionally as a preset."""
     policy = current_policy()
     chat = get_chat_for(request.user, chat_id) if chat_id else None
-    form = ChoicesForm(request.POST, policy=policy)
+    form = ChatSettingsForm(request.POST, policy=policy)
     name = request.POST.get("preset_name", "")
     if not form.is_valid():
-        return show_settings(request, chat, form=form, preset_name=name)
-    kept = {key: value for key, value in chat_settings.settings_of(chat).items() if key not in SETTINGS}
-    chosen = {**kept, **form.sampling}
+        return render_settings(request, chat, form=form, preset_name=name)
+    not_in_form = {key: value for key, value in chat_settings.settings_of(chat).items() if key not in SETTINGS}
+    chosen = {**not_in_form, **form.sampling}
     try:
         if "save_preset" in request.POST:
             chat_settings.save_preset(user=request.user, name=name, chosen=chosen)
-        chat = chat or _new_chat(request)
-        changes.choose(
+        chat = chat or creation.get_or_create_empty_chat(user=request.user)
+        changes.save_settings(
             user=request.user,
             chat_id=chat.pk,
             policy=policy,
@@ -87,9 +86,9 @@ def choose(request: SignedInRequest, chat_id: UUID | None = None) -> HttpRespons
         )
     except (Invalid, Conflict) as error:
         if error.field not in form.fields:
-            return show_settings(request, chat, form=form, error=error, preset_name=name)
+            return render_settings(request, chat, form=form, error=error, preset_name=name)
         form.add_error(error.field, error.message)
-        return show_settings(request, chat, form=form, preset_name=name)
+        return render_settings(request, chat, form=form, preset_name=name)
     messages.success(request, f"Kept as “{name}”." if "save_preset" in request.POST else "Saved for this chat.")
     return redirect("chat", chat.pk)
 
@@ -97,10 +96,10 @@ def choose(request: SignedInRequest, chat_id: UUID | None = None) -> HttpRespons
 @login_required
 @require_POST
 def preset(request: SignedInRequest, chat_id: UUID | None = None) -> HttpResponse:
-    """Set the chat like a preset."""
+    """Apply a preset to a chat."""
     key = request.POST.get("preset", "")
-    chat_settings.get_preset_for(request.user, key)
-    chat = get_chat_for(request.user, chat_id) if chat_id else _new_chat(request)
+    chat_settings.get_preset_settings_for(request.user, key)
+    chat = get_chat_for(request.user, chat_id) if chat_id else creation.get_or_create_empty_chat(user=request.user)
     changes.apply_preset(user=request.user, chat_id=chat.pk, key=key)
     return redirect("chat", chat.pk)
 
@@ -111,8 +110,3 @@ def delete_preset(request: SignedInRequest, preset_id: UUID) -> HttpResponse:
     name = chat_settings.delete_preset(user=request.user, key=str(preset_id))
     messages.success(request, f"The preset “{name}” is gone.")
     return redirect(safe_next(request, reverse("chats")))
-
-
-def _new_chat(request: SignedInRequest) -> Chat:
-    """Set before the first word: an empty chat, or the one that waits from the last time."""
-    return creation.empty_chat(user=request.user)

@@ -1,4 +1,4 @@
-"""The pages of the chat: the list, a conversation, its settings. They only read."""
+"""Read-only pages of the chat: the list, a conversation, its settings."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -14,9 +14,9 @@ from inference.chats import chat_settings
 from inference.chats.access import get_chat_for
 from inference.chats.conversation import conversation_of
 from inference.chats.feedback import REPORT_LENGTH
-from inference.chats.listing import LONGEST_SEARCH, CursorPage, Wanted, page_by_cursor
+from inference.chats.listing import MAX_SEARCH_LENGTH, ChatFilter, CursorPage, page_by_cursor
 from inference.chats.offered_models import models_on_offer
-from inference.forms import ChoicesForm, values_of
+from inference.forms import ChatSettingsForm, form_values
 from inference.models import Chat, ChatReport
 from inference.policy import current_policy
 from oasst.accounts.requests import SignedInRequest
@@ -36,28 +36,28 @@ EXAMPLES = (
 @login_required
 @require_safe
 def home(request: SignedInRequest) -> HttpResponse:
-    """A new chat beside the list of those there are."""
-    return show(request)
+    """The start of a new chat, beside the list of chats."""
+    return render_conversation(request)
 
 
 @login_required
 @require_safe
 def chat_list(request: SignedInRequest) -> HttpResponse:
-    """All chats: looked through, with those that are hidden, page by page."""
+    """All chats, with search, hidden ones and pages."""
     text, hidden = request.GET.get("q", "").strip(), bool(request.GET.get("hidden"))
-    wanted = Wanted(search=text, hidden=None if text else hidden)
+    filters = ChatFilter(search=text, hidden=None if text else hidden)
     refusal = None
     try:
         page = page_by_cursor(
-            request.user, wanted, size=LIST_SIZE, after=request.GET.get("older"), before=request.GET.get("newer")
+            request.user, filters, size=LIST_SIZE, after=request.GET.get("older"), before=request.GET.get("newer")
         )
     except Invalid as error:
         if error.field != "search":
             raise
         page, refusal = CursorPage(chats=[], next=None, prev=None), error
 
-    def address(**given: str | None) -> str:
-        query = {"q": text, "hidden": "1" if hidden else "", **given}
+    def url(**cursor: str) -> str:
+        query = {"q": text, "hidden": "1" if hidden else "", **cursor}
         return f"{reverse('chat_list')}?{urlencode({name: value for name, value in query.items() if value})}"
 
     context = {
@@ -65,31 +65,31 @@ def chat_list(request: SignedInRequest) -> HttpResponse:
         "query": text,
         "refusal": refusal,
         "hidden": hidden,
-        "previous_url": address(newer=page.prev) if page.prev else "",
-        "next_url": address(older=page.next) if page.next else "",
+        "previous_url": url(newer=page.prev) if page.prev else "",
+        "next_url": url(older=page.next) if page.next else "",
         "title_limit": current_policy().title_length,
-        "search_limit": LONGEST_SEARCH,
+        "search_limit": MAX_SEARCH_LENGTH,
         "here": request.get_full_path(),
         "deleted": _deleted_chat(request),
         "models": models_on_offer(),
     }
-    return _answered(render(request, "chat/list.html", context), refusal)
+    return _with_error(render(request, "chat/list.html", context), refusal)
 
 
 @login_required
 @require_safe
 def conversation(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
-    return show(request, get_chat_for(request.user, chat_id))
+    return render_conversation(request, get_chat_for(request.user, chat_id))
 
 
 @login_required
 @require_safe
 def settings(request: SignedInRequest, chat_id: UUID) -> HttpResponse:
-    """What the panel of the conversation shows, as a page of its own."""
-    return show_settings(request, get_chat_for(request.user, chat_id))
+    """The settings panel as a page of its own."""
+    return render_settings(request, get_chat_for(request.user, chat_id))
 
 
-def show(
+def render_conversation(
     request: SignedInRequest,
     chat: Chat | None = None,
     *,
@@ -97,25 +97,25 @@ def show(
     typed: str = "",
     editing: UUID | None = None,
 ) -> HttpResponse:
-    """A conversation, or the beginning of one; after a refusal with the reason, and what was typed where it was."""
+    """Render a conversation or the start of one; after an error with its message and the typed text."""
     if error is None:
         typed, editing = _kept_question(request, chat)
-    upto = _message_id(request.GET.get("upto"))
+    upto = _uuid_or_none(request.GET.get("upto"))
     talk = conversation_of(chat, upto) if chat is not None else None
-    if talk is not None and upto is not None and not talk.said:
+    if talk is not None and upto is not None and not talk.shown_messages:
         raise NotFound("There is no such message in this chat.", code="message_not_found")
     policy = current_policy()
     presets = chat_settings.presets_for(request.user, chat)
     context = {
         "chat": chat,
         "talk": talk,
-        "page": _newest_chats(request),
+        "page": page_by_cursor(request.user, ChatFilter(), size=LIST_SIZE),
         "examples": EXAMPLES,
         "models": models_on_offer(),
         "model_name": _model_name(chat),
         "settings_form": _choices_form(request, chat),
         "presets": presets,
-        "preset_on": next((one.name for one in presets if one.on), "Own settings"),
+        "preset_on": next((preset.name for preset in presets if preset.on), "Own settings"),
         "report_kinds": ChatReport.Kind.choices,
         "report_limit": REPORT_LENGTH,
         "text_limit": policy.message_length,
@@ -123,19 +123,19 @@ def show(
         "typed": typed,
         "editing": editing,
         "title_limit": policy.title_length,
-        "search_limit": LONGEST_SEARCH,
+        "search_limit": MAX_SEARCH_LENGTH,
         "preset_name_limit": chat_settings.NAME_LENGTH,
         "here": request.path,
         "deleted": None if chat is not None else _deleted_chat(request),
     }
-    return _answered(render(request, "chat/chat.html", context), error)
+    return _with_error(render(request, "chat/chat.html", context), error)
 
 
-def show_settings(
+def render_settings(
     request: SignedInRequest,
     chat: Chat | None,
     *,
-    form: ChoicesForm | None = None,
+    form: ChatSettingsForm | None = None,
     error: DomainError | None = None,
     preset_name: str = "",
 ) -> HttpResponse:
@@ -151,53 +151,49 @@ def show_settings(
     response = render(request, "chat/settings.html", context)
     if form is not None and form.errors and error is None:
         response.status_code = 422
-    return _answered(response, error)
+    return _with_error(response, error)
 
 
 def _kept_question(request: SignedInRequest, chat: Chat | None) -> tuple[str, UUID | None]:
-    """A question that could not be taken, and the message that it was another wording of."""
+    """Return the text of a refused question, and the message that it edits."""
     action = reverse("chat_ask", args=[chat.pk]) if chat is not None else reverse("chat_begin")
-    kept = kept_forms.find(request, action)
-    return (kept.fields.get("text", ""), _message_id(kept.fields.get("editing"))) if kept else ("", None)
+    refused = kept_forms.find_kept_form(request, action)
+    return (refused.fields.get("text", ""), _uuid_or_none(refused.fields.get("editing"))) if refused else ("", None)
 
 
-def _choices_form(request: SignedInRequest, chat: Chat | None) -> ChoicesForm:
+def _choices_form(request: SignedInRequest, chat: Chat | None) -> ChatSettingsForm:
     action = reverse("chat_choose", args=[chat.pk]) if chat is not None else reverse("chat_choose_new")
-    if kept := kept_forms.find(request, action):
-        chosen: dict[str, Any] = {name.removeprefix("set-"): value for name, value in kept.fields.items()}
+    if refused := kept_forms.find_kept_form(request, action):
+        chosen: dict[str, Any] = {name.removeprefix("set-"): value for name, value in refused.fields.items()}
         chosen["allow_data_use"] = "allow_data_use" in chosen
     else:
-        chosen = values_of(chat) if chat is not None else {}
-    return ChoicesForm(initial=chosen, policy=current_policy())
+        chosen = form_values(chat) if chat is not None else {}
+    return ChatSettingsForm(initial=chosen, policy=current_policy())
 
 
 def _model_name(chat: Chat | None) -> str:
-    """Of the model that answers next, without where it comes from."""
+    """Return the name of the model that answers next, without its owner."""
     offered = models_on_offer()
     name = chat.model if chat is not None and chat.model in offered else next(iter(offered), "")
     return name.rpartition("/")[2]
 
 
-def _newest_chats(request: SignedInRequest) -> CursorPage:
-    return page_by_cursor(request.user, Wanted(), size=LIST_SIZE)
-
-
 def _deleted_chat(request: SignedInRequest) -> Chat | None:
-    """The chat that was deleted a moment ago, while it can be taken back."""
-    chat_id = _message_id(request.GET.get("deleted"))
+    """Return the chat that was just deleted, if it can be restored."""
+    chat_id = _uuid_or_none(request.GET.get("deleted"))
     if chat_id is None:
         return None
     return Chat.objects.filter(pk=chat_id, user=request.user, deleted_at__isnull=False).first()
 
 
-def _message_id(given: str | None) -> UUID | None:
+def _uuid_or_none(text: str | None) -> UUID | None:
     try:
-        return UUID(given) if given else None
+        return UUID(text) if text else None
     except ValueError:
         return None
 
 
-def _answered(response: HttpResponse, error: DomainError | None) -> HttpResponse:
+def _with_error(response: HttpResponse, error: DomainError | None) -> HttpResponse:
     if error is not None:
         response.status_code = status_of(error)
         if isinstance(error, Busy):

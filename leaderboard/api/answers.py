@@ -1,4 +1,4 @@
-"""Scores and boards as the wire shows them. Plain data; the operations beside this only parse and answer."""
+"""Scores and boards in the representation of the wire, as plain data for `leaderboard.api.scores`."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -10,13 +10,13 @@ import orjson
 from django.core.cache import cache
 
 from leaderboard import jobs, levels, queries, streaks, tallies, time_frames
-from leaderboard.hot import BoardRow
+from leaderboard.hot import BoardRow, read_troll_board
 from leaderboard.models import TrollStanding
 from leaderboard.points import FLAGS, MEANS
 from leaderboard.time_frames import Frame
 from oasst.accounts import hot
 from oasst.accounts.models import ApiClient, User
-from oasst.api.wire_json import dump
+from oasst.api.compact_json import dump
 from oasst.core.errors import NotFound
 
 COUNTERS = (
@@ -24,40 +24,39 @@ COUNTERS = (
     *("accepted_prompts", "accepted_replies_assistant", "accepted_replies_prompter"),
     *("reply_ranked_1", "reply_ranked_2", "reply_ranked_3"),
 )
-SPELT = {"lang_mismatch": "lang_mismach"}  # on the wire
+WIRE_SPELLING = {"lang_mismatch": "lang_mismach"}  # our name → the misspelled name on the wire
 Names = dict[UUID, tuple[str, str]]
 
 
 def names_for(client: ApiClient, people: Iterable[UUID]) -> Names:
-    """Person → (auth method, username) as this client calls them, else as anybody does, else by our own id."""
-    found: Names = {}
-    for user_id, client_id, auth_method, username in hot.names_of(people):
-        if user_id not in found or client_id == client.pk:
-            found[user_id] = (auth_method, username)
-    return found
+    """Return user id → (auth method, username), preferring the name that this client uses, for users with a name."""
+    names: Names = {}
+    for user_id, client_id, auth_method, username in hot.identities_of(people):
+        if user_id not in names or client_id == client.pk:
+            names[user_id] = (auth_method, username)
+    return names
 
 
 def _score(row: BoardRow, since: datetime | None, names: Names, now: datetime, *, highlighted: bool) -> dict[str, Any]:
-    """`since` is where the frame begins."""
-    person = row.person
-    person_id = person.pk
-    auth_method, username = names.get(person_id) or ("local", str(person_id))
+    """`since` is the start of the frame."""
+    user = row.person
+    auth_method, username = names.get(user.pk) or ("local", str(user.pk))
     return {
         "rank": row.rank,
-        "user_id": person_id,
+        "user_id": user.pk,
         "highlighted": highlighted,
         "username": username,
         "auth_method": auth_method,
-        "display_name": person.display_name,
+        "display_name": user.display_name,
         "leader_score": row.score,
         "level": levels.number_of(row.score) if row.counts else 0,
         "base_date": since,
         "modified_date": row.updated_at or now,
-        "rankings_good": 0,  # never computed by the reference, and part of its sum
+        "rankings_good": 0,  # the reference never computes it
         **{name: row.counts[name] for name in COUNTERS},
-        "streak_last_day_date": person.streak_started_at,
-        "streak_days": streaks.streak_of(person, now).days if person.last_activity_at else None,
-        "last_activity_date": person.last_activity_at,
+        "streak_last_day_date": user.streak_started_at,
+        "streak_days": streaks.streak_of(user, now).days if user.last_activity_at else None,
+        "last_activity_date": user.last_activity_at,
     }
 
 
@@ -71,51 +70,50 @@ def _board(frame: Frame, rows: list[BoardRow], client: ApiClient) -> dict[str, A
     }
 
 
-def _highlight(board: dict[str, Any], person_id: UUID) -> None:
-    """Ids are text in a board that was kept."""
+def _highlight(board: dict[str, Any], user_id: UUID) -> None:
     for row in board["leaderboard"]:
-        row["highlighted"] = str(row["user_id"]) == str(person_id)
+        row["highlighted"] = str(row["user_id"]) == str(user_id)  # ids are text in a cached board
 
 
-KEPT = 2
-KEPT_FROM, KEPT_TO = 100, 1_000
-"""Seconds for which boards of so many rows are kept: programs ask for the same one again and again."""
+# API clients ask for the same boards again and again, so boards of this many rows are cached.
+CACHE_SECONDS = 2
+MIN_CACHED_ROWS, MAX_CACHED_ROWS = 100, 1_000
 _UPDATES = "boards:updates"
 
 
-def _kept(kind: str, which: str, client: ApiClient, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """A board as this client sees it: as it is or, a long one, as it was seconds ago. Its rows are called `kind`."""
-    key = f"{kind}:{which}:{client.pk}"
-    found = cache.get_many([key, _UPDATES])
-    update, text = found.get(key) or (None, "")
-    if text and update == found.get(_UPDATES):
-        kept: dict[str, Any] = orjson.loads(text)
-        return kept
-    made = make()
-    if KEPT_FROM <= len(made[kind]) <= KEPT_TO:
-        cache.set(key, (found.get(_UPDATES), dump(made)), KEPT)
-    return made
+def _cached(kind: str, key: str, client: ApiClient, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return a board for this client; a long one may be seconds old. `kind` is the member that holds its rows."""
+    key = f"{kind}:{key}:{client.pk}"
+    entries = cache.get_many([key, _UPDATES])
+    update, text = entries.get(key) or (None, "")
+    if text and update == entries.get(_UPDATES):
+        board: dict[str, Any] = orjson.loads(text)
+        return board
+    board = make()
+    if MIN_CACHED_ROWS <= len(board[kind]) <= MAX_CACHED_ROWS:
+        cache.set(key, (entries.get(_UPDATES), dump(board)), CACHE_SECONDS)
+    return board
 
 
 def leaderboard(client: ApiClient, frame: Frame, *, viewer: User | None, max_count: int) -> dict[str, Any]:
-    which = f"{frame.value}:{max_count}"
-    board = _kept("leaderboard", which, client, lambda: _board(frame, queries.top(frame, size=max_count), client))
+    key = f"{frame.value}:{max_count}"
+    board = _cached("leaderboard", key, client, lambda: _board(frame, queries.top(frame, size=max_count), client))
     if viewer:
         _highlight(board, viewer.pk)
     return board
 
 
-def user_stats(client: ApiClient, user_id: UUID, wanted: Iterable[Frame] = Frame) -> dict[str, Any]:
-    """Frame → score, for those of the frames that the person has something in; nothing for somebody unknown, zeros for
-    who never did anything. Four statements.
+def user_stats(client: ApiClient, user_id: UUID, frames: Iterable[Frame] = Frame) -> dict[str, dict[str, Any]]:
+    """Return frame → score for the frames in which the user did something. An unknown user has none; a user who never
+    did anything has zeros in each frame. Four statements.
     """
-    person = _find(client, user_id)
-    if person is None:
+    user = _find(client, user_id)
+    if user is None:
         return {}
     now, names = datetime.now(UTC), names_for(client, [user_id])
-    counts = queries.own_counts(person)
+    counts = queries.own_counts(user)
     idle = not any(counts.values())
-    rows = _own_rows(person, {frame: counts[frame] for frame in wanted if idle or counts[frame]})
+    rows = _own_rows(user, {frame: counts[frame] for frame in frames if idle or counts[frame]})
     return {
         frame.value: _score(row, time_frames.since(frame, now), names, now, highlighted=True)
         for frame, row in rows.items()
@@ -123,20 +121,19 @@ def user_stats(client: ApiClient, user_id: UUID, wanted: Iterable[Frame] = Frame
 
 
 def user_stats_in(client: ApiClient, user_id: UUID, frame: Frame) -> dict[str, Any]:
-    """Raises NotFound where the call above has no such key: the reference crashes there."""
-    found = user_stats(client, user_id, [frame])
-    if not found:
+    """Return the score of one frame. Raise NotFound if `user_stats` has none: the reference crashes there."""
+    stats = user_stats(client, user_id, [frame])
+    if not stats:
         raise NotFound("There are no statistics of this user for this time frame.", code="user_not_found")
-    answer: dict[str, Any] = found[frame.value]
-    return answer
+    return stats[frame.value]
 
 
 def user_window(client: ApiClient, user_id: UUID, frame: Frame, *, window_size: int) -> dict[str, Any] | None:
-    """The board around a person: `window_size` + 1 rows, as the reference gives them; None for who is not on it."""
-    person = _find(client, user_id)
-    if person is None:
+    """Return `window_size` + 1 rows of the board around a user, as in the reference; None for users without a rank."""
+    user = _find(client, user_id)
+    if user is None:
         raise NotFound("There is no such user.", code="user_not_found")
-    row = _own_rows(person, queries.own_counts(person, frames=[frame]))[frame]
+    row = _own_rows(user, queries.own_counts(user, frames=[frame]))[frame]
     if row.rank is None:
         return None
     above = min(window_size // 2, row.rank - 1)
@@ -151,24 +148,25 @@ def _find(client: ApiClient, user_id: UUID) -> User | None:
     return hot.find_user(user_id, known_to=None if client.trusted else client.pk)
 
 
-def _own_rows(person: User, counts: dict[Frame, Counter[str]]) -> dict[Frame, BoardRow]:
-    """The person's row in each of these frames, with its rank if they are shown there. One statement."""
-    rows = {frame: BoardRow(person, one, queries.measure_of(one, "points")) for frame, one in counts.items()}
-    ranked = [frame for frame, row in rows.items() if row.counts and person.enabled and person.show_on_leaderboard]
+def _own_rows(user: User, counts: dict[Frame, Counter[str]]) -> dict[Frame, BoardRow]:
+    """Return the user's row in each of these frames, with its rank if the board shows them. One statement."""
+    rows = {frame: BoardRow(user, by, queries.score_of(by, "points")) for frame, by in counts.items()}
+    ranked = [frame for frame, row in rows.items() if row.counts and user.enabled and user.show_on_leaderboard]
     if ranked:
-        places = [queries.Standpoint(frame, rows[frame].score, person.pk) for frame in ranked]
-        for frame, rank in zip(ranked, queries.ranks_of("", "points", places), strict=True):
+        positions = [queries.BoardPosition(frame, rows[frame].score, user.pk) for frame in ranked]
+        for frame, rank in zip(ranked, queries.ranks_of("", "points", positions), strict=True):
             rows[frame].rank = rank
     return rows
 
 
 def trollboard(client: ApiClient, frame: Frame, *, max_count: int, enabled: bool | None) -> dict[str, Any]:
-    which = f"{frame.value}:{max_count}:{enabled}"
-    return _kept("trollboard", which, client, lambda: _trollboard(client, frame, max_count, enabled))
+    """Return the moderators' board of all users (None), of those who are banned (False) or not banned (True)."""
+    key = f"{frame.value}:{max_count}:{enabled}"
+    return _cached("trollboard", key, client, lambda: _trollboard(client, frame, max_count, enabled))
 
 
 def _trollboard(client: ApiClient, frame: Frame, max_count: int, enabled: bool | None) -> dict[str, Any]:
-    rows = queries.troll_board(frame, enabled=enabled, size=max_count)
+    rows = read_troll_board(frame, [True, False] if enabled is None else [enabled], max_count)
     now = datetime.now(UTC)
     names, since = names_for(client, (row.person_id for row in rows)), time_frames.since(frame, now)
     return {
@@ -179,21 +177,21 @@ def _trollboard(client: ApiClient, frame: Frame, max_count: int, enabled: bool |
 
 
 def _troll(row: TrollStanding, rank: int, since: datetime | None, names: Names) -> dict[str, Any]:
-    """`since` is where the frame begins."""
-    person = row.person
-    auth_method, username = names.get(person.pk) or ("local", str(person.pk))
-    flags = {SPELT.get(name, name): getattr(row, name) for name in FLAGS}
+    """`since` is the start of the frame."""
+    user = row.person
+    auth_method, username = names.get(user.pk) or ("local", str(user.pk))
+    flags = {WIRE_SPELLING.get(name, name): getattr(row, name) for name in FLAGS}
     return {
         "rank": rank,
-        "user_id": person.pk,
+        "user_id": user.pk,
         "highlighted": False,
         "username": username,
         "auth_method": auth_method,
-        "display_name": person.display_name,
-        "last_activity_date": person.last_activity_at,
-        "enabled": person.enabled,
-        "deleted": person.deleted_at is not None,
-        "show_on_leaderboard": person.show_on_leaderboard,
+        "display_name": user.display_name,
+        "last_activity_date": user.last_activity_at,
+        "enabled": user.enabled,
+        "deleted": user.deleted_at is not None,
+        "show_on_leaderboard": user.show_on_leaderboard,
         "troll_score": row.score,
         "base_date": since,
         "modified_date": row.updated_at,
@@ -204,7 +202,7 @@ def _troll(row: TrollStanding, rank: int, since: datetime | None, names: Names) 
 
 
 def update_boards() -> None:
-    """What the clock does, now. There is nothing to compute anew: boards follow each act."""
+    """Run the periodic jobs of the boards now. Nothing is recomputed, since boards follow each contribution."""
     jobs.count_what_happened()
-    tallies.move_on()
-    cache.set(_UPDATES, str(uuid4()), 2 * KEPT)  # whoever asked for it sees it
+    tallies.advance_frames()
+    cache.set(_UPDATES, str(uuid4()), 2 * CACHE_SECONDS)  # invalidates cached boards, so the caller sees the update

@@ -5,15 +5,25 @@ from typing import Any
 from leaderboard.api import answers
 from leaderboard.points import FLAGS, MEANS
 from leaderboard.time_frames import Frame
-from oasst.api.codes import Wire
-from oasst.api.fields import ByName, Choice, Flag, Id, Moment, Number, Shape, Text, Whole
+from oasst.api.error_codes import ErrorCode
+from oasst.api.fields import (
+    BooleanField,
+    ChoiceField,
+    DateTimeField,
+    FloatField,
+    IntegerField,
+    OptionalMembersField,
+    Schema,
+    TextField,
+    UUIDField,
+)
 from oasst.api.operations import Access, Call, Operation, operation
 
 OPERATIONS: list[Operation] = []
-MOST = 10_000
+MAX_ROWS = 10_000
 
 
-class FrameName(Choice):
+class FrameName(ChoiceField):
     def __init__(self) -> None:
         super().__init__(Frame, called="TimeFrame")
 
@@ -25,79 +35,79 @@ def _frame(call: Call) -> Frame:
     return Frame(call.path["time_frame"])
 
 
-class Entry(Shape):
-    """A person on a board."""
+class Entry(Schema):
+    """A user on a board."""
 
-    rank = Whole(allow_null=True)
-    user_id = Id()
-    highlighted = Flag()
-    username = Text()
-    auth_method = Text()
-    display_name = Text()
-    base_date = Moment(allow_null=True)
-    modified_date = Moment(allow_null=True)
-    last_activity_date = Moment(allow_null=True)
+    rank = IntegerField(allow_null=True)
+    user_id = UUIDField()
+    highlighted = BooleanField()
+    username = TextField()
+    auth_method = TextField()
+    display_name = TextField()
+    base_date = DateTimeField(allow_null=True)
+    modified_date = DateTimeField(allow_null=True)
+    last_activity_date = DateTimeField(allow_null=True)
 
 
 class Score(Entry):
-    leader_score = Whole()
-    level = Whole()
-    rankings_good = Whole()
-    streak_last_day_date = Moment(allow_null=True)
-    streak_days = Whole(allow_null=True)
+    leader_score = IntegerField()
+    level = IntegerField()
+    rankings_good = IntegerField()
+    streak_last_day_date = DateTimeField(allow_null=True)
+    streak_days = IntegerField(allow_null=True)
 
     def get_fields(self) -> dict[str, Any]:
-        return super().get_fields() | {name: Whole() for name in answers.COUNTERS}
+        return super().get_fields() | {name: IntegerField() for name in answers.COUNTERS}
 
 
 class TrollScore(Entry):
-    enabled = Flag()
-    deleted = Flag()
-    show_on_leaderboard = Flag()
-    troll_score = Whole()
-    red_flags = Whole()
-    upvotes = Whole()
-    downvotes = Whole()
-    spam_prompts = Whole()
+    enabled = BooleanField()
+    deleted = BooleanField()
+    show_on_leaderboard = BooleanField()
+    troll_score = IntegerField()
+    red_flags = IntegerField()
+    upvotes = IntegerField()
+    downvotes = IntegerField()
+    spam_prompts = IntegerField()
 
     def get_fields(self) -> dict[str, Any]:
-        flags = {answers.SPELT.get(name, name): Whole() for name in FLAGS}
-        return super().get_fields() | flags | {name: Number(allow_null=True) for name in MEANS}
+        flags = {answers.WIRE_SPELLING.get(name, name): IntegerField() for name in FLAGS}
+        return super().get_fields() | flags | {name: FloatField(allow_null=True) for name in MEANS}
 
 
-class Board(Shape):
+class Board(Schema):
     time_frame = FrameName()
-    last_updated = Moment()
+    last_updated = DateTimeField()
     leaderboard = Score(many=True)
 
 
-class TrollBoard(Shape):
+class TrollBoard(Schema):
     time_frame = FrameName()
-    last_updated = Moment()
+    last_updated = DateTimeField()
     trollboard = TrollScore(many=True)
 
 
-class BoardQuery(Shape):
-    max_count = Whole(default=100, min_value=1, max_value=MOST)
+class BoardQuery(Schema):
+    max_count = IntegerField(default=100, min_value=1, max_value=MAX_ROWS)
 
 
 class TrollQuery(BoardQuery):
-    enabled = Flag(default=None, allow_null=True)
+    enabled = BooleanField(default=None, allow_null=True)
 
 
-class WindowQuery(Shape):
-    window_size = Whole(default=5, min_value=1, max_value=100)
+class WindowQuery(Schema):
+    window_size = IntegerField(default=5, min_value=1, max_value=100)
 
 
 @operation(OPERATIONS, "POST", "leaderboards/update", Access.TRUSTED, status=204)
 def update_all(call: Call) -> None:
-    """Count what happened, now."""
+    """Count recent events now."""
     answers.update_boards()
 
 
 @operation(OPERATIONS, "POST", "leaderboards/update/<time_frame>", Access.TRUSTED, path_fields=TIME_FRAME, status=204)
 def update_one(call: Call) -> None:
-    """The same: the boards of all time frames follow each act together."""
+    """Count recent events now, for all time frames together."""
     answers.update_boards()
 
 
@@ -110,10 +120,10 @@ def update_one(call: Call) -> None:
     query=BoardQuery,
     answer=Board,
     viewer=True,
-    errors=(Wire.USER_NOT_FOUND,),
+    errors=(ErrorCode.USER_NOT_FOUND,),
 )
 def get_leaderboard(call: Call) -> Any:
-    """The best of a time frame; the person in the header is highlighted."""
+    """Get the top of a time frame; the user in the header is highlighted."""
     return answers.leaderboard(call.client, _frame(call), viewer=call.viewer, **call.query)
 
 
@@ -127,13 +137,13 @@ def get_leaderboard(call: Call) -> Any:
     answer=TrollBoard,
 )
 def get_trollboard(call: Call) -> Any:
-    """The authors whom people complained about most."""
+    """Get the authors with the most complaints."""
     return answers.trollboard(call.client, _frame(call), **call.query)
 
 
-@operation(OPERATIONS, "GET", "users/<user_id>/stats", Access.KEY, answer=ByName(Frame, child=Score()))
+@operation(OPERATIONS, "GET", "users/<user_id>/stats", Access.KEY, answer=OptionalMembersField(Frame, child=Score()))
 def get_user_stats(call: Call) -> Any:
-    """The scores of a person by time frame."""
+    """Get the scores of a user by time frame."""
     return answers.user_stats(call.client, call.id("user_id"))
 
 
@@ -144,10 +154,10 @@ def get_user_stats(call: Call) -> Any:
     Access.KEY,
     path_fields=TIME_FRAME,
     answer=Score,
-    errors=(Wire.USER_NOT_FOUND,),
+    errors=(ErrorCode.USER_NOT_FOUND,),
 )
 def get_user_stats_in(call: Call) -> Any:
-    """The score of a person in one time frame."""
+    """Get the score of a user in one time frame."""
     return answers.user_stats_in(call.client, call.id("user_id"), _frame(call))
 
 
@@ -159,8 +169,8 @@ def get_user_stats_in(call: Call) -> Any:
     path_fields=TIME_FRAME,
     query=WindowQuery,
     answer=Board(allow_null=True),
-    errors=(Wire.USER_NOT_FOUND,),
+    errors=(ErrorCode.USER_NOT_FOUND,),
 )
 def get_user_window(call: Call) -> Any:
-    """The board around a person; null for who is not on it."""
+    """Get the board around a user; null for a user who is not on it."""
     return answers.user_window(call.client, call.id("user_id"), _frame(call), **call.query)

@@ -1,6 +1,6 @@
-"""What a ban, and its end, writes to an account. What follows for a person's trees: `trees.moderation.bans`.
+"""Ban accounts and lift bans. `trees.moderation.bans` handles the consequences for trees.
 
-Two administrators decide about a third one: `administrator_bans`. Who comes back under another account: `suspensions`.
+`administrator_bans` is for bans of administrators, `suspensions` recognizes users who come back with another account.
 """
 
 from collections.abc import Iterable
@@ -16,46 +16,47 @@ from oasst.core.errors import Conflict
 from oasst.core.text.validation import clean_reason
 
 
-def suspend_if_known(user: User, known_as: Iterable[str]) -> None:
-    """Suspend a new account whose owner was suspended under one of these names (see `suspensions`) before.
+def suspend_if_returning(user: User, known_as: Iterable[str]) -> None:
+    """Suspend a new account if a user with one of these names (see `suspensions`) was suspended before.
 
-    The person hears it after they proved who they are, never earlier, and from the same page as everybody.
+    Call it only after the user has proved who they are, because it reveals the suspension.
     """
-    known = suspensions.find(known_as)
-    if known is None or not user.enabled:
+    earlier = suspensions.find_suspension(known_as)
+    if earlier is None or not user.enabled:
         return
-    shut_out(user, actor=None, reason=known.reason)
-    user.notes = f"Signed up again after a suspension. The account before: {known.user_id or 'unknown'}."
+    apply_ban(user, actor=None, reason=earlier.reason)
+    user.notes = f"Signed up again after a suspension. The account before: {earlier.user_id or 'unknown'}."
     user.save(update_fields=["notes"])
 
 
 @transaction.atomic
 def ban(user: User, *, actor: User, reason: str) -> None:
-    """Shut this person out. The reason is shown to them; banning again changes it.
+    """Ban a user and show them the reason; banning again changes it.
 
-    Only people of a lower rank can be banned, so that nobody bans themselves and an administrator always stays.
-    Raises NotAllowed (`moderators_only`, `rank`) or Invalid (the reason).
+    Only users of a lower rank can be banned, so nobody can ban themselves, and an administrator always remains.
+    Raise NotAllowed (`moderators_only`, `rank`) or Invalid (the reason).
     """
     reason = clean_reason(reason)
     user = lock_user(user)
     require_higher_rank(actor, user)
-    shut_out(user, actor=actor, reason=reason)
+    apply_ban(user, actor=actor, reason=reason)
 
 
 @transaction.atomic
 def unban(user: User, *, actor: User, reason: str) -> None:
-    """Let this person in again. Raises NotAllowed as `ban` does, Invalid (the reason), or Conflict `not_banned`."""
+    """Lift the ban of a user. Raise NotAllowed as `ban` does, Invalid (the reason), or Conflict `not_banned`."""
     reason = clean_reason(reason)
     user = lock_user(user)
     require_higher_rank(actor, user)
     if user.enabled:
         raise Conflict("This person is not banned.", code="not_banned")
-    let_in(user, actor=actor, reason=reason)
+    lift_ban(user, actor=actor, reason=reason)
 
 
-def shut_out(user: User, *, actor: User | None, reason: str) -> None:
-    """What a ban writes. Who may do it was asked before, and the person's row is locked; without an actor it was a
-    program, which the reason names, or the operator. Raises Conflict `last_administrator`.
+def apply_ban(user: User, *, actor: User | None, reason: str) -> None:
+    """Write a ban without checking permissions. Needs a lock on the user's row. Raise Conflict `last_administrator`.
+
+    No actor means the operator, or an API client that the reason names.
     """
     require_another_administrator(user)
     user.enabled, user.ban_reason, user.banned_at = False, reason, timezone.now()
@@ -64,8 +65,8 @@ def shut_out(user: User, *, actor: User | None, reason: str) -> None:
     suspensions.remember(user)
 
 
-def let_in(user: User, *, actor: User | None, reason: str) -> None:
-    """What the end of a ban writes, as `shut_out`. Also whom a program's purge marked as gone is back."""
+def lift_ban(user: User, *, actor: User | None, reason: str) -> None:
+    """Write the end of a ban, under the same conditions as `apply_ban`, and undo `deleted_at` of a purge."""
     user.enabled, user.ban_reason, user.banned_at = True, "", None
     if user.is_active:
         user.deleted_at = None

@@ -1,12 +1,12 @@
-"""Bans of administrators: one other administrator proposes it, a second one confirms, and one always stays.
+"""Bans of administrators: one administrator proposes a ban and another one confirms it. One always remains.
 
-The same two voices lift it. The operator of the site needs neither (`./manage.py ban_user`, `unban_user`).
+Lifting it works the same way. The operator needs neither (`./manage.py ban_user`, `unban_user`).
 """
 
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from oasst.accounts.account_bans import let_in, shut_out
+from oasst.accounts.account_bans import apply_ban, lift_ban
 from oasst.accounts.locks import lock_administrators, lock_user
 from oasst.accounts.models import BanProposal, Role, User
 from oasst.core.errors import Conflict, NotAllowed
@@ -15,41 +15,38 @@ from oasst.core.text.validation import clean_reason
 Outcome = BanProposal.Outcome
 
 
-def needs_two(user: User, actor: User) -> bool:
-    """Is this an administrator deciding about another one?"""
+def needs_confirmation(user: User, actor: User) -> bool:
+    """Return True if an administrator decides about another one."""
     return user.role == Role.ADMIN and actor.is_active and actor.is_superuser and actor.pk != user.pk
 
 
 def open_proposals(user: User | None = None) -> QuerySet[BanProposal]:
-    """What was proposed, about this person or about anybody, and can still be confirmed. Costs nothing for people who
-    are no administrators.
-    """
+    """Return the proposals, about one user or all, that can still be confirmed. No query if the user is no admin."""
     if user is not None and user.role != Role.ADMIN:
         return BanProposal.objects.none()
-    fresh = timezone.now() - BanProposal.LIFETIME
+    cutoff = timezone.now() - BanProposal.LIFETIME
     proposers = User.objects.filter(role=Role.ADMIN, enabled=True, is_active=True)
-    found = BanProposal.objects.filter(outcome=Outcome.OPEN, at__gt=fresh, proposer__in=proposers)
-    found = found.exclude(lifts=F("user__enabled"))
-    return found if user is None else found.filter(user=user)
+    proposals = BanProposal.objects.filter(outcome=Outcome.OPEN, at__gt=cutoff, proposer__in=proposers)
+    proposals = proposals.exclude(lifts=F("user__enabled"))
+    return proposals if user is None else proposals.filter(user=user)
 
 
 def ban(user: User, *, actor: User, reason: str) -> bool:
-    """Propose that this administrator is banned, or confirm what another administrator proposed, whose reason counts.
-    Returns whether the person is banned now.
+    """Propose to ban an administrator, or confirm another administrator's proposal, whose reason counts.
 
-    Inside the caller's transaction. Raises NotAllowed `rank`, Invalid (the reason), Conflict (`banned`,
-    `already_proposed`, `last_administrator`).
+    Return True if the user is banned now. Needs an open transaction. Raise NotAllowed `rank`, Invalid (the reason),
+    Conflict (`banned`, `already_proposed`, `last_administrator`).
     """
     return _decide(user, actor, reason, lifts=False)
 
 
 def unban(user: User, *, actor: User, reason: str) -> bool:
-    """As `ban`, to let this administrator in again. Raises Conflict `not_banned` for one who is not banned."""
+    """Do the same as `ban` to lift a ban. Raise Conflict `not_banned` if there is none."""
     return _decide(user, actor, reason, lifts=True)
 
 
 def withdraw(user: User, *, actor: User) -> None:
-    """Take back what this administrator proposed about the person. Raises Conflict `nothing_proposed`."""
+    """Withdraw the actor's proposal about this user. Raise Conflict `nothing_proposed`."""
     lock_administrators()
     _settle(BanProposal.objects.filter(user=user, proposer=actor, outcome=Outcome.OPEN), Outcome.WITHDRAWN, actor)
 
@@ -58,8 +55,8 @@ def _decide(user: User, actor: User, reason: str, *, lifts: bool) -> bool:
     reason = clean_reason(reason)
     lock_administrators()
     lock_user(user)
-    actor = User.objects.get(pk=actor.pk)  # who was banned a moment ago has no voice
-    if not needs_two(user, actor):
+    actor = User.objects.get(pk=actor.pk)  # they may have been banned meanwhile
+    if not needs_confirmation(user, actor):
         raise NotAllowed("Only another administrator decides about an administrator.", code="rank")
     if user.enabled and lifts:
         raise Conflict("This person is not banned.", code="not_banned")
@@ -72,7 +69,7 @@ def _decide(user: User, actor: User, reason: str, *, lifts: bool) -> bool:
     if proposal is None:
         BanProposal.objects.create(user=user, proposer=actor, reason=reason, lifts=lifts)
         return False
-    (let_in if lifts else shut_out)(user, actor=actor, reason=proposal.reason)
+    (lift_ban if lifts else apply_ban)(user, actor=actor, reason=proposal.reason)
     _settle(BanProposal.objects.filter(pk=proposal.pk), Outcome.CONFIRMED, actor)
     return True
 

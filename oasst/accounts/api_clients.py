@@ -1,4 +1,4 @@
-"""Programs and their keys."""
+"""API clients and their keys."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,54 +11,53 @@ from oasst.accounts.models import ApiClient, ApiKey, Secret
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from oasst.core.text.validation import clean_line
 
-MOST_VALID_KEYS = 2
+MAX_VALID_KEYS = 2
 
 
 @transaction.atomic
 def create_api_client(
     *, name: str, trusted: bool = False, key: str | None = None, frontend_type: str = "", admin_email: str = ""
 ) -> tuple[ApiClient, str]:
-    """A new program and its first key, which is told only now. `key` sets a key that the program already has."""
+    """Return a new API client and its first key, which is stored only as a hash. `key` sets an existing key."""
     client = ApiClient.objects.create(
         name=clean_line(name, limit=256, field="name"),
         trusted=trusted,
         frontend_type=frontend_type,
         admin_email=admin_email,
     )
-    return client, new_api_key(client, key=key)[1]
+    return client, create_api_key(client, key=key)[1]
 
 
 @transaction.atomic
-def new_api_key(
+def create_api_key(
     client: ApiClient, *, name: str = "", key: str | None = None, expires_at: datetime | None = None
 ) -> tuple[ApiKey, str]:
-    """A key for this program, which is told only now. The one before stays valid until it expires or is revoked, so
-    that a program can change keys without a gap. Raises NotAllowed, Invalid (`key`, `expires`), Conflict (`key_taken`,
-    `too_many_keys`).
+    """Return a new key of an API client, and its secret, which is stored only as a hash.
+
+    The previous key stays valid until it expires or is revoked. Raise NotAllowed, Invalid (`key`, `expires`), Conflict
+    (`key_taken`, `too_many_keys`).
     """
     if client.person_id is not None:
         raise NotAllowed("A person's own program has tokens and no key.", code="not_trusted")
     _lock_client(client)
-    if valid_keys(client).count() >= MOST_VALID_KEYS:
-        raise Conflict(
-            f"This program has {MOST_VALID_KEYS} valid keys. Revoke one of them first.", code="too_many_keys"
-        )
+    if valid_keys(client).count() >= MAX_VALID_KEYS:
+        raise Conflict(f"This program has {MAX_VALID_KEYS} valid keys. Revoke one of them first.", code="too_many_keys")
     _refuse_past(expires_at)
     secret = key if key is not None else Secret.new_secret()
     if not secret.isascii() or not secret.isprintable() or " " in secret or not 0 < len(secret) <= 200:
-        raise Invalid("A key has 1 to 200 ASCII characters and no blanks.", code="key", field="key")
+        raise Invalid("A key has 1 to 200 ASCII characters and no spaces.", code="key", field="key")
     try:
         with transaction.atomic():
-            made = ApiKey.objects.create(
+            api_key = ApiKey.objects.create(
                 api_client=client,
                 name=clean_line(name, limit=100, field="name") if name else "",
-                prefix=prefix_of(secret),
+                prefix=visible_prefix(secret),
                 digest=Secret.digest_of(secret),
                 expires_at=expires_at,
             )
     except IntegrityError as error:
         raise Conflict("This key is already in use.", code="key_taken", field="key") from error
-    return made, secret
+    return api_key, secret
 
 
 def valid_keys(client: ApiClient) -> QuerySet[ApiKey]:
@@ -67,10 +66,10 @@ def valid_keys(client: ApiClient) -> QuerySet[ApiKey]:
 
 @transaction.atomic
 def expire_api_key(client: ApiClient, key_id: UUID, at: datetime | None = None) -> ApiKey:
-    """Let a valid key end at this time, by default now, which revokes it. It stays in the list as what it was.
+    """Let a valid key expire at this time, by default now. It stays in the list of keys.
 
-    Raises NotFound, Gone `key_expired`, Invalid `expires`, Conflict `last_key`: a program that locks itself out can not
-    mend it.
+    Raise NotFound, Gone `key_expired`, Invalid `expires`, and Conflict `last_key`, because an API client cannot undo
+    locking itself out.
     """
     _lock_client(client)
     key = client.keys.filter(pk=key_id).first()
@@ -92,9 +91,9 @@ def _lock_client(client: ApiClient) -> None:
 
 def _refuse_past(at: datetime | None) -> None:
     if at is not None and at <= timezone.now():
-        raise Invalid("The time at which a key expires lies in the future.", code="expires", field="expires_date")
+        raise Invalid("A key must expire in the future.", code="expires", field="expires_date")
 
 
-def prefix_of(secret: str) -> str:
-    """Enough to tell keys apart. Of a short key, which somebody chose, not enough to guess the rest."""
+def visible_prefix(secret: str) -> str:
+    """Return enough of a key to tell keys apart, but too little of a short one to guess the rest."""
     return secret[: min(8, len(secret) // 4)]

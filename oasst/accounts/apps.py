@@ -19,8 +19,8 @@ class AccountsConfig(AppConfig):
         user_logged_in.connect(give_kept_form, dispatch_uid="accounts.give_kept_form")
         user_logged_in.connect(forget_first_run, dispatch_uid="accounts.forget_first_run")
         signals.authentication_step_completed.connect(proof.remember_proof, dispatch_uid="accounts.remember_proof")
-        signals.email_added.connect(notices.tell_of_new_address, dispatch_uid="accounts.tell_of_new_address")
+        signals.email_added.connect(notices.send_new_address_notice, dispatch_uid="accounts.tell_of_new_address")
         for signal in (signals.password_changed, signals.password_set, signals.password_reset):
             signal.connect(sessions.end_after_new_password, dispatch_uid="accounts.end_after_new_password")
-            # That made all browsers unknown; the one that set the password is known again, with tries of its own.
+            # After that no browser is known, so the one that set the password must become known again.
             signal.connect(note_new_password, dispatch_uid="accounts.note_new_password")

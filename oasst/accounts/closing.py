@@ -1,4 +1,4 @@
-"""Closing an account for good."""
+"""Close accounts permanently."""
 
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
@@ -15,22 +15,22 @@ from oasst.accounts.roles import require_another_administrator
 from oasst.core.after_commit import enqueue_by_name
 
 DELETED_NAME = "Deleted User"
-FOLLOW_UP_JOB = "trees.jobs.follow_standing"  # of an app above this one
+FOLLOW_UP_JOB = "trees.jobs.follow_standing"  # by name, because trees is a higher layer
 
 
 @transaction.atomic
 def close_account(user: User) -> None:
-    """Erase who this was and keep what was given. Final; doing it twice changes nothing.
+    """Erase the user's personal data and keep their contributions. Final; doing it twice changes nothing.
 
-    The row stays without a name, because texts and rankings point to it. Every way in goes: addresses, linked
-    accounts, identities at API clients, tokens, second factors, sessions, the password. Of somebody who is suspended
-    keyed hashes of them stay. What their complaints hid is shown again where too few others say the same, by a job.
-    Raises Conflict `last_administrator`.
+    The row stays without a name, because texts and rankings refer to it. Deleted are all means to sign in: addresses,
+    linked accounts, identities at API clients, tokens, second factors, sessions, the password. For a suspended user,
+    keyed hashes of them stay. A job then shows messages again that only their reports had hidden. Raise Conflict
+    `last_administrator`.
     """
     if User.objects.filter(pk=user.pk, role=Role.ADMIN).exists():
-        lock_administrators()  # before the row, in the order of everybody
+        lock_administrators()  # before the row, always in this order
     user = lock_user(user)
-    if user.deleted_at is not None and not user.is_active:  # a purge by a program sets the date and erases nothing
+    if user.deleted_at is not None and not user.is_active:  # a purge by an API client sets only the date
         return
     require_another_administrator(user)
     if not user.enabled:
@@ -45,7 +45,7 @@ def close_account(user: User) -> None:
     second_factor.remove_all(user)
     Session.end_all_of(user)
     user.email = None
-    names.forget(user, DELETED_NAME)
+    names.release_name(user, DELETED_NAME)
     user.role = Role.GENERAL
     user.notes = ""
     user.time_zone = NO_TIME_ZONE

@@ -1,4 +1,4 @@
-"""Agreeing to the terms, and withdrawing that."""
+"""Accept the terms, and withdraw the consent."""
 
 from django.db import transaction
 from django.utils import timezone
@@ -12,7 +12,7 @@ TERMS_DOCUMENT = "terms"
 
 @transaction.atomic
 def accept_terms(user: User) -> None:
-    """Record that this person agrees to the terms as they are now. Agreeing twice leaves one record."""
+    """Record that the user agrees to the current terms, once per version."""
     lock_user(user)
     Consent.objects.get_or_create(user=user, document=TERMS_DOCUMENT, version=TERMS.version, withdrawn_at=None)
     user.terms_version = TERMS.version
@@ -21,7 +21,7 @@ def accept_terms(user: User) -> None:
 
 @transaction.atomic
 def withdraw_terms(user: User) -> None:
-    """From now on this person agrees to nothing. What was given before stays under the terms of then."""
+    """Withdraw the user's consent. Earlier contributions stay under the terms of their time."""
     lock_user(user)
     Consent.objects.filter(user=user, document=TERMS_DOCUMENT, withdrawn_at=None).update(withdrawn_at=timezone.now())
     user.terms_version = ""

@@ -1,4 +1,4 @@
-"""What pages about people need to know beside their own context."""
+"""Context processors of account pages."""
 
 from typing import Any
 
@@ -7,5 +7,5 @@ from django.http import HttpRequest
 
 
 def mail(request: HttpRequest) -> dict[str, Any]:
-    """`sends_mail`: whether a page may promise that a mail comes."""
+    """Add `sends_mail`: whether a page may promise a mail."""
     return {"sends_mail": settings.SENDS_MAIL}

@@ -1,7 +1,7 @@
-"""The terms and the privacy notice: what people agree to, under a version that a `Consent` names.
+"""The terms and the privacy notice, with a version that each `Consent` names.
 
-A new meaning needs a new version, and everybody is asked again; a mended typing error needs none.
-Why these terms: docs/decisions/0010-terms-and-licence.md.
+A change of meaning needs a new version, and everybody is asked again; fixing a typo does not.
+Reasons: docs/decisions/0010-contributions-are-published-under-cc-by-4.md.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Document:
     summary: tuple[str, ...]
     sections: tuple[tuple[str, tuple[str, ...]], ...]
     news: str = ""
-    """What this version changed, for those who agreed to the one before."""
+    """What changed in this version, for users who agreed to the previous one."""
 
 
 TERMS = Document(
@@ -172,5 +172,5 @@ PRIVACY = Document(
 
 
 def contact_address() -> str:
-    """Whom to write to; empty when the site names nobody."""
+    """Return the email address of the operator, or ""."""
     return settings.CONTACT_EMAIL

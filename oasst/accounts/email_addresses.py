@@ -1,4 +1,4 @@
-"""E-mail addresses: which are taken, and which of them are one mailbox."""
+"""Email addresses: which ones are accepted, and which ones are the same mailbox."""
 
 import unicodedata
 from contextlib import suppress
@@ -8,42 +8,39 @@ from django.core.validators import validate_email
 
 from oasst.core.errors import Invalid
 
-# One mailbox under two names.
+# Two names of the same mail service.
 _GOOGLE = ("gmail.com", "googlemail.com")
-# Controls, marks of direction, fillers and blanks: two addresses that look the same would be two people.
-_UNSEEN = "CZ"
+# Unicode categories of invisible characters, with which different addresses could look the same.
+_INVISIBLE = "CZ"
 NO_ADDRESS = "This is not an e-mail address."
-LONGEST = 254
-"""Characters: as many as a mail server takes, and as the columns hold."""
-TOO_LONG = f"This address is too long. The longest that mail servers take has {LONGEST} characters."
+MAX_LENGTH = 254
+"""Characters: the limit of mail servers and of the columns."""
+TOO_LONG = f"This address is too long. The longest that mail servers take has {MAX_LENGTH} characters."
 UNUSUAL = "Addresses with quotation marks or with a number in brackets are not taken. Please write name@example.org."
 
 
-def refusal(email: str) -> str | None:
-    """Why this address is not taken, in words for whoever typed it; None if it is.
+def why_refused(email: str) -> str | None:
+    """Return why this address is not accepted, as a message for the user, or None if it is.
 
-    A quoted name reaches the same mailbox as the plain one and compares as another, and a host in brackets belongs to
-    no domain: both are ways around a ban and a limit, and no way that people write.
+    Quoted names and hosts in brackets are refused, because they are further spellings of the same mailbox, with which
+    people could evade bans and limits.
     """
-    if len(email) > LONGEST:
+    if len(email) > MAX_LENGTH:
         return TOO_LONG
     try:
         validate_email(email)
-        email.rpartition("@")[2].encode("idna")  # as the mail needs it; Django takes hosts that have no such form
+        email.rpartition("@")[2].encode("idna")  # mail needs IDNA, but Django accepts hosts without one
     except (ValidationError, UnicodeError):
         return NO_ADDRESS
-    if any(unicodedata.category(sign)[0] in _UNSEEN for sign in email):
+    if any(unicodedata.category(character)[0] in _INVISIBLE for character in email):
         return NO_ADDRESS
-    return UNUSUAL if any(sign in email for sign in '"[]\\') else None
+    return UNUSUAL if any(character in email for character in '"[]\\') else None
 
 
-def mailbox(email: str) -> str:
-    """What stands for this mailbox: other letters, dots of Gmail and +tags make no other person of somebody.
-
-    Only for comparing. Mail goes to the address as it was written.
-    """
+def normalize_mailbox(email: str) -> str:
+    """Normalize an address, only for comparing: ignore case, Unicode variants, dots at Gmail, and +tags."""
     local, _, domain = unicodedata.normalize("NFKC", email).strip().casefold().rpartition("@")
-    with suppress(UnicodeError):  # no name of a host; compared as it is
+    with suppress(UnicodeError):  # not a valid host, so compared unchanged
         domain = domain.encode("idna").decode()
     local = local.partition("+")[0] or local
     if domain in _GOOGLE:
@@ -52,8 +49,8 @@ def mailbox(email: str) -> str:
 
 
 def clean_email(value: str) -> str:
-    """In the lower case in which addresses are stored. Raises Invalid `email`."""
+    """Return the address in lower case, as it is stored. Raise Invalid `email`."""
     address = value.strip().lower()
-    if reason := refusal(address):
+    if reason := why_refused(address):
         raise Invalid(reason, code="email", field="email")
     return address

@@ -1,4 +1,4 @@
-"""Whose mailbox an address is, as far as it was ever proven."""
+"""Find the user who has verified an email address."""
 
 from allauth.account.models import EmailAddress
 from django.db import transaction
@@ -7,24 +7,23 @@ from oasst.accounts.models import User
 
 
 def find_owner(email: str) -> User | None:
-    """Whose mailbox this is, as far as it was ever proven.
+    """Return the user who has verified this address.
 
-    Compared exactly, in the lower case in which addresses are stored: PostgreSQL also takes ı for i and ſ for s when
-    it ignores case, and the mail to `gmaıl.com` goes to somebody else than the one to `gmail.com`.
+    Compare exactly, in lower case: if PostgreSQL ignores case, it also equates ı with i and ſ with s, but `gmaıl.com`
+    is not `gmail.com`.
     """
     email = email.lower()
     address = EmailAddress.objects.filter(email=email, verified=True).select_related("user").first()
     if address:
         return address.user
-    # An address that only stands on the person was given by an operator; one that somebody else typed in and never
-    # proved has an unverified row beside it.
-    unproven = EmailAddress.objects.filter(email=email, verified=False)
-    return User.objects.filter(email=email).exclude(pk__in=unproven.values("user")).first()
+    # Without an EmailAddress, an operator has entered the address. A user's unverified claim has an unverified row.
+    unverified = EmailAddress.objects.filter(email=email, verified=False)
+    return User.objects.filter(email=email).exclude(pk__in=unverified.values("user")).first()
 
 
 @transaction.atomic
-def drop_unproven_claims(email: str, *, but_of: User | None = None) -> None:
-    """Whoever else claims this address without proof loses it, since its owner is here. Proven claims stay."""
+def drop_unverified_claims(email: str, *, but_of: User | None = None) -> None:
+    """Remove unverified claims of other users to this address, whose owner has just verified it."""
     if find_owner(email) is None:
         owners = [but_of.pk] if but_of else []
         User.objects.filter(email=email).exclude(pk__in=owners).update(email=None)

@@ -1,4 +1,4 @@
-"""Forms of the account pages. They say how a thing is typed in; the rules are those of the services."""
+"""Forms of the account pages. Services enforce the rules."""
 
 import zoneinfo
 from typing import Any
@@ -10,7 +10,7 @@ from django.http import QueryDict
 from django.template.loader import render_to_string
 from django.utils.datastructures import MultiValueDict
 
-from oasst.accounts.email_addresses import LONGEST, TOO_LONG, refusal
+from oasst.accounts.email_addresses import MAX_LENGTH, TOO_LONG, why_refused
 from oasst.accounts.email_owners import find_owner
 from oasst.accounts.models import Role, User
 from oasst.core.errors import DomainError
@@ -23,26 +23,26 @@ from oasst.core.text.validation import NAME_LIMIT, clean_name
 _LANGUAGE_CHOICES = [(language.code, f"{language.own_name} ({language.english_name})") for language in LANGUAGES]
 
 
-def add_refusal(form: forms.Form, error: DomainError) -> None:
-    """Put a refusal of a service at the field that it is about."""
+def add_domain_error(form: forms.Form, error: DomainError) -> None:
+    """Add a domain error to the form, at its field if there is one."""
     form.add_error(
         error.field if error.field in form.fields else None, forms.ValidationError(error.message, error.code)
     )
 
 
-def tell_tries(form: forms.Form, field: str, *, left: Remaining | None = None, of_code: int = 0) -> None:
-    """Put what is left of the tries at the field, as its help: there the browser reads it out with the field.
+def show_attempts_left(form: forms.Form, field: str, *, left: Remaining | None = None, of_code: int = 0) -> None:
+    """Show the remaining attempts as help text of the field, so that screen readers read it with the field.
 
-    `of_code`: as many with the code that was mailed. Says nothing where nobody counts.
+    `of_code` is the number of attempts for a mailed code. Does nothing if attempts are not counted.
     """
     if left or of_code:
-        told = {"tries": left, "of_code": of_code}
-        form[field].help_text = render_to_string("account/snippets/tries.html", told)
+        context = {"tries": left, "of_code": of_code}
+        form[field].help_text = render_to_string("account/snippets/tries.html", context)
 
 
 def _address_field() -> EmailField:
-    field = EmailField(required=True, max_length=LONGEST, error_messages={"max_length": TOO_LONG})
-    field.widget.attrs.pop("maxlength", None)  # a browser would cut what is pasted, and we would write to somebody else
+    field = EmailField(required=True, max_length=MAX_LENGTH, error_messages={"max_length": TOO_LONG})
+    field.widget.attrs.pop("maxlength", None)  # browsers would cut a paste, to another address
     return field
 
 
@@ -50,7 +50,7 @@ class SignInForm(LoginForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["login"].widget.attrs.pop("maxlength", None)
-        self.fields["password"].help_text = ""  # "Forgotten?" stands beside the button
+        self.fields["password"].help_text = ""  # the page has its own link beside the button
 
 
 class AddAddressForm(AddEmailForm):
@@ -58,13 +58,13 @@ class AddAddressForm(AddEmailForm):
 
 
 class CodeForm(RequestLoginCodeForm):
-    """Asks for an address and nothing else: whether it is known must not show, not even in a statement more."""
+    """Asks for an address without checking whether it is known, which even an additional query would reveal."""
 
     email = _address_field()
 
     def clean_email(self) -> str:
         email: str = self.cleaned_data["email"]
-        if reason := refusal(email):
+        if reason := why_refused(email):
             raise forms.ValidationError(reason, "email")
         return email
 
@@ -73,12 +73,10 @@ class ForgotPasswordForm(ResetPasswordForm):
     email = _address_field()
 
     def clean_email(self) -> str:
-        """The library also mails keys to an address that an account only claims: whoever owns a mistyped one could
-        take that account over.
-        """
+        """Mail a key only to verified addresses, because the owner of a mistyped one could take over an account."""
         email: str = super().clean_email()
-        person = find_owner(email)
-        self.users = [person] if person and person.is_active else []
+        user = find_owner(email)
+        self.users = [user] if user and user.is_active else []
         return email
 
 
@@ -116,9 +114,9 @@ class ProfileForm(forms.Form):
         super().__init__(*args, **kwargs)
         zones: Any = self.fields["time_zone"]
         zones.choices = [(name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones())]
-        # A language chosen elsewhere (another program, an older menu) must not vanish when the form is saved.
+        # Includes languages that are not on the menu, which must not vanish when the form is saved. The user's own
+        # come first in their order, because browsers send the chosen ones in the order of the page.
         languages: Any = self.fields["contribution_languages"]
-        # One's own come first and in their order, since browsers send what is chosen in the order of the page.
         names = dict(_LANGUAGE_CHOICES)
         own = person.contribution_languages
         languages.choices = [(tag, names.get(tag, tag)) for tag in dict.fromkeys([*own, *names])]
@@ -133,7 +131,7 @@ class ProfileForm(forms.Form):
         return {name: widget.value_from_datadict(fields, MultiValueDict(), name) for name, widget in widgets.items()}
 
     def clean(self) -> dict[str, Any]:
-        """`first_language` only orders the others: it is put in front of them, if it is one of them or newly named."""
+        """Move `first_language` to the front of the languages, if it is one of them or newly chosen."""
         first = self.cleaned_data.pop("first_language", "")
         languages = self.cleaned_data.get("contribution_languages")
         if first and languages is not None and (first in languages or "first_language" in self.changed_data):
@@ -148,14 +146,14 @@ class ProfileForm(forms.Form):
 
 
 class LanguagesForm(forms.Form):
-    """Asked at the first visit: those of the browser come first, and are ticked."""
+    """Asked at the first visit. The browser's languages come first and are checked."""
 
     languages = forms.MultipleChoiceField(label="Languages you write in", choices=_LANGUAGE_CHOICES)
     time_zone = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
 
 
 class DeleteForm(forms.Form):
-    """Nobody deletes an account by a slip of the finger or from a screen left open."""
+    """Asks for a confirmation that nobody gives by accident."""
 
     confirmation = forms.CharField()
 

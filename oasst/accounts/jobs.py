@@ -1,4 +1,4 @@
-"""Work that a commit sets off."""
+"""Jobs that a commit starts."""
 
 from celery import shared_task
 
@@ -7,5 +7,5 @@ from oasst.accounts import names
 
 @shared_task
 def mark_alike(looks: str) -> int:
-    """Show programs beside the names of their people where somebody else came who is called alike, or left."""
-    return names.mark_alike(looks)
+    """Show or hide the API client beside look-alike names, after a user with such a name came or left."""
+    return names.update_lookalikes(looks)

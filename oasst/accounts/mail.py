@@ -1,4 +1,4 @@
-"""Mail of a site that has no mail server yet (EMAIL_URL)."""
+"""The mail backend of a site without EMAIL_URL."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ log = structlog.get_logger(__name__)
 
 
 class LogBackend(BaseEmailBackend):
-    """Writes to the log that a mail was not sent. Its subject and its text hold codes and keys and stay out of it."""
+    """Logs that a mail was not sent, without subject and text, which contain codes and keys."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         for message in email_messages:

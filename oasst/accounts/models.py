@@ -1,4 +1,4 @@
-"""People, the programs that speak for them, the keys of both, and what people agreed to."""
+"""Users, API clients, the keys of both, bans, consents and sessions."""
 
 import hashlib
 import secrets
@@ -12,7 +12,7 @@ from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from oasst.accounts.names import NAME_ONCE, claim, free_name, friendly_name
+from oasst.accounts.names import NAME_ONCE, claim_name, free_name, friendly_name
 from oasst.core.ids import uuid7
 from oasst.core.text.lookalikes import SKELETON_LIMIT
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from oasst.accounts.authentication.sessions import SessionStore
 
 
-# What moderators see in the admin beside the data set.
+# What moderators see in the admin besides the data set.
 _FOR_MODERATORS = frozenset({"accounts.view_user", "leaderboard.view_trollstanding", "inference.view_chatreport"})
-# What they do not see of it: addresses of programs may hold secrets.
+# What only administrators see of it, because URLs of webhooks may contain secrets.
 _FOR_ADMINISTRATORS = frozenset({"trees.view_webhook", "trees.view_delivery"})
 
 
@@ -34,13 +34,13 @@ class Role(models.TextChoices):
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str | None = None, password: str | None = None, **fields: Any) -> "User":
-        """Raises IntegrityError for an address that is taken, and Invalid `name_taken`."""
+        """Return a new user. Raise IntegrityError for an address that is taken, and Invalid `name_taken`."""
         name = fields.pop("display_name", "")
         user = self.model(email=email.lower() if email else None, **fields)
         user.set_password(password)
         with transaction.atomic(using=self._db):
             if name:
-                claim(user, name)
+                claim_name(user, name)
             user.save(using=self._db)
         return user
 
@@ -49,24 +49,24 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, **{**fields, "role": Role.ADMIN})
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        # Stored in lower case; `iexact` would also find i by ı, and so give a guesser more tries at one account.
+        # Not `iexact`, which also finds i by ı and so would allow more attempts to guess a password.
         return self.get(email=username.lower() if username else None)
 
 
 class User(AbstractBaseUser):
-    """A person. `email` is empty for people whom only an API client knows."""
+    """A user. `email` is empty for users whom only an API client knows."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     email = models.EmailField(null=True, blank=True, unique=True)
     display_name = models.CharField(max_length=256)
-    # What `accounts.names` says together with the name, and nobody else. The database has defaults of its own: while a
-    # release is rolled out, the one before adds people too, and does not know these columns.
+    # Only `accounts.names` writes these columns, together with the name. They have database defaults, because during a
+    # rollout the previous release adds users without knowing them.
     name_skeleton = models.CharField(max_length=SKELETON_LIMIT, blank=True, default="", db_default="", editable=False)
     owns_name = models.BooleanField(
         default=False, db_default=False, editable=False, help_text="Nobody may choose one that looks like it."
     )
-    # No foreign key of the database: PostgreSQL checks one at the commit, and does not alter a table (the constraints
-    # that a bulk load drops and makes again) while such checks of its rows are due.
+    # Without a database constraint, because its deferred checks would prevent a bulk load from dropping and recreating
+    # constraints of the table.
     name_from = models.ForeignKey(
         "ApiClient",
         on_delete=models.SET_NULL,
@@ -76,8 +76,8 @@ class User(AbstractBaseUser):
         db_index=False,
         db_constraint=False,
     )
-    """The program that gave the name; empty for a name that was chosen here."""
-    # A copy, so that pages with many names need no join. Empty where the name can stand alone.
+    """The API client that gave the name; empty for a name that the user chose on the site."""
+    # A copy, so that pages with many names need no join. Empty if the name can be shown alone.
     program_beside = models.CharField(max_length=256, blank=True, default="", db_default="", editable=False)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.GENERAL)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -85,13 +85,13 @@ class User(AbstractBaseUser):
     time_zone = models.CharField(max_length=64, default="UTC")
     interface_language = models.CharField(max_length=32, default="en")
     contribution_languages = ArrayField(models.CharField(max_length=32), default=list, blank=True)
-    # Chosen under "Work in"; empty means the first of those above.
+    # Chosen under "Work in"; empty means the first contribution language.
     work_language = models.CharField(max_length=32, blank=True, default="", db_default="", editable=False)
 
     enabled = models.BooleanField(default=True, help_text="Off means banned.")
     ban_reason = models.CharField(max_length=500, blank=True)
     banned_at = models.DateTimeField(null=True, blank=True)
-    # May hold a session. A banned person may: the suspended page tells why and whom to ask.
+    # A banned user stays active and may sign in: the suspended page says why and whom to ask.
     is_active = models.BooleanField(default=True, help_text="Off means that the account was closed.")
     deleted_at = models.DateTimeField(null=True, blank=True)
     notes = models.CharField(max_length=1024, blank=True, help_text="Seen by moderators only.")
@@ -101,15 +101,14 @@ class User(AbstractBaseUser):
     streak_days = models.PositiveIntegerField(null=True, blank=True)
     last_activity_at = models.DateTimeField(null=True, blank=True)
 
-    # Browsers that signed in before this time are no longer known (`authentication.known_devices`).
+    # Browsers that signed in before this time are not known any more (`authentication.known_devices`).
     devices_known_since = models.DateTimeField(null=True, blank=True, editable=False)
 
-    # Which version of the terms is in force for this person: a copy of the newest Consent, so that the gate in front
-    # of every page costs no statement of its own.
+    # The version of the terms that the user agreed to: a copy of the newest Consent, to check without a query.
     terms_version = models.CharField(max_length=32, blank=True)
 
-    # Set while an API client speaks for this person, never stored: the client answers for their consent, unless the
-    # site asks for its own (API_REQUIRES_TERMS).
+    # Set during a request of an API client for this user, never stored: the client is responsible for their consent,
+    # unless API_REQUIRES_TERMS is on.
     vouched_for = False
 
     objects: ClassVar[UserManager] = UserManager()
@@ -119,17 +118,17 @@ class User(AbstractBaseUser):
 
     class Meta:
         constraints = [
-            # Together with `unique`: one account a mailbox, whatever the letter case somebody typed.
+            # Together with `unique`: one account per address, whatever its case.
             models.CheckConstraint(
                 condition=models.Q(email=None) | models.Q(email=Lower("email")), name="user_email_lower_case"
             ),
-            # Names that programs bring are never refused, and those of before the rule stand.
+            # Only for names that users chose: names from API clients are never refused, and older names stay.
             models.UniqueConstraint(fields=["name_skeleton"], condition=models.Q(owns_name=True), name=NAME_ONCE),
         ]
         indexes = [
-            # The wire pages people by display name.
+            # The API pages users by display name.
             models.Index(fields=["display_name", "id"], name="user_by_display_name"),
-            # Who is called alike, and by which programs.
+            # Users with look-alike names, and their API clients.
             models.Index(
                 fields=["name_skeleton", "name_from"],
                 condition=~models.Q(name_skeleton=""),
@@ -143,12 +142,12 @@ class User(AbstractBaseUser):
 
     @property
     def first_language(self) -> str:
-        """The language that this person contributes in unless they choose another."""
+        """Return the language that the user contributes in by default."""
         return self.contribution_languages[0] if self.contribution_languages else "en"
 
     @property
     def working_language(self) -> str:
-        """The language that this person chose to work in, if it still is one of theirs; else their first."""
+        """Return the language that the user chose to work in, if it is still one of theirs; else their first."""
         is_own = self.work_language in self.contribution_languages
         return self.work_language if is_own else self.first_language
 
@@ -161,9 +160,9 @@ class User(AbstractBaseUser):
         return self.enabled and self.role == Role.ADMIN
 
     def has_perm(self, perm: str, obj: Any = None) -> bool:
-        """What the admin shows: all of it to administrators, the data set and its people to moderators.
+        """Let administrators view everything in the admin, and moderators the data set and its users.
 
-        Nobody adds, changes or deletes there. Its actions call services, which look at the role themselves.
+        Nobody may add, change or delete there. Admin actions call services, which check the role themselves.
         """
         if not (self.is_active and self.is_staff) or ".view_" not in perm:
             return False
@@ -179,14 +178,14 @@ class User(AbstractBaseUser):
         return self.is_active and self.is_staff and (self.is_superuser or app_label in modules)
 
     def get_full_name(self) -> str:
-        """The admin asks for the name in this way."""
+        """Return the name for the admin."""
         return str(self)
 
 
 class Ban(models.Model):
-    """Somebody was shut out: who did it and why, and the same for letting them in again. Never changed or removed.
+    """A ban and its end, with actor and reason. Rows are never deleted.
 
-    A program has no person who acts; the reason names it.
+    Without an actor it was the operator, or an API client that the reason names.
     """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="bans")
@@ -202,7 +201,7 @@ class Ban(models.Model):
 
 
 class BanProposal(models.Model):
-    """One administrator wants another one banned, or let in again: it happens when a second one confirms it."""
+    """A proposal to ban an administrator or to lift the ban, which another administrator must confirm."""
 
     LIFETIME = timedelta(days=7)
 
@@ -229,8 +228,8 @@ class BanProposal(models.Model):
 
 
 class SuspendedIdentity(models.Model):
-    """An address or a name of somebody who was suspended, as a keyed hash (`suspensions`). It goes when the ban
-    is lifted, and stays when the account is closed.
+    """A keyed hash of an address or name of a suspended user (`suspensions`). Lifting the ban deletes it, but closing
+    the account does not.
     """
 
     digest = models.CharField(max_length=64, primary_key=True)
@@ -243,7 +242,7 @@ class SuspendedIdentity(models.Model):
 
 
 class ApiClient(models.Model):
-    """A program that speaks for people: a bot, another site, an importer."""
+    """A program that acts for users: a bot, another site, an importer."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=256)
@@ -251,8 +250,7 @@ class ApiClient(models.Model):
     frontend_type = models.CharField(max_length=256, blank=True)
     enabled = models.BooleanField(default=True)
     trusted = models.BooleanField(default=False)
-    # The one program through which a person's own tokens reach the wire: it speaks for this person and nobody else, and
-    # it has no key.
+    # Set for the API client of a user's own tokens: it acts only for this user, and has no key.
     person = models.OneToOneField(
         User, on_delete=models.CASCADE, null=True, blank=True, editable=False, related_name="own_program"
     )
@@ -263,7 +261,7 @@ class ApiClient(models.Model):
 
 
 class Identity(models.Model):
-    """A person as an API client names them. One person may have several, through several clients."""
+    """A user as an API client names them. A user may have several, at several clients."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="identities")
     api_client = models.ForeignKey(ApiClient, on_delete=models.CASCADE, related_name="identities")
@@ -277,7 +275,7 @@ class Identity(models.Model):
             models.UniqueConstraint(fields=["api_client", "auth_method", "username"], name="identity_once"),
         ]
         indexes = [
-            # The wire pages people by the name that their clients have for them.
+            # The API pages users by this name.
             models.Index(fields=["username", "user"], name="identity_by_username"),
         ]
 
@@ -286,9 +284,9 @@ class Identity(models.Model):
 
 
 class Secret(models.Model):
-    """A key of which only the SHA-256 is kept. The secret itself is shown once, when it is made.
+    """A key, stored as its SHA-256. The secret itself is shown only once.
 
-    A plain hash is enough: the secrets are 256 random bits, there is nothing to guess.
+    A plain hash is enough, because 256 random bits cannot be guessed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -315,25 +313,25 @@ class Secret(models.Model):
 
 
 class ApiKey(Secret):
-    """A key of an API client. Two may be valid at once, so that a client can change keys without a gap."""
+    """A key of an API client. Two may be valid at once, for a change without downtime."""
 
     api_client = models.ForeignKey(ApiClient, on_delete=models.CASCADE, related_name="keys")
 
 
 class Token(Secret):
-    """A person's own key for programs that act as that person alone."""
+    """A user's own key, for API clients that act only as this user."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
 
 
 class SignInLink(Secret):
-    """An address that signs one person in, once. A newer one takes the place of the one before."""
+    """A link that signs in one user, once. A new link replaces the previous one."""
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="sign_in_link")
 
 
 class ProgramSession(models.Model):
-    """A program that a person is signed in with. Its access tokens name this row, so its end is theirs."""
+    """A program in which a user is signed in. Its access tokens name this row and end with it."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="program_sessions")
@@ -346,15 +344,13 @@ class ProgramSession(models.Model):
 
 
 class RefreshToken(Secret):
-    """Good for one new pair of tokens; `last_used_at` says that it was used. Kept until it would expire, so that a
-    second use is noticed.
-    """
+    """Valid for one new pair of tokens. A used one (`last_used_at`) stays until it expires, to detect a second use."""
 
     session = models.ForeignKey(ProgramSession, on_delete=models.CASCADE, related_name="refresh_tokens")
 
 
 class Consent(models.Model):
-    """What a person agreed to, and when. Rows are added and, once, withdrawn; never changed or removed."""
+    """What a user agreed to, and when. Rows may be withdrawn once, but are never deleted."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="consents")
     document = models.CharField(max_length=32)
@@ -376,9 +372,9 @@ class Consent(models.Model):
 
 
 class Session(AbstractBaseSession):
-    """A browser that is signed in, with the person it belongs to, so that all of one person's can be ended."""
+    """A session with its user, so that all sessions of a user can be ended."""
 
-    # No foreign key: a cached session may be written back after its person is gone, and that must not fail.
+    # No foreign key, because a cached session may be written back after its user is deleted.
     account = models.UUIDField(null=True, db_index=True)
 
     @classmethod
@@ -389,7 +385,7 @@ class Session(AbstractBaseSession):
 
     @classmethod
     def end_all_of(cls, user: User, *, but: str | None = None) -> None:
-        """Sign this person out of every browser, but of the one with this session key."""
+        """Sign the user out of every browser except the one with the session key `but`."""
         store = cls.get_session_store_class()
         for key in cls.objects.filter(account=user.pk).values_list("session_key", flat=True):
             if key != but:

@@ -1,11 +1,10 @@
-"""What people are called: names that are chosen here, that programs bring, and that we give.
+"""Display names: chosen by users, sent by API clients, or generated.
 
-A name that is chosen here is one's own: nobody may choose another that looks like it (`core.text.lookalikes`). A
-name that a program brings is stored as sent. Where it looks like that of somebody else, or like the house, the name of
-the program is shown beside it. Programs reserve nothing: whoever chooses such a name here gets it.
+A name that a user chooses here is their own: nobody else may choose one that looks like it (`core.text.lookalikes`).
+Names from API clients are stored as sent and reserve nothing. If one looks like another user's name, or like the people
+who run the site, the name of the API client is shown beside it.
 
-Whoever changes a name holds the lock of its skeleton until the commit, so nobody misses somebody who comes at the same
-moment.
+Every change of a name holds the lock of its skeleton until the commit, so that concurrent changes see each other.
 """
 
 import secrets
@@ -21,7 +20,7 @@ from psycopg.errors import UniqueViolation
 from oasst.core.after_commit import enqueue_by_name
 from oasst.core.errors import Invalid
 from oasst.core.locks import advisory_lock
-from oasst.core.text.lookalikes import poses_as_the_house, skeleton
+from oasst.core.text.lookalikes import impersonates_staff, skeleton
 from oasst.core.text.validation import NAME_LIMIT
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 NAME_ONCE = "user_name_once"
 MARK_ALIKE = "oasst.accounts.jobs.mark_alike"
 FIELDS = ["display_name", "name_skeleton", "owns_name", "name_from", "program_beside"]
-"""The columns that a change of the name writes."""
+"""The fields to save after a change of the name."""
 
 _MANNERS = (
     *("Able", "Amber", "Brave", "Bright", "Calm", "Candid", "Cheerful", "Clever", "Cosy", "Curious"),
@@ -50,74 +49,72 @@ _CREATURES = (
 
 
 def friendly_name() -> str:
-    """Two words, nothing to be ashamed of, for somebody who did not choose a name. Others may have it already."""
+    """Return a harmless two-word name for a user without one. It may be taken."""
     return f"{secrets.choice(_MANNERS)} {secrets.choice(_CREATURES)}"
 
 
 def tidy_name(name: str) -> str:
-    """A name that another service gave, on one line and without what can not be seen. It is theirs, so all else stays;
-    only the joiner of emojis is kept of what has no ink.
-    """
+    """Return a name from another service on one line, without invisible characters except the joiner of emojis."""
     return " ".join("".join(c if c.isprintable() or c == "\u200d" else " " for c in name).split())
 
 
-# --- Names that are chosen here ---
+# --- Names that users choose ---
 
 
-def claim(user: "User", name: str) -> None:
-    """Make this the person's own name; the caller saves `FIELDS`. Needs an open transaction.
+def claim_name(user: "User", name: str) -> None:
+    """Give the user a name that they chose; the caller saves `FIELDS`. Needs an open transaction.
 
-    Raises Invalid `name_taken` where somebody has a name that looks like it.
+    Raise Invalid `name_taken` if somebody has a name that looks like it.
     """
-    looks = skeleton(name)
-    advisory_lock("name", looks)
-    if is_taken(looks, but_of=user):
-        raise taken()
-    own(user, name)
+    key = skeleton(name)
+    advisory_lock("name", key)
+    if is_taken(key, but_of=user):
+        raise name_taken_error()
+    set_own_name(user, name)
 
 
-def own(user: "User", name: str) -> None:
-    """As `claim`, for a name that is known to be free."""
-    before = user.name_skeleton
-    for column, value in columns_of_own(name).items():
+def set_own_name(user: "User", name: str) -> None:
+    """Do the same as `claim_name` for a name that is known to be free."""
+    previous = user.name_skeleton
+    for column, value in own_name_columns(name).items():
         setattr(user, column, value)
-    _tell_alike(user, before)
+    _notify_lookalikes(user, previous)
 
 
-def columns_of_own(name: str) -> dict[str, Any]:
-    """What `FIELDS` say of somebody whose own name this is, for bulk loads of people who can be called like nobody."""
-    looks = skeleton(name)
-    return {"display_name": name, "name_skeleton": looks, "owns_name": True, "name_from": None, "program_beside": ""}
+def own_name_columns(name: str) -> dict[str, Any]:
+    """Return the values of `FIELDS` for a name of the user's own. Bulk loads use it for names that nobody else has."""
+    key = skeleton(name)
+    return {"display_name": name, "name_skeleton": key, "owns_name": True, "name_from": None, "program_beside": ""}
 
 
-def is_taken(looks: str, *, but_of: "User | None" = None) -> bool:
-    """Whether somebody chose a name with this skeleton here. One statement."""
-    return _alike(looks, but_of).filter(name_from=None).exists()
+def is_taken(key: str, *, but_of: "User | None" = None) -> bool:
+    """Return True if another user chose a name with this skeleton. One query."""
+    return _lookalikes(key, but_of).filter(name_from=None).exists()
 
 
-def free_name(wanted: str, but_of: "User | None" = None) -> str:
-    """This name, or a variation that nobody has, with a number. In a transaction it stays free until the end."""
-    for name in _variations(wanted):
-        looks = skeleton(name)
-        if is_taken(looks, but_of=but_of):
+def free_name(preferred: str, but_of: "User | None" = None) -> str:
+    """Return this name or a free variation with a number. Inside a transaction it stays free until the end."""
+    for name in _variations(preferred):
+        key = skeleton(name)
+        if is_taken(key, but_of=but_of):
             continue
         if transaction.get_connection().in_atomic_block:
-            advisory_lock("name", looks)
-            if is_taken(looks, but_of=but_of):  # by somebody whose commit was waited for
+            advisory_lock("name", key)
+            if is_taken(key, but_of=but_of):  # by the transaction that held the lock
                 continue
         return name
-    raise taken()
+    raise name_taken_error()
 
 
-def _variations(wanted: str) -> Iterator[str]:
-    yield wanted
-    for most in (9, 99, 9_999, 999_999, 99_999_999):
+def _variations(preferred: str) -> Iterator[str]:
+    yield preferred
+    for largest in (9, 99, 9_999, 999_999, 99_999_999):
         for _ in range(4):
-            number = str(2 + secrets.randbelow(most - 1))
-            yield f"{wanted[: NAME_LIMIT - len(number) - 1].rstrip()} {number}"
+            number = str(2 + secrets.randbelow(largest - 1))
+            yield f"{preferred[: NAME_LIMIT - len(number) - 1].rstrip()} {number}"
 
 
-def taken() -> Invalid:
+def name_taken_error() -> Invalid:
     return Invalid(
         "Somebody has this name, or one that looks like it. Please choose another.",
         code="name_taken",
@@ -126,99 +123,97 @@ def taken() -> Invalid:
 
 
 @contextmanager
-def taken_if_it_clashes(user: "User") -> Iterator[None]:
-    """A transaction in which this person gets a name. Raises Invalid `name_taken` where the constraint refuses it; the
-    person is then called as before.
+def naming(user: "User") -> Iterator[None]:
+    """Open a transaction in which the user gets a name.
+
+    If the constraint refuses it, raise Invalid `name_taken` and restore the previous name.
     """
     try:
         with transaction.atomic():
             yield
     except IntegrityError as error:
-        if not is_clash(error):
+        if not is_name_conflict(error):
             raise
         user.refresh_from_db(fields=FIELDS)
-        raise taken() from error
+        raise name_taken_error() from error
 
 
-def is_clash(error: IntegrityError) -> bool:
-    """Whether it was the name that broke a constraint."""
+def is_name_conflict(error: IntegrityError) -> bool:
+    """Return True if the name violated its constraint."""
     cause = error.__cause__
     return isinstance(cause, UniqueViolation) and cause.diag.constraint_name == NAME_ONCE
 
 
-# --- Names that programs bring ---
+# --- Names from API clients ---
 
 
-def call(user: "User", name: str, client: "ApiClient") -> None:
-    """Name this person as the program does; the caller saves `FIELDS`. Needs an open transaction. Refuses nothing."""
-    before = user.name_skeleton
-    looks = skeleton(name)
-    user.display_name, user.name_skeleton = name, looks
-    user.owns_name, user.name_from, user.program_beside = False, client, ""
-    if looks:
-        advisory_lock("name", looks)
-        if poses_as_the_house(name) or _is_elsewhere(user, looks, client):
-            user.program_beside = client.name
-    _tell_alike(user, before)
+def set_client_name(user: "User", name: str, client: "ApiClient") -> None:
+    """Give the user the name that the API client sent; the caller saves `FIELDS`. Never refuses a name.
 
-
-def _is_elsewhere(user: "User", looks: str, client: "ApiClient") -> bool:
-    """Whether somebody who is not one of this program's people is called alike. One statement, in three steps of the
-    index: a program may have thousands of people of one name.
+    Needs an open transaction.
     """
-    others = Q(name_from=None) | Q(name_from__lt=client.pk) | Q(name_from__gt=client.pk)
-    return _alike(looks, user).filter(others).exists()
+    previous = user.name_skeleton
+    key = skeleton(name)
+    user.display_name, user.name_skeleton = name, key
+    user.owns_name, user.name_from, user.program_beside = False, client, ""
+    if key:
+        advisory_lock("name", key)
+        # Two ranges instead of `exclude`, so that the index serves even if a client has thousands of users of one name.
+        others = Q(name_from=None) | Q(name_from__lt=client.pk) | Q(name_from__gt=client.pk)
+        if impersonates_staff(name) or _lookalikes(key, user).filter(others).exists():
+            user.program_beside = client.name
+    _notify_lookalikes(user, previous)
 
 
-# --- Who is called alike ---
+# --- Look-alike names ---
 
 
-def forget(user: "User", name: str) -> None:
-    """Free the name of an account that is closed, and give it this one; the caller saves `FIELDS`."""
-    before = user.name_skeleton
+def release_name(user: "User", name: str) -> None:
+    """Free the name of a closed account and replace it by `name`; the caller saves `FIELDS`."""
+    previous = user.name_skeleton
     user.display_name, user.name_skeleton = name, ""
     user.owns_name, user.name_from, user.program_beside = False, None, ""
-    _tell_alike(user, before)
+    _notify_lookalikes(user, previous)
 
 
-def mark_again(user: "User") -> None:
-    """Write again what follows from the name, which stays. Needs an open transaction and the lock of the person's row;
-    the caller goes on to `mark_alike`, of what it looked like before as well.
+def recompute_name(user: "User") -> None:
+    """Write the columns that follow from the unchanged name again. Needs the lock of the user's row.
+
+    Afterwards the caller runs `update_lookalikes`, also for the previous skeleton.
     """
-    looks = skeleton(user.display_name) if user.is_active or user.name_from_id else ""
-    advisory_lock("name", looks)
-    is_free = not _alike(looks, user).filter(owns_name=True).exists()
-    user.name_skeleton = looks
-    user.owns_name = bool(looks) and user.owns_name and user.name_from_id is None and is_free
-    if user.name_from_id is None or not looks:
+    key = skeleton(user.display_name) if user.is_active or user.name_from_id else ""
+    advisory_lock("name", key)
+    is_free = not _lookalikes(key, user).filter(owns_name=True).exists()
+    user.name_skeleton = key
+    user.owns_name = bool(key) and user.owns_name and user.name_from_id is None and is_free
+    if user.name_from_id is None or not key:
         user.program_beside = ""
     user.save(update_fields=FIELDS)
 
 
-def mark_alike(looks: str) -> int:
-    """Show the programs beside the names of their people with this skeleton, or not, as it is right now. How many
-    changed. Repeating it changes nothing.
-    """
-    alike = _alike(looks)
-    of_programs = alike.exclude(name_from=None)
+def update_lookalikes(key: str) -> int:
+    """Show or hide the API client beside all names with this skeleton. Return how many changed. Idempotent."""
+    alike = _lookalikes(key)
+    from_clients = alike.exclude(name_from=None)
     if len(alike.order_by().values("name_from").distinct()[:2]) > 1:
-        wrong = dict(of_programs.filter(program_beside="").values_list("pk", "name_from__name"))
+        changes = dict(from_clients.filter(program_beside="").values_list("pk", "name_from__name"))
     else:
-        marked = of_programs.exclude(program_beside="").values_list("pk", "display_name")
-        wrong = {pk: "" for pk, name in marked if not poses_as_the_house(name)}
-    for program in set(wrong.values()):
-        alike.filter(pk__in=[pk for pk, right in wrong.items() if right == program]).update(program_beside=program)
-    return len(wrong)
+        marked = from_clients.exclude(program_beside="").values_list("pk", "display_name")
+        changes = {pk: "" for pk, name in marked if not impersonates_staff(name)}
+    for client_name in set(changes.values()):
+        pks = [pk for pk, new_name in changes.items() if new_name == client_name]
+        alike.filter(pk__in=pks).update(program_beside=client_name)
+    return len(changes)
 
 
-def _alike(looks: str, but_of: "User | None" = None) -> "QuerySet[User]":
-    people: QuerySet[Any] = apps.get_model("accounts", "User").objects.filter(name_skeleton=looks)
-    people = people.exclude(name_skeleton="")  # so that the partial index serves
-    return people.exclude(pk=but_of.pk) if but_of else people
+def _lookalikes(key: str, but_of: "User | None" = None) -> "QuerySet[User]":
+    users: QuerySet[Any] = apps.get_model("accounts", "User").objects.filter(name_skeleton=key)
+    users = users.exclude(name_skeleton="")  # so that the partial index serves
+    return users.exclude(pk=but_of.pk) if but_of else users
 
 
-def _tell_alike(user: "User", before: str) -> None:
-    """Have those looked at who are called as this person is now, or was before."""
-    for looks in {before, user.name_skeleton}:
-        if looks and _alike(looks, user).exclude(name_from=None).exists():
-            enqueue_by_name(MARK_ALIKE, looks)
+def _notify_lookalikes(user: "User", previous: str) -> None:
+    """Let a job check the users whose names look like this user's new or previous name."""
+    for key in {previous, user.name_skeleton}:
+        if key and _lookalikes(key, user).exclude(name_from=None).exists():
+            enqueue_by_name(MARK_ALIKE, key)

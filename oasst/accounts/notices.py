@@ -1,6 +1,6 @@
-"""Mails that tell people what happened to their account, so that whoever did not do it themselves hears of it.
+"""Mails about changes of an account, which warn users about changes that they did not make.
 
-The mails that django-allauth sends of its own go the same way (AccountAdapter.send_notification_mail).
+django-allauth's own mails also go through AccountAdapter.send_notification_mail.
 """
 
 from typing import Any
@@ -11,14 +11,14 @@ from django.http import HttpRequest
 from oasst.accounts.models import User
 
 
-def tell(request: HttpRequest, user: User, what: str, *, email: str | None = None, **context: Any) -> None:
-    """Send `account/email/<what>` to the person's main address, or to `email`. For after the change is stored.
+def send_notice(request: HttpRequest, user: User, what: str, *, email: str | None = None, **context: Any) -> None:
+    """Send `account/email/<what>` to the user's main address, or to `email`. Call it after the change is stored.
 
-    A mail server that does not answer undoes nothing: it stands in the log.
+    If the mail server fails, this is only logged.
     """
     get_adapter(request).send_notification_mail(f"account/email/{what}", user, context, email)
 
 
-def tell_of_new_address(request: HttpRequest, user: User, email_address: Any, **kwargs: Any) -> None:
-    """Receives allauth's `email_added`. The new address is asked for its proof; the main one hears of it."""
-    tell(request, user, "email_added", added_email=email_address.email)
+def send_new_address_notice(request: HttpRequest, user: User, email_address: Any, **kwargs: Any) -> None:
+    """Handle allauth's signal `email_added`: notify the main address. allauth asks the new one for a confirmation."""
+    send_notice(request, user, "email_added", added_email=email_address.email)

@@ -1,4 +1,4 @@
-"""What people say about themselves: name, languages, time zone."""
+"""User profiles: name, languages, time zone."""
 
 import zoneinfo
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from oasst.accounts import names
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid
-from oasst.core.ratelimit import PROFILE_CHANGES, spend
+from oasst.core.ratelimit import PROFILE_CHANGES, count_use
 from oasst.core.text.validation import clean_language_tag, clean_name
 
 NO_TIME_ZONE = "UTC"  # until one is chosen
@@ -26,46 +26,41 @@ def update_profile(
     if time_zone not in zoneinfo.available_timezones():
         raise Invalid("This is not a time zone.", code="time_zone", field="time_zone")
     name = clean_name(display_name)
-    spend(PROFILE_CHANGES, user.pk)
+    count_use(PROFILE_CHANGES, user.pk)
     user.time_zone = time_zone
     user.interface_language = clean_language_tag(interface_language, field="interface_language")
     user.contribution_languages = languages
     if show_on_leaderboard is not None:
         user.show_on_leaderboard = show_on_leaderboard
     fields = ["time_zone", "interface_language", "contribution_languages", "show_on_leaderboard"]
-    with names.taken_if_it_clashes(user):
-        if name != user.display_name:  # names of before they were unique stand until they are changed
-            names.claim(user, name)
+    with names.naming(user):
+        if name != user.display_name:  # an unchanged name may be older than the rule that names are unique
+            names.claim_name(user, name)
             fields += names.FIELDS
         user.save(update_fields=fields)
 
 
 def choose_languages(user: User, tags: Iterable[str]) -> None:
-    """The languages that this person writes in, the first one first. Raises Invalid (`language`, `none_chosen`,
-    `too_many`), Busy.
-    """
+    """Set the user's languages, in order. Raise Invalid (`language`, `none_chosen`, `too_many`), Busy."""
     languages = _clean_languages(tags)
     if not languages:
         raise Invalid("Please choose at least one language.", code="none_chosen", field="languages")
-    spend(PROFILE_CHANGES, user.pk)
+    count_use(PROFILE_CHANGES, user.pk)
     user.contribution_languages = languages
     user.save(update_fields=["contribution_languages"])
 
 
 def choose_work_language(user: User, tag: str) -> None:
-    """Remember which of their languages this person works in. Raises Invalid `not_yours`, Busy."""
-    spend(PROFILE_CHANGES, user.pk)
+    """Set which of their languages the user works in. Raise Invalid `not_yours`, Busy."""
+    count_use(PROFILE_CHANGES, user.pk)
     if tag not in user.contribution_languages:
-        raise Invalid("This is none of your languages. You can add it in your profile.", code="not_yours", field="lang")
+        raise Invalid("This is not one of your languages. Add it in your profile.", code="not_yours", field="lang")
     user.work_language = tag
     user.save(update_fields=["work_language"])
 
 
 def propose_time_zone(user: User, time_zone: str) -> None:
-    """Take the time zone that a new person's browser names. What is none is passed by.
-
-    Whoever chose their languages is not new, and may have chosen UTC.
-    """
+    """Set the time zone of a new user's browser, if it is valid. A user with languages may have chosen UTC."""
     is_new = user.time_zone == NO_TIME_ZONE and not user.contribution_languages
     if is_new and time_zone in zoneinfo.available_timezones():
         user.time_zone = time_zone
@@ -73,7 +68,7 @@ def propose_time_zone(user: User, time_zone: str) -> None:
 
 
 def _clean_languages(tags: Iterable[str]) -> list[str]:
-    """Each once, in the order given."""
+    """Return each language once, in the same order."""
     languages = [clean_language_tag(tag, field="contribution_languages") for tag in tags]
     if len(languages) > _MAX_CONTRIBUTION_LANGUAGES:
         raise Invalid(

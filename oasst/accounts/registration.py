@@ -1,12 +1,12 @@
-"""New people, and whoever proves that a mailbox is theirs."""
+"""Create users."""
 
 from allauth.account.models import EmailAddress
 from django.db import IntegrityError, transaction
 
 from oasst.accounts import names, suspensions
-from oasst.accounts.account_bans import suspend_if_known
+from oasst.accounts.account_bans import suspend_if_returning
 from oasst.accounts.email_addresses import clean_email
-from oasst.accounts.email_owners import drop_unproven_claims, find_owner
+from oasst.accounts.email_owners import drop_unverified_claims, find_owner
 from oasst.accounts.models import Role, User
 from oasst.core.errors import Conflict, Invalid
 from oasst.core.text.validation import clean_name
@@ -20,11 +20,11 @@ def create_user(
     password: str | None = None,
     vary_name: bool = False,
 ) -> User:
-    """A new person. The caller vouches for the address: a code reached it, or an operator typed it.
+    """Return a new user. The caller vouches for the address: a code reached it, or an operator entered it.
 
-    Without a display name the person gets a friendly one. `vary_name` says that nobody chose the name: where somebody
-    has it, the person gets a variation. Without a password there is none to guess.
-    Raises `Conflict` `email_taken`, or `Invalid` for what is no address, no role or no name, and `name_taken`.
+    Without a display name the user gets a friendly one. With `vary_name` the user did not choose the name, and gets a
+    variation if it is taken. Raise Conflict `email_taken`, and Invalid for a wrong address, role or name, or
+    `name_taken`.
     """
     if role not in Role.values:
         raise Invalid(f"A role is one of {', '.join(Role.values)}.", code="role", field="role")
@@ -38,40 +38,39 @@ def create_user(
             user = User(email=address, role=role)
             user.set_password(password)
             if vary_name or not display_name:
-                names.own(user, names.free_name(name))
+                names.set_own_name(user, names.free_name(name))
             else:
-                names.claim(user, name)
+                names.claim_name(user, name)
             user.save(force_insert=True)
             if address:
                 EmailAddress.objects.create(user=user, email=address, verified=True, primary=True)
     except IntegrityError as error:
-        raise (names.taken() if names.is_clash(error) else taken) from error
+        raise (names.name_taken_error() if names.is_name_conflict(error) else taken) from error
     return user
 
 
-def person_behind(email: str) -> User:
-    """The person who just proved that this mailbox is theirs; a new one if nobody is known by it.
+def get_or_create_by_email(email: str) -> User:
+    """Return the user who has just verified this address; create them if there is none.
 
-    Whoever claimed the address without proof loses it: the account that was waiting for its owner must not be one
-    that somebody else can also enter.
+    Unverified claims of other users to the address are removed, so that nobody else can sign in to the account.
     """
     address = clean_email(email)
     with transaction.atomic():
         user = find_owner(address)
         is_new = user is None
         if user is None:
-            drop_unproven_claims(address)
+            drop_unverified_claims(address)
             try:
                 user = create_user(email=address)
-            except Conflict:  # the same person, through a second window
+            except Conflict:  # a concurrent request created the same user
                 user = find_owner(address)
                 if user is None:
                     raise
-        _, new = EmailAddress.objects.get_or_create(
+        _, created = EmailAddress.objects.get_or_create(
             user=user, email=address, defaults={"verified": True, "primary": user.email == address}
         )
-        if not new:
+        if not created:
             EmailAddress.objects.filter(user=user, email=address, verified=False).update(verified=True)
         if is_new:
-            suspend_if_known(user, [suspensions.address(address)])
+            suspend_if_returning(user, [suspensions.address_name(address)])
     return user

@@ -1,4 +1,4 @@
-"""The request of a person who is signed in, for annotations."""
+"""The type of a request of a signed-in user, for annotations."""
 
 from django.http import HttpRequest
 

@@ -1,4 +1,4 @@
-"""Who ranks above whom, which roles the settings give, and that one administrator always stays."""
+"""Ranks of roles, roles from the settings, and the rule that one administrator always remains."""
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
@@ -11,10 +11,10 @@ from oasst.core.errors import Conflict, NotAllowed
 _RANKS = {Role.GENERAL: 0, Role.MODERATOR: 1, Role.ADMIN: 2}
 
 
-def raise_listed_role(user: User) -> None:
-    """Give the role that ADMIN_EMAILS or MODERATOR_EMAILS names for one of the person's proven addresses.
+def apply_listed_role(user: User) -> None:
+    """Raise the user to the role that ADMIN_EMAILS or MODERATOR_EMAILS gives to one of their verified addresses.
 
-    Only ever raises: taking an address off the list is no demotion, an administrator does that.
+    It never demotes anybody: only an administrator does that.
     """
     if not settings.ADMIN_EMAILS and not settings.MODERATOR_EMAILS:
         return
@@ -32,7 +32,7 @@ def raise_listed_role(user: User) -> None:
 
 
 def is_last_administrator(user: User) -> bool:
-    """Would the site be without an administrator if it lost this person? Exact while `lock_administrators` is held."""
+    """Return True if this user is the only administrator. Reliable only under `lock_administrators`."""
     if user.role != Role.ADMIN or not (user.enabled and user.is_active):
         return False
     others = User.objects.filter(role=Role.ADMIN, enabled=True, is_active=True, deleted_at=None).exclude(pk=user.pk)
@@ -40,7 +40,7 @@ def is_last_administrator(user: User) -> bool:
 
 
 def require_another_administrator(user: User) -> None:
-    """For whatever ends an administrator. Holds `lock_administrators`; raises Conflict `last_administrator`."""
+    """Call `lock_administrators`, and raise Conflict `last_administrator` for the only administrator."""
     if user.role == Role.ADMIN:
         lock_administrators()
         if is_last_administrator(user):
@@ -51,7 +51,7 @@ def require_another_administrator(user: User) -> None:
 
 
 def require_higher_rank(actor: User, user: User) -> None:
-    """Refuse whoever may not decide about this person: NotAllowed `moderators_only` or `rank`."""
+    """Raise NotAllowed `moderators_only` or `rank` if the actor may not decide about this user."""
     require_moderator(actor)
     if not has_higher_rank(actor, user):
         raise NotAllowed("This needs somebody of a higher rank than theirs.", code="rank")

@@ -1,8 +1,7 @@
-"""Who was suspended, by keyed hashes of their addresses and names, so that nobody gets rid of a ban by closing the
-account and signing up again.
+"""Recognize suspended users who close their account and sign up again, by hashes of their addresses and names.
 
-Only HMACs are kept, with a key made from SECRET_KEY: without the key nobody can find out which addresses are in the
-table. A hash made with an older key is found while that key stands in SECRET_KEY_FALLBACKS, and never afterwards.
+The table has only HMACs with a key derived from SECRET_KEY, so without the key it does not reveal addresses. A hash
+with an older key is recognized while that key is in SECRET_KEY_FALLBACKS.
 """
 
 from collections.abc import Iterable
@@ -13,29 +12,29 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from oasst.accounts.email_addresses import mailbox
+from oasst.accounts.email_addresses import normalize_mailbox
 from oasst.accounts.models import Identity, SuspendedIdentity, User
 
-_SALT = "oasst.accounts.suspended"  # in every stored hash: it does not follow the name of this module
+_SALT = "oasst.accounts.suspended"  # never change it: all stored hashes depend on it
 
 
-def address(email: str) -> str:
-    """What stands for an address of theirs, however it is spelled (`email_addresses.mailbox`)."""
-    return _join("address", mailbox(email))
+def address_name(email: str) -> str:
+    """Return the name of an email address, the same for all its spellings (`email_addresses.normalize_mailbox`)."""
+    return _join("address", normalize_mailbox(email))
 
 
-def account(provider: str, uid: str) -> str:
-    """What stands for an account at another sign-in service."""
+def account_name(provider: str, uid: str) -> str:
+    """Return the name of an account at a sign-in provider."""
     return _join("account", provider, uid)
 
 
-def identity(api_client_id: object, auth_method: str, username: str) -> str:
-    """What stands for a person as one API client names them."""
+def identity_name(api_client_id: object, auth_method: str, username: str) -> str:
+    """Return the name of a user at an API client."""
     return _join("identity", str(api_client_id), auth_method, username)
 
 
 def remember(user: User) -> None:
-    """Keep the hashes of all that this suspended person comes in with. Again changes nothing."""
+    """Store hashes of everything that this suspended user signs in with. Idempotent."""
     at = user.banned_at or timezone.now()
     rows = [
         SuspendedIdentity(digest=_digest(value), user=user, reason=user.ban_reason, suspended_at=at)
@@ -45,36 +44,36 @@ def remember(user: User) -> None:
 
 
 def forget(user: User) -> None:
-    """The ban of this person was lifted: nothing that they come in with, or came in with before, is remembered."""
-    found = SuspendedIdentity.objects.filter(digest__in=_digests(_names_of(user)))
-    earlier = [one for one in found.values_list("user", flat=True) if one is not None]
+    """Delete the hashes of a user whose ban is lifted, including those of their earlier accounts."""
+    matching = SuspendedIdentity.objects.filter(digest__in=_digests(_names_of(user)))
+    earlier = [pk for pk in matching.values_list("user", flat=True) if pk is not None]
     SuspendedIdentity.objects.filter(user__in=[user.pk, *earlier]).delete()
-    found.delete()
+    matching.delete()
 
 
 def forget_address(email: str) -> int:
-    """An operator lets this address sign up again. Returns how many hashes went."""
-    return SuspendedIdentity.objects.filter(digest__in=_digests([address(email)])).delete()[0]
+    """Let an address sign up again, as an operator decided. Return how many hashes were deleted."""
+    return SuspendedIdentity.objects.filter(digest__in=_digests([address_name(email)])).delete()[0]
 
 
-def find(names: Iterable[str]) -> SuspendedIdentity | None:
-    """The suspension that one of these names (`address`, `account`, `identity`) is under. One statement."""
+def find_suspension(names: Iterable[str]) -> SuspendedIdentity | None:
+    """Return the suspension of one of these names (`address_name`, `account_name`, `identity_name`), with one query."""
     return SuspendedIdentity.objects.filter(digest__in=_digests(names)).order_by("-suspended_at").first()
 
 
 def _names_of(user: User) -> list[str]:
-    """What was proven to be theirs. An address that they only claimed may be somebody else's."""
-    known = EmailAddress.objects.filter(user=user).values_list("email", "verified")
-    claimed = {email for email, verified in known if not verified}
-    emails = {email for email, verified in known if verified}
+    """Return the names of everything that is verified. An unverified address may be somebody else's."""
+    addresses = EmailAddress.objects.filter(user=user).values_list("email", "verified")
+    claimed = {email for email, verified in addresses if not verified}
+    emails = {email for email, verified in addresses if verified}
     if user.email and user.email not in claimed:
         emails.add(user.email)
     accounts = SocialAccount.objects.filter(user=user).values_list("provider", "uid")
     identities = Identity.objects.filter(user=user, api_client__person=None)
     return [
-        *(address(email) for email in emails),
-        *(account(provider, uid) for provider, uid in accounts),
-        *(identity(*one) for one in identities.values_list("api_client", "auth_method", "username")),
+        *(address_name(email) for email in emails),
+        *(account_name(provider, uid) for provider, uid in accounts),
+        *(identity_name(*row) for row in identities.values_list("api_client", "auth_method", "username")),
     ]
 
 

@@ -1,6 +1,6 @@
-"""Times are shown to each person in their own zone: on all pages, in the admin, and in mails to them. Programs get UTC.
+"""Show times in the user's own time zone: on all pages, in the admin, and in mails. The APIs use UTC.
 
-Days in a row are counted in the same zone; boards and statistics are everybody's and counted in UTC, which they say.
+Streaks are counted in the same zone; leaderboards and statistics use UTC and say so.
 """
 
 from collections.abc import Callable
@@ -13,26 +13,26 @@ from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
 from oasst.accounts.models import User
-from oasst.core.http.api_paths import asks_no_person
+from oasst.core.http.api_paths import has_no_session_user
 
 _UTC = ZoneInfo("UTC")
 
 
-def zone_of(person: User) -> ZoneInfo:
-    """UTC where the machine does not know the zone (any more)."""
+def user_zone(user: User) -> ZoneInfo:
+    """Return the user's zone, or UTC if the machine does not know it."""
     try:
-        return ZoneInfo(person.time_zone)
+        return ZoneInfo(user.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return _UTC
 
 
-class PersonTimeZone(MiddlewareMixin):
-    """Sets the zone of whoever is signed in for the time of a request. Strangers see UTC, named as such."""
+class UserTimeZone(MiddlewareMixin):
+    """Activate the time zone of the signed-in user during a request. Visitors see UTC, named as such."""
 
     def process_view(self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: Any) -> None:
-        if not asks_no_person(request.path_info) and request.user.is_authenticated:
-            timezone.activate(zone_of(request.user))
+        if not has_no_session_user(request.path_info) and request.user.is_authenticated:
+            timezone.activate(user_zone(request.user))
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        timezone.deactivate()  # the thread serves others next
+        timezone.deactivate()  # the thread serves other users next
         return response

@@ -1,4 +1,4 @@
-"""A person's own tokens, as a page under the profile."""
+"""The page with a user's own tokens."""
 
 from uuid import UUID
 
@@ -14,15 +14,15 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from oasst.accounts import tokens
 from oasst.accounts.authentication import program_sessions
-from oasst.accounts.forms import add_refusal
-from oasst.accounts.notices import tell
+from oasst.accounts.forms import add_domain_error
+from oasst.accounts.notices import send_notice
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Busy, DomainError
 from oasst.core.form_fields import LineField
 
-_NO_END = 0
-_MADE = "made_tokens"
-"""In the session: tokens whose secret was not shown yet."""
+_NEVER_EXPIRES = 0
+_NEW_TOKENS = "made_tokens"
+"""Session key of tokens whose secret was not shown yet."""
 
 
 class TokenForm(forms.Form):
@@ -31,7 +31,7 @@ class TokenForm(forms.Form):
     )
     days = forms.TypedChoiceField(
         label="Good for",
-        choices=[*((days, f"{days} days") for days in tokens.DAYS), (_NO_END, "Until I revoke it")],
+        choices=[*((days, f"{days} days") for days in tokens.DAYS), (_NEVER_EXPIRES, "Until I revoke it")],
         coerce=lambda days: int(days) or None,
         initial=90,
     )
@@ -41,33 +41,37 @@ class TokenForm(forms.Form):
 @login_required
 @require_http_methods(["GET", "POST"])
 def own_tokens(request: SignedInRequest) -> HttpResponse:
-    """A new secret waits in the session for the page after the form, which takes it out: loading that page again makes
-    no second token and shows nothing more.
+    """Show the user's tokens, and create new ones.
+
+    The session keeps a new secret for the next page, which removes it: reloading that page shows nothing and creates no
+    second token.
     """
     form = TokenForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             token, secret = tokens.create_token(request.user, **form.cleaned_data)
         except Busy:
-            raise  # a page of its own, with the time to wait
+            raise  # it has its own page, with the time to wait
         except DomainError as error:
-            add_refusal(form, error)
+            add_domain_error(form, error)
         else:
-            tell(request, request.user, "token_made", token_name=token.name)
-            request.session[_MADE] = [*request.session.get(_MADE, []), {"name": token.name, "secret": secret}]
+            send_notice(request, request.user, "token_made", token_name=token.name)
+            request.session[_NEW_TOKENS] = [
+                *request.session.get(_NEW_TOKENS, []),
+                {"name": token.name, "secret": secret},
+            ]
             return redirect("tokens")
     now = timezone.now()
     rows = [
         {"token": token, "expired": token.expires_at is not None and token.expires_at <= now}
         for token in tokens.tokens_of(request.user)
     ]
-    programs = program_sessions.count_of(request.user)
     context = {
-        "made": request.session.pop(_MADE, []) if request.method == "GET" else [],
-        "programs": programs,
+        "made": request.session.pop(_NEW_TOKENS, []) if request.method == "GET" else [],
+        "programs": program_sessions.count_of(request.user),
         "form": form,
         "rows": rows,
-        "most": tokens.MOST_TOKENS,
+        "most": tokens.MAX_TOKENS,
         "site_url": settings.PUBLIC_URL,
     }
     return render(request, "accounts/tokens.html", context)
@@ -77,14 +81,14 @@ def own_tokens(request: SignedInRequest) -> HttpResponse:
 @require_POST
 def revoke(request: SignedInRequest, token_id: UUID) -> HttpResponse:
     tokens.revoke_token(request.user, token_id)
-    messages.success(request, "The token is revoked. Whatever used it is shut out.")
+    messages.success(request, "The token is revoked. Programs that used it have no access any more.")
     return redirect("tokens")
 
 
 @login_required
 @require_POST
 def leave_programs(request: SignedInRequest) -> HttpResponse:
-    """Sign out of every program that holds a session of this person."""
+    """Sign the user out of every program."""
     program_sessions.end_all_of(request.user)
     messages.success(request, "You are signed out of all programs.")
     return redirect("tokens")

@@ -1,4 +1,4 @@
-"""Pages about people: the door, the terms, the profile, and the way out."""
+"""Account pages: sign-in, terms, profile, and deleting the account."""
 
 import re
 from collections.abc import Callable
@@ -38,7 +38,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django.views.generic import FormView
 
 from oasst.accounts import closing, consent, names, profiles, registration, roles
-from oasst.accounts.access import has_current_terms, may_sign_in_unproven
+from oasst.accounts.access import has_current_terms, may_use_debug_login
 from oasst.accounts.authentication.attempt_limits import count_code, count_password, passwords_left
 from oasst.accounts.authentication.sign_in import SignInCode, is_browser_of
 from oasst.accounts.documents import PRIVACY, TERMS, contact_address
@@ -48,21 +48,21 @@ from oasst.accounts.forms import (
     DeleteForm,
     LanguagesForm,
     ProfileForm,
-    add_refusal,
-    tell_tries,
+    add_domain_error,
+    show_attempts_left,
 )
-from oasst.accounts.notices import tell
+from oasst.accounts.notices import send_notice
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Busy, Conflict, DomainError
 from oasst.core.http import kept_forms
-from oasst.core.http.kept_forms import keeps_words
+from oasst.core.http.kept_forms import keep_until_accepted
 from oasst.core.http.requests import safe_next
 
-# --- The door ---
+# --- Sign-in ---
 
 
-class ShowsTheWait(FormView):
-    """A limit that was reached is told beside the form, with what was typed still in it (but no password)."""
+class RateLimitMixin(FormView):
+    """Shows the form again with the waiting time if a rate limit was reached. `typed` names the fields to keep."""
 
     typed: tuple[str, ...] = ()
 
@@ -75,44 +75,42 @@ class ShowsTheWait(FormView):
             return self.too_many(busy)
 
     def too_many(self, busy: Busy) -> HttpResponse:
-        typed = {name: self.request.POST.get(name, "") for name in self.typed}
-        form = self.get_form_class()(**{**self.get_form_kwargs(), "data": None, "files": None, "initial": typed})
-        return told_to_wait(self.render_to_response(self.get_context_data(form=form, wait=wait_for(busy))), busy)
+        initial = {name: self.request.POST.get(name, "") for name in self.typed}
+        form = self.get_form_class()(**{**self.get_form_kwargs(), "data": None, "files": None, "initial": initial})
+        return set_retry_after(self.render_to_response(self.get_context_data(form=form, wait=wait_context(busy))), busy)
 
 
-def wait_for(busy: Busy) -> dict[str, Any]:
-    """The variable of account/snippets/wait.html."""
+def wait_context(busy: Busy) -> dict[str, Any]:
+    """Return the context variable `wait` of account/snippets/wait.html."""
     until = timezone.now() + timedelta(seconds=busy.retry_after)
     return {"message": busy.message, "until": until, "seconds": busy.retry_after, "hint": busy.hint}
 
 
-def told_to_wait(response: HttpResponse, busy: Busy) -> HttpResponse:
+def set_retry_after(response: HttpResponse, busy: Busy) -> HttpResponse:
     response.status_code = 429
     response["Retry-After"] = str(busy.retry_after)
     return response
 
 
-class Door(ShowsTheWait, LoginView):
-    """Everything there is to sign in with, on one page. What is posted here is the password form."""
+class SignInPage(RateLimitMixin, LoginView):
+    """The page with all ways to sign in. Its POST is the password form."""
 
     typed = ("login",)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         context["code_form"] = CodeForm()
-        if may_sign_in_unproven(self.request):
+        if may_use_debug_login(self.request):
             context["debug_login_form"] = DebugLoginForm()
         form = context["form"]
         if form.is_bound and form.has_error(NON_FIELD_ERRORS):
             left = passwords_left(self.request, form.cleaned_data.get("login", ""))
-            tell_tries(form, "password", left=left)
+            show_attempts_left(form, "password", left=left)
         return context
 
 
-class OwnAddresses(ShowsTheWait, EmailView):
-    """Adding an address and asking for a confirmation once more send a mail. A button that would change nothing sends
-    none: a false alarm teaches people to overlook the true one.
-    """
+class EmailAddressesPage(RateLimitMixin, EmailView):
+    """The user's email addresses. A button that changes nothing sends no mail, because false alarms get ignored."""
 
     def too_many(self, busy: Busy) -> HttpResponse:
         self.typed = ("email",) if "action_add" in self.request.POST else ()
@@ -123,7 +121,7 @@ class OwnAddresses(ShowsTheWait, EmailView):
         if address and address.primary:
             return messages.info(request, "This is your main address already.")
         try:
-            with transaction.atomic():  # the library saves two addresses and the person
+            with transaction.atomic():  # allauth saves two addresses and the user
                 return super()._action_primary(request, *args, **kwargs)
         except IntegrityError:
             return messages.error(request, "This address belongs to another account. Nothing was changed.")
@@ -137,36 +135,36 @@ class OwnAddresses(ShowsTheWait, EmailView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         addresses = context["emailaddresses"]
-        unconfirmed = any(not one.verified for one in addresses)
+        unconfirmed = any(not address.verified for address in addresses)
         return {**context, "has_several": len(addresses) > 1, "has_unconfirmed": unconfirmed}
 
 
-class ForgotPassword(ShowsTheWait, PasswordResetView):
+class ResetPasswordPage(RateLimitMixin, PasswordResetView):
     typed = ("email",)
 
 
-class ChangePassword(ShowsTheWait, PasswordChangeView):
-    """Asks for the present password, so tries count as at the sign-in."""
+class ChangePasswordPage(RateLimitMixin, PasswordChangeView):
+    """Asks for the current password, so attempts count as at the sign-in."""
 
     def get_form(self, form_class: Any = None) -> forms.Form:
-        if self.request.method == "POST":  # before it is compared: a limit that let the right one pass would be none
+        if self.request.method == "POST":  # before comparing, so that the limit also holds for the right one
             count_password(self.request, self.request.user.email or "")  # type: ignore[union-attr]
         form: forms.Form = super().get_form(form_class)
         return form
 
 
-class ProveAgain(ShowsTheWait, ReauthenticateView):
-    """The password once more, before a step that matters."""
+class ReauthenticatePage(RateLimitMixin, ReauthenticateView):
+    """Asks for the password again before a sensitive step."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         if context["form"].is_bound and context["form"].errors:
             left = passwords_left(self.request, EmailAddress.objects.get_primary_email(self.request.user))
-            tell_tries(context["form"], "password", left=left)
+            show_attempts_left(context["form"], "password", left=left)
         return context
 
 
-class AskForCode(ShowsTheWait, RequestLoginCodeView):
+class RequestCodePage(RateLimitMixin, RequestLoginCodeView):
     form_class = CodeForm
     typed = ("email",)
 
@@ -178,21 +176,21 @@ class AskForCode(ShowsTheWait, RequestLoginCodeView):
         return redirect(self.get_success_url())
 
 
-def _say_that_no_code_waits(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Whoever types a code that was used up, given up or forgotten in the meantime is told so at the door."""
+def _explain_missing_code(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Show a message on the sign-in page if no code is pending any more."""
 
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_authenticated and not LoginStageController.enter(request, LoginByCodeStage.key):
-            messages.error(request, "This code is not waited for any more. Ask for a new one.")
+            messages.error(request, "This code is no longer valid. Ask for a new one.")
             return redirect("account_login")
         return view(request, *args, **kwargs)
 
     return wrapped
 
 
-@method_decorator(_say_that_no_code_waits, name="dispatch")
+@method_decorator(_explain_missing_code, name="dispatch")
 @method_decorator(login_stage_required(stage=LoginByCodeStage.key, redirect_urlname="account_login"), name="dispatch")
-class TypeCode(ShowsTheWait, ConfirmLoginCodeView):
+class ConfirmCodePage(RateLimitMixin, ConfirmLoginCodeView):
     form_class = ConfirmLoginCodeForm
 
     @method_decorator(never_cache)
@@ -206,10 +204,10 @@ class TypeCode(ShowsTheWait, ConfirmLoginCodeView):
         return super(ConfirmLoginCodeView, self).dispatch(request, *args, **kwargs)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        # As the library reads it: where no other code may be sent, asking for one is a try as well.
-        tried = None if self._action == "resend" else self._process.code
+        # As in allauth: if no further code may be sent, a request for one counts as an attempt.
+        code = None if self._action == "resend" else self._process.code
         try:
-            count_code(request, self._process.state["email"], tried)
+            count_code(request, self._process.state["email"], code)
         except Busy as busy:
             return self.too_many(busy)
         return super().post(request, *args, **kwargs)
@@ -227,7 +225,7 @@ class TypeCode(ShowsTheWait, ConfirmLoginCodeView):
         if self._process.record_invalid_attempt():
             return self.render_to_response(self.get_context_data(form=form))
         context = {"email": email, "code_form": CodeForm(initial={"email": email}), "tried": self._process.max_attempts}
-        # The code is void now; what it takes to get another one stands on the page, with where they wanted to go.
+        # The code is void now; the page offers a new one and keeps `next`.
         return render(self.request, "account/login_code_used_up.html", self.get_context_data(form=form) | context)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -235,16 +233,16 @@ class TypeCode(ShowsTheWait, ConfirmLoginCodeView):
         state = self._process.state
         if context["verify_form"].errors:
             left = self._process.max_attempts - state["failed_attempts"]
-            tell_tries(context["verify_form"], "code", of_code=left)
+            show_attempts_left(context["verify_form"], "code", of_code=left)
         context["resends_left"] = account_settings.LOGIN_BY_CODE_MAX_RESEND_COUNT - state["resend_count"]
         return context
 
 
-class ConfirmAddress(ConfirmEmailView):
-    """The page behind the link that proves an address.
+class ConfirmEmailPage(ConfirmEmailView):
+    """The page of the link that verifies an address.
 
-    Whoever can read the mail may not be whoever typed the address in: pressing the button in another browser would
-    hang their address on a stranger's account. So it is pressed where that account is signed in, or is coming in.
+    Only a browser in which the account is signed in, or about to, may confirm. Otherwise the reader of the mail could
+    add their own address to a stranger's account by mistake.
     """
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -254,7 +252,7 @@ class ConfirmAddress(ConfirmEmailView):
         return response
 
     def logout_other_user(self, confirmation: Any) -> None:
-        """The library signs out whoever opens the link of another account. Here the page says whose link it is."""
+        """Do not sign out other users, unlike allauth: the page says whose link it is."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
@@ -265,24 +263,24 @@ class ConfirmAddress(ConfirmEmailView):
 
 
 def sign_up(request: HttpRequest) -> HttpResponse:
-    """There is no second door for new people."""
+    """Redirect to the sign-in page, which is also for new users."""
     return redirect("account_login")
 
 
 @require_POST
 def debug_login(request: HttpRequest) -> HttpResponse:
-    """Sign in as anybody, for people who work on the site. Not even a URL without DEBUG."""
-    if not may_sign_in_unproven(request):
+    """Sign in developers as anybody. Without DEBUG it has no URL."""
+    if not may_use_debug_login(request):
         raise Http404
     form = DebugLoginForm(request.POST)
     if not form.is_valid():
         return redirect("account_login")
     slug = re.sub(r"[^a-z0-9]+", "-", form.cleaned_data["name"].lower()).strip("-") or "dev"
-    user = registration.person_behind(f"{slug}@debug.example.com")
+    user = registration.get_or_create_by_email(f"{slug}@debug.example.com")
     user.role = form.cleaned_data["role"]
     with transaction.atomic():
         if form.cleaned_data["name"] != user.display_name:
-            names.own(user, names.free_name(form.cleaned_data["name"], user))
+            names.set_own_name(user, names.free_name(form.cleaned_data["name"], user))
         user.save(update_fields=["role", *names.FIELDS])
     login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     return redirect(safe_next(request, settings.LOGIN_REDIRECT_URL))
@@ -315,7 +313,7 @@ def terms_accept(request: SignedInRequest) -> HttpResponse:
                 "nothing of yours was stored, and you can come back whenever you like.",
             )
             return redirect("terms")
-        # The version that was on the screen: whoever had the page open while the terms changed sees them again.
+        # If the terms changed while the page was open, show it again.
         if request.POST.get("version") == TERMS.version:
             if not request.user.terms_version:  # the first visit
                 profiles.propose_time_zone(request.user, request.POST.get("time_zone", ""))
@@ -330,57 +328,55 @@ def terms_accept(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_safe
 def suspended(request: SignedInRequest) -> HttpResponse:
-    person = request.user
-    if person.enabled:
+    user = request.user
+    if user.enabled:
         return redirect(settings.LOGIN_REDIRECT_URL)
     return render(
         request,
         "accounts/suspended.html",
-        {"reason": person.ban_reason, "since": person.banned_at, "contact": contact_address()},
+        {"reason": user.ban_reason, "since": user.banned_at, "contact": contact_address()},
         status=403,
     )
 
 
-# --- Scripts ask who is there ---
+# --- For scripts ---
 
 
 @never_cache
 @login_required
 @require_safe
-def present(request: SignedInRequest) -> JsonResponse:
-    """Who is signed in, and the token that forms of theirs carry from now on: signing in changes it. Whoever may not
-    contribute hears why, from the gate.
-    """
+def current_user(request: SignedInRequest) -> JsonResponse:
+    """Return the signed-in user and the current CSRF token, which changes at sign-in."""
     return JsonResponse({"person": str(request.user.pk), "token": get_token(request)})
 
 
 # --- The profile ---
 
 
-@keeps_words("profile")
+@keep_until_accepted("profile")
 @never_cache
 @login_required
 @require_http_methods(["GET", "POST"])
 def profile(request: SignedInRequest) -> HttpResponse:
-    form = ProfileForm(request.POST or None, person=request.user, kept=kept_forms.find(request, request.path))
+    form = ProfileForm(request.POST or None, person=request.user, kept=kept_forms.find_kept_form(request, request.path))
     if request.method == "POST" and form.is_valid():
         try:
             profiles.update_profile(request.user, **form.cleaned_data)
         except Busy:
-            raise  # a page of its own, with the time to wait
+            raise  # it has its own page, with the time to wait
         except DomainError as error:
-            add_refusal(form, error)
+            add_domain_error(form, error)
         else:
             messages.success(request, "Your profile is saved.")
             return redirect("profile")
-    # A refused name must not look saved: the page shows the person as stored.
+    # `person` is the stored user, so that a refused name does not look saved.
     return render(request, "accounts/profile.html", {"form": form, "person": request.user})
 
 
 @login_required
 @require_POST
 def languages(request: SignedInRequest) -> HttpResponse:
-    """The answer to what the dashboard asks at the first visit."""
+    """Save the languages that the dashboard asks for at the first visit."""
     form = LanguagesForm(request.POST)
     if form.is_valid():
         profiles.propose_time_zone(request.user, form.cleaned_data["time_zone"])
@@ -394,7 +390,7 @@ def languages(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_POST
 def work_language(request: SignedInRequest) -> HttpResponse:
-    """Remember what "Work in" of the dashboard says."""
+    """Save the choice "Work in" of the dashboard."""
     profiles.choose_work_language(request.user, request.POST.get("lang", ""))
     return redirect("dashboard")
 
@@ -419,18 +415,18 @@ KEPT_OF_SUSPENDED = (
 @login_required
 @require_http_methods(["GET", "POST"])
 def profile_delete(request: SignedInRequest) -> HttpResponse:
-    """Whoever came here proved a moment ago who they are (oasst.accounts.access_middleware)."""
+    """Delete the account. The middleware has asked for a reauthentication before (oasst.accounts.access_middleware)."""
     form = DeleteForm(request.POST or None, person=request.user)
     if request.method == "POST" and form.is_valid():
-        person, email = request.user, request.user.email
+        user, email = request.user, request.user.email
         try:
-            closing.close_account(person)
+            closing.close_account(user)
         except Conflict as refusal:
             form.add_error(None, refusal.message)
         else:
             logout(request)
             if email:
-                tell(request, person, "account_closed", email=email, contact=contact_address())
+                send_notice(request, user, "account_closed", email=email, contact=contact_address())
             messages.success(request, "Your account is erased. Thank you for everything you gave.")
             return redirect("landing")
     return render(

@@ -1,4 +1,4 @@
-"""Reads that are not sent again to a caller who has them, and links to the pages beside."""
+"""ETags for GET responses, and Link headers for pagination."""
 
 import hashlib
 from typing import Any
@@ -10,19 +10,19 @@ from rest_framework.response import Response
 
 
 def make_conditional(response: Response, request: HttpRequest) -> None:
-    """Give the answer an ETag; 304 without a body where the caller names it."""
-    # Who asks and who looks decide what is shown, so no cache may give one's answer to another.
+    """Add an ETag, and turn the response into a 304 if the client already has it."""
+    # The content depends on API client and user, so shared caches may not store it.
     response["Cache-Control"] = "private, no-cache"
-    # Weak, because the same answer may be sent compressed.
+    # Weak, because the response may also be sent compressed.
     etag = response["ETag"] = f'W/"{hashlib.blake2b(response.content, digest_size=16).hexdigest()}"'
-    known = parse_etags(request.headers.get("If-None-Match", ""))
-    if known == ["*"] or etag.removeprefix("W/") in (one.removeprefix("W/") for one in known):
+    cached = parse_etags(request.headers.get("If-None-Match", ""))
+    if cached == ["*"] or etag.removeprefix("W/") in (value.removeprefix("W/") for value in cached):
         response.status_code, response.content = 304, b""
 
 
-def links_beside(page: dict[str, Any], request: HttpRequest) -> str:
-    """The header Link (RFC 8288) to the pages before and after this one; empty where there is none."""
-    kept = [(name, value) for name, value in request.GET.items() if name not in ("before", "after")]
-    sides = (("prev", "before"), ("next", "after"))
-    found = [(rel, urlencode([*kept, (side, page[rel])])) for rel, side in sides if page[rel] is not None]
-    return ", ".join(f'<?{query}>; rel="{rel}"' for rel, query in found)
+def pagination_links(page: dict[str, Any], request: HttpRequest) -> str:
+    """Return the Link header (RFC 8288) to the previous and next page, or "" if there is none."""
+    query = [(name, value) for name, value in request.GET.items() if name not in ("before", "after")]
+    links = (("prev", "before"), ("next", "after"))
+    queries = [(rel, urlencode([*query, (name, page[rel])])) for rel, name in links if page[rel] is not None]
+    return ", ".join(f'<?{encoded}>; rel="{rel}"' for rel, encoded in queries)

@@ -1,7 +1,7 @@
-"""Pages by cursor, as clients of the wire know them: `<uuid>$<sort value>`, or a bare sort value.
+"""Cursor pagination in Open-Assistant's format: `<uuid>$<sort value>`, or a bare sort value.
 
-With the uuid a cursor is strict on (sort value, uuid), so rows with equal sort values page correctly; without it the
-value itself is on the page. Items come in the asked order, whichever way was paged.
+With a uuid the page starts after (sort value, uuid), which is exact for equal sort values. Without one it includes the
+value itself. Items always have the requested order, also when paging backwards.
 """
 
 from collections.abc import Callable
@@ -12,36 +12,36 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from oasst.api.fields import Choice, Constant, Shape, Text, read_moment
+from oasst.api.fields import ChoiceField, ConstantField, Schema, TextField, parse_iso_datetime
 from oasst.core.errors import Invalid
 
 
 @dataclass(frozen=True)
 class Order:
-    """By which column pages are sorted, and how its values are read from a cursor. `id` breaks ties."""
+    """The column that sorts the pages, and how to read and write its values in a cursor. `id` breaks ties."""
 
-    name: str  # on the wire
+    name: str  # `sort_key` in the response
     field: str
     id: str
     read: Callable[[str], Any]
     write: Callable[[Any], str] = str
 
 
-class PageShape(Shape):
-    """What every page says besides its `items`."""
+class PageSchema(Schema):
+    """Members of every page besides `items`."""
 
-    prev = Text(allow_null=True)
-    next = Text(allow_null=True)
-    order = Choice(("asc", "desc"), called="Order")
-
-
-class DatedPageShape(PageShape):
-    sort_key = Constant("created_date")
+    prev = TextField(allow_null=True)
+    next = TextField(allow_null=True)
+    order = ChoiceField(("asc", "desc"), called="Order")
 
 
-def read_date(text: str) -> datetime:
+class DatedPageSchema(PageSchema):
+    sort_key = ConstantField("created_date")
+
+
+def parse_cursor_date(text: str) -> datetime:
     try:
-        return read_moment(text)
+        return parse_iso_datetime(text)
     except ValueError as error:
         raise Invalid(
             "This cursor holds no date. A + must be sent as %2B.", code="bad_cursor", field="cursor"
@@ -49,7 +49,7 @@ def read_date(text: str) -> datetime:
 
 
 def by_date(field: str, id: str) -> Order:
-    return Order("created_date", field, id, read_date, datetime.isoformat)
+    return Order("created_date", field, id, parse_cursor_date, datetime.isoformat)
 
 
 def by_name(name: str, field: str, id: str) -> Order:
@@ -63,7 +63,7 @@ class _Position:
 
 
 def _position(order: Order, cursor: str | None) -> _Position | None:
-    if not cursor:  # an empty one is none, as the website sends it for its first page
+    if not cursor:  # the website of Open-Assistant sends an empty one for the first page
         return None
     head, separator, tail = cursor.partition("$")
     if separator:
@@ -82,7 +82,7 @@ class Page:
     order: Order
     desc: bool
 
-    def as_wire(self, items: list[Any]) -> dict[str, Any]:
+    def represent(self, items: list[Any]) -> dict[str, Any]:
         return {
             "prev": self.prev,
             "next": self.next,
@@ -102,30 +102,30 @@ def take_page(
     size: int,
     desc: bool = False,
 ) -> Page:
-    """One page of `rows`; `key` gives (sort value, id) of a row. Raises Invalid `bad_cursor`.
+    """Return one page of `rows`. `key` returns (sort value, id) of a row. Raise Invalid `bad_cursor`.
 
-    One row more than asked for tells whether there is a further page, except between two cursors.
+    Except between two cursors, one more row is read to find out if there is another page.
     """
     low, high = _position(order, after), _position(order, before)
     if low is not None:
         rows = rows.filter(_beyond(order, low, ascending=not desc))
     if high is not None:
         rows = rows.filter(_beyond(order, high, ascending=desc))
-    between = low is not None and high is not None
-    backwards = before is not None and low is None  # also for an empty `before`: that is the last page
+    is_between = low is not None and high is not None
+    backwards = before is not None and low is None  # an empty `before` means the last page
     ascending = desc if backwards else not desc
     sign = "" if ascending else "-"
-    found = list(rows.order_by(f"{sign}{order.field}", f"{sign}{order.id}")[: size if between else size + 1])
-    more, found = len(found) > size, found[:size]
+    items = list(rows.order_by(f"{sign}{order.field}", f"{sign}{order.id}")[: size if is_between else size + 1])
+    has_more, items = len(items) > size, items[:size]
     if backwards:
-        found.reverse()
-    if not found:
-        prev, next = (order.write(one.value) if one else None for one in (low, high))
+        items.reverse()
+    if not items:
+        prev, next = (order.write(position.value) if position else None for position in (low, high))
         return Page([], prev, next, order, desc)
-    first, last = (f"{row_id}${order.write(value)}" for value, row_id in (key(found[0]), key(found[-1])))
-    has_prev = low is not None or (backwards and more)
-    has_next = high is not None or backwards or more
-    return Page(found, first if has_prev else None, last if has_next else None, order, desc)
+    first, last = (f"{row_id}${order.write(value)}" for value, row_id in (key(items[0]), key(items[-1])))
+    has_prev = low is not None or (backwards and has_more)
+    has_next = high is not None or backwards or has_more
+    return Page(items, first if has_prev else None, last if has_next else None, order, desc)
 
 
 def _beyond(order: Order, position: _Position, *, ascending: bool) -> Q:
@@ -133,5 +133,5 @@ def _beyond(order: Order, position: _Position, *, ascending: bool) -> Q:
     bound = Q(**{f"{order.field}__{side}e": position.value})
     if position.id is None:
         return bound
-    # The bound again, so that the index is entered at the position and not at its end.
+    # `bound` is redundant but lets PostgreSQL enter the index at the position instead of at its end.
     return bound & (Q(**{f"{order.field}__{side}": position.value}) | Q(**{f"{order.id}__{side}": position.id}))

@@ -1,4 +1,4 @@
-"""The operation of each interface that gives its OpenAPI document."""
+"""The operation of each interface that returns its OpenAPI document."""
 
 from collections.abc import Callable
 from functools import cache
@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from oasst.api.fields import Shape
+from oasst.api.fields import Schema
 from oasst.api.interfaces import Interface, Json
 from oasst.api.operations import Access, Call, Operation
 
@@ -15,21 +15,21 @@ def add_document(
     operations: list[Operation],
     interface: Interface,
     *,
-    told: type[Shape] | None = None,
-    words: str = "This contract for machines, as an OpenAPI document.",
+    webhook_events: type[Schema] | None = None,
+    description: str = "This contract as an OpenAPI document.",
 ) -> Callable[[], Json]:
-    """Add the operation that gives all of them as an OpenAPI document, and return what makes it."""
+    """Add the operation `openapi.json`, and return the function that builds the document."""
 
     @cache
     def document() -> Json:
-        from oasst.api import openapi  # takes a while to load
+        from oasst.api import openapi  # late, because it loads slowly
 
-        return openapi.document(interface, operations, told=told)
+        return openapi.document(interface, operations, webhook_events=webhook_events)
 
     def get_schema(call: Call) -> Any:
         return document()
 
-    get_schema.__doc__ = words
+    get_schema.__doc__ = description
     answer = serializers.DictField(child=serializers.JSONField())
     operations.append(Operation("GET", "openapi.json", Access.OPEN, get_schema, answer=answer))
     return document

@@ -1,6 +1,6 @@
-"""Every refusal of the APIs. An interface has one table of statuses and one envelope, its `Refusals`.
+"""Error responses of the APIs. Each interface has its own statuses and envelope, its `Refusals`.
 
-`handle` is DRF's EXCEPTION_HANDLER. What the interface does not understand is a bug.
+`handle` is DRF's EXCEPTION_HANDLER. Every other exception is a bug.
 """
 
 import logging
@@ -18,19 +18,19 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from oasst.api.codes import Wire, number_of
+from oasst.api.error_codes import ErrorCode, error_code_of
 from oasst.api.operations import Operation
-from oasst.api.parsers import NotJson
+from oasst.api.parsers import InvalidJson
 from oasst.api.renderers import PROBLEM
 from oasst.core import metrics
 from oasst.core.errors import DomainError, Unreadable, as_domain_error
 from oasst.core.http.error_views import status_of
 
 log = logging.getLogger(__name__)
-MOST_PROBLEMS = 100
-"""So many problems of one body are told: an answer must not be many times what was sent."""
-COME_BACK_AFTER = 30
-"""429 and 503 always say when to come back, also where nobody knows better than "a little later"."""
+MAX_PROBLEMS = 100
+"""Problems of a body that are listed, so that the response is not many times larger than the request."""
+DEFAULT_RETRY_AFTER = 30
+"""Default of Retry-After in seconds, because 429 and 503 always have one."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Refusal:
     status: int
     body: Any
     headers: Mapping[str, str] = field(default_factory=dict)
-    code: str = ""  # of the domain, for those who ask for RFC 9457
+    code: str = ""  # of the domain error, for RFC 9457
 
 
 class BadInput(exceptions.APIException):
-    """What is wrong with path, query and body, all of it."""
+    """All problems of path, query and body."""
 
     status_code = 422
 
@@ -50,47 +50,49 @@ class BadInput(exceptions.APIException):
         super().__init__()
         self.details = details
 
-    def places(self) -> Iterator[dict[str, Any]]:
+    def problems(self) -> Iterator[dict[str, Any]]:
         for source, details in self.details:
-            yield from places(details, (source,))
+            yield from problems_of(details, (source,))
 
 
 class Refusals(ABC):
-    """What an interface answers to an error."""
+    """The error responses of an interface."""
 
     edge: str
-    """Its name in the metrics."""
+    """The label in the metrics."""
     crash: Refusal
     too_large: Refusal
     garbled: Refusal
     as_problems = True
-    """Also as RFC 9457, for whoever accepts that."""
+    """Use RFC 9457 if the client accepts it."""
 
-    def of(self, error: Exception, operation: Operation | None, allowed: Iterable[str] = ()) -> Refusal | None:
-        """None for a bug. `allowed`: the methods of the path."""
-        if isinstance(error, NotJson):
+    def refusal_for(self, error: Exception, operation: Operation | None, allowed: Iterable[str] = ()) -> Refusal | None:
+        """Return the response to an error, or None for a bug. `allowed` are the methods of the path."""
+        if isinstance(error, InvalidJson):
             return self.not_json(error)
         if isinstance(error, BadInput):
             return self.bad_input(error)
-        known = as_domain_error(error)
-        if isinstance(known, Unreadable):
-            return self.too_large if known.code == "too_large" else self.garbled
-        if known is not None:
-            return self.of_domain(known, operation)
+        domain_error = as_domain_error(error)
+        if isinstance(domain_error, Unreadable):
+            return self.too_large if domain_error.code == "too_large" else self.garbled
+        if domain_error is not None:
+            return self.count_and_refuse(domain_error, operation)
         if isinstance(error, exceptions.MethodNotAllowed):
-            return self.in_words(405, "Method Not Allowed", {"Allow": ", ".join(sorted(allowed))})
+            return self.plain_refusal(405, "Method Not Allowed", {"Allow": ", ".join(sorted(allowed))})
         if isinstance(error, Http404):
-            return self.in_words(404, "Not Found")
+            return self.plain_refusal(404, "Not Found")
         if isinstance(error, PermissionDenied):
-            return self.in_words(403, str(error) or "Forbidden")
+            return self.plain_refusal(403, str(error) or "Forbidden")
         if isinstance(error, exceptions.ValidationError):
             return self.bad_input(BadInput([("body", error.detail)]))
         if isinstance(error, exceptions.APIException):
             wait = getattr(error, "wait", None)
-            return self.in_words(error.status_code, str(error.detail), {"Retry-After": str(ceil(wait))} if wait else {})
+            return self.plain_refusal(
+                error.status_code, str(error.detail), {"Retry-After": str(ceil(wait))} if wait else {}
+            )
         return None
 
-    def of_domain(self, error: DomainError, operation: Operation | None = None) -> Refusal:
+    def count_and_refuse(self, error: DomainError, operation: Operation | None = None) -> Refusal:
         metrics.domain_errors.labels(edge=self.edge, code=error.code).inc()
         return self.refused(error, operation)
 
@@ -98,96 +100,97 @@ class Refusals(ABC):
     def refused(self, error: DomainError, operation: Operation | None) -> Refusal: ...
 
     @abstractmethod
-    def not_json(self, error: NotJson) -> Refusal: ...
+    def not_json(self, error: InvalidJson) -> Refusal: ...
 
     @abstractmethod
     def bad_input(self, error: BadInput) -> Refusal: ...
 
-    def in_words(self, status: int, words: str, headers: Mapping[str, str] | None = None) -> Refusal:
-        """For what has no code of the domain."""
+    def plain_refusal(self, status: int, words: str, headers: Mapping[str, str] | None = None) -> Refusal:
+        """Return a refusal that is not a domain error."""
         return Refusal(status, {"detail": words}, headers or {})
 
-    def respond(self, refused: Refusal, request: HttpRequest | Request) -> Response:
-        """In the envelope of the interface, or as RFC 9457 has it."""
+    def respond(self, refusal: Refusal, request: HttpRequest | Request) -> Response:
+        """Return the response in the envelope of the interface, or as RFC 9457."""
         as_problem = self.as_problems and PROBLEM in request.headers.get("Accept", "")
-        body, media = (_problem(refused), PROBLEM) if as_problem else (refused.body, None)
-        response = Response(body, refused.status, headers=refused.headers, content_type=media)
-        # Refusals are everyday: the line of the request says it, Django need not warn of each once more.
+        body, media = (_problem(refusal), PROBLEM) if as_problem else (refusal.body, None)
+        response = Response(body, refusal.status, headers=refusal.headers, content_type=media)
+        # Keep Django from logging each refusal a second time, besides the line of the request.
         response._has_been_logged = True  # type: ignore[attr-defined]
         return response
 
 
 class DataRefusals(Refusals):
-    """`{"error_code": int, "message": str}`, and a list of places for bad input."""
+    """`{"error_code": int, "message": str}`, and a list of problems for bad input."""
 
     edge = "api"
-    crash = Refusal(500, {"message": "INTERNAL_SERVER_ERROR", "error_code": Wire.GENERIC_ERROR})
+    crash = Refusal(500, {"message": "INTERNAL_SERVER_ERROR", "error_code": ErrorCode.GENERIC_ERROR})
     too_large = Refusal(
         413, {"detail": "Request Entity Too Large", "error_code": 0, "message": "The body is too large."}
     )
     garbled = Refusal(400, {"detail": "Bad Request"})
 
     def refused(self, error: DomainError, operation: Operation | None) -> Refusal:
-        known = number_of(error.code)
-        fallback = operation.fallback if operation else Wire.GENERIC_ERROR
-        number = fallback if known is None else known
-        # A refusal that only has the number of its operation is known by that number's status, unless it is about
-        # waiting.
-        status = number.status if number and (known or status_of(error) != 503) else status_of(error)
+        own_number = error_code_of(error.code)
+        fallback = operation.fallback if operation else ErrorCode.GENERIC_ERROR
+        number = fallback if own_number is None else own_number
+        # The fallback number of an operation also sets the status, unless the error is a 503.
+        status = number.status if number and (own_number or status_of(error) != 503) else status_of(error)
         status = operation.statuses.get(number, status) if operation else status
         headers = {}
         wait = getattr(error, "retry_after", None)
         if wait is not None or status in (429, 503):
-            headers["Retry-After"] = str(wait or COME_BACK_AFTER)
+            headers["Retry-After"] = str(wait or DEFAULT_RETRY_AFTER)
         return Refusal(status, {"error_code": number, "message": error.message}, headers, error.code)
 
-    def not_json(self, error: NotJson) -> Refusal:
+    def not_json(self, error: InvalidJson) -> Refusal:
         return _bad_input([error.place])
 
     def bad_input(self, error: BadInput) -> Refusal:
-        return _bad_input(error.places())
+        return _bad_input(error.problems())
 
 
 DATA_REFUSALS = DataRefusals()
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response:
-    """DRF's EXCEPTION_HANDLER. A view that has no `refusals` belongs to the interface of the data set."""
+    """DRF's EXCEPTION_HANDLER. A view without `refusals` uses those of the data API."""
     view, request = context["view"], context["request"]
     refusals: Refusals = getattr(view, "refusals", DATA_REFUSALS)
-    refused = refusals.of(error, getattr(view, "operation", None), view.allowed_methods)
-    if refused is None:
+    refusal = refusals.refusal_for(error, getattr(view, "operation", None), view.allowed_methods)
+    if refusal is None:
         log.exception("%s %s crashed", request.method, getattr(request.resolver_match, "route", "?"))
         got_request_exception.send(sender=type(view), request=request._request)
-        refused = refusals.crash
-    return refusals.respond(refused, request)
+        refusal = refusals.crash
+    return refusals.respond(refusal, request)
 
 
-def _problem(refused: Refusal) -> dict[str, Any]:
-    body = refused.body
+def _problem(refusal: Refusal) -> dict[str, Any]:
+    body = refusal.body
     errors = body["detail"] if isinstance(body.get("detail"), list) else []
     detail = body.get("message") or body["detail"]
     return {
-        "type": f"/docs/#status-{refused.status}",
-        "title": refused.code.replace("_", " ").capitalize() or detail,
-        "status": refused.status,
+        "type": f"/docs/#status-{refusal.status}",
+        "title": refusal.code.replace("_", " ").capitalize() or detail,
+        "status": refusal.status,
         "detail": detail,
-        "code": refused.code,
-        "error_code": body.get("error_code", Wire.GENERIC_ERROR),
+        "code": refusal.code,
+        "error_code": body.get("error_code", ErrorCode.GENERIC_ERROR),
         "errors": errors,
     }
 
 
-def _bad_input(found: Iterable[dict[str, Any]]) -> Refusal:
-    """`error_code` and `message` stand beside the list, so that a client that only knows those can say something."""
-    problems = list(islice(found, MOST_PROBLEMS))
+def _bad_input(details: Iterable[dict[str, Any]]) -> Refusal:
+    """Return a 422 with the list of problems, and with `error_code` and `message` for clients that only know those."""
+    problems = list(islice(details, MAX_PROBLEMS))
     first = problems[0]
     where = ".".join(str(part) for part in first["loc"][1:])
     message = f"{where}: {first['msg']}" if where else first["msg"]
-    return Refusal(422, {"detail": problems, "error_code": Wire.GENERIC_ERROR, "message": message}, code="bad_input")
+    return Refusal(
+        422, {"detail": problems, "error_code": ErrorCode.GENERIC_ERROR, "message": message}, code="bad_input"
+    )
 
 
-# What DRF calls a problem → what clients of the wire know it as.
+# DRF's code of a problem → the type that API clients know from Open-Assistant.
 _TYPES = {
     "required": "value_error.missing",
     "null": "type_error.none.not_allowed",
@@ -203,26 +206,22 @@ _TYPES = {
 }
 
 
-def places(details: Any, path: tuple[str | int, ...]) -> Iterator[dict[str, Any]]:
-    """Each problem with the way to it, from DRF's nested details."""
+def problems_of(details: Any, path: tuple[str | int, ...]) -> Iterator[dict[str, Any]]:
+    """Yield each problem of DRF's nested details with its path."""
     if isinstance(details, exceptions.ErrorDetail):
         code = str(details.code)
         kind = _TYPES.get(code) or (code if "." in code else "value_error")
         yield {"loc": list(path), "msg": _short(details, 1000), "type": kind}
     elif isinstance(details, dict):
         for name, inner in details.items():
-            yield from places(inner, path if name == "non_field_errors" else (*path, _name(name)))
+            part = name if isinstance(name, int) else _short(name)  # the index in a list, or the name of a member
+            yield from problems_of(inner, path if name == "non_field_errors" else (*path, part))
     elif isinstance(details, list):
-        several = any(not isinstance(inner, exceptions.ErrorDetail) for inner in details)
-        for place, inner in enumerate(details):
-            yield from places(inner, (*path, place) if several else path)
+        is_nested = any(not isinstance(inner, exceptions.ErrorDetail) for inner in details)
+        for index, inner in enumerate(details):
+            yield from problems_of(inner, (*path, index) if is_nested else path)
 
 
-def _name(part: Any) -> str | int:
-    """Of a member, or its place in a list."""
-    return part if isinstance(part, int) else _short(part)
-
-
-def _short(text: object, most: int = 100) -> str:
-    """Names and values are those of the caller, and as long as they like."""
-    return f"{str(text)[:most]}…" if len(str(text)) > most else str(text)
+def _short(text: object, limit: int = 100) -> str:
+    """Shorten names and values, which the client chose."""
+    return f"{str(text)[:limit]}…" if len(str(text)) > limit else str(text)

@@ -1,6 +1,5 @@
-"""What clients may send, as leniently as they always could: numbers as text and text as numbers, many spellings of
-yes and no, of UUIDs and of dates, an empty text for an empty object. Null is another matter: only where a field allows
-it.
+"""Serializer and fields as lenient as Open-Assistant's: numbers as text and text as numbers, many spellings of
+booleans, UUIDs and dates, and "" for an empty object. Null is accepted only with `allow_null`.
 """
 
 import math
@@ -16,15 +15,15 @@ from rest_framework import serializers
 
 from oasst.core.errors import Invalid
 from oasst.core.text.validation import clean_pool_tag
-from oasst.core.timestamps import parse_moment
+from oasst.core.timestamps import parse_timestamp
 
-_YES = frozenset({"true", "1", "yes", "on", "t", "y"})
-_NO = frozenset({"false", "0", "no", "off", "f", "n"})
+_TRUE = frozenset({"true", "1", "yes", "on", "t", "y"})
+_FALSE = frozenset({"false", "0", "no", "off", "f", "n"})
 _MILLISECONDS = 2e10  # a larger Unix time is in milliseconds
 
 
-class Text(serializers.CharField):
-    """A string as it was sent; numbers become one. Blanks alone are nothing where something must be said."""
+class TextField(serializers.CharField):
+    """A string as sent; numbers become strings. Without `allow_blank`, spaces alone are refused."""
 
     default_error_messages = {"type_error.str": "str type expected"}
 
@@ -42,15 +41,15 @@ class Text(serializers.CharField):
         return str(data)
 
 
-class TextOrNull(Text):
-    """Null where there is none: we keep an empty text, the wire does not."""
+class NullableTextField(TextField):
+    """A text that is stored as "" and sent as null when it is empty."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_null=True, **kwargs)
 
 
-class Whole(serializers.IntegerField):
-    """A whole number, also as text."""
+class IntegerField(serializers.IntegerField):
+    """A 64-bit integer, also as text."""
 
     default_error_messages = {"type_error.integer": "value is not a valid integer"}
 
@@ -59,12 +58,12 @@ class Whole(serializers.IntegerField):
             number = int(data)
         except (TypeError, ValueError, OverflowError):
             self.fail("type_error.integer")
-        if abs(number) >= 2**63:  # more than PostgreSQL counts
+        if abs(number) >= 2**63:  # too large for PostgreSQL
             self.fail("type_error.integer")
         return number
 
 
-class Number(serializers.FloatField):
+class FloatField(serializers.FloatField):
     default_error_messages = {"type_error.float": "value is not a valid float"}
 
     def to_internal_value(self, data: Any) -> float:
@@ -72,26 +71,24 @@ class Number(serializers.FloatField):
             number = float(data)
         except (TypeError, ValueError, OverflowError):
             self.fail("type_error.float")
-        if not math.isfinite(number):  # NaN is less than no limit and more than none
+        if not math.isfinite(number):  # NaN would pass the comparison with any limit
             self.fail("type_error.float")
         return number
 
 
-class Flag(serializers.BooleanField):
+class BooleanField(serializers.BooleanField):
     default_error_messages = {"type_error.bool": "value could not be parsed to a boolean"}
     NULL_VALUES = {None}
 
     def to_internal_value(self, data: Any) -> bool:
-        word = str(data).lower()
-        if isinstance(data, str | int | float) and word in _YES:
-            return True
-        if isinstance(data, str | int | float) and word in _NO:
-            return False
-        self.fail("type_error.bool")
+        word = str(data).lower() if isinstance(data, str | int | float) else ""
+        if word not in _TRUE | _FALSE:
+            self.fail("type_error.bool")
+        return word in _TRUE
 
 
-class Id(serializers.UUIDField):
-    """A UUID in any spelling that Python reads."""
+class UUIDField(serializers.UUIDField):
+    """A UUID in any spelling that Python accepts."""
 
     default_error_messages = {"type_error.uuid": "value is not a valid uuid"}
 
@@ -102,8 +99,8 @@ class Id(serializers.UUIDField):
             self.fail("type_error.uuid")
 
 
-class Ids(Text):
-    """UUIDs with commas between them, for queries."""
+class UUIDListField(TextField):
+    """Comma-separated UUIDs, for queries."""
 
     default_error_messages = {
         "type_error.uuid": "value is not a list of uuids",
@@ -124,41 +121,41 @@ class Ids(Text):
             self.fail("type_error.uuid")
 
 
-class Moment(serializers.DateTimeField):
-    """ISO 8601 with a time, or Unix time. Without a zone it is UTC."""
+class DateTimeField(serializers.DateTimeField):
+    """ISO 8601 with a time, or Unix time. UTC if there is no offset."""
 
     default_error_messages = {"value_error.datetime": "invalid datetime format"}
 
     def to_internal_value(self, value: Any) -> datetime:
         try:
-            return _moment(str(value))
+            return _parse_datetime(str(value))
         except (ValueError, OverflowError, OSError):
             self.fail("value_error.datetime")
 
 
-def _moment(text: str) -> datetime:
+def _parse_datetime(text: str) -> datetime:
     try:
         number = float(text)
     except ValueError:
-        return read_moment(text)
+        return parse_iso_datetime(text)
     return datetime.fromtimestamp(number / 1000 if abs(number) > _MILLISECONDS else number, UTC)
 
 
-def read_moment(text: str) -> datetime:
-    """ISO 8601 with a time; without a zone it is UTC. Raises ValueError."""
+def parse_iso_datetime(text: str) -> datetime:
+    """Parse ISO 8601 with a time, in UTC if there is no offset. Raise ValueError."""
     if ":" not in text and "T" not in text:
         raise ValueError("a time is missing")
-    return parse_moment(text, zone=UTC)
+    return parse_timestamp(text, zone=UTC)
 
 
-class Choice(serializers.ChoiceField):
-    """One of a fixed list of words. A list that occurs in several places has a name in the published schema."""
+class ChoiceField(serializers.ChoiceField):
+    """One of a fixed list of words. `called` names a list in the OpenAPI document that is used in several places."""
 
     default_error_messages = {"invalid_choice": "value is not a valid enumeration member; permitted: {permitted}"}
 
     def __init__(self, choices: Iterable[str], *, called: str = "", **kwargs: Any) -> None:
         self.called = called
-        super().__init__([str(one) for one in choices], **kwargs)
+        super().__init__([str(choice) for choice in choices], **kwargs)
 
     def to_internal_value(self, data: Any) -> Any:
         try:
@@ -168,39 +165,39 @@ class Choice(serializers.ChoiceField):
             self.fail("invalid_choice", permitted=permitted)
 
 
-class Constant(Choice):
-    """Always the same word: what tells one shape from the others."""
+class ConstantField(ChoiceField):
+    """Always the same word: the discriminator of a union."""
 
     def __init__(self, value: str, **kwargs: Any) -> None:
         self.value = str(value)
         super().__init__([self.value], **kwargs)
 
 
-class Nothing(serializers.Field[None, None, None, None]):
+class NullField(serializers.Field[None, None, None, None]):
     """Always null."""
 
     def __init__(self) -> None:
         super().__init__(allow_null=True)
 
 
-class Either(serializers.Field[Any, Any, Any, Any]):
-    """A value of one of several forms that JSON tells apart by itself, as a text and a list. Only described."""
+class AnyOfField(serializers.Field[Any, Any, Any, Any]):
+    """A value of one of several JSON types, such as a text or a list. For the OpenAPI document only."""
 
     def __init__(self, *forms: Any, **kwargs: Any) -> None:
         self.forms = forms
         super().__init__(**kwargs)
 
 
-class ByName(serializers.DictField):
-    """A value under each name of a fixed list; any of them may be absent."""
+class OptionalMembersField(serializers.DictField):
+    """An object with optional members from a fixed list of names."""
 
     def __init__(self, names: Iterable[str], **kwargs: Any) -> None:
-        self.names = tuple(str(one) for one in names)
+        self.names = tuple(map(str, names))
         super().__init__(**kwargs)
 
 
-class Language(Text):
-    """A language, or what else names a pool of work, in its usual case. Empty counts as absent."""
+class LanguageTagField(TextField):
+    """The tag of a language or of another pool of work, in its usual case. An empty one counts as absent."""
 
     default_error_messages = {"value_error.language": "this is not a tag; examples: en, pt-BR, zh-Hant"}
 
@@ -214,8 +211,8 @@ class Language(Text):
             self.fail("value_error.language")
 
 
-class Few(serializers.ListField):
-    """A list whose length is looked at before what stands in it: a million items take a minute to check."""
+class BoundedList(serializers.ListField):
+    """A list that checks its length before its items, because a million items take a minute to check."""
 
     def __init__(self, *, max_length: int = 1000, **kwargs: Any) -> None:
         super().__init__(max_length=max_length, **kwargs)
@@ -226,143 +223,151 @@ class Few(serializers.ListField):
         return super().to_internal_value(data)
 
 
-def as_object(data: Any) -> Mapping[str, Any]:
-    """What stands for an object: `""` and `[]` for one without members, and a list of pairs for its members.
+def to_mapping(data: Any) -> Mapping[str, Any]:
+    """Convert a value with `dict` as Open-Assistant (pydantic 1) does: `""` and `[]` are empty objects.
 
-    It is what Python's `dict` makes of a value, since Open-Assistant's validation (pydantic 1) asked that. Raises
-    ValidationError `type_error.dict`.
+    Raise ValidationError `type_error.dict`.
     """
     if isinstance(data, Mapping):
         return data
     with suppress(TypeError, ValueError):
-        found = dict(data)
-        if all(isinstance(name, str) for name in found):
-            return found
+        mapping = dict(data)
+        if all(isinstance(name, str) for name in mapping):
+            return mapping
     raise serializers.ValidationError(["value is not a valid dict"], code="type_error.dict")
 
 
-class Shape(serializers.Serializer[Any]):
-    """What an operation takes or gives, field by field. Members that are not named are ignored.
+class Schema(serializers.Serializer[Any]):
+    """A serializer for the input or output of an operation. Unknown members are ignored.
 
-    On the way out a member is an attribute, or an item of a mapping, by its `source`. Values of our own kinds of field
-    are written as they are, since `wire_json` knows moments and UUIDs.
+    In output a member is an attribute, or an item of a mapping, by its `source`. Values of our own fields are passed on
+    unchanged, because `compact_json` writes datetimes and UUIDs.
     """
 
-    one_of: tuple[type["Shape"], ...] = ()  # it is one of these, told apart by the constant called `tag`
-    tag: str = "type"  # empty where each has members that no other has
+    one_of: tuple[type["Schema"], ...] = ()  # a union of these, discriminated by the constant named `tag`
+    tag: str = "type"  # empty if each has members that no other has
 
     @classmethod
     def constant(cls, tag: str) -> str:
-        """What this shape always has under the tag of a union."""
-        found = cls().fields[tag]
-        assert isinstance(found, Constant) and found.required, f"{cls.__name__}.{tag} is no constant"
-        return found.value
+        """Return the value of this schema's discriminator."""
+        field = cls().fields[tag]
+        assert isinstance(field, ConstantField) and field.required, f"{cls.__name__}.{tag} is no constant"
+        return field.value
 
     def to_internal_value(self, data: Any) -> Any:
-        return super().to_internal_value(as_object(data))
+        return super().to_internal_value(to_mapping(data))
 
-    # What DRF asks each field for, for each value, is asked once: a page of a thousand messages has 24,000 values.
+    # Faster than DRF, which calls several methods per value: a page of a thousand messages has 24,000 values.
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         if self.one_of:
             tag = instance[self.tag] if isinstance(instance, Mapping) else getattr(instance, self.tag)
-            return self._kinds[tag].to_representation(instance)
+            return self._variants[tag].to_representation(instance)
         if not isinstance(instance, Mapping):
             return self.represent_objects([instance])[0]
         if self._optional:
-            wanted = self._sources.items()
-            found = {name: instance[at] for name, at in wanted if at in instance or name not in self._optional}
+            members = self._sources.items()
+            data = {name: instance[key] for name, key in members if key in instance or name not in self._optional}
         else:
-            found = dict(zip(self._sources, self._items(instance), strict=True))
-        self._represent_inside([found])
-        return found
+            data = dict(zip(self._sources, self._items(instance), strict=True))
+        self._represent_nested([data])
+        return data
 
     def represent_objects(self, instances: Iterable[Any]) -> list[dict[str, Any]]:
-        """Many at once, without a call of a Python function for each: where the stack of CPython 3.11 has just no room
-        for one more frame, each such call takes 8 µs.
-        """
+        """Represent many objects without a Python call for each: one takes 8 µs if CPython 3.11 must grow its stack."""
         names, get = self._sources, self._attributes
-        found = [dict(zip(names, get(one), strict=True)) for one in instances]
-        self._represent_inside(found)
-        return found
+        result = [dict(zip(names, get(instance), strict=True)) for instance in instances]
+        self._represent_nested(result)
+        return result
 
     def represent_many(self, instances: Iterable[Any]) -> list[dict[str, Any]]:
-        several = list(instances)
-        if self.one_of or not several or isinstance(several[0], Mapping):
-            return [self.to_representation(one) for one in several]
-        return self.represent_objects(several)
+        instances = list(instances)
+        if self.one_of or not instances or isinstance(instances[0], Mapping):
+            return [self.to_representation(instance) for instance in instances]
+        return self.represent_objects(instances)
 
-    def _represent_inside(self, found: list[dict[str, Any]]) -> None:
-        for name, child in self._nested:
-            for one in found:
-                if one.get(name) is not None:
-                    one[name] = child(one[name])
+    def _represent_nested(self, result: list[dict[str, Any]]) -> None:
+        for name, write in self._nested:
+            for data in result:
+                if data.get(name) is not None:
+                    data[name] = write(data[name])
 
     @cached_property
-    def _kinds(self) -> "dict[str, Shape]":
-        return {kind.constant(self.tag): kind() for kind in self.one_of}
+    def _variants(self) -> "dict[str, Schema]":
+        return {variant.constant(self.tag): variant() for variant in self.one_of}
 
     @cached_property
     def _sources(self) -> dict[str, str]:
-        found = {name: str(one.source) for name, one in self.fields.items()}
-        if "*" in found.values():
-            raise TypeError(f"A member of {type(self).__name__} is made from all of it, which shapes do not do.")
-        return found
+        sources = {name: str(field.source) for name, field in self.fields.items()}
+        if "*" in sources.values():
+            raise TypeError(f'A member of {type(self).__name__} has source="*", which schemas do not support.')
+        return sources
 
     @cached_property
     def _attributes(self) -> Callable[[Any], tuple[Any, ...]]:
-        return _several(attrgetter, self._sources.values())
+        return _tuple_getter(attrgetter, self._sources.values())
 
     @cached_property
     def _items(self) -> Callable[[Any], tuple[Any, ...]]:
-        return _several(itemgetter, self._sources.values())
+        return _tuple_getter(itemgetter, self._sources.values())
 
     @cached_property
     def _optional(self) -> frozenset[str]:
-        return frozenset(
-            name for name, one in self.fields.items() if not one.required and one.default is serializers.empty
-        )
+        fields = self.fields.items()
+        return frozenset(name for name, f in fields if not f.required and f.default is serializers.empty)
 
     @cached_property
     def _nested(self) -> list[tuple[str, Callable[[Any], Any]]]:
-        children = ((name, _writer(one)) for name, one in self.fields.items())
-        return [(name, child) for name, child in children if child is not None]
+        writers = ((name, _writer(field)) for name, field in self.fields.items())
+        return [(name, write) for name, write in writers if write is not None]
 
 
-def _several(getter: Callable[..., Any], names: Collection[str]) -> Callable[[Any], tuple[Any, ...]]:
-    """A getter of a tuple, also of one name, for which Python's own gives the value itself."""
+def _tuple_getter(getter: Callable[..., Any], names: Collection[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a getter that returns a tuple for a single name too, unlike Python's own."""
     get = getter(*names)
     return get if len(names) > 1 else lambda instance: (get(instance),)
 
 
-def represent(declared: Any) -> Callable[[Any], Any]:
-    """A function that makes plain data of what an operation gives. `declared` is a shape, a field, or a list of one;
-    None for nothing.
+def make_representer(declared: Any) -> Callable[[Any], Any]:
+    """Return a function that turns the result of an operation into plain data.
+
+    `declared` is a schema, a field, a list of one of them, or None.
     """
     return _writer(declared) or (lambda value: value)
 
 
-_PLAIN = (Text, Whole, Number, Flag, Id, Moment, Choice, Nothing, serializers.CharField, serializers.JSONField)
+_PLAIN = (
+    TextField,
+    IntegerField,
+    FloatField,
+    BooleanField,
+    UUIDField,
+    DateTimeField,
+    ChoiceField,
+    NullField,
+    serializers.CharField,
+    serializers.JSONField,
+)
 
 
 def _writer(declared: Any) -> Callable[[Any], Any] | None:
-    """None for values that are written as they are."""
+    """Return the function that represents a value, or None if values are passed on unchanged."""
     if isinstance(declared, type):
         return _writer(declared())
-    if isinstance(declared, Shape):
+    if isinstance(declared, Schema):
         return declared.to_representation
-    if isinstance(declared, TextOrNull):
+    if isinstance(declared, NullableTextField):
         return lambda text: text or None
     if declared is None or isinstance(declared, _PLAIN):
         return None
     if not isinstance(declared, list | serializers.ListSerializer | serializers.ListField | serializers.DictField):
-        found: Callable[[Any], Any] = declared.to_representation
-        return found
-    inner = declared[0] if isinstance(declared, list) else declared.child
-    inner = inner() if isinstance(inner, type) else inner
-    child = _writer(inner)
-    if child is None:
+        to_representation: Callable[[Any], Any] = declared.to_representation
+        return to_representation
+    child = declared[0] if isinstance(declared, list) else declared.child
+    child = child() if isinstance(child, type) else child
+    write = _writer(child)
+    if write is None:
         return None
     if isinstance(declared, serializers.DictField):
-        return lambda values: {name: child(one) for name, one in values.items()}
-    return inner.represent_many if isinstance(inner, Shape) else lambda values: [child(one) for one in values]
+        return lambda values: {name: write(value) for name, value in values.items()}
+    return child.represent_many if isinstance(child, Schema) else lambda values: [write(value) for value in values]

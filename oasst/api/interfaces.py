@@ -1,4 +1,4 @@
-"""What an interface for programs is, beyond its table of operations: who opens which of them, how they refuse."""
+"""`Interface`: what an API has besides its operations, for its OpenAPI document."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _ENVELOPES: dict[str, Json] = {
     },
     "Problem": {
         "type": "object",
-        "description": "A refusal after RFC 9457, for whoever accepts that. `code` is the reason in a word.",
+        "description": "A refusal as in RFC 9457, for clients that accept it. `code` is the reason in a word.",
         "properties": {
             "type": {"type": "string"},
             "title": {"type": "string"},
@@ -50,24 +50,24 @@ _ENVELOPES: dict[str, Json] = {
 
 @dataclass(frozen=True)
 class Interface:
-    """What the operations of one interface have in common."""
+    """What the operations of one API have in common."""
 
     base: str
-    """The path in front of all operations."""
+    """The path prefix of all operations."""
     title: str
     about: str
     access: Mapping[Access, tuple[str, list[str]]]
-    """In words, and the schemes that open it, any one of them."""
+    """A description, and the alternative security schemes."""
     schemes: Mapping[str, Json]
     refusals: Callable[[Operation], Mapping[int, str]]
-    """Status → in words: every refusal that an operation may give."""
+    """Status → description, for every refusal of an operation."""
     refusal: Json | None
-    """The shape of a refusal; None where it is one of the declared, `Error`."""
+    """The schema of a refusal; None if it is the declared schema `Error`."""
     view: type[OperationView]
 
     @property
     def envelopes(self) -> dict[str, str]:
-        """Media type → the component that a refusal has the shape of."""
+        """Media type → the component with the schema of a refusal."""
         return {JSON: "Refusal", PROBLEM: "Problem"} if self.refusal else {JSON: "Error"}
 
     @property

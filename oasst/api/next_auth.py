@@ -1,6 +1,6 @@
 """Session cookies of NextAuth 4: a compact JWE (RFC 7516) with a direct key and AES-256-GCM.
 
-The key is HKDF-SHA256 of the secret, without salt, for the purpose that NextAuth names.
+The key is HKDF-SHA256 of the secret, without salt, with NextAuth's own info string.
 """
 
 import base64
@@ -13,18 +13,18 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.core.exceptions import PermissionDenied
 
-_PURPOSE = b"NextAuth.js Generated Encryption Key"
+_INFO = b"NextAuth.js Generated Encryption Key"
 
 
-def key_of(secret: str) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=b"", info=_PURPOSE).derive(secret.encode())
+def derive_key(secret: str) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=b"", info=_INFO).derive(secret.encode())
 
 
-def email_in(cookie: str, secret: str) -> str | None:
-    """The address that the cookie was made for, if it names one. Raises PermissionDenied for one that is not ours."""
+def read_email(cookie: str, secret: str) -> str | None:
+    """Return the email address in the cookie, if any. Raise PermissionDenied for an invalid or expired cookie."""
     try:
         head, _, nonce, text, tag = (part.encode() for part in cookie.split("."))
-        plain = AESGCM(key_of(secret)).decrypt(_decoded(nonce), _decoded(text) + _decoded(tag), head)
+        plain = AESGCM(derive_key(secret)).decrypt(_decoded(nonce), _decoded(text) + _decoded(tag), head)
         claims = json.loads(plain)
         expired = float(claims.get("exp", "inf")) < time.time()
         email = claims.get("email")

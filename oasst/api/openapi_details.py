@@ -1,9 +1,9 @@
-"""What the OpenAPI document of the data set's interface says beyond its operations."""
+"""The OpenAPI details of the data API besides its operations."""
 
 from collections import defaultdict
 
-from oasst.api.codes import Wire
-from oasst.api.fields import Text
+from oasst.api.error_codes import ErrorCode
+from oasst.api.fields import TextField
 from oasst.api.interfaces import DETAIL, Interface, Json
 from oasst.api.operations import Access, Operation
 from oasst.api.views import DataView
@@ -24,14 +24,14 @@ _SCHEMES: dict[str, Json] = {
 }
 _REFUSAL: Json = {
     "type": "object",
-    "description": "Why not. Decide by `error_code` (0, or none, where there is no number); `message` is for people.",
+    "description": "A refusal. Decide by `error_code` (0 or missing if there is no number); `message` is for people.",
     "properties": {"error_code": {"type": "integer"}, "message": {"type": "string"}, "detail": DETAIL},
 }
 _BY_STATUS = {
     400: "The request is garbled.",
     403: "Not open to this caller.",
     404: "There is no such path.",
-    409: "It does not go with what is there, or this Idempotency-Key was used for another request.",
+    409: "In conflict with the current state, or this Idempotency-Key was used for another request.",
     410: "It is over.",
     413: "The body is too large.",
     422: "Path, query or body are not as described here; `detail` lists each place.",
@@ -39,38 +39,42 @@ _BY_STATUS = {
 }
 
 
-def refusals(operation: Operation) -> dict[int, dict[Wire, str]]:
-    """Status → number → in words: every refusal that this operation may give."""
-    found: dict[int, dict[Wire, str]] = defaultdict(dict)
+def refusals(operation: Operation) -> dict[int, dict[ErrorCode, str]]:
+    """Return status → number → description, for every refusal of this operation."""
+    result: dict[int, dict[ErrorCode, str]] = defaultdict(dict)
 
-    def may(status: int, number: Wire) -> None:
-        found[status][number] = number.name if number else _BY_STATUS[status]
+    def may(status: int, number: ErrorCode) -> None:
+        result[status][number] = number.name if number else _BY_STATUS[status]
 
-    numbers = [*operation.errors, Wire.DATABASE_MAX_RETRIES_EXHAUSTED]
+    numbers = [*operation.errors, ErrorCode.DATABASE_MAX_RETRIES_EXHAUSTED]
     if operation.access != Access.OPEN:
-        numbers += [Wire.API_CLIENT_NOT_AUTHORIZED, Wire.TOO_MANY_REQUESTS]
+        numbers += [ErrorCode.API_CLIENT_NOT_AUTHORIZED, ErrorCode.TOO_MANY_REQUESTS]
     if operation.access in (Access.KEY, Access.TRUSTED):
-        numbers.append(Wire.USER_DISABLED)  # a person's own token
+        numbers.append(ErrorCode.USER_DISABLED)  # with a user's own token
     if operation.access == Access.ROOT:
-        numbers.append(Wire.ROOT_TOKEN_NOT_AUTHORIZED)
+        numbers.append(ErrorCode.ROOT_TOKEN_NOT_AUTHORIZED)
     if operation.viewer:
-        numbers.append(Wire.USER_NOT_FOUND)
+        numbers.append(ErrorCode.USER_NOT_FOUND)
     if operation.fallback:
         numbers.append(operation.fallback)
     for number in dict.fromkeys(numbers):
         may(operation.statuses.get(number, number.status), number)
-    may(400, Wire.GENERIC_ERROR)
-    if operation.query or operation.body or any(type(field) is not Text for field in operation.in_path.values()):
-        may(422, Wire.GENERIC_ERROR)
+    may(400, ErrorCode.GENERIC_ERROR)
+    if (
+        operation.query
+        or operation.body
+        or any(type(field) is not TextField for field in operation.path_fields_by_name.values())
+    ):
+        may(422, ErrorCode.GENERIC_ERROR)
     if operation.body or operation.method == "POST":
-        may(413, Wire.GENERIC_ERROR)
-    if operation.in_path:
-        may(404, Wire.GENERIC_ERROR)
+        may(413, ErrorCode.GENERIC_ERROR)
+    if operation.path_fields_by_name:
+        may(404, ErrorCode.GENERIC_ERROR)
     if operation.method == "POST" and operation.repeatable:
-        may(409, Wire.GENERIC_ERROR)
-    for status in operation.plain:
-        may(status, Wire.GENERIC_ERROR)
-    return dict(sorted(found.items()))
+        may(409, ErrorCode.GENERIC_ERROR)
+    for status in operation.unnumbered_statuses:
+        may(status, ErrorCode.GENERIC_ERROR)
+    return dict(sorted(result.items()))
 
 
 def _in_words(operation: Operation) -> dict[int, str]:

@@ -1,7 +1,7 @@
-"""The operations of the wires, one declared row each: who may call it, what it takes, what it gives.
+"""Declarations of API operations: who may call them, what they take and what they return.
 
-A module of operations is a list of functions under `@operation`. `oasst.api.views` turns the rows into views of DRF and
-says in which order a call is checked; `oasst.api.openapi` turns them into documents.
+Modules of operations consist of functions with `@operation`. `oasst.api.views` turns them into DRF views and
+`oasst.api.openapi` into documents.
 """
 
 import re
@@ -15,23 +15,23 @@ from uuid import UUID
 from django.http import HttpRequest
 
 from oasst.accounts.models import ApiClient, User
-from oasst.api.codes import Wire
-from oasst.api.fields import Id, Shape, Text, represent
+from oasst.api.error_codes import ErrorCode
+from oasst.api.fields import Schema, TextField, UUIDField, make_representer
 from oasst.core.errors import Invalid, NotFound
 
-_IDS = ("message_id", "task_id", "user_id", "chat_id", "webhook_id", "key_id")  # parts of paths that are UUIDs
+_IDS = ("message_id", "task_id", "user_id", "chat_id", "webhook_id", "key_id")  # path parameters that are UUIDs
 
 
 class Access(StrEnum):
     """Who may call an operation."""
 
     OPEN = "open"
-    KEY = "key"  # any program that is not switched off, and each person through a token of theirs
-    PROGRAM = "program"  # any program with a key of its own
-    TRUSTED = "trusted"  # a front end of our own
-    ROOT = "root"  # an operator, by a token of the settings
-    MEMBER = "member"  # a person, also before they agree to the terms
-    PERSON = "person"  # one who may contribute
+    KEY = "key"  # any enabled API client, and any user with their own token
+    PROGRAM = "program"  # any enabled API client, but no user's token
+    TRUSTED = "trusted"  # a trusted API client
+    ROOT = "root"  # an operator with one of ROOT_TOKENS
+    MEMBER = "member"  # a user, also before they agree to the terms
+    PERSON = "person"  # a user who may contribute
 
 
 @dataclass(frozen=True)
@@ -40,69 +40,69 @@ class Operation:
     path: str
     access: Access
     act: Callable[["Call"], Any]
-    path_fields: Mapping[str, Any] = field(default_factory=dict)  # of what stands in the path and is no id or name
-    query: type[Shape] | None = None
-    body: type[Shape] | None = None
+    path_fields: Mapping[str, Any] = field(default_factory=dict)  # path parameters that are neither id nor text
+    query: type[Schema] | None = None
+    body: type[Schema] | None = None
     body_required: bool = True
-    answer: Any = None  # the Shape of the answer, [Shape] for a list of them, or a field; None for no body
+    answer: Any = None  # a Schema, [Schema] for a list, or a field; None for no body
     status: int = 200
-    viewer: bool = False  # asks who looks: X-OASST-USER. All others ignore that header
-    key_late: bool = False  # bad input is named before a bad key
-    fallback: Wire = Wire.GENERIC_ERROR  # the number of refusals that have none of their own
-    errors: tuple[Wire, ...] = ()
-    statuses: Mapping[Wire, int] = field(default_factory=dict)  # where this operation departs from the usual status
-    plain: tuple[int, ...] = ()  # statuses of refusals without a number of their own
-    repeatable: bool = True  # a POST that takes an Idempotency-Key
-    media: str = "application/json"  # another one is given as lines of text that are made while they are read
-    name: str = ""  # in the schema, where that of the function does not do
-    events: type[Shape] | None = None  # of each Server-Sent Event, where the answer is, or may be, a stream of them
-    also: Mapping[int, str] = field(default_factory=dict)  # further statuses that are no refusals, in words
-    headers: Mapping[str, Any] = field(default_factory=dict)  # that it reads by itself: name → field
-    tells: Mapping[str, str] = field(default_factory=dict)  # headers of its answer: name → in words
+    viewer: bool = False  # reads X-OASST-USER, which other operations ignore
+    input_before_key: bool = False  # report bad input before a bad key
+    fallback: ErrorCode = ErrorCode.GENERIC_ERROR  # the number of refusals without their own number
+    errors: tuple[ErrorCode, ...] = ()
+    statuses: Mapping[ErrorCode, int] = field(default_factory=dict)  # other statuses than usual, by number
+    unnumbered_statuses: tuple[int, ...] = ()  # statuses of refusals without a number
+    repeatable: bool = True  # a POST that accepts an Idempotency-Key
+    media: str = "application/json"  # other types are streamed lines of text
+    name: str = ""  # operation id, if not the name of the function
+    events: type[Schema] | None = None  # schema of the Server-Sent Events, if the response may be such a stream
+    other_statuses: Mapping[int, str] = field(default_factory=dict)  # more successful statuses → description
+    headers: Mapping[str, Any] = field(default_factory=dict)  # request headers that it reads itself: name → field
+    response_headers: Mapping[str, str] = field(default_factory=dict)  # response headers: name → description
 
     @property
-    def by_cursor(self) -> bool:
-        """It gives pages."""
-        return self.query_shape is not None and "before" in self.query_shape.fields
+    def is_paginated(self) -> bool:
+        """True if it returns pages."""
+        return self.query_schema is not None and "before" in self.query_schema.fields
 
-    # One instance of each for all calls and threads: using a shape changes nothing in it but what `cached_property`
-    # sets whole, and making one costs more than using it.
+    # All calls and threads share one instance of each, because creating a serializer costs more than using it, and
+    # using it is thread-safe.
 
     @cached_property
-    def in_path(self) -> dict[str, Any]:
-        """The field of each part of the path that varies."""
+    def path_fields_by_name(self) -> dict[str, Any]:
+        """Return the field of each path parameter."""
         names = re.findall(r"<(?:\w+:)?(\w+)>", self.path)
-        return {name: self.path_fields.get(name) or (Id() if name in _IDS else Text()) for name in names}
+        return {name: self.path_fields.get(name) or (UUIDField() if name in _IDS else TextField()) for name in names}
 
     @cached_property
-    def query_shape(self) -> Shape | None:
+    def query_schema(self) -> Schema | None:
         return self.query() if self.query else None
 
     @cached_property
-    def body_shape(self) -> Shape | None:
+    def body_schema(self) -> Schema | None:
         return self.body() if self.body else None
 
     @cached_property
     def represent(self) -> Callable[[Any], Any]:
-        """Turns what the function gave into what is written."""
-        return represent(self.answer)
+        """Return the function that turns the result of `act` into plain data."""
+        return make_representer(self.answer)
 
 
 @dataclass
 class Call:
-    """One call of an operation with everything that it brought, checked."""
+    """A call of an operation with validated input."""
 
     request: HttpRequest
-    """Django's own: `auth/callback` reads the session of the browser."""
+    """Django's request, because `auth/callback` reads the session of the browser."""
     operation: Operation
     path: dict[str, Any] = field(default_factory=dict)
     query: dict[str, Any] = field(default_factory=dict)
     body: Any = None
     auth: Any = None
-    """What the call was let in by: an `ApiClient`, or whatever the interface knows besides."""
+    """`request.auth`: an `ApiClient`, or another object of the interface."""
     viewer: User | None = None
     headers: dict[str, str] = field(default_factory=dict)
-    """Of the answer."""
+    """Response headers."""
 
     @property
     def client(self) -> ApiClient:
@@ -110,21 +110,21 @@ class Call:
         return self.auth
 
     @property
-    def given(self) -> dict[str, Any]:
-        """The body of an operation that requires one."""
+    def required_body(self) -> dict[str, Any]:
+        """Return the body of an operation that requires one."""
         assert self.body is not None
         return self.body
 
     @property
-    def person(self) -> User:
-        """Who calls an operation that is open to people."""
+    def user(self) -> User:
+        """Return the user of an operation for users."""
         if self.viewer is None:
             raise NotFound("There is no such user.", code="user_not_found")
         return self.viewer
 
     def id(self, name: str) -> UUID:
-        found: UUID = self.path[name]
-        return found
+        value: UUID = self.path[name]
+        return value
 
 
 def operation(
@@ -139,8 +139,8 @@ def operation(
     return register
 
 
-def require_pair(auth_method: str | None, username: str | None) -> tuple[str, str] | None:
-    """Both halves of an identity, or neither. Raises Invalid `identity_incomplete`."""
+def require_complete_identity(auth_method: str | None, username: str | None) -> tuple[str, str] | None:
+    """Return both parts of an identity, or None if both are missing. Raise Invalid `identity_incomplete`."""
     if auth_method and username:
         return auth_method, username
     if auth_method or username:
@@ -148,9 +148,9 @@ def require_pair(auth_method: str | None, username: str | None) -> tuple[str, st
     return None
 
 
-def by_path(operations: Iterable[Operation]) -> dict[str, dict[str, Operation]]:
-    """Path → method → operation, in the order in which they were declared."""
+def group_by_path(operations: Iterable[Operation]) -> dict[str, dict[str, Operation]]:
+    """Return path → method → operation, in the order of declaration."""
     table: dict[str, dict[str, Operation]] = {}
-    for one in operations:
-        table.setdefault(one.path, {})[one.method] = one
+    for op in operations:
+        table.setdefault(op.path, {})[op.method] = op
     return table

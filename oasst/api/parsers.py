@@ -1,4 +1,4 @@
-"""The JSON of a body, read as the wires always read it."""
+"""Parse JSON bodies as leniently as Open-Assistant."""
 
 import json
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from rest_framework.exceptions import ParseError
 from rest_framework.fields import empty
 from rest_framework.parsers import BaseParser
 
-DEEPEST = 100
-"""Levels of a body. What operations take has four."""
+MAX_DEPTH = 100
+"""Levels of nesting in a body. Operations need four."""
 
 
-class NotJson(ParseError):
-    """The body is no JSON, or is nested too deep."""
+class InvalidJson(ParseError):
+    """The body is not JSON, or nested too deeply."""
 
     def __init__(self, position: int, message: str = "this is not JSON") -> None:
         super().__init__(message)
@@ -21,20 +21,20 @@ class NotJson(ParseError):
 
 
 def read_json(raw: bytes) -> Any:
-    """Raises NotJson."""
+    """Parse JSON. Raise InvalidJson."""
     try:
         return json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise NotJson(getattr(error, "pos", 0)) from error
+        raise InvalidJson(getattr(error, "pos", 0)) from error
 
 
-class WireParser(BaseParser):
-    """Takes every media type: another one than JSON's is a body that is no object."""
+class LenientJsonParser(BaseParser):
+    """Accepts every media type; a body that is not JSON becomes a string, which no operation accepts."""
 
     media_type = "*/*"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
-        """`empty` where there is no body."""
+        """Return the parsed body, or `empty` if there is none."""
         raw: bytes = stream.body
         if not raw:
             return empty
@@ -42,16 +42,16 @@ class WireParser(BaseParser):
         if kind and kind != "application/json" and not kind.endswith("+json"):
             return raw.decode(errors="replace")
         body = read_json(raw)
-        # Python reads what it then cannot write or compare again: a little below its own limit that is a crash.
-        if raw.count(b"[") + raw.count(b"{") > DEEPEST and _is_deep(body):
-            raise NotJson(0, f"nested more than {DEEPEST} levels deep")
+        # Just below its own limit, Python can parse nested JSON but crashes when writing or comparing it.
+        if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deep(body):
+            raise InvalidJson(0, f"nested more than {MAX_DEPTH} levels deep")
         return body
 
 
 def _is_deep(body: Any) -> bool:
-    """Is it nested in more than `DEEPEST` levels? Level by level, since recursion is what must not happen."""
+    """Return True if it is nested in more than `MAX_DEPTH` levels. Iterative, because recursion could crash."""
     level = [body]
-    for _ in range(DEEPEST + 1):
+    for _ in range(MAX_DEPTH + 1):
         inner: list[Any] = []
         for value in level:
             if isinstance(value, dict):

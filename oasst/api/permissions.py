@@ -1,4 +1,4 @@
-"""What a caller must be. They raise our own errors, so that the answer has the one shape."""
+"""DRF permissions. They raise domain errors, so that refusals have the usual envelope."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from oasst.api.authentication import require_root
 from oasst.core.errors import NotAllowed
 
 
-class IsKnown(BasePermission):
-    """A valid key or token came along."""
+class HasKeyOrToken(BasePermission):
+    """Requires a valid key or token."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if request.auth is None:
@@ -18,8 +18,8 @@ class IsKnown(BasePermission):
         return True
 
 
-class IsTrusted(IsKnown):
-    """A program that may speak for all of its people."""
+class IsTrusted(HasKeyOrToken):
+    """Requires a trusted API client, which may act for all of its users."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         super().has_permission(request, view)
@@ -30,7 +30,7 @@ class IsTrusted(IsKnown):
 
 
 class IsRoot(BasePermission):
-    """An operator, by a token of the settings. It stands for no user, so there is nobody to authenticate."""
+    """Requires one of ROOT_TOKENS. A permission and not an authentication, because it belongs to no user."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         require_root(request._request)

@@ -1,4 +1,4 @@
-"""What is written: compact JSON, whatever a caller accepts, and refusals as RFC 9457 has them for whoever asks."""
+"""Render responses as compact JSON, whatever the client accepts."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,13 +9,13 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from oasst.api.wire_json import dump
+from oasst.api.compact_json import dump
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 
 
-class WireRenderer(BaseRenderer):
+class CompactJsonRenderer(BaseRenderer):
     media_type = JSON
     format = "json"
     charset = None
@@ -27,11 +27,11 @@ class WireRenderer(BaseRenderer):
         return b"" if response.status_code == 204 else dump(data).encode(errors="replace")
 
 
-_WIRE = WireRenderer()
+_WIRE = CompactJsonRenderer()
 
 
-class Negotiation(BaseContentNegotiation):
-    """Nothing is negotiated: each interface has one parser and one renderer."""
+class FixedNegotiation(BaseContentNegotiation):
+    """Always selects the only parser and renderer of an interface."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
         return next(iter(parsers))
@@ -43,13 +43,13 @@ class Negotiation(BaseContentNegotiation):
         return only, only.media_type
 
 
-def rendered(response: Response, renderer: BaseRenderer = _WIRE) -> Response:
-    """The response with its content, also outside of a view."""
+def render_now(response: Response, renderer: BaseRenderer = _WIRE) -> Response:
+    """Render the response, also outside of a view."""
     response.accepted_renderer, response.accepted_media_type = renderer, renderer.media_type
     response.renderer_context = {}  # type: ignore[attr-defined]
     response.render()
-    # What it was made from need not live as long as the bytes, and the context held the response, which held it.
+    # Free the data, and break the reference cycle between response and context.
     response.data, response.renderer_context = None, {}  # type: ignore[attr-defined]
-    # DRF leaves out the type where there is no body; clients of the wire always had it.
+    # DRF omits the type if there is no body, but API clients expect it.
     response.headers.setdefault("Content-Type", response.content_type or renderer.media_type)
     return response

@@ -1,8 +1,8 @@
-"""Long answers that are made while they are read: in constant memory, at the pace of the reader, for a few at a time.
+"""Stream long responses in constant memory, at the pace of the client, and only a few at a time.
 
-Making them is synchronous and may hold a transaction, so it has a thread of its own, and with it a connection to the
-database of its own. Between that thread and the event loop stands a short queue: a slow reader stops the thread, and
-one who leaves ends it, so that its transaction is closed at once.
+The lines are produced synchronously, perhaps in a transaction, so each stream has its own thread and database
+connection. A short queue connects the thread with the event loop: a slow client pauses the thread, and a disconnect
+ends it and its transaction at once.
 """
 
 import asyncio
@@ -16,103 +16,103 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
 
 from oasst.core.errors import Busy
-from oasst.core.http.compression import gzipped, takes_gzip
+from oasst.core.http.compression import accepts_gzip, gzip_stream
 
-AT_ONCE = 2  # in this process: each holds a connection of the pool
-PIECE = 64 * 1024  # bytes that are sent together
-_AHEAD = 4  # pieces that are made before somebody wants them
-_places = threading.BoundedSemaphore(AT_ONCE)
+MAX_STREAMS = 2  # streams per process: each holds a connection of the pool
+CHUNK_BYTES = 64 * 1024  # bytes per chunk
+_QUEUE_SIZE = 4  # chunks produced ahead
+_slots = threading.BoundedSemaphore(MAX_STREAMS)
 
 
 def stream(lines: Iterator[str], media: str, request: HttpRequest) -> StreamingHttpResponse:
-    """An answer of these lines. Raises Busy `streams_full`."""
-    if not _places.acquire(blocking=False):
+    """Return a streaming response of these lines. Raise Busy `streams_full`."""
+    if not _slots.acquire(blocking=False):
         raise Busy("Other long answers are being sent right now.", code="streams_full", retry_after=30)
-    packed = takes_gzip(request)
-    # In the thread that makes the pieces, not on the event loop.
-    source = _Source(gzipped(_pieces(lines)) if packed else _pieces(lines))
-    # When nothing holds the source any more, neither a reader nor its thread, whichever way they ended.
-    weakref.finalize(source, _places.release)
-    # Without an event loop the server reads in this thread, as tests do.
-    content = source.read() if hasattr(request, "scope") else source.here()
+    compress = accepts_gzip(request)
+    # Compress in the thread of the stream, not on the event loop.
+    source = _Source(gzip_stream(_chunks(lines)) if compress else _chunks(lines))
+    # Free the slot when neither the client nor the thread refers to the source, however they ended.
+    weakref.finalize(source, _slots.release)
+    # Without an event loop, as in tests, the caller reads in this thread.
+    content = source.read() if hasattr(request, "scope") else source.read_sync()
     if not connection.in_atomic_block:
-        connection.close()  # that of the request would stay taken until the end of the answer
+        connection.close()  # otherwise the request would hold it until the end of the stream
     response = StreamingHttpResponse(content, content_type=media)
     response["Cache-Control"] = "private, no-store"
     patch_vary_headers(response, ("Accept-Encoding",))
-    if packed:
+    if compress:
         response["Content-Encoding"] = "gzip"
     return response
 
 
-def _pieces(lines: Iterator[str]) -> Generator[bytes]:
-    held: list[bytes] = []
+def _chunks(lines: Iterator[str]) -> Generator[bytes]:
+    buffer: list[bytes] = []
     size = 0
     for line in lines:
-        held.append(line.encode() + b"\n")
-        size += len(held[-1])
-        if size >= PIECE:
-            yield b"".join(held)
-            held, size = [], 0
-    if held:
-        yield b"".join(held)
+        buffer.append(line.encode() + b"\n")
+        size += len(buffer[-1])
+        if size >= CHUNK_BYTES:
+            yield b"".join(buffer)
+            buffer, size = [], 0
+    if buffer:
+        yield b"".join(buffer)
 
 
 class _Source:
-    """Pieces from a thread, for one reader."""
+    """Chunks that a thread produces for one client."""
 
-    def __init__(self, pieces: Generator[bytes]) -> None:
-        self.pieces = pieces
-        self.ready: queue.Queue[bytes | BaseException | None] = queue.Queue(_AHEAD)
-        self.left = threading.Event()
+    def __init__(self, chunks: Generator[bytes]) -> None:
+        self.chunks = chunks
+        self.queue: queue.Queue[bytes | BaseException | None] = queue.Queue(_QUEUE_SIZE)
+        self.disconnected = threading.Event()
 
-    def here(self) -> Iterator[bytes]:
-        yield from self.pieces
+    def read_sync(self) -> Iterator[bytes]:
+        yield from self.chunks
 
     async def read(self) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
-        news = asyncio.Event()
+        ready = asyncio.Event()
 
-        def tell() -> None:
-            loop.call_soon_threadsafe(news.set)
+        def notify() -> None:
+            loop.call_soon_threadsafe(ready.set)
 
-        threading.Thread(target=self._make, args=(tell,), name="stream", daemon=True).start()
+        threading.Thread(target=self._produce, args=(notify,), name="stream", daemon=True).start()
         try:
             while True:
-                news.clear()
+                ready.clear()
                 try:
-                    piece = self.ready.get_nowait()
+                    chunk = self.queue.get_nowait()
                 except queue.Empty:
-                    await news.wait()
+                    await ready.wait()
                     continue
-                if piece is None:
+                if chunk is None:
                     return
-                if isinstance(piece, BaseException):
-                    raise piece
-                yield piece
+                if isinstance(chunk, BaseException):
+                    raise chunk
+                yield chunk
         finally:
-            self.left.set()
+            self.disconnected.set()
 
-    def _make(self, tell: Callable[[], None]) -> None:
+    def _produce(self, notify: Callable[[], None]) -> None:
         last: BaseException | None = None
         try:
-            for piece in self.pieces:
-                if not self._put(piece, tell):
+            for chunk in self.chunks:
+                if not self._put(chunk, notify):
                     break
         except Exception as error:
-            last = error  # cuts the answer short, so that nobody takes it for whole
+            last = error  # aborts the response, so that nobody takes it for complete
         finally:
-            self.pieces.close()
+            self.chunks.close()
             connection.close()
-        self._put(last, tell)
+        self._put(last, notify)
 
-    def _put(self, piece: bytes | BaseException | None, tell: Callable[[], None]) -> bool:
-        """False when the reader has left."""
-        while not self.left.is_set():
+    def _put(self, chunk: bytes | BaseException | None, notify: Callable[[], None]) -> bool:
+        """Return False if the client has disconnected."""
+        while not self.disconnected.is_set():
             try:
-                self.ready.put(piece, timeout=0.2)
+                self.queue.put(chunk, timeout=0.2)
             except queue.Full:
                 continue
-            tell()
+            notify()
             return True
         return False

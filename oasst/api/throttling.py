@@ -1,4 +1,4 @@
-"""The site's limits as throttles of DRF. They raise Busy, which says when to come again."""
+"""Rate limits as DRF throttles. They raise Busy, which has the waiting time."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from rest_framework.throttling import BaseThrottle
 from oasst.core import ratelimit
 
 
-class ProgramWrites(BaseThrottle):
-    """What a program may change in a time, unless it is trusted."""
+class ClientWrites(BaseThrottle):
+    """Limits the writes of untrusted API clients."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
         client: Any = request.auth
         if client is not None and request.method != "GET" and not client.trusted:
-            ratelimit.spend(ratelimit.PROGRAM_WRITES, client.pk)
+            ratelimit.count_use(ratelimit.CLIENT_WRITES, client.pk)
         return True

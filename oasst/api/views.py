@@ -1,7 +1,7 @@
-"""Operations as views of DRF: all of one path, by method.
+"""DRF views of operations, one per path.
 
-`initial` checks a call in the order of the wires. Whom an interface lets in, and what it says to the others, are the
-`policies` and `refusals` of its subclass of `OperationView`.
+`initial` checks requests in the order that clients expect. The subclass of `OperationView` for an interface has its
+`policies` (who is let in) and its `refusals`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,19 +23,19 @@ from rest_framework.views import APIView
 
 from oasst.accounts.models import User
 from oasst.api import cors
-from oasst.api.authentication import ApiKeyAuthentication, RefuseForeignPages, TokenAuthentication, find_viewer
-from oasst.api.conditional import links_beside, make_conditional
+from oasst.api.authentication import ApiKeyAuthentication, RefuseOtherSites, TokenAuthentication, find_viewer
+from oasst.api.conditional import make_conditional, pagination_links
 from oasst.api.exceptions import DATA_REFUSALS, BadInput, Refusals
-from oasst.api.operations import Access, Call, Operation, by_path
-from oasst.api.permissions import IsKnown, IsRoot, IsTrusted
-from oasst.api.renderers import JSON, rendered
-from oasst.api.repeats import once
+from oasst.api.idempotent_writes import replay_or_run
+from oasst.api.operations import Access, Call, Operation, group_by_path
+from oasst.api.permissions import HasKeyOrToken, IsRoot, IsTrusted
+from oasst.api.renderers import JSON, render_now
 from oasst.api.streams import stream
-from oasst.api.throttling import ProgramWrites
+from oasst.api.throttling import ClientWrites
 
 
 class Policy(NamedTuple):
-    """Who is let in."""
+    """DRF's policy classes for one kind of access."""
 
     authentication: tuple[type[BaseAuthentication], ...] = ()
     permissions: tuple[type[BasePermission], ...] = ()
@@ -45,9 +45,9 @@ class Policy(NamedTuple):
 OPEN = Policy()
 
 
-class WireRequest(Request):
+class OperationRequest(Request):
     def _load_data_and_files(self) -> None:
-        """DRF would not read a body whose length nobody told, and would put that of a form into `request.POST`."""
+        """Read the body even without a Content-Length, and never as a form, unlike DRF."""
         parser: Any = self.negotiator.select_parser(self, self.parsers)  # type: ignore[union-attr,arg-type]
         self._data = self._full_data = parser.parse(self._request, self.content_type, {})
         self._files: MultiValueDict[str, Any] = MultiValueDict()
@@ -55,29 +55,29 @@ class WireRequest(Request):
 
 class OperationView(APIView):
     operations: Mapping[str, Operation] = {}
-    """By method. A subclass for each path has its own."""
+    """By method; set by the subclass for each path."""
     policies: Mapping[Access, Policy] = {}
     refusals: Refusals
     syntax_first = False
-    """A body that is no JSON is named before a bad key."""
+    """Report invalid JSON before a bad key."""
     repeats = False
-    """A POST may have an Idempotency-Key."""
+    """Support the header Idempotency-Key."""
     etags = True
 
     operation: Operation | None
     call: Call
 
-    head = APIView.http_method_not_allowed  # Django would give each view a `get` under this name, and so hold the view
+    head = APIView.http_method_not_allowed  # else Django sets it to `get`, a reference cycle
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         self.operation = self.operations.get(request.method or "")
         policy = self.policies[self.operation.access] if self.operation else OPEN
         self.authentication_classes, self.permission_classes, self.throttle_classes = policy
-        found = WireRequest(
+        result = OperationRequest(
             request, self.get_parsers(), self.get_authenticators(), negotiator=self.get_content_negotiator()
         )
-        found.parser_context = {}  # that of DRF holds the request, which would live on until the next collection
-        return found
+        result.parser_context = {}  # DRF's own refers to the request: a cycle, which only a garbage collection frees
+        return result
 
     def initial(self, request: Request, *args: Any, **kwargs: str) -> None:
         operation = self.operation
@@ -87,32 +87,32 @@ class OperationView(APIView):
             return
         if self.syntax_first and operation.body:
             _ = request.data
-        if not operation.key_late:
+        if not operation.input_before_key:
             self.check_access(request)
         self.call = read_input(operation, request, kwargs)
-        if operation.key_late:
+        if operation.input_before_key:
             self.check_access(request)
         if self.authentication_classes:
             self.call.auth, self.call.viewer = request.auth, self.find_viewer(request)
         self.check_throttles(request)
 
     def check_access(self, request: Request) -> None:
-        # Authenticating overwrites `request.user`, which `auth/callback` reads from the session.
+        # Only if necessary, because it overwrites `request.user`, which `auth/callback` reads from the session.
         if self.authentication_classes:
             self.perform_authentication(request)
         self.check_permissions(request)
 
     def find_viewer(self, request: Request) -> User | None:
-        """The person for whom the call is."""
+        """Return the user for whom the call is made."""
         return request.user if isinstance(request.user, User) else None
 
     def act(self, request: Request, *args: Any, **kwargs: str) -> HttpResponseBase:
-        """The handler of every method that the path has."""
+        """Handle every method of the path."""
         call = self.call
         if self.repeats and request.method == "POST" and "Idempotency-Key" in request.headers:
-            data = once(call, lambda: answer_of(call))
+            data = replay_or_run(call, lambda: run_operation(call))
         else:
-            data = answer_of(call)
+            data = run_operation(call)
         if isinstance(data, HttpResponseBase):
             return data
         if call.operation.media != JSON:
@@ -124,23 +124,23 @@ class OperationView(APIView):
         return response or self.http_method_not_allowed(request)
 
     def finalize_response(self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: str) -> Any:
-        # Not by `super()`, which would tell every caller the methods of the path.
+        # Without super(), which would add the header Allow to every response.
         if isinstance(response, Response):
             try:
                 self._write(request, response)
-            except Exception as error:  # what the operation gave is no JSON
+            except Exception as error:  # the result cannot be written as JSON
                 response = self.handle_exception(error)
                 self._write(request, response)
         if request.method == "GET":
-            cors.mark(request._request, response)
+            cors.add_headers(request._request, response)
         return response
 
     def _write(self, request: Request, response: Response) -> None:
         page = response.data
-        rendered(response, self.get_renderers()[0])
+        render_now(response, self.get_renderers()[0])
         if response.exception or request.method != "GET" or not self.etags or "Cache-Control" in response:
             return
-        if self.call.operation.by_cursor and (links := links_beside(page, self.call.request)):
+        if self.call.operation.is_paginated and (links := pagination_links(page, self.call.request)):
             response["Link"] = links
         make_conditional(response, self.call.request)
 
@@ -148,14 +148,14 @@ class OperationView(APIView):
         return sorted(self.operations)
 
 
-def answer_of(call: Call) -> Any:
-    """What the operation gives, as plain data; or a response that it made itself."""
-    found = call.operation.act(call)
-    return found if found is None or isinstance(found, HttpResponseBase) else call.operation.represent(found)
+def run_operation(call: Call) -> Any:
+    """Run the operation and return its result as plain data, or the response that it made itself."""
+    result = call.operation.act(call)
+    return result if result is None or isinstance(result, HttpResponseBase) else call.operation.represent(result)
 
 
 def read_input(operation: Operation, request: Request, path: Mapping[str, str]) -> Call:
-    """Raises BadInput with every problem of path, query and body at once."""
+    """Validate path, query and body. Raise BadInput with all problems at once."""
     problems: list[tuple[str, Any]] = []
 
     def check(source: str, field: Any, value: Any, name: str = "") -> Any:
@@ -165,77 +165,77 @@ def read_input(operation: Operation, request: Request, path: Mapping[str, str]) 
             problems.append((source, {name: error.detail} if name else error.detail))
 
     call = Call(request._request, operation)
-    call.path = {name: check("path", operation.in_path[name], value, name) for name, value in path.items()}
-    if operation.query_shape:
-        call.query = check("query", operation.query_shape, {name: request.GET[name] for name in request.GET})
-    if operation.body_shape:
-        if request.data is serializers.empty or request.data is None:  # null is none, too
+    call.path = {name: check("path", operation.path_fields_by_name[name], value, name) for name, value in path.items()}
+    if operation.query_schema:
+        call.query = check("query", operation.query_schema, {name: request.GET[name] for name in request.GET})
+    if operation.body_schema:
+        if request.data is serializers.empty or request.data is None:  # null counts as missing
             if operation.body_required:
                 problems.append(("body", [serializers.ErrorDetail("field required", "required")]))
         else:
-            call.body = check("body", operation.body_shape, request.data)
+            call.body = check("body", operation.body_schema, request.data)
     if problems:
         raise BadInput(problems)
     return call
 
 
-_PROGRAMS = (RefuseForeignPages, ApiKeyAuthentication)
-_ALSO_PEOPLE = (*_PROGRAMS, TokenAuthentication)
+_KEY = (RefuseOtherSites, ApiKeyAuthentication)
+_KEY_OR_TOKEN = (*_KEY, TokenAuthentication)
 
 
 class DataView(OperationView):
-    """Operations on the data set: programs, and people by tokens of theirs."""
+    """Operations of the data API, for API clients and for users with their own tokens."""
 
     policies = {
         Access.OPEN: OPEN,
-        Access.KEY: Policy(_ALSO_PEOPLE, (IsKnown,), (ProgramWrites,)),
-        Access.PROGRAM: Policy(_PROGRAMS, (IsKnown,), (ProgramWrites,)),
-        Access.TRUSTED: Policy(_ALSO_PEOPLE, (IsTrusted,), (ProgramWrites,)),
-        Access.ROOT: Policy((RefuseForeignPages,), (IsRoot,)),
+        Access.KEY: Policy(_KEY_OR_TOKEN, (HasKeyOrToken,), (ClientWrites,)),
+        Access.PROGRAM: Policy(_KEY, (HasKeyOrToken,), (ClientWrites,)),
+        Access.TRUSTED: Policy(_KEY_OR_TOKEN, (IsTrusted,), (ClientWrites,)),
+        Access.ROOT: Policy((RefuseOtherSites,), (IsRoot,)),
     }
     refusals = DATA_REFUSALS
     syntax_first = True
     repeats = True
 
     def find_viewer(self, request: Request) -> User | None:
-        """Who looks is named in a header; that of an operation which does not ask is ignored."""
+        """Return the user of X-OASST-USER if the operation uses that header."""
         client: Any = request.auth
         return find_viewer(client, request._request) if self.call.operation.viewer else None
 
 
 @csrf_exempt
-def elsewhere(request: HttpRequest) -> HttpResponse:
-    """307 to the other spelling of the slash, which keeps method and body; 404 where that is no path either."""
+def unknown_path(request: HttpRequest) -> HttpResponse:
+    """Redirect with 307, which keeps method and body, to the path with or without the slash; 404 if unknown too."""
     other = request.path_info[:-1] if request.path_info.endswith("/") else f"{request.path_info}/"
     try:
-        found = resolve(other)
+        match = resolve(other)
     except Resolver404:
-        return nothing_there(request)
-    if found.func is elsewhere or not found.url_name:
-        return nothing_there(request)
+        return not_found(request)
+    if match.func is unknown_path or not match.url_name:
+        return not_found(request)
     query = request.META.get("QUERY_STRING", "")
     response = HttpResponse(status=307)
     response["Location"] = request.build_absolute_uri(escape_uri_path(other) + (f"?{query}" if query else ""))
     return response
 
 
-def nothing_there(request: HttpRequest, refusals: Refusals = DATA_REFUSALS, words: str = "Not Found") -> HttpResponse:
-    return rendered(refusals.respond(refusals.in_words(404, words), request))
+def not_found(request: HttpRequest, refusals: Refusals = DATA_REFUSALS, words: str = "Not Found") -> HttpResponse:
+    return render_now(refusals.respond(refusals.plain_refusal(404, words), request))
 
 
-def view_of(methods: Mapping[str, Operation], kind: type[OperationView]) -> type[OperationView]:
-    """The view of one path."""
-    assert {one.access for one in methods.values()} <= kind.policies.keys(), f"{kind.__name__} lacks a policy"
+def make_view(methods: Mapping[str, Operation], kind: type[OperationView]) -> type[OperationView]:
+    """Return the view class of one path."""
+    assert {op.access for op in methods.values()} <= kind.policies.keys(), f"{kind.__name__} lacks a policy"
     return type(kind.__name__, (kind,), {"operations": methods, **{method.lower(): kind.act for method in methods}})
 
 
-def urls_of(
+def make_urls(
     operations: Iterable[Operation],
     kind: type[OperationView] = DataView,
     prefix: str = "api",
-    behind: Callable[..., HttpResponseBase] = elsewhere,
+    fallback: Callable[..., HttpResponseBase] = unknown_path,
 ) -> list[URLPattern]:
-    """A URL for each path, and behind them all the answer to paths that are none."""
-    views = {route: view_of(methods, kind).as_view() for route, methods in by_path(operations).items()}
+    """Return a URL pattern for each path, and `fallback` for unknown paths."""
+    views = {route: make_view(methods, kind).as_view() for route, methods in group_by_path(operations).items()}
     names = {route: f"{prefix}-{route.replace('<path:', '<')}" for route in views}
-    return [*(path(route, view, name=names[route]) for route, view in views.items()), re_path("", behind)]
+    return [*(path(route, view, name=names[route]) for route, view in views.items()), re_path("", fallback)]

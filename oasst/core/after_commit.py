@@ -1,4 +1,4 @@
-"""Handing work to the queue once the transaction is committed."""
+"""Send jobs to the queue once the transaction is committed."""
 
 from typing import Any
 
@@ -7,45 +7,44 @@ from django.core.cache import cache
 from django.db import transaction
 from django.utils import timezone
 
-from oasst.core.jobs import PATIENCE, STALE
+from oasst.core.jobs import EXPIRES_AFTER, RESEND_AFTER
 from oasst.core.models import WaitingJob
 
-PAUSE = 0.5  # seconds
+WAKE_DELAY = 0.5  # seconds
 
 
 def enqueue(job: "Task[Any, Any]", *args: Any) -> None:
-    """Run `job` soon after the open transaction commits; not at all if it rolls back.
+    """Run `job` soon after the open transaction commits, and not at all if it rolls back.
 
-    The job is written down in the same transaction. A queue that does not answer, or loses it, costs nobody their
-    answer: the clock sends it again.
+    The same transaction stores the job, so the clock can send it again if the queue is down or loses it.
     """
-    waiting = WaitingJob.objects.create(job=job.name, args=list(args), due_at=timezone.now() + PATIENCE)
+    waiting = WaitingJob.objects.create(job=job.name, args=list(args), due_at=timezone.now() + RESEND_AFTER)
     transaction.on_commit(lambda: job.apply_async(args, task_id=str(waiting.pk), retry=False), robust=True)
 
 
 def enqueue_by_name(job: str, *args: Any) -> None:
-    """As `enqueue`, for a job of an app that stands above the caller's."""
-    waiting = WaitingJob.objects.create(job=job, args=list(args), due_at=timezone.now() + PATIENCE)
+    """Enqueue a job of an app in a higher layer, which the caller may not import."""
+    waiting = WaitingJob.objects.create(job=job, args=list(args), due_at=timezone.now() + RESEND_AFTER)
     transaction.on_commit(
         lambda: current_app.send_task(job, args=args, task_id=str(waiting.pk), retry=False), robust=True
     )
 
 
 def enqueue_once(job: "Task[Any, Any]", *args: Any) -> None:
-    """The same, unless it waits to be run already."""
+    """Enqueue a job unless the same job is already waiting."""
     if not WaitingJob.objects.filter(job=job.name, args=list(args)).exists():
         enqueue(job, *args)
 
 
 def wake(job: str) -> None:
-    """Run the job of this name soon after the commit. For jobs that find their work in the database by themselves.
+    """Run a job that finds its work in the database, soon after the commit.
 
-    Of all that is committed within `PAUSE` the first sends for the job, which begins when that time is over: so it
-    finds what the others did as well, and a hundred answers a second cost no more runs than two.
+    The first commit within `WAKE_DELAY` sends the job. It starts after that time and so handles the other commits too:
+    at most two runs a second, however busy the site is.
     """
     transaction.on_commit(lambda: _wake_once(job), robust=True)
 
 
 def _wake_once(job: str) -> None:
-    if cache.add(f"woken:{job}", 1, timeout=PAUSE):
-        current_app.send_task(job, retry=False, countdown=PAUSE + 0.1, expires=STALE)
+    if cache.add(f"woken:{job}", 1, timeout=WAKE_DELAY):
+        current_app.send_task(job, retry=False, countdown=WAKE_DELAY + 0.1, expires=EXPIRES_AFTER)

@@ -1,25 +1,25 @@
-"""Commands as whoever runs the site types them, at the top of the clone."""
+"""Command lines to show to operators, who type them in the root directory of the clone."""
 
 from shlex import quote
 
 from django.conf import settings
 
-ONLY_HERE = (
+LOCAL_ONLY_NOTICE = (
     "People on other machines reach this site only once PUBLIC_URL (and BIND_ADDRESS, where you set it) is an address "
     "of this machine that they can open: docs/operations.md."
 )
 
 
-def in_this_home() -> str:
-    """What stands before a command of ours, so that it works on this site and on no other; empty in the usual home.
+def home_prefix() -> str:
+    """Return the prefix that makes a command work on this site; empty in the default home.
 
-    It names a directory of the machine: for the terminal and for administrators.
+    Show it only to administrators, because it names a directory of the machine.
     """
     if settings.OASST_HOME == settings.BASE_DIR / "var":
         return ""
     return f"OASST_HOME={quote(str(settings.OASST_HOME))} "
 
 
-def manage(words: str) -> str:
-    """The command line of these words, such as `sign_in_link ada@example.org`."""
-    return f"{in_this_home()}./manage.py {words}"
+def manage_command(arguments: str) -> str:
+    """Return the command line for arguments such as `sign_in_link ada@example.org`."""
+    return f"{home_prefix()}./manage.py {arguments}"

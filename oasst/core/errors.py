@@ -1,8 +1,8 @@
-"""The one error family of the domain.
+"""The errors that services raise.
 
-Services raise these, and `as_domain_error` says which of them another error means. They never speak HTTP: each edge
-(pages, DRF, sockets, commands) has a table of statuses and an envelope of its own. `code` is for machines and stays
-stable, `message` is for the person and names the cause, `field` is the input that it belongs to, if there is one.
+They know nothing of HTTP: each edge (pages, DRF, WebSockets, commands) has its own table of statuses and its own
+envelope. `code` is for machines and stays stable, `message` is for people and names the cause, `field` is the input
+field, if there is one.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from psycopg import errors
 
 
 class DomainError(Exception):
-    """Something the site refuses to do, for a reason that the person who asked can read."""
+    """The site refuses to do something, and `message` tells the user why."""
 
     default_code = "error"
 
@@ -30,30 +30,30 @@ class DomainError(Exception):
 
 
 class Invalid(DomainError):
-    """The input can not be taken as it is; the person can mend it."""
+    """The input is not valid; the user can correct it."""
 
     default_code = "invalid"
 
 
 class NotAllowed(DomainError):
-    """This person may not do this (banned, not theirs, terms not accepted)."""
+    """This user may not do this (banned, not theirs, terms not accepted)."""
 
     default_code = "not_allowed"
 
 
-def signed_out() -> NotAllowed:
-    """What whoever must sign in first is told."""
+def signed_out_error() -> NotAllowed:
+    """Return the error for a visitor who must sign in first."""
     return NotAllowed("You are signed out. Sign in, then try again.", code="signed_out")
 
 
 class NotFound(DomainError):
-    """There is no such thing, or none that this person may see."""
+    """It does not exist, or this user may not see it."""
 
     default_code = "not_found"
 
 
 class Conflict(DomainError):
-    """The world has moved on: already done, taken by somebody else, text changed meanwhile."""
+    """The state has changed meanwhile: already done, taken by somebody else, text edited."""
 
     default_code = "conflict"
 
@@ -65,7 +65,7 @@ class Gone(DomainError):
 
 
 class Busy(DomainError):
-    """Not now: a limit, a lock or a queue. `retry_after` says in how many seconds to try again."""
+    """A limit, a lock or a queue prevents this now. `retry_after` is in seconds."""
 
     default_code = "busy"
 
@@ -75,19 +75,19 @@ class Busy(DomainError):
 
 
 class Unreadable(DomainError):
-    """What came cannot be read as a request: `too_large` or `bad_request`. No view decided it, so it is not counted."""
+    """The request cannot be read: `too_large` or `bad_request`. Not counted, because no view decided it."""
 
     default_code = "bad_request"
 
 
-# Somebody else holds what we need; the same request will do a moment later.
-_WAITS = (errors.LockNotAvailable, errors.QueryCanceled, errors.DeadlockDetected, errors.SerializationFailure)
+# Another transaction is in the way; a retry succeeds.
+_RETRYABLE = (errors.LockNotAvailable, errors.QueryCanceled, errors.DeadlockDetected, errors.SerializationFailure)
 
 
 def as_domain_error(error: BaseException) -> DomainError | None:
-    """`error` itself if it is of the family, what it means for whoever asked if it is known, None if it is a bug.
+    """Return the error as a `DomainError`, or None if it is a bug.
 
-    Waiting for the database that took too long is `Busy`; a body that is too large or garbled is `Unreadable`.
+    Database timeouts and deadlocks are `Busy`; a body that is too large or garbled is `Unreadable`.
     """
     if isinstance(error, DomainError):
         return error
@@ -95,10 +95,10 @@ def as_domain_error(error: BaseException) -> DomainError | None:
         return Unreadable("The body is too large.", code="too_large")
     if isinstance(error, SuspiciousOperation):
         return Unreadable("Something in the request was missing or garbled.")
-    # Django wraps the driver's errors in its own, so the reason is the cause.
+    # Django wraps the driver's error in its own.
     cause = error.__cause__ if isinstance(error, OperationalError) else error
     if isinstance(cause, psycopg_pool.PoolTimeout):
         return Busy("More people are here than the site can serve right now.", code="no_connection", retry_after=5)
-    if isinstance(cause, _WAITS):
+    if isinstance(cause, _RETRYABLE):
         return Busy("Somebody else is changing the same thing right now.", code="locked", retry_after=1)
     return None

@@ -1,7 +1,7 @@
-"""Form fields for what people write.
+"""Form fields for texts that people write.
 
-None has `maxlength`: a browser cuts a paste there without a word, and counts other units than we do. `data-limit` lets
-`static/js/count.js` say how much is too much; the server decides.
+They have no `maxlength`, with which browsers silently cut a paste and count other units than the server does.
+`static/js/count.js` shows `data-limit` instead.
 """
 
 from collections.abc import Callable
@@ -13,13 +13,11 @@ from django.core.exceptions import ValidationError
 from django.core.validators import ProhibitNullCharactersValidator
 
 from oasst.core.errors import Invalid
-from oasst.core.text.validation import clean_line, clean_remark, clean_text
+from oasst.core.text.validation import clean_line, clean_optional, clean_text
 
 
 class TextField(forms.CharField):
-    """A text as it was typed, indentation and all. With `limit` it is cleaned and refused by the text rules; without,
-    by the service that stores it.
-    """
+    """A text as typed, with indentation. With `limit` the field applies the text rules, without it the service does."""
 
     widget: type[forms.Widget] = forms.Textarea
     clean_value: Callable[..., str] = staticmethod(clean_text)
@@ -27,8 +25,8 @@ class TextField(forms.CharField):
     def __init__(self, *, limit: int | None = None, **kwargs: Any) -> None:
         self.limit = limit
         super().__init__(**{"strip": False, **kwargs})
-        # The text rules refuse these characters too, and say where they stand.
-        self.validators = [one for one in self.validators if not isinstance(one, ProhibitNullCharactersValidator)]
+        # The text rules refuse null characters too, and say where they are.
+        self.validators = [v for v in self.validators if not isinstance(v, ProhibitNullCharactersValidator)]
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
         return {**super().widget_attrs(widget), **({"data-limit": self.limit} if self.limit else {})}
@@ -37,7 +35,7 @@ class TextField(forms.CharField):
         typed: str = super().clean(value)
         if self.limit is None:
             return typed
-        clean = self.clean_value if self.required else partial(clean_remark, clean=self.clean_value)
+        clean = self.clean_value if self.required else partial(clean_optional, clean=self.clean_value)
         try:
             return clean(typed, limit=self.limit, field="text")
         except Invalid as error:

@@ -6,10 +6,10 @@ from uuid import UUID
 
 
 def uuid7() -> UUID:
-    """A version 7 UUID (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits.
+    """Return a version 7 UUID (RFC 9562), which Python 3.11 lacks: 48 bits of Unix milliseconds, 74 random bits.
 
-    Rows made one after another lie side by side in their index, which keeps inserts cheap in large tables.
-    Made here because Python 3.11 has none. Not a secret: it tells when it was made.
+    Neighbors in time are neighbors in the index, which keeps inserts into large tables cheap. Not a secret: it reveals
+    when it was made.
     """
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")

@@ -1,15 +1,15 @@
-"""Jobs: how every Celery task of the site behaves, and the marks in the database that outlive the queue.
+"""How every Celery job of the site behaves, and the rows in the database that outlive the queue.
 
-The queue is Redis and may be emptied at any moment. A job that a commit asks for is therefore a row first, written in
-that transaction (`after_commit.enqueue`), and gone when the job is done; the clock sends again what was lost. So a job
-may run twice, and at once: each is written so that this does no harm. And each ends: workers are threads, which nobody
-can kill, and there are few of them.
+The queue is Redis and may be emptied at any moment. So a commit first stores its job as a row (`after_commit.enqueue`),
+which is deleted when the job is done, and the clock sends lost jobs again. A job may therefore run twice, even
+concurrently, and must tolerate that. It must also end: workers are few, and threads, which cannot be killed.
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import count, takewhile
 from typing import Any, TypeVar
 
 import psycopg
@@ -27,76 +27,77 @@ from oasst.core.models import JobRecord, WaitingJob
 
 log = structlog.get_logger(__name__)
 
-PATIENCE = timedelta(minutes=2)  # a job that has not ended by then may be lost
-LONGEST_PAUSE = timedelta(hours=6)
-AT_ONCE = 500
-ROUND = 60  # seconds
-# Twice as long is still less than the time after which the queue hands a job out again (settings, visibility_timeout).
-LONGEST = 4 * 60  # seconds
-# What lay in the queue for so long is dropped: the clock has sent it again meanwhile. Else a worker that was away for a
-# night would find hundreds of each.
-STALE: float | None = 10 * 60  # seconds
-TOO_MANY = 10  # so many failures in one job: it is not the single items
+RESEND_AFTER = timedelta(minutes=2)  # a job that is not done by then may be lost
+MAX_RESEND_DELAY = timedelta(hours=6)
+BATCH_SIZE = 500
+ROUND_SECONDS = 60
+# Twice this is still less than the time after which the queue redelivers a job (settings, visibility_timeout).
+MAX_SECONDS = 4 * 60
+# The queue drops older jobs, which the clock sends again: else a worker that was down overnight finds hundreds of each.
+EXPIRES_AFTER: float | None = 10 * 60  # seconds
+MAX_FAILURES = 10  # failures in one job, after which the items are not to blame
 
 Item = TypeVar("Item")
 
 
-class TookTooLong(Exception):
-    """A job used up its time."""
+class JobTimeout(Exception):
+    """A job exceeded its time limit."""
 
 
-class SomeFailed(Exception):
-    """A job did what it could, and something of it failed."""
+class PartialFailure(Exception):
+    """Some items of a job failed; the others are done."""
 
 
 class Job(Task):
-    """Tried again with growing pauses; ended when its time is over; each run is written down."""
+    """A Celery task with retries, a time limit and a `JobRecord` of its runs."""
 
-    longest: float = LONGEST
-    expires = STALE
+    max_seconds: float = MAX_SECONDS
+    expires = EXPIRES_AFTER
     autoretry_for = (Exception,)
     retry_backoff = 2  # seconds, doubled each time
     retry_backoff_max = 300
     max_retries = 5
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # Not Celery's own, which hides the request from `run` and with it the retries.
-        with bounded(self.longest):
+        # Not super().__call__, which hides the request from `run` and so breaks retries.
+        with time_limit(self.max_seconds):
             return self.run(*args, **kwargs)
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        self.request.update(began=time.monotonic())
+        self.request.update(started=time.monotonic())
 
     def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
-        seconds = time.monotonic() - self.request.get("began")
+        seconds = time.monotonic() - self.request.get("started")
         try:
-            _write_down(self.name, status, seconds, retval)
-            _settle(task_id, done=status == "SUCCESS", tries=self.request.retries)
+            _record_run(self.name, status, seconds, retval)
+            _update_waiting(task_id, done=status == "SUCCESS", retries=self.request.retries)
         except DatabaseError:
-            # Whoever watches loses one line. The row of the job stays, so the job runs once more.
+            # The WaitingJob stays, so the job runs once more; only the record of this run is lost.
             log.exception("job_not_recorded", job=self.name)
 
 
 class NightJob(Job):
-    """Reads the whole site once a night, and so may take longer than the queue waits: told to it as taken when it
-    begins. One whose worker is killed is lost until the next night.
+    """A nightly job over the whole site, which may take longer than the queue waits for an acknowledgment.
+
+    It is acknowledged when it starts, so if its worker is killed it is lost until the next night.
     """
 
-    longest = 2 * 3600
+    max_seconds = 2 * 3600
     expires = None
     acks_late = False
 
 
 @contextmanager
-def bounded(seconds: float) -> Iterator[None]:
-    """In the block no statement lasts longer than this, and none begins later: TookTooLong. What waits for a lock gives
-    up long before (settings, lock_timeout).
+def time_limit(seconds: float) -> Iterator[None]:
+    """Let no SQL statement in the block take longer than `seconds`, and raise JobTimeout if one starts later.
+
+    A statement that waits for a lock gives up long before (settings, lock_timeout).
     """
     end = time.monotonic() + seconds
 
     def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if time.monotonic() > end:
-            raise TookTooLong(f"It took longer than {seconds:g} seconds.")
+            raise JobTimeout(f"It took longer than {seconds:g} seconds.")
         return execute(sql, params, many, context)
 
     _set_timeout(f"'{round(seconds * 1000)}ms'")
@@ -108,39 +109,39 @@ def bounded(seconds: float) -> Iterator[None]:
 
 
 def _set_timeout(value: str) -> None:
-    # A database that does not answer is met again by the job itself, which is then tried again as for any error.
-    # By hand: settings are nothing that the ORM knows.
+    # If the database is unreachable, the job fails on its own and is retried.
     with suppress(DatabaseError, psycopg.Error), connection.cursor() as cursor:
         cursor.execute(f"SET statement_timeout = {value}")
 
 
-def one_by_one(items: Iterable[Item], act: Callable[[Item], object]) -> int:
-    """Do `act` for each; returns for how many it gave something true. One that fails does not hold up the others, now
-    and at the next run: raises SomeFailed at the end.
+def run_for_each(items: Iterable[Item], act: Callable[[Item], object]) -> int:
+    """Call `act` for each item and return how many results were true.
+
+    An item that fails does not stop the others, in this run or the next: PartialFailure is raised at the end.
     """
     done, failed = 0, dict[Item, Exception]()
     for item in items:
         try:
             done += bool(act(item))
-        except TookTooLong:
+        except JobTimeout:
             raise
         except Exception as error:
             log.exception("job_item_failed", item=str(item))
             failed[item] = error
-            if len(failed) == TOO_MANY:
+            if len(failed) == MAX_FAILURES:
                 break
     if failed:
         item, first = next(iter(failed.items()))
-        stopped = ", and it stopped there" if len(failed) == TOO_MANY else ""
-        raise SomeFailed(f"{len(failed)} failed{stopped}; the first was {item}: {first!r}") from first
+        stopped = ", and it stopped there" if len(failed) == MAX_FAILURES else ""
+        raise PartialFailure(f"{len(failed)} failed{stopped}; the first was {item}: {first!r}") from first
     return done
 
 
-def _write_down(name: str, status: str, seconds: float, result: Any) -> None:
+def _record_run(name: str, status: str, seconds: float, result: Any) -> None:
     failed = status != "SUCCESS"
-    # The admin shows it to whom the logs are not for.
-    error = redaction.clean(f"{type(result).__name__}: {result}")[:1000] if failed else ""
-    facts: dict[str, Any] = {
+    # The admin also shows it to people who may not read the logs.
+    error = redaction.clean_line(f"{type(result).__name__}: {result}")[:1000] if failed else ""
+    values: dict[str, Any] = {
         "ended_at": Now(),
         "seconds": seconds,
         "result": status.lower() if failed else ("" if result is None else str(result)[:200]) or "done",
@@ -149,44 +150,41 @@ def _write_down(name: str, status: str, seconds: float, result: Any) -> None:
         **({"last_error": error, "failed_at": Now()} if failed else {"succeeded_at": Now()}),
     }
     record = JobRecord.objects.filter(pk=name)
-    if not record.update(**facts):
-        # Its first run. Another thread may be at the same.
+    if not record.update(**values):  # its first run, perhaps in two threads at once
         with transaction.atomic():
             JobRecord.objects.bulk_create([JobRecord(job=name, ended_at=Now(), seconds=0)], ignore_conflicts=True)
-            record.update(**facts)
+            record.update(**values)
 
 
-def _settle(task_id: str, *, done: bool, tries: int) -> None:
+def _update_waiting(task_id: str, *, done: bool, retries: int) -> None:
     waiting = WaitingJob.objects.filter(pk=task_id)
     if done:
         waiting.delete()
     else:
-        pause = min(PATIENCE * 2**tries, LONGEST_PAUSE)
+        pause = min(RESEND_AFTER * 2**retries, MAX_RESEND_DELAY)
         waiting.update(attempts=F("attempts") + 1, due_at=timezone.now() + pause)
 
 
 def send_waiting() -> int:
-    """Send again what should be done by now; returns how many. Claimed, so that two clocks send each once."""
+    """Send overdue jobs again and return how many. Each is claimed, so that two clocks send it only once."""
     now = timezone.now()
     with transaction.atomic():
         due = WaitingJob.objects.select_for_update(skip_locked=True).filter(due_at__lte=now).order_by("due_at")
-        rows = list(due[:AT_ONCE])
-        WaitingJob.objects.filter(pk__in=[row.pk for row in rows]).update(due_at=now + PATIENCE)
+        rows = list(due[:BATCH_SIZE])
+        WaitingJob.objects.filter(pk__in=[row.pk for row in rows]).update(due_at=now + RESEND_AFTER)
     for row in rows:
         current_app.send_task(settings.MOVED_JOBS.get(row.job, row.job), row.args, task_id=str(row.pk), retry=False)
     return len(rows)
 
 
-def rounds(seconds: float = ROUND) -> Iterator[int]:
-    """Counts on until the time is over: what a job has not done by then is left for its next run."""
-    end, number = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
-        yield number
-        number += 1
+def timed_rounds(seconds: float = ROUND_SECONDS) -> Iterator[int]:
+    """Yield 0, 1, 2 ... until the time is over. A job leaves the rest of its work for its next run."""
+    end = time.monotonic() + seconds
+    return takewhile(lambda _: time.monotonic() < end, count())
 
 
 def job_metrics() -> str:
-    """How the jobs went, in the text format of Prometheus. Two statements."""
+    """Return metrics of all jobs in the text format of Prometheus, with two SQL statements."""
     registry = CollectorRegistry()
     gauges = {
         name: Gauge(f"oasst_job_{name}", text, ["job"], registry=registry)

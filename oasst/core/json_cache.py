@@ -1,7 +1,7 @@
-"""The cache as JSON: whoever can write to Redis can put wrong values there, but no code.
+"""A JSON cache: an attacker who can write to Redis can store wrong values, but no code.
 
-Pickle, which Django and django-redis use by default, runs what it reads. What is no JSON, such as a value that an
-earlier version left, is as good as nothing here.
+Django and django-redis use pickle by default, which executes code from what it reads. Values that are not JSON, for
+example from an older version, count as missing.
 """
 
 import json
@@ -14,21 +14,21 @@ _UNREADABLE = object()
 
 
 class StrictJson(JSONSerializer):
-    """JSON and nothing else: a date, a UUID or a Decimal is a TypeError, not a text that comes back as one.
+    """Raise TypeError for dates, UUIDs and Decimals, which would come back as text.
 
-    Tuples come back as lists and keys of mappings as text: who keeps such values takes them apart.
+    Tuples come back as lists and keys of mappings as text: callers must convert them.
     """
 
     encoder_class = json.JSONEncoder
 
 
 class JsonClient(DefaultClient):
-    """django-redis' client, for which a value that can not be read is a value that is not there."""
+    """A django-redis client that treats unreadable values as missing."""
 
     def decode(self, value: Any) -> Any:
         try:
             return super().decode(value)
-        except (ValueError, RecursionError):  # no JSON, no UTF-8, or lists in lists without end
+        except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested too deeply
             return _UNREADABLE
 
     def get(self, key: str, default: Any = None, version: int | None = None, client: Any = None) -> Any:
@@ -36,5 +36,5 @@ class JsonClient(DefaultClient):
         return default if value is _UNREADABLE else value
 
     def get_many(self, keys: Any, version: int | None = None, client: Any = None) -> dict[str, Any]:
-        found = super().get_many(keys, version, client)
-        return {key: value for key, value in found.items() if value is not _UNREADABLE}
+        values = super().get_many(keys, version, client)
+        return {key: value for key, value in values.items() if value is not _UNREADABLE}

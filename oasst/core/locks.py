@@ -1,7 +1,6 @@
-"""Waiting for other transactions: named locks that end with the transaction, and "too long" said as `Busy`.
+"""Named locks, and `Busy` for timeouts.
 
-Only transaction-level locks are used, because behind a pooler in transaction mode a session belongs to
-nobody.
+All locks end with their transaction, because a pooler in transaction mode shares sessions between clients.
 """
 
 import hashlib
@@ -16,22 +15,22 @@ from oasst.core.errors import as_domain_error
 
 
 def advisory_lock(*parts: object) -> None:
-    """Hold the lock named by `parts` until the open transaction ends; wait while somebody else holds it.
+    """Take the lock named by `parts`, waiting if necessary, and hold it until the open transaction ends.
 
-    Refuses outside a transaction, where PostgreSQL would drop the lock with the statement that took it.
+    Raise TransactionManagementError outside a transaction, where PostgreSQL would release the lock at once.
     """
     if not connection.in_atomic_block:
         raise TransactionManagementError("advisory_lock() needs an open transaction")
-    with connection.cursor() as cursor:  # the ORM calls no function without a table
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_number(parts)])
+    with connection.cursor() as cursor:  # the ORM cannot call a function without a table
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_id(parts)])
 
 
 @contextmanager
-def waits_are_busy() -> Iterator[None]:
-    """Raise `Busy` where a lock, a statement or the connection pool timed out inside the block.
+def timeouts_as_busy() -> Iterator[None]:
+    """Raise `Busy` if a lock, a statement or the connection pool times out inside the block.
 
-    Edges translate these by `as_domain_error` on their own. This is for callers that handle `Busy` themselves. Put it
-    around the transaction: after such an error the transaction can only be rolled back.
+    For callers that handle `Busy` themselves; edges use `as_domain_error`. Wrap the whole transaction, which can only
+    be rolled back after such an error.
     """
     try:
         yield
@@ -41,7 +40,7 @@ def waits_are_busy() -> Iterator[None]:
         raise
 
 
-def _number(parts: tuple[object, ...]) -> int:
-    """64 bits of the name. The separator keeps ("a", "bc") and ("ab", "c") apart."""
+def _lock_id(parts: tuple[object, ...]) -> int:
+    """Return 64 bits of a hash. The separator keeps ("a", "bc") and ("ab", "c") apart."""
     name = "\x1f".join(str(part) for part in parts)
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)

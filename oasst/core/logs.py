@@ -1,9 +1,8 @@
 """Structured logs of everything that runs in our processes: our code, Django, Celery, the web server.
 
-One JSON object a line, or lines for people when they go to a terminal. What is bound with
-structlog.contextvars (the request id) stands in every line that the request causes. What looks like a secret is taken
-out of every line, and of the traceback of a process that ends by one, and what would command a terminal is written out
-(oasst.core.redaction).
+One JSON object per line, or readable lines on a terminal. Each line has the values bound with structlog.contextvars,
+such as the request id. `oasst.core.redaction` removes secrets and terminal control characters from every line, and
+from the traceback of a process that crashes.
 """
 
 import logging
@@ -19,17 +18,8 @@ import structlog
 
 from oasst.core import redaction
 
-# Talkative at INFO without telling an operator anything.
-_QUIET = (
-    "daphne",
-    "twisted",
-    "kombu",
-    "amqp",
-    "asyncio",
-    "celery.worker.strategy",
-    "django_prometheus",
-    "urllib3",
-)
+# Their INFO lines do not help an operator.
+_QUIET = ("daphne", "twisted", "kombu", "amqp", "asyncio", "celery.worker.strategy", "django_prometheus", "urllib3")
 
 _shared: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -42,18 +32,18 @@ _shared: list[Any] = [
 
 
 def _name_process(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Which child of `up` wrote this."""
+    """Add the name of the process that `up` started."""
     if name := os.environ.get("OASST_PROCESS"):
         event.setdefault("process", name)
     return event
 
 
 def _redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The last before a line is rendered, for our own lines and those of libraries, tracebacks included."""
+    """Remove secrets. Runs last before rendering, for all lines and their tracebacks."""
     return redaction.redact_fields(event)
 
 
-# One list for the life of the process: loggers keep it, and tests capture lines by changing it in place.
+# Never replace this list: loggers keep it, and tests change it in place to capture lines.
 _processors: list[Any] = [
     structlog.stdlib.filter_by_level,
     *_shared,
@@ -64,22 +54,22 @@ _processors: list[Any] = [
 
 
 class RedactingHandler(logging.StreamHandler[TextIO]):
-    """Where a line cannot be written, Python's own would print it as it came, with all its arguments."""
+    """A handler that reports a line it cannot write without its arguments, which may be secret."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         kind = sys.exception().__class__.__name__
         print(f"A line of {record.name} could not be logged: {kind}", file=sys.__stderr__)
 
 
-def configure(wanted: dict[str, str]) -> None:
+def configure(config: dict[str, str]) -> None:
     """Send the logs of this process to standard error. Django calls this with the setting LOGGING.
 
-    level: the least that is shown. style: json, human, or auto (human on a terminal).
+    `level` is the lowest level shown, `style` is json, human, or auto (human on a terminal).
     """
-    level, style = wanted["level"], wanted["style"]
+    level, style = config["level"], config["style"]
     human = style == "human" or (style == "auto" and sys.stderr.isatty())
-    redaction.learn(_secrets_of_this_site())
-    # Exceptions as text: the prettier traceback of structlog shows the values of variables.
+    redaction.register_secrets(_secrets_of_this_site())
+    # Not structlog's rich traceback, which shows the values of variables.
     plain = structlog.dev.plain_traceback
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
@@ -107,7 +97,7 @@ def configure(wanted: dict[str, str]) -> None:
             },
             "root": {"handlers": ["stderr"], "level": level},
             "loggers": {
-                # Django's defaults bring handlers of their own; everything goes through ours, once.
+                # Without Django's own handlers, which would log each line a second time.
                 "django": {"handlers": [], "level": "NOTSET", "propagate": True},
                 "django.server": {"handlers": [], "level": "NOTSET", "propagate": True},
                 **({name: {"level": "WARNING"} for name in _QUIET} if level != "DEBUG" else {}),
@@ -121,12 +111,12 @@ def configure(wanted: dict[str, str]) -> None:
         cache_logger_on_first_use=True,
     )
     logging.captureWarnings(True)
-    _redact_last_words()
+    _redact_crashes()
 
 
 def _secrets_of_this_site() -> Iterator[str]:
-    """What the settings hold that nobody else may know, wherever it turns up."""
-    from django.conf import settings  # late: Django calls us while it is being set up
+    """Yield all secrets in the settings."""
+    from django.conf import settings  # late, because Django calls `configure` during its setup
 
     for name in (
         *("SECRET_KEY", "AUTH_SECRET", "METRICS_TOKEN", "OFFICIAL_WEB_API_KEY", "EMAIL_HOST_PASSWORD"),
@@ -135,18 +125,20 @@ def _secrets_of_this_site() -> Iterator[str]:
         yield str(getattr(settings, name, "") or "")
     yield from getattr(settings, "ROOT_TOKENS", ())
     yield from getattr(settings, "SECRET_KEY_FALLBACKS", ())
-    yield from (str(one.get("PASSWORD") or "") for one in settings.DATABASES.values())
+    yield from (str(database.get("PASSWORD") or "") for database in settings.DATABASES.values())
     for provider in getattr(settings, "SOCIALACCOUNT_PROVIDERS", {}).values():
         yield from (app["secret"] for app in provider.get("APPS", ()))
 
 
-def _redact_last_words() -> None:
-    """A process or thread that ends by an exception says so without passing the logs."""
+def _redact_crashes() -> None:
+    """Redact the traceback of a process or thread that ends by an exception, which bypasses logging."""
 
     def write(kind: type[BaseException], error: BaseException | None, trace: Any) -> None:
-        sys.stderr.write(redaction.clean("".join(traceback.format_exception(kind, error, trace)).rstrip("\n")) + "\n")
+        sys.stderr.write(
+            redaction.clean_line("".join(traceback.format_exception(kind, error, trace)).rstrip("\n")) + "\n"
+        )
 
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = write
     if threading.excepthook is threading.__excepthook__:
-        threading.excepthook = lambda given: write(given.exc_type, given.exc_value, given.exc_traceback)
+        threading.excepthook = lambda args: write(args.exc_type, args.exc_value, args.exc_traceback)

@@ -1,4 +1,4 @@
-"""Counters, raised where the thing happens. `/metrics` (oasst.site.health) shows them."""
+"""Counters for `/metrics` (oasst.site.health)."""
 
 from prometheus_client import Counter
 

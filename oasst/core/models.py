@@ -1,4 +1,4 @@
-"""Tables of the core: answers that are given again, jobs that wait, and how jobs went."""
+"""Tables of the core: stored answers of repeatable writes, waiting jobs, and records of job runs."""
 
 from django.db import models
 from django.utils import timezone
@@ -7,10 +7,7 @@ from oasst.core.ids import uuid7
 
 
 class RepeatableWrite(models.Model):
-    """The answer to a write that its sender may repeat (double click, lost connection).
-
-    A table and not the cache, because the promise has to survive a Redis flush.
-    """
+    """The stored answer to a write that its sender may repeat. A table, because it must survive a Redis flush."""
 
     scope = models.CharField(max_length=100)
     key = models.CharField(max_length=200)
@@ -23,7 +20,7 @@ class RepeatableWrite(models.Model):
 
 
 class WaitingJob(models.Model):
-    """A job that a commit asked for and that has not ended well yet. Its id is the id of the Celery task."""
+    """A job that a commit asked for and that has not succeeded yet. Its id is the id of the Celery task."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     job = models.CharField(max_length=200)
@@ -37,7 +34,7 @@ class WaitingJob(models.Model):
 
 
 class JobRecord(models.Model):
-    """How the runs of one job went."""
+    """Statistics of the runs of one job."""
 
     job = models.CharField(max_length=200, primary_key=True)
     ended_at = models.DateTimeField()

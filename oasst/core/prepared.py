@@ -1,10 +1,10 @@
-"""Statements that every request runs, planned once for a connection and not each time.
+"""Handwritten SQL for statements that every request runs, prepared once per connection.
 
-PostgreSQL takes up to ten times as long to plan these as to run them, and the ORM longer than both to write them. They
-are written by hand and bound by the server; all others go through Django's cursors as ever.
+PostgreSQL takes up to ten times as long to plan these statements as to run them, and the ORM even longer to build
+them. All other statements use the ORM.
 
-The text of a statement must be the same each time; what varies stands in its parameters. Columns are named: a plan for
-`*` fails when a migration adds one.
+The text of a statement must not vary, only its parameters. Name its columns: a prepared `*` fails after a migration
+that adds one.
 """
 
 from collections.abc import Iterable
@@ -22,39 +22,39 @@ from psycopg.pq import Format
 M = TypeVar("M", bound=Model)
 Row = tuple[Any, ...]
 
-_READ_MOMENT = psycopg.adapters.get_loader(psycopg.adapters.types["timestamptz"].oid, Format.TEXT)
+_TIMESTAMP_LOADER = psycopg.adapters.get_loader(psycopg.adapters.types["timestamptz"].oid, Format.TEXT)
 
 
 class _PreparedCursor(psycopg.Cursor[Row]):
-    """One for each connection, kept with it: to make one takes as long as to run a short statement.
+    """One cursor per connection, because making one takes as long as a short statement.
 
-    Moments are read by the driver's own loader. Django's, in its place, says UTC as well and takes ten times as long.
+    It reads timestamps with the driver's own loader, which gives UTC like Django's and is ten times as fast.
     """
 
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         super().__init__(connection)
-        assert _READ_MOMENT is not None
-        self.adapters.register_loader("timestamptz", _READ_MOMENT)
+        assert _TIMESTAMP_LOADER is not None
+        self.adapters.register_loader("timestamptz", _TIMESTAMP_LOADER)
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
         return super().execute(query, params, prepare=True, **options)
 
 
-def read(sql: str, params: Any) -> list[Row]:
-    """The rows of a statement."""
-    found: list[Row] = _run(sql, params).fetchall()
-    return found
+def fetch_rows(sql: str, params: Any) -> list[Row]:
+    """Return all rows of a statement."""
+    rows: list[Row] = _execute(sql, params).fetchall()
+    return rows
 
 
-def run(sql: str, params: Any) -> int:
-    """Run a statement that gives no rows. How many it changed."""
-    return int(_run(sql, params).rowcount)
+def execute(sql: str, params: Any) -> int:
+    """Run a statement without a result and return how many rows it changed."""
+    return int(_execute(sql, params).rowcount)
 
 
-def _run(sql: str, params: Any) -> Any:
-    """The cursor that ran it."""
+def _execute(sql: str, params: Any) -> Any:
+    """Run a statement and return its cursor."""
     db: Any = connections[DEFAULT_DB_ALIAS]
-    if db.queries_logged:  # whoever looks on (DEBUG, tests that count) sees it with its parameters in place
+    if db.queries_logged:  # in DEBUG and in tests that count queries, use Django's cursor
         cursor = db.cursor()
         cursor.execute(sql, params)
         return cursor
@@ -62,72 +62,71 @@ def _run(sql: str, params: Any) -> Any:
     cursor = getattr(db.connection, "prepared_cursor", None)
     if cursor is None:
         cursor = db.connection.prepared_cursor = _PreparedCursor(db.connection)
-    CursorWrapper(cursor, db).execute(sql, params)  # counts, and translates errors
+    CursorWrapper(cursor, db).execute(sql, params)  # it counts queries and translates errors
     return cursor
 
 
-def objects(model: type[M], rest: str, params: Any, *, without: frozenset[str] = frozenset()) -> list[M]:
-    """Rows of one model, which `rest` (WHERE and so on) calls "one". `without` are fields to read when asked for."""
-    sql = f"SELECT {columns(model, 'one', without)} FROM {model._meta.db_table} one {rest}"
-    return [as_model(model, row, without) for row in read(sql, params)]
+def fetch_objects(model: type[M], rest: str, params: Any, *, without: frozenset[str] = frozenset()) -> list[M]:
+    """Return objects of a model. `rest` (WHERE and so on) calls its table "one"; fields in `without` are deferred."""
+    sql = f"SELECT {column_list(model, 'one', without)} FROM {model._meta.db_table} one {rest}"
+    return [build_instance(model, row, without) for row in fetch_rows(sql, params)]
 
 
 @cache
-def columns(model: type[Model], alias: str, without: frozenset[str] = frozenset()) -> str:
-    """The columns of a model, for `as_model`."""
+def column_list(model: type[Model], alias: str, without: frozenset[str] = frozenset()) -> str:
+    """Return the column list of a model for SELECT, in the order that `build_instance` expects."""
     return ", ".join(f"{alias}.{field.column}" for field in _fields(model, without))
 
 
-def as_model(model: type[M], row: Row, without: frozenset[str] = frozenset()) -> M:
-    """The object of a row of `columns`.
+def build_instance(model: type[M], row: Row, without: frozenset[str] = frozenset()) -> M:
+    """Return the object for a row of `column_list`.
 
-    As `Model.from_db`, without the signals and the setting of one attribute after the other: on the path of an answer
-    that makes two dozen objects these took longer than the reading of the rows.
+    Like `Model.from_db`, but without signals and without setting each attribute in turn, which took longer than
+    reading the rows.
     """
-    names, converted = _reading(model, without)
-    one = model.__new__(model)
-    values = one.__dict__
+    names, converted = _attributes(model, without)
+    instance = model.__new__(model)
+    values = instance.__dict__
     values.update(zip(names, row, strict=True))
     for name, field in converted:
         values[name] = field.from_db_value(values[name], None, connection)
-    state = one._state = ModelState()
+    state = instance._state = ModelState()
     state.adding, state.db = False, DEFAULT_DB_ALIAS
-    return one
+    return instance
 
 
 class PreparedManager(Manager[M]):
-    """A manager with statements by hand: the base of what an app has in its `hot.py`.
+    """A manager with handwritten SQL: the base of the managers in each app's `hot.py`.
 
-    Not a queryset: after `.filter()` there are none of them, since they would leave it out of account.
+    It is not a queryset, because handwritten statements would ignore an earlier `.filter()`.
     """
 
-    def prepared(self, rest: str, params: Any, *, without: frozenset[str] = frozenset()) -> list[M]:
-        """See `objects`."""
-        return objects(self.model, rest, params, without=without)
+    def fetch(self, rest: str, params: Any, *, without: frozenset[str] = frozenset()) -> list[M]:
+        """Return objects of this model, see `fetch_objects`."""
+        return fetch_objects(self.model, rest, params, without=without)
 
-    def insert(self, *new: M) -> None:
-        """Store new objects, a few at a time, as `save(force_insert=True)` does, without signals."""
-        insert(*new)
+    def insert(self, *objects: M) -> None:
+        insert(*objects)
 
-    def store(self, one: M, names: Iterable[str]) -> None:
-        """Store these fields of an object, as `save(update_fields=…)` does, without signals."""
-        update(one, names)
+    def save_fields(self, instance: M, names: Iterable[str]) -> None:
+        update_fields(instance, names)
 
 
 def insert(*objects: Model) -> None:
-    """Store new objects of one model, as `save(force_insert=True)` does: what the database gave is set on them.
+    """Insert objects of one model like `save(force_insert=True)`, but without signals.
 
-    No signals are sent. For a few at a time: each number of objects is a statement of its own.
+    Values from the database are set on the objects. Only for a few at a time, because each number of objects is
+    another prepared statement.
     """
     model = type(objects[0])
     rows, values = [], []
-    for one in objects:
+    for instance in objects:
         cells = []
         for field in _stored(model):
-            value = field.pre_save(one, True)
-            given = not (isinstance(value, DatabaseDefault) or (value is None and field.primary_key))
-            cells.append("%s" if given else "DEFAULT")
-            if given:
+            value = field.pre_save(instance, True)
+            has_value = not (isinstance(value, DatabaseDefault) or (value is None and field.primary_key))
+            cells.append("%s" if has_value else "DEFAULT")
+            if has_value:
                 values.append(field.get_db_prep_save(value, connection))
         rows.append(f"({', '.join(cells)})")
     returned = model._meta.db_returning_fields
@@ -135,20 +134,21 @@ def insert(*objects: Model) -> None:
         f"INSERT INTO {model._meta.db_table} ({_names(_stored(model))}) "
         f"VALUES {', '.join(rows)} RETURNING {_names(returned) or 'true'}"
     )
-    for one, found in zip(objects, read(sql, values), strict=True):
-        for field, value in zip(returned, found, strict=False):
-            convert = getattr(field, "from_db_value", None)  # for what is more than the driver gives (JSON)
-            setattr(one, field.attname, convert(value, None, connection) if convert else value)
-        one._state.adding, one._state.db = False, connection.alias
+    for instance, row in zip(objects, fetch_rows(sql, values), strict=True):
+        for field, value in zip(returned, row, strict=False):
+            convert = getattr(field, "from_db_value", None)  # for types that the driver does not know (JSON)
+            setattr(instance, field.attname, convert(value, None, connection) if convert else value)
+        instance._state.adding, instance._state.db = False, connection.alias
 
 
-def update(one: Model, names: Iterable[str]) -> None:
-    """Store these fields of an object, as `save(update_fields=…)` does. No signals are sent."""
-    known = {field.name: field for field in _stored(type(one))}
-    fields = [known[name] for name in names]
-    values = [field.get_db_prep_save(field.pre_save(one, False), connection) for field in fields]
+def update_fields(instance: Model, names: Iterable[str]) -> None:
+    """Store these fields of an object like `save(update_fields=…)`, but without signals."""
+    stored = {field.name: field for field in _stored(type(instance))}
+    fields = [stored[name] for name in names]
+    values = [field.get_db_prep_save(field.pre_save(instance, False), connection) for field in fields]
     sets = ", ".join(f"{field.column} = %s" for field in fields)
-    run(f"UPDATE {one._meta.db_table} SET {sets} WHERE {one._meta.pk.column} = %s", [*values, one.pk])
+    meta = instance._meta
+    execute(f"UPDATE {meta.db_table} SET {sets} WHERE {meta.pk.column} = %s", [*values, instance.pk])
 
 
 def _names(fields: "Iterable[Field[Any, Any]]") -> str:
@@ -165,8 +165,8 @@ def _fields(model: type[Model], without: frozenset[str]) -> "list[Field[Any, Any
 
 
 @cache
-def _reading(model: type[Model], without: frozenset[str]) -> "tuple[list[str], list[tuple[str, Any]]]":
-    """The attributes in the order of the columns; and those that are more than the driver gives (JSON), and how."""
+def _attributes(model: type[Model], without: frozenset[str]) -> "tuple[list[str], list[tuple[str, Any]]]":
+    """Return the attribute names in column order, and (name, field) for those that need conversion (JSON)."""
     fields = _fields(model, without)
-    names = [one.attname for one in fields]
-    return names, [it for it in zip(names, fields, strict=True) if hasattr(it[1], "from_db_value")]
+    converted = [(field.attname, field) for field in fields if hasattr(field, "from_db_value")]
+    return [field.attname for field in fields], converted

@@ -1,6 +1,6 @@
-"""What all pages of the admin share: they show and never edit. What moderators do goes through a service, for a reason.
+"""The base of all admin classes: pages are read-only, and moderators act through services and give a reason.
 
-The admin site itself is oasst.site.admin_site; apps find it as `django.contrib.admin.site`.
+The admin site itself is oasst.site.admin_site; apps use it as `django.contrib.admin.site`.
 """
 
 from collections.abc import Callable
@@ -29,22 +29,22 @@ from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
 from oasst.core.errors import Busy, DomainError
-from oasst.core.locks import waits_are_busy
+from oasst.core.locks import timeouts_as_busy
 
-MOST_AT_ONCE = 100
-"""Rows for one action: each is a transaction, and an answer must not take minutes."""
+MAX_ROWS_PER_ACTION = 100
+"""Rows per action: each is a transaction, and the response must not take minutes."""
 FROM_DETAILS = "_from_details"
 REFUSED = "refused_reason"
-"""In the session: a reason that was not taken, for the form on the next page."""
-_WHY = ("reason", "outcome")
-_FILTERED_BY = ("exact", "isnull", "isempty", "gte", "lt")
-"""The look-ups that Django's filters write into their links."""
+"""Session key of a reason that was refused, for the form on the next page."""
+_REASON_FIELDS = ("reason", "outcome")
+_FILTER_LOOKUPS = ("exact", "isnull", "isempty", "gte", "lt")
+"""The lookups that Django's filters use in their links."""
 
 
 class ReasonForm(ActionForm):
-    """The bar below a list: what to do with the chosen rows, and why."""
+    """The action bar of a list, with a reason."""
 
-    # Not required here: an invalid form would be reported as "No action selected".
+    # Not required, because Django reports an invalid form as "No action selected".
     reason = forms.CharField(
         label="",
         required=False,
@@ -60,10 +60,8 @@ class ReasonForm(ActionForm):
     )
 
 
-class OfferedFiltersOnly(ChangeList):
-    """Filters that are not offered, and values that no such field can have, are an address that does not work: the list
-    is shown without them.
-    """
+class OfferedFiltersChangeList(ChangeList):
+    """A list that ignores filters that are not offered, and impossible values."""
 
     def get_filters(self, request: HttpRequest) -> Any:
         try:
@@ -74,27 +72,27 @@ class OfferedFiltersOnly(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         try:
             super().get_results(request)
-            len(self.result_list)  # asks the database now, while a refusal can still become a page
+            len(self.result_list)  # runs the query now, while an error can still become a page
         except (ValueError, OverflowError, DataError) as error:
             raise IncorrectLookupParameters(error) from error
 
 
 class ReadOnlyAdmin(ModelAdmin):
-    """Rows as they are. Whoever may see them is decided by `User.has_perm`."""
+    """Read-only pages of a model. `User.has_perm` decides who may see them."""
 
     action_form = ReasonForm
-    # Lists may be long: nothing counts all rows, and nothing is done to more of them than somebody looked at.
+    # Lists may be long: never count all rows, and never act on rows that nobody has looked at.
     paginator = InfinitePaginator
     show_full_result_count = False
     list_disable_select_all = True
-    list_per_page = 25  # rows, not statements, are what such a page costs: 3 ms of rendering each
+    list_per_page = 25  # each row takes 3 ms to render
     sortable_by: tuple[str, ...] | None = ()
     empty_value_display = "–"
     change_form_outer_before_template = "admin/acts.html"
     reason_label = "Reason"
     reason_limit = 500
     destructive: tuple[str, ...] = ()
-    """The actions that take something away: their buttons look so."""
+    """Actions that delete or forbid something: their buttons look dangerous."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -106,40 +104,39 @@ class ReadOnlyAdmin(ModelAdmin):
         return False
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
-        """Only what the filters beside the list offer.
+        """Allow only the filters beside the list.
 
-        Django takes every look-up on every field of the model: whoever sees a list of people could read the hash of a
-        password letter by letter (`password__startswith`), and most look-ups fail on odd values where nobody expects
-        it.
+        Django allows every lookup on every field: anybody who sees a list of users could read a password hash letter
+        by letter (`password__startswith`), and most lookups crash on odd values.
         """
         name, _, kind = lookup.rpartition(LOOKUP_SEP)
-        offered = {_name_of(one) for one in self.get_list_filter(request)}
-        return lookup in offered or (name in offered and kind in _FILTERED_BY)
+        offered = {_filter_name(entry) for entry in self.get_list_filter(request)}
+        return lookup in offered or (name in offered and kind in _FILTER_LOOKUPS)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """An empty `_to_field` names no field."""
+        """Treat an empty `_to_field` as missing."""
         return super().get_object(request, object_id, from_field or None)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return OfferedFiltersOnly
+        return OfferedFiltersChangeList
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return [_with_badge(self.model, name) for name in super().get_list_display(request)]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         return [
-            (title, {**options, "fields": [_with_badges(self.model, one) for one in options["fields"]]})
+            (title, {**options, "fields": [_with_badges(self.model, entry) for entry in options["fields"]]})
             for title, options in super().get_fieldsets(request, obj)
         ]
 
     def get_paginator(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
-        """The history of one row is short: it may be counted, and its page shows the number."""
+        """Use a counting paginator for the history of one row, which is short and shows the number."""
         if queryset.model is LogEntry:
             return Paginator(queryset, *args, **kwargs)
         return super().get_paginator(request, queryset, *args, **kwargs)
 
     def details(self, obj: Any) -> dict[str, Any]:
-        """What the page of one row shows below its fields."""
+        """Return template context for the page of one row, shown below its fields."""
         return {}
 
     def title_of(self, obj: Any) -> str:
@@ -148,15 +145,15 @@ class ReadOnlyAdmin(ModelAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
-        if obj is None:  # the form for a new row, where there is one
+        if obj is None:  # the form for a new row
             return super().render_change_form(request, context, *args, obj=obj, **kwargs)
         context.update(
-            acts=[(name, label, name in self.destructive) for name, label in self.acts_of(request, obj)],
+            acts=[(name, label, name in self.destructive) for name, label in self.offered_actions(request, obj)],
             refused_reason=request.session.pop(REFUSED, ""),
             title=Truncator(self.title_of(obj)).chars(70),
             subtitle=None,
             **self.details(obj),
-            **self.offers(obj, request.user),
+            **self.extra_context(obj, request.user),
         )
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
@@ -167,65 +164,64 @@ class ReadOnlyAdmin(ModelAdmin):
             form.initial["reason"] = request.session.pop(REFUSED)
         return response
 
-    def acts_of(self, request: HttpRequest, obj: Any) -> list[tuple[str, str]]:
-        """The actions that the page of this row offers to this person, with the words on their buttons."""
+    def offered_actions(self, request: HttpRequest, obj: Any) -> list[tuple[str, str]]:
+        """Return the actions that the page of this row offers to this user, with their labels."""
         choices = self.get_action_choices(request, [])
         return [(name, label) for name, label in choices if name and self.can_do(name, obj, request.user)]
 
     def can_do(self, action: str, obj: Any, actor: Any) -> bool:
-        """Whether the page of this row offers the action to this person: what the service would refuse, it does not.
-        The service decides again.
-        """
+        """Return False to hide an action that the service would refuse. The service decides again."""
         return True
 
-    def offers(self, obj: Any, actor: Any) -> dict[str, Any]:
-        """What the page of one row offers to this person beside the actions."""
+    def extra_context(self, obj: Any, actor: Any) -> dict[str, Any]:
+        """Return template context for what the page of one row offers besides the actions."""
         return {}
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         response: HttpResponse | None = super().response_action(request, queryset)
-        back_here = isinstance(response, HttpResponseRedirect) and response.url == request.get_full_path()
-        if back_here and FROM_DETAILS in request.POST:  # an action may lead elsewhere, such as to a proof
+        is_back_to_list = isinstance(response, HttpResponseRedirect) and response.url == request.get_full_path()
+        if is_back_to_list and FROM_DETAILS in request.POST:  # an action may redirect to another page, too
             name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
             return redirect(name, request.POST["_selected_action"])
         return response
 
-    def do_to_each(
+    def act_on_each(
         self, request: HttpRequest, chosen: QuerySet[Any], done: str, act: Callable[[Any, str], object]
     ) -> None:
-        """Call a service with each chosen row and the reason, and say what became of each: `done`, or the sentence that
-        `act` gives.
+        """Call the service `act` with each chosen row and the reason.
 
-        A refusal of one does not stop the others. The log of the admin names who did it and why, beside what the
-        service itself keeps.
+        A message for each row says `done`, or the sentence that `act` returns, and the admin log keeps it with the
+        reason. A refusal of one row does not stop the others.
         """
         reason = request.POST.get("reason", "").strip()
         if not reason:
             self.message_user(request, "Nothing was done. Please say why, beside the action.", messages.ERROR)
             return
-        rows = list(chosen[: MOST_AT_ONCE + 1])
-        if len(rows) > MOST_AT_ONCE:
-            self.message_user(request, f"Nothing was done. Choose at most {MOST_AT_ONCE} at once.", messages.ERROR)
+        rows = list(chosen[: MAX_ROWS_PER_ACTION + 1])
+        if len(rows) > MAX_ROWS_PER_ACTION:
+            self.message_user(
+                request, f"Nothing was done. Choose at most {MAX_ROWS_PER_ACTION} at once.", messages.ERROR
+            )
             request.session[REFUSED] = reason
             return
         for row in rows:
             name = Truncator(self.title_of(row)).chars(60)
             try:
-                with waits_are_busy():
+                with timeouts_as_busy():
                     result = act(row, reason)
             except DomainError as error:
                 self.message_user(request, f"“{name}”: {error.message}", messages.ERROR)
-                # The page that follows gives back what was written, where it may be sent again.
-                if error.field in _WHY or isinstance(error, Busy):
+                # The next page shows the reason again only if a second try makes sense.
+                if error.field in _REASON_FIELDS or isinstance(error, Busy):
                     request.session[REFUSED] = reason
             else:
-                said = result if isinstance(result, str) else done
-                self.log_change(request, row, f"{said}: {reason}")
-                self.message_user(request, f"“{name}”: {said}.", messages.SUCCESS)
+                outcome = result if isinstance(result, str) else done
+                self.log_change(request, row, f"{outcome}: {reason}")
+                self.message_user(request, f"“{name}”: {outcome}.", messages.SUCCESS)
 
 
-def _name_of(list_filter: Any) -> str:
-    """The field or parameter that an entry of `list_filter` is about."""
+def _filter_name(list_filter: Any) -> str:
+    """Return the field or parameter of an entry of `list_filter`."""
     if isinstance(list_filter, str):
         return list_filter
     if isinstance(list_filter, tuple | list):
@@ -234,7 +230,7 @@ def _name_of(list_filter: Any) -> str:
 
 
 def _with_badges(model: type[Model], entry: Any) -> Any:
-    """An entry of `fields`: a name, or several that stand on one line."""
+    """Apply `_with_badge` to an entry of `fields`: a name, or several on one line."""
     if isinstance(entry, list | tuple):
         return [_with_badge(model, name) for name in entry]
     return _with_badge(model, entry)
@@ -242,36 +238,36 @@ def _with_badges(model: type[Model], entry: Any) -> Any:
 
 @cache
 def _with_badge(model: type[Model], name: Any) -> Any:
-    """A column as it is; in the place of one that names a person, a column that shows them with their badge."""
+    """Return the column, or for a foreign key to a user a function that shows them with their badge."""
     column = next((field for field in model._meta.concrete_fields if field.name == name), None)
     if column is None or column.related_model is not get_user_model():
         return name
 
     @admin.display(description=str(column.verbose_name), empty_value="–")
     def person(row: Any) -> SafeString | None:
-        found = getattr(row, name)
-        return found and person_shown(found)
+        user = getattr(row, name)
+        return user and render_person(user)
 
-    person.__name__ = name  # the page names the cell after it
+    person.__name__ = name  # the page uses it as the class of the cell
     return person
 
 
-def person_shown(person: Any, url: str = "") -> SafeString:
-    """What a person is called, with their badge, as a link where there is an address."""
-    shown = SafeString(render_to_string("fragments/person.html", {"person": person}).strip())
-    return format_html('<a class="text-link" href="{}">{}</a>', url, shown) if url else shown
+def render_person(person: Any, url: str = "") -> SafeString:
+    """Return the name of a user with their badge, as a link if `url` is given."""
+    html = SafeString(render_to_string("fragments/person.html", {"person": person}).strip())
+    return format_html('<a class="text-link" href="{}">{}</a>', url, html) if url else html
 
 
 def badge(text: str, tone: str = "") -> SafeString:
-    """One word in a coloured box; tones are success, danger, warning, info and primary."""
+    """Return a word in a colored box; tones are success, danger, warning, info and primary."""
     return render_to_string("unfold/helpers/label.html", {"text": text, "type": tone})
 
 
-def whole_text(text: str) -> SafeString:
-    """What somebody wrote, with its lines and in its direction."""
+def render_plain_text(text: str) -> SafeString:
+    """Return plain text with its line breaks and text direction."""
     return format_html('<span class="desk-text" dir="auto">{}</span>', text) if text else SafeString("–")
 
 
-def written_text(text: str) -> SafeString:
-    """A message as people see it, and folded below it as it was typed."""
+def render_message(text: str) -> SafeString:
+    """Return a message as readers see it, with its source folded below."""
     return render_to_string("admin/written_text.html", {"text": text}) if text else SafeString("–")

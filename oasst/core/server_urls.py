@@ -1,7 +1,7 @@
-"""DATABASE_URL, REDIS_URL and EMAIL_URL as settings: everything in them counts, or the start is refused.
+"""Parse DATABASE_URL, REDIS_URL and EMAIL_URL, and refuse everything that is not understood.
 
-A parameter that is dropped in silence may be the one that asks for encryption. No message here shows more of an
-address than the name of a parameter, because passwords stand in it.
+A silently ignored parameter might be the one that asks for encryption. Error messages never show more of a URL than
+the name of a parameter, because it contains a password.
 """
 
 import re
@@ -23,64 +23,59 @@ _YES, _NO = ("1", "on", "true", "yes"), ("0", "off", "false", "no")
 
 
 def is_local(address: str) -> bool:
-    """Whether it leads only to the machine that somebody opens it on."""
+    """Return True for a URL of the local machine."""
     return urlsplit(address).hostname in ("localhost", "127.0.0.1", "::1")
 
 
-def read_database(url: str) -> dict[str, Any]:
-    """NAME, USER, PASSWORD, HOST, PORT and OPTIONS of Django's DATABASES, as libpq reads the address. Raises
-    BadVariable.
+def parse_database_url(url: str) -> dict[str, Any]:
+    """Return NAME, USER, PASSWORD, HOST, PORT and OPTIONS for Django's DATABASES, parsed by libpq.
 
-    OPTIONS has every parameter of the query by the name that libpq has for it; several hosts are joined by commas.
+    OPTIONS has all query parameters by their libpq names; several hosts are joined by commas. Raise BadVariable.
     """
-    where = _as_libpq_reads(url)
-    if not (where.get("dbname") or where.get("service")):
+    parameters = _parse_with_libpq(url)
+    if not (parameters.get("dbname") or parameters.get("service")):
         raise BadVariable(f"DATABASE_URL names no database. It must look like {_DATABASE}")
-    if where.get("sslmode", "prefer") not in _SSL_MODES:
+    if parameters.get("sslmode", "prefer") not in _SSL_MODES:
         raise BadVariable(f"DATABASE_URL: sslmode must be one of {', '.join(_SSL_MODES)}")
-    if where.pop("client_encoding", "utf8").lower().replace("-", "") not in ("utf8", "auto"):
+    if parameters.pop("client_encoding", "utf8").lower().replace("-", "") not in ("utf8", "auto"):
         raise BadVariable("DATABASE_URL: client_encoding is always UTF8")
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
-    return {**{setting: where.pop(name, "") for setting, name in names.items()}, "OPTIONS": where}
+    return {**{setting: parameters.pop(name, "") for setting, name in names.items()}, "OPTIONS": parameters}
 
 
-def _as_libpq_reads(url: str) -> dict[str, str]:
-    import psycopg  # not at the top: a site with the embedded servers needs it later or not at all
+def _parse_with_libpq(url: str) -> dict[str, str]:
+    import psycopg  # late, because a site with the embedded servers may never need it
     from psycopg.conninfo import conninfo_to_dict
-
-    refused = BadVariable(f"DATABASE_URL must look like {_DATABASE}. {_ENCODED}")
-    scheme, found, rest = url.partition("://")
-    user, at, _ = rest.partition("/")[0].rpartition("@")
-    place, _, query = rest[len(user + at) :].partition("?")
-    if scheme not in ("postgres", "postgresql") or not found or "@" in place:
-        raise refused
-    _parameters("DATABASE_URL", query, _names_of_libpq())
-    base = f"{scheme}://{user.replace('@', '%40')}{at}{place}"
-    try:
-        plain = conninfo_to_dict(base)
-        whole = conninfo_to_dict(f"{base}?{query}")
-    except psycopg.Error:
-        raise refused from None
-    if not all(port.isdecimal() or not port for port in str(plain.get("port", "")).split(",")):
-        raise refused  # half of a password with a slash
-    for name, value in plain.items():
-        if whole[name] != value:
-            raise BadVariable(f"DATABASE_URL says {name} twice, before the ? and behind it")
-    return {name: str(value) for name, value in whole.items()}
-
-
-def _names_of_libpq() -> set[str]:
     from psycopg.pq import Conninfo
 
-    return {one.keyword.decode() for one in Conninfo.get_defaults()} - {"replication"} | {"ssl"}
+    refused = BadVariable(f"DATABASE_URL must look like {_DATABASE}. {_ENCODED}")
+    scheme, separator, rest = url.partition("://")
+    user, at, _ = rest.partition("/")[0].rpartition("@")
+    location, _, query = rest[len(user + at) :].partition("?")
+    if scheme not in ("postgres", "postgresql") or not separator or "@" in location:
+        raise refused
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()} - {"replication"} | {"ssl"}
+    _parse_query("DATABASE_URL", query, known)
+    base = f"{scheme}://{user.replace('@', '%40')}{at}{location}"
+    try:
+        without_query = conninfo_to_dict(base)
+        parameters = conninfo_to_dict(f"{base}?{query}")
+    except psycopg.Error:
+        raise refused from None
+    if not all(port.isdecimal() or not port for port in str(without_query.get("port", "")).split(",")):
+        raise refused  # the "port" is part of a password with a slash
+    for name, value in without_query.items():
+        if parameters[name] != value:
+            raise BadVariable(f"DATABASE_URL says {name} twice, before and after the ?")
+    return {name: str(value) for name, value in parameters.items()}
 
 
 @dataclass(frozen=True)
 class RedisServer:
-    """One server, in the words of each of the libraries that talk to it."""
+    """One server, in the format of each library that uses it."""
 
     url: str
-    """For redis-py, which is also under django-redis, channels-redis and limits."""
+    """For redis-py, django-redis, channels-redis and limits."""
     broker_url: str
     broker_ssl: Mapping[str, Any] | None
     """For CELERY_BROKER_USE_SSL. Without it Celery trusts every certificate."""
@@ -88,62 +83,47 @@ class RedisServer:
     """For CELERY_BROKER_TRANSPORT_OPTIONS."""
 
 
-# What reaches every client. Of TLS: the names of redis-py, which Celery hands on.
+# Parameters that every client supports, and the TLS ones by the names of redis-py, which Celery passes on.
 _CONNECTION = {"client_name": str, "health_check_interval": int, "socket_keepalive": bool}
 _TLS = (
-    "ssl_cert_reqs",
-    "ssl_ca_certs",
-    "ssl_ca_path",
-    "ssl_certfile",
-    "ssl_keyfile",
-    "ssl_password",
-    "ssl_check_hostname",
-    "ssl_ciphers",
+    *("ssl_cert_reqs", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_password"),
+    *("ssl_check_hostname", "ssl_ciphers"),
 )
 _CERTIFICATE = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
-# How long to wait and how to speak differs between our clients: a page does not wait, a reader of a stream does.
-_OURS_TO_CHOOSE = (
-    "socket_timeout",
-    "socket_connect_timeout",
-    "socket_read_size",
-    "timeout",
-    "retry_on_timeout",
-    "retry_on_error",
-    "max_connections",
-    "decode_responses",
-    "encoding",
-    "protocol",
-    "legacy_responses",
+# The site sets these itself, because its clients differ: a page does not wait for Redis, a reader of a stream does.
+_RESERVED = (
+    *("socket_timeout", "socket_connect_timeout", "socket_read_size", "timeout", "retry_on_timeout", "retry_on_error"),
+    *("max_connections", "decode_responses", "encoding", "protocol", "legacy_responses"),
 )
 
 
-def read_redis(url: str, *, db: int | None = None) -> RedisServer:
-    """db: that database instead of the one in the address. Raises BadVariable."""
+def parse_redis_url(url: str, *, db: int | None = None) -> RedisServer:
+    """Parse REDIS_URL. `db` replaces the database number of the URL. Raise BadVariable."""
     parts = _split("REDIS_URL", url, ("redis", "rediss", "unix"), _REDIS)
-    given = _parameters("REDIS_URL", parts.query, ("db", "username", "password", *_CONNECTION, *_TLS), _OURS_TO_CHOOSE)
-    user = _one("REDIS_URL", "username", parts.username, given.pop("username", None))
-    password = _one("REDIS_URL", "password", parts.password, given.pop("password", None))
-    who = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
-    number = _database_number(parts, given.pop("db", None))
+    query = _parse_query("REDIS_URL", parts.query, ("db", "username", "password", *_CONNECTION, *_TLS), _RESERVED)
+    user = _only_value("username", parts.username, query.pop("username", None))
+    password = _only_value("password", parts.password, query.pop("password", None))
+    credentials = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
+    number = _database_number(parts, query.pop("db", None))
     number = str(db) if db is not None else number
-    tls = {name: _tls_value(name, given.pop(name)) for name in _TLS if name in given}
+    tls = {name: _tls_value(name, query.pop(name)) for name in _TLS if name in query}
     if tls and parts.scheme != "rediss":
         raise BadVariable(f"REDIS_URL: {next(iter(tls))} needs an address that begins with rediss://")
-    options = {name: _typed("REDIS_URL", name, value, _CONNECTION[name]) for name, value in given.items()}
-    # Commas would part the address in two for some libraries, so nothing is left as it was written.
-    query = urlencode({"db": number, **options, **tls}, quote_via=quote, safe="/")
+    options = {name: _typed("REDIS_URL", name, value, _CONNECTION[name]) for name, value in query.items()}
+    # Everything is quoted again, because some libraries split the URL at commas.
+    encoded = urlencode({"db": number, **options, **tls}, quote_via=quote, safe="/")
     if parts.scheme == "unix":
         path = _socket_path(parts, options)
-        broker = f"redis+socket://{who}{path}?virtual_host={number}"
-        return RedisServer(f"unix://{who}{path}?{query}", broker, None, options)
-    place = f"{parts.scheme}://{who}{_host_and_port(parts)}"
+        broker = f"redis+socket://{credentials}{path}?virtual_host={number}"
+        return RedisServer(f"unix://{credentials}{path}?{encoded}", broker, None, options)
+    base = f"{parts.scheme}://{credentials}{_host_and_port(parts)}"
     broker_ssl = _broker_ssl(tls) if parts.scheme == "rediss" else None
-    return RedisServer(f"{place}?{query}", f"{place}/{number}", broker_ssl, options)
+    return RedisServer(f"{base}?{encoded}", f"{base}/{number}", broker_ssl, options)
 
 
-def _database_number(parts: SplitResult, behind: str | None) -> str:
+def _database_number(parts: SplitResult, in_query: str | None) -> str:
     in_path = parts.path.strip("/") if parts.scheme != "unix" else ""
-    number = _one("REDIS_URL", "db", in_path, behind) or "0"
+    number = _only_value("db", in_path, in_query) or "0"
     if not number.isdecimal():
         raise BadVariable(f"REDIS_URL: the database must be a number. It must look like {_REDIS}")
     return number
@@ -165,31 +145,31 @@ def _host_and_port(parts: SplitResult) -> str:
 
 
 def _broker_ssl(tls: Mapping[str, str | bool]) -> dict[str, Any]:
-    wanted = _CERTIFICATE[str(tls.get("ssl_cert_reqs", "required"))]
-    return {"ssl_check_hostname": wanted != ssl.CERT_NONE, **tls, "ssl_cert_reqs": wanted}
+    verify_mode = _CERTIFICATE[str(tls.get("ssl_cert_reqs", "required"))]
+    return {"ssl_check_hostname": verify_mode != ssl.CERT_NONE, **tls, "ssl_cert_reqs": verify_mode}
 
 
 def _tls_value(name: str, value: str) -> str | bool:
     if name == "ssl_check_hostname":
         return _switch("REDIS_URL", name, value)
     if name == "ssl_cert_reqs":
-        wanted = value.lower().removeprefix("cert_")
-        if wanted not in _CERTIFICATE:
+        value = value.lower().removeprefix("cert_")
+        if value not in _CERTIFICATE:
             raise BadVariable(f"REDIS_URL: ssl_cert_reqs must be one of {', '.join(_CERTIFICATE)}")
-        return wanted
     return value
 
 
-def read_mail(url: str) -> dict[str, Any]:
-    """host, port, user, password, ssl (from the first byte on), tls (STARTTLS) and timeout in seconds. Raises
-    BadVariable.
+def parse_email_url(url: str) -> dict[str, Any]:
+    """Return host, port, user, password, ssl (TLS from the first byte), tls (STARTTLS) and timeout in seconds.
+
+    Raise BadVariable.
     """
     parts = _split("EMAIL_URL", url, ("smtp", "smtps"), _MAIL)
-    given = _parameters("EMAIL_URL", parts.query, ("tls", "timeout"))
+    query = _parse_query("EMAIL_URL", parts.query, ("tls", "timeout"))
     if not parts.hostname or parts.path.strip("/"):
         raise BadVariable(f"EMAIL_URL must look like {_MAIL}")
     is_smtps = parts.scheme == "smtps"
-    tls = _switch("EMAIL_URL", "tls", given.get("tls", "1" if is_smtps else "0"))
+    tls = _switch("EMAIL_URL", "tls", query.get("tls", "1" if is_smtps else "0"))
     if is_smtps and not tls:
         raise BadVariable("EMAIL_URL: smtps:// is TLS and tls=0 is not. Write smtp:// for a connection in the clear")
     return {
@@ -199,7 +179,7 @@ def read_mail(url: str) -> dict[str, Any]:
         "password": unquote(parts.password or ""),
         "ssl": is_smtps,
         "tls": tls and not is_smtps,
-        "timeout": _typed("EMAIL_URL", "timeout", given.get("timeout", "10"), int),
+        "timeout": _typed("EMAIL_URL", "timeout", query.get("timeout", "10"), int),
     }
 
 
@@ -207,7 +187,7 @@ def _split(variable: str, url: str, schemes: Collection[str], example: str) -> S
     refused = BadVariable(f"{variable} must look like {example}. {_ENCODED}")
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018  # raises where it is no number, as behind a password with a slash
+        parts.port  # noqa: B018  # raises if it is not a number, for example after a password with a slash
     except ValueError:
         raise refused from None
     if parts.scheme not in schemes or parts.fragment or "@" in parts.path + parts.query:
@@ -215,38 +195,38 @@ def _split(variable: str, url: str, schemes: Collection[str], example: str) -> S
     return parts
 
 
-def _parameters(variable: str, query: str, known: Collection[str], ours: Collection[str] = ()) -> dict[str, str]:
-    """The query by name. Refused: what has no value, says two things, or is not known."""
+def _parse_query(variable: str, query: str, known: Collection[str], reserved: Collection[str] = ()) -> dict[str, str]:
+    """Return the query parameters. Refuse those that are empty, contradictory or unknown."""
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError:
-        raise BadVariable(f"{variable}: behind the ? stands name=value, parted by &. {_ENCODED}") from None
-    found: dict[str, str] = {}
+        raise BadVariable(f"{variable}: after the ? write name=value, separated by &. {_ENCODED}") from None
+    parameters: dict[str, str] = {}
     for name, value in pairs:
-        if name in ours:
+        if name in reserved:
             raise BadVariable(f"{variable}: {name} is chosen by the site itself. Leave it out")
         if name not in known:
             raise BadVariable(f"{variable}: {_unknown(name, known)}")
         if not value:
             raise BadVariable(f"{variable}: {name} has no value")
-        if found.setdefault(name, value) != value:
-            raise BadVariable(f"{variable} says {name} twice, and not the same")
-    return found
+        if parameters.setdefault(name, value) != value:
+            raise BadVariable(f"{variable} says {name} twice, with different values")
+    return parameters
 
 
 def _unknown(name: str, known: Collection[str]) -> str:
-    if not re.fullmatch(r"[A-Za-z_]{1,40}", name):  # it may be the rest of a password
-        return f"there is no such parameter behind the ?. {_ENCODED}"
+    if not re.fullmatch(r"[A-Za-z_]{1,40}", name):  # it may be part of a password
+        return f"there is an unknown parameter after the ?. {_ENCODED}"
     near = get_close_matches(name.lower(), known, 1)
     hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(sorted(known))}"
     return f"there is no parameter {name}. {hint}"
 
 
-def _one(variable: str, name: str, before: str | None, behind: str | None) -> str:
-    """The value of what may stand before the ? and behind it."""
-    first, second = unquote(before or ""), behind or ""
+def _only_value(name: str, before: str | None, in_query: str | None) -> str:
+    """Return a value of REDIS_URL that may stand before the ? or in the query."""
+    first, second = unquote(before or ""), in_query or ""
     if first and second and first != second:
-        raise BadVariable(f"{variable} says {name} twice, before the ? and behind it")
+        raise BadVariable(f"REDIS_URL says {name} twice, before and after the ?")
     return first or second
 
 

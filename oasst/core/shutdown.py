@@ -1,8 +1,4 @@
-"""What has to be stopped before a serving process ends: engine threads, background loops.
-
-A part that starts something long-lived adds a hook; the process that serves calls them all when it is told
-to stop.
-"""
+"""Hooks that stop long-lived parts, such as engine threads and background loops, before a serving process ends."""
 
 import logging
 from collections.abc import Callable
@@ -12,12 +8,12 @@ _hooks: list[Callable[[], None]] = []
 
 
 def on_shutdown(hook: Callable[[], None]) -> None:
-    """Call `hook` once before the process ends. It may take a few seconds, not more."""
+    """Call `hook` once before the process ends. It may take a few seconds at most."""
     _hooks.append(hook)
 
 
 def run_hooks() -> None:
-    """Last registered, first stopped. A hook that fails does not keep the others from running."""
+    """Call the hooks, the newest first. A hook that fails does not stop the others."""
     while _hooks:
         hook = _hooks.pop()
         try:

@@ -1,8 +1,7 @@
-"""A cache whose values are believed only if this site wrote them: for data that says who somebody is.
+"""A cache with signed values, for sessions: an attacker who can write to Redis cannot forge a sign-in.
 
-Whoever can write to Redis could otherwise put the state of a sign-in into a session. The signature covers the key, so
-the value of one key is no good under another. A value written earlier under the same key still passes, which is why
-nothing may stand here that the database would not confirm.
+The signature covers the key, so a value is invalid under another key. An older value of the same key remains valid, so
+store only what the database confirms.
 """
 
 from typing import Any
@@ -12,7 +11,7 @@ from django.core.cache import BaseCache
 
 
 class SignedCache:
-    """The part of Django's cache API that `cached_db` sessions use. What is not signed, or no dict, is a miss."""
+    """The part of Django's cache API that `cached_db` sessions use. Values that are unsigned or no dict are misses."""
 
     def __init__(self, cache: BaseCache) -> None:
         self._cache = cache
@@ -40,12 +39,12 @@ class SignedCache:
 
 
 def _signed(key: str, value: dict[str, Any]) -> dict[str, str]:
-    """A dict, since an older release that reads it takes it for the session: one of nobody, and no error."""
+    """Return a dict, because an older release takes it for the session itself: an anonymous one instead of an error."""
     return {"signed": signing.dumps(value, salt=f"oasst.signed_cache:{key}")}
 
 
-def _verified(key: str, found: object) -> dict[str, Any] | None:
-    signed = found.get("signed") if isinstance(found, dict) else None
+def _verified(key: str, cached: object) -> dict[str, Any] | None:
+    signed = cached.get("signed") if isinstance(cached, dict) else None
     if not isinstance(signed, str):
         return None
     try:

@@ -1,29 +1,29 @@
-"""Dates with a time that somebody else wrote: in an address, in a file, in a body."""
+"""Timestamps from URLs, files and request bodies."""
 
 from datetime import UTC, datetime, tzinfo
 
 
-def parse_moment(text: str, *, zone: tzinfo | None = None) -> datetime:
-    """ISO 8601, in UTC. `zone` is that of a text that names none; without it such a text is refused.
+def parse_timestamp(text: str, *, zone: tzinfo | None = None) -> datetime:
+    """Parse ISO 8601 and return it in UTC. `zone` applies to a text without an offset, which is otherwise refused.
 
-    Raises ValueError for all that is no such moment, or none that the database can keep.
+    Raise ValueError for what is not a timestamp, or none that the database can store.
     """
-    return in_utc(datetime.fromisoformat(text), zone=zone)
+    return to_utc(datetime.fromisoformat(text), zone=zone)
 
 
-def in_utc(moment: datetime, *, zone: tzinfo | None = None) -> datetime:
-    """The same moment in UTC. Raises ValueError as `parse_moment` does.
+def to_utc(moment: datetime, *, zone: tzinfo | None = None) -> datetime:
+    """Convert to UTC. Raise ValueError as `parse_timestamp` does.
 
-    A moment next to an end of the calendar can leave it with its zone: Python and PostgreSQL both fail on it later.
+    Near the ends of the calendar the conversion can leave it, and Python and PostgreSQL would both fail later.
     """
     if moment.tzinfo is None:
         if zone is None:
             raise ValueError("no time zone")
         moment = moment.replace(tzinfo=zone)
     try:
-        found = moment.astimezone(UTC)
+        utc = moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError("beyond the calendar") from error
-    if found.year < 2:  # PostgreSQL would answer in a calendar that Python has not
+    if utc.year < 2:  # PostgreSQL could return a year that Python does not have
         raise ValueError("before our time")
-    return found
+    return utc

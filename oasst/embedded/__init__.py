@@ -1,4 +1,4 @@
-"""The servers that come with the site, PostgreSQL and Redis from their wheels, and the supervisor of `up`.
+"""The PostgreSQL and Redis that come with the site as wheels, and the supervisor of `up`.
 
-Nothing here needs Django, because the settings ask these modules where the servers listen.
+All but `commands` works without Django, because the settings ask these modules where the servers listen.
 """

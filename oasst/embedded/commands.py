@@ -1,4 +1,4 @@
-"""What our commands share: they bring the embedded servers along, and they fail in a sentence."""
+"""Base class of our management commands: it starts the embedded servers and turns errors into one sentence."""
 
 import signal
 import sys
@@ -14,36 +14,36 @@ from django.db import connection, connections
 from django.db.utils import OperationalError
 
 from oasst import env
-from oasst.core.command_lines import manage
+from oasst.core.command_lines import manage_command
 from oasst.core.errors import DomainError
-from oasst.core.locks import waits_are_busy
+from oasst.core.locks import timeouts_as_busy
 from oasst.embedded.errors import ServiceError
-from oasst.embedded.instance_lock import address_of_running
-from oasst.embedded.servers import Embedded
+from oasst.embedded.instance_lock import running_site_url
+from oasst.embedded.servers import EmbeddedServers
 
 
 class ServiceCommand(BaseCommand):
-    """A command that needs the database: works beside a running `up` and without one.
+    """A command that needs the database. It works beside a running `up` and without one.
 
-    The embedded servers are started when nobody has, and stopped at the end when nobody else uses them.
+    It starts the embedded servers if they do not run, and stops them at the end if no other process uses them.
     """
 
     needs_tables = True
     begins_site = False
-    """Whether it may be the first to use a home."""
+    """True if the command may create a new site in an empty OASST_HOME."""
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         with ExitStack() as stack:
             try:
-                stack.enter_context(ending_in_order())
+                stack.enter_context(exit_on_sigterm())
                 if not self.begins_site:
                     require_site(settings.OASST_HOME)
-                stack.enter_context(Embedded(settings.OASST_HOME))
-                stack.enter_context(at_the_running_site())
+                stack.enter_context(EmbeddedServers(settings.OASST_HOME))
+                stack.enter_context(use_running_site_url())
                 stack.callback(close_connections)
                 if self.needs_tables:
                     require_tables()
-                with waits_are_busy():
+                with timeouts_as_busy():
                     return super().execute(*args, **options)
             except ServiceError as error:
                 raise CommandError(str(error)) from error
@@ -52,16 +52,16 @@ class ServiceCommand(BaseCommand):
 
 
 @contextmanager
-def ending_in_order() -> Iterator[None]:
-    """SIGTERM unwinds the stack like Ctrl-C does, so that what was started is stopped."""
+def exit_on_sigterm() -> Iterator[None]:
+    """Make SIGTERM unwind the stack as Ctrl-C does, so that the servers we started are stopped."""
 
-    def leave(number: int, _frame: object) -> None:
+    def exit_on_signal(number: int, _frame: object) -> None:
         sys.exit(128 + number)
 
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGTERM, exit_on_signal)
     try:
         yield
     finally:
@@ -69,29 +69,29 @@ def ending_in_order() -> Iterator[None]:
 
 
 def require_site(home: Path) -> None:
-    """Raises ServiceError where nobody has used this home yet: most often it is not the one that was meant."""
-    if not Embedded(home).is_used():
+    """Raise ServiceError if there is no site in this home: most often OASST_HOME is wrong."""
+    if not EmbeddedServers(home).has_database():
         raise ServiceError(
             f"No site in {home} yet. If yours is kept elsewhere, set OASST_HOME to that directory. scripts/up, or "
-            f"`{manage('migrate')}`, begins one here."
+            f"`{manage_command('migrate')}`, begins one here."
         )
 
 
 @contextmanager
-def at_the_running_site() -> Iterator[None]:
-    """Links that a command prints lead to the site that runs for this home, whatever PORT and PUBLIC_URL it was given.
+def use_running_site_url() -> Iterator[None]:
+    """Set PUBLIC_URL to the address of the site that runs for this home, so that links a command prints lead there.
 
-    Where this shell sets one of the two, that holds. Nothing else changes: what is derived from PUBLIC_URL is for
-    whoever answers requests.
+    PORT or PUBLIC_URL in the environment take precedence. Settings derived from PUBLIC_URL stay as they are: only
+    processes that answer requests use them.
     """
-    told = env.text("PORT") or env.text("PUBLIC_URL")
-    address = "" if told else address_of_running(settings.OASST_HOME)
-    before = settings.PUBLIC_URL
-    settings.PUBLIC_URL = address or before
+    is_set = env.text("PORT") or env.text("PUBLIC_URL")
+    address = "" if is_set else running_site_url(settings.OASST_HOME)
+    original = settings.PUBLIC_URL
+    settings.PUBLIC_URL = address or original
     try:
         yield
     finally:
-        settings.PUBLIC_URL = before
+        settings.PUBLIC_URL = original
 
 
 def require_tables() -> None:
@@ -101,14 +101,16 @@ def require_tables() -> None:
         raise CommandError(f"The database does not answer: {error}") from error
     if "django_migrations" not in tables:
         which = "that DATABASE_URL names" if env.text("DATABASE_URL") else f"of {settings.OASST_HOME}"
-        raise CommandError(f"The database {which} has no tables yet: run scripts/up or `{manage('migrate')}` first.")
+        raise CommandError(
+            f"The database {which} has no tables yet: run scripts/up or `{manage_command('migrate')}` first."
+        )
 
 
 def close_connections() -> None:
-    """Before the server goes: a pool that loses its server complains and tries again."""
-    for one in connections.all(initialized_only=True):
-        if one.in_atomic_block:  # a test calls the command inside its own transaction
+    """Close connections and pools before the server stops: a pool that loses its server logs errors and reconnects."""
+    for wrapper in connections.all(initialized_only=True):
+        if wrapper.in_atomic_block:  # a test calls the command inside its own transaction
             continue
-        one.close()
-        if close_pool := getattr(one, "close_pool", None):
+        wrapper.close()
+        if close_pool := getattr(wrapper, "close_pool", None):
             close_pool()

@@ -1,13 +1,13 @@
-"""Where the embedded servers of one OASST_HOME keep their data and their sockets, and which user runs them.
+"""Where the embedded servers of one OASST_HOME keep their data and sockets, and which user runs them.
 
-An ordinary user keeps the data in `OASST_HOME/services`. PostgreSQL refuses to run as root, so as root the
-servers run as a system user of their own, made at the first start, who may not be able to reach OASST_HOME at
-all: then `OASST_HOME/services` is a link to a directory below /var/lib/oasst, and programs are copied there
-too. No mode of a directory that was there before is ever changed.
+An ordinary user keeps the data in `OASST_HOME/services`. PostgreSQL refuses to run as root. So root runs the servers
+as a system user of their own, created at the first start, who may not be able to reach OASST_HOME. In that case
+`OASST_HOME/services` is a link to a directory below /var/lib/oasst, and programs are copied there too. The modes of
+directories that existed before are never changed.
 
-A socket path must be shorter than 108 bytes and OASST_HOME can be long, so sockets lie in a short private
-directory named by a hash of OASST_HOME and its password: an emptied home gets a new password, and never
-meets the servers of the old one.
+A socket path must be shorter than 108 bytes, and OASST_HOME can be long. So sockets are kept in a short private
+directory named by a hash of OASST_HOME and its password: an emptied home gets a new password, and never connects to
+the servers of the old one.
 """
 
 import fcntl
@@ -25,15 +25,15 @@ from oasst.embedded.errors import ServiceError
 
 ROOT_DATA = Path("/var/lib/oasst")
 ROOT_SOCKETS = Path("/run/oasst")
-# Shared with nothing else, as `nobody` is. An account is needed, not only a number: initdb looks its own name up.
+# Not `nobody`, which other programs share. It must be an account, not only a uid: initdb looks up its own name.
 SYSTEM_USER = "oasst"
 _ADMIN_PROGRAMS = ":/usr/sbin:/sbin"  # not in everybody's PATH
 _USER_OPTIONS = ("--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Everything that starting a server of this home has to know. uid is None where we run as ourselves."""
+class ServerDirectories:
+    """What is needed to start the servers of a home. `uid` and `gid` are None if they run as the current user."""
 
     home: Path
     data: Path
@@ -49,13 +49,13 @@ class Place:
         )
 
 
-def password(home: Path) -> str:
-    """The database password of this home: made once, readable by its owner alone."""
+def postgres_password(home: Path) -> str:
+    """Return the database password of this home. It is created once, and only its owner can read it."""
     return _secret(home / "postgres-password")
 
 
 def redis_password(home: Path) -> str:
-    """The same for Redis. A home of an earlier version has none yet, and gets one."""
+    """Return the Redis password of this home; created if missing, as in homes of earlier versions."""
     return _secret(home / "redis-password")
 
 
@@ -67,7 +67,7 @@ def _secret(path: Path) -> str:
     except PermissionError as error:
         raise ServiceError(f"{path} belongs to somebody else: run this as the owner of {path.parent}.") from error
     except OSError as error:
-        raise ServiceError(f"OASST_HOME={path.parent} can not be used: {error.strerror}.") from error
+        raise ServiceError(f"OASST_HOME={path.parent} cannot be used: {error.strerror}.") from error
 
 
 def _make_secret(path: Path) -> None:
@@ -76,105 +76,103 @@ def _make_secret(path: Path) -> None:
     fresh.touch(mode=0o600)
     fresh.write_text(secrets.token_urlsafe(32))
     try:
-        os.link(fresh, path)  # atomic: of two processes that start at once, one password wins for both
+        os.link(fresh, path)  # atomic: two processes that start at once use the same password
     except FileExistsError:
         pass
     finally:
         fresh.unlink()
 
 
-def key(home: Path) -> str:
-    return hashlib.sha256(f"{home.resolve()}\0{password(home)}".encode()).hexdigest()[:12]
+def home_key(home: Path) -> str:
+    return hashlib.sha256(f"{home.resolve()}\0{postgres_password(home)}".encode()).hexdigest()[:12]
 
 
-def sockets(home: Path) -> Path:
-    """The directory of the sockets. Only names it; `prepare` makes it."""
-    if _is_roots(home) and os.access("/run", os.W_OK):
-        return ROOT_SOCKETS / key(home)
-    return Path("/tmp") / f"oasst-{key(home)}"
+def socket_directory(home: Path) -> Path:
+    """Return the directory of the sockets, which `prepare_directories` creates."""
+    if _is_run_by_root(home) and os.access("/run", os.W_OK):
+        return ROOT_SOCKETS / home_key(home)
+    return Path("/tmp") / f"oasst-{home_key(home)}"
 
 
-def prepare(home: Path) -> Place:
-    """Make the directories, private to the user who will run the servers."""
+def prepare_directories(home: Path) -> ServerDirectories:
+    """Create the directories, private to the user who will run the servers."""
     home = home.resolve()
-    where = sockets(home)
+    socket_dir = socket_directory(home)
     uid, gid = (_owner_of_services(home) or _system_user()) if os.geteuid() == 0 else (None, None)
-    place = Place(home, home / "services", where, uid, gid)
-    if _is_roots(home):
-        _link_services(place)
-        _prepare_root_sockets(place)
-    elif not place.data.exists():
-        private_directory(place.data, place.owner)
-    private_directory(where, place.owner)
-    return Place(home, place.data.resolve(), where, uid, gid)
+    dirs = ServerDirectories(home, home / "services", socket_dir, uid, gid)
+    if _is_run_by_root(home):
+        _link_services(dirs)
+        _prepare_root_sockets(dirs)
+    elif not dirs.data.exists():
+        make_private_directory(dirs.data, dirs.owner)
+    make_private_directory(socket_dir, dirs.owner)
+    return ServerDirectories(home, dirs.data.resolve(), socket_dir, uid, gid)
 
 
-def _is_roots(home: Path) -> bool:
-    """Whether root keeps the data of this home, for the system user."""
+def _is_run_by_root(home: Path) -> bool:
+    """Return True if root starts the servers of this home, as the system user."""
     return os.geteuid() == 0 and _owner_of_services(home) is None
 
 
-def _prepare_root_sockets(place: Place) -> None:
-    """One that an earlier version made for another user is ours: nobody but root makes directories there."""
-    if place.sockets.parent != ROOT_SOCKETS:
+def _prepare_root_sockets(dirs: ServerDirectories) -> None:
+    """Take over a directory that an earlier version made for another user: only root creates directories there."""
+    if dirs.sockets.parent != ROOT_SOCKETS:
         return
-    public_directory(ROOT_SOCKETS)
-    if place.sockets.is_dir() and not place.sockets.is_symlink() and place.sockets.stat().st_uid != place.owner[0]:
-        os.chown(place.sockets, *place.owner)
+    make_public_directory(ROOT_SOCKETS)
+    if dirs.sockets.is_dir() and not dirs.sockets.is_symlink() and dirs.sockets.stat().st_uid != dirs.owner[0]:
+        os.chown(dirs.sockets, *dirs.owner)
 
 
-def former_owner(place: Place) -> int | None:
-    """As root: the uid of the user who owns the data here and does not run the servers any more, as `nobody` did in
-    earlier versions.
-    """
-    if place.uid is None or not _is_roots(place.home):
+def find_former_owner(dirs: ServerDirectories) -> int | None:
+    """As root: return the uid that owns the data but no longer runs the servers, as `nobody` in earlier versions."""
+    if dirs.uid is None or not _is_run_by_root(dirs.home):
         return None
-    for name in _DATA:
-        top = place.data / name
-        if top.is_dir() and not top.is_symlink() and top.stat().st_uid != place.uid:
+    for name in _DATA_DIRECTORIES:
+        top = dirs.data / name
+        if top.is_dir() and not top.is_symlink() and top.stat().st_uid != dirs.uid:
             return top.stat().st_uid
     return None
 
 
-_DATA = ("postgres", "postgres.new", "redis")
+_DATA_DIRECTORIES = ("postgres", "postgres.new", "redis")
 
 
-def take_over(place: Place, former: int) -> None:
-    """Give what belongs to the uid `former` to the user of this place. Its servers may not run any more.
+def change_owner(dirs: ServerDirectories, former: int) -> None:
+    """Change the owner of files of the uid `former` to the user who runs the servers, which must be stopped.
 
-    Links are not followed, and what belongs to others stays theirs: `former` could have put them there.
+    Symbolic links are not followed and files of other users stay theirs: `former` could have put them there.
     """
-    for top in (place.sockets, *(place.data / name for name in _DATA)):
+    for top in (dirs.sockets, *(dirs.data / name for name in _DATA_DIRECTORIES)):
         if not top.is_dir() or top.is_symlink():
             continue
-        for _, folders, files, here in os.fwalk(top, follow_symlinks=False):
+        for _, folders, files, folder in os.fwalk(top, follow_symlinks=False):
             for name in (*folders, *files):
-                _hand_over(name, former, place.owner, here)
-        # The top of all goes last: a start that is interrupted finds it as it was, and begins again.
-        _hand_over(str(top), former, place.owner)
+                _change_owner(name, former, dirs.owner, folder)
+        # The top directory goes last, so that an interrupted start finds the former owner and begins again.
+        _change_owner(str(top), former, dirs.owner)
 
 
-def _hand_over(name: str, former: int, owner: tuple[int, int], here: int | None = None) -> None:
-    if os.stat(name, dir_fd=here, follow_symlinks=False).st_uid == former:
-        os.chown(name, *owner, dir_fd=here, follow_symlinks=False)
+def _change_owner(name: str, former: int, owner: tuple[int, int], folder: int | None = None) -> None:
+    if os.stat(name, dir_fd=folder, follow_symlinks=False).st_uid == former:
+        os.chown(name, *owner, dir_fd=folder, follow_symlinks=False)
 
 
 def _owner_of_services(home: Path) -> tuple[int, int] | None:
-    """The ordinary user who made `services` here; None where nobody did or root keeps its data elsewhere."""
+    """Return the ordinary user who owns `services` here; None if it is missing or a link that root made."""
     services = home / "services"
     if services.is_symlink() or not services.is_dir():
         return None
-    made = services.stat()
-    return made.st_uid, made.st_gid
+    status = services.stat()
+    return status.st_uid, status.st_gid
 
 
 def _system_user() -> tuple[int, int]:
-    """The user of the servers that root starts, made where there is none yet. Raises ServiceError."""
+    """Return uid and gid of the user of the servers that root starts, created if missing. Raise ServiceError."""
     if found := _account(SYSTEM_USER):
         return found
-    public_directory(ROOT_DATA)
+    make_public_directory(ROOT_DATA)
     with (ROOT_DATA / "user.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of two first starts one makes it and the other finds it
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two first starts at once must not both create the user
         return _account(SYSTEM_USER) or _make_system_user()
 
 
@@ -184,7 +182,7 @@ def _account(name: str) -> tuple[int, int] | None:
     except KeyError:
         return None
     if entry.pw_uid == 0:
-        raise ServiceError(f"The user {name} is root by another name, and PostgreSQL can not run as root.")
+        raise ServiceError(f"The user {name} is root by another name, and PostgreSQL cannot run as root.")
     return entry.pw_uid, entry.pw_gid
 
 
@@ -216,23 +214,20 @@ def _no_user(why: str) -> str:
     )
 
 
-def _link_services(place: Place) -> None:
-    """As root: `services` becomes a link to a fresh directory, whose name an earlier home may not have
-    used.
-    """
-    link = place.home / "services"
+def _link_services(dirs: ServerDirectories) -> None:
+    """As root: make `services` a link to a directory below ROOT_DATA that no earlier home has used."""
+    link = dirs.home / "services"
+    make_public_directory(ROOT_DATA)
     if link.is_symlink():
-        public_directory(ROOT_DATA)
-        public_directory(link.readlink())
+        make_public_directory(link.readlink())
         return
-    public_directory(ROOT_DATA)
-    target = ROOT_DATA / key(place.home)
-    public_directory(target)
+    target = ROOT_DATA / home_key(dirs.home)
+    make_public_directory(target)
     link.symlink_to(target)
 
 
-def public_directory(path: Path) -> None:
-    """A directory of ours that other users may pass through but not change."""
+def make_public_directory(path: Path) -> None:
+    """Create a directory that other users may enter but not change."""
     try:
         path.mkdir()
     except FileExistsError:
@@ -240,18 +235,15 @@ def public_directory(path: Path) -> None:
     path.chmod(0o755)
 
 
-def private_directory(path: Path, owner: tuple[int, int]) -> None:
-    """A directory for `owner` alone.
-
-    One that somebody else made first is refused: they could listen in our place.
-    """
+def make_private_directory(path: Path, owner: tuple[int, int]) -> None:
+    """Create a directory for `owner` alone. Raise ServiceError if another user owns it and could listen there."""
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
-        found = path.lstat()
-        if path.is_symlink() or not path.is_dir() or found.st_uid != owner[0]:
+        uid = path.lstat().st_uid
+        if path.is_symlink() or not path.is_dir() or uid != owner[0]:
             raise ServiceError(
-                f"{path} should belong to uid {owner[0]} but belongs to uid {found.st_uid}. Remove it and start again."
+                f"{path} should belong to uid {owner[0]} but belongs to uid {uid}. Remove it and start again."
             ) from None
         path.chmod(0o700)
         return
@@ -259,11 +251,11 @@ def private_directory(path: Path, owner: tuple[int, int]) -> None:
         os.chown(path, *owner)
 
 
-def write_for_owner(place: Place, path: Path, text: str) -> None:
-    """A file that only the user of the servers can read. As root we follow no link there."""
+def write_private_file(dirs: ServerDirectories, path: Path, text: str) -> None:
+    """Write a file that only the user of the servers can read. It follows no link, because we may be root."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        if place.uid is not None:
-            os.fchown(descriptor, *place.owner)
+        if dirs.uid is not None:
+            os.fchown(descriptor, *dirs.owner)
         file.write(text)

@@ -1,5 +1,5 @@
-"""What goes wrong while starting servers."""
+"""Errors of starting and stopping servers."""
 
 
 class ServiceError(Exception):
-    """One or more plain sentences for the person at the terminal; never shown as a traceback."""
+    """One or more plain sentences for the operator; shown without a traceback."""

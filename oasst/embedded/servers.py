@@ -1,8 +1,7 @@
-"""The embedded servers of one home as a whole: who uses them, who starts them, who turns the light off.
+"""The embedded servers of one home: the first process that needs them starts them, the last one stops them.
 
-Everybody who needs the servers holds a shared lock on `services.users` as long as it runs; the kernel lets
-go of it even when the process is killed. Starting and stopping happen under `services.lock`, so rivals wait
-for each other, and the last user to leave stops what runs.
+Each process that needs the servers holds a shared lock on `services.users`, which the kernel releases even when the
+process is killed. Processes start and stop servers under `services.lock`, one at a time.
 """
 
 import fcntl
@@ -18,13 +17,13 @@ from oasst import env
 from oasst.embedded import directories, postgres, redis
 from oasst.embedded.errors import ServiceError
 
-_LOCK_SECONDS = 180  # longer than the slowest start, which its holder may be doing
+_LOCK_SECONDS = 180  # longer than the slowest start, during which the lock is held
 
 
-class Embedded:
-    """The servers of `home` that no DATABASE_URL or REDIS_URL replaces, in use from `with` to its end.
+class EmbeddedServers:
+    """A context manager that keeps the servers of `home` running, without those that DATABASE_URL or REDIS_URL replace.
 
-    owner: the servers end with this process (`./manage.py up`), whoever else uses them.
+    owner: stop the servers with this process (`./manage.py up`), even if others use them.
     """
 
     def __init__(self, home: Path, *, owner: bool = False) -> None:
@@ -36,15 +35,15 @@ class Embedded:
         self._children: list[subprocess.Popen[bytes]] = []
         self._users: int | None = None
 
-    def is_used(self) -> bool:
-        """Whether there is a database here, or DATABASE_URL names one elsewhere. Makes nothing."""
+    def has_database(self) -> bool:
+        """Return True if there is a database in this home or DATABASE_URL names another one. Creates nothing."""
         return postgres not in self.servers or os.path.exists(self.home / "services" / "postgres")
 
-    def __enter__(self) -> "Embedded":
+    def __enter__(self) -> "EmbeddedServers":
         if not self.servers:
             return self
-        directories.password(self.home)  # makes the home, or says in one sentence why it can not be used
-        with _starting(self.home):
+        directories.postgres_password(self.home)  # creates the home, or raises ServiceError if it cannot be used
+        with _starting_lock(self.home):
             self._users = _open(self.home / "services.users")
             fcntl.flock(self._users, fcntl.LOCK_SH)
             try:
@@ -58,28 +57,28 @@ class Embedded:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._users is not None:
-            with _starting(self.home):
+            with _starting_lock(self.home):
                 self._leave()
 
     def revive(self) -> list[str]:
-        """Start what does not answer any more; the names of what was started."""
+        """Start servers that do not answer any more and return their names."""
         if not self.servers:
             return []
-        place = directories.prepare(self.home)
-        if all(server.answers(place) for server in self.servers):
+        dirs = directories.prepare_directories(self.home)
+        if all(server.answers(dirs) for server in self.servers):
             return []
-        with _starting(self.home):
+        with _starting_lock(self.home):
             return self._start()
 
     def _start(self) -> list[str]:
-        place = directories.prepare(self.home)
-        if (former := directories.former_owner(place)) is not None:
+        dirs = directories.prepare_directories(self.home)
+        if (former := directories.find_former_owner(dirs)) is not None:
             for server in (postgres, redis):
-                server.stop(place)
-            directories.take_over(place, former)
+                server.stop(dirs)
+            directories.change_owner(dirs, former)
         started = []
         for server in self.servers:
-            if child := server.start(place, with_parent=self.owner):
+            if child := server.start(dirs, with_parent=self.owner):
                 self._children.append(child)
                 started.append(server.__name__.rpartition(".")[2])
         return started
@@ -89,14 +88,14 @@ class Embedded:
             return
         try:
             if self.owner or _is_last(self._users):
-                place = directories.prepare(self.home)
+                dirs = directories.prepare_directories(self.home)
                 for server in reversed(self.servers):
-                    server.stop(place)
+                    server.stop(dirs)
         finally:
             os.close(self._users)
             self._users = None
             for child in self._children:
-                child.poll()  # lets a stopped one go from the process table
+                child.poll()  # removes a stopped server from the process table
 
 
 def _is_last(users: int) -> bool:
@@ -112,7 +111,7 @@ def _open(path: Path) -> int:
 
 
 @contextmanager
-def _starting(home: Path) -> Iterator[None]:
+def _starting_lock(home: Path) -> Iterator[None]:
     lock = _open(home / "services.lock")
     deadline = time.monotonic() + _LOCK_SECONDS
     try:

@@ -1,6 +1,6 @@
-"""Run programs side by side: start them again when they end, show why, and end them all together.
+"""Run programs side by side: restart them when they end, show why, and stop them all together.
 
-One thread and no fork without exec: signals, output and ends of children are looked at in one loop.
+One thread handles signals, output and ends of children in one loop; nothing forks without exec.
 """
 
 import math
@@ -18,10 +18,10 @@ from typing import IO
 from oasst.embedded.processes import die_with_parent
 
 GRACE_SECONDS = 20
-"""Between SIGTERM and SIGKILL: a little more than the web server and the worker take for work in hand."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
-STEADY_SECONDS = 30
-"""A program that ran this long was well: its next restart comes at once."""
+"""Between SIGTERM and SIGKILL: a little more than the web server and the worker need to finish current work."""
+MIN_PAUSE, MAX_PAUSE = 0.5, 10.0
+STABLE_SECONDS = 30
+"""After a run of this length, the next restart comes after MIN_PAUSE again."""
 _KEPT_LINES = 20
 _TICK = 0.2
 
@@ -32,13 +32,13 @@ class Program:
     argv: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     inherit: Sequence[int] = ()
-    """File descriptors that it keeps, such as a listening socket."""
+    """File descriptors that it inherits, such as a listening socket."""
     waits: bool = False
-    """Starts only at `start_waiting`: what nobody waits for leaves the processor to what somebody does."""
+    """Start only at `start_waiting`, so that the web server has the processor to itself at first."""
 
 
 class Child:
-    """One program: its process, if it has one now, and what it said last."""
+    """One program, its process if it runs, and its last output."""
 
     def __init__(self, program: Program, directory: Path) -> None:
         self.program = program
@@ -48,7 +48,7 @@ class Child:
         self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self.start_at = math.inf if program.waits else 0.0
         self._started = 0.0
-        self._pause = FIRST_PAUSE
+        self._pause = MIN_PAUSE
         self._unfinished = b""
 
     def start(self) -> IO[bytes]:
@@ -63,10 +63,10 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=tuple(self.program.inherit),
-            # A session of its own, so that Ctrl-C reaches only us and we end everybody in order.
+            # A session of its own: Ctrl-C reaches only us, and we stop all children in order.
             start_new_session=True,
-            # SIGKILL, because nobody is left to send a second signal to one that hangs. Nothing
-            # acknowledged is lost by it: answers are committed, jobs come back.
+            # SIGKILL, because a child that ignores another signal would stay forever. No acknowledged work is lost:
+            # answers are committed, and jobs run again.
             preexec_fn=die_with_parent(signal.SIGKILL),
         )
         assert self.process.stdout is not None
@@ -74,31 +74,31 @@ class Child:
         return self.process.stdout
 
     def take(self, data: bytes) -> list[str]:
-        """The whole lines in what was read; the rest waits for its end."""
-        *whole, self._unfinished = (self._unfinished + data).split(b"\n")
-        lines = [line.decode(errors="replace").rstrip("\r") for line in whole]
+        """Return the complete lines in `data`; an unfinished one is kept for the next call."""
+        *complete, self._unfinished = (self._unfinished + data).split(b"\n")
+        lines = [line.decode(errors="replace").rstrip("\r") for line in complete]
         self.lines.extend(lines)
         return lines
 
     def ended(self) -> str | None:
-        """Why the process ended, once; None while it runs."""
+        """Return why the process ended, once per end; None while it runs."""
         if self.process is None or (code := self.process.poll()) is None:
             return None
         self.process = None
         self.ends += 1
         now = time.monotonic()
-        if now - self._started > STEADY_SECONDS:
-            self._pause = FIRST_PAUSE
+        if now - self._started > STABLE_SECONDS:
+            self._pause = MIN_PAUSE
         self.start_at = now + self._pause
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
-        return reason(code)
+        self._pause = min(self._pause * 2, MAX_PAUSE)
+        return describe_exit(code)
 
     def send(self, how: signal.Signals) -> None:
         if self.process is not None:
             self.process.send_signal(how)
 
 
-def reason(code: int) -> str:
+def describe_exit(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
     try:
@@ -108,10 +108,10 @@ def reason(code: int) -> str:
 
 
 class Supervisor:
-    """Keeps `programs` running until `stop` is called or SIGINT, SIGTERM or SIGHUP comes.
+    """Keep `programs` running until `stop` is called or SIGINT, SIGTERM or SIGHUP comes.
 
-    show(name, line) gets what a child writes, say(line) what happens to it. `between` is called a few times
-    a second.
+    `show(name, line)` gets the output of a child, `say(line)` what happens to it. `between` is called a few times a
+    second.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Supervisor:
         self._hurry = False
 
     def stop(self) -> None:
-        """Asked once, everybody ends in good order; asked again, at once."""
+        """Stop all children: at the first call with time to finish, at the second immediately."""
         self._hurry = self._stopping
         self._stopping = True
 
@@ -139,7 +139,10 @@ class Supervisor:
             child.start_at = min(child.start_at, time.monotonic())
 
     def run(self) -> None:
-        before = {how: signal.signal(how, self._asked) for how in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        handlers = {
+            number: signal.signal(number, self._stop_on_signal)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        }
         try:
             while not self._stopping:
                 self._start_due()
@@ -150,10 +153,10 @@ class Supervisor:
             self._say("Stopping …")
             self._end_all()
             self._output.close()
-            for how, handler in before.items():
-                signal.signal(how, handler)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
-    def _asked(self, _number: int, _frame: object) -> None:
+    def _stop_on_signal(self, _number: int, _frame: object) -> None:
         self.stop()
 
     def _start_due(self) -> None:
@@ -163,9 +166,9 @@ class Supervisor:
 
     def _read(self, seconds: float) -> None:
         for key, _ in self._output.select(seconds):
-            self._read_one(key.fileobj, key.data)  # type: ignore[arg-type]
+            self._read_from(key.fileobj, key.data)  # type: ignore[arg-type]
 
-    def _read_one(self, stream: IO[bytes], child: Child) -> None:
+    def _read_from(self, stream: IO[bytes], child: Child) -> None:
         data = stream.read(65536)
         if data:
             for line in child.take(data):
@@ -176,11 +179,11 @@ class Supervisor:
 
     def _notice_ends(self) -> None:
         for child in self.children:
-            if (why := child.ended()) is None:
+            if (end := child.ended()) is None:
                 continue
             self._read(0)
             pause = child.start_at - time.monotonic()
-            self._say(f"{child.program.name} ended: {why}. It starts again in {max(pause, 0):.1f} s. Its last lines:")
+            self._say(f"{child.program.name} ended: {end}. It starts again in {max(pause, 0):.1f} s. Its last lines:")
             for line in list(child.lines)[-5:] or ["(it wrote nothing)"]:
                 self._say(f"    {line}")
 

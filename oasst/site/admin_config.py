@@ -1,4 +1,4 @@
-"""The admin as an installed app: the standard one, with our site. Imported before any model is loaded."""
+"""The app config of the admin with our admin site. Imported before models are loaded."""
 
 from django.contrib.admin.apps import AdminConfig as DjangoAdminConfig
 

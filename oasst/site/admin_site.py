@@ -1,6 +1,6 @@
-"""The moderators' site at /admin/: who gets in, what the start page and the sidebar show.
+"""The admin site at /admin/: who may enter, what its start page and sidebar show.
 
-Named by `default_site` (oasst.site.admin_config); apps say `admin.site` and do not know it.
+`default_site` in oasst.site.admin_config names it; apps use `admin.site`.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,11 +21,11 @@ from inference.models import ChatReport
 from oasst.accounts.access import require_member
 from oasst.accounts.administrator_bans import open_proposals
 from oasst.accounts.authentication import reauthentication
-from oasst.accounts.authentication.proof import is_proved
-from oasst.accounts.authentication.second_factor import must_set_one_up
+from oasst.accounts.authentication.proof import is_recently_proved
+from oasst.accounts.authentication.second_factor import must_set_up
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError, NotAllowed
-from oasst.core.http.middleware import ContentSecurity
+from oasst.core.http.middleware import ContentSecurityPolicy
 from oasst.core.read_only_admin import ReadOnlyAdmin
 from oasst.site.first_steps import find_first_steps
 from trees.lifecycle.states import TABLE
@@ -35,13 +35,12 @@ from trees.outbox import webhooks
 
 View = Callable[..., HttpResponseBase]
 
-# The scripts of django-unfold evaluate attributes of its pages (Alpine.js makes functions of them, on every page), and
-# its pages bring some style along. So they have this policy, and nothing else below /admin/ has. Everything that people
-# wrote is escaped there, never rendered, and scripts still come from us alone.
-POLICY = f"{ContentSecurity.POLICY}; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'"
+# The pages of django-unfold evaluate attributes (Alpine.js) and have inline styles, so only they get this weaker
+# policy. There, users' texts are always escaped and never rendered, and scripts still come only from us.
+POLICY = f"{ContentSecurityPolicy.POLICY}; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'"
 
-# Title, icon, model, and the page where it is not the list of the model. Whoever may not see a model does not see its
-# line.
+# Title, icon, model, and the URL name if it is not the list of the model. A line is hidden from users who may not view
+# the model.
 NAVIGATION = (
     (
         "Conversations",
@@ -95,8 +94,8 @@ class ModeratorsSite(UnfoldAdminSite):
     def register(
         self, model_or_iterable: type[Model] | Iterable[type[Model]], admin_class: Any = None, **options: Any
     ) -> None:
-        """Only pages that were made for this site. What libraries register shows secrets of linked accounts, starts
-        jobs, and knows nothing of our roles.
+        """Register only ReadOnlyAdmin pages: those that libraries register show secrets of linked accounts, start jobs
+        and ignore our roles.
         """
         if admin_class is not None and issubclass(admin_class, ReadOnlyAdmin):
             super().register(model_or_iterable, admin_class, **options)
@@ -109,8 +108,8 @@ class ModeratorsSite(UnfoldAdminSite):
         return request.user.is_staff
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:
-        """Strangers sign in at our own door and come back. Whoever is signed in and may not enter is told so: the door
-        would send them back here, and so on.
+        """Wrap a view: anonymous users sign in first; signed-in users without permission get an error, because the
+        sign-in page would send them back here in a loop.
         """
         inner = super().admin_view(view, cacheable)
 
@@ -120,11 +119,11 @@ class ModeratorsSite(UnfoldAdminSite):
             if not self.has_permission(request):
                 require_member(request.user)
                 raise NotAllowed("This is for moderators.", code="moderators_only")
-            if must_set_one_up(request.user):
+            if must_set_up(request.user):
                 messages.warning(request, "Moderators of this site need a second factor. Please set one up first.")
                 return redirect("mfa_index")
-            if not is_proved(request, reauthentication.ADMIN_HOURS * 3600):
-                return reauthentication.ask(request)
+            if not is_recently_proved(request, reauthentication.ADMIN_HOURS * 3600):
+                return reauthentication.redirect_to_proof(request)
             response = inner(request, *args, **kwargs)
             if response.status_code == 200 and response.get("Content-Type", "").startswith("text/html"):
                 response["Content-Security-Policy"] = POLICY
@@ -133,10 +132,10 @@ class ModeratorsSite(UnfoldAdminSite):
         return update_wrapper(guarded, inner)
 
     def _search_apps(self, app_list: list[dict[str, Any]], search_term: str) -> list[Any]:
-        """What the search found, as the cache can keep it: the library keeps objects of its own."""
+        """Return the results as plain dicts: the cache cannot store the library's own objects."""
         return [
-            {"title": str(one.title), "description": str(one.description), "link": one.link, "icon": one.icon}
-            for one in super()._search_apps(app_list, search_term)
+            {"title": str(item.title), "description": str(item.description), "link": item.link, "icon": item.icon}
+            for item in super()._search_apps(app_list, search_term)
         ]
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -149,8 +148,8 @@ class ModeratorsSite(UnfoldAdminSite):
         return redirect("account_change_password")
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        person = request.user
-        assert isinstance(person, User)  # nobody else gets here
+        user = request.user
+        assert isinstance(user, User)  # admin_view lets nobody else in
         waiting = queues()
         states = [
             {
@@ -165,18 +164,18 @@ class ModeratorsSite(UnfoldAdminSite):
         context = {
             "waiting": waiting,
             "states": states,
-            "chat_reports": ChatReport.open_ones(),
-            "steps": find_first_steps(person, person.working_language, has_trees=bool(waiting.trees)),
+            "chat_reports": ChatReport.open_summary(),
+            "steps": find_first_steps(user, user.working_language, has_trees=bool(waiting.trees)),
             **(extra_context or {}),
         }
-        if request.user.is_superuser:
-            context["webhooks_off"] = webhooks.gave_up().count()
+        if user.is_superuser:
+            context["webhooks_off"] = webhooks.failed_webhooks().count()
             context["proposals"] = open_proposals().select_related("user")
         return super().index(request, context)
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """The sidebar of this person. Named by UNFOLD."""
+    """Return the groups of the sidebar for this user; the UNFOLD setting names this function."""
     first: dict[str, Any] = {"title": "Queues", "icon": "inbox", "link": reverse("admin:index")}
     groups: list[dict[str, Any]] = [{"title": "", "items": [first]}]
     for title, lines in NAVIGATION:
@@ -188,11 +187,10 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 items.append({"title": name, "icon": icon, "link": link})
         if items:
             groups.append({"title": title, "items": items})
-    # Of addresses that begin alike the longest is where one is.
-    links = [str(item["link"]) for group in groups for item in group["items"]]
-    start, *others = links
-    here = max((one for one in others if request.path.startswith(one)), key=len, default=start)
+    # The longest link that is a prefix of the path is the current one.
+    start, *links = [str(item["link"]) for group in groups for item in group["items"]]
+    current = max((link for link in links if request.path.startswith(link)), key=len, default=start)
     for group in groups:
         for item in group["items"]:
-            item["active"] = item["link"] == here
+            item["active"] = item["link"] == current
     return groups

@@ -1,4 +1,4 @@
-"""Operations of those who run the site: programs, settings, purging and merging people. They span the apps."""
+"""Operations for operators: API clients, settings, purging and merging users. They use several apps."""
 
 import time
 from collections.abc import Callable
@@ -12,11 +12,20 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from oasst.accounts import api_clients
-from oasst.accounts.identities import lock_general
-from oasst.api.authentication import count_wrong
-from oasst.api.codes import Wire
-from oasst.api.fields import Few, Flag, Id, Moment, Number, Shape, Text, Whole
-from oasst.api.next_auth import email_in
+from oasst.accounts.identities import lock_non_staff
+from oasst.api.authentication import count_wrong_secret
+from oasst.api.error_codes import ErrorCode
+from oasst.api.fields import (
+    BooleanField,
+    BoundedList,
+    DateTimeField,
+    FloatField,
+    IntegerField,
+    Schema,
+    TextField,
+    UUIDField,
+)
+from oasst.api.next_auth import read_email
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core import ratelimit
 from oasst.core.http import api_paths
@@ -27,22 +36,22 @@ from trees.api.stats import SystemStats, system_stats
 from trees.lifecycle.policy import TreePolicy, current_policy
 from trees.models import Message
 from trees.moderation import bans
-from trees.moderation.client_actions import reason_of, remove_messages
+from trees.moderation.client_actions import client_reason, delete_in_transaction
 
 OPERATIONS: list[Operation] = []
 TRUSTED = Access.TRUSTED
 API_PREFIX = f"/{api_paths.DATA}".rstrip("/")
-MASK = "**********"
+MASKED = "**********"
 
 
-# --- Programs ---
+# --- API clients ---
 
 
-class NewClient(Shape):
-    description = Text(max_length=256)
-    frontend_type = Text(max_length=256)
-    trusted = Flag(default=False, allow_null=True)
-    admin_email = Text(default=None, allow_null=True, max_length=254)
+class NewClient(Schema):
+    description = TextField(max_length=256)
+    frontend_type = TextField(max_length=256)
+    trusted = BooleanField(default=False, allow_null=True)
+    admin_email = TextField(default=None, allow_null=True, max_length=254)
 
 
 @operation(
@@ -51,12 +60,12 @@ class NewClient(Shape):
     "admin/api_client",
     Access.ROOT,
     body=NewClient,
-    answer=Text(),
+    answer=TextField(),
     repeatable=False,  # a key is not kept in the clear
 )
 def create_client(call: Call) -> str:
-    """A new API client; its key is told only now."""
-    body = call.given
+    """A new API client. Its key is shown only now."""
+    body = call.required_body
     _, key = api_clients.create_api_client(
         name=clean_line(body["description"], limit=256, field="description"),
         frontend_type=body["frontend_type"],
@@ -69,19 +78,19 @@ def create_client(call: Call) -> str:
 # --- Settings ---
 
 
-class PublicSettings(Shape):
-    PROJECT_NAME = Text()
-    API_V1_STR = Text()
-    MESSAGE_SIZE_LIMIT = Whole()
-    DEBUG_USE_SEED_DATA = Flag()
-    DEBUG_ALLOW_SELF_LABELING = Flag()
-    DEBUG_SKIP_EMBEDDING_COMPUTATION = Flag()
-    DEBUG_SKIP_TOXICITY_CALCULATION = Flag()
-    DEBUG_DATABASE_ECHO = Flag()
-    USER_STATS_INTERVAL_DAY = Whole()
-    USER_STATS_INTERVAL_WEEK = Whole()
-    USER_STATS_INTERVAL_MONTH = Whole()
-    USER_STATS_INTERVAL_TOTAL = Whole()
+class PublicSettings(Schema):
+    PROJECT_NAME = TextField()
+    API_V1_STR = TextField()
+    MESSAGE_SIZE_LIMIT = IntegerField()
+    DEBUG_USE_SEED_DATA = BooleanField()
+    DEBUG_ALLOW_SELF_LABELING = BooleanField()
+    DEBUG_SKIP_EMBEDDING_COMPUTATION = BooleanField()
+    DEBUG_SKIP_TOXICITY_CALCULATION = BooleanField()
+    DEBUG_DATABASE_ECHO = BooleanField()
+    USER_STATS_INTERVAL_DAY = IntegerField()
+    USER_STATS_INTERVAL_WEEK = IntegerField()
+    USER_STATS_INTERVAL_MONTH = IntegerField()
+    USER_STATS_INTERVAL_TOTAL = IntegerField()
 
 
 def _public_settings() -> dict[str, Any]:
@@ -103,11 +112,11 @@ def _public_settings() -> dict[str, Any]:
 
 @operation(OPERATIONS, "GET", "admin/backend_settings/public", Access.KEY, answer=PublicSettings)
 def get_public_settings(call: Call) -> Any:
-    """What every program may know of the settings."""
+    """The settings that every API client may see."""
     return _public_settings()
 
 
-class TreeManagerSettings(Shape):
+class TreeManagerSettings(Schema):
     """The policy of message trees."""
 
     def get_fields(self) -> dict[str, Any]:
@@ -115,24 +124,24 @@ class TreeManagerSettings(Shape):
 
 
 _POLICY_FIELDS: dict[Any, Callable[[], Any]] = {
-    int: Whole,
-    float: Number,
-    bool: Flag,
+    int: IntegerField,
+    float: FloatField,
+    bool: BooleanField,
     tuple[str, ...]: lambda: serializers.ListField(child=LabelName()),
 }
 
 
 class FullSettings(PublicSettings):
-    DATABASE_URI = Text()
-    REDIS_HOST = Text()
-    ROOT_TOKENS = serializers.ListField(child=Text())
-    OFFICIAL_WEB_API_KEY = Text(allow_null=True)
-    HUGGING_FACE_API_KEY = Text(allow_null=True)
-    RATE_LIMIT = Flag()
-    DUPLICATE_MESSAGE_FILTER_WINDOW_MINUTES = Whole()
-    DEBUG_IGNORE_TOS_ACCEPTANCE = Flag()
-    DEBUG_ALLOW_SELF_RANKING = Flag()
-    DEBUG_ALLOW_DUPLICATE_TASKS = Flag()
+    DATABASE_URI = TextField()
+    REDIS_HOST = TextField()
+    ROOT_TOKENS = serializers.ListField(child=TextField())
+    OFFICIAL_WEB_API_KEY = TextField(allow_null=True)
+    HUGGING_FACE_API_KEY = TextField(allow_null=True)
+    RATE_LIMIT = BooleanField()
+    DUPLICATE_MESSAGE_FILTER_WINDOW_MINUTES = IntegerField()
+    DEBUG_IGNORE_TOS_ACCEPTANCE = BooleanField()
+    DEBUG_ALLOW_SELF_RANKING = BooleanField()
+    DEBUG_ALLOW_DUPLICATE_TASKS = BooleanField()
     tree_manager = TreeManagerSettings()
 
 
@@ -141,11 +150,11 @@ def get_full_settings(call: Call) -> Any:
     """The settings that change what clients see, with secrets masked."""
     policy: TreePolicy = current_policy()
     return _public_settings() | {
-        "DATABASE_URI": MASK,
-        "REDIS_HOST": MASK,
-        "ROOT_TOKENS": [MASK] * len(settings.ROOT_TOKENS),
-        "OFFICIAL_WEB_API_KEY": MASK if settings.OFFICIAL_WEB_API_KEY else None,
-        "HUGGING_FACE_API_KEY": MASK if settings.HUGGING_FACE_API_KEY else None,
+        "DATABASE_URI": MASKED,
+        "REDIS_HOST": MASKED,
+        "ROOT_TOKENS": [MASKED] * len(settings.ROOT_TOKENS),
+        "OFFICIAL_WEB_API_KEY": MASKED if settings.OFFICIAL_WEB_API_KEY else None,
+        "HUGGING_FACE_API_KEY": MASKED if settings.HUGGING_FACE_API_KEY else None,
         "RATE_LIMIT": settings.RATE_LIMITS,
         "DUPLICATE_MESSAGE_FILTER_WINDOW_MINUTES": policy.duplicate_window_minutes,
         "DEBUG_IGNORE_TOS_ACCEPTANCE": not settings.API_REQUIRES_TERMS,
@@ -158,69 +167,56 @@ def get_full_settings(call: Call) -> Any:
 # --- People ---
 
 
-class PurgeResult(Shape):
+class PurgeResult(Schema):
     before = SystemStats()
     after = SystemStats()
-    preview = Flag()
-    duration = Number()
+    preview = BooleanField()
+    duration = FloatField()
 
 
-class PurgeQuery(Shape):
-    preview = Flag(default=True)
-    ban = Flag(default=True)
+class PurgeQuery(Schema):
+    preview = BooleanField(default=True)
+    ban = BooleanField(default=True)
 
 
-class PurgeMessagesQuery(Shape):
-    purge_initial_prompts = Flag(default=False)
-    min_date = Moment(default=None)
-    max_date = Moment(default=None)
-    preview = Flag(default=True)
+class PurgeMessagesQuery(Schema):
+    purge_initial_prompts = BooleanField(default=False)
+    min_date = DateTimeField(default=None)
+    max_date = DateTimeField(default=None)
+    preview = BooleanField(default=True)
 
 
 def _purge(call: Call, *, ban: bool, **limits: Any) -> dict[str, Any]:
-    """Messages are deleted, not destroyed: a moderator can bring each back."""
+    """Delete the messages of a user within `limits`. They are only marked: a moderator can restore each of them."""
     started, preview = time.perf_counter(), call.query["preview"]
     with transaction.atomic(durable=True):
         before = system_stats()
-        person = lock_general(call.id("user_id"))
-        found = Message.objects.filter(author=person, deleted=False, **limits).order_by("tree_id")
-        remove_messages(found.values_list("tree_id", "pk"), call.client, None, current_policy())
+        user = lock_non_staff(call.id("user_id"))
+        messages = Message.objects.filter(author=user, deleted=False, **limits).order_by("tree_id")
+        delete_in_transaction(messages.values_list("tree_id", "pk"), call.client, None, current_policy())
         if ban:
-            bans.set_by_program(person, enabled=False, reason=reason_of(call.client))
-            # The identity stays, so that the same name does not come back as somebody new.
-            person.deleted_at = timezone.now()
-            person.save(update_fields=["deleted_at"])
+            bans.set_by_client(user, enabled=False, reason=client_reason(call.client))
+            # The row stays, so that the same name does not return as a new user.
+            user.deleted_at = timezone.now()
+            user.save(update_fields=["deleted_at"])
         after = system_stats()
         transaction.set_rollback(preview)
     duration = time.perf_counter() - started
     return {"before": before, "after": after, "preview": preview, "duration": round(duration, 6)}
 
 
-@operation(
-    OPERATIONS,
-    "POST",
-    "admin/purge_user/<user_id>",
-    TRUSTED,
-    query=PurgeQuery,
-    answer=PurgeResult,
-    errors=(Wire.USER_NOT_FOUND,),
-)
+_PURGE: dict[str, Any] = {"answer": PurgeResult, "errors": (ErrorCode.USER_NOT_FOUND,)}
+
+
+@operation(OPERATIONS, "POST", "admin/purge_user/<user_id>", TRUSTED, query=PurgeQuery, **_PURGE)
 def purge_user(call: Call) -> Any:
-    """Delete all that a person wrote, with everything below it, and ban them. As a preview: only say what would be."""
+    """Delete all messages of a user with the replies below, and ban the user. A preview changes nothing."""
     return _purge(call, ban=call.query["ban"])
 
 
-@operation(
-    OPERATIONS,
-    "POST",
-    "admin/purge_user/<user_id>/messages",
-    TRUSTED,
-    query=PurgeMessagesQuery,
-    answer=PurgeResult,
-    errors=(Wire.USER_NOT_FOUND,),
-)
+@operation(OPERATIONS, "POST", "admin/purge_user/<user_id>/messages", TRUSTED, query=PurgeMessagesQuery, **_PURGE)
 def purge_user_messages(call: Call) -> Any:
-    """Delete what a person wrote between two dates; first prompts only when asked."""
+    """Delete what a user wrote between two dates; initial prompts only if requested."""
     limits: dict[str, Any] = {} if call.query["purge_initial_prompts"] else {"parent__isnull": False}
     if call.query["min_date"]:
         limits["created_at__gte"] = call.query["min_date"]
@@ -229,30 +225,32 @@ def purge_user_messages(call: Call) -> Any:
     return _purge(call, ban=False, **limits)
 
 
-class MergeBody(Shape):
-    destination_user_id = Id()
-    source_user_ids = Few(child=Id(), max_length=100)
+class MergeBody(Schema):
+    destination_user_id = UUIDField()
+    source_user_ids = BoundedList(child=UUIDField(), max_length=100)
 
 
-@operation(OPERATIONS, "POST", "admin/merge_users", TRUSTED, body=MergeBody, status=204, errors=(Wire.USER_NOT_FOUND,))
+@operation(
+    OPERATIONS, "POST", "admin/merge_users", TRUSTED, body=MergeBody, status=204, errors=(ErrorCode.USER_NOT_FOUND,)
+)
 def merge_users(call: Call) -> None:
-    """Several accounts of one person become one."""
-    sources: list[UUID] = call.given["source_user_ids"]
+    """Merge several accounts of one person."""
+    sources: list[UUID] = call.required_body["source_user_ids"]
     if sources:
-        merging.merge_people(destination_id=call.given["destination_user_id"], source_ids=sources)
+        merging.merge_users(destination_id=call.required_body["destination_user_id"], source_ids=sources)
 
 
 # --- Others ---
 
 
-@operation(OPERATIONS, "GET", "auth/check", Access.OPEN, answer=Text(allow_null=True), plain=(403,))
+@operation(OPERATIONS, "GET", "auth/check", Access.OPEN, answer=TextField(allow_null=True), unnumbered_statuses=(403,))
 def check_cookie(call: Call) -> str | None:
     """The e-mail address in a NextAuth session cookie."""
     cookie = call.request.COOKIES.get("next-auth.session-token", "")
     if not cookie or not settings.AUTH_SECRET:
         raise PermissionDenied("Not authenticated")
     try:
-        return email_in(cookie, settings.AUTH_SECRET)
+        return read_email(cookie, settings.AUTH_SECRET)
     except PermissionDenied:
-        count_wrong(ratelimit.WRONG_TOKENS_FROM_ADDRESS, call.request)
+        count_wrong_secret(ratelimit.WRONG_TOKENS_FROM_ADDRESS, call.request)
         raise

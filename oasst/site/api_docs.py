@@ -1,4 +1,4 @@
-"""The pages that explain the interfaces for programs to people, made from their OpenAPI documents."""
+"""The pages that document our APIs, made from their OpenAPI documents."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,23 +20,23 @@ from oasst.api.renderers import JSON, PROBLEM
 from oasst.site import api_urls as data
 
 Reasons = Mapping[int, Mapping[Any, str]]
-"""Status → number (or nothing) → in words."""
+"""HTTP status → error code (or an empty string) → description."""
 
 
 @dataclass(frozen=True)
 class _Source:
-    """What a page is made from."""
+    """The data that a page is made from."""
 
     interface: Interface
     operations: Sequence[Operation]
     document: dict[str, Any]
     reasons: Sequence[Reasons]
-    """Of each operation."""
+    """The refusals of each operation."""
 
 
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
-    """The interface of the data set."""
+    """Show the documentation of the data set's API."""
     return _page(request, _data())
 
 
@@ -50,61 +50,63 @@ def openai_docs(request: HttpRequest) -> HttpResponse:
     return _page(request, _as_openai())
 
 
-def _page(request: HttpRequest, about: dict[str, Any]) -> HttpResponse:
-    return render(request, "pages/api.html", {**about, "address": f"{settings.PUBLIC_URL}{about['base']}"})
+def _page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    return render(request, "pages/api.html", {**context, "address": f"{settings.PUBLIC_URL}{context['base']}"})
 
 
 @cache
 def _data() -> dict[str, Any]:
     reasons = [
-        {status: {number.value: words for number, words in found.items()} for status, found in refusals(one).items()}
-        for one in data.OPERATIONS
+        {status: {code.value: words for code, words in codes.items()} for status, codes in refusals(operation).items()}
+        for operation in data.OPERATIONS
     ]
     return _context(_Source(data.INTERFACE, data.OPERATIONS, data.document(), reasons))
 
 
 @cache
 def _chat() -> dict[str, Any]:
-    return _context(_Source(CHAT, chat.OPERATIONS, chat.document(), _unnumbered(CHAT, chat.OPERATIONS)))
+    return _context(_Source(CHAT, chat.OPERATIONS, chat.document(), _without_codes(CHAT, chat.OPERATIONS)))
 
 
 @cache
 def _as_openai() -> dict[str, Any]:
     interface, operations = as_openai.INTERFACE, as_openai.OPERATIONS
-    return _context(_Source(interface, operations, as_openai.document(), _unnumbered(interface, operations)))
+    return _context(_Source(interface, operations, as_openai.document(), _without_codes(interface, operations)))
 
 
-def _unnumbered(interface: Interface, operations: Sequence[Operation]) -> list[Reasons]:
-    return [{status: {"": words} for status, words in interface.refusals(one).items()} for one in operations]
+def _without_codes(interface: Interface, operations: Sequence[Operation]) -> list[Reasons]:
+    return [{status: {"": words} for status, words in interface.refusals(each).items()} for each in operations]
 
 
 def _context(source: _Source) -> dict[str, Any]:
-    found = source.document
+    document = source.document
     groups: dict[str, list[dict[str, Any]]] = {}
-    for path, methods in found["paths"].items():
+    for path, methods in document["paths"].items():
         for method, operation in methods.items():
             row = _row(f"{source.interface.base}{path}", method, operation)
             groups.setdefault(operation["tags"][0], []).append(row)
     statuses: dict[int, dict[Any, str]] = {}
     for reasons in source.reasons:
-        for status, numbers in reasons.items():
-            statuses.setdefault(status, {}).update(numbers)
-    envelopes, shapes = source.interface.envelopes, found["components"]["schemas"]
+        for status, codes in reasons.items():
+            statuses.setdefault(status, {}).update(codes)
+    envelopes, schemas = source.interface.envelopes, document["components"]["schemas"]
     return {
         "title": source.interface.title,
         "base": source.interface.base,
-        "has_clients": any(one.access in (Access.PROGRAM, Access.TRUSTED) for one in source.operations),
+        "has_clients": any(op.access in (Access.PROGRAM, Access.TRUSTED) for op in source.operations),
         "about": source.interface.about,
         "document": f"{source.interface.base}/openapi.json",
         "groups": groups,
-        "envelope": shapes[envelopes[JSON]]["description"],
+        "envelope": schemas[envelopes[JSON]]["description"],
         "has_problems": PROBLEM in envelopes,
-        "statuses": [(status, sorted(numbers.items())) for status, numbers in sorted(statuses.items())],
+        "statuses": [(status, sorted(codes.items())) for status, codes in sorted(statuses.items())],
         "webhooks": [
-            (name, one["post"]["summary"], _type(_content(one["post"]["requestBody"])))
-            for name, one in found.get("webhooks", {}).items()
+            (name, event["post"]["summary"], _type(_content(event["post"]["requestBody"])))
+            for name, event in document.get("webhooks", {}).items()
         ],
-        "shapes": [(name, shape.get("description", ""), _members(shape)) for name, shape in sorted(shapes.items())],
+        "schemas": [
+            (name, schema.get("description", ""), _members(schema)) for name, schema in sorted(schemas.items())
+        ],
     }
 
 
@@ -115,40 +117,41 @@ def _row(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
         "path": path,
         "summary": operation["summary"],
         "access": operation["description"],
-        "parameters": [{**one, "type": _type(one["schema"])} for one in operation["parameters"]],
+        "parameters": [{**parameter, "type": _type(parameter["schema"])} for parameter in operation["parameters"]],
         "body": _type(_content(operation.get("requestBody", {}))),
         "answers": [
-            {"status": status, "words": one["description"], "type": _types(one) if status < "3" else ""}
-            for status, one in sorted(operation["responses"].items())
+            {"status": status, "words": response["description"], "type": _types(response) if status < "3" else ""}
+            for status, response in sorted(operation["responses"].items())
         ],
     }
 
 
 def _types(response: dict[str, Any]) -> str:
-    """What an answer may be: JSON, or the events of a stream."""
-    return "; ".join(_type(one["schema"]) for one in response.get("content", {}).values())
+    """Describe what a response may contain: JSON, or the events of a stream."""
+    return "; ".join(_type(content["schema"]) for content in response.get("content", {}).values())
 
 
-def _content(one: dict[str, Any]) -> dict[str, Any]:
-    content: dict[str, Any] = one.get("content", {})
-    found: dict[str, Any] = next(iter(content.values()), {})
-    schema: dict[str, Any] = found.get("schema", {})
+def _content(described: dict[str, Any]) -> dict[str, Any]:
+    """Return the first schema of a request body or response."""
+    content: dict[str, Any] = next(iter(described.get("content", {}).values()), {})
+    schema: dict[str, Any] = content.get("schema", {})
     return schema
 
 
-def _members(shape: dict[str, Any]) -> list[tuple[str, str, bool]]:
-    if "properties" not in shape:
-        return [("", _type(shape), True)]
-    required = shape.get("required", ())
-    return [(name, _type(one), name in required) for name, one in shape["properties"].items()]
+def _members(schema: dict[str, Any]) -> list[tuple[str, str, bool]]:
+    """Return (name, type, whether required) of each member."""
+    if "properties" not in schema:
+        return [("", _type(schema), True)]
+    required = schema.get("required", ())
+    return [(name, _type(member), name in required) for name, member in schema["properties"].items()]
 
 
 def _type(schema: dict[str, Any]) -> str:
-    """A JSON Schema in a few words."""
+    """Describe a JSON Schema in a few words."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if several := schema.get("anyOf") or schema.get("oneOf"):
-        return " or ".join(_type(one) for one in several)
+        return " or ".join(_type(variant) for variant in several)
     if "const" in schema:
         return str(schema["const"])
     kind = schema.get("type", "any" if schema else "")
@@ -157,7 +160,7 @@ def _type(schema: dict[str, Any]) -> str:
     if kind == "array":
         return f"list of {_type(schema['items']) or 'anything'}"
     if "enum" in schema:
-        return " | ".join(one for one in schema["enum"] if one is not None)
+        return " | ".join(value for value in schema["enum"] if value is not None)
     words = [str(schema.get("format", kind))]
     words += [f"{name} {schema[key]}" for key, name in _LIMITS if key in schema and abs(schema[key]) < 2**62]
     words += [f"default {schema['default']}"] if "default" in schema else []

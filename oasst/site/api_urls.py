@@ -1,4 +1,4 @@
-"""The wire protocol below /api/v1/: every operation that there is, in one table."""
+"""All operations below /api/v1/ in one table."""
 
 from inference.api import toxicity
 from leaderboard.api import cached_stats, scores
@@ -6,10 +6,10 @@ from oasst.api import keys
 from oasst.api.documents import add_document
 from oasst.api.openapi_details import INTERFACE
 from oasst.api.operations import Operation
-from oasst.api.views import urls_of
+from oasst.api.views import make_urls
 from oasst.site import api_admin
 from tasks.api import tasks
-from trees.api import codes as codes
+from trees.api import error_codes as error_codes  # registers the codes of trees
 from trees.api import export, flags, labels, messages, stats, users, webhooks
 
 OPERATIONS: list[Operation] = [
@@ -29,5 +29,5 @@ OPERATIONS: list[Operation] = [
 ]
 
 
-document = add_document(OPERATIONS, INTERFACE, told=webhooks.AnyEvent, words="This document.")
-urlpatterns = urls_of(OPERATIONS)
+document = add_document(OPERATIONS, INTERFACE, webhook_events=webhooks.AnyEvent, description="This document.")
+urlpatterns = make_urls(OPERATIONS)

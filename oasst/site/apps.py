@@ -5,4 +5,4 @@ class SiteConfig(AppConfig):
     name = "oasst.site"
 
     def ready(self) -> None:
-        from oasst import celery, checks  # noqa: F401  whoever sets up Django has our Celery app and our checks
+        from oasst import celery, checks  # noqa: F401  registers our Celery app and our checks

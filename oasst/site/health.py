@@ -1,8 +1,8 @@
-"""Is the process alive, is the site ready, what does it count.
+"""Health checks and metrics: /healthz, /readyz and /metrics.
 
-/healthz touches nothing, so a slow database never gets a live process killed. /readyz is red only when
-people could not work: without Redis the site is slower, without the clock nothing is swept up, without an engine chats
-wait; these say "degraded".
+/healthz uses no other server, so a slow database does not get a live process killed. /readyz fails only if users could
+not work. Without Redis (the site is slower), the clock (nothing is cleaned up) or an engine (chats wait) it says
+"degraded".
 """
 
 import hmac
@@ -31,11 +31,11 @@ from oasst.core.models import JobRecord
 
 logger = logging.getLogger(__name__)
 
-# Migrations only ever get applied while we run, so one green answer is enough.
+# Migrations are never unapplied while the process runs, so one successful check is enough.
 _migrations_applied = False
 
-SIGN_OF_LIFE = "oasst.site.schedules.send_waiting_jobs"
-CLOCK_PATIENCE = timedelta(minutes=4)  # also how long a web server waits for a worker that starts after it
+HEARTBEAT_JOB = "oasst.site.schedules.send_waiting_jobs"
+CLOCK_TIMEOUT = timedelta(minutes=4)  # also after the start of a web server, whose worker starts later
 _started = time.monotonic()
 
 
@@ -50,12 +50,12 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     parts = {
         "database": _try(_check_database, "The database does not answer."),
-        "migrations": _try(_check_migrations, "The migrations can not be read."),
+        "migrations": _try(_check_migrations, "The migrations cannot be read."),
         "redis": _try(_check_redis, "Redis does not answer."),
-        "clock": _try(_check_clock, "The records of jobs can not be read."),
+        "clock": _try(_check_clock, "The records of jobs cannot be read."),
     }
     if settings.OASST_CHAT_MODEL != "none":
-        parts["chat"] = _try(_check_chat, "Whether an engine answers chats can not be told.")
+        parts["chat"] = _try(_check_chat, "The state of the chat engines cannot be read.")
     if not (parts["database"]["ok"] and parts["migrations"]["ok"]):
         status, code = "not ready", 503
     elif not all(part["ok"] for part in parts.values()):
@@ -66,7 +66,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def _try(check: Callable[[], str], sentence: str) -> dict[str, Any]:
-    """The address and error of a server that is away are for the log, not for whoever asks."""
+    """Run a check. An exception is only logged, because it may contain addresses; the response has `sentence`."""
     try:
         problem = check()
     except Exception as error:
@@ -76,7 +76,7 @@ def _try(check: Callable[[], str], sentence: str) -> dict[str, Any]:
 
 
 def _check_database() -> str:
-    with connection.cursor() as cursor:  # no table of the ORM: what is asked is whether the server answers
+    with connection.cursor() as cursor:  # without a table: it checks only that the server answers
         cursor.execute("SELECT 1")
     return ""
 
@@ -99,17 +99,17 @@ def _check_redis() -> str:
 
 
 def _check_clock() -> str:
-    """Beat sends a job every minute and a worker does it, so its record is a sign of life of both."""
-    if time.monotonic() - _started < CLOCK_PATIENCE.total_seconds():
+    """Check beat and the worker: beat sends HEARTBEAT_JOB every minute, and a worker runs it."""
+    if time.monotonic() - _started < CLOCK_TIMEOUT.total_seconds():
         return ""
-    record = JobRecord.objects.filter(job=SIGN_OF_LIFE).first()
-    if record is None or timezone.now() - record.ended_at > CLOCK_PATIENCE:
+    record = JobRecord.objects.filter(job=HEARTBEAT_JOB).first()
+    if record is None or timezone.now() - record.ended_at > CLOCK_TIMEOUT:
         return "No scheduled job was done for minutes: beat or the worker stands still."
     return ""
 
 
 def _check_chat() -> str:
-    return "" if streams.engines_alive() else "No engine answers chats; questions wait."
+    return "" if streams.count_live_engines() else "No engine answers chats; questions wait."
 
 
 @never_cache
@@ -122,22 +122,22 @@ def metrics(request: HttpRequest) -> HttpResponse:
             content_type="text/plain",
         )
     response: HttpResponse = ExportToDjangoView(request)
-    # From the database, so any process tells about the jobs of all of them. Without it the rest is still worth telling.
+    # From the database, so any process reports the jobs of all. If it fails, the other metrics are still sent.
     try:
         response.content += job_metrics().encode()
         if settings.OASST_CHAT_MODEL != "none":
             response.content += chat_metrics().encode()
     except (DatabaseError, PoolTimeout):
-        logger.warning("The records of jobs can not be read.", exc_info=True)
+        logger.warning("The records of jobs cannot be read.", exc_info=True)
     return response
 
 
 def may_read_metrics(request: HttpRequest) -> bool:
-    """Who knows METRICS_TOKEN; without one, nobody. Where a request comes from proves nothing."""
+    """Return True if the request has METRICS_TOKEN, always False if none is set. Its address proves nothing."""
     if not settings.METRICS_TOKEN:
         return False
-    given = request.headers.get("Authorization", "")
-    return hmac.compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
+    header = request.headers.get("Authorization", "")
+    return hmac.compare_digest(header.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
 
 
 urlpatterns = [

@@ -1,4 +1,4 @@
-"""Work that a commit sets off and that spans the apps."""
+"""Jobs that are enqueued after a commit and use several apps."""
 
 from oasst.site.purging import go_on_with_purge
 

@@ -1,4 +1,4 @@
-"""Several accounts of one person become one. It spans the apps, so it stands above them."""
+"""Merge several accounts of one person. Merging touches most apps, so it is here above them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from django.db.models import ManyToOneRel, Q, QuerySet
 from leaderboard import streaks
 from leaderboard.scoring import trees_of
 from oasst.accounts.closing import close_account
-from oasst.accounts.identities import lock_general
+from oasst.accounts.identities import lock_non_staff
 from oasst.accounts.models import Secret, User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict
@@ -23,26 +23,25 @@ from trees.outbox import publishing
 
 
 @transaction.atomic
-def merge_people(*, destination_id: UUID, source_ids: Sequence[UUID]) -> None:
-    """Everything of the sources becomes the destination's, and the sources are closed. Unknown sources are left out.
+def merge_users(*, destination_id: UUID, source_ids: Sequence[UUID]) -> None:
+    """Move everything from the sources to the destination and close the sources. Unknown sources are skipped.
 
-    What both did and one person may do only once, such as a review of the same text, stays with the closed account: the
-    decision that it led to was made. Who was suspended in one of the accounts is suspended in the one that stays.
+    What one person may do only once but both did, such as a review of the same text, stays with the closed account,
+    because decisions rest on it. A suspension of any account suspends the destination.
 
-    Raises NotFound (no destination), NotAllowed (staff), Conflict
-    (`purged`, `destination_closed`).
+    Raise NotFound (no destination), NotAllowed (staff), Conflict (`purged`, `destination_closed`).
     """
     people = sorted({destination_id, *source_ids})
     known = set(User.objects.filter(pk__in=people).values_list("pk", flat=True)) | {destination_id}
-    locked = {person_id: lock_general(person_id) for person_id in people if person_id in known}
-    # A purge finds what it takes, puts back and erases by its person.
-    if Purge.objects.filter(Purge.NOT_OVER, person__in=locked).exists():
+    locked = {person_id: lock_non_staff(person_id) for person_id in people if person_id in known}
+    # A purge finds its rows by their author, so they must not move while it is not over.
+    if Purge.objects.filter(Purge.UNFINISHED, person__in=locked).exists():
         raise Conflict("What one of these people gave is being purged. Undo the purge first, or wait.", code="purged")
     destination = locked.pop(destination_id)
     if not destination.is_active:
         raise Conflict("The account that is to stay was closed.", code="destination_closed")
     if EmailAddress.objects.filter(user=destination, primary=True).exists():
-        EmailAddress.objects.filter(user__in=locked).update(primary=False)  # there is one of a person
+        EmailAddress.objects.filter(user__in=locked).update(primary=False)  # a user has only one primary address
     for source in locked.values():
         for relation in _relations():
             _move(relation.related_model._base_manager.filter(**{relation.field.name: source}), relation, destination)
@@ -50,11 +49,11 @@ def merge_people(*, destination_id: UUID, source_ids: Sequence[UUID]) -> None:
         close_account(source)
     banned = next((source for source in locked.values() if not source.enabled), None)
     if banned is not None:
-        bans.set_by_program(destination, enabled=False, reason=banned.ban_reason)
-    enqueue(jobs.follow_standing, str(destination.pk))  # of several voices that complained there is one
-    streaks.work_out_again(User.objects.filter(pk__in=people))
-    # The scores follow tree by tree, as they follow everything.
-    publishing.tell(
+        bans.set_by_client(destination, enabled=False, reason=banned.ban_reason)
+    enqueue(jobs.follow_standing, str(destination.pk))  # complaints of several accounts are now one
+    streaks.recompute_streaks(User.objects.filter(pk__in=people))
+    # These events make the scores follow, tree by tree.
+    publishing.publish(
         [
             Happening(kind=Happening.Kind.PEOPLE_MERGED, subject=destination, tree_id=tree_id)
             for tree_id in sorted(trees_of([destination.pk]))
@@ -63,19 +62,23 @@ def merge_people(*, destination_id: UUID, source_ids: Sequence[UUID]) -> None:
 
 
 def _relations() -> list[ManyToOneRel]:
-    """Every table that names a person, except for tasks, which go with their results, and for what is counted anew."""
-    relations = [one for one in User._meta.get_fields(include_hidden=True) if isinstance(one, ManyToOneRel)]
-    # Consent is to what this account was asked, and secrets were given to who it was: both end with the source.
-    kept = ("tasks.Task", "accounts.Consent", "accounts.ProgramSession", "mfa.Authenticator")
-    others = [
-        one
-        for one in relations
-        if one.related_model._meta.label not in kept and not issubclass(one.related_model, Secret)
+    """Return the foreign keys to users whose rows move: all but tasks, which follow their results, and scores, which
+    are counted again.
+    """
+    # Consent and secrets belong to the account they were given to, so they end with the source.
+    excluded = ("tasks.Task", "accounts.Consent", "accounts.ProgramSession", "mfa.Authenticator")
+    return [
+        relation
+        for relation in User._meta.get_fields(include_hidden=True)
+        if isinstance(relation, ManyToOneRel)
+        and relation.related_model._meta.label not in excluded
+        and relation.related_model._meta.app_label != "leaderboard"
+        and not issubclass(relation.related_model, Secret)
     ]
-    return [one for one in others if one.related_model._meta.app_label != "leaderboard"]
 
 
 def _move(rows: QuerySet[Any], relation: ManyToOneRel, destination: User) -> None:
+    """Give the rows to the destination, one by one where a unique constraint refuses some of them."""
     name = relation.field.name
     try:
         with transaction.atomic():
@@ -90,8 +93,9 @@ def _move(rows: QuerySet[Any], relation: ManyToOneRel, destination: User) -> Non
 
 
 def _move_tasks(source: User, destination: User) -> None:
+    """Move tasks, except those whose review or ranking stayed with the source."""
     stayed = Q(result_review__in=Review.objects.filter(author=source)) | Q(
         result_ranking__in=Ranking.objects.filter(author=source)
     )
-    kept = Task.objects.filter(stayed, user=source).values("pk")
-    Task.objects.filter(user=source).exclude(pk__in=kept).update(user=destination)
+    staying = Task.objects.filter(stayed, user=source).values("pk")
+    Task.objects.filter(user=source).exclude(pk__in=staying).update(user=destination)

@@ -1,9 +1,9 @@
-"""Purging a person: everything they gave goes out of sight and out of the counts, and can come back for 30 days.
+"""Purge a user: hide everything they contributed and take it out of the counts. It can be undone for 30 days.
 
-It stands above the apps, since it touches people, trees and tasks. `begin` and `undo` decide and commit at once; the
-work is done by `go_on`, tree by tree, each in a transaction of its own that ends in `advance`. What is left to do is
-found in the data and not remembered, so a run that was killed is simply run again, and two runs share the work. Locks
-run downhill: the purge, a tree, its messages.
+A purge touches users, trees and tasks, so it is here above the apps. `start_purge` and `undo_purge` record the decision
+and commit. `continue_purge` does the work tree by tree, each in a transaction of its own that ends in `advance`. It
+finds the remaining work by query, so a killed run can be repeated and two runs share the work. Lock order: the purge, a
+tree, its messages.
 """
 
 import math
@@ -18,25 +18,25 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from inference.chats.cleanup import erase_chats_of
+from inference.chats.cleanup import erase_chats
 from oasst.accounts import account_bans, locks, roles
 from oasst.accounts.access import require_moderator
 from oasst.accounts.models import Ban, User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict, Gone, NotFound
-from oasst.core.jobs import ROUND, one_by_one, rounds
+from oasst.core.jobs import ROUND_SECONDS, run_for_each, timed_rounds
 from oasst.core.locks import advisory_lock
 from oasst.core.text.validation import clean_reason
 from tasks.models import Draft, Task
-from tasks.upkeep import free_places, look_again
-from trees.contributing.posting import digest_of
+from tasks.upkeep import advance_tree, free_openings
+from trees.contributing.posting import hash_text
 from trees.jobs import follow_standing
 from trees.lifecycle.locked_tree import lock_tree
 from trees.lifecycle.policy import TreePolicy, current_policy
 from trees.models import Message, Purge, PurgeStep, Reaction, Report, Revision, Skip, Withdrawal
 from trees.moderation import purging
 
-BATCH = 50
+TREES_PER_BATCH = 50
 Stage = Purge.Stage
 COUNTS = (
     ("messages", "Messages of theirs that go"),
@@ -55,35 +55,33 @@ COUNTS = (
 )
 
 
-def in_words(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """What a purge takes, as people read it."""
+def labeled_counts(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return (label, number) pairs of what a purge removes, for pages and the terminal."""
     return [(label, counts.get(name, 0)) for name, label in COUNTS if name != "unseen" or counts.get(name)]
 
 
-def preview(*, person: User, actor: User, policy: TreePolicy, seconds: float = math.inf) -> Counter[str]:
-    """What a purge of this person would do, counted by doing it and rolling each tree back. Stores nothing. When the
-    time is over, `unseen` says how many trees were not looked at.
+def preview_purge(*, person: User, actor: User, policy: TreePolicy, seconds: float = math.inf) -> Counter[str]:
+    """Count what a purge of this user would do, by doing it and rolling back each tree. When `seconds` have passed,
+    `unseen` is the number of trees that are left out.
 
-    Raises NotAllowed as a ban does.
+    Raise NotAllowed as a ban does.
     """
     roles.require_higher_rank(actor, person)
-    pretended = Purge(person=person, actor=actor, reason="Preview")
+    unsaved = Purge(person=person, actor=actor, reason="Preview")
     counts: Counter[str] = Counter()
     tree_ids = purging.trees_of(person.pk)
     counts["unseen"] = len(tree_ids)
-    for tree_id, _ in zip(tree_ids, rounds(seconds), strict=False):
+    for tree_id, _ in zip(tree_ids, timed_rounds(seconds), strict=False):
         with transaction.atomic(durable=True):
-            step = purging.take_out(lock_tree(tree_id, policy), pretended)
+            step = purging.purge_tree(lock_tree(tree_id, policy), unsaved)
             counts.update(step.counts if step else {})
             transaction.set_rollback(True)
         counts["unseen"] -= 1
     return +counts
 
 
-def begin(*, person: User, actor: User, reason: str) -> Purge:
-    """Shut the person out and order the purge. Raises what a ban raises, Invalid (the reason), Conflict
-    (`already_purged`).
-    """
+def start_purge(*, person: User, actor: User, reason: str) -> Purge:
+    """Ban the user and start the purge. Raise what a ban raises, Invalid (the reason), Conflict (`already_purged`)."""
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
         locks.lock_user(person)
@@ -100,10 +98,10 @@ def begin(*, person: User, actor: User, reason: str) -> Purge:
         return purge
 
 
-def undo(*, purge_id: UUID, actor: User, reason: str) -> Purge:
-    """Order that everything comes back, also from a purge that is still under way.
+def undo_purge(*, purge_id: UUID, actor: User, reason: str) -> Purge:
+    """Start to restore everything, also from a purge that still runs.
 
-    Raises NotAllowed, Invalid (the reason), NotFound, Conflict (`not_purged`), Gone (`too_late`).
+    Raise NotAllowed, Invalid (the reason), NotFound, Conflict (`not_purged`), Gone (`too_late`).
     """
     require_moderator(actor)
     reason = clean_reason(reason)
@@ -122,34 +120,30 @@ def undo(*, purge_id: UUID, actor: User, reason: str) -> Purge:
 
 @shared_task
 def go_on_with_purge(purge_id: str) -> None:
-    """`go_on` for a while, as a job that `oasst.site.jobs` names to the worker. What is left then is a job of its own,
-    so that a long purge keeps nobody waiting.
-    """
-    purge = go_on(purge_id=UUID(purge_id), policy=current_policy(), seconds=ROUND)
+    """Run `continue_purge` for ROUND_SECONDS as a job. A new job does the rest: a long purge does not block others."""
+    purge = continue_purge(purge_id=UUID(purge_id), policy=current_policy(), seconds=ROUND_SECONDS)
     if purge.is_under_way:
         enqueue(go_on_with_purge, purge_id)
 
 
-def go_on(*, purge_id: UUID, policy: TreePolicy, seconds: float = math.inf) -> Purge:
-    """Do what is left of a purge, or of its undo, to the end or as long as the time lasts. Safe to run twice, at once,
-    and after being killed.
-    """
+def continue_purge(*, purge_id: UUID, policy: TreePolicy, seconds: float = math.inf) -> Purge:
+    """Continue a purge or its undo, to the end or for `seconds`. Safe to run twice, concurrently and after a kill."""
     purge = Purge.objects.select_related("person", "actor", "undo_actor").get(pk=purge_id)
-    for _ in zip(_pieces(purge, policy), rounds(seconds), strict=False):
+    for _ in zip(_steps(purge, policy), timed_rounds(seconds), strict=False):
         pass
     purge.refresh_from_db()
     return purge
 
 
-def _pieces(purge: Purge, policy: TreePolicy) -> Iterator[None]:
-    """The work that is left, one short transaction after the other."""
+def _steps(purge: Purge, policy: TreePolicy) -> Iterator[None]:
+    """Do the remaining work, one short transaction at a time."""
     if purge.stage == Stage.RUNNING:
-        one_by_one(_drain(purge.person), lambda tree_id: look_again(tree_id, policy))
-        while tree_ids := purging.trees_of(purge.person_id, limit=BATCH):
+        run_for_each(_free_openings_held_by(purge.person), lambda tree_id: advance_tree(tree_id, policy))
+        while tree_ids := purging.trees_of(purge.person_id, limit=TREES_PER_BATCH):
             for tree_id in tree_ids:
-                if not _take_out(purge.pk, tree_id, policy):  # somebody undoes it meanwhile
+                if not _take_out(purge.pk, tree_id, policy):  # it is being undone meanwhile
                     purge.refresh_from_db()
-                    yield from _pieces(purge, policy)
+                    yield from _steps(purge, policy)
                     return
                 yield
         _finish(purge.pk)
@@ -163,17 +157,20 @@ def _pieces(purge: Purge, policy: TreePolicy) -> Iterator[None]:
         yield from _erase(purge)
 
 
-def erase_what_is_due(*, policy: TreePolicy) -> int:
-    """Make the purges final that nobody undid in time, and go on with what was left half done, each for a while.
-    Returns how many purges were worked on. Raises SomeFailed.
+def process_due_purges(*, policy: TreePolicy) -> int:
+    """Make purges final that were not undone in time, and continue unfinished ones, each for ROUND_SECONDS.
+
+    Returns how many purges it worked on. Raise PartialFailure.
     """
     now = timezone.now()
     Purge.objects.filter(stage=Stage.DONE, finished_at__lte=now - Purge.UNDO_FOR).update(stage=Stage.ERASED)
     waiting = Purge.objects.filter(stage__in=[Stage.RUNNING, Stage.UNDOING]) | Purge.objects.filter(
         stage=Stage.ERASED, erased_at=None
     )
-    found = waiting.order_by("pk").values_list("pk", flat=True)
-    return one_by_one(found, lambda purge_id: go_on(purge_id=purge_id, policy=policy, seconds=ROUND))
+    purge_ids = waiting.order_by("pk").values_list("pk", flat=True)
+    return run_for_each(
+        purge_ids, lambda purge_id: continue_purge(purge_id=purge_id, policy=policy, seconds=ROUND_SECONDS)
+    )
 
 
 def _lock(purge_id: UUID) -> Purge:
@@ -184,15 +181,16 @@ def _lock(purge_id: UUID) -> Purge:
     return purge
 
 
-def _drain(person: User) -> list[UUID]:
-    """Wait for what the person was sending when they were banned, and free the places that they held; returns the trees
-    of these. From here on nothing of theirs is stored any more: `lock_task` and `require_contributor_now` look at the
-    ban under these locks.
+def _free_openings_held_by(person: User) -> list[UUID]:
+    """Free the openings that the user held and return their trees.
+
+    Waits for submissions that were running when the user was banned. Later ones fail, because `lock_task` and
+    `require_contributor_now` check the ban under these locks.
     """
     with transaction.atomic(durable=True):
         advisory_lock("person", person.pk)
         tasks = Task.objects.select_for_update(no_key=True).filter(user=person, status=Task.Status.OPEN)
-        return free_places(list(tasks.order_by("pk").values_list("pk", flat=True)))
+        return free_openings(list(tasks.order_by("pk").values_list("pk", flat=True)))
 
 
 def _take_out(purge_id: UUID, tree_id: UUID, policy: TreePolicy) -> bool:
@@ -200,7 +198,7 @@ def _take_out(purge_id: UUID, tree_id: UUID, policy: TreePolicy) -> bool:
         purge = _lock(purge_id)
         if purge.stage != Stage.RUNNING:
             return False
-        purging.take_out(lock_tree(tree_id, policy), purge)
+        purging.purge_tree(lock_tree(tree_id, policy), purge)
         return True
 
 
@@ -210,7 +208,9 @@ def _put_back(purge_id: UUID, step_id: int, policy: TreePolicy) -> None:
         step = PurgeStep.objects.get(pk=step_id)
         if step.undone_at is not None:
             return
-        purging.put_back(lock_tree(step.tree_id, policy), step, purge, actor=purge.undo_actor, reason=purge.undo_reason)
+        purging.undo_step(
+            lock_tree(step.tree_id, policy), step, purge, actor=purge.undo_actor, reason=purge.undo_reason
+        )
         step.undone_at = timezone.now()
         step.save(update_fields=["undone_at"])
 
@@ -225,7 +225,7 @@ def _finish(purge_id: UUID) -> None:
             total.update(counts)
         purge.stage, purge.counts, purge.finished_at = Stage.DONE, dict(total), timezone.now()
         purge.save(update_fields=["stage", "counts", "finished_at"])
-        enqueue(follow_standing, str(purge.person_id))  # what their complaints hid
+        enqueue(follow_standing, str(purge.person_id))  # messages that their complaints hid
 
 
 def _finish_undo(purge_id: UUID) -> None:
@@ -236,41 +236,43 @@ def _finish_undo(purge_id: UUID) -> None:
         purge.stage, purge.undone_at = Stage.UNDONE, timezone.now()
         purge.save(update_fields=["stage", "undone_at"])
         if purge.banned:
-            _let_in(purge, actor=purge.undo_actor)
+            _lift_ban(purge, actor=purge.undo_actor)
 
 
-def _let_in(purge: Purge, *, actor: User) -> None:
-    """End the ban that came with the purge. One that was decided since stands."""
-    person = locks.lock_user(purge.person)
-    bans = Ban.objects.filter(user=person, lifted_at=None)
-    if person.enabled:
+def _lift_ban(purge: Purge, *, actor: User) -> None:
+    """End the ban that came with the purge. A later ban stays."""
+    user = locks.lock_user(purge.person)
+    bans = Ban.objects.filter(user=user, lifted_at=None)
+    if user.enabled:
         return
     if bans.filter(at__gt=purge.created_at).exists():
-        its_own = bans.filter(at__lte=purge.created_at)
-        its_own.update(lifted_at=timezone.now(), lifted_by=actor, lift_reason=purge.undo_reason)
+        bans_of_purge = bans.filter(at__lte=purge.created_at)
+        bans_of_purge.update(lifted_at=timezone.now(), lifted_by=actor, lift_reason=purge.undo_reason)
         return
-    account_bans.unban(person, actor=actor, reason=purge.undo_reason)
-    enqueue(follow_standing, str(person.pk))
+    account_bans.unban(user, actor=actor, reason=purge.undo_reason)
+    enqueue(follow_standing, str(user.pk))
 
 
-ERASE_AT_ONCE = 200
+MESSAGES_PER_BATCH = 200
 
 
 def _erase(purge: Purge) -> Iterator[None]:
-    """Take the texts away for good, a few hundred at a time. Ids, labels and orders stay, since answers of others and
-    the history rest on them; what search finds follows the text by itself.
+    """Delete the texts for good, MESSAGES_PER_BATCH per transaction.
+
+    Ids, labels and ranking orders stay, because answers of others and the history depend on them.
     """
     person = purge.person
-    mine = Message.objects.filter(author=person, deleted=True, created_at__lte=purge.finished_at).exclude(text="")
-    kind = ContentType.objects.get_for_model(Message)
-    while ids := list(mine.order_by("pk").values_list("pk", flat=True)[:ERASE_AT_ONCE]):
+    own = Message.objects.filter(author=person, deleted=True, created_at__lte=purge.finished_at).exclude(text="")
+    content_type = ContentType.objects.get_for_model(Message)
+    while ids := list(own.order_by("pk").values_list("pk", flat=True)[:MESSAGES_PER_BATCH]):
         with transaction.atomic(durable=True):
             locked = Message.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
             list(locked.values_list("pk"))
             Revision.objects.filter(message__in=ids).update(text="")
-            Message.objects.filter(pk__in=ids).update(text="", text_digest=digest_of(""), looks_like="")
-            # The log of the admin names what was done to a message by the beginning of its text.
-            LogEntry.objects.filter(content_type=kind, object_id__in=[str(one) for one in ids]).update(object_repr="")
+            Message.objects.filter(pk__in=ids).update(text="", text_digest=hash_text(""), looks_like="")
+            # The admin log holds the beginning of a message's text.
+            entries = LogEntry.objects.filter(content_type=content_type, object_id__in=[str(pk) for pk in ids])
+            entries.update(object_repr="")
         yield
     with transaction.atomic(durable=True):
         Draft.objects.filter(task__user=person).delete()
@@ -280,4 +282,4 @@ def _erase(purge: Purge) -> Iterator[None]:
         Report.everything.filter(set_aside=purge).delete()
         Withdrawal.objects.filter(message__author=person).exclude(reason="").update(reason="")
         Purge.objects.filter(pk=purge.pk).update(erased_at=timezone.now())
-    erase_chats_of(person.pk)
+    erase_chats(person.pk)

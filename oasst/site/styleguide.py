@@ -1,8 +1,7 @@
 """/styleguide/: every fragment and every page with sample data, for people who change the look.
 
-Shown to moderators and administrators, and to everybody while DEBUG is on. Nothing here touches the database. The
-samples are the contract between views and templates, written as data: when a template wants another variable, it is
-added here first.
+Moderators and administrators see it, and everybody while DEBUG is on. Nothing here reads the database. The samples show
+which variables each template expects: add a new variable here first.
 """
 
 from collections.abc import Callable
@@ -21,14 +20,17 @@ from django.urls import path
 
 from oasst.core.markdown import rendering
 from oasst.core.text.diff import word_diff
-from oasst.core.text.language_question import LanguageQuestion
 from oasst.core.text.languages import LANGUAGES as MENU
-from tasks.kinds import Kind
-from tasks.task_points import pay_of_asked
+from oasst.site.pages import task_card
+from tasks.forms import LabelForm, TextForm
+from tasks.kinds import TABLE, Kind
+from tasks.task_points import points_when_asked
 from trees.lifecycle.policy import TreePolicy
+from trees.models import Report, Skip
 
 NOW = datetime(2026, 3, 14, 14, 20, tzinfo=UTC)
 TASK_ID = "018f6b1e-0000-7000-8000-000000000001"
+POLICY = TreePolicy()
 
 QUESTION = "Why does the second batch of pancakes brown so much faster than the first?"
 ANSWER = (
@@ -61,12 +63,11 @@ def ready(drop_seconds: float) -> bool:
 A picture of the foam: ![butter that foams](https://example.org/foam.jpg)
 """
 
-
 _numbers = count(1)
 
 
 def turn(role: str, text: str, **more: Any) -> Sample:
-    """One message as the views hand it over. `depth` grows with the list it stands in."""
+    """One message of a conversation or a tree, as views give it to templates."""
     values: dict[str, Any] = {
         "id": UUID(int=next(_numbers)),
         "role": role,
@@ -86,8 +87,8 @@ def turn(role: str, text: str, **more: Any) -> Sample:
     return Sample(**{**values, **more})
 
 
-def _talk(length: int) -> list[Sample]:
-    """A conversation of one to five turns; the last one is framed."""
+def _conversation(length: int) -> list[Sample]:
+    """A conversation of one to five turns with the last one framed."""
     turns = [
         turn("prompter", QUESTION),
         turn("assistant", ANSWER),
@@ -99,156 +100,31 @@ def _talk(length: int) -> list[Sample]:
     return turns
 
 
-def _task(**more: Any) -> Sample:
-    return Sample(
-        **{
-            "id": TASK_ID,
-            "lang": "en",
-            "lang_name": "English",
-            "expires_at": NOW + timedelta(hours=48),
-            "lease_until": NOW + timedelta(minutes=30),
-            "skip_reasons": [
-                ("too_hard", "Too hard for me"),
-                ("unverifiable", "I can not check the facts"),
-                ("language", "Wrong language"),
-                ("broken", "Broken or empty"),
-                ("harmful", "Harmful"),
-                ("other", "Just not for me"),
-            ],
-            **more,
-        }
-    )
+TASK = Sample(
+    id=TASK_ID,
+    lang="en",
+    lang_name="English",
+    expires_at=NOW + timedelta(hours=48),
+    lease_until=NOW + timedelta(minutes=30),
+    skip_reasons=Skip.Reason.choices,
+)
 
 
-KINDS = {
-    "initial_prompt": Sample(
-        key="initial_prompt",
-        title="Start a conversation",
-        instruction="Open a new conversation with one clear request.",
-        guide=[
-            "Ask something that you would really like to know.",
-            "Say what an answer needs to know; leave out what it does not.",
-            "No private data, yours or other people's.",
-        ],
-        pay=pay_of_asked(Kind("initial_prompt"), TreePolicy()),
-    ),
-    "assistant_reply": Sample(
-        key="assistant_reply",
-        title="Answer as the assistant",
-        instruction="Read the conversation and write the best answer you can.",
-        guide=[
-            "Correct first, then clear, then kind. Say so where you are not sure.",
-            "As long as the question needs, and no longer.",
-            "Your own words: nothing pasted from a website or a chatbot.",
-        ],
-        pay=pay_of_asked(Kind("assistant_reply"), TreePolicy()),
-    ),
-    "prompter_reply": Sample(
-        key="prompter_reply",
-        title="Continue as the user",
-        instruction="Read the conversation and write what the same person would say next.",
-        guide=["Stay the same person.", "React to the last answer.", "Lead the talk somewhere."],
-        pay=pay_of_asked(Kind("prompter_reply"), TreePolicy()),
-    ),
-    "label_assistant_reply": Sample(
-        key="label_assistant_reply",
-        title="Check an answer",
-        instruction="Judge the framed answer in its context.",
-        guide=[
-            "Read all of it before you answer.",
-            "Facts and usefulness count most; taste does not.",
-            "If you can not judge it, pass it on.",
-        ],
-        pay=pay_of_asked(Kind("label_assistant_reply"), TreePolicy()),
-    ),
-    "rank_assistant_replies": Sample(
-        key="rank_assistant_replies",
-        title="Order the answers",
-        instruction="Put the most useful, most correct answer on top.",
-        guide=[
-            "Compare each with each, not only best and worst.",
-            "An honest “I do not know” beats a confident mistake.",
-            "Length alone is worth nothing.",
-        ],
-        pay=pay_of_asked(Kind("rank_assistant_replies"), TreePolicy()),
-    ),
-}
+def _kind(kind: Kind) -> dict[str, Any]:
+    return {"key": kind.value, "pay": points_when_asked(kind, POLICY), **vars(TABLE[kind])}
 
 
-class TextForm(forms.Form):
-    text_limit = 2000
-    text = forms.CharField(widget=forms.Textarea)
+def _labels(data: dict[str, str] | None = None) -> LabelForm:
+    return LabelForm(data, asked=POLICY.labels_assistant_reply, mandatory=POLICY.mandatory_labels)
 
 
-class TextInLanguageForm(LanguageQuestion):
-    text_limit = 2000
-    text = forms.CharField(widget=forms.Textarea)
+def _text(*args: Any, filed_as: str = "en", **kwargs: Any) -> TextForm:
+    return TextForm(*args, text_limit=2000, filed_as=filed_as, may_move=True, **kwargs)
 
 
-class LabelForm(forms.Form):
-    """Shaped like the form of a checking task: plain fields, each with the definition of its label."""
-
-    definitions = (
-        (
-            "Should this message be kept out of the data set?",
-            "yes_no",
-            [
-                ("spam", "Should this message be kept out of the data set?", "Clumsy is not junk.", "", "", True),
-                ("fails_task", "Does the answer miss the point?", "It ignores what was asked.", "", "", False),
-            ],
-        ),
-        (
-            "Tick whatever is true for the framed message",
-            "flag",
-            [
-                ("lang_mismatch", "It is not in English", "Quotations and names do not count.", "", "", False),
-                ("pii", "It reveals private data", "Contact details, identity or bank numbers.", "", "", False),
-                ("hate_speech", "It attacks people for what they are", "", "", "", False),
-            ],
-        ),
-        (
-            "Place the framed message on each line",
-            "likert",
-            [
-                ("quality", "How good is it, all in all?", "", "weak", "excellent", False),
-                ("helpfulness", "Does it help?", "Would whoever asked be content?", "useless", "helpful", False),
-                ("toxicity", "How polite is it?", "", "polite", "rude", False),
-            ],
-        ),
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for _title, _widget, labels in self.definitions:
-            for name, _question, *_rest, mandatory in labels:
-                message = "Please say whether it is junk; everything else may stay open."
-                self.fields[name] = forms.CharField(required=mandatory, error_messages={"required": message})
-
-    @property
-    def groups(self) -> list[Sample]:
-        return [
-            Sample(title=title, widget=widget, fields=[self._labelled(*label) for label in labels])
-            for title, widget, labels in self.definitions
-        ]
-
-    def _labelled(self, name: str, question: str, text: str, low: str, high: str, mandatory: bool) -> Any:
-        field = self[name]
-        definition = Sample(name=name, question=question, help=text, low=low, high=high, mandatory=mandatory)
-        field.label_def = definition  # type: ignore[attr-defined]
-        return field
-
-
-def _reply(pk: str, position: int, text: str, **more: Any) -> Sample:
-    return Sample(
-        **{
-            "id": pk,
-            "position": position,
-            "html": rendering.render(text),
-            "text": text,
-            "synthetic_badge": False,
-            **more,
-        }
-    )
+def _reply(pk: str, position: int, text: str, *, synthetic_badge: bool = False) -> Sample:
+    html = rendering.render(text)
+    return Sample(id=pk, position=position, html=html, text=text, synthetic_badge=synthetic_badge)
 
 
 class RankForm(forms.Form):
@@ -292,18 +168,16 @@ class CodeForm(forms.Form):
     code = forms.CharField()
 
 
-def _card(kind: str, category: str, title: str, text: str, count: int) -> Sample:
-    pay = pay_of_asked(Kind(kind), TreePolicy())
-    return Sample(kind=kind, category=category, title=title, text=text, count=count, pay=pay)
-
-
 CARDS = [
-    _card("label_assistant_reply", "check", "Check an answer", "Review what another contributor answered.", 41),
-    _card("rank_assistant_replies", "compare", "Order the answers", "Compare several answers to a question.", 17),
-    _card("label_initial_prompt", "check", "Check an opener", "Keep junk out and describe what is good.", 12),
-    _card("assistant_reply", "write", "Answer as the assistant", "Show the model how a good answer looks.", 9),
-    _card("prompter_reply", "write", "Continue as the user", "Keep a conversation going.", 5),
-    _card("initial_prompt", "write", "Start a conversation", "Invent the first message somebody could send.", 1),
+    task_card(kind, number, 3, POLICY)
+    for kind, number in {
+        Kind.LABEL_ASSISTANT_REPLY: 41,
+        Kind.RANK_ASSISTANT_REPLIES: 17,
+        Kind.LABEL_INITIAL_PROMPT: 12,
+        Kind.ASSISTANT_REPLY: 9,
+        Kind.PROMPTER_REPLY: 5,
+        Kind.INITIAL_PROMPT: 1,
+    }.items()
 ]
 
 
@@ -357,21 +231,10 @@ def _tree_root() -> Sample:
         thumbs=Sample(mine="+1", up=7, down=1, may_give=True),
     )
     second = turn(
-        "assistant",
-        "Wait for the drop of water to dance.",
-        created_at=at,
-        state="accepted",
-        rank=2,
-        synthetic=True,
+        "assistant", "Wait for the drop of water to dance.", created_at=at, state="accepted", rank=2, synthetic=True
     )
     junk = turn("assistant", "This message was removed.", created_at=at, state="deleted")
-    return turn(
-        "prompter",
-        QUESTION,
-        created_at=at,
-        state="accepted",
-        replies=[best, second, junk],
-    )
+    return turn("prompter", QUESTION, created_at=at, state="accepted", replies=[best, second, junk])
 
 
 TIMELINE = [
@@ -383,23 +246,13 @@ TIMELINE = [
 DOCUMENT = Sample(
     title="Sample terms",
     version="2026-01",
-    summary=[
-        "You keep the right to what you write.",
-        "You let everybody use it.",
-        "You can leave whenever you like.",
-    ],
+    summary=["You keep the right to what you write.", "You let everybody use it.", "You can leave whenever you like."],
     sections=[
         (
             "What this is",
-            [
-                "A place to write, check and compare conversations.",
-                "Nothing here is binding: it is a sample.",
-            ],
+            ["A site to write, check and compare conversations.", "Nothing here is binding: it is a sample."],
         ),
-        (
-            "What you give",
-            ["Your texts, reviews and rankings become part of a public data set, without your name."],
-        ),
+        ("What you give", ["Your texts, reviews and rankings become part of a public data set, without your name."]),
     ],
 )
 PEOPLE = [
@@ -411,28 +264,19 @@ USER = Sample(is_authenticated=True, is_staff=True, display_name="Alice Aldergro
 NOBODY = Sample(is_authenticated=False)
 
 
-def _bad_labels() -> LabelForm:
-    return LabelForm({"quality": "0.75", "pii": "1"})
+def _incomplete_labels() -> LabelForm:
+    return _labels({"quality": "0.75", "pii": "1"})
 
 
-def _refused_text() -> TextForm:
-    form = TextForm({"text": "Yes, waiting helps. "})
+def _rejected_text() -> TextForm:
+    form = _text({"text": "Yes, waiting helps. "})
     form.add_error("text", "You already answered this message.")
     return form
 
 
-def _asked_text() -> TextInLanguageForm:
-    return TextInLanguageForm({"text": "كيف يمكنني أن أتعلم البرمجة بسرعة؟"}, filed_as="en", may_move=True)
-
-
 def _task_page(kind: str, turns: int, form: forms.Form, **more: Any) -> dict[str, Any]:
-    return {
-        "task": _task(),
-        "kind": KINDS[kind],
-        "conversation": _talk(turns) if turns else [],
-        "form": form,
-        **more,
-    }
+    conversation = _conversation(turns) if turns else []
+    return {"task": TASK, "kind": _kind(Kind(kind)), "conversation": conversation, "form": form, **more}
 
 
 def _error(message: str = "", **more: Any) -> dict[str, Any]:
@@ -464,33 +308,25 @@ def _dashboard(**more: Any) -> dict[str, Any]:
 
 
 def _contributions(**more: Any) -> dict[str, Any]:
-    names = [
-        ("all", "Everything"),
-        ("prompt", "Prompts"),
-        ("reply", "Replies"),
-        ("review", "Reviews"),
-        ("ranking", "Rankings"),
-    ]
-    filters = [(value, label, value == "all", f"?kind={value}") for value, label in names]
+    names = {"all": "Everything", "prompt": "Prompts", "reply": "Replies", "review": "Reviews", "ranking": "Rankings"}
+    filters = [(value, label, value == "all", f"?kind={value}") for value, label in names.items()]
     return {"rows": ROWS, "filters": filters, "next_url": "?before=1", "previous_url": "", **more}
 
 
-OFFERED_LANGUAGES = [(one.code, one.own_name, one.english_name, one.code in ("ar", "en")) for one in MENU]
-FIRST_STEPS = Sample(
-    may_operate=True, invites=True, lang="en", site_url="https://oasst.example.org", idempotency_key=TASK_ID
-)
+OFFERED_LANGUAGES = [(item.code, item.own_name, item.english_name, item.code in ("ar", "en")) for item in MENU]
+FIRST_STEPS = Sample(may_operate=True, lang="en", site_url="https://oasst.example.org", idempotency_key=TASK_ID)
 NOTHING = Sample(
     title="Everything is done in English",
     text="Four conversations wait for their last rankings, and you have seen all of them.",
     unlock="A new opener would give other people something to answer.",
 )
 
-COLOURS = (
+COLORS = (
     *("paper", "surface", "sunken", "ink", "link", "mark", "stage", "user", "assistant"),
     *("write", "check", "compare", "good", "bad", "wait"),
 )
 
-# slug: template, whether somebody is signed in, context
+# Slug: template, whether a user is signed in, a function that makes the context.
 PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
     "landing": ("pages/landing.html", False, dict),
     "dashboard": ("pages/dashboard.html", True, _dashboard),
@@ -509,32 +345,26 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
         True,
         lambda: _dashboard(cards=[], open_tasks=[], recent=[], nothing=NOTHING),
     ),
-    "task-opener": ("tasks/task_text.html", True, lambda: _task_page("initial_prompt", 0, TextForm())),
+    "task-opener": ("tasks/task_text.html", True, lambda: _task_page("initial_prompt", 0, _text())),
     "task-answer": (
         "tasks/task_text.html",
         True,
-        lambda: _task_page(
-            "assistant_reply", 5, TextForm(initial={"text": "A little cooler, because"}), draft_saved_at=NOW
-        ),
+        lambda: _task_page("assistant_reply", 5, _text(initial={"text": "A little cooler"}), draft_saved_at=NOW),
     ),
-    "task-language": ("tasks/task_text.html", True, lambda: _task_page("initial_prompt", 0, _asked_text())),
-    "task-refused": ("tasks/task_text.html", True, lambda: _task_page("assistant_reply", 1, _refused_text())),
-    "task-follow-up": ("tasks/task_text.html", True, lambda: _task_page("prompter_reply", 2, TextForm())),
-    "task-labels": (
-        "tasks/task_labels.html",
+    "task-language": (
+        "tasks/task_text.html",
         True,
-        lambda: _task_page("label_assistant_reply", 4, LabelForm()),
+        lambda: _task_page("initial_prompt", 0, _text({"text": "كيف يمكنني أن أتعلم البرمجة بسرعة؟"})),
     ),
+    "task-refused": ("tasks/task_text.html", True, lambda: _task_page("assistant_reply", 1, _rejected_text())),
+    "task-follow-up": ("tasks/task_text.html", True, lambda: _task_page("prompter_reply", 2, _text())),
+    "task-labels": ("tasks/task_labels.html", True, lambda: _task_page("label_assistant_reply", 4, _labels())),
     "task-labels-refused": (
         "tasks/task_labels.html",
         True,
-        lambda: _task_page("label_assistant_reply", 2, _bad_labels()),
+        lambda: _task_page("label_assistant_reply", 2, _incomplete_labels()),
     ),
-    "task-ranking": (
-        "tasks/task_ranking.html",
-        True,
-        lambda: _task_page("rank_assistant_replies", 3, RankForm()),
-    ),
+    "task-ranking": ("tasks/task_ranking.html", True, lambda: _task_page("rank_assistant_replies", 3, RankForm())),
     "contributions": ("trees/contributions.html", True, _contributions),
     "contributions-none": ("trees/contributions.html", True, lambda: _contributions(rows=[], next_url="")),
     "tree": (
@@ -542,14 +372,9 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
         True,
         lambda: {
             "tree": Sample(
-                id=TASK_ID,
-                state="growing",
-                state_label="growing",
-                lang_name="English",
-                message_count=6,
-                goal=9,
+                id=TASK_ID, state="growing", state_label="growing", lang_name="English", message_count=6, goal=9
             ),
-            "report_categories": [("spam", "Junk or advertising"), ("other", "Something else")],
+            "report_categories": Report.Category.choices,
             "root": _tree_root(),
             "target_id": "",
             "timeline": TIMELINE,
@@ -559,8 +384,8 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
         "trees/suggest.html",
         True,
         lambda: {
-            "form": TextForm(),
-            "conversation": _talk(2),
+            "form": _text(),
+            "conversation": _conversation(2),
             "changes": word_diff("Take flour and salt.", "Take flour, water and salt."),
             "back_url": "#",
         },
@@ -579,7 +404,7 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
         lambda: {
             "consequences": [
                 "Your texts, reviews and rankings stay in the data set without your name.",
-                "You can no longer sign in with this account, and we can not bring it back.",
+                "You can no longer sign in with this account, and we cannot bring it back.",
             ],
             "form": DeleteForm({"confirm": "Alcie"}),
         },
@@ -607,19 +432,11 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
         },
     ),
     "terms": ("accounts/terms.html", False, lambda: {"document": DOCUMENT}),
-    "terms-accept": (
-        "accounts/terms_accept.html",
-        True,
-        lambda: {"document": DOCUMENT, "next": "/dashboard/"},
-    ),
+    "terms-accept": ("accounts/terms_accept.html", True, lambda: {"document": DOCUMENT, "next": "/dashboard/"}),
     "suspended": (
         "accounts/suspended.html",
         True,
-        lambda: {
-            "reason": "Eleven answers pasted from a chatbot.",
-            "since": NOW,
-            "contact": "moderators@example.org",
-        },
+        lambda: {"reason": "Eleven answers pasted from a chatbot.", "since": NOW, "contact": "moderators@example.org"},
     ),
     "sign-in": ("account/login.html", False, lambda: {"form": LoginForm()}),
     "sign-in-code": (
@@ -641,47 +458,38 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
 }
 
 
-def _messages() -> list[Sample]:
-    return [
-        Sample(level_tag="success", message="Thank you. Three readers will look at it."),
-        Sample(level_tag="info", message="Your draft from 14:02 is back."),
-        Sample(level_tag="warning", message="The hold on this task ended; we took it again for you."),
-        Sample(level_tag="error", message="Saving failed. Your text is still here."),
-    ]
+TOASTS = [
+    Sample(level_tag="success", message="Thank you. Three readers will look at it."),
+    Sample(level_tag="info", message="Your draft from 14:02 is back."),
+    Sample(level_tag="warning", message="The hold on this task ended; we took it again for you."),
+    Sample(level_tag="error", message="Saving failed. Your text is still here."),
+]
 
 
 def styleguide(request: HttpRequest) -> HttpResponse:
-    """All fragments on one page."""
+    """Show all fragments on one page."""
     profile = ProfileForm({"display_name": "", "time_zone": "Europe/Berlin", "interface_language": "en"})
-    labels = _bad_labels()
-    fields = {field.label_def.name: field for group in labels.groups for field in group.fields}
+    labels = _incomplete_labels()
     context = {
         "user": USER,
-        "toasts": _messages(),
-        "talk": _talk(5),
+        "toasts": TOASTS,
+        "conversation": _conversation(5),
         "bubbles": [
             turn("prompter", QUESTION, is_mine=True, state="in_review", created_at=NOW),
-            turn(
-                "assistant",
-                "A reply by a model, placed second.",
-                synthetic=True,
-                state="accepted",
-                rank=2,
-            ),
+            turn("assistant", "A reply by a model, ranked second.", synthetic=True, state="accepted", rank=2),
             turn("assistant", "A reply that was not accepted.", state="rejected"),
             turn("prompter", "هل تعمل هذه الطريقة أيضًا؟", lang="ar"),
         ],
-        "report_categories": [("spam", "Junk or advertising"), ("other", "Something else")],
+        "report_categories": Report.Category.choices,
         "root": _tree_root(),
         "cards": CARDS[:4],
         "lang": "en",
         "idempotency_key": TASK_ID,
-        "kinds": [(card.kind, card.category) for card in CARDS]
-        + [("random", ""), ("rank_prompter_replies", "compare")],
-        "task": _task(),
-        "kind": KINDS["assistant_reply"],
+        "kinds": [("random", ""), *((kind.value, row.category) for kind, row in TABLE.items())],
+        "task": TASK,
+        "kind": _kind(Kind.ASSISTANT_REPLY),
         "profile": profile,
-        "labels": fields,
+        "labels": {field.name: field for group in labels.groups for field in group.fields},
         "rank": RankForm(),
         "people": PEOPLE,
         "rows": ROWS,
@@ -690,13 +498,13 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "document": DOCUMENT,
         "error": _error(retry_after=40),
         "pages": sorted(PAGES),
-        "colours": COLOURS,
+        "colors": COLORS,
     }
     return render(request, "styleguide.html", context)
 
 
 def styleguide_page(request: HttpRequest, page: str) -> HttpResponse:
-    """One whole page as its view would show it."""
+    """Show one whole page as its view would."""
     if page not in PAGES:
         raise Http404
     template, signed_in, context = PAGES[page]

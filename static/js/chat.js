@@ -1,11 +1,11 @@
-/* The chat: answers as they come, forms without a reload, drafts that stay. Without this file every form still works. */
+/* The chat: streamed answers, forms without a reload, saved drafts. Without this file all forms still work. */
 (() => {
   const byId = (id) => document.getElementById(id);
-  /* With a keyboard Enter sends. On a phone it is the only way to a new line, and the button sends. */
+  /* On a phone Enter starts a new line, because there is no other way, and only the button sends. */
   const fine = matchMedia("(hover: hover) and (pointer: fine)");
   const WRITING = "#composer-text, [data-rewrite] textarea";
 
-  /* The server makes every page; of its answer we put these pieces in place. */
+  /* The server renders every page; these parts of its response replace those on this page. */
   const STATE = ["chat-bar", "chat-side-list", "talk", "composer-row", "composer-stopper"];
   const ALL = [...STATE, "chat-notes", "composer-error", "chat-settings"];
   const REFUSED = ["talk", "composer-error", "composer-row", "composer-stopper", "chat-settings"];
@@ -15,7 +15,7 @@
     for (const { name, value } of from.attributes) if (to.getAttribute(name) !== value) to.setAttribute(name, value);
   };
 
-  /* Makes one node like another. What is the same in both stays, with selection, focus and scrolling in it. */
+  /* Makes one node equal to another. Equal parts stay, with their selection, focus and scroll position. */
   const morph = (old, fresh) => {
     if (old.isEqualNode(fresh)) return;
     if (old.nodeName !== fresh.nodeName) {
@@ -35,7 +35,7 @@
     }
   };
 
-  /* The blocks of an answer, each one element: these are the ones from `from` on. */
+  /* Replaces the blocks of an answer, each one element, from index `from` on. */
   const setBlocks = (box, from, blocks) => {
     for (const [number, wanted] of blocks.entries()) {
       const one = box.children[from + number];
@@ -45,7 +45,7 @@
     while (box.children.length > from + blocks.length) box.lastElementChild.remove();
   };
 
-  /* All that stands around `kept` becomes what stands around `twin`. */
+  /* Replaces everything around `kept` by what is around `twin`. */
   const setSiblings = (kept, twin) => {
     const wanted = [...twin.parentNode.childNodes];
     const at = wanted.indexOf(twin);
@@ -55,7 +55,7 @@
     kept.after(...wanted.slice(at + 1));
   };
 
-  /* An answer that came on this page stays the same element when the server's page takes its place. */
+  /* An answer that was streamed on this page stays the same element when the server's page replaces it. */
   const placeAround = (talk, fresh) => {
     const box = talk.querySelector("[data-coming]");
     const article = box && fresh.querySelector(`[id="${box.closest("article").id}"]`);
@@ -113,7 +113,7 @@
     byId("composer-error")?.replaceChildren(line);
   };
 
-  /* The end of the conversation stays in view until somebody scrolls up. */
+  /* Keeps the end of the conversation in view until the user scrolls up. */
   let stuck = true;
   const toEnd = document.querySelector("[data-to-end]");
   const measure = () => {
@@ -125,7 +125,7 @@
   addEventListener("scroll", measure, { passive: true });
   toEnd?.addEventListener("click", goToEnd);
 
-  /* Spoken sentence by sentence, as it is shown: a reader of screens should not hear tokens, nor the marks of Markdown. */
+  /* Announces whole rendered sentences: a screen reader should not read tokens or Markdown syntax. */
   const say = (text) => {
     if (!text.trim()) return;
     const line = document.createElement("p");
@@ -158,7 +158,7 @@
     return block;
   };
 
-  /* What the server says of an answer that comes: blocks, or plain text that goes on in the last one, which is code. */
+  /* Shows an event of a streamed answer: blocks, or plain text to append to the last block, which is code. */
   const showNews = (box, news) => {
     if (news.code) {
       const code = box.lastElementChild.querySelector("code") ?? box.lastElementChild;
@@ -169,7 +169,7 @@
     }
   };
 
-  /* One answer that comes. The server tells everything behind `place`, so a line that breaks loses nothing. */
+  /* Streams one answer. The server sends everything after `place`, so a lost connection loses nothing. */
   const listen = (box) => {
     const state = box.parentElement.querySelector("[data-queue]");
     const speak = speaker(box);
@@ -190,7 +190,7 @@
       speak(Infinity);
       try {
         await refresh();
-        // A title of the model's comes a moment later.
+        // The title that the model writes comes a moment later.
         if (first) setTimeout(() => refresh(["chat-bar", "chat-side-list"]).catch(() => {}), 7000);
       } catch {
         state.textContent = "Reload the page to go on.";
@@ -228,7 +228,7 @@
         }
         tries += 1;
         if (tries > 1) state.textContent = "The connection was lost. Trying again…";
-        // Where sockets do not pass, the page itself is asked now and then.
+        // If WebSockets are blocked, poll the page.
         if (tries > 3 && !crowded) refresh().catch(() => {});
         again = setTimeout(open, Math.min(300 * 2 ** tries, 8000) * (0.7 + Math.random() * 0.6));
       };
@@ -253,7 +253,7 @@
     line = box ? listen(box) : null;
   };
 
-  /* Forms: the same requests as without script, answered in place. */
+  /* Forms: the same requests as without script, with the response shown in place. */
   const send = async (form, button) => {
     if (form.dataset.sending) return;
     form.dataset.sending = "1";
@@ -298,7 +298,7 @@
       grow();
       measure();
     } catch (error) {
-      // Whether a question arrived before the line broke is not known, so that one is not sent again by itself.
+      // The message may have arrived before the connection broke, so it is not sent again automatically.
       if (error.code && error.code !== "offline") oasst.sendLater(form, button);
       if (!error.code || error.code === "offline") complain("The site cannot be reached right now. Your text is still here: try again in a moment.");
     } finally {
@@ -366,7 +366,7 @@
     setTimeout(() => button.classList.remove("is-done"), 1600);
   });
 
-  /* What only a script can offer, on whatever was put into the page. */
+  /* Adds what needs script to new parts of the page. */
   const dress = () => {
     for (const field of document.querySelectorAll(WRITING)) field.enterKeyHint = fine.matches ? "send" : "enter";
     for (const hint of document.querySelectorAll("[data-keys]")) {

@@ -1,10 +1,10 @@
-/* How much of a limit is used, beside every field with data-limit. Nothing is ever cut: the server counts the same way
-   (clean_text and clean_line in oasst/core/text/validation.py) and refuses with what was typed. */
+/* Shows the used part of the limit beside each field with data-limit. Text is never cut: the server counts the same way
+   (clean_text and clean_line in oasst/core/text/validation.py) and returns a refused text. */
 (() => {
   const number = new Intl.NumberFormat(document.documentElement.lang || undefined);
   const BLANK = /[\s\u200b\u2060]/;
 
-  /* The characters that would be kept: what a pasted emoji or a blank line counts. */
+  /* Counts characters as the server stores them, for instance of an emoji or a blank line. */
   const kept = (field) => {
     const text = field.value.replace(/\r\n|[\r\v\f\u0085\u2028\u2029]/g, "\n");
     if (!field.matches("textarea")) return [...text.normalize("NFC").split(/\s+/).filter(Boolean).join(" ")].length;
@@ -15,7 +15,7 @@
     return [...(indentation + text.slice(first, end)).normalize("NFC")].length;
   };
 
-  /* The line that says it: one of the page (data-count, in the same form) or a new one below the field. */
+  /* The element that shows the count: one of the page (data-count, in the same form) or a new one below the field. */
   const lineOf = (field) => {
     if (field.dataset.countLine) return document.getElementById(field.dataset.countLine);
     const line = (field.matches("[data-text]") && field.form?.querySelector("[data-count]")) || document.createElement("p");
@@ -30,7 +30,7 @@
     return line;
   };
 
-  /* Said aloud once, where the limit is passed, and not at every key. */
+  /* Announced once, when the limit is passed, not at every key. */
   const spoken = document.createElement("p");
   spoken.className = "visually-hidden";
   spoken.setAttribute("role", "status");

@@ -1,4 +1,4 @@
-/* Judging: junk folds the rest away; digits answer the focused scale, y and n the focused question. */
+/* Reviewing: "junk" hides the other questions; digits answer the focused scale, y and n the focused question. */
 (() => {
   const judge = document.querySelector("[data-judge]");
   if (!judge) return;

@@ -1,11 +1,11 @@
-/* What people wrote and chose is kept in this browser until the server has it, and what our scripts ask for is never
-   answered by the page of the door. Forms of which words are kept carry data-keep; without this file they still work. */
+/* Keeps what users typed and chose in this browser until the server has it, and checks that requests of our scripts are
+   not answered by the sign-in page. It keeps forms with data-keep; without this file they still work. */
 window.oasst = (() => {
   const person = document.body.dataset.person;
   const PREFIX = "kept:";
-  const MARK = "kept_as"; // the server answers by a cookie of that name that it took the form
+  const MARK = "kept_as"; // the server confirms a form with a cookie of this name
   const LONGEST = 30 * 24 * 3600 * 1000;
-  const SENDS_FOR = 3600 * 1000; // later somebody is asked to press the button again
+  const SENDS_FOR = 3600 * 1000; // later the user must press the button again
   const HERE = () => location.pathname + location.search;
 
   const storage = (() => {
@@ -14,7 +14,7 @@ window.oasst = (() => {
       localStorage.removeItem(PREFIX);
       return localStorage;
     } catch {
-      return null; // forbidden or full: the words stay on the page
+      return null; // forbidden or full: the text stays on the page
     }
   })();
   const entries = () => (storage ? Object.keys(storage).filter((key) => key.startsWith(PREFIX)) : []);
@@ -43,7 +43,7 @@ window.oasst = (() => {
   const holdsWords = (field) => field.name && !NO_WORDS.includes(field.type);
   const isTicked = (field) => field.type === "radio" || field.type === "checkbox";
 
-  /* Name and value of each field, as they are or (`asGiven`) as the server gave them. */
+  /* Returns name and value of each field, as they are now or (`asGiven`) as the server sent them. */
   const read = (form, asGiven = false) => {
     const fields = [];
     for (const field of [...form.elements].filter(holdsWords)) {
@@ -60,7 +60,7 @@ window.oasst = (() => {
     return fields;
   };
   const namesIn = (form) => [...new Set([...form.elements].filter(holdsWords).map((field) => field.name))];
-  /* Of what `names` lists: a form may ask more, or less, than when it was kept, and what is asked now keeps its default. */
+  /* Fills only the fields in `names`: the form may have others than when it was kept, which stay at their defaults. */
   const only = (fields, names) => fields.filter(([name]) => names.includes(name));
   const write = (form, { fields, names }) => {
     for (const field of [...form.elements].filter((one) => holdsWords(one) && names.includes(one.name))) {
@@ -125,7 +125,7 @@ window.oasst = (() => {
       const entry = load(key);
       if (!entry?.names) continue;
       if (JSON.stringify(only(entry.fields, namesIn(form))) === JSON.stringify(only(read(form, true), entry.names))) {
-        // Of a form that was refused or could not be taken the server shows what was sent, and has not stored it.
+        // The server shows a refused form with the sent values but has not stored them.
         if (isFresh && !entry.send && !document.querySelector("#errors, [data-not-taken]")) drop(key);
         continue;
       }
@@ -150,7 +150,7 @@ window.oasst = (() => {
     }
   };
 
-  /* Asking the server */
+  /* Requests to the server */
   class Refused extends Error {
     constructor(code) {
       super(code);
@@ -169,7 +169,7 @@ window.oasst = (() => {
     }
   };
 
-  /* Who is here: "here", "other", "offline", "unknown", or the code by which the server refuses. */
+  /* Returns who is signed in: "here", "other", "offline", "unknown", or the error code of a refusal. */
   const look = async () => {
     let response;
     try {
@@ -187,7 +187,7 @@ window.oasst = (() => {
     return "here";
   };
 
-  /* As fetch, and throws Refused where it is known that nothing was taken. */
+  /* Like fetch, but throws Refused if the server certainly stored nothing. */
   const ask = async (url, { body, ...options } = {}, again = false) => {
     body?.delete("csrfmiddlewaretoken");
     const headers = { "X-Requested-With": "fetch", "X-CSRFToken": token };
@@ -210,7 +210,7 @@ window.oasst = (() => {
     return response;
   };
 
-  /* What the page says about it */
+  /* Messages on the page */
   const WORDS = {
     signed_out: ["You are signed out", "Sign in", "/accounts/login/"],
     terms_missing: ["The terms have changed", "Read them", "/terms/accept/"],
@@ -225,7 +225,7 @@ window.oasst = (() => {
     const before = state;
     state = found;
     if (found === "other") {
-      // What stands here is kept for whoever wrote it. Some browsers fill it in again after a reload.
+      // These words belong to the user who wrote them. Some browsers restore them after a reload.
       for (const form of keepers()) form.reset();
       reload();
       return;
@@ -294,7 +294,7 @@ window.oasst = (() => {
     bar.textContent = isAway ? `${why} ${whatBecomesOfIt()}` : "";
   };
 
-  /* Sending: first it is looked whether the form would be taken, so that nobody lands at the door with empty hands. */
+  /* Sending: it first checks that the form would be accepted, so that no text is lost on the sign-in page. */
   const buttonOf = (form, wanted) =>
     wanted && [...form.elements].find((one) => one.type === "submit" && one.name === wanted[0] && one.value === wanted[1] && one.getAttribute("formaction") === wanted[2]);
   const sendLater = (form, button) => {
@@ -310,7 +310,7 @@ window.oasst = (() => {
       put(key, { ...entry, send: undefined });
       return Date.now() - entry.at < SENDS_FOR ? entry.send : null;
     };
-    // Of several tabs that show the form one sends it.
+    // If several tabs show the form, only one sends it.
     return navigator.locks ? navigator.locks.request("kept", take) : take();
   };
   const sendWaiting = async () => {
@@ -368,7 +368,7 @@ window.oasst = (() => {
 
   /* Typing */
   for (const name of ["input", "change"]) {
-    // Capturing, since scripts of ours tell of a change by events that do not bubble.
+    // Capturing, because our scripts report changes by events that do not bubble.
     document.addEventListener(
       name,
       (event) => {
@@ -410,7 +410,7 @@ window.oasst = (() => {
     serverHas,
     fieldsOf: (form) => JSON.stringify(read(form)),
     isRestored: (form) => restored.has(form),
-    /* Whether it would lose nothing to leave the page. */
+    /* Returns true if leaving the page would lose nothing. */
     isSafe: () => leaving || (storage !== null && isKept),
   };
 })();

@@ -1,4 +1,4 @@
-/* Ranking: buttons, keys and dragging reorder the list; the selects always say the same as the list. */
+/* Ranking: buttons, keys and dragging reorder the list; the selects always match the list. */
 (() => {
   const list = document.querySelector("[data-rank]");
   if (!list) return;
@@ -10,7 +10,7 @@
 
   document.querySelector("[data-rank-tip]")?.removeAttribute("hidden");
 
-  // After a refusal, or when the browser restores the form, the selects know the order and the list does not.
+  // After a refusal, or when the browser restores the form, only the selects have the chosen order.
   const place = (item) => Number(item.querySelector("select").value);
   const sorted = items().sort((one, other) => place(one) - place(other));
   if (sorted.some((item, index) => item !== items()[index])) {
@@ -110,7 +110,7 @@
     });
   }
 
-  // A page that comes back after an error lists the replies in the order that was chosen: that order was meant.
+  // After an error the page lists the replies in the chosen order, so the user has confirmed it.
   if (document.getElementById("errors")) touched = true;
   const dialog = document.getElementById(list.dataset.confirm);
   let button = null;

@@ -1,5 +1,5 @@
-// Joins our button for a security key to the script of django-allauth, and says so where the key did not answer.
-// Enter in the name of the key asks for the key, as the button does; the library sends the form, which fires no event.
+// Connects our button for a security key to the script of django-allauth, and shows a message if the key did not answer.
+// Enter in the name field asks for the key, as the button does; the library submits the form, which fires no event.
 document.addEventListener("DOMContentLoaded", () => {
   const button = document.querySelector("[data-security-key]");
   if (!button) return;

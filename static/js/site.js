@@ -11,7 +11,7 @@
     dark.addEventListener("change", show);
     toggle.addEventListener("click", () => {
       const next = isDark() ? "light" : "dark";
-      // Back to what the system wants: forget the choice, so that the page follows the system again.
+      // The choice equals the system's theme: forget it, so that the page follows the system again.
       if ((next === "dark") === dark.matches) delete root.dataset.theme;
       else root.dataset.theme = next;
       try {
@@ -54,7 +54,7 @@
     }
   });
 
-  // A second click must not send twice. The server would notice; the person should not have to wonder.
+  // A second click must not send the form twice. The server would notice, but the user would get a confusing page.
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (event.defaultPrevented || form.method !== "post") return;
@@ -76,12 +76,12 @@
     select.form.querySelector("[data-without-script]")?.setAttribute("hidden", "");
   }
 
-  // In an answer that comes the last blocks still grow.
+  // The last blocks of a streamed answer still grow.
   const grows = (block) => {
     const box = block.closest("[data-coming]");
     return box !== null && [...box.children].findIndex((one) => one.contains(block)) >= Number(box.dataset.final ?? 0);
   };
-  // Proposed to the server, which knows no better; the profile can say otherwise.
+  // The browser's time zone is only a proposal; the profile can change it.
   for (const input of document.querySelectorAll("input[data-browser-zone]")) {
     input.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
   }
@@ -102,7 +102,7 @@
       block.append(button);
     }
   };
-  // Of a formula that is copied with the words around it, its source.
+  // Copy the source of a formula that is selected together with other text.
   document.addEventListener("copy", (event) => {
     const selection = getSelection();
     if (selection.isCollapsed) return;

@@ -15,7 +15,7 @@
   setInterval(renew, 5 * 60 * 1000);
   document.addEventListener("visibilitychange", renew);
 
-  // The time stands in the page for readers without script; a renewed hold makes it stale.
+  // The page shows the time to users without script; renewing the hold makes it stale.
   document.querySelector("[data-lease-state]")?.replaceChildren("Held for you while this page is open.");
 
   let touched = false;
@@ -45,7 +45,7 @@
   };
   let saved = oasst.isRestored(form) ? "" : answer().toString();
   let timer = 0;
-  /* Whether the server has it. */
+  /* Returns true if the server has the draft. */
   const save = async () => {
     clearTimeout(timer);
     const body = answer();
@@ -73,7 +73,7 @@
   document.addEventListener("visibilitychange", () => document.hidden && save());
   document.addEventListener("back", save); // signed in again, or on the line
   const restoring = oasst.isRestored(form) ? save() : null;
-  // What came back from this browser went to the server at once: what it had before has to go there again, and last.
+  // Text restored from this browser was saved at once, so after a discard the earlier text must be saved again.
   form.addEventListener("discard", (event) => event.detail.push(Promise.resolve(restoring).then(save)));
 
   const summary = document.getElementById("errors");

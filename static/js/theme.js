@@ -1,4 +1,4 @@
-/* Runs before the first paint: puts the chosen theme on <html>, so that nothing flashes. */
+/* Sets the chosen theme on <html> before the first paint, so that the page does not flash. */
 (() => {
   const root = document.documentElement;
   root.classList.add("js");
@@ -6,6 +6,6 @@
     const chosen = localStorage.getItem("theme");
     if (chosen === "light" || chosen === "dark") root.dataset.theme = chosen;
   } catch {
-    /* storage may be forbidden; the system theme rules then */
+    /* storage may be forbidden; then the system's theme applies */
   }
 })();

@@ -1,4 +1,4 @@
-/* Writing: preview. The form itself needs none of it. */
+/* The preview of a text. The form works without it. */
 (() => {
   const form = document.querySelector("form[data-preview-url]");
   if (!form) return;
@@ -22,7 +22,7 @@
     try {
       const response = await oasst.ask(form.dataset.previewUrl, { method: "POST", body: new URLSearchParams({ text: text.value }) });
       if (!response.ok) throw new Error(String(response.status));
-      // Rendered and cleaned by the server, the same way as every stored message.
+      // The server renders and sanitizes it like a stored message.
       previewPanel.innerHTML = await response.text();
     } catch {
       previewPanel.textContent = "The preview is not available right now. Your text is safe.";
@@ -37,6 +37,6 @@
     other.focus();
     select(other);
   });
-  // A hidden textarea that is empty would block the form without a word.
+  // An empty hidden textarea would block the form without a message.
   form.addEventListener("invalid", () => select(writeTab), true);
 })();

@@ -1,4 +1,4 @@
-"""What clients may answer: four shapes told apart by `type`, and by their members when that is missing."""
+"""Answers of API clients: four schemas, told apart by `type`, or by their members when `type` is missing."""
 
 from typing import Any
 from uuid import UUID
@@ -7,7 +7,19 @@ from rest_framework import serializers
 
 from oasst.accounts import identities
 from oasst.accounts.models import ApiClient, User
-from oasst.api.fields import ByName, Constant, Few, Flag, Id, Language, Number, Shape, Text, Whole, as_object
+from oasst.api.fields import (
+    BooleanField,
+    BoundedList,
+    ConstantField,
+    FloatField,
+    IntegerField,
+    LanguageTagField,
+    OptionalMembersField,
+    Schema,
+    TextField,
+    UUIDField,
+    to_mapping,
+)
 from oasst.api.people import Person
 from oasst.core.errors import Invalid
 from tasks import client_tasks, submission
@@ -21,139 +33,137 @@ from trees.moderation import client_actions
 _LONGEST_NAME = 100
 
 
-class Labels(ByName):
+class Labels(OptionalMembersField):
     """Label → number from 0 to 1."""
 
     default_error_messages = {"type_error.enum": "{name} is not a label"}
 
     def __init__(self) -> None:
-        super().__init__(LABELS, child=Number(min_value=0, max_value=1))
+        super().__init__(LABELS, child=FloatField(min_value=0, max_value=1))
 
     def to_internal_value(self, data: Any) -> Any:
-        data = as_object(data)  # the website's reports send an empty list
-        for name in data:  # names first: there may be a million of them, and each value is looked at
+        data = to_mapping(data)  # the website's reports send an empty list
+        for name in data:  # names first: a hostile body may have a million of them, each with a value to validate
             if name not in LABELS:
                 name = name[:_LONGEST_NAME]
                 raise serializers.ValidationError({name: [f"{name!r} is not a label"]}, code="type_error.enum")
-        found: dict[str, float] = super().to_internal_value(data)
-        return found
+        return super().to_internal_value(data)
 
 
-class Interaction(Shape):
+class Interaction(Schema):
     user = Person()
 
 
 class TextReply(Interaction):
-    """A text that was written for a task."""
+    """A text written for a task."""
 
-    type = Constant("text_reply_to_message")
-    message_id = Text()
-    user_message_id = Text()
-    text = Text(allow_blank=False)
-    lang = Language(default=None, allow_null=True)
+    type = ConstantField("text_reply_to_message")
+    message_id = TextField()
+    user_message_id = TextField()
+    text = TextField(allow_blank=False)
+    lang = LanguageTagField(default=None, allow_null=True)
 
 
 class Rating(Interaction):
-    """A number. No kind of task asks for one."""
+    """A number. No kind of task asks for one yet."""
 
-    type = Constant("message_rating")
-    message_id = Text()
-    rating = Whole(min_value=1)
+    type = ConstantField("message_rating")
+    message_id = TextField()
+    rating = IntegerField(min_value=1)
 
 
 class RankingAnswer(Interaction):
-    type = Constant("message_ranking")
-    message_id = Text()
-    ranking = Few(child=Whole(), allow_empty=False, help_text="Places in `reply_messages` from 0 on, the best first.")
-    not_rankable = Flag(default=None, allow_null=True)
+    type = ConstantField("message_ranking")
+    message_id = TextField()
+    ranking = BoundedList(
+        child=IntegerField(), allow_empty=False, help_text="Positions in `reply_messages`, from 0, the best first."
+    )
+    not_rankable = BooleanField(default=None, allow_null=True)
 
 
 class Labelling(Interaction):
-    """Labels for a message: for the task that is named, else free ones or a report."""
+    """Labels for a message: the answer to the named task; without a task, free labels or a report."""
 
-    message_id = Id()
-    task_id = Id(default=None, allow_null=True)
-    text = Text(max_length=client_actions.LONGEST_EDIT)
+    message_id = UUIDField()
+    task_id = UUIDField(default=None, allow_null=True)
+    text = TextField(max_length=client_actions.LONGEST_EDIT)
     labels = Labels()
-    is_report = Flag(default=None, allow_null=True)
+    is_report = BooleanField(default=None, allow_null=True)
 
 
 class TextLabels(Labelling):
-    type = Constant("text_labels")
+    type = ConstantField("text_labels")
 
 
-SHAPES: tuple[type[Interaction], ...] = (TextReply, Rating, RankingAnswer, TextLabels)
+INTERACTION_SCHEMAS: tuple[type[Interaction], ...] = (TextReply, Rating, RankingAnswer, TextLabels)
 """In the order in which they are tried when `type` is missing."""
-_SHARED = {kind.constant("type"): kind() for kind in SHAPES}
+_SCHEMAS = {schema.constant("type"): schema() for schema in INTERACTION_SCHEMAS}
 
 
-class AnyInteraction(Shape):
-    """What somebody answers to a task, by its `type`."""
+class AnyInteraction(Schema):
+    """The answer to a task, by its `type`."""
 
-    one_of = SHAPES
+    one_of = INTERACTION_SCHEMAS
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
-        data = as_object(data)
-        given = data.get("type")
-        if isinstance(given, str) and given in _SHARED:
-            return _SHARED[given].run_validation(data)
-        problems: list[serializers.ValidationError] = []
-        for name, shape in _SHARED.items() if given is None else ():
+        data = to_mapping(data)
+        requested = data.get("type")
+        if isinstance(requested, str) and requested in _SCHEMAS:
+            return _SCHEMAS[requested].run_validation(data)
+        details: list[Any] = []
+        for name, schema in _SCHEMAS.items() if requested is None else ():
             try:
-                return shape.run_validation({"type": name, **data})
+                return schema.run_validation({"type": name, **data})
             except serializers.ValidationError as error:
-                problems.append(error)
-        if not problems:
-            permitted = ", ".join(_SHARED)
+                details.append(error.detail)
+        if not details:
+            permitted = ", ".join(_SCHEMAS)
             raise serializers.ValidationError({"type": [f"permitted: {permitted}"]}, code="value_error.const")
-        raise serializers.ValidationError(_merged([error.detail for error in problems]))
+        raise serializers.ValidationError(_merged(details))
 
 
 def _merged(details: list[Any]) -> Any:
-    """The problems of all shapes, each place once for each that complains about it."""
+    """Return the first complaint about each member, over the errors of all schemas."""
     if not all(isinstance(detail, dict) for detail in details):
         return details[0]
     names = dict.fromkeys(name for detail in details for name in detail)
     return {name: next(detail[name] for detail in details if name in detail) for name in names}
 
 
-# --- What they do ---
+# --- Storing them ---
 
 
-def take(body: dict[str, Any], client: ApiClient) -> None:
-    """Store an answer of any shape. Raises what the services raise."""
-    user = identities.speak_for(client, body["user"])
-    _TAKERS[body["type"]](body, client, user)
+def store_interaction(body: dict[str, Any], client: ApiClient) -> None:
+    """Store an answer of any type. Raise what the services raise."""
+    _HANDLERS[body["type"]](body, client, identities.person_of_body(client, body["user"]))
 
 
-def take_labels(body: dict[str, Any], client: ApiClient, user: User) -> None:
-    """An answer to a task if one is named, else free labels or a report."""
+def store_labels(body: dict[str, Any], client: ApiClient, user: User) -> None:
+    """Store labels: as the answer to the named task; without a task, as free labels or a report."""
     if body["task_id"] is None:
-        _label_freely(body, client, user)
+        is_report = bool(body["is_report"])
+        client_feedback.submit_free_labels(
+            body["message_id"], client, user, body["labels"], body["text"], is_report=is_report
+        )
         return
     task = client_tasks.find_task(client, body["task_id"])
 
     def submit(task_id: UUID) -> Task:
-        # Checked for prompts only: clients of the wire may send anything for replies.
+        # Checked for prompts only: existing clients send any message id for replies.
         if task.kind == Kind.LABEL_INITIAL_PROMPT and body["message_id"] != task.message_id:
             raise Invalid("This is not the message of the task.", code="wrong_message")
         return submission.submit_labels(task_id=task_id, user=user, labels=body["labels"], policy=current_policy())
 
-    client_tasks.answer(task, user, "labels", submit)
+    client_tasks.submit_answer(task, user, "labels", submit)
 
 
-def _label_freely(body: dict[str, Any], client: ApiClient, user: User) -> None:
-    said = body["labels"], body["text"]
-    client_feedback.label_freely(body["message_id"], client, user, *said, is_report=bool(body["is_report"]))
-
-
-def _take_text(body: dict[str, Any], client: ApiClient, user: User) -> None:
+def _store_text(body: dict[str, Any], client: ApiClient, user: User) -> None:
     if not body["user_message_id"]:
         raise Invalid("user_message_id must not be empty.", code="frontend_id_empty")
     task = client_tasks.find_acknowledged(client, body["message_id"])
-    if len(body["user_message_id"]) > client_tasks.LONGEST_ID:
-        raise Invalid(f"user_message_id has at most {client_tasks.LONGEST_ID} characters.", code="frontend_id_long")
-    client_tasks.answer(
+    if len(body["user_message_id"]) > client_tasks.MAX_ID_LENGTH:
+        raise Invalid(f"user_message_id has at most {client_tasks.MAX_ID_LENGTH} characters.", code="frontend_id_long")
+    client_tasks.submit_answer(
         task,
         user,
         "text",
@@ -168,39 +178,39 @@ def _take_text(body: dict[str, Any], client: ApiClient, user: User) -> None:
     )
 
 
-def _take_ranking(body: dict[str, Any], client: ApiClient, user: User) -> None:
+def _store_ranking(body: dict[str, Any], client: ApiClient, user: User) -> None:
     task = client_tasks.find_acknowledged(client, body["message_id"])
 
     def submit(task_id: UUID) -> Task:
         order = body["ranking"]
         if sorted(order) != list(range(len(task.reply_ids))):
             raise Invalid(
-                f"The ranking must name each of the places 0 to {len(task.reply_ids) - 1} once.",
+                f"The ranking must name each of the positions 0 to {len(task.reply_ids) - 1} once.",
                 code="ranking_incomplete",
             )
         return submission.submit_ranking(
             task_id=task_id,
             user=user,
-            ordered_ids=[task.reply_ids[place] for place in order],
+            ordered_ids=[task.reply_ids[position] for position in order],
             not_rankable=bool(body["not_rankable"]),
             policy=current_policy(),
         )
 
-    client_tasks.answer(task, user, "ranking", submit)
+    client_tasks.submit_answer(task, user, "ranking", submit)
 
 
-def _take_rating(body: dict[str, Any], client: ApiClient, user: User) -> None:
-    """No kind of task asks for a number, so this names what is wrong with it."""
+def _store_rating(body: dict[str, Any], client: ApiClient, user: User) -> None:
+    """Raise the error that says why this task cannot be answered with a number: no kind of task can."""
 
     def submit(task_id: UUID) -> Task:
         raise AssertionError("no kind of task is answered with a rating")
 
-    client_tasks.answer(client_tasks.find_acknowledged(client, body["message_id"]), user, "rating", submit)
+    client_tasks.submit_answer(client_tasks.find_acknowledged(client, body["message_id"]), user, "rating", submit)
 
 
-_TAKERS = {
-    "text_reply_to_message": _take_text,
-    "message_rating": _take_rating,
-    "message_ranking": _take_ranking,
-    "text_labels": take_labels,
+_HANDLERS = {
+    "text_reply_to_message": _store_text,
+    "message_rating": _store_rating,
+    "message_ranking": _store_ranking,
+    "text_labels": store_labels,
 }

@@ -1,75 +1,75 @@
-"""Tasks as clients get them: the declared shape of each kind, and what fills it."""
+"""Tasks as API clients get them: the schema of each kind, and the data for it."""
 
 from typing import Any
 
 from rest_framework import serializers
 
 from oasst.accounts.models import ApiClient, User
-from oasst.api.fields import Choice, Constant, Flag, Id, Shape, Text
+from oasst.api.fields import BooleanField, ChoiceField, ConstantField, Schema, TextField, UUIDField
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from trees.api.labels import LabelDescription, LabelName, described
 from trees.api.reading import BrokenConversation, conversation_of
-from trees.api.schemas import Conversation, ConversationMessage, read_path, read_these
-from trees.contributing.reviews import labels_asked
+from trees.api.schemas import Conversation, ConversationMessage, read_by_ids, read_path
+from trees.contributing.reviews import requested_labels
 from trees.hot import MessageRow
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Review
 
 
-class TaskShape(Shape):
-    id = Id()
+class TaskSchema(Schema):
+    id = UUIDField()
 
 
-class InitialPromptTask(TaskShape):
+class InitialPromptTask(TaskSchema):
     """Begin a conversation."""
 
-    type = Constant(Kind.INITIAL_PROMPT)
-    hint = Text(allow_null=True)
+    type = ConstantField(Kind.INITIAL_PROMPT)
+    hint = TextField(allow_null=True)
 
 
-class PrompterReplyTask(TaskShape):
-    """Go on as the person who asks."""
+class PrompterReplyTask(TaskSchema):
+    """Continue as the user."""
 
-    type = Constant(Kind.PROMPTER_REPLY)
+    type = ConstantField(Kind.PROMPTER_REPLY)
     conversation = Conversation()
-    hint = Text(allow_null=True)
+    hint = TextField(allow_null=True)
 
 
-class AssistantReplyTask(TaskShape):
+class AssistantReplyTask(TaskSchema):
     """Answer as the assistant."""
 
-    type = Constant(Kind.ASSISTANT_REPLY)
+    type = ConstantField(Kind.ASSISTANT_REPLY)
     conversation = Conversation()
 
 
-class RankingTask(TaskShape):
+class RankingTask(TaskSchema):
     conversation = Conversation()
-    replies = serializers.ListField(child=Text(), help_text="The texts of reply_messages; kept for older clients.")
+    replies = serializers.ListField(child=TextField(), help_text="The texts of reply_messages; kept for older clients.")
     reply_messages = ConversationMessage(many=True)
-    message_tree_id = Id()
-    ranking_parent_id = Id()
-    reveal_synthetic = Flag()
+    message_tree_id = UUIDField()
+    ranking_parent_id = UUIDField()
+    reveal_synthetic = BooleanField()
 
 
 class RankPrompterRepliesTask(RankingTask):
-    """Order what was said next to an answer of the assistant."""
+    """Order the user's replies to an answer of the assistant."""
 
-    type = Constant(Kind.RANK_PROMPTER_REPLIES)
+    type = ConstantField(Kind.RANK_PROMPTER_REPLIES)
 
 
 class RankAssistantRepliesTask(RankingTask):
     """Order answers of the assistant."""
 
-    type = Constant(Kind.RANK_ASSISTANT_REPLIES)
+    type = ConstantField(Kind.RANK_ASSISTANT_REPLIES)
 
 
-class LabelTask(TaskShape):
-    message_id = Id()
+class LabelTask(TaskSchema):
+    message_id = UUIDField()
     valid_labels = serializers.ListField(child=LabelName())
     mandatory_labels = serializers.ListField(child=LabelName())
-    mode = Choice(Review.Mode.values, called="ReviewMode")
-    disposition = Choice(("quality", "spam"), called="Disposition")
+    mode = ChoiceField(Review.Mode.values, called="ReviewMode")
+    disposition = ChoiceField(("quality", "spam"), called="Disposition")
     labels = LabelDescription(many=True)
     conversation = Conversation()
 
@@ -77,25 +77,25 @@ class LabelTask(TaskShape):
 class LabelInitialPromptTask(LabelTask):
     """Label the first message of a conversation."""
 
-    type = Constant(Kind.LABEL_INITIAL_PROMPT)
-    prompt = Text(help_text="The text to label; kept for older clients.")
+    type = ConstantField(Kind.LABEL_INITIAL_PROMPT)
+    prompt = TextField(help_text="The text to label; kept for older clients.")
 
 
 class LabelPrompterReplyTask(LabelTask):
-    """Label a later message of the person who asks."""
+    """Label a later message of the user."""
 
-    type = Constant(Kind.LABEL_PROMPTER_REPLY)
-    reply = Text(help_text="The text to label; kept for older clients.")
+    type = ConstantField(Kind.LABEL_PROMPTER_REPLY)
+    reply = TextField(help_text="The text to label; kept for older clients.")
 
 
 class LabelAssistantReplyTask(LabelTask):
     """Label an answer of the assistant."""
 
-    type = Constant(Kind.LABEL_ASSISTANT_REPLY)
-    reply = Text(help_text="The text to label; kept for older clients.")
+    type = ConstantField(Kind.LABEL_ASSISTANT_REPLY)
+    reply = TextField(help_text="The text to label; kept for older clients.")
 
 
-class AnyTask(Shape):
+class AnyTask(Schema):
     """Work for a person, by its `type`."""
 
     one_of = (
@@ -110,64 +110,64 @@ class AnyTask(Shape):
     )
 
 
-class TaskDone(TaskShape):
-    """What an answer is answered with."""
+class TaskDone(TaskSchema):
+    """The response to an accepted answer."""
 
-    type = Constant("task_done")
+    type = ConstantField("task_done")
 
 
-def payload(task: Task, client: ApiClient, policy: TreePolicy) -> dict[str, Any]:
-    """The task as its kind shows it. One statement, two for a ranking.
+def task_payload(task: Task, client: ApiClient, policy: TreePolicy) -> dict[str, Any]:
+    """Return the data of the task for the schema of its kind. One statement, two for a ranking.
 
-    Raises BrokenConversation if something above the message went between handing out and reading.
+    Raise BrokenConversation if a message above it was removed or hidden after the task was handed out.
     """
     kind = Kind(task.kind)
-    found: dict[str, Any] = {"id": task.pk, "type": kind.value}
+    result: dict[str, Any] = {"id": task.pk, "type": kind.value}
     if kind in (Kind.INITIAL_PROMPT, Kind.PROMPTER_REPLY):
-        found["hint"] = None
+        result["hint"] = None
     if task.message_id is None:
-        return found
+        return result
     path = read_path(task.message_id, client, task.user)
     _refuse_hidden(path)
-    found["conversation"] = conversation_of(path)
+    result["conversation"] = conversation_of(path)
     answer = TABLE[kind].answer
     if answer == "labels":
-        found |= _labelling(task, path[-1], policy)
+        result |= _label_members(task, path[-1], policy)
     elif answer == "ranking":
-        found |= _ranking(task, path[-1], client, task.user)
-    return found
+        result |= _ranking_members(task, path[-1], client, task.user)
+    return result
 
 
-def _refuse_hidden(shown: list[MessageRow]) -> None:
-    """Whoever still holds the task of something that was hidden meanwhile is not shown it, by no program."""
-    if any(row.hidden for row in shown):
+def _refuse_hidden(rows: list[MessageRow]) -> None:
+    """Raise BrokenConversation for a hidden message: not even the holder of a task about it may see it now."""
+    if any(row.hidden for row in rows):
         raise BrokenConversation("This message is hidden until a moderator has looked at it.")
 
 
-def _labelling(task: Task, about: MessageRow, policy: TreePolicy) -> dict[str, Any]:
+def _label_members(task: Task, message: MessageRow, policy: TreePolicy) -> dict[str, Any]:
     assert task.message is not None
-    names = labels_asked(task.message, task.mode, policy)
+    names = requested_labels(task.message, task.mode, policy)
     is_full = task.mode == Review.Mode.FULL
     return {
-        "message_id": about.id,
+        "message_id": message.id,
         "valid_labels": list(names),
         "mandatory_labels": list(policy.mandatory_labels),
         "mode": task.mode,
         "disposition": "quality" if is_full else "spam",
         "labels": described(names),
-        "prompt" if about.parent_id is None else "reply": about.text,
+        "prompt" if message.parent_id is None else "reply": message.text,
     }
 
 
-def _ranking(task: Task, parent: MessageRow, client: ApiClient, viewer: User) -> dict[str, Any]:
-    replies = read_these(task.reply_ids, client, viewer)
-    shown = [replies[reply_id] for reply_id in task.reply_ids]
-    _refuse_hidden(shown)
-    # Who ranks a mixed list must not know which replies a model wrote.
-    reveal = all(row.synthetic for row in shown)
+def _ranking_members(task: Task, parent: MessageRow, client: ApiClient, viewer: User) -> dict[str, Any]:
+    rows = read_by_ids(task.reply_ids, client, viewer)
+    replies = [rows[reply_id] for reply_id in task.reply_ids]
+    _refuse_hidden(replies)
+    # In a list that mixes human and model replies, the ranker must not see which is which.
+    reveal = all(row.synthetic for row in replies)
     return {
-        "replies": [row.text for row in shown],
-        "reply_messages": [row if reveal else row._replace(synthetic=None) for row in shown],
+        "replies": [row.text for row in replies],
+        "reply_messages": [row if reveal else row._replace(synthetic=None) for row in replies],
         "message_tree_id": parent.tree_id,
         "ranking_parent_id": parent.id,
         "reveal_synthetic": reveal,

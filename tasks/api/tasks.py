@@ -1,21 +1,21 @@
-"""The task protocol: ask for work, say what there is, acknowledge, decline, answer, close."""
+"""The task protocol of the wire: ask for work, count it, acknowledge, decline, answer, close."""
 
 from typing import Any
 from uuid import uuid4
 
 from oasst.accounts.access import require_contributor
-from oasst.accounts.identities import speak_for
-from oasst.api.codes import Wire
-from oasst.api.fields import Choice, Flag, Language, Shape, Text, Whole
+from oasst.accounts.identities import person_of_body
+from oasst.api.error_codes import ErrorCode
+from oasst.api.fields import BooleanField, ChoiceField, IntegerField, LanguageTagField, Schema, TextField
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.api.people import Person
 from oasst.core import ratelimit
 from oasst.core.errors import Invalid
 from oasst.core.http.requests import client_address
 from tasks import assignment, client_tasks, queries
-from tasks.api import codes as codes
-from tasks.api.interactions import AnyInteraction, Labelling, take, take_labels
-from tasks.api.payloads import AnyTask, TaskDone, payload
+from tasks.api import error_codes as error_codes
+from tasks.api.interactions import AnyInteraction, Labelling, store_interaction, store_labels
+from tasks.api.payloads import AnyTask, TaskDone, task_payload
 from tasks.kinds import Kind
 from trees.api.reading import BrokenConversation
 from trees.lifecycle.policy import current_policy
@@ -24,35 +24,35 @@ OPERATIONS: list[Operation] = []
 RANDOM = "random"
 DEFAULT_LANGUAGE = "en"
 ATTEMPTS = 3
-BANNED = (Wire.USER_NOT_SPECIFIED, Wire.USER_DISABLED, Wire.USER_HAS_NOT_ACCEPTED_TOS)
+USER_ERRORS = (ErrorCode.USER_NOT_SPECIFIED, ErrorCode.USER_DISABLED, ErrorCode.USER_HAS_NOT_ACCEPTED_TOS)
 
 
-class Availability(Shape):
-    """For how many messages there is work of each type."""
+class Availability(Schema):
+    """The number of messages that offer work of each type."""
 
-    random = Whole()
-    summarize_story = Whole()
-    rate_summary = Whole()
-    initial_prompt = Whole()
-    prompter_reply = Whole()
-    assistant_reply = Whole()
-    rank_initial_prompts = Whole()
-    rank_prompter_replies = Whole()
-    rank_assistant_replies = Whole()
-    label_initial_prompt = Whole()
-    label_assistant_reply = Whole()
-    label_prompter_reply = Whole()
+    random = IntegerField()
+    summarize_story = IntegerField()
+    rate_summary = IntegerField()
+    initial_prompt = IntegerField()
+    prompter_reply = IntegerField()
+    assistant_reply = IntegerField()
+    rank_initial_prompts = IntegerField()
+    rank_prompter_replies = IntegerField()
+    rank_assistant_replies = IntegerField()
+    label_initial_prompt = IntegerField()
+    label_assistant_reply = IntegerField()
+    label_prompter_reply = IntegerField()
 
 
-# Three of them nobody is ever given.
+# Three of them are never handed out.
 TYPES = tuple(Availability().fields)
 
 
-class TaskRequest(Shape):
-    type = Choice(TYPES, default=RANDOM)
+class TaskRequest(Schema):
+    type = ChoiceField(TYPES, default=RANDOM)
     user = Person(default=None, allow_null=True)
-    collective = Flag(default=False)
-    lang = Language(default=None, allow_null=True)
+    collective = BooleanField(default=False)
+    lang = LanguageTagField(default=None, allow_null=True)
 
 
 @operation(
@@ -60,25 +60,28 @@ class TaskRequest(Shape):
     "POST",
     "tasks/",
     Access.KEY,
-    key_late=True,
+    input_before_key=True,
     body=TaskRequest,
     answer=AnyTask,
-    fallback=Wire.TASK_GENERATION_FAILED,
+    fallback=ErrorCode.TASK_GENERATION_FAILED,
     errors=(
-        *(Wire.TOO_MANY_REQUESTS, Wire.AUTH_AND_USERNAME_REQUIRED, Wire.TASK_REQUESTED_TYPE_NOT_AVAILABLE),
-        *(Wire.TASK_TOO_MANY_PENDING, *BANNED),
+        *(
+            ErrorCode.TOO_MANY_REQUESTS,
+            ErrorCode.AUTH_AND_USERNAME_REQUIRED,
+            ErrorCode.TASK_REQUESTED_TYPE_NOT_AVAILABLE,
+        ),
+        *(ErrorCode.TASK_TOO_MANY_PENDING, *USER_ERRORS),
     ),
 )
 def request_task(call: Call) -> Any:
-    """Get work for a person: of one type, or whatever is most wanted."""
-    body = call.given
+    """Get work for a user: of one type, or of any."""
+    body = call.required_body
     if not call.client.trusted:
-        ratelimit.spend(ratelimit.TASK_REQUESTS_FROM_ADDRESS, client_address(call.request))
+        ratelimit.count_use(ratelimit.TASK_REQUESTS_FROM_ADDRESS, client_address(call.request))
     if body["user"] is None:
-        ratelimit.spend(ratelimit.TASK_REQUESTS_FOR_NOBODY, call.client.pk)
-        raise _nobody()
-    user = speak_for(call.client, body["user"])
-    policy = current_policy()
+        ratelimit.count_use(ratelimit.ANONYMOUS_TASK_REQUESTS, call.client.pk)
+        raise _missing_user()
+    user, policy = person_of_body(call.client, body["user"]), current_policy()
     for _ in range(ATTEMPTS):
         task = assignment.request_task(
             user=user,
@@ -89,27 +92,27 @@ def request_task(call: Call) -> Any:
             collective=body["collective"],
         )
         try:
-            return payload(task, call.client, policy)
-        except BrokenConversation:  # something above it went between the two statements
+            return task_payload(task, call.client, policy)
+        except BrokenConversation:  # a message above it was removed between the two statements
             assignment.withdraw(task, policy)
     raise assignment.NothingToDo("The work at hand is changing. Please ask again.")
 
 
-def _kind(wanted: str) -> Kind | None:
-    if wanted == RANDOM:
+def _kind(name: str) -> Kind | None:
+    if name == RANDOM:
         return None
     try:
-        return Kind(wanted)
+        return Kind(name)
     except ValueError:
-        raise assignment.NothingToDo(f"There is nothing to do of the type {wanted}.") from None
+        raise assignment.NothingToDo(f"There is nothing to do of the type {name}.") from None
 
 
-def _nobody() -> Invalid:
+def _missing_user() -> Invalid:
     return Invalid("Say for whom: the user is missing.", code="no_person")
 
 
-class AvailabilityQuery(Shape):
-    lang = Language(default=None)
+class AvailabilityQuery(Schema):
+    lang = LanguageTagField(default=None)
 
 
 @operation(
@@ -117,27 +120,27 @@ class AvailabilityQuery(Shape):
     "POST",
     "tasks/availability",
     Access.KEY,
-    key_late=True,
+    input_before_key=True,
     query=AvailabilityQuery,
     body=Person,
     body_required=False,
     answer=Availability,
-    fallback=Wire.TASK_AVAILABILITY_QUERY_FAILED,
-    errors=(Wire.AUTH_AND_USERNAME_REQUIRED, *BANNED),
+    fallback=ErrorCode.TASK_AVAILABILITY_QUERY_FAILED,
+    errors=(ErrorCode.AUTH_AND_USERNAME_REQUIRED, *USER_ERRORS),
 )
 def availability(call: Call) -> Any:
-    """How much work of each type there is for a person."""
+    """Count the work of each type for a user."""
     if call.body is None:
-        raise _nobody()
-    user = speak_for(call.client, call.body)
+        raise _missing_user()
+    user = person_of_body(call.client, call.body)
     require_contributor(user)
     counts = queries.availability(user, call.query["lang"] or DEFAULT_LANGUAGE, current_policy())
-    found = dict.fromkeys(TYPES, 0) | {kind.value: number for kind, number in counts.items()}
-    return found | {RANDOM: sum(counts.values())}
+    by_type = {kind.value: number for kind, number in counts.items()}
+    return {**dict.fromkeys(TYPES, 0), **by_type, RANDOM: sum(counts.values())}
 
 
-class AckBody(Shape):
-    message_id = Text(max_length=client_tasks.LONGEST_ID)
+class AckBody(Schema):
+    message_id = TextField(max_length=client_tasks.MAX_ID_LENGTH)
 
 
 @operation(
@@ -145,26 +148,26 @@ class AckBody(Shape):
     "POST",
     "tasks/<task_id>/ack",
     Access.KEY,
-    key_late=True,
+    input_before_key=True,
     viewer=True,
     body=AckBody,
     status=204,
-    fallback=Wire.TASK_ACK_FAILED,
-    statuses={Wire.TASK_NOT_FOUND: 404},
+    fallback=ErrorCode.TASK_ACK_FAILED,
+    statuses={ErrorCode.TASK_NOT_FOUND: 404},
     errors=(
-        *(Wire.INVALID_FRONTEND_MESSAGE_ID, Wire.TASK_NOT_FOUND, Wire.TASK_EXPIRED),
-        *(Wire.TASK_ALREADY_UPDATED, Wire.USER_NOT_FOUND),
+        *(ErrorCode.INVALID_FRONTEND_MESSAGE_ID, ErrorCode.TASK_NOT_FOUND, ErrorCode.TASK_EXPIRED),
+        *(ErrorCode.TASK_ALREADY_UPDATED, ErrorCode.USER_NOT_FOUND),
     ),
 )
 def acknowledge(call: Call) -> None:
-    """Bind the client's own id to the task: answers name it."""
+    """Give the task the client's own id, which answers will name."""
     client_tasks.acknowledge(
-        task_id=call.id("task_id"), api_client=call.client, frontend_message_id=call.given["message_id"]
+        task_id=call.id("task_id"), api_client=call.client, frontend_message_id=call.required_body["message_id"]
     )
 
 
-class NackBody(Shape):
-    reason = Text(default=None, allow_null=True, max_length=512)
+class NackBody(Schema):
+    reason = TextField(default=None, allow_null=True, max_length=512)
 
 
 @operation(
@@ -172,39 +175,44 @@ class NackBody(Shape):
     "POST",
     "tasks/<task_id>/nack",
     Access.KEY,
-    key_late=True,
+    input_before_key=True,
     viewer=True,
     body=NackBody,
     status=204,
-    fallback=Wire.TASK_NACK_FAILED,
+    fallback=ErrorCode.TASK_NACK_FAILED,
     errors=(
-        *(Wire.TASK_NOT_FOUND, Wire.TASK_EXPIRED, Wire.TASK_ALREADY_DONE, Wire.TASK_NOT_ASSIGNED_TO_USER),
-        *(Wire.MESSAGE_NOT_FOUND, Wire.USER_NOT_FOUND, *BANNED),
+        *(
+            ErrorCode.TASK_NOT_FOUND,
+            ErrorCode.TASK_EXPIRED,
+            ErrorCode.TASK_ALREADY_DONE,
+            ErrorCode.TASK_NOT_ASSIGNED_TO_USER,
+        ),
+        *(ErrorCode.MESSAGE_NOT_FOUND, ErrorCode.USER_NOT_FOUND, *USER_ERRORS),
     ),
 )
 def decline(call: Call) -> None:
-    """The person named in the header does not want this task; without one, whoever it was given to."""
+    """Give a task back for the user in the header; without one, for the user it was given to."""
     client_tasks.decline(
         task_id=call.id("task_id"),
         api_client=call.client,
         user=call.viewer,
-        reason=call.given["reason"] or "",
+        reason=call.required_body["reason"] or "",
         policy=current_policy(),
     )
 
 
-ANSWERING = (
-    *(Wire.TASK_MESSAGE_TOO_LONG, Wire.TASK_MESSAGE_DUPLICATED, Wire.TASK_MESSAGE_TEXT_EMPTY),
-    *(Wire.TASK_MESSAGE_DUPLICATE_REPLY, Wire.INVALID_FRONTEND_MESSAGE_ID, Wire.MESSAGE_NOT_FOUND),
-    *(Wire.INVALID_RANKING_VALUE, Wire.TREE_IN_ABORTED_STATE, Wire.CORRUPT_RANKING_RESULT),
-    *(Wire.TASK_INTERACTION_REQUEST_FAILED, Wire.TASK_UNEXPECTED_PAYLOAD_TYPE),
+ANSWER_ERRORS = (
+    *(ErrorCode.TASK_MESSAGE_TOO_LONG, ErrorCode.TASK_MESSAGE_DUPLICATED, ErrorCode.TASK_MESSAGE_TEXT_EMPTY),
+    *(ErrorCode.TASK_MESSAGE_DUPLICATE_REPLY, ErrorCode.INVALID_FRONTEND_MESSAGE_ID, ErrorCode.MESSAGE_NOT_FOUND),
+    *(ErrorCode.INVALID_RANKING_VALUE, ErrorCode.TREE_IN_ABORTED_STATE, ErrorCode.CORRUPT_RANKING_RESULT),
+    *(ErrorCode.TASK_INTERACTION_REQUEST_FAILED, ErrorCode.TASK_UNEXPECTED_PAYLOAD_TYPE),
 )
-LABELLING = (
-    *(Wire.TASK_NOT_FOUND, Wire.TASK_EXPIRED, Wire.TASK_PAYLOAD_TYPE_MISMATCH, Wire.TASK_NOT_ACK),
-    *(Wire.TASK_ALREADY_DONE, Wire.TASK_NOT_ASSIGNED_TO_USER, Wire.TEXT_LABELS_WRONG_MESSAGE_ID),
-    *(Wire.TEXT_LABELS_INVALID_LABEL, Wire.TEXT_LABELS_MANDATORY_LABEL_MISSING),
-    *(Wire.TEXT_LABELS_NO_SELF_LABELING, Wire.MESSAGE_NOT_FOUND, Wire.AUTH_AND_USERNAME_REQUIRED),
-    *(Wire.USER_DISABLED, Wire.USER_HAS_NOT_ACCEPTED_TOS, Wire.TASK_MESSAGE_TOO_LONG),
+LABEL_ERRORS = (
+    *(ErrorCode.TASK_NOT_FOUND, ErrorCode.TASK_EXPIRED, ErrorCode.TASK_PAYLOAD_TYPE_MISMATCH, ErrorCode.TASK_NOT_ACK),
+    *(ErrorCode.TASK_ALREADY_DONE, ErrorCode.TASK_NOT_ASSIGNED_TO_USER, ErrorCode.TEXT_LABELS_WRONG_MESSAGE_ID),
+    *(ErrorCode.TEXT_LABELS_INVALID_LABEL, ErrorCode.TEXT_LABELS_MANDATORY_LABEL_MISSING),
+    *(ErrorCode.TEXT_LABELS_NO_SELF_LABELING, ErrorCode.MESSAGE_NOT_FOUND, ErrorCode.AUTH_AND_USERNAME_REQUIRED),
+    *(ErrorCode.USER_DISABLED, ErrorCode.USER_HAS_NOT_ACCEPTED_TOS, ErrorCode.TASK_MESSAGE_TOO_LONG),
 )
 
 
@@ -213,20 +221,20 @@ LABELLING = (
     "POST",
     "tasks/interaction",
     Access.KEY,
-    key_late=True,
+    input_before_key=True,
     body=AnyInteraction,
     answer=TaskDone,
-    fallback=Wire.TASK_INTERACTION_REQUEST_FAILED,
-    errors=tuple(dict.fromkeys((*ANSWERING, *LABELLING))),
+    fallback=ErrorCode.TASK_INTERACTION_REQUEST_FAILED,
+    errors=tuple(dict.fromkeys((*ANSWER_ERRORS, *LABEL_ERRORS))),
 )
 def interact(call: Call) -> Any:
-    """Answer a task: a text, labels or a ranking. Labels without a task are free ones."""
-    take(call.given, call.client)
+    """Answer a task with a text, labels or a ranking. Labels without a task are free labels."""
+    store_interaction(call.required_body, call.client)
     return _done()
 
 
-class CloseBody(Shape):
-    message_id = Text()
+class CloseBody(Schema):
+    message_id = TextField()
 
 
 @operation(
@@ -234,18 +242,18 @@ class CloseBody(Shape):
     "POST",
     "tasks/close",
     Access.KEY,
-    key_late=True,
+    input_before_key=True,
     body=CloseBody,
     answer=TaskDone,
-    statuses={Wire.TASK_NOT_FOUND: 404},
+    statuses={ErrorCode.TASK_NOT_FOUND: 404},
     errors=(
-        *(Wire.INVALID_FRONTEND_MESSAGE_ID, Wire.TASK_NOT_FOUND, Wire.TASK_EXPIRED),
-        *(Wire.TASK_NOT_ASSIGNED_TO_USER, Wire.TASK_ALREADY_DONE),
+        *(ErrorCode.INVALID_FRONTEND_MESSAGE_ID, ErrorCode.TASK_NOT_FOUND, ErrorCode.TASK_EXPIRED),
+        *(ErrorCode.TASK_NOT_ASSIGNED_TO_USER, ErrorCode.TASK_ALREADY_DONE),
     ),
 )
 def close(call: Call) -> Any:
-    """End a task that was for everybody."""
-    client_tasks.close(api_client=call.client, frontend_message_id=call.given["message_id"])
+    """End a collective task."""
+    client_tasks.close(api_client=call.client, frontend_message_id=call.required_body["message_id"])
     return _done()
 
 
@@ -258,12 +266,12 @@ def _done() -> dict[str, Any]:
     "POST",
     "text_labels/",
     Access.KEY,
-    key_late=True,
+    input_before_key=True,
     body=Labelling,
     status=204,
-    fallback=Wire.TASK_INTERACTION_REQUEST_FAILED,
-    errors=LABELLING,
+    fallback=ErrorCode.TASK_INTERACTION_REQUEST_FAILED,
+    errors=LABEL_ERRORS,
 )
 def label(call: Call) -> None:
     """Label a message freely, report it, or answer a task with labels."""
-    take_labels(call.given, call.client, speak_for(call.client, call.given["user"]))
+    store_labels(call.required_body, call.client, person_of_body(call.client, call.required_body["user"]))

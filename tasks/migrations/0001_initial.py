@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 ('finished_at', models.DateTimeField(null=True)),
                 ('mode', models.CharField(choices=[('full', 'Full'), ('simple', 'Simple')], default='full', max_length=16)),
                 ('reply_ids', django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), default=list, help_text='Replies to rank, in the order shown.', size=None)),
-                ('revision_ids', django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), default=list, help_text='The texts that were shown for judgement.', size=None)),
+                ('revision_ids', django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), default=list, help_text='The texts that were shown for judgment.', size=None)),
                 ('answer_digest', models.CharField(blank=True, help_text='Tells a repeated answer from another one.', max_length=64)),
                 ('skip_reason', models.CharField(blank=True, max_length=512)),
                 ('acknowledged_at', models.DateTimeField(null=True)),

@@ -1,4 +1,4 @@
-"""Bans and their end."""
+"""Banning users and lifting bans."""
 
 import pytest
 from django.utils import timezone

@@ -1,4 +1,4 @@
-"""People and programs in the admin: who sees whom, who bans whom, and that no secret is shown."""
+"""Users and API clients in the admin: who sees whom, who bans whom, and that no secret is shown."""
 
 from io import StringIO
 from typing import Any
@@ -146,8 +146,8 @@ class TestBan:
         assert (eve.enabled, eve.ban_reason) == (False, "Advertising.")
         assert "may take part again." in act(client, "unban", eve, reason="They promised.")
         assert enabled(eve)
-        said = list(LogEntry.objects.order_by("id").values_list("user", "change_message"))
-        assert said == [(mo.pk, "banned: Advertising."), (mo.pk, "may take part again: They promised.")]
+        entries = list(LogEntry.objects.order_by("id").values_list("user", "change_message"))
+        assert entries == [(mo.pk, "banned: Advertising."), (mo.pk, "may take part again: They promised.")]
 
     def test_equals_and_higher_ranks_are_refused_and_the_others_done(self, mo: User, ada: User, eve: User) -> None:
         max_ = new_person("Max", "moderator")
@@ -212,11 +212,11 @@ class TestProgramsAndTheClock:
 
 
 class TestPurge:
-    """From the button on the page of a person to the undo on the same page."""
+    """From the ban button on the page of a user to lifting the ban there."""
 
     def go_on(self) -> Purge:
-        """What the worker does after the commit."""
-        return purging.go_on(purge_id=Purge.objects.get().pk, policy=TreePolicy())
+        """Run what the worker does after the commit."""
+        return purging.continue_purge(purge_id=Purge.objects.get().pk, policy=TreePolicy())
 
     def test_the_whole_way(self, mo: User, eve: User, alice: User) -> None:
         prompt = growing_tree(alice)
@@ -260,14 +260,14 @@ class TestPurge:
             raise Busy("Others are at work here.", code="busy", retry_after=1)
 
         new_reply(growing_tree(alice), eve)
-        begun = purging.begin(person=eve, actor=mo, reason="Advertising.")
+        begun = purging.start_purge(person=eve, actor=mo, reason="Advertising.")
         self.go_on()
-        monkeypatch.setattr(purging, "undo", busy)
+        monkeypatch.setattr(purging, "undo_purge", busy)
         undo = {"action": "undo", "_selected_action": [str(begun.pk)], "_from_details": "1", "reason": "Not her."}
         page = signed_in(mo).post(reverse("admin:trees_purge_changelist"), undo, follow=True).text
         assert "Others are at work here." in page and 'value="Not her."' in page
-        monkeypatch.setattr(purging, "begin", busy)
-        monkeypatch.setattr(purging, "preview", busy)
+        monkeypatch.setattr(purging, "start_purge", busy)
+        monkeypatch.setattr(purging, "preview_purge", busy)
         address = reverse("admin:accounts_user_purge", args=[new_person("Spammer").pk])
         page = signed_in(mo).post(address, {"step": "purge", "reason": "Not her."}).text
         assert "Others are at work here." in page and 'value="Not her."' in page and "Count what would go" in page
@@ -275,7 +275,7 @@ class TestPurge:
     def test_not_of_equals_and_not_by_contributors(self, mo: User, alice: User, eve: User) -> None:
         other = new_person("Max", "moderator")
         address = reverse("admin:accounts_user_purge", args=[other.pk])
-        for person in (other, mo):  # not offered, and an address that was typed is refused at once
+        for person in (other, mo):  # not offered, and a typed URL is refused
             assert 'id="purge-title"' not in signed_in(mo).get(page_of(person)).text
         response = signed_in(mo).get(address)
         assert response.status_code == 403 and "higher rank" in response.text
@@ -289,7 +289,7 @@ class TestPurge:
 
     def test_nor_is_their_undo(self, mo: User, ada: User) -> None:
         other = new_person("Max", "moderator")
-        begun = purging.begin(person=other, actor=ada, reason="Spam.")
+        begun = purging.start_purge(person=other, actor=ada, reason="Spam.")
         pages = (page_of(other), reverse("admin:trees_purge_change", args=[begun.pk]))
         for person, offered in ((mo, False), (ada, True)):
             assert [('value="undo"' in signed_in(person).get(page).text) for page in pages] == [offered, offered]
@@ -297,25 +297,25 @@ class TestPurge:
     def test_the_command(self, mo: User, eve: User, alice: User) -> None:
         prompt = new_prompt(eve)
 
-        def said(**options: object) -> str:
+        def output_of(**options: object) -> str:
             out = StringIO()
             call_command("purge_user", str(eve.email), by=str(mo.pk), stdout=out, **options)
             return out.getvalue()
 
-        assert "1 Messages of theirs that go" in said(preview=True)
+        assert "1 Messages of theirs that go" in output_of(preview=True)
         assert enabled(eve) and not Message.objects.get(pk=prompt.pk).deleted
         with pytest.raises(CommandError, match="There is no purge"):
-            said(undo=True, reason="Sorry.")
-        assert "1 Conversations that stop" in said(reason="Spam.")
+            output_of(undo=True, reason="Sorry.")
+        assert "1 Conversations that stop" in output_of(reason="Spam.")
         assert Message.objects.get(pk=prompt.pk).deleted and not enabled(eve)
-        assert said(undo=True, reason="Sorry.") == "Everything is back.\n"
+        assert output_of(undo=True, reason="Sorry.") == "Everything is back.\n"
         assert enabled(eve) and not Message.objects.get(pk=prompt.pk).deleted
         with pytest.raises(CommandError, match="nobody known as"):
             call_command("purge_user", "no@example.org", by=str(mo.pk))
 
 
 class TestBannedAuthors:
-    """Prompts that wait do not fill the room of their language while their author is banned."""
+    """Waiting prompts of a banned author do not count toward the limit of their language."""
 
     def follow(self, person: User) -> None:
         banned_authors.stop_or_resume_prompts(person_id=person.pk, policy=TreePolicy())

@@ -1,4 +1,4 @@
-"""Agreeing to the terms from a program: every refusal says where, and what is recorded is the text that was named."""
+"""Accepting the terms through the API: every refusal says where, and the named version is recorded."""
 
 import re
 from typing import Any
@@ -22,7 +22,7 @@ ASKS = {"type": "initial_prompt", "user": ME}
 
 @pytest.fixture
 def dora(db: None) -> User:
-    """Has an account and a token, and has agreed to nothing."""
+    """A user with a token who has not accepted the terms."""
     return registration.create_user(email="dora@example.org", display_name="Dora")
 
 
@@ -89,7 +89,7 @@ def test_what_says_nothing_of_terms_agrees_to_none(own: Client) -> None:
 
 
 class TestPrograms:
-    """They answer for their people and need name no version; one that names another text is wrong."""
+    """They vouch for their users and need not name a version, but a wrong version is refused."""
 
     ADA = {"id": "ada", "display_name": "Ada", "auth_method": "local", "tos_acceptance": True}
 
@@ -108,7 +108,7 @@ class TestPrograms:
         assert Consent.objects.count() == 1 and User.objects.get().notes == "kind"
 
     def test_not_for_the_people_of_others(self, site: Client, own: Client, dora: User) -> None:
-        """Who signs in here agrees here, and the people of another program by theirs, whatever version is named."""
+        """Users who sign in here accept here, and users of another API client through that client."""
         other = Client(headers={"X-API-Key": api_clients.create_api_client(name="other", trusted=True)[1]})
         theirs = upsert(other, {**self.ADA, "tos_acceptance": None}).json()["user_id"]
         consent.accept_terms(dora)
@@ -123,7 +123,7 @@ class TestPrograms:
         assert post(own, "/api/v1/tasks/", ASKS).status_code == 451
 
     def test_who_withdrew_is_asked_again(self, site: Client) -> None:
-        """A program may say its bare "true" at each sign-in, without asking anybody."""
+        """An API client may send "true" at each sign-in, without asking the user."""
         user_id = upsert(site, self.ADA).json()["user_id"]
         consent.withdraw_terms(User.objects.get())
         path = f"/api/v1/users/{user_id}?tos_acceptance=true"
@@ -149,18 +149,18 @@ class TestPrograms:
 
 class TestCommand:
     def test_a_token_comes_with_what_it_lacks(self, settings: Any) -> None:
-        said, _ = run("create_user", "ada@example.org", "--token")
-        *_, hint, secret = said.strip().splitlines()
+        output, _ = run("create_user", "ada@example.org", "--token")
+        *_, hint, secret = output.strip().splitlines()
         assert f"{settings.PUBLIC_URL}/terms/accept/" in hint
         assert post(program(secret), "/api/v1/tasks/", ASKS).status_code == 451
-        said, _ = run("create_user", "bo@example.org")
-        assert "terms" not in said
+        output, _ = run("create_user", "bo@example.org")
+        assert "terms" not in output
 
     def test_for_somebody_who_was_told(self) -> None:
-        said, _ = run("create_user", "ada@example.org", "--token", "--accept-terms")
-        assert "terms" in said and "/terms/accept/" not in said
+        output, _ = run("create_user", "ada@example.org", "--token", "--accept-terms")
+        assert "terms" in output and "/terms/accept/" not in output
         assert Consent.objects.get().version == TERMS.version
-        assert post(program(said.strip().splitlines()[-1]), "/api/v1/tasks/", ASKS).status_code == 200
+        assert post(program(output.strip().splitlines()[-1]), "/api/v1/tasks/", ASKS).status_code == 200
 
     def test_nothing_is_half_done(self, alice: User) -> None:
         before = Consent.objects.count()

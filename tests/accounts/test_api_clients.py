@@ -1,4 +1,4 @@
-"""Programs and their keys."""
+"""API clients and their keys."""
 
 import pytest
 
@@ -24,7 +24,7 @@ class TestKeys:
 
     def test_two_may_be_valid_at_once(self) -> None:
         client, first = api_clients.create_api_client(name="bot")
-        _, second = api_clients.new_api_key(client, name="next")
+        _, second = api_clients.create_api_key(client, name="next")
         assert first != second
         assert client.keys.count() == 2
 

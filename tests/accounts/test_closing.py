@@ -1,4 +1,4 @@
-"""Closing an account."""
+"""Closing accounts."""
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -64,7 +64,7 @@ class TestCloseAccount:
         email = alice.email
         assert email
         closing.close_account(alice)
-        assert registration.person_behind(email) != alice
+        assert registration.get_or_create_by_email(email) != alice
 
     def test_others_are_untouched(self, alice: User, bob: User) -> None:
         closing.close_account(alice)

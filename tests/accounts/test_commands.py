@@ -1,4 +1,4 @@
-"""What operators type."""
+"""Management commands of operators."""
 
 from io import StringIO
 from typing import Any
@@ -19,8 +19,8 @@ def run(*arguments: str) -> tuple[str, str]:
     return out.getvalue(), err.getvalue()
 
 
-def said(*arguments: str) -> list[str]:
-    """The lines of create_user, which does not start servers: those of the tests run."""
+def output_of(*arguments: str) -> list[str]:
+    """Run create_user with the servers of the tests, and return its lines."""
     out = StringIO()
     create_user.Command(stdout=out).handle(
         **{"display_name": "", "role": Role.GENERAL, "password": None, "token": False, "accept_terms": False}
@@ -50,10 +50,10 @@ class TestCreateUser:
 
     def test_where_no_mail_is_sent_it_ends_with_the_command_that_makes_a_link(self, settings: Settings) -> None:
         settings.SENDS_MAIL, settings.OASST_HOME = False, settings.BASE_DIR / "var"
-        assert said("o'ada@example.org")[-1] == "  ./manage.py sign_in_link 'o'\"'\"'ada@example.org'"
-        assert not any("sign_in_link" in line for line in said("bob@example.org", "--password", "some long words"))
+        assert output_of("o'ada@example.org")[-1] == "  ./manage.py sign_in_link 'o'\"'\"'ada@example.org'"
+        assert not any("sign_in_link" in line for line in output_of("bob@example.org", "--password", "some long words"))
         settings.SENDS_MAIL = True
-        assert not any("sign_in_link" in line for line in said("eve@example.org"))
+        assert not any("sign_in_link" in line for line in output_of("eve@example.org"))
 
     @pytest.mark.parametrize("arguments", [("nonsense",), ("a@example.org", "--display-name", "admin")])
     def test_a_refusal_is_a_sentence(self, arguments: tuple[str, ...]) -> None:

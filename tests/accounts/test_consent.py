@@ -1,4 +1,4 @@
-"""Agreeing to the terms and withdrawing that."""
+"""Accepting the terms and withdrawing the consent."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The key that everybody knows opens nothing untold, and switched on it opens on one machine only."""
+"""1234 works only if it is switched on, and then only on one machine."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from django.test import Client
 
 from oasst.accounts.api_clients import create_api_client
 from oasst.accounts.models import ApiClient, ApiKey
-from oasst.site.management.first_run import create_what_is_missing, welcome
+from oasst.site.management.first_run import create_missing, welcome_lines
 from tests.paths import ROOT
 
 SHOW = "import json, oasst.settings as s; print(json.dumps([s.OFFICIAL_WEB_API_KEY, s.ROOT_TOKENS]))"
@@ -48,7 +48,7 @@ def test_unset_means_none(tmp_path: Path, variables: dict[str, str], found: list
 
 
 def ask(**headers: str) -> list[Any]:
-    """An operation of trusted programs by the key, and a new program by the root token."""
+    """Try an operation of trusted clients with the key, and creating a client with the root token."""
     http = Client(headers={"Host": "localhost", **headers})
     by_key = http.get("/api/v1/admin/backend_settings/full", headers={"X-API-Key": "1234"})
     by_token = http.post(
@@ -59,7 +59,7 @@ def ask(**headers: str) -> list[Any]:
 
 @pytest.fixture
 def _stored(db: None) -> None:
-    """As an earlier first start left it."""
+    """A stored key, as older releases created it."""
     create_api_client(name="website", trusted=True, key="1234")
 
 
@@ -91,7 +91,7 @@ class TestWhoComesIn:
 
     @pytest.mark.parametrize(("is_local", "address"), [(False, "127.0.0.1"), (True, "0.0.0.0")])
     def test_nobody_where_others_reach_the_site(self, settings: Any, is_local: bool, address: str) -> None:
-        """The start refuses this; a server that is started past the checks refuses each request."""
+        """The start refuses this, and a server that was started without checks refuses each request."""
         switch_on(settings)
         settings.IS_LOCAL, settings.BIND_ADDRESS = is_local, address
         assert [answer.status_code for answer in ask()] == [403, 403]
@@ -109,35 +109,35 @@ def test_tokens_that_are_none(tmp_path: Path, tokens: str) -> None:
 
 
 def start(path: Path) -> None:
-    create_what_is_missing(email="admin@example.org", file=path / "first-run.txt")
+    create_missing(email="admin@example.org", file=path / "first-run.txt")
 
 
 @pytest.mark.django_db
 class TestWhatTheStartSays:
-    """Secrets on a terminal only; whatever else the output is, it is kept as a log."""
+    """Secrets are printed only on a terminal, because any other output is kept as a log."""
 
-    def said(self, path: Path, *, terminal: bool) -> str:
-        first = create_what_is_missing(email="admin@example.org", file=path / "first-run.txt")
-        return "\n".join(welcome(first, terminal=terminal))
+    def output(self, path: Path, *, terminal: bool) -> str:
+        first = create_missing(email="admin@example.org", file=path / "first-run.txt")
+        return "\n".join(welcome_lines(first, terminal=terminal))
 
     def test_on_a_terminal(self, settings: Any, tmp_path: Path) -> None:
-        first = self.said(tmp_path, terminal=True)
+        first = self.output(tmp_path, terminal=True)
         assert "/accounts/link/?key=" in first and "Password:" in first and "API key:" in first
         settings.SENDS_MAIL = False
-        again = self.said(tmp_path, terminal=True)
+        again = self.output(tmp_path, terminal=True)
         assert "/accounts/link/?key=" in again and "Password" not in again
 
     def test_where_codes_come_by_mail(self, settings: Any, tmp_path: Path) -> None:
         settings.SENDS_MAIL = True
-        self.said(tmp_path, terminal=True)
-        assert self.said(tmp_path, terminal=True) == f"oasst is ready: {settings.PUBLIC_URL}"
+        self.output(tmp_path, terminal=True)
+        assert self.output(tmp_path, terminal=True) == f"oasst is ready: {settings.PUBLIC_URL}"
 
     def test_in_a_log(self, tmp_path: Path) -> None:
-        said = self.said(tmp_path, terminal=False)
-        assert "sign_in_link admin@example.org" in said and "create_api_client" in said
+        output = self.output(tmp_path, terminal=False)
+        assert "sign_in_link admin@example.org" in output and "create_api_client" in output
         secrets = [line.split()[-1] for line in (tmp_path / "first-run.txt").read_text().splitlines()]
-        assert len(secrets) == 3 and not any(secret in said for secret in secrets[1:])
-        assert "/accounts/link/" not in said
+        assert len(secrets) == 3 and not any(secret in output for secret in secrets[1:])
+        assert "/accounts/link/" not in output
 
 
 @pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""Which addresses are taken, and whose they become."""
+"""Which addresses are accepted, and to whom they belong."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ from django.core import mail
 from django.test import Client
 
 from oasst.accounts import registration
-from oasst.accounts.email_addresses import NO_ADDRESS, refusal
+from oasst.accounts.email_addresses import NO_ADDRESS, why_refused
 from oasst.accounts.models import User
 from tests.accounts.authentication.other_service import OtherService
 from tests.accounts.authentication.test_other_services import begin, come_back, service
@@ -26,7 +26,7 @@ def _mail(settings: Any) -> None:
 
 
 def asked(address: str) -> str:
-    """The last mail to this address."""
+    """Return the last mail to this address."""
     return [str(one.body) for one in mail.outbox if one.to == [address]][-1]
 
 
@@ -42,10 +42,10 @@ def owner_of(address: str) -> User | None:
 
 
 class TestConfirming:
-    """Eve types in the address of somebody who has no account and waits for them to press the button."""
+    """Eve enters the address of somebody without an account and waits for them to confirm it."""
 
     @pytest.fixture
-    def came(self, eve: User) -> Client:
+    def eves_client(self, eve: User) -> Client:
         client = Client()
         client.force_login(eve)
         session = client.session
@@ -54,24 +54,24 @@ class TestConfirming:
         client.post("/accounts/email/", {"action_add": "", "email": FRESH})
         return client
 
-    def test_the_mail_and_the_page_say_whose_account_it_is(self, came: Client, eve: User) -> None:
+    def test_the_mail_and_the_page_say_whose_account_it_is(self, eves_client: Client, eve: User) -> None:
         assert f'the account "{eve.display_name}" of oasst' in asked(FRESH)
         page = Client().get(link_to(FRESH)).text
         assert f">{eve.display_name}</bdi>" in page.partition("The account <strong>")[2]
         assert "Yes, that is mine" not in page
         assert f"/accounts/login/?next={link_to(FRESH)}".replace(":", "%3A") in page
 
-    def test_a_name_makes_no_link_in_a_mail(self, came: Client, eve: User) -> None:
+    def test_a_name_makes_no_link_in_a_mail(self, eves_client: Client, eve: User) -> None:
         User.objects.filter(pk=eve.pk).update(display_name="https://evil.example/@x")
-        came.post("/accounts/email/", {"action_send": "", "email": FRESH})
+        eves_client.post("/accounts/email/", {"action_send": "", "email": FRESH})
         assert 'account "https:evilexamplex" of' in asked(FRESH)
 
-    def test_the_button_of_a_browser_that_is_not_signed_in(self, came: Client) -> None:
+    def test_the_button_of_a_browser_that_is_not_signed_in(self, eves_client: Client) -> None:
         link = link_to(FRESH)
         assert Client().post(link)["Location"] == link
         assert owner_of(FRESH) is None
 
-    def test_nor_of_somebody_else(self, came: Client, alice: User) -> None:
+    def test_nor_of_somebody_else(self, eves_client: Client, alice: User) -> None:
         link, other = link_to(FRESH), Client()
         other.force_login(alice)
         page = other.get(link).text
@@ -80,21 +80,21 @@ class TestConfirming:
         assert other.post(link)["Location"] == link
         assert owner_of(FRESH) is None
 
-    def test_the_owner_gets_an_account_of_their_own(self, came: Client, eve: User) -> None:
+    def test_the_owner_gets_an_account_of_their_own(self, eves_client: Client, eve: User) -> None:
         link = link_to(FRESH)
         Client().post(link)
-        assert registration.person_behind(FRESH) != eve
-        assert "no longer works" in came.get(link).text
-        assert came.post(link).status_code == 404
+        assert registration.get_or_create_by_email(FRESH) != eve
+        assert "no longer works" in eves_client.get(link).text
+        assert eves_client.post(link).status_code == 404
 
-    def test_who_typed_it_in_confirms_it(self, came: Client, eve: User) -> None:
+    def test_who_typed_it_in_confirms_it(self, eves_client: Client, eve: User) -> None:
         link = link_to(FRESH)
-        assert "Yes, that is mine" in came.get(link).text
-        assert came.post(link).status_code == 302
+        assert "Yes, that is mine" in eves_client.get(link).text
+        assert eves_client.post(link).status_code == 302
         assert owner_of(FRESH) == eve
 
-    def test_a_forgotten_password_is_mailed_to_nobody_who_is_only_claimed(self, came: Client) -> None:
-        """Who owns a mistyped address would take over the account that it was typed into."""
+    def test_a_forgotten_password_is_mailed_to_nobody_who_is_only_claimed(self, eves_client: Client) -> None:
+        """The owner of a mistyped address could take over the account."""
         mail.outbox.clear()
         Client().post("/accounts/password/reset/", {"email": FRESH})
         assert [one.to for one in mail.outbox] == [[FRESH]]
@@ -112,7 +112,7 @@ def test_a_new_person_confirms_in_the_browser_in_which_they_came(
     assert (owner_of(FRESH) is not None) == same_browser
 
 
-# The library's check takes them, and the mail to them can not be written, or they look like another address.
+# Django accepts these, but mail to them cannot be written, or they look like another address.
 ODD = [
     *("v@good.example\u202e", "v@go\u200fod.example", "v@\u00ad\u00ad.de", "v@\u3002de.de", "v@\uff0ede.com"),
     *("v@\u2028x.de", "v@x\u00a0y.de", "v@" + "\u00fc" * 60 + ".de", "v@\ue000.de", "v@x\ud800y.de", "v@x\u0378y.de"),
@@ -122,13 +122,13 @@ ODD = [
 class TestOddOnes:
     @pytest.mark.parametrize("address", ODD)
     def test_refused(self, address: str) -> None:
-        assert refusal(address) == NO_ADDRESS
+        assert why_refused(address) == NO_ADDRESS
 
     @pytest.mark.parametrize(
         "address", ["v@m\u00fcnchen.de", "v@xn--mnchen-3ya.de", "o'neil+x@e.org", "v@\u4f8b\u3048.jp"]
     )
     def test_taken(self, address: str) -> None:
-        assert refusal(address) is None
+        assert why_refused(address) is None
 
     @pytest.mark.parametrize("address", [ODD[0], ODD[2], ODD[7]])
     def test_every_form_says_so(self, alice: User, address: str) -> None:
@@ -152,7 +152,7 @@ class TestOddOnes:
 
 
 def test_what_another_account_only_claimed_is_free_for_its_owner(client: Client, alice: User, eve: User) -> None:
-    """She confirms it beside her own, and makes it the main one."""
+    """Alice confirms another address and makes it her main one."""
     User.objects.filter(pk=eve.pk).update(email="both@example.org")
     EmailAddress.objects.create(user=eve, email="both@example.org")
     address = EmailAddress.objects.create(user=alice, email="both@example.org")
@@ -168,7 +168,7 @@ def test_what_another_account_only_claimed_is_free_for_its_owner(client: Client,
 def test_the_main_address_is_changed_as_a_whole_or_not_at_all(client: Client, alice: User, eve: User) -> None:
     before = alice.email
     address = EmailAddress.objects.create(user=alice, email="both@example.org", verified=True)
-    User.objects.filter(pk=eve.pk).update(email=address.email)  # as an operator may give it
+    User.objects.filter(pk=eve.pk).update(email=address.email)  # as an operator may enter it
     client.force_login(alice)
     told = client.post("/accounts/email/", {"action_primary": "", "email": address.email}, follow=True)
     assert "belongs to another account" in told.text

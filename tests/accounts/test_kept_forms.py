@@ -1,4 +1,4 @@
-"""What was written when the session had ended: it waits for its writer, in its form, and for nobody else."""
+"""A text sent after the session ended is kept for its author, in its form, and for nobody else."""
 
 import re
 from collections.abc import Callable
@@ -21,11 +21,11 @@ from oasst.accounts import account_bans
 from oasst.accounts.authentication.sessions import SessionStore
 from oasst.accounts.models import Session, User
 from oasst.core.http import kept_forms
-from oasst.core.ratelimit import FORMS_KEPT_OF_NOBODY
+from oasst.core.ratelimit import KEPT_FORMS_IN_ALL
 from oasst.site.beat_schedule import SCHEDULES
 from oasst.site.schedules import clear_sessions_of_nobody
 from tasks.models import Task
-from tests.factories import PASSWORD, decide, grow_to, growing_tree, new_prompt, new_reply
+from tests.factories import PASSWORD, decide, growing_tree, new_prompt, new_reply, work_until_state
 from tests.inference.conftest import chat_on  # noqa: F401
 from tests.inference.talking import ask
 from tests.security.pages import addresses
@@ -40,7 +40,7 @@ SHOWN = "Half an hour of work,\n    indented &amp; &lt;kept&gt;"
 
 @dataclass
 class Form:
-    """A form on a page of ours, and how the page shows again what was in it."""
+    """A form, and how its page shows the kept content."""
 
     page: str
     action: str
@@ -48,8 +48,8 @@ class Form:
     shown: list[str] = field(default_factory=lambda: [SHOWN])
 
 
-def come_in(person: User, client: Client | None = None, then: str = "/dashboard/") -> Client:
-    """Through the door, as people do: `force_login` passes none of what a sign-in does to a session."""
+def sign_in(person: User, client: Client | None = None, then: str = "/dashboard/") -> Client:
+    """Sign in on the page, because `force_login` skips what a sign-in does to the session."""
     client = client or Client()
     client.post("/accounts/login/", {"login": person.email, "password": PASSWORD, "next": then})
     assert client.session["_auth_user_id"] == str(person.pk)
@@ -80,7 +80,7 @@ def judging(client: Client, bob: User, alice: User) -> Form:
 
 def ranking(client: Client, bob: User, alice: User) -> Form:
     policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
-    grow_to(growing_tree(alice, policy).pk, State.RANKING, policy)
+    work_until_state(growing_tree(alice, policy).pk, State.RANKING, policy)
     url = take(client, "rank_assistant_replies")
     replies = Task.objects.get().reply_ids
     places = dict(zip(replies, ("3", "1", "2"), strict=True))
@@ -184,7 +184,7 @@ def send(client: Client, form: Form, **headers: str) -> Any:
 
 @pytest.mark.parametrize("make", FORMS, ids=lambda one: one.__name__)
 def test_it_waits_in_its_form(make: Callable[..., Form], bob: User, alice: User) -> None:
-    client = come_in(bob)
+    client = sign_in(bob)
     form = make(client, bob, alice)
     assert not stands(form, client.get(form.page).text)
     client.cookies.pop("sessionid")
@@ -195,20 +195,20 @@ def test_it_waits_in_its_form(make: Callable[..., Form], bob: User, alice: User)
     assert "What you wrote is kept for an hour. Sign in as before" in client.get(door).text
     answer = client.post("/accounts/login/", {"login": bob.email, "password": PASSWORD, "next": form.page})
     assert answer["Location"] == form.page
-    for _ in range(2):  # reading uses nothing up
+    for _ in range(2):  # reading does not use it up
         page = client.get(form.page).text
         assert stands(form, page) and "It is not sent yet" in page
     assert written() == before, "nothing is sent by itself"
 
     answer = send(client, form)
-    if answer.status_code == 302:  # else it is refused, with the words in the form and in the session
+    if answer.status_code == 302:  # otherwise it is refused, with the text in the form and in the session
         assert "kept_form" not in client.session
         assert "It is not sent yet" not in client.get(form.page, follow=True).text
 
 
 @pytest.mark.parametrize("make", [writing, judging, skipping, beginning_a_chat], ids=lambda one: one.__name__)
 def test_new_terms(make: Callable[..., Form], bob: User, alice: User) -> None:
-    client = come_in(bob)
+    client = sign_in(bob)
     form = make(client, bob, alice)
     agreed = bob.terms_version
     User.objects.filter(pk=bob.pk).update(terms_version="0")
@@ -248,8 +248,8 @@ NO_WORDS_OF_ITS_OWN = {
 
 
 def test_each_form_with_words_is_kept(bob: User) -> None:
-    """Found in the table of addresses: a new form is kept, or says here why not. The admin is not included."""
-    client = come_in(bob)
+    """All views of the URL configuration except the admin: a form is kept, or is listed here with a reason."""
+    client = sign_in(bob)
     excused = {name for names in NO_WORDS_OF_ITS_OWN.values() for name in names}
     taking = {}
     for one in addresses():
@@ -259,15 +259,15 @@ def test_each_form_with_words_is_kept(bob: User) -> None:
             and not one.template.startswith(("admin/", "healthz", "readyz", "metrics", "static/", "styleguide"))
         ):
             path = one.filled({name: str(uuid4()) for name in one.parameters})
-            answer = client.options(path)  # does nothing, and says what the address takes
+            answer = client.options(path)  # does nothing, and says what the URL accepts
             if "POST" in answer.headers.get("Allow", "POST"):
-                taking[one.name] = taking.get(one.name, False) or hasattr(one.view, "words_stand_at")
+                taking[one.name] = taking.get(one.name, False) or hasattr(one.view, "form_page_name")
     assert sum(taking.values()) >= 11
     assert {name for name, is_kept in taking.items() if not is_kept} == excused
 
 
 def test_a_withdrawal_that_is_refused_shows_why_and_keeps_the_words(bob: User, alice: User) -> None:
-    client = come_in(bob)
+    client = sign_in(bob)
     form = withdrawing(client, bob, alice)
     words = "x" * 501
     refused = client.post(form.action, {"reason": words})
@@ -280,7 +280,7 @@ def test_a_withdrawal_that_is_refused_shows_why_and_keeps_the_words(bob: User, a
 class TestStaleToken:
     @pytest.mark.parametrize("is_in", [True, False], ids=["signed-in", "signed-out"])
     def test_the_page_shows_the_words_and_the_form_has_them(self, bob: User, alice: User, is_in: bool) -> None:
-        client = come_in(bob, Client(enforce_csrf_checks=False))
+        client = sign_in(bob, Client(enforce_csrf_checks=False))
         form = writing(client, bob, alice)
         if not is_in:
             client.cookies.pop("sessionid")
@@ -289,11 +289,11 @@ class TestStaleToken:
         assert refused.status_code == 403 and SHOWN in refused.text and f'href="{form.page}"' in refused.text
         client.handler.enforce_csrf_checks = False
         if not is_in:
-            come_in(bob, client)
+            sign_in(bob, client)
         assert stands(form, client.get(form.page).text)
 
     def test_nothing_of_a_form_on_another_site(self, bob: User, alice: User) -> None:
-        client = come_in(bob, Client(enforce_csrf_checks=False))
+        client = sign_in(bob, Client(enforce_csrf_checks=False))
         form = writing(client, bob, alice)
         client.handler.enforce_csrf_checks = True
         for elsewhere in ("https://evil.example/", ""):
@@ -304,27 +304,27 @@ class TestStaleToken:
 
 class TestForNobodyElse:
     def test_another_person_who_signs_in_with_this_browser(self, bob: User, eve: User, alice: User) -> None:
-        client = come_in(bob)
+        client = sign_in(bob)
         form = beginning_a_chat(client, bob, alice)
         client.post("/accounts/logout/")
         send(client, form)
-        come_in(eve, client)
+        sign_in(eve, client)
         assert not stands(form, client.get(form.page).text)
         assert WORDS not in str(dict(client.session))
 
     def test_a_task_of_somebody_else(self, bob: User, eve: User, alice: User) -> None:
-        form = writing(come_in(bob), bob, alice)
+        form = writing(sign_in(bob), bob, alice)
         stranger = Client()
         send(stranger, form)
-        come_in(eve, stranger)
+        sign_in(eve, stranger)
         assert stranger.get(form.page).status_code == 404
 
     def test_after_an_hour_it_is_gone(self, bob: User, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-        client = come_in(bob)
+        client = sign_in(bob)
         form = beginning_a_chat(client, bob, alice)
         client.cookies.pop("sessionid")
         send(client, form)
-        come_in(bob, client)
+        sign_in(bob, client)
         monkeypatch.setattr(kept_forms, "LIFETIME", -1)
         assert not stands(form, client.get(form.page).text)
 
@@ -337,11 +337,11 @@ class TestForNobodyElse:
         assert client.session["kept_form"]["fields"] == [["text", "Hi"]]
 
     def test_where_nobody_is_known_nobody_gets_it(self, bob: User, alice: User) -> None:
-        client = come_in(bob)
+        client = sign_in(bob)
         form = beginning_a_chat(client, bob, alice)
         stranger = Client()
         send(stranger, form)
-        come_in(bob, stranger)
+        sign_in(bob, stranger)
         assert not stands(form, stranger.get(form.page).text)
         assert WORDS not in str(dict(stranger.session))
 
@@ -349,41 +349,41 @@ class TestForNobodyElse:
     def test_the_longest_question_is_kept_and_no_more(self, sign: str) -> None:
         send(client := Client(), Form("/chat/", "/chat/new/", {"text": sign * 20_000, "parent": ""}))
         assert client.session["kept_form"]["fields"][0] == ["text", sign * 20_000]
-        send(client := Client(), Form("/chat/", "/chat/new/", {"text": sign * kept_forms.LARGEST_OF_NOBODY}))
+        send(client := Client(), Form("/chat/", "/chat/new/", {"text": sign * kept_forms.MAX_ANONYMOUS_LENGTH}))
         assert "kept_form" not in client.session
 
     def test_of_somebody_who_is_signed_in_more_is_kept(self, bob: User) -> None:
-        client = come_in(bob)
+        client = sign_in(bob)
         User.objects.filter(pk=bob.pk).update(terms_version="0")
         send(client, Form("/chat/", "/chat/new/", {"text": "x" * 100_000}))
         assert client.session["kept_form"]["person"] == str(bob.pk)
         assert client.session.get_expiry_age() == settings.SESSION_COOKIE_AGE
-        send(client, Form("/chat/", "/chat/new/", {"text": "y" * kept_forms.LARGEST}))
+        send(client, Form("/chat/", "/chat/new/", {"text": "y" * kept_forms.MAX_LENGTH}))
         assert client.session["kept_form"]["fields"][0][1][0] == "x"
 
     def test_the_session_of_nobody_lives_for_an_hour(self, bob: User, alice: User) -> None:
-        client = come_in(bob)
+        client = sign_in(bob)
         form = beginning_a_chat(client, bob, alice)
         client.cookies.pop("sessionid")
         answer = send(client, form)
         assert answer.cookies["sessionid"]["max-age"] == kept_forms.LIFETIME
         assert Session.objects.get(account=None).expire_date <= timezone.now() + timedelta(hours=1)
-        come_in(bob, client)
+        sign_in(bob, client)
         assert client.session.get_expiry_age() == settings.SESSION_COOKIE_AGE
         assert stands(form, client.get(form.page).text)
 
     def test_whoever_came_in_without_a_password_stays_as_long(self, bob: User) -> None:
-        """allauth sets an age of its own only where a password was typed."""
+        """allauth sets its own lifetime only after a password."""
         request = HttpRequest()
         request.session = SessionStore()
         request.session["kept_form"] = {"person": None}
         request.session.set_expiry(kept_forms.LIFETIME)
-        kept_forms.give_to(request, str(bob.pk), None)
+        kept_forms.assign_to(request, str(bob.pk), None)
         assert request.session.get_expiry_age() == settings.SESSION_COOKIE_AGE
         assert "kept_form" not in request.session
 
     def test_sessions_of_nobody_go_each_hour(self, bob: User, alice: User) -> None:
-        come_in(bob)
+        sign_in(bob)
         send(Client(), Form("/chat/", "/chat/new/", {"text": WORDS}))
         clear_sessions_of_nobody()
         assert Session.objects.count() == 2
@@ -400,7 +400,7 @@ class TestForNobodyElse:
 
     def test_not_from_many_addresses_either(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         settings.RATE_LIMITS = True
-        monkeypatch.setattr(kept_forms, "FORMS_KEPT_OF_NOBODY", replace(FORMS_KEPT_OF_NOBODY, rates="3 per hour"))
+        monkeypatch.setattr(kept_forms, "KEPT_FORMS_IN_ALL", replace(KEPT_FORMS_IN_ALL, rates="3 per hour"))
         for end in range(5):
             Client(REMOTE_ADDR=f"203.0.113.{end}").post("/chat/new/", {"text": "spam"})
         assert Session.objects.exclude(expire_date__gt=timezone.now() + timedelta(hours=1)).count() == 3
@@ -408,7 +408,7 @@ class TestForNobodyElse:
 
 @pytest.mark.parametrize("path", ["/terms/accept/", "/accounts/logout/"])
 def test_every_page_that_signs_out_forgets_what_the_browser_keeps(bob: User, path: str) -> None:
-    client = come_in(bob)
+    client = sign_in(bob)
     if path == "/terms/accept/":
         User.objects.filter(pk=bob.pk).update(terms_version="0")
     page = client.get(path).text
@@ -427,13 +427,13 @@ def test_every_form_that_signs_out_forgets() -> None:
 
 
 class TestScripts:
-    """What static/js/keep.js is told: a code, never a page."""
+    """The responses for static/js/keep.js: codes, never pages."""
 
     ASKS = {"X-Requested-With": "fetch"}
 
     @pytest.mark.parametrize("path", ["draft/", "lease/", "skip/", ""])
     def test_signed_out(self, bob: User, path: str) -> None:
-        url = take(come_in(bob), "initial_prompt")
+        url = take(sign_in(bob), "initial_prompt")
         answer = Client().post(f"{url}{path}", {"text": WORDS}, headers=self.ASKS)
         assert (answer.status_code, answer.json()["code"]) == (401, "signed_out")
         assert "Location" not in answer and not answer.cookies, "the script keeps it"
@@ -449,7 +449,7 @@ class TestScripts:
         assert Client().get(path)["Location"] == f"/accounts/login/?next={path}"
 
     def test_new_terms_and_suspension(self, bob: User, mo: User) -> None:
-        client = come_in(bob)
+        client = sign_in(bob)
         url = take(client, "initial_prompt")
         User.objects.filter(pk=bob.pk).update(terms_version="0")
         answer = client.post(f"{url}draft/", {"text": WORDS}, headers=self.ASKS)
@@ -460,7 +460,7 @@ class TestScripts:
         assert (answer.status_code, answer.json()["code"]) == (403, "suspended")
 
     def test_a_stale_token_and_the_new_one(self, bob: User) -> None:
-        client = come_in(bob, Client(enforce_csrf_checks=False))
+        client = sign_in(bob, Client(enforce_csrf_checks=False))
         url = take(client, "initial_prompt")
         client.handler.enforce_csrf_checks = True
         answer = client.post(f"{url}draft/", {"text": WORDS}, headers=self.ASKS)
@@ -471,12 +471,12 @@ class TestScripts:
         assert answer.status_code == 204
 
     def test_a_browser_that_lost_all_its_cookies_is_signed_out(self, bob: User) -> None:
-        url = take(come_in(bob), "initial_prompt")
+        url = take(sign_in(bob), "initial_prompt")
         answer = Client(enforce_csrf_checks=True).post(f"{url}draft/", {"text": WORDS}, headers=self.ASKS)
         assert (answer.status_code, answer.json()["code"]) == (401, "signed_out")
 
     def test_what_was_taken_is_told_by_a_cookie(self, bob: User) -> None:
-        client = come_in(bob)
+        client = sign_in(bob)
         url = take(client, "initial_prompt")
         refused = client.post(url, {"text": " ", "kept_as": "abcdefgh12"})
         assert refused.status_code == 422 and "kept_as_abcdefgh12" not in refused.cookies

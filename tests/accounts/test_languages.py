@@ -1,4 +1,4 @@
-"""The languages of a person: offered at the first visit, kept in their order, remembered where they work."""
+"""The languages of a user: asked at the first visit, stored in order, and used for their work."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ from django.test import Client
 from oasst.accounts import profiles, registration
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import User
-from oasst.core.text.languages import languages_of_browser
+from oasst.core.text.languages import accepted_languages
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +46,7 @@ def ticked(page: str) -> list[str]:
     ],
 )
 def test_what_a_browser_asks_for(header: str, expected: list[str]) -> None:
-    assert languages_of_browser(header) == expected
+    assert accepted_languages(header) == expected
 
 
 class TestFirstVisit:
@@ -83,7 +83,7 @@ class TestOrder:
         assert browser.post("/me/", data).status_code == 302
 
     def choices(self, browser: Client) -> list[str]:
-        """As a browser sends them: in the order of the page."""
+        """The form data in the order of the page, as browsers send it."""
         select = re.search(r'<select name="contribution_languages".*?</select>', browser.get("/me/").text, re.DOTALL)
         assert select is not None
         return re.findall(r'value="([^"]+)" selected', select[0])
@@ -109,7 +109,7 @@ class TestOrder:
 
     def test_the_first_one_can_be_given_up(self, browser: Client, alice: User) -> None:
         profiles.choose_languages(alice, ["uk", "ar"])
-        self.save(browser, contribution_languages=["ar"], first_language="uk")  # it still stands in its field
+        self.save(browser, contribution_languages=["ar"], first_language="uk")  # the field still contains it
         alice.refresh_from_db()
         assert alice.contribution_languages == ["ar"]
 
@@ -145,7 +145,7 @@ class TestWorkIn:
 
 
 class TestTimeZone:
-    """What a browser proposes at sign-up."""
+    """The browser's proposals at sign-up."""
 
     def agree(self, client: Client, person: User, time_zone: str) -> str:
         client.force_login(person)

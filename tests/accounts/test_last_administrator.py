@@ -1,4 +1,4 @@
-"""A site always keeps an administrator, and two others may ban one."""
+"""A site always keeps one administrator, and two others may ban one."""
 
 import io
 from datetime import timedelta
@@ -36,7 +36,7 @@ def linus(db: None) -> User:
 
 
 def acts_of(page: str) -> str:
-    """The form with what can be done, on the page of a person."""
+    """The form with the actions on the page of a user."""
     return page.partition('class="desk-acts"')[2].partition("</form>")[0]
 
 
@@ -127,7 +127,7 @@ class TestTwoOthers:
         bans.ban(linus, actor=ada, reason="x")
         bans.ban_by_operator(ada, reason="y")
         assert bans.ban(linus, actor=grace, reason="x") is False, "what the banned one proposed is void"
-        ada.enabled = True  # as a request that was under way still has it
+        ada.enabled = True  # as a concurrent request still has it
         with pytest.raises(NotAllowed):
             bans.ban(linus, actor=ada, reason="x")
 

@@ -1,4 +1,4 @@
-"""Names that are chosen here are one's own. Names that programs bring are never refused, and told apart."""
+"""Chosen names are unique. Names from API clients are never refused, but marked if they look alike."""
 
 import importlib
 from typing import Any
@@ -33,17 +33,19 @@ def forum() -> ApiClient:
 
 
 def brought(client: ApiClient, name: str, username: str = "") -> User:
-    """Somebody whom the program speaks for; it calls them so from now on."""
-    person = identities.person_for(client, auth_method="discord", username=username or name, display_name=name)
+    """Return a user of the API client, who gets this name."""
+    person = identities.get_or_create_person(
+        client, auth_method="discord", username=username or name, display_name=name
+    )
     finish_jobs()
     person.refresh_from_db()
     return person
 
 
 def finish_jobs() -> None:
-    """What the worker does after the commit."""
+    """Run what the worker does after the commit."""
     for job in WaitingJob.objects.filter(job=names.MARK_ALIKE):
-        names.mark_alike(*job.args)
+        names.update_lookalikes(*job.args)
         job.delete()
 
 
@@ -79,7 +81,7 @@ class TestChosenHere:
         response = signed_in(bob).post("/me/", form)
         page = response.content.decode()
         assert "Somebody has this name, or one that looks like it. Please choose another." in page
-        assert "Signed in as" in page and CYRILLIC_ALICE in page  # what was typed stays in the field
+        assert "Signed in as" in page and CYRILLIC_ALICE in page  # the field keeps what was typed
         bob.refresh_from_db()
         assert bob.display_name == "Bob"
 
@@ -101,7 +103,7 @@ class TestChosenHere:
         alice.refresh_from_db()
         assert (alice.display_name, alice.name_skeleton, alice.owns_name) == (closing.DELETED_NAME, "", False)
         choose(bob, "Alice")
-        closing.close_account(bob)  # two of that name are no clash
+        closing.close_account(bob)  # two users with that name are allowed
 
     def test_a_banned_account_keeps_its_name(self, alice: User, bob: User, mo: User) -> None:
         account_bans.ban(alice, actor=mo, reason="Spam.")
@@ -129,7 +131,7 @@ class TestChosenHere:
             User.objects.create_user("b@example.org", display_name=CYRILLIC_ALICE)
 
     def test_nobody_who_has_a_name_is_asked_for_another(self, alice: User, bob: User) -> None:
-        """People of before the rule, who are called alike."""
+        """Users with look-alike names from before the rule."""
         User.objects.filter(pk=bob.pk).update(display_name="Alice", name_skeleton=alice.name_skeleton, owns_name=False)
         bob.refresh_from_db()
         choose(bob, "Alice")
@@ -183,7 +185,7 @@ class TestOfPrograms:
         assert [beside(person) for person in people] == ["", ""]
 
     def test_programs_reserve_nothing(self, bots: ApiClient, alice: User) -> None:
-        """Whoever chooses the name here gets it, and the program's person is marked."""
+        """A user who chooses the name here gets it, and the client's user is marked."""
         dora = brought(bots, "Dora")
         choose(alice, "Dora")
         assert (beside(dora), beside(alice)) == ("Bots of Bern", "")
@@ -198,7 +200,7 @@ class TestOfPrograms:
         closing.close_account(alice)
         assert beside(marked) == ""
         posing = brought(bots, "Admin", "z")
-        names.mark_alike(posing.name_skeleton)
+        names.update_lookalikes(posing.name_skeleton)
         assert beside(posing) == "Bots of Bern"
 
     def test_who_signs_in_here_keeps_the_name_they_chose(self, bots: ApiClient, alice: User) -> None:
@@ -209,18 +211,20 @@ class TestOfPrograms:
         identities.update_person(forum, alice.pk, {"display_name": "Bob"})
         alice.refresh_from_db()
         assert (alice.display_name, alice.owns_name, beside(alice)) == ("Bob", False, "A forum")
-        choose(alice, "Bob")  # a profile that is saved as it is
+        choose(alice, "Bob")  # saving an unchanged profile
 
     def test_the_same_name_again_costs_nothing(self, bots: ApiClient, django_assert_num_queries: Any) -> None:
         person = brought(bots, "Dora")
         with django_assert_num_queries(1):
-            identities.person_for(bots, auth_method="discord", username="Dora", display_name=person.display_name)
+            identities.get_or_create_person(
+                bots, auth_method="discord", username="Dora", display_name=person.display_name
+            )
 
     def test_many_of_one_name(self, bots: ApiClient, forum: ApiClient, django_assert_max_num_queries: Any) -> None:
         for number in range(30):
             brought(bots, "Dora", str(number))
         with django_assert_max_num_queries(16):
-            identities.person_for(forum, auth_method="discord", username="d", display_name="Dora")
+            identities.get_or_create_person(forum, auth_method="discord", username="d", display_name="Dora")
             finish_jobs()
         assert User.objects.filter(name_skeleton="dora", program_beside="Bots of Bern").count() == 30
 

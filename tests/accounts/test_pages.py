@@ -1,4 +1,4 @@
-"""The gate, the terms, the profile and the way out, as pages."""
+"""The pages for access, terms, profile, and deleting the account."""
 
 import re
 from typing import Any
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def newcomer(db: None) -> User:
-    """Signed in, and has not agreed to anything yet."""
+    """A signed-in user who has not accepted the terms."""
     return registration.create_user(email="new@example.org", display_name="Newcomer")
 
 
@@ -50,7 +50,7 @@ class TestGate:
         assert client.get(path).status_code == 200
 
     def test_nobody_says_where_the_site_begins(self, client: Client, newcomer: User, monkeypatch: Any) -> None:
-        """`Daphne-Root-Path: /accounts` made a page of contributors look like one that is open to all."""
+        """`Daphne-Root-Path: /accounts` made a page for contributors look like an open one."""
         client.force_login(newcomer)
         response = client.get("/me/", SCRIPT_NAME="/accounts")
         assert response.status_code == 302 and "/terms/accept/" in response["Location"]
@@ -60,7 +60,7 @@ class TestGate:
         async def pages(scope: Any, receive: Any, send: Any) -> None:
             seen.append(scope["root_path"])
 
-        monkeypatch.setattr(asgi, "_pages", pages)
+        monkeypatch.setattr(asgi, "_django", pages)
         async_to_sync(asgi.application)({"type": "http", "path": "/accounts/me/", "root_path": "/accounts"}, None, None)
         assert seen == [""]
 
@@ -121,8 +121,8 @@ class TestGate:
         assert (response.status_code, response.json()["code"]) == (403, "terms_missing")
 
     def test_it_costs_no_statement(self, browser: Client, django_assert_num_queries: Any) -> None:
-        browser.get("/me/")  # the session is in the cache from here on
-        with django_assert_num_queries(1):  # the person
+        browser.get("/me/")  # from now on the session is in the cache
+        with django_assert_num_queries(1):  # the user
             assert browser.get("/me/").status_code == 200
 
 

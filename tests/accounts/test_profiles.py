@@ -1,4 +1,4 @@
-"""What people say about themselves."""
+"""User profiles."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""New people, and whoever proves that a mailbox is theirs."""
+"""Creating users."""
 
 import threading
 from typing import Any
@@ -68,28 +68,28 @@ class TestCreateUser:
 
 
 class TestPersonBehind:
-    """Whoever proved a mailbox is the person it belongs to."""
+    """`get_or_create_by_email`: the user who has verified an address."""
 
     def test_a_new_person(self) -> None:
-        user = registration.person_behind("new@example.org")
-        assert registration.person_behind("NEW@example.org") == user
+        user = registration.get_or_create_by_email("new@example.org")
+        assert registration.get_or_create_by_email("NEW@example.org") == user
         assert User.objects.count() == EmailAddress.objects.count() == 1
 
     def test_a_second_address(self, alice: User) -> None:
         EmailAddress.objects.create(user=alice, email="other@example.org", verified=True)
-        assert registration.person_behind("other@example.org") == alice
+        assert registration.get_or_create_by_email("other@example.org") == alice
 
     def test_an_address_that_an_operator_gave(self) -> None:
         user = User.objects.create_user("op@example.org", display_name="Op")
-        assert registration.person_behind("op@example.org") == user
+        assert registration.get_or_create_by_email("op@example.org") == user
         assert EmailAddress.objects.get(user=user).verified
 
     def test_an_account_that_waits_for_its_owner_is_not_handed_over(self, eve: User) -> None:
-        """Eve claims Dora's address without proof. Dora must get an account that Eve can not enter."""
+        """Eve claims Dora's address without verifying it. Eve must not be able to sign in to Dora's account."""
         EmailAddress.objects.create(user=eve, email="dora@example.org", verified=False)
         shell = User.objects.create_user("dora@example.org", display_name="Trap")
         EmailAddress.objects.create(user=shell, email="dora@example.org", verified=False, primary=True)
-        dora = registration.person_behind("dora@example.org")
+        dora = registration.get_or_create_by_email("dora@example.org")
         assert dora not in (eve, shell)
         shell.refresh_from_db()
         assert shell.email is None
@@ -103,12 +103,12 @@ class TestPersonBehind:
 def test_one_person_in_two_windows() -> None:
     people, start = [], threading.Barrier(2)
 
-    def come_in() -> None:
+    def sign_in() -> None:
         start.wait(10)
-        people.append(registration.person_behind("twice@example.org").pk)
+        people.append(registration.get_or_create_by_email("twice@example.org").pk)
         connection.close()
 
-    threads = [threading.Thread(target=come_in) for _ in range(2)]
+    threads = [threading.Thread(target=sign_in) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,4 +1,4 @@
-"""Roles that the settings give, and what each may see of the admin."""
+"""Roles from the settings, and what each role may see in the admin."""
 
 from typing import Any
 
@@ -14,31 +14,31 @@ pytestmark = pytest.mark.django_db
 class TestRoles:
     def test_listed_addresses_are_raised(self, alice: User, settings: Any) -> None:
         settings.MODERATOR_EMAILS = [alice.email]
-        roles.raise_listed_role(alice)
+        roles.apply_listed_role(alice)
         assert User.objects.get(pk=alice.pk).role == Role.MODERATOR
         settings.ADMIN_EMAILS = [alice.email]
-        roles.raise_listed_role(alice)
+        roles.apply_listed_role(alice)
         assert alice.role == Role.ADMIN
 
     def test_nobody_is_lowered(self, alice: User, settings: Any) -> None:
         alice.role = Role.ADMIN
         settings.MODERATOR_EMAILS = [alice.email]
-        roles.raise_listed_role(alice)
+        roles.apply_listed_role(alice)
         assert alice.role == Role.ADMIN
 
     def test_an_unproven_address_raises_nobody(self, eve: User, settings: Any) -> None:
         EmailAddress.objects.create(user=eve, email="boss@example.org", verified=False)
         settings.ADMIN_EMAILS = ["boss@example.org"]
-        roles.raise_listed_role(eve)
+        roles.apply_listed_role(eve)
         assert User.objects.get(pk=eve.pk).role == Role.GENERAL
 
     def test_without_lists_nothing_is_asked(self, alice: User, django_assert_num_queries: Any) -> None:
         with django_assert_num_queries(0):
-            roles.raise_listed_role(alice)
+            roles.apply_listed_role(alice)
 
 
 class TestMayShow:
-    """`has_perm` says what the admin shows. Nothing is added, changed or deleted there, by nobody."""
+    """`has_perm` decides what the admin shows. Nobody may add, change or delete anything there."""
 
     @pytest.mark.parametrize(
         ("role", "perm", "granted"),

@@ -1,4 +1,4 @@
-"""A ban outlives the account: whoever closes it and comes back under the same name comes back suspended."""
+"""A suspended user who closes the account and returns under the same name is suspended again."""
 
 import io
 import time
@@ -26,7 +26,7 @@ from oasst.accounts.access import require_contributor
 from oasst.accounts.authentication.adapters import AccountAdapter, SocialAccountAdapter
 from oasst.accounts.models import ApiClient, Identity, SuspendedIdentity, User
 from oasst.core.errors import Invalid, NotAllowed
-from oasst.site.merging import merge_people
+from oasst.site.merging import merge_users
 from tests.accounts.authentication.test_reauthentication import browser_of
 from tests.accounts.authentication.test_sign_in import CONFIRM, DOOR, ask, mailed_code, signed_in
 from trees.moderation import bans
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def gone(eve: User, mo: User) -> str:
-    """The address of somebody who was banned and closed the account."""
+    """The address of a banned user who closed the account."""
     email = str(eve.email)
     bans.ban(eve, actor=mo, reason="Copied a novel.")
     closing.close_account(eve)
@@ -62,11 +62,11 @@ class TestByCode:
         assert email_owners.find_owner(gone) is None
 
     def test_everybody_else_comes_in(self, gone: str) -> None:
-        assert registration.person_behind("somebody@example.org").enabled
+        assert registration.get_or_create_by_email("somebody@example.org").enabled
 
     def test_closing_it_again_changes_nothing(self, gone: str) -> None:
         for _ in range(2):
-            back = registration.person_behind(gone)
+            back = registration.get_or_create_by_email(gone)
             assert (back.enabled, back.ban_reason) == (False, "Copied a novel.")
             closing.close_account(back)
 
@@ -74,13 +74,13 @@ class TestByCode:
         email = str(alice.email)
         closing.close_account(alice)
         assert not SuspendedIdentity.objects.exists()
-        assert registration.person_behind(email).enabled
+        assert registration.get_or_create_by_email(email).enabled
 
     def test_an_address_that_was_only_claimed_is_nobodys_ban(self, eve: User, mo: User) -> None:
         EmailAddress.objects.create(user=eve, email="victim@example.org", verified=False)
         account_bans.ban(eve, actor=mo, reason="Spam")
         closing.close_account(eve)
-        assert registration.person_behind("victim@example.org").enabled
+        assert registration.get_or_create_by_email("victim@example.org").enabled
 
 
 class TestSpellings:
@@ -95,15 +95,15 @@ class TestSpellings:
         ],
     )
     def test_of_one_mailbox(self, one: str, other: str) -> None:
-        assert suspensions.address(one) == suspensions.address(other)
+        assert suspensions.address_name(one) == suspensions.address_name(other)
 
     @pytest.mark.parametrize("other", ["e.ve@example.org", "eve@example.com", "eva@example.org", "+eve@example.org"])
     def test_of_another(self, other: str) -> None:
-        assert suspensions.address("eve@example.org") != suspensions.address(other)
+        assert suspensions.address_name("eve@example.org") != suspensions.address_name(other)
 
 
 class TestQuotedAddresses:
-    """`"eve"@example.org` is the mailbox of eve@example.org, and a host in brackets is no name of one."""
+    """`"eve"@example.org` is the mailbox of eve@example.org, and a host in brackets is another spelling too."""
 
     ODD = ('"eve"@example.org', r'"e\ve"@example.org', "eve@[127.0.0.1]", "eve@[2001:db8::1]")
 
@@ -124,7 +124,7 @@ class TestQuotedAddresses:
     @pytest.mark.parametrize("odd", ODD)
     def test_by_a_service_or_command(self, odd: str) -> None:
         for way in (
-            registration.person_behind,
+            registration.get_or_create_by_email,
             email_addresses.clean_email,
             lambda email: registration.create_user(email=email),
         ):
@@ -150,33 +150,33 @@ class TestTheHash:
         (row,) = SuspendedIdentity.objects.all()
         assert gone not in str(vars(row))
         settings.SECRET_KEY = "another key of another site, as long as it should be"
-        assert suspensions.find([suspensions.address(gone)]) is None
+        assert suspensions.find_suspension([suspensions.address_name(gone)]) is None
 
     def test_a_key_of_before_is_still_known(self, gone: str, settings: Any) -> None:
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = "the new key of the same site, as long as it should be"
-        back = registration.person_behind(gone)
+        back = registration.get_or_create_by_email(gone)
         assert not back.enabled
         settings.SECRET_KEY_FALLBACKS = []
         closing.close_account(back)
-        assert not registration.person_behind(gone).enabled, "who came back is remembered with the new key"
+        assert not registration.get_or_create_by_email(gone).enabled, "who came back is remembered with the new key"
 
 
 class TestTheEndOfABan:
     def test_a_moderator_lifts_it(self, gone: str, mo: User) -> None:
-        back = registration.person_behind(gone)
+        back = registration.get_or_create_by_email(gone)
         bans.unban(back, actor=mo, reason="We talked.")
         assert not SuspendedIdentity.objects.exists()
         closing.close_account(back)
-        assert registration.person_behind(gone).enabled
+        assert registration.get_or_create_by_email(gone).enabled
 
     def test_of_the_closed_account(self, gone: str, eve: User, mo: User) -> None:
         bans.unban(eve, actor=mo, reason="We talked.")
-        assert registration.person_behind(gone).enabled
+        assert registration.get_or_create_by_email(gone).enabled
 
     def test_by_the_operator(self, gone: str) -> None:
         call_command("unban_user", gone, reason="Wrote to us.", stdout=io.StringIO())
-        assert registration.person_behind(gone).enabled
+        assert registration.get_or_create_by_email(gone).enabled
         with pytest.raises(CommandError):
             call_command("unban_user", "nobody@example.org", reason="x", stdout=io.StringIO())
 
@@ -185,7 +185,7 @@ class TestTheEndOfABan:
         account_bans.ban(eve, actor=mo, reason="Spam")
         closing.close_account(eve)
         assert SuspendedIdentity.objects.count() == 2
-        bans.unban(registration.person_behind("second@example.org"), actor=mo, reason="We talked.")
+        bans.unban(registration.get_or_create_by_email("second@example.org"), actor=mo, reason="We talked.")
         assert not SuspendedIdentity.objects.exists()
 
 
@@ -198,7 +198,7 @@ class TestOtherWaysIn:
         assert client.post("/accounts/3rdparty/", {"account": "1"})["Location"] == "/suspended/"
         EmailAddress.objects.filter(user=eve).delete()
         User.objects.filter(pk=eve.pk).update(email=None)
-        assert not registration.person_behind(str(eve.email)).enabled, "kept since the ban, not since the end"
+        assert not registration.get_or_create_by_email(str(eve.email)).enabled, "kept since the ban, not since the end"
 
     def social(self, uid: str, email: str = "") -> Any:
         account = SocialAccount(provider="discord", uid=uid, extra_data={})
@@ -261,7 +261,7 @@ class TestPrograms:
         return api_clients.create_api_client(name="Bot", trusted=True)[0]
 
     def person(self, bot: ApiClient, name: str = "eve#1") -> User:
-        return identities.person_for(bot, auth_method="discord", username=name, display_name="Eve")
+        return identities.get_or_create_person(bot, auth_method="discord", username=name, display_name="Eve")
 
     def test_the_same_name_comes_back_suspended(self, bot: ApiClient, mo: User) -> None:
         eve = self.person(bot)
@@ -279,7 +279,7 @@ class TestPrograms:
     def test_a_merge_does_not_wash_it_off(self, bot: ApiClient, mo: User) -> None:
         eve, clean = self.person(bot), self.person(bot, "clean#2")
         bans.ban(eve, actor=mo, reason="Spam")
-        merge_people(destination_id=clean.pk, source_ids=[eve.pk])
+        merge_users(destination_id=clean.pk, source_ids=[eve.pk])
         clean.refresh_from_db()
         assert (clean.enabled, clean.ban_reason) == (False, "Spam")
         assert Identity.objects.get(username="eve#1").user == clean

@@ -1,4 +1,4 @@
-"""Times are shown in the zone of whoever looks, on every page and in mails; programs get UTC."""
+"""Pages and mails show times in the zone of their reader; the APIs use UTC."""
 
 import re
 from datetime import UTC, datetime
@@ -66,7 +66,7 @@ def test_programs_get_utc_whoever_is_signed_in(prompt: Message, alice: User, cli
 
 def test_a_zone_that_the_machine_does_not_know(prompt: Message, alice: User) -> None:
     alice.time_zone = "Mars/Olympus"
-    assert time_zones.zone_of(alice).key == "UTC"
+    assert time_zones.user_zone(alice).key == "UTC"
 
 
 def test_a_mail_about_an_account_is_in_the_zone_of_its_owner(alice: User, rf: RequestFactory) -> None:
@@ -78,7 +78,7 @@ def test_a_mail_about_an_account_is_in_the_zone_of_its_owner(alice: User, rf: Re
 
 
 def test_no_page_names_a_zone_of_its_own() -> None:
-    """Templates say no "UTC" beside a time, and scripts take the zone that the page names."""
+    """Templates do not write "UTC" beside a time, and scripts use the zone that the page names."""
     templates = [path for path in (ROOT / "templates").rglob("*") if path.suffix in (".html", ".txt")]
     assert [str(path) for path in templates if re.search(r"date:\"[^\"]*\" *}} *UTC", path.read_text())] == []
     for script in (ROOT / "static/js").glob("*.js"):

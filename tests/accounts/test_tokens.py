@@ -1,4 +1,4 @@
-"""A person's own tokens: made, shown once, used, revoked; and what a program may do with one."""
+"""Users' own tokens: creating, showing once, using, revoking, and what a program may do with one."""
 
 import re
 from datetime import timedelta
@@ -82,12 +82,12 @@ class TestPage:
 
 class TestLimits:
     def test_so_many_at_once(self, alice: User) -> None:
-        for number in range(tokens.MOST_TOKENS):
+        for number in range(tokens.MAX_TOKENS):
             tokens.create_token(alice, name=str(number), days=7)
         with pytest.raises(Conflict) as refused:
             tokens.create_token(alice, name="more", days=7)
         assert refused.value.code == "too_many_tokens"
-        assert alice.tokens.count() == tokens.MOST_TOKENS
+        assert alice.tokens.count() == tokens.MAX_TOKENS
         alice.tokens.filter(name="0").update(expires_at=timezone.now())
         tokens.create_token(alice, name="more", days=7)
 
@@ -108,14 +108,14 @@ class TestLimits:
 
 @pytest.mark.django_db(transaction=True)
 def test_rivals_do_not_get_past_the_limit(alice: User) -> None:
-    for number in range(tokens.MOST_TOKENS - 1):
+    for number in range(tokens.MAX_TOKENS - 1):
         tokens.create_token(alice, name=str(number), days=7)
 
     def make() -> object:
         return tokens.create_token(User.objects.get(pk=alice.pk), name="rival", days=7)
 
     at_once([make, make, make])
-    assert alice.tokens.count() == tokens.MOST_TOKENS
+    assert alice.tokens.count() == tokens.MAX_TOKENS
 
 
 class TestWire:

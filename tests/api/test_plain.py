@@ -1,4 +1,4 @@
-"""JSON of the wire: what a library writes in one step is what Python's own module reads and would write."""
+"""JSON of the APIs: orjson writes what Python's own module would write, and reads."""
 
 import json
 import random
@@ -8,13 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from oasst.api.wire_json import dump
+from oasst.api.compact_json import dump
 
 WORDS = ["", "plain", 'quote " and \\', "tab\tand\x00", "ä ß 漢 🙂", "\u2028\u2029\u0085", "</script>"]
 
 
 def something(dice: random.Random, depth: int = 0) -> Any:
-    """A value of the kinds that answers are made of."""
+    """A random value of the types that occur in responses."""
     choice = dice.randrange(6 if depth > 3 else 8)
     if choice == 6:
         return [something(dice, depth + 1) for _ in range(dice.randrange(4))]
@@ -31,7 +31,7 @@ def something(dice: random.Random, depth: int = 0) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """The same with moments and UUIDs as the wire writes them."""
+    """The same value with datetimes and UUIDs as text."""
     if isinstance(value, dict):
         return {key: plain(one) for key, one in value.items()}
     if isinstance(value, list):

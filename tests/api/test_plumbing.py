@@ -1,4 +1,4 @@
-"""Keys, tokens and the shapes of refusals."""
+"""Keys, tokens and the envelopes of refusals."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from oasst.accounts import account_bans, api_clients, closing, tokens
 from oasst.accounts.models import ApiClient, ApiKey, Token, User
-from oasst.api import codes
-from oasst.api.codes import Wire
+from oasst.api import error_codes
+from oasst.api.error_codes import ErrorCode
 from oasst.core import ratelimit
 from oasst.core.ratelimit import RateLimit
 
@@ -64,7 +64,7 @@ class TestApiKeys:
         assert refused(api.get("/api/whoami"))
 
     def test_a_change_of_keys_without_a_gap(self, api: Client) -> None:
-        _, second = api_clients.new_api_key(ApiClient.objects.get())
+        _, second = api_clients.create_api_key(ApiClient.objects.get())
         assert api.get("/api/whoami").status_code == 200
         assert Client(headers={"X-API-Key": second}).get("/api/whoami").status_code == 200
 
@@ -87,7 +87,7 @@ class TestApiKeys:
 
     def test_writes_are_limited(self, api: Client, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         settings.RATE_LIMITS = True
-        monkeypatch.setattr(ratelimit, "PROGRAM_WRITES", RateLimit("few", "1 per hour", "changes"))
+        monkeypatch.setattr(ratelimit, "CLIENT_WRITES", RateLimit("few", "1 per hour", "changes"))
         assert [
             api.post("/api/whoami", {"text": "x", "size": 1}, content_type="application/json").status_code for _ in "ab"
         ] == [
@@ -121,7 +121,7 @@ class TestTokens:
         account_bans.ban(alice, actor=mo, reason="Spam")
         closing.close_account(bob)
         response = self.bearer(of_alice).get("/api/whoami")
-        assert (response.status_code, response.json()["error_code"]) == (503, Wire.USER_DISABLED)
+        assert (response.status_code, response.json()["error_code"]) == (503, ErrorCode.USER_DISABLED)
         assert refused(self.bearer(of_bob).get("/api/whoami"))
 
     def test_a_key_is_no_token(self, key: str) -> None:
@@ -149,7 +149,7 @@ class TestRefusals:
     def test_the_envelope(
         self, api: Client, name: str, status: int, number: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.delitem(codes._codes, "blank", raising=False)  # an app has a number for it
+        monkeypatch.delitem(error_codes._numbers, "blank", raising=False)  # an app has a number for it
         response = api.get(f"/api/trouble/{name}")
         assert response.status_code == status
         assert response["Content-Type"] == "application/json"
@@ -161,13 +161,13 @@ class TestRefusals:
         assert api.get("/api/trouble/limited")["Retry-After"] == "42"
 
     def test_apps_bring_their_own_numbers(self, api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(codes, "_codes", {})
-        codes.register_codes({"gone": Wire.TASK_EXPIRED})
-        codes.register_codes({"gone": Wire.TASK_EXPIRED})
+        monkeypatch.setattr(error_codes, "_numbers", {})
+        error_codes.register_codes({"gone": ErrorCode.TASK_EXPIRED})
+        error_codes.register_codes({"gone": ErrorCode.TASK_EXPIRED})
         response = api.get("/api/trouble/gone")
         assert (response.status_code, response.json()["error_code"]) == (400, 2101)
         with pytest.raises(ValueError):
-            codes.register_codes({"gone": Wire.TASK_NOT_FOUND})
+            error_codes.register_codes({"gone": ErrorCode.TASK_NOT_FOUND})
 
     def test_nothing_there(self, api: Client) -> None:
         assert api.get("/api/trouble/missing").json() == {"detail": "Not Found"}
@@ -186,7 +186,7 @@ class TestRefusals:
 
 
 class TestRefusalsOfTheFramework:
-    """What DRF's own permissions and throttles say, in the envelope of each interface."""
+    """Errors of DRF's own permissions and throttles, in the envelope of each interface."""
 
     @pytest.mark.parametrize(("name", "member"), [("api", "detail"), ("inference", "detail"), ("v1", "error")])
     def test_each_interface(self, client: Client, name: str, member: str) -> None:

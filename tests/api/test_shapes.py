@@ -1,4 +1,4 @@
-"""What an operation gives, and what is written of it."""
+"""Results of operations, and how schemas represent them."""
 
 import gc
 import io
@@ -22,43 +22,52 @@ from rest_framework.response import Response
 
 from oasst.accounts import api_clients, tokens
 from oasst.accounts.models import User
-from oasst.api.fields import ByName, Choice, Constant, Flag, Shape, Text, Whole, represent
-from oasst.api.views import WireRequest
+from oasst.api.fields import (
+    BooleanField,
+    ChoiceField,
+    ConstantField,
+    IntegerField,
+    OptionalMembersField,
+    Schema,
+    TextField,
+    make_representer,
+)
+from oasst.api.views import OperationRequest
 from oasst.core.models import RepeatableWrite
 
 
-class Pet(Shape):
-    name = Text()
-    years = Whole(allow_null=True, source="age")
-    tags = ByName(["good"], child=Flag(), required=False)
+class Pet(Schema):
+    name = TextField()
+    years = IntegerField(allow_null=True, source="age")
+    tags = OptionalMembersField(["good"], child=BooleanField(), required=False)
 
 
-class Cat(Shape):
-    kind = Constant("cat")
-    lives = Whole()
+class Cat(Schema):
+    kind = ConstantField("cat")
+    lives = IntegerField()
 
 
-class Dog(Shape):
-    kind = Constant("dog")
-    barks = Flag()
+class Dog(Schema):
+    kind = ConstantField("dog")
+    barks = BooleanField()
 
 
-class Animal(Shape):
+class Animal(Schema):
     one_of = (Cat, Dog)
     tag = "kind"
 
 
-class Home(Shape):
-    size = Choice(("small", "large"), default="small")
+class Home(Schema):
+    size = ChoiceField(("small", "large"), default="small")
     pet = Pet(allow_null=True)
     animals = Animal(many=True)
 
 
-class Odd(Shape):
+class Odd(Schema):
     at = serializers.UUIDField(format="hex")
 
 
-class Computed(Shape):
+class Computed(Schema):
     twice = serializers.SerializerMethodField()
 
     def get_twice(self, instance: Any) -> Any:
@@ -69,44 +78,44 @@ class TestRepresent:
     def test_many_objects(self) -> None:
         pets = [SimpleNamespace(name=name, age=1, tags=None) for name in ("Tom", "Jo")]
         expected = [{"name": name, "years": 1, "tags": None} for name in ("Tom", "Jo")]
-        assert represent([Pet])(iter(pets)) == represent(Pet(many=True))(pets) == expected
-        assert represent([Pet])([]) == []
+        assert make_representer([Pet])(iter(pets)) == make_representer(Pet(many=True))(pets) == expected
+        assert make_representer([Pet])([]) == []
 
     def test_a_union_of_objects(self) -> None:
-        assert represent([Animal])([SimpleNamespace(kind="cat", lives=9)]) == [{"kind": "cat", "lives": 9}]
+        assert make_representer([Animal])([SimpleNamespace(kind="cat", lives=9)]) == [{"kind": "cat", "lives": 9}]
 
     def test_a_field_of_another_kind_is_asked(self) -> None:
-        assert represent(Odd)({"at": UUID(int=10)}) == {"at": f"{10:032x}"}
+        assert make_representer(Odd)({"at": UUID(int=10)}) == {"at": f"{10:032x}"}
 
     def test_a_member_that_is_computed_is_refused(self) -> None:
         with pytest.raises(TypeError, match="Computed"):
-            represent(Computed)({"a": 1})
+            make_representer(Computed)({"a": 1})
 
     def test_an_object_by_its_attributes(self) -> None:
         pet = SimpleNamespace(name="Tom", age=3, tags={"good": True}, secret="x")
-        assert represent(Pet)(pet) == {"name": "Tom", "years": 3, "tags": {"good": True}}
+        assert make_representer(Pet)(pet) == {"name": "Tom", "years": 3, "tags": {"good": True}}
 
     def test_a_mapping_by_its_members(self) -> None:
         given = {"name": "Tom", "age": None, "secret": "x"}
-        assert represent([Pet])([given]) == [{"name": "Tom", "years": None}]
+        assert make_representer([Pet])([given]) == [{"name": "Tom", "years": None}]
 
     def test_what_is_inside(self) -> None:
         cat, dog = {"kind": "cat", "lives": 9, "owner": 1}, {"kind": "dog", "barks": False}
         home = {"size": "small", "pet": None, "animals": [cat, dog]}
-        assert represent(Home)(home) == {**home, "animals": [{"kind": "cat", "lives": 9}, dog]}
+        assert make_representer(Home)(home) == {**home, "animals": [{"kind": "cat", "lives": 9}, dog]}
 
     def test_values_are_not_touched(self) -> None:
         thing = object()
-        assert represent(Text())(thing) is represent(None)(thing) is thing
+        assert make_representer(TextField())(thing) is make_representer(None)(thing) is thing
 
     @pytest.mark.parametrize("given", [{"name": "Tom"}, {"age": 3}, SimpleNamespace(name="Tom"), None])
     def test_a_declared_member_has_to_be_there(self, given: Any) -> None:
         with pytest.raises((KeyError, AttributeError)):
-            represent(Pet)(given)
+            make_representer(Pet)(given)
 
     def test_a_kind_that_is_not_declared(self) -> None:
         with pytest.raises(KeyError):
-            represent(Animal)({"kind": "fish"})
+            make_representer(Animal)({"kind": "fish"})
 
 
 @pytest.mark.django_db
@@ -137,7 +146,7 @@ class TestOverTheWire:
         view = resolve(path).func
 
         def left() -> int:
-            return sum(type(one) in (WireRequest, Response) for one in gc.get_objects())
+            return sum(type(one) in (OperationRequest, Response) for one in gc.get_objects())
 
         def send(body: str) -> int:
             request = RequestFactory(headers={"X-API-Key": key}).post(path, body, content_type="application/json")
@@ -159,7 +168,7 @@ class TestOverTheWire:
         assert response.wsgi_request.POST.dict() == {"id": "ada"}
 
     def test_a_body_whose_length_nobody_told(self, key: str) -> None:
-        """As one comes in chunks."""
+        """A body that is sent in chunks."""
         ada = b'{"id": "ada", "display_name": "Ada", "auth_method": "local"}'
         path = "/api/v1/frontend_users/"
         headers = [(b"x-api-key", key.encode()), (b"content-type", b"application/json")]
@@ -172,7 +181,7 @@ class TestOverTheWire:
 class TestCrashes:
     @pytest.fixture
     def crashes(self) -> Iterator[list[str]]:
-        """What the signal of Django was told, once for each crash."""
+        """The exceptions of Django's signal, one for each crash."""
         found: list[str] = []
 
         def note(sender: type, **kwargs: Any) -> None:
@@ -197,7 +206,7 @@ class TestCrashes:
         assert crashes == ["OpenAIView"] and caplog.text.count("crashed") == 1
 
     def test_of_an_answer_that_is_kept(self, crashes: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        """Nothing is kept of it, so the same call may be tried again."""
+        """It is not stored, so the same call may be retried."""
         key = api_clients.create_api_client(name="site", trusted=True)[1]
         client = Client(headers={"X-API-Key": key, "Idempotency-Key": "a"}, raise_request_exception=False)
         ada = {"id": "ada", "display_name": "Ada", "auth_method": "local"}
@@ -214,7 +223,7 @@ class TestCrashes:
 
 @pytest.mark.slow
 def test_documents_asked_for_by_several_at_once_after_a_start() -> None:
-    """drf-spectacular looks up its extensions at their first use, and is not made for threads."""
+    """drf-spectacular loads its extensions at their first use, which is not thread-safe."""
     program = """
 import sys, threading, django
 django.setup()

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from inference.api.openai_views import OpenAIView
 from inference.api.views import ChatView
 from oasst.api.operations import Access, Call, Operation
-from oasst.api.views import DataView, OperationView, Policy, view_of
+from oasst.api.views import DataView, OperationView, Policy, make_view
 from tests.core.http.urls import TROUBLES, handler404, handler500
 
 
@@ -79,13 +79,13 @@ def nothing(call: Call) -> None:
 
 
 def views_of(name: str, kind: type[OperationView]) -> list[URLPattern]:
-    """One that lets nobody in, and one for which it is always too early."""
+    """A permission that refuses everybody, and a throttle that always refuses."""
     row = Operation("GET", "nothing", Access.OPEN, nothing)
     closed = type("Closed", (kind,), {"policies": {Access.OPEN: Policy((), (Never,))}})
     early = type("Early", (kind,), {"policies": {Access.OPEN: Policy((), (), (Later,))}})
     return [
-        path(f"{name}/closed", view_of({"GET": row}, closed).as_view()),
-        path(f"{name}/early", view_of({"GET": row}, early).as_view()),
+        path(f"{name}/closed", make_view({"GET": row}, closed).as_view()),
+        path(f"{name}/early", make_view({"GET": row}, early).as_view()),
     ]
 
 

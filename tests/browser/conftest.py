@@ -1,4 +1,4 @@
-"""Chromium against a live server. Screenshots are kept under $OASST_HOME/screenshots for people to look at."""
+"""Chromium against a live server. Screenshots are kept in $OASST_HOME/screenshots for people to look at."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from trees.lifecycle.policy import current_policy
 
-# Playwright's own loop runs in this thread; Django would take it for ours and refuse the database.
+# Playwright's event loop runs in this thread, and Django would refuse database access because of it.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 CHROMIUM = "/usr/bin/chromium"
@@ -58,7 +58,7 @@ NewVisitor = Callable[..., Page]
 
 @pytest.fixture
 def visitor(browser: Browser, live_server: Any) -> Iterator[NewVisitor]:
-    """visitor(script=False, dark=True, viewport=PHONE): a page of a fresh browser profile; relative addresses work."""
+    """visitor(script=False, dark=True, viewport=PHONE): a page in a new browser profile; relative URLs work."""
     contexts: list[BrowserContext] = []
 
     def new(*, script: bool = True, dark: bool = False, viewport: dict[str, int] = DESK) -> Page:
@@ -79,7 +79,7 @@ def visitor(browser: Browser, live_server: Any) -> Iterator[NewVisitor]:
 
 @pytest.fixture
 def keep() -> Callable[[Page, str], None]:
-    """keep(page, "dashboard-dark") stores a screenshot."""
+    """keep(page, "dashboard-dark") saves a screenshot."""
     folder = Path(settings.OASST_HOME) / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
 

@@ -1,4 +1,4 @@
-"""What a person does in a browser, with and without script: signing in, and doing whatever a task page asks for."""
+"""What a user does in a browser, with and without script: sign in, and do the task on the page."""
 
 import re
 from itertools import count
@@ -13,8 +13,8 @@ _number = count(1)
 
 
 def sign_in(page: Page, email: str) -> None:
-    """By a link, as whoever runs the site makes them; somebody new gets an account."""
-    address = urlsplit(sign_in_links.make_link(registration.person_behind(email), minutes=5))
+    """Sign in by a link, as operators make them; a new user gets an account."""
+    address = urlsplit(sign_in_links.make_link(registration.get_or_create_by_email(email), minutes=5))
     page.goto(f"{address.path}?{address.query}")
     page.get_by_test_id("use-link").click()
     page.wait_for_url(re.compile(r"/terms/accept/|/dashboard/"))
@@ -24,7 +24,7 @@ def sign_in(page: Page, email: str) -> None:
 
 
 def take_any_task(page: Page) -> bool:
-    """Press "Next task". False when there is nothing for this person."""
+    """Press "Next task". Returns False if there is no task for this user."""
     page.goto("/dashboard/")
     button = page.get_by_test_id("next-task")
     if not button.count():
@@ -50,7 +50,7 @@ def do_task(page: Page) -> str:
 
 
 def _reverse_order(page: Page) -> None:
-    """By the selects, which carry the order without script; with script choosing a place moves the reply."""
+    """Rank by the selects, which have the order without script; with script, choosing a position moves the reply."""
     selects = page.locator("[data-rank-item] select")
     number = selects.count()
     names = [selects.nth(i).get_attribute("name") for i in range(number)]

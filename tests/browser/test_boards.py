@@ -1,4 +1,4 @@
-"""The board follows what people do, in the eyes of somebody else, through a real queue and worker."""
+"""The leaderboard in one browser follows what another user does, through a real queue and worker."""
 
 import re
 import time
@@ -13,7 +13,7 @@ from tests.browser.conftest import DESK, PHONE
 from tests.browser.driver import do_task, sign_in, take_any_task
 from tests.crash.processes import Site
 
-FRESH = 5  # seconds after an act everybody sees it: the promise of the boards
+FRESH = 5  # seconds after which everybody must see an act on the boards
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 

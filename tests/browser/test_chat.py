@@ -1,4 +1,4 @@
-"""A person talks with the assistant in a browser: the real server, sockets and engine, the tiny model."""
+"""A user chats with the assistant in a browser: the real server, WebSockets and engine, and the tiny model."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ SHORT = {"sampling": {"temperature": 0, "max_tokens": 40}}
 
 
 class ChatSite:
-    """The web server with its engine, on a socket that outlives it."""
+    """The web server with its engine, on a socket that stays open between restarts."""
 
     def __init__(self, folder: Path) -> None:
         self.listener = listen("127.0.0.1", 0)
@@ -64,7 +64,7 @@ def site(
 
 @pytest.fixture
 def open_page(browser: Browser, site: ChatSite) -> Iterator[Callable[..., Page]]:
-    """open_page(script=False): signed in as Alice, at the beginning of a chat. What goes wrong on a page fails."""
+    """open_page(script=False): signed in as Alice, in a new chat. Errors on a page fail the test."""
     contexts: list[Any] = []
     errors: list[str] = []
 
@@ -83,7 +83,7 @@ def open_page(browser: Browser, site: ChatSite) -> Iterator[Callable[..., Page]]
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         sign_in(page, "alice@example.org")
-        # New chats are set as the latest one: the tiny model would write its thousand tokens each time.
+        # New chats take the settings of the last one: the tiny model would write a thousand tokens each time.
         Chat.objects.create(user=User.objects.get(email="alice@example.org"), title="Before", **SHORT)
         page.goto("/chat/")
         return page
@@ -108,7 +108,7 @@ def ask(page: Page, text: str, script: bool = True) -> None:
 
 
 def settle(page: Page) -> None:
-    """Until the answer stands on the page as the server rendered it."""
+    """Wait until the page shows the answer as the server rendered it."""
     expect(page.locator("[data-coming]")).to_have_count(0, timeout=START_SECONDS * 1000)
     expect(page.get_by_test_id("answer").last).to_have_attribute("data-state", re.compile("complete|stopped"))
 
@@ -144,7 +144,7 @@ def test_a_conversation(open_page: Callable[..., Page], keep: Callable[[Page, st
     assert coming(page).startswith(before)
     keep(page, "chat-streaming")
     page.get_by_label("Your message", exact=True).fill("A thought meanwhile")
-    page.keyboard.press("Enter")  # not sent while an answer comes, and not lost
+    page.keyboard.press("Enter")  # not sent while an answer is streamed, and not lost
     page.keyboard.press("Escape")
     settle(page)
     expect(page.get_by_text("You stopped this answer")).to_be_visible()
@@ -153,7 +153,7 @@ def test_a_conversation(open_page: Callable[..., Page], keep: Callable[[Page, st
     expect(page.get_by_label("Your message", exact=True)).to_have_value("A thought meanwhile")  # the draft was kept
     page.get_by_label("Your message", exact=True).fill("")
 
-    # Another answer beside it, back and forth.
+    # A second answer to the same prompt; switch between both.
     set_all(SHORT)
     page.get_by_role("button", name="Answer again").last.click()
     expect(page.get_by_test_id("branch")).to_contain_text("2/2")
@@ -165,7 +165,7 @@ def test_a_conversation(open_page: Callable[..., Page], keep: Callable[[Page, st
     page.get_by_role("button", name="Version after").click()
     expect(page.get_by_test_id("branch")).to_contain_text("2/2")
 
-    # Saying the first message differently, by keyboard.
+    # Edit the first message, by keyboard.
     page.get_by_test_id("prompt").first.hover()
     page.locator("[data-rewrite] summary").first.click()
     expect(page.get_by_label("Your message, differently").first).to_be_focused()
@@ -181,7 +181,7 @@ def test_a_conversation(open_page: Callable[..., Page], keep: Callable[[Page, st
     expect(page.get_by_test_id("prompt")).to_have_count(2)
     assert page.get_by_test_id("answer-text").first.inner_text() == first
 
-    # Thumbs, the name, deleting and taking back.
+    # Thumbs, the title, deleting and undoing that.
     page.get_by_role("button", name="Good answer").last.click()
     expect(page.get_by_role("button", name="Good answer").last).to_have_attribute("aria-pressed", "true")
     page.locator(".chat-bar__menu summary").click()
@@ -212,7 +212,7 @@ def test_axe_finds_nothing(
     page.keyboard.press("Escape")
     page.locator(".composer__set").click()
     expect(page.get_by_role("heading", name="Settings of this chat")).to_be_visible()
-    page.wait_for_timeout(300)  # it slides in, and half of a colour has no contrast
+    page.wait_for_timeout(300)  # it slides in, and a half-transparent color has no contrast
     keep(page, f"chat-settings-{name}")
     check_with_axe(page)
     page.goto("/chat/all/")
@@ -228,7 +228,7 @@ def check_with_axe(page: Page) -> None:
 def test_without_script(open_page: Callable[..., Page], keep: Callable[[Page, str], None]) -> None:
     page = open_page(script=False, viewport=PHONE)
     ask(page, "Tell me a story", script=False)
-    settle(page)  # the page looks again by itself
+    settle(page)  # the page polls by itself
     page.get_by_role("button", name="Answer again").click()
     settle(page)
     expect(page.get_by_test_id("branch")).to_contain_text("2/2")
@@ -272,7 +272,7 @@ def test_the_server_restarts_and_the_page_goes_on(open_page: Callable[..., Page]
 
 
 class Answer:
-    """An answer that the test writes, as an engine does: pieces over Redis, the end into its row."""
+    """Write an answer as an engine does: pieces over Redis, the end into its row."""
 
     def __init__(self) -> None:
         self.turn = Turn.objects.latest("queued_at")
@@ -299,7 +299,7 @@ class Answer:
 
 @pytest.fixture
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No engine runs beside the site: the test answers."""
+    """No engine runs beside the site: the test writes the answers."""
     monkeypatch.setenv("OASST_ENGINE", "worker")
 
 
@@ -333,7 +333,7 @@ def test_an_answer_is_rendered_as_it_comes(
     expect(box.locator("pre code")).to_have_text("print(1)\nx = 2")
     assert box.locator(".highlight, .copy-code").count() == 0, "it is not closed yet"
 
-    # What is finished stays the very same, with what somebody selected in it.
+    # Finished blocks stay the same elements, with the user's selection in them.
     page.evaluate("window.first = document.querySelector('[data-coming] h1')")
     page.evaluate("getSelection().selectAllChildren(document.querySelector('[data-coming] p'))")
     answer.say("`\n\n| Step | Minutes |\n")
@@ -360,7 +360,7 @@ def test_an_answer_is_rendered_as_it_comes(
     assert page.evaluate("getSelection().toString()").startswith("Take flour, water")
     assert page.evaluate("window.marks") == []
 
-    # The next one, over a reload and to a stop.
+    # The next answer, over a reload, until it is stopped.
     ask(page, "And in short?")
     answer, box = Answer(), page.locator("[data-coming]")
     page.evaluate(WATCH_FOR_MARKS)
@@ -418,12 +418,12 @@ class TestKeys:
         again.press("Enter")
         again.press_sequentially("three")
         expect(again).to_have_value("One\ntwo\nthree")
-        again.press("Control+Enter")  # of a keyboard that somebody has beside it
+        again.press("Control+Enter")  # of an external keyboard
         expect(page.get_by_test_id("prompt")).to_contain_text("One two three")
 
 
 def compose(page: Page, key: str) -> None:
-    """The key that ends a composition, as browsers tell it: Chromium's and Firefox's way, and Safari's."""
+    """Press the key that ends a composition, with the events of Chromium and Firefox or those of Safari."""
     for told in ({"isComposing": True}, {"keyCode": 229}):
         page.evaluate(
             "([key, told]) => document.activeElement.dispatchEvent("

@@ -1,4 +1,4 @@
-"""A page of another site chats from a browser, with the token of whoever sits before it: /v1, by fetch, in Chromium."""
+"""A page of another site chats from a browser with the user's token: /v1, by fetch, in Chromium."""
 
 import threading
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.inference.conftest import chat_on, tiny_folder  # noqa: F401
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
-# As the library of OpenAI for JavaScript does: its headers, and a stream that is read piece by piece.
+# As OpenAI's library for JavaScript does: its headers, and a stream that is read piece by piece.
 ASK = """async ({url, token, body}) => {
     const answer = await fetch(url + "/v1/chat/completions", {
         method: "POST",
@@ -62,7 +62,7 @@ def elsewhere() -> Iterator[list[str]]:
 
 @pytest.fixture
 def friend(elsewhere: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """The one of them that the site, which starts after this, lets chat."""
+    """The one of them that the site, which starts later, allows."""
     monkeypatch.setenv("CHAT_CORS_ORIGINS", elsewhere[0])
     return elsewhere[0]
 

@@ -1,4 +1,4 @@
-"""Four people take a conversation from its first prompt to the data set, in a browser."""
+"""Four users take a conversation from its first prompt to the data set, in a browser."""
 
 import json
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def test_four_people_finish_a_tree(visitor: NewVisitor, keep: Callable[[Page, st
     keep(people["alice"], f"dashboard-{'script' if script else 'plain'}")
 
     done: set[str] = set()
-    for _ in range(60):  # a round is one task each; what comes first is drawn by lot
+    for _ in range(60):  # a round is one task per user; the order is random
         if MessageTree.objects.filter(state=State.READY_FOR_EXPORT).exists():
             break
         for name, page in people.items():

@@ -1,4 +1,4 @@
-"""Hostile texts in every field, in a browser: none runs, and no page breaks its own policy."""
+"""Hostile texts in every field, in a browser: no script runs, and no page violates its own policy."""
 
 import re
 from typing import Any

@@ -27,8 +27,8 @@ def page_for(browser: Browser, live_server: Any, person: User, **more: Any) -> P
 
 
 def go_on() -> None:
-    """What the worker does after the commit."""
-    purging.go_on(purge_id=Purge.objects.get().pk, policy=current_policy())
+    """Do what the worker does after the commit."""
+    purging.continue_purge(purge_id=Purge.objects.get().pk, policy=current_policy())
 
 
 def test_a_purge_and_its_undo(browser: Browser, live_server: Any) -> None:
@@ -83,7 +83,7 @@ def test_every_list_of_the_admin_is_found_without_script_and_mouse(
     where = reverse("admin:accounts_user_changelist")
     people = menu.locator(f'a[href="{where}"]')
     expect(people).to_be_visible()
-    expect(menu.get_by_text("API keys")).to_have_count(0)  # for administrators
+    expect(menu.get_by_text("API keys")).to_have_count(0)  # only for administrators
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     keep(page, f"admin-menu-{width}")
     people.focus()

@@ -1,4 +1,4 @@
-"""A paste beyond the limit: nothing is cut, how much is too much is said beside the field, and the server keeps it."""
+"""A paste beyond the limit: nothing is cut, the field shows by how much it is too long, and the server returns it."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ EMOJI = "😀"
 
 
 def paste(page: Page, field: Locator, text: str) -> None:
-    """As from the clipboard: the browser puts the text in and would apply its own limits."""
+    """Insert as from the clipboard: the browser inserts the text and would apply its own limits."""
     field.focus()
     page.keyboard.insert_text(text)
 

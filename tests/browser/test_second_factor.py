@@ -1,4 +1,4 @@
-"""A security key in Chromium, under our page policy: added, asked for at sign-in and once more. And how pages look."""
+"""A security key in Chromium, under our page policy: added, and asked for at sign-in and again. Also screenshots."""
 
 import re
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def come_in(page: Page, person: User) -> None:
 
 
 def plug_in_a_key(page: Page) -> None:
-    """One that says yes to everything, as a key on which somebody keeps a finger."""
+    """A security key that confirms every request, as if a finger always touched it."""
     devtools = page.context.new_cdp_session(page)
     devtools.send("WebAuthn.enable")
     options = {"protocol": "ctap2", "transport": "usb", "hasUserVerification": True, "isUserVerified": True}
@@ -42,7 +42,7 @@ class TestSecurityKey:
         page.goto("/accounts/2fa/")
         page.get_by_role("link", name="Add a key").click()
         page.get_by_label("Name").fill("Blue stick")
-        expect(page.get_by_role("button", name="Add it")).to_be_visible()  # its script is there
+        expect(page.get_by_role("button", name="Add it")).to_be_visible()  # its script has run
         page.get_by_label("Name").press("Enter")
         page.wait_for_url(re.compile("/2fa/recovery-codes/"))
         assert str(Authenticator.objects.get(type="webauthn")) == "Blue stick"

@@ -1,4 +1,4 @@
-"""From the button to being signed in, through a service on this machine. The browser holds us to our page policy."""
+"""Sign in through another service, which runs on this machine. The browser enforces our page policy."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -61,6 +61,6 @@ class TestTheWholeWay:
         leave(page, "Discord")
         page.get_by_role("link", name="Refuse").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("You turned back")
-        page.get_by_role("link", name="Back to the door").click()
+        page.get_by_role("link", name="Back to sign-in").click()
         expect(page.get_by_label("E-mail address")).to_be_visible()
         assert not User.objects.exists()

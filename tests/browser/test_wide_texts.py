@@ -1,4 +1,4 @@
-"""The widest texts, wherever words of people are shown: no page scrolls sideways, each block has its direction."""
+"""The widest texts, on all pages that show users' texts: no page scrolls sideways, each block has its direction."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def opened(browser: Browser, world: World, role: str, url: str, settings: Any) -
 
 
 def sideways(page: Page) -> dict[int, Any]:
-    """The widths at which the page is wider than its window, with what sticks out."""
+    """Return the widths at which the page is wider than its window, with the elements that are too wide."""
     found = {}
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
@@ -108,7 +108,7 @@ def test_no_page_scrolls_sideways(browser: Browser, live_server: Any, settings: 
             assert response and response.status == 200, path
             if wide := sideways(page):
                 faults[path] = wide
-            rules = {} if role == "owner" else {"runOnly": BOXES}  # what else the theme of the admin does is its own
+            rules = {} if role == "owner" else {"runOnly": BOXES}  # the admin theme's other problems are not ours
             if found := [*axe(page, 390, rules), *axe(page, 1440, rules)]:
                 faults[path, "axe"] = found
         page.context.close()
@@ -138,7 +138,7 @@ def test_directions_bullets_and_formulas(browser: Browser, live_server: Any, set
     bullets = prose.locator("li").evaluate_all("found => found.map((one) => getComputedStyle(one).display)")
     assert bullets == ["list-item", "list-item"]
 
-    # It is typeset: a fraction is higher than a letter, a matrix has its rows below each other.
+    # It is typeset: a fraction is higher than a letter, and the rows of a matrix are below each other.
     heights = prose.locator("mfrac, mfrac mi").evaluate_all(
         "found => found.map((one) => one.getBoundingClientRect().height)"
     )
@@ -147,7 +147,7 @@ def test_directions_bullets_and_formulas(browser: Browser, live_server: Any, set
     assert tops[0] < tops[1]
     assert prose.locator("annotation").first.is_hidden()
 
-    # What is copied is the source.
+    # Copying gives the source.
     copied = page.evaluate(
         """() => new Promise((done) => {
             document.addEventListener("copy", (event) => done(event.clipboardData.getData("text/plain")));

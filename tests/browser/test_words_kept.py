@@ -1,4 +1,4 @@
-"""What people write and choose survives the end of their session, a lost line and new terms, and is sent once."""
+"""What users type and choose survives the end of their session, a lost connection and new terms, and is sent once."""
 
 import re
 from collections.abc import Callable
@@ -95,12 +95,12 @@ def test_signing_in_from_the_dialog_sends_once(writer: Page, keep: Callable[[Pag
 
 
 def come_back(page: Page, person: User | None = None) -> None:
-    """Signed in again in this browser, as another tab of it would do."""
+    """Sign in again in this browser, as in another tab."""
     client = Client()
     client.force_login(person or alice())
     site = urljoin(page.url, "/")
     page.context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": site}])
-    # Signing in changes the token of all forms.
+    # Signing in changes the CSRF token of all forms.
     page.context.clear_cookies(name="csrftoken")
 
 

@@ -1,4 +1,4 @@
-"""A site with work of every kind, asked over HTTP as programs of other people ask it."""
+"""A site with work of every kind, used over HTTP by API clients."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from oasst.accounts import api_clients
-from tests.factories import decide, grow_to, growing_tree, new_person, new_prompt, new_reply
+from tests.factories import decide, growing_tree, new_person, new_prompt, new_reply, work_until_state
 from tests.wire.conftest import person
 from trees.lifecycle.policy import TreePolicy, current_policy
 from trees.lifecycle.states import State
@@ -29,7 +29,7 @@ CLASSES = {
     "label_prompter_reply": "LabelPrompterReplyTask",
     "label_assistant_reply": "LabelAssistantReplyTask",
 }
-"""Kind of task → what it is called in the published schema."""
+"""Kind of task → its name in the published schema."""
 
 
 class Site:
@@ -41,7 +41,7 @@ class Site:
         return requests.post(f"{self.url}/{path}", json=body, headers={"X-API-Key": self.key}, timeout=60)
 
     def tasks(self) -> dict[str, Any]:
-        """One of each kind, as it comes, each for somebody else."""
+        """Take one task of each kind as it comes, each for another user."""
         found = {}
         for kind in CLASSES:
             answer = self.post("tasks/", {"type": kind, "user": person(kind)})
@@ -61,9 +61,9 @@ def site(transactional_db: None, live_server: Any, settings: Any) -> Iterator[Si
 
 
 def make_work(policy: TreePolicy) -> None:
-    """Trees that want something of every kind."""
+    """Trees that want work of every kind."""
     ann, ben = new_person("Ann"), new_person("Ben")
-    grow_to(growing_tree(ann, policy).pk, State.RANKING, policy)
+    work_until_state(growing_tree(ann, policy).pk, State.RANKING, policy)
     answer = new_reply(growing_tree(ann, policy), ben, policy=policy)
     decide(answer, policy=policy)
     new_reply(answer, ann, policy=policy)

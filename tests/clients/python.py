@@ -1,4 +1,4 @@
-"""Clients in Python as a program's author gets them: `openapi-python-client`, run on what the site publishes."""
+"""Generated clients in Python: `openapi-python-client`, run on the documents that the site publishes."""
 
 import importlib
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 _CONFIG = {
     "post_hooks": [],
-    # Of streams it knows nothing; their events have shapes all the same.
+    # It does not support streams; the schemas of their events are generated all the same.
     "content_type_overrides": {
         "text/event-stream": "application/json",
         "application/x-ndjson": "application/octet-stream",
@@ -19,7 +19,7 @@ _CONFIG = {
 
 
 class Client:
-    """A generated package. What the generator could not understand fails here."""
+    """Return a generated package. Fails if the generator did not understand something."""
 
     def __init__(self, document: dict[str, Any], folder: Path, name: str) -> None:
         self.name = name

@@ -1,6 +1,4 @@
-"""Every interface for programs publishes what it is: valid OpenAPI, each of its paths and no other, and no member that
-clients would have to guess about.
-"""
+"""Every API publishes valid OpenAPI with exactly its paths, and without members whose type clients must guess."""
 
 import json
 import re
@@ -16,7 +14,7 @@ from drf_spectacular.drainage import GENERATOR_STATS
 
 from inference import api_urls as chat
 from inference.api import openai_urls as as_openai
-from oasst.api.fields import Shape
+from oasst.api.fields import Schema
 from oasst.api.openapi import OperationSchema
 from oasst.core.templatetags.spans import code_spans
 from oasst.site import api_urls as data
@@ -76,7 +74,7 @@ def test_it_is_valid(base: str) -> None:
 
 @every_interface
 def test_nothing_in_it_is_guessed(base: str) -> None:
-    """drf-spectacular counts a warning where it knows no better than "a string"."""
+    """drf-spectacular counts a warning where it falls back to "a string"."""
     assert document(base) and not GENERATOR_STATS
 
 
@@ -90,7 +88,7 @@ def test_it_has_every_path_of_the_urls_and_no_other(base: str) -> None:
 
 @every_interface
 def test_unions_are_told_apart(base: str) -> None:
-    """By a constant, or JSON tells them apart: by null, or a text from a list. One by members that only it has."""
+    """Alternatives differ by a constant, by JSON type, by a text from a list, or by members that only one has."""
     shapes = document(base)["components"]["schemas"]
     for where, schema in walk(document(base)):
         if "oneOf" in schema and "discriminator" in schema:
@@ -116,7 +114,7 @@ def kind(schema: dict[str, Any], shapes: dict[str, Any]) -> str:
 
 @every_interface
 def test_no_member_has_two_meanings_by_its_name_alone(base: str) -> None:
-    """What tells apart, or is one of a few words, is never a bare text."""
+    """Members that distinguish types, or have few values, are enumerations."""
     bare = {"type": "string"}
     for where, schema in walk(document(base)["components"]["schemas"]):
         for name, member in schema.get("properties", {}).items():
@@ -151,7 +149,7 @@ def test_its_page(client: Client, base: str) -> None:
 
 def test_two_shapes_of_one_name_are_refused() -> None:
     schema = OperationSchema(data.INTERFACE)
-    first, second = type("Score", (Shape,), {}), type("Score", (Shape,), {})
+    first, second = type("Score", (Schema,), {}), type("Score", (Schema,), {})
     schema.schema_of(first)
     schema.schema_of(first())
     with pytest.raises(ValueError, match="Two shapes are called Score"):

@@ -1,4 +1,4 @@
-"""A program in Python that was generated from the published schema reads each answer as what it is."""
+"""A Python client generated from the published schema reads each answer as the right class."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def test_every_kind_of_task_and_answer(client: Client, site: Site) -> None:
 
 
 def answer_to(models: Any, task: Any, who: Any, name: str) -> Any:
-    """By the class alone, as a program does that trusts its types."""
+    """Decide by the class alone, as a program does that trusts its types."""
     if isinstance(task, models.RankPrompterRepliesTask | models.RankAssistantRepliesTask):
         best_first = list(range(len(task.reply_messages)))
         return models.RankingAnswer(user=who, type_="message_ranking", message_id=name, ranking=best_first)

@@ -1,4 +1,4 @@
-"""The types in TypeScript that are generated from the published schemas fit what the site sends, and nothing else."""
+"""The TypeScript types generated from the published schemas fit exactly what the site sends."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from inference.api import openai_urls as as_openai
 from oasst.site import api_urls as data
 from tests.clients import typescript
 from tests.clients.conftest import CLASSES, Site
-from tests.clients.validity import faults
+from tests.clients.validity import validation_errors
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 DOCUMENTS = {"data": data.document, "chat": chat.document, "as_openai": as_openai.document}
@@ -71,7 +71,7 @@ export function read(piece: Piece): string {
   return "error" in piece ? piece.error.message : (piece.choices[0]?.delta.content ?? "");
 }
 """
-# What is wrong → an expression that does it, of something of this type.
+# A mistake → an expression that makes it, with a value of this type.
 WRONG = {
     "a ranking read as a reply": ("Task", 'x.type === "rank_assistant_replies" && x.reply'),
     "a reply read as a ranking": ("Task", 'x.type === "assistant_reply" && x.replies'),
@@ -89,7 +89,7 @@ WRONG = {
 
 @pytest.fixture
 def check(tmp_path: Path) -> Any:
-    """check(program): what the compiler says."""
+    """check(program) returns the output of the compiler."""
     try:
         typescript.install()
     except typescript.NoNetwork as error:
@@ -106,7 +106,7 @@ def test_live_answers_have_their_own_types(check: Any, site: Site) -> None:
     program = NARROWING
     for kind, task in site.tasks().items():
         assert task["type"] == kind
-        assert faults(data.document(), "AnyTask", task) == []
+        assert validation_errors(data.document(), "AnyTask", task) == []
         literal = json.dumps(task)
         program += f'export const {kind}: data["schemas"]["{CLASSES[kind]}"] = {literal};\n'
         program += f'export const any_{kind}: Extract<Task, {{ type: "{kind}" }}> = {kind};\n'
@@ -114,8 +114,9 @@ def test_live_answers_have_their_own_types(check: Any, site: Site) -> None:
 
 
 def mistakes() -> str:
-    """Lines that the compiler must refuse: it complains about any that it would not. Beside each stands one that holds
-    its type to be there.
+    """Return lines that the compiler must refuse, each beside one that proves that its type exists.
+
+    The compiler reports lines that it would accept.
     """
     lines = []
     for number, (what, (kind, expression)) in enumerate(WRONG.items()):

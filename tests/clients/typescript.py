@@ -1,4 +1,4 @@
-"""Types in TypeScript as a program's author gets them: `openapi-typescript`, and the compiler's word on live answers.
+"""Generated types in TypeScript: `openapi-typescript`, and the compiler's check of real answers.
 
 Run as a program it installs both, from the npm registry into `node/node_modules`, where they stay.
 """
@@ -21,11 +21,11 @@ _NPM = _WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 
 class NoNetwork(Exception):
-    """The npm registry cannot be reached, and what is installed is not what the lock file names."""
+    """The npm registry cannot be reached, and the installed packages are not those of the lock file."""
 
 
 def install() -> None:
-    """As the lock file says; nothing where that was done before."""
+    """Install what the lock file lists, unless that is done already."""
     locked = (HERE / "package-lock.json").read_text()
     stamp = HERE / "node_modules" / ".installed"
     with (HERE / ".lock").open("w") as lock:
@@ -33,7 +33,7 @@ def install() -> None:
         if stamp.exists() and stamp.read_text() == locked:
             return
         done = _npm("ci", "--no-audit", "--no-fund", "--ignore-scripts")
-        # Asked apart: without network npm breaks off in the middle and says nothing about it.
+        # Asked first: without network, npm stops in the middle without a message about it.
         if done.returncode != 0 and _npm("ping").returncode != 0:
             raise NoNetwork("The npm registry cannot be reached.")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -41,15 +41,15 @@ def install() -> None:
 
 
 def _npm(*argv: str) -> "subprocess.CompletedProcess[str]":
-    # Where a firewall swallows the question npm would wait longer than the timeout below, and say nothing.
+    # Behind a silent firewall npm would wait longer than the timeout below, without a message.
     command = [_NODE, _NPM, *argv, "--fetch-retries=1", "--fetch-timeout=30000"]
     return subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=300)
 
 
 def check(folder: Path, documents: Mapping[str, Any], program: str) -> str:
-    """What the compiler says against a program that may import the types of each document by its name; "" for nothing.
+    """Return the compiler's output for a program, "" if it has none. The program may import the types of each document.
 
-    The program stands in `folder` with the types.
+    It is in `folder` with the types, which it imports by the document's name.
     """
     install()
     paths = []

@@ -1,12 +1,12 @@
-"""Does what the site sent fit what it publishes? Asked of a JSON Schema validator, not of our own declarations."""
+"""Check what the site sent against what it publishes, by a JSON Schema validator and not by our own declarations."""
 
 from typing import Any
 
 import jsonschema_rs
 
 
-def faults(document: dict[str, Any], name: str, data: Any) -> list[str]:
-    """What is wrong with `data` as the shape of this name; empty when it fits."""
+def validation_errors(document: dict[str, Any], name: str, data: Any) -> list[str]:
+    """Return the errors of `data` as this schema; empty if it fits."""
     schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
     validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
     return [str(error) for error in validator.iter_errors(data)]

@@ -1,4 +1,4 @@
-"""People who complain and moderators who decide at the same moment: one proposal, one decision, and it stands."""
+"""People report and moderators decide at the same moment: there is one proposal and one decision, which stays."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import pytest
 
 from oasst.accounts import api_clients
 from oasst.accounts.models import User
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tests.concurrency.test_rivals import ROUNDS, rivals
 from tests.factories import growing_tree, new_people, new_person, new_prompt, new_reply
 from trees.contributing import reactions
@@ -21,7 +21,7 @@ EVERYBODY = TreePolicy(complaint_min_accepted=0, auto_mod_red_flags=2)
 @pytest.fixture(autouse=True)
 def _everything_agrees(transactional_db: None) -> Iterator[None]:
     yield
-    assert [one for one in differences(EVERYBODY) if one.check != "answers_come_from_a_task"] == []
+    assert [one for one in find_differences(EVERYBODY) if one.check != "answers_come_from_a_task"] == []
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def mo(transactional_db: None) -> User:
 
 def complain(message: Message, person: User) -> None:
     reactions.report(message_id=message.pk, reporter=person, category="spam")
-    auto_moderation.apply(message_id=message.pk, policy=EVERYBODY)
+    auto_moderation.moderate(message_id=message.pk, policy=EVERYBODY)
 
 
 def test_flags_at_once_are_one_proposal(mo: User) -> None:
     prompt = new_prompt(new_person("Author"))
     acts = [lambda one=one: complain(prompt, one) for one in new_people(4)]  # type: ignore[misc]
-    rivals(*acts, allowed={"message_not_found"})  # hidden before they spoke
+    rivals(*acts, allowed={"message_not_found"})  # hidden before they reported
     assert Message.objects.get().hidden
     assert Proposal.objects.count() == Happening.objects.filter(kind="removal_proposed").count() == 1
 
@@ -77,7 +77,7 @@ def test_two_moderators_who_disagree(mo: User) -> None:
 
 
 def test_two_doors_that_bring_back(mo: User) -> None:
-    """A moderator locks the tree before the deletion, as programs do: neither waits for the other for ever."""
+    """A moderator locks the tree before the deletion, as API clients do, so there is no deadlock."""
     site, _ = api_clients.create_api_client(name="website", trusted=True)
     prompt = growing_tree(new_person("Author"))
     replies = [new_reply(prompt, new_person("Writer")) for _ in range(2)]

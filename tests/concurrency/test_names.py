@@ -1,4 +1,4 @@
-"""Two people who choose the same name at the same moment, and a program that brings it."""
+"""Two people choose the same name at the same moment, and an API client sends it."""
 
 import pytest
 
@@ -41,15 +41,17 @@ def test_new_accounts_at_once(db: None) -> None:
 
 
 def test_programs_and_a_person_at_once(alice: User) -> None:
-    """Whoever comes second sees the first, so none of the programs' people stays without its program."""
+    """The second one sees the first, so each user of an API client with this name gets its mark."""
     clients = [api_clients.create_api_client(name=f"Program {number}")[0] for number in range(3)]
     acts = [
-        lambda client=client: identities.person_for(client, auth_method="local", username="z", display_name="Zelda")
+        lambda client=client: identities.get_or_create_person(
+            client, auth_method="local", username="z", display_name="Zelda"
+        )
         for client in clients
     ]
     results = at_once([*acts, lambda: choose(alice, "Zelda")])
     assert [result for result in results if isinstance(result, Exception)] == []
     for job in WaitingJob.objects.filter(job=names.MARK_ALIKE):
-        names.mark_alike(*job.args)
+        names.update_lookalikes(*job.args)
     shown = dict(User.objects.filter(name_skeleton="zelda").values_list("name_from__name", "program_beside"))
     assert shown == {None: "", **{client.name: client.name for client in clients}}

@@ -1,4 +1,4 @@
-"""A purge beside people who go on working, the purged person among them."""
+"""A purge while people work, the purged user among them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 from oasst.accounts.models import User
 from oasst.core.errors import Gone, NotAllowed
 from oasst.site import purging
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks import lottery, submission
 from tasks.kinds import Kind
 from tests.concurrency.together import at_once, rival_before
@@ -27,7 +27,7 @@ POLICY = TreePolicy(goal_tree_size=6, max_tree_depth=1, max_children_count=6)
 @pytest.fixture(autouse=True)
 def _everything_agrees() -> Iterator[None]:
     yield
-    assert list(differences(POLICY)) == []
+    assert list(find_differences(POLICY)) == []
 
 
 @pytest.fixture
@@ -36,15 +36,15 @@ def spammer() -> User:
 
 
 def order(person: User, actor: User) -> Purge:
-    return purging.begin(person=person, actor=actor, reason="Advertising.")
+    return purging.start_purge(person=person, actor=actor, reason="Advertising.")
 
 
 def run(ordered: Purge) -> Purge:
-    return purging.go_on(purge_id=ordered.pk, policy=POLICY)
+    return purging.continue_purge(purge_id=ordered.pk, policy=POLICY)
 
 
 def growing_trees(number: int) -> None:
-    """Drawn at the end, so that nobody works on the first of them while the others are reviewed."""
+    """Drawn at the end, so that nobody works on the first trees while the others are reviewed."""
     closed = replace(POLICY, max_active_trees=0)
     for _ in range(number):
         work_until(start_tree(closed), State.PROMPT_LOTTERY_WAITING, closed)
@@ -57,7 +57,7 @@ def nothing_stands(person: User) -> bool:
 
 class TestAgainstSubmit:
     def test_by_the_purged_person(self, spammer: User, mo: User) -> None:
-        """Ten answers and reactions are on their way when the ban falls: stored before it and taken out, or refused."""
+        """Ten submissions are running when the ban comes: each is stored before it and removed, or refused."""
         growing_trees(3)
         trees = [start_tree(POLICY) for _ in range(3)]
         tasks = [take(spammer, POLICY, Kind.ASSISTANT_REPLY) for _ in range(3)]
@@ -74,13 +74,13 @@ class TestAgainstSubmit:
         refused = [result for result in results if isinstance(result, Exception)]
         assert {type(error) for error in refused} <= {NotAllowed}, refused
         assert nothing_stands(spammer)
-        run(purging.undo(purge_id=Purge.objects.get().pk, actor=mo, reason="Wrong person."))
+        run(purging.undo_purge(purge_id=Purge.objects.get().pk, actor=mo, reason="Wrong person."))
         stored = sum(not isinstance(result, Exception) for result in results[: len(tasks)])
         mine = Message.objects.filter(author=spammer, deleted=False).count()
         assert mine + Review.objects.filter(author=spammer).count() == stored
 
     def test_an_answer_that_began_before_the_ban(self, spammer: User, mo: User) -> None:
-        """The person was allowed in when the request began; the task is locked after the ban."""
+        """The user was allowed in when the request began; the task is locked after the ban."""
         start_tree(POLICY)
         task = take(spammer, POLICY, Kind.LABEL_INITIAL_PROMPT)
         with (
@@ -101,7 +101,7 @@ class TestAgainstSubmit:
         acts = [lambda task=task: answer(task, POLICY) for task in tasks]  # type: ignore[misc]
         results = at_once([*acts, lambda: run(order(spammer, mo))])  # type: ignore[list-item]
         refused = [result for result in results if isinstance(result, Exception)]
-        assert {type(error) for error in refused} <= {Gone}, refused  # a reviewed reply that was just taken away
+        assert {type(error) for error in refused} <= {Gone}, refused  # a reviewed reply that was just removed
         assert all(not isinstance(result, Exception) for result in results[2:])
         assert nothing_stands(spammer)
 
@@ -113,7 +113,7 @@ class TestAgainstSubmit:
         tasks = [take(person, small, Kind.RANK_ASSISTANT_REPLIES) for person in rankers]
         answer(tasks[0], small)
         acts = [lambda task=task: answer(task, small) for task in tasks[1:]]  # type: ignore[misc]
-        results = at_once([*acts, lambda: purging.go_on(purge_id=order(spammer, mo).pk, policy=small)])  # type: ignore[list-item]
+        results = at_once([*acts, lambda: purging.continue_purge(purge_id=order(spammer, mo).pk, policy=small)])  # type: ignore[list-item]
         assert not [result for result in results if isinstance(result, Exception)]
         tree.refresh_from_db()
         assert Ranking.objects.count() == 2
@@ -125,13 +125,13 @@ class TestTwoRuns:
         for _ in range(4):
             tree = start_tree(POLICY)
             reactions.set_reaction(message_id=tree.pk, person=spammer, emoji="+1")
-        foretold = purging.preview(person=spammer, actor=mo, policy=POLICY)
+        foretold = purging.preview_purge(person=spammer, actor=mo, policy=POLICY)
         ordered = order(spammer, mo)
         results = at_once([lambda: run(ordered)] * 3)
         assert not [result for result in results if isinstance(result, Exception)]
         ordered.refresh_from_db()
         assert ordered.counts == dict(foretold)
-        purging.undo(purge_id=ordered.pk, actor=mo, reason="Wrong person.")
+        purging.undo_purge(purge_id=ordered.pk, actor=mo, reason="Wrong person.")
         results = at_once([lambda: run(ordered)] * 3)
         assert not [result for result in results if isinstance(result, Exception)]
         assert Reaction.objects.filter(author=spammer).count() == 4

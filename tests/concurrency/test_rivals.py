@@ -1,4 +1,4 @@
-"""Two who want opposite things of one tree at the same moment: one after the other, both told the truth, all agrees."""
+"""Two users want opposite things of one tree at the same moment: one is first, both get the right answer."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from django.utils import timezone
 from oasst.accounts.account_bans import ban
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks import upkeep
 from tasks.kinds import Kind
 from tasks.models import Task
@@ -31,14 +31,14 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 SMALL = TreePolicy(goal_tree_size=4, max_tree_depth=1)
 ONE_REVIEW = replace(SMALL, num_reviews_initial_prompt=1)
-ROUNDS = 4  # who comes first is not ours to say: some rounds each way
+ROUNDS = 4  # the order is random, so each test has some rounds
 
 
 @pytest.fixture(autouse=True)
 def _everything_agrees(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     mark = request.node.get_closest_marker("policy")
-    assert list(differences(mark.args[0] if mark else SMALL)) == []
+    assert list(find_differences(mark.args[0] if mark else SMALL)) == []
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def mo(transactional_db: None) -> User:
 
 
 def rivals(*acts: Callable[[], object], allowed: set[str]) -> list[str]:
-    """What each act came to: "" or the code of its refusal, which must be an allowed one. Busy never is."""
+    """Return the result of each act: "" or the code of its refusal, which must be allowed. Busy never is."""
     results = at_once(acts)
     strange = [one for one in results if isinstance(one, Exception) and not isinstance(one, DomainError)]
     assert strange == []
@@ -69,7 +69,7 @@ class TestTheLastPlace:
         policy = replace(SMALL, goal_tree_size=2)
         tree = work_until(start_tree(policy), State.GROWING, policy)
         late: list[Task] = []
-        for person in new_people(3):  # each was given the one place after the hold of the one before had ended
+        for person in new_people(3):  # each got the one opening after the hold of the one before had ended
             late.append(take(person, policy, Kind.ASSISTANT_REPLY))
             let_holds_end(late)
         codes = rivals(*[lambda one=one: answer(one, policy) for one in late], allowed={"no_place_left"})  # type: ignore[misc]
@@ -143,7 +143,7 @@ class TestModeratorAgainstContributor:
         assert Deletion.objects.count() == 1
 
     def test_edit_against_reviews(self, mo: User) -> None:
-        """A review counts for the text that was read, or is refused because it was another one."""
+        """A review counts for the text that was read, or is refused because the text has changed."""
         for number in range(ROUNDS):
             tree = start_tree(SMALL)
             tasks = self._reviewers()
@@ -155,7 +155,7 @@ class TestModeratorAgainstContributor:
             root = Message.objects.get(pk=tree.pk)
             assert not Review.objects.filter(revision=root.revision_id).exists()
             assert root.review_count == kept(tasks) == codes[1:].count("")
-            # The next round is about its own tree: this one may still want reviews, and the oldest go first.
+            # The next round needs its own tree: this one may still want reviews, and the oldest come first.
             moderator_actions.halt(tree_id=tree.pk, actor=mo, reason="Done with.", policy=SMALL)
 
     def test_ban_against_an_answer(self, mo: User) -> None:
@@ -194,7 +194,7 @@ class TestTheClockAgainstAnAnswer:
             upkeep.expire_tasks(policy=SMALL)
             task.refresh_from_db()
             assert task.status == (Task.Status.EXPIRED if codes[0] else Task.Status.DONE)
-            # Not of this round's tree: one whose task ran out before is asked for first.
+            # Not of this round's tree: a tree with an expired task comes first.
             assert Review.objects.filter(message=task.message_id, author=task.user).count() == kept([task])
 
 
@@ -209,7 +209,7 @@ class TestTheLottery:
             allowed={"no_work"},
         )
         assert MessageTree.objects.filter(state=State.GROWING).count() == 2
-        # Two trees want three replies each, and whoever caused the draw sees what it brought.
+        # Two trees want three replies each, and the users whose requests drew them see their openings too.
         assert codes.count("") == Task.objects.filter(kind=Kind.ASSISTANT_REPLY, status="open").count() == 6
 
 
@@ -226,7 +226,7 @@ class TestTheBacklog:
         first, second, *others = MessageTree.objects.order_by("number").values_list("state", flat=True)
         assert {first, second} == {State.RANKING}
         assert {*others} == {State.BACKLOG_RANKING}
-        # Each is ranked by three people, and whoever brought one sees it.
+        # Three people rank each tree, and the user whose request activated it can take it too.
         assert codes.count("") == Task.objects.filter(status="open").count() == 6
 
 

@@ -1,4 +1,4 @@
-"""Many people at the same moment: everybody is served, nothing is counted twice or lost."""
+"""Many people at the same moment: everybody gets work, nothing is counted twice or lost."""
 
 import json
 import random
@@ -15,11 +15,11 @@ from django.utils import timezone
 
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError, Gone
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks import assignment, backlog, hot, lottery, queries, submission, upkeep
 from tasks.kinds import Kind
 from tasks.models import Task
-from tests.concurrency.together import at_once, elsewhere, rival_before
+from tests.concurrency.together import at_once, in_other_connection, rival_before
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import conversation, new_people
 from trees.contributing import reviews
@@ -32,7 +32,7 @@ from trees.models import Message, MessageTree, Opening, Ranking, Review
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
-# Fifteen reviews of which eight settle it either way: so many places are open at once.
+# Fifteen reviews, of which eight decide: so many openings exist at once.
 EIGHT_REVIEWS = TreePolicy(num_reviews_initial_prompt=15, acceptance_threshold_initial_prompt=0.5)
 EIGHT_REPLIES = TreePolicy(max_children_count=8, goal_tree_size=9, max_tree_depth=1)
 SMALL = TreePolicy(goal_tree_size=4, max_tree_depth=1)
@@ -40,10 +40,10 @@ SMALL = TreePolicy(goal_tree_size=4, max_tree_depth=1)
 
 @pytest.fixture(autouse=True)
 def _everything_agrees(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Whatever happened at once, the facts add up. Tests name their policy by the mark `policy`."""
+    """The facts agree after all concurrent work. Tests name their policy by the mark `policy`."""
     yield
     mark = request.node.get_closest_marker("policy")
-    assert list(differences(mark.args[0] if mark else SMALL)) == []
+    assert list(find_differences(mark.args[0] if mark else SMALL)) == []
 
 
 def failures(results: list[object]) -> list[object]:
@@ -127,7 +127,7 @@ class TestTheSameTwice:
     def test_the_cap_of_begun_tasks_is_exact(self, alice: User) -> None:
         results = at_once([lambda: take(alice, SMALL, Kind.INITIAL_PROMPT)] * 8 + [lambda: take(alice, SMALL)] * 2)
         assert [getattr(error, "code", error) for error in failures(results)] == ["too_many_pending"] * 2  # type: ignore[arg-type]
-        assert Task.objects.count() == queries.PENDING_CAP
+        assert Task.objects.count() == queries.MAX_PENDING
 
 
 class TestTheLastPlace:
@@ -145,7 +145,7 @@ class TestTheLastPlace:
         assert Opening.objects.filter(held_until=None).count() == 0
 
     def test_a_place_taken_while_the_tree_moves_is_kept(self) -> None:
-        """An accepted answer moves a wanted reply elsewhere while somebody takes the place that was wanted before."""
+        """An accepted answer moves a wanted reply to another parent while somebody takes the former opening."""
         policy = TreePolicy(goal_tree_size=4, max_tree_depth=3, max_children_count=3, lonely_children_count=0)
         tree = work_until(start_tree(policy), State.GROWING, policy)
         writer, late, *reviewers = new_people(5)
@@ -153,16 +153,16 @@ class TestTheLastPlace:
         before_last, last = (take(person, policy, Kind.LABEL_ASSISTANT_REPLY) for person in reviewers[:2])
         answer(before_last, policy)
         taken: list[Task] = []
-        with rival_before(demand, "places", lambda: taken.append(take(late, policy, Kind.ASSISTANT_REPLY))):
+        with rival_before(demand, "openings_wanted", lambda: taken.append(take(late, policy, Kind.ASSISTANT_REPLY))):
             answer(last, policy)
         assert Opening.objects.filter(lease=taken[0].pk).exists()
-        assert list(differences(policy)) == []
+        assert list(find_differences(policy)) == []
         assert answer(taken[0], policy).status == Task.Status.DONE
-        assert list(differences(policy)) == []
+        assert list(find_differences(policy)) == []
         assert Message.objects.filter(tree=tree).count() == 3
 
     def test_a_late_answer_takes_no_place_from_somebody_else(self) -> None:
-        """The free place that it wants is taken between reading and using it."""
+        """The free opening that it wants is taken between reading and using it."""
         start_tree(SMALL)
         first, late, quick = new_people(3)
         take(first, SMALL, Kind.LABEL_INITIAL_PROMPT)
@@ -188,7 +188,7 @@ class TestLottery:
 
 
 class TestBacklog:
-    """B9 of the reference: there two requests choose the same tree, and then conflict."""
+    """B9 of the reference system: there two requests choose the same tree, and then conflict."""
 
     @pytest.mark.policy(replace(SMALL, min_active_rankings=2))
     def test_six_at_once_keep_the_room_of_the_rankers(self, tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ class TestSkipAgainstAnswer:
 class TestMix:
     @pytest.mark.policy(replace(SMALL, max_active_trees=3))
     def test_a_crowd_of_threads(self) -> None:
-        """Six threads, each several people, on few trees: the places where they meet are many."""
+        """Six threads, each with several people, on few trees, so that many of them meet."""
         policy = replace(SMALL, max_active_trees=3)
         people = new_people(18)
         for person in people[:3]:
@@ -307,4 +307,4 @@ class TestMix:
         results = at_once([work(people[n::6]) for n in range(6)])
         assert failures(results) == []  # type: ignore[arg-type]
         assert sum(results) > 30  # type: ignore[arg-type]
-        assert elsewhere(lambda: hot.offered_kinds(people[0], "en", timezone.now())) is not None
+        assert in_other_connection(lambda: hot.available_kinds(people[0], "en", timezone.now())) is not None

@@ -1,4 +1,4 @@
-"""The same thing noted at the same moment by several processes or windows: one row, and nobody fails."""
+"""Several processes or windows store the same thing at the same moment: there is one row, and nobody gets an error."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +13,7 @@ from inference.models import OfferedModel
 from oasst.accounts import consent, identities, registration, tokens
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Consent, User
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tests.accounts.test_agreeing import AGREES, upsert
 from tests.accounts.test_tokens import program
 from tests.concurrency.together import at_once, rival_before
@@ -33,7 +33,7 @@ class TestOffer:
         assert OfferedModel.objects.get().name == "tiny"
 
     def test_another_one_was_first_by_a_moment(self) -> None:
-        """It noted the offer after this process had looked, and before it wrote."""
+        """Another process stored the offer after this one had looked and before it wrote."""
         with rival_before(QuerySet, "create", offered_models.note_offer):
             offered_models.note_offer()
         assert OfferedModel.objects.count() == 1
@@ -42,7 +42,7 @@ class TestOffer:
 class TestAgreeing:
     @pytest.fixture
     def dora(self, db: None) -> User:
-        """Has an account, and has agreed to nothing."""
+        """A user who has agreed to nothing."""
         return registration.create_user(email="dora@example.org", display_name="Dora")
 
     def by_token(self, person: User) -> Callable[[], int]:
@@ -57,8 +57,8 @@ class TestAgreeing:
         return lambda: window.post("/terms/accept/", form).status_code
 
     def agreed(self, person: User) -> list[str]:
-        """What is in force for them; what their row says of it is the same."""
-        assert list(differences(current_policy())) == []
+        """Return the consents of the user; their row says the same."""
+        assert list(find_differences(current_policy())) == []
         return [one.version for one in Consent.objects.filter(user=person, withdrawn_at=None)]
 
     def test_by_a_token(self, dora: User) -> None:
@@ -78,7 +78,7 @@ class TestAgreeing:
         ("name", "where", "status"), [("by_token", identities, 200), ("on_the_page", consent, 302)]
     )
     def test_another_window_was_first_by_a_moment(self, dora: User, name: str, where: object, status: int) -> None:
-        """It agreed when this request had found out that nothing is in force."""
+        """Another request agreed after this one had found no consent."""
         act, other, heard = getattr(self, name)(dora), self.on_the_page(dora), []
         with rival_before(where, "lock_user", lambda: heard.append(other())):
             assert act() == status
@@ -86,7 +86,7 @@ class TestAgreeing:
         assert self.agreed(dora) == [TERMS.version] and Consent.objects.count() == 1
 
     def test_and_withdrawing(self, dora: User) -> None:
-        """Whichever was last holds, and nothing is in force that the person's row does not say."""
+        """The last one counts, and the user's row agrees with it."""
         for _ in range(3):
             acts = [self.by_token(dora), self.on_the_page(dora), partial(consent.withdraw_terms, dora)]
             assert at_once(acts)[:2] == [200, 302]

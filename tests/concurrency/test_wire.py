@@ -1,4 +1,4 @@
-"""Many contributors of one program at the same moment: nobody is turned away by the others, nothing is stored twice."""
+"""Many contributors of one API client at the same moment: they do not block each other, nothing is stored twice."""
 
 from copy import copy
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from oasst.accounts.models import User
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks.models import Task
 from tests.concurrency.together import at_once
 from tests.wire.conftest import Wire, person
@@ -15,12 +15,12 @@ from trees.lifecycle.policy import current_policy
 from trees.models import Message
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
-# A test client keeps its connection from call to call, and the pool has eight.
+# A test client keeps its connection between calls, and the pool has eight.
 PEOPLE, ROUNDS = 8, 6
 
 
 def contribute(wire: Wire, name: str) -> list[int]:
-    """Rounds of whatever is most wanted; gives every status on the way."""
+    """Take and answer what is wanted most, in rounds; returns every status."""
     who, seen = person(name), []
 
     def send(response: Any) -> Any:
@@ -47,8 +47,8 @@ def contribute(wire: Wire, name: str) -> list[int]:
 
 def test_a_crowd_of_one_program() -> None:
     wire = Wire("bot", trusted=False)
-    wire.get("text_labels/report_labels")  # loads the middleware before the threads would all at once
-    # A test client is not made for threads, so each person has their own.
+    wire.get("text_labels/report_labels")  # loads the middleware before all threads need it at once
+    # A test client is not thread-safe, so each user has their own.
     own = [copy(wire) for _ in range(PEOPLE)]
     for one in own:
         one.http = Client(headers={"X-API-Key": wire.key})
@@ -61,4 +61,4 @@ def test_a_crowd_of_one_program() -> None:
     assert done == Task.objects.count() == PEOPLE * ROUNDS
     texts = Message.objects.values_list("text", flat=True)
     assert len(texts) == len(set(texts))
-    assert list(differences(current_policy())) == []
+    assert list(find_differences(current_policy())) == []

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from oasst.accounts import api_clients
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks.models import Task
 from tests.concurrency.together import at_once
 from tests.crash.processes import Site
@@ -21,12 +21,12 @@ from trees.models import Message, Ranking, Review
 
 PEOPLE, ROUNDS = 32, 5
 NOTHING_TO_DO = 1006
-RAN_OUT = (2101, 2010, 2011)  # somebody else took the place, or ended the tree, while this one wrote
+RAN_OUT = (2101, 2010, 2011)  # another user took the opening or ended the tree meanwhile
 
 
 @dataclass
 class Contributor:
-    """One person with a connection of their own. What was acknowledged to them is in `done`."""
+    """One user with their own connection. `done` has what was acknowledged to them."""
 
     url: str
     key: str
@@ -42,7 +42,7 @@ class Contributor:
         return self
 
     def send(self, path: str, body: Any) -> Any:
-        """Twice, as after a lost connection: both times the same answer."""
+        """Send it twice, as after a lost connection: both times the same answer."""
         headers = {"Idempotency-Key": str(uuid4())}
         first, again = (
             self.http.post(f"{self.url}/api/v1/{path}", json=body, headers=headers, timeout=120) for _ in range(2)
@@ -97,11 +97,11 @@ def test_nothing_is_lost_doubled_or_turned_away(site: Site) -> None:
 
     told = {kind: set().union(*(one.done[kind] for one in people)) for kind in ("text", "labels", "ranking")}
     assert min(len(names) for kind, names in told.items() if kind != "ranking") >= PEOPLE
-    # Each acknowledged answer is there, once, and nothing else is.
+    # Each acknowledged answer is stored once, and nothing else is.
     names = list(Message.objects.filter(api_client=client).values_list("frontend_message_id", flat=True))
     assert len(names) == len(set(names)) and set(names) == told["text"]
     for kind, model, result in (("labels", Review, "result_review"), ("ranking", Ranking, "result_ranking")):
         done = Task.objects.filter(status=Task.Status.DONE, **{f"{result}__isnull": False})
         assert {str(pk) for pk in done.values_list("pk", flat=True)} == told[kind]
         assert model.objects.count() == len(told[kind])
-    assert list(differences(TreePolicy(**TREE_POLICY))) == []
+    assert list(find_differences(TreePolicy(**TREE_POLICY))) == []

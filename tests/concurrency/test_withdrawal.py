@@ -1,4 +1,4 @@
-"""An author withdraws a text while others answer, review or decide about it: nothing is lost and nothing half done."""
+"""An author withdraws a text while others answer, review or decide about it: nothing is lost or left half done."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from oasst.accounts.models import User
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks.kinds import Kind
 from tasks.models import Task
 from tests.concurrency.test_rivals import ROUNDS, SMALL, rivals
@@ -25,7 +25,7 @@ ROOMY = replace(SMALL, max_active_trees=100)
 @pytest.fixture(autouse=True)
 def _everything_agrees(transactional_db: None) -> Iterator[None]:
     yield
-    assert list(differences(ROOMY)) == []
+    assert list(find_differences(ROOMY)) == []
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Running things at the same moment, and a rival in the middle of a call."""
+"""Run functions at the same moment, and run a rival in the middle of a call."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -9,15 +9,15 @@ from unittest import mock
 from django.db import connection
 
 Result = TypeVar("Result")
-BOUND = 60  # seconds: a deadlock fails the test instead of hanging it
+TIMEOUT_SECONDS = 60  # seconds; a deadlock fails the test instead of blocking it
 
 
-def at_once(acts: Sequence[Callable[[], Result]], bound: float = BOUND) -> list[Result | Exception]:
-    """Each act in a thread and connection of its own, let loose together. What each gave or raised, in order."""
+def at_once(acts: Sequence[Callable[[], Result]], bound: float = TIMEOUT_SECONDS) -> list[Result | Exception]:
+    """Run each act in its own thread and connection, started together. Returns their results or errors, in order."""
     if not connection.in_atomic_block:
         connection.close()  # the pool is for the threads
     results: list[Any] = [AssertionError("did not end")] * len(acts)
-    barrier = threading.Barrier(len(acts), timeout=BOUND)
+    barrier = threading.Barrier(len(acts), timeout=TIMEOUT_SECONDS)
 
     def run(place: int, act: Callable[[], Result]) -> None:
         try:
@@ -36,7 +36,7 @@ def at_once(acts: Sequence[Callable[[], Result]], bound: float = BOUND) -> list[
     return results
 
 
-def elsewhere(act: Callable[[], Result]) -> Result:
+def in_other_connection(act: Callable[[], Result]) -> Result:
     """Run the act in another connection and wait for it."""
     result = at_once([act])[0]
     if isinstance(result, Exception):
@@ -46,13 +46,13 @@ def elsewhere(act: Callable[[], Result]) -> Result:
 
 @contextmanager
 def rival_before(owner: object, name: str, rival: Callable[[], object]) -> Iterator[None]:
-    """While inside, the first call of `owner.name` lets the rival act first, in a connection of its own."""
+    """While inside, the first call of `owner.name` runs the rival first, in its own connection."""
     original = getattr(owner, name)
     waiting = [rival]
 
     def with_rival(*args: Any, **kwargs: Any) -> Any:
         if waiting:
-            elsewhere(waiting.pop())
+            in_other_connection(waiting.pop())
         return original(*args, **kwargs)
 
     with mock.patch.object(owner, name, with_rival):

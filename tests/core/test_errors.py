@@ -1,4 +1,4 @@
-"""Which refusal an error of others means, and what is a bug."""
+"""Which exceptions are domain errors, and which are bugs."""
 
 import pytest
 from django.core.exceptions import (

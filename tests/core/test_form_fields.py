@@ -1,4 +1,4 @@
-"""Form fields for what people write: nothing is cut, and a refusal says why and by how much."""
+"""Form fields for texts: nothing is cut, and an error says why and by how much."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from django import forms
 from django.urls import get_resolver
 
-from inference.forms import ChoicesForm
+from inference.forms import ChatSettingsForm
 from inference.policy import current_policy
 from oasst.accounts.forms import AddAddressForm, CodeForm, DebugLoginForm, ForgotPasswordForm, ProfileForm, SignInForm
 from oasst.accounts.models import User
@@ -57,7 +57,7 @@ class TestFields:
     [
         *(TokenForm, WebhookForm, EditForm, ReasonForm, CodeForm, AddAddressForm, ForgotPasswordForm, SignInForm),
         *(DebugLoginForm, Note),
-        lambda: ChoicesForm(policy=current_policy()),
+        lambda: ChatSettingsForm(policy=current_policy()),
         lambda: ProfileForm(person=User()),
         lambda: SuggestionForm(text_limit=7, filed_as="en", may_move=False),
         lambda: TextForm(text_limit=7, filed_as="en", may_move=True),

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from oasst.accounts.models import ApiClient
 from oasst.core.errors import Conflict, Invalid
-from oasst.core.idempotency import fingerprint_of, forget, once
+from oasst.core.idempotency import delete_old, fingerprint_of, once
 from oasst.core.models import RepeatableWrite
 
 
@@ -73,13 +73,13 @@ class TestOnce:
         make("old")
         make("new", key="k2")
         RepeatableWrite.objects.filter(key="k1").update(created_at=timezone.now() - datetime.timedelta(days=8))
-        assert forget(older_than=datetime.timedelta(days=7)) == 1
+        assert delete_old(older_than=datetime.timedelta(days=7)) == 1
         assert [row.key for row in RepeatableWrite.objects.all()] == ["k2"]
 
 
 @pytest.mark.django_db(transaction=True)
 def test_two_at_once_act_once() -> None:
-    """The second waits for the first, then gets its answer."""
+    """The second waits for the first and gets its answer."""
     inside, answers, ran = threading.Event(), [], []
 
     def slow() -> dict[str, int]:

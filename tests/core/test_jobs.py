@@ -1,4 +1,4 @@
-"""Jobs: each safe twice and at once, marked in the database, tried again, watched."""
+"""Jobs: safe to repeat, stored in the database, retried, measured."""
 
 from datetime import timedelta
 from typing import Any
@@ -33,12 +33,12 @@ def note_it(what: str) -> str:
 
 
 @shared_task
-def stumble(what: str) -> None:
+def failing_job(what: str) -> None:
     raise ZeroDivisionError(what)
 
 
 class Queue:
-    """The queue as a list, and a worker that does what is in it."""
+    """The queue as a list, and a worker that runs its jobs."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent: list[tuple[str, list[Any], str]] = []
@@ -93,17 +93,17 @@ class TestMarks:
         assert (done, WaitingJob.objects.count()) == (["one"], 0)
 
     def test_a_reader_is_woken_once_for_what_is_committed_in_a_moment(self, queue: Queue) -> None:
-        """It begins when the moment is over, so it finds what the later ones wrote."""
-        cache.delete_many([f"woken:{note_it.name}", f"woken:{stumble.name}"])
+        """It starts after the pause, so it finds what later commits wrote."""
+        cache.delete_many([f"woken:{note_it.name}", f"woken:{failing_job.name}"])
         with transaction.atomic():
             for _ in range(3):
                 wake(note_it.name)
-            wake(stumble.name)
+            wake(failing_job.name)
             assert queue.sent == []
-        assert [name for name, *_ in queue.sent] == [note_it.name, stumble.name]
-        cache.delete(f"woken:{note_it.name}")  # the moment is over
+        assert [name for name, *_ in queue.sent] == [note_it.name, failing_job.name]
+        cache.delete(f"woken:{note_it.name}")  # the pause is over
         wake(note_it.name)
-        assert [name for name, *_ in queue.sent] == [note_it.name, stumble.name, note_it.name]
+        assert [name for name, *_ in queue.sent] == [note_it.name, failing_job.name, note_it.name]
 
     def test_two_clocks_send_it_once(self, queue: Queue) -> None:
         enqueue(note_it, "one")
@@ -113,26 +113,26 @@ class TestMarks:
         assert len(queue.sent) == 1
 
     def test_eight_who_do_it_for_the_first_time_at_once_are_all_counted(self) -> None:
-        eight = [lambda: note_it.apply(args=["this"]), lambda: stumble.apply(args=["that"])] * 8
+        eight = [lambda: note_it.apply(args=["this"]), lambda: failing_job.apply(args=["that"])] * 8
         assert not [one for one in at_once(eight) if isinstance(one, Exception)]
-        facts = JobRecord.objects.filter(job__in=(note_it.name, stumble.name))
-        assert dict(facts.values_list("job", "runs")) == {note_it.name: 8, stumble.name: 8}
-        assert dict(facts.values_list("job", "failures")) == {note_it.name: 0, stumble.name: 8}
+        facts = JobRecord.objects.filter(job__in=(note_it.name, failing_job.name))
+        assert dict(facts.values_list("job", "runs")) == {note_it.name: 8, failing_job.name: 8}
+        assert dict(facts.values_list("job", "failures")) == {note_it.name: 0, failing_job.name: 8}
 
     def test_a_job_that_fails_waits_longer_each_time_and_stays(self, queue: Queue) -> None:
-        enqueue(stumble, "here")
+        enqueue(failing_job, "here")
         queue.work()
         row = WaitingJob.objects.get()
         assert row.attempts >= 1
         assert row.due_at > timezone.now() + timedelta(minutes=1)
-        record = JobRecord.objects.get(job=stumble.name)
+        record = JobRecord.objects.get(job=failing_job.name)
         assert record.failures == record.runs >= 1
         assert "ZeroDivisionError: here" in record.last_error
 
     def test_why_it_failed_is_kept_without_what_the_log_hides(self, queue: Queue) -> None:
-        enqueue(stumble, "password=s3cr3tV4lue refused, mail to ann@example.org \x1b[2J")
+        enqueue(failing_job, "password=s3cr3tV4lue refused, mail to ann@example.org \x1b[2J")
         queue.work()
-        record = JobRecord.objects.get(job=stumble.name)
+        record = JobRecord.objects.get(job=failing_job.name)
         assert record.last_error == "ZeroDivisionError: password=… refused, mail to …@example.org \\x1b[2J"
 
     def test_complaints_are_looked_at_although_redis_was_flushed(self, queue: Queue) -> None:
@@ -150,15 +150,19 @@ class TestMarks:
 
 
 @shared_task
-def dawdle() -> None:
-    """One statement that lasts for ever."""
+def slow_job() -> None:
+    """One statement that never ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(600)")
 
 
+@shared_task(name="tests.night_job", base=jobs.NightJob)
+def night_job() -> None: ...
+
+
 @shared_task
 def never_end() -> None:
-    """Short statements, again and again."""
+    """An endless series of short statements."""
     while True:
         WaitingJob.objects.count()
 
@@ -171,11 +175,11 @@ def timeout_now() -> str:
 
 @pytest.mark.django_db(transaction=True)
 class TestBounds:
-    """Workers are threads, which nobody can kill: a job that does not end would keep its thread for ever."""
+    """Workers are threads, which cannot be killed: a job that never ends would block its thread forever."""
 
-    @pytest.mark.parametrize("job", [dawdle, never_end])
+    @pytest.mark.parametrize("job", [slow_job, never_end])
     def test_a_job_ends(self, queue: Queue, monkeypatch: pytest.MonkeyPatch, job: Any) -> None:
-        monkeypatch.setattr(jobs.Job, "longest", 0.3)
+        monkeypatch.setattr(jobs.Job, "max_seconds", 0.3)
         before = timeout_now()
         enqueue(job)
         queue.work()
@@ -185,27 +189,33 @@ class TestBounds:
         assert row.attempts >= 1
 
     def test_what_runs_beside_it_is_not_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(jobs.Job, "longest", 60)
+        monkeypatch.setattr(jobs.Job, "max_seconds", 60)
         before, seen = timeout_now(), []
         monkeypatch.setattr(note_it, "run", lambda: seen.append(timeout_now()))
         note_it()
         assert (seen, timeout_now()) == (["1min"], before)
 
+    def test_a_night_job_may_take_longer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[str] = []
+        monkeypatch.setattr(night_job, "run", lambda: seen.append(timeout_now()))
+        night_job()
+        assert seen == ["2h"]
+
     def test_each_ends_before_the_queue_hands_it_out_again(self) -> None:
-        """One that takes longer is told to the queue as taken when it begins: else it would run beside itself."""
+        """A longer job is acknowledged when it starts, otherwise the queue would deliver it a second time."""
         current_app.loader.import_default_modules()
         again = settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
         ours = [job for job in current_app.tasks.values() if isinstance(job, jobs.Job)]
         assert len(ours) > len(SCHEDULES)
-        # Its last statement may begin in the last moment and last as long again.
-        assert [job.name for job in ours if job.acks_late and 2 * job.longest > again] == []
-        assert [job.name for job in ours if not job.acks_late and not job.longest] == []
+        # The last statement may start just before the limit and take as long again.
+        assert [job.name for job in ours if job.acks_late and 2 * job.max_seconds > again] == []
+        assert [job.name for job in ours if not job.acks_late and not job.max_seconds] == []
 
 
 @pytest.mark.django_db(transaction=True)
 class TestAWorkerThatWasAway:
     def test_what_waited_too_long_is_dropped(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Whoever sent it sends it again; the clock does, and what a commit asked for stands in its row."""
+        """The clock sends its jobs again, and jobs of a commit have a row."""
         sent: dict[str, Any] = {}
         monkeypatch.setattr(
             Celery,
@@ -218,7 +228,7 @@ class TestAWorkerThatWasAway:
         new_prompt(new_person("Alice"))
         nightly = {entry.job for entry in SCHEDULES if isinstance(current_app.tasks[entry.job], jobs.NightJob)}
         assert {name for name, expires in sent.items() if expires is None} == nightly
-        assert {expires for name, expires in sent.items() if name not in nightly} == {jobs.STALE}
+        assert {expires for name, expires in sent.items() if name not in nightly} == {jobs.EXPIRES_AFTER}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -229,7 +239,7 @@ class TestEveryJob:
         for entry in SCHEDULES:
             job = current_app.tasks[entry.job]
             if entry.job.endswith("check_invariants"):
-                continue  # only reads, and finds a prompt that nobody took as a task
+                continue  # only reads, and finds a prompt that nobody has as a task
             job()
             job()
             assert not [one for one in at_once([job, job]) if isinstance(one, Exception)], entry.name
@@ -286,6 +296,6 @@ class TestWatching:
         monkeypatch.setattr(health, "_started", -1e9)
         if age is not None:
             ended = timezone.now() - timedelta(minutes=age)
-            JobRecord.objects.create(job=health.SIGN_OF_LIFE, ended_at=ended, seconds=0, result="done")
+            JobRecord.objects.create(job=health.HEARTBEAT_JOB, ended_at=ended, seconds=0, result="done")
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json()["status"]) == (200, status)

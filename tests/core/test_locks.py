@@ -1,4 +1,4 @@
-"""Named locks, and waiting that took too long."""
+"""Named locks and timeouts."""
 
 import threading
 
@@ -10,7 +10,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from oasst.accounts.models import ApiClient
 from oasst.core.errors import Busy, as_domain_error
-from oasst.core.locks import advisory_lock, waits_are_busy
+from oasst.core.locks import advisory_lock, timeouts_as_busy
 
 
 @pytest.mark.django_db(transaction=True)
@@ -69,7 +69,7 @@ class TestWaitsAreBusy:
         thread.start()
         assert holding.wait(10)
         try:
-            with pytest.raises(Busy) as caught, waits_are_busy(), transaction.atomic():
+            with pytest.raises(Busy) as caught, timeouts_as_busy(), transaction.atomic():
                 with connection.cursor() as cursor:
                     cursor.execute("SET LOCAL lock_timeout = '50ms'")
                 ApiClient.objects.select_for_update().get(pk=client.pk)
@@ -79,7 +79,7 @@ class TestWaitsAreBusy:
         assert (caught.value.code, caught.value.retry_after) == ("locked", 1)
 
     def test_a_statement_that_took_too_long(self) -> None:
-        with pytest.raises(Busy), waits_are_busy(), transaction.atomic(), connection.cursor() as cursor:
+        with pytest.raises(Busy), timeouts_as_busy(), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = '20ms'")
             cursor.execute("SELECT pg_sleep(5)")
 
@@ -91,7 +91,7 @@ class TestWaitsAreBusy:
     def test_other_errors_stay_what_they_are(self) -> None:
         assert as_domain_error(OperationalError("the server is gone")) is None
         assert as_domain_error(ValueError()) is None
-        with pytest.raises(ValueError), waits_are_busy():
+        with pytest.raises(ValueError), timeouts_as_busy():
             raise ValueError
 
     def test_an_exhausted_pool(self) -> None:

@@ -1,4 +1,4 @@
-"""One line of JSON for whatever is logged, with what the request bound."""
+"""One line of JSON for each log message, with the bound values of the request."""
 
 import json
 import logging

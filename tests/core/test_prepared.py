@@ -1,4 +1,4 @@
-"""Statements that are planned once: their rows are the objects that the ORM would give."""
+"""Prepared statements return the same objects as the ORM."""
 
 from datetime import UTC
 from typing import Any
@@ -22,7 +22,7 @@ def test_the_same_object_as_the_orm_gives(alice: User) -> None:
     prompt = new_prompt(alice)
     Message.objects.filter(pk=prompt.pk).update(emojis={"+1": 2}, imported={"given": {"rank": 1}})
     expected = Message.objects.defer("search").get(pk=prompt.pk)
-    (found,) = prepared.objects(Message, "WHERE one.id = %s", [prompt.pk], without=NO_SEARCH)
+    (found,) = prepared.fetch_objects(Message, "WHERE one.id = %s", [prompt.pk], without=NO_SEARCH)
     assert found == expected and found.get_deferred_fields() == {"search"}
     for field in Message._meta.concrete_fields:
         if field.name != "search":
@@ -34,13 +34,13 @@ def test_the_same_object_as_the_orm_gives(alice: User) -> None:
 
 
 def test_nothing_found(alice: User) -> None:
-    assert prepared.objects(User, "WHERE one.email = %s", ["nobody@example.org"]) == []
+    assert prepared.fetch_objects(User, "WHERE one.email = %s", ["nobody@example.org"]) == []
 
 
 def test_it_is_prepared_once(alice: User) -> None:
     sql = "SELECT count(*) FROM accounts_user WHERE display_name = %s"
     for name in ("one", "two", alice.display_name):
-        counted = prepared.read(sql, [name])
+        counted = prepared.fetch_rows(sql, [name])
     assert counted == [(1,)]
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement = %s", [sql.replace("%s", "$1")])
@@ -48,17 +48,17 @@ def test_it_is_prepared_once(alice: User) -> None:
 
 
 def test_moments_are_in_utc(alice: User) -> None:
-    ((moment,),) = prepared.read("SELECT created_at FROM accounts_user WHERE id = %s", [alice.pk])
+    ((moment,),) = prepared.fetch_rows("SELECT created_at FROM accounts_user WHERE id = %s", [alice.pk])
     assert moment == alice.created_at and moment.tzinfo is UTC
 
 
 @pytest.mark.django_db(transaction=True)
 def test_another_connection(alice: User) -> None:
     sql = "SELECT display_name FROM accounts_user WHERE id = %s"
-    before, known = connection.connection, prepared.read(sql, [alice.pk])
-    before.close()  # as when the server was restarted
+    before, known = connection.connection, prepared.fetch_rows(sql, [alice.pk])
+    before.close()  # as after a restart of the server
     connection.close()
-    assert prepared.read(sql, [alice.pk]) == known
+    assert prepared.fetch_rows(sql, [alice.pk]) == known
     assert connection.connection is not before
 
 
@@ -68,7 +68,7 @@ def test_nothing_runs_after_an_error(alice: User) -> None:
     with transaction.atomic():
         transaction.set_rollback(True)
         with pytest.raises(TransactionManagementError):
-            prepared.run("UPDATE accounts_user SET notes = %s WHERE id = %s", ["x", alice.pk])
+            prepared.execute("UPDATE accounts_user SET notes = %s WHERE id = %s", ["x", alice.pk])
     alice.refresh_from_db()
     assert alice.notes == ""
 
@@ -81,13 +81,13 @@ def test_a_statement_can_be_watched(alice: User) -> None:
         return execute(sql, *rest)
 
     with connection.execute_wrapper(watch):
-        assert prepared.read("SELECT %s::int", [7]) == [(7,)]
+        assert prepared.fetch_rows("SELECT %s::int", [7]) == [(7,)]
     assert seen == ["SELECT %s::int"]
 
 
 def test_a_statement_can_be_counted(alice: User) -> None:
     with CaptureQueriesContext(connection) as seen:
-        prepared.read("SELECT display_name FROM accounts_user WHERE id = %s", [alice.pk])
+        prepared.fetch_rows("SELECT display_name FROM accounts_user WHERE id = %s", [alice.pk])
     (query,) = seen
     assert alice.pk.hex in query["sql"]
 
@@ -105,7 +105,7 @@ def test_stored_like_the_orm_does(alice: User) -> None:
         stored = Happening.objects.get(pk=one.pk)
         for field in Happening._meta.concrete_fields:
             assert getattr(one, field.attname) == getattr(stored, field.attname), field.name
-    assert told[1].at is not None and told[1].tallied is False  # what the database gave
+    assert told[1].at is not None and told[1].tallied is False  # values from the database
 
 
 def test_stored_twice(alice: User) -> None:
@@ -115,11 +115,11 @@ def test_stored_twice(alice: User) -> None:
 
 def test_some_fields_are_stored(alice: User) -> None:
     alice.display_name, alice.time_zone = "Alice B.", "Europe/Vienna"
-    prepared.update(alice, ["display_name"])
+    prepared.update_fields(alice, ["display_name"])
     alice.refresh_from_db()
     assert (alice.display_name, alice.time_zone) == ("Alice B.", "UTC")
 
 
 def test_how_many_rows_were_changed(alice: User) -> None:
-    assert prepared.run("UPDATE accounts_user SET notes = %s WHERE id = %s", ["x", alice.pk]) == 1
-    assert prepared.run("UPDATE accounts_user SET notes = %s WHERE email = %s", ["x", "nobody@example.org"]) == 0
+    assert prepared.execute("UPDATE accounts_user SET notes = %s WHERE id = %s", ["x", alice.pk]) == 1
+    assert prepared.execute("UPDATE accounts_user SET notes = %s WHERE email = %s", ["x", "nobody@example.org"]) == 0

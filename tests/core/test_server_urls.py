@@ -1,4 +1,4 @@
-"""DATABASE_URL, REDIS_URL and EMAIL_URL: all that stands in them counts, and what is not understood is refused."""
+"""DATABASE_URL, REDIS_URL and EMAIL_URL: everything in them is used, or refused."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from inference.turns import streams
 from oasst import settings as site
-from oasst.core.server_urls import RedisServer, read_database, read_mail, read_redis
+from oasst.core.server_urls import RedisServer, parse_database_url, parse_email_url, parse_redis_url
 from oasst.env import BadVariable
 from oasst.site.management.commands import pg
 from tests.embedded.tls import TlsServer, postgres_greeting, tls_in_front_of
@@ -34,7 +34,7 @@ SECRET = "hunter2"
 
 class TestDatabaseUrl:
     def test_everything_reaches_libpq(self) -> None:
-        found = read_database(
+        found = parse_database_url(
             "postgres://us%40er:p%2F%3Aw%25@[::1]:5433,second.example:5434/a%20name?sslmode=verify-full&sslrootcert=/ca.pem"
             "&channel_binding=require&connect_timeout=5&application_name=o%20a&target_session_attrs=read-write&keepalives=1"
         )
@@ -71,7 +71,7 @@ class TestDatabaseUrl:
         ],
     )
     def test_forms(self, url: str, part: str, value: Any) -> None:
-        assert read_database(url)[part] == value
+        assert parse_database_url(url)[part] == value
 
     @pytest.mark.parametrize(
         ("url", "words"),
@@ -83,7 +83,7 @@ class TestDatabaseUrl:
             ("postgresql://u:hunter2@host/oasst?SSLROOTCERT=/a", "Did you mean sslrootcert?"),
             ("postgresql://u:hunter2@host/oasst?sslmode=verify_full", "sslmode must be one of"),
             ("postgresql://u:hunter2@host/oasst?sslmode=", "sslmode has no value"),
-            ("postgresql://u:hunter2@host/oasst?sslmode", "stands name=value"),
+            ("postgresql://u:hunter2@host/oasst?sslmode", "write name=value"),
             ("postgresql://u:hunter2@host/oasst?sslmode=require&sslmode=disable", "says sslmode twice"),
             ("postgresql://u:hunter2@host/oasst?host=another", "says host twice"),
             ("postgresql://u:hunter2@host/oasst?user=v", "says user twice"),
@@ -91,7 +91,7 @@ class TestDatabaseUrl:
             ("postgresql://u:12/hunter2@host/oasst", "write %40 for @, %2F for /"),
             ("postgresql://u:x/y?hunter2@host/oasst", "write %40 for @, %2F for /"),
             ("postgresql://u:12/y?hunter2=x@host/oasst", "write %40 for @, %2F for /"),
-            ("postgresql://u:x/y?hunter2", "stands name=value"),
+            ("postgresql://u:x/y?hunter2", "write name=value"),
             ("postgresql://u@host:hunter2/oasst", "must look like"),
             ("postgresql://u:hunter2@host/oasst?replication=true", "no parameter replication"),
             ("postgresql://u:hunter2@host/oasst?client_encoding=latin1", "client_encoding is always UTF8"),
@@ -100,23 +100,25 @@ class TestDatabaseUrl:
     )
     def test_what_is_not_understood_is_refused_without_its_secret(self, url: str, words: str) -> None:
         with pytest.raises(BadVariable, match=r"^DATABASE_URL") as refused:
-            read_database(url)
+            parse_database_url(url)
         assert words in str(refused.value)
         assert SECRET not in str(refused.value)
         assert refused.value.__cause__ is None
 
     def test_our_own_options_stay(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Behind them, so that the operator has the last word."""
+        """After ours, so that the operator's options take precedence."""
         monkeypatch.setenv("DATABASE_URL", "postgresql:///oasst?options=-c%20statement_timeout%3D5s&sslmode=require")
         options = site._database()["OPTIONS"]
         assert options["options"] == "-c lock_timeout=10s -c statement_timeout=5s"
         assert (options["sslmode"], options["pool"]["timeout"]) == ("require", 20)
 
     def test_the_programs_of_postgresql_speak_as_the_site_does(self) -> None:
-        given = read_database("postgresql://u:p@host/oasst?sslmode=verify-full&sslrootcert=/ca.pem&options=-c%20a%3Db")
+        given = parse_database_url(
+            "postgresql://u:p@host/oasst?sslmode=verify-full&sslrootcert=/ca.pem&options=-c%20a%3Db"
+        )
         given["OPTIONS"]["options"] = f"{settings.LOCK_TIMEOUT} -c a=b"
         with patch.dict(pg.connection.settings_dict, given):
-            assert pg.where() == {
+            assert pg.libpq_environment() == {
                 "PGHOST": "host",
                 "PGUSER": "u",
                 "PGPASSWORD": "p",
@@ -136,7 +138,7 @@ class TestPostgresOverTls:
             yield server
 
     def connect(self, server: TlsServer, query: str, monkeypatch: pytest.MonkeyPatch) -> DatabaseWrapper:
-        """As the site does, but for the pool, which asks again for twenty seconds."""
+        """Like the site, but without the pool, which retries for twenty seconds."""
         where = settings.DATABASES["default"]
         who = f"{where['USER']}:{quote(where['PASSWORD'], safe='')}"
         monkeypatch.setenv("DATABASE_URL", f"postgresql://{who}@localhost:{server.port}/postgres?{query}")
@@ -151,10 +153,10 @@ class TestPostgresOverTls:
         query = f"sslmode=verify-full&sslrootcert={server.authority}&application_name=over%20tls"
         wrapper = self.connect(server, query, monkeypatch)
         try:
-            said = wrapper.connection.execute(
+            row = wrapper.connection.execute(
                 "SELECT current_setting('application_name'), current_setting('lock_timeout')"
             )
-            assert said.fetchone() == ("over tls", "10s")
+            assert row.fetchone() == ("over tls", "10s")
             assert wrapper.connection.pgconn.ssl_in_use
         finally:
             wrapper.close()
@@ -185,12 +187,12 @@ class TestRedisUrl:
         ],
     )
     def test_forms(self, url: str, canonical: str, broker: str) -> None:
-        assert read_redis(url) == RedisServer(canonical, broker, None)
+        assert parse_redis_url(url) == RedisServer(canonical, broker, None)
 
     def test_tls_is_on_for_the_queue_too(self) -> None:
-        plain = read_redis("rediss://host")
+        plain = parse_redis_url("rediss://host")
         assert plain.broker_ssl == {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
-        given = read_redis("rediss://host?ssl_cert_reqs=CERT_NONE&ssl_ca_certs=/ca.pem")
+        given = parse_redis_url("rediss://host?ssl_cert_reqs=CERT_NONE&ssl_ca_certs=/ca.pem")
         assert given.url == "rediss://host:6379?db=0&ssl_cert_reqs=none&ssl_ca_certs=/ca.pem"
         assert given.broker_ssl == {
             "ssl_cert_reqs": ssl.CERT_NONE,
@@ -199,14 +201,14 @@ class TestRedisUrl:
         }
 
     def test_options_reach_the_queue_too(self) -> None:
-        found = read_redis("redis://host?health_check_interval=7&client_name=site&socket_keepalive=yes")
+        found = parse_redis_url("redis://host?health_check_interval=7&client_name=site&socket_keepalive=yes")
         assert found.broker_options == {"health_check_interval": 7, "client_name": "site", "socket_keepalive": True}
         parsed = redis.connection.parse_url(found.url)
         assert {name: parsed[name] for name in found.broker_options} == found.broker_options
 
     def test_another_database(self) -> None:
-        assert read_redis("unix://:p@/run/r.sock?db=2", db=5).url == "unix://:p@/run/r.sock?db=5"
-        assert read_redis("redis://host/2", db=5).broker_url == "redis://host:6379/5"
+        assert parse_redis_url("unix://:p@/run/r.sock?db=2", db=5).url == "unix://:p@/run/r.sock?db=5"
+        assert parse_redis_url("redis://host/2", db=5).broker_url == "redis://host:6379/5"
 
     @pytest.mark.parametrize(
         ("url", "words"),
@@ -236,14 +238,14 @@ class TestRedisUrl:
     )
     def test_what_is_not_understood_is_refused_without_its_secret(self, url: str, words: str) -> None:
         with pytest.raises(BadVariable, match=r"^REDIS_URL") as refused:
-            read_redis(url)
+            parse_redis_url(url)
         assert words in str(refused.value)
         assert SECRET not in str(refused.value)
         assert refused.value.__cause__ is None
 
 
 class TestRedisOverTls:
-    """One address, five libraries that speak to it."""
+    """One URL for five libraries."""
 
     @pytest.fixture
     def server(self, tmp_path: Path) -> Iterator[TlsServer]:
@@ -253,10 +255,10 @@ class TestRedisOverTls:
     def address(self, server: TlsServer, authority: Path) -> RedisServer:
         parts = urlsplit(settings.REDIS_URL)
         password, db = parts.password, re.findall(r"db=(\d+)", parts.query)[0]
-        return read_redis(f"rediss://:{password}@localhost:{server.port}/{db}?ssl_ca_certs={authority}")
+        return parse_redis_url(f"rediss://:{password}@localhost:{server.port}/{db}?ssl_ca_certs={authority}")
 
     def speak(self, name: str, address: RedisServer) -> None:
-        """Say something through one of our clients and hear it back; raises what that client raises."""
+        """Write and read back a value through one of our clients; raises what that client raises."""
         getattr(self, f"_{name}")(address)
 
     def _redis_py(self, address: RedisServer) -> None:
@@ -321,8 +323,8 @@ class TestRedisOverTls:
 
 class TestPasswordIsNotShown:
     def test_in_the_names_of_connections(self, redis_server: redis.Redis) -> None:
-        """The banner of a worker and its complaints about a broker that is away show these."""
-        address = read_redis("unix://:hunter2@/run/r.sock?db=0")
+        """The banner of a worker and its errors about the broker show these."""
+        address = parse_redis_url("unix://:hunter2@/run/r.sock?db=0")
         assert SECRET not in Connection(address.broker_url).as_uri()
         assert SECRET not in repr(redis.Redis.from_url(address.url))
         with pytest.raises(redis.ConnectionError) as away:
@@ -343,7 +345,7 @@ class TestEmailUrl:
         ],
     )
     def test_forms(self, url: str, expected: dict[str, Any]) -> None:
-        found = read_mail(url)
+        found = parse_email_url(url)
         assert {name: found[name] for name in expected} == expected
 
     @pytest.mark.parametrize(
@@ -363,7 +365,7 @@ class TestEmailUrl:
     )
     def test_what_is_not_understood_is_refused_without_its_secret(self, url: str, words: str) -> None:
         with pytest.raises(BadVariable, match=r"^EMAIL_URL") as refused:
-            read_mail(url)
+            parse_email_url(url)
         assert words in str(refused.value)
         assert SECRET not in str(refused.value)
         assert refused.value.__cause__ is None

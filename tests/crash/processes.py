@@ -1,4 +1,4 @@
-"""Processes of the site that a test starts, kills and starts again."""
+"""Processes of the site that a test starts, kills and restarts."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ START_SECONDS = 120
 
 
 class Process:
-    """One program with a log. Only ever signals what it started itself."""
+    """One program with a log. Sends signals only to processes that it started."""
 
     def __init__(
         self, argv: Sequence[str], log: Path, *, inherit: Sequence[int] = (), variables: Mapping[str, str] | None = None
@@ -60,14 +60,14 @@ class Process:
 
 
 def serve(listener: socket.socket, log: Path, variables: Mapping[str, str] | None = None) -> Process:
-    """The web server on a socket that outlives it."""
+    """The web server on a socket that stays open between restarts."""
     descriptor = listener.fileno()
     argv = ["manage.py", "serve", "--skip-checks", "--fd", str(descriptor)]
     return Process(argv, log, inherit=[descriptor], variables=variables)
 
 
 class Site:
-    """The web server on a socket that outlives it, as under `up`, and a worker."""
+    """The web server on a socket that stays open between restarts, as under `up`, and a worker."""
 
     def __init__(self, folder: Path) -> None:
         self.listener: socket.socket = listen("127.0.0.1", 0)

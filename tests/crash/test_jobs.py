@@ -1,4 +1,4 @@
-"""Workers are killed in the middle of jobs. What is left undone is done later, once; nothing is counted twice."""
+"""Workers are killed in the middle of jobs. Unfinished jobs run again, once; nothing is counted twice."""
 
 import random
 import time
@@ -91,7 +91,7 @@ class TestKilledWorkers:
             reactions.set_reaction(message_id=message.pk, person=reviewer, emoji=dice.choice(["+1", "red_flag"]))
 
     def _finish(self, worker: Process, jobs: list[str]) -> None:
-        """Now nobody is killed any more."""
+        """From here on nothing is killed."""
         runs = dict(JobRecord.objects.values_list("job", "runs"))
         for job in jobs:
             send(job)

@@ -1,4 +1,4 @@
-"""Servers are killed in the middle of work. What was acknowledged is there, once; the rest was never promised."""
+"""Servers are killed in the middle of work. What was acknowledged is stored once; the rest was never promised."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from oasst.accounts.models import User
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks.models import Task
 from tests.crash.processes import Process, Site, wait_until
 from tests.crash.settings import TREE_POLICY
@@ -41,11 +41,11 @@ class TestKilledServers:
             wait_until(lambda: crowd.child.poll() is not None, PATIENCE, crowd.said)
         finally:
             crowd.kill()
-        # The crowd checked the invariants too, and fails when they do not hold.
+        # The crowd also checks the invariants, and fails if they do not hold.
         assert crowd.child.returncode == 0, crowd.said()
         assert list(missing_answers(ledger)) == []
         assert len(ledger.read_text().splitlines()) == Task.objects.filter(status=Task.Status.DONE).count()
-        assert list(differences(TreePolicy(**TREE_POLICY))) == []  # type: ignore[arg-type]
+        assert list(find_differences(TreePolicy(**TREE_POLICY))) == []  # type: ignore[arg-type]
         assert MessageTree.objects.filter(state=State.READY_FOR_EXPORT).count() >= 5
         assert User.objects.count() == 12
 

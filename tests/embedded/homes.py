@@ -1,4 +1,4 @@
-"""Homes with embedded servers of their own, cleaned away after the test wherever their data lay."""
+"""Homes with their own embedded servers, which are deleted after the test wherever their data is."""
 
 import os
 import shutil
@@ -26,11 +26,11 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def clean(path: Path) -> None:
     if not (path / "postgres-password").exists():
         return
-    place = directories.prepare(path)
-    postgres.stop(place)
-    redis.stop(place)
-    shutil.rmtree(place.data)
-    shutil.rmtree(place.sockets)
+    dirs = directories.prepare_directories(path)
+    postgres.stop(dirs)
+    redis.stop(dirs)
+    shutil.rmtree(dirs.data)
+    shutil.rmtree(dirs.sockets)
 
 
 @contextmanager
@@ -52,10 +52,10 @@ def postmaster(path: Path) -> int:
 
 
 def environment(path: Path, **more: str) -> dict[str, str]:
-    """For a process that runs as the site itself, not as a test."""
+    """The environment of a process that runs as the site itself, not as a test."""
     ours = ("OASST_", "DJANGO_", "PYTEST_", "DATABASE_URL", "REDIS_URL", "PORT", "PUBLIC_URL", "DEBUG")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    # No model is fetched for it: that takes minutes and half a gigabyte.
+    # No model is fetched, because that takes minutes and half a gigabyte.
     return kept | {"OASST_HOME": str(path), "PYTHONUNBUFFERED": "1", "OASST_CHAT_MODEL": "none"} | more
 
 

@@ -1,4 +1,4 @@
-"""Commands bring their servers along and fail in one sentence."""
+"""Commands start the servers they need and fail with one sentence."""
 
 import fcntl
 import os
@@ -20,10 +20,10 @@ from psycopg import errors
 from pytest_django import Settings
 
 from oasst.core.errors import Conflict
-from oasst.embedded.commands import ServiceCommand, at_the_running_site
+from oasst.embedded.commands import ServiceCommand, use_running_site_url
 from oasst.embedded.errors import ServiceError
-from oasst.embedded.instance_lock import OnlyOne, address_of_running
-from oasst.embedded.servers import Embedded
+from oasst.embedded.instance_lock import InstanceLock, running_site_url
+from oasst.embedded.servers import EmbeddedServers
 from tests.embedded.homes import ROOT, environment, home
 
 __all__ = ["home"]
@@ -120,8 +120,8 @@ def test_every_scheduled_job_exists() -> None:
 
 @pytest.mark.slow
 def test_command_without_tables_says_what_to_do_and_works_after_migrate(home: Path) -> None:
-    """Nobody runs `up` here: each command starts the servers and stops them."""
-    with Embedded(home):
+    """Without `up`: each command starts the servers and stops them."""
+    with EmbeddedServers(home):
         early = manage(home, "setup_schedules")
     assert early.returncode == 1
     said = f"CommandError: The database of {home} has no tables yet: run scripts/up"
@@ -134,7 +134,7 @@ def test_command_without_tables_says_what_to_do_and_works_after_migrate(home: Pa
 
 @pytest.mark.parametrize("command", [("sign_in_link", "ada@example.org"), ("shell", "-c", "pass"), ("pg", "psql")])
 def test_no_command_but_a_beginning_makes_a_database_where_none_was(home: Path, command: tuple[str, ...]) -> None:
-    """A second terminal without OASST_HOME: whoever is told nothing works on another site."""
+    """A second terminal without OASST_HOME: without an error, commands would work on another site."""
     done = manage(home, *command)
     assert done.returncode == 1
     assert f"No site in {home} yet. If yours is kept elsewhere, set OASST_HOME" in done.stderr.splitlines()[-1]
@@ -144,7 +144,7 @@ def test_no_command_but_a_beginning_makes_a_database_where_none_was(home: Path, 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_command_that_is_ended_stops_the_servers_it_started(home: Path, how: signal.Signals) -> None:
-    with Embedded(home):
+    with EmbeddedServers(home):
         pass
     command = subprocess.Popen(
         [sys.executable, "manage.py", "shell", "-c", "print('here', flush=True); import time; time.sleep(600)"],
@@ -171,7 +171,7 @@ def test_command_that_is_ended_stops_the_servers_it_started(home: Path, how: sig
     [
         ({"PORT": "http"}, "PORT must be a whole number"),
         ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL must look like"),
-        ({"SECRET_KEY_FILE": "/nowhere/key"}, "SECRET_KEY_FILE: can not read"),
+        ({"SECRET_KEY_FILE": "/nowhere/key"}, "SECRET_KEY_FILE: cannot read"),
     ],
 )
 def test_unreadable_variable_is_a_sentence(tmp_path: Path, variables: dict[str, str], sentence: str) -> None:
@@ -185,17 +185,17 @@ def test_links_lead_to_the_site_that_runs_whatever_this_shell_knows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     def told() -> str:
-        with at_the_running_site():
+        with use_running_site_url():
             return str(settings.PUBLIC_URL)
 
     for name in ("PORT", "PUBLIC_URL"):
         monkeypatch.delenv(name, raising=False)
     usual, settings.OASST_HOME = settings.PUBLIC_URL, tmp_path
-    with OnlyOne(tmp_path, "http://localhost:8431"):
+    with InstanceLock(tmp_path, "http://localhost:8431"):
         assert told() == "http://localhost:8431"
         assert usual == settings.PUBLIC_URL, "only while the command runs"
         with pytest.raises(ServiceError, match=r"already running .*localhost:8431.*OASST_HOME and PORT of its own"):
-            OnlyOne(tmp_path, "http://localhost:1").__enter__()
+            InstanceLock(tmp_path, "http://localhost:1").__enter__()
         for name in ("PORT", "PUBLIC_URL"):
             with monkeypatch.context() as shell:
                 shell.setenv(name, "8000")
@@ -204,23 +204,23 @@ def test_links_lead_to_the_site_that_runs_whatever_this_shell_knows(
 
 
 def test_asking_for_the_address_keeps_nobody_from_starting(tmp_path: Path) -> None:
-    """A command asks by trying the lock, at the very moment when `up` wants it."""
-    with OnlyOne(tmp_path, "http://localhost:1"):
+    """A command tries the lock at the very moment when `up` wants it."""
+    with InstanceLock(tmp_path, "http://localhost:1"):
         pass
     asking = os.open(tmp_path / "up.lock", os.O_RDONLY)
     fcntl.flock(asking, fcntl.LOCK_SH)
     timer = threading.Timer(0.1, os.close, [asking])
     timer.start()
-    with OnlyOne(tmp_path, "http://localhost:2"):
-        assert address_of_running(tmp_path) == "http://localhost:2"
+    with InstanceLock(tmp_path, "http://localhost:2"):
+        assert running_site_url(tmp_path) == "http://localhost:2"
     timer.join()
 
 
 class TestTheCommandLine:
-    """`./manage.py` as everything here writes it, in a clone whose packages are in .venv."""
+    """`./manage.py` as all texts write it, in a clone whose packages are in .venv."""
 
     def run(self, root: Path) -> "subprocess.CompletedProcess[str]":
-        """By a Python that has no Django."""
+        """By a Python without Django."""
         return subprocess.run(
             [sys.executable, "-S", root / "manage.py", "sign_in_link", "ada@example.org"],
             env={"PATH": os.environ["PATH"]},
@@ -255,7 +255,7 @@ class TestTheCommandLine:
 
 
 def test_commands_are_written_as_they_can_be_typed() -> None:
-    """`./manage.py`, everywhere that people read: it works in any shell at the top of the clone."""
+    """`./manage.py` in all texts: it works in any shell at the top of the clone."""
     listed = subprocess.check_output(["git", "ls-files", "*.md", "*.html", "*.py"], cwd=ROOT, text=True).split()
     for name in listed:
         if name.startswith("tests/") or name in ("CHANGELOG.md", "manage.py"):

@@ -1,4 +1,4 @@
-"""Directories: private, of the right owner, and apart for each home."""
+"""Directories: private, with the right owner, and separate for each home."""
 
 import os
 import pwd
@@ -15,48 +15,48 @@ from oasst.embedded.errors import ServiceError
 
 
 def test_password_is_made_once_for_the_owner_alone(tmp_path: Path) -> None:
-    first = directories.password(tmp_path)
+    first = directories.postgres_password(tmp_path)
     assert len(first) >= 32
-    assert directories.password(tmp_path) == first
+    assert directories.postgres_password(tmp_path) == first
     assert (tmp_path / "postgres-password").stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in tmp_path.iterdir()) == ["postgres-password"]
 
 
 def test_sockets_are_short_and_follow_the_home(tmp_path: Path) -> None:
     long_home = tmp_path / ("x" * 200)
-    assert len(str(directories.sockets(long_home) / ".s.PGSQL.5432")) < 108
-    assert directories.sockets(long_home) == directories.sockets(long_home)
-    assert directories.sockets(long_home) != directories.sockets(tmp_path / "another")
+    assert len(str(directories.socket_directory(long_home) / ".s.PGSQL.5432")) < 108
+    assert directories.socket_directory(long_home) == directories.socket_directory(long_home)
+    assert directories.socket_directory(long_home) != directories.socket_directory(tmp_path / "another")
 
 
 def test_emptied_home_never_meets_the_servers_of_the_old_one(tmp_path: Path) -> None:
-    before = directories.sockets(tmp_path)
+    before = directories.socket_directory(tmp_path)
     (tmp_path / "postgres-password").unlink()
-    assert directories.sockets(tmp_path) != before
+    assert directories.socket_directory(tmp_path) != before
 
 
 def test_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     with pytest.raises(ServiceError, match="should belong to uid 12345"):
-        directories.private_directory(theirs, (12345, 12345))
+        directories.make_private_directory(theirs, (12345, 12345))
 
 
 def test_link_in_place_of_a_private_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(ServiceError, match="Remove it"):
-        directories.private_directory(tmp_path / "link", (os.geteuid(), os.getegid()))
+        directories.make_private_directory(tmp_path / "link", (os.geteuid(), os.getegid()))
 
 
 def test_home_that_can_not_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ServiceError, match="can not be used"):
-        directories.password(tmp_path / "file" / "home")
+    with pytest.raises(ServiceError, match="cannot be used"):
+        directories.postgres_password(tmp_path / "file" / "home")
 
 
 def test_redis_has_a_password_of_its_own_also_in_an_older_home(tmp_path: Path) -> None:
-    of_postgres = directories.password(tmp_path)
+    of_postgres = directories.postgres_password(tmp_path)
     of_redis = directories.redis_password(tmp_path)
     assert len(of_redis) >= 32 and of_redis != of_postgres
     assert directories.redis_password(tmp_path) == of_redis
@@ -67,15 +67,15 @@ def test_redis_has_a_password_of_its_own_also_in_an_older_home(tmp_path: Path) -
 def test_a_file_for_the_servers_follows_no_link(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text("precious")
     (tmp_path / "redis.conf").symlink_to(tmp_path / "elsewhere")
-    place = directories.Place(tmp_path, tmp_path, tmp_path, None, None)
-    directories.write_for_owner(place, tmp_path / "redis.conf", "secret")
+    dirs = directories.ServerDirectories(tmp_path, tmp_path, tmp_path, None, None)
+    directories.write_private_file(dirs, tmp_path / "redis.conf", "secret")
     assert (tmp_path / "elsewhere").read_text() == "precious"
     assert (tmp_path / "redis.conf").read_text() == "secret"
     assert (tmp_path / "redis.conf").stat().st_mode & 0o777 == 0o600
 
 
 class TestSystemUser:
-    """The user as whom the servers run that root starts. The accounts here are those of a file."""
+    """The user who runs the servers that root starts. The accounts here are those of a file."""
 
     @pytest.fixture(autouse=True)
     def accounts(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -97,7 +97,7 @@ class TestSystemUser:
 
     @pytest.fixture
     def useradd(self, tmp_path: Path) -> Callable[[str], Path]:
-        """useradd(lines of sh) puts such a program in the path; the file that it returns has a line for each call."""
+        """useradd(lines of sh) puts such a program into the path; the file that it returns has a line for each call."""
 
         def install(does: str) -> Path:
             program, calls = tmp_path / "bin" / "useradd", tmp_path / "calls"
@@ -126,7 +126,7 @@ class TestSystemUser:
         assert call.endswith(" oasst")
 
     def test_without_useradd_the_start_says_what_to_do(self, accounts: Path) -> None:
-        """`nobody`, whom other services share, is no way out."""
+        """`nobody`, which other services use too, is no alternative."""
         accounts.write_text("nobody:65534\n")
         with pytest.raises(ServiceError, match=r"no program useradd.*`useradd --system oasst`.*ordinary user"):
             directories._system_user()
@@ -138,7 +138,7 @@ class TestSystemUser:
 
     def test_root_by_another_name_is_refused(self, accounts: Path) -> None:
         accounts.write_text("oasst:0\n")
-        with pytest.raises(ServiceError, match="can not run as root"):
+        with pytest.raises(ServiceError, match="cannot run as root"):
             directories._system_user()
 
 
@@ -147,7 +147,7 @@ class TestTakingOver:
     FORMER, OWNER = 12345, (23456, 23456)
 
     @pytest.fixture
-    def place(self, tmp_path: Path) -> directories.Place:
+    def dirs(self, tmp_path: Path) -> directories.ServerDirectories:
         """Data of another user, as earlier versions made them, behind the link that root makes."""
         data, where = tmp_path / "data", tmp_path / "sockets"
         (data / "postgres" / "base").mkdir(parents=True)
@@ -161,20 +161,22 @@ class TestTakingOver:
         home = tmp_path / "home"
         home.mkdir()
         (home / "services").symlink_to(data)
-        return directories.Place(home, data, where, *self.OWNER)
+        return directories.ServerDirectories(home, data, where, *self.OWNER)
 
-    def test_everything_changes_hands(self, place: directories.Place) -> None:
-        assert directories.former_owner(place) == self.FORMER
-        directories.take_over(place, self.FORMER)
-        assert directories.former_owner(place) is None
-        found = [*(place.data / "postgres").rglob("*"), place.data / "redis", *place.sockets.rglob("*"), place.sockets]
+    def test_everything_changes_hands(self, dirs: directories.ServerDirectories) -> None:
+        assert directories.find_former_owner(dirs) == self.FORMER
+        directories.change_owner(dirs, self.FORMER)
+        assert directories.find_former_owner(dirs) is None
+        found = [*(dirs.data / "postgres").rglob("*"), dirs.data / "redis", *dirs.sockets.rglob("*"), dirs.sockets]
         assert {path.stat().st_uid for path in found} == {self.OWNER[0]}
 
-    def test_links_and_files_of_others_stay_whose_they_are(self, place: directories.Place, tmp_path: Path) -> None:
+    def test_links_and_files_of_others_stay_whose_they_are(
+        self, dirs: directories.ServerDirectories, tmp_path: Path
+    ) -> None:
         precious = tmp_path / "precious"
         precious.touch()
-        (place.data / "postgres" / "link").symlink_to(precious)
-        (place.data / "postgres" / "of root").touch()
-        directories.take_over(place, self.FORMER)
+        (dirs.data / "postgres" / "link").symlink_to(precious)
+        (dirs.data / "postgres" / "of root").touch()
+        directories.change_owner(dirs, self.FORMER)
         assert precious.stat().st_uid == 0
-        assert (place.data / "postgres" / "of root").stat().st_uid == 0
+        assert (dirs.data / "postgres" / "of root").stat().st_uid == 0

@@ -1,4 +1,4 @@
-"""The harness itself: the tests run on the real servers, each worker on databases of its own."""
+"""The test harness: tests run on real servers, each worker with its own databases."""
 
 import subprocess
 import sys
@@ -25,9 +25,7 @@ def test_database_is_postgresql_with_extensions() -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("_run", [1, 2])
 def test_rows_and_threads_leave_nothing_behind(_run: int) -> None:
-    """Twice: rows of the first run are gone, and connections of threads do not keep the database from being
-    emptied.
-    """
+    """Run it twice: rows of the first run are gone, and connections of threads do not block emptying the database."""
     assert not User.objects.exists()
 
     def write() -> None:

@@ -1,4 +1,4 @@
-"""The embedded servers for real: first start, crash, leftovers, rivals."""
+"""Real embedded servers: first start, crash, leftovers, concurrent starts."""
 
 import os
 import pwd
@@ -13,7 +13,7 @@ from redis.exceptions import AuthenticationError, ResponseError
 
 from oasst.embedded import directories, postgres, processes, redis
 from oasst.embedded.errors import ServiceError
-from oasst.embedded.servers import Embedded
+from oasst.embedded.servers import EmbeddedServers
 from tests.embedded.homes import connected, home, postmaster, python
 
 __all__ = ["home"]
@@ -27,27 +27,27 @@ def _no_servers_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def running(path: Path) -> tuple[bool, bool]:
-    place = directories.prepare(path)
-    return postgres.answers(place), redis.answers(place)
+    dirs = directories.prepare_directories(path)
+    return postgres.answers(dirs), redis.answers(dirs)
 
 
 def test_starts_keeps_rows_and_stops_with_its_last_user(home: Path) -> None:
-    with Embedded(home):
+    with EmbeddedServers(home):
         assert running(home) == (True, True)
         with connected(home) as connection:
             connection.execute("CREATE TABLE kept (n int)")
             connection.execute("INSERT INTO kept VALUES (42)")
         first = postmaster(home)
-        with Embedded(home):
+        with EmbeddedServers(home):
             assert postmaster(home) == first
         assert running(home) == (True, True), "the inner user must not stop what the outer one uses"
     assert running(home) == (False, False)
-    with Embedded(home), connected(home) as connection:
+    with EmbeddedServers(home), connected(home) as connection:
         assert connection.execute("SELECT n FROM kept").fetchall() == [(42,)]
 
 
 def test_server_is_private_and_safe(home: Path) -> None:
-    with Embedded(home), connected(home) as connection:
+    with EmbeddedServers(home), connected(home) as connection:
         for name, value in {
             "listen_addresses": "",
             "fsync": "on",
@@ -63,16 +63,18 @@ def test_server_is_private_and_safe(home: Path) -> None:
         )
         assert locale.fetchone() == ("b", "C.UTF-8")
         assert stat.S_IMODE((home / "postgres-password").stat().st_mode) == 0o600
-        sockets = directories.sockets(home).stat()
+        sockets = directories.socket_directory(home).stat()
         assert stat.S_IMODE(sockets.st_mode) == 0o700
-        assert sockets.st_uid == directories.prepare(home).owner[0]
+        assert sockets.st_uid == directories.prepare_directories(home).owner[0]
         with pytest.raises(psycopg.OperationalError, match="password"):
-            psycopg.connect(host=str(directories.sockets(home)), user="oasst", dbname="oasst", password="guessed")
+            psycopg.connect(
+                host=str(directories.socket_directory(home)), user="oasst", dbname="oasst", password="guessed"
+            )
 
 
 def test_redis_asks_for_its_password_and_shows_it_nowhere(home: Path) -> None:
-    with Embedded(home):
-        place = directories.prepare(home)
+    with EmbeddedServers(home):
+        dirs = directories.prepare_directories(home)
         secret = directories.redis_password(home)
         with client_of(redis.url(home)) as client:
             assert client.ping()
@@ -83,14 +85,14 @@ def test_redis_asks_for_its_password_and_shows_it_nowhere(home: Path) -> None:
             stranger.ping()
         with client_of(f"unix://{redis.socket_path(home)}") as stranger, pytest.raises(AuthenticationError):
             stranger.ping()
-        (pid,) = processes.working_in(redis.data(place), "redis-server")
+        (pid,) = processes.find_processes(redis.data(dirs), "redis-server")
         for what in ("cmdline", "environ"):
             assert secret.encode() not in Path(f"/proc/{pid}/{what}").read_bytes()
-        assert secret not in redis.log(place).read_text()
-        config = (place.data / "redis.conf").stat()
-        assert (stat.S_IMODE(config.st_mode), config.st_uid) == (0o600, place.owner[0])
+        assert secret not in redis.log(dirs).read_text()
+        config = (dirs.data / "redis.conf").stat()
+        assert (stat.S_IMODE(config.st_mode), config.st_uid) == (0o600, dirs.owner[0])
         socket = redis.socket_path(home).stat()
-        assert (stat.S_IMODE(socket.st_mode), socket.st_uid) == (0o700, place.owner[0])
+        assert (stat.S_IMODE(socket.st_mode), socket.st_uid) == (0o700, dirs.owner[0])
 
 
 def client_of(url: str) -> "Redis":
@@ -101,60 +103,66 @@ def client_of(url: str) -> "Redis":
 def test_started_by_root_they_run_as_a_user_of_their_own(home: Path) -> None:
     oasst = pwd.getpwnam(directories.SYSTEM_USER) if directories._system_user() else None
     assert oasst is not None and oasst.pw_shell.endswith("nologin")
-    with Embedded(home):
-        place = directories.prepare(home)
-        (redis_server,) = processes.working_in(redis.data(place), "redis-server")
+    with EmbeddedServers(home):
+        dirs = directories.prepare_directories(home)
+        (redis_server,) = processes.find_processes(redis.data(dirs), "redis-server")
         for pid in (postmaster(home), redis_server):
             assert Path(f"/proc/{pid}").stat().st_uid == oasst.pw_uid
 
 
 def test_servers_of_an_earlier_version_are_taken_over(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There Redis had no password, and as root both ran as `nobody`. Nobody stopped them before the update."""
+    """In earlier versions Redis had no password, and as root both ran as `nobody`. They still run after the update."""
     as_root = os.geteuid() == 0
     with monkeypatch.context() as earlier:
         if as_root:
             earlier.setattr(directories, "SYSTEM_USER", "nobody")
-        servers = Embedded(home)
+        servers = EmbeddedServers(home)
         servers.__enter__()
     with connected(home) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS n")
-    place = directories.prepare(home)
-    (home / "redis-password").unlink()  # what runs there does not know the one that is made now
+    dirs = directories.prepare_directories(home)
+    (home / "redis-password").unlink()  # the running server does not know the new one
     if as_root:
         former = pwd.getpwnam("nobody").pw_uid
-        assert Path(f"/proc/{postmaster(home)}").stat().st_uid == former != place.owner[0]
-    with Embedded(home, owner=True), connected(home) as connection:
+        assert Path(f"/proc/{postmaster(home)}").stat().st_uid == former != dirs.owner[0]
+    with EmbeddedServers(home, owner=True), connected(home) as connection:
         assert running(home) == (True, True)
         assert connection.execute("SELECT n FROM kept").fetchall() == [(42,)]
-        data = postgres.data(place)
-        for path in (data, data / "PG_VERSION", redis.data(place), directories.sockets(home), redis.socket_path(home)):
-            assert path.stat().st_uid == place.owner[0]
-        assert Path(f"/proc/{postmaster(home)}").stat().st_uid == place.owner[0]
+        data = postgres.data(dirs)
+        for path in (
+            data,
+            data / "PG_VERSION",
+            redis.data(dirs),
+            directories.socket_directory(home),
+            redis.socket_path(home),
+        ):
+            assert path.stat().st_uid == dirs.owner[0]
+        assert Path(f"/proc/{postmaster(home)}").stat().st_uid == dirs.owner[0]
     servers.__exit__(None, None, None)
 
 
 def test_logs_are_for_their_owner_alone(home: Path) -> None:
-    """An error may quote a value; started by root they lie in a directory that all may enter."""
-    with Embedded(home):
-        place = directories.prepare(home)
-        for log in (postgres.log(place), redis.log(place)):
+    """An error may quote a value; as root, they are in a directory that all users may enter."""
+    with EmbeddedServers(home):
+        dirs = directories.prepare_directories(home)
+        for log in (postgres.log(dirs), redis.log(dirs)):
             assert log.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_crash_of_redis_writes_no_memory_into_its_log(home: Path) -> None:
-    with Embedded(home):
-        place = directories.prepare(home)
+    with EmbeddedServers(home):
+        dirs = directories.prepare_directories(home)
         with client_of(redis.url(home)) as client:
             client.execute_command("CLIENT", "SETNAME", "s3cr3tV4lue")
-            (pid,) = processes.working_in(redis.data(place), "redis-server")
+            (pid,) = processes.find_processes(redis.data(dirs), "redis-server")
             processes.send([pid], signal.SIGSEGV)
-            assert processes.wait_until(lambda: not processes.working_in(redis.data(place), "redis-server"), 60)
-        assert "s3cr3tV4lue" not in redis.log(place).read_text()
+            assert processes.wait_until(lambda: not processes.find_processes(redis.data(dirs), "redis-server"), 60)
+        assert "s3cr3tV4lue" not in redis.log(dirs).read_text()
 
 
 def test_extensions_are_in_every_new_database(home: Path) -> None:
     """The site's role may not add pgvector itself, and a migration asks for it."""
-    with Embedded(home), connected(home) as connection:
+    with EmbeddedServers(home), connected(home) as connection:
         connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
         connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
         assert connection.execute("SELECT '[1,2]'::vector <-> '[1,3]'::vector").fetchone() == (1.0,)
@@ -162,13 +170,15 @@ def test_extensions_are_in_every_new_database(home: Path) -> None:
 
 @pytest.mark.parametrize("victims", ["postmaster", "everybody"])
 def test_starts_again_after_sigkill_with_all_rows(home: Path, victims: str) -> None:
-    with Embedded(home) as servers:
+    with EmbeddedServers(home) as servers:
         with connected(home) as connection:
             connection.execute("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n")
-        data = postgres.data(directories.prepare(home))
-        pids = [postmaster(home)] if victims == "postmaster" else processes.working_in(data, "postgres")
+        data = postgres.data(directories.prepare_directories(home))
+        pids = [postmaster(home)] if victims == "postmaster" else processes.find_processes(data, "postgres")
         processes.send(pids, signal.SIGKILL)
-        processes.send(processes.working_in(redis.data(directories.prepare(home)), "redis-server"), signal.SIGKILL)
+        processes.send(
+            processes.find_processes(redis.data(directories.prepare_directories(home)), "redis-server"), signal.SIGKILL
+        )
         assert processes.wait_until(lambda: running(home) == (False, False), 10)
         assert sorted(servers.revive()) == ["postgres", "redis"]
         with connected(home) as connection:
@@ -176,19 +186,19 @@ def test_starts_again_after_sigkill_with_all_rows(home: Path, victims: str) -> N
 
 
 def test_files_that_name_a_recycled_pid_do_not_block(home: Path) -> None:
-    """After a reboot, pid and lock files may name a process that is alive and has nothing to do with us."""
-    with Embedded(home):
+    """After a reboot, pid and lock files may name a running process of another program."""
+    with EmbeddedServers(home):
         lines = (home / "services/postgres/postmaster.pid").read_text().splitlines()
     stranger = python(home, "input()")
     try:
         lines[0] = str(stranger.pid)
-        place = directories.prepare(home)
-        for path in (postgres.data(place) / "postmaster.pid", place.sockets / ".s.PGSQL.5432.lock"):
+        dirs = directories.prepare_directories(home)
+        for path in (postgres.data(dirs) / "postmaster.pid", dirs.sockets / ".s.PGSQL.5432.lock"):
             path.write_text("\n".join(lines) + "\n")
-            os.chown(path, *place.owner)
-        (place.sockets / ".s.PGSQL.5432").touch()
-        (place.sockets / "redis.sock").touch()
-        with Embedded(home):
+            os.chown(path, *dirs.owner)
+        (dirs.sockets / ".s.PGSQL.5432").touch()
+        (dirs.sockets / "redis.sock").touch()
+        with EmbeddedServers(home):
             assert running(home) == (True, True)
     finally:
         stranger.kill()
@@ -197,28 +207,28 @@ def test_files_that_name_a_recycled_pid_do_not_block(home: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "not a number\n"])
 def test_cut_off_pid_file_does_not_block(home: Path, content: str) -> None:
-    with Embedded(home):
+    with EmbeddedServers(home):
         pass
-    place = directories.prepare(home)
-    pid_file = postgres.data(place) / "postmaster.pid"
+    dirs = directories.prepare_directories(home)
+    pid_file = postgres.data(dirs) / "postmaster.pid"
     pid_file.write_text(content)
-    os.chown(pid_file, *place.owner)
-    with Embedded(home):
+    os.chown(pid_file, *dirs.owner)
+    with EmbeddedServers(home):
         assert running(home) == (True, True)
 
 
 def test_half_made_cluster_is_made_again(home: Path) -> None:
-    directories.password(home)
-    place = directories.prepare(home)
-    (place.data / "postgres.new").mkdir()
-    (place.data / "postgres.new" / "PG_VERSION").write_text("18\n")
-    with Embedded(home):
+    directories.postgres_password(home)
+    dirs = directories.prepare_directories(home)
+    (dirs.data / "postgres.new").mkdir()
+    (dirs.data / "postgres.new" / "PG_VERSION").write_text("18\n")
+    with EmbeddedServers(home):
         assert running(home) == (True, True)
 
 
 def test_server_told_to_wait_for_its_clients_does_not_block(home: Path) -> None:
-    """A SIGTERM from elsewhere makes PostgreSQL refuse newcomers and wait for pooled connections to leave."""
-    with Embedded(home) as servers, connected(home):
+    """After a SIGTERM by somebody else, PostgreSQL refuses new connections and waits until pooled ones close."""
+    with EmbeddedServers(home) as servers, connected(home):
         os.kill(postmaster(home), signal.SIGTERM)
         assert processes.wait_until(lambda: running(home) == (False, True), 10)
         assert servers.revive() == ["postgres"]
@@ -228,13 +238,13 @@ def test_server_told_to_wait_for_its_clients_does_not_block(home: Path) -> None:
 def test_rivals_who_start_at_once_share_one_server(home: Path) -> None:
     code = (
         "from pathlib import Path; import os\n"
-        "from oasst.embedded.servers import Embedded\n"
+        "from oasst.embedded.servers import EmbeddedServers\n"
         "home = Path(os.environ['OASST_HOME'])\n"
-        "with Embedded(home):\n"
+        "with EmbeddedServers(home):\n"
         "    print((home / 'services/postgres/postmaster.pid').read_text().split()[0], flush=True)\n"
         "    input()\n"
         "    from oasst.embedded import directories, postgres\n"
-        "    print(postgres.answers(directories.prepare(home)), flush=True)\n"
+        "    print(postgres.answers(directories.prepare_directories(home)), flush=True)\n"
         "    input()\n"
     )
     rivals = [python(home, code) for _ in range(3)]
@@ -254,14 +264,14 @@ def test_killed_user_leaves_servers_that_the_next_one_takes_over_and_stops(home:
     user = python(
         home,
         "from pathlib import Path; import os\n"
-        "from oasst.embedded.servers import Embedded\n"
-        "Embedded(Path(os.environ['OASST_HOME'])).__enter__(); print('up', flush=True); input()",
+        "from oasst.embedded.servers import EmbeddedServers\n"
+        "EmbeddedServers(Path(os.environ['OASST_HOME'])).__enter__(); print('up', flush=True); input()",
     )
     assert user.stdout and user.stdout.readline() == "up\n"
     before = postmaster(home)
     user.kill()
     user.wait()
-    with Embedded(home):
+    with EmbeddedServers(home):
         assert postmaster(home) == before
     assert running(home) == (False, False)
 
@@ -270,15 +280,15 @@ def test_owner_takes_the_servers_with_it_even_when_killed(home: Path) -> None:
     owner = python(
         home,
         "from pathlib import Path; import os\n"
-        "from oasst.embedded.servers import Embedded\n"
-        "Embedded(Path(os.environ['OASST_HOME']), owner=True).__enter__(); print('up', flush=True); input()",
+        "from oasst.embedded.servers import EmbeddedServers\n"
+        "EmbeddedServers(Path(os.environ['OASST_HOME']), owner=True).__enter__(); print('up', flush=True); input()",
     )
     assert owner.stdout and owner.stdout.readline() == "up\n"
-    place = directories.prepare(home)
+    dirs = directories.prepare_directories(home)
     owner.kill()
     owner.wait()
-    assert processes.wait_until(lambda: not processes.working_in(postgres.data(place), "postgres"), 30)
-    assert processes.wait_until(lambda: not processes.working_in(redis.data(place), "redis-server"), 30)
+    assert processes.wait_until(lambda: not processes.find_processes(postgres.data(dirs), "postgres"), 30)
+    assert processes.wait_until(lambda: not processes.find_processes(redis.data(dirs), "redis-server"), 30)
 
 
 def test_long_home_and_no_mode_changed_above_it(tmp_path: Path) -> None:
@@ -289,7 +299,7 @@ def test_long_home_and_no_mode_changed_above_it(tmp_path: Path) -> None:
     long_home = parent / "home"
     modes = {path: path.stat().st_mode for path in [parent, *parent.parents]}
     try:
-        with Embedded(long_home):
+        with EmbeddedServers(long_home):
             assert running(long_home) == (True, True)
             assert len(redis.url(long_home)) < 108
         assert {path: path.stat().st_mode for path in modes} == modes
@@ -300,15 +310,15 @@ def test_long_home_and_no_mode_changed_above_it(tmp_path: Path) -> None:
 
 
 def test_failed_start_shows_the_log(home: Path) -> None:
-    with Embedded(home):
+    with EmbeddedServers(home):
         pass
     config = home / "services/postgres/postgresql.conf"
     config.write_text("no_such_setting = 1\n")
-    with pytest.raises(ServiceError, match="no_such_setting"), Embedded(home):
+    with pytest.raises(ServiceError, match="no_such_setting"), EmbeddedServers(home):
         pass
     # A user that failed to start must not count as one.
     config.write_text("")
-    with Embedded(home):
+    with EmbeddedServers(home):
         pass
     assert running(home) == (False, False)
 
@@ -316,6 +326,6 @@ def test_failed_start_shows_the_log(home: Path) -> None:
 def test_urls_replace_the_servers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db.example.org/oasst")
     monkeypatch.setenv("REDIS_URL", "redis://redis.example.org")
-    with Embedded(home):
+    with EmbeddedServers(home):
         pass
     assert not home.exists()

@@ -1,4 +1,4 @@
-"""The port of the site: shared fairly by its own web processes, and with nobody else."""
+"""The port of the site: shared evenly by its web processes, and with no other program."""
 
 import errno
 import socket
@@ -7,13 +7,13 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from oasst.embedded.sockets import listen, listen_for_each
+from oasst.embedded.sockets import listen, listen_shared
 
 CALLERS = 120
 
 
 def accepted(listener: socket.socket) -> int:
-    """How many connections wait at this socket."""
+    """Return how many connections wait at this socket."""
     found = 0
     while True:
         try:
@@ -26,7 +26,7 @@ def accepted(listener: socket.socket) -> int:
 @contextmanager
 def open_for_each(address: str, port: int, processes: int) -> Iterator[list[socket.socket]]:
     with ExitStack() as stack:
-        yield [stack.enter_context(one) for one in listen_for_each(address, port, processes)]
+        yield [stack.enter_context(one) for one in listen_shared(address, port, processes)]
 
 
 def can_listen_on(address: str) -> bool:
@@ -43,7 +43,7 @@ def call(address: str, port: int, times: int) -> None:
 
 
 def joining(port: int) -> socket.socket:
-    """What any program of the same user can do where the site lets it."""
+    """Bind as any program of the same user can if the site lets it."""
     stranger = socket.socket()
     try:
         stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -72,7 +72,7 @@ def test_callers_are_dealt_out_among_all_processes(address: str) -> None:
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("taken_by", [1, 2, "a stranger who would share"])
 def test_a_port_in_use_is_refused(taken_by: int | str, processes: int) -> None:
-    """Also where the kernel would let us join: half of the callers would land at the other site."""
+    """Even if the kernel would let us join: half of the connections would go to the other site."""
     with ExitStack() as stack:
         if isinstance(taken_by, int):
             first = stack.enter_context(open_for_each("127.0.0.1", 0, taken_by))
@@ -82,20 +82,20 @@ def test_a_port_in_use_is_refused(taken_by: int | str, processes: int) -> None:
             first[0].setblocking(False)
             port = first[0].getsockname()[1]
         with pytest.raises(OSError) as refused:
-            listen_for_each("127.0.0.1", port, processes)
+            listen_shared("127.0.0.1", port, processes)
         assert refused.value.errno == errno.EADDRINUSE
         call("127.0.0.1", port, CALLERS)
         assert sum(map(accepted, first)) == CALLERS
 
 
-@pytest.mark.parametrize("opened", [lambda: listen("127.0.0.1", 0), lambda: listen_for_each("127.0.0.1", 0, 1)[0]])
+@pytest.mark.parametrize("opened", [lambda: listen("127.0.0.1", 0), lambda: listen_shared("127.0.0.1", 0, 1)[0]])
 def test_a_site_of_one_process_lets_nobody_join(opened: Callable[[], socket.socket]) -> None:
     with opened() as only, pytest.raises(OSError):
         joining(only.getsockname()[1])
 
 
 def test_nothing_stays_open_where_one_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The port is free again after a start that failed half way."""
+    """The port is free again after a start that failed halfway."""
     opened: list[socket.socket] = []
     make = socket.socket
 
@@ -107,5 +107,5 @@ def test_nothing_stays_open_where_one_cannot_be_had(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("socket.socket", second_fails)
     with pytest.raises(OSError, match="Too many open files"):
-        listen_for_each("127.0.0.1", 0, 2)
+        listen_shared("127.0.0.1", 0, 2)
     assert opened[0].fileno() == -1

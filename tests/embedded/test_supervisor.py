@@ -1,4 +1,4 @@
-"""Children that end, hang, talk and outlive: what the supervisor makes of them."""
+"""The supervisor and children that end, hang, write, and outlive their parent."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oasst.embedded import processes
-from oasst.embedded.supervisor import Child, Program, Supervisor, reason
+from oasst.embedded.supervisor import Child, Program, Supervisor, describe_exit
 from tests.embedded.homes import python
 
 SLEEPER = "import time\nprint('here', flush=True)\ntime.sleep(600)"
@@ -18,7 +18,7 @@ STUBBORN = (
 
 
 class Run:
-    """A supervisor in this process that stops when `until` comes true."""
+    """Run a supervisor in this process that stops once `until` is true."""
 
     def __init__(self, tmp_path: Path, *codes: str) -> None:
         self.shown: list[tuple[str, str]] = []
@@ -151,9 +151,9 @@ def test_children_end_with_a_killed_supervisor(tmp_path: Path) -> None:
 
 
 def test_reasons() -> None:
-    assert reason(0) == "exit code 0"
-    assert reason(-9) == "killed by SIGKILL"
-    assert reason(-200) == "killed by signal 200"
+    assert describe_exit(0) == "exit code 0"
+    assert describe_exit(-9) == "killed by SIGKILL"
+    assert describe_exit(-200) == "killed by signal 200"
 
 
 def test_what_waits_starts_when_it_is_told_to(tmp_path: Path) -> None:

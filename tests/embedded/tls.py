@@ -22,16 +22,16 @@ Greeting = Callable[[socket.socket], None]
 class TlsServer:
     port: int
     authority: Path
-    """The certificate that a client has to trust."""
+    """The certificate that a client must trust."""
     stranger: Path
-    """One that signed nothing here."""
+    """A certificate that signed nothing here."""
     seen: list[str | None]
-    """The TLS version of each connection that came to be."""
+    """The TLS version of each connection."""
 
 
 @contextmanager
 def tls_in_front_of(path: str, folder: Path, greeting: Greeting = lambda _: None) -> Iterator[TlsServer]:
-    """greeting(connection): what the protocol says in the clear before TLS begins."""
+    """greeting(connection) does what the protocol does in plain text before TLS begins."""
     authority, chain = _certificates(folder / "ours")
     stranger, _ = _certificates(folder / "stranger")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -74,7 +74,7 @@ def tls_in_front_of(path: str, folder: Path, greeting: Greeting = lambda _: None
 
 
 def postgres_greeting(connection: socket.socket) -> None:
-    """A client of PostgreSQL asks for TLS by a first packet, and is told S."""
+    """A client of PostgreSQL requests TLS by a first packet, and gets S."""
     connection.recv(8)
     connection.sendall(b"S")
 

@@ -1,4 +1,4 @@
-"""A tiny model that is made once, and engines on it that end with their test."""
+"""A tiny model, made once, and engines that stop with their test."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ import pytest
 
 from inference.engine import tiny
 from inference.engine.batching import Batch, Sizes, Step
-from inference.engine.loading import Loaded, load
+from inference.engine.loading import LoadedModel, load
 from inference.engine.torch_engine import TorchEngine
 from inference.policy import ChatPolicy
 from inference.turns.runtime import Runtime
@@ -26,12 +26,12 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tiny_folder: Path) -> Loaded:
+def tiny_model(tiny_folder: Path) -> LoadedModel:
     return load(tiny_folder, name="tiny")
 
 
 @pytest.fixture
-def new_engine(tiny_model: Loaded) -> Iterator[NewEngine]:
+def new_engine(tiny_model: LoadedModel) -> Iterator[NewEngine]:
     """new_engine(slots=4) starts one on the tiny model."""
     started: list[TorchEngine] = []
 
@@ -51,13 +51,13 @@ def engine(new_engine: NewEngine) -> TorchEngine:
 
 
 class Brake:
-    """Holds back what the model wrote behind so many tokens of an answer, until it is released.
+    """Holds back the tokens of an answer after a number of them, until it is released.
 
     An answer stays under way for as long as a test looks at it, however late the test comes to that.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        # More than an answer has that may end by itself (1,024 by default), fewer than one that is told to be endless.
+        # More than a normal answer has (1,024 by default), fewer than an endless one.
         self.at = 1400
         self._released = threading.Event()
         self._held: dict[str, Step] = {}
@@ -77,19 +77,19 @@ class Brake:
         found = step(batch, seconds)
         if found is None or found.failed or self._released.is_set() or len(found.token_ids) < self.at:
             return found
-        self._held[found.request_id] = found  # each step tells all tokens so far: the last one is enough
+        self._held[found.request_id] = found  # each step has all tokens so far, so the last one is enough
         return None
 
 
 @pytest.fixture
 def brake(monkeypatch: pytest.MonkeyPatch) -> Brake:
-    """Answers that are told to be endless are; brake.hold(60) keeps others in the middle until brake.release()."""
+    """Makes endless answers endless. brake.hold(60) holds others after 60 tokens until brake.release()."""
     return Brake(monkeypatch)
 
 
 @pytest.fixture
 def chat_on(settings: Any) -> None:
-    """The site offers the tiny model. Nobody answers unless a test starts an engine."""
+    """The site offers the tiny model. There is no engine unless a test starts one."""
     settings.OASST_CHAT_MODEL = "tiny"
     settings.RATE_LIMITS = False
 

@@ -1,4 +1,4 @@
-"""For web servers that are killed under their callers: soon nobody waits for what was asked there."""
+"""Settings for web servers that are killed: turns of lost callers expire soon."""
 
 import os
 

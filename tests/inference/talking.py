@@ -1,4 +1,4 @@
-"""Chats for tests: asking, watching to the end, and what the tiny model says undisturbed."""
+"""Helpers for chats in tests: ask, watch, and get the text of the tiny model."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from oasst.accounts.models import User
 POLICY = ChatPolicy(lease_seconds=3)
 GREEDY = {"temperature": 0, "max_tokens": 60}
 ENDLESS = {"temperature": 0, "max_tokens": 1500, "logit_bias": {"452": -100}}  # never the end of a turn
-BOUND = 90  # seconds: what hangs fails
+BOUND = 90  # seconds before a test that hangs fails
 
 
 def new_chat(user: User, **instructions: str) -> Chat:
@@ -30,8 +30,8 @@ def new_chat(user: User, **instructions: str) -> Chat:
 
 
 def set_instructions(user: User, chat_id: UUID, system_prompt: str) -> None:
-    """As on the page of the settings, which leaves the rest as a new chat has it."""
-    changes.choose(
+    """Save the settings like the page, with the defaults of a new chat for the rest."""
+    changes.save_settings(
         user=user,
         chat_id=chat_id,
         policy=POLICY,
@@ -43,13 +43,13 @@ def set_instructions(user: User, chat_id: UUID, system_prompt: str) -> None:
 
 
 def ask(user: User, text: str = "Tell me something", policy: ChatPolicy = POLICY, **settings: Any) -> Turn:
-    """A new chat with one question."""
-    room = new_chat(user)
-    return asking.start_turn(user=user, chat_id=room.pk, text=text, policy=policy, chosen={**GREEDY, **settings})
+    """Create a chat with one question."""
+    chat = new_chat(user)
+    return asking.start_turn(user=user, chat_id=chat.pk, text=text, policy=policy, chosen={**GREEDY, **settings})
 
 
 def answered(turn: Turn, text: str = "An answer.") -> Turn:
-    """As an engine would."""
+    """Write the answer, as an engine would."""
     (claimed,) = lifecycle.claim(owner="test", model="tiny", number=1, policy=POLICY)
     assert claimed.pk == turn.pk
     progress = lifecycle.Progress(str(turn.pk), text, [1, 2, 3], 10, 0)
@@ -58,7 +58,7 @@ def answered(turn: Turn, text: str = "An answer.") -> Turn:
 
 
 def complete(user: User, policy: ChatPolicy = POLICY) -> Turn:
-    """As a program asks."""
+    """Ask like an API client."""
     return asking.complete(user=user, messages=[{"role": "user", "content": "Hi"}], policy=policy)
 
 
@@ -100,7 +100,7 @@ def content(turn: Turn) -> str:
 
 
 def watch(turn_id: UUID, after: int = 0, at_most: int = 0) -> list[Event]:
-    """The events to the end, or the first few. Checks that they join on to one another without gap or repeat."""
+    """Return the events to the end, or the first few. Checks that they have no gap or overlap."""
 
     async def collect() -> list[Event]:
         events: list[Event] = []

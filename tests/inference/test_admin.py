@@ -1,4 +1,4 @@
-"""The chat in the admin: moderators see what was reported and nothing else, administrators see how answers went."""
+"""The admin of the chat: moderators see only reports, administrators also see turns."""
 
 from typing import Any
 
@@ -128,4 +128,4 @@ class TestEngines:
         )
         page = signed_in(new_person("Ada", role="admin")).get(reverse("admin:inference_engine")).text
         assert "too_long" in page
-        assert [(one["error_code"], one["number"]) for one in status.troubles()] == [("too_long", 1)]
+        assert [(one["error_code"], one["number"]) for one in status.recent_errors()] == [("too_long", 1)]

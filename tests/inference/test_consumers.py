@@ -1,4 +1,4 @@
-"""An answer over a WebSocket: who may open one, what comes, what can be said back."""
+"""The WebSocket of an answer: access, events and commands."""
 
 import asyncio
 import json
@@ -29,6 +29,7 @@ from oasst.core import ratelimit
 from oasst.core.markdown.rendering import render
 from oasst.core.markdown.streaming import MarkdownStream, Patch
 from tests.core.markdown.test_rendering import assert_harmless
+from tests.inference.conftest import Brake
 from tests.inference.talking import BOUND, ENDLESS, ask, content, fresh, wait_for_text
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_on")]
@@ -64,7 +65,7 @@ class Socket(WebsocketCommunicator):
 
 
 class Page:
-    """What the page shows that hears all this."""
+    """Return what a page shows after these frames."""
 
     def __init__(self) -> None:
         self.blocks: list[str] = []
@@ -101,12 +102,12 @@ def _all_are_closed() -> Iterator[None]:
 
 
 def coming(turn: Turn, text: str) -> None:
-    """The answer is so far, as an engine saves it now and then."""
+    """Save the text so far, as an engine does at a checkpoint."""
     Turn.objects.filter(pk=turn.pk).update(state="in_progress", lease_until=timezone.now(), owner="x", text=text)
 
 
 def over(turn: Turn, text: str) -> None:
-    """The answer is complete."""
+    """Complete the answer."""
     ChatMessage.objects.filter(pk=turn.pk).update(content=text)
     Turn.objects.filter(pk=turn.pk).update(
         state="complete", text="", owner="", lease_until=None, ended_at=timezone.now()
@@ -179,7 +180,7 @@ class TestWhoMay:
         assert not accepted
 
     def test_a_person_has_only_so_many_at_once(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(consumers, "MOST_PER_PERSON", 2)
+        monkeypatch.setattr(consumers, "MAX_SOCKETS_PER_USER", 2)
         turn = ask(alice)
         sockets = [Socket(turn, alice) for _ in range(3)]
 
@@ -225,8 +226,9 @@ class TestWhatComes:
             assert {event["type"] for event in blocks} == {"blocks"}, "no raw text"
 
     def test_it_goes_on_behind_the_last_event_that_was_seen(
-        self, alice: User, answering: Callable[..., Runtime]
+        self, alice: User, answering: Callable[..., Runtime], brake: Brake
     ) -> None:
+        brake.hold(30)  # or the answer may be complete before the socket is connected
         answering()
         turn = ask(alice)
         first = Socket(turn, alice)
@@ -240,6 +242,7 @@ class TestWhatComes:
             return heard
 
         seen = run(begin)
+        brake.release()
         second = Socket(turn, alice, after=seen["id"])
 
         async def go_on() -> list[dict[str, Any]]:
@@ -250,7 +253,7 @@ class TestWhatComes:
 
         heard = run(go_on)
         assert heard[-2]["type"] == "done" and heard[-2]["text"] == content(turn)
-        if len(heard) == 2:  # it was over before: the page that is reloaded has it
+        if len(heard) == 2:  # it had ended before, so the reloaded page has it
             return
         first_blocks, *rest = [event for event in heard if event["type"] == "blocks"]
         assert first_blocks["id"] >= seen["id"] and first_blocks["from"] == 0  # all of it
@@ -302,24 +305,24 @@ class TestWhatComes:
     def test_a_slow_reader_is_told_less_often_and_in_the_end_all(
         self, alice: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(rendering, "SECONDS_BETWEEN", 0)
+        monkeypatch.setattr(rendering, "MIN_INTERVAL_SECONDS", 0)
         taken: list[dict[str, Any]] = []
 
         async def steps() -> None:
-            room = asyncio.Event()
+            chat = asyncio.Event()
             first = asyncio.Event()
 
             async def send(frame: dict[str, Any]) -> None:
                 taken.append(frame)
                 first.set()
-                await room.wait()
+                await chat.wait()
 
             async with rendering.AnswerPage(uuid4(), send, 0) as page:
                 for number in range(100):
                     page.add(Token((number + 1) * 6, "word\n\n"))
                     await asyncio.sleep(0)
                 await first.wait()
-                room.set()
+                chat.set()
                 await page.finish("word\n\n" * 100)
 
         run(steps)
@@ -483,7 +486,7 @@ def test_who_stops_too_often_is_told_when_to_come_back(alice: User, settings: An
     turn = ask(alice)
     settings.RATE_LIMITS = True
     for _ in range(120):
-        ratelimit.spend(ratelimit.CHAT_STOPS, alice.pk)
+        ratelimit.count_use(ratelimit.CHAT_STOPS, alice.pk)
     socket = Socket(turn, alice)
 
     async def steps() -> dict[str, Any]:
@@ -503,5 +506,5 @@ def test_who_connects_too_often_is_sent_away_for_a_while(alice: User, settings: 
     turn = ask(alice)
     settings.RATE_LIMITS = True
     for _ in range(120):
-        ratelimit.spend(ratelimit.CHAT_LISTENS, alice.pk)
+        ratelimit.count_use(ratelimit.CHAT_LISTENS, alice.pk)
     assert close_code(turn, alice) == consumers.TOO_MANY

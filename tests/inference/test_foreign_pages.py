@@ -1,4 +1,4 @@
-"""Pages of other sites that may chat (CHAT_CORS_ORIGINS). A real one: tests/browser/test_foreign_pages.py."""
+"""Pages of other sites that may chat (CHAT_CORS_ORIGINS). tests/browser/test_foreign_pages.py has a real one."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from oasst.accounts.tokens import new_token
 from oasst.core import ratelimit
 
 FRIEND, STRANGER = "https://chat.example.org", "https://elsewhere.example.org"
-# What the library of OpenAI for JavaScript sends from a browser.
+# The headers of OpenAI's JavaScript library in a browser.
 OF_THE_LIBRARY = (
     "authorization,content-type,x-stainless-arch,x-stainless-lang,x-stainless-os,x-stainless-package-version,"
     "x-stainless-retry-count,x-stainless-runtime,x-stainless-runtime-version,x-stainless-timeout,openai-organization"
@@ -88,8 +88,8 @@ class TestAnswers:
         settings.OASST_CHAT_MODEL = "tiny"
         token = new_token(alice)[1]
         settings.LIMITS = {"chat_turn_program": "1 per hour", "chat_new_program": "1 per hour"}
-        ratelimit.spend(ratelimit.CHAT_TURNS_OF_PROGRAMS, alice.pk)
-        ratelimit.spend(ratelimit.NEW_CHATS_OF_PROGRAMS, alice.pk)
+        ratelimit.count_use(ratelimit.CHAT_TURNS_OF_CLIENTS, alice.pk)
+        ratelimit.count_use(ratelimit.NEW_CHATS_OF_CLIENTS, alice.pk)
         client = Client(headers={"Origin": FRIEND, "Authorization": f"Bearer {token}"})
         body = {"messages": [{"role": "user", "content": "Hi"}]}
         answers = {

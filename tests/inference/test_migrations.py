@@ -1,4 +1,4 @@
-"""A site whose queue is not empty is migrated."""
+"""Migrations of a site with a queue."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ CONVERSATION = [{"role": "user", "content": "Hello"}]
 
 
 def migrate(name: str = "") -> Any:
-    """To this migration of the chat, or to its last. Gives the models as they are there."""
+    """Migrate the chat to this migration, or to its last. Return the models at that point."""
     executor = MigrationExecutor(connection)
     target = [("inference", name)] if name else executor.loader.graph.leaf_nodes("inference")
     return executor.migrate(target).apps
@@ -25,17 +25,17 @@ def migrate(name: str = "") -> Any:
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_what_programs_wait_for_is_known_as_theirs(alice: User) -> None:
-    """Else their batch, asked before the release, would shut the person out of their own pages."""
+    """Otherwise a batch from before the release would keep the user from their own pages."""
     asked = {}
     now = timezone.now()
     try:
         models = migrate(BEFORE)
-        room = models.get_model("inference", "Chat").objects.create(user_id=alice.pk)
+        chat = models.get_model("inference", "Chat").objects.create(user_id=alice.pk)
         messages = models.get_model("inference", "ChatMessage").objects
-        question = messages.create(chat=room, role="prompter", content="Hello")
+        question = messages.create(chat=chat, role="prompter", content="Hello")
         for state in ("pending", "in_progress", "complete"):
             for prompt in (None, CONVERSATION):
-                answer = messages.create(chat=room, parent=question, role="assistant")
+                answer = messages.create(chat=chat, parent=question, role="assistant")
                 held = {"owner": "host:1:x", "lease_until": now} if state == "in_progress" else {}
                 ended = {"ended_at": now} if state == "complete" else {}
                 models.get_model("inference", "Turn").objects.create(
@@ -52,6 +52,6 @@ def test_what_programs_wait_for_is_known_as_theirs(alice: User) -> None:
     finally:
         migrate()
     after = {turn.pk: (turn.by_program, turn.wanted_until) for turn in Turn.objects.all()}
-    # What is over is read by nobody, and the release before renews no line: all are wanted to their end.
+    # The old release does not renew turns, so open ones must not expire; finished ones do not matter.
     assert after == {pk: (is_program and state != "complete", None) for pk, (state, is_program) in asked.items()}
     assert [turn.prompt for turn in Turn.objects.filter(by_program=True)] == [CONVERSATION] * 2

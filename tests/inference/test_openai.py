@@ -1,4 +1,4 @@
-"""The OpenAI-compatible endpoint: the `openai` library against a web server that answers with the tiny model."""
+"""The OpenAI-compatible API: the `openai` library against a web server with the tiny model."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ from oasst.accounts.models import User
 from oasst.core import ratelimit
 from oasst.embedded.sockets import listen
 from tests.clients.python import Client
-from tests.clients.validity import faults
+from tests.clients.validity import validation_errors
 from tests.crash.processes import START_SECONDS, serve
 from tests.crash.processes import wait_until as wait
 from tests.factories import new_person
@@ -44,11 +44,11 @@ from tests.inference.talking import ENDLESS, send_completion, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 NOBODYS = "none"
-"""A model that nobody runs: what is asked of it waits."""
+"""A model without an engine: its turns wait."""
 HELLO: list[Any] = [{"role": "user", "content": "Tell me something"}]
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 40}
 PROMPTS = int(os.environ.get("CHAT_PROMPTS", "40"))
-"""Of a batch: short here, `scripts/bench chat-batch` sends more."""
+"""Size of a batch. `scripts/bench chat-batch` sends more."""
 AT_ONCE = int(os.environ.get("CHAT_PROMPTS_AT_ONCE", "8"))
 FRIEND = "https://chat.example.org"
 QUEUE = 20
@@ -105,7 +105,7 @@ def web(django_db_setup: None, tiny_folder: Path, tmp_path_factory: pytest.TempP
 
 @pytest.fixture(autouse=True)
 def _a_server_at_rest(transactional_db: None) -> Iterator[None]:
-    """Whoever hung up is still written about; emptying the tables meanwhile would be a deadlock."""
+    """Wait for turns of closed connections: emptying the tables meanwhile would deadlock."""
     yield
     answered = Turn.objects.exclude(model=NOBODYS)
     wait_until(lambda: not answered.filter(state__in=OPEN).exists(), "still being answered")
@@ -225,18 +225,18 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Client:
 
 
 class TestPublished:
-    """What comes fits the published schema, and a program that was generated from it reads it as what it is."""
+    """Responses match the published schema, and a client generated from it reads them."""
 
     def test_answers_and_models(self, web: Web, secret: str, generated: Client) -> None:
         models, headers = generated.models, {"Authorization": f"Bearer {secret}"}
         whole = web.post(secret, {"messages": HELLO, **GREEDY}).json()
-        assert faults(document(), "Completion", whole) == []
+        assert validation_errors(document(), "Completion", whole) == []
         said = models.Completion.from_dict(whole)
         assert said.choices[0].message.content and said.choices[0].finish_reason in models.FinishReason
         listed = requests.get(f"{web.url}/v1/models", headers=headers, timeout=30).json()
-        assert faults(document(), "Models", listed) == []
+        assert validation_errors(document(), "Models", listed) == []
         one = requests.get(f"{web.url}/v1/models/{web.model}", headers=headers, timeout=30).json()
-        assert faults(document(), "Model", one) == []
+        assert validation_errors(document(), "Model", one) == []
         assert models.Models.from_dict(listed).data == [models.Model.from_dict(one)]
 
     def test_pieces(self, web: Web, secret: str, generated: Client) -> None:
@@ -245,7 +245,7 @@ class TestPublished:
         pieces = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
         assert lines[-2] == "data: [DONE]" and len(pieces) > 3
         for piece in pieces:
-            assert faults(document(), "StreamedPiece", piece) == []
+            assert validation_errors(document(), "StreamedPiece", piece) == []
             assert not generated.models.CompletionChunk.from_dict(piece).additional_properties
 
     def test_refusals(self, web: Web, secret: str, generated: Client) -> None:
@@ -255,9 +255,11 @@ class TestPublished:
             web.post(secret, {"messages": HELLO, "temperature": 9}),
         ):
             described = document()["paths"]["/chat/completions"]["post"]["responses"]
-            assert str(response.status_code) in described and faults(document(), "Error", response.json()) == []
-            assert faults(document(), "StreamedPiece", response.json()) == []
-            assert faults(document(), "Completion", response.json())
+            assert (
+                str(response.status_code) in described and validation_errors(document(), "Error", response.json()) == []
+            )
+            assert validation_errors(document(), "StreamedPiece", response.json()) == []
+            assert validation_errors(document(), "Completion", response.json())
             assert generated.models.Error.from_dict(response.json()).error.code
 
     def test_what_is_told_in_words_and_headers(self) -> None:
@@ -268,7 +270,7 @@ class TestPublished:
 
 
 class TestBatches:
-    """A program with a token sends more than is answered at once: the rest waits in the queue, and nothing fails."""
+    """An API client sends more than is answered at once: the rest waits and nothing fails."""
 
     def test_eight_at_a_time_to_the_end(self, client: openai.OpenAI, web: Web) -> None:
         """Without a single retry, while four answers are written at once."""
@@ -312,7 +314,7 @@ class TestBatches:
         with monkeypatch.context() as clock:
             clock.setattr(time, "time", lambda: a_moment_ago)
             for _ in range(240):
-                ratelimit.spend(ratelimit.CHAT_TURNS_OF_PROGRAMS, alice.pk)
+                ratelimit.count_use(ratelimit.CHAT_TURNS_OF_CLIENTS, alice.pk)
         with pytest.raises(openai.RateLimitError, match="240 in 60 seconds") as refused:
             client.chat.completions.create(model=web.model, messages=HELLO, **GREEDY)
         assert 1 <= int(refused.value.response.headers["Retry-After"]) <= 60
@@ -329,14 +331,14 @@ class TestBatches:
         with monkeypatch.context() as clock:
             clock.setattr(time, "time", lambda: long_ago)
             key = ratelimit._key((alice.pk,))
-            assert limiter.hit(rest, ratelimit.CHAT_TURNS_OF_PROGRAMS.name, key, cost=3600)
+            assert limiter.hit(rest, ratelimit.CHAT_TURNS_OF_CLIENTS.name, key, cost=3600)
         with pytest.raises(openai.RateLimitError, match="try again in 58 minutes") as refused:
             client.chat.completions.create(model=web.model, messages=HELLO, **GREEDY)
         assert refused.value.response.headers["Retry-After"] == "60"
         assert stored() == (0, 0, 0)
 
     def test_nobody_fills_the_queue(self, client: openai.OpenAI, web: Web, alice: User, bob: User) -> None:
-        """Of a model that nobody runs, so that all of them wait."""
+        """Of a model without an engine, so that all of them wait."""
         fill_queue(alice, QUEUE // 2)
         before = stored()
         with pytest.raises(openai.RateLimitError, match="waiting already") as refused:
@@ -375,15 +377,15 @@ class TestBatches:
 def fill_queue(person: User, number: int) -> None:
     rows = []
     for _ in range(number):
-        room = Chat.objects.create(user=person)
-        question = ChatMessage.objects.create(chat=room, role="prompter", content="Hi")
-        answer = ChatMessage.objects.create(chat=room, role="assistant", parent=question)
+        chat = Chat.objects.create(user=person)
+        question = ChatMessage.objects.create(chat=chat, role="prompter", content="Hi")
+        answer = ChatMessage.objects.create(chat=chat, role="assistant", parent=question)
         rows.append(Turn(message=answer, user=person, model=NOBODYS, prompt=[], deadline_at="2100-01-01T00:00Z"))
     Turn.objects.bulk_create(rows)
 
 
 class TestWhatIsNotKnown:
-    """Clients send settings of other servers unasked. They are left out, and the answer names them."""
+    """Clients send settings of other servers. They are ignored, and the response names them."""
 
     SENT: dict[str, Any] = {  # LiteLLM, LangChain, SillyTavern, Open WebUI; for llama.cpp, vLLM, Ollama, OpenRouter
         "min_p": 0.05,
@@ -441,7 +443,7 @@ class TestWhatIsNotKnown:
         assert len(named) > 100 and named[-1] == "..."
 
     def test_a_proxy_has_room_for_the_header(self, web: Web, secret: str) -> None:
-        """nginx answers 502 where all headers together are more than 4 kB."""
+        """nginx responds 502 if the headers have more than 4 kB."""
         names = {f"{number}{chr(0x1F600)}" + chr(0x1F600) * 58: 1 for number in range(60)}
         said = web.post(secret, json.dumps({"messages": HELLO, **GREEDY, **names}))
         head = "".join(f"{name}: {value}\r\n" for name, value in said.headers.items())
@@ -455,10 +457,10 @@ class TestModels:
     ) -> None:
         settings.OASST_CHAT_MODEL, settings.OASST_ENGINE = web.model, "worker"
         before = int(time.time())
-        local_engine.start_beside_requests()  # as each start of a web server does
+        local_engine.start_in_web_process()  # as each start of a web server does
         noted = OfferedModel.objects.get().since
         assert before <= noted.timestamp() <= time.time()
-        local_engine.start_beside_requests()
+        local_engine.start_in_web_process()
         assert OfferedModel.objects.get().since == noted == offered_models.offered_since(web.model)
         OfferedModel.objects.update(since="2024-05-06T07:08:09Z")
         (listed,) = client.models.list()
@@ -504,7 +506,7 @@ class TestHangingUp:
 
 
 class TestRefused:
-    """In OpenAI's envelope, and nothing is stored."""
+    """Refusals have OpenAI's format, and nothing is stored."""
 
     @pytest.mark.parametrize(
         ("change", "status", "code", "param"),
@@ -593,7 +595,7 @@ class TestRefused:
             async def coming() -> AsyncIterator[Event | None]:
                 yield failed
 
-            asked = openai_input.read({"messages": HELLO, "stream": True}, current_policy())
+            asked = openai_input.parse_request({"messages": HELLO, "stream": True}, current_policy())
             return [frame async for frame in openai_view._frames(line, asked, None, coming())]
 
         *_, error, done = asyncio.run(read())

@@ -1,4 +1,4 @@
-"""The pages of the chat without script: what a person does with forms and links, and what they then see."""
+"""The pages of the chat without JavaScript: forms, links and their results."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ from django.utils import timezone
 from inference.chats.conversation import WINDOW
 from inference.models import Chat, ChatMessage, ChatReport, Preset, Role, Turn, Vote
 from inference.policy import current_policy
-from inference.turns.runtime import conversation
+from inference.turns.runtime import prompt_messages
 from inference.turns.states import TurnState
 from oasst.accounts.models import User
 from oasst.core.ids import uuid7
@@ -57,7 +57,7 @@ def stored() -> tuple[int, int, int]:
 
 
 def statements(client: Client, address: str) -> int:
-    client.get(address)  # templates are compiled, the session stands in the cache
+    client.get(address)  # compiles the templates and caches the session
     with CaptureQueriesContext(connection) as captured:
         assert client.get(address).status_code == 200
     return len(captured)
@@ -96,7 +96,7 @@ class TestBeginning:
         said = ChatMessage.objects.get(role=Role.PROMPTER)
         assert said.content == f"{text}\nz"
         assert f">\n{text}\nz</textarea>" in html
-        (message,) = conversation(Turn.objects.get())
+        (message,) = prompt_messages(Turn.objects.get())
         assert message.content == said.content
 
     def test_a_paste_beyond_the_limit_comes_back_whole(self, page: Client) -> None:
@@ -323,9 +323,9 @@ class TestSettings:
         turn = talk(alice)
         chat_id = turn.message.chat_id
         page.post(url("chat_choose", chat_id), {**self.GIVEN, "set-seed": "7"})
-        room = Chat.objects.get()
-        assert room.sampling == {"temperature": 0.2, "top_k": 40, "seed": 7}
-        assert (room.model, room.user_profile, room.allow_data_use) == ("tiny", "I am nine.", False)
+        chat = Chat.objects.get()
+        assert chat.sampling == {"temperature": 0.2, "top_k": 40, "seed": 7}
+        assert (chat.model, chat.user_profile, chat.allow_data_use) == ("tiny", "I am nine.", False)
         page.post(url("chat_ask", chat_id), {"text": "And now?", "parent": turn.pk})
         newest = Turn.objects.exclude(pk=turn.pk).get()
         assert newest.sampling["temperature"] == 0.2 and newest.sampling["seed"] == 7
@@ -403,29 +403,29 @@ class TestCost:
 
     def test_a_conversation_ten_times_as_long(self, page: Client, alice: User) -> None:
         turn = talk(alice)
-        room = turn.message.chat
-        few = statements(page, url("chat", room.pk))
-        tail = long_thread(room, turn, 200)
-        Chat.objects.filter(pk=room.pk).update(active_tail=tail)
-        html = page.get(url("chat", room.pk)).content.decode()
+        chat = turn.message.chat
+        few = statements(page, url("chat", chat.pk))
+        tail = long_thread(chat, turn, 200)
+        Chat.objects.filter(pk=chat.pk).update(active_tail=tail)
+        html = page.get(url("chat", chat.pk)).content.decode()
         assert html.count("<article") == WINDOW and "Earlier messages" in html
-        assert statements(page, url("chat", room.pk)) == few <= self.MOST
+        assert statements(page, url("chat", chat.pk)) == few <= self.MOST
         earlier = re.search(r"\?upto=([\w-]+)", html)
         assert earlier is not None
-        html = page.get(url("chat", room.pk), {"upto": earlier[1]}).content.decode()
+        html = page.get(url("chat", chat.pk), {"upto": earlier[1]}).content.decode()
         assert html.count("<article") == WINDOW and 'id="composer"' not in html
 
     def test_one_that_waits(self, page: Client, alice: User) -> None:
         assert statements(page, url("chat", ask(alice).message.chat_id)) <= self.MOST
 
 
-def long_thread(room: Chat, turn: Turn, pairs: int) -> ChatMessage:
+def long_thread(chat: Chat, turn: Turn, pairs: int) -> ChatMessage:
     above, messages, turns = turn.message, [], []
     for number in range(pairs):
-        prompt = ChatMessage(id=uuid7(), chat=room, parent=above, role=Role.PROMPTER, content=f"Question {number}")
-        above = ChatMessage(id=uuid7(), chat=room, parent=prompt, role=Role.ASSISTANT, content=f"Answer {number}")
+        prompt = ChatMessage(id=uuid7(), chat=chat, parent=above, role=Role.PROMPTER, content=f"Question {number}")
+        above = ChatMessage(id=uuid7(), chat=chat, parent=prompt, role=Role.ASSISTANT, content=f"Answer {number}")
         messages += [prompt, above]
-        turns.append(Turn(message=above, user=room.user, state="complete", ended_at=timezone.now(),
+        turns.append(Turn(message=above, user=chat.user, state="complete", ended_at=timezone.now(),
                           deadline_at=timezone.now(), model="tiny"))  # fmt: skip
     ChatMessage.objects.bulk_create(messages)
     Turn.objects.bulk_create(turns)

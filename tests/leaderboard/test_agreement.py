@@ -1,4 +1,4 @@
-"""Agreement of reviewers, against the reference implementation, and how reliable each of them is."""
+"""Agreement of reviewers, compared with the reference implementation, and the reliability of each reviewer."""
 
 import random
 from collections import Counter
@@ -15,7 +15,7 @@ from trees.contributing import reviewers
 from trees.models import ReviewerRecord
 from trees.moderation import moderator_actions
 
-# The example of Krippendorff's paper, as the library has it: three people, thirteen texts, * is no answer.
+# The example of Krippendorff's paper, as in the library: three people, thirteen texts; * is no answer.
 EXAMPLE = (["*", "*", "*", "*", "*", "3", "4", "1", "2", "1", "1", "3", "3", "*", "3"],
            ["1", "*", "2", "1", "3", "3", "4", "3", "*", "*", "*", "*", "*", "*", "*"],
            ["*", "*", "2", "1", "3", "4", "4", "*", "2", "1", "1", "3", "3", "*", "4"])  # fmt: skip

@@ -1,4 +1,4 @@
-"""Scores on the wire, as existing programs read them."""
+"""Scores on the wire, as existing API clients read them."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Wire:
-    """A program that calls with its key."""
+    """An API client with its key."""
 
     def __init__(self, trusted: bool) -> None:
         self.client, self.key = create_api_client(name="a bot", trusted=trusted)
@@ -85,8 +85,8 @@ class TestLeaderboard:
     def test_a_long_one_is_kept_for_seconds(
         self, wire: Wire, trusted: Wire, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Programs ask again and again. Each sees its own names, and itself."""
-        monkeypatch.setattr(answers, "KEPT_FROM", 1)
+        """Clients repeat requests. Each sees its own names and its own user highlighted."""
+        monkeypatch.setattr(answers, "MIN_CACHED_ROWS", 1)
 
         def board(program: Wire, **headers: str) -> list[tuple[Any, ...]]:
             rows = program.get("leaderboards/total", **headers).json()["leaderboard"]
@@ -223,7 +223,7 @@ def test_boards_cost_as_many_statements_with_ten_times_the_rows(trusted: Wire, a
             assert trusted.get(address).status_code == 200
         return len(captured)
 
-    statements(0)  # the first call of a key notes that it was used
+    statements(0)  # the first call of a key stores that it was used
     assert statements(2) == statements(20) == 3, "the key, the rows, the names"
 
 

@@ -1,4 +1,4 @@
-"""Boards: who stands where, who is not shown, where I am, and what it costs to say so."""
+"""Boards: ranks, hidden users, the viewer's own row, and costs."""
 
 import time
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 
 def stand(person: User, answers: int, frame: Frame = Frame.TOTAL, lang: str = "") -> User:
-    """Put the person on a board with so many answers, just counted: the board is not in order yet."""
+    """Give the user a board entry with this many answers, on a board that is not in order yet."""
     row = Standing.objects.create(person=person, frame=frame.value, lang=lang, replies_assistant=answers)
     Moved.objects.create(person=person, frame=row.frame, lang=lang, **{name: getattr(row, name) for name in MEASURES})
     return person
@@ -54,7 +54,7 @@ class TestOrder:
         row.refresh_from_db()
         counts = queries.Counts(numbers)
         assert {name: getattr(row, name) for name in MEASURES} == {
-            name: queries.measure_of(counts, name) for name in MEASURES
+            name: queries.score_of(counts, name) for name in MEASURES
         }
         assert {kind.activity for kind in KINDS.values()} - {""} <= set(MEASURES)
 
@@ -92,7 +92,7 @@ class TestMyself:
         people = new_people(8)
         for number, person in enumerate(people):
             stand(person, 20 - number)
-        stand(alice, 16)  # together with the fifth; the older account stands first
+        stand(alice, 16)  # equal to the fifth; the older account comes first
         board = queries.board(Frame.TOTAL, viewer=alice, size=3)
         assert board.mine and board.mine.rank == 5
         assert [(row.rank, row.person) for row in board.around] == [
@@ -119,7 +119,7 @@ class TestMyself:
 
 
 class TestLadder:
-    """Ranks further down are counted from the next rung."""
+    """Lower ranks are counted from the nearest rung above."""
 
     @pytest.mark.parametrize("tied", [False, True])
     def test_it_gives_the_same_ranks(self, monkeypatch: pytest.MonkeyPatch, eve: User, tied: bool) -> None:
@@ -129,7 +129,7 @@ class TestLadder:
         User.objects.filter(pk=people[4].pk).update(enabled=False)
         shown = [person for person in people if person != people[4]]
         monkeypatch.setattr(queries, "RUNG", 4)
-        assert len(queries._climb(Frame.TOTAL, "", "points")) == 5 * queries._MARK
+        assert len(queries._read_ladder(Frame.TOTAL, "", "points")) == 5 * queries._RUNG_LENGTH
         scores = dict(Standing.objects.values_list("person_id", "points"))
         ranks = [queries.rank_of(Frame.TOTAL, "", "points", scores[one.pk], one.pk) for one in shown]
         assert ranks == list(range(1, 23))
@@ -142,10 +142,10 @@ class TestLadder:
         assert queries.rank_of(Frame.TOTAL, "", "points", 4, alice.pk) == 2
 
     def test_the_ladder_of_an_older_release_is_not_climbed(self, alice: User, bob: User) -> None:
-        """It was a list under another key, which a process of that release goes on writing while this one starts."""
+        """It was a list under another key, which a process of that release may still write while this one starts."""
         stand(alice, 1)
         stand(bob, 2)
-        queries.cache.set("rungs:total::points", (time.time(), [[100, 7, str(bob.pk)]] * queries._MARK), 600)
+        queries.cache.set("rungs:total::points", (time.time(), [[100, 7, str(bob.pk)]] * queries._RUNG_LENGTH), 600)
         assert queries.rank_of(Frame.TOTAL, "", "points", 4, alice.pk) == 2
 
 

@@ -1,4 +1,4 @@
-"""Pages of scores: what people see without script, and what it costs."""
+"""Score pages: what users see without JavaScript, and costs."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,9 +13,9 @@ from django.utils import timezone
 from leaderboard import cached_statistics
 from leaderboard.models import CachedStatistic, TrollStanding
 from oasst.accounts.models import User
-from oasst.core.jobs import SomeFailed
+from oasst.core.jobs import PartialFailure
 from tasks import lottery
-from tests.factories import decide, grow_to, growing_tree, new_people, new_prompt, rank, review
+from tests.factories import decide, growing_tree, new_people, new_prompt, rank, review, work_until_state
 from tests.leaderboard.test_boards import stand
 from tests.leaderboard.test_tallies import POLICY, read_all
 from trees.contributing import reactions, reviewers
@@ -85,7 +85,7 @@ class TestLeaderboard:
 class TestPoints:
     def test_each_point_opens_to_its_reason(self, as_alice: Client, alice: User, bob: User) -> None:
         prompt = growing_tree(bob, POLICY)
-        grow_to(prompt.pk, State.RANKING, POLICY)
+        work_until_state(prompt.pk, State.RANKING, POLICY)
         other = new_prompt(bob)
         review(other, alice)
         page = text_of(as_alice, "/me/points/")
@@ -102,7 +102,7 @@ class TestPoints:
         assert "Deleted" in page and "Nothing of it counts any more" in page
 
     def test_a_removed_text_is_not_shown(self, as_alice: Client, alice: User, bob: User, mo: User) -> None:
-        """Not to who judged it, and not to who wrote it (decision 57)."""
+        """Neither to users who judged it, nor to its author (decision 57)."""
         theirs, mine = new_prompt(bob, text="Bob lives at 5 Elm Street"), new_prompt(alice, text="What I wrote myself")
         review(theirs, alice)
         for prompt in (theirs, mine):
@@ -116,7 +116,7 @@ class TestPoints:
         review(prompt, alice, policy=POLICY)
         decide(prompt, policy=POLICY)
         lottery.draw("en", POLICY)
-        grow_to(prompt.pk, State.RANKING, POLICY)
+        work_until_state(prompt.pk, State.RANKING, POLICY)
         for _ in range(20):
             new_prompt(alice)
         rank(prompt, alice, policy=POLICY)
@@ -177,7 +177,7 @@ class TestStatistics:
 
     def test_charts_with_tables_beside_them(self, client: Client, alice: User) -> None:
         prompt = growing_tree(alice, POLICY, lang="de")
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, POLICY)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, POLICY)
         read_all()
         cached_statistics.refresh()
         page = text_of(client, "/statistics/")
@@ -202,7 +202,7 @@ class TestStatistics:
                 client.get("/statistics/")
             return len(captured)
 
-        cached_statistics.read_all(cached_statistics.ON_THE_PAGE)
+        cached_statistics.read_all(cached_statistics.PAGE_STATISTICS)
         assert statements() == 0
         before = client.get("/statistics/").content
         cache.clear()
@@ -228,7 +228,7 @@ class TestStatistics:
             raise ZeroDivisionError
 
         monkeypatch.setitem(cached_statistics.STATISTICS, "messages", crash)
-        with pytest.raises(SomeFailed, match="ZeroDivisionError"):
+        with pytest.raises(PartialFailure, match="ZeroDivisionError"):
             cached_statistics.refresh(["messages", "trees"])
         assert CachedStatistic.objects.filter(name="trees").exists(), "it does not hold up the others"
         assert CachedStatistic.objects.get(name="messages").updated_at == old

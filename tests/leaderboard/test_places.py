@@ -1,4 +1,4 @@
-"""Boards are read along places that follow later: what that saves, and that nobody sees it."""
+"""Boards are read by places that follow later: what that saves, and that nobody can tell."""
 
 import random
 from collections.abc import Callable
@@ -28,7 +28,9 @@ pytestmark = pytest.mark.django_db
 
 
 def changed(table: str) -> tuple[int, int]:
-    """Rows of a table that this transaction updated, and how many of them in place, where no index is told."""
+    """Return how many rows of a table this transaction updated, and how many of them in place, without index
+    changes.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_stat_get_xact_tuples_updated(%s::regclass), pg_stat_get_xact_tuples_hot_updated(%s::regclass)",
@@ -49,7 +51,7 @@ REWRITTEN = ["leaderboard_standing", "leaderboard_trollstanding", "leaderboard_m
 
 
 class TestCost:
-    """What one review writes."""
+    """Rows that one review writes."""
 
     @pytest.fixture
     def count_a_review(self, alice: User, bob: User) -> Callable[[], None]:
@@ -59,8 +61,8 @@ class TestCost:
                 record_labels(message=new_prompt(bob), author=alice, labels=labels, policy=TreePolicy())
             read_all()
 
-        # Rows are rewritten in place where their page has room. Of a database that is used again the last page may be
-        # full of what earlier tests took back; emptied tables begin with a page of their own, until the test is over.
+        # Rows are updated in place if their page has room. In a reused database the last page may be full of rows that
+        # earlier tests rolled back; truncated tables start with an empty page until the test ends.
         with connection.cursor() as cursor:
             cursor.execute(f"TRUNCATE {', '.join(REWRITTEN)}")
         count()
@@ -82,9 +84,9 @@ class TestCost:
                 count_a_review()
 
         assert during("leaderboard_place", ten) == (0, 0)
-        # Of both people, however much they did. No more: those whose scores are the same keep their rows.
-        assert during("leaderboard_place", tallies.settle)[0] <= 2 * len(Frame) * 2
-        assert during("leaderboard_place", tallies.settle) == (0, 0)
+        # One row for each of the two users, however much they did; equal scores are not written again.
+        assert during("leaderboard_place", tallies.order_boards)[0] <= 2 * len(Frame) * 2
+        assert during("leaderboard_place", tallies.order_boards) == (0, 0)
 
     def test_putting_in_order_is_one_statement_however_many_moved(self, alice: User) -> None:
         for number, person in enumerate(new_people(20)):
@@ -99,7 +101,7 @@ class TestCost:
         stand(alice, 2)
 
         def plans() -> tuple[int, int]:
-            """How many were made for the facts of one reading, and how often a kept one was taken."""
+            """Return how many plans were made for given parameters, and how often a stored one was used."""
             with connection.cursor() as cursor:
                 cursor.execute(
                     "SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements "
@@ -111,10 +113,10 @@ class TestCost:
         def read(times: int) -> None:
             for _ in range(times):
                 assert queries.board(Frame.TOTAL, viewer=alice, size=3).around
-                standpoints = [queries.Standpoint(frame, 2, alice.pk) for frame in Frame]
+                standpoints = [queries.BoardPosition(frame, 2, alice.pk) for frame in Frame]
                 assert len(queries.ranks_of("", "points", standpoints)) == len(Frame)
 
-        read(6)  # PostgreSQL compares the first five
+        read(6)  # PostgreSQL plans the first five times
         before = plans()
         read(4)
         after = plans()
@@ -123,7 +125,7 @@ class TestCost:
 
 
 def seen(measure: str, people: list[User]) -> list[Any]:
-    """All that boards tell."""
+    """Return everything that boards show."""
     rows = queries.top(Frame.TOTAL, measure=measure)
     shown: list[Any] = [[(row.rank, row.person.pk, row.score, row.counts) for row in rows]]
     for person in people:
@@ -131,7 +133,7 @@ def seen(measure: str, people: list[User]) -> list[Any]:
         board = queries.board(Frame.TOTAL, viewer=person, measure=measure, size=3)
         shown.append([(row.rank, row.person.pk, row.score) for row in [*board.rows, *board.around]])
         counts = queries.own_counts(person)[Frame.TOTAL]
-        score = queries.measure_of(counts, measure)
+        score = queries.score_of(counts, measure)
         shown.append(queries.rank_of(Frame.TOTAL, "", measure, score, person.pk))
     return shown
 
@@ -181,7 +183,7 @@ class TestBoards:
     def test_work_is_seen_as_soon_as_it_is_counted(self, alice: User, bob: User) -> None:
         review(new_prompt(bob), alice)
         read_all()
-        tallies.settle()
+        tallies.order_boards()
         for number in (2, 3):
             review(new_prompt(bob), alice)
             read_all()
@@ -191,11 +193,11 @@ class TestBoards:
     def test_what_came_to_nothing_leaves_the_board_at_once(self, alice: User, bob: User, mo: User) -> None:
         prompt = new_prompt(alice)
         read_all()
-        tallies.settle()
+        tallies.order_boards()
         moderator_actions.delete_message(message_id=prompt.pk, actor=mo, reason="x", policy=TreePolicy())
         read_all()
         assert alice not in [row.person for row in queries.top(Frame.TOTAL)]
-        tallies.settle()
+        tallies.order_boards()
         assert not Place.objects.filter(person=alice).exists()
         assert list(rebuild.differences()) == []
 
@@ -220,7 +222,7 @@ class TestOrder:
         assert Place.objects.count() == Standing.objects.count() == 8
 
     def test_the_reader_does_when_too_many_moved(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(tallies, "MOST_MOVED", 2)
+        monkeypatch.setattr(tallies, "MAX_MOVED", 2)
         people = new_people(3)
         for person in people[:2]:
             new_prompt(person)
@@ -234,29 +236,29 @@ class TestOrder:
     def test_and_so_does_the_moving_on_of_time(self, alice: User) -> None:
         decide(new_prompt(alice))
         read_all()
-        tallies.move_on(timezone.now() + timedelta(days=2))
+        tallies.advance_frames(timezone.now() + timedelta(days=2))
         assert not Moved.objects.exists()
         assert {place.frame for place in Place.objects.all()} == {"week", "month", "total"}
         assert list(rebuild.differences()) == []
 
     def test_a_day_later_places_are_right_whatever_happened(self, alice: User, bob: User, mo: User) -> None:
-        """Say, a release that knows none counted while this one was rolled out."""
+        """For example, an older release without places counted while this one was rolled out."""
         new_prompt(alice)
         read_all()
-        tallies.settle()
+        tallies.order_boards()
         Standing.objects.filter(person=alice, frame="total").update(replies_assistant=7)
         Place.objects.create(person=bob, frame="total", lang="", **dict.fromkeys(MEASURES, 8))
-        tallies.move_on(timezone.now() + timedelta(days=1))
+        tallies.advance_frames(timezone.now() + timedelta(days=1))
         assert not Place.objects.filter(person=bob).exists()
         assert [row.score for row in queries.top(Frame.TOTAL)] == [28]
 
     def test_nor_does_an_old_note_of_a_move_stay(self, alice: User) -> None:
-        """That release counted after this one had noted where she stands."""
+        """The older release counted after this one had stored her scores as moved."""
         new_prompt(alice)
         read_all()
         assert Moved.objects.filter(person=alice, frame="total").exists()
         Standing.objects.filter(person=alice, frame="total").update(replies_assistant=7)
-        tallies.move_on(timezone.now() + timedelta(days=1))
+        tallies.advance_frames(timezone.now() + timedelta(days=1))
         assert [row.score for row in queries.top(Frame.TOTAL)] == [28]
 
     def test_a_crash_in_the_middle_leaves_all_as_it_was(self, alice: User) -> None:
@@ -297,7 +299,7 @@ class TestDifferences:
         review(new_prompt(bob), alice)
         read_all()
         if model is Place:
-            tallies.settle()
+            tallies.order_boards()
         assert list(rebuild.differences()) == []
         model.objects.filter(person=alice).update(reviewing=99)
         assert list(rebuild.differences())

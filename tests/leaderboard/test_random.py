@@ -1,4 +1,4 @@
-"""Counting as it happens and counting everything again give the same, whatever happened in which order."""
+"""Counting event by event and counting everything again give the same result, for any order of events."""
 
 import os
 import random
@@ -15,7 +15,7 @@ from leaderboard.models import Standing, Tally, TrollStanding
 from oasst.accounts import account_bans
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError
-from oasst.core.locks import waits_are_busy
+from oasst.core.locks import timeouts_as_busy
 from oasst.site import purging
 from tasks import lottery
 from tests.factories import do_work, new_person, new_prompt, rank, review
@@ -31,7 +31,7 @@ ZONES = ("Pacific/Kiritimati", "Asia/Kolkata", "America/Anchorage")  # +14, +5:3
 
 
 class Life:
-    """One person at random doing one thing at random, again and again."""
+    """Lets random users do random things."""
 
     def __init__(self, people: list[User], moderator: User, seed: int) -> None:
         self.people, self.moderator, self.dice = people, moderator, random.Random(seed)
@@ -51,10 +51,10 @@ class Life:
     def step(self) -> None:
         weights, acts = zip(*self.acts, strict=True)
         try:
-            with waits_are_busy():
+            with timeouts_as_busy():
                 self.dice.choices(acts, weights)[0](self.dice.choice(self.people))
         except DomainError:
-            pass  # somebody was faster, or it can not be done: nothing happened
+            pass  # another user was faster, or it is not possible: nothing happened
 
     def prompt(self, person: User) -> None:
         new_prompt(person, policy=POLICY, lang=self.dice.choice(["en", "de"]))
@@ -98,7 +98,7 @@ class Life:
             )
 
     def ban_or_not(self, person: User) -> None:
-        person = User.objects.get(pk=person.pk)  # of this thread alone: services write on what they are given
+        person = User.objects.get(pk=person.pk)  # for this thread only: services change it
         if person.enabled:
             account_bans.ban(person, actor=self.moderator, reason="x")
         else:
@@ -108,14 +108,14 @@ class Life:
         lottery.draw(self.dice.choice(["en", "de"]), POLICY, limit=5)
 
     def purge_or_undo(self, person: User) -> None:
-        """Ordered, begun, or taken back half-way: whatever the last one left."""
+        """Start, continue or undo a purge, depending on the last one."""
         person.refresh_from_db()
-        standing = Purge.objects.filter(person=person, stage__in=Purge.STANDING).first()
+        standing = Purge.objects.filter(person=person, stage__in=Purge.ACTIVE_STAGES).first()
         if standing is None:
-            standing = purging.begin(person=person, actor=self.moderator, reason="x")
+            standing = purging.start_purge(person=person, actor=self.moderator, reason="x")
         elif self.dice.random() < 0.7:
-            purging.undo(purge_id=standing.pk, actor=self.moderator, reason="x")
-        purging.go_on(purge_id=standing.pk, policy=POLICY, seconds=self.dice.choice([0, 0.02, 60]))
+            purging.undo_purge(purge_id=standing.pk, actor=self.moderator, reason="x")
+        purging.continue_purge(purge_id=standing.pk, policy=POLICY, seconds=self.dice.choice([0, 0.02, 60]))
 
 
 def cast() -> tuple[list[User], User]:
@@ -127,7 +127,7 @@ def cast() -> tuple[list[User], User]:
 
 
 def scatter_in_time(dice: random.Random) -> None:
-    """As if it had happened over a month, across the borders of days, and the scores had been there."""
+    """Spread everything over a month, across days, as if the scores had followed it."""
     ids = list(MessageTree.objects.values_list("pk", flat=True))
     for tree_id in ids:
         back = timedelta(minutes=dice.randrange(0, 40 * 24 * 60))
@@ -142,9 +142,9 @@ def scatter_in_time(dice: random.Random) -> None:
             cursor.execute(
                 "UPDATE trees_happening SET at = at - %s, tallied = false WHERE tree_id = %s", [back, tree_id]
             )
-    # No fact moves on a site. Streaks that were counted from where these stood before are made again.
+    # Events never change their time on a real site, so streaks must be computed again here.
     with transaction.atomic():
-        streaks.work_out_again(User.objects.all())
+        streaks.recompute_streaks(User.objects.all())
 
 
 def stored() -> list[list[tuple[object, ...]]]:
@@ -179,14 +179,14 @@ def test_random_life_of_one(seed: int) -> None:
         if number == 200:
             scatter_in_time(life.dice)
         if life.dice.random() < 0.02:
-            tallies.move_on(timezone.now() + timedelta(hours=life.dice.randrange(0, 30)))
+            tallies.advance_frames(timezone.now() + timedelta(hours=life.dice.randrange(0, 30)))
     check()
 
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_many_at_once_while_the_outbox_is_read() -> None:
-    """Four writers and two readers at the same time, and a clock that moves on."""
+    """Four writers and two readers at the same time, while time passes."""
     people, moderator = cast()
     done = threading.Event()
     problems: list[BaseException] = []
@@ -216,7 +216,7 @@ def test_many_at_once_while_the_outbox_is_read() -> None:
             tallies.read_outbox(limit=50)
             hours += 1
             if hours % 50 == 0:
-                tallies.move_on(timezone.now() + timedelta(hours=hours // 50))
+                tallies.advance_frames(timezone.now() + timedelta(hours=hours // 50))
 
     acts = [guarded(lambda seed=seed: live(seed)) for seed in range(4)] + [guarded(read), guarded(read)]  # type: ignore[misc]
     connection.close()

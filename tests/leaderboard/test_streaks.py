@@ -1,4 +1,4 @@
-"""Days in a row, where the person lives."""
+"""Streaks, in the time zone of the user."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from leaderboard.points import COUNTERS
 from leaderboard.queries import Counts
 from leaderboard.streaks import Streak
 from oasst.accounts.models import User
-from oasst.site.merging import merge_people
+from oasst.site.merging import merge_users
 from tests.concurrency.together import at_once
 from tests.crash.processes import wait_until
 from tests.factories import new_people, new_prompt
@@ -28,7 +28,7 @@ def at(text: str) -> datetime:
 def person(zone: str = "UTC", *moments: str) -> User:
     someone = User(time_zone=zone)
     for moment in moments:
-        streaks.carry_on(someone, [at(moment)])
+        streaks.extend_streak(someone, [at(moment)])
     return someone
 
 
@@ -47,7 +47,7 @@ class TestDays:
         assert streaks.streak_of(one, at("2026-03-03T12:00")).days == 3
         assert streaks.streak_of(one, at("2026-03-05T23:59")) == Streak(3, False)
         assert streaks.streak_of(one, at("2026-03-06T00:00")) == Streak(0, False)
-        streaks.carry_on(one, [at("2026-03-06T01:00")])
+        streaks.extend_streak(one, [at("2026-03-06T01:00")])
         assert streaks.streak_of(one, at("2026-03-06T02:00")) == Streak(1, True)
 
     def test_the_reminder_is_for_days_without_work(self) -> None:
@@ -87,7 +87,7 @@ class TestOrder:
         days = [at(f"2026-03-{day:02}T12:00") for day in (9, 5, 7)]  # the 5th is too far from the 9th by itself
         Happening.objects.bulk_create(Happening(kind="message_posted", actor=alice, at=day) for day in days)
         for day in days:
-            streaks.note([(alice.pk, day)])
+            streaks.record_work([(alice.pk, day)])
         alice.refresh_from_db()
         assert (alice.streak_days, alice.streak_started_at) == (5, days[1])
 
@@ -105,17 +105,17 @@ class TestOrder:
                 Happening(kind="message_posted", actor=alice, at=moment) for moment in moments
             )
             User.objects.filter(pk=alice.pk).update(streak_days=None, streak_started_at=None, last_activity_at=None)
-            streaks.note([(alice.pk, moment) for moment in moments])
+            streaks.record_work([(alice.pk, moment) for moment in moments])
             known = User.objects.values_list("streak_started_at", "last_activity_at", "streak_days")
             before = known.get(pk=alice.pk)
-            streaks.work_out_again(User.objects.filter(pk__in=[alice.pk, bob.pk]))
+            streaks.recompute_streaks(User.objects.filter(pk__in=[alice.pk, bob.pk]))
             assert known.get(pk=alice.pk) == before
             assert known.get(pk=bob.pk) == (None, None, None)
 
     @pytest.mark.django_db
     def test_nobody_is_there(self) -> None:
-        streaks.work_out_again(User.objects.none())
-        streaks.work_out_again(User.objects.all())
+        streaks.recompute_streaks(User.objects.none())
+        streaks.recompute_streaks(User.objects.all())
         assert not User.objects.exists()
 
     @pytest.mark.django_db
@@ -124,7 +124,7 @@ class TestOrder:
             for one in new_people(people):
                 Happening.objects.create(kind="message_posted", actor=one)
             with CaptureQueriesContext(connection) as captured:
-                streaks.work_out_again(User.objects.all())
+                streaks.recompute_streaks(User.objects.all())
             return len(captured)
 
         assert statements(2) == 3
@@ -132,13 +132,13 @@ class TestOrder:
 
     @pytest.mark.django_db(transaction=True)
     def test_made_again_beside_a_merge(self, alice: User, bob: User) -> None:
-        """Whoever makes them again waits for the merge, and reads what it left."""
+        """Recomputing waits for the merge, and reads its result."""
         Happening.objects.create(kind="message_posted", actor=alice, at=at("2026-03-05T12:00"))
         Happening.objects.create(kind="message_posted", actor=bob, at=at("2026-03-06T12:00"))
 
         def make_again() -> None:
             with transaction.atomic():
-                streaks.work_out_again(User.objects.all())
+                streaks.recompute_streaks(User.objects.all())
 
         def is_waiting() -> bool:
             with connection.cursor() as cursor:
@@ -148,7 +148,7 @@ class TestOrder:
         make_again()
         with ThreadPoolExecutor(1) as pool:
             with transaction.atomic():
-                merge_people(destination_id=bob.pk, source_ids=[alice.pk])
+                merge_users(destination_id=bob.pk, source_ids=[alice.pk])
                 other = pool.submit(at_once, [make_again])
                 wait_until(is_waiting, 20, lambda: "it does not wait")
             assert other.result() == [None]

@@ -1,4 +1,4 @@
-"""What work is worth, how it is taken back, and how the boards follow the clock."""
+"""What contributions are worth, how that is taken back, and how boards move with time."""
 
 from collections import Counter
 from datetime import datetime, timedelta
@@ -13,9 +13,9 @@ from leaderboard.models import Counted, Horizon, Standing, Tally, TrollStanding
 from leaderboard.points import COMPLAINTS, COUNTERS
 from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
-from oasst.site.merging import merge_people
+from oasst.site.merging import merge_users
 from tasks import lottery
-from tests.factories import decide, grow_to, growing_tree, new_people, new_prompt, new_reply, rank, review
+from tests.factories import decide, growing_tree, new_people, new_prompt, new_reply, rank, review, work_until_state
 from trees.contributing import reactions, reviews
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
@@ -32,7 +32,7 @@ def read_all() -> None:
 
 
 def score(person: User, frame: Frame = Frame.TOTAL, lang: str = "") -> Standing:
-    """Where the person stands after everything was read; a row of zeros when there is none."""
+    """Count all events and return the user's board entry, or one with zeros."""
     read_all()
     return Standing.objects.filter(person=person, frame=frame, lang=lang).first() or Standing(
         points=0, quality=0, **dict.fromkeys(COUNTERS, 0)
@@ -40,7 +40,7 @@ def score(person: User, frame: Frame = Frame.TOTAL, lang: str = "") -> Standing:
 
 
 def everything() -> list[list[tuple[object, ...]]]:
-    """All that is stored about scores, without what tells when it was stored."""
+    """Return all stored scores, without times of storing."""
     return [
         sorted(map(tuple, Counted.objects.values_list("tree_id"))),
         sorted(Tally.objects.values_list("person_id", "start", "grain", "lang", "kind", "number")),
@@ -63,7 +63,7 @@ class TestMergedPeople:
             decide(new_reply(prompt, carol, policy=POLICY), policy=POLICY)
             review(new_prompt(carol), person)
         both = score(alice).points + score(bob).points
-        merge_people(destination_id=bob.pk, source_ids=[alice.pk])
+        merge_users(destination_id=bob.pk, source_ids=[alice.pk])
         read_all()
         assert list(rebuild.differences()) == []
         assert score(bob).points == both
@@ -77,7 +77,7 @@ class TestMergedPeople:
         review(prompt, alice)
         review(prompt, bob)
         read_all()
-        merge_people(destination_id=bob.pk, source_ids=[alice.pk])
+        merge_users(destination_id=bob.pk, source_ids=[alice.pk])
         read_all()
         assert list(rebuild.differences()) == []
         assert score(alice).labels_full == score(bob).labels_full == 1
@@ -125,7 +125,7 @@ class TestWorth:
 
     def test_places_given_by_others_and_rankings_in_line(self, alice: User) -> None:
         prompt = growing_tree(alice, POLICY)
-        grow_to(prompt.pk, State.RANKING, POLICY)
+        work_until_state(prompt.pk, State.RANKING, POLICY)
         replies = list(Message.objects.filter(parent=prompt, review_result=True).order_by("position"))
         people = new_people(3)
         for person in people:
@@ -139,7 +139,7 @@ class TestWorth:
 
     def test_a_verdict_that_all_are_wrong_gives_no_places(self, alice: User, bob: User) -> None:
         prompt = growing_tree(alice, POLICY)
-        grow_to(prompt.pk, State.RANKING, POLICY)
+        work_until_state(prompt.pk, State.RANKING, POLICY)
         rank(prompt, bob, policy=POLICY, not_rankable=True)
         assert score(bob).rankings_total == 1
         assert not Tally.objects.filter(kind__startswith="reply_ranked").exists()
@@ -175,10 +175,10 @@ class TestTakenBack:
         assert not Tally.objects.filter(person=alice).exists()
 
     def test_what_cancels_out_makes_no_row(self, alice: User) -> None:
-        """A piece of work that moved from one hour to another is the same to every board."""
+        """Work that moves from one hour to another counts the same on every board."""
         hour = time_frames.hour_of(timezone.now())
         work = [(alice.pk, hour - timedelta(hours=number), "en", "prompts") for number in range(2)]
-        tallies.add(Counter({work[0]: 1, work[1]: -1}), tallies.horizons())
+        tallies.add_change(Counter({work[0]: 1, work[1]: -1}), tallies.horizons())
         assert not Standing.objects.exists()
 
     def test_a_new_text_makes_the_old_reviews_count_for_the_work_alone(self, alice: User, bob: User, mo: User) -> None:
@@ -223,7 +223,7 @@ class TestReading:
         assert everything() == before
 
     def test_a_fact_that_commits_late_is_not_stepped_over(self, alice: User, bob: User) -> None:
-        """Its id is smaller than one that was read already."""
+        """Its id is smaller than that of an event that was read before."""
         new_prompt(alice)
         late = Happening.objects.get(kind="message_posted")
         new_prompt(bob)
@@ -254,7 +254,7 @@ class TestReading:
 
 
 def age(message: Message, by: timedelta) -> None:
-    """Let it have been written earlier."""
+    """Make the message older."""
     Message.objects.filter(pk=message.pk).update(created_at=message.created_at - by)
 
 
@@ -277,7 +277,7 @@ class TestTime:
     def test_work_leaves_the_boards_as_time_passes(self, alice: User, later: timedelta, left: list[int]) -> None:
         new_prompt(alice)
         read_all()
-        tallies.move_on(timezone.now() + later)
+        tallies.advance_frames(timezone.now() + later)
         assert [score(alice, frame).prompts for frame in Frame] == left
         assert list(rebuild.differences()) == []
 
@@ -285,10 +285,10 @@ class TestTime:
         new_prompt(alice)
         read_all()
         later = timezone.now() + timedelta(days=3)
-        assert tallies.move_on(later) > 0
+        assert tallies.advance_frames(later) > 0
         before = everything()
-        assert tallies.move_on(later) == 0
-        assert tallies.move_on(timezone.now()) == 0
+        assert tallies.advance_frames(later) == 0
+        assert tallies.advance_frames(timezone.now()) == 0
         assert everything() == before
 
     def test_hours_become_days_and_the_sums_stay(self, alice: User) -> None:
@@ -296,7 +296,7 @@ class TestTime:
             age(new_prompt(alice), timedelta(hours=hours))
         read_all()
         assert Tally.objects.filter(kind="prompts").count() == 3
-        tallies.move_on(timezone.now() + timedelta(days=4))
+        tallies.advance_frames(timezone.now() + timedelta(days=4))
         rows = Tally.objects.filter(kind="prompts")
         assert {row.grain for row in rows} == {"day"}
         assert sum(row.number for row in rows) == 3
@@ -305,17 +305,17 @@ class TestTime:
     def test_a_late_verdict_about_old_work_goes_to_its_day(self, alice: User) -> None:
         prompt = new_prompt(alice)
         read_all()
-        tallies.move_on(timezone.now() + timedelta(days=4))
+        tallies.advance_frames(timezone.now() + timedelta(days=4))
         decide(prompt)
         assert score(alice).accepted_prompts == 1
         assert score(alice, Frame.DAY).accepted_prompts == 0
         assert rebuilding_changes_nothing()
 
     def test_a_long_sleep_of_the_clock(self, alice: User) -> None:
-        """Folding must not hide from the board of the day what has yet to leave it."""
+        """Folding must keep what has to leave the board of the day later."""
         new_prompt(alice)
         read_all()
-        tallies.move_on(timezone.now() + timedelta(days=400))
+        tallies.advance_frames(timezone.now() + timedelta(days=400))
         assert [score(alice, frame).prompts for frame in Frame] == [0, 0, 0, 1]
         assert list(rebuild.differences()) == []
 

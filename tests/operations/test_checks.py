@@ -1,4 +1,4 @@
-"""Each wrong configuration is reported once, with an id and a hint; a right one is silent."""
+"""Each wrong configuration is reported once, with an id and a hint; a correct one reports nothing."""
 
 import subprocess
 import sys
@@ -100,7 +100,7 @@ def test_what_is_not_set_is_not_weak(public: Settings) -> None:
     [("EMAIL_USE_SSL", True), ("EMAIL_HOST", "127.0.0.1"), ("EMAIL_HOST_USER", ""), ("SENDS_MAIL", False)],
 )
 def test_mail_that_nobody_can_read_on_the_way(public: Settings, name: str, value: object) -> None:
-    """Encrypted, on this machine, without a password, or none at all."""
+    """Encrypted, on this machine, without a password, or no broker at all."""
     public.EMAIL_USE_TLS = False
     setattr(public, name, value)
     assert checks.check_secrets(None) == []
@@ -126,7 +126,7 @@ def test_commands_that_start_something_check_first(command: str) -> None:
     ids=["serve", "worker", "beat"],
 )
 def test_the_start_is_refused(tmp_path: Path, command: list[str]) -> None:
-    """Each part that can be started alone."""
+    """Each process that can be started alone."""
     variables = {
         "PUBLIC_URL": "https://oasst.example.org",
         "OFFICIAL_WEB_API_KEY": "hunter2",

@@ -1,4 +1,4 @@
-"""docs/operations.md and the scripts say what is true."""
+"""What docs/operations.md and the scripts say is true."""
 
 import ast
 import importlib
@@ -22,7 +22,7 @@ READERS = {"text", "integer", "switch", "choice", "words", "rates", "origins"}
 
 
 def variables_in_code() -> set[str]:
-    """The first argument of every call such as env.text("NAME")."""
+    """Return the first argument of every call such as env.text("NAME")."""
     found = set()
     for package in ("oasst", "trees", "tasks", "leaderboard", "inference"):
         for path in (ROOT / package).rglob("*.py"):
@@ -71,7 +71,7 @@ def test_scripts_explain_themselves(script: str) -> None:
 
 @pytest.mark.parametrize("script", ["up", "check", "audit", "lock"])
 def test_scripts_refuse_what_they_do_not_know_before_they_do_anything(script: str, tmp_path: Path) -> None:
-    """A typing error is not found out after minutes of downloads."""
+    """A typo is reported before minutes of downloads."""
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     done = subprocess.run([tmp_path / "scripts" / script, "--dmeo"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 2 and f"scripts/{script}" in done.stderr
@@ -112,10 +112,10 @@ def test_audit_says_so_where_the_database_cannot_be_reached() -> None:
 
 
 def test_help_readme_and_banner_name_one_link_to_click(db: None, settings: Settings) -> None:
-    """The link that signs in; the bare address of the site only where there is no such link."""
+    """Only the sign-in link is printed; the bare address of the site only if there is no such link."""
     settings.PUBLIC_URL, settings.SENDS_MAIL = "http://localhost:8000", False
     create_user(email="ada@example.org", role=Role.ADMIN)
-    banner = "\n".join(first_run.welcome(first_run.FirstRun(), terminal=True))
+    banner = "\n".join(first_run.welcome_lines(first_run.NewSecrets(), terminal=True))
     assert re.findall(r"https?://\S+", banner) == re.findall(r"http://localhost:8000/accounts/link/\?key=\S+", banner)
     assert len(re.findall(r"https?://", banner)) == 1
     shown = subprocess.run([ROOT / "scripts/up", "--help"], capture_output=True, text=True, timeout=30).stdout
@@ -129,4 +129,6 @@ def test_help_readme_and_banner_name_one_link_to_click(db: None, settings: Setti
 
     settings.SENDS_MAIL = True
     for terminal in (True, False):
-        assert first_run.welcome(first_run.FirstRun(), terminal=terminal) == ["oasst is ready: http://localhost:8000"]
+        assert first_run.welcome_lines(first_run.NewSecrets(), terminal=terminal) == [
+            "oasst is ready: http://localhost:8000"
+        ]

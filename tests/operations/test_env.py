@@ -1,4 +1,4 @@
-"""Typed readers of the environment: what they take, and that what they refuse is named."""
+"""Typed readers of the environment: what they accept, and that refusals name the variable."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ class TestIntegers:
 
     @pytest.mark.parametrize("wrong", ["1", "2001", "-3", "2.5", "many", "9" * 20, "9" * 5000])
     def test_what_is_none_or_out_of_bounds(self, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
-        """5,000 digits are more than Python reads."""
+        """Python refuses to read 5,000 digits."""
         monkeypatch.setenv("CHAT_QUEUE", wrong)
         bounds = r"^CHAT_QUEUE must be a whole number from 2 to 2000, not '"
         with pytest.raises(env.BadVariable, match=bounds):
@@ -33,7 +33,7 @@ class TestIntegers:
                 env.integer("CHAT_QUEUE", 200, minimum=2)
 
     def test_what_no_site_could_bear_refuses_the_start(self, tmp_path: Path) -> None:
-        """A long line is read as a whole by whoever looks; a wait of 10**15 seconds has no end in the calendar."""
+        """Each look at a position reads the whole queue, so it has a limit; 10**15 seconds exceed the calendar."""
         most = {"CHAT_QUEUE": 2_000, "CHAT_QUEUE_SECONDS": 86_400, "CHAT_ANSWER_SECONDS": 86_400, "PORT": 65_535}
 
         def read(**given: int) -> "subprocess.CompletedProcess[str]":
@@ -102,4 +102,4 @@ def test_the_chat_is_as_its_policy_says_unless_the_environment_says_otherwise() 
 )
 def test_which_requests_may_wait_for_the_model(path: str, waits: bool) -> None:
     request = SimpleNamespace(_response_started=False, path=path.encode())
-    assert web.BoundedRequest.is_under_way(request) is waits  # type: ignore[arg-type]
+    assert web.BoundedRequest.may_continue(request) is waits  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""scripts/lib-env on a machine of a stranger: which torch comes from where, what is said, what is asked for again.
+"""scripts/lib-env on a fresh machine: which torch it installs from where, what it prints, what it downloads again.
 
-The indexes are on loopback, and their wheels are a few bytes: `torch` as PyTorch's own index and as PyPI have it, what
-the build with CUDA brings along, and one locked package.
+The indexes are on loopback, and their wheels have a few bytes: `torch` as on PyTorch's own index and as on PyPI, the
+libraries of the build with CUDA, and one locked package.
 """
 
 import base64
@@ -32,7 +32,7 @@ NOBODY = "http://127.0.0.1:9/cpu"
 
 
 def wheel(name: str, version: str, *needs: str) -> tuple[str, bytes]:
-    """The file name and content of a package with nothing in it."""
+    """Return the file name and content of an empty package."""
     info = f"{name}-{version}.dist-info"
     files = {
         f"{info}/METADATA": "\n".join(
@@ -98,7 +98,7 @@ def port() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def bare_venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With the pip of these tests and nothing else: to install one takes seconds."""
+    """A venv with only the pip of these tests, because installing one takes seconds."""
     path = tmp_path_factory.mktemp("venv") / "bare"
     venv.create(path, symlinks=True)
     folder = next(path.glob("lib/python*/site-packages"))

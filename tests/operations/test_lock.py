@@ -1,4 +1,4 @@
-"""The lock files are those of the requirements, and scripts/lock --check notices when they are not."""
+"""The lock files match the requirements, and scripts/lock --check notices if they do not."""
 
 import importlib.metadata
 import importlib.util
@@ -104,7 +104,7 @@ def test_the_size_is_that_of_one_file_of_each_package(lockfile: ModuleType) -> N
 
 
 def test_what_torch_asks_for_stands_in_pyproject() -> None:
-    """By which scripts/lock finds it, since the file on PyPI asks for CUDA."""
+    """scripts/lock uses this metadata, because the file on PyPI requires CUDA."""
     said = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["dependency-metadata"][0]
     assert f"torch=={said['version']}" in (ROOT / "requirements.txt").read_text().splitlines()
     asked = {

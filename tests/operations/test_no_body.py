@@ -1,5 +1,6 @@
-"""Answers that are a head alone: to HEAD, and with a status that has no body. What they keep back would be read as the
-beginning of the next answer on the same connection."""
+"""Responses without a body: to HEAD, and with a status that has none. A body would be read as the start of the next
+response on the same connection.
+"""
 
 import http.client
 import socket
@@ -9,7 +10,7 @@ import pytest
 
 from tests.operations.test_web import Server
 
-# The first part of the path is the status, the second how much: so many pieces, or pieces until the caller leaves.
+# The first part of the path is the status, the second the number of pieces, or pieces until the client leaves.
 SCRIPT = """
 import asyncio, sys
 from oasst.web import SiteServer
@@ -51,7 +52,7 @@ def echo() -> Iterator[Server]:
 
 @pytest.fixture
 def line(echo: Server) -> Iterator[socket.socket]:
-    """One connection, on which everything of a test is asked."""
+    """One connection, on which a test sends all requests."""
     with echo.connect() as one:
         yield one
 
@@ -65,7 +66,7 @@ def ask(line: socket.socket, method: str, path: str) -> http.client.HTTPResponse
 
 @pytest.mark.parametrize("path", ["/200/1/65536", "/200/3/196608", "/200/3", "/404/3"])
 def test_of_an_answer_the_head(line: socket.socket, path: str) -> None:
-    """Whole or in pieces, with a length or without; and the connection goes on."""
+    """In one or several pieces, with a length or without; and the connection stays open."""
     for _ in range(2):
         got = ask(line, "GET", path)
         body = got.read()
@@ -86,13 +87,13 @@ def test_statuses_without_a_body(line: socket.socket, status: int, rest: str) ->
 @pytest.mark.parametrize("status", [204, 304])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_and_they_have_no_length(line: socket.socket, status: int, method: str) -> None:
-    """RFC 9110, 8.6: none at 204, and at 304 only that of the answer which is not sent."""
+    """RFC 9110, 8.6: no length at 204; at 304 only that of the response that is not sent."""
     assert ask(line, method, f"/{status}/1/0").headers["Content-Length"] is None
     assert ask(line, "GET", "/200/1").status == 200
 
 
 def test_nothing_is_made_that_nobody_reads(line: socket.socket) -> None:
-    """A stream would go on for as long as its maker has something to say, and keep the next request waiting."""
+    """A stream would continue as long as its source has data, and block the next request."""
     before = int(ask(line, "GET", "/200/told").read())
     assert ask(line, "HEAD", "/200/endless").status == 200
     assert int(ask(line, "GET", "/200/told").read()) == before + 1

@@ -1,4 +1,4 @@
-"""The numbers of limits in the pages of the docs are those of the code, and no page names one that nobody compares."""
+"""The numbers of limits in the docs are those of the code, and each number there is compared."""
 
 import ast
 import re
@@ -56,11 +56,11 @@ LEFT = {
 }
 """Numbers that are no limits."""
 ONLY = {"wire.md": "Limits"}
-"""Of a page that has most of its numbers from elsewhere, this chapter."""
+"""Chapters to compare of pages that have most of their numbers from elsewhere."""
 
 
 def span(seconds: float) -> str:
-    """As people say it."""
+    """Return the number as people write it."""
     minutes, rest = divmod(seconds, 60)
     return SPANS.get(int(seconds)) or (
         f"{SPELLED[int(seconds)]} seconds" if rest else f"{SPELLED[int(minutes)]} minutes"
@@ -68,32 +68,32 @@ def span(seconds: float) -> str:
 
 
 def rate(name: str) -> list[str]:
-    """The amounts of a limit, which is over the spans that these pages name."""
+    """Return the amounts of a limit over the time spans that these pages name."""
     rates = ratelimit.rules()[name].rates
     assert re.sub(r"\d+ per", "per", rates, count=2).split("; ") == SPANS_OF_RATES[name], name
     return [f"{int(one.split()[0]):,}" for one in rates.split("; ")]
 
 
 def claims() -> dict[str, list[str]]:
-    """What each page has to say, once."""
+    """The numbers that each page must state, once."""
     asked, told, made = rate("chat_turn_program"), rate("chat_message"), rate("chat_new_program")
-    proved = f"of the last {proof.RECENTLY // 60} minutes"
+    proved = f"of the last {proof.RECENT_SECONDS // 60} minutes"
     assert asked[1] == told[1]
     queue, answer = span(POLICY.queue_seconds), span(POLICY.answer_seconds)
     whole = span(POLICY.queue_seconds + POLICY.answer_seconds)
     return {
         "openai.md": [
-            f"`stop` ({sampling.MOST_STOPS} texts)",
-            f"as many as fit into {openai.MOST_IGNORED:,} bytes",
+            f"`stop` ({sampling.MAX_STOPS} texts)",
+            f"as many as fit into {openai.IGNORED_HEADER_BYTES:,} bytes",
             f"more than {asked[0]} questions in a minute or {asked[1]} in an hour",
             f"(one person alone: with {POLICY.queue_limit // 2})",
             f"it waited {queue} and its turn",
             f"writing it took longer than {answer}",
             f"for one person {SPELLED[POLICY.answers_at_once]} answers are written at a time",
             f"within {span(POLICY.wanted_seconds)}: what nobody waits for",
-            f"`Retry-After` is {openai.LONGEST_WAIT} at most, which libraries wait by themselves, "
-            f"and at least {asking._SOONEST} where the queue refuses",
-            f"or after {span(openai.PAUSE_SECONDS)}; what fails before",
+            f"`Retry-After` is {openai.MAX_RETRY_AFTER} at most, which libraries wait by themselves, "
+            f"and at least {asking.MIN_RETRY_AFTER} where the queue refuses",
+            f"or after {span(openai.HEARTBEAT_SECONDS)}; what fails before",
             f"let an answer wait for {whole} (",
             f"is kept for {span(POLICY.ephemeral_seconds)} and then removed",
         ],
@@ -108,7 +108,7 @@ def claims() -> dict[str, list[str]]:
             f"`retry: {sse.RETRY_MILLISECONDS}`",
             f"After {sse.HEARTBEAT_SECONDS:.0f} s without news",
             f"More than {SPELLED[POLICY.answers_at_once]} answers at once",
-            f"Seeds fit into {sampling.LARGEST_SEED.bit_length()} bits",
+            f"Seeds fit into {sampling.MAX_SEED.bit_length()} bits",
             f"cut at {titles._FIRST_LINE} characters",
         ],
         "wire.md": of_the_wire(),
@@ -116,14 +116,14 @@ def claims() -> dict[str, list[str]]:
 
 
 def of_the_wire() -> list[str]:
-    """The rows of its table of limits."""
+    """Return the rows of its table of limits."""
     people, reports, keys = rate("new_people"), rate("report"), rate("key_new")
     by_kind = f"{rate('task_assistant_reply')[0]} assistant replies and {rate('task_prompter_reply')[0]} user replies"
     window = int(tasks.PENDING_WINDOW.total_seconds()) // 60
     assert rate("wrong_key") == rate("wrong_token_address")
     return [
         f"| Task requests | {rate('task')[0]} in 4 minutes; of these {by_kind} in 2 minutes,",
-        f"| Open tasks of the last {window} minutes | {tasks.PENDING_CAP} |",
+        f"| Open tasks of the last {window} minutes | {tasks.MAX_PENDING} |",
         f"| Task requests of programs that are not trusted | {rate('task_address')[0]} a minute |",
         f"| Task requests that name nobody | {rate('task_nobody')[0]} a minute |",
         f"| New people of a program that is not trusted | {people[0]} an hour, {people[1]} a day |",
@@ -138,7 +138,7 @@ def of_the_wire() -> list[str]:
 
 
 def text_of(page: str) -> str:
-    """Without examples, links and the table of operations, which tests/inference/api/test_docs.py compares."""
+    """Return the text without examples, links and operations (tests/inference/api/test_docs.py compares those)."""
     text = (DOCS / page).read_text()
     if page in ONLY:
         text = text.partition(f"## {ONLY[page]}\n")[2].partition("\n## ")[0]
@@ -149,7 +149,7 @@ def text_of(page: str) -> str:
 
 
 def numbers_in(text: str) -> list[str]:
-    """Digits that are no status and in no name, and what is spelled, with the words around."""
+    """Return digits that are no status and in no name, and spelled numbers, with the words around."""
     spelled = "|".join([*WORDS, *SPANS.values()])
     found = re.finditer(rf"\b\d+(?:,\d{{3}})*|\b(?:{spelled})\b", text)
     return [text_around(one) for one in found if one[0] not in STATUSES]
@@ -172,7 +172,7 @@ def test_each_number_of_a_page_is_that_of_the_code(page: str) -> None:
 
 
 def variables() -> Iterator[tuple[str, int, int | None]]:
-    """The whole numbers of the environment: name, default, and the largest one where there is one."""
+    """Return the integers of the environment: name, default and, if there is one, the maximum."""
     for node in ast.walk(ast.parse((ROOT / "oasst/settings.py").read_text())):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "env.integer":
             name, default = map(ast.literal_eval, node.args)

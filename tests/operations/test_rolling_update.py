@@ -1,4 +1,4 @@
-"""While a release is rolled out, the one before goes on working on tables that are migrated already."""
+"""During a rolling update, the previous release works on tables that are migrated already."""
 
 import pytest
 from django.db import connection
@@ -9,7 +9,7 @@ from django.db.models import NOT_PROVIDED
 from oasst.accounts.models import User
 
 OURS = ("accounts", "core", "inference", "leaderboard", "site", "tasks", "trees")
-# Of releases that nobody has to run any more beside the next one.
+# Of releases that no longer run beside the next one.
 OLDER = {
     *("inference.0004_completions_and_outcomes", "inference.0005_choices", "trees.0002_initial"),
     *("trees.0006_purges_and_corrections", "trees.0009_webhooks"),

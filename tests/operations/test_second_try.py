@@ -1,4 +1,4 @@
-"""What fails in `.ci/run` is tried once more. A throw-away project is tested the way this one is."""
+"""Failed tests in `.ci/run` are tried once more. The tests run a temporary project the way CI runs this one."""
 
 import importlib.util
 import re
@@ -38,7 +38,7 @@ def run_tests() -> ModuleType:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # ours alone, which is quicker
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # only our plugin, which is faster
     (tmp_path / "empty.ini").write_text("[pytest]\n")
     return tmp_path
 
@@ -46,7 +46,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def outcome(
     run_tests: ModuleType, project: Path, capfd: pytest.CaptureFixture[str], *, parallel: bool = False, **files: str
 ) -> tuple[int, list[str]]:
-    """The exit status and the last lines, from the list on. Each file is a part of its own."""
+    """Return the exit status and the last lines, from the list on. Each file is a part of its own."""
     for name, text in files.items():
         (project / f"test_{name}.py").write_text(text)
     more = ["-p", "xdist", "-n", "1"] if parallel else []

@@ -1,11 +1,11 @@
-"""Every status has its name in the first line of an answer, also those that are younger than twisted's list of them."""
+"""Every status has its reason phrase in the status line, even those that are missing in twisted's list."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
 
 import pytest
 
-from oasst.api.codes import Wire
+from oasst.api.error_codes import ErrorCode
 from tests.operations.test_web import Server
 
 SCRIPT = """
@@ -40,4 +40,4 @@ def test_a_status_without_a_name(echo: Server) -> None:
 
 
 def test_each_number_of_the_wire_has_a_status_with_a_name() -> None:
-    assert all(HTTPStatus(number.status).phrase for number in Wire)
+    assert all(HTTPStatus(number.status).phrase for number in ErrorCode)

@@ -1,6 +1,6 @@
-"""The web server's calm end: answers in work are finished, streams are cut, what runs beside is stopped.
+"""The web server stops gracefully: it finishes responses, cuts streams and stops its background work.
 
-And its bounds: what one caller may make it hold.
+Also its limits: what one client can make it hold.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import pytest
 
 from oasst.embedded import processes
-from oasst.embedded.sockets import listen, listen_for_each
+from oasst.embedded.sockets import listen, listen_shared
 from tests.embedded.homes import ROOT
 
 SERVER = """
@@ -101,7 +101,7 @@ class Server:
         return connection.getresponse()
 
     def send(self, head: bytes, part: bytes, number: int, path: bytes = b"/slow") -> tuple[bytes, int]:
-        """The first line of the answer to a POST of so many parts, and how many of them were taken."""
+        """Return the status line of the response to a POST of that many parts, and how many of them were taken."""
         sent = 0
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as line:
             line.sendall(b"POST %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n" % (path, head))
@@ -133,14 +133,14 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Server]:
-    """A server with little patience, which takes three connections of an address."""
+    """A server with short timeouts, which takes three connections of an address."""
     one = Server({"head": 1, "idle": 1.5, "body": 1, "pace": 50_000}, most=3)
     yield one
     one.end()
 
 
 def everything(line: socket.socket, drop: bytes = b"", every: float = 0.2) -> bytes:
-    """What comes until the server ends the connection. Meanwhile `drop` is sent again and again."""
+    """Return what comes until the server closes the connection, while `drop` is sent again and again."""
     found = b""
     try:
         while True:
@@ -156,7 +156,7 @@ def everything(line: socket.socket, drop: bytes = b"", every: float = 0.2) -> by
 
 
 def test_invented_methods_are_refused(server: Server) -> None:
-    """Each would be a label of the metrics, and stay there."""
+    """Each would become a label of the metrics and stay there."""
     with socket.create_connection(("127.0.0.1", server.port), 60) as line:
         line.sendall(b"BREW /quick HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answer = everything(line)
@@ -165,20 +165,20 @@ def test_invented_methods_are_refused(server: Server) -> None:
 
 @pytest.mark.slow
 class TestSeveralProcesses:
-    """Each has a socket of its own, which outlives it."""
+    """Each has a socket of its own, which stays open after it ends."""
 
     CALLERS = 40
     PID = b"GET /pid HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
     @pytest.fixture
     def servers(self) -> Iterator[list[Server]]:
-        both = [Server(listener=one) for one in listen_for_each("127.0.0.1", 0, 2)]
+        both = [Server(listener=one) for one in listen_shared("127.0.0.1", 0, 2)]
         yield both
         for one in both:
             one.end()
 
     def call(self, server: Server, stack: contextlib.ExitStack) -> list[socket.socket]:
-        """So many callers who have asked and not yet read."""
+        """Return that many connections that have sent a request and not read the response."""
         lines = [stack.enter_context(server.connect()) for _ in range(self.CALLERS)]
         for line in lines:
             line.sendall(self.PID)
@@ -204,14 +204,14 @@ class TestSeveralProcesses:
         dead.process.wait()
         with contextlib.ExitStack() as stack:
             lines = self.call(dead, stack)
-            # Those of the other are answered meanwhile; nobody is refused or reset.
+            # The other server answers its own meanwhile; none is refused or reset.
             assert processes.wait_until(lambda: bool(select.select(lines, [], [], 0)[0]), 60)
             dead.start()
             after = Counter(self.who_answered(lines))
         assert set(after) == {dead.process.pid, alive.process.pid}
 
     def test_callers_who_wait_are_answered_when_one_ends_in_good_order(self, servers: list[Server]) -> None:
-        """As for a restart by hand: it closes its own copy of the socket, and not the socket."""
+        """As for a manual restart: it closes its own copy of the socket, and not the socket."""
         ending, other = servers
         with contextlib.ExitStack() as stack:
             self.who_answered(self.call(ending, stack))
@@ -252,7 +252,7 @@ def test_who_comes_while_it_ends_waits_for_the_successor(server: Server) -> None
             return bool(select.select([line], [], [], 0.3)[0])
 
     while is_answered():
-        pass  # until the signal has come through
+        pass  # until the signal has arrived
     assert caller.is_alive(), "it took callers as long as it had work"
     caller.join(30)
     assert server.process.wait(30) == 0
@@ -287,7 +287,7 @@ def test_a_body_that_is_too_large_is_not_taken(server: Server) -> None:
     assert answer in (b"HTTP/1.1 413 Content Too Large", b"") and sent < 100
     answer, sent = server.send(b"Transfer-Encoding: chunked", CHUNK, 3000)
     assert answer in (b"HTTP/1.1 413 Content Too Large", b"") and sent < 200
-    # Announced, not sent: nothing is in the way of the answer.
+    # Announced, not sent: nothing delays the response.
     assert server.send(b"Content-Length: 300000000", PART, 0)[0] == b"HTTP/1.1 413 Content Too Large"
 
 
@@ -298,7 +298,7 @@ def test_what_a_form_may_hold_is_taken(server: Server) -> None:
 
 @pytest.mark.slow
 def test_bodies_in_tiny_chunks(server: Server) -> None:
-    """Reading them keeps all others waiting. Chunks of a line or so are what programs send."""
+    """Reading them blocks all other clients. Programs send chunks of a line or so."""
 
     def answer(chunk: bytes, number: int) -> bytes:
         body = (b"%x\r\n%s\r\n" % (len(chunk), chunk)) * number + b"0\r\n\r\n"
@@ -318,7 +318,7 @@ POST = b"POST /quick HTTP/1.1\r\nHost: localhost\r\n"
 
 @pytest.mark.slow
 class TestDeadlines:
-    """Whatever trickles in: a head and a body have to be there in time."""
+    """Slow clients: head and body must arrive in time, however they come."""
 
     def test_a_head_byte_by_byte(self, strict: Server) -> None:
         with strict.connect() as line:
@@ -345,17 +345,17 @@ class TestDeadlines:
             assert everything(line, drop).startswith(b"HTTP/1.1 408 ")
 
     def test_a_body_on_a_slow_line_that_goes_on(self, strict: Server) -> None:
-        """Longer than the first second, at more than the least pace."""
+        """Longer than the first second, but faster than the minimum speed."""
         with strict.connect() as line:
             line.sendall(POST + b"Content-Length: 400000\r\nConnection: close\r\n\r\n")
             for _ in range(4):
                 line.sendall(PART)
-                select.select([line], [], [], 0.5)  # the pace of the line
+                select.select([line], [], [], 0.5)  # the speed of the connection
             answer = everything(line)
         assert answer.startswith(b"HTTP/1.1 200 OK") and b"quick" in answer
 
     def test_a_kept_connection(self, strict: Server) -> None:
-        """It takes the next requests, also several at once, and ends when none comes, or one byte by byte."""
+        """It takes the next requests, also several at once, and ends if none comes, or only byte by byte."""
         with strict.connect() as line:
             for number in (1, 3):
                 line.sendall(QUICK * number)
@@ -370,7 +370,7 @@ class TestDeadlines:
             assert everything(line).count(b"200 OK") == 1
 
     def test_an_answer_takes_its_time(self, strict: Server) -> None:
-        """The deadlines are for the caller. The answer here takes longer than any of them."""
+        """The deadlines are for the client. The response here takes longer than any of them."""
         with strict.connect() as line:
             line.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert b"finished" in everything(line)
@@ -379,7 +379,7 @@ class TestDeadlines:
 @pytest.mark.slow
 class TestConnectionsOfOneAddress:
     def test_there_is_a_bound(self, strict: Server) -> None:
-        """For sockets and streams as for pages, for nobody else, and only while they are open."""
+        """For WebSockets and streams as for pages, for no other address, and only while they are open."""
         with contextlib.ExitStack() as open_ones:
             lines = [open_ones.enter_context(strict.connect("127.0.0.9")) for _ in range(3)]
             lines[0].sendall(WEBSOCKET)
@@ -409,7 +409,7 @@ class TestConnectionsOfOneAddress:
     "first_line", [b"GET /quick HTTP/1.1\r\nBad name: x", b"GET /\xff HTTP/1.1", b"GET /?\xff HTTP/1.1", b"nonsense"]
 )
 def test_refusals_of_the_server_itself(strict: Server, first_line: bytes) -> None:
-    """Before Django is asked: no scripts, no framing, no word about what serves it."""
+    """Before Django runs: no scripts, no framing, no name of the server."""
     with strict.connect() as line:
         line.sendall(first_line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answer = everything(line)
@@ -434,13 +434,13 @@ def monotonic():
 web.time = types.SimpleNamespace(monotonic=monotonic)
 web.STALLED_SECONDS = 1
 
-sent, cut_off = 0, web.BoundedSocket._cut_off
+sent, cut_off = 0, web.BoundedWebSocket._cut_off
 
 def cut_off_and_tell(socket):
     heard.setdefault("/paced", sent)
     cut_off(socket)
 
-web.BoundedSocket._cut_off = cut_off_and_tell
+web.BoundedWebSocket._cut_off = cut_off_and_tell
 
 async def application(scope, receive, send):
     global step, sent
@@ -477,7 +477,7 @@ STOP = b'{"type": "stop"}'
 
 
 def frame(kind: int, payload: bytes = b"") -> bytes:
-    """As a browser sends it, with a mask that changes nothing."""
+    """Return a frame as a browser sends it, with a mask that changes nothing."""
     short = len(payload) < 126
     length = bytes([0x80 | len(payload)]) if short else bytes([0x80 | 126]) + struct.pack(">H", len(payload))
     return bytes([kind]) + length + bytes(4) + payload
@@ -485,7 +485,7 @@ def frame(kind: int, payload: bytes = b"") -> bytes:
 
 @pytest.fixture(scope="module")
 def sockets() -> Iterator[Server]:
-    """A server with a clock of its own, which says back what it hears, and how much that was in the end."""
+    """A server with its own clock, which echoes messages, and at the end how much it received."""
     one = Server(script=SOCKETS)
     yield one
     one.end()
@@ -493,7 +493,7 @@ def sockets() -> Iterator[Server]:
 
 @pytest.mark.slow
 class TestSockets:
-    """All that is ever said to us over one is "stop", and pongs. Much more fills memory or keeps others waiting."""
+    """Clients only ever send "stop" and pongs. Much more would fill memory or block other clients."""
 
     def open(self, server: Server, path: str = "/ws") -> socket.socket:
         line = server.connect()
@@ -508,7 +508,7 @@ class TestSockets:
         return found
 
     def heard(self, server: Server, path: str) -> int:
-        """How much the consumer was given, once its socket is gone."""
+        """Return how much the consumer received, once its WebSocket is closed."""
         found: dict[str, int] = {}
         assert processes.wait_until(lambda: path in found or found.update(json.loads(server.ask("/heard").read())), 60)
         return found[path]
@@ -573,7 +573,7 @@ class TestSockets:
             assert everything(line) == b""
 
     def test_long_answers(self, sockets: Server) -> None:
-        """What is said to the reader has no such bound."""
+        """Messages to the reader have no such limit."""
         with self.open(sockets, "/long") as line:
             line.sendall(frame(TEXT, b"x" * 1000))
             assert self.read(line, 100_010) == b"\x81\x7f" + struct.pack(">Q", 100_000) + b"x" * 100_000

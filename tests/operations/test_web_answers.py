@@ -1,4 +1,4 @@
-"""What the web server does while an answer is made and taken: its pace, its limits of time, and where it fails."""
+"""The web server while a response is made and read: speed, timeouts and errors."""
 
 import http.client
 import json
@@ -87,21 +87,21 @@ web.SiteServer(
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server with little patience for answers and their readers."""
+    """A server with short timeouts for responses and their readers."""
     one = Server(script=SCRIPT)
     yield one
     one.end()
 
 
 def wait_for_the_cut(line: socket.socket) -> None:
-    """Without reading: the system tells of a connection that was aborted."""
+    """Without reading: the operating system reports the aborted connection."""
     poll = select.poll()
     poll.register(line, 0)
     assert poll.poll(60_000), "it is still open"
 
 
 def told_by(server: Server) -> dict[str, Any]:
-    """How much was sent of what was cut off, what became of the last word over a socket, and how many timers run."""
+    """Return the sent bytes of a canceled response, the fate of the last WebSocket message, and the timers."""
     found: dict[str, Any] = json.loads(server.ask("/told").read())
     return found
 
@@ -113,7 +113,7 @@ def ask(server: Server, path: str) -> socket.socket:
 
 
 def test_a_query_and_a_form_are_left_to_django(server: Server) -> None:
-    """And no line is written for a log that nobody keeps."""
+    """And no log line is written."""
     head = b"POST /?a=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n"
     form = head + b"Content-Type: application/x-www-form-urlencoded\r\n\r\nb=2"
     with server.connect() as line:
@@ -124,7 +124,7 @@ def test_a_query_and_a_form_are_left_to_django(server: Server) -> None:
 @pytest.mark.slow
 class TestPace:
     def test_a_stream_is_no_longer_than_its_reader_takes(self, server: Server) -> None:
-        """And who takes nothing of it is cut off."""
+        """A client that reads nothing is cut off."""
         with ask(server, "/pieces") as line:
             wait_for_the_cut(line)
         assert told_by(server)["/pieces"] < 500, "of 1000 pieces: the rest would lie in memory"
@@ -134,7 +134,7 @@ class TestPace:
         assert len(server.ask("/pieces").read()) == 100_000_003
 
     def test_the_rest_of_an_answer(self, server: Server) -> None:
-        """After the last piece the connection waits for its reader, but not for ever."""
+        """After the last piece the connection waits for its reader, but not forever."""
         with ask(server, "/large") as line:
             wait_for_the_cut(line)
         assert len(server.ask("/large").read()) == 50_000_000
@@ -149,13 +149,13 @@ class TestWhatFails:
         assert b"frame-ancestors 'none'" in answer and b"nosniff" in answer and b"daphne" not in answer.lower()
 
     def test_in_the_middle_of_an_answer(self, server: Server) -> None:
-        """It breaks off, so that nobody takes it for whole; and so do the next ones."""
+        """The connection breaks, so that no client takes the response for complete; and so do the next ones."""
         for _ in range(2):
             with pytest.raises((http.client.IncompleteRead, ConnectionError)):
                 server.ask("/breaks").read()
 
     def test_a_socket_that_was_closed(self, server: Server) -> None:
-        """What is said over it after its end goes nowhere, and is no error."""
+        """Messages after its end are dropped without an error."""
         with server.connect() as line:
             line.sendall(WEBSOCKET)
             assert line.recv(1000).startswith(b"HTTP/1.1 101 ")
@@ -166,7 +166,7 @@ class TestWhatFails:
 @pytest.mark.slow
 class TestLimitOfTime:
     def test_it_is_for_the_first_byte(self, server: Server) -> None:
-        """And not for those who wait for the model: their turn has a deadline of its own."""
+        """Those who wait for the model are not cut off: their turn has its own deadline."""
         found: dict[str, tuple[int, bytes]] = {}
 
         def fetch(path: str) -> None:
@@ -214,9 +214,9 @@ def test_after_a_refusal_nothing_more_is_heard(server: Server) -> None:
 
 @pytest.mark.slow
 def test_a_body_that_grew_too_large_is_refused_once(server: Server) -> None:
-    """However many of its chunks came with the one that was too much."""
+    """However many further chunks came with the one that was too much."""
     large, small = b"%x\r\n" % 4_999_950 + b"x" * 4_999_950 + b"\r\n", b"64\r\n" + b"x" * 100 + b"\r\n"
     with server.connect() as line:
         line.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         line.sendall(large + small * 400)
-        assert everything(line).count(b"HTTP/1.1 413 ") < 2  # none where it was lost for what came after
+        assert everything(line).count(b"HTTP/1.1 413 ") < 2  # none if it was lost because of what followed

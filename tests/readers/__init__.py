@@ -1,4 +1,4 @@
-"""What researchers read exported files with, each in a process of its own: pandas, and `datasets` in two versions."""
+"""Read exported files as researchers do, each library in its own process: pandas, and `datasets` in two versions."""
 
 import json
 import os
@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
-from oasst.core.json_lines import lines_of
+from oasst.core.json_lines import read_lines
 from tests.paths import ROOT
 
-# Version 5 is installed with the packages for development. Version 3 wants older packages beside it, so it has a folder
-# of its own below var/, and shares pyarrow, pandas and NumPy.
+# Version 5 is a development dependency. Version 3 needs older packages, so it has its own folder below var/ and shares
+# only pyarrow, pandas and NumPy.
 VERSION_3 = ("datasets==3.6.0", "dill==0.3.8", "fsspec==2025.3.0", "huggingface_hub==0.36.0", "multiprocess==0.70.16")
 
 
 @dataclass(frozen=True)
 class Read:
-    """What a reader made of a file."""
+    """A file as a library reads it."""
 
     version: str
-    types: dict[str, Any]  # by column; of a struct by its keys, of a list the one of its elements in a list
+    types: dict[str, Any]  # by column; a struct as {key: type}, a list as [type]
     rows: list[Any]
 
 
@@ -34,12 +34,12 @@ def read_with_pandas(files: Sequence[Path], scratch: Path) -> list[Read]:
 
 
 def read_with_datasets_5(files: Sequence[Path], scratch: Path, *, chunk: int | None = None) -> list[Read]:
-    """`chunk`: of so many bytes at the beginning of a file of lines the types are learned. The default is theirs."""
+    """`chunk`: the library infers types from this many bytes of a JSON Lines file; default: its own."""
     return _read("datasets", files, scratch, {}, chunk)
 
 
 def read_with_datasets_3(files: Sequence[Path], scratch: Path, *, chunk: int | None = None) -> list[Read]:
-    """Skips the test where version 3 is not here and cannot be fetched."""
+    """Skips the test if version 3 is missing and cannot be fetched."""
     return _read("datasets", files, scratch, {"PYTHONPATH": str(_version_3())}, chunk)
 
 
@@ -58,13 +58,13 @@ def _read(
     )
     assert run.returncode == 0, run.stderr[-4000:]
     return [
-        Read(told["version"], told["types"], [json.loads(line) for line in lines_of(Path(told["rows"]))])
-        for told in map(json.loads, run.stdout.splitlines())
+        Read(result["version"], result["types"], [json.loads(line) for line in read_lines(Path(result["rows"]))])
+        for result in map(json.loads, run.stdout.splitlines())
     ]
 
 
 def _version_3() -> Path:
-    """Its folder. Fetched once for each set of pins; a download that was broken off leaves nothing under the name."""
+    """Return its folder, fetched once per set of pins. An interrupted download leaves no folder."""
     folder = ROOT / "var" / "test-packages" / "-".join(VERSION_3).replace("==", "-")
     if folder.is_dir():
         return folder

@@ -1,6 +1,6 @@
-"""Reads files with one library, and tells what it found: `python -m tests.readers.program READER SCRATCH CHUNK FILE…`
+"""Read files with one library and print what it reads: `python -m tests.readers.program READER SCRATCH CHUNK FILE…`
 
-A line of JSON for each file on standard output; the rows go into files in SCRATCH. Knows nothing of the site.
+Prints one line of JSON per file; the rows go into files in SCRATCH. Independent of the site.
 """
 
 import json
@@ -35,7 +35,7 @@ def with_datasets(path: Path, scratch: Path, chunk: int) -> tuple[str, dict[str,
 
 
 def arrow_type(feature: Any) -> Any:
-    """Of a column: its name, `{key: type}` or `[type]`."""
+    """Return the type of a column: its name, `{key: type}` or `[type]`."""
     import pyarrow
     from datasets import Features
 
@@ -59,9 +59,9 @@ def with_pandas(path: Path, scratch: Path, chunk: int) -> tuple[str, dict[str, A
 
 
 def plain(value: Any) -> Any:
-    """As JSON has it: pandas knows missing values as NaN, which make whole numbers floats, and lists as arrays.
+    """Return the value as in JSON: pandas has NaN for missing values, floats for their integers, and arrays for lists.
 
-    It reads numbers in JSON a little less exactly than they are written.
+    Rounded, because pandas reads numbers in JSON with a small error.
     """
     if hasattr(value, "tolist"):
         value = value.tolist()

@@ -1,4 +1,4 @@
-"""Every write that a person or a program may make, with the rule that limits it, or the reason why none does.
+"""Every write that a user or an API client may make, with the rule that limits it or the reason why none does.
 
 `test_limits.py` compares this with the URLs, the operations and the models: a new write without a row fails.
 """
@@ -13,65 +13,65 @@ from oasst.core.ratelimit import RateLimit
 class Write:
     rules: tuple[RateLimit, ...] = ()
     why: str = ""
-    """Why no rule of its own."""
+    """The reason why it has no rule of its own."""
 
 
-def by(*rules: RateLimit) -> Write:
+def limited_by(*rules: RateLimit) -> Write:
     return Write(rules)
 
 
-def free(why: str) -> Write:
+def unlimited(why: str) -> Write:
     return Write(why=why)
 
 
 READS = "reads only"
-_TRUSTED = free("a front end of our own: it answers for its people, and its key is the operator's")
-_ROOT = free("the operator, by a token of the settings; wrong ones are counted by address")
-_STEP = free("ends or undoes what is there, once: it can not be done more often than that was made")
+_TRUSTED = unlimited("a front end of our own: it answers for its people, and its key is the operator's")
+_ROOT = unlimited("the operator, by a token of the settings; wrong ones are counted by address")
+_STEP = unlimited("ends or undoes what is there, once: it cannot be done more often than that was made")
 
 # --- /api/v1 ---
-# Each is also limited as a whole for programs that are not trusted (PROGRAM_WRITES): a test of its own sees to that.
+# For untrusted API clients CLIENT_WRITES also limits all of these together, which has a test of its own.
 
 OPERATIONS: dict[str, Write] = {
-    "POST /api/v1/tasks/": by(
+    "POST /api/v1/tasks/": limited_by(
         *(limit.TASK_REQUESTS, limit.ASSISTANT_REPLY_REQUESTS, limit.PROMPTER_REPLY_REQUESTS),
-        *(limit.TASK_REQUESTS_FROM_ADDRESS, limit.TASK_REQUESTS_FOR_NOBODY, limit.NEW_PEOPLE_OF_PROGRAM),
+        *(limit.TASK_REQUESTS_FROM_ADDRESS, limit.ANONYMOUS_TASK_REQUESTS, limit.NEW_PEOPLE_OF_CLIENT),
     ),
-    "POST /api/v1/tasks/availability": by(limit.NEW_PEOPLE_OF_PROGRAM),
-    "POST /api/v1/tasks/<task_id>/ack": free("once for each task that was handed out"),
-    "POST /api/v1/tasks/<task_id>/nack": by(limit.SKIPS),
-    "POST /api/v1/tasks/interaction": by(
+    "POST /api/v1/tasks/availability": limited_by(limit.NEW_PEOPLE_OF_CLIENT),
+    "POST /api/v1/tasks/<task_id>/ack": unlimited("once for each task that was handed out"),
+    "POST /api/v1/tasks/<task_id>/nack": limited_by(limit.SKIPS),
+    "POST /api/v1/tasks/interaction": limited_by(
         *(limit.ANSWERS, limit.FREE_LABELS, limit.REPORTS),
-        *(limit.REPORTS_OF_PROGRAM, limit.NEW_PEOPLE_OF_PROGRAM),
+        *(limit.REPORTS_OF_CLIENT, limit.NEW_PEOPLE_OF_CLIENT),
     ),
     "POST /api/v1/tasks/close": _STEP,
-    "POST /api/v1/text_labels/": by(
+    "POST /api/v1/text_labels/": limited_by(
         *(limit.FREE_LABELS, limit.REPORTS, limit.ANSWERS),
-        *(limit.REPORTS_OF_PROGRAM, limit.NEW_PEOPLE_OF_PROGRAM),
+        *(limit.REPORTS_OF_CLIENT, limit.NEW_PEOPLE_OF_CLIENT),
     ),
     "DELETE /api/v1/messages/<message_id>": _TRUSTED,
     "PUT /api/v1/messages/<message_id>/tree/state": _TRUSTED,
     "POST /api/v1/messages/<message_id>/edit": _TRUSTED,
     "PUT /api/v1/messages/<message_id>/undelete": _TRUSTED,
-    "POST /api/v1/messages/<message_id>/emoji": by(
+    "POST /api/v1/messages/<message_id>/emoji": limited_by(
         *(limit.REACTIONS, limit.REPORTS, limit.SKIPS),
-        *(limit.REPORTS_OF_PROGRAM, limit.NEW_PEOPLE_OF_PROGRAM),
+        *(limit.REPORTS_OF_CLIENT, limit.NEW_PEOPLE_OF_CLIENT),
     ),
     "PUT /api/v1/users/<user_id>": _TRUSTED,
     "DELETE /api/v1/users/<user_id>": _TRUSTED,
-    "POST /api/v1/frontend_users/": by(limit.NEW_PEOPLE_OF_PROGRAM),
+    "POST /api/v1/frontend_users/": limited_by(limit.NEW_PEOPLE_OF_CLIENT),
     "DELETE /api/v1/users/<user_id>/messages": _TRUSTED,
     "DELETE /api/v1/frontend_users/<auth_method>/<username>/messages": _TRUSTED,
     "POST /api/v1/admin/flagged_messages/<message_id>/processed": _TRUSTED,
     "POST /api/v1/leaderboards/update": _TRUSTED,
     "POST /api/v1/leaderboards/update/<time_frame>": _TRUSTED,
     "POST /api/v1/stats/cached/update": _TRUSTED,
-    "POST /api/v1/webhooks": by(limit.WEBHOOK_CHANGES),
-    "PUT /api/v1/webhooks/<webhook_id>": by(limit.WEBHOOK_CHANGES),
-    "DELETE /api/v1/webhooks/<webhook_id>": by(limit.WEBHOOK_CHANGES),
-    "POST /api/v1/webhooks/<webhook_id>/secret": by(limit.WEBHOOK_CHANGES),
-    "POST /api/v1/webhooks/<webhook_id>/ping": by(limit.WEBHOOK_PINGS),
-    "POST /api/v1/keys": by(limit.NEW_KEYS),
+    "POST /api/v1/webhooks": limited_by(limit.WEBHOOK_CHANGES),
+    "PUT /api/v1/webhooks/<webhook_id>": limited_by(limit.WEBHOOK_CHANGES),
+    "DELETE /api/v1/webhooks/<webhook_id>": limited_by(limit.WEBHOOK_CHANGES),
+    "POST /api/v1/webhooks/<webhook_id>/secret": limited_by(limit.WEBHOOK_CHANGES),
+    "POST /api/v1/webhooks/<webhook_id>/ping": limited_by(limit.WEBHOOK_PINGS),
+    "POST /api/v1/keys": limited_by(limit.NEW_KEYS),
     "PUT /api/v1/keys/<key_id>": _STEP,
     "DELETE /api/v1/keys/<key_id>": _STEP,
     "POST /api/v1/admin/api_client": _ROOT,
@@ -81,62 +81,62 @@ OPERATIONS: dict[str, Write] = {
     # --- /inference ---
     "POST /inference/auth/trusted": _TRUSTED,
     "POST /inference/auth/logout": _STEP,
-    "DELETE /inference/account/": free("once: the account is gone"),
+    "DELETE /inference/account/": unlimited("once: the account is gone"),
     "DELETE /inference/admin/refresh_tokens/<user_id>": _ROOT,
     "DELETE /inference/admin/users/<user_id>": _ROOT,
-    "POST /inference/chats": by(limit.NEW_CHATS_OF_PROGRAMS),
-    "POST /inference/chats/batch": by(limit.NEW_CHATS_OF_PROGRAMS),
-    "POST /inference/chats/batch_delete": by(limit.CHAT_CHANGES),
-    "PUT /inference/chats/hide_all": by(limit.CHAT_CHANGES),
-    "PUT /inference/chats/<chat_id>": by(limit.CHAT_CHANGES),
-    "DELETE /inference/chats/<chat_id>": by(limit.CHAT_CHANGES),
-    "POST /inference/chats/<chat_id>/prompter_message": by(limit.CHAT_MESSAGES),
-    "POST /inference/chats/<chat_id>/assistant_message": by(limit.CHAT_TURNS_OF_PROGRAMS),
-    "POST /inference/chats/<chat_id>/messages/<message_id>/stop": by(limit.CHAT_STOPS),
-    "POST /inference/chats/<chat_id>/messages/<message_id>/votes": by(limit.CHAT_VOTES),
-    "POST /inference/chats/<chat_id>/messages/<message_id>/message_evals": by(limit.CHAT_VOTES),
-    "POST /inference/chats/<chat_id>/messages/<message_id>/reports": by(limit.CHAT_REPORTS),
+    "POST /inference/chats": limited_by(limit.NEW_CHATS_OF_CLIENTS),
+    "POST /inference/chats/batch": limited_by(limit.NEW_CHATS_OF_CLIENTS),
+    "POST /inference/chats/batch_delete": limited_by(limit.CHAT_CHANGES),
+    "PUT /inference/chats/hide_all": limited_by(limit.CHAT_CHANGES),
+    "PUT /inference/chats/<chat_id>": limited_by(limit.CHAT_CHANGES),
+    "DELETE /inference/chats/<chat_id>": limited_by(limit.CHAT_CHANGES),
+    "POST /inference/chats/<chat_id>/prompter_message": limited_by(limit.CHAT_MESSAGES),
+    "POST /inference/chats/<chat_id>/assistant_message": limited_by(limit.CHAT_TURNS_OF_CLIENTS),
+    "POST /inference/chats/<chat_id>/messages/<message_id>/stop": limited_by(limit.CHAT_STOPS),
+    "POST /inference/chats/<chat_id>/messages/<message_id>/votes": limited_by(limit.CHAT_VOTES),
+    "POST /inference/chats/<chat_id>/messages/<message_id>/message_evals": limited_by(limit.CHAT_VOTES),
+    "POST /inference/chats/<chat_id>/messages/<message_id>/reports": limited_by(limit.CHAT_REPORTS),
 }
 
 OPERATIONS_THAT_WRITE_ON_GET: dict[str, Write] = {
-    "GET /inference/auth/login/<provider>": by(limit.SIGN_INS_ELSEWHERE),  # a session
-    "GET /inference/auth/callback/<provider>": free("once for each beginning, which has its limit"),
-    "GET /inference/auth/callback/debug": free("only with DEBUG"),
-    "GET /inference/auth/refresh": by(limit.REFRESHES),
+    "GET /inference/auth/login/<provider>": limited_by(limit.PROVIDER_SIGN_INS),  # a session
+    "GET /inference/auth/callback/<provider>": unlimited("once for each beginning, which has its limit"),
+    "GET /inference/auth/callback/debug": unlimited("only with DEBUG"),
+    "GET /inference/auth/refresh": limited_by(limit.REFRESHES),
 }
 
 # --- Pages ---
 
-_SIGN_IN_MAIL = by(
+_SIGN_IN_MAIL = limited_by(
     *(limit.SIGN_IN_CODES_FROM_ADDRESS, limit.SIGN_IN_CODES_TO_MAILBOX),
     *(limit.SIGN_IN_CODES_TO_MAILBOX_IN_ALL, limit.SIGN_IN_CODES_ON_KNOWN_DEVICE),
 )
-_CODES = by(limit.CODES_FROM_ADDRESS, limit.CODES_ON_KNOWN_DEVICE, limit.TRIES_OF_ONE_CODE)
-_PASSWORDS = by(
+_CODES = limited_by(limit.CODES_FROM_ADDRESS, limit.CODES_ON_KNOWN_DEVICE, limit.TRIES_OF_ONE_CODE)
+_PASSWORDS = limited_by(
     *(limit.PASSWORDS_FROM_ADDRESS, limit.PASSWORDS_FOR_ACCOUNT),
     *(limit.PASSWORDS_FOR_ACCOUNT_IN_ALL, limit.PASSWORDS_ON_KNOWN_DEVICE),
 )
-_SECOND_FACTOR = by(
+_SECOND_FACTOR = limited_by(
     *(limit.CODES_FROM_ADDRESS, limit.SECOND_FACTORS_FOR_ACCOUNT, limit.SECOND_FACTORS_ON_KNOWN_DEVICE),
 )
-_REDIRECT = free("only leads elsewhere")
-_SAMPLES = free("shows samples: nothing is stored, whatever is sent")
+_REDIRECT = unlimited("only leads elsewhere")
+_SAMPLES = unlimited("shows samples: nothing is stored, whatever is sent")
 
 PAGES: dict[str, Write | str] = {
     "": READS,
     "dashboard/": READS,
     "terms/": READS,
-    "terms/accept/": free("one row for each version of the terms"),
+    "terms/accept/": unlimited("one row for each version of the terms"),
     "privacy/": READS,
     "suspended/": READS,
-    "me/": by(limit.PROFILE_CHANGES),
-    "me/languages/": by(limit.PROFILE_CHANGES),
-    "me/work-language/": by(limit.PROFILE_CHANGES),
-    "me/delete/": free("once: the account is gone; a wrong word changes nothing"),
-    "me/tokens/": by(limit.NEW_TOKENS),
+    "me/": limited_by(limit.PROFILE_CHANGES),
+    "me/languages/": limited_by(limit.PROFILE_CHANGES),
+    "me/work-language/": limited_by(limit.PROFILE_CHANGES),
+    "me/delete/": unlimited("once: the account is gone; a wrong word changes nothing"),
+    "me/tokens/": limited_by(limit.NEW_TOKENS),
     "me/tokens/<uuid:token_id>/revoke/": _STEP,
     "me/programs/leave/": _STEP,
-    "me/sign-in-again/": free("signs out"),
+    "me/sign-in-again/": unlimited("signs out"),
     "me/present/": READS,
     "me/sessions/": READS,
     "me/sessions/end-others/": _STEP,
@@ -146,12 +146,12 @@ PAGES: dict[str, Write | str] = {
     "accounts/login/": _PASSWORDS,
     "accounts/login/code/": _SIGN_IN_MAIL,
     "accounts/login/code/confirm/": _CODES,
-    "accounts/link/": by(limit.WRONG_LINKS_FROM_ADDRESS),
+    "accounts/link/": limited_by(limit.WRONG_LINKS_FROM_ADDRESS),
     "accounts/signup/": _REDIRECT,
-    "accounts/logout/": free("signs out"),
+    "accounts/logout/": unlimited("signs out"),
     "accounts/inactive/": READS,
     "accounts/reauthenticate/": _PASSWORDS,
-    "accounts/reauthenticate/code/": by(*_SIGN_IN_MAIL.rules, *_CODES.rules),
+    "accounts/reauthenticate/code/": limited_by(*_SIGN_IN_MAIL.rules, *_CODES.rules),
     "accounts/2fa/": READS,
     "accounts/2fa/authenticate/": _SECOND_FACTOR,
     "accounts/2fa/reauthenticate/": _SECOND_FACTOR,
@@ -159,63 +159,63 @@ PAGES: dict[str, Write | str] = {
     "accounts/2fa/totp/deactivate/": _STEP,
     "accounts/2fa/recovery-codes/": READS,
     "accounts/2fa/recovery-codes/download/": READS,
-    "accounts/2fa/recovery-codes/generate/": free("new ones take the place of the old; asks for a fresh proof"),
+    "accounts/2fa/recovery-codes/generate/": unlimited("new ones take the place of the old; asks for a fresh proof"),
     "accounts/2fa/webauthn/": READS,
-    "accounts/2fa/webauthn/add/": by(limit.SECOND_FACTOR_CHANGES),
-    "accounts/2fa/webauthn/reauthenticate/": free("a signature can not be guessed; one row is marked as used"),
-    "accounts/2fa/webauthn/keys/<int:pk>/edit/": free("one name of 60 letters; asks for a fresh proof"),
+    "accounts/2fa/webauthn/add/": limited_by(limit.SECOND_FACTOR_CHANGES),
+    "accounts/2fa/webauthn/reauthenticate/": unlimited("a signature cannot be guessed; one row is marked as used"),
+    "accounts/2fa/webauthn/keys/<int:pk>/edit/": unlimited("one name of 60 letters; asks for a fresh proof"),
     "accounts/2fa/webauthn/keys/<int:pk>/remove/": _STEP,
     "accounts/email/": _SIGN_IN_MAIL,
     "accounts/confirm-email/": READS,
     "accounts/password/change/": _PASSWORDS,
-    "accounts/password/set/": free("one column of somebody who is signed in"),
+    "accounts/password/set/": unlimited("one column of somebody who is signed in"),
     "accounts/password/reset/": _SIGN_IN_MAIL,
     "accounts/password/reset/done/": READS,
     "accounts/password/reset/key/done/": READS,
-    "accounts/confirm-email/<str:key>/": free("needs the signed key of a mail"),
-    r"accounts/^confirm-email/(?P<key>[-:\w]+)/$": free("needs the signed key of a mail"),
-    r"accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": free("needs the key of a mail, once"),
+    "accounts/confirm-email/<str:key>/": unlimited("needs the signed key of a mail"),
+    r"accounts/^confirm-email/(?P<key>[-:\w]+)/$": unlimited("needs the signed key of a mail"),
+    r"accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": unlimited("needs the key of a mail, once"),
     "accounts/3rdparty/": _STEP,
-    "accounts/3rdparty/signup/": free("needs the answer of another service, whose beginning has its limit"),
+    "accounts/3rdparty/signup/": unlimited("needs the answer of another service, whose beginning has its limit"),
     "accounts/3rdparty/login/cancelled/": READS,
     "accounts/3rdparty/login/error/": READS,
     "accounts/social/login/cancelled/": _REDIRECT,
     "accounts/social/login/error/": _REDIRECT,
     "accounts/social/signup/": _REDIRECT,
     "accounts/social/connections/": _REDIRECT,
-    "tasks/next/": by(limit.TASK_REQUESTS, limit.ASSISTANT_REPLY_REQUESTS, limit.PROMPTER_REPLY_REQUESTS),
+    "tasks/next/": limited_by(limit.TASK_REQUESTS, limit.ASSISTANT_REPLY_REQUESTS, limit.PROMPTER_REPLY_REQUESTS),
     "tasks/nothing/": READS,
-    "tasks/preview/": by(limit.PREVIEWS),
-    "tasks/<uuid:task_id>/": by(limit.ANSWERS),
-    "tasks/<uuid:task_id>/skip/": by(limit.SKIPS),
-    "tasks/<uuid:task_id>/draft/": by(limit.DRAFTS),
-    "tasks/<uuid:task_id>/lease/": by(limit.LEASES),
+    "tasks/preview/": limited_by(limit.PREVIEWS),
+    "tasks/<uuid:task_id>/": limited_by(limit.ANSWERS),
+    "tasks/<uuid:task_id>/skip/": limited_by(limit.SKIPS),
+    "tasks/<uuid:task_id>/draft/": limited_by(limit.DRAFTS),
+    "tasks/<uuid:task_id>/lease/": limited_by(limit.LEASES),
     "messages/<uuid:message_id>/": READS,
-    "messages/<uuid:message_id>/react/": by(limit.REACTIONS),
-    "messages/<uuid:message_id>/report/": by(limit.REPORTS),
-    "messages/<uuid:message_id>/suggest/": by(limit.SUGGESTIONS),
-    "messages/<uuid:own_message_id>/withdraw/": by(limit.WITHDRAWALS),
-    "messages/<uuid:own_message_id>/withdraw/undo/": by(limit.WITHDRAWALS),
+    "messages/<uuid:message_id>/react/": limited_by(limit.REACTIONS),
+    "messages/<uuid:message_id>/report/": limited_by(limit.REPORTS),
+    "messages/<uuid:message_id>/suggest/": limited_by(limit.SUGGESTIONS),
+    "messages/<uuid:own_message_id>/withdraw/": limited_by(limit.WITHDRAWALS),
+    "messages/<uuid:own_message_id>/withdraw/undo/": limited_by(limit.WITHDRAWALS),
     "chat/": READS,
     "chat/all/": READS,
-    "chat/new/": by(limit.CHAT_TURNS),
-    "chat/new/settings/": by(limit.NEW_CHATS, limit.CHAT_CHANGES),
-    "chat/new/preset/": by(limit.NEW_CHATS, limit.CHAT_CHANGES),
-    "chat/presets/<uuid:preset_id>/delete/": by(limit.CHAT_CHANGES),
-    "chat/messages/<uuid:message_id>/again/": by(limit.CHAT_TURNS),
-    "chat/messages/<uuid:message_id>/stop/": by(limit.CHAT_STOPS),
-    "chat/messages/<uuid:message_id>/look/": by(limit.CHAT_CHANGES),
-    "chat/messages/<uuid:message_id>/vote/": by(limit.CHAT_VOTES),
-    "chat/messages/<uuid:message_id>/report/": by(limit.CHAT_REPORTS),
+    "chat/new/": limited_by(limit.CHAT_TURNS),
+    "chat/new/settings/": limited_by(limit.NEW_CHATS, limit.CHAT_CHANGES),
+    "chat/new/preset/": limited_by(limit.NEW_CHATS, limit.CHAT_CHANGES),
+    "chat/presets/<uuid:preset_id>/delete/": limited_by(limit.CHAT_CHANGES),
+    "chat/messages/<uuid:message_id>/again/": limited_by(limit.CHAT_TURNS),
+    "chat/messages/<uuid:message_id>/stop/": limited_by(limit.CHAT_STOPS),
+    "chat/messages/<uuid:message_id>/look/": limited_by(limit.CHAT_CHANGES),
+    "chat/messages/<uuid:message_id>/vote/": limited_by(limit.CHAT_VOTES),
+    "chat/messages/<uuid:message_id>/report/": limited_by(limit.CHAT_REPORTS),
     "chat/<uuid:chat_id>/": READS,
-    "chat/<uuid:chat_id>/ask/": by(limit.CHAT_TURNS),
-    "chat/<uuid:chat_id>/rename/": by(limit.CHAT_CHANGES),
-    "chat/<uuid:chat_id>/hide/": by(limit.CHAT_CHANGES),
-    "chat/<uuid:chat_id>/delete/": by(limit.CHAT_CHANGES),
-    "chat/<uuid:chat_id>/undelete/": by(limit.CHAT_CHANGES),
+    "chat/<uuid:chat_id>/ask/": limited_by(limit.CHAT_TURNS),
+    "chat/<uuid:chat_id>/rename/": limited_by(limit.CHAT_CHANGES),
+    "chat/<uuid:chat_id>/hide/": limited_by(limit.CHAT_CHANGES),
+    "chat/<uuid:chat_id>/delete/": limited_by(limit.CHAT_CHANGES),
+    "chat/<uuid:chat_id>/undelete/": limited_by(limit.CHAT_CHANGES),
     "chat/<uuid:chat_id>/settings/": READS,
-    "chat/<uuid:chat_id>/choose/": by(limit.CHAT_CHANGES),
-    "chat/<uuid:chat_id>/preset/": by(limit.CHAT_CHANGES),
+    "chat/<uuid:chat_id>/choose/": limited_by(limit.CHAT_CHANGES),
+    "chat/<uuid:chat_id>/preset/": limited_by(limit.CHAT_CHANGES),
     "leaderboard/": READS,
     "statistics/": READS,
     "statistics/<slug:name>.csv": READS,
@@ -227,26 +227,26 @@ PAGES: dict[str, Write | str] = {
     "healthz": READS,
     "readyz": READS,
     "metrics": READS,
-    "v1/chat/completions": by(limit.CHAT_TURNS_OF_PROGRAMS),
+    "v1/chat/completions": limited_by(limit.CHAT_TURNS_OF_CLIENTS),
     "v1/models": READS,
     "v1/openapi.json": READS,
     "v1/models/<path:name>": READS,
     "v1/": READS,
 }
-"""All but /admin/, where staff act one by one, each act for a reason and in a log."""
+"""All but /admin/, where staff act one by one, each act with a reason and a log entry."""
 
 SOMETIMES: dict[str, Write | str] = {
-    "accounts/debug/": free("only with DEBUG"),
-    **{f"accounts/{name}/login/": by(limit.SIGN_INS_ELSEWHERE) for name in ("google", "discord", "github")},
+    "accounts/debug/": unlimited("only with DEBUG"),
+    **{f"accounts/{name}/login/": limited_by(limit.PROVIDER_SIGN_INS) for name in ("google", "discord", "github")},
     **{
-        f"accounts/{name}/login/callback/": free("once for each beginning, which has its limit")
+        f"accounts/{name}/login/callback/": unlimited("once for each beginning, which has its limit")
         for name in ("google", "discord", "github")
     },
-    "accounts/google/login/token/": free("needs a token that Google signed"),
+    "accounts/google/login/token/": unlimited("needs a token that Google signed"),
 }
-"""Pages that settings switch on."""
+"""Pages that settings enable."""
 
-SOCKETS: dict[str, Write] = {"ws/chat/<uuid:message_id>/": by(limit.CHAT_STOPS, limit.CHAT_LISTENS)}
+SOCKETS: dict[str, Write] = {"ws/chat/<uuid:message_id>/": limited_by(limit.CHAT_STOPS, limit.CHAT_LISTENS)}
 
 # --- Sizes ---
 
@@ -290,12 +290,12 @@ STORED: dict[str, str] = {
     "trees.Revision.text": "as Message.text; a row for each edit by staff or a trusted program",
     "trees.Webhook.events": "names of events, each once",
 }
-"""Columns without a length of their own → what bounds what people put there."""
+"""Columns without a maximum length → what limits their content."""
 
 _LOOKED_UP = "is looked up and not stored; what was stored has at most 200 characters"
 TAKEN: dict[str, str] = {
     "TextReply.message_id": _LOOKED_UP,
-    "TextReply.user_message_id": "client_tasks.LONGEST_ID",
+    "TextReply.user_message_id": "client_tasks.MAX_ID_LENGTH",
     "TextReply.text": "the message_size_limit of the policy",
     "Rating.message_id": _LOOKED_UP,
     "RankingAnswer.message_id": _LOOKED_UP,
@@ -305,4 +305,4 @@ TAKEN: dict[str, str] = {
     "TextLabels.labels": "the known labels",
     "CreateAssistantMessage.used_plugin": "is not read; nested in 100 levels at most, like all bodies",
 }
-"""Members of bodies without a largest length → what bounds them. Lists are bounded without exception."""
+"""Members of bodies without a maximum length → what limits them. Lists always have a limit."""

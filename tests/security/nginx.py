@@ -1,4 +1,4 @@
-"""A real nginx on ports of loopback, with the plainest configuration or with deploy/nginx.conf."""
+"""A real nginx on loopback ports, with a minimal configuration or with deploy/nginx.conf."""
 
 import http.client
 import os
@@ -71,7 +71,7 @@ class Nginx:
         wait_until(self._answers, 60, lambda: f"nginx does not listen: {self.said()}")
 
     def _sample(self, site: int, changes: dict[str, str]) -> str:
-        """deploy/nginx.conf with our ports, certificate and log, and nothing else changed but what the test names."""
+        """Return deploy/nginx.conf with our ports, certificate and log, and the changes that the test names."""
         certificate, key = make_certificate(self.folder)
         text = re.sub(r"\n *listen \[::\][^\n]*", "", SAMPLE.read_text())
         places = {
@@ -91,7 +91,7 @@ class Nginx:
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.said()
-        # One after the other begins to listen.
+        # The ports open one after the other.
         return all(listens(port) for port in ((self.plain, self.tls) if self.sample else (self.plain,)))
 
     def said(self) -> str:
@@ -99,7 +99,7 @@ class Nginx:
         return log.read_text()[-4000:] if log.exists() else ""
 
     def logs(self) -> str:
-        """Everything that it wrote, into whichever file."""
+        """Return everything that it wrote into any file."""
         return "".join(log.read_text(errors="replace") for log in sorted(self.folder.glob("*.log")))
 
     def end(self) -> None:
@@ -107,7 +107,7 @@ class Nginx:
         self.process.wait(60)
 
     def line(self, source: str = "127.0.0.1") -> socket.socket:
-        """A connection from this address of loopback; with the sample configuration under TLS and our name."""
+        """Connect from this loopback address; with the sample configuration under TLS and our name."""
         port = self.tls if self.sample else self.plain
         line = socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(source, 0))
         if not self.sample:
@@ -124,7 +124,7 @@ class Nginx:
         source: str = "127.0.0.1",
         **headers: str,
     ) -> "Answer":
-        """One request. Headers by name, with _ for -."""
+        """Send one request. Headers by name, with _ for -."""
         sent = {"Host": NAME, **{name.replace("_", "-"): value for name, value in headers.items()}}
         body = urlencode(form) if form is not None else None
         if body is not None:
@@ -145,7 +145,7 @@ class Answer:
 
     @property
     def cookies(self) -> dict[str, str]:
-        """Name → the whole of what was set."""
+        """Return name → the whole cookie header."""
         return {one.partition("=")[0]: one for one in self.headers.get_all("Set-Cookie", [])}
 
 

@@ -1,4 +1,4 @@
-"""Every address that the site has, found in the URL table: a new page is covered without a word here."""
+"""Every URL of the site, from the URL table: a new page is covered automatically."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from django.http import HttpRequest, QueryDict
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 
-from oasst.core.http.api_paths import is_of_the_wires
+from oasst.core.http.api_paths import is_api_path
 
 
 @dataclass(frozen=True)
 class Address:
     template: str
-    """As `messages/%(message_id)s/`, without the slash at the beginning."""
+    """As `messages/%(message_id)s/`, without the leading slash."""
     parameters: tuple[str, ...]
-    """The parts of the path that vary."""
+    """The variable parts of the path."""
     name: str
-    """With its namespace: `admin:trees_message_changelist`. Empty where it has none."""
+    """With its namespace: `admin:trees_message_changelist`. Empty if it has none."""
     view: Any = None
 
     def filled(self, values: dict[str, str]) -> str:
@@ -26,7 +26,7 @@ class Address:
 
     @property
     def is_page(self) -> bool:
-        return not is_of_the_wires(self.template)
+        return not is_api_path(self.template)
 
 
 def addresses() -> list[Address]:
@@ -44,32 +44,32 @@ def _below(resolver: URLResolver, prefix: str, parameters: tuple[str, ...], name
             yield Address(template, all_names, f"{namespace}{one.name or ''}", one.callback)
 
 
-ASKED_FOR: set[str] = set()
-"""The query parameters that somebody asked for since it was emptied."""
+READ_PARAMETERS: set[str] = set()
+"""The query parameters that views have read since this was emptied."""
 
 
 class _Noting(QueryDict):
-    """Query parameters that write down which of them are asked for."""
+    """Query parameters that record which of them are read."""
 
     def __getitem__(self, key: str) -> Any:
-        ASKED_FOR.add(key)
+        READ_PARAMETERS.add(key)
         return super().__getitem__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        ASKED_FOR.add(key)
+        READ_PARAMETERS.add(key)
         return super().get(key, default)
 
     def getlist(self, key: str, default: Any = None) -> Any:
-        ASKED_FOR.add(key)
+        READ_PARAMETERS.add(key)
         return super().getlist(key, default)
 
     def __contains__(self, key: object) -> bool:
-        ASKED_FOR.add(str(key))
+        READ_PARAMETERS.add(str(key))
         return super().__contains__(key)
 
 
 def note_parameters(get_response: Any) -> Any:
-    """A middleware for tests: every parameter that anything in the site looks for stands in ASKED_FOR."""
+    """A middleware for tests: every query parameter that the site reads is recorded in READ_PARAMETERS."""
 
     def middleware(request: HttpRequest) -> Any:
         request.GET = _Noting(request.META.get("QUERY_STRING", ""), encoding=request.encoding)  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Who there is, what there is, and what becomes of one request: for the matrix of roles."""
+"""Roles, objects and the result of one request, for the matrix of roles."""
 
 import json
 import re
@@ -26,7 +26,7 @@ from inference.models import Chat, ChatMessage, ChatReport, Preset, Turn, Vote
 from leaderboard.models import TrollStanding
 from oasst.accounts import account_bans, api_clients, tokens
 from oasst.accounts.authentication import program_sessions
-from oasst.accounts.authentication.sessions import SessionStore, handle_of
+from oasst.accounts.authentication.sessions import SessionStore, session_handle
 from oasst.accounts.models import User
 from oasst.core.models import JobRecord, WaitingJob
 from oasst.site import purging
@@ -46,17 +46,17 @@ ROLES = (*PEOPLE, *PROGRAMS)
 """`owner` is the contributor whose task, chat, token … the address names; `token` is one of theirs."""
 WRITES = ("INSERT", "UPDATE", "DELETE")
 OF_SESSIONS = ('"django_session"', '"accounts_session"', 'SET "last_used_at"')
-"""What a refused request may write: its own session, and that its key was used."""
+"""What a refused request may write: its own session, and the last use of its key."""
 
 
 @dataclass
 class World:
     clients: dict[str, Client] = field(default_factory=dict)
-    """On the pages and in the admin: signed in by a cookie, or with a key or token in every header there is for it."""
+    """On pages and in the admin: signed in by a cookie, or with a key or token in every header that may have it."""
     callers: dict[str, Client] = field(default_factory=dict)
-    """On the chat's wire: people by an access token of a program of theirs."""
+    """On the chat API: users by an access token of one of their programs."""
     ids: dict[str, Any] = field(default_factory=dict)
-    """By the name of a part of an address, after the first part of the address where it matters."""
+    """By the name of a path parameter, after the first part of the path if that matters."""
     rows: dict[str, Any] = field(default_factory=dict)
     """One row of each model of the admin, by the model's label."""
 
@@ -83,7 +83,7 @@ def new_world() -> World:
     _fill_sign_ins(world, owner)
     _fill_trees(world, owner, people["moderator"])
     _fill_chat(world, owner)
-    for caller in world.callers.values():  # their last use is noted, once in a while
+    for caller in world.callers.values():  # their last use is recorded, now and then
         caller.get("/inference/auth/check")
     return world
 
@@ -112,11 +112,11 @@ def _fill_sign_ins(world: World, owner: User) -> None:
     other = SessionStore()
     other[SESSION_KEY] = str(owner.pk)
     other.save()
-    world.ids |= {"pk": key.pk, "handle": handle_of(other.session_key)}
+    world.ids |= {"pk": key.pk, "handle": session_handle(other.session_key)}
 
 
 def security_key() -> dict[str, Any]:
-    """What is kept of a key that a browser registered."""
+    """Return what is stored of a key that a browser registered."""
     public = ES256.from_cryptography_key(ec.generate_private_key(ec.SECP256R1()).public_key())
     data = AttestedCredentialData.create(Aaguid.NONE, b"a key", public)
     flags = AuthenticatorData.FLAG.AT | AuthenticatorData.FLAG.UP
@@ -144,7 +144,7 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
     spam = new_prompt(new_person("Spammer"))
     moderator_actions.delete_message(message_id=spam.pk, actor=moderator, reason="Spam.", policy=policy)
     purged = new_person("Purged")
-    done = purging.begin(person=purged, actor=moderator, reason="Spam.")
+    done = purging.start_purge(person=purged, actor=moderator, reason="Spam.")
     program, _ = api_clients.create_api_client(name="hooked", trusted=False)
     hook = webhooks.create(program, "https://example.org/hook")
     delivery = webhooks.ping(hook)
@@ -208,7 +208,7 @@ def _fill_chat(world: World, owner: User) -> None:
 @dataclass(frozen=True)
 class Address:
     name: str
-    """The URL's name, or its route where it has none."""
+    """The name of the URL, or its route if it has none."""
     route: str
     view: Any
 
@@ -222,7 +222,7 @@ NAMES = {
     r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": "password/reset/key/1-x/",
     r"^(?P<app_label>": "unknown/",
 }
-"""Parts of addresses that are no ids, filled in."""
+"""Values for path parameters that are no ids."""
 
 
 def addresses() -> list[Address]:
@@ -239,7 +239,7 @@ def _walk(resolver: URLResolver, before: str) -> Iterator[Address]:
 
 
 def path_of(address: Address, world: World) -> str:
-    """With the ids of the owner's things in it."""
+    """Return the path with the ids of the owner's objects."""
     first, path = address.route.partition("/")[0], address.route
     for part, value in NAMES.items():
         path = path.replace(part, value)
@@ -279,8 +279,8 @@ FORM = {
 
 
 @contextmanager
-def undone() -> Iterator[None]:
-    """What happens inside never happened."""
+def rolled_back() -> Iterator[None]:
+    """Roll back everything that happens inside."""
     block = transaction.atomic()
     block._from_testcase = True  # type: ignore[attr-defined]  # so that services may open their outermost one
     with block:
@@ -289,10 +289,10 @@ def undone() -> Iterator[None]:
 
 
 def outcome(client: Client, method: str, path: str, data: Any = None, **more: Any) -> str:
-    """`ok` when it was let through, whatever came of it then; else what kept it out. That must have changed nothing."""
+    """Return `ok` if the request was let in, whatever its result, else what refused it, which must change nothing."""
     cookies = client.cookies.copy()
     written: list[str] = []
-    with undone(), connection.execute_wrapper(noting(written)):
+    with rolled_back(), connection.execute_wrapper(record_writes(written)):
         if method == "POST":
             response: Any = client.post(path, FORM if data is None else data, **more)
         else:
@@ -304,8 +304,8 @@ def outcome(client: Client, method: str, path: str, data: Any = None, **more: An
     return found
 
 
-def noting(written: list[str]) -> Callable[..., Any]:
-    """Keeps each statement that changed a row."""
+def record_writes(written: list[str]) -> Callable[..., Any]:
+    """Record each statement that changed a row."""
 
     def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         result = run(sql, params, many, context)

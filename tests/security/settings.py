@@ -1,4 +1,4 @@
-"""For the servers behind nginx: the database of the test run, everything else as on a fresh installation."""
+"""Settings of the servers behind nginx: the database of the test run, everything else as in a fresh installation."""
 
 from tests.crash.settings import *  # noqa: F403
 

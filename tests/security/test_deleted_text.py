@@ -1,4 +1,4 @@
-"""What was deleted is read by staff and by trusted programs, and by nobody else on any way out (decision 57)."""
+"""Deleted texts are read by staff and trusted API clients, and by nobody else in any response (decision 57)."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,10 +12,10 @@ from django.test import Client
 
 from oasst.accounts.models import User
 from oasst.accounts.tokens import new_token
-from oasst.api.fields import Flag, represent
+from oasst.api.fields import BooleanField, make_representer
 from oasst.api.operations import Operation
 from tasks import assignment, lottery
-from tasks.api.payloads import AnyTask, payload
+from tasks.api.payloads import AnyTask, task_payload
 from tasks.kinds import Kind
 from tasks.models import Task
 from tests.factories import conversation, decide, new_reply, review
@@ -37,7 +37,7 @@ WORDS = (PROMPT, REPLY, BELOW)
 
 @pytest.fixture
 def site(db: None) -> Wire:
-    """A trusted program."""
+    """A trusted API client."""
     return Wire("site", trusted=True)
 
 
@@ -58,7 +58,7 @@ class Removed:
     prompt: Message
     reply: Message
     below: Message
-    task: Task  # to review the last one; Bob holds it
+    task: Task  # to review the last message; Bob holds it
 
 
 @pytest.fixture
@@ -91,9 +91,9 @@ def by_token(person: User) -> Client:
 
 
 def asked_for(operation: Operation, words: str) -> Iterator[dict[str, str]]:
-    """Queries that ask for as much as can be had."""
+    """Return queries that request as much as possible."""
     fields = operation.query().fields if operation.query else {}
-    flags = (name for name, field in fields.items() if isinstance(field, Flag))
+    flags = (name for name, field in fields.items() if isinstance(field, BooleanField))
     most = {name: "true" for name in flags if name != "only_roots" and not name.endswith("_only")}
     most |= {"max_count": "100"} if "max_count" in fields else {}
     most |= {"state": "all"} if "state" in fields else {}
@@ -141,7 +141,7 @@ def pages(removed: Removed) -> Iterator[str]:
 
 
 def found_in(client: Client, paths: Iterator[str]) -> set[str]:
-    """At which of these addresses the client reads a deleted text."""
+    """Return the addresses at which the client reads a deleted text."""
     found = set()
     for path in dict.fromkeys(paths):
         response: Any = client.get(path)
@@ -155,7 +155,7 @@ def found_in(client: Client, paths: Iterator[str]) -> set[str]:
 def test_no_page_shows_it(removed: Removed, alice: User, bob: User, reader: str) -> None:
     client = {"its author": signed_in(alice), "anonymous": Client()}.get(reader) or signed_in(bob)
     assert not found_in(client, pages(removed))
-    # A cookie opens nothing on the APIs; were that to change, this would tell.
+    # Cookies do not work on the APIs; if that changes, this test shows it.
     assert not found_in(client, addresses(removed))
 
 
@@ -187,7 +187,7 @@ def test_moderators_read_it_on_pages(removed: Removed, mo: User) -> None:
     assert all(word in page for word in WORDS)
 
 
-# --- What stands in its place ---
+# --- What is shown instead ---
 
 
 def test_a_deleted_message_keeps_its_place_and_loses_its_text(removed: Removed, bot: Wire) -> None:
@@ -218,9 +218,9 @@ def test_what_is_brought_back_is_read_again(removed: Removed, bot: Wire, mo: Use
 def test_a_task_that_still_carries_it(removed: Removed, other: Wire, bob: User) -> None:
     page = signed_in(bob).get(f"/tasks/{removed.task.pk}/")
     assert page.status_code == 410 and not any(word in page.content.decode() for word in WORDS)
-    # Between handing out and reading, on the wire: the path above it is whole, the message itself is gone.
+    # Between taking and reading, on the wire: the path above it is complete, the message itself is gone.
     Message.objects.exclude(pk=removed.below.pk).update(deleted=False, review_result=True)
-    shown = represent(AnyTask)(payload(removed.task, other.client, POLICY))
+    shown = make_representer(AnyTask)(task_payload(removed.task, other.client, POLICY))
     assert shown["conversation"]["messages"][-1]["text"] == shown["reply"] == ""
 
 
@@ -244,7 +244,7 @@ def test_what_a_file_called_deleted_stays_until_it_is_deleted_here(db: None, mo:
     source = tmp_path / "in.jsonl"
     source.write_text(json.dumps(line) + "\n")
     call_command("import_trees", str(source))
-    assert "Answer 1" in exported()  # decision 3: what the file said of its own messages
+    assert "Answer 1" in exported()  # decision 3: what the file said about its own messages
     message = Message.objects.get(text="Answer 1")
     Message.objects.filter(pk=message.pk).update(deleted=False)
     moderator_actions.delete_message(message_id=message.pk, actor=mo, reason="Copied.", policy=POLICY)

@@ -1,4 +1,4 @@
-"""docs/security.md tells the truth: every threat has a test, and every test that is named exists."""
+"""docs/security.md is true: every threat has a test, and every test that it names exists."""
 
 import re
 

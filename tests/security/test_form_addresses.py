@@ -1,4 +1,4 @@
-"""Addresses that only take forms: whoever comes there as to a page reads what to do, and signing in leads to a page."""
+"""URLs that only accept forms: a GET shows what to do, and signing in leads to a page."""
 
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -28,7 +28,7 @@ def path_of(page: Address) -> str:
 
 
 def form_addresses(client: Client) -> list[str]:
-    """Found by asking, so a new one is covered without a word here."""
+    """Found by requests, so a new one is covered automatically."""
     found = [path for page in pages() if client.get(path := path_of(page)).status_code == 405]
     assert len(found) >= 20
     return found
@@ -61,7 +61,7 @@ def test_signing_in_leads_back_to_the_page_with_the_form(browser: Client) -> Non
 
 
 def _is_page(address: str) -> bool:
-    """Where no page is known the one that such a form stands on, or the dashboard."""
+    """If no page is known, the one that contains such a form, or the dashboard."""
     return Client().get(address).status_code == 302
 
 

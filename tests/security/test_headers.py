@@ -1,4 +1,4 @@
-"""What every answer tells browsers and caches, on every page there is."""
+"""The headers for browsers and caches in every response, on every page."""
 
 from typing import Any
 from uuid import uuid4
@@ -8,7 +8,7 @@ from django.test import Client
 
 from oasst.accounts import api_clients
 from oasst.accounts.models import User
-from oasst.core.http.middleware import ContentSecurity, PermissionsPolicy
+from oasst.core.http.middleware import ContentSecurityPolicy, PermissionsPolicy
 from tests.factories import new_person
 from tests.security.pages import addresses
 
@@ -22,7 +22,7 @@ EVERYWHERE = {
     "Permissions-Policy": PermissionsPolicy.POLICY,
 }
 
-# Its address holds a key, and its form has to say where it comes from.
+# Its URL has a key, and its form must send where it comes from.
 OF_SOME = {("accounts/link/", "Referrer-Policy"): "strict-origin"}
 
 
@@ -38,7 +38,7 @@ def signed_in(person: User) -> Client:
 
 
 def answers(client: Client) -> Any:
-    """Of every page, whether it is there for this person or not."""
+    """Of every page, whether it exists for this user or not."""
     for one in addresses():
         if one.is_page:
             yield one, client.get(one.filled(dict.fromkeys(one.parameters, str(uuid4()))))
@@ -57,7 +57,7 @@ class TestEveryPage:
             assert not {"Server", "X-Powered-By", "X-AspNet-Version"} & set(response.headers), one
 
     def test_of_nobody(self, client: Client) -> None:
-        """Who has a cookie, if only for a form, shares nothing either."""
+        """Users with a cookie, even if only for a form, get no shared copy either."""
         client.raise_request_exception = False
         client.get("/accounts/login/")
         for one, response in answers(client):
@@ -94,7 +94,7 @@ class TestScripts:
         client = signed_in(mo)
         assert "'unsafe-eval'" in client.get("/admin/")["Content-Security-Policy"]
         for path in ("/admin/jsi18n/", "/admin/autocomplete/", "/admin/nothing/", "/admin/trees/message/1/", "/me/"):
-            assert client.get(path)["Content-Security-Policy"] == ContentSecurity.POLICY, path
+            assert client.get(path)["Content-Security-Policy"] == ContentSecurityPolicy.POLICY, path
         refused = client.get("/admin/accounts/apikey/")
         assert refused.status_code == 403 and "unsafe" not in refused["Content-Security-Policy"]
 

@@ -1,7 +1,7 @@
-"""Hostile texts in every field that is ever shown, on every page that shows it: nothing of them runs.
+"""Hostile texts in every field that is shown, on every page that shows it: none of them runs.
 
-The texts are put into the database past every check, as an imported file, an older version or a hole elsewhere might.
-A new text field of a model is filled by itself. What a page with them may do is compared with the same page before.
+The texts are written into the database past all validation, as an imported file, an earlier version or a bug might. New
+text fields of models are filled automatically. Active content of a page is compared with the same page before.
 """
 
 import csv
@@ -76,7 +76,7 @@ NESTED = (
     "<a><b>" * 16_000 + MARK,
     "\n".join("`" * n for n in range(400)),
 )
-# Columns that hold no words of anybody: places, digests, names of kinds that the code compares.
+# Columns without users' text: positions, digests, names of kinds that the code compares.
 NO_WORDS = {
     *("password", "email", "time_zone", "interface_language", "terms_version", "prefix", "digest", "salt", "old_salt"),
     *("fingerprint", "scope", "key", "lang", "document", "version", "session_key", "session_data", "emoji", "event"),
@@ -96,7 +96,7 @@ def fields() -> Iterator[tuple[type[models.Model], Any]]:
 
 
 def fill(turn: int) -> None:
-    """Each short field gets another of the texts each time, long ones all of them, in another order."""
+    """Fill each short field with another of the texts each time, long ones with all of them, in another order."""
     assert sum(map(len, TEXTS)) < MARKDOWN_LIMIT / 2, "longer ones are not read as Markdown at all"
     for number, (model, field) in enumerate(fields()):
         first = (number + turn * (len(TEXTS) // PASSES)) % len(TEXTS)
@@ -109,7 +109,7 @@ def fill(turn: int) -> None:
 
 
 class Executable(HTMLParser):
-    """What of a page a browser runs, loads or sends somewhere, apart from plain links."""
+    """Return the parts of a page that a browser runs, loads or sends somewhere, except plain links."""
 
     HANDLERS = re.compile(r"on|x-|@|:|hx-|data-hx-|style$|srcdoc$|formaction$|ping$|http-equiv$", re.IGNORECASE)
     ADDRESSES = ("href", "src", "action", "formaction", "poster", "data", "xlink:href", "srcset", "content")
@@ -125,7 +125,7 @@ class Executable(HTMLParser):
         "frame",
         "svg",
         "img",
-        # Of MathML what links, loads or holds HTML. Formulas themselves are our own.
+        # MathML elements that link, load or contain HTML. Formulas themselves are ours.
         "maction",
         "annotation-xml",
         "mglyph",
@@ -177,10 +177,10 @@ def filled_world() -> World:
 
 
 def shown(world: World) -> dict[str, str]:
-    """Each page that is there for its person, by address: of the owner's, of the suspended one's, and the admin."""
+    """Return each page that exists for its user, by URL: of the owner, of the suspended user, and of the admin."""
     found: dict[str, str] = {}
     for name, (get, _) in rows(PAGES).items():
-        # The samples of the style guide are nobody's words, and numbered anew each time.
+        # The samples of the style guide are no user's texts, and their numbers change.
         if get not in ("-", "none", "out") and not name.startswith("styleguide"):
             client = world.clients["suspended" if name == "suspended" else "owner"]
             found |= fetched(client, path_of(pages()[name], world))
@@ -237,7 +237,7 @@ def test_tables_for_spreadsheets_hold_no_formulas(world: World) -> None:
                 assert not re.match(r"[=+@\t\r]|-\D", cell), (name, cell)
 
 
-# --- What is refused at the doors ---
+# --- Refused input ---
 
 CONTROLS = ("a\x1b[31mred", "a\0b", "a\x07b", "\u202etxt.exe", "x" + "\u0301" * 60)
 
@@ -284,7 +284,7 @@ DOORS: dict[str, Callable[[Scene, str], object]] = {
     "display name": lambda scene, text: registration.create_user(email="", display_name=text),
     "token": lambda scene, text: tokens.create_token(scene.person, name=text, days=None),
     "program": lambda _scene, text: api_clients.create_api_client(name=text, trusted=False),
-    "key": lambda scene, text: api_clients.new_api_key(scene.bot(), name=text),
+    "key": lambda scene, text: api_clients.create_api_key(scene.bot(), name=text),
     "chat": lambda scene, text: changes.rename(user=scene.person, chat_id=scene.chat(), title=text, policy=CHATS),
     "question": lambda scene, text: ask(scene.person, text),
     "instructions": lambda scene, text: set_instructions(scene.person, scene.chat(), text),
@@ -294,12 +294,14 @@ DOORS: dict[str, Callable[[Scene, str], object]] = {
     "reason of an edit": lambda scene, text: scene.edit("Other words", text),
     "reason of a deletion": lambda scene, text: scene.delete(text),
     "reason of a halt": lambda scene, text: scene.halt(text),
-    "reason of a purge": lambda scene, text: purging.begin(person=scene.person, actor=scene.moderator, reason=text),
+    "reason of a purge": lambda scene, text: purging.start_purge(
+        person=scene.person, actor=scene.moderator, reason=text
+    ),
     "report of an answer": lambda scene, text: scene.report_answer(text),
     "note of a skip": lambda scene, text: scene.skip(text),
     "reason of a ban": lambda scene, text: account_bans.ban(scene.person, actor=scene.moderator, reason=text),
 }
-"""How words of somebody come in."""
+"""The ways by which users' text comes in."""
 
 
 @pytest.mark.django_db

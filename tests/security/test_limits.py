@@ -1,4 +1,4 @@
-"""All that a person or a program may write or do has a size and a pace (limits_table.py), and nothing forgets them."""
+"""Everything that a user or an API client may write or do has a limit of size and rate (limits_table.py)."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ def name_of(prefix: str, operation: Operation) -> str:
     return f"{operation.method} {prefix}{operation.path}"
 
 
-# --- The tables are whole ---
+# --- The tables are complete ---
 
 
 class TestTheTables:
@@ -82,10 +82,10 @@ class TestTheTables:
         used = {rule for row in (*rows, *SOCKETS.values()) if isinstance(row, Write) for rule in row.rules}
         every = {rule for rule in vars(ratelimit).values() if isinstance(rule, RateLimit)}
         elsewhere = {
-            ratelimit.PROGRAM_WRITES,  # each change by a program that is not trusted: TestPrograms
+            ratelimit.CLIENT_WRITES,  # each change by an untrusted API client: TestPrograms
             *(ratelimit.WRONG_KEYS_FROM_ADDRESS, ratelimit.WRONG_TOKENS_FROM_ADDRESS),
-            # any form of words: tests/accounts/test_kept_forms.py
-            *(ratelimit.FORMS_KEPT_FROM_ADDRESS, ratelimit.FORMS_KEPT_OF_NOBODY),
+            # any form with text: tests/accounts/test_kept_forms.py
+            *(ratelimit.KEPT_FORMS_FROM_ADDRESS, ratelimit.KEPT_FORMS_IN_ALL),
         }
         assert every - used - elsewhere == set()
 
@@ -110,7 +110,7 @@ class TestTheTables:
 
 
 def unbounded(shape: Any, path: str) -> Iterator[str]:
-    """Members that may be as long as they like. A list without a largest length fails here."""
+    """Return members without a maximum length. A list without a maximum length fails here."""
     for name, one in shape.fields.items():
         here = f"{path}.{name}"
         if isinstance(one, serializers.BaseSerializer):
@@ -120,7 +120,9 @@ def unbounded(shape: Any, path: str) -> Iterator[str]:
             if isinstance(one.child, serializers.BaseSerializer):
                 yield from unbounded(one.child, here)
         elif isinstance(one, serializers.DictField | serializers.JSONField) or (
-            isinstance(one, serializers.CharField) and one.max_length is None and type(one).__name__ != "Language"
+            isinstance(one, serializers.CharField)
+            and one.max_length is None
+            and type(one).__name__ != "LanguageTagField"
         ):
             yield here
 
@@ -137,12 +139,12 @@ def test_pages_that_read_take_no_post(alice: User, settings: Any) -> None:
         assert client.post(f"/{path}").status_code in (403, 404, 405), route
 
 
-# --- Programs as a whole ---
+# --- All requests of an API client together ---
 
 
 @pytest.fixture
 def tight(monkeypatch: pytest.MonkeyPatch) -> Callable[[RateLimit], None]:
-    """tight(rule): from now on this one allows one use an hour, and all others any number."""
+    """tight(rule): from now on this rule allows one use an hour, and all others any number."""
 
     def only(rule: RateLimit) -> None:
         one = tuple(parse_many("1 per hour"))
@@ -153,7 +155,7 @@ def tight(monkeypatch: pytest.MonkeyPatch) -> Callable[[RateLimit], None]:
 
 def refused(response: Any, what: str) -> None:
     assert response.status_code == 429, (what, response.status_code, response.content[:300])
-    if what.startswith("v1/"):  # no more than the libraries of its clients wait for
+    if what.startswith("v1/"):  # not more than the client libraries wait for
         assert int(response["Retry-After"]) == 60, what
     else:
         assert 3000 < int(response["Retry-After"]) <= 3600, what
@@ -167,9 +169,9 @@ def test_a_program_that_is_not_trusted_has_a_limit_for_all_it_changes(
     trusted, trusted_key = api_clients.create_api_client(name="site", trusted=True)
     own = Client(headers={"Authorization": f"Bearer {new_token(alice)[1]}"})
     message, other = str(growing_tree(alice).pk), str(uuid4())
-    tight(ratelimit.PROGRAM_WRITES)
-    ratelimit.spend(ratelimit.PROGRAM_WRITES, client.pk)
-    ratelimit.spend(ratelimit.PROGRAM_WRITES, ApiClient.objects.get(person=alice).pk)
+    tight(ratelimit.CLIENT_WRITES)
+    ratelimit.count_use(ratelimit.CLIENT_WRITES, client.pk)
+    ratelimit.count_use(ratelimit.CLIENT_WRITES, ApiClient.objects.get(person=alice).pk)
     before = rows()
     for prefix, operation in every_operation():
         if operation.method == "GET" or prefix != "/api/v1/" or operation.access in (Access.ROOT, Access.TRUSTED):
@@ -180,13 +182,13 @@ def test_a_program_that_is_not_trusted_has_a_limit_for_all_it_changes(
             named = {"id": "me", "display_name": "Me", "auth_method": "local"}
             refused(send(sender, operation, message, other, named), name_of(prefix, operation))
     assert rows() == before
-    ratelimit.spend(ratelimit.PROGRAM_WRITES, trusted.pk)
+    ratelimit.count_use(ratelimit.CLIENT_WRITES, trusted.pk)
     reply = Client(headers={"X-API-Key": trusted_key}).post(
         f"/api/v1/messages/{message}/emoji",
         {"user": {"id": "ada", "display_name": "Ada", "auth_method": "local"}, "emoji": "+1"},
         content_type="application/json",
     )
-    assert reply.status_code == 202  # a front end of our own is not held up
+    assert reply.status_code == 202  # a front end of our own is not limited
 
 
 def send(sender: Client, operation: Operation, message: str, other: str, named: dict[str, str]) -> Any:
@@ -197,24 +199,24 @@ def send(sender: Client, operation: Operation, message: str, other: str, named: 
 
 
 def rows() -> dict[str, int]:
-    """How many there are of everything that is stored."""
+    """Return the number of rows of each model."""
     counted = (model for model in apps.get_models() if model._meta.app_label in OURS)
     return {model.__name__: model._default_manager.count() for model in counted if model.__name__ != "Session"}
 
 
-# --- Each rule is spent by each act that names it ---
+# --- Each rule counts each act that names it ---
 
 
 @dataclass
 class Stage:
-    """Everything that acts need, made once: an act that is refused changes nothing, so the next finds it as it was."""
+    """The objects that acts need, made once: a refused act changes nothing, so the next one finds them unchanged."""
 
     person: User
     client: ApiClient
     key: str
-    message: Message  # somebody's reply, which a better text can be suggested for
+    message: Message  # another user's reply, for which the actor can suggest a better text
     task: Task  # to write a first prompt, on the pages
-    wire_task: str  # the same by the program, acknowledged as "given"
+    wire_task: str  # the same by the API client, acknowledged as "given"
     chat: Chat
     question: ChatMessage
     answer: ChatMessage
@@ -297,12 +299,12 @@ def on_the_wire() -> Iterator[Case]:
     reply = "POST /api/v1/messages/<message_id>/emoji"
     yield reply, ratelimit.REACTIONS, ada_of, emoji("+1")
     yield reply, ratelimit.REPORTS, ada_of, emoji("red_flag")
-    yield reply, ratelimit.REPORTS_OF_PROGRAM, program_of, emoji("red_flag")
+    yield reply, ratelimit.REPORTS_OF_CLIENT, program_of, emoji("red_flag")
     yield reply, ratelimit.SKIPS, ada_of, emoji("_skip_reply")
     for path in ("text_labels/", "tasks/interaction"):
         yield f"POST /api/v1/{path}", ratelimit.FREE_LABELS, ada_of, labelled(path)
         yield f"POST /api/v1/{path}", ratelimit.REPORTS, ada_of, labelled(path, is_report=True)
-        yield f"POST /api/v1/{path}", ratelimit.REPORTS_OF_PROGRAM, program_of, labelled(path, is_report=True)
+        yield f"POST /api/v1/{path}", ratelimit.REPORTS_OF_CLIENT, program_of, labelled(path, is_report=True)
     answer = {"type": "text_reply_to_message", "message_id": "given", "user_message_id": "m", "text": "How? Why?"}
     interact = lambda s: s.wire("post", "tasks/interaction", {"user": s.named, **answer})  # noqa: E731
     yield "POST /api/v1/tasks/interaction", ratelimit.ANSWERS, ada_of, interact
@@ -319,11 +321,11 @@ def on_the_wire() -> Iterator[Case]:
     )
     stranger = {"id": "cy", "display_name": "Cy", "auth_method": "local"}
     yield (
-        *("POST /api/v1/frontend_users/", ratelimit.NEW_PEOPLE_OF_PROGRAM, program_of),
+        *("POST /api/v1/frontend_users/", ratelimit.NEW_PEOPLE_OF_CLIENT, program_of),
         lambda s: s.wire("post", "frontend_users/", stranger),
     )
     yield (
-        *("POST /api/v1/tasks/availability", ratelimit.NEW_PEOPLE_OF_PROGRAM, program_of),
+        *("POST /api/v1/tasks/availability", ratelimit.NEW_PEOPLE_OF_CLIENT, program_of),
         lambda s: s.wire("post", "tasks/availability", stranger),
     )
     hook = "webhooks/<webhook_id>"
@@ -400,8 +402,8 @@ def in_the_chat_api() -> Iterator[Case]:
     def say(method: str, route: str, rule: RateLimit, path: str, body: Any = None) -> Case:
         return f"{method.upper()} {route}", rule, person_of, call(method, path, body)
 
-    yield say("post", "/inference/chats", ratelimit.NEW_CHATS_OF_PROGRAMS, "chats", {})
-    yield say("post", "/inference/chats/batch", ratelimit.NEW_CHATS_OF_PROGRAMS, "chats/batch", {"chats": [{}]})
+    yield say("post", "/inference/chats", ratelimit.NEW_CHATS_OF_CLIENTS, "chats", {})
+    yield say("post", "/inference/chats/batch", ratelimit.NEW_CHATS_OF_CLIENTS, "chats/batch", {"chats": [{}]})
     ids = lambda s: {"chat_ids": [str(s.chat.pk)]}  # noqa: E731
     yield say("post", "/inference/chats/batch_delete", changes, "chats/batch_delete", ids)
     yield say("put", "/inference/chats/hide_all", changes, "chats/hide_all")
@@ -411,7 +413,7 @@ def in_the_chat_api() -> Iterator[Case]:
     yield say("post", prompter, ratelimit.CHAT_MESSAGES, "chats/{s.chat.pk}/prompter_message", {"content": "Why?"})
     ask = lambda s: {"parent_id": str(s.question.pk), "model_config_name": "tiny"}  # noqa: E731
     assistant = "/inference/chats/<chat_id>/assistant_message"
-    yield say("post", assistant, ratelimit.CHAT_TURNS_OF_PROGRAMS, "chats/{s.chat.pk}/assistant_message", ask)
+    yield say("post", assistant, ratelimit.CHAT_TURNS_OF_CLIENTS, "chats/{s.chat.pk}/assistant_message", ask)
     here = "chats/{s.chat.pk}/messages/{s.answer.pk}"
     worse = lambda s: {"inferior_message_ids": [str(s.second.pk)]}  # noqa: E731
     spam = {"report_type": "spam", "reason": "An advertisement"}
@@ -425,7 +427,7 @@ def in_the_chat_api() -> Iterator[Case]:
         body = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]}
         return sender.post("/v1/chat/completions", body, content_type="application/json")
 
-    yield "v1/chat/completions", ratelimit.CHAT_TURNS_OF_PROGRAMS, person_of, complete
+    yield "v1/chat/completions", ratelimit.CHAT_TURNS_OF_CLIENTS, person_of, complete
 
 
 DOORS: dict[str, Callable[[], Iterator[Case]]] = {
@@ -446,7 +448,7 @@ def test_who_has_spent_a_limit_is_told_to_wait_and_nothing_is_stored(
         assert rule in known[name].rules, f"{name} does not name {rule.name}"
         redis_server.flushdb()
         tight(rule)
-        ratelimit.spend(rule, who(stage))
+        ratelimit.count_use(rule, who(stage))
         refused(act(stage), f"{name}, {rule.name}")
         # Signing in for the act itself leaves these.
         after = {model: number for model, number in rows().items() if model not in SIGNED_IN}
@@ -460,7 +462,7 @@ SIGNED_IN = ("ProgramSession", "RefreshToken", "Token", "ApiClient", "Identity")
 class TestSessions:
     def test_beginning_to_sign_in_elsewhere(self, tight: Callable[[RateLimit], None], settings: Any) -> None:
         settings.SOCIALACCOUNT_PROVIDERS = {"discord": {}}
-        tight(ratelimit.SIGN_INS_ELSEWHERE)
+        tight(ratelimit.PROVIDER_SIGN_INS)
         assert Client().get("/inference/auth/login/discord").status_code == 302
         refused(Client().get("/inference/auth/login/discord"), "auth/login")
 
@@ -473,7 +475,7 @@ class TestSessions:
         refused(Client(headers={"Refresh": again.refresh}).get("/inference/auth/refresh"), "auth/refresh")
 
     def test_a_state_of_allauth(self, tight: Callable[[RateLimit], None], rf: Any) -> None:
-        tight(ratelimit.SIGN_INS_ELSEWHERE)
+        tight(ratelimit.PROVIDER_SIGN_INS)
         request = rf.post("/accounts/discord/login/")
         request.session = SessionStore()
         with request_context(request):
@@ -482,13 +484,13 @@ class TestSessions:
                 SocialAccountAdapter().generate_state_param({})
 
 
-# --- What is too deep ---
+# --- Deep nesting ---
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("deep", [101, 500, *range(880, 892), 2000])
 def test_a_body_that_is_nested_deeper_than_python_can_write(alice: User, deep: int) -> None:
-    """A crash of the server fails this test: 883 to 889 levels were one."""
+    """A crash of the server fails this test: 883 to 889 levels once caused one."""
     stack = f"{'[' * deep}{']' * deep}"
     body = f'{{"parent_id": "{uuid4()}", "model_config_name": "m", "used_plugin": {stack}}}'
     sender = Client(headers={"Authorization": f"Bearer {program_sessions.sign_in(alice, provider='test').access}"})
@@ -497,7 +499,7 @@ def test_a_body_that_is_nested_deeper_than_python_can_write(alice: User, deep: i
     assert sender.post(path, body.replace(stack, "[[{}]]"), content_type="application/json").status_code == 404
 
 
-# --- What grows by each further write ---
+# --- Data that grows with each further write ---
 
 
 @pytest.mark.django_db
@@ -531,7 +533,7 @@ class TestReports:
             say(text="c")
         assert (refusal.value.code, refusal.value.field) == ("too_long", "text")
         assert len(Report.objects.get().text) == 2000
-        say(text="")  # a category can still be changed
+        say(text="")  # the category can still be changed
 
     def test_the_same_words_again_add_nothing(self, alice: User, bob: User) -> None:
         message = growing_tree(alice)
@@ -553,7 +555,7 @@ class TestReports:
 @pytest.mark.parametrize("path", ["/api/v1/text_labels/", "/api/v1/tasks/interaction"])
 @pytest.mark.parametrize("value", ["x", 1])
 def test_a_body_of_many_unknown_labels_is_refused_in_few_words(client: Client, path: str, value: object) -> None:
-    """Without a key: the body is looked at first there."""
+    """Without a key: there the body is checked first."""
     body = {
         "type": "text_labels",
         "user": {"id": "u", "display_name": "U", "auth_method": "local"},

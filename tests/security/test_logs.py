@@ -1,4 +1,4 @@
-"""No secret in any line, whoever writes it: our code, Django, libraries, a crash. Real configuration, real lines."""
+"""No secret in any log line, whether by our code, Django, libraries or a crash. Real configuration, real lines."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ from tests.embedded.homes import ROOT
 from tests.security.pages import addresses
 
 S = "s3cr3tV4lue"
-"""Every secret of these tests begins with it, so that one look finds them all."""
+"""Every secret of these tests begins with it, so that one search finds all."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def _as_before() -> Iterator[None]:
     root.handlers[:], root.level = handlers, level
     logging.captureWarnings(False)
     structlog.contextvars.clear_contextvars()
-    redaction.learn(())
+    redaction.register_secrets(())
 
 
 Written = Callable[[], str]
@@ -48,9 +48,7 @@ Start = Callable[[], Written]
 
 @pytest.fixture(params=["json", "human"])
 def start(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Start:
-    """Starts the log of a test, in one of the two forms that it has; everything is on that can be. What it returns
-    gives the lines.
-    """
+    """Start the log of a test in one of its two formats, with everything on. Returns a function for its lines."""
 
     def start_logging() -> Written:
         logs.configure({"level": "DEBUG", "style": request.param})
@@ -127,7 +125,7 @@ class TestText:
         assert redaction.redact(text) == text
 
     def test_secrets_of_this_site_anywhere(self) -> None:
-        redaction.learn([S, "1234", ""])
+        redaction.register_secrets([S, "1234", ""])
         assert redaction.redact(f"tried {S}, 12345 times") == "tried …, 12345 times"
 
     def test_the_keys_of_before_as_well(self, settings: Any) -> None:
@@ -135,7 +133,7 @@ class TestText:
         assert f"{S}-of-before" in logs._secrets_of_this_site()
 
     def test_long_texts_take_no_time(self) -> None:
-        """Of a size that would take minutes if the time grew with its square."""
+        """A size that would take minutes if the time grew quadratically."""
         for part in (
             "a",
             "a.",
@@ -155,7 +153,7 @@ class TestText:
 
     @pytest.mark.parametrize("part", ["/Key ()=(", "Key (a)=(b "])
     def test_the_rest_is_looked_through_once(self, part: str) -> None:
-        """Each beginning takes the line with it, so that no other one looks through the same rest again."""
+        """Each match takes the rest of its line, so that no other match scans the same rest again."""
         assert redaction.redact("Not Found: " + part * 1550).count("Key (") == 1
 
     def test_an_address_of_colons_is_looked_through_once(self) -> None:
@@ -163,15 +161,15 @@ class TestText:
 
 
 def test_every_mailed_link_is_known() -> None:
-    """A new page whose address holds a key: name it in oasst.core.redaction."""
+    """A new page whose URL has a key: add it to oasst.core.redaction."""
     secret = [one for one in addresses() if {"key", "token", "code"} & set(one.parameters)]
     assert len(secret) >= 2
     for one in secret:
         assert S not in redaction.redact(f"Not Found: {one.filled(dict.fromkeys(one.parameters, S))}"), one
 
 
-# What a path, a header or a name may hold: it fills the clipboard of a terminal, clears it, moves on it, turns text
-# around, ends a line and begins another one.
+# A path, a header or a name may contain control characters: they fill the clipboard of a terminal, clear the screen,
+# move the cursor, reverse text, or end a line and begin another one.
 COMMANDS = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\x9b2J\r\x08\x7f\u202e\u2066\u200b\u2028\ud800"
 FORGED = "2026-01-01T00:00:00Z [info     ] signed in"
 
@@ -181,7 +179,7 @@ def harmless(text: str) -> bool:
 
 
 class TestTerminals:
-    """Whoever asks for a page commands nobody's terminal by it, and writes no lines of their own."""
+    """A client that requests a page cannot control terminals by it or write log lines of its own."""
 
     def test_lines(self, start: Start) -> None:
         written = start()
@@ -266,7 +264,7 @@ class TestLines:
         assert S not in text and "Not Found" in text and "no such mailbox" in text
 
     def test_crashes(self, start: Start) -> None:
-        """Secrets in variables are not shown, and those in words are taken out, also of causes and notes."""
+        """Secrets in variables are not shown, and those in messages are removed, also in causes and notes."""
         written = start()
         password = S
         try:
@@ -302,8 +300,8 @@ class TestLines:
 
     @pytest.mark.django_db(transaction=True)
     def test_the_embedded_servers(self, redis_server: redis.Redis) -> None:
-        """What they write beside our log: that something failed, and not with which values."""
-        place = directories.prepare(site.OASST_HOME)
+        """What they log besides our log: that something failed, but not with which values."""
+        place = directories.prepare_directories(site.OASST_HOME)
         files = [postgres.log(place), redis_service.log(place)]
         before = [file.stat().st_size for file in files]
         with connection.cursor() as cursor:

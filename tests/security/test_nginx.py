@@ -1,6 +1,6 @@
-"""The site behind a real nginx: with a bare `proxy_pass`, as people type it first, and with deploy/nginx.conf.
+"""The site behind a real nginx: with a bare `proxy_pass`, as many people start, and with deploy/nginx.conf.
 
-Slow, since each server is a process: two web servers are started for all of it.
+Slow, because each server is a process: two web servers are started for all tests.
 """
 
 import re
@@ -23,7 +23,7 @@ from tests.security.pages import addresses
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 HOME = f"https://{NAME}"
-# One request like this was told another by each proxy that somebody may stand behind.
+# A request that different proxies would describe to the site in different ways.
 LIES = {
     "X_Forwarded_For": "203.0.113.7",
     "X_Forwarded_Host": "evil.example",
@@ -35,7 +35,7 @@ LIES = {
 
 
 class Web:
-    """One real web server of the test's database."""
+    """One real web server with the test's database."""
 
     def __init__(self, folder: Path, **variables: str) -> None:
         self.socket = listen("127.0.0.1", 0)
@@ -52,7 +52,7 @@ class Web:
 def link_key(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
     """The key of a sign-in link of an administrator; beside them the key 1234 as earlier versions stored it.
 
-    Committed before the transactions of the tests, for the servers to see.
+    Committed before the transactions of the tests, so that the servers see it.
     """
     with django_db_blocker.unblock():
         boss = registration.create_user(email="boss@example.org", role=Role.ADMIN)
@@ -67,7 +67,7 @@ def link_key(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def sites(link_key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Nginx, Nginx]]:
-    """The two: bare, and the sample."""
+    """The two proxies: the bare one and the sample."""
     folder = tmp_path_factory.mktemp("nginx")
     webs = [Web(folder), Web(folder, PUBLIC_URL=HOME, TRUSTED_PROXIES="1")]
     fronts = [Nginx(folder / "bare", webs[0].port), Nginx(folder / "sample", webs[1].port, sample=True)]
@@ -191,7 +191,7 @@ class TestWhatPasses:
             assert line.recv(4000).startswith(b"HTTP/1.1 101 ")
 
     def test_what_the_site_compressed_and_nothing_more(self, sample: Nginx) -> None:
-        """Distributions switch gzip on for all of nginx; it knows nothing of pages that show secrets."""
+        """Distributions switch gzip on for all of nginx, which does not know which pages show secrets."""
         for path, encoding in {"/docs/": "gzip", "/accounts/login/": None}.items():
             answer = sample.ask(path, Accept_Encoding="gzip")
             assert (answer.status, answer.headers["Content-Encoding"]) == (200, encoding), path
@@ -206,7 +206,7 @@ KEY = "s3cr3tV4lue"
 
 
 def paths_with_keys() -> list[str]:
-    """Each page whose path holds a key, links as people mistype them, and keys in queries."""
+    """Return each page with a key in its path, links as people mistype them, and keys in queries."""
     secret = [one for one in addresses() if {"key", "token", "code"} & set(one.parameters)]
     assert len(secret) >= 2
     return [
@@ -227,7 +227,7 @@ def ask_without_tls(port: int, host: str, path: str) -> None:
 
 
 class Behind:
-    """A server that keeps the head of its one request, and sends its answer in two pieces."""
+    """A server that keeps the head of its one request, and sends its response in two pieces."""
 
     def __init__(self) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0))
@@ -248,7 +248,7 @@ class Behind:
 
 
 class TestTheSampleAlone:
-    """What does not need a site behind it."""
+    """Tests that need no site behind it."""
 
     def test_pieces_are_passed_on_at_once_and_no_lie_is(self, tmp_path: Path) -> None:
         behind = Behind()
@@ -274,8 +274,8 @@ class TestTheSampleAlone:
         assert told == {"Host": NAME, "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https"}
 
     def test_no_log_has_a_key(self, tmp_path: Path) -> None:
-        """Also where the site is away, and nginx says so with whole addresses; without TLS; and for other names."""
-        away = {"server 127.0.0.1:8000": "server unix:/nowhere/oasst.socket"}  # what nginx calls grave
+        """Even if the site is down, when nginx logs whole URLs; without TLS; and for other names."""
+        away = {"server 127.0.0.1:8000": "server unix:/nowhere/oasst.socket"}  # an error that nginx calls critical
         front = Nginx(tmp_path / "nginx", 8000, sample=True, changes=away)
         try:
             for path in paths_with_keys():
@@ -299,7 +299,7 @@ class TestTheSampleAlone:
         try:
             with front.line() as line:
                 line.sendall(b"GET / HTTP/1.1\r\nHost: " + NAME.encode())
-                while line.recv(4000):  # until it is closed; a line that stays open ends in a TimeoutError
+                while line.recv(4000):  # until it is closed; an open connection ends in a TimeoutError
                     pass
         finally:
             front.end()

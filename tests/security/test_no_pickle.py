@@ -1,4 +1,4 @@
-"""Whoever can write to Redis, or hands us a model, runs no code here."""
+"""Someone who can write to Redis, or gives us a model, runs no code here."""
 
 import ast
 import json
@@ -34,7 +34,7 @@ from tests.paths import ROOT
 
 PACKAGES = ("oasst", "trees", "tasks", "leaderboard", "inference")
 UNPICKLERS = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle"}
-# Names that unpickle unless an argument says otherwise, and that argument.
+# Functions that unpickle unless an argument forbids it, and that argument.
 LOADERS = {
     "torch.load": "weights_only",
     "numpy.load": "allow_pickle",
@@ -46,7 +46,7 @@ LOADERS = {
 
 
 class Planted:
-    """A pickle that leaves a mark when it is read."""
+    """A pickle that leaves a trace when it is loaded."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -78,7 +78,7 @@ class TestWhatIsPlantedInRedis:
         ids=["no text", "half", "empty", "deep", "long number", "pickle"],
     )
     def test_so_is_everything_else_that_is_no_json(self, value: bytes, redis_server: redis.Redis) -> None:
-        """Such as what an earlier version left behind."""
+        """As an earlier version may have left it."""
         redis_server.set(cache.make_key("bad"), value)
         assert cache.get("bad") is None
 
@@ -112,7 +112,7 @@ class TestWhatIsPlantedInRedis:
 
 
 class TestWhatIsPlantedInSessions:
-    """The cache holds sessions in the clear, but only this site can sign them."""
+    """The cache has sessions in plain text, but only this site can sign them."""
 
     @pytest.mark.parametrize(
         "planted", [{"_auth_user_id": "x"}, {"signed_in_at": 4e9}, [], [1], "x", 5, True, "a:b:c", {"browser": 5}]
@@ -132,7 +132,7 @@ class TestWhatIsPlantedInSessions:
         assert client.session["_auth_user_id"] == str(alice.pk)
 
     def test_a_sign_in_that_has_begun_stays_with_its_address(self, client: Client, mo: User) -> None:
-        """Eve's code must not open Mo's account, though she writes Mo's address into her pending sign-in."""
+        """Eve's code must not open Mo's account, even if she writes Mo's address into her pending sign-in."""
         client.post("/accounts/login/code/", {"email": "eve@example.org"})
         key = client.session.cache_key
         state = json.loads(json.dumps(dict(client.session)).replace("eve@example.org", str(mo.email)))
@@ -158,7 +158,7 @@ class TestSettings:
 
     def test_sessions_messages_and_channels(self) -> None:
         assert import_string(settings.SESSION_SERIALIZER) is JSONSerializer
-        # Signed JSON in a cookie, or in the session: ours chooses between them, and writes and reads as the library.
+        # Signed JSON in a cookie or in the session: our class chooses, and reads and writes as the library does.
         in_cookie, in_session = import_string(settings.MESSAGE_STORAGE).storage_classes
         assert issubclass(import_string(settings.MESSAGE_STORAGE), FallbackStorage) and in_session is SessionStorage
         for name in ("__init__", "_encode", "_encode_parts", "_decode"):
@@ -170,7 +170,7 @@ class TestSettings:
         assert app.conf.accept_content == app.conf.result_accept_content == ["json"]
         assert (
             app.conf.beat_scheduler == "django_celery_beat.schedulers:DatabaseScheduler"
-        )  # its own is a shelf of pickles
+        )  # its own storage uses pickles
         assert {app.conf.task_serializer, app.conf.result_serializer, app.conf.event_serializer} == {"json"}
 
 

@@ -1,6 +1,4 @@
-"""What the page of one row in the admin offers to somebody is accepted from them, and what would be refused is not
-offered.
-"""
+"""Acts that the admin page of a row offers to a user are accepted, and acts that would be refused are not offered."""
 
 import re
 from collections.abc import Callable
@@ -38,22 +36,22 @@ def of_role(role: str, *, banned: bool = False) -> Callable[[User], User]:
 
 def purged(actor: User) -> User:
     person = new_person("Pat")
-    purging.begin(person=person, actor=new_person("Una", "admin"), reason="Spam.")
+    purging.start_purge(person=person, actor=new_person("Una", "admin"), reason="Spam.")
     return person
 
 
 def purge_of(role: str) -> Callable[[User], Model]:
     def made(actor: User) -> Model:
         person = new_person("Pat")
-        found = purging.begin(person=person, actor=new_person("Una", "admin"), reason="Spam.")
-        User.objects.filter(pk=person.pk).update(role=role)  # they rose afterwards, by MODERATOR_EMAILS
+        found = purging.start_purge(person=person, actor=new_person("Una", "admin"), reason="Spam.")
+        User.objects.filter(pk=person.pk).update(role=role)  # they were promoted afterwards, by MODERATOR_EMAILS
         return found
 
     return made
 
 
 def by(own: bool, actor: User) -> Message:
-    """A reply of the actor, or of somebody else."""
+    """A reply of the actor, or of another user."""
     return new_reply(growing_tree(new_person("Pat")), actor if own else new_person("Quin"))
 
 
@@ -136,7 +134,7 @@ def deletion_of_somebody_purged(actor: User) -> Model:
     found = by(False, actor)
     made = moderator_actions.delete_message(message_id=found.pk, actor=actor, **WHY)
     assert found.author is not None
-    purging.begin(person=found.author, actor=new_person("Una", "admin"), reason="Spam.")
+    purging.start_purge(person=found.author, actor=new_person("Una", "admin"), reason="Spam.")
     return made
 
 
@@ -155,7 +153,7 @@ def tree(*, halted: bool, own_stops: bool = False, without_prompt: bool = False)
 
 
 def ended_by_flags(actor: User) -> Model:
-    """As it was before complaints were proposals; or as a file tells it."""
+    """As it was before complaints made proposals, or as a file has it."""
     found = tree(halted=False)(actor)
     MessageTree.objects.filter(pk=found.pk).update(state=State.ABORTED_LOW_GRADE)
     return MessageTree.objects.get(pk=found.pk)
@@ -164,7 +162,7 @@ def ended_by_flags(actor: User) -> Model:
 BOTH = ({"ban"}, {"ban"})
 NONE: tuple[set[str], set[str]] = (set(), set())
 CASES: dict[str, tuple[Callable[[User], Model], tuple[set[str], set[str]]]] = {
-    # What it is about → what a moderator and an administrator are offered.
+    # Subject → what a moderator and an administrator are offered.
     "a contributor": (of_role("general"), BOTH),
     "a moderator": (of_role("moderator"), (set(), {"ban"})),
     "an administrator": (of_role("admin"), (set(), {"ban"})),
@@ -218,7 +216,7 @@ def offered(client: Client, row: Model) -> set[str]:
 
 
 def accepted(client: Client, row: Any, action: str) -> bool:
-    """The admin's log keeps what was done, and nothing that was refused."""
+    """The admin log has what was done, and nothing that was refused."""
     before = LogEntry.objects.count()
     where = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_changelist")
     sent = {"action": action, "reason": "Because.", "_selected_action": str(row.pk), "_from_details": "1"}
@@ -248,7 +246,7 @@ def test_what_is_offered_is_accepted_and_the_rest_refused(case: str, role: str, 
 
 
 AGAIN = {"ban", "halt"}
-"""Once more is accepted and changes the reason; it is not offered, since nothing else comes of it."""
+"""Repeating it is accepted and changes the reason; it is not offered, because it has no other effect."""
 
 
 @pytest.mark.parametrize(("role", "purges"), [("general", True), ("moderator", False), ("admin", False)])

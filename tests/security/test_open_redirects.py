@@ -1,4 +1,4 @@
-"""No link to us leads anywhere else: every parameter that may name a page, on every page, by GET and by POST."""
+"""No link to us leads to another site: every parameter that may name a page, on every page, by GET and by POST."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from django.test import Client
 from oasst.accounts.models import User
 from tests.factories import PASSWORD
 from tests.inference.talking import new_chat
-from tests.security.pages import ASKED_FOR, addresses
+from tests.security.pages import READ_PARAMETERS, addresses
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 EVIL = (
@@ -68,7 +68,7 @@ NAMES = ("next", "return", "return_to", "to", "url", "redirect", "redirect_uri",
 
 
 def leads_away(target: str) -> bool:
-    """As browsers read it: backslashes are slashes, tabs and line ends are nothing."""
+    """Return the URL as browsers read it: backslashes become slashes, tabs and line ends are dropped."""
     cleaned = (
         "".join(one for one in target if one not in "\t\r\n").strip("".join(map(chr, range(33)))).replace("\\", "/")
     )
@@ -119,17 +119,17 @@ def test_every_page(role: str, alice: User) -> None:
         if not one.is_page or one.template in asked:
             continue
         url = one.filled(dict.fromkeys(one.parameters, str(uuid4())))
-        ASKED_FOR.clear()
+        READ_PARAMETERS.clear()
         client.get(url)
-        for name in sorted(ASKED_FOR & set(NAMES)):
+        for name in sorted(READ_PARAMETERS & set(NAMES)):
             asked.add(one.template)
-            for evil in EVIL[len(asked) % 4 :: 4]:  # the pages share their judges; all of it: test_signing_in
+            for evil in EVIL[len(asked) % 4 :: 4]:  # pages share the functions that check; test_signing_in tries all
                 check(client.get(f"{url}?{name}={quote(evil)}"), f"GET {url}?{name}={evil!r}")
     assert len(asked) > 5, "the sign-in pages, at the least"
 
 
 def test_signing_in(client: Client, alice: User) -> None:
-    """With a password, through the real form; then out, and in again to prove who it is."""
+    """Sign in with a password through the real form, sign out, and sign in again as a proof of identity."""
     for evil in EVIL:
         client.logout()
         data = {"login": alice.email, "password": PASSWORD, "next": evil}
@@ -157,7 +157,7 @@ def test_choosing_where_to_go_on(client: Client, alice: User) -> None:
     "path", ["//evil.example", "//evil.example/terms", "/\\evil.example/terms", "/%5Cevil.example", "/%09/evil"]
 )
 def test_paths(client: Client, alice: User, path: str) -> None:
-    """The missing slash is added on this site, and the way to the sign-in keeps where one wanted to go."""
+    """The added slash stays on this site, and the sign-in keeps the destination."""
     client.force_login(alice)
     for url in (path, f"/admin/{path}", f"/dashboard{path}"):
         check(client.get(url), url)

@@ -1,4 +1,4 @@
-"""What OPTIONS gets at every address: nothing comes of asking, and no site is let in but those of the settings."""
+"""OPTIONS at every URL: it has no effect, and allows only the sites of the settings."""
 
 import re
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from oasst.core.http.api_paths import DATA, is_of_the_chat
+from oasst.core.http.api_paths import DATA, is_chat_path
 from oasst.site.api_urls import OPERATIONS
-from tests.security.roles import Address, World, addresses, new_world, noting, path_of, undone
+from tests.security.roles import Address, World, addresses, new_world, path_of, record_writes, rolled_back
 
 CHATS, READS, STRANGER = "https://chat.example.org", "https://stats.example.org", "https://elsewhere.example.org"
 ASKED = [(CHATS, "POST"), (READS, "GET"), (READS, "POST"), (STRANGER, "GET"), (STRANGER, "")]
-"""The site of a page, and what its script wants to send; nothing: OPTIONS as such."""
+"""The site of a page, and what its script wants to send; nothing for a plain OPTIONS."""
 ROLES = ("anonymous", "owner")
 READ_BY_GET = {f"{DATA}{one.path}" for one in OPERATIONS if one.method == "GET"}
 
@@ -27,7 +27,7 @@ def world(db: None, settings: Any) -> World:
 
 def is_let_in(route: str, origin: str, method: str) -> bool:
     if origin == CHATS:
-        return is_of_the_chat(route)
+        return is_chat_path(route)
     return origin == READS and method == "GET" and route in READ_BY_GET
 
 
@@ -38,12 +38,12 @@ def path_with(address: Address, world: World) -> str:
 
 
 def ask(client: Any, path: str, origin: str, method: str) -> tuple[Any, list[str]]:
-    """The answer, and what was written for it."""
+    """Return the response, and the rows that it wrote."""
     headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
     if method:
         headers |= {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "authorization"}
     written: list[str] = []
-    with undone(), connection.execute_wrapper(noting(written)):
+    with rolled_back(), connection.execute_wrapper(record_writes(written)):
         return client.options(path, headers=headers), written
 
 
@@ -52,7 +52,7 @@ def test_at_every_address(world: World, role: str) -> None:
     wrong = []
     for address in addresses():
         if address.route.startswith("admin/"):
-            continue  # rows of many models, and none of it knows of other sites
+            continue  # rows of many models, none of which depend on other sites
         for origin, method in ASKED:
             told, written = ask(world.clients[role], path_with(address, world), origin, method)
             is_open = "Access-Control-Allow-Origin" in told

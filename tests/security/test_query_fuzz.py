@@ -1,8 +1,8 @@
-"""Whatever stands in a path or a query: a page or a refusal, never a crash.
+"""Any path and query gets a page or a refusal, never a crash.
 
-The addresses come from the URL table, the parameters from what the views ask for, the filters from the admin's
-registry, so that a new page is covered by itself. `FUZZ=10000 scripts/test tests/security/test_query_fuzz.py` sends
-that many requests a role instead of a few.
+The URLs come from the URL table, the parameters from what views read, the filters from the admin's registry, so new
+pages are covered automatically. `FUZZ=10000 scripts/test tests/security/test_query_fuzz.py` sends that many requests
+per role instead of a few.
 """
 
 import os
@@ -22,13 +22,13 @@ from oasst.accounts.models import User
 from oasst.accounts.tokens import new_token
 from tests.factories import growing_tree, new_person
 from tests.inference.talking import new_chat
-from tests.security.pages import ASKED_FOR, Address, addresses
+from tests.security.pages import READ_PARAMETERS, Address, addresses
 
 pytestmark = [pytest.mark.slow]
 REQUESTS = int(os.environ.get("FUZZ", "50"))
-"""At most, for a role and a kind of address."""
+"""Maximum per role and kind of URL."""
 
-# As they stand in a URL.
+# As they appear in a URL.
 ODD = (
     *("", "%00", "a%00b", "%ff", "%ed%a0%80", "%C0%AF", "%EF%BF%BF", "%E2%80%AE", "%F0%9F%99%82", "%25", "%"),
     *("1" + "0" * 400, "1" + "0" * 5000, "-1", "0", "1e999", "NaN", "Infinity", "1.5", "9223372036854775808"),
@@ -62,7 +62,7 @@ def _site(settings: Any) -> None:
 
 
 def somebody(role: str) -> tuple[Client, dict[str, str]]:
-    """A browser of somebody in that role, and what stands in the paths of their pages."""
+    """A browser of a user in that role, and the path parameters of their pages."""
     client = Client(raise_request_exception=False)
     name = {"contributor": "general", "nobody": "general", "administrator": "admin"}.get(role, role)
     person = new_person("Fay", role=name)
@@ -85,7 +85,7 @@ def somebody(role: str) -> tuple[Client, dict[str, str]]:
 
 
 def check(client: Client, urls: list[str]) -> None:
-    """Asks for each; at the end says which of them crashed."""
+    """Request each, then report which of them crashed."""
     crashed = []
     for url in urls:
         response = client.get(url)
@@ -108,11 +108,11 @@ def odd_paths(values: dict[str, str]) -> Iterator[str]:
 
 
 def queries_of(client: Client, address: Address, values: dict[str, str]) -> Iterator[str]:
-    """The parameters that the page asks for, each with something odd."""
+    """The parameters that the page reads, each with an odd value."""
     url = address.filled({**dict.fromkeys(address.parameters, str(uuid4())), **values})
-    ASKED_FOR.clear()
+    READ_PARAMETERS.clear()
     client.get(url)
-    for name in sorted(ASKED_FOR):
+    for name in sorted(READ_PARAMETERS):
         for odd in ODD:
             yield f"{url}?{quote(name)}={odd}"
         yield f"{url}?{quote(name)}=1&{quote(name)}=%00&{quote(name)}={'9' * 30}"
@@ -148,7 +148,7 @@ def test_pages(role: str) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_programs_of_the_chat() -> None:
-    """What is below /inference/ and /v1/, asked with a person's token. /api/v1/: tests/wire/test_odd_input.py."""
+    """Everything below /inference/ and /v1/, with a user's token. For /api/v1/ see tests/wire/test_odd_input.py."""
     client, values = somebody("contributor")
     person = User.objects.get(pk=values["person_id"])
     client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {new_token(person, 'fuzz')[1]}"
@@ -178,7 +178,7 @@ def test_lists_of_the_admin(role: str) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("query", ["password__startswith=md5", "email__contains=a", "created_at__year=20000"])
 def test_a_list_is_looked_through_by_its_filters_only(mo: User, query: str) -> None:
-    """Or a moderator reads the hash of a password letter by letter."""
+    """Otherwise a moderator could read the hash of a password letter by letter."""
     client = Client()
     client.force_login(mo)
     assert client.get(f"/admin/accounts/user/?{query}")["Location"] == "/admin/accounts/user/?e=1"
@@ -195,7 +195,7 @@ def test_a_list_is_looked_through_by_its_filters_only(mo: User, query: str) -> N
     ],
 )
 def test_moments_beyond_the_calendar(page: str, moment: str, alice: User) -> None:
-    """They are read without a complaint, and only the database fails on them."""
+    """Parsing accepts them, and only the database fails."""
     client = Client()
     client.force_login(alice)
     assert client.get(page.format(moment)).status_code == 400

@@ -1,8 +1,8 @@
-"""Every role at every address: what lets whom in, and that whoever is refused has changed nothing.
+"""Every role at every URL: who gets in by which means, and that refused requests change nothing.
 
-The tables below are complete by test: an address, a model of the admin, an action or a socket without a row fails.
-A new page needs one line; its word stands in ACCESS, in the order of ROLES. Of the data set's wire the table is
-docs/wire.md, held by tests/wire/test_permissions.py.
+The tables below are complete by test: a URL, an admin model, an action or a WebSocket without a row fails. A new page
+needs one line; ACCESS defines its word, in the order of ROLES. For the data API the table is docs/wire.md, checked by
+tests/wire/test_permissions.py.
 """
 
 import json
@@ -23,13 +23,13 @@ from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Consent, User
 from oasst.api.operations import Access
 from oasst.api.views import OperationView
-from oasst.core.http.api_paths import is_of_the_wires
+from oasst.core.http.api_paths import is_api_path
 from oasst.site.api_urls import OPERATIONS as DATA_OPERATIONS
 from tests.inference.talking import ask
 from tests.inference.test_consumers import Socket, run
-from tests.security.roles import ROLES, Address, World, addresses, new_world, outcome, path_of, undone
+from tests.security.roles import ROLES, Address, World, addresses, new_world, outcome, path_of, rolled_back
 
-# What a person gets, by role; keys and tokens open no page. `suspended`: led to the page that says why.
+# What a user gets, by role; keys and tokens open no page. `suspended`: redirected to the page with the reason.
 ACCESS = {
     #              anonymous  owner contributor suspended moderator administrator  untrusted trusted token
     "open":        "ok        ok    ok          ok        ok        ok             ok        ok      ok   ",
@@ -38,19 +38,19 @@ ACCESS = {
     "contributor": "login     ok    ok          suspended ok        ok             login     login   login",
     "own":         "login     ok    404         suspended 404       404            login     login   login",
     "own-thing":   "login     ok    404         404       404       404            login     login   login",
-    # Whoever has a security key and proves it wrongly is led to the door, which leads back those who are signed in.
+    # After a wrong proof with a security key, the sign-in page follows, which redirects signed-in users back.
     "wrong-key":   "login     login ok          ok        ok        ok             login     login   login",
     "staff-only":  "404       404   404         suspended ok        ok             404       404     404  ",
     "suspended":   "login     ok    ok          403       ok        ok             login     login   login",
     "staff":       "login     403   403         403       ok        ok             login     login   login",
     "admin":       "login     403   403         403       403       ok             login     login   login",
     "out":         "login     login login       login     login     login          login     login   login",
-    # On the chat’s wire and at /v1.
+    # On the chat API and at /v1.
     "token":       "401       401   401         401       401       401            401       401     ok   ",
     "person":      "403       ok    ok          403       ok        ok             401       401     ok   ",
     "own chat":    "403       ok    404         403       404       404            401       401     ok   ",
 }  # fmt: skip
-# `-`: not a method of this address. `none`: there is nothing for anybody.
+# `-`: not a method of this URL. `none`: nobody gets anything.
 NEVER = {"-": {"405", "404", "login", "suspended", "403"}, "none": {"401", "403", "404", "405", "login", "suspended"}}
 
 PAGES = """
@@ -228,7 +228,7 @@ def world(db: None, settings: Any) -> World:
 
 
 def below(*prefixes: str) -> dict[str, Address]:
-    """By name; the first of a name is the one that is found."""
+    """By name; of several URLs with one name, the first one matches."""
     found: dict[str, Address] = {}
     for one in addresses():
         if one.route.startswith(prefixes):
@@ -238,7 +238,7 @@ def below(*prefixes: str) -> dict[str, Address]:
 
 def pages() -> dict[str, Address]:
     found = below("").items()
-    return {name: one for name, one in found if not (is_of_the_wires(one.route) or one.route.startswith("admin/"))}
+    return {name: one for name, one in found if not (is_api_path(one.route) or one.route.startswith("admin/"))}
 
 
 def differences(
@@ -271,14 +271,14 @@ def test_pages(world: World) -> None:
 
 
 def test_every_operation_of_the_data_is_in_the_other_matrix() -> None:
-    """tests/wire/test_permissions.py asks each of DATA_OPERATIONS; here: nothing else is below /api/v1/."""
+    """tests/wire/test_permissions.py covers each of DATA_OPERATIONS; here: nothing else is below /api/v1/."""
     views = [one.view for one in below("api/").values()]
     asked = {(one.method, one.path) for one in DATA_OPERATIONS}
     there = set()
     for view in views:
         kind = getattr(view, "view_class", None)
         if kind is None:
-            assert view.__name__ == "elsewhere"
+            assert view.__name__ == "unknown_path"
             continue
         assert issubclass(kind, OperationView)
         there |= {(one.method, one.path) for one in kind.operations.values()}
@@ -313,15 +313,15 @@ def test_operations_of_the_chat(world: World) -> None:
                 word = "own chat"
             want = {expected(word, role)} if word in ACCESS else {"401", "403", "404"}
             if one.path == "account/" and got == "403":
-                want.add("403")  # a token is no fresh sign-in
+                want.add("403")  # a token is no recent sign-in
             if one.access == Access.OPEN and one.path.startswith("auth/"):
-                want |= {"403", "404"}  # it is the way in, and nothing was brought that leads there
+                want |= {"403", "404"}  # it is part of signing in, and the request has nothing that leads there
             if got not in want:
                 wrong.append((f"{one.method} {one.path}", role, f"wanted {want}", f"got {got}"))
     assert wrong == []
 
 
-# A trusted program speaks by a header of its own (tests/inference/api/test_sign_in.py), not by its key alone.
+# A trusted client needs a header of its own (tests/inference/api/test_sign_in.py), besides its key.
 CHAT_ACCESS = {
     Access.OPEN: "open",
     Access.MEMBER: "person",
@@ -340,7 +340,7 @@ def test_the_wire_of_openai(world: World) -> None:
 
 
 def test_the_wire_of_openai_in_its_other_spellings(world: World) -> None:
-    """With a slash at the end, as some programs have it, and the one model by its name."""
+    """With a slash at the end, as some programs send it, and the one model by its name."""
     wrong = []
     others = {
         f"{one.route}/": access for name, access in rows(OPENAI).items() if (one := below("v1/")[name]).name != "v1/"
@@ -353,11 +353,11 @@ def test_the_wire_of_openai_in_its_other_spellings(world: World) -> None:
     assert wrong == []
 
 
-# --- Agreeing to the terms ---
+# --- Accepting the terms ---
 
 
 class TestAgreeing:
-    """Whose agreement a request records: that of whoever sends it, or of nobody. All withdrew before."""
+    """Whose consent a request records: that of the user who sends it, or nobody's. All have withdrawn before."""
 
     @pytest.fixture
     def persons(self, world: World) -> dict[str, User]:
@@ -369,8 +369,8 @@ class TestAgreeing:
         return found
 
     def recorded(self, send: Callable[[], Any]) -> tuple[int, set[User]]:
-        """The status, and who agrees now."""
-        with undone():
+        """Return the status, and who has accepted now."""
+        with rolled_back():
             status = send().status_code
             return status, {one.user for one in Consent.objects.filter(withdrawn_at=None)}
 
@@ -383,7 +383,7 @@ class TestAgreeing:
 
     @pytest.mark.parametrize("is_own", [True, False])
     def test_by_programs(self, world: World, persons: dict[str, User], is_own: bool) -> None:
-        """Cookies and tokens of programs of the chat agree to nothing; a person's own token for nobody else."""
+        """Cookies and tokens of chat clients accept nothing; a user's own token accepts for nobody else."""
         body = {"display_name": "X", "auth_method": "local", "tos_acceptance": True, "tos_version": TERMS.version}
         body["id"] = "me" if is_own else str(persons["contributor"].pk)
         for client, role in self.everybody(world):
@@ -402,7 +402,7 @@ class TestAgreeing:
             assert self.recorded(partial(client.put, path)) == (403, set()), role
 
     def everybody(self, world: World) -> Iterator[tuple[Client, str]]:
-        """By cookie, and by token of a program of the chat."""
+        """By cookie, and by token of a chat client."""
         for role in ROLES:
             yield world.clients[role], role
             yield world.callers[role], role
@@ -481,7 +481,7 @@ def test_actions_of_the_admin_are_these(world: World, role: str) -> None:
 
 
 def offered_to(role: str, actions: list[str]) -> list[str]:
-    """Without those that are marked as for administrators, where this is none."""
+    """Without those marked as for administrators, unless the user is one."""
     marked = "(admin)"
     found = [one for one in actions if role == "administrator" or not one.endswith(marked)]
     return [one.removesuffix(marked) for one in found]
@@ -500,7 +500,7 @@ def test_actions_of_the_admin(world: World) -> None:
     assert wrong == []
 
 
-# --- Sockets ---
+# --- WebSockets ---
 
 
 @pytest.mark.django_db(transaction=True)

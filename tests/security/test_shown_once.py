@@ -1,5 +1,5 @@
-"""Keys that are told only now: on the page after the form, once, and never in the address or in a cookie. So loading
-the page again makes no second one.
+"""Keys are shown once, on the page after the form, and never in the URL or in a cookie, so loading the page again
+creates no second one.
 """
 
 import re
@@ -57,13 +57,13 @@ def secret_of_webhook(client: Client) -> Any:
 
 
 def secret_in(page: str) -> str:
-    """What a page tells as a secret; empty where it tells none."""
+    """Return what a page shows as a secret; empty if it shows none."""
     found = re.search(r"told only now: ([^\s<]+)|class=\"visible-code__token\"[^>]*>([^<]+)<", page)
     return (found[1] or found[2]) if found else ""
 
 
 def is_the_secret_of(told: str) -> bool:
-    """Of the newest of what there is."""
+    """Of the newest one."""
     if hook := Webhook.objects.last():
         return told == webhooks.secret_of(hook)
     made: Any = Token.objects.last() or ApiKey.objects.order_by("pk").last()
@@ -89,7 +89,7 @@ def test_told_once_to_this_browser_alone(make: Callable[[Client], Any]) -> None:
 
 
 def in_messages(cookies: dict[str, str]) -> list[str]:
-    """What the cookie says, which is packed and signed, but not encrypted."""
+    """Return the contents of the cookie, which is packed and signed, but not encrypted."""
     request = RequestFactory().get("/")
     request.COOKIES = cookies
     found, _ = CookieStorage(request)._get()
@@ -97,7 +97,7 @@ def in_messages(cookies: dict[str, str]) -> list[str]:
 
 
 def test_two_sent_at_once_are_both_told() -> None:
-    """A double click makes two, and nobody is left with one that they never saw."""
+    """A double click makes two, and both are shown."""
     client = browser_of(new_person("Ada"))
     token(client), token(client)
     told = re.findall(r"visible-code__token\"[^>]*>([^<]+)<", client.get("/me/tokens/").text)
@@ -106,7 +106,7 @@ def test_two_sent_at_once_are_both_told() -> None:
 
 
 def test_no_page_is_the_answer_to_an_act_of_the_admin() -> None:
-    """Where the acts of each list lead: to an address, also when nothing was done."""
+    """The actions of each list redirect to a URL, even if nothing was done."""
     client = browser_of(new_person("Ada", role="admin"))
     program = api_clients.create_api_client(name="web")[0]
     hook = Webhook.objects.create(api_client=program, url="https://example.org/", events=[])

@@ -1,4 +1,4 @@
-"""No page of another site opens a socket, whatever it says of itself, at no address."""
+"""No page of another site can open a WebSocket, at any URL and with any headers."""
 
 import asyncio
 from typing import Any
@@ -13,16 +13,16 @@ from django.test import Client
 from inference.routing import websocket_urlpatterns
 from oasst.accounts.models import User
 from oasst.asgi import application
-from oasst.core.http.sockets import is_from_our_pages
+from oasst.core.http.websocket_origins import has_allowed_origin
 
 PUBLIC = "https://chat.example.org"
 OWN = ("chat.example.org", PUBLIC)
 HOSTILE = (
-    # A name of the attacker's that was pointed at this machine (DNS rebinding): the two agree.
+    # The attacker's name points at this machine (DNS rebinding), so Host and Origin agree.
     *(("evil.example", "http://evil.example"), ("evil.example:8000", "http://evil.example:8000")),
     *(("evil.example", "https://evil.example"), ("192.168.1.7:8000", "http://192.168.1.7:8000")),
     *(("evil.example", PUBLIC), ("chat.example.org.evil.example", "https://chat.example.org.evil.example")),
-    # A page of another site, port, or scheme, or none that is told.
+    # A page of another site, port or scheme, or no Origin.
     *(("chat.example.org", "https://evil.example"), ("chat.example.org", "https://chat.example.org:444")),
     *(("chat.example.org", "http://chat.example.org"), ("localhost:8000", "http://localhost:3000")),
     *(("chat.example.org", "null"), ("chat.example.org", ""), ("chat.example.org", "http://[")),
@@ -49,33 +49,33 @@ class TestOrigin:
         [
             OWN,
             ("CHAT.example.org", "https://Chat.Example.Org"),
-            ("localhost:8000", PUBLIC),  # a proxy that does not pass the host on
+            ("localhost:8000", PUBLIC),  # a proxy that does not pass Host on
             ("localhost:8000", "http://localhost:8000"),
             ("127.0.0.1:8000", "http://127.0.0.1:8000"),
             ("[::1]:8000", "http://[::1]:8000"),
         ],
     )
     def test_our_pages(self, host: str, origin: str) -> None:
-        assert is_from_our_pages(headers(host, origin))
+        assert has_allowed_origin(headers(host, origin))
 
     @pytest.mark.parametrize(("host", "origin"), HOSTILE)
     def test_hostile_pairs(self, host: str, origin: str) -> None:
-        assert not is_from_our_pages(headers(host, origin))
+        assert not has_allowed_origin(headers(host, origin))
 
     def test_said_twice(self) -> None:
-        assert not is_from_our_pages([*headers(*OWN), (b"origin", b"https://evil.example")])
-        assert not is_from_our_pages([*headers(*OWN), (b"host", b"evil.example")])
+        assert not has_allowed_origin([*headers(*OWN), (b"origin", b"https://evil.example")])
+        assert not has_allowed_origin([*headers(*OWN), (b"host", b"evil.example")])
 
     def test_a_site_without_https(self, settings: Any) -> None:
         settings.SESSION_COOKIE_SECURE = False
         settings.CSRF_TRUSTED_ORIGINS = ["http://chat.example.org"]
-        assert is_from_our_pages(headers("chat.example.org", "http://chat.example.org"))
+        assert has_allowed_origin(headers("chat.example.org", "http://chat.example.org"))
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("route", [*(str(one.pattern) for one in websocket_urlpatterns), "ws/elsewhere/"])
 def test_every_route_refuses_them(alice: User, route: str) -> None:
-    """With the cookie of somebody who is signed in: that is what the attacker's page has."""
+    """With the cookie of a signed-in user, because the attacker's page has that."""
     client = Client()
     client.force_login(alice)
     cookie = (b"cookie", f"sessionid={client.cookies['sessionid'].value}".encode())
@@ -86,7 +86,7 @@ def test_every_route_refuses_them(alice: User, route: str) -> None:
         socket = WebsocketCommunicator(application, path, headers=[*headers(host, origin), cookie])
         accepted, _ = await socket.connect(60)
         if accepted:
-            await socket.receive_output(60)  # told that there is no such answer: nothing of it runs any more
+            await socket.receive_output(60)  # it learns that there is no such answer, and nothing runs any more
         await socket.disconnect()
         return accepted
 

@@ -1,4 +1,4 @@
-"""Every URL of the site, read from Django's resolver: what is walked by tests that must not forget one."""
+"""Every URL of the site, from Django's resolver, for tests that must cover all of them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ _ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>")
 @dataclass(frozen=True)
 class Url:
     route: str
-    """As the patterns have it, without the slash in front: `messages/<uuid:message_id>/`."""
+    """As in the patterns, without the leading slash: `messages/<uuid:message_id>/`."""
     name: str
     view: Any
 
@@ -29,7 +29,7 @@ class Url:
 
 
 def every_url() -> Iterator[Url]:
-    """All URLs but those of the two operation tables. Where one pattern hides another, both are given."""
+    """Return all URLs but those of the two operation tables. If one pattern hides another, both are returned."""
     for url in _walk(get_resolver(), ""):
         if not f"/{url.route}".startswith(tuple(TABLES)):
             yield url
@@ -45,14 +45,14 @@ def _walk(resolver: URLResolver, prefix: str) -> Iterator[Url]:
 
 
 def every_operation() -> Iterator[tuple[str, Operation]]:
-    """(prefix, operation) of both APIs."""
+    """Return (prefix, operation) of both APIs."""
     for prefix, operations in TABLES.items():
         for operation in operations:
             yield prefix, operation
 
 
 def address(route: str, values: Mapping[str, object]) -> str | None:
-    """The route with its arguments filled in; None where one has no value, or where it is a regular expression."""
+    """Return the route with its arguments filled in; None if one has no value or it is a regular expression."""
     if "(?P" in route or any(name not in values for name in _ARGUMENT.findall(route)):
         return None
     return _ARGUMENT.sub(lambda found: str(values[found[1]]), route)

@@ -1,7 +1,7 @@
-"""What it costs to render answers while they come: `scripts/bench answer-pages`. Needs no database and no model.
+"""The cost of rendering answers while they stream: `scripts/bench answer-pages`. Needs no database and no model.
 
-Real answers of the test data come at a steady pace, each to a page of its own that takes everything at once. Measured
-is the processor time of this process, with the encoding of what would be sent, without sockets, Redis and the engine.
+Real answers of the test data stream at a steady pace, each to its own page, which takes everything at once. This
+measures the CPU time of this process, including the encoding of frames, without sockets, Redis and the engine.
 """
 
 import argparse
@@ -14,15 +14,15 @@ from uuid import uuid4
 
 from inference.turns.events import Token, as_json
 from inference.turns.rendering import AnswerPage
-from oasst.api.wire_json import dump
+from oasst.api.compact_json import dump
 from tests.paths import SAMPLE
 
 PIECE = 4
-"""Characters: about a token of English."""
+"""Characters: about one token of English."""
 
 
 def answers() -> list[str]:
-    """Of assistants, the longest first."""
+    """Return the answers of assistants, the longest first."""
 
     def walk(message: dict[str, Any]) -> Iterator[str]:
         if message["role"] == "assistant":
@@ -44,22 +44,22 @@ class Measured:
 
 
 async def stream(text: str, seconds: float, pace: float, measured: Measured, rendered: bool) -> None:
-    """`text` piece by piece, `pace` of them a second, from its beginning again if it ends before the time is over."""
+    """Stream `text` in `pace` pieces per second, starting again at its end until the time is over."""
     async with AnswerPage(uuid4(), measured.take, 0) as page:
-        place, started = 0, time.monotonic()
-        whole = ""
+        position, started = 0, time.monotonic()
+        text_so_far = ""
         for number in range(int(seconds * pace)):
-            piece = text[place : place + PIECE] or "\n\n"
-            place = place + PIECE if text[place : place + PIECE] else 0
-            whole += piece
-            token = Token(len(whole), piece)
+            piece = text[position : position + PIECE] or "\n\n"
+            position = position + PIECE if text[position : position + PIECE] else 0
+            text_so_far += piece
+            token = Token(len(text_so_far), piece)
             if rendered:
                 page.add(token)
             else:
                 await measured.take(as_json(token))
             await asyncio.sleep(max(0.0, started + (number + 1) / pace - time.monotonic()))
         if rendered:
-            await page.finish(whole)
+            await page.finish(text_so_far)
 
 
 async def measure(pages: int, seconds: float, pace: float, rendered: bool) -> None:

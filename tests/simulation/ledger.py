@@ -1,4 +1,4 @@
-"""Comparing what the site said that it stored (`oasst.simulation.crowd.ledger`) with the database."""
+"""Comparing the answers that the site confirmed (`oasst.simulation.crowd.ledger`) with the database."""
 
 import json
 from collections import Counter
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from oasst.core.json_lines import lines_of
+from oasst.core.json_lines import read_lines
 from oasst.core.text.validation import clean_text
 from tasks.models import Task
 
 
 def missing_answers(path: Path) -> Iterator[str]:
-    """A sentence for each acknowledged answer that is not stored as it was given, or was acknowledged twice."""
-    lines = [json.loads(line) for line in lines_of(path)]
+    """Yield a sentence for each confirmed answer that is not stored as it was sent, or was confirmed twice."""
+    lines = [json.loads(line) for line in read_lines(path)]
     for task_id, number in Counter(line["task"] for line in lines).items():
         if number > 1:
             yield f"task {task_id} was acknowledged {number} times"

@@ -1,5 +1,5 @@
-"""What it costs to render Markdown: `scripts/bench render`. Needs no database. Each text of the test data is rendered
-again and again, without the cache; of so many rounds the fastest says what the code costs, not the machine.
+"""The cost of rendering Markdown: `scripts/bench render`. Needs no database. Renders each text of the test data several
+times, without the cache; the fastest round shows the cost of the code with the least noise of the machine.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from tests.paths import SAMPLE
 
 
 def texts() -> list[str]:
-    """Of everybody."""
+    """Return the texts of all messages."""
 
     def walk(message: dict[str, Any]) -> Iterator[str]:
         yield message["text"]
@@ -32,7 +32,7 @@ def main() -> None:
     found = texts()
     render = rendering._render.__wrapped__
     took = []
-    for _ in range(rounds + 1):  # the first one also loads what is loaded late
+    for _ in range(rounds + 1):  # the first round also does lazy imports
         started = time.process_time()
         for text in found:
             render(text)

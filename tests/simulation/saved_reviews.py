@@ -1,9 +1,9 @@
-"""How many reviews does stopping save, when the outcome is certain? A simulation with a seed; touches no database.
+"""How many reviews are saved by stopping when the outcome is certain: a seeded simulation without a database.
 
     scripts/bench saved-reviews --messages 100000 --seed 1
 
-90.7 % of the messages are good, which is the share of OASST2 that was accepted, and reviewers are no oracles. They err
-as often on good messages as on bad ones, so only how well they judge makes a difference.
+90.7 % of the messages are good, the share that was accepted in OASST2. Reviewers err as often on good messages as on
+bad ones, so only how well they judge makes a difference.
 """
 
 import random
@@ -13,24 +13,24 @@ from dataclasses import dataclass
 from trees.lifecycle.consensus import ReviewRule, is_accepted
 from trees.lifecycle.policy import TreePolicy
 
-GOOD = 0.907  # of all messages
+GOOD = 0.907  # share of all messages
 Crowd = tuple[tuple[float, float], ...]
-"""For each sort of reviewer their share, and how often one of them says what a perfect reader would say."""
+"""For each kind of reviewer: their share, and how often they judge like a perfect reviewer."""
 MIXED: Crowd = ((0.7, 0.92), (0.2, 0.75), (0.1, 0.5))
 CROWDS: dict[str, Crowd] = {
     "mixed (7 of 10 judge well, 1 of 10 guesses)": MIXED,
-    "careful (95 of 100 judgements right)": ((1.0, 0.95),),
-    "careless (70 of 100 judgements right)": ((1.0, 0.7),),
+    "careful (95 of 100 judgments right)": ((1.0, 0.95),),
+    "careless (70 of 100 judgments right)": ((1.0, 0.7),),
 }
 
 
 @dataclass
 class Outcome:
     messages: int = 0
-    fixed: int = 0  # reviews with a fixed number for each message
-    needed: int = 0  # reviews until the outcome was certain
-    superfluous: int = 0  # places that were open when it was
-    different: int = 0  # messages on which the two disagree
+    fixed: int = 0  # reviews, with a fixed number for each message
+    needed: int = 0  # reviews, when stopping as soon as the outcome is certain
+    superfluous: int = 0  # openings that were open at that moment
+    different: int = 0  # messages with different outcomes
 
     @property
     def saved(self) -> float:
@@ -38,13 +38,13 @@ class Outcome:
 
 
 def simulate(*, messages: int, seed: int, crowd: Crowd = MIXED, wanted: int = 3, threshold: float = 0.6) -> Outcome:
-    """Review `messages` messages both ways with the same reviewers."""
+    """Review this many messages both ways with the same reviewers."""
     chance, outcome, rule = random.Random(seed), Outcome(messages), ReviewRule(wanted, threshold)
     for _ in range(messages):
         votes = _votes(chance, chance.random() < GOOD, wanted, crowd)
         given = 0
         while (decision := rule.verdict(votes[:given])) is None:
-            # As many places as could settle it at the soonest: all of them are used before anybody looks again.
+            # As many openings as the earliest decision needs; all are used before the next check.
             given += rule.votes_needed(votes[:given])
         outcome.fixed += wanted
         outcome.needed += given
@@ -54,7 +54,7 @@ def simulate(*, messages: int, seed: int, crowd: Crowd = MIXED, wanted: int = 3,
 
 
 def _votes(chance: random.Random, is_good: bool, number: int, crowd: Crowd) -> list[bool]:
-    """For each reviewer whether they would reject."""
+    """Return for each reviewer whether they reject."""
     skills = chance.choices([skill for _, skill in crowd], [share for share, _ in crowd], k=number)
     return [(chance.random() < skill) != is_good for skill in skills]
 

@@ -1,4 +1,4 @@
-"""simulate_crowd does the whole job, in the process and through the pages, and says loudly when it can not."""
+"""simulate_crowd finishes trees, in the process and through the pages, and fails loudly if it cannot."""
 
 import json
 import random
@@ -27,7 +27,7 @@ BRIEF = {"goal_tree_size": 4, "max_tree_depth": 2, "num_reviews_initial_prompt":
 
 @pytest.fixture
 def brief_trees(settings: Any) -> Iterator[None]:
-    """Small trees and few reviews, so that a crowd is done in seconds."""
+    """Small trees and few reviews, so that a crowd finishes in seconds."""
     settings.TREE_POLICY = BRIEF
     settings.RATE_LIMITS = False
     current_policy.cache_clear()
@@ -50,7 +50,7 @@ class TestInTheProcess:
         said = simulate(ledger=ledger, seed=1)
         assert MessageTree.objects.filter(state=State.READY_FOR_EXPORT).count() >= 1
         assert "Invariants hold." in said
-        assert upkeep.move_trees_on(policy=current_policy()) == 0  # every event moved its tree by itself
+        assert upkeep.advance_active_trees(policy=current_policy()) == 0  # every event moved its tree by itself
         assert len(ledger.read_text().splitlines()) == Task.objects.filter(status=Task.Status.DONE).count()
         assert list(missing_answers(ledger)) == []
         assert not any(person.has_usable_password() for person in User.objects.all())

@@ -1,4 +1,4 @@
-"""Reading forms as a browser reads them."""
+"""Reading forms like a browser."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A few days of arrivals under the virtual clock: real services, counted to the last visitor, repeatable."""
+"""A few days of arrivals on the virtual clock: real services, every visitor counted, repeatable."""
 
 import random
 from datetime import timedelta
@@ -11,11 +11,11 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.utils import timezone
 
-from oasst.simulation.replay.arrivals import COMES_FOR, LANGUAGES, Scene, visits
+from oasst.simulation.replay.arrivals import ARRIVALS, LANGUAGES, Scene, visits
 from oasst.simulation.replay.clock import virtual_clock
 from oasst.simulation.replay.play import START, play
 from oasst.simulation.replay.report import lines, report
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks.models import Task
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Happening, Message, MessageTree, Opening, Review, TreeTransition
@@ -36,7 +36,7 @@ class TestArrivals:
     def test_the_proportions_are_those_of_the_reference(self) -> None:
         came = visits(Scene(weeks=12, scale=0.001), random.Random(1))
         assert [visit.at for visit in came] == sorted(visit.at for visit in came)
-        for wish, number in COMES_FOR.items():
+        for wish, number in ARRIVALS.items():
             assert sum(visit.wish == wish for visit in came) == pytest.approx(number / 1000, abs=len(LANGUAGES))
 
     def test_what_is_different_is_different(self) -> None:
@@ -67,7 +67,7 @@ class TestPlay:
         played = play(DAYS, POLICY, seed=1)
         found = report(played)
         assert found.finished > 0
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
         for wish, number in played.came.items():
             refused = sum(n for (what, _), n in played.refused.items() if what == wish)
             assert number == played.answered[wish] + refused, wish

@@ -1,4 +1,4 @@
-"""Stopping when the outcome is certain costs no decision and saves about a quarter of the reviews."""
+"""Stopping when the outcome is certain changes no decision and saves about a quarter of the reviews."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""seed_demo leaves a living site: every state, every kind of work for a newcomer, nothing new the second time."""
+"""seed_demo makes trees in every state and every kind of work for a new user, and adds nothing the second time."""
 
 from io import StringIO
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 
 from oasst.accounts.models import User
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks.kinds import Kind
 from tasks.models import Task
 from tasks.queries import availability
@@ -37,7 +37,7 @@ def counted() -> dict[str, int]:
 class TestSeedDemo:
     def test_every_state_and_every_kind_of_work(self) -> None:
         seed()
-        assert list(differences(current_policy())) == []
+        assert list(find_differences(current_policy())) == []
         own = MessageTree.objects.exclude(messages__imported__isnull=False)
         assert set(own.values_list("state", flat=True)) == {
             State.INITIAL_PROMPT_REVIEW,
@@ -55,7 +55,7 @@ class TestSeedDemo:
         before = counted()
         assert "password" not in seed()
         assert counted() == before
-        assert list(differences(current_policy())) == []
+        assert list(find_differences(current_policy())) == []
 
     @pytest.mark.slow
     def test_what_was_said_fits(self) -> None:

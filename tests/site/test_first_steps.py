@@ -1,4 +1,4 @@
-"""A site where nobody has written yet says what to do first, to each what they can do."""
+"""A site without conversations shows each user what they can do first."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,7 @@ def ada(db: None) -> User:
 
 
 def told(person: User, page: str = "dashboard") -> str:
-    """The section on this page, empty where there is none."""
+    """Return the section on this page, empty if there is none."""
     client = Client()
     client.force_login(person)
     response = client.get(reverse(page))
@@ -62,11 +62,11 @@ class TestAdministrators:
         assert "create_user" not in section and ">https://oasst.example.org<" in section
 
     def test_the_first_account_that_they_make_ends_no_step(self, ada: User, alice: User, page: str) -> None:
-        """The link comes after it, and one person is not many."""
+        """The link comes after it, and one user is not several."""
         assert all(command in told(ada, page) for command in FOR_OPERATORS)
 
     def test_commands_name_the_home_that_is_not_the_usual_one(self, ada: User, page: str, settings: Settings) -> None:
-        """In a second terminal they would work on another site without a word."""
+        """In a second terminal they would work on another site without notice."""
         settings.OASST_HOME = Path("/srv/a site")
         section = told(ada, page)
         for command in ("import_trees FILE", "create_user EMAIL", "sign_in_link EMAIL"):
@@ -100,7 +100,7 @@ class TestAdministrators:
         assert told(ada, page) == ""
 
     def test_whoever_wrote_it_alone_is_still_told_how_to_invite(self, ada: User, page: str) -> None:
-        """Nobody reviews their own prompt: without others it waits for ever."""
+        """Users cannot review their own prompt: without others it waits forever."""
         new_prompt(ada)
         section = told(ada, page)
         assert "wait for other people" in section

@@ -1,4 +1,4 @@
-"""/healthz, /readyz, /metrics: what they ask, what they say, who may read."""
+"""/healthz, /readyz, /metrics: what they check, what they return, who may read them."""
 
 import time
 
@@ -15,7 +15,7 @@ LOCAL = {"HTTP_HOST": "localhost"}
 @pytest.fixture(autouse=True)
 def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_migrations_applied", False)
-    # As if this process had just started: the clock and its worker come after it.
+    # As if this process had just started: the clock and its worker start after it.
     monkeypatch.setattr(health, "_started", time.monotonic())
 
 
@@ -100,7 +100,7 @@ def test_redis_that_is_away_degrades(client: Client, db: None, settings: Setting
 
 @pytest.mark.parametrize("given", ["", "Bearer ", "Bearer None"])
 def test_metrics_without_a_token_are_for_nobody(client: Client, settings: Settings, given: str) -> None:
-    """Also not for this machine: a plain proxy on it looks the same."""
+    """Not even from this machine, because requests through a plain proxy look the same."""
     settings.METRICS_TOKEN = ""
     answer = client.get("/metrics", HTTP_AUTHORIZATION=given, **LOCAL)
     assert (answer.status_code, b"# HELP" in answer.content) == (403, False)

@@ -1,4 +1,4 @@
-"""An update from the release whose jobs had other names: its schedules, records and waiting jobs go on."""
+"""After an update from the release in which jobs had other names, schedules, records and waiting jobs go on."""
 
 import importlib
 from datetime import timedelta
@@ -44,7 +44,7 @@ def test_what_is_stored_follows_there_and_back() -> None:
     waiting.refresh_from_db()
     row.refresh_from_db()
     assert (waiting.job, row.task, row.crontab) == ("oasst.site.purging.go_on_with_purge", new, hourly)
-    assert JobRecord.objects.get().job == new == health.SIGN_OF_LIFE and JobRecord.objects.get().runs == 7
+    assert JobRecord.objects.get().job == new == health.HEARTBEAT_JOB and JobRecord.objects.get().runs == 7
     assert PeriodicTasks.objects.get().last_update > now - timedelta(minutes=1), "beat reads its table again"
     call_command("setup_schedules", verbosity=0)
     assert PeriodicTask.objects.get(name=entry.name).crontab == hourly

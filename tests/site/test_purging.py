@@ -1,4 +1,4 @@
-"""Purging a person: told before, done tree by tree, taken back exactly, and final after a month."""
+"""Purging a user: previewed, done tree by tree, undone exactly, and final after 30 days."""
 
 from collections import Counter
 from datetime import timedelta
@@ -17,11 +17,11 @@ from leaderboard import rebuild
 from leaderboard.models import Standing
 from oasst.accounts.models import Ban, User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
-from oasst.core.jobs import SomeFailed
+from oasst.core.jobs import PartialFailure
 from oasst.core.models import WaitingJob
 from oasst.site import purging
 from oasst.site.admin import purges
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from oasst.site.schedules import look_after_purges
 from tasks import upkeep
 from tasks.kinds import Kind
@@ -61,21 +61,23 @@ def _nothing_disagrees(db: None) -> object:
 
 
 def everything_agrees() -> None:
-    assert list(differences(POLICY)) == []
-    assert upkeep.move_trees_on(policy=POLICY) == 0
+    assert list(find_differences(POLICY)) == []
+    assert upkeep.advance_active_trees(policy=POLICY) == 0
 
 
 def purge(person: User, actor: User, reason: str = "Advertising.") -> Purge:
-    return purging.go_on(purge_id=purging.begin(person=person, actor=actor, reason=reason).pk, policy=POLICY)
+    return purging.continue_purge(
+        purge_id=purging.start_purge(person=person, actor=actor, reason=reason).pk, policy=POLICY
+    )
 
 
 def undo(done: Purge, actor: User) -> Purge:
-    purging.undo(purge_id=done.pk, actor=actor, reason="The wrong person.")
-    return purging.go_on(purge_id=done.pk, policy=POLICY)
+    purging.undo_purge(purge_id=done.pk, actor=actor, reason="The wrong person.")
+    return purging.continue_purge(purge_id=done.pk, policy=POLICY)
 
 
 def everything() -> dict[str, Any]:
-    """All that people can see of the trees, to compare before and after."""
+    """Return everything that users can see of the trees, to compare before and after."""
     return {
         "trees": list(MessageTree.objects.order_by("pk").values_list("pk", "state", "halted_from", "goal_tree_size")),
         "messages": list(
@@ -100,7 +102,7 @@ def spammer(db: None) -> User:
 
 @pytest.fixture
 def busy_life(spammer: User, mo: User) -> User:
-    """Somebody who did everything there is, in trees of every stage; also an edited message and foreign replies."""
+    """A user who did everything, in trees of every stage; also an edited message and replies of others."""
     others = new_people(5)
     people = [spammer, *others]
     own = work_until(start_tree(POLICY, spammer), State.GROWING, POLICY, others)
@@ -127,7 +129,7 @@ def busy_life(spammer: User, mo: User) -> User:
 class TestWholeLife:
     def test_preview_real_run_and_undo(self, busy_life: User, mo: User) -> None:
         before = everything()
-        foretold = purging.preview(person=busy_life, actor=mo, policy=POLICY)
+        foretold = purging.preview_purge(person=busy_life, actor=mo, policy=POLICY)
         assert everything() == before
         assert not Purge.objects.exists() and not Deletion.objects.exists()
 
@@ -151,15 +153,15 @@ class TestWholeLife:
 
     def test_killed_in_the_middle_and_run_again(self, busy_life: User, mo: User, monkeypatch: Any) -> None:
         before = everything()
-        foretold = purging.preview(person=busy_life, actor=mo, policy=POLICY)
-        ordered = purging.begin(person=busy_life, actor=mo, reason="Advertising.")
-        self.killed_after(2, monkeypatch, "take_out", ordered)
+        foretold = purging.preview_purge(person=busy_life, actor=mo, policy=POLICY)
+        ordered = purging.start_purge(person=busy_life, actor=mo, reason="Advertising.")
+        self.killed_after(2, monkeypatch, "purge_tree", ordered)
         everything_agrees()
         look_after_purges()
         ordered.refresh_from_db()
         assert (ordered.stage, Counter(ordered.counts)) == (Purge.Stage.DONE, foretold)
-        purging.undo(purge_id=ordered.pk, actor=mo, reason="The wrong person.")
-        self.killed_after(2, monkeypatch, "put_back", ordered)
+        purging.undo_purge(purge_id=ordered.pk, actor=mo, reason="The wrong person.")
+        self.killed_after(2, monkeypatch, "undo_step", ordered)
         everything_agrees()
         look_after_purges()
         assert everything() == before
@@ -175,12 +177,12 @@ class TestWholeLife:
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(purging.purging, name, dies)
-            purging.go_on(purge_id=ordered.pk, policy=POLICY)
+            purging.continue_purge(purge_id=ordered.pk, policy=POLICY)
 
     def test_undone_while_under_way(self, busy_life: User, mo: User, monkeypatch: Any) -> None:
         before = everything()
-        ordered = purging.begin(person=busy_life, actor=mo, reason="Advertising.")
-        self.killed_after(2, monkeypatch, "take_out", ordered)
+        ordered = purging.start_purge(person=busy_life, actor=mo, reason="Advertising.")
+        self.killed_after(2, monkeypatch, "purge_tree", ordered)
         assert undo(ordered, mo).stage == Purge.Stage.UNDONE
         assert everything() == before
 
@@ -197,7 +199,7 @@ class TestWholeLife:
 
 class TestVotes:
     def test_a_purged_voter_leaves_a_tree_that_can_finish(self, spammer: User, mo: User) -> None:
-        """A5: the counters follow, the place is offered again, and three people rank in the end."""
+        """A5: the counters follow, the opening is offered again, and three people rank in the end."""
         others = new_people(6)
         tree = work_until(start_tree(POLICY), State.RANKING, POLICY, others)
         answer(take(spammer, POLICY, Kind.RANK_ASSISTANT_REPLIES), POLICY)
@@ -229,7 +231,7 @@ class TestVotes:
         assert MessageTree.objects.get(pk=tree.pk).state == State.GROWING
 
     def test_a_vote_that_comes_back_counts_in_its_turn(self, spammer: User, mo: User) -> None:
-        """Two rejected it; without one of them two others accepted it. With everybody back the first two had it."""
+        """Two rejected it; without one of them two others accepted it. With all votes the first two decide."""
         work_until(start_tree(POLICY), State.GROWING, POLICY)
         writer, bob, carol, dora = new_people(4)
         reply = answer(take(writer, POLICY, Kind.ASSISTANT_REPLY), POLICY).result_message
@@ -297,7 +299,7 @@ class TestForeignReplies:
 
 class TestScores:
     def agree(self) -> list[Any]:
-        """What stands in the scores once all was read: what the facts say, and what counting it all again says."""
+        """Return the scores once all events are read: as the facts say, and as a full rebuild gives."""
         read_all()
         assert list(rebuild.differences()) == []
         assert rebuilding_changes_nothing()
@@ -305,16 +307,16 @@ class TestScores:
 
     def test_they_follow_each_step_and_come_back(self, busy_life: User, mo: User, monkeypatch: Any) -> None:
         before = self.agree()
-        ordered = purging.begin(person=busy_life, actor=mo, reason="Advertising.")
-        TestWholeLife().killed_after(2, monkeypatch, "take_out", ordered)
+        ordered = purging.start_purge(person=busy_life, actor=mo, reason="Advertising.")
+        TestWholeLife().killed_after(2, monkeypatch, "purge_tree", ordered)
         half = self.agree()
-        purging.go_on(purge_id=ordered.pk, policy=POLICY)
+        purging.continue_purge(purge_id=ordered.pk, policy=POLICY)
         assert before != half != self.agree()
         assert not Standing.objects.filter(person=busy_life, points__gt=0).exists()
-        purging.undo(purge_id=ordered.pk, actor=mo, reason="The wrong person.")
-        TestWholeLife().killed_after(2, monkeypatch, "put_back", ordered)
+        purging.undo_purge(purge_id=ordered.pk, actor=mo, reason="The wrong person.")
+        TestWholeLife().killed_after(2, monkeypatch, "undo_step", ordered)
         self.agree()
-        purging.go_on(purge_id=ordered.pk, policy=POLICY)
+        purging.continue_purge(purge_id=ordered.pk, policy=POLICY)
         assert self.agree() == before
 
 
@@ -324,17 +326,17 @@ class TestInPieces:
     ) -> None:
         monkeypatch.setattr(purges, "PREVIEW_SECONDS", 0)
         client.force_login(mo)
-        before, whole = everything(), purging.preview(person=busy_life, actor=mo, policy=POLICY)
+        before, whole = everything(), purging.preview_purge(person=busy_life, actor=mo, policy=POLICY)
         page = client.post(reverse("admin:accounts_user_purge", args=[busy_life.pk]), {"step": "preview"})
         assert dict(page.context["counts"])["Conversations more, for which there was no time here"] == whole["trees"]
         assert everything() == before
-        assert "no time here" not in str(purging.in_words(whole))
+        assert "no time here" not in str(purging.labeled_counts(whole))
 
     def test_a_long_purge_makes_way_and_goes_on(self, busy_life: User, mo: User, monkeypatch: Any) -> None:
-        """A worker has few hands: what is left after a while is a job of its own."""
-        monkeypatch.setattr(purging, "ROUND", 0)
-        ordered = purging.begin(person=busy_life, actor=mo, reason="Advertising.")
-        foretold = purging.preview(person=busy_life, actor=mo, policy=POLICY)
+        """A worker has few threads: what is left after ROUND_SECONDS becomes a new job."""
+        monkeypatch.setattr(purging, "ROUND_SECONDS", 0)
+        ordered = purging.start_purge(person=busy_life, actor=mo, reason="Advertising.")
+        foretold = purging.preview_purge(person=busy_life, actor=mo, policy=POLICY)
         left = foretold["trees"]
         while left:
             WaitingJob.objects.all().delete()
@@ -348,7 +350,7 @@ class TestInPieces:
         purging.go_on_with_purge(str(ordered.pk))
         ordered.refresh_from_db()
         assert (ordered.stage, Counter(ordered.counts)) == (Purge.Stage.DONE, foretold)
-        # What is left is to look at what their complaints hid.
+        # What is left is to check the messages that their complaints hid.
         assert list(WaitingJob.objects.values_list("job", flat=True)) == ["trees.jobs.follow_standing"]
 
     def test_one_that_fails_does_not_hold_up_the_others(self, mo: User, monkeypatch: Any) -> None:
@@ -356,8 +358,8 @@ class TestInPieces:
         start_tree(POLICY, stuck)
         start_tree(POLICY, other)
         for person in (stuck, other):
-            purging.begin(person=person, actor=mo, reason="Advertising.")
-        real = purging.purging.take_out
+            purging.start_purge(person=person, actor=mo, reason="Advertising.")
+        real = purging.purging.purge_tree
 
         def take_out(locked: Any, purge: Purge) -> object:
             if purge.person_id == stuck.pk:
@@ -365,8 +367,8 @@ class TestInPieces:
             return real(locked, purge)
 
         with monkeypatch.context() as patch:
-            patch.setattr(purging.purging, "take_out", take_out)
-            with pytest.raises(SomeFailed, match="ZeroDivisionError"):
+            patch.setattr(purging.purging, "purge_tree", take_out)
+            with pytest.raises(PartialFailure, match="ZeroDivisionError"):
                 look_after_purges()
         assert Purge.objects.get(person=other).stage == Purge.Stage.DONE
         look_after_purges()
@@ -411,7 +413,7 @@ class TestAfterAMonth:
         done = purge(busy_life, mo)
         self.wait(done)
         with pytest.raises(Gone) as refusal:
-            purging.undo(purge_id=done.pk, actor=mo, reason="Too late.")
+            purging.undo_purge(purge_id=done.pk, actor=mo, reason="Too late.")
         assert refusal.value.code == "too_late"
         batch = Deletion.objects.filter(message__parent=None)[0]
         with pytest.raises(Conflict) as other:
@@ -431,19 +433,19 @@ class TestRefusals:
     def test_ranks(self, spammer: User, alice: User, mo: User) -> None:
         for actor, person in ((alice, spammer), (mo, new_person("Max", "moderator")), (mo, mo)):
             with pytest.raises(NotAllowed):
-                purging.preview(person=person, actor=actor, policy=POLICY)
+                purging.preview_purge(person=person, actor=actor, policy=POLICY)
             with pytest.raises(NotAllowed):
-                purging.begin(person=person, actor=actor, reason="Spam.")
+                purging.start_purge(person=person, actor=actor, reason="Spam.")
             assert User.objects.get(pk=person.pk).enabled
         assert not Purge.objects.exists()
 
     def test_a_reason_is_needed(self, spammer: User, mo: User) -> None:
         with pytest.raises(Invalid):
-            purging.begin(person=spammer, actor=mo, reason=" ")
+            purging.start_purge(person=spammer, actor=mo, reason=" ")
         assert User.objects.get(pk=spammer.pk).enabled
         done = purge(spammer, mo)
         with pytest.raises(Invalid):
-            purging.undo(purge_id=done.pk, actor=mo, reason=" ")
+            purging.undo_purge(purge_id=done.pk, actor=mo, reason=" ")
         done.refresh_from_db()
         assert done.stage == Purge.Stage.DONE
 
@@ -485,8 +487,8 @@ def test_the_same_cost_for_a_tree_however_many_there_are(spammer: User, mo: User
         person = new_person("Spam")
         for _ in range(number):
             reactions.set_reaction(message_id=start_tree(POLICY).pk, person=person, emoji="+1")
-        ordered = purging.begin(person=person, actor=mo, reason="Spam.")
+        ordered = purging.start_purge(person=person, actor=mo, reason="Spam.")
         with CaptureQueriesContext(connection) as captured:
-            purging.go_on(purge_id=ordered.pk, policy=POLICY)
+            purging.continue_purge(purge_id=ordered.pk, policy=POLICY)
         assert len(captured) <= 20 + 22 * number
     assert Task.objects.exists()

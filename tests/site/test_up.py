@@ -1,4 +1,4 @@
-"""`manage.py up` as an operator meets it: from an empty home to green, through kills, to a clean end."""
+"""`manage.py up` as an operator sees it: from an empty home to ready, through kills, to a clean end."""
 
 import json
 import os
@@ -22,7 +22,7 @@ import pytest
 import requests
 
 from oasst.embedded import directories, postgres, processes, redis
-from oasst.embedded.servers import Embedded
+from oasst.embedded.servers import EmbeddedServers
 from tests.embedded.homes import ROOT, connected, environment, home
 from tests.embedded.test_commands import manage
 
@@ -32,7 +32,7 @@ SECONDS = 120
 
 
 class Site:
-    """One `up`, its output, and what it started."""
+    """One `up`, its output, and its processes."""
 
     def __init__(self, path: Path, port: int, *, terminal: bool = False, **variables: str) -> None:
         self.home, self.port = path, port
@@ -53,12 +53,15 @@ class Site:
         return self.log.read_text()
 
     def wait_ready(self) -> "Site":
-        processes.wait_until(lambda: "oasst is ready" in self.output or self.process.poll() is not None, SECONDS)
+        def is_announced() -> bool:  # to the closing rule: the lines of the announcement are written one by one
+            return "─" in self.output.partition("oasst is ready")[2]
+
+        processes.wait_until(lambda: is_announced() or self.process.poll() is not None, SECONDS)
         assert "oasst is ready" in self.output, self.output
         return self
 
     def child(self, words: str) -> int:
-        """The pid of the one child of `up` whose command line has these words."""
+        """Return the pid of the one child of `up` whose command line has these words."""
         found = [pid for pid in children(self.process.pid) if words in command_line(pid)]
         assert len(found) == 1, (words, [command_line(pid) for pid in children(self.process.pid)])
         return found[0]
@@ -77,11 +80,11 @@ class Site:
 
 @contextmanager
 def terminal_into(log: Path) -> Iterator[int]:
-    """A terminal whose every word is copied into the file, for as long as somebody writes to it."""
+    """A terminal whose output is copied into the file, until no process has it open."""
     ours, theirs = pty.openpty()
 
     def copy() -> None:
-        with log.open("ab", buffering=0) as file, suppress(OSError):  # EIO: nobody holds the other end any more
+        with log.open("ab", buffering=0) as file, suppress(OSError):  # EIO: no process has the other end open any more
             while words := os.read(ours, 4096):
                 file.write(words)
         os.close(ours)
@@ -114,7 +117,7 @@ def children(pid: int) -> list[int]:
 
 
 def sockets_of_web_processes(site: Site) -> list[str]:
-    """The listening socket of each web process, which `up` has open under the number that it told it, by its inode."""
+    """Return the inode of each web process's listening socket, which `up` has open under the number that it passed."""
     found = []
     for pid in children(site.process.pid):
         if "manage.py serve" in (words := command_line(pid)):
@@ -124,7 +127,7 @@ def sockets_of_web_processes(site: Site) -> list[str]:
 
 
 def who_answers(site: Site, name: str) -> set[str]:
-    """Which processes write, in the log of the site, that they answered twenty callers."""
+    """Return the processes that log, in the log of the site, twenty answered requests."""
     for number in range(20):
         headers = {"X-Request-ID": f"{name}-caller-{number}"}
         assert requests.get(f"http://localhost:{site.port}/terms/", headers=headers, timeout=60).status_code == 200
@@ -146,7 +149,7 @@ def port() -> int:
 
 @pytest.fixture
 def sites() -> Iterator[list[Site]]:
-    """Whatever a test starts ends with it."""
+    """All processes of a test end with it."""
     started: list[Site] = []
     yield started
     for site in started:
@@ -218,7 +221,7 @@ def test_from_empty_home_to_green_and_back(home: Path, port: int, sites: list[Si
 
 
 def sign_in_by_the_link_in(output: str) -> None:
-    """As a browser does: open the link that the terminal shows, press the button."""
+    """Do as a browser does: open the link from the terminal and press the button."""
     found = re.search(r"http://localhost:\d+/accounts/link/\?key=\S+", output)
     assert found, output
     browser = requests.Session()
@@ -256,18 +259,18 @@ def test_kills_are_survived_and_leave_nothing_that_blocks(home: Path, port: int,
     )
 
     def is_whole() -> bool:
-        """All five again; a worker that came up before its servers ends once more and is started later."""
+        """All five run again; a worker that started before its servers ends once more and restarts later."""
         now = children(site.process.pid)
         return len(now) == 5 and any("--pool threads" in command_line(pid) for pid in now if pid != worker)
 
     assert processes.wait_until(is_whole, 60), site.output
     pids = children(site.process.pid)
-    # Also not where somebody complained that Redis was away.
+    # Nor in an error about Redis.
     assert directories.redis_password(home) not in site.output + "".join(command_line(pid) for pid in pids)
     site.end(signal.SIGKILL)
     assert gone(pids), [command_line(pid) for pid in pids]
-    place = directories.prepare(home)
-    assert not postgres.answers(place) and not redis.answers(place)
+    dirs = directories.prepare_directories(home)
+    assert not postgres.answers(dirs) and not redis.answers(dirs)
 
     after = Site(home, port)
     sites.append(after)
@@ -281,7 +284,7 @@ def test_urls_switch_to_other_servers_and_web_processes_share_a_port(
 ) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.delenv("REDIS_URL", raising=False)
-    with Embedded(home):
+    with EmbeddedServers(home):
         where = postgres.database_settings(home)
         address = f"{where['USER']}:{where['PASSWORD']}@{quote(where['HOST'], safe='')}"
         site = Site(

@@ -1,4 +1,4 @@
-"""What `up` makes of a site that does not get ready."""
+"""What `up` does if a site does not get ready."""
 
 import pytest
 
@@ -34,10 +34,10 @@ def said() -> list[str]:
     return []
 
 
-def watch(said: list[str], ends: int = 0) -> up.Watch:
+def watch(said: list[str], ends: int = 0) -> up.SiteWatcher:
     command = up.Command()
     command._say = said.append  # type: ignore[method-assign]
-    one = up.Watch(command, Servers(), ["oasst is ready: https://example.org"])  # type: ignore[arg-type]
+    one = up.SiteWatcher(command, Servers(), ["oasst is ready: https://example.org"])  # type: ignore[arg-type]
     one.supervisor = Parts(ends)  # type: ignore[assignment]
     return one
 
@@ -51,12 +51,12 @@ def test_announces_once(said: list[str], monkeypatch: pytest.MonkeyPatch, status
         one.look()
     assert sum("oasst is ready" in line for line in said) == 1
     assert one.supervisor.started == 1 and not one.failure  # type: ignore[attr-defined]
-    assert "PostgreSQL did not start." in said, "a server that can not be revived is told, and tried again"
+    assert "PostgreSQL did not start." in said, "a server that cannot be revived is told, and tried again"
 
 
 def test_gives_up_on_a_part_that_keeps_ending(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(up, "readiness", lambda: "no answer")
-    one = watch(said, ends=up.HOPELESS_ENDS)
+    one = watch(said, ends=up.MAX_START_FAILURES)
     one.look()
     assert one.failure.startswith("web does not start")
     assert one.supervisor.stopped == 1  # type: ignore[attr-defined]

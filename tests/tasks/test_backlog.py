@@ -1,4 +1,4 @@
-"""Imported conversations wait in the backlog until rankers have room, and then go all the way to the data set."""
+"""Imported conversations wait in the backlog until rankers need work, and then reach the data set."""
 
 import json
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 
 from oasst.accounts.models import User
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks import assignment, backlog, queries, submission
 from tasks.kinds import Kind
 from tests.factories import conversation, new_people
@@ -23,7 +23,7 @@ POLICY = TreePolicy(min_active_rankings=1, num_required_rankings=2)
 
 
 def bring(tmp_path: Path, *trees: dict[str, object]) -> list[str]:
-    """Import as backlog; returns the ids in the order of the file."""
+    """Import trees as backlog; return their ids in the order of the file."""
     file = tmp_path / f"{uuid4()}.jsonl"
     file.write_text("".join(json.dumps(tree) + "\n" for tree in trees))
     call_command("import_trees", "--backlog", file, stdout=StringIO())
@@ -44,11 +44,11 @@ def test_from_the_file_to_the_data_set(tmp_path: Path, alice: User, bob: User, c
     assert states() == {first: State.BACKLOG_RANKING, second: State.BACKLOG_RANKING}
     for person in (alice, bob, carol):
         rank(person)
-    # The third person found room for the second, since the first was done.
+    # The request of the third user activated the second tree, since the first was finished.
     assert states() == {first: State.READY_FOR_EXPORT, second: State.RANKING}
     rank(alice)
     assert states() == {first: State.READY_FOR_EXPORT, second: State.READY_FOR_EXPORT}
-    assert list(differences(POLICY)) == []
+    assert list(find_differences(POLICY)) == []
     out = StringIO()
     call_command("export_trees", stdout=out, stderr=StringIO())
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
@@ -82,7 +82,7 @@ def test_other_languages_wait_for_their_own_people(tmp_path: Path, alice: User) 
 
 
 def test_looking_promises_the_work_and_changes_nothing(tmp_path: Path, alice: User) -> None:
-    """E12, C4 of the reference: there a page view, or a prompt that passed review, activated trees."""
+    """In the reference (E12, C4), page views and accepted prompts activated trees."""
     (tree,) = bring(tmp_path, conversation())
     assert queries.availability(alice, "en", POLICY)[Kind.RANK_ASSISTANT_REPLIES] == 1
     assert states() == {tree: State.BACKLOG_RANKING}

@@ -1,4 +1,4 @@
-"""Whoever writes in another language than the one they work in is asked before anything is stored."""
+"""A user who writes in another language than their working language is asked before anything is stored."""
 
 import re
 
@@ -7,13 +7,13 @@ from django.test import Client
 from django.urls import reverse
 
 from oasst.accounts.models import User
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks import assignment, lottery, submission
 from tasks.kinds import Kind
 from tasks.models import Task
 from tasks.supply import read_supply
 from tests.core.text.test_language_detection import WRITTEN_IN
-from tests.factories import decide, grow_to, growing_tree, new_person, new_reply
+from tests.factories import decide, growing_tree, new_person, new_reply, work_until_state
 from tests.tasks.test_pages import signed_in, take, task_at
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
@@ -26,14 +26,14 @@ ARABIC, ENGLISH = WRITTEN_IN["ar"], WRITTEN_IN["en"]
 
 
 def send(client: Client, url: str, text: str, **answer: str) -> str:
-    """The page that comes back; empty where the answer was stored."""
+    """Send the form and return the page; an empty text if the answer was stored."""
     response = client.post(url, {"text": text, **answer})
     assert response.status_code in (302, 422), response.content
     return "" if response.status_code == 302 else response.content.decode()
 
 
 def filled_in(page: str) -> dict[str, str]:
-    """What a browser without script sends back when the person only presses the button again."""
+    """Return what a browser without JavaScript sends when the user only presses the button again."""
     found = re.search(r'<form id="answer".*?</form>', page, re.DOTALL)
     form = found[0] if found else page
     text = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", form, re.DOTALL)
@@ -68,7 +68,7 @@ class TestFirstPrompt:
         assert set(Opening.objects.values_list("lang", flat=True)) == {"ar"}
         told = client.get(reverse("dashboard")).content.decode()
         assert "Stored as Arabic" in told and "choose it in your profile" in told
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
 
     def test_no_keeps_the_language_and_tells_the_moderators(self, alice: User) -> None:
         client = signed_in(alice)
@@ -87,7 +87,7 @@ class TestFirstPrompt:
         assert Message.objects.count() == 1
 
     def test_an_answer_about_another_text_is_none(self, alice: User) -> None:
-        """Asked about Arabic, the person wrote anew."""
+        """Asked about Arabic, the user wrote another text."""
         client = signed_in(alice)
         url = take(client, "initial_prompt")
         answer = filled_in(send(client, url, ARABIC))
@@ -115,7 +115,7 @@ class TestFirstPrompt:
         assert "choose it in your profile" not in client.get(reverse("dashboard")).content.decode()
 
     def test_what_was_typed_is_refused_for_other_reasons_too(self, alice: User) -> None:
-        """The answer about the language is kept while the text is mended."""
+        """The answer to the language question is kept while the text is corrected."""
         client = signed_in(alice)
         url = take(client, "initial_prompt")
         long = ARABIC * 60
@@ -135,7 +135,7 @@ class TestFirstPrompt:
 
 
 class TestSupply:
-    """The prompt was asked for in one language and given in another."""
+    """The prompt was requested in one language and written in another."""
 
     def test_it_counts_where_it_is_filed(self, alice: User) -> None:
         before = read_supply("en", POLICY)
@@ -144,7 +144,7 @@ class TestSupply:
         submission.submit_text(task_id=task.pk, user=alice, text=ARABIC, lang="ar", policy=POLICY)
         assert read_supply("en", POLICY) == before
         assert read_supply("ar", POLICY).in_review == 1
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
 
     def test_its_life_goes_on_there(self, alice: User, bob: User) -> None:
         task = assignment.request_task(user=alice, lang="en", kind=Kind.INITIAL_PROMPT, policy=POLICY)
@@ -159,9 +159,9 @@ class TestSupply:
         small = TreePolicy(goal_tree_size=3, max_tree_depth=1)
         MessageTree.objects.update(goal_tree_size=3, max_depth=1)
         lottery.draw("ar", small)
-        grow_to(prompt.tree_id, State.READY_FOR_EXPORT, small)
-        # The others worked without tasks.
-        found = [one for one in differences(small) if one.check != "answers_come_from_a_task"]
+        work_until_state(prompt.tree_id, State.READY_FOR_EXPORT, small)
+        # The other answers were given without tasks.
+        found = [one for one in find_differences(small) if one.check != "answers_come_from_a_task"]
         assert found == []
 
 

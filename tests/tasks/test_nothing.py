@@ -1,4 +1,4 @@
-"""Whoever finds nothing reads the cause, in numbers, and what would bring work."""
+"""A user without work sees the cause, in numbers, and what would bring work."""
 
 import html
 from dataclasses import replace
@@ -16,7 +16,7 @@ from oasst.core.errors import Busy
 from tasks import assignment, queries
 from tasks.kinds import Kind
 from tasks.models import Task
-from tasks.queries import Nothing, explain_nothing
+from tasks.queries import NoWork, explain_no_work
 from tests.crowd import answer
 from tests.factories import growing_tree, new_people, new_prompt, new_reply, review
 from tests.tasks.test_pages import signed_in
@@ -28,50 +28,50 @@ POLICY = TreePolicy()
 KIND = Kind.LABEL_INITIAL_PROMPT
 
 
-def why(person: User, kind: Kind = KIND, lang: str = "en") -> Nothing:
-    """What a request for this work is refused with."""
+def why(person: User, kind: Kind = KIND, lang: str = "en") -> NoWork:
+    """Return the explanation with which a request for this work is refused."""
     with pytest.raises(assignment.NothingToDo) as refused:
         assignment.request_task(user=person, lang=lang, kind=kind, policy=POLICY)
-    nothing: Nothing = refused.value.details["nothing"]
+    nothing: NoWork = refused.value.details["nothing"]
     return nothing
 
 
-def places() -> int:
+def free_openings() -> int:
     return Opening.objects.filter(held_until=None).count()
 
 
 def test_own_words(alice: User) -> None:
     new_prompt(alice)
-    assert f"{places()} about your own words" in why(alice).text
+    assert f"{free_openings()} about your own words" in why(alice).text
     assert "another contributor" in why(alice).unlock
 
 
 def test_judged_already(alice: User, bob: User) -> None:
     review(new_prompt(alice), bob)
-    assert f"{places()} about what you judged or answered already" in why(bob).text
+    assert f"{free_openings()} about what you judged or answered already" in why(bob).text
 
 
 def test_skipped(alice: User, bob: User) -> None:
     new_prompt(alice)
     task = assignment.request_task(user=bob, lang="en", kind=KIND, policy=POLICY)
     assignment.skip(task_id=task.pk, user=bob, policy=POLICY)
-    assert f"{places()} about what you skipped" in why(bob).text
+    assert f"{free_openings()} about what you skipped" in why(bob).text
 
 
 def test_begun(alice: User, bob: User) -> None:
     new_prompt(alice)
     assignment.request_task(user=bob, lang="en", kind=KIND, policy=POLICY)
     nothing = why(bob)
-    assert f"{places()} among the tasks that you have begun" in nothing.text
+    assert f"{free_openings()} among the tasks that you have begun" in nothing.text
     assert nothing.unlock.startswith("Finish or skip what you have begun.")
 
 
 def test_several_at_once(alice: User, bob: User) -> None:
     new_prompt(bob)
-    own = places()
+    own = free_openings()
     review(new_prompt(alice), bob)
     text = why(bob).text
-    assert f"{own} about your own words" in text and f"{places() - own} about what you judged" in text
+    assert f"{own} about your own words" in text and f"{free_openings() - own} about what you judged" in text
 
 
 def test_held_by_others(alice: User, bob: User, carol: User) -> None:
@@ -94,13 +94,13 @@ def test_other_languages_of_the_person_are_named(alice: User) -> None:
     assert "de" not in why(alice).unlock
     User.objects.filter(pk=alice.pk).update(contribution_languages=["en", "de", "fr"])
     alice.refresh_from_db()
-    assert why(alice).unlock.endswith(f"Open in your other languages: {places() // 2} in de.")
+    assert why(alice).unlock.endswith(f"Open in your other languages: {free_openings() // 2} in de.")
 
 
 def test_it_costs_the_same_for_any_number_of_places(alice: User) -> None:
     def cost() -> int:
         with CaptureQueriesContext(connection) as found:
-            explain_nothing(alice, "en", POLICY, KIND)
+            explain_no_work(alice, "en", POLICY, KIND)
         return len(found)
 
     new_prompt(alice)
@@ -111,7 +111,7 @@ def test_it_costs_the_same_for_any_number_of_places(alice: User) -> None:
 
 
 class TestOpenedDirectly:
-    """The page says what pressing the button does at this moment."""
+    """The page says what pressing the button would do now."""
 
     def page(self, person: User, kind: Kind | None = None, lang: str = "en") -> str:
         client = signed_in(person)
@@ -123,12 +123,12 @@ class TestOpenedDirectly:
         return page
 
     def agrees(self, person: User, kind: Kind | None = None, lang: str = "en") -> str:
-        """The page, after it was compared with what a request for this work gives."""
+        """Return the page after comparing it with the result of a request for this work."""
         page = self.page(person, kind, lang)
         try:
             task = assignment.request_task(user=person, lang=lang, kind=kind, policy=POLICY)
         except assignment.NothingToDo as error:
-            nothing: Nothing = error.details["nothing"]
+            nothing: NoWork = error.details["nothing"]
             assert all(words in html.unescape(page) for words in (nothing.title, nothing.text, nothing.unlock))
             assert 'data-testid="next-task"' not in page
         except Busy as error:
@@ -161,7 +161,7 @@ class TestOpenedDirectly:
         assert Task.objects.get().kind == KIND and response.headers["Location"].endswith(f"{Task.objects.get().pk}/")
 
     def test_the_last_is_mine(self, alice: User, bob: User) -> None:
-        """Nobody else holds it, and it is not free: yet somebody needs it."""
+        """The work is needed, but neither free nor held by another user."""
         new_prompt(alice)
         task = assignment.request_task(user=bob, lang="en", kind=KIND, policy=POLICY)
         Opening.objects.filter(held_until=None).delete()
@@ -186,9 +186,9 @@ class TestOpenedDirectly:
         assert "When they finish, new work appears." in page
 
     def test_who_has_begun_many(self, alice: User, bob: User) -> None:
-        for _ in range(queries.PENDING_CAP + 1):
+        for _ in range(queries.MAX_PENDING + 1):
             new_prompt(alice)
-        for _ in range(queries.PENDING_CAP):
+        for _ in range(queries.MAX_PENDING):
             assert "There is work for you" in self.agrees(bob, KIND)
         page = self.agrees(bob, KIND)
         assert "Finish or skip some of them first." in page and page.count("/tasks/") >= 5
@@ -206,8 +206,8 @@ class TestOpenedDirectly:
 
     def test_other_work_is_promised_only_where_there_is_some(self, alice: User) -> None:
         policy = replace(POLICY, max_prompt_lottery_waiting=0)
-        nothing = explain_nothing(alice, "en", policy, Kind.RANK_ASSISTANT_REPLIES)
+        nothing = explain_no_work(alice, "en", policy, Kind.RANK_ASSISTANT_REPLIES)
         assert nothing.unlock == "It comes when other contributors move their conversations on. Look again later."
         new_prompt(new_people(1)[0])
-        nothing = explain_nothing(alice, "en", policy, Kind.RANK_ASSISTANT_REPLIES)
+        nothing = explain_no_work(alice, "en", policy, Kind.RANK_ASSISTANT_REPLIES)
         assert nothing.unlock.startswith("Take any other work")

@@ -1,4 +1,4 @@
-"""The task pages without script: what a person sees, sends and is told."""
+"""The task pages without JavaScript: what a user sees, sends and gets."""
 
 import re
 from uuid import UUID, uuid4
@@ -11,7 +11,7 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from tasks.kinds import Kind
 from tasks.models import Draft, Task
-from tests.factories import grow_to, growing_tree, new_people, new_person, new_prompt, review
+from tests.factories import growing_tree, new_people, new_person, new_prompt, review, work_until_state
 from tests.leaderboard.test_tallies import read_all
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
@@ -27,7 +27,7 @@ def signed_in(person: User) -> Client:
 
 
 def take(client: Client, kind: str = "random", **data: object) -> str:
-    """Press the button of a card; returns the address of the task page."""
+    """Press the button of a card; return the URL of the task page."""
     response = client.post(reverse("task_next"), {"kind": kind, "lang": "en", "idempotency_key": uuid4(), **data})
     assert response.status_code == 302, response.content
     return response.headers["Location"]
@@ -157,7 +157,7 @@ class TestWriting:
         writer = new_person("Writer")
         client = signed_in(writer)
         url = take(client, "assistant_reply")
-        Opening.objects.filter(message=prompt).delete()  # given to others and used up meanwhile
+        Opening.objects.filter(message=prompt).delete()  # given to another user and used
         response = client.post(url, {"text": "Nobody will lose this"})
         assert response.status_code == 410
         assert "Nobody will lose this" in response.content.decode()
@@ -195,7 +195,7 @@ class TestDraftsAndPreview:
 
     def test_a_ranking_comes_back_as_far_as_it_got(self, alice: User, bob: User) -> None:
         policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
-        grow_to(growing_tree(alice, policy).pk, State.RANKING, policy)
+        work_until_state(growing_tree(alice, policy).pk, State.RANKING, policy)
         client = signed_in(bob)
         url = take(client, "rank_assistant_replies")
         replies = task_at(url).reply_ids
@@ -277,7 +277,7 @@ class TestRanking:
     @pytest.fixture
     def ranking(self, alice: User, bob: User) -> tuple[Client, str, Task]:
         policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
-        grow_to(growing_tree(alice, policy).pk, State.RANKING, policy)
+        work_until_state(growing_tree(alice, policy).pk, State.RANKING, policy)
         client = signed_in(bob)
         url = take(client, "rank_assistant_replies")
         return client, url, task_at(url)

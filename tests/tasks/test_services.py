@@ -1,4 +1,4 @@
-"""Handing out work and taking answers: who gets what, holds, repeats, refusals, and what it costs."""
+"""Handing out work and taking answers: who gets what, holds, repeats, refusals, costs."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -14,7 +14,7 @@ from tasks import assignment, drafts, queries, submission, upkeep
 from tasks.kinds import Kind
 from tasks.models import Draft, Task
 from tests.clock import stopped_clock
-from tests.factories import decide, grow_to, growing_tree, new_people, new_person, new_prompt
+from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, work_until_state
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Opening, Ranking, Review, Skip
@@ -36,14 +36,14 @@ def judge(task: Task, person: User, **labels: float) -> Task:
 
 
 def _some_kind(person: User) -> Kind:
-    """Anything but another prompt."""
+    """Return any available kind except a prompt."""
     open_now = [kind for kind, number in queries.availability(person, "en", POLICY).items() if number]
     return next((kind for kind in open_now if kind != Kind.INITIAL_PROMPT), Kind.LABEL_INITIAL_PROMPT)
 
 
 class TestFullPath:
     def test_it_works(self, alice: User, bob: User, carol: User) -> None:
-        """Alice writes a prompt; others check it, answer it and order the answers; the tree is finished."""
+        """Alice writes a prompt; others review it, answer it and rank the answers; the tree is finished."""
         opened = answer(take(alice, Kind.INITIAL_PROMPT), alice, "How do plants drink?")
         assert opened.result_message is not None
         tree_id = opened.result_message.tree_id
@@ -94,7 +94,7 @@ class TestHandingOut:
         assert refusal.value.code == "no_place_left"
         assert Review.objects.count() == 0
         judge(taken, carol)
-        # Carol's place is used, the first person's hold stands: still nothing for Bob.
+        # Carol's opening is used and the first user still holds theirs: still nothing for Bob.
         with pytest.raises(Gone):
             judge(late, bob)
 
@@ -141,7 +141,7 @@ class TestHandingOut:
     def test_replies_to_rank_come_in_a_fixed_order(self, alice: User, bob: User) -> None:
         policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
         prompt = growing_tree(alice, policy)
-        grow_to(prompt.pk, State.RANKING, policy)
+        work_until_state(prompt.pk, State.RANKING, policy)
         task = take(bob, Kind.RANK_ASSISTANT_REPLIES)
         assert sorted(task.reply_ids) == sorted(Message.objects.filter(parent=prompt).values_list("pk", flat=True))
         assert len(task.revision_ids) == 3
@@ -229,7 +229,7 @@ class TestAnswers:
     def test_a_ranking_must_name_each_reply_once(self, alice: User, bob: User, shape: str) -> None:
         policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
         prompt = growing_tree(alice, policy)
-        grow_to(prompt.pk, State.RANKING, policy)
+        work_until_state(prompt.pk, State.RANKING, policy)
         task = take(bob, Kind.RANK_ASSISTANT_REPLIES)
         a, b, _ = task.reply_ids
         order = {"missing": [a, b], "repeated": [a, b, b], "foreign": [a, b, prompt.pk]}[shape]
@@ -305,7 +305,7 @@ class TestDrafts:
         task = take(alice, Kind.INITIAL_PROMPT)
         for person, body in (
             (eve, {"text": "mine"}),
-            (alice, {"text": "x" * drafts.LARGEST_DRAFT}),
+            (alice, {"text": "x" * drafts.MAX_DRAFT_BYTES}),
             (alice, {"text": "\0"}),
         ):
             with pytest.raises(DomainError):
@@ -316,12 +316,12 @@ class TestDrafts:
 def statements(act: object) -> int:
     with CaptureQueriesContext(connection) as captured:
         act()  # type: ignore[operator]
-    # Savepoints stand for the transaction of the service, which a test case wraps in its own.
+    # Savepoints take the place of the service's transaction, since a test case wraps it in its own.
     return len([q for q in captured if "SAVEPOINT" not in q["sql"]])
 
 
 def costs(crowd_of_trees: int) -> dict[str, int]:
-    """Statements of each service call with this many other trees in the same language."""
+    """Count the statements of each service call with this many other trees in the same language."""
     policy = TreePolicy(goal_tree_size=4, max_tree_depth=1, max_active_trees=crowd_of_trees + 100)
     for number in range(crowd_of_trees):
         clone = new_prompt(new_person("Writer"), f"Question {number} {uuid4()}", policy)
@@ -383,7 +383,7 @@ def costs(crowd_of_trees: int) -> dict[str, int]:
 
 
 class TestCost:
-    """At most 12 statements a call, the same with ten and with a thousand trees."""
+    """At most 12 statements per call, the same with ten and with a thousand trees."""
 
     def test_ten_trees(self) -> None:
         found = costs(10)

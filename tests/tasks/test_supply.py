@@ -1,4 +1,4 @@
-"""Prompts are asked for as far as the people of a language can carry them; whoever has to wait hears the numbers."""
+"""A language takes as many prompts as its people can carry; users who have to wait see the numbers."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +14,7 @@ from oasst.core.models import WaitingJob
 from tasks import assignment, capacity, estimates, lottery, queries, schedules
 from tasks.kinds import Kind
 from tasks.models import Capacity, Task
-from tasks.supply import Supply, Work, read_supply, work_of_a_tree
+from tasks.supply import Supply, WorkAmounts, read_supply, work_per_tree
 from tests.factories import decide, growing_tree, new_people, new_person, new_prompt, new_reply, new_veterans, state_of
 from trees.contributing import reactions, withdrawal
 from trees.lifecycle.policy import TreePolicy
@@ -24,11 +24,11 @@ from trees.moderation import auto_moderation, banned_authors
 
 pytestmark = pytest.mark.django_db
 POLICY = TreePolicy()
-NEED = work_of_a_tree(POLICY)
+NEED = work_per_tree(POLICY)
 
 
 def carrying(trees_a_week: float, lang: str = "en", weeks: float = 4) -> None:
-    """Say that the language was watched for so long and carried so much."""
+    """Store that the language was measured for `weeks` and carried this much."""
     Capacity.objects.update_or_create(
         lang=lang,
         defaults={
@@ -50,7 +50,7 @@ def done(person: User, kind: Kind, number: int, *, days_ago: float = 1, lang: st
 
 
 def wanted(lang: str = "en") -> int:
-    return read_supply(lang, POLICY).wanted()
+    return read_supply(lang, POLICY).prompts_wanted()
 
 
 class TestTreesThatWaitForAModerator:
@@ -62,10 +62,10 @@ class TestTreesThatWaitForAModerator:
             decide(hidden, policy=policy)
             for person in new_veterans(4, policy):
                 reactions.report(message_id=hidden.pk, reporter=person, category="spam")
-            assert auto_moderation.apply(message_id=hidden.pk, policy=policy)
+            assert auto_moderation.moderate(message_id=hidden.pk, policy=policy)
         waiting = new_prompt(new_person("Writer"), policy=policy)
         decide(waiting, policy=policy)
-        assert (read_supply("en", policy).growing, lottery.draw("en", policy)) == (2, 0)  # there is work in them
+        assert (read_supply("en", policy).growing, lottery.draw("en", policy)) == (2, 0)  # they offer work
         for prompt in prompts:
             decide(new_reply(prompt, new_person("Writer"), policy=policy), policy=policy)
             assert (state_of(prompt), prompt.tree.openings.count()) == (State.GROWING, 0)
@@ -87,28 +87,28 @@ class TestTreesThatWaitForAModerator:
 
 class TestWorkOfATree:
     def test_the_default_tree(self) -> None:
-        """Eleven replies of which nine in ten are accepted, each message reviewed until the third vote can not matter,
-        three families to rank by three people.
+        """Eleven replies, nine in ten of them accepted, each message reviewed until the third vote cannot matter, and
+        three families ranked by three users each.
         """
         assert NEED.replies == pytest.approx(11 / 0.9)
         assert NEED.reviews == pytest.approx((1 + 11) / 0.9 * 2.18, rel=0.001)
         assert NEED.rankings == 9
 
     def test_a_tree_without_siblings_is_not_ranked(self) -> None:
-        assert work_of_a_tree(TreePolicy(max_children_count=1)).rankings == 0
+        assert work_per_tree(TreePolicy(max_children_count=1)).rankings == 0
 
     def test_fewer_reviews_wanted_cost_fewer(self) -> None:
-        assert work_of_a_tree(TreePolicy(num_reviews_reply=1)).reviews < NEED.reviews
+        assert work_per_tree(TreePolicy(num_reviews_reply=1)).reviews < NEED.reviews
 
 
 class TestPace:
-    """Conversations a week, from what was done."""
+    """Conversations per week, from past work."""
 
-    FULL = Supply(POLICY, weeks=4, done=Work(reviews=400 * 4, replies=20 * 4 * NEED.replies, rankings=0))
+    FULL = Supply(POLICY, weeks=4, done=WorkAmounts(reviews=400 * 4, replies=20 * 4 * NEED.replies, rankings=0))
 
     def test_the_scarcest_work_decides(self) -> None:
         assert self.FULL.pace == pytest.approx(400 / NEED.reviews)
-        few_repliers = replace(self.FULL, done=Work(400 * 4, 2 * 4 * NEED.replies, 0))
+        few_repliers = replace(self.FULL, done=WorkAmounts(400 * 4, 2 * 4 * NEED.replies, 0))
         assert few_repliers.pace == pytest.approx(2)
 
     def test_rankings_count_once_they_are_what_is_missing(self) -> None:
@@ -117,22 +117,22 @@ class TestPace:
 
     def test_work_that_no_tree_needs_bounds_nothing(self) -> None:
         lone_prompts = TreePolicy(goal_tree_size=1)
-        supply = replace(self.FULL, policy=lone_prompts, done=Work(reviews=40, replies=0, rankings=0))
+        supply = replace(self.FULL, policy=lone_prompts, done=WorkAmounts(reviews=40, replies=0, rankings=0))
         assert supply.pace and supply.pace > 1
 
     def test_a_language_starts_with_the_numbers_of_the_policy(self) -> None:
         assert Supply(POLICY).pace is None
-        assert Supply(POLICY).most_growing == POLICY.max_active_trees
-        just_begun = Supply(POLICY, weeks=0, done=Work(0, 0, 0))
-        assert just_begun.most_unfinished == POLICY.max_active_trees
-        quiet = [replace(just_begun, weeks=weeks).most_unfinished for weeks in (0, 1, 2, 4)]
+        assert Supply(POLICY).max_growing == POLICY.max_active_trees
+        just_begun = Supply(POLICY, weeks=0, done=WorkAmounts(0, 0, 0))
+        assert just_begun.max_unfinished == POLICY.max_active_trees
+        quiet = [replace(just_begun, weeks=weeks).max_unfinished for weeks in (0, 1, 2, 4)]
         assert quiet == sorted(quiet, reverse=True) and quiet[-1] == 3  # type: ignore[type-var]
 
     def test_the_numbers_of_the_policy_stay_upper_bounds(self) -> None:
-        rich = replace(self.FULL, done=Work(1e6, 1e6, 1e6))
-        assert rich.most_growing == POLICY.max_active_trees
-        assert rich.wanted() == POLICY.max_active_trees + POLICY.max_initial_prompt_review
-        assert replace(rich, waiting=POLICY.max_prompt_lottery_waiting).wanted() == 0
+        rich = replace(self.FULL, done=WorkAmounts(1e6, 1e6, 1e6))
+        assert rich.max_growing == POLICY.max_active_trees
+        assert rich.prompts_wanted() == POLICY.max_active_trees + POLICY.max_initial_prompt_review
+        assert replace(rich, waiting=POLICY.max_prompt_lottery_waiting).prompts_wanted() == 0
 
 
 class TestMeasure:
@@ -173,11 +173,11 @@ class TestEstimates:
             took = timedelta(minutes=3) if number < 25 else timedelta(hours=2)
             Task.objects.filter(pk=task.pk).update(created_at=task.finished_at - took)
         schedules.measure_capacity()
-        found = estimates.minutes("en")
+        found = estimates.estimated_minutes("en")
         assert found[Kind.LABEL_INITIAL_PROMPT] == 3
-        assert found[Kind.ASSISTANT_REPLY] == estimates.minutes("de")[Kind.ASSISTANT_REPLY] == 4
+        assert found[Kind.ASSISTANT_REPLY] == estimates.estimated_minutes("de")[Kind.ASSISTANT_REPLY] == 4
         with CaptureQueriesContext(connection) as captured:
-            estimates.minutes("en")
+            estimates.estimated_minutes("en")
         assert len(captured) == 0
 
     def test_on_the_card(self, alice: User, client: Client) -> None:
@@ -232,13 +232,13 @@ class TestSupply:
         assert wanted() == 0
         alice.enabled = False
         alice.save()
-        assert lottery.draw("en", POLICY) == 0  # which finds out that they are of a banned person
+        assert lottery.draw("en", POLICY) == 0  # finds only prompts of a banned author
         assert lottery.draw("en", POLICY) == 0
         (job,) = WaitingJob.objects.all()
         assert (job.job, job.args) == ("trees.jobs.follow_standing", [str(alice.pk)])
         banned_authors.stop_or_resume_prompts(person_id=alice.pk, policy=POLICY)
         supply = read_supply("en", POLICY)
-        assert (supply.waiting, supply.to_draw(), supply.wanted()) == (0, 0, 3)
+        assert (supply.waiting, supply.prompts_to_draw(), supply.prompts_wanted()) == (0, 0, 3)
         assert lottery.draw("en", POLICY) == 0
 
     def test_one_statement(self, alice: User) -> None:
@@ -250,12 +250,12 @@ class TestSupply:
 
 
 class TestWhoeverHasToWaitHearsWhy:
-    def refusal(self, person: User, policy: TreePolicy = POLICY) -> queries.Nothing:
+    def refusal(self, person: User, policy: TreePolicy = POLICY) -> queries.NoWork:
         tasks = Task.objects.count()
         with pytest.raises(assignment.NothingToDo) as refusal:
             assignment.request_task(user=person, lang="en", kind=Kind.INITIAL_PROMPT, policy=policy)
         assert Task.objects.count() == tasks
-        nothing: queries.Nothing = refusal.value.details["nothing"]
+        nothing: queries.NoWork = refusal.value.details["nothing"]
         assert (refusal.value.message, refusal.value.hint) == (nothing.text, nothing.unlock)
         return nothing
 

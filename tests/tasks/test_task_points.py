@@ -1,4 +1,4 @@
-"""What a card and a task page promise is what a counted tree pays, and when."""
+"""The points on cards and task pages are those that a counted tree gives, and at that time."""
 
 import re
 from collections import Counter
@@ -8,14 +8,14 @@ import pytest
 from django.urls import reverse
 
 from leaderboard.points import KINDS
-from leaderboard.queries import measure_of, own_counts
+from leaderboard.queries import own_counts, score_of
 from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.review_modes import draw_mode, modes_when_asked
-from tasks.task_points import pay_of, pay_of_asked
+from tasks.task_points import points_of, points_when_asked
 from tests.crowd import answer, take
-from tests.factories import decide, grow_to, growing_tree, new_people, new_prompt, new_reply
+from tests.factories import decide, growing_tree, new_people, new_prompt, new_reply, work_until_state
 from tests.leaderboard.test_tallies import read_all
 from tests.tasks.test_pages import signed_in, task_at
 from tests.tasks.test_pages import take as press
@@ -34,20 +34,20 @@ def counted(person: User) -> Counter[str]:
 
 
 def points(person: User) -> float:
-    """With the tenths, which boards add up and round down."""
+    """Return the points with tenths, which boards round down in sums."""
     counts = counted(person)
     return round(sum(KINDS[kind].points * number for kind, number in counts.items() if kind in KINDS), 1)
 
 
 def stage(kind: Kind, policy: TreePolicy) -> None:
-    """Other people bring things so far that there is this work, in the language `en`."""
+    """Let other users do what is needed before there is this work, in the language `en`."""
     author, other = new_people(2)
     if kind == Kind.LABEL_INITIAL_PROMPT:
         new_prompt(author, policy=policy)
     elif kind != Kind.INITIAL_PROMPT:
         prompt = growing_tree(author, policy)
         if kind in (Kind.RANK_ASSISTANT_REPLIES, Kind.RANK_PROMPTER_REPLIES):
-            grow_to(prompt.pk, State.RANKING, policy)
+            work_until_state(prompt.pk, State.RANKING, policy)
         elif kind != Kind.ASSISTANT_REPLY:
             reply = new_reply(prompt, other, policy=policy)
             if kind != Kind.LABEL_ASSISTANT_REPLY:
@@ -57,13 +57,13 @@ def stage(kind: Kind, policy: TreePolicy) -> None:
 
 
 def end(message: Message | None, policy: TreePolicy) -> None:
-    """The outcome of everything."""
+    """Decide everything."""
     if message is not None:
         decide(message, policy=policy)
     for open_message in Message.objects.filter(review_result=None):
         decide(open_message, policy=policy)
     for root in Message.objects.filter(parent=None, tree__state=State.RANKING):
-        grow_to(root.pk, State.READY_FOR_EXPORT, policy)
+        work_until_state(root.pk, State.READY_FOR_EXPORT, policy)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind != Kind.RANK_PROMPTER_REPLIES])
@@ -86,14 +86,14 @@ def test_the_page_promises_what_is_paid(kind: Kind, eve: User) -> None:
 
 
 def test_ten_of_them_are_a_point_of_the_boards(eve: User) -> None:
-    """Also where tenths are added up."""
+    """Also for tenths."""
     policy = replace(POLICY, max_initial_prompt_review=99)
-    pay = pay_of_asked(Kind.INITIAL_PROMPT, policy)
+    pay = points_when_asked(Kind.INITIAL_PROMPT, policy)
     prompts = [new_prompt(eve, policy=policy) for _ in range(10)]
-    assert measure_of(counted(eve), "points") == round(10 * pay.now[0]) == 1
+    assert score_of(counted(eve), "points") == round(10 * pay.now[0]) == 1
     for prompt in prompts:
         decide(prompt, policy=policy)
-    assert measure_of(counted(eve), "points") == round(10 * (pay.now[0] + pay.accepted))
+    assert score_of(counted(eve), "points") == round(10 * (pay.now[0] + pay.accepted))
 
 
 @pytest.mark.parametrize(("chance", "mode"), [(0, Review.Mode.SIMPLE), (1, Review.Mode.FULL)])
@@ -103,8 +103,8 @@ def test_a_review_that_was_drawn(chance: float, mode: Review.Mode, eve: User) ->
     task = take(eve, policy, Kind.LABEL_INITIAL_PROMPT)
     assert task.mode == mode
     answer(task, policy)
-    assert pay_of_asked(Kind.LABEL_INITIAL_PROMPT, policy) == pay_of(Kind.LABEL_INITIAL_PROMPT, {mode})
-    assert pay_of(Kind.LABEL_INITIAL_PROMPT, {mode}).now == (points(eve), points(eve))
+    assert points_when_asked(Kind.LABEL_INITIAL_PROMPT, policy) == points_of(Kind.LABEL_INITIAL_PROMPT, {mode})
+    assert points_of(Kind.LABEL_INITIAL_PROMPT, {mode}).now == (points(eve), points(eve))
 
 
 @pytest.mark.parametrize("chance", [0, 0.5, 1])
@@ -121,11 +121,11 @@ def test_what_is_drawn_is_what_was_promised(kind: Kind, chance: float) -> None:
 
 
 def test_follow_ups_in_order(eve: User) -> None:
-    """Off on the site as it comes."""
+    """Off by default."""
     policy = replace(POLICY, rank_prompter_replies=True, num_prompter_replies=2)
     stage(Kind.RANK_PROMPTER_REPLIES, policy)
     answer(take(eve, policy, Kind.RANK_PROMPTER_REPLIES), policy)
-    assert points(eve) == pay_of_asked(Kind.RANK_PROMPTER_REPLIES, policy).now[0]
+    assert points(eve) == points_when_asked(Kind.RANK_PROMPTER_REPLIES, policy).now[0]
 
 
 @pytest.mark.parametrize(
@@ -139,4 +139,4 @@ def test_follow_ups_in_order(eve: User) -> None:
     ],
 )
 def test_in_words(kind: Kind, words: str) -> None:
-    assert str(pay_of(kind)) == words
+    assert str(points_of(kind)) == words

@@ -1,11 +1,11 @@
-"""The sweep that moves trees which no event moved: what it costs, and what does not hold it up."""
+"""The sweep that advances trees that no event moved: its cost, and that failures do not stop it."""
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from oasst.core.ids import uuid7
-from oasst.core.jobs import SomeFailed
+from oasst.core.jobs import PartialFailure
 from tasks import upkeep
 from tests.factories import decide, new_people, new_person, new_prompt, state_of
 from trees.lifecycle.policy import TreePolicy
@@ -18,13 +18,13 @@ POLICY = TreePolicy()
 
 class TestMovingTreesOn:
     def test_each_tree_costs_the_same(self) -> None:
-        """It takes one after the other in hand: begin, the lock, messages, places, votes, end."""
+        """For each tree: begin, the lock, messages, openings, votes, end."""
 
         def statements(trees: int) -> int:
             for person in new_people(trees - MessageTree.objects.count()):
                 new_prompt(person)
             with CaptureQueriesContext(connection) as captured:
-                assert upkeep.move_trees_on(policy=POLICY) == 0
+                assert upkeep.advance_active_trees(policy=POLICY) == 0
             return len(captured)
 
         few, more, most = (statements(number) for number in (2, 12, 22))
@@ -39,8 +39,8 @@ class TestMovingTreesOn:
         decide(stuck)
         MessageTree.objects.filter(pk=stuck.pk).update(state=State.INITIAL_PROMPT_REVIEW)
         for _ in range(2):
-            with pytest.raises(SomeFailed, match=f"1 failed.*{broken.pk}.*KeyError"):
-                upkeep.move_trees_on(policy=POLICY)
+            with pytest.raises(PartialFailure, match=f"1 failed.*{broken.pk}.*KeyError"):
+                upkeep.advance_active_trees(policy=POLICY)
         assert state_of(stuck) == State.PROMPT_LOTTERY_WAITING
 
     def test_a_sweep_goes_on_where_the_last_one_ended(self) -> None:
@@ -48,4 +48,4 @@ class TestMovingTreesOn:
         order = MessageTree.objects.order_by("state_since", "pk")
         waiting = list(order.values_list("pk", flat=True))
         assert len(waiting) == len(trees)
-        assert [upkeep._next_of(order, 2) for _ in range(3)] == [waiting[:2], waiting[2:], waiting[:2]]
+        assert [upkeep._next_after_last_sweep(order, 2) for _ in range(3)] == [waiting[:2], waiting[2:], waiting[:2]]

@@ -1,7 +1,7 @@
-"""Everything that can happen to trees, done to the database and to the model, compared after each event.
+"""Everything that can happen to trees, applied to the database and to the model, which are compared after each event.
 
-`Life` is a hypothesis state machine: it draws the policy, who does what, when time passes and where the process dies.
-Run by test_model.py, and for as long as one likes by `scripts/bench trees-model`.
+`Life` is a hypothesis state machine: it draws the policy, the actors, the passing of time and the deaths of the
+process. test_model.py runs it, and `scripts/bench trees-model` for any length of time.
 """
 
 import copy
@@ -27,7 +27,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, DomainError
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks import assignment, backlog, capacity, lottery, submission, upkeep
 from tasks.kinds import Kind
 from tasks.models import Task as TaskRow
@@ -58,7 +58,7 @@ from trees.models import Message as MessageRow
 from trees.moderation import auto_moderation, banned_authors, bans, moderator_actions, notices
 
 CONTRIBUTORS = 7
-NEWCOMERS = 25  # who come when everybody else has gone, and finish what is left
+NEWCOMERS = 25  # who finish what is left when everybody else is done
 MOST_TREES = 4
 MOST_IMPORTS = 3
 CHECK_ALL_EVERY = 20  # events
@@ -121,11 +121,11 @@ WEIGHTS = {
 
 
 class Crash(BaseException):
-    """The process dies: nothing that catches errors sees it."""
+    """The process dies: no error handler sees this."""
 
 
 class Cast:
-    """The people of all histories. Made once; each history takes back what it did to them."""
+    """The users of all histories. Made once; each history rolls back its changes to them."""
 
     def __init__(self) -> None:
         self.contributors = new_people(CONTRIBUTORS)
@@ -153,7 +153,7 @@ class Life(RuleBasedStateMachine):
             mock.patch.object(notices.mail_about_withdrawal, "apply_async", lambda args, **_: None)
         )
         self._stack.enter_context(mock.patch.object(reply_ranks, "score", self._score))
-        # Taken back in the end. Marked as the test case's own, inside of which durable transactions may begin.
+        # Rolled back at the end. Marked as the test case's own, so that durable transactions may start inside it.
         self._history = transaction.atomic()
         self._history._from_testcase = True  # type: ignore[attr-defined]
         self._history.__enter__()
@@ -193,7 +193,7 @@ class Life(RuleBasedStateMachine):
         )
     )
     def begin(self, rules: Rules) -> None:
-        # Nobody grows old enough here to weigh by age.
+        # No account gets old enough here to count by age.
         self.policy = TreePolicy(**asdict(rules), complaint_least_age_days=0, complaint_min_age_days=100_000)
         self.model = Model(rules, self.clock.now)
         self.touched: set[UUID] = set()
@@ -205,7 +205,7 @@ class Life(RuleBasedStateMachine):
         found: set[UUID] = real(tree, messages)
         return found
 
-    # --- doing one thing ---
+    # --- one event ---
 
     def event(
         self,
@@ -219,12 +219,12 @@ class Life(RuleBasedStateMachine):
         activates: bool = False,
         in_steps: bool = False,
     ) -> Given | None:
-        """Do it. It must succeed, or be refused for one of the reasons if there are any; then all must agree. What
-        there is to refuse may be known only after it: then `refusals` tells when asked.
+        """Run an action. It must succeed, or be refused for one of `refusals`; then database and model must agree.
 
-        `in_steps` is what takes several transactions: dying in the middle leaves some of them done.
+        `refusals` may be a function if the reasons are known only afterwards. With `in_steps` the action is several
+        transactions: a death in the middle leaves some of them done.
         """
-        self.broken = True  # until it went well
+        self.broken = True  # until it succeeded
         note(f"{self.done}: {name}")
         drawable, room = (self.model.drawable(), self.model.room()) if draws else (set(), 0)
         times = 1 if self.dies_after is None else 2
@@ -254,14 +254,14 @@ class Life(RuleBasedStateMachine):
         return given
 
     def _die_while(self, name: str, act: Callable[[], object], *, strict: bool) -> None:
-        """Let the process die in the middle of it: nothing of it has happened."""
+        """Let the process die in the middle of the action: it must have no effect."""
         left, self.dies_after = self.dies_after or 0, None
         before = self._row_counts() if strict else ()
 
         def die(execute: Any, sql: str, *rest: Any) -> Any:
             nonlocal left
             if sql.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
-                return execute(sql, *rest)  # these stand for the one commit of a real transaction
+                return execute(sql, *rest)  # these are part of the one commit of a real transaction
             left -= 1
             if left < 0:
                 raise Crash
@@ -275,7 +275,7 @@ class Life(RuleBasedStateMachine):
         except Crash:
             transaction.savepoint_commit(point)
             Life.events["crash"] += 1
-            if strict:  # else what was committed before it died was told to its readers, and stays
+            if strict:  # else readers heard of what was committed before, which stays
                 assert connection.run_on_commit == callbacks, "something was enqueued by what did not happen"
                 assert self._row_counts() == before, f"{name} was half done"
         except DomainError:
@@ -292,7 +292,7 @@ class Life(RuleBasedStateMachine):
             return tuple(cursor.fetchone())
 
     def _run_what_was_enqueued(self) -> None:
-        """What waits for the commit, which never comes here."""
+        """Run the callbacks that wait for a commit, which never comes here."""
         callbacks, connection.run_on_commit = connection.run_on_commit, []
         for waiting in callbacks:
             waiting[1]()
@@ -307,11 +307,11 @@ class Life(RuleBasedStateMachine):
         self._compare_trees([self.model.trees[tree_id] for tree_id in drawn])
 
     def _see_activations(self, times: int) -> None:
-        """What left the backlog is the oldest, one each time, and those before it in which nothing can be ranked."""
+        """The oldest trees left the backlog, one each time, plus those before it without anything to rank."""
         came, looked_at = 0, []
         while came < times and (tree := self.model.next_of_backlog()):
             if came and MessageTree.objects.get(pk=tree.id).state == model.BACKLOG:
-                break  # dying in the middle came before it
+                break  # the death came first
             came += self.model.activate(tree)
             Life.events["activate: trees"] += 1
             looked_at.append(tree)
@@ -333,7 +333,7 @@ class Life(RuleBasedStateMachine):
             assert self.model.way_forward(tree), f"nothing moves {tree.id} on, which is {tree.state}"
         if everything:
             self._compare_tasks()
-            assert [str(one) for one in differences(self.policy)] == []
+            assert [str(one) for one in find_differences(self.policy)] == []
 
     def _compare_trees(self, trees: list[Tree]) -> None:
         ids = [tree.id for tree in trees]
@@ -353,20 +353,20 @@ class Life(RuleBasedStateMachine):
         )
         rows = MessageRow.objects.filter(tree__in=ids).values_list(*columns)
         marks = lambda one: (one.deleted, one.hidden, one.withdrawn, one.kept)  # noqa: E731
-        found = {row[0]: (*row[1:4], row[4] is not None, *row[5:9], Counter(row[9])) for row in rows}
-        assert found == {
+        rows_found = {row[0]: (*row[1:4], row[4] is not None, *row[5:9], Counter(row[9])) for row in rows}
+        assert rows_found == {
             one.id: (*marks(one), one.result, one.review_count, one.ranking_count, one.rank, one.emojis)
             for tree in trees
             for one in tree.messages
         }
-        places: dict[UUID, Counter[model.Place]] = {tree.id: Counter() for tree in trees}
+        openings: dict[UUID, Counter[model.Place]] = {tree.id: Counter() for tree in trees}
         for tree_id, message_id, work in Opening.objects.filter(tree__in=ids).values_list("tree", "message", "work"):
-            places[tree_id][message_id, work] += 1
+            openings[tree_id][message_id, work] += 1
         for tree in trees:
             if tree.replies is not None:
-                self.model.accept_places(tree, places[tree.id])
+                self.model.accept_places(tree, openings[tree.id])
             else:
-                assert places[tree.id] == +tree.places, f"{places[tree.id]} instead of {+tree.places}"
+                assert openings[tree.id] == +tree.places, f"{openings[tree.id]} instead of {+tree.places}"
 
     def _compare_tasks(self) -> None:
         statuses = dict(TaskRow.objects.values_list("pk", "status"))
@@ -378,13 +378,15 @@ class Life(RuleBasedStateMachine):
 
     @rule(seed=st.integers(0, 2**40))
     def happen(self, seed: int) -> None:
-        """One rule, drawn by weight from a seed: with a rule for each and small numbers, hypothesis makes histories of
-        a few sorts of events that happen to the same few people.
+        """Run one rule, drawn by weight from a seed.
+
+        With one hypothesis rule per event and small numbers, histories would have few kinds of events and the same few
+        people.
         """
-        chance = random.Random(f"{seed} {self.done}")  # hypothesis likes to draw a number again
+        chance = random.Random(f"{seed} {self.done}")  # hypothesis often draws the same number again
         (what,) = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))
         n, who, turn = chance.randrange(1000), chance.randrange(1000), chance.randrange(12)
-        random.seed(seed)  # the services draw kinds, prompts and orders themselves
+        random.seed(seed)  # the services themselves draw kinds, prompts and orders
         match what:
             case "work":
                 self.work(who, turn == 11, turn)
@@ -454,7 +456,7 @@ class Life(RuleBasedStateMachine):
             return None
         taken: list[model.Task] = []
 
-        def refusals() -> set[str]:  # what there is to do is known after the draw
+        def refusals() -> set[str]:  # the available work is known after the draw
             if self.model.has_too_many_open(person.pk):
                 return {"too_many_pending"}
             self.candidates = self.model.candidates(person.pk, [kind] if kind else model.KINDS)
@@ -515,7 +517,7 @@ class Life(RuleBasedStateMachine):
             return
         if person.pk in self.model.banned:
             refusals = {"suspended"}
-        elif task.status == "done" and answer == task.answer:  # not only where it was meant to be the same
+        elif task.status == "done" and answer == task.answer:  # also when it is the same by chance
             refusals = set()
         else:
             refusals = {closed} if closed else self.model.why_not_answer(task)
@@ -554,7 +556,7 @@ class Life(RuleBasedStateMachine):
         return self.pick(n, [task for task in self.model.tasks.values() if task.status in statuses])
 
     def work(self, who: int, junk: bool, turn: int) -> None:
-        """Somebody asks for whatever there is, and does it."""
+        """A user asks for any work and does it."""
         person = self.person(who)
         possible = sorted({kind for _, kind in self.model.candidates(person.pk, model.KINDS)})
         kind = self.pick(turn, possible) or (PROMPT if self.own_trees() < MOST_TREES else None)
@@ -567,7 +569,7 @@ class Life(RuleBasedStateMachine):
         self.ask(self.person(who), what, key=f"key {self.done}" if keyed else None)
 
     def ask_again(self, n: int) -> None:
-        """The same request once more gives the same task, whatever happened meanwhile."""
+        """The same request again returns the same task, whatever happened meanwhile."""
         if not (asked := self.pick(n, self.asked)):
             return
         person, kind, key, task_id = asked
@@ -590,7 +592,7 @@ class Life(RuleBasedStateMachine):
             self.answer(task, junk=junk, turn=turn)
 
     def answer_again(self, n: int, turn: int) -> None:
-        """The same answer is the same answer, another one comes too late."""
+        """The same answer again succeeds; another one is too late."""
         if task := self.some_task(n, "done", "skipped", "expired"):
             self.answer(task, junk=True, turn=turn, name="answer again")
 
@@ -620,15 +622,17 @@ class Life(RuleBasedStateMachine):
         self.event("skip", act, refusals=refusals, then=then)
 
     def come_back(self, n: int) -> None:
-        """The page is still open. A hold that ran out is renewed if nobody has taken the place."""
+        """The page is still open. An expired hold is renewed if the opening is still free."""
         if not (task := self.some_task(n, "open")) or task.message is None:
             return
-        place = (task.message.id, task.kind)
+        opening = (task.message.id, task.kind)
         if task.person in self.model.banned:
             refusals = {"suspended"}
         elif self.model.is_over(task):
             refusals = {"task_expired"}
-        elif self.model.holds(task) or (self.model.free(place) > 0 and Opening.objects.filter(lease=task.id).exists()):
+        elif self.model.holds(task) or (
+            self.model.free(opening) > 0 and Opening.objects.filter(lease=task.id).exists()
+        ):
             refusals = set()
         else:
             refusals = {"lease_lost"}
@@ -639,7 +643,7 @@ class Life(RuleBasedStateMachine):
         act = lambda: assignment.extend_lease(task_id=task.id, user=self.by_id[task.person])  # noqa: E731
         self.event("come back", act, refusals=refusals, then=then)
 
-    # --- time, and what it sets off ---
+    # --- time and scheduled jobs ---
 
     def wait(self, minutes: int) -> None:
         self.clock.forward(timedelta(minutes=minutes))
@@ -661,18 +665,18 @@ class Life(RuleBasedStateMachine):
         self.event("draw", lambda: lottery.draw("en", self.policy), draws=True)
 
     def sweep(self) -> None:
-        """The sweep that looks for trees which nobody moves finds none."""
+        """The sweep for trees that nobody moves finds none."""
 
         def then(moved: int) -> None:
             assert moved == 0
 
-        self.event("sweep", lambda: upkeep.move_trees_on(policy=self.policy), then=then)
+        self.event("sweep", lambda: upkeep.advance_active_trees(policy=self.policy), then=then)
 
     def activate(self) -> None:
         self.event("activate", lambda: backlog.activate("en", self.policy), activates=True)
 
     def retry(self) -> None:
-        """The clock tries the scorings again that failed."""
+        """The job retries failed scorings."""
         due = self.model.due_retries()
 
         def then(counts: tuple[int, int]) -> None:
@@ -680,10 +684,10 @@ class Life(RuleBasedStateMachine):
             self.touched |= {tree.id for tree in due}
             Life.events["retry: scorings"] += len(due)
 
-        self.event("retry", lambda: reranking.retry_what_is_due(policy=self.policy), then=then, in_steps=True)
+        self.event("retry", lambda: reranking.retry_due(policy=self.policy), then=then, in_steps=True)
 
     def follow(self, n: int) -> None:
-        """The job that a ban or its end has set off: late, in any order, and sometimes twice."""
+        """The job after a ban or its end: late, in any order, and sometimes twice."""
         if not (person := self.pick(n, self.to_follow)):
             return
         if n % 5:
@@ -713,7 +717,7 @@ class Life(RuleBasedStateMachine):
             self.model.complain(message)
             self.touch(message.tree)
 
-        self.event("job", lambda: auto_moderation.apply(message_id=message_id, policy=self.policy), then=then)
+        self.event("job", lambda: auto_moderation.moderate(message_id=message_id, policy=self.policy), then=then)
 
     # --- complaints ---
 
@@ -829,7 +833,7 @@ class Life(RuleBasedStateMachine):
         self.event("uphold", act, refusals=refusals, then=lambda _: self._removed(found), touches=found.tree)
 
     def settle(self, n: int) -> None:
-        """A report is answered: to dismiss it is to keep the message."""
+        """Settle a report: dismissing it keeps the message."""
         if not (report := self.pick(n, list(Report.objects.filter(status="open").order_by("pk")))):
             return
         message, status = self.model.messages[report.message_id], ("dismissed", "upheld")[n % 2]
@@ -849,7 +853,7 @@ class Life(RuleBasedStateMachine):
         refusals = {"withdrawn"} if found.withdrawn else set()
         self.event("edit", act, refusals=refusals, then=lambda _: self.model.edit(found), touches=found.tree)
 
-    # --- authors who take a text back ---
+    # --- authors who withdraw a text ---
 
     def _of_an_author(self, n: int, messages: list[Message]) -> tuple[Message, User] | None:
         message = self.pick(n, [one for one in messages if one.author])
@@ -930,7 +934,7 @@ class Life(RuleBasedStateMachine):
             try:
                 moderator_actions.retry_scoring(tree_id=found.id, reason="Mended.", **self.moderator)
             except Conflict as refusal:
-                if refusal.code == "failed_again":  # which the history of the tree tells
+                if refusal.code == "failed_again":  # the history of the tree says so
                     return False
                 raise
             return True
@@ -964,10 +968,10 @@ class Life(RuleBasedStateMachine):
             tree.state = model.BACKLOG
         self.event("import", act, then=lambda _: self.model.bring_in(tree), touches=tree)
 
-    # --- dying in the middle ---
+    # --- deaths of the process ---
 
     def die_in_the_middle(self, n: int, who: int, turn: int) -> None:
-        """The process dies at some statement of something; then the same is done once more."""
+        """The process dies at some statement of an event; then the event runs again."""
         self.dies_after = n % 17
         acts: list[Callable[[], object]] = [
             lambda: self.answer_something(n, False, turn),
@@ -1009,7 +1013,7 @@ class Life(RuleBasedStateMachine):
             self._stack.close()
 
     def _finish(self) -> None:
-        """Moderators take back what they did, and new people do whatever there is: everything comes to an end."""
+        """Moderators undo their actions, and new users do all work: every tree reaches its end."""
         self.clock.forward(timedelta(days=3))
         self.model.now = self.clock.now
         self.clean_up()
@@ -1045,15 +1049,15 @@ class Life(RuleBasedStateMachine):
         left = [t for t in self.model.trees.values() if t.state not in finished and not self._is_withdrawn(t)]
         assert [(tree.state, tree.root.author in self.model.banned) for tree in left if tree.state != WAITING] == []
         assert all(tree.root.author in self.model.banned for tree in left), "waiting for a draw that never comes"
-        assert [str(one) for one in differences(self.policy)] == []
+        assert [str(one) for one in find_differences(self.policy)] == []
 
     @staticmethod
     def _is_withdrawn(tree: Tree) -> bool:
-        """Its author withdrew the prompt, and nobody had replied: that is the end of it."""
+        """Its author withdrew the prompt without replies: the tree has reached its end."""
         return tree.root.withdrawn and tree.root.deleted
 
     def _next_place(self) -> str | None:
-        while self.model.drawable():  # a tree that may have no replies is over as soon as it is drawn
+        while self.model.drawable():  # a tree without room for replies ends when it is drawn
             self.draw()
         while self.model.next_of_backlog():
             self.activate()
@@ -1064,7 +1068,7 @@ class Life(RuleBasedStateMachine):
 
 
 def imported_tree(tree: Tree) -> tuple[Tree, dict[str, Any]]:
-    """The tree with some messages as a file may bring them, and the same as a line."""
+    """Return the tree with messages as a file may bring them, and its line."""
     state = tree.state
     root = Message(tree.id, tree, None, "prompter", None, result=None if state == REVIEW else True)
     tree.messages.append(root)

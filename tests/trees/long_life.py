@@ -1,6 +1,6 @@
-"""The model-based test for as long as one likes: `scripts/bench trees-model --events 100000 --seed 1`.
+"""The model-based test for any length of time: `scripts/bench trees-model --events 100000 --seed 1`.
 
-Not part of the suite: pytest collects it only when it is named.
+Not part of the suite: pytest collects it only by name.
 """
 
 import os

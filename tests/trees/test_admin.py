@@ -1,4 +1,4 @@
-"""The data set in the admin: who gets in, what is shown, and that every action goes through its service."""
+"""The data set in the admin: access, contents, and that every action calls its service."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,7 +46,7 @@ def page_of(row: Any) -> str:
 
 
 def act(client: Client, action: str, *rows: Any, reason: str = "Because.", **more: str) -> str:
-    """Choose the rows in their list and run the action; returns the page that follows."""
+    """Select the rows in their list and run the action. Return the next page."""
     data = {"action": action, "reason": reason, "_selected_action": [str(row.pk) for row in rows], **more}
     response = client.post(list_of(rows[0]._meta.model_name), data, follow=True)
     assert response.status_code == 200
@@ -54,7 +54,7 @@ def act(client: Client, action: str, *rows: Any, reason: str = "Because.", **mor
 
 
 def statements(client: Client, url: str) -> list[str]:
-    client.get(url)  # the session is in the cache from here on
+    client.get(url)  # from here the session is cached
     with CaptureQueriesContext(
         connection,
     ) as captured:
@@ -127,7 +127,7 @@ class TestStartPage:
 
 @pytest.fixture
 def grown(alice: User, bob: User, mo: User) -> Message:
-    """A tree in which everything happened: replies, reviews, flags, reports, skips, an edit, a deletion, a halt."""
+    """A tree with everything: replies, reviews, flags, reports, skips, an edit, a deletion, a halt."""
     prompt = growing_tree(alice, POLICY)
     reply = new_reply(prompt, new_person("Writer"), "Knead the dough for a long time.", policy=POLICY)
     decide(reply, policy=POLICY)
@@ -214,7 +214,7 @@ class TestReadOnly:
         assert all(not page.list_editable for page in admin.site._registry.values())
 
     def test_pages_that_libraries_bring_are_not_shown(self) -> None:
-        """Secrets of linked accounts, actions that start jobs: none of it knows our roles."""
+        """Secrets of linked accounts, actions that start jobs: these pages do not know our roles."""
         shown = {model._meta.label for model in admin.site._registry}
         assert shown == {
             *("trees.MessageTree", "trees.Message", "trees.TreeTransition", "trees.Deletion", "trees.Report"),
@@ -300,7 +300,7 @@ class TestLists:
         before = statements(browser, list_of(model))
         happens(10)
         after = statements(browser, list_of(model))
-        assert len(after) == len(before) <= most + 1  # and the person who looks
+        assert len(after) == len(before) <= most + 1  # and the viewer
         assert not [sql for sql in after if "COUNT(*)" in sql and "GROUP BY" not in sql]
 
     def test_the_page_of_a_tree_costs_the_same_with_more_messages(self, browser: Client, alice: User) -> None:
@@ -431,7 +431,7 @@ class TestActions:
         assert_nothing_happened(prompt, report)
 
     def test_nobody_acts_on_everything_at_once(self, browser: Client, alice: User, monkeypatch: Any) -> None:
-        monkeypatch.setattr("oasst.core.read_only_admin.MOST_AT_ONCE", 2)
+        monkeypatch.setattr("oasst.core.read_only_admin.MAX_ROWS_PER_ACTION", 2)
         prompts = [new_prompt(alice) for _ in range(3)]
         page = act(browser, "halt", *(prompt.tree for prompt in prompts))
         assert "Choose at most 2 at once" in page

@@ -1,4 +1,4 @@
-"""The pages about the data set: a person's contributions, one tree, reactions and reports."""
+"""The pages about the data set: a user's contributions, one tree, reactions and reports."""
 
 from uuid import uuid4
 
@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from oasst.accounts.models import User
-from tests.factories import grow_to, growing_tree, new_person, new_prompt, review
+from tests.factories import growing_tree, new_person, new_prompt, review, work_until_state
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Message, Reaction, Report
@@ -53,7 +53,7 @@ class TestContributions:
         assert [(row.kind, row.excerpt) for row in rows] == [("review", "Is this fine?")]
 
     def test_what_was_removed_is_not_shown(self, alice: User, bob: User) -> None:
-        """Not to who judged it, and not to who wrote it (decision 57)."""
+        """Neither to reviewers nor to the author (decision 57)."""
         prompt = new_prompt(alice, "Call me: 555 1234")
         review(prompt, bob)
         Message.objects.filter(pk=prompt.pk).update(deleted=True)
@@ -78,7 +78,7 @@ class TestTreePage:
     def test_everything_below_each_other(self, alice: User, bob: User) -> None:
         policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
         prompt = growing_tree(alice, policy)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, policy)
         page = signed_in(bob).get(reverse("tree", args=[prompt.pk]))
         html = page.content.decode()
         assert html.count('data-testid="message"') == 4

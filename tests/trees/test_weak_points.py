@@ -1,4 +1,6 @@
-"""What broke or froze the reference system: a test for each that no other test holds. docs/weak-points.md has all."""
+"""What broke or froze the reference system: a test for each weak point without one elsewhere. docs/weak-points.md lists
+all.
+"""
 
 import re
 from collections.abc import Iterator
@@ -11,9 +13,9 @@ from django.db import IntegrityError, connection, models, transaction
 
 from oasst.accounts.account_bans import ban
 from oasst.accounts.models import ApiClient, User
-from oasst.accounts.registration import person_behind
+from oasst.accounts.registration import get_or_create_by_email
 from oasst.core.errors import Conflict, Gone, NotAllowed
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks import assignment, lottery, upkeep
 from tasks.kinds import Kind
 from tasks.models import Task
@@ -22,7 +24,6 @@ from tests.clock import stopped_clock
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import (
     decide,
-    grow_to,
     growing_tree,
     new_people,
     new_person,
@@ -30,6 +31,7 @@ from tests.factories import (
     new_reply,
     new_veterans,
     state_of,
+    work_until_state,
 )
 from tests.paths import ROOT
 from trees import jobs
@@ -48,8 +50,8 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _nothing_disagrees(db: None) -> Iterator[None]:
     yield
-    # The factories call the services below the tasks.
-    assert [str(one) for one in differences(SMALL) if one.check != "answers_come_from_a_task"] == []
+    # The factories call the services directly, without tasks.
+    assert [str(one) for one in find_differences(SMALL) if one.check != "answers_come_from_a_task"] == []
 
 
 class TestNothingIsStuck:
@@ -61,7 +63,7 @@ class TestNothingIsStuck:
         assert take(new_person("Next"), SMALL, Kind.ASSISTANT_REPLY).message_id == prompt.pk
 
     def test_a_process_that_dies_while_scoring_leaves_no_half_of_it(self) -> None:  # A3, G3
-        """The vote and what follows from it are one transaction: both or neither, and sending again finishes."""
+        """The vote and its consequences are one transaction; sending it again finishes."""
 
         class Death(BaseException):
             pass
@@ -74,7 +76,7 @@ class TestNothingIsStuck:
             answer(last, SMALL)
         tree.refresh_from_db()
         assert (tree.state, Ranking.objects.count()) == (State.RANKING, 2)
-        assert upkeep.move_trees_on(policy=SMALL) == 0
+        assert upkeep.advance_active_trees(policy=SMALL) == 0
         answer(last, SMALL)
         tree.refresh_from_db()
         assert tree.state == State.READY_FOR_EXPORT
@@ -88,7 +90,7 @@ class TestNothingIsStuck:
         assert lottery.draw("en", SMALL) == 0
 
     def test_what_is_only_written_below_a_rejected_reply_holds_up_nothing(self, alice: User, mo: User) -> None:  # A28
-        """Somebody answers a reply that is edited and then rejected: the place goes, and the tree goes on."""
+        """A user answers a reply that is edited and then rejected: the opening is removed, and the tree goes on."""
         policy = TreePolicy(goal_tree_size=3, max_children_count=1)
         prompt = growing_tree(alice, policy)
         reply = new_reply(prompt, new_person("Writer"), policy=policy)
@@ -109,7 +111,7 @@ class TestVotes:
         tree = work_until(start_tree(SMALL), State.RANKING, SMALL)
         person = new_person("Eager")
         task = take(person, SMALL, Kind.RANK_ASSISTANT_REPLIES)
-        for _ in range(2):  # while it is open, and when it is done
+        for _ in range(2):  # while it is open and when done
             with pytest.raises(assignment.NothingToDo):
                 take(person, SMALL, Kind.RANK_ASSISTANT_REPLIES)
             answer(task, SMALL)
@@ -166,7 +168,7 @@ class TestPlaces:
         prompt = growing_tree(alice, SMALL)
         decide(new_reply(prompt, bob, policy=SMALL), accept=False, policy=SMALL)
         assert answer(take(bob, SMALL, Kind.ASSISTANT_REPLY), SMALL).status == Task.Status.DONE
-        with pytest.raises(assignment.NothingToDo):  # and who has a standing reply is offered none
+        with pytest.raises(assignment.NothingToDo):  # a user with an accepted reply is not asked again
             take(bob, SMALL, Kind.ASSISTANT_REPLY)
 
     def test_a_skipped_task_keeps_its_reason_when_time_is_over(self, bob: User) -> None:  # A26
@@ -226,7 +228,7 @@ class TestTransactions:
         reply.refresh_from_db()
         assert (reply.hidden, reply.deleted) == (True, False)
         assert not Opening.objects.filter(message=reply).exists()
-        # Its place is kept for it until a moderator has decided.
+        # It keeps its slot until a moderator has decided.
         assert Opening.objects.filter(message=prompt, work=Work.ASSISTANT_REPLY).count() == 2
 
     def test_what_did_not_happen_enqueues_nothing(  # B6
@@ -239,7 +241,7 @@ class TestTransactions:
         assert callbacks == []
 
     def test_a_unique_violation_is_a_conflict_that_says_what(self, alice: User, bob: User) -> None:  # B7
-        """Two reviews of one person that race meet in the constraint; here one is hidden from the check before it."""
+        """Racing reviews of one user meet in the constraint; here the earlier check does not see the first one."""
         start_tree(SMALL)
         with stopped_clock() as clock:
             first = take(bob, SMALL, Kind.LABEL_INITIAL_PROMPT)
@@ -283,7 +285,7 @@ class TestRightsAndPrivacy:
     def test_signing_in_again_lifts_no_ban(self, bob: User, mo: User) -> None:  # D2
         ban(bob, actor=mo, reason="Rude.")
         assert bob.email is not None
-        assert person_behind(bob.email).enabled is False
+        assert get_or_create_by_email(bob.email).enabled is False
         bob.refresh_from_db()
         assert (bob.enabled, bob.ban_reason) == (False, "Rude.")
 
@@ -292,13 +294,13 @@ class TestRightsAndPrivacy:
         assert texts == set()
 
     def test_flags_are_counted_people_and_leave_a_way_back(self, alice: User, mo: User) -> None:  # D10
-        """One person is one flag, however often they press."""
+        """One user is one flag, however often they press."""
         prompt = growing_tree(alice, SMALL)
         reply = new_reply(prompt, new_person("Writer"), policy=SMALL)
         (angry,) = new_veterans(1, SMALL)
         for _ in range(5):
             reactions.report(message_id=reply.pk, reporter=angry, category="spam")
-        assert not auto_moderation.apply(message_id=reply.pk, policy=SMALL)
+        assert not auto_moderation.moderate(message_id=reply.pk, policy=SMALL)
         reply.refresh_from_db()
         assert not reply.is_withheld
 
@@ -328,7 +330,7 @@ class TestOneOutcome:
 class TestResume:
     def test_ranks_follow_what_was_deleted_while_it_was_stopped(self, alice: User, mo: User) -> None:  # A12, G9
         prompt = growing_tree(alice, SMALL)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, SMALL)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, SMALL)
         first, second, third = Message.objects.filter(parent=prompt).order_by("position")
         moderator_actions.halt(tree_id=prompt.tree_id, actor=mo, reason="Odd.", policy=SMALL)
         moderator_actions.delete_message(message_id=first.pk, actor=mo, reason="Copied.", policy=SMALL)
@@ -338,7 +340,7 @@ class TestResume:
 
 
 class TestTheTable:
-    """docs/weak-points.md tells the truth."""
+    """docs/weak-points.md is correct."""
 
     TEXT = (ROOT / "docs" / "weak-points.md").read_text()
 

@@ -1,4 +1,4 @@
-"""API clients against the real services: what they send and what comes back."""
+"""API clients against the real services: requests and responses."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ from trees.models import Message, MessageTree, Opening
 
 
 class Wire:
-    """One API client. Paths are below /api/v1/. A crash of the server fails the test, and so does an answer that has
-    not the shape that its operation declares.
+    """One API client. Paths are relative to /api/v1/. A crash of the server fails the test, and so does a response
+    that does not match the declared schema.
     """
 
     def __init__(self, name: str, *, trusted: bool) -> None:
@@ -48,7 +48,7 @@ class Wire:
     def delete(self, path: str, *, user: str = "", **query: Any) -> Any:
         return self.call("delete", path, user=user, **query)
 
-    # --- What a contributor does ---
+    # --- Actions of a contributor ---
 
     def ask(self, person: dict[str, str], type: str = "random", **more: Any) -> Any:
         return self.post("tasks/", {"type": type, "user": person, **more})
@@ -60,14 +60,14 @@ class Wire:
         return self.post("tasks/interaction", {"type": type, "user": person, **more})
 
     def take(self, person: dict[str, str], type: str, name: str, **more: Any) -> Any:
-        """A task that is asked for and acknowledged."""
+        """Request and acknowledge a task."""
         response = self.ask(person, type, **more)
         assert response.status_code == 200, response.json()
         assert self.ack(response.json(), name).status_code == 204
         return response.json()
 
     def write(self, person: dict[str, str], text: str, name: str, type: str = "initial_prompt", **more: Any) -> Message:
-        """A text given as the answer to a task; `name` is what the client calls it."""
+        """Answer a task with a text; `name` is the client's id for the message."""
         self.take(person, type, f"task-{name}", **more)
         response = self.interact(
             person, "text_reply_to_message", message_id=f"task-{name}", user_message_id=name, text=text
@@ -77,7 +77,7 @@ class Wire:
 
 
 def check(response: Any) -> None:
-    """The answer has its declared shape, or the refusal is one of the declared ones."""
+    """Check that the response matches its declared schema, or is a declared refusal."""
     view = getattr(response.resolver_match.func, "view_class", None)
     operation = view and view.operations.get(response.request["REQUEST_METHOD"])
     if operation is None or response.status_code in (304, 307):
@@ -103,20 +103,20 @@ def person(name: str, auth_method: str = "local") -> dict[str, str]:
 
 
 def code_of(response: Any) -> tuple[int, int]:
-    """(status, error_code) of a refusal in the envelope of the domain."""
+    """Return (status, error_code) of a refusal."""
     body = response.json()
     assert isinstance(body["message"], str) and body["message"], body
     return response.status_code, body["error_code"]
 
 
 def problems(response: Any) -> set[tuple[Any, ...]]:
-    """(place …, type) of each problem of a 422."""
+    """Return (*loc, type) of each problem of a 422."""
     assert response.status_code == 422, response.content
     return {(*one["loc"], one["type"]) for one in response.json()["detail"]}
 
 
 def work_on(tree: Message, state: State, policy: TreePolicy | None = None) -> None:
-    """Let new people do whatever the tree asks for, until it is in `state`."""
+    """Let new users do whatever the tree needs, until it is in `state`."""
     for _ in range(200):
         if MessageTree.objects.get(pk=tree.tree_id).state == state:
             return
@@ -128,13 +128,13 @@ def work_on(tree: Message, state: State, policy: TreePolicy | None = None) -> No
 
 @pytest.fixture
 def site(db: None) -> Wire:
-    """A trusted client: a front end of our own."""
+    """A trusted client."""
     return Wire("site", trusted=True)
 
 
 @pytest.fixture
 def bot(db: None) -> Wire:
-    """A client that is not trusted."""
+    """An untrusted client."""
     return Wire("bot", trusted=False)
 
 

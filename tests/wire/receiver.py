@@ -1,4 +1,4 @@
-"""A program that takes webhooks: a small web server in threads of its own."""
+"""A receiver of webhooks: a small web server with its own threads."""
 
 import json
 import threading
@@ -7,13 +7,13 @@ from typing import Any
 
 
 class Receiver:
-    """Answers 200 unless told otherwise; `got` is what came, as (headers, body)."""
+    """Answers 200 by default. `got` is a list of received (headers, body)."""
 
     def __init__(self) -> None:
         self.status = 200
         self.headers: dict[str, str] = {}
         self.got: list[tuple[dict[str, str], bytes]] = []
-        self.hold = threading.Event()  # while it is not set, nobody gets an answer
+        self.hold = threading.Event()  # until it is set, no request gets a response
         self.hold.set()
         outer = self
 

@@ -1,4 +1,4 @@
-"""Operations for those who run the site: statistics, flags, settings, purging, merging, the rest."""
+"""Operations for operators: statistics, flags, settings, purging, merging, and others."""
 
 import base64
 import json
@@ -13,8 +13,8 @@ from django.core.cache import cache
 from django.test import Client
 
 from oasst.accounts.models import Identity, User
-from oasst.api.next_auth import key_of
-from oasst.site.invariants.run import differences
+from oasst.api.next_auth import derive_key
+from oasst.site.invariants.run import find_differences
 from tests.factories import growing_tree, new_prompt, new_reply, review
 from tests.wire.conftest import Wire, code_of, person, problems
 from trees.api import stats
@@ -55,7 +55,7 @@ class TestStatistics:
     ) -> None:
         new_prompt(alice)
         assert site.get("stats/").json()["all"] == 1
-        monkeypatch.setattr(stats, "KEPT_FROM", 2)
+        monkeypatch.setattr(stats, "MIN_CACHED_ROWS", 2)
         new_prompt(alice)
         assert site.get("stats/").json()["all"] == 2
         new_prompt(alice)
@@ -93,7 +93,7 @@ class TestFlags:
         assert code_of(bot.post(path)) == (403, 2)
         assert site.post(path).json()["processed"] is True
         assert Report.objects.get().status == Report.Status.DISMISSED
-        self.report(bot, prompt, BO)  # of the same program: the one voice that was answered
+        self.report(bot, prompt, BO)  # of the same API client: the report that was handled
         assert Report.objects.count() == 1
         self.report(Wire("another bot", trusted=False), prompt, BO)
         assert site.get("admin/flagged_messages", max_count=1).json()[0]["processed"] is False
@@ -166,7 +166,7 @@ class TestMerging:
         assert set(Identity.objects.filter(user=bo).values_list("username", flat=True)) == {"ada", "bo"}
         assert bot.get("frontend_users/local/ada").json()["user_id"] == bo
         assert site.get(f"users/{ada}").json()["deleted"] is True
-        # What one person may do once stays counted where it was.
+        # What a user may do only once stays counted where it was.
         assert Reaction.objects.count() == 2 and Review.objects.count() == 2
 
     def test_refusals(self, site: Wire, mo: User, alice: User) -> None:
@@ -185,7 +185,7 @@ class TestOthers:
             return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
         head, nonce = encoded(b'{"alg":"dir","enc":"A256GCM"}'), os.urandom(12)
-        sealed = AESGCM(key_of(secret)).encrypt(nonce, json.dumps(claims).encode(), head.encode())
+        sealed = AESGCM(derive_key(secret)).encrypt(nonce, json.dumps(claims).encode(), head.encode())
         return ".".join((head, "", encoded(nonce), encoded(sealed[:-16]), encoded(sealed[-16:])))
 
     def check(self, client: Client, cookie: str) -> Any:
@@ -206,7 +206,7 @@ class TestOthers:
         assert code_of(bot.get("hf/text_toxicity", msg="x")) == (403, 2)
         assert code_of(site.get("hf/text_toxicity", msg="x")) == (400, 3001)
         assert problems(site.get("hf/text_toxicity")) == {("query", "msg", "value_error.missing")}
-        settings.TOXICITY_URL = "http://127.0.0.1:9/"  # nobody listens there
+        settings.TOXICITY_URL = "http://127.0.0.1:9/"  # nothing listens there
         assert code_of(site.get("hf/text_toxicity", msg="x")) == (400, 3001)
         answer = requests.Response()
         answer.status_code, answer._content = 200, b'[[{"label":"toxic","score":0.5}]]'
@@ -240,4 +240,4 @@ def test_facts_agree_after_a_life_on_the_wire(site: Wire, bot: Wire) -> None:
     bot.post(f"messages/{prompt.pk}/emoji", {"user": BO, "emoji": "red_flag"})
     user_id = bot.get("frontend_users/local/p1").json()["user_id"]
     site.post(f"admin/purge_user/{user_id}", preview=False)
-    assert list(differences(current_policy())) == []
+    assert list(find_differences(current_policy())) == []

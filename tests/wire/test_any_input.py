@@ -1,18 +1,18 @@
-"""Requests made up from the schema of the wire."""
+"""Random requests, generated from the OpenAPI document."""
 
 from typing import Any
 
 import pytest
 
 from oasst.accounts.models import User
-from oasst.api.codes import Wire as Number
+from oasst.api.error_codes import ErrorCode as Number
 from oasst.site.api_urls import OPERATIONS, document
-from tests import made_up
+from tests import generated_requests
 from tests.factories import growing_tree
 from tests.wire.conftest import Wire
 
 ROOT_TOKEN = "s3cret"
-# Asks a server outside of this machine.
+# Calls a server outside of this machine.
 NAMES = [one.act.__name__ for one in OPERATIONS if not one.path.startswith("hf/")]
 
 
@@ -20,7 +20,7 @@ def ask(name: str, number: int, wire: Wire, alice: User, settings: Any) -> None:
     settings.RATE_LIMITS = False
     settings.ROOT_TOKENS = [ROOT_TOKEN]
     settings.ALLOWED_HOSTS = ["*"]
-    made_up.ask(
+    generated_requests.send_cases(
         document(),
         name,
         number,

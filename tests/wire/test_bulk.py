@@ -1,4 +1,4 @@
-"""Reading much at once: messages by their ids, and the data set as a stream."""
+"""Bulk reads: messages by id, and the data set as a stream."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from oasst.accounts.models import User
 from oasst.api import streams
 from tests.crash.processes import Site, wait_until
-from tests.factories import delete, grow_to, growing_tree, new_people, new_prompt
+from tests.factories import delete, growing_tree, new_people, new_prompt, work_until_state
 from tests.wire.conftest import Wire, code_of, person, problems
 from trees.interchange.selection import Selection
 from trees.interchange.writer import read_lines
@@ -59,7 +59,7 @@ class TestExport:
     @pytest.fixture
     def finished(self, alice: User) -> Message:
         prompt = growing_tree(alice, SMALL)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, SMALL)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, SMALL)
         return prompt
 
     def test_the_same_as_the_command(self, site: Wire, finished: Message) -> None:
@@ -85,7 +85,7 @@ class TestExport:
         assert response.json()["message"] == "Either include_deleted or deleted_only, not both."
 
     def test_what_a_review_said_is_in_the_data_set(self, site: Wire, bot: Wire) -> None:
-        """From a review that a program sends to the line that a program reads."""
+        """From the review that a client sends to the line that a client reads."""
         prompt = bot.write(person("Ada"), "What is a monad?", "prompt-1")
         task = bot.take(person("Bo"), "label_initial_prompt", "review-1")
         labels = {"spam": 0, "quality": 0.75, "humor": 0.25}
@@ -111,7 +111,7 @@ class TestExport:
         assert code_of(bot.get("export/trees")) == (403, 2)
 
     def test_a_few_at_a_time(self, site: Wire) -> None:
-        open_ones = [site.get("export/trees") for _ in range(streams.AT_ONCE)]
+        open_ones = [site.get("export/trees") for _ in range(streams.MAX_STREAMS)]
         response = site.get("export/trees")
         assert response.status_code == 503 and response["Retry-After"] == "30"
         for one in open_ones:
@@ -119,7 +119,7 @@ class TestExport:
         assert list(site.get("export/trees").streaming_content) == []
 
 
-# --- A real server, which sends as fast as it is read ---
+# --- With a real server, at the pace of the client ---
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def fill(trees: int, length: int) -> None:
 
 
 def backends() -> int:
-    """Transactions that are open in the database beside ours."""
+    """Other open transactions in the database."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
@@ -201,7 +201,7 @@ class TestServer:
             read = 0
             while read < 10_000_000:
                 read += len(reader.recv(1_000_000))
-            time.sleep(3)  # as long as a server without manners needs for all the rest
+            time.sleep(3)  # as long as a server without backpressure needs for the rest
             assert backends() == 1
             assert process.memory_info().rss - before < 50_000_000
         wait_until(lambda: backends() == 0, 20, lambda: "the transaction of the export is still open")

@@ -1,4 +1,4 @@
-"""What each known client does, call by call: only what they send, and every member that they read."""
+"""What each known client does, call by call: exactly what it sends, and every member that it reads."""
 
 import json
 from typing import Any
@@ -32,7 +32,7 @@ REQUIRED: dict[str, set[str]] = {
 
 
 def parse(response: Any) -> Any:
-    """As the Python client reads an answer: nothing for 204, else JSON; a refusal is an error with a known number."""
+    """Read a response like the Python client: None for 204, else JSON; a refusal must have a known number."""
     if response.status_code == 204:
         return None
     body = json.loads(response.content)
@@ -89,7 +89,7 @@ class TestOasstApiClient:
 
 
 class TestTextFrontend:
-    """The script that plays people: names with spaces, no language, labels as strings or random numbers."""
+    """The script that simulates users: names with spaces, no language, labels as strings or random numbers."""
 
     def test_ten_rounds(self, site: Wire, alice: User) -> None:
         prompt = growing_tree(alice)
@@ -130,7 +130,7 @@ class TestTextFrontend:
 
 
 class TestJavaScriptBot:
-    """Decides by the body alone: a member `message` at the top is an error, 204 is success."""
+    """It looks only at the body: a top-level member `message` is an error, 204 is success."""
 
     def call(self, bot: Wire, path: str, body: dict[str, Any]) -> Any:
         http = Client(headers={"X-API-Key": bot.key, "X-OASST-USER": "discord:99"})
@@ -154,7 +154,7 @@ class TestJavaScriptBot:
         answer = {"taskId": task["id"], "user": user, "message_id": name, "user_message_id": str(uuid4())}
         answer |= {"type": "text_reply_to_message", "lang": "uk-UA", "text": "Відповідь."}
         done = self.call(bot, "interaction", answer)
-        if task["type"].startswith("label"):  # it never learned to answer those
+        if task["type"].startswith("label"):  # it does not support these
             assert done["error_code"] == 2107 and done["message"]
         else:
             assert done["type"] == "task_done"

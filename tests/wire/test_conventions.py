@@ -1,4 +1,4 @@
-"""What all operations have in common: slashes, methods, keys, bodies, forms of values, envelopes, cursors."""
+"""What all operations have in common: slashes, methods, keys, bodies, formats, envelopes, cursors."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from inference.api_urls import OPERATIONS as CHAT
 from oasst.accounts.models import ApiClient, User
-from oasst.api.fields import Shape
+from oasst.api.fields import Schema
 from oasst.site.api_urls import OPERATIONS
 from tests.factories import new_prompt
 from tests.wire.conftest import Wire, code_of, person, problems
@@ -23,8 +23,8 @@ NAMED = '"display_name": "A", "auth_method": '
 SLASHED = {"tasks/", "text_labels/", "messages/", "frontend_users/", "stats/"}
 
 
-def outcome(shape: Shape, given: Any) -> Any:
-    """The checked value, or the codes of what is wrong."""
+def outcome(shape: Schema, given: Any) -> Any:
+    """Return the validated value, or the error codes."""
     try:
         return shape.run_validation(given)
     except serializers.ValidationError as error:
@@ -166,12 +166,12 @@ class TestBodies:
 
     @pytest.mark.parametrize("body", ['""', "[]", " [ ] ", "{}", '[["lang", "de"], ["user", null]]', '["ab"]'])
     def test_what_stands_for_an_object(self, site: Wire, body: str) -> None:
-        """An empty text, an empty list and a list of pairs: libraries make these of a body without members."""
+        """An empty string, an empty list and a list of pairs, which libraries send for a body without members."""
         response = site.http.post("/api/v1/tasks/", body, content_type="application/json")
         assert code_of(response) == (400, 4000)
 
     def test_in_every_operation(self) -> None:
-        """On both wires."""
+        """In both APIs."""
         for operation in (*OPERATIONS, *CHAT):
             if operation.body:
                 empty, text, items = (outcome(operation.body(), given) for given in ({}, "", []))
@@ -264,7 +264,7 @@ class TestForms:
         def crash(*args: Any) -> None:
             raise RuntimeError("a bug")
 
-        monkeypatch.setattr("trees.api.reading.one", crash)
+        monkeypatch.setattr("trees.api.reading.get_message", crash)
         settings.DEBUG = True
         http = Client(headers={"X-API-Key": site.key}, raise_request_exception=False)
         response = http.get(f"/api/v1/messages/{uuid4()}")
@@ -299,7 +299,7 @@ class TestCursors:
     def prompts(self, site: Wire, alice: User) -> list[str]:
         start = datetime(2024, 1, 1, 12, tzinfo=UTC)
         found = [new_prompt(alice) for _ in range(5)]
-        for place, prompt in enumerate(found):  # two of them at the same moment
+        for place, prompt in enumerate(found):  # two of them with the same timestamp
             at = start + timedelta(seconds=max(place, 1), microseconds=250_000)
             Message.objects.filter(pk=prompt.pk).update(created_at=at)
         return [str(prompt.pk) for prompt in found]

@@ -1,4 +1,4 @@
-"""What the hot operations cost in statements: little, and the same at ten times the rows."""
+"""The number of SQL statements of hot operations: small, and the same with ten times the rows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from oasst.accounts.models import User
-from tests.factories import decide, grow_to, growing_tree, new_people, new_prompt, new_reply
+from tests.factories import decide, growing_tree, new_people, new_prompt, new_reply, work_until_state
 from tests.wire.conftest import Wire, person
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
@@ -16,12 +16,12 @@ from trees.lifecycle.states import State
 pytestmark = pytest.mark.django_db
 ADA = person("Ada")
 SMALL = TreePolicy(goal_tree_size=4, max_tree_depth=1)
-# The service itself has a budget of 12; the key, the person and the client's own name for the task are 3 more.
+# The service has a budget of 12; the key, the user and the client's own id of the task are 3 more.
 BUDGET = 15
 
 
 def cost(act: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[int, Any]:
-    """The number of statements, and the answer."""
+    """Return the number of statements, and the response."""
     with CaptureQueriesContext(connection) as found:
         response = act(*args, **kwargs)
     assert response.status_code < 300, response.json()
@@ -30,14 +30,14 @@ def cost(act: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[int, Any]:
 
 
 def costs(bot: Wire, alice: User, trees: int) -> dict[str, int]:
-    """Of every step of a round, with so many trees about."""
+    """Return the statements of each step of a round, with this many trees."""
     for number in range(trees):
         prompt = growing_tree(alice, SMALL, lang=f"x{'abcdefghij'[number]}a")
         new_prompt(alice)
         if number == 0:
-            grow_to(prompt.pk, State.RANKING, SMALL)
+            work_until_state(prompt.pk, State.RANKING, SMALL)
     growing_tree(alice, SMALL, lang="xza")
-    bot.ask(ADA, "initial_prompt")  # makes the key and the person known
+    bot.ask(ADA, "initial_prompt")  # creates the user
     found: dict[str, int] = {}
 
     def round_of(kind: str, lang: str, **answer: Any) -> None:
@@ -79,7 +79,7 @@ def test_reading_costs_the_same_for_any_number_of_messages(site: Wire, alice: Us
     def measured() -> dict[str, int]:
         return {path: cost(site.get, path, user="local:ada")[0] for path in paths}
 
-    measured()  # the first use of a key notes when
+    measured()  # the first use of a key writes its time
     assert measured() == paths
     for writer in new_people(3):
         decide(new_reply(prompt, writer))

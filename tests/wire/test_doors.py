@@ -1,4 +1,4 @@
-"""Who knocks too often, and pages of other sites."""
+"""Rate limits of API clients, and pages of other sites."""
 
 from datetime import timedelta
 from typing import Any
@@ -23,12 +23,12 @@ ELSEWHERE = "https://stats.example.org"
 
 def tighten(monkeypatch: pytest.MonkeyPatch, name: str, rates: str) -> None:
     rule: RateLimit = getattr(ratelimit, name)
-    monkeypatch.setattr(ratelimit, name, RateLimit(rule.name, rates, rule.what))
+    monkeypatch.setattr(ratelimit, name, RateLimit(rule.name, rates, rule.subject))
 
 
 class TestLimits:
     def test_a_program_brings_so_many_new_people(self, bot: Wire, site: Wire, monkeypatch: Any) -> None:
-        tighten(monkeypatch, "NEW_PEOPLE_OF_PROGRAM", "2 per hour")
+        tighten(monkeypatch, "NEW_PEOPLE_OF_CLIENT", "2 per hour")
         for name in ("Ada", "Bo"):
             assert bot.post("frontend_users/", person(name)).status_code == 200
         prompt = growing_tree(User.objects.create(display_name="Somebody"))
@@ -46,7 +46,7 @@ class TestLimits:
         assert User.objects.count() == known
         assert not Identity.objects.filter(username="cy").exists()
         assert bot.ask(ADA).status_code != 429
-        assert site.post("frontend_users/", person("Cy")).status_code == 200  # a trusted one brings whom it wants
+        assert site.post("frontend_users/", person("Cy")).status_code == 200  # trusted clients have no limit
 
     def test_wrong_keys_are_counted_by_address(self, bot: Wire, monkeypatch: Any) -> None:
         tighten(monkeypatch, "WRONG_KEYS_FROM_ADDRESS", "2 per hour")
@@ -55,7 +55,7 @@ class TestLimits:
             assert guesser.get("/api/v1/users/cursor").status_code == 403
         refused: Any = guesser.get("/api/v1/users/cursor")
         assert code_of(refused) == (429, 429) and int(refused["Retry-After"]) > 0
-        # A good key from the same place opens, and who sends none hears what is missing.
+        # A valid key from the same address works, and a request without one is told so.
         assert bot.get("users/cursor").status_code == 200
         assert Client().get("/api/v1/users/cursor").status_code == 403
         elsewhere: Any = {"REMOTE_ADDR": "203.0.113.9"}
@@ -98,7 +98,7 @@ class TestPagesOfOtherSites:
             assert "Access-Control-Allow-Credentials" not in found
 
     def test_what_a_cache_has_to_know(self, bot: Wire, settings: Any) -> None:
-        """An answer that was kept for one caller is not the one for a page, nor the other way round."""
+        """A cached response for an API client must not be used for a page, or the other way round."""
         settings.CORS_ORIGINS = [ELSEWHERE]
         unlike = {ELSEWHERE: True, "https://others.example.org": False, "": False}
         for origin, is_shown in unlike.items():
@@ -146,12 +146,12 @@ class TestEdits:
 
     def test_nobody_puts_words_into_the_mouth_of_who_was_purged(self, site: Wire, alice: User, mo: User) -> None:
         prompt = new_prompt(alice)
-        begun = purging.begin(person=alice, actor=mo, reason="Spam.")
-        purging.go_on(purge_id=begun.pk, policy=current_policy())
+        begun = purging.start_purge(person=alice, actor=mo, reason="Spam.")
+        purging.continue_purge(purge_id=begun.pk, policy=current_policy())
         for text in (prompt.text, ""):
             refused = site.post(f"messages/{prompt.pk}/edit", {"user": ADA, "new_content": "Other words"})
             assert code_of(refused) == (409, 0)
             assert Message.objects.get(pk=prompt.pk).text == text
             Message.objects.update(created_at=timezone.now() - timedelta(days=32))
             Purge.objects.update(finished_at=timezone.now() - timedelta(days=31))
-            purging.erase_what_is_due(policy=current_policy())
+            purging.process_due_purges(policy=current_policy())

@@ -1,4 +1,4 @@
-"""docs/api.md runs as it stands, against a server."""
+"""The examples of docs/api.md run unchanged against a server."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def test_every_block(site: Site) -> None:
     environment = {**os.environ, "OASST_URL": f"{site.url}/api/v1", "OASST_KEY": key}
 
     def run(argv: list[str], language: str) -> str:
-        # The blocks of a language build on each other, so they are one program.
+        # The blocks of a language depend on each other, so they form one program.
         program = "\n".join(code for name, code in BLOCKS if name == language)
         done = subprocess.run(argv, input=program, env=environment, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, done.stdout + done.stderr + site.web.said()
@@ -44,8 +44,8 @@ def test_every_block(site: Site) -> None:
     assert {name for name, _ in BLOCKS} == {"sh", "python"}
     run(["bash", "-eu", "-o", "pipefail"], "sh")
     assert Message.objects.filter(frontend_message_id="text-1").exists()
-    said = run([sys.executable, "-"], "python")
-    assert "did label_initial_prompt" in said and "(this one)" in said
+    output = run([sys.executable, "-"], "python")
+    assert "did label_initial_prompt" in output and "(this one)" in output
     assert not Webhook.objects.exists()
 
 

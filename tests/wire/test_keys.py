@@ -1,4 +1,4 @@
-"""Changing keys: two are good at once, and nobody locks themselves out."""
+"""Changing keys: two are valid at once, and no client can lock itself out."""
 
 from datetime import timedelta
 from io import StringIO
@@ -106,8 +106,8 @@ class TestOperators:
         assert bot.client.keys.count() == 1
 
     def test_the_command(self, bot: Wire) -> None:
-        said = StringIO()
-        call_command("create_api_client", another_for=bot.client.pk, stdout=said)
-        assert opens(said.getvalue().splitlines()[-1])
+        output = StringIO()
+        call_command("create_api_client", another_for=bot.client.pk, stdout=output)
+        assert opens(output.getvalue().splitlines()[-1])
         with pytest.raises(CommandError):
             call_command("create_api_client")

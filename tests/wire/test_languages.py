@@ -1,4 +1,4 @@
-"""What a program says about the language of a text stands; where it looks like another one, moderators see it."""
+"""The language that an API client sends is stored; if the text looks like another one, moderators see it."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Reading messages in every way, and what clients may change of them."""
+"""Reading messages, and what clients may change of them."""
 
 from typing import Any
 from uuid import uuid4
@@ -103,7 +103,7 @@ class TestAround:
 
     def test_no_orphans(self, bot: Wire, tree: list[Message]) -> None:
         _, accepted, *_, follow_up = tree
-        Message.objects.filter(pk=accepted.pk).update(deleted=True)  # as a file may bring it
+        Message.objects.filter(pk=accepted.pk).update(deleted=True)  # as an imported file may have it
         assert str(follow_up.pk) not in ids(bot.get(f"messages/{follow_up.pk}/tree").json()["messages"])
 
     def test_children(self, bot: Wire, site: Wire, tree: list[Message]) -> None:

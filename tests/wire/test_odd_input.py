@@ -1,4 +1,4 @@
-"""Whatever stands in a path, a query or a body: an answer or a refusal in its envelope, never a crash."""
+"""Any path, query or body gets a response or a refusal in its envelope, never a crash."""
 
 from typing import Any
 from urllib.parse import quote
@@ -31,7 +31,7 @@ def url(operation: Operation, message: str, filler: str = "") -> str:
 def send(wire: Wire, operation: Operation, path: str, **more: Any) -> None:
     response = getattr(wire.http, operation.method.lower())(f"/api/v1/{path}", **more)
     if response.streaming:
-        list(response)  # read to its end, or it keeps its place
+        list(response)  # read to its end to free its slot
         return
     assert response.status_code < 500 or response.json()["error_code"] in (1006, 2009, 4001), response.content
     if response.status_code >= 400:

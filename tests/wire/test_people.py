@@ -1,4 +1,4 @@
-"""People on the wire: made known, looked up, listed, changed, erased; and what they wrote."""
+"""Users in the API: creating, finding, listing, changing, deleting, and their messages."""
 
 from typing import Any
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Every caller at every operation, after the table in docs/wire.md."""
+"""Every kind of caller with every operation, according to the table in docs/wire.md."""
 
 from typing import Any
 from uuid import uuid4
@@ -14,7 +14,7 @@ from oasst.api.operations import Operation
 from oasst.site.api_urls import OPERATIONS
 from tests.factories import growing_tree, new_person
 from tests.paths import ROOT
-from tests.security.roles import noting
+from tests.security.roles import record_writes
 from tests.wire.conftest import Wire, person
 from tests.wire.matrix import CALLERS, SIGNED_IN, YES, expected, table
 
@@ -45,7 +45,7 @@ def by_token(person: User) -> Client:
 
 
 def body_of(operation: Operation, message: str, speaks_for: dict[str, str]) -> dict[str, Any]:
-    """One that gets past every check of the input."""
+    """Return a request that passes all input validation."""
     return {
         **speaks_for,
         "user": speaks_for,
@@ -96,7 +96,7 @@ def test_who_may(
             speaks_for = person("Me") if "token" in caller else ADA
             given |= {"data": body_of(operation, message, speaks_for), "content_type": "application/json"}
         written: list[str] = []
-        with connection.execute_wrapper(noting(written)):
+        with connection.execute_wrapper(record_writes(written)):
             response: Any = send(path, **given)
         refused = response.json() if response.status_code >= 400 else {}
         found = f"{response.status_code}/{refused.get('error_code', 0)}"

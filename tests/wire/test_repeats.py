@@ -1,11 +1,11 @@
-"""Writes that arrive twice, reads of what is known already, refusals as problem documents, links to other pages."""
+"""Idempotency keys, conditional reads, problem documents, and pagination links."""
 
 from typing import Any
 
 import pytest
 
 from oasst.accounts.models import User
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks.models import Task
 from tests.concurrency.together import at_once
 from tests.factories import growing_tree, new_prompt
@@ -36,8 +36,8 @@ class TestIdempotencyKey:
         first = bot.post("tasks/interaction", body, headers=ONCE)
         assert first.status_code == 200
         assert bot.post("tasks/interaction", body, headers=ONCE).json() == first.json()
-        assert code_of(bot.post("tasks/interaction", body)) == (400, 2105)  # without the key as ever
-        assert Message.objects.count() == 1 and list(differences(current_policy())) == []
+        assert code_of(bot.post("tasks/interaction", body)) == (400, 2105)  # without the key nothing changes
+        assert Message.objects.count() == 1 and list(find_differences(current_policy())) == []
 
     def test_another_request_with_the_same_key(self, bot: Wire) -> None:
         bot.post("tasks/", ASK, headers=ONCE)

@@ -1,5 +1,5 @@
-"""The OpenAPI document and its page say of every operation what is so. That answers and refusals are as declared holds
-`conftest.check`, for each call of every test here.
+"""The OpenAPI document and its page describe every operation correctly. `conftest.check` compares the responses of
+all calls in these tests with it.
 """
 
 import json
@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from oasst.api.codes import Wire as Number
+from oasst.api.error_codes import ErrorCode as Number
 from oasst.api.operations import Access
 from oasst.site.api_urls import OPERATIONS, document
 

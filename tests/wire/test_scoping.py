@@ -1,4 +1,4 @@
-"""Two programs that know nothing of each other, and what each may see, change or guess."""
+"""What two independent API clients may see, change or guess of each other's data."""
 
 from uuid import uuid4
 
@@ -96,7 +96,7 @@ class TestPeople:
 
 
 def test_everything_that_changes_others_is_for_trusted_programs(bot: Wire, site: Wire) -> None:
-    """Each operation that asks for trust refuses a program without it, before it looks at anything else."""
+    """Each operation for trusted clients refuses others before any other check."""
     bot.write(ADA, "How do plants drink?", "m1")
     before = list(Message.objects.values()), list(User.objects.values())
     names = {"message_id": uuid4(), "user_id": uuid4(), "auth_method": "local", "username": "ada"}

@@ -1,4 +1,4 @@
-"""Where what programs may do meets what moderators decided: bans, purges, merged and closed accounts."""
+"""API clients and decisions of moderators: bans, purges, merged and closed accounts."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from oasst.accounts.closing import close_account
 from oasst.accounts.models import Ban, Identity, User
 from oasst.core.errors import Conflict, NotAllowed
 from oasst.site import purging
-from oasst.site.invariants.run import differences
+from oasst.site.invariants.run import find_differences
 from oasst.site.schedules import look_after_purges
 from tests.factories import growing_tree, new_person, new_prompt, new_reply
 from tests.wire.conftest import Wire, code_of, person
@@ -28,7 +28,9 @@ ADA, BO = person("Ada"), person("Bo")
 
 
 def purge(user: User, actor: User) -> Purge:
-    return purging.go_on(purge_id=purging.begin(person=user, actor=actor, reason="Spam.").pk, policy=current_policy())
+    return purging.continue_purge(
+        purge_id=purging.start_purge(person=user, actor=actor, reason="Spam.").pk, policy=current_policy()
+    )
 
 
 def author_of(message: Message) -> User:
@@ -70,10 +72,10 @@ class TestBans:
         assert state_of(prompt) == State.INITIAL_PROMPT_REVIEW
         ban.refresh_from_db()
         assert ban.lifted_at is not None and ban.lifted_by is None and "site" in ban.lift_reason
-        assert list(differences(current_policy())) == []
+        assert list(find_differences(current_policy())) == []
 
     def test_it_outlives_the_account(self, site: Wire, bot: Wire) -> None:
-        """Programs hear of somebody who comes back under the same name what they hear of anybody who is banned."""
+        """For API clients, a user who returns under the same name looks like any banned user."""
         assert bot.post("frontend_users/", ADA).json()["enabled"]
         ada = Identity.objects.get(username="ada").user
         site.put(f"users/{ada.pk}", enabled=False)
@@ -122,7 +124,7 @@ class TestBans:
 class TestPurges:
     @pytest.fixture
     def purged(self, alice: User, bob: User, mo: User) -> tuple[Message, Purge]:
-        """A reply of a purged person, below which somebody else wrote."""
+        """A reply of a purged user, with a reply of somebody else."""
         prompt = growing_tree(alice)
         reply = new_reply(prompt, bob)
         moderator_actions.delete_message(message_id=reply.pk, actor=mo, reason="Rude.", policy=current_policy())

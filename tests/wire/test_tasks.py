@@ -1,4 +1,4 @@
-"""The task protocol: asking, acknowledging, declining, answering, closing; each refusal with its number."""
+"""The task protocol: requesting, acknowledging, declining, answering, closing, with all refusals."""
 
 from typing import Any
 from uuid import uuid4
@@ -9,7 +9,7 @@ from django.utils import timezone
 from leaderboard.jobs import count_what_happened
 from oasst.accounts.models import Identity, User
 from tasks.models import Task
-from tests.factories import decide, grow_to, growing_tree, new_prompt, new_reply
+from tests.factories import decide, growing_tree, new_prompt, new_reply, work_until_state
 from tests.wire.conftest import Wire, code_of, person, problems, work_on
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
@@ -87,7 +87,7 @@ class TestPayloads:
 
     def test_ranking(self, bot: Wire, alice: User) -> None:
         prompt = growing_tree(alice, SMALL)
-        grow_to(prompt.pk, State.RANKING, SMALL)
+        work_until_state(prompt.pk, State.RANKING, SMALL)
         task = bot.ask(ADA, "rank_assistant_replies").json()
         assert task["ranking_parent_id"] == task["message_tree_id"] == str(prompt.pk)
         assert [message["text"] for message in task["reply_messages"]] == task["replies"]
@@ -97,14 +97,14 @@ class TestPayloads:
 
     def test_only_models_are_revealed(self, bot: Wire, alice: User) -> None:
         prompt = growing_tree(alice, SMALL)
-        grow_to(prompt.pk, State.RANKING, SMALL)
+        work_until_state(prompt.pk, State.RANKING, SMALL)
         Message.objects.filter(parent=prompt).update(synthetic=True)
         task = bot.ask(ADA, "rank_assistant_replies").json()
         assert task["reveal_synthetic"] is True
         assert {message["synthetic"] for message in task["reply_messages"]} == {True}
 
     def test_no_top_level_message(self, bot: Wire, alice: User) -> None:
-        """A bot takes a member of that name for an error."""
+        """A bot treats a member with that name as an error."""
         new_prompt(alice)
         for kind in ("initial_prompt", "label_initial_prompt"):
             assert "message" not in bot.ask(ADA, kind).json()
@@ -365,7 +365,7 @@ class TestTexts:
         assert code_of(self.reply(bot)) == (400, 2101)
 
     def test_activity_and_streak(self, bot: Wire) -> None:
-        """The reader of the outbox notes them a moment later: `leaderboard.streaks` is their one home."""
+        """The outbox reader records them a moment later (`leaderboard.streaks`)."""
         user = bot.post("frontend_users/", ADA).json()
         assert (user["streak_days"], user["last_activity_date"]) == (None, None)
         assert user["streak_last_day_date"]
@@ -380,7 +380,7 @@ class TestRankings:
     @pytest.fixture
     def task(self, bot: Wire, alice: User) -> Any:
         prompt = growing_tree(alice, SMALL)
-        grow_to(prompt.pk, State.RANKING, SMALL)
+        work_until_state(prompt.pk, State.RANKING, SMALL)
         return bot.take(ADA, "rank_assistant_replies", "a")
 
     def rank(self, bot: Wire, ranking: list[Any], **more: Any) -> Any:
@@ -517,7 +517,7 @@ class TestLabels:
 
 
 class TestShapes:
-    """An interaction without a type is taken for the first shape that its members fit."""
+    """An interaction without a type gets the first schema that its members fit."""
 
     def test_by_members(self, bot: Wire, alice: User) -> None:
         bot.take(ADA, "initial_prompt", "a")
@@ -625,7 +625,7 @@ def _contribute(bot: Wire, who: dict[str, str]) -> None:
 
 
 class TestPools:
-    """A language is a pool: any well-formed tag, in one spelling."""
+    """A language is a pool of work: any well-formed tag, in one spelling."""
 
     @pytest.mark.parametrize(
         ("given", "kept"),

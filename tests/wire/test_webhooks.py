@@ -1,4 +1,4 @@
-"""Programs are told what happens: signed, once for each id, again while they do not answer; nobody waits for them."""
+"""Webhooks are signed, have unique ids, are retried until answered, and delay nobody."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from oasst.core.http import outgoing
 from oasst.site.api_urls import document
-from tests.clients.validity import faults
+from tests.clients.validity import validation_errors
 from tests.factories import decide, delete, growing_tree, new_person, new_prompt
 from tests.wire.conftest import Wire, code_of, person, problems
 from tests.wire.receiver import Receiver
@@ -33,10 +33,10 @@ ADA = person("Ada")
 
 @pytest.fixture(autouse=True)
 def _all_is_as_published(db: None) -> Iterator[None]:
-    """What any test here had sent fits the published shape of its type."""
+    """Every event that a test sent matches the published schema of its type."""
     yield
     for one in Delivery.objects.all():
-        assert faults(document(), "AnyEvent", json.loads(one.body)) == [], one.body
+        assert validation_errors(document(), "AnyEvent", json.loads(one.body)) == [], one.body
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def signature(secret: str, headers: dict[str, str], body: bytes) -> str:
 
 
 def later(**time: float) -> None:
-    """As if so much time had passed for everything that waits."""
+    """Let everything that waits seem this much older."""
     ago = timedelta(**time)
     for one in Delivery.objects.filter(status=Delivery.Status.WAITING):
         Delivery.objects.filter(pk=one.pk).update(due_at=one.due_at - ago)
@@ -183,8 +183,8 @@ class TestFailing:
         new_prompt(alice)
         send_webhooks()
         assert len(receiver.got) == 1
-        receiver.hold.clear()  # now it does not even answer
-        monkeypatch.setattr(outgoing, "SECONDS", 1)
+        receiver.hold.clear()  # now it does not even respond
+        monkeypatch.setattr(outgoing, "TOTAL_SECONDS", 1)
         later(minutes=10)
         for _ in range(5):
             new_prompt(alice)
@@ -198,13 +198,13 @@ class TestFailing:
         hook = subscribe(site, receiver)
         receiver.status = 400
         site.post(f"webhooks/{hook['id']}/ping")
-        for number in range(len(deliveries.PAUSES) + 3):
+        for number in range(len(deliveries.RETRY_PAUSES) + 3):
             send_webhooks()
             later(days=1)
             Webhook.objects.update(failing_since=timezone.now())
             assert number < 20
         one = site.get(f"webhooks/{hook['id']}/deliveries").json()[0]
-        assert (one["status"], one["attempts"]) == ("given_up", len(deliveries.PAUSES) + 1)
+        assert (one["status"], one["attempts"]) == ("given_up", len(deliveries.RETRY_PAUSES) + 1)
 
     def test_after_days_it_is_switched_off(self, site: Wire, receiver: Receiver, alice: User) -> None:
         hook = subscribe(site, receiver)
@@ -300,10 +300,10 @@ class TestWhose:
         assert not Webhook.objects.exists()
 
     def test_not_more_than_ten(self, bot: Wire, receiver: Receiver) -> None:
-        for _ in range(webhooks.MOST):
+        for _ in range(webhooks.MAX_WEBHOOKS):
             subscribe(bot, receiver)
         assert code_of(bot.post("webhooks", {"url": receiver.url})) == (409, 0)
-        assert Webhook.objects.count() == webhooks.MOST
+        assert Webhook.objects.count() == webhooks.MAX_WEBHOOKS
 
     def test_unknown_events(self, bot: Wire, receiver: Receiver) -> None:
         response = bot.post("webhooks", {"url": receiver.url, "events": ["message.eaten"]})
@@ -381,7 +381,7 @@ class TestAdmin:
     def test_a_bad_address_is_said_beside_the_field(self, browser: Client, bot: Wire) -> None:
         given = {"api_client": str(bot.client.pk), "url": "ftp://example.org", "events": []}
         page = browser.post("/admin/trees/webhook/add/", given)
-        assert page.status_code == 200 and "This address can not be used" in page.text
+        assert page.status_code == 200 and "This address cannot be used" in page.text
         assert not Webhook.objects.exists()
 
     def test_the_start_page_says_what_was_switched_off(

@@ -1,4 +1,4 @@
-"""Whatever opens nothing is counted by the address that brings it, at every door; what opens is never counted."""
+"""Wrong secrets are counted by address in every API; valid ones are never counted."""
 
 import base64
 import json
@@ -72,7 +72,7 @@ def test_wrong_ones_are_counted(rule: str, knock: Knock, settings: Any, monkeypa
 
 
 def test_also_from_the_address_of_a_trusted_program(site: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its own requests are free of the limits by address; what else comes from there is not."""
+    """The client's own requests are not limited by address, but others from there are."""
     tighten(monkeypatch, "WRONG_KEYS_FROM_ADDRESS", "2 per hour")
     for _ in range(3):
         assert site.get("users/cursor").status_code == 200

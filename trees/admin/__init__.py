@@ -1,4 +1,4 @@
-"""The data set as moderators see it. Everything is read-only; actions call `trees.moderation.moderator_actions`."""
+"""The data set for moderators: read-only, with actions that call `trees.moderation.moderator_actions`."""
 
 from trees.admin import messages, proposals, reports, trees, webhooks, withdrawals
 

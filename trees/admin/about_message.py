@@ -1,4 +1,4 @@
-"""The message that a row is about, as whoever decides has to see it."""
+"""The message that an admin row is about, with what a moderator needs for a decision."""
 
 from typing import Any
 
@@ -7,18 +7,15 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from oasst.core.markdown.rendering import plain_excerpt
-from oasst.core.read_only_admin import person_shown, whole_text, written_text
+from oasst.core.read_only_admin import render_message, render_person, render_plain_text
 from trees.admin.trees import tree_link
 from trees.moderation.badges import message_badge, state_badge
 
-EXCERPT = 300
-"""Letters of the message above: what was answered has to be seen, not read whole."""
+EXCERPT = 300  # characters of the parent message: enough to see what was answered
 
 
 class AboutMessage:
-    """Columns and rows for something with a `message`: its text with a way to its page, its author, what it answers,
-    what became of it, and its conversation.
-    """
+    """Columns for rows with a `message`: its text with a link, its author, parent, state, and conversation."""
 
     excerpt_length = 60
 
@@ -39,7 +36,7 @@ class AboutMessage:
     def message_text(self, row: Any) -> str:
         address = reverse("admin:trees_message_change", args=[row.message_id])
         return format_html(
-            '{}<a class="text-link" href="{}">Open the message</a>', written_text(row.message.text), address
+            '{}<a class="text-link" href="{}">Open the message</a>', render_message(row.message.text), address
         )
 
     @admin.display(description="Written by")
@@ -48,11 +45,11 @@ class AboutMessage:
         if author is None:
             return "nobody known"
         address = reverse("admin:accounts_user_change", args=[author.pk])
-        return person_shown(author, address)
+        return render_person(author, address)
 
     @admin.display(description="It answers")
     def answered(self, row: Any) -> str:
         above = row.message.parent
         if above is None:
             return "nothing: it is a first prompt"
-        return whole_text(plain_excerpt(above.text, EXCERPT))
+        return render_plain_text(plain_excerpt(above.text, EXCERPT))

@@ -1,4 +1,4 @@
-"""The filters of the lists. None of them reads a whole table to say what there is."""
+"""The filters of the lists. None of them reads a whole table to find its choices."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from oasst.core.text.languages import name_of
 from trees.lifecycle.states import TABLE
-from trees.moderation.queries import PROMPT_STANDS, languages
+from trees.moderation.queries import PROMPT_EXISTS, languages
 
 
 class ByState(SimpleListFilter):
@@ -30,7 +30,7 @@ class ByPrompt(SimpleListFilter):
         return [("stands", "Stands"), ("deleted", "Deleted")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        condition = {"stands": PROMPT_STANDS, "deleted": ~PROMPT_STANDS}.get(self.value() or "")
+        condition = {"stands": PROMPT_EXISTS, "deleted": ~PROMPT_EXISTS}.get(self.value() or "")
         return queryset if condition is None else queryset.filter(condition)
 
 

@@ -1,4 +1,4 @@
-"""Messages, what was said of them, and the deletions that can be undone."""
+"""Messages, the judgments on them, and the deletions that can be undone."""
 
 from typing import Any
 from uuid import UUID
@@ -12,27 +12,27 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from oasst.accounts.forms import add_refusal
+from oasst.accounts.forms import add_domain_error
 from oasst.accounts.models import User
 from oasst.core.errors import DomainError
 from oasst.core.form_fields import LineField, TextField
-from oasst.core.locks import waits_are_busy
+from oasst.core.locks import timeouts_as_busy
 from oasst.core.markdown.rendering import plain_excerpt
-from oasst.core.read_only_admin import ReadOnlyAdmin, badge, written_text
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_message
 from oasst.core.text.diff import word_diff
 from oasst.core.text.languages import name_of
 from trees.admin.about_message import AboutMessage
 from trees.admin.filters import ByLanguage, ByLooks, ByReview
-from trees.admin.trees import tree_link
+from trees.admin.trees import moderate, tree_link
 from trees.lifecycle.policy import current_policy
 from trees.models import Deletion, Message
 from trees.moderation import moderator_actions, offered_actions
 from trees.moderation.badges import message_badge, state_badge
-from trees.moderation.queries import message_file, search_messages
+from trees.moderation.queries import message_details, search_messages
 
 
 class EditForm(forms.Form):
-    # Nothing is stripped or limited here: what a text may be is said by the service.
+    # The service checks the text, so nothing is stripped or limited here.
     text = TextField(widget=UnfoldAdminTextareaWidget({"rows": 14}))
     reason = LineField(
         widget=UnfoldAdminTextInputWidget(), limit=500, help_text="Kept with the new text, for other moderators."
@@ -45,7 +45,7 @@ class MessageAdmin(ReadOnlyAdmin):
     list_filter = ("deleted", "hidden", ByReview, "role", ByLanguage, ByLooks, "synthetic")
     search_fields = ("id",)
     search_help_text = "A piece of the text, or the id of a message or conversation"
-    # Ids begin with the time, so this is newest first and needs no index of its own.
+    # Ids start with the time, so this is newest first without another index.
     ordering = ("-id",)
     actions = ("delete",)
     destructive = actions
@@ -77,24 +77,21 @@ class MessageAdmin(ReadOnlyAdmin):
         return [path("<uuid:message_id>/edit/", edit, name="trees_message_edit"), *super().get_urls()]
 
     def details(self, obj: Message) -> dict[str, Any]:
-        found = message_file(obj)
+        facts = message_details(obj)
         return {
-            "file": found,
+            "file": facts,
             "page_url": reverse("tree", args=[obj.pk]),
-            "reviews": [(review, _answers(review.labels)) for review in found.reviews],
+            "reviews": [(review, _answers(review.labels)) for review in facts.reviews],
             "changes": word_diff(obj.correction_of.text, obj.text) if obj.correction_of else [],
-            "suggested": [(one, message_badge(one), word_diff(obj.text, one.text)) for one in found.corrections],
+            "suggested": [(m, message_badge(m), word_diff(obj.text, m.text)) for m in facts.corrections],
         }
 
     def title_of(self, obj: Message) -> str:
         return plain_excerpt(obj.text, 70)
 
-    def offers(self, obj: Message, actor: User) -> dict[str, Any]:
-        return {
-            "edit_url": reverse("admin:trees_message_edit", args=[obj.pk])
-            if offered_actions.may_edit(obj, actor)
-            else ""
-        }
+    def extra_context(self, obj: Message, actor: User) -> dict[str, Any]:
+        may_edit = offered_actions.may_edit(obj, actor)
+        return {"edit_url": reverse("admin:trees_message_edit", args=[obj.pk]) if may_edit else ""}
 
     def can_do(self, action: str, obj: Message, actor: User) -> bool:
         return not obj.deleted
@@ -106,12 +103,12 @@ class MessageAdmin(ReadOnlyAdmin):
         form = EditForm(request.POST or None, initial={"text": message.text})
         if request.method == "POST" and form.is_valid():
             try:
-                with waits_are_busy():
+                with timeouts_as_busy():
                     moderator_actions.edit_message(
                         message_id=message_id, actor=request.user, policy=current_policy(), **form.cleaned_data
                     )
             except DomainError as error:
-                add_refusal(form, error)
+                add_domain_error(form, error)
             else:
                 self.log_change(request, message, f"edited: {form.cleaned_data['reason']}")
                 self.message_user(request, "The new text is stored; the old one is kept.", messages.SUCCESS)
@@ -153,20 +150,15 @@ class MessageAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Text")
     def text_of_now(self, message: Message) -> str:
-        return written_text(message.text)
+        return render_message(message.text)
 
     @admin.action(description="Delete, with everything below")
     def delete(self, request: Any, chosen: QuerySet[Message]) -> None:
-        def act(message: Message, reason: str) -> None:
-            moderator_actions.delete_message(
-                message_id=message.pk, actor=request.user, reason=reason, policy=current_policy()
-            )
-
-        self.do_to_each(request, chosen, "deleted", act)
+        moderate(self, request, chosen, "deleted", moderator_actions.delete_message, "message_id")
 
 
 def _answers(labels: dict[str, float | None]) -> list[tuple[str, float]]:
-    """The labels that were answered."""
+    """Return the labels that were answered."""
     return [(name.replace("_", " "), value) for name, value in labels.items() if value is not None]
 
 
@@ -210,9 +202,4 @@ class DeletionAdmin(AboutMessage, ReadOnlyAdmin):
 
     @admin.action(description="Undo")
     def undelete(self, request: Any, chosen: QuerySet[Deletion]) -> None:
-        def act(deletion: Deletion, reason: str) -> None:
-            moderator_actions.undelete(
-                deletion_id=deletion.pk, actor=request.user, reason=reason, policy=current_policy()
-            )
-
-        self.do_to_each(request, chosen, "brought back", act)
+        moderate(self, request, chosen, "brought back", moderator_actions.undelete, "deletion_id")

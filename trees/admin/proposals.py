@@ -1,4 +1,4 @@
-"""The moderators' queue of what many people complained about."""
+"""The moderators' queue of messages that many people complained about."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from django.http import HttpRequest
 from oasst.accounts.models import User
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from trees.admin.about_message import AboutMessage
-from trees.lifecycle.policy import current_policy
-from trees.models import Proposal
+from trees.admin.trees import moderate
+from trees.models import Proposal, Report
 from trees.moderation import moderator_actions, offered_actions
-from trees.moderation.queries import reports_about
+from trees.moderation.queries import first_reports
 
 TONES = {Proposal.Status.OPEN: "warning", Proposal.Status.UPHELD: "success", Proposal.Status.DISMISSED: ""}
 
@@ -41,14 +41,14 @@ class ProposalAdmin(AboutMessage, ReadOnlyAdmin):
         return rows.defer("message__search")
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """The queue begins with who waits longest."""
+        """Sort the queue by waiting time, longest first."""
         return ("created_at", "id") if request.GET.get("status__exact") == Proposal.Status.OPEN else ("-id",)
 
     def title_of(self, obj: Proposal) -> str:
         return f"{obj.get_kind_display()}: {self.excerpt(obj)}"
 
     def details(self, obj: Proposal) -> dict[str, Any]:
-        reports, more = reports_about(obj.message_id)
+        reports, more = first_reports(Report.objects.filter(message=obj.message_id))
         return {"reports": reports, "more": more}
 
     def can_do(self, action: str, obj: Proposal, actor: User) -> bool:
@@ -67,18 +67,8 @@ class ProposalAdmin(AboutMessage, ReadOnlyAdmin):
 
     @admin.action(description="Delete the message, with everything below")
     def uphold(self, request: Any, chosen: QuerySet[Proposal]) -> None:
-        def act(proposal: Proposal, reason: str) -> None:
-            moderator_actions.uphold(
-                proposal_id=proposal.pk, actor=request.user, reason=reason, policy=current_policy()
-            )
-
-        self.do_to_each(request, chosen, "deleted", act)
+        moderate(self, request, chosen, "deleted", moderator_actions.uphold, "proposal_id")
 
     @admin.action(description="Let the message stay")
     def dismiss(self, request: Any, chosen: QuerySet[Proposal]) -> None:
-        def act(proposal: Proposal, reason: str) -> None:
-            moderator_actions.dismiss(
-                proposal_id=proposal.pk, actor=request.user, reason=reason, policy=current_policy()
-            )
-
-        self.do_to_each(request, chosen, "stays", act)
+        moderate(self, request, chosen, "stays", moderator_actions.dismiss, "proposal_id")

@@ -11,7 +11,7 @@ from django.utils.text import Truncator
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict
-from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, whole_text
+from oasst.core.read_only_admin import ReadOnlyAdmin, ReasonForm, badge, render_plain_text
 from trees.admin.about_message import AboutMessage
 from trees.lifecycle.policy import current_policy
 from trees.models import Report
@@ -63,7 +63,7 @@ class ReportAdmin(AboutMessage, ReadOnlyAdmin):
         return rows.defer("message__search")
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """The queue begins with who waits longest."""
+        """Sort the queue by waiting time, longest first."""
         return ("created_at", "id") if request.GET.get("status__exact") == Report.Status.OPEN else ("-id",)
 
     def title_of(self, obj: Report) -> str:
@@ -90,7 +90,7 @@ class ReportAdmin(AboutMessage, ReadOnlyAdmin):
 
     @admin.display(description="What the reporter says")
     def report_text(self, report: Report) -> str:
-        return whole_text(report.text)
+        return render_plain_text(report.text)
 
     @admin.action(description="Uphold (record only)")
     def uphold(self, request: Any, chosen: QuerySet[Report]) -> None:
@@ -102,15 +102,15 @@ class ReportAdmin(AboutMessage, ReadOnlyAdmin):
 
     def _settle(self, request: Any, chosen: QuerySet[Report], status: Report.Status) -> None:
         def act(report: Report, outcome: str) -> None:
-            waited = report.status == Report.Status.OPEN
+            was_open = report.status == Report.Status.OPEN
             try:
                 moderator_actions.settle_report(
                     report_id=report.pk, actor=request.user, status=status, outcome=outcome, policy=current_policy()
                 )
             except Conflict:
-                # The one before it was about the same message, and what it decided was the answer to this one.
+                # An action on an earlier row about the same message may have answered this report too.
                 report.refresh_from_db(fields=["status", "handled_by"])
-                if not waited or (report.status, report.handled_by_id) != (status, request.user.pk):
+                if not was_open or (report.status, report.handled_by_id) != (status, request.user.pk):
                     raise
 
-        self.do_to_each(request, chosen, status.label.lower(), act)
+        self.act_on_each(request, chosen, status.label.lower(), act)

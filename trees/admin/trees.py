@@ -1,5 +1,6 @@
-"""Conversations and the steps that they took."""
+"""Conversations and their transitions."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -19,12 +20,23 @@ from trees.lifecycle.states import TABLE, State
 from trees.models import MessageTree, TreeTransition
 from trees.moderation import moderator_actions, offered_actions
 from trees.moderation.badges import message_badge, state_badge
-from trees.moderation.queries import search_trees, tree_file, with_prompts
+from trees.moderation.queries import search_trees, tree_details, with_prompts
 
 
 def tree_link(tree_id: UUID, text: str = "") -> SafeString:
     address = reverse("admin:trees_messagetree_change", args=[tree_id])
     return format_html('<a class="text-link" href="{}">{}</a>', address, text or tree_id)
+
+
+def moderate(
+    model_admin: ReadOnlyAdmin, request: Any, chosen: QuerySet[Any], done: str, act: Callable[..., object], key: str
+) -> None:
+    """Call this function of `moderator_actions` for each chosen row, with the row's id as the argument `key`."""
+
+    def act_on(row: Any, reason: str) -> None:
+        act(**{key: row.pk}, actor=request.user, reason=reason, policy=current_policy())
+
+    model_admin.act_on_each(request, chosen, done, act_on)
 
 
 @admin.register(MessageTree)
@@ -54,16 +66,16 @@ class TreeAdmin(ReadOnlyAdmin):
         return plain_excerpt(obj.prompt or "", 70) or str(obj)
 
     def details(self, obj: MessageTree) -> dict[str, Any]:
-        found = tree_file(obj)
-        texts = {message.pk: message.text for message in found.messages}
+        facts = tree_details(obj)
+        texts = {message.pk: message.text for message in facts.messages}
         return {
-            "file": found,
-            "openings": [(opening, texts[opening.message_id]) for opening in found.openings],
+            "file": facts,
+            "openings": [(opening, texts[opening.message_id]) for opening in facts.openings],
             "turns": [
                 (message, message_badge(message), 0 if message.rank is None else message.rank + 1)
-                for message in found.messages
+                for message in facts.messages
             ],
-            "steps": [(step, state_badge(step.from_state), state_badge(step.to_state)) for step in found.transitions],
+            "steps": [(step, state_badge(step.from_state), state_badge(step.to_state)) for step in facts.transitions],
         }
 
     def can_do(self, action: str, obj: MessageTree, actor: User) -> bool:
@@ -95,24 +107,15 @@ class TreeAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Stop")
     def halt(self, request: Any, chosen: QuerySet[MessageTree]) -> None:
-        def act(tree: MessageTree, reason: str) -> None:
-            moderator_actions.halt(tree_id=tree.pk, actor=request.user, reason=reason, policy=current_policy())
-
-        self.do_to_each(request, chosen, "stopped", act)
+        moderate(self, request, chosen, "stopped", moderator_actions.halt, "tree_id")
 
     @admin.action(description="Let go on")
     def resume(self, request: Any, chosen: QuerySet[MessageTree]) -> None:
-        def act(tree: MessageTree, reason: str) -> None:
-            moderator_actions.resume(tree_id=tree.pk, actor=request.user, reason=reason, policy=current_policy())
-
-        self.do_to_each(request, chosen, "goes on", act)
+        moderate(self, request, chosen, "goes on", moderator_actions.resume, "tree_id")
 
     @admin.action(description="Score again")
     def retry_scoring(self, request: Any, chosen: QuerySet[MessageTree]) -> None:
-        def act(tree: MessageTree, reason: str) -> None:
-            moderator_actions.retry_scoring(tree_id=tree.pk, actor=request.user, reason=reason, policy=current_policy())
-
-        self.do_to_each(request, chosen, "scored", act)
+        moderate(self, request, chosen, "scored", moderator_actions.retry_scoring, "tree_id")
 
 
 @admin.register(TreeTransition)

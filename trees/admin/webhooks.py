@@ -1,4 +1,4 @@
-"""Webhooks of API clients: who is told what, how it goes, and what was switched off."""
+"""Webhooks of API clients: subscriptions, deliveries, and failures."""
 
 from typing import Any
 
@@ -8,29 +8,25 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from oasst.accounts.authentication.reauthentication import asks_first
+from oasst.accounts.authentication.reauthentication import requires_proof
 from oasst.accounts.models import ApiClient, User
 from oasst.core.errors import DomainError
 from oasst.core.form_fields import LineField
-from oasst.core.http.message_storage import SECRET
+from oasst.core.http.message_storage import SECRET_TAG
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from trees.models import Delivery, Webhook
 from trees.outbox import webhooks
 
-TONES = {
-    Delivery.Status.WAITING: "warning",
-    Delivery.Status.DELIVERED: "success",
-    Delivery.Status.GIVEN_UP: "danger",
-}
+TONES = {Delivery.Status.WAITING: "warning", Delivery.Status.DELIVERED: "success", Delivery.Status.GIVEN_UP: "danger"}
 
 
 class WebhookForm(forms.ModelForm):
-    """A new one. The service checks and makes it."""
+    """The form for a new webhook. The service checks and creates it."""
 
     api_client = forms.ModelChoiceField(ApiClient.objects.order_by("name"), label="API client")
     url = LineField(label="Address", limit=500, help_text="https, on the public internet.")
     events = forms.MultipleChoiceField(
-        choices=[(one, one) for one in webhooks.EVENTS.values()],
+        choices=[(event, event) for event in webhooks.EVENTS.values()],
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text="Of which events it is told; none chosen means all.",
@@ -41,16 +37,16 @@ class WebhookForm(forms.ModelForm):
         fields = ("api_client", "url", "events")
 
     def _post_clean(self) -> None:
-        """The model is not made from the form."""
+        """Do nothing: the service creates the model."""
 
     def clean(self) -> dict[str, Any]:
-        given = self.cleaned_data
+        data = self.cleaned_data
         if not self.errors:
             try:
-                self.instance = webhooks.create(given["api_client"], given["url"], given["events"])
+                self.instance = webhooks.create(data["api_client"], data["url"], data["events"])
             except DomainError as error:
                 self.add_error(error.field if error.field in self.fields else None, error.message)
-        return given
+        return data
 
 
 @admin.register(Webhook)
@@ -71,9 +67,9 @@ class WebhookAdmin(ReadOnlyAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.is_superuser
 
-    @asks_first
+    @requires_proof
     def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """The answer tells the secret."""
+        """Require a recent sign-in, since the response shows the secret."""
         return super().add_view(request, *args, **kwargs)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
@@ -86,15 +82,15 @@ class WebhookAdmin(ReadOnlyAdmin):
         return self.readonly_fields if obj else ()
 
     def save_form(self, request: Any, form: Any, change: bool) -> Webhook:
-        found: Webhook = form.instance
-        return found
+        webhook: Webhook = form.instance
+        return webhook
 
     def save_model(self, request: Any, obj: Webhook, form: Any, change: bool) -> None:
-        """The service made it already."""
-        self._tell_secret(request, webhooks.secret_of(obj))
+        """Only show the secret: the service has created the webhook."""
+        self._show_secret(request, webhooks.secret_of(obj))
 
     def save_related(self, request: Any, form: Any, formsets: Any, change: bool) -> None:
-        """There is nothing beside it."""
+        """Do nothing: there are no related objects."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
         waiting = Count("deliveries", filter=Q(deliveries__status=Delivery.Status.WAITING))
@@ -102,7 +98,7 @@ class WebhookAdmin(ReadOnlyAdmin):
 
     def details(self, obj: Webhook) -> dict[str, Any]:
         latest = obj.deliveries.order_by("-pk")[:50]
-        return {"deliveries": [(one, state_badge(one)) for one in latest]}
+        return {"deliveries": [(delivery, _delivery_badge(delivery)) for delivery in latest]}
 
     def can_do(self, action: str, obj: Webhook, actor: User) -> bool:
         if action == "switch_on":
@@ -121,35 +117,35 @@ class WebhookAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Send a ping")
     def send_ping(self, request: Any, chosen: QuerySet[Webhook]) -> None:
-        self.do_to_each(request, chosen, "a ping is on its way", lambda one, reason: webhooks.ping(one))
+        self.act_on_each(request, chosen, "a ping is on its way", lambda webhook, reason: webhooks.ping(webhook))
 
     @admin.action(description="Make a new secret")
-    @asks_first
+    @requires_proof
     def renew_secret(self, request: Any, chosen: QuerySet[Webhook]) -> None:
         def act(webhook: Webhook, reason: str) -> None:
-            self._tell_secret(request, webhooks.new_secret(webhook))
+            self._show_secret(request, webhooks.new_secret(webhook))
 
-        self.do_to_each(request, chosen, "has a new secret; the one before is good for a day", act)
+        self.act_on_each(request, chosen, "has a new secret; the one before is good for a day", act)
 
     @admin.action(description="Switch on")
     def switch_on(self, request: Any, chosen: QuerySet[Webhook]) -> None:
-        self.do_to_each(request, chosen, "switched on", lambda one, reason: webhooks.switch(one, on=True))
+        self.act_on_each(request, chosen, "switched on", lambda webhook, reason: webhooks.switch(webhook, on=True))
 
     @admin.action(description="Switch off")
     def switch_off(self, request: Any, chosen: QuerySet[Webhook]) -> None:
-        self.do_to_each(request, chosen, "switched off", lambda one, reason: webhooks.switch(one, on=False))
+        self.act_on_each(request, chosen, "switched off", lambda webhook, reason: webhooks.switch(webhook, on=False))
 
     @admin.action(description="Delete")
     def remove(self, request: Any, chosen: QuerySet[Webhook]) -> None:
         def act(webhook: Webhook, reason: str) -> None:
-            kept = webhook.pk
+            webhook_id = webhook.pk
             webhooks.delete(webhook)
-            webhook.pk = kept  # the log of the admin names what is gone
+            webhook.pk = webhook_id  # the admin's log names the deleted row
 
-        self.do_to_each(request, chosen, "deleted", act)
+        self.act_on_each(request, chosen, "deleted", act)
 
-    def _tell_secret(self, request: Any, secret: str) -> None:
-        self.message_user(request, f"The secret, which is told only now: {secret}", messages.WARNING, SECRET)
+    def _show_secret(self, request: Any, secret: str) -> None:
+        self.message_user(request, f"The secret, which is told only now: {secret}", messages.WARNING, SECRET_TAG)
 
 
 @admin.register(Delivery)
@@ -166,8 +162,8 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     @admin.display(description="State")
     def outcome(self, delivery: Delivery) -> SafeString:
-        return state_badge(delivery)
+        return _delivery_badge(delivery)
 
 
-def state_badge(delivery: Delivery) -> SafeString:
+def _delivery_badge(delivery: Delivery) -> SafeString:
     return badge(delivery.get_status_display().lower(), TONES[Delivery.Status(delivery.status)])

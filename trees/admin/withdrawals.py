@@ -1,4 +1,4 @@
-"""The moderators' queue of what authors withdrew although others had replied."""
+"""The moderators' queue of withdrawn messages with replies of others."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from oasst.accounts.models import User
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge
 from trees.admin.about_message import AboutMessage
-from trees.lifecycle.policy import current_policy
+from trees.admin.trees import moderate
 from trees.models import Withdrawal
 from trees.moderation import moderator_actions, offered_actions
 from trees.moderation.queries import waiting_withdrawals
@@ -56,14 +56,14 @@ class WithdrawalAdmin(AboutMessage, ReadOnlyAdmin):
         return rows.defer("message__search")
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """The queue begins with who waits longest."""
+        """Sort the queue by waiting time, longest first."""
         return ("created_at", "id") if request.GET.get("waits") else ("-id",)
 
     def title_of(self, obj: Withdrawal) -> str:
         return f"Withdrawn: {self.excerpt(obj)}"
 
     def can_do(self, action: str, obj: Withdrawal, actor: User) -> bool:
-        return action in offered_actions.about_withdrawal(obj)
+        return action in offered_actions.withdrawal_actions(obj)
 
     @admin.display(description="Status")
     def status_now(self, withdrawal: Withdrawal) -> str:
@@ -71,18 +71,8 @@ class WithdrawalAdmin(AboutMessage, ReadOnlyAdmin):
 
     @admin.action(description="Delete it, with the replies below")
     def grant(self, request: Any, chosen: QuerySet[Withdrawal]) -> None:
-        def act(one: Withdrawal, reason: str) -> None:
-            moderator_actions.grant_withdrawal(
-                withdrawal_id=one.pk, actor=request.user, reason=reason, policy=current_policy()
-            )
-
-        self.do_to_each(request, chosen, "deleted", act)
+        moderate(self, request, chosen, "deleted", moderator_actions.grant_withdrawal, "withdrawal_id")
 
     @admin.action(description="Refuse: let the text stay")
     def refuse(self, request: Any, chosen: QuerySet[Withdrawal]) -> None:
-        def act(one: Withdrawal, reason: str) -> None:
-            moderator_actions.refuse_withdrawal(
-                withdrawal_id=one.pk, actor=request.user, reason=reason, policy=current_policy()
-            )
-
-        self.do_to_each(request, chosen, "stays", act)
+        moderate(self, request, chosen, "stays", moderator_actions.refuse_withdrawal, "withdrawal_id")

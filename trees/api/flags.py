@@ -1,15 +1,15 @@
-"""Flagged messages: somebody reported them, or many people complained, and whether a moderator has looked."""
+"""Flagged messages: reported ones and those that many people complained about, and whether a moderator has answered."""
 
 from typing import Any
 
 from django.db.models import Exists, F, Max, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Greatest
 
-from oasst.api.codes import Wire
-from oasst.api.cursors import DatedPageShape, by_date, take_page
-from oasst.api.fields import Flag, Id, Moment, Shape, Text, Whole
+from oasst.api.cursors import DatedPageSchema, by_date, take_page
+from oasst.api.error_codes import ErrorCode
+from oasst.api.fields import BooleanField, DateTimeField, IntegerField, Schema, TextField, UUIDField
 from oasst.api.operations import Access, Call, Operation, operation
-from trees.access import no_message
+from trees.access import message_not_found
 from trees.lifecycle.policy import current_policy
 from trees.models import Message, Proposal, Report
 from trees.moderation import client_actions
@@ -19,32 +19,32 @@ OPERATIONS: list[Operation] = []
 BY_DATE = by_date("created_date", "message_id")
 
 
-class FlaggedMessage(Shape):
-    message_id = Id()
-    processed = Flag()
-    created_date = Moment(allow_null=True)
+class FlaggedMessage(Schema):
+    message_id = UUIDField()
+    processed = BooleanField()
+    created_date = DateTimeField(allow_null=True)
 
 
-class FlaggedPage(DatedPageShape):
+class FlaggedPage(DatedPageSchema):
     items = FlaggedMessage(many=True)
 
 
-class FlaggedQuery(Shape):
-    max_count = Whole(min_value=0)
+class FlaggedQuery(Schema):
+    max_count = IntegerField(min_value=0)
 
 
-class FlaggedCursorQuery(Shape):
-    before = Text(default=None)
-    after = Text(default=None)
-    max_count = Whole(default=10, min_value=1, max_value=1000)
-    desc = Flag(default=False)
+class FlaggedCursorQuery(Schema):
+    before = TextField(default=None)
+    after = TextField(default=None)
+    max_count = IntegerField(default=10, min_value=1, max_value=1000)
+    desc = BooleanField(default=False)
 
 
 def _flagged() -> Any:
     reports, proposals = Report.objects.order_by(), Proposal.objects.order_by()
-    found = Message.objects.filter(pk__in=reports.values("message").union(proposals.values("message")))
+    messages = Message.objects.filter(pk__in=reports.values("message").union(proposals.values("message")))
     about = {"message": OuterRef("pk")}
-    return found.values(message_id=F("pk")).annotate(
+    return messages.values(message_id=F("pk")).annotate(
         created_date=Greatest(_latest(reports.filter(**about)), _latest(proposals.filter(**about))),
         processed=~(
             Exists(reports.filter(**about, status=Report.Status.OPEN)) | Exists(waiting_proposals().filter(**about))
@@ -69,12 +69,12 @@ def list_flagged(call: Call) -> Any:
     Access.TRUSTED,
     query=FlaggedCursorQuery,
     answer=FlaggedPage,
-    errors=(Wire.INVALID_CURSOR_VALUE,),
+    errors=(ErrorCode.INVALID_CURSOR_VALUE,),
 )
 def page_flagged(call: Call) -> Any:
     """Flagged messages page by page, oldest first unless `desc`."""
     query = call.query
-    taken = take_page(
+    page = take_page(
         _flagged(),
         BY_DATE,
         lambda row: (row["created_date"], row["message_id"]),
@@ -83,7 +83,7 @@ def page_flagged(call: Call) -> Any:
         size=query["max_count"],
         desc=query["desc"],
     )
-    return taken.as_wire(taken.rows)
+    return page.represent(page.rows)
 
 
 @operation(
@@ -92,7 +92,7 @@ def page_flagged(call: Call) -> Any:
     "admin/flagged_messages/<message_id>/processed",
     Access.TRUSTED,
     answer=FlaggedMessage,
-    errors=(Wire.MESSAGE_NOT_FOUND,),
+    errors=(ErrorCode.MESSAGE_NOT_FOUND,),
 )
 def mark_processed(call: Call) -> Any:
     """A moderator has looked at it: what was reported is answered."""
@@ -100,5 +100,5 @@ def mark_processed(call: Call) -> Any:
     client_actions.settle_reports(message_id, call.client, current_policy())
     row = next(iter(_flagged().filter(message_id=message_id)), None)
     if row is None:
-        raise no_message()
+        raise message_not_found()
     return row

@@ -1,19 +1,19 @@
-"""Which labels there are, and which of them fit a message or a report."""
+"""The labels, and which of them fit a message or a report."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from oasst.api.codes import Wire
-from oasst.api.fields import Choice, Id, Shape, Text, TextOrNull
+from oasst.api.error_codes import ErrorCode
+from oasst.api.fields import ChoiceField, NullableTextField, Schema, TextField, UUIDField
 from oasst.api.operations import Access, Call, Operation, operation
-from trees.access import no_message
-from trees.contributing.reviews import labels_asked
+from trees.access import message_not_found
+from trees.contributing.reviews import requested_labels
 from trees.labels import LABELS, Label
 from trees.lifecycle.policy import current_policy
 from trees.models import Message, Review
 
 OPERATIONS: list[Operation] = []
-# Without a message every label but this one fits: it is about an answer to a task.
+# Without a message the operation lists every label but this one: it is about an answer to a task.
 _ONLY_FOR_ANSWERS = "fails_task"
 _REPORT = (
     *("spam", "not_appropriate", "pii", "hate_speech", "sexual_content", "moral_judgement", "political_content"),
@@ -21,24 +21,24 @@ _REPORT = (
 )
 
 
-class LabelName(Choice):
+class LabelName(ChoiceField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(LABELS, called="Label", **kwargs)
 
 
-class LabelDescription(Shape):
+class LabelDescription(Schema):
     name = LabelName()
-    widget = Choice(("yes_no", "flag", "likert"))
-    display_text = Text(source="question")
-    help_text = TextOrNull(source="help")  # type: ignore[assignment]
+    widget = ChoiceField(("yes_no", "flag", "likert"))
+    display_text = TextField(source="question")
+    help_text = NullableTextField(source="help")  # type: ignore[assignment]
 
 
-class ValidLabels(Shape):
+class ValidLabels(Schema):
     valid_labels = LabelDescription(many=True)
 
 
-class ValidLabelsQuery(Shape):
-    message_id = Id(default=None)
+class ValidLabelsQuery(Schema):
+    message_id = UUIDField(default=None)
 
 
 def described(names: Iterable[str]) -> list[Label]:
@@ -52,7 +52,7 @@ def described(names: Iterable[str]) -> list[Label]:
     Access.KEY,
     query=ValidLabelsQuery,
     answer=ValidLabels,
-    errors=(Wire.MESSAGE_NOT_FOUND,),
+    errors=(ErrorCode.MESSAGE_NOT_FOUND,),
 )
 def valid_labels(call: Call) -> Any:
     """The labels that fit a message; without one, all."""
@@ -61,8 +61,8 @@ def valid_labels(call: Call) -> Any:
         return {"valid_labels": described(name for name in LABELS if name != _ONLY_FOR_ANSWERS)}
     message = Message.objects.only("parent", "role").filter(pk=message_id).first()
     if message is None:
-        raise no_message()
-    return {"valid_labels": described(labels_asked(message, Review.Mode.FULL, current_policy()))}
+        raise message_not_found()
+    return {"valid_labels": described(requested_labels(message, Review.Mode.FULL, current_policy()))}
 
 
 @operation(OPERATIONS, "GET", "text_labels/report_labels", Access.OPEN, answer=ValidLabels)

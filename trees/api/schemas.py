@@ -1,8 +1,8 @@
-"""Messages and trees as the wire shows them: the declared shapes, and the rows that they are filled from.
+"""Messages and trees on the wire: the declared schemas, and the rows that fill them.
 
-A row is read as a plain tuple: a page of a thousand messages is one statement and no model objects. `source` names the
-part of the row that a member is. Rows are made for a reader: one that may not read a text has an empty one in its place
-from the start, so that nothing made from rows can show it.
+A row is read as a plain tuple: a page of a thousand messages is one statement without model objects. `source` names the
+part of the row for a member. Rows are made for one reader: a text that the reader may not read is empty from the start,
+so that nothing made from the rows can show it.
 """
 
 from collections.abc import Collection, Iterable
@@ -15,8 +15,18 @@ from django.db.models import OuterRef, QuerySet
 from rest_framework import serializers
 
 from oasst.accounts.models import ApiClient, User
-from oasst.api.cursors import DatedPageShape
-from oasst.api.fields import Choice, Flag, Id, Language, Moment, Shape, Text, TextOrNull, Whole
+from oasst.api.cursors import DatedPageSchema
+from oasst.api.fields import (
+    BooleanField,
+    ChoiceField,
+    DateTimeField,
+    IntegerField,
+    LanguageTagField,
+    NullableTextField,
+    Schema,
+    TextField,
+    UUIDField,
+)
 from oasst.api.people import FrontEndUser
 from trees.access import reads_everything
 from trees.hot import COLUMNS, MessageRow
@@ -24,102 +34,102 @@ from trees.lifecycle.states import State
 from trees.models import Message, Reaction, Role
 
 
-class ConversationMessage(Shape):
-    id = Id(allow_null=True)
-    user_id = Id(allow_null=True, source="author_id")
-    frontend_message_id = Text(allow_null=True)
-    text = Text()
-    lang = Text(allow_null=True)
-    is_assistant = Flag()
-    emojis = serializers.DictField(child=Whole())
-    user_emojis = serializers.ListField(child=Text(), source="mine")
-    user_is_author = Flag(allow_null=True)
-    synthetic = Flag(allow_null=True)
+class ConversationMessage(Schema):
+    id = UUIDField(allow_null=True)
+    user_id = UUIDField(allow_null=True, source="author_id")
+    frontend_message_id = TextField(allow_null=True)
+    text = TextField()
+    lang = TextField(allow_null=True)
+    is_assistant = BooleanField()
+    emojis = serializers.DictField(child=IntegerField())
+    user_emojis = serializers.ListField(child=TextField(), source="mine")
+    user_is_author = BooleanField(allow_null=True)
+    synthetic = BooleanField(allow_null=True)
 
 
-class MessageShape(ConversationMessage):
-    parent_id = Id(allow_null=True)
-    created_date = Moment(source="created_at")
-    review_result = Flag(allow_null=True)
-    review_count = Whole()
-    deleted = Flag(source="is_removed")
-    edited = Flag()
-    model_name = Text(allow_null=True, source="model")
-    message_tree_id = Id(source="tree_id")
-    ranking_count = Whole()
-    rank = Whole(allow_null=True)
+class MessageSchema(ConversationMessage):
+    parent_id = UUIDField(allow_null=True)
+    created_date = DateTimeField(source="created_at")
+    review_result = BooleanField(allow_null=True)
+    review_count = IntegerField()
+    deleted = BooleanField(source="is_removed")
+    edited = BooleanField()
+    model_name = TextField(allow_null=True, source="model")
+    message_tree_id = UUIDField(source="tree_id")
+    ranking_count = IntegerField()
+    rank = IntegerField(allow_null=True)
     user = FrontEndUser(allow_null=True)
 
 
-class Conversation(Shape):
+class Conversation(Schema):
     messages = ConversationMessage(many=True)
 
 
-class MessageTreeShape(Shape):
-    id = Id()
-    messages = MessageShape(many=True)
+class MessageTreeSchema(Schema):
+    id = UUIDField()
+    messages = MessageSchema(many=True)
 
 
-class MessagesQuery(Shape):
-    """What every list of messages can be asked for."""
+class MessagesQuery(Schema):
+    """The query of every list of messages."""
 
-    api_client_id = Id(default=None)
-    max_count = Whole(default=10, min_value=1, max_value=1000)
-    start_date = Moment(default=None)
-    end_date = Moment(default=None)
-    only_roots = Flag(default=False)
-    desc = Flag(default=True)
-    lang = Language(default=None)
-
-
-class MessagesCursorQuery(Shape):
-    """What every list of messages by cursor can be asked for."""
-
-    before = Text(default=None)
-    after = Text(default=None)
-    only_roots = Flag(default=False)
-    include_deleted = Flag(default=False)
-    max_count = Whole(default=10, min_value=1, max_value=1000)
-    desc = Flag(default=False)
-    lang = Language(default=None)
+    api_client_id = UUIDField(default=None)
+    max_count = IntegerField(default=10, min_value=1, max_value=1000)
+    start_date = DateTimeField(default=None)
+    end_date = DateTimeField(default=None)
+    only_roots = BooleanField(default=False)
+    desc = BooleanField(default=True)
+    lang = LanguageTagField(default=None)
 
 
-class MessagePage(DatedPageShape):
-    items = MessageShape(many=True)
+class MessagesCursorQuery(Schema):
+    """The query of every list of messages by cursor."""
+
+    before = TextField(default=None)
+    after = TextField(default=None)
+    only_roots = BooleanField(default=False)
+    include_deleted = BooleanField(default=False)
+    max_count = IntegerField(default=10, min_value=1, max_value=1000)
+    desc = BooleanField(default=False)
+    lang = LanguageTagField(default=None)
 
 
-class StateName(Choice):
-    """Where a message tree stands."""
+class MessagePage(DatedPageSchema):
+    items = MessageSchema(many=True)
+
+
+class StateName(ChoiceField):
+    """The state of a message tree."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(State, called="State", **kwargs)
 
 
-class TreeState(Shape):
-    message_tree_id = Id(source="id")
+class TreeState(Schema):
+    message_tree_id = UUIDField(source="id")
     state = StateName()
-    goal_tree_size = Whole()
-    max_depth = Whole()
-    max_children_count = Whole()
-    active = Flag()
-    origin = TextOrNull()
+    goal_tree_size = IntegerField()
+    max_depth = IntegerField()
+    max_children_count = IntegerField()
+    active = BooleanField()
+    origin = NullableTextField()
 
 
-class Revision(Shape):
-    id = Id()
-    text = Text()
-    message_id = Id()
-    user_id = Id(allow_null=True, source="author_id")
-    created_date = Moment(allow_null=True, source="created_at")
-    user_is_author = Flag(allow_null=True)
+class Revision(Schema):
+    id = UUIDField()
+    text = TextField()
+    message_id = UUIDField()
+    user_id = UUIDField(allow_null=True, source="author_id")
+    created_date = DateTimeField(allow_null=True, source="created_at")
+    user_is_author = BooleanField(allow_null=True)
 
 
 def rows(messages: QuerySet[Message], viewer: User | None) -> "QuerySet[Message, Any]":
-    """The messages as tuples for `as_rows`. One statement, also with the viewer's reactions."""
+    """Return the messages as tuples for `as_rows`, with the viewer's reactions. One statement."""
     if viewer is None:
         return messages.values_list(*COLUMNS)
-    given = Reaction.objects.of_present_text().filter(message=OuterRef("pk"), author=viewer).order_by("id")
-    return messages.annotate(mine=ArraySubquery(given.values("emoji"))).values_list(*COLUMNS, "mine")
+    reactions = Reaction.objects.of_present_text().filter(message=OuterRef("pk"), author=viewer).order_by("id")
+    return messages.annotate(mine=ArraySubquery(reactions.values("emoji"))).values_list(*COLUMNS, "mine")
 
 
 def read_rows(messages: QuerySet[Message], client: ApiClient, viewer: User | None) -> list[MessageRow]:
@@ -128,46 +138,44 @@ def read_rows(messages: QuerySet[Message], client: ApiClient, viewer: User | Non
 
 _MINE = len(COLUMNS)
 _AUTHOR, _ROLE, _DELETED, _HIDDEN, _MODEL = map(COLUMNS.index, ("author_id", "role", "deleted", "hidden", "model_name"))
-_row = partial(tuple.__new__, MessageRow)  # `_make` without its check of the length, for which it is a Python function
+_row = partial(tuple.__new__, MessageRow)  # `_make` is a Python function because it checks the length
 
 
 def as_rows(tuples: Iterable[Any], client: ApiClient, viewer: User | None) -> list[MessageRow]:
-    """For this reader. Each tuple is one of `rows`."""
+    """Convert tuples from `rows` for this reader."""
     viewer_id = viewer and viewer.pk
-    found: list[MessageRow] = [
+    result: list[MessageRow] = [
         _row(
             (
-                *one[:_MINE],
-                one[_MINE] if len(one) > _MINE else [],
-                one[_ROLE] == Role.ASSISTANT,
-                one[_DELETED] or one[_HIDDEN],  # the wire has one word for both
-                one[_MODEL] or None,
-                None if viewer_id is None else one[_AUTHOR] == viewer_id,
+                *values[:_MINE],
+                values[_MINE] if len(values) > _MINE else [],
+                values[_ROLE] == Role.ASSISTANT,
+                values[_DELETED] or values[_HIDDEN],  # the wire uses one word for both
+                values[_MODEL] or None,
+                None if viewer_id is None else values[_AUTHOR] == viewer_id,
                 None,
             )
         )
-        for one in tuples
+        for values in tuples
     ]
     if not client.trusted:
-        found = [_own_names(row, client) for row in found]
+        result = [_hide_foreign_id(row, client) for row in result]
     if not reads_everything(client):
-        found = [row._replace(text="") if row.is_removed else row for row in found]
-    return found
+        result = [row._replace(text="") if row.is_removed else row for row in result]
+    return result
 
 
-def _own_names(row: MessageRow, client: ApiClient) -> MessageRow:
-    """Another client's name for a message is that client's business: others but trusted ones get our id instead, which
-    as text serves them as well.
-    """
+def _hide_foreign_id(row: MessageRow, client: ApiClient) -> MessageRow:
+    """Replace another client's own id of a message by our id; only trusted clients see it."""
     return row if row.api_client_id in (None, client.pk) else row._replace(frontend_message_id=str(row.id))
 
 
-def read_these(message_ids: Collection[UUID], client: ApiClient, viewer: User | None) -> dict[UUID, MessageRow]:
-    """Those of these messages that there are, by their id. One statement."""
-    found = as_rows(Message.objects.rows(message_ids, viewer.pk if viewer else None), client, viewer)
-    return {row.id: row for row in found}
+def read_by_ids(message_ids: Collection[UUID], client: ApiClient, viewer: User | None) -> dict[UUID, MessageRow]:
+    """Return the existing ones of these messages by id. One statement."""
+    messages = as_rows(Message.objects.rows(message_ids, viewer.pk if viewer else None), client, viewer)
+    return {row.id: row for row in messages}
 
 
 def read_path(message_id: UUID, client: ApiClient, viewer: User | None) -> list[MessageRow]:
-    """The message with everything above it, the prompt first; empty when there is no such message. One statement."""
+    """Return the message and its ancestors, the prompt first; empty if it does not exist. One statement."""
     return as_rows(Message.objects.path(message_id, viewer.pk if viewer else None), client, viewer)

@@ -1,4 +1,4 @@
-"""How many messages and trees there are."""
+"""Numbers of messages and trees."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from django.core.cache import cache
 from rest_framework import serializers
 
-from oasst.api.fields import ByName, Flag, Id, Moment, Shape, Whole
+from oasst.api.fields import BooleanField, DateTimeField, IntegerField, OptionalMembersField, Schema, UUIDField
 from oasst.api.operations import Access, Call, Operation, operation
 from trees.api.schemas import StateName
 from trees.lifecycle.states import ACTIVE, State
@@ -15,69 +15,68 @@ from trees.models import Message, MessageTree
 OPERATIONS: list[Operation] = []
 
 
-class SystemStats(Shape):
-    all = Whole()
-    active = Whole()
-    active_by_lang = serializers.DictField(child=Whole())
-    deleted = Whole()
-    message_trees = Whole()
+class SystemStats(Schema):
+    all = IntegerField()
+    active = IntegerField()
+    active_by_lang = serializers.DictField(child=IntegerField())
+    deleted = IntegerField()
+    message_trees = IntegerField()
 
 
-class MessageCounts(Shape):
-    message_tree_id = Id()
+class MessageCounts(Schema):
+    message_tree_id = UUIDField()
     state = StateName()
-    depth = Whole()
-    oldest = Moment()
-    youngest = Moment()
-    count = Whole()
-    goal_tree_size = Whole()
+    depth = IntegerField()
+    oldest = DateTimeField()
+    youngest = DateTimeField()
+    count = IntegerField()
+    goal_tree_size = IntegerField()
 
 
-class TreeManagerStats(Shape):
-    state_counts = ByName(State, child=Whole())
+class TreeManagerStats(Schema):
+    state_counts = OptionalMembersField(State, child=IntegerField())
     message_counts = MessageCounts(many=True)
 
 
-class ActiveQuery(Shape):
-    only_active = Flag(default=True)
+class ActiveQuery(Schema):
+    only_active = BooleanField(default=True)
 
 
-KEPT, KEPT_FROM = 5, 2_000
-"""Seconds for which the counts of so many rows and more are kept: programs ask again and again, and each would read the
-whole table."""
+# Counting reads the whole table, so the counts of a large table are cached.
+CACHE_SECONDS, MIN_CACHED_ROWS = 5, 2_000
 
 
 def _counted(name: str, count: Callable[[], list[Any]]) -> list[Any]:
-    """Rows of (name, number, …), as they are or, on a large site, as they were seconds ago. One statement at most."""
+    """Return rows of (name, number, …), cached for seconds on a large site. At most one statement."""
     key = f"counted:{name}"
     rows: list[Any] | None = cache.get(key)
     if rows is None:
         rows = count()
-        if sum(row[1] for row in rows) >= KEPT_FROM:
-            cache.set(key, rows, KEPT)
+        if sum(row[1] for row in rows) >= MIN_CACHED_ROWS:
+            cache.set(key, rows, CACHE_SECONDS)
     return rows
 
 
 def system_stats() -> dict[str, Any]:
-    """Two statements."""
+    """Return the counts of messages and trees. Two statements."""
     counts = _counted("messages", Message.objects.count_languages)
-    total, active = (sum(row[place] for row in counts) for place in (1, 2))
+    total, active = (sum(row[index] for row in counts) for index in (1, 2))
     return {
         "all": total,
         "active": active,
-        "active_by_lang": {lang: standing for lang, _, standing in counts if standing},
+        "active_by_lang": {lang: active_count for lang, _, active_count in counts if active_count},
         "deleted": total - active,
         "message_trees": sum(state_counts().values()),
     }
 
 
 def state_counts() -> dict[str, int]:
-    """One statement."""
+    """Return the number of trees by state. One statement."""
     return dict(_counted("trees", MessageTree.objects.count_states))
 
 
 def message_counts(*, only_active: bool) -> list[dict[str, Any]]:
-    """One row a tree. One statement."""
+    """Return the counts of each tree. One statement."""
     rows = MessageTree.objects.count_messages([state.value for state in ACTIVE] if only_active else None)
     names = ("message_tree_id", "state", "depth", "oldest", "youngest", "count", "goal_tree_size")
     return [dict(zip(names, row, strict=True)) for row in rows]
@@ -94,7 +93,7 @@ def get_system_stats(call: Call) -> Any:
     "GET",
     "stats/tree_manager/state_counts",
     Access.TRUSTED,
-    answer=ByName(State, child=Whole()),
+    answer=OptionalMembersField(State, child=IntegerField()),
 )
 def get_state_counts(call: Call) -> Any:
     """How many trees are in each state that occurs."""
@@ -102,12 +101,7 @@ def get_state_counts(call: Call) -> Any:
 
 
 @operation(
-    OPERATIONS,
-    "GET",
-    "stats/tree_manager/message_counts",
-    Access.TRUSTED,
-    query=ActiveQuery,
-    answer=[MessageCounts],
+    OPERATIONS, "GET", "stats/tree_manager/message_counts", Access.TRUSTED, query=ActiveQuery, answer=[MessageCounts]
 )
 def get_message_counts(call: Call) -> Any:
     """The messages of each tree, counted."""
@@ -116,5 +110,5 @@ def get_message_counts(call: Call) -> Any:
 
 @operation(OPERATIONS, "GET", "stats/tree_manager", Access.TRUSTED, answer=TreeManagerStats)
 def get_tree_manager_stats(call: Call) -> Any:
-    """Both of the above, for the trees that somebody still works on."""
+    """Both of the above, for active trees."""
     return {"state_counts": state_counts(), "message_counts": message_counts(only_active=True)}

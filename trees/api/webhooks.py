@@ -4,7 +4,17 @@ from typing import Any
 
 from rest_framework import serializers
 
-from oasst.api.fields import Choice, Constant, Few, Flag, Id, Moment, Shape, Text, Whole
+from oasst.api.fields import (
+    BooleanField,
+    BoundedList,
+    ChoiceField,
+    ConstantField,
+    DateTimeField,
+    IntegerField,
+    Schema,
+    TextField,
+    UUIDField,
+)
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core import ratelimit
 from trees.api.schemas import StateName
@@ -14,66 +24,66 @@ from trees.outbox import webhooks
 OPERATIONS: list[Operation] = []
 KEY = Access.PROGRAM
 ONE = "webhooks/<webhook_id>"
-NONE_SUCH = (404,)
+UNKNOWN = (404,)
 
 
-class EventName(Choice):
-    """What a webhook can be told of."""
+class EventName(ChoiceField):
+    """An event that a webhook can receive."""
 
     def __init__(self) -> None:
         super().__init__(webhooks.EVENTS.values(), called="WebhookEvent")
 
 
-class WebhookShape(Shape):
-    """An address that is told what happens. `enabled` goes off by itself after days without success."""
+class WebhookSchema(Schema):
+    """An address that receives events. `enabled` goes off automatically after days without success."""
 
-    id = Id()
-    url = Text()
-    events = serializers.ListField(child=EventName(), help_text="Of which events; none named means all.")
-    enabled = Flag()
-    switched_off_date = Moment(allow_null=True, source="switched_off_at")
-    switched_off_why = Text()
-    failures = Whole(help_text="Tries that failed since the last that went well.")
-    created_date = Moment(source="created_at")
-
-
-class SecretShape(WebhookShape):
-    secret = Text(help_text="Signs what is sent, after standardwebhooks.com. Told only now.")
+    id = UUIDField()
+    url = TextField()
+    events = serializers.ListField(child=EventName(), help_text="The events that it receives; an empty list means all.")
+    enabled = BooleanField()
+    switched_off_date = DateTimeField(allow_null=True, source="switched_off_at")
+    switched_off_why = TextField()
+    failures = IntegerField(help_text="Failed tries since the last success.")
+    created_date = DateTimeField(source="created_at")
 
 
-class DeliveryStatus(Choice):
+class WebhookSecretSchema(WebhookSchema):
+    secret = TextField(help_text="Signs the events, as in standardwebhooks.com. Shown only now.")
+
+
+class DeliveryStatus(ChoiceField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(Delivery.Status.values, called="DeliveryStatus", **kwargs)
 
 
-class DeliveryShape(Shape):
-    """One event for one webhook. Its `id` is the header webhook-id: drop what you have had."""
+class DeliverySchema(Schema):
+    """One event for one webhook. Its `id` is the header webhook-id: ignore ids that you have received before."""
 
-    id = Id()
-    type = Choice((*webhooks.EVENTS.values(), webhooks.PING), source="event")
+    id = UUIDField()
+    type = ChoiceField((*webhooks.EVENTS.values(), webhooks.PING), source="event")
     status = DeliveryStatus()
-    attempts = Whole()
-    created_date = Moment(source="created_at")
-    due_date = Moment(allow_null=True, source="next_try_at")
-    ended_date = Moment(allow_null=True, source="ended_at")
-    answer_status = Whole(allow_null=True)
-    error = Text()
-    body = Text()
+    attempts = IntegerField()
+    created_date = DateTimeField(source="created_at")
+    due_date = DateTimeField(allow_null=True, source="next_try_at")
+    ended_date = DateTimeField(allow_null=True, source="ended_at")
+    answer_status = IntegerField(allow_null=True)
+    error = TextField()
+    body = TextField()
 
 
 # --- What is sent ---
 
 
-class MessageFacts(Shape):
-    message_tree_id = Id()
-    message_id = Id(required=False, help_text="Absent when the message is gone for good.")
-    frontend_message_id = Text(
+class MessageFacts(Schema):
+    message_tree_id = UUIDField()
+    message_id = UUIDField(required=False, help_text="Absent when the message is gone for good.")
+    frontend_message_id = TextField(
         required=False, allow_null=True, help_text="Null for a message of another client; absent when it is gone."
     )
 
 
-class TreeFacts(Shape):
-    message_tree_id = Id()
+class TreeFacts(Schema):
+    message_tree_id = UUIDField()
 
 
 class MoveFacts(TreeFacts):
@@ -81,56 +91,58 @@ class MoveFacts(TreeFacts):
     state = StateName()
 
 
-class NoFacts(Shape):
+class NoFacts(Schema):
     """Nothing."""
 
 
-class EventShape(Shape):
-    id = Id(help_text="The header webhook-id says the same: drop what you have had.")
-    timestamp = Moment()
-    sequence = Whole(allow_null=True, help_text="Grows with the facts; null for a ping.")
+class EventSchema(Schema):
+    id = UUIDField(help_text="Equal to the header webhook-id: ignore ids that you have received before.")
+    timestamp = DateTimeField()
+    sequence = IntegerField(allow_null=True, help_text="Grows with each event; null for a ping.")
 
 
-def _event(name: str, words: str, facts: type[Shape]) -> type[Shape]:
-    """`message.posted` is the shape `MessagePosted`."""
+def _event(name: str, description: str, facts: type[Schema]) -> type[Schema]:
+    """Return the schema of an event: `message.posted` becomes `MessagePosted`."""
     called = "".join(part.capitalize() for part in name.split("."))
-    made: type[Shape] = type(called, (EventShape,), {"__doc__": words, "type": Constant(name), "data": facts()})
-    return made
+    schema: type[Schema] = type(
+        called, (EventSchema,), {"__doc__": description, "type": ConstantField(name), "data": facts()}
+    )
+    return schema
 
 
-class AnyEvent(Shape):
-    """What a webhook is sent, by its `type`."""
+class AnyEvent(Schema):
+    """What a webhook receives, by `type`."""
 
     one_of = (
-        _event("message.posted", "Somebody wrote a message.", MessageFacts),
-        _event("message.accepted", "Reviewers took a message.", MessageFacts),
-        _event("message.rejected", "Reviewers refused a message.", MessageFacts),
+        _event("message.posted", "A message was posted.", MessageFacts),
+        _event("message.accepted", "Reviewers accepted a message.", MessageFacts),
+        _event("message.rejected", "Reviewers rejected a message.", MessageFacts),
         _event("message.reopened", "A message is reviewed again.", MessageFacts),
-        _event("message.edited", "A message has another text.", MessageFacts),
+        _event("message.edited", "The text of a message changed.", MessageFacts),
         _event("message.deleted", "A message was deleted, or is hidden for now.", MessageFacts),
-        _event("message.restored", "A message is back.", MessageFacts),
-        _event("tree.moved", "A message tree is in another state.", MoveFacts),
-        _event("tree.imported", "A message tree came from a file.", TreeFacts),
-        _event(webhooks.PING, "Means nothing.", NoFacts),
+        _event("message.restored", "A message was restored.", MessageFacts),
+        _event("tree.moved", "A message tree changed its state.", MoveFacts),
+        _event("tree.imported", "A message tree was imported from a file.", TreeFacts),
+        _event(webhooks.PING, "A test event.", NoFacts),
     )
 
 
 # --- Operations ---
 
 
-def _spend(call: Call) -> None:
-    ratelimit.spend(ratelimit.WEBHOOK_CHANGES, call.client.pk)
+def _count_change(call: Call) -> None:
+    ratelimit.count_use(ratelimit.WEBHOOK_CHANGES, call.client.pk)
 
 
-@operation(OPERATIONS, "GET", "webhooks", KEY, answer=[WebhookShape])
+@operation(OPERATIONS, "GET", "webhooks", KEY, answer=[WebhookSchema])
 def list_webhooks(call: Call) -> Any:
     """The webhooks of the calling client."""
     return call.client.webhooks.order_by("pk")
 
 
-class NewWebhook(Shape):
-    url = Text(max_length=500, help_text="https, on the public internet.")
-    events = Few(child=EventName(), default=list)
+class NewWebhook(Schema):
+    url = TextField(max_length=500, help_text="https, on the public internet.")
+    events = BoundedList(child=EventName(), default=list)
 
 
 @operation(
@@ -139,56 +151,58 @@ class NewWebhook(Shape):
     "webhooks",
     KEY,
     body=NewWebhook,
-    answer=SecretShape,
+    answer=WebhookSecretSchema,
     status=201,
-    plain=(409,),
-    repeatable=False,  # a secret is not kept in the clear
+    unnumbered_statuses=(409,),
+    repeatable=False,  # a secret is not stored in plain text
 )
 def create_webhook(call: Call) -> Any:
-    """Be told at an address what happens to the messages of the client and to trees that it began; all for a trusted
-    one.
+    """Create a webhook for events on the client's messages and on trees that it began; a trusted client gets all
+    events.
     """
-    _spend(call)
-    made = webhooks.create(call.client, call.given["url"], call.given["events"])
-    return {**vars(made), "secret": webhooks.secret_of(made)}
+    _count_change(call)
+    webhook = webhooks.create(call.client, call.required_body["url"], call.required_body["events"])
+    return {**vars(webhook), "secret": webhooks.secret_of(webhook)}
 
 
-class SwitchQuery(Shape):
-    enabled = Flag()
+class SwitchQuery(Schema):
+    enabled = BooleanField()
 
 
-@operation(OPERATIONS, "PUT", ONE, KEY, query=SwitchQuery, status=204, plain=NONE_SUCH)
+@operation(OPERATIONS, "PUT", ONE, KEY, query=SwitchQuery, status=204, unnumbered_statuses=UNKNOWN)
 def switch_webhook(call: Call) -> None:
-    """Switch a webhook off, or on again. What happened while it was off is not told."""
-    _spend(call)
+    """Switch a webhook off or on. Events that happen while it is off are not sent later."""
+    _count_change(call)
     webhooks.switch(webhooks.find(call.client, call.id("webhook_id")), on=call.query["enabled"])
 
 
-@operation(OPERATIONS, "DELETE", ONE, KEY, status=204, plain=NONE_SUCH)
+@operation(OPERATIONS, "DELETE", ONE, KEY, status=204, unnumbered_statuses=UNKNOWN)
 def delete_webhook(call: Call) -> None:
-    """Be told nothing more."""
-    _spend(call)
+    """Delete a webhook."""
+    _count_change(call)
     webhooks.delete(webhooks.find(call.client, call.id("webhook_id")))
 
 
-@operation(OPERATIONS, "POST", f"{ONE}/secret", KEY, answer=SecretShape, plain=NONE_SUCH, repeatable=False)
+@operation(
+    OPERATIONS, "POST", f"{ONE}/secret", KEY, answer=WebhookSecretSchema, unnumbered_statuses=UNKNOWN, repeatable=False
+)
 def rotate_webhook_secret(call: Call) -> Any:
-    """Another secret. The one before signs along for a day."""
-    _spend(call)
-    found = webhooks.find(call.client, call.id("webhook_id"))
-    secret = webhooks.new_secret(found)
-    return {**vars(found), "secret": secret}
+    """Set a new secret. The old one also signs for a day."""
+    _count_change(call)
+    webhook = webhooks.find(call.client, call.id("webhook_id"))
+    secret = webhooks.new_secret(webhook)
+    return {**vars(webhook), "secret": secret}
 
 
-@operation(OPERATIONS, "POST", f"{ONE}/ping", KEY, status=202, answer=DeliveryShape, plain=(404, 409))
+@operation(OPERATIONS, "POST", f"{ONE}/ping", KEY, status=202, answer=DeliverySchema, unnumbered_statuses=(404, 409))
 def ping_webhook(call: Call) -> Any:
-    """Send an event `ping`, which means nothing. Its delivery tells what became of it."""
+    """Send a test event `ping`. The answer is its delivery, which shows the result."""
     return webhooks.ping(webhooks.find(call.client, call.id("webhook_id")))
 
 
-class DeliveriesQuery(Shape):
+class DeliveriesQuery(Schema):
     status = DeliveryStatus(default=None)
-    max_count = Whole(default=100, min_value=1, max_value=1000)
+    max_count = IntegerField(default=100, min_value=1, max_value=1000)
 
 
 @operation(
@@ -197,12 +211,12 @@ class DeliveriesQuery(Shape):
     f"{ONE}/deliveries",
     KEY,
     query=DeliveriesQuery,
-    answer=[DeliveryShape],
-    plain=NONE_SUCH,
+    answer=[DeliverySchema],
+    unnumbered_statuses=UNKNOWN,
 )
 def list_deliveries(call: Call) -> Any:
-    """What was sent in the last month and what waits, newest first."""
-    found = webhooks.find(call.client, call.id("webhook_id")).deliveries.order_by("-pk")
+    """The deliveries of the last month and those that wait, newest first."""
+    deliveries = webhooks.find(call.client, call.id("webhook_id")).deliveries.order_by("-pk")
     if call.query["status"]:
-        found = found.filter(status=call.query["status"])
-    return found[: call.query["max_count"]]
+        deliveries = deliveries.filter(status=call.query["status"])
+    return deliveries[: call.query["max_count"]]

@@ -1,6 +1,6 @@
-"""Writing messages: first prompts and replies.
+"""Write messages: first prompts and replies.
 
-Inner writers: the caller owns the transaction. Each ends in `transitions.advance`. Locks the tree row.
+Inner writers: the caller owns the transaction. Each ends in `transitions.advance` and locks the tree row.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Gone
 from oasst.core.ids import uuid7
-from oasst.core.text.language_detection import NOTHING_SEEN, Reading
+from oasst.core.text.language_detection import NO_DETECTION, Detection
 from oasst.core.text.validation import clean_pool_tag, clean_text
 from trees.lifecycle import demand, transitions
 from trees.lifecycle.locked_tree import LockedTree, lock_tree, new_tree
@@ -23,7 +23,7 @@ from trees.lifecycle.states import State
 from trees.models import Happening, Message, MessageTree, Revision, Role
 
 
-def digest_of(text: str) -> bytes:
+def hash_text(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
@@ -33,18 +33,18 @@ def post_prompt(
     text: str,
     lang: str,
     policy: TreePolicy,
-    reading: Reading = NOTHING_SEEN,
+    detection: Detection = NO_DETECTION,
     api_client_id: UUID | None = None,
     frontend_message_id: str | None = None,
 ) -> Message:
-    """Store a first prompt; its tree starts in review. `reading` is what its text looks like, read before the
-    transaction: where that is another language than `lang`, the message is marked for the moderators.
+    """Store a first prompt; its tree starts in review. `detection` is the language of the text, detected before the
+    transaction since that is slow. If it is not `lang`, the message is marked for the moderators.
 
-    Raises Invalid (the text or the language tag) or Conflict (`duplicate`: the same text a short while ago).
+    Raise Invalid (the text or the language tag) or Conflict (`duplicate`: the same text a short while ago).
     """
     text = clean_text(text, limit=policy.message_size_limit)
     lang = clean_pool_tag(lang)
-    refuse_repetition(author, text, policy)
+    _refuse_repetition(author, text, policy)
     message_id = uuid7()
     tree = MessageTree.objects.create(
         id=message_id,
@@ -54,7 +54,7 @@ def post_prompt(
         max_depth=policy.max_tree_depth,
         max_children_count=policy.max_children_count,
     )
-    message = insert_message(
+    message = _insert_message(
         id=message_id,
         tree=tree,
         parent=None,
@@ -64,7 +64,7 @@ def post_prompt(
         author=author,
         text=text,
         lang=lang,
-        reading=reading,
+        detection=detection,
         api_client_id=api_client_id,
         frontend_message_id=frontend_message_id,
     )
@@ -82,56 +82,78 @@ def post_reply(
     policy: TreePolicy,
     lease: UUID | None = None,
     lang: str | None = None,
-    reading: Reading = NOTHING_SEEN,
+    detection: Detection = NO_DETECTION,
     api_client_id: UUID | None = None,
     frontend_message_id: str | None = None,
 ) -> Message:
-    """Store a reply to `parent`. Its language is the tree's unless one is given; `reading` as in `post_prompt`.
+    """Store a reply to `parent`, in the language of the tree unless `lang` is given; `detection` as in `post_prompt`.
 
-    `lease` names the held place that it uses; without one it needs a free place.
-    Raises Invalid (text, language), Conflict (`duplicate`, `duplicate_reply`), Gone (`no_place_left`,
-    `message_deleted`, `message_hidden`), NotFound.
+    `lease` names the held opening to use; without one a free opening is needed. Raise Invalid (text, language),
+    Conflict (`duplicate`, `duplicate_reply`), Gone (`no_place_left`, `message_deleted`, `message_hidden`), NotFound.
     """
-    text = clean_text(text, limit=policy.message_size_limit)
-    refuse_repetition(author, text, policy)
-    locked = lock_tree(parent.tree_id, policy)
-    parent = locked.message(parent.pk)
-    if parent.deleted:
-        raise Gone("The message that you answer was deleted meanwhile.", code="message_deleted")
-    demand.refuse_paused(locked, parent)
+    gone = "The message that you answer was deleted meanwhile."
+    locked, parent, text = lock_for_answer(parent, author, text, policy, gone=gone)
     refuse_second_reply(locked, parent, author)
-    locked.take_place(message=parent, work=demand.reply_work(parent), lease=lease)
-    message = insert_message(
-        id=uuid7(),
-        tree=locked.tree,
-        parent=parent,
+    locked.use_opening(message=parent, work=demand.reply_work(parent), lease=lease)
+    return add_reply(
+        locked,
+        parent,
         role=Role.ASSISTANT if parent.role == Role.PROMPTER else Role.PROMPTER,
-        depth=parent.depth + 1,
-        position=sum(1 for m in locked.messages.values() if m.parent_id == parent.pk),
         author=author,
         text=text,
         lang=clean_pool_tag(lang) if lang else locked.tree.lang,
-        reading=reading,
+        detection=detection,
         api_client_id=api_client_id,
         frontend_message_id=frontend_message_id,
     )
+
+
+def lock_for_answer(
+    message: Message, author: User, text: str, policy: TreePolicy, *, gone: str
+) -> tuple[LockedTree, Message, str]:
+    """Return the locked tree, the message and the clean text. Raise Gone with the text `gone` for a deleted message."""
+    text = clean_text(text, limit=policy.message_size_limit)
+    _refuse_repetition(author, text, policy)
+    locked = lock_tree(message.tree_id, policy)
+    message = locked.message(message.pk)
+    if message.deleted:
+        raise Gone(gone, code="message_deleted")
+    demand.refuse_paused(locked, message)
+    return locked, message, text
+
+
+def add_reply(
+    locked: LockedTree, parent: Message, *, author: User, correction_of: Message | None = None, **fields: Any
+) -> Message:
+    """Insert a reply as the last sibling, record the event and advance the tree."""
+    position = sum(1 for m in locked.messages.values() if m.parent_id == parent.pk)
+    location: dict[str, Any] = {"tree": locked.tree, "parent": parent, "depth": parent.depth + 1, "position": position}
+    message = _insert_message(id=uuid7(), author=author, correction_of=correction_of, **location, **fields)
     locked.messages[message.pk] = message
-    locked.record(Happening.Kind.MESSAGE_POSTED, message=message, actor=author)
+    data = {"correction_of": str(correction_of.pk)} if correction_of else {}
+    locked.record(Happening.Kind.MESSAGE_POSTED, message=message, actor=author, data=data)
     transitions.advance(locked, actor=author)
     return message
 
 
-def insert_message(
-    *, id: UUID, text: str, lang: str, reading: Reading, author: User, frontend_message_id: str | None, **fields: Any
+def _insert_message(
+    *,
+    id: UUID,
+    text: str,
+    lang: str,
+    detection: Detection,
+    author: User,
+    frontend_message_id: str | None,
+    **fields: Any,
 ) -> Message:
-    """The message and its first revision. The first revision has the id of its message: one statement less."""
+    """Insert the message and its first revision, which has the same id: one statement less."""
     message = Message(
         id=id,
         revision_id=id,
         text=text,
-        text_digest=digest_of(text),
+        text_digest=hash_text(text),
         lang=lang,
-        looks_like=reading.unlike(lang) or "",
+        looks_like=detection.differs_from(lang) or "",
         author=author,
         frontend_message_id=frontend_message_id or str(id),
         consent=author.terms_version,
@@ -147,19 +169,19 @@ def insert_message(
     return message
 
 
-def refuse_repetition(author: User, text: str, policy: TreePolicy) -> None:
-    """The same text again within the window, most often a form that was sent twice.
+def _refuse_repetition(author: User, text: str, policy: TreePolicy) -> None:
+    """Raise Conflict for the same text within the window, most often a form that was sent twice.
 
-    Not locked: two different tasks answered with one text in the same instant both pass, which does no harm.
+    Without a lock: two different tasks answered with one text at the same moment both pass, which does no harm.
     """
     since = timezone.now() - timedelta(minutes=policy.duplicate_window_minutes)
-    if Message.objects.has_recent(author.pk, digest_of(text), since):
+    if Message.objects.has_recent(author.pk, hash_text(text), since):
         raise Conflict("You sent exactly this text a short while ago.", code="duplicate", field="text")
 
 
 def refuse_second_reply(locked: LockedTree, parent: Message, author: User) -> None:
-    """One standing reply per person. A rejected one does not count: handing out work says the same."""
+    """Raise Conflict for a second reply to one message; a rejected one does not count, as when work is handed out."""
     for message in locked.messages.values():
-        mine = message.parent_id == parent.pk and message.author_id == author.pk
-        if mine and not message.deleted and message.review_result is not False:
+        is_own = message.parent_id == parent.pk and message.author_id == author.pk
+        if is_own and not message.deleted and message.review_result is not False:
             raise Conflict("You already answered this message.", code="duplicate_reply", field="text")

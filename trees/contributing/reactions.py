@@ -1,11 +1,10 @@
 """Reactions to messages and reports about them.
 
-Outer writers: each function is one transaction. A reaction locks its message and nothing else; the automatic
-thresholds are looked at after the commit, in a job of their own.
+Outer writers: each function is one transaction. A reaction locks its message only; a job checks the automatic
+thresholds after the commit.
 """
 
 from collections import Counter
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -17,9 +16,9 @@ from oasst.accounts.models import ApiClient, User
 from oasst.core import ratelimit
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Invalid
-from oasst.core.text.validation import clean_remark
+from oasst.core.text.validation import clean_optional
 from trees import jobs
-from trees.access import no_such_message, visible_messages
+from trees.access import message_unavailable, visible_messages
 from trees.models import Happening, Message, Reaction, Report
 from trees.moderation import complaint_weights
 from trees.outbox import publishing
@@ -28,51 +27,50 @@ UP, DOWN, RED_FLAG = Reaction.THUMB_UP, Reaction.THUMB_DOWN, Reaction.RED_FLAG
 THUMBS = {UP: DOWN, DOWN: UP}
 EMOJIS = (UP, DOWN, RED_FLAG, "100", "rofl", "clap", "diamond", "heart_eyes", "disappointed", "poop", "skull")
 LONGEST_REPORT = 2000
-ROOM_FOR_WORDS = 20  # characters: of less nobody reads anything
+MIN_ADDITION = 20  # characters; a shorter rest is not worth adding
 
 
 def set_reaction(*, message_id: UUID, person: User, emoji: str, on: bool | None = None) -> Message:
-    """Put a reaction or take it back; `on=None` turns it around. Saying the same twice changes nothing.
-
-    Thumbs up and down exclude each other, and a thumb on one's own message is quietly left out.
-    Raises NotAllowed, NotFound, Invalid (`unknown_emoji`), Busy `rate_limited`.
+    """Add or remove a reaction; `on=None` toggles it. A repeat changes nothing. Thumbs up and down exclude each other;
+    a thumb on one's own message is ignored. Raise NotAllowed, NotFound, Invalid (`unknown_emoji`), Busy `rate_limited`.
     """
     if emoji not in EMOJIS:
         raise Invalid(f"There is no reaction called {emoji[:40]!r}.", code="unknown_emoji", field="emoji")
-    ratelimit.spend(ratelimit.REACTIONS, person.pk)
+    ratelimit.count_use(ratelimit.REACTIONS, person.pk)
     with transaction.atomic(durable=True):
         require_contributor_now(person)
         message = _lock_message(message_id, person)
-        given, mine = _given(message, person)
-        wanted = emoji not in mine if on is None else on
-        says_nothing_new = emoji in mine if wanted else emoji not in given
-        if says_nothing_new or (wanted and emoji in THUMBS and message.author_id == person.pk):
+        shown, current = _own_emojis(message, person)
+        is_on = emoji not in current if on is None else on
+        is_unchanged = emoji in current if is_on else emoji not in shown
+        if is_unchanged or (is_on and emoji in THUMBS and message.author_id == person.pk):
             return message
-        if wanted:
-            _change(message, person, THUMBS.get(emoji), -1, given)
-            _change(message, person, emoji, 1, given)
+        if is_on:
+            _change(message, person, THUMBS.get(emoji), -1, shown)
+            _change(message, person, emoji, 1, shown)
         else:
-            _change(message, person, emoji, -1, given)
+            _change(message, person, emoji, -1, shown)
         message.save(update_fields=["emojis"])
-        _note(message, person, Happening.Kind.MESSAGE_REACTED, {"emoji": emoji, "on": wanted})
-        if emoji == RED_FLAG and wanted:
+        data = {"emoji": emoji, "on": is_on}
+        publishing.publish_about(message, Happening.Kind.MESSAGE_REACTED, actor=person, data=data)
+        if emoji == RED_FLAG and is_on:
             enqueue(jobs.moderate_message, str(message.pk))
         return message
 
 
-def _given(message: Message, person: User) -> tuple[set[str], set[str]]:
-    """What is shown of this person, and what of it is about the present text. One statement."""
+def _own_emojis(message: Message, person: User) -> tuple[set[str], set[str]]:
+    """Return the emojis shown for this user, and those about the present text. One statement."""
     rows = Reaction.objects.filter(message=message, author=person)
-    found = rows.values_list("emoji", Case(When(Reaction.OF_EARLIER_TEXT, then=False), default=True))
-    return {emoji for emoji, _ in found}, {emoji for emoji, present in found if present}
+    emojis = rows.values_list("emoji", Case(When(Reaction.OF_EARLIER_TEXT, then=False), default=True))
+    return {emoji for emoji, _ in emojis}, {emoji for emoji, present in emojis if present}
 
 
-def _change(message: Message, person: User, emoji: str | None, by: int, given: set[str]) -> None:
-    """Add or remove one row and its count; a count of 0 is not kept. A flag of an earlier text is counted already."""
-    if emoji is None or (by < 0 and emoji not in given):
+def _change(message: Message, person: User, emoji: str | None, by: int, shown: set[str]) -> None:
+    """Add or remove one row and its count; a count of 0 is dropped. A flag of an earlier text is counted already."""
+    if emoji is None or (by < 0 and emoji not in shown):
         return
     (_put if by > 0 else _take_back)(message, person, emoji)
-    if by > 0 and emoji in given:
+    if by > 0 and emoji in shown:
         return
     counts = Counter(message.emojis)
     counts[emoji] += by
@@ -80,9 +78,9 @@ def _change(message: Message, person: User, emoji: str | None, by: int, given: s
 
 
 def _put(message: Message, person: User, emoji: str) -> None:
-    """What a moderator overruled stays void; what was said of an earlier text is said of this one."""
-    kept = Reaction.everything.filter(Reaction.OF_EARLIER_TEXT | Q(withdrawn_at__isnull=False))
-    row = kept.filter(message=message, author=person, emoji=emoji).first()
+    """Store a reaction; an overruled flag stays void, one of an earlier text moves to the present text."""
+    stored = Reaction.everything.filter(Reaction.OF_EARLIER_TEXT | Q(withdrawn_at__isnull=False))
+    row = stored.filter(message=message, author=person, emoji=emoji).first()
     if row is None:
         Reaction.objects.create(message=message, author=person, emoji=emoji)
         return
@@ -93,9 +91,9 @@ def _put(message: Message, person: User, emoji: str) -> None:
 
 
 def _take_back(message: Message, person: User, emoji: str) -> None:
-    """A flag that a moderator decided about is kept: whoever was overruled would only have to put it again."""
+    """Delete a reaction, but keep a flag that a moderator decided about: deleting would let the user flag again."""
     row = Reaction.objects.get(message=message, author=person, emoji=emoji)
-    if row.overruled or (emoji == RED_FLAG and complaint_weights.is_remembered(row)):
+    if row.overruled or (emoji == RED_FLAG and complaint_weights.was_decided_lately(row)):
         row.withdrawn_at = timezone.now()
         row.voided_at = row.voided_at or row.withdrawn_at
         row.save(update_fields=["withdrawn_at", "voided_at"])
@@ -110,50 +108,49 @@ def report(
     category: str,
     text: str = "",
     limit: int = LONGEST_REPORT,
-    program: ApiClient | None = None,
+    client: ApiClient | None = None,
 ) -> Report:
-    """Tell the moderators about a message. It counts as a red flag; a second report of the same person while the first
-    is open adds to that one, while all of it fits into `limit` characters. Once a moderator has answered, the
-    same person says nothing new about the same text: the earlier report is the answer.
+    """Tell the moderators about a message. It counts as a red flag.
 
-    Where `program` names people whom nobody knows to exist, all that they say about a message is one report. What does
-    not fit into that any more is cut, since others filled it.
-    Raises NotAllowed, NotFound, Invalid (`unknown_category`, text), Busy `rate_limited`.
+    A second report of the same user adds to an open first one, up to `limit` characters in all. Once a moderator has
+    answered, it changes nothing while the text is the same: the earlier report is returned.
+
+    `client` is an API client whose users cannot be verified: all that they say about a message is one report, and text
+    beyond `limit` is cut. Raise NotAllowed, NotFound, Invalid (`unknown_category`, text), Busy `rate_limited`.
     """
     if category not in Report.Category.values:
         raise Invalid("Please choose what is wrong.", code="unknown_category", field="category")
-    text = clean_remark(text, limit=limit)
-    ratelimit.spend(ratelimit.REPORTS, reporter.pk)
-    if program is not None:
-        ratelimit.spend(ratelimit.REPORTS_OF_PROGRAM, program.pk)
+    text = clean_optional(text, limit=limit)
+    ratelimit.count_use(ratelimit.REPORTS, reporter.pk)
+    if client is not None:
+        ratelimit.count_use(ratelimit.REPORTS_OF_CLIENT, client.pk)
     with transaction.atomic(durable=True):
         require_contributor_now(reporter)
         message = _lock_message(message_id, reporter)
-        crowd = program if program is not None and not complaint_weights.speaks_alone(reporter) else None
-        earlier = Report.objects.filter(_same_voice(reporter, crowd), message=message)
-        found = _answered(message, earlier)
-        if found is None:
-            found = _write_report(message, reporter, earlier, category, text, limit, is_shared=crowd is not None)
-        given, mine = _given(message, reporter)
-        if RED_FLAG not in mine:
-            _change(message, reporter, RED_FLAG, 1, given)
+        crowd = client if client is not None and not complaint_weights.counts_separately(reporter) else None
+        earlier = Report.objects.filter(_same_complainant(reporter, crowd), message=message)
+        result = _answered_report(message, earlier)
+        if result is None:
+            result = _write_report(message, reporter, earlier, category, text, limit, is_shared=crowd is not None)
+        shown, current = _own_emojis(message, reporter)
+        if RED_FLAG not in current:
+            _change(message, reporter, RED_FLAG, 1, shown)
             message.save(update_fields=["emojis"])
-        if found.status == Report.Status.OPEN:
-            _note(message, reporter, Happening.Kind.MESSAGE_REPORTED, {"report": str(found.pk), "category": category})
+        if result.status == Report.Status.OPEN:
+            data = {"report": str(result.pk), "category": category}
+            publishing.publish_about(message, Happening.Kind.MESSAGE_REPORTED, actor=reporter, data=data)
         enqueue(jobs.moderate_message, str(message.pk))
-        return found
+        return result
 
 
-def _same_voice(reporter: User, crowd: ApiClient | None) -> Q:
-    """Reports of this person, or of all whom only this program knows. Not those of somebody who also speaks for
-    themselves: it would put words in their mouth.
-    """
+def _same_complainant(reporter: User, crowd: ApiClient | None) -> Q:
+    """Filter the reports of this user, or of all users of this API client who do not count separately."""
     whose = Q(reporter=reporter)
-    return whose if crowd is None else whose | Q(reporter__in=complaint_weights.people_of_program(crowd))
+    return whose if crowd is None else whose | Q(reporter__in=complaint_weights.users_of_client(crowd))
 
 
-def _answered(message: Message, earlier: QuerySet[Report]) -> Report | None:
-    """What was reported about this text before, if a moderator has answered and nothing is open."""
+def _answered_report(message: Message, earlier: QuerySet[Report]) -> Report | None:
+    """Return the last report about this text if a moderator has answered it and nothing is open."""
     last = earlier.filter(revision=message.revision_id).order_by("-created_at").first()
     return None if last is None or last.status == Report.Status.OPEN else last
 
@@ -168,29 +165,29 @@ def _write_report(
     *,
     is_shared: bool,
 ) -> Report:
-    """More is added to the open one, which is about the present text from then on. The message is locked, so there is
-    no other one a moment later.
+    """Add to the open report, then about the present text, or create one. The lock on the message prevents a second
+    one.
     """
-    found = earlier.filter(status=Report.Status.OPEN).order_by("created_at", "pk").first()
-    if found is None:
+    open_report = earlier.filter(status=Report.Status.OPEN).order_by("created_at", "pk").first()
+    if open_report is None:
         return Report.objects.create(
             message=message, reporter=reporter, revision_id=message.revision_id, category=category, text=text
         )
-    if not is_shared or found.category == Report.Category.OTHER:  # nobody takes back what somebody else said
-        found.category = category
-    found.text = _joined(found.text, text, limit, cuts=is_shared)
-    found.revision_id = message.revision_id
-    found.save(update_fields=["category", "text", "revision"])
-    return found
+    if not is_shared or open_report.category == Report.Category.OTHER:  # one user must not change another's category
+        open_report.category = category
+    open_report.text = _joined(open_report.text, text, limit, may_cut=is_shared)
+    open_report.revision_id = message.revision_id
+    open_report.save(update_fields=["category", "text", "revision"])
+    return open_report
 
 
-def _joined(before: str, more: str, limit: int, *, cuts: bool) -> str:
-    """Both statements. The same one again adds nothing: programs send a report twice when they are not sure."""
-    if not more or more in before:
+def _joined(before: str, addition: str, limit: int, *, may_cut: bool) -> str:
+    """Return both statements; a repeated one adds nothing, since clients send a report twice when in doubt."""
+    if not addition or addition in before:
         return before
-    joined = f"{before}\n\n{more}" if before else more
-    if len(joined) > limit and cuts:
-        return before if len(before) + ROOM_FOR_WORDS > limit else f"{joined[: limit - 1].rstrip()}…"
+    joined = f"{before}\n\n{addition}" if before else addition
+    if len(joined) > limit and may_cut:
+        return before if len(before) + MIN_ADDITION > limit else f"{joined[: limit - 1].rstrip()}…"
     if len(joined) > limit:
         raise Invalid(
             f"The moderators were told about this message in {len(before):,} characters already, and {limit:,} are "
@@ -205,10 +202,5 @@ def _lock_message(message_id: UUID, person: User) -> Message:
     messages = Message.objects.select_for_update(of=("self",), no_key=True).defer("search", "text")
     message = visible_messages(person, messages).filter(pk=message_id).first()
     if message is None:
-        raise no_such_message()
+        raise message_unavailable()
     return message
-
-
-def _note(message: Message, person: User, kind: Happening.Kind, data: dict[str, object]) -> None:
-    about: dict[str, Any] = {"subject_id": message.author_id, "tree_id": message.tree_id, "message": message}
-    publishing.tell([Happening(kind=kind, actor=person, data=data, **about)])

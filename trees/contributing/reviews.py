@@ -1,4 +1,4 @@
-"""Judging messages: labels, rankings, skips.
+"""Judgments on messages: labels, rankings, skips.
 
 Inner writers: the caller owns the transaction. Labels and rankings lock the tree row and end in `transitions.advance`.
 """
@@ -16,7 +16,7 @@ from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
 from trees import jobs
-from trees.access import no_message
+from trees.access import message_not_found
 from trees.labels import LABELS, LANG_MISMATCH
 from trees.lifecycle import consensus, demand, transitions
 from trees.lifecycle.locked_tree import LockedTree, lock_tree
@@ -27,18 +27,18 @@ from trees.outbox import publishing
 Labels = Mapping[str, float | None]
 
 
-def labels_asked(message: Message, mode: str, policy: TreePolicy) -> tuple[str, ...]:
-    """The labels that a review of this message is asked for, in their order."""
+def requested_labels(message: Message, mode: str, policy: TreePolicy) -> tuple[str, ...]:
+    """Return the labels that a review of this message asks for, in order."""
     if message.parent_id is None:
-        every = policy.labels_initial_prompt
+        labels = policy.labels_initial_prompt
     elif message.role == Role.ASSISTANT:
-        every = policy.labels_assistant_reply
+        labels = policy.labels_assistant_reply
     else:
-        every = policy.labels_prompter_reply
+        labels = policy.labels_prompter_reply
     if mode == Review.Mode.FULL:
-        return every
+        return labels
     short = {*policy.mandatory_labels, LANG_MISMATCH} | ({"quality"} if message.parent_id else set())
-    return tuple(name for name in every if name in short)
+    return tuple(name for name in labels if name in short)
 
 
 def record_labels(
@@ -51,41 +51,38 @@ def record_labels(
     revision_id: UUID | None = None,
     lease: UUID | None = None,
 ) -> Review:
-    """Store one person's review and move the tree, which decides the message when that is possible.
+    """Store one user's review and advance the tree, which decides the message when possible.
 
-    `revision_id` is the text that the person saw; the present one when left out. Unanswered labels are null or absent.
-    Raises Invalid (labels), NotAllowed (`own_message`), Conflict (`already_reviewed`, `text_changed`), Gone.
+    `revision_id` is the text that the user saw; the present one if omitted. Unanswered labels are null or absent. Raise
+    Invalid (labels), NotAllowed (`own_message`), Conflict (`already_reviewed`, `text_changed`), Gone.
     """
     locked = lock_tree(message.tree_id, policy)
     message = locked.message(message.pk)
-    _check_labels(labels, labels_asked(message, mode, policy), policy)
+    _check_labels(labels, requested_labels(message, mode, policy), policy)
     if message.author_id == author.pk:
-        raise NotAllowed("You can not review your own message.", code="own_message")
+        raise NotAllowed("You cannot review your own message.", code="own_message")
     if message.deleted:
         raise Gone("The message was deleted meanwhile.", code="message_deleted")
     demand.refuse_paused(locked, message)
     if revision_id is not None and revision_id != message.revision_id:
         raise Conflict("The text was changed while you read it; please look at it again.", code="text_changed")
-    # Read before the insert, so that the vote is not counted twice.
+    # Read votes before the insert, or this vote counts twice.
     votes = locked.votes().get(message.pk)
     review = _insert_review(message, author, labels, mode)
-    locked.take_place(message=message, work=demand.review_work(message), lease=lease)
+    locked.use_opening(message=message, work=demand.review_work(message), lease=lease)
     message.review_count += 1
     locked.changed_messages.add(message.pk)
     locked.record(
-        Happening.Kind.MESSAGE_REVIEWED,
-        message=message,
-        actor=author,
-        data={"review": str(review.pk), "mode": mode},
+        Happening.Kind.MESSAGE_REVIEWED, message=message, actor=author, data={"review": str(review.pk), "mode": mode}
     )
     if votes is not None:
-        votes.append(consensus.rejects(labels))
+        votes.append(consensus.is_rejecting(labels))
     transitions.advance(locked, actor=author)
     return review
 
 
 def _insert_review(message: Message, author: User, labels: Labels, mode: str) -> Review:
-    """The unique constraint speaks before the place is taken: a second review must be told its true reason."""
+    """Insert before the opening is used, so that a second review fails with `already_reviewed` in any case."""
     try:
         review = Review(message=message, revision_id=message.revision_id, author=author, labels=dict(labels), mode=mode)
         Review.objects.insert(review)
@@ -94,11 +91,11 @@ def _insert_review(message: Message, author: User, labels: Labels, mode: str) ->
         raise Conflict("You already reviewed this message.", code="already_reviewed") from error
 
 
-def _check_labels(labels: Labels, asked: Sequence[str], policy: TreePolicy) -> None:
+def _check_labels(labels: Labels, allowed: Sequence[str], policy: TreePolicy) -> None:
     for name, value in labels.items():
         _check_label(name, value)
-        if name not in asked:
-            raise Invalid(f"The label {name!r} is not asked for here.", code="label_not_asked", field=name)
+        if name not in allowed:
+            raise Invalid(f"The label {name!r} is not allowed here.", code="label_not_asked", field=name)
     for name in policy.mandatory_labels:
         if labels.get(name) is None:
             raise Invalid("Please answer this question.", code="label_missing", field=name)
@@ -112,8 +109,8 @@ def _check_label(name: str, value: float | None) -> None:
 
 
 def record_free_labels(*, message_id: UUID, author: User, labels: Labels, is_report: bool = False) -> Review:
-    """Labels that no task asked for, also for one's own message. They replace the earlier ones of the same person and
-    decide nothing. Locks the message. Raises NotAllowed, NotFound, Invalid (`unknown_label`, `label_range`).
+    """Store labels that no task asked for, also on one's own message. They replace the user's earlier ones, decide
+    nothing. Locks the message. Raise NotAllowed, NotFound, Invalid (`unknown_label`, `label_range`).
     """
     require_contributor_now(author)
     for name, value in labels.items():
@@ -122,7 +119,7 @@ def record_free_labels(*, message_id: UUID, author: User, labels: Labels, is_rep
         Message.objects.select_for_update(of=("self",), no_key=True).only("revision").filter(pk=message_id).first()
     )
     if message is None:
-        raise no_message()
+        raise message_not_found()
     review, _ = Review.objects.update_or_create(
         message=message,
         author=author,
@@ -142,31 +139,27 @@ def record_ranking(
     not_rankable: bool = False,
     lease: UUID | None = None,
 ) -> Ranking:
-    """Store one person's order of the replies to `parent`, best first, and move the tree.
+    """Store one user's order of the replies to `parent`, best first, and advance the tree.
 
-    `revision_ids` are the texts that the person saw, in the same order. Raises Invalid (`ranking_unknown`,
+    `revision_ids` are the texts that the user saw, in the same order. Raise Invalid (`ranking_unknown`,
     `ranking_repeats`), NotAllowed (`own_reply`), Conflict (`already_ranked`, `text_changed`), Gone.
     """
     locked = lock_tree(parent.tree_id, policy)
     parent = locked.message(parent.pk)
     replies = _ranked_replies(locked, parent, ordered_ids)
     if any(reply.author_id == author.pk for reply in replies):
-        raise NotAllowed("You can not rank replies when one of them is yours.", code="own_reply")
+        raise NotAllowed("You cannot rank replies when one of them is yours.", code="own_reply")
     current = [reply.revision_id for reply in replies]
     if revision_ids is not None and list(revision_ids) != current:
         raise Conflict("A reply was changed while you read it; please look again.", code="text_changed")
     try:
         ranking = Ranking(
-            parent=parent,
-            author=author,
-            ordered_ids=list(ordered_ids),
-            revision_ids=current,
-            not_rankable=not_rankable,
+            parent=parent, author=author, ordered_ids=list(ordered_ids), revision_ids=current, not_rankable=not_rankable
         )
         Ranking.objects.insert(ranking)
     except IntegrityError as error:
         raise Conflict("You already ranked these replies.", code="already_ranked") from error
-    locked.take_place(message=parent, work=demand.ranking_work(parent), lease=lease)
+    locked.use_opening(message=parent, work=demand.ranking_work(parent), lease=lease)
     for reply in replies:
         reply.ranking_count += 1
         locked.changed_messages.add(reply.pk)
@@ -188,43 +181,33 @@ def _ranked_replies(locked: LockedTree, parent: Message, ordered_ids: Sequence[U
     replies = [locked.messages.get(message_id) for message_id in ordered_ids]
     if any(reply is None or reply.parent_id != parent.pk for reply in replies):
         raise Invalid("The order names something that is no reply to this message.", code="ranking_unknown")
-    found = [reply for reply in replies if reply is not None]
-    if any(reply.deleted for reply in found):
+    siblings = [reply for reply in replies if reply is not None]
+    if any(reply.deleted for reply in siblings):
         raise Gone("One of these replies was removed meanwhile.", code="reply_deleted")
-    demand.refuse_paused(locked, parent, *found)
-    return found
+    demand.refuse_paused(locked, parent, *siblings)
+    return siblings
 
 
 def record_skip(*, message: Message, author: User, kind: str, reason: str = "", note: str = "") -> None:
-    """Note that this person does not want this work about this message. Saying it twice changes nothing, unless the
-    message has a new text since then, and what was said of the earlier one is void: then it is said of the new one.
-    That comes through a program only: no task asks somebody a second time who did not want it
-    (`tasks.hot.SKIPPED`).
+    """Record that this user does not want this work on this message. A repeat changes nothing.
+
+    A void skip of an earlier text becomes one of the present text. That happens only through API clients: no task
+    offers a user the same work again (`tasks.hot.SKIPPED`).
     """
-    # Everything: a skip that a purge set aside still is one, for the person whom it spares the work.
+    # Use `everything`: a skip that a purge set aside still spares the user the work.
     _, created = Skip.everything.get_or_create(
         message=message, author=author, kind=kind, defaults={"reason": reason, "note": note}
     )
     if created:
-        publishing.tell(
-            [
-                Happening(
-                    kind=Happening.Kind.WORK_SKIPPED,
-                    actor=author,
-                    subject_id=message.author_id,
-                    tree_id=message.tree_id,
-                    message=message,
-                    data={"kind": kind, "reason": reason},
-                )
-            ]
-        )
-    if kind == Skip.Kind.REPLY and (created or _skipped_earlier_text(message, author, reason=reason, note=note)):
+        data = {"kind": kind, "reason": reason}
+        publishing.publish_about(message, Happening.Kind.WORK_SKIPPED, actor=author, data=data)
+    if kind == Skip.Kind.REPLY and (created or _renew_skip(message, author, reason=reason, note=note)):
         enqueue(jobs.moderate_message, str(message.pk))
 
 
-def _skipped_earlier_text(message: Message, author: User, **said: str) -> bool:
-    """Let a void skip of an earlier text be one of the present text. Returns whether it was such a skip."""
+def _renew_skip(message: Message, author: User, **fields: str) -> bool:
+    """Turn a void skip of an earlier text into one of the present text. Return True if there was one."""
     rows = Skip.objects.filter(message=message, author=author, kind=Skip.Kind.REPLY, voided_at__isnull=False)
     earlier = rows.filter(created_at__lt=F("message__revision__created_at"))
     first = Coalesce("first_at", "created_at")
-    return bool(earlier.update(voided_at=None, first_at=first, created_at=timezone.now(), **said))
+    return bool(earlier.update(voided_at=None, first_at=first, created_at=timezone.now(), **fields))

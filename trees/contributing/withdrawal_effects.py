@@ -1,7 +1,7 @@
-"""What a withdrawal does to a tree: what `trees.contributing.withdrawal`, `removal` and `moderator_actions` share.
+"""The effects of a withdrawal on a tree, shared by `trees.contributing.withdrawal`, `removal` and `moderator_actions`.
 
-A text to which nobody else replied is deleted when it is withdrawn. Else it is hidden, what hangs below it rests, and a
-moderator decides; in a tree of the data set nobody has to: it stays hidden, and snapshots leave it out. Decision 80.
+A text without replies of others is deleted when it is withdrawn. Otherwise it is hidden, everything below it is paused,
+and a moderator decides; in a tree of the data set it stays hidden, and snapshots leave it out. Decision 80.
 
 Works on a locked tree; the caller goes on to `transitions.advance`.
 """
@@ -13,7 +13,7 @@ from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict
 from trees.lifecycle import transitions
-from trees.lifecycle.locked_tree import LockedTree, mark
+from trees.lifecycle.locked_tree import LockedTree, update_columns
 from trees.models import Deletion, Happening, Message, Proposal, Withdrawal
 from trees.moderation import notices
 
@@ -21,24 +21,24 @@ REASON = "Its author withdrew it."
 
 
 def has_replies_of_others(message: Message, below: Iterable[Message]) -> bool:
-    """Did anybody but its author write something below this message that is not deleted, accepted or not?"""
-    return any(one.author_id != message.author_id for one in below if one.pk != message.pk and not one.deleted)
+    """Return True if a message of another author below this one is not deleted, whether accepted or not."""
+    return any(m.author_id != message.author_id for m in below if m.pk != message.pk and not m.deleted)
 
 
-def hides(message: Message) -> bool:
-    """Is it hidden because it was withdrawn? One statement where it may be."""
+def is_hiding(message: Message) -> bool:
+    """Return True if an open withdrawal hides the message. At most one statement."""
     return message.withdrawn and Withdrawal.objects.filter(message=message, status=Withdrawal.Status.OPEN).exists()
 
 
-def latest(message_id: UUID) -> Withdrawal:
-    """The withdrawal in force of a message that has one."""
+def in_force(message_id: UUID) -> Withdrawal:
+    """Return the withdrawal in force of a message that has one."""
     rows = Withdrawal.objects.filter(message=message_id, status__in=Withdrawal.IN_FORCE)
     return rows.order_by("-pk")[0]
 
 
-def keep_out_at_once(locked: LockedTree, message: Message, deletion: Deletion, *, reason: str) -> Withdrawal:
-    """Note why this message was deleted: nobody brings it back."""
-    mark(message, withdrawn=True)
+def record_deletion(locked: LockedTree, message: Message, deletion: Deletion, *, reason: str) -> Withdrawal:
+    """Record the withdrawal of a message that was deleted at once: nobody can restore it."""
+    update_columns(message, withdrawn=True)
     return Withdrawal.objects.create(
         tree=locked.tree,
         message=message,
@@ -51,39 +51,39 @@ def keep_out_at_once(locked: LockedTree, message: Message, deletion: Deletion, *
 
 
 def hide(locked: LockedTree, message: Message, *, actor: User, reason: str) -> Withdrawal:
-    """Hide the message until somebody decides. What hangs below it rests."""
-    made = Withdrawal.objects.create(tree=locked.tree, message=message, reason=reason, created_at=locked.now)
+    """Hide the message until a moderator decides. Everything below it is paused."""
+    withdrawal = Withdrawal.objects.create(tree=locked.tree, message=message, reason=reason, created_at=locked.now)
     was_shown = not message.hidden
-    mark(message, hidden=True, withdrawn=True)
-    _tell(locked, Happening.Kind.MESSAGE_WITHDRAWN, made, actor, changes=was_shown)
+    update_columns(message, hidden=True, withdrawn=True)
+    _record(locked, Happening.Kind.MESSAGE_WITHDRAWN, withdrawal, actor, changes=was_shown)
     transitions.rescore(locked)
-    return made
+    return withdrawal
 
 
 def show(
     locked: LockedTree, message: Message, *, status: Withdrawal.Status, actor: User | None, answer: str
 ) -> Withdrawal:
-    """End the withdrawal: the message is shown again, unless something else hides it or it was deleted."""
-    made = _end(locked, message, status=status, actor=actor, answer=answer)
-    _tell(locked, Happening.Kind.WITHDRAWAL_ENDED, made, actor, changes=not message.is_withheld)
+    """End the withdrawal: the message is visible again, unless something else hides it or it was deleted."""
+    withdrawal = _end(locked, message, status=status, actor=actor, answer=answer)
+    _record(locked, Happening.Kind.WITHDRAWAL_ENDED, withdrawal, actor, changes=not message.is_withheld)
     transitions.rescore(locked)
-    return made
+    return withdrawal
 
 
 def grant(locked: LockedTree, message: Message, *, actor: User | None, reason: str) -> None:
-    """Somebody who may do so has just deleted the message: if its author wanted that, it is answered."""
-    if hides(message):
+    """Close the withdrawal of a message that was just deleted, if there is one."""
+    if is_hiding(message):
         _end(locked, message, status=Withdrawal.Status.GRANTED, actor=actor, answer=reason)
 
 
-def refuse_after_all(locked: LockedTree, message: Message, *, actor: User, reason: str) -> None:
-    """A moderator has just brought back what a moderator had deleted as its author wanted."""
-    if message.withdrawn and not hides(message):
+def refuse_restored(locked: LockedTree, message: Message, *, actor: User, reason: str) -> None:
+    """Refuse the withdrawal of a message that a moderator has just restored."""
+    if message.withdrawn and not is_hiding(message):
         show(locked, message, status=Withdrawal.Status.REFUSED, actor=actor, answer=reason)
 
 
-def refuse_to_bring_back(message_ids: Collection[UUID]) -> None:
-    """Raises Conflict `withdrawn` where one of these went at once because its author wanted it to."""
+def refuse_restoring(message_ids: Collection[UUID]) -> None:
+    """Raise Conflict `withdrawn` if one of these was deleted at once by its author's withdrawal."""
     gone = Withdrawal.objects.filter(message__in=message_ids, deletion__isnull=False, message__withdrawn=True)
     if gone.exists():
         raise Conflict(
@@ -94,7 +94,7 @@ def refuse_to_bring_back(message_ids: Collection[UUID]) -> None:
 
 
 def refuse_withdrawn(messages: Iterable[Message]) -> None:
-    """Raises Conflict `withdrawn`: only its author, or a moderator who decides about it, can let it be seen again."""
+    """Raise Conflict `withdrawn`: only the author, or a moderator who decides about it, can show it again."""
     if any(message.withdrawn for message in messages):
         raise Conflict("Its author withdrew it. A moderator decides about that first.", code="withdrawn")
 
@@ -102,20 +102,21 @@ def refuse_withdrawn(messages: Iterable[Message]) -> None:
 def _end(
     locked: LockedTree, message: Message, *, status: Withdrawal.Status, actor: User | None, answer: str
 ) -> Withdrawal:
-    made = latest(message.pk)
-    made.status, made.decided_at, made.decided_by, made.answer = status, locked.now, actor, answer[:500]
-    made.save(update_fields=["status", "decided_at", "decided_by", "answer"])
+    withdrawal = in_force(message.pk)
+    withdrawal.status, withdrawal.decided_at = status, locked.now
+    withdrawal.decided_by, withdrawal.answer = actor, answer[:500]
+    withdrawal.save(update_fields=["status", "decided_at", "decided_by", "answer"])
     flagged = Proposal.objects.filter(message=message, status=Proposal.Status.OPEN, hides=True).exists()
-    mark(message, hidden=flagged, withdrawn=status == Withdrawal.Status.GRANTED)
+    update_columns(message, hidden=flagged, withdrawn=status == Withdrawal.Status.GRANTED)
     if status != Withdrawal.Status.UNDONE and message.author_id is not None:
-        enqueue(notices.mail_about_withdrawal, str(made.pk))
-    return made
+        enqueue(notices.mail_about_withdrawal, str(withdrawal.pk))
+    return withdrawal
 
 
-def _tell(
+def _record(
     locked: LockedTree, kind: Happening.Kind, withdrawal: Withdrawal, actor: User | None, *, changes: bool
 ) -> None:
-    """`changes`: whether readers see or miss it from now on, of which programs are told."""
+    """Record the event. `changes`: readers see the message again, or no longer; then API clients are told."""
     message = locked.messages[withdrawal.message_id]
-    told = {"withdrawal": str(withdrawal.pk), "status": withdrawal.status, "hides": changes}
-    locked.record(kind, message=message, actor=actor, data=told)
+    data = {"withdrawal": str(withdrawal.pk), "status": withdrawal.status, "hides": changes}
+    locked.record(kind, message=message, actor=actor, data=data)

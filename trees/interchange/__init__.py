@@ -1,1 +1,1 @@
-"""The data set in and out: OASST JSON Lines, one message tree a line."""
+"""Import and export of the data set: OASST JSON Lines, one message tree per line."""

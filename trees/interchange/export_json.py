@@ -1,7 +1,7 @@
-"""Making a line: messages and trees as JSON objects. Pure: no database.
+"""Write messages and trees as JSON objects. Pure: no database.
 
-Null facts of our own messages are left out. A message that came from a file is given back as the file had it: keys that
-it lacked stay away, keys that we do not know are kept, and what people did here since is added.
+Null facts of our own messages are left out. An imported message is written as its file had it: absent keys stay absent,
+unknown keys are kept, and what users did here since is added.
 """
 
 from collections import Counter
@@ -12,10 +12,10 @@ from typing import Any, TypeGuard
 from uuid import UUID
 
 from trees.interchange.format import FACTS, LARGEST_COUNT, ORDER, Node, usual_case
-from trees.interchange.known_keys import known_of_message, known_of_tree
+from trees.interchange.known_keys import known_message_keys, known_tree_keys
 from trees.interchange.named_counts import as_lists
 from trees.interchange.pseudonyms import Pseudonyms
-from trees.lifecycle.reply_ranks import in_order
+from trees.lifecycle.reply_ranks import sort_siblings
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree
 
@@ -23,28 +23,28 @@ Events = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
-class Said:
-    """What people said here of one message, beyond the facts in its own row."""
+class Judgments:
+    """What users said here about one message, beyond the columns of its row."""
 
     labels: Mapping[str, Sequence[float]] = field(default_factory=dict)  # label → each answer
-    skips: Counter[str] = field(default_factory=Counter)  # by the names that they have among the emojis
+    skips: Counter[str] = field(default_factory=Counter)  # by their names among the emojis
     events: Events = field(default_factory=dict)  # by kind
 
 
-NOTHING_SAID = Said()
+NO_JUDGMENTS = Judgments()
 
 
 @dataclass(frozen=True)
 class Writer:
     """How the messages of some trees are written."""
 
-    said: Mapping[UUID, Said]
-    pseudonyms: Pseudonyms | None  # None: real ids
+    judgments: Mapping[UUID, Judgments]
+    pseudonyms: Pseudonyms | None  # None for real ids
     labels: bool = True
-    replies: bool = True  # a list of them in each node
+    replies: bool = True  # each node lists its replies
 
     def tree(self, tree: MessageTree, root: Message, children: Mapping[UUID | None, list[Message]]) -> Node:
-        """The JSON object of a tree. `children` holds the messages to be written, by parent id."""
+        """Return the JSON object of a tree. `children` holds the messages to write, by parent id."""
         given: dict[str, Any] = (root.imported or {}).get("tree", {})
         line = {"message_tree_id": str(tree.pk), "tree_state": given.get("tree_state")}
         if root.imported is None or given.get("tree_state") is not None or tree.state != State.BACKLOG_RANKING:
@@ -52,7 +52,7 @@ class Writer:
         elif "tree_state" not in given:
             del line["tree_state"]
         line |= {key: value for key, value in given.items() if key != "tree_state"}
-        line = self._disguised(line, known_of_tree)
+        line = self._pseudonymized(line, known_tree_keys)
         nodes: dict[UUID, Node] = {}
         for message in depth_first(root, children):
             node = nodes[message.pk] = self.message(message)
@@ -62,22 +62,22 @@ class Writer:
         return line
 
     def single(self, tree: MessageTree, message: Message) -> Node:
-        """The JSON object of a message that stands alone, with its place: its tree and the message above it."""
-        place = self._disguised({"message_tree_id": str(tree.pk), "tree_state": tree.state}, known_of_tree)
-        if message.parent_id is not None:  # a file may have shown it by nesting alone
-            place |= self._disguised({"parent_id": str(message.parent_id)}, known_of_message)
-        return self.message(message) | place
+        """Return the JSON object of a single message, with the ids of its tree and parent."""
+        position = self._pseudonymized({"message_tree_id": str(tree.pk), "tree_state": tree.state}, known_tree_keys)
+        if message.parent_id is not None:  # a file may show the parent only by nesting
+            position |= self._pseudonymized({"parent_id": str(message.parent_id)}, known_message_keys)
+        return self.message(message) | position
 
     def message(self, message: Message) -> Node:
-        node = _node(message, self.said.get(message.pk, NOTHING_SAID), labels=self.labels)
+        node = _node(message, self.judgments.get(message.pk, NO_JUDGMENTS), labels=self.labels)
         if not self.replies:
             node.pop("replies", None)
-        return self._disguised(node, known_of_message)
+        return self._pseudonymized(node, known_message_keys)
 
-    def _disguised(self, node: Node, known: Callable[[Node], Node]) -> Node:
+    def _pseudonymized(self, node: Node, known: Callable[[Node], Node]) -> Node:
         if self.pseudonyms is None:
             return node
-        if self.pseudonyms.hides_everything:
+        if self.pseudonyms.replaces_all_ids:
             node = known(node)
         replaced: Node = self.pseudonyms.replace(node)
         return replaced
@@ -91,18 +91,18 @@ def _replies_of(node: Node) -> list[Node]:
 
 
 def depth_first(root: Message, children: Mapping[UUID | None, list[Message]]) -> Iterator[Message]:
-    """A message and what hangs below it, each before its replies."""
+    """Yield a message and everything below it, each before its replies."""
     waiting = [root]
     while waiting:
         message = waiting.pop()
         yield message
-        waiting.extend(reversed(in_order(children.get(message.pk, []))))
+        waiting.extend(reversed(sort_siblings(children.get(message.pk, []))))
 
 
-def _node(message: Message, said: Said, *, labels: bool) -> Node:
-    came = message.imported or {}
-    given: dict[str, Any] = came.get("given", {})
-    absent = came.get("absent", [] if message.parent_id else ["parent_id"])
+def _node(message: Message, judgments: Judgments, *, labels: bool) -> Node:
+    imported = message.imported or {}
+    given: dict[str, Any] = imported.get("given", {})
+    absent = imported.get("absent", [] if message.parent_id else ["parent_id"])
     node: Node = {
         "message_id": str(message.pk),
         "parent_id": str(message.parent_id) if message.parent_id else None,
@@ -117,76 +117,77 @@ def _node(message: Message, said: Said, *, labels: bool) -> Node:
     for key in absent:
         node.pop(key, None)
     node |= {key: value for key, value in given.items() if key not in FACTS}
-    node |= _facts(message, given, said)
-    _add_labels(node, message, said, wanted=labels)
-    if said.events:
-        node["events"] = _with_events(given.get("events"), said.events)
-    for key in ("emojis", "labels", "events"):  # what came and what is made here in one order: that of the database
+    node |= _facts(message, given, judgments)
+    _add_labels(node, message, judgments, wanted=labels)
+    if judgments.events:
+        node["events"] = _with_events(given.get("events"), judgments.events)
+    for key in ("emojis", "labels", "events"):  # imported and new values in one order: that of the database
         if key in node:
             node[key] = _by_key(node[key])
-    for key, names in came.get("lists", {}).items():
+    for key, names in imported.get("lists", {}).items():
         if isinstance(node.get(key), dict):
             node[key] = as_lists(key, node[key], names)
     ordered = {key: node.pop(key) for key in ORDER if key in node} | node
     if "replies" not in absent:
-        ordered["replies"] = None if "replies" in came.get("null", ()) else []
+        ordered["replies"] = None if "replies" in imported.get("null", ()) else []
     return ordered
 
 
-def _facts(message: Message, given: Mapping[str, Any], said: Said) -> Node:
-    """The keys of `FACTS`, in the spelling of the file where nothing was added to it."""
-    found: Node = {}
-    for key, nothing in FACTS.items():
+def _facts(message: Message, given: Mapping[str, Any], judgments: Judgments) -> Node:
+    """Return the keys of `FACTS`, in the spelling of the file if nothing was added."""
+    facts: Node = {}
+    for key, default in FACTS.items():
         value = getattr(message, key)
-        if key == "emojis" and said.skips:
+        if key == "emojis" and judgments.skips:
             total = Counter(value)
-            total.update(said.skips)  # unlike `+`, it leaves what a file counted as 0
+            total.update(judgments.skips)  # unlike `+`, this keeps zero counts of a file
             value = dict(total)
-        if value != nothing or (message.imported is None and key in ("review_count", "deleted", "synthetic")):
-            found[key] = given[key] if given.get(key) == value else value  # 3.0 stays 3.0
+        if value != default or (message.imported is None and key in ("review_count", "deleted", "synthetic")):
+            facts[key] = given[key] if given.get(key) == value else value  # 3.0 stays 3.0
         elif key in given:
-            found[key] = given[key] if given[key] in (None, nothing) else nothing
-    return found
+            facts[key] = given[key] if given[key] in (None, default) else default
+    return facts
 
 
 def _lang_of(message: Message) -> str | None:
-    """As the file spelled it, while nobody has filed it elsewhere."""
-    came = message.imported or {}
-    if "lang" in came.get("null", ()):
+    """Return the language as the file spelled it, unless it was changed here."""
+    imported = message.imported or {}
+    if "lang" in imported.get("null", ()):
         return None
-    spelled = came.get("lang", message.lang)
-    return spelled if usual_case(spelled) == message.lang else message.lang
+    spelling = imported.get("lang", message.lang)
+    return spelling if usual_case(spelling) == message.lang else message.lang
 
 
 # --- What people said here, together with what a file said ---
 
 
-def _add_labels(node: Node, message: Message, said: Said, *, wanted: bool) -> None:
-    """Labels are about a text: those of the file went with the text of the file."""
+def _add_labels(node: Node, message: Message, judgments: Judgments, *, wanted: bool) -> None:
+    """Add labels. Those of the file are about its text, so an edited message loses them."""
     if not wanted or message.edited:
         node.pop("labels", None)
-    if wanted and said.labels:
-        node["labels"] = _with_labels(node.get("labels"), said.labels)
+    if wanted and judgments.labels:
+        node["labels"] = _with_labels(node.get("labels"), judgments.labels)
 
 
 def _with_labels(given: Any, answers: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """Means with their counts. `given` is what a file said, as means without people: its part weighs as many as it
-    counted. What of it is no mean with a count gives way where people here answered.
+    """Return means with their counts. `given` holds the means of a file, weighted by their counts.
+
+    A value of the file that is not a mean with a count is replaced if users answered here.
     """
-    found: dict[str, Any] = dict(given) if isinstance(given, dict) else {}
+    result: dict[str, Any] = dict(given) if isinstance(given, dict) else {}
     for name, values in answers.items():
-        mean, count = _mean(found.get(name), most=LARGEST_COUNT - len(values))
+        mean, count = _mean(result.get(name), limit=LARGEST_COUNT - len(values))
         total = count + len(values)
-        # A sum that is rounded once is the same in whichever order the rows are read.
-        found[name] = {"value": fsum([mean * count, *values]) / total, "count": total}
-    return found
+        # fsum rounds once, so the order of the rows does not matter.
+        result[name] = {"value": fsum([mean * count, *values]) / total, "count": total}
+    return result
 
 
-def _mean(given: Any, *, most: int) -> tuple[float, int]:
-    """What a file said, if it is a mean of answers, which are from 0 to 1, of at most so many people."""
+def _mean(given: Any, *, limit: int) -> tuple[float, int]:
+    """Return the file's mean and count if it is a mean from 0 to 1 of at most so many answers, else zeros."""
     if isinstance(given, dict):
         value, count = given.get("value"), given.get("count")
-        if _is_number(value) and 0 <= value <= 1 and _is_number(count) and 0 <= count <= most and count == int(count):
+        if _is_number(value) and 0 <= value <= 1 and _is_number(count) and 0 <= count <= limit and count == int(count):
             return float(value), int(count)
     return 0.0, 0
 
@@ -195,32 +196,32 @@ def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _with_events(given: Any, here: Events) -> dict[str, Any]:
-    """The events of a file, then those of here, by kind."""
-    found: dict[str, Any] = dict(given) if isinstance(given, dict) else {}
-    for kind, events in here.items():
-        before = found.get(kind)
-        found[kind] = [*before, *events] if isinstance(before, list) else events
-    return found
+def _with_events(given: Any, own: Events) -> dict[str, Any]:
+    """Return the events of a file, then our own, by kind."""
+    result: dict[str, Any] = dict(given) if isinstance(given, dict) else {}
+    for kind, events in own.items():
+        imported = result.get(kind)
+        result[kind] = [*imported, *events] if isinstance(imported, list) else events
+    return result
 
 
 def _by_key(value: Any) -> Any:
-    """In the order of `jsonb`, shorter keys first: what was stored comes out as it is."""
+    """Sort keys as `jsonb` does, shorter ones first, so that stored values keep their order."""
     if isinstance(value, dict):
-        return {key: _by_key(value[key]) for key in sorted(value, key=_place)}
-    return [_by_key(one) for one in value] if isinstance(value, list) else value
+        return {key: _by_key(value[key]) for key in sorted(value, key=_key_order)}
+    return [_by_key(item) for item in value] if isinstance(value, list) else value
 
 
-def _place(key: str) -> tuple[int, bytes]:
-    letters = key.encode()
-    return len(letters), letters
+def _key_order(key: str) -> tuple[int, bytes]:
+    encoded = key.encode()
+    return len(encoded), encoded
 
 
-def answers_of(rows: Iterable[Mapping[str, float | None]]) -> dict[str, list[float]]:
-    """Label → each answer. An unanswered label is null or absent, never 0."""
-    found: dict[str, list[float]] = {}
+def label_answers(rows: Iterable[Mapping[str, float | None]]) -> dict[str, list[float]]:
+    """Return all answers by label. An unanswered label is null or absent, never 0."""
+    answers: dict[str, list[float]] = {}
     for labels in rows:
         for name, value in labels.items():
             if value is not None:
-                found.setdefault(name, []).append(value)
-    return found
+                answers.setdefault(name, []).append(value)
+    return answers

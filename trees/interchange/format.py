@@ -1,4 +1,4 @@
-"""The format of a line, and reading one: a message tree as a JSON object. Pure: no database.
+"""The format of a line, and its parser: a message tree as a JSON object. Pure: no database.
 
 A line is `{message_tree_id, tree_state, prompt}`; `prompt` and each of its `replies` is a message node.
 `trees.interchange.export_json` writes them.
@@ -15,16 +15,16 @@ from django.utils.dateparse import parse_datetime
 
 from oasst.core.errors import Invalid
 from oasst.core.text.validation import clean_pool_tag
-from oasst.core.timestamps import in_utc
+from oasst.core.timestamps import to_utc
 from trees.interchange.named_counts import PARTS, are_lists, by_name
 from trees.lifecycle.states import State
 from trees.models import Role
 
 Node = dict[str, Any]
 
-# Keys that our columns give back by themselves; everything else of a node is kept in Message.imported["given"].
+# Keys stored in columns; all other keys of a node are kept in Message.imported["given"].
 STRUCTURE = ("message_id", "parent_id", "text", "role", "lang", "replies")
-# Facts that may change here after an import, with the value that means "nothing to say".
+# Facts that may change here after an import, with the value for "nothing to say".
 FACTS: dict[str, Any] = {
     "review_count": 0,
     "review_result": None,
@@ -34,20 +34,20 @@ FACTS: dict[str, Any] = {
     "model_name": "",
     "emojis": {},
 }
-# The order of the keys of a node; those that we do not know stand between these and the replies.
+# The order of the keys of a node; unknown keys come between these and the replies.
 ORDER = ("message_id", "parent_id", "user_id", "created_date", "text", "role", "lang", *FACTS, "labels", "events")
 LANGUAGE_TAG = re.compile(r"[A-Za-z0-9-]{1,32}")
 SURROGATES = re.compile("[\ud800-\udfff]")
-# Of a file. The columns hold twice as many, so that what happens here can be added.
+# The limit for counts in a file. The columns hold twice as much, so that new counts can be added.
 LARGEST_COUNT = 10**9
-# Python reads and writes JSON by recursion, and a site writes it from deeper in its stack than a command reads it.
-MOST_REPLIES_DEEP = 250
-MOST_LEVELS = 50
+# Python reads and writes JSON recursively, and the site writes it from deeper in its stack than the import reads it.
+MAX_REPLY_DEPTH = 250
+MAX_JSON_DEPTH = 50
 
 
 @dataclass
 class ParsedMessage:
-    """One node of a file, checked."""
+    """A checked node of a file."""
 
     id: UUID
     parent_id: UUID | None
@@ -59,7 +59,7 @@ class ParsedMessage:
 
     def fact(self, key: str) -> Any:
         value = self.node.get(key)
-        if isinstance(value, float):  # programs that know no whole numbers write 3.0
+        if isinstance(value, float):  # some programs write integers as 3.0
             return int(value)
         if key == "emojis" and value is not None:
             return {emoji: int(number) for emoji, number in value.items()}
@@ -75,7 +75,7 @@ class ParsedTree:
 
 
 def parse_tree(line: Any) -> ParsedTree:
-    """Check one line of a file. Raises Invalid, naming the message and the key."""
+    """Check and parse one line of a file. Raise Invalid with the message and the key."""
     if not isinstance(line, dict):
         raise Invalid("a line must be a JSON object", code="not_a_tree")
     if "message_tree_id" not in line or not isinstance(line.get("prompt"), dict):
@@ -90,13 +90,13 @@ def parse_tree(line: Any) -> ParsedTree:
     if root.get("message_id") != line["message_tree_id"]:
         raise Invalid("message_tree_id must be the message_id of the prompt", code="wrong_root")
     tree = ParsedTree(id=tree_id, state=State(state), lang=usual_case(root.get("lang") or "en"))
-    # A list and not recursion: a file may nest deeper than Python's stack.
+    # A list instead of recursion: a file may nest deeper than Python's stack.
     waiting: list[tuple[Node, UUID | None, int, int]] = [(root, None, 0, 0)]
     seen: set[UUID] = set()
     while waiting:
         node, parent_id, depth, position = waiting.pop()
-        if depth > MOST_REPLIES_DEEP:
-            raise Invalid(f"replies stand more than {MOST_REPLIES_DEEP} deep", code="too_deep")
+        if depth > MAX_REPLY_DEPTH:
+            raise Invalid(f"replies stand more than {MAX_REPLY_DEPTH} deep", code="too_deep")
         message = _parse_node(node, parent_id, depth, position, tree.lang)
         if message.id in seen:
             raise Invalid(f"message {message.id} occurs twice", code="repeated_message")
@@ -133,15 +133,14 @@ def _parse_node(node: Any, parent_id: UUID | None, depth: int, position: int, tr
     node = {**node, **{key: by_name(key, lists) for key, lists in in_lists.items()}}
     _check_facts(node, where)
     given = {key: value for key, value in node.items() if key not in STRUCTURE}
-    # What the columns can not give back as it was: keys that were not there, nulls, a language in another spelling,
-    # parallel lists.
-    as_it_was: dict[str, Any] = {"absent": [key for key in ("parent_id", "lang", "replies") if key not in node]}
+    # What the columns cannot restore: absent keys, nulls, another spelling of a language, parallel lists.
+    original: dict[str, Any] = {"absent": [key for key in ("parent_id", "lang", "replies") if key not in node]}
     if nulls := [key for key in ("lang", "replies") if node.get(key, "") is None]:
-        as_it_was["null"] = nulls
+        original["null"] = nulls
     if lang != usual_case(lang):
-        as_it_was["lang"] = lang
-    if in_lists:  # with the order of their names
-        as_it_was["lists"] = {key: lists["name"] for key, lists in in_lists.items()}
+        original["lang"] = lang
+    if in_lists:  # keeps the order of the names
+        original["lists"] = {key: lists["name"] for key, lists in in_lists.items()}
     return ParsedMessage(
         id=message_id,
         parent_id=parent_id,
@@ -149,7 +148,7 @@ def _parse_node(node: Any, parent_id: UUID | None, depth: int, position: int, tr
         position=position,
         node={**node, "lang": usual_case(lang)},
         created_at=_date(node.get("created_date"), where),
-        imported={"given": given, **as_it_was},
+        imported={"given": given, **original},
     )
 
 
@@ -164,13 +163,15 @@ def _uuid(value: Any, key: str) -> UUID:
 
 
 def _short(value: Any) -> str:
-    """A value of the file in a sentence for people. It may be as long as it likes."""
+    """Return a value of the file, shortened for an error message."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def usual_case(lang: Any) -> Any:
-    """`PT-br` is the same language as `pt-BR`, and one pool of work. What is no tag is left to the check."""
+    """Return the usual spelling of a language (`PT-br` and `pt-BR` share one pool); an invalid tag is returned as it
+    is.
+    """
     try:
         return clean_pool_tag(lang)
     except Invalid:
@@ -178,7 +179,7 @@ def usual_case(lang: Any) -> Any:
 
 
 def _check_text(text: Any, where: str) -> None:
-    """Texts of files are taken as they are; only what a database can not hold is refused."""
+    """Raise Invalid only for texts that a database cannot hold; imported texts are not cleaned."""
     if not isinstance(text, str):
         raise Invalid(f"{where}: text must be a string", code="bad_text")
     if "\0" in text:
@@ -207,23 +208,23 @@ def _check_facts(node: Node, where: str) -> None:
     for key, is_right in checks.items():
         value = node.get(key)
         if value is not None and not is_right(value):
-            raise Invalid(f"{where}: {key} can not be {_short(value)}", code="bad_fact")
+            raise Invalid(f"{where}: {key} cannot be {_short(value)}", code="bad_fact")
     _check_storable({key: value for key, value in node.items() if key not in STRUCTURE}, where)
 
 
 def _check_storable(given: dict[str, Any], where: str) -> None:
-    """Can PostgreSQL keep it as JSON: no NUL, no lone surrogate, no NaN, and not nested without end."""
+    """Raise Invalid unless PostgreSQL can store it as JSON: no NUL, lone surrogate, NaN or endless nesting."""
     for key, value in given.items():
         waiting = [(key, 0), (value, 0)]
         while waiting:
-            one, level = waiting.pop()
-            if not _storable(one) or level > MOST_LEVELS:
-                found = "is nested too deeply" if level > MOST_LEVELS else "holds something that can not be stored"
-                raise Invalid(f"{where}: {_short(key)} {found}".removeprefix(": "), code="bad_fact")
-            if isinstance(one, dict):
-                waiting.extend((part, level + 1) for pair in one.items() for part in pair)
-            elif isinstance(one, list):
-                waiting.extend((part, level + 1) for part in one)
+            item, level = waiting.pop()
+            if not _storable(item) or level > MAX_JSON_DEPTH:
+                problem = "is nested too deeply" if level > MAX_JSON_DEPTH else "holds something that cannot be stored"
+                raise Invalid(f"{where}: {_short(key)} {problem}".removeprefix(": "), code="bad_fact")
+            if isinstance(item, dict):
+                waiting.extend((part, level + 1) for pair in item.items() for part in pair)
+            elif isinstance(item, list):
+                waiting.extend((part, level + 1) for part in item)
 
 
 def _storable(value: Any) -> bool:
@@ -240,7 +241,7 @@ def _date(value: Any, where: str) -> datetime | None:
     try:
         parsed = parse_datetime(value)
         if parsed is not None:
-            return in_utc(parsed, zone=UTC)
+            return to_utc(parsed, zone=UTC)
     except (TypeError, ValueError):
         pass
     raise Invalid(f"{where}: created_date is no ISO 8601 date", code="bad_date")

@@ -1,8 +1,7 @@
-"""What the format knows of a line, down to the last key: an anonymized file holds nothing else. Pure.
+"""The keys of the format, to the last level: an anonymized file contains nothing else. Pure.
 
-Whoever wrote a file may have put names anywhere in it. What stands under keys that the format does not have is left
-out, and what is of another type than the format says is null. Ids are kept here, whatever they are: `Pseudonyms`
-replaces them.
+A file may contain names anywhere. Unknown keys are left out, and values of a wrong type become null. Ids are kept here,
+whatever they are: `Pseudonyms` replaces them.
 """
 
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ from trees.interchange.named_counts import PARTS, are_lists
 
 @dataclass(frozen=True)
 class _ByName:
-    """An object whose keys are not fixed, such as the names of labels."""
+    """An object with arbitrary keys, such as the names of labels."""
 
     kind: Any
 
 
-_ID = object  # an id of another program may be anything
+_ID = object  # an id of another system may have any type
 _NUMBER = int | float
 _EVENT = {"type": str, "user_id": _ID}
 _RANKING = {
@@ -54,35 +53,36 @@ _OF_MESSAGE: dict[str, Any] = {
         "score": [_EVENT | {"score": _NUMBER}],
     },
     "detoxify": _ByName(_NUMBER),
-    "replies": [dict],  # each made by itself
+    "replies": [dict],  # each is written separately
 }
 _LISTS = {key: {"name": [str], **{part: [_NUMBER] for part in parts[1:]}} for key, parts in PARTS.items()}
 
 
-def known_of_tree(line: Node) -> Node:
-    """What stands beside the prompt."""
-    found: Node = _fitting(line, _OF_TREE)
-    return found
+def known_tree_keys(line: Node) -> Node:
+    """Return the known keys of a tree, beside the prompt."""
+    result: Node = _fitting(line, _OF_TREE)
+    return result
 
 
-def known_of_message(node: Node) -> Node:
+def known_message_keys(node: Node) -> Node:
     kinds = _OF_MESSAGE | {key: lists for key, lists in _LISTS.items() if are_lists(node.get(key), key)}
-    found: Node = _fitting(node, kinds)
-    return found
+    result: Node = _fitting(node, kinds)
+    return result
 
 
 def _fitting(value: Any, kind: Any) -> Any:
-    """What of a JSON value is of a kind; null if nothing is. The kinds are types, `[kind of the elements]`, objects
-    with fixed keys and objects with any.
+    """Return what of a JSON value matches `kind`, or None.
+
+    Kinds are types, `[kind of the elements]`, objects with fixed keys, and objects with any keys.
     """
     if isinstance(kind, list):
-        return [_fitting(one, kind[0]) for one in value] if isinstance(value, list) else None
+        return [_fitting(element, kind[0]) for element in value] if isinstance(value, list) else None
     if isinstance(kind, _ByName):
-        return {key: _fitting(one, kind.kind) for key, one in value.items()} if isinstance(value, dict) else None
+        return {key: _fitting(part, kind.kind) for key, part in value.items()} if isinstance(value, dict) else None
     if isinstance(kind, dict):
         if not isinstance(value, dict):
             return None
-        return {key: _fitting(one, kind[key]) for key, one in value.items() if key in kind}
-    if isinstance(value, bool) and kind not in (bool, object):  # no number
+        return {key: _fitting(part, kind[key]) for key, part in value.items() if key in kind}
+    if isinstance(value, bool) and kind not in (bool, object):  # a bool is no number
         return None
     return value if isinstance(value, kind) else None

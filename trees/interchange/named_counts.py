@@ -1,7 +1,7 @@
-"""Reactions and labels of a message in the two shapes that files give them. Pure.
+"""Reactions and labels of a message in the two forms that files use. Pure.
 
-By name: `{"+1": 3}`, `{"spam": {"value": 0.1, "count": 3}}`. As parallel lists, which have the same keys in every
-message: `{"name": ["+1"], "count": [3]}`, `{"name": ["spam"], "value": [0.1], "count": [3]}`.
+By name: `{"+1": 3}`, `{"spam": {"value": 0.1, "count": 3}}`. As parallel lists, with the same keys in every message:
+`{"name": ["+1"], "count": [3]}`, `{"name": ["spam"], "value": [0.1], "count": [3]}`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ PARTS = {"emojis": ("name", "count"), "labels": ("name", "value", "count")}
 
 
 def are_lists(value: Any, key: str) -> TypeGuard[Lists]:
-    """Is this the second shape of `key`, with names that occur once and a value for each?"""
+    """Return True if `value` has the second form, with unique names and a value for each."""
     if not isinstance(value, dict) or value.keys() != set(PARTS[key]):
         return False
     if not all(isinstance(part, list) and len(part) == len(value["name"]) for part in value.values()):
@@ -23,12 +23,12 @@ def are_lists(value: Any, key: str) -> TypeGuard[Lists]:
 
 
 def as_lists(key: str, named: Mapping[str, Any], order: Sequence[str] = ()) -> Lists:
-    """The second shape, with the names of `order` first. Raises ValueError where a label is no object."""
+    """Return the second form, with the names of `order` first. Raise ValueError if a label is not an object."""
     names = [name for name in order if name in named]
     names += [name for name in named if name not in order]
     if key == "emojis":
         return {"name": names, "count": [named[name] for name in names]}
-    if not all(isinstance(one, dict) for one in named.values()):
+    if not all(isinstance(label, dict) for label in named.values()):
         raise ValueError("a label is an object")
     values, counts = ([named[name].get(part) for name in names] for part in ("value", "count"))
     return {"name": names, "value": values, "count": counts}

@@ -1,4 +1,4 @@
-"""Files that appear only when they are complete, and what else a name may lead to: pipes, devices, links."""
+"""Output files that appear only when complete, and other targets: pipes, devices, links."""
 
 import errno
 import gzip
@@ -11,26 +11,25 @@ from typing import IO, cast
 
 from oasst.core.errors import Invalid
 
-# What stands here leads to a file that somebody has opened already, such as /dev/stdout. Of another file in its place
-# they would not know.
+# These lead to files that are open already, such as /dev/stdout: their readers would not see a replacement.
 _OPEN_FILES = (Path("/dev/fd"), Path("/dev/stdout"), Path("/dev/stderr"), Path("/proc"))
 
 
 @contextmanager
 def complete_file(output: Path) -> Iterator[Path]:
-    """A file to write, beside `output`, which takes its name when the block ends without an error.
+    """Yield a file to write beside `output`, which replaces it when the block ends without an error.
 
-    Otherwise what stood under the name stays. A link goes on to lead to its file. Pipes and devices are written
-    themselves. Raises Invalid where it cannot be written.
+    After an error the former file stays. Links are followed; pipes and devices are written directly. Raise Invalid if
+    it cannot be written.
     """
     if output.is_dir():
         raise Invalid(f"{output}: is a folder; name a file.", code="output")
     partial = None
     try:
-        if is_flowing(output):
+        if is_stream(output):
             yield output
             return
-        target = _behind_links(output)
+        target = _resolve(output)
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         yield partial
         partial.replace(target)
@@ -41,38 +40,38 @@ def complete_file(output: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def is_flowing(output: Path) -> bool:
-    """Is it written as it comes: a pipe, a device, or what is open already?"""
+def is_stream(output: Path) -> bool:
+    """Return True for a pipe, a device, or an open file: they are written directly."""
     absolute = output.absolute()
-    if any(absolute == one or one in absolute.parents for one in _OPEN_FILES):
+    if any(absolute == path or path in absolute.parents for path in _OPEN_FILES):
         return True
     try:
         return not S_ISREG(output.stat().st_mode)
-    except OSError:  # not there yet, or not to be reached, which writing will tell
+    except OSError:  # missing or unreachable; writing will report it
         return False
 
 
-def folder_with_room(output: Path | None) -> Path | None:
-    """Where there is room for all that comes into `output`: beside it; None where nothing says so."""
-    if output is None or is_flowing(output):
+def spool_folder(output: Path | None) -> Path | None:
+    """Return the folder of `output`, which has to have room for it anyway, or None if unknown."""
+    if output is None or is_stream(output):
         return None
     try:
-        return _behind_links(output).parent
-    except OSError:  # writing will tell
+        return _resolve(output).parent
+    except OSError:  # writing will report it
         return None
 
 
-def _behind_links(output: Path) -> Path:
-    """Raises OSError where links lead in a circle, whatever the version of Python."""
-    found = Path(os.path.realpath(output))
-    if found.is_symlink():
+def _resolve(output: Path) -> Path:
+    """Follow links. Raise OSError for circular ones in every version of Python."""
+    target = Path(os.path.realpath(output))
+    if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-    return found
+    return target
 
 
 @contextmanager
 def text_file(output: Path) -> Iterator[IO[str]]:
-    """A `complete_file` of UTF-8 text, compressed if its name ends in .gz."""
+    """Yield a `complete_file` of UTF-8 text, compressed if its name ends in .gz."""
     opener = gzip.open if output.suffix == ".gz" else open
     with complete_file(output) as partial, opener(partial, "wt", encoding="utf-8", newline="\n") as file:
         yield cast(IO[str], file)

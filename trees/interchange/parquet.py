@@ -1,4 +1,4 @@
-"""Rows as a Parquet file, through JSON lines: the whole work is done outside of Python, in constant memory."""
+"""Rows as a Parquet file, from JSON lines: done outside Python, in constant memory."""
 
 from io import FileIO
 from pathlib import Path
@@ -20,8 +20,8 @@ _SCALARS = {
 
 
 def lines_to_parquet(lines: IO[bytes], output: Path) -> None:
-    """Write JSON lines, each with all of `flat.COLUMNS`, as a Parquet file. Raises OSError."""
-    with _KeptError(output, "w") as file:
+    """Write JSON lines, each with all of `flat.COLUMNS`, as a Parquet file. Raise OSError."""
+    with _ErrorKeepingFile(output, "w") as file:
         rows = read_json(lines, Schema(_fields(COLUMNS)))
         write_parquet(rows, file, compression="zstd(3)", max_row_group_size=ROWS_IN_A_GROUP)
     if file.error is not None:
@@ -40,8 +40,8 @@ def _type(kind: Type) -> DataType:
     return _SCALARS[kind]
 
 
-class _KeptError(FileIO):
-    """A file to write that keeps its first error: where a write fails, arro3 prints a stack trace and panics."""
+class _ErrorKeepingFile(FileIO):
+    """A file to write that stores its first error: arro3 prints a stack trace and panics if a write fails."""
 
     error: OSError | None = None
 

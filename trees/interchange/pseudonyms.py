@@ -1,8 +1,8 @@
-"""Other ids in place of those of people, and of messages where that is asked for. No database.
+"""Pseudonyms for the ids of users, and of messages on request. No database.
 
-An id becomes the first half of an HMAC-SHA256, written as a UUID, so that whatever reads a file goes on reading it. The
-key is the site's secret, or a seed that the caller gave: without it nobody finds the id again, with it the same id
-becomes the same pseudonym each time.
+A pseudonym is the first half of an HMAC-SHA256, written as a UUID so that readers of the file still accept it. The key
+is the site's secret or a given seed: without it nobody can find the id, with it the same id always becomes the same
+pseudonym.
 """
 
 import json
@@ -14,27 +14,27 @@ from django.utils.crypto import salted_hmac
 
 _SALT = "trees.interchange.pseudonyms"
 _PEOPLE = frozenset({"user_id"})
-# The id of a tree is that of its prompt, so both become the same.
+# A tree has the id of its prompt, so both become the same.
 _MESSAGES = frozenset({"message_id", "parent_id", "message_tree_id", "ranking_parent_id", "ranked_message_ids"})
-SHORT_SEED = 16  # characters: of less all can be tried
+SHORT_SEED = 16  # characters; a shorter seed can be guessed
 
 
 class Pseudonyms:
-    """Whose ids are replaced: those of the `people` of this site, or with a seed all ids.
+    """Replace the ids of the `people` of this site, or all ids if there is a seed.
 
-    Ids of people that came with a file are not people of this site and stay as they are, without a seed.
+    Without a seed, imported ids that are not ids of users here stay as they are.
     """
 
     def __init__(self, seed: str | None = None, people: Collection[UUID] = ()) -> None:
         self._seed, self._people = seed, frozenset(people)
 
     @property
-    def hides_everything(self) -> bool:
-        """Not only people: ids of messages too, and keys of a file that nobody here knows."""
+    def replaces_all_ids(self) -> bool:
+        """Return True if ids of messages and unknown keys are hidden too."""
         return self._seed is not None
 
     def replace(self, value: Any) -> Any:
-        """The same JSON value with other ids in it, also deep inside."""
+        """Return the same JSON value with its ids replaced, at any depth."""
         if isinstance(value, dict):
             return {key: self._replaced(key, inner) for key, inner in value.items()}
         if isinstance(value, list):
@@ -46,7 +46,7 @@ class Pseudonyms:
             return self.replace(value)
         if isinstance(value, list) and key in _MESSAGES:
             return [self._replaced(key, inner) for inner in value]
-        if self._seed is not None:  # other programs have ids of other types, which name people too
+        if self._seed is not None:  # other systems have ids of other types
             name = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
             return self._pseudonym("user" if key in _PEOPLE else "message", name)
         if key in _PEOPLE and as_uuid(value) in self._people:
@@ -54,10 +54,10 @@ class Pseudonyms:
         return self.replace(value)
 
     def _pseudonym(self, collection: str, value: str) -> str:
-        about = f"{collection}:{as_uuid(value) or value}"  # however it is spelled
-        digest = salted_hmac(_SALT, about, secret=self._seed, algorithm="sha256").digest()
+        name = f"{collection}:{as_uuid(value) or value}"  # in any spelling
+        digest = salted_hmac(_SALT, name, secret=self._seed, algorithm="sha256").digest()
         number = int.from_bytes(digest[:16])
-        # Version 8 of RFC 9562: a UUID whose bits mean what its maker wants.
+        # Version 8 of RFC 9562: a UUID with custom bits.
         return str(UUID(int=number & ~(0xF << 76) & ~(0x3 << 62) | 0x8 << 76 | 0x2 << 62))
 
 
@@ -69,14 +69,14 @@ def as_uuid(value: Any) -> UUID | None:
 
 
 def user_ids_in(values: Iterable[Any]) -> set[UUID]:
-    """Everything in these JSON values, also deep inside, that could be the id of a person of this site."""
-    found: set[UUID] = set()
+    """Return everything in these JSON values, at any depth, that may be the id of a user here."""
+    user_ids: set[UUID] = set()
     waiting = list(values)
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
-            found.update(one for key in _PEOPLE & value.keys() if (one := as_uuid(value[key])))
+            user_ids.update(user_id for key in _PEOPLE & value.keys() if (user_id := as_uuid(value[key])))
             waiting.extend(value.values())
         elif isinstance(value, list):
             waiting.extend(value)
-    return found
+    return user_ids

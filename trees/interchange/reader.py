@@ -1,7 +1,7 @@
-"""Importing message trees from OASST JSON Lines, in UTF-8 with or without a byte order mark.
+"""Import message trees from OASST JSON Lines, in UTF-8 with or without a byte order mark.
 
-One transaction for all files: a bad line changes nothing. Trees that are already here are left alone, so importing a
-file twice is harmless. Texts are stored as they are; the rules for what people submit do not apply to files.
+One transaction for all files: a bad line changes nothing. Existing trees are skipped, so a repeated import is harmless.
+Texts are stored unchanged; the rules for submitted texts do not apply.
 """
 
 import gzip
@@ -20,7 +20,7 @@ from django.utils import timezone
 from psycopg.errors import ProgramLimitExceeded
 
 from oasst.core.errors import Conflict, Invalid
-from trees.contributing.posting import digest_of
+from trees.contributing.posting import hash_text
 from trees.interchange.format import ParsedMessage, ParsedTree, parse_tree
 from trees.lifecycle import openings
 from trees.lifecycle.locked_tree import lock_tree
@@ -29,9 +29,9 @@ from trees.lifecycle.states import TABLE, State
 from trees.models import Happening, Message, MessageTree, Revision, TreeTransition
 from trees.outbox import publishing
 
-BATCH = 100  # trees a batch: a few statements each
-BATCH_BYTES = 20_000_000  # of lines: a batch is held in memory, its last line may go beyond
-LONGEST_LINE = 16_000_000  # bytes: it is held in memory, several times over while it is read
+BATCH = 100  # trees per batch: a few statements each
+BATCH_BYTES = 20_000_000  # a batch is held in memory; its last line may exceed this
+LONGEST_LINE = 16_000_000  # bytes; parsing holds a line several times in memory
 
 
 @dataclass
@@ -41,15 +41,10 @@ class ImportResult:
     skipped: int = 0
 
 
-def import_files(
-    paths: Iterable[Path],
-    *,
-    policy: TreePolicy,
-    to_backlog: bool = False,
-) -> ImportResult:
-    """Import all trees of the files (plain or .gz). Raises Invalid or Conflict with file and line.
+def import_files(paths: Iterable[Path], *, policy: TreePolicy, to_backlog: bool = False) -> ImportResult:
+    """Import all trees of the files (plain or .gz). Raise Invalid or Conflict with file and line.
 
-    `to_backlog`: they wait to be ranked here, whatever state the files say.
+    With `to_backlog` the trees wait for ranking, whatever their state in the file.
     """
     result = ImportResult()
     with transaction.atomic(durable=True):
@@ -63,7 +58,7 @@ def import_files(
 
 
 def _batches(path: Path) -> Iterator[list[tuple[int, ParsedTree]]]:
-    """The trees of a file with their line numbers, in batches bounded in trees and in bytes. Raises Invalid."""
+    """Yield the trees of a file with their line numbers, in batches bounded in trees and bytes. Raise Invalid."""
     batch: list[tuple[int, ParsedTree]] = []
     size = 0
     for number, length, tree in _read(path):
@@ -77,7 +72,7 @@ def _batches(path: Path) -> Iterator[list[tuple[int, ParsedTree]]]:
 
 
 def _read(path: Path) -> Iterator[tuple[int, int, ParsedTree]]:
-    """(line number, its bytes, tree) for each line that is not blank. Raises Invalid, naming file, line and reason."""
+    """Yield (line number, bytes, tree) for each line that is not blank. Raise Invalid with file, line and reason."""
     number = 0
     try:
         with _open(path) as file:
@@ -89,18 +84,18 @@ def _read(path: Path) -> Iterator[tuple[int, int, ParsedTree]]:
                     yield number, len(line), _parse_line(line, f"{origin_of(path)}, line {number}")
     except (OSError, EOFError, zlib.error) as error:
         after = f" after line {number}" if number else ""
-        raise Invalid(f"{origin_of(path)}: can not be read{after}: {error}", code="unreadable") from error
+        raise Invalid(f"{origin_of(path)}: cannot be read{after}: {error}", code="unreadable") from error
 
 
 def _parse_line(line: bytes, where: str) -> ParsedTree:
-    """The tree of a line. Raises Invalid with `where` in front of the reason."""
+    """Return the tree of a line. Raise Invalid with `where` before the reason."""
     try:
         if len(line) > LONGEST_LINE:
             raise Invalid(f"longer than {LONGEST_LINE / 1e6:.0f} MB", code="line_too_long")
         return parse_tree(_json(line))
     except UnicodeDecodeError as error:
         hint = " The file looks like UTF-16; save it as UTF-8." if line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else ""
-        reason = f"can not be read as UTF-8: byte {error.start + 1} is {line[error.start]:#04x}.{hint}"
+        reason = f"cannot be read as UTF-8: byte {error.start + 1} is {line[error.start]:#04x}.{hint}"
         raise Invalid(f"{where}: {reason}", code="unreadable") from error
     except json.JSONDecodeError as error:
         raise Invalid(f"{where}: no JSON: {error.msg} (character {error.pos + 1})", code="no_json") from error
@@ -111,12 +106,12 @@ def _parse_line(line: bytes, where: str) -> ParsedTree:
 
 
 def _json(line: bytes) -> Any:
-    """Raises JSONDecodeError, UnicodeDecodeError, RecursionError, Invalid."""
+    """Parse a line. Raise JSONDecodeError, UnicodeDecodeError, RecursionError, Invalid."""
     try:
         return json.loads(line.decode(), parse_constant=_refuse_constant)
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise
-    except ValueError as error:  # Python reads no number of more than 4,300 digits
+    except ValueError as error:  # Python limits numbers to 4,300 digits
         raise Invalid("a number has too many digits", code="no_json") from error
 
 
@@ -125,48 +120,47 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _open(path: Path) -> IO[bytes]:
-    """Compressed files are known by how they begin, whatever they are called."""
+    """Open a file, compressed or not, by its first bytes and not by its name."""
     with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path, "rb")) if packed else path.open("rb")
+        is_gzip = file.read(2) == b"\x1f\x8b"
+    return cast(IO[bytes], gzip.open(path, "rb")) if is_gzip else path.open("rb")
 
 
 def origin_of(path: Path) -> str:
-    """The name of a file as it is told and kept. On disk it may hold bytes that are no letters."""
+    """Return the name of a file for messages and storage; on disk it may hold bytes that are not text."""
     return path.name.encode("utf-8", "replace").decode()
 
 
 def _import_batch(batch: list[tuple[int, ParsedTree]], path: Path, policy: TreePolicy, result: ImportResult) -> None:
     ids = [tree.id for _, tree in batch]
-    known = set(MessageTree.objects.filter(pk__in=ids).values_list("pk", flat=True))
-    fresh = []
+    existing = set(MessageTree.objects.filter(pk__in=ids).values_list("pk", flat=True))
+    new = []
     numbers: dict[UUID, int] = {}
     for number, tree in batch:
-        if tree.id in known:
+        if tree.id in existing:
             result.skipped += 1
         else:
-            known.add(tree.id)
-            fresh.append(tree)
+            existing.add(tree.id)
+            new.append(tree)
             numbers[tree.id] = number
-    if not fresh:
+    if not new:
         return
     try:
         with transaction.atomic():
-            _insert(fresh, origin_of(path), policy)
+            _insert(new, origin_of(path), policy)
     except DatabaseError:
-        _find_refused(fresh, numbers, path, policy)
+        _find_refused(new, numbers, path, policy)
         raise
-    for tree in fresh:
+    for tree in new:
         if TABLE[tree.state].offers:
             openings.reconcile(lock_tree(tree.id, policy))
-    result.trees += len(fresh)
-    result.messages += sum(len(tree.messages) for tree in fresh)
+    result.trees += len(new)
+    result.messages += sum(len(tree.messages) for tree in new)
 
 
 def _find_refused(trees: list[ParsedTree], numbers: dict[UUID, int], path: Path, policy: TreePolicy) -> None:
-    """One of these trees is not taken by the database: try each alone, to name its line.
-
-    Raises Conflict or Invalid. Returns when it was none of them, but the database itself.
+    """Try each tree alone to find the line that the database refuses. Raise Conflict or Invalid. Return if the database
+    itself failed.
     """
     for tree in trees:
         where = f"{origin_of(path)}, line {numbers[tree.id]}"
@@ -178,7 +172,7 @@ def _find_refused(trees: list[ParsedTree], numbers: dict[UUID, int], path: Path,
         except DatabaseError as error:
             if isinstance(error, DataError) or isinstance(error.__cause__, ProgramLimitExceeded):
                 reason = str(error).split("\n")[0]
-                raise Invalid(f"{where}: the database can not keep it: {reason}", code="not_storable") from error
+                raise Invalid(f"{where}: the database cannot keep it: {reason}", code="not_storable") from error
             raise
 
 
@@ -206,7 +200,7 @@ def _insert(trees: list[ParsedTree], origin: str, policy: TreePolicy) -> None:
         TreeTransition(tree_id=tree.id, from_state="", to_state=tree.state.value, reason=reason, at=now)
         for tree in trees
     )
-    publishing.tell(
+    publishing.publish(
         [
             Happening(kind=Happening.Kind.TREE_IMPORTED, tree_id=tree.id, message_id=tree.id, data={"origin": origin})
             for tree in trees
@@ -225,7 +219,7 @@ def _message(tree: ParsedTree, parsed: ParsedMessage, now: datetime) -> Message:
         depth=parsed.depth,
         position=parsed.position,
         text=text,
-        text_digest=digest_of(text),
+        text_digest=hash_text(text),
         lang=parsed.node["lang"],
         frontend_message_id=str(parsed.id),
         created_at=parsed.created_at or now,

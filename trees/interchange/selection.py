@@ -1,6 +1,6 @@
-"""What an export holds: which trees and messages, and how much of them. Options of commands and queries become one.
+"""The selection of trees, messages and details for an export, from options of commands and queries.
 
-Knows no database. The names are those of the reference's export command, beside our own where those say more.
+No database. The names are those of the reference's export command, plus clearer ones of our own.
 """
 
 from argparse import ArgumentParser, BooleanOptionalAction
@@ -19,7 +19,7 @@ ALL_STATES = "all"
 
 
 class Inclusion(StrEnum):
-    """What becomes of one sort of messages or trees."""
+    """How one kind of messages or trees is treated."""
 
     WITHOUT = "without"
     WITH = "with"
@@ -28,17 +28,17 @@ class Inclusion(StrEnum):
 
 @dataclass(frozen=True)
 class Selection:
-    """Which trees and messages are exported, and what is told of them.
+    """Which trees and messages are exported, with which details.
 
-    The default is the data set: finished trees of people, what reviewers accepted, with their labels.
+    The default is the data set: finished trees without machine text, accepted messages with their labels.
     """
 
-    state: State | None = State.READY_FOR_EXPORT  # None: any
-    lang: str | None = None  # in any case of letters; of the tree, or of the message where `user` is given
+    state: State | None = State.READY_FOR_EXPORT  # None for any
+    lang: str | None = None  # case-insensitive; of the tree, or of the message if `user` is set
     deleted: Inclusion = Inclusion.WITHOUT  # messages
-    rejected: Inclusion = Inclusion.WITHOUT  # messages; WITH means undecided ones too
-    synthetic: Inclusion = Inclusion.WITHOUT  # trees that hold text of a machine; messages where `user` is given
-    user: UUID | None = None  # only messages of this person
+    rejected: Inclusion = Inclusion.WITHOUT  # messages; WITH includes undecided ones
+    synthetic: Inclusion = Inclusion.WITHOUT  # trees with machine-made text; messages if `user` is set
+    user: UUID | None = None  # only messages of this user
     prompts_only: bool = False
     limit: int | None = None  # lines
     labels: bool = True
@@ -48,53 +48,53 @@ class Selection:
 
     @property
     def is_flat(self) -> bool:
-        """Single messages instead of trees: what is selected hangs together no more."""
+        """Return True if single messages are exported instead of trees: the selection breaks trees apart."""
         return self.user is not None or Inclusion.ONLY in (self.deleted, self.rejected, self.synthetic)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The options that say which trees and messages are exported and whose ids they carry; read by `from_options`."""
+    """Add the options for trees, messages and ids; read by `from_options`."""
     states = [ALL_STATES, *(state.value for state in State)]
     parser.add_argument("--state", choices=states, help="of the trees; default: the finished ones (ready_for_export)")
     parser.add_argument("--lang", help="only trees of this language; pt-br and pt-BR are one")
     parser.add_argument("--limit", type=int, help="the first N trees, or messages where single ones are written")
     parser.add_argument("--prompts-only", action="store_true", help="the first message of each tree and no replies")
     parser.add_argument(
-        "--user", type=UUID, metavar="ID", help="only messages of this person, one a line, of trees in any state"
+        "--user", type=UUID, metavar="ID", help="only messages of this person, one per line, of trees in any state"
     )
-    either = parser.add_mutually_exclusive_group()
-    either.add_argument("--include-deleted", action="store_true", help="deleted messages too")
-    either.add_argument("--deleted-only", action="store_true", help="only deleted messages, one a line")
-    either = parser.add_mutually_exclusive_group()
-    either.add_argument(
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--include-deleted", action="store_true", help="deleted messages too")
+    group.add_argument("--deleted-only", action="store_true", help="only deleted messages, one per line")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
         "--include-rejected", "--include-spam", action="store_true", help="rejected and undecided messages too"
     )
-    either.add_argument(
-        "--rejected-only", "--spam-only", action="store_true", help="only rejected messages, one a line"
+    group.add_argument(
+        "--rejected-only", "--spam-only", action="store_true", help="only rejected messages, one per line"
     )
-    either = parser.add_mutually_exclusive_group()
-    either.add_argument(
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
         "--include-synthetic", action="store_true", help="trees with machine-made text too; they stay out otherwise"
     )
-    either.add_argument(
-        "--synthetic-only", action="store_true", help="only the messages of trees with machine-made text, one a line"
+    group.add_argument(
+        "--synthetic-only", action="store_true", help="only the messages of trees with machine-made text, one per line"
     )
-    either = parser.add_mutually_exclusive_group()
-    either.add_argument(
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
         "--real-user-ids",
         action="store_true",
         help="people's ids as they are here; without this they are pseudonyms, the same in every export of this site",
     )
-    either.add_argument(
+    group.add_argument(
         "--anonymizer-seed",
         metavar="SEED",
-        help="other ids for people, messages and trees, the same for the same seed; whoever knows the seed and an id "
-        "finds it again, so take a long random one and keep it secret",
+        help="other ids for people, messages and trees, the same for the same seed; anybody who knows the "
+        "seed and an id finds its pseudonym, so take a long random seed and keep it secret",
     )
 
 
 def add_detail_arguments(parser: ArgumentParser) -> None:
-    """The options that say what a file tells beyond the messages; read by `from_options`."""
+    """Add the options for details beyond the messages; read by `from_options`."""
     parser.add_argument(
         "--export-labels",
         dest="labels",
@@ -108,9 +108,9 @@ def add_detail_arguments(parser: ArgumentParser) -> None:
 
 
 def from_options(options: Mapping[str, Any]) -> Selection:
-    """The selection that these options of a command, or of a query of the API, describe.
+    """Return the selection that these options of a command or API query describe.
 
-    What is left out has its default. Raises Invalid where two contradict each other or a value cannot be meant.
+    Missing options have defaults. Raise Invalid for contradictions and impossible values.
     """
     user, state = options.get("user"), options.get("state")
     if user is not None and state is not None:
@@ -144,8 +144,8 @@ def from_options(options: Mapping[str, Any]) -> Selection:
     )
 
 
-def _inclusion(options: Mapping[str, Any], sort: str) -> Inclusion:
-    include, only = f"include_{sort}", f"{sort}_only"
+def _inclusion(options: Mapping[str, Any], kind: str) -> Inclusion:
+    include, only = f"include_{kind}", f"{kind}_only"
     if options.get(include) and options.get(only):
         raise Invalid(f"Either {include} or {only}, not both.", code="options", field=only)
     if options.get(only):

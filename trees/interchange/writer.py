@@ -1,7 +1,7 @@
-"""Exporting message trees as OASST JSON Lines.
+"""Export message trees as OASST JSON Lines.
 
-Reads one consistent snapshot and streams it: memory does not grow with the number of trees, and a batch of trees costs
-the same few statements whatever is in it.
+Streams one consistent snapshot: memory does not grow with the number of trees, and each batch of trees costs the same
+few statements.
 """
 
 from collections import defaultdict
@@ -16,7 +16,7 @@ from django.db.models import Count, Exists, OuterRef, QuerySet
 from oasst.accounts.models import User
 from oasst.core.json_lines import dump_line
 from trees.interchange.export_facts import read_facts
-from trees.interchange.export_json import Said, Writer, depth_first
+from trees.interchange.export_json import Judgments, Writer, depth_first
 from trees.interchange.format import Node
 from trees.interchange.pseudonyms import Pseudonyms, user_ids_in
 from trees.interchange.selection import Inclusion, Selection
@@ -26,25 +26,24 @@ BATCH = 200
 
 
 def nothing_matches(selection: Selection) -> str:
-    """Why a file is empty, in words: what was looked for, and which languages there are."""
-    trees, asked = MessageTree.objects.all(), []
+    """Explain an empty export: the criteria, and the languages that exist."""
+    trees, criteria = MessageTree.objects.all(), []
     if selection.user is not None:
-        asked.append(f"by the person {selection.user}")
+        criteria.append(f"by the person {selection.user}")
     if selection.state is not None:
         trees = trees.filter(state=selection.state.value)
-        asked.append(f"in the state {selection.state.value}")
+        criteria.append(f"in the state {selection.state.value}")
     if selection.lang is not None:
-        asked.append(f"in the language {selection.lang}")
-    found = trees.order_by("lang").values_list("lang").annotate(number=Count("pk"))
-    there_are = ", ".join(f"{lang} ({number})" for lang, number in found)
+        criteria.append(f"in the language {selection.lang}")
+    counts = trees.order_by("lang").values_list("lang").annotate(number=Count("pk"))
+    existing = ", ".join(f"{lang} ({number})" for lang, number in counts)
     state = f" in the state {selection.state.value}" if selection.state is not None else ""
-    return (
-        f"Nothing matches{''.join(f' {one}' for one in asked)}. Trees{state} by language: {there_are or 'none at all'}."
-    )
+    given = "".join(f" {criterion}" for criterion in criteria)
+    return f"Nothing matches{given}. Trees{state} by language: {existing or 'none at all'}."
 
 
-def count_left_out_as_synthetic(selection: Selection) -> int:
-    """How many trees would be looked at too if machine-made text was included. One statement."""
+def count_synthetic_left_out(selection: Selection) -> int:
+    """Return how many more trees the selection would match with machine-made text. One statement."""
     if selection.synthetic is not Inclusion.WITHOUT or selection.user is not None:
         return 0
     return _trees(selection, synthetic=Inclusion.ONLY).count()
@@ -52,37 +51,36 @@ def count_left_out_as_synthetic(selection: Selection) -> int:
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """A transaction that sees the database as it is now until its end."""
+    """Open a transaction that sees the database as of now."""
     with transaction.atomic(durable=True):
-        with connection.cursor() as cursor:  # the ORM knows no such transactions
+        with connection.cursor() as cursor:  # the ORM cannot set this
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
 
 
 def read_lines(selection: Selection) -> Iterator[str]:
-    """The lines of the file as of now, without line ends. See `read_nodes`."""
+    """Yield the lines of the file as of now, without line ends. See `read_nodes`."""
     return map(dump_line, read_nodes(selection))
 
 
 def read_nodes(selection: Selection) -> Iterator[Node]:
-    """What `nodes_of` gives, in `one_view`."""
-    with one_view():
-        yield from nodes_of(selection)
+    """Yield as `iterate_nodes`, inside `consistent_read`."""
+    with consistent_read():
+        yield from iterate_nodes(selection)
 
 
-def one_view() -> AbstractContextManager[None]:
-    """A snapshot; inside a transaction (a test's, or a caller's snapshot) nothing, since that has one already.
+def consistent_read() -> AbstractContextManager[None]:
+    """Return a snapshot, or a null context inside a transaction, which has one already.
 
-    Who may stop reading in the middle opens it around all: a reader that is left behind keeps its transaction open.
+    A caller that may stop reading early opens it around everything: an abandoned reader keeps its transaction open.
     """
     return nullcontext() if connection.in_atomic_block else snapshot()
 
 
-def nodes_of(selection: Selection) -> Iterator[Node]:
-    """The trees as JSON objects, in the order in which they came in; single messages where the selection is flat,
-    depth first.
+def iterate_nodes(selection: Selection) -> Iterator[Node]:
+    """Yield the trees as JSON objects in order of arrival, or single messages depth first if the selection is flat.
 
-    Call it inside `snapshot()` when other people are writing.
+    Call it inside `snapshot()` if others may write.
     """
     return islice(_nodes_of(selection), selection.limit)
 
@@ -101,7 +99,7 @@ def _trees(selection: Selection, *, synthetic: Inclusion) -> QuerySet[MessageTre
     if selection.user is not None:
         return trees.filter(Exists(messages.filter(author=selection.user)))
     if selection.lang is not None:
-        trees = trees.filter(lang__iexact=selection.lang)  # files may have brought other spellings
+        trees = trees.filter(lang__iexact=selection.lang)  # files may use other spellings
     if synthetic is not Inclusion.WITH:
         holds_some = Exists(messages.filter(synthetic=True))
         trees = trees.filter(holds_some if synthetic is Inclusion.ONLY else ~holds_some)
@@ -109,7 +107,7 @@ def _trees(selection: Selection, *, synthetic: Inclusion) -> QuerySet[MessageTre
 
 
 class _Batch:
-    """Some trees with all that is written about them in memory."""
+    """Some trees with everything to write about them, in memory."""
 
     def __init__(self, trees: list[MessageTree], selection: Selection) -> None:
         self.trees, self.selection = trees, selection
@@ -119,11 +117,11 @@ class _Batch:
             self.by_tree[message.tree_id].append(message)
         deletions = Deletion.objects.filter(tree__in=trees, undone_at=None).values_list("message_ids", flat=True)
         self.deleted_here = {message_id for batch in deletions for message_id in batch}
-        found = {message.pk: message for one in self.by_tree.values() for message in one}
-        said = read_facts(trees, found, selection)
+        by_id = {m.pk: m for group in self.by_tree.values() for m in group}
+        judgments = read_facts(trees, by_id, selection)
         self.writer = Writer(
-            said=said,
-            pseudonyms=_pseudonyms(selection, found, said),
+            judgments=judgments,
+            pseudonyms=_pseudonyms(selection, by_id, judgments),
             labels=selection.labels,
             replies=not (selection.is_flat or selection.prompts_only),
         )
@@ -137,14 +135,14 @@ class _Batch:
                     reached.add(message.pk)
                     children[message.parent_id].append(message)
             if self.selection.is_flat:
-                every = (one for root in children[None] for one in depth_first(root, children))
-                yield from (self.writer.single(tree, one) for one in every if self._is_wanted(one))
+                messages = (m for root in children[None] for m in depth_first(root, children))
+                yield from (self.writer.single(tree, m) for m in messages if self._is_wanted(m))
             elif children[None]:
                 yield self.writer.tree(tree, children[None][0], children)
 
     def _leads_on(self, message: Message) -> bool:
-        """May it, and what hangs below it, be written?"""
-        if message.withdrawn:  # whoever else is given what was deleted: its author said no
+        """Return True if the message, and what is below it, may be written."""
+        if message.withdrawn:  # even an export of deleted messages respects its author
             return False
         if self.selection.prompts_only and message.parent_id is not None:
             return False
@@ -152,18 +150,18 @@ class _Batch:
         return self.selection.is_flat or self._is_wanted(message)
 
     def _is_wanted(self, message: Message) -> bool:
-        """What a file said about its own messages stands until people here say otherwise."""
+        """Apply the selection. What a file said about its messages holds until users decide here."""
         chosen = self.selection
         if chosen.user is not None and not _is_by(message, chosen):
             return False
         given = message.given
-        # What is hidden is not part of what people accepted until a moderator has decided.
+        # Hidden messages are not accepted until a moderator has decided.
         is_gone = message.hidden or (message.deleted and (message.pk in self.deleted_here or not given.get("deleted")))
         if chosen.deleted is Inclusion.ONLY and not (message.hidden or message.deleted):
             return False
         if chosen.rejected is Inclusion.ONLY and message.review_result is not False:
             return False
-        if is_gone:  # its reviews may never have ended
+        if is_gone:  # its reviews may be unfinished
             return chosen.deleted is not Inclusion.WITHOUT
         accepted = message.review_result is True or (
             message.imported is not None and message.review_result is given.get("review_result")
@@ -172,7 +170,7 @@ class _Batch:
 
 
 def _is_by(message: Message, chosen: Selection) -> bool:
-    """Is it one of the person whose messages are wanted, in the language and of the sort that are?"""
+    """Return True for a message of the selected user, in the selected language and kind."""
     return (
         message.author_id == chosen.user
         and (chosen.lang is None or message.lang.lower() == chosen.lang.lower())
@@ -180,17 +178,15 @@ def _is_by(message: Message, chosen: Selection) -> bool:
     )
 
 
-def _pseudonyms(selection: Selection, messages: dict[UUID, Message], said: dict[UUID, Said]) -> Pseudonyms | None:
-    """Ids in a file are of people elsewhere, unless they are of people of this site: it may be a file of its own. One
-    statement where messages came with such ids.
-    """
+def _pseudonyms(selection: Selection, by_id: dict[UUID, Message], facts: dict[UUID, Judgments]) -> Pseudonyms | None:
+    """Return the pseudonyms. A file may be our own export, with ids of users here. At most one statement."""
     if selection.real_user_ids:
         return None
     if selection.anonymizer_seed is not None:
         return Pseudonyms(selection.anonymizer_seed)
-    here = {one.author_id for one in messages.values() if one.author_id is not None}
-    here |= user_ids_in(one.events for one in said.values())
-    strangers = user_ids_in(one.imported for one in messages.values()) - here
-    if strangers:
-        here.update(User.objects.filter(pk__in=strangers).values_list("pk", flat=True))
-    return Pseudonyms(people=here)
+    user_ids = {m.author_id for m in by_id.values() if m.author_id is not None}
+    user_ids |= user_ids_in(m.events for m in facts.values())
+    unknown_ids = user_ids_in(m.imported for m in by_id.values()) - user_ids
+    if unknown_ids:
+        user_ids.update(User.objects.filter(pk__in=unknown_ids).values_list("pk", flat=True))
+    return Pseudonyms(people=user_ids)

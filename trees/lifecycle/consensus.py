@@ -1,4 +1,4 @@
-"""What a group of people decided: acceptance by reviewers, order by ranked pairs. Pure functions, no database."""
+"""Group decisions: acceptance by reviewers, order by ranked pairs. Pure functions, no database."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from trees.labels import LANG_MISMATCH, SPAM
 Candidate = TypeVar("Candidate")
 
 
-def rejects(labels: Mapping[str, float | None]) -> bool:
-    """Would this reviewer keep the message out? One vote per person, however many boxes they ticked.
+def is_rejecting(labels: Mapping[str, float | None]) -> bool:
+    """Return True if these labels are a vote to reject the message.
 
     Half or more counts as yes; an unanswered label (null) counts as no.
     """
@@ -20,13 +20,13 @@ def rejects(labels: Mapping[str, float | None]) -> bool:
 
 
 def is_accepted(rejecting: int, reviews: int, threshold: float) -> bool:
-    """More than `threshold` of the reviewers would keep it (strictly: 2 of 3 passes 0.6, 1 of 3 does not)."""
-    # One division: 1 - 7/10 > 0.3 would be true in floating point.
+    """Return True if the share of reviewers who accept is above `threshold` (2 of 3 passes 0.6, 1 of 3 does not)."""
+    # One division avoids rounding errors: 1 - 7/10 > 0.3 would be true in floating point.
     return (reviews - rejecting) / reviews > threshold
 
 
-class Judged(Protocol):
-    """A message, as far as a rule looks at it: prompts have no parent."""
+class ReviewedMessage(Protocol):
+    """The part of a message that a rule needs: prompts have no parent."""
 
     @property
     def parent_id(self) -> UUID | None: ...
@@ -34,18 +34,19 @@ class Judged(Protocol):
 
 @dataclass(frozen=True, order=True)
 class ReviewRule:
-    """How many reviews decide about a message, and the share of its reviewers that has to be exceeded by those who
-    accept it. In all of it `votes` holds True for each reviewer who would reject.
+    """How many reviews decide about a message, and the share of accepting reviewers that must be exceeded.
+
+    In all methods `votes` holds True for each reviewer who would reject.
     """
 
     wanted: int
     threshold: float
 
     def verdict(self, votes: Sequence[bool]) -> bool | None:
-        """True accepted, False rejected, None while the reviews still missing could change the outcome.
+        """Return True for accepted, False for rejected, None while missing reviews could change the outcome.
 
-        With `wanted` or more votes the outcome always stands. Deciding early never changes it: it is announced only
-        when accepting all and rejecting all the missing votes would end the same way.
+        With `wanted` or more votes the outcome is final. An early verdict is given only when accepting all and
+        rejecting all the missing votes would end the same way.
         """
         rejecting, missing = sum(votes), max(0, self.wanted - len(votes))
         total = len(votes) + missing
@@ -56,14 +57,12 @@ class ReviewRule:
         return best if best == worst else None
 
     def decision(self, votes: Sequence[bool]) -> bool | None:
-        """What these votes decided in the order in which they came: the first of them that settle it count, a late one
-        changes nothing.
-        """
+        """Return what these votes decided in their order of arrival: late votes change nothing once it is settled."""
         results = (self.verdict(votes[:number]) for number in range(1, len(votes) + 1))
         return next((result for result in results if result is not None), None)
 
     def votes_needed(self, votes: Sequence[bool]) -> int:
-        """How many more reviews could settle it at the soonest: so many are asked for at once."""
+        """Return how many more reviews could settle it at the soonest; so many are requested at once."""
         for more in range(max(0, self.wanted - len(votes)) + 1):
             for outcome in (False, True):
                 if self.verdict([*votes, *[outcome] * more]) is not None:
@@ -72,32 +71,32 @@ class ReviewRule:
 
 
 def ranked_pairs(rankings: Iterable[Sequence[Candidate]], candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The consensus order, best first, by Tideman's ranked pairs.
+    """Return the consensus order, best first, by Tideman's ranked pairs.
 
-    Each ranking lists ids from best to worst. It speaks only about the pairs that it contains, so an older vote does
-    not remove a reply that it never saw. Candidates that share no pair with any other keep out of the result.
+    Each ranking lists ids from best to worst and counts only for the pairs that it contains, so an older vote does not
+    remove a reply that it never saw. Candidates that share no pair with any other are left out.
 
-    Ties: equal margins are locked in ascending order of the candidates, so the smaller id wins a tie. Source:
-    T. N. Tideman, "Independence of clones as a criterion for voting rules", 1987; the reference system breaks ties
-    the same way.
+    Ties: equal margins are locked in ascending order of the candidates, so the smaller id wins a tie. Source: T. N.
+    Tideman, "Independence of clones as a criterion for voting rules", 1987; the reference system breaks ties the same
+    way.
     """
     pool = sorted(set(candidates))  # type: ignore[type-var]
     margins = _margins(rankings, pool)
     compared = {candidate for pair in margins for candidate in pair}
-    standing = [candidate for candidate in pool if candidate in compared]
-    # Every ordered pair with a margin of at least 0, strongest first; the sort is stable over ascending ids.
+    contenders = [candidate for candidate in pool if candidate in compared]
+    # Every ordered pair with a margin of 0 or more, strongest first; the sort is stable over ascending ids.
     majorities = [
-        (margins.get((a, b), 0), a, b) for a in standing for b in standing if a != b and margins.get((a, b), 0) >= 0
+        (margins.get((a, b), 0), a, b) for a in contenders for b in contenders if a != b and margins.get((a, b), 0) >= 0
     ]
     majorities.sort(key=lambda majority: -majority[0])
     beats = _lock([(a, b) for _, a, b in majorities])
-    return sorted(standing, key=lambda candidate: -len(beats.get(candidate, ())))
+    return sorted(contenders, key=lambda candidate: -len(beats.get(candidate, ())))
 
 
 def _margins(
     rankings: Iterable[Sequence[Candidate]], pool: Sequence[Candidate]
 ) -> dict[tuple[Candidate, Candidate], int]:
-    """(a, b) → how many more voters place a before b than b before a."""
+    """Return for each (a, b) how many more voters place a before b than b before a."""
     margins: dict[tuple[Candidate, Candidate], int] = {}
     allowed = set(pool)
     for ranking in rankings:
@@ -108,9 +107,9 @@ def _margins(
 
 
 def _lock(pairs: Iterable[tuple[Candidate, Candidate]]) -> dict[Candidate, set[Candidate]]:
-    """Lock each pair unless it closes a cycle; returns the transitive closure: who stands above whom.
+    """Lock each pair unless it closes a cycle; return the candidates below each one (the transitive closure).
 
-    Every pair is locked in one direction or implied in it, so the number of candidates below one is its place.
+    Every pair is locked or implied in one direction, so the number of candidates below one gives its position.
     """
     below: dict[Candidate, set[Candidate]] = {}
     above: dict[Candidate, set[Candidate]] = {}

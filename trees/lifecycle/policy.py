@@ -1,7 +1,7 @@
-"""How big trees grow, how many people decide, which labels are asked: one frozen value, handed to who needs it.
+"""The policy of trees: how big they grow, how many people decide, which labels are asked.
 
-The defaults are those of the reference system. Sizes are copied into each tree when it is made, so that a new policy
-does not change trees that already run.
+The defaults are those of the reference system. Each tree copies its sizes when it is made, so a new policy does not
+change running trees.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from functools import cache
 from django.conf import settings
 
 from trees.labels import LANG_MISMATCH, SPAM
-from trees.lifecycle.consensus import Judged, ReviewRule
+from trees.lifecycle.consensus import ReviewedMessage, ReviewRule
 
 LABELS_PROMPT = (
     SPAM,
@@ -44,12 +44,12 @@ LABELS_ASSISTANT = (
 
 @dataclass(frozen=True)
 class TreePolicy:
-    # Per language. Upper bounds: tasks.supply asks for no more than its people can carry.
+    # Per language. These are upper bounds: tasks.supply asks for no more than the active users can do.
     max_active_trees: int = 10  # growing trees that the lottery fills up to
     max_initial_prompt_review: int = 100
     max_prompt_lottery_waiting: int = 250
-    weeks_unfinished: float = 3  # as many trees are begun and not finished as are carried in so many weeks
-    min_active_rankings: int = 3  # imported trees are brought to the rankers while fewer are being ranked
+    weeks_unfinished: float = 3  # limits the trees in progress to what users finish in that many weeks
+    min_active_rankings: int = 3  # imported trees enter ranking while fewer are being ranked
     max_tree_depth: int = 3  # the root has depth 0
     max_children_count: int = 3
     num_prompter_replies: int = 1  # replies to one assistant message
@@ -68,16 +68,16 @@ class TreePolicy:
     labels_prompter_reply: tuple[str, ...] = LABELS_PROMPT
     labels_assistant_reply: tuple[str, ...] = LABELS_ASSISTANT
     mandatory_labels: tuple[str, ...] = (SPAM,)
-    # Voices, not rows (trees.moderation.complaint_weights): what reaches these is proposed to the moderators, and
-    # hidden until they decide.
-    auto_mod_red_flags: int = 4  # hides a message; that of a prompt stops its tree
-    auto_mod_max_skip_reply: int = 25  # so many people did not want to answer: the tree stops until somebody looked
-    # Whose complaint weighs: so many accepted messages and reviews in line with the outcome (0: everybody's) and an
+    # Complainants (trees.moderation.complaint_weights), not rows. At these numbers a removal is proposed to the
+    # moderators, and the message stays hidden until they decide.
+    auto_mod_red_flags: int = 4  # hides the message; a prompt's tree stops
+    auto_mod_max_skip_reply: int = 25  # after so many skips the tree stops until a moderator decides
+    # A complaint counts if its author has so many accepted messages and confirmed reviews (0: everybody counts) and an
     # account of at least one day, or one of them and an account of two weeks.
     complaint_min_accepted: int = 3
     complaint_least_age_days: int = 1
     complaint_min_age_days: int = 14
-    complaint_most_open: int = 5  # so many messages may one voice help to hide before a moderator has decided
+    complaint_most_open: int = 5  # messages that one complainant may help to hide before a moderator has decided
     message_size_limit: int = 2000  # code points
     duplicate_window_minutes: int = 120
 
@@ -91,7 +91,7 @@ class TreePolicy:
             raise ValueError("weeks_unfinished must be more than 0: nothing could ever begin")
         for name in ("acceptance_threshold_initial_prompt", "acceptance_threshold_reply"):
             if not 0 <= getattr(self, name) < 1:
-                # Outside, everything or nothing is accepted before anybody has read it.
+                # Outside this range every message or none would be accepted before anybody has read it.
                 raise ValueError(f"{name} must be at least 0 and less than 1")
 
     @property
@@ -102,12 +102,12 @@ class TreePolicy:
     def reply_rule(self) -> ReviewRule:
         return ReviewRule(self.num_reviews_reply, self.acceptance_threshold_reply)
 
-    def review_rule(self, message: Judged) -> ReviewRule:
-        """By which reviews decide about this message."""
+    def review_rule(self, message: ReviewedMessage) -> ReviewRule:
+        """Return the rule that decides about this message."""
         return self.prompt_rule if message.parent_id is None else self.reply_rule
 
 
 @cache
 def current_policy() -> TreePolicy:
-    """The policy of this site: the defaults with the overrides of settings.TREE_POLICY."""
+    """Return the policy of this site: the defaults with the overrides of settings.TREE_POLICY."""
     return TreePolicy(**settings.TREE_POLICY)

@@ -1,4 +1,4 @@
-"""Computing ranks again from the votes: for finished trees after a change of the rules, for trees whose scoring failed.
+"""Compute ranks again from the votes: for finished trees after a change of rules, and after a failed scoring.
 
 Outer writers: each tree is one transaction under its lock.
 """
@@ -12,7 +12,7 @@ from django.db.models import Count, Q
 from django.utils import timezone
 
 from oasst.accounts.models import User
-from oasst.core.jobs import one_by_one
+from oasst.core.jobs import run_for_each
 from trees.lifecycle import reply_ranks, transitions
 from trees.lifecycle.locked_tree import lock_tree
 from trees.lifecycle.policy import TreePolicy
@@ -24,8 +24,8 @@ LONGEST_WAIT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Reranked:
-    """One reply whose rank changes; a rank is 0 for the best, None for none."""
+class RankChange:
+    """One reply whose rank changes: 0 is the best, None is unranked."""
 
     tree: UUID
     message: UUID
@@ -33,18 +33,18 @@ class Reranked:
     after: int | None
 
 
-def rerank(*, tree_id: UUID, policy: TreePolicy, dry_run: bool = False) -> list[Reranked]:
-    """Order the replies of one finished tree from the votes that stand, and say what changed. Others are left alone."""
+def rerank(*, tree_id: UUID, policy: TreePolicy, dry_run: bool = False) -> list[RankChange]:
+    """Rank the replies of a finished tree again from the votes that count. Return the changes."""
     with transaction.atomic(durable=True):
         locked = lock_tree(tree_id, policy)
         before = {message.pk: message.rank for message in locked.messages.values()}
         transitions.rescore(locked)
         if locked.state == State.READY_FOR_EXPORT:
-            locked.changed_messages |= reply_ranks.unrank(
+            locked.changed_messages |= reply_ranks.reset_unranked(
                 locked.messages, {m.parent_id for m in locked.messages.values() if m.parent_id and m.rank is not None}
             )
         changed = [
-            Reranked(tree_id, message_id, before[message_id], locked.messages[message_id].rank)
+            RankChange(tree_id, message_id, before[message_id], locked.messages[message_id].rank)
             for message_id in sorted(locked.changed_messages)
         ]
         if changed and not dry_run:
@@ -53,9 +53,9 @@ def rerank(*, tree_id: UUID, policy: TreePolicy, dry_run: bool = False) -> list[
 
 
 def retry(*, tree_id: UUID, policy: TreePolicy, reason: str, actor: User | None = None) -> bool:
-    """Compute the consensus of a tree whose scoring failed once more. True if it succeeded.
+    """Compute the consensus again for a tree whose scoring failed. Return True on success.
 
-    A failure keeps every vote; why it failed is the reason of the tree's last step.
+    A failure keeps every vote; its cause is the reason of the tree's last transition.
     """
     with transaction.atomic(durable=True):
         locked = lock_tree(tree_id, policy)
@@ -67,20 +67,20 @@ def retry(*, tree_id: UUID, policy: TreePolicy, reason: str, actor: User | None 
 
 
 def failed_trees(*, due_at: datetime | None = None) -> list[UUID]:
-    """Trees whose scoring failed, the longest waiting first. With `due_at` those whose next try is due by then: ten
-    minutes after the first failure, twice as long after each further one, at most a day.
+    """Return trees whose scoring failed, the longest waiting first. With `due_at` only those whose retry is due by
+    then. The first retry is due after ten minutes; each further wait doubles, up to a day.
     """
     failures = Count("transitions", filter=Q(transitions__to_state=State.SCORING_FAILED.value))
     rows = MessageTree.objects.filter(state=State.SCORING_FAILED.value).annotate(failures=failures)
     return [
         tree_id
-        for tree_id, since, times in rows.order_by("state_since").values_list("pk", "state_since", "failures")
-        if due_at is None or since + min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(times - 1, 20)) <= due_at
+        for tree_id, since, count in rows.order_by("state_since").values_list("pk", "state_since", "failures")
+        if due_at is None or since + min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(count - 1, 20)) <= due_at
     ]
 
 
-def retry_what_is_due(*, policy: TreePolicy) -> tuple[int, int]:
-    """Try again what is due. Returns (tried, succeeded). Raises SomeFailed."""
+def retry_due(*, policy: TreePolicy) -> tuple[int, int]:
+    """Retry what is due. Return (tried, succeeded). Raise PartialFailure."""
     due = failed_trees(due_at=timezone.now())
     reason = "Tried again by the clock."
-    return len(due), one_by_one(due, lambda tree_id: retry(tree_id=tree_id, policy=policy, reason=reason))
+    return len(due), run_for_each(due, lambda tree_id: retry(tree_id=tree_id, policy=policy, reason=reason))

@@ -1,4 +1,4 @@
-"""The picture of the tree states, drawn from the table that the code moves along.
+"""The diagram and table of tree states, made from the table that the code uses.
 
 docs/domain.md holds what `state_picture` returns; a test keeps the two equal.
 """
@@ -7,7 +7,7 @@ from trees.lifecycle.states import TABLE, State
 
 
 def state_picture() -> str:
-    """A Mermaid state diagram. Stopping is left out of it, because it is possible from everywhere."""
+    """Return a Mermaid state diagram. It leaves out halting, which is possible from every state."""
     halted = State.HALTED_BY_MODERATOR
     lines = ["stateDiagram-v2"]
     lines += [f"    {state.value} : {row.label}" for state, row in TABLE.items()]
@@ -19,7 +19,7 @@ def state_picture() -> str:
 
 
 def state_table() -> str:
-    """The states as a Markdown table: what each means, what people can do in it, where it can go."""
+    """Return the states as a Markdown table: meaning, work for people, next states."""
     lines = ["| State | Means | Work for people | Can go to |", "|---|---|---|---|"]
     for state, row in TABLE.items():
         work = ", ".join(f"`{work}`" for work in sorted(row.offers)) or "–"

@@ -1,7 +1,7 @@
-"""The states of a message tree, in one table: what each offers, whether it counts as running, where it may go.
+"""The states of a message tree in one table: the work that each offers, whether it is active, where it may go.
 
-`transitions` moves trees along this table and refuses everything else; documents and admin draw their picture from it.
-The ten values are those of the Open-Assistant wire and data sets.
+`transitions` moves trees along this table and refuses everything else; the docs and the admin read it too. The ten
+values are those of the Open-Assistant wire and data sets.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class State(StrEnum):
 
 
 class Work(StrEnum):
-    """What a person can be asked to do about a message. The first prompt of a tree is not about a message."""
+    """What a user can be asked to do about a message. Writing the first prompt of a tree is not about a message."""
 
     LABEL_INITIAL_PROMPT = "label_initial_prompt"
     LABEL_PROMPTER_REPLY = "label_prompter_reply"
@@ -42,7 +42,7 @@ RANKING_WORK = frozenset({Work.RANK_PROMPTER_REPLIES, Work.RANK_ASSISTANT_REPLIE
 class StateRow:
     label: str
     meaning: str
-    active: bool  # on the wire: somebody or something still works on it
+    active: bool  # on the wire: people or jobs still work on it
     offers: frozenset[Work] = frozenset()
     goes_to: frozenset[State] = frozenset()
 
@@ -104,14 +104,14 @@ TABLE: dict[State, StateRow] = {
         "Not accepted",
         "Reviewers found the prompt unfit for the data set.",
         active=False,
-        # Flags ended trees once (before decision 55); a moderator who finds them wrong lets such a tree go on.
+        # Red flags ended trees before decision 55; a moderator can let such a tree go on.
         goes_to=frozenset({S.INITIAL_PROMPT_REVIEW, S.PROMPT_LOTTERY_WAITING, S.GROWING, S.HALTED_BY_MODERATOR}),
     ),
     S.HALTED_BY_MODERATOR: StateRow(
         "Stopped",
         "A moderator stopped it, many people complained and a moderator has to look, or nothing of it is left.",
         active=False,
-        # Resuming goes back to where it was (MessageTree.halted_from), so every state may follow.
+        # Resuming returns to MessageTree.halted_from, which may be any state.
         goes_to=frozenset(S) - {S.HALTED_BY_MODERATOR},
     ),
 }
@@ -119,6 +119,6 @@ TABLE: dict[State, StateRow] = {
 ACTIVE = frozenset(state for state, row in TABLE.items() if row.active)
 
 
-def may_go(source: State, target: State) -> bool:
-    """Also from stopped to stopped: somebody stops on purpose what had stopped by itself."""
+def is_allowed(source: State, target: State) -> bool:
+    """Return True if the step is allowed; a halted tree may be halted again, then on purpose."""
     return target in TABLE[source].goes_to or source == target == State.HALTED_BY_MODERATOR

@@ -1,9 +1,8 @@
-"""The one mover of tree states.
+"""The only place that changes the state of a tree.
 
-Every event (a review, a reply, a ranking, an import, a draw of the lottery) locks the tree by `lock_tree`,
-changes messages in memory, and ends in `advance`, which takes every step that is due, makes the openings agree with
-the facts and writes everything once. Calling it again does nothing. Needs an open transaction; the tree row is locked,
-so nothing here races.
+Every event (a review, reply, ranking, import or lottery draw) locks the tree by `lock_tree`, changes messages in
+memory, and ends in `advance`, which takes every due step, reconciles the openings and writes everything once. Calling
+it again does nothing. Needs an open transaction; the lock on the tree row prevents races.
 """
 
 import logging
@@ -15,39 +14,40 @@ from oasst.accounts.models import User
 from oasst.core.errors import Conflict
 from trees.lifecycle import demand, openings, reply_ranks
 from trees.lifecycle.locked_tree import LockedTree
-from trees.lifecycle.states import State, may_go
+from trees.lifecycle.states import State, is_allowed
 from trees.models import Happening, Message, TreeTransition
 
 log = logging.getLogger(__name__)
 
 
 def start_growing(locked: LockedTree, *, reason: str) -> None:
-    """Let a drawn prompt grow. The caller goes on to `advance`."""
+    """Move a drawn prompt to growing. The caller goes on to `advance`."""
     _enter(locked, State.GROWING, reason, None)
     locked.tree.won_prompt_lottery_at = locked.tree.won_prompt_lottery_at or locked.now
 
 
 def start_ranking(locked: LockedTree, *, reason: str) -> None:
-    """Bring a tree from the backlog to the rankers. The caller goes on to `advance`."""
+    """Move a tree from the backlog to ranking. The caller goes on to `advance`."""
     _enter(locked, State.RANKING, reason, None)
 
 
 def halt(locked: LockedTree, *, reason: str, actor: User | None = None) -> None:
-    """Stop the tree where it is. The caller goes on to `advance`."""
+    """Halt the tree in its present state. The caller goes on to `advance`."""
     _enter(locked, State.HALTED_BY_MODERATOR, reason, actor)
 
 
 def halt_on_purpose(locked: LockedTree, *, reason: str, actor: User | None = None) -> None:
-    """Stop the tree so that only somebody who may do so lets it go on. One that had stopped by itself, and would go on
-    by itself, is stopped once more; one that was stopped on purpose stays as it is. The caller goes on to `advance`.
+    """Halt the tree so that it does not resume automatically. The caller goes on to `advance`.
+
+    An automatic halt becomes one on purpose; a tree already halted on purpose stays as it is.
     """
-    if locked.state != State.HALTED_BY_MODERATOR or _halted_because(locked, *BY_ITSELF):
+    if locked.state != State.HALTED_BY_MODERATOR or halted_because(locked, *AUTOMATIC_HALTS):
         _enter(locked, State.HALTED_BY_MODERATOR, reason, actor)
 
 
 def was_halted_on_purpose(locked: LockedTree) -> bool:
-    """Did somebody stop the tree, so that nothing lets it go on by itself?"""
-    return locked.state == State.HALTED_BY_MODERATOR and not _halted_because(locked, *BY_ITSELF)
+    """Return True if a person halted the tree, so that it does not resume automatically."""
+    return locked.state == State.HALTED_BY_MODERATOR and not halted_because(locked, *AUTOMATIC_HALTS)
 
 
 def abort(locked: LockedTree, *, reason: str) -> None:
@@ -56,56 +56,42 @@ def abort(locked: LockedTree, *, reason: str) -> None:
 
 
 def resume(locked: LockedTree, *, reason: str, actor: User | None = None) -> None:
-    """Go back to the state that the tree was stopped in. The caller goes on to `advance`."""
+    """Return to the state in which the tree was halted. The caller goes on to `advance`."""
     _enter(locked, _state_before_halt(locked), reason, actor)
-    rescore(locked)  # replies may have gone or come back while it was stopped
+    rescore(locked)  # replies may have been deleted or restored meanwhile
 
 
 def retry_scoring(locked: LockedTree, *, reason: str, actor: User | None = None) -> None:
-    """Let the consensus be computed once more. The caller goes on to `advance`."""
+    """Compute the consensus again. The caller goes on to `advance`."""
     _enter(locked, State.READY_FOR_SCORING, reason, actor)
 
 
-def put_back(locked: LockedTree, target: State, *, reason: str, actor: User | None = None) -> None:
-    """Return to an earlier state because what led out of it was undone. The caller goes on to `advance`.
+def return_to_state(locked: LockedTree, target: State, *, reason: str, actor: User | None = None) -> None:
+    """Return to an earlier state: the change that ended it was undone. The caller goes on to `advance`.
 
-    A step that the table does not have goes by way of a stop, which can be left for anywhere.
+    If the table lacks the step, the tree goes by way of a halt, from which every state may follow.
     """
     if locked.state == target:
         return
-    if not may_go(locked.state, target):
+    if not is_allowed(locked.state, target):
         _enter(locked, State.HALTED_BY_MODERATOR, reason, actor)
     _enter(locked, target, reason, actor)
 
 
 def refuse_without_prompt(locked: LockedTree) -> None:
-    """Raises Conflict `prompt_deleted`: a tree without its prompt can not go on."""
+    """Raise Conflict `prompt_deleted`: a tree without its prompt cannot go on."""
     if locked.root.deleted:
         raise Conflict("Its prompt is deleted; bring that back first.", code="prompt_deleted")
 
 
 def rescore(locked: LockedTree) -> None:
-    """Order the replies of a finished tree again after some went or came back. The caller goes on to `advance`."""
+    """Rank the replies of a finished tree again after deletions or restores. The caller goes on to `advance`."""
     if locked.state == State.READY_FOR_EXPORT:
         locked.changed_messages |= reply_ranks.score(locked.tree, locked.messages)
 
 
-def was_halted_by_deletion(locked: LockedTree) -> bool:
-    """Did the tree stop only because its prompt was deleted?"""
-    return _halted_because(locked, PROMPT_DELETED)
-
-
-def was_stopped_by_ban(locked: LockedTree) -> bool:
-    """Did the tree stop only because its author was banned?"""
-    return _halted_because(locked, AUTHOR_BANNED)
-
-
-def was_stopped_by_complaints(locked: LockedTree) -> bool:
-    """Did the tree stop only because many people complained?"""
-    return _halted_because(locked, FLAGGED, UNWANTED)
-
-
-def _halted_because(locked: LockedTree, *reasons: str) -> bool:
+def halted_because(locked: LockedTree, *reasons: str) -> bool:
+    """Return True if the tree is halted, the last time for one of these reasons."""
     if locked.state != State.HALTED_BY_MODERATOR:
         return False
     stored = TreeTransition.objects.filter(tree=locked.tree).order_by("-id")
@@ -114,12 +100,12 @@ def _halted_because(locked: LockedTree, *reasons: str) -> bool:
 
 
 def _state_before_halt(locked: LockedTree) -> State:
-    """What was noted at the halt; for a tree that flags ended or a file brought stopped, what its messages tell."""
-    return State(locked.tree.halted_from) if locked.tree.halted_from else state_of_contents(locked)
+    """Return the state noted at the halt; without a note (old or imported trees) derive it from the messages."""
+    return State(locked.tree.halted_from) if locked.tree.halted_from else state_from_messages(locked)
 
 
-def state_of_contents(locked: LockedTree) -> State:
-    """Where a tree belongs of which nothing is known but its messages; `advance` takes it on from there."""
+def state_from_messages(locked: LockedTree) -> State:
+    """Return the state that fits the messages of a tree; `advance` takes it on from there."""
     if locked.root.review_result is None:
         return State.INITIAL_PROMPT_REVIEW
     if not locked.root.review_result:
@@ -129,21 +115,18 @@ def state_of_contents(locked: LockedTree) -> State:
 
 
 def advance(locked: LockedTree, *, actor: User | None = None) -> bool:
-    """Decide what can be decided, take every step that is due, make the openings agree, and write all of it.
-
-    Returns whether that changed the tree: took a decision or a step, or had told what the caller did.
-    """
+    """Decide messages, take every due step, reconcile openings and save it all. Return True if the tree changed."""
     _decide(locked)
     for _ in State:  # no chain of steps is longer than the number of states
         step = due_step(locked)
         if step is None:
             break
         _enter(locked, *step, actor)
-    return write_without_step(locked)
+    return save_without_step(locked)
 
 
-def write_without_step(locked: LockedTree) -> bool:
-    """Write what was changed in memory and make the openings agree, without taking a step. Returns as `advance`."""
+def save_without_step(locked: LockedTree) -> bool:
+    """Reconcile the openings and save, without taking a step. Return True if the tree changed."""
     openings.reconcile(locked)
     changed = bool(locked.changed_messages or locked.new_transitions)
     locked.save()
@@ -151,11 +134,7 @@ def write_without_step(locked: LockedTree) -> bool:
 
 
 def _decide(locked: LockedTree) -> None:
-    """Accept or reject each message whose reviews suffice.
-
-    Not only the one that was just reviewed: a policy that asks for fewer reviews makes those suffice that are there,
-    and nobody is asked for more.
-    """
+    """Accept or reject every message with enough reviews; a changed policy may make existing reviews suffice."""
     for message in [m for m in locked.messages.values() if m.review_result is None]:
         votes = locked.votes().get(message.pk, [])
         message.review_result = locked.policy.review_rule(message).verdict(votes)
@@ -166,32 +145,27 @@ def _decide(locked: LockedTree) -> None:
 
 
 def record_decision(locked: LockedTree, message: Message, votes: Sequence[bool]) -> None:
-    """Tell that a message was decided, and by which rule: a later policy is no reason to doubt it."""
+    """Record the decision as an event, with its rule: under a later policy the votes may look like another decision."""
     rule = locked.policy.review_rule(message)
     locked.record(
         Happening.Kind.MESSAGE_ACCEPTED if message.review_result else Happening.Kind.MESSAGE_REJECTED,
         message=message,
-        data={
-            "rejecting": sum(votes),
-            "reviews": len(votes),
-            "wanted": rule.wanted,
-            "threshold": rule.threshold,
-        },
+        data={"rejecting": sum(votes), "reviews": len(votes), "wanted": rule.wanted, "threshold": rule.threshold},
     )
 
 
 Step = tuple[State, str]
 PROMPT_DELETED = "The prompt was deleted."
-FLAGGED = "Many people flagged the prompt. A moderator decides."
-UNWANTED = "Many people did not want to answer one message. A moderator decides."
+TOO_MANY_FLAGS = "Many people flagged the prompt. A moderator decides."
+TOO_MANY_SKIPS = "Many people did not want to answer one message. A moderator decides."
 AUTHOR_BANNED = "Its author was banned."
 NOTHING_LEFT = "Nothing of the conversation is left."
-BY_ITSELF = (PROMPT_DELETED, FLAGGED, UNWANTED, AUTHOR_BANNED, NOTHING_LEFT)
-"""Why trees stop without anybody who wants them to: they go on when the cause is gone."""
+AUTOMATIC_HALTS = (PROMPT_DELETED, TOO_MANY_FLAGS, TOO_MANY_SKIPS, AUTHOR_BANNED, NOTHING_LEFT)
+"""Reasons of automatic halts. Such a tree goes on when the cause is gone."""
 
 
 def due_step(locked: LockedTree) -> Step | None:
-    """The step that the facts ask for, and the reason for the history. `check_invariants` asks too, and takes none."""
+    """Return the step that the facts require, with its reason, or None. `check_invariants` calls this too."""
     if locked.root.deleted and locked.state not in (State.HALTED_BY_MODERATOR, State.ABORTED_LOW_GRADE):
         return State.HALTED_BY_MODERATOR, PROMPT_DELETED
     match locked.state:
@@ -199,7 +173,7 @@ def due_step(locked: LockedTree) -> Step | None:
             return _after_prompt_review(locked)
         case State.GROWING:
             return _after_growing(locked)
-        case State.RANKING if not demand.paused(locked) and not any(
+        case State.RANKING if not demand.find_paused(locked) and not any(
             missing for _, missing in demand.missing_rankings(locked)
         ):
             return State.READY_FOR_SCORING, "Every set of replies has enough rankings."
@@ -217,24 +191,24 @@ def _after_prompt_review(locked: LockedTree) -> Step | None:
 
 
 def _after_growing(locked: LockedTree) -> Step | None:
-    size = demand.size(locked)
+    size = demand.accepted_count(locked)
     if size == 0:
         return State.HALTED_BY_MODERATOR, NOTHING_LEFT
-    if demand.awaiting_review(locked) or demand.paused(locked):
-        return None  # what is hidden may come back, with everything below it
+    if demand.awaiting_review(locked) or demand.find_paused(locked):
+        return None  # hidden messages may return with everything below them
     if size >= locked.tree.goal_tree_size:
         return State.RANKING, "The conversation has the wanted size and everything is reviewed."
-    if not demand.reply_places(locked) and not demand.held_replies(locked):
+    if not demand.reply_openings_wanted(locked) and not demand.count_held_replies(locked):
         return State.RANKING, "Everything is reviewed and no reply can be added."
     return None
 
 
 def _after_scoring(locked: LockedTree) -> Step:
     try:
-        with transaction.atomic():  # an error of the database must not take the rest of the transaction with it
+        with transaction.atomic():  # a database error must not abort the surrounding transaction
             locked.changed_messages |= reply_ranks.score(locked.tree, locked.messages)
     except Exception as error:
-        # Whatever went wrong, the vote that led here must be kept; the clock tries again (trees.lifecycle.reranking).
+        # Keep the vote that led here; a job tries the scoring again (trees.lifecycle.reranking).
         log.exception("scoring failed", extra={"tree": str(locked.tree.pk)})
         return State.SCORING_FAILED, f"The consensus could not be computed: {error!r}"[:500]
     return State.READY_FOR_EXPORT, "The replies are ranked."
@@ -242,10 +216,10 @@ def _after_scoring(locked: LockedTree) -> Step:
 
 def _enter(locked: LockedTree, target: State, reason: str, actor: User | None) -> None:
     source = locked.state
-    if not may_go(source, target):
-        raise AssertionError(f"a tree can not go from {source} to {target}")
+    if not is_allowed(source, target):
+        raise AssertionError(f"a tree cannot go from {source} to {target}")
     if source != target:
-        # Kept on the way in, so that resuming knows the way back.
+        # Resuming needs to know where to return.
         locked.tree.halted_from = source.value if target == State.HALTED_BY_MODERATOR else ""
         locked.tree.state = target.value
         locked.tree.state_since = locked.now
@@ -253,8 +227,5 @@ def _enter(locked: LockedTree, target: State, reason: str, actor: User | None) -
         TreeTransition(tree=locked.tree, from_state=source, to_state=target, reason=reason, actor=actor, at=locked.now)
     )
     locked.record(
-        Happening.Kind.TREE_MOVED,
-        message=locked.root,
-        actor=actor,
-        data={"from": source.value, "to": target.value},
+        Happening.Kind.TREE_MOVED, message=locked.root, actor=actor, data={"from": source.value, "to": target.value}
     )

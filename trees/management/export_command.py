@@ -1,4 +1,4 @@
-"""What the commands that write the data set share."""
+"""The base of the commands that write the data set."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from trees.interchange import selection
 from trees.interchange.output import text_file
 from trees.interchange.pseudonyms import SHORT_SEED
 from trees.interchange.selection import Selection
-from trees.interchange.writer import count_left_out_as_synthetic, nothing_matches, one_view
+from trees.interchange.writer import consistent_read, count_synthetic_left_out, nothing_matches
 
 
 class ExportCommand(ServiceCommand):
@@ -29,19 +29,19 @@ class ExportCommand(ServiceCommand):
         selection.add_arguments(parser)
 
     def selection(self, options: dict[str, Any]) -> Selection:
-        """What the options select. Raises Invalid; warns about a seed that hides little."""
+        """Return the selection of these options. Raise Invalid; warn about a seed that is easy to guess."""
         chosen = selection.from_options(options)
         if chosen.anonymizer_seed is not None and len(chosen.anonymizer_seed) < SHORT_SEED:
             self.stderr.write(
-                f"A seed of less than {SHORT_SEED} characters can be guessed, and with it who wrote what by everybody "
-                "who knows their ids."
+                f"A seed of less than {SHORT_SEED} characters can be guessed. Then everybody who knows people's ids "
+                "can find out who wrote what."
             )
         return chosen
 
     def write_lines(self, lines: Iterable[str], output: Path | None) -> int:
-        """Write them to a file or to standard output. Returns how many they were. Raises Invalid or CommandError."""
+        """Write the lines to a file or standard output and return their number. Raise Invalid or CommandError."""
         number = 0
-        with self._standard_output() if output is None else text_file(output) as file, one_view():
+        with self._standard_output() if output is None else text_file(output) as file, consistent_read():
             for line in lines:
                 file.write(line + "\n")
                 number += 1
@@ -49,37 +49,39 @@ class ExportCommand(ServiceCommand):
 
     @contextmanager
     def _standard_output(self) -> Iterator[OutputWrapper]:
-        """Raises CommandError where it cannot be written, and SystemExit where its reader has enough, as `head` has."""
+        """Yield standard output. Raise CommandError if it cannot be written, SystemExit if its reader (`head`) has
+        ended.
+        """
         if isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8")  # the data set is UTF-8, whatever the locale says
+            sys.stdout.reconfigure(encoding="utf-8")  # the data set is UTF-8 in every locale
         try:
             yield self.stdout
-            self.stdout.flush()  # here, where an error can still be told
+            self.stdout.flush()  # flush here, where errors can still be reported
         except BrokenPipeError:
-            _drop_the_rest()
-            sys.exit(128 + signal.SIGPIPE)  # as a program that does not know the signal
+            _discard_buffer()
+            sys.exit(128 + signal.SIGPIPE)  # the exit status of a program killed by SIGPIPE
         except OSError as error:
-            _drop_the_rest()
+            _discard_buffer()
             raise CommandError(f"Standard output cannot be written: {error.strerror or error}") from error
 
     def report(self, chosen: Selection, number: int, what: str, output: Path | None) -> None:
         self.stderr.write(f"{number} {what} written{f' to {output}' if output else ''}.")
-        if left_out := count_left_out_as_synthetic(chosen):
+        if left_out := count_synthetic_left_out(chosen):
             self.stderr.write(f"{left_out} trees with machine-made text stay out; --include-synthetic takes them in.")
         elif not number:
             self.stderr.write(nothing_matches(chosen))
 
     def report_misfits(self, misfits: Counter[str]) -> None:
-        """Say what of imported files is null in the output, because its column has another type."""
+        """Report which values of imported files are null in the output because their column has another type."""
         if misfits:
-            found = ", ".join(f"{name} ({number})" for name, number in sorted(misfits.items()))
+            columns = ", ".join(f"{name} ({number})" for name, number in sorted(misfits.items()))
             self.stderr.write(
-                f"Null, because a file gave values of another type: {found}. A plain export_trees has them."
+                f"Null, because a file gave values of another type: {columns}. A plain export_trees has them."
             )
 
 
-def _drop_the_rest() -> None:
-    """What is in the buffer goes nowhere: Python would write it when it ends, and complain again."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def _discard_buffer() -> None:
+    """Discard the buffer, or Python would write it at exit and fail again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

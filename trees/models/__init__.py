@@ -1,7 +1,7 @@
-"""The tables of the data set, one module a subject."""
+"""The tables of the data set, one module per subject."""
 
 from trees.models.happening import Happening
-from trees.models.judgement import Ranking, Reaction, Report, Review, Skip
+from trees.models.judgment import Ranking, Reaction, Report, Review, Skip
 from trees.models.message import Message, Revision, Role
 from trees.models.moderation import Deletion, Proposal, Purge, PurgeStep, Withdrawal
 from trees.models.opening import Opening

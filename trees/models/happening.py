@@ -1,16 +1,16 @@
-"""The outbox: each fact once, written in the transaction that makes it true."""
+"""The outbox: each event is stored once, in the transaction of the change that it reports."""
 
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from trees.hot import FactManager
+from trees.hot import InsertOnlyManager
 from trees.models.message import Message
 from trees.models.tree import MessageTree
 
 
 class Happening(models.Model):
-    """Something that happened. Scores, notices, webhooks and live pages read these rows in the order of their ids."""
+    """An outbox event. Scores, mails, webhooks and live pages read these rows in the order of their ids."""
 
     class Kind(models.TextChoices):
         MESSAGE_POSTED = "message_posted"
@@ -18,17 +18,17 @@ class Happening(models.Model):
         MESSAGE_ACCEPTED = "message_accepted"
         MESSAGE_REJECTED = "message_rejected"
         REPLIES_RANKED = "replies_ranked"
-        MESSAGE_REOPENED = "message_reopened"  # its decision was taken back; people are asked again
+        MESSAGE_REOPENED = "message_reopened"  # its decision was undone; people are asked again
         MESSAGE_DELETED = "message_deleted"
         MESSAGE_RESTORED = "message_restored"
         MESSAGE_EDITED = "message_edited"
         MESSAGE_REACTED = "message_reacted"
         MESSAGE_REPORTED = "message_reported"
         REPORT_SETTLED = "report_settled"
-        REMOVAL_PROPOSED = "removal_proposed"  # by what many people said; a moderator decides
+        REMOVAL_PROPOSED = "removal_proposed"  # many people complained; a moderator decides
         REMOVAL_UPHELD = "removal_upheld"
         REMOVAL_DISMISSED = "removal_dismissed"
-        MESSAGE_WITHDRAWN = "message_withdrawn"  # by its author, and others had replied: it is hidden
+        MESSAGE_WITHDRAWN = "message_withdrawn"  # by its author after replies of others: it is hidden
         WITHDRAWAL_ENDED = "withdrawal_ended"  # a moderator refused it, or its author undid it
         WORK_SKIPPED = "work_skipped"
         TREE_MOVED = "tree_moved"
@@ -41,23 +41,23 @@ class Happening(models.Model):
     at = models.DateTimeField(db_default=Now(), editable=False)
     kind = models.CharField(max_length=32, choices=Kind.choices)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
-    # Whom it concerns: the author of the message that was judged, for example.
+    # The user whom it concerns, for example the author of the judged message.
     subject = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, null=True, related_name="+")
     message = models.ForeignKey(Message, on_delete=models.CASCADE, null=True, related_name="+")
     data = models.JSONField(default=dict)
-    # One mark for each reader: the scores, the webhooks. Ids become visible out of order, so a reader that kept a
-    # position would step over the rows of a transaction that commits late.
+    # One marker per reader: the scores, the webhooks. Ids become visible out of order, so a reader that stored a
+    # position would miss the rows of a transaction that commits late.
     tallied = models.BooleanField(db_default=False, editable=False)
-    # While there is no webhook the row is born told, and costs its reader nothing.
+    # While there are no webhooks, rows are inserted with True, so that the reader finds nothing to do.
     told = models.BooleanField(db_default=models.Func(function="trees_nobody_listens"), editable=False)
 
-    objects = FactManager()
+    objects = InsertOnlyManager()
 
     class Meta:
         indexes = [
             models.Index(fields=["id"], condition=models.Q(tallied=False), name="happening_untallied"),
-            # What somebody has just done counts for them at once, before the scores have read it.
+            # A user's latest actions count for them at once, before the scores have read them.
             models.Index(fields=["actor"], condition=models.Q(tallied=False), name="happening_untallied_actor"),
             models.Index(fields=["id"], condition=models.Q(told=False), name="happening_untold"),
         ]

@@ -1,4 +1,4 @@
-"""Messages and the texts that they had."""
+"""Messages and their texts."""
 
 from typing import Any
 
@@ -19,9 +19,9 @@ class Role(models.TextChoices):
 
 
 class Message(models.Model):
-    """One turn of a conversation. `text` is the text of the current revision.
+    """One message of a conversation. `text` is the text of the present revision.
 
-    Here and in the other tables a key has no index of its own (`db_index=False`) where one of `Meta` begins with it.
+    In all tables a foreign key has no index of its own (`db_index=False`) if an index of `Meta` begins with it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -72,8 +72,7 @@ class Message(models.Model):
     )
 
     deleted = models.BooleanField(default=False)
-    # A copy of "an open proposal hides it, or an open withdrawal", so that no read has to join; check_invariants
-    # compares them.
+    # A copy of "an open proposal or withdrawal hides it", so that reads need no join; check_invariants compares them.
     hidden = models.BooleanField(
         default=False,
         db_default=False,
@@ -97,18 +96,17 @@ class Message(models.Model):
     synthetic = models.BooleanField(default=False)
     model_name = models.CharField(max_length=1024, blank=True)
 
-    # Counts of facts that stand in their own tables (plus `imported`); check_invariants compares them.
+    # Counts of rows in other tables (plus `imported`); check_invariants compares them.
     review_count = models.PositiveIntegerField(default=0)
     review_result = models.BooleanField(null=True, blank=True, help_text="Empty while reviewers have not decided.")
     ranking_count = models.PositiveIntegerField(default=0)
     rank = models.PositiveIntegerField(null=True, blank=True, help_text="0 is the best among its siblings.")
     emojis = models.JSONField(default=dict, blank=True)
 
-    # What a file said about the message beyond its text and place: counts without people, dates, labels, unknown keys.
-    # Null for messages that were written here.
+    # Other facts of a file about the message: counts without people, dates, labels, unknown keys. Null for our own.
     imported = models.JSONField(null=True, blank=True)
 
-    # Search follows each write by itself; the function picks the dictionary of the language (migration 0001).
+    # A generated column; its function picks the dictionary of the language (migration 0001).
     search = models.GeneratedField(
         expression=models.Func("lang", "text", function="trees_message_search"),
         output_field=SearchVectorField(),
@@ -126,20 +124,20 @@ class Message(models.Model):
             ),
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="message_role_known"),
             models.UniqueConstraint(fields=["parent", "position"], name="message_position_once"),
-            # An API client finds its messages by the ids that it gave them.
+            # API clients find their messages by their own ids.
             models.UniqueConstraint(fields=["api_client", "frontend_message_id"], name="message_frontend_id_once"),
         ]
         indexes = [
-            # "My contributions", newest first; and what a person wrote lately, for the repeated-text rule.
+            # A user's contributions, newest first, and recent texts for the rule on repeated texts.
             models.Index(fields=["author", "-created_at"], name="message_by_author"),
             models.Index(fields=["lang", "-created_at"], name="message_newest"),
             models.Index(
                 fields=["correction_of"], condition=models.Q(correction_of__isnull=False), name="message_corrections"
             ),
-            # The wire lists messages by date: those of one API client, and all.
+            # The API lists messages by date: those of one API client, and all.
             models.Index(fields=["api_client", "created_at", "id"], name="message_by_client"),
             models.Index(fields=["created_at", "id"], name="message_by_date"),
-            # Moderators list what may be filed under the wrong language, newest first.
+            # Moderators list messages that may be in the wrong language, newest first.
             models.Index(fields=["-id"], condition=~models.Q(looks_like=""), name="message_looks_other"),
             GinIndex(fields=["search"], name="message_search"),
             GinIndex(OpClass("text", name="gin_trgm_ops"), name="message_trigrams"),
@@ -150,21 +148,21 @@ class Message(models.Model):
 
     @property
     def is_withheld(self) -> bool:
-        """Is its text kept from everybody but moderators: deleted, or hidden until one decides?"""
+        """Return True if only moderators may read its text: it is deleted or hidden."""
         return self.deleted or self.hidden
 
     @property
     def given(self) -> dict[str, Any]:
-        """The facts of the file that it came from; empty for our own messages."""
+        """The facts of the file that it was imported from; empty for our own messages."""
         return (self.imported or {}).get("given") or {}
 
     def imported_count(self, key: str) -> int:
-        """A count that the file gave without naming people; 0 for our own messages."""
+        """Return a count that the file gave without naming people; 0 for our own messages."""
         return int(self.given.get(key) or 0)
 
 
 class Revision(models.Model):
-    """One text of a message, the first one included. Judgements name the revision that they saw."""
+    """One text of a message, including the first. Judgments name the revision that they are about."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="revisions")

@@ -1,4 +1,4 @@
-"""Deletions and purges, which can be undone, what many people propose to take away, and what authors withdraw."""
+"""Deletions, purges, proposals of removal, and withdrawals."""
 
 from datetime import datetime, timedelta
 
@@ -13,9 +13,9 @@ from trees.models.tree import STATE_CHOICES, MessageTree
 
 
 class Deletion(models.Model):
-    """One act of deleting: a message with everything below it that was not deleted before.
+    """One deletion: a message with everything below it that was not deleted before.
 
-    Undoing it brings back exactly `message_ids`, not what an earlier deletion had taken.
+    Undoing it restores exactly `message_ids`, not what an earlier deletion took.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -37,10 +37,10 @@ class Deletion(models.Model):
 
 
 class Proposal(models.Model):
-    """Many people complained about a message: a moderator decides whether it goes.
+    """Many people complained about a message: a moderator decides about its removal.
 
-    While it is open it may hide the message and keep its tree stopped. Whatever is decided, nothing is lost by it: what
-    is upheld becomes a Deletion, what is dismissed is as it was.
+    While open it may hide the message and halt its tree. No decision loses anything: if upheld it becomes a Deletion,
+    if dismissed everything is as before.
     """
 
     class Kind(models.TextChoices):
@@ -63,7 +63,7 @@ class Proposal(models.Model):
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     decided_at = models.DateTimeField(null=True, blank=True)
-    # Empty where a program decided, which the reason names.
+    # Empty if an API client decided; the reason names it.
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -84,7 +84,7 @@ class Proposal(models.Model):
         indexes = [
             # The moderators' queue, oldest first.
             models.Index(fields=["created_at"], condition=models.Q(status="open"), name="proposal_queue"),
-            # Who was overruled lately (`trees.moderation.complaint_weights`), asked for each person who complains.
+            # Recently overruled users (`trees.moderation.complaint_weights`), queried for each complaint.
             models.Index(
                 fields=["decided_at"], condition=models.Q(decided_at__isnull=False), name="proposal_decided_lately"
             ),
@@ -95,23 +95,24 @@ class Proposal(models.Model):
 
     @property
     def acts(self) -> bool:
-        """Does it hide or stop anything?"""
+        """Return True if it hides or halts anything."""
         return self.hides or self.stops
 
     @property
     def concerns_author(self) -> bool:
-        """Does the author have to hear how it stands? A row that did nothing needs no mail, unless its message goes in
-        the end. Whoever was told that it waits hears the end of it, also where it hid and stopped nothing any more.
+        """Return True if the author has to be told.
+
+        That is so if it acts, if it ended after the author was told of it, or if the message is removed.
         """
-        told = bool(self.mailed) and self.status != self.Status.OPEN
-        return self.acts or told or self.status == self.Status.UPHELD
+        ends_after_mail = bool(self.mailed) and self.status != self.Status.OPEN
+        return self.acts or ends_after_mail or self.status == self.Status.UPHELD
 
 
 class Withdrawal(models.Model):
-    """An author withdrew a text of their own.
+    """An author withdrew their own text.
 
-    Where nobody else had replied, it was deleted at once (`deletion`) and nobody brings it back. Else it is hidden
-    while this is open: in a tree of the data set for good, in every other until a moderator decides. Decision 80.
+    Without replies of others it was deleted at once (`deletion`) for good. Otherwise it is hidden while this is open:
+    for good in a tree of the data set, else until a moderator decides. Decision 80.
     """
 
     class Status(models.TextChoices):
@@ -129,7 +130,7 @@ class Withdrawal(models.Model):
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     decided_at = models.DateTimeField(null=True, blank=True)
-    # Empty where a program decided, which the answer names.
+    # Empty if an API client decided; the answer names it.
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -165,9 +166,9 @@ class Withdrawal(models.Model):
 
 
 class Purge(models.Model):
-    """Everything that one person gave, taken out of sight and out of the counts, tree by tree.
+    """All contributions of one user, removed from sight and from the counts, tree by tree.
 
-    It can be undone for a while; after that the texts are erased.
+    It can be undone for a while; then the texts are erased.
     """
 
     UNDO_FOR = timedelta(days=30)
@@ -179,10 +180,10 @@ class Purge(models.Model):
         UNDONE = "undone", "Undone"
         ERASED = "erased", "Erased"
 
-    STANDING = (Stage.RUNNING, Stage.DONE, Stage.UNDOING)
-    """While it is in one of these, what the person gave is away or on its way."""
-    NOT_OVER = models.Q(stage__in=STANDING) | models.Q(stage=Stage.ERASED, erased_at=None)
-    """Or on its way to be erased: whose messages it is about must stay as it is."""
+    ACTIVE_STAGES = (Stage.RUNNING, Stage.DONE, Stage.UNDOING)
+    """Stages in which the contributions are removed, or being removed or restored."""
+    UNFINISHED = models.Q(stage__in=ACTIVE_STAGES) | models.Q(stage=Stage.ERASED, erased_at=None)
+    """Also while the texts are being erased: until then these messages must not change."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="purges")
@@ -207,7 +208,7 @@ class Purge(models.Model):
             ),
         ]
         indexes = [
-            # The clock looks for what is not over yet.
+            # A job looks for unfinished purges.
             models.Index(
                 fields=["stage"], condition=models.Q(stage__in=["running", "done", "undoing"]), name="purge_not_over"
             ),
@@ -222,23 +223,23 @@ class Purge(models.Model):
 
     @property
     def is_under_way(self) -> bool:
-        """Is there anything left to do?"""
+        """Return True if anything is left to do."""
         return self.stage in (self.Stage.RUNNING, self.Stage.UNDOING) or (
             self.stage == self.Stage.ERASED and self.erased_at is None
         )
 
     def can_be_undone(self, now: datetime) -> bool:
-        return self.stage in self.STANDING and now < self.undo_until
+        return self.stage in self.ACTIVE_STAGES and now < self.undo_until
 
 
 class PurgeStep(models.Model):
-    """What a purge did to one tree, as far as undoing it can not find out by itself."""
+    """What a purge did to one tree: the facts that undoing it cannot compute."""
 
     purge = models.ForeignKey(Purge, on_delete=models.CASCADE, related_name="steps")
     tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, related_name="+")
     state_before = models.CharField(max_length=32, choices=STATE_CHOICES)
     state_after = models.CharField(max_length=32, choices=STATE_CHOICES)
-    # Message id → field → [before, after], for the decisions and ranks that changed.
+    # {message id: {field: [before, after]}} of changed decisions and ranks.
     changed = models.JSONField(default=dict)
     counts = models.JSONField(default=dict)
     at = models.DateTimeField(default=timezone.now, editable=False)

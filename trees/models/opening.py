@@ -1,4 +1,4 @@
-"""Work that exists: one row is one free place for one person."""
+"""Openings: one row is work on one message for one person."""
 
 from datetime import datetime
 
@@ -13,10 +13,8 @@ from trees.models.tree import MessageTree
 
 
 class Opening(models.Model):
-    """A place for one person's work on one message.
-
-    `transitions.advance` makes and removes these; whoever hands out work holds one for a while. Deciding who may take
-    a row costs as much as there is open work, whatever the number of finished trees.
+    """An opening: one person's work on one message. `transitions.advance` creates and deletes openings; handing out a
+    task holds one for a while. The cost of finding one depends on the open work, not on the number of finished trees.
     """
 
     tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, related_name="openings")
@@ -26,7 +24,7 @@ class Opening(models.Model):
     priority = models.IntegerField(default=0, help_text="Higher is handed out first.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    # The hold of the person who works on it. trees does not know tasks, so the lease is an id and not a key.
+    # The hold of the user who works on it. trees does not import tasks, so the lease is an id, not a foreign key.
     holder = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="+"
     )
@@ -44,7 +42,7 @@ class Opening(models.Model):
             ),
         ]
         indexes = [
-            # Handing out walks this index from its start: the work of a language, the most wanted first.
+            # Handing out work reads this index from its start: one language and kind of work, highest priority first.
             models.Index(fields=["lang", "work", "-priority", "id"], name="opening_draw"),
         ]
 

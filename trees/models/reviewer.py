@@ -1,11 +1,11 @@
-"""What was learnt about reviewers."""
+"""Estimates about reviewers."""
 
 from django.conf import settings
 from django.db import models
 
 
 class ReviewerRecord(models.Model):
-    """How one person reviews, as trees.contributing.reviewers last estimated it. Shown to that person alone."""
+    """How one user reviews, as trees.contributing.reviewers last estimated it. Shown only to that user."""
 
     person = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="reviewer_record"

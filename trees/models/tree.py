@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from trees.hot import FactManager, TreeManager
+from trees.hot import InsertOnlyManager, TreeManager
 from trees.lifecycle.states import TABLE, State
 
 STATE_CHOICES = [(state.value, state.value) for state in State]
@@ -15,7 +15,7 @@ class MessageTree(models.Model):
     """One conversation with all its branches. Its id is the id of its first prompt."""
 
     id = models.UUIDField(primary_key=True, editable=False)
-    # The order in which trees came in. Exports follow it, so that a file keeps its order through import and export.
+    # The order of arrival. Exports follow it, so that a file keeps its order through import and export.
     number = models.BigIntegerField(
         unique=True,
         editable=False,
@@ -24,7 +24,7 @@ class MessageTree(models.Model):
     state = models.CharField(max_length=32, choices=STATE_CHOICES)
     halted_from = models.CharField(max_length=32, choices=STATE_CHOICES, blank=True)
     lang = models.CharField(max_length=32)
-    # Copied from the policy when the tree is made: a new policy leaves running trees alone.
+    # Copied from the policy when the tree is made: a new policy does not change running trees.
     goal_tree_size = models.PositiveIntegerField()
     max_depth = models.PositiveIntegerField()
     max_children_count = models.PositiveIntegerField()
@@ -46,8 +46,8 @@ class MessageTree(models.Model):
             ),
         ]
         indexes = [
-            # The trees of a language are counted per state on each request for work; finished trees, which are most
-            # of the table, stay out of the index.
+            # Each request for work counts the trees of a language by state; finished trees, most of the table, are left
+            # out.
             models.Index(
                 fields=["lang", "state"],
                 condition=models.Q(
@@ -75,22 +75,22 @@ class MessageTree(models.Model):
 
     @property
     def active(self) -> bool:
-        """Somebody or something still works on it."""
+        """Return True if people or jobs still work on it."""
         return TABLE[State(self.state)].active
 
 
 class TreeTransition(models.Model):
-    """One step of a tree from state to state: the history that admin, statistics and the tree page show."""
+    """One step of a tree between states: the history that admin, statistics and the tree page show."""
 
     tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, related_name="transitions")
-    # Empty for the first: the tree came into being in `to_state`.
+    # Empty for the first one, when the tree was created in `to_state`.
     from_state = models.CharField(max_length=32, choices=STATE_CHOICES, blank=True)
     to_state = models.CharField(max_length=32, choices=STATE_CHOICES)
     reason = models.CharField(max_length=500)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = FactManager()
+    objects = InsertOnlyManager()
 
     class Meta:
         indexes = [models.Index(fields=["to_state", "at"], name="transition_flow")]

@@ -1,4 +1,4 @@
-"""Programs that want to hear of facts, and what they were sent."""
+"""Webhooks of API clients, and what they were sent."""
 
 import secrets
 from datetime import datetime
@@ -16,9 +16,9 @@ def new_salt() -> str:
 
 
 class Webhook(models.Model):
-    """An address of an API client that is told what happens to messages and trees.
+    """An address of an API client that receives events on messages and trees.
 
-    Its secret is made from a salt and the SECRET_KEY of the site, so a copy of this table signs nothing.
+    Its secret is derived from a salt and the SECRET_KEY, so a copy of this table cannot sign anything.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -29,10 +29,10 @@ class Webhook(models.Model):
     switched_off_at = models.DateTimeField(null=True)
     switched_off_why = models.CharField(max_length=200, blank=True)
     salt = models.CharField(max_length=32, default=new_salt, editable=False)
-    # Signs along for a while after a new secret was made.
+    # Also signs for a while after a new secret was made.
     old_salt = models.CharField(max_length=32, blank=True, editable=False)
     old_until = models.DateTimeField(null=True)
-    # How its receiver does: while it fails nothing but one try at a time is sent to it.
+    # The health of its receiver: a failing one gets a single try at a time.
     failures = models.PositiveIntegerField(default=0, help_text="Tries that failed since the last that went well.")
     failing_since = models.DateTimeField(null=True)
     retry_at = models.DateTimeField(null=True, help_text="Until then nothing is sent to it.")
@@ -43,7 +43,7 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One event for one webhook. Its id stays the same from try to try, so that receivers can drop repeats."""
+    """One event for one webhook. Its id stays the same across tries, so that receivers can drop repeats."""
 
     class Status(models.TextChoices):
         WAITING = "waiting", "Waiting"
@@ -69,9 +69,9 @@ class Delivery(models.Model):
         constraints = [models.UniqueConstraint(fields=["webhook", "happening"], name="delivery_once")]
         indexes = [
             models.Index(fields=["webhook", "-id"], name="delivery_of_webhook"),
-            # What has to be sent, and of each webhook the oldest first.
+            # Waiting deliveries, of each webhook the oldest first.
             models.Index(fields=["webhook", "due_at"], condition=models.Q(status="waiting"), name="delivery_waiting"),
-            # Old ones are dropped.
+            # Old deliveries are deleted.
             models.Index(fields=["ended_at"], condition=models.Q(ended_at__isnull=False), name="delivery_ended"),
         ]
 

@@ -1,6 +1,6 @@
-"""What happens by itself when many people complain about a message or do not want to answer it.
+"""Automatic moderation: what happens when many people complain about a message or skip answering it.
 
-One transaction of its own, set off by the flag or the skip after its commit; never inside a read. Safe to run twice.
+One transaction of its own, started by a flag or skip after its commit. Safe to run twice.
 """
 
 from uuid import UUID
@@ -8,19 +8,18 @@ from uuid import UUID
 from django.db import transaction
 
 from trees.lifecycle import transitions
-from trees.lifecycle.locked_tree import LockedTree, lock_tree
+from trees.lifecycle.locked_tree import lock_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Message, Proposal
 from trees.moderation import complaint_weights, proposals
 
 
-def apply(*, message_id: UUID, policy: TreePolicy) -> bool:
-    """Propose to the moderators what enough voices say (`trees.moderation.complaint_weights`). Returns whether anything
-    changed.
+def moderate(*, message_id: UUID, policy: TreePolicy) -> bool:
+    """Propose a removal if enough complainants count (`trees.moderation.complaint_weights`). Return True on any change.
 
-    Red flags hide the message, and stop the tree of a prompt; people who skip answering stop the tree. Nothing is
-    deleted by it. Where the tree is finished, a moderator has decided before, or too many of them hide and stop enough
-    elsewhere, there is only a row in the queue.
+    Red flags hide the message and halt the tree of a prompt; skips of answering halt the tree. Nothing is deleted. It
+    only adds a row to the queue if the tree is finished, if a moderator has decided before, or if too many of the
+    complainants already act on other messages.
     """
     tree_id = Message.objects.filter(pk=message_id).values_list("tree_id", flat=True).first()
     if tree_id is None:
@@ -30,36 +29,25 @@ def apply(*, message_id: UUID, policy: TreePolicy) -> bool:
         message = locked.message(message_id)
         if message.is_withheld:
             return False
-        acted = _flags(locked, message) or _skips(locked, message)
-        if acted:
-            transitions.advance(locked)
-        return acted
-
-
-def _flags(locked: LockedTree, message: Message) -> bool:
-    flags, wanted = complaint_weights.hear_flags(message.pk, locked.policy), locked.policy.auto_mod_red_flags
-    # What was decided once is asked again as soon as anybody who counts doubts it.
-    enough = 1 if message.kept_at else wanted
-    return flags.voices >= enough and _propose(locked, message, Proposal.Kind.FLAGS, flags, wanted)
-
-
-def _skips(locked: LockedTree, message: Message) -> bool:
-    skips, enough = complaint_weights.hear_skips(message.pk, locked.policy), locked.policy.auto_mod_max_skip_reply
-    return skips.voices >= enough and _propose(locked, message, Proposal.Kind.SKIPS, skips, enough)
-
-
-def _propose(
-    locked: LockedTree, message: Message, kind: Proposal.Kind, heard: complaint_weights.Heard, enough: int
-) -> bool:
-    return proposals.propose(locked, message, kind=kind, voices=heard.voices, may_act=heard.acting >= enough)
+        for kind, weigh, limit in (
+            (Proposal.Kind.FLAGS, complaint_weights.weigh_flags, policy.auto_mod_red_flags),
+            (Proposal.Kind.SKIPS, complaint_weights.weigh_skips, policy.auto_mod_max_skip_reply),
+        ):
+            weight = weigh(message_id, policy)
+            # After a moderator's decision a single flag that counts is enough to ask again.
+            enough = weight.voices >= (1 if message.kept_at and kind == Proposal.Kind.FLAGS else limit)
+            may_act = weight.acting >= limit
+            if enough and proposals.propose(locked, message, kind=kind, voices=weight.voices, may_act=may_act):
+                transitions.advance(locked)
+                return True
+        return False
 
 
 def recount(*, person_id: UUID, policy: TreePolicy) -> int:
-    """Somebody was banned or purged, closed their account, or is one with somebody else now: what their complaints
-    helped to hide or to stop is shown and goes on, where too few still say the same. It stays in the moderators' queue.
-    Returns how many proposals act less.
+    """Recount what a user's complaints hid or halted, after a ban, purge, merge or closing of the account.
 
-    One transaction a tree; safe to run twice.
+    Too few complaints show the message again and resume the tree; the proposal stays in the queue. Return how many
+    proposals act less. One transaction per tree; safe to run twice.
     """
     return sum(_recount(message_id, policy) for message_id in complaint_weights.messages_acted_on(person_id))
 
@@ -71,7 +59,7 @@ def _recount(message_id: UUID, policy: TreePolicy) -> bool:
         flagged = complaint_weights.count_flags(message_id, policy) >= policy.auto_mod_red_flags
         skipped = complaint_weights.count_skips(message_id, policy) >= policy.auto_mod_max_skip_reply
         stops = skipped or (flagged and message.parent_id is None)
-        changed = proposals.act_less(locked, message, hides=flagged, stops=stops)
+        changed = proposals.reduce_effect(locked, message, hides=flagged, stops=stops)
         if changed:
             transitions.advance(locked)
         return changed

@@ -1,4 +1,4 @@
-"""Coloured words for states, the same on every page of the admin."""
+"""Colored badges for states, the same on every admin page."""
 
 from django.utils.safestring import SafeString
 

@@ -1,8 +1,7 @@
-"""The waiting prompts of banned authors: stopped while the ban lasts. The ban itself: `trees.moderation.bans`.
+"""The waiting prompts of banned authors: halted during the ban. The ban itself is in `trees.moderation.bans`.
 
-A prompt that waits for reviewers or for the lottery takes up room among those of its language. While its author is
-banned it would never grow, so its tree is stopped, and goes on when the author may take part again. A prompt that is
-sent in the same instant as the ban may be passed by; the lottery does not draw it and has it stopped.
+A prompt that waits for reviewers or the lottery counts towards the limit of its language, but would never grow during
+the ban. A prompt submitted at the moment of the ban may be missed; the lottery does not draw it and has it halted.
 """
 
 from uuid import UUID
@@ -21,45 +20,45 @@ WAITING = (State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING)
 
 
 def stop_or_resume_prompts(*, person_id: UUID, policy: TreePolicy) -> int:
-    """Stop the waiting prompts of a banned person, or let those go on that a ban had stopped. Returns how many moved.
-
-    One transaction a tree; safe to run twice, and whichever of two runs is later sees how the person stands now.
+    """Halt the waiting prompts of a banned user, or resume those that a ban had halted. Return how many moved. One
+    transaction per tree; safe to run twice: the later run uses the user's present state.
     """
-    return sum(_follow(tree_id, person_id, policy) for tree_id in _to_look_at(person_id))
+    return sum(_halt_or_resume(tree_id, person_id, policy) for tree_id in _affected_trees(person_id))
 
 
-def _to_look_at(person_id: UUID) -> list[UUID]:
-    """The trees of this person's prompts that a ban or its end may move."""
+def _affected_trees(person_id: UUID) -> list[UUID]:
+    """Return the trees of this user's prompts that a ban or its end may move."""
     states = [*(state.value for state in WAITING), State.HALTED_BY_MODERATOR.value]
-    mine = MessageTree.objects.filter(state__in=states, messages__parent=None, messages__author=person_id)
-    return list(mine.order_by("pk").values_list("pk", flat=True))
+    trees = MessageTree.objects.filter(state__in=states, messages__parent=None, messages__author=person_id)
+    return list(trees.order_by("pk").values_list("pk", flat=True))
 
 
-def _follow(tree_id: UUID, person_id: UUID, policy: TreePolicy) -> bool:
+def _halt_or_resume(tree_id: UUID, person_id: UUID, policy: TreePolicy) -> bool:
     with transaction.atomic(durable=True):
         locked = lock_tree(tree_id, policy)
         banned = not User.objects.values_list("enabled", flat=True).get(pk=person_id)
         if banned and locked.state in WAITING:
             transitions.halt(locked, reason=transitions.AUTHOR_BANNED)
-        elif not go_on_after_ban(locked):
+        elif not resume_after_ban(locked):
             return False
         transitions.advance(locked)
         return True
 
 
-def go_on_after_ban(locked: LockedTree) -> bool:
-    """Let a tree go on that only the ban of its author had stopped, once the author and the prompt are both back,
-    whichever came first. Returns whether it did. The caller goes on to `transitions.advance`.
+def resume_after_ban(locked: LockedTree) -> bool:
+    """Resume a tree halted only by its author's ban once author and prompt are back. Return True if it did. The caller
+    goes on to `transitions.advance`.
     """
-    if locked.root.deleted or not transitions.was_stopped_by_ban(locked) or _is_author_banned(locked):
+    by_ban = transitions.halted_because(locked, transitions.AUTHOR_BANNED)
+    if locked.root.deleted or not by_ban or _is_author_banned(locked):
         return False
     transitions.resume(locked, reason=AUTHOR_BACK)
     return True
 
 
 def resume(locked: LockedTree, *, reason: str, actor: User | None) -> None:
-    """Let a stopped tree go on, unless its prompt would wait while its author is banned: that stops it again, until the
-    author is back. The caller goes on to `transitions.advance`.
+    """Resume a halted tree, or halt it again if its prompt would wait while its author is banned. The caller goes on to
+    `transitions.advance`.
     """
     transitions.resume(locked, reason=reason, actor=actor)
     if locked.state in WAITING and _is_author_banned(locked):

@@ -1,4 +1,4 @@
-"""Banning people. Outer writers; what a ban means for the trees of the person is `trees.moderation.banned_authors`."""
+"""Ban users. Outer writers; `trees.moderation.banned_authors` applies a ban to their trees."""
 
 from django.db import transaction
 
@@ -12,12 +12,11 @@ from trees.moderation import offered_actions
 
 
 def ban(user: User, *, actor: User, reason: str) -> bool:
-    """Shut this person out; their waiting prompts are stopped by a job. Returns False where this proposes the ban of an
-    administrator, which another one has to confirm. Raises what `account_bans.ban` raises, and for an
-    administrator what `administrator_bans.ban` raises.
+    """Ban this user; a job halts their waiting prompts. Return False if this only proposes the ban of an administrator,
+    which another administrator has to confirm. Raise as `account_bans.ban`, or `administrator_bans.ban`.
     """
     with transaction.atomic(durable=True):
-        if administrator_bans.needs_two(user, actor):
+        if administrator_bans.needs_confirmation(user, actor):
             if not administrator_bans.ban(user, actor=actor, reason=reason):
                 return False
         else:
@@ -27,8 +26,8 @@ def ban(user: User, *, actor: User, reason: str) -> bool:
 
 
 def ban_by_operator(user: User, *, reason: str) -> None:
-    """Shut anybody out but the last administrator: whoever runs commands on the machine has decided. Raises Invalid
-    (the reason), Conflict (`banned`, `closed`, `last_administrator`).
+    """Ban any user except the last administrator, without a second person. Raise Invalid (the reason), Conflict
+    (`banned`, `closed`, `last_administrator`).
     """
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
@@ -38,12 +37,12 @@ def ban_by_operator(user: User, *, reason: str) -> None:
             raise Conflict("This account was closed.", code="closed")
         if not user.enabled:
             raise Conflict("This person is banned already.", code="banned")
-        account_bans.shut_out(user, actor=None, reason=reason)
+        account_bans.apply_ban(user, actor=None, reason=reason)
         enqueue(jobs.follow_standing, str(user.pk))
 
 
 def unban_by_operator(user: User, *, reason: str) -> None:
-    """Let anybody in again. Raises Invalid (the reason), Conflict (`not_banned`, `purged`)."""
+    """End any ban. Raise Invalid (the reason), Conflict (`not_banned`, `purged`)."""
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
         locks.lock_administrators()
@@ -51,30 +50,30 @@ def unban_by_operator(user: User, *, reason: str) -> None:
         if user.enabled:
             raise Conflict("This person is not banned.", code="not_banned")
         _refuse_purged(user)
-        account_bans.let_in(user, actor=None, reason=reason)
+        account_bans.lift_ban(user, actor=None, reason=reason)
         enqueue(jobs.follow_standing, str(user.pk))
 
 
-def set_by_program(user: User, *, enabled: bool, reason: str) -> None:
-    """Shut out or let in because a program that may do so said it; again changes nothing. Inside the caller's
-    transaction, which has locked the person. Raises Conflict `purged`.
+def set_by_client(user: User, *, enabled: bool, reason: str) -> None:
+    """Ban a user or end the ban for an API client that may do so; a repeat changes nothing.
+
+    Inside the caller's transaction, which has locked the user. Raise Conflict `purged`.
     """
     if enabled == user.enabled:
         return
     if enabled:
         _refuse_purged(user)
-    (account_bans.let_in if enabled else account_bans.shut_out)(user, actor=None, reason=reason)
+    (account_bans.lift_ban if enabled else account_bans.apply_ban)(user, actor=None, reason=reason)
     enqueue(jobs.follow_standing, str(user.pk))
 
 
 def unban(user: User, *, actor: User, reason: str) -> bool:
-    """Let this person in again; a job lets the prompts go on that the ban had stopped. Returns False where this
-    proposes it for an administrator, which another one has to confirm.
-
-    Raises what `account_bans.unban` raises, and Conflict `purged`.
+    """End a ban; a job resumes the prompts that it had halted. Return False if this only proposes to end the
+    ban of an administrator, which another administrator has to confirm. Raise as `account_bans.unban`, and Conflict
+    `purged`.
     """
     with transaction.atomic(durable=True):
-        if administrator_bans.needs_two(user, actor):
+        if administrator_bans.needs_confirmation(user, actor):
             if not administrator_bans.unban(user, actor=actor, reason=reason):
                 return False
         else:
@@ -85,7 +84,7 @@ def unban(user: User, *, actor: User, reason: str) -> bool:
 
 
 def withdraw_proposal(user: User, *, actor: User) -> None:
-    """Take back what this administrator proposed about another one. Raises Conflict `nothing_proposed`."""
+    """Withdraw what this administrator proposed about another one. Raise Conflict `nothing_proposed`."""
     with transaction.atomic(durable=True):
         administrator_bans.withdraw(user, actor=actor)
 

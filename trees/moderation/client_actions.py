@@ -1,8 +1,8 @@
-"""What trusted programs do to messages, trees and people, as moderators do in the admin.
+"""Moderation by trusted API clients: messages, trees and users.
 
-Whether the program may is decided before, by the access of its operation. The person who looked, where one was named,
-is written down as the actor, and the program's name as the reason. Outer writers: each function is one transaction (one
-for each tree, where it is about many). Locks the tree row.
+The access of the operation decides whether the client may. The user whom the client names is stored as the actor, the
+client's name as the reason. Outer writers: each function is one transaction (one per tree for many). Locks the tree
+row.
 """
 
 from collections.abc import Iterable
@@ -28,12 +28,12 @@ from trees.moderation import bans, proposals, removal
 LONGEST_EDIT = 65_536  # imported texts are longer than what people may write
 
 
-def reason_of(client: ApiClient) -> str:
+def client_reason(client: ApiClient) -> str:
     return f"By the API client {client.name}."[:500]
 
 
 def delete_message(message_id: UUID, client: ApiClient, actor: User | None, policy: TreePolicy) -> None:
-    """Mark a message and everything below it as deleted. Raises NotFound."""
+    """Mark a message and everything below it as deleted. Raise NotFound."""
     with transaction.atomic(durable=True):
         locked, message = lock_message(message_id, policy)
         _remove(locked, [message], client, actor)
@@ -42,16 +42,16 @@ def delete_message(message_id: UUID, client: ApiClient, actor: User | None, poli
 def delete_messages(
     messages: Iterable[tuple[UUID, UUID]], client: ApiClient, actor: User | None, policy: TreePolicy
 ) -> None:
-    """The same for many, given as (tree id, message id); one transaction a tree."""
+    """Delete many messages, given as (tree id, message id); one transaction per tree."""
     for tree_id, ids in _by_tree(messages).items():
         with transaction.atomic(durable=True):
             _remove_from(tree_id, ids, client, actor, policy)
 
 
-def remove_messages(
+def delete_in_transaction(
     messages: Iterable[tuple[UUID, UUID]], client: ApiClient, actor: User | None, policy: TreePolicy
 ) -> None:
-    """As `delete_messages`, inside the caller's transaction. Locks the trees in the order of their ids."""
+    """Delete messages as `delete_messages`, inside the caller's transaction. Locks trees in the order of their ids."""
     for tree_id, ids in sorted(_by_tree(messages).items()):
         _remove_from(tree_id, ids, client, actor, policy)
 
@@ -69,75 +69,77 @@ def _remove_from(tree_id: UUID, ids: Iterable[UUID], client: ApiClient, actor: U
 
 
 def _remove(locked: LockedTree, messages: list[Message], client: ApiClient, actor: User | None) -> None:
-    for message in sorted(messages, key=lambda one: one.depth):
+    for message in sorted(messages, key=lambda m: m.depth):
         if not message.deleted:
-            removal.remove(locked, message, actor=actor, reason=reason_of(client))
+            removal.remove(locked, message, actor=actor, reason=client_reason(client))
     transitions.advance(locked, actor=actor)
 
 
 def undelete_message(message_id: UUID, client: ApiClient, actor: User | None, policy: TreePolicy) -> None:
-    """Bring back a message and everything above it, deleted or hidden, not what stands below. Raises NotFound,
-    Conflict (`purged`, `erased`).
+    """Restore a deleted or hidden message and its ancestors, but not its replies. Raise NotFound, Conflict (`purged`,
+    `erased`).
     """
     with transaction.atomic(durable=True):
         locked, message = lock_message(message_id, policy)
-        removal.bring_back_with_ancestors(locked, message, actor=actor, reason=reason_of(client))
+        removal.restore_with_ancestors(locked, message, actor=actor, reason=client_reason(client))
         transitions.advance(locked, actor=actor)
 
 
 def halt_or_resume(
     message_id: UUID, client: ApiClient, actor: User | None, policy: TreePolicy, *, halt: bool
 ) -> MessageTree:
-    """Stop the tree around a message, or let it go on from where it was stopped; one that is not stopped stays as it
-    is. Returns it. Raises NotFound, Conflict `prompt_deleted`.
+    """Halt the tree of a message, or resume it if it is halted. Return the tree. Raise NotFound, Conflict
+    `prompt_deleted`.
     """
     with transaction.atomic(durable=True):
         locked, _ = lock_message(message_id, policy)
         if halt:
-            transitions.halt_on_purpose(locked, reason=reason_of(client), actor=actor)
+            transitions.halt_on_purpose(locked, reason=client_reason(client), actor=actor)
         elif locked.state == State.HALTED_BY_MODERATOR:
             transitions.refuse_without_prompt(locked)
-            proposals.keep_what_stopped(locked, actor=actor, reason=reason_of(client))
-            transitions.resume(locked, reason=reason_of(client), actor=actor)
+            proposals.keep_halting_messages(locked, actor=actor, reason=client_reason(client))
+            transitions.resume(locked, reason=client_reason(client), actor=actor)
         transitions.advance(locked, actor=actor)
         return locked.tree
 
 
 def edit_message(message_id: UUID, client: ApiClient, editor: User, text: str, policy: TreePolicy) -> None:
-    """Give a message a new text; the same text again changes nothing.
-
-    Raises NotAllowed, NotFound, Invalid (the text), Conflict (`purged`, `erased`).
+    """Give a message a new text; the same text changes nothing. Raise NotAllowed, NotFound, Invalid (the text),
+    Conflict (`purged`, `erased`).
     """
     text = clean_text(text, limit=LONGEST_EDIT, field="new_content")
-    reading = language_detection.read(text)
+    detection = language_detection.detect(text)
     with transaction.atomic(durable=True):
         require_contributor_now(editor)
         locked, message = lock_message(message_id, policy)
-        corrections.revise(locked, message, text=text, reading=reading, actor=editor, reason=reason_of(client))
+        corrections.replace_text(
+            locked, message, text=text, detection=detection, actor=editor, reason=client_reason(client)
+        )
         transitions.advance(locked, actor=editor)
 
 
-def change_person(user_id: UUID, client: ApiClient, changes: dict[str, Any]) -> None:
-    """As `identities.update_person`; `enabled` is a ban or its end. Raises what that raises, Conflict `purged`."""
+def update_user(user_id: UUID, client: ApiClient, changes: dict[str, Any]) -> None:
+    """Update a user as `identities.update_person`; `enabled` sets or ends a ban. Raise Conflict `purged` too."""
     enabled = changes.pop("enabled", None)
     with transaction.atomic(durable=True):
         person = update_person(client, user_id, changes)
         if enabled is not None:
-            bans.set_by_program(person, enabled=enabled, reason=reason_of(client))
+            bans.set_by_client(person, enabled=enabled, reason=client_reason(client))
 
 
 def settle_reports(message_id: UUID, client: ApiClient, policy: TreePolicy) -> None:
-    """Answer all open reports and the open proposal about a message: upheld when it was deleted, else dismissed, with
-    all that people said against it. Raises NotFound.
+    """Settle all open reports and the open proposal on a message: upheld if it is deleted, else dismissed.
+
+    Dismissing also voids the complaints. Raise NotFound.
     """
     with transaction.atomic(durable=True):
         locked, message = lock_message(message_id, policy)
         proposed = Proposal.objects.filter(message=message_id, status=Proposal.Status.OPEN).exists()
         if not message.deleted and (proposed or Report.objects.filter(message=message_id).exists()):
-            proposals.keep(locked, message, actor=None, reason=reason_of(client))
+            proposals.keep_message(locked, message, actor=None, reason=client_reason(client))
             transitions.advance(locked)
         reports = Report.objects.select_for_update(of=("self",), no_key=True).filter(message=message_id)
         for report in reports.filter(status=Report.Status.OPEN).select_related("message").order_by("pk"):
             report.status = Report.Status.UPHELD if report.message.deleted else Report.Status.DISMISSED
-            report.handled_at, report.outcome = timezone.now(), reason_of(client)
+            report.handled_at, report.outcome = timezone.now(), client_reason(client)
             report.save(update_fields=["status", "handled_at", "outcome"])

@@ -1,7 +1,6 @@
-"""What moderators do to trees, messages and reports. Outer writers: each function is one transaction.
+"""Moderators' actions on trees, messages and reports. Outer writers: each function is one transaction.
 
-Everything done to a tree can be undone, names its actor and its reason, and ends in `transitions.advance`: the tree
-goes on from where the change leaves it. Locks the tree row.
+Every action can be undone, stores its actor and reason, locks the tree row, and ends in `transitions.advance`.
 """
 
 from collections.abc import Callable
@@ -37,8 +36,9 @@ from trees.outbox import publishing
 
 
 def halt(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None:
-    """Stop a tree where it is. One that complaints, a deletion or a ban had stopped does not go on by itself any more;
-    stopping it again changes nothing. Raises NotAllowed, Invalid (no reason), NotFound."""
+    """Halt a tree so that it does not resume automatically; a repeat changes nothing. Raise NotAllowed, Invalid (no
+    reason), NotFound.
+    """
     require_moderator(actor)
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
@@ -48,10 +48,8 @@ def halt(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None
 
 
 def resume(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None:
-    """Let a tree that was stopped, or that flags ended, go on from where it was. What people said to stop it is void.
-
-    Raises NotAllowed (`own_message` too), Invalid, NotFound, Conflict (`not_halted`, `prompt_rejected`,
-    `prompt_deleted`).
+    """Resume a tree that was halted, or that flags ended. The complaints that halted it become void. Raise NotAllowed
+    (`own_message` too), Invalid, NotFound, Conflict (`not_halted`, `prompt_rejected`, `prompt_deleted`).
     """
     require_moderator(actor)
     reason = clean_reason(reason)
@@ -62,17 +60,16 @@ def resume(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> No
         if locked.state == State.ABORTED_LOW_GRADE and locked.root.review_result is False:
             raise Conflict("Reviewers rejected its prompt, and that stands.", code="prompt_rejected")
         transitions.refuse_without_prompt(locked)
-        for message in proposals.what_stopped(locked):
+        for message in proposals.halting_messages(locked):
             _refuse_own(message, actor)
-        proposals.keep_what_stopped(locked, actor=actor, reason=reason)
+        proposals.keep_halting_messages(locked, actor=actor, reason=reason)
         transitions.resume(locked, reason=reason, actor=actor)
         transitions.advance(locked, actor=actor)
 
 
 def retry_scoring(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None:
-    """Compute the consensus of a tree whose scoring failed once more.
-
-    Raises NotAllowed, Invalid, NotFound, Conflict (`not_failed`, `failed_again` with the cause).
+    """Compute the consensus again for a tree whose scoring failed. Raise NotAllowed, Invalid, NotFound, Conflict
+    (`not_failed`, `failed_again` with the cause).
     """
     require_moderator(actor)
     reason = clean_reason(reason)
@@ -84,10 +81,7 @@ def retry_scoring(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy
 
 
 def delete_message(*, message_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Deletion:
-    """Take a message with everything below it out of sight.
-
-    Raises NotAllowed, Invalid, NotFound, Conflict (`already_deleted`).
-    """
+    """Delete a message with everything below it. Raise NotAllowed, Invalid, NotFound, Conflict (`already_deleted`)."""
     require_moderator(actor)
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
@@ -100,11 +94,8 @@ def delete_message(*, message_id: UUID, actor: User, reason: str, policy: TreePo
 
 
 def undelete(*, deletion_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Deletion:
-    """Bring back exactly what one deletion took. A tree that it had stopped goes on, and complaints about the message
-    are void.
-
-    Raises NotAllowed, Invalid, NotFound, Conflict (`already_undone`, `parent_deleted`, `withdrawn`, `purged`,
-    `erased`).
+    """Restore exactly what one deletion took. It resumes a tree that the deletion halted and voids complaints. Raise
+    NotAllowed, Invalid, NotFound, Conflict (`already_undone`, `parent_deleted`, `withdrawn`, `purged`, `erased`).
     """
     require_moderator(actor)
     reason = clean_reason(reason)
@@ -113,7 +104,7 @@ def undelete(*, deletion_id: UUID, actor: User, reason: str, policy: TreePolicy)
             tree_id = Deletion.objects.values_list("tree_id", flat=True).get(pk=deletion_id)
         except Deletion.DoesNotExist:
             raise NotFound("There is no such deletion.", code="deletion_not_found") from None
-        locked = lock_tree(tree_id, policy)  # the tree before the deletion, as all lock who bring back
+        locked = lock_tree(tree_id, policy)  # lock order: the tree, then the deletion
         deletion = Deletion.objects.select_for_update(of=("self",), no_key=True).get(pk=deletion_id)
         if deletion.undone_at is not None:
             raise Conflict("This deletion was undone already.", code="already_undone")
@@ -122,28 +113,26 @@ def undelete(*, deletion_id: UUID, actor: User, reason: str, policy: TreePolicy)
             raise Conflict("The message above it is deleted; bring that back first.", code="parent_deleted")
         if deletion.actor_id != actor.pk or offered_actions.was_complained_about(message):
             _refuse_own(message, actor)
-        withdrawal_effects.refuse_to_bring_back(deletion.message_ids)
+        withdrawal_effects.refuse_restoring(deletion.message_ids)
         removal.refuse_purged(deletion.message_ids)
-        removal.bring_back(locked, deletion, actor=actor, reason=reason)
+        removal.restore(locked, deletion, actor=actor, reason=reason)
         transitions.advance(locked, actor=actor)
         return deletion
 
 
 def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, policy: TreePolicy) -> Revision:
-    """Replace the text. What people said stays with the text that they saw; while reviewers can still be asked, the
-    new text is reviewed anew.
-
-    Raises NotAllowed, NotFound, Invalid (text, reason, `unchanged`), Conflict (`purged`, `erased`, `withdrawn`).
+    """Replace the text, as `corrections.replace_text`. Raise NotAllowed, NotFound, Invalid (text, reason, `unchanged`),
+    Conflict (`purged`, `erased`, `withdrawn`).
     """
     require_moderator(actor)
     reason = clean_reason(reason)
     text = clean_text(text, limit=policy.message_size_limit)
-    reading = language_detection.read(text)
+    detection = language_detection.detect(text)
     with transaction.atomic(durable=True):
         locked, message = lock_message(message_id, policy)
-        if offered_actions.waits_for_a_moderator(message):
+        if offered_actions.has_open_proposal(message):
             _refuse_own(message, actor)
-        revision = corrections.revise(locked, message, text=text, reading=reading, actor=actor, reason=reason)
+        revision = corrections.replace_text(locked, message, text=text, detection=detection, actor=actor, reason=reason)
         if revision is None:
             raise Invalid("The text is the same as before.", code="unchanged", field="text")
         transitions.advance(locked, actor=actor)
@@ -151,48 +140,37 @@ def edit_message(*, message_id: UUID, actor: User, text: str, reason: str, polic
 
 
 def uphold(*, proposal_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Proposal:
-    """Take away the message that many people complained about, with everything below, as `delete_message` does.
-
-    Raises NotAllowed, Invalid, NotFound, Conflict (`already_decided`, `already_deleted`).
+    """Delete the message that many people complained about, as `delete_message`. Raise NotAllowed, Invalid, NotFound,
+    Conflict (`already_decided`, `already_deleted`).
     """
-
-    def act(locked: LockedTree, message: Message, reason: str) -> None:
-        removal.remove(locked, message, actor=actor, reason=reason)
-
-    return _decide(Proposal, proposal_id, actor, reason, policy, act)
+    return _decide(Proposal, proposal_id, actor, reason, policy, removal.remove)
 
 
 def dismiss(*, proposal_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Proposal:
-    """Let the message stay that many people complained about: it is shown again, its conversation goes on, and what
-    they said is void. Raises as `uphold`; NotAllowed `own_message` also of one's own message.
+    """Keep the message that many people complained about: show it again, resume its tree, void the complaints. Raise as
+    `uphold`; NotAllowed `own_message` also for one's own message.
     """
 
-    def act(locked: LockedTree, message: Message, reason: str) -> None:
+    def act(locked: LockedTree, message: Message, *, actor: User, reason: str) -> None:
         _refuse_own(message, actor)
-        proposals.keep(locked, message, actor=actor, reason=reason)
+        proposals.keep_message(locked, message, actor=actor, reason=reason)
 
     return _decide(Proposal, proposal_id, actor, reason, policy, act)
 
 
 def grant_withdrawal(*, withdrawal_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Withdrawal:
-    """Delete what its author withdrew, with what others wrote below it, as `delete_message` does.
-
-    Raises NotAllowed, Invalid, NotFound, Conflict (`already_decided`, `already_deleted`).
+    """Delete what its author withdrew with everything below it, as `delete_message`. Raise NotAllowed, Invalid,
+    NotFound, Conflict (`already_decided`, `already_deleted`).
     """
-
-    def act(locked: LockedTree, message: Message, reason: str) -> None:
-        removal.remove(locked, message, actor=actor, reason=reason)
-
-    return _decide(Withdrawal, withdrawal_id, actor, reason, policy, act)
+    return _decide(Withdrawal, withdrawal_id, actor, reason, policy, removal.remove)
 
 
 def refuse_withdrawal(*, withdrawal_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Withdrawal:
-    """Let the text stay that its author withdrew: it is shown again and its conversation goes on. The author gets a
-    mail with the reason. Raises as `grant_withdrawal`; Conflict `in_data_set` of a finished conversation, whose texts
-    are their authors' to withdraw.
+    """Show a withdrawn text again and resume its tree. The author gets a mail with the reason. Raise as
+    `grant_withdrawal`; Conflict `in_data_set` for a finished tree, where the author decides.
     """
 
-    def act(locked: LockedTree, message: Message, reason: str) -> None:
+    def act(locked: LockedTree, message: Message, *, actor: User, reason: str) -> None:
         if locked.state == State.READY_FOR_EXPORT:
             raise Conflict(
                 "Its author withdrew it from the data set, which is theirs to decide. Only they can undo it.",
@@ -211,14 +189,9 @@ _DECIDED = {
 
 
 def _decide(
-    model: type[_Waiting],
-    row_id: UUID,
-    actor: User,
-    reason: str,
-    policy: TreePolicy,
-    act: Callable[[LockedTree, Message, str], None],
+    model: type[_Waiting], row_id: UUID, actor: User, reason: str, policy: TreePolicy, act: Callable[..., object]
 ) -> _Waiting:
-    """Do `act` about the message of a row that waits for a moderator, with the tree locked and a reason in words."""
+    """Run `act` on the message of an open row, with the tree locked and the reason checked."""
     require_moderator(actor)
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
@@ -227,23 +200,21 @@ def _decide(
             name = model._meta.model_name
             raise NotFound(f"There is no such {name}.", code=f"{name}_not_found")
         locked, message = lock_message(message_id, policy)
-        # Nothing changes it now: whoever decides has locked the tree.
+        # Every decision locks the tree, so the row cannot change now.
         if model.objects.get(pk=row_id).status != model.Status.OPEN:
             raise Conflict(_DECIDED[model], code="already_decided")
         proposals.refuse_deleted(message)
-        act(locked, message, reason)
+        act(locked, message, actor=actor, reason=reason)
         transitions.advance(locked, actor=actor)
         return model.objects.get(pk=row_id)
 
 
 def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str, policy: TreePolicy) -> Report:
-    """Answer a report for good: `upheld` or `dismissed`, with a sentence about what came of it.
+    """Settle a report as `upheld` or `dismissed`, with a sentence about the outcome.
 
-    What has to be done about the message is done by the functions above. To dismiss it is to decide that the message
-    stays: everything that people said against it is void. The outbox tells it, so that the reporter can hear of it.
-    Locks the tree, then the message and the report.
-    Raises NotAllowed (`own_message` where it is dismissed), Invalid (`unknown_status`, `outcome`), NotFound, Conflict
-    (`already_settled`).
+    To dismiss it is to decide that the message stays, so complaints become void; to uphold it only records that it was
+    right. An outbox event tells the reporter. Locks the tree, then the message and the report. Raise NotAllowed
+    (`own_message` to dismiss), Invalid (`unknown_status`, `outcome`), NotFound, Conflict (`already_settled`).
     """
     require_moderator(actor)
     if status not in (Report.Status.UPHELD, Report.Status.DISMISSED):
@@ -256,7 +227,7 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str, po
         locked, message = lock_message(message_id, policy)
         if status == Report.Status.DISMISSED:
             _refuse_own(message, actor)
-        # The message before the report, as those lock who report.
+        # The same lock order as reporting: the message, then the report.
         list(Message.objects.select_for_update(of=("self",), no_key=True).filter(pk=message_id).values_list("pk"))
         report = Report.objects.select_for_update(of=("self",), no_key=True).get(pk=report_id)
         if report.status != Report.Status.OPEN:
@@ -264,26 +235,16 @@ def settle_report(*, report_id: UUID, actor: User, status: str, outcome: str, po
         report.status, report.outcome = status, outcome
         report.handled_by, report.handled_at = actor, timezone.now()
         report.save(update_fields=["status", "outcome", "handled_by", "handled_at"])
-        publishing.tell(
-            [
-                Happening(
-                    kind=Happening.Kind.REPORT_SETTLED,
-                    actor=actor,
-                    subject_id=report.reporter_id,
-                    tree_id=locked.tree.pk,
-                    message_id=report.message_id,
-                    data={"report": str(report.pk), "status": status},
-                )
-            ]
-        )
-        if status == Report.Status.DISMISSED:  # also of what is away for now: an undo brings it back as decided
-            proposals.keep(locked, message, actor=actor, reason=outcome)
+        kind, data = Happening.Kind.REPORT_SETTLED, {"report": str(report.pk), "status": status}
+        publishing.publish_about(message, kind, actor=actor, data=data, subject_id=report.reporter_id)
+        if status == Report.Status.DISMISSED:  # also for a deleted message: an undo restores it as decided
+            proposals.keep_message(locked, message, actor=actor, reason=outcome)
             transitions.advance(locked, actor=actor)
         return report
 
 
 def _refuse_own(message: Message, actor: User) -> None:
-    """Nobody decides for themselves that complaints are wrong."""
+    """Raise NotAllowed if the actor would decide about complaints against their own message."""
     if offered_actions.is_own(message, actor):
         raise NotAllowed(
             "You wrote this message yourself. Please let another moderator decide what people said against it.",

@@ -1,10 +1,8 @@
-"""Mail to authors: their message was hidden or its conversation stopped because many people complained, and what was
-decided, also when that was undone; and what a moderator decided about a text that they withdrew. Nothing of what
-other people said is in it, nor who they are.
+"""Mails to authors: complaints hid their message or halted its tree, a moderator decided about that or undid the
+decision, or decided about a withdrawal. They never quote or name other people.
 """
 
 from typing import Any
-from uuid import UUID
 
 from celery import shared_task
 from django.conf import settings
@@ -15,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from oasst.accounts.models import User
-from oasst.accounts.time_zones import zone_of
+from oasst.accounts.time_zones import user_zone
 from trees.access import is_public
 from trees.models import Message, Proposal, Withdrawal
 
@@ -23,51 +21,40 @@ Status = Proposal.Status
 
 
 @shared_task
-def mail_author(proposal_id: str) -> None:
-    """Tell the author how it stands with this proposal."""
-    tell_author(proposal_id=UUID(proposal_id))
-
-
-def tell_author(*, proposal_id: UUID) -> bool:
-    """Mail the author how it stands now, once for each decision. Returns whether a mail was sent.
-
-    Locks the proposal, so that of two runs at once one sends; a mail that could not be sent is tried again.
+def mail_author(proposal_id: str) -> bool:
+    """Mail the author the present outcome, once per decision. Return True if a mail was sent. Locks the proposal so
+    that concurrent runs send one mail; a mail that fails is retried.
     """
     with transaction.atomic(durable=True):
         rows = Proposal.objects.select_for_update(of=("self",), no_key=True).select_related("message__author", "tree")
         proposal = rows.defer("message__search", "message__text").filter(pk=proposal_id).first()
         if proposal is None or proposal.mailed == (outcome := outcome_of(proposal)) or not proposal.concerns_author:
             return False
-        author = _reader(proposal.message)
-        if author is None or proposal.message.withdrawn:  # of which they know more than we would tell
+        author = _recipient(proposal.message)
+        if author is None or proposal.message.withdrawn:  # its author withdrew it: complaints no longer matter
             return False
         is_return = outcome == Status.DISMISSED and proposal.mailed == Status.UPHELD
         proposal.mailed = outcome
         proposal.save(update_fields=["mailed"])
-        context = {"proposal": proposal, **_about(proposal)}
+        context = {"proposal": proposal, **_context(proposal)}
         _send("restored" if is_return else outcome, context, author)
         return True
 
 
 @shared_task
-def mail_about_withdrawal(withdrawal_id: str) -> None:
-    """Tell the author what a moderator decided about this withdrawal."""
-    tell_of_withdrawal(withdrawal_id=UUID(withdrawal_id))
-
-
-def tell_of_withdrawal(*, withdrawal_id: UUID) -> bool:
-    """Mail the author, once for each decision that somebody else took. Returns and locks as `tell_author`."""
+def mail_about_withdrawal(withdrawal_id: str) -> bool:
+    """Mail the author each decision of another person on this withdrawal. Return and lock as `mail_author`."""
     with transaction.atomic(durable=True):
         rows = Withdrawal.objects.select_for_update(of=("self",), no_key=True).select_related("message__author", "tree")
         withdrawal = rows.defer("message__search", "message__text").filter(pk=withdrawal_id).first()
         if withdrawal is None or withdrawal.status in (withdrawal.mailed, *_OWN_ACTS):
             return False
-        author = _reader(withdrawal.message)
+        author = _recipient(withdrawal.message)
         if author is None:
             return False
         withdrawal.mailed = withdrawal.status
         withdrawal.save(update_fields=["mailed"])
-        context = {"withdrawal": withdrawal, **_about(withdrawal)}
+        context = {"withdrawal": withdrawal, **_context(withdrawal)}
         _send(f"withdrawal_{withdrawal.status}", context, author)
         return True
 
@@ -75,22 +62,22 @@ def tell_of_withdrawal(*, withdrawal_id: UUID) -> bool:
 _OWN_ACTS = (Withdrawal.Status.OPEN, Withdrawal.Status.UNDONE)
 
 
-def _reader(message: Message) -> User | None:
-    """The author, where there is anybody to write to."""
+def _recipient(message: Message) -> User | None:
+    """Return the author, or None without an address to write to."""
     author = message.author
     if author is None or not author.email or not author.is_active or author.deleted_at is not None:
         return None
     return author
 
 
-def _about(row: Proposal | Withdrawal) -> dict[str, Any]:
-    """What every mail may name of the text that the row is about."""
+def _context(row: Proposal | Withdrawal) -> dict[str, Any]:
+    """Return the context that all mails share."""
     message = row.message
     return {
         "message": message,
         "tree": row.tree,
         "is_prompt": message.parent_id is None,
-        "is_shown": is_public(message),  # on the page of what one wrote
+        "is_shown": is_public(message),  # on the author's page of contributions
         "url": settings.PUBLIC_URL + reverse("contributions"),
         "site_url": settings.PUBLIC_URL,
         "contact": settings.CONTACT_EMAIL,
@@ -98,7 +85,7 @@ def _about(row: Proposal | Withdrawal) -> dict[str, Any]:
 
 
 def _send(name: str, context: dict[str, Any], author: User) -> None:
-    with timezone.override(zone_of(author)):
+    with timezone.override(user_zone(author)):
         subject, body = (
             render_to_string(f"trees/email/{name}_{part}.txt", context).strip() for part in ("subject", "message")
         )
@@ -106,6 +93,6 @@ def _send(name: str, context: dict[str, Any], author: User) -> None:
 
 
 def outcome_of(proposal: Proposal) -> str:
-    """What the proposal came to as its author sees it: to undo the removal is to let the message stay."""
+    """Return the outcome as the author sees it: an undone removal means that the message stays."""
     undone = proposal.status == Status.UPHELD and not proposal.message.deleted
     return Status.DISMISSED if undone else proposal.status

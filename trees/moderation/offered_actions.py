@@ -1,6 +1,6 @@
-"""Which of the moderators' acts a page offers to somebody: what the services would refuse is not offered. Reads only.
+"""Which moderators' actions a page offers: only those that the services would not refuse. Reads only.
 
-Between the page and the act things may change, so the services ask all of it again, under their locks.
+The services check again under their locks.
 """
 
 from collections.abc import Callable, Collection
@@ -15,49 +15,49 @@ from trees.moderation import removal
 
 
 def is_own(message: Message, actor: User) -> bool:
-    """Nobody decides for themselves that complaints are wrong."""
+    """Return True if the actor wrote it: nobody decides about complaints against their own message."""
     return message.author_id == actor.pk
 
 
 def was_complained_about(message: Message) -> bool:
-    """To bring it back would say that the complaints are wrong."""
+    """Return True if restoring the message would reject complaints."""
     flags = Reaction.objects.filter(message=message, emoji=Reaction.RED_FLAG, voided_at=None)
     return any(rows.exists() for rows in (message.proposals, message.reports, flags))
 
 
-def waits_for_a_moderator(message: Message) -> bool:
-    """Is its removal proposed? A new text answers that as well."""
+def has_open_proposal(message: Message) -> bool:
+    """Return True if a removal is proposed; a new text answers that too."""
     return Proposal.objects.filter(message=message, status=Proposal.Status.OPEN).exists()
 
 
 def may_edit(message: Message, actor: User) -> bool:
-    """See `moderator_actions.edit_message`."""
-    if message.withdrawn or (is_own(message, actor) and waits_for_a_moderator(message)):
+    """Return True if `moderator_actions.edit_message` accepts it."""
+    if message.withdrawn or (is_own(message, actor) and has_open_proposal(message)):
         return False
-    return not message.deleted or _passes(removal.refuse_purged, [message.pk])  # a purge deletes
+    return not message.deleted or _passes(removal.refuse_purged, [message.pk])  # a purge deletes messages
 
 
 def may_undelete(deletion: Deletion, actor: User) -> bool:
-    """See `moderator_actions.undelete`."""
+    """Return True if `moderator_actions.undelete` accepts it."""
     message = deletion.message
     if deletion.undone_at is not None or (message.parent is not None and message.parent.deleted):
         return False
-    asks = deletion.actor_id != actor.pk or was_complained_about(message)
-    if asks and is_own(message, actor):
+    overrules = deletion.actor_id != actor.pk or was_complained_about(message)
+    if overrules and is_own(message, actor):
         return False
-    checks = (withdrawal_effects.refuse_to_bring_back, removal.refuse_purged)
+    checks = (withdrawal_effects.refuse_restoring, removal.refuse_purged)
     return all(_passes(check, deletion.message_ids) for check in checks)
 
 
-def about_withdrawal(withdrawal: Withdrawal) -> set[str]:
-    """`grant` and `refuse`, as far as `moderator_actions.grant_withdrawal` and `refuse_withdrawal` take them."""
+def withdrawal_actions(withdrawal: Withdrawal) -> set[str]:
+    """Return which of `grant` and `refuse` the services `grant_withdrawal` and `refuse_withdrawal` accept."""
     if withdrawal.status != Withdrawal.Status.OPEN or withdrawal.message.deleted:
         return set()
     return {"grant"} if withdrawal.tree.state == State.READY_FOR_EXPORT else {"grant", "refuse"}
 
 
 def may_resume(tree: MessageTree, actor: User) -> bool:
-    """See `moderator_actions.resume`."""
+    """Return True if `moderator_actions.resume` accepts it."""
     prompt = Message.objects.only("deleted", "review_result", "author").get(pk=tree.pk)
     if prompt.deleted or tree.state not in (State.HALTED_BY_MODERATOR, State.ABORTED_LOW_GRADE):
         return False
@@ -68,12 +68,12 @@ def may_resume(tree: MessageTree, actor: User) -> bool:
 
 
 def is_purged(person: User) -> bool:
-    """Only the undo of the purge lets this person in again."""
-    return Purge.objects.filter(person=person, stage__in=Purge.STANDING).exists()
+    """Return True if a purge shuts this user out until it is undone."""
+    return Purge.objects.filter(person=person, stage__in=Purge.ACTIVE_STAGES).exists()
 
 
 def _passes(refuse: Callable[[Collection[UUID]], None], message_ids: Collection[UUID]) -> bool:
-    """Whether this check of a service would let the act pass."""
+    """Return True if this check of a service raises no Conflict."""
     try:
         refuse(message_ids)
     except Conflict:

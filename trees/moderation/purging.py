@@ -1,9 +1,8 @@
-"""What purging a person means for one tree, and taking it back. Who is purged, and when, is decided in
-`oasst.site.purging`.
+"""Purge one user from one tree, and undo it. `oasst.site.purging` decides who is purged, and when.
 
-Works on a locked tree; both functions end in `transitions.advance`. What the person wrote goes as deletions with
-everything below. What the person said of others' messages is set aside: rows and history stay, every count and every
-consensus is made without them, and undoing puts them back.
+Works on a locked tree; both functions end in `transitions.advance`. The user's messages are deleted with everything
+below. Their judgments on messages of others are set aside: rows and history stay, but every count and consensus leaves
+them out, and undoing restores them.
 """
 
 from collections import Counter
@@ -14,26 +13,15 @@ from uuid import UUID
 from trees.lifecycle import consensus, demand, reply_ranks, transitions
 from trees.lifecycle.locked_tree import LockedTree
 from trees.lifecycle.states import State
-from trees.models import (
-    Deletion,
-    Happening,
-    Message,
-    Purge,
-    PurgeStep,
-    Ranking,
-    Reaction,
-    Report,
-    Review,
-    Skip,
-)
+from trees.models import Deletion, Happening, Message, Purge, PurgeStep, Ranking, Reaction, Report, Review, Skip
 from trees.moderation import proposals, removal
 
 Fields = dict[UUID, dict[str, Any]]
 
 
 def trees_of(person_id: UUID, *, limit: int | None = None) -> list[UUID]:
-    """The trees that hold anything of this person that stands: what a purge still has to visit. One statement."""
-    found = (
+    """Return the trees with anything left of this user, which a purge still has to visit. One statement."""
+    sources = (
         Message.objects.filter(author=person_id, deleted=False).order_by().values_list("tree_id"),
         Review.objects.filter(author=person_id).values_list("message__tree_id"),
         Ranking.objects.filter(author=person_id).values_list("parent__tree_id"),
@@ -41,26 +29,24 @@ def trees_of(person_id: UUID, *, limit: int | None = None) -> list[UUID]:
         Skip.objects.filter(author=person_id).values_list("message__tree_id"),
         Report.objects.filter(reporter=person_id).values_list("message__tree_id"),
     )
-    rows = found[0].union(*found[1:])
+    rows = sources[0].union(*sources[1:])
     return [tree_id for (tree_id,) in (rows if limit is None else rows[:limit])]
 
 
-def take_out(locked: LockedTree, purge: Purge) -> PurgeStep | None:
-    """Take everything of the purged person out of this tree. Returns what was done, stored for the undo; None if there
-    was nothing.
-    """
+def purge_tree(locked: LockedTree, purge: Purge) -> PurgeStep | None:
+    """Remove everything of the purged user from this tree. Return the step stored for the undo, or None."""
     state, before = locked.state, _decisions(locked)
-    counts = Counter(_set_judgements_aside(locked, purge))
+    counts = Counter(_set_judgments_aside(locked, purge))
     for message in sorted(locked.messages.values(), key=lambda m: (m.depth, m.pk)):
         if message.author_id == purge.person_id and not message.deleted:
-            gone = removal.remove(
+            deletion = removal.remove(
                 locked, message, actor=purge.actor, reason=f"Purge of the author: {purge.reason}"[:500], purge=purge
             )
-            own = sum(locked.messages[one].author_id == purge.person_id for one in gone.message_ids)
-            counts += Counter(branches=1, messages=own, messages_of_others=len(gone.message_ids) - own)
+            own_count = sum(locked.messages[pk].author_id == purge.person_id for pk in deletion.message_ids)
+            counts += Counter(branches=1, messages=own_count, messages_of_others=len(deletion.message_ids) - own_count)
     if not counts.total():
         return None
-    _tell(locked, Happening.Kind.PERSON_PURGED, purge, purge.actor)
+    _record(locked, Happening.Kind.PERSON_PURGED, purge, purge.actor)
     transitions.advance(locked, actor=purge.actor)
     counts["trees"] = 1
     if locked.state != state:
@@ -75,12 +61,12 @@ def take_out(locked: LockedTree, purge: Purge) -> PurgeStep | None:
     )
 
 
-def put_back(locked: LockedTree, step: PurgeStep, purge: Purge, *, actor: Any, reason: str) -> None:
-    """Undo one step. What other people did in this tree since then stays, and may keep it from being as it was."""
-    _restore_judgements(locked, purge)
+def undo_step(locked: LockedTree, step: PurgeStep, purge: Purge, *, actor: Any, reason: str) -> None:
+    """Undo one step. Changes by others since then stay, so the tree may not return exactly to its former state."""
+    _restore_judgments(locked, purge)
     for deletion in Deletion.objects.filter(purge=purge, tree=locked.tree, undone_at=None).order_by("-id"):
-        removal.bring_back(locked, deletion, actor=actor, reason=reason)
-    redecided = set()
+        removal.restore(locked, deletion, actor=actor, reason=reason)
+    to_decide = set()
     for key, fields in step.changed.items():
         message = locked.messages[UUID(key)]
         for field, (before, after) in fields.items():
@@ -88,21 +74,21 @@ def put_back(locked: LockedTree, step: PurgeStep, purge: Purge, *, actor: Any, r
                 setattr(message, field, before)
                 locked.changed_messages.add(message.pk)
             elif field == "review_result":
-                redecided.add(message.pk)
-    _decide_again(locked, redecided)
-    if step.state_before == State.HALTED_BY_MODERATOR:  # which the purge had ended: complaints about what came back
-        proposals.stop_again(locked, where=frozenset({State(step.state_after)}))
+                to_decide.add(message.pk)
+    _decide_again(locked, to_decide)
+    if step.state_before == State.HALTED_BY_MODERATOR:  # the purge ended that halt; complaints may require it again
+        proposals.halt_again(locked, where=frozenset({State(step.state_after)}))
     elif locked.state == step.state_after and not transitions.was_halted_on_purpose(locked):
-        transitions.put_back(
+        transitions.return_to_state(
             locked, State(step.state_before), reason=f"A purge was undone: {reason}"[:500], actor=actor
         )
     transitions.rescore(locked)
-    _tell(locked, Happening.Kind.PURGE_UNDONE, purge, actor)
+    _record(locked, Happening.Kind.PURGE_UNDONE, purge, actor)
     transitions.advance(locked, actor=actor)
 
 
-def _tell(locked: LockedTree, kind: Happening.Kind, purge: Purge, actor: Any) -> None:
-    """Also where nothing else changed, the scores did: of reactions that were set aside, for example."""
+def _record(locked: LockedTree, kind: Happening.Kind, purge: Purge, actor: Any) -> None:
+    """Record the event in any case: scores may change even if the tree does not, as when a reaction is set aside."""
     locked.record(kind, actor=actor, subject_id=purge.person_id, data={"purge": str(purge.pk)})
 
 
@@ -111,16 +97,16 @@ def _decisions(locked: LockedTree) -> Fields:
 
 
 def _difference(before: Fields, after: Fields) -> dict[str, dict[str, list[Any]]]:
-    found: dict[str, dict[str, list[Any]]] = {}
+    result: dict[str, dict[str, list[Any]]] = {}
     for key, fields in before.items():
         changed = {name: [value, after[key][name]] for name, value in fields.items() if after[key][name] != value}
         if changed:
-            found[str(key)] = changed
-    return found
+            result[str(key)] = changed
+    return result
 
 
-def _set_judgements_aside(locked: LockedTree, purge: Purge) -> dict[str, int]:
-    """Counts follow; decisions and ranks are made again without them."""
+def _set_judgments_aside(locked: LockedTree, purge: Purge) -> dict[str, int]:
+    """Set judgments aside and return their counts; decisions and ranks are made again without them."""
     person, tree = purge.person_id, locked.tree
     reviews = list(Review.objects.filter(author=person, message__tree=tree))
     rankings = list(Ranking.objects.filter(author=person, parent__tree=tree))
@@ -137,7 +123,9 @@ def _set_judgements_aside(locked: LockedTree, purge: Purge) -> dict[str, int]:
     )
     if rankings and locked.state == State.READY_FOR_EXPORT:
         transitions.rescore(locked)
-        locked.changed_messages |= reply_ranks.unrank(locked.messages, {ranking.parent_id for ranking in rankings})
+        locked.changed_messages |= reply_ranks.reset_unranked(
+            locked.messages, {ranking.parent_id for ranking in rankings}
+        )
     return {
         "reviews": len(deciding),
         "labels": len(reviews) - len(deciding),
@@ -148,7 +136,7 @@ def _set_judgements_aside(locked: LockedTree, purge: Purge) -> dict[str, int]:
     }
 
 
-def _restore_judgements(locked: LockedTree, purge: Purge) -> None:
+def _restore_judgments(locked: LockedTree, purge: Purge) -> None:
     tree = locked.tree
     reviews = list(Review.everything.filter(set_aside=purge, message__tree=tree))
     rankings = list(Ranking.everything.filter(set_aside=purge, parent__tree=tree))
@@ -182,7 +170,7 @@ def _count(
 
 
 def _count_reactions(reactions: Iterable[Reaction], by: int) -> None:
-    """Whoever reacts locks the message and not its tree, so the counts are read anew under that lock."""
+    """Update emoji counts under a lock on the message: users who react do not lock the tree."""
     changes: dict[UUID, Counter[str]] = {}
     for reaction in reactions:
         changes.setdefault(reaction.message_id, Counter())[reaction.emoji] += by
@@ -195,8 +183,9 @@ def _count_reactions(reactions: Iterable[Reaction], by: int) -> None:
 
 
 def _decide_again(locked: LockedTree, message_ids: set[UUID]) -> None:
-    """Decide these messages from the votes that stand now. Where they do not suffice, reviewers are asked again if the
-    state of the tree still does that; otherwise what was decided stays.
+    """Decide these messages from the present votes; if they no longer suffice, reopen or keep the decision.
+
+    A message is reopened if the state of its tree still offers reviews.
     """
     locked.known_votes = None
     for message in Message.objects.filter(pk__in=message_ids).only("id", "imported") if message_ids else ():
@@ -205,8 +194,8 @@ def _decide_again(locked: LockedTree, message_ids: set[UUID]) -> None:
 
 
 def _decide_one(locked: LockedTree, message: Message) -> None:
-    given = Review.objects.filter(revision=message.revision_id, kind=Review.Kind.REVIEW).order_by("created_at", "pk")
-    votes = [consensus.rejects(labels) for labels in given.values_list("labels", flat=True)]
+    reviews = Review.objects.filter(revision=message.revision_id, kind=Review.Kind.REVIEW).order_by("created_at", "pk")
+    votes = [consensus.is_rejecting(labels) for labels in reviews.values_list("labels", flat=True)]
     result = locked.policy.review_rule(message).decision(votes)
     if result == message.review_result or (result is None and not demand.can_be_reviewed(locked, message)):
         return

@@ -1,6 +1,6 @@
-"""What moderators look at: the queues, one tree with all that happened to it, one message with all that was said of it.
+"""What moderators see: the queues, one tree with its history, one message with all judgments.
 
-Never writes. Deleted messages are in it; who may see them is decided by the caller.
+Never writes. Includes deleted messages; the caller decides who may see them.
 """
 
 from collections import defaultdict
@@ -11,24 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import (
-    Case,
-    Count,
-    Exists,
-    F,
-    Lookup,
-    Min,
-    OuterRef,
-    Q,
-    QuerySet,
-    Subquery,
-    Value,
-    When,
-)
+from django.db.models import Case, Count, Exists, F, Lookup, Min, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Left
 
 from oasst.accounts.models import User
-from trees.lifecycle.reply_ranks import in_order
+from trees.lifecycle.reply_ranks import sort_siblings
 from trees.lifecycle.states import State
 from trees.models import (
     Deletion,
@@ -45,12 +32,12 @@ from trees.models import (
     Withdrawal,
 )
 
-MOST_REACTIONS = 100
+MAX_REACTIONS = 100
 STOPPED = Q(state=State.HALTED_BY_MODERATOR)
-PROMPT_STANDS = Exists(Message.objects.filter(pk=OuterRef("pk"), deleted=False))
-"""Of trees, which have the id of their prompt."""
-MOST_REPORTS = 20
-MOST_CORRECTIONS = 20
+PROMPT_EXISTS = Exists(Message.objects.filter(pk=OuterRef("pk"), deleted=False))
+"""A condition on trees: a tree has the id of its prompt."""
+MAX_REPORTS = 20
+MAX_CORRECTIONS = 20
 
 
 @dataclass(frozen=True)
@@ -62,16 +49,15 @@ class Queues:
     open_withdrawals: int
     oldest_withdrawal: datetime | None
     trees: dict[State, int]
-    halted: int
-    """Stopped conversations whose prompt stands: without it there is nothing left to decide."""
+    halted: int  # only trees with a prompt: the others need no decision
 
 
 def queues() -> Queues:
-    """Four statements."""
+    """Count what waits for moderators. Four statements."""
     reports = Report.objects.filter(status=Report.Status.OPEN).aggregate(n=Count("pk"), oldest=Min("created_at"))
     proposals = waiting_proposals().aggregate(n=Count("pk"), oldest=Min("created_at"))
     withdrawals = waiting_withdrawals().aggregate(n=Count("pk"), oldest=Min("created_at"))
-    waits = Count("pk", filter=Q(STOPPED, PROMPT_STANDS))
+    waits = Count("pk", filter=Q(STOPPED, PROMPT_EXISTS))
     rows = list(MessageTree.objects.order_by().values_list("state").annotate(n=Count("pk"), waits=waits))
     states = {State(state): number for state, number, _ in rows}
     halted = sum(waiting for _, _, waiting in rows)
@@ -88,30 +74,28 @@ def queues() -> Queues:
 
 
 def waiting_proposals() -> QuerySet[Proposal]:
-    """What many people said and no moderator has answered. What was deleted meanwhile, alone or with all above it,
-    waits for nothing.
-    """
+    """Return open proposals, without those whose message was deleted meanwhile."""
     return Proposal.objects.filter(status=Proposal.Status.OPEN, message__deleted=False)
 
 
 def waiting_withdrawals(rows: QuerySet[Withdrawal] | None = None) -> QuerySet[Withdrawal]:
-    """What authors withdrew and a moderator has to decide. In a tree of the data set there is nothing to decide."""
+    """Return withdrawals that need a decision. In a tree of the data set there is nothing to decide."""
     rows = Withdrawal.objects.all() if rows is None else rows
     waiting = rows.filter(status=Withdrawal.Status.OPEN, message__deleted=False)
     return waiting.exclude(tree__state=State.READY_FOR_EXPORT)
 
 
 def with_prompts(trees: QuerySet[MessageTree]) -> QuerySet[MessageTree]:
-    """With the beginning of the prompt and the number of messages that stand."""
-    here = Message.objects.filter(tree=OuterRef("pk"), deleted=False).order_by()
+    """Annotate the start of the prompt and the number of messages that are not deleted."""
+    messages = Message.objects.filter(tree=OuterRef("pk"), deleted=False).order_by()
     return trees.annotate(
         prompt=Subquery(Message.objects.filter(pk=OuterRef("pk")).values(text_start=Left("text", 160))),
-        size=Subquery(here.values("tree").annotate(n=Count("pk")).values("n")),
+        size=Subquery(messages.values("tree").annotate(n=Count("pk")).values("n")),
     )
 
 
 @dataclass(frozen=True)
-class TreeFile:
+class TreeDetails:
     messages: list[Message]
     transitions: list[TreeTransition]
     deletions: list[Deletion]
@@ -122,10 +106,10 @@ class TreeFile:
     openings: list[Opening]
 
 
-def tree_file(tree: MessageTree) -> TreeFile:
-    """Eight statements. The latest reports, open ones first, and how many more there are."""
-    reports, more_reports = _first_reports(Report.objects.filter(message__tree=tree))
-    return TreeFile(
+def tree_details(tree: MessageTree) -> TreeDetails:
+    """Return a tree with everything that happened to it. Eight statements; of reports only the first ones."""
+    reports, more_reports = first_reports(Report.objects.filter(message__tree=tree))
+    return TreeDetails(
         messages=list(_in_reading_order(tree)),
         transitions=list(TreeTransition.objects.filter(tree=tree).select_related("actor").order_by("id")),
         deletions=list(
@@ -140,7 +124,7 @@ def tree_file(tree: MessageTree) -> TreeFile:
 
 
 def _in_reading_order(tree: MessageTree) -> Iterator[Message]:
-    """Each message right after the one that it answers, best replies first."""
+    """Yield each message right after its parent, best replies first."""
     children: dict[UUID | None, list[Message]] = defaultdict(list)
     rows = Message.objects.filter(tree=tree).select_related("author").defer("search", "text_digest")
     for message in rows:
@@ -149,11 +133,11 @@ def _in_reading_order(tree: MessageTree) -> Iterator[Message]:
     while waiting:
         message = waiting.pop()
         yield message
-        waiting.extend(reversed(in_order(children[message.pk])))
+        waiting.extend(reversed(sort_siblings(children[message.pk])))
 
 
 @dataclass(frozen=True)
-class MessageFile:
+class MessageDetails:
     revisions: list[Revision]
     reviews: list[Review]
     reactions: list[Reaction]
@@ -166,16 +150,17 @@ class MessageFile:
     corrections: list[Message]
 
 
-def message_file(message: Message) -> MessageFile:
-    """Ten statements. `deletions` are those that took this message, also as part of a branch. Of what anybody may add
-    to there are the latest.
+def message_details(message: Message) -> MessageDetails:
+    """Return a message with all judgments on it. Ten statements; only the latest rows of each long list.
+
+    `deletions` are those that deleted this message, also as part of a branch.
     """
-    reports, more_reports = reports_about(message.pk)
-    return MessageFile(
+    reports, more_reports = first_reports(Report.objects.filter(message=message))
+    return MessageDetails(
         revisions=list(message.revisions.select_related("author").order_by("created_at", "id")),
-        reviews=list(message.reviews.select_related("author").order_by("-created_at", "-id")[:MOST_REACTIONS])[::-1],
-        reactions=list(message.reactions.select_related("author").order_by("-created_at")[:MOST_REACTIONS]),
-        skips=list(message.skips.select_related("author").order_by("-created_at")[:MOST_REACTIONS]),
+        reviews=list(message.reviews.select_related("author").order_by("-created_at", "-id")[:MAX_REACTIONS])[::-1],
+        reactions=list(message.reactions.select_related("author").order_by("-created_at")[:MAX_REACTIONS]),
+        skips=list(message.skips.select_related("author").order_by("-created_at")[:MAX_REACTIONS]),
         reports=reports,
         more_reports=more_reports,
         proposals=list(message.proposals.select_related("decided_by").order_by("created_at")),
@@ -186,42 +171,36 @@ def message_file(message: Message) -> MessageFile:
             .order_by("created_at")
         ),
         corrections=list(
-            message.corrections.select_related("author").defer("search", "imported").order_by("-pk")[:MOST_CORRECTIONS]
+            message.corrections.select_related("author").defer("search", "imported").order_by("-pk")[:MAX_CORRECTIONS]
         )[::-1],
     )
 
 
-def reports_about(message_id: UUID) -> tuple[list[Report], int]:
-    """Those that wait, then those that were answered; the latest first, up to MOST_REPORTS; and how many more there
-    are. Two statements.
-    """
-    return _first_reports(Report.objects.filter(message=message_id))
-
-
-def _first_reports(reports: QuerySet[Report]) -> tuple[list[Report], int]:
+def first_reports(reports: QuerySet[Report]) -> tuple[list[Report], int]:
+    """Return up to MAX_REPORTS reports, open ones first, then the latest, and how many more exist. Two statements."""
     answered = Case(When(status=Report.Status.OPEN, then=0), default=1)
     rows = reports.select_related("reporter", "handled_by").order_by(answered, "-created_at", "-pk")
-    return list(rows[:MOST_REPORTS]), max(0, reports.count() - MOST_REPORTS)
+    return list(rows[:MAX_REPORTS]), max(0, reports.count() - MAX_REPORTS)
 
 
 def latest_messages(person: User) -> list[Message]:
-    """One statement."""
-    mine = Message.objects.filter(author=person).defer("search", "text_digest", "imported")
-    return list(mine.order_by("-created_at")[:20])
+    """Return the latest messages of a user. One statement."""
+    messages = Message.objects.filter(author=person).defer("search", "text_digest", "imported")
+    return list(messages.order_by("-created_at")[:20])
 
 
 def search_messages(messages: QuerySet[Message], words: str) -> QuerySet[Message]:
-    """By the id of the message or of its tree, else by a piece of the text."""
-    if found := _as_id(words):
-        return messages.filter(pk=found) | messages.filter(tree=found)
-    return messages.filter(Holds(F("text"), Value(words)))
+    """Search by the id of the message or of its tree, else by a part of the text."""
+    if message_id := _as_id(words):
+        return messages.filter(pk=message_id) | messages.filter(tree=message_id)
+    return messages.filter(ContainsText(F("text"), Value(words)))
 
 
 def search_trees(trees: QuerySet[MessageTree], words: str) -> QuerySet[MessageTree]:
-    """By the id of the tree or of one of its messages, else by a piece of the prompt."""
-    if found := _as_id(words):
-        return trees.filter(pk__in=Message.objects.filter(pk=found).values("tree"))
-    prompts = Message.objects.filter(Holds(F("text"), Value(words)), parent=None)
+    """Search by the id of the tree or of one of its messages, else by a part of the prompt."""
+    if message_id := _as_id(words):
+        return trees.filter(pk__in=Message.objects.filter(pk=message_id).values("tree"))
+    prompts = Message.objects.filter(ContainsText(F("text"), Value(words)), parent=None)
     return trees.filter(pk__in=prompts.values("tree"))
 
 
@@ -232,9 +211,9 @@ def _as_id(words: str) -> UUID | None:
         return None
 
 
-class Holds(Lookup):
-    """The text holds these words, in any case. Written so that the trigram index serves it; `icontains` compares upper
-    case with upper case, which no index of ours does.
+class ContainsText(Lookup):
+    """A case-insensitive search for a part of a text that uses the trigram index; `icontains` compares in upper case,
+    which no index of ours supports.
     """
 
     lookup_name = "holds"
@@ -246,8 +225,8 @@ class Holds(Lookup):
 
 
 def languages() -> list[str]:
-    """The languages of all messages."""
-    # By hand, since the ORM has no recursion: hops along the index from one to the next. DISTINCT would read all of it.
+    """Return the languages of all messages."""
+    # Raw SQL, since the ORM has no recursion: it hops along the index, where DISTINCT would read all of it.
     with connection.cursor() as cursor:
         cursor.execute(
             """

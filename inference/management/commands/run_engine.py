@@ -1,4 +1,4 @@
-"""An engine in a process of its own, for OASST_ENGINE=worker."""
+"""Run an engine in its own process, for OASST_ENGINE=worker."""
 
 import signal
 import threading
@@ -17,15 +17,15 @@ from oasst.embedded.commands import ServiceCommand
 class Command(ServiceCommand):
     help = (
         "Answer chats until SIGTERM. Set OASST_ENGINE=worker so that the web server does not; run as many of these as "
-        "there are machines or GPUs. A killed one loses nothing: another takes over what it was writing."
+        "there are machines or GPUs. If one is killed, another continues its answers."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.OASST_CHAT_MODEL == "none":
             raise CommandError("OASST_CHAT_MODEL is none: chat is off.")
-        ended = threading.Event()
-        for how in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(how, lambda *_: ended.set())
+        stopping = threading.Event()
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signal_number, lambda *_: stopping.set())
         try:
             engine = open_engine()
         except EngineError as error:
@@ -34,7 +34,7 @@ class Command(ServiceCommand):
         runtime.start()
         self.stdout.write(f"Answering with {engine.model}.")
         self.stdout.flush()
-        while not ended.wait(1):
+        while not stopping.wait(1):
             if not runtime.alive:
-                raise CommandError("The runtime has ended by itself; the reason stands in the log above.")
+                raise CommandError("The runtime has stopped unexpectedly. The log above has the reason.")
         runtime.stop()

@@ -1,4 +1,4 @@
-"""Counting everything again."""
+"""manage.py rebuild_scores: count all scores again."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from oasst.embedded.commands import ServiceCommand
 
 class Command(ServiceCommand):
     help = (
-        "Make tallies, boards and streaks again from the data set. They follow by themselves; this is for after a "
-        "restore or a change of the rules. People see the old boards until the new ones are whole."
+        "Rebuild tallies, boards and streaks from the data set. Normally they are always up to date; use this after a "
+        "restore or a change of the rules. Users see the old boards until the new ones are complete."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,83 +1,85 @@
-"""How often somebody may have mails sent and try passwords and codes.
+"""Limits for requesting mails and for trying passwords and codes.
 
-A stranger must not be able to use up somebody's tries, so they count by requester and account together. What all
-requesters may do together is bounded too, far higher. A browser in which the owner signed in before passes the shared
-counters and has its own (`known_devices`). All spellings of a mailbox count as one: mails to victim+1, victim+2 and
-so on come to one person.
+Attempts count per address and account together, so that strangers cannot use up somebody's attempts. All addresses
+together have a much higher limit. A browser in which the owner signed in before has its own counters instead
+(`known_devices`). All spellings of a mailbox count as one, because mails to victim+1, victim+2 reach the same person.
 """
 
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
 from oasst.accounts.authentication.known_devices import known_device
-from oasst.accounts.email_addresses import mailbox
+from oasst.accounts.email_addresses import normalize_mailbox
 from oasst.accounts.models import User
 from oasst.core import ratelimit
 from oasst.core.http.requests import client_address
-from oasst.core.ratelimit import Remaining, remaining, spend
+from oasst.core.ratelimit import Remaining, count_use, remaining
 
 
 def count_mail(request: HttpRequest, email: str) -> None:
-    """One more mail that this request has sent to the address. Raises Busy `rate_limited`."""
+    """Count a mail that is requested to the address. Raise Busy `rate_limited`."""
     if device := known_device(request, email):
-        spend(ratelimit.SIGN_IN_CODES_ON_KNOWN_DEVICE, device)
+        count_use(ratelimit.SIGN_IN_CODES_ON_KNOWN_DEVICE, device)
         return
-    here = client_address(request)
-    spend(ratelimit.SIGN_IN_CODES_FROM_ADDRESS, here)
-    spend(ratelimit.SIGN_IN_CODES_TO_MAILBOX, here, mailbox(email))
-    spend(ratelimit.SIGN_IN_CODES_TO_MAILBOX_IN_ALL, mailbox(email))
+    requester = client_address(request)
+    count_use(ratelimit.SIGN_IN_CODES_FROM_ADDRESS, requester)
+    count_use(ratelimit.SIGN_IN_CODES_TO_MAILBOX, requester, normalize_mailbox(email))
+    count_use(ratelimit.SIGN_IN_CODES_TO_MAILBOX_IN_ALL, normalize_mailbox(email))
 
 
 def count_password(request: HttpRequest, email: str) -> None:
-    """One more password that is tried for the account; also the right one counts, since forgetting it would let a
-    guesser reset the count. Raises Busy `rate_limited`.
+    """Count a password attempt for the account. Raise Busy `rate_limited`.
+
+    The right password counts too, otherwise an attacker could reset the counter with it.
     """
     if device := known_device(request, email):
-        spend(ratelimit.PASSWORDS_ON_KNOWN_DEVICE, device)
+        count_use(ratelimit.PASSWORDS_ON_KNOWN_DEVICE, device)
         return
-    here, account = client_address(request), _account(request, email)
-    spend(ratelimit.PASSWORDS_FROM_ADDRESS, here)
-    spend(ratelimit.PASSWORDS_FOR_ACCOUNT, here, account)
-    spend(ratelimit.PASSWORDS_FOR_ACCOUNT_IN_ALL, account)
+    requester, account = client_address(request), _account(request, email)
+    count_use(ratelimit.PASSWORDS_FROM_ADDRESS, requester)
+    count_use(ratelimit.PASSWORDS_FOR_ACCOUNT, requester, account)
+    count_use(ratelimit.PASSWORDS_FOR_ACCOUNT_IN_ALL, account)
 
 
 def passwords_left(request: HttpRequest, email: str) -> Remaining | None:
-    """How many more passwords this requester may try for the account; None where nobody counts."""
+    """Return the remaining password attempts for the account, or None if they are not counted."""
     if device := known_device(request, email):
         return remaining(ratelimit.PASSWORDS_ON_KNOWN_DEVICE, device)
-    here, account = client_address(request), _account(request, email)
+    requester, account = client_address(request), _account(request, email)
     return _fewest(
-        remaining(ratelimit.PASSWORDS_FOR_ACCOUNT, here, account),
+        remaining(ratelimit.PASSWORDS_FOR_ACCOUNT, requester, account),
         remaining(ratelimit.PASSWORDS_FOR_ACCOUNT_IN_ALL, account),
-        remaining(ratelimit.PASSWORDS_FROM_ADDRESS, here),
+        remaining(ratelimit.PASSWORDS_FROM_ADDRESS, requester),
     )
 
 
 def count_code(request: HttpRequest, email: str, code: str | None) -> None:
-    """One more code that is typed in, where `code` would be the right one. The session counts the tries of each code as
-    well, but not those that come at once. Raises Busy `rate_limited`.
+    """Count an attempt to enter a code. `code` is the right one. Raise Busy `rate_limited`.
+
+    The counter in the session does not stop concurrent attempts.
     """
     if device := known_device(request, email):
-        spend(ratelimit.CODES_ON_KNOWN_DEVICE, device)
+        count_use(ratelimit.CODES_ON_KNOWN_DEVICE, device)
     else:
-        spend(ratelimit.CODES_FROM_ADDRESS, client_address(request))
-    if code:  # so short that a plain hash of it would tell it
-        spend(ratelimit.TRIES_OF_ONE_CODE, salted_hmac("oasst.tries", f"{email} {code}").hexdigest())
+        count_use(ratelimit.CODES_FROM_ADDRESS, client_address(request))
+    if code:  # keyed, because a plain hash of such a short code could be reversed
+        count_use(ratelimit.TRIES_OF_ONE_CODE, salted_hmac("oasst.tries", f"{email} {code}").hexdigest())
 
 
 def count_second_factor(request: HttpRequest, user: User) -> None:
-    """One more code of the second factor; also the right one counts. Whoever has somebody's password must not use up
-    the owner's tries, so a browser that signed in before has its own. Raises Busy `rate_limited`.
+    """Count an attempt of the second factor, even the right one. Raise Busy `rate_limited`.
+
+    A known browser has its own counter, so that a thief of the password cannot use up the owner's attempts.
     """
     if device := known_device(request, user.email or ""):
-        spend(ratelimit.SECOND_FACTORS_ON_KNOWN_DEVICE, device)
+        count_use(ratelimit.SECOND_FACTORS_ON_KNOWN_DEVICE, device)
         return
-    spend(ratelimit.CODES_FROM_ADDRESS, client_address(request))
-    spend(ratelimit.SECOND_FACTORS_FOR_ACCOUNT, user.pk)
+    count_use(ratelimit.CODES_FROM_ADDRESS, client_address(request))
+    count_use(ratelimit.SECOND_FACTORS_FOR_ACCOUNT, user.pk)
 
 
 def second_factors_left(request: HttpRequest, user: User) -> Remaining | None:
-    """How many more codes of the second factor this requester may try; None where nobody counts."""
+    """Return the remaining attempts of the second factor, or None if they are not counted."""
     if device := known_device(request, user.email or ""):
         return remaining(ratelimit.SECOND_FACTORS_ON_KNOWN_DEVICE, device)
     return _fewest(
@@ -86,12 +88,12 @@ def second_factors_left(request: HttpRequest, user: User) -> Remaining | None:
     )
 
 
-def _fewest(*counted: Remaining | None) -> Remaining | None:
-    return min((one for one in counted if one), key=lambda one: one.uses, default=None)
+def _fewest(*limits: Remaining | None) -> Remaining | None:
+    return min((limit for limit in limits if limit), key=lambda limit: limit.uses, default=None)
 
 
 def _account(request: HttpRequest, email: str) -> str:
-    """What tries for an account are counted by; also for who has no address and proves once more who they are."""
+    """Return the key to count by; for a user without an address, who can only reauthenticate, their id."""
     if email:
-        return mailbox(email)
+        return normalize_mailbox(email)
     return str(request.user.pk) if request.user.is_authenticated else ""

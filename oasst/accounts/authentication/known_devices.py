@@ -1,8 +1,7 @@
-"""Browsers that signed in before, known by a signed cookie: strangers who use up the tries for an account do not shut
-its owner out of those.
+"""Recognize browsers that signed in before by a signed cookie, so that strangers cannot lock out the owner there.
 
-The cookie proves nothing but that: whoever has it still needs the code or the password, and has as few tries as
-anybody. It is bound to the person and to their password; a new password, or ending all sessions, makes it worthless.
+The cookie replaces no code or password, and gives no more attempts than others have. It is bound to the user and their
+password: a new password, or ending all sessions, invalidates it.
 """
 
 import secrets
@@ -25,52 +24,49 @@ from oasst.core.http import kept_forms
 
 COOKIE = "known_device"
 LIFETIME = 365 * 24 * 60 * 60
-_SALT = "oasst.accounts.devices"  # in every cookie: it does not follow the name of this module
-_MOST_PEOPLE = 5  # who share a browser; the one who came in longest ago is forgotten
+_SALT = "oasst.accounts.devices"  # never change it: all cookies depend on it
+_MAX_USERS = 5  # who share a browser; the one who signed in longest ago is dropped
 _SIGNED_IN = "_signed_in_on_this_device"
 
 
 def known_device(request: HttpRequest, email: str) -> str | None:
-    """The name of this browser, if the owner of the address signed in with it before; None for all others.
+    """Return the name of this browser if the owner of the address signed in with it before, else None.
 
-    Costs a statement only where somebody signed in with this browser.
+    Queries the database only if somebody signed in with this browser.
     """
     entries = _entries(request)
-    person = email_owners.find_owner(email) if entries and email else None
-    if person is None:
+    user = email_owners.find_owner(email) if entries and email else None
+    if user is None:
         return None
     for user_id, device, at, fingerprint in entries:
-        if user_id == str(person.pk) and _is_good(person, at, fingerprint):
+        if user_id == str(user.pk) and _is_valid(user, at, fingerprint):
             return f"{device}:{user_id}"
     return None
 
 
 def note_sign_in(request: HttpRequest | None, user: User, **kwargs: Any) -> None:
-    """Receives Django's `user_logged_in`, by whatever way the person came in, and allauth's signals about a new
-    password; the answer gets the cookie.
-    """
+    """Handle Django's signal `user_logged_in`: let `KnownDeviceCookie` set the cookie."""
     if request is not None:
         setattr(request, _SIGNED_IN, user)
 
 
 def give_kept_form(request: HttpRequest | None, user: User, **kwargs: Any) -> None:
-    """Receives Django's `user_logged_in`. What somebody wrote before they had to sign in is not for the next person who
-    does so with this browser.
-    """
+    """Handle Django's signal `user_logged_in`: give a kept form to the user, but not to another one than before."""
     if request is not None:
-        kept_forms.give_to(request, str(user.pk), next((entry[0] for entry in _entries(request)), None))
+        kept_forms.assign_to(request, str(user.pk), next((entry[0] for entry in _entries(request)), None))
 
 
 def note_new_password(request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """Receives allauth's signals about a new password. A link from the mailbox is no second factor: each reset would
-    bring new tries for it.
+    """Handle allauth's signals about a new password: the browser is known again.
+
+    But not after a reset by mail if there is a second factor, because each reset would allow new attempts for it.
     """
     if request.user == user or not has_second_factor(user):
         note_sign_in(request, user)
 
 
-class RememberDevice(MiddlewareMixin):
-    """Gives the cookie to browsers in which somebody signed in, or set a new password, with this request."""
+class KnownDeviceCookie(MiddlewareMixin):
+    """Sets the cookie after a sign-in or a new password."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         user = getattr(request, _SIGNED_IN, None)
@@ -79,7 +75,7 @@ class RememberDevice(MiddlewareMixin):
             entry = (str(user.pk), secrets.token_urlsafe(12), time.time(), _fingerprint(user))
             response.set_cookie(
                 COOKIE,
-                signing.dumps([entry, *others][:_MOST_PEOPLE], salt=_SALT),
+                signing.dumps([entry, *others][:_MAX_USERS], salt=_SALT),
                 max_age=LIFETIME,
                 path="/accounts/",
                 secure=settings.SESSION_COOKIE_SECURE,
@@ -91,17 +87,17 @@ class RememberDevice(MiddlewareMixin):
 
 def _entries(request: HttpRequest) -> Sequence[tuple[str, str, float, str]]:
     try:
-        found = signing.loads(request.COOKIES.get(COOKIE, ""), salt=_SALT, max_age=LIFETIME)
+        entries = signing.loads(request.COOKIES.get(COOKIE, ""), salt=_SALT, max_age=LIFETIME)
     except signing.BadSignature:
         return []
-    return [(str(user_id), str(device), float(at), str(fingerprint)) for user_id, device, at, fingerprint in found]
+    return [(str(user_id), str(device), float(at), str(fingerprint)) for user_id, device, at, fingerprint in entries]
 
 
-def _is_good(person: User, at: float, fingerprint: str) -> bool:
+def _is_valid(user: User, at: float, fingerprint: str) -> bool:
     signed_in = datetime.fromtimestamp(at, UTC)
-    since = person.devices_known_since
-    return (since is None or signed_in > since) and constant_time_compare(fingerprint, _fingerprint(person))
+    since = user.devices_known_since
+    return (since is None or signed_in > since) and constant_time_compare(fingerprint, _fingerprint(user))
 
 
-def _fingerprint(person: User) -> str:
-    return salted_hmac(_SALT, f"{person.pk}{person.password}", algorithm="sha256").hexdigest()[:32]
+def _fingerprint(user: User) -> str:
+    return salted_hmac(_SALT, f"{user.pk}{user.password}", algorithm="sha256").hexdigest()[:32]

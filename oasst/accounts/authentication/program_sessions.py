@@ -1,8 +1,8 @@
-"""People signed in with programs: access tokens for an hour, and refresh tokens that are each good for one new pair.
+"""Sessions of users in programs: access tokens for an hour, and refresh tokens for one new pair each.
 
-A refresh token that comes a second time was stolen, now or then, and nobody can tell which of the two is the thief. So
-the whole session ends. An access token is a signed name of its session, which is looked up with each request: what was
-ended is over at once, and so is the account that was closed or suspended meanwhile.
+A refresh token that is used twice was stolen, and either use may be the thief's, so the whole session ends. An access
+token is the signed id of its session, which each request looks up: ending the session, or closing or suspending the
+account, takes effect at once.
 """
 
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ from django.utils import timezone
 
 from oasst.accounts.models import ProgramSession, RefreshToken, Secret, User
 from oasst.core.errors import NotAllowed
-from oasst.core.ratelimit import REFRESHES, spend
+from oasst.core.ratelimit import REFRESHES, count_use
 
 ACCESS_LIFETIME = timedelta(hours=1)
 REFRESH_LIFETIME = timedelta(days=7)
 REFRESH_PREFIX = "refresh_"
-_SEPARATOR = "."  # no other token of ours has one
+_SEPARATOR = "."  # no other kind of token contains one
 
 
 @dataclass(frozen=True)
-class Pair:
+class IssuedTokens:
     access: str
     refresh: str
 
 
-def sign_in(user: User, *, provider: str, proved_at: datetime | None = None) -> Pair:
-    """A new session, which is as old as the proof of who the person is (now, if not given).
+def sign_in(user: User, *, provider: str, proved_at: datetime | None = None) -> IssuedTokens:
+    """Start a session that dates from `proved_at`, the time of authentication (default: now), and return its tokens.
 
-    Forgets sessions that nobody can go on with any more.
+    Also delete expired sessions of the user.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -41,34 +41,36 @@ def sign_in(user: User, *, provider: str, proved_at: datetime | None = None) -> 
         return _new_pair(session)
 
 
-def refresh(secret: str) -> Pair:
-    """A new pair for a refresh token, which is used up by it. Raises NotAllowed `token`, `token_type`,
-    `token_expired`, Busy `rate_limited`.
+def refresh(secret: str) -> IssuedTokens:
+    """Return a new pair for a refresh token, which can be used only once.
+
+    Raise NotAllowed (`token`, `token_type`, `token_expired`), Busy `rate_limited`.
     """
     if _SEPARATOR in secret:
         raise NotAllowed("Invalid token type", code="token_type")
-    found = RefreshToken.objects.select_for_update(of=("self", "session"), no_key=True).select_related("session")
+    tokens = RefreshToken.objects.select_for_update(of=("self", "session"), no_key=True).select_related("session")
     now = timezone.now()
     with transaction.atomic(durable=True):
-        token = found.filter(digest=Secret.digest_of(secret)).first()
+        token = tokens.filter(digest=Secret.digest_of(secret)).first()
         if token is None or token.session.ended_at is not None:
             raise _invalid()
-        is_used, is_over = token.last_used_at is not None, token.expires_at is None or token.expires_at <= now
+        is_used, has_expired = token.last_used_at is not None, token.expires_at is None or token.expires_at <= now
         if is_used:
             end(token.session)
-        elif not is_over:
-            spend(REFRESHES, token.session.pk)
+        elif not has_expired:
+            count_use(REFRESHES, token.session.pk)
             token.last_used_at = now
             token.save(update_fields=["last_used_at"])
             return _new_pair(token.session)
-    if is_used:  # raised here: the end of the session is committed
+    if is_used:  # outside of the transaction, so that the end of the session is committed
         raise _invalid()
     raise NotAllowed("Token expired", code="token_expired")
 
 
 def session_of(access_token: str) -> ProgramSession:
-    """The session, with its person, that an access token stands for. One statement. Raises as `refresh`; what the
-    person may do is asked elsewhere.
+    """Return the session of an access token with its user, with one query. Raise NotAllowed as `refresh`.
+
+    It does not check what the user may do.
     """
     if access_token.startswith(REFRESH_PREFIX):
         raise NotAllowed("Invalid token type", code="token_type")
@@ -85,7 +87,7 @@ def session_of(access_token: str) -> ProgramSession:
 
 
 def is_access_token(token: str) -> bool:
-    """Does it look like one of ours, and not like a token that a person made?"""
+    """Return True if it looks like a token of a session, and not like one that a user created."""
     return _SEPARATOR in token or token.startswith(REFRESH_PREFIX)
 
 
@@ -94,17 +96,17 @@ def end(session: ProgramSession) -> None:
 
 
 def count_of(user: User) -> int:
-    """In how many programs this person is signed in."""
-    open_ones = ProgramSession.objects.filter(user=user, ended_at=None, refresh_tokens__expires_at__gt=timezone.now())
-    return open_ones.distinct().count()
+    """Return in how many programs the user is signed in."""
+    sessions = ProgramSession.objects.filter(user=user, ended_at=None, refresh_tokens__expires_at__gt=timezone.now())
+    return sessions.distinct().count()
 
 
 def end_all_of(user: User) -> int:
-    """Sign this person out of every program. Returns of how many."""
+    """Sign the user out of all programs and return how many there were."""
     return ProgramSession.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())
 
 
-def _new_pair(session: ProgramSession) -> Pair:
+def _new_pair(session: ProgramSession) -> IssuedTokens:
     now = timezone.now()
     secret = REFRESH_PREFIX + Secret.new_secret()
     RefreshToken.objects.filter(session=session, expires_at__lt=now).delete()
@@ -114,7 +116,7 @@ def _new_pair(session: ProgramSession) -> Pair:
         digest=Secret.digest_of(secret),
         expires_at=now + REFRESH_LIFETIME,
     )
-    return Pair(access=_signer().sign(str(session.pk)), refresh=secret)
+    return IssuedTokens(access=_signer().sign(str(session.pk)), refresh=secret)
 
 
 def _signer() -> TimestampSigner:

@@ -1,4 +1,4 @@
-"""Proving once more who is there: by a code in the mail, or by signing out and in again."""
+"""Reauthentication by a mailed code, or by signing out and in again."""
 
 from typing import Any
 
@@ -19,15 +19,15 @@ from django.views.decorators.http import require_http_methods
 
 from oasst.accounts.authentication.attempt_limits import count_code
 from oasst.accounts.authentication.reauthentication import ProofCode
-from oasst.accounts.forms import tell_tries
-from oasst.accounts.views import ShowsTheWait
+from oasst.accounts.forms import show_attempts_left
+from oasst.accounts.views import RateLimitMixin
 from oasst.core.errors import Busy
 from oasst.core.http.requests import safe_next
 
 
 @method_decorator([never_cache, login_required], name="dispatch")
-class ProveByCode(ShowsTheWait, BaseReauthenticateView):
-    """Reading it sends nothing: the button does, and so does "another one"."""
+class ReauthenticateByCodePage(RateLimitMixin, BaseReauthenticateView):
+    """Reauthentication by a mailed code. Only its buttons send a mail, not loading the page."""
 
     form_class = ConfirmLoginCodeForm
     template_name = "account/reauthenticate_code.html"
@@ -68,7 +68,7 @@ class ProveByCode(ShowsTheWait, BaseReauthenticateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         if self.code and context["form"].errors:
-            tell_tries(context["form"], "code", of_code=self.code.tries_left)
+            show_attempts_left(context["form"], "code", of_code=self.code.tries_left)
         return {**context, "code": self.code, "email": getattr(self.request.user, "email", "")}
 
 
@@ -76,7 +76,7 @@ class ProveByCode(ShowsTheWait, BaseReauthenticateView):
 @login_required
 @require_http_methods(["GET", "POST"])
 def sign_in_again(request: HttpRequest) -> HttpResponse:
-    """Out and in again, to prove that it is still the same person at the screen."""
+    """Sign the user out and in again as a reauthentication."""
     target = safe_next(request, reverse("profile"))
     if request.method == "GET":
         return render(request, "account/sign_in_again.html", {"next": target, "needs_link": _needs_link(request.user)})
@@ -85,7 +85,7 @@ def sign_in_again(request: HttpRequest) -> HttpResponse:
 
 
 def _needs_link(user: Any) -> bool:
-    """Nothing lets this person in again but a link of whoever runs the site."""
+    """Return True if the user can sign in again only with a link from the operator."""
     if user.email and (settings.SENDS_MAIL or user.has_usable_password()):
         return False
     return not SocialAccount.objects.filter(user=user, provider__in=settings.SOCIALACCOUNT_PROVIDERS).exists()

@@ -1,4 +1,4 @@
-"""Leaving for Google, Discord or GitHub, and nothing more than that: what the page policy has to allow for it."""
+"""The pages that redirect to Google, Discord or GitHub, with a Content-Security-Policy that allows exactly that."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,25 +10,27 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 
-from oasst.core.http.middleware import ContentSecurity
+from oasst.core.http.middleware import ContentSecurityPolicy
 
 
 def login_paths(names: Iterable[str]) -> list[URLPattern]:
-    """The pages whose form leaves for one of these services. They stand before those of django-allauth."""
+    """Return URL patterns for these providers, which must precede those of django-allauth."""
     return [
-        path(f"accounts/{name}/login/", leave_for, kwargs={"provider": name}, name=f"{name}_login") for name in names
+        path(f"accounts/{name}/login/", redirect_to_provider, kwargs={"provider": name}, name=f"{name}_login")
+        for name in names
     ]
 
 
-def leave_for(request: HttpRequest, provider: str) -> HttpResponseBase:
-    """The library's page, with the one origin that its form is redirected to.
+def redirect_to_provider(request: HttpRequest, provider: str) -> HttpResponseBase:
+    """Return allauth's page, with a policy that allows its form to redirect to the provider.
 
-    Browsers hold the redirect after a form against `form-action` of the page with the form, so without this nobody
-    leaves. No other page of ours has such a form, and this one may leave for no other service.
+    Browsers apply `form-action` also to redirects after a form. No other page needs this.
     """
     adapter: Any = get_adapter(request).get_provider(request, provider).oauth2_adapter_class
     response: HttpResponseBase = OAuth2LoginView.adapter_view(adapter)(request)
-    response.headers["Content-Security-Policy"] = ContentSecurity.policy_with_forms_to(_origin(adapter.authorize_url))
+    response.headers["Content-Security-Policy"] = ContentSecurityPolicy.policy_with_forms_to(
+        _origin(adapter.authorize_url)
+    )
     return response
 
 

@@ -1,8 +1,7 @@
-"""Asking once more who is at the screen, before something that can not be taken back or that would let somebody stay.
+"""Reauthentication before actions that cannot be undone, or that would let a thief of the session stay.
 
-A session can be stolen; what only it opens must not make it permanent. django-allauth has the steps (the pages for a
-password and a second factor, alternatives, going on afterwards). Ours are: which pages ask, that a sign-in counts as
-proof too, and a code by mail for people without a password, for whom the library would ask nothing.
+django-allauth has the pages for passwords and second factors. Added here: the list of pages that ask, a recent sign-in
+counts too, and a mailed code for users without a password, whom allauth would not ask at all.
 """
 
 from collections.abc import Callable
@@ -19,13 +18,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from oasst.accounts.authentication.proof import drop_what_waits, is_proved
+from oasst.accounts.authentication.proof import drop_pending_action, is_recently_proved
 
 ADMIN_HOURS = 12
-"""The admin asks again after so long, since its pages stay open all day."""
+"""The admin asks again after this time, because its pages stay open all day."""
 
-# Pages by the name of their address. Read, they ask as well: nobody types into a form first and is asked afterwards.
-ASK_FIRST = frozenset(
+# URL names. These pages also ask on GET, so that nobody is interrupted after filling in a form.
+PROTECTED_PAGES = frozenset(
     {
         *("account_email", "account_change_password", "account_set_password", "socialaccount_connections"),
         *("profile_delete", "tokens", "token_revoke", "programs_leave"),
@@ -34,35 +33,35 @@ ASK_FIRST = frozenset(
         "mfa_download_recovery_codes",
     }
 )
-# Where to go on, of addresses that only take forms.
+# Pages to continue with after URLs that only accept forms.
 _PAGE_OF = {"token_revoke": "tokens", "programs_leave": "tokens"}
 
 
-def ask(request: HttpRequest, then: str = "") -> HttpResponse:
-    """To the first way to prove it that this person has, and then on to `then` (by default where they were going)."""
-    if not then:
+def redirect_to_proof(request: HttpRequest, target: str = "") -> HttpResponse:
+    """Redirect to the user's first way to reauthenticate, and then to `target` (default: the current page)."""
+    if not target:
         match = request.resolver_match
         page = _PAGE_OF.get(match.url_name or "") if match else None
-        then = reverse(page) if page else request.get_full_path()
-    drop_what_waits(request)
+        target = reverse(page) if page else request.get_full_path()
+    drop_pending_action(request)
     if request.method not in ("GET", "HEAD"):
         messages.info(request, "Nothing is changed yet. Once we know that it is you, please send it again.")
-    ways = get_adapter(request).get_reauthentication_methods(request.user)
-    return redirect(f"{ways[0]['url']}?{urlencode({'next': then})}")
+    methods = get_adapter(request).get_reauthentication_methods(request.user)
+    return redirect(f"{methods[0]['url']}?{urlencode({'next': target})}")
 
 
-def asks_first(act: Callable[..., Any]) -> Callable[..., Any]:
-    """An action or a page of an admin that wants a proof of the last minutes, not only one of this day."""
+def requires_proof(act: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate an admin action or page that requires a reauthentication within the last minutes."""
 
     @wraps(act)
-    def asked(model_admin: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return act(model_admin, request, *args, **kwargs) if is_proved(request) else ask(request)
+    def wrapped(model_admin: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return act(model_admin, request, *args, **kwargs) if is_recently_proved(request) else redirect_to_proof(request)
 
-    return asked
+    return wrapped
 
 
 class ProofCode(AbstractCodeVerificationProcess):
-    """A code by mail for somebody who is signed in. The session keeps it until it is used, too old or guessed at."""
+    """A mailed code for a signed-in user, kept in the session until it is used, too old or guessed too often."""
 
     _KEY = "proof_code"
 
@@ -75,7 +74,7 @@ class ProofCode(AbstractCodeVerificationProcess):
 
     @classmethod
     def start(cls, request: HttpRequest) -> "ProofCode":
-        """Mail a code to the person's main address. Raises Busy as every mail that is asked for."""
+        """Mail a code to the user's main address. Raise Busy and NotAllowed as `AccountAdapter.send_mail`."""
         process = cls(request, cls.initial_state(request.user, request.user.email))  # type: ignore[union-attr]
         process.send()
         process.persist()
@@ -83,7 +82,7 @@ class ProofCode(AbstractCodeVerificationProcess):
 
     @classmethod
     def pending(cls, request: HttpRequest) -> "ProofCode | None":
-        """The code that was mailed to this person and is still good."""
+        """Return the code that was mailed to this user and is still valid."""
         state = request.session.get(cls._KEY)
         if not state or state.get("user_id") != cls.initial_state(request.user)["user_id"]:
             return None
@@ -107,7 +106,7 @@ class ProofCode(AbstractCodeVerificationProcess):
         self.request.session.pop(self._KEY, None)
 
     def finish(self) -> None:
-        """It was the right one."""
+        """Accept the code and record the reauthentication."""
         self.abort()
         record_authentication(
             self.request, self.request.user, method="code", email=self.state["email"], reauthenticated=True

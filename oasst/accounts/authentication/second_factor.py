@@ -1,4 +1,4 @@
-"""The second factor: who has one, who must, and what a code has to be. django-allauth keeps and asks for them."""
+"""The second factor: who has one, who must have one, and which codes are valid. django-allauth does the rest."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ from oasst.accounts.models import User
 
 _FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 _LAST_USED = "last_counter"
-_KNOWN = "_has_second_factor"
+_CACHED = "_has_second_factor"
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
     def build_totp_svg(self, url: str) -> str:
-        """As part of a page: without the declaration that only a file of its own has."""
+        """Return the SVG without the XML declaration, for use inside a page."""
         svg: str = super().build_totp_svg(url)
         return svg[svg.index("<svg") :]
 
@@ -31,44 +31,43 @@ def has_second_factor(user: User) -> bool:
     return Authenticator.objects.filter(user_id=user.pk, type__in=_FACTORS).exists()
 
 
-def kinds_of(user: User) -> set[str]:
-    """What the person can prove it with: `totp`, `webauthn`, `recovery_codes`."""
+def factor_types(user: User) -> set[str]:
+    """Return the user's types of second factors: `totp`, `webauthn`, `recovery_codes`."""
     return set(Authenticator.objects.filter(user_id=user.pk).values_list("type", flat=True))
 
 
-def must_set_one_up(user: User) -> bool:
-    """A moderator or administrator of a site that demands it of them (REQUIRE_MFA), who has none yet."""
+def must_set_up(user: User) -> bool:
+    """Return True for staff without a second factor, if the site requires one (REQUIRE_MFA)."""
     return settings.REQUIRE_MFA == "staff" and user.is_staff and not has_second_factor(user)
 
 
 def acts_as_staff(user: User) -> bool:
-    """A moderator or administrator who need not set one up first. Where some must, one statement for each `user`
-    object; elsewhere none.
-    """
+    """Return True for staff who need not set up a second factor first. At most one query per `user` object."""
     if not user.is_staff or settings.REQUIRE_MFA != "staff":
         return user.is_staff
-    known: Any = vars(user)
-    if _KNOWN not in known:
-        known[_KNOWN] = has_second_factor(user)
-    return bool(known[_KNOWN])
+    attributes: Any = vars(user)
+    if _CACHED not in attributes:
+        attributes[_CACHED] = has_second_factor(user)
+    return bool(attributes[_CACHED])
 
 
 def remove_all(user: User) -> int:
-    """Second factors and recovery codes. Returns how many rows there were."""
+    """Delete all second factors and recovery codes, and return how many rows there were."""
     return Authenticator.objects.filter(user_id=user.pk).delete()[0]
 
 
-def is_right(authenticator: Authenticator, code: str) -> bool:
-    """Is this the code of the app, or one of the recovery codes? Each is good once."""
+def use_code(authenticator: Authenticator, code: str) -> bool:
+    """Return True if the code of the app, or the recovery code, is valid. Each is valid once."""
     if authenticator.type == Authenticator.Type.TOTP:
-        return _is_code_of_app(authenticator, code)
+        return _use_totp_code(authenticator, code)
     return bool(authenticator.wrap().validate_code(code))
 
 
 @transaction.atomic
-def _is_code_of_app(authenticator: Authenticator, code: str) -> bool:
-    """The library remembers used codes in the cache: for less long than they are good, and without Redis it refuses
-    all of them. Here the row remembers the number of the last code, and nothing up to it is taken again.
+def _use_totp_code(authenticator: Authenticator, code: str) -> bool:
+    """Check a code and store its counter in the row, so that it and all earlier codes become invalid.
+
+    allauth keeps used codes in the cache, for too short a time, and without Redis refuses all codes.
     """
     locked: Any = Authenticator.objects.select_for_update(no_key=True).get(pk=authenticator.pk)
     secret = decrypt(locked.data["secret"])

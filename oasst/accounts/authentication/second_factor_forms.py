@@ -1,4 +1,4 @@
-"""The library's forms for a code of the second factor, with our limits and our memory of used codes."""
+"""allauth's forms for second factors, with our limits and our check of codes."""
 
 import json
 import struct
@@ -22,57 +22,56 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from django import forms
 
 from oasst.accounts.authentication.attempt_limits import count_second_factor
-from oasst.accounts.authentication.second_factor import is_right
+from oasst.accounts.authentication.second_factor import use_code
 from oasst.core.form_fields import LineField
-from oasst.core.ratelimit import SECOND_FACTOR_CHANGES, spend
+from oasst.core.ratelimit import SECOND_FACTOR_CHANGES, count_use
 
 log = structlog.get_logger(__name__)
 
-MOST_KEYS = 10
+MAX_KEYS = 10
 KEY_NAME_LENGTH = 60
-LONGEST_ANSWER_OF_A_KEY = 20_000
-"""Characters of JSON. Keys send two thousand, with the certificate of their maker some more; each is kept."""
+MAX_CREDENTIAL_LENGTH = 20_000
+"""Characters of JSON, which are stored. Keys send about two thousand, or more with a certificate."""
 
-
-# What the library of the keys breaks off with in the middle of bytes that no key has sent.
-_BROKEN = (
+# Errors of the WebAuthn library on malformed data.
+_MALFORMED = (
     *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError),
     *(struct.error, UnsupportedAlgorithm),
 )
 
 
 @contextmanager
-def _refuse_what_no_key_says() -> Iterator[None]:
-    """Raises ValidationError."""
+def _refuse_malformed() -> Iterator[None]:
+    """Raise ValidationError for malformed data of a security key."""
     try:
         yield
-    except _BROKEN as error:
-        log.warning("key_not_read", kind=type(error).__name__)  # after an upgrade it may be the library's fault
+    except _MALFORMED as error:
+        log.warning("key_not_read", kind=type(error).__name__)  # after an upgrade it may be a bug of the library
         raise get_adapter().validation_error("incorrect_code") from error
 
 
-class SecondFactorAtSignIn(AuthenticateForm):
+class SecondFactorForm(AuthenticateForm):
     def clean_code(self) -> str:
         count_second_factor(context.request, self.user)
         code: str = self.cleaned_data["code"]
         for authenticator in Authenticator.objects.filter(user=self.user).exclude(type=Authenticator.Type.WEBAUTHN):
-            if is_right(authenticator, code):
+            if use_code(authenticator, code):
                 self.authenticator = authenticator
                 return code
         raise get_adapter().validation_error("incorrect_code")
 
 
-class SecondFactorOnceMore(SecondFactorAtSignIn, ReauthenticateForm):
-    """For somebody who is signed in already. The check of the one, what follows of the other."""
+class SecondFactorAgainForm(SecondFactorForm, ReauthenticateForm):
+    """For reauthentication: checks as the sign-in form, and saves as ReauthenticateForm."""
 
     def save(self) -> None:
         ReauthenticateForm.save(self)
 
 
-class SetUpApp(ActivateTOTPForm):
+class SetUpAppForm(ActivateTOTPForm):
     @property
     def secret_groups(self) -> list[str]:
-        """The secret in fours, as people type it."""
+        """Return the secret in groups of four characters, for typing."""
         return [self.secret[start : start + 4] for start in range(0, len(self.secret), 4)]
 
     def clean_code(self) -> str:
@@ -81,40 +80,40 @@ class SetUpApp(ActivateTOTPForm):
         return code
 
 
-class AddKey(AddWebAuthnForm):
-    """Names and numbers of keys have a bound, as all that is stored has."""
+class AddKeyForm(AddWebAuthnForm):
+    """Limits the number of keys and the length of their names."""
 
     name = LineField(label="Name", required=False, limit=KEY_NAME_LENGTH)
 
     def clean(self) -> dict[str, Any]:
-        spend(SECOND_FACTOR_CHANGES, self.user.pk)
-        if Authenticator.objects.filter(user=self.user, type=Authenticator.Type.WEBAUTHN).count() >= MOST_KEYS:
-            raise forms.ValidationError(f"You have {MOST_KEYS} keys. Please remove one of them first.", "too_many_keys")
-        with _refuse_what_no_key_says():
+        count_use(SECOND_FACTOR_CHANGES, self.user.pk)
+        if Authenticator.objects.filter(user=self.user, type=Authenticator.Type.WEBAUTHN).count() >= MAX_KEYS:
+            raise forms.ValidationError(f"You have {MAX_KEYS} keys. Please remove one of them first.", "too_many_keys")
+        with _refuse_malformed():
             cleaned: dict[str, Any] = super().clean()
             _require_readable(cleaned.get("credential"))
         return cleaned
 
 
 def _require_readable(credential: Any) -> None:
-    """What is kept of a key is read again on every page about keys."""
-    if credential is None:  # its field was refused
+    """Refuse data that the pages about keys could not read later, or that is too long."""
+    if credential is None:  # the field has an error
         return
-    if len(json.dumps(credential)) > LONGEST_ANSWER_OF_A_KEY:
+    if len(json.dumps(credential)) > MAX_CREDENTIAL_LENGTH:
         raise get_adapter().validation_error("incorrect_code")
-    kept = Authenticator(type=Authenticator.Type.WEBAUTHN, data={"name": "", "credential": credential}).wrap()
-    _ = kept.authenticator_data, kept.is_passwordless
+    key = Authenticator(type=Authenticator.Type.WEBAUTHN, data={"name": "", "credential": credential}).wrap()
+    _ = key.authenticator_data, key.is_passwordless
 
 
-class KeyAtSignIn(AuthenticateWebAuthnForm):
+class KeyForm(AuthenticateWebAuthnForm):
     def clean_credential(self) -> Authenticator:
-        with _refuse_what_no_key_says():
+        with _refuse_malformed():
             return super().clean_credential()
 
 
-class KeyOnceMore(KeyAtSignIn, ReauthenticateWebAuthnForm):
-    """For somebody who is signed in already."""
+class KeyAgainForm(KeyForm, ReauthenticateWebAuthnForm):
+    """For reauthentication."""
 
 
-class RenameKey(EditWebAuthnForm):
+class RenameKeyForm(EditWebAuthnForm):
     name = LineField(label="Name", limit=KEY_NAME_LENGTH)

@@ -1,4 +1,4 @@
-"""Where a person is signed in, and signing out there from here."""
+"""The page with a user's own sessions."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required

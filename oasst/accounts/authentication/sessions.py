@@ -1,7 +1,6 @@
-"""The session engine: Django's `cached_db`, with a column that says whose session it is.
+"""The session engine: Django's `cached_db` with a column for the user, and the list of a user's own sessions.
 
-And what people see of their own sessions. When it began, when it was last seen, the browser and the network stand in
-the session itself: reading a page costs nothing for it, and once an hour one write.
+The session itself stores when it started and was last seen, the browser and the network. That costs one write per hour.
 """
 
 import hashlib
@@ -24,9 +23,9 @@ from oasst.core.http import kept_forms
 from oasst.core.http.requests import client_address
 from oasst.core.signed_cache import SignedCache
 
-MOST_SHOWN = 50
-SEEN_EVERY = 3600
-"""Seconds. So often a visit is written down."""
+MAX_SHOWN = 50
+VISIT_INTERVAL = 3600
+"""Seconds between two recorded visits."""
 _BROWSER = "browser"
 
 
@@ -49,7 +48,7 @@ class SessionStore(cached_db.SessionStore):
 
 @dataclass(frozen=True)
 class OwnSession:
-    """A browser that is signed in, as its person sees it. `handle` names it without giving its key away."""
+    """A session as its user sees it. `handle` identifies it without revealing its key."""
 
     handle: str
     is_this_one: bool
@@ -60,77 +59,74 @@ class OwnSession:
 
 
 def describe(request: HttpRequest) -> None:
-    """Write down where and with what somebody signed in just now."""
-    request.session[_BROWSER] = {"since": time.time(), **_as_seen_now(request)}
+    """Record the time, browser and network of a sign-in."""
+    request.session[_BROWSER] = {"since": time.time(), **_current_visit(request)}
 
 
 def note_visit(request: HttpRequest) -> None:
-    """Once in SEEN_EVERY seconds. Costs nothing otherwise: the session is loaded for the page anyway.
-
-    Writing it down also renews the session: Django then sends the cookie again and counts its age from now on.
-    """
-    about = request.session.get(_BROWSER, {})
-    if time.time() - about.get("seen", 0) > SEEN_EVERY:
-        request.session[_BROWSER] = {**about, **_as_seen_now(request)}
-        kept_forms.drop_old(request)
+    """Record a visit, at most once in VISIT_INTERVAL seconds. This write also renews session and cookie."""
+    browser = request.session.get(_BROWSER, {})
+    if time.time() - browser.get("seen", 0) > VISIT_INTERVAL:
+        request.session[_BROWSER] = {**browser, **_current_visit(request)}
+        kept_forms.drop_expired(request)
 
 
-def where_from(request: HttpRequest) -> dict[str, str]:
-    """The `program` and the `network` of this request, in the words of the list of sessions."""
+def describe_client(request: HttpRequest) -> dict[str, str]:
+    """Return `program` and `network` of this request, as in the list of sessions."""
     return {"program": _program(request.META.get("HTTP_USER_AGENT", "")), "network": _network(request)}
 
 
 def sessions_of(request: HttpRequest, user: User) -> list[OwnSession]:
-    """This browser first, then by when they were seen last. Those that ran out are left out."""
+    """Return the user's open sessions: this one first, then the most recently seen."""
     rows = Session.objects.filter(account=user.pk, expire_date__gt=timezone.now()).order_by("-expire_date")
-    own = [_own(row, row.session_key == request.session.session_key) for row in rows[:MOST_SHOWN]]
-    return sorted(own, key=lambda one: (one.is_this_one, one.seen_at or datetime.fromtimestamp(0, UTC)), reverse=True)
+    own = [_own(row, row.session_key == request.session.session_key) for row in rows[:MAX_SHOWN]]
+    return sorted(own, key=lambda s: (s.is_this_one, s.seen_at or datetime.fromtimestamp(0, UTC)), reverse=True)
 
 
 def end_session(user: User, handle: str) -> bool:
-    """Sign this person out of one browser. False for what is no session of theirs, or no more."""
+    """Sign the user out of one browser. Return False if they have no such session."""
     for key in Session.objects.filter(account=user.pk).values_list("session_key", flat=True):
-        if handle_of(key) == handle:
+        if session_handle(key) == handle:
             SessionStore(key).delete()
             return True
     return False
 
 
 def end_other_sessions(request: HttpRequest, user: User) -> None:
-    """Sign this person out everywhere but here: browsers and programs. Tokens that they made stay."""
+    """Sign the user out of all other browsers and all programs. Their own tokens stay valid."""
     Session.end_all_of(user, but=request.session.session_key if request.user == user else None)
     program_sessions.end_all_of(user)
 
 
 def end_after_new_password(request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """Receives allauth's signals about a new password."""
+    """Handle allauth's signals about a new password."""
     end_other_sessions(request, user)
 
 
 def is_open(session_key: str | None, user: User) -> bool:
-    """Is this still a session of this person? One statement."""
+    """Return True if this is still a session of the user, with one query."""
     return Session.objects.filter(session_key=session_key, account=user.pk, expire_date__gt=timezone.now()).exists()
 
 
-def _as_seen_now(request: HttpRequest) -> dict[str, Any]:
+def _current_visit(request: HttpRequest) -> dict[str, Any]:
     agent = request.META.get("HTTP_USER_AGENT", "")[:200]
     return {"seen": time.time(), "agent": agent, "network": _network(request)}
 
 
 def _own(row: Session, is_this_one: bool) -> OwnSession:
-    about = row.get_decoded().get(_BROWSER, {})
+    browser = row.get_decoded().get(_BROWSER, {})
     return OwnSession(
-        handle=handle_of(row.session_key),
+        handle=session_handle(row.session_key),
         is_this_one=is_this_one,
-        began_at=_time(about.get("since")),
-        seen_at=_time(about.get("seen")),
-        program=_program(about.get("agent", "")),
-        network=about.get("network", ""),
+        began_at=_time(browser.get("since")),
+        seen_at=_time(browser.get("seen")),
+        program=_program(browser.get("agent", "")),
+        network=browser.get("network", ""),
     )
 
 
-def handle_of(key: str) -> str:
-    """The key opens the session, so no page shows it."""
+def session_handle(key: str) -> str:
+    """Return a public name of a session, because pages may not show its key."""
     return hashlib.sha256(f"oasst.session:{key}".encode()).hexdigest()[:32]
 
 
@@ -138,7 +134,7 @@ def _time(stamp: float | None) -> datetime | None:
     return datetime.fromtimestamp(stamp, UTC) if stamp else None
 
 
-# The first that is found counts: Edge and Opera also say Chrome, and Chrome says Safari.
+# The first match counts: Edge and Opera also contain "Chrome", and Chrome contains "Safari".
 _PROGRAMS = (
     *(("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("FxiOS/", "Firefox"), ("CriOS/", "Chrome")),
     *(("Chrome/", "Chrome"), ("Safari/", "Safari")),
@@ -150,7 +146,7 @@ _SYSTEMS = (
 
 
 def _program(agent: str) -> str:
-    """In words of people: "Firefox on Windows"."""
+    """Return a readable name such as "Firefox on Windows"."""
     program = next((name for part, name in _PROGRAMS if part in agent), "")
     system = next((name for part, name in _SYSTEMS if part in agent), "")
     if program and system:
@@ -159,7 +155,7 @@ def _program(agent: str) -> str:
 
 
 def _network(request: HttpRequest) -> str:
-    """Coarse: enough to know one's own again, not enough to find somebody."""
+    """Return a coarse network, enough to recognize one's own but not to locate somebody."""
     try:
         address = ip_address(client_address(request))
     except ValueError:

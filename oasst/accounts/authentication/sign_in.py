@@ -1,8 +1,8 @@
-"""Signing in by a code in the mail: one door for new and returning people.
+"""Sign-in by a mailed code, the same for new and existing users.
 
-django-allauth has the steps (a pending login in the session, tries, resending, second factors later on), but it mails
-strangers that they have no account. Here everybody gets a code; the account is made once the code was right, so a
-mistyped address leaves nothing behind and nobody can find out who has an account.
+django-allauth has the steps (a pending login in the session, attempts, resending, second factors), but it mails unknown
+addresses that they have no account. Here everybody gets a code, and the account is created after the right code: a
+mistyped address leaves nothing behind, and nobody can find out who has an account.
 """
 
 import time
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 def is_browser_of(user: User, request: HttpRequest) -> bool:
-    """Whether they are signed in here, or came in here and only have to prove their address."""
+    """Return True if the user is signed in here, or has signed in here except for verifying their address."""
     if request.user.is_authenticated:
         return bool(request.user.pk == user.pk)
     stage = LoginStageController.enter(request, EmailVerificationStage.key)
@@ -33,7 +33,7 @@ def is_browser_of(user: User, request: HttpRequest) -> bool:
 class SignInCode(LoginCodeVerificationProcess):
     @classmethod
     def start(cls, request: HttpRequest, email: str) -> "SignInCode":
-        """Mail a code to this address and wait for it in this session."""
+        """Mail a code to this address and store the pending sign-in in the session."""
         user = email_owners.find_owner(email)
         login = Login(user=user, email=email)
         login.state["stages"] = {"current": LoginByCodeStage.key}
@@ -55,17 +55,17 @@ class SignInCode(LoginCodeVerificationProcess):
 
     def resend(self) -> None:
         self.send()
-        self.state["at"] = time.time()  # the new code lives as long as the first one would have
+        self.state["at"] = time.time()  # the new code gets a full lifetime
         self.record_resend()
         self.persist()
 
     def finish(self, redirect_url: str | None) -> HttpResponseBase:
-        self._user: Any = registration.person_behind(self.state["email"])
+        self._user: Any = registration.get_or_create_by_email(self.state["email"])
         return super().finish(redirect_url)
 
 
 def forget_first_run(user: User, **kwargs: Any) -> None:
-    """Receives `user_logged_in`: once an administrator came in, the first password need not lie on the disk."""
+    """Handle `user_logged_in`: after an administrator signed in, delete the file with the first password."""
     if user.role != Role.ADMIN:
         return
     try:

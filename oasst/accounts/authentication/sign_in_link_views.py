@@ -1,4 +1,4 @@
-"""Signing in by a link that whoever runs the site made."""
+"""Sign-in by a link from the operator."""
 
 from allauth.account.app_settings import EmailVerificationMethod
 from allauth.account.internal.flows.login import perform_login, record_authentication
@@ -11,19 +11,19 @@ from django.views.decorators.http import require_http_methods
 from oasst.accounts.authentication import sign_in_links
 from oasst.core.errors import Gone
 from oasst.core.http.requests import client_address
-from oasst.core.ratelimit import WRONG_LINKS_FROM_ADDRESS, spend
+from oasst.core.ratelimit import WRONG_LINKS_FROM_ADDRESS, count_use
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in_by_link(request: HttpRequest) -> HttpResponse:
-    """GET only shows a button, so that programs which look at links before people do use nothing up."""
+    """Sign in on POST. GET only shows a button, so that link scanners do not use up the link."""
     try:
         response = _sign_in(request) if request.method == "POST" else _ask(request)
     except Gone as error:
-        spend(WRONG_LINKS_FROM_ADDRESS, client_address(request))
+        count_use(WRONG_LINKS_FROM_ADDRESS, client_address(request))
         response = render(request, "account/sign_in_link_over.html", {"reason": error.message}, status=410)
-    # The address holds the key. Not "no-referrer": forms would then come without an origin, and be refused.
+    # The URL contains the key. Not "no-referrer", because forms without an origin are refused.
     response["Referrer-Policy"] = "strict-origin"
     return response
 
@@ -36,6 +36,6 @@ def _ask(request: HttpRequest) -> HttpResponse:
 def _sign_in(request: HttpRequest) -> HttpResponse:
     user = sign_in_links.use_link(request.POST.get("key", ""))
     record_authentication(request, user, method="link")
-    # Whoever made the link vouches for the address. A second factor is asked for as after a code.
+    # The operator vouches for the address. The second factor is still required.
     login = Login(user=user, email=user.email, email_verification=EmailVerificationMethod.NONE)
     return perform_login(request, login)

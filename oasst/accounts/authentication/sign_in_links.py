@@ -1,6 +1,6 @@
-"""Links that sign one person in, once: for sites without mail, and for people whom no mail reaches.
+"""Links that sign in one user, once: for sites without mail, and for users whom no mail reaches.
 
-Only whoever runs the site makes them, on its terminal. What is stored is a hash of the key.
+Only the operator creates them, in a terminal. The key is stored as a hash.
 """
 
 from datetime import timedelta
@@ -16,17 +16,14 @@ from oasst.accounts.models import Role, Secret, SignInLink, User
 from oasst.core.errors import Gone, Invalid
 
 DEFAULT_MINUTES = 15
-MOST_MINUTES = 24 * 60
+MAX_MINUTES = 24 * 60
 
 
 @transaction.atomic
 def make_link(user: User, *, minutes: int) -> str:
-    """The address that signs this person in once, told only now. An earlier one stops working.
-
-    Raises Gone `closed`, or Invalid `minutes`.
-    """
-    if not 0 < minutes <= MOST_MINUTES:
-        raise Invalid(f"A sign-in link lives for 1 to {MOST_MINUTES} minutes.", code="minutes", field="minutes")
+    """Return a link that signs in the user once, and replace an earlier one. Raise Gone `closed`, Invalid."""
+    if not 0 < minutes <= MAX_MINUTES:
+        raise Invalid(f"A sign-in link lives for 1 to {MAX_MINUTES} minutes.", code="minutes", field="minutes")
     user = lock_user(user)
     if not user.is_active:
         raise Gone("This account was closed.", code="closed")
@@ -35,12 +32,12 @@ def make_link(user: User, *, minutes: int) -> str:
     SignInLink.objects.create(
         user=user, digest=Secret.digest_of(key), expires_at=timezone.now() + timedelta(minutes=minutes)
     )
-    # In the query, which neither our log nor any of deploy/nginx.conf has.
+    # In the query string, which neither our log nor that of deploy/nginx.conf contains.
     return f"{settings.PUBLIC_URL}{reverse('sign_in_link')}?{urlencode({'key': key})}"
 
 
 def find_link(key: str) -> SignInLink:
-    """The link that still works by this key, with its person. Raises Gone `link_over`."""
+    """Return the valid link with this key, and its user. Raise Gone `link_over`."""
     links = SignInLink.objects.filter(expires_at__gt=timezone.now()).select_related("user")
     link = links.filter(digest=Secret.digest_of(key)).first()
     if link is None:
@@ -49,16 +46,16 @@ def find_link(key: str) -> SignInLink:
 
 
 def use_link(key: str) -> User:
-    """Whom to sign in by this key. Of several calls at once one gets the person, the others Gone `link_over`."""
+    """Use up a link and return its user. Raise Gone `link_over`, also for all but one of several concurrent calls."""
     link = find_link(key)
-    used, _ = SignInLink.objects.filter(pk=link.pk).delete()
-    if not used:
+    deleted, _ = SignInLink.objects.filter(pk=link.pk).delete()
+    if not deleted:
         raise _over()
     return link.user
 
 
 def first_administrator() -> User | None:
-    """Who runs the site: the first of ADMIN_EMAILS who is one, else the oldest administrator with an address."""
+    """Return the first administrator of ADMIN_EMAILS, else the oldest administrator with an address."""
     administrators = User.objects.filter(role=Role.ADMIN, is_active=True, enabled=True).exclude(email=None)
     for email in settings.ADMIN_EMAILS:
         if listed := administrators.filter(email=email).first():

@@ -1,4 +1,4 @@
-"""Finding the person whom an operator names in a command."""
+"""Find the user whom an operator names in a command."""
 
 from uuid import UUID
 
@@ -9,16 +9,16 @@ from oasst.accounts.models import User
 
 
 def find_named(name: str) -> User | None:
-    """The person with this id or e-mail address."""
+    """Return the user with this id or email address."""
     try:
         return User.objects.filter(pk=UUID(name)).first()
     except ValueError:
         return find_owner(name)
 
 
-def person_named(name: str) -> User:
-    """As `find_named`. Raises CommandError for nobody."""
-    found = find_named(name)
-    if found is None:
+def require_named(name: str) -> User:
+    """Return the user with this id or email address. Raise CommandError if there is none."""
+    user = find_named(name)
+    if user is None:
         raise CommandError(f"There is nobody known as {name}.")
-    return found
+    return user

@@ -6,7 +6,7 @@ stopped at any moment and run again.
 
 from django.db import migrations, transaction
 
-from oasst.core.text.lookalikes import poses_as_the_house, skeleton
+from oasst.core.text.lookalikes import impersonates_staff, skeleton
 
 _BATCH = 1000
 _COLUMNS = ["name_skeleton", "owns_name", "name_from", "program_beside"]
@@ -35,7 +35,7 @@ def fill(apps, schema_editor):
 
     def show_programs(batch):
         alike = [user for user in batch if len(sources.get(user.name_skeleton, ())) > 1]
-        marked = {*alike, *(user for user in batch if poses_as_the_house(user.display_name))}
+        marked = {*alike, *(user for user in batch if impersonates_staff(user.display_name))}
         for user in marked:
             user.program_beside = names_of_programs[user.name_from_id]
         User.objects.bulk_update(marked, _COLUMNS[3:])

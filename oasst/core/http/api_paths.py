@@ -1,36 +1,36 @@
-"""Where programs ask: the one list of the addresses below which refusals have their own envelope, both spellings of the
-slash work, and no page stands. The table of URLs is built from it.
+"""URL prefixes of the APIs. Below them, errors have their own envelope, the trailing slash is optional, and there are
+no pages. The URL configuration uses them.
 """
 
 DATA = "api/v1/"
 CHAT = "inference/"
 OPENAI = "v1/"
-"""As the table of URLs writes them: without the slash at the beginning."""
+"""Without a leading slash, as in a URL configuration."""
 
-ASKED_BY_MACHINES = ("/healthz", "/readyz", "/metrics")
+MONITORING_PATHS = ("/healthz", "/readyz", "/metrics")
 
-_FIRST_PARTS = frozenset(prefix.partition("/")[0] for prefix in (DATA, CHAT, OPENAI))
-
-
-def is_of_the_wires(path: str) -> bool:
-    """Whether a path belongs to programs, also where nothing stands there (`/api`, `/api/v2/`, `/v1/nothing`)."""
-    return _first_part(path) in _FIRST_PARTS
+_API_SEGMENTS = frozenset(prefix.partition("/")[0] for prefix in (DATA, CHAT, OPENAI))
 
 
-def is_of_openai(path: str) -> bool:
-    """Whether a path belongs to programs made for OpenAI's API, whose refusals look as they do there."""
-    return _first_part(path) == OPENAI.partition("/")[0]
+def is_api_path(path: str) -> bool:
+    """Return True for paths of the APIs, including unknown ones (`/api`, `/api/v2/`, `/v1/nothing`)."""
+    return _first_segment(path) in _API_SEGMENTS
 
 
-def is_of_the_chat(path: str) -> bool:
-    """Whether programs ask the assistant there, in either dialect."""
-    return _first_part(path) in (CHAT.partition("/")[0], OPENAI.partition("/")[0])
+def is_openai_path(path: str) -> bool:
+    """Return True for paths that imitate OpenAI's API, including its errors."""
+    return _first_segment(path) == OPENAI.partition("/")[0]
 
 
-def asks_no_person(path: str) -> bool:
-    """Whether nobody in particular comes to a path as a person: it belongs to programs, to files, or to machines."""
-    return is_of_the_wires(path) or path.startswith(("/static/", *ASKED_BY_MACHINES))
+def is_chat_path(path: str) -> bool:
+    """Return True for paths of the two chat APIs."""
+    return _first_segment(path) in (CHAT.partition("/")[0], OPENAI.partition("/")[0])
 
 
-def _first_part(path: str) -> str:
+def has_no_session_user(path: str) -> bool:
+    """Return True for paths of APIs, static files and monitoring, where no user signs in on a page."""
+    return is_api_path(path) or path.startswith(("/static/", *MONITORING_PATHS))
+
+
+def _first_segment(path: str) -> str:
     return path.removeprefix("/").partition("/")[0]

@@ -1,9 +1,8 @@
-"""Django's ASGI handler with one change of threads for a request instead of fifteen.
+"""An ASGI handler that runs a whole request in one thread, as under WSGI.
 
-Django runs its chain of middleware on the event loop when it speaks ASGI, and sends each part that is not async to a
-thread and back; with ours that was more work than the views. Here the whole of a request, from the first middleware to
-the last, runs in one thread of a pool, as it does under WSGI. Only answers that come in pieces, and those that wait for
-something, go on on the event loop, until their caller leaves.
+Django's own runs the middleware chain on the event loop and moves each sync part to a thread and back: fifteen switches
+per request, which cost more than the views. Only streaming and deferred responses continue on the event loop, until the
+client disconnects.
 """
 
 import asyncio
@@ -24,54 +23,51 @@ from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
 THREADS = 200
-"""Most of them wait for a connection of the pool. More requests queue."""
+"""Most of them wait for a database connection from the pool. Further requests queue."""
 
 
-class Later(HttpResponse):
-    """What a view returns for an answer that it would have to wait for: `coming` is awaited without holding a thread,
-    and cancelled when its caller leaves.
+class DeferredResponse(HttpResponse):
+    """A deferred response: `produce` is awaited without holding a thread, and canceled if the client disconnects.
 
-    Middleware sees this response instead, empty and with the status 200; its headers and cookies go to the one that
-    comes, where that has none of its own. Only our handler knows it.
+    Middleware sees this empty response with status 200. Its headers and cookies are copied to the final response,
+    unless that has its own. Only our handler supports it.
     """
 
-    _OF_THE_BODY = frozenset({"Content-Type", "Content-Length", "Content-Encoding", "ETag"})
+    _BODY_HEADERS = frozenset({"Content-Type", "Content-Length", "Content-Encoding", "ETag"})
 
-    def __init__(self, request: HttpRequest, coming: Callable[[], Coroutine[Any, Any, HttpResponseBase]]) -> None:
+    def __init__(self, request: HttpRequest, produce: Callable[[], Coroutine[Any, Any, HttpResponseBase]]) -> None:
         super().__init__()
-        self._request, self._coming = request, coming
-        self.when_known: list[Callable[[int], None]] = []
-        """Told the status at the end; 499 where the caller left before."""
+        self._request, self._produce = request, produce
+        self.status_callbacks: list[Callable[[int], None]] = []
+        """Callbacks for the final status; 499 if the client disconnected."""
 
-    async def arrived(self) -> HttpResponseBase:
+    async def final_response(self) -> HttpResponseBase:
         status = 500
         try:
-            answer = await self._answer()
-            status = answer.status_code
+            try:
+                response = await self._produce()
+            except Exception as error:
+                convert = database_sync_to_async(response_for_exception, thread_sensitive=False)
+                response = await convert(self._request, error)
+            status = response.status_code
         except asyncio.CancelledError:
             status = 499
             raise
         finally:
-            for tell in self.when_known:
-                tell(status)
+            for callback in self.status_callbacks:
+                callback(status)
         for name, value in self.items():
-            if name not in self._OF_THE_BODY:
-                answer.headers.setdefault(name, value)
+            if name not in self._BODY_HEADERS:
+                response.headers.setdefault(name, value)
         for name, cookie in self.cookies.items():
-            answer.cookies.setdefault(name, cookie)
-        answer._resource_closers += self._resource_closers  # type: ignore[attr-defined]
-        answer._handler_class = self._handler_class  # type: ignore[attr-defined]
-        return answer
-
-    async def _answer(self) -> HttpResponseBase:
-        try:
-            return await self._coming()
-        except Exception as error:
-            return await database_sync_to_async(response_for_exception, thread_sensitive=False)(self._request, error)
+            response.cookies.setdefault(name, cookie)
+        response._resource_closers += self._resource_closers  # type: ignore[attr-defined]
+        response._handler_class = self._handler_class  # type: ignore[attr-defined]
+        return response
 
 
-class OneHopHandler(ASGIHandler):
-    """Views and middleware as under WSGI, async views included; streams as under ASGI."""
+class SingleThreadASGIHandler(ASGIHandler):
+    """Run views (async ones too) and middleware in one thread, and streams on the event loop."""
 
     def __init__(self) -> None:
         BaseHandler.__init__(self)
@@ -87,9 +83,9 @@ class OneHopHandler(ASGIHandler):
         except RequestAborted:
             return
         response = await self._respond_in_thread(scope, body)
-        if response.streaming or isinstance(response, Later):
+        if response.streaming or isinstance(response, DeferredResponse):
             async with ThreadSensitiveContext():
-                await self._go_on(response, receive, send)
+                await self._stream(response, receive, send)
         else:
             await self.send_response(response, send)
 
@@ -97,43 +93,43 @@ class OneHopHandler(ASGIHandler):
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=type(self), scope=scope)
         try:
-            request, refused = self.create_request(scope, body)
-            response: Any = refused if request is None else self.get_response(request)
-            if request is None:  # no middleware saw it
+            request, error_response = self.create_request(scope, body)
+            response: Any = error_response if request is None else self.get_response(request)
+            if request is None:  # so no middleware has set these headers
                 response["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
                 response["Cache-Control"] = "no-store"
             response._handler_class = type(self)
         finally:
-            # This thread is done with it. What a stream reads later, it reads on connections of its own.
+            # Streams use their own connections later.
             close_old_connections()
         if isinstance(response, FileResponse):
             response.block_size = self.chunk_size
-        if not (response.streaming or isinstance(response, Later)):
+        if not (response.streaming or isinstance(response, DeferredResponse)):
             response.close()
         body.close()
         return response
 
-    async def _go_on(self, response: HttpResponseBase, receive: Any, send: Any) -> None:
-        """Await it and send it, piece by piece, until its end or until nobody listens any more."""
-        leaving = asyncio.ensure_future(receive())
+    async def _stream(self, response: HttpResponseBase, receive: Any, send: Any) -> None:
+        """Await and send the response until it ends or the client disconnects."""
+        disconnect = asyncio.ensure_future(receive())
         try:
-            if isinstance(response, Later):
-                arrived = await _unless(leaving, response.arrived())
-                if arrived is None:
+            if isinstance(response, DeferredResponse):
+                final = await _run_until(disconnect, response.final_response())
+                if final is None:
                     return
-                response = arrived
-            await _unless(leaving, self.send_response(response, send))
+                response = final
+            await _run_until(disconnect, self.send_response(response, send))
         finally:
-            leaving.cancel()
+            disconnect.cancel()
             await sync_to_async(response.close)()
 
 
-async def _unless(leaving: "asyncio.Future[Any]", work: Awaitable[Any]) -> Any:
-    """The result of `work`; None when the caller left before, and the work was cancelled."""
-    working = asyncio.ensure_future(work)
+async def _run_until(disconnect: "asyncio.Future[Any]", work: Awaitable[Any]) -> Any:
+    """Return the result of `work`, or cancel it and return None if the client disconnects first."""
+    task = asyncio.ensure_future(work)
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((task, disconnect), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
-    return None if working.cancelled() else working.result()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    return None if task.cancelled() else task.result()

@@ -1,15 +1,15 @@
-"""Responses without a body: those to HEAD, and those with a status that has none."""
+"""Responses that may not have a body: those to HEAD, and those with status 204 or 304."""
 
 from typing import Any
 
-STATUSES_WITHOUT_A_BODY = (204, 304)
+BODILESS_STATUSES = (204, 304)
 
 
 def drop_bodies(application: Any) -> Any:
-    """The ASGI application, whose bodies are dropped where HTTP allows none.
+    """Wrap an ASGI application so that bodies are dropped where HTTP allows none.
 
-    Daphne would send the second piece of a stream, and a client that keeps the connection would read it as the next
-    response. The application that makes the stream is cancelled, as when its reader leaves.
+    Daphne would send the second chunk of a stream, and the client would read it as the next response. The application
+    that produces the stream is canceled, as if its client had disconnected.
     """
 
     async def without_bodies(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -17,10 +17,10 @@ def drop_bodies(application: Any) -> Any:
 
         async def send_bodiless(message: dict[str, Any]) -> None:
             nonlocal is_bodiless
-            if message["type"] == "http.response.start" and message["status"] in STATUSES_WITHOUT_A_BODY:
+            if message["type"] == "http.response.start" and message["status"] in BODILESS_STATUSES:
                 is_bodiless = True
-                # Django counts the body that is not there.
-                headers = [one for one in message.get("headers", ()) if one[0].lower() != b"content-length"]
+                # Django counts the body that is dropped here.
+                headers = [item for item in message.get("headers", ()) if item[0].lower() != b"content-length"]
                 message = {**message, "headers": headers}
             elif message["type"] == "http.response.body" and is_bodiless:
                 message = {"type": "http.response.body"}

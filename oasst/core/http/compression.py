@@ -1,13 +1,13 @@
-"""Answers compressed by gzip for whoever takes it.
+"""Gzip compression of responses.
 
-As Django's own middleware does it, with two differences: it has one level, which takes up to three times as long for a
-tenth less, and it would compress what must not be.
+Django's own middleware has a fixed level, which takes up to three times as long to save a tenth more, and would also
+compress responses that must not be compressed.
 
-Compression and secrets: the length of a compressed answer tells whether a guess that stands in it is like a secret that
-stands in it too (BREACH). Against that, Django hides the csrf token behind other chance in each answer, and each
-compressed one gets up to a hundred bytes of chance (Palacios et al. 2022, "HTB: a very effective method to protect web
-servers against BREACH attack to HTTPS"). We leave out the pages that show secrets, and answers that another site made a
-browser ask for with the cookies of its person, since that is how an attacker asks again and again.
+The length of a compressed response reveals whether a guess in it resembles a secret in it (BREACH). Against that,
+Django masks the CSRF token differently in each response, and each compressed response gets up to a hundred random bytes
+(Palacios et al. 2022, "HTB: a very effective method to protect web servers against BREACH attack to HTTPS"). Not
+compressed at all: pages that show secrets, and requests that another site makes with the user's cookies, because an
+attacker needs many of those.
 """
 
 import io
@@ -22,61 +22,59 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 
-LEAST = 1000
-"""Bytes from which on it is worth it. Most answers of the wire to a single act are shorter."""
+MIN_BYTES = 1000
+"""Bytes from which compression pays off. Most API responses are shorter."""
 LEVEL, LEVEL_OF_STREAMS = 3, 6
-"""An answer is waited for; a stream is a file that somebody keeps."""
-MOST_CHANCE = 100
+"""Streams are exports, for which size matters more than time."""
+MAX_PADDING = 100
 _PAGES_WITH_SECRETS = ("/accounts/", "/me/tokens/")
 
 
 class Compression(MiddlewareMixin):
-    """Compresses answers that are there as a whole.
-
-    Streams are left to whoever makes them: events have to arrive when they happen, files are compressed already, and an
-    export is compressed by its own thread (`oasst.api.streams`).
+    """Compress responses, but not streams: events must arrive at once, files are already compressed, and exports are
+    compressed in their own thread (`oasst.api.streams`).
     """
 
     def process_request(self, request: HttpRequest) -> None:
-        """Django and whitenoise look for the word alone: they would send gzip to who refuses it, and none to "GZIP"."""
-        request.META["HTTP_ACCEPT_ENCODING"] = "gzip" if takes_gzip(request) else ""
+        """Normalize Accept-Encoding, in which Django and whitenoise ignore `q=0` and do not recognize "GZIP"."""
+        request.META["HTTP_ACCEPT_ENCODING"] = "gzip" if accepts_gzip(request) else ""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if response.status_code == 304:
-            # As on the answer that it stands for.
+            # As on the full response.
             patch_vary_headers(response, ("Accept-Encoding",))
             return response
-        if response.streaming or response.has_header("Content-Encoding") or _may_be_guessed(request):
+        if response.streaming or response.has_header("Content-Encoding") or _is_at_risk(request):
             return response
         content: bytes = response.content  # type: ignore[attr-defined]
-        if len(content) < LEAST:
+        if len(content) < MIN_BYTES:
             return response
         patch_vary_headers(response, ("Accept-Encoding",))
         if request.META["HTTP_ACCEPT_ENCODING"]:
-            response.content = packed = _packed(content)  # type: ignore[attr-defined]
-            response["Content-Length"], response["Content-Encoding"] = len(packed), "gzip"
-            if (etag := response.get("ETag", "")).startswith('"'):  # the same text in other bytes (RFC 9110, 8.8.1)
+            response.content = compressed = _compressed(content)  # type: ignore[attr-defined]
+            response["Content-Length"], response["Content-Encoding"] = len(compressed), "gzip"
+            if (etag := response.get("ETag", "")).startswith('"'):  # same content, other bytes (RFC 9110, 8.8.1)
                 response["ETag"] = f"W/{etag}"
         return response
 
 
-def _packed(content: bytes) -> bytes:
-    """As a gzip file with a name of random length, and no date."""
-    packed = io.BytesIO()
-    name = "a" * secrets.randbelow(MOST_CHANCE)
-    with GzipFile(name, "wb", LEVEL, packed, mtime=0) as file:
+def _compressed(content: bytes) -> bytes:
+    """Return a gzip file with a name of random length and no date."""
+    output = io.BytesIO()
+    name = "a" * secrets.randbelow(MAX_PADDING)
+    with GzipFile(name, "wb", LEVEL, output, mtime=0) as file:
         file.write(content)
-    return packed.getvalue()
+    return output.getvalue()
 
 
-def _may_be_guessed(request: HttpRequest) -> bool:
+def _is_at_risk(request: HttpRequest) -> bool:
     if request.path_info.startswith(_PAGES_WITH_SECRETS):
         return True
     return bool(request.COOKIES) and request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
 
 
-def takes_gzip(request: HttpRequest) -> bool:
-    """Whether Accept-Encoding names gzip, does not refuse it (`q=0`), and does not prefer an answer without."""
+def accepts_gzip(request: HttpRequest) -> bool:
+    """Return True if Accept-Encoding names gzip, does not refuse it (`q=0`), and does not prefer `identity`."""
     weights = {}
     for part in request.headers.get("Accept-Encoding", "").lower().split(","):
         name, _, weight = part.partition(";")
@@ -86,7 +84,7 @@ def takes_gzip(request: HttpRequest) -> bool:
 
 
 def _weight(text: str) -> float:
-    """Of `q=0.5`; 1 for none, 0 for what is no number."""
+    """Parse `q=0.5`; 1 if missing, 0 if not a number."""
     name, _, number = text.strip().partition("=")
     if not name:
         return 1.0
@@ -96,10 +94,10 @@ def _weight(text: str) -> float:
         return 0.0
 
 
-def gzipped(pieces: Generator[bytes]) -> Generator[bytes]:
-    """A stream as one gzip file. Each piece can be read as soon as it is sent."""
-    packer = zlib.compressobj(LEVEL_OF_STREAMS, wbits=16 + zlib.MAX_WBITS)
-    with closing(pieces):
-        for piece in pieces:
-            yield packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH)
-    yield packer.flush()
+def gzip_stream(chunks: Generator[bytes]) -> Generator[bytes]:
+    """Compress a stream into one gzip file. Each chunk can be read as soon as it is sent."""
+    compressor = zlib.compressobj(LEVEL_OF_STREAMS, wbits=16 + zlib.MAX_WBITS)
+    with closing(chunks):
+        for chunk in chunks:
+            yield compressor.compress(chunk) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    yield compressor.flush()

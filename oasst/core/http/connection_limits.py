@@ -1,4 +1,4 @@
-"""What one caller may hold of a web process: connections, and time. Knows nothing of the server that asks."""
+"""Limits for the connections and the time of one client in a web process. Independent of the web server."""
 
 import ipaddress
 import resource
@@ -6,86 +6,87 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
 
-from oasst.core.http.requests import requester
+from oasst.core.http.requests import client_key
 
-MOST_CONNECTIONS = 10_000
-KEPT_FILES = 200
-"""Open files that are left for the database, Redis, logs and models."""
+MAX_CONNECTIONS = 10_000
+RESERVED_FILES = 200
+"""Open files reserved for the database, Redis, logs and models."""
 
 
 @dataclass(frozen=True)
 class Deadlines:
-    """Seconds that a caller has, whatever trickles in meanwhile. Twisted's own limit starts anew with each byte."""
+    """Seconds that a client has, even if bytes trickle in, which would restart twisted's own limit."""
 
     head: float = 20
-    """From the connection to the end of the first head."""
+    """From the connection to the end of the first headers."""
     idle: float = 60
-    """From the end of an answer to the end of the next head on the same connection."""
+    """From the end of a response to the end of the next headers on the same connection."""
     body: float = 30
-    """For a body, before its pace is looked at."""
+    """For a body of any size; larger ones get more time according to `pace`."""
     pace: float = 4096
-    """Bytes a second that a body brings on the whole from then on: the largest one may take 20 minutes."""
+    """Bytes per second that a body must reach on average after that: the largest one may take 20 minutes."""
     draining: float = 600
-    """For taking the rest of an answer after which the connection ends."""
+    """For reading the last response on a connection."""
 
 
 class ConnectionLimiter:
-    """How many connections each address holds open in this process.
+    """Limits how many connections each address may hold open in this process.
 
-    Connections from this machine are not counted: they are those of a proxy, which stands for everybody. Behind
-    declared proxies nothing is counted here, for the same reason: they limit their callers themselves.
+    Connections from this machine are not counted, because they may come from a proxy, which stands for everybody.
+    Behind declared proxies nothing is counted, because those limit their clients themselves.
     """
 
-    def __init__(self, most: int, *, in_all: int = 0, spares_this_machine: bool = True) -> None:
-        """`most` for an address, `in_all` for everybody together; 0 is no bound."""
-        self.most, self.in_all, self.spares_this_machine = most, in_all, spares_this_machine
-        self._open: dict[str, WeakSet[Any]] = {}
-        self._everybodys: WeakSet[Any] = WeakSet()
+    def __init__(self, per_address: int, *, in_all: int = 0, spares_this_machine: bool = True) -> None:
+        """`in_all` is for all addresses together; 0 means no limit."""
+        self.per_address, self.in_all, self.spares_this_machine = per_address, in_all, spares_this_machine
+        self._by_address: dict[str, WeakSet[Any]] = {}
+        self._all: WeakSet[Any] = WeakSet()
 
     def admits(self, transport: Any) -> bool:
-        """Counts one more connection, a transport of twisted's, or says that there are enough."""
-        # Those that are gone and not yet forgotten are only left out of the count where it matters.
-        if self.in_all and len(self._everybodys) >= self.in_all and self._connected() >= self.in_all:
+        """Count a new connection, given by its twisted transport. Return False if there are too many."""
+        # Near the limit, count only those still connected: the set may hold closed ones for a while.
+        if self.in_all and len(self._all) >= self.in_all and _connected(self._all) >= self.in_all:
             return False
-        self._everybodys.add(transport)
-        address = self._counted_as(transport.getPeer())
-        if not self.most or address is None:
+        self._all.add(transport)
+        address = self._address_key(transport.getPeer())
+        if not self.per_address or address is None:
             return True
-        self._forget_the_closed()
-        here = self._open.setdefault(address, WeakSet())
-        # A WebSocket takes its connection over from HTTP, so the connections themselves are asked, not who uses them.
-        if sum(1 for one in here if one.connected) >= self.most:
+        self._forget_closed()
+        connections = self._by_address.setdefault(address, WeakSet())
+        # Transports are counted and not protocols, because a WebSocket takes over the transport of an HTTP connection.
+        if _connected(connections) >= self.per_address:
             return False
-        here.add(transport)
+        connections.add(transport)
         return True
 
-    def _connected(self) -> int:
-        return sum(1 for one in self._everybodys if one.connected)
-
-    def _counted_as(self, peer: Any) -> str | None:
-        """Who it counts for (`core.http.requests`); None where it is not counted."""
+    def _address_key(self, peer: Any) -> str | None:
+        """Return the key to count by (`requests.client_key`), or None to not count."""
         try:
             address = ipaddress.ip_address(peer.host)
-        except (AttributeError, ValueError):  # a socket of this machine without addresses
+        except (AttributeError, ValueError):  # a Unix socket
             return None
         if isinstance(address, ipaddress.IPv6Address):
             address = address.ipv4_mapped or address
         if address.is_loopback and self.spares_this_machine:
             return None
-        return requester(address)
+        return client_key(address)
 
-    def _forget_the_closed(self) -> None:
-        if len(self._open) > 1000:
-            self._open = {name: here for name, here in self._open.items() if any(one.connected for one in here)}
+    def _forget_closed(self) -> None:
+        if len(self._by_address) > 1000:
+            self._by_address = {address: open for address, open in self._by_address.items() if _connected(open)}
 
 
-def room_for_connections() -> int:
-    """Lets this process open as many files as the system allows it, and says how many connections that is.
+def _connected(transports: WeakSet[Any]) -> int:
+    return sum(1 for transport in transports if transport.connected)
 
-    Without it a thousand idle connections would leave no file for anybody else, and the process would refuse all.
+
+def raise_open_file_limit() -> int:
+    """Raise this process's limit of open files as far as allowed, and return how many connections it may accept.
+
+    With the default limit a thousand idle connections would leave no file for anything else.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard
-    return max(50, min(MOST_CONNECTIONS, soft - KEPT_FILES)) if soft != resource.RLIM_INFINITY else MOST_CONNECTIONS
+    return max(50, min(MAX_CONNECTIONS, soft - RESERVED_FILES)) if soft != resource.RLIM_INFINITY else MAX_CONNECTIONS

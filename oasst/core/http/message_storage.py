@@ -1,4 +1,4 @@
-"""Where sentences for the next page wait (Django's messages): in a cookie; those that tell a secret in the session."""
+"""Storage for Django's messages: in a cookie, but messages with a secret in the session."""
 
 from typing import Any
 
@@ -7,19 +7,19 @@ from django.contrib.messages.storage.cookie import CookieStorage
 from django.contrib.messages.storage.fallback import FallbackStorage
 from django.contrib.messages.storage.session import SessionStorage
 
-SECRET = "secret"  # noqa: S105 (a mark, no secret)
-"""Given as `extra_tags` of a message that tells a key: what the browser keeps and sends along is no place for it."""
+SECRET_TAG = "secret"  # noqa: S105
+"""For `extra_tags` of a message with a key, which must not be stored in a cookie."""
 
 
 class _WithoutSecrets(CookieStorage):
     def _get(self, *args: Any, **kwargs: Any) -> tuple[list[Message], bool]:
-        """Never all: the session may hold more, also where there is no cookie."""
-        found, _ = super()._get(*args, **kwargs)  # type: ignore[misc]
-        return found or [], False
+        """Return the messages and False, so that Django also reads those in the session."""
+        stored, _ = super()._get(*args, **kwargs)  # type: ignore[misc]
+        return stored or [], False
 
     def _store(self, messages: list[Message], response: Any, *args: Any, **kwargs: Any) -> list[Message]:
-        secrets = [one for one in messages if _is_secret(one)]
-        others = [one for one in messages if not _is_secret(one)]
+        secrets = [message for message in messages if _is_secret(message)]
+        others = [message for message in messages if not _is_secret(message)]
         return [*super()._store(others, response, *args, **kwargs), *secrets]  # type: ignore[misc]
 
 
@@ -28,4 +28,4 @@ class MessageStorage(FallbackStorage):
 
 
 def _is_secret(message: Message) -> bool:
-    return SECRET in (message.extra_tags or "").split()
+    return SECRET_TAG in (message.extra_tags or "").split()

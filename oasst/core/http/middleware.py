@@ -1,15 +1,13 @@
-"""Around every request: a number that finds it in the log, one log line, errors as pages, and the missing slash."""
+"""Middleware for every request: request id, log line, security headers, error pages, sign-in, and missing slash."""
 
 import re
 import time
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 import structlog
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
@@ -18,82 +16,49 @@ from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.urls import is_valid_path
 from django.utils.cache import has_vary_header
+from django.utils.deprecation import MiddlewareMixin
 from django.utils.http import escape_leading_slashes
 from django_prometheus.middleware import PrometheusAfterMiddleware
 
-from oasst.core.errors import Unreadable, as_domain_error, signed_out
+from oasst.core.errors import Unreadable, as_domain_error, signed_out_error
 from oasst.core.http import error_views, kept_forms
-from oasst.core.http.api_paths import ASKED_BY_MACHINES, is_of_the_wires
-from oasst.core.http.asgi_handler import Later
+from oasst.core.http.api_paths import MONITORING_PATHS, is_api_path
+from oasst.core.http.asgi_handler import DeferredResponse
 from oasst.core.http.requests import wants_json
 from oasst.core.redaction import HIDDEN, redact
 
 log = structlog.get_logger(__name__)
 
-GetResponse = Callable[[HttpRequest], Any]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
-class _Middleware:
-    """Runs in the event loop for async views and in the thread for others: no hop between them on our account."""
+class RequestLog(MiddlewareMixin):
+    """Set the request id, for all log lines of the request and for the response, and log one line at the end.
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if self.is_async:
-            return self._call_async(request)
-        before = self.before(request)
-        if before is not None:
-            return before
-        return self.after(request, cast(HttpResponseBase, self.get_response(request)))
-
-    async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
-        before = self.before(request)
-        if before is not None:
-            return before
-        return self.after(request, await self.get_response(request))
-
-    def before(self, request: HttpRequest) -> HttpResponseBase | None:
-        return None
-
-    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        return response
-
-
-class RequestLog(_Middleware):
-    """The request id, in the log of everything done for this request and in the answer; and one line at the end.
-
-    Paths are written, query strings and bodies never: they hold keys, codes and people's texts. Of a link that was
-    mailed the path holds the key too.
+    Never log query strings and bodies: they contain keys, codes and people's texts. Keys in paths, as in links from
+    mails, are removed.
     """
 
-    def before(self, request: HttpRequest) -> None:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    def process_request(self, request: HttpRequest) -> None:
+        sent_id = request.headers.get("X-Request-ID", "")
+        request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else uuid4().hex
         request.request_id = request_id  # type: ignore[attr-defined]
         request.started_at = time.perf_counter()  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
 
-    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
-        if isinstance(response, Later):
-            response.when_known.append(partial(self._write, request))
+        if isinstance(response, DeferredResponse):
+            response.status_callbacks.append(partial(self._write, request))
         else:
             self._write(request, response.status_code)
         return response
 
     def _write(self, request: HttpRequest, status: int) -> None:
         took = time.perf_counter() - request.started_at  # type: ignore[attr-defined]
-        # Every few seconds, for ever: the lines of machines would bury the others.
-        write = log.debug if request.path in ASKED_BY_MACHINES else log.info
+        # Monitoring asks every few seconds, which would bury the other lines.
+        write = log.debug if request.path in MONITORING_PATHS else log.info
         write(
             "request",
             method=request.method,
@@ -104,60 +69,55 @@ class RequestLog(_Middleware):
         )
 
 
-class AnswerMetrics(PrometheusAfterMiddleware):
-    """An answer that is waited for is counted when it came, by its own status and time."""
+class ResponseMetrics(PrometheusAfterMiddleware):
+    """Count deferred responses with their final status and time."""
 
     def label_metric(self, metric: Any, request: HttpRequest, response: Any = None, **labels: Any) -> Any:
-        """The library takes any method that somebody invents as a label, and keeps a row of counters for each."""
+        """Replace unknown methods, because the library would keep a row of counters for each invented one."""
         if "method" in labels:
             labels["method"] = self._method(request)
         return super().label_metric(metric, request, response, **labels)
 
     def process_template_response(self, request: HttpRequest, response: Any) -> Any:
-        """The answers of DRF are rendered late as pages are, and have no template to count."""
+        """Skip responses of DRF, which have no template to count."""
         return response if response.template_name is None else super().process_template_response(request, response)
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if isinstance(response, Later):
+        if isinstance(response, DeferredResponse):
             count = super().process_response
-            response.when_known.append(lambda status: count(request, HttpResponse(status=status)))
+            response.status_callbacks.append(lambda status: count(request, HttpResponse(status=status)))
             return response
         counted: HttpResponseBase = super().process_response(request, response)
         return counted
 
 
-class ContentSecurity(_Middleware):
-    """The last wall behind escaping and cleaning: a page runs and loads only what we serve, and is framed by nobody."""
+class ContentSecurityPolicy(MiddlewareMixin):
+    """Allow pages to load only our own files, and nobody to frame them: the last defense behind escaping."""
 
-    POLICY = "; ".join(
-        (
-            *("default-src 'self'", "object-src 'none'", "base-uri 'none'"),
-            *("form-action 'self'", "frame-ancestors 'none'"),
-        )
-    )
+    POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
     @classmethod
     def policy_with_forms_to(cls, origin: str) -> str:
-        """For a page whose form is redirected to this other site."""
+        """Return the policy for a page whose form redirects to another site."""
         return cls.POLICY.replace("form-action 'self'", f"form-action 'self' {origin}")
 
-    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        # Django's own error pages, which only developers see, bring their style and script along.
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        # Django's error pages for developers have inline styles and scripts.
         if not (settings.DEBUG and response.status_code >= 400):
             response.headers.setdefault("Content-Security-Policy", self.POLICY)
         return response
 
 
-class PrivateCacheControl(_Middleware):
-    """What one person or program was answered is kept by no cache, and not shown again after signing out.
+class PrivateCacheControl(MiddlewareMixin):
+    """Keep private responses out of caches, and out of the browser after signing out.
 
-    An answer is somebody's when it varies by a cookie that the request had or the answer sets, or when a key or token
-    asked for it. Views that say themselves how long an answer may be kept are left alone.
+    A response is private if it varies by a cookie of the request or response, or if the request has a key or token.
+    A Cache-Control header of the view takes precedence.
     """
 
     POLICY = "private, no-store"
 
-    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if "Cache-Control" not in response and (self._varies_by_cookie(request, response) or self._has_key(request)):
             response["Cache-Control"] = self.POLICY
         return response
@@ -168,14 +128,14 @@ class PrivateCacheControl(_Middleware):
 
     @staticmethod
     def _has_key(request: HttpRequest) -> bool:
-        asked_with = ("HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_X_OASST_USER")
-        return any(name in request.META for name in asked_with) or "api_key" in request.GET
+        headers = ("HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_X_OASST_USER")
+        return any(name in request.META for name in headers) or "api_key" in request.GET
 
 
-class PermissionsPolicy(_Middleware):
-    """Pages need no sensors, cameras or payments, and no other site embeds what we serve.
+class PermissionsPolicy(MiddlewareMixin):
+    """Forbid browser features that our pages do not use, and embedding by other sites.
 
-    What pages do use is left out: copying to the clipboard, passkeys, full screen.
+    Pages do use the clipboard, passkeys and full screen.
     """
 
     REFUSED = (
@@ -185,93 +145,87 @@ class PermissionsPolicy(_Middleware):
     )
     POLICY = ", ".join(f"{name}=()" for name in REFUSED)
 
-    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response.headers.setdefault("Permissions-Policy", self.POLICY)
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         return response
 
 
-class RefuseNul(_Middleware):
-    """A character that no text may hold (NUL, which the database refuses) stands in no address of ours.
+class RefuseNullCharacters(MiddlewareMixin):
+    """Refuse URLs with NUL, which the database does not accept. The APIs refuse it in their own envelope."""
 
-    The wires clean what they are given and answer in their own envelope.
-    """
-
-    def before(self, request: HttpRequest) -> HttpResponseBase | None:
-        given = request.META.get("QUERY_STRING", "")
-        if ("\0" in request.path_info or "%00" in given or "\0" in given) and not is_of_the_wires(request.path_info):
+    def process_request(self, request: HttpRequest) -> HttpResponseBase | None:
+        query = request.META.get("QUERY_STRING", "")
+        if ("\0" in request.path_info or "%00" in query or "\0" in query) and not is_api_path(request.path_info):
             return error_views.bad_request(request, BadRequest("NUL in the address"))
         return None
 
 
-class ErrorPages(_Middleware):
-    """The error family of the domain, and waiting that took too long, as pages."""
+class ErrorPages(MiddlewareMixin):
+    """Turn domain errors and database timeouts into pages."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         error = as_domain_error(exception)
-        if error is None or isinstance(error, Unreadable):  # Django logs those by itself and calls `bad_request`
+        if error is None or isinstance(error, Unreadable):  # Django logs it and calls `bad_request`
             return None
         if error is not exception:
             log.warning("busy", code=error.code)
-        return error_views.answer(request, error)
+        return error_views.error_response(request, error)
 
 
-class FormAddresses(_Middleware):
-    """Addresses that only take forms are no dead end for somebody who comes there as to a page.
+class PagesForEmptyErrors(MiddlewareMixin):
+    """Give a page to error responses without a body, above all to 405 at a URL that only accepts forms."""
 
-    "405 Method Not Allowed", and every other refusal, gets words where it came with none.
-    """
-
-    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if is_of_the_wires(request.path_info):
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if is_api_path(request.path_info):
             return response
         if response.status_code >= 400 and not getattr(response, "content", b"-"):
-            answer = error_views.without_words(request, response.status_code)
+            page = error_views.empty_error(request, response.status_code)
             for name in ("Allow", "Retry-After"):
                 if name in response:
-                    answer[name] = response[name]
-            return answer
+                    page[name] = response[name]
+            return page
         return response
 
 
-class SignInFirst(_Middleware):
-    """What whoever is not signed in hears of a page that asks for it.
+class LoginRedirects(MiddlewareMixin):
+    """Change the redirect of `login_required` for scripts, which get a code, and for forms.
 
-    A script hears a code, never a page. Of a form the words are kept, and after signing in one goes on at the page that
-    it stood on: no form is sent again by itself, and its address shows nothing.
+    A sent form is kept, and after sign-in the user continues on the page with the form: it is not sent again
+    automatically, and its own URL may not be a page.
     """
 
-    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if not self._leads_to_the_door(request, response):
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if not self._is_login_redirect(request, response):
             return response
         if wants_json(request):
-            return error_views.answer(request, signed_out())
+            return error_views.error_response(request, signed_out_error())
         if request.method not in ("GET", "HEAD"):
             if kept_forms.keep(request):
-                said = "What you wrote is kept for an hour. Sign in as before, and it stands in its form again."
-                messages.info(request, said)
-            query = urlencode({REDIRECT_FIELD_NAME: kept_forms.page_of_form(request)})
+                text = "What you wrote is kept for an hour. Sign in as before, and it stands in its form again."
+                messages.info(request, text)
+            query = urlencode({REDIRECT_FIELD_NAME: kept_forms.form_page(request)})
             response["Location"] = urlsplit(response["Location"])._replace(query=query).geturl()
         return response
 
     @staticmethod
-    def _leads_to_the_door(request: HttpRequest, response: HttpResponseBase) -> bool:
-        """As `login_required` does it: with the address that was asked for as what comes next."""
+    def _is_login_redirect(request: HttpRequest, response: HttpResponseBase) -> bool:
+        """Return True for a redirect of `login_required`, whose `next` is the path of the request."""
         if response.status_code != 302:
             return False
         target = urlsplit(response["Location"])
-        then = QueryDict(target.query).get(REDIRECT_FIELD_NAME, "")
-        return target.path == settings.LOGIN_URL and urlsplit(then).path == request.path
+        next_url = QueryDict(target.query).get(REDIRECT_FIELD_NAME, "")
+        return target.path == settings.LOGIN_URL and urlsplit(next_url).path == request.path
 
 
-class MissingSlash(_Middleware):
-    """Send readers of `/terms` to `/terms/`. The wires have both forms and are left alone."""
+class MissingSlash(MiddlewareMixin):
+    """Redirect `/terms` to `/terms/`, but not in the APIs, which accept both."""
 
-    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if response.status_code != 404 or request.method not in ("GET", "HEAD"):
             return response
         path = request.path_info
-        if path.endswith("/") or is_of_the_wires(path):
+        if path.endswith("/") or is_api_path(path):
             return response
         urlconf = getattr(request, "urlconf", settings.ROOT_URLCONF)
         if is_valid_path(path, urlconf) or not is_valid_path(f"{path}/", urlconf):
@@ -280,7 +234,7 @@ class MissingSlash(_Middleware):
 
 
 def _without_key(request: HttpRequest) -> str:
-    """Of a refused address nobody knows which part is a key, so it is told by its form."""
+    """Return the path without keys. In an unknown path they can only be recognized by their form."""
     if request.resolver_match is None:
         return redact(request.path)
     path = request.path
@@ -291,6 +245,6 @@ def _without_key(request: HttpRequest) -> str:
 
 
 def _known_user_id(request: HttpRequest) -> str | None:
-    """Whoever the request turned out to be from; nobody is looked up for the sake of a log line."""
+    """Return the user's id if the request already loaded the user, without a query."""
     user = getattr(request, "_cached_user", None)
     return str(user.pk) if user is not None and user.pk else None

@@ -1,7 +1,7 @@
-"""Sending to addresses that somebody else chose: only to the public internet, only where the check looked, never long.
+"""Send requests to URLs that users chose: only to the public internet, and with a time limit.
 
-The name is resolved once, every address that it has must be public, and the connection goes to the checked address: a
-name that changes its mind between check and connection gains nothing. No redirect is followed, no proxy is used.
+The host name is resolved once, all its addresses must be public, and the connection goes to the checked address, so
+that a changed DNS entry gains nothing. No redirects, no proxies.
 """
 
 import http.client
@@ -17,17 +17,17 @@ from django.conf import settings
 
 from oasst.core.errors import Invalid
 
-LONGEST_URL = 500
+MAX_URL_LENGTH = 500
 CONNECT_SECONDS = 5
-SECONDS = 10
-"""For the whole exchange: whoever answers a byte at a time is cut off."""
+TOTAL_SECONDS = 10
+"""For the whole exchange, even if the server responds byte by byte."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _TLS = ssl.create_default_context()
 
 
-class NoAnswer(Exception):
-    """Nothing came back that is an HTTP answer; the text says why."""
+class NoResponse(Exception):
+    """There is no HTTP response; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class Target:
     path: str
 
 
-def read_url(url: str) -> Target:
-    """An https address without surprises. Raises Invalid `url`. Does not resolve the name."""
+def parse_url(url: str) -> Target:
+    """Parse and check an https URL, without resolving its host. Raise Invalid `url`."""
 
-    def refuse(why: str) -> Invalid:
-        return Invalid(f"This address can not be used: {why}.", code="url", field="url")
+    def refuse(reason: str) -> Invalid:
+        return Invalid(f"This address cannot be used: {reason}.", code="url", field="url")
 
-    if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url:
-        raise refuse(f"it has at most {LONGEST_URL} ASCII characters and no blanks")
+    if len(url) > MAX_URL_LENGTH or not url.isascii() or not url.isprintable() or " " in url:
+        raise refuse(f"write at most {MAX_URL_LENGTH} ASCII characters, without spaces")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -66,66 +66,66 @@ def read_url(url: str) -> Target:
 
 
 def resolve(target: Target) -> str:
-    """The address to connect to. Raises NoAnswer when the name has none, or one that is not public."""
+    """Return the IP address to connect to. Raise NoResponse if there is none, or one that is not public."""
     try:
-        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        results = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise NoAnswer("The name of the host is unknown.") from error
-    addresses = [str(one[4][0]) for one in found]
-    if not addresses or not all(is_allowed(one) for one in addresses):
-        raise NoAnswer("The host is not on the public internet.")
+        raise NoResponse("The name of the host is unknown.") from error
+    addresses = [str(result[4][0]) for result in results]
+    if not addresses or not all(map(is_allowed, addresses)):
+        raise NoResponse("The host is not on the public internet.")
     return addresses[0]
 
 
 def is_allowed(address: str) -> bool:
-    """A public address, also behind the ways in which IPv6 writes one of IPv4; this machine where settings say so."""
-    one = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(one, ipaddress.IPv6Address):
-        inner = one.ipv4_mapped or one.sixtofour or (one.teredo or (None, None))[1]
-        if inner is None and one in _NAT64:
-            inner = ipaddress.IPv4Address(int(one) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_allowed(str(inner))
-    if isinstance(one, ipaddress.IPv6Address) and not one.is_loopback and one not in _GLOBAL_UNICAST:
-        return False  # what is not given out to the public internet, whatever else it stands for
-    if one.is_loopback:
+    """Return True for a public address, also for IPv4 inside IPv6, and for loopback if the settings allow it."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        ipv4 = ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
+        if ipv4 is None and ip in _NAT64:
+            ipv4 = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if ipv4 is not None:
+            return is_allowed(str(ipv4))
+        if not ip.is_loopback and ip not in _GLOBAL_UNICAST:
+            return False  # outside the range that is assigned to the public internet
+    if ip.is_loopback:
         return bool(settings.WEBHOOKS_TO_LOOPBACK)
-    return one.is_global and not one.is_multicast
+    return ip.is_global and not ip.is_multicast
 
 
 def post(url: str, body: bytes, headers: dict[str, str]) -> int:
-    """Send, and give the HTTP status of the answer, whose body is not read. Raises NoAnswer."""
+    """Send the body and return the HTTP status of the response, without reading it. Raise NoResponse."""
     try:
-        target = read_url(url)
+        target = parse_url(url)
         address = resolve(target)
         with socket.create_connection((address, target.port), CONNECT_SECONDS) as plain:
             return _exchange(target, plain, body, headers)
     except Invalid as error:
-        raise NoAnswer(error.message) from error
+        raise NoResponse(error.message) from error
     except ssl.SSLError as error:
-        raise NoAnswer(f"TLS failed: {error.reason or error}") from error
+        raise NoResponse(f"TLS failed: {error.reason or error}") from error
     except TimeoutError as error:
-        raise NoAnswer(f"No answer within {SECONDS} seconds.") from error
+        raise NoResponse(f"No answer within {TOTAL_SECONDS} seconds.") from error
     except (OSError, http.client.HTTPException) as error:
-        raise NoAnswer(f"The connection failed: {error or type(error).__name__}") from error
+        raise NoResponse(f"The connection failed: {error or type(error).__name__}") from error
 
 
 def _exchange(target: Target, plain: socket.socket, body: bytes, headers: dict[str, str]) -> int:
-    plain.settimeout(SECONDS)
+    plain.settimeout(TOTAL_SECONDS)
     kind: type[Any] = http.client.HTTPSConnection if target.tls else http.client.HTTPConnection
     connection = kind(target.host, target.port)
     sock: Any = plain
     if target.tls:
         sock = _TLS.wrap_socket(plain, server_hostname=target.host, do_handshake_on_connect=False)
     connection.sock = sock
-    late = threading.Event()
+    timed_out = threading.Event()
 
     def cut_off() -> None:
-        late.set()
-        # Of the plain kind: shutting down TLS would ask the other side.
+        timed_out.set()
+        # Not SSLSocket.shutdown, which would wait for the other side.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
-    deadline = threading.Timer(SECONDS, cut_off)
+    deadline = threading.Timer(TOTAL_SECONDS, cut_off)
     deadline.daemon = True
     deadline.start()
     try:
@@ -135,7 +135,7 @@ def _exchange(target: Target, plain: socket.socket, body: bytes, headers: dict[s
         status: int = connection.getresponse().status
         return status
     except (OSError, http.client.HTTPException) as error:
-        if late.is_set():
+        if timed_out.is_set():
             raise TimeoutError from error
         raise
     finally:

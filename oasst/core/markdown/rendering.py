@@ -1,8 +1,7 @@
-"""Markdown of people and models, made into HTML that can do no harm.
+"""Render untrusted Markdown of people and models as safe HTML.
 
-Three walls: raw HTML is text, links go to http(s) and mailto only, and what comes out passes an allow-list
-once more. Nothing remote is loaded by looking at a page: images become links. Work is bounded by size before
-it begins.
+Three defenses: raw HTML is text, links go only to http(s) and mailto, and the result passes an allow-list. Images
+become links, so a page loads nothing remote. The size of the input limits the work.
 """
 
 import html
@@ -24,12 +23,12 @@ from pygments.lexers import get_lexer_by_name
 
 from oasst.core.markdown.rules import CODE, install
 
-# Longer texts are shown as they were typed. Contributions are far below (2,000 characters), chat answers too.
+# Longer texts are shown as typed. Contributions (2,000 characters) and chat answers are far below.
 MARKDOWN_LIMIT = 20_000
-# Characters of HTML: what becomes larger is made again each time, so that hostile texts do not fill the memory.
-KEPT_LIMIT = 200_000
-# Per text, over all of its code blocks. Many of Pygments' lexers take quadratic time on hostile input, so the
-# colouring also stops when its time is over: colour is decoration, the code itself is always shown.
+# Characters of HTML. Larger results are not cached, so that hostile texts do not fill the memory.
+CACHE_LIMIT = 200_000
+# Characters of all code blocks of a text. Many of Pygments' lexers take quadratic time on hostile input, so
+# highlighting also has a time limit; beyond it the code is shown without colors.
 HIGHLIGHT_LIMIT = 5_000
 _HIGHLIGHT_SECONDS = 0.2
 
@@ -38,7 +37,7 @@ _TAGS = {
     *("blockquote", "ul", "ol", "li"),
     *("h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
 }
-# Of MathML what sets formulas: nothing that links, loads, or holds HTML (no annotation-xml, no maction, no mglyph).
+# Presentation MathML, without elements that link, load, or contain HTML (annotation-xml, maction, mglyph).
 _MATH = {
     *("math", "semantics", "annotation", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mfrac", "msqrt", "mroot"),
     *("msub", "msup", "msubsup", "munder", "mover", "munderover", "mmultiscripts", "mprescripts", "mpadded"),
@@ -74,8 +73,7 @@ _ATTRIBUTES = {
     "mtd": {"class"},
 }
 
-# What people name their code blocks, and the lexer that knows it. A short list: each lexer here was tried
-# with hostile input, and most of Pygments' five hundred never will be.
+# Pygments lexers by the names that people give code blocks. Only lexers that were tested with hostile input.
 _LEXERS = {
     alias: lexer
     for lexer, aliases in {
@@ -116,49 +114,47 @@ _FORMATTER: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
 
 
 def render(text: str) -> SafeString:
-    """The HTML of `text`, safe to stand in any page. The template puts it into an element of class
-    `prose`.
-    """
+    """Return safe HTML, which the template puts into an element of class `prose`."""
     if len(text) > MARKDOWN_LIMIT:
-        return mark_safe(f'<pre class="plain" dir="auto">{html.escape(text)}</pre>')  # noqa: S308  (escaped just here)
+        return mark_safe(f'<pre class="plain" dir="auto">{html.escape(text)}</pre>')  # noqa: S308  (escaped here)
     return mark_safe("".join(render_blocks(text)))  # noqa: S308  (each block was cleaned)
 
 
 def render_blocks(text: str) -> tuple[str, ...]:
-    """What `render` makes of a text within `MARKDOWN_LIMIT`, by top-level blocks. The last ones are kept."""
+    """Return the top-level blocks of `render`, for a text within `MARKDOWN_LIMIT`. Recent results are cached."""
     try:
         return _render(text)
-    except _TooLargeToKeep as made:
-        return made.blocks
+    except _TooLargeToCache as result:
+        return result.blocks
 
 
-class _TooLargeToKeep(Exception):
+class _TooLargeToCache(Exception):
     def __init__(self, blocks: tuple[str, ...]) -> None:
         super().__init__()
         self.blocks = blocks
 
 
-@lru_cache(maxsize=512)  # the longest take a quarter of a second, and a page has many
+@lru_cache(maxsize=512)  # the longest texts take a quarter of a second, and a page has many
 def _render(text: str) -> tuple[str, ...]:
-    blocks = tuple(clean_blocks(text, {"colouring": Colouring()}, parser()))
-    if sum(map(len, blocks)) > KEPT_LIMIT:
-        raise _TooLargeToKeep(blocks)  # which the cache does not take
+    blocks = tuple(clean_blocks(text, {"highlighting": HighlightBudget()}, parser()))
+    if sum(map(len, blocks)) > CACHE_LIMIT:
+        raise _TooLargeToCache(blocks)  # lru_cache does not store exceptions
     return blocks
 
 
 def clean_blocks(text: str, env: dict[str, Any], parser: MarkdownIt) -> list[str]:
-    """The clean HTML of each top-level block. `env` learns what these blocks say about the next ones."""
+    """Return the clean HTML of each top-level block. `env` collects link definitions for later blocks."""
     tokens = parser.parse(text, env)
-    blocks, first = [], 0
-    for number, token in enumerate(tokens):
+    blocks, start = [], 0
+    for index, token in enumerate(tokens, start=1):
         if token.level == 0 and token.nesting <= 0:
-            blocks.append(clean(parser.renderer.render(tokens[first : number + 1], parser.options, env)))
-            first = number + 1
+            blocks.append(clean(parser.renderer.render(tokens[start:index], parser.options, env)))
+            start = index
     return blocks
 
 
 def clean(markup: str) -> str:
-    """What the allow-list leaves of HTML that was rendered."""
+    """Return rendered HTML without everything that is not on the allow-list."""
     return _cleaner().clean(markup)
 
 
@@ -175,12 +171,12 @@ def _cleaner() -> nh3.Cleaner:
 
 @cache
 def parser() -> MarkdownIt:
-    """The one that all texts are read with. Nobody may change it."""
+    """Return the shared parser, which nobody may change."""
     return new_parser()
 
 
 def new_parser() -> MarkdownIt:
-    """One of the caller's own, to give it more rules. Rendering wants a `Colouring` in the environment."""
+    """Return a parser to which the caller may add rules. Rendering needs `env["highlighting"]`, a `HighlightBudget`."""
     parser = MarkdownIt("commonmark", {"html": False, "linkify": True, "breaks": True})
     install(parser)
     parser.add_render_rule("fence", _fence)
@@ -189,17 +185,17 @@ def new_parser() -> MarkdownIt:
 
 
 def plain_line(text: str, limit: int) -> str:
-    """The first line that says something, without Markdown, for titles. Prose goes before code."""
+    """Return the first non-empty line without Markdown, for titles. Prose comes before code."""
     return _cut(next(_lines(text, limit), ""), limit)
 
 
 def plain_excerpt(text: str, limit: int) -> str:
-    """The words of a text in one line, without Markdown, for rows of lists."""
+    """Return the start of a text on one line without Markdown, for lists."""
     return _cut(" ".join(_lines(text, limit)), limit)
 
 
 def _cut(line: str, limit: int) -> str:
-    """At a word, where one ends in the second half."""
+    """Shorten a line, at the end of a word if there is one in the second half."""
     if len(line) <= limit:
         return line
     at_word = line[:limit].rpartition(" ")[0]
@@ -207,54 +203,52 @@ def _cut(line: str, limit: int) -> str:
 
 
 def _lines(text: str, limit: int) -> Iterator[str]:
-    """The lines of the beginning of a text as plain text: those of prose, then those of code and formulas. Each row of
-    a table is a line.
-    """
+    """Yield lines of plain text from the start of a text: prose, then code and formulas. A table row is one line."""
     code: list[str] = []
     row: list[str] | None = None
     for token in parser().parse(text[: 4 * limit + 200]):
         if token.type == "tr_open":
             row = []
         elif token.type == "tr_close":
-            yield from _said(" ".join(row or ()))
+            yield from _non_empty(" ".join(row or ()))
             row = None
         elif token.type == "inline":
-            words = "".join(map(_words, token.children or ()))
+            content = "".join(map(_plain, token.children or ()))
             if row is None:
-                yield from _said(words)
+                yield from _non_empty(content)
             else:
-                row.append(words)
+                row.append(content)
         elif token.type == "formula_block":
-            code.append(_typed(token))
+            code.append(_formula_source(token))
         elif token.type in ("fence", "code_block"):
-            code += _said(token.content)
+            code += _non_empty(token.content)
     yield from code
 
 
-def _said(text: str) -> Iterator[str]:
-    return (words for line in text.splitlines() if (words := " ".join(line.split())))
+def _non_empty(text: str) -> Iterator[str]:
+    return (squeezed for line in text.splitlines() if (squeezed := " ".join(line.split())))
 
 
-def _words(token: Token) -> str:
+def _plain(token: Token) -> str:
     if token.type == "formula":
-        return _typed(token)
+        return _formula_source(token)
     return "\n" if token.type in ("softbreak", "hardbreak") else token.content
 
 
-def _typed(formula: Token) -> str:
-    """With its delimiters, which say that it is LaTeX, in one line."""
+def _formula_source(formula: Token) -> str:
+    """Return the source on one line, with the delimiters that mark it as LaTeX."""
     return " ".join(formula.meta["typed"].split())
 
 
-class Colouring:
-    """What is left to spend on the code blocks of one text."""
+class HighlightBudget:
+    """The remaining budget for highlighting the code blocks of one text."""
 
     def __init__(self) -> None:
         self.characters = HIGHLIGHT_LIMIT
         self.seconds = _HIGHLIGHT_SECONDS
 
-    def colour(self, code: str, lexer: Lexer) -> str | None:
-        """The code in coloured spans, or None when that would cost too much."""
+    def highlight(self, code: str, lexer: Lexer) -> str | None:
+        """Return the code with colored spans, or None if that would cost too much."""
         self.characters -= len(code)
         if self.characters < 0 or self.seconds <= 0:
             return None
@@ -266,19 +260,19 @@ class Colouring:
                 self.seconds = 0
                 return None
         self.seconds -= time.perf_counter() - started
-        page = io.StringIO()
-        _FORMATTER.format(tokens, page)
-        return page.getvalue()
+        output = io.StringIO()
+        _FORMATTER.format(tokens, output)
+        return output.getvalue()
 
 
 def _fence(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
     code = tokens[idx].content
     language = (tokens[idx].info.split() or [""])[0].lower()
     lexer = _LEXERS.get(language)
-    coloured = env["colouring"].colour(code, _lexer(lexer)) if lexer else None
-    if coloured is None:
+    highlighted = env["highlighting"].highlight(code, _lexer(lexer)) if lexer else None
+    if highlighted is None:
         return f"<pre{CODE}><code>{escapeHtml(code)}</code></pre>\n"
-    return f'<pre class="highlight"{CODE}><code class="language-{lexer}">{coloured}</code></pre>\n'
+    return f'<pre class="highlight"{CODE}><code class="language-{lexer}">{highlighted}</code></pre>\n'
 
 
 @cache

@@ -1,6 +1,6 @@
-r"""The rules in which our Markdown differs from CommonMark: backslashes, formulas, links, pictures, direction.
+r"""How our Markdown differs from CommonMark: backslashes, formulas, links, images, text direction.
 
-Each does a bounded amount of work for each place of a text where it is tried.
+Each rule does a bounded amount of work for each position at which it is tried.
 """
 
 import re
@@ -16,21 +16,21 @@ from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline, image, link
 from markdown_it.token import Token
 
-from oasst.core.markdown.latex import FORMULA_LIMIT, Formulas
+from oasst.core.markdown.latex import FORMULA_LIMIT, FormulaBudget
 
-# Empty cells are added to short rows, so a few thousand characters could ask for half a megabyte of table.
+# Short rows are filled with empty cells, so a few thousand characters could produce half a megabyte of table.
 TABLE_CELL_LIMIT = 10_000
 
-# A definition is written once and used by three characters. Per text: the addresses and titles that are repeated so,
-# each with what its element costs besides.
+# Three characters can repeat a long link definition. Per text: the characters of all repeated URLs and titles, plus a
+# charge for each element.
 REFERENCE_LIMIT = 10_000
-_LEAST_OF_REFERENCE = 50
+_REFERENCE_CHARGE = 50
 
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s]", re.IGNORECASE)
 
 
 def install(parser: MarkdownIt) -> None:
-    """Make a CommonMark parser ours."""
+    """Add our rules to a CommonMark parser."""
     parser.enable(["table", "strikethrough", "linkify"])
     parser.disable(["html_block", "html_inline"])
     _link_only_addresses(parser)
@@ -56,19 +56,20 @@ def install(parser: MarkdownIt) -> None:
 
 
 def _link_only_addresses(parser: MarkdownIt) -> None:
-    """Links are what says http(s):// and mail addresses: "I was tired.So I slept" and main.py name nobody's site."""
-    # One half of "linkify" looks back over all pending text at each colon: quadratic. The other half finds the links.
+    """Link only http(s):// and email addresses, but not "I was tired.So I slept" or main.py."""
+    # The inline half of "linkify" looks back over all pending text at each colon, which is quadratic. The other half
+    # finds the links without it.
     parser.inline.ruler.disable("linkify")
     assert parser.linkify is not None
     parser.linkify.set({"fuzzy_link": False, "fuzzy_ip": False, "fuzzy_email": True})
     for schema in ("ftp:", "//"):
         parser.linkify.add(schema, None)
-    # A link inside our own pages could dress up as a button of ours; people link to the world.
+    # Links into our own site are not allowed, because they could pose as our buttons.
     parser.validateLink = lambda url: _LINK.match(url) is not None  # type: ignore[method-assign]
 
 
 def _with_bounded_references(rule: Callable[[StateInline, bool], bool]) -> Callable[[StateInline, bool], bool]:
-    """The rule, for which no definition is there once the text has repeated so much of them: then `[a]` is text."""
+    """Wrap a rule so that it finds no definitions once the text has repeated too many: then `[a]` is text."""
 
     def bounded(state: StateInline, silent: bool) -> bool:
         if state.env.get("repeated", 0) >= REFERENCE_LIMIT and "references" in state.env:
@@ -77,20 +78,20 @@ def _with_bounded_references(rule: Callable[[StateInline, bool], bool]) -> Calla
                 return rule(state, silent)
             finally:
                 state.env["references"] = references
-        known = len(state.tokens)
+        before = len(state.tokens)
         if not rule(state, silent):
             return False
-        if not silent and state.src[state.pos - 1] == "]":  # it ends with a label, not with an address of its own
-            made = next(one for one in state.tokens[known:] if one.type in ("link_open", "image"))
-            said = sum(len(str(made.attrGet(name) or "")) for name in ("href", "src", "title"))
-            state.env["repeated"] = state.env.get("repeated", 0) + said + _LEAST_OF_REFERENCE
+        if not silent and state.src[state.pos - 1] == "]":  # it ends with a label, not with its own URL
+            new = next(token for token in state.tokens[before:] if token.type in ("link_open", "image"))
+            repeated = sum(len(str(new.attrGet(name) or "")) for name in ("href", "src", "title"))
+            state.env["repeated"] = state.env.get("repeated", 0) + repeated + _REFERENCE_CHARGE
         return True
 
     return bounded
 
 
 def _images_to_links(state: StateCore) -> None:
-    """An image becomes a link to it; inside a link, where a second link can not stand, its words."""
+    """Replace each image by a link to it or, inside a link, by its text."""
     for block in state.tokens:
         if block.type != "inline" or not block.children:
             continue
@@ -106,27 +107,27 @@ def _images_to_links(state: StateCore) -> None:
 
 
 def _blocked_image(image: Token, *, linked: bool) -> list[Token]:
-    words = Token("text", "", 0, content=(image.content or "").strip() or "Image")
+    text = Token("text", "", 0, content=(image.content or "").strip() or "Image")
     if linked:
-        return [words]
+        return [text]
     attrs: dict[str, str | int | float] = {"class": "blocked-image", "href": image.attrGet("src") or ""}
-    return [Token("link_open", "a", 1, attrs=attrs), words, Token("link_close", "a", -1)]
+    return [Token("link_open", "a", 1, attrs=attrs), text, Token("link_close", "a", -1)]
 
 
 # --- Backslashes ---
 
-# Characters that Markdown would act on wherever they stand.
+# Characters with a meaning everywhere.
 _ACTIVE = frozenset("*_`~[]<>$")
-# Those that it acts on at the beginning of a line. Besides "." and ")" after the number of a list, "!" before "[".
+# Characters with a meaning at the start of a line. Also "." and ")" after the number of a list, and "!" before "[".
 _LINE_START = frozenset("#-+=")
 _NUMBER = re.compile(r"(?:^|\n)[ \t]*\d{1,9}\Z")
-# A word that is a path, a LaTeX command or a pattern so far: C:\, \\server, \alpha, \d+.
+# The start of a path, a LaTeX command or a regular expression: C:\, \\server, \alpha, \d+.
 _TECHNICAL = re.compile(r"\\[^\W_]|^[(\"'`*_]*(?:\\\\|[A-Za-z]:\Z)")
 _LOOK_BACK = 100
 
 
 def _backslash(state: StateInline, silent: bool) -> bool:
-    """A backslash disappears only where it stops Markdown from acting; everywhere else it is shown as typed."""
+    """Hide a backslash only if it escapes Markdown, and show it as typed everywhere else."""
     if state.src[state.pos] != "\\":
         return False
     following = state.src[state.pos + 1 : min(state.pos + 2, state.posMax)]
@@ -166,7 +167,7 @@ def _stops_markdown(state: StateInline, following: str) -> bool:
 
 # --- Formulas ---
 
-# What begins a formula and what ends it: in a line, and on lines of its own. `streaming` goes by the same.
+# Delimiters of formulas, inside a line and on their own lines. `streaming` uses them too.
 CLOSERS = {"\\(": "\\)", "\\[": "\\]", "$$": "$$"}
 _ENVIRONMENTS = ("align", "alignat", "equation", "gather", "multline", "eqnarray")
 BLOCK_CLOSERS = {
@@ -175,21 +176,21 @@ BLOCK_CLOSERS = {
     **{f"\\begin{{{name}{star}}}": f"\\end{{{name}{star}}}" for name in _ENVIRONMENTS for star in ("", "*")},
 }
 BLOCK_OPENER = re.compile("|".join(map(re.escape, BLOCK_CLOSERS)))
-# Brackets with backslashes around words alone are no formula: \[citation needed\].
+# Escaped brackets around plain words are no formula: \[citation needed\].
 _WORDS = re.compile(r"[\w\s.,;:!?'’\"-]*\Z")
 _WORD = re.compile(r"[^\W\d_A-Z]{4}|[^\W\d_A-Z]{2,}\s+[^\W\d_]{2,}")
 _DOLLARS = re.compile(r"\s*[^\W\d_A-Z]{3,}\s*\Z")
-BEHIND_A_FORMULA = r"[ \t]*[.,;:!?]?[ \t]*"
-_END = re.compile(rf"{BEHIND_A_FORMULA}\Z")
+AFTER_FORMULA = r"[ \t]*[.,;:!?]?[ \t]*"
+_END = re.compile(rf"{AFTER_FORMULA}\Z")
 
 
 def is_formula(source: str) -> bool:
-    """Whether this is one, between signs that begin and end one."""
+    """Return True if the text between two delimiters is a formula."""
     return bool(source.strip()) and may_become_formula(source)
 
 
 def may_become_formula(source: str) -> bool:
-    """Whether this is the beginning of one, as far as it looks."""
+    """Return True if the text after an opening delimiter may still become a formula."""
     if len(source) > FORMULA_LIMIT:
         return False
     return "_" in source or not (_WORDS.match(source) and _WORD.search(source))
@@ -206,7 +207,7 @@ def _formula(state: StateInline, silent: bool) -> bool:
     if end < 0 or not is_formula(state.src[start:end]):
         return False
     if opener == "\\[" and state.src.startswith("(", end + 2):
-        return False  # the brackets of a link, made harmless
+        return False  # the escaped brackets of a link
     if opener == "$$" and (_DOLLARS.match(state.src, start, end) or state.src.startswith("$", end + 2)):
         return False  # "costs $$ and $$$"
     if not silent:
@@ -244,7 +245,7 @@ def _formula_block(state: StateBlock, first: int, last: int, silent: bool) -> bo
 
 
 def _closing_line(state: StateBlock, first: int, last: int, opener: str, closer: str) -> int | None:
-    """The line that ends the formula. A second opener ends the search, so that all searches together stay linear."""
+    """Return the last line of the formula. A second opener ends the search, which keeps the total work linear."""
     begin = state.bMarks[first] + state.tShift[first]
     for line in range(first, last):
         start = state.bMarks[line] + state.tShift[line]
@@ -264,18 +265,18 @@ def _closing_line(state: StateBlock, first: int, last: int, opener: str, closer:
 def _render_formula(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
     token = tokens[idx]
     display = token.markup != "\\("
-    mathml = env.setdefault("formulas", Formulas()).convert(token.content, display=display)
+    mathml = env.setdefault("formulas", FormulaBudget()).convert(token.content, display=display)
     typed = escapeHtml(token.meta["typed"])
     if mathml is None:
         return f'<code class="formula-source" dir="ltr">{typed}</code>'
-    scrolls = _SCROLLS if display or len(token.content) > _SHORT or _ROOM.search(token.content) else ""
+    scrolls = _SCROLLS if display or len(token.content) > _SHORT or _WIDE.search(token.content) else ""
     block = " formula--block" if display else ""
     return f'<span class="formula{block}" dir="ltr" title="{typed}"{scrolls}>{mathml}</span>'
 
 
 def _render_formula_block(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
     token = tokens[idx]
-    mathml = env.setdefault("formulas", Formulas()).convert(token.content, display=True)
+    mathml = env.setdefault("formulas", FormulaBudget()).convert(token.content, display=True)
     typed = escapeHtml(token.meta["typed"])
     if mathml is None:
         return f'<pre class="formula-source"{CODE}><code>{typed}</code></pre>\n'
@@ -284,13 +285,13 @@ def _render_formula_block(self: RendererHTML, tokens: Sequence[Token], idx: int,
 
 # --- Boxes that scroll, and direction ---
 
-# What may be wider than a phone scrolls in its own box, which the keyboard must reach. A group is no landmark.
+# Content wider than a phone scrolls in its own box, focusable by keyboard. The role "group" adds no landmark.
 CODE = ' dir="ltr" tabindex="0" role="group" aria-label="Code"'
 _SCROLLS = ' tabindex="0" role="group" aria-label="Formula"'
 _TABLE = ' tabindex="0" role="group" aria-label="Table"'
 _SHORT = 16
-"""Characters of a formula that fit the narrowest column, unless it asks for room."""
-_ROOM = re.compile(r"space|kern|skip|arrow|quad")
+"""Characters of a formula that fit the narrowest column, unless `_WIDE` matches."""
+_WIDE = re.compile(r"space|kern|skip|arrow|quad")
 
 
 def _bounded_table(state: StateBlock, first: int, last: int, silent: bool) -> bool:
@@ -307,9 +308,7 @@ def _table_close(self: RendererHTML, tokens: Sequence[Token], idx: int, options:
 
 
 def _aligned_cell(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-    """A class instead of the style attribute, which our content security policy and the allow-list both
-    refuse.
-    """
+    """Use a class instead of the style attribute, which our content security policy and the allow-list refuse."""
     token = tokens[idx]
     side = str(token.attrGet("style") or "").removeprefix("text-align:")
     aligned = f' class="align-{side}"' if side in ("left", "center", "right") else ""
@@ -321,13 +320,13 @@ _CONTAINER_ENDS = {"blockquote_close", "bullet_list_close", "ordered_list_close"
 
 
 def _directions(state: StateCore) -> None:
-    """Each paragraph, heading, list item and cell takes the direction of its own words; code and addresses never.
+    """Give each paragraph, heading, list item and cell the direction of its own text, and code and URLs left-to-right.
 
-    "auto" skips what is inside with a direction of its own, so lists and quotations are told that of their first words.
-    No block depends on another one: of a text that is still being written, finished blocks stay.
+    Lists and quotations get the direction of their first words, because "auto" ignores children with a direction. No
+    block depends on another one, so finished blocks of a growing text do not change.
     """
     open_blocks: list[Token] = []
-    for place, token in enumerate(state.tokens):
+    for index, token in enumerate(state.tokens):
         if token.type in _CONTAINERS:
             token.attrSet("dir", "ltr")
             open_blocks.append(token)
@@ -335,14 +334,14 @@ def _directions(state: StateCore) -> None:
             open_blocks.pop()
         elif token.type == "inline":
             _mark_left_to_right(token)
-            leaf = state.tokens[place - 1]
+            leaf = state.tokens[index - 1]
             if not leaf.hidden:
                 leaf.attrSet("dir", "auto")
             if open_blocks:
-                _tell_containers(open_blocks, token)
+                _set_direction(open_blocks, token)
 
 
-def _tell_containers(open_blocks: list[Token], inline: Token) -> None:
+def _set_direction(open_blocks: list[Token], inline: Token) -> None:
     waiting = [block for block in open_blocks if "direction" not in block.meta]
     if not waiting:
         return
@@ -354,8 +353,8 @@ def _tell_containers(open_blocks: list[Token], inline: Token) -> None:
 
 
 def _direction_of(inline: Token) -> str:
-    words = "".join(child.content for child in inline.children or () if child.type in ("text", "text_special"))
-    for character in words:
+    text = "".join(child.content for child in inline.children or () if child.type in ("text", "text_special"))
+    for character in text:
         kind = unicodedata.bidirectional(character)
         if kind in ("L", "R", "AL"):
             return "ltr" if kind == "L" else "rtl"

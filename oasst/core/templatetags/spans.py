@@ -1,4 +1,4 @@
-"""Sentences of ours that name something, in templates: `{% load spans %}`."""
+"""Template filter for our own sentences: `{% load spans %}`."""
 
 import re
 
@@ -12,5 +12,5 @@ _SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 
 @register.filter
 def code_spans(text: object) -> SafeString:
-    """The sentence as HTML, with each word between backticks as code. Everything else stays what it is."""
-    return mark_safe(_SPAN.sub(r"<code>\1</code>", escape(text)))  # noqa: S308  (escaped just here)
+    """Return the escaped sentence, with words between backticks as `<code>`."""
+    return mark_safe(_SPAN.sub(r"<code>\1</code>", escape(text)))  # noqa: S308  (escaped here)

@@ -1,4 +1,4 @@
-"""What people wrote, in templates: `{% load written %}`."""
+"""Template filters for texts of people: `{% load written %}`."""
 
 from django import template
 from django.utils.safestring import SafeString
@@ -10,11 +10,11 @@ register = template.Library()
 
 @register.filter
 def written(text: str) -> SafeString:
-    """The HTML of a text, for an element of class `prose`."""
+    """Return the HTML of a text, for an element of class `prose`."""
     return rendering.render(text)
 
 
 @register.filter
 def plain_excerpt(text: str, limit: int) -> str:
-    """The beginning of a text in one line, without Markdown."""
+    """Return the start of a text on one line, without Markdown."""
     return rendering.plain_excerpt(text, limit)

@@ -1,9 +1,8 @@
-"""Characters that nobody sees: Unicode's Default_Ignorable_Code_Point, also of code points that mean nothing yet."""
+"""Invisible characters: Unicode's Default_Ignorable_Code_Point, including unassigned code points."""
 
 import re
 
-# DerivedCoreProperties of Unicode 17. Fonts show nothing for the unassigned ones either, and `unicodedata` knows
-# neither them nor this property.
+# DerivedCoreProperties of Unicode 17. `unicodedata` does not have this property.
 _RANGES = (
     *((0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F)),
     *((0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF)),
@@ -15,5 +14,5 @@ IGNORED = frozenset(chr(point) for first, last in _RANGES for point in range(fir
 
 
 def without_ignored(text: str) -> str:
-    """`text` without what no reader sees. To compare only: some scripts need these characters to look right."""
+    """Return `text` without invisible characters. Only for comparing: some scripts need them to display correctly."""
     return _IGNORED.sub("", text)

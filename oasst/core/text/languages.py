@@ -1,6 +1,4 @@
-"""The languages offered on pages, by their own names. Contributions may carry any well-formed tag; this is a
-menu.
-"""
+"""The languages in the menus of pages. Contributions may have any well-formed tag."""
 
 from dataclasses import dataclass
 
@@ -66,19 +64,19 @@ LANGUAGES: tuple[Language, ...] = (
 BY_CODE: dict[str, Language] = {language.code: language for language in LANGUAGES}
 
 
-# As browsers, data sets and models call them, where the menu has another name.
+# Other tags for languages of the menu, used by browsers, data sets and models.
 OTHER_TAGS = {"no": "nb", "nn": "nb", "iw": "he", "in": "id", "zh-tw": "zh-Hant", "zh-hk": "zh-Hant"}
 _BY_LOWER_CASE = {code.lower(): code for code in BY_CODE}
 
 
-def languages_of_browser(accept_language: str) -> list[str]:
-    """The languages of the menu that this header asks for, the most wanted first."""
-    found = (_on_the_menu(tag) for tag, weight in parse_accept_lang_header(accept_language) if weight > 0)
-    return list(dict.fromkeys(code for code in found if code))
+def accepted_languages(accept_language: str) -> list[str]:
+    """Return the languages of the menu that the header Accept-Language names, the most preferred first."""
+    codes = (_menu_code(tag) for tag, weight in parse_accept_lang_header(accept_language) if weight > 0)
+    return list(dict.fromkeys(code for code in codes if code))
 
 
-def _on_the_menu(tag: str) -> str | None:
-    """ "de-AT" is German, "zh-Hant-HK" is traditional Chinese."""
+def _menu_code(tag: str) -> str | None:
+    """Return "de" for "de-AT", "zh-Hant" for "zh-Hant-HK"."""
     subtags = tag.lower().split("-")
     for length in range(len(subtags), 0, -1):
         shorter = "-".join(subtags[:length])
@@ -89,6 +87,6 @@ def _on_the_menu(tag: str) -> str | None:
 
 
 def name_of(tag: str) -> str:
-    """The English name of a language of the menu, else the tag itself."""
+    """Return the English name of a language of the menu, else the tag itself."""
     language = BY_CODE.get(tag)
     return language.english_name if language else tag

@@ -1,4 +1,1 @@
-"""Simulated people who do the whole job with real texts: through the services, or through the pages over HTTP.
-
-For `simulate_crowd`, `seed_demo` and the tests.
-"""
+"""Simulated people who do all kinds of work with real texts, through the services or through the pages over HTTP."""

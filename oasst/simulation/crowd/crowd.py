@@ -1,7 +1,7 @@
 """Many simulated people at once, until the trees that they started are finished.
 
-A few threads carry out what the people do; a person is in one place at a time and rests between turns when there is
-nothing to do or the site asks them to wait.
+A few threads act for the people. Each person does one thing at a time, and rests when there is nothing to do or the
+site asks them to wait.
 """
 
 import heapq
@@ -9,6 +9,7 @@ import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from threading import Condition, Thread
@@ -21,14 +22,14 @@ from oasst.simulation.crowd.work import Refused, Work
 from tasks.kinds import Kind
 
 NOTHING = "no_work"
-WAITING_ROUNDS = 4  # rounds in which everybody finds nothing before the crowd says that it is stuck
-IN_A_ROW = 5  # tasks that a person takes one after the other where the site offers the next
-GONE = frozenset({"task_done", "task_skipped", "task_expired", "410", "404"})  # a left task that is over
+WAITING_ROUNDS = 4  # times that each person finds nothing before the crowd counts as stuck
+IN_A_ROW = 5  # tasks that a person does without a rest if the site offers the next
+GONE = frozenset({"task_done", "task_skipped", "task_expired", "410", "404"})  # codes for a task that has ended
 
 
 @dataclass
 class Tally:
-    """What happened so far. Written under the crowd's lock."""
+    """What happened so far. Protected by the crowd's lock."""
 
     answers: Counter[Kind] = field(default_factory=Counter)
     skipped: int = 0
@@ -46,7 +47,7 @@ class Crowd:
         self._ledger = ledger
         self._lock = Condition()
         self._prompts_wanted = trees
-        self._resting: list[tuple[float, int, Person]] = []  # until when; the number breaks ties
+        self._resting: list[tuple[float, int, Person]] = []  # a heap of (until when, tie-breaker, person)
         self._order = count()
         self._busy = 0
         self._stopped = False
@@ -59,7 +60,7 @@ class Crowd:
             thread.start()
 
     def stop(self) -> None:
-        """Let everybody finish what they are doing."""
+        """Stop after everybody has finished what they are doing."""
         with self._lock:
             self._stopped = True
             self._lock.notify_all()
@@ -67,24 +68,24 @@ class Crowd:
             thread.join()
 
     def tidy_up(self) -> None:
-        """Give back what people left lying, so that nobody has to wait for it."""
+        """Skip the tasks that people left open, so that their openings are free."""
         for person in self.people:
             person.left += [person.unwanted] if person.unwanted else []
             while person.left:
                 try:
-                    following = person.door.skip(person.left.pop(), person.skip_reason())
+                    following = person.client.skip(person.left.pop(), person.skip_reason())
                     while following is not None and following.kind != Kind.INITIAL_PROMPT:
                         following = self._do(person, following, stop=True)
                 except Refused as refusal:
                     self.tally.refusals[refusal.code] += 1
 
     def want_prompts(self, number: int) -> None:
-        """Somebody has to write so many more prompts, because as many were rejected."""
+        """Ask for this many more prompts, to replace rejected ones."""
         with self._lock:
             self._prompts_wanted += number
 
     def is_out_of_work(self) -> bool:
-        """Everybody looked several times, nobody is at work and nobody left anything: nothing will change any more."""
+        """Return True if nothing will change any more: everybody found nothing several times and has no open task."""
         with self._lock:
             return self._busy == 0 and all(
                 person.nothing_in_a_row >= WAITING_ROUNDS and not person.left for person in self.people
@@ -101,7 +102,7 @@ class Crowd:
             while person := self._next_person():
                 rest = 1.0
                 try:
-                    rest = self._turn(person)
+                    rest = self._act(person)
                 finally:
                     connection.close()  # back to the pool, which may be smaller than the crowd
                     with self._lock:
@@ -115,7 +116,7 @@ class Crowd:
                 self._lock.notify_all()
 
     def _next_person(self) -> Person | None:
-        """Whoever rested enough; waits for them. None when it is over."""
+        """Wait for the next person whose rest is over. Return None after `stop`."""
         with self._lock:
             while not self._stopped:
                 wait = self._resting[0][0] - time.monotonic() if self._resting else None
@@ -130,16 +131,16 @@ class Crowd:
 
     # --- What one person does ---
 
-    def _turn(self, person: Person) -> float:
-        """Find work and do it. Returns for how long the person rests afterwards."""
+    def _act(self, person: Person) -> float:
+        """Find work and do it. Return the seconds that the person rests afterwards."""
         try:
             work = self._find_work(person)
         except Refused as refusal:
             return self._refused(person, refusal)
         person.nothing_in_a_row = 0
-        for left in reversed(range(IN_A_ROW)):
-            # Whoever asked for a prompt would be offered another one: as many as are wanted are asked for.
-            stop = left == 0 or self._stopped or work.kind == Kind.INITIAL_PROMPT
+        for remaining in reversed(range(IN_A_ROW)):
+            # After a prompt the site would offer another prompt, but the crowd writes only as many as it needs.
+            stop = remaining == 0 or self._stopped or work.kind == Kind.INITIAL_PROMPT
             try:
                 following = self._do(person, work, stop=stop)
             except Refused as refusal:
@@ -148,12 +149,12 @@ class Crowd:
                 break
             work = following
         else:
-            person.left.append(work)  # offered after a skip, and kept for later
+            person.left.append(work)  # the site offered it after a skip: for later
         return 0.0
 
     def _do(self, person: Person, work: Work, *, stop: bool) -> Work | None:
-        """Answer, skip or leave it. Returns what the site offers next."""
-        # Prompts are written because they are missing, so nobody dawdles over them.
+        """Answer, skip or leave the task. Return what the site offers next."""
+        # Prompts are always answered, since the crowd needs them.
         chance = 0.5 if work.kind == Kind.INITIAL_PROMPT else person.rng.random()
         if chance < person.habits.leaves:
             person.left.append(work)
@@ -161,10 +162,10 @@ class Crowd:
             return None
         if chance > 1 - person.habits.skips:
             self._count("skipped")
-            return person.door.skip(work, person.skip_reason())
+            return person.client.skip(work, person.skip_reason())
         answer = person.think(work)
         with self._timed(f"answer {work.kind.value}"):
-            following = person.door.answer(work, answer, stop=stop)
+            following = person.client.answer(work, answer, stop=stop)
         self._ledger.acknowledged(person.user.pk, work, answer)
         with self._lock:
             self.tally.answers[work.kind] += 1
@@ -173,12 +174,12 @@ class Crowd:
 
     def _find_work(self, person: Person) -> Work:
         if person.left and (person.nothing_in_a_row or person.rng.random() < 0.5):
-            left = person.left.pop()
+            work = person.left.pop()
             try:
-                return person.door.open(left.task_id)
+                return person.client.open(work.task_id)
             except Refused as refusal:
                 if refusal.code not in GONE:
-                    person.left.append(left)
+                    person.left.append(work)
                 raise
         if self._may_write_prompt():
             try:
@@ -189,11 +190,11 @@ class Crowd:
                     raise
         work = self._any_work(person)
         if self._is_unwanted(person, work):
-            raise Refused(NOTHING, "only new prompts are wanted")
+            raise Refused(NOTHING, "the site offers only prompt tasks")
         return work
 
     def _is_unwanted(self, person: Person, work: Work) -> bool:
-        """A prompt, which is offered when there is nothing else, would only be one more tree that nobody asked for."""
+        """Return True for a prompt task that the site offers for lack of other work, but the crowd does not need."""
         if work.kind != Kind.INITIAL_PROMPT or self._may_write_prompt():
             return False
         person.unwanted = work
@@ -203,11 +204,11 @@ class Crowd:
         if person.unwanted is None:
             return self._take(person, None)
         unwanted, person.unwanted = person.unwanted, None
-        return person.door.skip(unwanted, person.skip_reason()) or self._take(person, None)
+        return person.client.skip(unwanted, person.skip_reason()) or self._take(person, None)
 
     def _take(self, person: Person, kind: Kind | None) -> Work:
         with self._timed("request"):
-            return person.door.take(kind)
+            return person.client.take(kind)
 
     def _may_write_prompt(self) -> bool:
         with self._lock:
@@ -229,28 +230,17 @@ class Crowd:
         with self._lock:
             setattr(self.tally, what, getattr(self.tally, what) + 1)
 
-    def _timed(self, what: str) -> "_Timer":
-        return _Timer(self, what)
-
-
-class _Timer:
-    """Notes how long something took, if it went well."""
-
-    def __init__(self, crowd: Crowd, what: str) -> None:
-        self._crowd = crowd
-        self._what = what
-
-    def __enter__(self) -> None:
-        self._began = time.perf_counter()
-
-    def __exit__(self, error: type[BaseException] | None, *_rest: object) -> None:
-        if error is None:
-            took = time.perf_counter() - self._began
-            with self._crowd._lock:
-                self._crowd.tally.seconds[self._what].append(took)
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        """Record the duration of the block, unless it raises."""
+        began = time.perf_counter()
+        yield
+        took = time.perf_counter() - began
+        with self._lock:
+            self.tally.seconds[what].append(took)
 
 
 def rngs(seed: int | None) -> Iterator[random.Random]:
-    """A source of chance for each person, repeatable with a seed."""
+    """Yield a random generator for each person, repeatable with a seed."""
     base = random.randrange(2**32) if seed is None else seed
     return (random.Random(f"{base}-{number}") for number in count())

@@ -13,16 +13,15 @@ class Form:
     page_url: str
     id: str
     action: str
-    values: dict[str, str] = field(default_factory=dict)  # as they stand on the page
-    options: dict[str, list[str]] = field(default_factory=dict)  # what may be chosen, by field
+    values: dict[str, str] = field(default_factory=dict)  # initial values
+    options: dict[str, list[str]] = field(default_factory=dict)  # choices by field
     required: set[str] = field(default_factory=set)
-
-    buttons: dict[str, list[str]] = field(default_factory=dict)  # names and values of its buttons
+    buttons: dict[str, list[str]] = field(default_factory=dict)  # values of submit buttons by name
 
     def filled(self, fields: dict[str, str | None]) -> dict[str, str]:
-        """What is sent when the person fills in `fields`; None leaves a field empty, or unticked.
+        """Return the data that a browser sends when `fields` are filled in; None leaves a field empty, or unticked.
 
-        Raises LookupError for what a person could not do on this page.
+        Raise LookupError for fields and values that the page does not offer.
         """
         data = dict(self.values)
         for name, value in fields.items():
@@ -45,7 +44,7 @@ class Form:
 
 
 class Page(HTMLParser):
-    """A page: its forms, its first heading, what it says is wrong."""
+    """A page: its forms, its heading and its error messages."""
 
     def __init__(self, url: str, html: str) -> None:
         super().__init__()
@@ -55,71 +54,68 @@ class Page(HTMLParser):
         self.task_kind = ""
         self.heading = ""
         self.alerts: list[str] = []
-        self._inside: list[Form] = []
-        self._elsewhere: list[tuple[str, str, str]] = []  # buttons outside of their form: form, name, value
+        self._open_form: Form | None = None
+        self._outer_buttons: list[tuple[str, str, str]] = []  # outside of their form: id of the form, name, value
         self._textarea = ""
         self._select = ""
-        self._hearing: list[str] = []
-        self._depth = 0
+        self._reading: str = ""  # "heading", or the tag of an error message
         self.feed(html)
-        for form_id, name, value in self._elsewhere:
+        for form_id, name, value in self._outer_buttons:
             for form in self.forms:
                 if form.id == form_id:
                     form.buttons.setdefault(name, []).append(value)
 
     def form_by_id(self, form_id: str) -> Form:
-        return self._one(form for form in self.forms if form.id == form_id)
+        return self._first(form for form in self.forms if form.id == form_id)
 
     def form_with(self, name: str) -> Form:
-        return self._one(form for form in self.forms if name in form.values)
+        return self._first(form for form in self.forms if name in form.values)
 
-    def _one(self, found: Iterator[Form]) -> Form:
-        form = next(found, None)
-        if form is None:
-            raise LookupError(f"{self.summary()} lacks the form")
-        return form
+    def _first(self, forms: Iterator[Form]) -> Form:
+        for form in forms:
+            return form
+        raise LookupError(f"{self.summary()} lacks the form")
 
     def summary(self) -> str:
         return " · ".join([self.path, self.heading.strip(), *(" ".join(alert.split()) for alert in self.alerts)])
 
     def handle_starttag(self, tag: str, attrs: Attributes) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if "data-task-kind" in given:
-            self.task_kind = given["data-task-kind"]
+        attributes = {name: value or "" for name, value in attrs}
+        self.task_kind = attributes.get("data-task-kind", self.task_kind)
         if tag == "h1":
-            self._hearing = ["heading"]
-        elif given.get("role") == "alert" or "field__errors" in given.get("class", ""):
-            self._hearing = [tag]
+            self._reading = "heading"
+        elif attributes.get("role") == "alert" or "field__errors" in attributes.get("class", ""):
+            self._reading = tag
             self.alerts.append("")
         if tag == "form":
-            self._inside = [Form(self.url, given.get("id", ""), given.get("action") or self.url)]
-            self.forms += self._inside
-        elif tag == "button" and given.get("name"):
-            if "form" in given:
-                self._elsewhere.append((given["form"], given["name"], given.get("value", "")))
-            elif self._inside:
-                self._inside[0].buttons.setdefault(given["name"], []).append(given.get("value", ""))
-        elif self._inside:
-            self._field(tag, given, self._inside[0])
+            self._open_form = Form(self.url, attributes.get("id", ""), attributes.get("action") or self.url)
+            self.forms.append(self._open_form)
+        elif tag == "button" and attributes.get("name"):
+            if "form" in attributes:
+                self._outer_buttons.append((attributes["form"], attributes["name"], attributes.get("value", "")))
+            elif self._open_form:
+                self._open_form.buttons.setdefault(attributes["name"], []).append(attributes.get("value", ""))
+        elif self._open_form:
+            self._field(tag, attributes, self._open_form)
 
-    def _field(self, tag: str, given: dict[str, str], form: Form) -> None:
-        name = given.get("name", "")
+    def _field(self, tag: str, attributes: dict[str, str], form: Form) -> None:
+        name = attributes.get("name", "")
         if tag == "option" and self._select:
-            form.options[self._select].append(given.get("value", ""))
-            if "selected" in given or self._select not in form.values:
-                form.values[self._select] = given.get("value", "")
+            form.options[self._select].append(attributes.get("value", ""))
+            if "selected" in attributes or self._select not in form.values:
+                form.values[self._select] = attributes.get("value", "")
             return
         if not name or tag == "button":
             return
-        if "required" in given:
+        if "required" in attributes:
             form.required.add(name)
-        kind = given.get("type", "text")
+        kind = attributes.get("type", "text")
         if tag == "input" and kind in ("radio", "checkbox"):
-            form.options.setdefault(name, []).append(given.get("value", "on"))
-            if "checked" in given:
-                form.values[name] = given.get("value", "on")
+            form.options.setdefault(name, []).append(attributes.get("value", "on"))
+            if "checked" in attributes:
+                form.values[name] = attributes.get("value", "on")
         elif tag == "input" and kind not in ("submit", "button", "image"):
-            form.values[name] = given.get("value", "")
+            form.values[name] = attributes.get("value", "")
         elif tag == "select":
             self._select = name
             form.options[name] = []
@@ -129,18 +125,18 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
-            self._inside = []
+            self._open_form = None
         elif tag == "select":
             self._select = ""
         elif tag == "textarea":
             self._textarea = ""
-        if self._hearing and (tag == "h1" or tag == self._hearing[0]):
-            self._hearing = []
+        if tag in ("h1", self._reading):
+            self._reading = ""
 
     def handle_data(self, data: str) -> None:
-        if self._textarea and self._inside:
-            self._inside[0].values[self._textarea] += data
-        if self._hearing == ["heading"]:
+        if self._textarea and self._open_form:
+            self._open_form.values[self._textarea] += data
+        if self._reading == "heading":
             self.heading += data
-        elif self._hearing:
+        elif self._reading:
             self.alerts[-1] += data

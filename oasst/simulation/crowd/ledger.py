@@ -1,6 +1,5 @@
-"""What the site said that it stored, one JSON object a line, written before the person goes on.
-
-Whoever kills servers can compare it with the database: every line must be there, exactly once.
+"""A file of the answers that the site said it stored, one JSON object a line, for tests that kill servers: the database
+must contain every line exactly once.
 """
 
 from pathlib import Path

@@ -1,6 +1,7 @@
-"""The door over HTTP: the pages, used like a browser without script.
+"""The client over HTTP: uses the pages like a browser without JavaScript.
 
-What a person does who gets no answer or an error page: send the same form again. That must never store anything twice.
+Without an answer, or after an error page, it sends the same form again, as people do. That must not store anything
+twice.
 """
 
 import re
@@ -16,45 +17,42 @@ from oasst.simulation.crowd.work import Answer, Question, Refused, Work
 from tasks.kinds import Kind
 from trees.labels import LABELS
 
-PATIENCE = 90.0  # seconds in which the same request is sent again and again
+PATIENCE = 90.0  # seconds of repeating a request before giving up
 PAUSE = 0.25
 TIMEOUT = 30.0
 TASK = re.compile(r"/tasks/([0-9a-f-]{36})/$")
 
 
 class UnexpectedPage(Exception):
-    """The site shows something that no person could go on from."""
+    """The site shows a page that a person could not continue from."""
 
 
-class PageDoor:
+class PageClient:
     def __init__(self, base_url: str, email: str, password: str, lang: str) -> None:
         self.base_url = base_url.rstrip("/") + "/"
         self.email = email
         self.password = password
         self.lang = lang
-        self.again = 0
+        self.repeats = 0
         self.session = requests.Session()
-        # Nothing of the surroundings: no proxies, no .netrc.
-        self.session.trust_env = False
+        self.session.trust_env = False  # no proxies, no .netrc
 
     def enter(self) -> None:
-        for _ in range(5):  # a sign-in whose answer got lost leaves a used form behind: begin again
-            door = self._get("accounts/login/?next=/dashboard/")
-            if door.path.endswith("/accounts/login/"):
-                form = door.form_with("password")
+        for _ in range(5):  # if the answer to a sign-in gets lost, its form cannot be used again
+            page = self._get("accounts/login/?next=/dashboard/")
+            if page.path.endswith("/accounts/login/"):
+                form = page.form_with("password")
                 page = self._send(form, {"login": self.email, "password": self.password}, refused=False)
-            else:
-                page = door
             if page.path.endswith("/terms/accept/"):
                 page = self._send(page.form_by_id("accept"), {})
             if page.path.endswith("/dashboard/"):
                 return
-        raise UnexpectedPage(f"{self.email} can not sign in: {page.summary()}")
+        raise UnexpectedPage(f"{self.email} cannot sign in: {page.summary()}")
 
     def take(self, kind: Kind | None) -> Work:
         dashboard = self._get(f"dashboard/?lang={self.lang}")
-        wanted = kind.value if kind else "random"
-        form = next((f for f in dashboard.forms if f.values.get("kind") == wanted), None)
+        value = kind.value if kind else "random"
+        form = next((form for form in dashboard.forms if form.values.get("kind") == value), None)
         if form is None:
             raise Refused("no_work", "the dashboard offers none")
         return self._work(self._send(form, {}))
@@ -80,7 +78,7 @@ class PageDoor:
         if answer.labels is not None:
             fields |= {name: None if value is None else f"{value:g}" for name, value in answer.labels.items()}
         elif answer.order:
-            fields |= {f"rank_{one}": str(place) for place, one in enumerate(answer.order, start=1)}
+            fields |= {f"rank_{reply_id}": str(position) for position, reply_id in enumerate(answer.order, start=1)}
         else:
             fields["text"] = answer.text
         page = self._send(form, fields)
@@ -101,7 +99,7 @@ class PageDoor:
         return self._page(self._request("GET", urljoin(self.base_url, path)))
 
     def _send(self, form: Form, fields: dict[str, str | None], *, refused: bool = True) -> Page:
-        """Submit the form. A page that answers with an error is the site's refusal."""
+        """Submit the form. With `refused`, an error page raises Refused."""
         data = form.filled(fields)
         response = self._request("POST", urljoin(form.page_url, form.action), data=data)
         if refused and response.status_code >= 400:
@@ -126,7 +124,7 @@ class PageDoor:
                 reason = str(error)
             if time.monotonic() > deadline:
                 raise UnexpectedPage(f"{method} {url} failed for {PATIENCE:.0f} seconds: {reason}")
-            self.again += 1
+            self.repeats += 1
             time.sleep(PAUSE)
 
 

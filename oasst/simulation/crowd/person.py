@@ -1,35 +1,35 @@
-"""One simulated person: mostly diligent, of their own opinion, sometimes somewhere else in their thoughts."""
+"""One simulated person: mostly diligent, sometimes absent-minded, with opinions of their own."""
 
 import random
 from dataclasses import dataclass, field
 
 from oasst.accounts.models import User
 from oasst.simulation.crowd.texts import Texts
-from oasst.simulation.crowd.work import Answer, Door, Question, Work
+from oasst.simulation.crowd.work import Answer, Client, Question, Work
 from tasks.kinds import TABLE
 from trees.models import Skip
 
 
 @dataclass(frozen=True)
 class Habits:
-    """How often, from 0 to 1."""
+    """Probabilities."""
 
     calls_junk: float = 0.08
     skips: float = 0.03
-    leaves: float = 0.04  # goes away and comes back to the task later
-    disagrees: float = 0.3  # swaps two replies in the order that most would give
-    leaves_empty: float = 0.4  # a question that may be left open
+    leaves: float = 0.04  # leaves a task and comes back to it later
+    disagrees: float = 0.3  # swaps two replies of the usual order
+    leaves_empty: float = 0.4  # leaves an optional question open
 
 
 @dataclass
 class Person:
     user: User
-    door: Door
+    client: Client
     texts: Texts
     rng: random.Random
     habits: Habits = Habits()
     left: list[Work] = field(default_factory=list)
-    unwanted: Work | None = None  # a prompt that was offered and is not needed
+    unwanted: Work | None = None  # a prompt task that the site offered but the crowd does not need
     nothing_in_a_row: int = 0
 
     def think(self, work: Work) -> Answer:
@@ -39,7 +39,7 @@ class Person:
             case "labels":
                 return Answer(labels={question.name: self._label(question) for question in work.questions})
             case "ranking":
-                # Ids sort by time: most people prefer the older reply, so a consensus exists and is not unanimous.
+                # Most people prefer the older reply (ids sort by time), so there is a consensus, but not unanimity.
                 order = sorted(work.reply_ids)
                 if self.rng.random() < self.habits.disagrees:
                     first, second = self.rng.sample(range(len(order)), 2)
@@ -50,7 +50,7 @@ class Person:
         if question.name == "spam":
             return float(self.rng.random() < self.habits.calls_junk)
         if question.widget == "flag":
-            # Not among them: another language would count as a vote against the message.
+            # Never lang_mismatch, which counts as a vote against the message.
             return 1.0 if question.name != "lang_mismatch" and self.rng.random() < 0.02 else None
         if not question.mandatory and self.rng.random() < self.habits.leaves_empty:
             return None

@@ -1,4 +1,4 @@
-"""How far the trees of a crowd are, and saying so: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of the trees of a crowd: a bar on a terminal, else a line now and then."""
 
 import time
 from collections import Counter
@@ -16,32 +16,32 @@ LINE_EVERY = 5.0  # seconds
 
 
 def states_of_trees_by(authors: Iterable[UUID]) -> Counter[State]:
-    """State → how many trees that these people started are in it."""
+    """Return state → the number of trees in it that these users started."""
     rows = MessageTree.objects.filter(messages__parent=None, messages__author__in=list(authors))
     return Counter({State(state): number for state, number in rows.values_list("state").annotate(n=Count("pk"))})
 
 
 class Progress:
-    def __init__(self, stream: Any, wanted: int) -> None:
+    def __init__(self, stream: Any, goal: int) -> None:
         self._stream = stream
-        self._wanted = wanted
+        self._goal = goal
         self._is_terminal = stream.isatty()
         self._began = time.monotonic()
-        self._said_at = 0.0
-        self._said = ""
+        self._written_at = 0.0
+        self._written = ""
 
     def show(self, states: Counter[State], answers: int) -> None:
-        done = min(states[State.READY_FOR_EXPORT], self._wanted)
+        done = min(states[State.READY_FOR_EXPORT], self._goal)
         rest = ", ".join(f"{number} {state.value}" for state, number in sorted(states.items()) if number)
         speed = answers / max(0.001, time.monotonic() - self._began)
-        line = f"{done} of {self._wanted} trees finished, {answers} answers, {speed:.1f}/s ({rest or 'no trees yet'})"
+        line = f"{done} of {self._goal} trees finished, {answers} answers, {speed:.1f}/s ({rest or 'no trees yet'})"
         if self._is_terminal:
-            filled = WIDTH * done // self._wanted
+            filled = WIDTH * done // self._goal
             self._stream.write(f"\r[{'#' * filled}{'.' * (WIDTH - filled)}] {line}\x1b[K", ending="")
             self._stream.flush()
-        elif line != self._said and time.monotonic() - self._said_at >= LINE_EVERY:
+        elif line != self._written and time.monotonic() - self._written_at >= LINE_EVERY:
             self._stream.write(line)
-            self._said, self._said_at = line, time.monotonic()
+            self._written, self._written_at = line, time.monotonic()
 
     def end(self) -> None:
         if self._is_terminal:

@@ -1,25 +1,26 @@
-"""The door inside the process: the same services that the pages call."""
+"""The client within the process: calls the same services as the pages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 from oasst.accounts.consent import accept_terms
 from oasst.accounts.models import User
 from oasst.core.errors import Busy, DomainError
-from oasst.core.locks import waits_are_busy
+from oasst.core.locks import timeouts_as_busy
 from oasst.simulation.crowd.work import Answer, Question, Refused, Work
 from tasks import assignment, submission
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from tasks.queries import get_task_for
-from trees.contributing.reviews import labels_asked
+from trees.contributing.reviews import requested_labels
 from trees.labels import LABELS
 from trees.lifecycle.policy import TreePolicy
 
 
-class ServiceDoor:
-    again = 0  # within one process an answer always comes
+class ServiceClient:
+    repeats = 0  # calls always return, so nothing is sent again
 
     def __init__(self, user: User, lang: str, policy: TreePolicy) -> None:
         self.user = user
@@ -46,20 +47,19 @@ class ServiceDoor:
         if TABLE[Kind(task.kind)].answer == "labels" and task.message is not None:
             questions = tuple(
                 Question(name, LABELS[name].widget, name in self.policy.mandatory_labels)
-                for name in labels_asked(task.message, task.mode, self.policy)
+                for name in requested_labels(task.message, task.mode, self.policy)
             )
         return Work(task.pk, Kind(task.kind), questions, tuple(task.reply_ids))
 
     def answer(self, work: Work, answer: Answer, *, stop: bool) -> Work | None:
+        arguments: dict[str, Any] = {"task_id": work.task_id, "user": self.user, "policy": self.policy}
         with _refusals():
             if answer.labels is not None:
-                submission.submit_labels(task_id=work.task_id, user=self.user, labels=answer.labels, policy=self.policy)
+                submission.submit_labels(labels=answer.labels, **arguments)
             elif answer.order:
-                submission.submit_ranking(
-                    task_id=work.task_id, user=self.user, ordered_ids=answer.order, policy=self.policy
-                )
+                submission.submit_ranking(ordered_ids=answer.order, **arguments)
             else:
-                submission.submit_text(task_id=work.task_id, user=self.user, text=answer.text, policy=self.policy)
+                submission.submit_text(text=answer.text, **arguments)
         return None
 
     def skip(self, work: Work, reason: str) -> Work | None:
@@ -71,7 +71,7 @@ class ServiceDoor:
 @contextmanager
 def _refusals() -> Iterator[None]:
     try:
-        with waits_are_busy():
+        with timeouts_as_busy():
             yield
     except DomainError as error:
         wait = error.retry_after if isinstance(error, Busy) else 0

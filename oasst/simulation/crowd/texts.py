@@ -1,4 +1,4 @@
-"""Real texts for simulated people, from the sample files. A text that comes round again is varied a little."""
+"""Real texts for simulated people, from the sample files. Repeated texts are varied a little."""
 
 import json
 import random
@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from oasst.core.errors import Invalid
-from oasst.core.json_lines import lines_of
+from oasst.core.json_lines import read_lines
 from oasst.core.text.validation import clean_text
 from tasks.kinds import Kind
 
@@ -23,7 +23,7 @@ VARIATIONS = (
 
 
 class Texts:
-    """Hands out texts by kind, in an order of their own; safe to share between threads."""
+    """Hands out texts by kind, in random order. Safe to share between threads."""
 
     def __init__(self, folder: Path, *, limit: int, rng: random.Random) -> None:
         nodes = [node for line in _lines(folder / "trees_en_50.jsonl") for node in _nodes(line["prompt"])]
@@ -52,24 +52,24 @@ class Texts:
 def _endless(texts: list[str]) -> Iterator[str]:
     yield from texts
     for time in count(2):
-        for place, text in enumerate(texts):
-            yield f"{text}\n\n{VARIATIONS[place % len(VARIATIONS)].format(time)}"
+        for number, text in enumerate(texts):
+            yield f"{text}\n\n{VARIATIONS[number % len(VARIATIONS)].format(time)}"
 
 
 def _lines(path: Path) -> list[Any]:
-    return [json.loads(line) for line in lines_of(path)]
+    return [json.loads(line) for line in read_lines(path)]
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    waiting = [node]
-    while waiting:
-        one = waiting.pop()
-        yield one
-        waiting.extend(one.get("replies") or [])
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(node.get("replies") or [])
 
 
 def _usable(text: str, limit: int) -> bool:
-    """The rules for what people submit do not apply to files, so some texts of the files are not usable."""
+    """Return True if a user may submit the text: the rules for users do not apply to imported files."""
     try:
         clean_text(text, limit=limit)
     except Invalid:

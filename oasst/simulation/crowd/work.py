@@ -1,4 +1,4 @@
-"""What a simulated person sees and does, whichever door it comes through."""
+"""What a simulated person sees and does, with any client."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,18 +18,18 @@ class Question:
 
 @dataclass(frozen=True)
 class Work:
-    """A task in a person's hands."""
+    """A task that a person holds."""
 
     task_id: UUID
     kind: Kind
     questions: tuple[Question, ...] = ()
     reply_ids: tuple[UUID, ...] = ()
-    page: Any = None  # what the door needs to send the answer
+    page: Any = None  # what the client needs to send the answer
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a person gives back: one of the three."""
+    """The answer of a person: one of the three fields."""
 
     text: str = ""
     labels: dict[str, float | None] | None = None
@@ -38,11 +38,11 @@ class Answer:
     def as_json(self) -> dict[str, Any]:
         if self.labels is not None:
             return {"labels": self.labels}
-        return {"order": [str(one) for one in self.order]} if self.order else {"text": self.text}
+        return {"order": list(map(str, self.order))} if self.order else {"text": self.text}
 
 
 class Refused(Exception):
-    """The site said no, in a way that people live with. `retry_after` is in seconds."""
+    """An expected refusal of the site. `retry_after` is in seconds."""
 
     def __init__(self, code: str, message: str = "", retry_after: float = 0) -> None:
         super().__init__(f"{code}: {message}" if message else code)
@@ -51,26 +51,26 @@ class Refused(Exception):
         self.retry_after = retry_after
 
 
-class Door(Protocol):
-    """One person's way into the site. Every method may raise Refused."""
+class Client(Protocol):
+    """One person's access to the site. Every method may raise Refused."""
 
-    again: int
-    """How often something had to be sent again, because no answer came."""
+    repeats: int
+    """How often a request was sent again because no answer came."""
 
     def enter(self) -> None:
-        """Come in and agree to the terms."""
+        """Sign in and accept the terms."""
 
     def take(self, kind: Kind | None) -> Work:
         """Ask for work of this kind, or of any."""
 
     def open(self, task_id: UUID) -> Work:
-        """Come back to a task that was left."""
+        """Open a task that was left."""
 
     def answer(self, work: Work, answer: Answer, *, stop: bool) -> Work | None:
-        """Send the answer. When this returns, the site has said that it is stored.
+        """Send the answer. When this returns, the site has confirmed that it is stored.
 
-        Without `stop` the person takes what the site offers next, if anything.
+        Without `stop`, return the work that the site offers next, if any.
         """
 
     def skip(self, work: Work, reason: str) -> Work | None:
-        """Give the work back. Returns what the site offers instead, if anything."""
+        """Give the work back. Return what the site offers instead, if anything."""

@@ -1,6 +1,6 @@
-"""API clients at work over HTTP: whole cycles of asking, acknowledging and answering, and how long each call takes.
+"""Measuring API clients over HTTP: cycles of asking, acknowledging and answering, and the time of each call.
 
-The client is a few lines over asyncio, so that it costs less than what it measures.
+The HTTP client is a few lines of asyncio, so that it costs less than the site.
 """
 
 import asyncio
@@ -16,23 +16,23 @@ from urllib.parse import urlsplit
 from oasst.simulation.measuring.processor import Processor, Stolen
 from oasst.simulation.measuring.written_bytes import Written
 
-BETWEEN_ARRIVALS = 0.02  # seconds: people do not come in one instant
-AFTERWARDS = 3
+BETWEEN_ARRIVALS = 0.02  # seconds, so that users do not all start at once
+AFTERWARDS = 3  # seconds for the jobs that answers cause
 
 
 @dataclass
 class Run:
-    """What happened: milliseconds by operation, answers by status, the ids of tasks that were answered."""
+    """The results of one measurement."""
 
     seconds: float = 0
     stolen: str = ""
     cpu: dict[str, float] = field(default_factory=dict)  # seconds by part of the site
-    webs: list[float] = field(default_factory=list)  # seconds of each web process
-    yardsticks: list[float] = field(default_factory=list)  # milliseconds that one piece of work took, again and again
-    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    webs: list[float] = field(default_factory=list)  # CPU seconds of each web process
+    yardsticks: list[float] = field(default_factory=list)  # milliseconds of CPU for the same computation, repeated
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # milliseconds by operation
     statuses: Counter[int] = field(default_factory=Counter)
-    answered: list[str] = field(default_factory=list)
-    written: list[str] = field(default_factory=list)  # lines: the log of the database of one cycle, by table
+    answered: list[str] = field(default_factory=list)  # ids of tasks
+    written: list[str] = field(default_factory=list)  # lines of a table: bytes of WAL and changed rows of one cycle
     troubles: list[str] = field(default_factory=list)
 
     def table(self) -> list[str]:
@@ -44,7 +44,7 @@ class Run:
         return lines
 
     def processor(self) -> str:
-        """CPU milliseconds of a cycle, by part of the site."""
+        """Return lines about the CPU milliseconds of a cycle, by part of the site."""
         most_first = sorted(self.cpu.items(), key=lambda part: -part[1])
         each = {name: 1000 * seconds / max(1, len(self.answered)) for name, seconds in most_first}
         parts = ", ".join(f"{name} {ms:.1f}" for name, ms in each.items())
@@ -78,7 +78,7 @@ class Connection:
         return status, json.loads(content) if content else None
 
     async def get(self, path: str) -> int:
-        """The status, once everything is here. Nothing is unpacked or read: that would be time of the caller."""
+        """Return the status after the whole response has come. It is not decoded, since that would cost client time."""
         status, _, _ = await self._send("GET", path)
         return status
 
@@ -105,7 +105,7 @@ class Connection:
 
 
 async def contribute(name: str, lang: str, rounds: range, connection: Connection, run: Run) -> None:
-    """Rounds of whatever is most wanted, by one person."""
+    """Do any kind of task for one user, once for each round."""
     who = {"id": name, "display_name": name, "auth_method": "local"}
 
     async def call(label: str, path: str, body: Any) -> tuple[int, Any]:
@@ -133,7 +133,7 @@ async def contribute(name: str, lang: str, rounds: range, connection: Connection
 
 
 def answer_to(task: dict[str, Any], own: str) -> tuple[str, dict[str, Any]]:
-    """What a contributor says to a task: the kind of answer, and its body."""
+    """Return (name of the operation, body) for an answer to the task."""
     if "valid_labels" in task:
         labels = dict.fromkeys(task["mandatory_labels"], 0)
         body = {"type": "text_labels", "message_id": task["message_id"], "task_id": task["id"], "text": ""}
@@ -146,29 +146,30 @@ def answer_to(task: dict[str, Any], own: str) -> tuple[str, dict[str, Any]]:
 
 
 def measure_api(base_url: str, key: str, *, rounds: range, people: int, langs: Sequence[str], prefix: str) -> Run:
-    """So many contributors at once, each those rounds: their numbers make the ids of what is sent."""
+    """Let `people` users work at once, each for these rounds. The numbers of the rounds must not repeat for a `prefix`,
+    since they are part of the ids that the client sends.
+    """
     run = Run()
     processor = Processor()
 
-    async def all_of_them() -> None:
+    async def run_all() -> None:
         connections = [Connection(base_url, key) for _ in range(people)]
         for connection in connections:
             await connection.open()
             await asyncio.sleep(BETWEEN_ARRIVALS)
         stolen, begun = Stolen(), time.perf_counter()
         yardstick = asyncio.ensure_future(_measure_machine(run))
-        acts = (
-            contribute(f"{prefix}{place}", langs[place % len(langs)], rounds, one, run)
-            for place, one in enumerate(connections)
+        users = (
+            contribute(f"{prefix}{number}", langs[number % len(langs)], rounds, connection, run)
+            for number, connection in enumerate(connections)
         )
-        await asyncio.gather(*acts)
+        await asyncio.gather(*users)
         yardstick.cancel()
         run.seconds, run.stolen = time.perf_counter() - begun, str(stolen)
 
     cpu, webs, written = processor.seconds(), processor.of_each_web_process(), Written()
-    asyncio.run(all_of_them())
-    # What the answers set off belongs to them: the worker reads what happened a moment later.
-    time.sleep(AFTERWARDS)
+    asyncio.run(run_all())
+    time.sleep(AFTERWARDS)  # the CPU of jobs counts too
     run.cpu = {name: seconds - cpu[name] for name, seconds in processor.seconds().items()}
     run.webs = [now - then for now, then in zip(processor.of_each_web_process(), webs, strict=True)]
     run.cpu["client"] -= sum(run.yardsticks) / 1000
@@ -177,7 +178,7 @@ def measure_api(base_url: str, key: str, *, rounds: range, people: int, langs: S
 
 
 async def _measure_machine(run: Run) -> None:
-    """Cores share caches and their clock with whoever else works, so a second of CPU does less on a busy machine."""
+    """Time the same computation again and again: on a busy machine it takes more CPU, since cores share caches."""
     while True:
         begun = time.thread_time()
         json.loads(json.dumps({str(number): str(number * number) for number in range(5000)}))

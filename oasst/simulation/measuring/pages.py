@@ -1,5 +1,5 @@
-"""What each page costs for the person with most behind them, and answers to programs, in this process and through every
-middleware: as they are, and compressed.
+"""Measuring each page for the most active user, and some API responses, in this process and through every middleware,
+plain and compressed.
 """
 
 from collections.abc import Iterator
@@ -26,9 +26,9 @@ from trees.queries import KINDS, contributions_of
 
 @dataclass
 class Visits:
-    """Times of each page, and its bytes as it is and compressed."""
+    """Times of each page, and its bytes, plain and compressed."""
 
-    person: User
+    user: User
     timings: Timings = field(default_factory=Timings)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -40,26 +40,26 @@ class Visits:
 
 
 def measure_pages(*, policy: TreePolicy, times: int) -> Visits:
-    """Each page `times` times over in both forms. Raises AssertionError for a page that does not answer with 200."""
+    """Visit each page `times` times, plain and compressed. Raise AssertionError for a status other than 200."""
     ids = Message.objects.values("author").annotate(number=Count("pk")).order_by("-number")
-    person = User.objects.get(pk=ids.filter(author__contribution_languages=[LANG])[0]["author"])
-    moderator = User.objects.exclude(pk=person.pk).order_by("pk")[0]
+    user = User.objects.get(pk=ids.filter(author__contribution_languages=[LANG])[0]["author"])
+    moderator = User.objects.exclude(pk=user.pk).order_by("pk")[0]
     moderator.role = "admin"
     moderator.save(update_fields=["role"])
-    visits = Visits(person)
-    for visitor, pages in ((person, [*_pages(person, policy)]), (moderator, [*_admin_pages()])):
+    visits = Visits(user)
+    for visitor, pages in ((user, [*_pages(user, policy)]), (moderator, [*_admin_pages()])):
         client = Client(headers={"host": "localhost"})
         client.force_login(visitor, backend="django.contrib.auth.backends.ModelBackend")
         _visit_all(visits, client, pages, times)
     _, key = create_api_client(name="bench", trusted=True)
-    _visit_all(visits, Client(headers={"host": "localhost", "X-API-Key": key}), [*_answers_to_programs()], times)
+    _visit_all(visits, Client(headers={"host": "localhost", "X-API-Key": key}), [*_api_paths()], times)
     connection.close()
     return visits
 
 
 def _visit_all(visits: Visits, client: Client, pages: list[tuple[str, str]], times: int) -> None:
     for name, address in pages:
-        visits.sizes[name] = _visit(client, address), _visit(client, address, packed=True)  # and for what is cached
+        visits.sizes[name] = _visit(client, address), _visit(client, address, packed=True)  # also fills caches
         for number in range(times):
             for packed in (False, True) if number % 2 else (True, False):
                 with visits.timings.measure(f"{name}, gzip" if packed else name):
@@ -67,14 +67,14 @@ def _visit_all(visits: Visits, client: Client, pages: list[tuple[str, str]], tim
 
 
 def _visit(client: Client, address: str, *, packed: bool = False) -> int:
-    """How many bytes came."""
+    """Return the number of bytes."""
     answer = client.get(address, headers={"Accept-Encoding": "gzip" if packed else "identity"})
     if answer.status_code != 200:
         raise AssertionError(f"{address} answers {answer.status_code}")
     return len(answer.content)
 
 
-def _pages(person: User, policy: TreePolicy) -> Iterator[tuple[str, str]]:
+def _pages(user: User, policy: TreePolicy) -> Iterator[tuple[str, str]]:
     yield "dashboard", reverse("dashboard")
     contributions = reverse("contributions")
     yield "contributions", contributions
@@ -82,16 +82,16 @@ def _pages(person: User, policy: TreePolicy) -> Iterator[tuple[str, str]]:
         yield f"contributions, {kind}", f"{contributions}?kind={kind}"
     older = None
     for _ in range(20):
-        older = contributions_of(person, older=older).older or older
+        older = contributions_of(user, older=older).older or older
     yield "contributions, page 20", f"{contributions}?{urlencode({'older': older})}"
     yield "a finished tree", reverse("tree", args=[_some_tree(State.READY_FOR_EXPORT)])
     yield "a growing tree", reverse("tree", args=[_some_tree(State.GROWING)])
     yield "nothing to do", reverse("task_nothing")
     for kind in Kind:
         try:
-            task = assignment.request_task(user=person, lang=LANG, policy=policy, kind=kind)
+            task = assignment.request_task(user=user, lang=LANG, policy=policy, kind=kind)
         except DomainError:
-            continue  # nothing of it for this person
+            continue  # no work of this kind
         yield f"task, {kind}", reverse("task", args=[task.pk])
 
 
@@ -111,7 +111,7 @@ def _admin_pages() -> Iterator[tuple[str, str]]:
     yield "admin, people list", reverse("admin:accounts_user_changelist")
 
 
-def _answers_to_programs() -> Iterator[tuple[str, str]]:
+def _api_paths() -> Iterator[tuple[str, str]]:
     tree = _some_tree(State.READY_FOR_EXPORT)
     yield "api, a message", f"/api/v1/messages/{tree}"
     yield "api, a tree", f"/api/v1/messages/{tree}/tree"

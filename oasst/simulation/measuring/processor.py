@@ -1,10 +1,9 @@
-"""Who used the processor: CPU seconds of the parts of a site that runs on this machine.
+"""CPU seconds of each part of a site that runs on this machine. Linux only.
 
-On a shared machine the clock on the wall tells how busy the others are; these seconds do not. Linux only.
+Unlike wall time, they hardly depend on how busy a shared machine is.
 """
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +15,23 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Processor:
-    """The parts are found once: what `./manage.py up` started for this home, its servers, and this process."""
+    """Finds the processes once: those of `./manage.py up` for this home, its servers, and this process."""
 
     def __init__(self) -> None:
         self._parts = {"client": [os.getpid()], "redis": _redis(), **_children_of_up()}
 
     def seconds(self) -> dict[str, float]:
-        """Part → CPU seconds until now, ended children included."""
-        found = {name: sum(map(_used, pids)) for name, pids in self._parts.items()}
-        return {**found, "postgres": sum(map(_used, _postgres()))}
+        """Return part → CPU seconds until now, including those of ended children."""
+        parts = {**self._parts, "postgres": _postgres()}
+        return {name: sum(map(_used, pids)) for name, pids in parts.items()}
 
     def of_each_web_process(self) -> list[float]:
-        """CPU seconds until now of each web process, in the order of their ids."""
+        """Return the CPU seconds until now of each web process, ordered by process id."""
         return [_used(pid) for pid in sorted(self._parts.get("web", []))]
 
 
 class Stolen:
-    """The share of the processor that a virtual machine wanted and was not given, since this was made."""
+    """The share of CPU time that the hypervisor gave to other machines ("steal"), since this object was made."""
 
     def __init__(self) -> None:
         self._before = _times()
@@ -43,32 +42,32 @@ class Stolen:
 
 
 def _times() -> tuple[int, int]:
-    """Ticks of all cores that were used, and that were stolen. See proc_stat(5)."""
+    """Return the used and the stolen ticks of all cores. See proc_stat(5)."""
     user, nice, system, _, _, irq, softirq, steal, *_ = map(int, Path("/proc/stat").read_text().split()[1:11])
     return user + nice + system + irq + softirq, steal
 
 
 def _children_of_up() -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for one in Path("/proc").glob("[0-9]*"):
+    pids: dict[str, list[int]] = {}
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            environment = dict(line.partition("=")[::2] for line in (one / "environ").read_text().split("\0"))
-        except OSError:  # ended meanwhile, or another person's
+            environment = dict(line.partition("=")[::2] for line in (process / "environ").read_text().split("\0"))
+        except OSError:  # ended meanwhile, or of another system user
             continue
         name = environment.get("OASST_PROCESS", "").rstrip("0123456789")
         if name and environment.get("OASST_HOME") == str(settings.OASST_HOME):
-            found.setdefault(name, []).append(int(one.name))
-    return found
+            pids.setdefault(name, []).append(int(process.name))
+    return pids
 
 
 def _redis() -> list[int]:
     with redis.Redis.from_url(settings.REDIS_URL) as client:
-        about: Any = client.info("server")
-    return [int(about["process_id"])]
+        info: Any = client.info("server")
+    return [int(info["process_id"])]
 
 
-def _postgres() -> Iterable[int]:
-    """The server and its processes, one for each connection."""
+def _postgres() -> list[int]:
+    """Return the process ids of the server and its children."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         server = _stat(int(cursor.fetchone()[0]))[1]
@@ -77,7 +76,7 @@ def _postgres() -> Iterable[int]:
 
 
 def _stat(pid: int) -> list[str]:
-    """From the state on, as proc(5) numbers them from 3."""
+    """Return the fields from the process state on, which is number 3 in proc_pid_stat(5)."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 

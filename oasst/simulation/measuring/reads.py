@@ -1,11 +1,11 @@
-"""What a program waits for the boards and the statistics, over HTTP."""
+"""Measuring how long an API client waits for boards and statistics over HTTP."""
 
 import asyncio
 import time
 from collections.abc import Iterator
 from statistics import quantiles
 
-from leaderboard.cached_statistics import ON_THE_WIRE
+from leaderboard.cached_statistics import API_STATISTICS
 from leaderboard.models import Standing
 from leaderboard.time_frames import Frame
 from oasst.simulation.measuring.api import Connection
@@ -13,7 +13,7 @@ from oasst.simulation.measuring.processor import Processor
 
 
 def addresses() -> Iterator[str]:
-    """Every read of a score, a board or a statistic, for the person with most points and one in the middle."""
+    """Yield every path of a score, a board or a statistic, for the user with the most points and one in the middle."""
     people = Standing.objects.filter(frame=Frame.TOTAL.value, lang="").order_by("-points", "person")
     best, middle = people[0].person_id, people[people.count() // 2].person_id
     for frame in Frame:
@@ -26,7 +26,7 @@ def addresses() -> Iterator[str]:
             yield f"users/{person}/stats/{frame.value}/window"
     yield "stats/"
     yield "stats/cached"
-    for name in ON_THE_WIRE:
+    for name in API_STATISTICS:
         yield f"stats/cached/{name}"
     yield "stats/tree_manager"
     yield "stats/tree_manager/state_counts"
@@ -35,7 +35,7 @@ def addresses() -> Iterator[str]:
 
 
 def measure_reads(base_url: str, key: str, *, people: int, times: int) -> Iterator[str]:
-    """A line for each address: so many at once, each with one connection that it keeps."""
+    """Yield a line for each path, read by `people` clients at once, each with a persistent connection."""
     processor = Processor()
     yield f"{people} at once {'':60}{'p50':>7}{'p95':>7} | CPU of one: web, postgres"
     for address in addresses():
@@ -49,13 +49,13 @@ def measure_reads(base_url: str, key: str, *, people: int, times: int) -> Iterat
 
 
 async def _ask(base_url: str, key: str, address: str, people: int, times: int, took: list[float]) -> None:
-    async def one(connection: Connection) -> None:
+    async def read(connection: Connection) -> None:
         for _ in range(times):
             begun = time.perf_counter()
             status = await connection.get(address)
             took.append(1000 * (time.perf_counter() - begun))
-            if status not in (200, 404):  # 404: a person who did nothing in that frame
+            if status not in (200, 404):  # 404: the user did nothing in that frame
                 raise AssertionError(f"{address} answers {status}")
         connection.close()
 
-    await asyncio.gather(*(one(Connection(base_url, key)) for _ in range(people)))
+    await asyncio.gather(*(read(Connection(base_url, key)) for _ in range(people)))

@@ -1,10 +1,11 @@
-"""What asking for work and answering cost, at a fixed number of calls a second whatever they take (open loop)."""
+"""Measuring requests for work and answers at a fixed number of calls per second, however long they take (open loop)."""
 
 import random
 import threading
 import time
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from django.db import connection
 
@@ -31,19 +32,18 @@ class Run:
     seconds: float
     timings: Timings = field(default_factory=Timings)
     refused: int = 0
-    latest: float = 0.0  # seconds that a call began behind its time, at most
+    latest: float = 0.0  # the largest delay of a call's start, in seconds
     failure: BaseException | None = None
-    _turns: "count[int]" = field(default_factory=count)
+    _numbers: "count[int]" = field(default_factory=count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _began: float = 0.0
 
     def go(self, people: list[User], seed: int) -> None:
-        """Until the time is over. Raises what a thread failed with."""
+        """Run until the time is over. Raise the error of a thread."""
         self._began = time.perf_counter()
-        crews = [people[place::THREADS] for place in range(THREADS)]
         threads = [
-            threading.Thread(target=self._work, args=(crew, random.Random(f"{seed} {place}")))
-            for place, crew in enumerate(crews)
+            threading.Thread(target=self._work, args=(people[number::THREADS], random.Random(f"{seed} {number}")))
+            for number in range(THREADS)
         ]
         for thread in threads:
             thread.start()
@@ -55,61 +55,59 @@ class Run:
     def _work(self, crew: list[User], chance: random.Random) -> None:
         held: dict[User, Task] = {}
         try:
-            while self._wait_for_turn():
-                person = chance.choice(crew)
-                if task := held.pop(person, None):
-                    self._answer(task, person, chance)
-                elif taken := self._ask(person, chance):
-                    held[person] = taken
+            while self._wait_until_due():
+                user = chance.choice(crew)
+                if task := held.pop(user, None):
+                    self._answer(task, user, chance)
+                elif taken := self._ask(user, chance):
+                    held[user] = taken
         except BaseException as failure:
             self.failure = failure
         finally:
             connection.close()
 
-    def _wait_for_turn(self) -> bool:
+    def _wait_until_due(self) -> bool:
         with self._lock:
-            turn = next(self._turns)
-        due = self._began + turn / self.rate
+            number = next(self._numbers)
+        due = self._began + number / self.rate
         now = time.perf_counter()
         if due > now:
             time.sleep(due - now)
         else:
             self.latest = max(self.latest, now - due)
-        return turn < self.rate * self.seconds and self.failure is None
+        return number < self.rate * self.seconds and self.failure is None
 
-    def _ask(self, person: User, chance: random.Random) -> Task | None:
-        """Any work for half of the calls; else each kind as often, so that each is measured."""
+    def _ask(self, user: User, chance: random.Random) -> Task | None:
+        """Ask for any work in half of the calls, else for a random kind, so that each is measured."""
         kind = None if chance.random() < 0.5 else chance.choice(list(Kind))
         try:
             with self.timings.measure("ask for any work" if kind is None else "ask for one kind"):
-                return assignment.request_task(user=person, lang=LANG, policy=self.policy, kind=kind)
+                return assignment.request_task(user=user, lang=LANG, policy=self.policy, kind=kind)
         except DomainError:
             self.refused += 1
             return None
 
-    def _answer(self, task: Task, person: User, chance: random.Random) -> None:
+    def _answer(self, task: Task, user: User, chance: random.Random) -> None:
         answer = TABLE[Kind(task.kind)].answer
+        arguments: dict[str, Any] = {"task_id": task.pk, "user": user, "policy": self.policy}
         try:
             with self.timings.measure(ANSWERS[answer]):
                 if answer == "text":
                     text = f"{texts.prompt(LANG, chance)} ({chance.getrandbits(64):x})"
-                    submission.submit_text(task_id=task.pk, user=person, text=text, policy=self.policy)
+                    submission.submit_text(text=text, **arguments)
                 elif answer == "labels":
-                    labels = {"spam": int(chance.random() < 0.08)}
-                    submission.submit_labels(task_id=task.pk, user=person, labels=labels, policy=self.policy)
+                    submission.submit_labels(labels={"spam": int(chance.random() < 0.08)}, **arguments)
                 else:
-                    submission.submit_ranking(
-                        task_id=task.pk, user=person, ordered_ids=task.reply_ids, policy=self.policy
-                    )
+                    submission.submit_ranking(ordered_ids=task.reply_ids, **arguments)
         except DomainError:
             self.refused += 1
         if chance.random() < 0.2:
             with self.timings.measure("availability"):
-                queries.availability(person, LANG, self.policy)
+                queries.availability(user, LANG, self.policy)
 
 
 def measure_tasks(*, policy: TreePolicy, people: int, rate: float, seconds: float, seed: int) -> Run:
-    """Let people of the made data work. A first short run, which fills the caches, is thrown away."""
+    """Let users of the made-up data work. A short first run fills the caches and is not measured."""
     crew = [*User.objects.filter(contribution_languages=[LANG]).order_by("email")[:people]]
     Run(policy, rate, 3).go(crew, seed)
     run = Run(policy, rate, seconds)

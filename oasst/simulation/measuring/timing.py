@@ -1,4 +1,4 @@
-"""How long calls take and how many statements they send."""
+"""Measuring the time and the number of statements of calls."""
 
 import time
 from collections import defaultdict
@@ -16,7 +16,7 @@ from django.db import connection
 class Sample:
     wall: float  # seconds
     cpu: float  # seconds of this thread
-    server: float  # CPU seconds of its database server process; 0 where that is on another machine
+    server: float  # CPU seconds of its database server process; 0 if that is on another machine
     statements: int
 
 
@@ -44,7 +44,7 @@ class Timings:
         self._samples[name].append(Sample(wall, cpu, max(0.0, _server_time() - server), count))
 
     def table(self) -> Iterator[str]:
-        """Milliseconds and statements, a line for each name."""
+        """Yield a line for each name, with milliseconds and statements."""
         yield f"{'':<30}{'calls':>6} |{'p50':>7}{'p95':>7}{'p99':>7} | CPU p50    p95 | server p50    p95 | statements"
         for name, samples in self._samples.items():
             wall, cpu, server = (
@@ -58,7 +58,7 @@ class Timings:
 
 
 def _server_time() -> float:
-    """CPU seconds of the server process behind this thread's connection."""
+    """Return the CPU seconds of the server process of this thread's connection."""
     try:
         return int(Path(f"/proc/{connection.connection.info.backend_pid}/schedstat").read_text().split()[0]) / 1e9
     except OSError:

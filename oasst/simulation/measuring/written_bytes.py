@@ -1,4 +1,4 @@
-"""What a site writes: bytes of the log that PostgreSQL ships and replays, and how many rows are changed in place."""
+"""Measuring what a site writes: bytes of PostgreSQL's write-ahead log (WAL), and rows that are updated in place."""
 
 import re
 import subprocess
@@ -11,62 +11,55 @@ from django.db import connection
 
 from oasst.embedded import programs
 
-TABLES = 12
-"""Lines of a table of tables."""
+TABLES = 12  # at most, in a report
 
 
 @dataclass(frozen=True)
 class Changes:
-    """Of one table."""
+    """Changed rows of one table."""
 
     inserted: int = 0
     updated: int = 0
-    in_place: int = 0
-    """Of the updated: those that no index had to be told of (heap-only tuples)."""
+    in_place: int = 0  # of the updated: without a change of any index (heap-only tuples)
 
     def __sub__(self, other: "Changes") -> "Changes":
         return Changes(self.inserted - other.inserted, self.updated - other.updated, self.in_place - other.in_place)
 
 
 class Written:
-    """Everything that was written since this was made. Reads statistics that backends hand in within ten seconds."""
+    """What was written since this object was made. Backends may report their statistics up to ten seconds late."""
 
     def __init__(self) -> None:
-        self._place, self._changes = _place(), _changes()
+        self._start, self._changes = _wal_position(), _changes()
 
     def lines(self, times: int) -> list[str]:
-        """Of one of `times`: the log, what largest tables have of it, rows changed, and how many of them in place."""
-        end, changes = _place(), _changes()
-        size = _between(self._place, end)
-        logged = _by_table(self._place, end)
-        rows = {name: found - self._changes.get(name, Changes()) for name, found in changes.items()}
+        """Return a table of WAL and changed rows, divided by `times`, for the tables with the most WAL."""
+        end, changes = _wal_position(), _changes()
+        ((size,),) = _read("SELECT pg_wal_lsn_diff(%s, %s)::bigint", end, self._start)
+        assert isinstance(size, int)
+        logged = _by_table(self._start, end)
+        rows = {name: after - self._changes.get(name, Changes()) for name, after in changes.items()}
         names = sorted(rows, key=lambda name: (-logged.get(name, 0), -rows[name].updated))[:TABLES]
         lines = [
             f"log of one: {size / times / 1000:.1f} kB",
             f"{'':32}{'kB':>7}{'inserted':>10}{'updated':>9}{'in place':>10}",
         ]
         for name in names:
-            one = rows[name]
-            share = f"{one.in_place / one.updated:.1%}" if one.updated else ""
+            row = rows[name]
+            share = f"{row.in_place / row.updated:.1%}" if row.updated else ""
             kilobytes = f"{logged[name] / times / 1000:.2f}" if name in logged else ""
-            lines.append(f"{name:32}{kilobytes:>7}{one.inserted / times:10.2f}{one.updated / times:9.2f}{share:>10}")
+            lines.append(f"{name:32}{kilobytes:>7}{row.inserted / times:10.2f}{row.updated / times:9.2f}{share:>10}")
         return lines
 
 
-def _read(statement: str, *facts: str) -> list[tuple[object, ...]]:
+def _read(statement: str, *parameters: str) -> list[tuple[object, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, facts)
+        cursor.execute(statement, parameters)
         return cursor.fetchall()
 
 
-def _place() -> str:
+def _wal_position() -> str:
     return str(_read("SELECT pg_current_wal_insert_lsn()")[0][0])
-
-
-def _between(start: str, end: str) -> int:
-    ((size,),) = _read("SELECT pg_wal_lsn_diff(%s, %s)::bigint", end, start)
-    assert isinstance(size, int)
-    return size
 
 
 def _changes() -> dict[str, Changes]:
@@ -77,13 +70,13 @@ def _changes() -> dict[str, Changes]:
 
 
 def _by_table(start: str, end: str) -> dict[str, int]:
-    """Bytes of the log by table, its indexes included. Nothing where the log is on another machine."""
+    """Return the bytes of WAL by table, including its indexes; empty if the WAL is on another machine."""
     log = Path(settings.OASST_HOME) / "services" / "postgres" / "pg_wal"
     if not log.is_dir():
         return {}
     names = {
-        str(place): str(name)
-        for place, name in _read(
+        str(filenode): str(name)
+        for filenode, name in _read(
             """
             SELECT pg_relation_filenode(class.oid), coalesce(owner.relname, class.relname)
             FROM pg_class class
@@ -93,13 +86,13 @@ def _by_table(start: str, end: str) -> dict[str, int]:
             """
         )
     }
-    program = [str(programs.for_clients() / "pg_waldump"), "--path", str(log), "--start", start, "--end", end]
-    found: Counter[str] = Counter()
+    program = [str(programs.client_directory() / "pg_waldump"), "--path", str(log), "--start", start, "--end", end]
+    sizes: Counter[str] = Counter()
     for line in subprocess.run(program, check=True, capture_output=True, text=True).stdout.splitlines():
         if record := _RECORD.search(line):
-            size, place = record.groups()
-            found[names.get(place, "others")] += int(size)
-    return dict(found)
+            size, filenode = record.groups()
+            sizes[names.get(filenode, "others")] += int(size)
+    return dict(sizes)
 
 
 _RECORD = re.compile(r"len \(rec/tot\): *\d+/ *(\d+),.*?blkref #0: rel \d+/\d+/(\d+)")

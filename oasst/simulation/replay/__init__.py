@@ -1,4 +1,1 @@
-"""Weeks of arrivals like those of the reference system, played through the real services under a virtual clock.
-
-For `replay_arrivals` and the tests.
-"""
+"""Weeks of arrivals like those of the reference system, played through the real services with a virtual clock."""

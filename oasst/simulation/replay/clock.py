@@ -1,4 +1,4 @@
-"""A clock that is set by hand, for the whole process."""
+"""A virtual clock for the whole process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +10,6 @@ from django.utils import timezone
 
 
 class Clock:
-    """What the process takes for the present."""
-
     def __init__(self, start: datetime) -> None:
         self.at = start
 
@@ -21,27 +19,27 @@ class Clock:
 
 @contextmanager
 def virtual_clock(start: datetime) -> Iterator[Clock]:
-    """Inside the block `timezone.now` and the columns that default to it tell the time of the clock.
+    """Let `timezone.now` and model fields that default to it return the time of the clock inside the block.
 
-    For a command that has its process for itself. What PostgreSQL dates itself would show the real time: the services
-    date all that they write.
+    Only for a command that has the process to itself. now() in PostgreSQL still returns the real time; the services do
+    not use it for what they store.
     """
     clock, real = Clock(start), timezone.now
-    dated = [
+    fields = [
         field
         for model in apps.get_models()
         for field in model._meta.concrete_fields
         if getattr(field, "default", None) is real
     ]
-    _tell(clock.now, dated)
+    _patch_now(clock.now, fields)
     try:
         yield clock
     finally:
-        _tell(real, dated)
+        _patch_now(real, fields)
 
 
-def _tell(now: Any, fields: list[Any]) -> None:
+def _patch_now(now: Any, fields: list[Any]) -> None:
     timezone.now = now
     for field in fields:
         field.default = now
-        field.__dict__.pop("_get_default", None)  # Django keeps what it made of the default
+        field.__dict__.pop("_get_default", None)  # Django caches the default

@@ -1,4 +1,4 @@
-"""Playing the arrivals, one event after the other, at the time of the virtual clock."""
+"""Playing the arrivals, one event after the other, on the virtual clock."""
 
 import heapq
 import random
@@ -21,18 +21,18 @@ from tasks.models import Task
 from trees.lifecycle.policy import TreePolicy
 
 START = datetime(2023, 1, 14, tzinfo=UTC)
-# The site measures every quarter of an hour; of a hundredth of its people that would be more often than they come.
+# The site measures every quarter of an hour; with a hundredth of its people, an hour is often enough.
 MEASURE_EVERY = timedelta(hours=1)
 CLEAN_UP_EVERY = timedelta(hours=6)
 
 
 @dataclass
 class Played:
-    """What happened, beside what stands in the database."""
+    """What happened, besides what the database holds."""
 
     came: Counter[Wish] = field(default_factory=Counter)
     answered: Counter[Wish] = field(default_factory=Counter)
-    refused: Counter[tuple[Wish, str]] = field(default_factory=Counter)  # and why
+    refused: Counter[tuple[Wish, str]] = field(default_factory=Counter)  # by wish and reason
     prompts_offered: Counter[str] = field(default_factory=Counter)  # by language
     ended_at: datetime = START
 
@@ -45,10 +45,11 @@ def play(
     matched: bool = True,
     progress: Callable[[float], None] | None = None,
 ) -> Played:
-    """Let everybody of the scene come. `progress` is told the share that came.
+    """Play all visits of the scene. `progress` is called with the share of visits played.
 
-    `matched=False` never measures what languages carry: then only the numbers of the policy bound the supply, as in the
-    reference system. The database should be empty. Repeatable by the seed, since the services' own dice are seeded too.
+    `matched=False` never measures what languages can carry, so that only the policy limits the supply, as in the
+    reference system. The database should be empty. The seed makes it repeatable; it also seeds Python's global
+    generator.
     """
     random.seed(seed)
     chance = random.Random(seed)
@@ -82,7 +83,7 @@ class _Stage:
         return self.played
 
     def _catch_up(self, until: datetime) -> None:
-        """Do what is due before this moment."""
+        """Do everything that is due until this moment."""
         while self.due and self.due[0][0] <= until:
             self.clock.at, _, act = heapq.heappop(self.due)
             act()
@@ -102,11 +103,10 @@ class _Stage:
         played.came[wish] += 1
         if wish == "prompt":
             played.prompts_offered[visit.lang] += 1
-        person = self._person(visit)
-        on_offer = queries.availability(person, visit.lang, self.policy)
-        kind = self.crowd.choose(wish, on_offer)
+        user = self._user(visit)
+        kind = self.crowd.choose(wish, queries.availability(user, visit.lang, self.policy))
         try:
-            task = assignment.request_task(user=person, lang=visit.lang, kind=kind, policy=self.policy)
+            task = assignment.request_task(user=user, lang=visit.lang, kind=kind, policy=self.policy)
         except DomainError as error:
             played.refused[wish, _cause(error)] += 1
             return
@@ -114,22 +114,21 @@ class _Stage:
             played.refused[wish, "(left without answering)"] += 1
         else:
             ready = self.clock.at + timedelta(minutes=self.crowd.minutes(task))
-            self._later(ready, partial(self._answer, task, person, wish))
+            self._later(ready, partial(self._answer, task, user, wish))
 
-    def _answer(self, task: Task, person: User, wish: Wish) -> None:
+    def _answer(self, task: Task, user: User, wish: Wish) -> None:
         try:
-            self.crowd.answer(task, person)
+            self.crowd.answer(task, user)
         except DomainError as error:
             self.played.refused[wish, _cause(error)] += 1
         else:
             self.played.answered[wish] += 1
 
-    def _person(self, visit: Visit) -> User:
+    def _user(self, visit: Visit) -> User:
         key = visit.lang, visit.person
         if key not in self.people:
-            person = create_user(email=f"visitor-{visit.person}-{visit.lang}@replay.invalid")
-            accept_terms(person)
-            self.people[key] = person
+            self.people[key] = create_user(email=f"visitor-{visit.person}-{visit.lang}@replay.invalid")
+            accept_terms(self.people[key])
         return self.people[key]
 
 

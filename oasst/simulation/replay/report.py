@@ -1,4 +1,4 @@
-"""What became of the prompts of a replay, in numbers."""
+"""A report in numbers: what became of the prompts of a replay."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Stay:
-    """How long trees were in a state, of those that left it, and how many are in it still."""
+    """How long trees stayed in a state before they left it, and how many are still in it."""
 
     days: list[float]
     still: int
@@ -46,12 +46,12 @@ class Report:
 
     @property
     def share(self) -> float:
-        """Of the prompts that were taken in, how many are in the data set at the end."""
+        """The share of admitted prompts that are in the data set at the end."""
         return self.finished / max(1, self.admitted)
 
 
 def report(played: Played) -> Report:
-    """Reads the database that the replay was played in."""
+    """Make the report from the database of the replay."""
     states: dict[str, dict[State, int]] = defaultdict(dict)
     for lang, state, number in MessageTree.objects.values_list("lang", "state").annotate(Count("pk")):
         states[lang][State(state)] = number
@@ -70,22 +70,22 @@ def _stays() -> dict[State, Stay]:
     return {state: Stay(days[state], still[state]) for state in State if days[state] or still[state]}
 
 
-def lines(found: Report) -> Iterator[str]:
-    """For people."""
-    played = found.played
+def lines(result: Report) -> Iterator[str]:
+    """Yield the report as text."""
+    played = result.played
     yield (
-        f"Prompts:   {played.came['prompt']} offered, {found.admitted} taken in, {found.finished} in the data set: "
-        f"{found.share:.0%} of those taken in"
+        f"Prompts:   {played.came['prompt']} offered, {result.admitted} taken in, {result.finished} in the data set: "
+        f"{result.share:.0%} of those taken in"
     )
     yield "Languages: offered, taken in, in the data set, not accepted, unfinished"
     for lang in LANGUAGES:
-        counts = found.states.get(lang, {})
+        counts = result.states.get(lang, {})
         taken, finished = sum(counts.values()), counts.get(State.READY_FOR_EXPORT, 0)
         ended = counts.get(State.ABORTED_LOW_GRADE, 0) + counts.get(State.HALTED_BY_MODERATOR, 0)
         numbers = played.prompts_offered[lang], taken, finished, ended, taken - finished - ended
         yield f"  {lang:<8}" + "".join(f"{number:7}" for number in numbers)
     yield "Days in a state: middle, 95 of 100 below; still there at the end"
-    for state, stay in found.stays.items():
+    for state, stay in result.stays.items():
         if stay.days:
             yield f"  {state.value:<24}{median(stay.days):8.2f}{stay.p95:8.2f}{stay.still:8}"
         else:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -12,9 +13,8 @@ from leaderboard import rebuild
 from oasst.core.errors import Conflict
 from oasst.simulation.scale import bulk
 from oasst.simulation.scale.life import Life
-from oasst.simulation.scale.openings import add_places
+from oasst.simulation.scale.openings import add_openings
 from oasst.simulation.scale.people import FEWEST, People
-from oasst.simulation.scale.prefetch import made_ahead
 from oasst.simulation.scale.rows import COLUMNS, Rows
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
@@ -23,7 +23,7 @@ from trees.models import MessageTree
 LANGUAGES = {"en": 0.45, "es": 0.24, "ru": 0.12, "de": 0.11, "fr": 0.08}
 ENDED = {State.READY_FOR_EXPORT: 0.6, State.ABORTED_LOW_GRADE: 0.3, State.HALTED_BY_MODERATOR: 0.1}
 UNDER_WAY = {State.GROWING: 0.5, State.INITIAL_PROMPT_REVIEW: 0.3, State.RANKING: 0.2}
-WAITING = 0.05  # of all trees, while the waiting rooms have places
+WAITING = 0.05  # share of all trees that wait for the lottery, up to the policy's limit for each language
 PEOPLE = 0.1  # for each tree
 HISTORY, RECENT = timedelta(days=300), timedelta(days=4)
 BATCH = 2000  # trees in memory at once
@@ -48,9 +48,9 @@ def fill(
     now: datetime,
     progress: Callable[[int], None] | None = None,
 ) -> Filled:
-    """Make `trees` trees, `active` of them under way, and the people who did the work. All or nothing.
+    """Make `trees` trees, `active` of them unfinished, and the users who did the work. All or nothing.
 
-    The same seed and `now` make the same rows. Raises Conflict (`not_empty`) on a database that has trees.
+    The same seed and `now` make the same rows. Raise Conflict (`not_empty`) on a database that has trees.
     """
     chance = random.Random(seed)
     people, written, messages, number = People(chance), 0, 0, 0
@@ -62,7 +62,7 @@ def fill(
             people.join(lang, crowd, now - HISTORY)
             number += crowd
         with bulk.without_indexes(list(COLUMNS)):
-            for rows in made_ahead(_batches(trees, active, people, policy, chance, now)):
+            for rows in _prefetch(_batches(trees, active, people, policy, chance, now)):
                 bulk.copy(rows.of, COLUMNS)
                 written += len(rows.of["trees_messagetree"])
                 messages += len(rows.of["trees_message"])
@@ -71,6 +71,15 @@ def fill(
         bulk.analyze(["accounts_user", "accounts_consent", *COLUMNS])
     rebuild.rebuild()
     return Filled(trees, messages, number)
+
+
+def _prefetch(items: Iterator[Rows]) -> Iterator[Rows]:
+    """Yield the same items; a thread makes the next one meanwhile, so `items` must not use the database."""
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(next, items, None)
+        while (item := future.result()) is not None:
+            future = thread.submit(next, items, None)
+            yield item
 
 
 def _batches(
@@ -85,7 +94,7 @@ def _batches(
     for at, (state, lang) in zip(began, ended + running, strict=True):
         life = Life(state, lang, at, people=people, policy=policy, chance=chance)
         rows.add(life)
-        add_places(life, rows, people=people, policy=policy, chance=chance, now=now)
+        add_openings(life, rows, people=people, policy=policy, chance=chance, now=now)
         if len(rows.of["trees_messagetree"]) == BATCH:
             yield rows
             rows = Rows(people, policy, chance)
@@ -93,33 +102,33 @@ def _batches(
 
 
 def plan(trees: int, active: int, policy: TreePolicy, chance: random.Random) -> tuple[Plan, Plan]:
-    """(what has ended, what has not), each tree as its state and language."""
+    """Return (ended trees, unfinished trees), each tree as its state and language."""
     active = min(active, trees)
     waiting = min(trees - active, round(trees * WAITING))
-    running = _shared(UNDER_WAY, active)
+    running = _distribute(UNDER_WAY, active)
     for lang, number in _split(LANGUAGES, waiting).items():
         running += [(State.PROMPT_LOTTERY_WAITING, lang)] * min(number, policy.max_prompt_lottery_waiting)
-    ended = _shared(ENDED, trees - len(running))
+    ended = _distribute(ENDED, trees - len(running))
     chance.shuffle(ended)
     chance.shuffle(running)
     return ended, running
 
 
-def _shared(states: dict[State, float], number: int) -> Plan:
+def _distribute(states: dict[State, float], number: int) -> Plan:
     return [
         (state, lang)
-        for state, among in _split(states, number).items()
-        for lang, some in _split(LANGUAGES, among).items()
-        for _ in range(some)
+        for state, of_state in _split(states, number).items()
+        for lang, count in _split(LANGUAGES, of_state).items()
+        for _ in range(count)
     ]
 
 
 def _split(shares: dict[Name, float], number: int) -> dict[Name, int]:
-    """`number` in whole parts by these shares; what rounding leaves goes to the first."""
+    """Split `number` into whole parts by these shares; the first gets what rounding leaves."""
     parts = {name: int(number * share) for name, share in shares.items()}
     parts[next(iter(parts))] += number - sum(parts.values())
     return parts
 
 
 def _spread(start: datetime, end: datetime, number: int) -> Iterator[datetime]:
-    return (start + (end - start) * place / max(1, number) for place in range(number))
+    return (start + (end - start) * index / max(1, number) for index in range(number))

@@ -1,7 +1,7 @@
-"""What happened to one tree, made up by the rules of `trees`: who wrote, reviewed and ranked what, and when.
+"""A made-up history of one tree that follows the rules of `trees`: who wrote, reviewed and ranked what, and when.
 
-Plain values, since a million messages pass through here; ids are 32 hexadecimal digits. The rules themselves are asked
-(`consensus`, the policy), and what is not here, such as open places, comes from `trees.lifecycle.demand`.
+Plain values, since a million messages pass through here; ids are 32 hexadecimal digits. The rules come from `consensus`
+and the policy, and the openings from `trees.lifecycle.demand`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from oasst.simulation.scale import texts
-from oasst.simulation.scale.ids import new_id
+from oasst.simulation.scale.bulk import new_id
 from oasst.simulation.scale.people import People
 from trees.lifecycle.consensus import ReviewRule, ranked_pairs
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Role
 
-ACCEPTED = 0.92  # of the replies, as in the published data sets
-REJECTING = {True: 0.08, False: 0.85}  # how often a reviewer of a message that ends so says no
+ACCEPTED = 0.92  # share of replies, as in the published data sets
+REJECTING = {True: 0.08, False: 0.85}  # outcome of a message → probability that a reviewer rejects it
 NOT_RANKABLE = 0.02
-GAP = 900.0  # seconds between two events of a tree, in the mean
+GAP = 900.0  # mean seconds between two events of a tree
 
 
 @dataclass(slots=True)
@@ -42,11 +42,11 @@ class Order:
 
 
 @dataclass(slots=True)
-class Turn:
+class FakeMessage:
     """One message."""
 
     id: str
-    parent: Turn | None
+    parent: FakeMessage | None
     role: str
     depth: int
     position: int
@@ -55,16 +55,16 @@ class Turn:
     at: datetime
     votes: list[Vote] = field(default_factory=list)
     result: bool | None = None
-    replies: list[Turn] = field(default_factory=list)
+    replies: list[FakeMessage] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     ranking_count: int = 0
     rank: int | None = None
 
-    def standing(self) -> list[Turn]:
+    def accepted_replies(self) -> list[FakeMessage]:
         return [reply for reply in self.replies if reply.result]
 
-    def filling(self) -> int:
-        """Replies that take a place: accepted or in review."""
+    def accepted_or_pending(self) -> int:
+        """Count the replies that are accepted or in review."""
         return sum(reply.result is not False for reply in self.replies)
 
 
@@ -86,12 +86,12 @@ class Life:
     ) -> None:
         self.lang, self.now, self.policy = lang, began, policy
         self._people, self._chance = people, chance
-        self.turns: list[Turn] = []
+        self.messages: list[FakeMessage] = []
         self.moves: list[Move] = []
         self.won_at: datetime | None = None
         self._enter(State.INITIAL_PROMPT_REVIEW)
         self.root = self._write(None)
-        # A tree is stopped wherever it is: here while it grows.
+        # A moderator can halt a tree in any state; here always while it grows.
         self._live(State.GROWING if target == State.HALTED_BY_MODERATOR else target)
         if target == State.HALTED_BY_MODERATOR:
             self._enter(target)
@@ -132,11 +132,11 @@ class Life:
     def _enter(self, target: State) -> None:
         self.moves.append(Move(self.moves[-1].target if self.moves else "", target, self.now))
 
-    def _write(self, parent: Turn | None) -> Turn:
+    def _write(self, parent: FakeMessage | None) -> FakeMessage:
         role = Role.PROMPTER if parent is None or parent.role == Role.ASSISTANT else Role.ASSISTANT
         at = self._pass_time()
         siblings = [] if parent is None else parent.replies
-        turn = Turn(
+        message = FakeMessage(
             new_id(at, self._chance),
             parent,
             role.value,
@@ -146,81 +146,81 @@ class Life:
             self._people.draw(self.lang, [sibling.author for sibling in siblings]),
             at,
         )
-        siblings.append(turn)
-        self.turns.append(turn)
-        return turn
+        siblings.append(message)
+        self.messages.append(message)
+        return message
 
-    def _vote(self, turn: Turn, rejects: bool) -> None:
-        author = self._people.draw(self.lang, [turn.author, *(vote.author for vote in turn.votes)])
-        turn.votes.append(Vote(author, rejects, self._pass_time()))
+    def _vote(self, message: FakeMessage, rejects: bool) -> None:
+        author = self._people.draw(self.lang, [message.author, *(vote.author for vote in message.votes)])
+        message.votes.append(Vote(author, rejects, self._pass_time()))
 
-    def _decide(self, turn: Turn, *, accept: bool) -> None:
-        """Reviews until they suffice for this outcome."""
+    def _decide(self, message: FakeMessage, *, accept: bool) -> None:
+        """Add reviews that lead to this outcome."""
         ballot: list[bool] = []
-        while (result := self._verdict_on(turn, ballot)) is not accept:
+        while (result := self._verdict_on(message, ballot)) is not accept:
             ballot = [] if result is not None else [*ballot, self._chance.random() < REJECTING[accept]]
         for rejects in ballot:
-            self._vote(turn, rejects)
-        turn.result = accept
+            self._vote(message, rejects)
+        message.result = accept
 
-    def _review_a_little(self, turn: Turn) -> None:
-        """Perhaps one review, if one does not suffice."""
+    def _review_a_little(self, message: FakeMessage) -> None:
+        """Perhaps add one review, if one does not decide."""
         rejects = self._chance.random() < REJECTING[True]
-        if self._chance.random() < 0.5 and self._verdict_on(turn, [rejects]) is None:
-            self._vote(turn, rejects)
+        if self._chance.random() < 0.5 and self._verdict_on(message, [rejects]) is None:
+            self._vote(message, rejects)
 
-    def _verdict_on(self, turn: Turn, votes: list[bool]) -> bool | None:
-        return _verdict(self.policy.prompt_rule if turn.parent is None else self.policy.reply_rule, tuple(votes))
+    def _verdict_on(self, message: FakeMessage, votes: list[bool]) -> bool | None:
+        return _verdict(self.policy.prompt_rule if message.parent is None else self.policy.reply_rule, tuple(votes))
 
-    def _able(self) -> list[Turn]:
-        """Messages that can be answered."""
+    def _answerable(self) -> list[FakeMessage]:
+        """Return the messages that can be answered."""
         return [
-            turn
-            for turn in self.turns
-            if turn.result
-            and turn.depth < self.policy.max_tree_depth
-            and turn.filling()
-            < (self.policy.max_children_count if turn.role == Role.PROMPTER else self.policy.num_prompter_replies)
+            message
+            for message in self.messages
+            if message.result
+            and message.depth < self.policy.max_tree_depth
+            and message.accepted_or_pending()
+            < (self.policy.max_children_count if message.role == Role.PROMPTER else self.policy.num_prompter_replies)
         ]
 
     def _grow(self, size: int) -> None:
         accepted = 1
-        while accepted < size and (able := self._able()):
-            reply = self._write(self._chance.choice(able))
+        while accepted < size and (answerable := self._answerable()):
+            reply = self._write(self._chance.choice(answerable))
             self._decide(reply, accept=self._chance.random() < ACCEPTED)
             accepted += bool(reply.result)
 
     def _leave_in_review(self) -> None:
-        """Some replies that nobody has decided yet, no more than the tree has room for."""
-        room = self.policy.goal_tree_size - sum(bool(turn.result) for turn in self.turns)
-        for _ in range(self._chance.randint(0, min(3, room))):
-            if able := self._able():
-                self._review_a_little(self._write(self._chance.choice(able)))
+        """Add some undecided replies, no more than the tree needs."""
+        missing = self.policy.goal_tree_size - sum(bool(message.result) for message in self.messages)
+        for _ in range(self._chance.randint(0, min(3, missing))):
+            if answerable := self._answerable():
+                self._review_a_little(self._write(self._chance.choice(answerable)))
 
-    def ranked_sets(self) -> Iterator[tuple[Turn, list[Turn]]]:
-        """(parent, its standing replies) where these are ranked."""
-        for turn in self.turns:
-            standing = turn.standing()
-            if len(standing) > 1 and (turn.role == Role.PROMPTER or self.policy.rank_prompter_replies):
-                yield turn, standing
+    def ranked_sets(self) -> Iterator[tuple[FakeMessage, list[FakeMessage]]]:
+        """Yield (parent, its accepted replies) for each set that is ranked."""
+        for message in self.messages:
+            accepted = message.accepted_replies()
+            if len(accepted) > 1 and (message.role == Role.PROMPTER or self.policy.rank_prompter_replies):
+                yield message, accepted
 
     def _rank(self, *, finish: bool) -> None:
-        """All rankings that are wanted; unless `finish`, the last set lacks some."""
+        """Add all required rankings; unless `finish`, the last set lacks some."""
         sets = list(self.ranked_sets())
-        for place, (parent, replies) in enumerate(sets):
-            wanted = self.policy.num_required_rankings
-            if not finish and place == len(sets) - 1:
-                wanted = self._chance.randrange(wanted)
-            for _ in range(wanted):
+        for index, (parent, replies) in enumerate(sets):
+            number = self.policy.num_required_rankings
+            if not finish and index == len(sets) - 1:
+                number = self._chance.randrange(number)
+            for _ in range(number):
                 self._order(parent, replies)
 
-    def _order(self, parent: Turn, replies: list[Turn]) -> None:
-        besides = [*(reply.author for reply in replies), *(order.author for order in parent.orders)]
+    def _order(self, parent: FakeMessage, replies: list[FakeMessage]) -> None:
+        excluded = [*(reply.author for reply in replies), *(order.author for order in parent.orders)]
         ids = [reply.id for reply in replies]
-        if self._chance.random() < 0.4:  # else they agree with the order of arrival
+        if self._chance.random() < 0.4:  # else the oldest first
             self._chance.shuffle(ids)
         parent.orders.append(
-            Order(self._people.draw(self.lang, besides), ids, self._chance.random() < NOT_RANKABLE, self._pass_time())
+            Order(self._people.draw(self.lang, excluded), ids, self._chance.random() < NOT_RANKABLE, self._pass_time())
         )
         for reply in replies:
             reply.ranking_count += 1
@@ -228,6 +228,6 @@ class Life:
     def _score(self) -> None:
         for parent, replies in self.ranked_sets():
             orders = [order.ids for order in parent.orders if not order.not_rankable]
-            place = {id: rank for rank, id in enumerate(ranked_pairs(orders, [r.id for r in replies]))}
+            ranks = {id: rank for rank, id in enumerate(ranked_pairs(orders, [reply.id for reply in replies]))}
             for reply in replies:
-                reply.rank = place.get(reply.id)
+                reply.rank = ranks.get(reply.id)

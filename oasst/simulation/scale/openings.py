@@ -1,11 +1,11 @@
-"""The open places of a made tree: what `trees.lifecycle.demand` says about it, as for every other tree."""
+"""The openings of a made-up tree, from `trees.lifecycle.demand` as for every other tree."""
 
 import random
 from datetime import datetime
 from uuid import UUID
 
 from oasst.simulation.scale.bulk import Row
-from oasst.simulation.scale.life import Life, Turn
+from oasst.simulation.scale.life import FakeMessage, Life
 from oasst.simulation.scale.people import People
 from oasst.simulation.scale.rows import Rows, moment
 from tasks.assignment import PAGE_LEASE
@@ -13,38 +13,38 @@ from tasks.kinds import Kind
 from trees.lifecycle import demand, transitions
 from trees.lifecycle.locked_tree import LockedTree
 from trees.lifecycle.policy import TreePolicy
-from trees.lifecycle.states import REPLY_WORK, REVIEW_WORK, TABLE, Work
+from trees.lifecycle.states import RANKING_WORK, REVIEW_WORK, TABLE, Work
 from trees.models import Message, MessageTree
 
-HELD = 0.04  # share of the places
+HELD = 0.04  # share of the openings
 
 
-def add_places(
+def add_openings(
     life: Life, rows: Rows, *, people: People, policy: TreePolicy, chance: random.Random, now: datetime
 ) -> None:
-    """Openings for everything that this tree wants, some of them held by somebody."""
+    """Add the openings that this tree needs, some of them held."""
     if not TABLE[life.state].offers:
         return
     locked = locked_tree_of(life, policy, now)
     if step := transitions.due_step(locked):
-        raise AssertionError(f"a tree was made in {life.state} that has to go to {step[0]}")
-    turns = {UUID(turn.id): turn for turn in life.turns}
-    for (message_id, work), count in demand.places(locked).items():
-        turn = turns[message_id]
-        besides = _those_who_may_not(turn, work)
+        raise AssertionError(f"a tree was made in {life.state} that must move to {step[0]}")
+    messages = {UUID(message.id): message for message in life.messages}
+    for (message_id, work), count in demand.openings_wanted(locked).items():
+        message = messages[message_id]
+        excluded = _excluded_authors(message, work)
         for _ in range(count):
             held: Row = (None, None, None)
             if chance.random() < HELD:
-                person = people.draw(life.lang, besides)
-                besides.append(person)
-                shown = [reply.id for reply in turn.standing()] if work not in REPLY_WORK | REVIEW_WORK else []
-                seen = [turn.id] if work in REVIEW_WORK else shown
-                lease = rows.add_hold(life, person, Kind(work.value), turn.id, at=now, seen=seen, shown=shown)
-                held = (person, lease, moment(now + PAGE_LEASE))
+                holder = people.draw(life.lang, excluded)
+                excluded.append(holder)
+                replies = [reply.id for reply in message.accepted_replies()] if work in RANKING_WORK else []
+                seen = [message.id] if work in REVIEW_WORK else replies
+                lease = rows.add_hold(life, holder, Kind(work.value), message.id, at=now, seen=seen, replies=replies)
+                held = (holder, lease, moment(now + PAGE_LEASE))
             rows.of["trees_opening"].append(
                 (
                     life.root.id,
-                    turn.id,
+                    message.id,
                     work.value,
                     life.lang,
                     str(demand.priority(locked, locked.messages[message_id], work)),
@@ -54,15 +54,15 @@ def add_places(
             )
 
 
-def _those_who_may_not(turn: Turn, work: Work) -> list[str]:
-    """As `tasks.hot` has it."""
+def _excluded_authors(message: FakeMessage, work: Work) -> list[str]:
+    """Return the users who may not do this work, by the rules of `tasks.hot`."""
     if work in REVIEW_WORK:
-        return [turn.author, *(vote.author for vote in turn.votes)]
-    return [*(reply.author for reply in turn.replies), *(order.author for order in turn.orders)]
+        return [message.author, *(vote.author for vote in message.votes)]
+    return [*(reply.author for reply in message.replies), *(order.author for order in message.orders)]
 
 
 def locked_tree_of(life: Life, policy: TreePolicy, now: datetime) -> LockedTree:
-    """The tree as the services see it."""
+    """Return the tree as the services see it."""
     tree = MessageTree(
         id=UUID(life.root.id),
         state=life.state.value,
@@ -73,15 +73,15 @@ def locked_tree_of(life: Life, policy: TreePolicy, now: datetime) -> LockedTree:
     )
     messages = [
         Message(
-            id=UUID(turn.id),
+            id=UUID(message.id),
             tree=tree,
-            parent_id=UUID(turn.parent.id) if turn.parent else None,
-            role=turn.role,
-            depth=turn.depth,
-            review_result=turn.result,
-            ranking_count=turn.ranking_count,
+            parent_id=UUID(message.parent.id) if message.parent else None,
+            role=message.role,
+            depth=message.depth,
+            review_result=message.result,
+            ranking_count=message.ranking_count,
         )
-        for turn in life.turns
+        for message in life.messages
     ]
     return LockedTree(
         tree=tree,
@@ -90,6 +90,8 @@ def locked_tree_of(life: Life, policy: TreePolicy, now: datetime) -> LockedTree:
         openings=[],
         now=now,
         known_votes={
-            UUID(turn.id): [vote.rejects for vote in turn.votes] for turn in life.turns if turn.result is None
+            UUID(message.id): [vote.rejects for vote in message.votes]
+            for message in life.messages
+            if message.result is None
         },
     )

@@ -1,4 +1,4 @@
-"""The rows that a made life leaves in the tables: as if every answer had come through the services."""
+"""The table rows of a made-up tree, as if every answer had come through the services."""
 
 import json
 import random
@@ -9,14 +9,13 @@ from itertools import product
 from uuid import UUID
 
 from oasst.accounts.documents import TERMS
-from oasst.simulation.scale.bulk import Row
-from oasst.simulation.scale.ids import new_id
-from oasst.simulation.scale.life import Life, Order, Turn, Vote
+from oasst.simulation.scale.bulk import Row, new_id
+from oasst.simulation.scale.life import FakeMessage, Life, Order, Vote
 from oasst.simulation.scale.people import People
 from tasks.assignment import VALIDITY
 from tasks.kinds import Kind
 from tasks.models import Task
-from trees.contributing.reviews import labels_asked
+from trees.contributing.reviews import requested_labels
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Happening, Message, Reaction, Review, Role, Skip
@@ -38,8 +37,8 @@ COLUMNS = {
     "tasks_task": "id user_id kind lang asked_kind status created_at expires_at finished_at message_id mode reply_ids "
     "revision_ids result_message_id result_review_id result_ranking_id answer_digest skip_reason collective",
 }
-THUMBED, SKIPPED = 0.08, 0.04  # shares of the messages
-TAKES = timedelta(minutes=4)  # from taking a task to answering it
+THUMBED, SKIPPED = 0.08, 0.04  # shares of messages
+TAKES = timedelta(minutes=4)  # duration of a task
 REASONS = {
     State.INITIAL_PROMPT_REVIEW: "A person wrote the prompt.",
     State.PROMPT_LOTTERY_WAITING: "Reviewers accepted the prompt.",
@@ -54,7 +53,7 @@ WORK = {
     Role.ASSISTANT.value: (Kind.ASSISTANT_REPLY, Kind.LABEL_ASSISTANT_REPLY, Kind.RANK_PROMPTER_REPLIES),
     Role.PROMPTER.value: (Kind.PROMPTER_REPLY, Kind.LABEL_PROMPTER_REPLY, Kind.RANK_ASSISTANT_REPLIES),
 }
-Happened = Happening.Kind
+EventKind = Happening.Kind
 
 
 def moment(at: datetime) -> str:
@@ -85,21 +84,21 @@ class Rows:
         }
 
     def add(self, life: Life) -> None:
-        """All that happened in this life. Its open places are `oasst.simulation.scale.openings`'s."""
+        """Add the rows of this tree, except its openings, which `oasst.simulation.scale.openings` adds."""
         self._add_tree(life)
-        for turn in life.turns:
-            self._add_message(life, turn)
-            for vote in turn.votes:
-                self._add_review(life, turn, vote)
-            if turn.result is not None:
-                rejecting = sum(vote.rejects for vote in turn.votes)
-                kind = Happened.MESSAGE_ACCEPTED if turn.result else Happened.MESSAGE_REJECTED
-                data = f'{{"rejecting": {rejecting}, "reviews": {len(turn.votes)}}}'
-                self._tell(kind, turn.votes[-1].at, None, life, turn, data)
-            for order in turn.orders:
-                self._add_ranking(life, turn, order)
-            if turn.result and self._chance.random() < SKIPPED:
-                self._add_skip(life, turn)
+        for message in life.messages:
+            self._add_message(life, message)
+            for vote in message.votes:
+                self._add_review(life, message, vote)
+            if message.result is not None:
+                rejecting = sum(vote.rejects for vote in message.votes)
+                kind = EventKind.MESSAGE_ACCEPTED if message.result else EventKind.MESSAGE_REJECTED
+                data = f'{{"rejecting": {rejecting}, "reviews": {len(message.votes)}}}'
+                self._add_event(kind, message.votes[-1].at, None, life, message, data)
+            for order in message.orders:
+                self._add_ranking(life, message, order)
+            if message.result and self._chance.random() < SKIPPED:
+                self._add_skip(life, message)
 
     def _add_tree(self, life: Life) -> None:
         policy, last = self._policy, life.moves[-1]
@@ -116,79 +115,94 @@ class Rows:
             )
             if move.source:
                 data = f'{{"from": "{move.source}", "to": "{move.target}"}}'
-                self._tell(Happened.TREE_MOVED, move.at, None, life, life.root, data)
+                self._add_event(EventKind.TREE_MOVED, move.at, None, life, life.root, data)
 
-    def _add_message(self, life: Life, turn: Turn) -> None:
-        parent_id = turn.parent.id if turn.parent else None
-        place = (turn.id, life.root.id, parent_id, turn.role, str(turn.depth), str(turn.position))
-        digest = "\\\\x" + sha256(turn.text.encode()).hexdigest()
-        origin = (turn.text, digest, life.lang, turn.id, turn.author, turn.id, TERMS.version, moment(turn.at))
-        rank = None if turn.rank is None else str(turn.rank)
-        thumbs = self._thumb(life, turn)
-        judged = (str(len(turn.votes)), truth(turn.result), str(turn.ranking_count), rank, thumbs)
-        self.of["trees_message"].append((*place, *origin, "f", "f", "f", "", *judged))
-        self.of["trees_revision"].append((turn.id, turn.id, turn.text, turn.author, moment(turn.at), ""))
-        self._tell(Happened.MESSAGE_POSTED, turn.at, turn.author, life, turn)
-        kind = WORK[turn.role][0] if turn.parent else Kind.INITIAL_PROMPT
-        self._add_task(life, turn.author, kind, parent_id, turn.at, message=turn.id)
+    def _add_message(self, life: Life, message: FakeMessage) -> None:
+        parent_id = message.parent.id if message.parent else None
+        position = (message.id, life.root.id, parent_id, message.role, str(message.depth), str(message.position))
+        digest = "\\\\x" + sha256(message.text.encode()).hexdigest()
+        origin = (
+            message.text,
+            digest,
+            life.lang,
+            message.id,
+            message.author,
+            message.id,
+            TERMS.version,
+            moment(message.at),
+        )
+        rank = None if message.rank is None else str(message.rank)
+        thumbs = self._thumb(life, message)
+        judged = (str(len(message.votes)), truth(message.result), str(message.ranking_count), rank, thumbs)
+        self.of["trees_message"].append((*position, *origin, "f", "f", "f", "", *judged))
+        self.of["trees_revision"].append((message.id, message.id, message.text, message.author, moment(message.at), ""))
+        self._add_event(EventKind.MESSAGE_POSTED, message.at, message.author, life, message)
+        kind = WORK[message.role][0] if message.parent else Kind.INITIAL_PROMPT
+        self._add_task(life, message.author, kind, parent_id, message.at, message=message.id)
 
-    def _thumb(self, life: Life, turn: Turn) -> str:
-        """A thumb for some messages; returns the counts that the message keeps."""
+    def _thumb(self, life: Life, message: FakeMessage) -> str:
+        """Add a reaction to some messages. Return the JSON of the message's `emojis`."""
         if self._chance.random() >= THUMBED:
             return "{}"
-        person = self._people.draw(life.lang, [turn.author])
+        person = self._people.draw(life.lang, [message.author])
         emoji = Reaction.THUMB_UP if self._chance.random() < 0.8 else Reaction.THUMB_DOWN
-        self.of["trees_reaction"].append((turn.id, person, emoji, moment(life.now)))
-        self._tell(Happened.MESSAGE_REACTED, life.now, person, life, turn, f'{{"emoji": "{emoji}", "on": true}}')
+        self.of["trees_reaction"].append((message.id, person, emoji, moment(life.now)))
+        self._add_event(
+            EventKind.MESSAGE_REACTED, life.now, person, life, message, f'{{"emoji": "{emoji}", "on": true}}'
+        )
         return f'{{"{emoji}": 1}}'
 
-    def _add_review(self, life: Life, turn: Turn, vote: Vote) -> None:
-        kind, full = WORK[turn.role][1], self._policy.p_full_labeling_review_reply_prompter
-        if turn.parent is None:
+    def _add_review(self, life: Life, message: FakeMessage, vote: Vote) -> None:
+        kind, full = WORK[message.role][1], self._policy.p_full_labeling_review_reply_prompter
+        if message.parent is None:
             kind, full = Kind.LABEL_INITIAL_PROMPT, self._policy.p_full_labeling_review_prompt
-        elif turn.role == Role.ASSISTANT:
+        elif message.role == Role.ASSISTANT:
             full = self._policy.p_full_labeling_review_reply_assistant
         mode = (Review.Mode.FULL if self._chance.random() < full else Review.Mode.SIMPLE).value
         labels = self._chance.choice(self._labels[kind, mode, vote.rejects])
         review = new_id(vote.at, self._chance)
-        self.of["trees_review"].append((review, "review", mode, turn.id, turn.id, vote.author, labels, moment(vote.at)))
+        self.of["trees_review"].append(
+            (review, "review", mode, message.id, message.id, vote.author, labels, moment(vote.at))
+        )
         data = f'{{"review": "{UUID(review)}", "mode": "{mode}"}}'
-        self._tell(Happened.MESSAGE_REVIEWED, vote.at, vote.author, life, turn, data)
-        self._add_task(life, vote.author, kind, turn.id, vote.at, mode=mode, seen=[turn.id], review=review)
+        self._add_event(EventKind.MESSAGE_REVIEWED, vote.at, vote.author, life, message, data)
+        self._add_task(life, vote.author, kind, message.id, vote.at, mode=mode, seen=[message.id], review=review)
 
     def _some_labels(self, kind: Kind, mode: str, rejects: bool) -> list[str]:
-        """Answers that such a review may give, as JSON."""
+        """Return possible answers of such a review, as JSON."""
         role = Role.ASSISTANT if kind == Kind.LABEL_ASSISTANT_REPLY else Role.PROMPTER
         message = Message(role=role, parent_id=None if kind == Kind.LABEL_INITIAL_PROMPT else UUID(int=0))
-        names = labels_asked(message, mode, self._policy)
+        names = requested_labels(message, mode, self._policy)
         decisive = {"spam": int(rejects), "lang_mismatch": 0}
         return [
             json.dumps({name: self._chance.choice((None, 0, 0, 0.25, 0.5, 0.75, 1)) for name in names} | decisive)
             for _ in range(50)
         ]
 
-    def _add_ranking(self, life: Life, parent: Turn, order: Order) -> None:
+    def _add_ranking(self, life: Life, parent: FakeMessage, order: Order) -> None:
         ranking, ids = new_id(order.at, self._chance), as_array(order.ids)
         self.of["trees_ranking"].append(
             (ranking, parent.id, order.author, ids, ids, truth(order.not_rankable), moment(order.at))
         )
         data = f'{{"ranking": "{UUID(ranking)}", "not_rankable": {json.dumps(order.not_rankable)}}}'
-        self._tell(Happened.REPLIES_RANKED, order.at, order.author, life, parent, data)
-        kind, shown = WORK[parent.role][2], order.ids
-        self._add_task(life, order.author, kind, parent.id, order.at, shown=shown, seen=shown, ranking=ranking)
+        self._add_event(EventKind.REPLIES_RANKED, order.at, order.author, life, parent, data)
+        kind, replies = WORK[parent.role][2], order.ids
+        self._add_task(life, order.author, kind, parent.id, order.at, replies=replies, seen=replies, ranking=ranking)
 
-    def _add_skip(self, life: Life, turn: Turn) -> None:
-        """Somebody did not want to answer this message."""
-        person, reason = self._people.draw(life.lang, [turn.author]), Skip.Reason.TOO_LONG.value
-        self.of["trees_skip"].append((turn.id, person, "reply", reason, "", moment(life.now)))
+    def _add_skip(self, life: Life, message: FakeMessage) -> None:
+        """Let a user skip answering this message."""
+        person, reason = self._people.draw(life.lang, [message.author]), Skip.Reason.TOO_LONG.value
+        self.of["trees_skip"].append((message.id, person, "reply", reason, "", moment(life.now)))
         data = f'{{"kind": "reply", "reason": "{reason}"}}'
-        self._tell(Happened.WORK_SKIPPED, life.now, person, life, turn, data)
-        kind = Kind.ASSISTANT_REPLY if turn.role == Role.PROMPTER else Kind.PROMPTER_REPLY
-        self._add_task(life, person, kind, turn.id, life.now, status=Task.Status.SKIPPED.value)
+        self._add_event(EventKind.WORK_SKIPPED, life.now, person, life, message, data)
+        kind = Kind.ASSISTANT_REPLY if message.role == Role.PROMPTER else Kind.PROMPTER_REPLY
+        self._add_task(life, person, kind, message.id, life.now, status=Task.Status.SKIPPED.value)
 
-    def _tell(self, kind: Happened, at: datetime, actor: str | None, life: Life, turn: Turn, data: str = "{}") -> None:
-        told = (moment(at), kind.value, actor, turn.author, life.root.id, turn.id, data, "t")
-        self.of["trees_happening"].append(told)
+    def _add_event(
+        self, kind: EventKind, at: datetime, actor: str | None, life: Life, message: FakeMessage, data: str = "{}"
+    ) -> None:
+        event = (moment(at), kind.value, actor, message.author, life.root.id, message.id, data, "t")
+        self.of["trees_happening"].append(event)
 
     def _add_task(
         self,
@@ -200,7 +214,7 @@ class Rows:
         *,
         status: str = "done",
         mode: str = "full",
-        shown: list[str] | None = None,
+        replies: list[str] | None = None,
         seen: list[str] | None = None,
         message: str | None = None,
         review: str | None = None,
@@ -209,20 +223,17 @@ class Rows:
         taken_at = finished_at - TAKES
         task = new_id(taken_at, self._chance)
         times = (moment(taken_at), moment(taken_at + VALIDITY), moment(finished_at))
-        what = (about, mode, as_array(shown or []), as_array(seen or []), message, review, ranking)
-        digest, said = (2 * task, "") if status == "done" else ("", Skip.Reason.TOO_LONG.value)
+        content = (about, mode, as_array(replies or []), as_array(seen or []), message, review, ranking)
+        digest, reason = (2 * task, "") if status == "done" else ("", Skip.Reason.TOO_LONG.value)
         self.of["tasks_task"].append(
-            (task, person, kind.value, life.lang, "", status, *times, *what, digest, said, "f")
+            (task, person, kind.value, life.lang, "", status, *times, *content, digest, reason, "f")
         )
 
     def add_hold(
-        self, life: Life, person: str, kind: Kind, about: str, *, at: datetime, seen: list[str], shown: list[str]
+        self, life: Life, person: str, kind: Kind, about: str, *, at: datetime, seen: list[str], replies: list[str]
     ) -> str:
-        """An open task; returns its id, which is the lease of its place."""
-        task = new_id(at, self._chance)
-        times, what = (
-            (moment(at), moment(at + VALIDITY), None),
-            (about, "full", as_array(shown), as_array(seen), None, None, None),
-        )
-        self.of["tasks_task"].append((task, person, kind.value, life.lang, "", "open", *times, *what, "", "", "f"))
+        """Add an open task. Return its id, which is the lease of its opening."""
+        task, times = new_id(at, self._chance), (moment(at), moment(at + VALIDITY), None)
+        content = (about, "full", as_array(replies), as_array(seen), None, None, None)
+        self.of["tasks_task"].append((task, person, kind.value, life.lang, "", "open", *times, *content, "", "", "f"))
         return task

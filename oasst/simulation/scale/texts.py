@@ -1,4 +1,4 @@
-"""Texts of made conversations: sentences of our own about everyday subjects, put together by chance."""
+"""Texts of made-up conversations: our own sentences about everyday subjects, combined at random."""
 
 import random
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Phrases:
-    """The parts of one language. `{}` takes a subject."""
+    """The phrases of one language. `{}` stands for a subject."""
 
     subjects: tuple[str, ...]
     prompts: tuple[str, ...]
@@ -143,7 +143,7 @@ def prompt(lang: str, chance: random.Random) -> str:
 
 
 def reply(lang: str, role: str, chance: random.Random) -> str:
-    """A question on, or an answer of one to six sentences."""
+    """Return a follow-up, or an answer of one to six sentences."""
     phrases = PHRASES[lang]
     if role == "prompter":
         return chance.choice(phrases.follow_ups).format(chance.choice(phrases.subjects))

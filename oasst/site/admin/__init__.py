@@ -1,4 +1,4 @@
-"""People, the programs that speak for them, purges and the clock, in the admin."""
+"""Admin pages of users, API clients, purges and periodic tasks."""
 
 from oasst.site.admin import people, purges
 

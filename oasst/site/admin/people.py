@@ -1,6 +1,4 @@
-"""People, the programs that speak for them, and the clock, in the admin. It stands above the apps, since what is shown
-of a person comes from several.
-"""
+"""Admin pages of users, API clients and periodic tasks. They are here because they show data of several apps."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,16 +16,16 @@ from django.utils.safestring import SafeString
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from oasst.accounts.administrator_bans import needs_two, open_proposals
-from oasst.accounts.api_clients import expire_api_key, new_api_key
-from oasst.accounts.authentication.reauthentication import asks_first
+from oasst.accounts.administrator_bans import needs_confirmation, open_proposals
+from oasst.accounts.api_clients import create_api_key, expire_api_key
+from oasst.accounts.authentication.reauthentication import requires_proof
 from oasst.accounts.models import ApiClient, ApiKey, Role, User
-from oasst.accounts.notices import tell
+from oasst.accounts.notices import send_notice
 from oasst.accounts.roles import has_higher_rank
-from oasst.core.http.message_storage import SECRET
+from oasst.core.http.message_storage import SECRET_TAG
 from oasst.core.models import JobRecord, WaitingJob
-from oasst.core.read_only_admin import ReadOnlyAdmin, badge, person_shown
-from oasst.site.admin.purges import purge_view, purges_of
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_person
+from oasst.site.admin.purges import get_purges, purge_view
 from trees.models import Purge
 from trees.moderation import bans
 from trees.moderation.badges import message_badge
@@ -39,15 +37,15 @@ PROPOSED = "proposed; it happens when another administrator does the same"
 ROLE_TONES = {Role.GENERAL: "", Role.MODERATOR: "info", Role.ADMIN: "primary"}
 
 
-def asks_about_administrators(act: Callable[..., Any]) -> Callable[..., Any]:
-    """An action on people that wants a proof of the last minutes where an administrator is among them."""
-    asking = asks_first(act)
+def requires_proof_for_administrators(act: Callable[..., Any]) -> Callable[..., Any]:
+    """Make an admin action ask for a recent proof of identity if an administrator is among the chosen users."""
+    with_proof = requires_proof(act)
 
     @wraps(act)
-    def chosen_first(model_admin: Any, request: HttpRequest, chosen: QuerySet[User]) -> Any:
-        return (asking if chosen.filter(role=Role.ADMIN).exists() else act)(model_admin, request, chosen)
+    def guarded(model_admin: Any, request: HttpRequest, chosen: QuerySet[User]) -> Any:
+        return (with_proof if chosen.filter(role=Role.ADMIN).exists() else act)(model_admin, request, chosen)
 
-    return chosen_first
+    return guarded
 
 
 @admin.register(User)
@@ -60,27 +58,21 @@ class UserAdmin(ReadOnlyAdmin):
     actions = ("ban", "unban", "withdraw")
     destructive = ("ban",)
     fields = (
-        *(
-            "name",
-            "email",
-            ("rank", "standing"),
-            ("ban_reason", "banned_at"),
-            ("created_at", "last_activity_at"),
-        ),
+        *("name", "email", ("rank", "standing"), ("ban_reason", "banned_at"), ("created_at", "last_activity_at")),
         *(("contribution_languages", "interface_language", "time_zone"), "terms_version", "notes", "id"),
     )
     readonly_fields = ("name", "rank", "standing")
     change_form_outer_after_template = "accounts/admin/person.html"
 
     def details(self, obj: User) -> dict[str, Any]:
-        purges = purges_of(obj)
+        purges = get_purges(obj)
         return {
             "counts": contribution_counts(obj),
             "latest": [(message, message_badge(message)) for message in latest_messages(obj)],
             "bans": obj.bans.select_related("actor", "lifted_by").order_by("-id"),
             "proposals": open_proposals(obj).select_related("proposer"),
             "purges": purges,
-            "may_purge": not any(purge.stage in Purge.STANDING for purge, _, _ in purges),
+            "may_purge": not any(purge.stage in Purge.ACTIVE_STAGES for purge, _, _ in purges),
             "purge_url": reverse("admin:accounts_user_purge", args=[obj.pk]),
         }
 
@@ -88,11 +80,11 @@ class UserAdmin(ReadOnlyAdmin):
         purge = self.admin_site.admin_view(partial(purge_view, person_admin=self))
         return [path("<uuid:person_id>/purge/", purge, name="accounts_user_purge"), *super().get_urls()]
 
-    def acts_of(self, request: Any, obj: User) -> list[tuple[str, str]]:
-        if obj.pk == request.user.pk:  # nobody decides about themselves
+    def offered_actions(self, request: Any, obj: User) -> list[tuple[str, str]]:
+        if obj.pk == request.user.pk:  # users cannot ban themselves
             return []
-        acts = super().acts_of(request, obj)
-        if not needs_two(obj, request.user):
+        acts = super().offered_actions(request, obj)
+        if not needs_confirmation(obj, request.user):
             return [act for act in acts if act[0] != "withdraw"]
         proposers = set(open_proposals(obj).values_list("proposer", flat=True))
         if request.user.pk in proposers:
@@ -104,22 +96,22 @@ class UserAdmin(ReadOnlyAdmin):
     def can_do(self, action: str, obj: User, actor: User) -> bool:
         if action == "withdraw":
             return True
-        if not (has_higher_rank(actor, obj) or needs_two(obj, actor)):
+        if not (has_higher_rank(actor, obj) or needs_confirmation(obj, actor)):
             return False
         return obj.enabled if action == "ban" else not obj.enabled and not is_purged(obj)
 
-    def offers(self, obj: User, actor: User) -> dict[str, Any]:
+    def extra_context(self, obj: User, actor: User) -> dict[str, Any]:
         return {"may_decide": has_higher_rank(actor, obj)}
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        found: dict[str, Any] = super().get_actions(request)
+        actions: dict[str, Any] = super().get_actions(request)
         if not request.user.is_superuser:  # only administrators propose
-            found.pop("withdraw", None)
-        return found
+            actions.pop("withdraw", None)
+        return actions
 
     @admin.display(description="Display name")
     def name(self, user: User) -> SafeString:
-        return person_shown(user)
+        return render_person(user)
 
     @admin.display(description="Role")
     def rank(self, user: User) -> SafeString:
@@ -132,28 +124,28 @@ class UserAdmin(ReadOnlyAdmin):
         return badge("good", "success") if user.enabled else badge("banned", "danger")
 
     @admin.action(description="Ban")
-    @asks_about_administrators
+    @requires_proof_for_administrators
     def ban(self, request: Any, chosen: QuerySet[User]) -> None:
         def act(user: User, reason: str) -> str | None:
             return None if bans.ban(user, actor=request.user, reason=reason) else PROPOSED
 
-        self.do_to_each(request, chosen, "banned", act)
+        self.act_on_each(request, chosen, "banned", act)
 
     @admin.action(description="Lift the ban")
-    @asks_about_administrators
+    @requires_proof_for_administrators
     def unban(self, request: Any, chosen: QuerySet[User]) -> None:
         def act(user: User, reason: str) -> str | None:
             return None if bans.unban(user, actor=request.user, reason=reason) else PROPOSED
 
-        self.do_to_each(request, chosen, "may take part again", act)
+        self.act_on_each(request, chosen, "may take part again", act)
 
     @admin.action(description="Withdraw the proposal")
-    @asks_about_administrators
+    @requires_proof_for_administrators
     def withdraw(self, request: Any, chosen: QuerySet[User]) -> None:
         def act(user: User, reason: str) -> None:
             bans.withdraw_proposal(user, actor=request.user)
 
-        self.do_to_each(request, chosen, "your proposal is withdrawn", act)
+        self.act_on_each(request, chosen, "your proposal is withdrawn", act)
 
 
 @admin.register(ApiClient)
@@ -167,27 +159,27 @@ class ApiClientAdmin(ReadOnlyAdmin):
     readonly_fields = ("number_of_keys",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiClient]:
-        programs = super().get_queryset(request).filter(person=None)  # not those behind people's own tokens
-        return programs.annotate(key_count=Count("keys"))
+        clients = super().get_queryset(request).filter(person=None)  # without those made for users' own tokens
+        return clients.annotate(key_count=Count("keys"))
 
     @admin.display(description="Keys")
     def number_of_keys(self, client: Any) -> int:
         return client.key_count
 
     @admin.action(description="Make another key")
-    @asks_first
+    @requires_proof
     def new_key(self, request: Any, chosen: QuerySet[ApiClient]) -> None:
         def act(client: ApiClient, reason: str) -> None:
-            _, key = new_api_key(client, name=reason[:100])
-            tell(request, request.user, "key_made", client=client.name)
-            self.message_user(request, f"The key, which is told only now: {key}", messages.WARNING, SECRET)
+            _, key = create_api_key(client, name=reason[:100])
+            send_notice(request, request.user, "key_made", client=client.name)
+            self.message_user(request, f"The key, which is told only now: {key}", messages.WARNING, SECRET_TAG)
 
-        self.do_to_each(request, chosen, "has another key", act)
+        self.act_on_each(request, chosen, "has another key", act)
 
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyAdmin):
-    """Which keys there are. Of a key itself nothing is kept that could be shown."""
+    """API keys. Only their digests are stored, so a key cannot be shown."""
 
     actions = ("end_in_a_week", "revoke")
     destructive = ("revoke",)
@@ -205,15 +197,15 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         def act(key: ApiKey, reason: str) -> None:
             expire_api_key(key.api_client, key.pk, timezone.now() + timedelta(days=7))
 
-        self.do_to_each(request, chosen, "ends in a week", act)
+        self.act_on_each(request, chosen, "ends in a week", act)
 
     @admin.action(description="Revoke")
     def revoke(self, request: Any, chosen: QuerySet[ApiKey]) -> None:
-        self.do_to_each(request, chosen, "revoked", lambda key, reason: expire_api_key(key.api_client, key.pk))
+        self.act_on_each(request, chosen, "revoked", lambda key, reason: expire_api_key(key.api_client, key.pk))
 
 
 class ScheduleForm(forms.ModelForm):
-    """When a job runs, in the five parts of cron, and whether it does."""
+    """The form of a periodic task: its times in the five parts of cron, and whether it is enabled."""
 
     times = forms.CharField(
         label="When",
@@ -249,7 +241,7 @@ class ScheduleForm(forms.ModelForm):
 
 @admin.register(PeriodicTask)
 class PeriodicTaskAdmin(ReadOnlyAdmin):
-    """The clock. Administrators change when a job runs; which jobs there are is said by oasst.site.beat_schedule."""
+    """Administrators change when a job runs and switch it off; oasst.site.beat_schedule lists the jobs."""
 
     form = ScheduleForm
     list_display = ("name", "when", "enabled", "last_run_at", "ended_at", "took", "outcome")
@@ -265,7 +257,7 @@ class PeriodicTaskAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[PeriodicTask]:
         record = JobRecord.objects.filter(job=OuterRef("task"))
         columns = {f"run_{name}": record.values(name) for name in ("ended_at", "seconds", "result", "failures")}
-        return super().get_queryset(request).annotate(**{name: Subquery(one) for name, one in columns.items()})
+        return super().get_queryset(request).annotate(**{name: Subquery(column) for name, column in columns.items()})
 
     @admin.display(description="When")
     def when(self, task: PeriodicTask) -> str:
@@ -289,7 +281,7 @@ class PeriodicTaskAdmin(ReadOnlyAdmin):
 
 @admin.register(JobRecord)
 class JobRecordAdmin(ReadOnlyAdmin):
-    """Every job, also those that commits set off."""
+    """The last run of every job, including those enqueued after a commit."""
 
     list_display = ("job", "ended_at", "seconds", "result", "runs", "failures", "failed_at")
     search_fields = ("job", "last_error")

@@ -1,4 +1,4 @@
-"""Purging a person in the admin: the preview with its question, and the purges that there were, with their undo."""
+"""Purges in the admin: the page that previews and starts one, and the list of all of them, with undo."""
 
 from typing import Any
 from uuid import UUID
@@ -14,14 +14,14 @@ from django.views.decorators.http import require_http_methods
 from oasst.accounts.models import User
 from oasst.accounts.roles import has_higher_rank, require_higher_rank
 from oasst.core.errors import DomainError
-from oasst.core.locks import waits_are_busy
-from oasst.core.read_only_admin import ReadOnlyAdmin, badge, person_shown
+from oasst.core.locks import timeouts_as_busy
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_person
 from oasst.site import purging
 from trees.lifecycle.policy import current_policy
 from trees.models import Purge
 from trees.moderation.purging import trees_of
 
-PREVIEW_SECONDS = 20  # a request has 120, and each tree that is looked at is locked for a moment
+PREVIEW_SECONDS = 20  # a request may take 120, and the preview locks each tree for a moment
 TONES = {
     Purge.Stage.RUNNING: "warning",
     Purge.Stage.DONE: "danger",
@@ -33,7 +33,7 @@ TONES = {
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def purge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> HttpResponse:
-    """The preview, which is counted on a POST because it locks each tree for a moment, and the purge itself."""
+    """Preview or start a purge. The preview needs a POST because it locks each tree for a moment."""
     person = User.objects.filter(pk=person_id).first()
     if person is None:
         raise Http404
@@ -41,9 +41,9 @@ def purge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> Ht
         require_higher_rank(request.user, person)
     counts, refusal = None, ""
     try:
-        with waits_are_busy():
+        with timeouts_as_busy():
             if request.method == "POST" and request.POST.get("step") == "purge":
-                begun = purging.begin(person=person, actor=request.user, reason=request.POST.get("reason", ""))
+                begun = purging.start_purge(person=person, actor=request.user, reason=request.POST.get("reason", ""))
                 person_admin.log_change(request, person, f"purged: {begun.reason}")
                 person_admin.message_user(request, "The purge is under way.", messages.SUCCESS)
                 return redirect("admin:trees_purge_change", begun.pk)
@@ -51,11 +51,11 @@ def purge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> Ht
         refusal = error.message
     if request.method == "POST":
         try:
-            with waits_are_busy():
-                found = purging.preview(
+            with timeouts_as_busy():
+                preview = purging.preview_purge(
                     person=person, actor=request.user, policy=current_policy(), seconds=PREVIEW_SECONDS
                 )
-                counts = purging.in_words(found)
+                counts = purging.labeled_counts(preview)
         except DomainError as error:
             refusal = refusal or error.message
     context = {
@@ -98,7 +98,7 @@ class PurgeAdmin(ReadOnlyAdmin):
     def details(self, obj: Purge) -> dict[str, Any]:
         under_way = obj.stage == Purge.Stage.RUNNING
         return {
-            "counts": purging.in_words(obj.counts),
+            "counts": purging.labeled_counts(obj.counts),
             "steps_done": obj.steps.filter(undone_at=None).count(),
             "steps_left": len(trees_of(obj.person_id)) if under_way else 0,
         }
@@ -106,7 +106,7 @@ class PurgeAdmin(ReadOnlyAdmin):
     @admin.display(description="Person")
     def whose(self, obj: Purge) -> str:
         address = reverse("admin:accounts_user_change", args=[obj.person_id])
-        return person_shown(obj.person, address)
+        return render_person(obj.person, address)
 
     @admin.display(description="Stage")
     def in_stage(self, obj: Purge) -> str:
@@ -119,15 +119,16 @@ class PurgeAdmin(ReadOnlyAdmin):
     @admin.action(description="Undo")
     def undo(self, request: Any, chosen: QuerySet[Purge]) -> None:
         def act(obj: Purge, reason: str) -> None:
-            purging.undo(purge_id=obj.pk, actor=request.user, reason=reason)
+            purging.undo_purge(purge_id=obj.pk, actor=request.user, reason=reason)
 
-        self.do_to_each(request, chosen, "is being undone", act)
+        self.act_on_each(request, chosen, "is being undone", act)
 
 
-def purges_of(person: User) -> list[tuple[Purge, str, bool]]:
-    """The purges of a person, newest first, with their stage as a badge and whether they can be undone."""
+def get_purges(person: User) -> list[tuple[Purge, str, bool]]:
+    """Return the purges of a user, newest first, each with its stage as a badge and whether it can be undone."""
     now = timezone.now()
-    found = Purge.objects.filter(person=person).select_related("actor", "undo_actor").order_by("-id")
+    purges = Purge.objects.filter(person=person).select_related("actor", "undo_actor").order_by("-id")
     return [
-        (one, badge(one.get_stage_display(), TONES[Purge.Stage(one.stage)]), one.can_be_undone(now)) for one in found
+        (purge, badge(purge.get_stage_display(), TONES[Purge.Stage(purge.stage)]), purge.can_be_undone(now))
+        for purge in purges
     ]

@@ -1,4 +1,4 @@
-"""Do counts, results and ranks say what people said?"""
+"""Check counts, review results and ranks against reviews, rankings and reactions."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from trees.models import Message
 
 
 def expected_reviews(facts: TreeFacts, message: Message) -> int:
-    """Those of the file and those of people here that stand."""
-    return message.imported_count("review_count") + sum(r.stands for r in facts.reviews.get(message.pk, ()))
+    """Return the number of imported reviews and of reviews that no purge set aside."""
+    return message.imported_count("review_count") + sum(review.counts for review in facts.reviews.get(message.pk, ()))
 
 
 def review_counts(facts: TreeFacts) -> Iterator[Difference]:
@@ -24,13 +24,13 @@ def review_counts(facts: TreeFacts) -> Iterator[Difference]:
             yield Difference("review_counts", f"message {message.pk}", str(expected), str(message.review_count))
 
 
-def times_ranked(facts: TreeFacts) -> Counter[UUID]:
-    """Message id → rankings by people. The column takes no number from a file."""
+def count_rankings(facts: TreeFacts) -> Counter[UUID]:
+    """Return message id → number of rankings, without imported ones, which the column does not count."""
     return Counter(chain.from_iterable(ordered_ids for _, ordered_ids, _ in facts.rankings))
 
 
 def ranking_counts(facts: TreeFacts) -> Iterator[Difference]:
-    ranked = times_ranked(facts)
+    ranked = count_rankings(facts)
     for message in facts.messages.values():
         if message.ranking_count != ranked[message.pk]:
             yield Difference(
@@ -41,56 +41,56 @@ def ranking_counts(facts: TreeFacts) -> Iterator[Difference]:
 
 
 def expected_reactions(facts: TreeFacts) -> dict[UUID, dict[str, int]]:
-    """Message id → emoji → how many: those of the file and those of people here that stand."""
-    counted = {message.pk: Counter(message.given.get("emojis") or {}) for message in facts.messages.values()}
+    """Return message id → emoji → number of imported reactions and of reactions that no purge set aside."""
+    counts = {message.pk: Counter(message.given.get("emojis") or {}) for message in facts.messages.values()}
     for (message_id, emoji), number in facts.reactions.items():
-        counted[message_id][emoji] += number
-    return {message_id: dict(emojis) for message_id, emojis in counted.items()}
+        counts[message_id][emoji] += number
+    return {message_id: dict(emojis) for message_id, emojis in counts.items()}
 
 
 def reaction_counts(facts: TreeFacts) -> Iterator[Difference]:
     for message_id, expected in expected_reactions(facts).items():
-        found = facts.messages[message_id].emojis
-        if Counter(found) != Counter(expected):
-            yield Difference("reaction_counts", f"message {message_id}", str(expected), str(found))
+        stored = facts.messages[message_id].emojis
+        if Counter(stored) != Counter(expected):
+            yield Difference("reaction_counts", f"message {message_id}", str(expected), str(stored))
 
 
 def review_results(facts: TreeFacts) -> Iterator[Difference]:
-    """What the reviewers decided, or the file if it came decided. A vote behind the decision does not change it."""
+    """Compare results with the decision of the reviewers, or of the imported file. Votes after it do not change it."""
     for message in facts.messages.values():
         if message.edited and not facts.votes(message):
-            continue  # a text that was changed after its decision keeps it, or waits for new reviewers
+            continue  # a text edited after its decision keeps it, or waits for new reviewers
         possible = possible_results(facts, message)
         if message.review_result not in possible:
             yield Difference("review_results", f"message {message.pk}", str(possible[0]), str(message.review_result))
 
 
 def possible_results(facts: TreeFacts, message: Message) -> list[bool | None]:
-    """What the result may be, by the present rule first.
+    """Return the results that are valid; the first is the one by the current rule.
 
-    A decision is judged by the rule that it was made by, which a new policy does not change; and it may rest on votes
-    that a purge set aside later, when nobody could be asked any more.
+    A new policy does not change decisions made by an earlier rule. A decision may also rest on votes that a purge set
+    aside later, when the message could not get new reviews.
     """
-    # What the file said was said of its text, not of the one that was written here since.
-    given = None if message.edited else message.given.get("review_result")
-    if given is not None:
-        return [given]
-    now = facts.policy.review_rule(message)
-    standing = facts.votes(message)
-    found = [now.decision(standing)]
-    for rule in [now, *sorted(facts.rules.get(message.pk, ()))]:
-        for votes in (standing, facts.votes(message, all_of_them=True)):
+    # An imported result is about the imported text, not about an edited one.
+    imported = None if message.edited else message.given.get("review_result")
+    if imported is not None:
+        return [imported]
+    current = facts.policy.review_rule(message)
+    valid_votes = facts.votes(message)
+    results = [current.decision(valid_votes)]
+    for rule in [current, *sorted(facts.rules.get(message.pk, ()))]:
+        for votes in (valid_votes, facts.votes(message, include_set_aside=True)):
             result = rule.decision(votes)
             if result is not None:
-                found.append(result)
-    return found
+                results.append(result)
+    return results
 
 
 def ranks(facts: TreeFacts) -> Iterator[Difference]:
-    """The consensus of the rankings in finished trees; where nobody here ranked, the file's rank or none."""
+    """Compare ranks in finished trees with the consensus of the rankings; without rankings, with the imported rank."""
     if facts.tree.state != State.READY_FOR_EXPORT:
         return
-    scored = reply_ranks.ranks(facts.rankings, facts.messages)
+    scored = reply_ranks.compute_ranks(facts.rankings, facts.messages)
     for message in facts.messages.values():
         expected = scored[message.pk] if message.pk in scored else message.given.get("rank")
         if message.rank != expected:

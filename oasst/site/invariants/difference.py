@@ -1,4 +1,4 @@
-"""One disagreement."""
+"""One difference between stored data and the facts."""
 
 from dataclasses import dataclass
 

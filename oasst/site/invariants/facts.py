@@ -1,9 +1,9 @@
-"""The facts of some trees in memory: what the checks compare. A fixed number of statements, whatever the batch."""
+"""Load the facts of some trees that the checks compare, in a fixed number of statements."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count
@@ -26,17 +26,15 @@ from trees.models import (
     TreeTransition,
 )
 
-Row = TypeVar("Row")
-
 
 @dataclass
-class Given:
-    """One review as far as it decides."""
+class ReviewVote:
+    """What a review contributes to the decision about a message."""
 
     message_id: UUID
     revision_id: UUID
     rejects: bool
-    stands: bool  # no purge set it aside
+    counts: bool  # False if a purge set it aside
 
 
 @dataclass
@@ -44,15 +42,15 @@ class TreeFacts:
     tree: MessageTree
     policy: TreePolicy
     messages: dict[UUID, Message] = field(default_factory=dict)
-    reviews: dict[UUID, list[Given]] = field(default_factory=lambda: defaultdict(list))  # by message, oldest first
+    reviews: dict[UUID, list[ReviewVote]] = field(default_factory=lambda: defaultdict(list))  # by message, oldest first
     rankings: list[Vote] = field(default_factory=list)  # without those that a purge set aside
-    told: Counter[tuple[UUID | None, str]] = field(default_factory=Counter)  # rankings and skips with those set aside
-    # By which a message was decided.
-    rules: dict[UUID, set[ReviewRule]] = field(default_factory=lambda: defaultdict(set))
+    # Rankings and skips, including those that a purge set aside, by message and kind of event.
+    rankings_and_skips: Counter[tuple[UUID | None, str]] = field(default_factory=Counter)
+    rules: dict[UUID, set[ReviewRule]] = field(default_factory=lambda: defaultdict(set))  # that decided a message
     reactions: Counter[tuple[UUID, str]] = field(default_factory=Counter)
     openings: list[Opening] = field(default_factory=list)
     transitions: list[TreeTransition] = field(default_factory=list)
-    happenings: Counter[tuple[UUID | None, str]] = field(default_factory=Counter)
+    events: Counter[tuple[UUID | None, str]] = field(default_factory=Counter)  # of the outbox, by message and kind
 
     @property
     def root(self) -> Message | None:
@@ -64,16 +62,16 @@ class TreeFacts:
 
     @property
     def is_as_imported(self) -> bool:
-        """It came from a file and nothing has moved it since: its state is what the file said."""
+        """True if the tree was imported and has not moved since, so it has the state of the file."""
         return self.is_imported and len(self.transitions) == 1
 
-    def votes(self, message: Message, *, all_of_them: bool = False) -> list[bool]:
-        """For each review of the present text, oldest first, whether it would reject."""
-        here = (one for one in self.reviews.get(message.pk, ()) if one.revision_id == message.revision_id)
-        return [one.rejects for one in here if one.stands or all_of_them]
+    def votes(self, message: Message, *, include_set_aside: bool = False) -> list[bool]:
+        """Return whether each review of the current text rejects it, oldest first."""
+        reviews = (review for review in self.reviews.get(message.pk, ()) if review.revision_id == message.revision_id)
+        return [review.rejects for review in reviews if review.counts or include_set_aside]
 
     def as_locked_tree(self) -> LockedTree:
-        """The tree as the services see it, to ask them what they would do. Nothing of it is written."""
+        """Return the tree in the form that services take, to compute what they would do. It is not locked or saved."""
         return LockedTree(
             tree=self.tree,
             policy=self.policy,
@@ -85,7 +83,7 @@ class TreeFacts:
 
 
 def read_batch(policy: TreePolicy, *, after: UUID | None, size: int) -> list[TreeFacts]:
-    """The facts of the next `size` trees behind `after`. Eleven statements."""
+    """Return the facts of the next `size` trees after the id `after`. Takes eleven statements."""
     trees = MessageTree.objects.order_by("pk")
     if after is not None:
         trees = trees.filter(pk__gt=after)
@@ -93,58 +91,58 @@ def read_batch(policy: TreePolicy, *, after: UUID | None, size: int) -> list[Tre
 
 
 def read_trees(policy: TreePolicy, trees: Iterable[MessageTree]) -> list[TreeFacts]:
-    """The facts of these trees."""
-    found = {tree.pk: TreeFacts(tree, policy) for tree in trees}
-    if found:
-        _read_messages(found)
-        _read_judgements(found)
-        _read_history(found)
-    return list(found.values())
+    """Return the facts of these trees."""
+    facts = {tree.pk: TreeFacts(tree, policy) for tree in trees}
+    if facts:
+        _read_messages(facts)
+        _read_judgments(facts)
+        _read_history(facts)
+    return list(facts.values())
 
 
-def _read_messages(found: dict[UUID, TreeFacts]) -> None:
-    for message in Message.objects.filter(tree__in=found).defer("text", "text_digest", "search"):
-        found[message.tree_id].messages[message.pk] = message
-    for opening in Opening.objects.filter(tree__in=found).order_by("pk"):
-        found[opening.tree_id].openings.append(opening)
+def _read_messages(facts: dict[UUID, TreeFacts]) -> None:
+    for message in Message.objects.filter(tree__in=facts).defer("text", "text_digest", "search"):
+        facts[message.tree_id].messages[message.pk] = message
+    for opening in Opening.objects.filter(tree__in=facts).order_by("pk"):
+        facts[opening.tree_id].openings.append(opening)
 
 
-def _read_judgements(found: dict[UUID, TreeFacts]) -> None:
-    reviews = Review.everything.filter(message__tree__in=found, kind=Review.Kind.REVIEW).order_by("created_at", "pk")
+def _read_judgments(facts: dict[UUID, TreeFacts]) -> None:
+    reviews = Review.everything.filter(message__tree__in=facts, kind=Review.Kind.REVIEW).order_by("created_at", "pk")
     for tree_id, message_id, revision_id, labels, purge in reviews.values_list(
         "message__tree_id", "message_id", "revision_id", "labels", "set_aside"
     ):
-        given = Given(message_id, revision_id, consensus.rejects(labels), stands=purge is None)
-        found[tree_id].reviews[message_id].append(given)
-    rankings = Ranking.everything.filter(parent__tree__in=found).order_by("created_at", "pk")
+        vote = ReviewVote(message_id, revision_id, consensus.is_rejecting(labels), counts=purge is None)
+        facts[tree_id].reviews[message_id].append(vote)
+    rankings = Ranking.everything.filter(parent__tree__in=facts).order_by("created_at", "pk")
     for tree_id, parent_id, ordered_ids, not_rankable, purge in rankings.values_list(
         "parent__tree_id", "parent_id", "ordered_ids", "not_rankable", "set_aside"
     ):
-        found[tree_id].told[parent_id, Happening.Kind.REPLIES_RANKED.value] += 1
+        facts[tree_id].rankings_and_skips[parent_id, Happening.Kind.REPLIES_RANKED.value] += 1
         if purge is None:
-            found[tree_id].rankings.append((parent_id, ordered_ids, not_rankable))
-    reactions = Reaction.objects.filter(message__tree__in=found).values_list("message__tree_id", "message_id", "emoji")
-    for tree_id, message_id, emoji, number in _counted(reactions):
-        found[tree_id].reactions[message_id, emoji] = number
-    skips = Skip.everything.filter(message__tree__in=found).values_list("message__tree_id", "message_id")
-    for tree_id, message_id, number in _counted(skips):
-        found[tree_id].told[message_id, Happening.Kind.WORK_SKIPPED.value] = number
+            facts[tree_id].rankings.append((parent_id, ordered_ids, not_rankable))
+    reactions = Reaction.objects.filter(message__tree__in=facts).values_list("message__tree_id", "message_id", "emoji")
+    for tree_id, message_id, emoji, number in _with_counts(reactions):
+        facts[tree_id].reactions[message_id, emoji] = number
+    skips = Skip.everything.filter(message__tree__in=facts).values_list("message__tree_id", "message_id")
+    for tree_id, message_id, number in _with_counts(skips):
+        facts[tree_id].rankings_and_skips[message_id, Happening.Kind.WORK_SKIPPED.value] = number
 
 
-def _read_history(found: dict[UUID, TreeFacts]) -> None:
-    for move in TreeTransition.objects.filter(tree__in=found).order_by("pk"):
-        found[move.tree_id].transitions.append(move)
-    happenings = Happening.objects.filter(tree__in=found).values_list("tree_id", "message_id", "kind")
-    for tree_id, message_id, kind, number in _counted(happenings):
-        found[tree_id].happenings[message_id, kind] = number
-    decided = Happening.objects.filter(
-        tree__in=found,
+def _read_history(facts: dict[UUID, TreeFacts]) -> None:
+    for transition in TreeTransition.objects.filter(tree__in=facts).order_by("pk"):
+        facts[transition.tree_id].transitions.append(transition)
+    events = Happening.objects.filter(tree__in=facts).values_list("tree_id", "message_id", "kind")
+    for tree_id, message_id, kind, number in _with_counts(events):
+        facts[tree_id].events[message_id, kind] = number
+    decisions = Happening.objects.filter(
+        tree__in=facts,
         kind__in=[Happening.Kind.MESSAGE_ACCEPTED, Happening.Kind.MESSAGE_REJECTED],
         data__has_key="wanted",
     )
-    for tree_id, message_id, data in decided.values_list("tree_id", "message_id", "data"):
-        found[tree_id].rules[message_id].add(ReviewRule(data["wanted"], data["threshold"]))
+    for tree_id, message_id, data in decisions.values_list("tree_id", "message_id", "data"):
+        facts[tree_id].rules[message_id].add(ReviewRule(data["wanted"], data["threshold"]))
 
 
-def _counted(rows: Any) -> Iterable[Any]:
+def _with_counts(rows: Any) -> Iterable[Any]:
     return rows.order_by().annotate(number=Count("pk"))

@@ -1,7 +1,7 @@
-"""Is there exactly the work that the trees want?
+"""Check that there are exactly the openings that the trees want.
 
-Which parent gets a reply depends on who held what when the tree last moved, and holds run out by themselves. What does
-not depend on it is checked: reviews and rankings message by message, replies by their sum and by each parent's limit.
+Which parent has the openings for replies depends on the holds at the last step of the tree, and holds expire. So the
+checks compare openings for reviews and rankings per message, and those for replies by their sum and parents' limits.
 """
 
 from collections import Counter
@@ -17,9 +17,9 @@ from trees.lifecycle.states import REPLY_WORK, TABLE, State, Work
 
 
 def openings_are_offered(facts: TreeFacts) -> Iterator[Difference]:
-    """Only work that the state offers, about messages that are there."""
+    """Openings are only for work that the state offers, about messages that exist."""
     offers = TABLE[State(facts.tree.state)].offers
-    paused = demand.paused(facts.as_locked_tree())
+    paused = demand.find_paused(facts.as_locked_tree())
     for opening in facts.openings:
         message = facts.messages.get(opening.message_id)
         if message is None or message.deleted:
@@ -36,38 +36,38 @@ def openings_are_offered(facts: TreeFacts) -> Iterator[Difference]:
 
 
 def judgements_wanted(facts: TreeFacts) -> Iterator[Difference]:
-    """As many places for reviews and rankings as are missing. A held one too many stays until it is used or left."""
-    places = _places(facts)
-    if places is None:
+    """There are as many openings for reviews and rankings as are missing. Superfluous ones may stay while held."""
+    wanted = _openings_wanted(facts)
+    if wanted is None:
         return
-    found = Counter((o.message_id, Work(o.work)) for o in facts.openings if o.work not in REPLY_WORK)
-    held = Counter(
-        (o.message_id, Work(o.work)) for o in facts.openings if o.work not in REPLY_WORK and o.held_until is not None
-    )
-    expected = {key: count for key, count in places.items() if key[1] not in REPLY_WORK}
-    for key in found.keys() | expected.keys():
+    openings = [opening for opening in facts.openings if opening.work not in REPLY_WORK]
+    stored = Counter((opening.message_id, Work(opening.work)) for opening in openings)
+    held = Counter((opening.message_id, Work(opening.work)) for opening in openings if opening.held_until is not None)
+    expected = {key: count for key, count in wanted.items() if key[1] not in REPLY_WORK}
+    for key in stored.keys() | expected.keys():
         number = expected.get(key, 0)
-        if found[key] != max(number, min(found[key], held[key])):
-            yield Difference("judgements_wanted", f"{key[1]} on {key[0]}", f"{number} places", f"{found[key]}")
+        if stored[key] != max(number, min(stored[key], held[key])):
+            yield Difference("judgements_wanted", f"{key[1]} on {key[0]}", f"{number} openings", f"{stored[key]}")
 
 
 def replies_wanted(facts: TreeFacts) -> Iterator[Difference]:
-    """As many places for replies as the tree has room for, and no parent gets more than it takes. Where a hold ran out,
-    the tree looks again when its task is over.
+    """There are as many openings for replies as the tree has room for, and no parent has more than its limit.
+
+    Openings whose hold expired may be too many until the tree looks at them again when their task is over.
     """
-    places = _places(facts)
-    if places is None or facts.tree.state != State.GROWING:
+    wanted = _openings_wanted(facts)
+    if wanted is None or facts.tree.state != State.GROWING:
         return
     now = timezone.now()
-    replies = [o for o in facts.openings if o.work in REPLY_WORK]
-    found: Counter[UUID] = Counter(o.message_id for o in replies)
-    expected = sum(count for key, count in places.items() if key[1] in REPLY_WORK)
-    ran_out = sum(1 for o in replies if o.held_until is not None and not o.is_held(now))
-    if not expected <= found.total() <= expected + ran_out:
-        yield Difference("replies_wanted", f"tree {facts.tree.pk}", f"{expected} places", str(found.total()))
+    openings = [opening for opening in facts.openings if opening.work in REPLY_WORK]
+    stored: Counter[UUID] = Counter(opening.message_id for opening in openings)
+    expected = sum(count for key, count in wanted.items() if key[1] in REPLY_WORK)
+    expired = sum(1 for opening in openings if opening.held_until is not None and not opening.is_held(now))
+    if not expected <= stored.total() <= expected + expired:
+        yield Difference("replies_wanted", f"tree {facts.tree.pk}", f"{expected} openings", str(stored.total()))
     locked = facts.as_locked_tree()
-    children = demand.counted_children(locked)
-    for message_id, number in found.items():
+    children = demand.count_replies(locked)
+    for message_id, number in stored.items():
         message = facts.messages.get(message_id)
         limit = demand.reply_limit(locked, message) if message else 0
         if message and number and children[message_id] + number > limit:
@@ -75,12 +75,12 @@ def replies_wanted(facts: TreeFacts) -> Iterator[Difference]:
                 "replies_wanted",
                 f"message {message_id}",
                 f"at most {limit} replies",
-                f"{children[message_id]} and {number} places",
+                f"{children[message_id]} and {number} openings",
             )
 
 
 def priorities_are_true(facts: TreeFacts) -> Iterator[Difference]:
-    """Handed out as soon as the facts of its tree say, and not as soon as they said when the place was made."""
+    """Stored priorities are those of the current facts, not those of the time when the opening was made."""
     if facts.root is None:
         return
     locked = facts.as_locked_tree()
@@ -91,9 +91,9 @@ def priorities_are_true(facts: TreeFacts) -> Iterator[Difference]:
                 yield Difference("priorities_are_true", f"opening {opening.pk}", str(expected), str(opening.priority))
 
 
-def _places(facts: TreeFacts) -> dict[demand.Key, int] | None:
-    """None for a tree without its prompt, which can want nothing and is reported as such."""
-    return None if facts.root is None else demand.places(facts.as_locked_tree())
+def _openings_wanted(facts: TreeFacts) -> dict[demand.OpeningKey, int] | None:
+    """Return None for a tree without its prompt, which `tree_has_its_prompt` reports."""
+    return None if facts.root is None else demand.openings_wanted(facts.as_locked_tree())
 
 
 CHECKS = (openings_are_offered, judgements_wanted, replies_wanted, priorities_are_true)

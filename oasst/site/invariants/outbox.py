@@ -1,4 +1,4 @@
-"""Does the outbox tell each fact once?"""
+"""Check that the outbox has exactly one event for each fact."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from oasst.site.invariants.facts import TreeFacts
 from trees.models import Happening
 
 Kind = Happening.Kind
-# What people can take back leaves no row behind to count.
-_COMES_AND_GOES = frozenset(
+# What these events report can be undone, which leaves no row to count.
+_NOT_COUNTABLE = frozenset(
     kind.value
     for kind in (
         Kind.MESSAGE_REACTED,
@@ -30,42 +30,38 @@ _COMES_AND_GOES = frozenset(
         Kind.PEOPLE_MERGED,
     )
 )
-# Told once for each text that was decided; a message that was edited, or whose votes a purge took, had several.
+# A message that was edited, or whose votes a purge set aside, may have been decided several times.
 _DECISIONS = frozenset({Kind.MESSAGE_ACCEPTED.value, Kind.MESSAGE_REJECTED.value})
 
 
 def facts_are_told_once(facts: TreeFacts) -> Iterator[Difference]:
     expected = _expected(facts)
-    several = {message.pk for message in facts.messages.values() if message.edited}
-    several |= {one.message_id for given in facts.reviews.values() for one in given if not one.stands}
-    several |= {message_id for message_id, kind in facts.happenings if message_id and kind == Kind.MESSAGE_REOPENED}
-    for key in expected.keys() | facts.happenings.keys():
+    decided_again = {message.pk for message in facts.messages.values() if message.edited}
+    decided_again |= {vote.message_id for votes in facts.reviews.values() for vote in votes if not vote.counts}
+    decided_again |= {message_id for message_id, kind in facts.events if message_id and kind == Kind.MESSAGE_REOPENED}
+    for key in expected.keys() | facts.events.keys():
         message_id, kind = key
-        if kind in _COMES_AND_GOES or (kind in _DECISIONS and message_id in several):
+        if kind in _NOT_COUNTABLE or (kind in _DECISIONS and message_id in decided_again):
             continue
-        if expected[key] != facts.happenings[key]:
-            yield Difference(
-                "facts_are_told_once",
-                f"{kind} of message {message_id}",
-                str(expected[key]),
-                str(facts.happenings[key]),
-            )
+        number = facts.events[key]
+        if expected[key] != number:
+            yield Difference("facts_are_told_once", f"{kind} of message {message_id}", str(expected[key]), str(number))
 
 
 def _expected(facts: TreeFacts) -> Counter[tuple[UUID | None, str]]:
-    told: Counter[tuple[UUID | None, str]] = Counter()
+    events: Counter[tuple[UUID | None, str]] = Counter()
     for message in facts.messages.values():
         if message.imported is None:
-            told[message.pk, Kind.MESSAGE_POSTED.value] = 1
-        told[message.pk, Kind.MESSAGE_REVIEWED.value] = len(facts.reviews.get(message.pk, ()))
-        came_decided = message.given.get("review_result") is not None
-        if message.review_result is not None and not came_decided:
+            events[message.pk, Kind.MESSAGE_POSTED.value] = 1
+        events[message.pk, Kind.MESSAGE_REVIEWED.value] = len(facts.reviews.get(message.pk, ()))
+        is_result_imported = message.given.get("review_result") is not None
+        if message.review_result is not None and not is_result_imported:
             kind = Kind.MESSAGE_ACCEPTED if message.review_result else Kind.MESSAGE_REJECTED
-            told[message.pk, kind.value] = 1
-    told.update(facts.told)
-    told[facts.tree.pk, Kind.TREE_MOVED.value] = sum(1 for move in facts.transitions if move.from_state)
-    told[facts.tree.pk, Kind.TREE_IMPORTED.value] = int(facts.is_imported)
-    return told
+            events[message.pk, kind.value] = 1
+    events.update(facts.rankings_and_skips)
+    events[facts.tree.pk, Kind.TREE_MOVED.value] = sum(1 for step in facts.transitions if step.from_state)
+    events[facts.tree.pk, Kind.TREE_IMPORTED.value] = int(facts.is_imported)
+    return events
 
 
 CHECKS = (facts_are_told_once,)

@@ -1,4 +1,4 @@
-"""Running every check."""
+"""Run all checks."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -25,28 +25,28 @@ TREE_CHECKS: tuple[Callable[[TreeFacts], Iterator[Difference]], ...] = (
 )
 
 
-def differences(
+def find_differences(
     policy: TreePolicy, *, batch: int = BATCH, progress: Callable[[int], None] | None = None
 ) -> Iterator[Difference]:
-    """Every disagreement between what is stored and what the facts say. `progress` is told the trees read so far."""
-    for _, found in tree_differences(policy, batch=batch, progress=progress):
-        yield from found
-    yield from tasks.differences()
-    yield from names.differences()
-    yield from (Difference(SCORES, *one) for one in score_differences())
+    """Yield all differences between stored data and the facts. `progress` gets the number of trees read so far."""
+    for _, of_tree in tree_differences(policy, batch=batch, progress=progress):
+        yield from of_tree
+    yield from tasks.find_differences()
+    yield from names.find_differences()
+    yield from (Difference(SCORES, *score_difference) for score_difference in score_differences())
 
 
 def tree_differences(
     policy: TreePolicy, *, batch: int = BATCH, progress: Callable[[int], None] | None = None
 ) -> Iterator[tuple[UUID, list[Difference]]]:
-    """The trees that disagree with their facts, with their disagreements."""
+    """Yield (tree id, its differences) of each tree that has any."""
     last, read = None, 0
     while True:
         # Collected per batch, so that no snapshot stays open while the caller prints.
-        with _one_moment():
+        with _one_snapshot():
             trees = read_batch(policy, after=last, size=batch)
-            found = [(facts.tree.pk, [one for check in TREE_CHECKS for one in check(facts)]) for facts in trees]
-        yield from ((tree_id, differences) for tree_id, differences in found if differences)
+            checked = [(facts.tree.pk, [each for check in TREE_CHECKS for each in check(facts)]) for facts in trees]
+        yield from ((tree_id, differences) for tree_id, differences in checked if differences)
         if not trees:
             break
         last, read = trees[-1].tree.pk, read + len(trees)
@@ -54,6 +54,6 @@ def tree_differences(
             progress(read)
 
 
-def _one_moment() -> AbstractContextManager[None]:
-    """All statements of a batch see the same moment. Inside somebody's own transaction there is only theirs."""
+def _one_snapshot() -> AbstractContextManager[None]:
+    """Give all statements of a batch the same snapshot; inside a transaction of the caller, only that transaction's."""
     return nullcontext() if connection.in_atomic_block else snapshot()

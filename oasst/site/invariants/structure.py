@@ -1,4 +1,4 @@
-"""Is a tree a tree: parents, depths, roles, positions, sizes."""
+"""Check the structure of a tree: parents, depths, roles, positions, sizes."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -18,12 +18,8 @@ def tree_has_its_prompt(facts: TreeFacts) -> Iterator[Difference]:
 def parent_is_in_the_same_tree(facts: TreeFacts) -> Iterator[Difference]:
     for message in facts.messages.values():
         if message.parent_id is not None and message.parent_id not in facts.messages:
-            yield Difference(
-                "parent_is_in_the_same_tree",
-                f"message {message.pk}",
-                "the tree of its parent",
-                f"tree {facts.tree.pk}",
-            )
+            subject = f"message {message.pk}"
+            yield Difference("parent_is_in_the_same_tree", subject, "the tree of its parent", f"tree {facts.tree.pk}")
 
 
 def depth_follows_the_parent(facts: TreeFacts) -> Iterator[Difference]:
@@ -36,7 +32,7 @@ def depth_follows_the_parent(facts: TreeFacts) -> Iterator[Difference]:
 
 
 def roles_alternate(facts: TreeFacts) -> Iterator[Difference]:
-    """Among our own; a file may hold two turns of one side in a row."""
+    """Roles alternate, except in imported messages."""
     for message in facts.messages.values():
         parent = facts.messages.get(message.parent_id) if message.parent_id else None
         if parent is not None and message.imported is None and message.role == parent.role:
@@ -45,34 +41,34 @@ def roles_alternate(facts: TreeFacts) -> Iterator[Difference]:
 
 
 def positions_are_dense(facts: TreeFacts) -> Iterator[Difference]:
-    """The next reply gets the number of its siblings as its position, so a gap would block it."""
+    """Positions of siblings have no gaps: the position of a new reply is the number of siblings and must be free."""
     positions: dict[UUID, list[int]] = defaultdict(list)
     for message in facts.messages.values():
         if message.parent_id is not None:
             positions[message.parent_id].append(message.position)
-    for parent_id, taken in positions.items():
-        if sorted(taken) != list(range(len(taken))):
+    for parent_id, stored in positions.items():
+        if sorted(stored) != list(range(len(stored))):
             yield Difference(
-                "positions_are_dense", f"replies to {parent_id}", f"0 to {len(taken) - 1}", str(sorted(taken))
+                "positions_are_dense", f"replies to {parent_id}", f"0 to {len(stored) - 1}", str(sorted(stored))
             )
 
 
 def sizes_are_kept(facts: TreeFacts) -> Iterator[Difference]:
-    """No more messages, replies and levels than the tree wanted. Files have sizes of their own, and what a moderator
-    brings back, or edits so that it is reviewed again, may meet what was written in its place.
+    """A tree has no more messages, replies and levels than it wants. Imported trees may, and so may those with messages
+    that a moderator restored or edited, because others may have been written in their stead.
     """
     if any(message.imported is not None or message.edited for message in facts.messages.values()):
         return
-    if any(kind == Happening.Kind.MESSAGE_RESTORED for _, kind in facts.happenings):
+    if any(kind == Happening.Kind.MESSAGE_RESTORED for _, kind in facts.events):
         return
     tree, locked = facts.tree, facts.as_locked_tree()
-    size = demand.size(locked)
+    size = demand.accepted_count(locked)
     if size > tree.goal_tree_size:
         yield Difference("sizes_are_kept", f"tree {tree.pk}", f"at most {tree.goal_tree_size} messages", str(size))
-    children: Counter[UUID] = demand.counted_children(locked)
+    children: Counter[UUID] = demand.count_replies(locked)
     for message in facts.messages.values():
         limit = tree.max_children_count
-        # How many users' turns an answer takes is the policy's alone, and policies change.
+        # The limit of replies to assistant messages comes from the policy, which may have changed.
         if message.role == Role.PROMPTER and children[message.pk] > limit:
             yield Difference(
                 "sizes_are_kept", f"replies to {message.pk}", f"at most {limit}", str(children[message.pk])

@@ -1,7 +1,7 @@
-"""Do tasks, what came of them and the places that they hold agree? And what else one statement over everything finds.
+"""Checks by one SQL statement each: tasks, their results and holds, and other rules about whole tables.
 
-Each statement gives (subject, expected, found) for each disagreement. By hand: whole rows are compared, also where
-one of them is missing, and what differs is put in words.
+Each statement returns (subject, expected, found) per difference. They are written in SQL because they compare rows of
+which one may be missing and describe the difference in words.
 """
 
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from django.db import connection
 from oasst.accounts.consent import TERMS_DOCUMENT
 from oasst.site.invariants.difference import Difference
 from trees.lifecycle.states import State
-from trees.lifecycle.transitions import FLAGGED, UNWANTED
+from trees.lifecycle.transitions import TOO_MANY_FLAGS, TOO_MANY_SKIPS
 
-MOST = 1000  # differences of one check; nobody reads more of them one by one
+MAX_DIFFERENCES = 1000  # differences reported per check
 
 STATEMENTS = {
     "leases_are_open_tasks": """
@@ -33,7 +33,7 @@ STATEMENTS = {
         LEFT JOIN trees_message message ON message.id = task.result_message_id
         LEFT JOIN trees_review review ON review.id = task.result_review_id
         LEFT JOIN trees_ranking ranking ON ranking.id = task.result_ranking_id
-        -- A collective task holds no answer: each person's is a task of its own.
+        -- A collective task has no result: the answer of each user has a task of its own.
         WHERE num_nonnulls(message.id, review.id, ranking.id) <> (task.status = 'done' AND NOT task.collective)::int
            OR task.status = 'done' AND NOT task.collective AND NOT coalesce(
                CASE
@@ -99,14 +99,15 @@ STATEMENTS = {
         CROSS JOIN LATERAL (
             SELECT reason FROM trees_treetransition move WHERE move.tree_id = tree.id ORDER BY move.id DESC LIMIT 1
         ) last
-        WHERE tree.state = '{State.HALTED_BY_MODERATOR.value}' AND last.reason IN ('{FLAGGED}', '{UNWANTED}')
+        WHERE tree.state = '{State.HALTED_BY_MODERATOR.value}'
+          AND last.reason IN ('{TOO_MANY_FLAGS}', '{TOO_MANY_SKIPS}')
           AND NOT EXISTS (
               SELECT FROM trees_proposal proposal JOIN trees_message message ON message.id = proposal.message_id
               WHERE proposal.tree_id = tree.id AND proposal.status = 'open' AND proposal.stops AND NOT message.deleted
           )
     """,
     "complaints_before_a_decision_are_void": """
-        -- A skip waits for nobody: one that is stored in the instant of the decision counts or not.
+        -- Skips take no lock, so one stored at the moment of the decision may count or not.
         WITH kept AS (
             SELECT id, kept_at - interval '1 minute' AS before FROM trees_message WHERE kept_at IS NOT NULL
         )
@@ -135,20 +136,22 @@ STATEMENTS = {
 }
 
 
-def run_named(check: str) -> list[Difference]:
-    return run(check, STATEMENTS[check])
+def run_check(check: str) -> list[Difference]:
+    return run_statement(check, STATEMENTS[check])
 
 
-def run(check: str, statement: str) -> list[Difference]:
+def run_statement(check: str, statement: str) -> list[Difference]:
     with connection.cursor() as cursor:
-        cursor.execute(f"{statement} LIMIT {MOST + 1}")
+        cursor.execute(f"{statement} LIMIT {MAX_DIFFERENCES + 1}")
         rows = cursor.fetchall()
-    found = [Difference(check, subject, expected, found or "none") for subject, expected, found in rows[:MOST]]
-    if len(rows) > MOST:
-        found.append(Difference(check, "and more", "nothing", f"more than {MOST} differences"))
-    return found
+    differences = [
+        Difference(check, subject, expected, found or "none") for subject, expected, found in rows[:MAX_DIFFERENCES]
+    ]
+    if len(rows) > MAX_DIFFERENCES:
+        differences.append(Difference(check, "and more", "nothing", f"more than {MAX_DIFFERENCES} differences"))
+    return differences
 
 
-def differences() -> Iterator[Difference]:
+def find_differences() -> Iterator[Difference]:
     for check, statement in STATEMENTS.items():
-        yield from run(check, statement)
+        yield from run_statement(check, statement)

@@ -1,4 +1,4 @@
-"""The URLs as they are with DEBUG, where one more door exists."""
+"""The URLs with DEBUG, which adds the debug sign-in."""
 
 from django.urls import path
 

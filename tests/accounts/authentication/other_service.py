@@ -1,4 +1,4 @@
-"""An OAuth 2 service on this machine that Google, Discord and GitHub are played with: consent, token, profile."""
+"""A local OAuth 2 server that stands in for Google, Discord and GitHub: consent, token, profile."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ CLIENT_ID, SECRET = "our-id", "our-secret"
 
 @dataclass
 class OtherService:
-    """Who is signed in there, and what this site asked."""
+    """The user who is signed in at the provider, and the requests of this site."""
 
     url: str = ""
     email: str = "dora@example.org"
@@ -33,12 +33,12 @@ class OtherService:
     asked: list[dict[str, str]] = field(default_factory=list)
 
     def profile(self) -> dict[str, Any]:
-        """Google's, Discord's and GitHub's profile in one: they name what we read differently."""
+        """One profile with the different field names of Google, Discord and GitHub."""
         named = {"id": self.uid, "login": "dora", "username": "dora", "given_name": "Dora"}
         return {**named, "email": self.email, "verified": self.verified, "verified_email": self.verified}
 
     def id_token(self) -> str:
-        """As Google's. The signature is not looked at where the token came over our own connection."""
+        """An ID token like Google's. Its signature is not checked if it came over our own connection."""
         claims = {"iss": "https://accounts.google.com", "aud": CLIENT_ID, "sub": self.uid, "exp": 4_000_000_000}
         claims |= {"iat": 1, "email": self.email, "email_verified": self.verified, "given_name": "Dora"}
         return jwt.encode(claims, "x" * 32)
@@ -84,7 +84,7 @@ def _handler(service: OtherService) -> type[BaseHTTPRequestHandler]:
 
 @contextmanager
 def other_service(patch: Callable[[type, str, str], None]) -> Iterator[OtherService]:
-    """The service, with all three providers set up here to go there. `patch` sets attributes until the test ends."""
+    """The server, with all three providers pointing to it. `patch` sets attributes until the test ends."""
     service = OtherService()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(service))
     service.url = f"http://127.0.0.1:{server.server_port}"

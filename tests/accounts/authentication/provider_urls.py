@@ -1,4 +1,4 @@
-"""The URLs as they are where Google, Discord and GitHub are set up."""
+"""The URLs with Google, Discord and GitHub as providers."""
 
 from django.urls import include, path
 

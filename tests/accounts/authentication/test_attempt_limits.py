@@ -1,4 +1,4 @@
-"""Strangers cannot use up somebody's tries, and whoever has none left reads when to come back."""
+"""Strangers cannot use up somebody's attempts, and users without attempts see the waiting time."""
 
 import re
 from datetime import timedelta
@@ -29,7 +29,7 @@ def enter(client: Client, email: str, password: str, **meta: Any) -> Any:
 
 
 def use_up(times: int, act: Any) -> None:
-    """The same act again and again, until a limit refuses it at the latest."""
+    """Repeat an act until a limit refuses it."""
     for _ in range(times):
         try:
             act()
@@ -46,7 +46,7 @@ def request_from(address: str, client: Client | None = None) -> Any:
 
 @pytest.fixture
 def at_home(alice: User) -> Client:
-    """The browser in which Alice signed in once, and out again."""
+    """A browser in which Alice has signed in and out."""
     browser = Client(REMOTE_ADDR=HERE)
     assert enter(browser, str(alice.email), PASSWORD).status_code == 302
     browser.post("/accounts/logout/")
@@ -85,7 +85,7 @@ class TestStrangers:
 
     @pytest.mark.parametrize("count", [attempt_limits.count_mail, attempt_limits.count_password])
     def test_one_line_of_ipv6_shuts_only_itself_out(self, alice: User, count: Any) -> None:
-        """A household is given a /56, which is 256 /64s, and many are given a /48."""
+        """Providers give a household a /56, which is 256 /64s, or a /48."""
         for n in range(256):
             use_up(12, lambda n=n: count(request_from(f"2001:db8:7:{n:x}::1"), str(alice.email)))
         count(request_from("2001:db8:8::1"), str(alice.email))
@@ -93,7 +93,7 @@ class TestStrangers:
             count(request_from("2001:db8:7:ffff::1"), str(alice.email))
 
     def test_one_requester_fills_no_bound_of_all_in_a_day(self) -> None:
-        """However patient: the smallest rate of one is the one that holds for longest."""
+        """Nor over a long time: the limit with the longest period decides."""
         for one, everybody in (
             (ratelimit.PASSWORDS_FOR_ACCOUNT, ratelimit.PASSWORDS_FOR_ACCOUNT_IN_ALL),
             (ratelimit.SIGN_IN_CODES_TO_MAILBOX, ratelimit.SIGN_IN_CODES_TO_MAILBOX_IN_ALL),
@@ -115,8 +115,8 @@ class TestStrangers:
 class TestKnownDevice:
     def test_it_passes_what_strangers_used_up(self, alice: User, at_home: Client) -> None:
         email = str(alice.email)
-        use_up(200, lambda: ratelimit.spend(ratelimit.PASSWORDS_FOR_ACCOUNT_IN_ALL, email))
-        use_up(200, lambda: ratelimit.spend(ratelimit.SIGN_IN_CODES_TO_MAILBOX_IN_ALL, email))
+        use_up(200, lambda: ratelimit.count_use(ratelimit.PASSWORDS_FOR_ACCOUNT_IN_ALL, email))
+        use_up(200, lambda: ratelimit.count_use(ratelimit.SIGN_IN_CODES_TO_MAILBOX_IN_ALL, email))
         assert enter(Client(), email, PASSWORD, REMOTE_ADDR=HERE).status_code == 429
         assert ask(Client(), email, REMOTE_ADDR=HERE).status_code == 429
         assert ask(at_home, email).status_code == 302
@@ -204,7 +204,7 @@ class TestWhatThePageSays:
     def test_a_code_that_nobody_waits_for(self, client: Client) -> None:
         response = client.post(CONFIRM, {"code": "ABCDEF"}, follow=True)
         assert response.redirect_chain == [(DOOR, 302)]
-        assert "not waited for any more" in response.text
+        assert "no longer valid" in response.text
 
     def test_how_many_codes_can_still_be_sent(self, client: Client) -> None:
         ask(client, "dora@example.org")
@@ -257,7 +257,7 @@ class TestWhatThePageSays:
         assert response.status_code == 429 and "Not yet" in response.text
 
     def test_the_password_that_is_changed(self, client: Client, alice: User) -> None:
-        """A limit that let the right one pass would be none."""
+        """The limit also holds for the right password."""
         client.force_login(alice)
         url, new = "/accounts/password/change/", "a wholly new and long one"
         given = {"oldpassword": "wrong", "password1": new, "password2": new}
@@ -329,7 +329,7 @@ WAITS = {
 
 
 class TestEveryPageOfAccounts:
-    """Not the general page of a limit: there the code or the form that one has is gone."""
+    """Not the general page of a limit, on which the form and the code would be lost."""
 
     @pytest.mark.parametrize("name", WAITS)
     def test_says_how_many_until_when_and_what_to_do(
@@ -342,9 +342,9 @@ class TestEveryPageOfAccounts:
         monkeypatch.setattr(ratelimit, "_rates", lambda asked: one if asked.name == rule.name else ())
         page = act(client)
         assert page.status_code == 429 and 0 < int(page["Retry-After"]) <= 3600
-        assert "<h2>Not yet</h2>" in page.text and f"{rule.what}: at most 1 in 60 minutes" in page.text
+        assert "<h2>Not yet</h2>" in page.text and f"{rule.subject}: at most 1 in 60 minutes" in page.text
         assert re.search(r'<time datetime="[^"]+">\d\d:\d\d UTC</time>', page.text)
-        assert rule.instead in page.text and '<form class="form' in page.text
+        assert rule.hint in page.text and '<form class="form' in page.text
 
     def test_the_app_keeps_the_secret_that_it_read(
         self, client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
@@ -358,12 +358,12 @@ class TestEveryPageOfAccounts:
         assert secret.findall(pages[1].text) == before
 
     def test_the_general_page_says_it_too(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where no form is to go on with, as after a sign-in link that does not work."""
+        """The general page, where there is no form, as after a wrong sign-in link."""
         monkeypatch.setattr(ratelimit, "_rates", lambda rule: tuple(parse_many("1 per hour")))
         answers = [client.get("/accounts/link/?key=wrong") for _ in range(2)]
         assert [one.status_code for one in answers] == [410, 429]
         page = answers[1].text
-        assert "at most 1 in 60 minutes" in page and ratelimit.WRONG_LINKS_FROM_ADDRESS.instead in page
+        assert "at most 1 in 60 minutes" in page and ratelimit.WRONG_LINKS_FROM_ADDRESS.hint in page
         assert re.search(r'<time datetime="[^"]+">\d\d:\d\d UTC</time>', page) and "seconds" not in page
 
 
@@ -380,7 +380,7 @@ class TestWithoutRedis:
 
 
 class TestGuessesAtOnce:
-    """Each of many requests at once reads the session before the others count there. Redis counts them one by one."""
+    """Concurrent requests all read the session before it counts, but Redis counts each of them."""
 
     def test_of_a_sign_in_code(self, client: Client) -> None:
         ask(client, "dora@example.org")
@@ -392,7 +392,7 @@ class TestGuessesAtOnce:
         assert signed_in(client), "another code has tries of its own"
 
     def test_nobody_guesses_on_by_asking_for_a_code_too_many(self, client: Client) -> None:
-        """Where no other code may be sent, the library takes the form as a try."""
+        """If no further code may be sent, allauth treats the form as an attempt."""
         ask(client, "dora@example.org")
         for _ in range(3):
             client.post(CONFIRM, {"action": "resend"})
@@ -411,7 +411,7 @@ class TestGuessesAtOnce:
         answers = []
         for _ in range(20):
             session = client.session
-            session[kept] = before  # as a request reads it that came before the others were counted
+            session[kept] = before  # as a concurrent request reads it
             session.save()
             answers.append(client.post(page, {"code": "WRONG1", **more}).status_code)
         assert answers == [200] * 8 + [429] * 12

@@ -1,4 +1,4 @@
-"""The same thing of the account pages, twice at once."""
+"""Two concurrent submits of the same form on the account pages."""
 
 import re
 from typing import Any
@@ -35,11 +35,11 @@ def test_switching_the_app_on(client: Client, alice: User) -> None:
 
 
 def test_coming_back_from_another_service(client: Client, service: OtherService) -> None:
-    def come_in() -> None:
+    def sign_in() -> None:
         dora = registration.create_user(email=service.email)
         SocialAccount.objects.create(user=dora, provider="github", uid=service.uid)
 
-    with rival_before(SocialLogin, "save", come_in):
+    with rival_before(SocialLogin, "save", sign_in):
         told = come_back(client, "github", state=begin(client, "github")["state"])
     assert told["Location"] == "/accounts/login/"
     assert "came in twice" in client.get("/accounts/login/").text
@@ -63,7 +63,7 @@ def test_two_people_confirm_the_same_address(client: Client, alice: User, eve: U
     "statement",
     [
         "INSERT INTO account_emailaddress (email) VALUES ('x')",
-        "INSERT INTO account_emailaddress SELECT * FROM account_emailaddress",  # twice, where no race is known of
+        "INSERT INTO account_emailaddress SELECT * FROM account_emailaddress",  # twice, on a page without a known race
     ],
 )
 def test_other_faults_are_still_faults(client: Client, alice: User, monkeypatch: Any, statement: str) -> None:

@@ -1,4 +1,4 @@
-"""Signing in through another service: what it vouches for is believed, what it does not is asked for."""
+"""Sign-in through a provider: verified addresses are accepted, others must be confirmed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from django.test import Client, RequestFactory, override_settings
 
 from oasst.accounts.models import Session, User
-from oasst.core.http.middleware import ContentSecurity
+from oasst.core.http.middleware import ContentSecurityPolicy
 from tests.accounts.authentication.other_service import OtherService, other_service
 from tests.factories import PASSWORD
 
@@ -37,8 +37,8 @@ def github() -> Iterator[None]:
     registry.provider_map.pop("github", None)
 
 
-def come_in(email: str, *, verified: bool = True, login: str = "octo", uid: str = "7") -> tuple[Any, SessionBase]:
-    """What happens when GitHub sends somebody back to us with this profile."""
+def sign_in(email: str, *, verified: bool = True, login: str = "octo", uid: str = "7") -> tuple[Any, SessionBase]:
+    """The response when GitHub redirects a user back with this profile."""
     from django.contrib.auth.models import AnonymousUser
 
     request: HttpRequest = RequestFactory().get("/accounts/github/login/callback/")
@@ -61,7 +61,7 @@ def come_in(email: str, *, verified: bool = True, login: str = "octo", uid: str 
 @pytest.mark.usefixtures("github")
 class TestOtherServices:
     def test_a_new_person(self) -> None:
-        response, session = come_in("dora@example.org")
+        response, session = sign_in("dora@example.org")
         dora = User.objects.get()
         assert session["_auth_user_id"] == str(dora.pk)
         assert response["Location"] == "/dashboard/"
@@ -69,34 +69,34 @@ class TestOtherServices:
         assert EmailAddress.objects.get(user=dora).verified
 
     def test_the_same_person_by_another_door(self, alice: User) -> None:
-        _, session = come_in(str(alice.email))
+        _, session = sign_in(str(alice.email))
         assert session["_auth_user_id"] == str(alice.pk)
         assert SocialAccount.objects.get().user == alice
         assert User.objects.count() == 1
 
     def test_an_address_that_nobody_vouched_for_opens_nothing(self, alice: User) -> None:
-        _, session = come_in(str(alice.email), verified=False)
+        _, session = sign_in(str(alice.email), verified=False)
         assert "_auth_user_id" not in session
         assert not SocialAccount.objects.filter(user=alice).exists()
 
     def test_a_new_unproven_address_is_asked_for(self) -> None:
-        _, session = come_in("dora@example.org", verified=False)
+        _, session = sign_in("dora@example.org", verified=False)
         assert "_auth_user_id" not in session
 
     def test_a_name_that_somebody_has_is_varied(self, alice: User) -> None:
-        come_in("dora@example.org", login="alice")
+        sign_in("dora@example.org", login="alice")
         dora = User.objects.get(email="dora@example.org")
         assert dora.display_name.startswith("alice ") and dora.owns_name
 
     def test_a_name_that_we_would_refuse(self) -> None:
-        come_in("dora@example.org", login="admin")
+        sign_in("dora@example.org", login="admin")
         assert User.objects.get().display_name != "admin"
         assert User.objects.get().display_name
 
     def test_an_address_that_somebody_else_only_claims(self, alice: User, eve: User) -> None:
-        """Eve typed in Dora's address and proved nothing: Dora gets an account of her own, and Eve's claim ends."""
+        """Eve entered Dora's address without verifying it: Dora gets her own account, and Eve's claim is removed."""
         EmailAddress.objects.create(user=eve, email="dora@example.org", verified=False)
-        _, session = come_in("dora@example.org")
+        _, session = sign_in("dora@example.org")
         assert session["_auth_user_id"] not in (str(eve.pk), str(alice.pk))
         assert EmailAddress.objects.get(email="dora@example.org").user.pk != eve.pk
 
@@ -108,7 +108,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtherService]:
 
 
 def begin(client: Client, name: str) -> dict[str, str]:
-    """Press the button; what the service is asked for."""
+    """Press the button and return the request to the provider."""
     there = client.post(f"/accounts/{name}/login/")["Location"]
     return {key: values[0] for key, values in parse_qs(urlsplit(there).query).items()}
 
@@ -119,14 +119,14 @@ def come_back(client: Client, name: str, **answer: str) -> Any:
 
 @pytest.mark.parametrize("name", ["google", "discord", "github"])
 class TestEachService:
-    """Over real HTTP, as they answer, but for the browser (tests/browser/test_social.py)."""
+    """Over real HTTP, but without a browser (tests/browser/test_social.py)."""
 
     def test_only_the_page_that_leaves_may_leave(self, client: Client, service: OtherService, name: str) -> None:
         for page in ("/accounts/login/", "/accounts/login/cancelled/", "/accounts/3rdparty/login/cancelled/", "/"):
             assert service.url not in client.get(page).headers["Content-Security-Policy"]
         policy = client.get(f"/accounts/{name}/login/").headers["Content-Security-Policy"]
         assert f"form-action 'self' {service.url};" in policy
-        assert policy.replace(f" {service.url}", "") == ContentSecurity.POLICY
+        assert policy.replace(f" {service.url}", "") == ContentSecurityPolicy.POLICY
 
     def test_it_works(self, client: Client, service: OtherService, name: str) -> None:
         come_back(client, name, state=begin(client, name)["state"])
@@ -179,7 +179,7 @@ def test_linking_from_a_stolen_session_asks_who_is_there(client: Client, service
     assert not SocialAccount.objects.exists()
     page = client.get(asked).text
     assert "Nothing is linked yet" in page
-    # What a thief prepared is not done when the owner proves who they are: they link it themselves, or nobody does.
+    # What a thief prepared is not done after the owner reauthenticates.
     assert client.post(asked, {"password": PASSWORD})["Location"] == "/accounts/3rdparty/"
     assert not SocialAccount.objects.exists()
     link_discord(client)
@@ -190,7 +190,7 @@ def test_linking_from_a_stolen_session_asks_who_is_there(client: Client, service
 def test_a_proof_takes_up_nothing_that_waited_in_the_session(
     client: Client, service: OtherService, alice: User
 ) -> None:
-    """The library would go on with whatever it had put aside, for whoever had put it there."""
+    """allauth would continue a pending action, whoever started it."""
     client.force_login(alice)
     session = client.session
     session["signed_in_at"] = 0

@@ -1,4 +1,4 @@
-"""What a stolen session can not do: pages that could make it permanent ask once more who is there."""
+"""What a stolen session cannot do: pages that could make it permanent ask for a reauthentication."""
 
 import re
 import time
@@ -13,7 +13,7 @@ from django.urls import get_resolver, reverse
 
 from oasst.accounts import api_clients, consent, registration
 from oasst.accounts.administrator_bans import open_proposals
-from oasst.accounts.authentication.reauthentication import ASK_FIRST
+from oasst.accounts.authentication.reauthentication import PROTECTED_PAGES
 from oasst.accounts.models import Token, User
 from tests.factories import PASSWORD, new_person
 from trees.models import Webhook
@@ -21,7 +21,7 @@ from trees.models import Webhook
 pytestmark = pytest.mark.django_db
 
 CODE, PASSWORD_PAGE = "/accounts/reauthenticate/code/", "/accounts/reauthenticate/"
-# Pages about one's account that do not ask: they show nothing that lets anybody stay, or are themselves the way in.
+# Account pages that do not ask: they show nothing that would help a thief, or are part of signing in.
 OPEN = {
     *("profile", "terms", "terms_accept", "privacy", "suspended", "sign_in_again", "sessions", "session_end"),
     *("present", "languages", "work_language"),
@@ -42,7 +42,7 @@ def _mail(settings: Any) -> None:
 
 @pytest.fixture
 def dora(db: None) -> User:
-    """Comes in by code and has no password."""
+    """A user without a password, who signs in by code."""
     dora = registration.create_user(email="dora@example.org", display_name="Dora")
     consent.accept_terms(dora)
     return dora
@@ -57,7 +57,7 @@ def browser_of(person: User, *, proved: bool = False) -> Client:
 
 
 def forget_proof(client: Client, proved_at: float = 0) -> None:
-    """As a session is that was opened long ago, and stolen now."""
+    """Make the session as old as a stolen one."""
     session = client.session
     session["signed_in_at"] = proved_at
     session.save()
@@ -70,7 +70,7 @@ def mailed_code() -> str:
 
 
 def names_below(patterns: Any, under: str = "") -> dict[str, str]:
-    """Every named address and the path that it begins with."""
+    """Every URL name with the prefix of its path."""
     found = {}
     for pattern in patterns:
         path = under + str(pattern.pattern)
@@ -86,10 +86,10 @@ class TestWhichPagesAsk:
         paths = names_below(get_resolver().url_patterns)
         own = {name for name, path in paths.items() if path.startswith(("accounts/", "^accounts/", "me/"))}
         of_other_rooms = {"points", "points_page", "my_contributions", "contributions"}
-        assert own - ASK_FIRST - OPEN - of_other_rooms == set()
-        assert own >= ASK_FIRST
+        assert own - PROTECTED_PAGES - OPEN - of_other_rooms == set()
+        assert own >= PROTECTED_PAGES
 
-    @pytest.mark.parametrize("name", sorted(ASK_FIRST))
+    @pytest.mark.parametrize("name", sorted(PROTECTED_PAGES))
     def test_a_stolen_session_is_asked(self, dora: User, name: str) -> None:
         token = registration.create_user(email=None).pk
         arguments = {"token_revoke": [token], "mfa_edit_webauthn": [1], "mfa_remove_webauthn": [1]}
@@ -229,7 +229,7 @@ class TestAdmin:
 
     @pytest.fixture
     def stolen(self, ada: User) -> Client:
-        """The session of an administrator who came in this morning."""
+        """The session of an administrator who signed in some hours ago."""
         client = browser_of(ada)
         forget_proof(client, time.time() - 11 * 3600)
         return client

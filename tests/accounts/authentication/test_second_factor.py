@@ -1,4 +1,4 @@
-"""A second factor: set up, asked for by every way in, lost, and demanded of moderators."""
+"""The second factor: setting it up, asking at each sign-in, losing it, and requiring it of moderators."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from django.test import Client, RequestFactory
 from oasst.accounts import closing, registration, tokens
 from oasst.accounts.authentication import second_factor
 from oasst.accounts.authentication.known_devices import known_device
-from oasst.accounts.authentication.second_factor_forms import MOST_KEYS, AddKey, KeyOnceMore, RenameKey
+from oasst.accounts.authentication.second_factor_forms import MAX_KEYS, AddKeyForm, KeyAgainForm, RenameKeyForm
 from oasst.accounts.authentication.sign_in_links import make_link
 from oasst.accounts.models import Role, User
 from oasst.site import merging
@@ -34,7 +34,7 @@ SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 
 def code(after: int = 0, secret: str = SECRET) -> str:
-    """What the app shows, now or so many half minutes later."""
+    """The code of the app, now or some half minutes later."""
     return totp.format_hotp_value(totp.hotp_value(secret, int(time.time()) // 30 + after))
 
 
@@ -57,7 +57,7 @@ def ann(alice: User) -> User:
 
 @pytest.fixture
 def at_the_step(ann: User, client: Client) -> Client:
-    """The password was right; the second step waits."""
+    """A sign-in after the right password, before the second factor."""
     assert client.post(DOOR, {"login": ann.email, "password": PASSWORD})["Location"] == STEP
     return client
 
@@ -77,7 +77,7 @@ class TestSettingItUp:
         assert "img-src" not in page["Content-Security-Policy"]
         wrong = client.post("/accounts/2fa/totp/activate/", {"code": "000000"})
         assert wrong.status_code == 200 and not Authenticator.objects.exists()
-        outer = context.request_context(RequestFactory().get("/"))  # what waits for the commit runs after the request
+        outer = context.request_context(RequestFactory().get("/"))  # on_commit callbacks run after the request
         with outer, django_capture_on_commit_callbacks(execute=True):
             answer = client.post("/accounts/2fa/totp/activate/", {"code": code(secret=secret)})
         assert answer["Location"] == "/accounts/2fa/recovery-codes/"
@@ -101,11 +101,11 @@ class TestSettingItUp:
 
     def test_names_and_numbers_of_keys_are_bounded(self, alice: User) -> None:
         with context.request_context(RequestFactory().get("/")):
-            assert "name" in AddKey({"name": "x" * 61, "credential": "{}"}, user=alice).errors
-            for number in range(MOST_KEYS):
+            assert "name" in AddKeyForm({"name": "x" * 61, "credential": "{}"}, user=alice).errors
+            for number in range(MAX_KEYS):
                 Authenticator.objects.create(user=alice, type="webauthn", data={"name": f"{number}"})
-            assert AddKey({"name": "x"}, user=alice).has_error("__all__", "too_many_keys")
-        assert "name" in RenameKey({"name": "x" * 61}, instance=Authenticator.objects.first()).errors
+            assert AddKeyForm({"name": "x"}, user=alice).has_error("__all__", "too_many_keys")
+        assert "name" in RenameKeyForm({"name": "x" * 61}, instance=Authenticator.objects.first()).errors
 
     @pytest.mark.parametrize("page", ["/accounts/2fa/webauthn/add/", STEP])
     def test_what_no_key_says_is_refused(self, client: Client, ann: User, page: str) -> None:
@@ -123,7 +123,7 @@ class TestSettingItUp:
             told = client.post(page, {"name": "Stick", "credential": credential})
             assert told.status_code == 200, credential
             with context.request_context(told.wsgi_request):
-                assert KeyOnceMore({"credential": credential}, user=ann).errors.keys() == {"credential"}
+                assert KeyAgainForm({"credential": credential}, user=ann).errors.keys() == {"credential"}
         assert Authenticator.objects.count() == before
 
     def test_another_address_may_still_be_added(self, client: Client, ann: User) -> None:
@@ -258,7 +258,7 @@ class TestWhatThePageSays:
             "With your security key",
             *(["With a recovery code"] if has_codes else []),
         ]
-        page = render_to_string("mfa/authenticate.html", {"factors": second_factor.kinds_of(ann)})
+        page = render_to_string("mfa/authenticate.html", {"factors": second_factor.factor_types(ann)})
         assert "your security key" in page and "authenticator app" not in page
         assert ("recovery codes" in page, 'name="code"' in page) == (has_codes, has_codes)
         if has_codes:
@@ -267,7 +267,7 @@ class TestWhatThePageSays:
             assert "One of your recovery codes" in page and "authenticator app" not in page
 
     def test_a_reset_password_brings_no_new_tries(self, client: Client, ann: User, rf: RequestFactory) -> None:
-        """Whoever has the mailbox alone could guess for ever: each reset made a browser that is known."""
+        """Otherwise a thief of the mailbox could guess forever, because each reset would make the browser known."""
         for word in ("one", "two"):
             client.post("/accounts/password/reset/", {"email": ann.email})
             link = re.search(r"/accounts/password/reset/key/\S+", mail.outbox[-1].body)
@@ -321,7 +321,7 @@ class TestModeratorsMust:
 
     @pytest.mark.usefixtures("demanded")
     def test_until_then_they_read_no_more_than_others(self, client: Client, alice: User, mo: User) -> None:
-        """Outside the admin as well: on pages, and by a token of theirs."""
+        """Also outside the admin: on pages, and with their own token."""
         message = new_prompt(alice, text="What was taken away is nobody's to read.")
         Message.objects.filter(pk=message.pk).update(deleted=True)
         _, secret = tokens.create_token(mo, name="notebook", days=7)
@@ -374,5 +374,5 @@ class TestLostOrLeft:
         assert not Authenticator.objects.exists()
 
     def test_merging_gives_nobody_the_factor_of_another(self, ann: User, bob: User) -> None:
-        merging.merge_people(destination_id=bob.pk, source_ids=[ann.pk])
+        merging.merge_users(destination_id=bob.pk, source_ids=[ann.pk])
         assert not second_factor.has_second_factor(bob) and not Authenticator.objects.exists()

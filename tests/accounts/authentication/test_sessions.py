@@ -1,4 +1,4 @@
-"""Where one is signed in: the list, and ending each of them from here."""
+"""The list of a user's own sessions, and ending them."""
 
 import re
 import time
@@ -21,7 +21,7 @@ EDGE = "Mozilla/5.0 (Windows NT 10.0; Win64) AppleWebKit/537.36 Chrome/130.0 Saf
 SAFARI = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1 Version/18.0 Mobile Safari/604.1"
 
 
-def come_in(person: User, agent: str = FIREFOX, address: str = "203.0.113.77") -> Client:
+def sign_in(person: User, agent: str = FIREFOX, address: str = "203.0.113.77") -> Client:
     client = Client(headers={"User-Agent": agent}, REMOTE_ADDR=address)
     client.post("/accounts/login/", {"login": person.email, "password": PASSWORD})
     assert client.session["_auth_user_id"] == str(person.pk)
@@ -38,10 +38,10 @@ def handles(page: str) -> list[str]:
 
 class TestList:
     def test_it_works(self, alice: User, bob: User) -> None:
-        here = come_in(alice)
-        come_in(alice, EDGE, "198.51.100.4")
-        come_in(alice, SAFARI, "2001:db8:1:2::3")
-        come_in(bob, "curl/8")
+        here = sign_in(alice)
+        sign_in(alice, EDGE, "198.51.100.4")
+        sign_in(alice, SAFARI, "2001:db8:1:2::3")
+        sign_in(bob, "curl/8")
         page = here.get("/me/sessions/").text
         for words in ("Firefox on Linux", "Edge on Windows", "Safari on iPhone", "203.0.113.x", "2001:db8:1::"):
             assert words in page
@@ -50,7 +50,7 @@ class TestList:
         assert "curl" not in page and page.count("this one") == 1 and len(handles(page)) == 2
 
     def test_nothing_on_it_opens_a_session(self, alice: User) -> None:
-        here, there = come_in(alice), come_in(alice, EDGE)
+        here, there = sign_in(alice), sign_in(alice, EDGE)
         page = here.get("/me/sessions/").text
         for client in (here, there):
             assert str(client.session.session_key) not in page
@@ -58,16 +58,16 @@ class TestList:
 
     def test_it_is_no_place_for_strangers_and_is_not_kept(self, client: Client, alice: User) -> None:
         assert client.get("/me/sessions/")["Location"].startswith("/accounts/login/")
-        assert "no-store" in come_in(alice).get("/me/sessions/")["Cache-Control"]
+        assert "no-store" in sign_in(alice).get("/me/sessions/")["Cache-Control"]
 
     def test_names_of_browsers_are_shown_as_text(self, alice: User) -> None:
-        here = come_in(alice, "<script>alert(1)</script>")
+        here = sign_in(alice, "<script>alert(1)</script>")
         assert "<script>alert(1)" not in here.get("/me/sessions/").text
 
     def test_a_visit_is_written_down_once_an_hour(self, alice: User) -> None:
-        here = come_in(alice)
+        here = sign_in(alice)
         session = here.session
-        session["browser"] = {**session["browser"], "seen": time.time() - 2 * sessions.SEEN_EVERY}
+        session["browser"] = {**session["browser"], "seen": time.time() - 2 * sessions.VISIT_INTERVAL}
         session.save()
         here.get("/me/")
         first = here.session["browser"]["seen"]
@@ -79,9 +79,9 @@ class TestList:
 class TestRenewal:
     @pytest.mark.parametrize("path", ["/me/", "/terms/", "/accounts/email/", "/admin/login/", "/tasks/preview/"])
     def test_a_session_in_use_does_not_end(self, alice: User, settings: Any, path: str) -> None:
-        here = come_in(alice)
+        here = sign_in(alice)
         session = here.session
-        session["browser"] = {**session["browser"], "seen": time.time() - 2 * sessions.SEEN_EVERY}
+        session["browser"] = {**session["browser"], "seen": time.time() - 2 * sessions.VISIT_INTERVAL}
         session.save()
         soon = timezone.now() + timedelta(hours=1)
         Session.objects.update(expire_date=soon)
@@ -90,16 +90,16 @@ class TestRenewal:
         assert Session.objects.get().expire_date > soon + timedelta(days=13)
 
     def test_once_an_hour_and_nothing_in_between(self, alice: User, django_assert_num_queries: Any) -> None:
-        here = come_in(alice)
+        here = sign_in(alice)
         here.get("/me/")
-        with django_assert_num_queries(1):  # the person
+        with django_assert_num_queries(1):  # the user
             answer = here.get("/me/")
         assert "sessionid" not in answer.cookies
 
 
 class TestEnding:
     def test_one(self, alice: User) -> None:
-        here, lost, kept = come_in(alice), come_in(alice, EDGE), come_in(alice, SAFARI)
+        here, lost, kept = sign_in(alice), sign_in(alice, EDGE), sign_in(alice, SAFARI)
         name = handles(here.get("/me/sessions/").text)
         assert len(name) == 2
         edge = next(
@@ -112,14 +112,14 @@ class TestEnding:
         assert "signed out already" in here.post(f"/me/sessions/{edge}/end/", follow=True).text
 
     def test_nobody_ends_those_of_others(self, alice: User, eve: User) -> None:
-        here, evil = come_in(alice), come_in(eve)
-        come_in(alice, EDGE)
+        here, evil = sign_in(alice), sign_in(eve)
+        sign_in(alice, EDGE)
         for handle in handles(here.get("/me/sessions/").text):
             evil.post(f"/me/sessions/{handle}/end/")
         assert Session.objects.filter(account=alice.pk).count() == 2
 
     def test_all_others(self, alice: User, bob: User) -> None:
-        here, there, bobs = come_in(alice), come_in(alice, EDGE), come_in(bob)
+        here, there, bobs = sign_in(alice), sign_in(alice, EDGE), sign_in(bob)
         program_sessions.sign_in(alice, provider="debug")
         create_token(alice, name="server", days=None)
         here.post("/me/sessions/end-others/")
@@ -129,10 +129,10 @@ class TestEnding:
 
     @pytest.mark.parametrize("url", ["/me/sessions/end-others/", "/me/sessions/abc/end/"])
     def test_reading_ends_nothing(self, alice: User, url: str) -> None:
-        assert come_in(alice).get(url).status_code == 405
+        assert sign_in(alice).get(url).status_code == 405
 
     def test_a_new_password_ends_all_others(self, alice: User) -> None:
-        here, there = come_in(alice), come_in(alice, EDGE)
+        here, there = sign_in(alice), sign_in(alice, EDGE)
         program_sessions.sign_in(alice, provider="debug")
         new = "a new and long password"
         sent: dict[str, Any] = {"oldpassword": PASSWORD, "password1": new, "password2": new}

@@ -1,4 +1,4 @@
-"""What the environment decides about sign-in. Settings are read in a process of their own."""
+"""Environment variables for sign-in. Each test reads the settings in its own process."""
 
 import json
 import os
@@ -91,5 +91,5 @@ def test_lists_of_people(tmp_path: Path) -> None:
     ],
 )
 def test_where_it_listens(tmp_path: Path, environment: dict[str, str], expected: str) -> None:
-    """Who reaches the port around the proxy invents X-Forwarded-For."""
+    """A client that bypasses the proxy can forge X-Forwarded-For."""
     assert read(tmp_path, **environment)["BIND_ADDRESS"] == expected

@@ -1,4 +1,4 @@
-"""One door for new and returning people."""
+"""Sign-in by a mailed code, the same for new and existing users."""
 
 import re
 from typing import Any
@@ -198,7 +198,7 @@ class TestByCode:
 
 
 class TestWithoutMail:
-    """Codes come by mail and in no other way, also not to whoever seems to sit at the machine: a plain proxy looks the
+    """Codes come only by mail, even for requests that seem to come from this machine: a plain proxy looks the
     same."""
 
     HERE = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}
@@ -310,7 +310,7 @@ class TestByPassword:
         assert response.status_code == 429, "a hundred in an hour are the most for one account, from wherever"
 
     def test_an_account_has_one_spelling(self, client: Client) -> None:
-        """Each spelling has tries of its own, so another one must not lead to the same account."""
+        """Each spelling has its own attempts, so another one must not lead to the same account."""
         registration.create_user(email="pisik@example.org", password=PASSWORD)
         assert self.enter(client, "p\u0131\u017fik@example.org", PASSWORD).status_code == 200
         assert self.enter(client, "Pisik@Example.org", PASSWORD).status_code == 302
@@ -333,7 +333,7 @@ class TestByPassword:
 
 
 def test_links_in_mails_lead_to_us(alice: User, settings: Any) -> None:
-    """Whoever asks for a mail to somebody else chooses Host and port of the request, and no link in it."""
+    """The sender of a request chooses its Host and port, but must not change the links in a mail to somebody else."""
     client = Client(HTTP_HOST="localhost:1337")
     client.post("/accounts/password/reset/", {"email": str(alice.email)})
     client.force_login(alice)
@@ -391,7 +391,7 @@ class TestTheDoorPage:
         "elsewhere", [{"REMOTE_ADDR": "10.1.2.3"}, {"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, {"BIND_ADDRESS": "0.0.0.0"}]
     )
     def test_the_debug_door_is_for_one_machine(self, settings: Any, elsewhere: dict[str, str]) -> None:
-        # By the fixture alone: mixed with `override_settings` it would leave DEBUG on for all later tests.
+        # Not together with `override_settings`, which would leave DEBUG on for all later tests.
         settings.DEBUG, settings.ROOT_URLCONF = True, "tests.accounts.authentication.debug_urls"
         settings.BIND_ADDRESS = elsewhere.pop("BIND_ADDRESS", settings.BIND_ADDRESS)
         client = Client(**elsewhere)

@@ -1,4 +1,4 @@
-"""A link that signs one person in, once."""
+"""Links that sign in one user, once."""
 
 import re
 from datetime import timedelta
@@ -25,7 +25,7 @@ PAGE = "/accounts/link/"
 
 
 def link_of(user: User, minutes: int = 15) -> str:
-    """As the path and query that a browser asks for."""
+    """The path and query of the link."""
     address = urlsplit(sign_in_links.make_link(user, minutes=minutes))
     return f"{address.path}?{address.query}"
 
@@ -54,7 +54,7 @@ class TestTheLink:
         assert signed_in(client) == str(alice.pk)
 
     def test_looking_uses_nothing_up(self, client: Client, alice: User) -> None:
-        """Mail programs and chats fetch a link before the person does."""
+        """Mail programs and chats fetch a link before the user does."""
         link = link_of(alice)
         for _ in range(3):
             assert client.get(link).status_code == client.head(link).status_code == 200
@@ -90,7 +90,7 @@ class TestTheLink:
             link_of(alice)
 
     def test_of_a_suspended_person(self, client: Client, alice: User, mo: User) -> None:
-        """They may come in as far as the page that says why they are suspended."""
+        """They may sign in, and see the page that says why they are suspended."""
         account_bans.ban(alice, actor=mo, reason="Spam")
         use(client, link_of(alice))
         assert client.get("/dashboard/")["Location"] == "/suspended/"
@@ -117,7 +117,7 @@ class TestTheLink:
         assert ours and not any(f"key={key}" in line for line in ours)
 
     def test_it_needs_the_token_of_its_page(self, alice: User) -> None:
-        """Nobody is signed in by a page of another site."""
+        """A page of another site cannot sign in anybody."""
         client = Client(enforce_csrf_checks=True)
         assert use(client, link_of(alice)).status_code == 403
         assert signed_in(client) is None
@@ -170,7 +170,7 @@ class TestTheCommand:
 
 
 class TestTheFirstPassword:
-    """It lies on the disk until somebody who can make another one came in."""
+    """The file stays on the disk until an administrator has signed in."""
 
     @pytest.fixture
     def file(self, settings: Any, tmp_path: Path) -> Path:
@@ -196,7 +196,7 @@ class TestTheFirstPassword:
 class TestMergedAccounts:
     def test_a_link_opens_the_account_that_it_was_made_for_or_none(self, alice: User, bob: User) -> None:
         link = link_of(alice)
-        merging.merge_people(destination_id=bob.pk, source_ids=[alice.pk])
+        merging.merge_users(destination_id=bob.pk, source_ids=[alice.pk])
         browser = Client()
         use(browser, link)
         assert signed_in(browser) is None

@@ -1,4 +1,4 @@
-"""Which addresses belong to programs: one list, held against the table of URLs."""
+"""The API prefixes, compared with the URL configuration."""
 
 from typing import Any
 
@@ -6,21 +6,21 @@ import pytest
 from django.test import Client
 
 from inference.api import openai_views
-from oasst.api.views import OperationView, elsewhere
-from oasst.core.http.api_paths import is_of_openai, is_of_the_wires
+from oasst.api.views import OperationView, unknown_path
+from oasst.core.http.api_paths import is_api_path, is_openai_path
 from tests.security.pages import Address, addresses
 
 
 def answers_programs(one: Address) -> bool:
-    """By what answers there, whatever its address is."""
+    """Decide by the view, not by the URL."""
     view = getattr(one.view, "view_class", None)
-    if one.view is elsewhere or (isinstance(view, type) and issubclass(view, OperationView)):
+    if one.view is unknown_path or (isinstance(view, type) and issubclass(view, OperationView)):
         return True
     return getattr(one.view, "__module__", "") == openai_views.__name__
 
 
 def test_the_table_of_urls_agrees() -> None:
-    found = {one: is_of_the_wires(f"/{one.template}") for one in addresses()}
+    found = {one: is_api_path(f"/{one.template}") for one in addresses()}
     wrong = [one.template for one, told in found.items() if told != answers_programs(one)]
     assert wrong == []
     assert sum(found.values()) > 100
@@ -29,17 +29,17 @@ def test_the_table_of_urls_agrees() -> None:
 
 @pytest.mark.parametrize("path", ["/api", "/api/", "/api/v2/x", "/inference", "/v1", "/v1/models"])
 def test_also_where_nothing_stands(path: str) -> None:
-    assert is_of_the_wires(path)
+    assert is_api_path(path)
 
 
 @pytest.mark.parametrize("path", ["/", "", "/apiary/", "/v10/", "/inference-docs/", "/chat/api/", "/docs/"])
 def test_what_only_looks_alike(path: str) -> None:
-    assert not is_of_the_wires(path) and not is_of_openai(path)
+    assert not is_api_path(path) and not is_openai_path(path)
 
 
 @pytest.mark.django_db
 class TestEveryWire:
-    """What the site does around its views knows all of them."""
+    """The middleware knows all of them."""
 
     @pytest.mark.parametrize("path", ["/api", "/api/nothing", "/inference/nothing", "/v1", "/v1/nothing"])
     def test_no_redirect_to_a_slash_and_no_page(self, client: Client, path: str) -> None:

@@ -1,4 +1,4 @@
-"""The handler of the web server: one thread for a request, streams on the event loop."""
+"""The ASGI handler: one thread per request, streams on the event loop."""
 
 import asyncio
 import threading
@@ -14,9 +14,9 @@ from django.urls import path
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from oasst.core.http.asgi_handler import Later, OneHopHandler
+from oasst.core.http.asgi_handler import DeferredResponse, SingleThreadASGIHandler
 
-# The end of a request looks after the connection that an earlier test may have left in this thread.
+# The end of a request closes the connection that an earlier test may have left in this thread.
 pytestmark = pytest.mark.django_db
 SEEN: dict[str, Any] = {}
 
@@ -51,7 +51,7 @@ def crash(request: HttpRequest) -> HttpResponse:
 
 
 def later(request: HttpRequest) -> HttpResponse:
-    """In as many pieces as a stream, with the cookie of the response that middleware saw."""
+    """In as many chunks as a stream, with the cookie of the response that middleware saw."""
 
     async def coming() -> StreamingHttpResponse:
         SEEN["thread"] = threading.current_thread()
@@ -61,7 +61,7 @@ def later(request: HttpRequest) -> HttpResponse:
         finally:
             SEEN["awaited"] = True
 
-    answer = Later(request, coming)
+    answer = DeferredResponse(request, coming)
     answer.set_cookie("seen", "yes")
     return answer
 
@@ -70,7 +70,7 @@ def later_crash(request: HttpRequest) -> HttpResponse:
     async def coming() -> HttpResponse:
         raise RuntimeError("on purpose")
 
-    return Later(request, coming)
+    return DeferredResponse(request, coming)
 
 
 urlpatterns = [
@@ -84,7 +84,7 @@ urlpatterns = [
 
 
 def ask(url: str, body: bytes = b"", *, leave_after: float | None = None) -> list[dict[str, Any]]:
-    """What the server is given to send. The caller stays, or leaves after so many seconds."""
+    """Return the messages to the server. The client stays, or disconnects after some seconds."""
     sent: list[dict[str, Any]] = []
     told: list[dict[str, Any]] = [{"type": "http.request", "body": body}]
 
@@ -101,7 +101,7 @@ def ask(url: str, body: bytes = b"", *, leave_after: float | None = None) -> lis
     scope = {"type": "http", "method": "POST" if body else "GET", "path": url, "root_path": "", "headers": headers}
 
     async def act() -> None:
-        await OneHopHandler()({**scope, "query_string": b""}, receive, send)
+        await SingleThreadASGIHandler()({**scope, "query_string": b""}, receive, send)
 
     for name in ("ended", "awaited"):
         SEEN.pop(name, None)
@@ -175,7 +175,7 @@ def test_the_log_tells_the_status_that_came() -> None:
     assert [line["status"] for line in lines if line["event"] == "request"] == [202, 500]
 
 
-@override_settings(MIDDLEWARE=["oasst.core.http.middleware.AnswerMetrics"])
+@override_settings(MIDDLEWARE=["oasst.core.http.middleware.ResponseMetrics"])
 def test_the_metrics_tell_the_status_that_came() -> None:
     SEEN["pause"] = 60
 

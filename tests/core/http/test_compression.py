@@ -1,4 +1,4 @@
-"""What a browser or program gets over the wire when it says that it takes gzip, and when it does not."""
+"""Responses for clients that accept gzip, and for others."""
 
 import contextlib
 import gzip
@@ -16,7 +16,7 @@ import pytest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import Client, RequestFactory
 
-from oasst.core.http.compression import LEAST, Compression, gzipped, takes_gzip
+from oasst.core.http.compression import MIN_BYTES, Compression, accepts_gzip, gzip_stream
 from oasst.embedded.sockets import listen
 from tests.crash.processes import START_SECONDS, serve, wait_until
 
@@ -25,7 +25,7 @@ DOOR = "/accounts/login/"
 
 
 class Server:
-    """The web server, asked with nothing but what stands in the test."""
+    """The web server, with only the headers of the test."""
 
     def __init__(self, log: Path) -> None:
         self.socket = listen("127.0.0.1", 0)
@@ -41,7 +41,7 @@ class Server:
     def ask(
         self, path: str, *lines: str, method: str = "GET", line: socket.socket | None = None
     ) -> tuple[int, Any, bytes]:
-        """Status, headers and the bytes of the body as they came, of a request with these header lines."""
+        """Return status, headers and raw body for a request with these header lines."""
         with contextlib.ExitStack() as stack:
             if line is None:
                 line = stack.enter_context(socket.create_connection(("127.0.0.1", self.port), timeout=60))
@@ -69,7 +69,7 @@ GZIP = "Accept-Encoding: gzip, deflate, br, zstd"
 
 
 def the_same_each_time(page: bytes) -> bytes:
-    """Without the csrf token and the number of the request, which differ from answer to answer."""
+    """Remove the CSRF token and the request id, which differ between responses."""
     return re.sub(rb"\b[A-Za-z0-9]{64}\b|\b[0-9a-f]{32}\b", b"", page)
 
 
@@ -103,7 +103,7 @@ class TestOverTheWire:
     def test_short_answers_are_sent_as_they_are(self, server: Server) -> None:
         for path in ("/healthz", "/api/v1/stats/"):
             _, headers, body = server.ask(path, GZIP)
-            assert headers["Content-Encoding"] is None and len(body) < LEAST and json.loads(body)
+            assert headers["Content-Encoding"] is None and len(body) < MIN_BYTES and json.loads(body)
 
     @pytest.mark.parametrize(("lines", "encoding"), [([GZIP], "gzip"), ([], None)])
     def test_a_head_and_the_next_request_on_the_same_connection(
@@ -121,7 +121,7 @@ class TestOverTheWire:
         assert status == 200 and b"<!doctype" in gzip.decompress(body)
 
     def test_what_has_not_changed(self, server: Server) -> None:
-        """A program that took it packed, and one that did not, are told so by the tag that they were given."""
+        """Compressed and uncompressed responses have comparable ETags."""
         path = "/api/v1/openapi.json"
         tags = {server.ask(path, *lines)[1]["ETag"] for lines in ((), (GZIP,))}
         assert len(tags) == 1
@@ -134,13 +134,13 @@ class TestOverTheWire:
                 assert "Accept-Encoding" in headers["Vary"]
 
     def test_the_length_tells_little(self, server: Server) -> None:
-        """As bytes of chance are in it: https shows lengths, and repeated guesses would be read from them."""
+        """It contains random bytes, because https reveals lengths, and so the result of repeated guesses."""
         lengths = {int(server.ask("/api/v1/openapi.json", GZIP)[1]["Content-Length"]) for _ in range(20)}
         assert len(lengths) > 5
 
     def test_pages_with_secrets_are_not_packed(self, server: Server) -> None:
         status, headers, body = server.ask(DOOR, GZIP)
-        assert (status, headers["Content-Encoding"]) == (200, None) and len(body) > LEAST
+        assert (status, headers["Content-Encoding"]) == (200, None) and len(body) > MIN_BYTES
 
     def test_nor_what_another_site_has_somebody_ask_for(self, server: Server) -> None:
         cookie = SimpleCookie(server.ask(DOOR)[1]["Set-Cookie"])["csrftoken"]
@@ -162,7 +162,7 @@ def packed(response: Any, path: str = "/", **headers: str) -> Any:
 def test_pages_and_files_understand_the_header_alike(
     client: Client, settings: Any, tmp_path: Path, given: str, takes: bool
 ) -> None:
-    """Django's middleware and whitenoise look for the word alone."""
+    """Django's middleware and whitenoise only search for the word."""
     settings.STATIC_ROOT = tmp_path
     style = b"a{}" * 1000
     (tmp_path / "a.css").write_bytes(style)
@@ -176,7 +176,7 @@ def test_pages_and_files_understand_the_header_alike(
 
 class TestWhatIsLeftAlone:
     def test_events(self) -> None:
-        """They must come when they happen. Whoever makes a stream knows whether it may wait."""
+        """Events must arrive at once, so each stream decides on its own."""
         response = packed(StreamingHttpResponse(["data: x\n\n"] * 1000, content_type="text/event-stream"))
         assert "Content-Encoding" not in response and b"".join(response).startswith(b"data: x")
 
@@ -191,9 +191,9 @@ class TestWhatIsLeftAlone:
         assert "Content-Encoding" not in packed(HttpResponse("x" * 5000), path)
         assert "Content-Encoding" in packed(HttpResponse("x" * 5000), "/me/")
 
-    @pytest.mark.parametrize("length", [LEAST - 1, LEAST])
+    @pytest.mark.parametrize("length", [MIN_BYTES - 1, MIN_BYTES])
     def test_short_ones(self, length: int) -> None:
-        assert ("Content-Encoding" in packed(HttpResponse("x" * length))) == (length == LEAST)
+        assert ("Content-Encoding" in packed(HttpResponse("x" * length))) == (length == MIN_BYTES)
 
 
 @pytest.mark.parametrize(
@@ -216,13 +216,13 @@ class TestWhatIsLeftAlone:
 def test_who_takes_gzip(given: str, takes: bool) -> None:
     request = HttpRequest()
     request.META["HTTP_ACCEPT_ENCODING"] = given
-    assert takes_gzip(request) == takes
+    assert accepts_gzip(request) == takes
 
 
 def test_of_a_stream_each_piece_can_be_read_at_once() -> None:
-    """One member of gzip from beginning to end: many programs stop reading after the first."""
+    """One gzip member, because many programs stop reading after the first."""
     reader, pieces = zlib.decompressobj(wbits=31), [b"a\n" * 9000, b"b\n"]
-    sent = gzipped(one for one in pieces)
+    sent = gzip_stream(one for one in pieces)
     for piece in pieces:
         assert reader.decompress(next(sent)) == piece
     assert reader.decompress(b"".join(sent)) == b""

@@ -1,4 +1,4 @@
-"""How many connections an address may hold."""
+"""How many connections one address may hold open."""
 
 from oasst.core.http.connection_limits import ConnectionLimiter
 

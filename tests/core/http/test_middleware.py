@@ -1,4 +1,4 @@
-"""Around every request: its number, its log line, its errors."""
+"""The middleware: request id, log line, error pages."""
 
 import json
 from collections.abc import Callable
@@ -16,9 +16,9 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def client(settings: Any) -> Client:
-    """Answers as a browser sees them: a crash is a page."""
+    """A client that gets a page for a crash, like a browser."""
     settings.ROOT_URLCONF = "tests.core.http.urls"
-    # The frame of ordinary pages links to pages of the whole site; here only the middle matters.
+    # The base template links to pages of the whole site; only the content matters here.
     settings.TEMPLATES = [
         {
             "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -141,7 +141,7 @@ class TestErrorPages:
         assert "too much at once" in response.text and "smaller parts" in response.text
 
     def test_more_fields_than_the_site_takes(self, client: Client, settings: Any) -> None:
-        """Django's own check, which it logs itself: nothing that a view refused, so it is not counted."""
+        """Django's own check, which it logs itself. Not counted, because no view refused it."""
         settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 2
         counter = metrics.domain_errors.labels(edge="page", code="bad_request")
         before = counter._value.get()
@@ -171,11 +171,11 @@ def test_under_asgi(client: Client) -> None:
 
 
 class TestStandalonePages:
-    """These two have to work when nothing else does."""
+    """These two must work when nothing else does."""
 
     @pytest.mark.parametrize("name", ["crash", "busy"])
     def test_without_database_and_redis(self, name: str, settings: Any) -> None:
-        """No database mark: a statement would fail the test."""
+        """Without the database mark, so a query would fail the test."""
         settings.ROOT_URLCONF = "tests.core.http.urls"
         settings.REDIS_URL = "redis://127.0.0.1:1/0"
         client = Client(raise_request_exception=False)

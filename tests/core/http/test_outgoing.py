@@ -1,4 +1,4 @@
-"""Sending to addresses that somebody else chose."""
+"""Sending requests to URLs that users chose."""
 
 import socket
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def test_public_ones_are(address: str) -> None:
 
 
 def test_the_checked_address_is_the_one_that_is_used(receiver: Receiver, monkeypatch: Any) -> None:
-    """A name that answers otherwise the second time is asked once."""
+    """A host name is resolved only once, because the second result could differ."""
     port = receiver.server.server_port
     answers = [[(2, 1, 6, "", ("127.0.0.1", port))]]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answers.pop(0))
@@ -58,5 +58,5 @@ def test_the_checked_address_is_the_one_that_is_used(receiver: Receiver, monkeyp
 
 def test_one_private_address_among_public_ones_is_enough(monkeypatch: Any) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", names("93.184.215.14", "10.0.0.1"))
-    with pytest.raises(outgoing.NoAnswer):
+    with pytest.raises(outgoing.NoResponse):
         outgoing.post("https://both.example/", b"{}", {})

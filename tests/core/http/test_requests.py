@@ -1,11 +1,11 @@
-"""Who sent a request, and where it may go next."""
+"""Who sent a request, and where it may be redirected."""
 
 from typing import Any
 
 import pytest
 from django.test import RequestFactory
 
-from oasst.core.http.requests import client_address, comes_from_elsewhere, safe_next
+from oasst.core.http.requests import client_address, is_surely_remote, safe_next
 
 
 def request(path: str = "/", **meta: str) -> Any:
@@ -45,7 +45,7 @@ class TestClientAddress:
 
 
 class TestComesFromElsewhere:
-    """Only ever a reason to refuse: what does not surely come from elsewhere may still come from anywhere."""
+    """Only a reason to refuse: any other request may still come from anywhere."""
 
     @pytest.mark.parametrize(
         "meta",
@@ -63,11 +63,11 @@ class TestComesFromElsewhere:
         ],
     )
     def test_surely(self, meta: dict[str, str]) -> None:
-        assert comes_from_elsewhere(request(**{"REMOTE_ADDR": "127.0.0.1", **meta}))
+        assert is_surely_remote(request(**{"REMOTE_ADDR": "127.0.0.1", **meta}))
 
     @pytest.mark.parametrize("peer", ["127.0.0.1", "::1"])
     def test_perhaps_not(self, peer: str) -> None:
-        assert not comes_from_elsewhere(request(REMOTE_ADDR=peer, HTTP_SEC_FETCH_SITE="same-origin"))
+        assert not is_surely_remote(request(REMOTE_ADDR=peer, HTTP_SEC_FETCH_SITE="same-origin"))
 
 
 class TestSafeNext:

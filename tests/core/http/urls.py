@@ -1,4 +1,4 @@
-"""Pages that go wrong in every way, for the tests of the middleware."""
+"""Pages that fail in every way, for the tests of the middleware."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ def locked(request: HttpRequest) -> HttpResponse:
 
 
 def no_connection_left(get_response: object) -> Callable[[HttpRequest], HttpResponse]:
-    """A middleware that waited for a database connection in vain."""
+    """A middleware that got no database connection."""
     return raising(PoolTimeout())
 
 

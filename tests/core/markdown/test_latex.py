@@ -1,4 +1,4 @@
-r"""Formulas: typeset on the server, bounded, and shown as their source where that is not possible."""
+r"""Formulas: rendered on the server within limits, else shown as source."""
 
 import re
 import subprocess
@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from oasst.core.markdown import latex
-from oasst.core.markdown.latex import Formulas, to_mathml
+from oasst.core.markdown.latex import FormulaBudget, to_mathml
 from oasst.core.markdown.rendering import render
 
-# Each is converted in a thread with 2 MB of stack, a quarter of what the threads of a server have.
+# Each runs in a thread with 2 MB of stack, a quarter of that of a server thread.
 _IN_A_SMALL_STACK = """
 import sys, threading
 from oasst.core.markdown import latex
@@ -180,7 +180,7 @@ class TestBounds:
         assert to_mathml(source, display=True) is None
 
     def test_a_text_has_a_budget_for_all_of_its_formulas(self) -> None:
-        formulas = Formulas()
+        formulas = FormulaBudget()
         made = [formulas.convert("x" * 1000, display=False) for _ in range(12)]
         assert [bool(one) for one in made] == [True] * 10 + [False] * 2
 

@@ -1,4 +1,4 @@
-"""Markdown from strangers: nice where it can be, harmless always."""
+"""Untrusted Markdown: rendered well and always harmless."""
 
 import re
 from html import unescape
@@ -12,7 +12,7 @@ from oasst.core.markdown import rendering
 from oasst.core.markdown.rendering import clean, plain_excerpt, plain_line, render
 from oasst.core.markdown.streaming import MarkdownStream
 
-# Directions, and formulas beside them.
+# Text direction and formulas.
 MIXED = "\n\n".join(
     [
         "# \u05e9\u05dc\u05d5\u05dd",
@@ -83,7 +83,7 @@ _CLASS = re.compile(r"(?:align|language|math|formula|menclose)[\w-]*|blocked-ima
 
 
 class _Reader(HTMLParser):
-    """Reads as a browser would, and objects to whatever could act."""
+    """Parses HTML like a browser, and refuses everything active."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag in rendering._TAGS | rendering._MATH, tag
@@ -218,7 +218,7 @@ class TestDefinitions:
 
 class TestMemory:
     def test_what_became_large_is_not_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(rendering, "KEPT_LIMIT", 1_000)
+        monkeypatch.setattr(rendering, "CACHE_LIMIT", 1_000)
         before = rendering._render.cache_info().currsize
         large, small = "A large text. " * 100, "A small text that nobody else has."
         assert render(large) == render(large)
@@ -323,7 +323,7 @@ class TestHostile:
         ],
     )
     def test_the_last_wall_holds_alone(self, markup: str) -> None:
-        """Markup of people never gets as far; the allow-list with its formulas would not let it act."""
+        """Raw HTML never gets this far, but the allow-list would make it harmless too."""
         assert_harmless(clean(markup))
 
     @settings(max_examples=200, deadline=None)

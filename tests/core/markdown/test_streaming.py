@@ -1,4 +1,4 @@
-"""Markdown that grows: at its end the same HTML as of the whole, on the way nothing that is finished changes."""
+"""Growing Markdown: in the end the same HTML as the whole text, and finished blocks never change."""
 
 import html
 import json
@@ -88,7 +88,7 @@ LINES = st.lists(
 
 
 class Shown:
-    """What a page shows that does what the patches say."""
+    """A page that applies the patches."""
 
     def __init__(self) -> None:
         self.stream = MarkdownStream()
@@ -119,7 +119,7 @@ class Shown:
 
 
 def shown(pieces: Iterable[str]) -> Iterator[Shown]:
-    """The page behind each piece."""
+    """Yield the page after each chunk."""
     page = Shown()
     for piece in pieces:
         page.add(piece)
@@ -127,7 +127,7 @@ def shown(pieces: Iterable[str]) -> Iterator[Shown]:
 
 
 def real_texts() -> list[str]:
-    """The longest of people and assistants."""
+    """The longest texts of people and assistants."""
 
     def walk(message: dict[str, Any]) -> Iterator[str]:
         yield message["text"]
@@ -163,7 +163,7 @@ class TestTheEnd:
         page = Shown()
         for piece in text:
             page.add(piece)
-        if "]:" in text:  # a definition may reach what stands above it
+        if "]:" in text:  # a definition may change earlier blocks
             page.final = []
         page.finish(text)
         assert page.html == rendering.render(text)
@@ -172,7 +172,7 @@ class TestTheEnd:
         text = "See [the docs].\n\nMore.\n\n[the docs]: https://example.org/\n"
         *_, page = shown(text)
         assert "href" not in page.blocks[0]
-        page.final.clear()  # the one thing that changes a finished block
+        page.final.clear()  # only this changes a finished block
         page.finish(text)
         assert 'href="https://example.org/"' in page.blocks[0] and page.html == rendering.render(text)
 
@@ -296,7 +296,7 @@ class TestCost:
         with mock.patch.object(rendering, "clean", side_effect=lambda made: seen.append(len(made)) or render(made)):
             for number in range(100):
                 stream.add(f"Paragraph {number} of an answer that is long.\n\n")
-        assert sum(seen) < 100 * 60 * 3  # linear: each one is seen when it comes, and when the next one does
+        assert sum(seen) < 100 * 60 * 3  # linear: each block is parsed when it arrives and when the next one does
 
     def test_long_code_is_not_read_again_with_each_line(self) -> None:
         with mock.patch.object(rendering, "clean", side_effect=rendering.clean) as clean:
@@ -317,7 +317,7 @@ class TestCost:
 
 
 def calls_of(work: Callable[[], object]) -> int:
-    """How many functions `work` calls: its cost, the same on any machine."""
+    """Return how many functions `work` calls, a cost that is the same on every machine."""
     count = 0
 
     def tell(frame: object, event: str, argument: object) -> None:

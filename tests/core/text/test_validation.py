@@ -1,4 +1,4 @@
-"""What may be stored of the text that people submit."""
+"""The rules for texts that people submit."""
 
 import unicodedata
 
@@ -12,9 +12,9 @@ from oasst.core.text.validation import (
     clean_language_tag,
     clean_line,
     clean_name,
+    clean_optional,
     clean_pool_tag,
     clean_reason,
-    clean_remark,
     clean_text,
     is_blank,
 )
@@ -95,7 +95,7 @@ class TestCleanText:
         assert refusal("text\x1f").code == "control_characters"
 
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "expected"),
         [
             ("a bell\x07 rings", "a control character: U+0007 (bell), character 7."),
             ("one\r\ntwo\n\n  th\x9bree", "a control character: U+009B, line 4, character 5."),
@@ -105,8 +105,8 @@ class TestCleanText:
             ("ab" + "\u0301" * 31, "accents stand on one letter (character 2)."),
         ],
     )
-    def test_the_cause_and_its_place_are_named(self, text: str, said: str) -> None:
-        assert said in refusal(text).message
+    def test_the_cause_and_its_place_are_named(self, text: str, expected: str) -> None:
+        assert expected in refusal(text).message
 
     def test_right_to_left_writers_may_use_their_marks(self) -> None:
         assert clean_text("שלום \u2067abc\u2069 \u200f!", limit=100) == "שלום \u2067abc\u2069 \u200f!"
@@ -160,7 +160,7 @@ class TestCleanReason:
         assert caught.value.code == "reason"
 
 
-# What the people who run the site are called: in other alphabets, in digits and signs, and as a word among others.
+# Names of the people who run the site: in other alphabets, with digits and signs, and as one of several words.
 POSES = [
     *(
         "\u0410dmin",
@@ -186,10 +186,10 @@ POSES = [
 
 class TestCleanRemark:
     def test_it_may_be_missing_and_is_never_cut(self) -> None:
-        assert [clean_remark(text, limit=3) for text in ("", " \n", "\u200b", " ab\r\n")] == ["", "", "", " ab"]
-        assert clean_remark(" a\nb ", limit=3, clean=clean_line) == "a b"
+        assert [clean_optional(text, limit=3) for text in ("", " \n", "\u200b", " ab\r\n")] == ["", "", "", " ab"]
+        assert clean_optional(" a\nb ", limit=3, clean=clean_line) == "a b"
         with pytest.raises(Invalid) as refusal:
-            clean_remark("abcd", limit=3, field="note")
+            clean_optional("abcd", limit=3, field="note")
         assert (refusal.value.code, refusal.value.field) == ("too_long", "note")
 
 

@@ -1,4 +1,4 @@
-"""A program of a person, as it speaks to /inference: every answer is compared with what its operation declares."""
+"""An API client of /inference that compares every response with the declared schema."""
 
 import base64
 import json
@@ -74,7 +74,7 @@ def done(response: Any) -> Any:
 
 
 def refused(response: Any, status: int) -> str:
-    """The sentence, or the places, of a refusal."""
+    """Return the message of a refusal, or its wrong members."""
     assert response.status_code == status, response.content
     detail = response.json()["detail"]
     return detail if isinstance(detail, str) else ", ".join(".".join(map(str, one["loc"])) for one in detail)
@@ -85,7 +85,7 @@ def path_of(message: dict[str, Any]) -> str:
 
 
 def check(response: Any) -> None:
-    """The answer has its declared shape, or it is a refusal in the one envelope."""
+    """Check that the response has the declared schema or is a refusal."""
     view = getattr(response.resolver_match.func, "view_class", None)
     operation = view and view.operations.get(response.request["REQUEST_METHOD"])
     if response.status_code >= 400:
@@ -94,7 +94,7 @@ def check(response: Any) -> None:
         return
     if operation is None:
         return
-    assert response.status_code in (operation.status, *operation.also, 304)
+    assert response.status_code in (operation.status, *operation.other_statuses, 304)
     if response.streaming or response.status_code != 200:
         return
     wrong = misfits(operation.answer, response.json()) if operation.answer else []
@@ -103,7 +103,7 @@ def check(response: Any) -> None:
 
 
 def answered(message: dict[str, Any], text: str = "An answer.", state: TurnState = TurnState.COMPLETE) -> None:
-    """As an engine would."""
+    """Write the answer, as an engine would."""
     (claimed,) = lifecycle.claim(owner="test", model="tiny", number=1, policy=POLICY)
     assert str(claimed.pk) == message["id"]
     progress = lifecycle.Progress(str(claimed.pk), text, [1, 2, 3], 10, 0)
@@ -132,19 +132,19 @@ def trusted_header(key: str, user_id: str = "ada", account_id: str = "", usernam
 
 @pytest.fixture
 def ann(alice: User, chat_on: None) -> Api:
-    """Alice's program."""
+    """Alice's API client."""
     return api_of(alice)
 
 
 @pytest.fixture
 def ben(bob: User, chat_on: None) -> Api:
-    """Bob's program."""
+    """Bob's API client."""
     return api_of(bob)
 
 
 @pytest.fixture
 def website_key(db: None) -> str:
-    """The key of a program that may speak for its people."""
+    """The key of a trusted API client."""
     return api_clients.create_api_client(name="website", trusted=True)[1]
 
 

@@ -1,4 +1,4 @@
-"""What Open-Assistant's own website puts on the wire, byte for byte as its HTTP library (axios) does."""
+"""The requests of Open-Assistant's own website, byte for byte as its HTTP library (axios) sends them."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ from oasst.accounts import api_clients
 from tests.inference.api.conftest import trusted_header
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_on")]
-# The library makes JSON of the empty text that the site gives it as a body.
+# The library encodes the empty body of the site as JSON.
 POST_CHATS = (
     "POST /inference/chats HTTP/1.1\r\nAccept: application/json, text/plain, */*\r\n"
     "Content-Type: application/json\r\nTrustedClient: {}\r\nUser-Agent: axios/1.3.4\r\nContent-Length: 2\r\n"
@@ -26,7 +26,7 @@ POST_TRUSTED = (
 
 
 def send(place: str, request: str) -> tuple[int, Any]:
-    """Status and JSON of what comes back."""
+    """Return the status and JSON of the response."""
     host, _, port = place.partition(":")
     with socket.create_connection((host, int(port)), timeout=60) as line:
         line.sendall(request.encode("ascii"))
@@ -36,7 +36,7 @@ def send(place: str, request: str) -> tuple[int, Any]:
 
 
 def test_a_stranger_of_the_website_begins_a_chat(live_server: Any) -> None:
-    """404 for somebody unknown, on which the site makes the person known and asks once more."""
+    """404 for an unknown user, after which the site registers the user and asks again."""
     place = urlsplit(live_server.url).netloc
     header = trusted_header(api_clients.create_api_client(name="website", trusted=True)[1])
     status, refusal = send(place, POST_CHATS.format(header, place))

@@ -1,4 +1,4 @@
-"""Chats as a client of the reference server sees them: making, listing, changing, deleting, many at once."""
+"""Chats for clients of Open-Assistant's server: create, list, change, delete, also in batches."""
 
 from datetime import timedelta
 from typing import Any
@@ -40,16 +40,16 @@ class TestChats:
         assert done(ann.post("chats"))["id"] != done(ann.post("chats", {"more": 1}))["id"]
 
     def test_others_chats_do_not_exist(self, ann: Api, ben: Api) -> None:
-        room = ann.new_chat()
-        before = done(ann.get(f"chats/{room}"))
+        chat = ann.new_chat()
+        before = done(ann.get(f"chats/{chat}"))
         for response in (
-            ben.get(f"chats/{room}"),
-            ben.put(f"chats/{room}", {"title": "Mine"}),
-            ben.delete(f"chats/{room}"),
-            ben.post("chats/batch_delete", {"chat_ids": [room]}),
+            ben.get(f"chats/{chat}"),
+            ben.put(f"chats/{chat}", {"title": "Mine"}),
+            ben.delete(f"chats/{chat}"),
+            ben.post("chats/batch_delete", {"chat_ids": [chat]}),
         ):
             refused(response, 404)
-        assert ids(ben.get("chats")) == [] and done(ann.get(f"chats/{room}")) == before
+        assert ids(ben.get("chats")) == [] and done(ann.get(f"chats/{chat}")) == before
 
     @pytest.mark.parametrize(
         ("body", "status", "place"),
@@ -65,17 +65,17 @@ class TestChats:
         ],
     )
     def test_a_change_is_made_wholly_or_not_at_all(self, ann: Api, body: Any, status: int, place: str) -> None:
-        room = ann.new_chat()
-        before = done(ann.get(f"chats/{room}"))
+        chat = ann.new_chat()
+        before = done(ann.get(f"chats/{chat}"))
         sent = {"hidden": True, "title": "New", **body} if isinstance(body, dict) else body
-        assert refused(ann.put(f"chats/{room}", sent), status).startswith(place)
-        assert done(ann.get(f"chats/{room}")) == before
+        assert refused(ann.put(f"chats/{chat}", sent), status).startswith(place)
+        assert done(ann.get(f"chats/{chat}")) == before
 
     def test_the_end_of_a_branch_is_in_the_chat(self, ann: Api) -> None:
-        room, other = ann.new_chat(), ann.new_chat()
+        chat, other = ann.new_chat(), ann.new_chat()
         said = ann.say(other)
-        refused(ann.put(f"chats/{room}", {"active_thread_tail_message_id": said["id"]}), 404)
-        assert done(ann.get(f"chats/{room}"))["active_thread_tail_message_id"] is None
+        refused(ann.put(f"chats/{chat}", {"active_thread_tail_message_id": said["id"]}), 404)
+        assert done(ann.get(f"chats/{chat}"))["active_thread_tail_message_id"] is None
 
     @pytest.mark.parametrize("chat_id", ["x", "hide_al", "1", "%00", NOBODYS])
     def test_ids_of_nothing(self, ann: Api, chat_id: str) -> None:
@@ -89,10 +89,10 @@ class TestChats:
         assert ids(ben.get("chats")) == [theirs] and done(ann.get(f"chats/{mine}"))["hidden"]
 
     def test_a_title_that_was_given_stays(self, ann: Api) -> None:
-        room = ann.new_chat()
-        done(ann.put(f"chats/{room}", {"title": "Mine"}))
-        ann.say(room, "Something else")
-        assert done(ann.get(f"chats/{room}"))["title"] == "Mine"
+        chat = ann.new_chat()
+        done(ann.put(f"chats/{chat}", {"title": "Mine"}))
+        ann.say(chat, "Something else")
+        assert done(ann.get(f"chats/{chat}"))["title"] == "Mine"
 
     def test_deleting_ends_what_is_being_written(self, ann: Api) -> None:
         ann.ask_anew()
@@ -115,7 +115,7 @@ class TestMany:
 
     def test_all_of_them_or_none_are_deleted(self, ann: Api, ben: Api) -> None:
         mine, theirs = ann.new_chat(), ben.new_chat()
-        refused(ann.post("chats/batch_delete", {"chat_ids": [1] * 100_000}), 422)  # not looked at one by one
+        refused(ann.post("chats/batch_delete", {"chat_ids": [1] * 100_000}), 422)  # not checked one by one
         refused(ann.post("chats/batch_delete", {"chat_ids": [mine, theirs]}), 404)
         refused(ann.post("chats/batch_delete", {"chat_ids": [mine, str(uuid4())]}), 404)
         for odd in ([], [mine] * 101, ["x"], None):
@@ -128,7 +128,7 @@ class TestMany:
         done(ann.post("chats/batch", {"chats": [{}] * 100}))
         done(ann.post("chats/batch", {"chats": [{}] * 50}))
         refused(ann.post("chats/batch", {"chats": [{}] * 100}), 429)
-        done(ann.post("chats/batch", {"chats": [{}] * 50}))  # nothing was counted of what was refused
+        done(ann.post("chats/batch", {"chats": [{}] * 50}))  # refused requests were not counted
         over = ann.post("chats", {})
         refused(over, 429)
         assert int(over["Retry-After"]) > 0 and Chat.objects.count() == 200
@@ -136,15 +136,15 @@ class TestMany:
 
 class TestList:
     def test_pages_by_cursor(self, ann: Api) -> None:
-        rooms = [ann.new_chat() for _ in range(5)][::-1]
+        chats = [ann.new_chat() for _ in range(5)][::-1]
         first = done(ann.get("chats", limit=2))
-        assert [one["id"] for one in first["chats"]] == rooms[:2] and first["prev"] is None
+        assert [one["id"] for one in first["chats"]] == chats[:2] and first["prev"] is None
         second = ann.get("chats", limit=2, after=first["next"])
-        assert ids(second) == rooms[2:4] and 'rel="next"' in second["Link"]
+        assert ids(second) == chats[2:4] and 'rel="next"' in second["Link"]
         back = done(ann.get("chats", limit=2, before=second.json()["prev"]))
-        assert [one["id"] for one in back["chats"]] == rooms[:2] and back["next"] and back["prev"] is None
+        assert [one["id"] for one in back["chats"]] == chats[:2] and back["next"] and back["prev"] is None
         last = done(ann.get("chats", limit=2, after=second.json()["next"]))
-        assert [one["id"] for one in last["chats"]] == rooms[4:] and last["next"] is None
+        assert [one["id"] for one in last["chats"]] == chats[4:] and last["next"] is None
 
     def test_what_was_used_last_comes_first(self, ann: Api) -> None:
         old, new = ann.new_chat(), ann.new_chat()
@@ -153,12 +153,12 @@ class TestList:
         assert ids(ann.get("chats")) == [old, new]
 
     def test_ours_by_number_with_search_and_dates(self, ann: Api) -> None:
-        rooms = [ann.new_chat() for _ in range(3)]
-        ann.say(rooms[1], "Where do penguins live?")
+        chats = [ann.new_chat() for _ in range(3)]
+        ann.say(chats[1], "Where do penguins live?")
         page = done(ann.get("chats", page=2, limit=2, sort="created_at", order="asc"))
-        assert [one["id"] for one in page["chats"]] == rooms[2:]
+        assert [one["id"] for one in page["chats"]] == chats[2:]
         assert (page["page"], page["pages"], page["total"]) == (2, 2, 3)
-        assert ids(ann.get("chats", search="penguin")) == [rooms[1]]
+        assert ids(ann.get("chats", search="penguin")) == [chats[1]]
         tomorrow = (timezone.now() + timedelta(days=1)).isoformat()
         assert ids(ann.get("chats", since=tomorrow)) == [] and len(ids(ann.get("chats", until=tomorrow))) == 3
         assert ids(ann.get("chats", model="tiny")) == []
@@ -181,12 +181,12 @@ class TestList:
         refused(ann.get("chats", **query), status)
 
     def test_a_chat_costs_the_same_however_long_it_is(self, ann: Api, django_assert_num_queries: Any) -> None:
-        room = ann.new_chat()
+        chat = ann.new_chat()
         for texts in (["One"], ["Two", "Three", "Four"]):
             for text in texts:
-                done(ann.ask(room, ann.say(room, text)["id"]))
+                done(ann.ask(chat, ann.say(chat, text)["id"]))
             with django_assert_num_queries(5):
-                shown = done(ann.get(f"chats/{room}"))
+                shown = done(ann.get(f"chats/{chat}"))
         assert len(shown["messages"]) == 8
 
 

@@ -1,4 +1,4 @@
-"""docs/inference-api.md names every operation, and says of each what the code says."""
+"""docs/inference-api.md lists every operation with the description in the code."""
 
 from inference.api_urls import OPERATIONS
 from oasst.api.operations import Access

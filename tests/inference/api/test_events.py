@@ -1,4 +1,4 @@
-"""The life of a client call by call, with a real engine: from signing in to deleting, and streams that are cut off."""
+"""A client from sign-in to deletion with a real engine, and streams that break off."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ LONG = {"temperature": 0, "max_new_tokens": 300}
 
 
 def events_in(lines: Iterable[str]) -> Iterator[Event]:
-    """(id, data) of each event. As Open-Assistant's website reads a stream: every line that says something is one."""
+    """Return (id, data) of each event as Open-Assistant's website reads a stream: every non-empty line is one."""
     for line in lines:
         if line:
             name, _, value = line.partition(":")
@@ -39,7 +39,7 @@ def events_in(lines: Iterable[str]) -> Iterator[Event]:
 
 
 async def open_stream(who: Api, path: str, place: int | None = None) -> AsyncIterator[Event]:
-    """(id, data) of each event. Of an answer that is over, the message, as clients ask for it then."""
+    """Return (id, data) of each event, or the message if the answer is over."""
     headers = who.headers | ({"Last-Event-ID": str(place)} if place is not None else {})
     response: Any = await AsyncClient().get(f"/inference/{path}/events", headers=headers)
     if response.status_code == 204:
@@ -55,7 +55,7 @@ async def open_stream(who: Api, path: str, place: int | None = None) -> AsyncIte
 def read(
     who: Api, path: str, place: int | None = None, at_most: int = 0, then: Callable[[], object] | None = None
 ) -> list[Event]:
-    """The events to the end, or the first few. `then` is done after the first one."""
+    """Return the events to the end, or the first few. `then` runs after the first one."""
 
     async def collect() -> list[Event]:
         events: list[Event] = []
@@ -101,7 +101,7 @@ class TestStream:
         assert ann.get(f"{path_of(asked)}/events", after=events[-1][0]).status_code == 204
 
     def test_going_on_by_address_header_or_event_source(self, alice: User, answering: StartRuntime) -> None:
-        """The header wins: a browser's EventSource comes again to the address that it was opened with."""
+        """The header wins, because a browser's EventSource reconnects with the original URL."""
         ann = api_of(alice)
         asked = ann.ask_anew(sampling_parameters=LONG)
         answering(POLICY)
@@ -166,36 +166,36 @@ class TestStream:
 
 
 class TestLife:
-    """From the first call of a client to its last."""
+    """All calls of a client, from first to last."""
 
     def test_call_by_call(self, website_key: str, answering: StartRuntime) -> None:
         me = Api(TrustedClient=trusted_header(website_key))
         done(me.post("auth/trusted"))
         (model,) = done(me.get("configs/model_configs"))
         preset = model["parameter_configs"][0]["sampling_parameters"]
-        room = me.new_chat()
+        chat = me.new_chat()
         answering(POLICY)
         parent = None
         for text in ("Hello", "And then?"):
-            said = me.say(room, text, parent)
+            said = me.say(chat, text, parent)
             sampling = {**preset, "max_new_tokens": 30}
-            asked = done(me.ask(room, said["id"], model["name"], sampling_parameters=sampling))
+            asked = done(me.ask(chat, said["id"], model["name"], sampling_parameters=sampling))
             events = read(me, path_of(asked))
             parent = events[-1][1]["message"]["id"]
-        drafts = [done(me.ask(room, said["id"], model["name"], sampling_parameters=sampling)) for _ in range(2)]
+        drafts = [done(me.ask(chat, said["id"], model["name"], sampling_parameters=sampling)) for _ in range(2)]
         for draft in drafts:
             assert read(me, path_of(draft))[-1][1]["message"]["state"] == "complete"
         done(me.post(f"{path_of(drafts[0])}/message_evals", {"inferior_message_ids": [drafts[1]["id"], parent]}))
-        done(me.put(f"chats/{room}", {"active_thread_tail_message_id": drafts[0]["id"]}))
+        done(me.put(f"chats/{chat}", {"active_thread_tail_message_id": drafts[0]["id"]}))
         done(me.post(f"{path_of(drafts[0])}/votes", {"score": 1}))
         done(me.post(f"{path_of(drafts[1])}/reports", {"report_type": "feedback", "reason": "Too short"}))
         listed = done(me.get("chats", limit=20))["chats"]
-        assert [(one["id"], one["active_thread_tail_message_id"]) for one in listed] == [(room, drafts[0]["id"])]
-        shown = {one["id"]: one for one in done(me.get(f"chats/{room}"))["messages"]}
+        assert [(one["id"], one["active_thread_tail_message_id"]) for one in listed] == [(chat, drafts[0]["id"])]
+        shown = {one["id"]: one for one in done(me.get(f"chats/{chat}"))["messages"]}
         assert len(shown) == 6 and shown[drafts[0]["id"]]["score"] == 1 and shown[drafts[1]["id"]]["reports"]
         assert {one["state"] for one in shown.values()} == {"manual", "complete"}
-        done(me.delete(f"chats/{room}"))
-        refused(me.get(f"chats/{room}"), 404)
+        done(me.delete(f"chats/{chat}"))
+        refused(me.get(f"chats/{chat}"), 404)
         done(me.delete("account/"))
         refused(me.get("auth/check"), 404)
 
@@ -223,7 +223,7 @@ class Server:
         return answer.status, json.loads(answer.read() or b"null")
 
     def stream(self, path: str, token: str, place: int = 0) -> Iterator[Event]:
-        """Events as they come over the socket, until it ends however it ends."""
+        """Yield events from the socket until it ends in any way."""
         line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=BOUND)
         headers = {"Authorization": f"Bearer {token}"} | ({"Last-Event-ID": str(place)} if place else {})
         line.request("GET", f"/inference/{path}/events", headers={"Accept-Encoding": "gzip", **headers})
@@ -250,7 +250,7 @@ def server(
 
 @pytest.mark.slow
 def test_over_a_real_socket_and_through_a_crash(server: Server, alice: User) -> None:
-    """A program with a token of its person asks and reads; the server is killed in the middle, and it goes on."""
+    """An API client reads an answer; the server is killed in the middle, and the client continues."""
     _, token = tokens.new_token(alice)
 
     def ask(method: str, path: str, body: Any = None) -> Any:
@@ -259,10 +259,10 @@ def test_over_a_real_socket_and_through_a_crash(server: Server, alice: User) -> 
         return answer
 
     (model,) = ask("GET", "configs/model_configs")
-    room = ask("POST", "chats", {})["id"]
-    said = ask("POST", f"chats/{room}/prompter_message", {"parent_id": None, "content": "Hello"})
+    chat = ask("POST", "chats", {})["id"]
+    said = ask("POST", f"chats/{chat}/prompter_message", {"parent_id": None, "content": "Hello"})
     body = {"parent_id": said["id"], "model_config_name": model["name"], "sampling_parameters": LONG}
-    asked = ask("POST", f"chats/{room}/assistant_message", body)
+    asked = ask("POST", f"chats/{chat}/assistant_message", body)
     events: list[Event] = []
     with contextlib.suppress(OSError, http.client.HTTPException):
         for event in server.stream(path_of(asked), token):
@@ -278,7 +278,7 @@ def test_over_a_real_socket_and_through_a_crash(server: Server, alice: User) -> 
 
 @pytest.mark.slow
 def test_open_streams_hold_no_connection(server: Server, alice: User, settings: Any) -> None:
-    """Pool size and two more readers wait for an answer that does not come, and other calls are answered."""
+    """More readers than the pool has connections wait for an answer, and other calls still work."""
     settings.OASST_CHAT_MODEL, settings.RATE_LIMITS = "of nobody", False
     waiting = ask_a_question(alice)
     path = f"chats/{waiting.message.chat_id}/messages/{waiting.pk}"

@@ -1,4 +1,4 @@
-"""Messages as a client of the reference server sees them: asking, reading, voting, comparing, reporting."""
+"""Messages for clients of Open-Assistant's server: ask, read, vote, compare, report."""
 
 from typing import Any
 from uuid import uuid4
@@ -20,8 +20,8 @@ def stored() -> tuple[int, ...]:
 
 class TestAsking:
     def test_it_works(self, ann: Api) -> None:
-        room = ann.new_chat()
-        said = ann.say(room, "Hello")
+        chat = ann.new_chat()
+        said = ann.say(chat, "Hello")
         assert (said["role"], said["state"], said["content"], said["parent_id"]) == (
             "prompter",
             "manual",
@@ -29,17 +29,17 @@ class TestAsking:
             None,
         )
         assert said["work_parameters"] is None and said["score"] == 0 and said["reports"] == []
-        asked = done(ann.ask(room, said["id"]))
+        asked = done(ann.ask(chat, said["id"]))
         assert (asked["role"], asked["state"], asked["content"]) == ("assistant", "pending", None)
-        assert (asked["parent_id"], asked["chat_id"]) == (said["id"], room)
+        assert (asked["parent_id"], asked["chat_id"]) == (said["id"], chat)
         work = asked["work_parameters"]
         assert work["model_config"]["model_id"] == "tiny" and not work["do_sample"]
         assert work["sampling_parameters"]["max_new_tokens"] == 60
         answered(asked)
         now = done(ann.get(path_of(asked)))
         assert (now["state"], now["content"]) == ("complete", "An answer.")
-        assert done(ann.get(f"chats/{room}"))["messages"] == [said, now]
-        assert ann.say(room, "Go on", parent=asked["id"])["parent_id"] == asked["id"]
+        assert done(ann.get(f"chats/{chat}"))["messages"] == [said, now]
+        assert ann.say(chat, "Go on", parent=asked["id"])["parent_id"] == asked["id"]
 
     def test_indentation_and_every_line_break_are_kept(self, ann: Api) -> None:
         said = ann.say(ann.new_chat(), "\n    x = 1\x0b    y = 2\u2028z\r\n")
@@ -69,10 +69,10 @@ class TestAsking:
         asked = ann.ask_anew(system_prompt="Be brief.", user_profile="I bake.", user_response_instructions="In rhyme.")
         told = turn_of(asked).system_prompt
         assert told.startswith("Be brief.") and "I bake." in told and told.endswith("In rhyme.")
-        room = Chat.objects.get()
-        assert room.system_prompt == "" and asked["work_parameters"]["system_prompt"] == told
+        chat = Chat.objects.get()
+        assert chat.system_prompt == "" and asked["work_parameters"]["system_prompt"] == told
         Chat.objects.update(system_prompt="Be long.")
-        again = done(ann.ask(str(room.pk), asked["parent_id"]))
+        again = done(ann.ask(str(chat.pk), asked["parent_id"]))
         assert turn_of(again).system_prompt == "Be long.", "those of the chat where the request has none"
 
     def test_plugins_are_taken_and_left_alone(self, ann: Api) -> None:
@@ -120,34 +120,34 @@ class TestRefused:
         ],
     )
     def test_messages(self, ann: Api, body: dict[str, Any], status: int) -> None:
-        room = ann.new_chat()
+        chat = ann.new_chat()
         before = stored()
-        refused(ann.post(f"chats/{room}/prompter_message", body), status)
+        refused(ann.post(f"chats/{chat}/prompter_message", body), status)
         assert stored() == before
 
     def test_a_body_that_is_too_large(self, ann: Api) -> None:
-        room = ann.new_chat()
+        chat = ann.new_chat()
         before = stored()
-        response = ann.post(f"chats/{room}/prompter_message", {"content": "x" * 3_000_000})
+        response = ann.post(f"chats/{chat}/prompter_message", {"content": "x" * 3_000_000})
         assert response.status_code == 413
         assert response.json() == {"detail": "The body is too large.", "code": "too_large"}
         assert stored() == before
 
     def test_parents(self, ann: Api, ben: Api) -> None:
         mine, theirs = ann.ask_anew(), ben.ask_anew()
-        other_room = ann.new_chat()
+        other_chat = ann.new_chat()
         before = stored()
         say = f"chats/{mine['chat_id']}/prompter_message"
         for parent in (mine["id"], mine["parent_id"], theirs["id"], theirs["parent_id"]):
             refused(ann.post(say, {"content": "Hi", "parent_id": parent}), 400)
-        for room, parent, status in [
+        for chat, parent, status in [
             (mine["chat_id"], mine["id"], 400),  # an answer
             (mine["chat_id"], theirs["parent_id"], 400),
             (mine["chat_id"], str(uuid4()), 400),
-            (other_room, mine["parent_id"], 400),  # of another chat of theirs
+            (other_chat, mine["parent_id"], 400),  # of another chat of theirs
             (theirs["chat_id"], theirs["parent_id"], 404),
         ]:
-            refused(ann.ask(room, parent), status)
+            refused(ann.ask(chat, parent), status)
         assert stored() == before
 
     @pytest.mark.parametrize(
@@ -165,10 +165,10 @@ class TestRefused:
         ],
     )
     def test_settings(self, ann: Api, more: dict[str, Any], place: str) -> None:
-        room = ann.new_chat()
-        said = ann.say(room)
+        chat = ann.new_chat()
+        said = ann.say(chat)
         before = stored()
-        assert refused(ann.ask(room, said["id"], **more), 422).startswith(place)
+        assert refused(ann.ask(chat, said["id"], **more), 422).startswith(place)
         assert stored() == before
 
     def test_a_full_queue_is_an_honest_503(self, ann: Api, ben: Api, settings: Any, monkeypatch: Any) -> None:
@@ -176,10 +176,10 @@ class TestRefused:
 
         monkeypatch.setattr("inference.api.messages.current_policy", lambda: ChatPolicy(queue_limit=1))
         ben.ask_anew()
-        room = ann.new_chat()
-        said = ann.say(room)
+        chat = ann.new_chat()
+        said = ann.say(chat)
         before = stored()
-        response = ann.ask(room, said["id"])
+        response = ann.ask(chat, said["id"])
         assert "waiting" in refused(response, 503) and 1 <= int(response["Retry-After"]) <= 60
         assert response.json()["code"] == "queue_full" and stored() == before
 
@@ -187,36 +187,36 @@ class TestRefused:
         from inference.policy import ChatPolicy
 
         asked = ann.ask_anew()
-        room, prompt = asked["chat_id"], asked["parent_id"]
-        for _ in range(9):  # more than are written at once: they wait in line
-            done(ann.ask(room, prompt))
+        chat, prompt = asked["chat_id"], asked["parent_id"]
+        for _ in range(9):  # more than are answered at once, so some wait
+            done(ann.ask(chat, prompt))
         monkeypatch.setattr("inference.api.messages.current_policy", lambda: ChatPolicy(queue_limit=20))
-        over = ann.ask(room, prompt)
+        over = ann.ask(chat, prompt)
         assert refused(over, 429) and 1 <= int(over["Retry-After"]) <= 60
         monkeypatch.setattr("inference.api.messages.current_policy", lambda: ChatPolicy(messages_in_chat=4))
-        refused(ann.ask(room, prompt), 413)
-        refused(ann.post(f"chats/{room}/prompter_message", {"content": "Hi"}), 413)
+        refused(ann.ask(chat, prompt), 413)
+        refused(ann.post(f"chats/{chat}/prompter_message", {"content": "Hi"}), 413)
         monkeypatch.setattr("inference.api.messages.current_policy", lambda: ChatPolicy(characters_in_chat=20))
-        refused(ann.post(f"chats/{room}/prompter_message", {"content": "x" * 21}), 413)
+        refused(ann.post(f"chats/{chat}/prompter_message", {"content": "x" * 21}), 413)
 
     def test_the_rate_limit(self, ann: Api, settings: Any) -> None:
         settings.RATE_LIMITS = True
         settings.LIMITS = {"chat_turn_program": "21 per 10 minutes"}
-        room = ann.new_chat()
-        said = ann.say(room)
+        chat = ann.new_chat()
+        said = ann.say(chat)
         for _ in range(21):  # one more than at the pages
-            asked = done(ann.ask(room, said["id"]))
+            asked = done(ann.ask(chat, said["id"]))
             done(ann.post(f"{path_of(asked)}/stop"))
         before = stored()
-        over = ann.ask(room, said["id"])
+        over = ann.ask(chat, said["id"])
         refused(over, 429)
         assert 0 < int(over["Retry-After"]) <= 600 and stored() == before
 
     def test_where_chat_is_off(self, ann: Api, settings: Any) -> None:
-        room = ann.new_chat()
-        said = ann.say(room)
+        chat = ann.new_chat()
+        said = ann.say(chat)
         settings.OASST_CHAT_MODEL = "none"
-        refused(ann.ask(room, said["id"]), 422)
+        refused(ann.ask(chat, said["id"]), 422)
 
     def test_others_messages_do_not_exist(self, ann: Api, ben: Api) -> None:
         theirs = ben.ask_anew()

@@ -1,4 +1,4 @@
-"""Who may call: signing in, tokens that are short and rotate, programs that speak for their people, and the way out."""
+"""Sign-in: short, rotating tokens, trusted API clients, sign-out and deleting accounts."""
 
 from datetime import timedelta
 from typing import Any
@@ -59,7 +59,7 @@ class TestDebugLogin:
 
 
 class TestOtherServices:
-    """The callback gives tokens to whoever began at the login and signed in on the pages, and to nobody else."""
+    """The callback gives tokens only to a user who began at the login and signed in on the pages."""
 
     def test_it_works(self, alice: User, settings: Any) -> None:
         settings.SOCIALACCOUNT_PROVIDERS = {"github": {}}
@@ -171,7 +171,7 @@ class TestRefreshTokens:
     def test_of_several_at_once_one_is_first(self, alice: User) -> None:
         pair = program_sessions.sign_in(alice, provider="test")
         results = at_once([lambda: program_sessions.refresh(pair.refresh)] * 4)
-        assert sum(isinstance(one, program_sessions.Pair) for one in results) == 1
+        assert sum(isinstance(one, program_sessions.IssuedTokens) for one in results) == 1
         assert ProgramSession.objects.get().ended_at is not None
 
     def test_what_is_stored_opens_nothing(self, alice: User) -> None:
@@ -236,18 +236,18 @@ class TestTrustedPrograms:
         made = done(ada.post("auth/trusted"))
         assert (made["provider"], made["display_name"], made["deleted"]) == ("website", "Ada", False)
         assert done(ada.post("auth/trusted"))["id"] == made["id"], "twice is once"
-        room = done(ada.post("chats", {}))["id"]
+        chat = done(ada.post("chats", {}))["id"]
         assert done(ada.get("auth/check")) == made["id"]
-        assert [one["id"] for one in done(ada.get("chats"))["chats"]] == [room]
+        assert [one["id"] for one in done(ada.get("chats"))["chats"]] == [chat]
 
     def test_its_people_are_its_own(self, website_key: str) -> None:
         _, other_key = api_clients.create_api_client(name="other", trusted=True)
         ada = self.trusted(website_key)
         done(ada.post("auth/trusted"))
-        room = done(ada.post("chats", {}))["id"]
+        chat = done(ada.post("chats", {}))["id"]
         stranger = self.trusted(other_key)
         assert done(stranger.post("auth/trusted")) and User.objects.count() == 2
-        refused(stranger.get(f"chats/{room}"), 404)
+        refused(stranger.get(f"chats/{chat}"), 404)
 
     def test_nobody_of_the_site_is_acted_for(self, website_key: str, alice: User) -> None:
         for user_id in (str(alice.pk), alice.email or ""):

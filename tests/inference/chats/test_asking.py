@@ -1,4 +1,4 @@
-"""Asking: a question, its answer and another one, what is refused, stopping."""
+"""Questions, answers, refusals and stopping."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from inference.chats import asking, changes, deletion, feedback
-from inference.engine.sampling import LARGEST_SEED
+from inference.engine.sampling import MAX_SEED
 from inference.models import Chat, ChatMessage, Turn, Vote
 from inference.policy import ChatPolicy
 from inference.turns import lifecycle
@@ -31,10 +31,10 @@ class TestAsking:
     def test_it_works(self, alice: User) -> None:
         turn = ask(alice, "How do I bake bread?\nI have flour.", temperature=0.5, max_tokens=None)
         assert (turn.state, turn.model) == (TurnState.PENDING, "tiny")
-        assert turn.sampling["temperature"] == 0.5 and 0 <= turn.sampling["seed"] <= LARGEST_SEED
-        room = turn.message.chat
-        assert (room.title, room.titled_by) == ("How do I bake bread?", Chat.TitledBy.FIRST_LINE)
-        assert room.active_tail == turn.message
+        assert turn.sampling["temperature"] == 0.5 and 0 <= turn.sampling["seed"] <= MAX_SEED
+        chat = turn.message.chat
+        assert (chat.title, chat.titled_by) == ("How do I bake bread?", Chat.TitledBy.FIRST_LINE)
+        assert chat.active_tail == turn.message
         assert turn.message.parent is not None
         assert turn.message.parent.content == "How do I bake bread?\nI have flour."
 
@@ -68,10 +68,10 @@ class TestAsking:
         assert Chat.objects.get().active_tail_id == again.pk
 
     def test_instructions_reach_the_model(self, alice: User) -> None:
-        room = new_chat(alice, system_prompt="Be brief.", user_profile="I am a baker.")
-        turn = asking.start_turn(user=alice, chat_id=room.pk, text="Hi", policy=POLICY)
+        chat = new_chat(alice, system_prompt="Be brief.", user_profile="I am a baker.")
+        turn = asking.start_turn(user=alice, chat_id=chat.pk, text="Hi", policy=POLICY)
         assert turn.system_prompt.startswith("Be brief.") and turn.system_prompt.endswith("I am a baker.")
-        set_instructions(alice, room.pk, "")
+        set_instructions(alice, chat.pk, "")
         assert fresh(turn).system_prompt.startswith("Be brief."), "as it was when it was asked"
 
     def test_asking_anew_cancels_what_waits_in_this_chat_but_no_drafts(self, alice: User) -> None:
@@ -85,7 +85,7 @@ class TestAsking:
 
 
 class TestRefused:
-    """And nothing is stored, not even half."""
+    """And nothing is stored."""
 
     @pytest.mark.parametrize(
         ("change", "error", "code"),
@@ -100,10 +100,10 @@ class TestRefused:
         ],
     )
     def test_bad_input(self, alice: User, change: dict[str, object], error: type[DomainError], code: str) -> None:
-        room = new_chat(alice)
+        chat = new_chat(alice)
         before = stored()
         with pytest.raises(error) as refused:
-            asking.start_turn(**{"user": alice, "chat_id": room.pk, "text": "Hi", "policy": POLICY, **change})  # type: ignore[arg-type]
+            asking.start_turn(**{"user": alice, "chat_id": chat.pk, "text": "Hi", "policy": POLICY, **change})  # type: ignore[arg-type]
         assert refused.value.code == code
         assert stored() == before
         assert Chat.objects.get().title == ""
@@ -145,16 +145,16 @@ class TestRefused:
     def test_a_full_queue(self, alice: User, bob: User) -> None:
         small = ChatPolicy(queue_limit=2)
         ask(alice), ask(alice)
-        room = new_chat(bob)
+        chat = new_chat(bob)
         before = stored()
         with pytest.raises(Busy) as refused:
-            asking.start_turn(user=bob, chat_id=room.pk, text="Hi", policy=small)
+            asking.start_turn(user=bob, chat_id=chat.pk, text="Hi", policy=small)
         assert (refused.value.code, refused.value.details["queue_length"]) == ("queue_full", 2)
         assert 1 <= refused.value.retry_after <= 60
         assert stored() == before
 
     def test_one_person_can_not_fill_the_queue(self, alice: User, bob: User, carol: User) -> None:
-        """Who waits with as many turns as there are free places waits with enough; newcomers find room."""
+        """A user may have as many waiting turns as the queue has free positions; newcomers always find one."""
         small = replace(POLICY, queue_limit=6)
 
         def fill(person: User) -> int:
@@ -179,10 +179,10 @@ class TestRefused:
         assert claimed.pk == asked.pk, "and the person is answered before their program"
 
     def test_nor_does_one_through_another_door(self, alice: User) -> None:
-        """As `/inference` asks: with a chat and a message of the person's own."""
+        """Like `/inference`: with a chat and a message of the user."""
         small = replace(POLICY, queue_limit=6)
-        room = new_chat(alice)
-        said = asking.post_message(user=alice, chat_id=room.pk, text="Hi", policy=POLICY, parent_id=None)
+        chat = new_chat(alice)
+        said = asking.post_message(user=alice, chat_id=chat.pk, text="Hi", policy=POLICY, parent_id=None)
 
         def again() -> Turn:
             return asking.answer_again(user=alice, message_id=said.pk, policy=small, by_program=True)
@@ -201,13 +201,13 @@ class TestRefused:
         settings.RATE_LIMITS = True
         settings.LIMITS = {"chat_turn": "2 per hour", "chat_turn_program": "2 per hour"}
         full = replace(POLICY, queue_limit=0)
-        room = new_chat(alice)
-        said = asking.post_message(user=alice, chat_id=room.pk, text="Hi", policy=POLICY, parent_id=None)
+        chat = new_chat(alice)
+        said = asking.post_message(user=alice, chat_id=chat.pk, text="Hi", policy=POLICY, parent_id=None)
         doors: dict[str, Callable[[ChatPolicy], Turn]] = {
             "program": lambda policy: complete(alice, policy),
             "answer": lambda policy: asking.answer_again(user=alice, message_id=said.pk, policy=policy),
-            "page": lambda policy: asking.start_turn(user=alice, chat_id=room.pk, text="Hi", policy=policy),
-            "new chat": lambda policy: asking.begin_chat(user=alice, text="Hi", policy=policy),
+            "page": lambda policy: asking.start_turn(user=alice, chat_id=chat.pk, text="Hi", policy=policy),
+            "new chat": lambda policy: asking.start_chat(user=alice, text="Hi", policy=policy),
         }
         for _ in range(5):
             with pytest.raises(Busy, match="Too many people are waiting"):
@@ -218,7 +218,7 @@ class TestRefused:
                 doors[door](policy)
 
     def test_when_to_come_back(self, alice: User) -> None:
-        """Not in a second, however short the last answers were; later for who waits behind many."""
+        """Never within a second, and later for a user with many waiting turns."""
         small = replace(POLICY, queue_limit=20)
 
         def told(person: User) -> int:
@@ -272,12 +272,12 @@ class TestRefused:
 
 @pytest.mark.django_db(transaction=True)
 def test_limits_hold_when_all_ask_at_once(alice: User) -> None:
-    rooms = [new_chat(alice) for _ in range(8)]
+    chats = [new_chat(alice) for _ in range(8)]
     small = replace(POLICY, queue_limit=6)
     results = at_once(
         [
-            lambda room=room: asking.start_turn(user=alice, chat_id=room.pk, text="Hi", policy=small)  # type: ignore[misc]
-            for room in rooms
+            lambda chat=chat: asking.start_turn(user=alice, chat_id=chat.pk, text="Hi", policy=small)  # type: ignore[misc]
+            for chat in chats
         ]
     )
     assert sum(isinstance(one, Turn) for one in results) == 3

@@ -1,4 +1,4 @@
-"""Titles, deleting and taking it back, the branch that is looked at."""
+"""Titles, deleting and restoring, the branch that the page shows."""
 
 import pytest
 
@@ -16,7 +16,7 @@ class TestChats:
     def test_a_title_that_a_person_gave_stays(self, alice: User) -> None:
         turn = ask(alice)
         changes.rename(user=alice, chat_id=turn.message.chat_id, title="  My  bread ", policy=POLICY)
-        titles.store(turn.message.chat_id, "Better")
+        titles.store_title(turn.message.chat_id, "Better")
         assert Chat.objects.get().title == "My bread"
         with pytest.raises(Invalid):
             changes.rename(user=alice, chat_id=turn.message.chat_id, title="x" * 101, policy=POLICY)
@@ -29,17 +29,18 @@ class TestChats:
         with pytest.raises(NotFound):
             changes.rename(user=alice, chat_id=chat_id, title="Gone", policy=POLICY)
         deletion.undelete_chat(user=alice, chat_id=chat_id)
-        changes.hide(user=alice, chat_id=chat_id, hidden=True)
-        changes.change_chat(user=alice, chat_id=chat_id, wanted={"allow_data_use": False}, policy=POLICY)
-        room = Chat.objects.get()
-        assert (room.deleted_at, room.hidden, room.allow_data_use) == (None, True, False)
+        changes.change_chat(user=alice, chat_id=chat_id, values={"hidden": True}, policy=POLICY)
+        changes.change_chat(user=alice, chat_id=chat_id, values={"allow_data_use": False}, policy=POLICY)
+        chat = Chat.objects.get()
+        assert (chat.deleted_at, chat.hidden, chat.allow_data_use) == (None, True, False)
 
     def test_the_branch_that_is_looked_at(self, alice: User) -> None:
         turn, other = ask(alice), ask(alice)
-        changes.look_at(user=alice, chat_id=turn.message.chat_id, message_id=turn.message.parent_id)  # type: ignore[arg-type]
+        chat_id, tail = turn.message.chat_id, turn.message.parent_id
+        changes.change_chat(user=alice, chat_id=chat_id, values={}, policy=POLICY, active_tail=tail)
         assert fresh(turn).message.chat.active_tail_id == turn.message.parent_id
         with pytest.raises(NotFound):
-            changes.look_at(user=alice, chat_id=turn.message.chat_id, message_id=other.pk)
+            changes.change_chat(user=alice, chat_id=chat_id, values={}, policy=POLICY, active_tail=other.pk)
 
     @pytest.mark.parametrize(
         ("text", "title"),

@@ -1,4 +1,4 @@
-"""What people say of answers."""
+"""Feedback on answers."""
 
 import pytest
 

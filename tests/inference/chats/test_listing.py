@@ -1,4 +1,4 @@
-"""The list of a person's chats: pages, sorting, filters, search, and what a page costs."""
+"""The list of a user's chats: pages, sorting, filters, search, and the cost of a page."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from inference.chats import changes, deletion
-from inference.chats.listing import SORTS, Wanted, page_by_cursor, page_by_number
+from inference.chats.listing import SORTS, ChatFilter, page_by_cursor, page_by_number
 from inference.models import Chat, ChatMessage, Role
 from inference.policy import ChatPolicy
 from oasst.accounts.models import User
@@ -20,7 +20,7 @@ from tests.simulation.scale.plans import explained
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("chat_on")]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-ALL = Wanted(hidden=None)
+ALL = ChatFilter(hidden=None)
 
 
 def new_chats(user: User, number: int, said: str = "Nothing much") -> list[Chat]:
@@ -37,8 +37,8 @@ def titles(page: Any) -> list[str]:
     return [one.title for one in page.chats]
 
 
-def walk(user: User, wanted: Wanted, size: int) -> list[list[UUID]]:
-    """All pages forwards; checks on the way that going back gives the page before."""
+def walk(user: User, wanted: ChatFilter, size: int) -> list[list[UUID]]:
+    """Return all pages forwards, and check for each that going back gives the page before."""
     pages, page = [], page_by_cursor(user, wanted, size=size)
     while True:
         pages.append([one.pk for one in page.chats])
@@ -53,11 +53,11 @@ class TestByCursor:
     def test_it_works(self, alice: User, bob: User) -> None:
         new_chats(alice, 5)
         new_chats(bob, 2)
-        first = page_by_cursor(alice, Wanted(), size=2)
+        first = page_by_cursor(alice, ChatFilter(), size=2)
         assert titles(first) == ["Chat 004", "Chat 003"] and first.prev is None and first.next
-        second = page_by_cursor(alice, Wanted(), size=2, after=first.next)
+        second = page_by_cursor(alice, ChatFilter(), size=2, after=first.next)
         assert titles(second) == ["Chat 002", "Chat 001"] and second.prev and second.next
-        last = page_by_cursor(alice, Wanted(), size=2, after=second.next)
+        last = page_by_cursor(alice, ChatFilter(), size=2, after=second.next)
         assert titles(last) == ["Chat 000"] and last.next is None
 
     @pytest.mark.parametrize("sort", SORTS)
@@ -67,7 +67,7 @@ class TestByCursor:
     ) -> None:
         new_chats(alice, 4)
         Chat.objects.bulk_create(Chat(user=alice, title="Same $ title", modified_at=NOON) for _ in range(5))
-        pages = walk(alice, Wanted(sort=sort, descending=descending), 2)
+        pages = walk(alice, ChatFilter(sort=sort, descending=descending), 2)
         seen = [pk for page in pages for pk in page]
         assert len(seen) == len(set(seen)) == 9
         values = [getattr(Chat.objects.get(pk=pk), sort) for pk in seen]
@@ -75,52 +75,52 @@ class TestByCursor:
 
     def test_behind_the_last_one_the_cursor_leads_back(self, alice: User) -> None:
         new_chats(alice, 2)
-        page = page_by_cursor(alice, Wanted(), size=1)
-        last = page_by_cursor(alice, Wanted(), size=1, after=page.next)
+        page = page_by_cursor(alice, ChatFilter(), size=1)
+        last = page_by_cursor(alice, ChatFilter(), size=1, after=page.next)
         Chat.objects.filter(pk=last.chats[0].pk).delete()
-        empty = page_by_cursor(alice, Wanted(), size=1, after=page.next)
+        empty = page_by_cursor(alice, ChatFilter(), size=1, after=page.next)
         assert (empty.chats, empty.next) == ([], None) and empty.prev
-        assert titles(page_by_cursor(alice, Wanted(), size=1, before=empty.prev)) == ["Chat 001"]
+        assert titles(page_by_cursor(alice, ChatFilter(), size=1, before=empty.prev)) == ["Chat 001"]
 
     @pytest.mark.parametrize("cursor", ["x", "%00", "Zm9v", "bW9kaWZpZWRfYXR8eA", "ä", "!" * 5000])
     def test_a_cursor_that_is_none(self, alice: User, cursor: str) -> None:
         with pytest.raises(Invalid) as refused:
-            page_by_cursor(alice, Wanted(), size=2, after=cursor)
+            page_by_cursor(alice, ChatFilter(), size=2, after=cursor)
         assert refused.value.code == "bad_cursor"
 
     def test_a_cursor_of_another_sort_and_two_at_once(self, alice: User) -> None:
         new_chats(alice, 3)
-        after = page_by_cursor(alice, Wanted(), size=1).next
+        after = page_by_cursor(alice, ChatFilter(), size=1).next
         with pytest.raises(Invalid) as refused:
-            page_by_cursor(alice, Wanted(sort="title"), size=1, after=after)
+            page_by_cursor(alice, ChatFilter(sort="title"), size=1, after=after)
         assert refused.value.code == "bad_cursor"
         with pytest.raises(Invalid) as refused:
-            page_by_cursor(alice, Wanted(), size=1, after=after, before=after)
+            page_by_cursor(alice, ChatFilter(), size=1, after=after, before=after)
         assert refused.value.code == "two_cursors"
 
 
 class TestByNumber:
     def test_it_works(self, alice: User) -> None:
         new_chats(alice, 5)
-        page = page_by_number(alice, Wanted(sort="title", descending=False), size=2, number=2)
+        page = page_by_number(alice, ChatFilter(sort="title", descending=False), size=2, number=2)
         assert titles(page) == ["Chat 002", "Chat 003"]
         assert (page.number, page.pages, page.total) == (2, 3, 5)
 
     def test_beyond_the_ends(self, alice: User) -> None:
-        assert page_by_number(alice, Wanted(), size=2, number=7).pages == 1
+        assert page_by_number(alice, ChatFilter(), size=2, number=7).pages == 1
         new_chats(alice, 3)
-        assert titles(page_by_number(alice, Wanted(), size=2, number=99)) == ["Chat 000"]
-        assert titles(page_by_number(alice, Wanted(), size=2, number=-1)) == ["Chat 002", "Chat 001"]
-        assert len(page_by_number(alice, Wanted(), size=-5).chats) == 1
+        assert titles(page_by_number(alice, ChatFilter(), size=2, number=99)) == ["Chat 000"]
+        assert titles(page_by_number(alice, ChatFilter(), size=2, number=-1)) == ["Chat 002", "Chat 001"]
+        assert len(page_by_number(alice, ChatFilter(), size=-5).chats) == 1
 
 
 class TestWhichOnes:
     def found(self, user: User, **wanted: Any) -> set[str]:
-        return set(titles(page_by_cursor(user, Wanted(**wanted), size=50)))
+        return set(titles(page_by_cursor(user, ChatFilter(**wanted), size=50)))
 
     def test_hidden_and_deleted(self, alice: User) -> None:
         hidden, deleted, _ = new_chats(alice, 3)
-        changes.hide(user=alice, chat_id=hidden.pk, hidden=True)
+        changes.change_chat(user=alice, chat_id=hidden.pk, values={"hidden": True}, policy=ChatPolicy())
         deletion.delete_chat(user=alice, chat_id=deleted.pk)
         assert self.found(alice) == {"Chat 002"}
         assert self.found(alice, hidden=True) == {"Chat 000"}
@@ -143,7 +143,7 @@ class TestWhichOnes:
             ("bread flour", True),  # in any order, not beside one another
             ("flour -bread", False),
             ("ourdou", True),  # a piece of a word
-            ("酵母", True),  # no blanks between words there
+            ("酵母", True),  # a language without spaces
             ("how to bake", True),  # the title
             ("rye", False),
             ("100%", True),
@@ -162,17 +162,17 @@ class TestWhichOnes:
     def test_what_can_not_be_looked_for(self, alice: User) -> None:
         for search, code in [("x" * 201, "too_long"), ("\0", "control_characters")]:
             with pytest.raises(Invalid) as refused:
-                page_by_cursor(alice, Wanted(search=search), size=5)
+                page_by_cursor(alice, ChatFilter(search=search), size=5)
             assert (refused.value.code, refused.value.field) == (code, "search")
         with pytest.raises(Invalid) as refused:
-            page_by_cursor(alice, Wanted(sort="user"), size=5)
+            page_by_cursor(alice, ChatFilter(sort="user"), size=5)
         assert refused.value.code == "bad_sort"
 
 
 class TestCost:
     def test_a_page_is_one_statement_or_two(self, alice: User) -> None:
         new_chats(alice, 30)
-        for wanted in (Wanted(), Wanted(search="much", model="tiny", since=NOON, sort="title")):
+        for wanted in (ChatFilter(), ChatFilter(search="much", model="tiny", since=NOON, sort="title")):
             with CaptureQueriesContext(connection) as asked:
                 page_by_cursor(alice, wanted, size=20)
             assert len(asked) == 1
@@ -189,8 +189,8 @@ class TestCost:
             cursor.execute("ANALYZE inference_chat, inference_chatmessage")
         for search in ("sourdough", "dolor", "or", ""):
             with explained() as plans:
-                page_by_cursor(alice, Wanted(search=search), size=20)
-                page_by_number(alice, Wanted(search=search), size=20)
+                page_by_cursor(alice, ChatFilter(search=search), size=20)
+                page_by_number(alice, ChatFilter(search=search), size=20)
             assert plans.scanned_whole == []
             assert plans.rows < 2_000, (search, plans.rows)
 

@@ -1,4 +1,4 @@
-"""Asking an engine in tests, and what plain `generate` says to the same."""
+"""Ask an engine in tests, and get the text of plain `generate` for comparison."""
 
 import queue
 import random
@@ -9,20 +9,20 @@ from typing import Any
 import torch
 
 from inference.engine.base import Chunk, Engine, Finish, Message, Prefix, Request
-from inference.engine.loading import Loaded
+from inference.engine.loading import LoadedModel
 from inference.engine.prompt import PromptBuilder
-from inference.engine.sampling import sampling
+from inference.engine.sampling import parse_sampling
 
-BOUND = 120  # seconds: something that hangs fails instead
+BOUND = 120  # seconds before a test that hangs fails
 
 
 def request(name: str, text: str | Sequence[Message], prefix: Prefix = Prefix(), **settings: Any) -> Request:  # noqa: B008
     messages = [Message("user", text)] if isinstance(text, str) else text
-    return Request(name, messages, sampling({"temperature": 0, "max_tokens": 40, **settings}), prefix)
+    return Request(name, messages, parse_sampling({"temperature": 0, "max_tokens": 40, **settings}), prefix)
 
 
 def stream(engine: Engine, request: Request) -> Iterator[Chunk]:
-    """The chunks of one request, as they come. Leaving the loop early cancels the request."""
+    """Yield the chunks of one request. Leaving the loop early cancels the request."""
     chunks: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
     engine.add(request, chunks.put)
     try:
@@ -36,7 +36,7 @@ def stream(engine: Engine, request: Request) -> Iterator[Chunk]:
 
 
 class Answers:
-    """What came of several requests."""
+    """Collects the answers of several requests."""
 
     def __init__(self) -> None:
         self.chunks: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
@@ -68,7 +68,7 @@ class Answers:
 
 
 def ask(engine: Engine, *requests: Request, pause: random.Random | None = None) -> Answers:
-    """All of them at once, or at random moments; back when all have ended."""
+    """Ask all at once or at random moments. Return when all have ended."""
     answers = Answers()
     for one in requests:
         if pause is not None:
@@ -77,8 +77,8 @@ def ask(engine: Engine, *requests: Request, pause: random.Random | None = None) 
     return answers.wait(*(one.id for one in requests))
 
 
-def generated(loaded: Loaded, one: Request, **settings: Any) -> str:
-    """The greedy text of the library's own `generate`, alone."""
+def generated(loaded: LoadedModel, one: Request, **settings: Any) -> str:
+    """Return the greedy text of the library's own `generate`, without a batch."""
     ids = PromptBuilder(loaded.tokenizer, context=100_000).render(one.messages)
     written = loaded.model.generate(
         torch.tensor([ids]),

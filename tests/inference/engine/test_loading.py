@@ -1,4 +1,4 @@
-"""What loading changes about a model."""
+"""How loading changes a model."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Drawing: the filters are those of the library, the noise is fair, and it depends on seed and place alone."""
+"""Drawing: the filters equal those of the library, the noise is fair, and depends only on seed and position."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def scores_of(seed: int) -> torch.Tensor:
 
 
 def library(scores: torch.Tensor, chosen: Sampling, before: list[int]) -> torch.Tensor:
-    """What may be drawn, says transformers."""
+    """Return the tokens that may be drawn according to transformers."""
     steps: list[Any] = []
     if chosen.repetition_penalty != 1:
         steps.append(RepetitionPenaltyLogitsProcessor(chosen.repetition_penalty))
@@ -60,7 +60,7 @@ def test_the_same_tokens_are_left_as_in_the_library(
     left = draw(scores_of(seed), chosen, before) > NEVER
     assert left.any()
     expected = library(scores_of(seed), chosen, before) > NEVER
-    # Sums in another order may put a token at the very edge on the other side of it.
+    # Another order of a sum may move a token at the edge to the other side.
     assert (left != expected).sum() <= 1
 
 

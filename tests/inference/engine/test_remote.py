@@ -1,4 +1,4 @@
-"""The remote engine against a real server on loopback that speaks the OpenAI protocol, the tiny model behind it."""
+"""The remote engine against a real server with OpenAI's protocol and the tiny model."""
 
 import json
 import threading
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from inference.engine.base import Finish, Full, Message, Prefix, Request
+from inference.engine.base import EngineFull, Finish, Message, Prefix, Request
 from inference.engine.remote import RemoteEngine
-from inference.engine.sampling import sampling
+from inference.engine.sampling import parse_sampling
 from inference.engine.torch_engine import TorchEngine
 from tests.inference.engine.asking import Answers, ask, request, stream
 
@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _stream(self, body: dict[str, Any]) -> None:
         names = ("max_tokens", "temperature", "top_k", "top_p", "seed", "logit_bias", "repetition_penalty")
-        chosen = sampling({name: body[name] for name in names if name in body})
+        chosen = parse_sampling({name: body[name] for name in names if name in body})
         messages = [Message(one["role"], one["content"]) for one in body["messages"]]
         begun = messages.pop().content if messages[-1].role == "assistant" else ""
         said = ""
@@ -130,8 +130,8 @@ def test_cancelled_at_once_and_the_server_is_told(remote: RemoteEngine, server: 
 def test_a_server_that_breaks_off_is_asked_again(remote: RemoteEngine, server: Server) -> None:
     server.breaks_after = 2
     last = ask(remote, request("a", "Hello")).last["a"]
-    assert (last.finish, last.again) == (Finish.FAILED, True)
-    with pytest.raises(Full):
+    assert (last.finish, last.may_retry) == (Finish.FAILED, True)
+    with pytest.raises(EngineFull):
         remote.add(request("b", "Hello"), lambda chunk: None)
     assert remote.load().running == remote.load().slots
 
@@ -140,18 +140,18 @@ def test_a_server_that_breaks_off_is_asked_again(remote: RemoteEngine, server: S
 def test_errors_of_the_server(remote: RemoteEngine, server: Server, status: int, again: bool) -> None:
     server.answer_status = status
     last = ask(remote, request("a", "Hello")).last["a"]
-    assert (last.finish, last.again) == (Finish.FAILED, again)
+    assert (last.finish, last.may_retry) == (Finish.FAILED, again)
     assert str(status) in last.error
 
 
 def test_nobody_is_there() -> None:
     engine = RemoteEngine("http://127.0.0.1:1/v1", "tiny")
     last = ask(engine, request("a", "Hello")).last["a"]
-    assert (last.finish, last.again) == (Finish.FAILED, True)
-    assert "can not be reached" in last.error
+    assert (last.finish, last.may_retry) == (Finish.FAILED, True)
+    assert "cannot be reached" in last.error
 
 
 def test_places_are_bounded(server: Server) -> None:
     engine = RemoteEngine(f"http://127.0.0.1:{server.server_port}/v1", "tiny", slots=0)
-    with pytest.raises(Full):
+    with pytest.raises(EngineFull):
         engine.add(request("a", "Hello"), lambda chunk: None)

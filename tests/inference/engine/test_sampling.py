@@ -1,4 +1,4 @@
-"""Settings: what is out of range is refused in a sentence, what is odd but meant is understood."""
+"""Settings: values out of range are refused with a message, unusual but clear ones are accepted."""
 
 import math
 from typing import Any
@@ -8,32 +8,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.chats.presets import BUILT_IN
-from inference.engine.sampling import LARGEST_SEED, BadSetting, Sampling, sampling
+from inference.engine.sampling import MAX_SEED, InvalidSetting, Sampling, parse_sampling
 
 
 class TestGood:
     def test_nothing_given_is_the_default(self) -> None:
-        assert sampling({}) == Sampling()
-        assert sampling({"top_k": None, "stop": None}) == Sampling()
+        assert parse_sampling({}) == Sampling()
+        assert parse_sampling({"top_k": None, "stop": None}) == Sampling()
 
     def test_whole_numbers_are_understood_either_way(self) -> None:
-        assert sampling({"temperature": 1, "top_k": 5.0, "seed": LARGEST_SEED}) == Sampling(
-            temperature=1.0, top_k=5, seed=LARGEST_SEED
+        assert parse_sampling({"temperature": 1, "top_k": 5.0, "seed": MAX_SEED}) == Sampling(
+            temperature=1.0, top_k=5, seed=MAX_SEED
         )
 
     def test_zero_temperature_is_greedy(self) -> None:
-        assert sampling({"temperature": 0}).greedy
-        assert not sampling({"temperature": 0.01}).greedy
+        assert parse_sampling({"temperature": 0}).greedy
+        assert not parse_sampling({"temperature": 0.01}).greedy
 
     def test_huge_max_tokens_mean_as_many_as_there_is_room_for(self) -> None:
-        assert sampling({"max_tokens": 10**30}).max_tokens == 1_000_000
+        assert parse_sampling({"max_tokens": 10**30}).max_tokens == 1_000_000
 
     def test_one_stop_text_needs_no_list(self) -> None:
-        assert sampling({"stop": "END"}).stop == ("END",)
+        assert parse_sampling({"stop": "END"}).stop == ("END",)
 
     @pytest.mark.parametrize("name", BUILT_IN)
     def test_the_presets_of_the_house(self, name: str) -> None:
-        assert sampling(sampling(BUILT_IN[name]).as_json()) == sampling(BUILT_IN[name])
+        assert parse_sampling(parse_sampling(BUILT_IN[name]).as_json()) == parse_sampling(BUILT_IN[name])
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ class TestGood:
     ],
 )
 def test_refused_with_its_name(field: str, value: Any) -> None:
-    with pytest.raises(BadSetting) as refused:
-        sampling({field: value})
+    with pytest.raises(InvalidSetting) as refused:
+        parse_sampling({field: value})
     assert refused.value.field == field
     assert field in refused.value.message or field == "stop"
 
@@ -87,7 +87,7 @@ _ANYTHING = st.one_of(
 @given(st.dictionaries(st.sampled_from([*Sampling.__dataclass_fields__, "other"]), _ANYTHING))
 def test_anything_is_refused_or_survives_the_way_through_json(given: dict[str, Any]) -> None:
     try:
-        chosen = sampling(given)
-    except BadSetting:
+        chosen = parse_sampling(given)
+    except InvalidSetting:
         return
-    assert sampling(chosen.as_json()) == chosen
+    assert parse_sampling(chosen.as_json()) == chosen

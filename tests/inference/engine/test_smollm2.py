@@ -1,4 +1,4 @@
-"""The default model for real. Skipped where `manage.py fetch_model` has not been run; `.ci/run` runs it."""
+"""The default model. Skipped unless `manage.py fetch_model` has been run, as `.ci/run` does."""
 
 import os
 import random
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from inference.engine.fetching import is_here
+from inference.engine.fetching import is_fetched
 from inference.engine.torch_engine import open_engine
 from tests.inference.engine.asking import ask, generated, request
 
@@ -16,7 +16,7 @@ PROMPTS = int(os.environ.get("CHAT_PROMPTS", "8"))
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not is_here(FOLDER), reason=f"no model in {FOLDER}: run manage.py fetch_model")
+@pytest.mark.skipif(not is_fetched(FOLDER), reason=f"no model in {FOLDER}: run manage.py fetch_model")
 def test_the_same_text_as_generate_and_sense() -> None:
     engine = open_engine(FOLDER, name="smollm2")
     try:

@@ -1,4 +1,4 @@
-"""Stop texts end an answer wherever they begin, and no part of one is ever shown."""
+"""Stop texts end an answer wherever they begin, and no part of one is shown."""
 
 import pytest
 from hypothesis import example, given
@@ -16,8 +16,8 @@ def shown(pieces: list[str], stops: list[str]) -> tuple[list[str], bool]:
 @pytest.mark.parametrize(
     ("pieces", "stops", "text"),
     [
-        (["Hello", " End", "!", " more"], ["End!"], "Hello "),  # not where a token begins
-        (["ab", "a", "bc"], ["abc"], "ab"),  # a false start before the true one
+        (["Hello", " End", "!", " more"], ["End!"], "Hello "),  # not at the start of a token
+        (["ab", "a", "bc"], ["abc"], "ab"),  # a false start first
         (["x", "y"], [], "xy"),
         (["one STOP two"], ["STOP", "one"], ""),  # the first in the text counts
         (["a<", "b"], ["<stop>"], "a<b"),  # held back, then shown
@@ -41,6 +41,6 @@ def test_the_same_as_cutting_the_whole_text(pieces: list[str], stops: list[str])
     if not stopped:
         assert "".join(out) == whole
         return
-    # What came in pieces is decided as early as possible: at the stop text that is complete first.
+    # In pieces, the stop text that is complete first ends the answer.
     assert "".join(out) in {whole[:place] for place in places}
     assert not any(stop in "".join(out) for stop in stops)

@@ -1,12 +1,12 @@
-"""The engine: the same text as `generate`, whoever else asks; and nobody can spoil it for the others."""
+"""The engine: the same text as `generate` in every batch, and a bad request never harms the others."""
 
 import random
 import threading
 
 import pytest
 
-from inference.engine.base import Chunk, EngineError, Finish, Full, Message, Prefix, Refused
-from inference.engine.loading import Loaded
+from inference.engine.base import Chunk, EngineError, EngineFull, Finish, Message, Prefix, Refused
+from inference.engine.loading import LoadedModel
 from inference.engine.torch_engine import TorchEngine
 from tests.inference.conftest import NewEngine
 from tests.inference.engine.asking import Answers, ask, generated, request, stream
@@ -14,12 +14,12 @@ from tests.inference.engine.asking import Answers, ask, generated, request, stre
 SAMPLED = {"temperature": 0.9, "top_k": 40, "top_p": 0.95, "repetition_penalty": 1.1}
 
 
-def endless(model: Loaded, name: str = "endless", text: str = "On and on", **settings: object) -> object:
+def endless(model: LoadedModel, name: str = "endless", text: str = "On and on", **settings: object) -> object:
     return request(name, text, max_tokens=1500, logit_bias={str(one): -100 for one in model.end_ids}, **settings)
 
 
 class TestSameText:
-    def test_64_mixed_prompts_at_random_moments(self, new_engine: NewEngine, tiny_model: Loaded) -> None:
+    def test_64_mixed_prompts_at_random_moments(self, new_engine: NewEngine, tiny_model: LoadedModel) -> None:
         pause = random.Random(6)
         engine = new_engine(slots=64)
         requests = [
@@ -36,7 +36,7 @@ class TestSameText:
             if number % 3:
                 assert answers.text[one.id] == generated(tiny_model, one), one.id
 
-    def test_with_a_repetition_penalty(self, engine: TorchEngine, tiny_model: Loaded) -> None:
+    def test_with_a_repetition_penalty(self, engine: TorchEngine, tiny_model: LoadedModel) -> None:
         one = request("a", "Again and again", repetition_penalty=1.3)
         assert ask(engine, one).text["a"] == generated(tiny_model, one, repetition_penalty=1.3)
 
@@ -62,7 +62,7 @@ class TestSameText:
             assert whole.text["whole"].endswith(answers.text[f"cut{cut}"])
             assert answers.finish(f"cut{cut}") == whole.finish("whole")
 
-    def test_a_cache_too_small_for_all_changes_nothing(self, new_engine: NewEngine, tiny_model: Loaded) -> None:
+    def test_a_cache_too_small_for_all_changes_nothing(self, new_engine: NewEngine, tiny_model: LoadedModel) -> None:
         engine = new_engine(cache_tokens=512, batch_tokens=64, slots=8, context=400)
         requests = [request(f"r{number}", f"Tell {number} " * 10, max_tokens=100) for number in range(8)]
         answers = ask(engine, *requests)
@@ -71,7 +71,7 @@ class TestSameText:
 
 
 class TestEnds:
-    def test_reasons(self, engine: TorchEngine, tiny_model: Loaded) -> None:
+    def test_reasons(self, engine: TorchEngine, tiny_model: LoadedModel) -> None:
         answers = ask(engine, request("short", "Hello", max_tokens=3), request("one", "Hello", max_tokens=1))
         assert answers.finish("short") == answers.finish("one") == Finish.LENGTH
         assert len(answers.token_ids["short"]) == 3
@@ -82,13 +82,13 @@ class TestEnds:
     def test_stop_texts_never_show(self, engine: TorchEngine) -> None:
         whole = ask(engine, request("whole", "Hello there", max_tokens=60)).text["whole"]
         for start in (3, 11, 20):
-            stop = whole[start : start + 5]  # anywhere, not where a token begins
+            stop = whole[start : start + 5]  # not at the start of a token
             answers = ask(engine, request(f"s{start}", "Hello there", max_tokens=60, stop=[stop]))
             assert answers.text[f"s{start}"] == whole[: whole.index(stop)]
             assert answers.finish(f"s{start}") == Finish.STOP
             assert engine.load().running == 0
 
-    def test_cancelled_at_once_and_for_good(self, engine: TorchEngine, tiny_model: Loaded) -> None:
+    def test_cancelled_at_once_and_for_good(self, engine: TorchEngine, tiny_model: LoadedModel) -> None:
         answers = Answers()
         engine.add(endless(tiny_model), answers.chunks.put)  # type: ignore[arg-type]
         answers.wait_for_tokens("endless", 3)
@@ -101,7 +101,7 @@ class TestEnds:
         again = ask(engine, request("endless", "The name is free again", max_tokens=3))
         assert again.finish("endless") == Finish.LENGTH
 
-    def test_leaving_a_stream_cancels_it(self, engine: TorchEngine, tiny_model: Loaded) -> None:
+    def test_leaving_a_stream_cancels_it(self, engine: TorchEngine, tiny_model: LoadedModel) -> None:
         chunks = stream(engine, endless(tiny_model))  # type: ignore[arg-type]
         next(chunks)
         chunks.close()  # type: ignore[attr-defined]
@@ -113,14 +113,14 @@ class TestEnds:
         assert last.dropped_messages == 2
         assert 0 < last.prompt_tokens < 100
 
-    def test_full(self, new_engine: NewEngine, tiny_model: Loaded) -> None:
+    def test_full(self, new_engine: NewEngine, tiny_model: LoadedModel) -> None:
         engine = new_engine(slots=1)
         engine.add(endless(tiny_model), lambda chunk: None)  # type: ignore[arg-type]
-        with pytest.raises(Full):
+        with pytest.raises(EngineFull):
             engine.add(request("b", "Hello"), lambda chunk: None)
         assert engine.load().running == 1
 
-    def test_closed(self, new_engine: NewEngine, tiny_model: Loaded) -> None:
+    def test_closed(self, new_engine: NewEngine, tiny_model: LoadedModel) -> None:
         engine = new_engine()
         engine.add(endless(tiny_model), lambda chunk: None)  # type: ignore[arg-type]
         engine.close()
@@ -130,16 +130,16 @@ class TestEnds:
 
 
 class TestPoison:
-    """One bad request, and the others never notice."""
+    """A bad request does not affect the others."""
 
     @pytest.fixture
-    def neighbour(self, engine: TorchEngine, tiny_model: Loaded) -> object:
+    def neighbor(self, engine: TorchEngine, tiny_model: LoadedModel) -> object:
         answers = Answers()
-        one = request("neighbour", "A quiet person", max_tokens=400)
+        one = request("neighbor", "A quiet person", max_tokens=400)
         engine.add(one, answers.chunks.put)
         yield None
-        answers.wait("neighbour")
-        assert answers.text["neighbour"] == generated(tiny_model, one)
+        answers.wait("neighbor")
+        assert answers.text["neighbor"] == generated(tiny_model, one)
         assert engine.load().rebuilt == 0
 
     @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ class TestPoison:
         ],
         ids=str,
     )
-    def test_odd_settings_are_answered(self, neighbour: None, engine: TorchEngine, settings: dict[str, object]) -> None:
+    def test_odd_settings_are_answered(self, neighbor: None, engine: TorchEngine, settings: dict[str, object]) -> None:
         answers = Answers()
         engine.add(request("odd", "Hi", **{"max_tokens": 30, **settings}), answers.chunks.put)
         answers.wait_for_tokens("odd", 20)
@@ -172,22 +172,22 @@ class TestPoison:
         ],
     )
     def test_what_can_not_be_answered_is_refused(
-        self, neighbour: None, engine: TorchEngine, text: str, settings: dict[str, object], code: str
+        self, neighbor: None, engine: TorchEngine, text: str, settings: dict[str, object], code: str
     ) -> None:
         with pytest.raises(Refused) as refused:
             engine.add(request("bad", text, **settings), lambda chunk: None)
         assert refused.value.code == code
 
-    def test_the_beginning_of_another_model(self, neighbour: None, engine: TorchEngine) -> None:
+    def test_the_beginning_of_another_model(self, neighbor: None, engine: TorchEngine) -> None:
         with pytest.raises(Refused) as refused:
             engine.add(request("bad", "Hi", Prefix("x", (999_999,))), lambda chunk: None)
         assert refused.value.code == "other_model"
 
-    def test_lone_surrogates(self, neighbour: None, engine: TorchEngine) -> None:
+    def test_lone_surrogates(self, neighbor: None, engine: TorchEngine) -> None:
         assert ask(engine, request("odd", "\ud83d half", max_tokens=3)).finish("odd") == Finish.LENGTH
 
     def test_settings_that_fail_inside_end_their_request_alone(
-        self, neighbour: None, engine: TorchEngine, monkeypatch: pytest.MonkeyPatch
+        self, neighbor: None, engine: TorchEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from inference.engine import processor
 
@@ -195,7 +195,7 @@ class TestPoison:
         answers = ask(engine, request("odd", "Hi", temperature=1, max_tokens=500))
         assert answers.finish("odd") == Finish.FAILED
 
-    def test_who_takes_the_text_may_fail(self, neighbour: None, engine: TorchEngine) -> None:
+    def test_who_takes_the_text_may_fail(self, neighbor: None, engine: TorchEngine) -> None:
         def broken(chunk: Chunk) -> None:
             raise RuntimeError("nobody is here")
 
@@ -203,12 +203,12 @@ class TestPoison:
 
 
 class TestDeadLoop:
-    """An error ends the library's thread for everybody. Everybody goes on in a new one."""
+    """An error ends the library's thread. All requests continue in a new one."""
 
     def kill(self, engine: TorchEngine) -> None:
         engine._batch.add("poison", [10**6], 5, request("p", "x").sampling)
 
-    def test_answers_go_on_where_they_were(self, engine: TorchEngine, tiny_model: Loaded) -> None:
+    def test_answers_go_on_where_they_were(self, engine: TorchEngine, tiny_model: LoadedModel) -> None:
         requests = [request(f"r{number}", f"Tell {number}", max_tokens=300) for number in range(6)]
         seeded = request("seeded", "Tell me", max_tokens=300, seed=5, **SAMPLED)
         undisturbed = ask(engine, seeded).text["seeded"]

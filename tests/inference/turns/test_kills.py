@@ -41,7 +41,7 @@ from tests.inference.talking import (
     wait_until,
 )
 
-PATIENCE = 600  # seconds for what should take a few
+PATIENCE = 600  # seconds; it should take a few
 WATCHERS = 8
 KILLS = int(os.environ.get("CHAT_KILLS", "2"))
 LENGTH = int(os.environ.get("CHAT_TOKENS", "400"))
@@ -103,7 +103,7 @@ def watch_together(turns: list[Turn]) -> list[list[Event]]:
 
 
 def kill_at(engine: Process, turns: list[Turn], lengths: list[int]) -> int:
-    """Kill the engine whenever some answer has become so long, and start it again. How often it came to that.
+    """Kill and restart the engine whenever an answer has reached a length. Return how often.
 
     In the main thread: the kernel ends a process with the thread that started it.
     """
@@ -118,7 +118,7 @@ def kill_at(engine: Process, turns: list[Turn], lengths: list[int]) -> int:
 
 
 def longest_of(turns: list[Turn]) -> int:
-    """Characters of the longest answer under way; -1 when all have ended."""
+    """Return the characters of the longest open answer; -1 when all have ended."""
     open_ones = Turn.objects.filter(pk__in=[turn.pk for turn in turns]).exclude(state__in=FINISHED)
     return max((len(turn.text) for turn in open_ones), default=-1)
 

@@ -1,4 +1,4 @@
-"""The queue of turns: who is answered next, and what leaves it unanswered."""
+"""The queue of turns: the order, and turns that end without an answer."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -20,18 +20,18 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("chat_on")]
 
 
 class TestQueue:
-    """Round-robin over people: the first of everybody comes before the second of anybody."""
+    """Round-robin over users: every first turn comes before any second one."""
 
     def test_order_and_places(self, alice: User, bob: User, carol: User) -> None:
         a1, a2, a3 = ask(alice), ask(alice), ask(alice)
         b1, c1 = ask(bob), ask(carol)
         b2 = ask(bob)
         expected = [a1, b1, c1, a2, b2, a3]
-        places = [queries.find_place(turn.pk) for turn in expected]
+        places = [queries.find_queue_position(turn.pk) for turn in expected]
         assert [place and place.position for place in places] == [1, 2, 3, 4, 5, 6]
         got = [lifecycle.claim(owner="one", model="tiny", number=1, policy=POLICY)[0].pk for _ in expected]
         assert got == [turn.pk for turn in expected]
-        assert queries.find_place(a1.pk) is None
+        assert queries.find_queue_position(a1.pk) is None
 
     def test_what_is_being_answered_counts(self, alice: User, bob: User) -> None:
         ask(alice)
@@ -115,7 +115,7 @@ class TestQueue:
         assert fresh(held).state == TurnState.IN_PROGRESS, "its engine lives and ends it itself"
 
     def test_what_nobody_waits_for_any_more_is_not_answered(self, alice: User, bob: User) -> None:
-        """The process that its caller was connected to died, and nobody was left to say so."""
+        """The process with the connection of the caller died without ending the turn."""
         dead, kept, begun, held = [complete(alice) for _ in range(4)]
         pages = ask(bob)
         lifecycle.claim(owner="dead", model="tiny", number=9, policy=POLICY)
@@ -123,7 +123,7 @@ class TestQueue:
         Turn.objects.filter(pk__in=[dead.pk, kept.pk]).update(state=TurnState.PENDING, owner="", lease_until=None)
         for one in (dead, begun, held):
             Turn.objects.filter(pk=one.pk).update(wanted_until=F("queued_at"))
-        assert queries.find_place(dead.pk) is None
+        assert queries.find_queue_position(dead.pk) is None
         one_free = replace(POLICY, queue_limit=3)
         complete(alice, policy=one_free)
         with pytest.raises(Busy):
@@ -143,7 +143,7 @@ class TestQueue:
         lifecycle.stop(ended.pk)
         Turn.objects.update(wanted_until=F("queued_at"))
         with django_assert_num_queries(1):
-            assert lifecycle.still_wanted([wanted.pk, ended.pk], POLICY) == {wanted.pk}
+            assert Turn.objects.renew([wanted.pk, ended.pk], POLICY.wanted_seconds) == {wanted.pk}
         until = fresh(wanted).wanted_until
         assert until is not None and until > timezone.now() + timedelta(seconds=POLICY.wanted_seconds - 5)
         assert fresh(other).wanted_until == fresh(other).queued_at

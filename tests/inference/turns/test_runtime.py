@@ -1,4 +1,4 @@
-"""Answers on their way: written, watched from anywhere, stopped, resumed. The engine, PostgreSQL and Redis are real."""
+"""Answers are written, watched, stopped and resumed, with a real engine, PostgreSQL and Redis."""
 
 import asyncio
 import threading
@@ -45,7 +45,7 @@ StartRuntime = Callable[..., Runtime]
 
 @pytest.fixture(autouse=True)
 def _connection_for_threads(transactional_db: None) -> Any:
-    """The pool is small; between tests nobody holds one."""
+    """Close connections between tests, because the pool is small."""
     yield
     connection.close()
 
@@ -74,11 +74,11 @@ class TestAnswering:
             TorchEngine, "add", lambda self, request, out: (seen.append(request), add(self, request, out))
         )
         answering()
-        room = new_chat(alice, system_prompt="Be brief.")
-        first = asking.start_turn(user=alice, chat_id=room.pk, text="One", policy=POLICY, chosen={"max_tokens": 5})
+        chat = new_chat(alice, system_prompt="Be brief.")
+        first = asking.start_turn(user=alice, chat_id=chat.pk, text="One", policy=POLICY, chosen={"max_tokens": 5})
         wait_for_state(first, TurnState.COMPLETE)
         second = asking.start_turn(
-            user=alice, chat_id=room.pk, text="Two", policy=POLICY, parent_id=first.pk, chosen={"max_tokens": 5}
+            user=alice, chat_id=chat.pk, text="Two", policy=POLICY, parent_id=first.pk, chosen={"max_tokens": 5}
         )
         wait_for_state(second, TurnState.COMPLETE)
         request = next(one for one in seen if one.id == str(second.pk))
@@ -103,15 +103,15 @@ class TestAnswering:
         answering().stop()
         first = answering(slots=1)
         wait_for_state(turn, TurnState.COMPLETE)
-        first.stop()  # as likely as not before the title was written
+        first.stop()  # perhaps before the title was written
         Chat.objects.update(title="How do I bake bread?", titled_by=Chat.TitledBy.FIRST_LINE)
         waiting = ask(bob)
         Turn.objects.filter(pk=waiting.pk).update(model="another")
-        assert titles.wanted("tiny", set()) is None, "somebody waits"
+        assert titles.next_untitled("tiny", set()) is None, "somebody waits"
         asking.stop_turn(user=bob, message_id=waiting.pk)
-        question = titles.wanted("tiny", set())
+        question = titles.next_untitled("tiny", set())
         assert question is not None and question.pk == turn.message.parent_id
-        assert titles.wanted("tiny", {question.chat_id}) is None
+        assert titles.next_untitled("tiny", {question.chat_id}) is None
         answering()
         wait_until(lambda: Chat.objects.get(user=alice).titled_by == Chat.TitledBy.MODEL, "no title")
 
@@ -119,7 +119,7 @@ class TestAnswering:
         answering()
         turn = asking.complete(user=alice, messages=[{"role": "user", "content": "Hi"}], policy=POLICY, chosen=GREEDY)
         wait_for_state(turn, TurnState.COMPLETE)
-        assert titles.wanted("tiny", set()) is None
+        assert titles.next_untitled("tiny", set()) is None
         assert Chat.objects.get().title == ""
 
     def test_what_the_model_can_not_answer_ends_with_a_reason(
@@ -152,7 +152,7 @@ class TestFigures:
         wait_for_state(turn, TurnState.COMPLETE)
         told = status.chat_metrics()
         assert "oasst_chat_slots 3.0" in told and 'oasst_chat_turns{state="pending"} 0.0' in told
-        assert status.lately().number == 1 and status.lately().first_text is not None
+        assert status.recent_answers().number == 1 and status.recent_answers().first_text is not None
         runtime.stop()
         assert status.engines() == []
 
@@ -242,7 +242,7 @@ class TestWatching:
     def test_pieces_that_overlap_or_repeat_are_shown_once(
         self, alice: User, transactional_db: None, chat_on: None
     ) -> None:
-        """As when an engine died after telling more than it had saved, and the next one cuts its pieces elsewhere."""
+        """As after the death of an engine that streamed more than it saved, if the next one cuts other pieces."""
         turn = ask(alice)
         (claimed,) = lifecycle.claim(owner="one", model="tiny", number=1, policy=POLICY)
         for place, text in [(3, "abc"), (5, "de"), (4, "abcd"), (8, "fgh"), (9, "ghi")]:
@@ -263,9 +263,7 @@ class TestEnding:
         asking.stop_turn(user=alice, message_id=turn.pk)
         turn = wait_for_state(turn, TurnState.STOPPED)
         assert turn.stop_asked_at is not None and turn.ended_at is not None
-        assert (
-            turn.ended_at - turn.stop_asked_at
-        ).total_seconds() < 5  # a second, on a machine that has nothing else to do
+        assert (turn.ended_at - turn.stop_asked_at).total_seconds() < 5  # about a second on an idle machine
         assert content(turn) != ""
         done = last(watch(turn.pk))
         assert isinstance(done, Done) and done.state == TurnState.STOPPED and done.text == content(turn)
@@ -277,7 +275,7 @@ class TestEnding:
         answering()
         turn = ask(alice, **ENDLESS)
         wait_for_text(turn, 5)
-        monkeypatch.setattr(streams, "ring", lambda word="claim": None)
+        monkeypatch.setattr(streams, "publish_command", lambda word="claim": None)
         asking.stop_turn(user=alice, message_id=turn.pk)
         wait_for_state(turn, TurnState.STOPPED)
 
@@ -343,7 +341,7 @@ class TestChangingHands:
         brake.hold(100)
         turn = ask(alice, max_tokens=400)
         wait_for_text(turn, 5)
-        # Sockets of other tests leave theirs open (channels.testing), and would find it cut.
+        # Other tests leave connections open (channels.testing), which must not be cut.
         asyncio.run(sync_to_async(connections.close_all)())
         with connection.cursor() as cursor:  # every other connection to this database is cut
             cursor.execute(
@@ -357,7 +355,7 @@ class TestChangingHands:
     def test_a_server_that_is_away_puts_the_answer_back(
         self, alice: User, transactional_db: None, chat_on: None
     ) -> None:
-        """The engine says `again`: the turn keeps its place and is asked for later."""
+        """A chunk has `may_retry`: the turn keeps its position and is tried later."""
 
         class Away(TorchEngine):
             def __init__(self) -> None:
@@ -366,7 +364,7 @@ class TestChangingHands:
             def add(self, request: Any, deliver: Any) -> None:
                 self.asked += 1
                 if self.asked < 3:
-                    deliver(Chunk(request.id, finish=Finish.FAILED, error="away", again=True))
+                    deliver(Chunk(request.id, finish=Finish.FAILED, error="away", may_retry=True))
                 else:
                     deliver(Chunk(request.id, "Here", (1,), Finish.END))
 
@@ -389,7 +387,7 @@ class TestChangingHands:
 
 
 def test_open_streams_hold_no_connection(alice: User, chat_on: None, transactional_db: None) -> None:
-    """Pool size and one more people wait for an answer, and the database is still there for everybody else."""
+    """More users than the pool has connections wait for an answer, and the database still serves others."""
     turn = ask(alice)
     size = connection.settings_dict["OPTIONS"]["pool"]["max_size"]
     connection.close()

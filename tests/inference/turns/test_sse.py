@@ -1,4 +1,4 @@
-"""Answers as Server-Sent Events: frames, heartbeats, going on where a reader was cut off."""
+"""Answers as Server-Sent Events: frames, heartbeats, reconnecting."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from inference.turns import sse
 from inference.turns.events import Event, Queued, Token
 from inference.turns.runtime import Runtime
 from oasst.accounts.models import User
-from oasst.api.wire_json import dump
+from oasst.api.compact_json import dump
 from oasst.core.errors import Busy
 from tests.inference.conftest import Brake
 from tests.inference.talking import BOUND, ENDLESS, ask, content, wait_for_text
@@ -21,7 +21,7 @@ from tests.inference.talking import BOUND, ENDLESS, ask, content, wait_for_text
 StartRuntime = Callable[..., Runtime]
 
 
-def frames(turn: Turn, at_most: int = 0, encode: sse.Encode = sse.plain, **options: Any) -> list[str]:
+def frames(turn: Turn, at_most: int = 0, encode: sse.Encode = sse.encode_as_json, **options: Any) -> list[str]:
     async def collect() -> list[str]:
         found = []
         response = sse.stream_answer(turn.pk, encode, **options)
@@ -37,7 +37,7 @@ def frames(turn: Turn, at_most: int = 0, encode: sse.Encode = sse.plain, **optio
 
 
 def parsed(frames: list[str]) -> list[tuple[int, dict[str, Any]]]:
-    """(id, data) of each event, read by a client that knows nothing but `data:`."""
+    """Return (id, data) of each event, as a client that knows only `data:` reads them."""
     lines = "".join(frames).split("\n")
     events = [json.loads(line.removeprefix("data: ")) for line in lines if line]
     return [(event["id"], event) for event in events]
@@ -79,7 +79,7 @@ class TestStream:
 
     @pytest.mark.parametrize("given", ["-1", "x", "1" * 30, "٣", "1.5", ""])
     def test_a_place_that_is_none_is_the_beginning(self, given: str) -> None:
-        assert sse.place_of(given) == 0
+        assert sse.parse_position(given) == 0
 
     def test_an_encoding_may_leave_events_out_and_look_things_up(self, alice: User, answering: StartRuntime) -> None:
         async def only_tokens(event: Event) -> dict[str, str] | None:
@@ -124,7 +124,7 @@ class TestWaiting:
         turn = ask(alice)
 
         async def watch_many() -> None:
-            streams = [aiter(sse.stream_answer(turn.pk)) for _ in range(sse.MOST_PER_ANSWER)]
+            streams = [aiter(sse.stream_answer(turn.pk)) for _ in range(sse.MAX_STREAMS_PER_ANSWER)]
             for stream in streams:
                 await anext(stream)
             with pytest.raises(Busy, match="too often"):
@@ -133,7 +133,7 @@ class TestWaiting:
                 await stream.aclose()
 
         asyncio.run(asyncio.wait_for(watch_many(), BOUND))
-        assert frames(turn, 2)  # who left made room
+        assert frames(turn, 2)  # a reader left
 
 
 class TestPauses:
@@ -148,7 +148,7 @@ class TestPauses:
                 ended.append(True)
 
         async def leave() -> None:
-            stream = sse.with_pauses(never(), 0.01)
+            stream = sse.with_heartbeats(never(), 0.01)
             assert [await anext(stream), await anext(stream)] == [1, None]
             await stream.aclose()  # type: ignore[attr-defined]
             assert ended

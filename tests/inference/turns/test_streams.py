@@ -12,7 +12,7 @@ READERS = 100
 
 
 def test_a_reader_who_is_cancelled_ends_whatever_it_is_just_doing() -> None:
-    """Lost only at times, while a command is being sent: hence so often."""
+    """Repeated, because the cancellation is lost only at times, while a command is being sent."""
     turn = uuid4()
     append([(str(turn), Piece(place, "x")) for place in range(1, 200)])
     moments = random.Random(7)

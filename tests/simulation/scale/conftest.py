@@ -1,4 +1,4 @@
-"""Made data for a whole module: filled once, in a transaction that is rolled back at the end."""
+"""Made-up data for a whole module: filled once, in a transaction that is rolled back at the end."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,13 +17,13 @@ Site = Callable[[int, int], AbstractContextManager[None]]
 
 @pytest.fixture(scope="module")
 def site(django_db_setup: None, django_db_blocker: Any) -> Site:
-    """`with site(trees, active):` the database holds so many trees; afterwards none."""
+    """Inside `with site(trees, active):` the database holds this many trees; afterwards none."""
 
     @contextmanager
     def made(trees: int, active: int) -> Iterator[None]:
         with django_db_blocker.unblock(), undone():
             fill(trees=trees, active=active, seed=1, policy=POLICY, now=timezone.now())
-            connection.check_constraints()  # else each test would end by checking every row again
+            connection.check_constraints()  # otherwise each test would check every row again at its end
             yield
 
     return made
@@ -31,9 +31,9 @@ def site(django_db_setup: None, django_db_blocker: Any) -> Site:
 
 @contextmanager
 def undone() -> Iterator[None]:
-    """What happens inside did not happen."""
+    """Roll back what happens inside."""
     block = transaction.atomic()
-    block._from_testcase = True  # type: ignore[attr-defined]  # services that have to be outermost take it for a test case
+    block._from_testcase = True  # type: ignore[attr-defined]  # allows durable transactions inside, as in a test case
     with block:
         yield
         transaction.set_rollback(True)

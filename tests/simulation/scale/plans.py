@@ -1,4 +1,4 @@
-"""How PostgreSQL runs the statements of an act: each is explained on the way, with what it really read."""
+"""The plans of the statements of an act, with the rows that they really read."""
 
 import json
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-SMALL = 50  # rows: a scan of so few is no fault
-OPEN_WORK = "trees_opening"  # holds nothing else, so counting it means reading it
+SMALL = 50  # rows: scanning so few is fine
+OPEN_WORK = "trees_opening"  # small, and counting it means reading it
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Plan:
             waiting.extend(node.get("Plans", ()))
 
     def scanned_whole(self) -> list[str]:
-        """Tables of more than a few rows that were read from end to end, but for the one of open work."""
+        """Return the tables with more than a few rows that were scanned completely, except that of openings."""
         return [
             node["Relation Name"]
             for node in self.nodes()
@@ -33,7 +33,7 @@ class Plan:
         ]
 
     def rows(self) -> int:
-        """Rows that were looked at, in tables and indexes, those included that a filter threw away."""
+        """Return how many rows were read in tables and indexes, including those that a filter removed."""
         return sum(_rows(node) for node in self.nodes() if "Scan" in node["Node Type"])
 
     def indexes(self) -> set[str]:
@@ -68,7 +68,7 @@ class Plans:
 
 @contextmanager
 def explained() -> Iterator[Plans]:
-    """The plans of all statements inside. Each statement runs twice; the first time is undone."""
+    """Collect the plans of all statements inside. Each runs twice; the first run is rolled back."""
     plans = Plans()
 
     def explain(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:

@@ -1,4 +1,4 @@
-"""make_scale_data: made trees are like grown ones, all or nothing, and leave the tables as they were."""
+"""make_scale_data: its trees are like real ones, it does all or nothing, and leaves indexes and keys as they were."""
 
 import random
 from collections import Counter
@@ -14,7 +14,7 @@ from django.db.models import F
 from oasst.accounts.models import User
 from oasst.simulation.scale import bulk
 from oasst.simulation.scale.fill import LANGUAGES, fill, plan
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks import assignment, queries
 from tasks.kinds import Kind
 from tasks.models import Task
@@ -42,7 +42,7 @@ def two_hundred_trees(site: Site) -> Iterator[None]:
 @pytest.mark.usefixtures("two_hundred_trees")
 class TestMade:
     def test_all_of_it_agrees(self) -> None:
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
 
     def test_trees_are_in_every_state_that_lasts(self) -> None:
         states = Counter(MessageTree.objects.values_list("state", flat=True))
@@ -60,7 +60,7 @@ class TestMade:
         with undone():
             task = assignment.request_task(user=person, lang="en", policy=POLICY, kind=Kind.ASSISTANT_REPLY)
             assert task.message is not None
-            assert list(differences(POLICY)) == []
+            assert list(find_differences(POLICY)) == []
 
     def test_people_also_hold_work_skip_and_react(self) -> None:
         assert Opening.objects.filter(holder__isnull=False).exists()
@@ -78,7 +78,9 @@ class TestMade:
 
 
 def shape() -> dict[str, str]:
-    """Every index and key of the database by name. A condition may be written otherwise after it was built anew."""
+    """Return every index and key of the database by name. PostgreSQL may format a condition differently after
+    rebuilding.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -92,7 +94,7 @@ def shape() -> dict[str, str]:
 
 class TestCommand:
     def test_it_works(self) -> None:
-        """It says what it made, and the tables have their indexes and keys again."""
+        """It prints what it made, and the tables have their indexes and keys again."""
         before = shape()
         assert "20 trees with " in make(20, 10)
         assert MessageTree.objects.count() == 20

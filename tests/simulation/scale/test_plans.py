@@ -1,4 +1,4 @@
-"""The statements that run all day find their rows by an index, and finished trees cost nothing."""
+"""Frequent statements find their rows by an index, and finished trees cost nothing."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -33,13 +33,13 @@ def some_tree(state: State) -> MessageTree:
 
 
 def busiest() -> User:
-    """Who wrote most: their own work is in the way most often, and their pages are the longest."""
+    """Return the user who wrote most: most work does not fit them, and their pages are the longest."""
     authors = Message.objects.filter(lang=LANG).values("author").annotate(number=Count("pk")).order_by("-number")
     return User.objects.get(pk=authors[0]["author"])
 
 
 def work(person: User, kind: Kind) -> None:
-    """Ask for work of a kind and do it."""
+    """Request a task of this kind and answer it."""
     task = assignment.request_task(user=person, lang=LANG, policy=POLICY, kind=kind)
     given = {"task_id": task.pk, "user": person, "policy": POLICY}
     match TABLE[kind].answer:
@@ -52,7 +52,7 @@ def work(person: User, kind: Kind) -> None:
 
 
 def hot_acts(person: User) -> Acts:
-    """What every visitor does. Read by whoever looks at the figures: name → act."""
+    """Return name → act for everything that visitors do."""
     now = timezone.now()
     message = Message.objects.filter(tree=some_tree(State.READY_FOR_EXPORT)).order_by("-depth")[0]
     older = contributions_of(person).older
@@ -60,9 +60,9 @@ def hot_acts(person: User) -> Acts:
     return {
         **{f"work, {kind}": lambda kind=kind: work(person, kind) for kind in kinds},  # type: ignore[misc]
         "any work": lambda: assignment.request_task(user=person, lang=LANG, policy=POLICY),
-        "offered kinds": lambda: hot.offered_kinds(person, LANG, now),
+        "offered kinds": lambda: hot.available_kinds(person, LANG, now),
         "availability": lambda: queries.availability(person, LANG, POLICY),
-        "nothing to do": lambda: queries.explain_nothing(person, LANG, POLICY),
+        "nothing to do": lambda: queries.explain_no_work(person, LANG, POLICY),
         "supply": lambda: supply.read_supply(LANG, POLICY),
         "lottery": lambda: lottery.draw(LANG, POLICY),
         "lock a tree": lambda: lock_tree(message.tree_id, POLICY),
@@ -73,7 +73,7 @@ def hot_acts(person: User) -> Acts:
         "contributions, older": lambda: contributions_of(person, older=older),
         **{f"contributions, {kind}": lambda kind=kind: contributions_of(person, kind=kind) for kind in KINDS},  # type: ignore[misc]
         "expired tasks": lambda: upkeep.expire_tasks(policy=POLICY),
-        "trees to move on": lambda: upkeep.move_trees_on(policy=POLICY),
+        "trees to move on": lambda: upkeep.advance_active_trees(policy=POLICY),
     }
 
 
@@ -91,7 +91,7 @@ def let_work_run_out(number: int) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_scores() -> Iterator[None]:
-    """They take longer to make than all else, and no statement here reads them."""
+    """Skip scores: making them takes longer than everything else, and no statement here reads them."""
     with patch("oasst.simulation.scale.fill.rebuild.rebuild"):
         yield
 
@@ -152,7 +152,7 @@ class TestIndexes:
         ],
     )
     def test_keys_without_an_index_of_their_own_have_one(self, table: str, column: str, index: str) -> None:
-        """As deleting a row asks, and as the check of the key does."""
+        """The queries of deleting a row, and of checking the foreign key."""
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
             cursor.execute(f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL LIMIT 1")
@@ -166,7 +166,7 @@ class TestIndexes:
 @pytest.mark.slow
 class TestFinishedTreesCostNothing:
     def test_ten_times_as_many(self, site: Site) -> None:
-        """The same statements, and no more rows, with 150 and with 1,500 trees of which 60 are under way."""
+        """The same statements, and no more rows, with 150 and with 1,500 trees, 60 of them unfinished."""
         costs = []
         for trees in (150, 1500):
             with site(trees, 60):
@@ -175,15 +175,15 @@ class TestFinishedTreesCostNothing:
                 found = {name: plans_of(act) for name, act in hot_acts(person).items()}
                 costs.append({name: (plans.statements, plans.rows) for name, plans in found.items()})
         few, many = costs
-        # An answer has more to write where it decides something, which may be so in one of them only; and these take
-        # one tree after the other in hand, as many as wait or as had places that came free.
+        # Left out: answers, which write more if they decide something, as perhaps only one of them does; and sweeps,
+        # which run statements for each tree.
         sweeps = {"trees to move on", "expired tasks"}
         steady = [name for name in few if not name.startswith("work") and name not in sweeps]
         assert {name: few[name][0] for name in steady} == {name: many[name][0] for name in steady}
         assert {name: cost[0] for name, cost in many.items() if cost[0] > 24 and name not in sweeps} == {}, (
             "12 to ask and 12 to answer"
         )
-        # The two persons gave unlike much; a table from end to end would be thousands of rows.
+        # The two users contributed different amounts; a full table scan would be thousands of rows.
         grown = {name: (few[name], many[name]) for name in few if many[name][1] > 2 * few[name][1] + 300}
         assert grown == {}
 

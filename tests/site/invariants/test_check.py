@@ -1,4 +1,4 @@
-"""check_invariants: clean on what the services leave behind, and each rule names what breaks it."""
+"""check_invariants: no difference after what services do, and each broken rule is found."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +15,7 @@ from django.utils import timezone
 from oasst.accounts import api_clients, closing, identities, names
 from oasst.accounts.models import User
 from oasst.core.models import WaitingJob
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from oasst.site.schedules import check_invariants
 from tasks import assignment
 from tasks.kinds import Kind
@@ -48,8 +48,8 @@ POLICY = TreePolicy(goal_tree_size=6, max_tree_depth=2)
 
 
 def broken() -> set[str]:
-    """The names of the checks that find something."""
-    return {difference.check for difference in differences(POLICY)}
+    """Return the names of the checks that find something."""
+    return {difference.check for difference in find_differences(POLICY)}
 
 
 class TestClean:
@@ -57,7 +57,7 @@ class TestClean:
         tree = start_tree(POLICY)
         for state in (State.PROMPT_LOTTERY_WAITING, State.GROWING, State.RANKING, State.READY_FOR_EXPORT):
             work_until(tree, state, POLICY)
-            assert list(differences(POLICY)) == [], state
+            assert list(find_differences(POLICY)) == [], state
 
     def test_a_rejected_prompt(self) -> None:
         tree = start_tree(POLICY)
@@ -65,45 +65,45 @@ class TestClean:
             answer(take(person, POLICY, Kind.LABEL_INITIAL_PROMPT), POLICY, spam=1)
         tree.refresh_from_db()
         assert tree.state == State.ABORTED_LOW_GRADE
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
 
     def test_work_held_skipped_and_left(self) -> None:
         start_tree(POLICY)
         holder, skipper = new_people(2)
         take(holder, POLICY, Kind.LABEL_INITIAL_PROMPT)
         assignment.skip(task_id=take(skipper, POLICY, Kind.LABEL_INITIAL_PROMPT).pk, user=skipper, policy=POLICY)
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
         Opening.objects.exclude(lease=None).update(held_until=timezone.now() - timedelta(hours=1))
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
 
     def test_the_sample(self) -> None:
         import_files([SAMPLE], policy=POLICY)
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
 
     def test_names_of_people_and_programs(self, alice: User, bob: User) -> None:
-        """Also while the job waits that marks who is called alike."""
+        """Also while the job waits that marks names that look alike."""
         bring("A bot"), bring("A forum"), bring("A game", "Admin"), bring("A shop", "Yasmin")
         closing.close_account(bob)
         closing.close_account(gone := bring("A club", "Yasmin"))
         identities.update_person(api_clients.create_api_client(name="A guild")[0], gone.pk, {"display_name": "Gone"})
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
         mark_waiting()
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
         assert User.objects.exclude(program_beside="").count() == 3
 
     def test_unfinished_imports_and_work_on_them(self, tmp_path: Path) -> None:
-        """States come from the file and stand until somebody works on the tree."""
+        """States come from the file and stay until somebody works on the tree."""
         line = SAMPLE.read_text().split("\n")[0]
         file = tmp_path / "ranking.jsonl"
         file.write_text(line.replace('"tree_state": "ready_for_export"', '"tree_state": "ranking"'))
         import_files([file], policy=POLICY)
         assert Opening.objects.exists()
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
         work_until(MessageTree.objects.get(), State.READY_FOR_EXPORT, POLICY)
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
 
     def test_a_reply_that_is_brought_back_beside_the_one_in_its_place(self, mo: User) -> None:
-        """Bringing back is exact; that there is one reply too many then is nobody's mistake."""
+        """Restoring is exact, so the tree may then have one reply too many."""
         policy = replace(POLICY, max_children_count=1)
         work_until(start_tree(policy), State.GROWING, policy)
         first = answer(take(new_person("Writer"), policy, Kind.ASSISTANT_REPLY), policy).result_message
@@ -111,7 +111,7 @@ class TestClean:
         deletion = delete_message(message_id=first.pk, actor=mo, reason="Copied.", policy=policy)
         answer(take(new_person("Writer"), policy, Kind.ASSISTANT_REPLY), policy)
         undelete(deletion_id=deletion.pk, actor=mo, reason="Not copied.", policy=policy)
-        assert list(differences(policy)) == []
+        assert list(find_differences(policy)) == []
 
     def test_a_message_of_a_file_that_is_edited_and_reviewed_anew(self, mo: User, tmp_path: Path) -> None:
         line = SAMPLE.read_text().split("\n")[0]
@@ -124,14 +124,14 @@ class TestClean:
         assert task.message_id == one_reply().pk
         answer(task, POLICY)
         assert one_reply().review_result is None
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
 
 
 class TestCost:
     def test_the_same_number_of_statements_for_any_batch(self) -> None:
         def statements() -> int:
             with CaptureQueriesContext(connection) as captured:
-                assert list(differences(POLICY)) == []
+                assert list(find_differences(POLICY)) == []
             return len(captured)
 
         start_tree(POLICY)
@@ -144,7 +144,7 @@ class TestCost:
         for _ in range(5):
             start_tree(POLICY)
         TreeTransition.objects.all().delete()
-        found = list(differences(POLICY, batch=2))
+        found = list(find_differences(POLICY, batch=2))
         assert len([one for one in found if one.check == "history_is_one_path"]) == 5
 
 
@@ -306,7 +306,7 @@ GROWING: dict[str, tuple[Callable[[], object], str]] = {
 
 def bring(program: str, name: str = "Zelda") -> User:
     client, _ = api_clients.create_api_client(name=program)
-    return identities.person_for(client, auth_method="local", username="z", display_name=name)
+    return identities.get_or_create_person(client, auth_method="local", username="z", display_name=name)
 
 
 def brought_and_owned() -> None:
@@ -320,16 +320,16 @@ def alike_and_unmarked() -> None:
 
 
 def mark_waiting() -> None:
-    """What the worker does after the commit."""
+    """Do what the worker does after the commit."""
     for job in WaitingJob.objects.filter(job=names.MARK_ALIKE):
-        names.mark_alike(*job.args)
+        names.update_lookalikes(*job.args)
         job.delete()
 
 
 def stop_for_complaints() -> None:
     with transaction.atomic():
         locked = lock_tree(MessageTree.objects.get().pk, POLICY)
-        transitions.halt(locked, reason=transitions.FLAGGED)
+        transitions.halt(locked, reason=transitions.TOO_MANY_FLAGS)
         transitions.advance(locked)
 
 
@@ -362,7 +362,7 @@ def expired_with_its_place() -> None:
 
 
 def unnoticed(ways: dict[str, tuple[Callable[[], object], str]]) -> dict[str, set[str]]:
-    """Break each rule in turn and undo it; the ways whose check stayed silent, with what was found instead."""
+    """Break each rule in turn and undo it; returns those whose check found nothing, with what was found instead."""
     missed = {}
     for how, (act, check) in ways.items():
         before = transaction.savepoint()

@@ -1,4 +1,4 @@
-"""check_invariants --repair: what can be derived is mended, the rest is named and left, and running work is safe."""
+"""check_invariants --repair: what can be derived is repaired, the rest is left, and running work is safe."""
 
 from collections.abc import Callable
 from io import StringIO
@@ -9,9 +9,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from oasst.accounts.models import User
-from oasst.site.invariants import differences, tasks
+from oasst.site.invariants import find_differences, tasks
 from oasst.site.invariants.difference import Difference
-from oasst.site.invariants.repair import MENDERS, NO_HISTORY, repair
+from oasst.site.invariants.repair import NO_HISTORY, REPAIRS, repair
 from tasks.kinds import Kind
 from tasks.models import Task
 from tests.concurrency.together import at_once
@@ -27,7 +27,7 @@ from trees.models import Happening, Message, MessageTree, Opening, TreeTransitio
 
 pytestmark = pytest.mark.django_db
 
-# Nothing says how it was.
+# Nothing from which it can be derived.
 LOST = {
     "a reply in another tree",
     "two turns of one side",
@@ -50,15 +50,15 @@ def mend() -> list[str]:
 
 
 def not_mended(ways: dict[str, tuple[Callable[[], object], str]]) -> dict[str, list[str]]:
-    """Break in each way and mend; the ways after which something is left, with what that is."""
+    """Break in each way and repair; returns the ways after which something is left, with what that is."""
     failed = {}
     for how, (act, _) in ways.items():
         before = transaction.savepoint()
         act()
         said = mend()
         assert said, how
-        left = [str(one) for one in differences(POLICY)]
-        assert mend() == [f"{one}: left, it can not be derived" for one in left], how
+        left = [str(one) for one in find_differences(POLICY)]
+        assert mend() == [f"{one}: left, it cannot be derived" for one in left], how
         if left:
             failed[how] = left
         transaction.savepoint_rollback(before)
@@ -114,8 +114,8 @@ class TestWhatIsDerivable:
         assert dict(Message.objects.values_list("pk", "review_count")) == {trees[0].pk: 7, trees[1].pk: 0}
 
     def test_more_than_is_told_one_by_one(self, monkeypatch: pytest.MonkeyPatch, alice: User, bob: User) -> None:
-        """A few at a time: the next run mends the rest."""
-        monkeypatch.setattr(tasks, "MOST", 2)
+        """A limited number at a time: the next run repairs the rest."""
+        monkeypatch.setattr(tasks, "MAX_DIFFERENCES", 2)
         for _ in range(4):
             start_tree(POLICY)
         holders = new_people(4)
@@ -130,12 +130,12 @@ class TestWhatIsDerivable:
 
     def test_a_place_that_somebody_takes_meanwhile_stays_theirs(self, monkeypatch: pytest.MonkeyPatch) -> None:
         start_tree(POLICY)
-        (late, quick), real = new_people(2), tasks.run_named
+        (late, quick), real = new_people(2), tasks.run_check
         task = take(late, POLICY, Kind.LABEL_INITIAL_PROMPT)
         Task.objects.filter(status=Task.Status.OPEN).update(status=Task.Status.EXPIRED, finished_at=timezone.now())
 
         def run_named(check: str) -> list[Difference]:
-            """Between reading and writing the wrong hold runs out, and somebody else takes the place."""
+            """Between reading and writing, the wrong hold expires and another user takes the opening."""
             found = real(check)
             Opening.objects.filter(lease=task.pk).update(holder=None, lease=None, held_until=None)
             Opening.objects.filter(pk__in=places).delete()
@@ -144,13 +144,13 @@ class TestWhatIsDerivable:
 
         taken: list[Task] = []
         places = list(Opening.objects.exclude(lease=task.pk).values_list("pk", flat=True))
-        monkeypatch.setattr(tasks, "run_named", run_named)
-        MENDERS["leases_are_open_tasks"]()
+        monkeypatch.setattr(tasks, "run_check", run_named)
+        REPAIRS["leases_are_open_tasks"]()
         assert Opening.objects.get(lease=taken[0].pk).holder_id == quick.pk
 
 
 class TestWithoutAHistory:
-    """A tree is its own state row here, so none can be without one; what can be lost is the way that led to it."""
+    """A tree has its own state column here, so it always has a state; what can be lost is its history."""
 
     @pytest.mark.parametrize("state", [State.INITIAL_PROMPT_REVIEW, State.GROWING, State.RANKING])
     def test_it_is_written_again_from_the_outbox(self, state: State) -> None:
@@ -162,11 +162,11 @@ class TestWithoutAHistory:
         assert list(TreeTransition.objects.order_by("id").values_list("from_state", "to_state")) == before
         tree.refresh_from_db()
         assert tree.state == state
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
 
     @pytest.mark.parametrize("state", [State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING, State.RANKING])
     def test_nothing_is_told_either(self, state: State) -> None:
-        """It stands where its contents put it, and the steps that are due are taken from there."""
+        """It gets the state that follows from its contents, and due steps are taken from there."""
         policy = TreePolicy(max_active_trees=0) if state == State.PROMPT_LOTTERY_WAITING else POLICY
         tree = work_until(start_tree(policy), state, policy)
         TreeTransition.objects.all().delete()
@@ -176,7 +176,7 @@ class TestWithoutAHistory:
         tree.refresh_from_db()
         assert tree.state == state
         assert TreeTransition.objects.order_by("id")[0].reason == NO_HISTORY
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
 
     def test_an_imported_tree_is_what_its_file_said(self) -> None:
         import_files([SAMPLE], policy=POLICY)
@@ -185,7 +185,7 @@ class TestWithoutAHistory:
         MessageTree.objects.update(state=State.GROWING)
         assert mend()
         assert dict(MessageTree.objects.values_list("pk", "state")) == before
-        assert list(differences(POLICY)) == []
+        assert list(find_differences(POLICY)) == []
 
 
 class TestCommand:
@@ -209,8 +209,8 @@ class TestCommand:
         with pytest.raises(CommandError, match="1 difference in 1 trees"):
             call_command("check_invariants", repair=True, stdout=out)
         said = out.getvalue()
-        # The counter of reviews, and the score of the prompt that nobody was told of.
-        assert said.count("mended") == 2 and said.count("left, it can not be derived") == 1
+        # The counter of reviews, and the score of the prompt that has no event.
+        assert said.count("mended") == 2 and said.count("left, it cannot be derived") == 1
         assert Message.objects.get().review_count == 0
 
 
@@ -224,5 +224,5 @@ def test_beside_running_work() -> None:
     acts: list[Callable[[], object]] = [lambda task=task: answer(task, policy) for task in tasks]  # type: ignore[misc]
     results = at_once([*acts, *[lambda: list(repair(policy, batch=10))] * 2])
     assert [one for one in results if isinstance(one, Exception)] == []
-    assert list(differences(policy)) == []
+    assert list(find_differences(policy)) == []
     assert Message.objects.get().review_count == 8

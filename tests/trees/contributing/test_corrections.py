@@ -1,4 +1,4 @@
-"""Suggesting an edit: another text beside somebody's message, with what differs, reviewed like any reply."""
+"""Suggested edits: another text beside somebody's message, shown with differences and reviewed like any reply."""
 
 import json
 from dataclasses import replace
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oasst.accounts.models import User
-from oasst.core.text.diff import MOST_PAIRS, word_diff
-from oasst.site.invariants import differences
+from oasst.core.text.diff import MAX_PAIRS, word_diff
+from oasst.site.invariants import find_differences
 from tasks import upkeep
 from tasks.kinds import Kind
 from tests.crowd import answer, start_tree, take, work_until
@@ -59,8 +59,8 @@ def page_of(message: Message) -> str:
 
 
 def everything_agrees() -> None:
-    assert list(differences(POLICY)) == []
-    assert upkeep.move_trees_on(policy=POLICY) == 0
+    assert list(find_differences(POLICY)) == []
+    assert upkeep.advance_active_trees(policy=POLICY) == 0
 
 
 class TestFromThePage:
@@ -88,7 +88,7 @@ class TestFromThePage:
             assert "<ins>" in page
 
     def test_it_waits_for_nobody_to_be_pushed_out(self, reply: Message, eve: User) -> None:
-        """Free places only: whoever writes a reply right now still gets in."""
+        """It uses only free openings: whoever is writing a reply can still submit it."""
         tasks = [
             take(person, POLICY, kind)
             for person, kind in zip(new_people(2), (Kind.ASSISTANT_REPLY, Kind.PROMPTER_REPLY), strict=True)
@@ -157,7 +157,7 @@ class TestRefusals:
         assert status == 409 and "You already answered this message." in page
 
     def test_when_the_parent_has_all_its_replies(self, reply: Message, eve: User) -> None:
-        policy_change.apply(tree_id=reply.tree_id, policy=replace(POLICY, max_children_count=1))
+        policy_change.apply_policy(tree_id=reply.tree_id, policy=replace(POLICY, max_children_count=1))
         status, page = self.refused(reply, eve)
         assert status == 409 and "there is no room for one more" in page
 
@@ -203,6 +203,6 @@ class TestWordDiff:
         assert "".join(piece.text for piece in pieces if piece.kind != "gone") == after
 
     def test_a_huge_change_is_not_looked_at_in_detail(self) -> None:
-        many = int(MOST_PAIRS**0.5) + 1
+        many = int(MAX_PAIRS**0.5) + 1
         pieces = word_diff("a b " * many, "c d " * many)
         assert [piece.kind for piece in pieces] == ["gone", "new", "same"]

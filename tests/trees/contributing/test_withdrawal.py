@@ -1,4 +1,4 @@
-"""An author withdraws a text: it goes at once, or is hidden until a moderator decides, and snapshots leave it out."""
+"""Authors withdraw texts: deleted at once, or hidden until a moderator decides, and left out of snapshots."""
 
 import json
 from collections.abc import Iterator
@@ -14,12 +14,11 @@ from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Gone, NotAllowed, NotFound
 from oasst.core.models import WaitingJob
 from oasst.site import purging
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks import assignment, lottery, submission
 from tasks.kinds import Kind
 from tests.factories import (
     decide,
-    grow_to,
     growing_tree,
     new_people,
     new_person,
@@ -28,6 +27,7 @@ from tests.factories import (
     new_veterans,
     review,
     state_of,
+    work_until_state,
 )
 from tests.wire.conftest import Wire
 from trees.contributing import reactions, withdrawal
@@ -62,8 +62,8 @@ Status = Withdrawal.Status
 def _nothing_disagrees(db: None, settings: Any) -> Iterator[None]:
     settings.RATE_LIMITS = False
     yield
-    # The factories call the services below the tasks.
-    assert [one for one in differences(POLICY) if one.check != "answers_come_from_a_task"] == []
+    # The factories call the services directly, without tasks.
+    assert [one for one in find_differences(POLICY) if one.check != "answers_come_from_a_task"] == []
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def writer(db: None) -> User:
 
 @pytest.fixture
 def reply(alice: User, writer: User) -> Message:
-    """Accepted, in a growing tree, and without a reply."""
+    """An accepted reply in a growing tree, without replies."""
     made = new_reply(growing_tree(alice), writer)
     decide(made)
     return fresh(made)
@@ -81,7 +81,7 @@ def reply(alice: User, writer: User) -> Message:
 
 @pytest.fixture
 def answered(reply: Message) -> Message:
-    """The same, with an accepted reply of somebody else."""
+    """The same, with an accepted reply of another author."""
     decide(new_reply(reply, new_person("Asker")))
     return reply
 
@@ -119,9 +119,9 @@ def texts_in(lines: Iterator[str]) -> set[str]:
 
 
 def finished(alice: User, policy: TreePolicy = SMALL) -> list[Message]:
-    """A tree of the data set: its messages from the prompt down."""
+    """A tree of the data set: its messages, the prompt first."""
     prompt = growing_tree(alice, policy)
-    grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+    work_until_state(prompt.pk, State.READY_FOR_EXPORT, policy)
     return list(Message.objects.filter(tree=prompt.pk).order_by("depth", "position"))
 
 
@@ -264,11 +264,11 @@ class TestOthersReplied:
 
     def test_a_tree_in_ranking_waits(self, alice: User, mo: User) -> None:
         prompt = growing_tree(alice, SMALL)
-        grow_to(prompt.pk, State.RANKING, SMALL)
+        work_until_state(prompt.pk, State.RANKING, SMALL)
         made = withdrawal.withdraw(message_id=prompt.pk, author=alice, policy=SMALL)
         assert (state_of(prompt), Opening.objects.count()) == (State.RANKING, 0)
         moderator_actions.refuse_withdrawal(withdrawal_id=made.pk, actor=mo, reason="It stays.", policy=SMALL)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, SMALL)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, SMALL)
 
     def test_the_points_go_and_come_back(self, answered: Message) -> None:
         (below,) = Message.objects.filter(parent=answered)
@@ -295,7 +295,7 @@ class TestOthersReplied:
 
 
 def mails_about(made: Withdrawal) -> bool:
-    return notices.tell_of_withdrawal(withdrawal_id=made.pk)
+    return notices.mail_about_withdrawal(withdrawal_id=made.pk)
 
 
 class TestModerators:
@@ -364,7 +364,7 @@ class TestModerators:
     def test_what_is_flagged_and_withdrawn_is_shown_when_both_are_decided(self, answered: Message, mo: User) -> None:
         for person in new_veterans(4):
             reactions.report(message_id=answered.pk, reporter=person, category="spam")
-        assert auto_moderation.apply(message_id=answered.pk, policy=POLICY)
+        assert auto_moderation.moderate(message_id=answered.pk, policy=POLICY)
         made = withdraw(answered)
         refuse(made, mo)
         assert fresh(answered).hidden
@@ -400,7 +400,7 @@ class TestModerators:
         )
         withdraw(reply)
         assert (reply.reports.get().status, Proposal.objects.get().status) == ("upheld", "upheld")
-        assert not notices.tell_author(proposal_id=Proposal.objects.get().pk)  # they know
+        assert not notices.mail_author(proposal_id=Proposal.objects.get().pk)  # the author knows
         reactions.report(message_id=last.pk, reporter=flagger, category="spam")
         assert complaint_weights.count_flags(last.pk, POLICY) == 0
 
@@ -450,7 +450,7 @@ class TestTheDataSet:
         new_reply(prompt, new_person("Writer"), policy=SMALL)
         made = withdrawal.withdraw(message_id=prompt.pk, author=alice, policy=SMALL)
         moderator_actions.refuse_withdrawal(withdrawal_id=made.pk, actor=mo, reason="It stays.", policy=SMALL)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, SMALL)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, SMALL)
         withdraw(prompt)
         assert texts_in(read_lines(Selection())) == set()
 
@@ -476,20 +476,20 @@ class TestWho:
 
     def test_a_purge_and_its_undo_leave_it_withdrawn(self, answered: Message, writer: User, mo: User) -> None:
         withdraw(answered)
-        done = purging.begin(person=writer, actor=mo, reason="Spam.")
-        purging.go_on(purge_id=done.pk, policy=POLICY)
+        done = purging.start_purge(person=writer, actor=mo, reason="Spam.")
+        purging.continue_purge(purge_id=done.pk, policy=POLICY)
         assert fresh(answered).deleted
-        purging.undo(purge_id=done.pk, actor=mo, reason="It was none.")
-        purging.go_on(purge_id=done.pk, policy=POLICY)
+        purging.undo_purge(purge_id=done.pk, actor=mo, reason="It was none.")
+        purging.continue_purge(purge_id=done.pk, policy=POLICY)
         found = fresh(answered)
         assert (found.deleted, found.hidden, found.withdrawn) == (False, True, True)
 
     def test_the_end_of_a_purge_erases_what_was_said_about_it(self, answered: Message, writer: User, mo: User) -> None:
         withdraw(answered, reason="It was about my neighbour.")
-        done = purging.begin(person=writer, actor=mo, reason="Spam.")
-        purging.go_on(purge_id=done.pk, policy=POLICY)
+        done = purging.start_purge(person=writer, actor=mo, reason="Spam.")
+        purging.continue_purge(purge_id=done.pk, policy=POLICY)
         Purge.objects.update(stage=Purge.Stage.ERASED)
-        purging.go_on(purge_id=done.pk, policy=POLICY)
+        purging.continue_purge(purge_id=done.pk, policy=POLICY)
         assert (fresh(answered).text, Withdrawal.objects.get().reason) == ("", "")
 
     def test_closing_the_account_takes_nothing_back(self, reply: Message, answered: Message, writer: User) -> None:

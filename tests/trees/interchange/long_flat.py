@@ -1,6 +1,6 @@
 """Many messages of mixed origin, written and read by each program: `scripts/bench read-messages --messages 100000`.
 
-Not part of the suite: pytest collects it only when it is named.
+Not part of the suite: pytest collects it only by name.
 """
 
 import os
@@ -47,7 +47,7 @@ def test_everybody_reads_them(tmp_path: Path, alice: User, capsys: pytest.Captur
 
 
 def trees(messages: int) -> Iterator[Any]:
-    """A fifth says as little as it may and comes first: more than the 10 MB that types are learned from."""
+    """A fifth is nearly empty and comes first: more than the 10 MB from which types are learned."""
     yield from bare(messages // 15)
     left = messages - messages // 15 * 3
     for line in chain.from_iterable(published_trees(seed, 50) for seed in range(left)):

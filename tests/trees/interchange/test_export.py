@@ -1,4 +1,4 @@
-"""What an export tells: labels, reactions and rankings of people here, which messages it holds, and whose ids."""
+"""The contents of an export: labels, reactions and rankings made here, which messages, and whose ids."""
 
 import errno
 import gzip
@@ -26,13 +26,13 @@ from oasst.core.json_lines import dump_line
 from tests.factories import (
     conversation,
     delete,
-    grow_to,
     growing_tree,
     new_people,
     new_person,
     new_prompt,
     new_reply,
     review,
+    work_until_state,
 )
 from tests.paths import SAMPLE
 from trees.contributing import reactions, reviews, withdrawal
@@ -53,14 +53,14 @@ Line = dict[str, Any]
 
 
 def export(*arguments: object) -> list[Line]:
-    """The lines that `manage.py export_trees` writes."""
+    """Return the lines that `manage.py export_trees` writes."""
     out = StringIO()
     call_command("export_trees", *map(str, arguments), stdout=out, stderr=StringIO())
     return [json.loads(line) for line in out.getvalue().split("\n") if line]
 
 
 def messages_in(lines: list[Line]) -> list[Line]:
-    """All nodes, of trees and single ones."""
+    """Return all nodes, of trees and single ones."""
     waiting, found = [line.get("prompt", line) for line in lines], []
     while waiting:
         node = waiting.pop(0)
@@ -97,9 +97,9 @@ def bring(tmp_path: Path, *lines: Any) -> None:
 
 @pytest.fixture
 def finished(alice: User) -> Message:
-    """The prompt of a tree that people finished."""
+    """The prompt of a finished tree."""
     prompt = growing_tree(alice, SMALL)
-    grow_to(prompt.pk, State.READY_FOR_EXPORT, SMALL)
+    work_until_state(prompt.pk, State.READY_FOR_EXPORT, SMALL)
     prompt.refresh_from_db()
     return prompt
 
@@ -135,7 +135,7 @@ class TestLabels:
         ],
     )
     def test_what_of_a_file_is_no_mean_with_a_count_gives_way(self, tmp_path: Path, bob: User, given: Any) -> None:
-        """And breaks no export, before and after people answered."""
+        """It breaks no export, before and after users answered."""
         line: Any = conversation()
         line["prompt"]["labels"] = {"spam": given}
         bring(tmp_path, line)
@@ -173,7 +173,7 @@ class TestLabels:
         label(prompt, bob, quality=1)
         skip(prompt, bob, Skip.Kind.REPLY)
         with transaction.atomic():
-            purging.take_out(lock_tree(prompt.pk, SMALL), Purge.objects.create(person=bob, actor=mo, reason="Junk."))
+            purging.purge_tree(lock_tree(prompt.pk, SMALL), Purge.objects.create(person=bob, actor=mo, reason="Junk."))
         node = node_of(prompt, "--export-events")
         assert not {"labels", "emojis", "events"} & node.keys()
 
@@ -238,7 +238,7 @@ class TestLabelsOfFiles:
         assert "labels" not in node_of(prompt)
 
     def test_out_in_and_out_again(self, finished: Message, tmp_path: Path) -> None:
-        """What people said here comes back as counts without people."""
+        """Judgments made here come back as counts without people."""
         before = export("--export-events", "--state", "all")
         MessageTree.objects.all().delete()
         bring(tmp_path, *before)
@@ -369,7 +369,7 @@ class TestIds:
         assert not [pk for pk in Message.objects.values_list("pk", flat=True) if str(pk) in text]
         assert found == export("--export-events", "--anonymizer-seed", seed)
         assert found != export("--export-events", "--anonymizer-seed", f"{seed}1")
-        # All that it leaves is who is who.
+        # It keeps only which messages have the same author.
         ids = {}
         for before, after in zip(messages_in(plain), messages_in(found), strict=True):
             assert ids.setdefault(before["message_id"], after["message_id"]) == after["message_id"]
@@ -391,7 +391,7 @@ class TestIds:
         assert "can be guessed" in told.getvalue()
 
     def test_ids_of_a_file_are_those_of_people_elsewhere(self, tmp_path: Path, alice: User) -> None:
-        """Unless they are of people here: it may be a file of this site, with their real ids."""
+        """Unless they are ids of users here: it may be our own export with real ids."""
         line: Any = conversation()
         line["prompt"] |= {"user_id": str(alice.pk), "events": {"emoji": [{"user_id": alice.pk.hex, "emoji": "+1"}]}}
         line["prompt"]["replies"][0]["user_id"] = "11111111-1111-4111-8111-111111111111"
@@ -551,7 +551,7 @@ class TestSelection:
         assert line["prompt"]["message_id"] == str(finished.pk) and "replies" not in line["prompt"]
 
     def test_the_messages_of_a_person(self, finished: Message, alice: User, bob: User) -> None:
-        """In trees of any state, one a line."""
+        """In trees of any state, one per line."""
         german = new_prompt(alice, lang="de", policy=SMALL)
         review(german, bob, policy=SMALL)
         reply = Message.objects.filter(parent=finished).order_by("rank")[0]
@@ -661,7 +661,7 @@ def test_a_batch_costs_the_same_however_many_trees(tmp_path: Path, alice: User, 
 
 
 class TestOutput:
-    """Where the lines go: files, links, pipes, and what cannot be written."""
+    """Targets of the lines: files, links, pipes, and failures to write."""
 
     @pytest.fixture(autouse=True)
     def one_tree(self, tmp_path: Path) -> None:
@@ -679,7 +679,7 @@ class TestOutput:
 
     @pytest.mark.parametrize("command", ["export_trees", "export_messages"])
     def test_a_reader_that_has_enough_is_no_error(self, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-        """As `| head -1`: the command ends as a program does that the signal ended, and says nothing."""
+        """As with `| head -1`: the command exits silently, as if killed by the signal."""
         reader, writer = os.pipe()
         os.close(reader)
         told = StringIO()
@@ -737,13 +737,13 @@ class TestOutput:
             call_command("export_trees", "--output", link, stderr=StringIO())
 
     def test_a_file_that_is_open_already_is_written_into(self, tmp_path: Path) -> None:
-        """As /dev/stdout is, which leads there."""
+        """Such as /dev/stdout."""
         with (tmp_path / "kept").open("w+") as kept:
             call_command("export_trees", "--output", f"/proc/self/fd/{kept.fileno()}", stderr=StringIO())
             assert len(kept.read().splitlines()) == 3
 
     def test_numbers_that_json_does_not_have_are_never_written(self) -> None:
-        """Nothing that is stored holds one; if ever, the line is refused and not broken for its reader."""
+        """No stored value holds one; if one did, the line is refused instead of broken."""
         with pytest.raises(ValueError, match="not JSON compliant"):
             dump_line({"value": float("nan")})
         row = row_of_message({"detoxify": {"toxicity": float("inf")}}, misfits := Counter())
@@ -755,7 +755,7 @@ class TestOutput:
 def test_an_export_that_breaks_off_leaves_no_transaction_open(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
 ) -> None:
-    """Its connection goes back to the pool, which would complain in the log."""
+    """Its connection goes back to the pool, which would log a warning."""
     bring(tmp_path, *({**conversation(), "filler": "x" * 100_000} for _ in range(3)))
 
     def fails(_: Any) -> str:

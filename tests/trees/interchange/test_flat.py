@@ -1,4 +1,4 @@
-"""Messages as rows: what a researcher's programs read, whatever the messages are made of."""
+"""Messages as rows for researchers' programs, whatever the messages contain."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from django.core.management import CommandError, call_command, load_command_clas
 from pyarrow import parquet
 
 from oasst.accounts.models import User
-from oasst.core.json_lines import lines_of
-from tests.factories import conversation, delete, grow_to, growing_tree, new_person, new_prompt
+from oasst.core.json_lines import read_lines
+from tests.factories import conversation, delete, growing_tree, new_person, new_prompt, work_until_state
 from tests.paths import SAMPLE
 from tests.readers import Read, read_with_datasets_3, read_with_datasets_5, read_with_pandas
 from tests.readers.program import described
@@ -78,14 +78,14 @@ def bring_in(folder: Path, *lines: Any) -> None:
 
 
 def export(path: Path, *options: str, command: str = "export_messages") -> str:
-    """Returns what was said."""
+    """Return the output of the command."""
     said = StringIO()
     call_command(command, "--output", path, *options, stderr=said)
     return said.getvalue()
 
 
 def rows_in(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in lines_of(path)]
+    return [json.loads(line) for line in read_lines(path)]
 
 
 def exported(folder: Path, *options: str) -> list[dict[str, Any]]:
@@ -100,11 +100,11 @@ def nodes_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def sample() -> list[Any]:
-    return [json.loads(line) for line in lines_of(SAMPLE)]
+    return [json.loads(line) for line in read_lines(SAMPLE)]
 
 
 def bare(number: int) -> Iterator[dict[str, Any]]:
-    """Trees of which a file told as little as it may: nearly every column is null."""
+    """Trees with as few keys as a file may have: nearly every column is null."""
     for _ in range(number):
         line = conversation()
         line["prompt"]["text"] = "Why? " * 800  # type: ignore[index]
@@ -112,7 +112,7 @@ def bare(number: int) -> Iterator[dict[str, Any]]:
 
 
 def published(seed: int, trees: int = 15) -> Iterator[dict[str, Any]]:
-    """The sample as if it had all that the published trees have, under other ids."""
+    """The sample with all columns of the published trees, under other ids."""
     choose = random.Random(seed)
     for line in sample()[:trees]:
         for node in nodes_of(line["prompt"]):
@@ -128,9 +128,9 @@ def published(seed: int, trees: int = 15) -> Iterator[dict[str, Any]]:
 
 
 def made_here(alice: User) -> None:
-    """A finished tree with labels and reactions, one whose root is deleted, and one that nobody reviewed."""
+    """A finished tree with labels and reactions, one with a deleted root, and one without reviews."""
     prompt = growing_tree(alice, POLICY)
-    grow_to(prompt.pk, State.READY_FOR_EXPORT, POLICY)
+    work_until_state(prompt.pk, State.READY_FOR_EXPORT, POLICY)
     reviews.record_free_labels(message_id=prompt.pk, author=new_person("Dora"), labels={"quality": 0.75})
     reactions.set_reaction(message_id=prompt.pk, person=new_person("Ted"), emoji="+1")
     delete(growing_tree(alice, POLICY), POLICY)
@@ -139,7 +139,7 @@ def made_here(alice: User) -> None:
 
 @pytest.fixture
 def mixed(tmp_path: Path, alice: User) -> None:
-    """First what says little, then the sample (some synthetic), what has everything, and what was made here."""
+    """First nearly empty trees, then the sample (partly synthetic), complete trees, and trees made here."""
     bring_in(tmp_path, *bare(60), *sample()[:15], *published(1))
     made_here(alice)
 
@@ -167,7 +167,7 @@ class TestReaders:
             same(read)
             assert read[0].version.startswith(number)
             assert read[2].types == PUBLISHED
-            # Lines tell whole numbers, but not how long they are.
+            # JSON has integers without a size.
             assert read[0].types == json.loads(json.dumps(PUBLISHED).replace(WHOLE, "int64"))
 
     def test_trees_with_constant_keys_too(self, mixed: None, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ class TestRows:
         roots = [row["message_tree_id"] for row in rows if row["parent_id"] is None]
         in_order = [row["message_tree_id"] for row in rows]
         assert list(dict.fromkeys(in_order)) == roots
-        assert sorted(in_order, key=roots.index) == in_order  # a tree stands together
+        assert sorted(in_order, key=roots.index) == in_order  # a tree is contiguous
 
     def test_labels_reactions_and_dates_have_one_form(self, tmp_path: Path) -> None:
         line = conversation(answers=1)
@@ -268,7 +268,7 @@ class TestRows:
         assert {row["labels"] for row in rows} == {None} == {row["detoxify"] for row in rows}
 
     def test_the_types_of_the_published_files(self, tmp_path: Path) -> None:
-        """Also of an empty one."""
+        """Also for an empty file."""
         said = export(tmp_path / "out.parquet", "--lang", "xx")
         assert "0 messages written" in said and "Nothing matches" in said
         found = parquet.read_schema(tmp_path / "out.parquet")
@@ -278,7 +278,7 @@ class TestRows:
 
 class TestCommand:
     def test_the_options_of_the_other_export(self) -> None:
-        """But for those that say what a tree tells."""
+        """All except those for details of trees."""
         there, here = (
             {option for action in parser_of(name)._actions for option in action.option_strings}
             for name in ("export_trees", "export_messages")
@@ -313,7 +313,7 @@ class TestCommand:
 
     @pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
     def test_nothing_half_written(self, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Neither without the folder, nor when the disk is full in the middle, nor after an error of our own."""
+        """Neither without the folder, nor with a full disk, nor after an error of our own."""
         bring_in(tmp_path, *bare(3))
         with pytest.raises(CommandError, match="cannot be written"):
             export(tmp_path / "nowhere" / name)
@@ -332,7 +332,7 @@ class TestCommand:
 
 class TestConstantKeys:
     def test_they_come_in_again_and_out_as_they_were(self, mixed: None, tmp_path: Path) -> None:
-        """Also their lists, in the order that the file had."""
+        """Also their lists, in the order of the file."""
         path, again = tmp_path / "trees.jsonl", tmp_path / "again.jsonl"
         export(path, *EVERYTHING, "--constant-keys", command="export_trees")
         lines = rows_in(path)
@@ -376,7 +376,7 @@ class TestConstantKeys:
     def test_lists_that_say_nothing_are_refused(self, tmp_path: Path, emojis: Any) -> None:
         line = conversation()
         line["prompt"]["emojis"] = emojis  # type: ignore[index]
-        with pytest.raises(CommandError, match="emojis can not be"):
+        with pytest.raises(CommandError, match="emojis cannot be"):
             bring_in(tmp_path, line)
         assert not MessageTree.objects.exists()
 
@@ -386,7 +386,7 @@ def parser_of(name: str) -> ArgumentParser:
 
 
 def renamed(text: str) -> str:
-    """The same lines with other ids."""
+    """Return the same lines with other ids."""
     for (message_id,) in Message.objects.values_list("pk"):
         text = text.replace(str(message_id), str(uuid5(message_id, "again")))
     return text

@@ -1,4 +1,4 @@
-"""Files in and out: the real sample, other shapes of the same format, and bad files."""
+"""Import and export of files: the real sample, other variants of the format, and bad files."""
 
 import gzip
 import json
@@ -17,7 +17,7 @@ from oasst.core.errors import Conflict, Invalid
 from oasst.core.json_lines import dump_line
 from tasks import upkeep
 from tasks.models import Task
-from tests.factories import grow_to, growing_tree
+from tests.factories import growing_tree, work_until_state
 from tests.paths import SAMPLE
 from trees.interchange import reader
 from trees.interchange.format import ParsedTree
@@ -72,10 +72,10 @@ class TestRoundTrip:
         assert (tmp_path / "out.jsonl").read_bytes() == SAMPLE.read_bytes()
 
     def test_what_was_exported_comes_out_byte_by_byte(self, tmp_path: Path, alice: User) -> None:
-        """Also of messages that people wrote here, which have no order of keys of their own."""
+        """Also for messages written here, which have no key order of their own."""
         policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
         prompt = growing_tree(alice, policy)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, policy)
         extra = {"zebra": 1, "apple": {"b": [1, 2.50], "a": None}, "labels": {"spam": {"value": 0.0, "count": 3}}}
         load(tmp_path, {**tree(user_id="somebody", rank=None, lang="PT-br", **extra), "origin": "elsewhere", "a": 1})
         call_command("import_trees", SAMPLE, stdout=StringIO())
@@ -161,7 +161,7 @@ class TestRoundTrip:
 
 
 class TestEverydayFiles:
-    """What other programs write without meaning anything by it is read, and given back as it was."""
+    """Harmless variants that other programs write are read, and exported as they were."""
 
     @pytest.mark.parametrize(
         "node",
@@ -214,7 +214,7 @@ class TestOwnTrees:
     def test_a_tree_that_people_made(self, alice: User) -> None:
         policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
         prompt = growing_tree(alice, policy)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, policy)
         (line,) = exported()
         node = line["prompt"]
         assert line["message_tree_id"] == node["message_id"] == str(prompt.pk)
@@ -226,7 +226,7 @@ class TestOwnTrees:
     def test_rejected_messages_are_left_out_with_what_follows_them(self, alice: User) -> None:
         policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
         prompt = growing_tree(alice, policy)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, policy)
         first = Message.objects.filter(parent=prompt).order_by("position")[0]
         Message.objects.filter(pk=first.pk).update(review_result=False)
         assert len(exported()[0]["prompt"]["replies"]) == 2
@@ -236,7 +236,7 @@ class TestOwnTrees:
     def test_export_after_import_of_an_own_export(self, alice: User, tmp_path: Path) -> None:
         policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
         prompt = growing_tree(alice, policy)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, policy)
         (line,) = exported()
         renamed = json.loads(json.dumps(line).replace(str(prompt.pk), ROOT))
         for number, reply in enumerate(renamed["prompt"]["replies"]):
@@ -300,7 +300,7 @@ class TestRunningStates:
     def test_an_imported_growing_tree_offers_work(self, tmp_path: Path) -> None:
         load(tmp_path, {**tree(review_result=True), "tree_state": "growing"})
         assert set(Opening.objects.values_list("work", flat=True)) == {"assistant_reply"}
-        grow_to(ROOT, State.READY_FOR_EXPORT)
+        work_until_state(ROOT, State.READY_FOR_EXPORT)
 
 
 NODE = {"message_id": REPLY, "text": "", "role": "assistant"}
@@ -383,10 +383,10 @@ class TestBadFiles:
     @pytest.mark.parametrize(
         ("content", "told"),
         [
-            (json.dumps(tree()).encode() + b"\n{\xff}", "line 2: can not be read as UTF-8: byte 2 is 0xff."),
-            (json.dumps(tree()).encode("utf-16"), "line 1: can not be read as UTF-8.* save it as UTF-8"),
-            (gzip.compress(json.dumps(tree()).encode())[:-9], "bad.jsonl.gz: can not be read: Compressed file ended"),
-            (b"\x1f\x8b\x08 no gzip at all" * 9, "bad.jsonl.gz: can not be read"),
+            (json.dumps(tree()).encode() + b"\n{\xff}", "line 2: cannot be read as UTF-8: byte 2 is 0xff."),
+            (json.dumps(tree()).encode("utf-16"), "line 1: cannot be read as UTF-8.* save it as UTF-8"),
+            (gzip.compress(json.dumps(tree()).encode())[:-9], "bad.jsonl.gz: cannot be read: Compressed file ended"),
+            (b"\x1f\x8b\x08 no gzip at all" * 9, "bad.jsonl.gz: cannot be read"),
             (gzip.compress(random.Random(1).randbytes(99_999))[:5000] + b"\0" * 999, "bad.jsonl.gz"),
             (b"x" * (LONGEST_LINE + 1), "line 1: longer than 16 MB"),
         ],
@@ -420,20 +420,20 @@ class TestBadFiles:
                 raise DataError("value too long for this kind of column\nLINE 1: secret")
 
         monkeypatch.setattr(reader, "_insert", insert)
-        with pytest.raises(Invalid, match=r"line 2: the database can not keep it: value too long .*column$"):
+        with pytest.raises(Invalid, match=r"line 2: the database cannot keep it: value too long .*column$"):
             load(tmp_path, tree(), {**tree(message_id=SECOND), "message_tree_id": SECOND})
 
     def test_a_long_line_is_no_reason_to_refuse_it(self, tmp_path: Path) -> None:
-        """Ten megabytes of one tree."""
+        """Ten megabytes for one tree."""
         line = tree(text="word " * 2_000_000)
         load(tmp_path, line)
         assert exported() == [line]
 
     def test_no_such_file(self, tmp_path: Path) -> None:
-        with pytest.raises(CommandError, match="can not be read"):
+        with pytest.raises(CommandError, match="cannot be read"):
             call_command("import_trees", tmp_path / "missing.jsonl")
         (tmp_path / "binary.jsonl").write_bytes(b"\xff\xfe\x00")
-        with pytest.raises(CommandError, match="can not be read as UTF-8"):
+        with pytest.raises(CommandError, match="cannot be read as UTF-8"):
             call_command("import_trees", tmp_path / "binary.jsonl")
 
     def test_replies_without_end(self, tmp_path: Path) -> None:
@@ -454,7 +454,7 @@ class TestBadFiles:
 
 
 class TestStateBehindTheMessages:
-    """The import keeps the state of the file; the clock moves what would wait for ever."""
+    """The import keeps the state of the file; a job moves trees that would wait forever."""
 
     @pytest.mark.parametrize(
         ("state", "root_accepted", "becomes"),
@@ -472,12 +472,12 @@ class TestStateBehindTheMessages:
         load(tmp_path, line)
         assert exported(state=None) == [line]
         assert not Opening.objects.exists()
-        assert upkeep.move_trees_on(policy=TreePolicy()) == 1
+        assert upkeep.advance_active_trees(policy=TreePolicy()) == 1
         assert MessageTree.objects.get().state == becomes
-        assert upkeep.move_trees_on(policy=TreePolicy()) == 0
+        assert upkeep.advance_active_trees(policy=TreePolicy()) == 0
 
     def test_what_offers_work_is_left_to_people(self, tmp_path: Path) -> None:
         load(tmp_path, {**tree(review_result=True), "tree_state": "growing"})
         assert Opening.objects.exists()
-        assert upkeep.move_trees_on(policy=TreePolicy()) == 0
+        assert upkeep.advance_active_trees(policy=TreePolicy()) == 0
         assert MessageTree.objects.get().state == State.GROWING

@@ -1,8 +1,8 @@
-"""The rules of message trees once more, in plain Python: a second opinion beside the database.
+"""The rules of message trees once more, in plain Python: an independent model beside the database.
 
-Written from docs/domain.md, the decisions and the reference behaviour, not from the code: nothing of `trees` or `tasks`
-is imported. Where the rules leave a choice (which place somebody gets, which parent gets the next reply, who is drawn),
-the caller tells what was chosen, and the model says whether that was one of the choices.
+Written from docs/domain.md, the decisions and the reference behavior, not from the code: it imports nothing of `trees`
+or `tasks`. Where the rules leave a choice (which opening a user gets, which parent gets the next reply, who is drawn),
+the caller passes the choice, and the model checks that it was allowed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Place = tuple[UUID, str]
 
 
 def category(work: str) -> str:
-    """How a skip of this work is remembered."""
+    """How a skip of this work is stored."""
     return "reply" if work in REPLIES else "review" if work.startswith("label") else "ranking"
 
 
@@ -66,7 +66,7 @@ class Rules:
 
 @dataclass
 class Proposal:
-    """What many people said about a message and no moderator has answered."""
+    """An open proposal about a message."""
 
     hides: bool = False
     stops: bool = False
@@ -84,17 +84,17 @@ class Message:
     ranking_count: int = 0
     rank: int | None = None
     deleted: bool = False
-    text: int = 0  # which of its texts is the present one
-    votes: dict[UUID, bool] = field(default_factory=dict)  # on the present text: who, and whether they would reject
+    text: int = 0  # number of the present text
+    votes: dict[UUID, bool] = field(default_factory=dict)  # on the present text: user, and whether they would reject
     reactions: dict[UUID, set[str]] = field(default_factory=dict)
     skips: set[tuple[UUID, str]] = field(default_factory=set)
     withdrawn: bool = False  # by its author
-    waits: bool = False  # hidden for that, until somebody decides
-    refused: bool = False  # a moderator decided that it stays
-    kept: bool = False  # a moderator said that this text stays
-    void: set[tuple[UUID, str]] = field(default_factory=set)  # complaints that weigh nothing any more: who, and which
-    overruled: set[UUID] = field(default_factory=set)  # whose flags a moderator dismissed, of the present text
-    said: dict[tuple[UUID, str], datetime] = field(default_factory=dict)  # since when each complaint is known
+    waits: bool = False  # hidden for that until a moderator decides
+    refused: bool = False  # a moderator kept it
+    kept: bool = False  # a moderator kept this text
+    void: set[tuple[UUID, str]] = field(default_factory=set)  # void complaints: user and kind
+    overruled: set[UUID] = field(default_factory=set)  # users whose flags of the present text a moderator dismissed
+    said: dict[tuple[UUID, str], datetime] = field(default_factory=dict)  # first time of each complaint
     proposal: Proposal | None = None
 
     @property
@@ -107,7 +107,7 @@ class Message:
 
     @property
     def paused(self) -> bool:
-        """It, or something above it, waits for a moderator."""
+        """It, or an ancestor, waits for a moderator."""
         return (self.hidden and not self.deleted) or (self.parent is not None and self.parent.paused)
 
     def complaints(self, which: str) -> set[UUID]:
@@ -123,7 +123,7 @@ class Message:
 
     @property
     def connected(self) -> bool:
-        """Nothing above it is deleted or rejected."""
+        """No ancestor is deleted or rejected."""
         above = self.parent
         return above is None or (not above.deleted and above.result is not False and above.connected)
 
@@ -168,13 +168,13 @@ class Tree:
     most_answers: int  # to one prompt
     halted_from: str = ""
     drawn: bool = False
-    stopped_by: str = ""  # "deletion", "ban" or "complaints": what ends by itself when that is taken back
+    stopped_by: str = ""  # "deletion", "ban" or "complaints": the halt ends when that is undone
     since: datetime = datetime.min  # in this state
     failures: int = 0  # of its scoring
     messages: list[Message] = field(default_factory=list)
     votes: list[Vote] = field(default_factory=list)
     places: Counter[Place] = field(default_factory=Counter)
-    replies: int | None = None  # how many places for replies there have to be, as long as nobody told where
+    replies: int | None = None  # how many openings for replies must exist, while their parents are unknown
 
     @property
     def root(self) -> Message:
@@ -197,9 +197,9 @@ class Task:
     kind: str
     message: Message | None
     begun: datetime
-    texts: list[int]  # what was shown: the numbers of the texts of what is judged
+    texts: list[int]  # numbers of the texts that were shown
     replies: list[Message]
-    held_until: datetime | None = None  # None: it holds no place any more
+    held_until: datetime | None = None  # None if it holds no opening
     status: str = "open"
     answer: object = None
 
@@ -210,7 +210,7 @@ class Removal:
     message: Message
     messages: list[Message]
     undone: bool = False
-    at_once: bool = False  # its author withdrew it, and nobody had replied
+    at_once: bool = False  # its author withdrew it without replies
 
 
 class Model:
@@ -225,7 +225,7 @@ class Model:
         self.banned: set[UUID] = set()
         self.scoring_works = True
 
-    # --- what there is to do ---
+    # --- available work ---
 
     def is_over(self, task: Task) -> bool:
         return task.begun + VALID <= self.now
@@ -244,7 +244,7 @@ class Model:
         return self.messages[place[0]].tree.places[place] - self.holders(place)
 
     def candidates(self, person: UUID, kinds: Iterable[str]) -> set[Place]:
-        """The free places that this person may take."""
+        """Return the free openings that this user may take."""
         live = [task for task in self.tasks.values() if task.status == "open" and not self.is_over(task)]
         held = Counter(self.place_of(task) for task in live if self.holds(task))
         mine = {self.place_of(task) for task in live if task.person == person}
@@ -262,9 +262,9 @@ class Model:
         children = message.tree.children(message)
         match category(work):
             case "review" if message.result is not None:
-                return False  # decided while somebody held the place
+                return False  # decided while a user held the opening
             case "reply" if not message.result:
-                return False  # in review again, with a new text
+                return False  # in review again with a new text
             case "review":
                 return message.author != person and person not in message.votes
             case "ranking":
@@ -282,12 +282,12 @@ class Model:
         return len(recent) >= MOST_RECENT
 
     def drawable(self) -> set[UUID]:
-        """Prompts that the lottery may draw, and None of them while there is no room."""
+        """Return prompts that the lottery may draw; none if there is no room."""
         waiting = {t.id for t in self.trees.values() if t.state == WAITING and t.root.author not in self.banned}
         return waiting if self.room() > 0 else set()
 
     def room(self) -> int:
-        """What rests until a moderator decides about something hidden takes none."""
+        """Return the free slots for growing trees; paused trees take none."""
         growing = sum(1 for tree in self.trees.values() if tree.state == GROWING and not self._rests(tree))
         return self.rules.max_active_trees - growing
 
@@ -297,18 +297,18 @@ class Model:
         return hides and not tree.places.total() and not tree.replies
 
     def next_of_backlog(self) -> Tree | None:
-        """The oldest tree of the backlog, if rankers have room for one more."""
+        """Return the oldest tree of the backlog if rankers have room for another one."""
         ranked = sum(1 for tree in self.trees.values() if tree.state == RANKING)
         waiting = (tree for tree in self.trees.values() if tree.state == BACKLOG)
         return next(waiting, None) if ranked < self.rules.min_active_rankings else None
 
     def due_retries(self) -> list[Tree]:
-        """Trees whose scoring is tried again now: ten minutes after it failed, each time after twice as long."""
+        """Return trees whose scoring is due for a retry: after ten minutes, doubling each time."""
         failed = [tree for tree in self.trees.values() if tree.state == FAILED]
         wait = lambda tree: min(LONGEST_RETRY, FIRST_RETRY * 2 ** (tree.failures - 1))  # noqa: E731
         return [tree for tree in failed if tree.since + wait(tree) <= self.now]
 
-    # --- what people do ---
+    # --- contributors ---
 
     def take(self, task: Task) -> None:
         self.tasks[task.id] = task
@@ -316,13 +316,13 @@ class Model:
             task.held_until = self.now + HOLD
 
     def why_closed(self, task: Task) -> str:
-        """Why this task takes no first answer any more; empty if it does."""
+        """Return why this task takes no first answer any more; empty if it does."""
         if task.status != "open":
             return f"task_{task.status}"
         return "task_expired" if self.is_over(task) else ""
 
     def why_not_answer(self, task: Task) -> set[str]:
-        """Every reason to refuse an answer to this open task; one of them has to be told."""
+        """Return all reasons to refuse an answer to this open task; the service must give one of them."""
         message, reasons = task.message, set()
         if message is None:
             return set()
@@ -346,7 +346,7 @@ class Model:
         return reasons
 
     def finish(self, task: Task, answer: object) -> None:
-        """The place that it needed is used up, and the task is done."""
+        """Use up the opening and close the task."""
         if task.message is not None:
             place = (task.message.id, task.kind)
             task.message.tree.places[place] -= 1
@@ -394,14 +394,14 @@ class Model:
         return len(over)
 
     def react(self, message: Message, person: UUID, emoji: str) -> bool:
-        """Turn a reaction around; True if it is there now and was not before."""
+        """Toggle a reaction. Return True if it is new."""
         mine = message.reactions.setdefault(person, set())
         if emoji == "red_flag" and self.is_of_earlier_text(message, person):
             message.void.discard((person, "flags"))
             return True
         if emoji in mine:
             mine.discard(emoji)
-            if emoji == "red_flag" and person not in message.overruled:  # who was overruled stays so
+            if emoji == "red_flag" and person not in message.overruled:  # an overruled flag stays void
                 message.void.discard((person, "flags"))
                 if not self._is_remembered(message, person):
                     message.said.pop((person, "flags"), None)
@@ -416,31 +416,31 @@ class Model:
         return True
 
     def flags(self, message: Message, person: UUID) -> bool:
-        """Does this person flag the present text?"""
+        """Return True if this user flags the present text."""
         return "red_flag" in message.reactions.get(person, ()) and not self.is_of_earlier_text(message, person)
 
     def is_of_earlier_text(self, message: Message, person: UUID) -> bool:
-        """A flag that a new text made void; what a moderator decided about the present one stands."""
+        """A flag that an edit voided; a decision about the present text stays."""
         return (person, "flags") in message.void and person not in message.overruled
 
-    # --- what moderators do, and what happens by itself ---
+    # --- moderators, and automatic moderation ---
 
     def voices(self, people: set[UUID]) -> set[UUID]:
-        """Everybody here has an account of their own. They weigh by what they gave."""
+        """Count complainants. Every user here counts separately, by contributions."""
         return {person for person in people if person not in self.banned and self._weighs(person)}
 
     def _is_free(self, person: UUID, message: Message) -> bool:
-        """May their complaint hide or stop this one, or do they so with too many others?"""
+        """Return True if this user's complaint may hide or stop another message."""
         others = (one for one in self.messages.values() if one is not message and one.acted_on and not one.deleted)
         said = sum(1 for one in others if person in one.complaints("flags") | one.complaints("skips"))
         return said < self.rules.complaint_most_open
 
     def _decide(self, message: Message, outcome: str, people: set[UUID] | None = None) -> None:
-        """Remember it against those who complained, or for them; of a report, against the one who wrote it."""
+        """Store a decision for or against those who complained; for a report, its reporter."""
         self.decided.append((self.now, message, outcome, people))
 
     def _is_remembered(self, message: Message, person: UUID) -> bool:
-        """A flag that a moderator decided about lately is not forgotten by taking it back."""
+        """A flag stays stored after it is taken back if a moderator decided about it lately."""
         since = max(message.said[person, "flags"], self.now - timedelta(days=30))
         return any(one is message and people is None and at >= since for at, one, _, people in self.decided)
 
@@ -455,7 +455,7 @@ class Model:
         return outcomes.count("dismissed") > outcomes.count("upheld")
 
     def settle(self, message: Message, reporter: UUID, status: str) -> None:
-        """A moderator answers a report; to dismiss it is to keep the message, also while it is away."""
+        """Settle a report; dismissing it keeps the message, even a deleted one."""
         self._decide(message, status, {reporter})
         if status == "dismissed":
             self.dismiss(message)
@@ -472,7 +472,7 @@ class Model:
         return accepted + agreed >= self.rules.complaint_min_accepted
 
     def complain(self, message: Message) -> None:
-        """Look at the complaints about a message: enough of them are proposed to the moderators."""
+        """Check the complaints about a message: enough of them make a proposal."""
         if message.deleted or message.hidden:
             return
         for which, enough in self._wanted.items():
@@ -488,7 +488,7 @@ class Model:
         return {"flags": self.rules.auto_mod_red_flags, "skips": self.rules.auto_mod_max_skip_reply}
 
     def recount(self, person: UUID) -> list[Tree]:
-        """What this person helped to hide is shown where too few still say the same; it stays in the queue."""
+        """Show what this user helped to hide if too few others still complain; the proposal stays in the queue."""
         moved = []
         for message in self.messages.values():
             if not message.acted_on:
@@ -513,7 +513,7 @@ class Model:
         return True
 
     def _propose(self, message: Message, which: str, *, may_act: bool) -> bool:
-        """While no moderator has decided, flags hide it, and a prompt that is hidden or not wanted stops its tree."""
+        """Before any decision, flags hide a message, and a hidden or unwanted prompt stops its tree."""
         tree, found = message.tree, message.proposal
         acts = may_act and tree.state in WATCHED and not message.kept
         hides, stops = acts and which == "flags", acts and (which == "skips" or message.parent is None)
@@ -528,7 +528,7 @@ class Model:
         return True
 
     def keep(self, message: Message, *, go_on: bool = True) -> None:
-        """A moderator decided that it stays: what was said weighs nothing any more."""
+        """A moderator keeps the message: complaints become void."""
         message.overruled |= message.complaints("flags")
         self._void(message)
         message.kept = True
@@ -548,12 +548,12 @@ class Model:
         return any(one.proposal and one.proposal.stops and not one.deleted for one in tree.messages)
 
     def _go_on(self, tree: Tree) -> None:
-        """What only complaints had stopped goes on when none of them waits for a moderator."""
+        """Resume a tree stopped only by complaints once none of them waits for a moderator."""
         if tree.stopped_by == "complaints" and not tree.root.deleted and not self._waits_for_a_moderator(tree):
             self._go_back(tree)
 
     def _go_back(self, tree: Tree) -> None:
-        """A prompt would wait while its author is banned: it is stopped for that, then."""
+        """Resume, or stop again if the prompt would wait while its author is banned."""
         self._go(tree, self._back(tree))
         self._order_again(tree)
         if tree.root.author in self.banned and tree.state in (REVIEW, WAITING):
@@ -565,7 +565,7 @@ class Model:
         self.advance(message.tree)
 
     def halt(self, tree: Tree) -> None:
-        """Also what something else had stopped: it no longer ends with that."""
+        """Also halts a stopped tree: then it no longer resumes automatically."""
         tree.stopped_by = ""
         if tree.state != HALTED:
             self._go(tree, HALTED)
@@ -581,7 +581,7 @@ class Model:
         self.advance(tree)
 
     def follow(self, person: UUID) -> list[Tree]:
-        """The waiting prompts of a banned person stop; what a ban has stopped goes on when it ends."""
+        """A ban stops the user's waiting prompts; its end resumes them."""
         moved = []
         for tree in self.trees.values():
             if tree.root.author != person:
@@ -596,7 +596,7 @@ class Model:
         return moved
 
     def _go_on_after_ban(self, tree: Tree) -> bool:
-        """What only a ban has stopped goes on once the author and the prompt are back."""
+        """Resume a tree stopped only by a ban once author and prompt are back."""
         if tree.stopped_by != "ban" or tree.root.deleted or tree.root.author in self.banned:
             return False
         self._go(tree, self._back(tree))
@@ -613,12 +613,12 @@ class Model:
         return GROWING if tree.drawn or len(tree.messages) > 1 else WAITING
 
     def has_replies(self, message: Message) -> bool:
-        """Of others, accepted or not."""
+        """Replies of others, accepted or not."""
         below = message.tree.below(message)
         return any(one.author != message.author and not one.deleted for one in below if one is not message)
 
     def withdraw(self, message: Message, removal_id: UUID | None) -> None:
-        """By its author: with replies of others it is hidden, without them it is deleted for good."""
+        """With replies of others the message is hidden, otherwise deleted for good."""
         message.withdrawn = True
         if removal_id is not None:
             self.remove(removal_id, message, at_once=True)
@@ -628,7 +628,7 @@ class Model:
         self.advance(message.tree)
 
     def show_again(self, message: Message, *, refused: bool) -> None:
-        """A moderator says that it stays, or its author undoes the withdrawal."""
+        """A moderator refused the withdrawal, or its author undid it."""
         message.withdrawn = message.waits = False
         message.refused |= refused
         self._order_again(message.tree)
@@ -639,8 +639,8 @@ class Model:
         for one in gone:
             one.deleted = True
         self.removals[removal_id] = Removal(removal_id, message, gone, at_once=at_once)
-        message.waits = False  # a moderator did as its author wanted
-        if message.proposal:  # that answers it, and says nothing about who complained where its author did it
+        message.waits = False  # a moderator granted the withdrawal
+        if message.proposal:  # that closes it, and counts for no complainant if its author did it
             self._close(message, "" if at_once else "upheld", go_on=message.parent is not None)
         self._go_on(message.tree)
         self._order_again(message.tree)
@@ -666,7 +666,7 @@ class Model:
         self.advance(tree)
 
     def _make_room(self, tree: Tree) -> None:
-        """What was replaced meanwhile stays beside what came back: the tree wants as much as it has."""
+        """Messages written meanwhile stay beside the restored ones: the goal grows to the actual size."""
         writing = self.being_written(tree)
         awaited = sum(1 for one in tree.messages if one.awaited)
         tree.goal = max(tree.goal, self.size(tree) + awaited + writing.total())
@@ -675,9 +675,7 @@ class Model:
                 tree.most_answers = max(tree.most_answers, self.filled(one) + writing[one.id, one.reply_work])
 
     def edit(self, message: Message) -> None:
-        """A moderator's words, which complaints do not act on. The new text has no reviews. While reviewers can be
-        asked, they are.
-        """
+        """The new text is reviewed again if the state offers reviews. Complaints do not act on a moderator's text."""
         message.text += 1
         message.votes = {}
         self._void(message)
@@ -691,7 +689,7 @@ class Model:
         self.advance(message.tree)
 
     def bring_in(self, tree: Tree) -> None:
-        """A file brought a tree."""
+        """Import a tree from a file."""
         self.trees[tree.id] = tree
         self.messages |= {message.id: message for message in tree.messages}
         self._open(tree)
@@ -702,20 +700,20 @@ class Model:
         self.advance(tree)
 
     def activate(self, tree: Tree) -> bool:
-        """Bring a tree of the backlog to the rankers, or end it if nothing in it can be ranked."""
+        """Move a tree of the backlog to ranking, or end it if nothing can be ranked."""
         can_be_ranked = any(self.rankable(tree))
         self._go(tree, RANKING if can_be_ranked else ABORTED)
         self.advance(tree)
         return can_be_ranked
 
     def retry(self, tree: Tree) -> bool:
-        """Compute the consensus once more, of the votes that there are."""
+        """Compute the consensus again from the present votes."""
         self._go(tree, EXPORT if self.scoring_works else FAILED)
         self._order_again(tree)
         self.advance(tree)
         return tree.state == EXPORT
 
-    # --- what follows from it ---
+    # --- consequences ---
 
     def advance(self, tree: Tree) -> None:
         for message in tree.messages:
@@ -756,7 +754,7 @@ class Model:
         return sum(1 for one in tree.messages if one.standing)
 
     def _share(self, message: Message) -> tuple[int, Fraction]:
-        """How many reviews decide, and which share has to be exceeded by those who would keep it."""
+        """Return how many reviews decide, and the share of accepting reviewers to exceed."""
         if message.parent is None:
             return self.rules.num_reviews_initial_prompt, Fraction(str(self.rules.acceptance_threshold_initial_prompt))
         return self.rules.num_reviews_reply, Fraction(str(self.rules.acceptance_threshold_reply))
@@ -767,7 +765,7 @@ class Model:
         return len(message.votes) - rejecting, rejecting, max(0, wanted - len(message.votes)), share
 
     def verdict(self, message: Message) -> bool | None:
-        """What a fixed number of reviewers would decide whatever the missing ones say; None if that is open."""
+        """Return the decision of a fixed number of reviewers whatever the missing ones say; None if open."""
         keeping, rejecting, missing, share = self._tally(message)
         total = keeping + rejecting + missing
         if Fraction(keeping, total) > share:
@@ -775,7 +773,7 @@ class Model:
         return None if Fraction(keeping + missing, total) > share else False
 
     def reviews_at_once(self, message: Message) -> int:
-        """The fewest further reviews that could decide."""
+        """Return the smallest number of further reviews that could decide."""
         keeping, rejecting, missing, share = self._tally(message)
         total = keeping + rejecting + missing
         return next(
@@ -803,25 +801,25 @@ class Model:
         return parent.tree.most_answers if parent.role == "prompter" else self.rules.num_prompter_replies
 
     def filled(self, parent: Message) -> int:
-        """Replies that fill a place: accepted or not yet decided."""
+        """Replies that count: accepted or undecided."""
         return sum(1 for c in parent.tree.children(parent) if c.result is not False and not c.deleted)
 
     def being_written(self, tree: Tree) -> Counter[Place]:
-        """Replies that somebody writes right now, below what is part of the conversation."""
+        """Replies being written below messages of the conversation."""
         tasks = [t for t in self.tasks.values() if t.kind in REPLIES and self.holds(t)]
         return Counter(
             (t.message.id, t.kind) for t in tasks if t.message is not None and t.message.tree is tree and self.fits(t)
         )
 
     def fits(self, task: Task) -> bool:
-        """Is there still use for this reply? None below what is not part of the conversation any more."""
+        """Return True if this reply can still be used: its parent is part of the conversation."""
         message = task.message
         if message is None or message.deleted or message.paused:
             return False
         return message.connected and message.result is not False
 
     def reply_places(self, tree: Tree) -> int:
-        """As many as are being written, and as many more as the conversation lacks and has room for."""
+        """Return as many as are being written, plus what the conversation needs and has room for."""
         writing = self.being_written(tree)
         lacking = tree.goal - self.size(tree) - sum(1 for one in tree.messages if one.awaited)
         room = sum(
@@ -832,7 +830,7 @@ class Model:
         return writing.total() + max(0, min(lacking - writing.total(), room))
 
     def _open(self, tree: Tree) -> None:
-        """Work that has lost its use goes, and whoever held it; what somebody holds stays; the rest is exact."""
+        """Remove openings without use, held or not; keep held ones; make the rest exact."""
         offers = OFFERS.get(tree.state, set())
         for task in self.tasks.values():
             if task.message is None or task.message.tree is not tree:
@@ -846,9 +844,7 @@ class Model:
                 if message.awaited and not message.paused and message.review_work in offers:
                     wanted[message.id, message.review_work] = self.reviews_at_once(message)
         elif tree.state == RANKING:
-            resting = {
-                (one.parent or one).id for one in tree.messages if one.paused
-            }  # nobody orders some of the replies
+            resting = {(one.parent or one).id for one in tree.messages if one.paused}  # a ranking needs all replies
             asked = self.ranking_places(tree)
             for place in [one for one in asked if one[0] in resting or self.messages[one[0]].paused]:
                 del asked[place]
@@ -861,7 +857,7 @@ class Model:
         tree.replies = self.reply_places(tree) if tree.state == GROWING else 0
 
     def accept_places(self, tree: Tree, found: Counter[Place]) -> None:
-        """Where the places for replies are. Refuses what breaks a rule; otherwise it is so from now on."""
+        """Check where the openings for replies are, and use that from now on."""
         replies = Counter({place: count for place, count in found.items() if place[1] in REPLIES})
         assert found - replies == +tree.places, f"{found - replies} instead of {+tree.places}"
         assert replies.total() == tree.replies, f"{replies} instead of {tree.replies} places"
@@ -890,10 +886,10 @@ class Model:
             for one in siblings:
                 one.rank = order.index(one.id) if one.id in order else None
 
-    # --- nothing is ever stuck ---
+    # --- no tree is stuck ---
 
     def way_forward(self, tree: Tree) -> str:
-        """What moves this tree on; empty if nothing does."""
+        """Return what moves this tree on; empty if nothing does."""
         if tree.state in (EXPORT, ABORTED):
             return "it is finished"
         if tree.places.total() > 0:
@@ -915,7 +911,7 @@ class Model:
 
 
 def consensus(votes: list[list[UUID]], candidates: list[UUID]) -> list[UUID]:
-    """Ranked pairs by the book: the strongest majorities that close no cycle, equal ones by the smaller id."""
+    """Ranked pairs by definition: lock the strongest majorities without cycles, ties by the smaller id."""
     pool = sorted(candidates)
     votes = [[one for one in vote if one in pool] for vote in votes]
     compared = {one for vote in votes if len(vote) > 1 for one in vote}
@@ -935,7 +931,7 @@ def consensus(votes: list[list[UUID]], candidates: list[UUID]) -> list[UUID]:
 
 
 def _reach(above: dict[UUID, set[UUID]], one: UUID) -> set[UUID]:
-    """Everything that stands above, directly or not."""
+    """Return everything above it, directly or not."""
     found: set[UUID] = set()
     waiting = [one]
     while waiting:

@@ -1,4 +1,4 @@
-"""What a group decides, against slow and obvious ways of computing the same."""
+"""Group decisions, compared with slow and simple computations of the same."""
 
 from fractions import Fraction
 from itertools import combinations, permutations, product
@@ -18,7 +18,7 @@ thresholds = st.integers(0, 99).map(lambda percent: percent / 100)
 
 
 def by_every_order(votes: list[str], candidates: str) -> list[str]:
-    """Ranked pairs by the book: lock the strongest pairs that close no cycle, then look for the order that obeys."""
+    """Ranked pairs by definition: lock the strongest pairs, then search the order that satisfies them."""
     margin = dict.fromkeys(permutations(sorted(candidates), 2), 0)
     compared = set()
     for vote in votes:
@@ -85,7 +85,7 @@ class TestRankedPairs:
 class TestVerdict:
     @pytest.mark.parametrize("wanted", range(1, 6))
     def test_stopping_early_never_changes_the_outcome(self, wanted: int) -> None:
-        """Every order of votes that could come, at every threshold of whole percents."""
+        """Every order of votes, at every threshold of whole percents."""
         for votes, percent in product(product([False, True], repeat=wanted), range(100)):
             threshold = percent / 100
             outcome = is_accepted(sum(votes), wanted, threshold)

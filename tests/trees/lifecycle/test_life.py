@@ -1,17 +1,16 @@
-"""A tree from its first prompt to the data set, and the refusals on the way."""
+"""A tree from its prompt to the data set, and the refusals on the way."""
 
 import pytest
 from django.db import transaction
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks import assignment, lottery
 from tasks.kinds import Kind
 from tests.factories import (
     decide,
     delete,
-    grow_to,
     growing_tree,
     new_people,
     new_person,
@@ -20,6 +19,7 @@ from tests.factories import (
     rank,
     review,
     state_of,
+    work_until_state,
 )
 from trees.contributing import reviews
 from trees.lifecycle.policy import TreePolicy
@@ -37,7 +37,7 @@ class TestWholeLife:
         assert state_of(prompt) == State.PROMPT_LOTTERY_WAITING
         assert lottery.draw("en", TreePolicy()) == 1
         assert state_of(prompt) == State.GROWING
-        grow_to(prompt.pk, State.READY_FOR_EXPORT)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT)
         messages = Message.objects.filter(tree=prompt.pk)
         assert messages.count() == 12
         assert not Opening.objects.filter(tree=prompt.pk).exists()
@@ -56,7 +56,7 @@ class TestWholeLife:
     def test_ranks_follow_the_voters(self, alice: User) -> None:
         policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
         prompt = growing_tree(alice, policy)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, policy)
         replies = Message.objects.filter(parent=prompt).order_by("position")
         assert [reply.rank for reply in replies] == [0, 1, 2]
         assert [reply.ranking_count for reply in replies] == [3, 3, 3]
@@ -72,7 +72,7 @@ class TestWholeLife:
     def test_a_tree_that_can_not_grow_on_is_ranked(self, alice: User) -> None:
         policy = TreePolicy(goal_tree_size=12, max_tree_depth=1, max_children_count=2)
         prompt = growing_tree(alice, policy)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, policy)
         assert Message.objects.filter(tree=prompt.pk).count() == 3
 
 
@@ -191,7 +191,7 @@ class TestRanking:
     def test_not_rankable_votes_do_not_order(self, alice: User) -> None:
         policy = TreePolicy(goal_tree_size=3, max_tree_depth=1)
         prompt = growing_tree(alice, policy)
-        grow_to(prompt.pk, State.RANKING, policy)
+        work_until_state(prompt.pk, State.RANKING, policy)
         for person in new_people(3):
             rank(prompt, person, policy, not_rankable=True)
         assert state_of(prompt) == State.READY_FOR_EXPORT
@@ -201,7 +201,7 @@ class TestRanking:
         policy = TreePolicy(goal_tree_size=3, max_tree_depth=1)
         prompt = growing_tree(alice, policy)
         decide(new_reply(prompt, bob, policy=policy), policy=policy)
-        grow_to(prompt.pk, State.RANKING, policy)
+        work_until_state(prompt.pk, State.RANKING, policy)
         ids = list(Message.objects.filter(parent=prompt).values_list("pk", flat=True))
 
         def attempt(person: User, order: list[object]) -> str:
@@ -223,7 +223,7 @@ class TestOutbox:
     def test_each_fact_once(self, alice: User) -> None:
         policy = TreePolicy(goal_tree_size=3, max_tree_depth=1)
         prompt = growing_tree(alice, policy)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, policy)
         kinds = [h.kind for h in Happening.objects.filter(tree=prompt.pk)]
         assert kinds.count("message_posted") == 3
         assert kinds.count("message_reviewed") == Review.objects.count() == 6
@@ -233,7 +233,7 @@ class TestOutbox:
 
 
 class TestHardCases:
-    """Found by driving trees at random, as test_model does."""
+    """Found by random events, as in test_model."""
 
     def test_a_place_held_on_a_deleted_message_does_not_count(self, alice: User, bob: User) -> None:
         policy = TreePolicy(goal_tree_size=4, max_children_count=3)
@@ -246,18 +246,18 @@ class TestHardCases:
         places = Opening.objects.filter(tree=prompt.pk)
         assert set(places.values_list("message_id", flat=True)) == {prompt.pk}
         assert places.count() == 3
-        assert not [str(one) for one in differences(policy) if one.check == "replies_wanted"]
+        assert not [str(one) for one in find_differences(policy) if one.check == "replies_wanted"]
 
     def test_a_tree_whose_every_message_was_deleted_is_stopped(self, alice: User) -> None:
         policy = TreePolicy(goal_tree_size=3, max_tree_depth=1)
         prompt = growing_tree(alice, policy)
-        grow_to(prompt.pk, State.RANKING, policy)
+        work_until_state(prompt.pk, State.RANKING, policy)
         delete(prompt, policy)
         assert state_of(prompt) == State.HALTED_BY_MODERATOR
         assert not Opening.objects.exists()
 
     def test_a_policy_that_asks_for_fewer_reviews_lets_the_given_ones_decide(self, alice: User) -> None:
-        """No further review is waited for that nobody is asked for."""
+        """No tree waits for a review that is not requested."""
         strict, mild = TreePolicy(num_reviews_reply=3), TreePolicy(num_reviews_reply=1)
         prompt = growing_tree(alice, strict)
         first, second = (new_reply(prompt, writer, policy=strict) for writer in new_people(2))

@@ -1,4 +1,4 @@
-"""Thousands of events of every sort, each checked against an independent model. See life.py and model.py."""
+"""Thousands of events of every kind, each compared with an independent model. See life.py and model.py."""
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.django_db
 
 
 def live(histories: int, steps: int, *, derandomize: bool = True) -> int:
-    """That many histories of that many steps; how many events they were."""
+    """Run so many histories of so many steps. Return the number of events."""
     before = Life.events.total()
     Life.cast = Cast()
     run_state_machine_as_test(
@@ -21,7 +21,7 @@ def live(histories: int, steps: int, *, derandomize: bool = True) -> int:
             derandomize=derandomize,
             database=None,
             deadline=None,
-            phases=[Phase.generate],  # making a failure smaller takes longer than reading it
+            phases=[Phase.generate],  # shrinking a failure takes longer than reading it
             suppress_health_check=list(HealthCheck),
         ),
     )

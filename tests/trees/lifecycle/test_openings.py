@@ -7,12 +7,22 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from oasst.accounts.models import User
-from oasst.site.invariants import differences, openings
+from oasst.site.invariants import find_differences, openings
 from tasks import assignment, submission, upkeep
 from tasks.kinds import Kind
 from tasks.models import Task
 from tests.clock import Clock, stopped_clock
-from tests.factories import decide, grow_to, growing_tree, new_people, new_person, new_prompt, new_reply, rank, review
+from tests.factories import (
+    decide,
+    growing_tree,
+    new_people,
+    new_person,
+    new_prompt,
+    new_reply,
+    rank,
+    review,
+    work_until_state,
+)
 from trees.lifecycle import transitions
 from trees.lifecycle.locked_tree import lock_tree
 from trees.lifecycle.policy import TreePolicy
@@ -25,7 +35,7 @@ POLICY = TreePolicy()
 
 
 def offered(kind: Kind) -> Message:
-    """The message that the next person gets."""
+    """Return the message that the next user gets."""
     task = assignment.request_task(user=new_person("Next"), lang="en", kind=kind, policy=POLICY)
     assert task.message is not None
     assignment.skip(task_id=task.pk, user=task.user, policy=POLICY)
@@ -37,14 +47,14 @@ def priorities(message: Message, work: Work) -> set[int]:
 
 
 def not_true() -> list[str]:
-    """What check_invariants says about places."""
+    """Return what check_invariants reports about openings."""
     checks = {check.__name__ for check in openings.CHECKS}
-    return [str(one) for one in differences(POLICY) if one.check in checks]
+    return [str(one) for one in find_differences(POLICY) if one.check in checks]
 
 
 def stale() -> list[tuple[str, str]]:
-    """What check_invariants says about priorities: expected and found."""
-    return [(one.expected, one.found) for one in differences(POLICY) if one.check == "priorities_are_true"]
+    """Return what check_invariants reports about priorities: expected and actual."""
+    return [(one.expected, one.found) for one in find_differences(POLICY) if one.check == "priorities_are_true"]
 
 
 class TestReviews:
@@ -92,7 +102,7 @@ class TestRankings:
         policy = TreePolicy(goal_tree_size=4, max_tree_depth=1)
         older, newer = (growing_tree(person, policy) for person in (alice, new_person("Other")))
         for tree in (older, newer):
-            grow_to(tree.pk, State.RANKING, policy)
+            work_until_state(tree.pk, State.RANKING, policy)
         assert offered(Kind.RANK_ASSISTANT_REPLIES) == older
         rank(newer, new_person("Ranker"), policy)
         assert offered(Kind.RANK_ASSISTANT_REPLIES) == newer
@@ -128,7 +138,7 @@ class TestPrioritiesStayTrue:
 
 
 class TestPlacesThatAreLeft:
-    """Somebody writes a reply to a message that gets a new text meanwhile, and so is reviewed anew."""
+    """A user writes a reply to a message that is edited meanwhile, and so reviewed again."""
 
     @pytest.fixture
     def clock(self) -> Iterator[Clock]:

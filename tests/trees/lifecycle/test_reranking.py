@@ -1,4 +1,4 @@
-"""Scoring that failed and is tried again, ranks computed anew, and a new policy on trees that run."""
+"""Retries of failed scoring, new computation of ranks, and a new policy on running trees."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,11 +15,20 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, NotAllowed
 from oasst.core.ids import uuid7
-from oasst.core.jobs import SomeFailed
-from oasst.site.invariants import differences
+from oasst.core.jobs import PartialFailure
+from oasst.site.invariants import find_differences
 from tasks import upkeep
 from tests.crowd import answer, start_tree, take, work_until
-from tests.factories import decide, grow_to, growing_tree, new_people, new_person, new_prompt, new_reply, review
+from tests.factories import (
+    decide,
+    growing_tree,
+    new_people,
+    new_person,
+    new_prompt,
+    new_reply,
+    review,
+    work_until_state,
+)
 from tests.factories import state_of as state_of_message
 from trees.lifecycle import reply_ranks, reranking, transitions
 from trees.lifecycle.policy import TreePolicy, current_policy
@@ -44,12 +53,12 @@ def state_of(tree: MessageTree) -> str:
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The consensus can not be computed until `broken.undo()`."""
+    """The consensus cannot be computed until `broken.undo()`."""
 
     def fails(*args: Any) -> None:
         raise ArithmeticError("a vote like no other")
 
-    monkeypatch.setattr(reply_ranks, "ranks", fails)
+    monkeypatch.setattr(reply_ranks, "compute_ranks", fails)
     yield monkeypatch
 
 
@@ -74,7 +83,7 @@ class TestScoringFailed:
                 raise ZeroDivisionError
             real(locked, **why)
 
-        with monkeypatch.context() as patch, pytest.raises(SomeFailed, match="ZeroDivisionError"):
+        with monkeypatch.context() as patch, pytest.raises(PartialFailure, match="ZeroDivisionError"):
             patch.setattr(transitions, "retry_scoring", retry)
             retry_scoring()
         assert (state_of(failed), state_of(other)) == (State.SCORING_FAILED, State.READY_FOR_EXPORT)
@@ -98,7 +107,7 @@ class TestScoringFailed:
         assert state_of(failed) == State.READY_FOR_EXPORT
         assert TreeTransition.objects.filter(tree=failed, reason="Mended.", actor=mo).count() == 2
         assert "Score again" not in client.get(page).text
-        assert list(differences(SMALL)) == []
+        assert list(find_differences(SMALL)) == []
 
     def test_refusals(self, failed: MessageTree, alice: User, mo: User) -> None:
         with pytest.raises(NotAllowed):
@@ -128,7 +137,7 @@ class TestScoringFailed:
 
 
 class TestRerank:
-    """A23: ranks from the votes that stand, also where there were none before."""
+    """A23: ranks from the votes that count, also where there were none before."""
 
     def test_preview_and_run(self) -> None:
         tree = work_until(start_tree(SMALL), State.READY_FOR_EXPORT, SMALL)
@@ -147,7 +156,7 @@ class TestRerank:
 
     def test_fewer_than_two_replies_left(self, alice: User, mo: User) -> None:
         prompt = growing_tree(alice, SMALL)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, SMALL)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, SMALL)
         for reply in Message.objects.filter(parent=prompt)[:2]:
             moderator_actions.delete_message(message_id=reply.pk, actor=mo, reason="Spam.", policy=SMALL)
         assert "0 ranks" in said("rerank_trees", all=True)
@@ -166,7 +175,7 @@ def with_policy(settings: Any) -> Iterator[Any]:
 
 
 def not_from_tasks(policy: TreePolicy) -> list[object]:
-    return [one for one in differences(policy) if one.check != "answers_come_from_a_task"]
+    return [one for one in find_differences(policy) if one.check != "answers_come_from_a_task"]
 
 
 class TestPolicyChange:
@@ -192,7 +201,7 @@ class TestPolicyChange:
         growing.refresh_from_db()
         assert (growing.goal_tree_size, growing.max_depth, growing.max_children_count) == (3, 1, 2)
         assert "0 of 2 running trees changed." in said("apply_policy")
-        assert list(differences(current_policy())) == []
+        assert list(find_differences(current_policy())) == []
         work_until(growing, State.READY_FOR_EXPORT, current_policy())
 
     def test_a_tree_that_is_large_enough_moves_on_and_keeps_what_it_has(self, alice: User, with_policy: Any) -> None:
@@ -227,7 +236,7 @@ class TestPolicyChange:
         out = said("apply_policy")
         assert "1 messages: decided at once" in out and "on to prompt_lottery_waiting" in out
         assert state_of_message(prompt) == State.PROMPT_LOTTERY_WAITING
-        assert upkeep.move_trees_on(policy=current_policy()) == 0
+        assert upkeep.advance_active_trees(policy=current_policy()) == 0
 
     def test_somebody_who_writes_at_that_moment_still_gets_in(self, with_policy: Any) -> None:
         old = with_policy({"goal_tree_size": 6, "max_tree_depth": 1, "max_children_count": 5})
@@ -238,7 +247,7 @@ class TestPolicyChange:
         said("apply_policy")
         for task in tasks:
             assert answer(task, new).result_message is not None
-        assert list(differences(new)) == []
+        assert list(find_differences(new)) == []
 
     def test_one_that_fails_does_not_hold_up_the_others(self, alice: User, bob: User, with_policy: Any) -> None:
         old = with_policy({"num_reviews_initial_prompt": 5})
@@ -261,4 +270,4 @@ class TestPolicyChange:
         with_policy({"goal_tree_size": 2, "num_required_rankings": 9, "num_reviews_reply": 9})
         assert "0 of 0 running trees changed." in said("apply_policy")
         assert self.everything() == before
-        assert list(differences(replace(current_policy(), goal_tree_size=2))) == []
+        assert list(find_differences(replace(current_policy(), goal_tree_size=2))) == []

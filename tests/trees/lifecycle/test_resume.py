@@ -1,4 +1,4 @@
-"""A12 and A13: resuming restores what was, and what was deleted takes up no room."""
+"""A12 and A13: resuming restores the former state, and deleted messages take up no room."""
 
 import json
 from pathlib import Path
@@ -51,9 +51,9 @@ class TestDeletedPromptsTakeNoRoom:
     def test_at_once_in_review_and_in_the_lottery(self, alice: User, bob: User, mo: User) -> None:
         in_review, waiting = new_prompt(alice), new_prompt(bob)
         decide(waiting)
-        wanted = read_supply("en", POLICY).wanted()
+        wanted = read_supply("en", POLICY).prompts_wanted()
         for prompt in (in_review, waiting):
             moderator_actions.delete_message(message_id=prompt.pk, actor=mo, reason="Spam.", policy=POLICY)
         supply = read_supply("en", POLICY)
         assert (supply.in_review, supply.waiting) == (0, 0)
-        assert supply.wanted() > wanted
+        assert supply.prompts_wanted() > wanted

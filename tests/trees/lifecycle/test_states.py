@@ -1,10 +1,10 @@
-"""The table of states: whole, walkable, and the same in the documents."""
+"""The table of states: complete, connected, and the same in the docs."""
 
 import pytest
 
 from tests.paths import ROOT
 from trees.lifecycle.state_diagram import state_picture, state_table
-from trees.lifecycle.states import TABLE, State, may_go
+from trees.lifecycle.states import TABLE, State, is_allowed
 
 DOMAIN = ROOT / "docs" / "domain.md"
 
@@ -17,7 +17,7 @@ def test_every_state_has_its_row() -> None:
 def test_every_state_has_a_way_out_and_can_be_stopped(state: State) -> None:
     assert TABLE[state].goes_to
     assert state not in TABLE[state].goes_to
-    assert state == State.HALTED_BY_MODERATOR or may_go(state, State.HALTED_BY_MODERATOR)
+    assert state == State.HALTED_BY_MODERATOR or is_allowed(state, State.HALTED_BY_MODERATOR)
 
 
 @pytest.mark.parametrize("state", list(State))

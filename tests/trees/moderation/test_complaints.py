@@ -1,4 +1,4 @@
-"""Whose complaint weighs, what enough of them do, and that what a moderator decided stands."""
+"""Whose complaints count, what enough of them do, and that moderators' decisions hold."""
 
 import json
 import re
@@ -23,16 +23,15 @@ from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
 from oasst.core.models import WaitingJob
 from oasst.core.text.lookalikes import skeleton
 from oasst.site import purging as purges
-from oasst.site.invariants import differences
-from oasst.site.merging import merge_people
+from oasst.site.invariants import find_differences
+from oasst.site.merging import merge_users
 from tasks import assignment
 from tasks.kinds import Kind
 from tests.crowd import take
 from tests.factories import (
-    came_before,
+    backdate,
     conversation,
     decide,
-    grow_to,
     growing_tree,
     new_people,
     new_person,
@@ -41,6 +40,7 @@ from tests.factories import (
     new_veterans,
     review,
     state_of,
+    work_until_state,
 )
 from tests.wire.conftest import Wire
 from trees import jobs
@@ -62,7 +62,7 @@ from trees.moderation import (
     moderator_actions,
     notices,
 )
-from trees.moderation.queries import message_file, queues
+from trees.moderation.queries import message_details, queues
 from trees.queries import HIDDEN, REMOVED, contributions_of, get_tree_for
 
 pytestmark = pytest.mark.django_db
@@ -74,20 +74,20 @@ Counter = Callable[..., Any]
 def _nothing_disagrees(db: None, settings: Any) -> Iterator[None]:
     settings.RATE_LIMITS = False
     yield
-    # The factories call the services below the tasks.
-    assert [one for one in differences(POLICY) if one.check != "answers_come_from_a_task"] == []
+    # The factories call the services directly, without tasks.
+    assert [one for one in find_differences(POLICY) if one.check != "answers_come_from_a_task"] == []
 
 
 def flag(message: Message, people: list[User], policy: TreePolicy = POLICY) -> bool:
     for person in people:
         reactions.report(message_id=message.pk, reporter=person, category="spam")
-    return auto_moderation.apply(message_id=message.pk, policy=policy)
+    return auto_moderation.moderate(message_id=message.pk, policy=policy)
 
 
 def skip(message: Message, people: list[User], policy: TreePolicy = POLICY) -> bool:
     for person in people:
         reviews.record_skip(message=message, author=person, kind=Skip.Kind.REPLY)
-    return auto_moderation.apply(message_id=message.pk, policy=policy)
+    return auto_moderation.moderate(message_id=message.pk, policy=policy)
 
 
 def fresh(message: Message) -> Message:
@@ -95,16 +95,16 @@ def fresh(message: Message) -> Message:
 
 
 def revise(message: Message, author: User | None, text: str) -> None:
-    """The author writes it anew."""
+    """The author rewrites it."""
     assert author is not None
     with transaction.atomic():
         locked = lock_tree(message.tree_id, POLICY)
-        corrections.revise(locked, locked.message(message.pk), text=text, actor=author, reason="")
+        corrections.replace_text(locked, locked.message(message.pk), text=text, actor=author, reason="")
         transitions.advance(locked)
 
 
 def invented(client: ApiClient, number: int, policy: TreePolicy = POLICY) -> list[User]:
-    """People whom only this program knows, with all that makes a complaint weigh."""
+    """Users whom only this API client knows, with everything that makes a complaint count."""
     people = new_veterans(number, policy)
     User.objects.filter(pk__in=[one.pk for one in people]).update(email=None)
     EmailAddress.objects.filter(user__in=people).delete()
@@ -116,7 +116,7 @@ def invented(client: ApiClient, number: int, policy: TreePolicy = POLICY) -> lis
 
 @pytest.fixture
 def reply(alice: User) -> Message:
-    """Accepted, in a growing tree, with an accepted reply of its own and one that waits for reviewers."""
+    """An accepted reply in a growing tree, with an accepted reply and one in review below."""
     made = new_reply(growing_tree(alice), new_person("Writer"))
     decide(made)
     below = new_reply(made, new_person("Asker"))
@@ -127,20 +127,20 @@ def reply(alice: User) -> Message:
 
 class TestWhoseVoiceCounts:
     def test_four_invented_people_of_a_program_and_their_flags_do_nothing(self, reply: Message) -> None:
-        """The attack that ended other people's conversations."""
+        """The attack that ended other users' conversations."""
         before = set(Opening.objects.values_list("message", "work"))
         bot = Wire("bot", trusted=False)
         for number in range(4):
             user = {"id": f"nobody{number}", "display_name": f"Nobody {number}", "auth_method": "discord"}
-            bot.post("users/", user)  # it answers for their terms
+            bot.post("users/", user)  # it accepts the terms for them
             body = {"op": "add", "user": user, "emoji": "red_flag"}
             assert bot.post(f"messages/{reply.pk}/emoji", body).status_code == 202
-        auto_moderation.apply(message_id=reply.pk, policy=POLICY)
+        auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
         found = fresh(reply)
         assert (found.deleted, found.hidden, found.emojis) == (False, False, {"red_flag": 4})
         assert not Deletion.objects.exists()
         assert not Proposal.objects.exists()
-        assert Report.objects.filter(status="open").count() == 1  # which a moderator reads
+        assert Report.objects.filter(status="open").count() == 1  # a moderator reads it
         assert set(Opening.objects.values_list("message", "work")) == before
 
     def test_all_people_of_a_program_that_is_not_trusted_are_one_voice(self, reply: Message) -> None:
@@ -190,7 +190,7 @@ class TestWhoseVoiceCounts:
             decide(prompt)
         flag(reply, [reviewer])
         assert complaint_weights.count_flags(reply.pk, POLICY) == 0
-        came_before([reviewer], days=1)
+        backdate([reviewer], days=1)
         assert complaint_weights.count_flags(reply.pk, POLICY) == 1
         assert complaint_weights.count_flags(reply.pk, replace(POLICY, complaint_min_accepted=4)) == 0
         assert complaint_weights.count_flags(reply.pk, replace(POLICY, complaint_min_accepted=0)) == 3
@@ -204,7 +204,7 @@ class TestWhoseVoiceCounts:
         assert Message.objects.filter(author__in=mob, review_result=True).count() == 4
         assert not flag(reply, mob)
         assert complaint_weights.count_flags(reply.pk, POLICY) == 0
-        came_before(mob, days=POLICY.complaint_least_age_days)
+        backdate(mob, days=POLICY.complaint_least_age_days)
         assert complaint_weights.count_flags(reply.pk, POLICY) == 4
 
     def test_a_voice_hides_five_messages_at_once_and_then_waits_for_moderators(self, mo: User) -> None:
@@ -215,17 +215,17 @@ class TestWhoseVoiceCounts:
         assert [fresh(prompt).hidden for prompt in prompts] == [True] * 5 + [False] * 2
         assert Proposal.objects.filter(status="open").count() == 7
         assert {state_of(prompt) for prompt in prompts[5:]} == {State.INITIAL_PROMPT_REVIEW}
-        # Three of them and one who is free are not enough either; four others are.
+        # Three of them and a free one are not enough either; four others are.
         assert not flag(prompts[5], new_veterans(1))
         assert flag(prompts[5], new_veterans(3))
         assert fresh(prompts[5]).hidden
-        # Each decision for them gives room for one more.
+        # Each decision for them frees one slot.
         first = Proposal.objects.get(message=prompts[0])
         moderator_actions.uphold(proposal_id=first.pk, actor=mo, reason="Copied.", policy=POLICY)
         moderator_actions.uphold(
             proposal_id=Proposal.objects.get(message=prompts[5]).pk, actor=mo, reason="So too.", policy=POLICY
         )
-        assert auto_moderation.apply(message_id=prompts[6].pk, policy=POLICY)
+        assert auto_moderation.moderate(message_id=prompts[6].pk, policy=POLICY)
         assert fresh(prompts[6]).hidden
 
     def test_people_of_one_program_share_their_five(self) -> None:
@@ -263,7 +263,7 @@ class TestWhoseVoiceCounts:
             message_id=prompts[1].pk, actor=mo, text="Better.", reason="Typo.", policy=POLICY
         )
         flag(reply, [reporter, other])
-        assert complaint_weights.count_flags(reply.pk, POLICY) == 1  # an edit says nothing about those who complained
+        assert complaint_weights.count_flags(reply.pk, POLICY) == 1  # an edit is no decision about those who complained
 
     def test_reviews_against_the_outcome_are_no_standing(self, reply: Message) -> None:
         troll = new_person("Troll")
@@ -277,7 +277,7 @@ class TestWhoseVoiceCounts:
     def test_what_was_decided_lately_is_found_by_its_date(self) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
-            cursor.execute(f"EXPLAIN {complaint_weights._FLAGS}", complaint_weights._facts(UUID(int=0), POLICY))
+            cursor.execute(f"EXPLAIN {complaint_weights._FLAGS}", complaint_weights._parameters(UUID(int=0), POLICY))
             assert "proposal_decided_lately" in str(cursor.fetchall())
 
     def test_banned_and_closed_people_do_not_count_and_merged_ones_once(self, reply: Message, mo: User) -> None:
@@ -286,20 +286,20 @@ class TestWhoseVoiceCounts:
             reactions.set_reaction(message_id=reply.pk, person=person, emoji="red_flag")
         bans.ban(people[0], actor=mo, reason="Rude.")
         assert complaint_weights.count_flags(reply.pk, POLICY) == 3
-        merge_people(destination_id=people[1].pk, source_ids=[people[2].pk])
+        merge_users(destination_id=people[1].pk, source_ids=[people[2].pk])
         assert complaint_weights.count_flags(reply.pk, POLICY) == 2
-        assert not auto_moderation.apply(message_id=reply.pk, policy=POLICY)
+        assert not auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
 
     def test_it_is_as_many_statements_with_ten_times_the_people(
         self, reply: Message, django_assert_num_queries: Counter
     ) -> None:
         few, many = new_veterans(3), new_people(30)
         flag(reply, few)
-        with django_assert_num_queries(8):  # with the savepoint of the test
-            auto_moderation.apply(message_id=reply.pk, policy=POLICY)
+        with django_assert_num_queries(8):  # includes the savepoint of the test
+            auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
         flag(reply, many)
         with django_assert_num_queries(8):
-            auto_moderation.apply(message_id=reply.pk, policy=POLICY)
+            auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
 
 
 class TestReportsOfOneProgram:
@@ -329,7 +329,7 @@ class TestReportsOfOneProgram:
 
     def test_are_no_longer_than_one_may_be(self, reply: Message) -> None:
         bot, _ = api_clients.create_api_client(name="bot")
-        about: dict[str, Any] = {"message_id": reply.pk, "category": "spam", "limit": 10_000, "program": bot}
+        about: dict[str, Any] = {"message_id": reply.pk, "category": "spam", "limit": 10_000, "client": bot}
         one, other = invented(bot, 2)
         reactions.report(reporter=one, text="a" * 9_000, **about)
         reactions.report(reporter=other, text="b" * 9_000, **about)
@@ -349,7 +349,7 @@ class TestReportsOfOneProgram:
 
     def test_ones_own_words_have_their_limit(self, reply: Message, bob: User) -> None:
         bot, _ = api_clients.create_api_client(name="bot")
-        about: dict[str, Any] = {"message_id": reply.pk, "category": "spam", "program": bot, "reporter": bob}
+        about: dict[str, Any] = {"message_id": reply.pk, "category": "spam", "client": bot, "reporter": bob}
         reactions.report(text="a" * 1_500, **about)
         with pytest.raises(Invalid) as refusal:
             reactions.report(text="b" * 1_500, **about)
@@ -358,11 +358,11 @@ class TestReportsOfOneProgram:
     def test_nobody_takes_back_what_another_said_it_is_about(self, reply: Message) -> None:
         bot, _ = api_clients.create_api_client(name="bot")
         for person, category in zip(invented(bot, 3), ("other", "hate", "spam"), strict=True):
-            reactions.report(message_id=reply.pk, reporter=person, category=category, program=bot)
+            reactions.report(message_id=reply.pk, reporter=person, category=category, client=bot)
         assert Report.objects.get().category == "hate"
 
     def test_join_nobody_who_is_known_elsewhere(self, reply: Message) -> None:
-        """By a trusted program, or by a sign-in here that came with a merge."""
+        """Known to a trusted client, or by a sign-in here that came with a merge."""
         bot, site = (api_clients.create_api_client(name=name, trusted=name == "site")[0] for name in ("bot", "site"))
         made_up, trusted, with_address, with_service = invented(bot, 4)
         Identity.objects.create(user=trusted, api_client=site, auth_method="discord", username="1")
@@ -371,7 +371,7 @@ class TestReportsOfOneProgram:
         people = [trusted, with_address, made_up, with_service]
         for person in [*people, *invented(bot, 1)]:
             reactions.report(
-                message_id=reply.pk, reporter=person, category="spam", text=person.display_name, program=bot
+                message_id=reply.pk, reporter=person, category="spam", text=person.display_name, client=bot
             )
         assert {one.reporter for one in Report.objects.all()} == set(people)
         assert Report.objects.exclude(reporter=made_up).filter(text__contains="\n").count() == 0
@@ -384,7 +384,7 @@ class TestReportsOfOneProgram:
             for number, one in enumerate(people)
         )
         Report.objects.filter(reporter=people[-1]).update(status="dismissed")
-        found = message_file(reply)
+        found = message_details(reply)
         assert (len(found.reports), found.more_reports) == (20, 10)
         assert {one.status for one in found.reports} == {"open"}
         client = Client()
@@ -434,7 +434,7 @@ class TestHiding:
         )
 
     def test_the_same_again_changes_nothing(self, reply: Message, proposal: Proposal) -> None:
-        assert not auto_moderation.apply(message_id=reply.pk, policy=POLICY)
+        assert not auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
         assert Happening.objects.filter(kind="removal_proposed").count() == 1
 
     def test_nobody_but_moderators_reads_it(self, reply: Message, proposal: Proposal, bob: User, mo: User) -> None:
@@ -459,7 +459,7 @@ class TestHiding:
         client.force_login(reply.author)
         address = f"/messages/{reply.pk}/"
         page = client.get("/me/contributions/").text
-        assert HIDDEN in page and address not in page.replace(f"{address}withdraw/", "")  # which they may all the same
+        assert HIDDEN in page and address not in page.replace(f"{address}withdraw/", "")  # they may do that anyway
         assert address not in client.get("/me/points/").text
         moderator_actions.uphold(proposal_id=proposal.pk, actor=mo, reason="Copied.", policy=POLICY)
         assert REMOVED in client.get("/me/contributions/").text
@@ -511,7 +511,7 @@ class TestHiding:
         assert (state_of(prompt), Opening.objects.filter(tree=prompt.pk).count()) == (State.GROWING, 0)
         moderator_actions.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=policy)
         assert state_of(prompt) == State.RANKING
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, policy)
 
     def test_it_is_not_in_the_data_set_until_somebody_has_decided(self, reply: Message, proposal: Proposal) -> None:
         text = "".join(read_lines(Selection(state=None)))
@@ -581,7 +581,7 @@ class TestWhatAModeratorDecidedStands:
         flag(reply, people[:4])
         moderator_actions.uphold(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Copied.", policy=POLICY)
         moderator_actions.undelete(deletion_id=Deletion.objects.get().pk, actor=mo, reason="Not copied.", policy=POLICY)
-        assert not auto_moderation.apply(message_id=reply.pk, policy=POLICY)
+        assert not auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
         assert flag(reply, people[4:])
         assert not fresh(reply).is_withheld
         assert Proposal.objects.filter(status="open", hides=False, stops=False).count() == 1
@@ -625,7 +625,7 @@ class TestWhatAModeratorDecidedStands:
         assert fresh(reply).hidden
 
     def test_of_a_new_text_the_same_people_can_speak_again(self, reply: Message, mo: User, client: Client) -> None:
-        """By emoji, by a report on the page, through a program."""
+        """By emoji, by a report on the page, through an API client."""
         people, site = new_veterans(4), Wire("website", trusted=True)
         user = {"id": "ada", "display_name": "Ada", "auth_method": "discord"}
         known = ApiClient.objects.get(name="website")
@@ -648,7 +648,7 @@ class TestWhatAModeratorDecidedStands:
         reactions.set_reaction(message_id=reply.pk, person=people[1], emoji="red_flag")
         reactions.set_reaction(message_id=reply.pk, person=people[2], emoji="red_flag", on=True)
         assert fresh(reply).emojis == {"red_flag": 4}
-        assert auto_moderation.apply(message_id=reply.pk, policy=POLICY)
+        assert auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
         assert fresh(reply).hidden
         assert set(Report.objects.values_list("status", "revision")) == {
             ("open", reply.revision_id),
@@ -657,7 +657,7 @@ class TestWhatAModeratorDecidedStands:
         moderator_actions.dismiss(
             proposal_id=Proposal.objects.get(status="open").pk, actor=mo, reason="Fine.", policy=POLICY
         )
-        for shown in (3, 4):  # what a moderator decided stands
+        for shown in (3, 4):  # a moderator's decision holds
             assert reactions.set_reaction(message_id=reply.pk, person=people[1], emoji="red_flag").emojis == {
                 "red_flag": shown
             }
@@ -672,7 +672,7 @@ class TestWhatAModeratorDecidedStands:
         assert (found.emojis, Reaction.objects.exists()) == ({}, False)
 
     def test_also_who_did_not_want_to_answer(self, alice: User, mo: User) -> None:
-        """Through a program: no task of the site asks them again."""
+        """Through an API client: no task of the site asks them again."""
         policy, people = TreePolicy(auto_mod_max_skip_reply=2), new_veterans(2)
         prompt = growing_tree(alice, policy)
         assert skip(prompt, people, policy)
@@ -693,7 +693,7 @@ class TestWhatAModeratorDecidedStands:
                 reactions.set_reaction(message_id=reply.pk, person=person, emoji="red_flag", on=on)
 
         put(True)
-        assert auto_moderation.apply(message_id=reply.pk, policy=POLICY)
+        assert auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
         moderator_actions.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=POLICY)
         for step in way.split(", "):
             if step == "edit":
@@ -704,7 +704,7 @@ class TestWhatAModeratorDecidedStands:
                 put(step == "again")
         put(True)
         assert fresh(reply).emojis == {"red_flag": 4}
-        assert not auto_moderation.apply(message_id=reply.pk, policy=POLICY)
+        assert not auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
         assert not flag(other, people)
         assert [complaint_weights.count_flags(one.pk, POLICY) for one in (reply, other)] == [0, 0]
         Proposal.objects.update(decided_at=timezone.now() - timedelta(days=31))
@@ -727,7 +727,7 @@ class TestWhatAModeratorDecidedStands:
         flag(reply, people[:4])
         moderator_actions.edit_message(message_id=reply.pk, actor=mo, text="Better.", reason="Typo.", policy=POLICY)
         assert (fresh(reply).hidden, Proposal.objects.get().status) == (False, "dismissed")
-        assert flag(reply, people)  # those of before as well
+        assert flag(reply, people)  # the earlier ones too
         assert complaint_weights.count_flags(reply.pk, POLICY) == 8
         assert (fresh(reply).hidden, Proposal.objects.get(status="open").acts) == (False, False)
         assert fresh(reply).author is not None
@@ -739,16 +739,16 @@ class TestWhatAModeratorDecidedStands:
         people = new_veterans(5)
         for person in people[:4]:
             reactions.set_reaction(message_id=reply.pk, person=person, emoji="red_flag")
-        assert auto_moderation.apply(message_id=reply.pk, policy=POLICY)
+        assert auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
         moderator_actions.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=POLICY)
-        User.objects.filter(pk=people[0].pk).update(role="moderator")  # whose voice always counts
+        User.objects.filter(pk=people[0].pk).update(role="moderator")  # whose complaint always counts
         for shown in (3, 4, 3, 4):
             found = reactions.set_reaction(message_id=reply.pk, person=people[0], emoji="red_flag")
             assert found.emojis == {"red_flag": shown}
             assert Reaction.objects.filter(message=reply, emoji="red_flag").count() == shown
-            assert not auto_moderation.apply(message_id=reply.pk, policy=POLICY)
+            assert not auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
         assert not Proposal.objects.filter(status="open").exists()
-        assert flag(reply, people[4:])  # somebody else may ask once
+        assert flag(reply, people[4:])  # another user may ask once
         assert not Proposal.objects.get(status="open").acts
         reactions.set_reaction(message_id=reply.pk, person=people[0], emoji="red_flag", on=False)
         revise(reply, reply.author, "Another text.")
@@ -784,17 +784,17 @@ class TestWhatAModeratorDecidedStands:
 
     def test_also_while_a_purge_has_the_text_away(self, reply: Message, mo: User) -> None:
         flag(reply, new_veterans(4))
-        purge = purges.begin(person=reply.author, actor=mo, reason="Spam.")
-        purges.go_on(purge_id=purge.pk, policy=POLICY)
+        purge = purges.start_purge(person=reply.author, actor=mo, reason="Spam.")
+        purges.continue_purge(purge_id=purge.pk, policy=POLICY)
         report = Report.objects.earliest("created_at")
         moderator_actions.settle_report(
             report_id=report.pk, actor=mo, status="dismissed", outcome="Fine.", policy=POLICY
         )
-        purges.undo(purge_id=purge.pk, actor=mo, reason="Wrong person.")
-        purges.go_on(purge_id=purge.pk, policy=POLICY)
+        purges.undo_purge(purge_id=purge.pk, actor=mo, reason="Wrong person.")
+        purges.continue_purge(purge_id=purge.pk, policy=POLICY)
         found = fresh(reply)
         assert (found.is_withheld, found.kept_at is None) == (False, False)
-        assert not auto_moderation.apply(message_id=reply.pk, policy=POLICY)
+        assert not auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
 
     def test_nobody_decides_about_what_they_wrote(self, mo: User) -> None:
         sam, prompt = new_person("Sam", role="moderator"), new_prompt(mo)
@@ -857,8 +857,8 @@ class TestWhatAModeratorDecidedStands:
         gone = moderator_actions.delete_message(message_id=deleted.pk, actor=mo, reason="Copied.", policy=POLICY)
         bans.ban(authors[1], actor=mo, reason="Rude.")
         banned_authors.stop_or_resume_prompts(person_id=authors[1].pk, policy=POLICY)
-        purge = purges.begin(person=authors[2], actor=mo, reason="Spam.")
-        purges.go_on(purge_id=purge.pk, policy=POLICY)
+        purge = purges.start_purge(person=authors[2], actor=mo, reason="Spam.")
+        purges.continue_purge(purge_id=purge.pk, policy=POLICY)
         for prompt in (deleted, banned, purged):
             assert state_of(prompt) == State.HALTED_BY_MODERATOR
             moderator_actions.halt(tree_id=prompt.pk, actor=mo, reason="A claim.", policy=POLICY)
@@ -868,8 +868,8 @@ class TestWhatAModeratorDecidedStands:
         moderator_actions.undelete(deletion_id=gone.pk, actor=mo, reason="Not copied.", policy=POLICY)
         bans.unban(authors[1], actor=mo, reason="Polite.")
         banned_authors.stop_or_resume_prompts(person_id=authors[1].pk, policy=POLICY)
-        purges.undo(purge_id=purge.pk, actor=mo, reason="Wrong person.")
-        purges.go_on(purge_id=purge.pk, policy=POLICY)
+        purges.undo_purge(purge_id=purge.pk, actor=mo, reason="Wrong person.")
+        purges.continue_purge(purge_id=purge.pk, policy=POLICY)
         for prompt in (deleted, banned, purged):
             assert (state_of(prompt), fresh(prompt).deleted) == (State.HALTED_BY_MODERATOR, False)
             moderator_actions.resume(tree_id=prompt.pk, actor=mo, reason="Settled.", policy=POLICY)
@@ -911,15 +911,15 @@ class TestWhatAModeratorDecidedStands:
         assert skip(below, new_veterans(2), policy)
         assert state_of(reply) == State.HALTED_BY_MODERATOR
         if how == "purged":
-            purge = purges.begin(person=below.author, actor=mo, reason="Spam.")
-            purges.go_on(purge_id=purge.pk, policy=policy)
+            purge = purges.start_purge(person=below.author, actor=mo, reason="Spam.")
+            purges.continue_purge(purge_id=purge.pk, policy=policy)
         else:
             gone = moderator_actions.delete_message(message_id=reply.pk, actor=mo, reason="Copied.", policy=policy)
         assert (state_of(reply), Proposal.objects.get().status) == (State.GROWING, "open")
-        # What comes back is as it was, and a decision lets the tree go on.
+        # A restored message is as before, and a decision resumes the tree.
         if how == "purged":
-            purges.undo(purge_id=purge.pk, actor=mo, reason="Wrong person.")
-            purges.go_on(purge_id=purge.pk, policy=policy)
+            purges.undo_purge(purge_id=purge.pk, actor=mo, reason="Wrong person.")
+            purges.continue_purge(purge_id=purge.pk, policy=policy)
         else:
             moderator_actions.undelete(deletion_id=gone.pk, actor=mo, reason="Not copied.", policy=policy)
         assert (state_of(reply), queues().open_proposals) == (State.HALTED_BY_MODERATOR, 1)
@@ -936,7 +936,7 @@ class TestWhatAModeratorDecidedStands:
     def test_the_wire_lists_and_answers_flags_without_a_report(self, reply: Message) -> None:
         for person in new_veterans(4):
             reactions.set_reaction(message_id=reply.pk, person=person, emoji="red_flag", on=True)
-        auto_moderation.apply(message_id=reply.pk, policy=POLICY)
+        auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
         site = Wire("website", trusted=True)
         listed = site.get("admin/flagged_messages", max_count=5).json()
         assert [(one["message_id"], one["processed"]) for one in listed] == [(str(reply.pk), False)]
@@ -997,7 +997,9 @@ class TestComplainersWhoAreShutOut:
         if how == "ban":
             bans.ban(mob[0], actor=mo, reason="A mob.")
         else:
-            purges.go_on(purge_id=purges.begin(person=mob[0], actor=mo, reason="A mob.").pk, policy=POLICY)
+            purges.continue_purge(
+                purge_id=purges.start_purge(person=mob[0], actor=mo, reason="A mob.").pk, policy=POLICY
+            )
         assert WaitingJob.objects.filter(job="trees.jobs.follow_standing", args=[str(mob[0].pk)]).exists()
         self.follow(mob[0])
         assert (fresh(prompt).hidden, fresh(reply).hidden, state_of(prompt)) == (False, False, State.GROWING)
@@ -1016,7 +1018,7 @@ class TestComplainersWhoAreShutOut:
         if how == "close":
             closing.close_account(mob[0])
         else:
-            merge_people(destination_id=mob[0].pk, source_ids=[mob[1].pk])
+            merge_users(destination_id=mob[0].pk, source_ids=[mob[1].pk])
         waits = WaitingJob.objects.filter(job=jobs.follow_standing.name, args=[str(mob[0].pk)])
         assert waits.count() == 1
         self.follow(mob[0])
@@ -1045,7 +1047,7 @@ class TestComplainersWhoAreShutOut:
 
 class TestAuthorsHearOfIt:
     def tell(self) -> int:
-        return sum(notices.tell_author(proposal_id=one) for one in Proposal.objects.values_list("pk", flat=True))
+        return sum(notices.mail_author(proposal_id=one) for one in Proposal.objects.values_list("pk", flat=True))
 
     def test_by_mail_once_for_each_decision(self, reply: Message, mo: User) -> None:
         people = new_veterans(4)
@@ -1057,7 +1059,7 @@ class TestAuthorsHearOfIt:
         first, second = mail.outbox
         assert first.to == second.to == [reply.author.email]
         assert (first.subject, second.subject) == ("A message of yours is hidden for now", "Your message stays")
-        assert "/me/contributions/" not in first.body  # where it is not shown now
+        assert "/me/contributions/" not in first.body  # not visible at the moment
         assert "/me/contributions/" in second.body
         which = f"on {reply.created_at:%-d %B %Y, %H:%M} UTC in a conversation of {reply.tree.created_at:%-d %B %Y}"
         assert f"reply that you wrote as the assistant {which}" in first.body
@@ -1078,7 +1080,7 @@ class TestAuthorsHearOfIt:
 
     @pytest.mark.parametrize("way", ["by a moderator", "by a program"])
     def test_a_removal_that_is_taken_back(self, reply: Message, mo: User, way: str) -> None:
-        """Whoever heard that it was removed, and that a moderator can bring it back, hears that it is."""
+        """An author who was told of the removal is told of the restoration."""
         flag(reply, new_veterans(4))
         proposal = Proposal.objects.get().pk
         moderator_actions.uphold(proposal_id=proposal, actor=mo, reason="Rude.", policy=POLICY)
@@ -1107,7 +1109,7 @@ class TestAuthorsHearOfIt:
         moderator_actions.undelete(deletion_id=Deletion.objects.get().pk, actor=mo, reason="Not so bad.", policy=POLICY)
         assert [self.tell(), self.tell()] == [1, 0]
         assert [one.subject for one in mail.outbox] == ["Your message stays"]
-        # Nobody had complained about this one: moderators who delete and bring back write to nobody.
+        # No one complained about this one: deleting and restoring it sends no mail.
         root = Message.objects.get(pk=reply.tree_id)
         deletion = moderator_actions.delete_message(message_id=root.pk, actor=mo, reason="Oops.", policy=POLICY)
         WaitingJob.objects.all().delete()
@@ -1131,7 +1133,7 @@ class TestAuthorsHearOfIt:
         User.objects.filter(pk=reply.author_id).update(email="writer@example.org")
         moderator_actions.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=POLICY)
         self.tell()
-        flag(reply, people[4:])  # a row for the moderators, no more
+        flag(reply, people[4:])  # only a row for the moderators
         assert Proposal.objects.filter(status="open").count() == 1
         assert len(mail.outbox) == 1
 
@@ -1142,7 +1144,7 @@ class TestAuthorsHearOfIt:
         assert not told or self.tell() == 1
         bans.ban(people[0], actor=mo, reason="A mob.")
         assert auto_moderation.recount(person_id=people[0].pk, policy=POLICY) == 1
-        assert self.tell() == 0  # nothing is decided, and it is hidden no more
+        assert self.tell() == 0  # nothing is decided, and it is no longer hidden
         WaitingJob.objects.all().delete()
         moderator_actions.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=POLICY)
         assert WaitingJob.objects.filter(job=notices.mail_author.name).exists() == told
@@ -1214,4 +1216,4 @@ def test_imported_texts_have_no_author_and_are_hidden_all_the_same(tmp_path: Any
     import_files([path], policy=POLICY)
     root = Message.objects.get(parent=None)
     flag(root, new_veterans(4))
-    assert (fresh(root).hidden, notices.tell_author(proposal_id=Proposal.objects.get().pk)) == (True, False)
+    assert (fresh(root).hidden, notices.mail_author(proposal_id=Proposal.objects.get().pk)) == (True, False)

@@ -1,4 +1,4 @@
-"""What moderators and the automatic thresholds do to a tree, and that each of it can be taken back."""
+"""What moderators and automatic moderation do to a tree, and that all of it can be undone."""
 
 from uuid import uuid4
 
@@ -7,11 +7,10 @@ from django.db import transaction
 
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks import upkeep
 from tests.factories import (
     decide,
-    grow_to,
     growing_tree,
     new_person,
     new_prompt,
@@ -20,6 +19,7 @@ from tests.factories import (
     rank,
     review,
     state_of,
+    work_until_state,
 )
 from trees.contributing import reactions, reviews
 from trees.lifecycle import transitions
@@ -48,9 +48,9 @@ SMALL = TreePolicy(goal_tree_size=4, max_tree_depth=1)
 @pytest.fixture(autouse=True)
 def _nothing_disagrees(db: None) -> object:
     yield
-    # The factories call the services below the tasks.
-    assert [one for one in differences(POLICY) if one.check != "answers_come_from_a_task"] == []
-    assert upkeep.move_trees_on(policy=POLICY) == 0
+    # The factories call the services directly, without tasks.
+    assert [one for one in find_differences(POLICY) if one.check != "answers_come_from_a_task"] == []
+    assert upkeep.advance_active_trees(policy=POLICY) == 0
 
 
 def halt(prompt: Message, mo: User, policy: TreePolicy = POLICY) -> None:
@@ -82,7 +82,7 @@ class TestHaltAndResume:
                 from tasks import lottery
 
                 lottery.draw("en", SMALL)
-                grow_to(prompt.pk, target[stage], SMALL)
+                work_until_state(prompt.pk, target[stage], SMALL)
         before = state_of(prompt)
         work = set(Opening.objects.values_list("work", "message"))
         halt(prompt, mo, SMALL)
@@ -150,7 +150,7 @@ class TestDeleteAndUndelete:
     @pytest.mark.parametrize("stage", [State.INITIAL_PROMPT_REVIEW, State.GROWING, State.RANKING])
     def test_a_deleted_prompt_stops_its_tree_and_frees_its_quota(self, alice: User, mo: User, stage: State) -> None:
         prompt = new_prompt(alice, policy=SMALL) if stage == State.INITIAL_PROMPT_REVIEW else growing_tree(alice, SMALL)
-        grow_to(prompt.pk, stage, SMALL)
+        work_until_state(prompt.pk, stage, SMALL)
         deletion = delete(prompt, mo, SMALL)
         assert state_of(prompt) == State.HALTED_BY_MODERATOR
         with pytest.raises(Conflict):
@@ -158,19 +158,19 @@ class TestDeleteAndUndelete:
         undelete(deletion, mo, SMALL)
         assert state_of(prompt) == stage
         is_new = stage == State.INITIAL_PROMPT_REVIEW
-        grow_to(prompt.pk, State.PROMPT_LOTTERY_WAITING if is_new else State.READY_FOR_EXPORT, SMALL)
+        work_until_state(prompt.pk, State.PROMPT_LOTTERY_WAITING if is_new else State.READY_FOR_EXPORT, SMALL)
 
     def test_deleting_what_was_awaited_lets_the_tree_go_on(self, alice: User, mo: User) -> None:
         policy = TreePolicy(goal_tree_size=3, max_tree_depth=1, max_children_count=3)
         prompt = growing_tree(alice, policy)
-        grow_to(prompt.pk, State.RANKING, policy)
+        work_until_state(prompt.pk, State.RANKING, policy)
         replies = list(Message.objects.filter(parent=prompt).order_by("position"))
         delete(replies[0], mo, policy)
-        assert state_of(prompt) == State.READY_FOR_EXPORT  # one answer alone can not be ranked
+        assert state_of(prompt) == State.READY_FOR_EXPORT  # one answer alone cannot be ranked
 
     def test_ranks_of_a_finished_tree_follow(self, alice: User, mo: User) -> None:
         prompt = growing_tree(alice, SMALL)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, SMALL)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, SMALL)
         first, second, third = Message.objects.filter(parent=prompt).order_by("position")
         deletion = delete(first, mo, SMALL)
         ranks = dict(Message.objects.filter(parent=prompt).values_list("pk", "rank"))
@@ -200,7 +200,7 @@ class TestEdit:
 
     def test_a_finished_tree_keeps_its_decisions(self, alice: User, mo: User) -> None:
         prompt = growing_tree(alice, SMALL)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, SMALL)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, SMALL)
         reply = Message.objects.filter(parent=prompt)[0]
         moderator_actions.edit_message(message_id=reply.pk, actor=mo, text="Better.", reason="Typo.", policy=SMALL)
         reply.refresh_from_db()
@@ -218,7 +218,7 @@ class TestEdit:
         )
         decide(reply, accept=False, policy=policy)
         assert not Opening.objects.filter(message=below).exists()
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, policy)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, policy)
 
     def test_refusals(self, alice: User, mo: User) -> None:
         prompt = new_prompt(alice, "What is the sky?")
@@ -336,12 +336,12 @@ class TestSettling:
 
 
 class TestThresholds:
-    """What enough voices do: tests/trees/moderation/test_complaints.py has whose complaint is one."""
+    """What enough complaints do. Whose complaints count is in tests/trees/moderation/test_complaints.py."""
 
     def flag(self, message: Message, times: int) -> None:
         for person in new_veterans(times):
             reactions.report(message_id=message.pk, reporter=person, category="spam")
-        auto_moderation.apply(message_id=message.pk, policy=POLICY)
+        auto_moderation.moderate(message_id=message.pk, policy=POLICY)
 
     def test_four_flags_stop_the_tree_of_a_prompt_until_a_moderator_decides(self, alice: User) -> None:
         prompt = new_prompt(alice)
@@ -351,7 +351,7 @@ class TestThresholds:
         assert state_of(prompt) == State.HALTED_BY_MODERATOR
         proposal = Proposal.objects.get()
         assert (proposal.message, proposal.voices, proposal.hides, proposal.stops) == (prompt, 4, True, True)
-        assert not auto_moderation.apply(message_id=prompt.pk, policy=POLICY)
+        assert not auto_moderation.moderate(message_id=prompt.pk, policy=POLICY)
 
     @pytest.mark.parametrize("stage", [State.INITIAL_PROMPT_REVIEW, State.PROMPT_LOTTERY_WAITING, State.GROWING])
     @pytest.mark.parametrize("by", ["resuming", "dismissing"])
@@ -389,7 +389,7 @@ class TestThresholds:
             transitions.advance(locked)
         resume(prompt, mo)
         assert state_of(prompt) == State.INITIAL_PROMPT_REVIEW
-        assert not auto_moderation.apply(message_id=prompt.pk, policy=POLICY)
+        assert not auto_moderation.moderate(message_id=prompt.pk, policy=POLICY)
 
     def test_four_flags_hide_a_reply_and_a_moderator_takes_it_away_or_brings_it_back(
         self, alice: User, mo: User
@@ -412,17 +412,17 @@ class TestThresholds:
         prompt = growing_tree(alice, policy)
         for person in new_veterans(3):
             reviews.record_skip(message=prompt, author=person, kind=Skip.Kind.REPLY)
-        assert auto_moderation.apply(message_id=prompt.pk, policy=policy)
+        assert auto_moderation.moderate(message_id=prompt.pk, policy=policy)
         assert state_of(prompt) == State.HALTED_BY_MODERATOR
         assert MessageTree.objects.get(pk=prompt.pk).halted_from == State.GROWING
         assert not Message.objects.get(pk=prompt.pk).hidden
         resume(prompt, mo, policy)
-        assert not auto_moderation.apply(message_id=prompt.pk, policy=policy)
+        assert not auto_moderation.moderate(message_id=prompt.pk, policy=policy)
         assert (state_of(prompt), Proposal.objects.get().status) == (State.GROWING, "dismissed")
 
     def test_finished_trees_are_left_to_moderators(self, alice: User) -> None:
         prompt = growing_tree(alice, SMALL)
-        grow_to(prompt.pk, State.READY_FOR_EXPORT, SMALL)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, SMALL)
         self.flag(prompt, 5)
         assert state_of(prompt) == State.READY_FOR_EXPORT
         proposal = Proposal.objects.get()
@@ -432,7 +432,7 @@ class TestThresholds:
 class TestLateVotes:
     def test_a_ranking_of_a_stopped_tree_is_refused(self, alice: User, mo: User) -> None:
         prompt = growing_tree(alice, SMALL)
-        grow_to(prompt.pk, State.RANKING, SMALL)
+        work_until_state(prompt.pk, State.RANKING, SMALL)
         halt(prompt, mo, SMALL)
         with pytest.raises(Gone):
             rank(prompt, new_person("Late"), SMALL)

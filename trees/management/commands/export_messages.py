@@ -1,4 +1,4 @@
-"""manage.py export_messages: the data set as rows, one a message."""
+"""manage.py export_messages: the data set as rows, one per message."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from django.core.management.base import CommandError
 
 from trees.interchange.flat import row_of_message, rows_of_tree
 from trees.interchange.format import Node
-from trees.interchange.output import complete_file, folder_with_room
+from trees.interchange.output import complete_file, spool_folder
 from trees.interchange.parquet import lines_to_parquet
 from trees.interchange.schema_first import spool, typed_first
 from trees.interchange.selection import Selection
-from trees.interchange.writer import one_view, read_nodes
+from trees.interchange.writer import consistent_read, read_nodes
 from trees.management.export_command import ExportCommand
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
@@ -21,8 +21,8 @@ ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
 
 class Command(ExportCommand):
     help = (
-        "Write messages as rows with the columns of the OASST1 and OASST2 data sets, for datasets, pandas and whatever "
-        "else reads JSON Lines or Parquet. The messages of a tree stand together, each before its replies. The options "
+        "Write messages as rows with the columns of the OASST1 and OASST2 data sets, for datasets, pandas and other "
+        "readers of JSON Lines or Parquet. The messages of a tree are adjacent, each before its replies. The options "
         "are those of export_trees. One consistent snapshot in constant memory; a file appears only when it is "
         "complete. Example: ./manage.py export_messages --output messages.parquet"
     )
@@ -37,20 +37,20 @@ class Command(ExportCommand):
         if output is not None and output.suffix == ".parquet":
             number = _write_parquet(groups, output)
         else:
-            number = self.write_lines(typed_first(groups, folder_with_room(output)), output)
+            number = self.write_lines(typed_first(groups, spool_folder(output)), output)
         self.report(chosen, number, "messages", output)
         self.report_misfits(misfits)
 
 
 def _groups(chosen: Selection, misfits: Counter[str]) -> Iterator[list[Node]]:
-    """The rows of each tree; each row for itself where single messages are selected."""
+    """Yield the rows of each tree, or each row alone if single messages are selected."""
     for node in read_nodes(chosen):
         yield [row_of_message(node, misfits)] if chosen.is_flat else list(rows_of_tree(node, misfits))
 
 
 def _write_parquet(groups: Iterator[list[Node]], output: Path) -> int:
-    with complete_file(output) as partial, spool(folder_with_room(output)) as kept, one_view():
+    with complete_file(output) as partial, spool(spool_folder(output)) as spooled, consistent_read():
         for group in groups:
-            kept.add(group)
-        lines_to_parquet(kept.whole(), partial)
-    return kept.count
+            spooled.add(group)
+        lines_to_parquet(spooled.whole(), partial)
+    return spooled.count

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 
 from trees.interchange import selection
 from trees.interchange.flat import row_of_message, with_constant_keys
-from trees.interchange.output import folder_with_room
+from trees.interchange.output import spool_folder
 from trees.interchange.schema_first import typed_first
 from trees.interchange.writer import read_lines, read_nodes
 from trees.management.export_command import ExportCommand
@@ -16,11 +16,11 @@ from trees.management.export_command import ExportCommand
 
 class Command(ExportCommand):
     help = (
-        "Write message trees as OASST JSON Lines, in the order in which they came in: finished trees of people with "
+        "Write message trees as OASST JSON Lines, in order of arrival: finished trees without machine-made text, with "
         "their accepted messages unless the options say otherwise. People's ids are pseudonyms. One consistent "
         "snapshot, streamed; a file appears only when it is complete. Example: ./manage.py export_trees --output "
-        "trees.jsonl.gz. With --state all --include-rejected --include-synthetic it is the whole site, but for what "
-        "was deleted."
+        "trees.jsonl.gz. With --state all --include-rejected --include-synthetic it is the whole site, except deleted "
+        "messages."
     )
     output_help = "a file, compressed if it ends in .gz; standard output without"
 
@@ -30,7 +30,7 @@ class Command(ExportCommand):
         parser.add_argument(
             "--constant-keys",
             action="store_true",
-            help="the columns of export_messages in every message, null where nothing is known, and nothing else, for "
+            help="the columns of export_messages in every message, null if unknown, and no others, for "
             "programs that learn types from the first lines; trees that show a type come first",
         )
 
@@ -42,7 +42,7 @@ class Command(ExportCommand):
         if options["constant_keys"]:
             make = row_of_message if chosen.is_flat else with_constant_keys
             groups = ([make(node, misfits)] for node in read_nodes(chosen))
-            lines = typed_first(groups, folder_with_room(output))
+            lines = typed_first(groups, spool_folder(output))
         else:
             lines = read_lines(chosen)
         number = self.write_lines(lines, output)

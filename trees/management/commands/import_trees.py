@@ -11,9 +11,9 @@ from trees.lifecycle.policy import current_policy
 
 class Command(ServiceCommand):
     help = (
-        "Import message trees from OASST JSON Lines files (one tree a line, plain or .gz). Texts, ranks, reactions and "
-        "unknown keys are stored as the file has them. Trees that are already here are skipped, so importing twice is "
-        "harmless. A bad line stops the import and changes nothing. To take such a file out again: export_trees "
+        "Import message trees from OASST JSON Lines files (one tree per line, plain or .gz). Texts, ranks, reactions "
+        "and unknown keys are stored as the file has them. Trees that already exist are skipped, so importing twice "
+        "is harmless. A bad line stops the import and changes nothing. To export such a file again: export_trees "
         "--include-synthetic, since trees with machine-made text stay out otherwise. Example: ./manage.py import_trees "
         "tests/data/trees_en_50.jsonl"
     )
@@ -22,7 +22,7 @@ class Command(ServiceCommand):
         parser.add_argument(
             "--backlog",
             action="store_true",
-            help="let them wait to be ranked here, whatever state the files say: rankers get the oldest first while "
+            help="let them wait for ranking here, whatever state the files give: rankers get the oldest first while "
             "they have room; trees without two accepted replies to one message are not accepted",
         )
         parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="JSON Lines, .gz when compressed")

@@ -1,4 +1,4 @@
-"""manage.py retry_scoring: compute the consensus of failed trees once more."""
+"""manage.py retry_scoring: compute the consensus of failed trees again."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from trees.models import TreeTransition
 
 class Command(ServiceCommand):
     help = (
-        "Compute the consensus of every tree whose scoring failed once more, now instead of when the clock would. "
+        "Compute the consensus again for every tree whose scoring failed, now instead of at the scheduled time. "
         "Trees that fail again keep their votes; the reason is printed. Exits with 1 if any does."
     )
 

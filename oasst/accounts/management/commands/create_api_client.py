@@ -1,4 +1,4 @@
-"""A program that may call the API, and its first key."""
+"""Create an API client and its first key, or another key."""
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
@@ -17,23 +17,21 @@ _SHORT = 20
 class Command(ServiceCommand):
     help = """Make an API client and print its key as the last line.
 
-The key is shown only now: the site keeps a hash of it. A trusted client may also call what is meant for front ends of
-our own, such as changing people and moderating. Every call makes a new client, also under a name that exists.
+The key is shown only once, because the site stores a hash of it. A trusted client may also use operations for our own
+front ends, such as changing users and moderating. Every call makes a new client, even if the name exists.
 
   create_api_client "Discord bot"
   KEY=$(./manage.py create_api_client website --trusted | tail -n 1)
-  create_api_client website --trusted --key "$OLD_KEY"      a program that already has a key
-  create_api_client --another-for 0190…                      a second key, to change without a gap
+  create_api_client website --trusted --key "$OLD_KEY"      a client that already has a key
+  create_api_client --another-for 0190…                      a second key, for a change without downtime
 
-Programs send the key as the header X-API-Key."""
+API clients send the key in the header X-API-Key."""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "name", metavar="NAME", nargs="?", help="what the program is called, for people who look after keys"
-        )
+        parser.add_argument("name", metavar="NAME", nargs="?", help="name of the client, for people who manage keys")
         parser.add_argument("--another-for", metavar="ID", type=UUID, help="one more key for this API client")
         parser.add_argument("--trusted", action="store_true", help="a front end of our own")
         parser.add_argument("--key", metavar="KEY", help="use this key instead of making one")
@@ -48,7 +46,7 @@ Programs send the key as the header X-API-Key."""
             name=options["name"], trusted=options["trusted"], key=options["key"]
         )
         if key == KNOWN_SECRET:
-            self.stderr.write(self.style.WARNING("1234 opens only where OFFICIAL_WEB_API_KEY=1234 switches it on."))
+            self.stderr.write(self.style.WARNING("1234 works only where OFFICIAL_WEB_API_KEY=1234 switches it on."))
         elif len(key) < _SHORT:
             self.stderr.write(self.style.WARNING("This key is short enough to be guessed. Keep it for development."))
         kind = "trusted" if client.trusted else "ordinary"
@@ -58,5 +56,5 @@ Programs send the key as the header X-API-Key."""
         client = ApiClient.objects.filter(pk=client_id).first()
         if client is None:
             raise CommandError("There is no API client with this id.")
-        _, secret = api_clients.new_api_key(client, key=key)
+        _, secret = api_clients.create_api_key(client, key=key)
         self.stdout.write(f"The API client {client.name} has another key. Revoke the old one later.\n{secret}")

@@ -1,4 +1,4 @@
-"""A person, made by an operator."""
+"""Create a user."""
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from shlex import quote
@@ -8,21 +8,21 @@ from django.conf import settings
 from django.db import transaction
 
 from oasst.accounts import consent, registration, tokens
-from oasst.accounts.access import where_to_agree
+from oasst.accounts.access import how_to_accept_terms
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import Role
-from oasst.core.command_lines import manage
+from oasst.core.command_lines import manage_command
 from oasst.embedded.commands import ServiceCommand
 
 
 class Command(ServiceCommand):
     help = """Make an account for a person.
 
-The address counts as proven, so the person can sign in at once: with the password if one is given, with a link that
-`./manage.py sign_in_link EMAIL` prints, or, where the site sends mail (EMAIL_URL), with a code that comes there.
+The address counts as verified, so the person can sign in at once: with the password if one is given, with a link that
+`./manage.py sign_in_link EMAIL` prints, or, where the site sends mail (EMAIL_URL), with a mailed code.
 Without --display-name the person gets a friendly two-word name, which they can change.
-The person is asked to agree to the terms at the first sign-in. Until then a token of theirs neither writes nor chats:
-with --token either let the person agree, or give --accept-terms for somebody who has read the terms and told you so.
+The person is asked to agree to the terms at the first sign-in. Until then their token can neither write nor chat.
+With --token, let the person agree first, or give --accept-terms if they have read the terms and told you so.
 
   create_user ada@example.org
   create_user ada@example.org --display-name "Ada L." --role moderator
@@ -68,9 +68,11 @@ Fails, and changes nothing, when the address already has an account."""
             consent.accept_terms(user)
             lines.append(f"Agreed to version {TERMS.version} of the terms.")
         if options["token"] and not options["accept_terms"]:
-            lines.append(f"The token writes and chats once the person has agreed to the terms, {where_to_agree()}.")
+            lines.append(
+                f"The token writes and chats once the person has agreed to the terms, {how_to_accept_terms()}."
+            )
         if options["token"]:
             lines.append(tokens.new_token(user, "made with the account")[1])
         elif not (options["password"] or settings.SENDS_MAIL):
-            lines += ["A link that signs them in:", f"  {manage(f'sign_in_link {quote(str(user.email))}')}"]
+            lines += ["A link that signs them in:", f"  {manage_command(f'sign_in_link {quote(str(user.email))}')}"]
         self.stdout.write("\n".join(lines))

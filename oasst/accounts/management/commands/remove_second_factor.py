@@ -1,4 +1,4 @@
-"""Somebody lost their telephone, key and recovery codes, and an operator who knows them lets them in again."""
+"""Remove the second factor of a user who has lost it."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -15,11 +15,11 @@ from oasst.embedded.commands import ServiceCommand
 
 
 class Command(ServiceCommand):
-    help = """Take the second factor off an account: the authenticator app, security keys and recovery codes.
+    help = """Remove the second factor of an account: the authenticator app, security keys and recovery codes.
 
-Make sure first that it is the person who asks. They are signed out everywhere, and a mail tells them. Afterwards their
-mailbox or password is enough again, until they set up another one. No page does this: a moderator whose session was
-stolen could open any account with it."""
+First make sure that the request comes from the account owner. They are signed out everywhere, and a mail tells them.
+Afterwards their mailbox or password is enough, until they set up another one. No page does this, because with the
+stolen session of a moderator it would open any account."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email", metavar="EMAIL", help="an address of the account")

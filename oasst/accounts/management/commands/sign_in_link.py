@@ -1,4 +1,4 @@
-"""A link that signs somebody in."""
+"""Print a link that signs in a user."""
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from shlex import quote
@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from oasst.accounts.authentication import sign_in_links
 from oasst.accounts.email_addresses import clean_email
 from oasst.accounts.email_owners import find_owner
-from oasst.core.command_lines import ONLY_HERE, manage
+from oasst.core.command_lines import LOCAL_ONLY_NOTICE, manage_command
 from oasst.core.server_urls import is_local
 from oasst.embedded.commands import ServiceCommand
 
@@ -18,16 +18,16 @@ from oasst.embedded.commands import ServiceCommand
 class Command(ServiceCommand):
     help = """Print a link that signs a person in, once: for sites without mail, and for people whom no mail reaches.
 
-The link is the last line, works in one browser and for a few minutes, and takes the place of an earlier one. Who has it
-is that person, so hand it over in private.
+The link is the last line. It works once, for a few minutes, and replaces an earlier one. Anybody who has it can sign
+in as this person, so hand it over in private.
 
   sign_in_link ada@example.org
   sign_in_link ada@example.org --minutes 60
   create_user ada@example.org && ./manage.py sign_in_link ada@example.org      somebody new
 
-It leads to the site that runs for OASST_HOME, or where PORT or PUBLIC_URL is set, there.
+It leads to the site of OASST_HOME, or to PORT or PUBLIC_URL if set.
 
-Fails when nobody has this address."""
+Fails if nobody has this address."""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
@@ -47,9 +47,9 @@ Fails when nobody has this address."""
         user = find_owner(email)
         if user is None:
             raise CommandError(
-                f"Nobody has the address {email}. `{manage(f'create_user {quote(email)}')}` makes an account."
+                f"Nobody has the address {email}. `{manage_command(f'create_user {quote(email)}')}` makes an account."
             )
         link = sign_in_links.make_link(user, minutes=options["minutes"])
         if is_local(settings.PUBLIC_URL):
-            self.stdout.write(ONLY_HERE)
+            self.stdout.write(LOCAL_ONLY_NOTICE)
         self.stdout.write(f"Signs in {user.display_name} <{email}>, once, within {options['minutes']} minutes:\n{link}")

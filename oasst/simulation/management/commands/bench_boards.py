@@ -1,4 +1,4 @@
-"""How long boards take with many people."""
+"""manage.py bench_boards: how long boards take with many users. scripts/bench calls it."""
 
 import random
 import statistics
@@ -20,7 +20,7 @@ from oasst.embedded.commands import ServiceCommand
 from trees.contributing import posting, reviews
 from trees.lifecycle.policy import current_policy
 
-# Everybody on every board in two languages; some are banned, some do not want to be seen.
+# All users are on all boards in two languages; some are banned, some hidden.
 _PEOPLE = """
     INSERT INTO accounts_user (id, password, display_name, role, created_at, time_zone, interface_language,
         contribution_languages, enabled, ban_reason, is_active, notes, show_on_leaderboard, terms_version)
@@ -33,23 +33,22 @@ _STANDINGS = f"""
     SELECT frame, lang, id, {", ".join("(random() * random() * 40)::int" for _ in COUNTERS)}
     FROM accounts_user, unnest(%s::text[]) AS frame, unnest('{{"", en}}'::text[]) AS lang
 """
-
 _PLACES = f"""
     INSERT INTO leaderboard_place (frame, lang, person_id, {", ".join(MEASURES)})
     SELECT frame, lang, person_id, {", ".join(MEASURES)} FROM leaderboard_standing
 """
-# As many as there ever are before the boards are put in order.
+# The largest number before the boards are put in order.
 _MOVED = f"""
     INSERT INTO leaderboard_moved (frame, lang, person_id, {", ".join(MEASURES)})
     SELECT frame, lang, person_id, {", ".join(MEASURES)} FROM leaderboard_standing JOIN (
-        SELECT id FROM accounts_user ORDER BY random() LIMIT {tallies.MOST_MOVED}
+        SELECT id FROM accounts_user ORDER BY random() LIMIT {tallies.MAX_MOVED}
     ) AS few ON person_id = few.id
 """
-_OF_A_PERSON = ("users/{person}/stats", "users/{person}/stats/{frame}", "users/{person}/stats/{frame}/window")
+_USER_PATHS = ("users/{person}/stats", "users/{person}/stats/{frame}", "users/{person}/stats/{frame}/window")
 
 
 class Command(ServiceCommand):
-    help = "Fill an empty database with people on all boards and measure reading and updating. scripts/bench calls it."
+    help = "Fill an empty database with users on all boards and measure reading and updating. scripts/bench calls it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--people", type=int, default=100_000)
@@ -78,8 +77,8 @@ class Command(ServiceCommand):
             )
 
         boards = [(frame, lang, measure) for frame in Frame for lang in ("", "en") for measure in MEASURES]
-        # Once a minute one of those who look at a board pays for its ladder.
-        self._measure("the ladder of a board", lambda: queries._climb(*dice.choice(boards)), 20)
+        # Once a minute one of the readers of a board has to renew its ladder.
+        self._measure("the ladder of a board", lambda: queries._read_ladder(*dice.choice(boards)), 20)
         for frame, lang, measure in boards:
             queries._ladders([frame], lang, measure)
         self._measure("a board, four statements", board, times)
@@ -88,15 +87,15 @@ class Command(ServiceCommand):
         for name, read in self._reads(everybody, dice):
             self._measure(f"GET {name}", read, times)
         began = time.perf_counter()
-        number = tallies.settle()
+        number = tallies.order_boards()
         self.stdout.write(f"put {number} places in order: {1000 * (time.perf_counter() - began):.0f} ms")
         self._explain(everybody[len(everybody) // 2])
 
     def _reads(self, everybody: list[User], dice: random.Random) -> Iterator[tuple[str, Callable[[], None]]]:
-        """What programs read, in this process and through every middleware."""
+        """Yield reads of API clients, in this process and through every middleware."""
         _, key = create_api_client(name="bench", trusted=True)
         client = Client(headers={"host": "localhost", "X-API-Key": key})
-        for name in ("leaderboards/{frame}", "trollboards/{frame}", *_OF_A_PERSON, "stats/cached"):
+        for name in ("leaderboards/{frame}", "trollboards/{frame}", *_USER_PATHS, "stats/cached"):
 
             def read(name: str = name) -> None:
                 address = name.format(frame=dice.choice(list(Frame)), person=dice.choice(everybody).pk)
@@ -127,7 +126,7 @@ class Command(ServiceCommand):
     _not_counted = _not_computed = 0.0
 
     def _measure(self, name: str, act: Callable[[], object], times: int) -> None:
-        """Time on the clock, and of it what this process computed; a busy machine changes the first alone."""
+        """Print wall time and CPU time of this process; a busy machine changes only the wall time."""
         took, computed = [], []
         for number in range(times + 20):
             self._not_counted = self._not_computed = 0.0
@@ -142,20 +141,15 @@ class Command(ServiceCommand):
             f"CPU of this process, middle {statistics.median(computed):.1f} ms"
         )
 
-    def _explain(self, person: User) -> None:
-        counts = queries.own_counts(person, frames=[Frame.TOTAL])[Frame.TOTAL]
-        with connection.execute_wrapper(_Explain(self)):
-            queries.rank_of(Frame.TOTAL, "", "points", queries.measure_of(counts, "points"), person.pk)
+    def _explain(self, user: User) -> None:
+        """Print the plan of the statement for a user's rank."""
 
+        def explain(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+            with context["connection"].connection.cursor() as cursor:
+                for (line,) in cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, BUFFERS OFF) {sql}", params).fetchall():
+                    self.stdout.write(f"    {line}")
+            return execute(sql, params, many, context)
 
-class _Explain:
-    """Prints the plan of each statement that runs inside."""
-
-    def __init__(self, command: ServiceCommand) -> None:
-        self.command = command
-
-    def __call__(self, execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-        with context["connection"].connection.cursor() as cursor:
-            for (line,) in cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, BUFFERS OFF) {sql}", params).fetchall():
-                self.command.stdout.write(f"    {line}")
-        return execute(sql, params, many, context)
+        counts = queries.own_counts(user, frames=[Frame.TOTAL])[Frame.TOTAL]
+        with connection.execute_wrapper(explain):
+            queries.rank_of(Frame.TOTAL, "", "points", queries.score_of(counts, "points"), user.pk)

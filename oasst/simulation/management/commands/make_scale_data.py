@@ -1,4 +1,4 @@
-"""manage.py make_scale_data: a database of the size that the site is built for."""
+"""manage.py make_scale_data: a database of the target size."""
 
 import time
 from argparse import ArgumentParser
@@ -18,10 +18,10 @@ from trees.lifecycle.policy import current_policy
 
 class Command(ServiceCommand):
     help = (
-        "Fill a database that has no trees yet with made ones in all states, with the people who wrote, reviewed and "
+        "Fill a database without trees with made-up trees in all states, and with the users who wrote, reviewed and "
         "ranked them, for measuring. All or nothing; check_invariants is clean afterwards. The same seed makes the "
-        "same data, but for the dates, which end now. Nobody else should use the database meanwhile: its indexes are "
-        "built anew. Example: ./manage.py make_scale_data --trees 100000"
+        "same data, except for the dates, which end now. Nobody else should use the database meanwhile, since its "
+        "indexes are rebuilt. Example: ./manage.py make_scale_data --trees 100000"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -33,7 +33,7 @@ class Command(ServiceCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["trees"] < 1 or options["active"] < 0:
-            raise CommandError("--trees must be at least 1, and --active not less than 0.")
+            raise CommandError("--trees must be at least 1, and --active at least 0.")
         began = time.monotonic()
         made = fill(
             trees=options["trees"],
@@ -41,7 +41,7 @@ class Command(ServiceCommand):
             seed=options["seed"],
             policy=current_policy(),
             now=timezone.now(),
-            progress=self._say(options["trees"]),
+            progress=self._progress(options["trees"]),
         )
         if not connection.in_atomic_block:  # a test calls the command inside its own transaction
             scores = [model._meta.db_table for model in apps.get_app_config("leaderboard").get_models()]
@@ -51,7 +51,7 @@ class Command(ServiceCommand):
             f"in {time.monotonic() - began:.0f} seconds."
         )
 
-    def _say(self, trees: int) -> Any:
+    def _progress(self, trees: int) -> Any:
         if not self.stderr.isatty():
             return None
         return lambda written: self.stderr.write(f"\r{written} of {trees} trees written", ending="")

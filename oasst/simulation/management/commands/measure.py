@@ -1,4 +1,4 @@
-"""manage.py measure: what the site costs on the database that it finds. scripts/bench calls it."""
+"""manage.py measure: what tasks, pages and exports cost on the current database. scripts/bench calls it."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ WHAT = ("tasks", "pages", "export")
 class Command(ServiceCommand):
     help = (
         "Measure on the data of make_scale_data: asking for work and answering at a fixed rate, each page, the memory "
-        "of an export. People of the made data do real work meanwhile, so do not run it on a site of other people."
+        "of an export. Its users do real work meanwhile, so do not run it on a site with real users."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -41,12 +41,12 @@ class Command(ServiceCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.RATE_LIMITS:
-            raise CommandError("Start this with RATE_LIMITS=off: people are faster here than anybody may be.")
+            raise CommandError("Start this with RATE_LIMITS=off: the simulated users are faster than the limits allow.")
         if not MessageTree.objects.exists():
             call_command("make_scale_data", trees=options["trees"], active=options["active"], stdout=self.stdout)
         self.stdout.write(f"{MessageTree.objects.count()} trees, {Message.objects.count()} messages")
         for what in options["what"]:
-            load = " ".join(f"{one:.1f}" for one in os.getloadavg())
+            load = " ".join(f"{load:.1f}" for load in os.getloadavg())
             self.stdout.write(f"\n{what} (load before: {load}; milliseconds)")
             stolen = Stolen()
             getattr(self, f"_{what}")(options)
@@ -66,10 +66,10 @@ class Command(ServiceCommand):
     def _pages(self, options: dict[str, Any]) -> None:
         visits = measure_pages(policy=current_policy(), times=options["times"])
         self.stdout.write("\n".join(visits.table()))
-        self.stdout.write(f"as somebody with {Message.objects.filter(author=visits.person).count()} messages")
+        self.stdout.write(f"as a user with {Message.objects.filter(author=visits.user).count()} messages")
 
     def _export(self, options: dict[str, Any]) -> None:
-        """In a process of its own: this one may still hold what making the trees took."""
+        """Measure in a child process, since making the trees may have left this one large."""
         everything = ["--state", "all", "--include-rejected", "--include-synthetic"]
         for what, name, *words in (
             ("with labels", "trees.jsonl", "export_trees"),

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from oasst.accounts.api_clients import create_api_client
 from oasst.embedded.commands import ServiceCommand
 from oasst.simulation.measuring.api import measure_api
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from tasks.models import Task
 from trees.lifecycle.policy import current_policy
 from trees.models import MessageTree
@@ -17,8 +17,8 @@ from trees.models import MessageTree
 
 class Command(ServiceCommand):
     help = (
-        "Contributors of an API client do whole cycles over HTTP: ask, acknowledge, answer. Says tasks per second and "
-        "how long each call took; fails on any 5xx but 'no work', on an answer that was lost or stored twice, and on a "
+        "Users of an API client do whole cycles over HTTP: ask, acknowledge, answer. Prints tasks per second and the "
+        "time of each call; fails on any 5xx except 'no work', on an answer that was lost or stored twice, and on a "
         "broken invariant."
     )
 
@@ -37,7 +37,7 @@ class Command(ServiceCommand):
         for people in options["people"]:
             rounds = max(1, options["tasks"] // people)
             contributors = {"people": people, "langs": options["langs"], "prefix": f"p{people}-"}
-            measure_api(options["base_url"], key, rounds=range(1), **contributors)  # to know each other
+            measure_api(options["base_url"], key, rounds=range(1), **contributors)  # warm up: creates the users
             run = measure_api(options["base_url"], key, rounds=range(1, rounds + 1), **contributors)
             self.stdout.write(f"\n{people} at once: {len(run.answered) / run.seconds:.1f} tasks a second")
             self.stdout.write(run.processor())
@@ -49,6 +49,6 @@ class Command(ServiceCommand):
             done = Task.objects.filter(pk__in=run.answered, api_client=client, status=Task.Status.DONE).count()
             if done != len(run.answered) or len(set(run.answered)) != done:
                 raise CommandError(f"{len(run.answered)} answers were taken, {done} are stored.")
-        if found := list(differences(current_policy())):
-            raise CommandError("\n".join(str(one) for one in found[:10]))
+        if differences := list(find_differences(current_policy())):
+            raise CommandError("\n".join(map(str, differences[:10])))
         self.stdout.write("No answer lost or stored twice; check_invariants is clean.")

@@ -13,7 +13,7 @@ from trees.models import Message, MessageTree
 
 
 class Command(ServiceCommand):
-    help = "How long a program waits for each board and each statistic over HTTP, and the CPU that one answer takes."
+    help = "Measure how long an API client waits for each board and statistic over HTTP, and the CPU of one response."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--base-url", required=True, help="of the server, on the same database")

@@ -1,4 +1,4 @@
-"""manage.py replay_arrivals: what becomes of the prompts when people come as they came to the reference system."""
+"""manage.py replay_arrivals: what becomes of prompts when people arrive as they did in the reference system."""
 
 import secrets
 import time
@@ -16,7 +16,7 @@ from oasst.embedded.commands import ServiceCommand, close_connections
 from oasst.simulation.replay.arrivals import Scene
 from oasst.simulation.replay.play import play
 from oasst.simulation.replay.report import lines, report
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from trees.lifecycle.policy import current_policy
 
 LINE_EVERY = 30  # seconds
@@ -25,8 +25,8 @@ LINE_EVERY = 30  # seconds
 class Command(ServiceCommand):
     help = (
         "Play weeks of arrivals with the proportions of Open-Assistant's first twelve weeks (many prompts, fewer "
-        "replies, few reviewers) through the services, under a virtual clock and in a database of its own that is "
-        "removed at the end, and report what became of the prompts, how long they waited and who was refused why. "
+        "replies, few reviewers) through the services, with a virtual clock and in a separate database that is removed "
+        "at the end, and report what became of the prompts, how long they waited and who was refused why. "
         "Example: ./manage.py replay_arrivals --scale 0.02 --reviews 0.5"
     )
     needs_tables = False
@@ -39,11 +39,11 @@ class Command(ServiceCommand):
         )
         parser.add_argument("--seed", type=int, default=1, help="the same seed, the same history (%(default)s)")
         for name in ("prompts", "replies", "reviews", "rankings"):
-            parser.add_argument(f"--{name}", type=float, default=1, metavar="FACTOR", help="so many times as many come")
+            parser.add_argument(f"--{name}", type=float, default=1, metavar="FACTOR", help="multiplies how many come")
         parser.add_argument(
             "--unmatched",
             action="store_true",
-            help="never measure what languages carry; only the policy's numbers bound",
+            help="never measure what languages can carry; only the policy limits the supply",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -51,28 +51,28 @@ class Command(ServiceCommand):
         for name in names:
             if options[name] < 0 or (name in names[:2] and not options[name]):
                 raise CommandError(f"--{name} must be more than 0.")
-        policy, began, said = current_policy(), time.monotonic(), time.monotonic()
+        policy, began, printed = current_policy(), time.monotonic(), time.monotonic()
 
         def progress(share: float) -> None:
-            nonlocal said
-            if time.monotonic() - said >= LINE_EVERY:
-                said = time.monotonic()
-                self.stderr.write(f"{share:.0%} of the visits, {said - began:.0f} s")
+            nonlocal printed
+            if time.monotonic() - printed >= LINE_EVERY:
+                printed = time.monotonic()
+                self.stderr.write(f"{share:.0%} of the visits, {printed - began:.0f} s")
 
-        with _database_of_its_own(), _nobody_else_hears():
+        with _separate_database(), _no_limits_and_no_jobs():
             scene = Scene(**{name: options[name] for name in names})
             played = play(scene, policy, seed=options["seed"], matched=not options["unmatched"], progress=progress)
             for line in lines(report(played)):
                 self.stdout.write(line)
-            broken = sum(1 for _ in differences(policy))
+            broken = sum(1 for _ in find_differences(policy))
         self.stdout.write(f"Played in {time.monotonic() - began:.0f} s. check_invariants finds {broken} differences.")
         if broken:
             raise CommandError("The replay broke an invariant.")
 
 
 @contextmanager
-def _database_of_its_own() -> Iterator[None]:
-    """Beside the site's, on the same server: made, migrated, and removed at the end."""
+def _separate_database() -> Iterator[None]:
+    """Use a new database on the same server, migrated, and removed at the end."""
     close_connections()
     name = connection.settings_dict["NAME"]
     connection.settings_dict["TEST"]["NAME"] = f"replay_{secrets.token_hex(6)}"
@@ -81,7 +81,7 @@ def _database_of_its_own() -> Iterator[None]:
     except (DatabaseError, SystemExit) as error:
         raise CommandError("The replay needs a role that may create databases.") from error
     try:
-        with connection.cursor() as cursor:  # nothing here has to survive
+        with connection.cursor() as cursor:  # a crash may lose this data
             cursor.execute(f"ALTER DATABASE {connection.settings_dict['NAME']} SET synchronous_commit = off")
         close_connections()
         yield
@@ -91,10 +91,8 @@ def _database_of_its_own() -> Iterator[None]:
 
 
 @contextmanager
-def _nobody_else_hears() -> Iterator[None]:
-    """Weeks in minutes would meet the rate limits, and the site's workers must not get jobs about messages that they do
-    not have.
-    """
+def _no_limits_and_no_jobs() -> Iterator[None]:
+    """Turn off rate limits, since weeks pass in minutes, and send no jobs to workers, which use the site's database."""
     limits, broker = settings.RATE_LIMITS, current_app.conf.broker_url
     settings.RATE_LIMITS = False
     current_app.conf.update(broker_url="memory://")

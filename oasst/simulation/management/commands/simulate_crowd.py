@@ -14,11 +14,11 @@ from oasst.core.text.validation import clean_pool_tag
 from oasst.embedded.commands import ServiceCommand
 from oasst.simulation.crowd.crowd import Crowd
 from oasst.simulation.crowd.ledger import Ledger
-from oasst.simulation.crowd.people import MakeDoor, gather
+from oasst.simulation.crowd.people import ClientFactory, gather
 from oasst.simulation.crowd.progress import Progress, states_of_trees_by
-from oasst.simulation.crowd.service_client import ServiceDoor
+from oasst.simulation.crowd.service_client import ServiceClient
 from oasst.simulation.crowd.work import Refused
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from trees.lifecycle.policy import TreePolicy, current_policy
 from trees.lifecycle.states import State
 from trees.models import Opening
@@ -32,9 +32,9 @@ class Command(ServiceCommand):
     help = (
         "Let simulated people write, review and rank with the texts of tests/data until --trees trees that they "
         "started are in the data set, through the services or, with --base-url, through the pages of a running site "
-        "that uses the same database. Ends with what check_invariants finds, and fails if that is anything. "
-        "The people keep to the rate limits like everybody: start with RATE_LIMITS=off (for --base-url the site) or "
-        "bring more --users to see how fast the site is. "
+        "with the same database. Then runs check_invariants, and fails if it finds anything. "
+        "Rate limits apply: to see how fast the site is, start with RATE_LIMITS=off (for --base-url the site) or use "
+        "more --users. "
         "Example: ./manage.py simulate_crowd --users 20 --trees 10 --concurrency 4"
     )
 
@@ -69,15 +69,15 @@ class Command(ServiceCommand):
 
     def _gather(self, policy: TreePolicy, options: dict[str, Any]) -> Crowd:
         lang, base_url = clean_pool_tag(options["lang"]), options["base_url"]
-        make_door: MakeDoor = lambda user, _password: ServiceDoor(user, lang, policy)  # noqa: E731
+        make_client: ClientFactory = lambda user, _password: ServiceClient(user, lang, policy)  # noqa: E731
         if base_url:
-            from oasst.simulation.crowd.page_client import PageDoor
+            from oasst.simulation.crowd.page_client import PageClient
 
-            make_door = lambda user, password: PageDoor(base_url, user.email or "", password, lang)  # noqa: E731
+            make_client = lambda user, password: PageClient(base_url, user.email or "", password, lang)  # noqa: E731
         try:
             people = gather(
                 options["users"],
-                make_door=make_door,
+                make_client=make_client,
                 policy=policy,
                 seed=options["seed"],
                 with_passwords=bool(base_url),
@@ -90,14 +90,14 @@ class Command(ServiceCommand):
     def _enter(self, crowd: Crowd) -> None:
         for person in crowd.people:
             try:
-                person.door.enter()
+                person.client.enter()
             except Refused as refusal:
                 raise CommandError(
                     f"{person.user.email} could not come in: {refusal}. {_hint(refusal.code)}"
                 ) from refusal
 
     def _watch(self, crowd: Crowd, trees: int, patience: float) -> Counter[State]:
-        """Until enough trees are finished. Raises CommandError when that will not happen."""
+        """Run the crowd until enough trees are finished. Raise CommandError if that will not happen."""
         progress = Progress(self.stderr, trees)
         authors = [person.user.pk for person in crowd.people]
         replaced = 0
@@ -119,13 +119,13 @@ class Command(ServiceCommand):
                         f"Some people rest, because the site limits how much one person may ask. {_hint('429')}"
                     )
                     hinted = True
-                self._refuse_to_wait_for_ever(crowd, states, patience)
+                self._raise_if_stuck(crowd, states, patience)
                 time.sleep(LOOK_EVERY)
         finally:
             progress.end()
             crowd.stop()
 
-    def _refuse_to_wait_for_ever(self, crowd: Crowd, states: Counter[State], patience: float) -> None:
+    def _raise_if_stuck(self, crowd: Crowd, states: Counter[State], patience: float) -> None:
         silent = time.monotonic() - crowd.tally.last_answer_at
         reason = ""
         if crowd.is_out_of_work():
@@ -148,9 +148,8 @@ class Command(ServiceCommand):
         write("Answers:  " + _listed({kind.value: number for kind, number in tally.answers.items()}))
         write(f"Tasks:    {tally.answers.total()} done, {tally.skipped} skipped, {tally.left} left for a while")
         write(f"Speed:    {tally.answers.total() / took:.1f} tasks per second")
-        write(
-            f"Repeats:  {sum(person.door.again for person in crowd.people)} requests sent again for want of an answer"
-        )
+        repeats = sum(person.client.repeats for person in crowd.people)
+        write(f"Repeats:  {repeats} requests sent again for lack of an answer")
         write("Refusals: " + (_listed(tally.refusals) or "none"))
         write("Milliseconds (middle, 95 of 100 below):")
         for what, seconds in sorted(tally.seconds.items()):
@@ -158,7 +157,7 @@ class Command(ServiceCommand):
 
     def _check(self, policy: TreePolicy) -> None:
         number = 0
-        for number, difference in enumerate(differences(policy), start=1):  # noqa: B007
+        for number, difference in enumerate(find_differences(policy), start=1):  # noqa: B007
             self.stderr.write(str(difference))
         if number:
             raise CommandError(f"check_invariants finds {number} differences.")

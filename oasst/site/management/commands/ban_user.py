@@ -1,18 +1,17 @@
-"""manage.py ban_user: shut one person out, also an administrator."""
+"""manage.py ban_user: suspend a user, even an administrator."""
 
 from argparse import ArgumentParser
 from typing import Any
 
-from oasst.accounts.management.people import person_named
+from oasst.accounts.management.people import require_named
 from oasst.embedded.commands import ServiceCommand
 from trees.moderation import bans
 
 
 class Command(ServiceCommand):
     help = (
-        "Suspend a person, who reads the reason on the page that they see from now on. Works for moderators and "
-        "administrators too, where the pages at /admin/ ask two other administrators; never for the last "
-        "administrator. unban_user ends it."
+        "Suspend a person, who then sees only a page with the reason. Works for moderators and administrators too, "
+        "where /admin/ needs two other administrators; never for the last administrator. unban_user ends it."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -20,6 +19,6 @@ class Command(ServiceCommand):
         parser.add_argument("--reason", required=True, help="why; the person reads it")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        person = person_named(options["person"])
+        person = require_named(options["person"])
         bans.ban_by_operator(person, reason=options["reason"])
         self.stdout.write(f"{person} is suspended.")

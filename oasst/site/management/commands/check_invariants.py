@@ -1,4 +1,4 @@
-"""manage.py check_invariants: do the stored counts, states and places say what the facts say?"""
+"""manage.py check_invariants: compare stored counts, states and openings with the facts."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from oasst.embedded.commands import ServiceCommand
-from oasst.site.invariants import differences
+from oasst.site.invariants import find_differences
 from oasst.site.invariants.repair import repair
 from oasst.site.invariants.run import BATCH
 from trees.lifecycle.policy import current_policy
@@ -15,9 +15,9 @@ from trees.lifecycle.policy import current_policy
 class Command(ServiceCommand):
     help = (
         "Recompute counts, decisions, ranks, states, openings, tasks and the outbox from the facts, print each "
-        "difference, and exit with 1 if there is any. Changes nothing, and may run beside a busy site: each batch of "
-        "trees is read in one snapshot. With --repair it mends what can be derived, says of each difference what "
-        "became of it, and exits with 1 if any is left; that too may run beside a busy site, and twice."
+        "difference, and exit with 1 if there are any. Changes nothing and can run beside a busy site: each batch of "
+        "trees is read in one snapshot. With --repair it mends what can be derived, prints what happened to each "
+        "difference, and exits with 1 if any are left. That too can run beside a busy site, and repeatedly."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -36,7 +36,7 @@ class Command(ServiceCommand):
             nonlocal trees
             trees = read
 
-        for difference in differences(current_policy(), batch=options["batch"], progress=count):
+        for difference in find_differences(current_policy(), batch=options["batch"], progress=count):
             self.stdout.write(f"still {difference}" if options["repair"] else str(difference))
             number += 1
         if number:

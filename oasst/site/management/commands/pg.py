@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs, pointed at the database of the site."""
+"""manage.py pg: run PostgreSQL's client programs on the database of the site."""
 
 import argparse
 import os
@@ -26,27 +26,26 @@ class Command(ServiceCommand):
         parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        program = programs.for_clients() / options["program"]
+        program = programs.client_directory() / options["program"]
         if os.sep in options["program"] or not program.is_file():
             raise CommandError(f"PostgreSQL has no program called {options['program']}.")
-        close_connections()  # this process only waits
-        done = subprocess.run([program, *options["arguments"]], env={**os.environ, **where()})
+        close_connections()  # this process only waits from here on
+        done = subprocess.run([program, *options["arguments"]], env={**os.environ, **libpq_environment()})
         if done.returncode:
             raise CommandError(
                 f"{options['program']} ended with exit code {done.returncode}.", returncode=done.returncode
             )
 
 
-def where() -> dict[str, str]:
-    """The connection in the variables that all these programs read. The environment of a process is its own.
-
-    All that DATABASE_URL says and libpq has a variable for, so that they speak TLS where the site does.
+def libpq_environment() -> dict[str, str]:
+    """Return the connection as environment variables of libpq, with every option of DATABASE_URL that has one, so that
+    the programs use TLS if the site does. Unlike arguments, other users cannot read the environment.
     """
-    given = connection.settings_dict
-    options = given["OPTIONS"]
-    known = {"host": given["HOST"], "port": given["PORT"], "user": given["USER"], "password": given["PASSWORD"]}
-    known |= {**options, "dbname": given["NAME"]}
-    # Locks of the site are short; these programs wait for whole tables.
-    known["options"] = options.get("options", "").removeprefix(settings.LOCK_TIMEOUT).strip()
-    variables = {one.keyword.decode(): one.envvar for one in Conninfo.get_defaults() if one.envvar}
-    return {variable.decode(): str(known[name]) for name, variable in variables.items() if known.get(name)}
+    database = connection.settings_dict
+    options = database["OPTIONS"]
+    values = {name: database[name.upper()] for name in ("host", "port", "user", "password")}
+    values |= {**options, "dbname": database["NAME"]}
+    # Without the lock timeout of the site: these programs wait for whole tables.
+    values["options"] = options.get("options", "").removeprefix(settings.LOCK_TIMEOUT).strip()
+    variables = {each.keyword.decode(): each.envvar for each in Conninfo.get_defaults() if each.envvar}
+    return {variable.decode(): str(values[name]) for name, variable in variables.items() if values.get(name)}

@@ -1,4 +1,4 @@
-"""Beat's schedules in the database."""
+"""manage.py setup_schedules: write Beat's schedules into the database."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.db import transaction
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from oasst.embedded.commands import ServiceCommand
-from oasst.site.beat_schedule import SCHEDULES, Entry
+from oasst.site.beat_schedule import SCHEDULES, ScheduleEntry
 
 MARK = "From oasst.site.beat_schedule. Change time and switch freely: they are kept."
 
@@ -37,8 +37,8 @@ class Command(ServiceCommand):
             self.stdout.write(f"removed: {task.name}")
             task.delete()
 
-    def _follow_renamed_jobs(self, entries: list[Entry]) -> None:
-        """Which code runs is ours to say, when it runs is theirs."""
+    def _follow_renamed_jobs(self, entries: list[ScheduleEntry]) -> None:
+        """Update which code an entry runs; when it runs stays as administrators set it."""
         for entry in entries:
             for task in PeriodicTask.objects.filter(name=entry.name).exclude(task=entry.job):
                 task.task = entry.job

@@ -1,4 +1,4 @@
-"""manage.py unban_user: let one person in again, or let a suspended address sign up again."""
+"""manage.py unban_user: end the suspension of a user or of the address of a closed account."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -13,8 +13,8 @@ from trees.moderation import bans
 
 class Command(ServiceCommand):
     help = (
-        "End the suspension of a person. Given the address of somebody who closed a suspended account, it forgets the "
-        "keyed hash of that address, so that they can sign up again."
+        "End the suspension of a person. With the address of a suspended account that was closed, delete the keyed "
+        "hash of that address, so that the person can sign up again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Everything at once: servers, tables, first accounts, web, worker and clock."""
+"""manage.py up: start everything: servers, tables, first accounts, web server, worker and clock."""
 
 import errno
 import json
@@ -21,19 +21,19 @@ from django.db.utils import OperationalError
 
 from inference.turns import local_engine
 from oasst.core import redaction
-from oasst.core.command_lines import manage
+from oasst.core.command_lines import manage_command
 from oasst.core.errors import DomainError
-from oasst.embedded.commands import close_connections, ending_in_order
+from oasst.embedded.commands import close_connections, exit_on_sigterm
 from oasst.embedded.errors import ServiceError
-from oasst.embedded.instance_lock import OnlyOne
-from oasst.embedded.servers import Embedded
-from oasst.embedded.sockets import listen_for_each
+from oasst.embedded.instance_lock import InstanceLock
+from oasst.embedded.servers import EmbeddedServers
+from oasst.embedded.sockets import listen_shared
 from oasst.embedded.supervisor import Program, Supervisor
 from oasst.site.management import first_run, static
 
 READY_SECONDS = 120
-HOPELESS_ENDS = 4
-"""A part that ended this often before the site was ever ready will not get well by itself."""
+MAX_START_FAILURES = 4
+"""`up` gives up when a process has ended this often before the site was ready."""
 RULE = "─" * 72
 
 
@@ -41,7 +41,7 @@ class Command(BaseCommand):
     help = (
         "Start the site and keep it running: PostgreSQL and Redis (unless DATABASE_URL or REDIS_URL name others), "
         "migrations, schedules, on the first start an administrator and an API key, then web server, worker and clock. "
-        "Ctrl-C or SIGTERM ends all of it."
+        "Ctrl-C or SIGTERM stops all of it."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -51,14 +51,13 @@ class Command(BaseCommand):
         home: Path = settings.OASST_HOME
         with ExitStack() as stack:
             try:
-                stack.enter_context(ending_in_order())
-                stack.enter_context(OnlyOne(home, settings.PUBLIC_URL))
-                listeners = [stack.enter_context(one) for one in self._listen()]
-                servers = stack.enter_context(Embedded(home, owner=True))
+                stack.enter_context(exit_on_sigterm())
+                stack.enter_context(InstanceLock(home, settings.PUBLIC_URL))
+                listeners = [stack.enter_context(listener) for listener in self._listen()]
+                servers = stack.enter_context(EmbeddedServers(home, owner=True))
                 stack.callback(close_connections)
                 welcome = self._prepare(demo=options["demo"])
-                # Children must not inherit our connections, and forking is safest without the threads of
-                # the pool.
+                # Children must not inherit our connections, and forking is safer without the threads of the pool.
                 close_connections()
                 self._supervise(listeners, servers, welcome)
             except (ServiceError, DomainError) as error:
@@ -68,24 +67,24 @@ class Command(BaseCommand):
         self._say("Stopped.")
 
     def _listen(self) -> list[socket.socket]:
-        """Opened here and handed down: a web server that starts again finds its callers still waiting."""
+        """Open the sockets here, so that connections wait while a web server restarts."""
         try:
-            return listen_for_each(settings.BIND_ADDRESS, settings.PORT, settings.WEB_PROCESSES)
+            return listen_shared(settings.BIND_ADDRESS, settings.PORT, settings.WEB_PROCESSES)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise CommandError(f"Port {settings.PORT} is in use. Set PORT to another one.") from error
             raise CommandError(
-                f"Can not listen on {settings.BIND_ADDRESS}, port {settings.PORT}: {error.strerror}."
+                f"Cannot listen on {settings.BIND_ADDRESS}, port {settings.PORT}: {error.strerror}."
             ) from error
 
     def _prepare(self, *, demo: bool) -> list[str]:
-        """Returns what to say once the site is ready."""
+        """Prepare database and files, and return what to print once the site is ready."""
         self._say("Tables …")
         call_command("migrate", interactive=False, verbosity=0)
         self._say("Static files …")
-        static.collect()
+        static.collect_static()
         call_command("setup_schedules", stdout=self.stdout)
-        first = first_run.create_what_is_missing(
+        first = first_run.create_missing(
             email=(settings.ADMIN_EMAILS or ["admin@localhost"])[0], file=settings.FIRST_RUN_FILE
         )
         if first_run.ensure_metrics_token():
@@ -96,24 +95,27 @@ class Command(BaseCommand):
                 raise CommandError("There is no command seed_demo in this installation.")
             self._say("Demo data …")
             call_command("seed_demo", stdout=self.stdout)
-        return first_run.welcome(first, terminal=self.stdout.isatty())
+        return first_run.welcome_lines(first, terminal=self.stdout.isatty())
 
     def _fetch_chat_model(self) -> None:
-        """In a process of its own, whose gigabyte ends with it. The site is worth starting without a model too."""
+        """Fetch the model in a process of its own, which frees its gigabyte at its end. If it fails, the site starts
+        without a model.
+        """
         if not local_engine.needs_model():
             return
         self._say("Chat model …")
-        # -u: what it is about to download is said before, also where the output is no terminal.
+        # -u, because the line about a download must appear before it, even if the output is not a terminal.
         command = [sys.executable, "-u", str(settings.BASE_DIR / "manage.py"), "fetch_model", "--skip-checks"]
         if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode:
             self._say(
-                f"Chat has no model; why stands above. Everything else works; `{manage('fetch_model')}` tries again."
+                f"Chat has no model; why stands above. Everything else works; "
+                f"`{manage_command('fetch_model')}` tries again."
             )
 
-    def _supervise(self, listeners: list[socket.socket], servers: Embedded, welcome: list[str]) -> None:
-        watch = Watch(self, servers, welcome)
+    def _supervise(self, listeners: list[socket.socket], servers: EmbeddedServers, welcome: list[str]) -> None:
+        watch = SiteWatcher(self, servers, welcome)
         watch.supervisor = Supervisor(
-            programs([one.fileno() for one in listeners]),
+            programs([listener.fileno() for listener in listeners]),
             directory=settings.BASE_DIR,
             show=self._show,
             say=self._say,
@@ -124,8 +126,8 @@ class Command(BaseCommand):
             raise CommandError(watch.failure)
 
     def _show(self, name: str, line: str) -> None:
-        line = redaction.escape(line)  # not all that a process writes goes through its log
-        # JSON lines name their process themselves and stay JSON.
+        line = redaction.escape(line)  # some output does not go through the log
+        # JSON lines name their process and must stay JSON.
         self._say(line if line.startswith("{") else f"{name:7} │ {line}")
 
     def _say(self, line: str) -> None:
@@ -133,12 +135,10 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-class Watch:
-    """What `up` looks at between the lines of its children: the embedded servers, and when the site is
-    ready.
-    """
+class SiteWatcher:
+    """Watch the embedded servers and whether the site is ready, while `up` runs its children."""
 
-    def __init__(self, command: Command, servers: Embedded, welcome: list[str]) -> None:
+    def __init__(self, command: Command, servers: EmbeddedServers, welcome: list[str]) -> None:
         self.supervisor: Supervisor
         self.failure = ""
         self._say = command._say
@@ -169,8 +169,8 @@ class Watch:
             self._ready = True
             self._announce()
             self.supervisor.start_waiting()
-        elif worn := [one.program.name for one in self.supervisor.children if one.ends >= HOPELESS_ENDS]:
-            self._fail(f"{worn[0]} does not start; the reason stands above.")
+        elif failing := [child.program.name for child in self.supervisor.children if child.ends >= MAX_START_FAILURES]:
+            self._fail(f"{failing[0]} does not start; the reason stands above.")
         elif time.monotonic() > self._give_up_at:
             self._fail(f"The site was not ready after {READY_SECONDS} seconds: {status}")
 
@@ -186,27 +186,26 @@ class Watch:
 
 
 def programs(listeners: Sequence[int]) -> list[Program]:
-    """What `up` runs: a web process for each of these listening sockets, and the others."""
-    ours = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+    """Return the programs that `up` runs: a web process for each of these listening sockets, and the others."""
+    manage_py = [sys.executable, str(settings.BASE_DIR / "manage.py")]
     # As root Celery warns about pickled jobs; ours are JSON.
-    unwarned = ["-W", "ignore:You're running the worker with superuser privileges"]
-    celery = [sys.executable, *unwarned, "-m", "celery", "--quiet", "--app", "oasst"]
-    # Counters of all processes meet in one directory, so that one /metrics tells about the worker too.
+    no_warning = ["-W", "ignore:You're running the worker with superuser privileges"]
+    celery = [sys.executable, *no_warning, "-m", "celery", "--quiet", "--app", "oasst"]
+    # All processes write counters into one directory, so that /metrics includes the worker.
     shared = {"PROMETHEUS_MULTIPROC_DIR": str(_empty(settings.OASST_HOME / "metrics"))}
-    shared["CELERY_SKIP_CHECKS"] = "1"  # done already, by `up` itself
+    shared["CELERY_SKIP_CHECKS"] = "1"  # `up` has run them
     if settings.LOGGING["style"] == "auto":
         shared["LOG_FORMAT"] = "human" if sys.stdout.isatty() else "json"
     level = settings.LOGGING["level"].lower()
+    serve = [*manage_py, "serve", "--skip-checks", "--fd"]
     web = [
-        Program(
-            f"web{number or ''}", [*ours, "serve", "--skip-checks", "--fd", str(listener)], shared, inherit=[listener]
-        )
+        Program(f"web{number or ''}", [*serve, str(listener)], shared, inherit=[listener])
         for number, listener in enumerate(listeners)
     ]
-    wants_engine = settings.OASST_ENGINE == "worker" and settings.OASST_CHAT_MODEL != "none"
-    engine = [Program("engine", [*ours, "run_engine", "--skip-checks"], shared, waits=True)] if wants_engine else []
-    # Threads, not forked processes: jobs mostly wait for the database; one process shares one pool of
-    # connections, takes half the memory, and leaves no orphans when it is killed.
+    has_engine = settings.OASST_ENGINE == "worker" and settings.OASST_CHAT_MODEL != "none"
+    engine = [Program("engine", [*manage_py, "run_engine", "--skip-checks"], shared, waits=True)] if has_engine else []
+    # Threads, not forked processes: jobs mostly wait for the database, and one process has one pool of connections,
+    # takes half the memory and leaves no orphans when it is killed.
     worker = ["worker", "--pool", "threads", "--concurrency", str(settings.WORKER_THREADS)]
     worker += ["--without-gossip", "--without-mingle"]
     return [
@@ -224,7 +223,7 @@ def _empty(directory: Path) -> Path:
 
 
 def readiness() -> str:
-    """What /readyz says, or why it can not be asked."""
+    """Return the status that /readyz reports, or why it does not answer."""
     address = settings.BIND_ADDRESS
     if address in ("0.0.0.0", "::"):
         address = "127.0.0.1" if address == "0.0.0.0" else "::1"
