@@ -83,29 +83,29 @@ def conversation_to(message: Message, reader: Reader) -> list[PageMessage]:
     return [PageMessage(m.id, m.role, m.text, render(m.text), m.lang, is_target=m.id == message.pk) for m in readable]
 
 
-def get_tree_for(person: User, message_id: UUID) -> tuple[MessageTree, PageMessage]:
+def get_tree_for(user: User, message_id: UUID) -> tuple[MessageTree, PageMessage]:
     """Return the tree around a message and its prompt with everything below. Three statements. Raise NotFound if this
     user may not see it.
     """
     not_found = message_unavailable()
-    message = _on_page(person, Message.objects.filter(pk=message_id)).select_related("tree").first()
+    message = _on_page(user, Message.objects.filter(pk=message_id)).select_related("tree").first()
     if message is None:
         raise not_found
-    messages = _on_page(person, Message.objects.filter(tree=message.tree)).defer("search", "text_digest")
+    messages = _on_page(user, Message.objects.filter(tree=message.tree)).defer("search", "text_digest")
     children: dict[UUID | None, list[Message]] = defaultdict(list)
     for m in messages:
         children[m.parent_id].append(m)
     if not children[None]:
         raise not_found
     mine: dict[UUID, set[str]] = defaultdict(set)
-    reactions = Reaction.objects.of_present_text().filter(message__tree=message.tree, author=person)
+    reactions = Reaction.objects.of_present_text().filter(message__tree=message.tree, author=user)
     for message_id, emoji in reactions.values_list("message_id", "emoji"):
         mine[message_id].add(emoji)
     page_messages: dict[UUID, PageMessage] = {}
     waiting = list(children[None])
     while waiting:
         m = waiting.pop()
-        page_messages[m.pk] = page_message = _page_message(m, person, m.pk == message.pk, mine[m.pk])
+        page_messages[m.pk] = page_message = _page_message(m, user, m.pk == message.pk, mine[m.pk])
         if m.parent_id:
             page_messages[m.parent_id].replies.append(page_message)
         waiting.extend(reversed(sort_siblings(children[m.pk])))
@@ -113,9 +113,9 @@ def get_tree_for(person: User, message_id: UUID) -> tuple[MessageTree, PageMessa
     return message.tree, page_messages[message.tree_id]
 
 
-def _on_page(person: User, messages: QuerySet[Message]) -> QuerySet[Message]:
+def _on_page(user: User, messages: QuerySet[Message]) -> QuerySet[Message]:
     """Filter the messages of a tree page: those that this user may read, and placeholders of withdrawn ones."""
-    return messages if reads_everything(person) else visible_messages(person, messages) | messages.filter(WITHDRAWN)
+    return messages if reads_everything(user) else visible_messages(user, messages) | messages.filter(WITHDRAWN)
 
 
 def _link_corrections(
@@ -132,8 +132,8 @@ def _link_corrections(
             page_message.corrects, page_message.changes = original.id, word_diff(original.text, page_message.text)
 
 
-def _page_message(message: Message, person: User, is_target: bool, mine: set[str]) -> PageMessage:
-    reads = may_read(person, message)
+def _page_message(message: Message, user: User, is_target: bool, mine: set[str]) -> PageMessage:
+    reads = may_read(user, message)
     text = message.text if reads else placeholder_for(message)
     return PageMessage(
         message.pk,
@@ -142,21 +142,21 @@ def _page_message(message: Message, person: User, is_target: bool, mine: set[str
         render(text),
         message.lang if reads else "en",
         is_target=is_target and message.parent_id is not None,
-        is_mine=message.author_id == person.pk,
+        is_mine=message.author_id == user.pk,
         synthetic=message.synthetic,
         created_at=message.created_at,
         state=message_state(message),
         rank=None if message.rank is None else message.rank + 1,
-        thumbs=_thumbs(message, person, mine) if reads else None,
+        thumbs=_thumbs(message, user, mine) if reads else None,
         reported=Reaction.RED_FLAG in mine,
         is_withheld=not reads,
     )
 
 
-def _thumbs(message: Message, person: User, mine: set[str]) -> Thumbs:
-    is_own = message.author_id == person.pk
+def _thumbs(message: Message, user: User, mine: set[str]) -> Thumbs:
+    is_own = message.author_id == user.pk
     thumb = next((emoji for emoji in (Reaction.THUMB_UP, Reaction.THUMB_DOWN) if emoji in mine), "")
-    visible = is_own or bool(thumb) or acts_as_staff(person)
+    visible = is_own or bool(thumb) or acts_as_staff(user)
     up, down = (message.emojis.get(emoji, 0) if visible else None for emoji in (Reaction.THUMB_UP, Reaction.THUMB_DOWN))
     return Thumbs(thumb, up, down, may_give=not is_own)
 
@@ -202,7 +202,7 @@ class ContributionPage:
 
 
 def contributions_of(
-    person: User, *, kind: str | None = None, older: str | None = None, newer: str | None = None, size: int = PAGE_SIZE
+    user: User, *, kind: str | None = None, older: str | None = None, newer: str | None = None, size: int = PAGE_SIZE
 ) -> ContributionPage:
     """Return one page of a user's contributions, newest first; one statement per kind.
 
@@ -214,8 +214,8 @@ def contributions_of(
     cursor = _parse_cursor(older or newer)
     rows: list[Contribution] = []
     for name in [kind] if kind else KINDS:
-        items = _after_cursor(_source(person, name), cursor, ascending=bool(newer))
-        rows.extend(_row(name, item, person) for item in items[: size + 1])
+        items = _after_cursor(_source(user, name), cursor, ascending=bool(newer))
+        rows.extend(_row(name, item, user) for item in items[: size + 1])
     rows.sort(key=lambda row: (row.at, row.id), reverse=not newer)
     more, rows = len(rows) > size, rows[:size]
     if newer:
@@ -236,25 +236,25 @@ def text_start(text: str) -> Left:
     return Left(text, 5 * EXCERPT)
 
 
-def _source(person: User, kind: str) -> Source:
+def _source(user: User, kind: str) -> Source:
     excerpt = text_start("text")
     if kind in ("prompt", "reply"):
         # By depth, not by parent: otherwise the planner may start from an index of all prompts of the site.
-        messages = Message.objects.filter(author=person, **({"depth": 0} if kind == "prompt" else {"depth__gt": 0}))
+        messages = Message.objects.filter(author=user, **({"depth": 0} if kind == "prompt" else {"depth__gt": 0}))
         messages = messages.defer("search", "text").select_related("tree")
-        return messages.annotate(excerpt=excerpt, has_page=_prompt_is_on_page(person, "tree_id"))
+        return messages.annotate(excerpt=excerpt, has_page=_prompt_is_on_page(user, "tree_id"))
     if kind == "review":
-        reviews = Review.objects.filter(author=person).select_related("message").defer("message__search")
+        reviews = Review.objects.filter(author=user).select_related("message").defer("message__search")
         excerpt = text_start("message__text")
-        return reviews.annotate(excerpt=excerpt, has_page=_prompt_is_on_page(person, "message__tree_id"))
-    rankings = Ranking.objects.filter(author=person).select_related("parent").defer("parent__search")
+        return reviews.annotate(excerpt=excerpt, has_page=_prompt_is_on_page(user, "message__tree_id"))
+    rankings = Ranking.objects.filter(author=user).select_related("parent").defer("parent__search")
     excerpt = text_start("parent__text")
-    return rankings.annotate(excerpt=excerpt, has_page=_prompt_is_on_page(person, "parent__tree_id"))
+    return rankings.annotate(excerpt=excerpt, has_page=_prompt_is_on_page(user, "parent__tree_id"))
 
 
-def _prompt_is_on_page(person: User, tree_id: str) -> Exists:
+def _prompt_is_on_page(user: User, tree_id: str) -> Exists:
     """A conversation without a visible prompt has no page."""
-    return Exists(_on_page(person, Message.objects.filter(pk=OuterRef(tree_id))))
+    return Exists(_on_page(user, Message.objects.filter(pk=OuterRef(tree_id))))
 
 
 def placeholder_for(message: Message) -> str:
@@ -282,9 +282,9 @@ def _parse_cursor(value: str | None) -> tuple[datetime, UUID] | None:
         raise Invalid("This page address is broken; start again from the first page.", code="bad_cursor") from error
 
 
-def _row(kind: str, item: Message | Review | Ranking, person: User) -> Contribution:
+def _row(kind: str, item: Message | Review | Ranking, user: User) -> Contribution:
     message = item if isinstance(item, Message) else item.message if isinstance(item, Review) else item.parent
-    reads = may_read(person, message)
+    reads = may_read(user, message)
     if not reads:
         item.excerpt = placeholder_for(message)  # type: ignore[union-attr]
     is_on_page = reads or (message.withdrawn and not message.deleted)
@@ -314,17 +314,17 @@ class ContributionCounts:
     accepted: int
 
 
-def contribution_counts(person: User) -> ContributionCounts:
+def contribution_counts(user: User) -> ContributionCounts:
     """Count the contributions of a user. Three statements."""
-    written = Message.objects.filter(author=person, deleted=False, withdrawn=False).aggregate(
+    written = Message.objects.filter(author=user, deleted=False, withdrawn=False).aggregate(
         prompts=Count("pk", filter=Q(parent=None)),
         replies=Count("pk", filter=Q(parent__isnull=False)),
         accepted=Count("pk", filter=Q(review_result=True)),
     )
     return ContributionCounts(
         **written,
-        reviews=Review.objects.filter(author=person, kind=Review.Kind.REVIEW).count(),
-        rankings=Ranking.objects.filter(author=person).count(),
+        reviews=Review.objects.filter(author=user, kind=Review.Kind.REVIEW).count(),
+        rankings=Ranking.objects.filter(author=user).count(),
     )
 
 

@@ -91,7 +91,7 @@ def _tree_page(request: SignedInRequest, message_id: UUID, status: int = HTTPSta
 @login_required
 @require_POST
 def react(request: SignedInRequest, message_id: UUID) -> HttpResponse:
-    reactions.set_reaction(message_id=message_id, person=request.user, emoji=request.POST.get("emoji", ""))
+    reactions.set_reaction(message_id=message_id, user=request.user, emoji=request.POST.get("emoji", ""))
     return redirect(_message_url(message_id))
 
 
@@ -128,7 +128,7 @@ def suggest(request: SignedInRequest, message_id: UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             stored = corrections.suggest(
-                message_id=message_id, person=request.user, text=form.cleaned_data["text"], policy=current_policy()
+                message_id=message_id, user=request.user, text=form.cleaned_data["text"], policy=current_policy()
             )
         except (Invalid, Conflict, Gone) as error:
             form.add_error(error.field if error.field in form.fields else None, error.message)

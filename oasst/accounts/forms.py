@@ -101,14 +101,14 @@ class ProfileForm(forms.Form):
         label="Show me on leaderboards", required=False, help_text="You keep your points either way."
     )
 
-    def __init__(self, *args: Any, person: User, kept: KeptForm | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, user: User, kept: KeptForm | None = None, **kwargs: Any) -> None:
         stored = {
-            "display_name": person.display_name,
-            "time_zone": person.time_zone,
-            "interface_language": person.interface_language,
-            "contribution_languages": person.contribution_languages,
-            "first_language": next(iter(person.contribution_languages), ""),
-            "show_on_leaderboard": person.show_on_leaderboard,
+            "display_name": user.display_name,
+            "time_zone": user.time_zone,
+            "interface_language": user.interface_language,
+            "contribution_languages": user.contribution_languages,
+            "first_language": next(iter(user.contribution_languages), ""),
+            "show_on_leaderboard": user.show_on_leaderboard,
         }
         kwargs.setdefault("initial", stored if kept is None else self._as_sent(kept.fields))
         super().__init__(*args, **kwargs)
@@ -118,13 +118,13 @@ class ProfileForm(forms.Form):
         # come first in their order, because browsers send the chosen ones in the order of the page.
         languages: Any = self.fields["contribution_languages"]
         names = dict(_LANGUAGE_CHOICES)
-        own = person.contribution_languages
+        own = user.contribution_languages
         languages.choices = [(tag, names.get(tag, tag)) for tag in dict.fromkeys([*own, *names])]
         first: Any = self.fields["first_language"]
         first.choices = [("", "The first that is chosen above"), *languages.choices]
-        if person.interface_language != "en":
+        if user.interface_language != "en":
             pages: Any = self.fields["interface_language"]
-            pages.choices = [("en", "English"), (person.interface_language, person.interface_language)]
+            pages.choices = [("en", "English"), (user.interface_language, user.interface_language)]
 
     def _as_sent(self, fields: QueryDict) -> dict[str, Any]:
         widgets = {name: field.widget for name, field in self.base_fields.items()}
@@ -157,9 +157,9 @@ class DeleteForm(forms.Form):
 
     confirmation = forms.CharField()
 
-    def __init__(self, *args: Any, person: User, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.expected = person.email or "delete"
+        self.expected = user.email or "delete"
         self.fields["confirmation"].label = f"To confirm, type {self.expected}"
         self.fields["confirmation"].widget.attrs["autocomplete"] = "off"
 

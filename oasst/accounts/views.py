@@ -358,7 +358,7 @@ def current_user(request: SignedInRequest) -> JsonResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def profile(request: SignedInRequest) -> HttpResponse:
-    form = ProfileForm(request.POST or None, person=request.user, kept=kept_forms.find_kept_form(request, request.path))
+    form = ProfileForm(request.POST or None, user=request.user, kept=kept_forms.find_kept_form(request, request.path))
     if request.method == "POST" and form.is_valid():
         try:
             profiles.update_profile(request.user, **form.cleaned_data)
@@ -416,7 +416,7 @@ KEPT_OF_SUSPENDED = (
 @require_http_methods(["GET", "POST"])
 def profile_delete(request: SignedInRequest) -> HttpResponse:
     """Delete the account. The middleware has asked for a reauthentication before (oasst.accounts.access_middleware)."""
-    form = DeleteForm(request.POST or None, person=request.user)
+    form = DeleteForm(request.POST or None, user=request.user)
     if request.method == "POST" and form.is_valid():
         user, email = request.user, request.user.email
         try:

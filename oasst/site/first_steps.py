@@ -31,17 +31,17 @@ class FirstSteps:
     """True if there are conversations, but no other user to continue them."""
 
 
-def find_first_steps(person: User, lang: str, *, has_trees: bool | None = None) -> FirstSteps | None:
+def find_first_steps(user: User, lang: str, *, has_trees: bool | None = None) -> FirstSteps | None:
     """Return what to show to this user; None once there is a conversation and, for administrators, another user.
 
     Takes one SQL statement, or none if the caller passes `has_trees`; for administrators up to two more.
     """
     if has_trees is None:
         has_trees = MessageTree.objects.exists()
-    if has_trees and not (person.is_superuser and _is_alone(person)):
+    if has_trees and not (user.is_superuser and _is_alone(user)):
         return None
     return FirstSteps(
-        may_operate=person.is_superuser,
+        may_operate=user.is_superuser,
         lang=lang,
         site_url=settings.PUBLIC_URL,
         is_local=is_local(settings.PUBLIC_URL),
@@ -52,8 +52,8 @@ def find_first_steps(person: User, lang: str, *, has_trees: bool | None = None) 
     )
 
 
-def _is_alone(person: User) -> bool:
+def _is_alone(user: User) -> bool:
     """Return True if no other user has written or signed in. A new account without a sign-in does not count."""
-    if Message.objects.exclude(author=person).exists():
+    if Message.objects.exclude(author=user).exists():
         return False
-    return not User.objects.exclude(pk=person.pk).filter(last_login__isnull=False).exists()
+    return not User.objects.exclude(pk=user.pk).filter(last_login__isnull=False).exists()

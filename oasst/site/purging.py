@@ -60,16 +60,16 @@ def labeled_counts(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return [(label, counts.get(name, 0)) for name, label in COUNTS if name != "unseen" or counts.get(name)]
 
 
-def preview_purge(*, person: User, actor: User, policy: TreePolicy, seconds: float = math.inf) -> Counter[str]:
+def preview_purge(*, user: User, actor: User, policy: TreePolicy, seconds: float = math.inf) -> Counter[str]:
     """Count what a purge of this user would do, by doing it and rolling back each tree. When `seconds` have passed,
     `unseen` is the number of trees that are left out.
 
     Raise NotAllowed as a ban does.
     """
-    roles.require_higher_rank(actor, person)
-    unsaved = Purge(person=person, actor=actor, reason="Preview")
+    roles.require_higher_rank(actor, user)
+    unsaved = Purge(person=user, actor=actor, reason="Preview")
     counts: Counter[str] = Counter()
-    tree_ids = purging.trees_of(person.pk)
+    tree_ids = purging.trees_of(user.pk)
     counts["unseen"] = len(tree_ids)
     for tree_id, _ in zip(tree_ids, timed_rounds(seconds), strict=False):
         with transaction.atomic(durable=True):
@@ -80,18 +80,18 @@ def preview_purge(*, person: User, actor: User, policy: TreePolicy, seconds: flo
     return +counts
 
 
-def start_purge(*, person: User, actor: User, reason: str) -> Purge:
+def start_purge(*, user: User, actor: User, reason: str) -> Purge:
     """Ban the user and start the purge. Raise what a ban raises, Invalid (the reason), Conflict (`already_purged`)."""
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
-        locks.lock_user(person)
-        roles.require_higher_rank(actor, person)
-        banned = person.enabled
+        locks.lock_user(user)
+        roles.require_higher_rank(actor, user)
+        banned = user.enabled
         if banned:
-            account_bans.ban(person, actor=actor, reason=reason)
+            account_bans.ban(user, actor=actor, reason=reason)
         try:
             with transaction.atomic():
-                purge = Purge.objects.create(person=person, actor=actor, reason=reason, banned=banned)
+                purge = Purge.objects.create(person=user, actor=actor, reason=reason, banned=banned)
         except IntegrityError:
             raise Conflict("What this person gave is purged already.", code="already_purged") from None
         enqueue(go_on_with_purge, str(purge.pk))
@@ -181,15 +181,15 @@ def _lock(purge_id: UUID) -> Purge:
     return purge
 
 
-def _free_openings_held_by(person: User) -> list[UUID]:
+def _free_openings_held_by(user: User) -> list[UUID]:
     """Free the openings that the user held and return their trees.
 
     Waits for submissions that were running when the user was banned. Later ones fail, because `lock_task` and
     `require_contributor_now` check the ban under these locks.
     """
     with transaction.atomic(durable=True):
-        advisory_lock("person", person.pk)
-        tasks = Task.objects.select_for_update(no_key=True).filter(user=person, status=Task.Status.OPEN)
+        advisory_lock("person", user.pk)
+        tasks = Task.objects.select_for_update(no_key=True).filter(user=user, status=Task.Status.OPEN)
         return free_openings(list(tasks.order_by("pk").values_list("pk", flat=True)))
 
 

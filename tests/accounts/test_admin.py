@@ -260,7 +260,7 @@ class TestPurge:
             raise Busy("Others are at work here.", code="busy", retry_after=1)
 
         new_reply(growing_tree(alice), eve)
-        begun = purging.start_purge(person=eve, actor=mo, reason="Advertising.")
+        begun = purging.start_purge(user=eve, actor=mo, reason="Advertising.")
         self.go_on()
         monkeypatch.setattr(purging, "undo_purge", busy)
         undo = {"action": "undo", "_selected_action": [str(begun.pk)], "_from_details": "1", "reason": "Not her."}
@@ -289,7 +289,7 @@ class TestPurge:
 
     def test_nor_is_their_undo(self, mo: User, ada: User) -> None:
         other = new_person("Max", "moderator")
-        begun = purging.start_purge(person=other, actor=ada, reason="Spam.")
+        begun = purging.start_purge(user=other, actor=ada, reason="Spam.")
         pages = (page_of(other), reverse("admin:trees_purge_change", args=[begun.pk]))
         for person, offered in ((mo, False), (ada, True)):
             assert [('value="undo"' in signed_in(person).get(page).text) for page in pages] == [offered, offered]

@@ -36,7 +36,7 @@ def spammer() -> User:
 
 
 def order(person: User, actor: User) -> Purge:
-    return purging.start_purge(person=person, actor=actor, reason="Advertising.")
+    return purging.start_purge(user=person, actor=actor, reason="Advertising.")
 
 
 def run(ordered: Purge) -> Purge:
@@ -66,7 +66,7 @@ class TestAgainstSubmit:
         acts = [lambda task=task: answer(task, POLICY) for task in tasks]  # type: ignore[misc]
         acts += [
             lambda person=person, tree=tree: reactions.set_reaction(  # type: ignore[misc]
-                message_id=tree.pk, person=person, emoji="rofl"
+                message_id=tree.pk, user=person, emoji="rofl"
             )
             for person, tree in zip(stale, trees, strict=False)
         ]
@@ -124,8 +124,8 @@ class TestTwoRuns:
     def test_at_once(self, spammer: User, mo: User) -> None:
         for _ in range(4):
             tree = start_tree(POLICY)
-            reactions.set_reaction(message_id=tree.pk, person=spammer, emoji="+1")
-        foretold = purging.preview_purge(person=spammer, actor=mo, policy=POLICY)
+            reactions.set_reaction(message_id=tree.pk, user=spammer, emoji="+1")
+        foretold = purging.preview_purge(user=spammer, actor=mo, policy=POLICY)
         ordered = order(spammer, mo)
         results = at_once([lambda: run(ordered)] * 3)
         assert not [result for result in results if isinstance(result, Exception)]

@@ -58,7 +58,7 @@ class TestFields:
         *(TokenForm, WebhookForm, EditForm, ReasonForm, CodeForm, AddAddressForm, ForgotPasswordForm, SignInForm),
         *(DebugLoginForm, Note),
         lambda: ChatSettingsForm(policy=current_policy()),
-        lambda: ProfileForm(person=User()),
+        lambda: ProfileForm(user=User()),
         lambda: SuggestionForm(text_limit=7, filed_as="en", may_move=False),
         lambda: TextForm(text_limit=7, filed_as="en", may_move=True),
     ],

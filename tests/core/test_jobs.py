@@ -139,7 +139,7 @@ class TestMarks:
         alice = new_person("Alice")
         prompt = new_prompt(alice)
         for person in new_veterans(4):
-            reactions.set_reaction(message_id=prompt.pk, person=person, emoji="red_flag", on=True)
+            reactions.set_reaction(message_id=prompt.pk, user=person, emoji="red_flag", on=True)
         queue.sent.clear()
         WaitingJob.objects.update(due_at=timezone.now())
         jobs.send_waiting()

@@ -64,7 +64,7 @@ class TestKilledWorkers:
     def test_a_flushed_queue_costs_time_and_nothing_else(self, worker: Process, redis_server: "redis.Redis") -> None:
         prompt, others = new_prompt(new_person("Author")), new_veterans(4)
         for person in others:
-            reactions.set_reaction(message_id=prompt.pk, person=person, emoji="red_flag", on=True)
+            reactions.set_reaction(message_id=prompt.pk, user=person, emoji="red_flag", on=True)
         redis_server.flushdb()
         assert WaitingJob.objects.count() == len(others)
         # Two minutes later the clock sends them again.
@@ -88,7 +88,7 @@ class TestKilledWorkers:
             review(new_prompt(author), reviewer, spam=dice.choice([0, 1]))
             message = Message.objects.exclude(author=reviewer).order_by("?").first()
             assert message is not None
-            reactions.set_reaction(message_id=message.pk, person=reviewer, emoji=dice.choice(["+1", "red_flag"]))
+            reactions.set_reaction(message_id=message.pk, user=reviewer, emoji=dice.choice(["+1", "red_flag"]))
 
     def _finish(self, worker: Process, jobs: list[str]) -> None:
         """From here on nothing is killed."""

@@ -186,7 +186,7 @@ class TestWindow:
 class TestTrollboard:
     def test_it_works(self, trusted: Wire, wire: Wire, alice: User, bob: User) -> None:
         prompt = new_prompt(alice)
-        reactions.set_reaction(message_id=prompt.pk, person=bob, emoji="red_flag", on=True)
+        reactions.set_reaction(message_id=prompt.pk, user=bob, emoji="red_flag", on=True)
         review(prompt, bob, spam=1)
         decide(prompt, accept=False, policy=POLICY)
         read_all()

@@ -239,7 +239,7 @@ class TestComplaints:
         self, client: Client, alice: User, bob: User, mo: User
     ) -> None:
         prompt = new_prompt(alice)
-        reactions.set_reaction(message_id=prompt.pk, person=bob, emoji="red_flag", on=True)
+        reactions.set_reaction(message_id=prompt.pk, user=bob, emoji="red_flag", on=True)
         read_all()
         client.force_login(mo)
         page = client.get("/admin/leaderboard/trollstanding/")

@@ -75,9 +75,7 @@ class Life:
     def react(self, person: User) -> None:
         message = Message.objects.order_by("?").first()
         if message is not None:
-            reactions.set_reaction(
-                message_id=message.pk, person=person, emoji=self.dice.choice(["+1", "-1", "red_flag"])
-            )
+            reactions.set_reaction(message_id=message.pk, user=person, emoji=self.dice.choice(["+1", "-1", "red_flag"]))
 
     def delete(self, person: User) -> None:
         message = Message.objects.filter(deleted=False).order_by("?").first()
@@ -112,7 +110,7 @@ class Life:
         person.refresh_from_db()
         standing = Purge.objects.filter(person=person, stage__in=Purge.ACTIVE_STAGES).first()
         if standing is None:
-            standing = purging.start_purge(person=person, actor=self.moderator, reason="x")
+            standing = purging.start_purge(user=person, actor=self.moderator, reason="x")
         elif self.dice.random() < 0.7:
             purging.undo_purge(purge_id=standing.pk, actor=self.moderator, reason="x")
         purging.continue_purge(purge_id=standing.pk, policy=POLICY, seconds=self.dice.choice([0, 0.02, 60]))

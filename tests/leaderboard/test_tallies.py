@@ -195,8 +195,8 @@ class TestTakenBack:
 class TestComplaints:
     def test_flags_thumbs_and_labels(self, alice: User, bob: User, carol: User) -> None:
         prompt = new_prompt(alice)
-        reactions.set_reaction(message_id=prompt.pk, person=bob, emoji="red_flag", on=True)
-        reactions.set_reaction(message_id=prompt.pk, person=carol, emoji="+1", on=True)
+        reactions.set_reaction(message_id=prompt.pk, user=bob, emoji="red_flag", on=True)
+        reactions.set_reaction(message_id=prompt.pk, user=carol, emoji="+1", on=True)
         with transaction.atomic():
             labels = {"spam": 1, "lang_mismatch": 0.5, "toxicity": 0.4, "pii": 0.4}
             reviews.record_labels(message=prompt, author=bob, labels=labels, policy=POLICY)
@@ -206,7 +206,7 @@ class TestComplaints:
         assert (row.red_flags, row.upvotes, row.lang_mismatch, row.pii, row.spam_prompts) == (1, 1, 1, 0, 1)
         assert (row.toxicity_sum, row.toxicity_number) == (400, 1)
         assert row.score == 3 - 1 + 1 + 1
-        reactions.set_reaction(message_id=prompt.pk, person=bob, emoji="red_flag", on=False)
+        reactions.set_reaction(message_id=prompt.pk, user=bob, emoji="red_flag", on=False)
         read_all()
         row.refresh_from_db()
         assert row.score == 1

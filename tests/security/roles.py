@@ -144,7 +144,7 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
     spam = new_prompt(new_person("Spammer"))
     moderator_actions.delete_message(message_id=spam.pk, actor=moderator, reason="Spam.", policy=policy)
     purged = new_person("Purged")
-    done = purging.start_purge(person=purged, actor=moderator, reason="Spam.")
+    done = purging.start_purge(user=purged, actor=moderator, reason="Spam.")
     program, _ = api_clients.create_api_client(name="hooked", trusted=False)
     hook = webhooks.create(program, "https://example.org/hook")
     delivery = webhooks.ping(hook)

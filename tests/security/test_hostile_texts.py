@@ -294,9 +294,7 @@ DOORS: dict[str, Callable[[Scene, str], object]] = {
     "reason of an edit": lambda scene, text: scene.edit("Other words", text),
     "reason of a deletion": lambda scene, text: scene.delete(text),
     "reason of a halt": lambda scene, text: scene.halt(text),
-    "reason of a purge": lambda scene, text: purging.start_purge(
-        person=scene.person, actor=scene.moderator, reason=text
-    ),
+    "reason of a purge": lambda scene, text: purging.start_purge(user=scene.person, actor=scene.moderator, reason=text),
     "report of an answer": lambda scene, text: scene.report_answer(text),
     "note of a skip": lambda scene, text: scene.skip(text),
     "reason of a ban": lambda scene, text: account_bans.ban(scene.person, actor=scene.moderator, reason=text),

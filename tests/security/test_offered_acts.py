@@ -36,14 +36,14 @@ def of_role(role: str, *, banned: bool = False) -> Callable[[User], User]:
 
 def purged(actor: User) -> User:
     person = new_person("Pat")
-    purging.start_purge(person=person, actor=new_person("Una", "admin"), reason="Spam.")
+    purging.start_purge(user=person, actor=new_person("Una", "admin"), reason="Spam.")
     return person
 
 
 def purge_of(role: str) -> Callable[[User], Model]:
     def made(actor: User) -> Model:
         person = new_person("Pat")
-        found = purging.start_purge(person=person, actor=new_person("Una", "admin"), reason="Spam.")
+        found = purging.start_purge(user=person, actor=new_person("Una", "admin"), reason="Spam.")
         User.objects.filter(pk=person.pk).update(role=role)  # they were promoted afterwards, by MODERATOR_EMAILS
         return found
 
@@ -134,7 +134,7 @@ def deletion_of_somebody_purged(actor: User) -> Model:
     found = by(False, actor)
     made = moderator_actions.delete_message(message_id=found.pk, actor=actor, **WHY)
     assert found.author is not None
-    purging.start_purge(person=found.author, actor=new_person("Una", "admin"), reason="Spam.")
+    purging.start_purge(user=found.author, actor=new_person("Una", "admin"), reason="Spam.")
     return made
 
 

@@ -67,7 +67,7 @@ def everything_agrees() -> None:
 
 def purge(person: User, actor: User, reason: str = "Advertising.") -> Purge:
     return purging.continue_purge(
-        purge_id=purging.start_purge(person=person, actor=actor, reason=reason).pk, policy=POLICY
+        purge_id=purging.start_purge(user=person, actor=actor, reason=reason).pk, policy=POLICY
     )
 
 
@@ -117,11 +117,11 @@ def busy_life(spammer: User, mo: User) -> User:
     mine = Message.objects.filter(author=spammer, tree=finished).first() or Message.objects.get(pk=own.pk)
     moderator_actions.edit_message(message_id=mine.pk, actor=mo, text="Edited.", reason="A typo.", policy=POLICY)
     for tree in (finished, ranking, growing, new):
-        reactions.set_reaction(message_id=tree.pk, person=spammer, emoji="+1")
-        reactions.set_reaction(message_id=tree.pk, person=others[4], emoji="+1")
+        reactions.set_reaction(message_id=tree.pk, user=spammer, emoji="+1")
+        reactions.set_reaction(message_id=tree.pk, user=others[4], emoji="+1")
     reactions.report(message_id=growing.pk, reporter=spammer, category="spam", text="My rival.")
     for message_id in Message.objects.filter(author=spammer).values_list("pk", flat=True)[:3]:
-        reactions.set_reaction(message_id=message_id, person=others[4], emoji="rofl")
+        reactions.set_reaction(message_id=message_id, user=others[4], emoji="rofl")
     everything_agrees()
     return spammer
 
@@ -129,7 +129,7 @@ def busy_life(spammer: User, mo: User) -> User:
 class TestWholeLife:
     def test_preview_real_run_and_undo(self, busy_life: User, mo: User) -> None:
         before = everything()
-        foretold = purging.preview_purge(person=busy_life, actor=mo, policy=POLICY)
+        foretold = purging.preview_purge(user=busy_life, actor=mo, policy=POLICY)
         assert everything() == before
         assert not Purge.objects.exists() and not Deletion.objects.exists()
 
@@ -153,8 +153,8 @@ class TestWholeLife:
 
     def test_killed_in_the_middle_and_run_again(self, busy_life: User, mo: User, monkeypatch: Any) -> None:
         before = everything()
-        foretold = purging.preview_purge(person=busy_life, actor=mo, policy=POLICY)
-        ordered = purging.start_purge(person=busy_life, actor=mo, reason="Advertising.")
+        foretold = purging.preview_purge(user=busy_life, actor=mo, policy=POLICY)
+        ordered = purging.start_purge(user=busy_life, actor=mo, reason="Advertising.")
         self.killed_after(2, monkeypatch, "purge_tree", ordered)
         everything_agrees()
         look_after_purges()
@@ -181,7 +181,7 @@ class TestWholeLife:
 
     def test_undone_while_under_way(self, busy_life: User, mo: User, monkeypatch: Any) -> None:
         before = everything()
-        ordered = purging.start_purge(person=busy_life, actor=mo, reason="Advertising.")
+        ordered = purging.start_purge(user=busy_life, actor=mo, reason="Advertising.")
         self.killed_after(2, monkeypatch, "purge_tree", ordered)
         assert undo(ordered, mo).stage == Purge.Stage.UNDONE
         assert everything() == before
@@ -307,7 +307,7 @@ class TestScores:
 
     def test_they_follow_each_step_and_come_back(self, busy_life: User, mo: User, monkeypatch: Any) -> None:
         before = self.agree()
-        ordered = purging.start_purge(person=busy_life, actor=mo, reason="Advertising.")
+        ordered = purging.start_purge(user=busy_life, actor=mo, reason="Advertising.")
         TestWholeLife().killed_after(2, monkeypatch, "purge_tree", ordered)
         half = self.agree()
         purging.continue_purge(purge_id=ordered.pk, policy=POLICY)
@@ -326,7 +326,7 @@ class TestInPieces:
     ) -> None:
         monkeypatch.setattr(purges, "PREVIEW_SECONDS", 0)
         client.force_login(mo)
-        before, whole = everything(), purging.preview_purge(person=busy_life, actor=mo, policy=POLICY)
+        before, whole = everything(), purging.preview_purge(user=busy_life, actor=mo, policy=POLICY)
         page = client.post(reverse("admin:accounts_user_purge", args=[busy_life.pk]), {"step": "preview"})
         assert dict(page.context["counts"])["Conversations more, for which there was no time here"] == whole["trees"]
         assert everything() == before
@@ -335,8 +335,8 @@ class TestInPieces:
     def test_a_long_purge_makes_way_and_goes_on(self, busy_life: User, mo: User, monkeypatch: Any) -> None:
         """A worker has few threads: what is left after ROUND_SECONDS becomes a new job."""
         monkeypatch.setattr(purging, "ROUND_SECONDS", 0)
-        ordered = purging.start_purge(person=busy_life, actor=mo, reason="Advertising.")
-        foretold = purging.preview_purge(person=busy_life, actor=mo, policy=POLICY)
+        ordered = purging.start_purge(user=busy_life, actor=mo, reason="Advertising.")
+        foretold = purging.preview_purge(user=busy_life, actor=mo, policy=POLICY)
         left = foretold["trees"]
         while left:
             WaitingJob.objects.all().delete()
@@ -358,7 +358,7 @@ class TestInPieces:
         start_tree(POLICY, stuck)
         start_tree(POLICY, other)
         for person in (stuck, other):
-            purging.start_purge(person=person, actor=mo, reason="Advertising.")
+            purging.start_purge(user=person, actor=mo, reason="Advertising.")
         real = purging.purging.purge_tree
 
         def take_out(locked: Any, purge: Purge) -> object:
@@ -423,25 +423,25 @@ class TestAfterAMonth:
 
     def test_whoever_is_let_in_again_then_takes_part_like_everybody(self, spammer: User, mo: User) -> None:
         tree = start_tree(POLICY)
-        reactions.set_reaction(message_id=tree.pk, person=spammer, emoji="+1")
+        reactions.set_reaction(message_id=tree.pk, user=spammer, emoji="+1")
         self.wait(purge(spammer, mo))
         bans.unban(spammer, actor=mo, reason="They promised.")
-        assert reactions.set_reaction(message_id=tree.pk, person=spammer, emoji="+1").emojis == {"+1": 1}
+        assert reactions.set_reaction(message_id=tree.pk, user=spammer, emoji="+1").emojis == {"+1": 1}
 
 
 class TestRefusals:
     def test_ranks(self, spammer: User, alice: User, mo: User) -> None:
         for actor, person in ((alice, spammer), (mo, new_person("Max", "moderator")), (mo, mo)):
             with pytest.raises(NotAllowed):
-                purging.preview_purge(person=person, actor=actor, policy=POLICY)
+                purging.preview_purge(user=person, actor=actor, policy=POLICY)
             with pytest.raises(NotAllowed):
-                purging.start_purge(person=person, actor=actor, reason="Spam.")
+                purging.start_purge(user=person, actor=actor, reason="Spam.")
             assert User.objects.get(pk=person.pk).enabled
         assert not Purge.objects.exists()
 
     def test_a_reason_is_needed(self, spammer: User, mo: User) -> None:
         with pytest.raises(Invalid):
-            purging.start_purge(person=spammer, actor=mo, reason=" ")
+            purging.start_purge(user=spammer, actor=mo, reason=" ")
         assert User.objects.get(pk=spammer.pk).enabled
         done = purge(spammer, mo)
         with pytest.raises(Invalid):
@@ -486,8 +486,8 @@ def test_the_same_cost_for_a_tree_however_many_there_are(spammer: User, mo: User
     for number in (2, 8):
         person = new_person("Spam")
         for _ in range(number):
-            reactions.set_reaction(message_id=start_tree(POLICY).pk, person=person, emoji="+1")
-        ordered = purging.start_purge(person=person, actor=mo, reason="Spam.")
+            reactions.set_reaction(message_id=start_tree(POLICY).pk, user=person, emoji="+1")
+        ordered = purging.start_purge(user=person, actor=mo, reason="Spam.")
         with CaptureQueriesContext(connection) as captured:
             purging.continue_purge(purge_id=ordered.pk, policy=POLICY)
         assert len(captured) <= 20 + 22 * number

@@ -743,7 +743,7 @@ class Life(RuleBasedStateMachine):
         self.event(name, lambda: act(found, person), refusals=refusals, then=then)
 
     def react(self, n: int, who: int, emoji: str) -> None:
-        act = lambda message, person: reactions.set_reaction(message_id=message.id, person=person, emoji=emoji)  # noqa: E731
+        act = lambda message, person: reactions.set_reaction(message_id=message.id, user=person, emoji=emoji)  # noqa: E731
         self._react(n, who, "reaction", act, emoji)
 
     def report(self, n: int, who: int) -> None:

@@ -132,7 +132,7 @@ def grown(alice: User, bob: User, mo: User) -> Message:
     reply = new_reply(prompt, new_person("Writer"), "Knead the dough for a long time.", policy=POLICY)
     decide(reply, policy=POLICY)
     below = new_reply(reply, new_person("Asker"), "How long is long?", policy=POLICY)
-    reactions.set_reaction(message_id=reply.pk, person=bob, emoji="+1")
+    reactions.set_reaction(message_id=reply.pk, user=bob, emoji="+1")
     reviews.record_skip(message=reply, author=bob, kind=Skip.Kind.REPLY)
     reactions.report(message_id=reply.pk, reporter=bob, category="copied", text="From a cookbook.")
     moderator_actions.edit_message(

@@ -146,7 +146,7 @@ class TestEdits:
 
     def test_nobody_puts_words_into_the_mouth_of_who_was_purged(self, site: Wire, alice: User, mo: User) -> None:
         prompt = new_prompt(alice)
-        begun = purging.start_purge(person=alice, actor=mo, reason="Spam.")
+        begun = purging.start_purge(user=alice, actor=mo, reason="Spam.")
         purging.continue_purge(purge_id=begun.pk, policy=current_policy())
         for text in (prompt.text, ""):
             refused = site.post(f"messages/{prompt.pk}/edit", {"user": ADA, "new_content": "Other words"})

@@ -29,7 +29,7 @@ ADA, BO = person("Ada"), person("Bo")
 
 def purge(user: User, actor: User) -> Purge:
     return purging.continue_purge(
-        purge_id=purging.start_purge(person=user, actor=actor, reason="Spam.").pk, policy=current_policy()
+        purge_id=purging.start_purge(user=user, actor=actor, reason="Spam.").pk, policy=current_policy()
     )
 
 

@@ -26,33 +26,33 @@ _CATEGORIES = {
 }
 
 
-def react(message_id: UUID, client: ApiClient, person: User, emoji: str, op: str) -> None:
+def react(message_id: UUID, client: ApiClient, user: User, emoji: str, op: str) -> None:
     """Add or remove an emoji. A red flag tells the moderators; after a skip code the user is not offered that work
     again. Raise NotAllowed, NotFound, Busy `rate_limited`.
     """
     is_on = {"add": True, "remove": False, "toggle": None}[op]
     if emoji in SKIPS:
         if is_on is not False:
-            _skip(message_id, person, SKIPS[emoji])
+            _skip(message_id, user, SKIPS[emoji])
         return
     is_flag = emoji == Reaction.RED_FLAG and is_on is not False
-    existing = Reaction.objects.of_present_text().filter(message=message_id, author=person, emoji=emoji)
+    existing = Reaction.objects.of_present_text().filter(message=message_id, author=user, emoji=emoji)
     if is_flag and not existing.exists():
         reactions.report(
-            message_id=message_id, reporter=person, category=Report.Category.OTHER, client=_unverified_client(client)
+            message_id=message_id, reporter=user, category=Report.Category.OTHER, client=_unverified_client(client)
         )
     else:
-        reactions.set_reaction(message_id=message_id, person=person, emoji=emoji, on=is_on)
+        reactions.set_reaction(message_id=message_id, user=user, emoji=emoji, on=is_on)
 
 
-def _skip(message_id: UUID, person: User, kind: Skip.Kind) -> None:
-    ratelimit.count_use(ratelimit.SKIPS, person.pk)
+def _skip(message_id: UUID, user: User, kind: Skip.Kind) -> None:
+    ratelimit.count_use(ratelimit.SKIPS, user.pk)
     with transaction.atomic(durable=True):
-        require_contributor_now(person)
+        require_contributor_now(user)
         message = Message.objects.defer("search", "text").filter(pk=message_id).first()
         if message is None:
             raise message_not_found()
-        reviews.record_skip(message=message, author=person, kind=kind)
+        reviews.record_skip(message=message, author=user, kind=kind)
 
 
 def _unverified_client(client: ApiClient) -> ApiClient | None:
@@ -61,7 +61,7 @@ def _unverified_client(client: ApiClient) -> ApiClient | None:
 
 
 def submit_free_labels(
-    message_id: UUID, client: ApiClient, person: User, labels: dict[str, float], text: str, *, is_report: bool
+    message_id: UUID, client: ApiClient, user: User, labels: dict[str, float], text: str, *, is_report: bool
 ) -> None:
     """Store labels that no task asked for: they replace the user's earlier ones and decide nothing.
 
@@ -72,7 +72,7 @@ def submit_free_labels(
         category = next(categories, Report.Category.OTHER)
         reactions.report(
             message_id=message_id,
-            reporter=person,
+            reporter=user,
             category=category,
             text=text,
             limit=LONGEST_REPORT,
@@ -80,6 +80,6 @@ def submit_free_labels(
         )
     if labels or not is_report:
         if not is_report:
-            ratelimit.count_use(ratelimit.FREE_LABELS, person.pk)
+            ratelimit.count_use(ratelimit.FREE_LABELS, user.pk)
         with transaction.atomic(durable=True):
-            reviews.record_free_labels(message_id=message_id, author=person, labels=labels, is_report=is_report)
+            reviews.record_free_labels(message_id=message_id, author=user, labels=labels, is_report=is_report)

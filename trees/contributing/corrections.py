@@ -24,31 +24,31 @@ from trees.models import Happening, Message, MessageTree, Revision
 from trees.moderation import proposals, removal
 
 
-def get_correctable_for(person: User, message_id: UUID) -> Message:
+def get_correctable_for(user: User, message_id: UUID) -> Message:
     """Return the message if this user may suggest another text for it now. One statement. Raise NotFound, Conflict
     (`prompt`, `takes_no_replies`), NotAllowed `own_message`.
     """
-    messages = visible_messages(person, Message.objects.filter(PUBLIC, pk=message_id))
+    messages = visible_messages(user, Message.objects.filter(PUBLIC, pk=message_id))
     message = messages.select_related("tree").defer("search", "imported").first()
     if message is None:
         raise message_unavailable()
-    _refuse_correction(message.tree, message, person)
+    _refuse_correction(message.tree, message, user)
     return message
 
 
-def suggest(*, message_id: UUID, person: User, text: str, policy: TreePolicy) -> Message:
+def suggest(*, message_id: UUID, user: User, text: str, policy: TreePolicy) -> Message:
     """Store a better text for another user's message as a reply to the same parent, linked to it.
 
     It is a reply like any other: it uses an opening, is reviewed and ranked. Judgments stay with the old text. Raise
     Invalid (text, `unchanged`), Conflict (`duplicate`, `duplicate_reply`, `prompt`, `takes_no_replies`), NotAllowed,
     Gone (`message_deleted`, `message_hidden`, `no_place_left`), NotFound, Busy `rate_limited`.
     """
-    ratelimit.count_use(ratelimit.SUGGESTIONS, person.pk)
+    ratelimit.count_use(ratelimit.SUGGESTIONS, user.pk)
     detection = language_detection.detect(text)  # slow, so before any lock
     with transaction.atomic(durable=True):
-        require_contributor_now(person)
-        original = get_correctable_for(person, message_id)
-        return _store(original, person, text, policy, detection)
+        require_contributor_now(user)
+        original = get_correctable_for(user, message_id)
+        return _store(original, user, text, policy, detection)
 
 
 def _store(original: Message, author: User, text: str, policy: TreePolicy, detection: Detection) -> Message:

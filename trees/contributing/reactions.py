@@ -30,46 +30,46 @@ LONGEST_REPORT = 2000
 MIN_ADDITION = 20  # characters; a shorter rest is not worth adding
 
 
-def set_reaction(*, message_id: UUID, person: User, emoji: str, on: bool | None = None) -> Message:
+def set_reaction(*, message_id: UUID, user: User, emoji: str, on: bool | None = None) -> Message:
     """Add or remove a reaction; `on=None` toggles it. A repeat changes nothing. Thumbs up and down exclude each other;
     a thumb on one's own message is ignored. Raise NotAllowed, NotFound, Invalid (`unknown_emoji`), Busy `rate_limited`.
     """
     if emoji not in EMOJIS:
         raise Invalid(f"There is no reaction called {emoji[:40]!r}.", code="unknown_emoji", field="emoji")
-    ratelimit.count_use(ratelimit.REACTIONS, person.pk)
+    ratelimit.count_use(ratelimit.REACTIONS, user.pk)
     with transaction.atomic(durable=True):
-        require_contributor_now(person)
-        message = _lock_message(message_id, person)
-        shown, current = _own_emojis(message, person)
+        require_contributor_now(user)
+        message = _lock_message(message_id, user)
+        shown, current = _own_emojis(message, user)
         is_on = emoji not in current if on is None else on
         is_unchanged = emoji in current if is_on else emoji not in shown
-        if is_unchanged or (is_on and emoji in THUMBS and message.author_id == person.pk):
+        if is_unchanged or (is_on and emoji in THUMBS and message.author_id == user.pk):
             return message
         if is_on:
-            _change(message, person, THUMBS.get(emoji), -1, shown)
-            _change(message, person, emoji, 1, shown)
+            _change(message, user, THUMBS.get(emoji), -1, shown)
+            _change(message, user, emoji, 1, shown)
         else:
-            _change(message, person, emoji, -1, shown)
+            _change(message, user, emoji, -1, shown)
         message.save(update_fields=["emojis"])
         data = {"emoji": emoji, "on": is_on}
-        publishing.publish_about(message, Happening.Kind.MESSAGE_REACTED, actor=person, data=data)
+        publishing.publish_about(message, Happening.Kind.MESSAGE_REACTED, actor=user, data=data)
         if emoji == RED_FLAG and is_on:
             enqueue(jobs.moderate_message, str(message.pk))
         return message
 
 
-def _own_emojis(message: Message, person: User) -> tuple[set[str], set[str]]:
+def _own_emojis(message: Message, user: User) -> tuple[set[str], set[str]]:
     """Return the emojis shown for this user, and those about the present text. One statement."""
-    rows = Reaction.objects.filter(message=message, author=person)
+    rows = Reaction.objects.filter(message=message, author=user)
     emojis = rows.values_list("emoji", Case(When(Reaction.OF_EARLIER_TEXT, then=False), default=True))
     return {emoji for emoji, _ in emojis}, {emoji for emoji, present in emojis if present}
 
 
-def _change(message: Message, person: User, emoji: str | None, by: int, shown: set[str]) -> None:
+def _change(message: Message, user: User, emoji: str | None, by: int, shown: set[str]) -> None:
     """Add or remove one row and its count; a count of 0 is dropped. A flag of an earlier text is counted already."""
     if emoji is None or (by < 0 and emoji not in shown):
         return
-    (_put if by > 0 else _take_back)(message, person, emoji)
+    (_put if by > 0 else _take_back)(message, user, emoji)
     if by > 0 and emoji in shown:
         return
     counts = Counter(message.emojis)
@@ -77,12 +77,12 @@ def _change(message: Message, person: User, emoji: str | None, by: int, shown: s
     message.emojis = {name: number for name, number in counts.items() if number or name != emoji}
 
 
-def _put(message: Message, person: User, emoji: str) -> None:
+def _put(message: Message, user: User, emoji: str) -> None:
     """Store a reaction; an overruled flag stays void, one of an earlier text moves to the present text."""
     stored = Reaction.everything.filter(Reaction.OF_EARLIER_TEXT | Q(withdrawn_at__isnull=False))
-    row = stored.filter(message=message, author=person, emoji=emoji).first()
+    row = stored.filter(message=message, author=user, emoji=emoji).first()
     if row is None:
-        Reaction.objects.create(message=message, author=person, emoji=emoji)
+        Reaction.objects.create(message=message, author=user, emoji=emoji)
         return
     row.withdrawn_at = None
     if not row.overruled:
@@ -90,9 +90,9 @@ def _put(message: Message, person: User, emoji: str) -> None:
     row.save(update_fields=["withdrawn_at", "voided_at", "first_at", "created_at"])
 
 
-def _take_back(message: Message, person: User, emoji: str) -> None:
+def _take_back(message: Message, user: User, emoji: str) -> None:
     """Delete a reaction, but keep a flag that a moderator decided about: deleting would let the user flag again."""
-    row = Reaction.objects.get(message=message, author=person, emoji=emoji)
+    row = Reaction.objects.get(message=message, author=user, emoji=emoji)
     if row.overruled or (emoji == RED_FLAG and complaint_weights.was_decided_lately(row)):
         row.withdrawn_at = timezone.now()
         row.voided_at = row.voided_at or row.withdrawn_at
@@ -198,9 +198,9 @@ def _joined(before: str, addition: str, limit: int, *, may_cut: bool) -> str:
     return joined
 
 
-def _lock_message(message_id: UUID, person: User) -> Message:
+def _lock_message(message_id: UUID, user: User) -> Message:
     messages = Message.objects.select_for_update(of=("self",), no_key=True).defer("search", "text")
-    message = visible_messages(person, messages).filter(pk=message_id).first()
+    message = visible_messages(user, messages).filter(pk=message_id).first()
     if message is None:
         raise message_unavailable()
     return message

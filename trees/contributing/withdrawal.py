@@ -37,9 +37,9 @@ class WithdrawalPreview:
     waiting: Withdrawal | None = None  # the open withdrawal, which its author can undo
 
 
-def get_preview_for(person: User, message_id: UUID) -> WithdrawalPreview:
+def get_preview_for(user: User, message_id: UUID) -> WithdrawalPreview:
     """Return the preview for the withdrawal page. Raise NotFound, also for messages of others."""
-    message = _own_message(person, message_id)
+    message = _own_message(user, message_id)
     tree = MessageTree.objects.get(pk=message.tree_id)
     messages = Message.objects.filter(tree=tree).defer("text", "search", "imported")
     has_replies = withdrawal_effects.has_replies_of_others(message, demand.subtree(messages, message))
@@ -96,8 +96,8 @@ def undo(*, message_id: UUID, author: User, policy: TreePolicy) -> None:
             transitions.advance(locked, actor=author)
 
 
-def _own_message(person: User, message_id: UUID) -> Message:
-    message = Message.objects.filter(pk=message_id, author=person).defer("search", "imported").first()
+def _own_message(user: User, message_id: UUID) -> Message:
+    message = Message.objects.filter(pk=message_id, author=user).defer("search", "imported").first()
     if message is None:
         raise message_unavailable()
     return message

@@ -165,15 +165,15 @@ def count_skips(message_id: UUID, policy: TreePolicy) -> int:
     return weigh_skips(message_id, policy).voices
 
 
-def counts_separately(person: User) -> bool:
+def counts_separately(user: User) -> bool:
     """Return True if this user counts separately: signs in here, or a trusted client knows them.
 
     One statement if the user has no address.
     """
-    if person.email is not None:
+    if user.email is not None:
         return True
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {_SEPARATELY} FROM accounts_user person WHERE person.id = %s", [person.pk])
+        cursor.execute(f"SELECT {_SEPARATELY} FROM accounts_user person WHERE person.id = %s", [user.pk])
         return bool(cursor.fetchone()[0])
 
 

@@ -67,9 +67,9 @@ def may_resume(tree: MessageTree, actor: User) -> bool:
     return tree.state == State.HALTED_BY_MODERATOR or not (prompt.review_result is False or is_own(prompt, actor))
 
 
-def is_purged(person: User) -> bool:
+def is_purged(user: User) -> bool:
     """Return True if a purge shuts this user out until it is undone."""
-    return Purge.objects.filter(person=person, stage__in=Purge.ACTIVE_STAGES).exists()
+    return Purge.objects.filter(person=user, stage__in=Purge.ACTIVE_STAGES).exists()
 
 
 def _passes(refuse: Callable[[Collection[UUID]], None], message_ids: Collection[UUID]) -> bool:

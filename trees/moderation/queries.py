@@ -183,9 +183,9 @@ def first_reports(reports: QuerySet[Report]) -> tuple[list[Report], int]:
     return list(rows[:MAX_REPORTS]), max(0, reports.count() - MAX_REPORTS)
 
 
-def latest_messages(person: User) -> list[Message]:
+def latest_messages(user: User) -> list[Message]:
     """Return the latest messages of a user. One statement."""
-    messages = Message.objects.filter(author=person).defer("search", "text_digest", "imported")
+    messages = Message.objects.filter(author=user).defer("search", "text_digest", "imported")
     return list(messages.order_by("-created_at")[:20])
 
 

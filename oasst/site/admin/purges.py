@@ -43,7 +43,7 @@ def purge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> Ht
     try:
         with timeouts_as_busy():
             if request.method == "POST" and request.POST.get("step") == "purge":
-                begun = purging.start_purge(person=person, actor=request.user, reason=request.POST.get("reason", ""))
+                begun = purging.start_purge(user=person, actor=request.user, reason=request.POST.get("reason", ""))
                 person_admin.log_change(request, person, f"purged: {begun.reason}")
                 person_admin.message_user(request, "The purge is under way.", messages.SUCCESS)
                 return redirect("admin:trees_purge_change", begun.pk)
@@ -53,7 +53,7 @@ def purge_view(request: Any, person_id: UUID, person_admin: ReadOnlyAdmin) -> Ht
         try:
             with timeouts_as_busy():
                 preview = purging.preview_purge(
-                    person=person, actor=request.user, policy=current_policy(), seconds=PREVIEW_SECONDS
+                    user=person, actor=request.user, policy=current_policy(), seconds=PREVIEW_SECONDS
                 )
                 counts = purging.labeled_counts(preview)
         except DomainError as error:
@@ -124,10 +124,10 @@ class PurgeAdmin(ReadOnlyAdmin):
         self.act_on_each(request, chosen, "is being undone", act)
 
 
-def get_purges(person: User) -> list[tuple[Purge, str, bool]]:
+def get_purges(user: User) -> list[tuple[Purge, str, bool]]:
     """Return the purges of a user, newest first, each with its stage as a badge and whether it can be undone."""
     now = timezone.now()
-    purges = Purge.objects.filter(person=person).select_related("actor", "undo_actor").order_by("-id")
+    purges = Purge.objects.filter(person=user).select_related("actor", "undo_actor").order_by("-id")
     return [
         (purge, badge(purge.get_stage_display(), TONES[Purge.Stage(purge.stage)]), purge.can_be_undone(now))
         for purge in purges

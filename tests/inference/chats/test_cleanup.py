@@ -96,7 +96,7 @@ def test_who_leaves_takes_their_chats_along(alice: User, bob: User) -> None:
 def test_a_purge_takes_them_when_it_is_final(alice: User, bob: User, mo: User) -> None:
     answered(ask(alice))
     answered(ask(bob))
-    purge = start_purge(person=alice, actor=mo, reason="Spam")
+    purge = start_purge(user=alice, actor=mo, reason="Spam")
     continue_purge(purge_id=purge.pk, policy=TreePolicy())
     assert Chat.objects.count() == 2, "it may be undone"
     Purge.objects.update(finished_at=ago(days=31))

@@ -93,7 +93,7 @@ class TestFromThePage:
             take(person, POLICY, kind)
             for person, kind in zip(new_people(2), (Kind.ASSISTANT_REPLY, Kind.PROMPTER_REPLY), strict=True)
         ]
-        corrections.suggest(message_id=reply.pk, person=eve, text=TEXT, policy=POLICY)
+        corrections.suggest(message_id=reply.pk, user=eve, text=TEXT, policy=POLICY)
         for task in tasks:
             answer(task, POLICY)
         everything_agrees()
@@ -106,7 +106,7 @@ class TestFromThePage:
         assert Message.objects.filter(correction_of=reply).count() == 0
 
     def test_hostile_text_is_shown_and_never_run(self, reply: Message, eve: User) -> None:
-        corrections.suggest(message_id=reply.pk, person=eve, text="<script>alert(1)</script>", policy=POLICY)
+        corrections.suggest(message_id=reply.pk, user=eve, text="<script>alert(1)</script>", policy=POLICY)
         page = signed_in(eve).get(page_of(reply)).text
         assert "<script>alert" not in page and "&lt;script&gt;" in page
 
@@ -144,7 +144,7 @@ class TestRefusals:
     def test_the_same_text(self, reply: Message, eve: User, carol: User) -> None:
         status, page = self.refused(reply, eve, reply.text)
         assert status == 422 and "This text stands here already" in page
-        corrections.suggest(message_id=reply.pk, person=carol, text=TEXT, policy=POLICY)
+        corrections.suggest(message_id=reply.pk, user=carol, text=TEXT, policy=POLICY)
         assert self.refused(reply, eve, TEXT)[0] == 422
 
     @pytest.mark.parametrize("text", ["", "   ", "\0"])
@@ -152,7 +152,7 @@ class TestRefusals:
         assert self.refused(reply, eve, text)[0] == 422
 
     def test_a_second_one(self, reply: Message, eve: User) -> None:
-        corrections.suggest(message_id=reply.pk, person=eve, text=TEXT, policy=POLICY)
+        corrections.suggest(message_id=reply.pk, user=eve, text=TEXT, policy=POLICY)
         status, page = self.refused(reply, eve, "Another one.")
         assert status == 409 and "You already answered this message." in page
 
@@ -173,7 +173,7 @@ class TestRefusals:
 
 
 def test_the_file_format_stays_as_it_is(reply: Message, eve: User, tmp_path: Path) -> None:
-    corrections.suggest(message_id=reply.pk, person=eve, text=TEXT, policy=POLICY)
+    corrections.suggest(message_id=reply.pk, user=eve, text=TEXT, policy=POLICY)
     work_until(MessageTree.objects.get(), State.READY_FOR_EXPORT, POLICY)
     lines = list(read_lines(Selection()))
     assert "correction" not in lines[0] and TEXT in lines[0]

@@ -476,7 +476,7 @@ class TestWho:
 
     def test_a_purge_and_its_undo_leave_it_withdrawn(self, answered: Message, writer: User, mo: User) -> None:
         withdraw(answered)
-        done = purging.start_purge(person=writer, actor=mo, reason="Spam.")
+        done = purging.start_purge(user=writer, actor=mo, reason="Spam.")
         purging.continue_purge(purge_id=done.pk, policy=POLICY)
         assert fresh(answered).deleted
         purging.undo_purge(purge_id=done.pk, actor=mo, reason="It was none.")
@@ -486,7 +486,7 @@ class TestWho:
 
     def test_the_end_of_a_purge_erases_what_was_said_about_it(self, answered: Message, writer: User, mo: User) -> None:
         withdraw(answered, reason="It was about my neighbour.")
-        done = purging.start_purge(person=writer, actor=mo, reason="Spam.")
+        done = purging.start_purge(user=writer, actor=mo, reason="Spam.")
         purging.continue_purge(purge_id=done.pk, policy=POLICY)
         Purge.objects.update(stage=Purge.Stage.ERASED)
         purging.continue_purge(purge_id=done.pk, policy=POLICY)

@@ -249,7 +249,7 @@ class TestLabelsOfFiles:
 class TestReactionsAndSkips:
     def test_skips_are_counted_among_the_reactions(self, alice: User, bob: User, carol: User) -> None:
         prompt = new_prompt(alice)
-        reactions.set_reaction(message_id=prompt.pk, person=bob, emoji="+1")
+        reactions.set_reaction(message_id=prompt.pk, user=bob, emoji="+1")
         skip(prompt, bob, Skip.Kind.REVIEW)
         skip(prompt, carol, Skip.Kind.REVIEW)
         skip(prompt, carol, Skip.Kind.REPLY)
@@ -268,7 +268,7 @@ class TestReactionsAndSkips:
 
 class TestEvents:
     def test_each_reaction_skip_and_ranking(self, finished: Message, bob: User) -> None:
-        reactions.set_reaction(message_id=finished.pk, person=bob, emoji="clap")
+        reactions.set_reaction(message_id=finished.pk, user=bob, emoji="clap")
         skip(finished, bob, Skip.Kind.REPLY)
         node = export("--export-events", "--real-user-ids")[0]["prompt"]
         assert node["events"]["emoji"] == [
@@ -303,7 +303,7 @@ class TestEvents:
         line["prompt"]["emojis"] = {"+1": 1}
         bring(tmp_path, line)
         assert export() == export("--export-events") == [line]
-        reactions.set_reaction(message_id=line["message_tree_id"], person=bob, emoji="-1")
+        reactions.set_reaction(message_id=line["message_tree_id"], user=bob, emoji="-1")
         events = export("--export-events", "--real-user-ids")[0]["prompt"]["events"]
         assert events["emoji"] == [given, {"type": "emoji", "user_id": str(bob.pk), "emoji": "-1"}]
         assert events["score"] == line["prompt"]["events"]["score"]
@@ -330,7 +330,7 @@ class TestIds:
         return {one for one in self.people() if one in text}
 
     def test_no_file_tells_who_is_who(self, finished: Message, bob: User) -> None:
-        reactions.set_reaction(message_id=finished.pk, person=bob, emoji="clap")
+        reactions.set_reaction(message_id=finished.pk, user=bob, emoji="clap")
         skip(finished, bob, Skip.Kind.REPLY)
         names = [name for name in User.objects.values_list("display_name", flat=True) if len(name) > 3]
         ours = Message.objects.exclude(frontend_message_id="").values_list("frontend_message_id", flat=True)
@@ -342,7 +342,7 @@ class TestIds:
 
     def test_the_same_person_is_the_same_everywhere(self, alice: User, bob: User) -> None:
         for _ in range(2):
-            reactions.set_reaction(message_id=new_prompt(bob).pk, person=alice, emoji="clap")
+            reactions.set_reaction(message_id=new_prompt(bob).pk, user=alice, emoji="clap")
         new_prompt(alice)
         lines = export("--state", "all", "--include-rejected", "--export-events")
         nodes = messages_in(lines)

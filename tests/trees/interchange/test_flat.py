@@ -132,7 +132,7 @@ def made_here(alice: User) -> None:
     prompt = growing_tree(alice, POLICY)
     work_until_state(prompt.pk, State.READY_FOR_EXPORT, POLICY)
     reviews.record_free_labels(message_id=prompt.pk, author=new_person("Dora"), labels={"quality": 0.75})
-    reactions.set_reaction(message_id=prompt.pk, person=new_person("Ted"), emoji="+1")
+    reactions.set_reaction(message_id=prompt.pk, user=new_person("Ted"), emoji="+1")
     delete(growing_tree(alice, POLICY), POLICY)
     new_prompt(alice, policy=POLICY)
 
@@ -356,7 +356,7 @@ class TestConstantKeys:
         bring_in(tmp_path, line)
         message = Message.objects.get(parent=None)
         assert message.emojis == {"heart": 2, "+1": 1}
-        reactions.set_reaction(message_id=message.pk, person=new_person("Ted"), emoji="+1")
+        reactions.set_reaction(message_id=message.pk, user=new_person("Ted"), emoji="+1")
         reviews.record_free_labels(message_id=message.pk, author=new_person("Dora"), labels={"spam": 1, "humor": 0.5})
         call_command("check_invariants", stdout=StringIO())
         export(tmp_path / "trees.jsonl", command="export_trees")

@@ -283,7 +283,7 @@ class TestWhoseVoiceCounts:
     def test_banned_and_closed_people_do_not_count_and_merged_ones_once(self, reply: Message, mo: User) -> None:
         people = new_veterans(4)
         for person in people:
-            reactions.set_reaction(message_id=reply.pk, person=person, emoji="red_flag")
+            reactions.set_reaction(message_id=reply.pk, user=person, emoji="red_flag")
         bans.ban(people[0], actor=mo, reason="Rude.")
         assert complaint_weights.count_flags(reply.pk, POLICY) == 3
         merge_users(destination_id=people[1].pk, source_ids=[people[2].pk])
@@ -450,7 +450,7 @@ class TestHiding:
         mine = contributions_of(reply.author).rows[0]
         assert (mine.state, mine.excerpt, mine.url) == ("hidden", HIDDEN, "")
         with pytest.raises(Exception, match="removed"):
-            reactions.set_reaction(message_id=reply.pk, person=bob, emoji="+1")
+            reactions.set_reaction(message_id=reply.pk, user=bob, emoji="+1")
 
     def test_nothing_leads_its_author_to_a_page_that_is_not_there(
         self, reply: Message, proposal: Proposal, client: Client, mo: User
@@ -645,8 +645,8 @@ class TestWhatAModeratorDecidedStands:
         assert site.post(f"{path}/emoji", body).status_code == 202
         assert site.get(path, user="discord:ada").json()["user_emojis"] == ["red_flag"]
         assert site.get(listed, user="discord:ada").json()["messages"][-1]["user_emojis"] == ["red_flag"]
-        reactions.set_reaction(message_id=reply.pk, person=people[1], emoji="red_flag")
-        reactions.set_reaction(message_id=reply.pk, person=people[2], emoji="red_flag", on=True)
+        reactions.set_reaction(message_id=reply.pk, user=people[1], emoji="red_flag")
+        reactions.set_reaction(message_id=reply.pk, user=people[2], emoji="red_flag", on=True)
         assert fresh(reply).emojis == {"red_flag": 4}
         assert auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
         assert fresh(reply).hidden
@@ -658,7 +658,7 @@ class TestWhatAModeratorDecidedStands:
             proposal_id=Proposal.objects.get(status="open").pk, actor=mo, reason="Fine.", policy=POLICY
         )
         for shown in (3, 4):  # a moderator's decision holds
-            assert reactions.set_reaction(message_id=reply.pk, person=people[1], emoji="red_flag").emojis == {
+            assert reactions.set_reaction(message_id=reply.pk, user=people[1], emoji="red_flag").emojis == {
                 "red_flag": shown
             }
         assert site.post(f"messages/{reply.pk}/emoji", body).status_code == 202
@@ -668,7 +668,7 @@ class TestWhatAModeratorDecidedStands:
     def test_a_flag_of_an_earlier_text_is_taken_back(self, reply: Message, bob: User) -> None:
         flag(reply, [bob])
         revise(reply, reply.author, "Better.")
-        found = reactions.set_reaction(message_id=reply.pk, person=bob, emoji="red_flag", on=False)
+        found = reactions.set_reaction(message_id=reply.pk, user=bob, emoji="red_flag", on=False)
         assert (found.emojis, Reaction.objects.exists()) == ({}, False)
 
     def test_also_who_did_not_want_to_answer(self, alice: User, mo: User) -> None:
@@ -690,7 +690,7 @@ class TestWhatAModeratorDecidedStands:
 
         def put(on: bool) -> None:
             for person in people:
-                reactions.set_reaction(message_id=reply.pk, person=person, emoji="red_flag", on=on)
+                reactions.set_reaction(message_id=reply.pk, user=person, emoji="red_flag", on=on)
 
         put(True)
         assert auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
@@ -738,21 +738,21 @@ class TestWhatAModeratorDecidedStands:
     def test_who_was_overruled_cannot_open_it_again(self, reply: Message, mo: User) -> None:
         people = new_veterans(5)
         for person in people[:4]:
-            reactions.set_reaction(message_id=reply.pk, person=person, emoji="red_flag")
+            reactions.set_reaction(message_id=reply.pk, user=person, emoji="red_flag")
         assert auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
         moderator_actions.dismiss(proposal_id=Proposal.objects.get().pk, actor=mo, reason="Fine.", policy=POLICY)
         User.objects.filter(pk=people[0].pk).update(role="moderator")  # whose complaint always counts
         for shown in (3, 4, 3, 4):
-            found = reactions.set_reaction(message_id=reply.pk, person=people[0], emoji="red_flag")
+            found = reactions.set_reaction(message_id=reply.pk, user=people[0], emoji="red_flag")
             assert found.emojis == {"red_flag": shown}
             assert Reaction.objects.filter(message=reply, emoji="red_flag").count() == shown
             assert not auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
         assert not Proposal.objects.filter(status="open").exists()
         assert flag(reply, people[4:])  # another user may ask once
         assert not Proposal.objects.get(status="open").acts
-        reactions.set_reaction(message_id=reply.pk, person=people[0], emoji="red_flag", on=False)
+        reactions.set_reaction(message_id=reply.pk, user=people[0], emoji="red_flag", on=False)
         revise(reply, reply.author, "Another text.")
-        reactions.set_reaction(message_id=reply.pk, person=people[0], emoji="red_flag", on=True)
+        reactions.set_reaction(message_id=reply.pk, user=people[0], emoji="red_flag", on=True)
         assert complaint_weights.count_flags(reply.pk, POLICY) == 1  # a new text is a new case
 
     def test_a_second_report_after_the_answer_is_the_first(self, reply: Message, mo: User, bob: User) -> None:
@@ -784,7 +784,7 @@ class TestWhatAModeratorDecidedStands:
 
     def test_also_while_a_purge_has_the_text_away(self, reply: Message, mo: User) -> None:
         flag(reply, new_veterans(4))
-        purge = purges.start_purge(person=reply.author, actor=mo, reason="Spam.")
+        purge = purges.start_purge(user=reply.author, actor=mo, reason="Spam.")
         purges.continue_purge(purge_id=purge.pk, policy=POLICY)
         report = Report.objects.earliest("created_at")
         moderator_actions.settle_report(
@@ -857,7 +857,7 @@ class TestWhatAModeratorDecidedStands:
         gone = moderator_actions.delete_message(message_id=deleted.pk, actor=mo, reason="Copied.", policy=POLICY)
         bans.ban(authors[1], actor=mo, reason="Rude.")
         banned_authors.stop_or_resume_prompts(person_id=authors[1].pk, policy=POLICY)
-        purge = purges.start_purge(person=authors[2], actor=mo, reason="Spam.")
+        purge = purges.start_purge(user=authors[2], actor=mo, reason="Spam.")
         purges.continue_purge(purge_id=purge.pk, policy=POLICY)
         for prompt in (deleted, banned, purged):
             assert state_of(prompt) == State.HALTED_BY_MODERATOR
@@ -911,7 +911,7 @@ class TestWhatAModeratorDecidedStands:
         assert skip(below, new_veterans(2), policy)
         assert state_of(reply) == State.HALTED_BY_MODERATOR
         if how == "purged":
-            purge = purges.start_purge(person=below.author, actor=mo, reason="Spam.")
+            purge = purges.start_purge(user=below.author, actor=mo, reason="Spam.")
             purges.continue_purge(purge_id=purge.pk, policy=policy)
         else:
             gone = moderator_actions.delete_message(message_id=reply.pk, actor=mo, reason="Copied.", policy=policy)
@@ -935,7 +935,7 @@ class TestWhatAModeratorDecidedStands:
 
     def test_the_wire_lists_and_answers_flags_without_a_report(self, reply: Message) -> None:
         for person in new_veterans(4):
-            reactions.set_reaction(message_id=reply.pk, person=person, emoji="red_flag", on=True)
+            reactions.set_reaction(message_id=reply.pk, user=person, emoji="red_flag", on=True)
         auto_moderation.moderate(message_id=reply.pk, policy=POLICY)
         site = Wire("website", trusted=True)
         listed = site.get("admin/flagged_messages", max_count=5).json()
@@ -997,9 +997,7 @@ class TestComplainersWhoAreShutOut:
         if how == "ban":
             bans.ban(mob[0], actor=mo, reason="A mob.")
         else:
-            purges.continue_purge(
-                purge_id=purges.start_purge(person=mob[0], actor=mo, reason="A mob.").pk, policy=POLICY
-            )
+            purges.continue_purge(purge_id=purges.start_purge(user=mob[0], actor=mo, reason="A mob.").pk, policy=POLICY)
         assert WaitingJob.objects.filter(job="trees.jobs.follow_standing", args=[str(mob[0].pk)]).exists()
         self.follow(mob[0])
         assert (fresh(prompt).hidden, fresh(reply).hidden, state_of(prompt)) == (False, False, State.GROWING)

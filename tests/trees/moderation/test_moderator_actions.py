@@ -234,24 +234,24 @@ class TestEdit:
 class TestReactions:
     def test_thumbs_exclude_each_other(self, alice: User, bob: User) -> None:
         prompt = new_prompt(alice)
-        reactions.set_reaction(message_id=prompt.pk, person=bob, emoji="+1")
-        reactions.set_reaction(message_id=prompt.pk, person=bob, emoji="-1")
-        message = reactions.set_reaction(message_id=prompt.pk, person=bob, emoji="-1", on=True)
+        reactions.set_reaction(message_id=prompt.pk, user=bob, emoji="+1")
+        reactions.set_reaction(message_id=prompt.pk, user=bob, emoji="-1")
+        message = reactions.set_reaction(message_id=prompt.pk, user=bob, emoji="-1", on=True)
         assert message.emojis == {"-1": 1}
         assert Reaction.objects.get().emoji == "-1"
-        assert reactions.set_reaction(message_id=prompt.pk, person=bob, emoji="-1").emojis == {}
+        assert reactions.set_reaction(message_id=prompt.pk, user=bob, emoji="-1").emojis == {}
         assert not Reaction.objects.exists()
 
     def test_nobody_thumbs_their_own_message(self, alice: User) -> None:
         prompt = new_prompt(alice)
-        assert reactions.set_reaction(message_id=prompt.pk, person=alice, emoji="+1").emojis == {}
-        assert reactions.set_reaction(message_id=prompt.pk, person=alice, emoji="rofl").emojis == {"rofl": 1}
+        assert reactions.set_reaction(message_id=prompt.pk, user=alice, emoji="+1").emojis == {}
+        assert reactions.set_reaction(message_id=prompt.pk, user=alice, emoji="rofl").emojis == {"rofl": 1}
 
     def test_an_unknown_reaction(self, alice: User, bob: User) -> None:
         prompt = new_prompt(alice)
         for emoji in ("_skip_reply", "heart", ""):
             with pytest.raises(Invalid):
-                reactions.set_reaction(message_id=prompt.pk, person=bob, emoji=emoji)
+                reactions.set_reaction(message_id=prompt.pk, user=bob, emoji=emoji)
         assert not Reaction.objects.exists()
 
 

@@ -31,7 +31,7 @@ class Command(ServiceCommand):
         person, actor = require_named(options["person"]), require_named(options["by"])
         policy = current_policy()
         if options["preview"]:
-            self._print(purging.preview_purge(person=person, actor=actor, policy=policy))
+            self._print(purging.preview_purge(user=person, actor=actor, policy=policy))
             return
         purge = Purge.objects.filter(person=person, stage__in=Purge.ACTIVE_STAGES).first()
         if options["undo"]:
@@ -42,7 +42,7 @@ class Command(ServiceCommand):
             self.stdout.write("Everything is back.")
             return
         if purge is None or purge.stage != Purge.Stage.RUNNING:
-            purge = purging.start_purge(person=person, actor=actor, reason=options["reason"])
+            purge = purging.start_purge(user=person, actor=actor, reason=options["reason"])
         self._print(purging.continue_purge(purge_id=purge.pk, policy=policy).counts)
 
     def _print(self, counts: dict[str, int]) -> None:
