@@ -152,5 +152,5 @@ def test_two_shapes_of_one_name_are_refused() -> None:
     first, second = type("Score", (Schema,), {}), type("Score", (Schema,), {})
     schema.schema_of(first)
     schema.schema_of(first())
-    with pytest.raises(ValueError, match="Two shapes are called Score"):
+    with pytest.raises(ValueError, match="Two schemas are called Score"):
         schema.schema_of(second)
