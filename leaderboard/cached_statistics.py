@@ -37,12 +37,12 @@ PAGE_STATISTICS: dict[str, Callable[[], Any]] = {
     for statistic in (
         site_statistics.messages,
         site_statistics.trees,
+        site_statistics.topics,
         site_statistics.flow,
         site_statistics.waiting,
         site_statistics.acceptance,
-        site_statistics.agreement_by_label,
-        site_statistics.agreement_by_language,
-        site_statistics.agreement_by_week,
+        site_statistics.agreement,
+        site_statistics.ranking_agreement,
         site_statistics.skips,
         site_statistics.contributors,
     )

@@ -3,6 +3,7 @@
 Units are those of the view box; the page scales it. Colors are classes of static/css/board.css.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ MAX_NAME_LENGTH = 20  # characters of a name
 ROW, BAR = 28, 18
 TALL = 220  # height of columns
 MAX_ROWS = 12
+MAX_INTERVALS = 16  # all labels
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Rect:
     width: float
     height: float
     tone: str
-    title: str
+    title: str = ""
+    radius: float = 0  # of its corners
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,10 @@ Rows = Sequence[Sequence[Any]]
 
 
 def draw(kind: str, columns: Sequence[str], rows: Rows) -> Chart | None:
-    """Return a chart of kind "bars", "columns" or "heat"; None if there is nothing to draw."""
+    """Return a chart of kind "bars", "columns", "heat" or "intervals"; None if there is nothing to draw."""
     if not rows or not any(value for row in rows for value in row[1:]):
         return None
-    return {"bars": _bars, "columns": _columns, "heat": _heat}[kind](columns, rows)
+    return {"bars": _bars, "columns": _columns, "heat": _heat, "intervals": _intervals}[kind](columns, rows)
 
 
 def _legend(columns: Sequence[str]) -> list[tuple[str, str]]:
@@ -117,6 +120,43 @@ def _heat(columns: Sequence[str], rows: Rows) -> Chart:
             chart.rects.append(Rect(round(LABEL + position * step, 1), y, round(step - 2, 1), ROW - 2, tone, title))
     for position, name in enumerate(columns[1:]):
         chart.labels.append(Label(round(LABEL + (position + 0.7) * step, 1), bottom + 10, _short(name), "end", -50))
+    return chart
+
+
+DOT = 10
+CAP = 8  # height of the ends of an interval
+
+
+def _intervals(columns: Sequence[str], rows: Rows) -> Chart:
+    """Draw for each row of (name, value, low, high) with a value a point there and a line from low to high.
+
+    The axis goes to 1, and begins at 0 or at the negative half below the lowest end.
+    """
+    rows = [row for row in rows if row[1] is not None][:MAX_INTERVALS]
+    bottom = ROW * len(rows)
+    chart = Chart(bottom + 24)
+    lowest = min((end for row in rows for end in row[1:4] if end is not None), default=0.0)
+    start = min(0.0, math.floor(2 * lowest) / 2)
+    scale = (WIDTH - LABEL - 60) / (1 - start)
+
+    def x_of(value: float) -> float:
+        return round(LABEL + (value - start) * scale, 1)
+
+    for number in range(round(2 * (1 - start)) + 1):
+        mark = start + number / 2
+        chart.rects.append(Rect(x_of(mark) - 0.5, 0, 1, bottom, "axis" if mark else "axis-zero"))
+        chart.labels.append(Label(x_of(mark), bottom + 18, f"{mark:g}", "middle"))
+    for number, (name, value, low, high) in enumerate(rows):
+        middle = number * ROW + ROW / 2
+        chart.labels.append(Label(LABEL - 12, middle + 5, _short(name), "end"))
+        title = f"{name}: {value}"
+        if low is not None and high is not None:
+            title = f"{title}, {columns[2].lower()} {low} {columns[3].lower()} {high}"
+            width = round(x_of(high) - x_of(low), 1)
+            chart.rects.append(Rect(x_of(low), middle - 1, max(width, 1), 2, "interval", title))
+            chart.rects.extend(Rect(x_of(end) - 1, middle - CAP / 2, 2, CAP, "interval") for end in (low, high))
+        chart.rects.append(Rect(x_of(value) - DOT / 2, middle - DOT / 2, DOT, DOT, "series-0", title, DOT / 2))
+        chart.labels.append(Label(WIDTH - 4, middle + 5, f"{value:.2f}", "end"))
     return chart
 
 

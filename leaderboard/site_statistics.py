@@ -4,25 +4,40 @@ Only periodic jobs call them (leaderboard.cached_statistics), since some read ev
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
+from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import Aggregate, Count, DateField, DurationField, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import TruncWeek
 from django.utils import timezone
 
-from leaderboard.agreement import alpha, interval, nominal
 from leaderboard.models import Tally
 from oasst.accounts.models import User
+from oasst.core.text.languages import name_of
 from trees.labels import LABELS
 from trees.lifecycle.states import TABLE, State
-from trees.models import Message, MessageTree, Review, Role, Skip, TreeTransition
+from trees.models import Message, MessageTree, Ranking, Review, Role, Skip, Topic, TreeTransition
+from trees.statistics.bootstrap import ratio_interval
+from trees.statistics.krippendorff import Answers, alpha, alpha_interval, comparable
+from trees.statistics.label_answers import answers_by_label, distance_of
+from trees.statistics.rankings import kendall_w, pairwise_agreement
 
+TOPICS = 20
 WEEKS = 12  # how far back the series go
 Table = dict[str, Any]
 """`columns`: names; `rows`: lists of values, each with the label first."""
+
+
+def topics() -> Table:
+    """The largest topics of prompts, of all languages together."""
+    largest = Topic.objects.order_by("-size", "pk").values_list("lang", "name", "size")[:TOPICS]
+    rows = [[f"{name_of(lang)}: {name}", size] for lang, name, size in largest]
+    return {"columns": ["Topic", "Prompts"], "rows": rows}
 
 
 def _human() -> QuerySet[Message]:
@@ -130,57 +145,131 @@ def waiting() -> Table:
     return _table(["State", "Half left within, hours", "Nine of ten within, hours", "In it now"], rows)
 
 
-Unit = Counter[float]
-Judged = dict[tuple[str, str], dict[Any, Unit]]
+Units = Counter[Answers]
 
 
-def _judged() -> Judged:
-    """Return (group, label) → revision → answer → number of people; a group is a language, a week or "" for all."""
-    judged: Judged = defaultdict(lambda: defaultdict(Counter))
-    reviews = Review.objects.filter(kind=Review.Kind.REVIEW, created_at__gte=_since())
-    rows = reviews.values_list("message__tree__lang", _week_of("created_at"), "revision_id", "labels")
-    for lang, week, revision, labels in rows.iterator():
-        for label, value in labels.items():
-            if value is not None:
-                for group in ("", lang, week.isoformat()):
-                    judged[group, label][revision][value] += 1
-    return judged
+def agreement() -> dict[str, Table]:
+    """Agreement of reviewers by label, by language and by week: `agreement_by_label` and so on.
+
+    One statement reads the reviews, text by text, so that memory does not grow with their number. A text belongs to the
+    week of its first review.
+    """
+    overall: dict[str, Units] = defaultdict(Counter)
+    by_language: dict[str, dict[str, Units]] = defaultdict(lambda: defaultdict(Counter))
+    by_week: dict[str, dict[str, Units]] = defaultdict(lambda: defaultdict(Counter))
+    for lang, week, answers in _answers_by_text():
+        for label, values in answers.items():
+            overall[label][values] += 1
+            if len(values) > 1:
+                by_language[lang][label][values] += 1
+                by_week[week][label][values] += 1
+    labels = [label for label in LABELS if label in overall]
+    return {
+        "agreement_by_label": _table(
+            ["Label", "Alpha", "From", "To", "Texts compared"],
+            ([_name(label), *_alpha(overall[label], label), comparable(overall[label])] for label in labels),
+        ),
+        "agreement_by_language": _alphas("Language", sorted(by_language), by_language, labels),
+        "agreement_by_week": _alphas("Week of", _weeks(), by_week, labels),
+    }
 
 
-def _alpha(judged: Judged, group: str, label: str) -> float | None:
-    distance = interval if LABELS[label].widget == "likert" else nominal
-    value = alpha(judged.get((group, label), {}).values(), distance)
+def _answers_by_text() -> Iterator[tuple[str, str, dict[str, Answers]]]:
+    """Yield language, week and answers by label for each text that was reviewed lately."""
+    reviews = Review.objects.filter(kind=Review.Kind.REVIEW, created_at__gte=_since()).order_by("revision")
+    rows = reviews.values_list("revision", "message__tree__lang", _week_of("created_at"), "labels")
+    for _, group in groupby(rows.iterator(), key=itemgetter(0)):
+        of_text = list(group)
+        week = min(week for _, _, week, _ in of_text)
+        yield of_text[0][1], week.isoformat(), answers_by_label(labels for *_, labels in of_text)
+
+
+def _alpha(units: Units, label: str) -> list[float | None]:
+    """Return alpha and both ends of its interval."""
+    distance = distance_of(label)
+    interval = alpha_interval(units, distance) or (None, None)
+    return [_rounded(value) for value in (alpha(units, distance), *interval)]
+
+
+def _alphas(first: str, groups: Iterable[str], units: dict[str, dict[str, Units]], labels: list[str]) -> Table:
+    rows = (
+        [group, *(_rounded(alpha(units.get(group, {}).get(label, {}), distance_of(label))) for label in labels)]
+        for group in groups
+    )
+    return _table([first, *map(_name, labels)], rows)
+
+
+def _name(label: str) -> str:
+    return label.replace("_", " ")
+
+
+def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def agreement_by_label() -> Table:
-    judged = _judged()
+ALL_LANGUAGES = "mul"  # the tag of ISO 639 for many languages
+
+Orders = tuple[tuple[int, ...], ...]
+"""The rankings of the replies to one message, best first. Replies are numbered in the order of the first ranking, so
+that most messages have the same few orders."""
+
+
+def ranking_agreement() -> Table:
+    """Agreement of those who ranked the same replies lately, for all languages together and for each.
+
+    One statement reads the rankings, message by message.
+    """
+    messages: dict[str, Counter[Orders]] = defaultdict(Counter)
+    for lang, orders in _orders_by_message():
+        if len(orders) > 1:
+            messages[ALL_LANGUAGES][orders] += 1
+            messages[lang][orders] += 1
     rows = [
-        [
-            label.replace("_", " "),
-            _alpha(judged, "", label),
-            sum(unit.total() > 1 for unit in judged["", label].values()),
-        ]
-        for label in LABELS
-        if ("", label) in judged
+        [lang, *_ranking_row(messages[lang])] for lang in sorted(messages, key=lambda one: (one != ALL_LANGUAGES, one))
     ]
-    return _table(["Label", "Alpha", "Texts with two or more answers"], rows)
+    return _table(
+        [
+            *("Language", "Agreement", "From", "To", "Pairs in the same order"),
+            *("Kendall's W", "W, from", "W, to", "W beyond chance", "Messages compared"),
+        ],
+        rows,
+    )
 
 
-def agreement_by_language() -> Table:
-    return _agreement("Language", lambda groups: sorted(group for group in groups if group and not group[0].isdigit()))
+def _orders_by_message() -> Iterator[tuple[str, Orders]]:
+    rankings = Ranking.objects.filter(not_rankable=False, created_at__gte=_since()).order_by("parent", "created_at")
+    rows = rankings.values_list("parent", "parent__tree__lang", "ordered_ids")
+    for (_, lang), group in groupby(rows.iterator(), key=itemgetter(0, 1)):
+        numbers: dict[UUID, int] = {}
+        yield (
+            lang,
+            tuple(tuple(numbers.setdefault(reply, len(numbers)) for reply in ordered_ids) for *_, ordered_ids in group),
+        )
 
 
-def agreement_by_week() -> Table:
-    return _agreement("Week of", lambda groups: _weeks())
+def _ranking_row(messages: Counter[Orders]) -> list[float | None]:
+    """Return the agreement on pairs beyond chance, both ends of its interval, the share of pairs in the same order; the
+    mean W, both ends of its interval, its value beyond chance; the number of messages.
+    """
+    pairs: Counter[tuple[float, float]] = Counter()
+    ws: Counter[tuple[float, float]] = Counter()
+    beyond_chance = 0.0
+    for orders, number in messages.items():
+        pairs[pairwise_agreement(orders)] += number
+        if concordance := kendall_w(orders):
+            ws[concordance.w, 1.0] += number
+            beyond_chance += number * concordance.beyond_chance
+    share, w = _with_ends(pairs), _with_ends(ws)
+    agreement = [None if value is None else 2 * value - 1 for value in share]
+    row = [*agreement, share[0], *w, beyond_chance / ws.total() if ws else None]
+    return [*map(_rounded, row), messages.total()]
 
 
-def _agreement(first: str, choose: Callable[[set[str]], list[str]]) -> Table:
-    judged = _judged()
-    labels = [label for label in LABELS if ("", label) in judged]
-    groups = choose({group for group, _ in judged})
-    rows = [[group, *(_alpha(judged, group, label) for label in labels)] for group in groups]
-    return _table([first, *(label.replace("_", " ") for label in labels)], rows)
+def _with_ends(parts: Counter[tuple[float, float]]) -> tuple[float | None, float | None, float | None]:
+    """Return sum(a) / sum(b) of these (a, b), and both ends of its interval."""
+    above = sum(a * number for (a, _), number in parts.items())
+    below = sum(b * number for (_, b), number in parts.items())
+    return above / below if below else None, *(ratio_interval(parts) or (None, None))
 
 
 def acceptance() -> Table:

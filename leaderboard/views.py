@@ -21,6 +21,8 @@ from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Invalid
 from oasst.core.text.languages import name_of
 from oasst.core.text.validation import clean_language_tag
+from trees.contributing import reviewers
+from trees.lifecycle.policy import current_policy
 from trees.models import ReviewerRecord
 
 SIZE = 20
@@ -86,6 +88,8 @@ def points(request: SignedInRequest) -> HttpResponse:
         "newest_url": reverse("points") if request.GET.get("older") else "",
         "rules": [kind for kind in KINDS.values() if kind.points or kind.quality],
         "record": ReviewerRecord.objects.filter(person=user).first(),
+        "differences": reviewers.notable_differences(user),
+        "reviews_are_weighed": current_policy().weighted_reviews,
     }
     return render(request, "leaderboard/points.html", context)
 

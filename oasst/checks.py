@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,11 +15,14 @@ from oasst import env
 from oasst.accounts.development_key import enabling_variables
 from oasst.core import ratelimit
 from oasst.core.http.requests import is_private_site, listens_on_loopback
+from oasst.core.server_urls import is_local
 from oasst.embedded import postgres
 
 RESERVED_CONNECTIONS = 10
 """Kept free for commands, psql and backups."""
 BEAT_CONNECTIONS = 1
+MIN_PGVECTOR = (0, 8)
+"""The first that goes on searching its index until enough rows pass the other conditions of a query."""
 
 
 @register()
@@ -37,6 +41,20 @@ def check_engine(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="oasst.E005",
         )
     ]
+
+
+@register()
+def check_scoring(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A misspelled classifier would only show as scores that never come."""
+    problems: list[CheckMessage] = []
+    if settings.TOXICITY_URL and not settings.TOXICITY_URL.startswith(("http://", "https://")):
+        hint = "It is an address such as https://tox.example.org/score, or unset."
+        problems.append(Error("TOXICITY_URL names no server.", hint=hint, id="oasst.E007"))
+    folder = settings.OASST_TOXICITY_MODEL
+    if folder and not (Path(folder) / "config.json").is_file():
+        hint = "Name a folder with config.json, tokenizer and *.safetensors, or unset it."
+        problems.append(Error(f"OASST_TOXICITY_MODEL: there is no model in {folder}.", hint=hint, id="oasst.E008"))
+    return problems
 
 
 @register()
@@ -188,6 +206,30 @@ def _mail_in_the_clear() -> Iterator[CheckMessage]:
         )
 
 
+@register()
+def check_snapshot_storage(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    return [*_storage_problems()]
+
+
+def _storage_problems() -> Iterator[CheckMessage]:
+    bucket = settings.SNAPSHOT_BUCKET
+    if bool(settings.AWS_ACCESS_KEY_ID) != bool(settings.AWS_SECRET_ACCESS_KEY):
+        yield Error(
+            "Only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set.",
+            hint="Set both. Without any, other credentials of boto3 are used, for example those of the machine.",
+            id="oasst.E021",
+        )
+    if bucket is None:
+        return
+    public = bucket.public_endpoint or bucket.endpoint
+    if not settings.IS_LOCAL and public and (urlsplit(public).scheme == "http" or is_local(public)):
+        yield Warning(
+            f"Downloads of snapshots lead to {public}, which others cannot reach, or only in the clear.",
+            hint="Add public_endpoint=https://… to SNAPSHOT_STORAGE_URL: the address of that server for everybody.",
+            id="oasst.W004",
+        )
+
+
 @register(Tags.database)
 def check_connections(app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Run only where a command asks for database checks (`migrate`, so also `up`): it may query the server."""
@@ -223,3 +265,46 @@ def _max_connections() -> int | None:
             return int(cursor.fetchone()[0])
     except OperationalError:
         return None  # migrate reports that the server is unreachable
+
+
+@register(Tags.database)
+def check_vectors(app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Before `migrate` creates tables that need pgvector."""
+    if not databases or not env.text("DATABASE_URL"):
+        return []
+    available, installed = _vector_versions()
+    if installed is not None and installed < MIN_PGVECTOR:
+        problem, hint = f"The database has pgvector {_dotted(installed)}", "Update it: ALTER EXTENSION vector UPDATE"
+    elif installed is None and (available is None or available < MIN_PGVECTOR):
+        problem = f"The PostgreSQL server offers {f'pgvector {_dotted(available)}' if available else 'no pgvector'}"
+        hint = "Install its package on the server, for example postgresql-18-pgvector. Managed servers have it"
+    else:
+        return []
+    return [
+        Error(
+            f"{problem}; {_dotted(MIN_PGVECTOR)} or newer is needed.",
+            hint=f"{hint} (docs/operations.md).",
+            id="oasst.E030",
+        )
+    ]
+
+
+def _vector_versions() -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
+    """Return the version of pgvector that the server offers and the one that the database has."""
+    try:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(
+                "SELECT default_version, installed_version FROM pg_available_extensions WHERE name = 'vector'"
+            )
+            available, installed = cursor.fetchone() or (None, None)
+    except OperationalError:
+        return MIN_PGVECTOR, None  # migrate reports that the server is unreachable
+    return _parts(available), _parts(installed)
+
+
+def _parts(version: str | None) -> tuple[int, ...] | None:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal()) if version else None
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

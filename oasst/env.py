@@ -6,6 +6,7 @@ Each error names the variable, because the person who reads it is starting the s
 
 import os
 import re
+import secrets
 from pathlib import Path
 
 _LARGEST = 2**63 - 1
@@ -28,6 +29,22 @@ def text(name: str, default: str = "") -> str:
         return Path(path).read_text().strip()
     except OSError as error:
         raise BadVariable(f"{name}_FILE: cannot read {path}: {error.strerror}") from error
+
+
+def kept_secret(path: Path) -> str:
+    """Return the secret in this file, which is made once and readable only by its owner. Raise OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_urlsafe(48))
+        try:
+            os.link(fresh, path)  # atomic, so two processes that start together use the same secret
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return path.read_text().strip()
 
 
 def integer(name: str, default: int, *, minimum: int = 0, maximum: int = _LARGEST) -> int:

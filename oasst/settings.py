@@ -4,8 +4,6 @@ docs/operations.md documents the variables. `oasst.checks` reports wrong combina
 """
 
 import json
-import os
-import secrets
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,26 +25,8 @@ PUBLIC_URL = (env.text("PUBLIC_URL") or f"http://localhost:{PORT}").rstrip("/")
 _public = urlsplit(PUBLIC_URL)
 
 
-def _secret_key() -> str:
-    """Return SECRET_KEY, else a key that is made once and kept in OASST_HOME, readable only by its owner."""
-    if configured := env.text("SECRET_KEY"):
-        return configured
-    path = OASST_HOME / "secret-key"
-    OASST_HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = OASST_HOME / f".secret-key.{os.getpid()}"
-    if not path.exists():
-        fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_urlsafe(48))
-        try:
-            os.link(fresh, path)  # atomic, so two processes that start together use the same key
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
-    return path.read_text().strip()
-
-
-SECRET_KEY = _secret_key()
+# Made once and kept in OASST_HOME, readable only by its owner.
+SECRET_KEY = env.text("SECRET_KEY") or env.kept_secret(OASST_HOME / "secret-key")
 # Older keys, newest first: what they signed or hashed stays valid.
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 IS_LOCAL = server_urls.is_local(PUBLIC_URL)
@@ -271,6 +251,8 @@ CELERY_WORKER_REDIRECT_STDOUTS = False
 # Jobs that read outbox events (trees.outbox.publishing), by the name of their bookmark. Each commit with an event wakes
 # them.
 OUTBOX_READERS = {"tallied": "leaderboard.jobs.count_what_happened", "told": "trees.jobs.send_webhooks"}
+# The job that queues new texts for machines; each commit with one wakes it.
+TEXT_READER = "trees.jobs.queue_unread_texts"
 # Jobs that moved since the last release: its processes may still ask for the old name.
 MOVED_JOBS = {
     "oasst.purge.go_on_with_purge": "oasst.site.purging.go_on_with_purge",
@@ -439,11 +421,34 @@ API_REQUIRES_TERMS = env.switch("API_REQUIRES_TERMS", False)
 # The secret of a NextAuth site that shares sign-ins with this one.
 AUTH_SECRET = env.text("AUTH_SECRET")
 TOXICITY_URL = env.text("TOXICITY_URL")
+TOXICITY_FORM = env.choice("TOXICITY_FORM", ("huggingface", "perspective"), "huggingface")
+TOXICITY_KEY = env.text("TOXICITY_KEY")
 HUGGING_FACE_API_KEY = env.text("HUGGING_FACE_API_KEY")
 # Webhooks go to public addresses only; developers can allow this machine.
 WEBHOOKS_TO_LOOPBACK = env.switch("WEBHOOKS_TO_LOOPBACK", False)
+# The secret behind the pseudonyms of snapshots. If empty, the first snapshot makes one and keeps it in this file.
+SNAPSHOT_SALT = env.text("SNAPSHOT_SALT")
+KEPT_SNAPSHOT_SALT = OASST_HOME / "snapshot-salt"
+# Where snapshot_create writes a snapshot, in a folder of its name.
+SNAPSHOT_FOLDER = OASST_HOME / "snapshots"
+# Where everybody downloads published snapshots from: that folder, or a bucket to which they are uploaded.
+_bucket_url = env.text("SNAPSHOT_STORAGE_URL")
+SNAPSHOT_BUCKET = server_urls.parse_bucket_url(_bucket_url) if _bucket_url else None
+# If empty, boto3 looks for other credentials, for example those of the machine.
+AWS_ACCESS_KEY_ID = env.text("AWS_ACCESS_KEY_ID")
+AWS_SECRET_ACCESS_KEY = env.text("AWS_SECRET_ACCESS_KEY")
+# The token of snapshot_push.
+HF_TOKEN = env.text("HF_TOKEN")
 # Overrides of trees.lifecycle.policy.TreePolicy, by field name.
 TREE_POLICY: dict[str, Any] = {}
+
+# Machines read every message: its language, how toxic it is, personal data in it (trees.enrichment).
+OASST_SCORING = env.switch("OASST_SCORING", True)
+# The model that finds texts of similar meaning: a known name, owner/name on the Hugging Face Hub, or a folder. "none"
+# turns it off; texts of similar wording are found all the same.
+OASST_EMBEDDINGS = env.text("OASST_EMBEDDINGS") or "all-minilm-l6-v2"
+# A folder with a classifier, for texts that TOXICITY_URL has no scores for.
+OASST_TOXICITY_MODEL = env.text("OASST_TOXICITY_MODEL")
 
 # A known name, owner/name on the Hugging Face Hub, or a folder. "none" turns chat off.
 OASST_CHAT_MODEL = env.text("OASST_CHAT_MODEL") or "smollm2-135m-instruct"

@@ -23,6 +23,7 @@ CELERY_BROKER_URL, CELERY_BROKER_USE_SSL = "memory://", None
 SENDS_MAIL = True
 # Chat tests switch it on with a model of their own.
 OASST_CHAT_MODEL = os.environ.get("OASST_CHAT_MODEL", "none")
+OASST_EMBEDDINGS = "none"
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {

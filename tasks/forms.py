@@ -11,19 +11,21 @@ from django.utils.safestring import SafeString
 from oasst.core.form_fields import TextField
 from oasst.core.http.kept_forms import MARK
 from oasst.core.markdown.rendering import render
-from oasst.core.text.language_question import LanguageQuestion
 from tasks.models import Task
 from trees.contributing.reviews import requested_labels
 from trees.labels import LABELS, Label, Widget
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Message
 from trees.queries import ranking_texts
+from trees.text_questions import TextQuestions
 
 # Fields that our pages send besides the answer itself.
-NON_ANSWER_FIELDS = {"csrfmiddlewaretoken", "then", MARK}
+SIMILAR_SEEN = "similar_seen"
+"""The field that says: the author has seen which prompts are similar, and is not told again."""
+NON_ANSWER_FIELDS = {"csrfmiddlewaretoken", "then", MARK, SIMILAR_SEEN}
 
 
-class TextForm(LanguageQuestion):
+class TextForm(TextQuestions):
     """A prompt or a reply. The service checks the text, so that pages and API give the same errors."""
 
     text = TextField(required=False)

@@ -11,7 +11,7 @@ from math import ceil
 from django.utils import timezone
 
 from tasks import hot
-from trees.lifecycle.consensus import ReviewRule
+from trees.lifecycle.consensus import ReviewRule, Vote
 from trees.lifecycle.policy import TreePolicy
 
 WRITING_TIME = timedelta(minutes=30)  # how long a user counts as writing after taking a prompt task
@@ -45,7 +45,8 @@ def _reviews_until_decided(rule: ReviewRule) -> float:
     """Return the expected number of reviews of one message: reviewing stops when the outcome is certain."""
 
     def remaining(votes: int, rejecting: int) -> float:
-        if rule.verdict([True] * rejecting + [False] * (votes - rejecting)) is not None:
+        given = [Vote(True)] * rejecting + [Vote(False)] * (votes - rejecting)
+        if rule.verdict(given) is not None:
             return 0
         return (
             1

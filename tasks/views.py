@@ -1,5 +1,6 @@
 """Task pages: take a task, answer it, skip it, keep a draft."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -24,10 +25,11 @@ from oasst.core.markdown import rendering
 from oasst.core.text.languages import name_of
 from oasst.core.text.validation import clean_language_tag, clean_text, is_blank
 from tasks import assignment, drafts, queries, submission
-from tasks.forms import NON_ANSWER_FIELDS, TextForm, label_form, ranking_form
+from tasks.forms import NON_ANSWER_FIELDS, SIMILAR_SEEN, TextForm, label_form, ranking_form
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from tasks.task_points import points_of
+from trees.enrichment.near_duplicates import Similar, find_hints
 from trees.lifecycle.policy import current_policy
 from trees.models import Opening, Review, Skip
 from trees.queries import conversation_to
@@ -131,6 +133,8 @@ def _submit(request: SignedInRequest, task: Task) -> HttpResponse:
     form = _form(task, request.POST)
     if not form.is_valid():
         return _page(request, task, form, HTTPStatus.UNPROCESSABLE_ENTITY)
+    if hints := _unseen_hints(request, task, form):
+        return _page(request, task, form, HTTPStatus.UNPROCESSABLE_ENTITY, hints)
     try:
         done = _store(request, task, form)
     except (Invalid, Conflict, Gone, NotAllowed, Busy) as error:
@@ -145,6 +149,13 @@ def _submit(request: SignedInRequest, task: Task) -> HttpResponse:
     except (Busy, NotAllowed) as error:
         messages.info(request, error.message)
         return redirect("dashboard")
+
+
+def _unseen_hints(request: SignedInRequest, task: Task, form: Any) -> list[Similar]:
+    """Return prompts like this new one, once: the page shows them with a field that says so."""
+    if task.kind != Kind.INITIAL_PROMPT or SIMILAR_SEEN in request.POST:
+        return []
+    return find_hints(form.cleaned_data["text"], form.lang or task.lang)
 
 
 def _thanks(request: SignedInRequest, lang: str | None) -> str:
@@ -186,7 +197,9 @@ def _refused(request: SignedInRequest, task: Task, form: Form, error: DomainErro
     return _page(request, task, form, status)
 
 
-def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPStatus.OK) -> HttpResponse:
+def _page(
+    request: SignedInRequest, task: Task, form: Any, status: int = HTTPStatus.OK, hints: Sequence[Similar] = ()
+) -> HttpResponse:
     kind = Kind(task.kind)
     row = TABLE[kind]
     about = [*([task.message] if task.message else []), *getattr(form, "replies", ())]
@@ -212,6 +225,9 @@ def _page(request: SignedInRequest, task: Task, form: Any, status: int = HTTPSta
         "conversation": conversation_to(task.message, request.user) if task.message else [],
         "form": form,
         "draft_saved_at": draft.updated_at if draft else None,
+        "similar": hints,
+        "similar_seen": bool(hints) or SIMILAR_SEEN in request.POST,
+        "similar_asks": bool(hints),
     }
     return render(request, f"tasks/task_{row.answer}.html", context, status=status)
 
@@ -282,6 +298,17 @@ def preview(request: SignedInRequest) -> HttpResponse:
     text = _as_stored(request.POST.get("text", "")[: 4 * current_policy().message_size_limit])
     html = "" if is_blank(text) else rendering.render(text)
     return render(request, "tasks/preview.html", {"html": html})
+
+
+@login_required
+@require_POST
+def similar(request: SignedInRequest, task_id: UUID) -> HttpResponse:
+    """Show prompts like the one that is being written, for the script of the task page."""
+    ratelimit.count_use(ratelimit.HINTS, request.user.pk)
+    task = queries.get_task_for(request.user, task_id)
+    text = _as_stored(request.POST.get("text", "")[: 4 * current_policy().message_size_limit])
+    hints = [] if task.kind != Kind.INITIAL_PROMPT or is_blank(text) else find_hints(text, task.lang)
+    return render(request, "fragments/similar_prompts.html", {"similar": hints, "similar_seen": True})
 
 
 def _as_stored(text: str) -> str:

@@ -233,14 +233,15 @@ def test_a_tree_is_read() -> None:
         Message.objects.with_text(uuid4())
 
 
-@twin(trees_hot.MessageManager.accepted_replies, trees_hot.RevisionManager.review_labels)
+@twin(trees_hot.MessageManager.accepted_replies, trees_hot.RevisionManager.reviews)
 def test_what_is_below_a_message_and_was_said_of_it() -> None:
     for message in some(Message.objects.filter(children__isnull=False).distinct()):
         replies = message.children.filter(deleted=False, review_result=True).values_list("id", "revision_id")
         assert sorted(Message.objects.accepted_replies(message.pk)) == sorted(replies)
         revisions = [revision for _, revision in replies]
-        given = Review.objects.filter(kind="review", revision__in=revisions).values_list("message_id", "labels")
-        assert sorted(Revision.objects.review_labels(revisions), key=str) == sorted(given, key=str)
+        given = Review.objects.filter(kind="review", revision__in=revisions).order_by("created_at", "pk")
+        expected = given.values_list("message_id", "labels", "finds", "spares")
+        assert Revision.objects.reviews(revisions) == list(expected)
 
 
 @twin(trees_hot.MessageManager.rows, trees_hot.MessageManager.path)

@@ -68,3 +68,8 @@ def may_read(reader: Reader, message: MessageVisibility) -> bool:
 def visible_messages(reader: Reader, messages: QuerySet[Message]) -> QuerySet[Message]:
     """Filter the messages whose text this reader may read."""
     return messages if reads_everything(reader) else messages.filter(PUBLIC)
+
+
+def about(relation: str, condition: Q = PUBLIC) -> Q:
+    """Return a condition on messages as one on rows that have them as `relation`."""
+    return Q(**{f"{relation}__{name}": value for name, value in condition.children})  # type: ignore[misc]

@@ -5,11 +5,11 @@ from typing import Any
 from django import forms
 
 from oasst.core.form_fields import TextField
-from oasst.core.text.language_question import LanguageQuestion
 from trees.contributing.withdrawal import LONGEST_REMARK
+from trees.text_questions import TextQuestions
 
 
-class SuggestionForm(LanguageQuestion):
+class SuggestionForm(TextQuestions):
     """Another text for a message. The text rules check its length."""
 
     text = TextField(

@@ -227,12 +227,13 @@ class OpeningManager(PreparedManager["Opening"]):
 
 
 class RevisionManager(PreparedManager["Revision"]):
-    def review_labels(self, revision_ids: Iterable[UUID]) -> list[tuple[UUID, dict[str, float | None]]]:
-        """Return (message id, labels) of each review of these texts that counts."""
+    def reviews(
+        self, revision_ids: Iterable[UUID]
+    ) -> list[tuple[UUID, dict[str, float | None], float | None, float | None]]:
+        """Return (message id, labels, finds, spares) of each review of these texts that counts, oldest first."""
         sql = (
-            "SELECT message_id, labels FROM trees_review "
-            "WHERE kind = 'review' AND set_aside_id IS NULL AND revision_id = ANY(%s)"
+            "SELECT message_id, labels, finds, spares FROM trees_review "
+            "WHERE kind = 'review' AND set_aside_id IS NULL AND revision_id = ANY(%s) ORDER BY created_at, id"
         )
-        return [
-            (message_id, json.loads(labels)) for message_id, labels in prepared.fetch_rows(sql, [list(revision_ids)])
-        ]
+        rows = prepared.fetch_rows(sql, [list(revision_ids)])
+        return [(message_id, json.loads(labels), finds, spares) for message_id, labels, finds, spares in rows]

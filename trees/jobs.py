@@ -5,12 +5,23 @@ from uuid import UUID
 from celery import shared_task
 
 from oasst.core.jobs import timed_rounds
+from trees.enrichment import pairs, queue, reading
+from trees.enrichment.registry import readers
 from trees.lifecycle.policy import current_policy
 from trees.moderation import auto_moderation, banned_authors
 from trees.moderation.notices import mail_about_withdrawal, mail_author
 from trees.outbox import deliveries, webhooks
 
-__all__ = ["follow_standing", "mail_about_withdrawal", "mail_author", "moderate_message", "send_webhooks"]
+__all__ = [
+    "find_near_duplicates",
+    "follow_standing",
+    "mail_about_withdrawal",
+    "mail_author",
+    "moderate_message",
+    "queue_unread_texts",
+    "read_texts",
+    "send_webhooks",
+]
 
 
 @shared_task
@@ -36,3 +47,38 @@ def send_webhooks() -> int:
         if webhooks.read_outbox() < webhooks.BATCH:
             break
     return deliveries.run()
+
+
+@shared_task(autoretry_for=())
+def queue_unread_texts() -> int:
+    """Queue new texts for the machines that read them, and wake those with work. Also runs periodically, for retries
+    and lost wake-ups.
+    """
+    kinds, queued = list(readers()), 0
+    for _ in timed_rounds() if kinds else ():
+        number = queue.queue_unread(kinds)
+        queued += number
+        if number < queue.BATCH:
+            break
+    for kind in queue.kinds_due(kinds):
+        read_texts.apply_async((kind,), retry=False)
+    return queued
+
+
+@shared_task(autoretry_for=())
+def read_texts(kind: str) -> str:
+    """Let the reader of this kind read what waits for it."""
+    reader = readers().get(kind)
+    return reading.run(reader).summary() if reader else "off"
+
+
+@shared_task(autoretry_for=())
+def find_near_duplicates() -> int:
+    """Compare new texts with all others. Also runs periodically, for the rest of its work and lost wake-ups."""
+    compared = 0
+    for _ in timed_rounds():
+        number = pairs.find_pairs()
+        compared += number
+        if not number:
+            break
+    return compared

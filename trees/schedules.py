@@ -5,6 +5,7 @@ from celery import shared_task
 
 from oasst.core.jobs import NightJob
 from trees.contributing import reviewers
+from trees.enrichment import topics
 from trees.lifecycle import reranking
 from trees.lifecycle.policy import current_policy
 from trees.outbox import webhooks
@@ -24,6 +25,12 @@ def retry_scoring() -> None:
 def learn_reviewers() -> None:
     """Estimate how reliable each reviewer is."""
     reviewers.learn()
+
+
+@shared_task(base=NightJob)
+def find_topics() -> int:
+    """Find what the prompts of each language are about."""
+    return topics.find_topics()
 
 
 @shared_task

@@ -1,8 +1,11 @@
 from django.urls import path
 
-from trees import views
+from trees import snapshot_views, views
 
 urlpatterns = [
+    path("data/", snapshot_views.snapshots, name="snapshots"),
+    path("data/<str:name>/", snapshot_views.snapshot, name="snapshot"),
+    path("data/<str:name>/<path:path>", snapshot_views.snapshot_file, name="snapshot_file"),
     path("me/contributions/", views.contributions, name="contributions"),
     path("messages/<uuid:message_id>/", views.tree, name="tree"),
     path("messages/<uuid:message_id>/react/", views.react, name="message_react"),

@@ -1,18 +1,16 @@
-"""A hosted toxicity classifier for trusted clients."""
+"""The site's toxicity classifier for trusted clients."""
 
 from typing import Any
 
-import requests
-from django.conf import settings
 from rest_framework import serializers
 
+from inference.scoring import toxicity
 from oasst.api.error_codes import ErrorCode, register_codes
 from oasst.api.fields import FloatField, Schema, TextField
 from oasst.api.operations import Access, Call, Operation, operation
 from oasst.core.errors import DomainError
 
 OPERATIONS: list[Operation] = []
-TIMEOUT = 20  # seconds
 register_codes({"classifier": ErrorCode.HUGGINGFACE_API_ERROR})
 
 
@@ -43,18 +41,10 @@ class ClassifierFailed(DomainError):
 )
 def text_toxicity(call: Call) -> Any:
     """How toxic a text is, by label."""
-    if not settings.TOXICITY_URL:
+    ladder = toxicity.ladder(attempts=1)  # the client waits
+    if not ladder.is_configured():
         raise ClassifierFailed("This site has no toxicity classifier.")
-    try:
-        answer = requests.post(
-            settings.TOXICITY_URL,
-            json={"inputs": call.query["msg"]},
-            headers={"Authorization": f"Bearer {settings.HUGGING_FACE_API_KEY}"},
-            timeout=TIMEOUT,
-        )
-        answer.raise_for_status()
-        return _ANSWER.run_validation(answer.json())
-    except (requests.RequestException, ValueError) as error:
-        raise ClassifierFailed("The toxicity classifier does not answer.") from error
-    except serializers.ValidationError as error:
-        raise ClassifierFailed("The toxicity classifier answers in another form than it should.") from error
+    (outcome,) = ladder.score([toxicity.Question(call.query["msg"], lang="en")])
+    if not isinstance(outcome, toxicity.Scores):
+        raise ClassifierFailed("The toxicity classifier has no scores for this text now.") from outcome
+    return [[{"label": label, "score": score} for label, score in outcome.raw]]

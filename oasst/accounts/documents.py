@@ -171,6 +171,10 @@ PRIVACY = Document(
 )
 
 
+PUBLISHING_TERMS = frozenset({"1", "2"})
+"""The versions of the terms that license contributions for publication, under CC BY 4.0."""
+
+
 def contact_address() -> str:
     """Return the email address of the operator, or ""."""
     return settings.CONTACT_EMAIL

@@ -6,6 +6,7 @@ All locks end with their transaction, because a pooler in transaction mode share
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg_pool
 from django.db import OperationalError, connection
@@ -19,10 +20,20 @@ def advisory_lock(*parts: object) -> None:
 
     Raise TransactionManagementError outside a transaction, where PostgreSQL would release the lock at once.
     """
+    _call("SELECT pg_advisory_xact_lock(%s)", parts)
+
+
+def try_advisory_lock(*parts: object) -> bool:
+    """Take the lock as `advisory_lock` does, or return False at once if another transaction holds it."""
+    return bool(_call("SELECT pg_try_advisory_xact_lock(%s)", parts))
+
+
+def _call(sql: str, parts: tuple[object, ...]) -> Any:
     if not connection.in_atomic_block:
-        raise TransactionManagementError("advisory_lock() needs an open transaction")
+        raise TransactionManagementError("advisory locks need an open transaction")
     with connection.cursor() as cursor:  # the ORM cannot call a function without a table
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_id(parts)])
+        cursor.execute(sql, [_lock_id(parts)])
+        return cursor.fetchone()[0]
 
 
 @contextmanager

@@ -120,6 +120,7 @@ def _secrets_of_this_site() -> Iterator[str]:
 
     for name in (
         *("SECRET_KEY", "AUTH_SECRET", "METRICS_TOKEN", "OFFICIAL_WEB_API_KEY", "EMAIL_HOST_PASSWORD"),
+        *("AWS_SECRET_ACCESS_KEY", "HF_TOKEN"),
         *("HUGGING_FACE_API_KEY", "ENGINE_KEY"),
     ):
         yield str(getattr(settings, name, "") or "")

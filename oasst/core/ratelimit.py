@@ -75,6 +75,7 @@ CHAT_LISTENS = RateLimit("chat_listen", "120 per minute", "connections to answer
 CHAT_VOTES = RateLimit("chat_vote", "240 per 10 minutes", "votes")
 CHAT_REPORTS = RateLimit("chat_report", "30 per 10 minutes; 100 per day", "reports")
 PREVIEWS = RateLimit("preview", "120 per minute", "previews")
+HINTS = RateLimit("hint", "60 per minute", "hints about similar prompts")
 # What an API client sets up for itself.
 WEBHOOK_CHANGES = RateLimit("webhook_change", "120 per hour", "changes to webhooks")
 WEBHOOK_PINGS = RateLimit("webhook_ping", "30 per 10 minutes", "pings")

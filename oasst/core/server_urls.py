@@ -1,4 +1,4 @@
-"""Parse DATABASE_URL, REDIS_URL and EMAIL_URL, and refuse everything that is not understood.
+"""Parse DATABASE_URL, REDIS_URL, EMAIL_URL and SNAPSHOT_STORAGE_URL, and refuse everything that is not understood.
 
 A silently ignored parameter might be the one that asks for encryption. Error messages never show more of a URL than
 the name of a parameter, because it contains a password.
@@ -16,6 +16,7 @@ from oasst.env import BadVariable
 
 _DATABASE = "postgresql://user:password@host:5432/name?sslmode=verify-full"
 _REDIS = "redis://:password@host:6379/0, rediss://… with TLS, or unix://:password@/path/of/the/socket?db=0"
+_BUCKET = "s3://bucket/folder?region=eu-central-1, or with endpoint=https://… for another server than that of Amazon"
 _MAIL = "smtp://user:password@host:587/?tls=1 or smtps://user:password@host:465"
 _ENCODED = "In user and password write %40 for @, %2F for /, %3A for :, %3F for ? and %23 for #"
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -181,6 +182,37 @@ def parse_email_url(url: str) -> dict[str, Any]:
         "tls": tls and not is_smtps,
         "timeout": _typed("EMAIL_URL", "timeout", query.get("timeout", "10"), int),
     }
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of Amazon S3, or of another server with the same protocol."""
+
+    name: str
+    folder: str = ""
+    """Without slashes at its ends; "" is the top."""
+    region: str = ""
+    endpoint: str = ""
+    """Of another server than Amazon's, as this machine reaches it."""
+    public_endpoint: str = ""
+    """The same server as everybody reaches it, if that is another address."""
+
+
+def parse_bucket_url(url: str) -> Bucket:
+    """Parse SNAPSHOT_STORAGE_URL. Raise BadVariable, also for a key in it: keys have variables of their own."""
+    parts = _split("SNAPSHOT_STORAGE_URL", url, ("s3",), _BUCKET)
+    if "@" in parts.netloc:
+        raise BadVariable("SNAPSHOT_STORAGE_URL: the key belongs in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc) or "//" in parts.path:
+        raise BadVariable(f"SNAPSHOT_STORAGE_URL must look like {_BUCKET}")
+    query = _parse_query("SNAPSHOT_STORAGE_URL", parts.query, ("region", "endpoint", "public_endpoint"))
+    for name in ("endpoint", "public_endpoint"):
+        if name in query and not re.fullmatch(r"https?://[^/?#@\s]+/?", query[name]):
+            raise BadVariable(f"SNAPSHOT_STORAGE_URL: {name} must look like https://s3.example.org")
+    if "public_endpoint" in query and "endpoint" not in query:
+        raise BadVariable("SNAPSHOT_STORAGE_URL: public_endpoint needs endpoint")
+    addresses = {name: query.get(name, "").rstrip("/") for name in ("endpoint", "public_endpoint")}
+    return Bucket(parts.netloc, unquote(parts.path).strip("/"), query.get("region", ""), **addresses)
 
 
 def _split(variable: str, url: str, schemes: Collection[str], example: str) -> SplitResult:

@@ -28,6 +28,7 @@ from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.http.middleware import ContentSecurityPolicy
 from oasst.core.read_only_admin import ReadOnlyAdmin
 from oasst.site.first_steps import find_first_steps
+from trees.enrichment.pairs import count_waiting
 from trees.lifecycle.states import TABLE
 from trees.moderation.badges import TONES
 from trees.moderation.queries import queues
@@ -48,10 +49,12 @@ NAVIGATION = (
             ("Reports", "flag", "trees.report"),
             ("Proposed removals", "gavel", "trees.proposal"),
             ("Withdrawals", "undo", "trees.withdrawal"),
+            ("Said before", "content_copy", "trees.nearduplicate"),
             ("Conversations", "account_tree", "trees.messagetree"),
             ("Messages", "chat", "trees.message"),
             ("Deletions", "delete", "trees.deletion"),
             ("Steps", "timeline", "trees.treetransition"),
+            ("Snapshots", "inventory_2", "trees.snapshot"),
         ),
     ),
     (
@@ -163,6 +166,7 @@ class ModeratorsSite(UnfoldAdminSite):
         ]
         context = {
             "waiting": waiting,
+            "near_duplicates": count_waiting(),
             "states": states,
             "chat_reports": ChatReport.open_summary(),
             "steps": find_first_steps(user, user.working_language, has_trees=bool(waiting.trees)),

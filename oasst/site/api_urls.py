@@ -10,7 +10,7 @@ from oasst.api.views import make_urls
 from oasst.site import api_admin
 from tasks.api import tasks
 from trees.api import error_codes as error_codes  # registers the codes of trees
-from trees.api import export, flags, labels, messages, stats, users, webhooks
+from trees.api import export, flags, labels, messages, snapshots, stats, users, webhooks
 
 OPERATIONS: list[Operation] = [
     *tasks.OPERATIONS,
@@ -23,6 +23,7 @@ OPERATIONS: list[Operation] = [
     *flags.OPERATIONS,
     *toxicity.OPERATIONS,
     *export.OPERATIONS,
+    *snapshots.OPERATIONS,
     *webhooks.OPERATIONS,
     *keys.OPERATIONS,
     *api_admin.OPERATIONS,

@@ -20,6 +20,8 @@ SCHEDULES = (
     ScheduleEntry("Send again what the queue lost", "oasst.site.schedules.send_waiting_jobs", crontab()),
     ScheduleEntry("Count what happened", "leaderboard.jobs.count_what_happened", crontab()),
     ScheduleEntry("Tell webhooks what happened", "trees.jobs.send_webhooks", crontab()),
+    ScheduleEntry("Let machines read new texts", "trees.jobs.queue_unread_texts", crontab()),
+    ScheduleEntry("Find messages that say the same", "trees.jobs.find_near_duplicates", crontab(minute="*/5")),
     ScheduleEntry(
         "Forget what webhooks were told long ago", "trees.schedules.forget_deliveries", crontab(hour="4", minute="5")
     ),
@@ -36,6 +38,7 @@ SCHEDULES = (
     ScheduleEntry(
         "Learn how reliable reviewers are", "trees.schedules.learn_reviewers", crontab(hour="2", minute="50")
     ),
+    ScheduleEntry("Find the topics of prompts", "trees.schedules.find_topics", crontab(hour="2", minute="20")),
     ScheduleEntry("End chat answers that are overdue", "inference.schedules.end_overdue", crontab()),
     ScheduleEntry("Remove deleted chats for good", "inference.schedules.remove_what_is_due", crontab(minute="*/10")),
     ScheduleEntry(

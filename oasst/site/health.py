@@ -28,6 +28,7 @@ from inference.turns import streams
 from inference.turns.status import chat_metrics
 from oasst.core.jobs import job_metrics
 from oasst.core.models import JobRecord
+from trees.enrichment.status import reading_metrics
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +126,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
     # From the database, so any process reports the jobs of all. If it fails, the other metrics are still sent.
     try:
         response.content += job_metrics().encode()
+        if settings.OASST_SCORING:
+            response.content += reading_metrics().encode()
         if settings.OASST_CHAT_MODEL != "none":
             response.content += chat_metrics().encode()
     except (DatabaseError, PoolTimeout):

@@ -30,10 +30,11 @@ from oasst.core.text.validation import clean_reason
 from tasks.models import Draft, Task
 from tasks.upkeep import advance_tree, free_openings
 from trees.contributing.posting import hash_text
+from trees.enrichment import about_texts
 from trees.jobs import follow_standing
 from trees.lifecycle.locked_tree import lock_tree
 from trees.lifecycle.policy import TreePolicy, current_policy
-from trees.models import Message, Purge, PurgeStep, Reaction, Report, Revision, Skip, Withdrawal
+from trees.models import Message, MessageReading, Purge, PurgeStep, Reaction, Report, Revision, Skip, Withdrawal
 from trees.moderation import purging
 
 TREES_PER_BATCH = 50
@@ -269,6 +270,8 @@ def _erase(purge: Purge) -> Iterator[None]:
             locked = Message.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
             list(locked.values_list("pk"))
             Revision.objects.filter(message__in=ids).update(text="")
+            MessageReading.objects.filter(revision__message__in=ids).delete()
+            about_texts.forget(ids)
             Message.objects.filter(pk__in=ids).update(text="", text_digest=hash_text(""), looks_like="")
             # The admin log holds the beginning of a message's text.
             entries = LogEntry.objects.filter(content_type=content_type, object_id__in=[str(pk) for pk in ids])

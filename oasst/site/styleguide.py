@@ -279,6 +279,16 @@ def _task_page(kind: str, turns: int, form: forms.Form, **more: Any) -> dict[str
     return {"task": TASK, "kind": _kind(Kind(kind)), "conversation": conversation, "form": form, **more}
 
 
+SIMILAR = {
+    "similar": [
+        Sample(message_id=TASK_ID, text="Why do the later pancakes get brown more quickly than the first ones?"),
+        Sample(message_id=TASK_ID, text="What makes a pan hotter from pancake to pancake?"),
+    ],
+    "similar_seen": True,
+    "similar_asks": True,
+}
+
+
 def _error(message: str = "", **more: Any) -> dict[str, Any]:
     steps = ["Go back and try again.", "If it happens again, tell a moderator."]
     return {"message": message, "what_to_do": steps, "request_id": "7f3a-12c9", **more}
@@ -355,6 +365,11 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
         "tasks/task_text.html",
         True,
         lambda: _task_page("initial_prompt", 0, _text({"text": "كيف يمكنني أن أتعلم البرمجة بسرعة؟"})),
+    ),
+    "task-similar": (
+        "tasks/task_text.html",
+        True,
+        lambda: _task_page("initial_prompt", 0, _text({"text": QUESTION}), **SIMILAR),
     ),
     "task-refused": ("tasks/task_text.html", True, lambda: _task_page("assistant_reply", 1, _rejected_text())),
     "task-follow-up": ("tasks/task_text.html", True, lambda: _task_page("prompter_reply", 2, _text())),

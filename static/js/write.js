@@ -40,3 +40,27 @@
   // An empty hidden textarea would block the form without a message.
   form.addEventListener("invalid", () => select(writeTab), true);
 })();
+
+/* Shows similar prompts while somebody writes one. Without this script the page shows them once, before it stores. */
+(() => {
+  const form = document.querySelector("form[data-similar-url]");
+  if (!form) return;
+  const [text, place] = [form.querySelector("[data-text]"), form.querySelector("[data-similar]")];
+  let [timer, asked] = [0, text.value];
+  const look = async () => {
+    const value = text.value;
+    if (value === asked || form.dataset.sent) return;
+    try {
+      const response = await oasst.ask(form.dataset.similarUrl, { method: "POST", body: new URLSearchParams({ text: value }) });
+      if (!response.ok) return;
+      asked = value;
+      if (text.value === value) place.innerHTML = await response.text();
+    } catch {
+      /* A hint that cannot be had is none. */
+    }
+  };
+  text.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(look, 1200);
+  });
+})();

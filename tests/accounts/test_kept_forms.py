@@ -243,7 +243,12 @@ NO_WORDS_OF_ITS_OWN = {
         *("chat_hide", "chat_delete", "chat_undelete", "task_next"),
     ),
     "the name of a token, of which the answer shows a secret": ("tokens",),
-    "our own script asks, and keeps the words in the browser": ("task_preview", "task_draft", "task_lease"),
+    "our own script asks, and keeps the words in the browser": (
+        "task_preview",
+        "task_draft",
+        "task_lease",
+        "task_similar",
+    ),
 }
 
 

@@ -21,7 +21,7 @@ from tasks.models import Task
 from tests.concurrency.together import at_once
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import new_people, new_person
-from trees.interchange.reader import import_files
+from trees.interchange.importer import import_files
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Deletion, Message, MessageTree, Opening, Ranking, Review, TreeTransition

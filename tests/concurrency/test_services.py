@@ -24,7 +24,7 @@ from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import conversation, new_people
 from trees.contributing import reviews
 from trees.hot import OpeningManager
-from trees.interchange.reader import import_files
+from trees.interchange.importer import import_files
 from trees.lifecycle import demand
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State

@@ -1,4 +1,4 @@
-"""DATABASE_URL, REDIS_URL and EMAIL_URL: everything in them is used, or refused."""
+"""DATABASE_URL, REDIS_URL, EMAIL_URL and SNAPSHOT_STORAGE_URL: everything in them is used, or refused."""
 
 import asyncio
 import re
@@ -24,7 +24,14 @@ from limits.strategies import MovingWindowRateLimiter
 
 from inference.turns import streams
 from oasst import settings as site
-from oasst.core.server_urls import RedisServer, parse_database_url, parse_email_url, parse_redis_url
+from oasst.core.server_urls import (
+    Bucket,
+    RedisServer,
+    parse_bucket_url,
+    parse_database_url,
+    parse_email_url,
+    parse_redis_url,
+)
 from oasst.env import BadVariable
 from oasst.site.management.commands import pg
 from tests.embedded.tls import TlsServer, postgres_greeting, tls_in_front_of
@@ -369,3 +376,39 @@ class TestEmailUrl:
         assert words in str(refused.value)
         assert SECRET not in str(refused.value)
         assert refused.value.__cause__ is None
+
+
+class TestBucketUrl:
+    @pytest.mark.parametrize(
+        ("url", "expected"),
+        [
+            ("s3://data-sets", Bucket("data-sets")),
+            ("s3://data.sets/a/b/?region=eu-central-1", Bucket("data.sets", "a/b", "eu-central-1")),
+            (
+                "s3://data?endpoint=http://minio:9000&public_endpoint=https%3A%2F%2Ffiles.example.org%2F",
+                Bucket("data", endpoint="http://minio:9000", public_endpoint="https://files.example.org"),
+            ),
+        ],
+    )
+    def test_forms(self, url: str, expected: Bucket) -> None:
+        assert parse_bucket_url(url) == expected
+
+    @pytest.mark.parametrize(
+        ("url", "words"),
+        [
+            ("https://data.s3.amazonaws.com", "must look like s3://"),
+            ("s3://", "must look like s3://"),
+            ("s3://Data_Sets", "must look like s3://"),
+            ("s3://data//a", "must look like s3://"),
+            ("s3://data:9000/a", "must look like s3://"),
+            (f"s3://key:{SECRET}@data", "AWS_SECRET_ACCESS_KEY"),
+            (f"s3://data?secret={SECRET}", "no parameter secret"),
+            (f"s3://data?endpoint=https://key:{SECRET}@minio", "must look like s3://"),
+            ("s3://data?endpoint=minio:9000", "endpoint must look like https://"),
+            ("s3://data?public_endpoint=https://files.example.org", "public_endpoint needs endpoint"),
+        ],
+    )
+    def test_what_is_not_understood_is_refused_without_its_secret(self, url: str, words: str) -> None:
+        with pytest.raises(BadVariable, match=re.escape(words)) as refused:
+            parse_bucket_url(url)
+        assert SECRET not in str(refused.value)

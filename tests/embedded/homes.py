@@ -56,7 +56,11 @@ def environment(path: Path, **more: str) -> dict[str, str]:
     ours = ("OASST_", "DJANGO_", "PYTEST_", "DATABASE_URL", "REDIS_URL", "PORT", "PUBLIC_URL", "DEBUG")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     # No model is fetched, because that takes minutes and half a gigabyte.
-    return kept | {"OASST_HOME": str(path), "PYTHONUNBUFFERED": "1", "OASST_CHAT_MODEL": "none"} | more
+    return (
+        kept
+        | {"OASST_HOME": str(path), "PYTHONUNBUFFERED": "1", "OASST_CHAT_MODEL": "none", "OASST_EMBEDDINGS": "none"}
+        | more
+    )
 
 
 def python(path: Path, code: str) -> "subprocess.Popen[str]":

@@ -10,6 +10,7 @@ from django.core.management import get_commands, load_command_class
 from pytest_django import Settings
 
 from oasst import checks
+from oasst.core.server_urls import Bucket
 from oasst.embedded import postgres
 from tests.embedded.homes import ROOT, environment
 
@@ -55,6 +56,31 @@ def test_a_limit_that_there_is_not_is_named(settings: Settings) -> None:
     assert "'nonsense'" in far.msg and "operations.md" in str(far.hint)
     settings.LIMITS = {"chat_turn": "1 per day"}
     assert checks.check_limits(None) == []
+
+
+def test_one_half_of_the_key_of_a_bucket(settings: Settings) -> None:
+    assert checks.check_snapshot_storage(None) == []
+    settings.AWS_ACCESS_KEY_ID, settings.AWS_SECRET_ACCESS_KEY = "AKIA", ""
+    assert ids(checks.check_snapshot_storage(None)) == ["oasst.E021"]
+    settings.AWS_SECRET_ACCESS_KEY = "secret"
+    assert checks.check_snapshot_storage(None) == []
+
+
+@pytest.mark.parametrize(
+    ("bucket", "expected"),
+    [
+        (Bucket("data"), []),
+        (Bucket("data", endpoint="https://s3.example.org"), []),
+        (Bucket("data", endpoint="http://minio:9000"), ["oasst.W004"]),
+        (Bucket("data", endpoint="https://localhost:9000"), ["oasst.W004"]),
+        (Bucket("data", endpoint="http://minio:9000", public_endpoint="https://files.example.org"), []),
+    ],
+)
+def test_a_bucket_that_others_cannot_reach(public: Settings, bucket: Bucket, expected: list[str]) -> None:
+    public.SNAPSHOT_BUCKET = bucket
+    assert ids(checks.check_snapshot_storage(None)) == expected
+    public.IS_LOCAL = True
+    assert checks.check_snapshot_storage(None) == []
 
 
 SHORT = "hunter2" * 4
@@ -226,8 +252,33 @@ def test_limit_of_a_server_of_ones_own_is_asked(settings: Settings, monkeypatch:
     assert checks._max_connections() == postgres.MAX_CONNECTIONS
 
 
+@pytest.mark.django_db
+def test_pgvector_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@db.example.org/oasst")
+    assert checks.check_vectors(None, databases=["default"]) == [], "the embedded server has it"
+    assert checks.check_vectors(None) == [], "only commands that ask for it reach the database"
+    for available, installed, hint in [
+        (None, None, "Install its package"),
+        ((0, 7), None, "Install its package"),
+        ((0, 8), (0, 7, 4), "ALTER EXTENSION"),
+    ]:
+        monkeypatch.setattr(checks, "_vector_versions", lambda versions=(available, installed): versions)
+        (error,) = checks.check_vectors(None, databases=["default"])
+        assert error.id == "oasst.E030" and error.hint is not None and hint in error.hint
+    monkeypatch.setattr(checks, "_vector_versions", lambda: ((0, 9), None))
+    assert checks.check_vectors(None, databases=["default"]) == []
+
+
 def test_a_remote_engine_needs_an_address(settings: Settings) -> None:
     settings.OASST_ENGINE = "remote"
     assert ids(checks.check_engine(None)) == ["oasst.E005"]
     settings.ENGINE_URL = "http://127.0.0.1:8001/v1"
     assert checks.check_engine(None) == []
+
+
+def test_a_classifier_that_is_not_there(settings: Settings, tmp_path: Path) -> None:
+    settings.TOXICITY_URL, settings.OASST_TOXICITY_MODEL = "tox:8080", str(tmp_path)
+    assert ids(checks.check_scoring(None)) == ["oasst.E007", "oasst.E008"]
+    (tmp_path / "config.json").write_text("{}")
+    settings.TOXICITY_URL = "http://tox:8080/"
+    assert ids(checks.check_scoring(None)) == []

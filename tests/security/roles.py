@@ -36,7 +36,7 @@ from tests.factories import PASSWORD, growing_tree, new_person, new_prompt, new_
 from tests.inference.talking import ask
 from trees.contributing import reactions, withdrawal
 from trees.lifecycle.policy import current_policy
-from trees.models import Deletion, Message, Proposal
+from trees.models import Deletion, Message, NearDuplicate, Proposal, Snapshot
 from trees.moderation import moderator_actions
 from trees.outbox import webhooks
 
@@ -175,7 +175,17 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
             tree=tree, revision_id=prompt.revision_id, kind=Proposal.Kind.FLAGS, voices=4
         ),
         "trees.withdrawal": withdrawal.withdraw(message_id=asked.pk, author=asker, policy=policy),
+        "trees.nearduplicate": NearDuplicate.objects.create(
+            **dict(zip(("first", "second"), sorted((prompt, asked), key=lambda message: message.pk), strict=True))
+        ),
         "trees.purge": done,
+        "trees.snapshot": Snapshot.objects.create(
+            name="2026.1",
+            format_version=1,
+            cutoff=timezone.now(),
+            published_at=timezone.now(),
+            manifest={"files": {}, "filters": {}, "bases": {}, "left_out": {}, "counts": {"rows": {}, "withdrawn": 0}},
+        ),
         "trees.webhook": hook,
         "trees.delivery": delivery,
     }
@@ -214,6 +224,8 @@ class Address:
 
 
 NAMES = {
+    "data/<str:name>/<path:path>": "data/2026.1/manifest.json",
+    "data/<str:name>/": "data/2026.1/",
     "statistics/<slug:name>.csv": "statistics/messages.csv",
     "styleguide/<slug:page>": "styleguide/dashboard",
     "models/<path:name>": "models/unknown",

@@ -364,6 +364,7 @@ def on_pages() -> Iterator[Case]:
     yield "tasks/next/", ratelimit.TASK_REQUESTS, person_of, post("tasks/next/", kind="initial_prompt")
     yield "tasks/preview/", ratelimit.PREVIEWS, person_of, post("tasks/preview/", text="*Hi*")
     yield task, ratelimit.ANSWERS, person_of, post("tasks/{s.task.pk}/", text="How do I bake a cake?")
+    yield f"{task}similar/", ratelimit.HINTS, person_of, post("tasks/{s.task.pk}/similar/", text="How")
     yield f"{task}skip/", ratelimit.SKIPS, person_of, post("tasks/{s.task.pk}/skip/")
     yield f"{task}draft/", ratelimit.DRAFTS, person_of, post("tasks/{s.task.pk}/draft/", text="How")
     yield f"{task}lease/", ratelimit.LEASES, person_of, post("tasks/{s.task.pk}/lease/")

@@ -116,9 +116,13 @@ task_next                                 -            contributor
 task_nothing                              contributor  -
 task_preview                              -            contributor
 task                                      own          own
+task_similar                              -            own
 task_skip                                 -            own
 task_draft                                -            own
 task_lease                                -            own
+snapshots                                 browse       -
+snapshot                                  browse       -
+snapshot_file                             browse       -
 contributions                             contributor  -
 tree                                      contributor  -
 message_react                             -            contributor
@@ -188,7 +192,9 @@ trees.deletion                  yes                view               undelete
 trees.report                    yes                view               uphold dismiss
 trees.proposal                  yes                view               uphold dismiss
 trees.withdrawal                yes                view               grant refuse
+trees.nearduplicate             yes                view               dismiss halt delete_newer
 trees.purge                     yes                view               undo
+trees.snapshot                  yes                view
 trees.webhook                   no                 view,add           send_ping renew_secret switch_on switch_off remove
 trees.delivery                  no                 view
 leaderboard.trollstanding       yes                view

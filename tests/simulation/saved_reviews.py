@@ -10,7 +10,7 @@ import random
 from argparse import ArgumentParser
 from dataclasses import dataclass
 
-from trees.lifecycle.consensus import ReviewRule, is_accepted
+from trees.lifecycle.consensus import MajorityRule, Vote, count_rejecting, is_accepted
 from trees.lifecycle.policy import TreePolicy
 
 GOOD = 0.907  # share of all messages
@@ -39,7 +39,7 @@ class Outcome:
 
 def simulate(*, messages: int, seed: int, crowd: Crowd = MIXED, wanted: int = 3, threshold: float = 0.6) -> Outcome:
     """Review this many messages both ways with the same reviewers."""
-    chance, outcome, rule = random.Random(seed), Outcome(messages), ReviewRule(wanted, threshold)
+    chance, outcome, rule = random.Random(seed), Outcome(messages), MajorityRule(wanted, threshold)
     for _ in range(messages):
         votes = _votes(chance, chance.random() < GOOD, wanted, crowd)
         given = 0
@@ -49,14 +49,14 @@ def simulate(*, messages: int, seed: int, crowd: Crowd = MIXED, wanted: int = 3,
         outcome.fixed += wanted
         outcome.needed += given
         outcome.superfluous += rule.verdict(votes[: given - 1]) is not None
-        outcome.different += decision != is_accepted(sum(votes), wanted, threshold)
+        outcome.different += decision != is_accepted(count_rejecting(votes), wanted, threshold)
     return outcome
 
 
-def _votes(chance: random.Random, is_good: bool, number: int, crowd: Crowd) -> list[bool]:
-    """Return for each reviewer whether they reject."""
+def _votes(chance: random.Random, is_good: bool, number: int, crowd: Crowd) -> list[Vote]:
+    """Return the vote of each reviewer."""
     skills = chance.choices([skill for _, skill in crowd], [share for share, _ in crowd], k=number)
-    return [(chance.random() < skill) != is_good for skill in skills]
+    return [Vote((chance.random() < skill) != is_good) for skill in skills]
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ from tests.trees.lifecycle.model import (
 )
 from trees import jobs
 from trees.contributing import reactions, withdrawal
-from trees.interchange.reader import import_files
+from trees.interchange.importer import import_files
 from trees.lifecycle import reply_ranks, reranking
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State

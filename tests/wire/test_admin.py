@@ -7,7 +7,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import requests
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.core.cache import cache
 from django.test import Client
@@ -16,6 +15,7 @@ from oasst.accounts.models import Identity, User
 from oasst.api.next_auth import derive_key
 from oasst.site.invariants.run import find_differences
 from tests.factories import growing_tree, new_prompt, new_reply, review
+from tests.fake_classifier import FakeClassifier
 from tests.wire.conftest import Wire, code_of, person, problems
 from trees.api import stats
 from trees.lifecycle.policy import current_policy
@@ -202,19 +202,20 @@ class TestOthers:
         settings.AUTH_SECRET = ""
         assert self.check(client, self.cookie("", email="a@example.org")).status_code == 403
 
-    def test_toxicity(self, site: Wire, bot: Wire, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_toxicity(self, site: Wire, bot: Wire, settings: Any) -> None:
         assert code_of(bot.get("hf/text_toxicity", msg="x")) == (403, 2)
         assert code_of(site.get("hf/text_toxicity", msg="x")) == (400, 3001)
         assert problems(site.get("hf/text_toxicity")) == {("query", "msg", "value_error.missing")}
         settings.TOXICITY_URL = "http://127.0.0.1:9/"  # nothing listens there
         assert code_of(site.get("hf/text_toxicity", msg="x")) == (400, 3001)
-        answer = requests.Response()
-        answer.status_code, answer._content = 200, b'[[{"label":"toxic","score":0.5}]]'
-        monkeypatch.setattr("inference.api.toxicity.requests.post", lambda *args, **kwargs: answer)
+        server = FakeClassifier()
+        settings.TOXICITY_URL = server.url
+        server.answer = lambda body: b'[[{"label":"toxic","score":0.5}]]'
         assert site.get("hf/text_toxicity", msg="x").json() == [[{"label": "toxic", "score": 0.5}]]
         for odd in (b"{}", b"null", b'[{"label":"toxic"}]', b'[[{"label":"toxic"}]]'):
-            answer._content = odd
+            server.answer = lambda body, odd=odd: odd  # type: ignore[misc]
             assert code_of(site.get("hf/text_toxicity", msg="x")) == (400, 3001)
+        server.close()
 
 
 def test_facts_agree_after_a_life_on_the_wire(site: Wire, bot: Wire) -> None:

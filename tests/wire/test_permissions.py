@@ -31,6 +31,7 @@ def url(operation: Operation, message: str, task: str, user: str, hook: str) -> 
     path = operation.path.replace("<message_id>", message).replace("<task_id>", task).replace("<user_id>", user)
     path = path.replace("<webhook_id>", hook).replace("<key_id>", hook)
     path = path.replace("<auth_method>", "local").replace("<username>", "ada").replace("<frontend_message>", "m")
+    path = path.replace("<name>", "2026.1")
     return f"/api/v1/{path}"
 
 

@@ -8,7 +8,10 @@ from django.http import HttpRequest
 
 from oasst.core.text.languages import name_of
 from trees.lifecycle.states import TABLE
+from trees.models import MessageReading, PromptTopic, ReadingKind, Topic
 from trees.moderation.queries import PROMPT_EXISTS, languages
+
+MAX_TOPICS = 60
 
 
 class ByState(SimpleListFilter):
@@ -54,6 +57,58 @@ class ByLooks(SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.exclude(looks_like="") if self.value() == "other" else queryset
+
+
+class ByReading(SimpleListFilter):
+    """What machines read in the present text."""
+
+    title = "what machines read"
+    parameter_name = "read"
+    _KINDS = {
+        "personal": ReadingKind.PERSONAL_DATA,
+        "toxic": ReadingKind.TOXICITY,
+        "language": ReadingKind.LANGUAGE,
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("personal", "Personal data"), ("toxic", "Toxic"), ("language", "Another language")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        kind = self._KINDS.get(self.value() or "")
+        if kind is None:
+            return queryset
+        return queryset.filter(revision__in=MessageReading.objects.filter(kind=kind, flagged=True).values("revision"))
+
+
+class ByTopic(SimpleListFilter):
+    title = "topic of the prompt"
+    parameter_name = "topic"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        topics = Topic.objects.order_by("lang", "-size").values_list("pk", "lang", "name", "size")
+        if lang := request.GET.get(ByLanguage.parameter_name):
+            topics = topics.filter(lang=lang)
+        return [(str(pk), f"{name_of(lang)}: {name} ({size})") for pk, lang, name, size in topics[:MAX_TOPICS]]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        if value is None or not value.isdecimal():
+            return queryset
+        return queryset.filter(pk__in=PromptTopic.objects.filter(topic=int(value)).values("message"))
+
+
+class SearchBy(SimpleListFilter):
+    """How the words in the search field are looked for. `MessageAdmin.get_search_results` does it."""
+
+    title = "search by"
+    parameter_name = "by"
+    MEANING = "meaning"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(self.MEANING, "Meaning, not spelling")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset
 
 
 class ByReview(SimpleListFilter):

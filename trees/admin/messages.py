@@ -22,13 +22,18 @@ from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_message
 from oasst.core.text.diff import word_diff
 from oasst.core.text.languages import name_of
 from trees.admin.about_message import AboutMessage
-from trees.admin.filters import ByLanguage, ByLooks, ByReview
+from trees.admin.filters import ByLanguage, ByLooks, ByReading, ByReview, ByTopic, SearchBy
+from trees.admin.readings import render_readings
 from trees.admin.trees import moderate, tree_link
+from trees.enrichment import embeddings
+from trees.enrichment.search import in_order_of, rank_by_meaning
 from trees.lifecycle.policy import current_policy
+from trees.lifecycle.reply_scores import ScoredReplies, scores_of_replies
 from trees.models import Deletion, Message
 from trees.moderation import moderator_actions, offered_actions
 from trees.moderation.badges import message_badge, state_badge
 from trees.moderation.queries import message_details, search_messages
+from trees.statistics.strengths import Score
 
 
 class EditForm(forms.Form):
@@ -42,7 +47,18 @@ class EditForm(forms.Form):
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
     list_display = ("excerpt", "status", "role", "lang", "author", "created_at", "marks")
-    list_filter = ("deleted", "hidden", ByReview, "role", ByLanguage, ByLooks, "synthetic")
+    list_filter = (
+        "deleted",
+        "hidden",
+        ByReview,
+        "role",
+        ByLanguage,
+        ByLooks,
+        ByReading,
+        "synthetic",
+        ByTopic,
+        SearchBy,
+    )
     search_fields = ("id",)
     search_help_text = "A piece of the text, or the id of a message or conversation"
     # Ids start with the time, so this is newest first without another index.
@@ -68,9 +84,18 @@ class MessageAdmin(ReadOnlyAdmin):
         return rows.defer("search", "text_digest", "imported")
 
     def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Message], search_term: str
+        self, request: Any, queryset: QuerySet[Message], search_term: str
     ) -> tuple[QuerySet[Message], bool]:
-        return (search_messages(queryset, search_term) if search_term.strip() else queryset), False
+        if not search_term.strip():
+            return queryset, False
+        if request.GET.get(SearchBy.parameter_name) == SearchBy.MEANING:
+            lang = request.GET.get(ByLanguage.parameter_name) or request.user.working_language
+            if not embeddings.is_ready():
+                warning = "loads its model: search again in some seconds" if embeddings.is_on() else "is off"
+                messages.warning(request, f"Only the words were searched. The search by meaning {warning}.")
+            ids = rank_by_meaning(queryset, search_term, lang)
+            return queryset.filter(pk__in=ids).order_by(in_order_of(ids)), False
+        return search_messages(queryset, search_term), False
 
     def get_urls(self) -> list[URLPattern]:
         edit = self.admin_site.admin_view(self.edit_view)
@@ -81,8 +106,10 @@ class MessageAdmin(ReadOnlyAdmin):
         return {
             "file": facts,
             "page_url": reverse("tree", args=[obj.pk]),
+            "readings": render_readings(obj),
             "reviews": [(review, _answers(review.labels)) for review in facts.reviews],
             "changes": word_diff(obj.correction_of.text, obj.text) if obj.correction_of else [],
+            "ranked": [_ranked(scored, obj) for scored in scores_of_replies(_ranked_parents(obj))],
             "suggested": [(m, message_badge(m), word_diff(obj.text, m.text)) for m in facts.corrections],
         }
 
@@ -160,6 +187,33 @@ class MessageAdmin(ReadOnlyAdmin):
 def _answers(labels: dict[str, float | None]) -> list[tuple[str, float]]:
     """Return the labels that were answered."""
     return [(name.replace("_", " "), value) for name, value in labels.items() if value is not None]
+
+
+def _ranked_parents(message: Message) -> list[UUID]:
+    """Return the messages whose replies are compared on the page of a message: the one it answers, and itself."""
+    return [message.parent_id, message.pk] if message.parent_id else [message.pk]
+
+
+def _ranked(scored: ScoredReplies, message: Message) -> dict[str, Any]:
+    """Return what the template shows of the ranked replies to one message."""
+    w = scored.concordance
+    return {
+        "about": scored,
+        "is_own": scored.parent_id == message.pk,
+        "rows": [
+            (reply, plain_excerpt(reply.message.text, 70), _score(reply.score), reply.message.pk == message.pk)
+            for reply in scored.replies
+        ],
+        "same_order": f"{scored.pairs.agreed} of {scored.pairs.compared}" if scored.pairs.compared else "",
+        "w": f"{w.w:.2f}" if w else "",
+    }
+
+
+def _score(score: Score | None) -> str:
+    if score is None:
+        return ""
+    # Adding 0 turns -0.0 into 0.0.
+    return f"{round(score.value, 2) + 0:+.2f} ± {score.error:.2f}".replace("-", "−")
 
 
 @admin.register(Deletion)

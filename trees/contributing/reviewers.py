@@ -1,125 +1,261 @@
-"""How reliable each reviewer is, estimated from all reviews together. Only that user sees it; nothing uses it yet.
+"""How reliable reviewers are, by language and label: learnt every night from all reviews, read when a review is given.
 
-Source: A. P. Dawid and A. M. Skene, "Maximum Likelihood Estimation of Observer Error-Rates Using the EM Algorithm",
-1979, for two classes, keep and reject. Implemented here because libraries for it bring a numerical stack for one screen
-of code. Pure functions except `learn`, which is one transaction.
+`learn` needs memory by the number of people, not of reviews: it writes the answers to a temporary file and reads that
+once for each round of estimation.
 """
 
+import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from math import prod
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
+from typing import IO, Any
 from uuid import UUID
 
+import orjson
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from oasst.accounts.models import User
 from oasst.core.locks import advisory_lock
+from oasst.core.text.languages import name_of
+from trees.contributing.skill_estimation import LEAST_TEXTS, PERSON_VOTES, Answers, Estimate, estimate
+from trees.labels import LABELS, Label
 from trees.lifecycle import consensus
-from trees.models import Review, ReviewerRecord
+from trees.lifecycle.consensus import Skill
+from trees.models import Review, ReviewerRecord, ReviewerSkill
 
-Person = TypeVar("Person")
-Text = TypeVar("Text")
-ROUNDS = 30  # of estimation; it converges much earlier
-SETTLED = 1e-6
+VERDICT = ReviewerSkill.VERDICT
 WINDOW = timedelta(days=180)  # people change; older reviews say little
+STEP = 0.25  # between two answers on a scale
+NOTABLE = 0.2  # the share of texts from which on differing is mentioned
+BATCH = 1000
+
+Labels = Mapping[str, float | None]
+
+
+def known_skill(*, person: User, lang: str) -> Skill | None:
+    """Return what is known of how this user judges in a language, or None if that is too little. One statement."""
+    rows = ReviewerSkill.objects.filter(person=person, lang=lang, label=VERDICT, texts__gte=LEAST_TEXTS)
+    for finds, spares in rows.values_list("finds", "spares")[:1]:
+        if finds is not None and spares is not None:  # the verdict always has both
+            return Skill(finds, spares)
+    return None
 
 
 @dataclass(frozen=True)
-class Skill:
-    """How often a user rejects bad texts (`finds`) and keeps good ones (`spares`), from 0 to 1."""
+class Difference:
+    """A label that a user answers differently from others, in one language."""
 
-    finds: float
-    spares: float
+    label: Label
+    language: str  # its name
+    texts: int
+    differed: int
+    leans: float | None  # on scales: above 0 if this user gives more than others
 
-    def chance(self, rejected: bool, bad: bool) -> float:
-        """Return the probability of this vote about a bad or a good text."""
-        reject = self.finds if bad else 1 - self.spares
-        return reject if rejected else 1 - reject
+    @property
+    def share(self) -> float:
+        return self.differed / self.texts
 
-
-def skills(votes: Mapping[Text, Mapping[Person, bool]]) -> tuple[dict[Person, Skill], dict[Text, float]]:
-    """Estimate skills and outcomes together. `votes` says for each text which users would reject it.
-
-    Return the skill of each user and, for each text, the probability that it should be rejected. Every user starts with
-    one imagined good vote of each kind and half a bad one, so that few votes say little.
-    """
-    bad = {text: sum(voters.values()) / len(voters) for text, voters in votes.items() if voters}
-    result: dict[Person, Skill] = {}
-    for _ in range(ROUNDS):
-        result, share = _skills_from(votes, bad), sum(bad.values()) / max(1, len(bad))
-        updated = {text: _probability(votes[text], result, share) for text in bad}
-        change = max((abs(updated[text] - bad[text]) for text in bad), default=0)
-        bad = updated
-        if change < SETTLED:
-            break
-    return result, bad
+    @property
+    def tendency(self) -> str:
+        """Return which way this user leans on a scale: "higher", "lower", or "" if neither."""
+        leans = self.leans or 0
+        return "" if abs(leans) < STEP / 2 else "higher" if leans > 0 else "lower"
 
 
-_GOOD, _BAD = 1.0, 0.5  # imagined votes
+def notable_differences(person: User, *, most: int = 2) -> list[Difference]:
+    """Return the labels on which this user and others differ most, only if there are enough texts to say so."""
+    rows = ReviewerSkill.objects.filter(person=person, texts__gte=LEAST_TEXTS, differed__gte=F("texts") * NOTABLE)
+    found = [
+        Difference(LABELS[label], name_of(lang), texts, differed, leans)
+        for label, lang, texts, differed, leans in rows.values_list("label", "lang", "texts", "differed", "leans")
+        if label in LABELS  # not the verdict, which people see as a whole
+    ]
+    return sorted(found, key=lambda difference: (-difference.share, difference.label.name, difference.language))[:most]
 
 
-def _skills_from(votes: Mapping[Text, Mapping[Person, bool]], bad: Mapping[Text, float]) -> dict[Person, Skill]:
-    totals: dict[Person, list[float]] = defaultdict(lambda: [_GOOD, _GOOD + _BAD, _GOOD, _GOOD + _BAD])
-    for text, probability in bad.items():
-        for person, rejected in votes[text].items():
-            counts = totals[person]
-            counts[0] += probability * rejected
-            counts[1] += probability
-            counts[2] += (1 - probability) * (not rejected)
-            counts[3] += 1 - probability
-    return {
-        person: Skill(rejected / bad_texts, kept / good_texts)
-        for person, (rejected, bad_texts, kept, good_texts) in totals.items()
-    }
-
-
-def _probability(voters: Mapping[Person, bool], skills: Mapping[Person, Skill], share: float) -> float:
-    bad = share * prod(skills[person].chance(rejected, True) for person, rejected in voters.items())
-    good = (1 - share) * prod(skills[person].chance(rejected, False) for person, rejected in voters.items())
-    return bad / (bad + good) if bad + good else share
+def skills_for_moderators(person: User) -> list[tuple[str, str, ReviewerSkill]]:
+    """Return (question, language, skill) of all estimates that rest on enough texts, the verdict first."""
+    rows = ReviewerSkill.objects.filter(person=person, texts__gte=LEAST_TEXTS)
+    ordered = sorted(rows, key=lambda skill: (skill.lang, skill.label != VERDICT, skill.label))
+    return [(skill.label.replace("_", " "), name_of(skill.lang), skill) for skill in ordered]
 
 
 def learn() -> int:
     """Estimate all users who reviewed lately and return their number. Safe to run twice and concurrently."""
-    with transaction.atomic(durable=True):
+    with transaction.atomic(durable=True), tempfile.TemporaryFile() as file:
         advisory_lock("reviewers")
-        since = timezone.now() - WINDOW
-        # Only reviews of the present text: the decision is about that one.
-        reviews = Review.objects.filter(
+        collected = _Collected(file)
+        for lang, accepted, reviews in _reviews_by_text(timezone.now() - WINDOW):
+            collected.add(lang, accepted, reviews)
+        _store(collected, estimate(collected.read))
+        return len(collected.people)
+
+
+def _reviews_by_text(since: datetime) -> Iterator[tuple[str, bool | None, list[tuple[UUID, Labels]]]]:
+    """Yield (language, whether it was accepted, its reviews) for each text that was reviewed since then."""
+    # Only reviews of the present text: the decision is about that one.
+    rows = (
+        Review.objects.filter(
             kind=Review.Kind.REVIEW, created_at__gte=since, revision=F("message__revision"), message__deleted=False
-        ).values_list("message_id", "author_id", "labels", "message__review_result")
-        votes: dict[UUID, dict[UUID, bool]] = defaultdict(dict)
-        decided: Counter[UUID] = Counter()
-        agreed: Counter[UUID] = Counter()
-        for message, author, labels, accepted in reviews.iterator():
-            rejected = votes[message][author] = consensus.is_rejecting(labels)
-            decided[author] += accepted is not None
-            agreed[author] += accepted is not None and rejected != accepted
-        estimates, _ = skills(votes)
-        _store({person: (skill, decided[person], agreed[person]) for person, skill in estimates.items()})
-    return len(estimates)
+        )
+        .order_by("message_id", "created_at", "pk")
+        .values_list("message_id", "message__lang", "message__review_result", "author_id", "labels")
+    )
+    for (_, lang, accepted), reviews in groupby(rows.iterator(chunk_size=BATCH), key=itemgetter(0, 1, 2)):
+        yield lang, accepted, [(author, labels) for *_, author, labels in reviews]
 
 
-def _store(people: Mapping[UUID, tuple[Skill, int, int]]) -> None:
-    ReviewerRecord.objects.exclude(person__in=list(people)).delete()
-    ReviewerRecord.objects.bulk_create(
-        (
-            ReviewerRecord(
-                person_id=person,
+def yes_or_no(labels: Labels) -> dict[str, bool]:
+    """Return the answers to yes-or-no questions, and the verdict. A flag that was shown and not set is a no."""
+    answers = {VERDICT: consensus.is_rejecting(labels)}
+    for name, value in labels.items():
+        widget = LABELS[name].widget if name in LABELS else ""
+        if widget == "flag" or (widget == "yes_no" and value is not None):
+            answers[name] = (value or 0) >= 0.5
+    return answers
+
+
+def scales(labels: Labels) -> dict[str, float]:
+    """Return the answers on scales."""
+    return {
+        name: value
+        for name, value in labels.items()
+        if value is not None and name in LABELS and LABELS[name].widget == "likert"
+    }
+
+
+@dataclass
+class _Scale:
+    """How one person's answers on a scale compare with the mean of the others."""
+
+    texts: int = 0
+    distance: float = 0
+    close: int = 0
+
+    def add(self, distance: float) -> None:
+        self.texts += 1
+        self.distance += distance
+        self.close += abs(distance) <= STEP
+
+
+@dataclass
+class _Collected:
+    """The answers of all reviews: yes-or-no questions in a file, one line for each text; sums of all the rest.
+
+    People are numbers here, in the order in which they appeared.
+    """
+
+    file: IO[bytes]
+    people: dict[UUID, int] = field(default_factory=dict)
+    decided: Counter[int] = field(default_factory=Counter)
+    agreed: Counter[int] = field(default_factory=Counter)
+    scales: dict[tuple[str, str, int], _Scale] = field(default_factory=lambda: defaultdict(_Scale))
+
+    def add(self, lang: str, accepted: bool | None, reviews: Iterable[tuple[UUID, Labels]]) -> None:
+        answers = defaultdict[str, list[tuple[int, bool]]](list)
+        on_scales = defaultdict[str, dict[int, float]](dict)
+        for author, labels in reviews:
+            person = self.people.setdefault(author, len(self.people))
+            given = yes_or_no(labels)
+            for question, answer in given.items():
+                answers[question].append((person, answer))
+            self.decided[person] += accepted is not None
+            self.agreed[person] += accepted is not None and given[VERDICT] != accepted
+            for name, value in scales(labels).items():
+                on_scales[name][person] = value
+        self.file.write(orjson.dumps([lang, answers]) + b"\n")
+        for name, values in on_scales.items():
+            if len(values) > 1:
+                total, others = sum(values.values()), len(values) - 1
+                for person, value in values.items():
+                    self.scales[name, lang, person].add(value - (total - value) / others)
+
+    def read(self) -> Iterator[Answers[int, str]]:
+        """Yield the answers to each question about each text."""
+        self.file.seek(0)
+        for line in self.file:
+            lang, answers = orjson.loads(line)
+            for question, given in answers.items():
+                yield Answers(question, lang, given)
+
+    @cached_property
+    def shares_of_close(self) -> dict[str, float]:
+        """Return for each scale how many of all answers are within one step of the others' mean."""
+        close, texts = Counter[str](), Counter[str]()
+        for (name, _, _), scale in self.scales.items():
+            close[name] += scale.close
+            texts[name] += scale.texts
+        return {name: close[name] / texts[name] for name in texts}
+
+
+def _store(collected: _Collected, estimated: Estimate[int, str]) -> None:
+    """Replace all earlier estimates."""
+    now, ids = timezone.now(), list(collected.people)
+    records = (
+        ReviewerRecord(
+            person_id=ids[person],
+            finds=skill.finds,
+            spares=skill.spares,
+            decided=collected.decided[person],
+            agreed=collected.agreed[person],
+            updated_at=now,
+        )
+        for (question, person), skill in estimated.people.items()
+        if question == VERDICT
+    )
+    _replace(ReviewerRecord, records, ["person"], now)
+    _replace(ReviewerSkill, _skills(collected, estimated, ids, now), ["person", "label", "lang"], now)
+
+
+def _skills(
+    collected: _Collected, estimated: Estimate[int, str], ids: list[UUID], now: datetime
+) -> Iterator[ReviewerSkill]:
+    for (label, lang, person), skill in estimated.skills.items():
+        counts = estimated.counts[label, lang, person]
+        if counts.texts:
+            yield ReviewerSkill(
+                person_id=ids[person],
+                lang=lang,
+                label=label,
+                texts=counts.texts,
+                differed=counts.differed,
                 finds=skill.finds,
                 spares=skill.spares,
-                decided=decided,
-                agreed=agreed,
-                updated_at=timezone.now(),
+                updated_at=now,
             )
-            for person, (skill, decided, agreed) in people.items()
-        ),
-        batch_size=1000,
-        update_conflicts=True,
-        unique_fields=["person"],
-        update_fields=["finds", "spares", "decided", "agreed", "updated_at"],
-    )
+    for (label, lang, person), scale in collected.scales.items():
+        usual = collected.shares_of_close[label]
+        yield ReviewerSkill(
+            person_id=ids[person],
+            lang=lang,
+            label=label,
+            texts=scale.texts,
+            differed=scale.texts - scale.close,
+            leans=scale.distance / (scale.texts + PERSON_VOTES),
+            close=(scale.close + PERSON_VOTES * usual) / (scale.texts + PERSON_VOTES),
+            updated_at=now,
+        )
+
+
+def _replace(model: Any, rows: Iterable[Any], key: list[str], now: datetime) -> None:
+    """Insert or update these rows and delete all others."""
+    fields = [one.name for one in model._meta.concrete_fields if one.name not in key and not one.primary_key]
+    batch: list[Any] = []
+
+    def flush() -> None:
+        model.objects.bulk_create(batch, update_conflicts=True, unique_fields=key, update_fields=fields)
+        batch.clear()
+
+    for row in rows:
+        batch.append(row)
+        if len(batch) == BATCH:
+            flush()
+    if batch:
+        flush()
+    model.objects.filter(updated_at__lt=now).delete()

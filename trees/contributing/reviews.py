@@ -17,8 +17,10 @@ from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
 from trees import jobs
 from trees.access import message_not_found
+from trees.contributing import reviewers
 from trees.labels import LABELS, LANG_MISMATCH
 from trees.lifecycle import consensus, demand, transitions
+from trees.lifecycle.consensus import Skill, Vote
 from trees.lifecycle.locked_tree import LockedTree, lock_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Happening, Message, Ranking, Review, Role, Skip
@@ -68,7 +70,8 @@ def record_labels(
         raise Conflict("The text was changed while you read it; please look at it again.", code="text_changed")
     # Read votes before the insert, or this vote counts twice.
     votes = locked.votes().get(message.pk)
-    review = _insert_review(message, author, labels, mode)
+    skill = reviewers.known_skill(person=author, lang=message.lang) if policy.weighted_reviews else None
+    review = _insert_review(message, author, labels, mode, skill)
     locked.use_opening(message=message, work=demand.review_work(message), lease=lease)
     message.review_count += 1
     locked.changed_messages.add(message.pk)
@@ -76,15 +79,16 @@ def record_labels(
         Happening.Kind.MESSAGE_REVIEWED, message=message, actor=author, data={"review": str(review.pk), "mode": mode}
     )
     if votes is not None:
-        votes.append(consensus.is_rejecting(labels))
+        votes.append(Vote(consensus.is_rejecting(labels), skill))
     transitions.advance(locked, actor=author)
     return review
 
 
-def _insert_review(message: Message, author: User, labels: Labels, mode: str) -> Review:
+def _insert_review(message: Message, author: User, labels: Labels, mode: str, skill: Skill | None) -> Review:
     """Insert before the opening is used, so that a second review fails with `already_reviewed` in any case."""
     try:
         review = Review(message=message, revision_id=message.revision_id, author=author, labels=dict(labels), mode=mode)
+        review.finds, review.spares = skill or (None, None)
         Review.objects.insert(review)
         return review
     except IntegrityError as error:

@@ -12,6 +12,7 @@ from uuid import UUID
 from oasst.accounts.models import User
 from oasst.core.after_commit import enqueue
 from oasst.core.errors import Conflict
+from trees.enrichment import queue
 from trees.lifecycle import transitions
 from trees.lifecycle.locked_tree import LockedTree, update_columns
 from trees.models import Deletion, Happening, Message, Proposal, Withdrawal
@@ -108,6 +109,7 @@ def _end(
     withdrawal.save(update_fields=["status", "decided_at", "decided_by", "answer"])
     flagged = Proposal.objects.filter(message=message, status=Proposal.Status.OPEN, hides=True).exists()
     update_columns(message, hidden=flagged, withdrawn=status == Withdrawal.Status.GRANTED)
+    queue.mark_unread([message.pk])
     if status != Withdrawal.Status.UNDONE and message.author_id is not None:
         enqueue(notices.mail_about_withdrawal, str(withdrawal.pk))
     return withdrawal

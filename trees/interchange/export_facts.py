@@ -1,5 +1,5 @@
-"""What users said here about the messages of some trees: labels, skips, reactions, rankings. It leaves out what a purge
-set aside.
+"""What users said here about the messages of some trees: labels, skips, reactions, rankings; and the toxicity of their
+texts. It leaves out what a purge set aside.
 """
 
 from collections import Counter, defaultdict
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from trees.interchange.export_json import Events, Judgments, label_answers
 from trees.interchange.selection import Selection
-from trees.models import Message, MessageTree, Ranking, Reaction, Review, Skip
+from trees.models import Message, MessageReading, MessageTree, Ranking, Reaction, ReadingKind, Review, Skip
 
 SKIP_EMOJIS = {
     Skip.Kind.REPLY.value: "_skip_reply",
@@ -22,7 +22,7 @@ SKIP_EMOJIS = {
 def read_facts(
     trees: Sequence[MessageTree], messages: Mapping[UUID, Message], selection: Selection
 ) -> dict[UUID, Judgments]:
-    """Return what was said, by message. Two statements, four with events."""
+    """Return what was said, by message, and how toxic a machine finds it. Three statements, five with events."""
     labels = _labels(trees, messages) if selection.labels else {}
     rows = Skip.objects.filter(message__tree__in=trees).order_by("pk")
     skips = [(pk, user_id, SKIP_EMOJIS[kind]) for pk, user_id, kind in rows.values_list("message", "author", "kind")]
@@ -30,12 +30,25 @@ def read_facts(
     for message_id, _, emoji in skips:
         skipped[message_id][emoji] += 1
     events = _events(trees, messages, skips) if selection.events else {}
+    toxicity = _toxicity(messages)
     return {
         message_id: Judgments(
-            label_answers(labels.get(message_id, ())), skipped[message_id], events.get(message_id, {})
+            label_answers(labels.get(message_id, ())),
+            skipped[message_id],
+            events.get(message_id, {}),
+            toxicity.get(message_id, {}),
         )
-        for message_id in {*labels, *skipped, *events}
+        for message_id in {*labels, *skipped, *events, *toxicity}
     }
+
+
+def _toxicity(messages: Mapping[UUID, Message]) -> dict[UUID, dict[str, float]]:
+    """Return the scores of the present texts."""
+    by_revision = {message.revision_id: message_id for message_id, message in messages.items()}
+    rows = MessageReading.objects.filter(
+        revision__in=by_revision, kind=ReadingKind.TOXICITY.value, result__isnull=False
+    )
+    return {by_revision[revision_id]: result or {} for revision_id, result in rows.values_list("revision_id", "result")}
 
 
 def _labels(trees: Sequence[MessageTree], messages: Mapping[UUID, Message]) -> dict[UUID, list[Any]]:

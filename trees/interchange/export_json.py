@@ -11,6 +11,7 @@ from math import fsum
 from typing import Any, TypeGuard
 from uuid import UUID
 
+from inference.scoring import toxicity
 from trees.interchange.format import FACTS, LARGEST_COUNT, ORDER, Node, usual_case
 from trees.interchange.known_keys import known_message_keys, known_tree_keys
 from trees.interchange.named_counts import as_lists
@@ -29,6 +30,7 @@ class Judgments:
     labels: Mapping[str, Sequence[float]] = field(default_factory=dict)  # label → each answer
     skips: Counter[str] = field(default_factory=Counter)  # by their names among the emojis
     events: Events = field(default_factory=dict)  # by kind
+    toxicity: Mapping[str, float] = field(default_factory=dict)  # what a machine said about the present text
 
 
 NO_JUDGMENTS = Judgments()
@@ -119,6 +121,7 @@ def _node(message: Message, judgments: Judgments, *, labels: bool) -> Node:
     node |= {key: value for key, value in given.items() if key not in FACTS}
     node |= _facts(message, given, judgments)
     _add_labels(node, message, judgments, wanted=labels)
+    _add_toxicity(node, message, judgments)
     if judgments.events:
         node["events"] = _with_events(given.get("events"), judgments.events)
     for key in ("emojis", "labels", "events"):  # imported and new values in one order: that of the database
@@ -167,6 +170,15 @@ def _add_labels(node: Node, message: Message, judgments: Judgments, *, wanted: b
         node.pop("labels", None)
     if wanted and judgments.labels:
         node["labels"] = _with_labels(node.get("labels"), judgments.labels)
+
+
+def _add_toxicity(node: Node, message: Message, judgments: Judgments) -> None:
+    """Add the scores of a machine as `detoxify`. Those of a file stay, unless its text was edited here."""
+    if message.edited:
+        node.pop("detoxify", None)
+    if judgments.toxicity and node.get("detoxify") is None:
+        scores = judgments.toxicity
+        node["detoxify"] = {name: scores[name] for name in toxicity.SCORES if name in scores}
 
 
 def _with_labels(given: Any, answers: Mapping[str, Sequence[float]]) -> dict[str, Any]:

@@ -3,11 +3,14 @@
 import errno
 import gzip
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from stat import S_ISREG
-from typing import IO, cast
+from typing import IO, BinaryIO, cast
+
+import zstandard
 
 from oasst.core.errors import Invalid
 
@@ -71,7 +74,17 @@ def _resolve(output: Path) -> Path:
 
 @contextmanager
 def text_file(output: Path) -> Iterator[IO[str]]:
-    """Yield a `complete_file` of UTF-8 text, compressed if its name ends in .gz."""
-    opener = gzip.open if output.suffix == ".gz" else open
-    with complete_file(output) as partial, opener(partial, "wt", encoding="utf-8", newline="\n") as file:
-        yield cast(IO[str], file)
+    """Yield a `complete_file` of UTF-8 text, compressed if its name ends in .gz or .zst."""
+    with complete_file(output) as partial, _compressor(output.suffix)(partial) as file:
+        text = TextIOWrapper(file, encoding="utf-8", newline="\n")
+        yield text
+        text.flush()
+        text.detach()
+
+
+def _compressor(suffix: str) -> Callable[[Path], BinaryIO]:
+    if suffix == ".gz":
+        return lambda path: cast(BinaryIO, gzip.open(path, "wb"))
+    if suffix == ".zst":
+        return lambda path: cast(BinaryIO, zstandard.open(path, "wb", zstandard.ZstdCompressor(write_checksum=True)))
+    return lambda path: path.open("wb")

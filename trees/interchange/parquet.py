@@ -10,6 +10,8 @@ from typing_extensions import Buffer
 
 from trees.interchange.flat import COLUMNS, Type
 
+Columns = dict[str, Type]
+
 ROWS_IN_A_GROUP = 10_000  # readers and writers hold one group in memory
 _SCALARS = {
     "string": DataType.string(),
@@ -19,16 +21,20 @@ _SCALARS = {
 }
 
 
-def lines_to_parquet(lines: IO[bytes], output: Path) -> None:
-    """Write JSON lines, each with all of `flat.COLUMNS`, as a Parquet file. Raise OSError."""
+def lines_to_parquet(lines: IO[bytes], output: Path, columns: Columns = COLUMNS) -> None:
+    """Write JSON lines, each with all of `columns`, as a Parquet file. Raise OSError.
+
+    The same lines give the same bytes with the same version of the library: it writes its version, and nothing else
+    that varies.
+    """
     with _ErrorKeepingFile(output, "w") as file:
-        rows = read_json(lines, Schema(_fields(COLUMNS)))
+        rows = read_json(lines, Schema(_fields(columns)))
         write_parquet(rows, file, compression="zstd(3)", max_row_group_size=ROWS_IN_A_GROUP)
     if file.error is not None:
         raise file.error
 
 
-def _fields(columns: dict[str, Type]) -> list[Field]:
+def _fields(columns: Columns) -> list[Field]:
     return [Field(name, _type(kind), nullable=True) for name, kind in columns.items()]
 
 

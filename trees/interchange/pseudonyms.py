@@ -48,12 +48,13 @@ class Pseudonyms:
             return [self._replaced(key, inner) for inner in value]
         if self._seed is not None:  # other systems have ids of other types
             name = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-            return self._pseudonym("user" if key in _PEOPLE else "message", name)
+            return self.pseudonym("user" if key in _PEOPLE else "message", name)
         if key in _PEOPLE and as_uuid(value) in self._people:
-            return self._pseudonym("user", value)
+            return self.pseudonym("user", value)
         return self.replace(value)
 
-    def _pseudonym(self, collection: str, value: str) -> str:
+    def pseudonym(self, collection: str, value: str) -> str:
+        """Return the pseudonym of one id. `collection` is "user" or "message", or another kind of ids."""
         name = f"{collection}:{as_uuid(value) or value}"  # in any spelling
         digest = salted_hmac(_SALT, name, secret=self._seed, algorithm="sha256").digest()
         number = int.from_bytes(digest[:16])

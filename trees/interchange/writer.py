@@ -46,15 +46,15 @@ def count_synthetic_left_out(selection: Selection) -> int:
     """Return how many more trees the selection would match with machine-made text. One statement."""
     if selection.synthetic is not Inclusion.WITHOUT or selection.user is not None:
         return 0
-    return _trees(selection, synthetic=Inclusion.ONLY).count()
+    return select_trees(selection, synthetic=Inclusion.ONLY).count()
 
 
 @contextmanager
-def snapshot() -> Iterator[None]:
-    """Open a transaction that sees the database as of now."""
+def snapshot(*, access: str = "READ ONLY") -> Iterator[None]:
+    """Open a transaction that sees the database as of now. `access` may be READ WRITE."""
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:  # the ORM cannot set this
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, {access}")
         yield
 
 
@@ -69,12 +69,12 @@ def read_nodes(selection: Selection) -> Iterator[Node]:
         yield from iterate_nodes(selection)
 
 
-def consistent_read() -> AbstractContextManager[None]:
+def consistent_read(*, access: str = "READ ONLY") -> AbstractContextManager[None]:
     """Return a snapshot, or a null context inside a transaction, which has one already.
 
     A caller that may stop reading early opens it around everything: an abandoned reader keeps its transaction open.
     """
-    return nullcontext() if connection.in_atomic_block else snapshot()
+    return nullcontext() if connection.in_atomic_block else snapshot(access=access)
 
 
 def iterate_nodes(selection: Selection) -> Iterator[Node]:
@@ -86,13 +86,14 @@ def iterate_nodes(selection: Selection) -> Iterator[Node]:
 
 
 def _nodes_of(selection: Selection) -> Iterator[Node]:
-    trees, last = _trees(selection, synthetic=selection.synthetic).order_by("number"), -1
+    trees, last = select_trees(selection, synthetic=selection.synthetic).order_by("number"), -1
     while batch := list(trees.filter(number__gt=last)[:BATCH]):
         yield from _Batch(batch, selection).nodes()
         last = batch[-1].number
 
 
-def _trees(selection: Selection, *, synthetic: Inclusion) -> QuerySet[MessageTree]:
+def select_trees(selection: Selection, *, synthetic: Inclusion) -> QuerySet[MessageTree]:
+    """Return the trees that a selection is taken from."""
     trees, messages = MessageTree.objects.all(), Message.objects.filter(tree=OuterRef("pk"))
     if selection.state is not None:
         trees = trees.filter(state=selection.state.value)

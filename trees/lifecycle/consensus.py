@@ -1,9 +1,10 @@
 """Group decisions: acceptance by reviewers, order by ranked pairs. Pure functions, no database."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import combinations
-from typing import Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from trees.labels import LANG_MISMATCH, SPAM
@@ -25,30 +26,79 @@ def is_accepted(rejecting: int, reviews: int, threshold: float) -> bool:
     return (reviews - rejecting) / reviews > threshold
 
 
+class Skill(NamedTuple):
+    """How often a reviewer rejects bad texts (`finds`) and keeps good ones (`spares`), from 0 to 1."""
+
+    finds: float
+    spares: float
+
+    def chance(self, rejects: bool, bad: bool) -> float:
+        """Return the probability of this vote about a bad or a good text."""
+        reject = self.finds if bad else 1 - self.spares
+        return reject if rejects else 1 - reject
+
+
+class Vote(NamedTuple):
+    """One review as a vote. `skill` is what was known of the reviewer when they gave it, if the policy weighs votes."""
+
+    rejects: bool
+    skill: Skill | None = None
+
+
 class ReviewedMessage(Protocol):
     """The part of a message that a rule needs: prompts have no parent."""
+
+    @property
+    def pk(self) -> UUID: ...
 
     @property
     def parent_id(self) -> UUID | None: ...
 
 
-@dataclass(frozen=True, order=True)
-class ReviewRule:
-    """How many reviews decide about a message, and the share of accepting reviewers that must be exceeded.
+class ReviewRule(ABC):
+    """How reviewers decide about a message. In all methods `votes` are in their order of arrival."""
 
-    In all methods `votes` holds True for each reviewer who would reject.
-    """
+    @property
+    @abstractmethod
+    def most_votes(self) -> int:
+        """With so many votes the outcome is final."""
+
+    @abstractmethod
+    def verdict(self, votes: Sequence[Vote]) -> bool | None:
+        """Return True for accepted, False for rejected, None while another review is wanted."""
+
+    @abstractmethod
+    def as_data(self) -> dict[str, Any]:
+        """Return the rule for the event of a decision; `rule_from_data` reads it."""
+
+    def decision(self, votes: Sequence[Vote]) -> bool | None:
+        """Return what these votes decided in their order of arrival: late votes change nothing once it is settled."""
+        results = (self.verdict(votes[:number]) for number in range(1, len(votes) + 1))
+        return next((result for result in results if result is not None), None)
+
+    def votes_needed(self, votes: Sequence[Vote]) -> int:
+        """Return how many more reviews could settle it at the soonest; so many are requested at once."""
+        for more in range(max(0, self.most_votes - len(votes)) + 1):
+            for outcome in (False, True):
+                if self.verdict([*votes, *[Vote(outcome, SUREST)] * more]) is not None:
+                    return more
+        return 0
+
+
+@dataclass(frozen=True)
+class MajorityRule(ReviewRule):
+    """So many reviews decide about a message; `threshold` is the share of accepting reviewers to be exceeded."""
 
     wanted: int
     threshold: float
 
-    def verdict(self, votes: Sequence[bool]) -> bool | None:
-        """Return True for accepted, False for rejected, None while missing reviews could change the outcome.
+    @property
+    def most_votes(self) -> int:
+        return self.wanted
 
-        With `wanted` or more votes the outcome is final. An early verdict is given only when accepting all and
-        rejecting all the missing votes would end the same way.
-        """
-        rejecting, missing = sum(votes), max(0, self.wanted - len(votes))
+    def verdict(self, votes: Sequence[Vote]) -> bool | None:
+        """Return the outcome; early only when accepting all and rejecting all missing votes would end the same way."""
+        rejecting, missing = count_rejecting(votes), max(0, self.wanted - len(votes))
         total = len(votes) + missing
         if total == 0:
             return None
@@ -56,18 +106,71 @@ class ReviewRule:
         worst = is_accepted(rejecting + missing, total, self.threshold)
         return best if best == worst else None
 
-    def decision(self, votes: Sequence[bool]) -> bool | None:
-        """Return what these votes decided in their order of arrival: late votes change nothing once it is settled."""
-        results = (self.verdict(votes[:number]) for number in range(1, len(votes) + 1))
-        return next((result for result in results if result is not None), None)
+    def as_data(self) -> dict[str, Any]:
+        return {"wanted": self.wanted, "threshold": self.threshold}
 
-    def votes_needed(self, votes: Sequence[bool]) -> int:
-        """Return how many more reviews could settle it at the soonest; so many are requested at once."""
-        for more in range(max(0, self.wanted - len(votes)) + 1):
-            for outcome in (False, True):
-                if self.verdict([*votes, *[outcome] * more]) is not None:
-                    return more
-        return 0
+
+@dataclass(frozen=True)
+class WeightedRule(ReviewRule):
+    """Reviewing goes on until one outcome is sure enough, by the skills of those who voted.
+
+    Votes are taken as independent of each other (Dawid and Skene, 1979); stopping is Wald's sequential test (A. Wald,
+    "Sequential Tests of Statistical Hypotheses", 1945) with a limit for each kind of error.
+    """
+
+    accept_odds: (
+        float  # accept when the votes are at most so many times as likely about a bad message as about a good one
+    )
+    reject_odds: float  # reject when they are at least so many times as likely
+    least: int
+    most: int  # with so many votes, the more likely outcome wins
+    average: Skill  # of voters of whom too little was known
+
+    @property
+    def most_votes(self) -> int:
+        return self.most
+
+    def verdict(self, votes: Sequence[Vote]) -> bool | None:
+        if len(votes) < self.least:
+            return None
+        odds = self.odds_bad(votes)
+        if odds <= self.accept_odds:
+            return True
+        if odds >= self.reject_odds:
+            return False
+        return odds < 1 if len(votes) >= self.most else None
+
+    def odds_bad(self, votes: Sequence[Vote]) -> float:
+        """Return how many times as likely these votes are about a bad message as about a good one."""
+        odds = 1.0
+        for vote in votes:
+            skill = vote.skill or self.average
+            odds *= skill.chance(vote.rejects, True) / skill.chance(vote.rejects, False)
+        return odds
+
+    def as_data(self) -> dict[str, Any]:
+        return asdict(self) | {"average": list(self.average)}
+
+
+SUREST = Skill(0.98, 0.98)
+"""Nobody is trusted more than this, so that no single vote outweighs all others."""
+
+
+def vote_of(labels: Mapping[str, float | None], finds: float | None, spares: float | None) -> Vote:
+    """Return the vote of a review, from its columns."""
+    return Vote(is_rejecting(labels), None if finds is None or spares is None else Skill(finds, spares))
+
+
+def count_rejecting(votes: Iterable[Vote]) -> int:
+    return sum(vote.rejects for vote in votes)
+
+
+def rule_from_data(data: Mapping[str, Any]) -> ReviewRule:
+    """Return the rule that an event recorded. Raise KeyError if it recorded none."""
+    if "accept_odds" not in data:
+        return MajorityRule(data["wanted"], data["threshold"])
+    values = {field.name: data[field.name] for field in fields(WeightedRule)}
+    return WeightedRule(**{**values, "average": Skill(*data["average"])})
 
 
 def ranked_pairs(rankings: Iterable[Sequence[Candidate]], candidates: Iterable[Candidate]) -> list[Candidate]:

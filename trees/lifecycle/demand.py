@@ -187,7 +187,7 @@ def _quarters(done: int, total: int) -> int:
 def _urgency_of_review(locked: LockedTree, message: Message) -> int:
     """Return 2 for a split vote, 1 if one more review decides, else 0."""
     votes = locked.votes().get(message.pk, []) if message.review_result is None else []
-    if len(set(votes)) > 1:
+    if len({vote.rejects for vote in votes}) > 1:
         return 2
     return int(bool(votes) and locked.policy.review_rule(message).votes_needed(votes) == 1)
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from oasst.core.errors import Gone, NotFound
 from trees.access import message_not_found
-from trees.lifecycle import consensus
+from trees.lifecycle.consensus import Vote, vote_of
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State, Work
 from trees.models import Happening, Message, MessageTree, Opening, Revision, TreeTransition
@@ -40,7 +40,7 @@ class LockedTree:
     new_transitions: list[TreeTransition] = field(default_factory=list)
     changed_messages: set[UUID] = field(default_factory=set)
     used_openings: set[int] = field(default_factory=set)
-    known_votes: dict[UUID, list[bool]] | None = None
+    known_votes: dict[UUID, list[Vote]] | None = None
 
     @property
     def root(self) -> Message:
@@ -56,14 +56,14 @@ class LockedTree:
         except KeyError:
             raise NotFound("This message does not exist any more.", code="message_not_found") from None
 
-    def votes(self) -> dict[UUID, list[bool]]:
-        """Return the votes on the present text of each undecided message by its id; True is a vote to reject."""
+    def votes(self) -> dict[UUID, list[Vote]]:
+        """Return the votes on the present text of each undecided message by its id, in order of arrival."""
         if self.known_votes is None:
             undecided = {m.pk: m.revision_id for m in self.messages.values() if m.review_result is None}
             self.known_votes = {message_id: [] for message_id in undecided}
-            rows = Revision.objects.review_labels(undecided.values()) if undecided else []
-            for message_id, labels in rows:
-                self.known_votes[message_id].append(consensus.is_rejecting(labels))
+            rows = Revision.objects.reviews(undecided.values()) if undecided else []
+            for message_id, labels, finds, spares in rows:
+                self.known_votes[message_id].append(vote_of(labels, finds, spares))
         return self.known_votes
 
     def record(self, kind: Happening.Kind, *, message: Message | None = None, **fields: Any) -> None:

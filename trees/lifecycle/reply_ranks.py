@@ -18,6 +18,11 @@ def sort_siblings(siblings: list[Message]) -> list[Message]:
     return sorted(siblings, key=lambda m: (m.rank is None, m.rank or 0, m.position))
 
 
+def may_be_ranked(reply: Message) -> bool:
+    """Return True if rankings of this reply count."""
+    return bool(reply.review_result) and not (reply.deleted or reply.withdrawn)
+
+
 def score(tree: MessageTree, messages: dict[UUID, Message]) -> set[UUID]:
     """Set `rank` of the tree's replies in memory. Return the ids of those that changed."""
     votes = Ranking.objects.filter(parent__tree=tree).values_list("parent_id", "ordered_ids", "not_rankable")
@@ -52,7 +57,7 @@ def compute_ranks(votes: Iterable[Vote], messages: dict[UUID, Message]) -> dict[
     result: dict[UUID, int | None] = {}
     for parent_id, rankings in orders.items():
         siblings = [m for m in messages.values() if m.parent_id == parent_id]
-        candidates = [m.pk for m in siblings if m.review_result and not (m.deleted or m.withdrawn)]
+        candidates = [m.pk for m in siblings if may_be_ranked(m)]
         positions = {message_id: index for index, message_id in enumerate(ranked_pairs(rankings, candidates))}
         result |= {message.pk: positions.get(message.pk) for message in siblings}
     return result

@@ -13,6 +13,7 @@ from django.db import transaction
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict
 from trees.lifecycle import demand, openings, reply_ranks
+from trees.lifecycle.consensus import Vote, count_rejecting
 from trees.lifecycle.locked_tree import LockedTree
 from trees.lifecycle.states import State, is_allowed
 from trees.models import Happening, Message, TreeTransition
@@ -137,20 +138,21 @@ def _decide(locked: LockedTree) -> None:
     """Accept or reject every message with enough reviews; a changed policy may make existing reviews suffice."""
     for message in [m for m in locked.messages.values() if m.review_result is None]:
         votes = locked.votes().get(message.pk, [])
-        message.review_result = locked.policy.review_rule(message).verdict(votes)
+        # In their order, as `check_invariants` does: a new policy may be one by which the first votes decided already.
+        message.review_result = locked.policy.review_rule(message).decision(votes)
         if message.review_result is None:
             continue
         locked.changed_messages.add(message.pk)
         record_decision(locked, message, votes)
 
 
-def record_decision(locked: LockedTree, message: Message, votes: Sequence[bool]) -> None:
+def record_decision(locked: LockedTree, message: Message, votes: Sequence[Vote]) -> None:
     """Record the decision as an event, with its rule: under a later policy the votes may look like another decision."""
     rule = locked.policy.review_rule(message)
     locked.record(
         Happening.Kind.MESSAGE_ACCEPTED if message.review_result else Happening.Kind.MESSAGE_REJECTED,
         message=message,
-        data={"rejecting": sum(votes), "reviews": len(votes), "wanted": rule.wanted, "threshold": rule.threshold},
+        data={"rejecting": count_rejecting(votes), "reviews": len(votes), **rule.as_data()},
     )
 
 

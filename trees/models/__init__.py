@@ -5,28 +5,42 @@ from trees.models.judgment import Ranking, Reaction, Report, Review, Skip
 from trees.models.message import Message, Revision, Role
 from trees.models.moderation import Deletion, Proposal, Purge, PurgeStep, Withdrawal
 from trees.models.opening import Opening
-from trees.models.reviewer import ReviewerRecord
+from trees.models.reading import MessageReading, ReadingKind
+from trees.models.reviewer import ReviewerRecord, ReviewerSkill
+from trees.models.similarity import DIMENSIONS, MessageEmbedding, NearDuplicate, PromptTopic, TextSketch, Topic
+from trees.models.snapshot import Snapshot, SnapshotTree
 from trees.models.tree import MessageTree, TreeTransition
 from trees.models.webhook import Delivery, Webhook
 
 __all__ = [
+    "DIMENSIONS",
     "Deletion",
     "Delivery",
     "Happening",
     "Message",
+    "MessageEmbedding",
+    "MessageReading",
     "MessageTree",
+    "NearDuplicate",
     "Opening",
+    "PromptTopic",
     "Proposal",
     "Purge",
     "PurgeStep",
     "Ranking",
     "Reaction",
+    "ReadingKind",
     "Report",
     "Review",
     "ReviewerRecord",
+    "ReviewerSkill",
     "Revision",
     "Role",
     "Skip",
+    "Snapshot",
+    "SnapshotTree",
+    "TextSketch",
+    "Topic",
     "TreeTransition",
     "Webhook",
     "Withdrawal",

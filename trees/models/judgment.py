@@ -94,6 +94,9 @@ class Review(Judgment):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reviews", db_index=False
     )
     labels = models.JSONField()
+    # Kept here, so that what is learnt later changes no decision. Null if too little was known or votes not weighed.
+    finds = models.FloatField(null=True, editable=False, help_text="How often the author then rejected bad texts.")
+    spares = models.FloatField(null=True, editable=False, help_text="How often the author then kept good texts.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

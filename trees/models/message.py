@@ -172,8 +172,14 @@ class Revision(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     reason = models.CharField(max_length=500, blank=True)
+    # The database sets it, so no writer of texts can forget it and none pays a statement for it
+    # (trees.enrichment.queue).
+    unread = models.BooleanField(db_default=True, editable=False, help_text="The machines have not been told of it.")
 
     objects = RevisionManager()
+
+    class Meta:
+        indexes = [models.Index(fields=["id"], condition=models.Q(unread=True), name="revision_unread")]
 
     def __str__(self) -> str:
         return self.text[:80]

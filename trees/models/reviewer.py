@@ -5,7 +5,7 @@ from django.db import models
 
 
 class ReviewerRecord(models.Model):
-    """How one user reviews, as trees.contributing.reviewers last estimated it. Shown only to that user."""
+    """How one user reviews, as trees.contributing.reviewers last estimated it. Shown to that user and to moderators."""
 
     person = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="reviewer_record"
@@ -18,3 +18,39 @@ class ReviewerRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.agreed} of {self.decided}"
+
+
+class ReviewerSkill(models.Model):
+    """How one user answers one question in one language. Yes-or-no questions have `finds` and `spares`, scales have
+    `leans` and `close`.
+    """
+
+    VERDICT = "verdict"
+    """The question that all labels together answer: whether the message should be rejected."""
+
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="reviewer_skills", db_index=False
+    )
+    lang = models.CharField(max_length=32)
+    label = models.CharField(max_length=32)
+    texts = models.PositiveIntegerField(help_text="Texts about which others answered this too.")
+    differed = models.PositiveIntegerField(help_text="Those of them where most others answered otherwise.")
+    finds = models.FloatField(null=True, help_text="How often this person says yes where yes is right.")
+    spares = models.FloatField(null=True, help_text="How often this person says no where no is right.")
+    leans = models.FloatField(null=True, help_text="How far above the others' mean this person answers, on average.")
+    close = models.FloatField(null=True, help_text="The share of answers within one step of the others' mean.")
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["person", "label", "lang"], name="reviewer_skill_once"),
+            models.CheckConstraint(
+                condition=models.Q(finds__isnull=False, spares__isnull=False, leans=None, close=None)
+                | models.Q(finds=None, spares=None, leans__isnull=False, close__isnull=False),
+                name="reviewer_skill_of_one_kind",
+            ),
+        ]
+        indexes = [models.Index(fields=["updated_at"], name="reviewer_skill_age")]  # outdated ones are deleted
+
+    def __str__(self) -> str:
+        return f"{self.label} in {self.lang}, {self.texts} texts"

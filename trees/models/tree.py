@@ -29,6 +29,14 @@ class MessageTree(models.Model):
     max_depth = models.PositiveIntegerField()
     max_children_count = models.PositiveIntegerField()
     origin = models.CharField(max_length=1024, blank=True, help_text="The file that it was imported from.")
+    license = models.CharField(
+        max_length=256,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The SPDX license of its imported messages, as import_trees --license said. Without one, snapshots "
+        "leave them out.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     state_since = models.DateTimeField(default=timezone.now, editable=False)
     won_prompt_lottery_at = models.DateTimeField(null=True, blank=True)

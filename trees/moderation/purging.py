@@ -195,7 +195,7 @@ def _decide_again(locked: LockedTree, message_ids: set[UUID]) -> None:
 
 def _decide_one(locked: LockedTree, message: Message) -> None:
     reviews = Review.objects.filter(revision=message.revision_id, kind=Review.Kind.REVIEW).order_by("created_at", "pk")
-    votes = [consensus.is_rejecting(labels) for labels in reviews.values_list("labels", flat=True)]
+    votes = [consensus.vote_of(*columns) for columns in reviews.values_list("labels", "finds", "spares")]
     result = locked.policy.review_rule(message).decision(votes)
     if result == message.review_result or (result is None and not demand.can_be_reviewed(locked, message)):
         return

@@ -107,7 +107,7 @@ class TreeDetails:
 
 
 def tree_details(tree: MessageTree) -> TreeDetails:
-    """Return a tree with everything that happened to it. Eight statements; of reports only the first ones."""
+    """Return a tree with everything that happened to it. Eight statements at most; of reports only the first ones."""
     reports, more_reports = first_reports(Report.objects.filter(message__tree=tree))
     return TreeDetails(
         messages=list(_in_reading_order(tree)),
@@ -151,7 +151,7 @@ class MessageDetails:
 
 
 def message_details(message: Message) -> MessageDetails:
-    """Return a message with all judgments on it. Ten statements; only the latest rows of each long list.
+    """Return a message with all judgments on it. Ten statements at most; only the latest rows of each long list.
 
     `deletions` are those that deleted this message, also as part of a branch.
     """
@@ -177,10 +177,15 @@ def message_details(message: Message) -> MessageDetails:
 
 
 def first_reports(reports: QuerySet[Report]) -> tuple[list[Report], int]:
-    """Return up to MAX_REPORTS reports, open ones first, then the latest, and how many more exist. Two statements."""
+    """Return up to MAX_REPORTS reports, open ones first, then the latest, and how many more exist.
+
+    One statement, a second one if there are more.
+    """
     answered = Case(When(status=Report.Status.OPEN, then=0), default=1)
     rows = reports.select_related("reporter", "handled_by").order_by(answered, "-created_at", "-pk")
-    return list(rows[:MAX_REPORTS]), max(0, reports.count() - MAX_REPORTS)
+    first = list(rows[: MAX_REPORTS + 1])
+    more = reports.count() - MAX_REPORTS if len(first) > MAX_REPORTS else 0
+    return first[:MAX_REPORTS], more
 
 
 def latest_messages(user: User) -> list[Message]:

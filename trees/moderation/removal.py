@@ -11,6 +11,7 @@ from django.utils import timezone
 from oasst.accounts.models import User
 from oasst.core.errors import Conflict
 from trees.contributing import withdrawal_effects
+from trees.enrichment import queue
 from trees.lifecycle import demand, transitions
 from trees.lifecycle.locked_tree import LockedTree
 from trees.models import Deletion, Happening, Message, Purge
@@ -60,6 +61,7 @@ def restore(locked: LockedTree, deletion: Deletion, *, actor: User, reason: str)
     for message_id in deletion.message_ids:
         locked.messages[message_id].deleted = False
         locked.changed_messages.add(message_id)
+    queue.mark_unread(deletion.message_ids)
     deletion.undone_at, deletion.undone_by, deletion.undo_reason = timezone.now(), actor, reason
     deletion.save(update_fields=["undone_at", "undone_by", "undo_reason"])
     locked.record(
@@ -86,6 +88,7 @@ def restore_with_ancestors(locked: LockedTree, message: Message, *, actor: User 
         return
     withdrawal_effects.refuse_withdrawn(path)
     refuse_purged([m.pk for m in path if m.deleted])
+    queue.mark_unread([m.pk for m in withheld])
     for m in withheld:
         m.deleted = False
         locked.changed_messages.add(m.pk)

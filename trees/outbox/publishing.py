@@ -15,6 +15,16 @@ from oasst.accounts.models import User
 from oasst.core.after_commit import wake
 from trees.models import Happening, Message
 
+# Events after which there are texts that no machine has read.
+NEW_TEXTS = frozenset(
+    {
+        Happening.Kind.MESSAGE_POSTED,
+        Happening.Kind.MESSAGE_EDITED,
+        Happening.Kind.MESSAGE_RESTORED,
+        Happening.Kind.WITHDRAWAL_ENDED,
+        Happening.Kind.TREE_IMPORTED,
+    }
+)
 MAX_PREPARED = 5  # up to this many events use one of five prepared statements
 
 
@@ -28,6 +38,8 @@ def publish(events: Sequence[Happening]) -> None:
         for mark, reader in settings.OUTBOX_READERS.items():
             if not all(getattr(event, mark) for event in events):
                 wake(reader)
+        if settings.OASST_SCORING and any(event.kind in NEW_TEXTS for event in events):
+            wake(settings.TEXT_READER)
 
 
 def publish_about(

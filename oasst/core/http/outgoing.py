@@ -1,4 +1,5 @@
-"""Send requests to URLs that users chose: only to the public internet, and with a time limit.
+"""Send requests to URLs that users chose: only to the public internet, and with a time limit. Also to servers that the
+operator chose, which may be anywhere.
 
 The host name is resolved once, all its addresses must be public, and the connection goes to the checked address, so
 that a changed DNS entry gains nothing. No redirects, no proxies.
@@ -9,6 +10,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +33,15 @@ class NoResponse(Exception):
 
 
 @dataclass(frozen=True)
+class Response:
+    """An HTTP response. The names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
 class Target:
     tls: bool
     host: str
@@ -38,8 +49,10 @@ class Target:
     path: str
 
 
-def parse_url(url: str) -> Target:
-    """Parse and check an https URL, without resolving its host. Raise Invalid `url`."""
+def parse_url(url: str, *, is_trusted: bool = False) -> Target:
+    """Parse and check an https URL, without resolving its host. A trusted one may be http, on any port. Raise Invalid
+    `url`.
+    """
 
     def refuse(reason: str) -> Invalid:
         return Invalid(f"This address cannot be used: {reason}.", code="url", field="url")
@@ -56,23 +69,25 @@ def parse_url(url: str) -> Target:
     if parts.username is not None or parts.fragment:
         raise refuse("it holds a name, a password or a fragment")
     tls = parts.scheme == "https"
-    if not tls and not settings.WEBHOOKS_TO_LOOPBACK:
+    if not tls and not is_trusted and not settings.WEBHOOKS_TO_LOOPBACK:
         raise refuse("it must begin with https")
     port = port or (443 if tls else 80)
-    if port < 1024 and port not in (80, 443):
+    if port < 1024 and port not in (80, 443) and not is_trusted:
         raise refuse("this port belongs to another kind of service")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(tls, parts.hostname, port, path)
 
 
-def resolve(target: Target) -> str:
-    """Return the IP address to connect to. Raise NoResponse if there is none, or one that is not public."""
+def resolve(target: Target, *, is_trusted: bool = False) -> str:
+    """Return the IP address to connect to. Raise NoResponse if there is none, or one that is not public unless the
+    target is trusted.
+    """
     try:
         results = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise NoResponse("The name of the host is unknown.") from error
     addresses = [str(result[4][0]) for result in results]
-    if not addresses or not all(map(is_allowed, addresses)):
+    if not addresses or not (is_trusted or all(map(is_allowed, addresses))):
         raise NoResponse("The host is not on the public internet.")
     return addresses[0]
 
@@ -95,11 +110,22 @@ def is_allowed(address: str) -> bool:
 
 def post(url: str, body: bytes, headers: dict[str, str]) -> int:
     """Send the body and return the HTTP status of the response, without reading it. Raise NoResponse."""
+    return _post(url, body, headers, is_trusted=False, limit=0).status
+
+
+def ask_trusted(url: str, body: bytes, headers: dict[str, str], *, limit: int) -> Response:
+    """Send the body to a server that the operator chose and return its response. Raise NoResponse, also for a response
+    of more than `limit` bytes.
+    """
+    return _post(url, body, headers, is_trusted=True, limit=limit)
+
+
+def _post(url: str, body: bytes, headers: dict[str, str], *, is_trusted: bool, limit: int) -> Response:
     try:
-        target = parse_url(url)
-        address = resolve(target)
+        target = parse_url(url, is_trusted=is_trusted)
+        address = resolve(target, is_trusted=is_trusted)
         with socket.create_connection((address, target.port), CONNECT_SECONDS) as plain:
-            return _exchange(target, plain, body, headers)
+            return _exchange(target, plain, body, headers, limit)
     except Invalid as error:
         raise NoResponse(error.message) from error
     except ssl.SSLError as error:
@@ -110,7 +136,7 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> int:
         raise NoResponse(f"The connection failed: {error or type(error).__name__}") from error
 
 
-def _exchange(target: Target, plain: socket.socket, body: bytes, headers: dict[str, str]) -> int:
+def _exchange(target: Target, plain: socket.socket, body: bytes, headers: dict[str, str], limit: int) -> Response:
     plain.settimeout(TOTAL_SECONDS)
     kind: type[Any] = http.client.HTTPSConnection if target.tls else http.client.HTTPConnection
     connection = kind(target.host, target.port)
@@ -132,8 +158,11 @@ def _exchange(target: Target, plain: socket.socket, body: bytes, headers: dict[s
         if target.tls:
             sock.do_handshake()
         connection.request("POST", target.path, body, headers)
-        status: int = connection.getresponse().status
-        return status
+        response = connection.getresponse()
+        answer = response.read(limit + 1) if limit else b""
+        if len(answer) > limit:
+            raise NoResponse(f"The answer is longer than {limit} bytes.")
+        return Response(response.status, {key.lower(): value for key, value in response.getheaders()}, answer)
     except (OSError, http.client.HTTPException) as error:
         if timed_out.is_set():
             raise TimeoutError from error

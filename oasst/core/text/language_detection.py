@@ -82,6 +82,7 @@ class Detection:
     script: str = ""
     is_sure: bool = False
     also: frozenset[str] = frozenset()  # possible languages of its parts, by the model's names
+    confidence: float = 0.0  # from 0 to 1; 1 where the script decides
 
     def differs_from(self, filed_as: str) -> str | None:
         """Return the detected language if it is surely not the one that the text is filed under."""
@@ -121,13 +122,15 @@ def detect(text: str) -> Detection:
         return Detection()
     if script not in _SEVERAL:
         tag = _language_of_script(script, prose)
-        return Detection(tag, script, is_sure=tag is not None, also=frozenset(_languages_of_parts(prose)))
+        parts = frozenset(_languages_of_parts(prose))
+        return Detection(tag, script, is_sure=tag is not None, also=parts, confidence=float(tag is not None))
     predictions = _predict(prose)
     tag, probability = _menu_tag(predictions[0][0]), predictions[0][1]
     if tag is None or probability < _LIKELY:
         return Detection()
     combined = sum(share for language, share in predictions if are_alike(language, tag))
-    return Detection(tag, script, _is_sure(prose, tag, combined, letters), frozenset(_languages_of_parts(prose)))
+    is_sure, parts = _is_sure(prose, tag, combined, letters), frozenset(_languages_of_parts(prose))
+    return Detection(tag, script, is_sure, parts, probability)
 
 
 def sample(text: str) -> str:

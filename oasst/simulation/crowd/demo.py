@@ -20,7 +20,7 @@ from tasks import assignment, hot, lottery, submission
 from tasks.kinds import TABLE, Kind
 from tasks.models import Task
 from trees.contributing.reviews import requested_labels
-from trees.interchange.reader import ImportResult, import_files
+from trees.interchange.importer import ImportResult, import_files
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import ACTIVE, State
 from trees.lifecycle.states import TABLE as STATES

@@ -15,6 +15,7 @@ from functools import cache
 from oasst.simulation.scale import texts
 from oasst.simulation.scale.bulk import new_id
 from oasst.simulation.scale.people import People
+from trees.lifecycle import consensus
 from trees.lifecycle.consensus import ReviewRule, ranked_pairs
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
@@ -75,7 +76,9 @@ class Move:
     at: datetime
 
 
-_verdict = cache(ReviewRule.verdict)
+@cache
+def _verdict(rule: ReviewRule, votes: tuple[bool, ...]) -> bool | None:
+    return rule.verdict([consensus.Vote(rejects) for rejects in votes])
 
 
 class Life:

@@ -11,6 +11,7 @@ from oasst.simulation.scale.rows import Rows, moment
 from tasks.assignment import PAGE_LEASE
 from tasks.kinds import Kind
 from trees.lifecycle import demand, transitions
+from trees.lifecycle.consensus import Vote
 from trees.lifecycle.locked_tree import LockedTree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import RANKING_WORK, REVIEW_WORK, TABLE, Work
@@ -90,7 +91,7 @@ def locked_tree_of(life: Life, policy: TreePolicy, now: datetime) -> LockedTree:
         openings=[],
         now=now,
         known_votes={
-            UUID(message.id): [vote.rejects for vote in message.votes]
+            UUID(message.id): [Vote(vote.rejects) for vote in message.votes]
             for message in life.messages
             if message.result is None
         },

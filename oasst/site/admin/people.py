@@ -26,7 +26,8 @@ from oasst.core.http.message_storage import SECRET_TAG
 from oasst.core.models import JobRecord, WaitingJob
 from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_person
 from oasst.site.admin.purges import get_purges, purge_view
-from trees.models import Purge
+from trees.contributing import reviewers
+from trees.models import Purge, ReviewerRecord
 from trees.moderation import bans
 from trees.moderation.badges import message_badge
 from trees.moderation.offered_actions import is_purged
@@ -65,9 +66,11 @@ class UserAdmin(ReadOnlyAdmin):
     change_form_outer_after_template = "accounts/admin/person.html"
 
     def details(self, obj: User) -> dict[str, Any]:
-        purges = get_purges(obj)
+        purges, record = get_purges(obj), ReviewerRecord.objects.filter(person=obj).first()
         return {
             "counts": contribution_counts(obj),
+            "record": record,
+            "skills": reviewers.skills_for_moderators(obj) if record else [],
             "latest": [(message, message_badge(message)) for message in latest_messages(obj)],
             "bans": obj.bans.select_related("actor", "lifted_by").order_by("-id"),
             "proposals": open_proposals(obj).select_related("proposer"),

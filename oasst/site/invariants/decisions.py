@@ -78,7 +78,7 @@ def possible_results(facts: TreeFacts, message: Message) -> list[bool | None]:
     current = facts.policy.review_rule(message)
     valid_votes = facts.votes(message)
     results = [current.decision(valid_votes)]
-    for rule in [current, *sorted(facts.rules.get(message.pk, ()))]:
+    for rule in [current, *sorted(facts.rules.get(message.pk, ()), key=repr)]:
         for votes in (valid_votes, facts.votes(message, include_set_aside=True)):
             result = rule.decision(votes)
             if result is not None:

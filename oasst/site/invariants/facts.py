@@ -33,7 +33,7 @@ class ReviewVote:
 
     message_id: UUID
     revision_id: UUID
-    rejects: bool
+    vote: consensus.Vote
     counts: bool  # False if a purge set it aside
 
 
@@ -65,10 +65,10 @@ class TreeFacts:
         """True if the tree was imported and has not moved since, so it has the state of the file."""
         return self.is_imported and len(self.transitions) == 1
 
-    def votes(self, message: Message, *, include_set_aside: bool = False) -> list[bool]:
-        """Return whether each review of the current text rejects it, oldest first."""
+    def votes(self, message: Message, *, include_set_aside: bool = False) -> list[consensus.Vote]:
+        """Return the votes on the current text, oldest first."""
         reviews = (review for review in self.reviews.get(message.pk, ()) if review.revision_id == message.revision_id)
-        return [review.rejects for review in reviews if review.counts or include_set_aside]
+        return [review.vote for review in reviews if review.counts or include_set_aside]
 
     def as_locked_tree(self) -> LockedTree:
         """Return the tree in the form that services take, to compute what they would do. It is not locked or saved."""
@@ -109,10 +109,10 @@ def _read_messages(facts: dict[UUID, TreeFacts]) -> None:
 
 def _read_judgments(facts: dict[UUID, TreeFacts]) -> None:
     reviews = Review.everything.filter(message__tree__in=facts, kind=Review.Kind.REVIEW).order_by("created_at", "pk")
-    for tree_id, message_id, revision_id, labels, purge in reviews.values_list(
-        "message__tree_id", "message_id", "revision_id", "labels", "set_aside"
+    for tree_id, message_id, revision_id, purge, *columns in reviews.values_list(
+        "message__tree_id", "message_id", "revision_id", "set_aside", "labels", "finds", "spares"
     ):
-        vote = ReviewVote(message_id, revision_id, consensus.is_rejecting(labels), counts=purge is None)
+        vote = ReviewVote(message_id, revision_id, consensus.vote_of(*columns), counts=purge is None)
         facts[tree_id].reviews[message_id].append(vote)
     rankings = Ranking.everything.filter(parent__tree__in=facts).order_by("created_at", "pk")
     for tree_id, parent_id, ordered_ids, not_rankable, purge in rankings.values_list(
@@ -138,10 +138,10 @@ def _read_history(facts: dict[UUID, TreeFacts]) -> None:
     decisions = Happening.objects.filter(
         tree__in=facts,
         kind__in=[Happening.Kind.MESSAGE_ACCEPTED, Happening.Kind.MESSAGE_REJECTED],
-        data__has_key="wanted",
+        data__has_any_keys=["wanted", "accept_odds"],
     )
     for tree_id, message_id, data in decisions.values_list("tree_id", "message_id", "data"):
-        facts[tree_id].rules[message_id].add(ReviewRule(data["wanted"], data["threshold"]))
+        facts[tree_id].rules[message_id].add(consensus.rule_from_data(data))
 
 
 def _with_counts(rows: Any) -> Iterable[Any]:

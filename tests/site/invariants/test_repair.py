@@ -18,7 +18,7 @@ from tests.concurrency.together import at_once
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import new_people
 from tests.site.invariants.test_check import FINISHED, GROWING, POLICY, SAMPLE
-from trees.interchange.reader import import_files
+from trees.interchange.importer import import_files
 from trees.lifecycle import transitions
 from trees.lifecycle.locked_tree import LockedTree
 from trees.lifecycle.policy import TreePolicy

@@ -18,7 +18,7 @@ from tasks.kinds import Kind
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import new_people, new_person
 from trees.contributing import corrections
-from trees.interchange.reader import import_files
+from trees.interchange.importer import import_files
 from trees.interchange.selection import Selection
 from trees.interchange.writer import read_lines
 from trees.lifecycle import policy_change

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trees.lifecycle.consensus import ReviewRule, is_accepted, ranked_pairs
+from trees.lifecycle.consensus import MajorityRule, Vote, is_accepted, ranked_pairs
 
 REPLIES = "abcde"
 incomplete_order = st.permutations(REPLIES).flatmap(
@@ -89,16 +89,16 @@ class TestVerdict:
         for votes, percent in product(product([False, True], repeat=wanted), range(100)):
             threshold = percent / 100
             outcome = is_accepted(sum(votes), wanted, threshold)
-            rule = ReviewRule(wanted, threshold)
-            early = [rule.verdict(votes[:given]) for given in range(wanted + 1)]
+            rule = MajorityRule(wanted, threshold)
+            early = [rule.verdict([Vote(rejects) for rejects in votes[:given]]) for given in range(wanted + 1)]
             assert early[-1] is outcome
             assert set(early) <= {None, outcome}
 
     @given(st.lists(st.booleans(), max_size=6), st.integers(1, 6), thresholds)
     def test_undecided_means_that_somebody_is_asked(self, votes: list[bool], wanted: int, threshold: float) -> None:
-        rule = ReviewRule(wanted, threshold)
-        more = rule.votes_needed(votes)
-        assert (more == 0) == (rule.verdict(votes) is not None)
+        rule, given = MajorityRule(wanted, threshold), [Vote(rejects) for rejects in votes]
+        more = rule.votes_needed(given)
+        assert (more == 0) == (rule.verdict(given) is not None)
         assert more <= wanted
 
     @given(st.integers(1, 20), st.data(), thresholds)

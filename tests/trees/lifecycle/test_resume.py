@@ -9,7 +9,7 @@ from oasst.accounts.models import User
 from tasks.supply import read_supply
 from tests.factories import decide, new_prompt, state_of
 from tests.paths import SAMPLE
-from trees.interchange.reader import import_files
+from trees.interchange.importer import import_files
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import MessageTree, Opening

@@ -45,7 +45,7 @@ from tests.factories import (
 from tests.wire.conftest import Wire
 from trees import jobs
 from trees.contributing import corrections, reactions, reviews
-from trees.interchange.reader import import_files
+from trees.interchange.importer import import_files
 from trees.interchange.selection import Inclusion, Selection
 from trees.interchange.writer import read_lines
 from trees.lifecycle import transitions

@@ -30,6 +30,7 @@ from oasst.embedded.servers import EmbeddedServers
 from oasst.embedded.sockets import listen_shared
 from oasst.embedded.supervisor import Program, Supervisor
 from oasst.site.management import first_run, static
+from trees.enrichment import embeddings
 
 READY_SECONDS = 120
 MAX_START_FAILURES = 4
@@ -89,7 +90,7 @@ class Command(BaseCommand):
         )
         if first_run.ensure_metrics_token():
             self._say(f"The token for /metrics stands in {settings.KEPT_METRICS_TOKEN}.")
-        self._fetch_chat_model()
+        self._fetch_models()
         if demo:
             if "seed_demo" not in get_commands():
                 raise CommandError("There is no command seed_demo in this installation.")
@@ -97,18 +98,28 @@ class Command(BaseCommand):
             call_command("seed_demo", stdout=self.stdout)
         return first_run.welcome_lines(first, terminal=self.stdout.isatty())
 
-    def _fetch_chat_model(self) -> None:
-        """Fetch the model in a process of its own, which frees its gigabyte at its end. If it fails, the site starts
-        without a model.
+    def _fetch_models(self) -> None:
+        """Fetch models in a process of its own, which frees its gigabyte at its end. If it fails, the site starts
+        without them.
         """
-        if not local_engine.needs_model():
-            return
-        self._say("Chat model …")
+        missing = [
+            name
+            for name, is_missing in (
+                (settings.OASST_CHAT_MODEL, local_engine.needs_model()),
+                (settings.OASST_EMBEDDINGS, embeddings.needs_model()),
+            )
+            if is_missing
+        ]
+        for name in missing:
+            self._fetch_model(name)
+
+    def _fetch_model(self, name: str) -> None:
+        self._say(f"Model {name} …")
         # -u, because the line about a download must appear before it, even if the output is not a terminal.
-        command = [sys.executable, "-u", str(settings.BASE_DIR / "manage.py"), "fetch_model", "--skip-checks"]
+        command = [sys.executable, "-u", str(settings.BASE_DIR / "manage.py"), "fetch_model", name, "--skip-checks"]
         if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode:
             self._say(
-                f"Chat has no model; why stands above. Everything else works; "
+                f"The model {name} is missing; why stands above. Everything that needs no model works; "
                 f"`{manage_command('fetch_model')}` tries again."
             )
 

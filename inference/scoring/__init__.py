@@ -1,0 +1,1 @@
+"""What machines say about a text: toxicity and personal data. Knows nothing of messages and trees."""

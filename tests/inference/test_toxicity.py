@@ -1,0 +1,251 @@
+"""Toxicity: a ladder of scorers, whatever the server does, and never a score that nobody computed."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+import redis
+from django.core.cache import cache
+from pytest_django import Settings
+
+from inference.engine import encoders
+from inference.engine.base import EngineError
+from inference.scoring import remote, toxicity
+from inference.scoring.base import NotScorable, Unavailable
+from inference.scoring.toxicity import Question, Scores, ladder
+from tests.fake_classifier import SCORE, FakeClassifier, perspective
+
+HELLO = Question("Hello there, how are you?", "en")
+
+
+@pytest.fixture
+def server(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClassifier]:
+    server = FakeClassifier()
+    settings.TOXICITY_URL = server.url
+    monkeypatch.setattr(remote, "FIRST_PAUSE", 0.001)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("classifier")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    names = dict(enumerate(["toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"]))
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    config = BertConfig(
+        vocab_size=len(words),
+        id2label=names,
+        label2id={name: index for index, name in enumerate(names.values())},
+        problem_type="multi_label_classification",
+        **sizes,
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
+    return folder
+
+
+def score(question: Question = HELLO) -> Scores | Exception:
+    (outcome,) = ladder().score([question])
+    return outcome
+
+
+def end_pause() -> None:
+    """Let the pause of the open breaker be over."""
+    cache.delete("breaker:toxicity:open")
+
+
+class TestServer:
+    def test_hugging_face(self, server: FakeClassifier, settings: Settings) -> None:
+        settings.TOXICITY_KEY = "k"
+        outcome = score()
+        assert isinstance(outcome, Scores)
+        assert set(outcome.values) == set(toxicity.SCORES)
+        assert (outcome.values["toxicity"], outcome.version) == (SCORE, "huggingface")
+        assert outcome.model.startswith("127.0.0.1")
+        assert server.headers["authorization"] == "Bearer k"
+
+    def test_perspective(self, server: FakeClassifier, settings: Settings) -> None:
+        settings.TOXICITY_FORM, settings.TOXICITY_KEY, server.answer = "perspective", "k", perspective
+        outcome = score()
+        assert isinstance(outcome, Scores) and set(outcome.values) == set(toxicity.SCORES)
+        assert server.headers["x-goog-api-key"] == "k"
+        german = score(Question("Guten Tag", "de"))
+        assert isinstance(german, Scores) and len(german.values) == 6
+
+    def test_many_texts_keep_their_order(self, server: FakeClassifier) -> None:
+        outcomes = ladder().score([Question("a toxic text" if n % 3 == 0 else f"text {n}", "en") for n in range(12)])
+        assert [isinstance(one, Scores) and one.values["toxicity"] > 0.5 for one in outcomes] == [
+            True,
+            False,
+            False,
+        ] * 4
+
+    def test_without_any_scorer_it_is_unknown(self, settings: Settings) -> None:
+        settings.TOXICITY_URL = ""
+        assert not ladder().is_configured()
+        assert isinstance(score(), NotScorable)
+
+
+class TestTroubles:
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"",
+            b"<html>",
+            b"{}",
+            b"[]",
+            b"[[]]",
+            b"null",
+            b'[[{"label": "toxicity"}]]',
+            b'[[{"label": "toxicity", "score": "high"}]]',
+            b'[[{"label": "toxicity", "score": true}]]',
+            b'[[{"label": "toxicity", "score": NaN}]]',
+            b'[[{"label": "toxicity", "score": 1.5}]]',
+            b'[[{"label": "neutral", "score": 0.5}]]',
+            b"[[" + b'{"label": "toxicity", "score": 0.5},' * 20_000,
+        ],
+        ids=lambda answer: answer[:40].decode(),
+    )
+    def test_a_wrong_answer_is_no_score(self, server: FakeClassifier, answer: bytes) -> None:
+        server.answer = lambda body: answer
+        assert not isinstance(score(), Scores)
+        assert len(server.texts) == remote.ATTEMPTS
+
+    def test_it_is_tried_again(self, server: FakeClassifier) -> None:
+        server.refuses = lambda text: 503 if len(server.texts) < 3 else None
+        assert isinstance(score(), Scores)
+        assert len(server.texts) == 3
+
+    def test_a_text_that_the_server_refuses_is_not_scorable(self, server: FakeClassifier) -> None:
+        server.status = 400
+        assert isinstance(score(), NotScorable)
+        assert len(server.texts) == 1
+        assert remote.BREAKER.state() == "closed"
+
+    def test_a_text_that_breaks_a_healthy_server_is_to_blame(self, server: FakeClassifier) -> None:
+        server.refuses = lambda text: 500 if "poison" in text else None
+        assert isinstance(score(), Scores)
+        outcome = score(Question("poison", "en"))
+        assert isinstance(outcome, Exception)
+        assert isinstance(score(), Scores)
+
+    def test_while_the_server_is_down_no_text_is_to_blame(self, server: FakeClassifier, settings: Settings) -> None:
+        server.status = 500
+        score()
+        assert isinstance(score(), Unavailable)
+
+    def test_nothing_listens(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings.TOXICITY_URL = "http://127.0.0.1:9/"
+        monkeypatch.setattr(remote, "FIRST_PAUSE", 0.001)
+        assert not isinstance(score(), Scores)
+        assert isinstance(score(), Unavailable)
+
+    def test_a_server_that_says_nothing_is_left_after_a_while(
+        self, server: FakeClassifier, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("oasst.core.http.outgoing.TOTAL_SECONDS", 0.05)
+        server.hold.clear()
+        assert not isinstance(score(), Scores)
+
+
+class TestBreaker:
+    def test_it_opens_probes_and_closes(self, server: FakeClassifier) -> None:
+        server.status = 500
+        while remote.BREAKER.state() == "closed":
+            score()
+        assert len(server.texts) == remote.BREAKER.failures
+        outcome = score()
+        assert isinstance(outcome, Unavailable) and 1 <= outcome.retry_after <= 40
+        assert len(server.texts) == remote.BREAKER.failures, "nobody asks while it is open"
+        end_pause()
+        assert remote.BREAKER.state() == "half_open"
+        score()
+        assert len(server.texts) == remote.BREAKER.failures + 1, "one probe"
+        assert remote.BREAKER.state() == "open"
+        assert cache.ttl("breaker:toxicity:open") > 50, "twice as long"  # type: ignore[attr-defined]
+        end_pause()
+        server.status = 200
+        assert isinstance(score(), Scores)
+        assert remote.BREAKER.state() == "closed"
+
+    def test_only_one_probes(self, server: FakeClassifier) -> None:
+        remote.BREAKER.open()
+        end_pause()
+        probe = remote.BREAKER.ask()
+        assert probe.is_probe
+        assert isinstance(score(), Unavailable) and not server.texts
+        probe.succeeded()
+        assert isinstance(score(), Scores)
+
+    def test_a_flushed_redis_closes_it_and_failures_open_it_again(
+        self, server: FakeClassifier, redis_server: "redis.Redis"
+    ) -> None:
+        server.status = 500
+        for _ in range(2):
+            while remote.BREAKER.state() == "closed":
+                score()
+            redis_server.flushdb()
+            assert remote.BREAKER.state() == "closed"
+        assert len(server.texts) == 2 * remote.BREAKER.failures
+
+    def test_without_redis_it_is_closed(self, server: FakeClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(cache, "get_many", lambda keys: {})
+        for name in ("add", "get", "incr", "set", "delete"):
+            monkeypatch.setattr(cache, name, lambda *args, **kwargs: None)
+        assert isinstance(score(), Scores)
+        server.status = 500
+        assert not isinstance(score(), Scores)
+
+    def test_retry_after_is_obeyed(self, server: FakeClassifier) -> None:
+        server.status, server.retry_after = 429, "120"
+        outcome = score()
+        assert isinstance(outcome, Unavailable) and outcome.retry_after == 120
+        assert len(server.texts) == 1
+        assert 110 < cache.ttl("breaker:toxicity:open") <= 151  # type: ignore[attr-defined]
+        assert isinstance(score(), Unavailable) and len(server.texts) == 1
+
+    def test_retry_after_as_a_date(self, server: FakeClassifier) -> None:
+        server.status, server.retry_after = (
+            503,
+            format_datetime(datetime.now(UTC) + timedelta(seconds=300), usegmt=True),
+        )
+        outcome = score()
+        assert isinstance(outcome, Unavailable) and 290 < outcome.retry_after <= 300
+
+    def test_a_late_success_from_before_does_not_close_it(self, server: FakeClassifier) -> None:
+        early = remote.BREAKER.ask()
+        remote.BREAKER.open()
+        early.succeeded()
+        assert remote.BREAKER.state() == "open"
+
+
+@pytest.mark.slow
+class TestLocalClassifier:
+    """Loads torch."""
+
+    def test_it_scores_where_there_is_no_server(self, folder: Path, settings: Settings) -> None:
+        settings.TOXICITY_URL, settings.OASST_TOXICITY_MODEL = "", str(folder)
+        outcomes = ladder().score([HELLO, Question("x" * 5000, "de")])
+        assert all(isinstance(one, Scores) and len(one.values) == 6 for one in outcomes)
+        assert isinstance(outcomes[0], Scores)
+        assert outcomes[0].model == folder.name and len(outcomes[0].version) == 12
+
+    def test_it_scores_what_the_server_does_not(self, folder: Path, settings: Settings, server: FakeClassifier) -> None:
+        settings.OASST_TOXICITY_MODEL = str(folder)
+        server.refuses = lambda text: 400 if "Zulu" in text else None
+        first, second = ladder().score([HELLO, Question("Zulu", "zu")])
+        assert isinstance(first, Scores) and first.version == "huggingface"
+        assert isinstance(second, Scores) and second.model == folder.name
+
+    def test_an_empty_folder_makes_it_unavailable(self, tmp_path: Path, settings: Settings) -> None:
+        settings.TOXICITY_URL, settings.OASST_TOXICITY_MODEL = "", str(tmp_path)
+        outcome = score()
+        assert isinstance(outcome, Unavailable) and "no config.json" in str(outcome)
+        with pytest.raises(EngineError):
+            encoders.load_classifier(tmp_path)

@@ -1,0 +1,266 @@
+"""Messages that say nearly the same are found while writing, and as pairs for moderators. Nothing is ever blocked."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.conf import LazySettings
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from inference.engine import encoders, tiny
+from oasst.accounts.models import User
+from oasst.core.errors import Conflict, Invalid, NotAllowed
+from tests.factories import DEFAULT, decide, growing_tree, new_person, new_prompt, new_reply
+from trees import jobs
+from trees.contributing import corrections
+from trees.enrichment import about_texts, embeddings, pairs, registry
+from trees.enrichment.near_duplicates import Similar, find_similar
+from trees.enrichment.pairs import near_duplicate_ids, waiting_pairs
+from trees.enrichment.readers import Text
+from trees.models import Message, MessageEmbedding, NearDuplicate, TextSketch
+from trees.moderation import moderator_actions
+
+pytestmark = pytest.mark.django_db
+BREAD = "How do I bake a good sourdough bread in an ordinary oven at home?"
+BREAD_AGAIN = "How do I bake a very good sourdough bread in an ordinary oven at home?"
+CATS = "Give me a joke about cats."
+Status = NearDuplicate.Status
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny-encoder"
+    tiny.make_encoder(folder)
+    encoders.load_embedder(folder)
+    return folder
+
+
+@pytest.fixture
+def with_model(model: Path, settings: LazySettings) -> Iterator[None]:
+    settings.OASST_EMBEDDINGS = str(model)
+    yield
+
+
+def read_all() -> None:
+    """Do what the jobs do, until nothing waits."""
+    jobs.queue_unread_texts()
+    for kind in registry.readers():
+        jobs.read_texts(kind)
+    jobs.find_near_duplicates()
+
+
+def found(text: str, lang: str = "en") -> list[str]:
+    return [one.text for one in find_similar(text, lang)]
+
+
+def found_pairs() -> set[tuple[str, str]]:
+    return set(NearDuplicate.objects.values_list("first__text", "second__text"))
+
+
+class TestWhileWriting:
+    def test_a_prompt_of_the_same_wording(self, alice: User) -> None:
+        prompt = new_prompt(alice, BREAD)
+        new_prompt(alice, CATS)
+        read_all()
+        (one,) = find_similar(BREAD_AGAIN, "en")
+        assert isinstance(one, Similar) and one.message_id == prompt.pk
+        assert one.wording is not None and 0.7 < one.wording < 1 and one.meaning is None
+
+    def test_a_prompt_of_the_same_meaning(self, alice: User, with_model: None) -> None:
+        new_prompt(alice, BREAD)
+        new_prompt(alice, CATS)
+        read_all()
+        (one,) = find_similar("In an ordinary oven at home, a good sourdough bread: how do I bake it?", "en")
+        assert one.text == BREAD and one.meaning is not None and one.meaning > 0.8
+
+    def test_the_best_comes_first_and_not_too_many(self, alice: User, with_model: None) -> None:
+        for number in range(6):
+            new_prompt(alice, f"{BREAD} Number {number} of many.")
+        new_prompt(alice, BREAD)
+        read_all()
+        similar = find_similar(BREAD, "en", limit=3)
+        assert similar[0].text == BREAD and len(similar) == 3
+
+    def test_only_prompts_of_the_language_that_everybody_may_read_and_nobody_rejected(self, alice: User) -> None:
+        texts = [f"{BREAD} {word}" for word in ("Here", "There", "Soon", "Later")]
+        spanish, deleted, rejected, hidden = (
+            new_prompt(alice, text, lang="es" if number == 0 else "en") for number, text in enumerate(texts)
+        )
+        root = growing_tree(new_person("Dora"))
+        new_reply(root, alice, BREAD + " Said in a reply")
+        moderator_actions.delete_message(
+            message_id=deleted.pk, actor=new_person("Max", role="moderator"), reason="spam", policy=DEFAULT
+        )
+        decide(rejected, accept=False)
+        Message.objects.filter(pk=hidden.pk).update(hidden=True)
+        read_all()
+        assert found(BREAD) == []
+        assert found(BREAD, "es") == [spanish.text]
+
+    def test_an_edited_text_is_found_by_its_new_words_only(self, alice: User, mo: User, with_model: None) -> None:
+        prompt = new_prompt(alice, BREAD)
+        read_all()
+        moderator_actions.edit_message(
+            message_id=prompt.pk, actor=mo, text=CATS, reason="another question", policy=DEFAULT
+        )
+        assert found(BREAD) == []  # also before the new text is read
+        read_all()
+        assert found(BREAD) == [] and found(CATS) == [CATS]
+
+    def test_without_a_model_words_are_compared_all_the_same(
+        self, alice: User, settings: LazySettings, tmp_path: Path
+    ) -> None:
+        settings.OASST_EMBEDDINGS = str(tmp_path / "nothing")
+        new_prompt(alice, BREAD)
+        read_all()
+        assert found(BREAD_AGAIN) == [BREAD]
+        assert not MessageEmbedding.objects.exists()
+
+    def test_switched_off(self, alice: User, settings: LazySettings, with_model: None) -> None:
+        settings.OASST_SCORING = False
+        new_prompt(alice, BREAD)
+        read_all()
+        assert found(BREAD_AGAIN) == [] and not TextSketch.objects.exists()
+
+    def test_vectors_of_another_model_are_not_compared(self, alice: User, with_model: None) -> None:
+        new_prompt(alice, BREAD)
+        read_all()
+        MessageEmbedding.objects.update(model="another@123")
+        TextSketch.objects.all().delete()
+        assert found(BREAD) == []
+
+    def test_a_model_of_other_dimensions_is_refused(
+        self, model: Path, with_model: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(embeddings, "DIMENSIONS", 768)
+        assert embeddings.embed_now(BREAD) is None
+        with pytest.raises(Exception, match="have 384 dimensions, and this site stores 768"):
+            embeddings.load()
+
+    def test_hostile_texts(self, alice: User, with_model: None) -> None:
+        new_prompt(alice, BREAD)
+        read_all()
+        for text in ("", "\0", "\ud800", "%s" * 500, "🍞" * 2000, "'; DROP TABLE", "x" * 200_000):
+            assert find_similar(text, "en") == []
+        assert find_similar(BREAD, "no-such-language") == []
+
+    def test_the_statements_do_not_grow_with_the_prompts(self, alice: User, with_model: None) -> None:
+        for number in range(12):
+            new_prompt(alice, f"{BREAD} Number {number} of many.")
+        read_all()
+        with CaptureQueriesContext(connection) as queries:
+            find_similar(BREAD, "en")
+        assert len([one for one in queries if "SAVEPOINT" not in one["sql"]]) == 5
+
+
+class TestPairs:
+    def test_each_pair_is_found_once(self, alice: User, with_model: None) -> None:
+        new_prompt(alice, BREAD)
+        new_prompt(alice, BREAD_AGAIN)
+        new_prompt(alice, CATS)
+        read_all()
+        read_all()
+        pair = NearDuplicate.objects.get()
+        assert found_pairs() == {(BREAD, BREAD_AGAIN)}
+        assert pair.wording is not None and pair.wording > 0.7 and pair.meaning is not None and pair.meaning > 0.8
+        assert not TextSketch.objects.filter(compared=False).exists()
+
+    def test_whoever_is_compared_last_finds_the_other(self, alice: User) -> None:
+        """Two texts stored by transactions that did not see each other."""
+        new_prompt(alice, BREAD)
+        read_all()
+        new_prompt(alice, BREAD_AGAIN)
+        jobs.queue_unread_texts()
+        jobs.read_texts("wording")
+        assert found_pairs() == set()
+        TextSketch.objects.update(compared=False)
+        jobs.find_near_duplicates()
+        assert found_pairs() == {(BREAD, BREAD_AGAIN)}
+
+    def test_replies_by_their_words_only_and_no_suggested_edits(self, alice: User, bob: User, with_model: None) -> None:
+        root = growing_tree(alice)
+        long = "Take flour, water and salt, knead them for ten minutes, and let the dough rest for a whole night."
+        original = new_reply(root, bob, long)
+        corrections.suggest(
+            message_id=original.pk, user=new_person("Cleo"), text=long.replace("whole", "long"), policy=DEFAULT
+        )
+        new_reply(root, new_person("Dora"), long + " Then bake it.")
+        read_all()
+        assert {second for _, second in found_pairs()} == {long + " Then bake it."}
+        assert all(pair.meaning is None for pair in NearDuplicate.objects.all())
+
+    def test_many_equal_texts_make_few_pairs_and_one_is_left(self, alice: User) -> None:
+        ids = [new_prompt(new_person("Someone"), f"{BREAD} {number}").pk for number in range(20)]
+        read_all()
+        assert NearDuplicate.objects.count() <= 20 * pairs.MAX_PAIRS
+        assert near_duplicate_ids(ids) == set(ids[1:])
+
+    def test_an_edit_ends_the_pair(self, alice: User, mo: User, with_model: None) -> None:
+        new_prompt(alice, BREAD)
+        again = new_prompt(alice, BREAD_AGAIN)
+        read_all()
+        moderator_actions.edit_message(message_id=again.pk, actor=mo, text=CATS, reason="other", policy=DEFAULT)
+        read_all()
+        assert found_pairs() == set()
+
+    def test_erased_texts_leave_nothing(self, alice: User, with_model: None) -> None:
+        kept, erased = new_prompt(alice, BREAD), new_prompt(alice, BREAD_AGAIN)
+        read_all()
+        about_texts.forget([erased.pk])
+        for table in (TextSketch, MessageEmbedding):
+            assert list(table._default_manager.values_list("message", flat=True)) == [kept.pk]
+        assert found_pairs() == set()
+
+    def test_a_late_result_about_an_old_text_is_not_stored(self, alice: User, mo: User) -> None:
+        prompt = new_prompt(alice, BREAD)
+        reader = registry.readers()["wording"]
+        old = Text(prompt.revision_id, prompt.pk, BREAD, "en")
+        (outcome,) = reader.read([old])
+        moderator_actions.edit_message(message_id=prompt.pk, actor=mo, text=CATS, reason="other", policy=DEFAULT)
+        read_all()
+        with transaction.atomic():
+            reader.keep([(old, outcome)])  # type: ignore[list-item]
+        assert found(BREAD) == []
+
+
+class TestExport:
+    def test_one_of_each_pair_is_left_unless_a_moderator_found_them_different(self, alice: User, mo: User) -> None:
+        first, second, other = (new_prompt(alice, text) for text in (BREAD, BREAD_AGAIN, CATS))
+        read_all()
+        everything = [first.pk, second.pk, other.pk]
+        assert near_duplicate_ids(everything) == {second.pk}
+        assert near_duplicate_ids([second.pk, other.pk]) == set()
+        assert near_duplicate_ids([]) == near_duplicate_ids([uuid4()]) == set()
+        pairs.decide(pair_id=NearDuplicate.objects.get().pk, actor=mo, reason="no", status=Status.DISMISSED)
+        assert near_duplicate_ids(everything) == set()
+
+
+class TestDeciding:
+    @pytest.fixture
+    def pair(self, alice: User) -> NearDuplicate:
+        new_prompt(alice, BREAD)
+        new_prompt(alice, BREAD_AGAIN)
+        read_all()
+        return NearDuplicate.objects.get()
+
+    def test_a_dismissed_pair_stays_dismissed(self, pair: NearDuplicate, mo: User) -> None:
+        pairs.decide(pair_id=pair.pk, actor=mo, reason="Another oven", status=Status.DISMISSED)
+        TextSketch.objects.update(compared=False)
+        jobs.find_near_duplicates()
+        pair.refresh_from_db()
+        assert (pair.status, pair.decided_by, pair.reason) == (Status.DISMISSED, mo, "Another oven")
+        with pytest.raises(Conflict):
+            pairs.decide(pair_id=pair.pk, actor=mo, reason="again", status=Status.REMOVED)
+
+    def test_refusals_change_nothing(self, pair: NearDuplicate, mo: User, eve: User) -> None:
+        with pytest.raises(NotAllowed):
+            pairs.decide(pair_id=pair.pk, actor=eve, reason="x", status=Status.DISMISSED)
+        with pytest.raises(Invalid):
+            pairs.decide(pair_id=pair.pk, actor=mo, reason=" ", status=Status.DISMISSED)
+        assert list(waiting_pairs()) == [pair]
+
+    def test_a_pair_with_a_hidden_message_does_not_wait(self, pair: NearDuplicate) -> None:
+        Message.objects.filter(pk=pair.first_id).update(hidden=True)
+        assert not waiting_pairs().exists()

@@ -1,0 +1,46 @@
+"""What machines read of a message, for moderators."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from inference.scoring.personal_data import MASKS
+from oasst.core.read_only_admin import badge
+from oasst.core.text.languages import name_of
+from trees.models import Message, MessageReading, ReadingKind
+
+_AROUND = 40  # characters shown before and after a finding
+_LOW = 0.01  # scores below it are not listed
+
+
+def render_readings(message: Message) -> SafeString:
+    """Return a list of what was read of the present text. One statement."""
+    rows = MessageReading.objects.filter(revision=message.revision_id, result__isnull=False).order_by("kind")
+    lines = [line for row in rows for line in _lines(row, message)]
+    if not lines:
+        return SafeString("<p>Nothing yet.</p>")
+    return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", [(line,) for line in lines]))
+
+
+def _lines(row: MessageReading, message: Message) -> Iterator[SafeString]:
+    result: dict[str, Any] = row.result or {}
+    match row.kind:
+        case ReadingKind.LANGUAGE:
+            lang = result["lang"]
+            what = f"{name_of(lang)} ({result['confidence']:.0%})" if lang else "unknown"
+            yield format_html("Language: {}", badge(what, "warning") if row.flagged else what)
+        case ReadingKind.TOXICITY:
+            scores = sorted(result.items(), key=lambda item: -item[1])
+            listed = ", ".join(f"{name.replace('_', ' ')} {score:.2f}" for name, score in scores if score >= _LOW)
+            what = listed or f"below {_LOW}"
+            yield format_html("Toxicity by {}: {}", row.model, badge(what, "warning") if row.flagged else what)
+        case ReadingKind.PERSONAL_DATA:
+            for start, end, kind in result["spans"]:
+                yield format_html("{}: {}", MASKS[kind].strip("[]").capitalize(), _marked(message.text, start, end))
+
+
+def _marked(text: str, start: int, end: int) -> SafeString:
+    before, after = text[max(start - _AROUND, 0) : start], text[end : end + _AROUND]
+    return format_html("<bdi>…{}<mark>{}</mark>{}…</bdi>", before, text[start:end], after)

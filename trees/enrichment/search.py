@@ -1,0 +1,88 @@
+"""Search messages by what they mean, together with the words they contain.
+
+The two rankings are joined by reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009): a message scores the sum of
+1 / (SMOOTHING + place) over the rankings that have it. Places can be compared where scores cannot.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.contrib.postgres.search import SearchQuery, SearchRank
+from django.db import connection
+from django.db.models import Case, F, Q, QuerySet, When
+
+from trees.access import Reader, visible_messages
+from trees.enrichment import embeddings
+from trees.enrichment.vector_queries import nearest
+from trees.models import Message
+
+SMOOTHING = 60
+"""As in the paper: being fairly good in both rankings weighs more than being best in one."""
+DEPTH = 50
+"""Places of each ranking that are joined."""
+NEAREST = 200
+"""Vectors of which those are taken whose messages the reader may read."""
+MAX_MATCHES = 2_000
+"""Messages with the words that are ranked. Of more frequent words any of them are as good as others."""
+
+
+def find_by_meaning(reader: Reader, text: str, lang: str = "en", limit: int = 20) -> list[Message]:
+    """Return messages of this language that the reader may read and that fit the text, best first.
+
+    Without an embedding model, and until it is in memory of this process, only the words count.
+    """
+    messages = visible_messages(reader, Message.objects.filter(lang=lang))
+    ids = rank_by_meaning(messages, text, lang)[:limit]
+    found = messages.defer("search", "imported", "text_digest").in_bulk(ids)
+    return [found[pk] for pk in ids if pk in found]
+
+
+def rank_by_meaning(messages: QuerySet[Message], text: str, lang: str) -> list[UUID]:
+    """Return the ids of those of these messages that fit the text, best first, at most 2 × DEPTH.
+
+    `lang` is the language of the text: it decides which words are left out and which forms of a word are one.
+    """
+    text = text.replace("\0", " ").encode("utf-8", "replace").decode()
+    if not text.strip():
+        return []
+    rankings = [_by_words(messages, text, lang)]
+    if embedded := embeddings.embed_now(text):
+        rankings.append(_by_vector(messages, *embedded, lang))
+    scores: dict[UUID, float] = defaultdict(float)
+    for ranking in rankings:
+        for place, pk in enumerate(ranking, start=1):
+            scores[pk] += 1 / (SMOOTHING + place)
+    return sorted(scores, key=lambda pk: (-scores[pk], pk))
+
+
+def in_order_of(ids: Sequence[UUID]) -> Case:
+    """Return an expression that sorts messages in the order of these ids."""
+    return Case(*(When(pk=pk, then=place) for place, pk in enumerate(ids)), default=len(ids))
+
+
+def _by_words(messages: QuerySet[Message], text: str, lang: str) -> Sequence[UUID]:
+    """Return the messages that have all words, ranked by how often and how close together."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tsvector_to_array(trees_message_search(%s, %s))", [lang, text])
+        (lexemes,) = cursor.fetchone()
+    if not lexemes:
+        return []
+    quoted = ("'" + lexeme.replace("\\", "\\\\").replace("'", "''") + "'" for lexeme in lexemes)
+    # The lexemes are ready for use, so "simple" leaves them as they are.
+    query = SearchQuery(" & ".join(quoted), search_type="raw", config="simple")
+    matches = messages.filter(search=query).order_by().values("pk")[:MAX_MATCHES]
+    ranked = Message.objects.filter(pk__in=matches).order_by(-SearchRank(F("search"), query), "pk")
+    return list(ranked.values_list("pk", flat=True)[:DEPTH])
+
+
+def _by_vector(messages: QuerySet[Message], model: str, vector: Any, lang: str) -> Sequence[UUID]:
+    """Return the messages with the nearest vectors: prompts and replies have an index each."""
+    near = {
+        pk: distance
+        for is_prompt in (True, False)
+        for pk, _, distance in nearest(model, vector, Q(is_prompt=is_prompt, lang=lang), NEAREST)
+    }
+    found = messages.filter(pk__in=near).order_by().values_list("pk", flat=True)
+    return sorted(found, key=lambda pk: (near[pk], pk))[:DEPTH]
