@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.forms import Form
@@ -155,7 +156,7 @@ def _unseen_hints(request: SignedInRequest, task: Task, form: Any) -> list[Simil
     """Return prompts like this new one, once: the page shows them with a field that says so."""
     if task.kind != Kind.INITIAL_PROMPT or SIMILAR_SEEN in request.POST:
         return []
-    return find_hints(form.cleaned_data["text"], form.lang or task.lang)
+    return find_hints(_as_stored(form.cleaned_data["text"]), form.lang or task.lang)
 
 
 def _thanks(request: SignedInRequest, lang: str | None) -> str:
@@ -225,6 +226,7 @@ def _page(
         "conversation": conversation_to(task.message, request.user) if task.message else [],
         "form": form,
         "draft_saved_at": draft.updated_at if draft else None,
+        "similar_while_writing": settings.OASST_SCORING and kind == Kind.INITIAL_PROMPT,
         "similar": hints,
         "similar_seen": bool(hints) or SIMILAR_SEEN in request.POST,
         "similar_asks": bool(hints),

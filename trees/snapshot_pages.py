@@ -10,13 +10,10 @@ from oasst.core.text.languages import name_of
 from trees.interchange.card import words
 from trees.interchange.forms import FORMS
 from trees.interchange.snapshots import citation
-from trees.interchange.snapshots.manifest import LICENSE
 from trees.interchange.snapshots.published import PublishedFile, files_of, published_snapshots
 from trees.interchange.tree_record import SPLITS
 from trees.models import Snapshot
 
-_CLIENT = "client "
-"""The bases of people for whom an API client vouches begin with this."""
 CARD, README, EXAMPLE = "card.html", "README.md", "data/messages/train.parquet"
 
 
@@ -109,11 +106,11 @@ def list_published() -> list[Summary]:
 def summary_of(snapshot: Snapshot) -> Summary:
     counts: dict[str, int] = snapshot.counts.get("languages", {})
     most_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    licenses = list(dict.fromkeys(_license_of(basis) for basis in snapshot.counts.get("bases", {})))
+    licenses = list(dict.fromkeys(words.license_of(basis) for basis in snapshot.counts.get("bases", {})))
     return Summary(
         snapshot,
         page_url(snapshot.name),
-        sorted(licenses or [LICENSE], key=lambda one: (one != LICENSE, one)),
+        sorted(licenses or [words.OUR_LICENSE], key=lambda one: (one != words.OUR_LICENSE, one)),
         [(name_of(tag), number) for tag, number in most_first],
     )
 
@@ -131,7 +128,7 @@ def data_card(snapshot: Snapshot) -> DataCard:
             for form in FORMS
             if form.name in rows
         ],
-        [(_basis_in_words(basis), number) for basis, number in _most_first(manifest["bases"].items())],
+        [(words.basis_in_words(basis), number) for basis, number in _most_first(manifest["bases"].items())],
         [
             (kind, words.reason_in_words(reason), number)
             for kind, reasons in manifest["left_out"].items()
@@ -151,11 +148,3 @@ def _most_first(counts: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
 def _order(file: PublishedFile) -> tuple[bool, bool, str]:
     """Order texts about the data before the data, and Parquet before JSON Lines."""
     return "/" in file.path, not file.path.endswith(".parquet"), file.path
-
-
-def _license_of(basis: str) -> str:
-    return LICENSE if basis.startswith(_CLIENT) else words.license_of(basis)
-
-
-def _basis_in_words(basis: str) -> str:
-    return f"{LICENSE} (API client)" if basis.startswith(_CLIENT) else words.basis_in_words(basis)

@@ -1,8 +1,11 @@
 """Load models that turn texts into vectors or scores, each once in a process.
 
 A model is a folder in Hugging Face layout with its weights as safetensors. It is loaded at its first use, which takes a
-second or two. Any number of threads may use it: one of them computes at a time, so that encoders take one core of the
-machine and no more.
+second or two. Any number of threads may use it: one of them computes at a time. Different models may compute at the
+same time.
+
+How many cores one computation takes (`threads`) is a setting of torch for the whole process. The model loaded last sets
+it for all, so callers in one process pass the same number.
 """
 
 import hashlib
@@ -12,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Lock, Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from inference.engine.base import EngineError
@@ -27,6 +31,8 @@ BATCH_TEXTS = 32
 BATCH_TOKENS = 2_048
 """Of a batch with its padding. More is not faster on a CPU and takes memory for each layer."""
 MAX_TOKENS = 512
+FAILURE_SECONDS = 300.0
+"""How long a folder that could not be loaded is left alone. Loading takes seconds, and many callers may ask."""
 _WEIGHTS = "model.safetensors"
 
 Scores = dict[str, float]
@@ -71,7 +77,7 @@ class Classifier:
         self.name, self.version = folder.name, _digest(folder / _WEIGHTS)[:12]
         self._network = _Network(folder, "AutoModelForSequenceClassification", threads)
         config = self._network.model.config
-        self._labels = [str(config.id2label[number]) for number in range(config.num_labels)]
+        self.labels = [str(config.id2label[number]) for number in range(config.num_labels)]
         self._independent = config.problem_type == "multi_label_classification" or config.num_labels == 1
 
     def __call__(self, texts: Sequence[str]) -> list[Scores]:
@@ -79,7 +85,7 @@ class Classifier:
         for chosen, logits, _ in self._network.run(texts, "logits"):
             chances = logits.sigmoid() if self._independent else logits.softmax(dim=1)
             for number, row in zip(chosen, chances.float().cpu().tolist(), strict=True):
-                results[number] = dict(zip(self._labels, row, strict=True))
+                results[number] = dict(zip(self.labels, row, strict=True))
         return results
 
 
@@ -182,6 +188,8 @@ def _digest(file: Path) -> str:
 
 _lock = Lock()
 _models: dict[tuple[str, Path], "Future[Any]"] = {}
+_failed_at: dict[tuple[str, Path], float] = {}
+"""By `monotonic`."""
 
 
 def load_embedder(folder: Path, *, threads: int = 1) -> Embedder:
@@ -204,21 +212,31 @@ def load_classifier(folder: Path, *, threads: int = 1) -> Classifier:
 
 
 def _begin(folder: Path, kind: Callable[[Path, int], Model], threads: int) -> "Future[Model]":
-    """Return the model to come. What failed is tried again by the next call: the folder may be there by then."""
+    """Return the model to come. What failed is tried again after FAILURE_SECONDS: the folder may be mended by then.
+
+    A folder that is not there yet is looked for by each call.
+    """
     folder = folder.expanduser().resolve()
     key = (str(kind), folder)
     with _lock:
         future = _models.get(key)
-        if future is None or (future.done() and future.exception()):
+        error = future.exception() if future is not None and future.done() else None
+        if error and monotonic() - _failed_at[key] < FAILURE_SECONDS:
+            # A new one: an exception that is raised again and again keeps the frames of all its callers.
+            raise EngineError(str(error))
+        if future is None or error:
             if not (folder / "config.json").is_file():
                 raise EngineError(f"There is no model in {folder} (no config.json).")
             future = _models[key] = Future()
-            Thread(target=_load, args=(future, folder, kind, threads), name="load an encoder", daemon=True).start()
+            Thread(target=_load, args=(future, key, folder, kind, threads), name="load an encoder", daemon=True).start()
     return future
 
 
-def _load(future: "Future[Model]", folder: Path, kind: Callable[[Path, int], Model], threads: int) -> None:
+def _load(
+    future: "Future[Model]", key: tuple[str, Path], folder: Path, kind: Callable[[Path, int], Model], threads: int
+) -> None:
     try:
         future.set_result(kind(folder, threads))
     except BaseException as error:
+        _failed_at[key] = monotonic()
         future.set_exception(error if isinstance(error, EngineError) else EngineError(f"{folder}: {error}"))

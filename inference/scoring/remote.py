@@ -18,7 +18,7 @@ from django.conf import settings
 
 from inference.scoring.base import NotScorable, Unavailable
 from inference.scoring.scores import Question, Scores, WrongAnswer, named_scores
-from oasst.core.circuit_breaker import CircuitBreaker, CircuitOpen, Permit
+from oasst.core.circuit_breaker import CircuitBreaker, CircuitOpen
 from oasst.core.http import outgoing
 
 AT_ONCE = 4  # requests
@@ -29,6 +29,8 @@ BREAKER = CircuitBreaker("toxicity")
 
 _TEXT_AT_FAULT = frozenset({400, 413, 414, 422})
 _TOO_MANY = 429
+_NOT_SCORES = (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError, WrongAnswer)
+"""What reading an answer may raise: it may be nested too deeply, or hold a number too large for a float."""
 _PERSPECTIVE_ATTRIBUTES = ("TOXICITY", "SEVERE_TOXICITY", "PROFANITY", "IDENTITY_ATTACK", "INSULT", "THREAT")
 _ONLY_ENGLISH = "SEXUALLY_EXPLICIT"
 
@@ -50,59 +52,67 @@ class RemoteClassifier:
             return list(pool.map(self.score_one, questions))
 
     def score_one(self, question: Question) -> Scores | Exception:
+        """The breaker counts one failure for a text, however often the text was tried."""
+        was_healthy = False
         for attempt in range(self.attempts):
             try:
                 permit = BREAKER.ask()
             except CircuitOpen as error:
                 return Unavailable(str(error), retry_after=error.retry_after)
-            outcome = _ask(question, permit)
+            if attempt == 0:
+                was_healthy = permit.was_healthy
+            outcome = _ask(question)
             if isinstance(outcome, Scores | NotScorable):
+                permit.succeeded()
                 return outcome
-            if isinstance(outcome, Unavailable) or attempt == self.attempts - 1:
+            if isinstance(outcome, Unavailable):
+                permit.failed(retry_after=outcome.retry_after)
+                return outcome
+            if permit.is_probe or attempt == self.attempts - 1:
+                permit.failed()
                 break
             time.sleep(FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
         # While the server works otherwise, it is this text that it cannot take; else the text is not to blame.
-        return outcome if permit.was_healthy else Unavailable(str(outcome), retry_after=BREAKER.pause)
+        return outcome if was_healthy else Unavailable(str(outcome), retry_after=BREAKER.pause)
 
 
-def _ask(question: Question, permit: Permit) -> Scores | Exception:
-    """Send one request and tell the breaker how it went."""
+def _ask(question: Question) -> Scores | Exception:
+    """Send one request. Unavailable means that the server asks for a pause."""
     body, headers, read = _FORMS[settings.TOXICITY_FORM](question)
     try:
         response = outgoing.ask_trusted(settings.TOXICITY_URL, body, headers, limit=_MAX_ANSWER)
         if response.status in _TEXT_AT_FAULT:
-            permit.succeeded()
             return NotScorable(f"the server refused the text with {response.status}")
         if not 200 <= response.status < 300:
-            return _refused(response, permit)
-        scores = read(json.loads(response.body))
+            return _refused(response)
+        return read(json.loads(response.body))
     except outgoing.NoResponse as error:
-        permit.failed()
         return error
-    except (ValueError, TypeError, LookupError, AttributeError, WrongAnswer) as error:
-        permit.failed()
+    except _NOT_SCORES as error:
         return WrongAnswer(f"the server answered something else than scores ({type(error).__name__})")
-    permit.succeeded()
-    return scores
 
 
-def _refused(response: outgoing.Response, permit: Permit) -> Exception:
+def _refused(response: outgoing.Response) -> Exception:
     seconds = _retry_after(response.headers.get("retry-after", ""))
-    permit.failed(retry_after=seconds or (BREAKER.pause if response.status == _TOO_MANY else 0))
+    if not seconds and response.status == _TOO_MANY:
+        seconds = BREAKER.pause
     reason = f"the server answered {response.status}"
     return Unavailable(reason, retry_after=seconds) if seconds else outgoing.NoResponse(reason)
 
 
 def _retry_after(header: str) -> float:
-    """Return the seconds that the header Retry-After asks for; it may also be a date."""
+    """Return the seconds that the header Retry-After asks for, at most the longest pause of the breaker.
+
+    The header may also be a date.
+    """
     if header.strip().isdecimal():
-        return float(header)
+        return min(float(header), BREAKER.longest)
     try:
         moment = parsedate_to_datetime(header)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max((moment - datetime.now(UTC)).total_seconds(), 0)
+    return min(max((moment - datetime.now(UTC)).total_seconds(), 0), BREAKER.longest)
 
 
 # --- The two protocols ---
@@ -149,9 +159,8 @@ def _json_headers(headers: dict[str, str]) -> dict[str, str]:
 
 
 def _server() -> str:
-    """Return which server it is, without a key that its URL may hold."""
-    parts = urlsplit(settings.TOXICITY_URL)
-    return f"{parts.hostname}{parts.path}"[:200]
+    """Return the host only: the rest of the URL may hold a key, its path too."""
+    return (urlsplit(settings.TOXICITY_URL).hostname or "")[:200]
 
 
 _FORMS: dict[str, _Form] = {"perspective": _perspective, "huggingface": _hugging_face}

@@ -42,6 +42,11 @@ class WrongAnswer(Exception):
     """A scorer answered something that is no scores."""
 
 
+def our_name(label: str) -> str | None:
+    """Return the name in `toxicity.SCORES` for a label of a model, or None if it means something else."""
+    return _NAMES.get(label.lower().replace(" ", "_").replace("-", "_"))
+
+
 def named_scores(raw: Iterable[tuple[object, object]], *, model: str, version: str) -> Scores:
     """Return scores by our names. Raise WrongAnswer if one is no number from 0 to 1, or none is called toxicity."""
     values: dict[str, float] = {}
@@ -52,7 +57,7 @@ def named_scores(raw: Iterable[tuple[object, object]], *, model: str, version: s
         if not math.isfinite(score) or not 0 <= score <= 1:
             raise WrongAnswer("a score that is not from 0 to 1")
         pairs.append((label, float(score)))
-        name = _NAMES.get(label.lower().replace(" ", "_").replace("-", "_"))
+        name = our_name(label)
         if name is not None:
             values[name] = float(score)
     if "toxicity" not in values:

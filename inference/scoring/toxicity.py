@@ -45,10 +45,17 @@ class Ladder:
                 continue
             answers = _answers(step, [questions[index] for index in open_ones])
             for index, answer in zip(open_ones, answers, strict=True):
-                if isinstance(answer, Scores) or isinstance(outcomes[index], NotScorable):
+                if _is_better(answer, outcomes[index]):
                     outcomes[index] = answer
             open_ones = [index for index in open_ones if not isinstance(outcomes[index], Scores)]
         return outcomes
+
+
+def _is_better(answer: Outcome, known: Outcome) -> bool:
+    """`known` is an error. Of two errors that pass, the first one counts."""
+    if isinstance(answer, Unavailable):
+        return not isinstance(known, Unavailable)
+    return isinstance(answer, Scores) or isinstance(known, NotScorable)
 
 
 def _answers(step: Step, questions: Sequence[Question]) -> Sequence[Outcome]:

@@ -23,7 +23,10 @@ class CircuitOpen(Exception):
 
 
 class CircuitBreaker:
-    """`ask` before each request, then say on the permit how it went."""
+    """`ask` before each request, then say on the permit how it went.
+
+    Who repeats a failed request at once says so only after the last try, so that one bad request counts once.
+    """
 
     def __init__(
         self, name: str, *, failures: int = 5, pause: float = 30, longest: float = 900, probe_seconds: float = 60

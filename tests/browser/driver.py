@@ -1,5 +1,6 @@
 """What a user does in a browser, with and without script: sign in, and do the task on the page."""
 
+import random
 import re
 from itertools import count
 from urllib.parse import urlsplit
@@ -10,6 +11,12 @@ from oasst.accounts import registration
 from oasst.accounts.authentication import sign_in_links
 
 _number = count(1)
+_TEXT = """
+    apple bridge candle desert engine forest garden harbor island jacket kettle ladder marble needle orchard pencil
+    ribbon saddle tunnel umbrella violin window yogurt anchor basket copper dolphin elbow feather glacier hammer insect
+    jungle kitchen lantern mirror nutmeg oyster pepper quilt rocket sandal timber valley walnut zebra balcony cactus
+"""
+_WORDS = _TEXT.split()
 
 
 def sign_in(page: Page, email: str) -> None:
@@ -43,7 +50,10 @@ def do_task(page: Page) -> str:
     elif kind.startswith("rank_"):
         _reverse_order(page)
     else:
-        page.get_by_test_id("reply").fill(f"**{kind}** number {next(_number)}: water, light and patience.")
+        # Other words each time: for a prompt like earlier ones the page would show those first.
+        number = next(_number)
+        words = ", ".join(random.Random(number).sample(_WORDS, 12))
+        page.get_by_test_id("reply").fill(f"**{kind}** number {number}: {words}.")
     page.get_by_test_id("submit-stop").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("What needs doing")
     return kind

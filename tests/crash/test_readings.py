@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.core.cache import cache
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from tests.crash.processes import Process, wait_until
@@ -36,7 +37,12 @@ def server() -> Iterator[FakeClassifier]:
 
 
 def count_read() -> int:
-    return MessageReading.objects.filter(result__isnull=False).count()
+    return readings().filter(result__isnull=False).count()
+
+
+def readings() -> QuerySet[MessageReading]:
+    """Return the readings of the kinds that need no model on this machine."""
+    return MessageReading.objects.filter(kind__in=ReadingKind.values)
 
 
 def forget_claims() -> None:
@@ -66,5 +72,5 @@ def test_every_text_is_read_once_whatever_is_killed(tmp_path: Path, server: Fake
         wait_until(lambda: count_read() == total, PATIENCE, lambda: f"{count_read()} of {total}:\n{worker.said()}")
     finally:
         worker.kill()
-    assert MessageReading.objects.count() == total
-    assert not MessageReading.objects.exclude(due_at=None, error="", attempts=0).exists()
+    assert readings().count() == total
+    assert not readings().exclude(due_at=None, error="", attempts=0).exists()

@@ -1,6 +1,6 @@
 """Toxicity: a ladder of scorers, whatever the server does, and never a score that nobody computed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -14,7 +14,8 @@ from inference.engine import encoders
 from inference.engine.base import EngineError
 from inference.scoring import remote, toxicity
 from inference.scoring.base import NotScorable, Unavailable
-from inference.scoring.toxicity import Question, Scores, ladder
+from inference.scoring.scores import WrongAnswer
+from inference.scoring.toxicity import Ladder, Question, Scores, ladder
 from tests.fake_classifier import SCORE, FakeClassifier, perspective
 
 HELLO = Question("Hello there, how are you?", "en")
@@ -67,8 +68,12 @@ class TestServer:
         assert isinstance(outcome, Scores)
         assert set(outcome.values) == set(toxicity.SCORES)
         assert (outcome.values["toxicity"], outcome.version) == (SCORE, "huggingface")
-        assert outcome.model.startswith("127.0.0.1")
         assert server.headers["authorization"] == "Bearer k"
+
+    def test_the_path_of_the_url_is_a_secret(self, server: FakeClassifier, settings: Settings) -> None:
+        settings.TOXICITY_URL = f"{server.url}/a-token"
+        outcome = score()
+        assert isinstance(outcome, Scores) and outcome.model == "127.0.0.1"
 
     def test_perspective(self, server: FakeClassifier, settings: Settings) -> None:
         settings.TOXICITY_FORM, settings.TOXICITY_KEY, server.answer = "perspective", "k", perspective
@@ -109,6 +114,8 @@ class TestTroubles:
             b'[[{"label": "toxicity", "score": 1.5}]]',
             b'[[{"label": "neutral", "score": 0.5}]]',
             b"[[" + b'{"label": "toxicity", "score": 0.5},' * 20_000,
+            b"[" * 190_000,
+            b'[[{"label": "toxicity", "score": 1' + b"0" * 400 + b"}]]",
         ],
         ids=lambda answer: answer[:40].decode(),
     )
@@ -116,6 +123,7 @@ class TestTroubles:
         server.answer = lambda body: answer
         assert not isinstance(score(), Scores)
         assert len(server.texts) == remote.ATTEMPTS
+        assert not remote.BREAKER.ask().was_healthy, "it counts as a failure"
 
     def test_it_is_tried_again(self, server: FakeClassifier) -> None:
         server.refuses = lambda text: 503 if len(server.texts) < 3 else None
@@ -132,7 +140,15 @@ class TestTroubles:
         server.refuses = lambda text: 500 if "poison" in text else None
         assert isinstance(score(), Scores)
         outcome = score(Question("poison", "en"))
-        assert isinstance(outcome, Exception)
+        assert isinstance(outcome, Exception) and not isinstance(outcome, Unavailable)
+        assert isinstance(score(), Scores)
+
+    def test_two_such_texts_do_not_open_the_breaker(self, server: FakeClassifier) -> None:
+        server.refuses = lambda text: 500 if "poison" in text else None
+        for name in ("poison", "more poison"):
+            assert not isinstance(score(Question(name, "en")), Scores)
+        assert len(server.texts) > remote.BREAKER.failures
+        assert remote.BREAKER.state() == "closed"
         assert isinstance(score(), Scores)
 
     def test_while_the_server_is_down_no_text_is_to_blame(self, server: FakeClassifier, settings: Settings) -> None:
@@ -159,14 +175,15 @@ class TestBreaker:
         server.status = 500
         while remote.BREAKER.state() == "closed":
             score()
-        assert len(server.texts) == remote.BREAKER.failures
+        asked = remote.BREAKER.failures * remote.ATTEMPTS
+        assert len(server.texts) == asked
         outcome = score()
         assert isinstance(outcome, Unavailable) and 1 <= outcome.retry_after <= 40
-        assert len(server.texts) == remote.BREAKER.failures, "nobody asks while it is open"
+        assert len(server.texts) == asked, "nobody asks while it is open"
         end_pause()
         assert remote.BREAKER.state() == "half_open"
         score()
-        assert len(server.texts) == remote.BREAKER.failures + 1, "one probe"
+        assert len(server.texts) == asked + 1, "one probe"
         assert remote.BREAKER.state() == "open"
         assert cache.ttl("breaker:toxicity:open") > 50, "twice as long"  # type: ignore[attr-defined]
         end_pause()
@@ -192,7 +209,7 @@ class TestBreaker:
                 score()
             redis_server.flushdb()
             assert remote.BREAKER.state() == "closed"
-        assert len(server.texts) == 2 * remote.BREAKER.failures
+        assert len(server.texts) == 2 * remote.BREAKER.failures * remote.ATTEMPTS
 
     def test_without_redis_it_is_closed(self, server: FakeClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(cache, "get_many", lambda keys: {})
@@ -218,11 +235,89 @@ class TestBreaker:
         outcome = score()
         assert isinstance(outcome, Unavailable) and 290 < outcome.retry_after <= 300
 
+    @pytest.mark.parametrize(
+        "header",
+        ["31536000", "999999999999", "9" * 400, "Fri, 01 Jan 9999 00:00:00 GMT"],
+        ids=lambda header: header[:40],
+    )
+    def test_retry_after_has_a_limit(self, server: FakeClassifier, header: str) -> None:
+        server.status, server.retry_after = 503, header
+        outcome = score()
+        assert isinstance(outcome, Unavailable) and outcome.retry_after == remote.BREAKER.longest
+
     def test_a_late_success_from_before_does_not_close_it(self, server: FakeClassifier) -> None:
         early = remote.BREAKER.ask()
         remote.BREAKER.open()
         early.succeeded()
         assert remote.BREAKER.state() == "open"
+
+
+class OneLabel:
+    """A loaded classifier with one label."""
+
+    name, version = "one-label", "1"
+
+    def __init__(self, label: str, *scores: float) -> None:
+        self.labels, self.scores = [label], scores
+
+    def __call__(self, texts: Sequence[str]) -> list[dict[str, float]]:
+        return [{self.labels[0]: score} for score in self.scores[: len(texts)]]
+
+
+class Failing:
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def is_configured(self) -> bool:
+        return True
+
+    def score(self, questions: Sequence[Question]) -> list[Scores | Exception]:
+        return [self.error for _ in questions]
+
+
+class TestLadder:
+    """The second step is a fake classifier."""
+
+    @pytest.fixture
+    def threads(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """Let the local classifier be `self.loaded`, and list with how many threads it was loaded."""
+        settings.TOXICITY_URL, settings.OASST_TOXICITY_MODEL, settings.ENGINE_THREADS = "", "folder", 3
+        asked: list[int] = []
+
+        def load(folder: Path, *, threads: int = 1) -> OneLabel:
+            asked.append(threads)
+            return self.loaded
+
+        monkeypatch.setattr(encoders, "load_classifier", load)
+        return asked
+
+    def test_torch_keeps_the_threads_of_the_site(self, threads: list[int]) -> None:
+        self.loaded = OneLabel("toxic", 0.5)
+        assert isinstance(score(), Scores)
+        assert threads == [3]
+
+    def test_unknown_labels_are_the_fault_of_the_folder(self, threads: list[int]) -> None:
+        self.loaded = OneLabel("LABEL_0", 0.5)
+        outcome = score()
+        assert isinstance(outcome, Unavailable) and "no label called toxicity" in str(outcome)
+
+    def test_a_wrong_score_is_the_error_of_one_text(self, threads: list[int]) -> None:
+        self.loaded = OneLabel("toxic", float("nan"), 0.5)
+        first, second = ladder().score([HELLO, HELLO])
+        assert isinstance(first, WrongAnswer) and isinstance(second, Scores)
+
+    @pytest.mark.parametrize(
+        ("of_server", "of_folder", "better"),
+        [
+            (Unavailable("down"), WrongAnswer("no"), "down"),
+            (Unavailable("down"), Unavailable("no folder"), "down"),
+            (WrongAnswer("no"), Unavailable("no folder"), "no folder"),
+            (NotScorable("refused"), WrongAnswer("no"), "no"),
+        ],
+        ids=str,
+    )
+    def test_a_passing_reason_counts(self, of_server: Exception, of_folder: Exception, better: str) -> None:
+        assert str(Ladder([Failing(of_server), Failing(of_folder)]).score([HELLO])[0]) == better
 
 
 @pytest.mark.slow

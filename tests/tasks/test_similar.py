@@ -15,7 +15,8 @@ from tests.factories import growing_tree, new_prompt
 from tests.tasks.test_languages import filled_in, send
 from tests.tasks.test_pages import signed_in, take, task_at
 from tests.trees.enrichment.test_near_duplicates import BREAD, BREAD_AGAIN, read_all
-from trees.enrichment import near_duplicates
+from trees.enrichment import embeddings, near_duplicates
+from trees.lifecycle.policy import current_policy
 from trees.models import Message
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +69,39 @@ class TestWithoutScript:
         monkeypatch.setattr(near_duplicates, "same_wording", fail)
         client = signed_in(alice)
         url = take(client, "initial_prompt")
+        assert HINT not in look(client, url, BREAD_AGAIN).content.decode()
+        assert not send(client, url, BREAD_AGAIN)
+
+    def test_a_model_that_fails_stops_nobody(
+        self, alice: User, bread: Message, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(text: str) -> None:
+            raise RuntimeError("out of memory")
+
+        monkeypatch.setattr(embeddings, "embed_now", fail)
+        client = signed_in(alice)
+        url = take(client, "initial_prompt")
+        page = send(client, url, BREAD_AGAIN)
+        assert HINT in page  # of the same wording
+        assert not send(client, url, **filled_in(page))
+
+    def test_a_text_that_is_too_long_is_not_looked_up(
+        self, alice: User, bread: Message, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looked_up: list[str] = []
+        monkeypatch.setattr(embeddings, "embed_now", looked_up.append)
+        client = signed_in(alice)
+        url = take(client, "initial_prompt")
+        long = BREAD_AGAIN + " x" * current_policy().message_size_limit
+        assert send(client, url, long) and look(client, url, long).status_code == 200
+        assert looked_up == []
+
+    def test_switched_off(self, alice: User, bread: Message, settings: LazySettings) -> None:
+        client = signed_in(alice)
+        url = take(client, "initial_prompt")
+        assert "data-similar-url" in client.get(url).text
+        settings.OASST_SCORING = False
+        assert "data-similar-url" not in client.get(url).text
         assert HINT not in look(client, url, BREAD_AGAIN).content.decode()
         assert not send(client, url, BREAD_AGAIN)
 

@@ -1,6 +1,5 @@
 """The moderators' queue of messages that say nearly the same."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -105,37 +104,36 @@ class NearDuplicateAdmin(ReadOnlyAdmin):
 
     @admin.action(description="They are different enough")
     def dismiss(self, request: Any, chosen: QuerySet[NearDuplicate]) -> None:
-        self._decide(request, chosen, "stays", NearDuplicate.Status.DISMISSED, lambda pair, **by: None)
+        def dismiss(pair: NearDuplicate, reason: str) -> None:
+            decide(pair_id=pair.pk, actor=request.user, reason=reason, status=NearDuplicate.Status.DISMISSED)
+
+        self.act_on_each(request, chosen, "stays", dismiss)
 
     @admin.action(description="Stop the newer conversation")
     def halt(self, request: Any, chosen: QuerySet[NearDuplicate]) -> None:
-        def halt(pair: NearDuplicate, **by: Any) -> None:
-            moderator_actions.halt(tree_id=newer(pair).tree_id, **by)
+        def halt(pair: NearDuplicate, reason: str) -> None:
+            moderator_actions.halt(
+                tree_id=newer(pair).tree_id,
+                actor=request.user,
+                reason=reason,
+                policy=current_policy(),
+                pair_id=pair.pk,
+            )
 
-        self._decide(request, chosen, "stopped", NearDuplicate.Status.REMOVED, halt)
+        self.act_on_each(request, chosen, "stopped", halt)
 
     @admin.action(description="Delete the newer message, with everything below")
     def delete_newer(self, request: Any, chosen: QuerySet[NearDuplicate]) -> None:
-        def delete(pair: NearDuplicate, **by: Any) -> None:
-            moderator_actions.delete_message(message_id=newer(pair).pk, **by)
+        def delete(pair: NearDuplicate, reason: str) -> None:
+            moderator_actions.delete_message(
+                message_id=newer(pair).pk,
+                actor=request.user,
+                reason=reason,
+                policy=current_policy(),
+                pair_id=pair.pk,
+            )
 
-        self._decide(request, chosen, "deleted", NearDuplicate.Status.REMOVED, delete)
-
-    def _decide(
-        self,
-        request: Any,
-        chosen: QuerySet[NearDuplicate],
-        done: str,
-        status: NearDuplicate.Status,
-        act: Callable[..., None],
-    ) -> None:
-        """Act on the newer message and close the pair. The former comes first: then the pair no longer waits anyway."""
-
-        def act_on(pair: NearDuplicate, reason: str) -> None:
-            act(pair, actor=request.user, reason=reason, policy=current_policy())
-            decide(pair_id=pair.pk, actor=request.user, reason=reason, status=status)
-
-        self.act_on_each(request, chosen, done, act_on)
+        self.act_on_each(request, chosen, "deleted", delete)
 
 
 def _text(message: Message) -> str:

@@ -16,16 +16,18 @@ _LOW = 0.01  # scores below it are not listed
 
 
 def render_readings(message: Message) -> SafeString:
-    """Return a list of what was read of the present text. One statement."""
-    rows = MessageReading.objects.filter(revision=message.revision_id, result__isnull=False).order_by("kind")
-    lines = [line for row in rows for line in _lines(row, message)]
+    """Return a list of what was read of the present text, and what was given up. One statement."""
+    rows = MessageReading.objects.filter(revision=message.revision_id).order_by("kind")
+    lines = [line for row in rows for line in (*_lines(row, message), *_given_up(row))]
     if not lines:
         return SafeString("<p>Nothing yet.</p>")
     return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", [(line,) for line in lines]))
 
 
 def _lines(row: MessageReading, message: Message) -> Iterator[SafeString]:
-    result: dict[str, Any] = row.result or {}
+    if row.result is None:
+        return
+    result: dict[str, Any] = row.result
     match row.kind:
         case ReadingKind.LANGUAGE:
             lang = result["lang"]
@@ -38,7 +40,15 @@ def _lines(row: MessageReading, message: Message) -> Iterator[SafeString]:
             yield format_html("Toxicity by {}: {}", row.model, badge(what, "warning") if row.flagged else what)
         case ReadingKind.PERSONAL_DATA:
             for start, end, kind in result["spans"]:
-                yield format_html("{}: {}", MASKS[kind].strip("[]").capitalize(), _marked(message.text, start, end))
+                # During an update a newer worker may have found a kind that this process does not know.
+                name = MASKS.get(kind, kind).strip("[]").capitalize()
+                yield format_html("{}: {}", name, _marked(message.text, start, end))
+
+
+def _given_up(row: MessageReading) -> Iterator[SafeString]:
+    if row.due_at is None and row.error:
+        name = row.kind.replace("_", " ").capitalize()
+        yield format_html("{}: {} {}", name, badge("given up", "warning"), row.error)
 
 
 def _marked(text: str, start: int, end: int) -> SafeString:

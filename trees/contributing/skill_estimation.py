@@ -57,7 +57,7 @@ class Counts:
 
     def spares(self, like: float, votes: float) -> float:
         """Return the share of kept good texts, shrunk: as if there were so many more answers, given like that."""
-        return min(SUREST.spares, (self.spared + votes * like) / (self.no + votes))
+        return min(SUREST.spares, max(1 - SUREST.finds, (self.spared + votes * like) / (self.no + votes)))
 
     def finds(self, like: float, votes: float) -> float:
         """Return the share of rejected bad texts, shrunk in the same way."""

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from oasst.core.locks import advisory_lock
 from trees.enrichment.readers import Result, Text
 from trees.models import Message, MessageEmbedding, NearDuplicate, PromptTopic, TextSketch
 
@@ -18,37 +19,48 @@ def replace_rows(
     """Store a row for each text that is still present; `make` gives it from the result and "is a prompt", or None.
 
     Pairs of near-duplicates that were about an earlier text are forgotten; the new text is compared again.
+
+    Messages are not locked: filling the index takes long, and reviews would wait. One transaction at a time writes a
+    table, so of two readings of one message the one of its present text is stored last. A purge deletes the
+    `MessageReading` rows first, which the caller's transaction holds, so it waits for these rows and deletes them.
     """
+    advisory_lock("trees.enrichment", table._meta.label)
     results = {text.message_id: (text.revision_id, result) for text, result in read}
-    # Locked, so that of two readings of one message the one of its present text is stored last.
-    messages = Message.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=results).order_by("pk")
-    rows = []
+    messages = Message.objects.filter(pk__in=results).exclude(text="").order_by("pk")
+    rows, present = [], dict[UUID, UUID]()
     for message_id, revision_id, parent_id, lang in messages.values_list("pk", "revision_id", "parent_id", "lang"):
         read_revision, result = results[message_id]
-        row = make(result, parent_id is None) if read_revision == revision_id else None
+        if read_revision != revision_id:
+            continue  # a late result: the row may already be about the present text
+        present[message_id] = revision_id
+        row = make(result, parent_id is None)
         if row is not None:
             row.message_id, row.revision_id = message_id, revision_id
             row.lang, row.is_prompt = lang, parent_id is None
             rows.append(row)
-    known = table._default_manager.filter(message__in=results)
-    present = {row.revision_id for row in rows}
-    changed = [pk for pk, revision in known.values_list("message_id", "revision_id") if revision not in present]
-    forget_pairs(changed)
+    known = table._default_manager.filter(message__in=present)
+    changed = [pk for pk, revision in known.values_list("message_id", "revision_id") if revision != present[pk]]
     known.delete()
+    _forget_pairs(changed)
     table._default_manager.bulk_create(rows)
 
 
-def forget_pairs(message_ids: Iterable[UUID]) -> None:
-    """Delete the pairs of messages whose text changed."""
-    ids = list(message_ids)
+def _forget_pairs(ids: Sequence[UUID]) -> None:
+    """Delete the pairs of these messages.
+
+    Called after their rows are deleted, since the job that finds pairs also locks a row before its pairs: so nobody
+    waits in a circle, and pairs that the job has just stored are seen.
+    """
     if ids:
-        NearDuplicate.objects.filter(Q(first__in=ids) | Q(second__in=ids)).delete()
+        pairs = NearDuplicate.objects.filter(Q(first__in=ids) | Q(second__in=ids))
+        in_order = pairs.select_for_update(of=("self",)).order_by("first_id", "second_id")  # as they are stored
+        NearDuplicate.objects.filter(pk__in=list(in_order.values_list("pk", flat=True))).delete()
 
 
 def forget(message_ids: Iterable[UUID]) -> None:
     """Delete all that is derived from these texts, which were erased: a vector tells what a text was about."""
     ids = list(message_ids)
-    forget_pairs(ids)
     TextSketch.objects.filter(message__in=ids).delete()
     MessageEmbedding.objects.filter(message__in=ids).delete()
+    _forget_pairs(ids)
     PromptTopic.objects.filter(message__in=ids).delete()

@@ -10,7 +10,8 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError, transaction
+from django.conf import settings
+from django.db import transaction
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
@@ -20,6 +21,7 @@ from trees.enrichment import embeddings, sketches
 from trees.enrichment.about_texts import replace_rows
 from trees.enrichment.readers import Reader, Result, Text
 from trees.enrichment.vector_queries import limit_time, nearest
+from trees.lifecycle.policy import current_policy
 from trees.models import Message, TextSketch
 
 log = structlog.get_logger(__name__)
@@ -29,6 +31,7 @@ LEAST_WORDING = 0.7
 MAX_CANDIDATES = 200
 NEAREST = 20
 """Vectors whose messages are looked up: some may be hidden."""
+HINTS = 3
 HINT_SECONDS = 0.5
 
 Found = dict[tuple[UUID, str], float]
@@ -46,25 +49,39 @@ class Similar:
 
 
 def find_hints(text: str, lang: str) -> list[Similar]:
-    """Find similar prompts for somebody who waits: none if that fails or takes longer than HINT_SECONDS."""
+    """Find similar prompts for somebody who waits: none if that fails, whatever the error.
+
+    HINT_SECONDS is the limit of each statement, not of the whole. Texts that are too long to be stored have no hints,
+    and nothing has while OASST_SCORING is off.
+    """
+    if not settings.OASST_SCORING or len(text) > current_policy().message_size_limit:
+        return []
+    try:
+        embedded = embeddings.embed_now(text)  # before the transaction: it may take a while
+    except Exception as error:
+        log.warning("no_hints_by_meaning", error=type(error).__name__)
+        embedded = None
     try:
         with transaction.atomic():
             limit_time(HINT_SECONDS)
-            return find_similar(text, lang)
-    except DatabaseError as error:
-        log.warning("no_hints", reason=str(error).partition("\n")[0])
+            return _find_similar(text, embedded, lang, HINTS)
+    except Exception as error:
+        log.warning("no_hints", error=type(error).__name__)
         return []
 
 
-def find_similar(text: str, lang: str, limit: int = 3) -> list[Similar]:
+def find_similar(text: str, lang: str, limit: int = HINTS) -> list[Similar]:
     """Return public prompts of this language that ask for nearly the same, best first. Rejected ones do not count.
 
     Until the embedding model is in memory of this process, only the wording is compared.
     """
+    return _find_similar(text, embeddings.embed_now(text), lang, limit)
+
+
+def _find_similar(text: str, embedded: tuple[str, Any] | None, lang: str, limit: int) -> list[Similar]:
     messages = Message.objects.filter(PUBLIC).exclude(review_result=False)
     where = Q(lang=lang, is_prompt=True)
     wordings = same_wording(sketches.grams(text), where, messages, limit)
-    embedded = embeddings.embed_now(text)
     meanings = same_meaning(*embedded, where, messages, limit) if embedded else {}
     found = [
         Similar(pk, other, wordings.get((pk, other)), meanings.get((pk, other)))

@@ -1,56 +1,108 @@
-"""Pairs of messages that say nearly the same: found by a job, decided by moderators, left out of exports on request."""
+"""Pairs of messages that say nearly the same: found by a job, decided by moderators."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from django.db import transaction
+import structlog
+from django.core.cache import cache
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 
 from oasst.accounts.access import require_moderator
 from oasst.accounts.models import User
+from oasst.core.after_commit import wake
 from oasst.core.errors import Conflict, NotFound
+from oasst.core.jobs import MAX_SECONDS, JobTimeout, timed_rounds
 from oasst.core.text.validation import clean_reason
 from trees.access import about
-from trees.enrichment import sketches
+from trees.enrichment import embeddings, sketches
 from trees.enrichment.near_duplicates import Found, same_meaning, same_wording
 from trees.models import Message, MessageEmbedding, NearDuplicate, TextSketch
 from trees.models.similarity import AboutText
 
+log = structlog.get_logger(__name__)
+
 MAX_PAIRS = 5
 """Of one message with those before it: a text that was sent a hundred times needs no five thousand pairs."""
-BATCH = 100
+BATCH = 10
+"""Few, because one transaction compares them and holds their locks."""
+ROUND = 20  # seconds
+MARK = "trees.enrichment.pairs"
 MAX_COUNTED = 1_000
-EXPORT_BATCH = 5_000
 
 
 def find_pairs() -> int:
-    """Compare the next texts that were stored, at most BATCH of each kind, and return how many were compared.
+    """Compare what waits, for ROUND seconds, unless another worker does already, and return how many were compared.
+
+    What is left then is for the next run, which is asked for: other jobs have their turn in between. A killed worker's
+    mark ends by itself, and losing it is harmless, because rows are locked.
+    """
+    compared = 0
+    for _ in timed_rounds(ROUND):
+        if not _is_waiting() or not cache.add(MARK, True, timeout=ROUND + MAX_SECONDS):
+            break
+        try:
+            number = _find_for(ROUND)
+        finally:
+            cache.delete(MARK)
+        compared += number
+        if not number:
+            break
+    else:
+        wake(embeddings.PAIR_FINDER)
+    return compared
+
+
+def _is_waiting() -> bool:
+    return any(table._default_manager.filter(compared=False).exists() for table in (TextSketch, MessageEmbedding))
+
+
+def _find_for(seconds: float) -> int:
+    compared = 0
+    for _ in timed_rounds(seconds):
+        number = _compare(TextSketch, "wording") + _compare(MessageEmbedding, "meaning")
+        compared += number
+        if not number:
+            break
+    return compared
+
+
+def _compare(
+    table: type[TextSketch] | type[MessageEmbedding],
+    score: Literal["wording", "meaning"],
+    only: UUID | None = None,
+) -> int:
+    """Compare the next texts that were stored, at most BATCH, and return how many.
 
     Each is compared with all texts stored at that time, so of two that are stored at the same time the one that is
-    compared last finds the other.
+    compared last finds the other. If a batch fails, its texts are compared one by one, and the one to blame is left
+    out for good.
     """
-    return _compare(TextSketch, "wording") + _compare(MessageEmbedding, "meaning")
-
-
-def _compare(table: type[TextSketch] | type[MessageEmbedding], score: Literal["wording", "meaning"]) -> int:
-    with transaction.atomic(durable=True):
-        rows = table._default_manager.select_for_update(skip_locked=True, of=("self",), no_key=True)
-        fresh = list(
-            rows.filter(compared=False)
-            .select_related("message")
-            .defer("message__search", "message__imported")
-            .order_by("message")[:BATCH]
-        )
-        pairs: dict[tuple[UUID, UUID], float] = {}
-        for row in fresh:
-            for (other, _), value in _others(row).items():
-                pairs[min(row.message_id, other), max(row.message_id, other)] = value
-        _store_pairs(pairs, score)
-        table._default_manager.filter(pk__in=[row.pk for row in fresh]).update(compared=True)
-    return len(fresh)
+    ids: list[UUID] = []
+    try:
+        with transaction.atomic(durable=True):
+            rows = table._default_manager.select_for_update(skip_locked=True, of=("self",), no_key=True)
+            fresh = (rows.filter(pk=only) if only else rows).filter(compared=False).select_related("message")
+            pairs: dict[tuple[UUID, UUID], float] = {}
+            batch = list(fresh.defer("message__search", "message__imported").order_by("message")[:BATCH])
+            ids = [row.message_id for row in batch]
+            for row in batch:
+                for (other, _), value in _others(row).items():
+                    pairs[min(row.message_id, other), max(row.message_id, other)] = value
+            _store_pairs(pairs, score)
+            table._default_manager.filter(pk__in=ids).update(compared=True)
+    except (JobTimeout, OperationalError, InterfaceError):  # not the fault of a text
+        raise
+    except Exception as error:
+        if len(ids) > 1:
+            return sum(_compare(table, score, only=pk) for pk in ids)
+        if not ids:
+            raise
+        table._default_manager.filter(pk__in=ids).update(compared=True)
+        log.warning("not_compared", message=str(ids[0]), score=score, error=type(error).__name__)
+    return len(ids)
 
 
 def _others(row: AboutText) -> Found:
@@ -96,26 +148,16 @@ def decide(*, pair_id: int, actor: User, reason: str, status: NearDuplicate.Stat
     require_moderator(actor)
     reason = clean_reason(reason)
     with transaction.atomic():
-        pair = NearDuplicate.objects.select_for_update(of=("self",), no_key=True).filter(pk=pair_id).first()
-        if pair is None:
-            raise NotFound("There is no such pair.", code="pair_not_found")
-        if pair.status != NearDuplicate.Status.OPEN:
-            raise Conflict("This pair was decided already.", code="decided")
-        pair.status, pair.reason, pair.decided_by, pair.decided_at = status, reason, actor, timezone.now()
-        pair.save(update_fields=["status", "reason", "decided_by", "decided_at"])
+        return close(pair_id=pair_id, actor=actor, reason=reason, status=status)
+
+
+def close(*, pair_id: int, actor: User, reason: str, status: NearDuplicate.Status) -> NearDuplicate:
+    """Do what `decide` does in the open transaction, for a caller that has checked the actor and the reason."""
+    pair = NearDuplicate.objects.select_for_update(of=("self",), no_key=True).filter(pk=pair_id).first()
+    if pair is None:
+        raise NotFound("There is no such pair.", code="pair_not_found")
+    if pair.status != NearDuplicate.Status.OPEN:
+        raise Conflict("This pair was decided already.", code="decided")
+    pair.status, pair.reason, pair.decided_by, pair.decided_at = status, reason, actor, timezone.now()
+    pair.save(update_fields=["status", "reason", "decided_by", "decided_at"])
     return pair
-
-
-def near_duplicate_ids(message_ids: Iterable[UUID]) -> set[UUID]:
-    """Return those of these messages that nearly repeat another of them, for exports that leave them out.
-
-    Of a pair it is the one with the higher id, which for messages written here is the newer. Pairs that a moderator
-    found different enough do not count.
-    """
-    ids = sorted(message_ids)
-    known, repeated = set(ids), set[UUID]()
-    pairs = NearDuplicate.objects.exclude(status=NearDuplicate.Status.DISMISSED)
-    for start in range(0, len(ids), EXPORT_BATCH):
-        rows = pairs.filter(second__in=ids[start : start + EXPORT_BATCH]).values_list("first_id", "second_id")
-        repeated.update(second for first, second in rows if first in known)
-    return repeated

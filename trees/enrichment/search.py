@@ -13,7 +13,6 @@ from django.contrib.postgres.search import SearchQuery, SearchRank
 from django.db import connection
 from django.db.models import Case, F, Q, QuerySet, When
 
-from trees.access import Reader, visible_messages
 from trees.enrichment import embeddings
 from trees.enrichment.vector_queries import nearest
 from trees.models import Message
@@ -28,21 +27,11 @@ MAX_MATCHES = 2_000
 """Messages with the words that are ranked. Of more frequent words any of them are as good as others."""
 
 
-def find_by_meaning(reader: Reader, text: str, lang: str = "en", limit: int = 20) -> list[Message]:
-    """Return messages of this language that the reader may read and that fit the text, best first.
-
-    Without an embedding model, and until it is in memory of this process, only the words count.
-    """
-    messages = visible_messages(reader, Message.objects.filter(lang=lang))
-    ids = rank_by_meaning(messages, text, lang)[:limit]
-    found = messages.defer("search", "imported", "text_digest").in_bulk(ids)
-    return [found[pk] for pk in ids if pk in found]
-
-
 def rank_by_meaning(messages: QuerySet[Message], text: str, lang: str) -> list[UUID]:
     """Return the ids of those of these messages that fit the text, best first, at most 2 × DEPTH.
 
-    `lang` is the language of the text: it decides which words are left out and which forms of a word are one.
+    `lang` is the language of the text: it decides which words are left out and which forms of a word are one. Without
+    an embedding model, and until it is in memory of this process, only the words count.
     """
     text = text.replace("\0", " ").encode("utf-8", "replace").decode()
     if not text.strip():

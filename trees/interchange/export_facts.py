@@ -30,7 +30,7 @@ def read_facts(
     for message_id, _, emoji in skips:
         skipped[message_id][emoji] += 1
     events = _events(trees, messages, skips) if selection.events else {}
-    toxicity = _toxicity(messages)
+    toxicity = toxicity_of(messages)
     return {
         message_id: Judgments(
             label_answers(labels.get(message_id, ())),
@@ -42,8 +42,8 @@ def read_facts(
     }
 
 
-def _toxicity(messages: Mapping[UUID, Message]) -> dict[UUID, dict[str, float]]:
-    """Return the scores of the present texts."""
+def toxicity_of(messages: Mapping[UUID, Message]) -> dict[UUID, dict[str, float]]:
+    """Return the scores of the present texts, by message. One statement."""
     by_revision = {message.revision_id: message_id for message_id, message in messages.items()}
     rows = MessageReading.objects.filter(
         revision__in=by_revision, kind=ReadingKind.TOXICITY.value, result__isnull=False

@@ -14,7 +14,8 @@ from trees.interchange.tree_record import TreeRecord
 from trees.labels import LABELS
 from trees.models import Review
 from trees.statistics.bootstrap import ratio_interval
-from trees.statistics.krippendorff import Answers, Distance, alpha, alpha_interval, comparable
+from trees.statistics.krippendorff import Answers, alpha, alpha_interval, comparable
+from trees.statistics.label_answers import answers_by_label, distance_of
 from trees.statistics.rankings import kendall_w, pairwise_agreement
 
 ROUNDS = 1000
@@ -25,29 +26,31 @@ ALL = ""
 
 
 class LabelAgreement:
-    """Answers to the questions of requested reviews; free labels and reports are about chosen messages only."""
+    """Answers to the questions of requested reviews, compared as on the page of statistics (decision 109).
+
+    Free labels and reports are about chosen messages only. Labels that the site does not know are left out.
+    """
 
     def __init__(self) -> None:
         self._units: defaultdict[tuple[str, str], Counter[Answers]] = defaultdict(Counter)
 
     def add(self, record: TreeRecord, languages: Mapping[str, str]) -> None:
         """`languages`: by message id."""
-        answers: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        reviews: defaultdict[str, list[dict[str, float | None]]] = defaultdict(list)
         for review in record.reviews:
-            if review["kind"] == Review.Kind.REVIEW and review["labels"]:
-                for name, value in zip(review["labels"]["name"], review["labels"]["value"], strict=True):
-                    if value is not None:
-                        answers[review["message_id"], name].append(round(value, 3))
-        for (message_id, name), values in answers.items():
-            if len(values) > 1:
-                self._units[languages.get(message_id, UNKNOWN), name][tuple(sorted(values))] += 1
+            if review["kind"] == Review.Kind.REVIEW and (labels := review["labels"]):
+                reviews[review["message_id"]].append(dict(zip(labels["name"], labels["value"], strict=True)))
+        for message_id, given in reviews.items():
+            for name, answers in answers_by_label(given).items():
+                if len(answers) > 1:
+                    self._units[languages.get(message_id, UNKNOWN), name][answers] += 1
 
     def result(self) -> list[dict[str, Any]]:
         """Return a row for each label, then for each label and language, in the order of the labels."""
         overall: defaultdict[str, Counter[Answers]] = defaultdict(Counter)
         for (_, name), units in self._units.items():
             overall[name].update(units)
-        names = [*(name for name in LABELS if name in overall), *sorted(overall.keys() - LABELS.keys())]
+        names = [name for name in LABELS if name in overall]
         rows = [_alpha_row(name, ALL, overall[name], ROUNDS) for name in names]
         for lang in sorted({lang for lang, _ in self._units}):
             rows.extend(
@@ -59,8 +62,7 @@ class LabelAgreement:
 
 
 def _alpha_row(name: str, lang: str, units: Mapping[Answers, int], rounds: int) -> dict[str, Any]:
-    is_scale = name in LABELS and LABELS[name].widget == "likert"
-    distance = Distance.INTERVAL if is_scale else Distance.NOMINAL
+    distance = distance_of(name)
     return {
         "label": name,
         "lang": lang,

@@ -201,7 +201,7 @@ def clean_license(text: str | None) -> str:
     if text is None:
         return ""
     try:
-        return str(canonicalize_license_expression(text))
+        license = str(canonicalize_license_expression(text))
     except InvalidLicenseExpression as error:
         raise Invalid(
             f"{text!r} is no SPDX license. https://spdx.org/licenses lists them, such as CC-BY-4.0; LicenseRef-… names "
@@ -209,6 +209,10 @@ def clean_license(text: str | None) -> str:
             code="license",
             field="license",
         ) from error
+    longest = MessageTree._meta.get_field("license").max_length
+    if longest is not None and len(license) > longest:
+        raise Invalid(f"A license has at most {longest} characters.", code="license", field="license")
+    return license
 
 
 def _batches(found: Iterable[FoundTree]) -> Iterator[list[FoundTree]]:

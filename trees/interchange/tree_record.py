@@ -12,7 +12,8 @@ from trees.interchange.flat import COLUMNS, Type
 from trees.interchange.format import Node
 
 MESSAGE_COLUMNS: dict[str, Type] = {**COLUMNS, "basis": "string"}
-"""The columns of a message. `basis` says why it may be published: "terms 2", or "license CC-BY-4.0" of an import."""
+"""The columns of a message. `basis` says why it may be published: "terms 2", "license CC-BY-4.0" of an
+import, or "client …" of people for whom an API client vouches."""
 
 REVIEW_COLUMNS: dict[str, Type] = {
     "message_tree_id": "string",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from django.conf import settings
+from django.utils.crypto import salted_hmac
 
 from trees.labels import LANG_MISMATCH, SPAM
 from trees.lifecycle.consensus import MajorityRule, ReviewedMessage, ReviewRule, Skill, Vote, WeightedRule
@@ -59,7 +60,7 @@ class TreePolicy:
     acceptance_threshold_initial_prompt: float = 0.6
     acceptance_threshold_reply: float = 0.6
     # Weigh reviews by what is known of their authors, and stop when the outcome is sure enough (decision 0114). The
-    # numbers of reviews and thresholds above then hold only for `weighted_full_share`.
+    # thresholds above then hold for no message, and the numbers of reviews only for `weighted_full_share`.
     weighted_reviews: bool = False
     weighted_accept_limit: float = 0.12  # the share of bad messages that may be accepted
     weighted_reject_limit: float = 0.08  # the share of good messages that may be rejected
@@ -152,11 +153,11 @@ class TreePolicy:
         return rule
 
     def gets_all_reviews(self, message: ReviewedMessage) -> bool:
-        """Return True for the share of messages whose reviewing never stops early. Chosen by the id, so it is stable
-        and nobody can tell.
+        """Return True for the share of messages whose reviewing never stops early. A secret chooses by the id, so it is
+        stable, and nobody who sees the id can tell.
         """
-        # The last part of the id is random; its beginning is the time.
-        return message.pk.int % 10_000 < self.weighted_full_share * 10_000
+        digest = salted_hmac("trees.lifecycle.policy.gets_all_reviews", str(message.pk), algorithm="sha256").digest()
+        return int.from_bytes(digest[:4]) < self.weighted_full_share * 2**32
 
 
 @cache

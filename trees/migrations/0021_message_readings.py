@@ -41,10 +41,6 @@ class Migration(migrations.Migration):
             field=models.BooleanField(db_default=True, editable=False, help_text='The machines have not been told of it.'),
         ),
         migrations.AddIndex(
-            model_name='revision',
-            index=models.Index(condition=models.Q(('unread', True)), fields=['id'], name='revision_unread'),
-        ),
-        migrations.AddIndex(
             model_name='messagereading',
             index=models.Index(condition=models.Q(('due_at__isnull', False)), fields=['kind', 'due_at'], name='reading_due'),
         ),

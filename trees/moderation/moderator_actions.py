@@ -16,6 +16,7 @@ from oasst.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from oasst.core.text import language_detection
 from oasst.core.text.validation import clean_reason, clean_text
 from trees.contributing import corrections, withdrawal_effects
+from trees.enrichment import pairs
 from trees.lifecycle import reranking, transitions
 from trees.lifecycle.locked_tree import LockedTree, lock_message, lock_tree
 from trees.lifecycle.policy import TreePolicy
@@ -25,6 +26,7 @@ from trees.models import (
     Happening,
     Message,
     MessageTree,
+    NearDuplicate,
     Proposal,
     Report,
     Revision,
@@ -35,14 +37,16 @@ from trees.moderation import offered_actions, proposals, removal
 from trees.outbox import publishing
 
 
-def halt(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy) -> None:
+def halt(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy, pair_id: int | None = None) -> None:
     """Halt a tree so that it does not resume automatically; a repeat changes nothing. Raise NotAllowed, Invalid (no
-    reason), NotFound.
+    reason), NotFound. With `pair_id` it also closes a pair of near-duplicates: Conflict (`decided`).
     """
     require_moderator(actor)
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
         locked = lock_tree(tree_id, policy)
+        if pair_id is not None:
+            pairs.close(pair_id=pair_id, actor=actor, reason=reason, status=NearDuplicate.Status.REMOVED)
         transitions.halt_on_purpose(locked, reason=reason, actor=actor)
         transitions.advance(locked, actor=actor)
 
@@ -80,12 +84,18 @@ def retry_scoring(*, tree_id: UUID, actor: User, reason: str, policy: TreePolicy
         raise Conflict(f"It failed again. {last.reason}", code="failed_again")
 
 
-def delete_message(*, message_id: UUID, actor: User, reason: str, policy: TreePolicy) -> Deletion:
-    """Delete a message with everything below it. Raise NotAllowed, Invalid, NotFound, Conflict (`already_deleted`)."""
+def delete_message(
+    *, message_id: UUID, actor: User, reason: str, policy: TreePolicy, pair_id: int | None = None
+) -> Deletion:
+    """Delete a message with everything below it. Raise NotAllowed, Invalid, NotFound, Conflict (`already_deleted`).
+    With `pair_id` it also closes a pair of near-duplicates: Conflict (`decided`).
+    """
     require_moderator(actor)
     reason = clean_reason(reason)
     with transaction.atomic(durable=True):
         locked, message = lock_message(message_id, policy)
+        if pair_id is not None:
+            pairs.close(pair_id=pair_id, actor=actor, reason=reason, status=NearDuplicate.Status.REMOVED)
         if message.deleted:
             raise Conflict("This message is deleted already.", code="already_deleted")
         deletion = removal.remove(locked, message, actor=actor, reason=reason)

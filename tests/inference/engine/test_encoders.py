@@ -92,7 +92,9 @@ def test_a_classifier_scores_each_label(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", ["empty", "config", "pickle"])
-def test_folders_without_a_model_are_refused_and_tried_again(broken: str, tmp_path: Path, folder: Path) -> None:
+def test_folders_without_a_model_are_refused_and_tried_again(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if broken == "config":
         (tmp_path / "config.json").write_text("{}")
     if broken == "pickle":
@@ -102,4 +104,25 @@ def test_folders_without_a_model_are_refused_and_tried_again(broken: str, tmp_pa
         with pytest.raises(EngineError, match=str(tmp_path)):
             load(tmp_path)
     tiny.make_encoder(tmp_path)
+    monkeypatch.setattr(encoders, "FAILURE_SECONDS", 0)
     assert encoders.load_embedder(tmp_path).dimensions == 384
+
+
+def test_a_broken_folder_is_left_alone_for_some_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    loads: list[Path] = []
+
+    class Broken(encoders.Embedder):
+        def __init__(self, folder: Path, threads: int) -> None:
+            loads.append(folder)
+            super().__init__(folder, threads)
+
+    monkeypatch.setattr(encoders, "Embedder", Broken)
+    for load in (encoders.load_embedder, encoders.embedder_if_loaded, encoders.load_embedder):
+        with pytest.raises(EngineError, match=str(tmp_path)):
+            load(tmp_path)
+    assert loads == [tmp_path]
+    tiny.make_encoder(tmp_path)
+    monkeypatch.setattr(encoders, "FAILURE_SECONDS", 0)
+    assert encoders.load_embedder(tmp_path).dimensions == 384
+    assert loads == [tmp_path] * 2

@@ -70,6 +70,16 @@ def test_delete_the_newer_of_two_replies(browser: Client, alice: User, bob: User
     assert (first.deleted, second.deleted, NearDuplicate.objects.get().status) == (False, True, Status.REMOVED)
 
 
+@pytest.mark.parametrize("action", ["halt", "delete_newer"])
+def test_what_another_moderator_dismissed_meanwhile_stays(
+    action: str, browser: Client, prompts: tuple[Message, Message]
+) -> None:
+    act(browser, "dismiss")
+    assert "decided already" in act(browser, action)
+    assert [state_of(prompt) for prompt in prompts] == [State.INITIAL_PROMPT_REVIEW] * 2
+    assert not Message.objects.filter(deleted=True).exists()
+
+
 def test_a_refusal_leaves_the_pair_open(browser: Client, prompts: tuple[Message, Message], alice: User) -> None:
     act(browser, "delete_newer", reason="")
     client = Client()

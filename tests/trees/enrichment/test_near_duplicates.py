@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
+from unittest import mock
 
 import pytest
 from django.conf import LazySettings
+from django.core.cache import cache
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
@@ -16,15 +17,18 @@ from tests.factories import DEFAULT, decide, growing_tree, new_person, new_promp
 from trees import jobs
 from trees.contributing import corrections
 from trees.enrichment import about_texts, embeddings, pairs, registry
-from trees.enrichment.near_duplicates import Similar, find_similar
-from trees.enrichment.pairs import near_duplicate_ids, waiting_pairs
+from trees.enrichment.near_duplicates import Found, Similar, find_hints, find_similar
+from trees.enrichment.pairs import waiting_pairs
 from trees.enrichment.readers import Text
 from trees.models import Message, MessageEmbedding, NearDuplicate, TextSketch
+from trees.models.similarity import AboutText
 from trees.moderation import moderator_actions
 
 pytestmark = pytest.mark.django_db
 BREAD = "How do I bake a good sourdough bread in an ordinary oven at home?"
 BREAD_AGAIN = "How do I bake a very good sourdough bread in an ordinary oven at home?"
+TOAST = "Which cheese melts best on a slice of toast under the grill of an oven?"
+TOAST_AGAIN = "Which cheese melts best on a thin slice of toast under the grill of an oven?"
 CATS = "Give me a joke about cats."
 Status = NearDuplicate.Status
 
@@ -191,11 +195,11 @@ class TestPairs:
         assert {second for _, second in found_pairs()} == {long + " Then bake it."}
         assert all(pair.meaning is None for pair in NearDuplicate.objects.all())
 
-    def test_many_equal_texts_make_few_pairs_and_one_is_left(self, alice: User) -> None:
-        ids = [new_prompt(new_person("Someone"), f"{BREAD} {number}").pk for number in range(20)]
+    def test_many_equal_texts_make_few_pairs(self, alice: User) -> None:
+        for number in range(20):
+            new_prompt(new_person("Someone"), f"{BREAD} {number}")
         read_all()
         assert NearDuplicate.objects.count() <= 20 * pairs.MAX_PAIRS
-        assert near_duplicate_ids(ids) == set(ids[1:])
 
     def test_an_edit_ends_the_pair(self, alice: User, mo: User, with_model: None) -> None:
         new_prompt(alice, BREAD)
@@ -218,23 +222,72 @@ class TestPairs:
         reader = registry.readers()["wording"]
         old = Text(prompt.revision_id, prompt.pk, BREAD, "en")
         (outcome,) = reader.read([old])
-        moderator_actions.edit_message(message_id=prompt.pk, actor=mo, text=CATS, reason="other", policy=DEFAULT)
+        new_prompt(new_person("Dora"), TOAST_AGAIN)
+        moderator_actions.edit_message(message_id=prompt.pk, actor=mo, text=TOAST, reason="other", policy=DEFAULT)
         read_all()
         with transaction.atomic():
             reader.keep([(old, outcome)])  # type: ignore[list-item]
-        assert found(BREAD) == []
+        assert found(BREAD) == [] and TOAST in found(TOAST)
+        assert found_pairs() == {(TOAST, TOAST_AGAIN)}
 
+    def test_no_row_of_an_erased_text_is_stored(self, alice: User) -> None:
+        prompt = new_prompt(alice, BREAD)
+        reader = registry.readers()["wording"]
+        text = Text(prompt.revision_id, prompt.pk, BREAD, "en")
+        (outcome,) = reader.read([text])
+        Message.objects.filter(pk=prompt.pk).update(text="")
+        with transaction.atomic():
+            reader.keep([(text, outcome)])  # type: ignore[list-item]
+        assert not TextSketch.objects.exists()
 
-class TestExport:
-    def test_one_of_each_pair_is_left_unless_a_moderator_found_them_different(self, alice: User, mo: User) -> None:
-        first, second, other = (new_prompt(alice, text) for text in (BREAD, BREAD_AGAIN, CATS))
+    def test_storing_locks_no_message_against_reviews(self, alice: User) -> None:
+        new_prompt(alice, BREAD)
+        jobs.queue_unread_texts()
+        with CaptureQueriesContext(connection) as queries:
+            jobs.read_texts("wording")
+        locking = [one["sql"] for one in queries if 'FOR NO KEY UPDATE OF "trees_message"' in one["sql"]]
+        assert TextSketch.objects.exists() and locking == []
+
+    def test_one_worker_at_a_time(self, alice: User) -> None:
+        new_prompt(alice, BREAD)
+        jobs.queue_unread_texts()
+        jobs.read_texts("wording")
+        TextSketch.objects.update(compared=False)
+        cache.add(pairs.MARK, True, timeout=60)
+        try:
+            assert jobs.find_near_duplicates() == 0
+        finally:
+            cache.delete(pairs.MARK)
+        assert jobs.find_near_duplicates() == 1
+        assert cache.get(pairs.MARK) is None
+
+    def test_a_text_that_cannot_be_compared_stops_no_other(self, alice: User) -> None:
+        for text in (BREAD, BREAD_AGAIN, TOAST):
+            new_prompt(alice, text)
+        jobs.queue_unread_texts()
+        jobs.read_texts("wording")
+        TextSketch.objects.update(compared=False)
+        NearDuplicate.objects.all().delete()
+        real = pairs._others
+
+        def fail_for_toast(row: AboutText) -> Found:
+            if row.message.text == TOAST:
+                raise ValueError("odd text")
+            return real(row)
+
+        with mock.patch.object(pairs, "_others", fail_for_toast):
+            assert jobs.find_near_duplicates() == 3
+        assert found_pairs() == {(BREAD, BREAD_AGAIN)}
+        assert not TextSketch.objects.filter(compared=False).exists()
+
+    def test_switched_off(self, alice: User, settings: LazySettings) -> None:
+        new_prompt(alice, BREAD)
         read_all()
-        everything = [first.pk, second.pk, other.pk]
-        assert near_duplicate_ids(everything) == {second.pk}
-        assert near_duplicate_ids([second.pk, other.pk]) == set()
-        assert near_duplicate_ids([]) == near_duplicate_ids([uuid4()]) == set()
-        pairs.decide(pair_id=NearDuplicate.objects.get().pk, actor=mo, reason="no", status=Status.DISMISSED)
-        assert near_duplicate_ids(everything) == set()
+        TextSketch.objects.update(compared=False)
+        settings.OASST_SCORING = False
+        assert jobs.find_near_duplicates() == 0 and find_hints(BREAD_AGAIN, "en") == []
+        settings.OASST_SCORING = True
+        assert jobs.find_near_duplicates() == 1 and len(find_hints(BREAD_AGAIN, "en")) == 1
 
 
 class TestDeciding:

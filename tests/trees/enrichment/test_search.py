@@ -12,7 +12,8 @@ from inference.engine import encoders, tiny
 from oasst.accounts.models import User
 from tests.factories import growing_tree, new_person, new_prompt, new_reply
 from tests.trees.enrichment.test_near_duplicates import read_all
-from trees.enrichment.search import find_by_meaning
+from trees.access import visible_messages
+from trees.enrichment.search import rank_by_meaning
 from trees.models import Message
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +33,10 @@ def with_model(model: Path, settings: LazySettings) -> None:
 
 
 def found(reader: User | None, text: str, lang: str = "en") -> list[str]:
-    return [message.text for message in find_by_meaning(reader, text, lang)]
+    messages = visible_messages(reader, Message.objects.filter(lang=lang))
+    ids = rank_by_meaning(messages, text, lang)
+    texts = dict(messages.filter(pk__in=ids).values_list("pk", "text"))
+    return [texts[pk] for pk in ids]
 
 
 def test_words_in_any_form_and_without_a_model(alice: User) -> None:

@@ -38,6 +38,23 @@ class TestAdmin:
         page = browser.get(reverse("admin:trees_message_change", args=[new_prompt(alice).pk])).content.decode()
         assert "<p>Nothing yet.</p>" in page
 
+    def test_kinds_of_findings_from_a_newer_version(self, browser: Client, alice: User) -> None:
+        prompt = new_prompt(alice, "The badge number is 12345.")
+        MessageReading.objects.create(
+            revision_id=prompt.revision_id, kind="personal_data", result={"spans": [[20, 25, "badge"]]}, due_at=None
+        )
+        page = browser.get(reverse("admin:trees_message_change", args=[prompt.pk])).content.decode()
+        assert "Badge: " in page and "<mark>12345</mark>" in page
+
+    def test_what_was_given_up(self, browser: Client, alice: User) -> None:
+        prompt = new_prompt(alice)
+        jobs.queue_unread_texts()
+        (claim,) = queue.claim("language", 1)
+        queue.give_up(claim, ValueError("no <such> language"))
+        page = browser.get(reverse("admin:trees_message_change", args=[prompt.pk])).content.decode()
+        assert "given up" in page and "ValueError: no &lt;such&gt; language" in page
+        assert "Nothing yet." not in page
+
     @pytest.mark.parametrize("choice", ["personal", "toxic", "language"])
     def test_the_list_finds_them(self, browser: Client, alice: User, choice: str) -> None:
         kind = {"personal": "personal_data", "toxic": "toxicity"}.get(choice, choice)

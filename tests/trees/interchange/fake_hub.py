@@ -58,7 +58,25 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             pass
 
         def do_GET(self) -> None:
-            self.answer(b"")
+            if "/resolve/" in urlsplit(self.path).path:
+                self.download()
+            else:
+                self.answer(b"")
+
+        do_HEAD = do_GET
+
+        def download(self) -> None:
+            _, _, owner, name, _, commit, path = urlsplit(self.path).path.split("/", 6)
+            content = hub.repositories[f"{owner}/{name}"].commits[int(commit, 16) - 1].get(path)
+            self.send_response(404 if content is None else 200)
+            if content is None:
+                self.send_header("X-Error-Code", "EntryNotFound")
+            self.send_header("X-Repo-Commit", commit)
+            self.send_header("ETag", hashlib.sha256(content or b"").hexdigest())
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(content or b"")
 
         def do_POST(self) -> None:
             self.answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
@@ -125,6 +143,12 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
                     return 200, {"files": [self.mode(repository, one) for one in json.loads(body)["files"]]}
                 case ["commit", _]:
                     return self.commit(repository, name, [json.loads(line) for line in body.splitlines()])
+                case ["refs"]:
+                    tags = [
+                        {"name": tag, "ref": f"refs/tags/{tag}", "targetCommit": commit}
+                        for tag, commit in repository.tags.items()
+                    ]
+                    return 200, {"branches": [], "converts": [], "tags": tags}
                 case ["tag", revision]:
                     tag = json.loads(body)["tag"]
                     if tag in repository.tags:

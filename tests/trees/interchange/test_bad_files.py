@@ -217,6 +217,28 @@ class TestReports:
         assert len(told.getvalue().splitlines()) == 101
         assert MessageTree.objects.count() == 1
 
+    def test_a_refused_tree_takes_no_ids_from_later_ones(self, tmp_path: Path) -> None:
+        first, mixed, later = conversation(), conversation(), conversation()
+        replies = [first["prompt"]["replies"][0], later["prompt"]["replies"][0]]
+        mixed["prompt"]["replies"] = [
+            node | {"parent_id": mixed["prompt"]["message_id"], "replies": []} for node in replies
+        ]
+        path = tmp_path / "in.jsonl"
+        path.write_bytes(lines(first, mixed, later))
+        out = StringIO()
+        call_command("import_trees", "--skip-refused", path, stdout=out, stderr=StringIO())
+        assert "2 trees" in out.getvalue() and "1 lines refused" in out.getvalue()
+
+    def test_a_pipe_is_refused(self, tmp_path: Path) -> None:
+        """Its first reader would take lines from the next ones."""
+        read, write = os.pipe()
+        try:
+            os.write(write, lines(GOOD))
+            os.close(write)
+            assert refusal_of(Path(f"/dev/fd/{read}")).startswith(f"{read} is a pipe; write it to a file first")
+        finally:
+            os.close(read)
+
     def test_what_is_here_already_is_told(self, tmp_path: Path) -> None:
         path = tmp_path / "in.jsonl"
         path.write_bytes(lines(GOOD))

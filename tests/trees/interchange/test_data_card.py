@@ -17,6 +17,7 @@ from tests.paths import ROOT
 from tests.trees.interchange.made_snapshot import digest, figures_of, manifest_of, sample, small_collection
 from trees.interchange.card.columns import COLUMNS, ELSEWHERE, meaning
 from trees.interchange.card.croissant import DATA_TYPES
+from trees.interchange.card.words import basis_in_words, license_of
 from trees.interchange.data_card import card_files
 from trees.interchange.figures import Figures
 from trees.interchange.forms import FORMS
@@ -54,6 +55,12 @@ def files(manifest: dict[str, Any], figures: dict[str, Any]) -> dict[str, bytes]
 def unjudged() -> dict[str, bytes]:
     """The card of a file that says nothing of people, dates and scores."""
     return card_files(manifest_of(sample()), figures_of(sample()))
+
+
+class TestWords:
+    def test_a_client_that_vouches_for_people(self) -> None:
+        basis = "client 0a1b2c3d-0000-4000-8000-000000000000"
+        assert (license_of(basis), basis_in_words(basis)) == ("CC-BY-4.0", "CC-BY-4.0 (API client)")
 
 
 class TestTheSameBytes:

@@ -8,13 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leaderboard.site_statistics import agreement
+from oasst.accounts.models import User
 from oasst.core.json_lines import read_lines
+from tests.factories import new_prompt
 from tests.paths import SAMPLE
 from tests.trees.interchange.made_trees import all_messages, node, random_trees, ranking, review, tree
 from trees.interchange.figures import Figures
 from trees.interchange.flat import DETOXIFY
 from trees.interchange.record_from_line import record_from_line
 from trees.interchange.tree_record import TreeRecord
+from trees.models import Review
 from trees.statistics.krippendorff import Distance, alpha
 
 
@@ -138,6 +142,38 @@ class TestAgreement:
         assert row["alpha"] == pytest.approx(alpha(answers, Distance.INTERVAL), abs=1e-4)
         assert (row["label"], row["lang"], row["distance"], row["messages"]) == ("quality", "", "interval", 3)
         assert row["low"] <= row["alpha"] <= row["high"]
+
+    @pytest.mark.django_db
+    def test_answers_are_compared_as_on_the_page_of_statistics(self, alice: User, bob: User) -> None:
+        """Half or more is a yes, scales have twenty steps, and a label that nobody knows is left out."""
+        people = (alice, bob)
+        given: list[tuple[dict[str, Any], dict[str, Any]]] = [
+            ({"spam": 0.72, "quality": 0.51, "odd": 0.0}, {"spam": 0.91, "quality": 0.49, "odd": 1.0}),
+            ({"spam": 0.1, "quality": 1.0}, {"spam": 0.3, "quality": 0.77}),
+            ({"spam": 0.5, "quality": None}, {"spam": 0.0, "quality": 0.2}),
+        ]
+        trees = []
+        for number, answers in enumerate(given):
+            message = new_prompt(alice)
+            for person, labels in zip(people, answers, strict=True):
+                Review.objects.create(
+                    message=message,
+                    revision_id=message.revision_id,
+                    author=person,
+                    kind=Review.Kind.REVIEW,
+                    labels=labels,
+                )
+            name = f"message {number}"
+            reviews = [review(name, str(place), **labels) for place, labels in enumerate(answers)]
+            trees.append(tree(node(name), reviews=reviews))
+        card = {
+            row["label"]: (row["alpha"], row["messages"])
+            for row in figures(trees)["agreement"]["labels"]
+            if row["lang"] == ""
+        }
+        table = agreement()["agreement_by_label"]
+        page = {row[0]: (row[1], row[4]) for row in table["rows"]}
+        assert card == page and set(card) == {"spam", "quality"}
 
     def test_a_language_needs_some_messages(self) -> None:
         records = [*self.judged(*[(0.0, 1.0), (1.0, 1.0)] * 5, lang="de"), *self.judged((0.0, 1.0), lang="fr")]

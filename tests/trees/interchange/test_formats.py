@@ -23,6 +23,7 @@ from tests.paths import SAMPLE
 from tests.trees.interchange.file_trees import Node, by_id, file_trees, nodes_of, rows_of, sample
 from tests.trees.interchange.made_trees import ASSISTANT, tree
 from tests.trees.interchange.made_trees import node as made
+from trees.interchange.file_tools.filtering import FileFilter
 from trees.interchange.file_tools.writing import Shape, write_file
 from trees.interchange.reading.json_values import read_elements
 from trees.interchange.reading.trees import TreeReader
@@ -281,3 +282,10 @@ class TestRoundTrips:
         for name, shape in (*self.KINDS[2:4], self.KINDS[5]):
             write_file(unique.values(), folder / name, shape)
             assert by_id(read(folder / name)) == wanted
+
+
+def test_a_filter_takes_a_tree_without_a_state_for_one_that_waits_for_ranking() -> None:
+    about: dict[str, Any] = {"message_tree_id": "1", "prompt": {"message_id": "1", "text": "Why?", "replies": []}}
+    for line in (about, about | {"tree_state": None}, about | {"tree_state": "backlog_ranking"}):
+        assert len(list(FileFilter(states=frozenset({"backlog_ranking"})).apply(line))) == 1
+        assert not list(FileFilter(states=frozenset({"growing"})).apply(line))

@@ -31,10 +31,10 @@ from tests.trees.interchange.fake_bucket import FOLDER, KEY_ID, NAME, SECRET, Fa
 from tests.trees.interchange.fake_hub import TOKEN, FakeHub, fake_hub
 from tests.wire.conftest import Wire
 from trees.interchange.snapshots import bucket_storage, publishing
-from trees.interchange.snapshots.freezing import retract
+from trees.interchange.snapshots.freezing import retract, withdrawn_of
 from trees.interchange.snapshots.manifest import MANIFEST, SUMS, facts_of_files, manifest_bytes, sums_bytes
 from trees.interchange.snapshots.published import files_of
-from trees.models import Snapshot
+from trees.models import Deletion, Message, Snapshot
 
 pytestmark = pytest.mark.django_db
 
@@ -553,6 +553,49 @@ class TestApi:
         assert (gone.status_code, "Court order." in gone.json()["message"]) == (410, True)
 
 
+class TestWithdrawnMeanwhile:
+    @pytest.fixture
+    def real(self, tmp_path: Path) -> Snapshot:
+        return freeze(tmp_path)
+
+    @staticmethod
+    def remove_one() -> None:
+        message = Message.objects.exclude(parent=None).earliest("pk")
+        Deletion.objects.create(tree=message.tree, message=message, message_ids=[message.pk], reason="Law.")
+
+    def test_it_is_not_published_for_the_first_time(self, real: Snapshot, hub: FakeHub) -> None:
+        self.remove_one()
+        with pytest.raises(CommandError, match=r"1 message was withdrawn.*freeze a new one"):
+            run("snapshot_publish", "2026.1")
+        with pytest.raises(CommandError, match="freeze a new one"):
+            run("snapshot_push", "2026.1", "--repo", "people/conversations", "--endpoint", hub.url)
+        real.refresh_from_db()
+        assert real.published_at is None and hub.repositories == {}
+
+    def test_what_was_published_before_stays(self, real: Snapshot) -> None:
+        run("snapshot_publish", "2026.1")
+        self.remove_one()
+        run("snapshot_publish", "2026.1")
+
+    def test_another_salt_finds_nothing(self, real: Snapshot, settings: Any) -> None:
+        settings.SNAPSHOT_SALT = "another long secret of somebody"
+        with pytest.raises(CommandError, match="Restore the salt"):
+            run("snapshot_publish", "2026.1")
+
+    def test_the_next_list_names_it_even_when_its_snapshot_is_retracted(self, real: Snapshot) -> None:
+        self.remove_one()
+        run("snapshot_create", "--name", "2026.2")
+        listed = withdrawn_of(Snapshot.objects.get(name="2026.2"))
+        assert json.loads(listed)["reason"] == "removed"
+        run("snapshot_retract", "2026.1", "--reason", "Court order.")
+        run("snapshot_retract", "2026.2", "--reason", "Court order.")
+        run("snapshot_create", "--name", "2026.3")
+        assert withdrawn_of(Snapshot.objects.get(name="2026.3")) == listed
+        Deletion.objects.update(undone_at=timezone.now())
+        run("snapshot_create", "--name", "2026.4")
+        assert withdrawn_of(Snapshot.objects.get(name="2026.4")) == b""
+
+
 class TestHub:
     def push(self, hub: FakeHub, *more: str, name: str = "2026.1", repo: str = "people/conversations") -> str:
         return run("snapshot_push", name, "--repo", repo, "--endpoint", hub.url, *more)
@@ -578,13 +621,37 @@ class TestHub:
     ) -> None:
         self.push(hub)
         repository = hub.repositories["people/conversations"]
-        repository.commits[-1]["data/former.parquet"] = b"a form that there is no more"
+        manifest = json.loads(repository.files[MANIFEST])
+        manifest["files"]["data/former.parquet"] = {}
+        former = {"data/former.parquet": b"a form that there is no more", MANIFEST: json.dumps(manifest).encode()}
+        repository.commits.append({**repository.files, **former})
         made_snapshot(tmp_path / "snapshots" / "2026.2", **{TABLE: b"other rows"})
         self.push(hub, name="2026.2")
         assert "data/former.parquet" not in repository.files
         assert list(repository.tags) == ["2026.1", "2026.2"]
         assert json.loads(repository.files[MANIFEST])["name"] == "2026.2"
         assert json.loads(repository.commits[1][MANIFEST])["name"] == "2026.1"
+
+    @pytest.mark.parametrize("manifest", [None, b"{}", b"[1]", b"no JSON"])
+    def test_foreign_files_beside_a_manifest_are_left_alone(
+        self, frozen: Snapshot, hub: FakeHub, manifest: bytes | None
+    ) -> None:
+        self.push(hub)
+        repository = hub.repositories["people/conversations"]
+        repository.commits[-1]["letters/ann.txt"] = b"Dear Ann"
+        if manifest is not None:
+            repository.commits[-1][MANIFEST] = manifest
+        with pytest.raises(CommandError, match="holds something else"):
+            self.push(hub)
+        assert "letters/ann.txt" in repository.files and len(repository.commits) == 2
+
+    def test_the_tag_of_something_else_is_left_alone(self, frozen: Snapshot, hub: FakeHub) -> None:
+        self.push(hub)
+        repository = hub.repositories["people/conversations"]
+        repository.tags["2026.1"] = f"{1:040x}"
+        with pytest.raises(CommandError, match="has a tag"):
+            self.push(hub)
+        assert len(repository.commits) == 2
 
     def test_a_repository_with_something_else_is_left_alone(self, frozen: Snapshot, hub: FakeHub) -> None:
         self.push(hub)

@@ -4,12 +4,15 @@ import hashlib
 import json
 import re
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import orjson
 import pyarrow.parquet
 import pytest
 import zstandard
@@ -39,6 +42,7 @@ from tests.readers import read_with_datasets_5, read_with_pandas
 from tests.readers.program import described
 from trees.contributing import withdrawal
 from trees.interchange.forms import FORMS
+from trees.interchange.importer import clean_license
 from trees.interchange.snapshots import folder as snapshot_folder
 from trees.interchange.snapshots import freezing, frozen
 from trees.interchange.snapshots.filters import Filters
@@ -47,7 +51,7 @@ from trees.interchange.snapshots.salt import snapshot_pseudonyms
 from trees.interchange.tree_record import SPLITS
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
-from trees.models import Message, MessageTree, Review, Snapshot, SnapshotTree
+from trees.models import Message, MessageReading, MessageTree, ReadingKind, Review, Revision, Snapshot, SnapshotTree
 from trees.models.snapshot import clean_name
 from trees.moderation import moderator_actions
 
@@ -292,6 +296,15 @@ class TestSelection:
             create("fr", tmp_path / "fr", "--lang", "fr")
         assert not Snapshot.objects.filter(name="fr").exists() and not (tmp_path / "fr").exists()
 
+    def test_a_file_that_names_no_language(self, tmp_path: Path) -> None:
+        line: Any = conversation()
+        line["prompt"]["lang"] = None
+        del line["prompt"]["replies"][0]["lang"]
+        bring(tmp_path / "in.jsonl", line)
+        create("2026.1", tmp_path / "out")
+        assert [row["lang"] for row in rows_of(tmp_path / "out", "messages")] == ["en"] * 3
+        assert Snapshot.objects.get().counts["languages"] == {"en": 3}
+
     def test_machine_made_text_on_request_only(self, finished: Message, tmp_path: Path) -> None:
         line: Any = conversation()
         line["prompt"]["replies"][0]["synthetic"] = True
@@ -325,6 +338,18 @@ class TestSelection:
         Message.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=2))
         create("2026.1", tmp_path / "out", "--since", (timezone.now() - timedelta(days=1)).isoformat())
         assert old.text not in texts_in(tmp_path / "out") and finished.text in texts_in(tmp_path / "out")
+
+    def test_what_a_machine_said_about_the_present_text(self, finished: Message, tmp_path: Path) -> None:
+        first, second, *_ = answers_of(finished)
+        earlier = Revision.objects.create(message=second, text="Earlier words.")
+        for revision_id in (first.revision_id, earlier.pk):
+            MessageReading.objects.create(
+                revision_id=revision_id, kind=ReadingKind.TOXICITY.value, result={"toxicity": 0.25}
+            )
+        create("2026.1", tmp_path / "out")
+        scores = {row["message_id"]: row["detoxify"] for row in rows_of(tmp_path / "out", "messages")}
+        assert scores.pop(pseudonym(first))["toxicity"] == 0.25
+        assert set(scores.values()) == {None}
 
     def test_hidden_and_deleted_messages_never(self, finished: Message, mo: User, tmp_path: Path) -> None:
         first, second, third = answers_of(finished)
@@ -360,7 +385,8 @@ class TestBasis:
         assert "0 trees with 0 messages imported, 2 already here" in said
         assert "1 of those have this license now" in said and "1 of those keep another license" in said
         create("2026.1", tmp_path / "out")
-        assert manifest_of(tmp_path / "out")["bases"] == {"license CC-BY-4.0": 3, "license CC0-1.0": 3}
+        manifest = manifest_of(tmp_path / "out")
+        assert manifest["bases"] == {"license CC-BY-4.0": 3, "license CC0-1.0": 3} and "license" not in manifest
 
     @pytest.mark.parametrize("license", ["", "CC BY 4.0", "free"])
     def test_a_license_is_one_of_spdx(self, license: str, tmp_path: Path) -> None:
@@ -408,8 +434,16 @@ class TestBasis:
         manifest = manifest_of(tmp_path / "b")
         (client,) = manifest["filters"]["vouched_by"]
         assert client != str(bot.pk) and manifest["bases"] == {f"client {client}": 1, f"terms {TERMS.version}": 3}
+        assert not (tmp_path / "b" / "NOTICE").exists(), "one license is that of the site"
+        assert '\nlicense:\n- "cc-by-4.0"\n' in (tmp_path / "b" / "README.md").read_text()
         with pytest.raises(CommandError, match="There is no API client"):
             create("c", tmp_path / "c", "--vouched-by", str(finished.pk))
+
+    def test_a_license_that_no_column_holds(self) -> None:
+        longest = "LicenseRef-" + 245 * "a"
+        assert clean_license(longest) == longest
+        with pytest.raises(Invalid, match="at most 256 characters"):
+            clean_license(longest + "a")
 
 
 class TestWithdrawals:
@@ -461,6 +495,22 @@ class TestSalt:
         assert "secret" not in create("2026.2", tmp_path / "2")
         assert settings.KEPT_SNAPSHOT_SALT.read_text() == kept
         assert digests(tmp_path / "1")["trees/train.jsonl.zst"] == digests(tmp_path / "2")["trees/train.jsonl.zst"]
+
+    def test_writing_again_needs_none_and_makes_none(self, finished: Message, settings: Any, tmp_path: Path) -> None:
+        bot, _ = create_api_client(name="bot")
+        other, _ = create_api_client(name="other")
+        Message.objects.filter(pk=finished.pk).update(consent="", api_client=bot)
+        create("2026.1", tmp_path / "1", "--vouched-by", str(bot.pk))
+        with pytest.raises(CommandError, match="other options: vouched_by"):
+            create("2026.1", tmp_path / "2", "--vouched-by", str(other.pk))
+        for place, salt in enumerate(("", "short", "another long secret of somebody")):
+            settings.SNAPSHOT_SALT = salt
+            folder = tmp_path / f"again-{place}"
+            assert "secret" not in create("2026.1", folder)
+            assert digests(folder) == digests(tmp_path / "1")
+            with pytest.raises(CommandError, match="other options: lang None"):
+                create("2026.1", folder, "--lang", "de")
+        assert not settings.KEPT_SNAPSHOT_SALT.exists()
 
     def test_a_short_one_is_refused(self, imported: None, settings: Any) -> None:
         settings.SNAPSHOT_SALT = "short"
@@ -515,6 +565,22 @@ class TestFolder:
         create("b", tmp_path / "out", "--replace")
         assert manifest_of(tmp_path / "out")["name"] == "b"
         assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+    def test_the_former_one_is_put_back_if_it_cannot_be_replaced(
+        self, imported: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        create("a", tmp_path / "out")
+        before, rename = digests(tmp_path / "out"), Path.rename
+
+        def fail(path: Path, target: Path) -> Path:
+            if target.name == "out" and ".former." not in path.name:
+                raise OSError("disk full")
+            return rename(path, target)
+
+        monkeypatch.setattr(Path, "rename", fail)
+        with pytest.raises(CommandError, match="disk full"):
+            create("b", tmp_path / "out", "--replace")
+        assert digests(tmp_path / "out") == before
 
     def test_what_is_no_snapshot_is_never_replaced(self, imported: None, tmp_path: Path) -> None:
         (tmp_path / "home").mkdir()
@@ -676,6 +742,34 @@ class TestVerify:
         resign(written)
         assert "source_sha256 is another one" in problems_of(written)
 
+    def test_a_tree_without_the_columns_of_a_frozen_one(self, written: Path) -> None:
+        path = written / "trees/train.jsonl.zst"
+        first, *others = content(path).splitlines(keepends=True)
+        record = json.loads(first)
+        del record["tree"]["prompt"]["user_id"]
+        line = orjson.dumps(record, option=orjson.OPT_SORT_KEYS) + b"\n"
+        path.write_bytes(zstandard.compress(b"".join([line, *others])))
+        resign(written)
+        assert "A tree has not the columns of a frozen tree: KeyError, 'user_id'." in problems_of(written)
+
+    @pytest.mark.parametrize("counts", [[1], {"rows": [1]}, 1])
+    def test_counts_that_are_none(self, counts: Any, written: Path) -> None:
+        manifest = manifest_of(written) | {"counts": counts}
+        (written / "manifest.json").write_bytes(manifest_bytes(manifest))
+        resign(written)
+        assert problems_of(written) == "The manifest has other numbers of trees than there are.\n"
+
+    def test_a_manifest_with_a_number_that_json_lacks(self, written: Path) -> None:
+        (written / "manifest.json").write_text(json.dumps(manifest_of(written) | {"counts": float("nan")}))
+        with pytest.raises(CommandError, match="is no manifest of a snapshot"):
+            call_command("snapshot_verify", written)
+
+    def test_sums_that_cannot_be_read(self, written: Path) -> None:
+        (written / "SHA256SUMS").unlink()
+        (written / "SHA256SUMS").mkdir()
+        with pytest.raises(CommandError, match="SHA256SUMS: cannot be read"):
+            call_command("snapshot_verify", written)
+
     def test_other_libraries_compare_rows_and_not_bytes(self, written: Path) -> None:
         path = written / "data/messages/train.jsonl.zst"
         path.write_bytes(zstandard.ZstdCompressor(level=1).compress(content(path)))
@@ -693,6 +787,18 @@ class TestVerify:
         (tmp_path / "manifest.json").write_bytes(text.encode(errors="surrogateescape"))
         with pytest.raises(CommandError, match="is no manifest of a snapshot"):
             call_command("snapshot_verify", tmp_path)
+
+    def test_it_leaves_nothing_behind_when_it_is_ended(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        def end(folder: Path, **_: Any) -> Iterator[str]:
+            with TemporaryDirectory(dir=tmp_path):
+                assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+                signal.raise_signal(signal.SIGTERM)
+                yield "not ended"
+
+        monkeypatch.setattr("trees.management.commands.snapshot_verify.find_problems", end)
+        with pytest.raises(SystemExit):
+            run("snapshot_verify", str(tmp_path))
+        assert not list(tmp_path.iterdir())
 
     def test_no_folder(self, tmp_path: Path) -> None:
         with pytest.raises(CommandError, match="is no manifest"):
@@ -766,8 +872,8 @@ class TestCosts:
                 create(f"by-{batch}", tmp_path / str(batch), "--include-synthetic")
             numbers.append(len(captured))
         batches = 21 // 3 - 1
-        assert numbers[1] - numbers[0] <= batches * 9, numbers
-        assert numbers[0] <= 45, numbers
+        assert numbers[1] - numbers[0] <= batches * 10, numbers
+        assert numbers[0] <= 46, numbers
 
     def test_a_tree_deeper_than_the_encoder(self, tmp_path: Path) -> None:
         line: Any = conversation(answers=0)

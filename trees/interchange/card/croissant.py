@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from trees.interchange.card.columns import meaning
-from trees.interchange.card.metadata import OUR_LICENSE, OUR_LICENSE_URL, abstract, authors, bibtex, licenses
+from trees.interchange.card.metadata import OUR_LICENSE_URL, abstract, authors, bibtex, licenses
 from trees.interchange.card.published import DataFile, Published
+from trees.interchange.card.words import OUR_LICENSE
 from trees.interchange.flat import Type
 from trees.interchange.forms import FORMS, Form
 

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from trees.interchange.card.published import Published
-from trees.interchange.card.words import day_in_words, license_of
+from trees.interchange.card.words import OUR_LICENSE, day_in_words, license_of
 from trees.interchange.figures_of_people import UNKNOWN
 from trees.interchange.forms import FORMS
 
-OUR_LICENSE = "CC-BY-4.0"
 OUR_LICENSE_NAME = "Creative Commons Attribution 4.0 International"
 OUR_LICENSE_URL = "https://creativecommons.org/licenses/by/4.0/"
 HUB_LICENSES = frozenset(

@@ -6,7 +6,6 @@ from typing import Any
 
 from trees.interchange.card.columns import meaning
 from trees.interchange.card.metadata import (
-    OUR_LICENSE,
     OUR_LICENSE_NAME,
     OUR_LICENSE_URL,
     authors,
@@ -16,6 +15,7 @@ from trees.interchange.card.metadata import (
 from trees.interchange.card.published import Published
 from trees.interchange.card.svg import Chart
 from trees.interchange.card.words import (
+    OUR_LICENSE,
     basis_in_words,
     day_in_words,
     label_in_words,
@@ -338,8 +338,8 @@ def _withdrawal(published: Published) -> str:
     withdrawn = published.manifest["counts"].get("withdrawn", 0)
     return f"""Authors can withdraw their texts at any time, and a moderator can remove texts that break the law or the
 rules. Such messages are not in later snapshots, nor is what was replied to them. `withdrawn.jsonl` lists the pseudonyms
-of messages that earlier snapshots had and this one has not ({number(withdrawn)}). If you publish derived data, please
-use the newest snapshot and remove what it lists."""
+of messages that earlier snapshots had and this one has not for that reason ({number(withdrawn)}). If you publish
+derived data, please use the newest snapshot and remove what it lists."""
 
 
 def _cite(published: Published) -> str:

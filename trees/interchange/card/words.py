@@ -6,6 +6,10 @@ from trees.interchange.card.svg import decimals
 from trees.labels import LABELS
 from trees.lifecycle.states import TABLE, State
 
+_CLIENT = "client "
+"""The bases of people for whom an API client vouches begin with this."""
+OUR_LICENSE = "CC-BY-4.0"
+"""Of contributions under the terms of the site. Decision 10."""
 _MARKDOWN = "\\`*_{}[]<>#|~&!"
 
 
@@ -23,15 +27,17 @@ def label_in_words(name: str) -> str:
 
 
 def basis_in_words(basis: str) -> str:
-    """Return what allows the publication: the terms of this site with their license, or the license of a file."""
+    """Return what allows the publication: our terms, or an API client, with their license, or the license of a file."""
     if basis.startswith("terms "):
-        return f"CC-BY-4.0 ({basis})"
+        return f"{OUR_LICENSE} ({basis})"
+    if basis.startswith(_CLIENT):
+        return f"{OUR_LICENSE} (API client)"
     return basis.removeprefix("license ")
 
 
 def license_of(basis: str) -> str:
     """Return the identifier of the license of a basis."""
-    return "CC-BY-4.0" if basis.startswith("terms ") else basis.removeprefix("license ")
+    return OUR_LICENSE if basis.startswith(("terms ", _CLIENT)) else basis.removeprefix("license ")
 
 
 def plain(text: str) -> str:

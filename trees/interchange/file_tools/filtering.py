@@ -37,7 +37,7 @@ class FileFilter:
 
     def apply(self, tree: Node) -> Iterator[Node]:
         """Yield what is kept of a tree: the tree, or single messages."""
-        if self.states and tree.get("tree_state", State.BACKLOG_RANKING.value) not in self.states:
+        if self.states and (tree.get("tree_state") or State.BACKLOG_RANKING.value) not in self.states:
             return
         if not self.synthetic_trees and any(node.get("synthetic") is True for node in nodes_of(tree)):
             return

@@ -69,6 +69,8 @@ def first_bytes(path: Path) -> bytes:
     """Return up to eight bytes. Raise Invalid for what cannot be a data set, OSError if it cannot be read."""
     if path.is_dir():
         raise Invalid("is a folder; name the files in it", code="unreadable")
+    if path.exists() and not path.is_file():  # it is opened several times, and each reading of a pipe takes bytes away
+        raise Invalid("is a pipe; write it to a file first", code="unreadable")
     with path.open("rb") as file:
         start = file.read(8)
     if not start:

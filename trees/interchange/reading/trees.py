@@ -128,7 +128,12 @@ class SeenTrees:
         ids = [message.id.bytes for message in parsed.messages]
         sql = "INSERT OR IGNORE INTO messages (id, tree) VALUES (?, ?)"
         if self._database.executemany(sql, [(one, number) for one in ids]).rowcount < len(ids):
-            self._raise_taken(parsed, number)
+            try:
+                self._raise_taken(parsed, number)
+            finally:  # a refused tree takes no ids from later ones
+                own = [(one, number) for one in ids]
+                self._database.executemany("DELETE FROM messages WHERE id = ? AND tree = ?", own)
+                execute("DELETE FROM trees WHERE number = ?", [number])
         return True
 
     def _raise_taken(self, parsed: ParsedTree, number: int | None) -> NoReturn:

@@ -16,7 +16,7 @@ from trees.interchange.snapshots.canonical import parse_record
 from trees.interchange.snapshots.files import Source
 from trees.interchange.snapshots.freezing import withdrawn_of
 from trees.interchange.snapshots.frozen import frozen_lines, get_frozen
-from trees.interchange.snapshots.manifest import file_facts, trees_file
+from trees.interchange.snapshots.manifest import REMOVED, file_facts, trees_file
 from trees.interchange.snapshots.reading_folders import (
     folder_lines,
     is_snapshot_folder,
@@ -75,7 +75,8 @@ def open_side(name: str) -> Side:
         )
     snapshot = get_frozen(name)
     lines = withdrawn_of(snapshot).splitlines()
-    withdrawn = frozenset(orjson.loads(line)["message_id"] for line in lines)
+    entries = map(orjson.loads, lines)
+    withdrawn = frozenset(entry["message_id"] for entry in entries if entry["reason"] != REMOVED)
     return Side(snapshot.name, partial(frozen_lines, snapshot), withdrawn)
 
 

@@ -37,13 +37,17 @@ class Filters:
 
     def as_json(self, pseudonyms: Pseudonyms) -> dict[str, Any]:
         """Return the filters as a manifest publishes them."""
+        clients = sorted(pseudonyms.pseudonym("client", str(pk)) for pk in self.vouched_by)
+        return {**self.without_clients(), "vouched_by": clients}
+
+    def without_clients(self) -> dict[str, Any]:
+        """Return what a manifest publishes of the filters without any pseudonym."""
         return {
             "state": ALL_STATES if self.state is None else self.state.value,
             "lang": self.lang,
             "include_rejected": self.rejected,
             "include_synthetic": self.synthetic,
             "since": None if self.since is None else self.since.isoformat(),
-            "vouched_by": sorted(pseudonyms.pseudonym("client", str(pk)) for pk in self.vouched_by),
         }
 
 

@@ -20,7 +20,6 @@ from trees.interchange.snapshots.files import Progress, Written, write_files
 from trees.interchange.snapshots.freezing import withdrawn_of
 from trees.interchange.snapshots.frozen import compress, decompress, frozen_lines, refuse_retracted
 from trees.interchange.snapshots.manifest import (
-    LICENSE,
     MANIFEST,
     SUMS,
     WITHDRAWN,
@@ -124,7 +123,6 @@ def _manifest(snapshot: Snapshot, written: Written) -> Manifest:
         "cutoff": snapshot.cutoff.isoformat(timespec="milliseconds"),
         "filters": snapshot.filters,
         "site_url": snapshot.site_url,
-        "license": LICENSE,
         "libraries": library_versions(),
         "source_sha256": snapshot.source_sha256,
         "counts": {
@@ -223,8 +221,12 @@ def _put_in_place(unfinished: Path, target: Path, manifest: Manifest, *, replace
         # Found by the next run if this one is killed before it is removed.
         former = unfinished.with_name(f".{target.name}.{os.getpid()}.former.partial")
         target.rename(former)
-        unfinished.rename(target)
-        shutil.rmtree(former)
+        try:
+            unfinished.rename(target)
+        except OSError:
+            former.rename(target)
+            raise
+        shutil.rmtree(former, ignore_errors=True)
     else:
         try:
             unfinished.rename(target)

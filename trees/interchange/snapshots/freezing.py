@@ -53,10 +53,7 @@ def freeze(
     frozen with other filters, `snapshot_busy` while another one is being frozen, `snapshot_salt` if the salt is not
     that of earlier snapshots and `new_salt` does not allow it.
     """
-    clean_name(name)
-    wanted = filters.as_json(pseudonyms)
-    if existing := Snapshot.objects.filter(name__iexact=name).first():
-        _refuse_others(existing, name, wanted, cutoff)
+    if existing := find_same(name, filters=filters, pseudonyms=pseudonyms, cutoff=cutoff):
         return existing
     cutoff = cutoff or whole_milliseconds(timezone.now() + timedelta(milliseconds=1))
     try:
@@ -69,7 +66,7 @@ def freeze(
                 name=name,
                 format_version=FORMAT_VERSION,
                 cutoff=cutoff,
-                filters=wanted,
+                filters=filters.as_json(pseudonyms),
                 salt_digest=salt_digest(pseudonyms),
                 site_url="" if settings.IS_LOCAL else settings.PUBLIC_URL,
                 created_by=created_by,
@@ -81,6 +78,25 @@ def freeze(
             raise
         # The other one committed before this one had the lock.
         raise Conflict(f"{name} was just frozen by another command. Try again.", code="snapshot_busy") from error
+
+
+def find_same(
+    name: str, *, filters: Filters, pseudonyms: Pseudonyms | None, cutoff: datetime | None = None
+) -> Snapshot | None:
+    """Return the snapshot of this name, or None if there is none yet. One statement.
+
+    Writing it again needs no salt: without `pseudonyms`, or with those of another salt, the API clients that vouch for
+    people are not compared. Raise Invalid (the name), Gone, Conflict `snapshot_differs`.
+    """
+    clean_name(name)
+    existing = Snapshot.objects.filter(name__iexact=name).first()
+    if existing is not None:
+        if pseudonyms is not None and salt_digest(pseudonyms) == existing.salt_digest:
+            wanted = filters.as_json(pseudonyms)
+        else:
+            wanted = filters.without_clients()
+        _refuse_others(existing, name, wanted, cutoff)
+    return existing
 
 
 def retract(name: str, *, reason: str) -> Snapshot:
@@ -117,7 +133,7 @@ def _refuse_others(existing: Snapshot, name: str, wanted: dict[str, Any], cutoff
         wanted, given = {**wanted, "cutoff": cutoff.isoformat()}, {"cutoff": existing.cutoff.isoformat()}
     else:
         given = {}
-    given = {**existing.filters, **given}
+    given = {key: value for key, value in {**existing.filters, **given}.items() if key in wanted}
     if wanted != given:
         differences = ", ".join(f"{key} {given.get(key)}" for key in wanted if wanted[key] != given.get(key))
         raise Conflict(

@@ -1,18 +1,20 @@
 """Push a snapshot to a data set repository of the Hugging Face hub, as one commit with the name as its tag."""
 
+import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from oasst.core.errors import Busy, Conflict, Invalid
-from trees.interchange.snapshots.manifest import MANIFEST
+from trees.interchange.snapshots.manifest import MANIFEST, SUMS
 
 _SECONDS = "30"
 _OF_THE_HUB = {".gitattributes", "README.md"}
-"""What a repository may have before the first snapshot."""
+"""What a repository may have besides a snapshot."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +43,56 @@ def push(
     api = _api(endpoint, token)
     with _readable_errors(repository):
         url = api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
-        there = set(api.list_repo_files(repository, repo_type="dataset"))
-        if there - _OF_THE_HUB and MANIFEST not in there:
-            raise Conflict(
-                f"{repository} holds something else than a snapshot. Choose another repository, or empty this one.",
-                code="hub_repository",
-            )
         before = api.dataset_info(repository).sha
+        _refuse_other_files(api, repository, before)
+        _refuse_other_tag(api, repository, name, (folder / MANIFEST).read_bytes())
         done = api.upload_folder(
             repo_id=repository,
             repo_type="dataset",
             folder_path=folder,
             delete_patterns="*",
             commit_message=f"Snapshot {name}",
+            parent_commit=before,  # refused if somebody adds files meanwhile, which would be deleted
         )
         api.create_tag(repository, repo_type="dataset", tag=name, revision=done.oid, exist_ok=True)
     return Pushed(str(url), done.oid, is_new=done.oid != before)
+
+
+def _refuse_other_files(api: Any, repository: str, commit: str) -> None:
+    """Raise Conflict if the push would delete what no snapshot brought."""
+    there = set(api.list_repo_files(repository, repo_type="dataset", revision=commit)) - _OF_THE_HUB
+    known: set[str] = set()
+    if MANIFEST in there:
+        with suppress(ValueError, TypeError, KeyError):
+            known = {MANIFEST, SUMS, *json.loads(_manifest(api, repository, commit))["files"]}
+    if others := sorted(there - known):
+        raise Conflict(
+            f"{repository} holds something else than a snapshot: {others[0]}. Choose another repository, or empty this "
+            "one.",
+            code="hub_repository",
+        )
+
+
+def _refuse_other_tag(api: Any, repository: str, name: str, manifest: bytes) -> None:
+    """Raise Conflict if the tag is there already for something else."""
+    for tag in api.list_repo_refs(repository, repo_type="dataset").tags:
+        if tag.name == name and _manifest(api, repository, tag.target_commit) != manifest:
+            raise Conflict(
+                f"{repository} has a tag {name} of something else. Choose another repository, or delete the tag.",
+                code="hub_tag",
+            )
+
+
+def _manifest(api: Any, repository: str, commit: str) -> bytes:
+    """Return the manifest of a commit, empty if it has none."""
+    from huggingface_hub.errors import EntryNotFoundError
+
+    with TemporaryDirectory() as cache:
+        try:
+            path = api.hf_hub_download(repository, MANIFEST, repo_type="dataset", revision=commit, cache_dir=cache)
+        except EntryNotFoundError:
+            return b""
+        return Path(path).read_bytes()
 
 
 def _api(endpoint: str | None, token: str) -> Any:

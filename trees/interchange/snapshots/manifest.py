@@ -16,10 +16,10 @@ from trees.interchange.tree_record import SPLITS
 Manifest = dict[str, Any]
 
 MANIFEST, SUMS, WITHDRAWN = "manifest.json", "SHA256SUMS", "withdrawn.jsonl"
+REMOVED = "removed"
+"""The reason in withdrawn.jsonl of what moderators removed."""
 LIBRARIES = ("arro3-core", "arro3-io", "orjson", "zstandard")
 """What decides the bytes of the files, besides the code of the site."""
-LICENSE = "CC-BY-4.0"
-"""Of contributions under the terms of the site. Decision 10."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from trees.interchange.snapshots.folder import write_folder
 from trees.interchange.snapshots.frozen import get_frozen, refuse_retracted, unknown_snapshot
 from trees.interchange.snapshots.published import files_of
 from trees.interchange.snapshots.storage import snapshot_storage
+from trees.interchange.snapshots.withdrawals import refuse_withdrawn
 from trees.models import Snapshot
 
 
@@ -33,9 +34,11 @@ class Publication:
 def publish(name: str, *, written: Progress = lambda done: None, uploaded: Progress = lambda done: None) -> Publication:
     """Write the folder of the snapshot if it is not there, store its files, and offer them. Twice changes nothing.
 
-    Raise NotFound, Gone, Conflict (`snapshot_busy`, and what `write_folder` raises), Busy if the storage fails.
+    Raise NotFound, Gone, Conflict (`snapshot_busy`, and what `refuse_withdrawn` and `write_folder` raise), Busy if the
+    storage fails.
     """
     snapshot = get_frozen(name)
+    refuse_withdrawn(snapshot)
     folder = settings.SNAPSHOT_FOLDER / snapshot.name
     write_folder(snapshot, folder, progress=written)
     files, storage = files_of(snapshot.manifest), snapshot_storage()
@@ -44,12 +47,14 @@ def publish(name: str, *, written: Progress = lambda done: None, uploaded: Progr
             added = storage.add(snapshot.name, folder, files.values(), uploaded)
             row = _lock(name)
             refuse_retracted(row)
+            refuse_withdrawn(row)
             is_new = row.published_at is None
             if is_new:
                 row.published_at, row.published_bytes = timezone.now(), sum(file.bytes for file in files.values())
                 row.save(update_fields=["published_at", "published_bytes"])
-    except Gone:  # it was retracted meanwhile
-        remove_files(name)
+    except (Gone, Conflict) as error:
+        if error.code != "snapshot_busy":  # it was retracted, or one of its texts withdrawn, meanwhile
+            remove_files(name)
         raise
     return Publication(row, len(files), added, is_new)
 

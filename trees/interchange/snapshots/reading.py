@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from trees.interchange.export_facts import SKIP_EMOJIS
+from trees.interchange.export_facts import SKIP_EMOJIS, toxicity_of
 from trees.interchange.export_json import Judgments, Writer, label_answers
 from trees.interchange.flat import Misfits, with_constant_keys
 from trees.interchange.format import Node
@@ -74,7 +74,7 @@ class Rules:
 class Batch:
     """Some trees with everything to freeze of them, in memory. `tally` counts what is taken in and left out.
 
-    Seven statements, eight if API clients vouch for people.
+    Eight statements, nine if API clients vouch for people.
     """
 
     def __init__(self, trees: Sequence[MessageTree], rules: Rules, tally: Tally) -> None:
@@ -135,14 +135,16 @@ class Batch:
     def _record(self, tree: MessageTree, children: dict[UUID | None, list[Message]]) -> TreeRecord:
         line = self._writer.tree(tree, children[None][0], children)
         node = with_constant_keys(line, self._tally.misfits)
-        bases = {self._ids[m.pk]: self._bases[m.pk] for siblings in children.values() for m in siblings}
+        messages = {self._ids[m.pk]: m for siblings in children.values() for m in siblings}
         waiting: list[Node] = [node["prompt"]]
         while waiting:
             message = waiting.pop()
-            message["basis"] = bases[message["message_id"]]
-            self._tally.languages[message["lang"]] += 1
+            row = messages[message["message_id"]]
+            message["basis"] = self._bases[row.pk]
+            message["lang"] = row.lang  # a file may leave it out
+            self._tally.languages[row.lang] += 1
             waiting.extend(message["replies"])
-        self._tally.has["messages"] += len(bases)
+        self._tally.has["messages"] += len(messages)
         reviews = [review for siblings in children.values() for m in siblings for review in self._reviews[m.pk]]
         return TreeRecord(
             tree=node,
@@ -211,15 +213,20 @@ class Batch:
         }
 
     def _judgments(self) -> dict[UUID, Judgments]:
-        """Return the labels that the frozen reviews give, and the skips."""
+        """Return the labels that the frozen reviews give, the skips, and how toxic a machine finds the texts."""
         skips: dict[UUID, Counter[str]] = defaultdict(Counter)
         rows = Skip.objects.filter(message__tree__in=self._trees, created_at__lt=self._rules.cutoff)
         for message_id, kind in rows.values_list("message", "kind"):
             if message_id in self._bases:
                 skips[message_id][SKIP_EMOJIS[kind]] += 1
+        toxicity = toxicity_of(self._messages)
         return {
-            pk: Judgments(label_answers(review.labels for review in self._reviews[pk]), skips[pk])
-            for pk in {*self._reviews, *skips}
+            pk: Judgments(
+                label_answers(review.labels for review in self._reviews[pk]),
+                skips[pk],
+                toxicity=toxicity.get(pk, {}),
+            )
+            for pk in {*self._reviews, *skips, *toxicity}
         }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from oasst.core.errors import Invalid
 from trees.interchange.snapshots.canonical import parse_record, record_line
 from trees.interchange.snapshots.files import open_lines
-from trees.interchange.snapshots.manifest import MANIFEST, WITHDRAWN, Manifest, trees_file
+from trees.interchange.snapshots.manifest import MANIFEST, REMOVED, WITHDRAWN, Manifest, trees_file
 
 
 def is_snapshot_folder(folder: Path) -> bool:
@@ -62,9 +62,10 @@ def _check(line: bytes, split: str, last: str, where: str) -> str:
 
 
 def withdrawn_ids(folder: Path) -> set[str]:
-    """Return the messages that the snapshot lists as withdrawn. Raise Invalid."""
+    """Return the messages that the snapshot lists, unless a moderator removed them. Raise Invalid."""
     try:
         lines = (folder / WITHDRAWN).read_bytes().splitlines()
-        return {json.loads(line)["message_id"] for line in lines}
+        entries = [json.loads(line) for line in lines]
+        return {entry["message_id"] for entry in entries if entry["reason"] != REMOVED}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Invalid(f"{folder / WITHDRAWN}: cannot be read: {error}", code="unreadable") from error

@@ -29,6 +29,17 @@ def snapshot_pseudonyms() -> Pseudonyms:
     return Pseudonyms(salt)
 
 
+def known_pseudonyms() -> Pseudonyms | None:
+    """Return the pseudonyms of this site if it has their secret; make none, and never raise."""
+    salt = settings.SNAPSHOT_SALT
+    if not salt:
+        try:
+            salt = settings.KEPT_SNAPSHOT_SALT.read_text().strip()
+        except (OSError, ValueError):
+            return None
+    return Pseudonyms(salt) if len(salt) >= SHORT_SEED else None
+
+
 def salt_digest(pseudonyms: Pseudonyms) -> str:
     """Return a text that differs for every salt and reveals none."""
     return pseudonyms.pseudonym("salt", "")

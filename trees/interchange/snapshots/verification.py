@@ -53,10 +53,12 @@ def _changed_manifest(folder: Path, manifest: Manifest) -> Iterator[str]:
             yield f"{MANIFEST} is not as a snapshot writes it."
         if (folder / SUMS).read_bytes() != sums_bytes(manifest):
             yield f"{SUMS} and {MANIFEST} do not belong together: one of them was changed."
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:  # ValueError for NaN
         raise Invalid(f"{folder / MANIFEST}: is no manifest of a snapshot: {error}", code="no_manifest") from error
     except FileNotFoundError:
         yield f"{SUMS} is missing."
+    except OSError as error:
+        raise Invalid(f"{folder / SUMS}: cannot be read: {error.strerror or error}", code="unreadable") from error
 
 
 def _changed_files(found: dict[str, Any], listed: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -78,6 +80,9 @@ def _changed_rows(folder: Path, manifest: Manifest, progress: Progress) -> Itera
         except Invalid as error:
             yield error.message
             return
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            yield f"A tree has not the columns of a frozen tree: {type(error).__name__}, {error}."
+            return
         except OSError as error:
             raise Invalid(f"{scratch}: cannot be written: {error.strerror or error}", code="output") from error
         yield from _changed_facts(written, manifest)
@@ -92,13 +97,18 @@ def _changed_rows(folder: Path, manifest: Manifest, progress: Progress) -> Itera
 def _changed_facts(written: Written, manifest: Manifest) -> Iterator[str]:
     if written.source.hexdigest() != manifest.get("source_sha256"):
         yield "The trees are not those that were frozen: source_sha256 is another one."
-    counts = manifest.get("counts") or {}
+    counts = _dictionary(manifest.get("counts"))
     if counts.get("trees_by_split") != written.trees_by_split():
         yield "The manifest has other numbers of trees than there are."
-    listed, rows = counts.get("rows") or {}, written.rows_by_form()
+    listed, rows = _dictionary(counts.get("rows")), written.rows_by_form()
     for form in FORMS:
         if form.name in listed and listed[form.name] != rows[form.name]:
             yield f"The manifest has other numbers of rows of {form.name} than there are."
+
+
+def _dictionary(value: Any) -> dict[str, Any]:
+    """Return the value, or nothing if somebody put something else in its place."""
+    return value if isinstance(value, dict) else {}
 
 
 def _is_same(expected: Path, found: Path, *, is_same_library: bool) -> bool:

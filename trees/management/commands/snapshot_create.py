@@ -1,6 +1,7 @@
 """manage.py snapshot_create: freeze the data set under a name, and write it as a folder."""
 
 from argparse import ArgumentParser
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ from django.conf import settings
 from oasst.embedded.commands import ServiceCommand
 from trees.interchange.snapshots import filters
 from trees.interchange.snapshots.folder import write_folder
-from trees.interchange.snapshots.freezing import freeze
+from trees.interchange.snapshots.freezing import find_same, freeze
 from trees.interchange.snapshots.manifest import MANIFEST, file_facts
-from trees.interchange.snapshots.salt import snapshot_pseudonyms
+from trees.interchange.snapshots.salt import known_pseudonyms, snapshot_pseudonyms
 from trees.management.progress import counter
 from trees.models import Snapshot
 
@@ -39,13 +40,25 @@ class Command(ServiceCommand):
         filters.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        name, wanted, cutoff = options["name"], filters.from_options(options), filters.cutoff_from(options)
+        snapshot = find_same(name, filters=wanted, pseudonyms=known_pseudonyms(), cutoff=cutoff)
+        if snapshot is None:
+            snapshot = self._freeze(name, wanted, cutoff, new_salt=options["new_salt"])
+        self._report(snapshot)
+        target = options["output"] or settings.SNAPSHOT_FOLDER / snapshot.name
+        progress = counter(self.stderr, "trees written")
+        result = write_folder(snapshot, target, replace=options["replace"], progress=progress)
+        self.stdout.write(f"{target} {'is there already, with the same bytes' if result.existed else 'written'}.")
+        self.stdout.write(f"SHA-256 of its manifest: {file_facts(target / MANIFEST)['sha256']}")
+
+    def _freeze(self, name: str, wanted: filters.Filters, cutoff: datetime | None, *, new_salt: bool) -> Snapshot:
         had_salt = bool(settings.SNAPSHOT_SALT) or settings.KEPT_SNAPSHOT_SALT.exists()
         snapshot = freeze(
-            options["name"],
-            filters=filters.from_options(options),
+            name,
+            filters=wanted,
             pseudonyms=snapshot_pseudonyms(),
-            cutoff=filters.cutoff_from(options),
-            new_salt=options["new_salt"],
+            cutoff=cutoff,
+            new_salt=new_salt,
             progress=counter(self.stderr, "trees frozen"),
         )
         if not had_salt:
@@ -53,12 +66,7 @@ class Command(ServiceCommand):
                 f"A secret for pseudonyms was made: {settings.KEPT_SNAPSHOT_SALT}. Keep a copy: with another one the "
                 "ids of the next snapshot would not match these."
             )
-        self._report(snapshot)
-        target = options["output"] or settings.SNAPSHOT_FOLDER / snapshot.name
-        progress = counter(self.stderr, "trees written")
-        result = write_folder(snapshot, target, replace=options["replace"], progress=progress)
-        self.stdout.write(f"{target} {'is there already, with the same bytes' if result.existed else 'written'}.")
-        self.stdout.write(f"SHA-256 of its manifest: {file_facts(target / MANIFEST)['sha256']}")
+        return snapshot
 
     def _report(self, snapshot: Snapshot) -> None:
         counts = snapshot.counts

@@ -9,6 +9,7 @@ from oasst.embedded.commands import ServiceCommand
 from trees.interchange.snapshots.folder import write_folder
 from trees.interchange.snapshots.frozen import get_frozen
 from trees.interchange.snapshots.hub import push
+from trees.interchange.snapshots.withdrawals import refuse_withdrawn
 from trees.management.progress import counter
 
 
@@ -27,6 +28,7 @@ class Command(ServiceCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         snapshot = get_frozen(options["name"])
+        refuse_withdrawn(snapshot)
         folder = settings.SNAPSHOT_FOLDER / snapshot.name
         write_folder(snapshot, folder, progress=counter(self.stderr, "trees written"))
         done = push(

@@ -4,33 +4,29 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from oasst.core.errors import DomainError
 from trees.interchange.snapshots.manifest import MANIFEST, file_facts
 from trees.interchange.snapshots.verification import find_problems
+from trees.management.file_command import FileCommand
 from trees.management.progress import counter
 
 
-class Command(BaseCommand):
+class Command(FileCommand):
     help = (
         "Check a folder that snapshot_create wrote, without a database: each file against the manifest, and all rows "
         "against the frozen trees, from which they are computed again. Names everything that is changed, missing or "
         "too many. Example: ./manage.py snapshot_verify var/snapshots/2026.1"
     )
-    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", type=Path)
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder, problems = options["folder"], 0
-        try:
-            for problem in find_problems(folder, progress=counter(self.stderr, "trees checked")):
-                self.stdout.write(problem)
-                problems += 1
-        except DomainError as error:
-            raise CommandError(f"{error.message} [{error.code}]") from error
+        for problem in find_problems(folder, progress=counter(self.stderr, "trees checked")):
+            self.stdout.write(problem)
+            problems += 1
         if problems:
             raise CommandError(f"{folder} is not what was published: {problems} problems.")
         digest = file_facts(folder / MANIFEST)["sha256"]
