@@ -7,6 +7,8 @@ Advance = Callable[[int], object]
 """Called with how much was done since the last call."""
 Progress = Callable[[str, int, str], AbstractContextManager[Advance]]
 """Takes what is done, how much of it there is, and the unit. The work runs inside the context."""
+CountDone = Callable[[int], None]
+"""Called with how many trees or files are done so far, where nobody knows how many there are."""
 
 
 @contextmanager

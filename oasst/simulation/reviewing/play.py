@@ -1,7 +1,6 @@
 """Reviews simulated texts under one rule, with skills learnt each night, and counts reviews and both kinds of error."""
 
 import random
-from collections import Counter
 from dataclasses import dataclass, replace
 from math import exp, sqrt
 
@@ -54,8 +53,6 @@ class Play:
         self._rng = random.Random(f"play-{seed}")
         self.estimate: Estimate[int, str] = Estimate()
         self._answers: list[Answers[int, str]] = []
-        self._written: Counter[int] = Counter()
-        self._rejected: Counter[int] = Counter()
 
     def run(self, texts: int) -> Outcome:
         outcome = Outcome()
@@ -68,8 +65,6 @@ class Play:
             outcome.good += not text.bad
             outcome.bad_accepted += text.bad and accepted
             outcome.good_rejected += not text.bad and not accepted
-            self._written[text.author] += 1
-            self._rejected[text.author] += not accepted
         return outcome
 
     def _review(self, text: Text) -> tuple[bool, int]:

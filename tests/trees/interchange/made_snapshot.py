@@ -18,11 +18,11 @@ if __name__ == "__main__":
 from oasst.core.json_lines import read_lines
 from tests.paths import SAMPLE
 from tests.trees.interchange.made_trees import node, ranking, review, tree
+from tests.trees.interchange.record_from_line import record_from_line
 from trees.interchange.data_card import card_files
 from trees.interchange.figures import Figures
 from trees.interchange.flat import DETOXIFY, Type
 from trees.interchange.forms import FORMS
-from trees.interchange.record_from_line import record_from_line
 from trees.interchange.tree_record import SPLITS, TreeRecord
 
 

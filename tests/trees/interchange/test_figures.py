@@ -14,9 +14,9 @@ from oasst.core.json_lines import read_lines
 from tests.factories import new_prompt
 from tests.paths import SAMPLE
 from tests.trees.interchange.made_trees import all_messages, node, random_trees, ranking, review, tree
+from tests.trees.interchange.record_from_line import record_from_line
 from trees.interchange.figures import Figures
 from trees.interchange.flat import DETOXIFY
-from trees.interchange.record_from_line import record_from_line
 from trees.interchange.tree_record import TreeRecord
 from trees.models import Review
 from trees.statistics.krippendorff import Distance, alpha

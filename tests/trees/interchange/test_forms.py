@@ -13,9 +13,9 @@ from oasst.core.json_lines import read_lines
 from tests.paths import SAMPLE
 from tests.readers.reference_loader import rl_prompts, rm_samples, sft_threads, trees_from_rows
 from tests.trees.interchange.made_trees import all_messages, node, random_trees, ranking, tree
+from tests.trees.interchange.record_from_line import record_from_line
 from trees.interchange.flat import Type
 from trees.interchange.forms import FORMS
-from trees.interchange.record_from_line import record_from_line
 from trees.interchange.tree_record import MESSAGE_COLUMNS, SPLITS, TreeRecord
 
 Row = dict[str, Any]

@@ -5,7 +5,7 @@ A few bytes can decompress to terabytes, so a reader of uploaded or downloaded f
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader, RawIOBase
 from pathlib import Path
@@ -15,6 +15,7 @@ import zstandard
 from typing_extensions import Buffer
 
 from oasst.core.errors import Invalid
+from trees.interchange.progress import Advance
 
 GZIP, ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
 # Real data sets expand up to 60 times; bombs by gzip 1,000 times, by zstd 10,000 times and more.
@@ -32,12 +33,9 @@ _OTHERS = {
     b"ustar": "a tar archive",
 }
 
-Advance = Callable[[int], object]
-"""Called with the number of bytes that were read from the disk."""
-
 
 class Source(RawIOBase):
-    """An open file that reports what is read from it."""
+    """An open file that reports how many bytes are read from the disk."""
 
     def __init__(self, path: Path, advance: Advance | None = None) -> None:
         self._file, self._advance = path.open("rb", buffering=0), advance

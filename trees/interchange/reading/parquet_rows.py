@@ -18,7 +18,8 @@ from arro3.core import RecordBatchReader
 from arro3.io import read_parquet
 
 from oasst.core.errors import Invalid
-from trees.interchange.reading.decompression import PARQUET, Advance, Source
+from trees.interchange.progress import Advance
+from trees.interchange.reading.decompression import PARQUET, Source
 
 # Each text of a page may have the size of the whole page, so few rows are decoded at a time.
 ROWS = 256

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from oasst.core.errors import Invalid
-from trees.interchange.reading.decompression import PARQUET, UNREADABLE, Advance, decompressed, first_bytes
+from trees.interchange.progress import Advance
+from trees.interchange.reading.decompression import PARQUET, UNREADABLE, decompressed, first_bytes
 from trees.interchange.reading.json_values import LONGEST, parse_json, read_elements, read_lines
 from trees.interchange.reading.parquet_rows import read_rows
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from oasst.core.errors import Invalid
 from trees.interchange.format import Node, ParsedTree, parse_tree
-from trees.interchange.reading.decompression import Advance
+from trees.interchange.progress import Advance
 from trees.interchange.reading.formats import BY_NAME, Format, recognize
 from trees.interchange.reading.message_rows import MessageRows, Refuse
 from trees.interchange.reading.records import Place, read_records

@@ -18,8 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from oasst.core.errors import Busy
 from oasst.core.server_urls import Bucket
+from trees.interchange.progress import CountDone
 from trees.interchange.snapshots.published import PublishedFile
-from trees.interchange.snapshots.storage import Progress
 
 LINK_SECONDS = 3600
 # A server knows the SHA-256 of a whole object only if it came in one piece; 5 GB is the most that S3 takes.
@@ -54,7 +54,7 @@ class BucketStorage:
         # The signature of a link covers the host.
         self._signing_client = client(bucket.public_endpoint) if bucket.public_endpoint else self._client
 
-    def add(self, name: str, folder: Path, files: Iterable[PublishedFile], progress: Progress) -> int:
+    def add(self, name: str, folder: Path, files: Iterable[PublishedFile], progress: CountDone) -> int:
         added = 0
         for done, file in enumerate(files, start=1):
             with self._readable_errors(f"did not take {file.path}"):

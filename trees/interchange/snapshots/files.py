@@ -17,6 +17,7 @@ import zstandard
 from oasst.core.errors import Invalid
 from trees.interchange.forms import FORMS, Form
 from trees.interchange.parquet import lines_to_parquet
+from trees.interchange.progress import CountDone
 from trees.interchange.snapshots.canonical import SourceDigest, parse_record, row_line
 from trees.interchange.snapshots.manifest import Part, trees_file
 from trees.interchange.tree_record import SPLITS, TreeRecord
@@ -28,8 +29,6 @@ Lines = Iterable[tuple[str, bytes]]
 """The id and the canonical JSON of each tree, in the order of the ids."""
 Source = Callable[[str], Lines]
 """Returns the trees of a split."""
-Progress = Callable[[int], None]
-"""Called with the number of trees that are done."""
 
 
 @dataclass
@@ -51,7 +50,7 @@ def write_files(
     trees: Source,
     folder: Path,
     *,
-    progress: Progress = lambda done: None,
+    progress: CountDone = lambda done: None,
     each: Callable[[TreeRecord], None] = lambda record: None,
 ) -> Written:
     """Write trees and rows into this folder, and call `each` with each tree. Raise OSError, and what `trees` raises."""
@@ -66,7 +65,7 @@ def _write_split(
     lines: Lines,
     folder: Path,
     written: Written,
-    progress: Progress,
+    progress: CountDone,
     each: Callable[[TreeRecord], None],
 ) -> None:
     parts = [(form, Part(form.name, split)) for form in FORMS]

@@ -16,7 +16,8 @@ from django.db import transaction
 from oasst.core.errors import Conflict, Invalid
 from trees.interchange.data_card import card_files
 from trees.interchange.figures import Figures
-from trees.interchange.snapshots.files import Progress, Written, write_files
+from trees.interchange.progress import CountDone
+from trees.interchange.snapshots.files import Written, write_files
 from trees.interchange.snapshots.freezing import withdrawn_of
 from trees.interchange.snapshots.frozen import compress, decompress, frozen_lines, refuse_retracted
 from trees.interchange.snapshots.manifest import (
@@ -40,7 +41,7 @@ class Result:
 
 
 def write_folder(
-    snapshot: Snapshot, target: Path, *, replace: bool = False, progress: Progress = lambda done: None
+    snapshot: Snapshot, target: Path, *, replace: bool = False, progress: CountDone = lambda done: None
 ) -> Result:
     """Write the snapshot as the folder `target`. If that is there with the same bytes, nothing changes.
 
@@ -89,7 +90,7 @@ class _Content:
     card: dict[str, str]  # the files about the data, by path
 
 
-def _write(snapshot: Snapshot, folder: Path, progress: Progress) -> _Content:
+def _write(snapshot: Snapshot, folder: Path, progress: CountDone) -> _Content:
     figures = Figures()
     card = _frozen_card(snapshot)
     each = (lambda record: None) if card else figures.add

@@ -20,10 +20,10 @@ from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid
 from oasst.core.locks import try_advisory_lock
 from oasst.core.text.validation import clean_reason
+from trees.interchange.progress import CountDone
 from trees.interchange.pseudonyms import Pseudonyms
 from trees.interchange.selection import Inclusion
 from trees.interchange.snapshots.canonical import SourceDigest, record_line
-from trees.interchange.snapshots.files import Progress
 from trees.interchange.snapshots.filters import Filters, whole_milliseconds
 from trees.interchange.snapshots.frozen import BATCH, compress, decompress, refuse_retracted, unknown_snapshot
 from trees.interchange.snapshots.reading import Batch, Rules, Tally
@@ -45,7 +45,7 @@ def freeze(
     cutoff: datetime | None = None,
     new_salt: bool = False,
     created_by: User | None = None,
-    progress: Progress = lambda done: None,
+    progress: CountDone = lambda done: None,
 ) -> Snapshot:
     """Return the snapshot of this name, and freeze it now if there is none. `cutoff` is now by default.
 
@@ -154,7 +154,7 @@ def _refuse_other_salt(pseudonyms: Pseudonyms, *, allowed: bool) -> None:
         )
 
 
-def _freeze(snapshot: Snapshot, filters: Filters, pseudonyms: Pseudonyms, progress: Progress) -> None:
+def _freeze(snapshot: Snapshot, filters: Filters, pseudonyms: Pseudonyms, progress: CountDone) -> None:
     vouching = {pk: f"client {pseudonyms.pseudonym('client', str(pk))}" for pk in filters.vouched_by}
     rules = Rules(filters, snapshot.cutoff, pseudonyms, vouching)
     tally, done = Tally(), 0

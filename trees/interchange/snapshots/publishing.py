@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from oasst.core.errors import Conflict, Gone
 from oasst.core.locks import try_advisory_lock
-from trees.interchange.snapshots.files import Progress
+from trees.interchange.progress import CountDone
 from trees.interchange.snapshots.folder import write_folder
 from trees.interchange.snapshots.frozen import get_frozen, refuse_retracted, unknown_snapshot
 from trees.interchange.snapshots.published import files_of
@@ -31,7 +31,9 @@ class Publication:
     is_new: bool  # it was not offered before
 
 
-def publish(name: str, *, written: Progress = lambda done: None, uploaded: Progress = lambda done: None) -> Publication:
+def publish(
+    name: str, *, written: CountDone = lambda done: None, uploaded: CountDone = lambda done: None
+) -> Publication:
     """Write the folder of the snapshot if it is not there, store its files, and offer them. Twice changes nothing.
 
     Raise NotFound, Gone, Conflict (`snapshot_busy`, and what `refuse_withdrawn` and `write_folder` raise), Busy if the

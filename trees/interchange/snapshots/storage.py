@@ -1,19 +1,17 @@
 """Where everybody downloads published snapshots from: the folder of the site, or a bucket of S3. Decision 116."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
 from django.conf import settings
 
+from trees.interchange.progress import CountDone
 from trees.interchange.snapshots.published import PublishedFile
-
-Progress = Callable[[int], None]
-"""Called with the number of files that are done."""
 
 
 class Storage(Protocol):
-    def add(self, name: str, folder: Path, files: Iterable[PublishedFile], progress: Progress) -> int:
+    def add(self, name: str, folder: Path, files: Iterable[PublishedFile], progress: CountDone) -> int:
         """Store the files of a complete folder in this order, and return how many were not there already.
 
         May be repeated, also after it was killed. Raise Busy if the storage does not take them.
@@ -32,7 +30,7 @@ class FolderStorage:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def add(self, name: str, folder: Path, files: Iterable[PublishedFile], progress: Progress) -> int:
+    def add(self, name: str, folder: Path, files: Iterable[PublishedFile], progress: CountDone) -> int:
         return 0
 
     def remove(self, name: str) -> None:

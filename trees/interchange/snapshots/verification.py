@@ -9,7 +9,8 @@ from typing import Any
 
 from oasst.core.errors import Invalid
 from trees.interchange.forms import FORMS
-from trees.interchange.snapshots.files import CHUNK, Progress, Written, open_lines, write_files
+from trees.interchange.progress import CountDone
+from trees.interchange.snapshots.files import CHUNK, Written, open_lines, write_files
 from trees.interchange.snapshots.manifest import (
     MANIFEST,
     PARTS,
@@ -26,7 +27,7 @@ from trees.interchange.snapshots.reading_folders import folder_lines, read_manif
 from trees.interchange.tree_record import SPLITS
 
 
-def find_problems(folder: Path, progress: Progress = lambda done: None) -> Iterator[str]:
+def find_problems(folder: Path, progress: CountDone = lambda done: None) -> Iterator[str]:
     """Yield a sentence for each difference from what the manifest says. Raise Invalid if there is no manifest.
 
     The bytes of Parquet and zstd depend on their libraries. With other versions the rows are compared instead, and
@@ -72,7 +73,7 @@ def _changed_files(found: dict[str, Any], listed: dict[str, Any]) -> Iterator[tu
             yield path, f"{path} was changed: its size or SHA-256 is not that of the manifest."
 
 
-def _changed_rows(folder: Path, manifest: Manifest, progress: Progress) -> Iterator[str]:
+def _changed_rows(folder: Path, manifest: Manifest, progress: CountDone) -> Iterator[str]:
     """Write the snapshot again from its trees, and yield what differs."""
     with TemporaryDirectory(prefix="snapshot-verify-") as scratch:
         try:
