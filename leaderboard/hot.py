@@ -247,7 +247,7 @@ _OWN = f"""
     FROM (
         SELECT CASE
             WHEN event.kind = 'replies_ranked' THEN 'rankings_total'
-            WHEN event.kind = 'message_reviewed' THEN 'labels_' || (event.data ->> 'mode')
+            WHEN event.kind IN ('message_reviewed', 'message_checked') THEN 'labels_' || (event.data ->> 'mode')
             WHEN message.parent_id IS NULL THEN 'prompts'
             ELSE 'replies_' || message.role
         END AS kind
@@ -259,7 +259,7 @@ _OWN = f"""
     ) AS unread
 """.strip()
 _WORK = [kind.value for kind in (Happening.Kind.MESSAGE_POSTED, Happening.Kind.MESSAGE_REVIEWED)]
-_WORK.append(Happening.Kind.REPLIES_RANKED.value)
+_WORK += [Happening.Kind.MESSAGE_CHECKED.value, Happening.Kind.REPLIES_RANKED.value]
 
 
 def read_own_counts(person_id: UUID, lang: str, frames: Iterable[Frame]) -> dict[str, Counter[str]]:

@@ -78,7 +78,7 @@ def _latest(user: User, before: datetime | None) -> dict[UUID, datetime]:
     rankings = Ranking.objects.filter(author=user)
     works = (
         ("pk", Message.objects.filter(author=user)),
-        ("message_id", Review.objects.filter(author=user, kind=Review.Kind.REVIEW)),
+        ("message_id", Review.by_author.filter(author=user, kind__in=Review.BY_TASK)),
         ("parent_id", rankings),
     )
     for about, work in works:

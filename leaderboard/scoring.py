@@ -149,16 +149,17 @@ def credits_of(tree_ids: Iterable[UUID]) -> dict[UUID, tuple[str, list[Credit]]]
         trees[tree_id].texts[text.id] = text
     for tree in trees.values():
         tree.count_texts()
-    reviews = Review.objects.filter(message__tree__in=trees).values_list(
+    reviews = Review.by_author.filter(message__tree__in=trees).values_list(
         "message__tree_id", "kind", "message_id", "author_id", "created_at", "mode", "revision_id", "labels"
     )
     for tree_id, kind, message, author, at, mode, revision, labels in reviews:
         # The message was committed after the texts were read; its own outbox event will count it.
         if message not in trees[tree_id].texts:
             continue
-        if kind == Review.Kind.REVIEW:
+        if kind in Review.BY_TASK:  # a check is worth as much as any review, or its author could tell
             trees[tree_id].count_review(message, author, at, mode, revision, labels)
-        trees[tree_id].count_complaints(message, labels)
+        if kind not in Review.CHECKS:
+            trees[tree_id].count_complaints(message, labels)
     rankings = Ranking.objects.filter(parent__tree__in=trees).values_list(
         "parent__tree_id", "parent_id", "author_id", "created_at", "ordered_ids", "not_rankable"
     )

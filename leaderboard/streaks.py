@@ -21,7 +21,10 @@ from trees.models import Happening
 
 WORK = frozenset(
     kind.value
-    for kind in (Happening.Kind.MESSAGE_POSTED, Happening.Kind.MESSAGE_REVIEWED, Happening.Kind.REPLIES_RANKED)
+    for kind in (
+        *(Happening.Kind.MESSAGE_POSTED, Happening.Kind.REPLIES_RANKED),
+        *(Happening.Kind.MESSAGE_REVIEWED, Happening.Kind.MESSAGE_CHECKED),
+    )
 )
 GRACE = timedelta(days=2)  # at most, from one day of work to the next
 

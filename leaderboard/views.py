@@ -77,6 +77,7 @@ def points(request: SignedInRequest) -> HttpResponse:
     counts = queries.own_counts(user, frames=[Frame.TOTAL])[Frame.TOTAL]
     streak = streaks.streak_of(user, now)
     page = reasons.reasons_of(user, before=request.GET.get("older", ""))
+    record = ReviewerRecord.objects.filter(person=user).first()
     context = {
         "level": level_of(queries.score_of(counts, "points")),
         "provisional": counts["provisional"],
@@ -87,8 +88,9 @@ def points(request: SignedInRequest) -> HttpResponse:
         "older_url": f"{reverse('points')}?{urlencode({'older': page.older})}" if page.older else "",
         "newest_url": reverse("points") if request.GET.get("older") else "",
         "rules": [kind for kind in KINDS.values() if kind.points or kind.quality],
-        "record": ReviewerRecord.objects.filter(person=user).first(),
+        "record": record,
         "differences": reviewers.notable_differences(user),
+        "checks": reviewers.summary_of_checks(record),
         "reviews_are_weighed": current_policy().weighted_reviews,
     }
     return render(request, "leaderboard/points.html", context)

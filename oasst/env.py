@@ -4,10 +4,12 @@ Each variable NAME may also be given as NAME_FILE, a path whose content is the v
 Each error names the variable, because the person who reads it is starting the site.
 """
 
+import json
 import os
 import re
 import secrets
 from pathlib import Path
+from typing import Any
 
 _LARGEST = 2**63 - 1
 _MAX_DIGITS = 30
@@ -106,6 +108,18 @@ def origins(name: str) -> list[str]:
 
 
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#@*\s]+")
+
+
+def overrides(name: str) -> dict[str, Any]:
+    """Return a JSON object, such as {"num_reviews_reply": 2}."""
+    value = text(name)
+    try:
+        result = json.loads(value or "{}")
+    except ValueError:
+        result = None
+    if not isinstance(result, dict):
+        raise BadVariable(f'{name} must be a JSON object such as {{"num_reviews_reply": 2}}, not {value[:100]!r}')
+    return result
 
 
 def words(name: str) -> list[str]:

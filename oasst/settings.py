@@ -440,7 +440,7 @@ AWS_SECRET_ACCESS_KEY = env.text("AWS_SECRET_ACCESS_KEY")
 # The token of snapshot_push.
 HF_TOKEN = env.text("HF_TOKEN")
 # Overrides of trees.lifecycle.policy.TreePolicy, by field name.
-TREE_POLICY: dict[str, Any] = {}
+TREE_POLICY = env.overrides("TREE_POLICY")
 
 # Machines read every message: its language, how toxic it is, personal data in it (trees.enrichment).
 OASST_SCORING = env.switch("OASST_SCORING", True)

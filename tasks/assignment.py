@@ -18,7 +18,7 @@ from oasst.core.errors import Busy, DomainError, Gone, NotFound
 from oasst.core.idempotency import fingerprint_of, once
 from oasst.core.locks import advisory_lock
 from oasst.core.text.validation import clean_optional, clean_pool_tag
-from tasks import backlog, hot, lottery, queries
+from tasks import backlog, checks, hot, lottery, queries
 from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
 from tasks.review_modes import draw_mode
@@ -126,21 +126,23 @@ def _assign(
             created_at=now,
             expires_at=now + (COLLECTIVE_VALIDITY if collective else VALIDITY),
         )
-        if _hold_opening(task, API_LEASE if api_client else PAGE_LEASE, policy):
+        if _begin(task, API_LEASE if api_client else PAGE_LEASE, policy, supply):
             return task
         possible.discard(drawn)  # others took the last openings between the two statements
     nothing = queries.explain_no_work(user, lang, policy, kind)
     raise NothingToDo(nothing.text, hint=nothing.unlock, nothing=nothing)
 
 
-def _hold_opening(task: Task, lease: timedelta, policy: TreePolicy) -> bool:
+def _begin(task: Task, lease: timedelta, policy: TreePolicy, supply: Supply) -> bool:
     """Hold the best free opening for the task and store the task. Return False if there is none."""
     work = work_of(Kind(task.kind))
     if work is None:
         Task.objects.insert(task)
         return True
-    now = task.created_at
-    message_id = hot.hold_opening(work, task.user, task.lang, lease=task.pk, now=now, until=now + lease)
+    until = task.created_at + lease
+    message_id = checks.draw(task, until, supply, policy) or hot.hold_opening(
+        work, task.user, task.lang, lease=task.pk, now=task.created_at, until=until
+    )
     if message_id is None:
         return False
     _fix_content(task, message_id, policy)
@@ -152,7 +154,7 @@ def _hold_opening(task: Task, lease: timedelta, policy: TreePolicy) -> bool:
 
 def _release(task: Task, policy: TreePolicy) -> None:
     """Free the opening that is held for this task, or delete it if the tree does not need this work any more."""
-    if task.message is not None:
+    if task.message is not None and not task.check_kind:
         locked = lock_tree(task.message.tree_id, policy)
         locked.release_opening(task.pk)
         transitions.advance(locked)
@@ -191,7 +193,9 @@ def extend_lease(*, task_id: UUID, user: User) -> None:
         require_open(task)
         held = Opening.objects.filter(lease=task.pk)
         until = min(task.expires_at, timezone.now() + (API_LEASE if task.api_client_id else PAGE_LEASE))
-        if task.message_id and not held.update(held_until=until):
+        if task.check_kind:
+            Task.objects.filter(pk=task.pk).update(check_held_until=until)
+        elif task.message_id and not held.update(held_until=until):
             raise Gone(
                 "Your place was given to somebody else while you were away. You can still send your answer; it "
                 "counts if there is a free place.",
@@ -218,7 +222,7 @@ def skip(*, task_id: UUID, user: User, policy: TreePolicy, reason: str = "", not
         task.finished_at = timezone.now()
         task.skip_reason = ": ".join(part for part in (reason, note) if part)
         task.save(update_fields=["status", "finished_at", "skip_reason"])
-        if task.message is not None:
+        if task.message is not None and not task.check_kind:  # a check is drawn once, so nothing has to be remembered
             known = reason if reason in Skip.Reason.values else ""
             reviews.record_skip(message=task.message, author=user, kind=skip_kind(task), reason=known, note=note)
             _release(task, policy)

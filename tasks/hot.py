@@ -85,7 +85,7 @@ CAUSE = f"""
 # Counting stops here: a dashboard does not need more, and counting all would cost more with each message.
 COUNT_LIMIT = 100
 FITTING = f"trees_opening opening JOIN trees_message message ON message.id = opening.message_id WHERE {FREE} AND {FITS}"
-BEST_FIRST = "ORDER BY opening.priority DESC, opening.id"
+BEST_FIRST = "ORDER BY opening.priority DESC, opening.deferred, opening.id"
 
 
 def _parameters(user: User, lang: str, now: datetime) -> dict[str, Any]:
@@ -173,7 +173,8 @@ _review, _waiting, _growing, _ranking, _backlog = (
     )
 )
 _SUPPLY = f"""\
-SELECT supply.*, capacity.reviews, capacity.replies, capacity.rankings, capacity.since
+SELECT supply.*, capacity.reviews, capacity.replies, capacity.rankings, capacity.since,
+    capacity.checked_kinds
 FROM (
     SELECT
         count(*) FILTER (WHERE state = {_review}), (
@@ -203,7 +204,8 @@ LEFT JOIN tasks_capacity capacity ON capacity.lang = %(lang)s
 
 def count_supply(lang: str, *, max_waiting: int, writing_since: datetime) -> tuple[Any, ...]:
     """Return the counts of a language in the order of the fields of `tasks.supply.Supply` up to `being_written`, then
-    the recent reviews, replies and rankings and their start; these four are None if nothing was ever counted.
+    the recent reviews, replies and rankings, their start, and the kinds of review with checks; these five are None if
+    nothing was ever counted.
     """
     parameters = {"lang": lang, "max_waiting": max_waiting, "writing_since": writing_since}
     return prepared.fetch_rows(_SUPPLY, parameters)[0]

@@ -37,6 +37,16 @@ class Task(models.Model):
     # The message to judge, to answer, or whose replies to rank. Null for a first prompt.
     message = models.ForeignKey(Message, on_delete=models.CASCADE, null=True, related_name="tasks")
     mode = models.CharField(max_length=16, choices=Review.Mode.choices, default=Review.Mode.FULL)
+    # The person must not see a difference, so no page and no API shows it.
+    check_kind = models.CharField(
+        max_length=8,
+        blank=True,
+        default="",
+        db_default="",
+        choices=[(kind.value, kind.label) for kind in Review.CHECKS],
+        help_text="For a review that only says how the user reviews: its kind. No opening is held for it.",
+    )
+    check_held_until = models.DateTimeField(null=True, editable=False, help_text="Shown like the hold of an opening.")
     reply_ids = ArrayField(models.UUIDField(), default=list, help_text="Replies to rank, in the order shown.")
     revision_ids = ArrayField(models.UUIDField(), default=list, help_text="The texts that were shown for judgment.")
 
@@ -100,6 +110,12 @@ class Capacity(models.Model):
     replies = models.PositiveIntegerField()
     rankings = models.PositiveIntegerField()
     seconds = models.JSONField(default=dict, db_default={}, help_text="Kind → how long a task of it takes.")
+    checked_kinds = ArrayField(
+        models.CharField(max_length=32),
+        default=list,
+        db_default=[],
+        help_text="Kinds of review for which there are enough gold messages.",
+    )
     since = models.DateTimeField(help_text="The first answer that was ever counted.")
     measured_at = models.DateTimeField()
 

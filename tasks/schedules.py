@@ -4,7 +4,7 @@ from celery import shared_task
 
 from oasst.core import idempotency
 from oasst.core.jobs import timed_rounds
-from tasks import capacity, estimates, upkeep
+from tasks import capacity, checks, estimates, upkeep
 from trees.lifecycle.policy import current_policy
 
 
@@ -27,6 +27,8 @@ def move_trees_on() -> int:
 
 @shared_task
 def measure_capacity() -> None:
-    """Measure for each language what its people did lately, which limits its supply, and how long tasks took."""
+    """Measure for each language what its people did lately, which limits its supply, how long tasks took, and
+    whether it has enough gold messages."""
     capacity.measure()
     estimates.measure()
+    checks.measure(current_policy())

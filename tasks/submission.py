@@ -22,7 +22,7 @@ from tasks.models import Task
 from trees.contributing import posting, reviews
 from trees.contributing.reviews import Labels
 from trees.lifecycle.policy import TreePolicy
-from trees.models import Message
+from trees.models import Message, Review
 
 
 def submit_text(
@@ -62,15 +62,18 @@ def submit_labels(*, task_id: UUID, user: User, labels: Labels, policy: TreePoli
     """Store a review. Raise what `reviews.record_labels` raises, and Gone, NotFound, Invalid (`wrong_kind`)."""
 
     def store(task: Task) -> None:
-        task.result_review = reviews.record_labels(
-            message=_message_of(task),
-            author=user,
-            labels=labels,
-            policy=policy,
-            mode=task.mode,
-            revision_id=task.revision_ids[0],
-            lease=task.pk,
-        )
+        arguments: dict[str, Any] = {
+            "message": _message_of(task),
+            "author": user,
+            "labels": labels,
+            "policy": policy,
+            "mode": task.mode,
+            "revision_id": task.revision_ids[0],
+        }
+        if task.check_kind:
+            task.result_review = reviews.record_check(kind=Review.Kind(task.check_kind), **arguments)
+        else:
+            task.result_review = reviews.record_labels(lease=task.pk, **arguments)
 
     return _submit(task_id, user, "labels", fingerprint_of(labels), store)
 

@@ -71,6 +71,7 @@ class Supply:
     being_written: int = 0  # users who are writing a first prompt
     done: WorkAmounts | None = None  # None: the language has no history
     weeks: float = 0  # over which `done` was counted
+    checked_kinds: frozenset[str] = frozenset()  # kinds of review with enough gold messages
 
     @property
     def unfinished(self) -> int:
@@ -132,11 +133,12 @@ class Supply:
 
 def read_supply(lang: str, policy: TreePolicy) -> Supply:
     """Read the supply of a language. One statement on partial indexes: finished trees and past work cost nothing."""
-    *counts, reviews, replies, rankings, since = hot.count_supply(
+    *counts, reviews, replies, rankings, since, checked_kinds = hot.count_supply(
         lang, max_waiting=max(1, policy.max_prompt_lottery_waiting), writing_since=timezone.now() - WRITING_TIME
     )
     supply = Supply(policy, *counts)
     if since is None:
         return supply
     weeks = min(HISTORY_WEEKS, max(timedelta(0), timezone.now() - since) / timedelta(weeks=1))
-    return replace(supply, done=WorkAmounts(reviews, replies, rankings), weeks=weeks)
+    done = WorkAmounts(reviews, replies, rankings)
+    return replace(supply, done=done, weeks=weeks, checked_kinds=frozenset(checked_kinds))

@@ -209,7 +209,9 @@ def _page(
         gone = Gone("The message was removed meanwhile.", hint="What you wrote is kept below.", code="message_deleted")
         return _closed(request, task, gone, str(request.POST.get("text") or _draft(task).get("text", "")))
     draft = getattr(task, "draft", None)
-    held = Opening.objects.filter(lease=task.pk).values_list("held_until", flat=True).first()
+    held = task.check_held_until
+    if not task.check_kind:
+        held = Opening.objects.filter(lease=task.pk).values_list("held_until", flat=True).first()
     modes = {Review.Mode(task.mode)} if task.mode else None
     context = {
         "task": {

@@ -1,8 +1,16 @@
 """Fixtures for all tests. The servers behind them come from tests/services_fixture.py."""
 
+import os
 import signal
+from typing import Any
 
 import pytest
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+
+# The tests compute with small arrays. Several BLAS threads would mostly wait for each other, ten times as long where
+# other tests run beside. NumPy reads this when it is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 pytest.register_assert_rewrite("tests.trees.life", "tests.trees.lifecycle.model")
 pytest_plugins = ["tests.services_fixture", "tests.cast"]
@@ -12,6 +20,18 @@ def pytest_configure() -> None:
     # A script's background process ignores Ctrl-C, and so would all processes that the tests start and stop.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@receiver(setting_changed)
+def forget_policies(*, setting: str, **kwargs: Any) -> None:
+    """Let a test that changes a policy see it, and the next test its own: a policy is read once in a process."""
+    from inference import policy as chats
+    from trees.lifecycle import policy as trees
+
+    if setting == "TREE_POLICY":
+        trees.current_policy.cache_clear()
+    elif setting == "CHAT_POLICY":
+        chats.current_policy.cache_clear()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -28,6 +30,7 @@ class FakeClassifier:
         self.refuses: Callable[[str], int | None] = lambda text: None  # a status for this text
         self.hold = threading.Event()  # until it is set, no request gets an answer
         self.hold.set()
+        self.drips = False  # each answer comes byte by byte and never ends
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,7 +44,11 @@ class FakeClassifier:
                 if outer.retry_after:
                     self.send_header("Retry-After", outer.retry_after)
                 self.end_headers()
-                self.wfile.write(outer.answer(body))
+                with suppress(OSError):  # the client left
+                    while outer.drips:
+                        self.wfile.write(b" ")
+                        time.sleep(0.01)
+                    self.wfile.write(outer.answer(body))
 
             def log_message(self, *args: Any) -> None:
                 pass
@@ -53,6 +60,7 @@ class FakeClassifier:
 
     def close(self) -> None:
         self.hold.set()
+        self.drips = False
         self.server.shutdown()
         self.server.server_close()
 

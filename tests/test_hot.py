@@ -73,6 +73,8 @@ def _make_it_rough(dice: random.Random) -> None:
     messages = list(Message.objects.order_by("pk"))
     for message in dice.sample(messages, 60):
         Message.objects.filter(pk=message.pk).update(deleted=dice.random() < 0.5, hidden=dice.random() < 0.3)
+    deferred = dice.sample(list(Opening.objects.order_by("pk").values_list("pk", flat=True)), 30)
+    Opening.objects.filter(pk__in=deferred).update(deferred=True)
     for opening in dice.sample(list(Opening.objects.filter(holder=None).order_by("pk")), 30):
         until = NOW + timedelta(minutes=dice.choice((-5, 5)))
         Opening.objects.filter(pk=opening.pk).update(holder=dice.choice(people), lease=uuid4(), held_until=until)
@@ -304,7 +306,7 @@ def openings_for(person: User, lang: str) -> QuerySet[Opening]:
         ranked=Exists(Ranking.everything.filter(parent=OuterRef("message"), author=person)),
         among_replies=Exists(replies.filter(review_result=True)),
         replied=Exists(replies.exclude(review_result=False)),
-    ).order_by("-priority", "id")
+    ).order_by("-priority", "deferred", "id")
 
 
 def cause(opening: Any, person: User) -> str:
@@ -389,7 +391,9 @@ def test_who_holds_openings(visitors: list[User]) -> None:
 @twin(tasks_hot.count_supply)
 def test_supply() -> None:
     since = NOW - timedelta(hours=1)
-    Capacity.objects.create(lang="en", reviews=1, replies=2, rankings=3, since=since, measured_at=NOW)
+    Capacity.objects.create(
+        lang="en", reviews=1, replies=2, rankings=3, checked_kinds=["x"], since=since, measured_at=NOW
+    )
     for lang in (*LANGUAGES, "xx"):
         trees = MessageTree.objects.filter(lang=lang)
         waits = [
@@ -398,7 +402,8 @@ def test_supply() -> None:
         ]
         stuck = [one for one in waits if not Opening.objects.filter(tree=one).exists()]
         ranking = trees.filter(state=State.RANKING.value)
-        capacity = Capacity.objects.filter(lang=lang).values_list("reviews", "replies", "rankings", "since").first()
+        columns = ("reviews", "replies", "rankings", "since", "checked_kinds")
+        capacity = Capacity.objects.filter(lang=lang).values_list(*columns).first()
         assert tasks_hot.count_supply(lang, max_waiting=3, writing_since=since) == (
             trees.filter(state=State.INITIAL_PROMPT_REVIEW.value).count(),
             min(3, trees.filter(state=State.PROMPT_LOTTERY_WAITING.value).count()),
@@ -407,7 +412,7 @@ def test_supply() -> None:
             ranking.count(),
             trees.filter(state=State.BACKLOG_RANKING.value).exists(),
             Task.objects.filter(kind="initial_prompt", lang=lang, status="open", created_at__gte=since).count(),
-            *(capacity or (None,) * 4),
+            *(capacity or (None,) * 5),
         )
 
 

@@ -54,7 +54,7 @@ LABELS: dict[str, Label] = {
         Label("political_content", "flag", "Political opinion", "Takes a political side."),
         Label("quality", "likert", "Overall quality", low="weak", high="excellent"),
         Label("toxicity", "likert", "Tone", "How it treats the reader.", low="polite", high="rude"),
-        Label("humor", "likert", "Humour", low="earnest", high="funny"),
+        Label("humor", "likert", "Humor", low="earnest", high="funny"),
         Label("helpfulness", "likert", "Helpfulness", "Does it solve the request?", low="useless", high="helpful"),
         Label("creativity", "likert", "Creativity", low="everyday", high="original"),
         Label("violence", "likert", "Violence", "Cruelty, terror, abuse, self-harm.", low="harmless", high="violent"),

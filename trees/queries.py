@@ -244,7 +244,7 @@ def _source(user: User, kind: str) -> Source:
         messages = messages.defer("search", "text").select_related("tree")
         return messages.annotate(excerpt=excerpt, has_page=_prompt_is_on_page(user, "tree_id"))
     if kind == "review":
-        reviews = Review.objects.filter(author=user).select_related("message").defer("message__search")
+        reviews = Review.by_author.filter(author=user).select_related("message").defer("message__search")
         excerpt = text_start("message__text")
         return reviews.annotate(excerpt=excerpt, has_page=_prompt_is_on_page(user, "message__tree_id"))
     rankings = Ranking.objects.filter(author=user).select_related("parent").defer("parent__search")
@@ -323,7 +323,7 @@ def contribution_counts(user: User) -> ContributionCounts:
     )
     return ContributionCounts(
         **written,
-        reviews=Review.objects.filter(author=user, kind=Review.Kind.REVIEW).count(),
+        reviews=Review.by_author.filter(author=user, kind__in=Review.BY_TASK).count(),
         rankings=Ranking.objects.filter(author=user).count(),
     )
 

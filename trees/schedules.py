@@ -4,11 +4,12 @@ import structlog
 from celery import shared_task
 
 from oasst.core.jobs import NightJob
-from trees.contributing import reviewers
+from trees.contributing import gold, reviewers
 from trees.enrichment import topics
 from trees.lifecycle import reranking
 from trees.lifecycle.policy import current_policy
 from trees.outbox import webhooks
+from trees.quality import learning, scores
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +24,8 @@ def retry_scoring() -> None:
 
 @shared_task(base=NightJob)
 def learn_reviewers() -> None:
-    """Estimate how reliable each reviewer is."""
+    """Find gold messages, then estimate how reliable each reviewer is."""
+    gold.refresh(current_policy())
     reviewers.learn()
 
 
@@ -31,6 +33,20 @@ def learn_reviewers() -> None:
 def find_topics() -> int:
     """Find what the prompts of each language are about."""
     return topics.find_topics()
+
+
+@shared_task(base=NightJob)
+def learn_quality() -> int:
+    """Learn what reviewers accept, and predict again what they will say of texts that wait."""
+    learned = learning.learn()
+    scores.refresh()
+    return len(learned)
+
+
+@shared_task
+def predict_quality() -> int:
+    """Predict what reviewers will say of texts that wait, and put the reviews in order."""
+    return scores.refresh()
 
 
 @shared_task

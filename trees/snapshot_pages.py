@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from oasst.core.text.languages import name_of
 from trees.interchange.card import words
+from trees.interchange.card.published import Published
 from trees.interchange.forms import FORMS
 from trees.interchange.snapshots import citation
 from trees.interchange.snapshots.published import PublishedFile, files_of, published_snapshots
@@ -27,6 +28,8 @@ class Summary:
     licenses: list[str]
     languages: list[tuple[str, int]]
     """Names, and numbers of messages; most first."""
+    choices: list[str]
+    """What was chosen for it, as parts of a sentence; empty for the whole data set."""
 
     @property
     def trees(self) -> int:
@@ -35,6 +38,11 @@ class Summary:
     @property
     def messages(self) -> int:
         return self._count("messages")
+
+    @property
+    def counted_reviews(self) -> int:
+        """How many reviews decided about the messages, by their counts. Not all are in the data one by one."""
+        return self._count("counted_reviews")
 
     @property
     def reviews(self) -> int:
@@ -79,6 +87,8 @@ class FormRows:
 class DataCard:
     summary: Summary
     forms: list[FormRows]
+    topics: list[tuple[str, str, int]]
+    """Language, name and number of prompts of each topic, largest first."""
     bases: list[tuple[str, int]]
     left_out: list[tuple[str, str, int]]
     """Kind, reason, number."""
@@ -112,6 +122,7 @@ def summary_of(snapshot: Snapshot) -> Summary:
         page_url(snapshot.name),
         sorted(licenses or [words.OUR_LICENSE], key=lambda one: (one != words.OUR_LICENSE, one)),
         [(name_of(tag), number) for tag, number in most_first],
+        words.choices_in_words(snapshot.filters),
     )
 
 
@@ -128,6 +139,7 @@ def data_card(snapshot: Snapshot) -> DataCard:
             for form in FORMS
             if form.name in rows
         ],
+        [(name_of(lang), name, number) for lang, name, number in Published(manifest).topics],
         [(words.basis_in_words(basis), number) for basis, number in _most_first(manifest["bases"].items())],
         [
             (kind, words.reason_in_words(reason), number)

@@ -11,6 +11,7 @@ urlpatterns = [
     path("messages/<uuid:message_id>/react/", views.react, name="message_react"),
     path("messages/<uuid:message_id>/report/", views.report, name="message_report"),
     path("messages/<uuid:message_id>/suggest/", views.suggest, name="message_suggest"),
+    path("messages/<uuid:own_message_id>/personal-data/", views.own_personal_data, name="message_personal_data"),
     path("messages/<uuid:own_message_id>/withdraw/", views.withdraw, name="message_withdraw"),
     path("messages/<uuid:own_message_id>/withdraw/undo/", views.withdraw_undo, name="message_withdraw_undo"),
 ]

@@ -1,6 +1,7 @@
 """Pages about the data set: a user's contributions and one tree."""
 
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Conflict, Gone, Invalid
 from oasst.core.http import kept_forms
 from oasst.core.http.kept_forms import keep_until_accepted
+from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.text.diff import word_diff
 from oasst.core.text.languages import name_of
 from trees import queries
@@ -23,6 +25,7 @@ from trees.forms import SuggestionForm, WithdrawalForm
 from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import TABLE, State
 from trees.models import Report, Withdrawal
+from trees.moderation import personal_data
 
 FILTERS = [
     ("", "Everything"),
@@ -48,6 +51,10 @@ def contributions(request: SignedInRequest) -> HttpResponse:
 
     context = {
         "rows": page.rows,
+        "asked_about": [
+            (message.pk, plain_excerpt(message.text, queries.EXCERPT))
+            for message in personal_data.texts_to_ask_about(request.user)
+        ],
         "filters": [(value, label, value == kind, page_url(kind=value)) for value, label in FILTERS],
         "previous_url": page_url(newer=page.newer) if page.newer else "",
         "next_url": page_url(older=page.older) if page.older else "",
@@ -192,6 +199,29 @@ def withdraw_undo(request: SignedInRequest, own_message_id: UUID) -> HttpRespons
     else:
         messages.success(request, "Your text is where it was, and can be read again.")
     return redirect("contributions")
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def own_personal_data(request: SignedInRequest, own_message_id: UUID) -> HttpResponse:
+    """Ask about personal data in one's own text that an API client sent; on POST, mask it or let it stay."""
+    status = HTTPStatus.OK
+    if request.method == "POST":
+        about: dict[str, Any] = {"message_id": own_message_id, "revision_id": request.POST.get("revision", "")}
+        try:
+            if request.POST.get("answer") == "mask":
+                personal_data.mask_own(**about, author=request.user, policy=current_policy())
+                messages.success(request, "Your text is masked. Thank you!")
+            else:
+                personal_data.keep_own(**about, author=request.user)
+                messages.success(request, "Your text stays as it is.")
+        except Conflict as error:
+            messages.error(request, error.message)
+            status = HTTPStatus.CONFLICT
+        else:
+            return redirect("contributions")
+    suggestion = personal_data.get_suggestion_for(request.user, own_message_id)
+    return render(request, "trees/personal_data.html", {"suggestion": suggestion}, status=status)
 
 
 def _message_url(message_id: UUID) -> str:

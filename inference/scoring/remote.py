@@ -1,6 +1,7 @@
 """Toxicity scores from a server that speaks the protocol of Perspective or of Hugging Face's inference.
 
-It may be slow, down, wrong or flooded. Failed requests are tried again after a short pause; a server that fails on and
+It may be slow, down, wrong or flooded. Failed requests are tried again after a short pause. A text that fails every
+time is followed by a harmless one, which tells whether the text or the server is to blame. A server that fails on and
 on is left alone by all processes until a probe succeeds (`oasst.core.circuit_breaker`), and for as long as it asks.
 """
 
@@ -18,7 +19,7 @@ from django.conf import settings
 
 from inference.scoring.base import NotScorable, Unavailable
 from inference.scoring.scores import Question, Scores, WrongAnswer, named_scores
-from oasst.core.circuit_breaker import CircuitBreaker, CircuitOpen
+from oasst.core.circuit_breaker import CircuitBreaker, CircuitOpen, Permit
 from oasst.core.http import outgoing
 
 AT_ONCE = 4  # requests
@@ -26,6 +27,8 @@ ATTEMPTS = 3
 FIRST_PAUSE = 0.5  # seconds, doubled each time
 _MAX_ANSWER = 200_000  # bytes
 BREAKER = CircuitBreaker("toxicity")
+HARMLESS = Question("Hello, how are you today?", "en")
+"""A text that every working classifier has scores for."""
 
 _TEXT_AT_FAULT = frozenset({400, 413, 414, 422})
 _TOO_MANY = 429
@@ -53,14 +56,12 @@ class RemoteClassifier:
 
     def score_one(self, question: Question) -> Scores | Exception:
         """The breaker counts one failure for a text, however often the text was tried."""
-        was_healthy = False
-        for attempt in range(self.attempts):
+        attempt = 0
+        while True:
             try:
                 permit = BREAKER.ask()
             except CircuitOpen as error:
                 return Unavailable(str(error), retry_after=error.retry_after)
-            if attempt == 0:
-                was_healthy = permit.was_healthy
             outcome = _ask(question)
             if isinstance(outcome, Scores | NotScorable):
                 permit.succeeded()
@@ -69,11 +70,22 @@ class RemoteClassifier:
                 permit.failed(retry_after=outcome.retry_after)
                 return outcome
             if permit.is_probe or attempt == self.attempts - 1:
-                permit.failed()
-                break
+                return _blame_text_or_server(outcome, permit)
             time.sleep(FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
-        # While the server works otherwise, it is this text that it cannot take; else the text is not to blame.
-        return outcome if was_healthy else Unavailable(str(outcome), retry_after=BREAKER.pause)
+            attempt += 1
+
+
+def _blame_text_or_server(outcome: Exception, permit: Permit) -> Exception:
+    """Return why a text has no scores. If the server answers HARMLESS, the text is to blame and the breaker counts
+    nothing: it may come back as often as it likes. Else the server is, and the text only waits.
+    """
+    control = _ask(HARMLESS)
+    if isinstance(control, Scores | NotScorable):
+        permit.succeeded()
+        return outcome
+    asked = control.retry_after if isinstance(control, Unavailable) else 0
+    permit.failed(retry_after=asked)
+    return Unavailable(str(outcome), retry_after=max(asked, BREAKER.pause))
 
 
 def _ask(question: Question) -> Scores | Exception:
@@ -146,8 +158,9 @@ def _hugging_face(question: Question) -> tuple[bytes, dict[str, str], Callable[[
 
 
 def _read_hugging_face(answer: Any) -> Scores:
-    labels = answer[0] if isinstance(answer[0], list) else answer  # one list for each text, or that of the only text
-    return named_scores([(one["label"], one["score"]) for one in labels], model=_server(), version="huggingface")
+    if isinstance(answer[0], list):  # a list for each text; else that of the only text
+        (answer,) = answer
+    return named_scores([(one["label"], one["score"]) for one in answer], model=_server(), version="huggingface")
 
 
 def _encoded(body: dict[str, Any]) -> bytes:

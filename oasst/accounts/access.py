@@ -35,6 +35,12 @@ def require_moderator(user: User) -> None:
         raise NotAllowed("This is for moderators.", code="moderators_only")
 
 
+def require_administrator(user: User) -> None:
+    """Raise NotAllowed for everybody but administrators who are not closed or suspended."""
+    if not (user.is_active and user.is_superuser):
+        raise NotAllowed("This is for administrators.", code="administrators_only")
+
+
 def require_contributor(user: User | AnonymousUser) -> None:
     """Raise NotAllowed for users who may not contribute: as `require_member`, or `terms_missing`."""
     require_member(user)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 # What moderators see in the admin besides the data set.
 _FOR_MODERATORS = frozenset({"accounts.view_user", "leaderboard.view_trollstanding", "inference.view_chatreport"})
-# What only administrators see of it, because URLs of webhooks may contain secrets.
-_FOR_ADMINISTRATORS = frozenset({"trees.view_webhook", "trees.view_delivery"})
+# What only administrators see of it: URLs of webhooks may contain secrets, and moderators review gold messages too.
+_FOR_ADMINISTRATORS = frozenset({"trees.view_webhook", "trees.view_delivery", "trees.view_goldmessage"})
 
 
 class Role(models.TextChoices):

@@ -25,7 +25,9 @@ class CircuitOpen(Exception):
 class CircuitBreaker:
     """`ask` before each request, then say on the permit how it went.
 
-    Who repeats a failed request at once says so only after the last try, so that one bad request counts once.
+    Who repeats a failed request at once says so only after the last try, so that one bad request counts once. A request
+    that the server may fail on by itself is no failure: after it, the caller makes one that must succeed and says how
+    that went. Else a bad request that returns alone on a quiet site would open the breaker.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class Permit:
     breaker: CircuitBreaker
     is_probe: bool
     was_healthy: bool
-    """No failure was known when it was given, so one may be the fault of the request."""
+    """No failure was known when it was given: a success changes nothing then."""
 
     def succeeded(self) -> None:
         """A request that began before the breaker opened does not close it."""

@@ -93,6 +93,8 @@ class ReadOnlyAdmin(ModelAdmin):
     reason_limit = 500
     destructive: tuple[str, ...] = ()
     """Actions that delete or forbid something: their buttons look dangerous."""
+    empty_text = "There is nothing here."
+    """What the list says without rows. Filters that leave none have their own sentence."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -186,12 +188,19 @@ class ReadOnlyAdmin(ModelAdmin):
         return response
 
     def act_on_each(
-        self, request: HttpRequest, chosen: QuerySet[Any], done: str, act: Callable[[Any, str], object]
+        self,
+        request: HttpRequest,
+        chosen: QuerySet[Any],
+        done: str,
+        act: Callable[[Any, str], object],
+        *,
+        logged_at: Callable[[Any], Model] = lambda row: row,
     ) -> None:
         """Call the service `act` with each chosen row and the reason.
 
         A message for each row says `done`, or the sentence that `act` returns, and the admin log keeps it with the
-        reason. A refusal of one row does not stop the others.
+        reason, in the history of the row, or of another that `logged_at` returns. A refusal of one row does not stop
+        the others.
         """
         reason = request.POST.get("reason", "").strip()
         if not reason:
@@ -216,7 +225,7 @@ class ReadOnlyAdmin(ModelAdmin):
                     request.session[REFUSED] = reason
             else:
                 outcome = result if isinstance(result, str) else done
-                self.log_change(request, row, f"{outcome}: {reason}")
+                self.log_change(request, logged_at(row), f"{outcome}: {reason}")
                 self.message_user(request, f"“{name}”: {outcome}.", messages.SUCCESS)
 
 

@@ -30,6 +30,7 @@ from oasst.core.read_only_admin import ReadOnlyAdmin
 from oasst.site.first_steps import find_first_steps
 from trees.enrichment.pairs import count_waiting
 from trees.lifecycle.states import TABLE
+from trees.moderation import personal_data
 from trees.moderation.badges import TONES
 from trees.moderation.queries import queues
 from trees.outbox import webhooks
@@ -52,8 +53,10 @@ NAVIGATION = (
             ("Said before", "content_copy", "trees.nearduplicate"),
             ("Conversations", "account_tree", "trees.messagetree"),
             ("Messages", "chat", "trees.message"),
+            ("Gold messages", "verified", "trees.goldmessage"),
             ("Deletions", "delete", "trees.deletion"),
             ("Steps", "timeline", "trees.treetransition"),
+            ("Predictions", "insights", "trees.qualitymodel"),
             ("Snapshots", "inventory_2", "trees.snapshot"),
         ),
     ),
@@ -167,6 +170,7 @@ class ModeratorsSite(UnfoldAdminSite):
         context = {
             "waiting": waiting,
             "near_duplicates": count_waiting(),
+            "personal_data": personal_data.count_waiting(),
             "states": states,
             "chat_reports": ChatReport.open_summary(),
             "steps": find_first_steps(user, user.working_language, has_trees=bool(waiting.trees)),

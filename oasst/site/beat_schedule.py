@@ -38,6 +38,8 @@ SCHEDULES = (
     ScheduleEntry(
         "Learn how reliable reviewers are", "trees.schedules.learn_reviewers", crontab(hour="2", minute="50")
     ),
+    ScheduleEntry("Learn what reviewers accept", "trees.schedules.learn_quality", crontab(hour="3", minute="35")),
+    ScheduleEntry("Predict what reviewers will say", "trees.schedules.predict_quality", crontab()),
     ScheduleEntry("Find the topics of prompts", "trees.schedules.find_topics", crontab(hour="2", minute="20")),
     ScheduleEntry("End chat answers that are overdue", "inference.schedules.end_overdue", crontab()),
     ScheduleEntry("Remove deleted chats for good", "inference.schedules.remove_what_is_due", crontab(minute="*/10")),

@@ -94,7 +94,7 @@ def _move(rows: QuerySet[Any], relation: ManyToOneRel, destination: User) -> Non
 
 def _move_tasks(source: User, destination: User) -> None:
     """Move tasks, except those whose review or ranking stayed with the source."""
-    stayed = Q(result_review__in=Review.objects.filter(author=source)) | Q(
+    stayed = Q(result_review__in=Review.by_author.filter(author=source)) | Q(
         result_ranking__in=Ranking.objects.filter(author=source)
     )
     staying = Task.objects.filter(stayed, user=source).values("pk")

@@ -129,6 +129,9 @@ def task_payload(task: Task, client: ApiClient, policy: TreePolicy) -> dict[str,
         return result
     path = read_path(task.message_id, client, task.user)
     _refuse_hidden(path)
+    if task.check_kind:
+        # Hardly anybody reacts to a message that waits for reviews, so reactions would tell that this one was decided.
+        path[-1] = path[-1]._replace(emojis={}, mine=[])
     result["conversation"] = conversation_of(path)
     answer = TABLE[kind].answer
     if answer == "labels":

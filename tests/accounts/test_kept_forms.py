@@ -238,6 +238,7 @@ NO_WORDS_OF_ITS_OWN = {
             "socialaccount_connections",
             "message_react",
             "message_withdraw_undo",
+            "message_personal_data",
         ),
         *("chat_preset_new", "chat_preset", "chat_preset_delete", "chat_again", "chat_stop", "chat_look", "chat_vote"),
         *("chat_hide", "chat_delete", "chat_undelete", "task_next"),

@@ -9,8 +9,6 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from trees.lifecycle.policy import current_policy
-
 # Playwright's event loop runs in this thread, and Django would refuse database access because of it.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
@@ -37,7 +35,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def small_trees(settings: Any) -> Iterator[None]:
+def small_trees(settings: Any) -> None:
     """Trees that four people can finish: a prompt, two answers, one follow-up."""
     settings.TREE_POLICY = {
         "goal_tree_size": 4,
@@ -48,9 +46,6 @@ def small_trees(settings: Any) -> Iterator[None]:
         "max_initial_prompt_review": 1,
     }
     settings.RATE_LIMITS = False
-    current_policy.cache_clear()
-    yield
-    current_policy.cache_clear()
 
 
 NewVisitor = Callable[..., Page]

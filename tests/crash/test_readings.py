@@ -1,5 +1,6 @@
 """A worker that reads messages is killed at random points. In the end every text has every reading, once."""
 
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ from django.utils import timezone
 from tests.crash.processes import Process, wait_until
 from tests.factories import new_person, new_prompt
 from tests.fake_classifier import FakeClassifier
-from trees.models import Message, MessageReading, ReadingKind
+from trees.enrichment import pairs
+from trees.models import Message, MessageReading, NearDuplicate, ReadingKind, TextSketch, WaitingComparison
 
-KILLS, TEXTS = 3, 120
+KILLS, TEXTS = int(os.environ.get("READING_KILLS", "3")), 120
 PATIENCE = 120
 WORKER = """
 import django, time
@@ -23,8 +25,9 @@ django.setup()
 from trees import jobs
 while True:
     jobs.queue_unread_texts()
-    for kind in ("toxicity", "personal_data", "language"):
+    for kind in ("toxicity", "personal_data", "language", "wording"):
         jobs.read_texts(kind)
+    jobs.find_near_duplicates()
     time.sleep(0.02)
 """
 
@@ -45,9 +48,14 @@ def readings() -> QuerySet[MessageReading]:
     return MessageReading.objects.filter(kind__in=ReadingKind.values)
 
 
+def all_are_compared() -> bool:
+    sketches = TextSketch.objects.count()
+    return sketches == Message.objects.count() and not WaitingComparison.objects.exists()
+
+
 def forget_claims() -> None:
     """Let time pass: what the killed worker held is due again."""
-    cache.delete_many([f"trees.enrichment.{kind}" for kind in ReadingKind])
+    cache.delete_many([pairs.MARK, *(f"trees.enrichment.{kind}" for kind in (*ReadingKind, "wording"))])
     MessageReading.objects.filter(due_at__isnull=False).update(due_at=timezone.now())
 
 
@@ -57,6 +65,9 @@ def test_every_text_is_read_once_whatever_is_killed(tmp_path: Path, server: Fake
     dice, alice = random.Random(16), new_person("Alice")
     for _ in range(TEXTS):
         new_prompt(alice)
+    first, again = (
+        new_prompt(alice, f"How do I bake a good sourdough bread at home{end}") for end in ("?", ", please?")
+    )
     worker = Process(["-c", WORKER], tmp_path / "worker.log", variables={"TOXICITY_URL": server.url})
     try:
         for _ in range(KILLS):
@@ -70,7 +81,9 @@ def test_every_text_is_read_once_whatever_is_killed(tmp_path: Path, server: Fake
             worker.start()
         total = Message.objects.count() * len(ReadingKind)
         wait_until(lambda: count_read() == total, PATIENCE, lambda: f"{count_read()} of {total}:\n{worker.said()}")
+        wait_until(all_are_compared, PATIENCE, worker.said)
     finally:
         worker.kill()
     assert readings().count() == total
+    assert NearDuplicate.objects.filter(first=first, second=again).count() == 1
     assert not readings().exclude(due_at=None, error="", attempts=0).exists()

@@ -9,25 +9,12 @@ import pytest
 
 from inference.scoring.personal_data import MASKS, Finding, find, mask
 from inference.scoring.personal_data.numbers import is_iban, luhn
-from tests.labelled import Figures, by_kind, read_marked
+from oasst.simulation.measuring.labelled import FOLDER, read_marked
+from oasst.simulation.measuring.reading import figures_of_findings
 
-SAMPLES = read_marked("personal_data.tsv")
-UNSEEN = read_marked("personal_data_unseen.tsv")
+SAMPLES = read_marked(FOLDER / "personal_data.tsv")
+UNSEEN = read_marked(FOLDER / "personal_data_unseen.tsv")
 REAL_TEXTS = (Path("tests/data/trees_en_50.jsonl"), Path("tests/data/prompts_en_125.jsonl"))
-
-
-def figures_of(samples: list[Any]) -> dict[str, Figures]:
-    """Return figures by kind, and for "all". A finding is right if start, end and kind are."""
-    figures = by_kind()
-    for sample in samples:
-        wanted = set(sample.spans)
-        found = {(finding.start, finding.end, finding.kind) for finding in find(sample.text, sample.lang)}
-        for group, name in ((found & wanted, "right"), (found - wanted, "wrong"), (wanted - found, "missed")):
-            for start, end, kind in group:
-                fault = "" if name == "right" else f"{name} {kind}: {sample.text[start:end]!r} in {sample.text!r}"
-                for one in (figures[kind], figures["all"]):
-                    one.count(name, fault)
-    return figures
 
 
 class TestSamples:
@@ -38,11 +25,11 @@ class TestSamples:
 
     def test_every_sample_is_read_as_labelled(self) -> None:
         """The rules were written with these samples in view."""
-        total = figures_of(SAMPLES)["all"]
+        total = figures_of_findings(SAMPLES)["all"]
         assert total.faults == []
 
     def test_precision_and_recall_on_samples_that_the_rules_were_not_fitted_to(self) -> None:
-        figures = figures_of(UNSEEN)
+        figures = figures_of_findings(UNSEEN)
         report = "\n".join(f"{kind}: {one}" for kind, one in sorted(figures.items()))
         total = figures["all"]
         assert total.precision >= 0.9 and total.recall >= 0.85, "\n".join([report, *total.faults])

@@ -113,6 +113,7 @@ class TestTroubles:
             b'[[{"label": "toxicity", "score": NaN}]]',
             b'[[{"label": "toxicity", "score": 1.5}]]',
             b'[[{"label": "neutral", "score": 0.5}]]',
+            b'[[{"label": "toxicity", "score": 0.5}], [{"label": "toxicity", "score": 0.9}]]',
             b"[[" + b'{"label": "toxicity", "score": 0.5},' * 20_000,
             b"[" * 190_000,
             b'[[{"label": "toxicity", "score": 1' + b"0" * 400 + b"}]]",
@@ -122,7 +123,7 @@ class TestTroubles:
     def test_a_wrong_answer_is_no_score(self, server: FakeClassifier, answer: bytes) -> None:
         server.answer = lambda body: answer
         assert not isinstance(score(), Scores)
-        assert len(server.texts) == remote.ATTEMPTS
+        assert server.texts == [HELLO.text] * remote.ATTEMPTS + [remote.HARMLESS.text]
         assert not remote.BREAKER.ask().was_healthy, "it counts as a failure"
 
     def test_it_is_tried_again(self, server: FakeClassifier) -> None:
@@ -151,15 +152,37 @@ class TestTroubles:
         assert remote.BREAKER.state() == "closed"
         assert isinstance(score(), Scores)
 
+    @pytest.mark.parametrize("attempts", [1, remote.ATTEMPTS], ids=["of the API", "of a job"])
+    def test_a_text_that_returns_alone_on_a_quiet_site_never_opens_the_breaker(
+        self, server: FakeClassifier, attempts: int
+    ) -> None:
+        server.refuses = lambda text: 500 if "poison" in text else None
+        for _ in range(2 * remote.BREAKER.failures):
+            (outcome,) = ladder(attempts=attempts).score([Question("poison", "en")])
+            assert isinstance(outcome, Exception) and not isinstance(outcome, Unavailable), "it is to blame each time"
+        assert remote.BREAKER.state() == "closed"
+
+    def test_a_bad_text_that_comes_as_the_probe_closes_the_breaker(self, server: FakeClassifier) -> None:
+        server.refuses = lambda text: 500 if "poison" in text else None
+        remote.BREAKER.open()
+        end_pause()
+        outcome = score(Question("poison", "en"))
+        assert not isinstance(outcome, Scores | Unavailable)
+        assert remote.BREAKER.state() == "closed"
+
+    def test_a_pause_that_the_server_asks_for_meanwhile_is_kept(self, server: FakeClassifier) -> None:
+        server.refuses = lambda text: 429 if text == remote.HARMLESS.text else 500
+        outcome = score()
+        assert isinstance(outcome, Unavailable) and outcome.retry_after == remote.BREAKER.pause
+        assert remote.BREAKER.state() == "open"
+
     def test_while_the_server_is_down_no_text_is_to_blame(self, server: FakeClassifier, settings: Settings) -> None:
         server.status = 500
-        score()
         assert isinstance(score(), Unavailable)
 
     def test_nothing_listens(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         settings.TOXICITY_URL = "http://127.0.0.1:9/"
         monkeypatch.setattr(remote, "FIRST_PAUSE", 0.001)
-        assert not isinstance(score(), Scores)
         assert isinstance(score(), Unavailable)
 
     def test_a_server_that_says_nothing_is_left_after_a_while(
@@ -175,7 +198,7 @@ class TestBreaker:
         server.status = 500
         while remote.BREAKER.state() == "closed":
             score()
-        asked = remote.BREAKER.failures * remote.ATTEMPTS
+        asked = remote.BREAKER.failures * (remote.ATTEMPTS + 1)
         assert len(server.texts) == asked
         outcome = score()
         assert isinstance(outcome, Unavailable) and 1 <= outcome.retry_after <= 40
@@ -183,7 +206,7 @@ class TestBreaker:
         end_pause()
         assert remote.BREAKER.state() == "half_open"
         score()
-        assert len(server.texts) == asked + 1, "one probe"
+        assert len(server.texts) == asked + 2, "one probe, and whether it is to blame"
         assert remote.BREAKER.state() == "open"
         assert cache.ttl("breaker:toxicity:open") > 50, "twice as long"  # type: ignore[attr-defined]
         end_pause()
@@ -209,7 +232,7 @@ class TestBreaker:
                 score()
             redis_server.flushdb()
             assert remote.BREAKER.state() == "closed"
-        assert len(server.texts) == 2 * remote.BREAKER.failures * remote.ATTEMPTS
+        assert len(server.texts) == 2 * remote.BREAKER.failures * (remote.ATTEMPTS + 1)
 
     def test_without_redis_it_is_closed(self, server: FakeClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(cache, "get_many", lambda keys: {})

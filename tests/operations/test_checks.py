@@ -13,6 +13,7 @@ from oasst import checks
 from oasst.core.server_urls import Bucket
 from oasst.embedded import postgres
 from tests.embedded.homes import ROOT, environment
+from trees.policy_checks import check_tree_policy
 
 LONG = "k" * 32
 
@@ -56,6 +57,22 @@ def test_a_limit_that_there_is_not_is_named(settings: Settings) -> None:
     assert "'nonsense'" in far.msg and "operations.md" in str(far.hint)
     settings.LIMITS = {"chat_turn": "1 per day"}
     assert checks.check_limits(None) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"check_shares": 0.02}, "'check_shares'"),
+        ({"check_share": 0.5}, "check_share must be"),
+        ({"goal_tree_size": "many"}, "TREE_POLICY: "),
+    ],
+)
+def test_rules_of_trees_that_there_are_not(settings: Settings, overrides: dict[str, object], said: str) -> None:
+    settings.TREE_POLICY = overrides
+    (problem,) = check_tree_policy(None)
+    assert problem.id == "trees.E001" and said in problem.msg and "policy.py" in str(problem.hint)
+    settings.TREE_POLICY = {"check_share": 0.02, "goal_tree_size": 20}
+    assert check_tree_policy(None) == []
 
 
 def test_one_half_of_the_key_of_a_bucket(settings: Settings) -> None:

@@ -78,6 +78,20 @@ class TestRates:
             env.rates("LIMITS")
 
 
+class TestOverrides:
+    def test_it_works(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("TREE_POLICY", raising=False)
+        assert env.overrides("TREE_POLICY") == {}
+        monkeypatch.setenv("TREE_POLICY", '{"check_share": 0.02, "num_reviews_reply": 2}')
+        assert env.overrides("TREE_POLICY") == {"check_share": 0.02, "num_reviews_reply": 2}
+
+    @pytest.mark.parametrize("wrong", ["check_share=0.02", "[1]", "{", "2"])
+    def test_mistakes(self, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+        monkeypatch.setenv("TREE_POLICY", wrong)
+        with pytest.raises(env.BadVariable, match=r"^TREE_POLICY must be a JSON object"):
+            env.overrides("TREE_POLICY")
+
+
 class TestOrigins:
     def test_it_works(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CORS_ORIGINS", "https://A.example.org, http://127.0.0.1:3000,app://obsidian.md, *")

@@ -1,4 +1,6 @@
-"""Read exported files as researchers do, each library in its own process: pandas, and `datasets` in two versions."""
+"""Read exported files as researchers do, each library in its own process: pandas, two versions of `datasets`, Polars,
+DuckDB.
+"""
 
 import json
 import os
@@ -17,7 +19,10 @@ from tests.paths import ROOT
 
 # Version 5 is a development dependency. Version 3 needs older packages, so it has its own folder below var/ and shares
 # only pyarrow, pandas and NumPy.
-VERSION_3 = ("datasets==3.6.0", "dill==0.3.8", "fsspec==2025.3.0", "huggingface_hub==0.36.0", "multiprocess==0.70.16")
+DATASETS_3 = ("datasets==3.6.0", "dill==0.3.8", "fsspec==2025.3.0", "huggingface_hub==0.36.0", "multiprocess==0.70.16")
+# 240 MB, for measurements and not for the suite.
+POLARS = ("polars==2.1.0", "polars-runtime-32==2.1.0")
+DUCKDB = ("duckdb==2.0.1",)
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,17 @@ def read_with_datasets_5(files: Sequence[Path], scratch: Path, *, chunk: int | N
 
 def read_with_datasets_3(files: Sequence[Path], scratch: Path, *, chunk: int | None = None) -> list[Read]:
     """Skips the test if version 3 is missing and cannot be fetched."""
-    return _read("datasets", files, scratch, {"PYTHONPATH": str(_version_3())}, chunk)
+    return _read("datasets", files, scratch, {"PYTHONPATH": str(_fetched(DATASETS_3))}, chunk)
+
+
+def read_with_polars(files: Sequence[Path], scratch: Path) -> list[Read]:
+    """Parquet only. Skips the test if it is missing and cannot be fetched."""
+    return _read("polars", files, scratch, {"PYTHONPATH": str(_fetched(POLARS))})
+
+
+def read_with_duckdb(files: Sequence[Path], scratch: Path) -> list[Read]:
+    """Skips the test if it is missing and cannot be fetched."""
+    return _read("duckdb", files, scratch, {"PYTHONPATH": str(_fetched(DUCKDB))})
 
 
 def _read(
@@ -63,16 +78,16 @@ def _read(
     ]
 
 
-def _version_3() -> Path:
-    """Return its folder, fetched once per set of pins. An interrupted download leaves no folder."""
-    folder = ROOT / "var" / "test-packages" / "-".join(VERSION_3).replace("==", "-")
+def _fetched(pins: Sequence[str]) -> Path:
+    """Return the folder of these packages, fetched once per set of pins. An interrupted download leaves no folder."""
+    folder = ROOT / "var" / "test-packages" / "-".join(pins).replace("==", "-")
     if folder.is_dir():
         return folder
     partial = folder.with_name(f"{folder.name}.{os.getpid()}")
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--timeout=10", "--retries=1"]
-    run = subprocess.run([*install, f"--target={partial}", *VERSION_3], capture_output=True, text=True, check=False)
+    run = subprocess.run([*install, f"--target={partial}", *pins], capture_output=True, text=True, check=False)
     if run.returncode:
-        pytest.skip(f"{VERSION_3[0]} is not in var/ and could not be fetched: {run.stderr.strip()[-200:]}")
+        pytest.skip(f"{pins[0]} is not in var/ and could not be fetched: {run.stderr.strip()[-200:]}")
     try:
         partial.rename(folder)
     except OSError:

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-FORMATS = {".parquet": "parquet", ".jsonl": "json", ".gz": "json"}
+FORMATS = {".parquet": "parquet", ".jsonl": "json", ".gz": "json", ".zst": "json"}
 
 
 def main(reader: str, scratch: str, chunk: str, *files: str) -> None:
-    read = {"pandas": with_pandas, "datasets": with_datasets}[reader]
+    readers = {"pandas": with_pandas, "datasets": with_datasets, "polars": with_polars, "duckdb": with_duckdb}
+    read = readers[reader]
     for number, name in enumerate(files):
         version, types, rows = read(Path(name), Path(scratch), int(chunk))
         target = Path(scratch) / f"{reader}-{version}-{number}.jsonl"
@@ -56,6 +57,22 @@ def with_pandas(path: Path, scratch: Path, chunk: int) -> tuple[str, dict[str, A
     found = pandas.read_parquet(path) if path.suffix == ".parquet" else pandas.read_json(path, lines=True)
     types = {name: str(kind) for name, kind in found.dtypes.items()}
     return pandas.__version__, types, map(plain, found.to_dict("records"))
+
+
+def with_polars(path: Path, scratch: Path, chunk: int) -> tuple[str, dict[str, Any], Iterable[Any]]:
+    import polars  # type: ignore[import-not-found]  # fetched where it is measured
+
+    found = polars.read_parquet(path)
+    return polars.__version__, {name: str(kind) for name, kind in found.schema.items()}, map(plain, found.to_dicts())
+
+
+def with_duckdb(path: Path, scratch: Path, chunk: int) -> tuple[str, dict[str, Any], Iterable[Any]]:
+    import duckdb  # type: ignore[import-not-found]  # fetched where it is measured
+
+    found = duckdb.read_parquet(str(path)) if path.suffix == ".parquet" else duckdb.read_json(str(path))
+    types = {name: str(kind) for name, kind in zip(found.columns, found.types, strict=True)}
+    rows = (plain(dict(zip(found.columns, row, strict=True))) for row in found.fetchall())
+    return duckdb.__version__, types, rows
 
 
 def plain(value: Any) -> Any:

@@ -36,7 +36,7 @@ from tests.factories import PASSWORD, growing_tree, new_person, new_prompt, new_
 from tests.inference.talking import ask
 from trees.contributing import reactions, withdrawal
 from trees.lifecycle.policy import current_policy
-from trees.models import Deletion, Message, NearDuplicate, Proposal, Snapshot
+from trees.models import Deletion, GoldMessage, Message, MessageReading, NearDuplicate, Proposal, QualityModel, Snapshot
 from trees.moderation import moderator_actions
 from trees.outbox import webhooks
 
@@ -149,6 +149,8 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
     hook = webhooks.create(program, "https://example.org/hook")
     delivery = webhooks.ping(hook)
     own = new_prompt(owner, lang="eo")
+    found_in = {"kind": "personal_data", "result": {"spans": [[0, 3, "phone"]]}, "flagged": True}
+    MessageReading.objects.create(revision_id=own.revision_id, due_at=None, **found_in)
     world.ids |= {"message_id": prompt.pk, "own_message_id": own.pk, "task_id": task.pk}
     asker = new_person("Asker")
     asked = growing_tree(asker, lang="eo")
@@ -170,6 +172,16 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
         "trees.messagetree": tree,
         "trees.treetransition": tree.transitions.first(),
         "trees.message": prompt,
+        "trees.goldmessage": GoldMessage.objects.create(
+            message=prompt,
+            revision_id=prompt.revision_id,
+            lang="en",
+            work="label_initial_prompt",
+            good=True,
+            source=GoldMessage.Source.MARKED,
+            draw=0.5,
+            reason="Right.",
+        ),
         "trees.report": prompt.reports.get(),
         "trees.proposal": prompt.proposals.create(
             tree=tree, revision_id=prompt.revision_id, kind=Proposal.Kind.FLAGS, voices=4
@@ -177,6 +189,9 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
         "trees.withdrawal": withdrawal.withdraw(message_id=asked.pk, author=asker, policy=policy),
         "trees.nearduplicate": NearDuplicate.objects.create(
             **dict(zip(("first", "second"), sorted((prompt, asked), key=lambda message: message.pk), strict=True))
+        ),
+        "trees.qualitymodel": QualityModel.objects.create(
+            target="accepted", state="too_few", weights=[], texts=0, learned_at=timezone.now()
         ),
         "trees.purge": done,
         "trees.snapshot": Snapshot.objects.create(

@@ -358,6 +358,8 @@ def on_pages() -> Iterator[Case]:
     yield f"{message}report/", ratelimit.REPORTS, person_of, post("messages/{s.message.pk}/report/", category="spam")
     better = post("messages/{s.message.pk}/suggest/", text="A far better text")
     yield f"{message}suggest/", ratelimit.SUGGESTIONS, person_of, better
+    masked = "messages/<uuid:own_message_id>/personal-data/"
+    yield masked, ratelimit.MASKS, person_of, post("messages/{s.message.pk}/personal-data/", answer="keep")
     own = "messages/<uuid:own_message_id>/withdraw/"
     yield own, ratelimit.WITHDRAWALS, person_of, post("messages/{s.message.pk}/withdraw/")
     yield f"{own}undo/", ratelimit.WITHDRAWALS, person_of, post("messages/{s.message.pk}/withdraw/undo/")

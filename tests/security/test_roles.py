@@ -128,6 +128,7 @@ tree                                      contributor  -
 message_react                             -            contributor
 message_report                            -            contributor
 message_suggest                           contributor  contributor
+message_personal_data                     own          own
 message_withdraw                          own          own
 message_withdraw_undo                     -            own
 chats                                     contributor  -
@@ -178,6 +179,7 @@ app_list                                  none         none
 admin/(?P<url>.*)$                        none         none
 accounts_user_purge                       staff        staff
 trees_message_edit                        staff        staff
+trees_message_personal_data               -            staff
 inference_engine                          admin        admin
 """
 ADMIN_MODELS = """
@@ -187,13 +189,15 @@ accounts.apiclient              no                 view               new_key
 accounts.apikey                 no                 view               end_in_a_week revoke
 trees.messagetree               yes                view               halt resume retry_scoring
 trees.treetransition            yes                view
-trees.message                   yes                view               delete
+trees.message                   yes                view               delete mark_gold(admin)
+trees.goldmessage               no                 view               end
 trees.deletion                  yes                view               undelete
 trees.report                    yes                view               uphold dismiss
 trees.proposal                  yes                view               uphold dismiss
 trees.withdrawal                yes                view               grant refuse
 trees.nearduplicate             yes                view               dismiss halt delete_newer
 trees.purge                     yes                view               undo
+trees.qualitymodel              yes                view
 trees.snapshot                  yes                view
 trees.webhook                   no                 view,add           send_ping renew_secret switch_on switch_off remove
 trees.delivery                  no                 view

@@ -33,7 +33,7 @@ def test_real_data_is_left_alone() -> None:
 
 
 def test_the_figures_of_a_sample(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    call_command("measure_similarity", pairs=ROOT / "tests/data/prompt_pairs_en.tsv")
+    call_command("measure_similarity", pairs=ROOT / "tests/data/labelled/prompt_pairs_en.tsv")
     output = capsys.readouterr().out
     assert "60 pairs" in output and "by wording alone                           0 of 30       1 of 30" in output
     broken = tmp_path / "pairs.tsv"

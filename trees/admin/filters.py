@@ -8,8 +8,9 @@ from django.http import HttpRequest
 
 from oasst.core.text.languages import name_of
 from trees.lifecycle.states import TABLE
-from trees.models import MessageReading, PromptTopic, ReadingKind, Topic
+from trees.models import MessageReading, PromptTopic, QualityScore, ReadingKind, Topic
 from trees.moderation.queries import PROMPT_EXISTS, languages
+from trees.quality.scores import LIKELY_REJECTED
 
 MAX_TOPICS = 60
 
@@ -109,6 +110,27 @@ class SearchBy(SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset
+
+
+class ByPrediction(SimpleListFilter):
+    """What machines expect of reviewers, about texts that wait for them. `MessageAdmin.get_ordering` sorts by it."""
+
+    title = "what reviewers will say"
+    parameter_name = "prediction"
+    REJECTED, LOWEST = "rejected", "lowest"
+    ORDER = ("quality_score__accepted", "-id")
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(self.REJECTED, "Probably not accepted"), (self.LOWEST, "All predictions, lowest first")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in (self.REJECTED, self.LOWEST):
+            return queryset
+        scores = QualityScore.objects.filter(accepted__isnull=False)
+        if self.value() == self.REJECTED:
+            scores = scores.filter(LIKELY_REJECTED)
+        rows = queryset.filter(quality_score__in=scores, review_result=None, deleted=False)
+        return rows.select_related("author", "quality_score")
 
 
 class ByReview(SimpleListFilter):

@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
+from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from oasst.accounts.forms import add_domain_error
@@ -22,15 +23,17 @@ from oasst.core.read_only_admin import ReadOnlyAdmin, badge, render_message
 from oasst.core.text.diff import word_diff
 from oasst.core.text.languages import name_of
 from trees.admin.about_message import AboutMessage
-from trees.admin.filters import ByLanguage, ByLooks, ByReading, ByReview, ByTopic, SearchBy
+from trees.admin.filters import ByLanguage, ByLooks, ByPrediction, ByReading, ByReview, ByTopic, SearchBy
+from trees.admin.quality import render_predictions
 from trees.admin.readings import render_readings
 from trees.admin.trees import moderate, tree_link
+from trees.contributing import gold
 from trees.enrichment import embeddings
 from trees.enrichment.search import in_order_of, rank_by_meaning
 from trees.lifecycle.policy import current_policy
 from trees.lifecycle.reply_scores import ScoredReplies, scores_of_replies
-from trees.models import Deletion, Message
-from trees.moderation import moderator_actions, offered_actions
+from trees.models import Deletion, Message, MessageReading
+from trees.moderation import moderator_actions, offered_actions, personal_data
 from trees.moderation.badges import message_badge, state_badge
 from trees.moderation.queries import message_details, search_messages
 from trees.statistics.strengths import Score
@@ -51,6 +54,7 @@ class MessageAdmin(ReadOnlyAdmin):
         "deleted",
         "hidden",
         ByReview,
+        ByPrediction,
         "role",
         ByLanguage,
         ByLooks,
@@ -63,8 +67,8 @@ class MessageAdmin(ReadOnlyAdmin):
     search_help_text = "A piece of the text, or the id of a message or conversation"
     # Ids start with the time, so this is newest first without another index.
     ordering = ("-id",)
-    actions = ("delete",)
-    destructive = actions
+    actions = ("delete", "mark_gold")
+    destructive = ("delete",)
     fields = (
         *(
             "text_of_now",
@@ -83,6 +87,12 @@ class MessageAdmin(ReadOnlyAdmin):
         rows = super().get_queryset(request).select_related("author")
         return rows.defer("search", "text_digest", "imported")
 
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        return ByPrediction.ORDER if is_by_prediction(request) else self.ordering
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [*self.list_display, "prediction"] if is_by_prediction(request) else [*self.list_display]
+
     def get_search_results(
         self, request: Any, queryset: QuerySet[Message], search_term: str
     ) -> tuple[QuerySet[Message], bool]:
@@ -99,14 +109,22 @@ class MessageAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         edit = self.admin_site.admin_view(self.edit_view)
-        return [path("<uuid:message_id>/edit/", edit, name="trees_message_edit"), *super().get_urls()]
+        personal = self.admin_site.admin_view(require_POST(self.personal_data_view))
+        return [
+            path("<uuid:message_id>/edit/", edit, name="trees_message_edit"),
+            path("<uuid:message_id>/personal-data/", personal, name="trees_message_personal_data"),
+            *super().get_urls(),
+        ]
 
     def details(self, obj: Message) -> dict[str, Any]:
         facts = message_details(obj)
+        readings = list(MessageReading.objects.filter(revision=obj.revision_id).order_by("kind"))
         return {
+            "suggestion": personal_data.suggest(obj, readings),
             "file": facts,
             "page_url": reverse("tree", args=[obj.pk]),
-            "readings": render_readings(obj),
+            "predictions": render_predictions(obj),
+            "readings": render_readings(obj, readings),
             "reviews": [(review, _answers(review.labels)) for review in facts.reviews],
             "changes": word_diff(obj.correction_of.text, obj.text) if obj.correction_of else [],
             "ranked": [_ranked(scored, obj) for scored in scores_of_replies(_ranked_parents(obj))],
@@ -121,7 +139,15 @@ class MessageAdmin(ReadOnlyAdmin):
         return {"edit_url": reverse("admin:trees_message_edit", args=[obj.pk]) if may_edit else ""}
 
     def can_do(self, action: str, obj: Message, actor: User) -> bool:
+        if action == "mark_gold":
+            return actor.is_superuser and gold.can_be_marked(obj)
         return not obj.deleted
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions: dict[str, Any] = super().get_actions(request)
+        if not request.user.is_superuser:
+            actions.pop("mark_gold", None)
+        return actions
 
     def edit_view(self, request: Any, message_id: UUID) -> HttpResponse:
         message = self.get_queryset(request).filter(pk=message_id).first()
@@ -149,6 +175,27 @@ class MessageAdmin(ReadOnlyAdmin):
         }
         return render(request, "trees/admin/edit.html", context)
 
+    def personal_data_view(self, request: Any, message_id: UUID) -> HttpResponse:
+        """Mask what machines found in the text, or let it stay, without asking for a reason."""
+        message = self.get_queryset(request).filter(pk=message_id).first()
+        if message is None:
+            raise Http404
+        about: dict[str, Any] = {"message_id": message_id, "revision_id": request.POST.get("revision", "")}
+        try:
+            with timeouts_as_busy():
+                if "mask" in request.POST:
+                    personal_data.mask(**about, actor=request.user, policy=current_policy())
+                    done = "masked personal data"
+                else:
+                    personal_data.keep(**about, actor=request.user)
+                    done = "let personal data stay"
+        except DomainError as error:
+            self.message_user(request, error.message, messages.ERROR)
+        else:
+            self.log_change(request, message, done)
+            self.message_user(request, f"Done: {done}.", messages.SUCCESS)
+        return redirect("admin:trees_message_change", message_id)
+
     @admin.display(description="Text")
     def excerpt(self, message: Message) -> str:
         return plain_excerpt(message.text, 90)
@@ -167,6 +214,10 @@ class MessageAdmin(ReadOnlyAdmin):
         }
         return format_html_join(" ", "{}", [(badge(mark),) for mark, is_so in marks.items() if is_so])
 
+    @admin.display(description="Accepted?")
+    def prediction(self, message: Message) -> str:
+        return f"{message.quality_score.accepted:.2f}"
+
     @admin.display(description="Looks like", empty_value="the same")
     def looks_like_language(self, message: Message) -> str | None:
         return badge(name_of(message.looks_like), "warning") if message.looks_like else None
@@ -182,6 +233,18 @@ class MessageAdmin(ReadOnlyAdmin):
     @admin.action(description="Delete, with everything below")
     def delete(self, request: Any, chosen: QuerySet[Message]) -> None:
         moderate(self, request, chosen, "deleted", moderator_actions.delete_message, "message_id")
+
+    @admin.action(description="Use as gold: the decision is surely right")
+    def mark_gold(self, request: Any, chosen: QuerySet[Message]) -> None:
+        def act(message: Message, reason: str) -> None:
+            gold.mark(message_id=message.pk, actor=request.user, reason=reason, policy=current_policy())
+
+        # Moderators, who review gold messages too, read the history of a message but not that of gold messages.
+        self.act_on_each(request, chosen, "used as gold", act, logged_at=lambda message: message.gold)
+
+
+def is_by_prediction(request: HttpRequest) -> bool:
+    return request.GET.get(ByPrediction.parameter_name) in (ByPrediction.REJECTED, ByPrediction.LOWEST)
 
 
 def _answers(labels: dict[str, float | None]) -> list[tuple[str, float]]:

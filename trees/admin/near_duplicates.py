@@ -31,12 +31,14 @@ class Waiting(admin.SimpleListFilter):
     parameter_name = "waits"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("prompts", "Prompts"), ("replies", "Replies")]
+        return [("yes", "Prompts and replies"), ("prompts", "Prompts"), ("replies", "Replies")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[NearDuplicate]) -> QuerySet[NearDuplicate]:
-        if self.value() not in ("prompts", "replies"):
-            return queryset
-        return waiting_pairs(queryset).filter(first__parent__isnull=self.value() == "prompts")
+        if self.value() == "yes":
+            return waiting_pairs(queryset)
+        if self.value() in ("prompts", "replies"):
+            return waiting_pairs(queryset).filter(first__parent__isnull=self.value() == "prompts")
+        return queryset
 
 
 def newer(pair: NearDuplicate) -> Message:

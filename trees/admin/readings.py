@@ -1,6 +1,6 @@
 """What machines read of a message, for moderators."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.utils.html import format_html, format_html_join
@@ -15,9 +15,8 @@ _AROUND = 40  # characters shown before and after a finding
 _LOW = 0.01  # scores below it are not listed
 
 
-def render_readings(message: Message) -> SafeString:
-    """Return a list of what was read of the present text, and what was given up. One statement."""
-    rows = MessageReading.objects.filter(revision=message.revision_id).order_by("kind")
+def render_readings(message: Message, rows: Iterable[MessageReading]) -> SafeString:
+    """Return a list of what was read of the present text, and what was given up. `rows` are its readings."""
     lines = [line for row in rows for line in (*_lines(row, message), *_given_up(row))]
     if not lines:
         return SafeString("<p>Nothing yet.</p>")

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from rest_framework import serializers
 
-from oasst.api.fields import BooleanField, ChoiceField, IntegerField, LanguageTagField, Schema
+from oasst.api.fields import BooleanField, ChoiceField, IntegerField, LanguageTagField, Schema, TextField
 from oasst.api.operations import Access, Call, Operation, operation
 from trees.interchange.selection import ALL_STATES, from_options
+from trees.interchange.topics import refuse_unknown_topics
 from trees.interchange.writer import read_lines
 from trees.lifecycle.states import State
 
@@ -24,6 +25,13 @@ class ExportQuery(Schema):
     rejected_only = BooleanField(default=False, help_text="Single messages instead of trees.")
     include_synthetic = BooleanField(default=False, help_text="Trees that hold text of a machine too.")
     synthetic_only = BooleanField(default=False, help_text="The messages of such trees alone, one per line.")
+    topic = TextField(
+        default=None, allow_blank=False, help_text="Only trees whose prompt has a topic with these words in its name."
+    )
+    exclude_topic = TextField(default=None, allow_blank=False, help_text="No trees of such a topic.")
+    without_near_duplicates = BooleanField(
+        default=False, help_text="Without what is nearly the same as an earlier message, and what is below it."
+    )
     labels = BooleanField(default=True, help_text="With the means of what reviewers said.")
     events = BooleanField(default=False, help_text="With each single reaction, skip and ranking.")
     real_user_ids = BooleanField(default=False, help_text="People's ids as they are here, instead of pseudonyms.")
@@ -44,4 +52,6 @@ class ExportQuery(Schema):
 )
 def export_trees(call: Call) -> Iterator[str]:
     """The data set as of now, tree by tree in the order of arrival. An answer that breaks off is incomplete."""
-    return read_lines(from_options({**call.query, "limit": call.query["max_count"]}))
+    chosen = from_options({**call.query, "limit": call.query["max_count"]})
+    refuse_unknown_topics(chosen)  # before the answer begins
+    return read_lines(chosen)

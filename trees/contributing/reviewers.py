@@ -1,5 +1,8 @@
 """How reliable reviewers are, by language and label: learnt every night from all reviews, read when a review is given.
 
+Most is learnt from how people agree; some from checks (`Review.CHECKS`): gold messages, whose right verdict is known,
+and messages that somebody reviewed twice.
+
 `learn` needs memory by the number of people, not of reviews: it writes the answers to a temporary file and reads that
 once for each round of estimation.
 """
@@ -7,7 +10,7 @@ once for each round of estimation.
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import groupby
@@ -17,7 +20,7 @@ from uuid import UUID
 
 import orjson
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, OuterRef, Subquery
 from django.utils import timezone
 
 from oasst.accounts.models import User
@@ -33,6 +36,7 @@ VERDICT = ReviewerSkill.VERDICT
 WINDOW = timedelta(days=180)  # people change; older reviews say little
 STEP = 0.25  # between two answers on a scale
 NOTABLE = 0.2  # the share of texts from which on differing is mentioned
+LEAST_CHECKS = 10  # of a kind, from which on a person sees what they came to
 BATCH = 1000
 
 Labels = Mapping[str, float | None]
@@ -79,6 +83,35 @@ def notable_differences(person: User, *, most: int = 2) -> list[Difference]:
     return sorted(found, key=lambda difference: (-difference.share, difference.label.name, difference.language))[:most]
 
 
+@dataclass(frozen=True)
+class CheckSummary:
+    """What a user sees of their checks, only if there are enough of them to say something."""
+
+    gold: int = 0  # 0: too few
+    gold_right: int = 0
+    wrong_way: str = ""  # "kept" or "rejected": what most differences were, if there is more than one
+    wrong: int = 0
+    repeated: int = 0  # 0: too few
+    repeated_alike: int = 0
+
+
+def summary_of_checks(record: ReviewerRecord | None) -> CheckSummary | None:
+    """Return what the checks of this user say to them, or None while there are fewer than `LEAST_CHECKS` of a kind."""
+    if record is None or max(record.gold, record.repeated) < LEAST_CHECKS:
+        return None
+    of_gold: dict[str, Any] = {}
+    if record.gold >= LEAST_CHECKS:
+        kept, rejected = record.bad_kept, record.good_rejected
+        way = "" if kept + rejected < 2 or kept == rejected else "kept" if kept > rejected else "rejected"
+        of_gold = {"gold": record.gold, "gold_right": record.gold_right, "wrong_way": way, "wrong": max(kept, rejected)}
+    enough = record.repeated >= LEAST_CHECKS
+    return CheckSummary(
+        **of_gold,
+        repeated=record.repeated if enough else 0,
+        repeated_alike=record.repeated_alike if enough else 0,
+    )
+
+
 def skills_for_moderators(person: User) -> list[tuple[str, str, ReviewerSkill]]:
     """Return (question, language, skill) of all estimates that rest on enough texts, the verdict first."""
     rows = ReviewerSkill.objects.filter(person=person, texts__gte=LEAST_TEXTS)
@@ -93,6 +126,10 @@ def learn() -> int:
         collected = _Collected(file)
         for lang, accepted, reviews in _reviews_by_text(timezone.now() - WINDOW):
             collected.add(lang, accepted, reviews)
+        for lang, good, author, labels in _gold_answers(timezone.now() - WINDOW):
+            collected.add_gold(lang, good, author, labels)
+        for author, first, second in _repeats(timezone.now() - WINDOW):
+            collected.add_repeat(author, first, second)
         _store(collected, estimate(collected.read))
         return len(collected.people)
 
@@ -109,6 +146,28 @@ def _reviews_by_text(since: datetime) -> Iterator[tuple[str, bool | None, list[t
     )
     for (_, lang, accepted), reviews in groupby(rows.iterator(chunk_size=BATCH), key=itemgetter(0, 1, 2)):
         yield lang, accepted, [(author, labels) for *_, author, labels in reviews]
+
+
+def _gold_answers(since: datetime) -> Iterator[tuple[str, bool, UUID, Labels]]:
+    """Yield (language, right verdict, author, labels) of each answer to what is a gold message still."""
+    rows = Review.by_author.filter(
+        kind=Review.Kind.GOLD,
+        created_at__gte=since,
+        revision=F("message__gold__revision"),
+        message__gold__active=True,
+        message__review_result=F("message__gold__good"),
+        message__deleted=False,
+    )
+    values = ("message__lang", "message__gold__good", "author_id", "labels")
+    yield from rows.order_by("pk").values_list(*values).iterator(chunk_size=BATCH)
+
+
+def _repeats(since: datetime) -> Iterator[tuple[UUID, Labels, Labels]]:
+    """Yield (author, first labels, second labels) of each text that somebody reviewed twice, the second time lately."""
+    same = Review.objects.filter(kind=Review.Kind.REVIEW, revision=OuterRef("revision"), author=OuterRef("author"))
+    rows = Review.by_author.filter(kind=Review.Kind.REPEAT, created_at__gte=since)
+    rows = rows.annotate(first=Subquery(same.values("labels")[:1])).filter(first__isnull=False)
+    yield from rows.order_by("pk").values_list("author_id", "first", "labels").iterator(chunk_size=BATCH)
 
 
 def yes_or_no(labels: Labels) -> dict[str, bool]:
@@ -145,6 +204,24 @@ class _Scale:
 
 
 @dataclass
+class _Checks:
+    """What one person's checks came to: the columns of `ReviewerRecord`."""
+
+    good_kept: int = 0
+    good_rejected: int = 0
+    bad_rejected: int = 0
+    bad_kept: int = 0
+    repeated: int = 0
+    repeated_alike: int = 0
+
+    def add_gold(self, good: bool, rejects: bool) -> None:
+        self.good_kept += good and not rejects
+        self.good_rejected += good and rejects
+        self.bad_rejected += not good and rejects
+        self.bad_kept += not good and not rejects
+
+
+@dataclass
 class _Collected:
     """The answers of all reviews: yes-or-no questions in a file, one line for each text; sums of all the rest.
 
@@ -156,6 +233,7 @@ class _Collected:
     decided: Counter[int] = field(default_factory=Counter)
     agreed: Counter[int] = field(default_factory=Counter)
     scales: dict[tuple[str, str, int], _Scale] = field(default_factory=lambda: defaultdict(_Scale))
+    checks: dict[int, _Checks] = field(default_factory=lambda: defaultdict(_Checks))
 
     def add(self, lang: str, accepted: bool | None, reviews: Iterable[tuple[UUID, Labels]]) -> None:
         answers = defaultdict[str, list[tuple[int, bool]]](list)
@@ -169,20 +247,35 @@ class _Collected:
             self.agreed[person] += accepted is not None and given[VERDICT] != accepted
             for name, value in scales(labels).items():
                 on_scales[name][person] = value
-        self.file.write(orjson.dumps([lang, answers]) + b"\n")
+        self._write(lang, answers)
         for name, values in on_scales.items():
             if len(values) > 1:
                 total, others = sum(values.values()), len(values) - 1
                 for person, value in values.items():
                     self.scales[name, lang, person].add(value - (total - value) / others)
 
+    def add_gold(self, lang: str, good: bool, author: UUID, labels: Labels) -> None:
+        """Add the answer to a gold message. Only its verdict is known, not what each label should be."""
+        person, rejects = self.people.setdefault(author, len(self.people)), consensus.is_rejecting(labels)
+        self.checks[person].add_gold(good, rejects)
+        self._write(lang, {VERDICT: [(person, rejects)]}, truth=not good)
+
+    def add_repeat(self, author: UUID, first: Labels, second: Labels) -> None:
+        """Count a repeated review. It says nothing about the text that the first did not say."""
+        checks = self.checks[self.people.setdefault(author, len(self.people))]
+        checks.repeated += 1
+        checks.repeated_alike += consensus.is_rejecting(first) == consensus.is_rejecting(second)
+
+    def _write(self, lang: str, answers: Mapping[str, list[tuple[int, bool]]], truth: bool | None = None) -> None:
+        self.file.write(orjson.dumps([lang, answers, truth]) + b"\n")
+
     def read(self) -> Iterator[Answers[int, str]]:
         """Yield the answers to each question about each text."""
         self.file.seek(0)
         for line in self.file:
-            lang, answers = orjson.loads(line)
+            lang, answers, truth = orjson.loads(line)
             for question, given in answers.items():
-                yield Answers(question, lang, given)
+                yield Answers(question, lang, given, truth)
 
     @cached_property
     def shares_of_close(self) -> dict[str, float]:
@@ -204,6 +297,7 @@ def _store(collected: _Collected, estimated: Estimate[int, str]) -> None:
             spares=skill.spares,
             decided=collected.decided[person],
             agreed=collected.agreed[person],
+            **asdict(collected.checks[person]),
             updated_at=now,
         )
         for (question, person), skill in estimated.people.items()

@@ -21,8 +21,9 @@ from trees.contributing import reviewers
 from trees.labels import LABELS, LANG_MISMATCH
 from trees.lifecycle import consensus, demand, transitions
 from trees.lifecycle.consensus import Skill, Vote
-from trees.lifecycle.locked_tree import LockedTree, lock_tree
+from trees.lifecycle.locked_tree import LockedTree, lock_tree, tree_stopped
 from trees.lifecycle.policy import TreePolicy
+from trees.lifecycle.states import State
 from trees.models import Happening, Message, Ranking, Review, Role, Skip
 from trees.outbox import publishing
 
@@ -60,14 +61,7 @@ def record_labels(
     """
     locked = lock_tree(message.tree_id, policy)
     message = locked.message(message.pk)
-    _check_labels(labels, requested_labels(message, mode, policy), policy)
-    if message.author_id == author.pk:
-        raise NotAllowed("You cannot review your own message.", code="own_message")
-    if message.deleted:
-        raise Gone("The message was deleted meanwhile.", code="message_deleted")
-    demand.refuse_paused(locked, message)
-    if revision_id is not None and revision_id != message.revision_id:
-        raise Conflict("The text was changed while you read it; please look at it again.", code="text_changed")
+    _refuse_review(locked, message, author, labels, mode, revision_id)
     # Read votes before the insert, or this vote counts twice.
     votes = locked.votes().get(message.pk)
     skill = reviewers.known_skill(person=author, lang=message.lang) if policy.weighted_reviews else None
@@ -84,10 +78,66 @@ def record_labels(
     return review
 
 
-def _insert_review(message: Message, author: User, labels: Labels, mode: str, skill: Skill | None) -> Review:
+def record_check(
+    *,
+    kind: Review.Kind,
+    message: Message,
+    author: User,
+    labels: Labels,
+    policy: TreePolicy,
+    mode: str = Review.Mode.FULL,
+    revision_id: UUID | None = None,
+) -> Review:
+    """Store a review that only says how its author reviews (`Review.CHECKS`). The tree stays as it is.
+
+    It is refused for the same reasons as any review, in the same words. Only points follow from it, as from a review
+    that came after the decision. Raise what `record_labels` raises.
+    """
+    locked = lock_tree(message.tree_id, policy)
+    message = locked.message(message.pk)
+    _refuse_review(locked, message, author, labels, mode, revision_id)
+    if locked.state == State.HALTED_BY_MODERATOR:
+        raise tree_stopped()
+    review = _insert_review(message, author, labels, mode, None, kind)
+    event = Happening(
+        kind=Happening.Kind.MESSAGE_CHECKED,
+        at=locked.now,
+        tree_id=message.tree_id,
+        message_id=message.pk,
+        actor=author,
+        data={"review": str(review.pk), "mode": mode},
+    )
+    publishing.publish([event])
+    return review
+
+
+def _refuse_review(
+    locked: LockedTree, message: Message, author: User, labels: Labels, mode: str, revision_id: UUID | None
+) -> None:
+    """Raise the error for a review that cannot be stored; a missing opening is checked later."""
+    _check_labels(labels, requested_labels(message, mode, locked.policy), locked.policy)
+    if message.author_id == author.pk:
+        raise NotAllowed("You cannot review your own message.", code="own_message")
+    if message.deleted:
+        raise Gone("The message was deleted meanwhile.", code="message_deleted")
+    demand.refuse_paused(locked, message)
+    if revision_id is not None and revision_id != message.revision_id:
+        raise Conflict("The text was changed while you read it; please look at it again.", code="text_changed")
+
+
+def _insert_review(
+    message: Message,
+    author: User,
+    labels: Labels,
+    mode: str,
+    skill: Skill | None,
+    kind: Review.Kind = Review.Kind.REVIEW,
+) -> Review:
     """Insert before the opening is used, so that a second review fails with `already_reviewed` in any case."""
     try:
-        review = Review(message=message, revision_id=message.revision_id, author=author, labels=dict(labels), mode=mode)
+        review = Review(
+            message=message, revision_id=message.revision_id, author=author, labels=dict(labels), mode=mode, kind=kind
+        )
         review.finds, review.spares = skill or (None, None)
         Review.objects.insert(review)
         return review

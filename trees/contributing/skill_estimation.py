@@ -1,4 +1,6 @@
-"""Estimates how reliable reviewers are from their answers alone. Pure functions, memory by people and not by answers.
+"""Estimates how reliable reviewers are, from their answers and from the right ones where these are known.
+
+Pure functions; memory grows with the people, not with their answers.
 
 Source: A. P. Dawid and A. M. Skene, "Maximum Likelihood Estimation of Observer Error-Rates Using the EM Algorithm",
 1979, for two classes. Implemented here because libraries for it bring a numerical stack and hold all answers in memory;
@@ -12,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from trees.lifecycle.consensus import SUREST, Skill
 
-LEAST_TEXTS = 20  # with fewer texts that others judged too, an estimate says little about a person
+LEAST_TEXTS = 20  # with fewer texts that others judged too, or whose answer is known, an estimate says little
 
 Person = TypeVar("Person", bound=Hashable)
 Question = TypeVar("Question", bound=Hashable)
@@ -44,7 +46,7 @@ class Counts:
     yes: float = 0
     spared: float = 0
     no: float = 0
-    texts: int = 0  # about which others answered too
+    texts: int = 0  # about which others answered too, or whose right answer is known
     differed: int = 0  # of those, where the answer of this person is probably wrong
 
     def add(self, other: "Counts") -> None:
@@ -137,7 +139,7 @@ def _next(
     shares: dict[Question, list[float]] = defaultdict(lambda: [START_SHARE * START_VOTES, START_VOTES])
     for item in items:
         yes = current.chance_of_yes(item)
-        no, is_shared = 1 - yes, len(item.answers) > 1
+        no, is_shared = 1 - yes, len(item.answers) > 1 or item.truth is not None
         question, group = item.question, item.group
         if item.truth is None:
             shares[question][0] += yes

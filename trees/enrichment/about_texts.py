@@ -8,15 +8,21 @@ from django.db.models import Q
 
 from oasst.core.locks import advisory_lock
 from trees.enrichment.readers import Result, Text
-from trees.models import Message, MessageEmbedding, NearDuplicate, PromptTopic, TextSketch
+from trees.models import Message, MessageEmbedding, NearDuplicate, PromptTopic, TextSketch, WaitingComparison
 
 Row = TypeVar("Row", TextSketch, MessageEmbedding)
 
 
 def replace_rows(
-    table: type[Row], read: Sequence[tuple[Text, Result]], make: Callable[[Result, bool], Row | None]
+    table: type[Row],
+    read: Sequence[tuple[Text, Result]],
+    make: Callable[[Result], Row | None],
+    *,
+    compare_by: WaitingComparison.Score,
+    compare_replies: bool,
 ) -> None:
-    """Store a row for each text that is still present; `make` gives it from the result and "is a prompt", or None.
+    """Store a row for each text that is still present; `make` gives it from the result, or None. Texts with a row wait
+    to be compared then; without `compare_replies` only prompts do.
 
     Pairs of near-duplicates that were about an earlier text are forgotten; the new text is compared again.
 
@@ -33,16 +39,29 @@ def replace_rows(
         if read_revision != revision_id:
             continue  # a late result: the row may already be about the present text
         present[message_id] = revision_id
-        row = make(result, parent_id is None)
+        row = make(result)
         if row is not None:
             row.message_id, row.revision_id = message_id, revision_id
-            row.lang, row.is_prompt = lang, parent_id is None
+            row.lang, row.is_prompt, row.compared = lang, parent_id is None, True  # see the model
             rows.append(row)
+    _let_wait([row.message_id for row in rows if row.is_prompt or compare_replies], compare_by)
     known = table._default_manager.filter(message__in=present)
     changed = [pk for pk, revision in known.values_list("message_id", "revision_id") if revision != present[pk]]
     known.delete()
     _forget_pairs(changed)
     table._default_manager.bulk_create(rows)
+
+
+def _let_wait(ids: Sequence[UUID], score: WaitingComparison.Score) -> None:
+    """Mark texts as not compared. The job that compares one holds its mark, so this waits for it, and the mark that
+    comes afterwards is about the new row. First of all locks, as in the job.
+    """
+    WaitingComparison.objects.bulk_create(
+        [WaitingComparison(message_id=pk, score=score) for pk in ids],
+        update_conflicts=True,
+        unique_fields=["message", "score"],
+        update_fields=["score"],
+    )
 
 
 def _forget_pairs(ids: Sequence[UUID]) -> None:

@@ -22,12 +22,10 @@ from trees.enrichment.about_texts import replace_rows
 from trees.enrichment.readers import Reader, Result, Text
 from trees.enrichment.vector_queries import limit_time, nearest
 from trees.lifecycle.policy import current_policy
-from trees.models import Message, TextSketch
+from trees.models import Message, TextSketch, WaitingComparison
 
 log = structlog.get_logger(__name__)
 
-LEAST_WORDING = 0.7
-"""The share of n-grams from which on two texts have the same wording, measured by `measure_similarity`."""
 MAX_CANDIDATES = 200
 NEAREST = 20
 """Vectors whose messages are looked up: some may be hidden."""
@@ -82,7 +80,9 @@ def _find_similar(text: str, embedded: tuple[str, Any] | None, lang: str, limit:
     messages = Message.objects.filter(PUBLIC).exclude(review_result=False)
     where = Q(lang=lang, is_prompt=True)
     wordings = same_wording(sketches.grams(text), where, messages, limit)
-    meanings = same_meaning(*embedded, where, messages, limit) if embedded else {}
+    meanings: Found = {}
+    if embedded and embeddings.knows(embedded[0], lang):
+        meanings = same_meaning(*embedded, where, messages, limit)
     found = [
         Similar(pk, other, wordings.get((pk, other)), meanings.get((pk, other)))
         for pk, other in {**wordings, **meanings}
@@ -100,7 +100,7 @@ def same_wording(grams: frozenset[str], where: Q, messages: QuerySet[Message], l
     rows = TextSketch.objects.filter(where, bands__overlap=bands).order_by(Cast("message_id", TextField()))
     texts = _texts(messages, dict(rows.values_list("message_id", "revision_id")[:MAX_CANDIDATES]))
     scores = {(pk, text): sketches.similarity(grams, sketches.grams(text)) for pk, text in texts}
-    return _best({key: score for key, score in scores.items() if score >= LEAST_WORDING}, limit)
+    return _best({key: score for key, score in scores.items() if score >= sketches.LEAST_WORDING}, limit)
 
 
 def same_meaning(model: str, vector: Any, where: Q, messages: QuerySet[Message], limit: int) -> Found:
@@ -146,9 +146,9 @@ class SketchReader(Reader):
         return [Sketch({"bands": len(bands)}, "minhash", sketches.VERSION, bands=tuple(bands)) for bands in all_bands]
 
     def keep(self, read: Sequence[tuple[Text, Result]]) -> None:
-        def row(result: Result, is_prompt: bool) -> TextSketch | None:
+        def row(result: Result) -> TextSketch | None:
             assert isinstance(result, Sketch)
             return TextSketch(bands=list(result.bands)) if result.bands else None
 
-        replace_rows(TextSketch, read, row)
+        replace_rows(TextSketch, read, row, compare_by=WaitingComparison.Score.WORDING, compare_replies=True)
         wake(embeddings.PAIR_FINDER)

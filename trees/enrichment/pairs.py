@@ -1,7 +1,7 @@
 """Pairs of messages that say nearly the same: found by a job, decided by moderators."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 import structlog
@@ -19,7 +19,7 @@ from oasst.core.text.validation import clean_reason
 from trees.access import about
 from trees.enrichment import embeddings, sketches
 from trees.enrichment.near_duplicates import Found, same_meaning, same_wording
-from trees.models import Message, MessageEmbedding, NearDuplicate, TextSketch
+from trees.models import Message, MessageEmbedding, NearDuplicate, TextSketch, WaitingComparison
 from trees.models.similarity import AboutText
 
 log = structlog.get_logger(__name__)
@@ -31,6 +31,12 @@ BATCH = 10
 ROUND = 20  # seconds
 MARK = "trees.enrichment.pairs"
 MAX_COUNTED = 1_000
+TAKEN_OVER_AT_ONCE = 1_000
+Score = WaitingComparison.Score
+_TABLES: Mapping[Score, type[TextSketch] | type[MessageEmbedding]] = {
+    Score.WORDING: TextSketch,
+    Score.MEANING: MessageEmbedding,
+}
 
 
 def find_pairs() -> int:
@@ -56,24 +62,35 @@ def find_pairs() -> int:
 
 
 def _is_waiting() -> bool:
-    return any(table._default_manager.filter(compared=False).exists() for table in (TextSketch, MessageEmbedding))
+    return WaitingComparison.objects.exists() or any(_left_by_the_release_before(table) for table in _TABLES.values())
+
+
+def _left_by_the_release_before(table: type[TextSketch] | type[MessageEmbedding]) -> list[UUID]:
+    """Return some of the rows that say themselves that they are not compared."""
+    return list(table._default_manager.filter(compared=False).values_list("pk", flat=True)[:TAKEN_OVER_AT_ONCE])
 
 
 def _find_for(seconds: float) -> int:
     compared = 0
+    for score, table in _TABLES.items():
+        if left := _left_by_the_release_before(table):
+            _take_over(table, score, left)
     for _ in timed_rounds(seconds):
-        number = _compare(TextSketch, "wording") + _compare(MessageEmbedding, "meaning")
+        number = sum(_compare(score) for score in _TABLES)
         compared += number
         if not number:
             break
     return compared
 
 
-def _compare(
-    table: type[TextSketch] | type[MessageEmbedding],
-    score: Literal["wording", "meaning"],
-    only: UUID | None = None,
-) -> int:
+def _take_over(table: type[TextSketch] | type[MessageEmbedding], score: Score, ids: Sequence[UUID]) -> None:
+    waiting = [WaitingComparison(message_id=pk, score=score) for pk in sorted(ids)]
+    with transaction.atomic(durable=True):
+        WaitingComparison.objects.bulk_create(waiting, ignore_conflicts=True)
+        table._default_manager.filter(pk__in=ids).update(compared=True)
+
+
+def _compare(score: Score, only: UUID | None = None) -> int:
     """Compare the next texts that were stored, at most BATCH, and return how many.
 
     Each is compared with all texts stored at that time, so of two that are stored at the same time the one that is
@@ -81,27 +98,28 @@ def _compare(
     out for good.
     """
     ids: list[UUID] = []
+    waiting = WaitingComparison.objects.filter(score=score, **({"message": only} if only else {}))
     try:
         with transaction.atomic(durable=True):
-            rows = table._default_manager.select_for_update(skip_locked=True, of=("self",), no_key=True)
-            fresh = (rows.filter(pk=only) if only else rows).filter(compared=False).select_related("message")
+            free = waiting.select_for_update(skip_locked=True, of=("self",), no_key=True).order_by("message")
+            ids = list(free.values_list("message_id", flat=True)[:BATCH])
+            # Locked, so that an edit or a purge waits and then deletes the pairs, too.
+            rows = _TABLES[score]._default_manager.select_for_update(of=("self",), no_key=True).filter(pk__in=ids)
             pairs: dict[tuple[UUID, UUID], float] = {}
-            batch = list(fresh.defer("message__search", "message__imported").order_by("message")[:BATCH])
-            ids = [row.message_id for row in batch]
-            for row in batch:
+            for row in rows.select_related("message").defer("message__search", "message__imported").order_by("message"):
                 for (other, _), value in _others(row).items():
                     pairs[min(row.message_id, other), max(row.message_id, other)] = value
-            _store_pairs(pairs, score)
-            table._default_manager.filter(pk__in=ids).update(compared=True)
+            _store_pairs(pairs, score.value)
+            waiting.filter(message__in=ids).delete()
     except (JobTimeout, OperationalError, InterfaceError):  # not the fault of a text
         raise
     except Exception as error:
         if len(ids) > 1:
-            return sum(_compare(table, score, only=pk) for pk in ids)
+            return sum(_compare(score, only=pk) for pk in ids)
         if not ids:
             raise
-        table._default_manager.filter(pk__in=ids).update(compared=True)
-        log.warning("not_compared", message=str(ids[0]), score=score, error=type(error).__name__)
+        waiting.filter(message__in=ids).delete()
+        log.warning("not_compared", message=str(ids[0]), score=score.value, error=type(error).__name__)
     return len(ids)
 
 
@@ -114,6 +132,8 @@ def _others(row: AboutText) -> Found:
     if isinstance(row, TextSketch):
         return same_wording(sketches.grams(row.message.text), where, others, MAX_PAIRS)
     assert isinstance(row, MessageEmbedding)
+    if not embeddings.knows(row.model, row.lang):
+        return {}
     return same_meaning(row.model, row.vector, where, others, MAX_PAIRS)
 
 

@@ -153,13 +153,19 @@ def _present_texts(revision_ids: Collection[UUID]) -> dict[UUID, Text]:
 
 
 def store(read: Sequence[tuple[Claim, Result]]) -> set[int]:
-    """Store results and return the ids of the rows that took one: those that are still ours. One statement."""
+    """Store results and return the ids of the rows that took one: those that are still ours. One statement.
+
+    What people decided about an earlier result holds while the result is the same.
+    """
     rows = [(c.row_id, c.attempts, r.model[:200], r.version[:100], json.dumps(r.values), r.flagged) for c, r in read]
     with connection.cursor() as cursor:  # By hand: `bulk_update` takes longer than most readers
         cursor.execute(
             """
             UPDATE trees_messagereading one
-            SET model = fresh.model, version = fresh.version, result = fresh.result, flagged = fresh.flagged,
+            SET model = fresh.model, version = fresh.version, result = fresh.result,
+                flagged = fresh.flagged AND (one.settled_at IS NULL OR one.result IS DISTINCT FROM fresh.result),
+                settled_at = CASE WHEN one.result = fresh.result THEN one.settled_at END,
+                author_keeps = one.author_keeps AND one.result IS NOT DISTINCT FROM fresh.result,
                 read_at = statement_timestamp(), due_at = NULL, attempts = 0, error = ''
             FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::jsonb[], %s::bool[])
                 AS fresh(id, attempts, model, version, result, flagged)

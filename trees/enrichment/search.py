@@ -31,13 +31,14 @@ def rank_by_meaning(messages: QuerySet[Message], text: str, lang: str) -> list[U
     """Return the ids of those of these messages that fit the text, best first, at most 2 × DEPTH.
 
     `lang` is the language of the text: it decides which words are left out and which forms of a word are one. Without
-    an embedding model, and until it is in memory of this process, only the words count.
+    an embedding model that knows the language, and until it is in memory of this process, only the words count.
     """
     text = text.replace("\0", " ").encode("utf-8", "replace").decode()
     if not text.strip():
         return []
     rankings = [_by_words(messages, text, lang)]
-    if embedded := embeddings.embed_now(text):
+    embedded = embeddings.embed_now(text)
+    if embedded and embeddings.knows(embedded[0], lang):
         rankings.append(_by_vector(messages, *embedded, lang))
     scores: dict[UUID, float] = defaultdict(float)
     for ranking in rankings:

@@ -28,6 +28,8 @@ MIN_LENGTH = 16
 """Characters. Shorter texts ("Thank you!") are alike by chance."""
 MAX_LENGTH = 20_000
 """Only the beginning of longer texts counts."""
+LEAST_WORDING = 0.7
+"""The similarity from which on two texts have nearly the same wording, measured by `measure_similarity`."""
 
 
 def grams(text: str) -> frozenset[str]:

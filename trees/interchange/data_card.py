@@ -22,7 +22,8 @@ def card_files(manifest: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[
 
     `manifest` is that of the snapshot with the files of data in it; `figures` is the result of `Figures`.
     """
-    published, plots = Published(manifest), draw(figures)
+    published = Published(manifest)
+    plots = draw(published, figures)
     parts = sections(published, figures, plots)
     texts = {
         "README.md": front_matter(published, figures) + _markdown(published, figures, parts),

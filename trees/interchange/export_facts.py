@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from trees.interchange.export_json import Events, Judgments, label_answers
+from trees.interchange.export_json import Events, Judgments, values_by_label
 from trees.interchange.selection import Selection
 from trees.models import Message, MessageReading, MessageTree, Ranking, Reaction, ReadingKind, Review, Skip
 
@@ -33,7 +33,7 @@ def read_facts(
     toxicity = toxicity_of(messages)
     return {
         message_id: Judgments(
-            label_answers(labels.get(message_id, ())),
+            values_by_label(labels.get(message_id, ())),
             skipped[message_id],
             events.get(message_id, {}),
             toxicity.get(message_id, {}),

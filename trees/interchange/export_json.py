@@ -229,11 +229,11 @@ def _key_order(key: str) -> tuple[int, bytes]:
     return len(encoded), encoded
 
 
-def label_answers(rows: Iterable[Mapping[str, float | None]]) -> dict[str, list[float]]:
-    """Return all answers by label. An unanswered label is null or absent, never 0."""
-    answers: dict[str, list[float]] = {}
+def values_by_label(rows: Iterable[Mapping[str, float | None]]) -> dict[str, list[float]]:
+    """Return all values that were given, by label. An unanswered label is null or absent, never 0."""
+    values: dict[str, list[float]] = {}
     for labels in rows:
         for name, value in labels.items():
             if value is not None:
-                answers.setdefault(name, []).append(value)
-    return answers
+                values.setdefault(name, []).append(value)
+    return values

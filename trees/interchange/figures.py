@@ -12,7 +12,7 @@ from trees.interchange.figures_of_agreement import LabelAgreement, RankingAgreem
 from trees.interchange.figures_of_people import UNKNOWN, Bases, Contributors
 from trees.interchange.figures_of_texts import DetoxifyScores, Lengths, RepeatedTexts
 from trees.interchange.format import Node
-from trees.interchange.tree_record import SPLITS, TreeRecord
+from trees.interchange.tree_record import TreeRecord
 
 
 class Figures:
@@ -25,12 +25,11 @@ class Figures:
         self._label_agreement, self._ranking_agreement = LabelAgreement(), RankingAgreement()
 
     def add(self, record: TreeRecord) -> None:
-        nodes = _messages_with_depth(record)
-        messages = [message for message, _ in nodes]
+        messages = _messages_of(record)
         split = record.split
-        self._trees.add(record, split, depth=max(depth for _, depth in nodes), size=len(nodes))
+        self._trees.add(record, size=len(messages))
         for message in messages:
-            self._messages.add(message, split)
+            self._messages.add(message)
             self._labels.add(message)
             self._lengths.add(message)
             self._repeated.add(message, split)
@@ -57,15 +56,11 @@ class Figures:
 
 class _Trees:
     def __init__(self) -> None:
-        self.by: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self.depths, self.sizes = Counter[int](), Counter[int]()
+        self.states, self.sizes = Counter[str](), Counter[int]()
         self.reviews, self.rankings, self.not_rankable = 0, 0, 0
 
-    def add(self, record: TreeRecord, split: str, *, depth: int, size: int) -> None:
-        self.by["lang"][_known(record.tree["prompt"]["lang"])] += 1
-        self.by["state"][_known(record.tree["tree_state"])] += 1
-        self.by["split"][split] += 1
-        self.depths[depth] += 1
+    def add(self, record: TreeRecord, *, size: int) -> None:
+        self.states[_known(record.tree["tree_state"])] += 1
         self.sizes[size] += 1
         self.reviews += len(record.reviews)
         self.rankings += len(record.rankings)
@@ -74,10 +69,7 @@ class _Trees:
     def result(self) -> dict[str, Any]:
         return {
             "total": self.sizes.total(),
-            "by_lang": _most_first(self.by["lang"]),
-            "by_state": _most_first(self.by["state"]),
-            "by_split": {split: self.by["split"][split] for split in SPLITS},
-            "by_depth": _in_order(self.depths),  # 0: only a prompt
+            "by_state": _most_first(self.states),
             "by_size": _in_order(self.sizes),
             "reviews": self.reviews,
             "rankings": self.rankings,
@@ -88,54 +80,37 @@ class _Trees:
 class _Messages:
     def __init__(self) -> None:
         self.by: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self.by_role: defaultdict[str, defaultdict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
-        self.ranked = 0
-        self.replies: defaultdict[str, Counter[int]] = defaultdict(Counter)
-        self.reviews: Counter[int | None] = Counter()
+        self.results: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by role
+        self.reviews = 0
         self.first = self.last = ""
 
-    def add(self, message: Node, split: str) -> None:
+    def add(self, message: Node) -> None:
         role, date = message["role"], message["created_date"]
         self.by["lang"][_known(message["lang"])] += 1
         self.by["role"][role] += 1
-        self.by["split"][split] += 1
         self.by["month"][date[:7] if date else UNKNOWN] += 1
-        self.by_role["review_result"][role][_DECISIONS[message["review_result"]]] += 1
-        self.by_role["deleted"][role][_ANSWERS[message["deleted"]]] += 1
-        self.by_role["synthetic"][role][_ANSWERS[message["synthetic"]]] += 1
+        self.results[role][_DECISIONS[message["review_result"]]] += 1
         if message["synthetic"]:
             self.by["model"][_known(message["model_name"])] += 1
-        self.replies[role][len(message["replies"])] += 1
-        self.reviews[message["review_count"]] += 1
-        self.ranked += message["rank"] is not None
+        self.reviews += message["review_count"] or 0
         if date:
             self.first, self.last = min(self.first or date, date), max(self.last, date)
 
     def result(self) -> dict[str, Any]:
-        unknown = self.reviews[None]
-        counted = {number: count for number, count in self.reviews.items() if number is not None}
         return {
             "total": self.by["role"].total(),
             "by_lang": _most_first(self.by["lang"]),
             "by_role": _in_order(self.by["role"]),
-            "by_split": {split: self.by["split"][split] for split in SPLITS},
             "by_month": _in_order(self.by["month"]),
             "first_date": self.first[:10] or None,
             "last_date": self.last[:10] or None,
-            **{
-                fact: {role: _in_order(counts) for role, counts in sorted(self.by_role[fact].items())}
-                for fact in ("review_result", "deleted", "synthetic")
-            },
+            "review_result": {role: _in_order(counts) for role, counts in sorted(self.results.items())},
             "by_model": _most_first(self.by["model"]),
-            "by_replies": {role: _in_order(counts) for role, counts in sorted(self.replies.items())},
-            "ranked": self.ranked,
-            "reviews": sum(number * count for number, count in counted.items()),
-            "by_reviews": {**_in_order(counted), **({UNKNOWN: unknown} if unknown else {})},
+            "reviews": self.reviews,  # as the messages count those that decided
         }
 
 
 _DECISIONS = {True: "accepted", False: "rejected", None: "undecided"}
-_ANSWERS = {True: "yes", False: "no", None: UNKNOWN}
 
 
 class _LabelMeans:
@@ -166,13 +141,12 @@ class _LabelMeans:
         }
 
 
-def _messages_with_depth(record: TreeRecord) -> list[tuple[Node, int]]:
-    found: list[tuple[Node, int]] = []
-    waiting: list[tuple[Node, int]] = [(record.tree["prompt"], 0)]
+def _messages_of(record: TreeRecord) -> list[Node]:
+    found: list[Node] = []
+    waiting: list[Node] = [record.tree["prompt"]]
     while waiting:
-        message, depth = waiting.pop()
-        found.append((message, depth))
-        waiting.extend((reply, depth + 1) for reply in message["replies"])
+        found.append(waiting.pop())
+        waiting.extend(found[-1]["replies"])
     return found
 
 

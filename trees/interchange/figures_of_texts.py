@@ -16,46 +16,32 @@ from trees.interchange.format import Node
 from trees.interchange.tree_record import SPLITS
 
 CHARACTER_BINS = (0, 25, 50, 100, 200, 400, 800, 1600, 3200, 6400)
-WORD_BINS = (0, 5, 10, 20, 40, 80, 160, 320, 640, 1280)
 SCORE_BINS = 10
 
 
 class Lengths:
-    """Characters and words of the texts, by role. Words are what spaces separate; some languages have none."""
+    """Characters of the texts, by role. Not words, which some languages do not separate."""
 
     def __init__(self) -> None:
         self._characters: defaultdict[str, Counter[int]] = defaultdict(Counter)
-        self._words: defaultdict[str, Counter[int]] = defaultdict(Counter)
 
     def add(self, message: Node) -> None:
         self._characters[message["role"]][len(message["text"])] += 1
-        self._words[message["role"]][len(message["text"].split())] += 1
 
     def result(self) -> dict[str, Any]:
-        return {
-            role: {
-                "characters": _described(self._characters[role], CHARACTER_BINS),
-                "words": _described(self._words[role], WORD_BINS),
-            }
-            for role in sorted(self._characters)
-        }
+        return {role: _described(self._characters[role]) for role in sorted(self._characters)}
 
 
-def _described(lengths: Mapping[int, int], bins: tuple[int, ...]) -> dict[str, Any]:
+def _described(lengths: Mapping[int, int]) -> dict[str, Any]:
     total = sum(lengths.values())
-    ends: list[int | None] = [*bins[1:], None]
+    ends: list[int | None] = [*CHARACTER_BINS[1:], None]
     return {
-        "mean": round(sum(length * number for length, number in lengths.items()) / total, 1),
         "median": _quantile(lengths, total, 0.5),
         "nine_of_ten": _quantile(lengths, total, 0.9),
         "longest": max(lengths),
         "histogram": [
-            {
-                "from": start,
-                "below": end,
-                "count": sum(number for length, number in lengths.items() if start <= length < (end or length + 1)),
-            }
-            for start, end in zip(bins, ends, strict=True)
+            sum(number for length, number in lengths.items() if start <= length < (end or length + 1))
+            for start, end in zip(CHARACTER_BINS, ends, strict=True)
         ],
     }
 
@@ -106,7 +92,8 @@ class DetoxifyScores:
     def __init__(self) -> None:
         self._known = self._unknown = 0
         self._sums: dict[str, float] = dict.fromkeys(DETOXIFY, 0.0)
-        self._bins: dict[str, list[int]] = {name: [0] * SCORE_BINS for name in DETOXIFY}
+        self._counts: dict[str, int] = dict.fromkeys(DETOXIFY, 0)
+        self._toxicity = [0] * SCORE_BINS
 
     def add(self, message: Node) -> None:
         scores = message["detoxify"] or {}
@@ -115,15 +102,18 @@ class DetoxifyScores:
         self._unknown += not known
         for name, value in known.items():
             self._sums[name] += value
-            self._bins[name][min(SCORE_BINS - 1, max(0, int(value * SCORE_BINS)))] += 1
+            self._counts[name] += 1
+        if "toxicity" in known:
+            self._toxicity[min(SCORE_BINS - 1, max(0, int(known["toxicity"] * SCORE_BINS)))] += 1
 
     def result(self) -> dict[str, Any]:
         return {
             "known": self._known,
             "unknown": self._unknown,
             "scores": {
-                name: {"mean": round(self._sums[name] / sum(bins), 6), "count": sum(bins), "histogram": bins}
-                for name, bins in self._bins.items()
-                if sum(bins)
+                name: {"mean": round(self._sums[name] / count, 6), "count": count}
+                for name, count in self._counts.items()
+                if count
             },
+            "toxicity_histogram": self._toxicity,
         }

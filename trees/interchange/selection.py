@@ -4,7 +4,7 @@ No database. The names are those of the reference's export command, plus clearer
 """
 
 from argparse import ArgumentParser, BooleanOptionalAction
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -39,6 +39,9 @@ class Selection:
     rejected: Inclusion = Inclusion.WITHOUT  # messages; WITH includes undecided ones
     synthetic: Inclusion = Inclusion.WITHOUT  # trees with machine-made text; messages if `user` is set
     user: UUID | None = None  # only messages of this user
+    topics: tuple[str, ...] = ()  # only trees with one of them; words of their names
+    excluded_topics: tuple[str, ...] = ()
+    near_duplicates: bool = True  # False leaves out what is nearly the same as an earlier message
     prompts_only: bool = False
     limit: int | None = None  # lines
     labels: bool = True
@@ -57,6 +60,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     states = [ALL_STATES, *(state.value for state in State)]
     parser.add_argument("--state", choices=states, help="of the trees; default: the finished ones (ready_for_export)")
     parser.add_argument("--lang", help="only trees of this language; pt-br and pt-BR are one")
+    add_content_arguments(parser)
     parser.add_argument("--limit", type=int, help="the first N trees, or messages where single ones are written")
     parser.add_argument("--prompts-only", action="store_true", help="the first message of each tree and no replies")
     parser.add_argument(
@@ -90,6 +94,25 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="SEED",
         help="other ids for people, messages and trees, the same for the same seed; anybody who knows the "
         "seed and an id finds its pseudonym, so take a long random seed and keep it secret",
+    )
+
+
+def add_content_arguments(parser: ArgumentParser) -> None:
+    """Add the options for what the texts say; exports and snapshots have them in common."""
+    parser.add_argument(
+        "--topic",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="only trees whose prompt has a topic with these words in its name. May be repeated",
+    )
+    parser.add_argument(
+        "--exclude-topic", action="append", default=[], metavar="WORDS", help="no trees of such a topic"
+    )
+    parser.add_argument(
+        "--without-near-duplicates",
+        action="store_true",
+        help="without messages that are nearly the same as an earlier one, and what is below them",
     )
 
 
@@ -128,13 +151,16 @@ def from_options(options: Mapping[str, Any]) -> Selection:
     if state is None:
         state = ALL_STATES if user is not None else State.READY_FOR_EXPORT
     lang = options.get("lang")
-    return Selection(
+    chosen = Selection(
         state=None if state == ALL_STATES else State(state),
         lang=None if lang is None else clean_pool_tag(lang),
         deleted=_inclusion(options, "deleted"),
         rejected=_inclusion(options, "rejected"),
         synthetic=_inclusion(options, "synthetic"),
         user=None if user is None else UUID(str(user)),
+        topics=words_given(options.get("topic")),
+        excluded_topics=words_given(options.get("exclude_topic")),
+        near_duplicates=not options.get("without_near_duplicates"),
         prompts_only=bool(options.get("prompts_only")),
         limit=limit,
         labels=bool(options.get("labels", True)),
@@ -142,6 +168,14 @@ def from_options(options: Mapping[str, Any]) -> Selection:
         real_user_ids=bool(options.get("real_user_ids")),
         anonymizer_seed=None if seed is None else str(seed),
     )
+    if chosen.is_flat and not chosen.near_duplicates:
+        raise Invalid("Near-duplicates are left out of trees only, not of single messages.", code="options")
+    return chosen
+
+
+def words_given(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the topics of an option, which a query of the API gives once and a command any number of times."""
+    return (value,) if isinstance(value, str) else tuple(sorted(value or ()))
 
 
 def _inclusion(options: Mapping[str, Any], kind: str) -> Inclusion:

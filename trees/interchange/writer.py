@@ -1,7 +1,7 @@
 """Export message trees as OASST JSON Lines.
 
-Streams one consistent snapshot: memory does not grow with the number of trees, and each batch of trees costs the same
-few statements.
+Streams one consistent snapshot: memory grows neither with the number of trees nor with their sizes, beyond the largest
+one, and each batch of trees costs the same few statements.
 """
 
 from collections import defaultdict
@@ -15,14 +15,15 @@ from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from oasst.accounts.models import User
 from oasst.core.json_lines import dump_line
+from trees.interchange.batches import tree_batches
 from trees.interchange.export_facts import read_facts
 from trees.interchange.export_json import Judgments, Writer, depth_first
 from trees.interchange.format import Node
+from trees.interchange.near_duplicates import NearDuplicates, comparing
 from trees.interchange.pseudonyms import Pseudonyms, user_ids_in
 from trees.interchange.selection import Inclusion, Selection
+from trees.interchange.topics import choose_topics
 from trees.models import Deletion, Message, MessageTree
-
-BATCH = 200
 
 
 def nothing_matches(selection: Selection) -> str:
@@ -35,6 +36,8 @@ def nothing_matches(selection: Selection) -> str:
         criteria.append(f"in the state {selection.state.value}")
     if selection.lang is not None:
         criteria.append(f"in the language {selection.lang}")
+    if selection.topics or selection.excluded_topics:
+        criteria.append("with these topics")
     counts = trees.order_by("lang").values_list("lang").annotate(number=Count("pk"))
     existing = ", ".join(f"{lang} ({number})" for lang, number in counts)
     state = f" in the state {selection.state.value}" if selection.state is not None else ""
@@ -86,10 +89,10 @@ def iterate_nodes(selection: Selection) -> Iterator[Node]:
 
 
 def _nodes_of(selection: Selection) -> Iterator[Node]:
-    trees, last = select_trees(selection, synthetic=selection.synthetic).order_by("number"), -1
-    while batch := list(trees.filter(number__gt=last)[:BATCH]):
-        yield from _Batch(batch, selection).nodes()
-        last = batch[-1].number
+    trees = select_trees(selection, synthetic=selection.synthetic)
+    with nullcontext() if selection.near_duplicates else comparing(wordings=True) as compared:
+        for batch in tree_batches(trees):
+            yield from _Batch(batch, selection, compared).nodes()
 
 
 def select_trees(selection: Selection, *, synthetic: Inclusion) -> QuerySet[MessageTree]:
@@ -97,6 +100,7 @@ def select_trees(selection: Selection, *, synthetic: Inclusion) -> QuerySet[Mess
     trees, messages = MessageTree.objects.all(), Message.objects.filter(tree=OuterRef("pk"))
     if selection.state is not None:
         trees = trees.filter(state=selection.state.value)
+    trees = choose_topics(trees, selection)
     if selection.user is not None:
         return trees.filter(Exists(messages.filter(author=selection.user)))
     if selection.lang is not None:
@@ -108,10 +112,12 @@ def select_trees(selection: Selection, *, synthetic: Inclusion) -> QuerySet[Mess
 
 
 class _Batch:
-    """Some trees with everything to write about them, in memory."""
+    """Some trees with everything to write about them, in memory. `compared` finds what is nearly the same, and is left
+    out.
+    """
 
-    def __init__(self, trees: list[MessageTree], selection: Selection) -> None:
-        self.trees, self.selection = trees, selection
+    def __init__(self, trees: list[MessageTree], selection: Selection, compared: NearDuplicates | None = None) -> None:
+        self.trees, self.selection, self.compared = trees, selection, compared
         self.by_tree: dict[UUID, list[Message]] = defaultdict(list)
         messages = Message.objects.filter(tree__in=trees).defer("search", "text_digest").order_by("depth", "position")
         for message in messages:
@@ -119,6 +125,8 @@ class _Batch:
         deletions = Deletion.objects.filter(tree__in=trees, undone_at=None).values_list("message_ids", flat=True)
         self.deleted_here = {message_id for batch in deletions for message_id in batch}
         by_id = {m.pk: m for group in self.by_tree.values() for m in group}
+        if compared is not None:
+            compared.begin(by_id)
         judgments = read_facts(trees, by_id, selection)
         self.writer = Writer(
             judgments=judgments,
@@ -132,7 +140,7 @@ class _Batch:
             children: dict[UUID | None, list[Message]] = defaultdict(list)
             reached: set[UUID | None] = {None}
             for message in self.by_tree[tree.pk]:  # parents come before their replies
-                if message.parent_id in reached and self._leads_on(message):
+                if message.parent_id in reached and self._leads_on(message) and not self._repeats(message):
                     reached.add(message.pk)
                     children[message.parent_id].append(message)
             if self.selection.is_flat:
@@ -149,6 +157,9 @@ class _Batch:
             return False
         # Single messages do not need the ones above them.
         return self.selection.is_flat or self._is_wanted(message)
+
+    def _repeats(self, message: Message) -> bool:
+        return self.compared is not None and self.compared.repeats(message)
 
     def _is_wanted(self, message: Message) -> bool:
         """Apply the selection. What a file said about its messages holds until users decide here."""

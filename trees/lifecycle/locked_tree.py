@@ -86,7 +86,7 @@ class LockedTree:
             return
         claimed = self._claim([*held, *(o for o in usable if not o.is_held(self.now))])
         if not claimed and self.state in (State.HALTED_BY_MODERATOR, State.ABORTED_LOW_GRADE):
-            raise Gone("This conversation was stopped and takes nothing more.", code="tree_stopped")
+            raise tree_stopped()
         if not claimed:
             raise Gone(
                 "Others were quicker: this message needs no more of this work.",
@@ -146,6 +146,10 @@ def lock_tree(tree_id: UUID, policy: TreePolicy) -> LockedTree:
         openings=Opening.objects.of_tree(tree_id),
         now=timezone.now(),
     )
+
+
+def tree_stopped() -> Gone:
+    return Gone("This conversation was stopped and takes nothing more.", code="tree_stopped")
 
 
 def lock_message(message_id: UUID, policy: TreePolicy) -> tuple[LockedTree, Message]:

@@ -42,6 +42,8 @@ LABELS_ASSISTANT = (
     "sexual_content",
 )
 
+CHECKS_ONE_IN = 15  # of the reviews that a person gives, at most so many are checks
+
 
 @dataclass(frozen=True)
 class TreePolicy:
@@ -62,14 +64,22 @@ class TreePolicy:
     # Weigh reviews by what is known of their authors, and stop when the outcome is sure enough (decision 0114). The
     # thresholds above then hold for no message, and the numbers of reviews only for `weighted_full_share`.
     weighted_reviews: bool = False
-    weighted_accept_limit: float = 0.12  # the share of bad messages that may be accepted
-    weighted_reject_limit: float = 0.08  # the share of good messages that may be rejected
+    weighted_accept_limit: float = 0.115  # the share of bad messages that may be accepted
+    weighted_reject_limit: float = 0.09  # the share of good messages that may be rejected
     weighted_least_reviews: int = 1
     weighted_most_reviews: int = 5
     weighted_full_share: float = 0.05  # of messages get all reviews: how well people judge is learnt from these
     # What counts for people of whom too little is known. Alone they must not be able to decide.
     weighted_average_finds: float = 0.8  # how often they reject bad messages
     weighted_average_spares: float = 0.88  # how often they keep good ones
+    # Now and then a review task is a check: a gold message, whose right verdict is known, or one that its person
+    # reviewed long ago. The answers say how people review and touch no tree (decision 0117).
+    check_share: float = 0.05  # the chance that a review task is one; they get at most one in fifteen in any case
+    check_repeats: float = 0.3  # the chance that a check is a repeat
+    check_least_pool: int = 50  # gold messages of a language and kind of review: with fewer there are no checks
+    gold_least_reviews: int = 3  # messages about which so many reviewers agreed, and none did not, become gold
+    gold_age_days: int = 90  # after their last review
+    repeat_age_days: int = 90  # after the first review
     num_required_rankings: int = 3
     rank_prompter_replies: bool = False
     lonely_children_count: int = 2
@@ -106,6 +116,16 @@ class TreePolicy:
                 # Outside this range every message or none would be accepted before anybody has read it.
                 raise ValueError(f"{name} must be at least 0 and less than 1")
         self._check_weights()
+        self._check_checks()
+
+    def _check_checks(self) -> None:
+        if not 0 <= self.check_share <= 1 / CHECKS_ONE_IN:
+            raise ValueError(f"check_share must be from 0 to 1/{CHECKS_ONE_IN}: people come to help, not to be tested")
+        if not 0 <= self.check_repeats <= 1:
+            raise ValueError("check_repeats must be from 0 to 1")
+        for name in ("check_least_pool", "gold_least_reviews", "gold_age_days", "repeat_age_days"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
 
     def _check_weights(self) -> None:
         for name in ("accept_limit", "reject_limit", "average_finds", "average_spares"):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-from trees.interchange.progress import Advance
+from trees.interchange.progress import Advance, CountDone
 
 
 @contextmanager
@@ -25,3 +25,17 @@ def progress_bar(what: str, total: int, unit: str) -> Iterator[Advance]:
         file=sys.stderr,
     ) as bar:
         yield bar.update
+
+
+@contextmanager
+def counter(what: str, unit: str) -> Iterator[CountDone]:
+    """Show how much is done, as `progress_bar` does where nobody knows how much there is."""
+    with progress_bar(what, 0, unit) as advance:
+        before = 0
+
+        def show(done: int) -> None:
+            nonlocal before
+            advance(done - before)
+            before = done
+
+        yield show

@@ -12,6 +12,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunSQL(
+            "DROP INDEX CONCURRENTLY IF EXISTS message_looks_other",  # what an interrupted run left
+            migrations.RunSQL.noop,
+        ),
         AddIndexConcurrently(
             model_name='message',
             index=models.Index(condition=models.Q(('looks_like', ''), _negated=True), fields=['-id'], name='message_looks_other'),

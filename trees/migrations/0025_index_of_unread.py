@@ -12,6 +12,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunSQL(
+            "DROP INDEX CONCURRENTLY IF EXISTS revision_unread",  # what an interrupted run left
+            migrations.RunSQL.noop,
+        ),
         AddIndexConcurrently(
             model_name='revision',
             index=models.Index(condition=models.Q(('unread', True)), fields=['id'], name='revision_unread'),

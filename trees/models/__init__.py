@@ -1,13 +1,23 @@
 """The tables of the data set, one module per subject."""
 
+from trees.models.gold import GoldMessage
 from trees.models.happening import Happening
 from trees.models.judgment import Ranking, Reaction, Report, Review, Skip
 from trees.models.message import Message, Revision, Role
 from trees.models.moderation import Deletion, Proposal, Purge, PurgeStep, Withdrawal
 from trees.models.opening import Opening
+from trees.models.quality import QualityModel, QualityScore
 from trees.models.reading import MessageReading, ReadingKind
 from trees.models.reviewer import ReviewerRecord, ReviewerSkill
-from trees.models.similarity import DIMENSIONS, MessageEmbedding, NearDuplicate, PromptTopic, TextSketch, Topic
+from trees.models.similarity import (
+    DIMENSIONS,
+    MessageEmbedding,
+    NearDuplicate,
+    PromptTopic,
+    TextSketch,
+    Topic,
+    WaitingComparison,
+)
 from trees.models.snapshot import Snapshot, SnapshotTree
 from trees.models.tree import MessageTree, TreeTransition
 from trees.models.webhook import Delivery, Webhook
@@ -16,6 +26,7 @@ __all__ = [
     "DIMENSIONS",
     "Deletion",
     "Delivery",
+    "GoldMessage",
     "Happening",
     "Message",
     "MessageEmbedding",
@@ -27,6 +38,8 @@ __all__ = [
     "Proposal",
     "Purge",
     "PurgeStep",
+    "QualityModel",
+    "QualityScore",
     "Ranking",
     "Reaction",
     "ReadingKind",
@@ -42,6 +55,7 @@ __all__ = [
     "TextSketch",
     "Topic",
     "TreeTransition",
+    "WaitingComparison",
     "Webhook",
     "Withdrawal",
 ]

@@ -15,6 +15,7 @@ class Happening(models.Model):
     class Kind(models.TextChoices):
         MESSAGE_POSTED = "message_posted"
         MESSAGE_REVIEWED = "message_reviewed"
+        MESSAGE_CHECKED = "message_checked"  # a review that decides nothing: Review.CHECKS
         MESSAGE_ACCEPTED = "message_accepted"
         MESSAGE_REJECTED = "message_rejected"
         REPLIES_RANKED = "replies_ranked"

@@ -42,6 +42,13 @@ def _set_aside_index(name: str) -> models.Index:
     return models.Index(fields=["set_aside"], condition=models.Q(set_aside__isnull=False), name=name)
 
 
+class ReviewManager(CountedManager):
+    """Reviews that count and say something about their message: not those that only say how their author reviews."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().exclude(kind__in=Review.CHECKS)
+
+
 class ReactionManager(CountedManager):
     """Reactions that count and were not taken back."""
 
@@ -74,12 +81,21 @@ class Complaint(Judgment):
 
 
 class Review(Judgment):
-    """One user's labels for one text. An unanswered label is null or absent, never 0."""
+    """One user's labels for one text. An unanswered label is null or absent, never 0.
+
+    `objects` finds what was said about messages; `by_author` also the checks, which look the same to their author but
+    are no part of the data set: nothing is decided, counted about the message, or exported by them.
+    """
 
     class Kind(models.TextChoices):
         REVIEW = "review", "Review"  # requested by a task; these decide
         FREE = "free", "Free labels"
         REPORT = "report", "Report"
+        GOLD = "gold", "Check on a gold message"
+        REPEAT = "repeat", "Check whether the answer is the same as long ago"
+
+    CHECKS = (Kind.GOLD, Kind.REPEAT)
+    BY_TASK = (Kind.REVIEW, *CHECKS)
 
     class Mode(models.TextChoices):
         FULL = "full", "Full"
@@ -99,11 +115,19 @@ class Review(Judgment):
     spares = models.FloatField(null=True, editable=False, help_text="How often the author then kept good texts.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    objects: ClassVar[ReviewManager] = ReviewManager()
+    by_author = CountedManager()
+
     class Meta:
         constraints = [
             # Also prevents a second review when two answers of one user race.
             models.UniqueConstraint(
                 fields=["revision", "author"], condition=models.Q(kind="review"), name="review_once_per_person"
+            ),
+            models.UniqueConstraint(
+                fields=["revision", "author", "kind"],
+                condition=models.Q(kind__in=["gold", "repeat"]),
+                name="review_check_once",
             ),
         ]
         indexes = [

@@ -22,6 +22,12 @@ class Opening(models.Model):
     work = models.CharField(max_length=32, choices=[(work.value, work.value) for work in Work])
     lang = models.CharField(max_length=32)
     priority = models.IntegerField(default=0, help_text="Higher is handed out first.")
+    # Set by trees.quality, for a day at most; nobody else writes it.
+    deferred = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Machines expect that its message will be rejected: others of the same priority come first.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     # The hold of the user who works on it. trees does not import tasks, so the lease is an id, not a foreign key.
@@ -43,7 +49,7 @@ class Opening(models.Model):
         ]
         indexes = [
             # Handing out work reads this index from its start: one language and kind of work, highest priority first.
-            models.Index(fields=["lang", "work", "-priority", "id"], name="opening_draw"),
+            models.Index(fields=["lang", "work", "-priority", "deferred", "id"], name="opening_draw"),
         ]
 
     def __str__(self) -> str:

@@ -29,6 +29,12 @@ class MessageReading(models.Model):
     version = models.CharField(max_length=100, blank=True, db_default="")
     result = models.JSONField(null=True, blank=True)
     flagged = models.BooleanField(db_default=False, help_text="A moderator should see it.")
+    settled_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a moderator decided that the text may stay; until another result."
+    )
+    author_keeps = models.BooleanField(
+        db_default=False, help_text="Its author was asked about this result and leaves the text as it is."
+    )
     read_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True, db_default=Now())
     attempts = models.PositiveSmallIntegerField(db_default=0, help_text="Attempts since it was last asked for.")

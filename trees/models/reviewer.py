@@ -14,10 +14,26 @@ class ReviewerRecord(models.Model):
     agreed = models.PositiveIntegerField(help_text="Those of them in line with the outcome.")
     finds = models.FloatField(help_text="The share of bad texts that this person would reject.")
     spares = models.FloatField(help_text="The share of good texts that this person would keep.")
+    # Checks: reviews that only say how this person reviews.
+    good_kept = models.PositiveIntegerField(default=0, db_default=0, help_text="Good gold messages that they kept.")
+    good_rejected = models.PositiveIntegerField(default=0, db_default=0)
+    bad_rejected = models.PositiveIntegerField(default=0, db_default=0, help_text="Bad ones that they rejected.")
+    bad_kept = models.PositiveIntegerField(default=0, db_default=0)
+    repeated = models.PositiveIntegerField(default=0, db_default=0, help_text="Messages that they reviewed twice.")
+    repeated_alike = models.PositiveIntegerField(default=0, db_default=0, help_text="With the same verdict.")
     updated_at = models.DateTimeField()
 
     def __str__(self) -> str:
         return f"{self.agreed} of {self.decided}"
+
+    @property
+    def gold(self) -> int:
+        """The number of gold messages that they reviewed."""
+        return self.good_kept + self.good_rejected + self.bad_rejected + self.bad_kept
+
+    @property
+    def gold_right(self) -> int:
+        return self.good_kept + self.bad_rejected
 
 
 class ReviewerSkill(models.Model):
@@ -33,7 +49,7 @@ class ReviewerSkill(models.Model):
     )
     lang = models.CharField(max_length=32)
     label = models.CharField(max_length=32)
-    texts = models.PositiveIntegerField(help_text="Texts about which others answered this too.")
+    texts = models.PositiveIntegerField(help_text="Texts of which others answered this too, or the answer is known.")
     differed = models.PositiveIntegerField(help_text="Those of them where most others answered otherwise.")
     finds = models.FloatField(null=True, help_text="How often this person says yes where yes is right.")
     spares = models.FloatField(null=True, help_text="How often this person says no where no is right.")

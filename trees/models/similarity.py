@@ -22,7 +22,8 @@ class AboutText(models.Model):
     # prefers reading all vectors to their index.
     lang = models.CharField(max_length=32)
     is_prompt = models.BooleanField()
-    # Set by the job that compares it with all that were stored before (trees.enrichment.pairs).
+    # What waits to be compared has a row of WaitingComparison: a change here would write the large indexes anew. Only
+    # the release before stores rows that are not compared; trees.enrichment.pairs looks for them.
     compared = models.BooleanField(db_default=False)
 
     class Meta:
@@ -67,6 +68,24 @@ class MessageEmbedding(AboutText):
             ),
             models.Index(fields=["message"], condition=models.Q(compared=False), name="embedding_not_compared"),
         ]
+
+
+class WaitingComparison(models.Model):
+    """A text to compare with all that were stored before it, by its wording or its meaning. Deleted when it was."""
+
+    class Score(models.TextChoices):
+        WORDING = "wording"
+        MEANING = "meaning"
+
+    id = models.BigAutoField(primary_key=True)
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+", db_index=False)
+    score = models.CharField(max_length=16, choices=Score.choices)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["message", "score"], name="waiting_comparison_once")]
+
+    def __str__(self) -> str:
+        return f"{self.score} of {self.message_id}"
 
 
 class NearDuplicate(models.Model):

@@ -13,13 +13,14 @@ from oasst.simulation.scale.texts import PHRASES
 from trees.contributing.posting import hash_text
 from trees.enrichment import embeddings, registry, sketches
 from trees.enrichment.embeddings import Embedding
-from trees.enrichment.near_duplicates import LEAST_WORDING, find_similar
+from trees.enrichment.near_duplicates import find_similar
 from trees.enrichment.readers import Result, Text
+from trees.enrichment.sketches import LEAST_WORDING
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Revision
 
 BATCH = 500
-COSINES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95)
+COSINES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.94, 0.95)
 
 
 @dataclass(frozen=True)

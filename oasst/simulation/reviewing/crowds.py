@@ -46,30 +46,25 @@ class Text:
     number: int
     bad: bool
     hard: bool
-    author: int
 
 
 class Crowd:
-    """Reviewers, of whom a few do most of the work (Zipf's law), and authors, whose shares of bad texts differ.
+    """Reviewers, of whom a few do most of the work (Zipf's law), and the texts that they judge.
 
-    `spread` says how much they differ: at 0 not at all, towards 1 some write only bad texts and all others none. The
-    same seed gives the same texts, and for each text the same reviewers with the same votes, whatever was decided about
-    others: so rules are compared on the same work.
+    The same seed gives the same texts, and for each text the same reviewers with the same votes, whatever was decided
+    about others: so rules are compared on the same work.
     """
 
-    def __init__(self, mix: Mix, seed: int, *, people: int = 200, authors: int = 1000, spread: float = 0.0) -> None:
+    def __init__(self, mix: Mix, seed: int, *, people: int = 200) -> None:
         self.mix, self.seed = mix, seed
         self._rng = random.Random(f"crowd-{seed}")
         kinds, shares = [skill for _, skill in mix.kinds], [share for share, _ in mix.kinds]
         self.skills = self._rng.choices(kinds, shares, k=people)
         self._people, self._activity = range(people), list(accumulate(1 / (rank + 10) for rank in range(people)))
-        self._authors, self._writing = range(authors), list(accumulate(1 / (rank + 10) for rank in range(authors)))
-        self._shares = [_share_of_bad(self._rng, spread) for _ in range(authors)]
 
     def texts(self, number: int) -> Iterator[Text]:
         for index in range(number):
-            (author,) = self._rng.choices(self._authors, cum_weights=self._writing)
-            yield Text(index, self._rng.random() < self._shares[author], self._rng.random() < self.mix.hard, author)
+            yield Text(index, self._rng.random() >= GOOD, self._rng.random() < self.mix.hard)
 
     def votes(self, text: Text) -> Iterator[tuple[int, bool]]:
         """Yield (person, whether they reject) for different people, in the order in which they come to the text."""
@@ -79,15 +74,18 @@ class Crowd:
             if person in seen:
                 continue
             seen.add(person)
-            right = self.skills[person].finds if text.bad else self.skills[person].spares
-            if text.hard:
-                right = min(right, self.mix.hard_skill)
-            yield person, (rng.random() < right) == text.bad
+            yield person, self.rejects(person, rng, bad=text.bad, hard=text.hard)
 
+    def gold_answer(self, person: int, rng: random.Random) -> tuple[bool, bool]:
+        """Return (whether the text is bad, whether this person rejects it) for a text whose right verdict is known.
 
-def _share_of_bad(rng: random.Random, spread: float) -> float:
-    """Draw one author's share of bad texts; `spread` is the intra-class correlation of the beta distribution."""
-    if not spread:
-        return 1 - GOOD
-    strength = (1 - spread) / spread
-    return rng.betavariate((1 - GOOD) * strength, GOOD * strength)
+        Half of these texts are bad, as where `tasks.checks` draws them.
+        """
+        bad = rng.random() < 0.5
+        return bad, self.rejects(person, rng, bad=bad, hard=rng.random() < self.mix.hard)
+
+    def rejects(self, person: int, rng: random.Random, *, bad: bool, hard: bool) -> bool:
+        right = self.skills[person].finds if bad else self.skills[person].spares
+        if hard:
+            right = min(right, self.mix.hard_skill)
+        return (rng.random() < right) == bad

@@ -1,12 +1,13 @@
 """Reviews simulated texts under one rule, with skills learnt each night, and counts reviews and both kinds of error."""
 
 import random
-from dataclasses import dataclass, replace
-from math import exp, sqrt
+from dataclasses import astuple, dataclass, replace
+from math import exp
 
 from oasst.simulation.reviewing.crowds import Crowd, Mix, Text
 from trees.contributing.skill_estimation import Answers, Estimate, estimate
 from trees.lifecycle.consensus import ReviewRule, Skill, Vote, WeightedRule
+from trees.quality.assessment import wilson
 
 NIGHT = 1000  # texts between two estimates
 FULL = 3  # reviews of texts for which reviewing does not stop early
@@ -23,15 +24,19 @@ class Approach:
     learns: bool = False
     full_share: float = 0.0  # of texts that always get the full number of reviews
     model: float | None = None  # the distance in standard deviations at which a model tells good and bad texts apart
+    gold_share: float = 0.0  # of all reviews that people give, those about texts with a known verdict
 
 
 @dataclass
 class Outcome:
-    reviews: int = 0
+    reviews: int = 0  # those of gold texts included
     bad: int = 0
     good: int = 0
     bad_accepted: int = 0
     good_rejected: int = 0
+
+    def __add__(self, other: "Outcome") -> "Outcome":
+        return Outcome(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def reviews_per_text(self) -> float:
@@ -39,27 +44,26 @@ class Outcome:
 
 
 def interval(part: int, whole: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share. Source: E. B. Wilson, "Probable Inference", 1927."""
-    if not whole:
-        return 0.0, 1.0
-    z, share = 1.96, part / whole
-    middle, width = share + z * z / (2 * whole), z * sqrt(share * (1 - share) / whole + z * z / (4 * whole * whole))
-    return (middle - width) / (1 + z * z / whole), (middle + width) / (1 + z * z / whole)
+    """Return the 95 % interval of a share."""
+    return wilson(part / whole, whole) if whole else (0.0, 1.0)
 
 
 class Play:
-    def __init__(self, mix: Mix, approach: Approach, *, seed: int, spread: float = 0.0) -> None:
-        self.crowd, self.approach = Crowd(mix, seed, spread=spread), approach
-        self._rng = random.Random(f"play-{seed}")
+    def __init__(self, mix: Mix, approach: Approach, *, seed: int) -> None:
+        self.crowd, self.approach = Crowd(mix, seed), approach
+        self._rng, self._gold_rng = random.Random(f"play-{seed}"), random.Random(f"gold-{seed}")
         self.estimate: Estimate[int, str] = Estimate()
         self._answers: list[Answers[int, str]] = []
 
-    def run(self, texts: int) -> Outcome:
+    def run(self, texts: int, after: int = 0) -> Outcome:
+        """Review so many texts and count those after the first ones, by which skills become known."""
         outcome = Outcome()
         for text in self.crowd.texts(texts):
             if self.approach.learns and text.number and text.number % NIGHT == 0:
                 self.estimate = estimate(lambda: self._answers, self.estimate, rounds=3)
             accepted, reviews = self._review(text)
+            if text.number < after:
+                continue
             outcome.reviews += reviews
             outcome.bad += text.bad
             outcome.good += not text.bad
@@ -72,7 +76,9 @@ class Play:
         rule = self._rule(odds)
         votes: list[Vote] = []
         given: list[tuple[int, bool]] = []
+        gold = 0
         for person, rejects in self.crowd.votes(text):
+            gold += self._reviews_gold(person)
             given.append((person, rejects))
             votes.append(Vote(rejects, self._skill(person)))
             if len(votes) >= rule.most_votes or (self.approach.stops and rule.verdict(votes) is not None):
@@ -81,7 +87,16 @@ class Play:
             self._answers.append(Answers(QUESTION, GROUP, given, odds=odds))
         verdict = rule.verdict(votes)
         assert verdict is not None
-        return verdict, len(votes)
+        return verdict, len(votes) + gold
+
+    def _reviews_gold(self, person: int) -> int:
+        """Let this person review their share of gold texts before the next other one; return how many."""
+        number = 0
+        while self._gold_rng.random() < self.approach.gold_share:
+            bad, rejects = self.crowd.gold_answer(person, self._gold_rng)
+            self._answers.append(Answers(QUESTION, GROUP, [(person, rejects)], truth=bad))
+            number += 1
+        return number
 
     def _skill(self, person: int) -> Skill | None:
         return self.estimate.well_known_skill(QUESTION, GROUP, person) if self.approach.learns else None

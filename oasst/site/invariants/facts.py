@@ -44,8 +44,8 @@ class TreeFacts:
     messages: dict[UUID, Message] = field(default_factory=dict)
     reviews: dict[UUID, list[ReviewVote]] = field(default_factory=lambda: defaultdict(list))  # by message, oldest first
     rankings: list[Vote] = field(default_factory=list)  # without those that a purge set aside
-    # Rankings and skips, including those that a purge set aside, by message and kind of event.
-    rankings_and_skips: Counter[tuple[UUID | None, str]] = field(default_factory=Counter)
+    # Rankings, skips and checks, including those that a purge set aside, by message and kind of event.
+    rankings_skips_and_checks: Counter[tuple[UUID | None, str]] = field(default_factory=Counter)
     rules: dict[UUID, set[ReviewRule]] = field(default_factory=lambda: defaultdict(set))  # that decided a message
     reactions: Counter[tuple[UUID, str]] = field(default_factory=Counter)
     openings: list[Opening] = field(default_factory=list)
@@ -108,17 +108,20 @@ def _read_messages(facts: dict[UUID, TreeFacts]) -> None:
 
 
 def _read_judgments(facts: dict[UUID, TreeFacts]) -> None:
-    reviews = Review.everything.filter(message__tree__in=facts, kind=Review.Kind.REVIEW).order_by("created_at", "pk")
-    for tree_id, message_id, revision_id, purge, *columns in reviews.values_list(
-        "message__tree_id", "message_id", "revision_id", "set_aside", "labels", "finds", "spares"
+    reviews = Review.everything.filter(message__tree__in=facts, kind__in=Review.BY_TASK).order_by("created_at", "pk")
+    for tree_id, kind, message_id, revision_id, purge, *columns in reviews.values_list(
+        "message__tree_id", "kind", "message_id", "revision_id", "set_aside", "labels", "finds", "spares"
     ):
+        if kind in Review.CHECKS:
+            facts[tree_id].rankings_skips_and_checks[message_id, Happening.Kind.MESSAGE_CHECKED.value] += 1
+            continue
         vote = ReviewVote(message_id, revision_id, consensus.vote_of(*columns), counts=purge is None)
         facts[tree_id].reviews[message_id].append(vote)
     rankings = Ranking.everything.filter(parent__tree__in=facts).order_by("created_at", "pk")
     for tree_id, parent_id, ordered_ids, not_rankable, purge in rankings.values_list(
         "parent__tree_id", "parent_id", "ordered_ids", "not_rankable", "set_aside"
     ):
-        facts[tree_id].rankings_and_skips[parent_id, Happening.Kind.REPLIES_RANKED.value] += 1
+        facts[tree_id].rankings_skips_and_checks[parent_id, Happening.Kind.REPLIES_RANKED.value] += 1
         if purge is None:
             facts[tree_id].rankings.append((parent_id, ordered_ids, not_rankable))
     reactions = Reaction.objects.filter(message__tree__in=facts).values_list("message__tree_id", "message_id", "emoji")
@@ -126,7 +129,7 @@ def _read_judgments(facts: dict[UUID, TreeFacts]) -> None:
         facts[tree_id].reactions[message_id, emoji] = number
     skips = Skip.everything.filter(message__tree__in=facts).values_list("message__tree_id", "message_id")
     for tree_id, message_id, number in _with_counts(skips):
-        facts[tree_id].rankings_and_skips[message_id, Happening.Kind.WORK_SKIPPED.value] = number
+        facts[tree_id].rankings_skips_and_checks[message_id, Happening.Kind.WORK_SKIPPED.value] = number
 
 
 def _read_history(facts: dict[UUID, TreeFacts]) -> None:

@@ -58,7 +58,7 @@ def _expected(facts: TreeFacts) -> Counter[tuple[UUID | None, str]]:
         if message.review_result is not None and not is_result_imported:
             kind = Kind.MESSAGE_ACCEPTED if message.review_result else Kind.MESSAGE_REJECTED
             events[message.pk, kind.value] = 1
-    events.update(facts.rankings_and_skips)
+    events.update(facts.rankings_skips_and_checks)
     events[facts.tree.pk, Kind.TREE_MOVED.value] = sum(1 for step in facts.transitions if step.from_state)
     events[facts.tree.pk, Kind.TREE_IMPORTED.value] = int(facts.is_imported)
     return events

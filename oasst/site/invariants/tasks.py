@@ -42,6 +42,7 @@ STATEMENTS = {
                        THEN message.parent_id = task.message_id AND message.author_id = task.user_id
                    WHEN task.kind LIKE 'label%'
                        THEN review.message_id = task.message_id AND review.author_id = task.user_id
+                           AND review.kind = coalesce(nullif(task.check_kind, ''), 'review')
                    ELSE ranking.parent_id = task.message_id AND ranking.author_id = task.user_id
                END, false)
     """,
@@ -51,14 +52,15 @@ STATEMENTS = {
           AND NOT EXISTS (SELECT FROM tasks_task WHERE result_message_id = message.id)
         UNION ALL
         SELECT 'review ' || review.id, 'the answer to a task', 'no task' FROM trees_review review
-        WHERE review.kind = 'review' AND NOT EXISTS (SELECT FROM tasks_task WHERE result_review_id = review.id)
+        WHERE review.kind IN ('review', 'gold', 'repeat')
+          AND NOT EXISTS (SELECT FROM tasks_task WHERE result_review_id = review.id)
         UNION ALL
         SELECT 'ranking ' || ranking.id, 'the answer to a task', 'no task' FROM trees_ranking ranking
         WHERE NOT EXISTS (SELECT FROM tasks_task WHERE result_ranking_id = ranking.id)
     """,
     "skipped_tasks_left_a_skip": """
         SELECT 'task ' || task.id, 'a skip of message ' || task.message_id, 'none' FROM tasks_task task
-        WHERE task.status = 'skipped' AND task.message_id IS NOT NULL
+        WHERE task.status = 'skipped' AND task.message_id IS NOT NULL AND task.check_kind = ''
           AND NOT EXISTS (
               SELECT FROM trees_skip skip WHERE skip.message_id = task.message_id AND skip.author_id = task.user_id
           )

@@ -20,7 +20,7 @@ FOLDER = Path(os.environ.get("EMBEDDING_FOLDER") or settings.OASST_HOME.parent /
 def test_prompts_that_ask_the_same_are_found_and_few_others() -> None:
     embedder = encoders.load_embedder(FOLDER)
     assert embedder.name == "all-minilm-l6-v2@53aa51172d14"
-    pairs = read_pairs(ROOT / "tests/data/prompt_pairs_en.tsv")
+    pairs = read_pairs(ROOT / "tests/data/labelled/prompt_pairs_en.tsv")
     first, second = embedder.embed([pair.first for pair in pairs]), embedder.embed([pair.second for pair in pairs])
     hits = (first * second).sum(axis=1) >= least_cosine(embedder.name)
     found = sum(bool(hit) for hit, pair in zip(hits, pairs, strict=True) if pair.ask_the_same)

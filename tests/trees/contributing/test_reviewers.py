@@ -224,7 +224,7 @@ class TestWhoSeesIt:
         page = client.get(reverse("points")).text
         assert "“Overall quality” in English" in page
         assert "30 of 40</span> texts; you usually answer higher" in page
-        assert "Humour" not in page, "nothing is said of too few texts"
+        assert "Humor" not in page, "nothing is said of too few texts"
 
     def test_nobody_else(self, client: Client, generous: User, eve: User) -> None:
         client.force_login(eve)

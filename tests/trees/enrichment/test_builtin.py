@@ -13,19 +13,19 @@ from pytest_django import Settings
 from inference.scoring import person_names, remote, toxicity
 from oasst.accounts.models import User
 from oasst.core.text import language_detection
+from oasst.simulation.measuring.labelled import FOLDER, read_columns
 from tests.factories import DEFAULT, conversation, decide, new_prompt
 from tests.fake_classifier import FakeClassifier
-from tests.labelled import read_rows
 from tests.trees.enrichment.test_reading import edit
 from trees import jobs
-from trees.enrichment import registry
+from trees.enrichment import queue, registry
 from trees.interchange.importer import import_files
 from trees.interchange.selection import Inclusion, Selection
 from trees.interchange.writer import read_nodes
 from trees.models import Message, MessageReading
 
 pytestmark = pytest.mark.django_db
-LANGUAGES = read_rows("languages.tsv")
+LANGUAGES = read_columns(FOLDER / "languages.tsv", 2)
 
 
 @pytest.fixture
@@ -142,31 +142,57 @@ class TestToxicity:
             {"status": 500},
             {"status": 429, "retry_after": "60"},
             {"answer": lambda body: b"<html>"},
+            {"answer": lambda body: b'[[{"label": "toxicity", "score": NaN}]]'},
+            {"answer": lambda body: b'[[{"label": "toxicity", "score": 1.5}]]'},
+            {"answer": lambda body: b'[[{"label": "toxicity", "score": 0.5}], [{"label": "toxicity", "score": 0.5}]]'},
             {"answer": lambda body: b"[[" + b" " * 1_000_000},
+            {"drips": True},
         ],
-        ids=["down", "flooded", "wrong", "flooding"],
+        ids=["down", "flooded", "wrong", "NaN", "above 1", "two answers", "flooding", "dripping"],
     )
     def test_a_server_in_trouble_leaves_messages_alone_and_is_asked_later(
-        self, server: FakeClassifier, alice: User, trouble: dict[str, Any]
+        self, server: FakeClassifier, alice: User, trouble: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        healthy = {name: getattr(server, name) for name in ("status", "retry_after", "answer")}
+        healthy = {name: getattr(server, name) for name in ("status", "retry_after", "answer", "drips")}
+        if "drips" in trouble:
+            monkeypatch.setattr("oasst.core.http.outgoing.TOTAL_SECONDS", 0.05)
         vars(server).update(trouble)
         prompts = [new_prompt(alice) for _ in range(40)]
         read_all()
-        assert len(server.texts) <= 24, "the breaker spares it"
+        assert len(server.texts) <= 32, "the breaker spares it"
         assert all(reading_of(prompt, "language").result for prompt in prompts), "others are read meanwhile"
         toxicities = MessageReading.objects.filter(kind="toxicity")
         assert toxicities.filter(result__isnull=True, due_at__isnull=False).count() == 40, "unknown stays unknown"
         vars(server).update(healthy)
+        monkeypatch.setattr("oasst.core.http.outgoing.TOTAL_SECONDS", 10)
         remote.BREAKER.close()
         toxicities.update(due_at=timezone.now())
         jobs.read_texts("toxicity")
         assert toxicities.filter(result__isnull=False).count() == 40
         assert len(set(server.texts[-40:])) == 40
 
-    def test_an_outage_gives_no_text_up(self, server: FakeClassifier, alice: User) -> None:
+    def test_a_bad_text_on_a_quiet_site_is_given_up_and_delays_no_other(
+        self, server: FakeClassifier, alice: User
+    ) -> None:
+        server.refuses = lambda text: 500 if "poison" in text else None
+        bad = new_prompt(alice, "This is poison.")
+        jobs.queue_unread_texts()
+        rows = MessageReading.objects.filter(kind="toxicity")
+        rounds = 0
+        while rows.filter(due_at__isnull=False).exists():
+            rows.update(due_at=timezone.now())
+            jobs.read_texts("toxicity")
+            rounds += 1
+            assert remote.BREAKER.state() == "closed" and rounds <= queue.MAX_ATTEMPTS
+        good = new_prompt(alice, "This is fine.")
+        read_all()
+        assert reading_of(bad, "toxicity").error.startswith("NoResponse") and reading_of(bad, "toxicity").result is None
+        assert reading_of(good, "toxicity").result["toxicity"] == 0.25
+
+    @pytest.mark.parametrize("texts", [1, 5])
+    def test_an_outage_gives_no_text_up(self, server: FakeClassifier, alice: User, texts: int) -> None:
         server.status = 500
-        for _ in range(5):
+        for _ in range(texts):
             new_prompt(alice)
         jobs.queue_unread_texts()
         rows = MessageReading.objects.filter(kind="toxicity")
@@ -174,7 +200,7 @@ class TestToxicity:
             remote_pause_over()
             rows.update(due_at=timezone.now())
             jobs.read_texts("toxicity")
-        assert rows.filter(due_at__isnull=False, attempts__lte=1).count() == 5
+        assert rows.filter(due_at__isnull=False, attempts__lte=1).count() == texts
 
 
 def remote_pause_over() -> None:

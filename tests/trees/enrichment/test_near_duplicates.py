@@ -1,12 +1,14 @@
 """Messages that say nearly the same are found while writing, and as pairs for moderators. Nothing is ever blocked."""
 
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from unittest import mock
 
 import pytest
 from django.conf import LazySettings
 from django.core.cache import cache
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
@@ -20,7 +22,7 @@ from trees.enrichment import about_texts, embeddings, pairs, registry
 from trees.enrichment.near_duplicates import Found, Similar, find_hints, find_similar
 from trees.enrichment.pairs import waiting_pairs
 from trees.enrichment.readers import Text
-from trees.models import Message, MessageEmbedding, NearDuplicate, TextSketch
+from trees.models import Message, MessageEmbedding, NearDuplicate, TextSketch, WaitingComparison
 from trees.models.similarity import AboutText
 from trees.moderation import moderator_actions
 
@@ -59,8 +61,31 @@ def found(text: str, lang: str = "en") -> list[str]:
     return [one.text for one in find_similar(text, lang)]
 
 
+def meant(text: str, lang: str = "en") -> list[str]:
+    """Return only what the vectors find."""
+    return [one.text for one in find_similar(text, lang) if one.meaning is not None]
+
+
 def found_pairs() -> set[tuple[str, str]]:
     return set(NearDuplicate.objects.values_list("first__text", "second__text"))
+
+
+def compare_again() -> None:
+    """Let the wording of all texts wait to be compared."""
+    WaitingComparison.objects.bulk_create(
+        [WaitingComparison(message_id=pk, score="wording") for pk in TextSketch.objects.values_list("pk", flat=True)],
+        ignore_conflicts=True,
+    )
+
+
+def versions_of_rows() -> list[tuple[str, str]]:
+    """Return where PostgreSQL keeps each row of the two large tables: elsewhere after each update."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT message_id::text, ctid::text FROM trees_messageembedding "
+            "UNION ALL SELECT message_id::text, ctid::text FROM trees_textsketch ORDER BY 1, 2"
+        )
+        return cursor.fetchall()
 
 
 class TestWhileWriting:
@@ -135,6 +160,56 @@ class TestWhileWriting:
         TextSketch.objects.all().delete()
         assert found(BREAD) == []
 
+    def test_another_model_is_taken_into_use_while_the_site_runs(
+        self, alice: User, with_model: None, settings: LazySettings, tmp_path: Path
+    ) -> None:
+        reordered = "In an ordinary oven at home, a good sourdough bread: how do I bake it?"
+        new_prompt(alice, BREAD)
+        read_all()
+        assert meant(reordered) == [BREAD]
+        tiny.make_encoder(tmp_path / "another-encoder")
+        settings.OASST_EMBEDDINGS = str(tmp_path / "another-encoder")
+        embeddings.load()
+        assert meant(reordered) == [] and found(BREAD_AGAIN) == [BREAD], "the wording is found meanwhile"
+        new_prompt(alice, reordered)
+        read_all()
+        assert not NearDuplicate.objects.exclude(meaning=None).exists(), "vectors of two models are not compared"
+        said = StringIO()
+        call_command("read_messages", kind=["embedding"], again=True, stdout=said, stderr=StringIO())
+        assert said.getvalue() == "2 messages: 2 readings asked for, 2 made.\n"
+        jobs.find_near_duplicates()
+        assert set(meant(reordered)) == {reordered, BREAD}
+        assert NearDuplicate.objects.exclude(meaning=None).get().second.text == reordered
+        assert len(set(MessageEmbedding.objects.values_list("model", flat=True))) == 1
+
+    def test_a_model_for_english_is_not_asked_about_other_languages(
+        self, alice: User, settings: LazySettings, tmp_path: Path
+    ) -> None:
+        settings.OASST_EMBEDDINGS = str(tmp_path / "all-minilm-tiny")
+        tiny.make_encoder(tmp_path / "all-minilm-tiny")
+        embeddings.load()
+        question, reordered = "Wie backe ich zu Hause ein gutes Brot?", "Ein gutes Brot: Wie backe ich es zu Hause?"
+        for lang in ("de", "en"):
+            for text in (question, reordered):
+                new_prompt(new_person("Someone"), text, lang=lang)
+        read_all()
+        assert {pair.first.lang for pair in NearDuplicate.objects.exclude(meaning=None)} == {"en"}
+        assert meant(question, "de") == [] and len(meant(question, "en")) == 2
+
+    @pytest.mark.parametrize(
+        ("model", "german"),
+        [
+            ("all-minilm-l6-v2@53aa51172d14", False),
+            ("intfloat--e5-small-v2@0", False),
+            ("BAAI--bge-small-en-v1.5@0", False),
+            ("intfloat--multilingual-e5-small@0", True),
+            ("sentence-transformers--paraphrase-multilingual-MiniLM-L12-v2@0", True),
+            ("our-own@0", True),
+        ],
+    )
+    def test_languages_of_models(self, model: str, german: bool) -> None:
+        assert embeddings.knows(model, "en-GB") and embeddings.knows(model, "de") == german
+
     def test_a_model_of_other_dimensions_is_refused(
         self, model: Path, with_model: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -169,7 +244,32 @@ class TestPairs:
         pair = NearDuplicate.objects.get()
         assert found_pairs() == {(BREAD, BREAD_AGAIN)}
         assert pair.wording is not None and pair.wording > 0.7 and pair.meaning is not None and pair.meaning > 0.8
-        assert not TextSketch.objects.filter(compared=False).exists()
+        assert not WaitingComparison.objects.exists()
+
+    def test_comparing_writes_no_row_anew(self, alice: User, with_model: None) -> None:
+        """A new version of a row is a new entry in each index of its table, also in that of the vectors."""
+        new_prompt(alice, BREAD)
+        new_prompt(alice, BREAD_AGAIN)
+        jobs.queue_unread_texts()
+        for kind in registry.readers():
+            jobs.read_texts(kind)
+        assert WaitingComparison.objects.count() == 4 and not NearDuplicate.objects.exists()
+        before = versions_of_rows()
+        jobs.find_near_duplicates()
+        assert NearDuplicate.objects.exists() and not WaitingComparison.objects.exists()
+        assert versions_of_rows() == before
+
+    def test_rows_that_the_release_before_left_are_compared(self, alice: User, with_model: None) -> None:
+        new_prompt(alice, BREAD)
+        new_prompt(alice, BREAD_AGAIN)
+        read_all()
+        NearDuplicate.objects.all().delete()
+        TextSketch.objects.update(compared=False)
+        MessageEmbedding.objects.update(compared=False)
+        assert jobs.find_near_duplicates() == 4
+        pair = NearDuplicate.objects.get()
+        assert pair.wording is not None and pair.meaning is not None
+        assert jobs.find_near_duplicates() == 0
 
     def test_whoever_is_compared_last_finds_the_other(self, alice: User) -> None:
         """Two texts stored by transactions that did not see each other."""
@@ -179,7 +279,7 @@ class TestPairs:
         jobs.queue_unread_texts()
         jobs.read_texts("wording")
         assert found_pairs() == set()
-        TextSketch.objects.update(compared=False)
+        compare_again()
         jobs.find_near_duplicates()
         assert found_pairs() == {(BREAD, BREAD_AGAIN)}
 
@@ -252,7 +352,7 @@ class TestPairs:
         new_prompt(alice, BREAD)
         jobs.queue_unread_texts()
         jobs.read_texts("wording")
-        TextSketch.objects.update(compared=False)
+        compare_again()
         cache.add(pairs.MARK, True, timeout=60)
         try:
             assert jobs.find_near_duplicates() == 0
@@ -266,7 +366,7 @@ class TestPairs:
             new_prompt(alice, text)
         jobs.queue_unread_texts()
         jobs.read_texts("wording")
-        TextSketch.objects.update(compared=False)
+        compare_again()
         NearDuplicate.objects.all().delete()
         real = pairs._others
 
@@ -278,12 +378,12 @@ class TestPairs:
         with mock.patch.object(pairs, "_others", fail_for_toast):
             assert jobs.find_near_duplicates() == 3
         assert found_pairs() == {(BREAD, BREAD_AGAIN)}
-        assert not TextSketch.objects.filter(compared=False).exists()
+        assert not WaitingComparison.objects.exists()
 
     def test_switched_off(self, alice: User, settings: LazySettings) -> None:
         new_prompt(alice, BREAD)
         read_all()
-        TextSketch.objects.update(compared=False)
+        compare_again()
         settings.OASST_SCORING = False
         assert jobs.find_near_duplicates() == 0 and find_hints(BREAD_AGAIN, "en") == []
         settings.OASST_SCORING = True
@@ -300,7 +400,7 @@ class TestDeciding:
 
     def test_a_dismissed_pair_stays_dismissed(self, pair: NearDuplicate, mo: User) -> None:
         pairs.decide(pair_id=pair.pk, actor=mo, reason="Another oven", status=Status.DISMISSED)
-        TextSketch.objects.update(compared=False)
+        compare_again()
         jobs.find_near_duplicates()
         pair.refresh_from_db()
         assert (pair.status, pair.decided_by, pair.reason) == (Status.DISMISSED, mo, "Another oven")

@@ -1,4 +1,4 @@
-"""Files of mixed origin, imported, exported and converted: `scripts/bench import-files --messages 100000`.
+"""Files of mixed origin, imported, exported, imported again and converted: `scripts/bench import-files`.
 
 Not part of the suite: pytest collects it only by name. Each command is a process of its own, for its peak of memory.
 """
@@ -44,10 +44,37 @@ def test_mixed_files(transactional_db: None, tmp_path: Path, capsys: pytest.Capt
     everything = ("--state", "all", "--include-deleted", "--include-rejected", "--include-synthetic")
     run(say, "export_trees", *everything, "--output", tmp_path / "out.jsonl.gz")
     run(say, "export_messages", *everything, "--output", tmp_path / "out.parquet")
+    for written, command in (
+        (tmp_path / "out.jsonl.gz", "export_trees"),
+        (tmp_path / "out.parquet", "export_messages"),
+    ):
+        begin_anew()
+        run(say, "import_trees", written)
+        again = written.with_name(f"again-{written.name}")
+        run(say, command, *everything, "--output", again)
+        say(f"{written.name} and {again.name}: {compared(written, again)}")
     run(say, "oasst_data", "convert", tmp_path / "out.parquet", tmp_path / "back.jsonl.zst")
     run(say, "oasst_data", "convert", *files, tmp_path / "all.parquet")
     run(say, "oasst_data", "filter", tmp_path / "all.parquet", tmp_path / "some.jsonl", "--synthetic", "without")
     run(say, "oasst_data", "stats", tmp_path / "all.parquet")
+
+
+def begin_anew() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE trees_messagetree CASCADE")
+    assert not Message.objects.exists()
+
+
+def compared(one: Path, other: Path) -> str:
+    """Return how many messages both files have. Fail if they differ."""
+    if one.suffix == ".parquet":
+        assert one.read_bytes() == other.read_bytes()
+        return f"the same bytes, {parquet.read_metadata(one).num_rows} rows"
+    with gzip.open(one) as first, gzip.open(other) as second:
+        number = 0
+        for number, (line, again) in enumerate(zip(first, second, strict=True), start=1):
+            assert line == again, f"line {number}"
+        return f"the same {number} lines"
 
 
 def run(say: Say, *command: Any) -> None:

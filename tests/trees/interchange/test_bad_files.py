@@ -148,6 +148,60 @@ class TestBadContent:
         assert "line 1: no JSON" in refusal_of(tmp_path / os.fsdecode(b"\xff.jsonl"))
 
 
+def array(rows: list[Node]) -> bytes:
+    return b"[\n" + b",\n".join(json.dumps(one).encode() for one in rows) + b"\n]\n"
+
+
+FORMS: dict[str, Callable[[list[Node], Path], bytes]] = {
+    "jsonl": lambda rows, folder: lines(*rows),
+    "json": lambda rows, folder: array(rows),
+    "parquet": table,
+    "jsonl.gz": lambda rows, folder: gzip.compress(lines(*rows)),
+    "jsonl.zst": lambda rows, folder: zstandard.compress(lines(*rows)),
+    "json.gz": lambda rows, folder: gzip.compress(array(rows)),
+    "json.zst": lambda rows, folder: zstandard.compress(array(rows)),
+}
+"""Each form in which rows of messages may come."""
+BAD_ROWS: dict[str, tuple[list[Node], str]] = {
+    "orphan": ([row(A), row(B, C)], f"message {B}: its parent {C} is in none of the rows"),
+    "circle": ([row(A), row(B, C), row(C, B)], f"message {B} is below itself"),
+    "twice with another text": ([row(A), row(A, text="y")], f"message {A} was in "),
+    "two parents": ([row(A), row(B, A), row(C), row(B, C)], f"message {B} was in "),
+    "bad id": ([row(A), row("abc", A)], "must be a UUID"),
+    "9 MB": ([row(A), row(B, A, text="x" * 9_000_000)], "(longer|more) than 8 MB"),
+    "9 MB in a tree": ([row(A), *(row(str(uuid4()), A, text="x" * 900_000) for _ in range(10))], "more than 8 MB"),
+}
+
+
+class TestEachForm:
+    """Every fault in every form: refused with the file and the line or row, and nothing is stored."""
+
+    @pytest.mark.parametrize("form", FORMS)
+    @pytest.mark.parametrize("what", BAD_ROWS)
+    def test_bad_rows(self, refused: Callable[[bytes], str], tmp_path: Path, what: str, form: str) -> None:
+        rows, told = BAD_ROWS[what]
+        found = refused(FORMS[form](rows, tmp_path))
+        place = "row" if form == "parquet" else "line"
+        assert re.search(told, found) and re.match(rf"bad\.data, {place} \d+: ", found), found
+
+    @pytest.mark.parametrize("form", FORMS)
+    def test_the_end_is_missing(self, refused: Callable[[bytes], str], tmp_path: Path, form: str) -> None:
+        rows = [one for tree in sample()[:9] for one in rows_of(tree)]
+        content = FORMS[form](rows, tmp_path)
+        told = "bad.data, line" if form in ("jsonl", "json") else "bad.data: cannot be read: .*(ended before|truncated)"
+        for length in (len(content) // 2, len(content) - 3):
+            assert re.match(told, refused(content[:length]))
+
+    @pytest.mark.parametrize("form", [form for form in FORMS if form != "parquet"])
+    @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+    def test_another_encoding(self, refused: Callable[[bytes], str], form: str, encoding: str) -> None:
+        made = FORMS[form.partition(".")[0]]([row(A), row(B, A, text="Caf?")], Path()).decode()
+        content = made.replace("Caf?", "Café").encode(encoding)
+        pack = {"gz": gzip.compress, "zst": zstandard.compress}.get(form.partition(".")[2])
+        found = refused(pack(content) if pack else content)
+        assert re.match(r"bad\.data, line \d: cannot be read as UTF-8", found)
+
+
 class TestSeveralFiles:
     @pytest.fixture
     def files(self, tmp_path: Path) -> Iterator[list[Path]]:

@@ -14,7 +14,14 @@ import pytest
 import yaml
 
 from tests.paths import ROOT
-from tests.trees.interchange.made_snapshot import digest, figures_of, manifest_of, sample, small_collection
+from tests.trees.interchange.made_snapshot import (
+    MACHINE_READING,
+    digest,
+    figures_of,
+    manifest_of,
+    sample,
+    small_collection,
+)
 from trees.interchange.card.columns import COLUMNS, ELSEWHERE, meaning
 from trees.interchange.card.croissant import DATA_TYPES
 from trees.interchange.card.words import basis_in_words, license_of
@@ -29,9 +36,11 @@ PLOTS = (
     "lengths",
     "licenses",
     "months",
+    "near_duplicates",
     "orders",
     "sizes",
     "states",
+    "topics",
     "toxicity",
 )
 
@@ -43,7 +52,7 @@ def figures() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def manifest() -> dict[str, Any]:
-    return manifest_of(small_collection())
+    return manifest_of(small_collection(), **MACHINE_READING)
 
 
 @pytest.fixture(scope="module")
@@ -187,12 +196,12 @@ class TestPage:
         evil = json.loads(json.dumps(figures))
         evil["messages"]["by_lang"][name] = 10**6
         evil["bases"][f"license {name}"] = {"messages": 1, "people": 0}
-        manifest = manifest_of([], site_title=name, left_out={"messages": {name: 3}})
+        topics = {"topics": [{"lang": name, "name": name, "prompts": 1}], "unknown": 0}
+        manifest = manifest_of([], left_out={"messages": {name: 3}}, topics=topics)
         page = card_files(manifest, evil)["card.html"].decode()
         found = Page(page)
         assert "script" not in found.tags
         assert not [link for link in found.links if link.startswith("javascript")]
-        assert f"{name} conversations 2026.1" in found.text
         assert {name, name.replace("_", " ")} <= set(found.cells)
 
 
@@ -229,6 +238,48 @@ class Page(HTMLParser):
             self.cells.append("")
 
 
+class Watched(dict[str, Any]):
+    """A dictionary that notes the paths of what is read, in itself and below."""
+
+    def __init__(self, value: dict[str, Any], path: str, read: set[str]) -> None:
+        super().__init__({key: watched(part, f"{path}.{key}", read) for key, part in value.items()})
+        self.path, self.read = path, read
+
+    def __getitem__(self, key: str) -> Any:
+        self.read.add(f"{self.path}.{key}")
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.read.add(f"{self.path}.{key}")
+        return super().get(key, default)
+
+    def items(self) -> Any:
+        self.read.update(f"{self.path}.{key}" for key in self)
+        return super().items()
+
+    def values(self) -> Any:
+        self.read.update(f"{self.path}.{key}" for key in self)
+        return super().values()
+
+
+def watched(value: Any, path: str, read: set[str]) -> Any:
+    if isinstance(value, dict):
+        return Watched(value, path, read)
+    return [watched(part, path, read) for part in value] if isinstance(value, list) else value
+
+
+def paths_in(value: Any, path: str = "") -> set[str]:
+    if isinstance(value, dict):
+        return {one for key, part in value.items() for one in {f"{path}.{key}", *paths_in(part, f"{path}.{key}")}}
+    return {one for part in value for one in paths_in(part, path)} if isinstance(value, list) else set()
+
+
+def test_each_figure_is_shown(manifest: dict[str, Any], figures: dict[str, Any]) -> None:
+    read: set[str] = set()
+    card_files(manifest, watched(figures, "", read))
+    assert paths_in(figures) - read == set()
+
+
 class TestPlots:
     def test_each_says_in_words_what_it_shows(self, files: dict[str, bytes]) -> None:
         plots = {path: content for path, content in files.items() if path.startswith("plots/")}
@@ -237,6 +288,7 @@ class TestPlots:
             root = ElementTree.fromstring(content)  # noqa: S314
             texts = [root.findtext(f"{{http://www.w3.org/2000/svg}}{tag}") for tag in ("title", "desc")]
             assert all(texts)
+            assert b"()" not in content, "values without a unit"
             assert b"prefers-color-scheme: dark" in content
 
     def test_what_is_unknown_has_no_plot(self, unjudged: dict[str, bytes]) -> None:
@@ -245,10 +297,22 @@ class TestPlots:
         readme = unjudged["README.md"].decode()
         for sentence in (
             "Toxicity is unknown: no machine scored these messages.",
+            "Topics are unknown: no machine grouped these prompts.",
+            "How many texts nearly repeat an earlier one is unknown: no machine compared them.",
             "Unknown: this snapshot has no judgments by several people about the same text.",
             "575 messages have no date.",
             "Machines wrote 14 of the messages.",
             "| Wrote | unknown | 0 | 575 | – | – |",
+        ):
+            assert sentence in readme
+
+    def test_topics_and_near_duplicates_say_what_they_do_not_know(self, files: dict[str, bytes]) -> None:
+        readme = " ".join(files["README.md"].decode().split())
+        for sentence in (
+            "The topic of 25 prompts is unknown.",
+            "| bread, oven | en | 31 |",
+            "7 of 50 initial prompts and 0 of 180 other messages are nearly the same as an earlier one of their",
+            "10 messages were not compared.",
         ):
             assert sentence in readme
 
@@ -268,10 +332,10 @@ class TestCitation:
         assert "url" not in cited
 
     def test_a_site_with_an_address_is_named(self, figures: dict[str, Any]) -> None:
-        files = card_files(manifest_of([], site_title="Öwl: a site", site_url="https://owl.example"), figures)
+        files = card_files(manifest_of([], site_url="https://owl.example"), figures)
         cited = yaml.safe_load(files["CITATION.cff"])
         assert (cited["authors"], cited["url"]) == (
-            [{"name": "The contributors of Öwl: a site"}],
+            [{"name": "The contributors of owl.example"}],
             "https://owl.example",
         )
 

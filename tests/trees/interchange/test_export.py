@@ -36,6 +36,7 @@ from tests.factories import (
 )
 from tests.paths import SAMPLE
 from trees.contributing import reactions, reviews, withdrawal
+from trees.interchange import batches, writer
 from trees.interchange.flat import row_of_message
 from trees.interchange.format import LARGEST_COUNT
 from trees.interchange.selection import from_options
@@ -658,6 +659,27 @@ def test_a_batch_costs_the_same_however_many_trees(tmp_path: Path, alice: User, 
     add(90)
     assert [cost(100), cost(100, events=True), cost(100, anonymizer_seed="x")] == few
     assert max(few) <= 9
+
+
+def test_a_batch_is_bounded_in_bytes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    class Counted(writer._Batch):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            sizes.append(sum(len(message.text) for group in self.by_tree.values() for message in group))
+
+    lines: list[Any] = [conversation() for _ in range(9)]
+    for number, line in enumerate(lines):
+        line["prompt"]["text"] = f"{number} " * 1000
+    bring(tmp_path, *lines)
+    monkeypatch.setattr(writer, "_Batch", Counted)
+    whole = export()
+    assert len(sizes) == 1 and len(whole) == 9
+    sizes.clear()
+    monkeypatch.setattr(batches, "BATCH_BYTES", 20_000)
+    assert export() == whole
+    assert 1 < len(sizes) < 9 and max(sizes) < 20_000
 
 
 class TestOutput:

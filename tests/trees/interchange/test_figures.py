@@ -42,8 +42,7 @@ def one_tree() -> TreeRecord:
 class TestCounts:
     def test_trees(self) -> None:
         trees = figures([one_tree()])["trees"]
-        assert (trees["total"], trees["by_lang"], trees["by_state"]) == (1, {"en": 1}, {"ready_for_export": 1})
-        assert (trees["by_depth"], trees["by_size"], sum(trees["by_split"].values())) == ({"2": 1}, {"4": 1}, 1)
+        assert (trees["total"], trees["by_state"], trees["by_size"]) == (1, {"ready_for_export": 1}, {"4": 1})
         assert (trees["reviews"], trees["rankings"], trees["rankings_of_only_wrong_replies"]) == (2, 2, 0)
 
     def test_messages(self) -> None:
@@ -53,27 +52,24 @@ class TestCounts:
             "assistant": {"accepted": 1, "rejected": 1},
             "prompter": {"accepted": 1, "undecided": 1},
         }
-        assert (messages["synthetic"]["assistant"], messages["by_model"]) == ({"no": 1, "yes": 1}, {"m": 1})
-        assert messages["by_replies"] == {"assistant": {"0": 1, "1": 1}, "prompter": {"0": 1, "2": 1}}
-        assert messages["by_reviews"] == {"3": 3, "unknown": 1}
+        assert (messages["by_model"], messages["reviews"]) == ({"m": 1}, 9)
         assert messages["by_month"] == {"2026-03": 3, "unknown": 1}
         assert (messages["first_date"], messages["last_date"]) == ("2026-03-01", "2026-03-01")
 
     def test_counters_have_the_order_of_numbers(self) -> None:
         found = figures([tree(node("P", *(node(f"A{number}") for number in range(11)))), tree(node("Q", node("B")))])
-        assert list(found["messages"]["by_replies"]["prompter"]) == ["1", "11"]
+        assert list(found["trees"]["by_size"]) == ["2", "12"]
 
 
 class TestTexts:
     def test_lengths(self) -> None:
         lengths = figures([one_tree()])["lengths"]["prompter"]
-        assert lengths["characters"]["mean"] == pytest.approx((9 + 4) / 2)
-        assert (lengths["words"]["median"], lengths["words"]["longest"]) == (1, 2)
-        assert sum(part["count"] for part in lengths["characters"]["histogram"]) == 2
+        assert (lengths["median"], lengths["nine_of_ten"], lengths["longest"]) == (4, 9, 9)
+        assert sum(lengths["histogram"]) == 2
 
     def test_the_last_part_of_a_histogram_has_no_end(self) -> None:
-        histogram = figures([tree(node("x" * 100_000))])["lengths"]["prompter"]["characters"]["histogram"]
-        assert histogram[-1] == {"from": 6400, "below": None, "count": 1}
+        histogram = figures([tree(node("x" * 100_000))])["lengths"]["prompter"]["histogram"]
+        assert histogram == [0] * 9 + [1]
 
     def test_repeated_texts_differ_in_case_and_white_space_only(self) -> None:
         texts = ["Say  hello", "say hello\n", "SAY HELLO", "Say bye", "Say it"]
@@ -91,7 +87,8 @@ class TestTexts:
         scores = dict.fromkeys(DETOXIFY) | {"toxicity": 1.0, "threat": 0.05}
         found = figures([tree(node("P", node("A", detoxify=scores), node("B")))])["detoxify"]
         assert (found["known"], found["unknown"], sorted(found["scores"])) == (1, 2, ["threat", "toxicity"])
-        assert found["scores"]["toxicity"] == {"mean": 1.0, "count": 1, "histogram": [0] * 9 + [1]}
+        assert found["scores"]["toxicity"] == {"mean": 1.0, "count": 1}
+        assert found["toxicity_histogram"] == [0] * 9 + [1]
 
 
 class TestLabels:
@@ -212,14 +209,14 @@ class TestAllTogether:
         assert json.dumps(rounded(found)) == json.dumps(rounded(figures(reversed(records))))
         total = sum(len(all_messages(record)) for record in records)
         assert found["messages"]["total"] == total
-        assert sum(found["messages"]["by_lang"].values()) == sum(found["messages"]["by_split"].values()) == total
+        assert sum(found["messages"]["by_lang"].values()) == total
         assert sum(basis["messages"] for basis in found["bases"].values()) == total
         assert found["detoxify"]["known"] + found["detoxify"]["unknown"] == total
 
     def test_the_sample(self) -> None:
         found = figures(record_from_line(json.loads(line)) for line in read_lines(SAMPLE))
         assert (found["trees"]["total"], found["messages"]["by_role"]) == (50, {"assistant": 351, "prompter": 224})
-        assert found["detoxify"] == {"known": 0, "unknown": 575, "scores": {}}
+        assert found["detoxify"] == {"known": 0, "unknown": 575, "scores": {}, "toxicity_histogram": [0] * 10}
         assert found["contributors"]["people"] == 0
         assert found["messages"]["by_month"] == {"unknown": 575}
         json.dumps(found, allow_nan=False)

@@ -35,6 +35,7 @@ from trees.interchange.snapshots.freezing import retract, withdrawn_of
 from trees.interchange.snapshots.manifest import MANIFEST, SUMS, facts_of_files, manifest_bytes, sums_bytes
 from trees.interchange.snapshots.published import files_of
 from trees.models import Deletion, Message, Snapshot
+from trees.snapshot_pages import page_url
 
 pytestmark = pytest.mark.django_db
 
@@ -179,6 +180,13 @@ class TestPublishing:
             run("snapshot_publish", "2026.1")
         run("snapshot_unpublish", "2026.1")
         assert client.get("/data/2026.1/").status_code == 410
+
+    def test_the_list_says_what_is_published(self, frozen: Snapshot) -> None:
+        assert run("snapshot_list").endswith("  not published\n")
+        run("snapshot_publish", "2026.1")
+        assert f"  published {timezone.now():%Y-%m-%d}\n" in run("snapshot_list")
+        run("snapshot_unpublish", "2026.1")
+        assert run("snapshot_list").endswith("  not published\n")
 
     def test_one_that_was_never_published_is_not_told_of(self, frozen: Snapshot, client: Client) -> None:
         run("snapshot_retract", "2026.1", "--reason", "Secret.")
@@ -492,10 +500,13 @@ class TestPages:
         page = client.get("/data/").text
         for words in ("2026.1", "CC0-1.0", "English", "German", "@misc{oasst20261", published.source_sha256):
             assert words in page
+        assert 'href="/statistics/"' in page
         page = client.get("/data/2026.1/").text
         for path, file in files_of(published.manifest).items():
             assert f'href="/data/2026.1/{path}"' in page and file.sha256 in page
         assert "Why?" not in page, "texts of people"
+        assert f"curl -fsSLO {page_url('2026.1')}SHA256SUMS" in page, "how to get all of it"
+        assert 'load_dataset("2026.1", "threads", split="train")' in page
         assert 'href="/data/"' in client.get("/").text
 
     def test_an_empty_list(self, db: None, client: Client) -> None:
@@ -565,9 +576,9 @@ class TestWithdrawnMeanwhile:
 
     def test_it_is_not_published_for_the_first_time(self, real: Snapshot, hub: FakeHub) -> None:
         self.remove_one()
-        with pytest.raises(CommandError, match=r"1 message was withdrawn.*freeze a new one"):
+        with pytest.raises(CommandError, match=r"1 message was withdrawn.*snapshot_create"):
             run("snapshot_publish", "2026.1")
-        with pytest.raises(CommandError, match="freeze a new one"):
+        with pytest.raises(CommandError, match="snapshot_create"):
             run("snapshot_push", "2026.1", "--repo", "people/conversations", "--endpoint", hub.url)
         real.refresh_from_db()
         assert real.published_at is None and hub.repositories == {}
@@ -576,6 +587,18 @@ class TestWithdrawnMeanwhile:
         run("snapshot_publish", "2026.1")
         self.remove_one()
         run("snapshot_publish", "2026.1")
+
+    def test_what_was_taken_back_does_not_return(self, real: Snapshot) -> None:
+        run("snapshot_publish", "2026.1")
+        run("snapshot_unpublish", "2026.1")
+        run("snapshot_publish", "2026.1")
+        run("snapshot_unpublish", "2026.1")
+        self.remove_one()
+        with pytest.raises(CommandError, match=r"can no longer be published, even if it was before\. .*another name"):
+            run("snapshot_publish", "2026.1")
+        Message.objects.filter(pk=Deletion.objects.get().message_id).update(deleted=True)
+        run("snapshot_create", "--name", "2026.2")
+        run("snapshot_publish", "2026.2")
 
     def test_another_salt_finds_nothing(self, real: Snapshot, settings: Any) -> None:
         settings.SNAPSHOT_SALT = "another long secret of somebody"

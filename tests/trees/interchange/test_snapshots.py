@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from oasst.accounts.api_clients import create_api_client
 from oasst.accounts.documents import PUBLISHING_TERMS, TERMS
-from oasst.accounts.models import Consent, User
+from oasst.accounts.models import Consent, Identity, User
 from oasst.core.errors import Conflict, Gone, Invalid
 from oasst.site import purging
 from tests.factories import (
@@ -39,19 +39,32 @@ from tests.factories import (
 )
 from tests.paths import ROOT, SAMPLE
 from tests.readers import read_with_datasets_5, read_with_pandas
-from tests.readers.program import described
+from tests.readers.program import described, plain
 from trees.contributing import withdrawal
+from trees.interchange import batches
 from trees.interchange.forms import FORMS
 from trees.interchange.importer import clean_license
 from trees.interchange.snapshots import folder as snapshot_folder
 from trees.interchange.snapshots import freezing, frozen
-from trees.interchange.snapshots.filters import Filters
+from trees.interchange.snapshots.filters import Filters, whole_milliseconds
 from trees.interchange.snapshots.manifest import manifest_bytes, sums_bytes
+from trees.interchange.snapshots.reading import Batch
 from trees.interchange.snapshots.salt import snapshot_pseudonyms
+from trees.interchange.snapshots.verification import find_problems
 from trees.interchange.tree_record import SPLITS
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
-from trees.models import Message, MessageReading, MessageTree, ReadingKind, Review, Revision, Snapshot, SnapshotTree
+from trees.models import (
+    Message,
+    MessageReading,
+    MessageTree,
+    Ranking,
+    ReadingKind,
+    Review,
+    Revision,
+    Snapshot,
+    SnapshotTree,
+)
 from trees.models.snapshot import clean_name
 from trees.moderation import moderator_actions
 
@@ -135,6 +148,10 @@ def rows_of(folder: Path, form: str) -> list[dict[str, Any]]:
 
 def texts_in(folder: Path) -> set[str]:
     return {row["text"] for row in rows_of(folder, "messages")}
+
+
+def texts_by_id(folder: Path) -> dict[str, str]:
+    return {row["message_id"]: row["text"] for row in rows_of(folder, "messages")}
 
 
 def pseudonym(message: Message) -> str:
@@ -272,6 +289,29 @@ class TestNames:
         assert Snapshot.objects.count() == 1
 
 
+class TestWhoAndHowMany:
+    def test_whose_account_froze_it(self, imported: None, alice: User, tmp_path: Path) -> None:
+        User.objects.filter(pk=alice.pk).update(email="alice@example.org")
+        create("2026.1", tmp_path / "1", "--by", "Alice@example.org")
+        assert Snapshot.objects.get().created_by == alice
+        with pytest.raises(CommandError, match="Nobody has the address"):
+            create("2026.2", tmp_path / "2", "--by", "nobody@example.org")
+        assert Snapshot.objects.count() == 1
+
+    def test_reviews_that_a_file_only_counts(self, tmp_path: Path, client: Client, settings: Any) -> None:
+        """The page, the card and the API say the same of them."""
+        line: Any = conversation()
+        line["prompt"]["review_count"] = 1_709
+        bring(tmp_path / "in.jsonl", line)
+        assert "1709 counted reviews" in create("2026.1")
+        run("snapshot_publish", "2026.1")
+        for page in (client.get("/data/2026.1/").text, client.get("/data/").text):
+            shown = re.findall(r"<dt>(.*? reviews|Reviews .*?)</dt><dd>(.*?)</dd>", page)
+            assert shown == [("Reviews that decided", "1,709"), ("Single reviews", "0")]
+        card = (settings.SNAPSHOT_FOLDER / "2026.1" / "card.html").read_text()
+        assert "<dt>Reviews that decided</dt><dd>1,709</dd>" in card and "<dt>Single reviews</dt><dd>0</dd>" in card
+
+
 class TestSelection:
     def test_the_default_is_the_data_set(self, finished: Message, tmp_path: Path) -> None:
         new_prompt(new_person("Dora"))
@@ -328,6 +368,35 @@ class TestSelection:
         assert left_out["messages"] == {"after_cutoff": 1} and left_out["reviews"]["after_cutoff"] >= 2
         (prompt,) = (row for row in rows_of(tmp_path / "out", "messages") if row["parent_id"] is None)
         assert prompt["labels"] is None, "its labels came later"
+
+    def test_a_text_that_was_edited_after_the_cutoff_is_left_out(
+        self, finished: Message, mo: User, tmp_path: Path
+    ) -> None:
+        """Neither the later text is published, nor the one that somebody took out."""
+        first, second, third = answers_of(finished)
+        edit(first, mo)
+        cutoff = timezone.now()
+        edit(second, mo)
+        create("before", tmp_path / "before", "--cutoff", whole_milliseconds(cutoff).isoformat())
+        edited = (first, "Edited words."), (third, third.text)
+        assert texts_by_id(tmp_path / "before") == {
+            pseudonym(finished): finished.text,
+            **{pseudonym(answer): text for answer, text in edited},
+        }
+        assert manifest_of(tmp_path / "before")["left_out"]["messages"] == {"edited_after_cutoff": 1}
+        create("now", tmp_path / "now")
+        assert texts_by_id(tmp_path / "now")[pseudonym(second)] == "Edited words."
+
+    def test_what_was_taken_back_after_the_cutoff_is_left_out_too(
+        self, finished: Message, mo: User, tmp_path: Path
+    ) -> None:
+        first, second, third = answers_of(finished)
+        cutoff = whole_milliseconds(timezone.now())
+        withdraw(first)
+        moderator_actions.delete_message(message_id=second.pk, actor=mo, reason="Spam.", policy=SMALL)
+        create("2026.1", tmp_path / "out", "--cutoff", cutoff.isoformat())
+        assert texts_in(tmp_path / "out") == {finished.text, third.text}
+        assert manifest_of(tmp_path / "out")["left_out"]["messages"] == {"withdrawn": 1, "deleted": 1}
 
     def test_a_cutoff_in_the_future_is_refused(self, imported: None) -> None:
         with pytest.raises(CommandError, match="in the future"):
@@ -438,6 +507,40 @@ class TestBasis:
         assert '\nlicense:\n- "cc-by-4.0"\n' in (tmp_path / "b" / "README.md").read_text()
         with pytest.raises(CommandError, match="There is no API client"):
             create("c", tmp_path / "c", "--vouched-by", str(finished.pk))
+        for wrong in ("bot", f"{bot.pk}=soon", f"{bot.pk}="):
+            with pytest.raises(CommandError, match=r"is not ID or ID=DATE|must be a date"):
+                create("c", tmp_path / "c", "--vouched-by", wrong)
+        with pytest.raises(CommandError, match="is named twice"):
+            create("c", tmp_path / "c", "--vouched-by", f"{bot.pk}=2026-01-31", "--vouched-by", str(bot.pk))
+
+    def test_since_when_it_vouches(self, finished: Message, tmp_path: Path) -> None:
+        bot, _ = create_api_client(name="bot")
+        Message.objects.filter(pk=finished.pk).update(consent="", api_client=bot)
+        day = finished.created_at.date()
+        with pytest.raises(CommandError, match="no_agreement"):
+            create("a", tmp_path / "a", "--vouched-by", f"{bot.pk}={day + timedelta(days=1)}")
+        create("b", tmp_path / "b", "--vouched-by", f"{bot.pk}={day}")
+        manifest = manifest_of(tmp_path / "b")
+        (client,) = manifest["filters"]["vouched_by"]
+        assert manifest["filters"]["vouched_since"] == {client: f"{day}T00:00:00+00:00"}
+        assert manifest["bases"][f"client {client} since {day}"] == 1
+        assert f"CC-BY-4.0 (API client since {day})" in (tmp_path / "b" / "README.md").read_text()
+        with pytest.raises(CommandError, match="other options: vouched_since"):
+            create("b", tmp_path / "b", "--vouched-by", str(bot.pk))
+
+    def test_a_client_vouches_for_no_judgment_before_it_knew_the_person(
+        self, finished: Message, tmp_path: Path
+    ) -> None:
+        bot, _ = create_api_client(name="bot")
+        judges = list(Review.objects.filter(message=finished).order_by("created_at"))
+        for judge, since in zip(judges, (timedelta(seconds=1), timedelta()), strict=False):
+            Consent.objects.filter(user=judge.author).delete()
+            Identity.objects.create(
+                user=judge.author, api_client=bot, username=str(judge.pk), created_at=judge.created_at + since
+            )
+        create("2026.1", tmp_path / "out", "--vouched-by", str(bot.pk))
+        rows = [row for row in rows_of(tmp_path / "out", "review_events") if row["message_id"] == pseudonym(finished)]
+        assert len(rows) == len(judges) - 1
 
     def test_a_license_that_no_column_holds(self) -> None:
         longest = "LicenseRef-" + 245 * "a"
@@ -573,10 +676,11 @@ class TestFolder:
         before, rename = digests(tmp_path / "out"), Path.rename
 
         def fail(path: Path, target: Path) -> Path:
-            if target.name == "out" and ".former." not in path.name:
+            if target.name == "out" and not path.name.endswith(snapshot_folder.FORMER):
                 raise OSError("disk full")
             return rename(path, target)
 
+        monkeypatch.setattr(snapshot_folder, "exchange", lambda first, second: False)
         monkeypatch.setattr(Path, "rename", fail)
         with pytest.raises(CommandError, match="disk full"):
             create("b", tmp_path / "out", "--replace")
@@ -596,12 +700,9 @@ class TestFolder:
         with pytest.raises(CommandError, match="out: cannot be written"):
             create("a", tmp_path / "file" / "out")
 
-    def test_only_what_dead_processes_left_is_removed(
-        self, imported: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
+    def test_only_what_dead_processes_left_is_removed(self, imported: None, tmp_path: Path) -> None:
         (tmp_path / ".out.99.partial").mkdir()
         with snapshot_folder._partial_folder(tmp_path / "out") as living:
-            monkeypatch.setattr("os.getpid", lambda: 98)
             create("a", tmp_path / "out")
             assert living.is_dir() and not (tmp_path / ".out.99.partial").exists()
 
@@ -621,12 +722,23 @@ class TestReaders:
                 types = {one.name: described(one.type, pyarrow.types) for one in schema}
                 assert types == described_columns(form.columns), f"{form.name}: the same in all splits"
                 assert pyarrow.parquet.read_metadata(path).num_rows == counts[form.name][split]
-        paths = [tables[form.name, "train"] for form in FORMS]
-        for reader in (read_with_pandas, read_with_datasets_5):
-            for form, read in zip(FORMS, reader(paths, tmp_path / "scratch"), strict=True):
-                lines = content(tmp_path / "out" / f"data/{form.name}/train.jsonl.zst").splitlines()
-                assert len(read.rows) == len(lines) == counts[form.name]["train"]
-                assert all(list(row) == list(form.columns) for row in read.rows[:1])
+        trains = {form.name: tables[form.name, "train"] for form in FORMS}
+        lines = {"messages": tmp_path / "out/data/messages/train.jsonl.zst"}
+        for reader, paths in (
+            (read_with_pandas, trains),
+            (read_with_datasets_5, trains),
+            (read_with_datasets_5, lines),
+        ):
+            for form, read in zip(paths, reader(list(paths.values()), tmp_path / "scratch"), strict=True):
+                expected = expected_rows(tmp_path / "out", form, "train")
+                assert len(expected) == counts[form]["train"]
+                assert list(map(plain, read.rows)) == expected
+                assert list(read.rows[0]) == list(expected[0])
+
+
+def expected_rows(folder: Path, form: str, split: str) -> list[Any]:
+    """Return the rows of the JSON Lines, as `plain` rounds what readers found."""
+    return [plain(json.loads(line)) for line in content(folder / f"data/{form}/{split}.jsonl.zst").splitlines()]
 
 
 def table(folder: Path, form: str, split: str) -> Path:
@@ -690,19 +802,32 @@ class TestVerify:
         assert hashlib.sha256((written / "manifest.json").read_bytes()).hexdigest() in said
         assert len(captured) == 0
 
-    def test_one_byte_of_any_file(self, written: Path, tmp_path: Path) -> None:
-        paths = ["manifest.json", "SHA256SUMS", "trees/train.jsonl.zst"]
-        paths += [path for path in digests(written) if path.startswith(("data/messages", "data/review"))]
+    def test_one_byte_of_any_file(self, written: Path) -> None:
+        """The first problem is asked for only: rows are computed again after all files were compared."""
+        paths = list(digests(written))
+        assert len(paths) > len(FORMS) * len(SPLITS) * 2 + len(SPLITS)
         for path in paths:
             original = (written / path).read_bytes()
-            flip_byte(written / path)
-            try:
-                call_command("snapshot_verify", written, stdout=(said := StringIO()))
-            except CommandError as error:
-                assert path in said.getvalue() + str(error)
+            if not original:  # such as withdrawn.jsonl of a first snapshot
+                (written / path).write_bytes(b"\n")
             else:
-                pytest.fail(f"{path} was changed, and nobody saw it")
+                flip_byte(written / path)
+            try:
+                told = next(find_problems(written), "nothing")
+            except Invalid as error:
+                told = error.message
+            assert path in told, f"{path} was changed, and this was told: {told}"
             (written / path).write_bytes(original)
+        assert next(find_problems(written), None) is None
+
+    def test_one_byte_of_all_files_at_once(self, written: Path) -> None:
+        changed = [path for path in digests(written) if path not in ("manifest.json", "SHA256SUMS")]
+        for path in changed:
+            (written / path).write_bytes((written / path).read_bytes() + b" ")
+        assert problems_of(written).splitlines() == [
+            *(f"{path} was changed: its size or SHA-256 is not that of the manifest." for path in changed),
+            "The rows were not computed again, because the trees are not those of the manifest.",
+        ]
 
     def test_missing_and_additional_files(self, written: Path) -> None:
         (written / "data/messages/train.parquet").unlink()
@@ -866,14 +991,50 @@ class TestCosts:
         bring_file(path)
         numbers = []
         for batch in (30, 3):
-            monkeypatch.setattr(freezing, "BATCH", batch)
+            monkeypatch.setattr(batches, "BATCH", batch)
             monkeypatch.setattr(frozen, "BATCH", batch)
             with CaptureQueriesContext(connection) as captured:
                 create(f"by-{batch}", tmp_path / str(batch), "--include-synthetic")
             numbers.append(len(captured))
-        batches = 21 // 3 - 1
-        assert numbers[1] - numbers[0] <= batches * 10, numbers
+        more = 21 // 3 - 1
+        assert numbers[1] - numbers[0] <= more * 11, numbers
         assert numbers[0] <= 46, numbers
+
+    def test_a_batch_is_bounded_in_bytes_too(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """Large texts, and large facts of a file beside small texts: what is fetched at once stays small."""
+        trees: list[Any] = [conversation() for _ in range(12)]
+        for number, tree in enumerate(trees):
+            about = tree["prompt"]
+            about["created_date"] = "2026-01-01"
+            if number % 3 == 0:
+                about["text"] = f"{number} " * 5_000
+            elif number % 3 == 1:
+                about["more"] = ["fact"] * 2_000
+            else:
+                about["emojis"] = {f"{number}-{name}": 1 for name in range(1000)}
+        bring(tmp_path / "in.jsonl", *trees)
+        sizes: list[int] = []
+
+        class Counted(Batch):
+            def __init__(self, trees: Any, *others: Any) -> None:
+                rows = Message.objects.filter(tree__in=trees).values_list("text", "imported", "emojis")
+                sizes.append(sum(len(json.dumps(row)) for row in rows))
+                super().__init__(trees, *others)
+
+        monkeypatch.setattr(freezing, "Batch", Counted)
+        folders = []
+        for limit in (batches.BATCH_BYTES, 60_000):
+            monkeypatch.setattr(batches, "BATCH_BYTES", limit)
+            monkeypatch.setattr(frozen, "BATCH_BYTES", limit // 100)  # compressed
+            sizes.clear()
+            with CaptureQueriesContext(connection) as captured:
+                create(f"to-{limit}", tmp_path / str(limit), "--cutoff", "2026-06-01")
+            reads = [one["sql"] for one in captured if 'AS "upto"' in one["sql"]]
+            assert max(sizes) < limit
+            assert limit == 60_000 or (len(sizes) == 1 and len(reads) <= len(SPLITS))
+            folders.append({path: one for path, one in digests(tmp_path / str(limit)).items() if path.startswith("t")})
+        assert 1 < len(sizes) < 12 and len(reads) > len(SPLITS)
+        assert folders[0] == folders[1]
 
     def test_a_tree_deeper_than_the_encoder(self, tmp_path: Path) -> None:
         line: Any = conversation(answers=0)
@@ -907,6 +1068,17 @@ class TestFreezing:
         assert manifest_of(tmp_path / "out")["left_out"]["reviews"]["about_an_earlier_text"] >= 1
         about = [row for row in rows_of(tmp_path / "out", "review_events") if row["message_id"] == pseudonym(answer)]
         assert about == []
+        orders = [row["ranked_message_ids"] for row in rows_of(tmp_path / "out", "ranking_events")]
+        assert orders and all(len(order) == 2 and pseudonym(answer) not in order for order in orders)
+
+    def test_a_ranking_of_earlier_texts_stays_out(self, finished: Message, mo: User, tmp_path: Path) -> None:
+        for answer in answers_of(finished)[:2]:
+            moderator_actions.edit_message(
+                message_id=answer.pk, actor=mo, text=f"Edited {answer.pk}.", reason="Typo.", policy=SMALL
+            )
+        create("2026.1", tmp_path / "out", "--state", "all", "--include-rejected")
+        rankings = Ranking.objects.filter(parent=finished).count()
+        assert rankings and manifest_of(tmp_path / "out")["left_out"]["rankings"] == {"about_an_earlier_text": rankings}
 
 
 class TestCard:

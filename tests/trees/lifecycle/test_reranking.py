@@ -1,6 +1,6 @@
 """Retries of failed scoring, new computation of ranks, and a new policy on running trees."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
@@ -164,14 +164,12 @@ class TestRerank:
 
 
 @pytest.fixture
-def with_policy(settings: Any) -> Iterator[Any]:
+def with_policy(settings: Any) -> Callable[[dict[str, Any]], TreePolicy]:
     def use(policy: dict[str, Any]) -> TreePolicy:
         settings.TREE_POLICY = policy
-        current_policy.cache_clear()
         return current_policy()
 
-    yield use
-    current_policy.cache_clear()
+    return use
 
 
 def not_from_tasks(policy: TreePolicy) -> list[object]:

@@ -70,15 +70,15 @@ def page(published: Published, figures: Mapping[str, Any], parts: Sequence[Secti
 def _numbers(figures: Mapping[str, Any]) -> str:
     trees, messages, people = figures["trees"], figures["messages"], figures["contributors"]["people"]
     languages = len(messages["by_lang"].keys() - {UNKNOWN})
-    # A file may have ranks without the rankings that they come from, and counts without the reviews.
-    rankings = trees["rankings"] or (None if messages["ranked"] else 0)
     shown = [
         ("Trees", trees["total"]),
         ("Messages", messages["total"]),
         ("Languages", languages),
         ("People", people or None),
-        ("Reviews", max(messages["reviews"], trees["reviews"])),
-        ("Rankings", rankings),
+        # A file may have ranks without the rankings that they come from, and counts without the reviews.
+        ("Reviews that decided", messages["reviews"]),
+        ("Single reviews", trees["reviews"]),
+        ("Single rankings", trees["rankings"]),
     ]
     return "\n".join(f"<div><dt>{name}</dt><dd>{number(value)}</dd></div>" for name, value in shown)
 

@@ -1,22 +1,27 @@
-"""The plots of a data card, from the figures of a snapshot. Pure. A plot of what is unknown does not exist."""
+"""The plots of a data card, from the manifest and the figures of a snapshot. Pure. A plot of what is unknown does not
+exist.
+"""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from trees.interchange.card.published import Published
 from trees.interchange.card.svg import Chart, Estimate, Series, bars, histogram, intervals
 from trees.interchange.card.words import basis_in_words, label_in_words, role_in_words, state_in_words
 from trees.interchange.figures_of_agreement import ALL
 from trees.interchange.figures_of_people import UNKNOWN
+from trees.interchange.figures_of_texts import CHARACTER_BINS
 
 MOST_ROWS = 12
 
 
-def draw(figures: Mapping[str, Any]) -> dict[str, Chart]:
+def draw(published: Published, figures: Mapping[str, Any]) -> dict[str, Chart]:
     """Return the plots by name, without those that have nothing to show."""
-    return {chart.name: chart for chart in _all(figures)}
+    return {chart.name: chart for chart in (*_of_the_data(figures), *_of_machine_reading(published, figures))}
 
 
-def _all(figures: Mapping[str, Any]) -> Iterator[Chart]:
+def _of_the_data(figures: Mapping[str, Any]) -> Iterator[Chart]:
     messages, trees = figures["messages"], figures["trees"]
     if messages["total"] == 0:
         return
@@ -44,8 +49,19 @@ def _all(figures: Mapping[str, Any]) -> Iterator[Chart]:
     ]
     if orders:
         yield intervals("orders", "Agreement about two replies", orders, "share of equal orders: 0.5 is chance")
+
+
+def _of_machine_reading(published: Published, figures: Mapping[str, Any]) -> Iterator[Chart]:
+    if published.topics:
+        several = len({lang for lang, _, _ in published.topics}) > 1
+        counts = Counter[str]()
+        for lang, name, number in published.topics:
+            counts[f"{name} ({lang})" if several else name] += number
+        yield bars("topics", "Prompts by topic", most(counts), "prompts")
+    if published.near_duplicates:
+        yield _near_duplicates(published.near_duplicates)
     if toxicity := figures["detoxify"]["scores"].get("toxicity"):
-        shares = [100 * number / toxicity["count"] for number in toxicity["histogram"]]
+        shares = [100 * number / toxicity["count"] for number in figures["detoxify"]["toxicity_histogram"]]
         tenths = [f"{tenth / 10:.1f}" for tenth in range(10)]
         yield histogram("toxicity", "Toxicity by a model", tenths, [Series("Messages", shares)], "score from")
 
@@ -77,10 +93,10 @@ def _states(by_state: Mapping[str, int], by_role: Mapping[str, Mapping[str, int]
 def _lengths(lengths: Mapping[str, Any]) -> Chart:
     series = []
     for role in sorted(lengths, reverse=True):
-        parts = lengths[role]["characters"]["histogram"]
-        total = sum(part["count"] for part in parts)
-        series.append(Series(role_in_words(role), [100 * part["count"] / total for part in parts]))
-    bins = [_compact(part["from"]) for part in parts]
+        parts = lengths[role]["histogram"]
+        total = sum(parts)
+        series.append(Series(role_in_words(role), [100 * part / total for part in parts]))
+    bins = [_compact(start) for start in CHARACTER_BINS]
     return histogram("lengths", "Lengths of the messages", bins, series, "characters, from")
 
 
@@ -106,6 +122,16 @@ def _repeated(repeated: Mapping[str, Any], by_role: Mapping[str, int]) -> Chart:
         rows.append((f"{role_in_words(role)}: once", by_role[role] - again))
         rows.append((f"{role_in_words(role)}: repeated", again))
     return bars("duplicates", "Texts that occur once, and repeated ones", rows, "messages")
+
+
+def _near_duplicates(found: Mapping[str, Mapping[str, int]]) -> Chart:
+    rows = []
+    for kind, counts in sorted(found.items()):
+        again = counts["near_duplicates"]
+        name = {"prompts": "Initial", "replies": "Others"}[kind]  # short, or it would be cut off
+        rows.append((f"{name}: distinct", counts["compared"] - again))
+        rows.append((f"{name}: repeating", again))
+    return bars("near_duplicates", "Initial prompts and others that nearly repeat one", rows, "messages")
 
 
 def _is_known(row: Mapping[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from trees.interchange.forms import FORMS
 from trees.interchange.tree_record import SPLITS
@@ -43,8 +44,8 @@ class Published:
 
     @property
     def site(self) -> str:
-        """The name of the site that published it."""
-        return self.manifest.get("site_title") or "oasst"
+        """The site that published it, by its host, which tells it from other sites of this software."""
+        return urlsplit(self.url).hostname or "oasst"
 
     @property
     def url(self) -> str:
@@ -66,6 +67,25 @@ class Published:
             for reason, number in sorted(self.manifest["left_out"].get(kind, {}).items()):
                 if number:
                     yield kind, reason, number
+
+    @property
+    def topics(self) -> list[tuple[str, str, int]]:
+        """Language, name and number of prompts of each topic, largest first; empty if none is known."""
+        known = self.manifest.get("topics", {}).get("topics", ())
+        return [(topic["lang"], topic["name"], topic["prompts"]) for topic in known]
+
+    @property
+    def prompts_without_topic(self) -> int:
+        number: int = self.manifest.get("topics", {}).get("unknown", 0)
+        return number
+
+    @property
+    def near_duplicates(self) -> dict[str, dict[str, int]]:
+        """What is nearly the same as an earlier message, by kind (prompts, replies), where some were compared: numbers
+        `compared`, `near_duplicates` and `unknown`.
+        """
+        found: dict[str, dict[str, int]] = self.manifest.get("near_duplicates", {})
+        return {kind: counts for kind, counts in found.items() if counts["compared"]}
 
     def files(self) -> list[DataFile]:
         """Return the files of data, in the order of the forms and splits; tables first."""

@@ -17,6 +17,7 @@ from trees.interchange.card.svg import Chart
 from trees.interchange.card.words import (
     OUR_LICENSE,
     basis_in_words,
+    choices_in_words,
     day_in_words,
     label_in_words,
     number,
@@ -59,10 +60,10 @@ def sections(published: Published, figures: Mapping[str, Any], plots: Mapping[st
         Section("forms", "Forms and splits", [_forms(published)]),
         Section("columns", "Columns", list(_columns(published))),
         Section("collection", "How it was collected", [_collection(published)]),
-        Section("contents", "What is in it", list(_contents(figures, plots))),
-        Section("agreement", "How far people agree", list(_agreement(figures["agreement"], plots))),
+        Section("contents", "What is in it", list(_contents(published, figures, plots))),
+        Section("agreement", "How far people agree", list(_agreement(figures, plots))),
         Section("people", "Who contributed, and who may cite how", list(_people(published, figures, plots))),
-        Section("quality", "Toxicity and repeated texts", list(_quality(figures, plots))),
+        Section("quality", "Toxicity and repeated texts", list(_quality(published, figures, plots))),
         Section("left-out", "What was left out", [_left_out(published)]),
         Section("limits", "Known limits", [_limits(published, figures)]),
         Section("withdrawal", "Withdrawal", [_withdrawal(published)]),
@@ -130,16 +131,9 @@ def _collection(published: Published) -> str:
     filters = published.manifest["filters"]
     state = filters.get("state")
     which = "finished trees" if state == "ready_for_export" else "trees in any state" if state == "all" else state
-    also = [
-        words
-        for key, words in (
-            ("include_rejected", "rejected and undecided messages are in it"),
-            ("include_synthetic", "trees with machine-made text are in it"),
-        )
-        if filters.get(key)
-    ]
+    also = [plain(choice) for choice in choices_in_words(filters)]
     lang = f" in the language {plain(filters['lang'])}" if filters.get("lang") else ""
-    extra = f" As chosen for this snapshot, {' and '.join(also)}." if also else ""
+    extra = f" As chosen for this snapshot, {'; '.join(also)}." if also else ""
     return f"""Volunteers write prompts, answer them as an assistant would, and reply to each other's answers, so that
 conversations grow into trees. Other volunteers review every text: they answer questions such as whether it is spam,
 fits its language, or how good it is. A text is accepted when enough reviewers would keep it. Where a message has
@@ -151,7 +145,7 @@ bytes whenever it is written again: `manifest.json` names the SHA-256 of each fi
 (`{published.manifest["source_sha256"]}`). Ids of people and messages are pseudonyms."""
 
 
-def _contents(figures: Mapping[str, Any], plots: Mapping[str, Chart]) -> Iterator[Block]:
+def _contents(published: Published, figures: Mapping[str, Any], plots: Mapping[str, Chart]) -> Iterator[Block]:
     messages, trees = figures["messages"], figures["trees"]
     if messages["total"] == 0:
         yield "This snapshot is empty."
@@ -162,15 +156,21 @@ def _contents(figures: Mapping[str, Any], plots: Mapping[str, Chart]) -> Iterato
         else ""
     )
     yield (
-        f"{number(messages['total'])} messages in {number(trees['total'])} trees{period}, with "
-        f"{number(trees['reviews'])} reviews and {number(trees['rankings'])} rankings by single people."
+        f"{number(messages['total'])} messages in {number(trees['total'])} trees{period}. "
+        f"{number(messages['reviews'])} reviews decided about them, as the messages count. "
+        f"{number(trees['reviews'])} reviews and {number(trees['rankings'])} rankings are here one by one, as single "
+        "people gave them."
     )
-    yield from _shown(plots, "languages", "states", "lengths", "sizes", "months")
+    yield from _shown(plots, "languages", "states", "topics", "lengths", "sizes", "months")
+    yield from _topics(published)
     rows = [
-        [role_in_words(role), *(number(found["characters"][part]) for part in ("median", "nine_of_ten", "longest"))]
+        [role_in_words(role), *(number(found[part]) for part in ("median", "nine_of_ten", "longest"))]
         for role, found in sorted(figures["lengths"].items(), reverse=True)
     ]
     yield table(["Characters", "Half have at most", "Nine of ten have at most", "Longest"], rows, numbers=3)
+    if messages["by_model"]:
+        rows = [[plain(model), number(count)] for model, count in messages["by_model"].items()]
+        yield Details("Messages that machines wrote", table(["Model", "Messages"], rows, numbers=1))
     if figures["labels"]:
         rows = [
             [plain(label_in_words(name)), number(found["mean"]), number(found["answers"]), number(found["messages"])]
@@ -179,7 +179,20 @@ def _contents(figures: Mapping[str, Any], plots: Mapping[str, Chart]) -> Iterato
         yield Details("Mean answers of reviewers", table(["Question", "Mean", "Answers", "Messages"], rows, numbers=3))
 
 
-def _agreement(agreement: Mapping[str, Any], plots: Mapping[str, Chart]) -> Iterator[Block]:
+def _topics(published: Published) -> Iterator[Block]:
+    if not published.topics:
+        yield "Topics are unknown: no machine grouped these prompts."
+        return
+    rest = published.prompts_without_topic
+    known = f"The topic of {number(rest)} prompts is unknown." if rest else "Each prompt has a topic."
+    yield f"""A machine grouped the prompts of each language by their meaning, and named the groups by words that are
+frequent in them. {known}"""
+    rows = [[plain(name), plain(lang), number(count)] for lang, name, count in published.topics]
+    yield Details("All topics", table(["Topic", "Language", "Prompts"], rows, numbers=1))
+
+
+def _agreement(figures: Mapping[str, Any], plots: Mapping[str, Chart]) -> Iterator[Block]:
+    agreement, wrong = figures["agreement"], figures["trees"]["rankings_of_only_wrong_replies"]
     if not agreement["labels"] and not agreement["rankings"]:
         yield "Unknown: this snapshot has no judgments by several people about the same text."
         return
@@ -217,6 +230,8 @@ values even where people mostly agree."""
         yield table(head, rows, numbers=4)
         if any(row["lang"] == ALL and row["kendall_w"] is None for row in agreement["rankings"]):
             yield "Kendall's W is unknown where people did not rank the same replies."
+        if wrong:
+            yield f"{number(wrong)} more rankings call all replies wrong. They have no order and are not compared."
 
 
 def _with_interval(value: float | None, low: float | None, high: float | None) -> str:
@@ -262,7 +277,7 @@ it for each message, and `bases` for each row, so that you can choose: `NOTICE` 
     yield table(["Published under", "Messages", "Authors"], bases, numbers=2)
 
 
-def _quality(figures: Mapping[str, Any], plots: Mapping[str, Chart]) -> Iterator[Block]:
+def _quality(published: Published, figures: Mapping[str, Any], plots: Mapping[str, Chart]) -> Iterator[Block]:
     detoxify, repeated = figures["detoxify"], figures["repeated_texts"]
     if detoxify["known"]:
         yield f"""A model scored {number(detoxify["known"])} messages; the scores of {number(detoxify["unknown"])} are
@@ -277,16 +292,32 @@ unknown. The scores are a machine's opinion and were not used to accept or rejec
     if counts:
         across = sum(found["texts_in_several_splits"] for found in repeated.values())
         yield f"""Without regard to case and white space, {" and ".join(counts)}. Repeated texts in more than one split:
-{number(across)}; leave them out where you measure memorization. Similar texts are not counted here."""
+{number(across)}; leave them out where you measure memorization."""
     else:
-        yield "No text occurs twice, even without regard to case and white space. Similar texts are not counted here."
-    yield from _shown(plots, "toxicity", "duplicates")
+        yield "No text occurs twice, even without regard to case and white space."
+    yield _near_duplicates(published)
+    yield from _shown(plots, "toxicity", "duplicates", "near_duplicates")
     if detoxify["scores"]:
         rows = [
             [plain(name.replace("_", " ")), f"{found['mean']:.4f}", number(found["count"])]
             for name, found in sorted(detoxify["scores"].items())
         ]
         yield Details("All scores of the model", table(["Score", "Mean", "Messages"], rows, numbers=2))
+
+
+def _near_duplicates(published: Published) -> str:
+    found = published.near_duplicates
+    if not found:
+        return "How many texts nearly repeat an earlier one is unknown: no machine compared them."
+    names = {"prompts": "initial prompts", "replies": "other messages"}
+    counts = [
+        f"{number(one['near_duplicates'])} of {number(one['compared'])} {names[kind]}"
+        for kind, one in sorted(found.items())
+    ]
+    unknown = sum(one["unknown"] for one in published.manifest["near_duplicates"].values())
+    rest = f" {number(unknown)} messages were not compared." if unknown else ""
+    return f"""{" and ".join(counts)} are nearly the same as an earlier one of their language, by their wording or, for
+initial prompts, by their meaning.{rest}"""
 
 
 def _left_out(published: Published) -> str:
@@ -313,7 +344,7 @@ def _limits(published: Published, figures: Mapping[str, Any]) -> str:
         if most > messages["total"] / 2:
             share_of_it = percent(most / messages["total"])
             limits.append(f"Languages are uneven: {share_of_it} of the messages are in one ({plain(lang)}).")
-    machines = sum(answers.get("yes", 0) for answers in messages["synthetic"].values())
+    machines = sum(messages["by_model"].values())
     if machines:
         limits.append(
             f"Machines wrote {number(machines)} of the messages. No conversation for training has one of them."

@@ -90,10 +90,10 @@ def bars(name: str, title: str, rows: Sequence[tuple[str, float]], unit: str) ->
         width = max(1.0 if value else 0.0, value / longest * room)
         shapes += [
             _text(left - 8, y + BAR - 3.5, _short(label), "end"),
-            _rect(left, y, width, BAR, "a", f"{label}: {grouped(value)} {unit}"),
+            _rect(left, y, width, BAR, "a", f"{label}: {grouped(value)} {unit}".rstrip()),
             _text(left + width + 8, y + BAR - 3.5, grouped(value), kind="soft"),
         ]
-    summary = "; ".join(f"{label} {grouped(value)}" for label, value in rows) + f" ({unit})."
+    summary = "; ".join(f"{label} {grouped(value)}" for label, value in rows) + (f" ({unit})." if unit else ".")
     return Chart(name, title, summary, MARGIN + len(rows) * ROW + MARGIN / 2, shapes)
 
 

@@ -1,6 +1,8 @@
 """Names of the data as a reader sees them, and texts made safe for Markdown. Pure."""
 
 from calendar import month_name
+from collections.abc import Mapping
+from typing import Any
 
 from trees.interchange.card.svg import decimals
 from trees.labels import LABELS
@@ -31,7 +33,8 @@ def basis_in_words(basis: str) -> str:
     if basis.startswith("terms "):
         return f"{OUR_LICENSE} ({basis})"
     if basis.startswith(_CLIENT):
-        return f"{OUR_LICENSE} (API client)"
+        since = basis.partition(" since ")[2]
+        return f"{OUR_LICENSE} (API client{f' since {since}' if since else ''})"
     return basis.removeprefix("license ")
 
 
@@ -73,17 +76,38 @@ def day_in_words(date: str) -> str:
     return f"{int(day)} {month_name[int(month)]} {year}"
 
 
+def choices_in_words(filters: Mapping[str, Any]) -> list[str]:
+    """Return what was chosen for a snapshot beyond the state and the language of its trees, as parts of a sentence."""
+    choices = [
+        ("include_rejected", "rejected and undecided messages are in it"),
+        ("include_synthetic", "trees with machine-made text are in it"),
+    ]
+    found = [words for key, words in choices if filters.get(key)]
+    if topics := filters.get("topics"):
+        found.append(f"only trees with these topics are in it: {', '.join(topics)}")
+    if topics := filters.get("excluded_topics"):
+        found.append(f"trees with these topics are left out: {', '.join(topics)}")
+    if not filters.get("near_duplicates", True):
+        found.append("of messages that are nearly the same only the first is in it")
+    if since := filters.get("since"):
+        found.append(f"only trees from {day_in_words(since[:10])} on are in it")
+    return found
+
+
 _REASONS = {
     "withdrawn": "withdrawn by their authors",
     "deleted": "removed by moderators",
     "hidden": "hidden until a moderator decides",
     "after_cutoff": "made after the cut-off",
+    "edited_after_cutoff": "edited after the cut-off",
     "rejected": "rejected by reviewers",
     "undecided": "not reviewed to the end",
     "no_agreement": "made without an agreement to publication",
     "terms_without_publication": "made under terms that do not allow publication",
     "import_without_license": "imported without a license",
     "below_one_left_out": "replies to something left out",
+    "near_duplicate": "nearly the same as an earlier one",
+    "synthetic": "with text that a machine wrote",
     "about_an_earlier_text": "about an earlier version of the text",
     "fewer_than_two_replies": "orders of fewer than two published replies",
     "without_answers": "without an answer to any question",

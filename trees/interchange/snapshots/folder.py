@@ -1,14 +1,16 @@
 """Write a frozen snapshot as a folder that appears only when it is complete, and never changes."""
 
-import errno
 import fcntl
 import os
+import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 
 import orjson
 from django.db import transaction
@@ -17,6 +19,7 @@ from oasst.core.errors import Conflict, Invalid
 from trees.interchange.data_card import card_files
 from trees.interchange.figures import Figures
 from trees.interchange.progress import CountDone
+from trees.interchange.snapshots.exchange import exchange
 from trees.interchange.snapshots.files import Written, write_files
 from trees.interchange.snapshots.freezing import withdrawn_of
 from trees.interchange.snapshots.frozen import compress, decompress, frozen_lines, refuse_retracted
@@ -33,6 +36,10 @@ from trees.interchange.snapshots.manifest import (
 )
 from trees.models import Snapshot
 
+PARTIAL, FORMER = ".partial", ".former"
+"""How hidden folders beside a snapshot end: unfinished, and set aside while another one takes its place."""
+PATIENCE = 300  # seconds; whoever has the lock reads a snapshot at most
+
 
 @dataclass(frozen=True)
 class Result:
@@ -45,9 +52,10 @@ def write_folder(
 ) -> Result:
     """Write the snapshot as the folder `target`. If that is there with the same bytes, nothing changes.
 
-    `replace` allows to replace another snapshot. Raise Invalid if it cannot be written, Conflict: `folder_differs` for
-    a folder with another content, `snapshot_files` if the files are not those of the first time, `snapshot_changed` if
-    the rows in the database are not what was frozen.
+    With `replace` another snapshot may be replaced. Raise Invalid if it cannot be written, Conflict: `folder_differs`
+    for a folder with another content, `folder_busy` if another process has the folder above locked for long,
+    `snapshot_files` if the files are not those of the first time, `snapshot_changed` if the rows in the database are
+    not what was frozen.
     """
     refuse_retracted(snapshot)
     target = Path(os.path.realpath(target))
@@ -135,6 +143,8 @@ def _manifest(snapshot: Snapshot, written: Written) -> Manifest:
         "bases": snapshot.counts["bases"],
         "left_out": snapshot.counts["left_out"],
         "unreadable_values": snapshot.counts["unreadable_values"],
+        # Earlier releases did not count these, and their snapshots keep their bytes.
+        **{name: snapshot.counts[name] for name in ("topics", "near_duplicates") if name in snapshot.counts},
     }
 
 
@@ -184,29 +194,69 @@ def _partial_folder(target: Path) -> Iterator[Path]:
     It is locked while this process lives, so that the next one can remove what a killed one left.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(target)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    unfinished.mkdir()
-    descriptor = os.open(unfinished, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    unfinished = target.with_name(f".{target.name}.{token_hex(8)}{PARTIAL}")
+    with _alone_in(target.parent):
+        _clear_up(target)
+        unfinished.mkdir()
+        descriptor = os.open(unfinished, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
         yield unfinished
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
         os.close(descriptor)
 
 
-def _remove_abandoned(target: Path) -> None:
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process names snapshots in this folder. The lock ends with the process.
+
+    Raise Conflict `folder_busy` if that takes too long.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while not _try_lock(descriptor):
+            if time.monotonic() > deadline:
+                raise Conflict(f"Another process has locked {folder}. Try again later.", code="folder_busy")
+            time.sleep(0.02)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Lock a folder until it is closed, or return False if another process has."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _clear_up(target: Path) -> None:
+    """Put a folder back that a killed process had set aside, and remove what else such processes left."""
+    beside = re.compile(rf"\.{re.escape(target.name)}\.\w+({re.escape(PARTIAL)}|{re.escape(FORMER)})")
     for folder in target.parent.iterdir():
-        if not (folder.name.startswith(f".{target.name}.") and folder.name.endswith(".partial")):
+        found = beside.fullmatch(folder.name)
+        if found is None:
             continue
-        with suppress(OSError):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its writer lives
+        if found[1] == PARTIAL:
+            _remove_abandoned(folder)
+        elif target.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            folder.rename(target)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if _try_lock(descriptor):  # not while its writer lives
                 shutil.rmtree(folder)
-            finally:
-                os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _put_in_place(unfinished: Path, target: Path, manifest: Manifest, *, replace: bool) -> bool:
@@ -214,31 +264,32 @@ def _put_in_place(unfinished: Path, target: Path, manifest: Manifest, *, replace
 
     Raise Conflict if something else is there.
     """
-    if _is_complete(target, manifest):
-        return False
     for path in [*unfinished.rglob("*"), unfinished]:
         _sync(path)
-    if replace and target.exists():
-        # Found by the next run if this one is killed before it is removed.
-        former = unfinished.with_name(f".{target.name}.{os.getpid()}.former.partial")
-        target.rename(former)
-        try:
+    with _alone_in(target.parent):
+        if _is_complete(target, manifest):
+            return False
+        _refuse_target(target, replace=replace, is_known=True)  # others may have come since it was asked first
+        if target.exists():
+            _replace(unfinished, target)
+        else:
             unfinished.rename(target)
-        except OSError:
-            former.rename(target)
-            raise
-        shutil.rmtree(former, ignore_errors=True)
-    else:
-        try:
-            unfinished.rename(target)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            if _is_complete(target, manifest):  # another process was faster
-                return False
-            raise _other_content(target) from error
-    _sync(target.parent)
+        _sync(target.parent)
     return True
+
+
+def _replace(unfinished: Path, target: Path) -> None:
+    """Exchange the two folders. Where that takes two steps, `_clear_up` undoes the first one after a kill."""
+    if exchange(unfinished, target):
+        return
+    former = unfinished.with_name(unfinished.name.removesuffix(PARTIAL) + FORMER)
+    target.rename(former)
+    try:
+        unfinished.rename(target)
+    except OSError:
+        former.rename(target)
+        raise
+    former.rename(unfinished)  # which is removed at the end
 
 
 def _sync(path: Path) -> None:

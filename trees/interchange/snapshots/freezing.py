@@ -1,10 +1,10 @@
 """Freeze the data set under a name, and retract what was frozen. Decision 106.
 
 A snapshot is one transaction: it reads one moment of the database, and if it ends halfway nothing of it is left. Memory
-does not grow with the number of trees, and each batch of trees costs the same few statements.
+grows neither with the number of trees nor with their sizes, beyond the largest one, and each batch of trees costs the
+same few statements.
 """
 
-from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -20,12 +20,15 @@ from oasst.accounts.models import User
 from oasst.core.errors import Conflict, Invalid
 from oasst.core.locks import try_advisory_lock
 from oasst.core.text.validation import clean_reason
+from trees.interchange.batches import tree_batches
+from trees.interchange.near_duplicates import comparing
 from trees.interchange.progress import CountDone
 from trees.interchange.pseudonyms import Pseudonyms
 from trees.interchange.selection import Inclusion
+from trees.interchange.snapshots.bases import LeftOut, vouching_for
 from trees.interchange.snapshots.canonical import SourceDigest, record_line
-from trees.interchange.snapshots.filters import Filters, whole_milliseconds
-from trees.interchange.snapshots.frozen import BATCH, compress, decompress, refuse_retracted, unknown_snapshot
+from trees.interchange.snapshots.filters import Filters, whole_milliseconds, with_defaults
+from trees.interchange.snapshots.frozen import compress, decompress, refuse_retracted, unknown_snapshot
 from trees.interchange.snapshots.reading import Batch, Rules, Tally
 from trees.interchange.snapshots.salt import salt_digest
 from trees.interchange.snapshots.withdrawals import find_withdrawn
@@ -55,12 +58,13 @@ def freeze(
     """
     if existing := find_same(name, filters=filters, pseudonyms=pseudonyms, cutoff=cutoff):
         return existing
-    cutoff = cutoff or whole_milliseconds(timezone.now() + timedelta(milliseconds=1))
     try:
         with consistent_read(access="READ WRITE"), transaction.atomic():
             # The lock does not outlive the transaction, so a killed process leaves nothing to clean up.
             if not try_advisory_lock(LOCK):
                 raise Conflict("Another snapshot is being frozen. Try again when it is done.", code="snapshot_busy")
+            # Taken now: this statement saw nothing that is later.
+            cutoff = cutoff or whole_milliseconds(timezone.now() + timedelta(milliseconds=1))
             _refuse_other_salt(pseudonyms, allowed=new_salt)
             snapshot = Snapshot(
                 name=name,
@@ -133,7 +137,7 @@ def _refuse_others(existing: Snapshot, name: str, wanted: dict[str, Any], cutoff
         wanted, given = {**wanted, "cutoff": cutoff.isoformat()}, {"cutoff": existing.cutoff.isoformat()}
     else:
         given = {}
-    given = {key: value for key, value in {**existing.filters, **given}.items() if key in wanted}
+    given = {key: value for key, value in {**with_defaults(existing.filters), **given}.items() if key in wanted}
     if wanted != given:
         differences = ", ".join(f"{key} {given.get(key)}" for key in wanted if wanted[key] != given.get(key))
         raise Conflict(
@@ -155,30 +159,23 @@ def _refuse_other_salt(pseudonyms: Pseudonyms, *, allowed: bool) -> None:
 
 
 def _freeze(snapshot: Snapshot, filters: Filters, pseudonyms: Pseudonyms, progress: CountDone) -> None:
-    vouching = {pk: f"client {pseudonyms.pseudonym('client', str(pk))}" for pk in filters.vouched_by}
-    rules = Rules(filters, snapshot.cutoff, pseudonyms, vouching)
     tally, done = Tally(), 0
     snapshot.withdrawn = compress(b"".join(orjson.dumps(one) + b"\n" for one in find_withdrawn(pseudonyms)))
     snapshot.source_sha256 = ""
     snapshot.save()
-    for trees in _batches(filters):
-        _store(snapshot, Batch(trees, rules, tally))
-        done += len(trees)
-        progress(done)
+    with comparing(wordings=not filters.near_duplicates) as compared:
+        rules = Rules(filters, snapshot.cutoff, pseudonyms, vouching_for(filters, pseudonyms), compared)
+        for trees in tree_batches(_trees(filters, synthetic=filters.selection.synthetic)):
+            _store(snapshot, Batch(trees, rules, tally))
+            done += len(trees)
+            progress(done)
     if not tally.has["trees"]:
         raise Invalid(_nothing_to_freeze(filters, tally), code="snapshot_empty")
     if not filters.synthetic:
-        tally.left_out["trees"]["synthetic"] = _trees(filters, synthetic=Inclusion.ONLY).count()
+        tally.left_out["trees"][LeftOut.SYNTHETIC] = _trees(filters, synthetic=Inclusion.ONLY).count()
     snapshot.counts = tally.as_json()
     snapshot.source_sha256 = _source_digest(snapshot)
     snapshot.save(update_fields=["counts", "source_sha256"])
-
-
-def _batches(filters: Filters) -> Iterator[Sequence[MessageTree]]:
-    trees, last = _trees(filters, synthetic=filters.selection.synthetic).order_by("number"), -1
-    while batch := list(trees.filter(number__gt=last)[:BATCH]):
-        yield batch
-        last = batch[-1].number
 
 
 def _trees(filters: Filters, *, synthetic: Inclusion) -> QuerySet[MessageTree]:

@@ -5,14 +5,14 @@ from hashlib import sha256
 from uuid import UUID
 
 import zstandard
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet, Sum, Window
 
 from oasst.core.errors import Conflict, Gone, NotFound
+from trees.interchange.batches import BATCH, BATCH_BYTES, OctetLength
 from trees.interchange.snapshots.canonical import parse_record
 from trees.interchange.tree_record import TreeRecord, split_of
 from trees.models import Snapshot, SnapshotTree
 
-BATCH = 200  # trees, as in an export
 MANY_IDS = 10_000
 LEVEL = 3
 
@@ -48,8 +48,20 @@ def frozen_lines(snapshot: Snapshot, split: str) -> Iterator[tuple[str, bytes]]:
     """
     rows = SnapshotTree.objects.filter(snapshot=snapshot).order_by("tree_id")
     for tree_ids in _tree_ids(rows, split):
-        for row in rows.filter(tree_id__in=tree_ids):
+        for row in _rows_of(rows, tree_ids):
             yield str(row.tree_id), line_of(row)
+
+
+def _rows_of(rows: QuerySet[SnapshotTree], tree_ids: list[UUID]) -> Iterator[SnapshotTree]:
+    """Yield the rows of these trees. Most often one statement, and more if they are large."""
+    upto = Window(Sum(OctetLength("content")), order_by="tree_id")
+    waiting = tree_ids
+    while waiting:
+        first = Q(tree_id=waiting[0])
+        found = list(rows.filter(tree_id__in=waiting).annotate(upto=upto).filter(first | Q(upto__lte=BATCH_BYTES)))
+        yield from found
+        last = found[-1].tree_id if found else waiting[-1]
+        waiting = [tree_id for tree_id in waiting if tree_id > last]
 
 
 def _tree_ids(rows: QuerySet[SnapshotTree], split: str) -> Iterator[list[UUID]]:

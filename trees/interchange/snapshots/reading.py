@@ -7,13 +7,17 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import F
+
 from trees.interchange.export_facts import SKIP_EMOJIS, toxicity_of
-from trees.interchange.export_json import Judgments, Writer, label_answers
+from trees.interchange.export_json import Judgments, Writer, values_by_label
 from trees.interchange.flat import Misfits, with_constant_keys
 from trees.interchange.format import Node
+from trees.interchange.near_duplicates import NearDuplicates, SimilarityCounts
 from trees.interchange.pseudonyms import Pseudonyms
-from trees.interchange.snapshots.bases import Agreements, LeftOut, basis_of
+from trees.interchange.snapshots.bases import Agreements, LeftOut, Vouching, basis_of
 from trees.interchange.snapshots.filters import Filters
+from trees.interchange.topics import TopicCounts
 from trees.interchange.tree_record import TreeRecord
 from trees.models import Message, MessageTree, Ranking, Review, Skip
 
@@ -22,13 +26,18 @@ from trees.models import Message, MessageTree, Ranking, Review, Skip
 class Tally:
     """What a snapshot has, and what it leaves out and why."""
 
-    has: Counter[str] = field(default_factory=Counter)  # trees, messages, reviews, rankings
+    has: Counter[str] = field(default_factory=Counter)
+    """Trees, messages, single reviews and rankings; and `counted_reviews`, of which the messages say only how many
+    decided about them.
+    """
     bases: Counter[str] = field(default_factory=Counter)  # of messages
     languages: Counter[str] = field(default_factory=Counter)  # of messages
     left_out: dict[str, Counter[str]] = field(
         default_factory=lambda: {"trees": Counter(), "messages": Counter(), "reviews": Counter(), "rankings": Counter()}
     )
     misfits: Misfits = field(default_factory=Counter)
+    topics: TopicCounts = field(default_factory=TopicCounts)
+    similarity: SimilarityCounts = field(default_factory=SimilarityCounts)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -37,6 +46,8 @@ class Tally:
             "languages": _sorted(self.languages),
             "left_out": {kind: _sorted(reasons) for kind, reasons in self.left_out.items()},
             "unreadable_values": _sorted(self.misfits),
+            "topics": self.topics.as_json(),
+            "near_duplicates": self.similarity.as_json(),
         }
 
 
@@ -51,10 +62,14 @@ class Rules:
     filters: Filters
     cutoff: datetime
     pseudonyms: Pseudonyms
-    vouching: Mapping[UUID, str]  # the basis of each API client that vouches for its people
+    vouching: Mapping[UUID, Vouching]  # API clients that vouch for their people
+    compared: NearDuplicates
 
-    def fate_of(self, message: Message, tree: MessageTree) -> str | LeftOut:
-        """Return the basis of a message that the snapshot takes in, or why it leaves it out."""
+    def fate_of(self, message: Message, tree: MessageTree, text_since: datetime) -> str | LeftOut:
+        """Return the basis of a message that the snapshot takes in, or why it leaves it out.
+
+        `text_since` is the moment from which on it has had its present text.
+        """
         if message.withdrawn:
             return LeftOut.WITHDRAWN
         if message.deleted:
@@ -63,6 +78,8 @@ class Rules:
             return LeftOut.HIDDEN
         if message.created_at >= self.cutoff:
             return LeftOut.LATER
+        if message.edited and text_since >= self.cutoff:  # its former text may have been taken out for a good reason
+            return LeftOut.EDITED_LATER
         if message.review_result is False and not self.filters.rejected:
             return LeftOut.REJECTED
         # A file may not say what reviewers decided; then it counts as accepted.
@@ -74,7 +91,7 @@ class Rules:
 class Batch:
     """Some trees with everything to freeze of them, in memory. `tally` counts what is taken in and left out.
 
-    Eight statements, nine if API clients vouch for people.
+    Eleven statements, twelve if API clients vouch for people.
     """
 
     def __init__(self, trees: Sequence[MessageTree], rules: Rules, tally: Tally) -> None:
@@ -110,27 +127,43 @@ class Batch:
 
     def _choose_messages(self) -> None:
         rows = Message.objects.filter(tree__in=self._trees).defer("search", "text_digest").order_by("depth", "position")
-        by_tree: dict[UUID, list[Message]] = defaultdict(list)
-        for message in rows:
-            by_tree[message.tree_id].append(message)
+        rows = rows.annotate(text_since=F("revision__created_at"))
+        by_tree: dict[UUID, list[tuple[Message, datetime]]] = defaultdict(list)
+        for row in rows:
+            by_tree[row.tree_id].append((row, row.text_since))
+        self._rules.compared.begin({row.pk for row in rows})
+        topics = self._tally.topics.read(tree.pk for tree in self._trees)
+        if self._rules.filters.near_duplicates:
+            self._tally.similarity.read(rows)
         for tree in self._trees:
             children: dict[UUID | None, list[Message]] = defaultdict(list)
-            for message in by_tree[tree.pk]:  # parents come before their replies
-                fate = self._fate_of(message, tree)
+            for message, text_since in by_tree[tree.pk]:  # parents come before their replies
+                fate = self._fate_of(message, tree, text_since)
                 if isinstance(fate, LeftOut):
                     self._tally.left_out["trees" if message.parent_id is None else "messages"][fate] += 1
-                else:
-                    self._bases[message.pk] = fate
-                    self._messages[message.pk] = message
-                    self._tally.bases[fate] += 1
-                    children[message.parent_id].append(message)
+                    continue
+                self._bases[message.pk] = fate
+                self._messages[message.pk] = message
+                self._tally.bases[fate] += 1
+                if message.parent_id is None:
+                    self._tally.topics.add(message.text, topics.get(message.pk))
+                children[message.parent_id].append(message)
             self._children[tree.pk] = children
 
-    def _fate_of(self, message: Message, tree: MessageTree) -> str | LeftOut:
-        fate = self._rules.fate_of(message, tree)
+    def _fate_of(self, message: Message, tree: MessageTree, text_since: datetime) -> str | LeftOut:
+        fate = self._rules.fate_of(message, tree, text_since)
         if not isinstance(fate, LeftOut) and message.parent_id is not None and message.parent_id not in self._bases:
             return LeftOut.BELOW
-        return fate
+        return fate if isinstance(fate, LeftOut) else self._compared(message) or fate
+
+    def _compared(self, message: Message) -> LeftOut | None:
+        """Compare a message that may be published with those before it, and return why it is left out all the same."""
+        leaves_out = not self._rules.filters.near_duplicates
+        repeats = self._rules.compared.repeats(message)
+        if repeats and leaves_out:
+            return LeftOut.NEAR_DUPLICATE
+        self._tally.similarity.add(message, repeats=repeats, is_compared=leaves_out)
+        return None
 
     def _record(self, tree: MessageTree, children: dict[UUID | None, list[Message]]) -> TreeRecord:
         line = self._writer.tree(tree, children[None][0], children)
@@ -143,6 +176,7 @@ class Batch:
             message["basis"] = self._bases[row.pk]
             message["lang"] = row.lang  # a file may leave it out
             self._tally.languages[row.lang] += 1
+            self._tally.has["counted_reviews"] += message["review_count"] or 0
             waiting.extend(message["replies"])
         self._tally.has["messages"] += len(messages)
         reviews = [review for siblings in children.values() for m in siblings for review in self._reviews[m.pk]]
@@ -196,12 +230,18 @@ class Batch:
         }
 
     def _ranking_row(self, ranking: Ranking) -> dict[str, Any] | None:
-        """Return the row, without the replies that the snapshot leaves out; fewer than two have no order."""
+        """Return the row, without the replies that the snapshot leaves out, or has with another text than was ranked.
+
+        Fewer than two have no order.
+        """
         if not self._takes_in("rankings", ranking):
             return None
-        ranked = [self._ids[pk] for pk in ranking.ordered_ids if pk in self._ids]
+        texts = zip(ranking.ordered_ids, ranking.revision_ids, strict=True)
+        present = [(pk, revision) for pk, revision in texts if pk in self._ids]
+        ranked = [self._ids[pk] for pk, revision in present if self._messages[pk].revision_id == revision]
         if len(ranked) < 2:
-            self._tally.left_out["rankings"][LeftOut.FEW_REPLIES] += 1
+            reason = LeftOut.OTHER_TEXT if len(present) >= 2 else LeftOut.FEW_REPLIES
+            self._tally.left_out["rankings"][reason] += 1
             return None
         return {
             "message_tree_id": self._ids[self._messages[ranking.parent_id].tree_id],
@@ -222,7 +262,7 @@ class Batch:
         toxicity = toxicity_of(self._messages)
         return {
             pk: Judgments(
-                label_answers(review.labels for review in self._reviews[pk]),
+                values_by_label(review.labels for review in self._reviews[pk]),
                 skips[pk],
                 toxicity=toxicity.get(pk, {}),
             )

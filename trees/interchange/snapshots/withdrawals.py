@@ -16,6 +16,7 @@ from trees.interchange.snapshots.salt import salt_digest, snapshot_pseudonyms
 from trees.models import Deletion, Snapshot, SnapshotTree, Withdrawal
 
 BATCH = 500  # trees or messages
+AT_ONCE = 10  # frozen trees: each may have megabytes
 WITHDRAWN, PURGED, BELOW = "withdrawn", "purged", "below_one_withdrawn"
 
 Entries = dict[str, dict[str, str]]
@@ -45,7 +46,8 @@ def find_withdrawn(pseudonyms: Pseudonyms) -> list[dict[str, str]]:
 def refuse_withdrawn(snapshot: Snapshot) -> None:
     """Raise Conflict if a snapshot that is not published has texts that were withdrawn since it was frozen.
 
-    What is published stays as it was, because others have copies.
+    What is published stays as it was, because others have copies. What was unpublished counts as never published: who
+    has it may keep it, but nobody is given such texts from then on.
     """
     if snapshot.published_at is not None:
         return
@@ -63,8 +65,9 @@ def refuse_withdrawn(snapshot: Snapshot) -> None:
     if number:
         messages = "1 message was" if number == 1 else f"{number} messages were"
         raise Conflict(
-            f"{snapshot.name} is not published, and {messages} withdrawn, purged or removed since it was frozen. "
-            "Do not publish it: freeze a new one.",
+            f"{snapshot.name} is not offered, and {messages} withdrawn, purged or removed since it was frozen. So it "
+            "can no longer be published, even if it was before. Freeze what may be published now under another name "
+            "with snapshot_create: withdrawn.jsonl of the new one lists what is missing.",
             code="snapshot_withdrawn",
         )
 
@@ -83,7 +86,7 @@ def _find(
             reasons.setdefault(UUID(tree), {}).setdefault(message, reason)
             if message in listed:
                 in_force.add(message)
-        for row in frozen.filter(tree_id__in=reasons).order_by("tree_id", "snapshot").iterator(chunk_size=BATCH):
+        for row in frozen.filter(tree_id__in=reasons).order_by("tree_id", "snapshot").iterator(chunk_size=AT_ONCE):
             for entry in _published(read_record(row).tree, reasons[row.tree_id]):
                 known = found.setdefault(entry["message_id"], entry)
                 if known["reason"] == BELOW:

@@ -3,7 +3,7 @@
 import json
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from oasst.core.json_lines import dump_line
 from trees.interchange.file_tools import cleaning, threads
 from trees.interchange.file_tools.counting import FileCounts
 from trees.interchange.file_tools.filtering import FileFilter
+from trees.interchange.file_tools.repeats import FirstOnly
 from trees.interchange.file_tools.writing import LINE_ENDINGS, Shape, Written, shape_for, write_file
 from trees.interchange.format import Node
 from trees.interchange.output import text_file
@@ -75,10 +76,15 @@ class Command(FileCommand):
         shape = shape_for(options["output"], options["as"])
         if chosen.is_flat and options["as"] == Shape.TREES:
             raise Invalid("Single messages are not trees: leave out --as trees.", code="options")
-        with _trees(options) as trees:
+        first_only = FirstOnly() if options["without_near_duplicates"] else None
+        with _trees(options) as trees, first_only or nullcontext():
             kept = (node for tree in trees for node in chosen.apply(tree))
+            if first_only is not None:
+                kept = (node for one in kept if (node := first_only.apply(one)) is not None)
             written = write_file(kept, options["output"], Shape.MESSAGES if chosen.is_flat else shape)
         self._report(written, options["output"])
+        if first_only is not None:
+            self.stderr.write(f"Left out as nearly the same as an earlier one: {first_only.left_out} messages.")
 
     def _clean(self, options: dict[str, Any]) -> None:
         sheet = cleaning.read_sheet(options["sheet"])
@@ -187,6 +193,11 @@ def _add_filter(parser: ArgumentParser) -> None:
     parser.add_argument("--prompts-only", action="store_true", help="without replies")
     parser.add_argument("--min-label", type=_threshold, action="append", default=[], metavar="NAME=MEAN")
     parser.add_argument("--max-label", type=_threshold, action="append", default=[], metavar="NAME=MEAN")
+    parser.add_argument(
+        "--without-near-duplicates",
+        action="store_true",
+        help="without messages whose wording is nearly that of an earlier one, and what follows them",
+    )
     parser.add_argument("--labeled-only", action="store_true", help="without messages that lack a label asked for")
 
 

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from oasst.embedded.commands import ServiceCommand
 from trees.interchange.snapshots.publishing import publish
-from trees.management.progress import counter
+from trees.management.terminal_progress import counter
 
 
 class Command(ServiceCommand):
@@ -21,8 +21,8 @@ class Command(ServiceCommand):
         parser.add_argument("name")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        written, uploaded = (counter(self.stderr, what) for what in ("trees written", "files uploaded"))
-        done = publish(options["name"], written=written, uploaded=uploaded)
+        with counter("Writing", "trees") as written, counter("Uploading", "files") as uploaded:
+            done = publish(options["name"], written=written, uploaded=uploaded)
         name = done.snapshot.name
         if settings.SNAPSHOT_BUCKET is not None:
             self.stdout.write(f"{done.uploaded} of {done.files} files were uploaded; the others were there already.")

@@ -10,7 +10,7 @@ from trees.interchange.snapshots.folder import write_folder
 from trees.interchange.snapshots.frozen import get_frozen
 from trees.interchange.snapshots.hub import push
 from trees.interchange.snapshots.withdrawals import refuse_withdrawn
-from trees.management.progress import counter
+from trees.management.terminal_progress import counter
 
 
 class Command(ServiceCommand):
@@ -30,7 +30,8 @@ class Command(ServiceCommand):
         snapshot = get_frozen(options["name"])
         refuse_withdrawn(snapshot)
         folder = settings.SNAPSHOT_FOLDER / snapshot.name
-        write_folder(snapshot, folder, progress=counter(self.stderr, "trees written"))
+        with counter("Writing", "trees") as progress:
+            write_folder(snapshot, folder, progress=progress)
         done = push(
             folder,
             snapshot.name,

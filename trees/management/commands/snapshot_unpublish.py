@@ -10,7 +10,8 @@ from trees.interchange.snapshots.publishing import unpublish
 class Command(ServiceCommand):
     help = (
         "Stop to offer a snapshot to everybody, and remove its files from the bucket of SNAPSHOT_STORAGE_URL. It stays "
-        "frozen, its written folder stays, and it can be published again. Copies that others made are not deleted. "
+        "frozen and its written folder stays. It can be published again, unless a text in it is withdrawn, purged or "
+        "removed until then: after that only a new snapshot can be published. Copies that others made are not deleted. "
         "Example: ./manage.py snapshot_unpublish 2026.1"
     )
 

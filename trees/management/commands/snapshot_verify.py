@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from trees.interchange.snapshots.manifest import MANIFEST, file_facts
 from trees.interchange.snapshots.verification import find_problems
 from trees.management.file_command import FileCommand
-from trees.management.progress import counter
+from trees.management.terminal_progress import counter
 
 
 class Command(FileCommand):
@@ -24,9 +24,10 @@ class Command(FileCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder, problems = options["folder"], 0
-        for problem in find_problems(folder, progress=counter(self.stderr, "trees checked")):
-            self.stdout.write(problem)
-            problems += 1
+        with counter("Checking", "trees") as progress:
+            for problem in find_problems(folder, progress=progress):
+                self.stdout.write(problem)
+                problems += 1
         if problems:
             raise CommandError(f"{folder} is not what was published: {problems} problems.")
         digest = file_facts(folder / MANIFEST)["sha256"]

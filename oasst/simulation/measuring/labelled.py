@@ -1,11 +1,13 @@
 """Labelled samples, and how well a rule or a model does on them."""
 
 import re
-from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "data" / "labelled"
+from django.conf import settings
+
+FOLDER = Path(settings.BASE_DIR) / "tests" / "data" / "labelled"
+"""Our samples. A production image may lack them: copy the files there and name their folder."""
 _MARK = re.compile(r"\{\{(?P<kind>\w+)\|(?P<text>.*?)\}\}(?!\})", re.DOTALL)
 
 
@@ -18,15 +20,22 @@ class MarkedText:
     spans: tuple[tuple[int, int, str], ...]
 
 
-def read_rows(name: str) -> list[tuple[str, str]]:
-    """Return (label, text) of each line that is not a comment."""
-    lines = (FOLDER / name).read_text().splitlines()
-    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
-    return [(label, text.replace("\\n", "\n")) for label, text in rows]
+def read_columns(file: Path, columns: int) -> list[tuple[str, ...]]:
+    """Return the columns of each line that is not a comment; the last one is a text. Raise ValueError with the line."""
+    rows = []
+    for number, line in enumerate(file.read_text().split("\n"), start=1):
+        if not line or line.startswith("#"):
+            continue
+        *labels, text = line.split("\t")
+        if len(labels) != columns - 1:
+            raise ValueError(f"{file}, line {number}: {len(labels) + 1} columns between tabs, not {columns}.")
+        rows.append((*labels, text.replace("\\n", "\n")))
+    return rows
 
 
-def read_marked(name: str) -> list[MarkedText]:
-    return [_parse(lang, text.replace("¦", "")) for lang, text in read_rows(name)]
+def read_marked(file: Path) -> list[MarkedText]:
+    """Return the texts of a file in which `{{kind|…}}` marks what is to be found."""
+    return [_parse(lang, text.replace("¦", "")) for lang, text in read_columns(file, 2)]
 
 
 def _parse(lang: str, marked: str) -> MarkedText:
@@ -65,7 +74,3 @@ class Figures:
     def __str__(self) -> str:
         counts = f"{self.right} right, {self.wrong} wrong, {self.missed} missed"
         return f"precision {self.precision:.3f}, recall {self.recall:.3f} ({counts})"
-
-
-def by_kind() -> defaultdict[str, Figures]:
-    return defaultdict(Figures)

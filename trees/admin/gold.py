@@ -1,0 +1,83 @@
+"""Gold messages, with what people answered. Only administrators see them, since moderators review them too."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from oasst.accounts.models import User
+from oasst.core.markdown.rendering import plain_excerpt
+from oasst.core.read_only_admin import ReadOnlyAdmin, badge
+from oasst.core.text.languages import name_of
+from trees.admin.about_message import AboutMessage
+from trees.admin.trees import moderate
+from trees.contributing import gold
+from trees.lifecycle.policy import current_policy
+from trees.lifecycle.states import Work
+from trees.models import GoldMessage
+
+WORDS = {
+    Work.LABEL_INITIAL_PROMPT: "initial prompts",
+    Work.LABEL_PROMPTER_REPLY: "replies of users",
+    Work.LABEL_ASSISTANT_REPLY: "replies of assistants",
+}
+
+
+@admin.register(GoldMessage)
+class GoldMessageAdmin(AboutMessage, ReadOnlyAdmin):
+    excerpt_length = 90
+    list_display = ("excerpt", "verdict", "lang", "source", "state", "answers", "changed_at")
+    list_filter = ("active", "source", "good")
+    search_fields = ("message__id__exact",)
+    search_help_text = "The id of a message"
+    list_before_template = "trees/admin/gold_pools.html"
+    ordering = ("-changed_at", "-pk")
+    actions = ("end",)
+    empty_text = "There are none yet. In Messages, choose those whose decision is surely right, and use them as gold."
+    destructive = actions
+    fields = (
+        "message_text",
+        "answered",
+        ("author_of_message", "verdict"),
+        ("lang", "work"),
+        ("source", "state", "answers"),
+        ("actor", "reason"),
+        ("created_at", "changed_at"),
+    )
+    readonly_fields = ("message_text", "answered", "author_of_message", "verdict", "state", "answers")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[GoldMessage]:
+        rows = gold.with_answers(super().get_queryset(request)).select_related("message", "actor")
+        return rows.defer("message__search")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        policy = current_policy()
+        pools = [
+            {"lang": name_of(pool.lang), "work": WORDS[pool.work], "number": pool.number, "missing": pool.missing}
+            for pool in gold.pools(policy)
+        ]
+        context = {"pools": pools, "needed": policy.check_least_pool, **(extra_context or {})}
+        return super().changelist_view(request, context)
+
+    def title_of(self, obj: GoldMessage) -> str:
+        return f"Gold: {plain_excerpt(obj.message.text, 60)}"
+
+    def can_do(self, action: str, obj: GoldMessage, actor: User) -> bool:
+        return obj.active
+
+    @admin.display(description="Right verdict")
+    def verdict(self, row: GoldMessage) -> str:
+        return badge("keep", "success") if row.good else badge("reject", "danger")
+
+    @admin.display(description="State")
+    def state(self, row: GoldMessage) -> str:
+        return badge("in use", "success") if row.active else badge("ended")
+
+    @admin.display(description="Answered rightly")
+    def answers(self, row: Any) -> str:
+        return f"{row.right} of {row.answers}" if row.answers else "not asked yet"
+
+    @admin.action(description="End: no longer gold")
+    def end(self, request: Any, chosen: QuerySet[GoldMessage]) -> None:
+        moderate(self, request, chosen, "ended", gold.unmark, "message_id")
