@@ -258,8 +258,7 @@ _OWN = f"""
           AND %(lang)s IN ('', tree.lang)
     ) AS unread
 """.strip()
-_WORK = [kind.value for kind in (Happening.Kind.MESSAGE_POSTED, Happening.Kind.MESSAGE_REVIEWED)]
-_WORK += [Happening.Kind.MESSAGE_CHECKED.value, Happening.Kind.REPLIES_RANKED.value]
+_WORK = [kind.value for kind in Happening.WORK]
 
 
 def read_own_counts(person_id: UUID, lang: str, frames: Iterable[Frame]) -> dict[str, Counter[str]]:

@@ -19,13 +19,6 @@ from leaderboard import hot
 from oasst.accounts.models import User
 from trees.models import Happening
 
-WORK = frozenset(
-    kind.value
-    for kind in (
-        *(Happening.Kind.MESSAGE_POSTED, Happening.Kind.REPLIES_RANKED),
-        *(Happening.Kind.MESSAGE_REVIEWED, Happening.Kind.MESSAGE_CHECKED),
-    )
-)
 GRACE = timedelta(days=2)  # at most, from one day of work to the next
 
 
@@ -86,7 +79,7 @@ def _reach_back(user: User) -> None:
     """Extend the streak backwards over earlier work, which late work may have connected to it."""
     zone, started = ZoneInfo(user.time_zone), user.streak_started_at
     assert started is not None
-    before = Happening.objects.filter(actor=user, kind__in=WORK, at__lt=started).order_by("-at")
+    before = Happening.objects.filter(actor=user, kind__in=Happening.WORK, at__lt=started).order_by("-at")
     for moment in before.values_list("at", flat=True).iterator():
         if not continues_streak(moment, started, zone):
             break
@@ -124,7 +117,7 @@ def recompute_streaks(people: QuerySet[User]) -> None:
         function="date_bin",
         output_field=DateTimeField(),
     )
-    done = Happening.objects.filter(kind__in=WORK, actor__in=people).order_by()
+    done = Happening.objects.filter(kind__in=Happening.WORK, actor__in=people).order_by()
     quarters = done.values("actor", quarter=quarter).annotate(first=Min("at"), last=Max("at"))
     rows = quarters.order_by("actor", "first").values_list("actor", "first", "last").iterator()
     for person_id, group in groupby(rows, key=itemgetter(0)):

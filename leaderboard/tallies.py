@@ -41,7 +41,7 @@ def read_outbox(*, limit: int = BATCH) -> int:
         if rows:
             count_trees({row.tree_id for row in rows if row.tree_id is not None})
             streaks.record_work(
-                (row.actor_id, row.at) for row in rows if row.actor_id is not None and row.kind in streaks.WORK
+                (row.actor_id, row.at) for row in rows if row.actor_id is not None and row.kind in Happening.WORK
             )
             Happening.objects.filter(pk__in=[row.pk for row in rows]).update(tallied=True)
             hot.put_in_order(when_more_than=MAX_MOVED)

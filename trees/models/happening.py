@@ -38,6 +38,9 @@ class Happening(models.Model):
         PURGE_UNDONE = "purge_undone"
         PEOPLE_MERGED = "people_merged"
 
+    # What counts as a day's work and for scores.
+    WORK = (Kind.MESSAGE_POSTED, Kind.MESSAGE_REVIEWED, Kind.MESSAGE_CHECKED, Kind.REPLIES_RANKED)
+
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(db_default=Now(), editable=False)
     kind = models.CharField(max_length=32, choices=Kind.choices)
