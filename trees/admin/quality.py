@@ -27,6 +27,7 @@ LINK = '<a class="text-link" href="{}">{}</a>'
 class QualityModelAdmin(ReadOnlyAdmin):
     list_display = ("target", "language", "status", "texts", "error_saved", "auc", "learned_at")
     ordering = ("target", "lang")
+    empty_text = f"Nothing is learned yet. It takes {LEAST_TEXTS} decided texts with vectors; learn_quality says more."
     fields = (
         *("target", "language", "status", ("texts", "mean"), "error_saved", "errors", "auc", "lowest"),
         *("version", "embedding_model", "learned_at"),

@@ -390,6 +390,10 @@ class TestModerators:
         page = self.browser(mo).get(reverse("admin:trees_qualitymodel_changelist")).text
         assert "Reviewers accept it" in page and "In use" in page
 
+    def test_a_site_that_has_learned_nothing_says_what_it_takes(self, mo: User) -> None:
+        page = self.browser(mo).get(reverse("admin:trees_qualitymodel_changelist")).text
+        assert "It takes 200 decided texts" in page
+
     def test_a_model_that_could_not_be_learned(self, decided: Decide, mo: User) -> None:
         decided(good=2, bad=1)
         said: list[str] = []
