@@ -35,6 +35,8 @@ API_STATISTICS: dict[str, Callable[[], Any]] = {
 PAGE_STATISTICS: dict[str, Callable[[], Any]] = {
     statistic.__name__: statistic
     for statistic in (
+        site_statistics.people,
+        site_statistics.growth,
         site_statistics.messages,
         site_statistics.trees,
         site_statistics.topics,

@@ -8,11 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+
 WIDTH = 520
 LABEL = 170  # width of the names on the left
 MAX_NAME_LENGTH = 20  # characters of a name
 ROW, BAR = 28, 18
 TALL = 220  # height of columns
+WIDE = 1080  # of a chart over the whole page
+NAMED = 6  # at most so many names below columns
 MAX_ROWS = 12
 MAX_INTERVALS = 16  # all labels
 
@@ -37,10 +42,18 @@ class Label:
     turn: int = 0  # degrees
 
 
+@dataclass(frozen=True)
+class Area:
+    points: str  # of a polygon
+    tone: str
+    title: str
+
+
 @dataclass
 class Chart:
     height: int
     rects: list[Rect] = field(default_factory=list)
+    areas: list[Area] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
     legend: list[tuple[str, str]] = field(default_factory=list)
     width: int = WIDTH
@@ -50,10 +63,11 @@ Rows = Sequence[Sequence[Any]]
 
 
 def draw(kind: str, columns: Sequence[str], rows: Rows) -> Chart | None:
-    """Return a chart of kind "bars", "columns", "heat" or "intervals"; None if there is nothing to draw."""
+    """Return a chart of kind "bars", "columns", "growth", "heat" or "intervals"; None if there is nothing to draw."""
     if not rows or not any(value for row in rows for value in row[1:]):
         return None
-    return {"bars": _bars, "columns": _columns, "heat": _heat, "intervals": _intervals}[kind](columns, rows)
+    kinds = {"bars": _bars, "columns": _columns, "growth": _growth, "heat": _heat, "intervals": _intervals}
+    return kinds[kind](columns, rows)
 
 
 def _legend(columns: Sequence[str]) -> list[tuple[str, str]]:
@@ -98,8 +112,40 @@ def _columns(columns: Sequence[str], rows: Rows) -> Chart:
         total = sum(value or 0 for value in values)
         if total:
             chart.labels.append(Label(round(x + step * 0.35, 1), round(y - 4, 1), f"{total:g}", "middle"))
-        chart.labels.append(Label(round(x + step * 0.35, 1), TALL + 16, str(name)[5:], "middle"))
+        if number % math.ceil(len(rows) / NAMED) == 0:
+            chart.labels.append(Label(round(x + step * 0.35, 1), TALL + 16, str(name), "middle"))
     return chart
+
+
+def _growth(columns: Sequence[str], rows: Rows) -> Chart:
+    """Draw the values of each column over the rows as areas, one upon the other, on a wide canvas with round ticks."""
+    chart = Chart(TALL + 24, legend=_legend(columns), width=WIDE)
+    step = tick_of(max(sum(row[1:]) for row in rows))
+    highest = step * math.ceil(max(sum(row[1:]) for row in rows) / step)
+    left, right = 64, WIDE - 16
+    for tick in range(0, highest + 1, step):
+        y = round(TALL - tick * (TALL - 20) / highest, 1)
+        chart.rects.append(Rect(left, y, right - left, 1, "axis" if tick else "axis-zero"))
+        chart.labels.append(Label(left - 8, y + 4, number_format(tick, use_l10n=True, force_grouping=True), "end"))
+    xs = [round(left + number * (right - left) / max(1, len(rows) - 1), 1) for number in range(len(rows))]
+    floor = [0] * len(rows)
+    for series in range(1, len(columns)):
+        roof = [low + row[series] for low, row in zip(floor, rows, strict=True)]
+        edge = [*zip(xs, roof, strict=True), *reversed(list(zip(xs, floor, strict=True)))]
+        points = " ".join(f"{x:g},{round(TALL - value * (TALL - 20) / highest, 1):g}" for x, value in edge)
+        title = f"{columns[series]}: {rows[0][series]} – {rows[-1][series]}"
+        chart.areas.append(Area(points, f"series-{series - 1}", title))
+        floor = roof
+    for number in range(0, len(rows), math.ceil(len(rows) / NAMED)):
+        anchor = "start" if number == 0 else "middle"
+        chart.labels.append(Label(xs[number], TALL + 18, str(rows[number][0]), anchor))
+    return chart
+
+
+def tick_of(highest: int) -> int:
+    """Return the distance of round numbers (1, 2 or 5 times a power of ten) of which at most five reach the highest."""
+    power = 10 ** max(0, len(str(highest)) - 2)
+    return next(step for factor in (1, 2, 5, 10, 20, 50) if (step := factor * power) * 5 >= highest)
 
 
 SHADES = 5
@@ -116,7 +162,7 @@ def _heat(columns: Sequence[str], rows: Rows) -> Chart:
         chart.labels.append(Label(LABEL - 8, y + 18, _short(name), "end"))
         for position, value in enumerate(values):
             tone = "heat-none" if value is None else f"heat-{min(SHADES - 1, max(0, int(value * SHADES)))}"
-            title = f"{name}, {columns[position + 1]}: {'too few answers' if value is None else value}"
+            title = f"{name}, {columns[position + 1]}: {_('too few answers') if value is None else value}"
             chart.rects.append(Rect(round(LABEL + position * step, 1), y, round(step - 2, 1), ROW - 2, tone, title))
     for position, name in enumerate(columns[1:]):
         chart.labels.append(Label(round(LABEL + (position + 0.7) * step, 1), bottom + 10, _short(name), "end", -50))

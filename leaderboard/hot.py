@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import connection
 
 from leaderboard.models import MEASURES, Moved, TrollStanding
-from leaderboard.points import COMPLAINTS, COUNTERS
+from leaderboard.points import COMPLAINTS, COUNTERS, score_of
 from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
 from oasst.core import prepared
@@ -44,8 +44,21 @@ class BoardRow:
         return sum(self.counts[kind] for kind in ("prompts", "replies_assistant", "replies_prompter"))
 
     @property
+    def accepted(self) -> int:
+        """Return how many of their texts were accepted."""
+        return sum(number for kind, number in self.counts.items() if kind.startswith("accepted_"))
+
+    @property
     def reviews(self) -> int:
         return self.counts["labels_simple"] + self.counts["labels_full"]
+
+    @property
+    def points(self) -> int:
+        return score_of(self.counts, "points")
+
+    @property
+    def quality(self) -> int:
+        return score_of(self.counts, "quality")
 
 
 def _all_but(*names: str) -> frozenset[str]:

@@ -7,7 +7,7 @@ row.
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from django.core.cache import cache
 
 from leaderboard import hot
 from leaderboard.hot import BoardRow
-from leaderboard.points import KINDS, worth
+from leaderboard.points import score_of, worth
 from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
 
@@ -30,13 +30,6 @@ class Board:
     more: bool
     mine: BoardRow | None = None
     around: list[BoardRow] = field(default_factory=list)
-
-
-def score_of(counts: Mapping[str, int], measure: str) -> int:
-    """Return the score of these counts, by the formula of the database columns."""
-    if measure == "quality":
-        return sum(kind.quality * counts[kind.name] for kind in KINDS.values())
-    return sum(worth(kind.name, counts[kind.name]) for kind in KINDS.values() if measure in ("points", kind.activity))
 
 
 def top(

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef
+from django.utils.functional import Promise
 
 from leaderboard.points import KINDS, worth
 from leaderboard.scoring import Credit, credits_of
@@ -24,7 +25,7 @@ SIZE = 20
 
 @dataclass(frozen=True)
 class Line:
-    label: str
+    label: str | Promise
     number: int
     points: str
     quality: int

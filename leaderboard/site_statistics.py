@@ -16,7 +16,8 @@ from django.db.models import Aggregate, Count, DateField, DurationField, F, Oute
 from django.db.models.functions import TruncWeek
 from django.utils import timezone
 
-from leaderboard.models import Tally
+from leaderboard.models import Standing, Tally
+from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
 from oasst.core.text.languages import name_of
 from trees.labels import LABELS
@@ -29,6 +30,7 @@ from trees.statistics.rankings import kendall_w, pairwise_agreement
 
 TOPICS = 20
 WEEKS = 12  # how far back the series go
+GROWTH_WEEKS = 26
 Table = dict[str, Any]
 """`columns`: names; `rows`: lists of values, each with the label first."""
 
@@ -53,18 +55,18 @@ def _table(columns: list[str], rows: Iterable[Iterable[Any]]) -> Table:
     return {"columns": columns, "rows": [list(row) for row in rows]}
 
 
-def _since() -> datetime:
-    """Return the Monday on which the series begin."""
+def _since(weeks: int = WEEKS) -> datetime:
+    """Return the Monday on which a series of this many weeks begins."""
     today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    return today - timedelta(days=today.weekday(), weeks=WEEKS - 1)
+    return today - timedelta(days=today.weekday(), weeks=weeks - 1)
 
 
 def _week_of(field: str) -> TruncWeek:
     return TruncWeek(field, output_field=DateField(), tzinfo=UTC)
 
 
-def _weeks() -> list[str]:
-    return [(_since() + timedelta(weeks=number)).date().isoformat() for number in range(WEEKS)]
+def _weeks(weeks: int = WEEKS) -> list[str]:
+    return [(_since(weeks) + timedelta(weeks=number)).date().isoformat() for number in range(weeks)]
 
 
 # --- The wire ---
@@ -92,6 +94,26 @@ def users_accepted_tos() -> dict[str, int]:
 
 
 # --- The statistics page ---
+
+
+def growth() -> Table:
+    """The number of accepted messages that people had written by the end of each week, by role. Two statements."""
+    roles = (Role.PROMPTER, Role.ASSISTANT)
+    begin = _since(GROWTH_WEEKS)
+    totals: Counter[str] = Counter(dict(_counts(_human().filter(created_at__lt=begin), "role")))
+    lately = _human().filter(created_at__gte=begin).annotate(week=_week_of("created_at"))
+    counts = {(week.isoformat(), role): number for week, role, number in _counts(lately, "week", "role")}
+    rows = []
+    for week in _weeks(GROWTH_WEEKS):
+        totals.update({role.value: counts.get((week, role.value), 0) for role in roles})
+        rows.append([week, *(totals[role.value] for role in roles)])
+    return _table(["Week of", "User", "Assistant"], rows)
+
+
+def people() -> dict[str, int]:
+    """How many people wrote, reviewed or ranked anything that counts. One statement."""
+    work = Standing.objects.filter(frame=Frame.TOTAL, lang="")
+    return {"count": work.filter(Q(points__gt=0) | Q(prompts__gt=0)).count()}
 
 
 def messages() -> Table:

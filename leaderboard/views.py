@@ -4,19 +4,23 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from leaderboard import queries, reasons, streaks
+from leaderboard import cached_statistics, own_statistics, queries, reasons, site_statistics, streaks
 from leaderboard import statistics_page as statistics
 from leaderboard.badges import badges_of
 from leaderboard.levels import level_of
 from leaderboard.models import MEASURES
-from leaderboard.points import KINDS
+from leaderboard.points import KINDS, Kind, score_of
 from leaderboard.time_frames import Frame
+from oasst.accounts.models import User
 from oasst.accounts.requests import SignedInRequest
 from oasst.core.errors import Invalid
 from oasst.core.text.languages import name_of
@@ -26,14 +30,20 @@ from trees.lifecycle.policy import current_policy
 from trees.models import ReviewerRecord
 
 SIZE = 20
+LANGUAGES_CACHED = 600  # seconds
 PAGES = 5  # enough, since the rows around the viewer are always shown
-FRAME_NAMES = {Frame.DAY: "Last 24 hours", Frame.WEEK: "7 days", Frame.MONTH: "30 days", Frame.TOTAL: "All time"}
+FRAME_NAMES = {
+    Frame.DAY: gettext_lazy("Last 24 hours"),
+    Frame.WEEK: gettext_lazy("7 days"),
+    Frame.MONTH: gettext_lazy("30 days"),
+    Frame.TOTAL: gettext_lazy("All time"),
+}
 MEASURE_NAMES = {
-    "points": "Points",
-    "quality": "Quality",
-    "writing": "Writing",
-    "reviewing": "Reviewing",
-    "ranking": "Ranking",
+    "points": gettext_lazy("Points"),
+    "quality": gettext_lazy("Quality"),
+    "writing": gettext_lazy("Writing"),
+    "reviewing": gettext_lazy("Reviewing"),
+    "ranking": gettext_lazy("Ranking"),
 }
 
 
@@ -43,7 +53,7 @@ def leaderboard(request: SignedInRequest) -> HttpResponse:
     frame, measure = request.GET.get("frame", Frame.DAY), request.GET.get("by", "points")
     number = request.GET.get("page", "1")
     if frame not in list(Frame) or measure not in MEASURES or number not in map(str, range(1, PAGES + 1)):
-        raise Invalid("There is no such board.", code="no_such_board")
+        raise Invalid(_("There is no such board."), code="no_such_board")
     lang = clean_language_tag(request.GET["lang"]) if request.GET.get("lang") else ""
     page, chosen = int(number), {"frame": frame, "by": measure, "lang": lang}
 
@@ -53,20 +63,40 @@ def leaderboard(request: SignedInRequest) -> HttpResponse:
     board = queries.board(
         Frame(frame), viewer=request.user, lang=lang, measure=measure, start=(page - 1) * SIZE, size=SIZE
     )
-    tags = dict.fromkeys(["", *request.user.contribution_languages, *([lang] if lang else [])])
     context = {
         "board": board,
-        "highest": max((row.score for row in board.rows), default=0),
         "hidden": not request.user.show_on_leaderboard,
         "frames": [(name, key == frame, address(frame=key.value)) for key, name in FRAME_NAMES.items()],
         "measures": [(name, key == measure, address(by=key)) for key, name in MEASURE_NAMES.items()],
-        "languages": [(name_of(tag) if tag else "All languages", tag == lang, address(lang=tag)) for tag in tags],
+        "languages": [(tag, name_of(tag), tag == lang) for tag in _languages(request.user, lang)],
+        "chosen": chosen,
+        "lang_name": name_of(lang) if lang else "",
+        "measure": measure,
         "measure_name": MEASURE_NAMES[measure],
+        "rules": _rules(),
         "frame_name": FRAME_NAMES[Frame(frame)],
         "previous_url": address(page=page - 1) if page > 1 else "",
         "next_url": address(page=page + 1) if board.more and page < PAGES else "",
     }
     return render(request, "leaderboard/board.html", context)
+
+
+def _rules() -> list[Kind]:
+    """Return what counts for points or quality."""
+    return [kind for kind in KINDS.values() if kind.points or kind.quality]
+
+
+def _languages(user: User, lang: str) -> list[str]:
+    """Return the languages whose boards are offered: the user's own first, then those with accepted messages by their
+    number. No statement while they are in the cache."""
+    tags = cache.get_or_set("board-languages", _languages_by_number, LANGUAGES_CACHED) or ()
+    return list(dict.fromkeys([*user.contribution_languages, *([lang] if lang else []), *tags]))
+
+
+def _languages_by_number() -> list[str]:
+    statistics = cached_statistics.read_all([site_statistics.human_messages_by_lang.__name__])
+    numbers: dict[str, int] = statistics[0].data if statistics else {}
+    return sorted(numbers, key=lambda tag: (-numbers[tag], tag))
 
 
 @login_required
@@ -79,15 +109,15 @@ def points(request: SignedInRequest) -> HttpResponse:
     page = reasons.reasons_of(user, before=request.GET.get("older", ""))
     record = ReviewerRecord.objects.filter(person=user).first()
     context = {
-        "level": level_of(queries.score_of(counts, "points")),
+        "level": level_of(score_of(counts, "points")),
         "provisional": counts["provisional"],
-        "quality": queries.score_of(counts, "quality"),
+        "quality": score_of(counts, "quality"),
         "streak": streak,
         "badges": badges_of(counts, streak),
         "reasons": page.reasons,
         "older_url": f"{reverse('points')}?{urlencode({'older': page.older})}" if page.older else "",
         "newest_url": reverse("points") if request.GET.get("older") else "",
-        "rules": [kind for kind in KINDS.values() if kind.points or kind.quality],
+        "rules": _rules(),
         "record": record,
         "differences": reviewers.notable_differences(user),
         "checks": reviewers.summary_of_checks(record),
@@ -96,10 +126,17 @@ def points(request: SignedInRequest) -> HttpResponse:
     return render(request, "leaderboard/points.html", context)
 
 
+@login_required
+@require_safe
+def own_figures(request: SignedInRequest) -> HttpResponse:
+    table = own_statistics.table_of(request.user, queries.own_counts(request.user))
+    context = {"statistics": table, "hidden": not request.user.show_on_leaderboard}
+    return render(request, "leaderboard/own_statistics.html", context)
+
+
 @require_safe
 def statistics_page(request: HttpRequest) -> HttpResponse:
-    page = statistics.page()
-    return render(request, "leaderboard/statistics.html", {"sections": page.sections, "updated_at": page.updated_at})
+    return render(request, "leaderboard/statistics.html", {"page": statistics.page()})
 
 
 @require_safe

@@ -13,6 +13,7 @@ django.setup(set_prefix=False)
 
 # These need the apps, which the line above loads.
 from inference.routing import websocket_urlpatterns  # noqa: E402
+from oasst.accounts.site_settings.sockets import OpenSiteOnly  # noqa: E402
 from oasst.core.http.asgi_handler import SingleThreadASGIHandler  # noqa: E402
 from oasst.core.http.websocket_origins import AllowedOriginsOnly  # noqa: E402
 
@@ -34,5 +35,5 @@ async def unknown_path(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 _sockets = URLRouter([*websocket_urlpatterns, re_path("", unknown_path)])  # type: ignore[arg-type]
 application = ProtocolTypeRouter(
-    {"http": http_application, "websocket": AllowedOriginsOnly(AuthMiddlewareStack(_sockets))}
+    {"http": http_application, "websocket": AllowedOriginsOnly(AuthMiddlewareStack(OpenSiteOnly(_sockets)))}
 )

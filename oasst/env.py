@@ -110,6 +110,14 @@ def origins(name: str) -> list[str]:
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#@*\s]+")
 
 
+def address(name: str) -> str:
+    """Return the http or https address of a page, or "" if it is unset."""
+    value = text(name)
+    if value and not re.match(r"https?://[^/\s]+[^\s]*\Z", value):
+        raise BadVariable(f"{name} must be an address such as https://example.org/page, not {value[:100]!r}")
+    return value
+
+
 def overrides(name: str) -> dict[str, Any]:
     """Return a JSON object, such as {"num_reviews_reply": 2}."""
     value = text(name)

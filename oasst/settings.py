@@ -47,6 +47,11 @@ METRICS_TOKEN = env.text("METRICS_TOKEN") or (
 FIRST_RUN_FILE = OASST_HOME / "first-run.txt"
 ALLOWED_HOSTS = sorted({_public.hostname or "localhost", "localhost", "127.0.0.1", "[::1]"})
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+# Sites, with their subdomains, to which links in texts lead without a page in between.
+DIRECT_LINK_DOMAINS = tuple(
+    domain.lower()
+    for domain in env.words("DIRECT_LINK_DOMAINS") or ["wikipedia.org", "wikimedia.org", "wiktionary.org"]
+)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _public.scheme == "https" else None
 SECURE_HSTS_SECONDS = 31_536_000 if _public.scheme == "https" else 0
@@ -140,6 +145,7 @@ MIDDLEWARE = [
     "oasst.core.http.middleware.RefuseNullCharacters",
     "oasst.core.http.middleware.PagesForEmptyErrors",
     "oasst.core.http.middleware.LoginRedirects",
+    "oasst.accounts.site_settings.middleware.SiteModes",
     "oasst.accounts.time_zones.UserTimeZone",
     "oasst.accounts.access_middleware.AccessMiddleware",
     "oasst.accounts.authentication.double_submit.DoubleSubmit",
@@ -165,6 +171,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "inference.context_processors.chat",
                 "oasst.accounts.context_processors.mail",
+                "oasst.site.context_processors.shell",
                 "oasst.core.http.kept_forms.context",
             ],
         },
@@ -250,7 +257,11 @@ CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_REDIRECT_STDOUTS = False
 # Jobs that read outbox events (trees.outbox.publishing), by the name of their bookmark. Each commit with an event wakes
 # them.
-OUTBOX_READERS = {"tallied": "leaderboard.jobs.count_what_happened", "told": "trees.jobs.send_webhooks"}
+OUTBOX_READERS = {
+    "tallied": "leaderboard.jobs.count_what_happened",
+    "told": "trees.jobs.send_webhooks",
+    "noticed": "oasst.site.notices.jobs.write_notices",
+}
 # The job that queues new texts for machines; each commit with one wakes it.
 TEXT_READER = "trees.jobs.queue_unread_texts"
 # Jobs that moved since the last release: its processes may still ask for the old name.
@@ -274,6 +285,9 @@ AUTH_PASSWORD_VALIDATORS = [
 # People with one of these addresses become administrator or moderator at their next sign-in.
 ADMIN_EMAILS = [email.lower() for email in env.words("ADMIN_EMAILS")]
 MODERATOR_EMAILS = [email.lower() for email in env.words("MODERATOR_EMAILS")]
+# The same by account at another service, as provider:id, for example discord:80351110224678912.
+ADMIN_USERS = env.words("ADMIN_USERS")
+MODERATOR_USERS = env.words("MODERATOR_USERS")
 
 ACCOUNT_ADAPTER = "oasst.accounts.authentication.adapters.AccountAdapter"
 SOCIALACCOUNT_ADAPTER = "oasst.accounts.authentication.adapters.SocialAccountAdapter"
@@ -299,6 +313,8 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 
 # Who must use a second factor: nobody, or moderators and administrators.
+# Whether a proof of work is needed before a code is mailed: never, when many are asked for from one address, or always.
+SIGN_IN_PROOF = env.choice("SIGN_IN_PROOF", ("auto", "off", "always"), "auto")
 REQUIRE_MFA = env.choice("REQUIRE_MFA", ("off", "staff"), "off")
 MFA_ADAPTER = "oasst.accounts.authentication.second_factor.SecondFactorAdapter"
 ACCOUNT_FORMS = {
@@ -334,6 +350,15 @@ if SENDS_MAIL:
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM") or f"oasst <noreply@{_public.hostname}>"
 # Shown to suspended users and in the terms. If empty, the pages tell them to ask a moderator.
 CONTACT_EMAIL = env.text("CONTACT_EMAIL")
+# Who runs this installation, for the about page, and links of the footer; unset ones are left out.
+OPERATOR_NAME = env.text("OPERATOR_NAME")
+OPERATOR_URL = env.address("OPERATOR_URL")
+SOURCE_URL = env.address("SOURCE_URL")
+COMMUNITY_URL = env.address("COMMUNITY_URL")
+# Where faults are reported; {request_id} in it is replaced. If empty, CONTACT_EMAIL.
+REPORT_FAULT_URL = env.address("REPORT_FAULT_URL")
+# A JSON file with the people of the team page (docs/operations.md). If empty, there is no team page in the menus.
+TEAM_FILE = env.text("TEAM_FILE")
 
 REST_FRAMEWORK = {
     # For plain views; operations get theirs from `policies` of their view.

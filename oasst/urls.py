@@ -4,7 +4,8 @@ from django.contrib import admin
 from django.urls import include, path
 
 from oasst.core.http import api_paths
-from oasst.site import api_docs, pages
+from oasst.site import about, announcements, api_docs, guidelines, leaving, pages
+from oasst.site.own_data import views as own_data
 
 urlpatterns = [
     # First, because they get the most requests and Django tries the patterns in order.
@@ -13,11 +14,22 @@ urlpatterns = [
     path(api_paths.OPENAI, include("inference.api.openai_urls")),
     path("", pages.landing, name="landing"),
     path("dashboard/", pages.dashboard, name="dashboard"),
+    path("dashboard/work/", pages.dashboard_work, name="dashboard_work"),
+    path("guidelines/", include(guidelines.urlpatterns)),
+    path("me/data/", own_data.own_data, name="own_data"),
+    path("me/data/file/", own_data.own_data_file, name="own_data_file"),
+    path("about/", about.about, name="about"),
+    path("team/", about.team, name="team"),
+    path("fault/", about.report_fault, name="report_fault"),
+    path("ended/", about.project_ended, name="project_ended"),
+    path("announcement/dismiss/", announcements.dismiss, name="announcement_dismiss"),
+    path("leaving/", leaving.leaving, name="leaving"),
     path("", include("oasst.accounts.urls")),
     path("", include("tasks.urls")),
     path("", include("trees.urls")),
     path("chat/", include("inference.urls")),
     path("", include("leaderboard.urls")),
+    path("", include("oasst.site.notices.urls")),
     path("docs/", api_docs.docs, name="api-docs"),
     path("docs/chat/", api_docs.chat_docs, name="api-docs-chat"),
     path("docs/openai/", api_docs.openai_docs, name="api-docs-openai"),

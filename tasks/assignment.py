@@ -5,7 +5,7 @@ is one transaction.
 """
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -179,6 +179,17 @@ def withdraw(task: Task, policy: TreePolicy) -> None:
     with transaction.atomic(durable=True):
         Task.objects.filter(pk=task.pk).update(status=Task.Status.EXPIRED, finished_at=timezone.now())
         _release(task, policy)
+
+
+def give_back_untouched(user: User, *, since: datetime, policy: TreePolicy) -> None:
+    """Expire what this user was handed out since then, if nothing was written for it, and free its openings."""
+    handed_out = Task.objects.filter(user=user, status=Task.Status.OPEN, api_client=None, created_at__gte=since)
+    for task in handed_out.filter(draft=None).select_related("message"):
+        with transaction.atomic(durable=True):
+            if Task.objects.filter(pk=task.pk, status=Task.Status.OPEN).update(
+                status=Task.Status.EXPIRED, finished_at=timezone.now()
+            ):
+                _release(task, policy)
 
 
 def extend_lease(*, task_id: UUID, user: User) -> None:

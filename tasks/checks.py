@@ -65,6 +65,7 @@ _TOOK_PART = """EXISTS (
         OR EXISTS (SELECT FROM trees_reaction one WHERE one.message_id = other.id AND one.author_id = %(person)s)
         OR EXISTS (SELECT FROM trees_report one WHERE one.message_id = other.id AND one.reporter_id = %(person)s)
         OR EXISTS (SELECT FROM trees_skip one WHERE one.message_id = other.id AND one.author_id = %(person)s)
+        OR EXISTS (SELECT FROM trees_practice one WHERE one.message_id = other.id AND one.person_id = %(person)s)
     ))"""
 _GOLD = f"""
     WITH {_MAY} SELECT drawn.message_id FROM may CROSS JOIN LATERAL (

@@ -1,8 +1,8 @@
 """Forms for the three kinds of answers. They parse the input; the rules are in the services."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import east_asian_width
 from uuid import UUID
 
 from django import forms
@@ -13,16 +13,25 @@ from oasst.core.http.kept_forms import MARK
 from oasst.core.markdown.rendering import render
 from tasks.models import Task
 from trees.contributing.reviews import requested_labels
-from trees.labels import LABELS, Label, Widget
+from trees.label_questions import LabelQuestions
 from trees.lifecycle.policy import TreePolicy
-from trees.models import Message
+from trees.models import Message, Review
 from trees.queries import ranking_texts
 from trees.text_questions import TextQuestions
 
 # Fields that our pages send besides the answer itself.
 SIMILAR_SEEN = "similar_seen"
 """The field that says: the author has seen which prompts are similar, and is not told again."""
-NON_ANSWER_FIELDS = {"csrfmiddlewaretoken", "then", MARK, SIMILAR_SEEN}
+SHORT_SEEN = "short_seen"
+"""The field that says: the author was asked whether so short a reply is meant."""
+NON_ANSWER_FIELDS = {"csrfmiddlewaretoken", "then", MARK, SIMILAR_SEEN, SHORT_SEEN}
+SHORT_REPLY = 20  # letters of an alphabet
+_WIDE = 3  # a Chinese or Japanese sign says about as much as three letters
+
+
+def is_short(text: str) -> bool:
+    """Return True for a reply that is so short that it may have been sent by mistake."""
+    return sum(_WIDE if east_asian_width(sign) in "WF" else 1 for sign in text.strip()[:SHORT_REPLY]) < SHORT_REPLY
 
 
 class TextForm(TextQuestions):
@@ -35,71 +44,13 @@ class TextForm(TextQuestions):
         self.text_limit = text_limit
 
 
-@dataclass
-class LabelGroup:
-    title: str
-    widget: Widget
-    fields: list[forms.BoundField]
-
-
-GROUP_TITLES: dict[Widget, str] = {
-    "yes_no": "",
-    "flag": "Tick whatever is true",
-    "likert": "Place it on each line; leave a line empty if you cannot tell",
-}
-SCALE = [("0", "0"), ("0.25", "0.25"), ("0.5", "0.5"), ("0.75", "0.75"), ("1", "1")]
-
-
-class LabelForm(forms.Form):
-    """The labels that a review asks for. An empty answer is None, never 0."""
-
-    def __init__(self, *args: Any, asked: tuple[str, ...], mandatory: tuple[str, ...], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.asked = asked
-        self.mandatory = mandatory
-        for name in asked:
-            self.fields[name] = _label_field(LABELS[name], name in mandatory)
-
-    @property
-    def groups(self) -> Iterator[LabelGroup]:
-        """Yield yes-or-no questions, then flags, then scales; each group in the order of `asked`."""
-        for widget, title in GROUP_TITLES.items():
-            fields = []
-            for name in (name for name in self.asked if LABELS[name].widget == widget):
-                bound: Any = self[name]
-                bound.label_def = {**vars(LABELS[name]), "mandatory": name in self.mandatory}
-                fields.append(bound)
-            if fields:
-                yield LabelGroup(title, widget, fields)
+class LabelForm(LabelQuestions):
+    """The labels that a review asks for."""
 
     def clean(self) -> dict[str, Any]:
         for name in sorted(set(self.data) - set(self.fields) - NON_ANSWER_FIELDS):
             self.add_error(None, f"There is no label called “{name[:40]}” in this task.")
         return self.cleaned_data
-
-    @property
-    def labels(self) -> dict[str, float | None]:
-        return {name: self.cleaned_data[name] for name in self.asked}
-
-
-def _label_field(label: Label, mandatory: bool) -> forms.Field:
-    if label.widget == "flag":
-        # An empty box may mean "no" or "not looked at", so it is stored as unanswered.
-        return forms.TypedChoiceField(
-            choices=[("1", "yes")], required=False, coerce=float, empty_value=None, label=label.question
-        )
-    choices = [("1", "Yes"), ("0", "No")] if label.widget == "yes_no" else SCALE
-    return forms.TypedChoiceField(
-        choices=choices,
-        required=mandatory,
-        coerce=float,
-        empty_value=None,
-        label=label.question,
-        error_messages={
-            "required": f"Please answer: {label.question}",
-            "invalid_choice": f"{label.question} “%(value)s” is not one of the answers.",
-        },
-    )
 
 
 @dataclass
@@ -169,6 +120,20 @@ def label_form(task: Task, policy: TreePolicy, data: Any = None, initial: dict[s
     if task.message is None:
         raise AssertionError("a review is about a message")
     asked = requested_labels(task.message, task.mode, policy)
+    return LabelForm(data, initial=initial, asked=asked, mandatory=policy.mandatory_labels)
+
+
+def answers_of(review: Review) -> dict[str, str]:
+    """Return the answers of a review as the fields of its form."""
+    return {name: f"{value:g}" for name, value in review.labels.items() if value is not None}
+
+
+def review_form(
+    review: Review, policy: TreePolicy, data: Any = None, initial: dict[str, Any] | None = None
+) -> LabelForm:
+    """Return the form that changes a review."""
+    asked = requested_labels(review.message, review.mode, policy)
+    initial = answers_of(review) if initial is None else initial
     return LabelForm(data, initial=initial, asked=asked, mandatory=policy.mandatory_labels)
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from django.urls import reverse
+
 from trees.lifecycle.states import Work
 
 Category = Literal["write", "check", "compare"]
@@ -30,6 +32,12 @@ class KindRow:
     category: Category
     answer: Answer
     weight: float  # relative chance when any kind is asked for, as in the reference system
+    guidelines: str  # the page of the guidelines, and its section after a #
+
+    @property
+    def guidelines_url(self) -> str:
+        topic, _, section = self.guidelines.partition("#")
+        return reverse("guidelines_topic", args=[topic]) + (f"#{section}" if section else "")
 
 
 TABLE: dict[Kind, KindRow] = {
@@ -45,6 +53,7 @@ TABLE: dict[Kind, KindRow] = {
         "write",
         "text",
         0.01,
+        "prompts#openers",
     ),
     Kind.PROMPTER_REPLY: KindRow(
         "Continue as the user",
@@ -58,6 +67,7 @@ TABLE: dict[Kind, KindRow] = {
         "write",
         "text",
         2,
+        "prompts#follow-ups",
     ),
     Kind.ASSISTANT_REPLY: KindRow(
         "Answer as the assistant",
@@ -71,6 +81,7 @@ TABLE: dict[Kind, KindRow] = {
         "write",
         "text",
         2,
+        "answers",
     ),
     Kind.RANK_PROMPTER_REPLIES: KindRow(
         "Order the follow-ups",
@@ -84,6 +95,7 @@ TABLE: dict[Kind, KindRow] = {
         "compare",
         "ranking",
         10,
+        "ranking#prompts",
     ),
     Kind.RANK_ASSISTANT_REPLIES: KindRow(
         "Order the answers",
@@ -97,6 +109,7 @@ TABLE: dict[Kind, KindRow] = {
         "compare",
         "ranking",
         10,
+        "ranking#answers",
     ),
     Kind.LABEL_INITIAL_PROMPT: KindRow(
         "Check an opener",
@@ -110,6 +123,7 @@ TABLE: dict[Kind, KindRow] = {
         "check",
         "labels",
         5,
+        "reviewing",
     ),
     Kind.LABEL_PROMPTER_REPLY: KindRow(
         "Check a user message",
@@ -123,6 +137,7 @@ TABLE: dict[Kind, KindRow] = {
         "check",
         "labels",
         5,
+        "reviewing",
     ),
     Kind.LABEL_ASSISTANT_REPLY: KindRow(
         "Check an answer",
@@ -136,6 +151,7 @@ TABLE: dict[Kind, KindRow] = {
         "check",
         "labels",
         5,
+        "reviewing",
     ),
 }
 

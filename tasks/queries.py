@@ -157,6 +157,11 @@ def get_task_for(user: User, task_id: UUID) -> Task:
     return task
 
 
+def has_done(user: User, kind: Kind) -> bool:
+    """Return True if this user did a task of this kind before."""
+    return Task.objects.filter(user=user, kind=kind.value, status=Task.Status.DONE).exists()
+
+
 def open_tasks(user: User) -> QuerySet[Task]:
     """Return the tasks that this user has begun and not finished, newest first."""
     return (

@@ -23,6 +23,10 @@ class TaskPoints:
     now: tuple[float, float]
     accepted: float = 0
 
+    @property
+    def when_sent(self) -> float:
+        return self.now[1]
+
     def __str__(self) -> str:
         least, most = self.now
         first = _points(most) if least == most else f"{least:g} or {_points(most)}"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -14,6 +15,7 @@ from django.forms import Form
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from oasst.accounts.requests import SignedInRequest
@@ -26,12 +28,24 @@ from oasst.core.markdown import rendering
 from oasst.core.text.languages import name_of
 from oasst.core.text.validation import clean_language_tag, clean_text, is_blank
 from tasks import assignment, drafts, queries, submission
-from tasks.forms import NON_ANSWER_FIELDS, SIMILAR_SEEN, TextForm, label_form, ranking_form
-from tasks.kinds import TABLE, Kind
+from tasks import undo as undoing
+from tasks.forms import (
+    NON_ANSWER_FIELDS,
+    SHORT_SEEN,
+    SIMILAR_SEEN,
+    TextForm,
+    is_short,
+    label_form,
+    ranking_form,
+    review_form,
+)
+from tasks.kinds import TABLE, Kind, work_of
 from tasks.models import Task
 from tasks.task_points import points_of
+from trees.contributing import reviews
 from trees.enrichment.near_duplicates import Similar, find_hints
 from trees.lifecycle.policy import current_policy
+from trees.lifecycle.states import REPLY_WORK
 from trees.models import Opening, Review, Skip
 from trees.queries import conversation_to
 
@@ -136,17 +150,20 @@ def _submit(request: SignedInRequest, task: Task) -> HttpResponse:
         return _page(request, task, form, HTTPStatus.UNPROCESSABLE_ENTITY)
     if hints := _unseen_hints(request, task, form):
         return _page(request, task, form, HTTPStatus.UNPROCESSABLE_ENTITY, hints)
+    if _is_short_by_mistake(request, task, form):
+        return _page(request, task, form, HTTPStatus.UNPROCESSABLE_ENTITY, short_asks=True)
     try:
         done = _store(request, task, form)
     except (Invalid, Conflict, Gone, NotAllowed, Busy) as error:
         return _refused(request, task, form, error)
-    messages.success(request, _thanks(request, getattr(form, "lang", None)))
+    messages.success(request, _thanks(request, done, getattr(form, "lang", None)), extra_tags=f"undo:{done.pk}")
     if request.POST.get("then") == "stop":
         return redirect("dashboard")
     kind = Kind(done.asked_kind) if done.asked_kind else None
     try:
-        # Keyed by this task, so that sending the answer twice leads to the same next task.
-        return _go_to_next(request, kind, done.lang, f"after:{done.pk}")
+        # Keyed by this answer, so that sending it twice leads to the same next task, and sending another one after an
+        # undo to another task.
+        return _go_to_next(request, kind, done.lang, f"after:{done.pk}:{_moment(done)}")
     except (Busy, NotAllowed) as error:
         messages.info(request, error.message)
         return redirect("dashboard")
@@ -159,13 +176,29 @@ def _unseen_hints(request: SignedInRequest, task: Task, form: Any) -> list[Simil
     return find_hints(_as_stored(form.cleaned_data["text"]), form.lang or task.lang)
 
 
-def _thanks(request: SignedInRequest, lang: str | None) -> str:
-    if lang is None:
-        return "Stored. Thank you!"
-    stored = f"Stored as {name_of(lang)}. Thank you!"
+def _is_short_by_mistake(request: SignedInRequest, task: Task, form: Any) -> bool:
+    """Return True once for a very short reply: the page asks whether it is meant. Prompts may be short."""
+    if work_of(Kind(task.kind)) not in REPLY_WORK or SHORT_SEEN in request.POST:
+        return False
+    return is_short(form.cleaned_data["text"])
+
+
+def _moment(task: Task) -> int:
+    return int(task.finished_at.timestamp() * 1_000_000) if task.finished_at else 0
+
+
+def _thanks(request: SignedInRequest, task: Task, lang: str | None) -> str:
+    points = points_of(Kind(task.kind), {Review.Mode(task.mode)} if task.mode else None).when_sent
+    earned = ngettext("Stored. +%(points)s point.", "Stored. +%(points)s points.", ceil(points)) % {
+        "points": f"{points:g}"
+    }
+    if lang is None or lang == task.lang:
+        return earned
+    stored = gettext("Stored as %(language)s.") % {"language": name_of(lang)}
     if lang in request.user.contribution_languages:
-        return stored
-    return f"{stored} To be offered work in {name_of(lang)}, choose it in your profile."
+        return f"{earned} {stored}"
+    offer = gettext("To be offered work in %(language)s, choose it in your profile.") % {"language": name_of(lang)}
+    return f"{earned} {stored} {offer}"
 
 
 def _store(request: SignedInRequest, task: Task, form: Any) -> Task:
@@ -199,7 +232,13 @@ def _refused(request: SignedInRequest, task: Task, form: Form, error: DomainErro
 
 
 def _page(
-    request: SignedInRequest, task: Task, form: Any, status: int = HTTPStatus.OK, hints: Sequence[Similar] = ()
+    request: SignedInRequest,
+    task: Task,
+    form: Any,
+    status: int = HTTPStatus.OK,
+    hints: Sequence[Similar] = (),
+    *,
+    short_asks: bool = False,
 ) -> HttpResponse:
     kind = Kind(task.kind)
     row = TABLE[kind]
@@ -224,14 +263,17 @@ def _page(
             "skip_reasons": Skip.Reason.choices,
             "skip_limit": assignment.MAX_NOTE_LENGTH,
         },
-        "kind": {"key": task.kind, "pay": points_of(kind, modes), **vars(row)},
+        "kind": {"key": task.kind, "pay": points_of(kind, modes), "guidelines_url": row.guidelines_url, **vars(row)},
         "conversation": conversation_to(task.message, request.user) if task.message else [],
+        "known_kind": queries.has_done(request.user, kind),
         "form": form,
         "draft_saved_at": draft.updated_at if draft else None,
         "similar_while_writing": settings.OASST_SCORING and kind == Kind.INITIAL_PROMPT,
         "similar": hints,
         "similar_seen": bool(hints) or SIMILAR_SEEN in request.POST,
         "similar_asks": bool(hints),
+        "short_asks": short_asks,
+        "short_seen": short_asks or SHORT_SEEN in request.POST,
     }
     return render(request, f"tasks/task_{row.answer}.html", context, status=status)
 
@@ -279,6 +321,39 @@ def skip(request: SignedInRequest, task_id: UUID) -> HttpResponse:
     messages.info(request, "Skipped. You will not be asked for this one again.")
     kind = Kind(task.asked_kind) if task.asked_kind else None
     return _go_to_next(request, kind, task.lang, f"after:{task.pk}")
+
+
+@login_required
+@require_POST
+def undo(request: SignedInRequest, task_id: UUID) -> HttpResponse:
+    """Take back the answer that was sent a moment ago, and show its task again with the answer in the form."""
+    try:
+        undoing.undo_answer(task_id=task_id, user=request.user, policy=current_policy())
+    except (Conflict, Gone) as error:
+        messages.error(request, f"{error.message} {error.hint}")
+        return redirect("contributions")
+    messages.info(request, gettext("Taken back. Change it and send it again, or skip it."))
+    return redirect("task", task_id)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def change_review(request: SignedInRequest, review_id: UUID) -> HttpResponse:
+    """Show one's own review, and change it while nothing is decided about the message."""
+    policy = current_policy()
+    try:
+        review = reviews.get_changeable(request.user, review_id)
+        form = review_form(review, policy, request.POST if request.method == "POST" else None)
+        if form.is_bound and form.is_valid():
+            reviews.change_labels(review_id=review_id, author=request.user, labels=form.labels, policy=policy)
+            messages.success(request, gettext("Changed. Thank you!"))
+            return redirect("contributions")
+    except (Conflict, Gone) as error:
+        messages.error(request, error.message)
+        return redirect("contributions")
+    context = {"form": form, "conversation": conversation_to(review.message, request.user)}
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if form.errors else HTTPStatus.OK
+    return render(request, "tasks/review_change.html", context, status=status)
 
 
 @login_required

@@ -34,6 +34,14 @@ def forget_policies(*, setting: str, **kwargs: Any) -> None:
         chats.current_policy.cache_clear()
 
 
+@pytest.fixture(autouse=True)
+def default_site_settings() -> None:
+    """Begin each test with the default site settings, known without a statement. A committed change replaces them."""
+    from oasst.accounts.site_settings import reading
+
+    reading.remember(reading.CurrentSettings(), seconds=3600)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run browser tests last: Playwright keeps an event loop in this thread, and Django then refuses async_to_sync."""
     items.sort(key=lambda item: "browser" in item.keywords)

@@ -151,8 +151,11 @@ class MessageManager(PreparedManager["Message"]):
         return list(map(_row, prepared.fetch_rows(_PATH, {"message": message_id, "viewer": viewer_id})))
 
     def has_recent(self, author_id: UUID, text_digest: bytes, since: datetime) -> bool:
-        """Return True if this user wrote this text since then."""
-        sql = "SELECT FROM trees_message WHERE author_id = %s AND created_at >= %s AND text_digest = %s LIMIT 1"
+        """Return True if this user wrote this text since then and has not withdrawn it."""
+        sql = (
+            "SELECT FROM trees_message WHERE author_id = %s AND created_at >= %s AND text_digest = %s "
+            "AND NOT (deleted AND withdrawn) LIMIT 1"
+        )
         return bool(prepared.fetch_rows(sql, [author_id, since, text_digest]))
 
     def count_languages(self) -> list[tuple[str, int, int]]:

@@ -18,6 +18,7 @@ class Label:
     help: str = ""
     low: str = ""  # what 0 means on a scale
     high: str = ""  # what 1 means on a scale
+    high_is_bad: bool = False  # pages show such a scale from 1 to 0, so that all of them run from bad to good
 
 
 LABELS: dict[str, Label] = {
@@ -53,10 +54,18 @@ LABELS: dict[str, Label] = {
         Label("moral_judgement", "flag", "Moralizes", "Passes moral verdicts that nobody asked for."),
         Label("political_content", "flag", "Political opinion", "Takes a political side."),
         Label("quality", "likert", "Overall quality", low="weak", high="excellent"),
-        Label("toxicity", "likert", "Tone", "How it treats the reader.", low="polite", high="rude"),
+        Label("toxicity", "likert", "Tone", "How it treats the reader.", low="polite", high="rude", high_is_bad=True),
         Label("humor", "likert", "Humor", low="earnest", high="funny"),
         Label("helpfulness", "likert", "Helpfulness", "Does it solve the request?", low="useless", high="helpful"),
         Label("creativity", "likert", "Creativity", low="everyday", high="original"),
-        Label("violence", "likert", "Violence", "Cruelty, terror, abuse, self-harm.", low="harmless", high="violent"),
+        Label(
+            "violence",
+            "likert",
+            "Violence",
+            "Cruelty, terror, abuse, self-harm.",
+            low="harmless",
+            high="violent",
+            high_is_bad=True,
+        ),
     )
 }

@@ -19,11 +19,23 @@ from oasst.accounts.models import User
 from oasst.core.errors import Invalid
 from oasst.core.markdown.rendering import plain_excerpt, render
 from oasst.core.text.diff import Piece, word_diff
-from oasst.core.timestamps import parse_timestamp
-from trees.access import WITHDRAWN, Reader, may_read, message_unavailable, reads_everything, visible_messages
+from trees import word_search
+from trees.access import (
+    PUBLIC,
+    WITHDRAWN,
+    Reader,
+    about,
+    may_read,
+    message_unavailable,
+    reads_everything,
+    visible_messages,
+)
+from trees.cursors import Cursor, Direction
 from trees.lifecycle.reply_ranks import sort_siblings
 from trees.lifecycle.states import REPLY_WORK, TABLE, State
 from trees.models import Message, MessageTree, Ranking, Reaction, Review, TreeTransition
+from trees.published import PUBLISHED, without_gaps
+from trees.word_search import FoundQuery
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,9 @@ class PageMessage:
     reported: bool = False  # by the viewer
     is_withheld: bool = False  # from the viewer, who sees a placeholder
     may_suggest: bool = False  # the viewer may suggest another text
+    may_label: bool = False  # the viewer may label it without being asked
+    author_id: UUID | None = None  # for moderators only
+    is_unfolded: bool = False  # its replies are shown at first
     corrects: UUID | None = None  # the sibling that this text corrects, with the differences
     changes: list[Piece] = field(default_factory=list)
     replies: list[PageMessage] = field(default_factory=list)
@@ -83,38 +98,89 @@ def conversation_to(message: Message, reader: Reader) -> list[PageMessage]:
     return [PageMessage(m.id, m.role, m.text, render(m.text), m.lang, is_target=m.id == message.pk) for m in readable]
 
 
-def get_tree_for(user: User, message_id: UUID) -> tuple[MessageTree, PageMessage]:
-    """Return the tree around a message and its prompt with everything below. Three statements. Raise NotFound if this
-    user may not see it.
+def get_tree_for(reader: User | None, message_id: UUID) -> tuple[MessageTree, PageMessage]:
+    """Return the tree around a message and its prompt with everything below. Three statements.
+
+    Without a reader, what is published. Raise NotFound if the message is not for this reader.
     """
     not_found = message_unavailable()
-    message = _on_page(user, Message.objects.filter(pk=message_id)).select_related("tree").first()
+    message = _on_page(reader, Message.objects.filter(pk=message_id)).select_related("tree").first()
     if message is None:
         raise not_found
-    messages = _on_page(user, Message.objects.filter(tree=message.tree)).defer("search", "text_digest")
+    messages: Iterable[Message] = _on_page(reader, Message.objects.filter(tree=message.tree)).defer(
+        "search", "text_digest"
+    )
+    if reader is None:
+        messages = without_gaps(messages)
+        if message.pk not in {m.pk for m in messages}:
+            raise not_found
     children: dict[UUID | None, list[Message]] = defaultdict(list)
     for m in messages:
         children[m.parent_id].append(m)
     if not children[None]:
         raise not_found
-    mine: dict[UUID, set[str]] = defaultdict(set)
-    reactions = Reaction.objects.of_present_text().filter(message__tree=message.tree, author=user)
-    for message_id, emoji in reactions.values_list("message_id", "emoji"):
-        mine[message_id].add(emoji)
+    mine = _own_emojis(reader, message.tree) if reader else {}
     page_messages: dict[UUID, PageMessage] = {}
     waiting = list(children[None])
     while waiting:
         m = waiting.pop()
-        page_messages[m.pk] = page_message = _page_message(m, user, m.pk == message.pk, mine[m.pk])
+        page_message = _page_message(m, reader, m.pk == message.pk, mine.get(m.pk, set()))
+        page_messages[m.pk] = page_message
         if m.parent_id:
             page_messages[m.parent_id].replies.append(page_message)
         waiting.extend(reversed(sort_siblings(children[m.pk])))
-    _link_corrections(message.tree, page_messages, children)
-    return message.tree, page_messages[message.tree_id]
+    if reader:
+        _link_corrections(message.tree, page_messages, children)
+    root = page_messages[message.tree_id]
+    _unfold(root, message.pk)
+    return message.tree, root
 
 
-def _on_page(user: User, messages: QuerySet[Message]) -> QuerySet[Message]:
+def _own_emojis(user: User, tree: MessageTree) -> dict[UUID, set[str]]:
+    mine: dict[UUID, set[str]] = defaultdict(set)
+    reactions = Reaction.objects.of_present_text().filter(message__tree=tree, author=user)
+    for message_id, emoji in reactions.values_list("message_id", "emoji"):
+        mine[message_id].add(emoji)
+    return mine
+
+
+def _unfold(root: PageMessage, target_id: UUID) -> None:
+    """Unfold the replies to the prompt, the branch of the best ones, and the way to the target."""
+    best: PageMessage | None = root
+    while best is not None:
+        best.is_unfolded = True
+        best = best.replies[0] if best.replies else None
+    _unfold_to(root, target_id)
+
+
+def _unfold_to(message: PageMessage, target_id: UUID) -> bool:
+    """Return True if the target is this message or below it, with everything above it unfolded."""
+    found = message.id == target_id
+    for reply in message.replies:
+        found = _unfold_to(reply, target_id) or found
+    message.is_unfolded = message.is_unfolded or found
+    return found
+
+
+def get_path_for(reader: User | None, message_id: UUID) -> list[Message]:
+    """Return the conversation that ends with this message, the prompt first. Without a reader, if it is published.
+
+    Two statements. Raise NotFound if the message is not for this reader; what else they may not read is left out.
+    """
+    ids = [row.id for row in Message.objects.path(message_id)]
+    messages = visible_messages(reader, Message.objects.filter(pk__in=ids))
+    if reader is None:
+        messages = messages.filter(PUBLISHED)
+    path = list(messages.only("id", "parent", "role", "text", "lang", "depth").order_by("depth"))
+    if not path or path[-1].pk != message_id or (reader is None and len(path) < len(ids)):
+        raise message_unavailable()
+    return path
+
+
+def _on_page(user: User | None, messages: QuerySet[Message]) -> QuerySet[Message]:
     """Filter the messages of a tree page: those that this user may read, and placeholders of withdrawn ones."""
+    if user is None:
+        return messages.filter(PUBLISHED)
     return messages if reads_everything(user) else visible_messages(user, messages) | messages.filter(WITHDRAWN)
 
 
@@ -132,8 +198,9 @@ def _link_corrections(
             page_message.corrects, page_message.changes = original.id, word_diff(original.text, page_message.text)
 
 
-def _page_message(message: Message, user: User, is_target: bool, mine: set[str]) -> PageMessage:
+def _page_message(message: Message, user: User | None, is_target: bool, mine: set[str]) -> PageMessage:
     reads = may_read(user, message)
+    is_mine = user is not None and message.author_id == user.pk
     text = message.text if reads else placeholder_for(message)
     return PageMessage(
         message.pk,
@@ -142,14 +209,16 @@ def _page_message(message: Message, user: User, is_target: bool, mine: set[str])
         render(text),
         message.lang if reads else "en",
         is_target=is_target and message.parent_id is not None,
-        is_mine=message.author_id == user.pk,
+        is_mine=is_mine,
         synthetic=message.synthetic,
         created_at=message.created_at,
-        state=message_state(message),
+        state=message_state(message) if user else None,
         rank=None if message.rank is None else message.rank + 1,
-        thumbs=_thumbs(message, user, mine) if reads else None,
+        thumbs=_thumbs(message, user, mine) if reads and user else None,
         reported=Reaction.RED_FLAG in mine,
         is_withheld=not reads,
+        may_label=bool(user and reads and not is_mine),
+        author_id=message.author_id if user and acts_as_staff(user) else None,
     )
 
 
@@ -174,6 +243,13 @@ def timeline_of(tree: MessageTree) -> list[Step]:
 
 
 KINDS = ("prompt", "reply", "review", "ranking")
+OUTCOMES = {
+    "in_review": Q(deleted=False, withdrawn=False, hidden=False, review_result=None),
+    "accepted": Q(deleted=False, withdrawn=False, hidden=False, review_result=True),
+    "rejected": Q(deleted=False, withdrawn=False, hidden=False, review_result=False),
+    "gone": Q(deleted=True) | Q(withdrawn=True) | Q(hidden=True),
+}
+"""What can have become of an own message, as `message_state` says it; `gone` is removed, withdrawn or hidden."""
 PAGE_SIZE = 20
 EXCERPT = 160  # characters of a text in a list
 REMOVED = "(removed)"
@@ -192,6 +268,7 @@ class Contribution:
     state_label: str = ""
     rank: int | None = None
     may_withdraw: bool = False  # or may undo the withdrawal
+    may_change: bool = False  # a review, while nothing is decided about the message
 
 
 @dataclass(frozen=True)
@@ -201,31 +278,73 @@ class ContributionPage:
     older: str | None
 
 
-def contributions_of(
-    user: User, *, kind: str | None = None, older: str | None = None, newer: str | None = None, size: int = PAGE_SIZE
-) -> ContributionPage:
-    """Return one page of a user's contributions, newest first; one statement per kind.
+@dataclass(frozen=True)
+class ContributionFilter:
+    """Which of a user's contributions. Empty fields filter nothing; an outcome has only what the user wrote."""
 
-    Cursors are `<ISO date>~<uuid>` of the last (`older`) or first (`newer`) row of the previous page. Raise Invalid for
-    a malformed cursor or an unknown kind.
+    kind: str = ""
+    words: str = ""  # in the text, or in the text that was reviewed; for rankings in the message that was answered
+    lang: str = ""
+    outcome: str = ""
+    since: datetime | None = None
+    until: datetime | None = None  # before this moment
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        if self.kind:
+            return (self.kind,)
+        return ("prompt", "reply") if self.outcome else KINDS
+
+
+def contributions_of(
+    user: User,
+    *,
+    only: ContributionFilter | None = None,
+    older: str | None = None,
+    newer: str | None = None,
+    size: int = PAGE_SIZE,
+) -> ContributionPage:
+    """Return one page of a user's contributions, newest first; one statement per kind, and one for words.
+
+    `older` and `newer` are cursors of the page before. Raise Invalid for a malformed one, `unknown_kind`,
+    `unknown_outcome`.
     """
-    if kind is not None and kind not in KINDS:
-        raise Invalid(f"There is no kind of contribution called {kind!r}.", code="unknown_kind", field="kind")
-    cursor = _parse_cursor(older or newer)
+    only = only or ContributionFilter()
+    if only.kind and only.kind not in KINDS:
+        raise Invalid(f"There is no kind of contribution called {only.kind!r}.", code="unknown_kind", field="kind")
+    if only.outcome and only.outcome not in OUTCOMES:
+        raise Invalid(f"There is no state called {only.outcome!r}.", code="unknown_outcome", field="state")
+    direction = Direction.parse(older=older, newer=newer)
+    query = word_search.find_query(only.words, only.lang) if only.words else ""
+    if query is None:
+        return ContributionPage([], None, None)
     rows: list[Contribution] = []
-    for name in [kind] if kind else KINDS:
-        items = _after_cursor(_source(user, name), cursor, ascending=bool(newer))
-        rows.extend(_row(name, item, user) for item in items[: size + 1])
-    rows.sort(key=lambda row: (row.at, row.id), reverse=not newer)
-    more, rows = len(rows) > size, rows[:size]
-    if newer:
-        rows.reverse()
-    first, last = (f"{row.at.isoformat()}~{row.id}" for row in (rows[0], rows[-1])) if rows else (None, None)
-    return ContributionPage(
-        rows,
-        newer=first if (more if newer else bool(older)) else None,
-        older=last if (True if newer else more) else None,
-    )
+    for kind in only.kinds:
+        items: Any = direction.apply(_narrow(_source(user, kind), kind, only, query, user))
+        rows.extend(_row(kind, item, user) for item in items[: size + 1])
+    rows.sort(key=lambda row: (row.at, row.id), reverse=not direction.towards_newer)
+    page, has_newer, has_older = direction.cut(rows, size)
+    first, last = (str(Cursor(row.at, row.id)) for row in (page[0], page[-1])) if page else (None, None)
+    return ContributionPage(page, newer=first if has_newer else None, older=last if has_older else None)
+
+
+def _narrow(source: Source, kind: str, only: ContributionFilter, query: str, user: User) -> Source:
+    message = {"review": "message", "ranking": "parent"}.get(kind, "")
+    condition = Q()
+    if query:
+        # A hit reveals the text, so texts that the user may not read are left out.
+        condition &= Q(search=FoundQuery(query)) & (Q() if reads_everything(user) else PUBLIC)
+    if only.lang:
+        condition &= Q(lang=only.lang)
+    if message:
+        condition = about(message, condition)
+    elif only.outcome:
+        condition &= OUTCOMES[only.outcome]
+    if only.since:
+        condition &= Q(created_at__gte=only.since)
+    if only.until:
+        condition &= Q(created_at__lt=only.until)
+    return source.filter(condition)
 
 
 Source = QuerySet[Message] | QuerySet[Review] | QuerySet[Ranking]
@@ -264,24 +383,6 @@ def placeholder_for(message: Message) -> str:
     return REMOVED if message.deleted else HIDDEN
 
 
-def _after_cursor(source: Source, cursor: tuple[datetime, UUID] | None, *, ascending: bool) -> Source:
-    if cursor is not None:
-        at, row_id = cursor
-        side = "gt" if ascending else "lt"
-        source = source.filter(Q(**{f"created_at__{side}": at}) | Q(created_at=at, **{f"id__{side}": row_id}))
-    return source.order_by("created_at", "id") if ascending else source.order_by("-created_at", "-id")
-
-
-def _parse_cursor(value: str | None) -> tuple[datetime, UUID] | None:
-    if value is None:
-        return None
-    try:
-        at, _, row_id = value.partition("~")
-        return parse_timestamp(at), UUID(row_id)
-    except ValueError as error:
-        raise Invalid("This page address is broken; start again from the first page.", code="bad_cursor") from error
-
-
 def _row(kind: str, item: Message | Review | Ranking, user: User) -> Contribution:
     message = item if isinstance(item, Message) else item.message if isinstance(item, Review) else item.parent
     reads = may_read(user, message)
@@ -295,6 +396,9 @@ def _row(kind: str, item: Message | Review | Ranking, user: User) -> Contributio
         "excerpt": plain_excerpt(item.excerpt, EXCERPT),  # type: ignore[union-attr]
         "url": reverse("tree", args=[message.pk]) + f"#message-{message.pk}" if is_on_page and item.has_page else "",  # type: ignore[union-attr]
     }
+    if isinstance(item, Review):
+        is_open = message.review_result is None and item.revision_id == message.revision_id and reads
+        return Contribution(**row, may_change=is_open and item.kind in Review.BY_TASK)
     if not isinstance(item, Message):
         return Contribution(**row)
     state = message_state(item)

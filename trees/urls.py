@@ -1,13 +1,18 @@
 from django.urls import path
 
-from trees import snapshot_views, views
+from trees import explore_views, report_views, snapshot_views, views
 
 urlpatterns = [
+    path("explore/", explore_views.explore, name="explore"),
     path("data/", snapshot_views.snapshots, name="snapshots"),
     path("data/<str:name>/", snapshot_views.snapshot, name="snapshot"),
     path("data/<str:name>/<path:path>", snapshot_views.snapshot_file, name="snapshot_file"),
     path("me/contributions/", views.contributions, name="contributions"),
+    path("me/reports/", report_views.reports, name="reports"),
     path("messages/<uuid:message_id>/", views.tree, name="tree"),
+    path("messages/<uuid:message_id>/text/", views.message_text, name="message_text"),
+    path("messages/<uuid:message_id>/markdown/", views.message_markdown, name="message_markdown"),
+    path("messages/<uuid:message_id>/label/", views.label, name="message_label"),
     path("messages/<uuid:message_id>/react/", views.react, name="message_react"),
     path("messages/<uuid:message_id>/report/", views.report, name="message_report"),
     path("messages/<uuid:message_id>/suggest/", views.suggest, name="message_suggest"),

@@ -1,98 +1,182 @@
 """Pages about the data set: a user's contributions and one tree."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from oasst.accounts.models import User
 from oasst.accounts.requests import SignedInRequest
-from oasst.core.errors import Conflict, Gone, Invalid
+from oasst.core.errors import Conflict, Gone, Invalid, NotFound
 from oasst.core.http import kept_forms
 from oasst.core.http.kept_forms import keep_until_accepted
 from oasst.core.markdown.rendering import plain_excerpt
 from oasst.core.text.diff import word_diff
 from oasst.core.text.languages import name_of
 from trees import queries
-from trees.contributing import corrections, reactions, withdrawal
-from trees.forms import SuggestionForm, WithdrawalForm
+from trees.contributing import corrections, reactions, reviews, withdrawal
+from trees.forms import ContributionsForm, SuggestionForm, WithdrawalForm
+from trees.interchange.snapshots.published import published_snapshots
+from trees.label_questions import LabelQuestions
 from trees.lifecycle.policy import current_policy
 from trees.lifecycle.states import TABLE, State
-from trees.models import Report, Withdrawal
+from trees.models import Message, Report, Review, Role, Withdrawal
 from trees.moderation import personal_data
-
-FILTERS = [
-    ("", "Everything"),
-    ("prompt", "Prompts"),
-    ("reply", "Replies"),
-    ("review", "Reviews"),
-    ("ranking", "Rankings"),
-]
 
 
 @login_required
 @require_safe
 def contributions(request: SignedInRequest) -> HttpResponse:
+    form = ContributionsForm(request.GET)
+    page = queries.ContributionPage([], None, None)
+    if form.is_valid():
+        page = queries.contributions_of(
+            request.user, only=form.filter(), older=request.GET.get("older"), newer=request.GET.get("newer")
+        )
     kind = request.GET.get("kind", "")
-    page = queries.contributions_of(
-        request.user, kind=kind or None, older=request.GET.get("older"), newer=request.GET.get("newer")
-    )
-    path = reverse("contributions")
 
     def page_url(**changes: str | None) -> str:
-        query = urlencode({key: value for key, value in {"kind": kind, **changes}.items() if value})
-        return f"{path}?{query}" if query else path
+        given: dict[str, str | None] = {name: request.GET.get(name) for name in form.fields}
+        query = urlencode({name: value for name, value in {**given, **changes}.items() if value})
+        return reverse("contributions") + (f"?{query}" if query else "")
 
+    kinds: Any = form.fields["kind"]
     context = {
+        "form": form,
         "rows": page.rows,
         "asked_about": [
             (message.pk, plain_excerpt(message.text, queries.EXCERPT))
             for message in personal_data.texts_to_ask_about(request.user)
         ],
-        "filters": [(value, label, value == kind, page_url(kind=value)) for value, label in FILTERS],
+        "filters": [(value, label, value == kind, page_url(kind=value)) for value, label in kinds.choices],
+        "is_filtered": any(request.GET.get(name) for name in form.fields if name != "kind"),
         "previous_url": page_url(newer=page.newer) if page.newer else "",
         "next_url": page_url(older=page.older) if page.older else "",
     }
-    return render(request, "trees/contributions.html", context)
+    status = HTTPStatus.OK if form.is_valid() else HTTPStatus.BAD_REQUEST
+    return render(request, "trees/contributions.html", context, status=status)
 
 
-@login_required
 @require_safe
-def tree(request: SignedInRequest, message_id: UUID) -> HttpResponse:
-    return _tree_page(request, message_id)
+def tree(request: HttpRequest, message_id: UUID) -> HttpResponse:
+    """Show the conversation around a message; visitors see it if it is published, else they are asked to sign in."""
+    try:
+        return _tree_page(request, message_id)
+    except NotFound:
+        if request.user.is_authenticated:
+            raise
+        return redirect_to_login(request.get_full_path())
 
 
-def _tree_page(request: SignedInRequest, message_id: UUID, status: int = HTTPStatus.OK) -> HttpResponse:
+def _reader(request: HttpRequest) -> User | None:
+    return request.user if isinstance(request.user, User) else None
+
+
+def _tree_page(request: HttpRequest, message_id: UUID, status: int = HTTPStatus.OK) -> HttpResponse:
     """Render the conversation around a message."""
-    message_tree, root = queries.get_tree_for(request.user, message_id)
+    reader = _reader(request)
+    message_tree, root = queries.get_tree_for(reader, message_id)
     row = TABLE[State(message_tree.state)]
-    size, waiting = 0, [root]
+    size, target, waiting = 0, root, [root]
     while waiting:
         message = waiting.pop()
-        size += message.state == "accepted"
+        size += message.state in (None, "accepted")
+        target = message if message.id == message_id else target
         waiting.extend(message.replies)
     context = {
         "tree": {
             "id": message_tree.pk,
             "state": message_tree.state,
             "state_label": row.label,
+            "lang": message_tree.lang,
             "lang_name": name_of(message_tree.lang),
             "message_count": size,
             "goal": message_tree.goal_tree_size if row.active else None,
         },
         "root": root,
+        "target": target,
         "target_id": message_id,
-        "timeline": queries.timeline_of(message_tree),
+        "is_visitor": reader is None,
+        "site_url": settings.PUBLIC_URL,
+        # Its reasons are written for people who take part.
+        "timeline": queries.timeline_of(message_tree) if reader else [],
+        "snapshot": published_snapshots().first() if message_tree.state == State.READY_FOR_EXPORT else None,
         "report_categories": Report.Category.choices,
         "report_limit": reactions.LONGEST_REPORT,
     }
-    return render(request, "trees/tree.html", context, status=status)
+    response = render(request, "trees/tree.html", context, status=status)
+    if reader is not None:
+        response["X-Robots-Tag"] = "noindex"
+    return response
+
+
+@require_safe
+def message_text(request: HttpRequest, message_id: UUID) -> HttpResponse:
+    """Return a message as it was typed."""
+    return _as_text(request, message_id, lambda path: path[-1].text)
+
+
+@require_safe
+def message_markdown(request: HttpRequest, message_id: UUID) -> HttpResponse:
+    """Return the conversation up to a message as Markdown, with a heading for each speaker."""
+    speakers = {Role.PROMPTER.value: _("User"), Role.ASSISTANT.value: _("Assistant")}
+    return _as_text(
+        request, message_id, lambda path: "\n\n".join(f"## {speakers[m.role]}\n\n{m.text}" for m in path) + "\n"
+    )
+
+
+def _as_text(request: HttpRequest, message_id: UUID, write: Callable[[list[Message]], str]) -> HttpResponse:
+    reader = _reader(request)
+    try:
+        path = queries.get_path_for(reader, message_id)
+    except NotFound:
+        if reader is not None:
+            raise
+        return redirect_to_login(request.get_full_path())
+    # Plain text, which no browser runs or downloads.
+    response = HttpResponse(write(path), content_type="text/plain; charset=utf-8")
+    response["X-Robots-Tag"] = "noindex"
+    return response
+
+
+@keep_until_accepted("message_label")
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def label(request: SignedInRequest, message_id: UUID) -> HttpResponse:
+    """Ask what somebody thinks of a message that no task gave them, and store the answers."""
+    policy = current_policy()
+    message = reviews.get_labelable_for(request.user, message_id)
+    asked = reviews.requested_labels(message, Review.Mode.FULL, policy)
+    kept = kept_forms.find_kept_form(request, request.path)
+    initial = kept.fields.dict() if kept else reviews.find_free_labels(request.user, message_id)
+    form = LabelQuestions(request.POST if request.method == "POST" else None, asked=asked, initial=initial)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if form.errors else HTTPStatus.OK
+    if request.method == "POST" and form.is_valid():
+        try:
+            reviews.label_freely(message_id=message_id, user=request.user, labels=form.labels, policy=policy)
+        except Invalid as error:
+            form.add_error(error.field if error.field in form.fields else None, error.message)
+            status = HTTPStatus.UNPROCESSABLE_ENTITY
+        else:
+            messages.success(request, _("Your labels are stored. They help research, and change nothing here."))
+            return redirect(_message_url(message_id))
+    context = {
+        "form": form,
+        "conversation": queries.conversation_to(message, request.user),
+        "back_url": _message_url(message_id),
+    }
+    return render(request, "trees/label.html", context, status=status)
 
 
 @login_required
@@ -113,9 +197,18 @@ def report(request: SignedInRequest, message_id: UUID) -> HttpResponse:
         kept_forms.set_refused(request, error)
         return _tree_page(request, message_id, HTTPStatus.BAD_REQUEST)
     if stored.status == Report.Status.OPEN:
-        messages.success(request, "Thank you. A moderator will look at it.")
+        messages.success(
+            request,
+            _("Thank you. A moderator will look at it. You see the answer under “My reports” in your profile."),
+        )
     else:
-        messages.info(request, "You reported this text before, and a moderator has answered. Nothing new was sent.")
+        messages.info(
+            request,
+            _(
+                "You reported this text before, and a moderator has answered: see “My reports” in your profile. "
+                "Nothing new was sent."
+            ),
+        )
     return redirect(_message_url(message_id))
 
 
@@ -141,7 +234,7 @@ def suggest(request: SignedInRequest, message_id: UUID) -> HttpResponse:
             form.add_error(error.field if error.field in form.fields else None, error.message)
             status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, Invalid) else HTTPStatus.CONFLICT
         else:
-            messages.success(request, "Stored beside the other text. People will review it. Thank you!")
+            messages.success(request, _("Stored beside the other text. People will review it. Thank you!"))
             return redirect(_message_url(stored.pk))
     context = {
         "form": form,
@@ -176,8 +269,8 @@ def withdraw(request: SignedInRequest, own_message_id: UUID) -> HttpResponse:
             status = HTTPStatus.CONFLICT
         else:
             is_deleted = withdrawn.status == Withdrawal.Status.GRANTED
-            text = "Your text is removed." if is_deleted else "Your text is hidden from everybody but the moderators."
-            messages.success(request, text)
+            removed, hidden = _("Your text is removed."), _("Your text is hidden from everybody but the moderators.")
+            messages.success(request, removed if is_deleted else hidden)
             return redirect("contributions")
     outlook = withdrawal.get_preview_for(request.user, own_message_id)
     context = {
@@ -197,7 +290,7 @@ def withdraw_undo(request: SignedInRequest, own_message_id: UUID) -> HttpRespons
     except Conflict as error:
         messages.error(request, error.message)
     else:
-        messages.success(request, "Your text is where it was, and can be read again.")
+        messages.success(request, _("Your text is where it was, and can be read again."))
     return redirect("contributions")
 
 
@@ -211,10 +304,10 @@ def own_personal_data(request: SignedInRequest, own_message_id: UUID) -> HttpRes
         try:
             if request.POST.get("answer") == "mask":
                 personal_data.mask_own(**about, author=request.user, policy=current_policy())
-                messages.success(request, "Your text is masked. Thank you!")
+                messages.success(request, _("Your text is masked. Thank you!"))
             else:
                 personal_data.keep_own(**about, author=request.user)
-                messages.success(request, "Your text stays as it is.")
+                messages.success(request, _("Your text stays as it is."))
         except Conflict as error:
             messages.error(request, error.message)
             status = HTTPStatus.CONFLICT

@@ -23,7 +23,7 @@ class OutcomeForm(ReasonForm):
         super().__init__(*args, **kwargs)
         self.fields["reason"].widget.attrs.update(
             {
-                "placeholder": "What came of it? (required)",
+                "placeholder": "What came of it? (required, the reporter reads it)",
                 "aria-label": "Outcome",
                 "data-limit": moderation.OUTCOME_LENGTH,
             }

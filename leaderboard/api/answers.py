@@ -12,7 +12,7 @@ from django.core.cache import cache
 from leaderboard import jobs, levels, queries, streaks, tallies, time_frames
 from leaderboard.hot import BoardRow, read_troll_board
 from leaderboard.models import TrollStanding
-from leaderboard.points import FLAGS, MEANS
+from leaderboard.points import FLAGS, MEANS, score_of
 from leaderboard.time_frames import Frame
 from oasst.accounts import hot
 from oasst.accounts.models import ApiClient, User
@@ -150,7 +150,7 @@ def _find(client: ApiClient, user_id: UUID) -> User | None:
 
 def _own_rows(user: User, counts: dict[Frame, Counter[str]]) -> dict[Frame, BoardRow]:
     """Return the user's row in each of these frames, with its rank if the board shows them. One statement."""
-    rows = {frame: BoardRow(user, by, queries.score_of(by, "points")) for frame, by in counts.items()}
+    rows = {frame: BoardRow(user, by, score_of(by, "points")) for frame, by in counts.items()}
     ranked = [frame for frame, row in rows.items() if row.counts and user.enabled and user.show_on_leaderboard]
     if ranked:
         positions = [queries.BoardPosition(frame, rows[frame].score, user.pk) for frame in ranked]

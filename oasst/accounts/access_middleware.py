@@ -22,8 +22,15 @@ from oasst.core.http import error_views, kept_forms
 from oasst.core.http.api_paths import has_no_session_user
 from oasst.core.http.requests import is_fragment_request, wants_json
 
-# Open to everybody: pages that explain the terms, and those to sign out and to delete the account.
-_OPEN_PAGES = frozenset({"terms", "terms_accept", "privacy", "suspended", "profile_delete", "sign_in_again"})
+# Open to everybody: pages that explain the site, the terms or the suspension, those to sign out, to take one's data
+# along and to delete the account, and what stops mails.
+_OPEN_PAGES = frozenset(
+    {
+        *("terms", "terms_accept", "privacy", "suspended", "appeal", "sign_in_again"),
+        *("own_data", "own_data_file", "profile_delete", "notices_stop"),
+        *("about", "team", "report_fault", "project_ended", "announcement_dismiss"),
+    }
+)
 # Open without the current terms, because users may withdraw what they wrote under earlier ones.
 _OPEN_WITHOUT_TERMS = frozenset({"contributions", "message_withdraw", "message_withdraw_undo"})
 # Not for contributors: these pages check on their own.

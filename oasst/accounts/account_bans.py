@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from django.db import transaction
 from django.utils import timezone
 
-from oasst.accounts import suspensions
+from oasst.accounts import appeals, suspensions
 from oasst.accounts.locks import lock_user
 from oasst.accounts.models import Ban, User
 from oasst.accounts.roles import require_another_administrator, require_higher_rank
@@ -66,10 +66,13 @@ def apply_ban(user: User, *, actor: User | None, reason: str) -> None:
 
 
 def lift_ban(user: User, *, actor: User | None, reason: str) -> None:
-    """Write the end of a ban, under the same conditions as `apply_ban`, and undo `deleted_at` of a purge."""
+    """Write the end of a ban, under the same conditions as `apply_ban`, undo `deleted_at` of a purge, and grant an open
+    appeal.
+    """
     user.enabled, user.ban_reason, user.banned_at = True, "", None
     if user.is_active:
         user.deleted_at = None
     user.save(update_fields=["enabled", "ban_reason", "banned_at", "deleted_at"])
     Ban.objects.filter(user=user, lifted_at=None).update(lifted_at=timezone.now(), lifted_by=actor, lift_reason=reason)
+    appeals.grant_open(user, actor=actor, answer=reason)
     suspensions.forget(user)

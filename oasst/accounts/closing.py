@@ -7,15 +7,26 @@ from django.utils import timezone
 
 from oasst.accounts import names, suspensions
 from oasst.accounts.authentication import second_factor
-from oasst.accounts.consent import withdraw_terms
+from oasst.accounts.consent import withdraw_all
 from oasst.accounts.locks import lock_administrators, lock_user
-from oasst.accounts.models import Identity, ProgramSession, Role, Session, SignInLink, Token, User
+from oasst.accounts.models import (
+    Acknowledgement,
+    Appeal,
+    Identity,
+    ProgramSession,
+    Role,
+    Session,
+    SignInLink,
+    Token,
+    User,
+)
 from oasst.accounts.profiles import NO_TIME_ZONE
 from oasst.accounts.roles import require_another_administrator
 from oasst.core.after_commit import enqueue_by_name
 
 DELETED_NAME = "Deleted User"
-FOLLOW_UP_JOB = "trees.jobs.follow_standing"  # by name, because trees is a higher layer
+# By name, because these are in higher layers.
+FOLLOW_UP_JOBS = ("trees.jobs.follow_standing", "oasst.site.notices.jobs.forget_person")
 
 
 @transaction.atomic
@@ -24,8 +35,8 @@ def close_account(user: User) -> None:
 
     The row stays without a name, because texts and rankings refer to it. Deleted are all means to sign in: addresses,
     linked accounts, identities at API clients, tokens, second factors, sessions, the password. For a suspended user,
-    keyed hashes of them stay. A job then shows messages again that only their reports had hidden. Raise Conflict
-    `last_administrator`.
+    keyed hashes of them stay. Jobs then show messages again that only their reports had hidden, and delete their
+    notices. Raise Conflict `last_administrator`.
     """
     if User.objects.filter(pk=user.pk, role=Role.ADMIN).exists():
         lock_administrators()  # before the row, always in this order
@@ -35,13 +46,15 @@ def close_account(user: User) -> None:
     require_another_administrator(user)
     if not user.enabled:
         suspensions.remember(user)
-    withdraw_terms(user)
+    withdraw_all(user)
     EmailAddress.objects.filter(user=user).delete()
     SocialAccount.objects.filter(user=user).delete()
     Identity.objects.filter(user=user).delete()
     Token.objects.filter(user=user).delete()
     ProgramSession.objects.filter(user=user).delete()
     SignInLink.objects.filter(user=user).delete()
+    Acknowledgement.objects.filter(user=user).delete()
+    Appeal.objects.filter(user=user).delete()
     second_factor.remove_all(user)
     Session.end_all_of(user)
     user.email = None
@@ -57,4 +70,5 @@ def close_account(user: User) -> None:
     user.deleted_at = timezone.now()
     user.set_unusable_password()
     user.save()
-    enqueue_by_name(FOLLOW_UP_JOB, str(user.pk))
+    for job in FOLLOW_UP_JOBS:
+        enqueue_by_name(job, str(user.pk))

@@ -26,3 +26,20 @@ def withdraw_terms(user: User) -> None:
     Consent.objects.filter(user=user, document=TERMS_DOCUMENT, withdrawn_at=None).update(withdrawn_at=timezone.now())
     user.terms_version = ""
     user.save(update_fields=["terms_version"])
+
+
+@transaction.atomic
+def give_consent(user: User, document: str, version: str) -> None:
+    """Record that the user agrees to a document besides the terms, once per version."""
+    Consent.objects.get_or_create(user=user, document=document, version=version, withdrawn_at=None)
+
+
+def withdraw_consent(user: User, document: str) -> None:
+    Consent.objects.filter(user=user, document=document, withdrawn_at=None).update(withdrawn_at=timezone.now())
+
+
+@transaction.atomic
+def withdraw_all(user: User) -> None:
+    """Withdraw the user's consent to everything, as `withdraw_terms` does for the terms."""
+    withdraw_terms(user)
+    Consent.objects.filter(user=user, withdrawn_at=None).update(withdrawn_at=timezone.now())

@@ -110,7 +110,7 @@ TERMS = Document(
 
 PRIVACY = Document(
     title="Privacy notice",
-    version="3",
+    version="4",
     summary=(
         "We keep your e-mail address to let you in, and your contributions to build the data set.",
         "Published data carries no names, no addresses and no account numbers.",
@@ -147,7 +147,8 @@ PRIVACY = Document(
             (
                 "One cookie keeps you signed in, one protects forms against misuse, and one remembers for a year that "
                 "you signed in with this browser before, so that strangers who try passwords for your account do not "
-                "shut you out. There is nothing else, so there is no banner.",
+                "shut you out. If you try a practice review before you sign in, one more holds for a week what you "
+                "answered, so that it can be credited to you. There is nothing else, so there is no banner.",
             ),
         ),
         (

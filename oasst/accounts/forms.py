@@ -1,6 +1,5 @@
 """Forms of the account pages. Services enforce the rules."""
 
-import zoneinfo
 from typing import Any
 
 from allauth.account.fields import EmailField
@@ -9,15 +8,19 @@ from django import forms
 from django.http import QueryDict
 from django.template.loader import render_to_string
 from django.utils.datastructures import MultiValueDict
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, gettext_lazy
 
 from oasst.accounts.email_addresses import MAX_LENGTH, TOO_LONG, why_refused
 from oasst.accounts.email_owners import find_owner
-from oasst.accounts.models import Role, User
+from oasst.accounts.models import Appeal, Role, User
+from oasst.accounts.profiles import MAX_CONTRIBUTION_LANGUAGES
+from oasst.accounts.time_zones import find_zone, zone_names
 from oasst.core.errors import DomainError
-from oasst.core.form_fields import LineField
+from oasst.core.form_fields import LineField, TextField
 from oasst.core.http.kept_forms import KeptForm
 from oasst.core.ratelimit import Remaining
-from oasst.core.text.languages import LANGUAGES
+from oasst.core.text.languages import BY_CODE, LANGUAGES
 from oasst.core.text.validation import NAME_LIMIT, clean_name
 
 _LANGUAGE_CHOICES = [(language.code, f"{language.own_name} ({language.english_name})") for language in LANGUAGES]
@@ -80,48 +83,99 @@ class ForgotPasswordForm(ResetPasswordForm):
         return email
 
 
+class LanguagePicker(forms.SelectMultiple):
+    """Languages in order of preference: a numbered list of selects, some of them empty.
+
+    That works without script, and a form sends the languages in their order. static/js/languages.js shows them as chips
+    with a search. static/css/languages.css and that script belong on each page with this widget.
+    """
+
+    use_fieldset = True
+    SPARE, LEAST = 3, 6
+    """Empty selects, and selects in all: so many languages can be added at once without script."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
+        """Return each chosen language once; an empty select is none."""
+        return list(dict.fromkeys(tag for tag in super().value_from_datadict(data, files, name) or [] if tag))
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        chosen = [str(tag) for tag in value or []]
+        number = min(max(len(chosen) + self.SPARE, self.LEAST), MAX_CONTRIBUTION_LANGUAGES)
+        context = {
+            "name": name,
+            "id": (attrs or {}).get("id") or f"id_{name}",
+            "invalid": (attrs or {}).get("aria-invalid"),
+            "chosen": [*chosen, *[""] * (number - len(chosen))],
+            "limit": MAX_CONTRIBUTION_LANGUAGES,
+            # A tag that is not on the menu must not vanish when the form is saved.
+            "options": [_option(tag) for tag in dict.fromkeys([*BY_CODE, *chosen])],
+        }
+        return render_to_string("fragments/language_picker.html", context)
+
+
+def _option(tag: str) -> tuple[str, str, str]:
+    """Return tag, own name and English name."""
+    language = BY_CODE.get(tag)
+    return (tag, language.own_name, language.english_name) if language else (tag, tag, tag)
+
+
+class LanguagesField(forms.MultipleChoiceField):
+    """The languages that somebody contributes in, the preferred one first. Services check the tags."""
+
+    widget = LanguagePicker
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"choices": _LANGUAGE_CHOICES, **kwargs})
+
+    def allow(self, tags: list[str]) -> None:
+        """Accept these tags too, which may not be on the menu."""
+        self.choices = [*_LANGUAGE_CHOICES, *((tag, tag) for tag in tags if tag not in BY_CODE)]
+
+
+class TimeZoneInput(forms.TextInput):
+    """A text field that offers the zones while one types; without `datalist` it takes the name of a zone or a city."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        list_id = f"{(attrs or {}).get('id') or name}_zones"
+        field = super().render(name, value, {**(attrs or {}), "list": list_id, "autocomplete": "off"}, renderer)
+        return field + render_to_string("fragments/time_zone_list.html", {"id": list_id, "zones": zone_names()})
+
+
 class ProfileForm(forms.Form):
-    display_name = LineField(label="Display name", limit=NAME_LIMIT, help_text="Seen by others on the leaderboard.")
-    time_zone = forms.ChoiceField(
-        label="Time zone", help_text="All times are shown in it, and it decides when your day begins."
+    display_name = LineField(
+        label=gettext_lazy("Display name"), limit=NAME_LIMIT, help_text=gettext_lazy("Seen by others on leaderboards.")
     )
-    interface_language = forms.ChoiceField(label="Language of the pages", choices=[("en", "English")])
-    contribution_languages = forms.MultipleChoiceField(
-        label="Languages you contribute in",
-        choices=_LANGUAGE_CHOICES,
+    contribution_languages = LanguagesField(
+        label=gettext_lazy("Languages you contribute in"),
         required=False,
-        help_text="You are offered work in these.",
+        help_text=gettext_lazy("You are offered work in the first one unless you choose another on your dashboard."),
     )
-    first_language = forms.ChoiceField(
-        label="Your first language",
-        required=False,
-        help_text="You are offered work in this one unless you choose another under “Work in”.",
+    time_zone = forms.CharField(
+        label=gettext_lazy("Time zone"),
+        widget=TimeZoneInput,
+        help_text=gettext_lazy(
+            "All times are shown in it, and it decides when your day begins. Type a city, such as Nairobi."
+        ),
     )
+    interface_language = forms.ChoiceField(label=gettext_lazy("Language of the pages"), choices=[("en", "English")])
     show_on_leaderboard = forms.BooleanField(
-        label="Show me on leaderboards", required=False, help_text="You keep your points either way."
+        label=gettext_lazy("Show me on leaderboards"),
+        required=False,
+        help_text=gettext_lazy("You keep your points either way."),
     )
 
     def __init__(self, *args: Any, user: User, kept: KeptForm | None = None, **kwargs: Any) -> None:
         stored = {
             "display_name": user.display_name,
-            "time_zone": user.time_zone,
+            "time_zone": user.time_zone.replace("_", " "),
             "interface_language": user.interface_language,
             "contribution_languages": user.contribution_languages,
-            "first_language": next(iter(user.contribution_languages), ""),
             "show_on_leaderboard": user.show_on_leaderboard,
         }
         kwargs.setdefault("initial", stored if kept is None else self._as_sent(kept.fields))
         super().__init__(*args, **kwargs)
-        zones: Any = self.fields["time_zone"]
-        zones.choices = [(name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones())]
-        # Includes languages that are not on the menu, which must not vanish when the form is saved. The user's own
-        # come first in their order, because browsers send the chosen ones in the order of the page.
         languages: Any = self.fields["contribution_languages"]
-        names = dict(_LANGUAGE_CHOICES)
-        own = user.contribution_languages
-        languages.choices = [(tag, names.get(tag, tag)) for tag in dict.fromkeys([*own, *names])]
-        first: Any = self.fields["first_language"]
-        first.choices = [("", "The first that is chosen above"), *languages.choices]
+        languages.allow(user.contribution_languages)
         if user.interface_language != "en":
             pages: Any = self.fields["interface_language"]
             pages.choices = [("en", "English"), (user.interface_language, user.interface_language)]
@@ -130,13 +184,13 @@ class ProfileForm(forms.Form):
         widgets = {name: field.widget for name, field in self.base_fields.items()}
         return {name: widget.value_from_datadict(fields, MultiValueDict(), name) for name, widget in widgets.items()}
 
-    def clean(self) -> dict[str, Any]:
-        """Move `first_language` to the front of the languages, if it is one of them or newly chosen."""
-        first = self.cleaned_data.pop("first_language", "")
-        languages = self.cleaned_data.get("contribution_languages")
-        if first and languages is not None and (first in languages or "first_language" in self.changed_data):
-            self.cleaned_data["contribution_languages"] = list(dict.fromkeys([first, *languages]))
-        return self.cleaned_data
+    def clean_time_zone(self) -> str:
+        zone = find_zone(self.cleaned_data["time_zone"])
+        if zone is None:
+            raise forms.ValidationError(
+                gettext("We do not know this time zone. Choose one of the list, such as Europe/Berlin."), "time_zone"
+            )
+        return zone
 
     def clean_display_name(self) -> str:
         try:
@@ -146,10 +200,33 @@ class ProfileForm(forms.Form):
 
 
 class LanguagesForm(forms.Form):
-    """Asked at the first visit. The browser's languages come first and are checked."""
+    """Asked at the first visit. The browser's languages are proposed."""
 
-    languages = forms.MultipleChoiceField(label="Languages you write in", choices=_LANGUAGE_CHOICES)
-    time_zone = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
+    languages = LanguagesField(label=gettext_lazy("Your languages"))
+    time_zone = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput({"data-browser-zone": ""}))
+
+
+class AcknowledgementForm(forms.Form):
+    agrees = forms.BooleanField(label=gettext_lazy("Thank me by name on the public page"), required=False)
+    name = LineField(
+        label=gettext_lazy("Name to thank"),
+        limit=NAME_LIMIT,
+        required=False,
+        help_text=gettext_lazy("As it is to stand there, such as your full name."),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        if self.cleaned_data.get("agrees") and not self.cleaned_data.get("name") and "name" not in self.errors:
+            self.add_error("name", gettext("Please say under which name."))
+        return self.cleaned_data
+
+
+class AppealForm(forms.Form):
+    text = TextField(
+        label=gettext_lazy("Why should your account not be suspended?"),
+        limit=Appeal.TEXT_LIMIT,
+        widget=forms.Textarea({"rows": 6}),
+    )
 
 
 class DeleteForm(forms.Form):

@@ -11,6 +11,7 @@ from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from oasst.accounts.names import NAME_ONCE, claim_name, free_name, friendly_name
 from oasst.core.ids import uuid7
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 
 # What moderators see in the admin besides the data set.
-_FOR_MODERATORS = frozenset({"accounts.view_user", "leaderboard.view_trollstanding", "inference.view_chatreport"})
+_FOR_MODERATORS = frozenset(
+    {
+        *("accounts.view_user", "accounts.view_appeal"),
+        *("leaderboard.view_trollstanding", "inference.view_chatreport"),
+    }
+)
 # What only administrators see of it: URLs of webhooks may contain secrets, and moderators review gold messages too.
 _FOR_ADMINISTRATORS = frozenset({"trees.view_webhook", "trees.view_delivery", "trees.view_goldmessage"})
 
@@ -227,6 +233,48 @@ class BanProposal(models.Model):
         return self.at + self.LIFETIME
 
 
+class Appeal(models.Model):
+    """What a suspended user says against the suspension, and the answer of a moderator. Closing the account deletes it.
+
+    It is about all bans that are in force, and the end of these is its end.
+    """
+
+    TEXT_LIMIT = 2000
+
+    class Status(models.TextChoices):
+        OPEN = "open", _("Waits for an answer")
+        GRANTED = "granted", _("Suspension lifted")
+        REFUSED = "refused", _("Suspension stays")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="appeals")
+    text = models.TextField()
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # Empty if the operator or an API client ended the ban.
+    decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    decided_at = models.DateTimeField(null=True, blank=True)
+    answer = models.CharField(max_length=500, blank=True)
+    mailed = models.BooleanField(default=False, editable=False, help_text="The user was told the answer by mail.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user"], condition=models.Q(status="open"), name="appeal_open_once"),
+            models.CheckConstraint(
+                condition=models.Q(status="open", decided_at=None)
+                | (~models.Q(status="open") & models.Q(decided_at__isnull=False)),
+                name="appeal_decided_whole",
+            ),
+        ]
+        indexes = [
+            # The moderators' queue, oldest first.
+            models.Index(fields=["created_at"], condition=models.Q(status="open"), name="appeal_queue"),
+        ]
+
+    def __str__(self) -> str:
+        return f"appeal, {self.created_at:%Y-%m-%d %H:%M}"
+
+
 class SuspendedIdentity(models.Model):
     """A keyed hash of an address or name of a suspended user (`suspensions`). Lifting the ban deletes it, but closing
     the account does not.
@@ -330,6 +378,24 @@ class SignInLink(Secret):
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="sign_in_link")
 
 
+class MailedSignIn(Secret):
+    """The link of a mail with a sign-in code. It signs in whoever owns the address, once; the account may be new."""
+
+    NEXT_LIMIT = 2000
+
+    email = models.EmailField()
+    asked_from = models.CharField(
+        max_length=100, blank=True, help_text="The browser that asked for the mail, in words."
+    )
+    next = models.CharField(max_length=NEXT_LIMIT, blank=True, help_text="The page to continue with.")
+
+    class Meta:
+        indexes = [
+            # For removing those that are over.
+            models.Index(fields=["expires_at"], name="mailed_sign_in_by_expiry"),
+        ]
+
+
 class ProgramSession(models.Model):
     """A program in which a user is signed in. Its access tokens name this row and end with it."""
 
@@ -371,6 +437,26 @@ class Consent(models.Model):
         return f"{self.document} {self.version}"
 
 
+class Acknowledgement(models.Model):
+    """The name under which a user wants to be thanked in public. It exists while they want that.
+
+    The `Consent` to it (`acknowledgements.DOCUMENT`) says since when, also after it was withdrawn.
+    """
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="acknowledgement")
+    name = models.CharField(max_length=100)
+    since = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        indexes = [
+            # The public list is in alphabetical order.
+            models.Index(Lower("name"), "user", name="acknowledgement_by_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Session(AbstractBaseSession):
     """A session with its user, so that all sessions of a user can be ended."""
 
@@ -392,3 +478,57 @@ class Session(AbstractBaseSession):
                 store(key).delete()
         user.devices_known_since = timezone.now()
         User.objects.filter(pk=user.pk).update(devices_known_since=user.devices_known_since)
+
+
+class SiteSettings(models.Model):
+    """What administrators set for the whole site while it runs. A row is never changed: the newest one is in force, and
+    the others are the history. Without a row the defaults are in force.
+
+    Only `site_settings.changing` adds rows, and `site_settings.reading` says what is in force.
+    """
+
+    announcement = models.CharField(
+        _("announcement"), max_length=500, blank=True, help_text=_("People see it above every page; empty means none.")
+    )
+    announcement_url = models.CharField(
+        _("its link"), max_length=500, blank=True, help_text=_("A page of this site (/data/), or an https address.")
+    )
+    announcement_until = models.DateTimeField(_("shown until"), null=True, blank=True)
+    maintenance = models.BooleanField(
+        _("maintenance"), default=False, help_text=_("Only moderators and administrators can use the site and the API.")
+    )
+    maintenance_message = models.CharField(
+        _("what people read meanwhile"), max_length=500, blank=True, help_text=_("Empty means a general sentence.")
+    )
+    maintenance_until = models.DateTimeField(
+        _("expected end"), null=True, blank=True, help_text=_("Shown to people; it ends nothing by itself.")
+    )
+    ended = models.BooleanField(
+        _("the project has ended"),
+        default=False,
+        help_text=_("No tasks any more: start page, dashboard and tasks lead to a closing page."),
+    )
+    ended_message = models.TextField(
+        _("what the closing page says"), max_length=2000, blank=True, help_text=_("Empty means a general text.")
+    )
+    sign_up = models.BooleanField(
+        _("new accounts"), default=True, help_text=_("Off: only people with an account can sign in.")
+    )
+    email_codes = models.BooleanField(
+        _("sign-in by mailed code"), default=True, help_text=_("Off: passwords, other services and links remain.")
+    )
+    chat = models.BooleanField(
+        _("chat"), default=True, help_text=_("Off: nobody can chat, neither on the site nor by the API.")
+    )
+    reason = models.CharField(_("reason"), max_length=500, blank=True, help_text=_("For the history."))
+    changed_at = models.DateTimeField(_("changed"), default=timezone.now, editable=False)
+    # Empty if the operator did it by a command.
+    changed_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, editable=False, related_name="+", verbose_name=_("by")
+    )
+
+    class Meta:
+        verbose_name = verbose_name_plural = _("site settings")
+
+    def __str__(self) -> str:
+        return str(_("Site settings"))

@@ -3,6 +3,8 @@
 import zoneinfo
 from collections.abc import Iterable
 
+from django.utils.translation import gettext
+
 from oasst.accounts import names
 from oasst.accounts.models import User
 from oasst.core.errors import Invalid
@@ -10,7 +12,7 @@ from oasst.core.ratelimit import PROFILE_CHANGES, count_use
 from oasst.core.text.validation import clean_language_tag, clean_name
 
 NO_TIME_ZONE = "UTC"  # until one is chosen
-_MAX_CONTRIBUTION_LANGUAGES = 20
+MAX_CONTRIBUTION_LANGUAGES = 20
 
 
 def update_profile(
@@ -24,7 +26,7 @@ def update_profile(
 ) -> None:
     languages = _clean_languages(contribution_languages)
     if time_zone not in zoneinfo.available_timezones():
-        raise Invalid("This is not a time zone.", code="time_zone", field="time_zone")
+        raise _no_zone()
     name = clean_name(display_name)
     count_use(PROFILE_CHANGES, user.pk)
     user.time_zone = time_zone
@@ -44,7 +46,7 @@ def choose_languages(user: User, tags: Iterable[str]) -> None:
     """Set the user's languages, in order. Raise Invalid (`language`, `none_chosen`, `too_many`), Busy."""
     languages = _clean_languages(tags)
     if not languages:
-        raise Invalid("Please choose at least one language.", code="none_chosen", field="languages")
+        raise Invalid(gettext("Please choose at least one language."), code="none_chosen", field="languages")
     count_use(PROFILE_CHANGES, user.pk)
     user.contribution_languages = languages
     user.save(update_fields=["contribution_languages"])
@@ -54,9 +56,20 @@ def choose_work_language(user: User, tag: str) -> None:
     """Set which of their languages the user works in. Raise Invalid `not_yours`, Busy."""
     count_use(PROFILE_CHANGES, user.pk)
     if tag not in user.contribution_languages:
-        raise Invalid("This is not one of your languages. Add it in your profile.", code="not_yours", field="lang")
+        raise Invalid(
+            gettext("This is not one of your languages. Add it in your profile."), code="not_yours", field="lang"
+        )
     user.work_language = tag
     user.save(update_fields=["work_language"])
+
+
+def choose_time_zone(user: User, time_zone: str) -> None:
+    """Set the user's time zone. Raise Invalid `time_zone`, Busy."""
+    if time_zone not in zoneinfo.available_timezones():
+        raise _no_zone()
+    count_use(PROFILE_CHANGES, user.pk)
+    user.time_zone = time_zone
+    user.save(update_fields=["time_zone"])
 
 
 def propose_time_zone(user: User, time_zone: str) -> None:
@@ -67,12 +80,16 @@ def propose_time_zone(user: User, time_zone: str) -> None:
         user.save(update_fields=["time_zone"])
 
 
+def _no_zone() -> Invalid:
+    return Invalid(gettext("This is not a time zone."), code="time_zone", field="time_zone")
+
+
 def _clean_languages(tags: Iterable[str]) -> list[str]:
     """Return each language once, in the same order."""
     languages = [clean_language_tag(tag, field="contribution_languages") for tag in tags]
-    if len(languages) > _MAX_CONTRIBUTION_LANGUAGES:
+    if len(languages) > MAX_CONTRIBUTION_LANGUAGES:
         raise Invalid(
-            f"Please choose at most {_MAX_CONTRIBUTION_LANGUAGES} languages.",
+            gettext("Please choose at most %(number)s languages.") % {"number": MAX_CONTRIBUTION_LANGUAGES},
             code="too_many",
             field="contribution_languages",
         )

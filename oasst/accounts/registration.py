@@ -2,13 +2,15 @@
 
 from allauth.account.models import EmailAddress
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from oasst.accounts import names, suspensions
 from oasst.accounts.account_bans import suspend_if_returning
 from oasst.accounts.email_addresses import clean_email
 from oasst.accounts.email_owners import drop_unverified_claims, find_owner
 from oasst.accounts.models import Role, User
-from oasst.core.errors import Conflict, Invalid
+from oasst.accounts.site_settings.reading import current
+from oasst.core.errors import Conflict, Invalid, NotAllowed
 from oasst.core.text.validation import clean_name
 
 
@@ -49,16 +51,27 @@ def create_user(
     return user
 
 
+def require_open_sign_up() -> None:
+    """Raise NotAllowed `sign_up_closed` if people cannot sign up now. Operators and API clients still add people."""
+    if not current().takes_new_people:
+        raise NotAllowed(
+            _("This site takes no new people at the moment. If you have an account, sign in with its address."),
+            code="sign_up_closed",
+        )
+
+
 def get_or_create_by_email(email: str) -> User:
     """Return the user who has just verified this address; create them if there is none.
 
     Unverified claims of other users to the address are removed, so that nobody else can sign in to the account.
+    Raise NotAllowed `sign_up_closed` for somebody new while the site takes nobody.
     """
     address = clean_email(email)
     with transaction.atomic():
         user = find_owner(address)
         is_new = user is None
         if user is None:
+            require_open_sign_up()
             drop_unverified_claims(address)
             try:
                 user = create_user(email=address)
@@ -66,7 +79,7 @@ def get_or_create_by_email(email: str) -> User:
                 user = find_owner(address)
                 if user is None:
                     raise
-        _, created = EmailAddress.objects.get_or_create(
+        _row, created = EmailAddress.objects.get_or_create(
             user=user, email=address, defaults={"verified": True, "primary": user.email == address}
         )
         if not created:

@@ -1,6 +1,7 @@
 """Ranks of roles, roles from the settings, and the rule that one administrator always remains."""
 
 from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 
 from oasst.accounts.access import require_moderator
@@ -12,23 +13,31 @@ _RANKS = {Role.GENERAL: 0, Role.MODERATOR: 1, Role.ADMIN: 2}
 
 
 def apply_listed_role(user: User) -> None:
-    """Raise the user to the role that ADMIN_EMAILS or MODERATOR_EMAILS gives to one of their verified addresses.
+    """Raise the user to the role that the settings give to one of their verified addresses (ADMIN_EMAILS,
+    MODERATOR_EMAILS) or accounts at another service (ADMIN_USERS, MODERATOR_USERS).
 
     It never demotes anybody: only an administrator does that.
     """
-    if not settings.ADMIN_EMAILS and not settings.MODERATOR_EMAILS:
-        return
-    addresses = {
-        email.lower() for email in EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
-    }
     role = Role.GENERAL
-    if addresses & set(settings.ADMIN_EMAILS):
+    if _is_listed(user, settings.ADMIN_EMAILS, settings.ADMIN_USERS):
         role = Role.ADMIN
-    elif addresses & set(settings.MODERATOR_EMAILS):
+    elif _is_listed(user, settings.MODERATOR_EMAILS, settings.MODERATOR_USERS):
         role = Role.MODERATOR
     if _RANKS[role] > _RANKS[Role(user.role)]:
         user.role = role
         user.save(update_fields=["role"])
+
+
+def _is_listed(user: User, emails: list[str], accounts: list[str]) -> bool:
+    """Return True if a verified address or a linked account (`provider:id`) of the user is listed."""
+    if emails:
+        verified = EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
+        if not set(emails).isdisjoint(email.lower() for email in verified):
+            return True
+    if accounts:
+        linked = SocialAccount.objects.filter(user=user).values_list("provider", "uid")
+        return not set(accounts).isdisjoint(f"{provider}:{uid}" for provider, uid in linked)
+    return False
 
 
 def is_last_administrator(user: User) -> bool:

@@ -4,8 +4,9 @@ Streaks are counted in the same zone; leaderboards and statistics use UTC and sa
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -24,6 +25,31 @@ def user_zone(user: User) -> ZoneInfo:
         return ZoneInfo(user.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return _UTC
+
+
+@cache
+def zone_names() -> tuple[str, ...]:
+    """Return the names of all zones as people read them, in alphabetical order: "America/New York"."""
+    return tuple(sorted(name.replace("_", " ") for name in available_timezones()))
+
+
+@cache
+def _zones_by_typed_name() -> dict[str, str]:
+    """Return what somebody may type, in lower case → zone: its name, or only its city where that is one zone."""
+    cities: dict[str, set[str]] = {}
+    for name in available_timezones():
+        cities.setdefault(_as_typed(name.rpartition("/")[2]), set()).add(name)
+    by_city = {city: names.pop() for city, names in cities.items() if len(names) == 1}
+    return by_city | {_as_typed(name): name for name in available_timezones()}
+
+
+def _as_typed(name: str) -> str:
+    return " ".join(name.replace("_", " ").casefold().split())
+
+
+def find_zone(typed: str) -> str | None:
+    """Return the zone that somebody means: by its name or its city, in any case, with spaces or underscores."""
+    return _zones_by_typed_name().get(_as_typed(typed))
 
 
 class UserTimeZone(MiddlewareMixin):

@@ -1,18 +1,28 @@
 from django.conf import settings
 from django.urls import include, path
 
-from oasst.accounts import token_views, views
-from oasst.accounts.authentication import proof_views, second_factor_views, session_views, sign_in_link_views
+from oasst.accounts import acknowledgement_views, appeal_views, token_views, views
+from oasst.accounts.authentication import (
+    mailed_sign_in_views,
+    proof_views,
+    second_factor_views,
+    session_views,
+    sign_in_link_views,
+)
 from oasst.accounts.authentication.providers import login_paths
 
 urlpatterns = [
     path("terms/", views.terms, name="terms"),
     path("terms/accept/", views.terms_accept, name="terms_accept"),
     path("privacy/", views.privacy, name="privacy"),
-    path("suspended/", views.suspended, name="suspended"),
+    path("suspended/", appeal_views.suspended, name="suspended"),
+    path("suspended/appeal/", appeal_views.appeal, name="appeal"),
     path("me/", views.profile, name="profile"),
+    path("thanks/", acknowledgement_views.thanks, name="thanks"),
+    path("me/acknowledgement/", acknowledgement_views.acknowledgement, name="acknowledgement"),
     path("me/present/", views.current_user, name="present"),
     path("me/languages/", views.languages, name="languages"),
+    path("me/time-zone/", views.time_zone, name="time_zone"),
     path("me/work-language/", views.work_language, name="work_language"),
     path("me/delete/", views.profile_delete, name="profile_delete"),
     path("me/tokens/", token_views.own_tokens, name="tokens"),
@@ -26,6 +36,7 @@ urlpatterns = [
     path("accounts/login/", views.SignInPage.as_view(), name="account_login"),
     path("accounts/login/code/", views.RequestCodePage.as_view(), name="account_request_login_code"),
     path("accounts/login/code/confirm/", views.ConfirmCodePage.as_view(), name="account_confirm_login_code"),
+    path("accounts/login/link/", mailed_sign_in_views.mailed_sign_in, name="mailed_sign_in"),
     path("accounts/link/", sign_in_link_views.sign_in_by_link, name="sign_in_link"),
     path("accounts/email/", views.EmailAddressesPage.as_view(), name="account_email"),
     path("accounts/confirm-email/<str:key>/", views.ConfirmEmailPage.as_view(), name="account_confirm_email"),

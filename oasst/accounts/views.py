@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 from allauth.account import app_settings as account_settings
@@ -33,12 +34,14 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.generic import FormView
 
 from oasst.accounts import closing, consent, names, profiles, registration, roles
 from oasst.accounts.access import has_current_terms, may_use_debug_login
+from oasst.accounts.authentication import sign_in_proof
 from oasst.accounts.authentication.attempt_limits import count_code, count_password, passwords_left
 from oasst.accounts.authentication.sign_in import SignInCode, is_browser_of
 from oasst.accounts.documents import PRIVACY, TERMS, contact_address
@@ -100,6 +103,7 @@ class SignInPage(RateLimitMixin, LoginView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         context["code_form"] = CodeForm()
+        context["proof"] = sign_in_proof.next_demand(self.request)
         if may_use_debug_login(self.request):
             context["debug_login_form"] = DebugLoginForm()
         form = context["form"]
@@ -172,8 +176,19 @@ class RequestCodePage(RateLimitMixin, RequestLoginCodeView):
         return CodeForm
 
     def form_valid(self, form: CodeForm) -> HttpResponse:
-        SignInCode.start(self.request, form.cleaned_data["email"].lower())
+        email = form.cleaned_data["email"].lower()
+        if not sign_in_proof.has_proof(self.request, email):
+            proof = sign_in_proof.demand(self.request)
+            response = self.render_to_response(self.get_context_data(form=form, proof=proof, proof_is_asked=True))
+            response.status_code = HTTPStatus.TOO_MANY_REQUESTS
+            response["Retry-After"] = str(proof.seconds)
+            return response
+        SignInCode.start(self.request, email)
         return redirect(self.get_success_url())
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        return {"proof": sign_in_proof.next_demand(self.request), **context}
 
 
 def _explain_missing_code(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -225,6 +240,7 @@ class ConfirmCodePage(RateLimitMixin, ConfirmLoginCodeView):
         if self._process.record_invalid_attempt():
             return self.render_to_response(self.get_context_data(form=form))
         context = {"email": email, "code_form": CodeForm(initial={"email": email}), "tried": self._process.max_attempts}
+        context["proof"] = sign_in_proof.next_demand(self.request)
         # The code is void now; the page offers a new one and keeps `next`.
         return render(self.request, "account/login_code_used_up.html", self.get_context_data(form=form) | context)
 
@@ -324,21 +340,6 @@ def terms_accept(request: SignedInRequest) -> HttpResponse:
     return render(request, "accounts/terms_accept.html", {"document": TERMS, "next": target})
 
 
-@never_cache
-@login_required
-@require_safe
-def suspended(request: SignedInRequest) -> HttpResponse:
-    user = request.user
-    if user.enabled:
-        return redirect(settings.LOGIN_REDIRECT_URL)
-    return render(
-        request,
-        "accounts/suspended.html",
-        {"reason": user.ban_reason, "since": user.banned_at, "contact": contact_address()},
-        status=403,
-    )
-
-
 # --- For scripts ---
 
 
@@ -367,7 +368,7 @@ def profile(request: SignedInRequest) -> HttpResponse:
         except DomainError as error:
             add_domain_error(form, error)
         else:
-            messages.success(request, "Your profile is saved.")
+            messages.success(request, gettext("Your profile is saved."))
             return redirect("profile")
     # `person` is the stored user, so that a refused name does not look saved.
     return render(request, "accounts/profile.html", {"form": form, "person": request.user})
@@ -381,18 +382,27 @@ def languages(request: SignedInRequest) -> HttpResponse:
     if form.is_valid():
         profiles.propose_time_zone(request.user, form.cleaned_data["time_zone"])
         profiles.choose_languages(request.user, form.cleaned_data["languages"])
-        messages.success(request, "Your languages are saved. You can change them in your profile.")
+        messages.success(request, gettext("Your languages are saved. You can change them in your profile."))
     else:
-        messages.error(request, "Please choose at least one language of the list.")
+        messages.error(request, gettext("Please choose at least one language of the list."))
     return redirect("dashboard")
 
 
 @login_required
 @require_POST
+def time_zone(request: SignedInRequest) -> HttpResponse:
+    """Save the time zone that the browser proposed and its user accepted."""
+    profiles.choose_time_zone(request.user, request.POST.get("time_zone", ""))
+    messages.success(request, gettext("Your time zone is saved."))
+    return redirect(safe_next(request, reverse("profile")))
+
+
+@login_required
+@require_POST
 def work_language(request: SignedInRequest) -> HttpResponse:
-    """Save the choice "Work in" of the dashboard."""
+    """Save the choice "Work in", and return to the page with the form."""
     profiles.choose_work_language(request.user, request.POST.get("lang", ""))
-    return redirect("dashboard")
+    return redirect(safe_next(request, reverse("dashboard")))
 
 
 CONSEQUENCES = (

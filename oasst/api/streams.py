@@ -26,11 +26,20 @@ _slots = threading.BoundedSemaphore(MAX_STREAMS)
 
 def stream(lines: Iterator[str], media: str, request: HttpRequest) -> StreamingHttpResponse:
     """Return a streaming response of these lines. Raise Busy `streams_full`."""
-    if not _slots.acquire(blocking=False):
-        raise Busy("Other long answers are being sent right now.", code="streams_full", retry_after=30)
     compress = accepts_gzip(request)
     # Compress in the thread of the stream, not on the event loop.
-    source = _Source(gzip_stream(_chunks(lines)) if compress else _chunks(lines))
+    response = stream_file(gzip_stream(_chunks(lines)) if compress else _chunks(lines), media, request)
+    patch_vary_headers(response, ("Accept-Encoding",))
+    if compress:
+        response["Content-Encoding"] = "gzip"
+    return response
+
+
+def stream_file(chunks: Generator[bytes], media: str, request: HttpRequest) -> StreamingHttpResponse:
+    """Return a streaming response of a file that is made while it is sent. Raise Busy `streams_full`."""
+    if not _slots.acquire(blocking=False):
+        raise Busy("Other long answers are being sent right now.", code="streams_full", retry_after=30)
+    source = _Source(chunks)
     # Free the slot when neither the client nor the thread refers to the source, however they ended.
     weakref.finalize(source, _slots.release)
     # Without an event loop, as in tests, the caller reads in this thread.
@@ -39,9 +48,6 @@ def stream(lines: Iterator[str], media: str, request: HttpRequest) -> StreamingH
         connection.close()  # otherwise the request would hold it until the end of the stream
     response = StreamingHttpResponse(content, content_type=media)
     response["Cache-Control"] = "private, no-store"
-    patch_vary_headers(response, ("Accept-Encoding",))
-    if compress:
-        response["Content-Encoding"] = "gzip"
     return response
 
 

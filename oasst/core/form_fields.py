@@ -6,7 +6,7 @@ They have no `maxlength`, with which browsers silently cut a paste and count oth
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -14,6 +14,15 @@ from django.core.validators import ProhibitNullCharactersValidator
 
 from oasst.core.errors import Invalid
 from oasst.core.text.validation import clean_line, clean_optional, clean_text
+
+F = TypeVar("F", bound=forms.Form | forms.ModelForm)
+
+
+def without_maxlength(form: type[F]) -> type[F]:
+    """Return the form class without `maxlength`, which makes browsers cut a paste without a word."""
+    for field in form.base_fields.values():
+        field.widget.attrs.pop("maxlength", None)
+    return form
 
 
 class TextField(forms.CharField):

@@ -57,11 +57,16 @@ REACTIONS = RateLimit("reaction", "120 per 10 minutes", "reactions")
 REPORTS = RateLimit("report", "30 per hour; 100 per day", "reports")
 # For all users of an untrusted API client together, because it can invent as many as it likes.
 REPORTS_OF_CLIENT = RateLimit("report_program", "60 per hour; 300 per day", "reports by this program")
+# By address, of people who are not signed in; nothing of it is stored.
+PRACTICE = RateLimit("practice", "120 per 10 minutes", "practice reviews")
 FREE_LABELS = RateLimit("free_label", "240 per 10 minutes", "labels")
+UNDOS = RateLimit("undo", "60 per 10 minutes", "answers taken back")
 WITHDRAWALS = RateLimit("withdrawal", "60 per hour; 300 per day", "withdrawn texts")
 MASKS = RateLimit("mask", "120 per hour", "masked texts")
 SUGGESTIONS = RateLimit("suggestion", "30 per hour", "suggested texts")
 PROFILE_CHANGES = RateLimit("profile", "60 per hour", "changes to your profile")
+APPEALS = RateLimit("appeal", "5 per day", "appeals")
+OWN_DATA = RateLimit("own_data", "6 per day", "files with your data")
 NEW_TOKENS = RateLimit("token_new", "30 per day", "new tokens")
 CHAT_TURNS = RateLimit("chat_turn", "20 per 10 minutes", "questions to the assistant")
 NEW_CHATS = RateLimit("chat_new", "200 per hour; 1000 per day", "new chats")
@@ -95,6 +100,8 @@ REFRESHES = RateLimit("refresh", "60 per 10 minutes", "new tokens of this sessio
 # A browser that signed in to the account before skips all three and has its own limit.
 _LOOK_AGAIN = "Look for a mail that came before, also in the spam folder: the newest one is good for a few minutes."
 SIGN_IN_CODES_FROM_ADDRESS = RateLimit("code_address", "30 per 10 minutes", "mails with a code or a link", _LOOK_AGAIN)
+# More than these need a proof of work (`sign_in_proof`).
+SIGN_IN_CODES_WITHOUT_PROOF = RateLimit("code_free", "10 per 10 minutes", "mails with a code or a link", _LOOK_AGAIN)
 SIGN_IN_CODES_TO_MAILBOX = RateLimit(
     "code_mailbox", "5 per 10 minutes; 20 per day", "mails to this address", _LOOK_AGAIN
 )

@@ -18,6 +18,7 @@ from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
 from inference.models import ChatReport
+from oasst.accounts import appeals
 from oasst.accounts.access import require_member
 from oasst.accounts.administrator_bans import open_proposals
 from oasst.accounts.authentication import reauthentication
@@ -64,6 +65,7 @@ NAVIGATION = (
         "People and programs",
         (
             ("People", "group", "accounts.user"),
+            ("Appeals", "balance", "accounts.appeal"),
             ("Purges", "person_remove", "trees.purge"),
             ("Complaints by author", "thumb_down", "leaderboard.trollstanding"),
             ("API clients", "smart_toy", "accounts.apiclient"),
@@ -85,6 +87,7 @@ NAVIGATION = (
     (
         "Site",
         (
+            ("Site settings", "toggle_on", "accounts.sitesettings", "admin:accounts_sitesettings_add"),
             ("Periodic tasks", "schedule", "django_celery_beat.periodictask"),
             ("Runs of jobs", "history", "core.jobrecord"),
             ("Waiting jobs", "hourglass", "core.waitingjob"),
@@ -173,6 +176,7 @@ class ModeratorsSite(UnfoldAdminSite):
             "personal_data": personal_data.count_waiting(),
             "states": states,
             "chat_reports": ChatReport.open_summary(),
+            "appeals": appeals.open_summary(),
             "steps": find_first_steps(user, user.working_language, has_trees=bool(waiting.trees)),
             **(extra_context or {}),
         }

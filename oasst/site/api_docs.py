@@ -1,5 +1,6 @@
 """The pages that document our APIs, made from their OpenAPI documents."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -83,7 +84,7 @@ def _context(source: _Source) -> dict[str, Any]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            row = _row(f"{source.interface.base}{path}", method, operation)
+            row = _row(f"{source.interface.base}{path}", method, operation, document["components"]["schemas"])
             groups.setdefault(operation["tags"][0], []).append(row)
     statuses: dict[int, dict[Any, str]] = {}
     for reasons in source.reasons:
@@ -110,7 +111,8 @@ def _context(source: _Source) -> dict[str, Any]:
     }
 
 
-def _row(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
+def _row(path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    body = _content(operation.get("requestBody", {}))
     return {
         "id": operation["operationId"],
         "method": method.upper(),
@@ -118,7 +120,9 @@ def _row(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
         "summary": operation["summary"],
         "access": operation["description"],
         "parameters": [{**parameter, "type": _type(parameter["schema"])} for parameter in operation["parameters"]],
-        "body": _type(_content(operation.get("requestBody", {}))),
+        "body": _type(body),
+        "body_schema": body["$ref"].rpartition("/")[2] if "$ref" in body else "",
+        "example": json.dumps(_example(body, schemas), indent=2, ensure_ascii=False) if body else "",
         "answers": [
             {"status": status, "words": response["description"], "type": _types(response) if status < "3" else ""}
             for status, response in sorted(operation["responses"].items())
@@ -168,3 +172,34 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 _LIMITS = (("minimum", "from"), ("maximum", "to"), ("minLength", "at least"), ("maxLength", "at most"))
+
+_MAX_DEPTH = 4  # of an example: schemas may contain themselves
+
+
+def _example(schema: dict[str, Any], schemas: dict[str, Any], depth: int = 0) -> Any:
+    """Return a value of this JSON Schema that shows its form: required members, or all if none is."""
+    if depth > _MAX_DEPTH:
+        return None
+    if "$ref" in schema:
+        return _example(schemas[schema["$ref"].rpartition("/")[2]], schemas, depth)
+    if several := schema.get("anyOf") or schema.get("oneOf"):
+        return _example(several[0], schemas, depth)
+    for given in ("default", "const"):
+        if given in schema:
+            return schema[given]
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema.get("type", "object")
+    kind = kind[0] if isinstance(kind, list) else kind
+    if kind == "array":
+        return [_example(schema["items"], schemas, depth + 1)]
+    if kind == "object":
+        members = schema.get("properties", {})
+        names = schema.get("required") or members
+        return {name: _example(members[name], schemas, depth + 1) for name in names if name in members}
+    if kind == "string":
+        return _TEXTS.get(schema.get("format", ""), "text")
+    return {"boolean": False}.get(kind, max(0, schema.get("minimum", 0)))
+
+
+_TEXTS = {"uuid": "00000000-0000-0000-0000-000000000000", "date-time": "2026-01-31T12:00:00Z"}

@@ -20,6 +20,9 @@ SCHEDULES = (
     ScheduleEntry("Send again what the queue lost", "oasst.site.schedules.send_waiting_jobs", crontab()),
     ScheduleEntry("Count what happened", "leaderboard.jobs.count_what_happened", crontab()),
     ScheduleEntry("Tell webhooks what happened", "trees.jobs.send_webhooks", crontab()),
+    ScheduleEntry("Tell people what happened", "oasst.site.notices.jobs.write_notices", crontab()),
+    ScheduleEntry("Tell people of new levels", "oasst.site.notices.jobs.tell_levels", crontab(minute="*/5")),
+    ScheduleEntry("Mail what people have not read", "oasst.site.notices.jobs.begin_digests", crontab(minute="20")),
     ScheduleEntry("Let machines read new texts", "trees.jobs.queue_unread_texts", crontab()),
     ScheduleEntry("Find messages that say the same", "trees.jobs.find_near_duplicates", crontab(minute="*/5")),
     ScheduleEntry(

@@ -1,5 +1,16 @@
-"""Jobs that are enqueued after a commit and use several apps."""
+"""Jobs that are enqueued after a commit or by the clock, and use several apps."""
 
+from oasst.site.notices.digests import mail_digest
+from oasst.site.notices.exports import tell_of_snapshot
+from oasst.site.notices.jobs import begin_digests, forget_person, tell_levels, write_notices
 from oasst.site.purging import go_on_with_purge
 
-__all__ = ["go_on_with_purge"]
+__all__ = [
+    "begin_digests",
+    "forget_person",
+    "go_on_with_purge",
+    "mail_digest",
+    "tell_levels",
+    "tell_of_snapshot",
+    "write_notices",
+]

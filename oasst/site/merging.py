@@ -65,8 +65,11 @@ def _relations() -> list[ManyToOneRel]:
     """Return the foreign keys to users whose rows move: all but tasks, which follow their results, and scores, which
     are counted again.
     """
-    # Consent and secrets belong to the account they were given to, so they end with the source.
-    excluded = ("tasks.Task", "accounts.Consent", "accounts.ProgramSession", "mfa.Authenticator")
+    # Consent, secrets and settings belong to the account they were given to, so they end with the source.
+    excluded = (
+        *("tasks.Task", "accounts.Consent", "accounts.Acknowledgement", "accounts.ProgramSession"),
+        *("mfa.Authenticator", "site.Notice", "site.NoticeAccount"),
+    )
     return [
         relation
         for relation in User._meta.get_fields(include_hidden=True)

@@ -1,22 +1,32 @@
 """The front page and the dashboard, which use several apps."""
 
+from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.cache import patch_vary_headers
+from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
 from leaderboard import queries as board_queries
 from leaderboard.levels import level_of
+from leaderboard.points import score_of
 from leaderboard.streaks import streak_of
 from leaderboard.time_frames import Frame
+from leaderboard.top_five import top_five
+from oasst.accounts.forms import LanguagesForm
+from oasst.accounts.models import User
 from oasst.accounts.requests import SignedInRequest
-from oasst.core.text.languages import BY_CODE, accepted_languages, name_of
+from oasst.core.text.languages import accepted_languages, name_of
 from oasst.core.text.validation import clean_language_tag
 from oasst.site.first_steps import find_first_steps
+from oasst.site.landing import render_main as main_of_landing
 from tasks import estimates
 from tasks import queries as task_queries
 from tasks.kinds import TABLE, Kind
@@ -27,9 +37,13 @@ from trees.lifecycle.policy import TreePolicy, current_policy
 
 @require_safe
 def landing(request: HttpRequest) -> HttpResponse:
+    """Show visitors what this is; people who are signed in go to their dashboard. Sets no cookie."""
     if request.user.is_authenticated:
         return redirect("dashboard")
-    return render(request, "pages/landing.html")
+    context = {"main": main_of_landing(request), "page_url": f"{settings.PUBLIC_URL}{request.path}"}
+    response = render(request, "pages/landing.html", context)
+    patch_vary_headers(response, ["Accept-Language"])
+    return response
 
 
 @login_required
@@ -38,10 +52,10 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
     """Show the user's available work, open tasks and recent contributions. Reads only."""
     user = request.user
     lang = clean_language_tag(request.GET.get("lang") or user.working_language)
-    policy = current_policy()
-    counts = task_queries.availability(user, lang, policy)
+    work = _work(user, lang)
     # From the scores, because counting the user's messages, reviews and rankings on each visit is slower.
-    score = board_queries.own_counts(user, frames=[Frame.TOTAL])[Frame.TOTAL]
+    score_by_frame = board_queries.own_counts(user, frames=[Frame.TOTAL, Frame.DAY])
+    score = score_by_frame[Frame.TOTAL]
     contributions = {
         "prompts": score["prompts"],
         "replies": score["replies_assistant"] + score["replies_prompter"],
@@ -49,26 +63,21 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
         "rankings": score["rankings_total"],
         "accepted": sum(number for kind, number in score.items() if kind.startswith("accepted_")),
     }
-    total = sum(counts.values())
-    minutes = estimates.estimated_minutes(lang)
     recent = tree_queries.contributions_of(user, size=5).rows
     # Contributions, and work on texts, mean that there are trees; then this needs no query.
-    has_trees = bool(recent) or total > counts[Kind.INITIAL_PROMPT] or None
+    has_trees = bool(recent) or bool(work["random"]["count"]) or None
     context: dict[str, Any] = {
+        **work,
+        "nothing": _why_nothing(user, work),
         "person": user,
         "welcome": not any(contributions.values()),
-        "lang": lang,
-        "lang_name": name_of(lang),
         "languages": [(code, name_of(code), code == lang) for code in user.contribution_languages],
-        "offered_languages": [] if user.contribution_languages else _offered_languages(request),
-        # A new key for each view of the page: a double click takes only one task, the next visit takes another.
-        "idempotency_key": uuid4(),
-        "cards": [task_card(kind, number, minutes[kind], policy) for kind, number in counts.items() if number],
-        "random": {"count": total - counts[Kind.INITIAL_PROMPT], "room": counts[Kind.INITIAL_PROMPT]},
-        "nothing": None if total else task_queries.explain_no_work(user, lang, policy),
+        "languages_form": None if user.contribution_languages else _languages_form(request),
         "open_tasks": task_queries.latest_open_tasks(user),
         "contribution_counts": contributions,
-        "level": level_of(board_queries.score_of(score, "points")),
+        "level": level_of(score_of(score, "points")),
+        "points_today": score_of(score_by_frame[Frame.DAY], "points"),
+        "top_five": top_five(user),
         "streak": streak_of(user, timezone.now()),
         "recent": recent,
         "steps": find_first_steps(user, lang, has_trees=has_trees),
@@ -76,13 +85,45 @@ def dashboard(request: SignedInRequest) -> HttpResponse:
     return render(request, "pages/dashboard.html", context)
 
 
-def _offered_languages(request: SignedInRequest) -> list[tuple[str, str, str, bool]]:
-    """Return (code, own name, English name, whether the browser prefers it) of each language, preferred ones first."""
+@login_required
+@require_safe
+def dashboard_work(request: SignedInRequest) -> HttpResponse:
+    """Return the work on offer as two pieces of the dashboard, for static/js/refresh.js; 204 if it is what the page
+    shows already (`seen`). Reads only: two statements, some more if there is no work."""
+    lang = clean_language_tag(request.GET.get("lang") or request.user.working_language)
+    work = _work(request.user, lang)
+    if request.GET.get("seen") == work["work_version"]:
+        return HttpResponse(status=204)
+    return render(request, "pages/dashboard_work.html", {**work, "nothing": _why_nothing(request.user, work)})
+
+
+def _why_nothing(user: User, work: Mapping[str, Any]) -> task_queries.NoWork | None:
+    """Return why there is no work; None if there is some."""
+    return None if work["cards"] else task_queries.explain_no_work(user, work["lang"], current_policy())
+
+
+def _work(user: User, lang: str) -> dict[str, Any]:
+    """Return the context of the parts of the dashboard that offer work, but for `nothing`."""
+    policy = current_policy()
+    counts = task_queries.availability(user, lang, policy)
+    minutes = estimates.estimated_minutes(lang)
+    total, room = sum(counts.values()), counts[Kind.INITIAL_PROMPT]
+    shown = repr((lang, get_language(), *counts.values(), *minutes.values()))
+    return {
+        "lang": lang,
+        "lang_name": name_of(lang),
+        # A new key for each view of the page: a double click takes only one task, the next visit takes another.
+        "idempotency_key": uuid4(),
+        "cards": [task_card(kind, number, minutes[kind], policy) for kind, number in counts.items() if number],
+        "random": {"count": total - room, "room": room},
+        "work_version": sha256(shown.encode()).hexdigest()[:16],
+    }
+
+
+def _languages_form(request: SignedInRequest) -> LanguagesForm:
+    """Return the question about languages, with those that the browser prefers."""
     preferred = accepted_languages(request.headers.get("Accept-Language", "")) or [request.user.first_language]
-    return [
-        (code, BY_CODE[code].own_name, BY_CODE[code].english_name, code in preferred)
-        for code in dict.fromkeys([*preferred, *BY_CODE])
-    ]
+    return LanguagesForm(initial={"languages": preferred})
 
 
 def task_card(kind: Kind, number: int, minutes: int, policy: TreePolicy) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from oasst.core.errors import Conflict, Gone, NotFound
 from oasst.core.jobs import ROUND_SECONDS, run_for_each, timed_rounds
 from oasst.core.locks import advisory_lock
 from oasst.core.text.validation import clean_reason
+from oasst.site.models import Notice
 from tasks.models import Draft, Task
 from tasks.upkeep import advance_tree, free_openings
 from trees.contributing.posting import hash_text
@@ -284,5 +285,6 @@ def _erase(purge: Purge) -> Iterator[None]:
         Reaction.everything.filter(Q(set_aside=purge) | Q(author=purge.person_id, withdrawn_at__isnull=False)).delete()
         Report.everything.filter(set_aside=purge).delete()
         Withdrawal.objects.filter(message__author=person).exclude(reason="").update(reason="")
+        Notice.objects.filter(person=person).delete()
         Purge.objects.filter(pk=purge.pk).update(erased_at=timezone.now())
     erase_chats(person.pk)

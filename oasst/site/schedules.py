@@ -4,6 +4,7 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
+from oasst.accounts.authentication import mailed_sign_ins
 from oasst.accounts.authentication.sessions import SessionStore
 from oasst.accounts.models import Session
 from oasst.core import jobs
@@ -47,5 +48,8 @@ def clear_sessions() -> None:
 
 @shared_task
 def clear_sessions_of_nobody() -> None:
-    """Delete expired sessions of anonymous users: strangers can create many, and some hold a form."""
+    """Delete expired sessions of anonymous users, of which strangers can create many and some hold a form, and links of
+    mails, which hold an address.
+    """
+    mailed_sign_ins.forget_expired()
     Session.objects.filter(account=None, expire_date__lt=timezone.now()).delete()

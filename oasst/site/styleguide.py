@@ -4,6 +4,7 @@ Moderators and administrators see it, and everybody while DEBUG is on. Nothing h
 which variables each template expects: add a new variable here first.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import wraps
@@ -16,17 +17,31 @@ from django import forms
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import path
+from django.utils.safestring import mark_safe
 
+from leaderboard.levels import level_of
+from leaderboard.own_statistics import table_of
+from leaderboard.streaks import Streak
+from leaderboard.time_frames import Frame
+from oasst.accounts.forms import AppealForm, LanguagesField, LanguagesForm, TimeZoneInput
+from oasst.accounts.models import User
+from oasst.accounts.site_settings.reading import CurrentSettings
 from oasst.core.markdown import rendering
 from oasst.core.text.diff import word_diff
 from oasst.core.text.languages import LANGUAGES as MENU
+from oasst.site.models import NoticeAccount
+from oasst.site.notices.forms import NoticeSettingsForm, initial_of
+from oasst.site.notices.wording import Entry
+from oasst.site.own_data.contents import PARTS
 from oasst.site.pages import task_card
 from tasks.forms import LabelForm, TextForm
 from tasks.kinds import TABLE, Kind
 from tasks.task_points import points_when_asked
 from trees.lifecycle.policy import TreePolicy
 from trees.models import Report, Skip
+from trees.showcase import example_story
 
 NOW = datetime(2026, 3, 14, 14, 20, tzinfo=UTC)
 TASK_ID = "018f6b1e-0000-7000-8000-000000000001"
@@ -83,6 +98,7 @@ def turn(role: str, text: str, **more: Any) -> Sample:
         "depth": 0,
         "reply_count": 0,
         "replies": [],
+        "is_unfolded": True,
     }
     return Sample(**{**values, **more})
 
@@ -111,7 +127,27 @@ TASK = Sample(
 
 
 def _kind(kind: Kind) -> dict[str, Any]:
-    return {"key": kind.value, "pay": points_when_asked(kind, POLICY), **vars(TABLE[kind])}
+    row = TABLE[kind]
+    return {
+        "key": kind.value,
+        "pay": points_when_asked(kind, POLICY),
+        "guidelines_url": row.guidelines_url,
+        **vars(row),
+    }
+
+
+def _landing() -> dict[str, Any]:
+    story = example_story("en")
+    context = {
+        "figures": Sample(messages=12_480, finished=1_024, languages=17, people=905),
+        "story": story,
+        "story_lang": "English",
+        "snapshot": None,
+        "languages": len(MENU),
+        "operator": "A library",
+        "contact": "library@example.org",
+    }
+    return {"main": mark_safe(render_to_string("pages/landing_main.html", context)), "page_url": "#"}  # noqa: S308
 
 
 def _labels(data: dict[str, str] | None = None) -> LabelForm:
@@ -148,11 +184,9 @@ LANGUAGES = [
 
 class ProfileForm(forms.Form):
     display_name = forms.CharField(help_text="Only you and the moderators see it next to what you write.")
-    time_zone = forms.ChoiceField(choices=[("Europe/Berlin", "Berlin"), ("America/Lima", "Lima")])
+    time_zone = forms.CharField(widget=TimeZoneInput)
     interface_language = forms.ChoiceField(choices=LANGUAGES[:2])
-    contribution_languages = forms.MultipleChoiceField(
-        choices=LANGUAGES, widget=forms.CheckboxSelectMultiple, help_text="We offer you work in these."
-    )
+    contribution_languages = LanguagesField(help_text="We offer you work in these.")
 
 
 class DeleteForm(forms.Form):
@@ -195,6 +229,24 @@ ROWS = [
     _row("ranking", 2, "How do I output a string in C++?"),
     _row("reply", 9, "https://example.org/buy-now " * 6, "rejected"),
 ]
+
+_ENTRIES = (
+    ("answered", "write", "chat", "Your text has 3 new replies.", ANSWER, True),
+    ("rejected", "bad", "cross", "Your reply was not accepted. Reviewers said: it misses the point.", QUESTION, True),
+    ("ranked_first", "compare", "top", "People ranked your reply first.", ANSWER, False),
+    ("level_reached", "mark", "spark", "You reached level 7.", "", False),
+)
+
+
+def _notices(**more: Any) -> dict[str, Any]:
+    entries = [
+        Entry(kind, tone, icon, text, excerpt, "#", NOW - timedelta(hours=hours), unread)
+        for hours, (kind, tone, icon, text, excerpt, unread) in enumerate(_ENTRIES)
+    ]
+    form = NoticeSettingsForm(initial=initial_of(NoticeAccount()), has_mail=True)
+    page = Sample(entries=entries, newest=4)
+    return {"page": page, "unread_notices": 2, "form": form, "has_mail": True, "older_url": "?before=1", **more}
+
 
 COUNTS = {"prompts": 4, "replies": 12, "reviews": 131, "rankings": 18, "accepted": 9}
 
@@ -303,7 +355,7 @@ def _dashboard(**more: Any) -> dict[str, Any]:
         "languages": [(code, name, code == "en") for code, name in LANGUAGES],
         "cards": CARDS,
         "random": {"count": 85, "room": 12},
-        "offered_languages": [],
+        "languages_form": None,
         "idempotency_key": TASK_ID,
         "nothing": None,
         "open_tasks": [
@@ -311,10 +363,49 @@ def _dashboard(**more: Any) -> dict[str, Any]:
             Sample(id=TASK_ID, title="Check an opener", since=NOW, has_draft=False),
         ],
         "contribution_counts": COUNTS,
+        "level": level_of(180),
+        "points_today": 14,
+        "streak": Streak(6, done_today=False),
+        "top_five": [
+            Sample(rank=rank, person=person, score=60 - 9 * rank, is_me=rank == 2)
+            for rank, person in enumerate(PEOPLE, start=1)
+        ],
+        "work_version": "0",
+        "chat_is_on": True,
         "recent": ROWS[:3],
         "steps": None,
         **more,
     }
+
+
+def _suspended(**more: Any) -> dict[str, Any]:
+    reason = "Eleven answers pasted from a chatbot."
+    return {"reason": reason, "since": NOW, "contact": "moderators@example.org", "appeal": None, **more}
+
+
+def _reports() -> dict[str, Any]:
+    about = {"at": NOW, "url": "#", "words": "From a cookbook."}
+    rows = [
+        Sample(
+            category="Junk or advertising", tone="wait", state="A moderator will look at it", excerpt=QUESTION, **about
+        ),
+        Sample(
+            category="Copied from somewhere",
+            tone="good",
+            state="You were right",
+            excerpt="(removed)",
+            outcome="Word for word from page 12.",
+            decided_at=NOW,
+            **about | {"url": ""},
+        ),
+    ]
+    return {"rows": rows, "filters": [("Messages", True, "#"), ("Chat answers", False, "#")], "older_url": "#"}
+
+
+def _own_statistics() -> dict[str, Any]:
+    counts = {frame: Counter(prompts=9, labels_full=n, replies_assistant=4) for n, frame in enumerate(Frame)}
+    user = User(show_on_leaderboard=False)
+    return {"statistics": table_of(user, counts), "hidden": True}
 
 
 def _contributions(**more: Any) -> dict[str, Any]:
@@ -323,7 +414,33 @@ def _contributions(**more: Any) -> dict[str, Any]:
     return {"rows": ROWS, "filters": filters, "next_url": "?before=1", "previous_url": "", **more}
 
 
-OFFERED_LANGUAGES = [(item.code, item.own_name, item.english_name, item.code in ("ar", "en")) for item in MENU]
+FOUND = [
+    Sample(
+        id=TASK_ID,
+        kind="prompt",
+        lang="en",
+        lang_name="English",
+        at=NOW,
+        excerpt=[Sample(text="How hot must a ", is_match=False), Sample(text="pan", is_match=True)],
+        state="accepted",
+        tree_state="In the data set",
+        best_answer="Hot enough that a drop of water dances.",
+        replies=11,
+    ),
+    Sample(
+        id=TASK_ID,
+        kind="answer",
+        lang="en",
+        lang_name="English",
+        at=NOW,
+        excerpt=[Sample(text="Wait until the butter stops foaming.", is_match=False)],
+        state="in_review",
+        tree_state="Growing",
+        is_mine=True,
+        rank=2,
+        prompt="How hot must a pan be?",
+    ),
+]
 FIRST_STEPS = Sample(may_operate=True, lang="en", site_url="https://oasst.example.org", idempotency_key=TASK_ID)
 NOTHING = Sample(
     title="Everything is done in English",
@@ -338,12 +455,18 @@ COLORS = (
 
 # Slug: template, whether a user is signed in, a function that makes the context.
 PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
-    "landing": ("pages/landing.html", False, dict),
+    "landing": ("pages/landing.html", False, _landing),
     "dashboard": ("pages/dashboard.html", True, _dashboard),
     "dashboard-first-visit": (
         "pages/dashboard.html",
         True,
-        lambda: _dashboard(welcome=True, open_tasks=[], recent=[], languages=[], offered_languages=OFFERED_LANGUAGES),
+        lambda: _dashboard(
+            welcome=True,
+            open_tasks=[],
+            recent=[],
+            languages=[],
+            languages_form=LanguagesForm(initial={"languages": ["ar", "en"]}),
+        ),
     ),
     "dashboard-new-site": (
         "pages/dashboard.html",
@@ -382,6 +505,14 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
     "task-ranking": ("tasks/task_ranking.html", True, lambda: _task_page("rank_assistant_replies", 3, RankForm())),
     "contributions": ("trees/contributions.html", True, _contributions),
     "contributions-none": ("trees/contributions.html", True, lambda: _contributions(rows=[], next_url="")),
+    "notices": ("notices/notices.html", True, _notices),
+    "notices-none": (
+        "notices/notices.html",
+        True,
+        lambda: _notices(page=Sample(entries=[], newest=None), older_url=""),
+    ),
+    "notices-stop": ("notices/stop.html", False, dict),
+    "notices-stopped": ("notices/stop.html", False, lambda: {"is_done": True}),
     "tree": (
         "trees/tree.html",
         True,
@@ -392,6 +523,8 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
             "report_categories": Report.Category.choices,
             "root": _tree_root(),
             "target_id": "",
+            "is_visitor": False,
+            "site_url": "https://oasst.example.org",
             "timeline": TIMELINE,
         },
     ),
@@ -451,13 +584,53 @@ PAGES: dict[str, tuple[str, bool, Callable[[], dict[str, Any]]]] = {
     "suspended": (
         "accounts/suspended.html",
         True,
-        lambda: {"reason": "Eleven answers pasted from a chatbot.", "since": NOW, "contact": "moderators@example.org"},
+        lambda: _suspended(form=AppealForm()),
     ),
+    "suspended-waiting": (
+        "accounts/suspended.html",
+        True,
+        lambda: _suspended(appeal=Sample(text="Those answers were mine.", created_at=NOW, decided_at=None)),
+    ),
+    "suspended-refused": (
+        "accounts/suspended.html",
+        True,
+        lambda: _suspended(
+            appeal=Sample(
+                text="Those answers were mine.",
+                created_at=NOW,
+                decided_at=NOW,
+                answer="All eleven are word for word what a chatbot writes.",
+            ),
+            again_at=NOW + timedelta(days=14),
+        ),
+    ),
+    "reports": ("trees/reports.html", True, _reports),
+    "thanks": (
+        "accounts/thanks.html",
+        False,
+        lambda: {
+            "names": ["Ada Lovelace", "Alan Turing", "Grace Hopper", "山田花子", "ليلى"],
+            "previous": 0,
+            "next": 2,
+        },
+    ),
+    "own-statistics": ("leaderboard/own_statistics.html", True, _own_statistics),
+    "own-data": ("accounts/own_data.html", True, lambda: {"parts": [part.about for part in PARTS]}),
     "sign-in": ("account/login.html", False, lambda: {"form": LoginForm()}),
     "sign-in-code": (
         "account/confirm_login_code.html",
         False,
         lambda: {"verify_form": CodeForm(), "email": USER.email, "can_resend": True},
+    ),
+    "sign-in-mailed-link": (
+        "account/mailed_sign_in.html",
+        False,
+        lambda: {"email": USER.email, "key": "K7TQ-2M", "is_here": False, "asked_from": "Firefox on Linux"},
+    ),
+    "sign-in-mailed-link-over": (
+        "account/mailed_sign_in_over.html",
+        False,
+        lambda: {"reason": "This sign-in link was used already, or is too old."},
     ),
     "sign-in-link": ("account/sign_in_link.html", False, lambda: {"person": USER, "key": "K7TQ-2M"}),
     "sign-in-link-over": (
@@ -487,7 +660,11 @@ def styleguide(request: HttpRequest) -> HttpResponse:
     labels = _incomplete_labels()
     context = {
         "user": USER,
+        "own_level": level_of(1_234),
+        "work_languages": [("en", "English", True), ("pt-BR", "Portuguese (Brazil)", False)],
+        "announcement": CurrentSettings(announcement="On Sunday the site moves.", announcement_url="/about/"),
         "toasts": TOASTS,
+        "proof": Sample(challenge={}, ticket="K7TQ-2M", seconds=60),
         "conversation": _conversation(5),
         "bubbles": [
             turn("prompter", QUESTION, is_mine=True, state="in_review", created_at=NOW),
@@ -508,6 +685,8 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "rank": RankForm(),
         "people": PEOPLE,
         "rows": ROWS,
+        "found_rows": FOUND,
+        "site_url": "https://oasst.example.org",
         "counts": COUNTS,
         "timeline": TIMELINE,
         "document": DOCUMENT,

@@ -1,4 +1,5 @@
-/* Reviewing: "junk" hides the other questions; digits answer the focused scale, y and n the focused question. */
+/* Reviewing: "junk" hides the other questions; digits answer the focused scale, y and n the focused question; the action
+   bar counts what is answered; the conversation stays in view. */
 (() => {
   const judge = document.querySelector("[data-judge]");
   if (!judge) return;
@@ -13,6 +14,26 @@
   judge.addEventListener("change", fold);
   addEventListener("pageshow", fold);
   fold();
+
+  const progress = document.querySelector("[data-progress]");
+  const count = () => {
+    if (!progress) return;
+    const all = [...judge.querySelectorAll("[data-question]")].filter((one) => one.offsetParent);
+    const done = all.filter((one) => [...one.querySelectorAll("input:checked")].some((input) => input.value !== ""));
+    progress.hidden = false;
+    progress.textContent = progress.dataset.progress.replace("DONE", done.length).replace("ALL", all.length);
+  };
+  judge.addEventListener("change", count);
+  addEventListener("pageshow", count);
+  count();
+
+  const talk = document.querySelector("[data-talk]");
+  if (talk) {
+    new ResizeObserver(() => {
+      talk.style.setProperty("--height", `${talk.offsetHeight}px`);
+      talk.dataset.height = "";
+    }).observe(talk);
+  }
 
   const questions = [...judge.querySelectorAll(".question")];
   const shown = () => questions.filter((question) => question.offsetParent);
@@ -36,6 +57,8 @@
       input = question.querySelector(`input[value="${key === "y" ? 1 : 0}"]`);
     } else if (question.matches(".question--scale") && /^[1-5]$/.test(key)) {
       input = question.querySelectorAll(".scale__points input")[Number(key) - 1];
+    } else if (key === "0") {
+      input = question.querySelector('input[type="radio"][value=""]');
     }
     if (!input) return;
     event.preventDefault();

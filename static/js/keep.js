@@ -1,6 +1,7 @@
 /* Keeps what users typed and chose in this browser until the server has it, and checks that requests of our scripts are
    not answered by the sign-in page. It keeps forms with data-keep; without this file they still work. */
 window.oasst = (() => {
+  const words = document.currentScript.dataset;
   const person = document.body.dataset.person;
   const PREFIX = "kept:";
   const MARK = "kept_as"; // the server confirms a form with a cookie of this name
@@ -63,11 +64,16 @@ window.oasst = (() => {
   /* Fills only the fields in `names`: the form may have others than when it was kept, which stay at their defaults. */
   const only = (fields, names) => fields.filter(([name]) => names.includes(name));
   const write = (form, { fields, names }) => {
+    const written = new Map(); // name → how many fields of this name have their value, as in a list of selects
     for (const field of [...form.elements].filter((one) => holdsWords(one) && names.includes(one.name))) {
       const values = fields.filter(([name]) => name === field.name).map(([, value]) => value);
       if (isTicked(field)) field.checked = values.includes(field.value);
       else if (field.multiple && field.options) for (const option of field.options) option.selected = values.includes(option.value);
-      else if (values.length) field.value = values[0];
+      else if (values.length) {
+        const number = written.get(field.name) ?? 0;
+        written.set(field.name, number + 1);
+        field.value = values[number] ?? "";
+      }
     }
   };
   const stored = new WeakMap(); // what the server has of a form since the page was loaded
@@ -161,13 +167,16 @@ window.oasst = (() => {
   const DOORS = ["/accounts/login/", "/terms/accept/", "/suspended/"];
   const CODES = ["signed_out", "terms_missing", "suspended"];
   const codeOf = async (response) => {
-    if (response.status !== 401 && response.status !== 403) return "";
+    if (![401, 403, 503].includes(response.status)) return "";
     try {
       return (await response.clone().json()).code ?? "";
     } catch {
       return "";
     }
   };
+
+  /* Maintenance is like being offline, except for the reason. */
+  let isMaintenance = false;
 
   /* Returns who is signed in: "here", "other", "offline", "unknown", or the error code of a refusal. */
   const look = async () => {
@@ -178,6 +187,8 @@ window.oasst = (() => {
       return "offline";
     }
     const code = await codeOf(response);
+    isMaintenance = code === "maintenance";
+    if (isMaintenance) return "offline";
     if (CODES.includes(code)) return code;
     if (!response.ok) return "unknown";
     const who = await response.json();
@@ -204,6 +215,8 @@ window.oasst = (() => {
       if (found === "here") return ask(url, { body, ...options }, true);
       code = found;
     }
+    isMaintenance = code === "maintenance";
+    if (isMaintenance) code = "offline";
     if (response.redirected && DOORS.includes(new URL(response.url).pathname)) code = "signed_out";
     meet(CODES.includes(code) || code === "other" || code === "offline" ? code : "here");
     if (state !== "here") throw new Refused(state);
@@ -276,9 +289,8 @@ window.oasst = (() => {
   };
   let isStopped = false;
   const whatBecomesOfIt = () => {
-    if (keepers().some((form) => load(keyOf(form))?.send)) return "It is sent as soon as you are back.";
-    if (isStopped) return "You changed it, so it is not sent by itself: press the button again when you are back.";
-    return "What you write is kept here.";
+    if (keepers().some((form) => load(keyOf(form))?.send)) return words.isSent;
+    return isStopped ? words.wasChanged : words.isKept;
   };
   const showBar = (isAway) => {
     if (!isAway) isStopped = false;
@@ -290,7 +302,7 @@ window.oasst = (() => {
       document.querySelector(".site-header").after(bar);
     }
     bar.hidden = !isAway;
-    const why = navigator.onLine ? "The site cannot be reached." : "You are offline.";
+    const why = isMaintenance ? words.maintenance : navigator.onLine ? words.unreachable : words.offline;
     bar.textContent = isAway ? `${why} ${whatBecomesOfIt()}` : "";
   };
 

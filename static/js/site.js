@@ -1,5 +1,6 @@
 /* Every page: theme button, menus that close, toasts, dialogs, one submit per form. */
 (() => {
+  const words = document.currentScript.dataset;
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
@@ -40,8 +41,9 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
       for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+        const hadFocus = menu.contains(document.activeElement);
         menu.open = false;
-        menu.querySelector("summary").focus();
+        if (hadFocus) menu.querySelector("summary").focus();
       }
     }
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -71,6 +73,23 @@
     for (const button of document.querySelectorAll('button[aria-disabled="true"]')) button.removeAttribute("aria-disabled");
   });
 
+  // Without script the form leads back to this page.
+  document.querySelector("form[data-dismiss-announcement]")?.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    const form = event.target;
+    const next = document.getElementById("main");
+    try {
+      const headers = { "X-Requested-With": "fetch" };
+      if ((await fetch(form.action, { method: "post", body: new FormData(form), headers })).ok) {
+        form.closest("aside").remove();
+        next.focus();
+      }
+    } catch {
+      /* the announcement stays */
+    }
+  });
+
   for (const select of document.querySelectorAll("select[data-submit-on-change]")) {
     select.addEventListener("change", () => select.form.requestSubmit());
     select.form.querySelector("[data-without-script]")?.setAttribute("hidden", "");
@@ -93,11 +112,11 @@
       const button = document.createElement("button");
       button.type = "button";
       button.className = "copy-code";
-      button.textContent = "Copy";
+      button.textContent = words.copy;
       button.addEventListener("click", async () => {
         await navigator.clipboard.writeText(source);
-        button.textContent = "Copied";
-        setTimeout(() => (button.textContent = "Copy"), 1600);
+        button.textContent = words.copied;
+        setTimeout(() => (button.textContent = words.copy), 1600);
       });
       block.append(button);
     }

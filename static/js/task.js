@@ -31,7 +31,6 @@
   const state = document.querySelector("[data-draft-state]");
   const now = new Intl.DateTimeFormat(document.documentElement.lang || undefined, {
     timeStyle: "short",
-    hourCycle: "h23",
     timeZone: document.body.dataset.timeZone, // as all times of the page
   });
   const answer = () => {
@@ -75,6 +74,14 @@
   const restoring = oasst.isRestored(form) ? save() : null;
   // Text restored from this browser was saved at once, so after a discard the earlier text must be saved again.
   form.addEventListener("discard", (event) => event.detail.push(Promise.resolve(restoring).then(save)));
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "?" || event.target.closest("textarea, input:not([type=radio], [type=checkbox]), select")) return;
+    const keys = document.getElementById("keys");
+    if (!keys || document.querySelector("dialog[open]")) return;
+    event.preventDefault();
+    keys.showModal();
+  });
 
   const summary = document.getElementById("errors");
   if (summary) summary.focus();

@@ -160,7 +160,7 @@ def naming_a_chat(client: Client, bob: User, alice: User) -> Form:
 
 def describing_oneself(client: Client, bob: User, alice: User) -> Form:
     fields = {"display_name": "Bobby", "time_zone": "Asia/Tokyo", "contribution_languages": ["de", "pt-BR"]}
-    shown = ['value="Bobby"', 'value="Asia/Tokyo" selected', 'value="de" selected', 'value="pt-BR" selected']
+    shown = ['value="Bobby"', 'value="Asia/Tokyo"', 'value="de" selected', 'value="pt-BR" selected']
     return Form("/me/", "/me/", fields, shown)
 
 
@@ -223,14 +223,26 @@ MACHINES = ("healthz", "readyz", "metrics", "static/", "styleguide/")
 NO_WORDS_OF_ITS_OWN = {
     "a password, a code or an address of a sign-in, which is never kept": (
         *("account_login", "account_request_login_code", "account_confirm_login_code", "account_signup"),
-        *("account_reauthenticate", "account_reauthenticate_code", "sign_in_again", "sign_in_link", "account_email"),
+        *("account_reauthenticate", "account_reauthenticate_code", "sign_in_again", "sign_in_link"),
+        *(
+            "mailed_sign_in",
+            "account_email",
+        ),
         *("account_change_password", "account_set_password", "account_reset_password"),
         *("account_reset_password_from_key", "account_confirm_email", "profile_delete", "mfa_authenticate"),
         *("mfa_reauthenticate", "mfa_activate_totp", "mfa_add_webauthn", "mfa_edit_webauthn"),
         *("mfa_reauthenticate_webauthn", "socialaccount_signup"),
     ),
     "a button or a choice": (
-        *("account_logout", "terms_accept", "languages", "work_language", "token_revoke", "programs_leave"),
+        *(
+            "account_logout",
+            "terms_accept",
+            "languages",
+            "work_language",
+            "time_zone",
+            "token_revoke",
+            "programs_leave",
+        ),
         *("sessions_end_others", "session_end", "mfa_deactivate_totp", "mfa_generate_recovery_codes"),
         *(
             "mfa_download_recovery_codes",
@@ -241,7 +253,8 @@ NO_WORDS_OF_ITS_OWN = {
             "message_personal_data",
         ),
         *("chat_preset_new", "chat_preset", "chat_preset_delete", "chat_again", "chat_stop", "chat_look", "chat_vote"),
-        *("chat_hide", "chat_delete", "chat_undelete", "task_next"),
+        *("chat_hide", "chat_delete", "chat_undelete", "task_next", "task_undo", "review_change"),
+        *("announcement_dismiss", "notices_read", "notices_settings", "notices_stop", "practice_item"),
     ),
     "the name of a token, of which the answer shows a secret": ("tokens",),
     "our own script asks, and keeps the words in the browser": (

@@ -9,7 +9,8 @@ from django.test import Client
 from oasst.accounts import profiles, registration
 from oasst.accounts.documents import TERMS
 from oasst.accounts.models import User
-from oasst.core.text.languages import accepted_languages
+from oasst.accounts.time_zones import find_zone
+from oasst.core.text.languages import LANGUAGES, accepted_languages
 
 pytestmark = pytest.mark.django_db
 
@@ -25,8 +26,10 @@ def newcomer() -> User:
     return registration.create_user(email="newcomer@example.org", display_name="Newcomer")
 
 
-def ticked(page: str) -> list[str]:
-    return re.findall(r'name="languages" value="([^"]+)" checked', page)
+def chosen_on(page: str) -> list[str]:
+    """Return the chosen languages of the card, in the order of the page, as browsers send them."""
+    card = page.partition("languages-card")[2].partition("</form>")[0]
+    return re.findall(r'<option value="([^"]+)" selected', card)
 
 
 @pytest.mark.parametrize(
@@ -52,22 +55,22 @@ def test_what_a_browser_asks_for(header: str, expected: list[str]) -> None:
 class TestFirstVisit:
     def test_the_browsers_languages_are_offered(self, browser: Client, alice: User) -> None:
         page = browser.get("/dashboard/", headers={"Accept-Language": "de-AT,de;q=0.9,ar;q=0.5"}).text
-        assert ticked(page) == ["de", "ar"]
-        assert 'value="sw"' in page
+        assert chosen_on(page) == ["de", "ar"]
+        assert 'value="sw"' in page and "Kiswahili" in page
         alice.refresh_from_db()
         assert alice.contribution_languages == []
 
     def test_without_any_english_is(self, browser: Client) -> None:
-        assert ticked(browser.get("/dashboard/").text) == ["en"]
+        assert chosen_on(browser.get("/dashboard/").text) == ["en"]
 
     def test_they_are_kept_in_their_order(self, browser: Client, alice: User) -> None:
         page = browser.get("/dashboard/", headers={"Accept-Language": "uk,ar;q=0.5"}).text
-        assert browser.post("/me/languages/", {"languages": ticked(page)}).status_code == 302
+        assert browser.post("/me/languages/", {"languages": chosen_on(page)}).status_code == 302
         alice.refresh_from_db()
         assert alice.contribution_languages == ["uk", "ar"]
         page = browser.get("/dashboard/").text
         assert "What needs doing in Ukrainian" in page
-        assert ticked(page) == [] and "languages-card" not in page
+        assert chosen_on(page) == [] and "languages-card" not in page
 
     @pytest.mark.parametrize("chosen", [[], ["xx"], ["nonsense!"]])
     def test_at_least_one_of_the_list(self, browser: Client, alice: User, chosen: list[str]) -> None:
@@ -82,36 +85,44 @@ class TestOrder:
         data = {"display_name": "Alice", "time_zone": "UTC", "interface_language": "en", **changes}
         assert browser.post("/me/", data).status_code == 302
 
-    def choices(self, browser: Client) -> list[str]:
-        """The form data in the order of the page, as browsers send it."""
-        select = re.search(r'<select name="contribution_languages".*?</select>', browser.get("/me/").text, re.DOTALL)
-        assert select is not None
-        return re.findall(r'value="([^"]+)" selected', select[0])
-
-    def test_saving_the_profile_again_keeps_the_first_one(self, browser: Client, alice: User) -> None:
+    def test_saving_the_profile_again_keeps_the_order(self, browser: Client, alice: User) -> None:
         profiles.choose_languages(alice, ["uk", "ar", "de"])
-        assert self.choices(browser) == ["uk", "ar", "de"]
-        self.save(browser, contribution_languages=self.choices(browser), first_language="uk")
+        page = browser.get("/me/").text.partition("data-language-picker")[2].partition("data-keep")[0]
+        order = re.findall(r'<option value="([^"]+)" selected', page)[:3]
+        assert order == ["uk", "ar", "de"]
+        self.save(browser, contribution_languages=order)
         alice.refresh_from_db()
         assert alice.contribution_languages == ["uk", "ar", "de"]
 
-    def test_another_one_may_be_the_first(self, browser: Client, alice: User) -> None:
+    def test_the_order_of_the_form_counts(self, browser: Client, alice: User) -> None:
         profiles.choose_languages(alice, ["uk", "ar"])
-        self.save(browser, contribution_languages=["uk", "ar"], first_language="ar")
+        self.save(browser, contribution_languages=["", "ar", "", "uk", "ar", ""])
         alice.refresh_from_db()
         assert (alice.first_language, alice.contribution_languages) == ("ar", ["ar", "uk"])
 
-    def test_one_that_is_not_chosen_yet_may_too(self, browser: Client, alice: User) -> None:
+    def test_empty_selects_are_none(self, browser: Client, alice: User) -> None:
         profiles.choose_languages(alice, ["uk"])
-        self.save(browser, contribution_languages=["uk"], first_language="de")
+        self.save(browser, contribution_languages=["", "", ""])
         alice.refresh_from_db()
-        assert alice.contribution_languages == ["de", "uk"]
+        assert alice.contribution_languages == []
 
-    def test_the_first_one_can_be_given_up(self, browser: Client, alice: User) -> None:
-        profiles.choose_languages(alice, ["uk", "ar"])
-        self.save(browser, contribution_languages=["ar"], first_language="uk")  # the field still contains it
-        alice.refresh_from_db()
-        assert alice.contribution_languages == ["ar"]
+    def test_there_is_room_for_more_but_not_for_too_many(self, browser: Client, alice: User) -> None:
+        def selects() -> int:
+            return browser.get("/me/").text.count('<select class="input" name="contribution_languages"')
+
+        assert selects() == 6
+        profiles.choose_languages(alice, [language.code for language in LANGUAGES[:19]])
+        assert selects() == 20
+        refused = browser.post(
+            "/me/",
+            {
+                "display_name": "Alice",
+                "time_zone": "UTC",
+                "interface_language": "en",
+                "contribution_languages": [language.code for language in LANGUAGES[:21]],
+            },
+        )
+        assert "Please choose at most 20 languages." in refused.text
 
 
 class TestWorkIn:
@@ -185,3 +196,43 @@ class TestTimeZone:
         browser.post("/me/languages/", {"languages": ["de"], "time_zone": "Europe/Berlin"})
         alice.refresh_from_db()
         assert (alice.contribution_languages, alice.time_zone) == (["de"], "Europe/Berlin")
+
+
+class TestChoosingAZone:
+    @pytest.mark.parametrize(
+        ("typed", "zone"),
+        [
+            ("Europe/Berlin", "Europe/Berlin"),
+            ("america/new york", "America/New_York"),
+            ("America/New_York", "America/New_York"),
+            ("  nairobi ", "Africa/Nairobi"),
+            ("utc", "UTC"),
+            ("Springfield", None),
+            ("", None),
+            ("../../etc/passwd", None),
+        ],
+    )
+    def test_what_somebody_may_type(self, typed: str, zone: str | None) -> None:
+        assert find_zone(typed) == zone
+
+    def test_a_city_that_stands_for_several_zones_is_not_guessed(self) -> None:
+        assert find_zone("Louisville") is None and find_zone("America/Kentucky/Louisville")
+
+    def test_the_profile_takes_it_and_shows_it_again(self, browser: Client, alice: User) -> None:
+        data = {"display_name": "Alice", "time_zone": "new york", "interface_language": "en"}
+        assert browser.post("/me/", data).status_code == 302
+        alice.refresh_from_db()
+        assert alice.time_zone == "America/New_York"
+        page = browser.get("/me/").text
+        assert 'value="America/New York"' in page and '<option value="Africa/Nairobi">' in page
+        refused = browser.post("/me/", {**data, "time_zone": "Middle Earth"}).text
+        assert "We do not know this time zone." in refused and 'value="Middle Earth"' in refused
+
+    def test_one_click_takes_the_browsers(self, browser: Client, alice: User) -> None:
+        assert 'data-zone-proposal="UTC"' in browser.get("/me/").text
+        assert browser.post("/me/time-zone/", {"time_zone": "Asia/Tokyo"})["Location"] == "/me/"
+        alice.refresh_from_db()
+        assert alice.time_zone == "Asia/Tokyo"
+        assert browser.post("/me/time-zone/", {"time_zone": "Mars/Olympus"}).status_code == 400
+        evil = browser.post("/me/time-zone/", {"time_zone": "UTC", "next": "https://evil.example/"})
+        assert evil["Location"] == "/me/"

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
 
 from oasst.accounts import roles
 from oasst.accounts.models import Role, User
@@ -31,6 +32,14 @@ class TestRoles:
         settings.ADMIN_EMAILS = ["boss@example.org"]
         roles.apply_listed_role(eve)
         assert User.objects.get(pk=eve.pk).role == Role.GENERAL
+
+    def test_listed_accounts_are_raised(self, alice: User, bob: User, settings: Any) -> None:
+        settings.MODERATOR_USERS = ["discord:81", "github:7"]
+        SocialAccount.objects.create(user=alice, provider="discord", uid="81")
+        SocialAccount.objects.create(user=bob, provider="github", uid="81")
+        roles.apply_listed_role(alice)
+        roles.apply_listed_role(bob)
+        assert (alice.role, bob.role) == (Role.MODERATOR, Role.GENERAL)
 
     def test_without_lists_nothing_is_asked(self, alice: User, django_assert_num_queries: Any) -> None:
         with django_assert_num_queries(0):

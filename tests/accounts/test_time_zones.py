@@ -9,7 +9,7 @@ from allauth.core import context as allauth_context
 from django.core import mail
 from django.test import Client, RequestFactory
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from oasst.accounts import time_zones
 from oasst.accounts.models import User
@@ -38,12 +38,12 @@ def seen_by(person: User, url: str) -> str:
 def test_a_page_is_in_the_zone_of_whoever_looks(prompt: Message, alice: User, bob: User) -> None:
     address = reverse("tree", args=[prompt.pk])
     page = seen_by(alice, address)
-    assert "2 Jul 2026, 06:30" in page and 'datetime="2026-07-02T06:30:00+09:00"' in page
+    assert "July 2, 2026, 6:30 a.m." in page and 'datetime="2026-07-02T06:30:00+09:00"' in page
     assert 'data-time-zone="Asia/Tokyo"' in page
-    assert "21:30" not in page
+    assert "9:30 p.m." not in page
     moderator = User.objects.get(pk=bob.pk)
     User.objects.filter(pk=bob.pk).update(role="moderator")
-    assert "1 Jul 2026, 21:30" in seen_by(moderator, address)
+    assert "July 1, 2026, 9:30 p.m." in seen_by(moderator, address)
 
 
 def test_the_admin_is_too(prompt: Message, mo: User) -> None:
@@ -74,7 +74,7 @@ def test_a_mail_about_an_account_is_in_the_zone_of_its_owner(alice: User, rf: Re
     with allauth_context.request_context(rf.post("/")), timezone.override("America/New_York"):
         adapter = get_adapter(allauth_context.request)
         adapter.send_notification_mail("account/email/account_closed", alice, {"timestamp": AT})
-    assert "2 July 2026, 06:30 JST" in mail.outbox[-1].body
+    assert "July 2, 2026, 6:30 a.m. JST" in mail.outbox[-1].body
 
 
 def test_no_page_names_a_zone_of_its_own() -> None:
@@ -84,3 +84,15 @@ def test_no_page_names_a_zone_of_its_own() -> None:
     for script in (ROOT / "static/js").glob("*.js"):
         for found in re.finditer(r"new Intl\.DateTimeFormat\(.*?\);", script.read_text(), re.DOTALL):
             assert "timeZone: document.body.dataset.timeZone" in found[0], script.name
+
+
+def test_dates_follow_the_language_of_the_page(prompt: Message, alice: User) -> None:
+    with translation.override("de"):
+        assert "2. Juli 2026 06:30" in seen_by(alice, reverse("tree", args=[prompt.pk]))
+
+
+def test_no_page_has_a_date_format_of_its_own() -> None:
+    """Formats come from the language; `c` and `e` are for machines and the zone. The admin is in English."""
+    allowed = r'(?:c|e|U|DATE_FORMAT|TIME_FORMAT|DATETIME_FORMAT)"'
+    files = [file for file in (ROOT / "templates").rglob("*.*") if "admin" not in file.parts]
+    assert [file.name for file in files if re.search(rf'\|(?:date|time):"(?!{allowed})', file.read_text())] == []

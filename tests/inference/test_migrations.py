@@ -16,9 +16,9 @@ CONVERSATION = [{"role": "user", "content": "Hello"}]
 
 
 def migrate(name: str = "") -> Any:
-    """Migrate the chat to this migration, or to its last. Return the models at that point."""
+    """Migrate the chat to this migration, or everything to its last. Return the models at that point."""
     executor = MigrationExecutor(connection)
-    target = [("inference", name)] if name else executor.loader.graph.leaf_nodes("inference")
+    target = [("inference", name)] if name else executor.loader.graph.leaf_nodes()
     return executor.migrate(target).apps
 
 

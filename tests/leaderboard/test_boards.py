@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from leaderboard import queries
 from leaderboard.levels import THRESHOLDS, level_of
 from leaderboard.models import MEASURES, Moved, Standing
-from leaderboard.points import COUNTERS, KINDS
+from leaderboard.points import COUNTERS, KINDS, score_of
 from leaderboard.time_frames import Frame
 from oasst.accounts.models import User
 from tests.factories import new_people, new_person, new_prompt, review
@@ -53,9 +53,7 @@ class TestOrder:
         row = Standing.objects.create(person=alice, frame="day", lang="", **numbers)
         row.refresh_from_db()
         counts = queries.Counts(numbers)
-        assert {name: getattr(row, name) for name in MEASURES} == {
-            name: queries.score_of(counts, name) for name in MEASURES
-        }
+        assert {name: getattr(row, name) for name in MEASURES} == {name: score_of(counts, name) for name in MEASURES}
         assert {kind.activity for kind in KINDS.values()} - {""} <= set(MEASURES)
 
 

@@ -1,25 +1,28 @@
 """Score pages: what users see without JavaScript, and costs."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from leaderboard import cached_statistics
+from leaderboard import cached_statistics, statistics_page
 from leaderboard.models import CachedStatistic, TrollStanding
+from leaderboard.points import KINDS
 from oasst.accounts.models import User
 from oasst.core.jobs import PartialFailure
 from tasks import lottery
 from tests.factories import decide, growing_tree, new_people, new_prompt, rank, review, work_until_state
 from tests.leaderboard.test_boards import stand
 from tests.leaderboard.test_tallies import POLICY, read_all
-from trees.contributing import reactions, reviewers
+from trees.contributing import reactions, reviewers, reviews
 from trees.lifecycle.states import State
+from trees.models import Message
 from trees.moderation import moderator_actions
 
 pytestmark = pytest.mark.django_db
@@ -49,12 +52,51 @@ class TestLeaderboard:
         alice.contribution_languages = ["de"]
         alice.save()
         page = text_of(as_alice, "/leaderboard/?frame=total&by=quality&lang=de")
-        assert page.count('aria-current="true"') >= 2
+        assert 'aria-current="true">Quality' in page and '<option value="de" selected>' in page
         assert "frame=week&amp;by=quality&amp;lang=de" in page
 
     @pytest.mark.parametrize("query", ["frame=year", "by=luck", "page=0", "page=x", "page=6"])
     def test_what_is_no_board_says_so(self, as_alice: Client, query: str) -> None:
         assert as_alice.get(f"/leaderboard/?{query}").status_code == 400
+
+    def test_a_board_for_each_language(self, as_alice: Client, alice: User, bob: User) -> None:
+        growing_tree(bob, POLICY, lang="de")
+        read_all()
+        cached_statistics.refresh(["human_messages_by_lang"])
+        page = text_of(as_alice, "/leaderboard/?frame=week&by=writing")
+        assert '<option value="de">' in page and 'name="frame" value="week"' in page
+        german, english = (text_of(as_alice, f"/leaderboard/?by=quality&lang={lang}") for lang in ("de", "en"))
+        assert "Bob" in german and '<option value="de" selected>' in german
+        assert "Nobody yet" in english
+
+    def test_quality_stands_beside_quantity(self, as_alice: Client, alice: User, bob: User) -> None:
+        prompt = new_prompt(bob)
+        review(prompt, alice)
+        decide(prompt)
+        read_all()
+        page = text_of(as_alice, "/leaderboard/")
+        columns = re.findall(r'<th scope="col"[^>]*>([^<]+)</th>', page)[:7]
+        assert columns == ["Rank", "Name", "Points", "Quality", "Texts", "Reviews", "Rankings"]
+        assert "1 agreed" in page
+        page = text_of(as_alice, "/leaderboard/?by=quality")
+        assert '>Quality</th> <th scope="col" class="num wide">Points</th>' in page
+        assert "1 accepted" in page, "a prompt alone is no point yet"
+
+    def test_the_formula_and_how_often_it_is_counted(self, as_alice: Client) -> None:
+        page = text_of(as_alice, "/leaderboard/")
+        for kind in KINDS.values():
+            if kind.points or kind.quality:
+                row = f'{kind.label}</th><td class="num">{kind.points}</td><td class="num">{kind.quality}</td>'
+                assert row in page, kind.name
+        assert "Others see it within seconds" in page and "begin at the full hour" in page
+
+    def test_own_place_is_named_first(self, as_alice: Client, alice: User) -> None:
+        for number, person in enumerate(new_people(30)):
+            stand(person, 100 - number)
+        assert "You are not on this board yet" in text_of(as_alice, "/leaderboard/?frame=total")
+        stand(alice, 1)
+        page = text_of(as_alice, "/leaderboard/?frame=total")
+        assert 'Your place: <strong class="tabular">31</strong> · Points: <strong class="tabular">4</strong>' in page
 
     def test_whoever_opts_out_vanishes_and_comes_back(self, as_alice: Client, alice: User, bob: User) -> None:
         stand(alice, 3)
@@ -185,6 +227,52 @@ class TestStatistics:
         assert page.count("<table>") >= 8
         assert "Deutsch" in page or "German" in page
         assert "style=" not in page.replace('stylesheet"', "")
+
+    def test_four_figures_come_first(self, client: Client, alice: User) -> None:
+        prompt = growing_tree(alice, POLICY, lang="de")
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, POLICY)
+        read_all()
+        cached_statistics.refresh()
+        page = text_of(client, "/statistics/")
+        figures = re.findall(r'<dd class="tabular">([\d,]+)</dd><dt>([^<]+)</dt>', page)
+        messages = Message.objects.filter(review_result=True).count()
+        assert figures[:3] == [
+            (str(messages), "accepted messages"), ("1", "finished conversation"), ("1", "language")
+        ]  # fmt: skip
+        assert figures[3][1] == "contributors"
+
+    def test_growth_is_drawn_told_and_a_table(self, client: Client, alice: User) -> None:
+        old, new = new_prompt(alice), new_prompt(alice)
+        for prompt in (old, new):
+            decide(prompt)
+        Message.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=400))
+        cached_statistics.refresh()
+        page = text_of(client, "/statistics/")
+        assert page.count("<polygon") == 2
+        assert re.search(r'aria-label="Growth\. 1 accepted messages by the week of [^"]+, 2 now\."', page)
+        rows = client.get("/statistics/growth.csv").text.splitlines()
+        assert rows[0] == "Week of,User,Assistant" and len(rows) == 27
+        assert [row.split(",")[1] for row in (rows[1], rows[-1])] == ["1", "2"]
+
+    def test_labels_have_names_in_words(self, client: Client, alice: User, bob: User) -> None:
+        labels = {"spam": 0, "lang_mismatch": 0, "quality": 0.5}
+        with transaction.atomic():
+            reviews.record_labels(message=new_prompt(alice), author=bob, labels=labels, policy=POLICY)
+        cached_statistics.refresh()
+        page = text_of(client, "/statistics/")
+        for words in ("Junk", "Another language", "Overall quality"):
+            assert f'<th scope="row">{words}</th>' in page
+        assert "lang_mismatch" not in page and "lang mismatch" not in page
+
+    def test_the_rest_is_folded_and_each_table_can_be_had(self, client: Client, alice: User) -> None:
+        prompt = growing_tree(alice, POLICY)
+        work_until_state(prompt.pk, State.READY_FOR_EXPORT, POLICY)
+        read_all()
+        cached_statistics.refresh()
+        page = text_of(client, "/statistics/").partition('id="research-title"')[2]
+        assert page.count('<details class="disclosure research">') == len(statistics_page.SECTIONS)
+        for name in statistics_page.BY_NAME:
+            assert client.get(f"/statistics/{name}.csv").status_code == 200
 
     def test_csv_is_the_same_table(self, client: Client, alice: User) -> None:
         decide(new_prompt(alice, lang="de"))

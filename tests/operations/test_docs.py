@@ -18,7 +18,7 @@ from oasst.core import ratelimit
 from oasst.site.management import first_run
 from tests.paths import ROOT
 
-READERS = {"text", "integer", "switch", "choice", "words", "rates", "origins", "overrides"}
+READERS = {"text", "integer", "switch", "choice", "words", "rates", "origins", "overrides", "address"}
 
 
 def variables_in_code() -> set[str]:

@@ -27,7 +27,7 @@ from leaderboard.models import TrollStanding
 from oasst.accounts import account_bans, api_clients, tokens
 from oasst.accounts.authentication import program_sessions
 from oasst.accounts.authentication.sessions import SessionStore, session_handle
-from oasst.accounts.models import User
+from oasst.accounts.models import Appeal, SiteSettings, User
 from oasst.core.models import JobRecord, WaitingJob
 from oasst.site import purging
 from tasks import assignment
@@ -36,7 +36,17 @@ from tests.factories import PASSWORD, growing_tree, new_person, new_prompt, new_
 from tests.inference.talking import ask
 from trees.contributing import reactions, withdrawal
 from trees.lifecycle.policy import current_policy
-from trees.models import Deletion, GoldMessage, Message, MessageReading, NearDuplicate, Proposal, QualityModel, Snapshot
+from trees.models import (
+    Deletion,
+    GoldMessage,
+    Message,
+    MessageReading,
+    NearDuplicate,
+    Proposal,
+    QualityModel,
+    Review,
+    Snapshot,
+)
 from trees.moderation import moderator_actions
 from trees.outbox import webhooks
 
@@ -152,6 +162,10 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
     found_in = {"kind": "personal_data", "result": {"spans": [[0, 3, "phone"]]}, "flagged": True}
     MessageReading.objects.create(revision_id=own.revision_id, due_at=None, **found_in)
     world.ids |= {"message_id": prompt.pk, "own_message_id": own.pk, "task_id": task.pk}
+    judged = new_prompt(new_person("Judged"), lang="eo")
+    review = Review.objects.create(message=judged, revision_id=judged.revision_id, author=owner, labels={"spam": 0})
+    Message.objects.filter(pk=judged.pk).update(review_count=1)
+    world.ids |= {"review_id": review.pk}
     asker = new_person("Asker")
     asked = growing_tree(asker, lang="eo")
     new_reply(asked, new_person("Answerer"))
@@ -167,6 +181,7 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
         ),
         "trees.deletion": Deletion.objects.get(message=spam),
         "accounts.user": new_person("Somebody"),
+        "accounts.appeal": Appeal.objects.create(user=purged, text="That was not me."),
         "accounts.apiclient": program,
         "accounts.apikey": program.keys.get(),
         "trees.messagetree": tree,
@@ -190,6 +205,7 @@ def _fill_trees(world: World, owner: User, moderator: User) -> None:
         "trees.nearduplicate": NearDuplicate.objects.create(
             **dict(zip(("first", "second"), sorted((prompt, asked), key=lambda message: message.pk), strict=True))
         ),
+        "accounts.sitesettings": SiteSettings.objects.create(),
         "trees.qualitymodel": QualityModel.objects.create(
             target="accepted", state="too_few", weights=[], texts=0, learned_at=timezone.now()
         ),
@@ -242,6 +258,8 @@ NAMES = {
     "data/<str:name>/<path:path>": "data/2026.1/manifest.json",
     "data/<str:name>/": "data/2026.1/",
     "statistics/<slug:name>.csv": "statistics/messages.csv",
+    "guidelines/<slug:slug>/": "guidelines/everybody/",
+    "practice/<str:name>/": "practice/example-moon-and-tides/",
     "styleguide/<slug:page>": "styleguide/dashboard",
     "models/<path:name>": "models/unknown",
     r"^confirm-email/(?P<key>[-:\w]+)/$": "confirm-email/x/",
@@ -346,5 +364,7 @@ def record_writes(written: list[str]) -> Callable[..., Any]:
 def verdict(response: Any) -> str:
     if response.status_code in (301, 302):
         target = urlsplit(response["Location"]).path
+        if target == "/suspended/" and response.request["PATH_INFO"].startswith(target):  # back to its own page
+            return "ok"
         return {"/accounts/login/": "login", "/suspended/": "suspended"}.get(target, "ok")
     return str(response.status_code) if response.status_code in (401, 403, 404, 405) else "ok"

@@ -23,7 +23,11 @@ EVERYWHERE = {
 }
 
 # Its URL has a key, and its form must send where it comes from.
-OF_SOME = {("accounts/link/", "Referrer-Policy"): "strict-origin"}
+OF_SOME = {
+    ("accounts/link/", "Referrer-Policy"): "strict-origin",
+    ("accounts/login/link/", "Referrer-Policy"): "strict-origin",
+    ("notices/stop/", "Referrer-Policy"): "strict-origin",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -37,14 +37,14 @@ from oasst.site.schedules import clear_sessions
 from tasks import assignment
 from tasks.kinds import Kind
 from tasks.models import Task
-from tests.factories import decide, growing_tree, new_reply
+from tests.factories import decide, growing_tree, new_prompt, new_reply
 from tests.security import limits_table
 from tests.security.limits_table import OPERATIONS, PAGES, READS, SOCKETS, SOMETIMES, STORED, TAKEN, Write
 from tests.security.urls_table import every_operation, every_url
 from tests.wire.test_permissions import body_of, url
 from trees.contributing import reactions
 from trees.lifecycle.policy import current_policy
-from trees.models import Message, Report
+from trees.models import Message, Report, Review
 
 OURS = ("accounts", "core", "trees", "tasks", "inference", "leaderboard")
 
@@ -222,6 +222,7 @@ class Stage:
     answer: ChatMessage
     second: ChatMessage  # another answer
     preset: Preset
+    review: Review  # by the actor, of a message that is undecided
     page: Client = field(default_factory=Client)
 
     @property
@@ -260,7 +261,10 @@ def stage(alice: User, bob: User, settings: Any) -> Stage:
             message=answer, user=bob, model="tiny", state=TurnState.COMPLETE, ended_at=now, deadline_at=now
         )
     preset = Preset.objects.create(user=bob, name="Calm", sampling={"temperature": 0.1})
-    found = Stage(bob, client, key, reply, task, "", chat, question, *answers, preset)
+    judged = new_prompt(alice, lang="eo")
+    review = Review.objects.create(message=judged, revision_id=judged.revision_id, author=bob, labels={"spam": 0})
+    Message.objects.filter(pk=judged.pk).update(review_count=1)
+    found = Stage(bob, client, key, reply, task, "", chat, question, *answers, preset, review)
     found.page.force_login(bob)
     task_id = found.wire("post", "tasks/", {"type": "initial_prompt", "user": found.named}).json()["id"]
     assert found.wire("post", f"tasks/{task_id}/ack", {"message_id": "given"}).status_code == 204
@@ -370,6 +374,8 @@ def on_pages() -> Iterator[Case]:
     yield f"{task}skip/", ratelimit.SKIPS, person_of, post("tasks/{s.task.pk}/skip/")
     yield f"{task}draft/", ratelimit.DRAFTS, person_of, post("tasks/{s.task.pk}/draft/", text="How")
     yield f"{task}lease/", ratelimit.LEASES, person_of, post("tasks/{s.task.pk}/lease/")
+    yield f"{task}undo/", ratelimit.UNDOS, person_of, post("tasks/{s.task.pk}/undo/")
+    yield "me/reviews/<uuid:review_id>/", ratelimit.ANSWERS, person_of, post("me/reviews/{s.review.pk}/", spam="0")
     turns, changes = ratelimit.CHAT_TURNS, ratelimit.CHAT_CHANGES
     yield "chat/new/", turns, person_of, post("chat/new/", text="Why?")
     yield f"{chat}ask/", turns, person_of, post(f"{in_chat}ask/", text="Why?")

@@ -57,14 +57,28 @@ PAGES = """
 # name                                    GET          POST
 landing                                   browse       -
 dashboard                                 contributor  -
+dashboard_work                            contributor  -
+leaving                                   browse       -
 terms                                     open         -
 terms_accept                              account      account
 privacy                                   open         -
+about                                     open         -
+team                                      open         -
+report_fault                              open         -
+project_ended                             none         -
+announcement_dismiss                      -            open
 suspended                                 suspended    -
+appeal                                    -            account
+own_data                                  account      -
+own_data_file                             account      -
 profile                                   contributor  contributor
 present                                   contributor  -
+acknowledgement                           contributor  contributor
+thanks                                    browse       -
+reports                                   contributor  -
 languages                                 -            contributor
 work_language                             -            contributor
+time_zone                                 -            contributor
 profile_delete                            account      account
 tokens                                    contributor  contributor
 token_revoke                              -            own
@@ -74,6 +88,7 @@ sessions                                  contributor  -
 sessions_end_others                       -            contributor
 session_end                               -            contributor
 sign_in_link                              open         open
+mailed_sign_in                            open         open
 account_login                             open         open
 account_request_login_code                open         open
 account_confirm_login_code                account      account
@@ -120,11 +135,17 @@ task_similar                              -            own
 task_skip                                 -            own
 task_draft                                -            own
 task_lease                                -            own
+task_undo                                 -            own
+review_change                             own          own
+explore                                   browse       -
 snapshots                                 browse       -
 snapshot                                  browse       -
 snapshot_file                             browse       -
 contributions                             contributor  -
 tree                                      contributor  -
+message_text                              contributor  -
+message_markdown                          contributor  -
+message_label                             contributor  contributor
 message_react                             -            contributor
 message_report                            -            contributor
 message_suggest                           contributor  contributor
@@ -153,6 +174,15 @@ chat_choose                               -            own
 chat_preset                               -            own
 leaderboard                               contributor  -
 points                                    contributor  -
+own_statistics                            contributor  -
+notices                                   contributor  -
+notices_read                              -            contributor
+notices_settings                          -            contributor
+notices_stop                              open         open
+guidelines                                browse       -
+guidelines_topic                          browse       -
+practice                                  browse       -
+practice_item                             browse       browse
 statistics                                browse       -
 statistics_csv                            browse       -
 api-docs                                  browse       -
@@ -185,6 +215,8 @@ inference_engine                          admin        admin
 ADMIN_MODELS = """
 # model                         moderators see it  administrators may actions
 accounts.user                   yes                view               ban unban withdraw(admin)
+accounts.appeal                 yes                view               grant refuse
+accounts.sitesettings           no                 view,add
 accounts.apiclient              no                 view               new_key
 accounts.apikey                 no                 view               end_in_a_week revoke
 trees.messagetree               yes                view               halt resume retry_scoring

@@ -33,13 +33,14 @@ from tests.crowd import answer, start_tree, work_until
 from tests.factories import decide, delete, growing_tree, new_people, new_person, new_prompt, new_reply, state_of
 from trees.contributing import gold, reviewers, withdrawal
 from trees.lifecycle.policy import TreePolicy
-from trees.lifecycle.states import State
+from trees.lifecycle.states import State, Work
 from trees.models import (
     GoldMessage,
     Happening,
     Message,
     MessageTree,
     Opening,
+    Practice,
     Purge,
     Review,
     ReviewerRecord,
@@ -162,15 +163,17 @@ class TestAsking:
         assert seen == {message.pk for message in pool}
         assert take(with_history(bob, 30)).check_kind == ""
 
-    @pytest.mark.parametrize("part", ["author", "reviewer", "reaction"])
+    @pytest.mark.parametrize("part", ["author", "reviewer", "reaction", "practice"])
     def test_nobody_who_took_part_in_the_conversation(self, pool: list[Message], bob: User, part: str) -> None:
         keep_only(pool[0])
         if part == "author":
             bob = pool[0].author  # type: ignore[assignment]
         elif part == "reviewer":
             bob = Review.objects.filter(message=pool[0]).first().author  # type: ignore[union-attr]
-        else:
+        elif part == "reaction":
             pool[0].reactions.create(author=bob, emoji="+1")
+        else:
+            Practice.objects.create(person=bob, message=pool[0], work=Work.LABEL_INITIAL_PROMPT, compared=1, agreed=1)
         assert take(with_history(bob)).check_kind == ""
         assert take(with_history(new_person("Other"))).check_kind == "gold"
 

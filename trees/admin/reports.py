@@ -24,7 +24,11 @@ class OutcomeForm(ReasonForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["reason"].widget.attrs.update(
-            {"placeholder": "What came of it? (required)", "aria-label": "Outcome", "data-limit": 1000}
+            {
+                "placeholder": "What came of it? (required, the reporter reads it)",
+                "aria-label": "Outcome",
+                "data-limit": 1000,
+            }
         )
 
 

@@ -177,10 +177,8 @@ def search(messages: QuerySet[Message], client: ApiClient, words: str, lang: str
     messages = visible_messages(client, messages)
     if not lang:
         return messages.filter(ContainsText(F("text"), Value(words)))
-    # The search words as the dictionary normalizes them, so none is an operator. Raw SQL: the ORM cannot select from a
-    # function.
-    holds_all = """trees_message.search @@ (
-        SELECT string_agg(quote_literal(lexeme), ' & ')::tsquery FROM unnest(trees_message_search(%s, %s)))"""
+    # Raw SQL: the ORM knows no function that returns a query.
+    holds_all = "trees_message.search @@ trees_search_query(%s, %s)"
     return messages.filter(RawSQL(holds_all, [lang, words], output_field=BooleanField()))
 
 

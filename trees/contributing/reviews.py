@@ -4,19 +4,22 @@ Inner writers: the caller owns the transaction. Labels and rankings lock the tre
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from oasst.accounts.access import require_contributor
 from oasst.accounts.locks import require_contributor_now
 from oasst.accounts.models import User
+from oasst.core import ratelimit
 from oasst.core.after_commit import enqueue
-from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed
+from oasst.core.errors import Conflict, Gone, Invalid, NotAllowed, NotFound
 from trees import jobs
-from trees.access import message_not_found
+from trees.access import message_not_found, message_unavailable, visible_messages
 from trees.contributing import reviewers
 from trees.labels import LABELS, LANG_MISMATCH
 from trees.lifecycle import consensus, demand, transitions
@@ -76,6 +79,48 @@ def record_labels(
         votes.append(Vote(consensus.is_rejecting(labels), skill))
     transitions.advance(locked, actor=author)
     return review
+
+
+def get_changeable(author: User, review_id: UUID) -> Review:
+    """Return the user's own review with its message. Raise NotFound, Conflict as `change_labels`."""
+    review = Review.by_author.filter(pk=review_id, author=author, kind__in=Review.BY_TASK)
+    found = review.select_related("message").defer("message__search").first()
+    if found is None:
+        raise NotFound("You have no such review.", code="review_not_found")
+    _refuse_change(found, found.message)
+    return found
+
+
+def change_labels(*, review_id: UUID, author: User, labels: Labels, policy: TreePolicy) -> Review:
+    """Change one's own review while nothing is decided about the message, and advance the tree.
+
+    Raise NotFound, NotAllowed, Invalid (labels), Conflict (`already_decided`, `text_changed`), Gone, Busy.
+    """
+    require_contributor(author)
+    ratelimit.count_use(ratelimit.ANSWERS, author.pk)
+    with transaction.atomic(durable=True):
+        require_contributor_now(author)
+        review = get_changeable(author, review_id)
+        locked = lock_tree(review.message.tree_id, policy)
+        message = locked.message(review.message_id)
+        _refuse_change(review, message)
+        _check_labels(labels, requested_labels(message, review.mode, policy), policy)
+        if message.deleted:
+            raise Gone("The message was deleted meanwhile.", code="message_deleted")
+        demand.refuse_paused(locked, message)
+        review.labels = dict(labels)
+        review.save(update_fields=["labels"])
+        locked.known_votes = None
+        locked.record(Happening.Kind.REVIEW_CHANGED, message=message, actor=author, data={"review": str(review.pk)})
+        transitions.advance(locked, actor=author)
+        return review
+
+
+def _refuse_change(review: Review, message: Message) -> None:
+    if message.review_result is not None:
+        raise Conflict("It is decided already, so your review stays as it is.", code="already_decided")
+    if review.revision_id != message.revision_id:
+        raise Conflict("The text was changed after your review.", code="text_changed")
 
 
 def record_check(
@@ -183,6 +228,40 @@ def record_free_labels(*, message_id: UUID, author: User, labels: Labels, is_rep
     return review
 
 
+def get_labelable_for(user: User, message_id: UUID) -> Message:
+    """Return a message that this user may label without being asked. Raise NotFound, NotAllowed `own_message`."""
+    message = visible_messages(user, Message.objects.filter(pk=message_id)).defer("search", "text_digest").first()
+    if message is None:
+        raise message_unavailable()
+    if message.author_id == user.pk:
+        raise NotAllowed("This is yours. Others can label it.", code="own_message")
+    return message
+
+
+def find_free_labels(user: User, message_id: UUID) -> Labels:
+    """Return the answers that this user gave before, without being asked."""
+    review = Review.objects.filter(message=message_id, author=user, kind=Review.Kind.FREE).first()
+    return review.labels if review else {}
+
+
+def label_freely(*, message_id: UUID, user: User, labels: Labels, policy: TreePolicy) -> Review:
+    """Store the answered ones of these labels, in place of the user's earlier ones. They decide nothing.
+
+    One transaction. Raise what `get_labelable_for` and `record_free_labels` raise, Invalid (`nothing_answered`,
+    `label_not_asked`), Busy `rate_limited`.
+    """
+    answered = {name: value for name, value in labels.items() if value is not None}
+    if not answered:
+        raise Invalid("Answer at least one question, or go back without sending.", code="nothing_answered")
+    ratelimit.count_use(ratelimit.FREE_LABELS, user.pk)
+    with transaction.atomic(durable=True):
+        message = get_labelable_for(user, message_id)
+        for name in answered:
+            if name not in requested_labels(message, Review.Mode.FULL, policy):
+                raise Invalid(f"The label {name!r} is not allowed here.", code="label_not_asked", field=name)
+        return record_free_labels(message_id=message_id, author=user, labels=answered)
+
+
 def record_ranking(
     *,
     parent: Message,
@@ -217,12 +296,10 @@ def record_ranking(
     for reply in replies:
         reply.ranking_count += 1
         locked.changed_messages.add(reply.pk)
-    locked.record(
-        Happening.Kind.REPLIES_RANKED,
-        message=parent,
-        actor=author,
-        data={"ranking": str(ranking.pk), "not_rankable": not_rankable},
-    )
+    data: dict[str, Any] = {"ranking": str(ranking.pk), "not_rankable": not_rankable}
+    if ranks := {str(m.pk): m.rank for m in locked.messages.values() if m.rank is not None}:
+        data["ranks_before"] = ranks  # to undo it exactly; a tree in ranking has ranks only if it was ranked before
+    locked.record(Happening.Kind.REPLIES_RANKED, message=parent, actor=author, data=data)
     transitions.advance(locked, actor=author)
     return ranking
 

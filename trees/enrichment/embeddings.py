@@ -64,6 +64,12 @@ def is_ready() -> bool:
     return _embedder_now() is not None
 
 
+def is_ready_for(lang: str) -> bool:
+    """Return True if `embed_now` has a model that knows this language."""
+    embedder = _embedder_now()
+    return embedder is not None and knows(embedder.name, lang)
+
+
 def _embedder_now() -> "Embedder | None":
     if not is_on():
         return None

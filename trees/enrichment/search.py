@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.contrib.postgres.search import SearchQuery, SearchRank
-from django.db import connection
+from django.contrib.postgres.search import SearchRank
 from django.db.models import Case, F, Q, QuerySet, When
 
+from trees import word_search
 from trees.enrichment import embeddings
 from trees.enrichment.vector_queries import nearest
 from trees.models import Message
@@ -54,14 +54,10 @@ def in_order_of(ids: Sequence[UUID]) -> Case:
 
 def _by_words(messages: QuerySet[Message], text: str, lang: str) -> Sequence[UUID]:
     """Return the messages that have all words, ranked by how often and how close together."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT tsvector_to_array(trees_message_search(%s, %s))", [lang, text])
-        (lexemes,) = cursor.fetchone()
-    if not lexemes:
+    found = word_search.find_query(text, lang)
+    if found is None:
         return []
-    quoted = ("'" + lexeme.replace("\\", "\\\\").replace("'", "''") + "'" for lexeme in lexemes)
-    # The lexemes are ready for use, so "simple" leaves them as they are.
-    query = SearchQuery(" & ".join(quoted), search_type="raw", config="simple")
+    query = word_search.FoundQuery(found)
     matches = messages.filter(search=query).order_by().values("pk")[:MAX_MATCHES]
     ranked = Message.objects.filter(pk__in=matches).order_by(-SearchRank(F("search"), query), "pk")
     return list(ranked.values_list("pk", flat=True)[:DEPTH])

@@ -1,9 +1,13 @@
 """The openings of a tree, reconciled with what it wants after every event."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from uuid import UUID
 
+from django.db.models import Q
+
+from oasst.accounts.models import User
 from trees.lifecycle import demand
 from trees.lifecycle.locked_tree import LockedTree
 from trees.lifecycle.states import REPLY_WORK, TABLE, Work
@@ -39,6 +43,17 @@ def reconcile(locked: LockedTree) -> None:
         Opening.objects.change(
             locked.tree, remove=changes.remove, priorities=changes.priorities, add=changes.add, now=locked.now
         )
+
+
+def hold_again(locked: LockedTree, message_id: UUID, work: Work, *, holder: User, lease: UUID, until: datetime) -> bool:
+    """Hold a free opening for this work, after the tree was saved. Return False if there is none."""
+    rows = Opening.objects.select_for_update(skip_locked=True).filter(message=message_id, work=work.value)
+    free = rows.filter(Q(held_until=None) | Q(held_until__lte=locked.now)).order_by("pk").first()
+    if free is None:
+        return False
+    free.holder, free.lease, free.held_until = holder, lease, until
+    free.save(update_fields=["holder", "lease", "held_until"])
+    return True
 
 
 def _compare(locked: LockedTree) -> OpeningChanges:

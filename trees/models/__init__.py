@@ -6,6 +6,7 @@ from trees.models.judgment import Ranking, Reaction, Report, Review, Skip
 from trees.models.message import Message, Revision, Role
 from trees.models.moderation import Deletion, Proposal, Purge, PurgeStep, Withdrawal
 from trees.models.opening import Opening
+from trees.models.practice import Practice
 from trees.models.quality import QualityModel, QualityScore
 from trees.models.reading import MessageReading, ReadingKind
 from trees.models.reviewer import ReviewerRecord, ReviewerSkill
@@ -34,6 +35,7 @@ __all__ = [
     "MessageTree",
     "NearDuplicate",
     "Opening",
+    "Practice",
     "PromptTopic",
     "Proposal",
     "Purge",

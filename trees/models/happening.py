@@ -20,6 +20,11 @@ class Happening(models.Model):
         MESSAGE_REJECTED = "message_rejected"
         REPLIES_RANKED = "replies_ranked"
         MESSAGE_REOPENED = "message_reopened"  # its decision was undone; people are asked again
+        REVIEW_CHANGED = "review_changed"  # by its author, before the decision
+        # Taken back right after they were sent: as if they had never been.
+        REVIEW_UNDONE = "review_undone"
+        CHECK_UNDONE = "check_undone"
+        RANKING_UNDONE = "ranking_undone"
         MESSAGE_DELETED = "message_deleted"
         MESSAGE_RESTORED = "message_restored"
         MESSAGE_EDITED = "message_edited"
@@ -37,9 +42,17 @@ class Happening(models.Model):
         PERSON_PURGED = "person_purged"
         PURGE_UNDONE = "purge_undone"
         PEOPLE_MERGED = "people_merged"
+        SNAPSHOT_PUBLISHED = "snapshot_published"  # offered for the first time
 
     # What counts as a day's work and for scores.
     WORK = (Kind.MESSAGE_POSTED, Kind.MESSAGE_REVIEWED, Kind.MESSAGE_CHECKED, Kind.REPLIES_RANKED)
+    # What notices may tell somebody. All others are inserted with `noticed=True`, so that no reader is woken for them.
+    NOTICEABLE = frozenset(
+        {
+            *(Kind.MESSAGE_ACCEPTED, Kind.MESSAGE_REJECTED, Kind.MESSAGE_DELETED, Kind.WITHDRAWAL_ENDED),
+            *(Kind.REPORT_SETTLED, Kind.TREE_MOVED, Kind.SNAPSHOT_PUBLISHED),
+        }
+    )
 
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(db_default=Now(), editable=False)
@@ -50,11 +63,12 @@ class Happening(models.Model):
     tree = models.ForeignKey(MessageTree, on_delete=models.CASCADE, null=True, related_name="+")
     message = models.ForeignKey(Message, on_delete=models.CASCADE, null=True, related_name="+")
     data = models.JSONField(default=dict)
-    # One marker per reader: the scores, the webhooks. Ids become visible out of order, so a reader that stored a
-    # position would miss the rows of a transaction that commits late.
+    # One marker per reader: the scores, the webhooks, the notices. Ids become visible out of order, so a reader that
+    # stored a position would miss the rows of a transaction that commits late.
     tallied = models.BooleanField(db_default=False, editable=False)
     # While there are no webhooks, rows are inserted with True, so that the reader finds nothing to do.
     told = models.BooleanField(db_default=models.Func(function="trees_nobody_listens"), editable=False)
+    noticed = models.BooleanField(db_default=False, editable=False)
 
     objects = InsertOnlyManager()
 
@@ -64,6 +78,7 @@ class Happening(models.Model):
             # A user's latest actions count for them at once, before the scores have read them.
             models.Index(fields=["actor"], condition=models.Q(tallied=False), name="happening_untallied_actor"),
             models.Index(fields=["id"], condition=models.Q(told=False), name="happening_untold"),
+            models.Index(fields=["id"], condition=models.Q(noticed=False), name="happening_unnoticed"),
         ]
 
     def __str__(self) -> str:

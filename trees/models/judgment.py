@@ -226,6 +226,7 @@ class Skip(Complaint):
         TOO_LONG = "too_long", "It takes more time than I have"
         UNPLEASANT = "unpleasant", "I would rather not read or write this"
         UNCLEAR = "unclear", "I do not understand what is meant"
+        WRONG_LANGUAGE = "wrong_language", "It is in another language"
         BROKEN = "broken", "Something is wrong with this message"
         OTHER = "other", "Another reason"
 

@@ -106,7 +106,7 @@ class Message(models.Model):
     # Other facts of a file about the message: counts without people, dates, labels, unknown keys. Null for our own.
     imported = models.JSONField(null=True, blank=True)
 
-    # A generated column; its function picks the dictionary of the language (migration 0001).
+    # A generated column; its function picks the dictionary of the language (migration 0030).
     search = models.GeneratedField(
         expression=models.Func("lang", "text", function="trees_message_search"),
         output_field=SearchVectorField(),

@@ -74,8 +74,17 @@ class MessageTree(models.Model):
                 condition=models.Q(state=State.BACKLOG_RANKING.value),
                 name="tree_backlog",
             ),
+            # The front page and practice reviews draw from the finished trees of a language.
+            models.Index(
+                fields=["lang", "number"],
+                condition=models.Q(state=State.READY_FOR_EXPORT.value),
+                name="tree_finished",
+            ),
             # Export and statistics read one state in the order of arrival.
             models.Index(fields=["state", "number"], name="tree_by_state"),
+            # /explore/ lists the conversations of a state, also of one language, newest first.
+            models.Index(fields=["state", "created_at", "id"], name="tree_explored"),
+            models.Index(fields=["state", "lang", "created_at", "id"], name="tree_explored_lang"),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Publish outbox events to their readers: scores, mails, webhooks, live pages.
+"""Publish outbox events to their readers: scores, webhooks, notices, live pages.
 
 An event is stored in the transaction of the change that it reports. Readers are in higher layers, so they are not
 called: settings.OUTBOX_READERS maps the marker column of each reader to its job, which is started after the commit.
@@ -31,6 +31,9 @@ MAX_PREPARED = 5  # up to this many events use one of five prepared statements
 def publish(events: Sequence[Happening]) -> None:
     """Write these events and wake their readers after the commit."""
     if events:
+        for event in events:
+            if event.kind not in Happening.NOTICEABLE:
+                event.noticed = True
         if len(events) > MAX_PREPARED:
             Happening.objects.bulk_create(events)
         else:

@@ -30,6 +30,7 @@ from oasst.accounts.email_owners import drop_unverified_claims, find_owner
 from oasst.accounts.models import User
 from oasst.accounts.names import friendly_name
 from oasst.accounts.roles import apply_listed_role
+from oasst.accounts.site_settings.reading import current
 from oasst.accounts.time_zones import user_zone
 from oasst.core.errors import DomainError, NotAllowed
 from oasst.core.http.requests import client_address, is_own_page
@@ -83,7 +84,8 @@ class AccountAdapter(DefaultAccountAdapter):
         """Let links lead to PUBLIC_URL and not to the host of the request, which its sender chose."""
         if not isinstance(value, str) or urlsplit(value).netloc != self.request.get_host():
             return value
-        return settings.PUBLIC_URL + urlsplit(value).path
+        parts = urlsplit(value)
+        return settings.PUBLIC_URL + parts.path + (f"?{parts.query}" if parts.query else "")
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
         """Check a password. Raise Busy `rate_limited` after too many attempts."""
@@ -159,7 +161,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         return str(super().generate_state_param(state))
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
-        return True
+        return current().takes_new_people
 
     def authenticate_by_email(self, sociallogin: SocialLogin) -> tuple[User, str] | None:
         """Return the user who has verified an address for which the provider vouches.

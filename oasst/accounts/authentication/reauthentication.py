@@ -27,14 +27,14 @@ ADMIN_HOURS = 12
 PROTECTED_PAGES = frozenset(
     {
         *("account_email", "account_change_password", "account_set_password", "socialaccount_connections"),
-        *("profile_delete", "tokens", "token_revoke", "programs_leave"),
+        *("profile_delete", "own_data", "own_data_file", "tokens", "token_revoke", "programs_leave"),
         *("mfa_activate_totp", "mfa_deactivate_totp", "mfa_list_webauthn", "mfa_add_webauthn", "mfa_edit_webauthn"),
         *("mfa_remove_webauthn", "mfa_view_recovery_codes", "mfa_generate_recovery_codes"),
         "mfa_download_recovery_codes",
     }
 )
-# Pages to continue with after URLs that only accept forms.
-_PAGE_OF = {"token_revoke": "tokens", "programs_leave": "tokens"}
+# Pages to continue with after URLs that only accept forms or send a file.
+_PAGE_OF = {"token_revoke": "tokens", "programs_leave": "tokens", "own_data_file": "own_data"}
 
 
 def redirect_to_proof(request: HttpRequest, target: str = "") -> HttpResponse:

@@ -16,10 +16,16 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
 from oasst.accounts import email_owners, registration
+from oasst.accounts.authentication import mailed_sign_ins
 from oasst.accounts.authentication.adapters import AccountAdapter
+from oasst.accounts.authentication.sessions import describe_client
 from oasst.accounts.models import Role, User
+from oasst.core.errors import DomainError
+from oasst.core.http.requests import safe_next
 
 log = structlog.get_logger(__name__)
+LINK = "link"
+"""Key of the pending sign-in in the session: the id of the `MailedSignIn` of its mail."""
 
 
 def is_browser_of(user: User, request: HttpRequest) -> bool:
@@ -50,8 +56,21 @@ class SignInCode(LoginCodeVerificationProcess):
         return cls(stage=stage).abort_if_invalid()
 
     def send_by_email(self, email: str, skip_enumeration_mails: bool = False) -> None:
-        context = {"request": self.request, "code": self.generate_code()}
-        AccountAdapter(self.request).send_mail("account/email/login_code", email, context)
+        """Mail a code and a link, which replace those before."""
+        earlier = self.state.get(LINK)
+        link, self.state[LINK] = mailed_sign_ins.make_link(
+            email,
+            asked_from=describe_client(self.request)["program"],
+            next_page=safe_next(self.request, ""),
+        )
+        context = {"request": self.request, "code": self.generate_code(), "link": link}
+        try:
+            AccountAdapter(self.request).send_mail("account/email/login_code", email, context)
+        except DomainError:
+            mailed_sign_ins.forget(self.state[LINK])
+            self.state[LINK] = earlier
+            raise
+        mailed_sign_ins.forget(earlier)
 
     def resend(self) -> None:
         self.send()
@@ -60,6 +79,7 @@ class SignInCode(LoginCodeVerificationProcess):
         self.persist()
 
     def finish(self, redirect_url: str | None) -> HttpResponseBase:
+        mailed_sign_ins.forget(self.state.get(LINK))
         self._user: Any = registration.get_or_create_by_email(self.state["email"])
         return super().finish(redirect_url)
 

@@ -16,6 +16,7 @@ from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline, image, link
 from markdown_it.token import Token
 
+from oasst.core.markdown.foreign_links import address_of
 from oasst.core.markdown.latex import FORMULA_LIMIT, FormulaBudget
 
 # Short rows are filled with empty cells, so a few thousand characters could produce half a megabyte of table.
@@ -44,6 +45,7 @@ def install(parser: MarkdownIt) -> None:
     parser.block.ruler.at("table", _bounded_table, {"alt": ["paragraph", "reference"]})
     parser.core.ruler.push("images_to_links", _images_to_links)
     parser.core.ruler.push("directions", _directions)
+    parser.add_render_rule("link_open", _link_open)
     parser.add_render_rule("formula", _render_formula)
     parser.add_render_rule("formula_block", _render_formula_block)
     parser.add_render_rule("table_open", _table_open)
@@ -66,6 +68,16 @@ def _link_only_addresses(parser: MarkdownIt) -> None:
         parser.linkify.add(schema, None)
     # Links into our own site are not allowed, because they could pose as our buttons.
     parser.validateLink = lambda url: _LINK.match(url) is not None  # type: ignore[method-assign]
+
+
+def _link_open(self: RendererHTML, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+    """Lead to foreign sites by a page that says where the link goes. Without an address, `[a]()`, it is no link."""
+    attrs = {
+        name: address_of(str(value)) if name == "href" else value
+        for name, value in tokens[idx].attrs.items()
+        if value or name != "href"
+    }
+    return f"<a{self.renderAttrs(Token('link_open', 'a', 1, attrs=attrs))}>"
 
 
 def _with_bounded_references(rule: Callable[[StateInline, bool], bool]) -> Callable[[StateInline, bool], bool]:

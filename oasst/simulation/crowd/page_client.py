@@ -14,6 +14,7 @@ import requests
 
 from oasst.simulation.crowd.forms import Form, Page
 from oasst.simulation.crowd.work import Answer, Question, Refused, Work
+from tasks.forms import SHORT_SEEN
 from tasks.kinds import Kind
 from trees.labels import LABELS
 
@@ -102,6 +103,11 @@ class PageClient:
         """Submit the form. With `refused`, an error page raises Refused."""
         data = form.filled(fields)
         response = self._request("POST", urljoin(form.page_url, form.action), data=data)
+        if response.status_code == 422 and SHORT_SEEN not in data:
+            again = Page(response.url, response.text)
+            asked = next((one for one in again.forms if SHORT_SEEN in one.values), None)
+            if asked is not None:  # the page asks whether so short a reply is meant
+                return self._send(asked, fields, refused=refused)
         if refused and response.status_code >= 400:
             raise _refusal(response)
         return self._page(response)

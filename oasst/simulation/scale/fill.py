@@ -20,7 +20,7 @@ from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import MessageTree
 
-LANGUAGES = {"en": 0.45, "es": 0.24, "ru": 0.12, "de": 0.11, "fr": 0.08}
+LANGUAGES = {"en": 0.45, "es": 0.20, "ru": 0.12, "de": 0.11, "fr": 0.08, "zh": 0.04}
 ENDED = {State.READY_FOR_EXPORT: 0.6, State.ABORTED_LOW_GRADE: 0.3, State.HALTED_BY_MODERATOR: 0.1}
 UNDER_WAY = {State.GROWING: 0.5, State.INITIAL_PROMPT_REVIEW: 0.3, State.RANKING: 0.2}
 WAITING = 0.05  # share of all trees that wait for the lottery, up to the policy's limit for each language

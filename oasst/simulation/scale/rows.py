@@ -32,7 +32,7 @@ COLUMNS = {
     "trees_reaction": "message_id author_id emoji created_at",
     "trees_skip": "message_id author_id kind reason note created_at",
     "trees_treetransition": "tree_id from_state to_state reason actor_id at",
-    "trees_happening": "at kind actor_id subject_id tree_id message_id data tallied",
+    "trees_happening": "at kind actor_id subject_id tree_id message_id data tallied noticed",
     "trees_opening": "tree_id message_id work lang priority created_at holder_id lease held_until",
     "tasks_task": "id user_id kind lang asked_kind status created_at expires_at finished_at message_id mode reply_ids "
     "revision_ids result_message_id result_review_id result_ranking_id answer_digest skip_reason collective",
@@ -201,7 +201,7 @@ class Rows:
     def _add_event(
         self, kind: EventKind, at: datetime, actor: str | None, life: Life, message: FakeMessage, data: str = "{}"
     ) -> None:
-        event = (moment(at), kind.value, actor, message.author, life.root.id, message.id, data, "t")
+        event = (moment(at), kind.value, actor, message.author, life.root.id, message.id, data, "t", "t")
         self.of["trees_happening"].append(event)
 
     def _add_task(

@@ -1,6 +1,11 @@
-"""Texts of made-up conversations: our own sentences about everyday subjects, combined at random."""
+"""Texts of made-up conversations: our own sentences about everyday subjects, combined at random.
+
+Each text ends with a made-up word, since a search must be measured with words of every frequency. The n-th of
+`VOCABULARY` words of a language is about 1 / n as frequent as the first.
+"""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -134,18 +139,52 @@ PHRASES = {
             "Если не вышло, вернись на шаг назад: «{}» прощает больше, чем кажется.",
         ),
     ),
+    "zh": Phrases(
+        ("酸面包", "自行车", "潮汐", "番茄", "复利", "国际象棋", "菜园"),
+        ("如何向从未听说过的人解释{}？", "开始学习{}之前应该知道什么？", "为十二岁的孩子写一篇关于{}的短文。"),
+        ("谢谢。如果我没有那么多时间做{}呢？", "关于{}的部分我不太明白，能举个例子吗？"),
+        (
+            "从小处开始：关于{}，大多数错误都来自着急。",
+            "关于{}的常见建议是对的，但没有说明为什么。",
+            "先看看你已经有什么，再决定{}是否值得花钱。",
+            "如果出了问题，就退回一步，{}比想象中更宽容。",
+        ),
+    ),
 }
+
+VOCABULARY = 20_000
+_SYLLABLES = tuple(consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou")
+_CHARACTERS = (
+    "山水火木土石金玉田禾米竹草花果树林鸟鱼马牛羊犬虎龙龟虫贝车舟刀弓矢衣食住行门户井窗台楼塔桥路城市村店"
+    "红黄蓝绿白黑紫青春夏秋冬东西南北上下左右前后内外大小多少高低长短新旧远近冷热快慢轻重"
+)
+
+
+def word(lang: str, number: int) -> str:
+    """Return the made-up word with this number, from 0."""
+    alphabet: Sequence[str] = _CHARACTERS if lang == "zh" else _SYLLABLES
+    parts = []
+    for _ in range(2 if lang == "zh" else 3):
+        number, index = divmod(number, len(alphabet))
+        parts.append(alphabet[index])
+    return "".join(parts)
+
+
+def _last_word(lang: str, chance: random.Random) -> str:
+    drawn = word(lang, int(VOCABULARY ** chance.random()) - 1)
+    return f"（{drawn}）" if lang == "zh" else f" ({drawn})"
 
 
 def prompt(lang: str, chance: random.Random) -> str:
     phrases = PHRASES[lang]
-    return chance.choice(phrases.prompts).format(chance.choice(phrases.subjects))
+    return chance.choice(phrases.prompts).format(chance.choice(phrases.subjects)) + _last_word(lang, chance)
 
 
 def reply(lang: str, role: str, chance: random.Random) -> str:
     """Return a follow-up, or an answer of one to six sentences."""
     phrases = PHRASES[lang]
     if role == "prompter":
-        return chance.choice(phrases.follow_ups).format(chance.choice(phrases.subjects))
+        return chance.choice(phrases.follow_ups).format(chance.choice(phrases.subjects)) + _last_word(lang, chance)
     number = chance.randint(1, 6)
-    return " ".join(chance.choice(phrases.answers).format(chance.choice(phrases.subjects)) for _ in range(number))
+    sentences = [chance.choice(phrases.answers).format(chance.choice(phrases.subjects)) for _ in range(number)]
+    return ("" if lang == "zh" else " ").join(sentences) + _last_word(lang, chance)

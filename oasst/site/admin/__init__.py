@@ -1,5 +1,5 @@
-"""Admin pages of users, API clients, purges and periodic tasks."""
+"""Admin pages of users, appeals, API clients, purges, site settings and periodic tasks."""
 
-from oasst.site.admin import people, purges
+from oasst.site.admin import appeals, people, purges, site_settings
 
-__all__ = ["people", "purges"]
+__all__ = ["appeals", "people", "purges", "site_settings"]

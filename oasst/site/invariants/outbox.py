@@ -25,11 +25,21 @@ _NOT_COUNTABLE = frozenset(
         Kind.MESSAGE_RESTORED,
         Kind.MESSAGE_EDITED,
         Kind.MESSAGE_REOPENED,
+        Kind.REVIEW_CHANGED,
+        Kind.REVIEW_UNDONE,
+        Kind.CHECK_UNDONE,
+        Kind.RANKING_UNDONE,
         Kind.PERSON_PURGED,
         Kind.PURGE_UNDONE,
         Kind.PEOPLE_MERGED,
     )
 )
+# An undone judgment leaves the event of the judgment and its own.
+_UNDONE = {
+    Kind.REVIEW_UNDONE.value: Kind.MESSAGE_REVIEWED.value,
+    Kind.CHECK_UNDONE.value: Kind.MESSAGE_CHECKED.value,
+    Kind.RANKING_UNDONE.value: Kind.REPLIES_RANKED.value,
+}
 # A message that was edited, or whose votes a purge set aside, may have been decided several times.
 _DECISIONS = frozenset({Kind.MESSAGE_ACCEPTED.value, Kind.MESSAGE_REJECTED.value})
 
@@ -59,6 +69,9 @@ def _expected(facts: TreeFacts) -> Counter[tuple[UUID | None, str]]:
             kind = Kind.MESSAGE_ACCEPTED if message.review_result else Kind.MESSAGE_REJECTED
             events[message.pk, kind.value] = 1
     events.update(facts.rankings_skips_and_checks)
+    for (message_id, event), number in facts.events.items():
+        if undone := _UNDONE.get(event):
+            events[message_id, undone] += number
     events[facts.tree.pk, Kind.TREE_MOVED.value] = sum(1 for step in facts.transitions if step.from_state)
     events[facts.tree.pk, Kind.TREE_IMPORTED.value] = int(facts.is_imported)
     return events

@@ -49,6 +49,7 @@ STATEMENTS = {
     "answers_come_from_a_task": """
         SELECT 'message ' || message.id, 'the answer to a task', 'no task' FROM trees_message message
         WHERE message.imported IS NULL AND message.author_id IS NOT NULL AND message.correction_of_id IS NULL
+          AND NOT (message.deleted AND message.withdrawn)  -- perhaps undone: its task is open again
           AND NOT EXISTS (SELECT FROM tasks_task WHERE result_message_id = message.id)
         UNION ALL
         SELECT 'review ' || review.id, 'the answer to a task', 'no task' FROM trees_review review

@@ -240,7 +240,9 @@ class TestWhatThePageSays:
         assert response.status_code == 429
         seconds = int(response["Retry-After"])
         assert 0 < seconds <= 600
-        until = re.search(r'<time datetime="([^"]+)">(\d\d:\d\d UTC)</time>', response.text)
+        until = re.search(
+            r'<time datetime="([^"]+)">((?:\d{1,2}(?::\d\d)? [ap]\.m\.|noon|midnight) UTC)</time>', response.text
+        )
         assert until
         assert abs(timezone.datetime.fromisoformat(until[1]) - timezone.now() - timedelta(seconds=seconds)) < timedelta(
             seconds=60
@@ -343,7 +345,7 @@ class TestEveryPageOfAccounts:
         page = act(client)
         assert page.status_code == 429 and 0 < int(page["Retry-After"]) <= 3600
         assert "<h2>Not yet</h2>" in page.text and f"{rule.subject}: at most 1 in 60 minutes" in page.text
-        assert re.search(r'<time datetime="[^"]+">\d\d:\d\d UTC</time>', page.text)
+        assert re.search(r'<time datetime="[^"]+">(?:\d{1,2}(?::\d\d)? [ap]\.m\.|noon|midnight) UTC</time>', page.text)
         assert rule.hint in page.text and '<form class="form' in page.text
 
     def test_the_app_keeps_the_secret_that_it_read(
@@ -364,7 +366,10 @@ class TestEveryPageOfAccounts:
         assert [one.status_code for one in answers] == [410, 429]
         page = answers[1].text
         assert "at most 1 in 60 minutes" in page and ratelimit.WRONG_LINKS_FROM_ADDRESS.hint in page
-        assert re.search(r'<time datetime="[^"]+">\d\d:\d\d UTC</time>', page) and "seconds" not in page
+        assert (
+            re.search(r'<time datetime="[^"]+">(?:\d{1,2}(?::\d\d)? [ap]\.m\.|noon|midnight) UTC</time>', page)
+            and "seconds" not in page
+        )
 
 
 class TestWithoutRedis:

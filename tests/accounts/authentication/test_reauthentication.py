@@ -32,6 +32,7 @@ OPEN = {
     *("account_email_verification_sent", "account_confirm_email", "account_reset_password"),
     *("account_reset_password_done", "account_reset_password_from_key", "account_reset_password_from_key_done"),
     *("socialaccount_login_cancelled", "socialaccount_login_error", "socialaccount_signup"),
+    *("mailed_sign_in", "time_zone", "acknowledgement"),
 }
 
 
@@ -85,7 +86,8 @@ class TestWhichPagesAsk:
     def test_each_page_about_ones_account_was_thought_of(self) -> None:
         paths = names_below(get_resolver().url_patterns)
         own = {name for name, path in paths.items() if path.startswith(("accounts/", "^accounts/", "me/"))}
-        of_other_rooms = {"points", "points_page", "my_contributions", "contributions"}
+        of_other_rooms = {"points", "own_statistics", "contributions", "reports", "review_change"}
+        of_other_rooms |= {"notices", "notices_read", "notices_settings"}
         assert own - PROTECTED_PAGES - OPEN - of_other_rooms == set()
         assert own >= PROTECTED_PAGES
 
@@ -293,7 +295,9 @@ class TestMailsTell:
         told = next(message for message in mail.outbox if message.subject == "An address was added")
         assert told.to == [main] and "second@example.org" in told.body
         assert "From: 127.0.0.x\nWith: Chrome on Linux\n" in told.body, "as the list of sessions says it"
-        assert re.search(r"When: \d{1,2} [A-Z][a-z]+ \d{4}, \d\d:\d\d UTC\n", str(told.body))
+        assert re.search(
+            r"When: [A-Z][a-z]+\.? \d{1,2}, \d{4}, (?:\d{1,2}(?::\d\d)? [ap]\.m\.|noon|midnight) UTC\n", str(told.body)
+        )
         EmailAddress.objects.filter(email="second@example.org").update(verified=True)
         client.post("/accounts/email/", {"action_primary": "", "email": "second@example.org"})
         told = mail.outbox[-1]

@@ -3,12 +3,15 @@
 import re
 from html import unescape
 from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oasst.core.markdown import rendering
+from oasst.core.markdown.foreign_links import has_login, host_of
 from oasst.core.markdown.rendering import clean, plain_excerpt, plain_line, render
 from oasst.core.markdown.streaming import MarkdownStream
 
@@ -93,7 +96,7 @@ class _Reader(HTMLParser):
             if name == "class":
                 assert all(_CLASS.fullmatch(one) for one in (value or "").split()), value
             if name == "href":
-                assert value is not None and value.lower().startswith(("http://", "https://", "mailto:"))
+                assert value is not None and value.lower().startswith(("/leaving/?to=", "mailto:"))
         if tag == "a":
             assert dict(attrs)["rel"] == "nofollow noopener noreferrer ugc"
             assert dict(attrs)["target"] == "_blank"
@@ -129,11 +132,11 @@ class TestRender:
         assert '<td class="align-right" dir="auto">2</td>' in html
 
     def test_bare_addresses_become_links(self) -> None:
-        assert 'href="https://example.org/a?b=c"' in render("see https://example.org/a?b=c now")
+        assert 'href="/leaving/?to=https://example.org/a%3Fb%3Dc"' in render("see https://example.org/a?b=c now")
 
     def test_pictures_become_links_and_are_not_loaded(self) -> None:
         html = render("![A cat](https://pics.example/cat.png)")
-        assert '<a class="blocked-image" href="https://pics.example/cat.png"' in html
+        assert '<a class="blocked-image" href="/leaving/?to=https://pics.example/cat.png"' in html
         assert ">A cat</a>" in html
 
     def test_a_picture_in_a_link_leaves_its_words(self) -> None:
@@ -184,14 +187,58 @@ class TestLinks:
         ],
     )
     def test_addresses_are(self, text: str, address: str) -> None:
-        assert re.findall(r'href="([^"]*)"', render(text)) == [address]
+        found = re.findall(r'href="(?:/leaving/\?to=)?([^"]*)"', render(text))
+        assert list(map(unquote, found)) == [address]
+
+
+class TestForeignLinks:
+    def test_known_sites_are_linked_directly(self, settings: Any) -> None:
+        settings.DIRECT_LINK_DOMAINS = ["known.example"]
+        for host in ("known.example", "KNOWN.example", "en.known.example", "known.example:8080"):
+            assert f'href="https://{host}/a"' in render(f"[x](https://{host}/a)")
+        for host in ("unknown.example", "notknown.example", "known.example.evil.example", "known.example@evil.example"):
+            assert 'href="/leaving/?to=https://' in render(f"[x](https://{host}/a)")
+
+    @pytest.mark.parametrize("text", ["[a]()", "![a]()"])
+    def test_a_link_without_an_address_leads_nowhere(self, text: str) -> None:
+        assert "href" not in render(text) and ">a</a>" in render(text)
+
+    def test_mail_addresses_are_no_sites(self) -> None:
+        assert 'href="mailto:a@b.org"' in render("a@b.org")
+
+    def test_the_whole_address_arrives(self) -> None:
+        url = "https://example.org/a?b=c&d=%20e#f"
+        (href,) = re.findall(r'href="([^"]*)"', render(f"[x]({url})"))
+        assert parse_qs(urlsplit(unescape(href)).query) == {"to": [url]}
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *("javascript:alert(1)", "//example.org", "/dashboard/", "https://", "https:///x", "ftp://example.org", ""),
+            *(
+                "https://a b.example",
+                "https://evil.example\\@good.example",
+                "https://x.example:port/",
+                "data:text/html,x",
+            ),
+            *("https://x.example/\n", "https://" + "a" * 3000, "http://[::1", "https://" + "ä" * 300 + ".example"),
+        ],
+    )
+    def test_what_is_no_address_of_a_site(self, url: str) -> None:
+        assert host_of(url) is None
+
+    def test_hosts_are_as_browsers_compare_them(self) -> None:
+        assert host_of("https://Example.ORG:80/x") == "example.org"
+        assert host_of("https://bücher.example/") == "xn--bcher-kva.example"
+        assert host_of("https://bank.example@evil.example/") == "evil.example"
+        assert has_login("https://bank.example@evil.example/")
 
 
 class TestDefinitions:
     def test_references_of_an_ordinary_text_are_links(self) -> None:
         text = "".join(f"[page {n}] and [it][page {n}]\n\n" for n in range(20))
         text += "\n".join(f'[page {n}]: https://site.example/{n} "Title"' for n in range(20))
-        assert render(text).count('href="https://site.example/') == 40
+        assert render(text).count('href="/leaving/?to=https://site.example/') == 40
 
     @pytest.mark.parametrize("use", ["[a]", "![a]", "[x][a]", "[![a]][a]"])
     @pytest.mark.parametrize(
@@ -275,7 +322,7 @@ class TestDirection:
     def test_code_and_addresses_go_left_to_right(self) -> None:
         html = render("`a` https://example.org שלום\n\n```\nb\n```\n\n    c")
         assert '<code dir="ltr">a</code>' in html
-        assert re.search(r'<a href="https://example.org" dir="ltr"', html)
+        assert re.search(r'<a href="/leaving/\?to=https://example.org" dir="ltr"', html)
         assert html.count('<pre dir="ltr" tabindex="0" role="group" aria-label="Code">') == 2
 
 

@@ -174,12 +174,12 @@ class TestTheEnd:
         assert "href" not in page.blocks[0]
         page.final.clear()  # only this changes a finished block
         page.finish(text)
-        assert 'href="https://example.org/"' in page.blocks[0] and page.html == rendering.render(text)
+        assert 'href="/leaving/?to=https://example.org/"' in page.blocks[0] and page.html == rendering.render(text)
 
     def test_definitions_are_known_to_what_comes_behind(self) -> None:
         text = "[a]: https://example.org/\n\nFirst.\n\nSee [a], and that is it."
         *_, page = shown(text)
-        assert 'href="https://example.org/"' in page.html
+        assert 'href="/leaving/?to=https://example.org/"' in page.html
 
     def test_a_text_that_is_too_long_is_shown_as_it_was_typed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rendering, "MARKDOWN_LIMIT", 100)

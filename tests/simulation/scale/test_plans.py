@@ -21,7 +21,15 @@ from trees.interchange.writer import read_lines
 from trees.lifecycle.locked_tree import lock_tree
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree
-from trees.queries import KINDS, contribution_counts, contributions_of, conversation_to, get_tree_for, timeline_of
+from trees.queries import (
+    KINDS,
+    ContributionFilter,
+    contribution_counts,
+    contributions_of,
+    conversation_to,
+    get_tree_for,
+    timeline_of,
+)
 
 pytestmark = pytest.mark.django_db
 Acts = dict[str, Callable[[], object]]
@@ -71,7 +79,10 @@ def hot_acts(person: User) -> Acts:
         "a tree": lambda: timeline_of(get_tree_for(person, message.pk)[0]),
         "contributions": lambda: contributions_of(person),
         "contributions, older": lambda: contributions_of(person, older=older),
-        **{f"contributions, {kind}": lambda kind=kind: contributions_of(person, kind=kind) for kind in KINDS},  # type: ignore[misc]
+        **{
+            f"contributions, {kind}": lambda kind=kind: contributions_of(person, only=ContributionFilter(kind=kind))
+            for kind in KINDS
+        },  # type: ignore[misc]
         "expired tasks": lambda: upkeep.expire_tasks(policy=POLICY),
         "trees to move on": lambda: upkeep.advance_active_trees(policy=POLICY),
     }
@@ -123,7 +134,7 @@ class TestIndexes:
             ("any work", "task_pending"),
             ("open tasks", "task_pending"),
             ("expired tasks", "task_expiry"),
-            ("trees to move on", "tree_by_state"),
+            ("trees to move on", "tree_explored"),
             ("contributions, prompt", "message_by_author"),
             ("contributions, review", "review_by_author"),
             ("contributions, ranking", "ranking_by_author"),

@@ -16,6 +16,7 @@ from django.core import mail
 from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from oasst.accounts import api_clients, closing
 from oasst.accounts.models import ApiClient, Identity, User
@@ -1059,7 +1060,8 @@ class TestAuthorsHearOfIt:
         assert (first.subject, second.subject) == ("A message of yours is hidden for now", "Your message stays")
         assert "/me/contributions/" not in first.body  # not visible at the moment
         assert "/me/contributions/" in second.body
-        which = f"on {reply.created_at:%-d %B %Y, %H:%M} UTC in a conversation of {reply.tree.created_at:%-d %B %Y}"
+        written, begun = date_format(reply.created_at, "DATETIME_FORMAT"), date_format(reply.tree.created_at)
+        which = f"on {written} UTC in a conversation of {begun}"
         assert f"reply that you wrote as the assistant {which}" in first.body
         for one in (first, second):
             assert not any(person.display_name in one.body for person in people)

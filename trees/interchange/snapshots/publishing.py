@@ -20,7 +20,8 @@ from trees.interchange.snapshots.frozen import get_frozen, refuse_retracted, unk
 from trees.interchange.snapshots.published import files_of
 from trees.interchange.snapshots.storage import snapshot_storage
 from trees.interchange.snapshots.withdrawals import refuse_withdrawn
-from trees.models import Snapshot
+from trees.models import Happening, Snapshot
+from trees.outbox.publishing import publish as publish_events
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,16 @@ def publish(
             if is_new:
                 row.published_at, row.published_bytes = timezone.now(), sum(file.bytes for file in files.values())
                 row.save(update_fields=["published_at", "published_bytes"])
+                publish_events([_published(row)])
     except (Gone, Conflict) as error:
         if error.code != "snapshot_busy":  # it was retracted, or one of its texts withdrawn, meanwhile
             remove_files(name)
         raise
     return Publication(row, len(files), added, is_new)
+
+
+def _published(snapshot: Snapshot) -> Happening:
+    return Happening(kind=Happening.Kind.SNAPSHOT_PUBLISHED, data={"snapshot": snapshot.name})
 
 
 def unpublish(name: str) -> Snapshot:

@@ -12,7 +12,7 @@ from django.test import Client
 
 from leaderboard import queries, tallies
 from leaderboard.models import MEASURES
-from leaderboard.points import COUNTERS
+from leaderboard.points import COUNTERS, score_of
 from leaderboard.time_frames import Frame
 from oasst.accounts.api_clients import create_api_client
 from oasst.accounts.models import User
@@ -152,4 +152,4 @@ class Command(ServiceCommand):
 
         counts = queries.own_counts(user, frames=[Frame.TOTAL])[Frame.TOTAL]
         with connection.execute_wrapper(explain):
-            queries.rank_of(Frame.TOTAL, "", "points", queries.score_of(counts, "points"), user.pk)
+            queries.rank_of(Frame.TOTAL, "", "points", score_of(counts, "points"), user.pk)

@@ -1,0 +1,1 @@
+"""What administrators set for the whole site while it runs: announcement, maintenance, the end, and switches."""

@@ -1,0 +1,90 @@
+"""The page of notices, its settings, and the link in mails that stops them."""
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from oasst.accounts.requests import SignedInRequest
+from oasst.core.errors import Gone
+from oasst.core.http.requests import client_address, is_from_script
+from oasst.core.ratelimit import WRONG_LINKS_FROM_ADDRESS, count_use
+from oasst.site.notices import bell, choices, queries
+from oasst.site.notices.forms import NoticeSettingsForm, initial_of
+from oasst.site.notices.stop_links import find_person
+
+
+@never_cache
+@login_required
+@require_safe
+def notices(request: SignedInRequest) -> HttpResponse:
+    """Show one page of notices. Reads only: a script, or a button, says that they were read."""
+    user = request.user
+    page = queries.page_of(user.pk, before=request.GET.get("before", ""), after=request.GET.get("after", ""))
+    has_mail = _gets_mail(request)
+    form = NoticeSettingsForm(initial=initial_of(queries.account_of(user.pk)), has_mail=has_mail)
+    context = {
+        "page": page,
+        "unread_notices": bell.count_unread(user.pk),
+        "form": form,
+        "has_mail": has_mail,
+        "newer_url": f"?after={page.newer}" if page.newer else "",
+        "older_url": f"?before={page.older}" if page.older else "",
+    }
+    return render(request, "notices/notices.html", context)
+
+
+@login_required
+@require_POST
+def read(request: SignedInRequest) -> HttpResponse:
+    """Mark notices as read up to the one with the id `newest`: those that the person saw."""
+    newest = request.POST.get("newest", "")
+    if newest.isascii() and newest.isdigit() and len(newest) < 19:
+        choices.mark_read(request.user.pk, newest=int(newest))
+    if is_from_script(request):
+        return JsonResponse({"unread": bell.count_unread(request.user.pk)})
+    return redirect("notices")
+
+
+@login_required
+@require_POST
+def choose(request: SignedInRequest) -> HttpResponse:
+    """Save the settings."""
+    has_mail = _gets_mail(request)
+    form = NoticeSettingsForm(request.POST, has_mail=has_mail)
+    if form.is_valid():
+        before = queries.account_of(request.user.pk)
+        digest = form.cleaned_data["digest"] if has_mail else before.digest
+        choices.choose(request.user.pk, kinds=form.cleaned_data["kinds"], digest=digest)
+        messages.success(request, gettext("Your choice is saved. It counts for what happens from now on."))
+    else:
+        messages.error(request, gettext("Please choose from what is offered."))
+    return redirect("notices")
+
+
+@never_cache
+@csrf_exempt  # mail programs press it for the person (RFC 8058); the signed key is the proof
+@require_http_methods(["GET", "HEAD", "POST"])
+def stop(request: HttpRequest) -> HttpResponse:
+    """Stop mails on POST. GET only shows a button, so that link scanners stop nothing. No sign-in is needed."""
+    try:
+        person = find_person(request.GET.get("key", ""))
+    except Gone as error:
+        count_use(WRONG_LINKS_FROM_ADDRESS, client_address(request))
+        response = render(request, "notices/stop.html", {"problem": error.message}, status=410)
+    else:
+        if request.method == "POST":
+            choices.stop_mails(person.pk)
+        response = render(request, "notices/stop.html", {"is_done": request.method == "POST"})
+    # The URL contains the key. Not "no-referrer", because forms without an origin are refused.
+    response["Referrer-Policy"] = "strict-origin"
+    return response
+
+
+def _gets_mail(request: SignedInRequest) -> bool:
+    return settings.SENDS_MAIL and bool(request.user.email)

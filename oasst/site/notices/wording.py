@@ -1,0 +1,144 @@
+"""The sentences of notices, made when they are shown: so each reader gets them in their own language."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy, ngettext
+
+from oasst.site.models import Notice
+from trees.models import Message, Report, Withdrawal
+
+Kind = Notice.Kind
+
+KIND_NAMES: dict[str, Promise] = {
+    Kind.ACCEPTED: gettext_lazy("Your text was accepted"),
+    Kind.REJECTED: gettext_lazy("Your text was not accepted, and why"),
+    Kind.ANSWERED: gettext_lazy("Somebody answered your text"),
+    Kind.CORRECTED: gettext_lazy("Somebody suggested a better version of your text"),
+    Kind.RANKED_FIRST: gettext_lazy("Your reply was ranked first"),
+    Kind.EXPORTED: gettext_lazy("A published data set has texts of yours"),
+    Kind.REPORT_SETTLED: gettext_lazy("A moderator answered your report"),
+    Kind.WITHDRAWAL_DECIDED: gettext_lazy("A moderator decided about a text that you withdrew"),
+    Kind.LEVEL_REACHED: gettext_lazy("You reached a new level"),
+}
+"""The kinds as the settings name them."""
+
+REASONS: dict[str, Promise] = {
+    "spam": gettext_lazy("it does not belong in the data set"),
+    "fails_task": gettext_lazy("it misses the point"),
+    "lang_mismatch": gettext_lazy("it is written in another language"),
+    "pii": gettext_lazy("it contains personal data"),
+    "not_appropriate": gettext_lazy("it is not appropriate"),
+    "hate_speech": gettext_lazy("it contains hate speech"),
+    "sexual_content": gettext_lazy("it contains sexual content"),
+    "moral_judgement": gettext_lazy("it moralizes"),
+    "political_content": gettext_lazy("it takes a political side"),
+}
+"""What reviewers say with each label (`trees.labels`), as a reason for the author."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the page and of the mail."""
+
+    kind: str
+    tone: str  # a badge tone: what became of it
+    icon: str
+    text: str
+    excerpt: str  # of the text that it is about; may be empty
+    url: str
+    at: datetime
+    unread: bool
+
+
+def entry_of(notice: Notice, *, excerpt: str = "", number: int = 1, unread: bool) -> Entry:
+    """Return the entry of a notice, which stands for `number` notices that say the same."""
+    tone, icon = _LOOKS[notice.kind]
+    text = _SENTENCES[notice.kind](notice, number)
+    return Entry(notice.kind, tone, icon, text, excerpt, _url(notice), notice.created_at, unread)
+
+
+_LOOKS: dict[str, tuple[str, str]] = {
+    Kind.ACCEPTED: ("good", "check"),
+    Kind.REJECTED: ("bad", "cross"),
+    Kind.ANSWERED: ("write", "chat"),
+    Kind.CORRECTED: ("write", "pencil"),
+    Kind.RANKED_FIRST: ("compare", "top"),
+    Kind.EXPORTED: ("good", "list"),
+    Kind.REPORT_SETTLED: ("wait", "flag"),
+    Kind.WITHDRAWAL_DECIDED: ("wait", "shield"),
+    Kind.LEVEL_REACHED: ("mark", "spark"),
+}
+
+
+def _is_prompt(message: Message | None) -> bool:
+    return message is not None and message.parent_id is None
+
+
+def _accepted(notice: Notice, number: int) -> str:
+    return gettext("Your prompt was accepted.") if _is_prompt(notice.message) else gettext("Your reply was accepted.")
+
+
+def _rejected(notice: Notice, number: int) -> str:
+    is_prompt = _is_prompt(notice.message)
+    outcome = gettext("Your prompt was not accepted.") if is_prompt else gettext("Your reply was not accepted.")
+    reasons = [str(REASONS[label]) for label in notice.data.get("labels", ()) if label in REASONS]
+    if not reasons:
+        return outcome
+    said = gettext("Reviewers said: %(reasons)s.") % {"reasons": "; ".join(reasons)}
+    return f"{outcome} {said}"
+
+
+def _answered(notice: Notice, number: int) -> str:
+    sentence = ngettext("Your text has a new reply.", "Your text has %(number)s new replies.", number)
+    return sentence % {"number": number}
+
+
+def _exported(notice: Notice, number: int) -> str:
+    texts = notice.data.get("texts", 1)
+    sentence = ngettext(
+        "The published data set %(name)s has %(texts)s text of yours.",
+        "The published data set %(name)s has %(texts)s texts of yours.",
+        texts,
+    )
+    return sentence % {"name": notice.data.get("snapshot", ""), "texts": texts}
+
+
+def _report_settled(notice: Notice, number: int) -> str:
+    if notice.data.get("status") == Report.Status.UPHELD:
+        return gettext("A moderator looked at the message that you reported, and agreed with you.")
+    return gettext("A moderator looked at the message that you reported, and decided that it stays.")
+
+
+def _withdrawal_decided(notice: Notice, number: int) -> str:
+    if notice.data.get("status") == Withdrawal.Status.GRANTED:
+        return gettext("A moderator deleted the text that you withdrew.")
+    return gettext("A moderator decided that the text that you withdrew stays.")
+
+
+_SENTENCES: dict[str, Callable[[Notice, int], str]] = {
+    Kind.ACCEPTED: _accepted,
+    Kind.REJECTED: _rejected,
+    Kind.ANSWERED: _answered,
+    Kind.CORRECTED: lambda notice, number: gettext("Somebody suggested a better version of your text."),
+    Kind.RANKED_FIRST: lambda notice, number: gettext("People ranked your reply first."),
+    Kind.EXPORTED: _exported,
+    Kind.REPORT_SETTLED: _report_settled,
+    Kind.WITHDRAWAL_DECIDED: _withdrawal_decided,
+    Kind.LEVEL_REACHED: lambda notice, number: gettext("You reached level %(level)s.") % {"level": notice.level},
+}
+
+
+def _url(notice: Notice) -> str:
+    """Return the page about it."""
+    message = notice.message
+    if notice.kind == Kind.LEVEL_REACHED:
+        return reverse("points")
+    if notice.kind == Kind.EXPORTED:
+        return reverse("snapshot", args=[notice.data["snapshot"]])
+    if message is None or message.is_withheld:
+        return reverse("contributions")
+    return reverse("tree", args=[message.pk]) + f"#message-{message.pk}"

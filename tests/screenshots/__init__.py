@@ -1,0 +1,1 @@
+"""Every page of a demo installation as pictures, checked on the way: scripts/screenshots."""

@@ -1,0 +1,134 @@
+"""Walks the pages of the URL table in a browser, takes pictures, and notes what is wrong with each."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, Response
+
+from tests.screenshots import demo
+from tests.screenshots.demo import ROLES, Demo
+from tests.security.pages import Address, addresses
+
+HEIGHT = 900
+MAX_SCRIPT = 100_000  # bytes a page
+TOLD_IN_ADMIN = ("axe", "overflow", "script")
+"""The admin is a package of others: its faults are listed and do not fail the command."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A page of the walk."""
+
+    name: str
+    path: str
+    role: str
+
+
+@dataclass
+class Shot:
+    stop: Stop
+    width: int
+    theme: str
+    file: str = ""
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def serious(self) -> list[str]:
+        told = TOLD_IN_ADMIN if self.stop.path.startswith("/admin/") else ()
+        return [fault for fault in self.faults if not fault.startswith(told)]
+
+
+def paths(place: Demo) -> Iterator[tuple[str, str]]:
+    """Return (name, path) of every address; the path is empty if the demo has no value for one of its parameters."""
+    for address in addresses():
+        if not address.is_page:
+            continue
+        choices = [_values(address, parameter, place) for parameter in address.parameters]
+        if not all(choices):
+            yield address.name or address.template, ""
+        for values in product(*choices):
+            name = "-".join([address.name or address.template, *(value[-8:] for value in values if len(values) == 1)])
+            yield name, address.filled(dict(zip(address.parameters, values, strict=True)))
+
+
+def _values(address: Address, parameter: str, place: Demo) -> list[str]:
+    if address.name.startswith("admin:"):
+        row = demo.row_of(address.name) if parameter == "object_id" else None
+        return [row] if row else []
+    part = address.template.partition("/")[0]
+    return place.values.get(f"{part}:{parameter}") or place.values.get(parameter, [])
+
+
+def find_stops(contexts: dict[str, BrowserContext], place: Demo) -> tuple[list[Stop], list[str]]:
+    """Return the pages, each for the first role that gets one, and the addresses that show no page to anybody.
+
+    Redirects are no pages of their own, and neither are files, data and addresses that only take forms.
+    """
+    stops, none = [], []
+    for name, path in paths(place):
+        role = next((role for role in ROLES if path and _is_page(contexts[role], path)), None)
+        if role:
+            stops.append(Stop(re.sub(r"\W+", "-", name).strip("-"), path, role))
+        else:
+            none.append(f"{name} {path or '(no value for its parameters)'}")
+    return stops, none
+
+
+def _is_page(context: BrowserContext, path: str) -> bool:
+    answer = context.request.get(path, max_redirects=0, fail_on_status_code=False)
+    is_html = answer.headers.get("content-type", "").startswith("text/html")
+    # Pieces of pages are HTML, too.
+    return answer.status == 200 and is_html and answer.text().lstrip()[:9].lower() == "<!doctype"
+
+
+def photograph(
+    browser: Browser, url: str, stop: Stop, state: Any, widths: list[int], theme: str, folder: Path
+) -> Iterator[Shot]:
+    """Load the page once in this theme and take it at each width."""
+    context = browser.new_context(
+        base_url=url,
+        storage_state=state,
+        color_scheme="dark" if theme == "dark" else "light",
+        viewport={"width": widths[0], "height": HEIGHT},
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+    faults: list[str] = []
+    scripts: dict[str, int] = {}
+    page.on("console", lambda message: faults.append(f"console: {message.text}") if message.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(f"console: {error}"))
+    page.on("response", lambda response: _note_script(response, scripts))
+    page.goto(stop.path, wait_until="load")
+    if urlsplit(page.url).path != urlsplit(stop.path).path:
+        faults.append(f"moved: to {page.url}")
+    if (size := sum(scripts.values())) > MAX_SCRIPT:
+        faults.append(f"script: {size} bytes")
+    for width in widths:
+        page.set_viewport_size({"width": width, "height": HEIGHT})
+        shot = Shot(stop, width, theme, f"{stop.name}-{width}-{theme}.png", list(faults))
+        shot.faults += _look(page)
+        page.screenshot(path=folder / shot.file, full_page=True)
+        yield shot
+    context.close()
+
+
+def _note_script(response: Response, scripts: dict[str, int]) -> None:
+    if response.request.resource_type == "script" and response.ok:
+        scripts[response.url] = len(response.body())
+
+
+def _look(page: Page) -> list[str]:
+    faults = []
+    over = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    if over > 0:
+        faults.append(f"overflow: {over} px")
+    for violation in Axe().run(page).response["violations"]:
+        targets = [" ".join(map(str, node["target"])) for node in violation["nodes"][:3]]
+        faults.append(f"axe: {violation['id']} at {', '.join(targets)}")
+    return faults
