@@ -186,7 +186,7 @@ def give_back_untouched(user: User, *, since: datetime, policy: TreePolicy) -> N
     handed_out = Task.objects.filter(user=user, status=Task.Status.OPEN, api_client=None, created_at__gte=since)
     for task in handed_out.filter(draft=None).select_related("message"):
         with transaction.atomic(durable=True):
-            if Task.objects.filter(pk=task.pk, status=Task.Status.OPEN).update(
+            if Task.objects.filter(pk=task.pk, status=Task.Status.OPEN, draft=None).update(
                 status=Task.Status.EXPIRED, finished_at=timezone.now()
             ):
                 _release(task, policy)

@@ -101,6 +101,14 @@ class TestAnswering:
         assert browser.get("/dashboard/").status_code == 200
         assert banned.bans.get().lift_reason == "Sorry, our mistake."
 
+    @pytest.mark.django_db(transaction=True)
+    def test_another_moderator_was_quicker(self, banned: User, desk: Client, mo: User) -> None:
+        appeal = appeals.appeal(banned, WORDS)
+        appeals.refuse(appeal.pk, actor=mo, answer="No.")
+        assert "may take part again" not in act(desk, "grant", appeal, "Sorry.")
+        banned.refresh_from_db()
+        assert not banned.enabled
+
     def test_letting_it_stay(self, browser: Client, banned: User, desk: Client) -> None:
         browser.post("/suspended/appeal/", {"text": WORDS})
         assert "the suspension stays" in act(desk, "refuse", Appeal.objects.get(), "Word for word a chatbot's.")

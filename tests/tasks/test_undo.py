@@ -24,6 +24,8 @@ from tests.clock import stopped_clock
 from tests.crowd import answer, start_tree, take, work_until
 from tests.factories import new_people, new_person
 from tests.leaderboard.test_tallies import read_all
+from trees.lifecycle import transitions
+from trees.lifecycle.locked_tree import lock_tree
 from trees.lifecycle.policy import TreePolicy
 from trees.lifecycle.states import State
 from trees.models import Message, MessageTree, Opening, Ranking, Review, Withdrawal
@@ -243,6 +245,21 @@ class TestRefusals:
         assert task.message is not None
         moderator_actions.halt(tree_id=task.message.tree_id, actor=mo, reason="I look at it.", policy=POLICY)
         assert self.refused(task) == "built_on"
+
+    @pytest.mark.parametrize("begin", [first_review, deciding_review, first_ranking])
+    @pytest.mark.parametrize("reason", [transitions.AUTHOR_BANNED, transitions.TOO_MANY_FLAGS, "A program stopped it."])
+    def test_the_tree_was_halted_by_nobody_in_person(self, begin: Any, reason: str) -> None:
+        task = begin()
+        answer(task, POLICY)
+        locked = lock_tree(task.message.tree_id, POLICY)
+        transitions.halt(locked, reason=reason)
+        transitions.advance(locked)
+        assert self.refused(task) == "built_on"
+        assert MessageTree.objects.get(pk=task.message.tree_id).state == State.HALTED_BY_MODERATOR
+        # Without a cause behind it, such a halt would be found as wrong.
+        moderator_actions.resume(
+            tree_id=task.message.tree_id, actor=new_person("Mo", "moderator"), reason="Seen.", policy=POLICY
+        )
 
     def test_too_late(self) -> None:
         task = first_review()

@@ -100,8 +100,8 @@ def change_labels(*, review_id: UUID, author: User, labels: Labels, policy: Tree
     ratelimit.count_use(ratelimit.ANSWERS, author.pk)
     with transaction.atomic(durable=True):
         require_contributor_now(author)
-        review = get_changeable(author, review_id)
-        locked = lock_tree(review.message.tree_id, policy)
+        locked = lock_tree(get_changeable(author, review_id).message.tree_id, policy)
+        review = get_changeable(author, review_id)  # again: it may have been undone before the lock
         message = locked.message(review.message_id)
         _refuse_change(review, message)
         _check_labels(labels, requested_labels(message, review.mode, policy), policy)

@@ -22,6 +22,8 @@ from trees.moderation import removal
 Kind = Happening.Kind
 REASON = "Its author took it back right after sending it."
 WENT_BACK = "The answer that led here was taken back."
+# The draw of a prompt by lot is no work of anybody, so it is undone too.
+_DRAW = {"from": State.PROMPT_LOTTERY_WAITING.value, "to": State.GROWING.value}
 _DECISIONS = (Kind.MESSAGE_ACCEPTED, Kind.MESSAGE_REJECTED)
 # Others may do these without building on what was decided or written before.
 _HARMLESS = (Kind.MESSAGE_REACTED, Kind.MESSAGE_CHECKED, Kind.WORK_SKIPPED, Kind.CHECK_UNDONE)
@@ -59,7 +61,7 @@ def undo_review(*, review: Review, policy: TreePolicy) -> LockedTree:
         raise _built_on()
     if decided or _moved(own):
         _refuse_later(locked, later, review.author)
-    _return_to_state_before(locked, [*own, *later], review.author)
+    _return_to_state_before(locked, own, review.author)
     review.delete()
     message.review_count -= 1
     if decided:
@@ -84,7 +86,7 @@ def undo_ranking(*, ranking: Ranking, policy: TreePolicy) -> LockedTree:
         if Snapshot.objects.filter(created_at__gte=own[0].at).exists():
             raise _built_on()
         _restore_ranks(locked, own)
-    _return_to_state_before(locked, [*own, *later], ranking.author)
+    _return_to_state_before(locked, own, ranking.author)
     ranking.delete()
     for message_id in ranking.ordered_ids:
         locked.messages[message_id].ranking_count -= 1
@@ -105,7 +107,8 @@ def _split(
     answer = next(event for event in events if event.kind == kind and event.data.get(name) == str(answer_id))
     own = [event for event in events if event.at == answer.at and event.pk >= answer.pk]
     later = [event for event in events if event.at > answer.at]
-    if any(event.kind == Kind.TREE_MOVED and event.actor_id not in (None, answer.actor_id) for event in later):
+    # No halt is undone: neither a moderator's, nor one by complaints, a ban or an API client.
+    if any(event.kind == Kind.TREE_MOVED and event.data != _DRAW for event in later):
         raise _built_on()
     return own, later
 
@@ -115,7 +118,7 @@ def _moved(events: Iterable[Happening]) -> bool:
 
 
 def _refuse_later(locked: LockedTree, later: Iterable[Happening], author: User) -> None:
-    """Raise Conflict if anybody went on from what the answer decided. The draw of a prompt is no work of anybody."""
+    """Raise Conflict if anybody went on from what the answer decided."""
     if any(event.kind not in _HARMLESS and event.kind != Kind.TREE_MOVED for event in later):
         raise _built_on()
     _refuse_held(locked, author, locked.messages)
@@ -130,8 +133,9 @@ def _refuse_held(locked: LockedTree, author: User, message_ids: Iterable[UUID]) 
             raise _built_on()
 
 
-def _return_to_state_before(locked: LockedTree, events: Iterable[Happening], author: User) -> None:
-    moves = [event for event in events if event.kind == Kind.TREE_MOVED]
+def _return_to_state_before(locked: LockedTree, own: Iterable[Happening], author: User) -> None:
+    """Return to the state before the answer, if it moved the tree."""
+    moves = [event for event in own if event.kind == Kind.TREE_MOVED]
     if moves:
         before = State(moves[0].data["from"])
         transitions.return_to_state(locked, before, reason=WENT_BACK, actor=author)

@@ -23,7 +23,7 @@ from oasst.core.http.requests import is_fragment_request, wants_json
 MAINTENANCE_RETRY_SECONDS = 60
 _ALWAYS = ("/static/", *MONITORING_PATHS)
 _TO_SIGN_IN = ("/accounts/", "/admin/")
-_CODE_PAGES = frozenset({"account_request_login_code", "account_confirm_login_code"})
+_CODE_PAGES = frozenset({"account_request_login_code", "account_confirm_login_code", "mailed_sign_in"})
 _LEAD_TO_THE_END = frozenset({"landing", "dashboard"})
 _TASKS = "/tasks/"
 _API_TASKS = "/api/v1/tasks"

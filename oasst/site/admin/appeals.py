@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
@@ -94,7 +95,8 @@ class AppealAdmin(ReadOnlyAdmin):
 
         def act(appeal: Appeal, answer: str) -> str | None:
             if appeal.status != Appeal.Status.OPEN:  # the service sees only the ban
-                appeals.lock_open_appeal(appeal.pk)
+                with transaction.atomic():
+                    appeals.lock_open_appeal(appeal.pk)
             return None if bans.unban(appeal.user, actor=request.user, reason=answer) else PROPOSED
 
         return self.act_on_each(request, chosen, "may take part again", act)
